@@ -1,0 +1,161 @@
+//! Addresses as people write them: `tcp://host:port`, bare `host:port`, `unix:/path`.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::AddressGroup;
+
+/// Where a server listens or a client connects.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// `host:port`; the host may be a name, an IPv4 address, or an IPv6 address in brackets.
+    Tcp(String),
+    /// A path in the file system.
+    Unix(PathBuf),
+}
+
+/// What is wrong with an address as written.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AddressError {
+    /// No `:port` at the end, or the port is no number up to 65535.
+    #[error("`{0}` has no port: write host:port, such as 127.0.0.1:7007")]
+    NoPort(String),
+    /// An empty host, or an IPv6 address without brackets.
+    #[error("`{0}` has no host: write host:port, such as 127.0.0.1:7007 or [::1]:7007")]
+    NoHost(String),
+    /// `scheme://` that is not known.
+    #[error("`{0}` is not an address scheme: use tcp://host:port or unix:/path")]
+    UnknownScheme(String),
+    /// `unix:` with nothing behind it.
+    #[error("`unix:` needs a path: write unix:/run/readyloop.sock")]
+    NoPath,
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return if path.is_empty() { Err(AddressError::NoPath) } else { Ok(Self::Unix(path.into())) };
+        }
+        let host_port = match text.split_once("://") {
+            Some(("tcp", rest)) => rest,
+            Some((scheme, _)) => return Err(AddressError::UnknownScheme(scheme.to_owned())),
+            None => text,
+        };
+        let (host, port) = host_port.rsplit_once(':').ok_or_else(|| AddressError::NoPort(text.to_owned()))?;
+        let bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;
+        if host.is_empty() || (host.contains(':') && !bracketed) {
+            return Err(AddressError::NoHost(text.to_owned()));
+        }
+        if port.parse::<u16>().is_err() {
+            return Err(AddressError::NoPort(text.to_owned()));
+        }
+        Ok(Self::Tcp(host_port.to_owned()))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host_port) => write!(f, "tcp://{host_port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address.to_string())
+    }
+}
+
+impl Address {
+    /// The socket addresses a TCP address names; blocks while a name is looked up.
+    ///
+    /// # Errors
+    /// The name does not resolve.
+    pub(crate) fn resolve(host_port: &str) -> std::io::Result<Vec<SocketAddr>> {
+        Ok(host_port.to_socket_addrs()?.collect())
+    }
+
+    /// Whether others than this machine can reach it; `false` for a name that does not resolve.
+    pub fn is_public(&self) -> bool {
+        match self {
+            Self::Unix(_) => false,
+            Self::Tcp(host_port) => Self::resolve(host_port)
+                .is_ok_and(|addresses| addresses.iter().any(|address| !address.ip().to_canonical().is_loopback())),
+        }
+    }
+}
+
+/// Who connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PeerAddress {
+    /// Over TCP.
+    Tcp(SocketAddr),
+    /// Over a Unix socket; such peers have no address of their own.
+    Unix,
+}
+
+impl PeerAddress {
+    /// Whom this peer counts with.
+    pub fn group(&self) -> AddressGroup {
+        match self {
+            Self::Tcp(address) => AddressGroup::of(address),
+            Self::Unix => AddressGroup::UNIX,
+        }
+    }
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix => f.write_str("unix peer"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, printed: &str) {
+        assert_eq!(text.parse::<Address>().unwrap().to_string(), printed);
+    }
+
+    #[test]
+    fn addresses_are_read_and_printed_in_one_form() {
+        check("127.0.0.1:7007", "tcp://127.0.0.1:7007");
+        check("tcp://localhost:0", "tcp://localhost:0");
+        check("[::1]:0", "tcp://[::1]:0");
+        check("unix:/tmp/a.sock", "unix:/tmp/a.sock");
+        check("unix:///tmp/a.sock", "unix:/tmp/a.sock");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = |text: &str| text.parse::<Address>().unwrap_err();
+        assert!(matches!(error("localhost"), AddressError::NoPort(_)));
+        assert!(matches!(error("localhost:70000"), AddressError::NoPort(_)));
+        assert!(matches!(error(":7007"), AddressError::NoHost(_)));
+        assert!(matches!(error("::1:7007"), AddressError::NoHost(_)));
+        assert!(matches!(error("http://a:1"), AddressError::UnknownScheme(_)));
+        assert!(matches!(error("unix:"), AddressError::NoPath));
+    }
+
+    #[test]
+    fn a_mapped_address_counts_as_the_one_it_maps() {
+        let group = |text: &str| AddressGroup::of(&text.parse().unwrap());
+        assert_eq!(group("10.0.0.1:1"), group("[::ffff:10.0.0.1]:2"));
+        assert_eq!(group("[2001:db8::1]:1"), group("[2001:db8::2]:1"));
+        assert_ne!(group("[2001:db8::1]:1"), group("[2001:db8:0:1::1]:1"));
+    }
+}

@@ -1,0 +1,167 @@
+//! The border: everything the server asks of the outside world, as two traits.
+//!
+//! [`Net`] is one thread's view of the network and the clock; [`Stream`] is one connection's bytes.
+//! [`Reactor`] is the real one, on mio; [`crate::sim`] is the simulated one. What a caller of
+//! [`Net`] must not assume is said at each method, and the simulated world does the worst allowed.
+
+mod address;
+mod handle;
+mod link;
+mod listener;
+pub(crate) mod pump;
+mod reactor;
+#[cfg(feature = "signals")]
+mod signals;
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+
+use crate::instant::Instant;
+
+pub use address::{Address, AddressError, PeerAddress};
+pub use handle::{Handle, Wake};
+pub use link::Link;
+pub use listener::{Keepalive, ListenOptions};
+pub use reactor::Reactor;
+
+/// One connection's bytes; never blocks.
+///
+/// `WouldBlock` means: nothing now, a fact will come. `Interrupted` means: call again.
+pub trait Stream {
+    /// Reads at most `buf.len()` bytes. `Ok(0)` (for a non-empty `buf`) is the end of the peer's direction.
+    ///
+    /// # Errors
+    /// As `read(2)`: `WouldBlock`, `Interrupted`, or the stream is gone.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes some of `bytes`.
+    ///
+    /// # Errors
+    /// As `write(2)`: `WouldBlock`, `Interrupted`, or the stream is gone.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Writes some of the bytes of all slices in a row.
+    ///
+    /// # Errors
+    /// As `writev(2)`: `WouldBlock`, `Interrupted`, or the stream is gone.
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Ends our direction: the peer reads all that was written and then the end.
+    ///
+    /// # Errors
+    /// The stream is gone already.
+    fn shutdown_write(&mut self) -> io::Result<()>;
+
+    /// Makes the coming drop a reset: what was not sent yet is thrown away, the peer sees an error.
+    ///
+    /// # Errors
+    /// The stream is gone already, or its kind knows no reset.
+    fn reset_on_drop(&mut self) -> io::Result<()>;
+}
+
+/// The name under which a stream or a listener is registered and comes back in a [`Fact`].
+///
+/// The server puts into it which endpoint it is, which slot and which generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// What the outside world tells the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// Something can be done with the stream or listener of that token, or it is worth a try.
+    Ready(Readiness),
+    /// Somebody wants something of the whole server.
+    Notice(Notice),
+}
+
+/// What a fact says of one stream or listener. Edges, not levels: what is told once is not told
+/// again until it was used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Whose.
+    pub token: Token,
+    /// A read (or accept) may succeed.
+    pub readable: bool,
+    /// A write may succeed.
+    pub writable: bool,
+    /// The peer's direction ended, or the whole stream did: read on until 0 or an error.
+    pub read_closed: bool,
+}
+
+/// What somebody outside the loop wants of the whole server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Notice {
+    /// A handle woke us: look at the inboxes.
+    Wake,
+    /// Finish every peer and end; a second one is [`Notice::Stop`].
+    Drain,
+    /// End at once.
+    Stop,
+    /// Log the totals.
+    Totals,
+}
+
+/// One thread's view of the network and the clock.
+pub trait Net {
+    /// A connection.
+    type Stream: Stream;
+    /// A bound socket that connections come out of.
+    type Listener;
+
+    /// The clock. May stand still between calls, may jump ahead; never goes back.
+    fn now(&self) -> Instant;
+
+    /// Sleeps until a fact is there or `until` is reached (`None`: for ever; an instant that has
+    /// passed: only looks), and adds the facts to `facts`.
+    ///
+    /// May return early, with no facts, with facts that turn out untrue, with several of one
+    /// token, or with facts of a token whose stream was dropped.
+    ///
+    /// # Errors
+    /// The poll itself is broken; `Interrupted` never leaves.
+    fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<()>;
+
+    /// Binds, listens, and registers the listener under `token`.
+    ///
+    /// # Errors
+    /// The address cannot be resolved or bound, or an option was refused.
+    fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> io::Result<Self::Listener>;
+
+    /// The address that a listener is bound to, with its real port.
+    fn local_address(&self, listener: &Self::Listener) -> Address;
+
+    /// Takes the next connection out of the backlog. It is not registered yet.
+    ///
+    /// # Errors
+    /// As `accept(2)`.
+    fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Stream, PeerAddress)>;
+
+    /// Registers a stream for both directions, once and for all: facts come under `token`.
+    ///
+    /// # Errors
+    /// The kernel has no room for it.
+    fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
+
+    /// What another thread calls to end the sleep with [`Notice::Wake`].
+    fn wake(&self) -> std::sync::Arc<dyn Wake>;
+}
+
+/// Who a peer is, as one number for counting: an IPv4 address, an IPv6 /64, or all Unix peers.
+///
+/// IPv4 fills the low half; the high half is then zero, as in no IPv6 /64 that is in use
+/// (`::/32` is reserved, RFC 4291).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddressGroup(u64);
+
+impl AddressGroup {
+    /// All peers of Unix sockets.
+    pub const UNIX: Self = Self(u64::MAX);
+
+    /// The group of an address; an IPv4 address mapped into IPv6 counts as IPv4.
+    pub fn of(address: &SocketAddr) -> Self {
+        match address.ip().to_canonical() {
+            std::net::IpAddr::V4(v4) => Self(u64::from(v4.to_bits())),
+            std::net::IpAddr::V6(v6) => Self((v6.to_bits() >> 64) as u64),
+        }
+    }
+}

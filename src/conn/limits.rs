@@ -51,7 +51,7 @@ pub struct Limits {
     /// How many bytes we discard in that time before the peer is cut off.
     ///
     /// 16 MiB: more than two kernels hold in flight between them by default.
-    pub linger_bytes_max: u64,
+    pub linger_bytes_max: u32,
 }
 
 impl Default for Limits {

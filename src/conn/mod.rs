@@ -1,5 +1,549 @@
-//! conn
+//! One peer: a value without a socket and without a clock.
+//!
+//! Bytes and times go in by `handle_*`, what is to be done comes out by `wants_*` and `poll_*`. The
+//! reactor, a blocking thread and the simulated world drive the same value. It does no input or
+//! output, calls no service by itself and allocates nothing but storage lent by the reserve.
+//!
+//! ```text
+//!            bytes read                                frames
+//! stream ──▶ handle_input ──▶ codec ──▶ (input queue) ────────▶ on_frame
+//!                                                                  │ Reply
+//! stream ◀── unsent + quote ◀── output queue ◀─────────────────────┘
+//! ```
+
 mod close;
+mod halves;
+mod ledger;
 mod limits;
+mod reply;
+
+use std::ops::ControlFlow;
+
+use crate::buffer::{ByteQueue, Reserve};
+use crate::codec::{Codec, Decoded, FrameError};
+use crate::instant::Instant;
+
 pub use close::CloseReason;
+pub use halves::{Halves, Outcome, ReadHalf, WriteHalf};
+pub use ledger::Ledger;
 pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX};
+pub use reply::{NO_QUOTE, Quote, Reply};
+
+use reply::Wish;
+
+/// What a connection is lent for the length of one call: the rules, the memory, the books, the time.
+pub struct Means<'a, C> {
+    /// The framing of the endpoint.
+    pub codec: &'a C,
+    /// The limits of the endpoint.
+    pub limits: &'a Limits,
+    /// Where storage comes from.
+    pub reserve: &'a mut Reserve,
+    /// Where bytes are accounted for.
+    pub ledger: &'a mut Ledger,
+    /// The time of this turn.
+    pub now: Instant,
+}
+
+/// The machine for one peer.
+///
+/// Idle it holds no storage: what is not a whole frame yet, and what the stream does not take yet,
+/// are the only bytes kept.
+pub struct Connection<C: Codec> {
+    halves: Halves,
+    hold: Hold,
+    is_draining: bool,
+    wants_room: bool,
+    promised: u32,
+    discarded: u32,
+    codec: C::State,
+    /// A frame that has begun; with [`Hold::Frames`] whole frames too.
+    input: ByteQueue,
+    output: ByteQueue,
+    /// When a byte last moved either way.
+    moved_at: Instant,
+    /// When the frame at the front of `input` began, or reading it was resumed.
+    begun_at: Instant,
+    /// Since when we wait for the peer: to take a byte of our output or, our FIN out, for its own.
+    waiting_since: Instant,
+}
+
+/// Whether input is held back, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// Nothing is: read and serve.
+    Nothing,
+    /// The output is over its watermark: do not read.
+    Reading,
+    /// Serving stopped in the middle of the input: whole frames may be stored; they come first.
+    Frames,
+}
+
+/// Why no more frames were taken from the front of some bytes.
+enum Rest {
+    /// What is left is no whole frame.
+    Begun,
+    /// The output is over its watermark, or the service asked for a break.
+    Held,
+    /// The peer said goodbye, or the service has ended this peer: the rest is of no use.
+    Useless,
+    /// The rest cannot be understood.
+    Lost(FrameError),
+}
+
+impl<C: Codec> Connection<C> {
+    /// A connection that was opened at `now`.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            halves: Halves::new(),
+            hold: Hold::Nothing,
+            is_draining: false,
+            wants_room: false,
+            promised: 0,
+            discarded: 0,
+            codec: C::State::default(),
+            input: ByteQueue::new(),
+            output: ByteQueue::new(),
+            moved_at: now,
+            begun_at: now,
+            waiting_since: now,
+        }
+    }
+
+    // ── In ──────────────────────────────────────────────────────────────────────────────────────
+
+    /// Takes bytes that were read and gives each whole frame in them to `on_frame`, which may
+    /// break off until the next call of [`Self::handle_held`].
+    ///
+    /// Returns what of the replies lies in `input` itself: write it behind [`Self::unsent`] and
+    /// hand the rest to [`Self::settle`] before `input` changes.
+    pub fn handle_input(
+        &mut self,
+        input: &[u8],
+        means: &mut Means<'_, C>,
+        on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
+    ) -> Quote {
+        self.moved_at = means.now;
+        means.ledger.bytes_read += input.len() as u64;
+        if self.halves.read() != ReadHalf::Open || self.closed().is_some() {
+            self.discard(input.len(), means);
+            return NO_QUOTE;
+        }
+        self.start_waiting(means.now);
+        if !self.input.is_empty() {
+            match self.input.push(input, means.reserve) {
+                Ok(()) => self.serve_stored(means, on_frame),
+                Err(_) => {
+                    means.ledger.bytes_discarded += input.len() as u64;
+                    self.cut(CloseReason::BudgetSpent);
+                }
+            }
+            return NO_QUOTE;
+        }
+
+        let (codec, limits) = (means.codec, means.limits);
+        let mut reply = reply_to(&mut self.output, input, means);
+        let (served, rest) = give_frames(codec, &mut self.codec, input, limits, &mut reply, on_frame);
+        let heard = Heard::from(reply);
+        let quote = self.obey(heard, means);
+        self.keep(&input[served..], rest, means);
+        quote
+    }
+
+    /// Serves frames that were held back; call when [`Self::wants_held`].
+    pub fn handle_held(
+        &mut self,
+        means: &mut Means<'_, C>,
+        on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
+    ) {
+        self.hold = Hold::Nothing;
+        self.begun_at = means.now;
+        self.serve_stored(means, on_frame);
+    }
+
+    /// The peer's FIN has come.
+    pub fn handle_end(&mut self, means: &mut Means<'_, C>) {
+        self.moved_at = means.now;
+        self.halves.peer_ended();
+        self.couple(means);
+    }
+
+    /// The stream failed, or must end at once: unsent output is thrown away.
+    pub fn handle_error(&mut self, reason: CloseReason) {
+        self.cut(reason);
+    }
+
+    /// `count` bytes of the output queue were taken by the stream, and `quoted` bytes of the quote.
+    pub fn handle_written(&mut self, count: usize, quoted: usize, means: &mut Means<'_, C>) {
+        self.output.consume(count, means.reserve);
+        means.ledger.bytes_written += (count + quoted) as u64;
+        self.moved_at = means.now;
+        self.waiting_since = means.now;
+    }
+
+    /// Our FIN is out, or will be with the drop of the stream.
+    pub fn handle_finished(&mut self, now: Instant) {
+        self.waiting_since = now;
+        self.halves.finished();
+    }
+
+    /// The server drains: what the peer has sent is still served, then this peer is finished.
+    pub fn handle_drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// A draining peer has nothing more to read now.
+    pub fn handle_dry(&mut self, means: &mut Means<'_, C>) {
+        if self.is_draining && self.hold == Hold::Nothing && self.promised == 0 {
+            self.finish(CloseReason::Drained, means);
+        }
+    }
+
+    /// A deadline may have passed: ends the peer if one has.
+    pub fn handle_deadline(&mut self, means: &mut Means<'_, C>) {
+        match self.deadline(means.limits) {
+            Some((at, deadline)) if at <= means.now => match deadline {
+                Deadline::Idle => self.finish(CloseReason::IdleTimeout, means),
+                Deadline::Frame => self.finish(CloseReason::FrameTimeout, means),
+                // What is queued cannot leave, so waiting for it to leave is no use.
+                Deadline::Write => self.cut(CloseReason::WriteTimeout),
+                Deadline::Linger => self.halves.give_up(),
+            },
+            Some(_) | None => {}
+        }
+    }
+
+    /// Serves a callback that has no input: its replies go to the output queue.
+    pub fn handle_callback<R>(&mut self, means: &mut Means<'_, C>, callback: impl FnOnce(&mut Reply<'_>) -> R) -> R {
+        self.start_waiting(means.now);
+        let mut reply = reply_to(&mut self.output, &[], means);
+        let result = callback(&mut reply);
+        let heard = Heard::from(reply);
+        self.obey(heard, means);
+        self.couple(means);
+        result
+    }
+
+    /// Queues bytes that another peer's service call, or a post, ordered for this one; framed already.
+    pub fn handle_order(&mut self, framed: &[u8], means: &mut Means<'_, C>) {
+        if self.halves.write() == WriteHalf::Open {
+            self.handle_callback(means, |reply| reply.send_framed(framed));
+        }
+    }
+
+    /// One promise is kept: what was owed has been queued.
+    pub fn handle_promise_kept(&mut self, means: &mut Means<'_, C>) {
+        self.promised = self.promised.saturating_sub(1);
+        self.couple(means);
+    }
+
+    /// Ends a round of callbacks and writes: stores `rest`, what the stream did not take of a
+    /// quote, before the buffer it lies in is used again, and pauses or resumes reading.
+    pub fn settle(&mut self, rest: &[u8], means: &mut Means<'_, C>) {
+        if self.output.push(rest, means.reserve).is_err() {
+            means.ledger.bytes_unsent += rest.len() as u64;
+            self.cut(CloseReason::BudgetSpent);
+        }
+        self.hold_or_resume(means);
+    }
+
+    /// Gives all storage back; the last call. Unserved input and unsent output are written off.
+    pub fn bury(&mut self, reserve: &mut Reserve, ledger: &mut Ledger) {
+        ledger.bytes_discarded += self.input.clear(reserve) as u64;
+        ledger.bytes_unsent += self.output.clear(reserve) as u64;
+    }
+
+    // ── Out ─────────────────────────────────────────────────────────────────────────────────────
+
+    /// What waits to be written.
+    pub fn unsent(&self) -> &[u8] {
+        self.output.as_slice()
+    }
+
+    /// Whether a read is welcome, be it to serve or to discard.
+    pub fn wants_read(&self) -> bool {
+        match self.halves.read() {
+            ReadHalf::Open => self.hold == Hold::Nothing,
+            ReadHalf::Discarding => true,
+            ReadHalf::Ended => false,
+        }
+    }
+
+    /// Whether frames that were held back can be served now: the queue has drained, or none is over it.
+    pub fn wants_held(&self, means: &Means<'_, C>) -> bool {
+        self.hold == Hold::Frames && self.closed().is_none() && !self.is_over_watermark(true, means)
+    }
+
+    /// Whether the stream's write direction is to be shut down now.
+    pub fn wants_finish(&self) -> bool {
+        self.halves.write() == WriteHalf::Finishing && self.output.is_empty() && self.closed().is_none()
+    }
+
+    /// Whether the service asked for room and there is some; asks once.
+    pub fn poll_room(&mut self, limits: &Limits) -> bool {
+        let has_room = self.wants_room
+            && self.halves.write() == WriteHalf::Open
+            && self.closed().is_none()
+            && self.output.len() <= limits.queue.low();
+        if has_room {
+            self.wants_room = false;
+        }
+        has_room
+    }
+
+    /// The next instant at which [`Self::handle_deadline`] has something to do, unless bytes move first.
+    pub fn poll_deadline(&self, limits: &Limits) -> Instant {
+        self.deadline(limits).map_or(Instant::NEVER, |(at, _)| at)
+    }
+
+    /// Why it is over, once it is.
+    pub fn closed(&self) -> Option<CloseReason> {
+        self.halves.closed()
+    }
+
+    /// Whether dropping the stream now must be a reset: a peer shall not take a cut-off stream for a whole one.
+    pub fn wants_reset(&self) -> bool {
+        self.closed().is_some() && !self.output.is_empty()
+    }
+
+    /// Both halves.
+    pub fn halves(&self) -> &Halves {
+        &self.halves
+    }
+
+    /// Bytes read and not served yet.
+    pub fn input_len(&self) -> usize {
+        self.input.len()
+    }
+
+    /// Bytes queued and not written yet.
+    pub fn output_len(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Whether reading is paused, or frames are held back.
+    pub fn is_paused(&self) -> bool {
+        self.hold != Hold::Nothing
+    }
+
+    // ── Inside ──────────────────────────────────────────────────────────────────────────────────
+
+    fn serve_stored(
+        &mut self,
+        means: &mut Means<'_, C>,
+        on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
+    ) {
+        self.start_waiting(means.now);
+        let (codec, limits) = (means.codec, means.limits);
+        let mut reply = reply_to(&mut self.output, &[], means);
+        let stored = self.input.as_slice();
+        let (served, rest) = give_frames(codec, &mut self.codec, stored, limits, &mut reply, on_frame);
+        let heard = Heard::from(reply);
+        self.obey(heard, means);
+        self.input.consume(served, means.reserve);
+        if served > 0 {
+            self.begun_at = means.now;
+        }
+        self.judge(rest, means);
+        self.couple(means);
+    }
+
+    /// Stores what is left of a fresh read.
+    fn keep(&mut self, rest: &[u8], why: Rest, means: &mut Means<'_, C>) {
+        if !rest.is_empty() {
+            match why {
+                Rest::Begun | Rest::Held if self.halves.read() == ReadHalf::Open && self.closed().is_none() => {
+                    self.begun_at = means.now;
+                    if self.input.push(rest, means.reserve).is_err() {
+                        means.ledger.bytes_discarded += rest.len() as u64;
+                        self.cut(CloseReason::BudgetSpent);
+                    }
+                }
+                Rest::Begun | Rest::Held | Rest::Useless | Rest::Lost(_) => {
+                    means.ledger.bytes_discarded += rest.len() as u64;
+                }
+            }
+        }
+        self.judge(why, means);
+    }
+
+    /// What follows from the reason why serving stopped.
+    fn judge(&mut self, why: Rest, means: &mut Means<'_, C>) {
+        match why {
+            Rest::Begun => {}
+            Rest::Held => self.hold = Hold::Frames,
+            Rest::Useless => self.finish(CloseReason::Finished, means),
+            Rest::Lost(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, means),
+            Rest::Lost(FrameError::Malformed(_)) => self.finish(CloseReason::BadFrame, means),
+        }
+    }
+
+    /// Carries out what the service wished in a callback.
+    fn obey(&mut self, heard: Heard, means: &mut Means<'_, C>) -> Quote {
+        self.wants_room |= heard.wants_room;
+        self.promised = self.promised.saturating_add(heard.promised);
+        match heard.wish {
+            Wish::GoOn => {}
+            Wish::Finish(reason) => self.finish(reason, means),
+            Wish::Close(reason) => self.cut(reason),
+        }
+        heard.quote
+    }
+
+    /// Finishes when nothing more is to come: ended, no whole frame left, nothing promised.
+    fn couple(&mut self, means: &mut Means<'_, C>) {
+        let is_served = self.hold != Hold::Frames && self.promised == 0;
+        if self.halves.read() == ReadHalf::Ended && is_served && self.halves.write() == WriteHalf::Open {
+            let reason = if self.input.is_empty() { CloseReason::Finished } else { CloseReason::PartialFrame };
+            self.finish(reason, means);
+        }
+    }
+
+    fn finish(&mut self, reason: CloseReason, means: &mut Means<'_, C>) {
+        self.halves.finish(reason);
+        self.hold = Hold::Nothing;
+        means.ledger.bytes_discarded += self.input.clear(means.reserve) as u64;
+    }
+
+    fn cut(&mut self, reason: CloseReason) {
+        self.halves.cut(reason);
+    }
+
+    fn discard(&mut self, count: usize, means: &mut Means<'_, C>) {
+        means.ledger.bytes_discarded += count as u64;
+        self.discarded = self.discarded.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        if self.discarded > means.limits.linger_bytes_max {
+            self.halves.give_up();
+        }
+    }
+
+    fn hold_or_resume(&mut self, means: &Means<'_, C>) {
+        match self.hold {
+            Hold::Nothing if self.is_over_watermark(false, means) => self.hold = Hold::Reading,
+            Hold::Reading if !self.is_over_watermark(true, means) => {
+                self.hold = Hold::Nothing;
+                // While we did not read, the rest of a frame could not come.
+                self.begun_at = means.now;
+            }
+            Hold::Nothing | Hold::Reading | Hold::Frames => {}
+        }
+    }
+
+    /// The peer's own watermarks, and under pressure on the memory of all a lower one: nobody may
+    /// hold more than what is still spare, so that the largest are paused first and the spare
+    /// memory is never eaten up. A peer that holds nothing is never paused: no flush would wake it.
+    fn is_over_watermark(&self, was_paused: bool, means: &Means<'_, C>) -> bool {
+        let queued = self.output.len();
+        queued > 0 && (queued >= means.reserve.spare_bytes() || means.limits.queue.is_paused(was_paused, queued))
+    }
+
+    /// The earliest deadline that is armed in this state.
+    fn deadline(&self, limits: &Limits) -> Option<(Instant, Deadline)> {
+        if self.closed().is_some() {
+            return None;
+        }
+        if self.halves.write() == WriteHalf::Finished {
+            return Some((self.waiting_since + limits.linger_timeout, Deadline::Linger));
+        }
+        let quiet = if self.output.is_empty() {
+            (self.moved_at + limits.idle_timeout, Deadline::Idle)
+        } else {
+            (self.waiting_since + limits.write_timeout, Deadline::Write)
+        };
+        let has_begun = !self.input.is_empty() && self.hold == Hold::Nothing;
+        let begun = (self.begun_at + limits.frame_timeout, Deadline::Frame);
+        Some(if has_begun && begun.0 < quiet.0 { begun } else { quiet })
+    }
+
+    /// With nothing queued, whatever is queued next starts its wait now.
+    fn start_waiting(&mut self, now: Instant) {
+        if self.output.is_empty() && self.halves.write() == WriteHalf::Open {
+            self.waiting_since = now;
+        }
+    }
+}
+
+/// What we wait for, with an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deadline {
+    Idle,
+    Frame,
+    Write,
+    Linger,
+}
+
+/// What a callback left behind in its [`Reply`].
+struct Heard {
+    wish: Wish,
+    wants_room: bool,
+    promised: u32,
+    quote: Quote,
+}
+
+impl From<Reply<'_>> for Heard {
+    fn from(reply: Reply<'_>) -> Self {
+        Self { wish: reply.wish, wants_room: reply.wants_room, promised: reply.promised, quote: reply.quote }
+    }
+}
+
+fn reply_to<'a, C: Codec>(output: &'a mut ByteQueue, quotable: &'a [u8], means: &'a mut Means<'_, C>) -> Reply<'a> {
+    Reply {
+        queue_high: means.limits.queue.high().min(means.reserve.spare_bytes()),
+        queue_len_max: means.limits.queue_len_max(),
+        output,
+        reserve: means.reserve,
+        ledger: means.ledger,
+        encode: means.codec,
+        quotable,
+        quote: NO_QUOTE,
+        wish: Wish::GoOn,
+        wants_room: false,
+        promised: 0,
+    }
+}
+
+/// Gives the whole frames at the front of `bytes` to `on_frame`, one after another, as long as the
+/// output has room. Returns how many bytes that took, and why it stopped.
+fn give_frames<C: Codec>(
+    codec: &C,
+    state: &mut C::State,
+    bytes: &[u8],
+    limits: &Limits,
+    reply: &mut Reply<'_>,
+    mut on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
+) -> (usize, Rest) {
+    let mut served = 0;
+    let why = loop {
+        let left = &bytes[served..];
+        if left.is_empty() {
+            break Rest::Begun;
+        }
+        if reply.is_full() {
+            break Rest::Held;
+        }
+        match codec.decode(state, left, limits.frame_len_max) {
+            Ok(Decoded::Frame { frame, consumed }) => {
+                served += consumed;
+                reply.ledger.frames += 1;
+                let flow = on_frame(&left[frame], reply);
+                if reply.is_ending() {
+                    break Rest::Useless;
+                }
+                if flow.is_break() {
+                    break Rest::Held;
+                }
+            }
+            Ok(Decoded::More) => break Rest::Begun,
+            Ok(Decoded::Goodbye { consumed }) => {
+                served += consumed;
+                break Rest::Useless;
+            }
+            Err(error) => break Rest::Lost(error),
+        }
+    };
+    reply.ledger.bytes_framed += served as u64;
+    (served, why)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! The two halves of a connection: every transition of either, and the law that couples them.
+//!
+//! ```text
+//! read half:   Open ──────────── peer's FIN ───────────▶ Ended
+//!                └─ finish ─▶ Discarding ─ peer's FIN ─▶ Ended
+//!
+//! write half:  Open ── finish ──▶ Finishing ── our FIN is out ──▶ Finished
+//!
+//! outcome:     Open ── finish(reason) ──▶ Coming(reason) ── Ended and Finished ──▶ Closed(reason)
+//!                └──────────────────── cut(reason) in any state ─────────────────▶ Closed(reason)
+//! ```
+//!
+//! Only this file assigns a half. Whether reading is paused is not a state of the half: it is the
+//! watermark's answer.
+
+use super::CloseReason;
+
+/// Peer to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadHalf {
+    /// Bytes may come and are served.
+    Open,
+    /// Bytes may come and are thrown away, until the peer's FIN: so that our close is not a reset
+    /// which destroys the tail of what we sent.
+    Discarding,
+    /// The peer's FIN has come.
+    Ended,
+}
+
+/// Us to peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteHalf {
+    /// Replies may be queued.
+    Open,
+    /// No more replies; what is queued leaves first.
+    Finishing,
+    /// Our FIN is out.
+    Finished,
+}
+
+/// How the connection ends, as far as that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Not known: it lives.
+    Open,
+    /// It is on its way out, for this reason unless something worse comes first.
+    Coming(CloseReason),
+    /// It is over; the stream can be dropped.
+    Closed(CloseReason),
+}
+
+/// Both halves and the outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Halves {
+    read: ReadHalf,
+    write: WriteHalf,
+    outcome: Outcome,
+}
+
+impl Halves {
+    /// Both open.
+    pub const fn new() -> Self {
+        Self { read: ReadHalf::Open, write: WriteHalf::Open, outcome: Outcome::Open }
+    }
+
+    /// The peer's half.
+    pub const fn read(&self) -> ReadHalf {
+        self.read
+    }
+
+    /// Our half.
+    pub const fn write(&self) -> WriteHalf {
+        self.write
+    }
+
+    /// The reason, once it is over.
+    pub const fn closed(&self) -> Option<CloseReason> {
+        match self.outcome {
+            Outcome::Closed(reason) => Some(reason),
+            Outcome::Open | Outcome::Coming(_) => None,
+        }
+    }
+
+    /// The peer's FIN has come.
+    pub(super) fn peer_ended(&mut self) {
+        self.read = ReadHalf::Ended;
+        self.couple();
+    }
+
+    /// We take no more input and, once what is queued has left, end our direction. The first reason stays.
+    pub(super) fn finish(&mut self, reason: CloseReason) {
+        if self.write != WriteHalf::Open {
+            return;
+        }
+        self.write = WriteHalf::Finishing;
+        if self.read == ReadHalf::Open {
+            self.read = ReadHalf::Discarding;
+        }
+        if self.outcome == Outcome::Open {
+            self.outcome = Outcome::Coming(reason);
+        }
+    }
+
+    /// Our FIN is out, or will be by the drop of the stream.
+    pub(super) fn finished(&mut self) {
+        debug_assert_eq!(self.write, WriteHalf::Finishing);
+        self.write = WriteHalf::Finished;
+        self.couple();
+    }
+
+    /// It is over now. Once our FIN is out the peer has had everything, and the reason for which
+    /// we finished stands whatever happens to the rest.
+    pub(super) fn cut(&mut self, reason: CloseReason) {
+        self.outcome = match (self.outcome, self.write) {
+            (Outcome::Closed(first), _) | (Outcome::Coming(first), WriteHalf::Finished) => Outcome::Closed(first),
+            (Outcome::Open | Outcome::Coming(_), _) => Outcome::Closed(reason),
+        };
+    }
+
+    /// The peer was given time enough to end: the reason for which we finished is the outcome.
+    pub(super) fn give_up(&mut self) {
+        if let Outcome::Coming(reason) = self.outcome {
+            self.outcome = Outcome::Closed(reason);
+        }
+    }
+
+    /// The law: ended and finished is closed.
+    fn couple(&mut self) {
+        if let (ReadHalf::Ended, WriteHalf::Finished, Outcome::Coming(reason)) = (self.read, self.write, self.outcome) {
+            self.outcome = Outcome::Closed(reason);
+        }
+    }
+}
+
+impl Default for Halves {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peer_ends_first() {
+        let mut halves = Halves::new();
+        halves.peer_ended();
+        assert_eq!(halves.closed(), None);
+        halves.finish(CloseReason::Finished);
+        halves.finished();
+        assert_eq!(halves.closed(), Some(CloseReason::Finished));
+    }
+
+    #[test]
+    fn we_end_first_and_wait_for_the_peer() {
+        let mut halves = Halves::new();
+        halves.finish(CloseReason::IdleTimeout);
+        assert_eq!(halves.read(), ReadHalf::Discarding);
+        halves.finished();
+        assert_eq!(halves.closed(), None);
+        halves.peer_ended();
+        assert_eq!(halves.closed(), Some(CloseReason::IdleTimeout));
+    }
+
+    #[test]
+    fn a_reset_before_our_end_is_the_reason_and_after_it_is_not() {
+        let mut early = Halves::new();
+        early.finish(CloseReason::Drained);
+        early.cut(CloseReason::Reset);
+        assert_eq!(early.closed(), Some(CloseReason::Reset));
+
+        let mut late = Halves::new();
+        late.finish(CloseReason::Drained);
+        late.finished();
+        late.cut(CloseReason::Reset);
+        assert_eq!(late.closed(), Some(CloseReason::Drained));
+    }
+
+    #[test]
+    fn the_first_reason_stays() {
+        let mut halves = Halves::new();
+        halves.finish(CloseReason::FrameTooLong);
+        halves.finish(CloseReason::IdleTimeout);
+        halves.cut(CloseReason::Service);
+        halves.cut(CloseReason::Reset);
+        assert_eq!(halves.closed(), Some(CloseReason::Service));
+    }
+}

@@ -1,0 +1,190 @@
+//! What a service says to the peer it is serving: bytes into its queue, and wishes for its end.
+//!
+//! It writes to no stream. A reply that repeats the input is not copied: it is remembered as a
+//! [`Quote`], a range of the buffer the input was read into, written from there, and only stored
+//! if the stream does not take it.
+
+use std::ops::Range;
+
+use crate::buffer::{ByteQueue, Reserve};
+use crate::codec::{Encode, Envelope, FrameError};
+
+use super::{CloseReason, Ledger};
+
+/// The end of a peer's output that still lies in the buffer its input was read into.
+///
+/// Whoever drives the connection writes the queue, then the quoted range, and hands back what was
+/// not taken before the buffer is used again.
+pub type Quote = Range<usize>;
+
+/// No part of the output lies in the input.
+pub const NO_QUOTE: Quote = 0..0;
+
+/// How a service, or what it sent, wants this peer to go on; the later ones outrank the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// As before.
+    GoOn,
+    /// Flush, then end our direction.
+    Finish(CloseReason),
+    /// End both directions now.
+    Close(CloseReason),
+}
+
+/// Where the replies to one peer go, for the length of one callback.
+pub struct Reply<'a> {
+    pub(super) output: &'a mut ByteQueue,
+    pub(super) reserve: &'a mut Reserve,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) encode: &'a dyn Encode,
+    /// What may be quoted; empty when the input does not outlive the call.
+    pub(super) quotable: &'a [u8],
+    pub(super) quote: Quote,
+    pub(super) queue_high: usize,
+    pub(super) queue_len_max: usize,
+    pub(super) wish: Wish,
+    pub(super) wants_room: bool,
+    pub(super) promised: u32,
+}
+
+impl Reply<'_> {
+    /// Queues one frame made of these parts in a row, in the envelope of the peer's framing.
+    ///
+    /// All of it or nothing: a frame that does not fit closes the peer with
+    /// [`CloseReason::QueueFull`] or [`CloseReason::BudgetSpent`], one that the framing cannot
+    /// carry with [`CloseReason::BadReply`].
+    pub fn send(&mut self, parts: &[&[u8]]) {
+        if self.is_ending() {
+            return;
+        }
+        match self.encode.envelope(parts) {
+            Ok(envelope) => self.send_in(envelope, parts),
+            Err(FrameError::TooLong { .. } | FrameError::Malformed(_)) => {
+                self.wish = Wish::Finish(CloseReason::BadReply);
+            }
+        }
+    }
+
+    /// Queues bytes that are framed already.
+    pub(super) fn send_framed(&mut self, bytes: &[u8]) {
+        if !self.is_ending() {
+            self.send_in(Envelope::NONE, &[bytes]);
+        }
+    }
+
+    fn send_in(&mut self, envelope: Envelope, parts: &[&[u8]]) {
+        let len = envelope.head().len() + parts.iter().map(|part| part.len()).sum::<usize>() + envelope.tail().len();
+        if self.queued() + len > self.queue_len_max {
+            self.wish = Wish::Close(CloseReason::QueueFull);
+            return;
+        }
+        let before = self.queued();
+        let put = self
+            .put(envelope.head())
+            .and_then(|()| parts.iter().try_for_each(|part| self.put(part)))
+            .and_then(|()| self.put(envelope.tail()));
+        if put.is_err() {
+            self.wish = Wish::Close(CloseReason::BudgetSpent);
+        }
+        // Counted even when the end of it found no room: the ledger says what was queued.
+        self.ledger.bytes_queued += (self.queued() - before) as u64;
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) -> Result<(), crate::buffer::Exhausted> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if let Some(place) = place_in(self.quotable, bytes) {
+            if self.quote.is_empty() {
+                self.quote = place;
+                return Ok(());
+            }
+            if self.quote.end == place.start {
+                self.quote.end = place.end;
+                return Ok(());
+            }
+        }
+        self.output.push(&self.quotable[self.quote.clone()], self.reserve)?;
+        self.quote = NO_QUOTE;
+        self.output.push(bytes, self.reserve)
+    }
+
+    /// Asks for one more callback, `on_room`, as soon as the queue has fallen to its low watermark.
+    pub fn ask_room(&mut self) {
+        self.wants_room = true;
+    }
+
+    /// How many bytes may be queued until the high watermark; zero when the peer is slow.
+    pub fn room(&self) -> usize {
+        self.queue_high.saturating_sub(self.queued())
+    }
+
+    /// Whether the queue is over its high watermark. An empty queue never is: no flush would end that.
+    pub(super) fn is_full(&self) -> bool {
+        let queued = self.queued();
+        queued > 0 && queued >= self.queue_high
+    }
+
+    /// Says that an answer comes later: a peer that ended its direction is not finished before.
+    pub fn promise(&mut self) {
+        self.promised += 1;
+    }
+
+    /// Flush, then end our direction; what the peer still sends is discarded.
+    pub fn finish(&mut self) {
+        if self.wish == Wish::GoOn {
+            self.wish = Wish::Finish(CloseReason::Service);
+        }
+    }
+
+    /// End both directions now; what is queued is thrown away.
+    pub fn close(&mut self) {
+        self.fail(CloseReason::Service);
+    }
+
+    pub(crate) fn fail(&mut self, reason: CloseReason) {
+        if !matches!(self.wish, Wish::Close(_)) {
+            self.wish = Wish::Close(reason);
+        }
+    }
+
+    /// Bytes that wait to leave, this callback's among them.
+    pub fn queued(&self) -> usize {
+        self.output.len() + self.quote.len()
+    }
+
+    /// Whether the peer was finished or closed in this callback: what is sent now goes nowhere.
+    pub fn is_ending(&self) -> bool {
+        self.wish != Wish::GoOn
+    }
+}
+
+/// Where `part` lies in `whole`, if it is a piece of that very memory.
+#[inline]
+fn place_in(whole: &[u8], part: &[u8]) -> Option<Quote> {
+    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+    let fits = start <= whole.len() && part.len() <= whole.len() - start;
+    fits.then(|| start..start + part.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_found_where_it_lies() {
+        let whole = *b"abcdef";
+        assert_eq!(place_in(&whole, &whole[2..4]), Some(2..4));
+        assert_eq!(place_in(&whole, &whole), Some(0..6));
+        assert_eq!(place_in(&whole[2..], &whole[..3]), None);
+        assert_eq!(place_in(&whole[..3], &whole[2..5]), None);
+    }
+
+    #[test]
+    fn equal_bytes_elsewhere_are_not_a_piece() {
+        let whole = b"abcdef".to_vec();
+        let other = whole.clone();
+        assert_eq!(place_in(&whole, &other), None);
+    }
+}

@@ -14,7 +14,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 pub use fixed::Fixed;
-pub use framing::{Framing, FramingState};
+pub use framing::{Framing, FramingState, UnknownFraming};
 pub use length::{ByteOrder, Length, LengthWidth};
 pub use lines::{Lines, LinesState};
 pub use raw::Raw;

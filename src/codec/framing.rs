@@ -1,0 +1,134 @@
+//! `Framing`: any of the codecs here, chosen while the program runs.
+//!
+//! It adds nothing to them but their names, as the command spells them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::{
+    ByteOrder, Codec, Decoded, Encode, Envelope, Fixed, FrameError, Length, LengthWidth, Lines, LinesState, Raw,
+};
+
+/// One of the codecs.
+///
+/// Its name is `raw`, `lines`, `length` (the same as `length:u32`), `length:u16le` and so on for
+/// each width, or `fixed:16`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// What arrives together is a frame.
+    Raw(Raw),
+    /// One line is a frame. The name does not say whether the line `exit` means goodbye.
+    Lines(Lines),
+    /// A length, then the frame.
+    Length(Length),
+    /// Every frame has the same length.
+    Fixed(Fixed),
+}
+
+/// What one stream remembers under any framing: only lines need something.
+pub type FramingState = LinesState;
+
+impl Framing {
+    /// Lets lines know `exit`, see [`Lines::with_exit`]; other framings have no such word.
+    pub const fn with_exit(self) -> Self {
+        match self {
+            Self::Lines(lines) => Self::Lines(lines.with_exit()),
+            Self::Raw(_) | Self::Length(_) | Self::Fixed(_) => self,
+        }
+    }
+}
+
+impl Codec for Framing {
+    type State = FramingState;
+
+    #[inline]
+    fn decode(&self, state: &mut FramingState, input: &[u8], frame_len_max: usize) -> Result<Decoded, FrameError> {
+        match self {
+            Self::Raw(raw) => raw.decode(&mut (), input, frame_len_max),
+            Self::Lines(lines) => lines.decode(state, input, frame_len_max),
+            Self::Length(length) => length.decode(&mut (), input, frame_len_max),
+            Self::Fixed(fixed) => fixed.decode(&mut (), input, frame_len_max),
+        }
+    }
+}
+
+impl Encode for Framing {
+    #[inline]
+    fn envelope(&self, parts: &[&[u8]]) -> Result<Envelope, FrameError> {
+        match self {
+            Self::Raw(raw) => raw.envelope(parts),
+            Self::Lines(lines) => lines.envelope(parts),
+            Self::Length(length) => length.envelope(parts),
+            Self::Fixed(fixed) => fixed.envelope(parts),
+        }
+    }
+}
+
+/// No framing has this name.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "no framing is called `{name}`: type raw, lines, length, length:u8, length:u16, length:u32 or length:u64 \
+     (with le behind it if the lowest byte comes first: length:u16le), or fixed:N with N bytes, at least 1"
+)]
+pub struct UnknownFraming {
+    /// What was typed.
+    pub name: String,
+}
+
+impl FromStr for Framing {
+    type Err = UnknownFraming;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFraming> {
+        let framing = match name.split_once(':') {
+            None => match name {
+                "raw" => Some(Self::Raw(Raw)),
+                "lines" => Some(Self::Lines(Lines::new())),
+                "length" => Some(Self::Length(Length::default())),
+                _ => None,
+            },
+            Some(("length", integer)) => parse_length(integer).map(Self::Length),
+            Some(("fixed", len)) => parse_fixed(len).map(Self::Fixed),
+            Some(_) => None,
+        };
+        framing.ok_or_else(|| UnknownFraming { name: name.to_owned() })
+    }
+}
+
+fn parse_length(integer: &str) -> Option<Length> {
+    let (width, order) = match integer.strip_suffix("le") {
+        Some(width) => (width, ByteOrder::Little),
+        None => (integer.strip_suffix("be").unwrap_or(integer), ByteOrder::Big),
+    };
+    let width = match width {
+        "u8" => LengthWidth::U8,
+        "u16" => LengthWidth::U16,
+        "u32" => LengthWidth::U32,
+        "u64" => LengthWidth::U64,
+        _ => return None,
+    };
+    Some(Length { width, order })
+}
+
+fn parse_fixed(len: &str) -> Option<Fixed> {
+    len.parse().ok().filter(|&len| len > 0).map(Fixed::new)
+}
+
+impl fmt::Display for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Raw(Raw) => f.write_str("raw"),
+            Self::Lines(_) => f.write_str("lines"),
+            Self::Length(length) if *length == Length::default() => f.write_str("length"),
+            Self::Length(Length { width, order }) => {
+                let order = match order {
+                    ByteOrder::Big => "",
+                    ByteOrder::Little => "le",
+                };
+                write!(f, "length:u{}{order}", 8 * width.bytes())
+            }
+            Self::Fixed(fixed) => write!(f, "fixed:{}", fixed.len()),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `Table`: a slab whose keys have a generation.
+//!
+//! A slot is used again as soon as it is free, and whoever still holds the key of its former
+//! tenant finds nothing. The generation is one serial for the whole table, not one per slot, so
+//! that an empty slot remembers nothing; a key could be mistaken for another only after 2³²
+//! insertions, and then only in the same slot.
+
+use std::num::NonZeroU32;
+
+use slab::Slab;
+
+/// The most values a [`Table`] holds: a slot fits 24 bits, see [`Key::to_bits`].
+pub const SLOTS_MAX: usize = 1 << 24;
+
+/// Slot and generation: our name for what was once put into a [`Table`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    slot: u32,
+    generation: u32,
+}
+
+impl Key {
+    /// The place in the table; whoever lives there may have changed.
+    #[inline]
+    pub const fn slot(self) -> usize {
+        self.slot as usize
+    }
+
+    /// Which tenant of the slot is meant; never zero in a key that a table gave out.
+    #[inline]
+    pub const fn generation(self) -> u32 {
+        self.generation
+    }
+
+    /// The key as a number: the slot in bits 32 to 55, the generation below.
+    ///
+    /// Bits 56 to 63 are zero, and free for whoever carries the number.
+    #[inline]
+    pub const fn to_bits(self) -> u64 {
+        ((self.slot as u64) << 32) | self.generation as u64
+    }
+
+    /// The key that [`Key::to_bits`] turned into `bits`, whatever bits 56 to 63 were used for.
+    #[inline]
+    pub const fn from_bits(bits: u64) -> Self {
+        const SLOT_MASK: u32 = (SLOTS_MAX - 1) as u32;
+        Self { slot: (bits >> 32) as u32 & SLOT_MASK, generation: bits as u32 }
+    }
+}
+
+/// Values under keys; a stale key finds nothing.
+#[derive(Debug)]
+pub struct Table<T> {
+    slots: Slab<Tenant<T>>,
+    /// The generation of the next insertion.
+    next: NonZeroU32,
+}
+
+/// A value and its generation, which is not zero so that the slab can tell an empty slot by it
+/// and needs no tag of its own.
+#[derive(Debug)]
+struct Tenant<T> {
+    generation: NonZeroU32,
+    value: T,
+}
+
+impl<T> Table<T> {
+    /// A table without values; takes memory at the first insertion.
+    pub const fn new() -> Self {
+        Self { slots: Slab::new(), next: NonZeroU32::MIN }
+    }
+
+    /// A table whose generations start at `first`, so that a test can see them wrap; zero counts
+    /// as one.
+    pub fn with_first_generation(first: u32) -> Self {
+        Self { slots: Slab::new(), next: NonZeroU32::new(first).unwrap_or(NonZeroU32::MIN) }
+    }
+
+    /// Puts `value` into a free slot.
+    ///
+    /// # Panics
+    /// When the table holds [`SLOTS_MAX`] values.
+    pub fn insert(&mut self, value: T) -> Key {
+        self.insert_with(|_| value)
+    }
+
+    /// Puts into a free slot what `make` builds from its own key.
+    ///
+    /// # Panics
+    /// When the table holds [`SLOTS_MAX`] values.
+    pub fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
+        let generation = self.next;
+        let entry = self.slots.vacant_entry();
+        assert!(entry.key() < SLOTS_MAX, "a slot must fit 24 bits");
+        let key = key(entry.key(), generation);
+        entry.insert(Tenant { generation, value: make(key) });
+        self.next = generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        key
+    }
+
+    /// The value under `key`, if it is still there.
+    #[inline]
+    pub fn get(&self, key: Key) -> Option<&T> {
+        let tenant = self.slots.get(key.slot())?;
+        (tenant.generation.get() == key.generation).then_some(&tenant.value)
+    }
+
+    /// The value under `key`, if it is still there.
+    #[inline]
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let tenant = self.slots.get_mut(key.slot())?;
+        (tenant.generation.get() == key.generation).then_some(&mut tenant.value)
+    }
+
+    /// Takes out the value under `key`, if it is still there; its slot is free from here on.
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        if !self.contains(key) {
+            return None;
+        }
+        Some(self.slots.remove(key.slot()).value)
+    }
+
+    /// Whether the value under `key` is still there.
+    #[inline]
+    pub fn contains(&self, key: Key) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// How many values there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is no value.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The keys of all values, by slot.
+    pub fn keys(&self) -> impl Iterator<Item = Key> {
+        self.slots.iter().map(|(slot, tenant)| key(slot, tenant.generation))
+    }
+
+    /// All values with their keys, by slot.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.slots.iter().map(|(slot, tenant)| (key(slot, tenant.generation), &tenant.value))
+    }
+
+    /// All values with their keys, by slot.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
+        self.slots.iter_mut().map(|(slot, tenant)| (key(slot, tenant.generation), &mut tenant.value))
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn key(slot: usize, generation: NonZeroU32) -> Key {
+    let slot = u32::try_from(slot).expect("an insertion checked that the slot fits 24 bits");
+    Key { slot, generation: generation.get() }
+}

@@ -1,9 +1,67 @@
-//! readyloop
+//! A single-threaded server core on readiness: tens of thousands of connections, one thread,
+//! bounded memory.
+//!
+//! You write a [`Service`]; the [`Server`] gives it whole frames and takes whole replies.
+//!
+//! ```no_run
+//! use readyloop::{Context, Lines, Reactor, Server, ServerLimits, Service};
+//!
+//! struct Shout;
+//!
+//! impl Service for Shout {
+//!     type Peer = ();
+//!     type Post = ();
+//!
+//!     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context) {
+//!         cx.send(&line.to_ascii_uppercase());
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut server = Server::new(Reactor::new()?, ServerLimits::default());
+//!     server.listen("127.0.0.1:7007".parse::<readyloop::Address>()?, Lines::new(), Shout)?;
+//!     println!("{}", server.run()?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # The rooms, in reading order
+//!
+//! Imports point down this list's rings, never up.
+//!
+//! | ring | room | what it is |
+//! |---|---|---|
+//! | 0 | [`buffer`], [`watermark`], [`table`], [`timers`], [`instant`] | facts: bytes that wait, when to pause, who is who, when to look again |
+//! | 1 | [`codec`] | frames in bytes |
+//! | 2 | [`conn`] | one peer: a machine without a socket and without a clock |
+//! | 3 | [`service`], [`host`] | many peers, one service |
+//! | 4 | [`net`] | the border: sockets, mio, the clock |
+//! | 5 | [`server`] | endpoints on one loop, and the turn |
+//!
+//! # The laws
+//!
+//! 1. One connection machine, many drivers: [`conn::Connection`] never sees a socket or a clock.
+//! 2. The whole server runs over a border we own, [`net::Net`]: what ships is what is simulated.
+//! 3. Nothing is lost: bytes in = framed + discarded, bytes queued = written + unsent
+//!    ([`conn::Ledger`]), and every peer ends with exactly one [`conn::CloseReason`].
+//! 4. Nothing grows without a bound: every bound is in [`conn::Limits`] or [`server::ServerLimits`].
+//! 5. Nothing spins: a turn either moves something or sleeps until a fact or a deadline.
+
 pub mod buffer;
 pub mod codec;
 pub mod conn;
+pub mod host;
 pub mod instant;
 pub mod net;
+pub mod server;
+pub mod service;
 pub mod table;
 pub mod timers;
 pub mod watermark;
+
+pub use codec::{Fixed, Framing, Length, Lines, Raw};
+pub use conn::{CloseReason, Limits};
+pub use net::{Address, Handle, Keepalive, ListenOptions, Notice, Poster, Reactor};
+pub use server::{Listen, Server, ServerLimits, Totals, WhenFull};
+pub use service::{Context, Orders, Service};
+pub use table::Key;

@@ -5,6 +5,7 @@
 //! that an empty slot remembers nothing; a key could be mistaken for another only after 2³²
 //! insertions, and then only in the same slot.
 
+use std::convert::Infallible;
 use std::num::NonZeroU32;
 
 use slab::Slab;
@@ -89,13 +90,24 @@ impl<T> Table<T> {
     /// # Panics
     /// When the table holds [`SLOTS_MAX`] values.
     pub fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
+        self.try_insert_with(|key| Ok::<T, Infallible>(make(key))).unwrap_or_else(|never| match never {})
+    }
+
+    /// Puts into a free slot what `make` builds from its own key, unless that fails.
+    ///
+    /// # Errors
+    /// What `make` failed with; the table is as it was.
+    ///
+    /// # Panics
+    /// When the table holds [`SLOTS_MAX`] values.
+    pub fn try_insert_with<E>(&mut self, make: impl FnOnce(Key) -> Result<T, E>) -> Result<Key, E> {
         let generation = self.next;
         let entry = self.slots.vacant_entry();
         assert!(entry.key() < SLOTS_MAX, "a slot must fit 24 bits");
         let key = key(entry.key(), generation);
-        entry.insert(Tenant { generation, value: make(key) });
+        entry.insert(Tenant { generation, value: make(key)? });
         self.next = generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
-        key
+        Ok(key)
     }
 
     /// The value under `key`, if it is still there.

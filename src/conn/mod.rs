@@ -125,7 +125,7 @@ impl<C: Codec> Connection<C> {
     ) -> Quote {
         self.moved_at = means.now;
         means.ledger.bytes_read += input.len() as u64;
-        if self.halves.read() != ReadHalf::Open || self.closed().is_some() {
+        if self.halves.read() != ReadHalf::Open {
             self.discard(input.len(), means);
             return NO_QUOTE;
         }
@@ -190,6 +190,11 @@ impl<C: Codec> Connection<C> {
     /// The server drains: what the peer has sent is still served, then this peer is finished.
     pub fn handle_drain(&mut self) {
         self.is_draining = true;
+    }
+
+    /// The drain has waited long enough: what is queued still leaves, nothing more is served.
+    pub fn handle_drain_late(&mut self, means: &mut Means<'_, C>) {
+        self.finish(CloseReason::Drained, means);
     }
 
     /// A draining peer has nothing more to read now.
@@ -445,6 +450,10 @@ impl<C: Codec> Connection<C> {
         if self.halves.write() == WriteHalf::Finished {
             return Some((self.waiting_since + limits.linger_timeout, Deadline::Linger));
         }
+        if self.wants_finish() {
+            // Its driver is about to shut it down; that arms the next deadline.
+            return None;
+        }
         let quiet = if self.output.is_empty() {
             (self.moved_at + limits.idle_timeout, Deadline::Idle)
         } else {
@@ -544,6 +553,3 @@ fn give_frames<C: Codec>(
     reply.ledger.bytes_framed += served as u64;
     (served, why)
 }
-
-#[cfg(test)]
-mod tests;

@@ -149,6 +149,10 @@ impl Reply<'_> {
         }
     }
 
+    pub(crate) fn encode(&self) -> &dyn Encode {
+        self.encode
+    }
+
     /// Bytes that wait to leave, this callback's among them.
     pub fn queued(&self) -> usize {
         self.output.len() + self.quote.len()

@@ -12,6 +12,7 @@ pub(crate) mod pump;
 mod reactor;
 #[cfg(feature = "signals")]
 mod signals;
+mod stream;
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -19,9 +20,10 @@ use std::net::SocketAddr;
 use crate::instant::Instant;
 
 pub use address::{Address, AddressError, PeerAddress};
-pub use handle::{Handle, Wake};
+pub(crate) use handle::POSTS_WAITING_MAX;
+pub use handle::{Handle, PostError, Poster, Wake};
 pub use link::Link;
-pub use listener::{Keepalive, ListenOptions};
+pub use listener::{Keepalive, ListenOptions, Listener, TcpOrUnix};
 pub use reactor::Reactor;
 
 /// One connection's bytes; never blocks.

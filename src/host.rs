@@ -1,0 +1,409 @@
+//! Many peers, one service: who is there, who has work, and what the service ordered.
+//!
+//! It moves no bytes and sleeps on nothing: what a peer is linked to is opaque to it. Slots are
+//! freed only by [`Host::bury_closed`], never while a batch is served.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::buffer::Reserve;
+use crate::codec::Codec;
+use crate::conn::{CloseReason, Connection, Ledger, Limits, Means, Quote, Reply};
+use crate::instant::Instant;
+use crate::service::{Context, Order, Orders, Outbox, Service, Target, Verb};
+use crate::table::{Key, Table};
+use crate::timers::Timers;
+
+/// What happened to the peers of a host, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Peers that were opened.
+    pub opened: u64,
+    /// Peers that were closed, by reason: `closed[reason as usize]`.
+    pub closed: [u64; CloseReason::ALL.len()],
+    /// Peers whose stream was reset by us, since bytes queued for them were thrown away.
+    pub resets: u64,
+    /// Callbacks that panicked.
+    pub panics: u64,
+    /// Facts that named a peer which had gone.
+    pub stale_facts: u64,
+    /// Where the bytes went.
+    pub ledger: Ledger,
+}
+
+/// One peer: the machine, what it is linked to, and what the service keeps for it.
+pub struct Peer<S: Service, C: Codec, L> {
+    /// What the driver keeps for it: a stream and what is known of its readiness.
+    pub link: L,
+    /// The machine.
+    pub connection: Connection<C>,
+    state: S::Peer,
+    /// When the timers look at it next.
+    armed_at: Instant,
+    is_marked: bool,
+}
+
+/// Many peers and their service.
+pub struct Host<S: Service, C: Codec, L> {
+    service: S,
+    codec: C,
+    limits: Limits,
+    peers: Table<Peer<S, C, L>>,
+    timers: Timers,
+    /// Peers to be served, each once.
+    marked: VecDeque<Key>,
+    /// Peers to be buried; may name one twice.
+    closed: Vec<Key>,
+    outbox: Outbox,
+    tally: Tally,
+}
+
+/// One peer together with all that serving it takes, for the length of one step.
+pub struct Visit<'a, S: Service, C: Codec, L> {
+    /// The peer.
+    pub peer: &'a mut Peer<S, C, L>,
+    /// What its connection is lent.
+    pub means: Means<'a, C>,
+    desk: Desk<'a, S>,
+}
+
+/// The service and where its orders go, apart from the peer so that both can be lent at once.
+struct Desk<'a, S> {
+    key: Key,
+    now: Instant,
+    service: &'a mut S,
+    outbox: &'a mut Outbox,
+    panics: &'a mut u64,
+}
+
+impl<S: Service, C: Codec, L> Peer<S, C, L> {
+    /// Whether it is to be served before the next sleep.
+    pub fn is_marked(&self) -> bool {
+        self.is_marked
+    }
+
+    /// When the timers look at it next.
+    pub fn armed_at(&self) -> Instant {
+        self.armed_at
+    }
+}
+
+impl<S: Service, C: Codec, L> Host<S, C, L> {
+    /// A host without peers.
+    pub fn new(service: S, codec: C, limits: Limits) -> Self {
+        Self {
+            service,
+            codec,
+            limits,
+            peers: Table::new(),
+            timers: Timers::new(),
+            marked: VecDeque::new(),
+            closed: Vec::new(),
+            outbox: Outbox::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes in a peer; `link` makes its link once its key is known, and may fail.
+    ///
+    /// # Errors
+    /// What `link` failed with; then nothing has happened.
+    pub fn open<E>(
+        &mut self,
+        who: &dyn Display,
+        reserve: &mut Reserve,
+        now: Instant,
+        link: impl FnOnce(Key) -> Result<L, E>,
+    ) -> Result<Key, E> {
+        let key = self.peers.try_insert_with(|key| {
+            Ok(Peer {
+                link: link(key)?,
+                connection: Connection::new(now),
+                state: S::Peer::default(),
+                armed_at: Instant::NEVER,
+                is_marked: false,
+            })
+        })?;
+        self.tally.opened += 1;
+        let mut visit = self.visit(key, reserve, now).expect("it was just inserted");
+        visit.callback(|service, peer, cx| service.on_open(peer, who, cx));
+        self.after(key);
+        Ok(key)
+    }
+
+    /// Takes one peer out to be served; `None` when it has gone or is closed.
+    #[inline]
+    pub fn visit<'a>(&'a mut self, key: Key, reserve: &'a mut Reserve, now: Instant) -> Option<Visit<'a, S, C, L>> {
+        let peer = self.peers.get_mut(key).filter(|peer| peer.connection.closed().is_none())?;
+        Some(Visit {
+            peer,
+            means: Means { codec: &self.codec, limits: &self.limits, reserve, ledger: &mut self.tally.ledger, now },
+            desk: Desk {
+                key,
+                now,
+                service: &mut self.service,
+                outbox: &mut self.outbox,
+                panics: &mut self.tally.panics,
+            },
+        })
+    }
+
+    /// Remembers a fact in a peer's link and marks the peer; a fact that names nobody is counted.
+    #[inline]
+    pub fn handle_fact(&mut self, key: Key, remember: impl FnOnce(&mut L)) {
+        let Some(peer) = self.peers.get_mut(key) else {
+            self.tally.stale_facts += 1;
+            return;
+        };
+        remember(&mut peer.link);
+        if !peer.is_marked {
+            peer.is_marked = true;
+            self.marked.push_back(key);
+        }
+    }
+
+    /// Marks a peer: it is served before the next sleep. Once is enough.
+    #[inline]
+    pub fn mark(&mut self, key: Key) {
+        if let Some(peer) = self.peers.get_mut(key)
+            && !peer.is_marked
+        {
+            peer.is_marked = true;
+            self.marked.push_back(key);
+        }
+    }
+
+    /// How many peers are marked.
+    pub fn marked_len(&self) -> usize {
+        self.marked.len()
+    }
+
+    /// The next marked peer, no longer marked.
+    pub fn pop_marked(&mut self) -> Option<Key> {
+        let key = self.marked.pop_front()?;
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.is_marked = false;
+        }
+        Some(key)
+    }
+
+    /// To be called when something was done with a peer: arms its timer and notes when it is over.
+    ///
+    /// A timer that is armed too early is left so: looking once in vain is cheaper than moving it
+    /// with every byte.
+    #[inline]
+    pub fn after(&mut self, key: Key) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if peer.connection.closed().is_some() {
+            self.closed.push(key);
+            return;
+        }
+        let deadline = peer.connection.poll_deadline(&self.limits);
+        if deadline < peer.armed_at {
+            peer.armed_at = deadline;
+            self.timers.look_at(key, deadline);
+        }
+    }
+
+    /// Carries out the orders of the callbacks since the last time; marks whom they concern.
+    #[inline]
+    pub fn carry_out_orders(&mut self, reserve: &mut Reserve, now: Instant) {
+        if !self.outbox.is_empty() {
+            self.carry_out(reserve, now);
+        }
+    }
+
+    fn carry_out(&mut self, reserve: &mut Reserve, now: Instant) {
+        let mut outbox = std::mem::take(&mut self.outbox);
+        for order in outbox.orders() {
+            match order.target {
+                Target::One(key) => self.obey(key, order, &outbox, reserve, now),
+                Target::All => self.obey_all(None, order, &outbox, reserve, now),
+                Target::AllBut(sender) => self.obey_all(Some(sender), order, &outbox, reserve, now),
+            }
+        }
+        outbox.clear();
+        self.outbox = outbox;
+    }
+
+    fn obey_all(&mut self, but: Option<Key>, order: &Order, outbox: &Outbox, reserve: &mut Reserve, now: Instant) {
+        let keys: Vec<Key> = self.peers.keys().filter(|key| Some(*key) != but).collect();
+        for key in keys {
+            self.obey(key, order, outbox, reserve, now);
+        }
+    }
+
+    fn obey(&mut self, key: Key, order: &Order, outbox: &Outbox, reserve: &mut Reserve, now: Instant) {
+        let Some(Visit { peer, mut means, .. }) = self.visit(key, reserve, now) else { return };
+        let connection = &mut peer.connection;
+        match &order.verb {
+            Verb::Send(range) => connection.handle_order(outbox.bytes(range), &mut means),
+            Verb::Answer(range) => {
+                connection.handle_order(outbox.bytes(range), &mut means);
+                connection.handle_promise_kept(&mut means);
+            }
+            Verb::Finish => connection.handle_callback(&mut means, |reply| reply.finish()),
+            Verb::Close => connection.handle_error(CloseReason::Service),
+        }
+        self.after(key);
+        self.mark(key);
+    }
+
+    /// Gives a post of another thread to the service.
+    pub fn handle_post(&mut self, post: S::Post, reserve: &mut Reserve, now: Instant) {
+        let mut orders = Orders::new(&mut self.outbox, &self.codec, None);
+        let service = &mut self.service;
+        if catch_unwind(AssertUnwindSafe(|| service.on_post(post, &mut orders))).is_err() {
+            self.tally.panics += 1;
+        }
+        self.carry_out_orders(reserve, now);
+    }
+
+    /// The next instant at which [`Self::handle_deadlines`] has something to look at.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Tells peers whose deadline has passed; looks again later at those whose has moved.
+    pub fn handle_deadlines(&mut self, reserve: &mut Reserve, now: Instant) {
+        while let Some(key) = self.timers.pop_due(now) {
+            let Some(Visit { peer, mut means, .. }) = self.visit(key, reserve, now) else { continue };
+            peer.armed_at = Instant::NEVER;
+            let before = *peer.connection.halves();
+            peer.connection.handle_deadline(&mut means);
+            if *peer.connection.halves() != before {
+                self.mark(key);
+            }
+            self.after(key);
+        }
+    }
+
+    /// Buries the closed: the service is told once, storage goes back, the slot is freed.
+    ///
+    /// `part` gets the link, and whether its stream is to be reset.
+    pub fn bury_closed(
+        &mut self,
+        reserve: &mut Reserve,
+        now: Instant,
+        mut part: impl FnMut(Key, L, CloseReason, Parting),
+    ) {
+        while let Some(key) = self.closed.pop() {
+            let Some(peer) = self.peers.remove(key) else { continue };
+            self.timers.forget(key);
+            let Peer { link, mut connection, state, .. } = peer;
+            let reason = connection.closed().expect("only the closed are buried");
+            let parting = if connection.wants_reset() { Parting::Reset } else { Parting::Close };
+            self.tally.resets += u64::from(parting == Parting::Reset);
+            self.tally.closed[reason as usize] += 1;
+            connection.bury(reserve, &mut self.tally.ledger);
+            part(key, link, reason, parting);
+
+            let mut orders = Orders::new(&mut self.outbox, &self.codec, None);
+            let service = &mut self.service;
+            if catch_unwind(AssertUnwindSafe(|| service.on_close(state, key, reason, &mut orders))).is_err() {
+                self.tally.panics += 1;
+            }
+            self.carry_out_orders(reserve, now);
+        }
+    }
+
+    /// Tells every peer something, and marks it.
+    pub fn tell_all(
+        &mut self,
+        reserve: &mut Reserve,
+        now: Instant,
+        mut tell: impl FnMut(&mut Peer<S, C, L>, &mut Means<'_, C>),
+    ) {
+        for key in self.peers.keys().collect::<Vec<_>>() {
+            let Some(Visit { peer, mut means, .. }) = self.visit(key, reserve, now) else { continue };
+            tell(peer, &mut means);
+            self.after(key);
+            self.mark(key);
+        }
+    }
+
+    /// How many peers there are, the closed but not yet buried among them.
+    pub fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Whether there is no peer.
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    /// All peers.
+    pub fn peers(&self) -> impl Iterator<Item = (Key, &Peer<S, C, L>)> {
+        self.peers.iter()
+    }
+
+    /// What happened so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The limits of every peer.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The service.
+    pub fn service(&self) -> &S {
+        &self.service
+    }
+}
+
+/// How a stream is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// All that was queued has been written.
+    Close,
+    /// Bytes were thrown away: the peer must see that.
+    Reset,
+}
+
+impl<S: Service, C: Codec, L> Visit<'_, S, C, L> {
+    /// Gives input to the connection and its frames to the service.
+    #[inline]
+    pub fn handle_input(&mut self, input: &[u8]) -> Quote {
+        let Self { peer: Peer { connection, state, .. }, means, desk } = self;
+        connection.handle_input(input, means, |frame, reply| desk.serve(state, frame, reply))
+    }
+
+    /// Serves frames that were held back.
+    pub fn handle_held(&mut self) {
+        let Self { peer: Peer { connection, state, .. }, means, desk } = self;
+        connection.handle_held(means, |frame, reply| desk.serve(state, frame, reply));
+    }
+
+    /// Tells the service that there is room again.
+    pub fn handle_room(&mut self) {
+        self.callback(|service, peer, cx| service.on_room(peer, cx));
+    }
+
+    fn callback(&mut self, call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>)) {
+        let Self { peer: Peer { connection, state, .. }, means, desk } = self;
+        connection.handle_callback(means, |reply| desk.call(reply, |service, cx| call(service, state, cx)));
+    }
+}
+
+impl<S: Service> Desk<'_, S> {
+    /// One frame to the service; breaks off when it is time to carry out its orders.
+    #[inline]
+    fn serve(&mut self, state: &mut S::Peer, frame: &[u8], reply: &mut Reply<'_>) -> ControlFlow<()> {
+        self.call(reply, |service, cx| service.on_frame(state, frame, cx));
+        if self.outbox.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// One callback. A panic loses this peer and is counted.
+    #[inline]
+    fn call(&mut self, reply: &mut Reply<'_>, call: impl FnOnce(&mut S, &mut Context<'_, '_>)) {
+        let mut cx = Context { key: self.key, now: self.now, reply, outbox: self.outbox };
+        if catch_unwind(AssertUnwindSafe(|| call(self.service, &mut cx))).is_err() {
+            *self.panics += 1;
+            reply.fail(CloseReason::Panicked);
+        }
+    }
+}

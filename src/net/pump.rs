@@ -1,0 +1,192 @@
+//! The pump: moves bytes between a stream and its connection, in both directions.
+//!
+//! Nothing else reads or writes a stream. `WouldBlock` and `Interrupted` end here: the first
+//! becomes a cleared readiness bit, the second another try.
+
+use std::io::{self, ErrorKind, IoSlice};
+
+use crate::codec::Codec;
+use crate::conn::{CloseReason, NO_QUOTE, READ_LEN_MAX, ReadHalf};
+use crate::host::Visit;
+use crate::service::Service;
+
+use super::{Link, Stream};
+
+/// The part of the spare memory that one read may ask to be stored: when memory is short, reads
+/// become shorter long before any of them can fail.
+const SPARE_PART: usize = 8;
+
+/// The shortest read worth its system call: one page.
+const READ_LEN_MIN: usize = 4096;
+
+/// What came out of trying to read.
+enum Filled {
+    Bytes(usize),
+    /// Nothing now.
+    Dry,
+    /// The peer's direction has ended.
+    Ended,
+    Lost(CloseReason),
+}
+
+/// What came out of trying to write.
+enum Flushed {
+    Bytes(usize),
+    /// Nothing goes now.
+    Full,
+    Lost(CloseReason),
+}
+
+/// One step of serving a peer: fill, give frames to the service, flush.
+///
+/// Returns how much was done, in bytes or callbacks: 0 when there is nothing to do until a fact comes.
+pub(crate) fn step<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, scratch: &mut [u8]) -> usize {
+    let mut done = flush(visit, &[]);
+    let mut quote = NO_QUOTE;
+    if visit.peer.connection.closed().is_some() {
+        return done;
+    }
+    if visit.peer.connection.wants_held(&visit.means) {
+        visit.handle_held();
+        done += 1;
+    } else if visit.peer.connection.poll_room(visit.means.limits) {
+        visit.handle_room();
+        done += 1;
+    } else if visit.peer.connection.wants_read() && visit.peer.link.readable {
+        let len = READ_LEN_MAX.min((visit.means.reserve.spare_bytes() / SPARE_PART).max(READ_LEN_MIN));
+        match visit.peer.link.fill(&mut scratch[..len]) {
+            Filled::Bytes(count) => {
+                quote = visit.handle_input(&scratch[..count]);
+                done += count;
+            }
+            Filled::Dry => {}
+            Filled::Ended => {
+                visit.peer.connection.handle_end(&mut visit.means);
+                done += 1;
+            }
+            Filled::Lost(reason) => visit.peer.connection.handle_error(reason),
+        }
+    }
+    done += flush(visit, &scratch[quote]);
+    done + finish(visit)
+}
+
+/// Writes what waits, and behind it `quoted`; what does not go is stored.
+#[inline]
+fn flush<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, mut quoted: &[u8]) -> usize {
+    let Visit { peer, means, .. } = visit;
+    let mut done = 0;
+    while peer.link.writable && peer.connection.closed().is_none() {
+        let unsent = peer.connection.unsent();
+        if unsent.is_empty() && quoted.is_empty() {
+            break;
+        }
+        let unsent_len = unsent.len();
+        match peer.link.flush(unsent, quoted) {
+            Flushed::Bytes(count) => {
+                let from_queue = count.min(unsent_len);
+                quoted = &quoted[count - from_queue..];
+                peer.connection.handle_written(from_queue, count - from_queue, means);
+                done += count;
+            }
+            Flushed::Full => break,
+            Flushed::Lost(reason) => peer.connection.handle_error(reason),
+        }
+    }
+    peer.connection.settle(quoted, means);
+    done
+}
+
+/// Ends our direction when its time has come. Where the peer's has ended too, the drop of the
+/// stream does that: one system call less.
+#[inline]
+fn finish<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>) -> usize {
+    let Visit { peer, means, .. } = visit;
+    if !peer.link.readable {
+        peer.connection.handle_dry(means);
+    }
+    if !peer.connection.wants_finish() {
+        return 0;
+    }
+    if peer.connection.halves().read() == ReadHalf::Ended {
+        peer.connection.handle_finished(means.now);
+        return 1;
+    }
+    match peer.link.stream.shutdown_write() {
+        Ok(()) => peer.connection.handle_finished(means.now),
+        Err(error) => peer.connection.handle_error(reason_of(&error)),
+    }
+    1
+}
+
+impl<T: Stream> Link<T> {
+    #[inline]
+    fn fill(&mut self, buf: &mut [u8]) -> Filled {
+        loop {
+            match self.stream.read(buf) {
+                Ok(0) => {
+                    self.readable = false;
+                    return Filled::Ended;
+                }
+                Ok(count) => {
+                    // What comes after a short read brings a fact of its own; an end that was
+                    // announced already does not.
+                    if count < buf.len() && !self.read_closed {
+                        self.readable = false;
+                    }
+                    return Filled::Bytes(count);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock => {
+                        self.readable = false;
+                        return Filled::Dry;
+                    }
+                    _ => return Filled::Lost(reason_of(&error)),
+                },
+            }
+        }
+    }
+
+    #[inline]
+    fn flush(&mut self, unsent: &[u8], quoted: &[u8]) -> Flushed {
+        loop {
+            let written = match (unsent, quoted) {
+                (unsent, []) => self.stream.write(unsent),
+                ([], quoted) => self.stream.write(quoted),
+                (unsent, quoted) => self.stream.write_vectored(&[IoSlice::new(unsent), IoSlice::new(quoted)]),
+            };
+            match written {
+                Ok(count) => {
+                    // A short write is a full stream: the kernel tells when there is room again.
+                    if count < unsent.len() + quoted.len() {
+                        self.writable = false;
+                    }
+                    return Flushed::Bytes(count);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock => {
+                        self.writable = false;
+                        return Flushed::Full;
+                    }
+                    _ => return Flushed::Lost(reason_of(&error)),
+                },
+            }
+        }
+    }
+}
+
+/// The peer's doing, or something else.
+fn reason_of(error: &io::Error) -> CloseReason {
+    match error.kind() {
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::NotConnected
+        | ErrorKind::TimedOut
+        | ErrorKind::HostUnreachable
+        | ErrorKind::NetworkUnreachable => CloseReason::Reset,
+        _ => CloseReason::Failed,
+    }
+}

@@ -1,0 +1,139 @@
+//! `Reactor`: the border's production side, on mio.
+//!
+//! It tells facts and decides nothing. It is the only place that polls.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant as SystemInstant;
+
+use mio::{Events, Interest, Poll, Waker};
+
+use crate::instant::Instant;
+
+use super::listener::{Listener, TcpOrUnix};
+use super::{Address, Fact, ListenOptions, Net, Notice, PeerAddress, Readiness, Token, Wake};
+
+/// How many events one poll brings at most. With fewer, ready peers wait behind each other for
+/// another system call; more do not fit the nearest cache.
+const EVENTS_MAX: usize = 1024;
+
+const WAKE: mio::Token = mio::Token(usize::MAX);
+#[cfg(feature = "signals")]
+const SIGNALS: mio::Token = mio::Token(usize::MAX - 1);
+
+// A token is a slot, a generation and an endpoint in one word.
+const _: () = assert!(usize::BITS == 64);
+
+/// One thread's real network and clock.
+pub struct Reactor {
+    poll: Poll,
+    events: Events,
+    waker: Arc<Waker>,
+    origin: SystemInstant,
+    #[cfg(feature = "signals")]
+    signals: Option<super::signals::Signals>,
+}
+
+impl Reactor {
+    /// A reactor of its own.
+    ///
+    /// # Errors
+    /// No descriptors for the poll and its waker.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            waker,
+            origin: SystemInstant::now(),
+            #[cfg(feature = "signals")]
+            signals: None,
+        })
+    }
+
+    /// From now on a signal of that number is that notice, told by the same poll.
+    ///
+    /// # Errors
+    /// The signal cannot be caught (`signal(7)`).
+    #[cfg(feature = "signals")]
+    pub fn watch_signal(&mut self, number: i32, notice: Notice) -> io::Result<()> {
+        let signals = match &mut self.signals {
+            Some(signals) => signals,
+            none => none.insert(super::signals::Signals::new(self.poll.registry(), SIGNALS)?),
+        };
+        signals.watch(number, notice)
+    }
+}
+
+impl Net for Reactor {
+    type Stream = TcpOrUnix<mio::net::TcpStream, mio::net::UnixStream>;
+    type Listener = Listener;
+
+    #[inline]
+    fn now(&self) -> Instant {
+        Instant::ORIGIN + self.origin.elapsed()
+    }
+
+    fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<()> {
+        let timeout = until.map(|at| at.since(self.now()));
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            polled => polled?,
+        }
+        for event in &self.events {
+            match event.token() {
+                WAKE => facts.push(Fact::Notice(Notice::Wake)),
+                #[cfg(feature = "signals")]
+                SIGNALS => {
+                    facts.extend(self.signals.iter_mut().flat_map(|signals| signals.pending()).map(Fact::Notice))
+                }
+                mio::Token(token) => facts.push(Fact::Ready(Readiness {
+                    token: Token(token as u64),
+                    readable: event.is_readable(),
+                    writable: event.is_writable(),
+                    // An error is found out by reading, like an end.
+                    read_closed: event.is_read_closed() || event.is_error(),
+                })),
+            }
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> io::Result<Listener> {
+        let mut listener = Listener::bind(address, options)?;
+        self.poll.registry().register(listener.source(), mio_token(token), Interest::READABLE)?;
+        Ok(listener)
+    }
+
+    fn local_address(&self, listener: &Listener) -> Address {
+        listener.local_address().clone()
+    }
+
+    #[inline]
+    fn accept(&mut self, listener: &mut Listener) -> io::Result<(Self::Stream, PeerAddress)> {
+        listener.accept()
+    }
+
+    #[inline]
+    fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(stream.source(), mio_token(token), both)
+    }
+
+    fn wake(&self) -> Arc<dyn Wake> {
+        Arc::clone(&self.waker) as Arc<dyn Wake>
+    }
+}
+
+impl Wake for Waker {
+    fn wake(&self) {
+        if let Err(error) = Self::wake(self) {
+            log::error!("cannot wake the loop: {error}");
+        }
+    }
+}
+
+fn mio_token(token: Token) -> mio::Token {
+    mio::Token(usize::try_from(token.0).expect("a word has 64 bits"))
+}

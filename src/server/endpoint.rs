@@ -1,0 +1,350 @@
+//! An endpoint: a listener, its service, its peers.
+//!
+//! Endpoints differ in their service and framing, so the server keeps them behind [`Room`]. An
+//! endpoint does its share of each step of the turn; which step comes when is the server's.
+
+use std::io;
+use std::sync::mpsc::Receiver;
+
+use log::{debug, warn};
+
+use crate::buffer::Reserve;
+use crate::codec::Codec;
+use crate::conn::{CloseReason, Connection, READ_LEN_MAX};
+use crate::host::{Host, Parting, Tally};
+use crate::instant::Instant;
+use crate::net::{Address, Link, Net, POSTS_WAITING_MAX, PeerAddress, Readiness, Stream, Token, pump};
+use crate::service::Service;
+use crate::table::Key;
+
+use super::accept::{AcceptError, BackOff};
+use super::admission::{Admission, Refusal};
+use super::audit::{PeerAudit, RoomAudit};
+use super::sparing::Sparing;
+
+/// Newcomers per endpoint and turn: 256 of them take about as long as one peer's whole budget.
+const ACCEPT_BUDGET: usize = 256;
+
+/// Bytes moved for one peer, both ways together, per turn: two full reads and their echo. A peer
+/// that has more is served on in the next turn, after everybody else.
+pub(super) const SERVE_BUDGET_BYTES: usize = 4 * READ_LEN_MAX;
+
+/// Above this part of the memory for queues, in eighths, nobody new is accepted.
+const CROWDED_EIGHTHS: usize = 7;
+
+/// No backlog is longer: who keeps connecting during a drain does not keep it from going on.
+const BACKLOG_MAX: usize = 1 << 16;
+
+/// What the endpoints of a server share.
+pub(super) struct Shared<N: Net> {
+    pub(super) net: N,
+    pub(super) now: Instant,
+    pub(super) scratch: Box<[u8]>,
+    pub(super) reserve: Reserve,
+    pub(super) admission: Admission,
+    pub(super) closes: u64,
+    pub(super) refused_full: u64,
+    pub(super) refused_address: u64,
+    pub(super) accept_errors: u64,
+}
+
+/// The server's view of an endpoint: its share of the turn.
+pub(super) trait Room<N: Net> {
+    /// Remembers a fact about the listener or a peer.
+    fn remember(&mut self, fact: &Readiness);
+    /// Accepts, within the budget, if there is room.
+    fn accept(&mut self, shared: &mut Shared<N>);
+    /// Gives the posts of other threads to the service.
+    fn take_posts(&mut self, shared: &mut Shared<N>);
+    /// Serves each marked peer once.
+    fn serve_marked(&mut self, shared: &mut Shared<N>);
+    /// Tells peers whose deadline has passed.
+    fn handle_deadlines(&mut self, shared: &mut Shared<N>);
+    /// Buries the closed.
+    fn bury_closed(&mut self, shared: &mut Shared<N>);
+    /// Until when there is nothing to do unless a fact comes; `Instant::ORIGIN`: there is work now.
+    fn next_work(&self, shared: &Shared<N>) -> Instant;
+    /// Takes in who is in the backlog, stops listening, and lets every peer finish.
+    fn drain(&mut self, shared: &mut Shared<N>);
+    /// Finishes every peer, whatever it still sends.
+    fn finish_all(&mut self, shared: &mut Shared<N>);
+    /// Ends every peer now.
+    fn stop(&mut self, shared: &mut Shared<N>);
+    /// Bytes read and not served yet, and bytes queued and not written yet.
+    fn bytes_held(&self) -> (u64, u64);
+    fn is_empty(&self) -> bool;
+    fn local_address(&self) -> &Address;
+    fn tally(&self) -> &Tally;
+    fn audit(&self) -> RoomAudit;
+}
+
+/// A listener, its service, its peers.
+pub(super) struct Endpoint<S: Service, C: Codec, N: Net> {
+    index: u8,
+    address: Address,
+    listener: Option<N::Listener>,
+    /// An accept may succeed, as far as we know.
+    is_acceptable: bool,
+    back_off: BackOff,
+    complaint: Sparing,
+    host: Host<S, C, Link<N::Stream>>,
+    inbox: Receiver<S::Post>,
+}
+
+/// Whether accepting goes on.
+enum Accepted {
+    Next,
+    Enough,
+}
+
+impl<S: Service, C: Codec, N: Net> Endpoint<S, C, N> {
+    pub(super) fn new(
+        index: u8,
+        address: Address,
+        listener: N::Listener,
+        host: Host<S, C, Link<N::Stream>>,
+        inbox: Receiver<S::Post>,
+    ) -> Self {
+        Self {
+            index,
+            address,
+            listener: Some(listener),
+            is_acceptable: false,
+            back_off: BackOff::new(),
+            complaint: Sparing::default(),
+            host,
+            inbox,
+        }
+    }
+
+    fn wants_accept(&self, shared: &Shared<N>) -> bool {
+        let crowded = shared.reserve.lent_bytes() / CROWDED_EIGHTHS >= shared.reserve.lent_bytes_max() / 8;
+        self.is_acceptable && self.listener.is_some() && !crowded && shared.admission.may_accept()
+    }
+
+    fn accept_one(&mut self, shared: &mut Shared<N>) -> Accepted {
+        let Some(listener) = &mut self.listener else { return Accepted::Enough };
+        match shared.net.accept(listener) {
+            Ok((stream, who)) => self.take_in(stream, &who, shared),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.is_acceptable = false;
+                Accepted::Enough
+            }
+            Err(error) => self.cannot_accept(&error, shared),
+        }
+    }
+
+    fn take_in(&mut self, mut stream: N::Stream, who: &PeerAddress, shared: &mut Shared<N>) -> Accepted {
+        self.back_off.succeeded();
+        let group = who.group();
+        if let Err(refusal) = shared.admission.admit(group) {
+            match refusal {
+                Refusal::Full => shared.refused_full += 1,
+                Refusal::AddressFull => shared.refused_address += 1,
+            }
+            debug!("refused {who}: {refusal:?}");
+            if let Err(error) = stream.reset_on_drop() {
+                debug!("{who} was gone before it was refused: {error}");
+            }
+            return Accepted::Next;
+        }
+        let (index, net) = (self.index, &mut shared.net);
+        let opened = self.host.open(who, &mut shared.reserve, shared.now, |key| {
+            net.register(&mut stream, token(index, key))?;
+            Ok::<_, io::Error>(Link::new(stream, group))
+        });
+        match opened {
+            Ok(key) => {
+                debug!("peer {key:?} from {who}");
+                self.host.mark(key);
+                Accepted::Next
+            }
+            Err(error) => {
+                shared.admission.release(group);
+                self.cannot_accept(&error, shared)
+            }
+        }
+    }
+
+    fn cannot_accept(&mut self, error: &io::Error, shared: &mut Shared<N>) -> Accepted {
+        shared.accept_errors += 1;
+        if let Some(held_back) = self.complaint.may_say(shared.now) {
+            let more = if held_back == 0 { String::new() } else { format!(" ({held_back} times more)") };
+            warn!("cannot accept on {}: {error}{more}", self.address);
+        }
+        match AcceptError::of(error) {
+            AcceptError::Newcomer => Accepted::Next,
+            AcceptError::Ours => {
+                self.back_off.failed(shared.now, shared.closes);
+                Accepted::Enough
+            }
+        }
+    }
+
+    /// Serves one peer: steps while bytes move and its budget lasts.
+    #[inline]
+    fn serve(&mut self, key: Key, shared: &mut Shared<N>) {
+        let mut budget = SERVE_BUDGET_BYTES;
+        while let Some(mut visit) = self.host.visit(key, &mut shared.reserve, shared.now) {
+            let done = pump::step(&mut visit, &mut shared.scratch);
+            self.host.carry_out_orders(&mut shared.reserve, shared.now);
+            if done == 0 {
+                break;
+            }
+            if done >= budget {
+                self.host.mark(key);
+                break;
+            }
+            budget -= done;
+        }
+        self.host.after(key);
+    }
+}
+
+impl<S: Service, C: Codec, N: Net> Room<N> for Endpoint<S, C, N> {
+    #[inline]
+    fn remember(&mut self, fact: &Readiness) {
+        if fact.token == listener_token(self.index) {
+            self.is_acceptable = true;
+            return;
+        }
+        self.host.handle_fact(key_of(fact.token), |link| link.remember(fact));
+    }
+
+    fn accept(&mut self, shared: &mut Shared<N>) {
+        if self.back_off.is_resting(shared.now, shared.closes) {
+            return;
+        }
+        for _ in 0..ACCEPT_BUDGET {
+            if !self.wants_accept(shared) {
+                break;
+            }
+            match self.accept_one(shared) {
+                Accepted::Next => {}
+                Accepted::Enough => break,
+            }
+        }
+    }
+
+    fn take_posts(&mut self, shared: &mut Shared<N>) {
+        // No more than can wait at once: whoever posts meanwhile wakes us again.
+        for post in self.inbox.try_iter().take(POSTS_WAITING_MAX) {
+            self.host.handle_post(post, &mut shared.reserve, shared.now);
+        }
+    }
+
+    fn serve_marked(&mut self, shared: &mut Shared<N>) {
+        for _ in 0..self.host.marked_len() {
+            if let Some(key) = self.host.pop_marked() {
+                self.serve(key, shared);
+            }
+        }
+    }
+
+    fn handle_deadlines(&mut self, shared: &mut Shared<N>) {
+        self.host.handle_deadlines(&mut shared.reserve, shared.now);
+    }
+
+    fn bury_closed(&mut self, shared: &mut Shared<N>) {
+        let Shared { reserve, now, admission, closes, .. } = shared;
+        self.host.bury_closed(reserve, *now, |key, link, reason, parting| {
+            debug!("peer {key:?} closed: {reason}");
+            admission.release(link.group());
+            *closes += 1;
+            let mut stream = link.into_stream();
+            if parting == Parting::Reset
+                && let Err(error) = stream.reset_on_drop()
+            {
+                debug!("peer {key:?} was gone before its reset: {error}");
+            }
+        });
+    }
+
+    fn next_work(&self, shared: &Shared<N>) -> Instant {
+        if self.host.marked_len() > 0 {
+            return Instant::ORIGIN;
+        }
+        let accept_at = match self.back_off.until() {
+            _ if !self.wants_accept(shared) => Instant::NEVER,
+            Some(until) if self.back_off.is_resting(shared.now, shared.closes) => until,
+            Some(_) | None => Instant::ORIGIN,
+        };
+        accept_at.min(self.host.next_deadline().unwrap_or(Instant::NEVER))
+    }
+
+    fn drain(&mut self, shared: &mut Shared<N>) {
+        // Whoever connects from now on is not in the backlog and meets a closed port.
+        for _ in 0..BACKLOG_MAX {
+            match self.accept_one(shared) {
+                Accepted::Next => {}
+                Accepted::Enough => break,
+            }
+        }
+        self.listener = None;
+        self.host.tell_all(&mut shared.reserve, shared.now, |peer, _| {
+            peer.connection.handle_drain();
+            // What has arrived may not have been told yet.
+            peer.link.try_read();
+        });
+    }
+
+    fn finish_all(&mut self, shared: &mut Shared<N>) {
+        self.host.tell_all(&mut shared.reserve, shared.now, |peer, means| peer.connection.handle_drain_late(means));
+    }
+
+    fn stop(&mut self, shared: &mut Shared<N>) {
+        self.listener = None;
+        self.host.tell_all(&mut shared.reserve, shared.now, |peer, _| {
+            peer.connection.handle_error(CloseReason::Stopped);
+        });
+    }
+
+    fn bytes_held(&self) -> (u64, u64) {
+        let held = |(stored, waiting): (u64, u64), connection: &Connection<C>| {
+            (stored + connection.input_len() as u64, waiting + connection.output_len() as u64)
+        };
+        self.host.peers().map(|(_, peer)| &peer.connection).fold((0, 0), held)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.host.is_empty()
+    }
+
+    fn local_address(&self) -> &Address {
+        &self.address
+    }
+
+    fn tally(&self) -> &Tally {
+        self.host.tally()
+    }
+
+    fn audit(&self) -> RoomAudit {
+        RoomAudit {
+            tally: *self.host.tally(),
+            limits: self.host.limits().clone(),
+            peers: self.host.peers().map(|(key, peer)| PeerAudit::of(key, peer, self.host.limits())).collect(),
+            is_acceptable: self.is_acceptable,
+            is_listening: self.listener.is_some(),
+            marked: self.host.marked_len(),
+        }
+    }
+}
+
+/// Endpoint in the top byte, slot below it, generation in the low half.
+fn token(index: u8, key: Key) -> Token {
+    Token(u64::from(index) << 56 | key.to_bits())
+}
+
+fn key_of(token: Token) -> Key {
+    Key::from_bits(token.0 & (u64::MAX >> 8))
+}
+
+/// The listener's token: generation 0, which no peer has.
+pub(super) fn listener_token(index: u8) -> Token {
+    Token(u64::from(index) << 56)
+}
+
+/// Which endpoint a token belongs to.
+pub(super) fn index_of(token: Token) -> usize {
+    (token.0 >> 56) as usize
+}

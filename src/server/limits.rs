@@ -1,0 +1,47 @@
+//! Every bound on the server as a whole; those on one peer are in [`Limits`](crate::conn::Limits).
+
+use std::time::Duration;
+
+/// What all peers of a server may use together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// How many peers at once, over all endpoints.
+    pub connections_max: usize,
+    /// How many of them from one IPv4 address or one IPv6 /64.
+    pub connections_per_address_max: usize,
+    /// What becomes of those beyond `connections_max`. One address too often is always refused.
+    pub when_full: WhenFull,
+    /// How much memory may be lent to the queues of all peers together, in bytes.
+    ///
+    /// 512 MiB: 4,000 slow peers at the default high watermark. Long before it is spent the
+    /// largest queues are paused, then nobody new is accepted.
+    pub queue_total_max: usize,
+    /// How long a drain may take. At half of it peers are finished whatever they still send, at
+    /// its end they are cut off.
+    ///
+    /// 10 seconds: what process supervisors commonly grant before they kill.
+    pub drain_timeout: Duration,
+}
+
+/// What becomes of connections that come when the server is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// They wait in the kernel's backlog until there is room.
+    #[default]
+    Pause,
+    /// They are accepted and reset at once, so that their clients know.
+    Refuse,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            // A library does not know the descriptor limit; EMFILE is handled whatever this says.
+            connections_max: usize::MAX,
+            connections_per_address_max: usize::MAX,
+            when_full: WhenFull::Pause,
+            queue_total_max: 512 * 1024 * 1024,
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The server: endpoints on one loop, and the turn.
+//!
+//! It decides the order of things; what each of them is, is decided in the rooms below. It runs
+//! over any [`Net`]: the reactor, or the simulated world.
+
+mod accept;
+mod admission;
+mod audit;
+mod endpoint;
+mod limits;
+mod sparing;
+mod totals;
+
+use std::io;
+
+use log::info;
+
+use crate::buffer::Reserve;
+use crate::codec::Codec;
+use crate::conn::{Limits, READ_LEN_MAX};
+use crate::host::Host;
+use crate::instant::Instant;
+use crate::net::{Address, Fact, Handle, ListenOptions, Net, Notice, Poster};
+use crate::service::Service;
+
+pub use audit::{Audit, PeerAudit, RoomAudit};
+pub use limits::{ServerLimits, WhenFull};
+pub use totals::Totals;
+
+use admission::Admission;
+use endpoint::{Endpoint, Room, Shared};
+
+/// Endpoints on one loop.
+pub struct Server<N: Net> {
+    shared: Shared<N>,
+    rooms: Vec<Box<dyn Room<N>>>,
+    /// What the last poll told.
+    facts: Vec<Fact>,
+    handle: Handle,
+    limits: ServerLimits,
+    phase: Phase,
+    started_at: Instant,
+    turns: u64,
+}
+
+/// Where a server is in its life.
+///
+/// ```text
+/// Running ── drain ──▶ Draining ── half of its time ──▶ Finishing ── all of it, or a second drain ──▶ Stopping
+///    └──────────────────────────────── stop, in any phase ─────────────────────────────────────────────▲
+/// ```
+///
+/// In every phase but the first it ends when its last peer is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// What peers had sent is served.
+    Draining {
+        finish_at: Instant,
+        stop_at: Instant,
+    },
+    /// What is queued leaves.
+    Finishing {
+        stop_at: Instant,
+    },
+    /// Everybody is cut off.
+    Stopping,
+}
+
+/// Where an endpoint listens, how its sockets are set, and what each of its peers may use.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Where.
+    pub address: Address,
+    /// How its sockets are set.
+    pub socket: ListenOptions,
+    /// What each peer may use.
+    pub limits: Limits,
+}
+
+impl From<Address> for Listen {
+    fn from(address: Address) -> Self {
+        Self { address, socket: ListenOptions::default(), limits: Limits::default() }
+    }
+}
+
+/// An endpoint of a server: its number, and the way to its service.
+#[derive(Debug)]
+pub struct EndpointId<P> {
+    index: usize,
+    poster: Poster<P>,
+}
+
+impl<P> EndpointId<P> {
+    /// Posts to its service, from any thread.
+    pub fn poster(&self) -> Poster<P> {
+        self.poster.clone()
+    }
+}
+
+/// The most endpoints one server can have: their number must fit a byte of a token, and the last
+/// is the reactor's own.
+const ENDPOINTS_MAX: u8 = u8::MAX;
+
+impl<N: Net> Server<N> {
+    /// A server without endpoints.
+    pub fn new(net: N, limits: ServerLimits) -> Self {
+        let now = net.now();
+        Self {
+            handle: Handle::new(net.wake()),
+            shared: Shared {
+                now,
+                net,
+                scratch: vec![0; READ_LEN_MAX].into_boxed_slice(),
+                reserve: Reserve::new(limits.queue_total_max),
+                admission: Admission::new(&limits),
+                closes: 0,
+                refused_full: 0,
+                refused_address: 0,
+                accept_errors: 0,
+            },
+            rooms: Vec::new(),
+            facts: Vec::new(),
+            limits,
+            phase: Phase::Running,
+            started_at: now,
+            turns: 0,
+        }
+    }
+
+    /// Listens, and gives whoever connects to the service.
+    ///
+    /// # Errors
+    /// The address cannot be resolved or bound, or there are 255 endpoints already.
+    pub fn listen<S: Service + 'static, C: Codec + 'static>(
+        &mut self,
+        listen: impl Into<Listen>,
+        codec: C,
+        service: S,
+    ) -> io::Result<EndpointId<S::Post>>
+    where
+        N: 'static,
+    {
+        let listen = listen.into();
+        let number = u8::try_from(self.rooms.len()).ok().filter(|number| *number < ENDPOINTS_MAX);
+        let number = number.ok_or_else(|| io::Error::other("a server has at most 255 endpoints"))?;
+        let token = endpoint::listener_token(number);
+        let listener = self.shared.net.listen(&listen.address, &listen.socket, token)?;
+        let address = self.shared.net.local_address(&listener);
+        let (poster, inbox) = self.handle.channel();
+        let host = Host::new(service, codec, listen.limits);
+        self.rooms.push(Box::new(Endpoint::new(number, address, listener, host, inbox)));
+        Ok(EndpointId { index: usize::from(number), poster })
+    }
+
+    /// The address an endpoint is bound to, with its real port.
+    pub fn local_address<P>(&self, endpoint: &EndpointId<P>) -> &Address {
+        self.rooms[endpoint.index].local_address()
+    }
+
+    /// What other threads ask things of this server with.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Turns until the server was drained or stopped and its last peer is gone.
+    ///
+    /// # Errors
+    /// The poll itself is broken. Nothing that one peer does ends the server.
+    pub fn run(&mut self) -> io::Result<Totals> {
+        while !self.is_done() {
+            self.turn()?;
+        }
+        Ok(self.totals())
+    }
+
+    /// One turn.
+    ///
+    /// # Errors
+    /// The poll itself is broken.
+    pub fn turn(&mut self) -> io::Result<()> {
+        self.sleep_until_a_fact()?;
+        self.remember_facts();
+        self.accept();
+        self.serve_marked();
+        self.handle_deadlines();
+        self.bury_closed();
+        Ok(())
+    }
+
+    fn sleep_until_a_fact(&mut self) -> io::Result<()> {
+        self.facts.clear();
+        let until = self.next_work();
+        self.shared.net.poll(&mut self.facts, until)?;
+        // The only look at the clock in a turn: all that happens in it happens at this time.
+        self.shared.now = self.shared.net.now();
+        self.turns += 1;
+        Ok(())
+    }
+
+    fn remember_facts(&mut self) {
+        for place in 0..self.facts.len() {
+            match self.facts[place] {
+                Fact::Ready(readiness) => {
+                    if let Some(room) = self.rooms.get_mut(endpoint::index_of(readiness.token)) {
+                        room.remember(&readiness);
+                    }
+                }
+                Fact::Notice(notice) => self.handle_notice(notice),
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        for room in &mut self.rooms {
+            room.accept(&mut self.shared);
+        }
+    }
+
+    fn serve_marked(&mut self) {
+        for room in &mut self.rooms {
+            room.serve_marked(&mut self.shared);
+        }
+    }
+
+    /// After serving: a peer that has sent something in time is not idle, however late we are.
+    fn handle_deadlines(&mut self) {
+        for room in &mut self.rooms {
+            room.handle_deadlines(&mut self.shared);
+        }
+        match self.phase {
+            Phase::Draining { finish_at, stop_at } if finish_at <= self.shared.now => {
+                self.phase = Phase::Finishing { stop_at };
+                self.rooms.iter_mut().for_each(|room| room.finish_all(&mut self.shared));
+            }
+            Phase::Finishing { stop_at } if stop_at <= self.shared.now => self.stop(),
+            Phase::Running | Phase::Draining { .. } | Phase::Finishing { .. } | Phase::Stopping => {}
+        }
+    }
+
+    /// Last, and never inside the batch: a slot that is taken again could be named by an older fact.
+    fn bury_closed(&mut self) {
+        for room in &mut self.rooms {
+            room.bury_closed(&mut self.shared);
+        }
+    }
+
+    fn handle_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Wake => {
+                self.rooms.iter_mut().for_each(|room| room.take_posts(&mut self.shared));
+                for wish in self.handle.take_wishes() {
+                    self.handle_notice(wish);
+                }
+            }
+            Notice::Drain => self.drain(),
+            Notice::Stop => self.stop(),
+            Notice::Totals => info!("{}", self.totals()),
+        }
+    }
+
+    fn drain(&mut self) {
+        match self.phase {
+            Phase::Running => {
+                let now = self.shared.now;
+                let (half, whole) = (self.limits.drain_timeout / 2, self.limits.drain_timeout);
+                self.phase = Phase::Draining { finish_at: now + half, stop_at: now + whole };
+                info!("draining: {} peers, at most {:?}", self.shared.admission.open(), whole);
+                self.rooms.iter_mut().for_each(|room| room.drain(&mut self.shared));
+            }
+            Phase::Draining { .. } | Phase::Finishing { .. } => self.stop(),
+            Phase::Stopping => {}
+        }
+    }
+
+    fn stop(&mut self) {
+        if self.phase != Phase::Stopping {
+            self.phase = Phase::Stopping;
+            info!("stopping: {} peers are cut off", self.shared.admission.open());
+            self.rooms.iter_mut().for_each(|room| room.stop(&mut self.shared));
+        }
+    }
+
+    /// Whether the server was drained or stopped and its last peer is gone.
+    pub fn is_done(&self) -> bool {
+        self.phase != Phase::Running && self.rooms.iter().all(|room| room.is_empty())
+    }
+
+    /// Until when to sleep unless a fact comes; `None`: for ever.
+    fn next_work(&self) -> Option<Instant> {
+        let phase_at = match self.phase {
+            Phase::Running => Instant::NEVER,
+            Phase::Draining { finish_at, .. } => finish_at,
+            Phase::Finishing { stop_at } => stop_at,
+            Phase::Stopping => Instant::ORIGIN,
+        };
+        let work_at = self.rooms.iter().map(|room| room.next_work(&self.shared)).fold(phase_at, Instant::min);
+        (work_at != Instant::NEVER).then_some(work_at)
+    }
+
+    /// Everything counted so far.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            open: self.shared.admission.open() as u64,
+            refused_full: self.shared.refused_full,
+            refused_address: self.shared.refused_address,
+            accept_errors: self.shared.accept_errors,
+            turns: self.turns,
+            duration: self.shared.net.now().since(self.started_at),
+            ..Totals::default()
+        };
+        for room in &self.rooms {
+            totals.add(room.tally());
+            let (stored, waiting) = room.bytes_held();
+            totals.bytes_stored += stored;
+            totals.bytes_waiting += waiting;
+        }
+        totals
+    }
+
+    /// A look at everything remembered.
+    pub fn audit(&self) -> Audit {
+        Audit {
+            rooms: self.rooms.iter().map(|room| room.audit()).collect(),
+            lent_bytes: self.shared.reserve.lent_bytes(),
+            lent_bytes_max: self.shared.reserve.lent_bytes_max(),
+            open: self.shared.admission.open(),
+            now: self.shared.now,
+            sleeps_until: self.next_work(),
+        }
+    }
+
+    /// The net this server runs over.
+    pub fn net(&self) -> &N {
+        &self.shared.net
+    }
+}

@@ -1,0 +1,43 @@
+//! `Sparing`: says the same thing at most once a second, and then how often it would have.
+
+use std::time::Duration;
+
+use crate::instant::Instant;
+
+/// Between two lines of one kind: a log that fills a disk is an outage of its own.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Keeps one kind of log line rare.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sparing {
+    next_at: Instant,
+    held_back: u64,
+}
+
+impl Sparing {
+    /// Whether to say it now; then with how many times it was not said.
+    pub(super) fn may_say(&mut self, now: Instant) -> Option<u64> {
+        if now < self.next_at {
+            self.held_back += 1;
+            return None;
+        }
+        self.next_at = now + EVERY;
+        Some(std::mem::take(&mut self.held_back))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_in_a_second_are_one_line_and_a_count() {
+        let mut sparing = Sparing::default();
+        assert_eq!(sparing.may_say(Instant::ORIGIN), Some(0));
+        for _ in 0..1000 {
+            assert_eq!(sparing.may_say(Instant::ORIGIN + EVERY / 2), None);
+        }
+        assert_eq!(sparing.may_say(Instant::ORIGIN + EVERY), Some(1000));
+        assert_eq!(sparing.may_say(Instant::ORIGIN + EVERY * 2), Some(0));
+    }
+}

@@ -1,0 +1,120 @@
+//! A service: what is said to peers, once somebody else has taken care of how.
+//!
+//! One value serves all peers of its endpoint, so what peers share needs no lock. It reads and
+//! writes no stream and never waits; work that takes long belongs on another thread, and its
+//! result comes back as a post.
+
+mod chargen;
+mod chat;
+mod discard;
+mod echo;
+mod outbox;
+
+use std::fmt::Display;
+
+use crate::conn::{CloseReason, Reply};
+use crate::instant::Instant;
+use crate::table::Key;
+
+pub use chargen::Chargen;
+pub use chat::Chat;
+pub use discard::Discard;
+pub use echo::Echo;
+pub use outbox::Orders;
+pub(crate) use outbox::{Order, Outbox, Target, Verb};
+
+/// An application: gets whole frames, sends whole frames.
+///
+/// Every callback runs on the loop's one thread: while it runs, nobody else is served. A callback
+/// that panics loses its own peer only ([`CloseReason::Panicked`]).
+pub trait Service {
+    /// What the service keeps for each peer; `()` costs nothing.
+    type Peer: Default;
+    /// What other threads may post to the service; `()` where none do.
+    type Post: Send + 'static;
+
+    /// A peer connected. `who` is its address, for a log or a greeting.
+    fn on_open(&mut self, peer: &mut Self::Peer, who: &dyn Display, cx: &mut Context<'_, '_>) {
+        let _ = (peer, who, cx);
+    }
+
+    /// A whole frame came. It is gone when the callback returns.
+    fn on_frame(&mut self, peer: &mut Self::Peer, frame: &[u8], cx: &mut Context<'_, '_>);
+
+    /// The queue of a peer for which [`Context::ask_room`] was called has fallen to its low watermark.
+    fn on_room(&mut self, peer: &mut Self::Peer, cx: &mut Context<'_, '_>) {
+        let _ = (peer, cx);
+    }
+
+    /// A peer is gone. Follows every [`Self::on_open`] exactly once.
+    fn on_close(&mut self, peer: Self::Peer, key: Key, reason: CloseReason, orders: &mut Orders<'_>) {
+        let _ = (peer, key, reason, orders);
+    }
+
+    /// Another thread posted something.
+    fn on_post(&mut self, post: Self::Post, orders: &mut Orders<'_>) {
+        let _ = (post, orders);
+    }
+}
+
+/// One callback's view of the peer it serves, and its way to the others.
+pub struct Context<'c, 'r> {
+    pub(crate) key: Key,
+    pub(crate) now: Instant,
+    pub(crate) reply: &'c mut Reply<'r>,
+    pub(crate) outbox: &'c mut Outbox,
+}
+
+impl Context<'_, '_> {
+    /// The name of this peer: good for orders and posts, also after it has gone.
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// The time of this turn.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Sends one frame. What does not fit any more closes the peer, see [`CloseReason`].
+    pub fn send(&mut self, frame: &[u8]) {
+        self.reply.send(&[frame]);
+    }
+
+    /// Sends one frame made of these parts in a row.
+    pub fn send_parts(&mut self, parts: &[&[u8]]) {
+        self.reply.send(parts);
+    }
+
+    /// How many bytes may be sent until this peer counts as slow; sending more is possible and
+    /// pauses the reading from it.
+    pub fn room(&self) -> usize {
+        self.reply.room()
+    }
+
+    /// Asks for one call of [`Service::on_room`].
+    pub fn ask_room(&mut self) {
+        self.reply.ask_room();
+    }
+
+    /// Says that an answer to this frame comes later, by [`Orders::answer`]: a peer that ended
+    /// its direction is not finished before that.
+    pub fn promise(&mut self) {
+        self.reply.promise();
+    }
+
+    /// Sends what is queued, then ends our direction.
+    pub fn finish(&mut self) {
+        self.reply.finish();
+    }
+
+    /// Ends both directions now. Where queued bytes are thrown away by that, the peer sees a reset.
+    pub fn close(&mut self) {
+        self.reply.close();
+    }
+
+    /// Orders for other peers.
+    pub fn orders(&mut self) -> Orders<'_> {
+        Orders::new(self.outbox, self.reply.encode(), Some(self.key))
+    }
+}

@@ -1,0 +1,387 @@
+//! `State`: everything that exists in a simulated world, and what happens while the server polls.
+//!
+//! Whatever a call of the server may meet is in `net`; what a peer does when it is its turn is in
+//! `peer`. Time moves only here.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::faults::{Fault, FaultCounts, Faults};
+use super::peer::PeerState;
+use super::rng::Rng;
+use super::trace::{Event, Trace};
+use super::wire::{Level, Side, Wire};
+use super::world::{Rest, WorldTally};
+use crate::instant::Instant;
+use crate::net::{Address, Fact, Notice, Readiness, Token};
+
+/// As many facts as one poll brings at most, in a kind world.
+const BATCH_MAX: usize = 1024;
+/// How many names of dropped streams are kept to be told again.
+const FORMER_MAX: usize = 16;
+/// What each kernel keeps in one direction of a connection, in a kind world.
+const KERNEL_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Something that can be on epoll's ready list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Listener(usize),
+    Wire(usize),
+}
+
+/// How a source stands with epoll.
+#[derive(Debug, Default)]
+pub(super) struct Registration {
+    /// Under which name it is told; none before `register` and after the drop.
+    pub(super) token: Option<Token>,
+    /// It is on the ready list.
+    is_listed: bool,
+    /// The server was told that the peer's direction ended.
+    pub(super) is_end_told: bool,
+}
+
+/// A wire with all that the world remembers of it.
+#[derive(Debug)]
+pub(super) struct WireState {
+    pub(super) wire: Wire,
+    /// Whose.
+    pub(super) peer: usize,
+    pub(super) registration: Registration,
+    /// Bytes that the server read from it since its last poll.
+    pub(super) read_in_turn: usize,
+    /// In which poll that count began.
+    pub(super) turn: u64,
+}
+
+/// A bound listener, or what is left of it.
+#[derive(Debug)]
+pub(super) struct ListenerState {
+    pub(super) address: Address,
+    pub(super) is_open: bool,
+    /// Wires that nobody has accepted yet.
+    pub(super) backlog: VecDeque<usize>,
+    pub(super) backlog_max: usize,
+    pub(super) registration: Registration,
+}
+
+impl ListenerState {
+    /// An open listener with room for at least one in its backlog, as in Linux.
+    pub(super) fn new(address: Address, backlog_max: usize) -> Self {
+        Self {
+            address,
+            is_open: true,
+            backlog: VecDeque::new(),
+            backlog_max: backlog_max.max(1),
+            registration: Registration::default(),
+        }
+    }
+}
+
+/// Everything that exists.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) rng: Rng,
+    pub(super) faults: Faults,
+    pub(super) counts: FaultCounts,
+    pub(super) trace: Trace,
+    pub(super) tally: WorldTally,
+    pub(super) now: Instant,
+    /// How far polls may move the clock; none: as far as they like.
+    pub(super) horizon: Option<Instant>,
+    /// How the last poll ended.
+    pub(super) rest: Rest,
+    pub(super) wires: Vec<WireState>,
+    pub(super) listeners: Vec<ListenerState>,
+    pub(super) peers: Vec<PeerState>,
+    /// epoll's ready list: each source at most once.
+    ready: VecDeque<Source>,
+    /// Names of dropped streams, the latest last.
+    former: VecDeque<Token>,
+    pub(super) notices: VecDeque<Notice>,
+    pub(super) is_woken: bool,
+    pub(super) streams_open: usize,
+    pub(super) descriptors_max: usize,
+    /// Until when, and how, every accept fails.
+    pub(super) spell: Option<(Instant, i32)>,
+    pub(super) kernel_buffer: usize,
+}
+
+impl State {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            rng: Rng::new(seed),
+            faults: Faults::none(),
+            counts: FaultCounts::default(),
+            trace: Trace::default(),
+            tally: WorldTally::default(),
+            now: Instant::ORIGIN,
+            horizon: Some(Instant::ORIGIN),
+            rest: Rest::Busy,
+            wires: Vec::new(),
+            listeners: Vec::new(),
+            peers: Vec::new(),
+            ready: VecDeque::new(),
+            former: VecDeque::new(),
+            notices: VecDeque::new(),
+            is_woken: false,
+            streams_open: 0,
+            descriptors_max: usize::MAX,
+            spell: None,
+            kernel_buffer: KERNEL_BUFFER_BYTES,
+        }
+    }
+
+    /// Whether that fault strikes now; it is counted, so ask only where it would do something.
+    pub(super) fn strikes(&mut self, fault: Fault) -> bool {
+        let strikes = self.rng.chance(self.faults.probability(fault));
+        if strikes {
+            self.counts.count(fault);
+        }
+        strikes
+    }
+
+    /// A new connection between that peer and the backlog of that listener.
+    pub(super) fn add_wire(&mut self, peer: usize, listener: usize) -> usize {
+        let capacity = if self.strikes(Fault::SmallBuffer) { 1 << self.rng.below(14) } else { self.kernel_buffer };
+        let wire = self.wires.len();
+        self.wires.push(WireState {
+            wire: Wire::new(capacity),
+            peer,
+            registration: Registration::default(),
+            read_in_turn: 0,
+            turn: 0,
+        });
+        self.listeners[listener].backlog.push_back(wire);
+        self.list(Source::Listener(listener));
+        wire
+    }
+
+    /// Puts a source on the ready list, unless it is there or not registered.
+    pub(super) fn list(&mut self, source: Source) {
+        let registration = self.registration(source);
+        if registration.token.is_some() && !registration.is_listed {
+            registration.is_listed = true;
+            self.ready.push_back(source);
+        }
+    }
+
+    /// Hands on the edge that something raised for the server's end of a wire.
+    pub(super) fn list_edge(&mut self, wire: usize) {
+        if self.wires[wire].wire.take_edge(Side::Server) {
+            self.list(Source::Wire(wire));
+        }
+    }
+
+    pub(super) fn is_listed(&self, wire: usize) -> bool {
+        self.wires[wire].registration.is_listed
+    }
+
+    fn registration(&mut self, source: Source) -> &mut Registration {
+        match source {
+            Source::Listener(listener) => &mut self.listeners[listener].registration,
+            Source::Wire(wire) => &mut self.wires[wire].registration,
+        }
+    }
+
+    /// Registers a source. As `EPOLL_CTL_ADD` does, this tells at once what is ready already.
+    pub(super) fn register(&mut self, source: Source, token: Token) {
+        self.registration(source).token = Some(token);
+        self.list(source);
+    }
+
+    /// Takes a source out of epoll; its name may still be told as a former one.
+    pub(super) fn deregister(&mut self, source: Source) {
+        let registration = self.registration(source);
+        registration.is_listed = false;
+        let token = registration.token.take();
+        self.ready.retain(|listed| *listed != source);
+        self.former.extend(token);
+        if self.former.len() > FORMER_MAX {
+            self.former.pop_front();
+        }
+    }
+
+    /// The whole of `Net::poll`.
+    pub(super) fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) {
+        let first = facts.len();
+        self.tally.polls += 1;
+        self.rest = Rest::Busy;
+        self.move_clock();
+        self.act_all();
+        if !self.strikes(Fault::EmptyPoll) {
+            self.collect(facts);
+            while facts.len() == first && self.sleep(until) {
+                self.act_all();
+                self.collect(facts);
+            }
+        }
+        self.tally.facts += (facts.len() - first) as u64;
+        self.add_untrue(facts, first);
+        self.trace.add(Event::Polled { now: self.now, facts: facts.len() - first });
+        for fact in &facts[first..] {
+            self.trace.add((*fact).into());
+        }
+    }
+
+    /// Time that passes while the server is not looking, unless the clock is held.
+    fn move_clock(&mut self) {
+        const HOUR: Duration = Duration::from_secs(60 * 60);
+        if self.horizon.is_some() || self.strikes(Fault::ClockStands) {
+            return;
+        }
+        let span = if self.strikes(Fault::ClockCreeps) {
+            Duration::from_nanos(1)
+        } else if self.strikes(Fault::ClockJumpsHour) {
+            HOUR
+        } else if self.strikes(Fault::ClockJumpsDays) {
+            HOUR * 24 * 50
+        } else {
+            self.rng.span(self.faults.turn_span_max)
+        };
+        self.now = self.now + span;
+    }
+
+    /// Moves the clock to whatever comes first: the next act of a peer, `until`, or how far the
+    /// clock may go. `false` when the poll is over.
+    fn sleep(&mut self, until: Option<Instant>) -> bool {
+        let until = until.unwrap_or(Instant::NEVER);
+        let horizon = self.horizon.unwrap_or(Instant::NEVER);
+        let act = self.next_act().unwrap_or(Instant::NEVER);
+        let next = act.min(until).min(horizon);
+        if next == Instant::NEVER {
+            self.rest = Rest::Quiet;
+            return false;
+        }
+        if next > self.now {
+            self.now = next;
+            self.tally.sleeps += 1;
+        }
+        if until <= self.now {
+            return false;
+        }
+        if act <= self.now {
+            return true;
+        }
+        self.rest = Rest::Horizon;
+        false
+    }
+
+    /// Moves what is ready from the ready list to `facts`; all, or a random part of it.
+    fn collect(&mut self, facts: &mut Vec<Fact>) {
+        facts.extend(self.notices.drain(..).map(Fact::Notice));
+        if std::mem::take(&mut self.is_woken) {
+            facts.push(Fact::Notice(Notice::Wake));
+        }
+        let mut batch = self.ready.len().min(BATCH_MAX);
+        if batch > 1 && self.strikes(Fault::SmallBatch) {
+            batch = self.rng.up_to(batch - 1);
+        }
+        if self.ready.len() > 1 && self.strikes(Fault::Shuffled) {
+            self.rng.shuffle(self.ready.make_contiguous());
+        }
+        for _ in 0..batch {
+            let Some(source) = self.ready.pop_front() else {
+                break;
+            };
+            self.registration(source).is_listed = false;
+            facts.extend(self.fact(source));
+        }
+    }
+
+    /// What epoll_wait says of a source: its state now, not when it was listed; nothing, if by
+    /// now there is nothing to say.
+    fn fact(&mut self, source: Source) -> Option<Fact> {
+        let level = match source {
+            Source::Listener(listener) => {
+                let readable = !self.listeners[listener].backlog.is_empty();
+                Level { readable, writable: false, read_closed: false }
+            }
+            Source::Wire(wire) => self.wires[wire].wire.level(Side::Server),
+        };
+        let registration = self.registration(source);
+        registration.is_end_told |= level.read_closed;
+        let token = registration.token?;
+        let Level { readable, writable, read_closed } = level;
+        (readable || writable).then_some(Fact::Ready(Readiness { token, readable, writable, read_closed }))
+    }
+
+    /// Adds facts that a poll may bring though they say nothing new, or nothing true.
+    fn add_untrue(&mut self, facts: &mut Vec<Fact>, first: usize) {
+        if facts.len() > first && self.strikes(Fault::Duplicate) {
+            let twice = facts[first + self.rng.below(facts.len() - first)];
+            // A second signal is not an untrue fact: it means something of its own.
+            if let Fact::Ready(_) = twice {
+                facts.push(twice);
+            }
+        }
+        if !self.former.is_empty() && self.strikes(Fault::Former) {
+            let token = self.former[self.rng.below(self.former.len())];
+            facts.push(self.any_fact(token));
+        }
+        if !self.wires.is_empty() && self.faults.probability(Fault::Spurious) > 0.0 {
+            let token = self.wires[self.rng.below(self.wires.len())].registration.token;
+            if let Some(token) = token
+                && self.strikes(Fault::Spurious)
+            {
+                facts.push(self.any_fact(token));
+            }
+        }
+        if facts.len() - first > 1 && self.strikes(Fault::Shuffled) {
+            self.rng.shuffle(&mut facts[first..]);
+        }
+    }
+
+    fn any_fact(&mut self, token: Token) -> Fact {
+        let bits = self.rng.up_to(7);
+        let (readable, writable, read_closed) = (bits & 1 > 0, bits & 2 > 0, bits & 4 > 0);
+        Fact::Ready(Readiness { token, readable, writable, read_closed })
+    }
+
+    /// Every peer whose time has come acts.
+    fn act_all(&mut self) {
+        for peer in 0..self.peers.len() {
+            if self.is_due(peer) {
+                self.act(peer);
+            }
+        }
+    }
+
+    fn is_due(&self, peer: usize) -> bool {
+        self.peers[peer].next_act <= self.now && self.can_act(peer)
+    }
+
+    /// When the next peer acts that can.
+    fn next_act(&self) -> Option<Instant> {
+        let able = (0..self.peers.len()).filter(|&peer| self.can_act(peer));
+        able.map(|peer| self.peers[peer].next_act.max(self.now)).min()
+    }
+
+    /// Between two calls of the server a peer may get its turn.
+    pub(super) fn interleave(&mut self) {
+        if self.faults.probability(Fault::Interleaved) == 0.0 || self.peers.is_empty() {
+            return;
+        }
+        let peer = self.rng.below(self.peers.len());
+        if self.is_due(peer) && self.strikes(Fault::Interleaved) {
+            self.act(peer);
+        }
+    }
+
+    /// The connection at the head of a backlog, or anywhere, dies by no fault of its ends.
+    pub(super) fn harm(&mut self, wire: usize, errno: i32) {
+        self.wires[wire].wire.break_with(Side::Server, errno);
+        let peer = self.wires[wire].peer;
+        self.peers[peer].is_harmed = true;
+        self.list_edge(wire);
+    }
+
+    /// Closes a listener: whoever still waits in its backlog is reset.
+    pub(super) fn close_listener(&mut self, listener: usize) {
+        self.deregister(Source::Listener(listener));
+        let state = &mut self.listeners[listener];
+        state.is_open = false;
+        for wire in std::mem::take(&mut state.backlog) {
+            self.wires[wire].wire.reset(Side::Server, 0);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The simulated world against the promises of the border: what edges come, and when.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use super::{Ending, Fault, Faults, Habits, Peer, Rest, Rng, SimNet, SimStream, World, pattern};
+use crate::instant::Instant;
+use crate::net::{Address, Fact, ListenOptions, Net, Notice, Readiness, Stream, Token};
+
+const LISTENER: Token = Token(0);
+const STREAM: Token = Token(1);
+
+fn address() -> Address {
+    "127.0.0.1:7007".parse().unwrap()
+}
+
+fn poll(net: &mut SimNet) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    net.poll(&mut facts, None).unwrap();
+    facts
+}
+
+/// The facts about the one stream, as the letters of its bits.
+fn told(net: &mut SimNet) -> String {
+    let letter = |bit, letter| if bit { letter } else { "" };
+    let of_stream = |fact| match fact {
+        Fact::Ready(Readiness { token: STREAM, readable, writable, read_closed }) => {
+            [letter(readable, "r"), letter(writable, "w"), letter(read_closed, "c")].concat()
+        }
+        Fact::Ready(_) | Fact::Notice(_) => String::new(),
+    };
+    poll(net).into_iter().map(of_stream).collect()
+}
+
+/// A world with one peer, accepted and registered, and all edges of that told.
+fn one_stream(world: &World) -> (SimNet, SimStream, Peer) {
+    let mut net = world.net();
+    let mut listener = net.listen(&address(), &ListenOptions::default(), LISTENER).unwrap();
+    let peer = world.connect(&address());
+    assert_eq!(poll(&mut net).len(), 1);
+    let (mut stream, _) = net.accept(&mut listener).unwrap();
+    net.register(&mut stream, STREAM).unwrap();
+    assert_eq!(told(&mut net), "w");
+    (net, stream, peer)
+}
+
+#[test]
+fn data_is_told_once_and_again_when_more_comes() {
+    let (mut net, mut stream, peer) = one_stream(&World::new(1));
+    peer.send(b"abc");
+    assert_eq!(told(&mut net), "rw");
+    assert_eq!(told(&mut net), "", "an edge, not a level");
+    peer.send(b"d");
+    assert_eq!(told(&mut net), "rw");
+    assert_eq!(stream.read(&mut [0; 9]).unwrap(), 4);
+    assert_eq!(stream.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn data_and_its_end_come_in_one_edge() {
+    let (mut net, mut stream, peer) = one_stream(&World::new(1));
+    peer.send(b"abc");
+    peer.finish();
+    assert_eq!(told(&mut net), "rwc");
+    assert_eq!(stream.read(&mut [0; 9]).unwrap(), 3);
+    assert_eq!(stream.read(&mut [0; 9]).unwrap(), 0);
+}
+
+#[test]
+fn room_is_told_after_a_write_that_met_too_little() {
+    let (mut net, mut stream, peer) = one_stream(&World::new(1).with_kernel_buffer(8));
+    peer.stop_reading();
+    assert_eq!(stream.write(b"0123456789").unwrap(), 8);
+    assert_eq!(stream.write(b"89").unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(told(&mut net), "");
+    peer.resume_reading();
+    assert_eq!(told(&mut net), "w");
+    assert_eq!(peer.received(), b"01234567");
+}
+
+#[test]
+fn the_clock_moves_only_as_far_as_it_may() {
+    let world = World::new(1);
+    let mut net = world.net();
+    let soon = Instant::ORIGIN + Duration::from_secs(1);
+    net.poll(&mut Vec::new(), Some(soon)).unwrap();
+    assert_eq!((net.now(), world.rest()), (Instant::ORIGIN, Rest::Horizon));
+
+    let free = world.with_free_clock();
+    net.poll(&mut Vec::new(), Some(soon)).unwrap();
+    assert_eq!((net.now(), free.rest()), (soon, Rest::Busy));
+    net.poll(&mut Vec::new(), None).unwrap();
+    assert_eq!((net.now(), free.rest()), (soon, Rest::Quiet));
+}
+
+#[test]
+fn a_wake_and_a_notice_are_told_in_the_next_poll() {
+    let world = World::new(1);
+    let mut net = world.net();
+    net.wake().wake();
+    net.wake().wake();
+    world.notify(Notice::Drain);
+    assert_eq!(poll(&mut net), [Fact::Notice(Notice::Drain), Fact::Notice(Notice::Wake)]);
+    assert_eq!(poll(&mut net), []);
+}
+
+#[test]
+fn a_backlog_that_was_not_emptied_for_want_of_descriptors_is_stranded() {
+    let world = World::new(1).with_descriptors(0);
+    let mut net = world.net();
+    let mut listener = net.listen(&address(), &ListenOptions::default(), LISTENER).unwrap();
+    world.connect(&address());
+    assert_eq!(poll(&mut net).len(), 1);
+    assert_eq!(net.accept(&mut listener).unwrap_err().raw_os_error(), Some(super::errno::EMFILE));
+    let world = world.with_descriptors(1);
+    assert_eq!(poll(&mut net), [], "no edge tells of free descriptors");
+    assert_eq!(world.backlog_len(), 1);
+    assert!(net.accept(&mut listener).is_ok());
+}
+
+#[test]
+fn who_connects_where_nobody_listens_is_refused() {
+    let world = World::new(1);
+    let peer = world.connect(&address());
+    poll(&mut world.net());
+    assert!(peer.is_refused());
+}
+
+#[test]
+fn a_peer_of_habits_drips_waits_and_breaks_off() {
+    let world = World::new(1).with_free_clock();
+    let (mut net, mut stream, peer) = one_stream(&world);
+    let habits =
+        Habits { write_len_max: 1, read_len_max: 1, pause_max: Duration::from_secs(1), ending: Ending::FinishesAt(3) };
+    peer.change_habits(habits);
+    peer.send(b"abcdef");
+    let mut bytes = Vec::new();
+    while !peer.is_broken() && bytes.len() < 4 {
+        told(&mut net);
+        let mut buf = [0; 9];
+        match stream.read(&mut buf) {
+            Ok(0) => break,
+            Ok(len) => bytes.extend_from_slice(&buf[..len]),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+    assert_eq!((bytes.as_slice(), peer.sent_len()), (&b"abc"[..], 3));
+    assert!(world.now() > Instant::ORIGIN, "it took its time");
+}
+
+/// The smallest echo that keeps the rules of an edge-triggered poll.
+fn echo_until_quiet(world: &World, net: &mut SimNet, stream: &mut SimStream) {
+    let (mut held, mut read_ended, mut readable, mut writable) = (Vec::new(), false, true, true);
+    for _ in 0..100_000 {
+        while readable && !read_ended {
+            let mut buf = [0; 100];
+            match stream.read(&mut buf) {
+                Ok(0) => read_ended = true,
+                Ok(len) => held.extend_from_slice(&buf[..len]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => readable = false,
+            }
+        }
+        while writable && !held.is_empty() {
+            match stream.write(&held) {
+                Ok(len) => drop(held.drain(..len)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => writable = false,
+            }
+        }
+        if read_ended && held.is_empty() {
+            return stream.shutdown_write().unwrap();
+        }
+        for fact in poll(net) {
+            match fact {
+                Fact::Ready(of) if of.token == STREAM => {
+                    readable |= of.readable;
+                    writable |= of.writable;
+                }
+                Fact::Ready(_) | Fact::Notice(_) => {}
+            }
+        }
+        assert_ne!(world.rest(), Rest::Quiet, "stranded:\n{}", world.trace());
+    }
+    panic!("no end in sight:\n{}", world.trace());
+}
+
+#[test]
+fn delays_strand_nobody_who_keeps_the_rules() {
+    for seed in 0..300 {
+        let kind = World::new(seed).with_trace().with_free_clock();
+        let (mut net, mut stream, peer) = one_stream(&kind);
+        let world = kind.with_faults(Faults::delays_drawn_from(seed));
+        let mut rng = Rng::new(seed);
+        let sent = pattern(seed, 0, rng.below(5000));
+        let drawn = Habits::drawn_from(&mut rng, 0);
+        peer.change_habits(Habits { read_len_max: drawn.read_len_max.max(1), ending: Ending::Finishes, ..drawn });
+        peer.send(&sent);
+        echo_until_quiet(&world, &mut net, &mut stream);
+        drop(stream);
+        while world.rest() != Rest::Quiet {
+            poll(&mut net);
+        }
+        assert!(peer.is_ended(), "seed {seed}:\n{}", world.trace());
+        assert_eq!(peer.received(), sent, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_fault_strikes_as_often_as_it_is_likely() {
+    let world = World::new(1);
+    let (_net, mut stream, peer) = one_stream(&world);
+    let world = world.with_faults(Faults::none().with(Fault::ReadInterrupted, 0.25));
+    let interrupted = (0..1000).filter(|_| stream.read(&mut [0]).unwrap_err().kind() == ErrorKind::Interrupted);
+    let count = interrupted.count();
+    assert!((200..300).contains(&count), "{count}");
+    assert_eq!(world.fault_counts().of(Fault::ReadInterrupted), count as u64);
+    assert!(!peer.is_harmed());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    let run = |seed| {
+        let world = World::new(seed);
+        let (mut net, mut stream, peer) = one_stream(&world);
+        let world = world.with_faults(Faults::delays_drawn_from(seed)).with_free_clock();
+        peer.send(&pattern(1, 0, 1000));
+        peer.finish();
+        echo_until_quiet(&world, &mut net, &mut stream);
+        world.trace_hash()
+    };
+    assert_eq!(run(3), run(3));
+    assert_ne!(run(3), run(4));
+}

@@ -1,0 +1,117 @@
+//! `Trace`: what happened in a world, as a running hash and, when wanted, as text.
+//!
+//! The same seed gives the same hash, or something in the run does not come from the seed.
+
+use std::fmt::{self, Write as _};
+use std::hash::{Hash, Hasher};
+
+use super::errno::Outcome;
+use super::rng::mix;
+use crate::instant::Instant;
+use crate::net::{Fact, Notice, Readiness};
+
+/// One thing that happened: a call of the server with its result, or an act of a peer.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) enum Event {
+    Polled { now: Instant, facts: usize },
+    Told { token: u64, readable: bool, writable: bool, read_closed: bool },
+    Noticed(Notice),
+    Listened { outcome: Outcome },
+    Accepted { listener: usize, outcome: Outcome },
+    Registered { wire: usize, token: u64, outcome: Outcome<()> },
+    Read { wire: usize, wanted: usize, outcome: Outcome },
+    Wrote { wire: usize, wanted: usize, outcome: Outcome },
+    Finished { wire: usize, outcome: Outcome<()> },
+    Dropped { wire: usize },
+    Reset { wire: usize },
+    PeerConnected { peer: usize, wire: usize },
+    PeerRefused { peer: usize },
+    PeerWrote { peer: usize, len: usize },
+    PeerRead { peer: usize, len: usize },
+    PeerSawEnd { peer: usize },
+    PeerSawError { peer: usize, errno: i32 },
+    PeerFinished { peer: usize },
+    PeerReset { peer: usize },
+    PeerClosed { peer: usize },
+}
+
+impl From<Fact> for Event {
+    fn from(fact: Fact) -> Self {
+        match fact {
+            Fact::Ready(Readiness { token, readable, writable, read_closed }) => {
+                Self::Told { token: token.0, readable, writable, read_closed }
+            }
+            Fact::Notice(notice) => Self::Noticed(notice),
+        }
+    }
+}
+
+/// What happened so far.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    hash: Mixer,
+    text: Option<String>,
+}
+
+impl Trace {
+    /// From now on every event is written down as well.
+    pub(super) fn write_down(&mut self) {
+        self.text.get_or_insert_default();
+    }
+
+    pub(super) fn add(&mut self, event: Event) {
+        event.hash(&mut self.hash);
+        if let Some(text) = &mut self.text {
+            // Writing into a String cannot fail.
+            let _ = writeln!(text, "{event:?}");
+        }
+    }
+
+    pub(super) fn hash(&self) -> u64 {
+        self.hash.finish()
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.text.as_deref().unwrap_or("")
+    }
+}
+
+/// A hasher that is the same in every process, which std's is not.
+#[derive(Clone, Copy, Default)]
+struct Mixer(u64);
+
+impl Mixer {
+    const fn add(&mut self, word: u64) {
+        self.0 = mix(self.0.rotate_left(5) ^ word);
+    }
+}
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.add(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.add(word);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.add(word as u64);
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.add(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for Mixer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}

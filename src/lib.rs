@@ -35,7 +35,7 @@
 //! | 1 | [`codec`] | frames in bytes |
 //! | 2 | [`conn`] | one peer: a machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`] | many peers, one service |
-//! | 4 | [`net`] | the border: sockets, mio, the clock |
+//! | 4 | [`net`], [`sim`] | the border: sockets, mio, the clock; and a simulated world behind it |
 //! | 5 | [`server`] | endpoints on one loop, and the turn |
 //!
 //! # The laws
@@ -55,6 +55,7 @@ pub mod instant;
 pub mod net;
 pub mod server;
 pub mod service;
+pub mod sim;
 pub mod table;
 pub mod timers;
 pub mod watermark;

@@ -12,6 +12,8 @@
 //! ```
 
 mod close;
+mod deadline;
+mod frames;
 mod halves;
 mod ledger;
 mod limits;
@@ -20,7 +22,7 @@ mod reply;
 use std::ops::ControlFlow;
 
 use crate::buffer::{ByteQueue, Reserve};
-use crate::codec::{Codec, Decoded, FrameError};
+use crate::codec::{Codec, FrameError};
 use crate::instant::Instant;
 
 pub use close::CloseReason;
@@ -29,7 +31,8 @@ pub use ledger::Ledger;
 pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX};
 pub use reply::{NO_QUOTE, Quote, Reply};
 
-use reply::Wish;
+use frames::{Rest, give_frames};
+use reply::{Heard, Wish, reply_to};
 
 /// What a connection is lent for the length of one call: the rules, the memory, the books, the time.
 pub struct Means<'a, C> {
@@ -77,18 +80,6 @@ enum Hold {
     Reading,
     /// Serving stopped in the middle of the input: whole frames may be stored; they come first.
     Frames,
-}
-
-/// Why no more frames were taken from the front of some bytes.
-enum Rest {
-    /// What is left is no whole frame.
-    Begun,
-    /// The output is over its watermark, or the service asked for a break.
-    Held,
-    /// The peer said goodbye, or the service has ended this peer: the rest is of no use.
-    Useless,
-    /// The rest cannot be understood.
-    Lost(FrameError),
 }
 
 impl<C: Codec> Connection<C> {
@@ -204,20 +195,6 @@ impl<C: Codec> Connection<C> {
         }
     }
 
-    /// A deadline may have passed: ends the peer if one has.
-    pub fn handle_deadline(&mut self, means: &mut Means<'_, C>) {
-        match self.deadline(means.limits) {
-            Some((at, deadline)) if at <= means.now => match deadline {
-                Deadline::Idle => self.finish(CloseReason::IdleTimeout, means),
-                Deadline::Frame => self.finish(CloseReason::FrameTimeout, means),
-                // What is queued cannot leave, so waiting for it to leave is no use.
-                Deadline::Write => self.cut(CloseReason::WriteTimeout),
-                Deadline::Linger => self.halves.give_up(),
-            },
-            Some(_) | None => {}
-        }
-    }
-
     /// Serves a callback that has no input: its replies go to the output queue.
     pub fn handle_callback<R>(&mut self, means: &mut Means<'_, C>, callback: impl FnOnce(&mut Reply<'_>) -> R) -> R {
         self.start_waiting(means.now);
@@ -296,11 +273,6 @@ impl<C: Codec> Connection<C> {
         has_room
     }
 
-    /// The next instant at which [`Self::handle_deadline`] has something to do, unless bytes move first.
-    pub fn poll_deadline(&self, limits: &Limits) -> Instant {
-        self.deadline(limits).map_or(Instant::NEVER, |(at, _)| at)
-    }
-
     /// Why it is over, once it is.
     pub fn closed(&self) -> Option<CloseReason> {
         self.halves.closed()
@@ -344,11 +316,11 @@ impl<C: Codec> Connection<C> {
         let stored = self.input.as_slice();
         let (served, rest) = give_frames(codec, &mut self.codec, stored, limits, &mut reply, on_frame);
         let heard = Heard::from(reply);
-        self.obey(heard, means);
         self.input.consume(served, means.reserve);
         if served > 0 {
             self.begun_at = means.now;
         }
+        self.obey(heard, means);
         self.judge(rest, means);
         self.couple(means);
     }
@@ -442,114 +414,10 @@ impl<C: Codec> Connection<C> {
         queued > 0 && (queued >= means.reserve.spare_bytes() || means.limits.queue.is_paused(was_paused, queued))
     }
 
-    /// The earliest deadline that is armed in this state.
-    fn deadline(&self, limits: &Limits) -> Option<(Instant, Deadline)> {
-        if self.closed().is_some() {
-            return None;
-        }
-        if self.halves.write() == WriteHalf::Finished {
-            return Some((self.waiting_since + limits.linger_timeout, Deadline::Linger));
-        }
-        if self.wants_finish() {
-            // Its driver is about to shut it down; that arms the next deadline.
-            return None;
-        }
-        let quiet = if self.output.is_empty() {
-            (self.moved_at + limits.idle_timeout, Deadline::Idle)
-        } else {
-            (self.waiting_since + limits.write_timeout, Deadline::Write)
-        };
-        let has_begun = !self.input.is_empty() && self.hold == Hold::Nothing;
-        let begun = (self.begun_at + limits.frame_timeout, Deadline::Frame);
-        Some(if has_begun && begun.0 < quiet.0 { begun } else { quiet })
-    }
-
     /// With nothing queued, whatever is queued next starts its wait now.
     fn start_waiting(&mut self, now: Instant) {
         if self.output.is_empty() && self.halves.write() == WriteHalf::Open {
             self.waiting_since = now;
         }
     }
-}
-
-/// What we wait for, with an end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deadline {
-    Idle,
-    Frame,
-    Write,
-    Linger,
-}
-
-/// What a callback left behind in its [`Reply`].
-struct Heard {
-    wish: Wish,
-    wants_room: bool,
-    promised: u32,
-    quote: Quote,
-}
-
-impl From<Reply<'_>> for Heard {
-    fn from(reply: Reply<'_>) -> Self {
-        Self { wish: reply.wish, wants_room: reply.wants_room, promised: reply.promised, quote: reply.quote }
-    }
-}
-
-fn reply_to<'a, C: Codec>(output: &'a mut ByteQueue, quotable: &'a [u8], means: &'a mut Means<'_, C>) -> Reply<'a> {
-    Reply {
-        queue_high: means.limits.queue.high().min(means.reserve.spare_bytes()),
-        queue_len_max: means.limits.queue_len_max(),
-        output,
-        reserve: means.reserve,
-        ledger: means.ledger,
-        encode: means.codec,
-        quotable,
-        quote: NO_QUOTE,
-        wish: Wish::GoOn,
-        wants_room: false,
-        promised: 0,
-    }
-}
-
-/// Gives the whole frames at the front of `bytes` to `on_frame`, one after another, as long as the
-/// output has room. Returns how many bytes that took, and why it stopped.
-fn give_frames<C: Codec>(
-    codec: &C,
-    state: &mut C::State,
-    bytes: &[u8],
-    limits: &Limits,
-    reply: &mut Reply<'_>,
-    mut on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
-) -> (usize, Rest) {
-    let mut served = 0;
-    let why = loop {
-        let left = &bytes[served..];
-        if left.is_empty() {
-            break Rest::Begun;
-        }
-        if reply.is_full() {
-            break Rest::Held;
-        }
-        match codec.decode(state, left, limits.frame_len_max) {
-            Ok(Decoded::Frame { frame, consumed }) => {
-                served += consumed;
-                reply.ledger.frames += 1;
-                let flow = on_frame(&left[frame], reply);
-                if reply.is_ending() {
-                    break Rest::Useless;
-                }
-                if flow.is_break() {
-                    break Rest::Held;
-                }
-            }
-            Ok(Decoded::More) => break Rest::Begun,
-            Ok(Decoded::Goodbye { consumed }) => {
-                served += consumed;
-                break Rest::Useless;
-            }
-            Err(error) => break Rest::Lost(error),
-        }
-    };
-    reply.ledger.bytes_framed += served as u64;
-    (served, why)
 }

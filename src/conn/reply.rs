@@ -7,9 +7,9 @@
 use std::ops::Range;
 
 use crate::buffer::{ByteQueue, Reserve};
-use crate::codec::{Encode, Envelope, FrameError};
+use crate::codec::{Codec, Encode, Envelope, FrameError};
 
-use super::{CloseReason, Ledger};
+use super::{CloseReason, Ledger, Means};
 
 /// The end of a peer's output that still lies in the buffer its input was read into.
 ///
@@ -161,6 +161,41 @@ impl Reply<'_> {
     /// Whether the peer was finished or closed in this callback: what is sent now goes nowhere.
     pub fn is_ending(&self) -> bool {
         self.wish != Wish::GoOn
+    }
+}
+
+/// What a callback left behind in its [`Reply`].
+pub(super) struct Heard {
+    pub(super) wish: Wish,
+    pub(super) wants_room: bool,
+    pub(super) promised: u32,
+    pub(super) quote: Quote,
+}
+
+impl From<Reply<'_>> for Heard {
+    fn from(reply: Reply<'_>) -> Self {
+        Self { wish: reply.wish, wants_room: reply.wants_room, promised: reply.promised, quote: reply.quote }
+    }
+}
+
+/// A reply to one peer; `quotable` is what it may quote.
+pub(super) fn reply_to<'a, C: Codec>(
+    output: &'a mut ByteQueue,
+    quotable: &'a [u8],
+    means: &'a mut Means<'_, C>,
+) -> Reply<'a> {
+    Reply {
+        queue_high: means.limits.queue.high().min(means.reserve.spare_bytes()),
+        queue_len_max: means.limits.queue_len_max(),
+        output,
+        reserve: means.reserve,
+        ledger: means.ledger,
+        encode: means.codec,
+        quotable,
+        quote: NO_QUOTE,
+        wish: Wish::GoOn,
+        wants_room: false,
+        promised: 0,
     }
 }
 

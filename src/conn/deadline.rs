@@ -1,0 +1,60 @@
+//! Which deadline is armed in which state, and what follows when it passes.
+//!
+//! A deadline is a pure function of the machine: nothing is armed here, the driver asks.
+
+use crate::codec::Codec;
+use crate::instant::Instant;
+
+use super::{CloseReason, Connection, Hold, Limits, Means, WriteHalf};
+
+/// What we wait for, with an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deadline {
+    Idle,
+    Frame,
+    Write,
+    Linger,
+}
+
+impl<C: Codec> Connection<C> {
+    /// The next instant at which [`Self::handle_deadline`] has something to do, unless bytes move first.
+    pub fn poll_deadline(&self, limits: &Limits) -> Instant {
+        self.deadline(limits).map_or(Instant::NEVER, |(at, _)| at)
+    }
+
+    /// A deadline may have passed: ends the peer if one has.
+    pub fn handle_deadline(&mut self, means: &mut Means<'_, C>) {
+        match self.deadline(means.limits) {
+            Some((at, deadline)) if at <= means.now => match deadline {
+                Deadline::Idle => self.finish(CloseReason::IdleTimeout, means),
+                Deadline::Frame => self.finish(CloseReason::FrameTimeout, means),
+                // What is queued cannot leave, so waiting for it to leave is no use.
+                Deadline::Write => self.cut(CloseReason::WriteTimeout),
+                Deadline::Linger => self.halves.give_up(),
+            },
+            Some(_) | None => {}
+        }
+    }
+
+    /// The earliest deadline that is armed in this state.
+    fn deadline(&self, limits: &Limits) -> Option<(Instant, Deadline)> {
+        if self.closed().is_some() {
+            return None;
+        }
+        if self.halves.write() == WriteHalf::Finished {
+            return Some((self.waiting_since + limits.linger_timeout, Deadline::Linger));
+        }
+        if self.wants_finish() {
+            // Its driver is about to shut it down; that arms the next deadline.
+            return None;
+        }
+        let quiet = if self.output.is_empty() {
+            (self.moved_at + limits.idle_timeout, Deadline::Idle)
+        } else {
+            (self.waiting_since + limits.write_timeout, Deadline::Write)
+        };
+        let has_begun = !self.input.is_empty() && self.hold == Hold::Nothing;
+        let begun = (self.begun_at + limits.frame_timeout, Deadline::Frame);
+        Some(if has_begun && begun.0 < quiet.0 { begun } else { quiet })
+    }
+}

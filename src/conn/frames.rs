@@ -1,0 +1,64 @@
+//! Taking whole frames from the front of some bytes, as long as the output has room.
+//!
+//! The bytes may be fresh from a read or stored; what is left over is the caller's to keep.
+
+use std::ops::ControlFlow;
+
+use crate::codec::{Codec, Decoded, FrameError};
+
+use super::{Limits, Reply};
+
+/// Why no more frames were taken from the front of some bytes.
+pub(super) enum Rest {
+    /// What is left is no whole frame.
+    Begun,
+    /// The output is over its watermark, or the service asked for a break.
+    Held,
+    /// The peer said goodbye, or the service has ended this peer: the rest is of no use.
+    Useless,
+    /// The rest cannot be understood.
+    Lost(FrameError),
+}
+
+/// Gives the whole frames at the front of `bytes` to `on_frame`, one after another, as long as the
+/// output has room. Returns how many bytes that took, and why it stopped.
+pub(super) fn give_frames<C: Codec>(
+    codec: &C,
+    state: &mut C::State,
+    bytes: &[u8],
+    limits: &Limits,
+    reply: &mut Reply<'_>,
+    mut on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
+) -> (usize, Rest) {
+    let mut served = 0;
+    let why = loop {
+        let left = &bytes[served..];
+        if left.is_empty() {
+            break Rest::Begun;
+        }
+        if reply.is_full() {
+            break Rest::Held;
+        }
+        match codec.decode(state, left, limits.frame_len_max) {
+            Ok(Decoded::Frame { frame, consumed }) => {
+                served += consumed;
+                reply.ledger.frames += 1;
+                let flow = on_frame(&left[frame], reply);
+                if reply.is_ending() {
+                    break Rest::Useless;
+                }
+                if flow.is_break() {
+                    break Rest::Held;
+                }
+            }
+            Ok(Decoded::More) => break Rest::Begun,
+            Ok(Decoded::Goodbye { consumed }) => {
+                served += consumed;
+                break Rest::Useless;
+            }
+            Err(error) => break Rest::Lost(error),
+        }
+    };
+    reply.ledger.bytes_framed += served as u64;
+    (served, why)
+}

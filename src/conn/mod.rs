@@ -421,3 +421,6 @@ impl<C: Codec> Connection<C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,11 @@
 //! the system only from its top, and every large block that is freed raises the size from which
 //! it maps instead (glibc, up to 32 MiB). After a burst of queues the process would stay as large
 //! as it ever was. A mapping is gone when it is dropped.
+//!
+//! Linux joins neighbouring mappings, and counts at most 65,530 of what is left
+//! (`vm.max_map_count`). Blocks that go while both their neighbours stay each add one, so only
+//! beyond some 130,000 blocks at once can the count be reached: then a new block is refused, and
+//! one that goes may stay resident until the process ends.
 
 use memmap2::MmapMut;
 use thiserror::Error;

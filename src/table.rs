@@ -224,6 +224,14 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_could_not_be_made_takes_no_slot() {
+        let mut table = Table::new();
+        assert_eq!(table.try_insert_with(|_| Err::<char, _>("no")), Err("no"));
+        assert!(table.is_empty());
+        assert_eq!(table.insert('a').slot(), 0);
+    }
+
+    #[test]
     fn generations_wrap_past_zero() {
         let mut table = Table::with_first_generation(u32::MAX);
         let generations = [(); 3].map(|()| table.insert(()).generation());

@@ -121,3 +121,147 @@ fn make_room_in(block: &mut Box<Block>, room: usize, reserve: &mut Reserve) -> R
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PAGE: usize = 4096;
+
+    #[track_caller]
+    fn push(queue: &mut ByteQueue, len: usize, reserve: &mut Reserve) {
+        queue.push(&vec![7; len], reserve).unwrap();
+    }
+
+    #[test]
+    fn an_empty_queue_holds_nothing() {
+        let mut reserve = Reserve::new(PAGE);
+        let mut queue = ByteQueue::new();
+        queue.push(b"", &mut reserve).unwrap();
+        assert_eq!((queue.as_slice(), queue.capacity()), (&b""[..], 0));
+        queue.push(b"ab", &mut reserve).unwrap();
+        queue.consume(1, &mut reserve);
+        assert_eq!((queue.as_slice(), queue.capacity()), (&b"b"[..], PAGE));
+        queue.consume(1, &mut reserve);
+        assert_eq!((queue.capacity(), reserve.lent_bytes(), reserve.idle_bytes()), (0, 0, PAGE));
+        queue.consume(0, &mut reserve);
+    }
+
+    #[test]
+    fn clearing_says_how_much_was_lost() {
+        let mut reserve = Reserve::new(PAGE);
+        let mut queue = ByteQueue::new();
+        assert_eq!(queue.clear(&mut reserve), 0);
+        push(&mut queue, 10, &mut reserve);
+        queue.consume(3, &mut reserve);
+        assert_eq!((queue.clear(&mut reserve), reserve.lent_bytes()), (7, 0));
+    }
+
+    #[test]
+    #[should_panic(expected = "consumed 3 bytes of 2")]
+    fn more_than_there_is_cannot_be_consumed() {
+        let mut reserve = Reserve::new(PAGE);
+        let mut queue = ByteQueue::new();
+        push(&mut queue, 2, &mut reserve);
+        queue.consume(3, &mut reserve);
+    }
+
+    #[test]
+    fn a_block_that_is_half_free_in_front_is_kept() {
+        let mut reserve = Reserve::new(usize::MAX);
+        let mut queue = ByteQueue::new();
+        push(&mut queue, PAGE, &mut reserve);
+        queue.consume(PAGE / 2, &mut reserve);
+        push(&mut queue, 1, &mut reserve);
+        assert_eq!((queue.capacity(), queue.len()), (PAGE, PAGE / 2 + 1));
+    }
+
+    #[test]
+    fn a_block_that_is_less_than_half_free_in_front_grows() {
+        let mut reserve = Reserve::new(usize::MAX);
+        let mut queue = ByteQueue::new();
+        push(&mut queue, PAGE, &mut reserve);
+        queue.consume(PAGE / 2 - 1, &mut reserve);
+        push(&mut queue, 1, &mut reserve);
+        assert_eq!((queue.capacity(), queue.len()), (2 * PAGE, PAGE / 2 + 2));
+        assert_eq!((reserve.lent_bytes(), reserve.idle_bytes()), (2 * PAGE, PAGE));
+    }
+
+    #[test]
+    fn without_memory_to_grow_all_of_the_block_is_used() {
+        let mut reserve = Reserve::new(PAGE);
+        let mut queue = ByteQueue::new();
+        push(&mut queue, PAGE, &mut reserve);
+        queue.consume(1, &mut reserve);
+        assert_eq!(queue.push(b"ab", &mut reserve), Err(Exhausted));
+        queue.push(b"a", &mut reserve).unwrap();
+        assert_eq!((queue.len(), queue.as_slice().last()), (PAGE, Some(&b'a')));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(usize),
+        Consume(usize),
+        Clear,
+    }
+
+    /// Steps for three queues, mostly small, some larger than any block they can get.
+    fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
+        let len = || prop_oneof![0_usize..100, 0_usize..2 * PAGE, 0_usize..16 * PAGE];
+        let step = prop_oneof![
+            5 => len().prop_map(Step::Push),
+            4 => len().prop_map(Step::Consume),
+            1 => Just(Step::Clear),
+        ];
+        prop::collection::vec((0_usize..3, step), 1..100)
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_deque_within_a_budget(budget_pages in 0_usize..48, steps in steps()) {
+            let mut reserve = Reserve::new(budget_pages * PAGE);
+            let mut queues = [const { ByteQueue::new() }; 3];
+            let mut models = [const { VecDeque::new() }; 3];
+            let mut longest = [0; 3];
+            let mut fresh = (0..=u8::MAX).cycle();
+            for (which, step) in steps {
+                let (queue, model) = (&mut queues[which], &mut models[which]);
+                match step {
+                    Step::Push(len) => {
+                        let bytes: Vec<u8> = fresh.by_ref().take(len).collect();
+                        let before = queue.capacity();
+                        match queue.push(&bytes, &mut reserve) {
+                            Ok(()) => model.extend(bytes),
+                            Err(Exhausted) => {
+                                prop_assert_eq!(queue.capacity(), before);
+                                // Only what needs more than there is may be refused.
+                                prop_assert!(before < model.len() + len);
+                                prop_assert!(reserve.spare_bytes() < 2 * (model.len() + len).max(PAGE));
+                            }
+                        }
+                    }
+                    Step::Consume(count) => {
+                        let count = count.min(model.len());
+                        queue.consume(count, &mut reserve);
+                        model.drain(..count);
+                    }
+                    Step::Clear => {
+                        prop_assert_eq!(queue.clear(&mut reserve), model.len());
+                        model.clear();
+                    }
+                }
+                longest[which] = longest[which].max(model.len());
+                prop_assert_eq!(queue.as_slice(), &*model.make_contiguous());
+                prop_assert_eq!((queue.len(), queue.is_empty()), (model.len(), model.is_empty()));
+                prop_assert!(!queue.is_empty() || queue.capacity() == 0);
+                prop_assert!(queue.capacity() <= (3 * longest[which]).max(2 * PAGE));
+                prop_assert_eq!(reserve.lent_bytes(), queues.iter().map(ByteQueue::capacity).sum::<usize>());
+                prop_assert!(reserve.lent_bytes() <= reserve.lent_bytes_max());
+            }
+        }
+    }
+}

@@ -176,3 +176,120 @@ fn key(slot: usize, generation: NonZeroU32) -> Key {
     let slot = u32::try_from(slot).expect("an insertion checked that the slot fits 24 bits");
     Key { slot, generation: generation.get() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(u16),
+        /// Of any key ever given out, stale ones too.
+        Remove(prop::sample::Index),
+        Change(prop::sample::Index, u16),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            any::<u16>().prop_map(Step::Insert),
+            any::<prop::sample::Index>().prop_map(Step::Remove),
+            any::<(prop::sample::Index, u16)>().prop_map(|(which, value)| Step::Change(which, value)),
+        ];
+        prop::collection::vec(step, 1..200)
+    }
+
+    #[test]
+    fn a_stale_key_finds_nothing_in_its_slot_taken_again() {
+        let mut table = Table::new();
+        let old = table.insert('a');
+        assert_eq!(table.remove(old), Some('a'));
+        let new = table.insert('b');
+        assert_eq!(new.slot(), old.slot());
+        assert!(!table.contains(old));
+        assert_eq!(table.get(old), None);
+        assert_eq!(table.get_mut(old), None);
+        assert_eq!(table.remove(old), None);
+        assert_eq!(table.get(new), Some(&'b'));
+    }
+
+    #[test]
+    fn a_value_may_know_its_own_key() {
+        let mut table = Table::new();
+        let key = table.insert_with(|key| key);
+        assert_eq!(table.get(key), Some(&key));
+    }
+
+    #[test]
+    fn a_value_that_could_not_be_made_takes_no_slot() {
+        let mut table = Table::new();
+        assert_eq!(table.try_insert_with(|_| Err::<char, _>("no")), Err("no"));
+        assert!(table.is_empty());
+        assert_eq!(table.insert('a').slot(), 0);
+    }
+
+    #[test]
+    fn generations_wrap_past_zero() {
+        let mut table = Table::with_first_generation(u32::MAX);
+        let generations = [(); 3].map(|()| table.insert(()).generation());
+        assert_eq!(generations, [u32::MAX, 1, 2]);
+    }
+
+    #[test]
+    fn an_entry_costs_eight_bytes_beside_its_value() {
+        // What the slab keeps for each slot: the next free one, or its tenant.
+        #[expect(dead_code, reason = "only its size counts")]
+        enum Entry<T> {
+            Vacant(usize),
+            Occupied(T),
+        }
+        assert_eq!(size_of::<Entry<Tenant<[u64; 12]>>>(), 8 + size_of::<[u64; 12]>());
+    }
+
+    #[test]
+    fn the_upper_byte_of_the_bits_is_free_for_others() {
+        let key = Key { slot: 0x00ab_cdef, generation: 0x0123_4567 };
+        assert_eq!(key.to_bits(), 0x00ab_cdef_0123_4567);
+        assert_eq!(Key::from_bits(key.to_bits() | 0xff << 56), key);
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_map(first in prop_oneof![Just(1), u32::MAX - 100..], steps in steps()) {
+            let mut table = Table::with_first_generation(first);
+            let mut model = HashMap::new();
+            let mut given = vec![Key { slot: 0, generation: 0 }];
+            for step in steps {
+                match step {
+                    Step::Insert(value) => {
+                        let key = table.insert(value);
+                        prop_assert_eq!(model.insert(key, value), None);
+                        given.push(key);
+                    }
+                    Step::Remove(which) => {
+                        let key = *which.get(&given);
+                        prop_assert_eq!(table.remove(key), model.remove(&key));
+                    }
+                    Step::Change(which, value) => {
+                        let key = *which.get(&given);
+                        if let Some(place) = table.get_mut(key) {
+                            *place = value;
+                        }
+                        model.entry(key).and_modify(|place| *place = value);
+                    }
+                }
+                prop_assert_eq!((table.len(), table.is_empty()), (model.len(), model.is_empty()));
+                for &key in &given {
+                    prop_assert_eq!(table.get(key), model.get(&key));
+                }
+            }
+            prop_assert!(table.keys().eq(table.iter().map(|(key, _)| key)));
+            prop_assert!(table.keys().all(|key| Key::from_bits(key.to_bits()) == key));
+            let listed: HashMap<Key, u16> = table.iter_mut().map(|(key, value)| (key, *value)).collect();
+            prop_assert_eq!(listed, model);
+        }
+    }
+}

@@ -166,3 +166,124 @@ impl Timers {
         self.places[entry.1.slot()] = u32::try_from(place).expect("no more entries than slots, which fit 24 bits");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(slot: u64, generation: u32) -> Key {
+        Key::from_bits(slot << 32 | u64::from(generation))
+    }
+
+    fn at(nanos: u64) -> Instant {
+        Instant::from_nanos(nanos)
+    }
+
+    #[test]
+    fn comes_out_earliest_first_and_never_early() {
+        let mut timers = Timers::new();
+        for (slot, due) in [(0, 30), (1, 10), (2, 20), (3, 40)] {
+            timers.look_at(key(slot, 1), at(due));
+        }
+        assert_eq!(timers.next(), Some(at(10)));
+        assert_eq!(timers.pop_due(at(9)), None);
+        let due: Vec<Key> = std::iter::from_fn(|| timers.pop_due(at(30))).collect();
+        assert_eq!(due, [key(1, 1), key(2, 1), key(0, 1)]);
+        assert_eq!(timers.next(), Some(at(40)));
+    }
+
+    #[test]
+    fn an_entry_moves_either_way() {
+        let mut timers = Timers::new();
+        timers.look_at(key(0, 1), at(10));
+        timers.look_at(key(1, 1), at(20));
+        timers.look_at(key(0, 1), at(30));
+        assert_eq!(timers.next(), Some(at(20)));
+        timers.look_at(key(0, 1), at(5));
+        assert_eq!((timers.next(), timers.len()), (Some(at(5)), 2));
+    }
+
+    #[test]
+    fn a_new_tenant_takes_the_entry_of_the_former() {
+        let mut timers = Timers::new();
+        timers.look_at(key(0, 1), at(10));
+        timers.look_at(key(0, 2), at(20));
+        timers.forget(key(0, 1));
+        assert_eq!((timers.armed(key(0, 1)), timers.armed(key(0, 2))), (None, Some(at(20))));
+    }
+
+    #[test]
+    fn never_is_never_looked_at() {
+        let mut timers = Timers::new();
+        timers.look_at(key(0, 1), at(10));
+        timers.look_at(key(0, 1), Instant::NEVER);
+        timers.look_at(key(7, 1), Instant::NEVER);
+        assert!(timers.is_empty());
+        assert_eq!(timers.pop_due(Instant::NEVER), None);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        LookAt(Key, Instant),
+        Forget(Key),
+        PopDue(Instant),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let any_key = || (0_u64..40, 0_u32..3).prop_map(|(slot, generation)| key(slot, generation));
+        let any_instant = || prop_oneof![20 => (0_u64..60).prop_map(at), 1 => Just(Instant::NEVER)];
+        let step = prop_oneof![
+            4 => (any_key(), any_instant()).prop_map(|(key, at)| Step::LookAt(key, at)),
+            1 => any_key().prop_map(Step::Forget),
+            1 => any_instant().prop_map(Step::PopDue),
+        ];
+        prop::collection::vec(step, 1..300)
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_sorted_map(steps in steps()) {
+            let mut timers = Timers::new();
+            let mut model: BTreeMap<usize, (Instant, Key)> = BTreeMap::new();
+            for step in steps {
+                match step {
+                    Step::LookAt(key, Instant::NEVER) => {
+                        timers.look_at(key, Instant::NEVER);
+                        model.remove(&key.slot());
+                    }
+                    Step::LookAt(key, at) => {
+                        timers.look_at(key, at);
+                        model.insert(key.slot(), (at, key));
+                    }
+                    Step::Forget(key) => {
+                        timers.forget(key);
+                        if model.get(&key.slot()).is_some_and(|entry| entry.1 == key) {
+                            model.remove(&key.slot());
+                        }
+                    }
+                    Step::PopDue(now) => {
+                        let earliest = model.values().map(|entry| entry.0).min().filter(|&at| at <= now);
+                        let popped = timers.pop_due(now);
+                        prop_assert_eq!(popped.is_some(), earliest.is_some());
+                        if let Some(key) = popped {
+                            prop_assert_eq!(model.remove(&key.slot()), Some((earliest.unwrap(), key)));
+                        }
+                    }
+                }
+                prop_assert_eq!(timers.next(), model.values().map(|entry| entry.0).min());
+                prop_assert_eq!((timers.len(), timers.is_empty()), (model.len(), model.is_empty()));
+                for slot in 0..40 {
+                    for generation in 0..3 {
+                        let key = key(slot, generation);
+                        let armed = model.get(&key.slot()).filter(|entry| entry.1 == key).map(|entry| entry.0);
+                        prop_assert_eq!(timers.armed(key), armed);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -6,6 +6,11 @@
 //! the system only from its top, and every large block that is freed raises the size from which
 //! it maps instead (glibc, up to 32 MiB). After a burst of queues the process would stay as large
 //! as it ever was. A mapping is gone when it is dropped.
+//!
+//! Linux joins neighbouring mappings, and counts at most 65,530 of what is left
+//! (`vm.max_map_count`). Blocks that go while both their neighbours stay each add one, so only
+//! beyond some 130,000 blocks at once can the count be reached: then a new block is refused, and
+//! one that goes may stay resident until the process ends.
 
 use memmap2::MmapMut;
 use thiserror::Error;
@@ -199,5 +204,117 @@ impl Block {
         self.map.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KIB: usize = 1024;
+
+    #[track_caller]
+    fn check(len: usize, capacity: usize) {
+        assert_eq!(capacity_for(len), capacity, "for {len} bytes");
+    }
+
+    #[test]
+    fn blocks_are_powers_of_two_and_three_quarters_of_them() {
+        check(0, 4 * KIB);
+        check(1, 4 * KIB);
+        check(4 * KIB, 4 * KIB);
+        check(4 * KIB + 1, 8 * KIB);
+        check(8 * KIB + 1, 12 * KIB);
+        check(12 * KIB + 1, 16 * KIB);
+        check(16 * KIB + 1, 24 * KIB);
+        check(64 * KIB, 64 * KIB);
+        check(64 * KIB + 1, 96 * KIB);
+        check(96 * KIB + 1, 128 * KIB);
+        check(1024 * KIB + 1, 1536 * KIB);
+    }
+
+    #[test]
+    fn classes_are_numbered_without_gaps() {
+        let mut capacity = 0;
+        for number in 0..CLASSES {
+            capacity = capacity_for(capacity + 1);
+            assert_eq!(class(capacity), number, "{capacity} bytes");
+        }
+        assert_eq!(capacity, KEPT_BYTES_MAX);
+    }
+
+    #[test]
+    fn the_bound_is_exact() {
+        let mut reserve = Reserve::new(12 * KIB);
+        let block = reserve.lend(8 * KIB).unwrap();
+        assert_eq!(reserve.spare_bytes(), 4 * KIB);
+        assert_eq!(reserve.lend(4 * KIB + 1).unwrap_err(), Exhausted);
+        let other = reserve.lend(1).unwrap();
+        assert_eq!(reserve.lend(1).unwrap_err(), Exhausted);
+        reserve.give_back(block);
+        reserve.give_back(other);
+        assert_eq!((reserve.lent_bytes(), reserve.idle_bytes()), (0, 12 * KIB));
+    }
+
+    #[test]
+    fn an_absurd_length_is_refused_and_nothing_is_lent() {
+        let mut reserve = Reserve::new(usize::MAX);
+        assert_eq!(reserve.lend(usize::MAX).unwrap_err(), Exhausted);
+        assert_eq!(reserve.lend(usize::MAX / 4).unwrap_err(), Exhausted);
+        assert_eq!(reserve.lent_bytes(), 0);
+    }
+
+    #[test]
+    fn a_large_block_is_not_kept() {
+        let mut reserve = Reserve::new(usize::MAX);
+        let block = reserve.lend(KEPT_BYTES_MAX + 1).unwrap();
+        reserve.give_back(block);
+        assert_eq!(reserve.idle_bytes(), 0);
+    }
+
+    #[test]
+    fn sizes_that_nobody_asks_for_make_way() {
+        let mut reserve = Reserve::new(usize::MAX);
+        let small: Vec<_> = (0..IDLE_BYTES_MAX / PAGE_BYTES).map(|_| reserve.lend(1).unwrap()).collect();
+        small.into_iter().for_each(|block| reserve.give_back(block));
+        assert_eq!(reserve.idle_bytes(), IDLE_BYTES_MAX);
+        let large = reserve.lend(KEPT_BYTES_MAX).unwrap();
+        let address = large.map.as_ptr();
+        reserve.give_back(large);
+        assert_eq!(reserve.idle_bytes(), IDLE_BYTES_MAX);
+        assert_eq!(reserve.lend(KEPT_BYTES_MAX).unwrap().map.as_ptr(), address);
+    }
+
+    proptest! {
+        #[test]
+        fn little_of_a_block_is_unasked_for(len in 0_usize..8 << 20) {
+            let unasked = capacity_for(len) - len;
+            prop_assert!(unasked <= PAGE_BYTES || 3 * unasked <= capacity_for(len));
+        }
+
+        #[test]
+        fn every_byte_is_lent_or_idle_or_gone(steps in prop::collection::vec((0_usize..3 << 20, any::<bool>()), 1..60)) {
+            const LENT_BYTES_MAX: usize = 12 << 20;
+            let mut reserve = Reserve::new(LENT_BYTES_MAX);
+            let mut lent = Vec::new();
+            for (len, lend) in steps {
+                if lend {
+                    let fits = capacity_for(len) <= reserve.spare_bytes();
+                    let block = reserve.lend(len).ok();
+                    prop_assert_eq!(block.is_some(), fits);
+                    prop_assert!(block.iter().all(|block| block.len() == 0 && block.room() >= len));
+                    lent.extend(block);
+                } else if !lent.is_empty() {
+                    reserve.give_back(lent.swap_remove(len % lent.len()));
+                }
+                prop_assert_eq!(reserve.lent_bytes(), lent.iter().map(|block| block.capacity()).sum::<usize>());
+                prop_assert_eq!(reserve.spare_bytes(), LENT_BYTES_MAX - reserve.lent_bytes());
+                let idle: usize = reserve.idle.iter().flatten().map(|block| block.capacity()).sum();
+                prop_assert_eq!(reserve.idle_bytes(), idle);
+                prop_assert!(idle <= IDLE_BYTES_MAX);
+            }
+        }
     }
 }

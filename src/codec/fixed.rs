@@ -51,3 +51,46 @@ impl Encode for Fixed {
         Ok(Envelope::NONE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::check::{Seen, check, check_round_trip, frames, lost_after};
+    use super::*;
+
+    #[test]
+    fn every_so_many_bytes_are_a_frame() {
+        check(&Fixed::new(3), 9, b"abcdefgh", &[frames([b"abc", b"def"]), vec![Seen::Rest(b"gh".to_vec())]].concat());
+        check(&Fixed::new(1), 1, b"\n\0", &frames([b"\n", b"\0"]));
+    }
+
+    #[test]
+    fn frames_longer_than_the_limit_are_refused_at_once() {
+        check(&Fixed::new(4), 4, b"abcd", &frames([b"abcd"]));
+        assert_eq!(lost_after(&Fixed::new(5), 4, b"abcd"), Some(1));
+    }
+
+    #[test]
+    fn only_the_one_length_can_be_sent() {
+        assert_eq!(Fixed::new(3).envelope(&[b"a", b"bc"]), Ok(Envelope::NONE));
+        assert!(matches!(Fixed::new(3).envelope(&[b"a", b"b"]), Err(FrameError::Malformed(_))));
+        assert!(matches!(Fixed::new(3).envelope(&[b"ab", b"cd"]), Err(FrameError::Malformed(_))));
+    }
+
+    #[test]
+    #[should_panic(expected = "at least one byte")]
+    fn a_frame_of_no_bytes_is_refused() {
+        let _ = Fixed::new(0);
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_back_as_they_were(
+            frames in (1_usize..20).prop_flat_map(|len| prop::collection::vec(prop::collection::vec(any::<u8>(), len), 1..9)),
+            cuts in any::<[prop::sample::Index; 5]>(),
+        ) {
+            check_round_trip(&Fixed::new(frames[0].len()), &frames, &cuts);
+        }
+    }
+}

@@ -132,3 +132,92 @@ impl fmt::Display for Framing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::check::{Seen, cuts, encode, read_cut};
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, framing: Framing) {
+        assert_eq!(name.parse(), Ok(framing));
+        assert_eq!(framing.to_string().parse(), Ok(framing), "printed as {framing}");
+    }
+
+    #[track_caller]
+    fn check_unknown(name: &str) {
+        let error = name.parse::<Framing>().unwrap_err();
+        assert_eq!(error.name, name);
+        assert!(error.to_string().contains("type raw, lines, length,"), "{error}");
+    }
+
+    #[test]
+    fn every_framing_has_a_name() {
+        let length = |width, order| Framing::Length(Length { width, order });
+        check("raw", Framing::Raw(Raw));
+        check("lines", Framing::Lines(Lines::new()));
+        check("length", length(LengthWidth::U32, ByteOrder::Big));
+        check("length:u8", length(LengthWidth::U8, ByteOrder::Big));
+        check("length:u16", length(LengthWidth::U16, ByteOrder::Big));
+        check("length:u16be", length(LengthWidth::U16, ByteOrder::Big));
+        check("length:u32le", length(LengthWidth::U32, ByteOrder::Little));
+        check("length:u64le", length(LengthWidth::U64, ByteOrder::Little));
+        check("fixed:16", Framing::Fixed(Fixed::new(16)));
+    }
+
+    #[test]
+    fn another_name_is_answered_with_those_there_are() {
+        for name in ["", "line", "Raw", "raw:", "lines:1", "length:", "length:u24", "length:le", "length:u8lele"] {
+            check_unknown(name);
+        }
+        for name in ["fixed", "fixed:", "fixed:0", "fixed:-1", "fixed:1.5", "fixed:99999999999999999999"] {
+            check_unknown(name);
+        }
+    }
+
+    #[test]
+    fn only_lines_know_exit() {
+        let goodbye = |name: &str| {
+            let framing: Framing = name.parse().unwrap();
+            read_cut(&framing.with_exit(), 9, b"exit\r\n", &[]).contains(&Seen::Goodbye)
+        };
+        assert!(goodbye("lines"));
+        assert!(!goodbye("raw") && !goodbye("fixed:6") && !goodbye("length:u8"));
+    }
+
+    /// Every framing but raw, under which a frame is what arrives together.
+    fn framings() -> impl Strategy<Value = Framing> {
+        const NAMES: &[&str] =
+            &["lines", "length:u8", "length:u16", "length:u32le", "length:u64", "fixed:1", "fixed:5"];
+        prop::sample::select(NAMES).prop_map(|name| name.parse::<Framing>().unwrap().with_exit())
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_mean_the_same_however_they_are_cut(
+            framing in framings(),
+            // Few values, so that lengths are short and lines end.
+            input in prop::collection::vec(prop_oneof![6 => Just(0_u8), 1 => 0_u8..14, 1 => any::<u8>()], 0..200),
+            frame_len_max in 0_usize..20,
+            places in any::<[prop::sample::Index; 6]>(),
+        ) {
+            let whole = read_cut(&framing, frame_len_max, &input, &[]);
+            prop_assert_eq!(read_cut(&framing, frame_len_max, &input, &cuts(&places, input.len())), whole);
+        }
+
+        #[test]
+        fn what_was_read_can_be_sent(
+            framing in framings(),
+            input in prop::collection::vec(prop_oneof![6 => Just(0_u8), 1 => 0_u8..14, 1 => any::<u8>()], 0..200),
+        ) {
+            let seen = read_cut(&framing, 100, &input, &[]);
+            let frames = seen.into_iter().filter_map(|seen| match seen {
+                Seen::Frame(frame) => Some(frame),
+                Seen::Goodbye | Seen::Lost(_) | Seen::Rest(_) => None,
+            });
+            prop_assert!(encode(&framing, &frames.collect::<Vec<_>>()).is_ok());
+        }
+    }
+}

@@ -111,3 +111,79 @@ impl Length {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::check::{Seen, check, check_round_trip, frames, lost_after, too_long};
+    use super::*;
+
+    const WIDTHS: &[LengthWidth] = &[LengthWidth::U8, LengthWidth::U16, LengthWidth::U32, LengthWidth::U64];
+    const ORDERS: &[ByteOrder] = &[ByteOrder::Big, ByteOrder::Little];
+    const BYTE: Length = Length { width: LengthWidth::U8, order: ByteOrder::Big };
+
+    #[test]
+    fn every_width_in_every_order() {
+        let big = |width| Length { width, order: ByteOrder::Big };
+        let little = |width| Length { width, order: ByteOrder::Little };
+        let seen = frames([b"ab", b"", b"c"]);
+        check(&big(LengthWidth::U8), 9, b"\x02ab\0\x01c", &seen);
+        check(&little(LengthWidth::U8), 9, b"\x02ab\0\x01c", &seen);
+        check(&big(LengthWidth::U16), 9, b"\0\x02ab\0\0\0\x01c", &seen);
+        check(&little(LengthWidth::U16), 9, b"\x02\0ab\0\0\x01\0c", &seen);
+        check(&big(LengthWidth::U32), 9, b"\0\0\0\x02ab\0\0\0\0\0\0\0\x01c", &seen);
+        check(&little(LengthWidth::U32), 9, b"\x02\0\0\0ab\0\0\0\0\x01\0\0\0c", &seen);
+        check(&big(LengthWidth::U64), 9, b"\0\0\0\0\0\0\0\x02ab\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01c", &seen);
+        check(&little(LengthWidth::U64), 9, b"\x02\0\0\0\0\0\0\0ab\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0c", &seen);
+    }
+
+    #[test]
+    fn an_unfinished_frame_is_no_frame() {
+        check(&BYTE, 9, b"\x01a\x03bc", &[frames([b"a"]), vec![Seen::Rest(b"\x03bc".to_vec())]].concat());
+    }
+
+    #[test]
+    fn the_limit_itself_is_allowed() {
+        check(&BYTE, 4, b"\x03abc\x04abcd", &frames([b"abc", b"abcd"]));
+        check(&BYTE, 4, b"\x01a\x05abcde", &too_long([b"a"], 4));
+        check(&BYTE, 0, b"\0\0", &frames([b"", b""]));
+    }
+
+    #[test]
+    fn a_frame_is_refused_by_its_length_alone() {
+        for &width in WIDTHS {
+            for &order in ORDERS {
+                assert_eq!(lost_after(&Length { width, order }, 4, &[0xff; 20]), Some(width.bytes()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_length_does_not_overflow() {
+        let length = Length { width: LengthWidth::U64, order: ByteOrder::Big };
+        for last in [0xf0, 0xfe, 0xff] {
+            let input = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, last, 0];
+            check(&length, usize::MAX, &input, &[Seen::Rest(input.to_vec())]);
+            check(&length, 1 << 40, &input, &too_long([], 1 << 40));
+        }
+    }
+
+    #[test]
+    fn a_frame_that_outgrows_its_length_cannot_be_sent() {
+        assert_eq!(BYTE.envelope(&[&[0; 255]]), Ok(Envelope::with_head(&[255])));
+        assert_eq!(BYTE.envelope(&[&[0; 255], &[0]]), Err(FrameError::TooLong { frame_len_max: 255 }));
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_back_as_they_were(
+            frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..9),
+            width in prop::sample::select(WIDTHS),
+            order in prop::sample::select(ORDERS),
+            cuts in any::<[prop::sample::Index; 5]>(),
+        ) {
+            check_round_trip(&Length { width, order }, &frames, &cuts);
+        }
+    }
+}

@@ -73,3 +73,90 @@ impl Encode for Lines {
         Ok(Envelope::with_tail(b"\n"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::check::{Seen, check, check_round_trip, frames, lost_after, too_long};
+    use super::*;
+
+    const LINES: Lines = Lines::new();
+
+    #[test]
+    fn a_line_ends_with_either_ending() {
+        check(&LINES, 9, b"one\ntwo\r\n", &frames([b"one", b"two"]));
+        check(&LINES, 9, b"\n\r\n\n", &frames([b"", b"", b""]));
+    }
+
+    #[test]
+    fn a_carriage_return_elsewhere_is_a_byte_like_any_other() {
+        check(
+            &LINES,
+            9,
+            b"a\rb\n\rc\r\r\n\r",
+            &[frames([b"a\rb", b"\rc\r"]), vec![Seen::Rest(b"\r".to_vec())]].concat(),
+        );
+    }
+
+    #[test]
+    fn an_unfinished_line_is_no_frame() {
+        check(&LINES, 9, b"one\ntw", &[frames([b"one"]), vec![Seen::Rest(b"tw".to_vec())]].concat());
+    }
+
+    #[test]
+    fn exit_means_goodbye_only_where_it_was_agreed() {
+        let goodbye = [frames([b"hi"]), vec![Seen::Goodbye]].concat();
+        check(&LINES.with_exit(), 9, b"hi\nexit\nmore\n", &goodbye);
+        check(&LINES.with_exit(), 9, b"hi\r\nexit\r\n", &goodbye);
+        check(&LINES.with_exit(), 9, b"exits\n exit\nEXIT\n", &frames([b"exits", b" exit", b"EXIT"]));
+        check(&LINES, 9, b"exit\r\n", &frames([b"exit"]));
+    }
+
+    #[test]
+    fn the_longest_line_may_have_either_ending() {
+        check(&LINES, 4, b"abc\nabcd\nabcd\r\n", &frames([b"abc", b"abcd", b"abcd"]));
+        check(&LINES, 4, b"a\nabcde\n", &too_long([b"a"], 4));
+        check(&LINES, 4, b"a\nabcde\r\n", &too_long([b"a"], 4));
+        check(&LINES, 4, b"abcd\r\r\n", &too_long([], 4));
+        check(&LINES, 4, b"abcd\rx", &too_long([], 4));
+        check(&LINES, 4, b"abcd\r", &[Seen::Rest(b"abcd\r".to_vec())]);
+        check(&LINES, 0, b"\r\n\n", &frames([b"", b""]));
+        check(&LINES, usize::MAX, b"abc\n", &frames([b"abc"]));
+    }
+
+    #[test]
+    fn a_line_is_refused_with_the_first_byte_too_many() {
+        assert_eq!(lost_after(&LINES, 4, b"abcdefgh\n"), Some(5));
+        assert_eq!(lost_after(&LINES, 4, b"abcd\refg\n"), Some(6));
+        assert_eq!(lost_after(&LINES, 4, b"abcd\r\r\n"), Some(6));
+    }
+
+    #[test]
+    fn a_line_that_drips_is_searched_once() {
+        let mut state = LinesState::default();
+        for len in 1..9 {
+            assert_eq!(LINES.decode(&mut state, &b"abcdefgh\n"[..len], 100), Ok(Decoded::More));
+            assert_eq!(state.searched as usize, len);
+        }
+        assert_eq!(LINES.decode(&mut state, b"abcdefgh\n", 100), Ok(Decoded::Frame { frame: 0..8, consumed: 9 }));
+        assert_eq!(state, LinesState::default());
+    }
+
+    #[test]
+    fn a_line_feed_cannot_be_sent_inside_a_line() {
+        assert_eq!(LINES.envelope(&[b"a", b"b"]), Ok(Envelope::with_tail(b"\n")));
+        assert!(matches!(LINES.envelope(&[b"a", b"b\n"]), Err(FrameError::Malformed(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn lines_come_back_as_they_were(
+            lines in prop::collection::vec("[a\r\u{0}é]{0,9}[ab]|", 0..9),
+            cuts in any::<[prop::sample::Index; 5]>(),
+        ) {
+            let lines: Vec<Vec<u8>> = lines.into_iter().map(String::into_bytes).collect();
+            check_round_trip(&LINES, &lines, &cuts);
+        }
+    }
+}

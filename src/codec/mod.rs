@@ -3,6 +3,8 @@
 //! A codec stores no bytes and knows no peer: it looks at what has arrived and says a frame, more
 //! bytes please, or this stream is lost.
 
+#[cfg(test)]
+mod check;
 mod fixed;
 mod framing;
 mod length;

@@ -24,3 +24,20 @@ impl Encode for Raw {
         Ok(Envelope::NONE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::{frames, read_cut};
+    use super::*;
+
+    #[test]
+    fn every_piece_is_a_frame_however_long() {
+        assert_eq!(read_cut(&Raw, 1, b"abcdef", &[]), frames([b"abcdef"]));
+        assert_eq!(read_cut(&Raw, 1, b"abcdef", &[1, 4]), frames([b"a", b"bcd", b"ef"]));
+    }
+
+    #[test]
+    fn nothing_goes_around_a_frame() {
+        assert_eq!(Raw.envelope(&[b"a", b"\n"]), Ok(Envelope::NONE));
+    }
+}

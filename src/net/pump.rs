@@ -136,14 +136,12 @@ impl<T: Stream> Link<T> {
                     }
                     return Filled::Bytes(count);
                 }
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::WouldBlock => {
-                        self.readable = false;
-                        return Filled::Dry;
-                    }
-                    _ => return Filled::Lost(reason_of(&error)),
-                },
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Filled::Dry;
+                }
+                Err(error) => return Filled::Lost(reason_of(&error)),
             }
         }
     }
@@ -164,29 +162,31 @@ impl<T: Stream> Link<T> {
                     }
                     return Flushed::Bytes(count);
                 }
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::WouldBlock => {
-                        self.writable = false;
-                        return Flushed::Full;
-                    }
-                    _ => return Flushed::Lost(reason_of(&error)),
-                },
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.writable = false;
+                    return Flushed::Full;
+                }
+                Err(error) => return Flushed::Lost(reason_of(&error)),
             }
         }
     }
 }
 
-/// The peer's doing, or something else.
+/// The peer's doing, or its path's; or something else.
 fn reason_of(error: &io::Error) -> CloseReason {
-    match error.kind() {
-        ErrorKind::ConnectionReset
-        | ErrorKind::ConnectionAborted
-        | ErrorKind::BrokenPipe
-        | ErrorKind::NotConnected
-        | ErrorKind::TimedOut
-        | ErrorKind::HostUnreachable
-        | ErrorKind::NetworkUnreachable => CloseReason::Reset,
-        _ => CloseReason::Failed,
-    }
+    use ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable, NotConnected, TimedOut,
+    };
+    let is_peer_gone = matches!(
+        error.kind(),
+        BrokenPipe
+            | ConnectionAborted
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkUnreachable
+            | NotConnected
+            | TimedOut
+    );
+    if is_peer_gone { CloseReason::Reset } else { CloseReason::Failed }
 }

@@ -86,7 +86,8 @@ impl Net for Reactor {
                 WAKE => facts.push(Fact::Notice(Notice::Wake)),
                 #[cfg(feature = "signals")]
                 SIGNALS => {
-                    facts.extend(self.signals.iter_mut().flat_map(|signals| signals.pending()).map(Fact::Notice))
+                    let signals = self.signals.as_mut().expect("its token was registered");
+                    facts.extend(signals.pending().map(Fact::Notice));
                 }
                 mio::Token(token) => facts.push(Fact::Ready(Readiness {
                     token: Token(token as u64),

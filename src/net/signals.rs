@@ -29,8 +29,9 @@ impl Signals {
     }
 
     /// What came since the last time.
-    pub(super) fn pending(&mut self) -> Vec<Notice> {
-        let said = |number| self.notices.iter().find(|(watched, _)| *watched == number).map(|(_, notice)| *notice);
-        self.source.pending().filter_map(said).collect()
+    pub(super) fn pending(&mut self) -> impl Iterator<Item = Notice> {
+        let Self { source, notices } = self;
+        let said = |number| notices.iter().find(|(watched, _)| *watched == number).map(|(_, notice)| *notice);
+        source.pending().filter_map(said)
     }
 }

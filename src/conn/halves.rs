@@ -4,10 +4,10 @@
 //! read half:   Open ──────────── peer's FIN ───────────▶ Ended
 //!                └─ finish ─▶ Discarding ─ peer's FIN ─▶ Ended
 //!
-//! write half:  Open ── finish ──▶ Finishing ── our FIN is out ──▶ Finished
+//! write half:  Open ── finish(reason) ──▶ Finishing ── our FIN is out ──▶ Finished
 //!
-//! outcome:     Open ── finish(reason) ──▶ Coming(reason) ── Ended and Finished ──▶ Closed(reason)
-//!                └──────────────────── cut(reason) in any state ─────────────────▶ Closed(reason)
+//! the law:     Ended and Finished is closed, for the reason given first
+//! in any state, cut(reason) ends both
 //! ```
 //!
 //! Only this file assigns a half. Whether reading is paused is not a state of the half: it is the
@@ -38,29 +38,19 @@ pub enum WriteHalf {
     Finished,
 }
 
-/// How the connection ends, as far as that is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Not known: it lives.
-    Open,
-    /// It is on its way out, for this reason unless something worse comes first.
-    Coming(CloseReason),
-    /// It is over; the stream can be dropped.
-    Closed(CloseReason),
-}
-
-/// Both halves and the outcome.
+/// Both halves, and why they end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Halves {
     read: ReadHalf,
     write: WriteHalf,
-    outcome: Outcome,
+    /// Known as soon as we finish.
+    reason: Option<CloseReason>,
 }
 
 impl Halves {
     /// Both open.
     pub const fn new() -> Self {
-        Self { read: ReadHalf::Open, write: WriteHalf::Open, outcome: Outcome::Open }
+        Self { read: ReadHalf::Open, write: WriteHalf::Open, reason: None }
     }
 
     /// The peer's half.
@@ -73,31 +63,28 @@ impl Halves {
         self.write
     }
 
-    /// The reason, once it is over.
+    /// The reason, once both are over.
     pub const fn closed(&self) -> Option<CloseReason> {
-        match self.outcome {
-            Outcome::Closed(reason) => Some(reason),
-            Outcome::Open | Outcome::Coming(_) => None,
+        match (self.read, self.write) {
+            (ReadHalf::Ended, WriteHalf::Finished) => self.reason,
+            (ReadHalf::Open | ReadHalf::Discarding | ReadHalf::Ended, _) => None,
         }
     }
 
     /// The peer's FIN has come.
     pub(super) fn peer_ended(&mut self) {
         self.read = ReadHalf::Ended;
-        self.couple();
     }
 
-    /// We take no more input and, once what is queued has left, end our direction. The first reason stays.
+    /// We take no more input and, once what is queued has left, end our direction.
     pub(super) fn finish(&mut self, reason: CloseReason) {
         if self.write != WriteHalf::Open {
             return;
         }
         self.write = WriteHalf::Finishing;
+        self.reason = Some(reason);
         if self.read == ReadHalf::Open {
             self.read = ReadHalf::Discarding;
-        }
-        if self.outcome == Outcome::Open {
-            self.outcome = Outcome::Coming(reason);
         }
     }
 
@@ -105,29 +92,22 @@ impl Halves {
     pub(super) fn finished(&mut self) {
         debug_assert_eq!(self.write, WriteHalf::Finishing);
         self.write = WriteHalf::Finished;
-        self.couple();
     }
 
-    /// It is over now. Once our FIN is out the peer has had everything, and the reason for which
-    /// we finished stands whatever happens to the rest.
+    /// Both are over now. Once our FIN is out the peer has had everything, and the reason for
+    /// which we finished stands whatever happens to the rest.
     pub(super) fn cut(&mut self, reason: CloseReason) {
-        self.outcome = match (self.outcome, self.write) {
-            (Outcome::Closed(first), _) | (Outcome::Coming(first), WriteHalf::Finished) => Outcome::Closed(first),
-            (Outcome::Open | Outcome::Coming(_), _) => Outcome::Closed(reason),
-        };
-    }
-
-    /// The peer was given time enough to end: the reason for which we finished is the outcome.
-    pub(super) fn give_up(&mut self) {
-        if let Outcome::Coming(reason) = self.outcome {
-            self.outcome = Outcome::Closed(reason);
+        if self.write != WriteHalf::Finished {
+            self.reason = Some(reason);
         }
+        self.read = ReadHalf::Ended;
+        self.write = WriteHalf::Finished;
     }
 
-    /// The law: ended and finished is closed.
-    fn couple(&mut self) {
-        if let (ReadHalf::Ended, WriteHalf::Finished, Outcome::Coming(reason)) = (self.read, self.write, self.outcome) {
-            self.outcome = Outcome::Closed(reason);
+    /// The peer was given time enough to end: both are over, for the reason for which we finished.
+    pub(super) fn give_up(&mut self) {
+        if let Some(reason) = self.reason {
+            self.cut(reason);
         }
     }
 }

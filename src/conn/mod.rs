@@ -26,7 +26,7 @@ use crate::codec::{Codec, FrameError};
 use crate::instant::Instant;
 
 pub use close::CloseReason;
-pub use halves::{Halves, Outcome, ReadHalf, WriteHalf};
+pub use halves::{Halves, ReadHalf, WriteHalf};
 pub use ledger::Ledger;
 pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX};
 pub use reply::{NO_QUOTE, Quote, Reply};
@@ -57,7 +57,7 @@ pub struct Connection<C: Codec> {
     hold: Hold,
     is_draining: bool,
     wants_room: bool,
-    promised: u32,
+    promised: u16,
     discarded: u32,
     codec: C::State,
     /// A frame that has begun; with [`Hold::Frames`] whole frames too.
@@ -358,7 +358,10 @@ impl<C: Codec> Connection<C> {
     /// Carries out what the service wished in a callback.
     fn obey(&mut self, heard: Heard, means: &mut Means<'_, C>) -> Quote {
         self.wants_room |= heard.wants_room;
-        self.promised = self.promised.saturating_add(heard.promised);
+        match self.promised.checked_add(heard.promised) {
+            Some(promised) => self.promised = promised,
+            None => self.cut(CloseReason::QueueFull),
+        }
         match heard.wish {
             Wish::GoOn => {}
             Wish::Finish(reason) => self.finish(reason, means),

@@ -44,7 +44,7 @@ pub struct Reply<'a> {
     pub(super) queue_len_max: usize,
     pub(super) wish: Wish,
     pub(super) wants_room: bool,
-    pub(super) promised: u32,
+    pub(super) promised: u16,
 }
 
 impl Reply<'_> {
@@ -127,8 +127,13 @@ impl Reply<'_> {
     }
 
     /// Says that an answer comes later: a peer that ended its direction is not finished before.
+    ///
+    /// More than 65,535 open promises close the peer with [`CloseReason::QueueFull`].
     pub fn promise(&mut self) {
-        self.promised += 1;
+        match self.promised.checked_add(1) {
+            Some(promised) => self.promised = promised,
+            None => self.fail(CloseReason::QueueFull),
+        }
     }
 
     /// Flush, then end our direction; what the peer still sends is discarded.
@@ -168,7 +173,7 @@ impl Reply<'_> {
 pub(super) struct Heard {
     pub(super) wish: Wish,
     pub(super) wants_room: bool,
-    pub(super) promised: u32,
+    pub(super) promised: u16,
     pub(super) quote: Quote,
 }
 

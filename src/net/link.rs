@@ -8,20 +8,21 @@ use super::{AddressGroup, Readiness};
 /// A stream and its readiness bits.
 pub struct Link<T> {
     pub(super) stream: T,
-    /// A read may succeed. Cleared by `WouldBlock`, by the end, and by a short read unless the
-    /// end was announced.
+    /// A read may succeed. Cleared by `WouldBlock`, by the end, and by a short read unless
+    /// `reads_on`.
     pub(super) readable: bool,
     /// A write may succeed. Cleared by `WouldBlock` and by a short write.
     pub(super) writable: bool,
-    /// The end was announced: it may lie behind the bytes that are there, and no second fact comes.
-    pub(super) read_closed: bool,
+    /// A short read proves nothing: the end was announced and may lie behind the bytes that are
+    /// there, with no second fact to come. Read on until the stream says that there is no more.
+    pub(super) reads_on: bool,
     group: AddressGroup,
 }
 
 impl<T> Link<T> {
     /// A link of which nothing is known yet: the first fact comes by itself.
     pub const fn new(stream: T, group: AddressGroup) -> Self {
-        Self { stream, readable: false, writable: false, read_closed: false, group }
+        Self { stream, readable: false, writable: false, reads_on: false, group }
     }
 
     /// Remembers a fact.
@@ -29,12 +30,13 @@ impl<T> Link<T> {
     pub fn remember(&mut self, fact: &Readiness) {
         self.readable |= fact.readable | fact.read_closed;
         self.writable |= fact.writable;
-        self.read_closed |= fact.read_closed;
+        self.reads_on |= fact.read_closed;
     }
 
-    /// Makes the next step try a read, whatever is known.
-    pub fn try_read(&mut self) {
+    /// From now on reads until the stream says that there is no more, whatever is known.
+    pub fn read_on(&mut self) {
         self.readable = true;
+        self.reads_on = true;
     }
 
     /// Whom the peer counts with.

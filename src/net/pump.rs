@@ -129,9 +129,8 @@ impl<T: Stream> Link<T> {
                     return Filled::Ended;
                 }
                 Ok(count) => {
-                    // What comes after a short read brings a fact of its own; an end that was
-                    // announced already does not.
-                    if count < buf.len() && !self.read_closed {
+                    // What comes after a short read brings a fact of its own.
+                    if count < buf.len() && !self.reads_on {
                         self.readable = false;
                     }
                     return Filled::Bytes(count);

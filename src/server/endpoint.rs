@@ -286,8 +286,8 @@ impl<S: Service, C: Codec, N: Net> Room<N> for Endpoint<S, C, N> {
         self.listener = None;
         self.host.tell_all(&mut shared.reserve, shared.now, |peer, _| {
             peer.connection.handle_drain();
-            // What has arrived may not have been told yet.
-            peer.link.try_read();
+            // What was sent before may not have been told yet, or still be on its way behind a window.
+            peer.link.read_on();
         });
     }
 

@@ -7,7 +7,6 @@ use std::fmt;
 use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
-use super::errno::*;
 use super::rng::Rng;
 
 /// Declares the kinds of faults: each with its name, how likely a hostile world makes it at most,
@@ -188,31 +187,32 @@ pub(super) enum Head {
 }
 
 /// The errors of accept(2) beside EAGAIN, and those that it says may come besides.
-pub(super) const ACCEPT_ERRORS: [(i32, &str, Head); 20] = [
-    (ECONNABORTED, "accept: ECONNABORTED", Head::Taken),
-    (EPERM, "accept: EPERM", Head::Taken),
-    (EPROTO, "accept: EPROTO", Head::Taken),
-    (ENETDOWN, "accept: ENETDOWN", Head::Taken),
-    (ENOPROTOOPT, "accept: ENOPROTOOPT", Head::Taken),
-    (EHOSTDOWN, "accept: EHOSTDOWN", Head::Taken),
-    (ENONET, "accept: ENONET", Head::Taken),
-    (EHOSTUNREACH, "accept: EHOSTUNREACH", Head::Taken),
-    (EOPNOTSUPP, "accept: EOPNOTSUPP", Head::Taken),
-    (ENETUNREACH, "accept: ENETUNREACH", Head::Taken),
-    (ETIMEDOUT, "accept: ETIMEDOUT", Head::Taken),
-    (EINTR, "accept: EINTR", Head::Kept),
-    (EMFILE, "accept: EMFILE", Head::Kept),
-    (ENFILE, "accept: ENFILE", Head::Kept),
-    (ENOBUFS, "accept: ENOBUFS", Head::Kept),
-    (ENOMEM, "accept: ENOMEM", Head::Kept),
-    (ENOSR, "accept: ENOSR", Head::Kept),
-    (ESOCKTNOSUPPORT, "accept: ESOCKTNOSUPPORT", Head::Kept),
-    (EPROTONOSUPPORT, "accept: EPROTONOSUPPORT", Head::Kept),
-    (EINVAL, "accept: EINVAL", Head::Kept),
+pub(super) const ACCEPT_ERRORS: &[(i32, &str, Head)] = &[
+    (libc::ECONNABORTED, "accept: ECONNABORTED", Head::Taken),
+    (libc::EPERM, "accept: EPERM", Head::Taken),
+    (libc::EPROTO, "accept: EPROTO", Head::Taken),
+    (libc::ENETDOWN, "accept: ENETDOWN", Head::Taken),
+    (libc::ENOPROTOOPT, "accept: ENOPROTOOPT", Head::Taken),
+    (libc::EHOSTDOWN, "accept: EHOSTDOWN", Head::Taken),
+    (libc::EHOSTUNREACH, "accept: EHOSTUNREACH", Head::Taken),
+    (libc::EOPNOTSUPP, "accept: EOPNOTSUPP", Head::Taken),
+    (libc::ENETUNREACH, "accept: ENETUNREACH", Head::Taken),
+    (libc::ETIMEDOUT, "accept: ETIMEDOUT", Head::Taken),
+    #[cfg(target_os = "linux")]
+    (libc::ENONET, "accept: ENONET", Head::Taken),
+    (libc::EINTR, "accept: EINTR", Head::Kept),
+    (libc::EMFILE, "accept: EMFILE", Head::Kept),
+    (libc::ENFILE, "accept: ENFILE", Head::Kept),
+    (libc::ENOBUFS, "accept: ENOBUFS", Head::Kept),
+    (libc::ENOMEM, "accept: ENOMEM", Head::Kept),
+    (libc::ENOSR, "accept: ENOSR", Head::Kept),
+    (libc::ESOCKTNOSUPPORT, "accept: ESOCKTNOSUPPORT", Head::Kept),
+    (libc::EPROTONOSUPPORT, "accept: EPROTONOSUPPORT", Head::Kept),
+    (libc::EINVAL, "accept: EINVAL", Head::Kept),
 ];
 
 /// Those that come in spells: the process or the machine has run out of something.
-pub(super) const ACCEPT_EXHAUSTED: [i32; 4] = [EMFILE, ENFILE, ENOBUFS, ENOMEM];
+pub(super) const ACCEPT_EXHAUSTED: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
 
 /// How often each kind of fault really struck.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

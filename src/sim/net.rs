@@ -8,8 +8,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::errno::*;
+use libc::{EADDRINUSE, EAGAIN, ECONNABORTED, ECONNRESET, EINTR, EINVAL, EMFILE, ENOMEM, ENOSPC, EPIPE, ETIMEDOUT};
+
 use super::faults::{ACCEPT_ERRORS, ACCEPT_EXHAUSTED, Fault, Head};
+use super::outcome::{Outcome, told};
 use super::state::{ListenerState, Source, State};
 use super::trace::Event;
 use super::wire::Side;
@@ -219,6 +221,7 @@ impl State {
         self.streams_open += 1;
         self.tally.accepted += 1;
         self.tally.progress += 1;
+        self.wires[wire].moved_at = self.now;
         Ok(wire)
     }
 
@@ -235,7 +238,7 @@ impl State {
         if self.listeners[listener].backlog.is_empty() || !self.strikes(Fault::AcceptFails) {
             return None;
         }
-        let (errno, _, head) = self.rng.pick(&ACCEPT_ERRORS);
+        let (errno, _, head) = self.rng.pick(ACCEPT_ERRORS);
         match head {
             Head::Kept => {}
             Head::Taken => {
@@ -279,20 +282,23 @@ impl State {
         }
         let outcome = self.wires[wire].wire.read(Side::Server, &mut buf[..len_max]);
         self.list_edge(wire);
-        self.count_read(wire, outcome);
+        self.count_move(wire, outcome);
+        self.tally.bytes_read += outcome.unwrap_or(0) as u64;
         outcome
     }
 
-    fn count_read(&mut self, wire: usize, outcome: Outcome) {
-        let polls = self.tally.polls;
+    /// Notes what a read or a write of the server did.
+    fn count_move(&mut self, wire: usize, outcome: Outcome) {
+        self.tally.progress += u64::from(outcome != Err(EAGAIN));
+        let Ok(len) = outcome else { return };
+        let (polls, now) = (self.tally.polls, self.now);
         let state = &mut self.wires[wire];
+        state.moved_at = now;
         if state.turn != polls {
             state.turn = polls;
-            state.read_in_turn = 0;
+            state.moved_in_turn = 0;
         }
-        state.read_in_turn += outcome.unwrap_or(0);
-        self.tally.bytes_read += outcome.unwrap_or(0) as u64;
-        self.tally.progress += u64::from(outcome != Err(EAGAIN));
+        state.moved_in_turn += len;
     }
 
     fn write(&mut self, wire: usize, slices: &[IoSlice<'_>], wanted: usize) -> Outcome {
@@ -317,8 +323,11 @@ impl State {
         }
         let outcome = self.wires[wire].wire.write(Side::Server, slices, len_max);
         self.list_edge(wire);
-        self.tally.bytes_written += outcome.unwrap_or(0) as u64;
-        self.tally.progress += u64::from(outcome != Err(EAGAIN));
+        self.count_move(wire, outcome);
+        if let Ok(len) = outcome {
+            self.tally.bytes_written += len as u64;
+            self.wires[wire].wrote_at = self.now;
+        }
         outcome
     }
 }

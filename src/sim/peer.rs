@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
-use super::errno::EAGAIN;
+use libc::EAGAIN;
+
 use super::faults::Fault;
 use super::habits::{Ending, Habits};
 use super::state::State;

@@ -35,7 +35,7 @@ pub(super) struct Registration {
     /// Under which name it is told; none before `register` and after the drop.
     pub(super) token: Option<Token>,
     /// It is on the ready list.
-    is_listed: bool,
+    pub(super) is_listed: bool,
     /// The server was told that the peer's direction ended.
     pub(super) is_end_told: bool,
 }
@@ -47,10 +47,14 @@ pub(super) struct WireState {
     /// Whose.
     pub(super) peer: usize,
     pub(super) registration: Registration,
-    /// Bytes that the server read from it since its last poll.
-    pub(super) read_in_turn: usize,
+    /// Bytes that the server moved since its last poll.
+    pub(super) moved_in_turn: usize,
     /// In which poll that count began.
     pub(super) turn: u64,
+    /// When the server accepted it, last read something or the end, or last wrote something.
+    pub(super) moved_at: Instant,
+    /// When the server last wrote something.
+    pub(super) wrote_at: Instant,
 }
 
 /// A bound listener, or what is left of it.
@@ -148,8 +152,10 @@ impl State {
             wire: Wire::new(capacity),
             peer,
             registration: Registration::default(),
-            read_in_turn: 0,
+            moved_in_turn: 0,
             turn: 0,
+            moved_at: self.now,
+            wrote_at: self.now,
         });
         self.listeners[listener].backlog.push_back(wire);
         self.list(Source::Listener(listener));
@@ -172,10 +178,6 @@ impl State {
         }
     }
 
-    pub(super) fn is_listed(&self, wire: usize) -> bool {
-        self.wires[wire].registration.is_listed
-    }
-
     fn registration(&mut self, source: Source) -> &mut Registration {
         match source {
             Source::Listener(listener) => &mut self.listeners[listener].registration,
@@ -195,7 +197,9 @@ impl State {
         registration.is_listed = false;
         let token = registration.token.take();
         self.ready.retain(|listed| *listed != source);
-        self.former.extend(token);
+        if let Source::Wire(_) = source {
+            self.former.extend(token);
+        }
         if self.former.len() > FORMER_MAX {
             self.former.pop_front();
         }

@@ -5,7 +5,7 @@
 use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
 
-use super::errno::Outcome;
+use super::outcome::Outcome;
 use super::rng::mix;
 use crate::instant::Instant;
 use crate::net::{Fact, Notice, Readiness};

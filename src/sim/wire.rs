@@ -13,7 +13,9 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use super::errno::{EAGAIN, ECONNRESET, ENOTCONN, EPIPE, Outcome};
+use libc::{EAGAIN, ECONNRESET, ENOTCONN, EPIPE};
+
+use super::outcome::Outcome;
 
 /// Which end of a wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -148,6 +150,11 @@ impl Wire {
     pub(super) fn room(&self, side: Side) -> usize {
         let end = self.end(side);
         if end.life == Life::Open && !end.outgoing.is_ended { end.outgoing.room() } else { 0 }
+    }
+
+    /// Whether `side` met too little room, and will be told when there is more.
+    pub(super) const fn awaits_room(&self, side: Side) -> bool {
+        self.end(side).outgoing.is_starved
     }
 
     /// Whether `side` has ended its own direction.

@@ -77,10 +77,27 @@ pub struct StreamView {
     pub is_read_closed: bool,
     /// There is enough room to write.
     pub is_writable: bool,
-    /// An edge is still to be told.
+    /// A fact is still to be told.
     pub is_listed: bool,
-    /// Bytes that the server read from it since its last poll.
-    pub read_in_turn: usize,
+    /// A write met too little room: a fact comes as soon as there is more.
+    pub awaits_room: bool,
+    /// Bytes that the server read and wrote since its last poll.
+    pub moved_in_turn: usize,
+    /// When the server accepted it, last read something or the end, or last wrote something.
+    pub moved_at: Instant,
+    /// When the server last wrote something.
+    pub wrote_at: Instant,
+}
+
+/// What the kernel knows of one listener that the server holds.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenerView {
+    /// The name it is registered under.
+    pub token: Token,
+    /// How many connections wait in its backlog.
+    pub backlog_len: usize,
+    /// A fact is still to be told.
+    pub is_listed: bool,
 }
 
 /// A simulated world: a network, a clock, and peers, all out of one seed.
@@ -236,7 +253,7 @@ impl World {
     /// Looks at every stream that the server holds and has registered.
     pub fn for_each_stream(&self, mut look: impl FnMut(StreamView)) {
         let state = self.state();
-        for (number, wire) in state.wires.iter().enumerate() {
+        for wire in &state.wires {
             let Some(token) = wire.registration.token else {
                 continue;
             };
@@ -247,9 +264,21 @@ impl World {
                 unread: wire.wire.unread(Side::Server),
                 is_read_closed: level.read_closed,
                 is_writable: level.writable,
-                is_listed: state.is_listed(number),
-                read_in_turn: if wire.turn == state.tally.polls { wire.read_in_turn } else { 0 },
+                is_listed: wire.registration.is_listed,
+                awaits_room: wire.wire.awaits_room(Side::Server),
+                moved_in_turn: if wire.turn == state.tally.polls { wire.moved_in_turn } else { 0 },
+                moved_at: wire.moved_at,
+                wrote_at: wire.wrote_at,
             });
+        }
+    }
+
+    /// Looks at every listener that the server holds.
+    pub fn for_each_listener(&self, mut look: impl FnMut(ListenerView)) {
+        for listener in &self.state().listeners {
+            let Some(token) = listener.registration.token else { continue };
+            let is_listed = listener.registration.is_listed;
+            look(ListenerView { token, backlog_len: listener.backlog.len(), is_listed });
         }
     }
 

@@ -34,7 +34,7 @@
 //! | 0 | [`buffer`], [`watermark`], [`table`], [`timers`], [`instant`] | facts: bytes that wait, when to pause, who is who, when to look again |
 //! | 1 | [`codec`] | frames in bytes |
 //! | 2 | [`conn`] | one peer: a machine without a socket and without a clock |
-//! | 3 | [`service`], [`host`] | many peers, one service |
+//! | 3 | [`service`], [`host`], [`datagram`] | many peers, one service; datagrams, and who may be answered |
 //! | 4 | [`net`], [`sim`] | the border: sockets, mio, the clock; and a simulated world behind it |
 //! | 5 | [`server`] | endpoints on one loop, and the turn |
 //!
@@ -50,6 +50,7 @@
 pub mod buffer;
 pub mod codec;
 pub mod conn;
+pub mod datagram;
 pub mod host;
 pub mod instant;
 pub mod net;

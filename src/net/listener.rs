@@ -88,6 +88,7 @@ impl Listener {
                 let address = listener.local_addr()?.into();
                 Ok(Self { socket: TcpOrUnix::Tcp(listener), address })
             }
+            Address::Udp(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "a udp:// address has no connections")),
             Address::Unix(path) => {
                 let listener = bind_unix(path, options)?;
                 Ok(Self { socket: TcpOrUnix::Unix(listener), address: address.clone() })

@@ -13,6 +13,7 @@ mod reactor;
 #[cfg(feature = "signals")]
 mod signals;
 mod stream;
+pub(crate) mod udp;
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ pub use handle::{Handle, PostError, Poster, Wake};
 pub use link::Link;
 pub use listener::{Keepalive, ListenOptions, Listener, TcpOrUnix};
 pub use reactor::Reactor;
+pub use udp::DatagramOptions;
 
 /// One connection's bytes; never blocks.
 ///
@@ -59,6 +61,22 @@ pub trait Stream {
     /// # Errors
     /// The stream is gone already, or its kind knows no reset.
     fn reset_on_drop(&mut self) -> io::Result<()>;
+}
+
+/// A bound UDP socket; never blocks.
+pub trait Datagrams {
+    /// Receives one datagram: its length, and who says that it sent it. One that is longer than
+    /// `buf` is cut.
+    ///
+    /// # Errors
+    /// As `recvfrom(2)`: `WouldBlock`, `Interrupted`, or something that is no reason to stop.
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+
+    /// Sends one datagram.
+    ///
+    /// # Errors
+    /// As `sendto(2)`: `WouldBlock`, `Interrupted`, or this one cannot be sent.
+    fn send(&mut self, bytes: &[u8], to: &SocketAddr) -> io::Result<()>;
 }
 
 /// The name under which a stream or a listener is registered and comes back in a [`Fact`].
@@ -109,6 +127,8 @@ pub trait Net {
     type Stream: Stream;
     /// A bound socket that connections come out of.
     type Listener;
+    /// A bound UDP socket.
+    type Datagrams: Datagrams;
 
     /// The clock. May stand still between calls, may jump ahead; never goes back.
     fn now(&self) -> Instant;
@@ -128,6 +148,18 @@ pub trait Net {
     /// # Errors
     /// The address cannot be resolved or bound, or an option was refused.
     fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> io::Result<Self::Listener>;
+
+    /// Binds a UDP socket and registers it for both directions under `token`; the address it is
+    /// bound to comes with it.
+    ///
+    /// # Errors
+    /// The address cannot be resolved or bound, or an option was refused.
+    fn bind(
+        &mut self,
+        address: &Address,
+        options: &DatagramOptions,
+        token: Token,
+    ) -> io::Result<(Self::Datagrams, SocketAddr)>;
 
     /// The address that a listener is bound to, with its real port.
     fn local_address(&self, listener: &Self::Listener) -> Address;

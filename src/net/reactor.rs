@@ -3,6 +3,7 @@
 //! It tells facts and decides nothing. It is the only place that polls.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant as SystemInstant;
 
@@ -11,7 +12,7 @@ use mio::{Events, Interest, Poll, Waker};
 use crate::instant::Instant;
 
 use super::listener::{Listener, TcpOrUnix};
-use super::{Address, Fact, ListenOptions, Net, Notice, PeerAddress, Readiness, Token, Wake};
+use super::{Address, DatagramOptions, Fact, ListenOptions, Net, Notice, PeerAddress, Readiness, Token, Wake};
 
 /// How many events one poll brings at most. With fewer, ready peers wait behind each other for
 /// another system call; more do not fit the nearest cache.
@@ -78,6 +79,7 @@ impl Reactor {
 impl Net for Reactor {
     type Stream = TcpOrUnix<mio::net::TcpStream, mio::net::UnixStream>;
     type Listener = Listener;
+    type Datagrams = mio::net::UdpSocket;
 
     #[inline]
     fn now(&self) -> Instant {
@@ -114,6 +116,19 @@ impl Net for Reactor {
         let mut listener = Listener::bind(address, options)?;
         self.poll.registry().register(listener.source(), mio_token(token), Interest::READABLE)?;
         Ok(listener)
+    }
+
+    fn bind(
+        &mut self,
+        address: &Address,
+        options: &DatagramOptions,
+        token: Token,
+    ) -> io::Result<(Self::Datagrams, SocketAddr)> {
+        let mut socket = super::udp::bind(address, options)?;
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut socket, mio_token(token), both)?;
+        let bound = socket.local_addr()?;
+        Ok((socket, bound))
     }
 
     fn local_address(&self, listener: &Listener) -> Address {

@@ -10,8 +10,8 @@ use log::{debug, warn};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{CloseReason, Connection, READ_LEN_MAX};
-use crate::host::{Host, Parting, Tally};
+use crate::conn::{CloseReason, READ_LEN_MAX};
+use crate::host::{Host, Parting};
 use crate::instant::Instant;
 use crate::net::{Address, Link, Net, POSTS_WAITING_MAX, PeerAddress, Readiness, Stream, Token, pump};
 use crate::service::Service;
@@ -21,6 +21,7 @@ use super::accept::{AcceptError, BackOff};
 use super::admission::{Admission, Refusal};
 use super::audit::{PeerAudit, RoomAudit};
 use super::sparing::Sparing;
+use super::totals::Totals;
 
 /// Newcomers per endpoint and turn: 256 of them take about as long as one peer's whole budget.
 const ACCEPT_BUDGET: usize = 256;
@@ -73,11 +74,18 @@ pub(super) trait Room<N: Net> {
     fn finish_all(&mut self, shared: &mut Shared<N>);
     /// Ends every peer now.
     fn stop(&mut self, shared: &mut Shared<N>);
-    /// Bytes read and not served yet, and bytes queued and not written yet.
-    fn bytes_held(&self) -> (u64, u64);
     fn is_empty(&self) -> bool;
     fn local_address(&self) -> &Address;
-    fn tally(&self) -> &Tally;
+    /// Adds what was counted to the totals.
+    fn add_to(&self, totals: &mut Totals);
+    /// The port on which datagrams are answered, if they are.
+    fn datagram_port(&self) -> Option<u16> {
+        None
+    }
+    /// Ports whose datagrams are not answered, since this server answers on them.
+    fn set_own_ports(&mut self, ports: &[u16]) {
+        let _ = ports;
+    }
     fn audit(&self) -> RoomAudit;
 }
 
@@ -302,13 +310,6 @@ impl<S: Service, C: Codec, N: Net> Room<N> for Endpoint<S, C, N> {
         });
     }
 
-    fn bytes_held(&self) -> (u64, u64) {
-        let held = |(stored, waiting): (u64, u64), connection: &Connection<C>| {
-            (stored + connection.input_len() as u64, waiting + connection.output_len() as u64)
-        };
-        self.host.peers().map(|(_, peer)| &peer.connection).fold((0, 0), held)
-    }
-
     fn is_empty(&self) -> bool {
         self.host.is_empty()
     }
@@ -317,8 +318,12 @@ impl<S: Service, C: Codec, N: Net> Room<N> for Endpoint<S, C, N> {
         &self.address
     }
 
-    fn tally(&self) -> &Tally {
-        self.host.tally()
+    fn add_to(&self, totals: &mut Totals) {
+        totals.add(self.host.tally());
+        for (_, peer) in self.host.peers() {
+            totals.bytes_stored += peer.connection.input_len() as u64;
+            totals.bytes_waiting += peer.connection.output_len() as u64;
+        }
     }
 
     fn audit(&self) -> RoomAudit {

@@ -6,6 +6,7 @@
 mod accept;
 mod admission;
 mod audit;
+mod datagrams;
 mod endpoint;
 mod limits;
 mod sparing;
@@ -18,9 +19,10 @@ use log::info;
 use crate::buffer::Reserve;
 use crate::codec::Codec;
 use crate::conn::{Limits, READ_LEN_MAX};
+use crate::datagram::{DatagramLimits, DatagramService};
 use crate::host::Host;
 use crate::instant::Instant;
-use crate::net::{Address, Fact, Handle, ListenOptions, Net, Notice, Poster};
+use crate::net::{Address, DatagramOptions, Fact, Handle, ListenOptions, Net, Notice, Poster};
 use crate::service::Service;
 
 pub use audit::{Audit, PeerAudit, RoomAudit};
@@ -28,6 +30,7 @@ pub use limits::{ServerLimits, WhenFull};
 pub use totals::Totals;
 
 use admission::Admission;
+use datagrams::DatagramEndpoint;
 use endpoint::{Endpoint, Room, Shared};
 
 /// Endpoints on one loop.
@@ -142,8 +145,7 @@ impl<N: Net> Server<N> {
         N: 'static,
     {
         let listen = listen.into();
-        let number = u8::try_from(self.rooms.len()).ok().filter(|number| *number < ENDPOINTS_MAX);
-        let number = number.ok_or_else(|| io::Error::other("a server has at most 255 endpoints"))?;
+        let number = self.next_number()?;
         let token = endpoint::listener_token(number);
         let listener = self.shared.net.listen(&listen.address, &listen.socket, token)?;
         let address = self.shared.net.local_address(&listener);
@@ -151,6 +153,33 @@ impl<N: Net> Server<N> {
         let host = Host::new(service, codec, listen.limits);
         self.rooms.push(Box::new(Endpoint::new(number, address, listener, host, inbox)));
         Ok(EndpointId { index: usize::from(number), poster })
+    }
+
+    /// Answers datagrams. No peer is opened: every datagram stands for itself.
+    ///
+    /// # Errors
+    /// The address is no `udp://` one or cannot be bound, or there are 255 endpoints already.
+    pub fn listen_datagrams<S: DatagramService + 'static>(
+        &mut self,
+        address: &Address,
+        options: &DatagramOptions,
+        limits: DatagramLimits,
+        service: S,
+    ) -> io::Result<EndpointId<()>>
+    where
+        N: 'static,
+    {
+        let number = self.next_number()?;
+        let (socket, bound) = self.shared.net.bind(address, options, endpoint::listener_token(number))?;
+        self.rooms.push(Box::new(DatagramEndpoint::new(number, bound, socket, service, limits)));
+        let ports: Vec<u16> = self.rooms.iter().filter_map(|room| room.datagram_port()).collect();
+        self.rooms.iter_mut().for_each(|room| room.set_own_ports(&ports));
+        Ok(EndpointId { index: usize::from(number), poster: self.handle.channel().0 })
+    }
+
+    fn next_number(&self) -> io::Result<u8> {
+        let number = u8::try_from(self.rooms.len()).ok().filter(|number| *number < ENDPOINTS_MAX);
+        number.ok_or_else(|| io::Error::other("a server has at most 255 endpoints"))
     }
 
     /// The address an endpoint is bound to, with its real port.
@@ -310,10 +339,7 @@ impl<N: Net> Server<N> {
             ..Totals::default()
         };
         for room in &self.rooms {
-            totals.add(room.tally());
-            let (stored, waiting) = room.bytes_held();
-            totals.bytes_stored += stored;
-            totals.bytes_waiting += waiting;
+            room.add_to(&mut totals);
         }
         totals
     }

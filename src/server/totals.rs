@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::conn::CloseReason;
+use crate::datagram::DatagramTally;
 use crate::host::Tally;
 
 /// Everything counted since the server was made.
@@ -11,6 +12,8 @@ use crate::host::Tally;
 pub struct Totals {
     /// The peers of all endpoints, summed.
     pub peers: Tally,
+    /// The datagrams of all UDP endpoints, summed.
+    pub datagrams: DatagramTally,
     /// Peers that are open now.
     pub open: u64,
     /// Connections that were accepted and refused, since the server was full.
@@ -51,6 +54,7 @@ impl Totals {
     pub fn reconciles(&self) -> bool {
         self.peers.opened == self.open + self.peers.closed.iter().sum::<u64>()
             && self.peers.ledger.reconciles(self.bytes_stored, self.bytes_waiting)
+            && self.datagrams.reconciles()
     }
 }
 
@@ -78,6 +82,12 @@ impl fmt::Display for Totals {
         let dropped = (ledger.bytes_discarded, ledger.bytes_unsent);
         if dropped != (0, 0) {
             write!(f, "; dropped: {} bytes in, {} out", dropped.0, dropped.1)?;
+        }
+        let datagrams = &self.datagrams;
+        if datagrams.received > 0 {
+            let refused: u64 = datagrams.refused.iter().sum();
+            let DatagramTally { received, answered, lost, .. } = datagrams;
+            write!(f, "; {received} datagrams, {answered} answered, {refused} refused, {lost} lost")?;
         }
         write!(f, "; {:.1} s", self.duration.as_secs_f64())
     }

@@ -31,9 +31,14 @@ impl Chargen {
         Self { line_end: b"" }
     }
 
+    /// The line that begins with that character of the pattern, without its end.
+    pub(crate) fn line(start: usize) -> [u8; LINE] {
+        std::array::from_fn(|column| character(start + column))
+    }
+
     fn send_lines(self, start: &mut usize, cx: &mut Context<'_, '_>) {
         for _ in 0..LINES_AT_ONCE {
-            let line: [u8; LINE] = std::array::from_fn(|column| character(*start + column));
+            let line = Self::line(*start);
             cx.send_parts(&[&line, self.line_end]);
             *start = (*start + 1) % CHARACTERS;
         }

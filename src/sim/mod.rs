@@ -41,6 +41,7 @@
 //! The same in a hostile world: `World::new(seed).with_faults(Faults::delays_drawn_from(seed))`,
 //! for as many seeds as there is time for.
 
+mod datagrams;
 mod faults;
 mod habits;
 mod net;
@@ -54,6 +55,7 @@ mod trace;
 mod wire;
 mod world;
 
+pub use datagrams::SimDatagrams;
 pub use faults::{Fault, FaultCounts, Faults, Harm};
 pub use habits::{Ending, Habits};
 pub use net::{SimListener, SimNet, SimStream};

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use libc::{EADDRINUSE, EAGAIN, ECONNABORTED, ECONNRESET, EINTR, EINVAL, EMFILE, ENOMEM, ENOSPC, EPIPE, ETIMEDOUT};
 
+use super::datagrams::SimDatagrams;
 use super::faults::{ACCEPT_ERRORS, ACCEPT_EXHAUSTED, Fault, Head};
 use super::outcome::{Outcome, told};
 use super::state::{ListenerState, Source, State};
@@ -17,7 +18,7 @@ use super::trace::Event;
 use super::wire::Side;
 use super::world::Shared;
 use crate::instant::Instant;
-use crate::net::{Address, Fact, ListenOptions, Net, PeerAddress, Stream, Token, Wake};
+use crate::net::{Address, DatagramOptions, Fact, ListenOptions, Net, PeerAddress, Stream, Token, Wake};
 
 /// The longest that accepts fail in a row for want of something.
 const SPELL_MAX: Duration = Duration::from_secs(5);
@@ -62,6 +63,7 @@ impl Wake for SimWake {
 impl Net for SimNet {
     type Stream = SimStream;
     type Listener = SimListener;
+    type Datagrams = SimDatagrams;
 
     fn now(&self) -> Instant {
         self.world.lock().now
@@ -77,6 +79,18 @@ impl Net for SimNet {
         let outcome = state.listen(address, options, token);
         state.trace.add(Event::Listened { outcome });
         told(outcome).map(|number| SimListener { world: self.world.clone(), number })
+    }
+
+    fn bind(
+        &mut self,
+        address: &Address,
+        _options: &DatagramOptions,
+        token: Token,
+    ) -> io::Result<(SimDatagrams, SocketAddr)> {
+        let mut state = self.world.lock();
+        let number = told(state.bind(address, token, FREE_PORT_FIRST))?;
+        let bound = state.sockets[number].address;
+        Ok((SimDatagrams { world: self.world.clone(), number }, bound))
     }
 
     fn local_address(&self, listener: &SimListener) -> Address {
@@ -177,6 +191,7 @@ impl Drop for SimListener {
 impl State {
     fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> Outcome {
         let address = match address {
+            Address::Udp(_) => return Err(EINVAL),
             Address::Unix(_) => address.clone(),
             Address::Tcp(host_port) => {
                 let host_port = host_port.replace("localhost", "127.0.0.1");
@@ -200,7 +215,7 @@ impl State {
         let peer = &self.peers[self.wires[wire].peer];
         match peer.to {
             Address::Tcp(_) => PeerAddress::Tcp(peer.source),
-            Address::Unix(_) => PeerAddress::Unix,
+            Address::Udp(_) | Address::Unix(_) => PeerAddress::Unix,
         }
     }
 

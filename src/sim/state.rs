@@ -4,8 +4,10 @@
 //! `peer`. Time moves only here.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::datagrams::SocketState;
 use super::faults::{Fault, FaultCounts, Faults};
 use super::peer::PeerState;
 use super::rng::Rng;
@@ -27,6 +29,7 @@ const KERNEL_BUFFER_BYTES: usize = 64 * 1024;
 pub(super) enum Source {
     Listener(usize),
     Wire(usize),
+    Socket(usize),
 }
 
 /// How a source stands with epoll.
@@ -97,6 +100,9 @@ pub(super) struct State {
     pub(super) wires: Vec<WireState>,
     pub(super) listeners: Vec<ListenerState>,
     pub(super) peers: Vec<PeerState>,
+    pub(super) sockets: Vec<SocketState>,
+    /// Datagrams that were sent to where no socket of this world is: from, to, what.
+    pub(super) sent_datagrams: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
     /// epoll's ready list: each source at most once.
     ready: VecDeque<Source>,
     /// Names of dropped streams, the latest last.
@@ -124,6 +130,8 @@ impl State {
             wires: Vec::new(),
             listeners: Vec::new(),
             peers: Vec::new(),
+            sockets: Vec::new(),
+            sent_datagrams: Vec::new(),
             ready: VecDeque::new(),
             former: VecDeque::new(),
             notices: VecDeque::new(),
@@ -182,6 +190,7 @@ impl State {
         match source {
             Source::Listener(listener) => &mut self.listeners[listener].registration,
             Source::Wire(wire) => &mut self.wires[wire].registration,
+            Source::Socket(socket) => &mut self.sockets[socket].registration,
         }
     }
 
@@ -301,6 +310,10 @@ impl State {
                 Level { readable, writable: false, read_closed: false }
             }
             Source::Wire(wire) => self.wires[wire].wire.level(Side::Server),
+            Source::Socket(socket) => {
+                let readable = self.sockets[socket].has_datagrams();
+                Level { readable, writable: true, read_closed: false }
+            }
         };
         let registration = self.registration(source);
         registration.is_end_told |= level.read_closed;

@@ -173,6 +173,21 @@ impl World {
         Peer { world: self.shared.clone(), number }
     }
 
+    /// Sends a datagram that says it comes from `from`, be that true or not.
+    ///
+    /// # Panics
+    /// When `to` is not the address of a UDP endpoint.
+    pub fn send_datagram(&self, from: SocketAddr, to: &Address, datagram: &[u8]) {
+        let Address::Udp(to) = to else { panic!("{to} takes no datagrams") };
+        let to = to.parse().expect("a bound address is a number");
+        self.state().deliver(from, to, datagram.to_vec());
+    }
+
+    /// Takes the datagrams that were sent to where no socket of this world is: from, to, what.
+    pub fn take_datagrams(&self) -> Vec<(SocketAddr, SocketAddr, Vec<u8>)> {
+        std::mem::take(&mut self.state().sent_datagrams)
+    }
+
     /// Tells the server something that comes from outside, as a signal does.
     pub fn notify(&self, notice: Notice) {
         self.state().notices.push_back(notice);

@@ -1,0 +1,113 @@
+//! UDP sockets: bound with socket2, read and written through mio.
+//!
+//! Who is answered is decided elsewhere, by `datagram::Guard`.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use mio::net::UdpSocket;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::datagram::{Reach, Source};
+
+use super::{Address, Datagrams};
+
+/// Options of a UDP socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DatagramOptions {
+    /// Let other processes bind the same port (`SO_REUSEPORT`).
+    pub reuse_port: bool,
+    /// `SO_RCVBUF` in bytes; unset leaves the kernel's default.
+    pub recv_buffer: Option<usize>,
+    /// `SO_SNDBUF` in bytes; unset leaves the kernel's default.
+    pub send_buffer: Option<usize>,
+    /// Multicast groups to join, on the interface the kernel chooses.
+    pub multicast: Vec<IpAddr>,
+}
+
+/// Binds the first of the addresses that a name stands for.
+pub(super) fn bind(address: &Address, options: &DatagramOptions) -> io::Result<UdpSocket> {
+    let Address::Udp(host_port) = address else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "datagrams need a udp:// address"));
+    };
+    let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name stands for no address");
+    for address in Address::resolve(host_port)? {
+        match bind_one(&address, options) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+fn bind_one(address: &SocketAddr, options: &DatagramOptions) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(*address), Type::DGRAM, Some(Protocol::UDP))?;
+    if options.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    if let Some(bytes) = options.recv_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = options.send_buffer {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&(*address).into())?;
+    for group in &options.multicast {
+        match group {
+            IpAddr::V4(group) => socket.join_multicast_v4(group, &Ipv4Addr::UNSPECIFIED)?,
+            IpAddr::V6(group) => socket.join_multicast_v6(group, 0)?,
+        }
+    }
+    Ok(UdpSocket::from_std(socket.into()))
+}
+
+impl Datagrams for UdpSocket {
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.recv_from(buf)
+    }
+
+    fn send(&mut self, bytes: &[u8], to: &SocketAddr) -> io::Result<()> {
+        // A datagram goes whole or not at all.
+        self.send_to(bytes, *to).map(|_| ())
+    }
+}
+
+/// What the rules of answering need to know of an address.
+pub(crate) fn source_of(address: &SocketAddr) -> Source {
+    let (prefix, reach) = match address.ip().to_canonical() {
+        IpAddr::V4(v4) => {
+            let is_many = v4.is_multicast() || v4.is_broadcast() || v4.is_unspecified();
+            (u64::from(v4.to_bits() >> 8), is_many)
+        }
+        // A prefix has 56 bits: the top one keeps the families apart.
+        IpAddr::V6(v6) => ((v6.to_bits() >> 72) as u64 | 1 << 63, v6.is_multicast() || v6.is_unspecified()),
+    };
+    Source { prefix, port: address.port(), reach: if reach { Reach::Other } else { Reach::Unicast } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Source {
+        source_of(&text.parse().unwrap())
+    }
+
+    #[test]
+    fn hosts_of_one_network_share_a_prefix() {
+        assert_eq!(source("192.0.2.1:5").prefix, source("192.0.2.200:6").prefix);
+        assert_ne!(source("192.0.2.1:5").prefix, source("192.0.3.1:5").prefix);
+        assert_eq!(source("[2001:db8::1]:5").prefix, source("[2001:db8:0:ff::2]:5").prefix);
+        assert_ne!(source("[2001:db8::1]:5").prefix, source("[2001:db8:0:100::1]:5").prefix);
+        assert_eq!(source("192.0.2.1:5").prefix, source("[::ffff:192.0.2.1]:5").prefix);
+    }
+
+    #[test]
+    fn crowds_and_nobodies_are_told() {
+        for text in ["224.0.0.1:5", "255.255.255.255:5", "0.0.0.0:5", "[ff02::1]:5", "[::]:5"] {
+            assert_eq!(source(text).reach, Reach::Other, "{text}");
+        }
+        assert_eq!(source("127.0.0.1:5").reach, Reach::Unicast);
+    }
+}

@@ -1,0 +1,374 @@
+//! A UDP endpoint: a socket and its service, without peers.
+//!
+//! Who is answered is the guard's to say. One datagram's error never ends the loop.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use log::debug;
+
+use crate::datagram::{DatagramLimits, DatagramService, DatagramTally, Guard, Refusal};
+use crate::host::Tally;
+use crate::instant::Instant;
+use crate::net::{Address, Datagrams, Net, Readiness, udp};
+
+use super::audit::RoomAudit;
+use super::endpoint::{Room, Shared, listener_token};
+use super::totals::Totals;
+
+/// Datagrams per turn: as many as take about as long as one peer's whole budget.
+const DATAGRAM_BUDGET: usize = 128;
+
+/// Failures to receive in a row after which the socket is left alone until something new comes:
+/// an error that stays must not become a spin.
+const ERRORS_IN_A_ROW_MAX: usize = 16;
+
+/// A datagram in the socket when a drain begins is answered; no socket holds more than that.
+const DRAIN_MAX: usize = 1 << 16;
+
+/// A socket, its service, and the answers that wait for room in the socket.
+pub(super) struct DatagramEndpoint<S, N: Net> {
+    index: u8,
+    bound: SocketAddr,
+    address: Address,
+    socket: Option<N::Datagrams>,
+    /// A receive may succeed, as far as we know.
+    readable: bool,
+    /// A send may succeed, as far as we know.
+    writable: bool,
+    service: S,
+    guard: Guard,
+    limits: DatagramLimits,
+    waiting: VecDeque<(SocketAddr, Vec<u8>)>,
+    waiting_bytes: usize,
+    room: Vec<u8>,
+    tally: DatagramTally,
+}
+
+/// What came out of trying to receive.
+enum Received {
+    One,
+    Failed,
+    Dry,
+}
+
+impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
+    pub(super) fn new(index: u8, bound: SocketAddr, socket: N::Datagrams, service: S, limits: DatagramLimits) -> Self {
+        Self {
+            index,
+            bound,
+            address: Address::Udp(bound.to_string()),
+            socket: Some(socket),
+            readable: false,
+            writable: true,
+            service,
+            guard: Guard::new(limits),
+            limits,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            room: Vec::new(),
+            tally: DatagramTally::default(),
+        }
+    }
+
+    /// Receives and answers up to `budget` datagrams.
+    fn serve(&mut self, budget: usize, shared: &mut Shared<N>) {
+        self.flush();
+        let mut errors = 0;
+        for _ in 0..budget {
+            if !self.readable || !self.waiting.is_empty() {
+                return;
+            }
+            match self.receive_one(shared) {
+                Received::One => errors = 0,
+                Received::Failed if errors < ERRORS_IN_A_ROW_MAX => errors += 1,
+                Received::Failed | Received::Dry => self.readable = false,
+            }
+        }
+    }
+
+    fn receive_one(&mut self, shared: &mut Shared<N>) -> Received {
+        let Some(socket) = &mut self.socket else { return Received::Dry };
+        match socket.receive(&mut shared.scratch) {
+            Ok((len, from)) => {
+                self.answer(&shared.scratch[..len], len == shared.scratch.len(), &from, shared.now);
+                Received::One
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Received::Dry,
+            Err(error) => {
+                self.tally.receive_errors += 1;
+                debug!("cannot receive on {}: {error}", self.address);
+                Received::Failed
+            }
+        }
+    }
+
+    fn answer(&mut self, datagram: &[u8], fills_buffer: bool, from: &SocketAddr, now: Instant) {
+        self.tally.received += 1;
+        self.tally.bytes_in += datagram.len() as u64;
+        let admitted =
+            if fills_buffer { Err(Refusal::Truncated) } else { self.guard.admit(&udp::source_of(from), now) };
+        if let Err(refusal) = admitted {
+            self.tally.refused[refusal as usize] += 1;
+            return;
+        }
+        let mut room = std::mem::take(&mut self.room);
+        room.clear();
+        match self.service.on_datagram(datagram, &mut room) {
+            None => self.tally.unanswered += 1,
+            Some(answer) if answer.len() > datagram.len() => self.tally.refused[Refusal::TooLong as usize] += 1,
+            Some(answer) => self.send(answer, from),
+        }
+        self.room = room;
+    }
+
+    fn send(&mut self, answer: &[u8], to: &SocketAddr) {
+        if self.writable && self.try_send(answer, to) {
+            return;
+        }
+        let fits = self.waiting.is_empty() || self.waiting_bytes + answer.len() <= self.limits.waiting_bytes_max;
+        if !fits {
+            self.tally.refused[Refusal::QueueFull as usize] += 1;
+            return;
+        }
+        self.waiting_bytes += answer.len();
+        self.tally.waiting += 1;
+        self.waiting.push_back((*to, answer.to_vec()));
+    }
+
+    /// Whether that answer is done with: taken by the kernel, or never to be.
+    fn try_send(&mut self, answer: &[u8], to: &SocketAddr) -> bool {
+        let Some(socket) = &mut self.socket else { return true };
+        loop {
+            match socket.send(answer, to) {
+                Ok(()) => {
+                    self.tally.answered += 1;
+                    self.tally.bytes_out += answer.len() as u64;
+                    return true;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.writable = false;
+                    return false;
+                }
+                Err(error) => {
+                    self.tally.lost += 1;
+                    debug!("cannot answer {to}: {error}");
+                    return true;
+                }
+            }
+        }
+    }
+
+    /// Sends answers that wait, as long as the socket takes them.
+    fn flush(&mut self) {
+        while self.writable
+            && let Some((to, answer)) = self.waiting.pop_front()
+        {
+            if !self.try_send(&answer, &to) {
+                self.waiting.push_front((to, answer));
+                return;
+            }
+            self.waiting_bytes -= answer.len();
+            self.tally.waiting -= 1;
+        }
+    }
+
+    /// Closes the socket; answers that still wait are lost, and counted.
+    fn close(&mut self) {
+        self.socket = None;
+        self.tally.lost += self.waiting.len() as u64;
+        self.tally.waiting = 0;
+        self.waiting_bytes = 0;
+        self.waiting.clear();
+    }
+}
+
+impl<S: DatagramService, N: Net> Room<N> for DatagramEndpoint<S, N> {
+    fn remember(&mut self, fact: &Readiness) {
+        if fact.token == listener_token(self.index) {
+            self.readable |= fact.readable | fact.read_closed;
+            self.writable |= fact.writable;
+        }
+    }
+
+    fn accept(&mut self, _shared: &mut Shared<N>) {}
+
+    fn take_posts(&mut self, _shared: &mut Shared<N>) {}
+
+    fn serve_marked(&mut self, shared: &mut Shared<N>) {
+        self.serve(DATAGRAM_BUDGET, shared);
+    }
+
+    fn handle_deadlines(&mut self, _shared: &mut Shared<N>) {}
+
+    fn bury_closed(&mut self, _shared: &mut Shared<N>) {}
+
+    fn next_work(&self, _shared: &Shared<N>) -> Instant {
+        let can_receive = self.readable && self.waiting.is_empty();
+        let can_send = self.writable && !self.waiting.is_empty();
+        let has_work = self.socket.is_some() && (can_receive || can_send);
+        if has_work { Instant::ORIGIN } else { Instant::NEVER }
+    }
+
+    fn drain(&mut self, shared: &mut Shared<N>) {
+        // What was sent before may not have been told yet.
+        self.readable = true;
+        self.serve(DRAIN_MAX, shared);
+        self.close();
+    }
+
+    fn finish_all(&mut self, _shared: &mut Shared<N>) {
+        self.close();
+    }
+
+    fn stop(&mut self, _shared: &mut Shared<N>) {
+        self.close();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.socket.is_none()
+    }
+
+    fn local_address(&self) -> &Address {
+        &self.address
+    }
+
+    fn add_to(&self, totals: &mut Totals) {
+        totals.datagrams += self.tally;
+    }
+
+    fn datagram_port(&self) -> Option<u16> {
+        Some(self.bound.port())
+    }
+
+    fn set_own_ports(&mut self, ports: &[u16]) {
+        self.guard.set_own_ports(ports);
+    }
+
+    fn audit(&self) -> RoomAudit {
+        RoomAudit {
+            tally: Tally::default(),
+            limits: crate::conn::Limits::default(),
+            peers: Vec::new(),
+            is_acceptable: false,
+            is_listening: self.socket.is_some(),
+            marked: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{DatagramOptions, Notice};
+    use crate::server::{Server, ServerLimits};
+    use crate::service::Echo;
+    use crate::sim::{Faults, SimNet, World};
+
+    const CLIENT: &str = "10.0.0.1:40000";
+
+    fn server(world: &World, addresses: &[&str]) -> Server<SimNet> {
+        let mut server = Server::new(world.net(), ServerLimits::default());
+        for address in addresses {
+            let (options, limits) = (DatagramOptions::default(), DatagramLimits::default());
+            server.listen_datagrams(&address.parse().unwrap(), &options, limits, Echo::new()).unwrap();
+        }
+        server
+    }
+
+    fn udp(text: &str) -> Address {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn datagrams_come_back_to_whom_they_came_from_empty_ones_too() {
+        let world = World::new(1);
+        let address = udp("udp://127.0.0.1:9000");
+        let mut server = server(&world, &["udp://127.0.0.1:9000"]);
+        for datagram in [&b""[..], b"x", &[7; 1472], &[9; 65_507]] {
+            world.send_datagram(CLIENT.parse().unwrap(), &address, datagram);
+            world.settle(|| server.turn()).unwrap();
+            let sent = world.take_datagrams();
+            assert_eq!(sent.len(), 1);
+            assert_eq!(sent[0].1, CLIENT.parse().unwrap());
+            assert_eq!(sent[0].2, datagram);
+        }
+        assert!(server.totals().reconciles());
+    }
+
+    #[test]
+    fn one_forged_datagram_between_two_servers_is_followed_by_silence() {
+        let world = World::new(1);
+        let mut both = server(&world, &["udp://127.0.0.1:9000", "udp://127.0.0.2:9001"]);
+        let mut other = server(&world, &["udp://127.0.0.3:9000"]);
+        for from in ["127.0.0.2:9001", "127.0.0.1:9000", "127.0.0.3:9000", "10.0.0.1:7", "10.0.0.1:19", "10.0.0.1:53"] {
+            world.send_datagram(from.parse().unwrap(), &udp("udp://127.0.0.1:9000"), b"hello");
+        }
+        for _ in 0..10 {
+            world.settle(|| both.turn()).unwrap();
+            world.settle(|| other.turn()).unwrap();
+        }
+        let totals = both.totals().datagrams;
+        assert_eq!((totals.received, totals.answered), (6, 0));
+        assert_eq!(totals.refused(Refusal::OwnPort), 3);
+        assert_eq!(totals.refused(Refusal::ServicePort), 3);
+        assert_eq!(other.totals().datagrams.received, 0);
+        assert!(world.take_datagrams().is_empty());
+    }
+
+    #[test]
+    fn an_answer_longer_than_the_question_is_not_sent() {
+        struct Amplify;
+        impl DatagramService for Amplify {
+            fn on_datagram<'a>(&mut self, _datagram: &'a [u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+                room.extend_from_slice(b"much more than was asked");
+                Some(room)
+            }
+        }
+        let world = World::new(1);
+        let mut server = Server::new(world.net(), ServerLimits::default());
+        let (address, options) = (udp("udp://127.0.0.1:9000"), DatagramOptions::default());
+        server.listen_datagrams(&address, &options, DatagramLimits::default(), Amplify).unwrap();
+        world.send_datagram(CLIENT.parse().unwrap(), &address, b"hi");
+        world.settle(|| server.turn()).unwrap();
+        assert_eq!(server.totals().datagrams.refused(Refusal::TooLong), 1);
+        assert!(world.take_datagrams().is_empty());
+    }
+
+    #[test]
+    fn a_drain_answers_what_had_arrived() {
+        let world = World::new(1);
+        let address = udp("udp://127.0.0.1:9000");
+        let mut server = server(&world, &["udp://127.0.0.1:9000"]);
+        for _ in 0..200 {
+            world.send_datagram(CLIENT.parse().unwrap(), &address, b"x");
+        }
+        world.notify(Notice::Drain);
+        world.settle(|| if server.is_done() { Ok(()) } else { server.turn() }).unwrap();
+        assert!(server.is_done());
+        assert_eq!(server.totals().datagrams.answered, 200);
+    }
+
+    #[test]
+    fn errors_and_full_sockets_neither_end_nor_strand_nor_spin_it() {
+        for seed in 0..200 {
+            let world = World::new(seed).with_faults(Faults::drawn_from(seed));
+            let address = udp("udp://127.0.0.1:9000");
+            let mut server = server(&world, &["udp://127.0.0.1:9000"]);
+            for number in 0..100_u8 {
+                world.send_datagram(CLIENT.parse().unwrap(), &address, &[number]);
+                server.turn().unwrap();
+            }
+            world.calm();
+            world.send_datagram(CLIENT.parse().unwrap(), &address, b"last");
+            world.settle(|| server.turn()).unwrap();
+            let totals = server.totals();
+            assert_eq!(totals.datagrams.received, 101, "seed {seed}");
+            assert_eq!(totals.datagrams.answered, 101, "seed {seed}");
+            assert_eq!(world.take_datagrams().len(), 101, "seed {seed}");
+            assert!(totals.reconciles(), "seed {seed}");
+        }
+    }
+}

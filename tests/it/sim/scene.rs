@@ -125,7 +125,7 @@ impl Scene {
 
     /// Runs to its end, and checks every step.
     pub(super) fn run(mut self) -> Outcome {
-        let mut watch = Watch::new(&self);
+        let mut watch = Watch::new();
         self.run_with_faults(&mut watch);
         self.come_to_rest(&mut watch);
         watch.check_rest(&self);
@@ -156,7 +156,7 @@ impl Scene {
                 self.post();
             }
             if self.rng.chance(end_probability) {
-                self.ask_to_end(watch);
+                self.ask_to_end();
             }
             self.turn(watch);
             if self.server.is_done() {
@@ -182,7 +182,7 @@ impl Scene {
         }
     }
 
-    fn ask_to_end(&mut self, watch: &mut Watch) {
+    fn ask_to_end(&mut self) {
         let is_stop = self.rng.chance(0.3);
         self.events[usize::from(is_stop)] += 1;
         match (is_stop, self.rng.chance(0.5)) {
@@ -191,7 +191,6 @@ impl Scene {
             (true, false) => self.world.notify(Notice::Stop),
             (true, true) => self.server.handle().stop(),
         }
-        watch.asked_to_end();
     }
 
     fn turn(&mut self, watch: &mut Watch) {
@@ -218,7 +217,6 @@ impl Scene {
     fn end(&mut self, watch: &mut Watch) {
         if !self.server.is_done() {
             self.world.notify(Notice::Drain);
-            watch.asked_to_end();
             for _ in 0..10 {
                 if !self.server.is_done() {
                     self.turn(watch);

@@ -22,7 +22,7 @@ use super::services::Name;
 const MOVED_IN_TURN_MAX: usize = 6 * READ_LEN_MAX;
 /// Turns in a row that may do nothing without having slept: one finds out that its marks are moot.
 const IDLE_TURNS_MAX: u32 = 1;
-/// Turns until a server that was told to end, and whose time for that is up, has ended.
+/// Turns in which a server that was told to end may still be there when its time for that is up.
 const LATE_TURNS_MAX: u32 = 2;
 
 /// What the watch remembers of a peer from turn to turn.
@@ -48,7 +48,6 @@ pub(super) struct Watch {
     before: Before,
     idle_turns: u32,
     turns: u64,
-    asked_to_end: bool,
     end_by: Option<Instant>,
     late_turns: u32,
 }
@@ -64,14 +63,13 @@ struct Before {
 }
 
 impl Watch {
-    pub(super) fn new(_scene: &Scene) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             shadows: HashMap::new(),
             reasons: HashMap::new(),
             before: Before::default(),
             idle_turns: 0,
             turns: 0,
-            asked_to_end: false,
             end_by: None,
             late_turns: 0,
         }
@@ -79,10 +77,6 @@ impl Watch {
 
     pub(super) fn turns(&self) -> u64 {
         self.turns
-    }
-
-    pub(super) fn asked_to_end(&mut self) {
-        self.asked_to_end = true;
     }
 
     pub(super) fn before_turn(&mut self, scene: &Scene) {
@@ -196,7 +190,8 @@ impl Watch {
     }
 
     fn check_end_in_time(&mut self, scene: &Scene, audit: &Audit) {
-        if !self.asked_to_end || scene.server.is_done() {
+        let is_ending = audit.rooms.iter().all(|room| !room.is_listening);
+        if !is_ending || scene.server.is_done() {
             return;
         }
         let end_by = *self.end_by.get_or_insert(audit.now + scene.server_limits.drain_timeout);

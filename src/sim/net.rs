@@ -327,6 +327,8 @@ impl State {
         }
         let room = self.wires[wire].wire.room(Side::Server).min(wanted);
         if room > 0 && self.strikes(Fault::WriteBlocks) {
+            // The edge comes at once, or when there is enough room to be told of.
+            self.wires[wire].wire.await_room(Side::Server);
             self.list(Source::Wire(wire));
             return Err(EAGAIN);
         }

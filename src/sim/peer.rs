@@ -80,13 +80,14 @@ impl PeerState {
         }
     }
 
-    /// Whether it is time to end its direction or more.
-    fn is_ending_due(&self) -> bool {
+    /// Whether it is time to end its direction, or more than that.
+    fn is_ending_due(&self, has_finished: bool) -> bool {
         match self.habits.ending {
-            Ending::FollowsServer => self.has_seen_end && self.outbox.is_empty(),
-            Ending::Finishes => self.outbox.is_empty(),
+            Ending::FollowsServer => !has_finished && self.has_seen_end && self.outbox.is_empty(),
+            Ending::Finishes => !has_finished && self.outbox.is_empty(),
             Ending::Stays => false,
-            Ending::FinishesAt(_) | Ending::ResetsAt(_) | Ending::ClosesAt(_) => self.left_to_write() == 0,
+            Ending::FinishesAt(_) => !has_finished && self.left_to_write() == 0,
+            Ending::ResetsAt(_) | Ending::ClosesAt(_) => self.left_to_write() == 0,
         }
     }
 }
@@ -126,7 +127,7 @@ impl State {
                 let wants = !peer.outbox.is_empty() && peer.left_to_write() > 0;
                 is_open && wants && wire.room(Side::Peer) > 0
             }
-            Act::End => is_open && !has_finished && peer.is_ending_due(),
+            Act::End => is_open && peer.is_ending_due(has_finished),
             Act::Read => {
                 let has_input = wire.level(Side::Peer).readable;
                 peer.habits.read_len_max > 0 && has_input && !peer.has_seen_end && peer.error.is_none()

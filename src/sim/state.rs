@@ -392,6 +392,16 @@ impl State {
         self.list_edge(wire);
     }
 
+    /// Ends all faults.
+    pub(super) fn calm(&mut self) {
+        self.faults = Faults::none();
+        self.spell = None;
+        for wire in 0..self.wires.len() {
+            self.wires[wire].wire.widen(self.kernel_buffer);
+            self.list_edge(wire);
+        }
+    }
+
     /// Closes a listener: whoever still waits in its backlog is reset.
     pub(super) fn close_listener(&mut self, listener: usize) {
         self.deregister(Source::Listener(listener));

@@ -157,6 +157,20 @@ impl Wire {
         self.end(side).outgoing.is_starved
     }
 
+    /// As if `side` had met too little room.
+    pub(super) const fn await_room(&mut self, side: Side) {
+        self.end_mut(side).outgoing.is_starved = true;
+    }
+
+    /// From now on the kernels keep at least `capacity` bytes in each direction.
+    pub(super) fn widen(&mut self, capacity: usize) {
+        for side in [Side::Server, Side::Peer] {
+            let pipe = &mut self.end_mut(side).outgoing;
+            pipe.capacity = pipe.capacity.max(capacity);
+            self.tell_of_room(side);
+        }
+    }
+
     /// Whether `side` has ended its own direction.
     pub(super) const fn has_finished(&self, side: Side) -> bool {
         self.end(side).outgoing.is_ended
@@ -191,19 +205,24 @@ impl Wire {
     /// read(2).
     pub(super) fn read(&mut self, side: Side, buf: &mut [u8]) -> Outcome {
         let writer = self.end_mut(side.other());
+        let is_ended = writer.outgoing.is_ended;
         let len = writer.outgoing.pull(buf);
         if len > 0 {
-            if writer.outgoing.is_starved && writer.outgoing.is_writable() {
-                writer.outgoing.is_starved = false;
-                writer.edge = true;
-            }
+            self.tell_of_room(side.other());
             return Ok(len);
         }
-        let is_ended = writer.outgoing.is_ended;
         match self.take_error(side) {
             Some(errno) => Err(errno),
             None if is_ended || !self.is_open(side) => Ok(0),
             None => Err(EAGAIN),
+        }
+    }
+
+    fn tell_of_room(&mut self, writer: Side) {
+        let writer = self.end_mut(writer);
+        if writer.outgoing.is_starved && writer.outgoing.is_writable() {
+            writer.outgoing.is_starved = false;
+            writer.edge = true;
         }
     }
 

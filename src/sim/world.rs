@@ -230,9 +230,7 @@ impl World {
 
     /// From now on nothing goes wrong any more; what is broken stays broken.
     pub fn calm(&self) {
-        let mut state = self.state();
-        state.faults = Faults::none();
-        state.spell = None;
+        self.state().calm();
     }
 
     /// The clock of this world.

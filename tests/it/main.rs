@@ -1,0 +1,3 @@
+//! The behaviour tests: one binary, one file per behaviour.
+
+mod sim;

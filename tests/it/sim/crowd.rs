@@ -1,0 +1,282 @@
+//! The peers of a simulated run: what each sends, and what it may hear.
+//!
+//! Whatever a peer hears is checked byte by byte as it comes, against a pattern that belongs to
+//! that peer and place alone.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use readyloop::codec::{Codec, Decoded, Encode, Framing};
+use readyloop::sim::{Ending, Habits, Peer, Rng, World, pattern};
+use readyloop::{Address, Limits};
+
+/// What the service of an endpoint says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Talk {
+    /// Each frame back to its sender, with this before it.
+    Echo { prefix: &'static str },
+    /// The same, unless it is cut off.
+    Mischief,
+    /// Each frame to all but its sender.
+    Chat,
+    /// The endless pattern.
+    Chargen,
+    /// Nothing.
+    Discard,
+}
+
+/// An endpoint as its peers see it.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) address: Address,
+    pub(super) talk: Talk,
+    pub(super) framing: Framing,
+    pub(super) limits: Limits,
+}
+
+/// How the bytes of a peer end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    WholeFrame,
+    PartOfFrame,
+    TooLongFrame,
+    Goodbye,
+}
+
+/// One peer, with what it sends and what it may hear.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) peer: Peer,
+    pub(super) place: Place,
+    pub(super) port: u16,
+    habits: Habits,
+    last: Last,
+    /// All it is given to send.
+    sent_len: u64,
+    /// All it may hear, when that is its own echo.
+    answer: Vec<u8>,
+    heard_len: usize,
+    /// In a chat: what it heard of a line that has not ended.
+    line: Vec<u8>,
+    /// In a chat: the number of the last line from each port.
+    numbers: BTreeMap<u16, u64>,
+}
+
+/// The most that one peer sends.
+const SENT_LEN_MAX: usize = 64 * 1024;
+/// About as many acts as a peer that drips needs for all it sends.
+const ACTS_MAX: usize = 256;
+
+impl Guest {
+    /// Connects a new peer to `place`. Ports tell peers apart; addresses are few.
+    pub(super) fn connect(world: &World, place: &Place, port: u16, rng: &mut Rng) -> Self {
+        let mut habits = Habits::drawn_from(rng, 0);
+        if place.talk == Talk::Chargen {
+            // There is no end to what it could hear.
+            habits.read_len_max = habits.read_len_max.min(512);
+        }
+        let slowest = match habits.read_len_max {
+            0 => habits.write_len_max,
+            read_len_max => habits.write_len_max.min(read_len_max),
+        };
+        let len = rng.below(slowest.saturating_mul(ACTS_MAX).min(SENT_LEN_MAX));
+        let (sent, answer, last) = script(place, port, len, rng);
+        let at = rng.below(sent.len() + 1) as u64;
+        habits.ending = match habits.ending {
+            Ending::FinishesAt(_) => Ending::FinishesAt(at),
+            Ending::ResetsAt(_) => Ending::ResetsAt(at),
+            Ending::ClosesAt(_) => Ending::ClosesAt(at),
+            whole @ (Ending::FollowsServer | Ending::Finishes | Ending::Stays) => whole,
+        };
+        let ip = Ipv4Addr::new(10, 0, 0, rng.up_to(4) as u8);
+        let peer = world.connect_as(&place.address, SocketAddr::from((ip, port)), habits.clone());
+        peer.send(&sent);
+        Self {
+            peer,
+            place: place.clone(),
+            port,
+            habits,
+            last,
+            sent_len: sent.len() as u64,
+            answer,
+            heard_len: 0,
+            line: Vec::new(),
+            numbers: BTreeMap::new(),
+        }
+    }
+
+    /// Checks what it heard since the last time.
+    pub(super) fn listen(&mut self) {
+        let news = self.peer.received();
+        if news.is_empty() {
+            return;
+        }
+        let from = self.heard_len;
+        self.heard_len += news.len();
+        match self.place.talk {
+            Talk::Echo { .. } | Talk::Mischief => {
+                let expected = self.answer.get(from..self.heard_len);
+                assert!(expected == Some(&news[..]), "{self:?} heard at {from} what it did not say: {news:?}");
+            }
+            Talk::Chargen => {
+                let is_right = news.iter().enumerate().all(|(place, byte)| *byte == chargen(from + place));
+                assert!(is_right, "peer {} heard at {from} what is not the pattern", self.port);
+            }
+            Talk::Discard => panic!("{self:?} heard something where nothing is said"),
+            Talk::Chat => self.listen_to_chat(&news),
+        }
+    }
+
+    fn listen_to_chat(&mut self, news: &[u8]) {
+        self.line.extend_from_slice(news);
+        let mut done = 0;
+        while let Ok(Decoded::Frame { frame, consumed }) =
+            self.place.framing.decode(&mut Default::default(), &self.line[done..], usize::MAX)
+        {
+            let text = String::from_utf8(self.line[done..][frame].to_vec()).expect("chat is text");
+            let mut fields = text.split(':');
+            let port: u16 = fields.next().and_then(|field| field.parse().ok()).expect("a port");
+            let number: u64 = fields.next().and_then(|field| field.parse().ok()).expect("a number");
+            assert_eq!(text, chat_line(port, number), "a line that nobody said");
+            assert_ne!(port, self.port, "one's own line came back");
+            if let Some(last) = self.numbers.insert(port, number) {
+                assert_eq!(number, last + 1, "{} misses lines of {port}", self.port);
+            }
+            done += consumed;
+        }
+        self.line.drain(..done);
+    }
+
+    /// Whether it hears and says everything unless somebody else prevents it.
+    pub(super) fn is_patient(&self) -> bool {
+        self.habits.is_patient()
+    }
+
+    /// Whether it is of the fastest and lets the server end first, or ends first itself.
+    pub(super) fn is_attentive(&self) -> bool {
+        let reads_at_once = self.habits.read_len_max == usize::MAX && self.habits.pause_max.is_zero();
+        let ends = matches!(self.habits.ending, Ending::FollowsServer | Ending::Finishes);
+        reads_at_once && ends && self.habits.write_len_max == usize::MAX
+    }
+
+    /// Whether all its frames are whole and all were sent.
+    pub(super) fn has_said_all(&self) -> bool {
+        self.last == Last::WholeFrame && self.peer.sent_len() == self.sent_len
+    }
+
+    /// Whether it heard all that its own frames are answered with.
+    pub(super) fn has_heard_all(&self) -> bool {
+        match self.place.talk {
+            Talk::Echo { .. } | Talk::Mischief => self.heard_len == self.answer.len(),
+            Talk::Chat | Talk::Chargen | Talk::Discard => true,
+        }
+    }
+
+    /// Lets it be quick from now on, and leave where it could hear more for ever.
+    pub(super) fn hurry(&self) {
+        let read_len_max = if self.habits.read_len_max > 0 { usize::MAX } else { 0 };
+        let ending = self.peer.habits().ending;
+        self.peer.change_habits(Habits { read_len_max, ending, ..Habits::default() });
+        if self.place.talk == Talk::Chargen {
+            self.peer.close();
+        }
+    }
+}
+
+/// What a peer sends, what it hears if that is echoed, and how it ends.
+fn script(place: &Place, port: u16, len: usize, rng: &mut Rng) -> (Vec<u8>, Vec<u8>, Last) {
+    if let Framing::Raw(_) = place.framing {
+        let bytes = pattern(u64::from(port), 0, len);
+        return (bytes.clone(), bytes, Last::WholeFrame);
+    }
+    let (mut sent, mut answer, mut number) = (Vec::new(), Vec::new(), 0);
+    while sent.len() < len {
+        let frame = frame(place, port, number, rng);
+        number += 1;
+        sent.extend_from_slice(&in_envelope(&place.framing, &frame));
+        let ends_in_lf = sent.ends_with(b"\n");
+        if matches!(place.framing, Framing::Lines(_)) && ends_in_lf && rng.chance(0.3) {
+            sent.pop();
+            sent.extend_from_slice(b"\r\n");
+        }
+        let said = match place.talk {
+            Talk::Echo { prefix } => [prefix.as_bytes(), &frame].concat(),
+            Talk::Mischief | Talk::Chat | Talk::Chargen | Talk::Discard => frame,
+        };
+        answer.extend_from_slice(&in_envelope(&place.framing, &said));
+    }
+    let last = if rng.chance(0.8) { Last::WholeFrame } else { last_words(place, &mut sent, rng) };
+    (sent, answer, last)
+}
+
+fn frame(place: &Place, port: u16, number: u64, rng: &mut Rng) -> Vec<u8> {
+    if place.talk == Talk::Chat {
+        return chat_line(port, number).into_bytes();
+    }
+    let longest = place.limits.frame_len_max;
+    let len = match place.framing {
+        Framing::Fixed(fixed) => fixed.len(),
+        Framing::Length(length) => rng.below(longest.min(usize::try_from(length.width.max()).unwrap_or(longest)) + 1),
+        Framing::Lines(_) | Framing::Raw(_) => rng.below(longest + 1),
+    };
+    let mut frame = pattern(u64::from(port), number << 16, len);
+    if let Framing::Lines(_) = place.framing {
+        // A line feed would end the line, and a CR at its end is lost by rule.
+        frame.iter_mut().filter(|byte| b"\r\n".contains(byte)).for_each(|byte| *byte = b'-');
+        if frame == b"exit" {
+            frame.clear();
+        }
+    }
+    frame
+}
+
+/// Appends something that is no frame.
+fn last_words(place: &Place, sent: &mut Vec<u8>, rng: &mut Rng) -> Last {
+    let too_long = place.limits.frame_len_max + 1 + rng.below(100);
+    match (place.framing, rng.below(3)) {
+        (Framing::Raw(_), _) => Last::WholeFrame,
+        (Framing::Lines(_), 0) => {
+            sent.extend_from_slice(b"exit\r\nnobody reads this\n");
+            Last::Goodbye
+        }
+        (Framing::Lines(_), 1) => {
+            sent.extend(vec![b'x'; too_long]);
+            Last::TooLongFrame
+        }
+        (Framing::Length(length), 0 | 1) if length.width.max() >= too_long as u64 => {
+            sent.extend_from_slice(&in_envelope(&place.framing, &vec![b'x'; too_long]));
+            Last::TooLongFrame
+        }
+        (Framing::Fixed(fixed), _) if fixed.len() == 1 => Last::WholeFrame,
+        (Framing::Length(_), _) => {
+            // Fewer bytes than any length takes are part of a frame, and none are nothing.
+            let whole = in_envelope(&place.framing, b"abc");
+            sent.extend_from_slice(&whole[..rng.up_to(whole.len() - 1)]);
+            Last::PartOfFrame
+        }
+        (Framing::Lines(_) | Framing::Fixed(_), _) => {
+            sent.push(b'x');
+            Last::PartOfFrame
+        }
+    }
+}
+
+fn in_envelope(framing: &Framing, frame: &[u8]) -> Vec<u8> {
+    let envelope = framing.envelope(&[frame]).expect("a frame of this framing");
+    [envelope.head(), frame, envelope.tail()].concat()
+}
+
+/// A line that only this port says, and only as its line of this number.
+fn chat_line(port: u16, number: u64) -> String {
+    let word = u64::from_le_bytes(pattern(u64::from(port), number * 8, 8).try_into().expect("8 bytes"));
+    format!("{port}:{number}:{word:x}")
+}
+
+/// The byte of RFC 864's pattern at a place of the stream: lines of 72 characters and CR LF.
+fn chargen(place: usize) -> u8 {
+    match (place / 74, place % 74) {
+        (_, 72) => b'\r',
+        (_, 73) => b'\n',
+        (line, column) => b' ' + ((line + column) % 95) as u8,
+    }
+}

@@ -1,0 +1,26 @@
+//! The real `readyloop serve` over loopback, each behaviour in a file of its own; the kernel's own
+//! behaviour that the code relies on, in `kernel`.
+//!
+//! This process is the client, the server its child.
+
+mod caps;
+mod close;
+mod descriptors;
+mod drain;
+mod echo;
+mod fairness;
+mod framing;
+mod half_close;
+mod idle;
+mod kernel;
+mod kill;
+mod log_lines;
+mod reset;
+mod services;
+mod slow_reader;
+mod slow_writer;
+mod sockets;
+mod start;
+mod support;
+mod syscalls;
+mod usage;

@@ -1,3 +1,28 @@
-//! The behaviour tests: one binary, one file per behaviour.
+//! The real `readyloop serve` over loopback, each behaviour in a file of its own; the kernel's own
+//! behaviour that the code relies on, in `kernel`.
+//!
+//! This process is the client, the server its child. In `sim` there is no process and no socket: the
+//! same server in a simulated world.
 
+mod caps;
+mod close;
+mod descriptors;
+mod drain;
+mod echo;
+mod fairness;
+mod framing;
+mod half_close;
+mod idle;
+mod kernel;
+mod kill;
+mod log_lines;
+mod reset;
+mod services;
 mod sim;
+mod slow_reader;
+mod slow_writer;
+mod sockets;
+mod start;
+mod support;
+mod syscalls;
+mod usage;

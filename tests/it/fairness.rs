@@ -1,0 +1,99 @@
+//! Fire hoses beside people who ask now and then: neither takes the other's share.
+//!
+//! Every bound is a ratio to what the same client measured alone a moment before.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{Crowd, Habit, MIB, PATIENCE, Serve, alone};
+
+const HOSES: usize = 8;
+const IN_FLIGHT: u64 = MIB as u64;
+const PINGERS: usize = 200;
+/// Each pinger asks once in so many milliseconds; every millisecond it is others' turn.
+const PING_EVERY_MS: usize = 20;
+const SPELL: Duration = Duration::from_millis(1500);
+
+/// How many bytes came back to the hoses in one spell.
+fn hose(crowd: &mut Crowd) -> u64 {
+    let before = crowd.bytes_received();
+    crowd.run_for(SPELL);
+    crowd.bytes_received() - before
+}
+
+/// The 99th percentile of the pingers' round trips in one spell.
+fn ping(crowd: &mut Crowd) -> Duration {
+    crowd.round_trips.clear();
+    let started = Instant::now();
+    let group = PINGERS / PING_EVERY_MS;
+    for millisecond in 0.. {
+        let now = started.elapsed();
+        if now >= SPELL {
+            break;
+        }
+        let first = millisecond % PING_EVERY_MS * group;
+        ask_the_answered(crowd, first..first + group);
+        let next = Duration::from_millis(millisecond as u64 + 1);
+        crowd.run_for(next.saturating_sub(now).max(Duration::from_micros(1)));
+    }
+    assert!(crowd.runs_until(PATIENCE, |members| members.iter().all(|member| member.is_answered())));
+    crowd.round_trips.sort_unstable();
+    crowd.round_trips[crowd.round_trips.len() * 99 / 100]
+}
+
+fn ask_the_answered(crowd: &mut Crowd, who: Range<usize>) {
+    for pinger in who {
+        if crowd.members[pinger].is_answered() {
+            crowd.ask(pinger..pinger + 1, 64);
+        }
+    }
+}
+
+/// The hoses run on a thread of their own, so that they cannot delay the pingers in this process.
+fn both(hoses: &mut Crowd, pingers: &mut Crowd) -> (u64, Duration) {
+    thread::scope(|scope| {
+        let hosed = scope.spawn(|| hose(hoses));
+        let pinged = ping(pingers);
+        (hosed.join().expect("every byte was right"), pinged)
+    })
+}
+
+fn join(address: SocketAddr, count: usize, habit: Habit) -> Crowd {
+    let mut crowd = Crowd::new();
+    crowd.join(address, count, habit);
+    crowd
+}
+
+#[test]
+fn fire_hoses_and_pingers_leave_each_other_their_share() {
+    let _machine = alone();
+    let server = Serve::new().start();
+    let mut pingers = join(server.address(), PINGERS, Habit::Answers);
+    let pinged_alone = ping(&mut pingers);
+    let mut hoses = join(server.address(), HOSES, Habit::Streams { in_flight: IN_FLIGHT });
+    hose(&mut hoses);
+    let hosed_alone = hose(&mut hoses);
+
+    let (hosed, pinged) = both(&mut hoses, &mut pingers);
+    let allowed = Duration::from_millis(5).max(3 * pinged_alone);
+    println!("pingers' p99 {pinged:?} (alone {pinged_alone:?}), hoses {hosed} bytes (alone {hosed_alone})");
+    assert!(pinged <= allowed, "pingers' p99 is {pinged:?}, more than {allowed:?}");
+    assert!(hosed * 10 >= hosed_alone * 8, "the hoses moved {hosed} bytes, {hosed_alone} when alone");
+    drop((hoses, pingers));
+    server.drain();
+}
+
+#[test]
+fn equal_hoses_get_equal_shares() {
+    let _machine = alone();
+    let server = Serve::new().start();
+    let mut crowd = join(server.address(), HOSES, Habit::Streams { in_flight: IN_FLIGHT });
+    hose(&mut crowd);
+    let shares = crowd.members.iter().map(|member| member.received);
+    let (least, most) = (shares.clone().min().unwrap_or(0), shares.max().unwrap_or(0));
+    assert!(least * 2 >= most, "one got {least} bytes, another {most}");
+    drop(crowd);
+    server.drain();
+}

@@ -1,0 +1,148 @@
+//! Each framing over a real socket: where a frame ends, what ends a conversation, and what is
+//! refused.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use crate::support::{Duplex as _, Ending, KIB, MIB, Serve, Server, echoes, exchange, read_to_the_end, same_bytes};
+
+fn serve(flags: &str) -> Server {
+    Serve::new().with(flags).start()
+}
+
+/// Sends `input`, ends our direction, and expects `output` and a clean end.
+#[track_caller]
+fn check(server: &Server, input: &[u8], output: &[u8]) {
+    let (answer, ending) = exchange(&mut server.connect(), input, input.len().max(1));
+    assert_eq!((answer.escape_ascii().to_string(), ending), (output.escape_ascii().to_string(), Ending::Clean));
+}
+
+#[test]
+fn a_line_is_answered_by_a_line_in_lf() {
+    let server = serve("--framing lines");
+    check(&server, b"one\ntwo\r\n\n\r\nth\rree\n", b"one\ntwo\n\n\nth\rree\n");
+    check(&server, b"no end of line", b"");
+    let summary = server.drain().summary();
+    assert_eq!((summary.closed("finished"), summary.closed("partial-frame")), (1, 1));
+}
+
+#[test]
+fn exit_ends_the_conversation_however_it_is_cut() {
+    let server = serve("--framing lines");
+    for conversation in ["hello\nexit\n", "hello\r\nexit\r\n"] {
+        for cut in 1..conversation.len() {
+            let mut stream = server.connect();
+            let (first, second) = conversation.as_bytes().split_at(cut);
+            stream.write_all(first).unwrap();
+            if first.contains(&b'\n') {
+                // The first part has surely been read alone once its answer is here.
+                assert_eq!(crate::support::read_exactly(&mut stream, 6), b"hello\n");
+            }
+            stream.write_all(second).unwrap();
+            let (rest, ending) = read_to_the_end(&mut stream);
+            let expected: &[u8] = if first.contains(&b'\n') { b"" } else { b"hello\n" };
+            assert_eq!((rest.as_slice(), ending), (expected, Ending::Clean), "cut at {cut}");
+        }
+    }
+    server.drain();
+}
+
+#[test]
+fn only_the_whole_line_exit_ends_a_conversation() {
+    let server = serve("--framing lines");
+    let words = b"exit now\n exit\nEXIT\nexit \nexi\rt\nexits\n";
+    check(&server, words, words);
+    check(&server, b"a\nexit\nb\n", b"a\n");
+    check(&server, b"exit", b"");
+    server.drain();
+}
+
+#[test]
+fn a_prefix_stands_before_every_line() {
+    let server = Serve::new().with("--framing lines --prefix").arg("echo: ").start();
+    check(&server, b"one\ntwo\r\n", b"echo: one\necho: two\n");
+    server.drain();
+}
+
+#[test]
+fn a_line_too_long_ends_the_conversation_after_the_lines_before_it() {
+    let server = serve("--framing lines --frame-len-max 8");
+    check(&server, b"12345678\n12345678\r\n123456789\nnever\n", b"12345678\n12345678\n");
+    assert_eq!(server.drain().summary().closed("frame-too-long"), 1);
+}
+
+#[test]
+fn an_endless_line_is_refused_before_it_fills_memory() {
+    let server = serve("--framing lines --frame-len-max 64KiB");
+    let mut first = server.connect();
+    echoes(&mut first, b"warm\n");
+    let base = server.process.memory_bytes();
+    let mut stream = server.connect();
+    let sent = (0..128).take_while(|_| stream.write_all(&[b'x'; 64 * KIB]).is_ok()).count();
+    assert!(sent > 0);
+    let used = server.process.memory_bytes().saturating_sub(base);
+    assert!(used < 4 * MIB, "{used} bytes for one endless line");
+    assert_eq!(read_to_the_end(&mut stream).0, b"");
+    echoes(&mut first, b"still served\n");
+    drop((first, stream));
+    assert_eq!(server.drain().summary().closed("frame-too-long"), 1);
+}
+
+fn with_length(frame: &[u8]) -> Vec<u8> {
+    let mut bytes = u32::try_from(frame.len()).unwrap().to_be_bytes().to_vec();
+    bytes.extend_from_slice(frame);
+    bytes
+}
+
+#[test]
+fn a_length_stands_before_each_frame() {
+    let server = serve("--framing length");
+    let mut input = with_length(b"hello");
+    input.extend(with_length(b""));
+    input.extend(with_length(&vec![b'z'; 300 * KIB]));
+    let (answer, ending) = exchange(&mut server.connect(), &input, 1000);
+    same_bytes(&answer, &input);
+    assert_eq!(ending, Ending::Clean);
+    check(&server, &with_length(b"cut off")[..9], b"");
+    let summary = server.drain().summary();
+    assert_eq!((summary.closed("finished"), summary.closed("partial-frame")), (1, 1));
+}
+
+#[test]
+fn a_length_too_large_is_refused_before_its_frame_has_come() {
+    let server = serve("--framing length --frame-len-max 1KiB");
+    let mut stream = server.connect();
+    stream.write_all(&with_length(b"fits")).unwrap();
+    stream.write_all(&1025_u32.to_be_bytes()).unwrap();
+    let (answer, ending) = read_to_the_end(&mut stream);
+    assert_eq!((answer, ending), (with_length(b"fits"), Ending::Clean));
+    drop(stream);
+    assert_eq!(server.drain().summary().closed("frame-too-long"), 1);
+}
+
+#[test]
+fn fixed_frames_wait_for_their_last_byte() {
+    let server = serve("--framing fixed:8");
+    let mut stream = server.connect();
+    stream.write_all(b"12345678abcd").unwrap();
+    assert_eq!(crate::support::read_exactly(&mut stream, 8), b"12345678");
+    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    assert!(std::io::Read::read(&mut stream, &mut [0]).is_err(), "half a frame has no answer");
+    stream.write_all(b"efgh").unwrap();
+    assert_eq!(crate::support::read_exactly(&mut stream, 8), b"abcdefgh");
+    stream.write_all(b"half").unwrap();
+    stream.finish();
+    assert_eq!(read_to_the_end(&mut stream), (Vec::new(), Ending::Clean));
+    assert_eq!(server.drain().summary().closed("partial-frame"), 1);
+}
+
+#[test]
+fn raw_bytes_are_answered_as_they_come() {
+    let server = serve("");
+    let mut stream = server.connect();
+    for word in [b"a".as_slice(), b"exit\n", b"\r\n", b"\0\xFF"] {
+        echoes(&mut stream, word);
+    }
+    drop(stream);
+    server.drain();
+}

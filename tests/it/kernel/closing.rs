@@ -1,0 +1,136 @@
+//! How connections end: what a close destroys, and what keeps it from doing so.
+
+use std::io::{ErrorKind, Read, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use super::{SMALLEST, Watched, address, listener, pair};
+
+/// More than a reader with the smallest buffer takes unread, less than a writer's buffer holds.
+const TAIL: usize = 100_000;
+
+/// Both ends of a connection whose second end holds next to nothing unread.
+fn pair_with_a_small_reader() -> (TcpStream, TcpStream) {
+    let listener = listener(1);
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(SMALLEST).unwrap();
+    socket.connect(&address(&listener).into()).unwrap();
+    let accepted = listener.accept().unwrap().0;
+    accepted.set_send_buffer_size(4 * TAIL).unwrap();
+    (accepted.into(), socket.into())
+}
+
+/// All that can be read, and whether it ends well.
+fn read_all(stream: &mut impl Read) -> (usize, Option<ErrorKind>) {
+    let mut bytes = Vec::new();
+    let error = stream.read_to_end(&mut bytes).err().map(|error| error.kind());
+    (bytes.len(), error)
+}
+
+#[test]
+fn closing_with_unread_input_destroys_the_tail() {
+    let (mut ours, mut theirs) = pair_with_a_small_reader();
+    ours.write_all(&[1; TAIL]).unwrap();
+    theirs.write_all(b"never read").unwrap();
+    ours.set_nonblocking(true).unwrap();
+    drop(ours);
+    let (arrived, error) = read_all(&mut theirs);
+    assert!(arrived < TAIL, "all of it has arrived");
+    assert_eq!(error, Some(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn input_that_comes_after_a_close_destroys_the_tail_as_well() {
+    let (mut ours, mut theirs) = pair_with_a_small_reader();
+    ours.write_all(&[1; TAIL]).unwrap();
+    drop(ours);
+    theirs.write_all(b"too late").unwrap();
+    let (arrived, error) = read_all(&mut theirs);
+    assert!(arrived < TAIL, "all of it has arrived");
+    assert_eq!(error, Some(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn ending_our_direction_and_discarding_input_delivers_the_tail() {
+    let (mut ours, mut theirs) = pair_with_a_small_reader();
+    ours.write_all(&[1; TAIL]).unwrap();
+    theirs.write_all(b"discarded").unwrap();
+    ours.shutdown(Shutdown::Write).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            assert_eq!(read_all(&mut theirs), (TAIL, None));
+            theirs.write_all(b"also discarded").unwrap();
+        });
+        assert_eq!(read_all(&mut ours), (23, None));
+    });
+}
+
+#[test]
+fn closing_with_all_input_read_delivers_the_tail() {
+    let (mut ours, mut theirs) = pair_with_a_small_reader();
+    ours.write_all(&[1; TAIL]).unwrap();
+    drop(ours);
+    assert_eq!(read_all(&mut theirs), (TAIL, None));
+}
+
+#[test]
+fn a_linger_time_of_zero_makes_the_close_a_reset() {
+    let (ours, mut theirs) = pair();
+    SockRef::from(&ours).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(ours);
+    assert_eq!(read_all(&mut theirs), (0, Some(ErrorKind::ConnectionReset)));
+}
+
+#[test]
+fn a_reset_leaves_what_had_arrived_to_be_read() {
+    let (mut ours, mut theirs) = pair();
+    ours.write_all(b"arrived").unwrap();
+    SockRef::from(&ours).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(ours);
+    assert_eq!(read_all(&mut theirs), (7, Some(ErrorKind::ConnectionReset)));
+}
+
+#[test]
+fn a_reset_is_told_once_and_then_reads_as_an_end() {
+    let (ours, mut theirs) = pair();
+    SockRef::from(&ours).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(ours);
+    assert_eq!(theirs.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn a_reset_is_an_edge_that_says_the_input_has_ended() {
+    let (ours, theirs) = pair();
+    let mut watched = Watched::new(theirs);
+    SockRef::from(&ours).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(ours);
+    assert!(watched.next().is_some_and(|told| told.readable && told.read_closed));
+    assert_eq!(watched.stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn writing_to_who_has_gone_is_answered_by_a_reset_first_and_then_by_a_broken_pipe() {
+    let (ours, mut theirs) = pair();
+    drop(ours);
+    theirs.write_all(b"the answer to this is a reset").unwrap();
+    let kinds: Vec<_> = (0..2).map(|_| theirs.write(b"x").unwrap_err().kind()).collect();
+    // With the end unread the reset already counts as a broken pipe (RFC 793: CLOSE-WAIT).
+    assert_eq!(kinds, [ErrorKind::BrokenPipe, ErrorKind::BrokenPipe]);
+}
+
+#[test]
+fn a_unix_socket_delivers_the_tail_but_not_a_clean_end() {
+    let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+    ours.write_all(b"arrived").unwrap();
+    theirs.write_all(b"never read").unwrap();
+    drop(ours);
+    let mut bytes = [0; 100];
+    // The reset comes first, then what had arrived, then the end.
+    assert_eq!(theirs.read(&mut bytes).map_err(|error| error.kind()), Err(ErrorKind::ConnectionReset));
+    assert_eq!(read_all(&mut theirs), (7, None));
+}

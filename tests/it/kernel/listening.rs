@@ -1,0 +1,132 @@
+//! Listening sockets: the backlog, what accepted sockets inherit, and being stranded.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+
+use super::{SILENCE, address, listener};
+use crate::support::{in_a_process_of_its_own, is_own_process};
+
+/// A poll that watches one listener.
+fn watched_listener() -> (Poll, TcpListener) {
+    let socket = listener(100);
+    socket.set_nonblocking(true).unwrap();
+    let mut listener = TcpListener::from_std(socket.into());
+    let poll = Poll::new().unwrap();
+    poll.registry().register(&mut listener, Token(0), Interest::READABLE).unwrap();
+    (poll, listener)
+}
+
+fn is_told(poll: &mut Poll) -> bool {
+    let mut events = Events::with_capacity(4);
+    poll.poll(&mut events, Some(SILENCE)).unwrap();
+    !events.is_empty()
+}
+
+#[test]
+fn connections_left_in_the_backlog_are_not_told_again() {
+    let (mut poll, listener) = watched_listener();
+    let at = listener.local_addr().unwrap();
+    let _both = [TcpStream::connect(at).unwrap(), TcpStream::connect(at).unwrap()];
+    assert!(is_told(&mut poll));
+    listener.accept().unwrap();
+    assert!(!is_told(&mut poll), "one still waits, and nobody says so");
+    let _third = TcpStream::connect(at).unwrap();
+    assert!(is_told(&mut poll), "the next newcomer is an edge again");
+    listener.accept().unwrap();
+    listener.accept().unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn registering_again_tells_of_a_backlog_that_waits() {
+    let (mut poll, mut listener) = watched_listener();
+    let _one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    assert!(is_told(&mut poll));
+    assert!(!is_told(&mut poll));
+    poll.registry().reregister(&mut listener, Token(0), Interest::READABLE).unwrap();
+    assert!(is_told(&mut poll));
+}
+
+#[test]
+fn without_descriptors_a_listener_is_stranded_even_when_some_come_free() {
+    // A limit of its own: the process that all tests share needs its descriptors.
+    let name = "kernel::listening::the_stranded_listener_of_a_process_without_descriptors";
+    in_a_process_of_its_own(name, "ulimit -n 40 &&");
+}
+
+#[test]
+#[ignore = "needs a process of its own: see the test above"]
+fn the_stranded_listener_of_a_process_without_descriptors() {
+    if !is_own_process() {
+        return;
+    }
+    let (mut poll, listener) = watched_listener();
+    let _waiting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut filling: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    assert!(is_told(&mut poll));
+    assert_eq!(listener.accept().unwrap_err().raw_os_error(), Some(libc::EMFILE));
+    filling.truncate(1);
+    assert!(!is_told(&mut poll), "descriptors are free again, and nobody says so");
+    listener.accept().unwrap();
+}
+
+#[test]
+fn whoever_resets_in_the_backlog_is_accepted_all_the_same() {
+    let listener = listener(10);
+    let gone = TcpStream::connect(address(&listener)).unwrap();
+    SockRef::from(&gone).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(gone);
+    let mut accepted = TcpStream::from(listener.accept().unwrap().0);
+    assert_eq!(accepted.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn accepted_sockets_have_the_options_of_their_listener() {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(61))
+        .with_interval(Duration::from_secs(11))
+        .with_retries(7);
+    listener.set_tcp_keepalive(&keepalive).unwrap();
+    listener.set_tcp_nodelay(true).unwrap();
+    listener.set_recv_buffer_size(20_480).unwrap();
+    listener.set_send_buffer_size(30_720).unwrap();
+    listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    listener.listen(1).unwrap();
+    let _other = TcpStream::connect(address(&listener)).unwrap();
+    let accepted = listener.accept().unwrap().0;
+    assert!(accepted.tcp_nodelay().unwrap());
+    assert!(accepted.keepalive().unwrap());
+    assert_eq!(accepted.tcp_keepalive_time().unwrap(), Duration::from_secs(61));
+    assert_eq!(accepted.tcp_keepalive_interval().unwrap(), Duration::from_secs(11));
+    assert_eq!(accepted.tcp_keepalive_retries().unwrap(), 7);
+    // Twice what was asked for: the kernel adds its own bookkeeping (socket(7)).
+    assert_eq!((accepted.recv_buffer_size().unwrap(), accepted.send_buffer_size().unwrap()), (40_960, 61_440));
+}
+
+#[test]
+fn a_backlog_of_one_holds_two_and_others_wait_outside() {
+    let listener = listener(1);
+    let at = address(&listener);
+    let _inside = [TcpStream::connect(at).unwrap(), TcpStream::connect(at).unwrap()];
+    let outside = TcpStream::connect_timeout(&at, SILENCE);
+    assert_eq!(outside.unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+#[test]
+fn what_is_sent_before_the_accept_is_kept() {
+    let listener = listener(1);
+    let mut early = TcpStream::connect(address(&listener)).unwrap();
+    early.write_all(b"early").unwrap();
+    drop(early);
+    let mut accepted = TcpStream::from(listener.accept().unwrap().0);
+    let mut text = String::new();
+    accepted.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "early");
+}

@@ -1,0 +1,173 @@
+//! mio's poll: its timeouts, its interruptions, what it takes and what a batch may hold.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use socket2::{Domain, Socket, Type};
+
+use super::{SILENCE, address, listener, pair};
+use crate::support::{PATIENCE, ScratchPath, in_a_process_of_its_own, is_own_process, signal};
+
+#[test]
+fn a_timeout_is_rounded_up_to_a_whole_millisecond() {
+    let mut poll = Poll::new().unwrap();
+    let mut events = Events::with_capacity(1);
+    for asked in [Duration::from_nanos(1), Duration::from_micros(1), Duration::from_micros(999)] {
+        let before = Instant::now();
+        poll.poll(&mut events, Some(asked)).unwrap();
+        assert!(before.elapsed() >= Duration::from_millis(1), "asked for {asked:?}, slept {:?}", before.elapsed());
+    }
+}
+
+#[test]
+fn a_signal_interrupts_a_poll() {
+    in_a_process_of_its_own("kernel::polling::the_interrupted_poll_of_a_process_with_one_thread", "");
+}
+
+#[test]
+#[ignore = "needs a process of its own: see the test above"]
+fn the_interrupted_poll_of_a_process_with_one_thread() {
+    if !is_own_process() {
+        return;
+    }
+    let came = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(libc::SIGUSR2, Arc::clone(&came)).unwrap();
+    let mut poll = Poll::new().unwrap();
+    let mut events = Events::with_capacity(1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| signal(std::process::id(), "USR2"));
+        let polled = poll.poll(&mut events, Some(PATIENCE));
+        assert_eq!(polled.unwrap_err().kind(), ErrorKind::Interrupted);
+    });
+    assert!(came.load(Ordering::Relaxed));
+}
+
+#[test]
+fn regular_files_are_refused() {
+    let path = ScratchPath::holding("txt", "a file is always ready\n");
+    let file = File::open(path.text()).unwrap();
+    let poll = Poll::new().unwrap();
+    let refused = poll.registry().register(&mut SourceFd(&file.as_raw_fd()), Token(0), Interest::READABLE);
+    assert_eq!(refused.unwrap_err().raw_os_error(), Some(libc::EPERM));
+}
+
+/// A stream that starts to connect, under a poll.
+fn connecting(at: SocketAddr) -> (Poll, TcpStream) {
+    let mut stream = TcpStream::connect(at).unwrap();
+    let poll = Poll::new().unwrap();
+    poll.registry().register(&mut stream, Token(0), Interest::WRITABLE).unwrap();
+    (poll, stream)
+}
+
+fn is_told(poll: &mut Poll, within: Duration) -> bool {
+    let mut events = Events::with_capacity(4);
+    poll.poll(&mut events, Some(within)).unwrap();
+    !events.is_empty()
+}
+
+#[test]
+fn a_connect_is_done_when_there_is_no_error_and_a_peer() {
+    let listener = listener(1);
+    let (mut poll, stream) = connecting(address(&listener));
+    assert!(is_told(&mut poll, PATIENCE));
+    assert!(stream.take_error().unwrap().is_none());
+    assert_eq!(stream.peer_addr().unwrap(), address(&listener));
+}
+
+#[test]
+fn a_connect_under_way_has_neither_an_error_nor_a_peer() {
+    let listener = listener(1);
+    let at = address(&listener);
+    let _full = [std::net::TcpStream::connect(at).unwrap(), std::net::TcpStream::connect(at).unwrap()];
+    let (mut poll, stream) = connecting(at);
+    assert!(!is_told(&mut poll, SILENCE));
+    assert!(stream.take_error().unwrap().is_none());
+    assert_eq!(stream.peer_addr().unwrap_err().kind(), ErrorKind::NotConnected);
+}
+
+#[test]
+fn a_connect_that_fails_is_told_as_writable_and_has_its_error_once() {
+    let free = {
+        let listener = listener(1);
+        address(&listener)
+    };
+    let (mut poll, stream) = connecting(free);
+    assert!(is_told(&mut poll, PATIENCE));
+    assert_eq!(stream.take_error().unwrap().unwrap().kind(), ErrorKind::ConnectionRefused);
+    assert!(stream.take_error().unwrap().is_none());
+    assert!(stream.peer_addr().is_err());
+}
+
+#[test]
+fn a_batch_may_name_a_stream_that_was_dropped_within_it() {
+    let mut poll = Poll::new().unwrap();
+    let mut streams = Vec::new();
+    let mut others = Vec::new();
+    for token in 0..2 {
+        let (stream, mut other) = pair();
+        stream.set_nonblocking(true).unwrap();
+        let mut stream = TcpStream::from_std(stream);
+        poll.registry().register(&mut stream, Token(token), Interest::READABLE).unwrap();
+        other.write_all(b"ready").unwrap();
+        streams.push(stream);
+        others.push(other);
+    }
+    let mut events = Events::with_capacity(16);
+    poll.poll(&mut events, Some(PATIENCE)).unwrap();
+    let mut named = Vec::new();
+    for event in &events {
+        // Serving the first ends the other.
+        streams.clear();
+        named.push(event.token().0);
+    }
+    named.sort_unstable();
+    assert_eq!(named, [0, 1]);
+}
+
+#[test]
+fn what_does_not_fit_a_batch_comes_with_the_next() {
+    let mut poll = Poll::new().unwrap();
+    let mut kept = Vec::new();
+    for token in 0..10 {
+        let (stream, mut other) = pair();
+        stream.set_nonblocking(true).unwrap();
+        let mut stream = TcpStream::from_std(stream);
+        poll.registry().register(&mut stream, Token(token), Interest::READABLE).unwrap();
+        other.write_all(b"ready").unwrap();
+        kept.push((stream, other));
+    }
+    let mut events = Events::with_capacity(4);
+    let mut named = Vec::new();
+    let sizes = [(); 3].map(|()| {
+        poll.poll(&mut events, Some(SILENCE)).unwrap();
+        named.extend(events.iter().map(|event| event.token().0));
+        events.iter().count()
+    });
+    assert_eq!(sizes, [4, 4, 2]);
+    named.sort_unstable();
+    assert_eq!(named, (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_full_unix_backlog_does_not_let_anybody_start_to_connect() {
+    let path = ScratchPath::new("sock");
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    let at = socket2::SockAddr::unix(path.text()).unwrap();
+    listener.bind(&at).unwrap();
+    listener.listen(0).unwrap();
+    let connect = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket.connect(&at).map(|()| socket)
+    };
+    let _inside = connect().unwrap();
+    assert_eq!(connect().unwrap_err().kind(), ErrorKind::WouldBlock, "unlike TCP, where a connect waits its turn");
+}

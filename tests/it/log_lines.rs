@@ -1,0 +1,48 @@
+//! What the log holds: nothing a peer sent unless escaped, one line for one thing, never a flood.
+
+use std::io::Write as _;
+
+use crate::support::{Crowd, Habit, Serve, read_to_the_end};
+
+#[test]
+fn what_peers_send_never_reaches_a_terminal_raw() {
+    let server = Serve::new().with("-v -v --framing lines --frame-len-max 64").start();
+    for bytes in [b"\x1b[2J\x1b]0;owned\x07\n".as_slice(), b"\r\nlistening on tcp://evil\r\n", &[0xFF; 500], &[0x1b; 500]] {
+        let mut stream = server.connect();
+        stream.write_all(bytes).unwrap();
+        crate::support::Duplex::finish(&stream);
+        read_to_the_end(&mut stream);
+    }
+    let ended = server.drain();
+    for line in &ended.log {
+        assert!(line.chars().all(|char| char == ' ' || char.is_ascii_graphic()), "{}", line.escape_debug());
+    }
+}
+
+#[test]
+fn a_quiet_server_says_nothing_but_where_it_listens() {
+    let server = Serve::new().with("-q").start();
+    assert_eq!(server.addresses.len(), 1);
+    let mut crowd = Crowd::new();
+    let some = crowd.join(server.address(), 10, Habit::Answers);
+    crowd.echo(some, 10, crate::support::PATIENCE);
+    drop(crowd);
+    let ended = server.drain();
+    assert_eq!(ended.log_text(), "");
+    assert_eq!(ended.out.len(), 1);
+}
+
+#[test]
+fn connections_that_come_and_go_are_not_logged_one_by_one() {
+    let server = Serve::new().start();
+    let before = server.log.count();
+    for _ in 0..200 {
+        drop(server.connect());
+    }
+    let mut crowd = Crowd::new();
+    let last = crowd.join(server.address(), 1, Habit::Answers);
+    crowd.echo(last, 10, crate::support::PATIENCE);
+    assert_eq!(server.log.count(), before);
+    drop(crowd);
+    server.drain();
+}

@@ -1,0 +1,69 @@
+//! Clients that send and never read: they cost a bounded amount, stop being read, and are ended.
+
+use std::time::Duration;
+
+use crate::support::{Crowd, Habit, KIB, MIB, PATIENCE, Serve, alone};
+
+const SLOW: usize = 1000;
+const QUEUE_HIGH: usize = 64 * KIB;
+/// The most that one call reads.
+const READ: usize = 64 * KIB;
+
+#[test]
+fn a_thousand_that_never_read_stop_us_reading_and_are_ended() {
+    let _machine = alone();
+    // Small socket buffers: it is the server's memory that should fill, not the kernel's.
+    let server = Serve::new()
+        .with("--queue-high 64KiB --queue-low 16KiB --write-timeout 2s")
+        .with("--recv-buffer 16KiB --send-buffer 16KiB")
+        .start();
+    let mut crowd = Crowd::new();
+    let pingers = crowd.join(server.address(), 100, Habit::Repeats { len: 64 });
+    crowd.run_for(Duration::from_millis(100));
+    let (base, descriptors) = (server.process.memory_bytes(), server.process.descriptors());
+
+    let slow = crowd.join_with_buffers(16 * KIB, server.address(), SLOW, Habit::NeverReads);
+    let sent = |crowd: &Crowd| crowd.members[slow.clone()].iter().map(|member| member.sent).sum::<u64>();
+    let mut before = u64::MAX;
+    while sent(&crowd) != before {
+        before = sent(&crowd);
+        crowd.run_for(Duration::from_millis(200));
+    }
+    let used = server.process.memory_bytes().saturating_sub(base);
+    let allowed = 4 * MIB + SLOW * (QUEUE_HIGH + READ);
+    assert!(used <= allowed, "{used} bytes for {SLOW} slow readers, more than {allowed}");
+
+    let ended = crowd.runs_until(PATIENCE, |members| members[slow.clone()].iter().all(|member| !member.is_open()));
+    assert!(ended, "the write timeout has not ended them");
+    server.descriptors_return_to(descriptors);
+    let left = server.process.memory_bytes().saturating_sub(base);
+    assert!(left <= base / 3 + 8 * MIB, "{left} bytes stay in use after they are gone");
+
+    let received = crowd.bytes_received();
+    crowd.run_for(Duration::from_millis(100));
+    assert!(crowd.members[pingers].iter().all(|member| member.is_open()));
+    assert!(crowd.bytes_received() > received, "the pingers go on");
+    drop(crowd);
+    assert_eq!(server.drain().summary().closed("write-timeout"), SLOW as u64);
+}
+
+#[test]
+fn all_queues_together_are_bounded_as_well() {
+    let server = Serve::new()
+        .with("--queue-high 256KiB --queue-total-max 8MiB --write-timeout 1s")
+        .with("--recv-buffer 16KiB --send-buffer 16KiB")
+        .start();
+    let mut crowd = Crowd::new();
+    let pinger = crowd.join(server.address(), 1, Habit::Answers);
+    crowd.echo(pinger.clone(), 64, PATIENCE);
+    let base = server.process.memory_bytes();
+    let slow = crowd.join_with_buffers(16 * KIB, server.address(), 200, Habit::NeverReads);
+    crowd.run_for(Duration::from_millis(500));
+    let used = server.process.memory_bytes().saturating_sub(base);
+    assert!(used <= 4 * MIB + 8 * MIB, "{used} bytes, though 8 MiB are allowed for all");
+    crowd.echo(pinger.clone(), 64, PATIENCE);
+    assert!(crowd.runs_until(PATIENCE, |members| members[slow.clone()].iter().all(|member| !member.is_open())));
+    crowd.echo(pinger, 64, PATIENCE);
+    drop(crowd);
+    server.drain();
+}

@@ -1,0 +1,45 @@
+//! Clients that drip a byte at a time inside a frame: each frame has one deadline, which the bytes
+//! between do not move.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Crowd, Habit, PATIENCE, Serve};
+
+#[test]
+fn a_frame_that_drips_is_ended_at_its_deadline() {
+    let frame_timeout = Duration::from_secs(1);
+    let server = Serve::new().with("--framing fixed:1000 --frame-timeout 1s").start();
+    let mut crowd = Crowd::new();
+    let slow = crowd.join(server.address(), 300, Habit::Answers);
+    let started = Instant::now();
+    while crowd.open() == slow.len() {
+        crowd.ask(slow.clone(), 1);
+        crowd.run_for(Duration::from_millis(20));
+        assert!(started.elapsed() < PATIENCE, "the bytes between have moved the deadline");
+    }
+    assert!(started.elapsed() >= frame_timeout, "a deadline is never early");
+    assert!(crowd.runs_until(PATIENCE, |members| members.iter().all(|member| !member.is_open())));
+
+    let prompt = crowd.join(server.address(), 1, Habit::Answers);
+    crowd.echo(prompt, 1000, PATIENCE);
+    drop(crowd);
+    assert_eq!(server.drain().summary().closed("frame-timeout"), 300);
+}
+
+#[test]
+fn those_that_drip_keep_no_newcomer_waiting() {
+    let server = Serve::new().with("--framing fixed:1000").start();
+    let mut crowd = Crowd::new();
+    let slow = crowd.join(server.address(), 2000, Habit::Answers);
+    let mut slowest = Duration::ZERO;
+    for _ in 0..20 {
+        crowd.ask(slow.clone(), 1);
+        let started = Instant::now();
+        let newcomer = crowd.join(server.address(), 1, Habit::Answers);
+        crowd.echo(newcomer, 1000, PATIENCE);
+        slowest = slowest.max(started.elapsed());
+    }
+    assert!(slowest < Duration::from_millis(100), "a newcomer waited {slowest:?}");
+    drop(crowd);
+    assert_eq!(server.drain().summary().closed("partial-frame"), 2000);
+}

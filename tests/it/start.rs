@@ -1,0 +1,123 @@
+//! How a server starts and tells of it: where it listens, what it warns of, its totals, its end.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
+
+use crate::support::{Ended, PATIENCE, ScratchPath, Serve, echoes, until};
+
+#[track_caller]
+fn warnings(ended: &Ended) -> Vec<&String> {
+    ended.log.iter().filter(|line| line.contains("WARN")).collect()
+}
+
+#[test]
+fn the_line_on_standard_output_names_the_real_port() {
+    for (asked, said) in [("tcp://127.0.0.1:0", "tcp://127.0.0.1:"), ("localhost:0", "tcp://"), ("[::1]:0", "tcp://[::1]:")] {
+        let server = Serve::bare().listen(asked).start();
+        let address = &server.addresses[0];
+        assert!(address.starts_with(said) && !address.ends_with(":0"), "{address}");
+        echoes(&mut server.connect(), b"hello");
+        assert_eq!(server.drain().out.len(), 1, "one line and no more");
+    }
+}
+
+#[test]
+fn every_listener_has_its_line_in_the_order_of_the_flags() {
+    let path = ScratchPath::new("sock");
+    let unix = format!("unix:{}", path.text());
+    let server = Serve::bare().listen("[::1]:0").listen(&unix).listen("127.0.0.1:0").start();
+    assert!(server.addresses[0].starts_with("tcp://[::1]:"));
+    assert_eq!(server.addresses[1], unix);
+    assert!(server.addresses[2].starts_with("tcp://127.0.0.1:"));
+    server.drain();
+    assert!(!fs::exists(path.text()).unwrap(), "the path is removed at the end");
+}
+
+#[test]
+fn the_ready_file_holds_the_same_lines_while_it_listens() {
+    let path = ScratchPath::new("ready");
+    fs::write(path.text(), "listening on something older\n").unwrap();
+    let server = Serve::new().listen("[::1]:0").with("--ready-file").arg(path.text()).start();
+    let expected: String = server.addresses.iter().map(|address| format!("listening on {address}\n")).collect();
+    until(PATIENCE, "the file is there", || fs::read_to_string(path.text()).is_ok_and(|text| text == expected));
+    server.drain();
+    assert!(!fs::exists(path.text()).unwrap(), "a file that stays tells of a server that is gone");
+}
+
+#[test]
+fn a_closed_standard_output_ends_it_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended = Serve::new().stdout(Stdio::from(writer)).run();
+    assert_eq!(ended.code, Some(0), "{}", ended.log_text());
+    assert!(!ended.log_text().contains("error"), "{}", ended.log_text());
+}
+
+#[test]
+fn an_address_that_others_can_reach_is_warned_of_once() {
+    let ended = Serve::bare().listen("0.0.0.0:0").listen("[::]:0").start().drain();
+    assert_eq!(warnings(&ended).len(), 1, "{}", ended.log_text());
+    let ended = Serve::bare().listen("127.0.0.1:0").listen("[::1]:0").start().drain();
+    assert_eq!(warnings(&ended), Vec::<&String>::new());
+}
+
+#[test]
+fn a_backlog_that_the_kernel_cuts_is_warned_of() {
+    let somaxconn = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    let somaxconn: u64 = somaxconn.trim().parse().unwrap();
+    let ended = Serve::new().with("--backlog").arg(&(somaxconn + 1).to_string()).start().drain();
+    assert_eq!(warnings(&ended).len(), 1, "{}", ended.log_text());
+    assert!(warnings(&ended)[0].contains("somaxconn"), "{}", ended.log_text());
+    let ended = Serve::new().with("--backlog").arg(&somaxconn.to_string()).start().drain();
+    assert_eq!(warnings(&ended), Vec::<&String>::new());
+}
+
+#[test]
+fn a_cap_that_the_descriptor_limit_cannot_hold_is_warned_of() {
+    let ended = Serve::new().descriptors(100).with("--max-connections 1000").start().drain();
+    assert_eq!(warnings(&ended).len(), 1, "{}", ended.log_text());
+    assert!(warnings(&ended)[0].contains("1000") && warnings(&ended)[0].contains("100"), "{}", ended.log_text());
+    let ended = Serve::new().descriptors(100).with("--max-connections 10").start().drain();
+    assert_eq!(warnings(&ended), Vec::<&String>::new());
+}
+
+#[test]
+fn sigusr1_logs_the_totals_and_disturbs_nobody() {
+    let server = Serve::new().start();
+    let mut stream = server.connect();
+    echoes(&mut stream, b"12345");
+    server.signal("USR1");
+    server.says("; closed: ");
+    let totals = crate::support::Summary::among(&server.log.all());
+    assert_eq!((totals.connections, totals.open, totals.bytes_in, totals.bytes_out), (1, 1, 5, 5));
+    assert_eq!(totals.closed_in_all(), 0);
+    echoes(&mut stream, b"67890");
+    drop(stream);
+    server.drain();
+}
+
+#[test]
+fn the_last_line_sums_up() {
+    let server = Serve::new().with("--framing lines").start();
+    echoes(&mut server.connect(), b"hello\n");
+    let mut unfinished = server.connect();
+    unfinished.write_all(b"hell").unwrap();
+    crate::support::Duplex::finish(&unfinished);
+    crate::support::read_to_the_end(&mut unfinished);
+    let ended = server.drain();
+    let (summary, last) = (ended.summary(), ended.log.last().unwrap());
+    assert!(last.contains("; closed: ") && last.ends_with(" s"), "{last}");
+    assert_eq!((summary.connections, summary.open, summary.refused), (2, 0, 0));
+    assert_eq!((summary.bytes_in, summary.bytes_out), (10, 6));
+    assert_eq!((summary.closed("finished"), summary.closed("partial-frame")), (1, 1));
+}
+
+#[test]
+fn nothing_that_one_peer_does_moves_the_listening_line() {
+    let server = Serve::new().start();
+    let mut stream = server.connect();
+    echoes(&mut stream, b"listening on tcp://elsewhere\n");
+    drop(stream);
+    assert_eq!(server.drain().out.len(), 1);
+}

@@ -1,0 +1,118 @@
+//! Clients that block: one conversation each, with deadlines on every read and write.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::thread;
+
+use socket2::{Domain, Socket, Type};
+
+use super::{Ending, PATIENCE, Pattern};
+
+/// A stream that one thread may write while another reads.
+pub(crate) trait Duplex: Read + Write + Send + Sized {
+    fn second(&self) -> Self;
+    /// Ends our direction.
+    fn finish(&self);
+}
+
+impl Duplex for TcpStream {
+    fn second(&self) -> Self {
+        self.try_clone().expect("a descriptor is free")
+    }
+
+    fn finish(&self) {
+        self.shutdown(Shutdown::Write).expect("the connection is open");
+    }
+}
+
+impl Duplex for UnixStream {
+    fn second(&self) -> Self {
+        self.try_clone().expect("a descriptor is free")
+    }
+
+    fn finish(&self) {
+        self.shutdown(Shutdown::Write).expect("the connection is open");
+    }
+}
+
+#[track_caller]
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server lets us connect");
+    with_deadlines(stream)
+}
+
+/// A connection with both socket buffers as small as the kernel makes them for `bytes`.
+#[track_caller]
+pub(crate) fn connect_with_buffers(address: SocketAddr, bytes: usize) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+    // Before the connect: the window's scale is agreed on then.
+    socket.set_recv_buffer_size(bytes).expect("the receive buffer is set");
+    socket.set_send_buffer_size(bytes).expect("the send buffer is set");
+    socket.connect_timeout(&address.into(), PATIENCE).expect("the server lets us connect");
+    with_deadlines(socket.into())
+}
+
+fn with_deadlines(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    stream.set_write_timeout(Some(PATIENCE)).expect("not zero");
+    stream.set_nodelay(true).expect("the connection is open");
+    stream
+}
+
+#[track_caller]
+pub(crate) fn read_exactly(stream: &mut impl Read, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    let mut filled = 0;
+    while filled < len {
+        match stream.read(&mut bytes[filled..]) {
+            Ok(0) => panic!("the end after {filled} of {len} bytes"),
+            Ok(count) => filled += count,
+            Err(error) => panic!("{error} after {filled} of {len} bytes"),
+        }
+    }
+    bytes
+}
+
+/// All that comes until the peer ends, and how it ends.
+#[track_caller]
+pub(crate) fn read_to_the_end(stream: &mut impl Read) -> (Vec<u8>, Ending) {
+    let mut bytes = Vec::new();
+    let ending = match stream.read_to_end(&mut bytes) {
+        Ok(_) => Ending::Clean,
+        Err(error) => Ending::of(&error),
+    };
+    (bytes, ending)
+}
+
+/// Whether the server answers `bytes` with the same.
+#[track_caller]
+pub(crate) fn echoes(stream: &mut (impl Read + Write), bytes: &[u8]) {
+    stream.write_all(bytes).expect("the server reads");
+    same_bytes(&read_exactly(stream, bytes.len()), bytes);
+}
+
+/// `assert_eq!` for bytes too many to print.
+#[track_caller]
+pub(crate) fn same_bytes(left: &[u8], right: &[u8]) {
+    if left != right {
+        let same = left.iter().zip(right).take_while(|(left, right)| left == right).count();
+        panic!("{} bytes and {} bytes differ from {same} on", left.len(), right.len());
+    }
+}
+
+/// Writes `bytes` in pieces of `piece` from one thread, ends our direction, and reads in another
+/// until the peer ends.
+#[track_caller]
+pub(crate) fn exchange(stream: &mut impl Duplex, bytes: &[u8], piece: usize) -> (Vec<u8>, Ending) {
+    let mut writer = stream.second();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for piece in bytes.chunks(piece) {
+                writer.write_all(piece).expect("the server reads");
+            }
+            writer.finish();
+        });
+        read_to_the_end(stream)
+    })
+}

@@ -1,0 +1,103 @@
+//! Another process as `/proc` shows it, and the signals it is sent.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+/// A process by its number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+}
+
+impl Process {
+    fn read(self, file: &str) -> String {
+        let path = format!("/proc/{}/{file}", self.pid);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// A number behind `name:` in a `status` file.
+    fn status_number(status: &str, name: &str) -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let number = line.and_then(|rest| rest.split_whitespace().next()).and_then(|word| word.parse().ok());
+        number.unwrap_or_else(|| panic!("no {name} in\n{status}"))
+    }
+
+    /// Memory of its own in use, in bytes; files that it maps do not count.
+    pub(crate) fn memory_bytes(self) -> usize {
+        // `smaps_rollup` walks the pages; the counters in `status` may lag by 64 pages per CPU.
+        let rollup = self.read("smaps_rollup");
+        Self::status_number(&rollup, "Anonymous") as usize * 1024
+    }
+
+    fn each_thread(self) -> impl Iterator<Item = String> {
+        let path = format!("/proc/{}/task", self.pid);
+        let tasks = fs::read_dir(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        tasks.flatten().map(|task| format!("task/{}", task.file_name().to_string_lossy()))
+    }
+
+    pub(crate) fn threads(self) -> usize {
+        self.each_thread().count()
+    }
+
+    /// Time on a CPU, of all threads.
+    pub(crate) fn cpu(self) -> Duration {
+        let nanos = self.each_thread().map(|thread| {
+            let schedstat = self.read(&format!("{thread}/schedstat"));
+            schedstat.split(' ').next().and_then(|word| word.parse::<u64>().ok()).expect("schedstat begins with a number")
+        });
+        Duration::from_nanos(nanos.sum())
+    }
+
+    /// How often a thread of it gave up a CPU, by itself or not: each wake-up ends in one.
+    pub(crate) fn switches(self) -> u64 {
+        let each = self.each_thread().map(|thread| {
+            let status = self.read(&format!("{thread}/status"));
+            Self::status_number(&status, "voluntary_ctxt_switches")
+                + Self::status_number(&status, "nonvoluntary_ctxt_switches")
+        });
+        each.sum()
+    }
+
+    pub(crate) fn descriptors(self) -> usize {
+        let path = format!("/proc/{}/fd", self.pid);
+        fs::read_dir(&path).unwrap_or_else(|error| panic!("{path}: {error}")).count()
+    }
+
+    /// The soft limit on descriptors.
+    pub(crate) fn descriptor_limit(self) -> u64 {
+        let limits = self.read("limits");
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("limits has a line for files");
+        line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("the limit is a number")
+    }
+
+    /// Lowers both limits on descriptors while it runs, below what it has counted on.
+    pub(crate) fn limit_descriptors(self, count: usize) {
+        let pid = i32::try_from(self.pid).expect("a process number is positive");
+        let limits = (count as u64, count as u64);
+        rlimit::prlimit(pid, rlimit::Resource::NOFILE, Some(limits), None).expect("a child's limit may be lowered");
+    }
+
+    /// The letter of proc(5): `S` asleep, `T` stopped.
+    fn state(self) -> char {
+        let stat = self.read("stat");
+        // The name before it stands in parentheses and may hold anything.
+        stat.rsplit(") ").next().and_then(|rest| rest.chars().next()).expect("stat has a state")
+    }
+
+    /// Stops it in its tracks: what comes now waits in the kernel.
+    pub(crate) fn stop(self) {
+        signal(self.pid, "STOP");
+        super::until(super::PATIENCE, "the process is stopped", || self.state() == 'T');
+    }
+
+    pub(crate) fn resume(self) {
+        signal(self.pid, "CONT");
+    }
+}
+
+/// Sends a signal by its name.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status();
+    assert!(sent.is_ok_and(|status| status.success()), "cannot send {name} to {pid}");
+}

@@ -1,0 +1,54 @@
+//! The line of totals that the server prints at its end and at SIGUSR1, read back.
+
+use std::collections::BTreeMap;
+
+/// What a server says it did in all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) connections: u64,
+    pub(crate) open: u64,
+    pub(crate) refused: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    closed: BTreeMap<String, u64>,
+}
+
+impl Summary {
+    /// The last summary among the lines of a log.
+    #[track_caller]
+    pub(crate) fn among(log: &[String]) -> Self {
+        let line = log.iter().rev().find(|line| line.contains("; closed: "));
+        let line = line.unwrap_or_else(|| panic!("no summary in the log:\n{}", log.join("\n")));
+        Self::parse(line).unwrap_or_else(|| panic!("not understood: {line}"))
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let (counts, rest) = line.split_once("; closed: ")?;
+        let closed = rest.split(';').next()?.split(", ").filter(|reason| *reason != "none").map(|reason| {
+            let (name, count) = reason.rsplit_once(' ')?;
+            Some((name.to_owned(), count.parse().ok()?))
+        });
+        Some(Self {
+            connections: before(counts, " connections")?,
+            open: before(counts, " open")?,
+            refused: before(counts, " refused")?,
+            bytes_in: before(counts, " bytes in")?,
+            bytes_out: before(counts, " out")?,
+            closed: closed.collect::<Option<_>>()?,
+        })
+    }
+
+    /// How many were closed for this reason.
+    pub(crate) fn closed(&self, reason: &str) -> u64 {
+        self.closed.get(reason).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn closed_in_all(&self) -> u64 {
+        self.closed.values().sum()
+    }
+}
+
+/// The number that stands right before `name`.
+fn before(text: &str, name: &str) -> Option<u64> {
+    text.split_once(name)?.0.rsplit([' ', ',', ';']).next()?.parse().ok()
+}

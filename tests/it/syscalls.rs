@@ -1,0 +1,148 @@
+//! What the server asks of the kernel, counted and not timed: two calls for a message, one
+//! registration for a connection.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::support::{Crowd, Habit, KIB, PATIENCE, ScratchPath, Serve, echoes, say_loudly};
+
+/// Whether strace can trace here; if not, says loudly what was not tested.
+fn can_trace() -> bool {
+    let tried = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
+    let can = tried.is_ok_and(|status| status.success());
+    if !can {
+        say_loudly("system calls were NOT counted: strace is missing or may not trace (install it: apt-get install strace)");
+    }
+    can
+}
+
+/// Runs a server under strace and returns the lines of its trace, one a call.
+fn trace(flags: &str, talk: impl FnOnce(&crate::support::Server)) -> Vec<String> {
+    let file = ScratchPath::new("strace");
+    // As a grandchild of the shell, so that the server keeps the process number we know.
+    let strace = format!("strace -D -f -qq -e signal=none -o {}", file.text());
+    let server = Serve::new().under(&strace).with(flags).start();
+    talk(&server);
+    server.drain();
+    let text = || fs::read_to_string(file.text()).unwrap_or_default();
+    crate::support::until(PATIENCE, "the trace is complete", || text().contains("+++ exited with"));
+    text().lines().map(str::to_owned).collect()
+}
+
+/// The name of the call, behind the process number.
+fn call(line: &str) -> &str {
+    let name = line.split_once(' ').map_or("", |(_, rest)| rest.trim_start());
+    name.split('(').next().unwrap_or(name)
+}
+
+fn count(lines: &[String], names: &[&str]) -> usize {
+    lines.iter().filter(|line| names.contains(&call(line))).count()
+}
+
+const READS: [&str; 4] = ["read", "recvfrom", "readv", "recvmsg"];
+const WRITES: [&str; 4] = ["write", "sendto", "writev", "sendmsg"];
+const POLLS: [&str; 3] = ["epoll_wait", "epoll_pwait", "epoll_pwait2"];
+
+/// The calls from the first that mentions `from` to the last that mentions `to`.
+fn between<'a>(lines: &'a [String], from: &str, to: &str) -> &'a [String] {
+    let first = lines.iter().position(|line| line.contains(from)).expect("the first word is in the trace");
+    let last = lines.iter().rposition(|line| line.contains(to)).expect("the last word is in the trace");
+    &lines[first..=last]
+}
+
+#[test]
+fn a_message_costs_one_read_one_write_and_its_share_of_a_poll() {
+    const MESSAGES: usize = 1000;
+    if !can_trace() {
+        return;
+    }
+    let lines = trace("", |server| {
+        let mut stream = server.connect();
+        echoes(&mut stream, b"<first>");
+        for _ in 0..MESSAGES {
+            echoes(&mut stream, b"message");
+        }
+        echoes(&mut stream, b"<last>");
+    });
+    let middle = between(&lines, "<first>", "<last>");
+    // The first word's own calls, and the last one's.
+    let expected = MESSAGES + 2;
+    assert_eq!(count(middle, &READS), expected);
+    assert_eq!(count(middle, &WRITES), expected);
+    assert!(count(middle, &POLLS) <= expected + 1);
+    let all = count(middle, &READS) + count(middle, &WRITES) + count(middle, &POLLS);
+    assert_eq!(middle.len(), all, "nothing else is called: {:?}", others(middle));
+}
+
+/// The names of the calls that are none of the three.
+fn others(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(|line| call(line)).filter(|name| ![&READS[..], &WRITES, &POLLS].concat().contains(name)).collect()
+}
+
+#[test]
+fn many_at_once_share_their_polls() {
+    const PEERS: usize = 50;
+    const ROUNDS: usize = 20;
+    if !can_trace() {
+        return;
+    }
+    let lines = trace("", |server| {
+        let mut crowd = Crowd::new();
+        let all = crowd.join(server.address(), PEERS, Habit::Answers);
+        crowd.echo(all.clone(), 16, PATIENCE);
+        let mut marker = server.connect();
+        echoes(&mut marker, b"<first>");
+        for _ in 0..ROUNDS {
+            // Standing still, it finds all of them ready at once.
+            server.process.stop();
+            crowd.ask(all.clone(), 16);
+            server.process.resume();
+            crowd.echo(all.clone(), 0, PATIENCE);
+        }
+        echoes(&mut marker, b"<last>");
+    });
+    let middle = between(&lines, "<first>", "<last>");
+    assert_eq!(count(middle, &READS), PEERS * ROUNDS + 2);
+    assert_eq!(count(middle, &WRITES), PEERS * ROUNDS + 2);
+    assert!(count(middle, &POLLS) <= 4 * ROUNDS, "{} polls for {ROUNDS} rounds", count(middle, &POLLS));
+}
+
+#[test]
+fn a_connection_is_registered_once_and_never_again() {
+    const PEERS: usize = 100;
+    if !can_trace() {
+        return;
+    }
+    let lines = trace("--recv-buffer 16KiB --send-buffer 16KiB", |server| {
+        let mut crowd = Crowd::new();
+        // Windows fill and empty, readers pause and resume: the times at which others re-register.
+        let all = crowd.join(server.address(), PEERS, Habit::Repeats { len: 100 * KIB as u64 });
+        assert!(crowd.runs_until(PATIENCE, |members| members.iter().all(|member| member.received > 300 * KIB as u64)));
+        crowd.leave(all);
+    });
+    let first = lines.iter().position(|line| call(line).starts_with("accept")).expect("somebody came");
+    let registered = count(&lines[first..], &["epoll_ctl"]);
+    assert_eq!(registered, PEERS, "registrations for {PEERS} connections");
+}
+
+#[test]
+fn a_connection_is_set_up_and_taken_down_with_few_calls() {
+    const PEERS: usize = 200;
+    if !can_trace() {
+        return;
+    }
+    let lines = trace("", |server| {
+        for _ in 0..PEERS {
+            let mut stream = server.connect();
+            stream.write_all(b"<hello>").unwrap();
+            assert_eq!(crate::support::exchange(&mut stream, b"", 1).0, b"<hello>");
+        }
+    });
+    let first = lines.iter().position(|line| call(line).starts_with("accept")).expect("somebody came");
+    let each = |names: &[&str]| count(&lines[first..], names);
+    // What the options of the listener give need no call on the accepted.
+    assert_eq!(each(&["setsockopt", "getsockopt", "fcntl", "ioctl"]), 0);
+    assert_eq!(each(&["shutdown"]), 0, "a close ends our direction as well");
+    assert!(each(&["accept4", "accept"]) <= 2 * PEERS + 2);
+}

@@ -1,0 +1,173 @@
+//! Wrong words, wrong files, a system that refuses: one error line, one hint, and the exit status
+//! that a script can tell them apart by.
+
+use std::time::Duration;
+
+use crate::support::{Ended, ScratchPath, Serve, Server, exchange};
+
+const FAILURE: Option<i32> = Some(1);
+const USAGE: Option<i32> = Some(2);
+
+/// Ends with `code`, one line `readyloop: error: …` that holds every one of `parts`, and a hint.
+#[track_caller]
+fn refused(ended: &Ended, code: Option<i32>, parts: &[&str]) {
+    let text = ended.log_text();
+    assert_eq!(ended.code, code, "{text}");
+    let errors: Vec<_> = ended.log.iter().filter(|line| line.starts_with("readyloop: error: ")).collect();
+    assert_eq!(errors.len(), 1, "{text}");
+    for part in parts {
+        assert!(errors[0].contains(part), "no `{part}` in: {}", errors[0]);
+    }
+    assert!(ended.log.iter().any(|line| line.starts_with("hint: ")), "{text}");
+    assert_eq!(ended.out, Vec::<String>::new());
+}
+
+#[test]
+fn no_argument_is_answered_by_help_on_standard_error() {
+    let ended = Serve::command("").run();
+    assert_eq!((ended.code, ended.out.len()), (USAGE, 0));
+    assert!(ended.log_text().contains("Usage: readyloop") && ended.log_text().contains("serve"), "{}", ended.log_text());
+}
+
+#[test]
+fn help_that_was_asked_for_goes_to_standard_output() {
+    let ended = Serve::command("serve --help").run();
+    assert_eq!((ended.code, ended.log_text()), (Some(0), String::new()));
+    let help = ended.out.join("\n");
+    for part in ["EXAMPLES", "ENVIRONMENT", "EXIT STATUS", "--max-connections", "READYLOOP_"] {
+        assert!(help.contains(part), "no {part} in the help");
+    }
+    assert_eq!(Serve::command("--version").run().code, Some(0));
+}
+
+#[test]
+fn wrong_words_are_named() {
+    refused(&Serve::new().with("--fast").run(), USAGE, &["--fast"]);
+    refused(&Serve::command("sreve").run(), USAGE, &["sreve"]);
+    refused(&Serve::new().with("--service ehco").run(), USAGE, &["ehco", "--service"]);
+    refused(&Serve::new().with("--framing fixed:0").run(), USAGE, &["fixed:0", "--framing"]);
+    refused(&Serve::bare().listen("localhost").run(), USAGE, &["localhost"]);
+    refused(&Serve::bare().listen("http://localhost:80").run(), USAGE, &["http"]);
+    refused(&Serve::bare().listen("unix:").run(), USAGE, &["unix:"]);
+    refused(&Serve::new().with("--when-full panic").run(), USAGE, &["panic"]);
+}
+
+#[test]
+fn a_number_without_its_unit_is_named() {
+    refused(&Serve::new().with("--idle-timeout 5").run(), USAGE, &["5", "--idle-timeout", "unit"]);
+    refused(&Serve::new().with("--idle-timeout 5parsecs").run(), USAGE, &["5parsecs"]);
+    refused(&Serve::new().with("--queue-high 64k").run(), USAGE, &["64k", "--queue-high"]);
+    refused(&Serve::new().with("--max-connections 1KiB").run(), USAGE, &["1KiB"]);
+    refused(&Serve::new().with("--max-connections 0").run(), USAGE, &["0"]);
+    refused(&Serve::new().with("--keepalive 60s").run(), USAGE, &["60s", "--keepalive"]);
+}
+
+#[test]
+fn every_unit_is_understood() {
+    Serve::new()
+        .with("--max-connections 10 --max-connections-per-ip 1k --backlog 128 --frame-len-max 64B --queue-low 4KiB")
+        .with("--queue-high 1MiB --queue-total-max 64MB --idle-timeout 500ms --frame-timeout 2s --write-timeout 1m")
+        .with("--linger-timeout never")
+        .start()
+        .drain();
+}
+
+#[test]
+fn a_low_watermark_above_the_high_one_is_refused() {
+    refused(&Serve::new().with("--queue-low 2MiB --queue-high 1MiB").run(), USAGE, &["queue-low", "queue-high"]);
+}
+
+#[test]
+fn an_address_in_use_is_named_with_what_to_do() {
+    let server = Serve::new().start();
+    let address = server.address().to_string();
+    let ended = Serve::bare().listen(&address).run();
+    refused(&ended, FAILURE, &["cannot listen on", &address, "address in use", "os error 98"]);
+    server.drain();
+}
+
+#[test]
+fn a_unix_path_in_use_is_not_taken_away_from_its_server() {
+    let path = ScratchPath::new("sock");
+    let address = format!("unix:{}", path.text());
+    let server = Serve::bare().listen(&address).start();
+    refused(&Serve::bare().listen(&address).run(), FAILURE, &["cannot listen on", path.text()]);
+    assert!(std::fs::exists(path.text()).unwrap(), "the second has removed the first one's path");
+    server.drain();
+    let file = ScratchPath::holding("sock", "not a socket\n");
+    refused(&Serve::bare().listen(&format!("unix:{}", file.text())).run(), FAILURE, &[file.text()]);
+    assert_eq!(std::fs::read_to_string(file.text()).unwrap(), "not a socket\n");
+}
+
+#[test]
+fn what_the_system_refuses_is_named() {
+    refused(&Serve::bare().listen("192.0.2.1:0").run(), FAILURE, &["192.0.2.1:0"]);
+    refused(&Serve::bare().listen("unix:/no/such/directory/socket").run(), FAILURE, &["/no/such/directory/socket"]);
+    refused(&Serve::bare().listen("name.invalid:0").run(), FAILURE, &["name.invalid"]);
+}
+
+#[test]
+fn missing_descriptors_are_named() {
+    // Enough to start a program, too few for a poll, its waker, signals and a listener.
+    refused(&Serve::new().descriptors(5).run(), FAILURE, &["os error 24"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    refused(&Serve::new().with("--config /no/such/file.toml").run(), USAGE, &["/no/such/file.toml"]);
+}
+
+#[track_caller]
+fn wrong_file(text: &str, parts: &[&str]) {
+    let file = ScratchPath::holding("toml", text);
+    refused(&Serve::new().with("--config").arg(file.text()).run(), USAGE, parts);
+}
+
+#[test]
+fn a_wrong_file_is_told_by_its_line() {
+    wrong_file("# limits\nidle-timeout = \"5s\"\nidle-timout = \"5s\"\n", &[":3", "idle-timout"]);
+    wrong_file("prefix = \"a\"\n\nqueue-high = \"lots\"\n", &[":3", "lots"]);
+    wrong_file("prefix = \"a\"\nprefix = \n", &[":2"]);
+    wrong_file("service = 5\n", &[":1", "service"]);
+    wrong_file("[limits]\n", &[":1", "limits"]);
+}
+
+#[track_caller]
+fn echoes_with(server: Server, prefix: &str) {
+    let (answer, _) = exchange(&mut server.connect(), b"word\n", 5);
+    assert_eq!(String::from_utf8_lossy(&answer), format!("{prefix}word\n"));
+    server.drain();
+}
+
+#[test]
+fn a_flag_is_heard_before_the_environment_and_that_before_the_file() {
+    let file = ScratchPath::holding("toml", "framing = \"lines\"\nprefix = \"file \"\n");
+    let serve = || Serve::new().with("--config").arg(file.text());
+    echoes_with(serve().start(), "file ");
+    echoes_with(serve().env("READYLOOP_PREFIX", "environment ").start(), "environment ");
+    let flagged = serve().env("READYLOOP_PREFIX", "environment ").with("--prefix").arg("flag ");
+    echoes_with(flagged.start(), "flag ");
+    let from_environment = Serve::new().env("READYLOOP_CONFIG", file.text());
+    echoes_with(from_environment.start(), "file ");
+}
+
+#[test]
+fn a_file_and_the_environment_can_say_where_to_listen() {
+    let file = ScratchPath::holding("toml", "listen = [\"127.0.0.1:0\", \"[::1]:0\"]\n");
+    let server = Serve::bare().with("--config").arg(file.text()).listening(2).start();
+    assert!(server.addresses[1].starts_with("tcp://[::1]:"));
+    server.drain();
+    let server = Serve::bare().env("READYLOOP_LISTEN", "127.0.0.1:0").listening(1).start();
+    server.drain();
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    refused(&Serve::new().env("READYLOOP_IDLE_TIMEOUT", "soon").run(), USAGE, &["READYLOOP_IDLE_TIMEOUT", "soon"]);
+}
+
+#[test]
+fn a_refusal_does_not_wait() {
+    let ended = Serve::new().with("--fast").run();
+    assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
+}

@@ -1,0 +1,20 @@
+//! Echo with the crate: the traps of the last example are somebody else's, and so are the limits,
+//! the deadlines and the end.
+//!
+//! Try it: `cargo run --example 04_echo`, then `nc 127.0.0.1 7007` and type.
+//!
+//! What you see at the end, after Ctrl-C: every peer was finished, and one line says how many
+//! there were, where their bytes went and why each was closed.
+
+use readyloop::service::Echo;
+use readyloop::{Address, Notice, Raw, Reactor, Server, ServerLimits};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut reactor = Reactor::new()?;
+    reactor.watch_signal(libc::SIGINT, Notice::Drain)?;
+    let mut server = Server::new(reactor, ServerLimits::default());
+    let endpoint = server.listen("127.0.0.1:7007".parse::<Address>()?, Raw, Echo::new())?;
+    println!("listening on {}", server.local_address(&endpoint));
+    println!("{}", server.run()?);
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! Your own protocol: a small store of words, one command a line.
+//!
+//! Try it: `cargo run --example 06_your_protocol`, then `nc 127.0.0.1 7007` and type:
+//!
+//! ```text
+//! you type                     you see
+//!
+//! put cat Felis catus          ok
+//! ask cat                      Felis catus
+//! ask dog                      error: nothing is stored under `dog`
+//! drop cat                     ok
+//! sing                         error: no command is called `sing`: type put, ask, drop, count or quit
+//! quit                         goodbye, 5 commands
+//! ```
+//!
+//! The framing finds the lines, so the service sees whole commands only. A mistake is answered, not
+//! punished; only a peer that makes three in a row is let go. What all peers may store together
+//! and the length of a line have a bound, as everything has that a stranger can fill.
+
+use std::collections::HashMap;
+
+use readyloop::{Address, Context, Limits, Lines, Listen, Reactor, Server, ServerLimits, Service};
+use thiserror::Error;
+
+/// With lines of at most [`LINE_LEN_MAX`] bytes, all words and meanings together take 10 MB at most.
+const WORDS_MAX: usize = 10_000;
+/// Longer than a line that anybody types.
+const LINE_LEN_MAX: usize = 1000;
+/// A person who mistypes twice reads the answer; a program that speaks another protocol does not.
+const MISTAKES_IN_A_ROW_MAX: u32 = 3;
+
+/// What a line asks for.
+enum Command<'a> {
+    Put { word: &'a [u8], meaning: &'a [u8] },
+    Ask { word: &'a [u8] },
+    Drop { word: &'a [u8] },
+    Count,
+    Quit,
+}
+
+/// Why a line was not carried out; the peer is told in these words.
+#[derive(Debug, Error)]
+enum Mistake {
+    #[error("no command is called `{0}`: type put, ask, drop, count or quit")]
+    UnknownCommand(String),
+    #[error("`{0}` needs {1} behind it")]
+    Incomplete(&'static str, &'static str),
+    #[error("nothing is stored under `{0}`")]
+    UnknownWord(String),
+    #[error("the store is full with {WORDS_MAX} words: drop one first")]
+    StoreFull,
+}
+
+impl<'a> Command<'a> {
+    fn parse(line: &'a [u8]) -> Result<Self, Mistake> {
+        let (name, rest) = split(line);
+        let word = |command| if rest.is_empty() { Err(Mistake::Incomplete(command, "a word")) } else { Ok(rest) };
+        match name {
+            b"put" => match split(rest) {
+                (_, []) => Err(Mistake::Incomplete("put", "a word and its meaning")),
+                (word, meaning) => Ok(Self::Put { word, meaning }),
+            },
+            b"ask" => Ok(Self::Ask { word: word("ask")? }),
+            b"drop" => Ok(Self::Drop { word: word("drop")? }),
+            b"count" => Ok(Self::Count),
+            b"quit" => Ok(Self::Quit),
+            other => Err(Mistake::UnknownCommand(printable(other))),
+        }
+    }
+}
+
+/// The first word of some text, and what follows it.
+fn split(text: &[u8]) -> (&[u8], &[u8]) {
+    let text = text.trim_ascii();
+    let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
+    (&text[..end], text[end..].trim_ascii_start())
+}
+
+/// A peer's bytes are shown escaped, whoever reads them.
+fn printable(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
+
+/// What is kept for each peer.
+#[derive(Default)]
+struct Visitor {
+    commands: u64,
+    mistakes_in_a_row: u32,
+}
+
+/// One store for all peers; no lock, since all of them are served on one thread.
+#[derive(Default)]
+struct Store {
+    meanings: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Store {
+    fn carry_out(&mut self, command: Command<'_>, visitor: &Visitor, cx: &mut Context<'_, '_>) -> Result<(), Mistake> {
+        let unknown = |word| Mistake::UnknownWord(printable(word));
+        match command {
+            Command::Put { word, meaning } => {
+                if self.meanings.len() >= WORDS_MAX && !self.meanings.contains_key(word) {
+                    return Err(Mistake::StoreFull);
+                }
+                self.meanings.insert(word.to_vec(), meaning.to_vec());
+                cx.send(b"ok");
+            }
+            Command::Ask { word } => cx.send(self.meanings.get(word).ok_or_else(|| unknown(word))?),
+            Command::Drop { word } => {
+                self.meanings.remove(word).ok_or_else(|| unknown(word))?;
+                cx.send(b"ok");
+            }
+            Command::Count => cx.send(self.meanings.len().to_string().as_bytes()),
+            Command::Quit => {
+                cx.send(format!("goodbye, {} commands", visitor.commands).as_bytes());
+                // What is queued still leaves, then the peer sees a clean end.
+                cx.finish();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Service for Store {
+    type Peer = Visitor;
+    type Post = ();
+
+    fn on_frame(&mut self, visitor: &mut Visitor, line: &[u8], cx: &mut Context<'_, '_>) {
+        let done = Command::parse(line).and_then(|command| self.carry_out(command, visitor, cx));
+        visitor.commands += 1;
+        match done {
+            Ok(()) => visitor.mistakes_in_a_row = 0,
+            Err(mistake) => {
+                visitor.mistakes_in_a_row += 1;
+                cx.send(format!("error: {mistake}").as_bytes());
+                if visitor.mistakes_in_a_row == MISTAKES_IN_A_ROW_MAX {
+                    cx.finish();
+                }
+            }
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut server = Server::new(Reactor::new()?, ServerLimits::default());
+    let listen = Listen {
+        limits: Limits { frame_len_max: LINE_LEN_MAX, ..Limits::default() },
+        ..Listen::from("127.0.0.1:7007".parse::<Address>()?)
+    };
+    let endpoint = server.listen(listen, Lines::new(), Store::default())?;
+    println!("listening on {}", server.local_address(&endpoint));
+    println!("{}", server.run()?);
+    Ok(())
+}

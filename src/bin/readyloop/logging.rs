@@ -1,0 +1,60 @@
+//! Logging: which lines go to standard error.
+//!
+//! Results never pass through here: they are for standard output.
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args};
+use env_logger::{Builder, Env};
+use log::LevelFilter;
+
+/// The flags that choose how much is logged.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verbosity {
+    /// Log more (debug); twice for everything (trace)
+    #[arg(short, long, value_name = "STEPS", action = ArgAction::Append)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    pub(crate) verbose: Vec<u8>,
+
+    /// Log nothing but errors; wins over -v. Standard output is no log and stays
+    #[arg(short, long, value_name = "BOOL", action = ArgAction::Set, hide_possible_values = true)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(crate) quiet: bool,
+}
+
+impl Verbosity {
+    fn level(&self) -> LevelFilter {
+        let steps = self.verbose.iter().fold(0_u8, |sum, steps| sum.saturating_add(*steps));
+        match (self.quiet, steps) {
+            (true, _) => LevelFilter::Error,
+            (false, 0) => LevelFilter::Info,
+            (false, 1) => LevelFilter::Debug,
+            (false, 2..) => LevelFilter::Trace,
+        }
+    }
+}
+
+/// Starts to log on standard error, with times; `RUST_LOG` wins over the flags.
+pub(crate) fn start(verbosity: &Verbosity) {
+    Builder::new().filter_level(verbosity.level()).parse_env(Env::default()).format_timestamp_millis().init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(quiet: bool, verbose: &[u8], expected: LevelFilter) {
+        assert_eq!(Verbosity { quiet, verbose: verbose.to_vec() }.level(), expected);
+    }
+
+    #[test]
+    fn each_step_adds_a_level_and_quiet_wins() {
+        check(false, &[], LevelFilter::Info);
+        check(false, &[1], LevelFilter::Debug);
+        check(false, &[1, 1], LevelFilter::Trace);
+        check(false, &[2], LevelFilter::Trace);
+        check(false, &[255, 255], LevelFilter::Trace);
+        check(true, &[1, 1], LevelFilter::Error);
+    }
+}

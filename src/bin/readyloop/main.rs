@@ -1,0 +1,27 @@
+//! The command `readyloop`: from the words on a command line to an exit status.
+//!
+//! It owns arguments, output and exit status. Whatever serves a peer is in the library, of which
+//! it sees only the public face.
+
+mod command_line;
+mod logging;
+mod problem;
+mod serve;
+mod units;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let matches = match command_line::read(std::env::args_os()) {
+        Ok(matches) => matches,
+        Err(answer) => return answer.print(),
+    };
+    let done = match matches.subcommand() {
+        Some((serve::NAME, matches)) => serve::run(matches),
+        other => unreachable!("no such subcommand is declared: {other:?}"),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => problem.print(),
+    }
+}

@@ -1,0 +1,99 @@
+//! `Problem`: why the command ends without having done its work, as its user reads it.
+//!
+//! It knows no cause of its own: whoever meets one says what happened and what to type.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// One error line, one hint line, and the exit status that goes with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    blame: Blame,
+    /// What happened.
+    pub(crate) message: String,
+    /// What to type now.
+    pub(crate) hint: String,
+}
+
+/// Who can act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blame {
+    /// The user: a word on the command line, a variable or a configuration.
+    Usage,
+    /// The system refused something at run time.
+    Failure,
+}
+
+impl Problem {
+    /// The user asked for what cannot be.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { blame: Blame::Usage, message: message.into(), hint: hint.into() }
+    }
+
+    /// The system refused what the user asked for.
+    pub(crate) fn failure(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { blame: Blame::Failure, message: message.into(), hint: hint.into() }
+    }
+
+    /// The same, with where it was met in front: `server.toml:3`.
+    pub(crate) fn at(self, place: &str) -> Self {
+        Self { message: format!("{place}: {}", self.message), ..self }
+    }
+
+    /// Prints both lines on standard error and tells the exit status.
+    pub(crate) fn print(self) -> ExitCode {
+        let (message, hint) = (one_line(&self.message), one_line(&self.hint));
+        // Nobody is left to tell when standard error is closed.
+        let _ = write!(io::stderr(), "readyloop: error: {message}\nhint: {hint}\n");
+        match self.blame {
+            Blame::Usage => ExitCode::from(2),
+            Blame::Failure => ExitCode::from(1),
+        }
+    }
+}
+
+/// What the system says of an error: in the words of its kind where there are such, and its number.
+pub(crate) fn system_words(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) if error.kind().to_string() != "uncategorized error" => {
+            format!("{} (os error {number})", error.kind())
+        }
+        Some(_) | None => error.to_string(),
+    }
+}
+
+/// Line ends and escapes that came in with a user's word must not break the line apart.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() {
+            line.extend(char.escape_default());
+        } else {
+            line.push(char);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_stays_on_its_line() {
+        assert_eq!(one_line("grüße\n\u{1b}[2J"), "grüße\\n\\u{1b}[2J");
+    }
+
+    #[track_caller]
+    fn check_words(number: i32, expected: &str) {
+        assert_eq!(system_words(&io::Error::from_raw_os_error(number)), expected);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_system_speaks_in_lower_case_with_its_number() {
+        check_words(98, "address in use (os error 98)");
+        check_words(13, "permission denied (os error 13)");
+        check_words(24, "Too many open files (os error 24)");
+    }
+}

@@ -1,0 +1,133 @@
+//! Announcing: who waits for the server learns that it listens, and where.
+//!
+//! These lines are a result, not a log: scripts read the real port from them.
+
+use std::fs::{self, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use log::debug;
+use readyloop::Address;
+
+use crate::problem::{Problem, system_words};
+
+/// One line for each listener.
+pub(super) fn lines(addresses: &[Address]) -> String {
+    addresses.iter().map(|address| format!("listening on {address}\n")).collect()
+}
+
+/// Prints the lines on standard output, at once.
+pub(super) fn print(lines: &str) {
+    let mut output = io::stdout().lock();
+    if let Err(error) = output.write_all(lines.as_bytes()).and_then(|()| output.flush()) {
+        // Nobody reads them; peers may come all the same.
+        debug!("cannot write to standard output: {}", system_words(&error));
+    }
+}
+
+/// A file that is there exactly while the server listens; dropping this removes it.
+#[derive(Debug)]
+pub(super) struct ReadyFile {
+    path: PathBuf,
+    /// Which file we wrote: another server may have replaced it since.
+    identity: (u64, u64),
+}
+
+impl ReadyFile {
+    /// Removes what an earlier server left at `path`, so that nobody is told too early.
+    pub(super) fn clear(path: &Path) -> Result<(), Problem> {
+        match fs::metadata(path) {
+            Ok(metadata) if !metadata.is_file() => Err(Problem::usage(
+                format!("--ready-file {} is not a regular file", path.display()),
+                "type the path of a file that may be replaced",
+            )),
+            Ok(_) => fs::remove_file(path).map_err(|error| refused(path, &error)),
+            // Nothing is there, or writing will tell what is wrong.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Writes the lines so that a reader sees all of them or no file.
+    pub(super) fn write(path: &Path, lines: &str) -> Result<Self, Problem> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}", std::process::id()));
+        let beside = PathBuf::from(beside);
+        let written = fs::write(&beside, lines).and_then(|()| fs::metadata(&beside)).and_then(|metadata| {
+            fs::rename(&beside, path)?;
+            Ok(identity(&metadata))
+        });
+        match written {
+            Ok(identity) => Ok(Self { path: path.to_owned(), identity }),
+            Err(error) => {
+                let _ = fs::remove_file(&beside);
+                Err(refused(path, &error))
+            }
+        }
+    }
+}
+
+impl Drop for ReadyFile {
+    fn drop(&mut self) {
+        let is_ours = fs::metadata(&self.path).is_ok_and(|metadata| identity(&metadata) == self.identity);
+        if is_ours && let Err(error) = fs::remove_file(&self.path) {
+            debug!("cannot remove {}: {}", self.path.display(), system_words(&error));
+        }
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn refused(path: &Path, error: &io::Error) -> Problem {
+    Problem::failure(
+        format!("cannot write --ready-file {}: {}", path.display(), system_words(error)),
+        "type a path in a directory that exists and that you may write to",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(test: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("readyloop-{}-{test}.ready", std::process::id()))
+    }
+
+    #[test]
+    fn the_file_holds_the_lines_and_goes_with_the_server() {
+        let path = path("whole");
+        let lines = lines(&["127.0.0.1:1".parse().unwrap(), "unix:/a".parse().unwrap()]);
+        assert_eq!(lines, "listening on tcp://127.0.0.1:1\nlistening on unix:/a\n");
+        let ready = ReadyFile::write(&path, &lines).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), lines);
+        drop(ready);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_file_of_the_next_server_stays() {
+        let path = path("next");
+        let first = ReadyFile::write(&path, "first").unwrap();
+        let second = ReadyFile::write(&path, "second").unwrap();
+        drop(first);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "second");
+        drop(second);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_left_over_is_removed_and_a_directory_is_not() {
+        let path = path("left");
+        fs::write(&path, "old").unwrap();
+        assert_eq!(ReadyFile::clear(&path), Ok(()));
+        assert!(!path.exists());
+        assert!(ReadyFile::clear(&std::env::temp_dir()).is_err());
+    }
+
+    #[test]
+    fn nothing_is_left_where_writing_failed() {
+        assert!(ReadyFile::write(Path::new("/nonexistent/ready"), "lines").is_err());
+    }
+}

@@ -1,0 +1,171 @@
+//! What the settings must be to each other, checked before anything is bound.
+//!
+//! What one setting may be by itself is checked where it is read.
+
+use readyloop::Framing;
+use readyloop::conn::ENVELOPE_LEN_MAX;
+
+use crate::problem::Problem;
+use crate::units::print_size;
+
+use super::settings::{Service, Settings};
+
+/// The room that is left for a prefix when the longest frame has its envelope: a length is at
+/// most 8 bytes.
+const PREFIX_LEN_MAX: usize = ENVELOPE_LEN_MAX - 8;
+
+/// How long a line of chargen is.
+const CHARGEN_LEN: usize = 72;
+
+/// Refuses settings that contradict each other.
+pub(super) fn check(settings: &Settings) -> Result<(), Problem> {
+    check_queues(settings)?;
+    check_framing(settings)?;
+    check_prefix(settings)
+}
+
+fn check_queues(settings: &Settings) -> Result<(), Problem> {
+    let (peer, total) = (&settings.peer, settings.total.queue_total_max);
+    let (low, high) = (peer.queue_low, peer.queue_high);
+    if low >= high {
+        return Err(Problem::usage(
+            format!("--queue-low {} is not below --queue-high {}", print_size(low), print_size(high)),
+            format!("type --queue-low {}, a quarter of --queue-high", print_size(high / 4)),
+        ));
+    }
+    // Added up with care: a limit of its own may be as large as a number can be.
+    let one_peer = peer.queue_high.checked_add(peer.frame_len_max).and_then(|sum| {
+        sum.checked_add(peer.frame_len_max)?.checked_add(2 * (readyloop::conn::READ_LEN_MAX + ENVELOPE_LEN_MAX))
+    });
+    match one_peer {
+        Some(bytes) if bytes <= total => Ok(()),
+        Some(bytes) => Err(Problem::usage(
+            format!("one peer may need {}, more than --queue-total-max {}", print_size(bytes), print_size(total)),
+            format!("type --queue-total-max {} or more, or lower --queue-high or --frame-len-max", print_size(bytes)),
+        )),
+        None => Err(Problem::usage(
+            "--queue-high and --frame-len-max together are more than any memory",
+            "lower --queue-high or --frame-len-max",
+        )),
+    }
+}
+
+fn check_framing(settings: &Settings) -> Result<(), Problem> {
+    let Framing::Fixed(fixed) = settings.framing() else { return Ok(()) };
+    let (len, len_max) = (fixed.len(), settings.peer.frame_len_max);
+    if len > len_max {
+        return Err(Problem::usage(
+            format!("frames of --framing fixed:{len} are longer than --frame-len-max {}", print_size(len_max)),
+            format!("type --frame-len-max {}", print_size(len)),
+        ));
+    }
+    if settings.endpoints.service == Service::Chargen && len != CHARGEN_LEN {
+        return Err(Problem::usage(
+            format!("the lines of chargen have {CHARGEN_LEN} characters and do not fit --framing fixed:{len}"),
+            "type --framing raw, lines or length",
+        ));
+    }
+    Ok(())
+}
+
+fn check_prefix(settings: &Settings) -> Result<(), Problem> {
+    let Some(prefix) = settings.prefix() else { return Ok(()) };
+    match settings.endpoints.service {
+        Service::Echo | Service::Chat => {}
+        Service::Discard | Service::Chargen => {
+            return Err(Problem::usage(
+                "--prefix is for what peers sent, which this service does not send on",
+                "leave --prefix out, or type --service echo",
+            ));
+        }
+    }
+    if prefix.len() > PREFIX_LEN_MAX {
+        return Err(Problem::usage(
+            format!("the --prefix has {} bytes", prefix.len()),
+            format!("type one of at most {PREFIX_LEN_MAX} bytes"),
+        ));
+    }
+    match settings.framing() {
+        Framing::Lines(_) if prefix.contains('\n') => Err(Problem::usage(
+            "a --prefix of lines cannot hold a line feed",
+            "leave the line feed out, or type --framing length",
+        )),
+        Framing::Lines(_) | Framing::Length(_) => Ok(()),
+        framing @ (Framing::Raw(_) | Framing::Fixed(_)) => Err(Problem::usage(
+            format!("--prefix needs frames that can grow, which those of --framing {framing} cannot"),
+            "type --framing lines or --framing length with it",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    fn checked(words: &str) -> Result<(), Problem> {
+        let all = ["readyloop", "serve"].into_iter().chain(words.split_whitespace()).map(OsString::from);
+        let Ok(matches) = crate::command_line::read(all) else { panic!("{words} cannot be read") };
+        let (_, matches) = matches.subcommand().unwrap();
+        check(&super::super::sources::gather(matches, |_| None)?)
+    }
+
+    #[track_caller]
+    fn check_right(words: &str) {
+        assert_eq!(checked(words), Ok(()), "{words}");
+    }
+
+    #[track_caller]
+    fn check_wrong(words: &str, message: &str) {
+        assert_eq!(checked(words).map_err(|problem| problem.message), Err(message.to_owned()));
+    }
+
+    #[test]
+    fn the_queues_fit_into_each_other() {
+        check_right("");
+        check_right("--queue-low 0 --queue-high 1");
+        check_wrong("--queue-low 128KiB", "--queue-low 128KiB is not below --queue-high 128KiB");
+        check_wrong("--queue-high 1000", "--queue-low 32KiB is not below --queue-high 1000B");
+        check_wrong(
+            "--queue-total-max 1MiB --frame-len-max 1MiB",
+            "one peer may need 2312KiB, more than --queue-total-max 1MiB",
+        );
+        check_wrong(
+            "--queue-high 18446744073709551615",
+            "--queue-high and --frame-len-max together are more than any memory",
+        );
+    }
+
+    #[test]
+    fn a_fixed_frame_is_within_the_limit_and_fits_its_service() {
+        check_right("--framing fixed:1024 --frame-len-max 1KiB");
+        check_wrong(
+            "--framing fixed:1025 --frame-len-max 1KiB",
+            "frames of --framing fixed:1025 are longer than --frame-len-max 1KiB",
+        );
+        check_right("--service chargen --framing fixed:72");
+        check_wrong(
+            "--service chargen --framing fixed:64",
+            "the lines of chargen have 72 characters and do not fit --framing fixed:64",
+        );
+    }
+
+    #[test]
+    fn a_prefix_needs_frames_that_can_grow() {
+        check_right("--prefix a");
+        check_right("--prefix a --framing lines");
+        check_right("--prefix a --framing length:u16");
+        check_right("--prefix a --service chat");
+        check_right("--prefix= --framing raw");
+        let message =
+            |name: &str| format!("--prefix needs frames that can grow, which those of --framing {name} cannot");
+        check_wrong("--prefix a --framing raw", &message("raw"));
+        check_wrong("--prefix a --framing fixed:8", &message("fixed:8"));
+        check_wrong(
+            "--prefix a --service discard",
+            "--prefix is for what peers sent, which this service does not send on",
+        );
+        check_wrong(&format!("--prefix {}", "a".repeat(4089)), "the --prefix has 4089 bytes");
+    }
+}

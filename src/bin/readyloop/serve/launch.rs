@@ -1,0 +1,99 @@
+//! Launching: from settings to a server whose every listener is bound.
+//!
+//! All that the command asks of the library's server is asked here.
+
+use std::io;
+use std::path::Path;
+
+use readyloop::net::{Address, Notice, Reactor};
+use readyloop::service::{Chargen, Chat, Discard, Echo};
+use readyloop::{Framing, Listen, Server};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+
+use crate::problem::{Problem, system_words};
+
+use super::settings::{Service, Settings};
+
+/// A server with every listener of the settings, and the real address of each.
+pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(Server<Reactor>, Vec<Address>), Problem> {
+    let reactor = reactor().map_err(|error| {
+        Problem::failure(
+            format!("cannot start the loop: {}", system_words(&error)),
+            "raise the descriptor limit: `ulimit -n 1024`",
+        )
+    })?;
+    let mut server = Server::new(reactor, settings.server_limits(connections_max));
+    let mut addresses = Vec::new();
+    for address in &settings.endpoints.listen {
+        addresses.push(listen(&mut server, settings, address).map_err(|error| refused(address, &error))?);
+    }
+    Ok((server, addresses))
+}
+
+fn reactor() -> io::Result<Reactor> {
+    let mut reactor = Reactor::new()?;
+    reactor.watch_signal(SIGTERM, Notice::Drain)?;
+    reactor.watch_signal(SIGINT, Notice::Drain)?;
+    reactor.watch_signal(SIGUSR1, Notice::Totals)?;
+    Ok(reactor)
+}
+
+fn listen(server: &mut Server<Reactor>, settings: &Settings, address: &Address) -> io::Result<Address> {
+    let listen = Listen { address: address.clone(), socket: settings.listen_options(), limits: settings.limits() };
+    let framing = settings.framing();
+    let prefix = settings.prefix().unwrap_or_default();
+    let endpoint = match (settings.endpoints.service, framing) {
+        (Service::Echo, _) => server.listen(listen, framing, Echo::with_prefix(prefix)),
+        (Service::Discard, _) => server.listen(listen, framing, Discard),
+        (Service::Chargen, Framing::Raw(_)) => server.listen(listen, framing, Chargen::new()),
+        (Service::Chargen, Framing::Lines(_) | Framing::Length(_) | Framing::Fixed(_)) => {
+            server.listen(listen, framing, Chargen::bare())
+        }
+        (Service::Chat, _) => server.listen(listen, framing, Chat::with_prefix(prefix)),
+    }?;
+    Ok(server.local_address(&endpoint).clone())
+}
+
+fn refused(address: &Address, error: &io::Error) -> Problem {
+    let (place, hint) = match address {
+        Address::Tcp(host_port) => (host_port.clone(), tcp_hint(host_port, error)),
+        Address::Unix(path) => (address.to_string(), unix_hint(path, error)),
+    };
+    Problem::failure(format!("cannot listen on {place}: {}", system_words(error)), hint)
+}
+
+fn tcp_hint(host_port: &str, error: &io::Error) -> String {
+    let (host, port) = host_port.rsplit_once(':').unwrap_or((host_port, ""));
+    let kind = error.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        format!("type --listen {host}:0 for any free port, or see who has this one: ss -ltnp 'sport = :{port}'")
+    } else if kind == io::ErrorKind::PermissionDenied {
+        format!("ports below 1024 are for root: type a higher one, such as --listen {host}:7007")
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        format!("this machine has no address {host}: `ip -brief address` lists those it has")
+    } else if error.raw_os_error().is_none() {
+        format!("the name {host} is not known: type an IP address, such as --listen 127.0.0.1:{port}")
+    } else {
+        any_hint()
+    }
+}
+
+fn unix_hint(path: &Path, error: &io::Error) -> String {
+    let kind = error.kind();
+    let directory = path.parent().unwrap_or(path).display();
+    if kind == io::ErrorKind::AddrInUse {
+        "another server accepts on this path, or it is no socket: type another one".to_owned()
+    } else if kind == io::ErrorKind::PermissionDenied {
+        format!("type a path in a directory that you may write to; {directory} is not one")
+    } else if kind == io::ErrorKind::NotFound {
+        format!("there is no directory {directory}: mkdir -p {directory}")
+    } else if kind == io::ErrorKind::InvalidInput {
+        "type a shorter path: a socket's has at most 107 bytes".to_owned()
+    } else {
+        any_hint()
+    }
+}
+
+fn any_hint() -> String {
+    "type --listen with another address; `ulimit -n` tells how many descriptors there may be".to_owned()
+}

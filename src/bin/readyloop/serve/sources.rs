@@ -1,0 +1,335 @@
+//! Sources of settings: flag over variable over file over default.
+//!
+//! There is one reading of every value, that of its flag: a variable and a key in a file are
+//! turned into the flag they stand for. So whatever a flag takes and refuses, they do.
+
+use std::any::TypeId;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+
+use crate::command_line::misuse;
+use crate::problem::Problem;
+
+use super::settings::Settings;
+use super::toml_file::{self, Entry, Value};
+
+/// The flag that names the file; not a setting, so no file can name another.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Configuration")]
+pub(super) struct ConfigFile {
+    /// Read settings from this TOML file; flags and variables win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Finds the settings for a command line, asking `variable` for the environment.
+///
+/// From the weakest source to the strongest, each overwrites what it mentions.
+pub(super) fn gather(matches: &ArgMatches, variable: impl Fn(&str) -> Option<OsString>) -> Result<Settings, Problem> {
+    // An empty variable is one that somebody wanted to unset.
+    let variable = |flag: &str| variable(&variable_name(flag)).filter(|value| !value.is_empty());
+    let mut settings = Settings::default();
+    let named = ConfigFile::from_arg_matches(matches).ok().and_then(|file| file.config);
+    if let Some(path) = named.or_else(|| variable("config").map(PathBuf::from)) {
+        for entry in toml_file::read(&path)? {
+            overwrite_by_entry(&mut settings, &entry).map_err(|problem| problem.at(&entry.place))?;
+        }
+    }
+    for arg in flags().get_arguments() {
+        if let Some(value) = variable(flag_of(arg)) {
+            overwrite_by_variable(&mut settings, arg, &value)?;
+        }
+    }
+    settings.update_from_arg_matches(matches).map_err(|error| misuse(&error, None))?;
+    Ok(settings)
+}
+
+/// The flags of all settings, and no other.
+fn flags() -> Command {
+    Settings::augment_args_for_update(Command::new("serve")).disable_help_flag(true)
+}
+
+fn flag_of(arg: &Arg) -> &str {
+    arg.get_long().expect("every setting has a long flag")
+}
+
+/// The variable that stands for a flag: `READYLOOP_IDLE_TIMEOUT` for `idle-timeout`.
+fn variable_name(flag: &str) -> String {
+    format!("READYLOOP_{}", flag.replace('-', "_").to_uppercase())
+}
+
+fn overwrite_by_variable(settings: &mut Settings, arg: &Arg, value: &OsStr) -> Result<(), Problem> {
+    let flag = flag_of(arg);
+    let name = variable_name(flag);
+    match (arg.get_action(), value.to_str()) {
+        (ArgAction::Append, Some(text)) => overwrite(settings, flag, text.split(',').map(str::trim), &name),
+        (_, _) => overwrite(settings, flag, [value], &name),
+    }
+}
+
+fn overwrite_by_entry(settings: &mut Settings, entry: &Entry) -> Result<(), Problem> {
+    let Entry { key, value, .. } = entry;
+    let flags = flags();
+    let Some(arg) = flags.get_arguments().find(|arg| flag_of(arg) == key) else {
+        return Err(unknown_key(entry));
+    };
+    if !takes(arg, value) {
+        return Err(Problem::usage(
+            format!("{key} cannot be {}", value.kind()),
+            format!("write {key} = {}", example(arg)),
+        ));
+    }
+    overwrite(settings, key, value.words(), key)
+}
+
+/// Overwrites what one flag sets, given once with each of `values`; `name` is what its user calls it.
+fn overwrite(
+    settings: &mut Settings,
+    flag: &str,
+    values: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    name: &str,
+) -> Result<(), Problem> {
+    let word = |value: &OsStr| {
+        let mut word = OsString::from(format!("--{flag}="));
+        word.push(value);
+        word
+    };
+    let words = values.into_iter().map(|value| word(value.as_ref()));
+    let words = std::iter::once(OsString::from("serve")).chain(words);
+    let matches = flags().try_get_matches_from(words).map_err(|error| misuse(&error, Some(name)))?;
+    settings.update_from_arg_matches(&matches).map_err(|error| misuse(&error, Some(name)))
+}
+
+/// Whether a TOML value has the type of a flag: `true` for a switch, a number for a number, and a
+/// string for everything that is not a switch, since `64KiB` is one.
+fn takes(arg: &Arg, value: &Value) -> bool {
+    match value {
+        Value::Bool(_) => is_switch(arg),
+        Value::Integer(_) => is_number(arg),
+        Value::Text(_) => !is_switch(arg),
+        Value::Texts(_) => matches!(arg.get_action(), ArgAction::Append) && !is_number(arg),
+        Value::Other(_) => false,
+    }
+}
+
+fn is_switch(arg: &Arg) -> bool {
+    arg.get_value_parser().type_id() == TypeId::of::<bool>()
+}
+
+fn is_number(arg: &Arg) -> bool {
+    let numbers = [TypeId::of::<u8>(), TypeId::of::<u32>(), TypeId::of::<usize>()];
+    numbers.iter().any(|number| arg.get_value_parser().type_id() == *number)
+}
+
+/// What may stand behind a key in a file.
+fn example(arg: &Arg) -> String {
+    if is_switch(arg) {
+        "true or false".to_owned()
+    } else if is_number(arg) {
+        "a number, or a string with a unit".to_owned()
+    } else {
+        "\"…\", a string as the flag takes it".to_owned()
+    }
+}
+
+fn unknown_key(Entry { key, value, .. }: &Entry) -> Problem {
+    let message = format!("unknown key `{key}`");
+    if let Value::Other("a table") = value {
+        return Problem::usage(message, "keys stand at the top of the file, under no [section]");
+    }
+    // clap knows which flag is spelled alike.
+    let unknown = flags().try_get_matches_from(["serve".to_owned(), format!("--{key}=")]).err();
+    let alike = unknown.as_ref().and_then(|error| error.get(ContextKind::SuggestedArg));
+    match alike {
+        Some(ContextValue::String(flag)) => {
+            Problem::usage(message, format!("did you mean `{}`?", flag.trim_start_matches('-')))
+        }
+        _ => Problem::usage(message, "keys are called like the flags in `readyloop serve --help`, without the dashes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A file that is gone when the test is.
+    struct File(PathBuf);
+
+    impl File {
+        fn new(test: &str, text: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("readyloop-{}-{test}.toml", std::process::id()));
+            fs::write(&path, text).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for File {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    fn gathered(words: &[&str], variables: &[(&str, &str)], file: Option<&File>) -> Result<Settings, Problem> {
+        let command = ConfigFile::augment_args(flags());
+        let matches = command.try_get_matches_from([&["serve"], words].concat()).unwrap();
+        gather(&matches, |name| match name {
+            "READYLOOP_CONFIG" => file.map(|file| file.0.clone().into()),
+            name => variables.iter().find(|(set, _)| *set == name).map(|(_, value)| value.into()),
+        })
+    }
+
+    #[track_caller]
+    fn check_idle(words: &[&str], variables: &[(&str, &str)], file: Option<&File>, seconds: u64) {
+        let settings = gathered(words, variables, file).unwrap();
+        assert_eq!(settings.peer.idle_timeout, Duration::from_secs(seconds));
+    }
+
+    #[test]
+    fn flag_wins_over_variable_over_file_over_default() {
+        let file = File::new("precedence", "idle-timeout = '2s'\n");
+        let variables = [("READYLOOP_IDLE_TIMEOUT", "3s")];
+        let words = ["--idle-timeout", "4s"];
+        check_idle(&words, &variables, Some(&file), 4);
+        check_idle(&[], &variables, Some(&file), 3);
+        check_idle(&[], &[], Some(&file), 2);
+        check_idle(&[], &[], None, 300);
+        check_idle(&words, &[], Some(&file), 4);
+        check_idle(&words, &variables, None, 4);
+        check_idle(&[], &[("READYLOOP_IDLE_TIMEOUT", "")], Some(&file), 2);
+    }
+
+    #[test]
+    fn a_flag_names_the_file_before_the_variable_does() {
+        let (weak, strong) = (File::new("weak", "idle-timeout = '1s'"), File::new("strong", "idle-timeout = '2s'"));
+        check_idle(&["--config", strong.0.to_str().unwrap()], &[], Some(&weak), 2);
+    }
+
+    #[test]
+    fn a_list_replaces_a_weaker_one() {
+        let listens =
+            |settings: Settings| settings.endpoints.listen.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let file = File::new("list", "listen = ['127.0.0.1:1', 'unix:/a']");
+        let variables = [("READYLOOP_LISTEN", "127.0.0.1:3, [::1]:4")];
+        assert_eq!(listens(gathered(&[], &[], Some(&file)).unwrap()), ["tcp://127.0.0.1:1", "unix:/a"]);
+        assert_eq!(listens(gathered(&[], &variables, Some(&file)).unwrap()), ["tcp://127.0.0.1:3", "tcp://[::1]:4"]);
+        assert_eq!(listens(gathered(&["-l", "a:5"], &variables, Some(&file)).unwrap()), ["tcp://a:5"]);
+        assert_eq!(listens(gathered(&[], &[], None).unwrap()), ["tcp://127.0.0.1:7007"]);
+    }
+
+    #[test]
+    fn a_switch_can_be_turned_off_again() {
+        let file = File::new("switch", "reuse-port = true\nverbose = 2\nquiet = true\n");
+        let settings = gathered(&[], &[], Some(&file)).unwrap();
+        assert!(settings.sockets.reuse_port && settings.output.verbosity.quiet);
+        assert_eq!(settings.output.verbosity.verbose, [2]);
+        assert!(!gathered(&["--reuse-port=false"], &[], Some(&file)).unwrap().sockets.reuse_port);
+        assert!(!gathered(&[], &[("READYLOOP_REUSE_PORT", "0")], Some(&file)).unwrap().sockets.reuse_port);
+        assert!(gathered(&[], &[("READYLOOP_QUIET", "true")], None).unwrap().output.verbosity.quiet);
+    }
+
+    #[test]
+    fn every_setting_has_a_variable_and_a_key() {
+        for arg in flags().get_arguments() {
+            let flag = flag_of(arg);
+            let wrong = gathered(&[], &[(&variable_name(flag), "\u{1f41f}")], None);
+            let takes_any_text = matches!(flag, "prefix" | "ready-file");
+            match wrong {
+                Ok(_) => assert!(takes_any_text, "{flag}"),
+                Err(problem) => assert!(problem.message.contains(&variable_name(flag)), "{}", problem.message),
+            }
+            let file = File::new(flag, &format!("\n{flag} = 1979-05-27\n"));
+            let problem = gathered(&[], &[], Some(&file)).unwrap_err();
+            assert!(problem.message.ends_with(&format!(".toml:2: {flag} cannot be a date")), "{}", problem.message);
+        }
+    }
+
+    #[track_caller]
+    fn check_variable(name: &str, value: &str, message: &str, hint: &str) {
+        assert_eq!(gathered(&[], &[(name, value)], None), Err(Problem::usage(message, hint)));
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named() {
+        check_variable(
+            "READYLOOP_IDLE_TIMEOUT",
+            "5",
+            "invalid value `5` for READYLOOP_IDLE_TIMEOUT: a duration needs a unit",
+            "type 5s, 5ms or 5m",
+        );
+        check_variable(
+            "READYLOOP_SERVICE",
+            "tea",
+            "invalid value `tea` for READYLOOP_SERVICE",
+            "type one of echo, discard, chargen, chat",
+        );
+    }
+
+    #[track_caller]
+    fn check_file(test: &str, text: &str, message: &str, hint: &str) {
+        let file = File::new(test, text);
+        let problem = gathered(&[], &[], Some(&file)).unwrap_err();
+        assert_eq!(problem, Problem::usage(format!("{}:{message}", file.0.display()), hint));
+    }
+
+    #[test]
+    fn a_wrong_line_of_a_file_is_named() {
+        let keys = "keys are called like the flags in `readyloop serve --help`, without the dashes";
+        check_file(
+            "unknown",
+            "# a\n\nidel-timeout = '5s'\n",
+            "3: unknown key `idel-timeout`",
+            "did you mean `idle-timeout`?",
+        );
+        check_file("config", "config = 'b.toml'", "1: unknown key `config`", keys);
+        check_file("help", "help = true", "1: unknown key `help`", keys);
+        check_file(
+            "section",
+            "[serve]\nservice = 'echo'",
+            "1: unknown key `serve`",
+            "keys stand at the top of the file, under no [section]",
+        );
+        check_file(
+            "value",
+            "service = 'echo'\nframe-len-max = 'big'",
+            "2: invalid value `big` for frame-len-max: not a size",
+            "type a number of bytes such as 512, 64KiB, 1MiB or 64kB",
+        );
+        check_file(
+            "type",
+            "reuse-port = 'yes'",
+            "1: reuse-port cannot be a string",
+            "write reuse-port = true or false",
+        );
+        check_file(
+            "number",
+            "prefix = 5",
+            "1: prefix cannot be an integer",
+            "write prefix = \"…\", a string as the flag takes it",
+        );
+        check_file(
+            "fraction",
+            "backlog = 1.5",
+            "1: backlog cannot be a number with a fraction",
+            "write backlog = a number, or a string with a unit",
+        );
+        check_file(
+            "twice",
+            "backlog = 1\nbacklog = 2",
+            "2: duplicate key",
+            "a line is: key = \"text\", key = 10 or key = true",
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_a_configuration_error() {
+        let file = File(PathBuf::from("/nonexistent/server.toml"));
+        let problem = gathered(&[], &[], Some(&file)).unwrap_err();
+        assert!(problem.message.starts_with("cannot read /nonexistent/server.toml: "), "{}", problem.message);
+    }
+}

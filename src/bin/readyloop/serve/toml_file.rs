@@ -1,0 +1,112 @@
+//! A configuration file: its keys and values, each with the place where it stands.
+//!
+//! Whether a key is known and what its value means is not decided here.
+
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use crate::problem::{Problem, system_words};
+
+/// One line of a file: a key and what is set to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// `server.toml:3`.
+    pub(super) place: String,
+    pub(super) key: String,
+    pub(super) value: Value,
+}
+
+/// What can be set to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number, in decimal.
+    Integer(String),
+    /// A text.
+    Text(String),
+    /// Several texts.
+    Texts(Vec<String>),
+    /// Nothing that any key takes; in the words of TOML.
+    Other(&'static str),
+}
+
+impl Value {
+    /// As it would be typed behind a flag, once for each time the flag is given.
+    pub(super) fn words(&self) -> Vec<OsString> {
+        match self {
+            Self::Bool(value) => vec![value.to_string().into()],
+            Self::Integer(text) | Self::Text(text) => vec![text.into()],
+            Self::Texts(texts) => texts.iter().map(OsString::from).collect(),
+            Self::Other(_) => Vec::new(),
+        }
+    }
+
+    /// In the words of TOML.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Bool(_) => "a boolean",
+            Self::Integer(_) => "an integer",
+            Self::Text(_) => "a string",
+            Self::Texts(_) => "an array of strings",
+            Self::Other(kind) => kind,
+        }
+    }
+}
+
+/// Reads the file at `path`.
+pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Problem> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Problem::usage(
+            format!("cannot read {}: {}", path.display(), system_words(&error)),
+            "type --config with the path of a TOML file that can be read",
+        )
+    })?;
+    entries(&path.display().to_string(), &text)
+}
+
+/// The entries of a file with this name and text, in their order.
+fn entries(name: &str, text: &str) -> Result<Vec<Entry>, Problem> {
+    let place = |span: Range<usize>| {
+        let above = text.as_bytes()[..span.start].iter().filter(|byte| **byte == b'\n').count();
+        format!("{name}:{}", above + 1)
+    };
+    let table = DeTable::parse(text).map_err(|error| {
+        let what = error.message().replace('\n', ", ");
+        Problem::usage(what, "a line is: key = \"text\", key = 10 or key = true")
+            .at(&place(error.span().unwrap_or(0..0)))
+    })?;
+    let mut spanned: Vec<_> = table.get_ref().iter().collect();
+    spanned.sort_by_key(|(key, _)| key.span().start);
+    let entry = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| Entry {
+        place: place(key.span()),
+        key: key.get_ref().to_string(),
+        value: value_of(value.get_ref()),
+    };
+    Ok(spanned.into_iter().map(entry).collect())
+}
+
+fn value_of(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::Boolean(value) => Value::Bool(*value),
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Integer(integer) => match i128::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) => Value::Integer(number.to_string()),
+            Err(_) => Value::Integer(integer.as_str().to_owned()),
+        },
+        DeValue::Array(values) => {
+            let text = |value: &Spanned<DeValue<'_>>| value.get_ref().as_str().map(ToOwned::to_owned);
+            match values.iter().map(text).collect() {
+                Some(texts) => Value::Texts(texts),
+                None => Value::Other("an array of other things than strings"),
+            }
+        }
+        DeValue::Float(_) => Value::Other("a number with a fraction"),
+        DeValue::Datetime(_) => Value::Other("a date"),
+        DeValue::Table(_) => Value::Other("a table"),
+    }
+}

@@ -28,7 +28,8 @@ fn settles(crowd: &mut Crowd, who: Range<usize>, answered: usize, refused: usize
 
 #[track_caller]
 fn comes_in(crowd: &mut Crowd, who: Range<usize>) {
-    let came = crowd.runs_until(REUSED_WITHIN, |members| members[who.clone()].iter().all(|member| member.is_answered()));
+    let came =
+        crowd.runs_until(REUSED_WITHIN, |members| members[who.clone()].iter().all(|member| member.is_answered()));
     assert!(came, "{} of {} came in within {REUSED_WITHIN:?}", crowd.answered(who.clone()), who.len());
 }
 

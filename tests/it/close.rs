@@ -8,8 +8,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::support::{
-    Crowd, Duplex as _, Ending, Habit, KIB, MIB, PATIENCE, Serve, Server, connect_with_buffers, echoes, read_to_the_end,
-    same_bytes,
+    Crowd, Duplex as _, Ending, Habit, KIB, MIB, PATIENCE, Serve, Server, connect_with_buffers, echoes,
+    read_to_the_end, same_bytes,
 };
 
 /// Replies that do not fit what a client with small buffers takes unread, and stay below the high

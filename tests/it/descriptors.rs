@@ -17,7 +17,8 @@ fn fills_and_stays_calm(server: &Server, crowd: &mut Crowd, room: usize) {
     let all = crowd.join(server.address(), CROWD, Habit::Answers);
     crowd.ask(all, 100);
     let served = 0..room;
-    let filled = crowd.runs_until(PATIENCE, |members| members[served.clone()].iter().all(|member| member.is_answered()));
+    let filled =
+        crowd.runs_until(PATIENCE, |members| members[served.clone()].iter().all(|member| member.is_answered()));
     assert!(filled, "{} of {room} are served", crowd.answered(served));
 
     let (cpu, lines, watched) = (server.process.cpu(), server.log.count(), Duration::from_secs(4));

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Crowd, Ending, Ended, Habit, KIB, MIB, PATIENCE, Serve, Server};
+use crate::support::{Crowd, Ended, Ending, Habit, KIB, MIB, PATIENCE, Serve, Server};
 
 const MID_STREAM: usize = 1000;
 const IN_BACKLOG: usize = 200;

@@ -5,7 +5,8 @@
 use std::os::unix::net::UnixStream;
 
 use crate::support::{
-    Duplex, Ending, KIB, MIB, PATIENCE, Pattern, ScratchPath, Serve, connect, connect_with_buffers, exchange, same_bytes,
+    Duplex, Ending, KIB, MIB, PATIENCE, Pattern, ScratchPath, Serve, connect, connect_with_buffers, exchange,
+    same_bytes,
 };
 
 /// Sends `len` bytes in pieces and expects just them.

@@ -3,7 +3,8 @@
 use std::io::Write as _;
 
 use crate::support::{
-    Crowd, Ending, Habit, KIB, MIB, PATIENCE, Pattern, Serve, connect_with_buffers, exchange, read_to_the_end, same_bytes,
+    Crowd, Ending, Habit, KIB, MIB, PATIENCE, Pattern, Serve, connect_with_buffers, exchange, read_to_the_end,
+    same_bytes,
 };
 
 /// Sends `len` bytes, half-closes at once, reads.

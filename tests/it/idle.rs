@@ -20,7 +20,9 @@ const MEMORY_PER_PEER: usize = 128;
 fn crowd_size() -> usize {
     let possible = descriptor_limit().saturating_sub(DESCRIPTORS - CROWD);
     if possible < CROWD {
-        say_loudly(&format!("only {possible} connections instead of {CROWD}: raise the hard limit with `ulimit -n {DESCRIPTORS}`"));
+        say_loudly(&format!(
+            "only {possible} connections instead of {CROWD}: raise the hard limit with `ulimit -n {DESCRIPTORS}`"
+        ));
     }
     possible.min(CROWD)
 }

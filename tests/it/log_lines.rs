@@ -7,7 +7,9 @@ use crate::support::{Crowd, Habit, Serve, read_to_the_end};
 #[test]
 fn what_peers_send_never_reaches_a_terminal_raw() {
     let server = Serve::new().with("-v -v --framing lines --frame-len-max 64").start();
-    for bytes in [b"\x1b[2J\x1b]0;owned\x07\n".as_slice(), b"\r\nlistening on tcp://evil\r\n", &[0xFF; 500], &[0x1b; 500]] {
+    for bytes in
+        [b"\x1b[2J\x1b]0;owned\x07\n".as_slice(), b"\r\nlistening on tcp://evil\r\n", &[0xFF; 500], &[0x1b; 500]]
+    {
         let mut stream = server.connect();
         stream.write_all(bytes).unwrap();
         crate::support::Duplex::finish(&stream);

@@ -13,7 +13,9 @@ fn warnings(ended: &Ended) -> Vec<&String> {
 
 #[test]
 fn the_line_on_standard_output_names_the_real_port() {
-    for (asked, said) in [("tcp://127.0.0.1:0", "tcp://127.0.0.1:"), ("localhost:0", "tcp://"), ("[::1]:0", "tcp://[::1]:")] {
+    for (asked, said) in
+        [("tcp://127.0.0.1:0", "tcp://127.0.0.1:"), ("localhost:0", "tcp://"), ("[::1]:0", "tcp://[::1]:")]
+    {
         let server = Serve::bare().listen(asked).start();
         let address = &server.addresses[0];
         assert!(address.starts_with(said) && !address.ends_with(":0"), "{address}");

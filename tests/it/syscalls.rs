@@ -12,7 +12,9 @@ fn can_trace() -> bool {
     let tried = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
     let can = tried.is_ok_and(|status| status.success());
     if !can {
-        say_loudly("system calls were NOT counted: strace is missing or may not trace (install it: apt-get install strace)");
+        say_loudly(
+            "system calls were NOT counted: strace is missing or may not trace (install it: apt-get install strace)",
+        );
     }
     can
 }

@@ -26,7 +26,11 @@ fn refused(ended: &Ended, code: Option<i32>, parts: &[&str]) {
 fn no_argument_is_answered_by_help_on_standard_error() {
     let ended = Serve::command("").run();
     assert_eq!((ended.code, ended.out.len()), (USAGE, 0));
-    assert!(ended.log_text().contains("Usage: readyloop") && ended.log_text().contains("serve"), "{}", ended.log_text());
+    assert!(
+        ended.log_text().contains("Usage: readyloop") && ended.log_text().contains("serve"),
+        "{}",
+        ended.log_text()
+    );
 }
 
 #[test]

@@ -89,10 +89,8 @@ fn whoever_resets_in_the_backlog_is_accepted_all_the_same() {
 #[test]
 fn accepted_sockets_have_the_options_of_their_listener() {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(61))
-        .with_interval(Duration::from_secs(11))
-        .with_retries(7);
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(61)).with_interval(Duration::from_secs(11)).with_retries(7);
     listener.set_tcp_keepalive(&keepalive).unwrap();
     listener.set_tcp_nodelay(true).unwrap();
     listener.set_recv_buffer_size(20_480).unwrap();

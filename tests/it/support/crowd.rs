@@ -99,7 +99,9 @@ impl Member {
             }
             match stream.write(bytes) {
                 Ok(count) => self.sent += count as u64,
-                Err(error) if error.kind() == ErrorKind::WouldBlock || error.kind() == ErrorKind::NotConnected => return,
+                Err(error) if error.kind() == ErrorKind::WouldBlock || error.kind() == ErrorKind::NotConnected => {
+                    return;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // What came before the reset is still there to read.
                 Err(error) if self.habit != Habit::NeverReads && Ending::of(&error) == Ending::Reset => {

@@ -19,7 +19,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) use blocking::{Duplex, connect, connect_with_buffers, echoes, exchange, read_exactly, read_to_the_end, same_bytes};
+pub(crate) use blocking::{
+    Duplex, connect, connect_with_buffers, echoes, exchange, read_exactly, read_to_the_end, same_bytes,
+};
 pub(crate) use crowd::{Crowd, Ending, Habit};
 pub(crate) use machine::{Alone, alone};
 pub(crate) use own_process::{descriptor_limit, in_a_process_of_its_own, is_own_process, own_process};

@@ -57,7 +57,11 @@ impl Pattern {
         let mut done = 0;
         while done < bytes.len() {
             let expected = self.at(offset + done as u64, (bytes.len() - done) as u64);
-            assert!(bytes[done..done + expected.len()] == *expected, "wrong bytes at {} of {self:?}", offset + done as u64);
+            assert!(
+                bytes[done..done + expected.len()] == *expected,
+                "wrong bytes at {} of {self:?}",
+                offset + done as u64
+            );
             done += expected.len();
         }
     }

@@ -44,7 +44,11 @@ impl Process {
     pub(crate) fn cpu(self) -> Duration {
         let nanos = self.each_thread().map(|thread| {
             let schedstat = self.read(&format!("{thread}/schedstat"));
-            schedstat.split(' ').next().and_then(|word| word.parse::<u64>().ok()).expect("schedstat begins with a number")
+            schedstat
+                .split(' ')
+                .next()
+                .and_then(|word| word.parse::<u64>().ok())
+                .expect("schedstat begins with a number")
         });
         Duration::from_nanos(nanos.sum())
     }
@@ -67,7 +71,8 @@ impl Process {
     /// The soft limit on descriptors.
     pub(crate) fn descriptor_limit(self) -> u64 {
         let limits = self.read("limits");
-        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("limits has a line for files");
+        let line =
+            limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("limits has a line for files");
         line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("the limit is a number")
     }
 

@@ -5,6 +5,7 @@
 use std::io;
 use std::path::Path;
 
+use readyloop::datagram::DatagramLimits;
 use readyloop::net::{Address, Notice, Reactor};
 use readyloop::service::{Chargen, Chat, Discard, Echo};
 use readyloop::{Framing, Listen, Server};
@@ -39,6 +40,9 @@ fn reactor() -> io::Result<Reactor> {
 }
 
 fn listen(server: &mut Server<Reactor>, settings: &Settings, address: &Address) -> io::Result<Address> {
+    if let Address::Udp(_) = address {
+        return listen_datagrams(server, settings, address);
+    }
     let listen = Listen { address: address.clone(), socket: settings.listen_options(), limits: settings.limits() };
     let framing = settings.framing();
     let prefix = settings.prefix().unwrap_or_default();
@@ -54,9 +58,20 @@ fn listen(server: &mut Server<Reactor>, settings: &Settings, address: &Address) 
     Ok(server.local_address(&endpoint).clone())
 }
 
+fn listen_datagrams(server: &mut Server<Reactor>, settings: &Settings, address: &Address) -> io::Result<Address> {
+    let (options, limits) = (settings.datagram_options(), DatagramLimits::default());
+    let endpoint = match settings.endpoints.service {
+        Service::Echo => server.listen_datagrams(address, &options, limits, Echo::new()),
+        Service::Discard => server.listen_datagrams(address, &options, limits, Discard),
+        Service::Chargen => server.listen_datagrams(address, &options, limits, Chargen::new()),
+        Service::Chat => Err(io::Error::new(io::ErrorKind::Unsupported, "chat needs connections, UDP has none")),
+    }?;
+    Ok(server.local_address(&endpoint).clone())
+}
+
 fn refused(address: &Address, error: &io::Error) -> Problem {
     let (place, hint) = match address {
-        Address::Tcp(host_port) => (host_port.clone(), tcp_hint(host_port, error)),
+        Address::Tcp(host_port) | Address::Udp(host_port) => (host_port.clone(), tcp_hint(host_port, error)),
         Address::Unix(path) => (address.to_string(), unix_hint(path, error)),
     };
     Problem::failure(format!("cannot listen on {place}: {}", system_words(error)), hint)

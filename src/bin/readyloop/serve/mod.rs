@@ -56,9 +56,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
 
 /// The flags and the help of `serve`.
 pub(crate) fn command() -> Command {
-    let command = Command::new(NAME).about("Serves until SIGTERM or SIGINT: echo on 127.0.0.1:7007 by default");
     // For an update: no flag is required, what is not given stays as it was.
-    ConfigFile::augment_args(Settings::augment_args_for_update(command))
+    let command = Settings::augment_args_for_update(Command::new(NAME));
+    // The groups of flags bring their own descriptions, so the command's comes last.
+    ConfigFile::augment_args(command)
+        .about("Serves until SIGTERM or SIGINT: echo on 127.0.0.1:7007 by default")
+        .long_about(None)
         .after_help("Counts are 1000, 10k or 1M; sizes 64B, 4KiB or 1MiB; durations 500ms, 2s, 1m or never.")
         .after_long_help(format!("{HELP}\n\n{EXIT_STATUS}"))
 }

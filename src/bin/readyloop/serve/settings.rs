@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use readyloop::codec::{Framing, Lines, Raw};
-use readyloop::net::{Address, Keepalive, ListenOptions};
+use readyloop::net::{Address, DatagramOptions, Keepalive, ListenOptions};
 use readyloop::watermark::Watermarks;
 use readyloop::{Limits, ServerLimits, WhenFull};
 
@@ -71,6 +71,16 @@ impl Settings {
             },
             queue_total_max: self.total.queue_total_max,
             drain_timeout: self.total.drain_timeout,
+        }
+    }
+
+    /// How the UDP sockets are set.
+    pub(super) fn datagram_options(&self) -> DatagramOptions {
+        DatagramOptions {
+            reuse_port: self.sockets.reuse_port,
+            recv_buffer: self.sockets.recv_buffer,
+            send_buffer: self.sockets.send_buffer,
+            multicast: Vec::new(),
         }
     }
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::mpsc::Receiver;
 
-use log::{debug, warn};
+use log::{debug, error, warn};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
@@ -20,7 +20,7 @@ use crate::table::Key;
 use super::accept::{AcceptError, BackOff};
 use super::admission::{Admission, Refusal};
 use super::audit::{PeerAudit, RoomAudit};
-use super::sparing::Sparing;
+use super::sparing::{Sparing, times_more};
 use super::totals::Totals;
 
 /// Newcomers per endpoint and turn: 256 of them take about as long as one peer's whole budget.
@@ -98,6 +98,7 @@ pub(super) struct Endpoint<S: Service, C: Codec, N: Net> {
     is_acceptable: bool,
     back_off: BackOff,
     complaint: Sparing,
+    panics: Sparing,
     host: Host<S, C, Link<N::Stream>>,
     inbox: Receiver<S::Post>,
 }
@@ -123,6 +124,7 @@ impl<S: Service, C: Codec, N: Net> Endpoint<S, C, N> {
             is_acceptable: false,
             back_off: BackOff::new(),
             complaint: Sparing::default(),
+            panics: Sparing::default(),
             host,
             inbox,
         }
@@ -180,8 +182,7 @@ impl<S: Service, C: Codec, N: Net> Endpoint<S, C, N> {
     fn cannot_accept(&mut self, error: &io::Error, shared: &mut Shared<N>) -> Accepted {
         shared.accept_errors += 1;
         if let Some(held_back) = self.complaint.may_say(shared.now) {
-            let more = if held_back == 0 { String::new() } else { format!(" ({held_back} times more)") };
-            warn!("cannot accept on {}: {error}{more}", self.address);
+            warn!("cannot accept on {}: {error}{}", self.address, times_more(held_back));
         }
         match AcceptError::of(error) {
             AcceptError::Newcomer => Accepted::Next,
@@ -258,8 +259,14 @@ impl<S: Service, C: Codec, N: Net> Room<N> for Endpoint<S, C, N> {
 
     fn bury_closed(&mut self, shared: &mut Shared<N>) {
         let Shared { reserve, now, admission, closes, .. } = shared;
+        let (panics, address) = (&mut self.panics, &self.address);
         self.host.bury_closed(reserve, *now, |key, link, reason, parting| {
             debug!("peer {key:?} closed: {reason}");
+            if reason == CloseReason::Panicked
+                && let Some(more) = panics.may_say(*now)
+            {
+                error!("the service on {address} panicked; its peer is closed{}", times_more(more));
+            }
             admission.release(link.group());
             *closes += 1;
             let mut stream = link.into_stream();

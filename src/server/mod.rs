@@ -361,3 +361,6 @@ impl<N: Net> Server<N> {
         &self.shared.net
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,11 @@ impl Sparing {
     }
 }
 
+/// What to put behind a line that stands for others too.
+pub(super) fn times_more(held_back: u64) -> String {
+    if held_back == 0 { String::new() } else { format!(" ({held_back} times more)") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,172 @@
+//! The server from other threads, over the real reactor; what a service may do, in the simulated world.
+
+use std::fmt::Display;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use super::*;
+use crate::codec::{Lines, Raw};
+use crate::conn::CloseReason;
+use crate::net::{PostError, Reactor};
+use crate::service::{Chat, Context, Echo, Orders};
+use crate::sim::World;
+use crate::table::Key;
+
+/// Answers `slow` later, panics on `boom`, and passes posts on to everybody.
+#[derive(Default)]
+struct Mischief {
+    owed: Vec<Key>,
+    closed: Vec<CloseReason>,
+}
+
+impl Service for Mischief {
+    type Peer = ();
+    type Post = String;
+
+    fn on_open(&mut self, _peer: &mut (), who: &dyn Display, cx: &mut Context<'_, '_>) {
+        cx.send_parts(&[b"hello ", who.to_string().split(':').next().unwrap().as_bytes()]);
+    }
+
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
+        match line {
+            b"boom" => panic!("as asked"),
+            b"slow" => {
+                cx.promise();
+                self.owed.push(cx.key());
+            }
+            _ => cx.send(line),
+        }
+    }
+
+    fn on_close(&mut self, _peer: (), _key: Key, reason: CloseReason, _orders: &mut Orders<'_>) {
+        self.closed.push(reason);
+    }
+
+    fn on_post(&mut self, post: String, orders: &mut Orders<'_>) {
+        for key in self.owed.drain(..) {
+            orders.answer(key, &[b"at last"]).unwrap();
+        }
+        orders.send_to_others(&[post.as_bytes()]).unwrap();
+    }
+}
+
+fn address(text: &str) -> Address {
+    text.parse().unwrap()
+}
+
+fn port_of(address: &Address) -> u16 {
+    address.to_string().rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
+#[test]
+fn other_threads_post_to_a_service_and_drain_the_server() {
+    let mut server = Server::new(Reactor::new().unwrap(), ServerLimits::default());
+    let endpoint = server.listen(address("127.0.0.1:0"), Lines::new(), Mischief::default()).unwrap();
+    let (port, poster, handle) = (port_of(server.local_address(&endpoint)), endpoint.poster(), server.handle());
+
+    let client = thread::spawn(move || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut greeting = [0; 16];
+        stream.read_exact(&mut greeting).unwrap();
+        assert_eq!(&greeting, b"hello 127.0.0.1\n");
+        poster.post("news".to_owned()).unwrap();
+        let mut news = [0; 5];
+        stream.read_exact(&mut news).unwrap();
+        assert_eq!(&news, b"news\n");
+        handle.drain();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        assert!(rest.is_empty());
+        poster
+    });
+    let totals = server.run().unwrap();
+    let poster = client.join().unwrap();
+    assert_eq!(totals.closed(CloseReason::Drained), 1);
+    assert!(totals.reconciles());
+    drop(server);
+    assert_eq!(poster.post(String::new()), Err(PostError::Gone(String::new())));
+}
+
+#[test]
+fn who_posts_faster_than_the_loop_takes_is_told() {
+    let mut server = Server::new(Reactor::new().unwrap(), ServerLimits::default());
+    let endpoint = server.listen(address("127.0.0.1:0"), Lines::new(), Mischief::default()).unwrap();
+    let poster = endpoint.poster();
+    let taken = (0..2000).take_while(|_| poster.post(String::new()).is_ok()).count();
+    assert_eq!(taken, crate::net::POSTS_WAITING_MAX);
+    server.turn().unwrap();
+    assert_eq!(poster.post(String::new()), Ok(()));
+}
+
+#[test]
+fn a_stop_from_another_thread_ends_a_server_whose_peer_would_stay() {
+    let mut server = Server::new(Reactor::new().unwrap(), ServerLimits::default());
+    let endpoint = server.listen(address("127.0.0.1:0"), Raw, Echo::new()).unwrap();
+    let (port, handle) = (port_of(server.local_address(&endpoint)), server.handle());
+    let client = thread::spawn(move || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(b"x").unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+        handle.stop();
+        stream
+    });
+    let totals = server.run().unwrap();
+    drop(client.join().unwrap());
+    assert_eq!(totals.closed(CloseReason::Stopped), 1);
+}
+
+#[test]
+fn a_panic_loses_its_own_peer_only() {
+    let world = World::new(1);
+    let mut server = Server::new(world.net(), ServerLimits::default());
+    let at = address("127.0.0.1:7000");
+    server.listen(at.clone(), Lines::new(), Mischief::default()).unwrap();
+    let (victim, other) = (world.connect(&at), world.connect(&at));
+    victim.send(b"boom\n");
+    other.send(b"fine\n");
+    world.settle(|| server.turn()).unwrap();
+    assert!(other.received().ends_with(b"fine\n"));
+    let totals = server.totals();
+    assert_eq!((totals.peers.panics, totals.closed(CloseReason::Panicked), totals.open), (1, 1, 1));
+}
+
+#[test]
+fn a_peer_that_ended_waits_for_what_it_was_promised() {
+    let world = World::new(1);
+    let mut server = Server::new(world.net(), ServerLimits::default());
+    let at = address("127.0.0.1:7000");
+    let endpoint = server.listen(at.clone(), Lines::new(), Mischief::default()).unwrap();
+    let client = world.connect(&at);
+    client.send(b"slow\n");
+    client.finish();
+    world.settle(|| server.turn()).unwrap();
+    assert!(!client.is_ended());
+    endpoint.poster().post("done".to_owned()).unwrap();
+    world.settle(|| server.turn()).unwrap();
+    assert!(client.is_ended());
+    assert!(client.received().starts_with(b"hello 10.0.0.1\nat last\n"));
+    assert_eq!(server.totals().closed(CloseReason::Finished), 1);
+}
+
+#[test]
+fn endpoints_on_one_loop_keep_their_peers_apart() {
+    let world = World::new(1);
+    let mut server = Server::new(world.net(), ServerLimits::default());
+    let (chat_at, echo_at) = (address("127.0.0.1:7000"), address("127.0.0.1:7001"));
+    server.listen(chat_at.clone(), Lines::new(), Chat::new()).unwrap();
+    server.listen(echo_at.clone(), Raw, Echo::new()).unwrap();
+    let (one, two, three) = (world.connect(&chat_at), world.connect(&chat_at), world.connect(&echo_at));
+    world.settle(|| server.turn()).unwrap();
+    one.send(b"hi\n");
+    three.send(b"alone");
+    world.settle(|| server.turn()).unwrap();
+    assert_eq!(one.received(), b"");
+    assert_eq!(two.received(), b"hi\n");
+    assert_eq!(three.received(), b"alone");
+    two.finish();
+    world.settle(|| server.turn()).unwrap();
+    assert_eq!(server.totals().open, 2);
+}

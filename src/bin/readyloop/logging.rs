@@ -15,7 +15,9 @@ pub(crate) struct Verbosity {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     pub(crate) verbose: Vec<u8>,
 
-    /// Log nothing but errors; wins over -v. Standard output is no log and stays
+    /// Log errors only; wins over -v
+    ///
+    /// What goes to standard output is no log and stays.
     #[arg(short, long, value_name = "BOOL", action = ArgAction::Set, hide_possible_values = true)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_parser = BoolishValueParser::new())]

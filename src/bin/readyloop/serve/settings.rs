@@ -123,7 +123,7 @@ pub(super) struct Endpoints {
 
     /// What echo and chat put before each frame they send
     ///
-    /// Needs frames that can grow: --framing lines or length.
+    /// Needs frames that can grow: --framing lines, which is the default then, or length.
     #[arg(long, value_name = "TEXT")]
     pub(super) prefix: Option<String>,
 }

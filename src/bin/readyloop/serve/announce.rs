@@ -84,9 +84,10 @@ impl Drop for ReadyFile {
     }
 }
 
-/// Whether this is what a server writes: all its lines, and no other.
+/// Whether this is what a server writes, all its lines and no other; or nothing, as from mktemp(1).
 fn is_announcement(content: &[u8]) -> bool {
-    content.ends_with(b"\n") && content.split_inclusive(|byte| *byte == b'\n').all(|line| line.starts_with(LINE_START))
+    let is_whole = content.is_empty() || content.ends_with(b"\n");
+    is_whole && content.split_inclusive(|byte| *byte == b'\n').all(|line| line.starts_with(LINE_START))
 }
 
 fn identity(metadata: &Metadata) -> (u64, u64) {
@@ -133,6 +134,9 @@ mod tests {
     #[test]
     fn a_file_left_over_is_removed() {
         let path = path("left");
+        fs::write(&path, "").unwrap();
+        assert_eq!(ReadyFile::clear(&path), Ok(()));
+        assert!(!path.exists());
         fs::write(&path, lines(&["unix:/a".parse().unwrap(), "unix:/b".parse().unwrap()])).unwrap();
         assert_eq!(ReadyFile::clear(&path), Ok(()));
         assert!(!path.exists());
@@ -142,7 +146,7 @@ mod tests {
     #[test]
     fn what_no_server_wrote_stays() {
         let (file, link) = (path("theirs"), path("link"));
-        for content in ["", "root:x:0:0\n", "listening on unix:/a\nmine\n", "listening on half a line"] {
+        for content in ["root:x:0:0\n", "listening on unix:/a\nmine\n", "listening on half a line"] {
             fs::write(&file, content).unwrap();
             assert!(ReadyFile::clear(&file).is_err(), "{content:?}");
             assert_eq!(fs::read_to_string(&file).unwrap(), content);

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
 use readyloop::Address;
+use readyloop::codec::UnknownFraming;
+use readyloop::net::AddressError;
 
 use crate::problem::Problem;
 use crate::serve;
@@ -112,6 +114,12 @@ fn hint(error: &clap::Error) -> String {
     if let Some(misread) = error.source().and_then(|source| source.downcast_ref::<Misread>()) {
         return misread.hint.clone();
     }
+    if error.source().is_some_and(|source| source.is::<AddressError>()) {
+        return "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock".to_owned();
+    }
+    if error.source().is_some_and(|source| source.is::<UnknownFraming>()) {
+        return "type raw for a stream of bytes, lines for text".to_owned();
+    }
     if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue)
         && !values.is_empty()
     {
@@ -175,7 +183,7 @@ mod tests {
         check(
             "serve -l localhost",
             "invalid value `localhost` for --listen: `localhost` has no port: write host:port, such as 127.0.0.1:7007",
-            lists,
+            "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock",
         );
     }
 }

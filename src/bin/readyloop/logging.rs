@@ -2,10 +2,11 @@
 //!
 //! Results never pass through here: they are for standard output.
 
-use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 use env_logger::{Builder, Env};
 use log::LevelFilter;
+
+use crate::units::switch;
 
 /// The flags that choose how much is logged.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -15,10 +16,12 @@ pub(crate) struct Verbosity {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     pub(crate) verbose: Vec<u8>,
 
-    /// Log nothing but errors; wins over -v. Standard output is no log and stays
+    /// Log errors only; wins over -v
+    ///
+    /// What goes to standard output is no log and stays.
     #[arg(short, long, value_name = "BOOL", action = ArgAction::Set, hide_possible_values = true)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(value_parser = BoolishValueParser::new())]
+    #[arg(value_parser = switch)]
     pub(crate) quiet: bool,
 }
 

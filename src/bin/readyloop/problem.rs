@@ -52,13 +52,17 @@ impl Problem {
     }
 }
 
-/// What the system says of an error: in the words of its kind where there are such, and its number.
+/// What the system says of an error, as the rest of a sentence.
 pub(crate) fn system_words(error: &io::Error) -> String {
+    // What a newcomer meets most, in the shorter words of its kind.
+    let short = [io::ErrorKind::AddrInUse, io::ErrorKind::AddrNotAvailable, io::ErrorKind::PermissionDenied];
     match error.raw_os_error() {
-        Some(number) if error.kind().to_string() != "uncategorized error" => {
-            format!("{} (os error {number})", error.kind())
+        Some(number) if short.contains(&error.kind()) => format!("{} (os error {number})", error.kind()),
+        Some(_) | None => {
+            let text = error.to_string();
+            let mut chars = text.chars();
+            chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
         }
-        Some(_) | None => error.to_string(),
     }
 }
 
@@ -94,6 +98,7 @@ mod tests {
     fn the_system_speaks_in_lower_case_with_its_number() {
         check_words(98, "address in use (os error 98)");
         check_words(13, "permission denied (os error 13)");
-        check_words(24, "Too many open files (os error 24)");
+        check_words(2, "no such file or directory (os error 2)");
+        check_words(24, "too many open files (os error 24)");
     }
 }

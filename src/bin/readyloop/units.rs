@@ -65,6 +65,15 @@ pub(crate) fn print_size(bytes: usize) -> String {
     format!("{}{unit}", bytes / scale)
 }
 
+/// A switch: `true` or `false`, and the other words for them.
+pub(crate) fn switch(text: &str) -> Result<bool, Misread> {
+    match text {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(Misread::new("neither on nor off", "type true or false")),
+    }
+}
+
 /// A span of time: `500ms`, `2s`, `1m 30s`; `never` and `off` are [`Duration::MAX`].
 pub(crate) fn duration(text: &str) -> Result<Duration, Misread> {
     if matches!(text, "never" | "off") {
@@ -167,6 +176,14 @@ mod tests {
         for text in ["0B", "1B", "1000B", "4KiB", "1025B", "1MiB", "3GiB"] {
             assert_eq!(print_size(size(text).unwrap()), text);
         }
+    }
+
+    #[test]
+    fn a_switch_is_on_or_off() {
+        check(switch, "true", true);
+        check(switch, "1", true);
+        check(switch, "off", false);
+        check_wrong(switch, "maybe", "neither on nor off");
     }
 
     #[test]

@@ -12,6 +12,9 @@ use readyloop::Address;
 
 use crate::problem::{Problem, system_words};
 
+/// How each line begins, and how a file of such lines is known again.
+const LINE_START: &[u8] = b"listening on ";
+
 /// One line for each listener.
 pub(super) fn lines(addresses: &[Address]) -> String {
     addresses.iter().map(|address| format!("listening on {address}\n")).collect()
@@ -36,16 +39,21 @@ pub(super) struct ReadyFile {
 
 impl ReadyFile {
     /// Removes what an earlier server left at `path`, so that nobody is told too early.
+    ///
+    /// Anything else that is there is somebody's, and stays: a mistyped path must destroy nothing.
     pub(super) fn clear(path: &Path) -> Result<(), Problem> {
-        match fs::metadata(path) {
-            Ok(metadata) if !metadata.is_file() => Err(Problem::usage(
-                format!("--ready-file {} is not a regular file", path.display()),
-                "type the path of a file that may be replaced",
-            )),
-            Ok(_) => fs::remove_file(path).map_err(|error| refused(path, &error)),
+        // Not through a link: what would be removed is the link, such as /dev/stderr.
+        let Ok(metadata) = fs::symlink_metadata(path) else {
             // Nothing is there, or writing will tell what is wrong.
-            Err(_) => Ok(()),
+            return Ok(());
+        };
+        if metadata.is_file() && fs::read(path).is_ok_and(|content| is_announcement(&content)) {
+            return fs::remove_file(path).map_err(|error| refused(path, &error));
         }
+        Err(Problem::usage(
+            format!("--ready-file {} exists and was not written by a server", path.display()),
+            "type the path of a file that does not exist yet",
+        ))
     }
 
     /// Writes the lines so that a reader sees all of them or no file.
@@ -74,6 +82,12 @@ impl Drop for ReadyFile {
             debug!("cannot remove {}: {}", self.path.display(), system_words(&error));
         }
     }
+}
+
+/// Whether this is what a server writes, all its lines and no other; or nothing, as from mktemp(1).
+fn is_announcement(content: &[u8]) -> bool {
+    let is_whole = content.is_empty() || content.ends_with(b"\n");
+    is_whole && content.split_inclusive(|byte| *byte == b'\n').all(|line| line.starts_with(LINE_START))
 }
 
 fn identity(metadata: &Metadata) -> (u64, u64) {
@@ -118,11 +132,31 @@ mod tests {
     }
 
     #[test]
-    fn a_file_left_over_is_removed_and_a_directory_is_not() {
+    fn a_file_left_over_is_removed() {
         let path = path("left");
-        fs::write(&path, "old").unwrap();
+        fs::write(&path, "").unwrap();
         assert_eq!(ReadyFile::clear(&path), Ok(()));
         assert!(!path.exists());
+        fs::write(&path, lines(&["unix:/a".parse().unwrap(), "unix:/b".parse().unwrap()])).unwrap();
+        assert_eq!(ReadyFile::clear(&path), Ok(()));
+        assert!(!path.exists());
+        assert_eq!(ReadyFile::clear(&path), Ok(()));
+    }
+
+    #[test]
+    fn what_no_server_wrote_stays() {
+        let (file, link) = (path("theirs"), path("link"));
+        for content in ["root:x:0:0\n", "listening on unix:/a\nmine\n", "listening on half a line"] {
+            fs::write(&file, content).unwrap();
+            assert!(ReadyFile::clear(&file).is_err(), "{content:?}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), content);
+        }
+        fs::write(&file, "listening on unix:/a\n").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(ReadyFile::clear(&link).is_err());
+        assert!(link.is_symlink() && file.exists());
+        fs::remove_file(&link).unwrap();
+        fs::remove_file(&file).unwrap();
         assert!(ReadyFile::clear(&std::env::temp_dir()).is_err());
     }
 

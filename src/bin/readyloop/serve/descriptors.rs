@@ -17,7 +17,7 @@ pub(super) fn raise_limit() -> usize {
     let limit = match Resource::NOFILE.get() {
         Ok((soft, hard)) => match Resource::NOFILE.set(hard, hard) {
             Ok(()) => {
-                info!("descriptor limit: soft {soft}, hard {hard}; the soft one is now {hard}");
+                info!("descriptor limit: soft {soft} raised to hard {hard}");
                 hard
             }
             Err(error) => {

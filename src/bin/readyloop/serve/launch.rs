@@ -2,8 +2,9 @@
 //!
 //! All that the command asks of the library's server is asked here.
 
-use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::{fs, io};
 
 use readyloop::datagram::DatagramLimits;
 use readyloop::net::{Address, Notice, Reactor};
@@ -26,9 +27,26 @@ pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(Serve
     let mut server = Server::new(reactor, settings.server_limits(connections_max));
     let mut addresses = Vec::new();
     for address in &settings.endpoints.listen {
+        check_path(address)?;
         addresses.push(listen(&mut server, settings, address).map_err(|error| refused(address, &error))?);
     }
     Ok((server, addresses))
+}
+
+/// Refuses a Unix path that holds anything but a socket.
+///
+/// A socket that nobody accepts on is replaced; a file cannot be connected to either, and would be
+/// taken for one and lost.
+fn check_path(address: &Address) -> Result<(), Problem> {
+    match address {
+        Address::Unix(path) if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) => {
+            Err(Problem::failure(
+                format!("cannot listen on {address}: what is there is no socket"),
+                "type a path where nothing is yet",
+            ))
+        }
+        Address::Unix(_) | Address::Tcp(_) | Address::Udp(_) => Ok(()),
+    }
 }
 
 fn reactor() -> io::Result<Reactor> {
@@ -97,10 +115,10 @@ fn unix_hint(path: &Path, error: &io::Error) -> String {
     let kind = error.kind();
     let directory = path.parent().unwrap_or(path).display();
     if kind == io::ErrorKind::AddrInUse {
-        "another server accepts on this path, or it is no socket: type another one".to_owned()
+        "another server accepts on this path: type another one".to_owned()
     } else if kind == io::ErrorKind::PermissionDenied {
         format!("type a path in a directory that you may write to; {directory} is not one")
-    } else if kind == io::ErrorKind::NotFound {
+    } else if kind == io::ErrorKind::NotFound && !path.parent().is_some_and(Path::is_dir) {
         format!("there is no directory {directory}: mkdir -p {directory}")
     } else if kind == io::ErrorKind::InvalidInput {
         "type a shorter path: a socket's has at most 107 bytes".to_owned()
@@ -111,4 +129,23 @@ fn unix_hint(path: &Path, error: &io::Error) -> String {
 
 fn any_hint() -> String {
     "type --listen with another address; `ulimit -n` tells how many descriptors there may be".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_never_taken_for_a_socket() {
+        let path = std::env::temp_dir().join(format!("readyloop-{}-file.sock", std::process::id()));
+        let address = Address::Unix(path.clone());
+        assert_eq!(check_path(&address), Ok(()));
+        fs::write(&path, "precious").unwrap();
+        assert!(check_path(&address).is_err());
+        fs::remove_file(&path).unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(check_path(&address), Ok(()));
+        drop(listener);
+        fs::remove_file(&path).unwrap();
+    }
 }

@@ -6,7 +6,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use readyloop::codec::{Framing, Lines, Raw};
 use readyloop::net::{Address, DatagramOptions, Keepalive, ListenOptions};
@@ -14,7 +13,7 @@ use readyloop::watermark::Watermarks;
 use readyloop::{Limits, ServerLimits, WhenFull};
 
 use crate::logging::Verbosity;
-use crate::units::{above_zero, count, duration, keepalive, size};
+use crate::units::{above_zero, count, duration, keepalive, size, switch};
 
 /// All that can be asked of `serve`.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -123,7 +122,8 @@ pub(super) struct Endpoints {
 
     /// What echo and chat put before each frame they send
     ///
-    /// Needs frames that can grow: --framing lines or length.
+    /// Needs frames that can grow: --framing lines, which is the default then, or length. One that
+    /// begins with a dash is typed --prefix='- '.
     #[arg(long, value_name = "TEXT")]
     pub(super) prefix: Option<String>,
 }
@@ -248,7 +248,7 @@ pub(super) struct Sockets {
     /// Let the kernel hold back small replies to join them (leaves TCP_NODELAY unset)
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, hide_possible_values = true)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(value_parser = BoolishValueParser::new())]
+    #[arg(value_parser = switch)]
     pub(super) no_nodelay: bool,
 
     /// Probe silent peers: after 60s, every 10s, gone after 6 without answer [default: no probes]
@@ -260,7 +260,7 @@ pub(super) struct Sockets {
     /// Let other processes listen on the same port (SO_REUSEPORT)
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, hide_possible_values = true)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(value_parser = BoolishValueParser::new())]
+    #[arg(value_parser = switch)]
     pub(super) reuse_port: bool,
 
     /// Receive buffer of each socket (SO_RCVBUF) [default: tuned by the kernel]

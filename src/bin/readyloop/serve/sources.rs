@@ -6,6 +6,7 @@
 use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
@@ -124,12 +125,18 @@ fn is_number(arg: &Arg) -> bool {
     numbers.iter().any(|number| arg.get_value_parser().type_id() == *number)
 }
 
+fn is_duration(arg: &Arg) -> bool {
+    arg.get_value_parser().type_id() == TypeId::of::<Duration>()
+}
+
 /// What may stand behind a key in a file.
 fn example(arg: &Arg) -> String {
     if is_switch(arg) {
         "true or false".to_owned()
     } else if is_number(arg) {
         "a number, or a string with a unit".to_owned()
+    } else if is_duration(arg) {
+        "\"30s\", a string with a unit".to_owned()
     } else {
         "\"…\", a string as the flag takes it".to_owned()
     }
@@ -154,7 +161,6 @@ fn unknown_key(Entry { key, value, .. }: &Entry) -> Problem {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::time::Duration;
 
     use super::*;
 
@@ -311,6 +317,12 @@ mod tests {
             "prefix = 5",
             "1: prefix cannot be an integer",
             "write prefix = \"…\", a string as the flag takes it",
+        );
+        check_file(
+            "duration",
+            "idle-timeout = 5",
+            "1: idle-timeout cannot be an integer",
+            "write idle-timeout = \"30s\", a string with a unit",
         );
         check_file(
             "fraction",

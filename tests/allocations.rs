@@ -17,7 +17,7 @@ use std::time::Duration;
 use readyloop::codec::{Codec, Framing, Length};
 use readyloop::host::Peer;
 use readyloop::instant::Instant;
-use readyloop::net::{Fact, Link, Net, PeerAddress, Readiness, Stream, Token, Wake};
+use readyloop::net::{DatagramOptions, Datagrams, Fact, Link, Net, PeerAddress, Readiness, Stream, Token, Wake};
 use readyloop::service::Echo;
 use readyloop::{Address, Lines, ListenOptions, Raw, Reactor, Server, ServerLimits};
 
@@ -207,6 +207,19 @@ struct Idler {
 #[cfg(not(debug_assertions))]
 const _: () = assert!(size_of::<Idler>() == size_of::<<Reactor as Net>::Stream>());
 
+/// The crowd sends no datagrams.
+struct NoDatagrams;
+
+impl Datagrams for NoDatagrams {
+    fn receive(&mut self, _buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn send(&mut self, _bytes: &[u8], _to: &SocketAddr) -> io::Result<()> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+}
+
 struct NoWake;
 
 impl Wake for NoWake {
@@ -242,6 +255,7 @@ impl Stream for Idler {
 impl Net for Crowd {
     type Stream = Idler;
     type Listener = ();
+    type Datagrams = NoDatagrams;
 
     fn now(&self) -> Instant {
         Instant::ORIGIN
@@ -276,6 +290,15 @@ impl Net for Crowd {
     fn register(&mut self, _stream: &mut Idler, token: Token) -> io::Result<()> {
         self.new.push(token);
         Ok(())
+    }
+
+    fn bind(
+        &mut self,
+        _address: &Address,
+        _options: &DatagramOptions,
+        _token: Token,
+    ) -> io::Result<(NoDatagrams, SocketAddr)> {
+        Err(ErrorKind::AddrNotAvailable.into())
     }
 
     fn wake(&self) -> Arc<dyn Wake> {

@@ -210,7 +210,7 @@ impl Guard {
     }
 
     /// Ports on which this server answers datagrams.
-    pub fn set_own_ports(&mut self, ports: &[u16]) {
+    pub fn learn_own_ports(&mut self, ports: &[u16]) {
         self.own_ports = ports.to_vec();
     }
 
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn what_could_bounce_is_not_answered() {
         let mut guard = guard(100, 100);
-        guard.set_own_ports(&[40_001]);
+        guard.learn_own_ports(&[40_001]);
         for port in [0, 7, 9, 13, 17, 19, 37, 53, 69, 123, 7007] {
             assert_eq!(guard.admit(&Source { port, ..CLIENT }, Instant::ORIGIN), Err(Refusal::ServicePort));
         }

@@ -154,7 +154,7 @@ fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpList
         )?;
     }
     socket.set_tcp_nodelay(options.nodelay)?;
-    set_buffers(&socket, options)?;
+    size_buffers(&socket, options)?;
     socket.set_nonblocking(true)?;
     socket.bind(&(*address).into())?;
     socket.listen(backlog(options))?;
@@ -164,7 +164,7 @@ fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpList
 
 fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    set_buffers(&socket, options)?;
+    size_buffers(&socket, options)?;
     socket.set_nonblocking(true)?;
     let address = SockAddr::unix(path)?;
     match socket.bind(&address) {
@@ -183,7 +183,7 @@ fn is_abandoned(path: &Path) -> bool {
     std::os::unix::net::UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-fn set_buffers(socket: &Socket, options: &ListenOptions) -> io::Result<()> {
+fn size_buffers(socket: &Socket, options: &ListenOptions) -> io::Result<()> {
     if let Some(bytes) = options.recv_buffer {
         socket.set_recv_buffer_size(bytes)?;
     }

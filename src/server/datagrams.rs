@@ -243,8 +243,8 @@ impl<S: DatagramService, N: Net> Room<N> for DatagramEndpoint<S, N> {
         Some(self.bound.port())
     }
 
-    fn set_own_ports(&mut self, ports: &[u16]) {
-        self.guard.set_own_ports(ports);
+    fn learn_own_ports(&mut self, ports: &[u16]) {
+        self.guard.learn_own_ports(ports);
     }
 
     fn audit(&self) -> RoomAudit {

@@ -83,7 +83,7 @@ pub(super) trait Room<N: Net> {
         None
     }
     /// Ports whose datagrams are not answered, since this server answers on them.
-    fn set_own_ports(&mut self, ports: &[u16]) {
+    fn learn_own_ports(&mut self, ports: &[u16]) {
         let _ = ports;
     }
     fn audit(&self) -> RoomAudit;

@@ -173,7 +173,7 @@ impl<N: Net> Server<N> {
         let (socket, bound) = self.shared.net.bind(address, options, endpoint::listener_token(number))?;
         self.rooms.push(Box::new(DatagramEndpoint::new(number, bound, socket, service, limits)));
         let ports: Vec<u16> = self.rooms.iter().filter_map(|room| room.datagram_port()).collect();
-        self.rooms.iter_mut().for_each(|room| room.set_own_ports(&ports));
+        self.rooms.iter_mut().for_each(|room| room.learn_own_ports(&ports));
         Ok(EndpointId { index: usize::from(number), poster: self.handle.channel().0 })
     }
 

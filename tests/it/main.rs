@@ -15,6 +15,7 @@ mod half_close;
 mod idle;
 mod kernel;
 mod kill;
+mod laws;
 mod log_lines;
 mod reset;
 mod services;

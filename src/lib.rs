@@ -35,7 +35,7 @@
 //! | 1 | [`codec`] | frames in bytes |
 //! | 2 | [`conn`] | one peer: a machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | many peers, one service; datagrams, and who may be answered |
-//! | 4 | [`net`], [`sim`] | the border: sockets, mio, the clock; and a simulated world behind it |
+//! | 4 | [`net`], [`sim`], [`door`] | the border: sockets, mio, the clock; a simulated world behind it; who may come in, and the count of all |
 //! | 5 | [`server`] | endpoints on one loop, and the turn |
 //!
 //! # The laws
@@ -44,13 +44,14 @@
 //! 2. The whole server runs over a border we own, [`net::Net`]: what ships is what is simulated.
 //! 3. Nothing is lost: bytes in = framed + discarded, bytes queued = written + unsent
 //!    ([`conn::Ledger`]), and every peer ends with exactly one [`conn::CloseReason`].
-//! 4. Nothing grows without a bound: every bound is in [`conn::Limits`] or [`server::ServerLimits`].
+//! 4. Nothing grows without a bound: every bound is in [`conn::Limits`] or [`door::ServerLimits`].
 //! 5. Nothing spins: a turn either moves something or sleeps until a fact or a deadline.
 
 pub mod buffer;
 pub mod codec;
 pub mod conn;
 pub mod datagram;
+pub mod door;
 pub mod host;
 pub mod instant;
 pub mod net;
@@ -63,7 +64,8 @@ pub mod watermark;
 
 pub use codec::{Fixed, Framing, Length, Lines, Raw};
 pub use conn::{CloseReason, Limits};
+pub use door::{Listen, ServerLimits, Totals, WhenFull};
 pub use net::{Address, Handle, Keepalive, ListenOptions, Notice, Poster, Reactor};
-pub use server::{Listen, Server, ServerLimits, Totals, WhenFull};
+pub use server::Server;
 pub use service::{Context, Orders, Service};
 pub use table::Key;

@@ -9,13 +9,13 @@ use std::net::SocketAddr;
 use log::debug;
 
 use crate::datagram::{DatagramLimits, DatagramService, DatagramTally, Guard, Refusal};
+use crate::door::Totals;
 use crate::host::Tally;
 use crate::instant::Instant;
 use crate::net::{Address, Datagrams, Net, Readiness, udp};
 
 use super::audit::RoomAudit;
 use super::endpoint::{Room, Shared, listener_token};
-use super::totals::Totals;
 
 /// Datagrams per turn: as many as take about as long as one peer's whole budget.
 const DATAGRAM_BUDGET: usize = 128;

@@ -11,17 +11,14 @@ use log::{debug, error, warn};
 use crate::buffer::Reserve;
 use crate::codec::Codec;
 use crate::conn::{CloseReason, READ_LEN_MAX};
+use crate::door::{AcceptError, Admission, BackOff, Refusal, Sparing, Totals, times_more};
 use crate::host::{Host, Parting};
 use crate::instant::Instant;
 use crate::net::{Address, Link, Net, POSTS_WAITING_MAX, PeerAddress, Readiness, Stream, Token, pump};
 use crate::service::Service;
 use crate::table::Key;
 
-use super::accept::{AcceptError, BackOff};
-use super::admission::{Admission, Refusal};
 use super::audit::{PeerAudit, RoomAudit};
-use super::sparing::{Sparing, times_more};
-use super::totals::Totals;
 
 /// Newcomers per endpoint and turn: 256 of them take about as long as one peer's whole budget.
 const ACCEPT_BUDGET: usize = 256;

@@ -3,14 +3,9 @@
 //! It decides the order of things; what each of them is, is decided in the rooms below. It runs
 //! over any [`Net`]: the reactor, or the simulated world.
 
-mod accept;
-mod admission;
 mod audit;
 mod datagrams;
 mod endpoint;
-mod limits;
-mod sparing;
-mod totals;
 
 use std::io;
 
@@ -18,18 +13,16 @@ use log::info;
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{Limits, READ_LEN_MAX};
+use crate::conn::READ_LEN_MAX;
 use crate::datagram::{DatagramLimits, DatagramService};
+use crate::door::{Admission, Listen, ServerLimits, Totals};
 use crate::host::Host;
 use crate::instant::Instant;
-use crate::net::{Address, DatagramOptions, Fact, Handle, ListenOptions, Net, Notice, Poster};
+use crate::net::{Address, DatagramOptions, Fact, Handle, Net, Notice, Poster};
 use crate::service::Service;
 
 pub use audit::{Audit, PeerAudit, RoomAudit};
-pub use limits::{ServerLimits, WhenFull};
-pub use totals::Totals;
 
-use admission::Admission;
 use datagrams::DatagramEndpoint;
 use endpoint::{Endpoint, Room, Shared};
 
@@ -68,23 +61,6 @@ enum Phase {
     },
     /// Everybody is cut off.
     Stopping,
-}
-
-/// Where an endpoint listens, how its sockets are set, and what each of its peers may use.
-#[derive(Clone, Debug)]
-pub struct Listen {
-    /// Where.
-    pub address: Address,
-    /// How its sockets are set.
-    pub socket: ListenOptions,
-    /// What each peer may use.
-    pub limits: Limits,
-}
-
-impl From<Address> for Listen {
-    fn from(address: Address) -> Self {
-        Self { address, socket: ListenOptions::default(), limits: Limits::default() }
-    }
 }
 
 /// An endpoint of a server: its number, and the way to its service.

@@ -34,7 +34,7 @@ pub struct Totals {
 
 impl Totals {
     /// Adds one endpoint's share.
-    pub(super) fn add(&mut self, tally: &Tally) {
+    pub(crate) fn add(&mut self, tally: &Tally) {
         self.peers.opened += tally.opened;
         for (sum, more) in self.peers.closed.iter_mut().zip(tally.closed) {
             *sum += more;

@@ -10,7 +10,7 @@ use super::{ServerLimits, WhenFull};
 
 /// Why a connection is not taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// `connections_max`.
     Full,
     /// `connections_per_address_max`.
@@ -18,7 +18,7 @@ pub(super) enum Refusal {
 }
 
 /// How many peers there are, in all and by address.
-pub(super) struct Admission {
+pub(crate) struct Admission {
     open: usize,
     open_max: usize,
     by_address: HashMap<AddressGroup, usize>,
@@ -27,7 +27,7 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(limits: &ServerLimits) -> Self {
+    pub(crate) fn new(limits: &ServerLimits) -> Self {
         Self {
             open: 0,
             open_max: limits.connections_max,
@@ -38,12 +38,12 @@ impl Admission {
     }
 
     /// Whether it is right to accept: there is room, or those who find none are to be told.
-    pub(super) fn may_accept(&self) -> bool {
+    pub(crate) fn may_accept(&self) -> bool {
         self.open < self.open_max || self.when_full == WhenFull::Refuse
     }
 
     /// Counts a newcomer in.
-    pub(super) fn admit(&mut self, group: AddressGroup) -> Result<(), Refusal> {
+    pub(crate) fn admit(&mut self, group: AddressGroup) -> Result<(), Refusal> {
         if self.open >= self.open_max {
             return Err(Refusal::Full);
         }
@@ -59,7 +59,7 @@ impl Admission {
     }
 
     /// Counts one out that was counted in.
-    pub(super) fn release(&mut self, group: AddressGroup) {
+    pub(crate) fn release(&mut self, group: AddressGroup) {
         self.open -= 1;
         if let Some(count) = self.by_address.get_mut(&group) {
             *count -= 1;
@@ -69,7 +69,7 @@ impl Admission {
         }
     }
 
-    pub(super) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open
     }
 }

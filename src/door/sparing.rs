@@ -9,14 +9,14 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps one kind of log line rare.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sparing {
+pub(crate) struct Sparing {
     next_at: Instant,
     held_back: u64,
 }
 
 impl Sparing {
     /// Whether to say it now; then with how many times it was not said.
-    pub(super) fn may_say(&mut self, now: Instant) -> Option<u64> {
+    pub(crate) fn may_say(&mut self, now: Instant) -> Option<u64> {
         if now < self.next_at {
             self.held_back += 1;
             return None;
@@ -27,7 +27,7 @@ impl Sparing {
 }
 
 /// What to put behind a line that stands for others too.
-pub(super) fn times_more(held_back: u64) -> String {
+pub(crate) fn times_more(held_back: u64) -> String {
     if held_back == 0 { String::new() } else { format!(" ({held_back} times more)") }
 }
 

@@ -17,7 +17,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Whose trouble a failed accept is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AcceptError {
+pub(crate) enum AcceptError {
     /// The newcomer's: it is gone, the next one may be fine.
     Newcomer,
     /// Ours: no descriptors, no memory, or something nobody foresaw.
@@ -27,7 +27,7 @@ pub(super) enum AcceptError {
 impl AcceptError {
     /// Linux passes errors of the new connection on through accept; accept(2) says to treat them
     /// as a reason to try again.
-    pub(super) fn of(error: &io::Error) -> Self {
+    pub(crate) fn of(error: &io::Error) -> Self {
         match error.raw_os_error() {
             Some(
                 libc::ECONNABORTED
@@ -50,7 +50,7 @@ impl AcceptError {
 
 /// The rest after a failure of ours: until a time, or until any peer has been closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BackOff {
+pub(crate) struct BackOff {
     rest: Option<Rest>,
     pause: Duration,
 }
@@ -63,26 +63,26 @@ struct Rest {
 }
 
 impl BackOff {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { rest: None, pause: PAUSE_MIN }
     }
 
-    pub(super) fn failed(&mut self, now: Instant, closes: u64) {
+    pub(crate) fn failed(&mut self, now: Instant, closes: u64) {
         self.rest = Some(Rest { until: now + self.pause, closes });
         self.pause = (self.pause * 2).min(PAUSE_MAX);
     }
 
-    pub(super) fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         *self = Self::new();
     }
 
     /// Whether it is too early for another try.
-    pub(super) fn is_resting(&self, now: Instant, closes: u64) -> bool {
+    pub(crate) fn is_resting(&self, now: Instant, closes: u64) -> bool {
         self.rest.is_some_and(|rest| now < rest.until && rest.closes == closes)
     }
 
     /// When the rest is over at the latest.
-    pub(super) fn until(&self) -> Option<Instant> {
+    pub(crate) fn until(&self) -> Option<Instant> {
         self.rest.map(|rest| rest.until)
     }
 }

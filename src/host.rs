@@ -244,6 +244,8 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
                 connection.handle_order(outbox.bytes(range), &mut means);
                 connection.handle_promise_kept(&mut means);
             }
+            Verb::Resume => connection.handle_callback(&mut means, |reply| reply.resume()),
+            Verb::HalfClose => connection.handle_callback(&mut means, |reply| reply.half_close()),
             Verb::Finish => connection.handle_callback(&mut means, |reply| reply.finish()),
             Verb::Close => connection.handle_error(CloseReason::Service),
         }

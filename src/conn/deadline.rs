@@ -5,7 +5,7 @@
 use crate::codec::Codec;
 use crate::instant::Instant;
 
-use super::{CloseReason, Connection, Hold, Limits, Means, WriteHalf};
+use super::{CloseReason, Connection, Limits, Means, WriteHalf};
 
 /// What we wait for, with an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,9 @@ impl<C: Codec> Connection<C> {
         if self.closed().is_some() {
             return None;
         }
-        if self.halves.write() == WriteHalf::Finished {
+        // After a mere half-close we wait for replies, not for the end alone.
+        let is_ending = self.halves.reason().is_some();
+        if self.halves.write() == WriteHalf::Finished && is_ending {
             return Some((self.waiting_since + limits.linger_timeout, Deadline::Linger));
         }
         if self.wants_finish() {
@@ -53,7 +55,7 @@ impl<C: Codec> Connection<C> {
         } else {
             (self.waiting_since + limits.write_timeout, Deadline::Write)
         };
-        let has_begun = !self.input.is_empty() && self.hold == Hold::Nothing;
+        let has_begun = !self.input.is_empty() && !self.is_paused();
         let begun = (self.begun_at + limits.frame_timeout, Deadline::Frame);
         Some(if has_begun && begun.0 < quiet.0 { begun } else { quiet })
     }

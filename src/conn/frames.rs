@@ -12,7 +12,7 @@ use super::{Limits, Reply};
 pub(super) enum Rest {
     /// What is left is no whole frame.
     Begun,
-    /// The output is over its watermark, or the service asked for a break.
+    /// The output is over its watermark, or the service asked for a break or a pause.
     Held,
     /// The peer said goodbye, or the service has ended this peer: the rest is of no use.
     Useless,
@@ -36,7 +36,7 @@ pub(super) fn give_frames<C: Codec>(
         if left.is_empty() {
             break Rest::Begun;
         }
-        if reply.is_full() {
+        if reply.is_full() || reply.is_paused {
             break Rest::Held;
         }
         match codec.decode(state, left, limits.frame_len_max) {

@@ -4,7 +4,7 @@
 //! read half:   Open ──────────── peer's FIN ───────────▶ Ended
 //!                └─ finish ─▶ Discarding ─ peer's FIN ─▶ Ended
 //!
-//! write half:  Open ── finish(reason) ──▶ Finishing ── our FIN is out ──▶ Finished
+//! write half:  Open ── finish(reason), half_close ──▶ Finishing ── our FIN is out ──▶ Finished
 //!
 //! the law:     Ended and Finished is closed, for the reason given first
 //! in any state, cut(reason) ends both
@@ -43,7 +43,7 @@ pub enum WriteHalf {
 pub struct Halves {
     read: ReadHalf,
     write: WriteHalf,
-    /// Known as soon as we finish.
+    /// Known as soon as we finish; not yet while we have only half-closed.
     reason: Option<CloseReason>,
 }
 
@@ -63,6 +63,11 @@ impl Halves {
         self.write
     }
 
+    /// Why both end, as soon as that is known.
+    pub const fn reason(&self) -> Option<CloseReason> {
+        self.reason
+    }
+
     /// The reason, once both are over.
     pub const fn closed(&self) -> Option<CloseReason> {
         match (self.read, self.write) {
@@ -78,13 +83,20 @@ impl Halves {
 
     /// We take no more input and, once what is queued has left, end our direction.
     pub(super) fn finish(&mut self, reason: CloseReason) {
-        if self.write != WriteHalf::Open {
+        if self.reason.is_some() {
             return;
         }
-        self.write = WriteHalf::Finishing;
         self.reason = Some(reason);
+        self.half_close();
         if self.read == ReadHalf::Open {
             self.read = ReadHalf::Discarding;
+        }
+    }
+
+    /// Once what is queued has left we end our direction; what the peer sends is served as before.
+    pub(super) fn half_close(&mut self) {
+        if self.write == WriteHalf::Open {
+            self.write = WriteHalf::Finishing;
         }
     }
 
@@ -97,7 +109,7 @@ impl Halves {
     /// Both are over now. Once our FIN is out the peer has had everything, and the reason for
     /// which we finished stands whatever happens to the rest.
     pub(super) fn cut(&mut self, reason: CloseReason) {
-        if self.write != WriteHalf::Finished {
+        if self.write != WriteHalf::Finished || self.reason.is_none() {
             self.reason = Some(reason);
         }
         self.read = ReadHalf::Ended;
@@ -155,6 +167,27 @@ mod tests {
         late.finished();
         late.cut(CloseReason::Reset);
         assert_eq!(late.closed(), Some(CloseReason::Drained));
+    }
+
+    #[test]
+    fn after_a_half_close_the_peer_still_speaks_and_its_end_is_the_outcome() {
+        let mut halves = Halves::new();
+        halves.half_close();
+        halves.finished();
+        assert_eq!((halves.read(), halves.closed()), (ReadHalf::Open, None));
+        halves.peer_ended();
+        assert_eq!(halves.closed(), None);
+        halves.finish(CloseReason::PartialFrame);
+        assert_eq!(halves.closed(), Some(CloseReason::PartialFrame));
+    }
+
+    #[test]
+    fn a_reset_after_a_half_close_is_the_reason() {
+        let mut halves = Halves::new();
+        halves.half_close();
+        halves.finished();
+        halves.cut(CloseReason::Reset);
+        assert_eq!(halves.closed(), Some(CloseReason::Reset));
     }
 
     #[test]

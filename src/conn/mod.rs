@@ -32,7 +32,7 @@ pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX};
 pub use reply::{NO_QUOTE, Quote, Reply};
 
 use frames::{Rest, give_frames};
-use reply::{Heard, Wish, reply_to};
+use reply::{Heard, Stance, Wish, reply_to};
 
 /// What a connection is lent for the length of one call: the rules, the memory, the books, the time.
 pub struct Means<'a, C> {
@@ -80,6 +80,8 @@ enum Hold {
     Reading,
     /// Serving stopped in the middle of the input: whole frames may be stored; they come first.
     Frames,
+    /// The service paused this peer; as [`Hold::Frames`] once it resumes.
+    Paused,
 }
 
 impl<C: Codec> Connection<C> {
@@ -132,8 +134,8 @@ impl<C: Codec> Connection<C> {
             return NO_QUOTE;
         }
 
-        let (codec, limits) = (means.codec, means.limits);
-        let mut reply = reply_to(&mut self.output, input, means);
+        let (codec, limits, stance) = (means.codec, means.limits, self.stance());
+        let mut reply = reply_to(&mut self.output, input, stance, means);
         let (served, rest) = give_frames(codec, &mut self.codec, input, limits, &mut reply, on_frame);
         let heard = Heard::from(reply);
         let quote = self.obey(heard, means);
@@ -198,7 +200,8 @@ impl<C: Codec> Connection<C> {
     /// Serves a callback that has no input: its replies go to the output queue.
     pub fn handle_callback<R>(&mut self, means: &mut Means<'_, C>, callback: impl FnOnce(&mut Reply<'_>) -> R) -> R {
         self.start_waiting(means.now);
-        let mut reply = reply_to(&mut self.output, &[], means);
+        let stance = self.stance();
+        let mut reply = reply_to(&mut self.output, &[], stance, means);
         let result = callback(&mut reply);
         let heard = Heard::from(reply);
         self.obey(heard, means);
@@ -251,7 +254,8 @@ impl<C: Codec> Connection<C> {
         }
     }
 
-    /// Whether frames that were held back can be served now: the queue has drained, or none is over it.
+    /// Whether frames that were held back can be served now: the queue has drained, or none is
+    /// over it, and the service has not paused this peer.
     pub fn wants_held(&self, means: &Means<'_, C>) -> bool {
         self.hold == Hold::Frames && self.closed().is_none() && !self.is_over_watermark(true, means)
     }
@@ -311,8 +315,8 @@ impl<C: Codec> Connection<C> {
         on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
     ) {
         self.start_waiting(means.now);
-        let (codec, limits) = (means.codec, means.limits);
-        let mut reply = reply_to(&mut self.output, &[], means);
+        let (codec, limits, stance) = (means.codec, means.limits, self.stance());
+        let mut reply = reply_to(&mut self.output, &[], stance, means);
         let stored = self.input.as_slice();
         let (served, rest) = give_frames(codec, &mut self.codec, stored, limits, &mut reply, on_frame);
         let heard = Heard::from(reply);
@@ -347,8 +351,8 @@ impl<C: Codec> Connection<C> {
     /// What follows from the reason why serving stopped.
     fn judge(&mut self, why: Rest, means: &mut Means<'_, C>) {
         match why {
-            Rest::Begun => {}
-            Rest::Held => self.hold = Hold::Frames,
+            Rest::Held if self.hold != Hold::Paused => self.hold = Hold::Frames,
+            Rest::Begun | Rest::Held => {}
             Rest::Useless => self.finish(CloseReason::Finished, means),
             Rest::Lost(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, means),
             Rest::Lost(FrameError::Malformed(_)) => self.finish(CloseReason::BadFrame, means),
@@ -362,24 +366,36 @@ impl<C: Codec> Connection<C> {
             Some(promised) => self.promised = promised,
             None => self.cut(CloseReason::QueueFull),
         }
+        if heard.is_paused {
+            self.hold = Hold::Paused;
+        } else if self.hold == Hold::Paused {
+            self.hold = Hold::Frames;
+        }
         match heard.wish {
             Wish::GoOn => {}
+            Wish::HalfClose => self.halves.half_close(),
             Wish::Finish(reason) => self.finish(reason, means),
             Wish::Close(reason) => self.cut(reason),
         }
         heard.quote
     }
 
-    /// Finishes when nothing more is to come: ended, no whole frame left, nothing promised.
+    /// Finishes when nothing more is to come: ended, no whole frame left, nothing promised. A
+    /// promise is void once our direction has ended.
     fn couple(&mut self, means: &mut Means<'_, C>) {
-        let is_served = self.hold != Hold::Frames && self.promised == 0;
-        if self.halves.read() == ReadHalf::Ended && is_served && self.halves.write() == WriteHalf::Open {
+        let is_owing = self.promised > 0 && self.halves.write() == WriteHalf::Open;
+        let is_served = !matches!(self.hold, Hold::Frames | Hold::Paused) && !is_owing;
+        if self.halves.read() == ReadHalf::Ended && is_served && self.halves.reason().is_none() {
             let reason = if self.input.is_empty() { CloseReason::Finished } else { CloseReason::PartialFrame };
             self.finish(reason, means);
         }
     }
 
     fn finish(&mut self, reason: CloseReason, means: &mut Means<'_, C>) {
+        if self.halves.reason().is_none() && self.halves.write() == WriteHalf::Finished {
+            // Our FIN went out with a half-close; only now do we wait for the peer's.
+            self.waiting_since = means.now;
+        }
         self.halves.finish(reason);
         self.hold = Hold::Nothing;
         means.ledger.bytes_discarded += self.input.clear(means.reserve) as u64;
@@ -405,7 +421,7 @@ impl<C: Codec> Connection<C> {
                 // While we did not read, the rest of a frame could not come.
                 self.begun_at = means.now;
             }
-            Hold::Nothing | Hold::Reading | Hold::Frames => {}
+            Hold::Nothing | Hold::Reading | Hold::Frames | Hold::Paused => {}
         }
     }
 
@@ -415,6 +431,10 @@ impl<C: Codec> Connection<C> {
     fn is_over_watermark(&self, was_paused: bool, means: &Means<'_, C>) -> bool {
         let queued = self.output.len();
         queued > 0 && (queued >= means.reserve.spare_bytes() || means.limits.queue.is_paused(was_paused, queued))
+    }
+
+    fn stance(&self) -> Stance {
+        Stance { write: self.halves.write(), is_paused: self.hold == Hold::Paused }
     }
 
     /// With nothing queued, whatever is queued next starts its wait now.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::buffer::{ByteQueue, Reserve};
 use crate::codec::{Codec, Encode, Envelope, FrameError};
 
-use super::{CloseReason, Ledger, Means};
+use super::{CloseReason, Ledger, Means, WriteHalf};
 
 /// The end of a peer's output that still lies in the buffer its input was read into.
 ///
@@ -25,6 +25,8 @@ pub const NO_QUOTE: Quote = 0..0;
 pub(super) enum Wish {
     /// As before.
     GoOn,
+    /// Flush, then end our direction, and go on serving; or that has been done before.
+    HalfClose,
     /// Flush, then end our direction.
     Finish(CloseReason),
     /// End both directions now.
@@ -43,6 +45,7 @@ pub struct Reply<'a> {
     pub(super) queue_high: usize,
     pub(super) queue_len_max: usize,
     pub(super) wish: Wish,
+    pub(super) is_paused: bool,
     pub(super) wants_room: bool,
     pub(super) promised: u16,
 }
@@ -52,9 +55,9 @@ impl Reply<'_> {
     ///
     /// All of it or nothing: a frame that does not fit closes the peer with
     /// [`CloseReason::QueueFull`] or [`CloseReason::BudgetSpent`], one that the framing cannot
-    /// carry with [`CloseReason::BadReply`].
+    /// carry with [`CloseReason::BadReply`]. Once our direction is ending nothing is queued.
     pub fn send(&mut self, parts: &[&[u8]]) {
-        if self.is_ending() {
+        if self.wish != Wish::GoOn {
             return;
         }
         match self.encode.envelope(parts) {
@@ -67,7 +70,7 @@ impl Reply<'_> {
 
     /// Queues bytes that are framed already.
     pub(super) fn send_framed(&mut self, bytes: &[u8]) {
-        if !self.is_ending() {
+        if self.wish == Wish::GoOn {
             self.send_in(Envelope::NONE, &[bytes]);
         }
     }
@@ -136,9 +139,26 @@ impl Reply<'_> {
         }
     }
 
+    /// Serve no more frames of this peer, and do not read it, until [`Self::resume`].
+    pub fn pause(&mut self) {
+        self.is_paused = true;
+    }
+
+    /// Serve and read this peer again.
+    pub fn resume(&mut self) {
+        self.is_paused = false;
+    }
+
+    /// Flush, then end our direction; what the peer still sends is served.
+    pub fn half_close(&mut self) {
+        if self.wish == Wish::GoOn {
+            self.wish = Wish::HalfClose;
+        }
+    }
+
     /// Flush, then end our direction; what the peer still sends is discarded.
     pub fn finish(&mut self) {
-        if self.wish == Wish::GoOn {
+        if !self.is_ending() {
             self.wish = Wish::Finish(CloseReason::Service);
         }
     }
@@ -165,13 +185,17 @@ impl Reply<'_> {
 
     /// Whether the peer was finished or closed in this callback: what is sent now goes nowhere.
     pub fn is_ending(&self) -> bool {
-        self.wish != Wish::GoOn
+        match self.wish {
+            Wish::GoOn | Wish::HalfClose => false,
+            Wish::Finish(_) | Wish::Close(_) => true,
+        }
     }
 }
 
 /// What a callback left behind in its [`Reply`].
 pub(super) struct Heard {
     pub(super) wish: Wish,
+    pub(super) is_paused: bool,
     pub(super) wants_room: bool,
     pub(super) promised: u16,
     pub(super) quote: Quote,
@@ -179,14 +203,23 @@ pub(super) struct Heard {
 
 impl From<Reply<'_>> for Heard {
     fn from(reply: Reply<'_>) -> Self {
-        Self { wish: reply.wish, wants_room: reply.wants_room, promised: reply.promised, quote: reply.quote }
+        let Reply { wish, is_paused, wants_room, promised, quote, .. } = reply;
+        Self { wish, is_paused, wants_room, promised, quote }
     }
+}
+
+/// How a peer stands when a callback for it begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stance {
+    pub(super) write: WriteHalf,
+    pub(super) is_paused: bool,
 }
 
 /// A reply to one peer; `quotable` is what it may quote.
 pub(super) fn reply_to<'a, C: Codec>(
     output: &'a mut ByteQueue,
     quotable: &'a [u8],
+    stance: Stance,
     means: &'a mut Means<'_, C>,
 ) -> Reply<'a> {
     Reply {
@@ -198,7 +231,11 @@ pub(super) fn reply_to<'a, C: Codec>(
         encode: means.codec,
         quotable,
         quote: NO_QUOTE,
-        wish: Wish::GoOn,
+        wish: match stance.write {
+            WriteHalf::Open => Wish::GoOn,
+            WriteHalf::Finishing | WriteHalf::Finished => Wish::HalfClose,
+        },
+        is_paused: stance.is_paused,
         wants_room: false,
         promised: 0,
     }

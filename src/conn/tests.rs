@@ -1,5 +1,8 @@
 //! The machine alone: no socket, no clock, every hard case by hand.
 
+mod half_close;
+mod pause;
+
 use std::time::Duration;
 
 use super::*;

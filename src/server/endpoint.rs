@@ -10,7 +10,7 @@ use log::{debug, error, warn};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{CloseReason, READ_LEN_MAX};
+use crate::conn::CloseReason;
 use crate::door::{AcceptError, Admission, BackOff, Refusal, Sparing, Totals, times_more};
 use crate::host::{Host, Parting};
 use crate::instant::Instant;
@@ -22,13 +22,6 @@ use super::audit::{PeerAudit, RoomAudit};
 
 /// Newcomers per endpoint and turn: 256 of them take about as long as one peer's whole budget.
 const ACCEPT_BUDGET: usize = 256;
-
-/// Bytes moved for one peer, both ways together, per turn: four full reads and their echo. A peer
-/// that has more is served on in the next turn, after everybody else.
-///
-/// Serving a stream four times in a row costs half the CPU of serving it once per turn, since what
-/// the kernel keeps for it stays in the cache; more than four gain nothing.
-pub(super) const SERVE_BUDGET_BYTES: usize = 8 * READ_LEN_MAX;
 
 /// Above this part of the memory for queues, in eighths, nobody new is accepted.
 const CROWDED_EIGHTHS: usize = 7;
@@ -189,25 +182,6 @@ impl<S: Service, C: Codec, N: Net> Endpoint<S, C, N> {
             }
         }
     }
-
-    /// Serves one peer: steps while bytes move and its budget lasts.
-    #[inline]
-    fn serve(&mut self, key: Key, shared: &mut Shared<N>) {
-        let mut budget = SERVE_BUDGET_BYTES;
-        while let Some(mut visit) = self.host.visit(key, &mut shared.reserve, shared.now) {
-            let done = pump::step(&mut visit, &mut shared.scratch);
-            self.host.carry_out_orders(&mut shared.reserve, shared.now);
-            if done == 0 {
-                break;
-            }
-            if done >= budget {
-                self.host.mark(key);
-                break;
-            }
-            budget -= done;
-        }
-        self.host.after(key);
-    }
 }
 
 impl<S: Service, C: Codec, N: Net> Room<N> for Endpoint<S, C, N> {
@@ -245,7 +219,7 @@ impl<S: Service, C: Codec, N: Net> Room<N> for Endpoint<S, C, N> {
     fn serve_marked(&mut self, shared: &mut Shared<N>) {
         for _ in 0..self.host.marked_len() {
             if let Some(key) = self.host.pop_marked() {
-                self.serve(key, shared);
+                pump::serve(&mut self.host, key, &mut shared.scratch, &mut shared.reserve, shared.now);
             }
         }
     }

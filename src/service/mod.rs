@@ -103,7 +103,27 @@ impl Context<'_, '_> {
         self.reply.promise();
     }
 
-    /// Sends what is queued, then ends our direction.
+    /// Stops giving frames of this peer and reading it, until [`Self::resume`] or [`Orders::resume`]:
+    /// so a service that passes bytes on is never flooded.
+    ///
+    /// The peer is told nothing; what it sends waits in its own kernel once ours is full. Its end,
+    /// too, is only seen after that, and the idle deadline does not rest.
+    pub fn pause(&mut self) {
+        self.reply.pause();
+    }
+
+    /// Takes back [`Self::pause`].
+    pub fn resume(&mut self) {
+        self.reply.resume();
+    }
+
+    /// Sends what is queued, then ends our direction; frames of the peer still come. What is sent
+    /// after this goes nowhere.
+    pub fn half_close(&mut self) {
+        self.reply.half_close();
+    }
+
+    /// Sends what is queued, then ends our direction; what the peer still sends is thrown away.
     pub fn finish(&mut self) {
         self.reply.finish();
     }

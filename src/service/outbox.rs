@@ -32,6 +32,8 @@ pub(crate) enum Verb {
     Send(Range<usize>),
     /// The same, and a promise is kept by it.
     Answer(Range<usize>),
+    Resume,
+    HalfClose,
     Finish,
     Close,
 }
@@ -137,7 +139,17 @@ impl<'a> Orders<'a> {
         Ok(())
     }
 
-    /// Sends what is queued for a peer, then ends our direction to it.
+    /// Takes back the pause of a peer, see [`Context::pause`](super::Context::pause).
+    pub fn resume(&mut self, key: Key) {
+        self.outbox.push(Target::One(key), Verb::Resume);
+    }
+
+    /// Sends what is queued for a peer, then ends our direction to it; its frames still come.
+    pub fn half_close(&mut self, key: Key) {
+        self.outbox.push(Target::One(key), Verb::HalfClose);
+    }
+
+    /// Sends what is queued for a peer, then ends our direction to it; its input is thrown away.
     pub fn finish(&mut self, key: Key) {
         self.outbox.push(Target::One(key), Verb::Finish);
     }

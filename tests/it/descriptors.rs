@@ -46,7 +46,7 @@ fn the_descriptor_limit_stops_nobody_who_is_in_and_the_waiting_come_in_later() {
     let server = Serve::new().start();
     // The server keeps its cap below the limit it finds at its start: it meets this one unprepared.
     server.process.limit_descriptors(LIMIT);
-    let room = LIMIT - server.process.descriptors();
+    let room = LIMIT - server.process.descriptors_below(LIMIT);
     let mut crowd = Crowd::new();
     fills_and_stays_calm(&server, &mut crowd, room);
     the_waiting_come_in(&mut crowd, room, 32);

@@ -9,6 +9,11 @@ const MID_STREAM: usize = 1000;
 const IN_BACKLOG: usize = 200;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A server whose kernel keeps little for those who do not read: the rest is the server's to keep.
+fn serve_with_small_buffers(flags: &str) -> Server {
+    Serve::new().with("--recv-buffer 16KiB --send-buffer 16KiB").with(flags).start()
+}
+
 /// Everybody is ended cleanly and has just the bytes that the server says it wrote.
 #[track_caller]
 fn all_end_cleanly(server: Server, crowd: &mut Crowd) -> Ended {
@@ -91,7 +96,7 @@ fn what_was_sent_but_not_read_before_the_stop_is_answered() {
 
 #[test]
 fn nobody_new_comes_in_while_the_server_drains() {
-    let server = Serve::new().start();
+    let server = serve_with_small_buffers("");
     let address = server.address();
     let mut crowd = Crowd::new();
     // Keeps the drain going: its replies have nowhere to go.
@@ -107,7 +112,7 @@ fn nobody_new_comes_in_while_the_server_drains() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let server = Serve::new().with("--drain-timeout 1m").start();
+    let server = serve_with_small_buffers("--drain-timeout 1m");
     let mut crowd = Crowd::new();
     let slow = crowd.join_with_buffers(4 * KIB, server.address(), 50, Habit::NeverReads);
     crowd.run_for(Duration::from_millis(300));
@@ -122,7 +127,7 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn those_who_take_too_long_are_cut_off_at_the_drain_timeout() {
-    let server = Serve::new().with("--drain-timeout 500ms").start();
+    let server = serve_with_small_buffers("--drain-timeout 500ms");
     let mut crowd = Crowd::new();
     crowd.join_with_buffers(4 * KIB, server.address(), 20, Habit::NeverReads);
     let done = crowd.join(server.address(), 20, Habit::Answers);

@@ -90,7 +90,9 @@ fn everybody_else_hears(peers: &mut [TcpStream], speaker: usize, line: &str) -> 
 
 #[test]
 fn chat_waits_for_nobody_who_does_not_listen() {
-    let server = Serve::new().with("--service chat --queue-high 16KiB --frame-len-max 1KiB --send-buffer 4KiB").start();
+    let server = Serve::new()
+        .with("--service chat --queue-low 4KiB --queue-high 16KiB --frame-len-max 1KiB --send-buffer 4KiB")
+        .start();
     let base = server.process.descriptors();
     let deaf: Vec<TcpStream> = (0..5).map(|_| connect_with_buffers(server.address(), 4 * KIB)).collect();
     let (mut speaker, mut listener) = (server.connect(), server.connect());

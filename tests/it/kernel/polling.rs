@@ -42,8 +42,11 @@ fn the_interrupted_poll_of_a_process_with_one_thread() {
     signal_hook::flag::register(libc::SIGUSR2, Arc::clone(&came)).unwrap();
     let mut poll = Poll::new().unwrap();
     let mut events = Events::with_capacity(1);
+    // A signal to a thread's number reaches that thread, if it can, and else another of the process.
+    let link = std::fs::read_link("/proc/thread-self").unwrap();
+    let thread = link.file_name().unwrap().to_str().unwrap().parse().unwrap();
     std::thread::scope(|scope| {
-        scope.spawn(|| signal(std::process::id(), "USR2"));
+        scope.spawn(move || signal(thread, "USR2"));
         let polled = poll.poll(&mut events, Some(PATIENCE));
         assert_eq!(polled.unwrap_err().kind(), ErrorKind::Interrupted);
     });

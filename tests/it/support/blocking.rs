@@ -7,7 +7,7 @@ use std::thread;
 
 use socket2::{Domain, Socket, Type};
 
-use super::{Ending, PATIENCE, Pattern};
+use super::{Ending, PATIENCE};
 
 /// A stream that one thread may write while another reads.
 pub(crate) trait Duplex: Read + Write + Send + Sized {

@@ -73,10 +73,6 @@ impl Member {
         self.stream.is_some()
     }
 
-    pub(crate) fn local_address(&self) -> SocketAddr {
-        self.stream.as_ref().and_then(|stream| stream.local_addr().ok()).expect("the member is connected")
-    }
-
     fn end(&mut self, ending: Ending) {
         self.ending = Some(ending);
         self.stream = None;
@@ -92,11 +88,9 @@ impl Member {
     }
 
     fn flush(&mut self) {
-        while let Some(stream) = &mut self.stream {
+        loop {
             let bytes = self.pattern.at(self.sent, self.sendable());
-            if bytes.is_empty() {
-                return;
-            }
+            let Some(stream) = self.stream.as_mut().filter(|_| !bytes.is_empty()) else { return };
             match stream.write(bytes) {
                 Ok(count) => self.sent += count as u64,
                 Err(error) if error.kind() == ErrorKind::WouldBlock || error.kind() == ErrorKind::NotConnected => {

@@ -64,8 +64,15 @@ impl Process {
     }
 
     pub(crate) fn descriptors(self) -> usize {
+        self.descriptors_below(usize::MAX)
+    }
+
+    /// How many of its descriptors have a number below `limit`: only these count against a limit.
+    pub(crate) fn descriptors_below(self, limit: usize) -> usize {
         let path = format!("/proc/{}/fd", self.pid);
-        fs::read_dir(&path).unwrap_or_else(|error| panic!("{path}: {error}")).count()
+        let each = fs::read_dir(&path).unwrap_or_else(|error| panic!("{path}: {error}")).flatten();
+        let numbers = each.filter_map(|entry| entry.file_name().to_str()?.parse::<usize>().ok());
+        numbers.filter(|number| *number < limit).count()
     }
 
     /// The soft limit on descriptors.

@@ -5,7 +5,7 @@
 use log::{info, warn};
 use rlimit::Resource;
 
-use crate::problem::{Problem, system_words};
+use crate::problem::system_words;
 
 /// What the process needs beside peers and listeners: the three standard streams, the poll, its
 /// waker, three for signals, and as much again for name lookups, a preloaded library, and the
@@ -34,24 +34,20 @@ pub(super) fn raise_limit() -> usize {
 }
 
 /// How many peers there may be at once, of `asked` for, when `listeners` listen.
-pub(super) fn connections_max(limit: usize, listeners: usize, asked: Option<usize>) -> Result<usize, Problem> {
-    let fits = limit.saturating_sub(RESERVE + listeners);
-    if fits == 0 {
-        return Err(Problem::failure(
-            format!("the descriptor limit of {limit} leaves no room for peers"),
-            "type `ulimit -n 1024` before, or raise the hard limit in the same way",
-        ));
-    }
+pub(super) fn connections_max(limit: usize, listeners: usize, asked: Option<usize>) -> usize {
+    // One at least: if even that does not fit, the system will say so.
+    let fits = limit.saturating_sub(RESERVE + listeners).max(1);
     match asked {
         Some(asked) if asked > fits => {
             let needed = asked.saturating_add(RESERVE + listeners);
             warn!(
-                "--max-connections {asked} does not fit the descriptor limit of {limit} and is {fits} now; it needs `ulimit -n {needed}`"
+                "--max-connections {asked} does not fit the descriptor limit of {limit} and is {fits} now; \
+                 it needs `ulimit -n {needed}`"
             );
-            Ok(fits)
+            fits
         }
-        Some(asked) => Ok(asked),
-        None => Ok(fits),
+        Some(asked) => asked,
+        None => fits,
     }
 }
 
@@ -61,7 +57,7 @@ mod tests {
 
     #[track_caller]
     fn check(limit: usize, listeners: usize, asked: Option<usize>, expected: usize) {
-        assert_eq!(connections_max(limit, listeners, asked), Ok(expected));
+        assert_eq!(connections_max(limit, listeners, asked), expected);
     }
 
     #[test]
@@ -74,8 +70,9 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_without_room_for_one_peer_is_refused() {
-        assert!(connections_max(33, 1, None).is_err());
+    fn a_limit_below_the_reserve_leaves_one() {
         check(34, 1, None, 1);
+        check(5, 1, None, 1);
+        check(5, 1, Some(10), 1);
     }
 }

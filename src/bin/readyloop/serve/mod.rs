@@ -35,7 +35,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     ready_path.map_or(Ok(()), ReadyFile::clear)?;
     let limit = descriptors::raise_limit();
     let listeners = settings.endpoints.listen.len();
-    let connections_max = descriptors::connections_max(limit, listeners, settings.total.max_connections)?;
+    let connections_max = descriptors::connections_max(limit, listeners, settings.total.max_connections);
     let (mut server, addresses) = launch::bind(&settings, connections_max)?;
 
     warnings::public_bind(&addresses);

@@ -2,6 +2,7 @@
 //! the first connection is.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
@@ -74,10 +75,11 @@ impl<T: Source, U: Source> TcpOrUnix<T, U> {
     }
 }
 
-/// A listening socket. Dropping one on a Unix path removes the path.
+/// A listening socket. Dropping one on a Unix path removes the path, if it is still its own.
 pub struct Listener {
     socket: TcpOrUnix<TcpListener, UnixListener>,
     address: Address,
+    file: Option<FileIdentity>,
 }
 
 impl Listener {
@@ -86,12 +88,13 @@ impl Listener {
             Address::Tcp(host_port) => {
                 let listener = bind_first(&Address::resolve(host_port)?, options)?;
                 let address = listener.local_addr()?.into();
-                Ok(Self { socket: TcpOrUnix::Tcp(listener), address })
+                Ok(Self { socket: TcpOrUnix::Tcp(listener), address, file: None })
             }
             Address::Udp(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "a udp:// address has no connections")),
             Address::Unix(path) => {
                 let listener = bind_unix(path, options)?;
-                Ok(Self { socket: TcpOrUnix::Unix(listener), address: address.clone() })
+                let file = FileIdentity::of(path);
+                Ok(Self { socket: TcpOrUnix::Unix(listener), address: address.clone(), file })
             }
         }
     }
@@ -118,11 +121,24 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        // Another server may have taken the path over since.
         if let Address::Unix(path) = &self.address
+            && self.file.is_some()
+            && FileIdentity::of(path) == self.file
             && let Err(error) = fs::remove_file(path)
         {
             log::debug!("cannot remove {}: {error}", path.display());
         }
+    }
+}
+
+/// Which file a path names: device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileIdentity(u64, u64);
+
+impl FileIdentity {
+    fn of(path: &Path) -> Option<Self> {
+        fs::symlink_metadata(path).ok().map(|metadata| Self(metadata.dev(), metadata.ino()))
     }
 }
 
@@ -178,9 +194,13 @@ fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<UnixListener> {
     Ok(UnixListener::from_std(socket.into()))
 }
 
-/// Whether a socket file is left over from a process that has ended: nobody accepts on it.
+/// Whether a socket file is left over from a process that has ended: nobody accepts on it. Any
+/// other file is somebody's, though connecting to it fails in the same way.
 fn is_abandoned(path: &Path) -> bool {
-    std::os::unix::net::UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    is_socket
+        && std::os::unix::net::UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 fn size_buffers(socket: &Socket, options: &ListenOptions) -> io::Result<()> {
@@ -209,4 +229,62 @@ fn log_options(socket: &Socket) {
         socket.recv_buffer_size().ok(),
         socket.send_buffer_size().ok(),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory of its own, gone with the value.
+    struct Scratch(std::path::PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("readyloop-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn bind(path: &Path) -> io::Result<Listener> {
+        Listener::bind(&Address::Unix(path.to_owned()), &ListenOptions::default())
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_not_taken_for_an_abandoned_one() {
+        let scratch = Scratch::new("no-socket");
+        let path = scratch.0.join("precious");
+        fs::write(&path, "data").unwrap();
+        assert_eq!(bind(&path).err().unwrap().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(fs::read(&path).unwrap(), b"data");
+    }
+
+    #[test]
+    fn an_abandoned_socket_is_replaced_and_a_served_one_is_not() {
+        let scratch = Scratch::new("abandoned");
+        let path = scratch.0.join("socket");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let listener = bind(&path).unwrap();
+        assert_eq!(bind(&path).err().unwrap().kind(), io::ErrorKind::AddrInUse);
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_path_that_another_server_took_over_is_left_alone() {
+        let scratch = Scratch::new("taken-over");
+        let path = scratch.0.join("socket");
+        let listener = bind(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let other = bind(&path).unwrap();
+        drop(listener);
+        assert!(path.exists());
+        drop(other);
+    }
 }

@@ -20,12 +20,28 @@ pub(super) fn lines(addresses: &[Address]) -> String {
     addresses.iter().map(|address| format!("listening on {address}\n")).collect()
 }
 
+/// Whether anybody can hear us on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// The lines are out.
+    There,
+    /// Whoever was to read them has closed the pipe.
+    Gone,
+}
+
 /// Prints the lines on standard output, at once.
-pub(super) fn print(lines: &str) {
+///
+/// # Errors
+/// They cannot be written, for another reason than a closed pipe.
+pub(super) fn print(lines: &str) -> Result<Audience, Problem> {
     let mut output = io::stdout().lock();
-    if let Err(error) = output.write_all(lines.as_bytes()).and_then(|()| output.flush()) {
-        // Nobody reads them; peers may come all the same.
-        debug!("cannot write to standard output: {}", system_words(&error));
+    match output.write_all(lines.as_bytes()).and_then(|()| output.flush()) {
+        Ok(()) => Ok(Audience::There),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Audience::Gone),
+        Err(error) => Err(Problem::failure(
+            format!("cannot write to standard output: {}", system_words(&error)),
+            "the address that peers connect to is told there: redirect it to a place with room",
+        )),
     }
 }
 

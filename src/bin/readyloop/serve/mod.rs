@@ -18,7 +18,7 @@ use crate::command_line::EXIT_STATUS;
 use crate::logging;
 use crate::problem::{Problem, system_words};
 
-use announce::ReadyFile;
+use announce::{Audience, ReadyFile};
 use settings::Settings;
 use sources::ConfigFile;
 
@@ -42,7 +42,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     warnings::cut_backlog(settings.sockets.backlog);
     let lines = announce::lines(&addresses);
     let _ready_file = ready_path.map(|path| ReadyFile::write(path, &lines)).transpose()?;
-    announce::print(&lines);
+    if announce::print(&lines)? == Audience::Gone {
+        // As any command in a pipe: its reader has left, so it ends.
+        return Ok(());
+    }
 
     let totals = server.run().map_err(|error| {
         Problem::failure(

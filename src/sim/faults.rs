@@ -72,11 +72,11 @@ faults! {
     /// An accept would block though the backlog holds somebody; an edge follows.
     AcceptBlocks = "accept would block", 0.4, Delay;
     /// An accept fails with one of the errors of accept(2).
-    AcceptFails = "accept fails", 0.4, Loss;
+    AcceptFails = "accept fails", 0.8, Loss;
     /// For a while every accept fails for want of descriptors or memory.
     AcceptSpell = "spell of accept errors", 0.1, Delay;
     /// A stream cannot be registered.
-    RegisterFails = "register fails", 0.1, Loss;
+    RegisterFails = "register fails", 0.2, Loss;
     /// A poll returns early and empty-handed.
     EmptyPoll = "empty poll", 0.3, Delay;
     /// A poll brings less than is ready.
@@ -100,9 +100,9 @@ faults! {
     /// The clock moves by one nanosecond.
     ClockCreeps = "clock creeps", 0.5, Delay;
     /// The clock jumps an hour ahead: every deadline passes.
-    ClockJumpsHour = "clock jumps an hour", 0.004, Loss;
+    ClockJumpsHour = "clock jumps an hour", 0.005, Loss;
     /// The clock jumps 50 days ahead, more milliseconds than 32 bits hold.
-    ClockJumpsDays = "clock jumps 50 days", 0.004, Loss;
+    ClockJumpsDays = "clock jumps 50 days", 0.005, Loss;
     // The rest comes from the habits of peers and is only counted here.
     /// A peer ends its direction and reads on.
     HalfClose = "half-close by a peer", 0.0, Delay;

@@ -176,6 +176,10 @@ impl Drop for SimStream {
             state.wires[wire].wire.reset(Side::Server, 0);
             state.trace.add(Event::Reset { wire });
         } else {
+            let is_cut_off =
+                state.wires[wire].wire.is_open(Side::Server) && state.wires[wire].wire.unread(Side::Server) > 0;
+            let peer = state.wires[wire].peer;
+            state.peers[peer].is_cut_off |= is_cut_off;
             state.wires[wire].wire.close(Side::Server);
             state.trace.add(Event::Dropped { wire });
         }

@@ -51,6 +51,8 @@ pub(super) struct PeerState {
     pub(super) error: Option<i32>,
     /// A fault of the world took something from it.
     pub(super) is_harmed: bool,
+    /// The server closed while it had not read everything.
+    pub(super) is_cut_off: bool,
     pub(super) next_act: Instant,
 }
 
@@ -68,6 +70,7 @@ impl PeerState {
             has_seen_end: false,
             error: None,
             is_harmed: false,
+            is_cut_off: false,
             next_act: Instant::ORIGIN,
         }
     }
@@ -368,5 +371,32 @@ impl Peer {
     /// Whether a fault of the world, not the server, took its connection or bytes of it.
     pub fn is_harmed(&self) -> bool {
         self.with(|peer| peer.is_harmed)
+    }
+
+    /// Whether the server closed the connection before it had read all that was sent, which
+    /// resets it and destroys what this peer had not read yet.
+    pub fn is_cut_off(&self) -> bool {
+        self.with(|peer| peer.is_cut_off)
+    }
+
+    /// Whether it holds a connection that is whole: it has not left, and no reset has come.
+    pub fn is_connected(&self) -> bool {
+        let state = self.world.lock();
+        match state.peers[self.number].stage {
+            Stage::Connected(wire) => state.wires[wire].wire.is_open(Side::Peer),
+            Stage::Connecting | Stage::Refused => false,
+        }
+    }
+
+    /// Whether it has reset or closed the connection itself, or has ended its direction.
+    pub fn has_ended(&self) -> bool {
+        let state = self.world.lock();
+        match state.peers[self.number].stage {
+            Stage::Connected(wire) => {
+                let wire = &state.wires[wire].wire;
+                wire.is_closed(Side::Peer) || wire.has_finished(Side::Peer)
+            }
+            Stage::Connecting | Stage::Refused => false,
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! come first.
 
 mod crowd;
+mod farewell;
 mod scene;
 mod services;
 mod watch;

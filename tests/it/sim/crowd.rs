@@ -36,7 +36,7 @@ pub(super) struct Place {
 
 /// How the bytes of a peer end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Last {
+pub(super) enum Last {
     WholeFrame,
     PartOfFrame,
     TooLongFrame,
@@ -50,7 +50,7 @@ pub(super) struct Guest {
     pub(super) place: Place,
     pub(super) port: u16,
     habits: Habits,
-    last: Last,
+    pub(super) last: Last,
     /// All it is given to send.
     sent_len: u64,
     /// All it may hear, when that is its own echo.
@@ -64,6 +64,8 @@ pub(super) struct Guest {
 
 /// The most that one peer sends.
 const SENT_LEN_MAX: usize = 64 * 1024;
+/// The most that the few send that send much.
+const HOSE_LEN_MAX: usize = 1 << 20;
 /// About as many acts as a peer that drips needs for all it sends.
 const ACTS_MAX: usize = 256;
 
@@ -71,6 +73,10 @@ impl Guest {
     /// Connects a new peer to `place`. Ports tell peers apart; addresses are few.
     pub(super) fn connect(world: &World, place: &Place, port: u16, rng: &mut Rng) -> Self {
         let mut habits = Habits::drawn_from(rng, 0);
+        if rng.chance(0.3) {
+            // The fastest there is, which leaves out no chance to be robbed.
+            habits = Habits { ending: rng.pick(&[Ending::FollowsServer, Ending::Finishes]), ..Habits::default() };
+        }
         if place.talk == Talk::Chargen {
             // There is no end to what it could hear.
             habits.read_len_max = habits.read_len_max.min(512);
@@ -79,7 +85,9 @@ impl Guest {
             0 => habits.write_len_max,
             read_len_max => habits.write_len_max.min(read_len_max),
         };
-        let len = rng.below(slowest.saturating_mul(ACTS_MAX).min(SENT_LEN_MAX));
+        let is_hose = matches!(place.framing, Framing::Raw(_)) && rng.chance(0.05);
+        let longest = if is_hose { HOSE_LEN_MAX } else { SENT_LEN_MAX };
+        let len = rng.below(slowest.saturating_mul(ACTS_MAX).min(longest));
         let (sent, answer, last) = script(place, port, len, rng);
         let at = rng.below(sent.len() + 1) as u64;
         habits.ending = match habits.ending {
@@ -152,11 +160,17 @@ impl Guest {
         self.habits.is_patient()
     }
 
-    /// Whether it is of the fastest and lets the server end first, or ends first itself.
-    pub(super) fn is_attentive(&self) -> bool {
-        let reads_at_once = self.habits.read_len_max == usize::MAX && self.habits.pause_max.is_zero();
-        let ends = matches!(self.habits.ending, Ending::FollowsServer | Ending::Finishes);
-        reads_at_once && ends && self.habits.write_len_max == usize::MAX
+    /// Whether it may have broken off by itself.
+    pub(super) fn has_left(&self) -> bool {
+        let is_hasty = matches!(self.peer.habits().ending, Ending::ResetsAt(_) | Ending::ClosesAt(_));
+        is_hasty && self.peer.has_ended()
+    }
+
+    /// Whether it heard at least the answer to the first `sent` bytes of its own; only of raw
+    /// bytes is known which that is.
+    pub(super) fn has_heard(&self, sent: u64) -> bool {
+        let is_echoed = self.place.talk == Talk::Echo { prefix: "" } && matches!(self.place.framing, Framing::Raw(_));
+        !is_echoed || self.heard_len as u64 >= sent
     }
 
     /// Whether all its frames are whole and all were sent.
@@ -219,6 +233,8 @@ fn frame(place: &Place, port: u16, number: u64, rng: &mut Rng) -> Vec<u8> {
         Framing::Length(length) => rng.below(longest.min(usize::try_from(length.width.max()).unwrap_or(longest)) + 1),
         Framing::Lines(_) | Framing::Raw(_) => rng.below(longest + 1),
     };
+    // Some peers send only the shortest of frames.
+    let len = if port % 4 == 0 && !matches!(place.framing, Framing::Fixed(_)) { len % 3 } else { len };
     let mut frame = pattern(u64::from(port), number << 16, len);
     if let Framing::Lines(_) = place.framing {
         // A line feed would end the line, and a CR at its end is lost by rule.

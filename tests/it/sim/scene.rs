@@ -17,7 +17,11 @@ use super::watch::Watch;
 /// The most turns of one run while faults strike.
 const STEPS_MAX: usize = 2000;
 /// The most peers of one run.
-const GUESTS_MAX: usize = 24;
+const GUESTS_MAX: usize = 48;
+/// How many of them at most come at once.
+const PARTY_MAX: usize = 12;
+/// From which port the first peer comes; each later one from the next.
+const PORT_FIRST: u16 = 1024;
 /// Turns after which a world without faults must have come to rest.
 const CALM_TURNS_MAX: usize = 20_000;
 
@@ -45,6 +49,7 @@ pub(super) struct Scene {
     pub(super) log: Shared,
     posters: Vec<Poster<()>>,
     rng: Rng,
+    is_short: bool,
     guests_max: usize,
     steps: usize,
     events: [u64; EVENTS.len()],
@@ -56,8 +61,11 @@ impl Scene {
         let mut rng = Rng::new(seed);
         let faults = Faults::drawn_from(rng.bits());
         let mut world = World::new(rng.bits()).with_free_clock().with_faults(faults);
-        world = world.with_kernel_buffer(4096 << rng.below(5));
-        if rng.chance(0.2) {
+        // Rarely so large that a peer can spend its whole budget of a turn.
+        let is_wide = rng.chance(0.05);
+        world = world.with_kernel_buffer(if is_wide { 1 << 20 } else { 4096 << rng.below(5) });
+        let is_short = rng.chance(0.2);
+        if is_short {
             world = world.with_descriptors(rng.up_to(10));
         }
         if is_traced {
@@ -72,6 +80,7 @@ impl Scene {
             places: Vec::new(),
             log: Shared::default(),
             posters: Vec::new(),
+            is_short,
             guests_max: rng.up_to(GUESTS_MAX),
             // As many short runs as long ones: much happens only at the beginning, or late.
             steps: (STEPS_MAX >> rng.below(8)).max(1),
@@ -104,9 +113,9 @@ impl Scene {
         let address = match talk {
             Talk::Echo { prefix } => self.listen(listen, framing, Echo::with_prefix(prefix)),
             Talk::Mischief => {
-                let probability = 0.2 * 0.5_f64.powi(self.rng.below(6) as i32);
+                let probability = 0.4 * 0.5_f64.powi(self.rng.below(6) as i32);
                 let rng = self.rng.fork();
-                let mischief = Mischief::new(rng, probability, bad_reply(framing), self.log.clone());
+                let mischief = Mischief::new(self.places.len(), rng, probability, bad_reply(framing), self.log.clone());
                 self.listen(listen, framing, mischief)
             }
             Talk::Chat => self.listen(listen, framing, Chat::new()),
@@ -125,7 +134,7 @@ impl Scene {
 
     /// Runs to its end, and checks every step.
     pub(super) fn run(mut self) -> Outcome {
-        let mut watch = Watch::new();
+        let mut watch = Watch::default();
         self.run_with_faults(&mut watch);
         self.come_to_rest(&mut watch);
         watch.check_rest(&self);
@@ -156,7 +165,7 @@ impl Scene {
                 self.post();
             }
             if self.rng.chance(end_probability) {
-                self.ask_to_end();
+                self.ask_to_end(watch);
             }
             self.turn(watch);
             if self.server.is_done() {
@@ -167,11 +176,26 @@ impl Scene {
 
     fn connect_some(&mut self) {
         let left = self.guests_max - self.guests.len();
-        for _ in 0..self.rng.up_to(left) {
+        for _ in 0..self.rng.up_to(left.min(PARTY_MAX)) {
             let place = self.places[self.rng.below(self.places.len())].clone();
-            let port = 1024 + self.guests.len() as u16;
+            let port = PORT_FIRST + self.guests.len() as u16;
             self.guests.push(Guest::connect(&self.world, &place, port, &mut self.rng));
         }
+    }
+
+    /// Who came from that port.
+    pub(super) fn guest(&self, port: u16) -> &Guest {
+        &self.guests[usize::from(port - PORT_FIRST)]
+    }
+
+    /// Whether there is little memory for queues.
+    pub(super) fn is_poor(&self) -> bool {
+        self.server_limits.queue_total_max < ServerLimits::default().queue_total_max
+    }
+
+    /// Whether descriptors are short.
+    pub(super) fn is_short(&self) -> bool {
+        self.is_short
     }
 
     fn post(&mut self) {
@@ -182,9 +206,14 @@ impl Scene {
         }
     }
 
-    fn ask_to_end(&mut self) {
-        let is_stop = self.rng.chance(0.3);
+    fn ask_to_end(&mut self, watch: &mut Watch) {
+        let is_stop = self.rng.chance(0.45);
         self.events[usize::from(is_stop)] += 1;
+        if is_stop {
+            watch.asked_to_stop();
+        } else {
+            watch.asked_to_drain();
+        }
         match (is_stop, self.rng.chance(0.5)) {
             (false, false) => self.world.notify(Notice::Drain),
             (false, true) => self.server.handle().drain(),
@@ -217,6 +246,7 @@ impl Scene {
     fn end(&mut self, watch: &mut Watch) {
         if !self.server.is_done() {
             self.world.notify(Notice::Drain);
+            watch.asked_to_drain();
             for _ in 0..10 {
                 if !self.server.is_done() {
                     self.turn(watch);

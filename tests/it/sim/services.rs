@@ -49,6 +49,8 @@ pub(super) struct Log {
     pub(super) opened: u64,
     pub(super) callbacks: u64,
     pub(super) deeds: [u64; Deed::NAMES.len()],
+    /// For whom a callback panicked since the last turn; nobody of them may be here any more.
+    pub(super) panicked: Vec<Name>,
     /// A promise to services that was broken.
     pub(super) broken: Option<String>,
 }
@@ -131,6 +133,7 @@ impl<S: Service> Service for Witness<S> {
 ///
 /// Whatever it does, each peer hears its own frames back, in their order, up to where it is cut off.
 pub(super) struct Mischief {
+    room: usize,
     rng: Rng,
     probability: f64,
     log: Shared,
@@ -142,8 +145,8 @@ pub(super) struct Mischief {
 }
 
 impl Mischief {
-    pub(super) fn new(rng: Rng, probability: f64, bad_reply: &'static [u8], log: Shared) -> Self {
-        Self { rng, probability, log, known: Vec::new(), owed: VecDeque::new(), bad_reply }
+    pub(super) fn new(room: usize, rng: Rng, probability: f64, bad_reply: &'static [u8], log: Shared) -> Self {
+        Self { room, rng, probability, log, known: Vec::new(), owed: VecDeque::new(), bad_reply }
     }
 
     /// Sometimes, and then which one.
@@ -164,6 +167,9 @@ impl Mischief {
     }
 
     fn misbehave(&mut self, deed: Deed, cx: &mut Context<'_, '_>) {
+        if let Deed::Panics = deed {
+            self.log.lock().panicked.push((self.room, cx.key()));
+        }
         let sibling = self.rng.pick(&self.known);
         match deed {
             Deed::FinishesSelf => cx.finish(),

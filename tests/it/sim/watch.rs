@@ -4,22 +4,22 @@
 //! the simulated kernel knows, and what the services were told.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use readyloop::conn::{READ_LEN_MAX, WriteHalf};
 use readyloop::instant::Instant;
 use readyloop::net::Token;
-use readyloop::server::{Audit, PeerAudit, RoomAudit};
+use readyloop::server::{Audit, PeerAudit};
 use readyloop::sim::{Fault, ListenerView, StreamView, WorldTally};
 use readyloop::{CloseReason, Limits, Totals};
 
-use super::crowd::Guest;
+use super::crowd::Talk;
+use super::farewell::{Departure, check_answer, check_close};
 use super::scene::Scene;
 use super::services::Name;
 
-/// The most that one turn may move for a peer beyond its queue: four reads of budget, and the
-/// read and the write that pass it.
-const MOVED_IN_TURN_MAX: usize = 6 * READ_LEN_MAX;
+/// The most that one turn may move for a peer: four reads of budget, and the read, the write and
+/// the full queue that may pass it.
+const SERVE_BUDGET_BYTES: usize = 4 * READ_LEN_MAX;
 /// Turns in a row that may do nothing without having slept: one finds out that its marks are moot.
 const IDLE_TURNS_MAX: u32 = 1;
 /// Turns in which a server that was told to end may still be there when its time for that is up.
@@ -37,10 +37,10 @@ struct Shadow {
     /// Since when something has been queued without a break.
     queued_since: Option<Instant>,
     wrote_at: Instant,
-    awaited: Option<Instant>,
 }
 
 /// What must hold.
+#[derive(Default)]
 pub(super) struct Watch {
     shadows: HashMap<Name, Shadow>,
     /// How each peer ended, by its port.
@@ -48,8 +48,20 @@ pub(super) struct Watch {
     before: Before,
     idle_turns: u32,
     turns: u64,
-    end_by: Option<Instant>,
+    ending: Ending,
+}
+
+/// How far the server's own end has come.
+#[derive(Default)]
+struct Ending {
+    may_drain: bool,
+    may_stop: bool,
+    began_at: Option<Instant>,
     late_turns: u32,
+    /// What peers had given to their kernels when the drain began, by number; as far as that
+    /// must be served.
+    sent: Vec<u64>,
+    blocked_reads: u64,
 }
 
 /// What was so before the turn.
@@ -59,144 +71,155 @@ struct Before {
     totals: Totals,
     callbacks: u64,
     former: u64,
+    backlog_len: usize,
     wants_sleep: bool,
 }
 
-impl Watch {
-    pub(super) fn new() -> Self {
-        Self {
-            shadows: HashMap::new(),
-            reasons: HashMap::new(),
-            before: Before::default(),
-            idle_turns: 0,
-            turns: 0,
-            end_by: None,
-            late_turns: 0,
-        }
-    }
+/// All accounts after one turn.
+struct Look<'a> {
+    scene: &'a Scene,
+    audit: Audit,
+    totals: Totals,
+    tally: WorldTally,
+    streams: HashMap<Token, StreamView>,
+}
 
+impl Watch {
     pub(super) fn turns(&self) -> u64 {
         self.turns
     }
 
+    pub(super) fn asked_to_drain(&mut self) {
+        // A second drain is a stop.
+        self.ending.may_stop |= self.ending.may_drain;
+        self.ending.may_drain = true;
+    }
+
+    pub(super) fn asked_to_stop(&mut self) {
+        self.ending.may_stop = true;
+    }
+
     pub(super) fn before_turn(&mut self, scene: &Scene) {
-        let wants_sleep = scene.server.audit().sleeps_until.is_none_or(|at| at > scene.world.now());
-        self.before = Before {
-            tally: scene.world.tally(),
-            totals: scene.server.totals(),
-            callbacks: scene.log.lock().callbacks,
-            former: scene.world.fault_counts().of(Fault::Former),
-            wants_sleep,
-        };
+        self.before.backlog_len = scene.world.backlog_len();
     }
 
     /// All that must hold after a turn.
     pub(super) fn after_turn(&mut self, scene: &Scene) {
         self.turns += 1;
-        let (audit, totals) = (scene.server.audit(), scene.server.totals());
         let mut streams = HashMap::new();
         scene.world.for_each_stream(|stream| {
             assert!(streams.insert(stream.token, stream).is_none(), "two streams of one name");
         });
-        check_books(scene, &audit, &totals, streams.len());
-        check_memory(&audit);
-        self.check_closed(scene, &audit);
-        for (number, room) in audit.rooms.iter().enumerate() {
+        let (audit, totals, tally) = (scene.server.audit(), scene.server.totals(), scene.world.tally());
+        let look = Look { scene, audit, totals, tally, streams };
+        look.check_books();
+        look.check_memory();
+        self.check_closed(&look);
+        for (number, room) in look.audit.rooms.iter().enumerate() {
             for peer in &room.peers {
                 let name = (number, peer.key);
-                let stream = &streams[&token(name)];
-                check_work(peer, stream, &audit);
-                let frames = scene.log.lock().frames.get(&name).copied().unwrap_or(0);
-                self.check_deadlines(name, peer, stream, room, audit.now, frames);
+                let stream = &look.streams[&token(name)];
+                look.check_work(name, peer, stream);
+                self.check_deadlines(name, peer, stream, &look);
             }
         }
-        scene.world.for_each_listener(|listener| check_listener(&listener, &audit));
-        self.check_progress(scene, &totals);
-        self.check_stale(scene, &totals);
-        self.check_end_in_time(scene, &audit);
+        scene.world.for_each_listener(|listener| look.check_listener(&listener));
+        self.check_progress(&look);
+        self.check_stale(&look);
+        self.check_ending(&look);
+        self.before = look.into_before();
     }
 
     /// Who was closed had reason to be, and not too early.
-    fn check_closed(&mut self, scene: &Scene, audit: &Audit) {
-        let closed = std::mem::take(&mut scene.log.lock().closed);
+    fn check_closed(&mut self, look: &Look<'_>) {
+        let closed = std::mem::take(&mut look.scene.log.lock().closed);
+        let is_one = closed.len() == 1;
         for (name, port, reason) in closed {
             self.reasons.insert(port, reason);
-            let limits = &audit.rooms[name.0].limits;
-            let Some(shadow) = self.shadows.remove(&name) else { continue };
-            let (since, span) = match (reason, shadow.finishing) {
-                (CloseReason::IdleTimeout, Some((at, moved_at))) => (at.since(moved_at), limits.idle_timeout),
-                (CloseReason::FrameTimeout, Some((at, _))) => {
-                    let (begun_at, _) = shadow.begun.expect("a frame had begun");
-                    (at.since(begun_at), limits.frame_timeout)
-                }
-                (CloseReason::WriteTimeout, _) => {
-                    let since = shadow.queued_since.expect("something was queued").max(shadow.wrote_at);
-                    (audit.now.since(since), limits.write_timeout)
-                }
-                (CloseReason::IdleTimeout | CloseReason::FrameTimeout, None) => panic!("{name:?} never finished"),
-                _ => continue,
+            let guest = look.scene.guest(port);
+            let shadow = self.shadows.remove(&name).unwrap_or_default();
+            let departure = Departure {
+                now: look.audit.now,
+                finishing: shadow.finishing,
+                finished_at: shadow.finished_at,
+                begun_at: shadow.begun.map(|(at, _)| at),
+                queued_since: shadow.queued_since,
+                wrote_at: shadow.wrote_at,
+                may_drain: self.ending.may_drain,
+                may_stop: self.ending.may_stop,
+                is_poor: look.scene.is_poor(),
             };
-            assert!(since >= span, "{name:?} closed for {reason} after {since:?} of {span:?}");
+            check_close(guest, reason, &departure);
+            let unsent = look.totals.peers.ledger.bytes_unsent - self.before.totals.peers.ledger.bytes_unsent;
+            if is_one && unsent > 0 {
+                assert!(!guest.peer.is_connected(), "{unsent} bytes are lost in silence: {guest:?}");
+            }
         }
     }
 
     /// Every state has a deadline, which passes neither unseen nor later than it should.
-    fn check_deadlines(
-        &mut self,
-        name: Name,
-        peer: &PeerAudit,
-        stream: &StreamView,
-        room: &RoomAudit,
-        now: Instant,
-        frames: u64,
-    ) {
+    fn check_deadlines(&mut self, name: Name, peer: &PeerAudit, stream: &StreamView, look: &Look<'_>) {
+        let (now, limits) = (look.audit.now, &look.audit.rooms[name.0].limits);
+        let frames = look.scene.log.lock().frames.get(&name).copied().unwrap_or(0);
         let shadow = self.shadows.entry(name).or_default();
         shadow.see(peer, stream, now, frames);
         if peer.is_marked {
             return;
         }
-        let (at, what) = shadow.deadline(peer, stream, &room.limits);
+        let (at, what) = shadow.deadline(peer, stream, limits);
         assert!(peer.deadline <= at, "{name:?} has until {:?}, not {at:?} for {what}: {peer:?}", peer.deadline);
         assert!(peer.deadline > now, "{name:?} is late at {now:?}: {peer:?}");
         assert!(peer.armed_at <= peer.deadline, "nobody looks at {name:?} in time: {peer:?}");
-        shadow.awaited = Some(peer.deadline);
     }
 
-    /// A turn that does nothing must have slept.
-    fn check_progress(&mut self, scene: &Scene, totals: &Totals) {
-        let (tally, before) = (scene.world.tally(), &self.before);
+    /// A turn that does nothing must have been willing to sleep.
+    fn check_progress(&mut self, look: &Look<'_>) {
+        let (tally, before) = (&look.tally, &self.before);
         let has_moved = tally.progress > before.tally.progress || tally.facts > before.tally.facts;
-        let has_served = scene.log.lock().callbacks > before.callbacks
-            || totals.peers != before.totals.peers
-            || totals.accept_errors > before.totals.accept_errors;
-        if has_moved || has_served || before.wants_sleep {
-            self.idle_turns = 0;
-        } else {
-            self.idle_turns += 1;
-        }
-        assert!(
-            self.idle_turns <= IDLE_TURNS_MAX,
-            "{} turns without sleep and progress: {:#?}",
-            self.idle_turns,
-            scene.server.audit()
-        );
+        let has_served = look.scene.log.lock().callbacks > before.callbacks
+            || look.totals.peers != before.totals.peers
+            || look.totals.accept_errors > before.totals.accept_errors;
+        let is_idle = !has_moved && !has_served && !before.wants_sleep;
+        self.idle_turns = if is_idle { self.idle_turns + 1 } else { 0 };
+        assert!(self.idle_turns <= IDLE_TURNS_MAX, "{} turns without sleep and progress", self.idle_turns);
     }
 
     /// A fact about somebody who has gone is counted, and nothing else.
-    fn check_stale(&self, scene: &Scene, totals: &Totals) {
-        let told = scene.world.fault_counts().of(Fault::Former) - self.before.former;
-        let counted = totals.peers.stale_facts - self.before.totals.peers.stale_facts;
+    fn check_stale(&self, look: &Look<'_>) {
+        let told = look.scene.world.fault_counts().of(Fault::Former) - self.before.former;
+        let counted = look.totals.peers.stale_facts - self.before.totals.peers.stale_facts;
         assert_eq!(counted, told, "facts about those who have gone");
     }
 
-    fn check_end_in_time(&mut self, scene: &Scene, audit: &Audit) {
-        let is_ending = audit.rooms.iter().all(|room| !room.is_listening);
-        if !is_ending || scene.server.is_done() {
+    /// A drain takes in who waits, and ends in time.
+    fn check_ending(&mut self, look: &Look<'_>) {
+        let is_ending = look.audit.rooms.iter().all(|room| !room.is_listening);
+        if !is_ending {
             return;
         }
-        let end_by = *self.end_by.get_or_insert(audit.now + scene.server_limits.drain_timeout);
-        self.late_turns = if audit.now < end_by { 0 } else { self.late_turns + 1 };
-        assert!(self.late_turns <= LATE_TURNS_MAX, "still there {:?} after the end", audit.now.since(end_by));
+        let blocked_reads = look.scene.world.fault_counts().of(Fault::ReadBlocks);
+        let Some(began_at) = self.ending.began_at else {
+            self.ending.began_at = Some(look.audit.now);
+            self.ending.blocked_reads = blocked_reads;
+            self.ending.sent = look.scene.guests.iter().map(|guest| guest.peer.sent_len()).collect();
+            let is_plain = !self.ending.may_stop && look.totals.accept_errors == self.before.totals.accept_errors;
+            if is_plain && look.scene.world.fault_counts().of(Fault::AcceptBlocks) == 0 && !look.scene.is_short() {
+                let taken = (look.tally.accepted - self.before.tally.accepted) as usize;
+                assert!(taken >= self.before.backlog_len, "{taken} of {} taken in", self.before.backlog_len);
+            }
+            return;
+        };
+        let timeout = look.scene.server_limits.drain_timeout;
+        let lasted = look.audit.now.since(began_at);
+        if lasted >= timeout / 2 || blocked_reads > self.ending.blocked_reads {
+            // From half of its time on peers are finished whatever they had sent.
+            self.ending.sent.clear();
+        }
+        if look.scene.server.is_done() {
+            return;
+        }
+        self.ending.late_turns = if lasted < timeout { 0 } else { self.ending.late_turns + 1 };
+        assert!(self.ending.late_turns <= LATE_TURNS_MAX, "still there {lasted:?} after the drain began");
     }
 
     /// Once nothing is left to happen, nobody is left, and nobody was cheated.
@@ -211,8 +234,11 @@ impl Watch {
     pub(super) fn check_end(&self, scene: &Scene) {
         assert!(scene.log.lock().open.is_empty(), "a service waits for somebody's close");
         for guest in &scene.guests {
-            if let Some(reason) = self.reasons.get(&guest.port) {
-                check_farewell(guest, *reason);
+            let Some(&reason) = self.reasons.get(&guest.port) else { continue };
+            check_answer(guest, reason);
+            let sent = self.ending.sent.get(guest.peer.number()).copied().unwrap_or(0);
+            if reason == CloseReason::Drained && guest.is_patient() && !guest.peer.is_harmed() {
+                assert!(guest.has_heard(sent), "a drain left out what had been sent: {guest:?}");
             }
         }
     }
@@ -261,86 +287,92 @@ fn token((room, key): Name) -> Token {
     Token((room as u64) << 56 | key.to_bits())
 }
 
-/// Everybody and every byte is accounted for, by all three accounts.
-fn check_books(scene: &Scene, audit: &Audit, totals: &Totals, streams: usize) {
-    let (tally, ledger, log) = (scene.world.tally(), &totals.peers.ledger, scene.log.lock());
-    if let Some(broken) = &log.broken {
-        panic!("{broken}");
-    }
-    assert!(totals.reconciles(), "{totals:?}");
-    assert_eq!(ledger.bytes_read, tally.bytes_read, "bytes read");
-    assert_eq!(ledger.bytes_written, tally.bytes_written, "bytes written");
-    let peers = audit.rooms.iter().map(|room| room.peers.len()).sum::<usize>();
-    assert_eq!((peers, audit.open, log.open.len()), (streams, streams, streams), "peers, admitted, open to services");
-    assert_eq!(totals.peers.opened, log.opened, "opened");
-    let lost = scene.world.fault_counts().of(Fault::RegisterFails);
-    let refused = totals.refused_full + totals.refused_address;
-    assert_eq!(tally.accepted, totals.peers.opened + refused + lost, "accepted");
-    let by_token = |(name, _): (&Name, &u16)| audit.rooms[name.0].peers.iter().any(|peer| peer.key == name.1);
-    assert!(log.open.iter().all(by_token), "a service knows somebody whom the server does not");
-}
-
-/// No queue is longer than it may be, and all together take no more than they may.
-fn check_memory(audit: &Audit) {
-    assert!(audit.lent_bytes <= audit.lent_bytes_max, "{} bytes lent", audit.lent_bytes);
-    for room in &audit.rooms {
-        for peer in &room.peers {
-            assert!(peer.output_len <= room.limits.queue_len_max(), "too much is queued: {peer:?}");
-            assert!(peer.input_len <= room.limits.input_len_max(), "too much is stored: {peer:?}");
+impl Look<'_> {
+    fn into_before(self) -> Before {
+        Before {
+            tally: self.tally,
+            callbacks: self.scene.log.lock().callbacks,
+            former: self.scene.world.fault_counts().of(Fault::Former),
+            backlog_len: 0,
+            wants_sleep: self.audit.sleeps_until.is_none_or(|at| at > self.scene.world.now()),
+            totals: self.totals,
         }
     }
-    if audit.rooms.iter().all(|room| room.peers.is_empty()) {
-        assert_eq!(audit.lent_bytes, 0, "memory is lent to nobody");
-    }
-}
 
-/// Nobody who has work is forgotten: it is marked, or the kernel or a timer will tell of it.
-fn check_work(peer: &PeerAudit, stream: &StreamView, audit: &Audit) {
-    assert!(stream.moved_in_turn <= MOVED_IN_TURN_MAX, "{} bytes in one turn: {peer:?}", stream.moved_in_turn);
-    assert_eq!(peer.closed, None, "closed and not buried: {peer:?}");
-    if peer.is_marked {
-        assert_eq!(audit.sleeps_until, Some(Instant::ORIGIN), "it would sleep with {peer:?} marked");
-        return;
+    /// Everybody and every byte is accounted for, by all three accounts.
+    fn check_books(&self) {
+        let (ledger, log, streams) = (&self.totals.peers.ledger, self.scene.log.lock(), self.streams.len());
+        if let Some(broken) = &log.broken {
+            panic!("{broken}");
+        }
+        assert!(self.totals.reconciles(), "{:?}", self.totals);
+        assert_eq!(ledger.bytes_read, self.tally.bytes_read, "bytes read");
+        assert_eq!(ledger.bytes_written, self.tally.bytes_written, "bytes written");
+        let peers = self.audit.rooms.iter().map(|room| room.peers.len()).sum::<usize>();
+        assert_eq!((peers, self.audit.open, log.open.len()), (streams, streams, streams), "peers, admitted, open");
+        assert_eq!(self.totals.peers.opened, log.opened, "opened");
+        let lost = self.scene.world.fault_counts().of(Fault::RegisterFails);
+        let refused = self.totals.refused_full + self.totals.refused_address;
+        assert_eq!(self.tally.accepted, self.totals.peers.opened + refused + lost, "accepted");
+        assert!(self.tally.resets <= self.totals.peers.resets + refused, "resets that nobody wanted");
+        let is_here = |name: &Name| self.streams.contains_key(&token(*name));
+        assert!(log.open.keys().all(is_here), "a service knows somebody whom the server does not");
+        let lucky = log.panicked.iter().find(|name| log.open.contains_key(name));
+        assert_eq!(lucky, None, "it survived the panic of its service");
     }
-    assert!(audit.sleeps_until.is_some_and(|at| at <= peer.armed_at), "it would oversleep {peer:?}");
-    let forgotten = if peer.wants_read && (stream.unread > 0 || stream.is_read_closed) && !stream.is_listed {
-        Some("input")
-    } else if peer.output_len > 0 && !stream.is_listed && !stream.awaits_room {
-        Some("output")
-    } else if (peer.wants_read && peer.readable) || (peer.output_len > 0 && peer.writable) {
-        Some("what it was told")
-    } else if peer.is_paused && peer.output_len == 0 {
-        Some("its pause, though nothing is queued")
-    } else if peer.halves.write() == WriteHalf::Finishing && peer.output_len == 0 {
-        Some("its end")
-    } else {
-        None
-    };
-    if let Some(what) = forgotten {
-        panic!("{what} of a peer is forgotten: {peer:?} {stream:?}");
-    }
-}
 
-/// A backlog with somebody in it is told of, or known, or there is no room.
-fn check_listener(listener: &ListenerView, audit: &Audit) {
-    let room = &audit.rooms[(listener.token.0 >> 56) as usize];
-    let is_known = listener.is_listed || room.is_acceptable;
-    assert!(listener.backlog_len == 0 || is_known, "a backlog is forgotten: {listener:?}");
-}
-
-/// Who behaved and met no fault was not robbed of its answer.
-fn check_farewell(guest: &Guest, reason: CloseReason) {
-    let peer = &guest.peer;
-    let is_spared = guest.is_patient() && !peer.is_harmed();
-    if reason == CloseReason::Finished && is_spared && guest.has_said_all() && peer.is_ended() {
-        assert!(guest.has_heard_all(), "it ended well, and heard only part of its answer: {guest:?}");
+    /// No queue is longer than it may be, and all together take no more than they may.
+    fn check_memory(&self) {
+        assert!(self.audit.lent_bytes <= self.audit.lent_bytes_max, "{} bytes lent", self.audit.lent_bytes);
+        for room in &self.audit.rooms {
+            for peer in &room.peers {
+                assert!(peer.output_len <= room.limits.queue_len_max(), "too much is queued: {peer:?}");
+                assert!(peer.input_len <= room.limits.input_len_max(), "too much is stored: {peer:?}");
+            }
+        }
+        if self.streams.is_empty() {
+            assert_eq!(self.audit.lent_bytes, 0, "memory is lent to nobody");
+            let is_waiting = self.audit.rooms.iter().any(|room| !room.is_listening || room.is_acceptable);
+            assert!(is_waiting || self.audit.sleeps_until.is_none(), "somebody who has gone will wake us");
+        }
     }
-    let is_gentle = matches!(
-        reason,
-        CloseReason::Finished | CloseReason::PartialFrame | CloseReason::BadFrame | CloseReason::FrameTooLong
-    );
-    let lingers = guest.place.limits.linger_timeout > Duration::from_secs(1);
-    if is_gentle && is_spared && guest.is_attentive() && lingers && guest.place.limits.linger_bytes_max > 1 << 20 {
-        assert!(peer.is_ended() && !peer.is_broken(), "a gentle end was a reset: {guest:?}");
+
+    /// Nobody who has work is forgotten: it is marked, or the kernel or a timer will tell of it.
+    fn check_work(&self, name: Name, peer: &PeerAudit, stream: &StreamView) {
+        let (audit, limits, place) = (&self.audit, &self.audit.rooms[name.0].limits, &self.scene.places[name.0]);
+        let moved_max = SERVE_BUDGET_BYTES + 2 * READ_LEN_MAX + limits.queue_len_max();
+        assert!(stream.moved_in_turn <= moved_max, "{} bytes in one turn: {peer:?}", stream.moved_in_turn);
+        assert_eq!(peer.closed, None, "closed and not buried: {peer:?}");
+        if peer.is_marked {
+            assert_eq!(audit.sleeps_until, Some(Instant::ORIGIN), "it would sleep with {peer:?} marked");
+            return;
+        }
+        assert!(audit.sleeps_until.is_some_and(|at| at <= peer.armed_at), "it would oversleep {peer:?}");
+        let (queued, write) = (peer.output_len, peer.halves.write());
+        let forgotten = if peer.wants_read && (stream.unread > 0 || stream.is_read_closed) && !stream.is_listed {
+            Some("input")
+        } else if queued > 0 && !stream.is_listed && !stream.awaits_room {
+            Some("output")
+        } else if (peer.wants_read && peer.readable) || (queued > 0 && peer.writable) {
+            Some("what it was told")
+        } else if peer.is_paused && queued == 0 {
+            Some("its pause, though nothing is queued,")
+        } else if write == WriteHalf::Finishing && queued == 0 {
+            Some("its end")
+        } else if place.talk == Talk::Chargen && write == WriteHalf::Open && queued <= limits.queue.low() {
+            Some("its wish for room")
+        } else {
+            None
+        };
+        if let Some(what) = forgotten {
+            panic!("{what} of a peer is forgotten: {peer:?} {stream:?}");
+        }
+    }
+
+    /// A backlog with somebody in it is told of, or known, or there is no room.
+    fn check_listener(&self, listener: &ListenerView) {
+        let room = &self.audit.rooms[(listener.token.0 >> 56) as usize];
+        let is_known = listener.is_listed || room.is_acceptable;
+        assert!(listener.backlog_len == 0 || is_known, "a backlog is forgotten: {listener:?}");
     }
 }

@@ -1,0 +1,125 @@
+//! How each peer of a simulated run ended: for a reason that fits, not too early, and not robbed.
+
+use std::time::Duration;
+
+use readyloop::CloseReason;
+use readyloop::instant::Instant;
+
+use super::crowd::{Guest, Last, Talk};
+
+/// What a run knows of a peer at the moment of its close.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Departure {
+    pub(super) now: Instant,
+    /// When it was first seen to be finishing, and when bytes had last moved by then.
+    pub(super) finishing: Option<(Instant, Instant)>,
+    /// When our end was first seen to be out.
+    pub(super) finished_at: Option<Instant>,
+    /// Since when the same frame had been stored in part.
+    pub(super) begun_at: Option<Instant>,
+    /// Since when something had been queued without a break.
+    pub(super) queued_since: Option<Instant>,
+    /// When something of that was last written.
+    pub(super) wrote_at: Instant,
+    /// Somebody asked the server to drain, and to stop.
+    pub(super) may_drain: bool,
+    pub(super) may_stop: bool,
+    /// There is little memory for queues.
+    pub(super) is_poor: bool,
+}
+
+/// A close at that moment, for that reason, was right.
+pub(super) fn check_close(guest: &Guest, reason: CloseReason, departure: &Departure) {
+    let fits = does_fit(guest, reason, departure);
+    assert!(fits, "closed for {reason}, which does not fit: {guest:?} {departure:?}");
+    check_not_early(guest, reason, departure);
+    check_not_cut_off(guest, reason, departure);
+}
+
+/// Whether that can have happened to this peer at all.
+fn does_fit(guest: &Guest, reason: CloseReason, departure: &Departure) -> bool {
+    let peer = &guest.peer;
+    let is_mischief = guest.place.talk == Talk::Mischief;
+    match reason {
+        CloseReason::Finished => peer.has_ended() || peer.is_harmed() || guest.last == Last::Goodbye,
+        // Where its direction is cut at any byte, a whole frame may be left in part.
+        CloseReason::PartialFrame => peer.has_ended(),
+        CloseReason::FrameTooLong => guest.last == Last::TooLongFrame,
+        CloseReason::Reset => peer.is_harmed() || guest.has_left(),
+        CloseReason::IdleTimeout | CloseReason::FrameTimeout | CloseReason::WriteTimeout => true,
+        CloseReason::QueueFull => is_mischief || guest.place.talk == Talk::Chat,
+        CloseReason::BudgetSpent => departure.is_poor,
+        CloseReason::Service | CloseReason::BadReply | CloseReason::Panicked => is_mischief,
+        CloseReason::Drained => departure.may_drain,
+        CloseReason::Stopped => departure.may_drain || departure.may_stop,
+        // No framing here has rules to break, and no call fails in a way that is not listed.
+        CloseReason::BadFrame | CloseReason::Failed => false,
+    }
+}
+
+/// No deadline fires early.
+fn check_not_early(guest: &Guest, reason: CloseReason, departure: &Departure) {
+    let limits = &guest.place.limits;
+    let (since, span) = match reason {
+        CloseReason::IdleTimeout => {
+            let (at, moved_at) = departure.finishing.expect("who is idle finishes first");
+            (at.since(moved_at), limits.idle_timeout)
+        }
+        CloseReason::FrameTimeout => {
+            let (at, _) = departure.finishing.expect("who is slow finishes first");
+            (at.since(departure.begun_at.expect("a frame had begun")), limits.frame_timeout)
+        }
+        CloseReason::WriteTimeout => {
+            let since = departure.queued_since.expect("something was queued").max(departure.wrote_at);
+            (departure.now.since(since), limits.write_timeout)
+        }
+        _ => return,
+    };
+    assert!(since >= span, "closed for {reason} after {since:?} of {span:?}: {guest:?}");
+}
+
+/// Who is let go gently is not reset by the way: its input is read to its end, or long enough.
+fn check_not_cut_off(guest: &Guest, reason: CloseReason, departure: &Departure) {
+    if !is_gentle(reason) || !guest.peer.is_cut_off() {
+        return;
+    }
+    let lingered = departure.finished_at.map_or(Duration::ZERO, |at| departure.now.since(at));
+    let is_patience_over = lingered >= guest.place.limits.linger_timeout;
+    let is_flooded = guest.peer.sent_len() > u64::from(guest.place.limits.linger_bytes_max);
+    assert!(is_patience_over || is_flooded, "{reason}, and cut off after {lingered:?}: {guest:?}");
+}
+
+/// After the end: who behaved and met no fault was not robbed of its answer.
+pub(super) fn check_answer(guest: &Guest, reason: CloseReason) {
+    let peer = &guest.peer;
+    let is_spared = guest.is_patient() && !peer.is_harmed() && !peer.is_cut_off();
+    if reason == CloseReason::Finished && is_spared && guest.has_said_all() {
+        assert!(peer.is_ended() && !peer.is_broken(), "all was served, and the end was a reset: {guest:?}");
+        assert!(guest.has_heard_all(), "it ended well, and heard only part of its answer: {guest:?}");
+    }
+    if is_gentle(reason) && is_spared {
+        assert!(!peer.is_broken(), "{reason} is gentle, and was a reset: {guest:?}");
+    }
+}
+
+/// Whether all that was queued leaves before the end.
+fn is_gentle(reason: CloseReason) -> bool {
+    match reason {
+        CloseReason::Finished
+        | CloseReason::PartialFrame
+        | CloseReason::BadFrame
+        | CloseReason::FrameTooLong
+        | CloseReason::IdleTimeout
+        | CloseReason::FrameTimeout
+        | CloseReason::BadReply
+        | CloseReason::Drained => true,
+        CloseReason::Reset
+        | CloseReason::Failed
+        | CloseReason::WriteTimeout
+        | CloseReason::QueueFull
+        | CloseReason::BudgetSpent
+        | CloseReason::Service
+        | CloseReason::Panicked
+        | CloseReason::Stopped => false,
+    }
+}

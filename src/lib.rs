@@ -27,11 +27,12 @@
 //!
 //! # The rooms, in reading order
 //!
-//! Imports point down this list's rings, never up.
+//! Imports point down this table's rings, never up, and within a ring to the rooms before: a test
+//! reads this table and holds the sources to it.
 //!
 //! | ring | room | what it is |
 //! |---|---|---|
-//! | 0 | [`buffer`], [`watermark`], [`table`], [`timers`], [`instant`] | facts: bytes that wait, when to pause, who is who, when to look again |
+//! | 0 | [`buffer`], [`watermark`], [`instant`], [`table`], [`timers`] | facts: bytes that wait, when to pause, when it is, who is who, when to look again |
 //! | 1 | [`codec`] | frames in bytes |
 //! | 2 | [`conn`] | one peer: a machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | many peers, one service; datagrams, and who may be answered |

@@ -65,9 +65,9 @@ impl Source {
             .flat_map(|folder| files_under(&root.join(folder)))
             .map(|path| Self::read(root, &path))
             .collect();
-        let tests: Vec<bool> = sources.iter().map(|source| source.is_declared_for_tests(&sources)).collect();
-        for (source, _) in iter::zip(&mut sources, tests).filter(|(_, is_test)| *is_test) {
-            source.tokens.iter_mut().for_each(|token| token.is_test = true);
+        // A module that is declared for tests alone may declare others.
+        while let Some(at) = (0..sources.len()).find(|&at| sources[at].is_declared_for_tests(&sources)) {
+            sources[at].tokens.iter_mut().for_each(|token| token.is_test = true);
         }
         sources
     }
@@ -96,10 +96,13 @@ impl Source {
         self.module().is_some_and(|(name, owners)| declarations(name, &owners, all, Code::All) == 0)
     }
 
+    /// Whether it is compiled for tests alone, and not known to be.
     fn is_declared_for_tests(&self, all: &[Self]) -> bool {
-        self.module().is_some_and(|(name, owners)| {
-            declarations(name, &owners, all, Code::All) > declarations(name, &owners, all, Code::Shipped)
-        })
+        let is_known = self.tokens.iter().all(|token| token.is_test);
+        !is_known
+            && self.module().is_some_and(|(name, owners)| {
+                declarations(name, &owners, all, Code::All) > declarations(name, &owners, all, Code::Shipped)
+            })
     }
 
     /// As which module, and in which files, this one may be declared; `None` where cargo finds it.
@@ -118,18 +121,22 @@ impl Source {
 
     /// The lines where these words and signs stand in a row, whatever space is between them.
     pub(super) fn lines_with(&self, pattern: &str, code: Code) -> Vec<usize> {
-        let places = self.places_of(pattern).into_iter().filter(|&at| code == Code::All || !self.tokens[at].is_test);
-        places.map(|at| self.tokens[at].line).collect()
+        self.lines_of(self.places_of(pattern), code)
     }
 
     /// The lines where a method or function of that name is called with at least one argument.
-    pub(super) fn calls_with_arguments(&self, name: &str) -> Vec<usize> {
-        let behind = |call: String| {
-            let len = words_and_signs(&call).len();
-            self.places_of(&call).into_iter().map(move |at| at + len)
-        };
-        let places = [format!(".{name}("), format!("::{name}(")].into_iter().flat_map(behind);
-        places.filter(|&at| self.tokens[at].text != ")").map(|at| self.tokens[at].line).collect()
+    pub(super) fn calls_with_arguments(&self, name: &str, code: Code) -> Vec<usize> {
+        let mut places = [self.places_of(&format!(".{name}(")), self.places_of(&format!("::{name}("))].concat();
+        places.retain(|&at| {
+            let bracket = (at..).find(|&at| self.tokens[at].text == "(").expect("both patterns end with one");
+            self.tokens[bracket + 1].text != ")"
+        });
+        self.lines_of(places, code)
+    }
+
+    fn lines_of(&self, places: Vec<usize>, code: Code) -> Vec<usize> {
+        let tokens = places.into_iter().map(|at| &self.tokens[at]);
+        tokens.filter(|token| code == Code::All || !token.is_test).map(|token| token.line).collect()
     }
 
     /// What follows `root::`, be it one name or several in braces.

@@ -374,6 +374,13 @@ impl<S: Service, C: Codec, L> Visit<'_, S, C, L> {
         connection.handle_input(input, means, |frame, reply| desk.serve(state, frame, reply))
     }
 
+    /// It is later than when this visit began: a driver that blocks has waited in it.
+    #[inline]
+    pub fn pass_time(&mut self, now: Instant) {
+        self.means.now = now;
+        self.desk.now = now;
+    }
+
     /// Serves frames that were held back.
     pub fn handle_held(&mut self) {
         let Self { peer: Peer { connection, state, .. }, means, desk } = self;

@@ -28,9 +28,10 @@ pub use listener::{Keepalive, ListenOptions, Listener, TcpOrUnix};
 pub use reactor::Reactor;
 pub use udp::DatagramOptions;
 
-/// One connection's bytes; never blocks.
+/// One connection's bytes.
 ///
-/// `WouldBlock` means: nothing now, a fact will come. `Interrupted` means: call again.
+/// `WouldBlock` means: nothing now, a fact will come. `Interrupted` means: call again. A stream
+/// that a loop drives never blocks; one that has a thread of its own may, and tells the time then.
 pub trait Stream {
     /// Reads at most `buf.len()` bytes. `Ok(0)` (for a non-empty `buf`) is the end of the peer's direction.
     ///
@@ -61,6 +62,12 @@ pub trait Stream {
     /// # Errors
     /// The stream is gone already, or its kind knows no reset.
     fn reset_on_drop(&mut self) -> io::Result<()>;
+
+    /// The time, if the last read or write may have waited.
+    #[inline]
+    fn woke_at(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// A bound UDP socket; never blocks.

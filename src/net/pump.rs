@@ -7,8 +7,8 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{CloseReason, NO_QUOTE, READ_LEN_MAX, ReadHalf};
-use crate::host::{Host, Visit};
+use crate::conn::{CloseReason, NO_QUOTE, Quote, READ_LEN_MAX, ReadHalf};
+use crate::host::{Host, Peer, Visit};
 use crate::instant::Instant;
 use crate::service::Service;
 use crate::table::Key;
@@ -75,7 +75,7 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
 /// One step of serving a peer: fill, give frames to the service, flush.
 ///
 /// Returns how much was done, in bytes or callbacks: 0 when there is nothing to do until a fact comes.
-fn step<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, scratch: &mut [u8]) -> usize {
+pub(crate) fn step<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, scratch: &mut [u8]) -> usize {
     let mut done = flush(visit, &[]);
     let mut quote = NO_QUOTE;
     if visit.peer.connection.closed().is_some() {
@@ -84,40 +84,59 @@ fn step<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, s
     if visit.peer.connection.wants_held(&visit.means) {
         visit.handle_held();
         done += 1;
-    } else if visit.peer.connection.poll_room(visit.means.limits) {
-        visit.handle_room();
-        done += 1;
-    } else if visit.peer.connection.wants_read() && visit.peer.link.readable {
-        let len = READ_LEN_MAX.min((visit.means.reserve.spare_bytes() / SPARE_PART).max(READ_LEN_MIN));
-        match visit.peer.link.fill(&mut scratch[..len]) {
-            Filled::Bytes(count) => {
-                quote = visit.handle_input(&scratch[..count]);
-                done += count;
-            }
-            Filled::Dry => {}
-            Filled::Ended => {
-                visit.peer.connection.handle_end(&mut visit.means);
-                done += 1;
-            }
-            Filled::Lost(reason) => visit.peer.connection.handle_error(reason),
+    } else {
+        if visit.peer.connection.poll_room(visit.means.limits) {
+            visit.handle_room();
+            done += 1;
+        }
+        // Also then: a service that always has more to send must not keep us from seeing the peer's end.
+        if visit.peer.connection.wants_read() && visit.peer.link.readable {
+            let (read, replied) = fill(visit, scratch);
+            quote = replied;
+            done += read;
         }
     }
     done += flush(visit, &scratch[quote]);
     done + finish(visit)
 }
 
+/// Reads once, and gives what came to the connection and its frames to the service. Returns how
+/// much was done, and what of the replies lies in `scratch`.
+#[inline]
+fn fill<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, scratch: &mut [u8]) -> (usize, Quote) {
+    let spare_part = visit.means.reserve.spare_bytes() / SPARE_PART;
+    let len = scratch.len().min(spare_part.max(READ_LEN_MIN));
+    let filled = visit.peer.link.fill(&mut scratch[..len]);
+    keep_time(visit);
+    match filled {
+        Filled::Bytes(count) => (count, visit.handle_input(&scratch[..count])),
+        Filled::Dry => (0, NO_QUOTE),
+        Filled::Ended => {
+            visit.peer.connection.handle_end(&mut visit.means);
+            (1, NO_QUOTE)
+        }
+        Filled::Lost(reason) => {
+            visit.peer.connection.handle_error(reason);
+            (0, NO_QUOTE)
+        }
+    }
+}
+
 /// Writes what waits, and behind it `quoted`; what does not go is stored.
 #[inline]
 fn flush<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, mut quoted: &[u8]) -> usize {
-    let Visit { peer, means, .. } = visit;
     let mut done = 0;
-    while peer.link.writable && peer.connection.closed().is_none() {
-        let unsent = peer.connection.unsent();
+    while visit.peer.link.writable && visit.peer.connection.closed().is_none() {
+        let Peer { link, connection, .. } = &mut *visit.peer;
+        let unsent = connection.unsent();
         if unsent.is_empty() && quoted.is_empty() {
             break;
         }
         let unsent_len = unsent.len();
-        match peer.link.flush(unsent, quoted) {
+        let flushed = link.flush(unsent, quoted);
+        keep_time(visit);
+        let Visit { peer, means, .. } = visit;
+        match flushed {
             Flushed::Bytes(count) => {
                 let from_queue = count.min(unsent_len);
                 quoted = &quoted[count - from_queue..];
@@ -128,8 +147,16 @@ fn flush<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, 
             Flushed::Lost(reason) => peer.connection.handle_error(reason),
         }
     }
-    peer.connection.settle(quoted, means);
+    visit.peer.connection.settle(quoted, &mut visit.means);
     done
+}
+
+/// Where a call waited, the time of this turn has passed meanwhile; else it stands still.
+#[inline]
+fn keep_time<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>) {
+    if let Some(now) = visit.peer.link.stream.woke_at() {
+        visit.pass_time(now);
+    }
 }
 
 /// Ends our direction when its time has come. Where the peer's has ended too, the drop of the

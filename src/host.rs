@@ -127,8 +127,8 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         now: Instant,
         link: impl FnOnce(Key) -> Result<L, E>,
     ) -> Result<Key, E> {
-        let key = self.expect(S::Peer::default(), link)?;
-        self.handle_arrival(key, who, reserve, now);
+        let key = self.expect(link)?;
+        self.handle_arrival(key, S::Peer::default(), who, reserve, now);
         Ok(key)
     }
 
@@ -138,12 +138,12 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     ///
     /// # Errors
     /// What `link` failed with; then nothing has happened.
-    pub fn expect<E>(&mut self, state: S::Peer, link: impl FnOnce(Key) -> Result<L, E>) -> Result<Key, E> {
+    pub fn expect<E>(&mut self, link: impl FnOnce(Key) -> Result<L, E>) -> Result<Key, E> {
         self.peers.try_insert_with(|key| {
             Ok(Peer {
                 link: link(key)?,
                 connection: Connection::new(Instant::ORIGIN),
-                state,
+                state: S::Peer::default(),
                 armed_at: Instant::NEVER,
                 presence: Presence::Expected,
                 is_marked: false,
@@ -157,10 +157,11 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         Some(&mut peer.link)
     }
 
-    /// The expected peer has come: its life begins now, and the service is told.
-    pub fn handle_arrival(&mut self, key: Key, who: &dyn Display, reserve: &mut Reserve, now: Instant) {
+    /// The expected peer has come: its life begins now, with `state`, and the service is told.
+    pub fn handle_arrival(&mut self, key: Key, state: S::Peer, who: &dyn Display, reserve: &mut Reserve, now: Instant) {
         let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Expected) else { return };
         peer.presence = Presence::Here;
+        peer.state = state;
         peer.connection = Connection::new(now);
         self.tally.opened += 1;
         if let Some(mut visit) = self.visit(key, reserve, now) {
@@ -170,10 +171,9 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     }
 
     /// The expected peer does not come: its place is free, the service was never told of it.
-    pub fn dismiss(&mut self, key: Key) -> Option<(L, S::Peer)> {
+    pub fn dismiss(&mut self, key: Key) -> Option<L> {
         self.expected(key)?;
-        let Peer { link, state, .. } = self.peers.remove(key)?;
-        Some((link, state))
+        self.peers.remove(key).map(|peer| peer.link)
     }
 
     /// Takes one peer out to be served; `None` when it has gone, is closed, or has yet to come.

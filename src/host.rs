@@ -1,7 +1,7 @@
 //! Many peers, one service: who is there, who has work, and what the service ordered.
 //!
-//! It moves no bytes and sleeps on nothing: what a peer is linked to is opaque to it. Slots are
-//! freed only by [`Host::bury_closed`], never while a batch is served.
+//! It moves no bytes and sleeps on nothing: what a peer is linked to is opaque to it. The slots of
+//! those who came are freed only by [`Host::bury_closed`], never while a batch is served.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -42,7 +42,17 @@ pub struct Peer<S: Service, C: Codec, L> {
     state: S::Peer,
     /// When the timers look at it next.
     armed_at: Instant,
+    presence: Presence,
     is_marked: bool,
+}
+
+/// Whether a peer is one of us yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// It has a key and a link; the service does not know of it, nobody can send to it.
+    Expected,
+    /// The service was told of it.
+    Here,
 }
 
 /// Many peers and their service.
@@ -117,26 +127,60 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         now: Instant,
         link: impl FnOnce(Key) -> Result<L, E>,
     ) -> Result<Key, E> {
-        let key = self.peers.try_insert_with(|key| {
-            Ok(Peer {
-                link: link(key)?,
-                connection: Connection::new(now),
-                state: S::Peer::default(),
-                armed_at: Instant::NEVER,
-                is_marked: false,
-            })
-        })?;
-        self.tally.opened += 1;
-        let mut visit = self.visit(key, reserve, now).expect("it was just inserted");
-        visit.callback(|service, peer, cx| service.on_open(peer, who, cx));
-        self.after(key);
+        let key = self.expect(link)?;
+        self.handle_arrival(key, S::Peer::default(), who, reserve, now);
         Ok(key)
     }
 
-    /// Takes one peer out to be served; `None` when it has gone or is closed.
+    /// Gives a key and a place to a peer that has yet to come, as one that we connect to has.
+    ///
+    /// Until [`Self::handle_arrival`] it can be marked, and else nothing happens to it.
+    ///
+    /// # Errors
+    /// What `link` failed with; then nothing has happened.
+    pub fn expect<E>(&mut self, link: impl FnOnce(Key) -> Result<L, E>) -> Result<Key, E> {
+        self.peers.try_insert_with(|key| {
+            Ok(Peer {
+                link: link(key)?,
+                connection: Connection::new(Instant::ORIGIN),
+                state: S::Peer::default(),
+                armed_at: Instant::NEVER,
+                presence: Presence::Expected,
+                is_marked: false,
+            })
+        })
+    }
+
+    /// The link of a peer that has yet to come; `None` when it has come or is expected no more.
+    pub fn expected(&mut self, key: Key) -> Option<&mut L> {
+        let peer = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Expected)?;
+        Some(&mut peer.link)
+    }
+
+    /// The expected peer has come: its life begins now, with `state`, and the service is told.
+    pub fn handle_arrival(&mut self, key: Key, state: S::Peer, who: &dyn Display, reserve: &mut Reserve, now: Instant) {
+        let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Expected) else { return };
+        peer.presence = Presence::Here;
+        peer.state = state;
+        peer.connection = Connection::new(now);
+        self.tally.opened += 1;
+        if let Some(mut visit) = self.visit(key, reserve, now) {
+            visit.callback(|service, peer, cx| service.on_open(peer, who, cx));
+        }
+        self.after(key);
+    }
+
+    /// The expected peer does not come: its place is free, the service was never told of it.
+    pub fn dismiss(&mut self, key: Key) -> Option<L> {
+        self.expected(key)?;
+        self.peers.remove(key).map(|peer| peer.link)
+    }
+
+    /// Takes one peer out to be served; `None` when it has gone, is closed, or has yet to come.
     #[inline]
     pub fn visit<'a>(&'a mut self, key: Key, reserve: &'a mut Reserve, now: Instant) -> Option<Visit<'a, S, C, L>> {
-        let peer = self.peers.get_mut(key).filter(|peer| peer.connection.closed().is_none())?;
+        let is_here = |peer: &&mut Peer<S, C, L>| peer.presence == Presence::Here && peer.connection.closed().is_none();
+        let peer = self.peers.get_mut(key).filter(is_here)?;
         Some(Visit {
             peer,
             means: Means { codec: &self.codec, limits: &self.limits, reserve, ledger: &mut self.tally.ledger, now },
@@ -148,6 +192,24 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
                 panics: &mut self.tally.panics,
             },
         })
+    }
+
+    /// Serves a callback that the driver starts, on one peer; `None` when there is no such peer.
+    ///
+    /// It may send, finish and order as any other callback; the peer is marked, so that what was
+    /// sent leaves with the next turn.
+    pub fn call(
+        &mut self,
+        key: Key,
+        reserve: &mut Reserve,
+        now: Instant,
+        call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>),
+    ) -> Option<()> {
+        self.visit(key, reserve, now)?.callback(call);
+        self.carry_out_orders(reserve, now);
+        self.after(key);
+        self.mark(key);
+        Some(())
     }
 
     /// Remembers a fact in a peer's link and marks the peer; a fact that names nobody is counted.
@@ -326,7 +388,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         }
     }
 
-    /// How many peers there are, the closed but not yet buried among them.
+    /// How many peers there are, those that have yet to come and those not yet buried among them.
     pub fn len(&self) -> usize {
         self.peers.len()
     }
@@ -354,6 +416,11 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     /// The service.
     pub fn service(&self) -> &S {
         &self.service
+    }
+
+    /// The service, to be told or asked something between turns.
+    pub fn service_mut(&mut self) -> &mut S {
+        &mut self.service
     }
 }
 

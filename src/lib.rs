@@ -49,6 +49,7 @@
 //! 5. Nothing spins: a turn either moves something or sleeps until a fact or a deadline.
 
 pub mod buffer;
+pub mod client;
 pub mod codec;
 pub mod conn;
 pub mod datagram;

@@ -39,6 +39,11 @@ impl<T> Link<T> {
         self.reads_on = true;
     }
 
+    /// The stream, to be asked how far it has come.
+    pub fn stream_mut(&mut self) -> &mut T {
+        &mut self.stream
+    }
+
     /// Whom the peer counts with.
     pub fn group(&self) -> AddressGroup {
         self.group

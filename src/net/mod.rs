@@ -5,6 +5,7 @@
 //! [`Net`] must not assume is said at each method, and the simulated world does the worst allowed.
 
 mod address;
+mod connect;
 mod handle;
 mod link;
 mod listener;
@@ -21,6 +22,7 @@ use std::net::SocketAddr;
 use crate::instant::Instant;
 
 pub use address::{Address, AddressError, PeerAddress};
+pub use connect::{ConnectOptions, Destination};
 pub(crate) use handle::POSTS_WAITING_MAX;
 pub use handle::{Handle, PostError, Poster, Wake};
 pub use link::Link;
@@ -182,6 +184,20 @@ pub trait Net {
     /// # Errors
     /// The kernel has no room for it.
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
+
+    /// Begins to connect and registers the stream under `token`, as [`Self::register`] does. A
+    /// fact comes when there is something to learn from [`Self::is_connected`].
+    ///
+    /// # Errors
+    /// As `connect(2)`, at once instead of later. `WouldBlock`: a Unix listener's backlog is full;
+    /// no fact comes, another try may succeed.
+    fn connect(&mut self, to: &Destination, options: &ConnectOptions, token: Token) -> io::Result<Self::Stream>;
+
+    /// Whether a stream that [`Self::connect`] began is through: bytes can move.
+    ///
+    /// # Errors
+    /// Why it will not be.
+    fn is_connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool>;
 
     /// What another thread calls to end the sleep with [`Notice::Wake`].
     fn wake(&self) -> std::sync::Arc<dyn Wake>;

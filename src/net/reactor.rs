@@ -12,7 +12,10 @@ use mio::{Events, Interest, Poll, Waker};
 use crate::instant::Instant;
 
 use super::listener::{Listener, TcpOrUnix};
-use super::{Address, DatagramOptions, Fact, ListenOptions, Net, Notice, PeerAddress, Readiness, Token, Wake};
+use super::{
+    Address, ConnectOptions, DatagramOptions, Destination, Fact, ListenOptions, Net, Notice, PeerAddress, Readiness,
+    Token, Wake,
+};
 
 /// How many events one poll brings at most. With fewer, ready peers wait behind each other for
 /// another system call; more do not fit the nearest cache.
@@ -144,6 +147,16 @@ impl Net for Reactor {
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(stream.source(), mio_token(token), both)
+    }
+
+    fn connect(&mut self, to: &Destination, options: &ConnectOptions, token: Token) -> io::Result<Self::Stream> {
+        let mut stream = super::connect::begin(to, options)?;
+        self.register(&mut stream, token)?;
+        Ok(stream)
+    }
+
+    fn is_connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool> {
+        super::connect::is_through(stream)
     }
 
     fn wake(&self) -> Arc<dyn Wake> {

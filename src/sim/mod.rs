@@ -41,6 +41,7 @@
 //! The same in a hostile world: `World::new(seed).with_faults(Faults::delays_drawn_from(seed))`,
 //! for as many seeds as there is time for.
 
+mod connect;
 mod datagrams;
 mod faults;
 mod habits;

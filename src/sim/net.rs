@@ -18,7 +18,9 @@ use super::trace::Event;
 use super::wire::Side;
 use super::world::Shared;
 use crate::instant::Instant;
-use crate::net::{Address, DatagramOptions, Fact, ListenOptions, Net, PeerAddress, Stream, Token, Wake};
+use crate::net::{
+    Address, ConnectOptions, DatagramOptions, Destination, Fact, ListenOptions, Net, PeerAddress, Stream, Token, Wake,
+};
 
 /// The longest that accepts fail in a row for want of something.
 const SPELL_MAX: Duration = Duration::from_secs(5);
@@ -40,7 +42,7 @@ pub struct SimListener {
     number: usize,
 }
 
-/// The server's end of a simulated connection. To drop it closes it, with all that close(2) does.
+/// Our end of a simulated connection. To drop it closes it, with all that close(2) does.
 #[derive(Debug)]
 pub struct SimStream {
     world: Shared,
@@ -120,6 +122,20 @@ impl Net for SimNet {
             Ok(())
         };
         state.trace.add(Event::Registered { wire, token: token.0, outcome });
+        told(outcome)
+    }
+
+    fn connect(&mut self, to: &Destination, _options: &ConnectOptions, token: Token) -> io::Result<SimStream> {
+        let mut state = self.world.lock();
+        let outcome = state.connect(to, token);
+        state.trace.add(Event::Began { token: token.0, outcome });
+        told(outcome).map(|number| SimStream { world: self.world.clone(), number, drop_is_reset: false })
+    }
+
+    fn is_connected(&mut self, stream: &mut SimStream) -> io::Result<bool> {
+        let mut state = self.world.lock();
+        let outcome = state.is_connected(stream.number);
+        state.trace.add(Event::Asked { wire: stream.number, outcome });
         told(outcome)
     }
 
@@ -271,7 +287,7 @@ impl State {
     }
 
     /// The connection of that wire may die right before a call.
-    fn break_perhaps(&mut self, wire: usize) {
+    pub(super) fn break_perhaps(&mut self, wire: usize) {
         const WAYS: [(Fault, i32); 3] =
             [(Fault::Reset, ECONNRESET), (Fault::BrokenPipe, EPIPE), (Fault::TimedOut, ETIMEDOUT)];
         for (fault, errno) in WAYS {

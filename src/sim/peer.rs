@@ -28,6 +28,10 @@ pub(super) enum Stage {
     Connecting,
     /// It holds the other end of that wire.
     Connected(usize),
+    /// Somebody connected to it by that wire, and it has yet to answer.
+    Answering(usize),
+    /// Somebody connected to it, and it never answers.
+    Silent,
     /// Nobody listens there.
     Refused,
 }
@@ -115,7 +119,8 @@ impl State {
     fn can(&self, peer: usize, act: Act) -> bool {
         let peer = &self.peers[peer];
         let wire = match peer.stage {
-            Stage::Refused => return false,
+            Stage::Refused | Stage::Silent => return false,
+            Stage::Answering(_) => return act == Act::Connect,
             Stage::Connecting => return act == Act::Connect && self.has_room_for(peer),
             Stage::Connected(wire) => &self.wires[wire].wire,
         };
@@ -167,12 +172,16 @@ impl State {
 
     fn carry_out(&mut self, peer: usize, act: Act) {
         match (act, self.peers[peer].stage) {
+            (Act::Connect, Stage::Answering(wire)) => self.peer_answers(peer, wire),
             (Act::Connect, _) => self.peer_connects(peer),
             (Act::Write, Stage::Connected(wire)) => self.peer_writes(peer, wire),
             (Act::End, Stage::Connected(wire)) => self.peer_ends(peer, wire),
             (Act::Read, Stage::Connected(wire)) => self.peer_reads(peer, wire),
             (Act::Leave, Stage::Connected(wire)) => self.peer_closes(peer, wire),
-            (Act::Write | Act::End | Act::Read | Act::Leave, Stage::Connecting | Stage::Refused) => {}
+            (
+                Act::Write | Act::End | Act::Read | Act::Leave,
+                Stage::Connecting | Stage::Answering(_) | Stage::Silent | Stage::Refused,
+            ) => {}
         }
     }
 

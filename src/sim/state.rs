@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::connect::Answer;
 use super::datagrams::SocketState;
 use super::faults::{Fault, FaultCounts, Faults};
 use super::peer::PeerState;
@@ -100,6 +101,8 @@ pub(super) struct State {
     pub(super) wires: Vec<WireState>,
     pub(super) listeners: Vec<ListenerState>,
     pub(super) peers: Vec<PeerState>,
+    /// What becomes of who connects where.
+    pub(super) answers: Vec<(Address, Answer)>,
     pub(super) sockets: Vec<SocketState>,
     /// Datagrams that were sent to where no socket of this world is: from, to, what.
     pub(super) sent_datagrams: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
@@ -130,6 +133,7 @@ impl State {
             wires: Vec::new(),
             listeners: Vec::new(),
             peers: Vec::new(),
+            answers: Vec::new(),
             sockets: Vec::new(),
             sent_datagrams: Vec::new(),
             ready: VecDeque::new(),
@@ -154,6 +158,14 @@ impl State {
 
     /// A new connection between that peer and the backlog of that listener.
     pub(super) fn add_wire(&mut self, peer: usize, listener: usize) -> usize {
+        let wire = self.new_wire(peer);
+        self.listeners[listener].backlog.push_back(wire);
+        self.list(Source::Listener(listener));
+        wire
+    }
+
+    /// A new connection of that peer, in nobody's backlog.
+    pub(super) fn new_wire(&mut self, peer: usize) -> usize {
         let capacity = if self.strikes(Fault::SmallBuffer) { 1 << self.rng.below(14) } else { self.kernel_buffer };
         let wire = self.wires.len();
         self.wires.push(WireState {
@@ -165,8 +177,6 @@ impl State {
             moved_at: self.now,
             wrote_at: self.now,
         });
-        self.listeners[listener].backlog.push_back(wire);
-        self.list(Source::Listener(listener));
         wire
     }
 
@@ -309,6 +319,7 @@ impl State {
                 let readable = !self.listeners[listener].backlog.is_empty();
                 Level { readable, writable: false, read_closed: false }
             }
+            Source::Wire(wire) if self.is_under_way(wire) => return None,
             Source::Wire(wire) => self.wires[wire].wire.level(Side::Server),
             Source::Socket(socket) => {
                 let readable = self.sockets[socket].has_datagrams();

@@ -19,6 +19,8 @@ pub(super) enum Event {
     Listened { outcome: Outcome },
     Accepted { listener: usize, outcome: Outcome },
     Registered { wire: usize, token: u64, outcome: Outcome<()> },
+    Began { token: u64, outcome: Outcome },
+    Asked { wire: usize, outcome: Outcome<bool> },
     Read { wire: usize, wanted: usize, outcome: Outcome },
     Wrote { wire: usize, wanted: usize, outcome: Outcome },
     Finished { wire: usize, outcome: Outcome<()> },

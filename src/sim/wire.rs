@@ -307,7 +307,7 @@ impl Wire {
         self.end_mut(side.other()).outgoing.bytes = VecDeque::new();
     }
 
-    const fn take_error(&mut self, side: Side) -> Option<i32> {
+    pub(super) const fn take_error(&mut self, side: Side) -> Option<i32> {
         match &mut self.end_mut(side).life {
             Life::Broken(errno) => errno.take(),
             Life::Open | Life::Closed => None,

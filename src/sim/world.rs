@@ -106,7 +106,7 @@ pub struct ListenerView {
 /// [`World::pass`] lets some go by.
 #[derive(Clone, Debug)]
 pub struct World {
-    shared: Shared,
+    pub(super) shared: Shared,
 }
 
 impl World {
@@ -147,7 +147,7 @@ impl World {
         self
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.shared.lock()
     }
 

@@ -1,0 +1,421 @@
+//! `Client`: many connections of ours on one loop, and one service for them all.
+//!
+//! It is the server's twin: the same machine, the same pump, the same turn, with connecting in
+//! the place of accepting. It looks up no names and never tries again: who uses it decides that.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::io;
+use std::net::IpAddr;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use log::debug;
+
+use crate::buffer::Reserve;
+use crate::codec::Codec;
+use crate::conn::{CloseReason, READ_LEN_MAX};
+use crate::host::{Host, Parting, Tally};
+use crate::instant::Instant;
+use crate::net::{
+    AddressGroup, ConnectOptions, Destination, Fact, Handle, Link, Net, Notice, POSTS_WAITING_MAX, Poster, Stream,
+    Token, pump,
+};
+use crate::service::{Context, Service};
+use crate::table::Key;
+
+use super::ClientLimits;
+
+/// Connections begun in one turn: 32 of them take about as long as one peer's whole budget.
+const CONNECT_BUDGET: usize = 32;
+
+/// How long to leave a Unix listener alone whose backlog is full: no fact tells of room in it.
+const FULL_PAUSE: Duration = Duration::from_millis(10);
+
+/// Many connections of ours on one loop.
+///
+/// ```no_run
+/// use readyloop::client::{Client, ClientLimits};
+/// use readyloop::net::Destination;
+/// use readyloop::{Context, Lines, Reactor, Service};
+///
+/// struct Greeter;
+///
+/// impl Service for Greeter {
+///     type Peer = ();
+///     type Post = ();
+///
+///     fn on_open(&mut self, _: &mut (), _: &dyn std::fmt::Display, cx: &mut Context) {
+///         cx.send(b"hello");
+///     }
+///
+///     fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context) {
+///         println!("{}", String::from_utf8_lossy(reply));
+///         cx.finish();
+///     }
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut client = Client::new(Reactor::new()?, Lines::new(), Greeter, ClientLimits::default());
+/// for _ in 0..10_000 {
+///     client.connect(Destination::Tcp(([127, 0, 0, 1], 7007).into()), None, ());
+/// }
+/// while !client.is_idle() {
+///     client.turn(None)?;
+///     while let Some(failure) = client.poll_failure() {
+///         eprintln!("{}: {}", failure.to, failure.error);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Client<N: Net, S: Service, C: Codec> {
+    net: N,
+    now: Instant,
+    scratch: Box<[u8]>,
+    reserve: Reserve,
+    host: Host<S, C, Link<N::Stream>>,
+    limits: ClientLimits,
+    options: ConnectOptions,
+    /// What the last poll told.
+    facts: Vec<Fact>,
+    /// Connections that have not begun, in the order in which they were asked for.
+    wanted: VecDeque<Wanted<S::Peer>>,
+    /// Connections under way, in the order in which they began: the first is the first to be late.
+    connecting: VecDeque<Connecting<S::Peer>>,
+    /// No connection is begun before this.
+    rests_until: Instant,
+    failures: VecDeque<Failure<S::Peer>>,
+    notices: VecDeque<Notice>,
+    handle: Handle,
+    poster: Poster<S::Post>,
+    inbox: Receiver<S::Post>,
+}
+
+/// A connection that has not begun.
+struct Wanted<P> {
+    to: Destination,
+    source: Option<IpAddr>,
+    peer: P,
+    /// When it was first tried; its time runs from then on.
+    since: Option<Instant>,
+}
+
+/// A connection under way.
+struct Connecting<P> {
+    key: Key,
+    to: Destination,
+    peer: P,
+    since: Instant,
+}
+
+/// A connection that did not come about.
+#[derive(Debug)]
+pub struct Failure<P> {
+    /// What [`Client::connect`] was given for it.
+    pub peer: P,
+    /// Where it should have led.
+    pub to: Destination,
+    /// Why. `TimedOut` without a number of the system's: nothing came back within `connect_timeout`.
+    pub error: io::Error,
+}
+
+impl<N: Net, S: Service, C: Codec> Client<N, S, C> {
+    /// A client without connections.
+    pub fn new(net: N, codec: C, service: S, limits: ClientLimits) -> Self {
+        let handle = Handle::new(net.wake());
+        let (poster, inbox) = handle.channel();
+        Self {
+            now: net.now(),
+            net,
+            scratch: vec![0; READ_LEN_MAX].into_boxed_slice(),
+            reserve: Reserve::new(limits.queue_total_max),
+            host: Host::new(service, codec, limits.peer.clone()),
+            limits,
+            options: ConnectOptions::default(),
+            facts: Vec::new(),
+            wanted: VecDeque::new(),
+            connecting: VecDeque::new(),
+            rests_until: Instant::ORIGIN,
+            failures: VecDeque::new(),
+            notices: VecDeque::new(),
+            handle,
+            poster,
+            inbox,
+        }
+    }
+
+    /// The same client, whose streams are set so; of the options, the source is that of each
+    /// [`Self::connect`].
+    pub fn with_options(self, options: ConnectOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Asks for one more connection, from `source` if that matters; `peer` is what the service
+    /// finds as its state in [`Service::on_open`].
+    ///
+    /// It begins in one of the next turns. Either the service is told that it opened, or
+    /// [`Self::poll_failure`] gives `peer` back.
+    pub fn connect(&mut self, to: Destination, source: Option<IpAddr>, peer: S::Peer) {
+        self.wanted.push_back(Wanted { to, source, peer, since: None });
+    }
+
+    /// Takes in a stream that somebody else has connected to `who`.
+    ///
+    /// # Errors
+    /// The kernel has no room to watch it.
+    pub fn adopt(
+        &mut self,
+        mut stream: N::Stream,
+        who: &dyn Display,
+        group: AddressGroup,
+        peer: S::Peer,
+    ) -> io::Result<Key> {
+        let net = &mut self.net;
+        let key = self.host.expect(|key| {
+            net.register(&mut stream, token(key))?;
+            Ok::<_, io::Error>(Link::new(stream, group))
+        })?;
+        self.host.handle_arrival(key, peer, who, &mut self.reserve, self.now);
+        Ok(key)
+    }
+
+    /// One turn; it sleeps until there is something to do, but no longer than `until`.
+    ///
+    /// # Errors
+    /// The poll itself is broken. Nothing that one peer does ends the client.
+    pub fn turn(&mut self, until: Option<Instant>) -> io::Result<()> {
+        self.sleep_until_a_fact(until)?;
+        self.remember_facts();
+        self.begin_wanted();
+        self.serve_marked();
+        self.handle_deadlines();
+        self.bury_closed();
+        Ok(())
+    }
+
+    fn sleep_until_a_fact(&mut self, until: Option<Instant>) -> io::Result<()> {
+        self.facts.clear();
+        let until = self.next_work().min(until.unwrap_or(Instant::NEVER));
+        self.net.poll(&mut self.facts, (until != Instant::NEVER).then_some(until))?;
+        // The only look at the clock in a turn: all that happens in it happens at this time.
+        self.now = self.net.now();
+        Ok(())
+    }
+
+    /// Until when to sleep unless a fact comes; `Instant::ORIGIN`: there is work now.
+    fn next_work(&self) -> Instant {
+        if self.host.marked_len() > 0 {
+            return Instant::ORIGIN;
+        }
+        let begin_at = if self.may_begin() { self.rests_until } else { Instant::NEVER };
+        let late_at = self.connecting.front().map_or(Instant::NEVER, |first| first.since + self.limits.connect_timeout);
+        begin_at.min(late_at).min(self.host.next_deadline().unwrap_or(Instant::NEVER))
+    }
+
+    fn remember_facts(&mut self) {
+        for fact in self.facts.drain(..) {
+            match fact {
+                Fact::Ready(readiness) => {
+                    let key = Key::from_bits(readiness.token.0);
+                    self.host.handle_fact(key, |link| link.remember(&readiness));
+                }
+                Fact::Notice(Notice::Wake) => {
+                    // No more than can wait at once: whoever posts meanwhile wakes us again.
+                    for post in self.inbox.try_iter().take(POSTS_WAITING_MAX) {
+                        self.host.handle_post(post, &mut self.reserve, self.now);
+                    }
+                    self.notices.extend(self.handle.take_wishes());
+                }
+                Fact::Notice(notice) => self.notices.push_back(notice),
+            }
+        }
+    }
+
+    fn may_begin(&self) -> bool {
+        !self.wanted.is_empty() && self.connecting.len() < self.limits.connecting_max
+    }
+
+    fn begin_wanted(&mut self) {
+        for _ in 0..CONNECT_BUDGET {
+            if !self.may_begin() || self.now < self.rests_until {
+                break;
+            }
+            if let Some(wanted) = self.wanted.pop_front() {
+                self.begin(wanted);
+            }
+        }
+    }
+
+    fn begin(&mut self, wanted: Wanted<S::Peer>) {
+        let Wanted { to, source, peer, since } = wanted;
+        let since = since.unwrap_or(self.now);
+        let (net, options) = (&mut self.net, &mut self.options);
+        options.source = source;
+        let begun = self.host.expect(|key| Ok(Link::new(net.connect(&to, options, token(key))?, to.group())));
+        match begun {
+            Ok(key) => self.connecting.push_back(Connecting { key, to, peer, since }),
+            Err(error) if is_full(&error) && self.now < since + self.limits.connect_timeout => {
+                self.rests_until = self.now + FULL_PAUSE;
+                self.wanted.push_front(Wanted { to, source, peer, since: Some(since) });
+            }
+            Err(error) if is_full(&error) => self.fail(peer, to, too_late()),
+            Err(error) => self.fail(peer, to, error),
+        }
+    }
+
+    fn serve_marked(&mut self) {
+        for _ in 0..self.host.marked_len() {
+            let Some(key) = self.host.pop_marked() else { break };
+            match self.host.expected(key) {
+                Some(link) => match self.net.is_connected(link.stream_mut()) {
+                    Ok(true) => self.handle_arrival(key),
+                    Ok(false) => {}
+                    Err(error) => self.give_up(key, error),
+                },
+                None => self.serve(key),
+            }
+        }
+    }
+
+    fn serve(&mut self, key: Key) {
+        pump::serve(&mut self.host, key, &mut self.scratch, &mut self.reserve, self.now);
+    }
+
+    fn handle_arrival(&mut self, key: Key) {
+        let Some(Connecting { to, peer, .. }) = self.take_connecting(key) else { return };
+        debug!("peer {key:?} at {to}");
+        self.host.handle_arrival(key, peer, &to, &mut self.reserve, self.now);
+        self.serve(key);
+    }
+
+    /// Those that begin first are mostly through first: the search ends near the front.
+    fn take_connecting(&mut self, key: Key) -> Option<Connecting<S::Peer>> {
+        let place = self.connecting.iter().position(|connecting| connecting.key == key)?;
+        self.connecting.remove(place)
+    }
+
+    fn give_up(&mut self, key: Key, error: io::Error) {
+        self.host.dismiss(key);
+        if let Some(Connecting { to, peer, .. }) = self.take_connecting(key) {
+            self.fail(peer, to, error);
+        }
+    }
+
+    fn fail(&mut self, peer: S::Peer, to: Destination, error: io::Error) {
+        debug!("cannot connect to {to}: {error}");
+        self.failures.push_back(Failure { peer, to, error });
+    }
+
+    fn handle_deadlines(&mut self) {
+        self.host.handle_deadlines(&mut self.reserve, self.now);
+        while let Some(first) = self.connecting.front()
+            && first.since + self.limits.connect_timeout <= self.now
+        {
+            self.give_up(first.key, too_late());
+        }
+    }
+
+    fn bury_closed(&mut self) {
+        self.host.bury_closed(&mut self.reserve, self.now, |key, link, reason, parting| {
+            debug!("peer {key:?} closed: {reason}");
+            if parting == Parting::Reset
+                && let Err(error) = link.into_stream().reset_on_drop()
+            {
+                debug!("peer {key:?} was gone before its reset: {error}");
+            }
+        });
+    }
+
+    /// Calls on behalf of one peer, between turns: what is sent leaves with the next one.
+    ///
+    /// `None`, and nothing is called, when there is no such peer (any more, or yet).
+    pub fn call(&mut self, key: Key, call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>)) -> Option<()> {
+        self.host.call(key, &mut self.reserve, self.now, call)
+    }
+
+    /// The next connection that did not come about and was not told yet.
+    pub fn poll_failure(&mut self) -> Option<Failure<S::Peer>> {
+        self.failures.pop_front()
+    }
+
+    /// The next notice, a signal's or a handle's, that was not told yet. The client itself obeys none.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// Ends all peers now, and connects to nobody any more: the turn that follows is the last with
+    /// anything to do. Connections not through yet are dropped without a word.
+    pub fn stop(&mut self) {
+        self.wanted.clear();
+        for Connecting { key, .. } in self.connecting.drain(..) {
+            self.host.dismiss(key);
+        }
+        self.host.tell_all(&mut self.reserve, self.now, |peer, _| peer.connection.handle_error(CloseReason::Stopped));
+    }
+
+    /// Whether nothing is open, under way or wanted.
+    pub fn is_idle(&self) -> bool {
+        self.host.is_empty() && self.wanted.is_empty()
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.host.len() - self.connecting.len()
+    }
+
+    /// How many connections are under way.
+    pub fn connecting(&self) -> usize {
+        self.connecting.len()
+    }
+
+    /// The service.
+    pub fn service(&self) -> &S {
+        self.host.service()
+    }
+
+    /// The service, to be told or asked something between turns.
+    pub fn service_mut(&mut self) -> &mut S {
+        self.host.service_mut()
+    }
+
+    /// What happened so far to those that were opened.
+    pub fn tally(&self) -> &Tally {
+        self.host.tally()
+    }
+
+    /// The time of this turn.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// What other threads wake this client with; what they ask for comes out of [`Self::poll_notice`].
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Posts to the service, from any thread.
+    pub fn poster(&self) -> Poster<S::Post> {
+        self.poster.clone()
+    }
+
+    /// The net this client runs over.
+    pub fn net(&self) -> &N {
+        &self.net
+    }
+}
+
+fn token(key: Key) -> Token {
+    Token(key.to_bits())
+}
+
+fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+fn too_late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "nothing came back in time")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,321 @@
+//! The client in the simulated world: no socket, no sleep.
+
+use super::*;
+use crate::Address;
+use crate::codec::Lines;
+use crate::sim::{Ending, Faults, Habits, Rng, SimNet, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Writes down what it is told; greets whoever opens.
+#[derive(Default)]
+struct Diary {
+    opened: Vec<(u32, String)>,
+    replies: Vec<(u32, String)>,
+    closed: Vec<(u32, CloseReason)>,
+    half_closes: bool,
+}
+
+impl Service for Diary {
+    type Peer = u32;
+    type Post = &'static str;
+
+    fn on_open(&mut self, peer: &mut u32, who: &dyn Display, cx: &mut Context<'_, '_>) {
+        self.opened.push((*peer, who.to_string()));
+        cx.send(format!("hello from {peer}").as_bytes());
+        if self.half_closes {
+            cx.half_close();
+        }
+    }
+
+    fn on_frame(&mut self, peer: &mut u32, frame: &[u8], _: &mut Context<'_, '_>) {
+        self.replies.push((*peer, String::from_utf8_lossy(frame).into_owned()));
+    }
+
+    fn on_close(&mut self, peer: u32, _: Key, reason: CloseReason, _: &mut crate::service::Orders<'_>) {
+        self.closed.push((peer, reason));
+    }
+
+    fn on_post(&mut self, post: &'static str, orders: &mut crate::service::Orders<'_>) {
+        let _ = orders.send_to_others(&[post.as_bytes()]);
+    }
+}
+
+type SimClient = Client<SimNet, Diary, Lines>;
+
+fn client(world: &World) -> SimClient {
+    Client::new(world.net(), Lines::new(), Diary::default(), ClientLimits::default())
+}
+
+fn at(port: u16) -> (Destination, Address) {
+    let address = ([127, 0, 0, 1], port).into();
+    (Destination::Tcp(address), address.into())
+}
+
+#[track_caller]
+fn settle(world: &World, client: &mut SimClient) {
+    world.settle(|| client.turn(None)).unwrap();
+}
+
+#[track_caller]
+fn pass(world: &World, span: Duration, client: &mut SimClient) {
+    world.pass(span, || client.turn(None)).unwrap();
+}
+
+#[test]
+fn a_connection_opens_and_its_replies_come() {
+    let world = World::new(1);
+    let (to, address) = at(7);
+    world.answer_at(&address, Habits::default());
+    let mut client = client(&world);
+    client.connect(to, None, 5);
+    settle(&world, &mut client);
+    assert_eq!(client.service().opened, [(5, "127.0.0.1:7".to_owned())]);
+
+    let peer = world.last_peer().unwrap();
+    assert_eq!(peer.received(), b"hello from 5\n");
+    peer.send(b"hello\nmy dear\n");
+    peer.finish();
+    settle(&world, &mut client);
+    assert_eq!(client.service().replies, [(5, "hello".to_owned()), (5, "my dear".to_owned())]);
+    assert_eq!(client.service().closed, [(5, CloseReason::Finished)]);
+    assert!(client.is_idle());
+}
+
+#[test]
+fn a_refusal_is_reported_and_the_service_hears_nothing() {
+    let world = World::new(1);
+    let mut client = client(&world);
+    client.connect(at(7).0, None, 5);
+    assert!(!client.is_idle());
+    settle(&world, &mut client);
+    let failure = client.poll_failure().unwrap();
+    assert_eq!((failure.peer, failure.error.kind()), (5, io::ErrorKind::ConnectionRefused));
+    assert!(client.poll_failure().is_none());
+    assert!(client.service().opened.is_empty() && client.service().closed.is_empty());
+    assert!(client.is_idle());
+}
+
+#[test]
+fn a_black_hole_ends_at_the_connect_timeout() {
+    let world = World::new(1);
+    let (to, address) = at(7);
+    world.be_silent_at(&address);
+    let mut client = client(&world);
+    client.connect(to, None, 5);
+    pass(&world, 5 * SECOND - Duration::from_nanos(1), &mut client);
+    assert!(client.poll_failure().is_none());
+    pass(&world, Duration::from_nanos(1), &mut client);
+    assert_eq!(client.poll_failure().unwrap().error.kind(), io::ErrorKind::TimedOut);
+    assert!(client.is_idle());
+}
+
+#[test]
+fn who_is_slow_to_answer_is_waited_for() {
+    let world = World::new(1);
+    let (to, address) = at(7);
+    world.answer_at(&address, Habits { pause_max: 4 * SECOND, ..Habits::default() });
+    let mut client = client(&world);
+    for peer in 0..20 {
+        client.connect(to.clone(), None, peer);
+    }
+    pass(&world, Duration::ZERO, &mut client);
+    assert!(client.connecting() > 0);
+    pass(&world, 20 * SECOND, &mut client);
+    assert_eq!((client.service().opened.len(), client.connecting(), client.open()), (20, 0, 20));
+}
+
+#[test]
+fn no_more_are_under_way_than_allowed_and_no_turn_begins_too_many() {
+    let world = World::new(1);
+    let (to, address) = at(7);
+    world.answer_at(&address, Habits { pause_max: SECOND, ..Habits::default() });
+    let mut client = client(&world);
+    for peer in 0..1000 {
+        client.connect(to.clone(), None, peer);
+    }
+    let mut before = 0;
+    world
+        .pass(60 * SECOND, || {
+            client.turn(None)?;
+            assert!(client.connecting() <= 128);
+            let begun = client.connecting() + client.service().opened.len();
+            assert!(begun <= before + CONNECT_BUDGET, "{begun} after {before}");
+            before = begun;
+            Ok::<_, io::Error>(())
+        })
+        .unwrap();
+    assert_eq!(client.service().opened.len(), 1000);
+}
+
+#[test]
+fn a_unix_listener_with_a_full_backlog_is_tried_until_it_has_room_or_time_is_up() {
+    let world = World::new(1);
+    let address = Address::Unix("/run/a.sock".into());
+    let to = Destination::Unix("/run/a.sock".into());
+    world.be_full_at(&address);
+    let mut client = client(&world);
+    client.connect(to.clone(), None, 1);
+    pass(&world, SECOND, &mut client);
+    assert_eq!(client.connecting(), 0);
+    world.answer_at(&address, Habits::default());
+    pass(&world, FULL_PAUSE, &mut client);
+    assert_eq!(client.service().opened, [(1, "/run/a.sock".to_owned())]);
+
+    world.be_full_at(&address);
+    client.connect(to, None, 2);
+    pass(&world, 5 * SECOND - FULL_PAUSE, &mut client);
+    assert!(client.poll_failure().is_none());
+    pass(&world, FULL_PAUSE, &mut client);
+    let failure = client.poll_failure().unwrap();
+    assert_eq!((failure.peer, failure.error.kind()), (2, io::ErrorKind::TimedOut));
+}
+
+#[test]
+fn without_descriptors_the_error_says_so() {
+    let world = World::new(1).with_descriptors(1);
+    let (to, address) = at(7);
+    world.answer_at(&address, Habits::default());
+    let mut client = client(&world);
+    client.connect(to.clone(), None, 1);
+    client.connect(to, None, 2);
+    settle(&world, &mut client);
+    assert_eq!(client.open(), 1);
+    assert_eq!(client.poll_failure().unwrap().error.raw_os_error(), Some(libc::EMFILE));
+}
+
+#[test]
+fn after_a_half_close_the_replies_still_come() {
+    let world = World::new(1);
+    let (to, address) = at(7);
+    world.answer_at(&address, Habits { ending: Ending::Stays, ..Habits::default() });
+    let mut client = client(&world);
+    client.service_mut().half_closes = true;
+    client.connect(to, None, 1);
+    settle(&world, &mut client);
+    let peer = world.last_peer().unwrap();
+    assert!(peer.is_ended(), "it has read our end");
+    assert_eq!(peer.received(), b"hello from 1\n");
+
+    peer.send(b"as I was saying\n");
+    settle(&world, &mut client);
+    assert_eq!(client.service().replies, [(1, "as I was saying".to_owned())]);
+    peer.finish();
+    settle(&world, &mut client);
+    assert_eq!(client.service().closed, [(1, CloseReason::Finished)]);
+}
+
+#[test]
+fn a_reset_in_mid_reply_is_the_reason() {
+    let world = World::new(1);
+    let (to, address) = at(7);
+    world.answer_at(&address, Habits { ending: Ending::ResetsAt(3), ..Habits::default() });
+    let mut client = client(&world);
+    client.connect(to, None, 1);
+    settle(&world, &mut client);
+    world.last_peer().unwrap().send(b"hello\n");
+    settle(&world, &mut client);
+    assert_eq!(client.service().closed, [(1, CloseReason::Reset)]);
+    assert!(client.service().replies.is_empty());
+}
+
+#[test]
+fn calls_posts_and_notices_come_from_outside_the_loop() {
+    let world = World::new(1);
+    let (to, address) = at(7);
+    world.answer_at(&address, Habits::default());
+    let mut client = client(&world);
+    let mut key = None;
+    client.connect(to, None, 1);
+    settle(&world, &mut client);
+    let peer = world.last_peer().unwrap();
+    peer.received();
+    for (slot, _) in client.host.peers() {
+        key = Some(slot);
+    }
+
+    let called = client.call(key.unwrap(), |_, peer, cx| cx.send(format!("{peer} calls").as_bytes()));
+    assert_eq!(called, Some(()));
+    client.poster().post("a post").unwrap();
+    client.handle().drain();
+    settle(&world, &mut client);
+    assert_eq!(peer.received(), b"1 calls\na post\n");
+    assert_eq!(client.poll_notice(), Some(Notice::Drain));
+
+    client.stop();
+    settle(&world, &mut client);
+    assert_eq!(client.service().closed, [(1, CloseReason::Stopped)]);
+    assert_eq!(client.call(key.unwrap(), |_, _, _| panic!("it has gone")), None);
+}
+
+#[test]
+fn a_client_that_stops_leaves_nothing_behind() {
+    let world = World::new(1);
+    let (open, silent) = (at(7), at(8));
+    world.answer_at(&open.1, Habits::default());
+    world.be_silent_at(&silent.1);
+    let mut client = client(&world);
+    for peer in 0..200 {
+        client.connect(if peer < 3 { open.0.clone() } else { silent.0.clone() }, None, peer);
+    }
+    settle(&world, &mut client);
+    assert_eq!((client.open(), client.connecting()), (3, 128));
+    client.stop();
+    settle(&world, &mut client);
+    assert!(client.is_idle());
+    assert!(client.poll_failure().is_none());
+    assert_eq!(client.service().closed.len(), 3);
+}
+
+/// Whatever the world does: each connection fails or opens and closes, once; what comes back is
+/// what was sent, as far as it comes.
+#[test]
+fn in_any_world_every_connection_has_one_outcome() {
+    const CONNECTIONS: u32 = 12;
+    let (mut failed, mut replied) = (0, 0);
+    for seed in 0..300 {
+        let mut rng = Rng::new(seed);
+        let world = World::new(seed).with_faults(Faults::drawn_from(seed)).with_free_clock();
+        let (to, address) = at(7);
+        let mut client = client(&world);
+        for peer in 0..CONNECTIONS {
+            if peer % 3 == 0 {
+                world.answer_at(&address, Habits::drawn_from(&mut rng, 20));
+            } else if peer % 7 == 0 {
+                world.be_silent_at(&address);
+            }
+            client.connect(to.clone(), None, peer);
+            for _ in 0..40 {
+                client.turn(Some(Instant::ORIGIN)).unwrap();
+                if let Some(peer) = world.last_peer() {
+                    let greeting = peer.received();
+                    peer.send(&greeting);
+                }
+            }
+        }
+        world.calm();
+        client.stop();
+        client.turn(Some(Instant::ORIGIN)).unwrap();
+        client.turn(Some(Instant::ORIGIN)).unwrap();
+
+        let mut outcomes: Vec<u32> = std::iter::from_fn(|| client.poll_failure()).map(|failure| failure.peer).collect();
+        failed += outcomes.len();
+        replied += client.service().replies.len();
+        outcomes.extend(client.service().closed.iter().map(|(peer, _)| peer));
+        outcomes.sort_unstable();
+        let mut opened: Vec<u32> = client.service().opened.iter().map(|(peer, _)| *peer).collect();
+        opened.sort_unstable();
+        opened.dedup();
+        assert_eq!(opened.len(), client.service().opened.len(), "seed {seed}: opened twice");
+        assert_eq!(opened.len(), client.service().closed.len(), "seed {seed}");
+        let mut each = outcomes.clone();
+        each.dedup();
+        assert_eq!(each, outcomes, "seed {seed}: two outcomes");
+        for (peer, reply) in &client.service().replies {
+            assert_eq!(*reply, format!("hello from {peer}"), "seed {seed}");
+        }
+        assert!(client.is_idle(), "seed {seed}");
+        assert!(client.tally().ledger.reconciles(0, 0), "seed {seed}");
+    }
+    assert!(failed > 100 && replied > 300, "too kind a world: {failed} failed, {replied} replied");
+}

@@ -393,7 +393,7 @@ impl Peer {
         let state = self.world.lock();
         match state.peers[self.number].stage {
             Stage::Connected(wire) => state.wires[wire].wire.is_open(Side::Peer),
-            Stage::Connecting | Stage::Refused => false,
+            Stage::Connecting | Stage::Answering(_) | Stage::Silent | Stage::Refused => false,
         }
     }
 
@@ -405,7 +405,7 @@ impl Peer {
                 let wire = &state.wires[wire].wire;
                 wire.is_closed(Side::Peer) || wire.has_finished(Side::Peer)
             }
-            Stage::Connecting | Stage::Refused => false,
+            Stage::Connecting | Stage::Answering(_) | Stage::Silent | Stage::Refused => false,
         }
     }
 }

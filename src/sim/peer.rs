@@ -14,7 +14,7 @@ use super::faults::Fault;
 use super::habits::{Ending, Habits};
 use super::state::State;
 use super::trace::Event;
-use super::wire::Side;
+use super::wire::{Side, Wire};
 use super::world::Shared;
 use crate::instant::Instant;
 use crate::net::Address;
@@ -397,22 +397,19 @@ impl Peer {
 
     /// Whether it holds a connection that is whole: it has not left, and no reset has come.
     pub fn is_connected(&self) -> bool {
-        let state = self.world.lock();
-        match state.peers[self.number].stage {
-            Stage::Connected(wire) => state.wires[wire].wire.is_open(Side::Peer),
-            Stage::Connecting | Stage::Refused => false,
-        }
+        self.is_so_of_wire(|wire| wire.is_open(Side::Peer))
     }
 
     /// Whether it has reset or closed the connection itself, or has ended its direction.
     pub fn has_ended(&self) -> bool {
+        self.is_so_of_wire(|wire| wire.is_closed(Side::Peer) || wire.has_finished(Side::Peer))
+    }
+
+    fn is_so_of_wire(&self, is_so: impl FnOnce(&Wire) -> bool) -> bool {
         let state = self.world.lock();
         match state.peers[self.number].stage {
-            Stage::Connected(wire) => {
-                let wire = &state.wires[wire].wire;
-                wire.is_closed(Side::Peer) || wire.has_finished(Side::Peer)
-            }
-            Stage::Connecting | Stage::Refused => false,
+            Stage::Connected(wire) => is_so(&state.wires[wire].wire),
+            Stage::Connecting | Stage::Answering(_) | Stage::Silent | Stage::Refused => false,
         }
     }
 }

@@ -17,9 +17,9 @@ use super::farewell::{Departure, check_answer, check_close};
 use super::scene::Scene;
 use super::services::Name;
 
-/// The most that one turn may move for a peer: four reads of budget, and the read, the write and
-/// the full queue that may pass it.
-const SERVE_BUDGET_BYTES: usize = 4 * READ_LEN_MAX;
+/// What one turn may move for a peer: four reads and their echo. The last read, its echo and a full
+/// queue may pass it.
+const SERVE_BUDGET_BYTES: usize = 8 * READ_LEN_MAX;
 /// Turns in a row that may do nothing without having slept: one finds out that its marks are moot.
 const IDLE_TURNS_MAX: u32 = 1;
 /// Turns in which a server that was told to end may still be there when its time for that is up.

@@ -102,6 +102,9 @@ impl Watch {
 
     pub(super) fn before_turn(&mut self, scene: &Scene) {
         self.before.backlog_len = scene.world.backlog_len();
+        if self.ending.may_drain && self.ending.began_at.is_none() {
+            self.ending.sent = scene.guests.iter().map(|guest| guest.peer.sent_len()).collect();
+        }
     }
 
     /// All that must hold after a turn.
@@ -202,7 +205,6 @@ impl Watch {
         let Some(began_at) = self.ending.began_at else {
             self.ending.began_at = Some(look.audit.now);
             self.ending.blocked_reads = blocked_reads;
-            self.ending.sent = look.scene.guests.iter().map(|guest| guest.peer.sent_len()).collect();
             let is_plain = !self.ending.may_stop && look.totals.accept_errors == self.before.totals.accept_errors;
             if is_plain && look.scene.world.fault_counts().of(Fault::AcceptBlocks) == 0 && !look.scene.is_short() {
                 let taken = (look.tally.accepted - self.before.tally.accepted) as usize;

@@ -284,7 +284,12 @@ impl<C: Codec> Connection<C> {
 
     /// Whether dropping the stream now must be a reset: a peer shall not take a cut-off stream for a whole one.
     pub fn wants_reset(&self) -> bool {
-        self.closed().is_some() && !self.output.is_empty()
+        match self.closed() {
+            // What found no room is missing, whether or not anything was queued before it.
+            Some(CloseReason::QueueFull | CloseReason::BudgetSpent) => true,
+            Some(_) => !self.output.is_empty(),
+            None => false,
+        }
     }
 
     /// Both halves.

@@ -338,6 +338,22 @@ fn with_no_memory_left_the_peer_that_needs_it_is_closed() {
 }
 
 #[test]
+fn what_found_no_room_is_missed_by_a_reset_even_behind_an_empty_queue() {
+    let mut bench = Bench::new(Raw);
+    bench.reserve = Reserve::new(0);
+    bench.feed(b"x");
+    assert_eq!(bench.connection.closed(), Some(CloseReason::BudgetSpent));
+    assert_eq!(bench.connection.output_len(), 0);
+    assert!(bench.connection.wants_reset(), "a clean end would say that this was all");
+
+    let mut bench = Bench::new(Raw);
+    let too_much = vec![0; bench.limits.queue_len_max() + 1];
+    bench.with(|connection, means| connection.handle_order(&too_much, means));
+    assert_eq!(bench.connection.closed(), Some(CloseReason::QueueFull));
+    assert!(bench.connection.wants_reset());
+}
+
+#[test]
 fn under_pressure_who_holds_more_than_is_spare_is_paused() {
     let mut bench = Bench::new(Raw);
     bench.limits.queue = Watermarks::new(4 * KIB, 64 * KIB);

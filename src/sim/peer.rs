@@ -4,6 +4,7 @@
 //! between two of its calls.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
@@ -13,7 +14,7 @@ use super::faults::Fault;
 use super::habits::{Ending, Habits};
 use super::state::State;
 use super::trace::Event;
-use super::wire::Side;
+use super::wire::{Side, Wire};
 use super::world::Shared;
 use crate::instant::Instant;
 use crate::net::Address;
@@ -291,10 +292,16 @@ impl State {
 /// A handle on a peer: tells it what to do, and tells what became of it.
 ///
 /// What it is told it does while the server polls. To drop the handle changes nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Peer {
     pub(super) world: Shared,
     pub(super) number: usize,
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("number", &self.number).finish_non_exhaustive()
+    }
 }
 
 impl Peer {
@@ -390,21 +397,18 @@ impl Peer {
 
     /// Whether it holds a connection that is whole: it has not left, and no reset has come.
     pub fn is_connected(&self) -> bool {
-        let state = self.world.lock();
-        match state.peers[self.number].stage {
-            Stage::Connected(wire) => state.wires[wire].wire.is_open(Side::Peer),
-            Stage::Connecting | Stage::Answering(_) | Stage::Silent | Stage::Refused => false,
-        }
+        self.is_so_of_wire(|wire| wire.is_open(Side::Peer))
     }
 
     /// Whether it has reset or closed the connection itself, or has ended its direction.
     pub fn has_ended(&self) -> bool {
+        self.is_so_of_wire(|wire| wire.is_closed(Side::Peer) || wire.has_finished(Side::Peer))
+    }
+
+    fn is_so_of_wire(&self, is_so: impl FnOnce(&Wire) -> bool) -> bool {
         let state = self.world.lock();
         match state.peers[self.number].stage {
-            Stage::Connected(wire) => {
-                let wire = &state.wires[wire].wire;
-                wire.is_closed(Side::Peer) || wire.has_finished(Side::Peer)
-            }
+            Stage::Connected(wire) => is_so(&state.wires[wire].wire),
             Stage::Connecting | Stage::Answering(_) | Stage::Silent | Stage::Refused => false,
         }
     }

@@ -4,6 +4,7 @@
 //! that peer and place alone.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use readyloop::codec::{Codec, Decoded, Encode, Framing};
@@ -44,7 +45,6 @@ pub(super) enum Last {
 }
 
 /// One peer, with what it sends and what it may hear.
-#[derive(Debug)]
 pub(super) struct Guest {
     pub(super) peer: Peer,
     pub(super) place: Place,
@@ -68,6 +68,20 @@ const SENT_LEN_MAX: usize = 64 * 1024;
 const HOSE_LEN_MAX: usize = 1 << 20;
 /// About as many acts as a peer that drips needs for all it sends.
 const ACTS_MAX: usize = 256;
+
+impl fmt::Debug for Guest {
+    /// Without what it says and hears, which is long.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guest")
+            .field("number", &self.peer.number())
+            .field("place", &self.place)
+            .field("habits", &self.habits)
+            .field("last", &self.last)
+            .field("sent", &(self.peer.sent_len(), self.sent_len))
+            .field("heard", &(self.heard_len, self.answer.len()))
+            .finish_non_exhaustive()
+    }
+}
 
 impl Guest {
     /// Connects a new peer to `place`. Ports tell peers apart; addresses are few.

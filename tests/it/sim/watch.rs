@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use readyloop::conn::{READ_LEN_MAX, WriteHalf};
 use readyloop::instant::Instant;
 use readyloop::net::Token;
-use readyloop::server::{Audit, PeerAudit};
+use readyloop::server::{Audit, PeerAudit, RoomAudit};
 use readyloop::sim::{Fault, ListenerView, StreamView, WorldTally};
 use readyloop::{CloseReason, Limits, Totals};
 
@@ -17,9 +17,9 @@ use super::farewell::{Departure, check_answer, check_close};
 use super::scene::Scene;
 use super::services::Name;
 
-/// The most that one turn may move for a peer: four reads of budget, and the read, the write and
-/// the full queue that may pass it.
-const SERVE_BUDGET_BYTES: usize = 4 * READ_LEN_MAX;
+/// What one turn may move for a peer: four reads and their echo. The last read, its echo and a full
+/// queue may pass it.
+const SERVE_BUDGET_BYTES: usize = 8 * READ_LEN_MAX;
 /// Turns in a row that may do nothing without having slept: one finds out that its marks are moot.
 const IDLE_TURNS_MAX: u32 = 1;
 /// Turns in which a server that was told to end may still be there when its time for that is up.
@@ -61,6 +61,7 @@ struct Ending {
     /// What peers had given to their kernels when the drain began, by number; as far as that
     /// must be served.
     sent: Vec<u64>,
+    /// Reads that would block though there was something, until then.
     blocked_reads: u64,
 }
 
@@ -101,6 +102,9 @@ impl Watch {
 
     pub(super) fn before_turn(&mut self, scene: &Scene) {
         self.before.backlog_len = scene.world.backlog_len();
+        if self.ending.may_drain && self.ending.began_at.is_none() {
+            self.ending.sent = scene.guests.iter().map(|guest| guest.peer.sent_len()).collect();
+        }
     }
 
     /// All that must hold after a turn.
@@ -146,13 +150,13 @@ impl Watch {
                 queued_since: shadow.queued_since,
                 wrote_at: shadow.wrote_at,
                 may_drain: self.ending.may_drain,
-                may_stop: self.ending.may_stop,
+                may_stop: self.ending.may_stop || self.ending.is_over(look),
                 is_poor: look.scene.is_poor(),
             };
             check_close(guest, reason, &departure);
             let unsent = look.totals.peers.ledger.bytes_unsent - self.before.totals.peers.ledger.bytes_unsent;
             if is_one && unsent > 0 {
-                assert!(!guest.peer.is_connected(), "{unsent} bytes are lost in silence: {guest:?}");
+                assert!(!guest.peer.is_connected(), "{unsent} bytes are lost in silence, {reason}: {guest:?}");
             }
         }
     }
@@ -201,7 +205,6 @@ impl Watch {
         let Some(began_at) = self.ending.began_at else {
             self.ending.began_at = Some(look.audit.now);
             self.ending.blocked_reads = blocked_reads;
-            self.ending.sent = look.scene.guests.iter().map(|guest| guest.peer.sent_len()).collect();
             let is_plain = !self.ending.may_stop && look.totals.accept_errors == self.before.totals.accept_errors;
             if is_plain && look.scene.world.fault_counts().of(Fault::AcceptBlocks) == 0 && !look.scene.is_short() {
                 let taken = (look.tally.accepted - self.before.tally.accepted) as usize;
@@ -237,10 +240,18 @@ impl Watch {
             let Some(&reason) = self.reasons.get(&guest.port) else { continue };
             check_answer(guest, reason);
             let sent = self.ending.sent.get(guest.peer.number()).copied().unwrap_or(0);
-            if reason == CloseReason::Drained && guest.is_patient() && !guest.peer.is_harmed() {
+            if reason == CloseReason::Drained && guest.peer.is_ended() && !guest.peer.is_harmed() {
                 assert!(guest.has_heard(sent), "a drain left out what had been sent: {guest:?}");
             }
         }
+    }
+}
+
+impl Ending {
+    /// Whether the time for the drain is up.
+    fn is_over(&self, look: &Look<'_>) -> bool {
+        let timeout = look.scene.server_limits.drain_timeout;
+        self.began_at.is_some_and(|at| look.audit.now.since(at) >= timeout)
     }
 }
 
@@ -332,8 +343,13 @@ impl Look<'_> {
         }
         if self.streams.is_empty() {
             assert_eq!(self.audit.lent_bytes, 0, "memory is lent to nobody");
-            let is_waiting = self.audit.rooms.iter().any(|room| !room.is_listening || room.is_acceptable);
-            assert!(is_waiting || self.audit.sleeps_until.is_none(), "somebody who has gone will wake us");
+            let is_busy = |room: &RoomAudit| !room.is_listening || room.is_acceptable || room.marked > 0;
+            let is_waiting = self.audit.rooms.iter().any(is_busy);
+            assert!(
+                is_waiting || self.audit.sleeps_until.is_none(),
+                "somebody who has gone will wake us: {:#?}",
+                self.audit
+            );
         }
     }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Crowd, Habit, MIB, PATIENCE, Serve, alone};
+use crate::support::{Crowd, Habit, MIB, PATIENCE, Serve, Server, alone, say_loudly};
 
 const HOSES: usize = 8;
 const IN_FLIGHT: u64 = MIB as u64;
@@ -16,7 +16,9 @@ const PINGERS: usize = 200;
 const PING_EVERY_MS: usize = 20;
 const SPELL: Duration = Duration::from_millis(1500);
 /// Whoever else uses the machine may spoil a few spells; a server that is unfair is so in all.
-const SPELLS: usize = 6;
+const SPELLS: usize = 4;
+/// On however busy a machine: a tenth of what a loop without budgets lets them wait.
+const PINGED_AT_ALL: Duration = Duration::from_millis(100);
 
 /// How many bytes came back to the hoses in one spell.
 fn hose(crowd: &mut Crowd) -> u64 {
@@ -68,29 +70,56 @@ fn join(address: SocketAddr, count: usize, habit: Habit) -> Crowd {
     crowd
 }
 
+/// What the pingers and the hoses got, alone and beside each other.
+#[derive(Debug)]
+struct Spell {
+    pinged_alone: Duration,
+    hosed_alone: u64,
+    pinged: Duration,
+    hosed: u64,
+    /// How long the server was kept from a CPU while both were there.
+    server_waited: Duration,
+}
+
+impl Spell {
+    fn new(server: &Server, pingers: &mut Crowd) -> Self {
+        let pinged_alone = ping(pingers);
+        let mut hoses = join(server.address(), HOSES, Habit::Streams { in_flight: IN_FLIGHT });
+        let hosed_alone = hose(&mut hoses);
+        let before = server.process.waited_for_cpu();
+        let (hosed, pinged) = both(&mut hoses, pingers);
+        let server_waited = server.process.waited_for_cpu() - before;
+        Self { pinged_alone, hosed_alone, pinged, hosed, server_waited }
+    }
+
+    fn is_fair(&self) -> bool {
+        let prompt = self.pinged <= Duration::from_millis(5).max(3 * self.pinged_alone);
+        prompt && self.hosed * 10 >= self.hosed_alone * 8
+    }
+
+    /// Other programs had the CPUs for a good part of it: then it shows the scheduler, not the server.
+    fn is_disturbed(&self) -> bool {
+        self.server_waited > SPELL / 20
+    }
+}
+
 #[test]
 fn fire_hoses_and_pingers_leave_each_other_their_share() {
     let _machine = alone();
     let server = Serve::new().start();
     let mut pingers = join(server.address(), PINGERS, Habit::Answers);
-    let mut hoses = Crowd::new();
-    let mut spell = || {
-        let pinged_alone = ping(&mut pingers);
-        hoses.join(server.address(), HOSES, Habit::Streams { in_flight: IN_FLIGHT });
-        let hosed_alone = hose(&mut hoses);
-        let (hosed, pinged) = both(&mut hoses, &mut pingers);
-        hoses = Crowd::new();
-        let text = format!("pingers' p99 {pinged:?}, {pinged_alone:?} alone; hoses {hosed} bytes, {hosed_alone} alone");
-        let prompt = pinged <= Duration::from_millis(5).max(3 * pinged_alone);
-        (prompt && hosed * 10 >= hosed_alone * 8, text)
-    };
-    let mut unfair = Vec::new();
-    while let (false, text) = spell() {
-        unfair.push(text);
-        assert!(unfair.len() < SPELLS, "{unfair:#?}");
+    let mut spells = Vec::new();
+    for _ in 0..SPELLS {
+        let spell = Spell::new(&server, &mut pingers);
+        println!("{spell:?}");
+        if spell.is_fair() {
+            return;
+        }
+        spells.push(spell);
     }
-    drop((hoses, pingers));
-    server.drain();
+    assert!(spells.iter().all(Spell::is_disturbed), "{spells:#?}");
+    assert!(spells.iter().any(|spell| spell.pinged < PINGED_AT_ALL), "{spells:#?}");
+    say_loudly("fairness was judged by its outer bound only: other programs kept the CPUs busy all the time");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::support::{Crowd, Habit, PATIENCE, Serve};
+use crate::support::{Crowd, Ending, Habit, MIB, PATIENCE, Serve, exchange};
 
 /// Connects and resets after so many of four steps.
 fn reset_after(steps: usize, address: std::net::SocketAddr) {
@@ -66,4 +66,23 @@ fn whoever_resets_while_waiting_in_the_backlog_is_gone_and_no_more() {
     drop(crowd);
     server.descriptors_return_to(base);
     server.drain().log_is_calm();
+}
+
+#[test]
+fn short_connections_of_every_ending_leave_no_memory_behind() {
+    const MANY: usize = 5000;
+    let server = Serve::new().start();
+    let mut all_endings = || {
+        for round in 0..MANY {
+            if round % 2 == 0 {
+                reset_after(round / 2 % 4, server.address());
+            } else {
+                assert_eq!(exchange(&mut server.connect(), b"short", 5), (b"short".to_vec(), Ending::Clean));
+            }
+        }
+        server.process.memory_bytes()
+    };
+    let (once, twice) = (all_endings(), all_endings());
+    assert!(twice <= once + MIB, "{once} bytes after {MANY} connections, {twice} after as many more");
+    server.drain();
 }

@@ -91,7 +91,7 @@ fn everybody_else_hears(peers: &mut [TcpStream], speaker: usize, line: &str) -> 
 #[test]
 fn chat_waits_for_nobody_who_does_not_listen() {
     let server = Serve::new()
-        .with("--service chat --queue-low 4KiB --queue-high 16KiB --frame-len-max 1KiB --send-buffer 4KiB")
+        .with("--service chat --queue-low 4KiB --queue-high 16KiB --framing fixed:1024 --frame-len-max 1KiB --send-buffer 4KiB")
         .start();
     let base = server.process.descriptors();
     let deaf: Vec<TcpStream> = (0..5).map(|_| connect_with_buffers(server.address(), 4 * KIB)).collect();

@@ -20,6 +20,8 @@ use std::time::Instant;
 
 use readyloop::sim::FaultCounts;
 
+use crate::support::share;
+
 use scene::{EVENTS, Outcome, Scene};
 use services::Deed;
 
@@ -129,6 +131,7 @@ fn run_all(known: impl Iterator<Item = u64>, seeds: Range<u64>) -> Sum {
 
 #[test]
 fn every_step_of_every_seed_keeps_the_promises() {
+    let _machine = share();
     let (seeds, start) = (seeds(), Instant::now());
     let sum = run_all(known_seeds(), seeds.clone());
     println!("{sum}in {:.1?}", start.elapsed());
@@ -141,6 +144,7 @@ fn every_step_of_every_seed_keeps_the_promises() {
 
 #[test]
 fn the_same_seed_twice_is_the_same_run() {
+    let _machine = share();
     for seed in 0..50 {
         let hash = || Scene::draw(seed, false).run().trace_hash;
         assert_eq!(hash(), hash(), "seed {seed}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Crowd, Habit, KIB, MIB, PATIENCE, Serve, alone};
+use crate::support::{Crowd, Habit, KIB, MIB, PATIENCE, Serve};
 
 const SLOW: usize = 1000;
 const QUEUE_HIGH: usize = 64 * KIB;
@@ -11,7 +11,6 @@ const READ: usize = 64 * KIB;
 
 #[test]
 fn a_thousand_that_never_read_stop_us_reading_and_are_ended() {
-    let _machine = alone();
     // Small socket buffers: it is the server's memory that should fill, not the kernel's.
     let server = Serve::new()
         .with("--queue-high 64KiB --queue-low 16KiB --write-timeout 2s")

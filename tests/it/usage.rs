@@ -112,7 +112,7 @@ fn what_the_system_refuses_is_named() {
 
 #[test]
 fn missing_descriptors_are_named() {
-    // Enough to start a program, too few for a poll, its waker, signals and a listener.
+    // Enough to start a program, too few for a poll, its waker and signals.
     refused(&Serve::new().descriptors(5).run(), FAILURE, &["os error 24"]);
 }
 

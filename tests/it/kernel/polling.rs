@@ -14,7 +14,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
 use super::{SILENCE, address, listener, pair};
-use crate::support::{PATIENCE, ScratchPath, in_a_process_of_its_own, is_own_process, signal};
+use crate::support::{PATIENCE, ScratchPath, in_a_process_of_its_own, is_own_process, signal, until};
 
 #[test]
 fn a_timeout_is_rounded_up_to_a_whole_millisecond() {
@@ -45,11 +45,20 @@ fn the_interrupted_poll_of_a_process_with_one_thread() {
     // A signal to a thread's number reaches that thread, if it can, and else another of the process.
     let link = std::fs::read_link("/proc/thread-self").unwrap();
     let thread = link.file_name().unwrap().to_str().unwrap().parse().unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(move || signal(thread, "USR2"));
+    let done = AtomicBool::new(false);
+    let interrupted = std::thread::scope(|scope| {
+        // Again and again: the first may come before the poll has begun.
+        scope.spawn(|| {
+            until(PATIENCE, "the poll ends", || {
+                signal(thread, "USR2");
+                done.load(Ordering::Relaxed)
+            });
+        });
         let polled = poll.poll(&mut events, Some(PATIENCE));
-        assert_eq!(polled.unwrap_err().kind(), ErrorKind::Interrupted);
+        done.store(true, Ordering::Relaxed);
+        polled.unwrap_err()
     });
+    assert_eq!(interrupted.kind(), ErrorKind::Interrupted);
     assert!(came.load(Ordering::Relaxed));
 }
 

@@ -56,6 +56,8 @@ pub(crate) fn alone() -> Alone {
     Alone(())
 }
 
+/// Waits until nobody has the machine alone and keeps it so. Starting a server does this; a test
+/// that computes for long without one does it itself.
 pub(crate) fn share() -> Share {
     let who = thread::current().id();
     let mut users = wait_while(|users| !users.may_share(who), users());

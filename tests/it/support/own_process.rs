@@ -1,7 +1,7 @@
 //! A test's body in a process of its own: for what a process has only once (descriptor limit,
 //! signals, heap) and for a client that is killed.
 //!
-//! The process is this test binary again, told to run one ignored test on its main thread.
+//! The process is this test binary again, told to run one ignored test.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
@@ -17,7 +17,6 @@ pub(crate) fn own_process(name: &str, prelude: &str) -> Command {
     let binary = std::env::current_exe().expect("this test has a path");
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("{prelude} exec \"$0\" \"$@\"")).arg(binary);
-    // One test thread means the main thread: the one that a signal to the process reaches first.
     command.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]);
     command.env(MARK, "1").stdin(Stdio::null());
     command

@@ -42,13 +42,20 @@ impl Process {
 
     /// Time on a CPU, of all threads.
     pub(crate) fn cpu(self) -> Duration {
+        self.schedstat(0)
+    }
+
+    /// Time in which a thread of it was ready to run and none of the CPUs was free for it.
+    pub(crate) fn waited_for_cpu(self) -> Duration {
+        self.schedstat(1)
+    }
+
+    /// The sum over all threads of one number of `schedstat`, in nanoseconds (sched-stats.rst).
+    fn schedstat(self, place: usize) -> Duration {
         let nanos = self.each_thread().map(|thread| {
             let schedstat = self.read(&format!("{thread}/schedstat"));
-            schedstat
-                .split(' ')
-                .next()
-                .and_then(|word| word.parse::<u64>().ok())
-                .expect("schedstat begins with a number")
+            let number = schedstat.split_whitespace().nth(place).and_then(|word| word.parse::<u64>().ok());
+            number.expect("schedstat has three numbers")
         });
         Duration::from_nanos(nanos.sum())
     }

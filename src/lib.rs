@@ -71,3 +71,8 @@ pub use net::{Address, Handle, Keepalive, ListenOptions, Notice, Poster, Reactor
 pub use server::Server;
 pub use service::{Context, Orders, Service};
 pub use table::Key;
+
+/// The code in the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -17,7 +17,10 @@ use std::time::Duration;
 use readyloop::codec::{Codec, Framing, Length};
 use readyloop::host::Peer;
 use readyloop::instant::Instant;
-use readyloop::net::{DatagramOptions, Datagrams, Fact, Link, Net, PeerAddress, Readiness, Stream, Token, Wake};
+use readyloop::net::{
+    ConnectOptions, DatagramOptions, Datagrams, Destination, Fact, Link, Net, PeerAddress, Readiness, Stream, Token,
+    Wake,
+};
 use readyloop::service::Echo;
 use readyloop::{Address, Lines, ListenOptions, Raw, Reactor, Server, ServerLimits};
 
@@ -290,6 +293,14 @@ impl Net for Crowd {
     fn register(&mut self, _stream: &mut Idler, token: Token) -> io::Result<()> {
         self.new.push(token);
         Ok(())
+    }
+
+    fn connect(&mut self, _to: &Destination, _options: &ConnectOptions, _token: Token) -> io::Result<Idler> {
+        Err(ErrorKind::ConnectionRefused.into())
+    }
+
+    fn is_connected(&mut self, _stream: &mut Idler) -> io::Result<bool> {
+        Ok(true)
     }
 
     fn bind(

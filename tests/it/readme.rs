@@ -104,3 +104,13 @@ fn the_example_in_the_readme_is_that_of_the_front_page() {
     let code: Vec<&str> = lines.iter().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
     assert!(code.len() > 10 && readme.contains(code.join("\n").trim()));
 }
+
+#[test]
+fn the_map_in_the_readme_has_every_room() {
+    let (readme, front) = (text_of("README.md"), text_of("src/lib.rs"));
+    let map = readme.split_once("## The rooms").expect("there is a map").1;
+    let on_map: Vec<&str> = map.split("```").nth(1).expect("it is drawn").split([' ', '/', '\n']).collect();
+    let rooms = front.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let missing: Vec<&str> = rooms.clone().filter(|room| !on_map.contains(room)).collect();
+    assert!(missing.is_empty() && rooms.count() > 10, "{missing:?}");
+}

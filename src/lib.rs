@@ -27,8 +27,8 @@
 //!
 //! # The rooms, in reading order
 //!
-//! Imports point down this table's rings, never up, and within a ring to the rooms before: a test
-//! reads this table and holds the sources to it.
+//! Imports point down this table's rings, never up; within a ring, to the rooms before; in ring 5,
+//! to none. A test reads this table and holds the sources to it.
 //!
 //! | ring | room | what it is |
 //! |---|---|---|
@@ -37,7 +37,7 @@
 //! | 2 | [`conn`] | one peer: a machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | many peers, one service; datagrams, and who may be answered |
 //! | 4 | [`net`], [`sim`], [`door`] | the border: sockets, mio, the clock; a simulated world behind it; who may come in, and the count of all |
-//! | 5 | [`server`] | endpoints on one loop, and the turn |
+//! | 5 | [`server`], [`client`] | the programs: endpoints on one loop, and the turn; connections of our own |
 //!
 //! # The laws
 //!
@@ -71,3 +71,8 @@ pub use net::{Address, Handle, Keepalive, ListenOptions, Notice, Poster, Reactor
 pub use server::Server;
 pub use service::{Context, Orders, Service};
 pub use table::Key;
+
+/// The code in the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

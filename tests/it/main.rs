@@ -17,6 +17,7 @@ mod kernel;
 mod kill;
 mod laws;
 mod log_lines;
+mod readme;
 mod reset;
 mod services;
 mod sim;

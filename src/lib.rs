@@ -48,6 +48,8 @@
 //! 4. Nothing grows without a bound: every bound is in [`conn::Limits`] or [`door::ServerLimits`].
 //! 5. Nothing spins: a turn either moves something or sleeps until a fact or a deadline.
 
+#[cfg(feature = "baseline")]
+pub mod baseline;
 pub mod buffer;
 pub mod client;
 pub mod codec;

@@ -38,6 +38,8 @@ pub struct Reserve {
     lent_bytes: usize,
     lent_bytes_max: usize,
     idle_bytes: usize,
+    /// Lent and idle ones.
+    blocks: usize,
     /// Returned blocks by class; the last to come is the first to go, and still in the cache.
     #[expect(clippy::vec_box, reason = "the box travels with its block, so that lending it again allocates nothing")]
     idle: [Vec<Box<Block>>; CLASSES],
@@ -51,7 +53,7 @@ pub struct Exhausted;
 impl Reserve {
     /// Lends at most `lent_bytes_max` at a time; takes memory only when asked to lend.
     pub const fn new(lent_bytes_max: usize) -> Self {
-        Self { lent_bytes: 0, lent_bytes_max, idle_bytes: 0, idle: [const { Vec::new() }; CLASSES] }
+        Self { lent_bytes: 0, lent_bytes_max, idle_bytes: 0, blocks: 0, idle: [const { Vec::new() }; CLASSES] }
     }
 
     /// The capacity of all blocks that are lent.
@@ -78,6 +80,12 @@ impl Reserve {
         self.idle_bytes
     }
 
+    /// How many blocks there are, lent or kept: at most so many mappings.
+    #[inline]
+    pub const fn blocks(&self) -> usize {
+        self.blocks
+    }
+
     /// An empty block for at least `len` bytes.
     pub(super) fn lend(&mut self, len: usize) -> Result<Box<Block>, Exhausted> {
         let capacity = capacity_for(len);
@@ -90,7 +98,11 @@ impl Reserve {
                 self.idle_bytes -= capacity;
                 block
             }
-            None => Box::new(Block::map(capacity)?),
+            None => {
+                let block = Box::new(Block::map(capacity)?);
+                self.blocks += 1;
+                block
+            }
         };
         self.lent_bytes += capacity;
         Ok(block)
@@ -101,6 +113,7 @@ impl Reserve {
         let capacity = block.capacity();
         self.lent_bytes -= capacity;
         if capacity > KEPT_BYTES_MAX {
+            self.blocks -= 1;
             return;
         }
         while self.idle_bytes + capacity > IDLE_BYTES_MAX {
@@ -117,6 +130,7 @@ impl Reserve {
         let fullest = self.idle.iter_mut().max_by_key(|blocks| kept_bytes(blocks));
         let block = fullest.and_then(Vec::pop).expect("bytes are idle, so a class keeps some");
         self.idle_bytes -= block.capacity();
+        self.blocks -= 1;
     }
 }
 
@@ -313,6 +327,7 @@ mod tests {
                 prop_assert_eq!(reserve.spare_bytes(), LENT_BYTES_MAX - reserve.lent_bytes());
                 let idle: usize = reserve.idle.iter().flatten().map(|block| block.capacity()).sum();
                 prop_assert_eq!(reserve.idle_bytes(), idle);
+                prop_assert_eq!(reserve.blocks(), lent.len() + reserve.idle.iter().flatten().count());
                 prop_assert!(idle <= IDLE_BYTES_MAX);
             }
         }

@@ -267,14 +267,19 @@ impl<C: Codec> Connection<C> {
 
     /// Whether the service asked for room and there is some; asks once.
     pub fn poll_room(&mut self, limits: &Limits) -> bool {
-        let has_room = self.wants_room
-            && self.halves.write() == WriteHalf::Open
-            && self.closed().is_none()
-            && self.output.len() <= limits.queue.low();
-        if has_room {
+        let is_due = self.is_room_due(limits);
+        if is_due {
             self.wants_room = false;
         }
-        has_room
+        is_due
+    }
+
+    /// Whether [`Self::poll_room`] would say so.
+    pub fn is_room_due(&self, limits: &Limits) -> bool {
+        self.wants_room
+            && self.halves.write() == WriteHalf::Open
+            && self.closed().is_none()
+            && self.output.len() <= limits.queue.low()
     }
 
     /// Why it is over, once it is.

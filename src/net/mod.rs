@@ -5,6 +5,9 @@
 //! [`Net`] must not assume is said at each method, and the simulated world does the worst allowed.
 
 mod address;
+#[cfg(feature = "baseline")]
+pub(crate) mod blocking;
+mod clock;
 mod connect;
 mod handle;
 mod link;
@@ -22,6 +25,8 @@ use std::net::SocketAddr;
 use crate::instant::Instant;
 
 pub use address::{Address, AddressError, PeerAddress};
+#[cfg(feature = "baseline")]
+pub(crate) use clock::Clock;
 pub use connect::{ConnectOptions, Destination};
 pub(crate) use handle::POSTS_WAITING_MAX;
 pub use handle::{Handle, PostError, Poster, Wake};

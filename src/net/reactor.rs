@@ -5,12 +5,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant as SystemInstant;
 
 use mio::{Events, Interest, Poll, Waker};
 
 use crate::instant::Instant;
 
+use super::clock::Clock;
 use super::listener::{Listener, TcpOrUnix};
 use super::{
     Address, ConnectOptions, DatagramOptions, Destination, Fact, ListenOptions, Net, Notice, PeerAddress, Readiness,
@@ -42,7 +42,7 @@ pub struct Reactor {
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
-    origin: SystemInstant,
+    clock: Clock,
     #[cfg(feature = "signals")]
     signals: Option<super::signals::Signals>,
 }
@@ -59,10 +59,16 @@ impl Reactor {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             waker,
-            origin: SystemInstant::now(),
+            clock: Clock::new(),
             #[cfg(feature = "signals")]
             signals: None,
         })
+    }
+
+    /// The clock, for other threads of the same server.
+    #[cfg(feature = "baseline")]
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// From now on a signal of that number is that notice, told by the same poll.
@@ -86,7 +92,7 @@ impl Net for Reactor {
 
     #[inline]
     fn now(&self) -> Instant {
-        Instant::ORIGIN + self.origin.elapsed()
+        self.clock.now()
     }
 
     fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<()> {

@@ -1,0 +1,204 @@
+//! The driver of one peer: what the turn is to a reactor, for a thread that has nobody else.
+//!
+//! Same connection, same service, same pump; only the waiting is another. The thread waits in one
+//! place, inside the step, when there is nothing left to do but to read.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use log::debug;
+
+use crate::buffer::Reserve;
+use crate::codec::Codec;
+use crate::conn::{CloseReason, Connection, KIB, Limits};
+use crate::host::{Host, Parting};
+use crate::instant::Instant;
+use crate::net::blocking::{BlockingStream, NAP, Patience};
+use crate::net::{Link, PeerAddress, Stream, pump};
+use crate::service::Service;
+use crate::table::Key;
+
+use super::ground::{Ground, Stage};
+
+/// What one read takes in at most. Every thread has its own, so it must be small; and small
+/// messages touch only its first page. 16 KiB is a TLS record, and a stream costs no more CPU per
+/// byte by larger reads, since each one waits for the next bytes anyway.
+const SCRATCH_BYTES: usize = 16 * KIB;
+
+/// What a thread owns, from one peer to the next.
+pub(super) struct Tools {
+    scratch: Box<[u8]>,
+    reserve: Reserve,
+    /// How many of the reserve's blocks are in the common count.
+    blocks: usize,
+}
+
+impl Tools {
+    /// The memory for queues is bounded for each thread: one that all shared would cost every
+    /// read a lock.
+    pub(super) fn new(ground: &Ground) -> Self {
+        let reserve = Reserve::new(ground.limits.queue_total_max);
+        Self { scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(), reserve, blocks: 0 }
+    }
+
+    #[inline]
+    fn recount_blocks(&mut self, ground: &Ground) {
+        let blocks = self.reserve.blocks();
+        if blocks != self.blocks {
+            ground.recount_mappings(self.blocks, blocks);
+            self.blocks = blocks;
+        }
+    }
+
+    /// Gives all memory back.
+    pub(super) fn put_away(self, ground: &Ground) {
+        ground.recount_mappings(self.blocks, 0);
+    }
+}
+
+/// A peer that was accepted and admitted and has no thread yet. Dropped without one, it is reset:
+/// nobody shall take that for an answer.
+pub(super) struct Newcomer {
+    who: PeerAddress,
+    link: Option<Link<BlockingStream>>,
+}
+
+impl Newcomer {
+    pub(super) fn new(stream: BlockingStream, who: PeerAddress) -> Self {
+        Self { who, link: Some(Link::new(stream, who.group())) }
+    }
+}
+
+impl Drop for Newcomer {
+    fn drop(&mut self) {
+        if let Some(link) = self.link.take()
+            && let Err(error) = link.into_stream().reset_on_drop()
+        {
+            debug!("{} was gone before it was refused: {error}", self.who);
+        }
+    }
+}
+
+/// One peer and its thread's means, from its first byte to its last.
+struct Driver<'a, S: Service, C: Codec> {
+    host: Host<S, C, Link<BlockingStream>>,
+    key: Key,
+    who: PeerAddress,
+    ground: &'a Ground,
+    tools: &'a mut Tools,
+    now: Instant,
+    /// What the peer was told of the end.
+    stage: Stage,
+    /// The last step found nothing to do.
+    is_quiet: bool,
+}
+
+/// Serves one peer to its end; returns when it is gone and counted.
+pub(super) fn serve<S: Service, C: Codec>(
+    mut host: Host<S, C, Link<BlockingStream>>,
+    mut newcomer: Newcomer,
+    ground: &Ground,
+    tools: &mut Tools,
+) {
+    let who = newcomer.who;
+    let Some(link) = newcomer.link.take() else { return };
+    let now = ground.clock.now();
+    let Ok(key) = host.open(&who, &mut tools.reserve, now, |_| Ok::<_, Infallible>(link));
+    debug!("peer from {who}");
+    let mut driver = Driver { host, key, who, ground, tools, now, stage: Stage::Serving, is_quiet: false };
+    while !driver.host.is_empty() {
+        driver.turn();
+    }
+    ground.part(who.group(), driver.host.tally());
+}
+
+impl<S: Service, C: Codec> Driver<'_, S, C> {
+    fn turn(&mut self) {
+        self.hear_of_the_end();
+        self.step();
+        self.host.carry_out_orders(&mut self.tools.reserve, self.now);
+        self.host.after(self.key);
+        // After serving: a peer that has sent something in time is not idle, however late we are.
+        self.host.handle_deadlines(&mut self.tools.reserve, self.now);
+        self.bury();
+        self.tools.recount_blocks(self.ground);
+    }
+
+    #[inline]
+    fn hear_of_the_end(&mut self) {
+        let stage = self.ground.stage(self.now);
+        if stage != self.stage {
+            self.stage = stage;
+            self.is_quiet = false;
+            self.tell_of_the_end();
+        }
+    }
+
+    fn tell_of_the_end(&mut self) {
+        let (stage, bell) = (self.stage, self.ground.bell(self.stage));
+        self.host.tell_all(&mut self.tools.reserve, self.now, |peer, means| {
+            peer.link.listen_to(Arc::clone(bell));
+            match stage {
+                Stage::Serving => {}
+                Stage::Draining => {
+                    peer.connection.handle_drain();
+                    // What was sent before may still be on its way behind a window.
+                    peer.link.read_on();
+                }
+                Stage::Finishing => peer.connection.handle_drain_late(means),
+                Stage::Stopping => peer.connection.handle_error(CloseReason::Stopped),
+            }
+        });
+    }
+
+    /// One step of the pump, or where that has nothing to wait for, one wait.
+    #[inline]
+    fn step(&mut self) {
+        let stage_end = self.ground.stage_end(self.stage);
+        let until = self.host.next_deadline().unwrap_or(Instant::NEVER).min(stage_end);
+        let Tools { scratch, reserve, .. } = &mut *self.tools;
+        let Some(mut visit) = self.host.visit(self.key, reserve, self.now) else { return };
+        let glances = self.stage == Stage::Draining && !self.is_quiet;
+        let patience = if glances || has_work(&visit.peer.connection, visit.means.limits) {
+            Patience::Watch(Instant::ORIGIN)
+        } else if self.is_quiet || self.stage != Stage::Serving || until.since(self.now) < NAP {
+            Patience::Watch(until)
+        } else {
+            Patience::Nap
+        };
+        visit.peer.link.try_both(patience);
+        let done = pump::step(&mut visit, scratch);
+        self.now = visit.means.now;
+        self.is_quiet = done == 0;
+        if self.is_quiet && waits_for_neither(&visit.peer.connection) {
+            if let Err(error) = visit.peer.link.wait_for_the_bell(until) {
+                debug!("cannot wait beside {}: {error}", self.who);
+                visit.peer.connection.handle_error(CloseReason::Failed);
+            }
+            self.now = self.ground.clock.now();
+        }
+    }
+
+    fn bury(&mut self) {
+        let who = self.who;
+        self.host.bury_closed(&mut self.tools.reserve, self.now, |_, link, reason, parting| {
+            debug!("peer {who} closed: {reason}");
+            if parting == Parting::Reset
+                && let Err(error) = link.into_stream().reset_on_drop()
+            {
+                debug!("peer {who} was gone before its reset: {error}");
+            }
+        });
+    }
+}
+
+/// Whether there is more to do than to read: bytes to write, a callback to make, our end to send.
+#[inline]
+fn has_work<C: Codec>(connection: &Connection<C>, limits: &Limits) -> bool {
+    !connection.unsent().is_empty() || connection.is_room_due(limits) || connection.wants_finish()
+}
+
+/// Whether the stream can neither be read nor written: the peer is paused, or owed an answer.
+fn waits_for_neither<C: Codec>(connection: &Connection<C>) -> bool {
+    connection.closed().is_none() && !connection.wants_read() && connection.unsent().is_empty()
+}

@@ -1,8 +1,11 @@
 //! The client in the simulated world: no socket, no sleep.
 
+use std::time::Duration;
+
 use super::*;
-use crate::Address;
+
 use crate::codec::Lines;
+use crate::net::Address;
 use crate::sim::{Ending, Faults, Habits, Rng, SimNet, World};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,10 +1,23 @@
-//! Clients: the other side of a connection.
+//! Clients: who connects, and hears what comes back.
 //!
-//! [`Client`] drives many connections on one loop, with a [`Service`](crate::service::Service)
-//! that gets the replies. It looks up no names and never waits for one peer alone.
+//! [`Connect`] gives one thread one connection, by name, with retries; [`Client`] drives many on
+//! one loop, with a [`Service`](crate::service::Service) that gets the replies.
 
+mod backoff;
+mod blocking;
+mod connect;
 mod limits;
+mod race;
 mod reactor;
 
+use std::time::Duration;
+
+pub use backoff::Backoff;
+pub use blocking::BlockingStream;
+pub use connect::{Connect, ConnectError, Connected, resolve};
 pub use limits::ClientLimits;
+pub use race::{Race, Step};
 pub use reactor::{Client, Failure};
+
+/// How long to leave a Unix listener alone whose backlog is full: no fact tells of room in it.
+const FULL_PAUSE: Duration = Duration::from_millis(10);

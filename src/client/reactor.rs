@@ -8,7 +8,6 @@ use std::fmt::Display;
 use std::io;
 use std::net::IpAddr;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
 
 use log::debug;
 
@@ -24,13 +23,10 @@ use crate::net::{
 use crate::service::{Context, Service};
 use crate::table::Key;
 
-use super::ClientLimits;
+use super::{ClientLimits, FULL_PAUSE};
 
 /// Connections begun in one turn: 32 of them take about as long as one peer's whole budget.
 const CONNECT_BUDGET: usize = 32;
-
-/// How long to leave a Unix listener alone whose backlog is full: no fact tells of room in it.
-const FULL_PAUSE: Duration = Duration::from_millis(10);
 
 /// Many connections of ours on one loop.
 ///

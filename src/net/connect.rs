@@ -69,7 +69,7 @@ pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<Tc
         Destination::Tcp(address) => {
             let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
             socket.set_nonblocking(true)?;
-            size_buffers(&socket, options)?;
+            apply(&socket, options)?;
             socket.set_tcp_nodelay(options.nodelay)?;
             if let Some(source) = options.source {
                 socket.bind(&SocketAddr::new(source, 0).into())?;
@@ -80,14 +80,14 @@ pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<Tc
         Destination::Unix(path) => {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
             socket.set_nonblocking(true)?;
-            size_buffers(&socket, options)?;
+            apply(&socket, options)?;
             under_way(socket.connect(&SockAddr::unix(path)?))?;
             Ok(TcpOrUnix::Unix(UnixStream::from_std(socket.into())))
         }
     }
 }
 
-fn size_buffers(socket: &Socket, options: &ConnectOptions) -> io::Result<()> {
+fn apply(socket: &Socket, options: &ConnectOptions) -> io::Result<()> {
     if let Some(bytes) = options.recv_buffer {
         socket.set_recv_buffer_size(bytes)?;
     }

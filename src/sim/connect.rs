@@ -31,18 +31,18 @@ impl World {
     /// From now on a new peer of these habits takes each connection to `address`; the longest
     /// that it lets wait is its `pause_max`.
     pub fn answer_at(&self, address: &Address, habits: Habits) {
-        self.remember_answer(address, Answer::Peer(habits));
+        self.know(address, Answer::Peer(habits));
     }
 
     /// From now on nothing comes back from `address`. From where nobody answers, and nobody was
     /// told to be silent, a refusal comes back.
     pub fn be_silent_at(&self, address: &Address) {
-        self.remember_answer(address, Answer::Silence);
+        self.know(address, Answer::Silence);
     }
 
     /// From now on the backlog at `address`, a Unix socket, is full.
     pub fn be_full_at(&self, address: &Address) {
-        self.remember_answer(address, Answer::Full);
+        self.know(address, Answer::Full);
     }
 
     /// The latest peer, if there is any.
@@ -51,7 +51,7 @@ impl World {
         Some(Peer { world: self.shared.clone(), number })
     }
 
-    fn remember_answer(&self, address: &Address, answer: Answer) {
+    fn know(&self, address: &Address, answer: Answer) {
         let answers = &mut self.state().answers;
         answers.retain(|(at, _)| at != address);
         answers.push((address.clone(), answer));

@@ -1,6 +1,9 @@
 //! The client in the simulated world: no socket, no sleep.
 
+use std::time::Duration;
+
 use super::*;
+
 use crate::codec::Lines;
 use crate::net::Address;
 use crate::sim::{Ending, Faults, Habits, Rng, SimNet, World};

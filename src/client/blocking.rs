@@ -1,0 +1,104 @@
+//! `BlockingStream`: one connection for a thread that may wait.
+//!
+//! It is the plain socket with `std`'s traits: it frames nothing and keeps no bytes.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use mio::net::{TcpStream, UnixStream};
+use socket2::{Domain, Socket};
+
+use crate::net::TcpOrUnix;
+
+/// A connection over TCP or a Unix socket whose reads and writes wait.
+///
+/// ```no_run
+/// use std::io::{Read, Write};
+/// use std::time::Duration;
+///
+/// use readyloop::client::Connect;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut stream = Connect { retries: 3, ..Connect::default() }.to(&"localhost:80".parse()?)?.stream;
+/// stream.limit_waits(Some(Duration::from_secs(10)))?;
+/// stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+/// stream.finish()?;
+/// let mut page = String::new();
+/// stream.read_to_string(&mut page)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct BlockingStream {
+    socket: Socket,
+}
+
+impl BlockingStream {
+    pub(super) fn from_nonblocking(stream: TcpOrUnix<TcpStream, UnixStream>) -> io::Result<Self> {
+        let socket = Socket::from(match stream {
+            TcpOrUnix::Tcp(tcp) => OwnedFd::from(tcp),
+            TcpOrUnix::Unix(unix) => OwnedFd::from(unix),
+        });
+        socket.set_nonblocking(false)?;
+        Ok(Self { socket })
+    }
+
+    /// The longest that one read, and one write, may wait; `None`: for ever. What takes longer
+    /// fails with `WouldBlock`, as the system has it.
+    ///
+    /// # Errors
+    /// The span is zero.
+    pub fn limit_waits(&self, longest: Option<Duration>) -> io::Result<()> {
+        self.socket.set_read_timeout(longest)?;
+        self.socket.set_write_timeout(longest)
+    }
+
+    /// Ends our direction: the peer reads all that was written and then the end; we read on.
+    ///
+    /// # Errors
+    /// The stream is gone already.
+    pub fn finish(&self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    /// The same connection for another thread: one reads, one writes.
+    ///
+    /// # Errors
+    /// No descriptor is free.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()? })
+    }
+
+    /// The same connection for a loop, such as [`Client::adopt`](super::Client::adopt).
+    ///
+    /// # Errors
+    /// The stream is gone already.
+    pub fn into_nonblocking(self) -> io::Result<TcpOrUnix<TcpStream, UnixStream>> {
+        self.socket.set_nonblocking(true)?;
+        let is_unix = self.socket.domain()? == Domain::UNIX;
+        Ok(if is_unix {
+            TcpOrUnix::Unix(UnixStream::from_std(self.socket.into()))
+        } else {
+            TcpOrUnix::Tcp(TcpStream::from_std(self.socket.into()))
+        })
+    }
+}
+
+impl Read for BlockingStream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.socket.read(buf)
+    }
+}
+
+impl Write for BlockingStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    /// Nothing is kept back here.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

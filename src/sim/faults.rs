@@ -145,8 +145,8 @@ impl Faults {
         let mut faults = Self::none();
         for fault in Fault::ALL {
             if rng.chance(2.0 / 3.0) {
-                // Seven halvings: from what is most to under a hundredth of it.
-                let halvings = rng.below(7) as i32;
+                // From the most to a sixteenth of it.
+                let halvings = rng.below(5) as i32;
                 faults.probability[fault as usize] = fault.probability_max() * 0.5_f64.powi(halvings);
             }
         }

@@ -53,11 +53,11 @@ impl Habits {
     pub fn drawn_from(rng: &mut Rng, len: u64) -> Self {
         let somewhere = rng.below(usize::try_from(len).unwrap_or(usize::MAX).saturating_add(1)) as u64;
         let ending = match rng.below(10) {
-            0..=3 => Ending::Finishes,
-            4 | 5 => Ending::FollowsServer,
-            6 => Ending::Stays,
-            7 => Ending::FinishesAt(somewhere),
-            8 => Ending::ResetsAt(somewhere),
+            0..=2 => Ending::Finishes,
+            3 | 4 => Ending::FollowsServer,
+            5 => Ending::Stays,
+            6 => Ending::FinishesAt(somewhere),
+            7 | 8 => Ending::ResetsAt(somewhere),
             _ => Ending::ClosesAt(somewhere),
         };
         Self {

@@ -101,7 +101,9 @@ impl Guest {
         };
         let is_hose = matches!(place.framing, Framing::Raw(_)) && rng.chance(0.05);
         let longest = if is_hose { HOSE_LEN_MAX } else { SENT_LEN_MAX };
-        let len = rng.below(slowest.saturating_mul(ACTS_MAX).min(longest));
+        // Short and long are equally likely.
+        let halvings = rng.below(6);
+        let len = rng.below((slowest.saturating_mul(ACTS_MAX).min(longest) >> halvings).max(1));
         let (sent, answer, last) = script(place, port, len, rng);
         let at = rng.below(sent.len() + 1) as u64;
         habits.ending = match habits.ending {

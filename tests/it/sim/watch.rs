@@ -104,6 +104,7 @@ impl Watch {
         self.before.backlog_len = scene.world.backlog_len();
         if self.ending.may_drain && self.ending.began_at.is_none() {
             self.ending.sent = scene.guests.iter().map(|guest| guest.peer.sent_len()).collect();
+            self.ending.blocked_reads = scene.world.fault_counts().of(Fault::ReadBlocks);
         }
     }
 
@@ -201,10 +202,12 @@ impl Watch {
         if !is_ending {
             return;
         }
-        let blocked_reads = look.scene.world.fault_counts().of(Fault::ReadBlocks);
+        if look.scene.world.fault_counts().of(Fault::ReadBlocks) > self.ending.blocked_reads {
+            // Whoever is told that there is no more need not look again.
+            self.ending.sent.clear();
+        }
         let Some(began_at) = self.ending.began_at else {
             self.ending.began_at = Some(look.audit.now);
-            self.ending.blocked_reads = blocked_reads;
             let is_plain = !self.ending.may_stop && look.totals.accept_errors == self.before.totals.accept_errors;
             if is_plain && look.scene.world.fault_counts().of(Fault::AcceptBlocks) == 0 && !look.scene.is_short() {
                 let taken = (look.tally.accepted - self.before.tally.accepted) as usize;
@@ -214,7 +217,7 @@ impl Watch {
         };
         let timeout = look.scene.server_limits.drain_timeout;
         let lasted = look.audit.now.since(began_at);
-        if lasted >= timeout / 2 || blocked_reads > self.ending.blocked_reads {
+        if lasted >= timeout / 2 {
             // From half of its time on peers are finished whatever they had sent.
             self.ending.sent.clear();
         }

@@ -5,6 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Waker};
 
@@ -83,6 +84,14 @@ impl Reactor {
         };
         signals.watch(number, notice)
     }
+
+    /// Polls without sleeping.
+    fn look(&mut self) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            polled => polled,
+        }
+    }
 }
 
 impl Net for Reactor {
@@ -98,7 +107,9 @@ impl Net for Reactor {
     fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<()> {
         let timeout = until.map(|at| at.since(self.now()));
         match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            // A process that was stopped goes on here, however much later: what came meanwhile must
+            // be told before anybody's deadline is looked at.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.look()?,
             polled => polled?,
         }
         for event in &self.events {

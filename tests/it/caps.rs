@@ -41,7 +41,6 @@ fn those_beyond_the_cap_are_refused_and_a_free_place_is_given_again() {
     settles(&mut crowd, first, ALLOWED, COME - ALLOWED);
 
     crowd.leave(0..100);
-    server.descriptors_return_to(server.process.descriptors() - 1);
     let peers = ALLOWED - 100;
     crate::support::until(REUSED_WITHIN, "the places are free", || server.process.descriptors() <= peers + 40);
     let later = crowd.join(server.address(), 100, Habit::Answers);

@@ -72,7 +72,7 @@ fn whoever_resets_while_waiting_in_the_backlog_is_gone_and_no_more() {
 fn short_connections_of_every_ending_leave_no_memory_behind() {
     const MANY: usize = 5000;
     let server = Serve::new().start();
-    let mut all_endings = || {
+    let all_endings = || {
         for round in 0..MANY {
             if round % 2 == 0 {
                 reset_after(round / 2 % 4, server.address());

@@ -190,7 +190,7 @@ fn only_the_pump_moves_bytes() {
         if is_library(source) && !is_below_the_border(source) { calls.collect() } else { Vec::new() }
     })
     // The border's streams themselves, real and simulated.
-    .but_in(&["src/net/pump.rs", "src/net/stream.rs", "src/client/blocking.rs", "src/sim/"])
+    .but_in(&["src/net/pump.rs", "src/net/stream.rs", "src/net/blocking.rs", "src/client/blocking.rs", "src/sim/"])
     .forbids("src/server/endpoint.rs", "fn f() { stream.read(&mut scratch); }")
     .forbids("src/server/endpoint.rs", "fn f() { Stream::write(&mut stream, b\"bye\"); }")
     .forbids("src/net/link.rs", "fn f() { self.stream.write_vectored(&[first, second]) }")
@@ -227,14 +227,23 @@ fn only_the_reactor_polls() {
         let words = ["Poll", "epoll_wait", "mio::poll"];
         if source.path.starts_with("src/") { lines_with_any(source, &words, Code::All) } else { Vec::new() }
     })
-    .but_in(&["src/net/reactor.rs"])
+    // A thread that blocks waits for its stream and a bell at once.
+    .but_in(&["src/net/reactor.rs", "src/net/blocking/bell.rs"])
     .forbids("src/server/mod.rs", "fn f() { let poll = Poll::new(); }")
     .allows("src/server/mod.rs", "fn f() { self.net.poll(&mut facts, until) }")
     .holds();
     Law::new("Only a turn polls the net.", |source| {
         if source.path.starts_with("src/") { source.calls_with_arguments("poll", Code::Shipped) } else { Vec::new() }
     })
-    .but_in(&["src/net/reactor.rs", "src/server/mod.rs", "src/client/reactor.rs", "src/client/connect.rs", "src/sim/"])
+    .but_in(&[
+        "src/net/reactor.rs",
+        "src/net/blocking/bell.rs",
+        "src/server/mod.rs",
+        "src/baseline/mod.rs",
+        "src/client/reactor.rs",
+        "src/client/connect.rs",
+        "src/sim/",
+    ])
     .forbids("src/server/endpoint.rs", "fn f() { shared.net.poll(&mut facts, None) }")
     .holds();
 }

@@ -2,13 +2,13 @@
 //!
 //! What one setting may be by itself is checked where it is read.
 
-use readyloop::Framing;
 use readyloop::conn::ENVELOPE_LEN_MAX;
+use readyloop::{Address, Framing};
 
 use crate::problem::Problem;
 use crate::units::print_size;
 
-use super::settings::{Service, Settings};
+use super::settings::{Design, Service, Settings, Threads};
 
 /// The room that is left for a prefix when the longest frame has its envelope: a length is at
 /// most 8 bytes.
@@ -21,7 +21,8 @@ const CHARGEN_LEN: usize = 72;
 pub(super) fn check(settings: &Settings) -> Result<(), Problem> {
     check_queues(settings)?;
     check_framing(settings)?;
-    check_prefix(settings)
+    check_prefix(settings)?;
+    check_design(settings)
 }
 
 fn check_queues(settings: &Settings) -> Result<(), Problem> {
@@ -98,6 +99,31 @@ fn check_prefix(settings: &Settings) -> Result<(), Problem> {
     }
 }
 
+fn check_design(settings: &Settings) -> Result<(), Problem> {
+    let Threads { design, workers } = settings.threads;
+    match design {
+        Design::Pool => {}
+        Design::Reactor | Design::Iterative | Design::Threads if workers.is_some() => {
+            return Err(Problem::usage("--workers is how many threads a pool has", "type --design pool with it"));
+        }
+        Design::Reactor => return Ok(()),
+        Design::Iterative | Design::Threads => {}
+    }
+    if settings.endpoints.service == Service::Chat {
+        return Err(Problem::usage(
+            "chat needs a design in which peers reach each other, which only the reactor is",
+            "leave --design out, or type --service echo",
+        ));
+    }
+    match settings.endpoints.listen.iter().find(|address| matches!(address, Address::Udp(_))) {
+        Some(address) => Err(Problem::usage(
+            format!("{address} has no connections that threads could serve one by one"),
+            "leave --design out, or type a tcp:// address",
+        )),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
@@ -167,5 +193,23 @@ mod tests {
             "--prefix is for what peers sent, which this service does not send on",
         );
         check_wrong(&format!("--prefix {}", "a".repeat(4089)), "the --prefix has 4089 bytes");
+    }
+
+    #[test]
+    fn a_design_with_threads_serves_connections_one_by_one() {
+        check_right("--design pool");
+        check_right("--design pool --workers 4");
+        check_right("--design threads --service chargen");
+        check_right("--design reactor --service chat");
+        check_wrong("--workers 4", "--workers is how many threads a pool has");
+        check_wrong("--design threads --workers 4", "--workers is how many threads a pool has");
+        check_wrong(
+            "--design iterative --service chat",
+            "chat needs a design in which peers reach each other, which only the reactor is",
+        );
+        check_wrong(
+            "--design pool -l 127.0.0.1:0 -l udp://127.0.0.1:7007",
+            "udp://127.0.0.1:7007 has no connections that threads could serve one by one",
+        );
     }
 }

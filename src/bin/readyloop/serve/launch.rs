@@ -6,31 +6,80 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::{fs, io};
 
+use readyloop::baseline::{self, BlockingServer};
 use readyloop::datagram::DatagramLimits;
 use readyloop::net::{Address, Notice, Reactor};
 use readyloop::service::{Chargen, Chat, Discard, Echo};
-use readyloop::{Framing, Listen, Server};
+use readyloop::{Framing, Listen, Server, ServerLimits, Totals};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
 use crate::problem::{Problem, system_words};
 
-use super::settings::{Service, Settings};
+use super::settings::{Design, Service, Settings};
+
+/// A server of the design that was asked for.
+pub(super) enum Launched {
+    Reactor(Box<Server<Reactor>>),
+    Blocking(Box<BlockingServer>),
+}
+
+impl Launched {
+    /// Serves until it is drained.
+    pub(super) fn run(&mut self) -> io::Result<Totals> {
+        match self {
+            Self::Reactor(server) => server.run(),
+            Self::Blocking(server) => server.run(),
+        }
+    }
+
+    fn listen<S: readyloop::Service + Clone + Send + 'static>(
+        &mut self,
+        listen: Listen,
+        framing: Framing,
+        service: S,
+    ) -> io::Result<Address> {
+        match self {
+            Self::Reactor(server) => {
+                let endpoint = server.listen(listen, framing, service)?;
+                Ok(server.local_address(&endpoint).clone())
+            }
+            Self::Blocking(server) => server.listen(listen, framing, service),
+        }
+    }
+
+    fn listen_datagrams(&mut self, settings: &Settings, address: &Address) -> io::Result<Address> {
+        match self {
+            Self::Reactor(server) => listen_datagrams(server, settings, address),
+            Self::Blocking(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "datagrams need the reactor")),
+        }
+    }
+}
 
 /// A server with every listener of the settings, and the real address of each.
-pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(Server<Reactor>, Vec<Address>), Problem> {
-    let reactor = reactor().map_err(|error| {
+pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(Launched, Vec<Address>), Problem> {
+    let mut server = launch(settings, settings.server_limits(connections_max)).map_err(|error| {
         Problem::failure(
-            format!("cannot start the loop: {}", system_words(&error)),
+            format!("cannot start the server: {}", system_words(&error)),
             "raise the descriptor limit: `ulimit -n 1024`",
         )
     })?;
-    let mut server = Server::new(reactor, settings.server_limits(connections_max));
     let mut addresses = Vec::new();
     for address in &settings.endpoints.listen {
         check_path(address)?;
         addresses.push(listen(&mut server, settings, address).map_err(|error| refused(address, &error))?);
     }
     Ok((server, addresses))
+}
+
+fn launch(settings: &Settings, limits: ServerLimits) -> io::Result<Launched> {
+    let reactor = reactor()?;
+    let design = match settings.threads.design {
+        Design::Reactor => return Ok(Launched::Reactor(Box::new(Server::new(reactor, limits)))),
+        Design::Iterative => baseline::Design::Iterative,
+        Design::Threads => baseline::Design::Threads,
+        Design::Pool => baseline::Design::Pool { workers: settings.workers() },
+    };
+    Ok(Launched::Blocking(Box::new(BlockingServer::new(reactor, design, limits)?)))
 }
 
 /// Refuses a Unix path that holds anything but a socket.
@@ -57,14 +106,14 @@ fn reactor() -> io::Result<Reactor> {
     Ok(reactor)
 }
 
-fn listen(server: &mut Server<Reactor>, settings: &Settings, address: &Address) -> io::Result<Address> {
+fn listen(server: &mut Launched, settings: &Settings, address: &Address) -> io::Result<Address> {
     if let Address::Udp(_) = address {
-        return listen_datagrams(server, settings, address);
+        return server.listen_datagrams(settings, address);
     }
     let listen = Listen { address: address.clone(), socket: settings.listen_options(), limits: settings.limits() };
     let framing = settings.framing();
     let prefix = settings.prefix().unwrap_or_default();
-    let endpoint = match (settings.endpoints.service, framing) {
+    match (settings.endpoints.service, framing) {
         (Service::Echo, _) => server.listen(listen, framing, Echo::with_prefix(prefix)),
         (Service::Discard, _) => server.listen(listen, framing, Discard),
         (Service::Chargen, Framing::Raw(_)) => server.listen(listen, framing, Chargen::new()),
@@ -72,8 +121,7 @@ fn listen(server: &mut Server<Reactor>, settings: &Settings, address: &Address) 
             server.listen(listen, framing, Chargen::bare())
         }
         (Service::Chat, _) => server.listen(listen, framing, Chat::with_prefix(prefix)),
-    }?;
-    Ok(server.local_address(&endpoint).clone())
+    }
 }
 
 fn listen_datagrams(server: &mut Server<Reactor>, settings: &Settings, address: &Address) -> io::Result<Address> {

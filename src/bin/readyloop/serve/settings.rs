@@ -3,6 +3,7 @@
 //! A field is declared once, here. Its flag, its variable and its key in a file follow from it;
 //! where a value came from is not known here.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,11 +16,17 @@ use readyloop::{Limits, ServerLimits, WhenFull};
 use crate::logging::Verbosity;
 use crate::units::{above_zero, count, duration, keepalive, size, switch};
 
+/// The threads of a pool. Its peers mostly wait, so there are many for each processor; and few
+/// beside the peers that a pool is there to bound.
+const WORKERS: NonZero<usize> = NonZero::new(64).expect("more than none");
+
 /// All that can be asked of `serve`.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub(crate) struct Settings {
     #[command(flatten)]
     pub(super) endpoints: Endpoints,
+    #[command(flatten)]
+    pub(super) threads: Threads,
     #[command(flatten)]
     pub(super) peer: PeerLimits,
     #[command(flatten)]
@@ -44,6 +51,11 @@ impl Settings {
     /// The prefix that was asked for; an empty one is none.
     pub(super) fn prefix(&self) -> Option<&str> {
         self.endpoints.prefix.as_deref().filter(|prefix| !prefix.is_empty())
+    }
+
+    /// How many threads a pool has.
+    pub(super) fn workers(&self) -> NonZero<usize> {
+        self.threads.workers.and_then(NonZero::new).unwrap_or(WORKERS)
     }
 
     /// What each peer may use. The watermarks must have been checked.
@@ -126,6 +138,36 @@ pub(super) struct Endpoints {
     /// begins with a dash is typed --prefix='- '.
     #[arg(long, value_name = "TEXT")]
     pub(super) prefix: Option<String>,
+}
+
+/// Which threads serve the peers.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "Design")]
+pub(super) struct Threads {
+    /// Which threads serve the peers [default: reactor]
+    ///
+    /// The same service and limits under another driver, to be compared.
+    #[arg(long, value_name = "NAME")]
+    pub(super) design: Design,
+
+    /// How many threads a pool has [default: 64, for a pool]
+    ///
+    /// Each serves one peer until that is gone; the others wait. Only for --design pool.
+    #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<usize>))]
+    pub(super) workers: Option<usize>,
+}
+
+/// The designs by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Design {
+    /// One thread for all peers, which never waits for one of them
+    Reactor,
+    /// One thread, one peer after another
+    Iterative,
+    /// A thread for each peer
+    Threads,
+    /// A fixed number of threads, see --workers
+    Pool,
 }
 
 /// The services by name.
@@ -291,6 +333,12 @@ impl Default for Endpoints {
         // Loopback: whoever wants to be reached from elsewhere says so.
         let listen = vec![Address::Tcp("127.0.0.1:7007".to_owned())];
         Self { listen, service: Service::Echo, framing: None, prefix: None }
+    }
+}
+
+impl Default for Threads {
+    fn default() -> Self {
+        Self { design: Design::Reactor, workers: None }
     }
 }
 

@@ -37,7 +37,7 @@
 //! | 2 | [`conn`] | one peer: a machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | many peers, one service; datagrams, and who may be answered |
 //! | 4 | [`net`], [`sim`], [`door`] | the border: sockets, mio, the clock; a simulated world behind it; who may come in, and the count of all |
-//! | 5 | [`server`], [`client`] | the programs: endpoints on one loop, and the turn; connections of our own |
+//! | 5 | [`server`], [`client`], [`baseline`] | the programs: endpoints on one loop, and the turn; connections of our own; the same service by threads that block |
 //!
 //! # The laws
 //!

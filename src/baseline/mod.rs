@@ -34,7 +34,7 @@
 //!
 //! One thread, the watch, sleeps in the reactor for newcomers, signals and handles, and gives every
 //! newcomer to the crew. The crew's threads sleep in their own peer's read. What they share, they
-//! share in [`ground`].
+//! share in `ground`.
 
 mod crew;
 mod driver;

@@ -93,7 +93,7 @@ fn place_of(room: &str) -> Option<(usize, usize)> {
 
 fn is_below_the_border(source: &Source) -> bool {
     let ring = |room| place_of(room).map(|(ring, _)| ring);
-    source.room().is_some_and(|room| ring(room) < ring(BORDER))
+    source.room().and_then(ring).is_some_and(|here| Some(here) < ring(BORDER))
 }
 
 fn is_library(source: &Source) -> bool {

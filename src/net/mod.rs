@@ -33,7 +33,7 @@ pub use handle::{Handle, PostError, Poster, Wake};
 pub use link::Link;
 pub use listener::{Keepalive, ListenOptions, Listener, TcpOrUnix};
 pub use reactor::Reactor;
-pub use udp::DatagramOptions;
+pub use udp::{DatagramOptions, MulticastGroup, UnknownGroup};
 
 /// One connection's bytes.
 ///

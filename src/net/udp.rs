@@ -2,11 +2,14 @@
 //!
 //! Who is answered is decided elsewhere, by `datagram::Guard`.
 
+use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
 
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
 
 use crate::datagram::{Reach, Source};
 
@@ -21,8 +24,55 @@ pub struct DatagramOptions {
     pub recv_buffer: Option<usize>,
     /// `SO_SNDBUF` in bytes; unset leaves the kernel's default.
     pub send_buffer: Option<usize>,
-    /// Multicast groups to join, on the interface the kernel chooses.
-    pub multicast: Vec<IpAddr>,
+    /// Multicast groups to join.
+    pub multicast: Vec<MulticastGroup>,
+}
+
+/// A multicast group and where it is joined: `239.1.1.1`, `239.1.1.1@127.0.0.1`, `ff02::1@2`.
+///
+/// Without `@` the kernel chooses the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MulticastGroup {
+    /// An IPv4 group, and an address of the interface; unspecified: the kernel chooses.
+    V4(Ipv4Addr, Ipv4Addr),
+    /// An IPv6 group, and the number of the interface; 0: the kernel chooses.
+    V6(Ipv6Addr, u32),
+}
+
+/// What was written is no multicast group.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{0}` is no multicast group: write 239.1.1.1, 239.1.1.1@ADDRESS, ff02::1 or ff02::1@NUMBER")]
+pub struct UnknownGroup(String);
+
+impl FromStr for MulticastGroup {
+    type Err = UnknownGroup;
+
+    fn from_str(text: &str) -> Result<Self, UnknownGroup> {
+        let unknown = || UnknownGroup(text.to_owned());
+        let (group, interface) = text.split_once('@').map_or((text, None), |(group, at)| (group, Some(at)));
+        match group.parse().map_err(|_| unknown())? {
+            IpAddr::V4(group) if group.is_multicast() => {
+                let interface = interface.map_or(Ok(Ipv4Addr::UNSPECIFIED), str::parse);
+                Ok(Self::V4(group, interface.map_err(|_| unknown())?))
+            }
+            IpAddr::V6(group) if group.is_multicast() => {
+                let interface = interface.map_or(Ok(0), str::parse);
+                Ok(Self::V6(group, interface.map_err(|_| unknown())?))
+            }
+            IpAddr::V4(_) | IpAddr::V6(_) => Err(unknown()),
+        }
+    }
+}
+
+impl fmt::Display for MulticastGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(group, interface) if interface.is_unspecified() => write!(f, "{group}"),
+            Self::V4(group, interface) => write!(f, "{group}@{interface}"),
+            Self::V6(group, 0) => write!(f, "{group}"),
+            Self::V6(group, interface) => write!(f, "{group}@{interface}"),
+        }
+    }
 }
 
 /// Binds the first of the addresses that a name stands for.
@@ -55,8 +105,8 @@ fn bind_one(address: &SocketAddr, options: &DatagramOptions) -> io::Result<UdpSo
     socket.bind(&(*address).into())?;
     for group in &options.multicast {
         match group {
-            IpAddr::V4(group) => socket.join_multicast_v4(group, &Ipv4Addr::UNSPECIFIED)?,
-            IpAddr::V6(group) => socket.join_multicast_v6(group, 0)?,
+            MulticastGroup::V4(group, interface) => socket.join_multicast_v4(group, interface)?,
+            MulticastGroup::V6(group, interface) => socket.join_multicast_v6(group, *interface)?,
         }
     }
     Ok(UdpSocket::from_std(socket.into()))
@@ -101,6 +151,16 @@ mod tests {
         assert_eq!(source("[2001:db8::1]:5").prefix, source("[2001:db8:0:ff::2]:5").prefix);
         assert_ne!(source("[2001:db8::1]:5").prefix, source("[2001:db8:0:100::1]:5").prefix);
         assert_eq!(source("192.0.2.1:5").prefix, source("[::ffff:192.0.2.1]:5").prefix);
+    }
+
+    #[test]
+    fn groups_are_read_and_printed_in_one_form() {
+        for text in ["239.1.1.1", "239.1.1.1@127.0.0.1", "ff02::1", "ff02::1@2"] {
+            assert_eq!(text.parse::<MulticastGroup>().unwrap().to_string(), text);
+        }
+        for text in ["10.0.0.1", "239.1.1.1@", "239.1.1.1@lo", "ff02::1@lo", "2001:db8::1", "everybody"] {
+            assert_eq!(text.parse::<MulticastGroup>(), Err(UnknownGroup(text.to_owned())));
+        }
     }
 
     #[test]

@@ -27,4 +27,5 @@ mod sockets;
 mod start;
 mod support;
 mod syscalls;
+mod udp;
 mod usage;

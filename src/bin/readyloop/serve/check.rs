@@ -22,6 +22,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Problem> {
     check_queues(settings)?;
     check_framing(settings)?;
     check_prefix(settings)?;
+    check_datagrams(settings)?;
     check_design(settings)
 }
 
@@ -99,6 +100,32 @@ fn check_prefix(settings: &Settings) -> Result<(), Problem> {
     }
 }
 
+fn check_datagrams(settings: &Settings) -> Result<(), Problem> {
+    let groups = &settings.datagrams.multicast;
+    let Some(address) = settings.endpoints.listen.iter().find(|address| matches!(address, Address::Udp(_))) else {
+        return match groups.first() {
+            Some(group) => Err(Problem::usage(
+                format!("--multicast {group} is for datagrams, and no --listen address takes them"),
+                "type --listen udp://0.0.0.0:7007 with it",
+            )),
+            None => Ok(()),
+        };
+    };
+    if settings.endpoints.service == Service::Chat {
+        return Err(Problem::usage(
+            format!("chat needs connections, which {address} has none of"),
+            "type a tcp:// address, or --service echo",
+        ));
+    }
+    if settings.prefix().is_some() {
+        return Err(Problem::usage(
+            format!("with a --prefix an answer at {address} would be longer than its question, and those are not sent"),
+            "leave --prefix out, or type a tcp:// address",
+        ));
+    }
+    Ok(())
+}
+
 fn check_design(settings: &Settings) -> Result<(), Problem> {
     let Threads { design, workers } = settings.threads;
     match design {
@@ -174,6 +201,23 @@ mod tests {
         check_wrong(
             "--service chargen --framing fixed:64",
             "the lines of chargen have 72 characters and do not fit --framing fixed:64",
+        );
+    }
+
+    #[test]
+    fn datagrams_have_no_crowd_and_no_longer_answers() {
+        check_right("-l udp://127.0.0.1:0 --multicast 239.1.1.1 --multicast ff02::1234");
+        check_wrong(
+            "--multicast 239.1.1.1",
+            "--multicast 239.1.1.1 is for datagrams, and no --listen address takes them",
+        );
+        check_wrong(
+            "-l udp://127.0.0.1:1 --service chat",
+            "chat needs connections, which udp://127.0.0.1:1 has none of",
+        );
+        check_wrong(
+            "-l udp://127.0.0.1:1 --prefix a",
+            "with a --prefix an answer at udp://127.0.0.1:1 would be longer than its question, and those are not sent",
         );
     }
 

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::{fs, io};
 
 use readyloop::baseline::{self, BlockingServer};
-use readyloop::datagram::DatagramLimits;
 use readyloop::net::{Address, Notice, Reactor};
 use readyloop::service::{Chargen, Chat, Discard, Echo};
 use readyloop::{Framing, Listen, Server, ServerLimits, Totals};
@@ -125,7 +124,7 @@ fn listen(server: &mut Launched, settings: &Settings, address: &Address) -> io::
 }
 
 fn listen_datagrams(server: &mut Server<Reactor>, settings: &Settings, address: &Address) -> io::Result<Address> {
-    let (options, limits) = (settings.datagram_options(), DatagramLimits::default());
+    let (options, limits) = (settings.datagram_options(), settings.datagram_limits());
     let endpoint = match settings.endpoints.service {
         Service::Echo => server.listen_datagrams(address, &options, limits, Echo::new()),
         Service::Discard => server.listen_datagrams(address, &options, limits, Discard),
@@ -137,23 +136,26 @@ fn listen_datagrams(server: &mut Server<Reactor>, settings: &Settings, address: 
 
 fn refused(address: &Address, error: &io::Error) -> Problem {
     let (place, hint) = match address {
-        Address::Tcp(host_port) | Address::Udp(host_port) => (host_port.clone(), tcp_hint(host_port, error)),
+        Address::Tcp(host_port) => (host_port.clone(), port_hint("", "-ltnp", host_port, error)),
+        Address::Udp(host_port) => (address.to_string(), port_hint("udp://", "-lunp", host_port, error)),
         Address::Unix(path) => (address.to_string(), unix_hint(path, error)),
     };
     Problem::failure(format!("cannot listen on {place}: {}", system_words(error)), hint)
 }
 
-fn tcp_hint(host_port: &str, error: &io::Error) -> String {
+fn port_hint(scheme: &str, ss_flags: &str, host_port: &str, error: &io::Error) -> String {
     let (host, port) = host_port.rsplit_once(':').unwrap_or((host_port, ""));
     let kind = error.kind();
     if kind == io::ErrorKind::AddrInUse {
-        format!("type --listen {host}:0 for any free port, or see who has this one: ss -ltnp 'sport = :{port}'")
+        format!(
+            "type --listen {scheme}{host}:0 for any free port, or see who has this one: ss {ss_flags} 'sport = :{port}'"
+        )
     } else if kind == io::ErrorKind::PermissionDenied {
-        format!("ports below 1024 are for root: type a higher one, such as --listen {host}:7007")
+        format!("ports below 1024 are for root: type a higher one, such as --listen {scheme}{host}:7007")
     } else if kind == io::ErrorKind::AddrNotAvailable {
         format!("this machine has no address {host}: `ip -brief address` lists those it has")
     } else if error.raw_os_error().is_none() {
-        format!("the name {host} is not known: type an IP address, such as --listen 127.0.0.1:{port}")
+        format!("the name {host} is not known: type an IP address, such as --listen {scheme}127.0.0.1:{port}")
     } else {
         any_hint()
     }

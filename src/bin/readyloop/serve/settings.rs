@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use readyloop::codec::{Framing, Lines, Raw};
-use readyloop::net::{Address, DatagramOptions, Keepalive, ListenOptions};
+use readyloop::datagram::DatagramLimits;
+use readyloop::net::{Address, DatagramOptions, Keepalive, ListenOptions, MulticastGroup};
 use readyloop::watermark::Watermarks;
 use readyloop::{Limits, ServerLimits, WhenFull};
 
@@ -33,6 +34,8 @@ pub(crate) struct Settings {
     pub(super) total: TotalLimits,
     #[command(flatten)]
     pub(super) sockets: Sockets,
+    #[command(flatten)]
+    pub(super) datagrams: Datagrams,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -91,7 +94,16 @@ impl Settings {
             reuse_port: self.sockets.reuse_port,
             recv_buffer: self.sockets.recv_buffer,
             send_buffer: self.sockets.send_buffer,
-            multicast: Vec::new(),
+            multicast: self.datagrams.multicast.clone(),
+        }
+    }
+
+    /// How many datagrams are answered.
+    pub(super) fn datagram_limits(&self) -> DatagramLimits {
+        DatagramLimits {
+            source_rate: self.datagrams.udp_source_rate,
+            total_rate: self.datagrams.udp_total_rate,
+            ..DatagramLimits::default()
         }
     }
 
@@ -114,7 +126,7 @@ impl Settings {
 pub(super) struct Endpoints {
     /// Where to listen; may be repeated [default: 127.0.0.1:7007]
     ///
-    /// tcp://HOST:PORT, HOST:PORT, [::1]:PORT or unix:/PATH. Port 0 takes any free one. The default
+    /// tcp://HOST:PORT, HOST:PORT, [::1]:PORT, udp://HOST:PORT or unix:/PATH. Port 0 takes any free one. The default
     /// can be reached from this machine only.
     #[arg(short, long, value_name = "ADDRESS")]
     pub(super) listen: Vec<Address>,
@@ -314,6 +326,30 @@ pub(super) struct Sockets {
     pub(super) send_buffer: Option<usize>,
 }
 
+/// Which datagrams are answered.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "Datagrams (udp:// addresses)")]
+pub(super) struct Datagrams {
+    /// How many a second of one source network, an IPv4 /24 or IPv6 /56, are answered [default: 10k]
+    ///
+    /// A busy host's worth. A source may be forged; an answer is never longer than its question.
+    #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<u32>))]
+    pub(super) udp_source_rate: u32,
+
+    /// How many a second are answered in all [default: 200k]
+    ///
+    /// About what one thread can send.
+    #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<u32>))]
+    pub(super) udp_total_rate: u32,
+
+    /// Join this multicast group; may be repeated
+    ///
+    /// 239.1.1.1 on the interface the kernel chooses, or 239.1.1.1@ADDRESS on the one that has that
+    /// address; for IPv6 ff02::1 or ff02::1@NUMBER. Answers go to the one who asked.
+    #[arg(long, value_name = "GROUP")]
+    pub(super) multicast: Vec<MulticastGroup>,
+}
+
 /// What is told, and where.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Output")]
@@ -371,6 +407,13 @@ impl Default for TotalLimits {
             queue_total_max: limits.queue_total_max,
             drain_timeout: limits.drain_timeout,
         }
+    }
+}
+
+impl Default for Datagrams {
+    fn default() -> Self {
+        let limits = DatagramLimits::default();
+        Self { udp_source_rate: limits.source_rate, udp_total_rate: limits.total_rate, multicast: Vec::new() }
     }
 }
 

@@ -422,6 +422,11 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     pub fn service_mut(&mut self) -> &mut S {
         &mut self.service
     }
+
+    /// The service; all peers go without a word.
+    pub fn into_service(self) -> S {
+        self.service
+    }
 }
 
 /// How a stream is let go.

@@ -375,6 +375,11 @@ impl<N: Net, S: Service, C: Codec> Client<N, S, C> {
         self.host.service_mut()
     }
 
+    /// The service, when the client has done its part.
+    pub fn into_service(self) -> S {
+        self.host.into_service()
+    }
+
     /// What happened so far to those that were opened.
     pub fn tally(&self) -> &Tally {
         self.host.tally()

@@ -12,6 +12,7 @@ use readyloop::Address;
 use readyloop::codec::UnknownFraming;
 use readyloop::net::AddressError;
 
+use crate::client;
 use crate::problem::Problem;
 use crate::serve;
 use crate::units::Misread;
@@ -50,12 +51,16 @@ impl Answer {
 
 /// Reads the words of a command line, the first being the name of the program.
 pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<ArgMatches, Answer> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    // Nothing stands before the subcommand.
+    let is_client = words.get(1).is_some_and(|word| word == client::NAME);
+    let subcommand = if is_client { client::NAME } else { serve::NAME };
     command().try_get_matches_from(words).map_err(|error| {
         let is_text = matches!(
             error.kind(),
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         );
-        if is_text { Answer::Text(error) } else { Answer::Refusal(misuse(&error, None)) }
+        if is_text { Answer::Text(error) } else { Answer::Refusal(misuse(&error, subcommand, None)) }
     })
 }
 
@@ -64,6 +69,7 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Serves tens of thousands of connections from one thread")
         .subcommand(serve::command())
+        .subcommand(client::command())
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(HELP_WIDTH_MAX)
@@ -72,6 +78,8 @@ fn command() -> Command {
 EXAMPLES
   readyloop serve
       Echo on tcp://127.0.0.1:7007.
+  readyloop client 127.0.0.1:7007
+      Type to it; in a pipe, send it standard input.
   readyloop serve --help
       All flags of `serve`, their defaults and reasons.
 
@@ -83,9 +91,9 @@ ENVIRONMENT
         ))
 }
 
-/// Says in the words of this command what clap found wrong; `name` is what the user called the
-/// flag, when that is a variable or a key.
-pub(crate) fn misuse(error: &clap::Error, name: Option<&str>) -> Problem {
+/// Says in the words of this command what clap found wrong with the words for `subcommand`; `name`
+/// is what the user called the flag, when that is a variable or a key.
+pub(crate) fn misuse(error: &clap::Error, subcommand: &str, name: Option<&str>) -> Problem {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
@@ -100,21 +108,23 @@ pub(crate) fn misuse(error: &clap::Error, name: Option<&str>) -> Problem {
             format!("{flag} needs a value")
         }
         (ErrorKind::InvalidValue | ErrorKind::ValueValidation, _) => format!("invalid value `{value}` for {flag}"),
+        (ErrorKind::MissingRequiredArgument, _) => format!("`{subcommand}` needs an address"),
         (ErrorKind::UnknownArgument, _) => format!("unknown argument `{flag}`"),
         (ErrorKind::InvalidSubcommand, _) => {
             format!("unknown subcommand `{}`", text(ContextKind::InvalidSubcommand).unwrap_or_default())
         }
         (_, _) => first_line(error),
     };
-    Problem::usage(message, hint(error))
+    Problem::usage(message, hint(error, subcommand))
 }
 
 /// What to type, from the most to the least certain.
-fn hint(error: &clap::Error) -> String {
+fn hint(error: &clap::Error, subcommand: &str) -> String {
     if let Some(misread) = error.source().and_then(|source| source.downcast_ref::<Misread>()) {
         return misread.hint.clone();
     }
-    if error.source().is_some_and(|source| source.is::<AddressError>()) {
+    let is_address = error.source().is_some_and(|source| source.is::<AddressError>());
+    if is_address || error.kind() == ErrorKind::MissingRequiredArgument {
         return "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock".to_owned();
     }
     if error.source().is_some_and(|source| source.is::<UnknownFraming>()) {
@@ -127,6 +137,7 @@ fn hint(error: &clap::Error) -> String {
     }
     if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
         && word.parse::<Address>().is_ok()
+        && subcommand == serve::NAME
     {
         return format!("type --listen {word}");
     }
@@ -135,7 +146,7 @@ fn hint(error: &clap::Error) -> String {
         Some(ContextValue::String(alike)) => format!("did you mean `{alike}`?"),
         Some(ContextValue::Strings(alike)) if !alike.is_empty() => format!("did you mean `{}`?", alike.join("` or `")),
         _ if error.kind() == ErrorKind::InvalidSubcommand => "`readyloop --help` lists the subcommands".to_owned(),
-        _ => "`readyloop serve --help` lists every flag and what it takes".to_owned(),
+        _ => format!("`readyloop {subcommand} --help` lists every flag and what it takes"),
     }
 }
 
@@ -158,7 +169,7 @@ mod tests {
     #[track_caller]
     fn check(words: &str, message: &str, hint: &str) {
         let words = std::iter::once("readyloop").chain(words.split(' ')).map(OsString::from);
-        match read(words).map(|matches| serve::settings_of(&matches)) {
+        match read(words) {
             Err(Answer::Refusal(problem)) => assert_eq!(problem, Problem::usage(message, hint)),
             Err(Answer::Text(text)) => panic!("printed {text}"),
             Ok(_) => panic!("was accepted"),
@@ -184,6 +195,25 @@ mod tests {
             "serve -l localhost",
             "invalid value `localhost` for --listen: `localhost` has no port: write host:port, such as 127.0.0.1:7007",
             "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock",
+        );
+    }
+    #[test]
+    fn a_client_needs_one_address_and_no_flags_of_a_server() {
+        let addresses = "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock";
+        let lists = "`readyloop client --help` lists every flag and what it takes";
+        check("client", "`client` needs an address", addresses);
+        check(
+            "client localhost",
+            "invalid value `localhost` for <ADDRESS>: `localhost` has no port: write host:port, such as 127.0.0.1:7007",
+            addresses,
+        );
+        check("client 127.0.0.1:1 127.0.0.1:2", "unknown argument `127.0.0.1:2`", lists);
+        check("client 127.0.0.1:1 --idle-timeout 5s", "unknown argument `--idle-timeout`", lists);
+        check("client 127.0.0.1:1 --tls", "unknown argument `--tls`", lists);
+        check(
+            "client 127.0.0.1:1 --connect-timeout 0s",
+            "invalid value `0s` for --connect-timeout: zero would let nothing through",
+            "type at least 1",
         );
     }
 }

@@ -1,0 +1,80 @@
+//! What is said, and with which exit status, when a conversation is over.
+
+use std::io;
+
+use readyloop::Address;
+use readyloop::conn::CloseReason;
+
+use crate::problem::{Problem, system_words};
+
+use super::talk::Ending;
+
+/// Whether that is how it should have ended; `written` is what became of the output.
+pub(super) fn judge(ending: Ending, written: io::Result<()>, address: &Address) -> Result<(), Problem> {
+    if let Err(error) = written {
+        return unwritten(&error);
+    }
+    match ending {
+        Ending::Closed(reason) => closed(reason, address),
+        Ending::Unheard(CloseReason::Finished) => Err(Problem::failure(
+            format!("{address} ended the connection before it had all of the input"),
+            "what came back until then was printed",
+        )),
+        Ending::Unheard(reason) => closed(reason, address),
+        Ending::TimeUp => Ok(()),
+        Ending::Unread(error) => Err(Problem::failure(
+            format!("cannot read standard input: {}", system_words(&error)),
+            "what was read before has been sent",
+        )),
+        Ending::Unseen(error) => unwritten(&error),
+        Ending::Broken(error) => Err(Problem::failure(
+            format!("the loop broke: {}", system_words(&error)),
+            "this should not happen: please report it",
+        )),
+    }
+}
+
+fn unwritten(error: &io::Error) -> Result<(), Problem> {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        // As any command in a pipe: its reader has seen enough.
+        return Ok(());
+    }
+    Err(Problem::failure(
+        format!("cannot write to standard output: {}", system_words(error)),
+        "redirect it to a place with room",
+    ))
+}
+
+fn closed(reason: CloseReason, address: &Address) -> Result<(), Problem> {
+    let (message, hint) = match reason {
+        CloseReason::Finished => return Ok(()),
+        CloseReason::PartialFrame => (
+            format!("{address} ended the connection in the middle of a frame"),
+            "what came of it is not shown; --framing raw shows every byte",
+        ),
+        CloseReason::BadFrame | CloseReason::FrameTooLong => (
+            format!("what {address} sent is no frame of this framing ({reason})"),
+            "--framing raw shows every byte",
+        ),
+        CloseReason::BadReply => {
+            ("a line of the input is no frame of this framing".to_owned(), "--framing raw sends bytes as they are")
+        }
+        CloseReason::Reset => (
+            format!("{address} broke the connection off"),
+            "what came before was printed, and more may have been on its way; did the server die?",
+        ),
+        CloseReason::Failed
+        | CloseReason::IdleTimeout
+        | CloseReason::FrameTimeout
+        | CloseReason::WriteTimeout
+        | CloseReason::QueueFull
+        | CloseReason::BudgetSpent
+        | CloseReason::Service
+        | CloseReason::Panicked
+        | CloseReason::Drained
+        | CloseReason::Stopped => {
+            (format!("the connection to {address} ended: {reason}"), "-v tells what happened before")
+        }
+    };
+    Err(Problem::failure(message, hint))
+}

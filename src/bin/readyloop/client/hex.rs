@@ -1,0 +1,90 @@
+//! A dump of bytes, 16 on a line, with their offset and their text.
+//!
+//! The lines do not depend on how the bytes arrived: a line is given out once it is full.
+
+use std::io::Write as _;
+
+const LINE_BYTES: usize = 16;
+
+/// A dump under way.
+#[derive(Debug, Default)]
+pub(super) struct Dump {
+    /// Bytes on the lines before.
+    offset: u64,
+    /// The line that is not full yet.
+    line: Vec<u8>,
+}
+
+impl Dump {
+    /// Takes bytes and writes the lines that are full.
+    pub(super) fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+        while !bytes.is_empty() {
+            let (taken, rest) = bytes.split_at(bytes.len().min(LINE_BYTES - self.line.len()));
+            self.line.extend_from_slice(taken);
+            bytes = rest;
+            if self.line.len() == LINE_BYTES {
+                self.end_line(out);
+            }
+        }
+    }
+
+    /// Writes what is left and begins anew.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+        if !self.line.is_empty() {
+            self.end_line(out);
+        }
+        self.offset = 0;
+    }
+
+    fn end_line(&mut self, out: &mut Vec<u8>) {
+        // Writing into a Vec cannot fail.
+        let _ = write!(out, "{:08x} ", self.offset);
+        for place in 0..LINE_BYTES {
+            let gap = if place % 8 == 0 { " " } else { "" };
+            let _ = match self.line.get(place) {
+                Some(byte) => write!(out, "{gap}{byte:02x} "),
+                None => write!(out, "{gap}   "),
+            };
+        }
+        out.extend_from_slice(b" |");
+        out.extend(self.line.iter().map(|&byte| if (b' '..=b'~').contains(&byte) { byte } else { b'.' }));
+        out.extend_from_slice(b"|\n");
+        self.offset += self.line.len() as u64;
+        self.line.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dump(pieces: &[&[u8]]) -> String {
+        let (mut dump, mut out) = (Dump::default(), Vec::new());
+        for piece in pieces {
+            dump.push(piece, &mut out);
+        }
+        dump.finish(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_its_offset_its_bytes_and_its_text() {
+        assert_eq!(
+            dump(&[b"hello, world!\r\n\xff\x00more"]),
+            "00000000  68 65 6c 6c 6f 2c 20 77  6f 72 6c 64 21 0d 0a ff  |hello, world!...|\n\
+             00000010  00 6d 6f 72 65                                    |.more|\n"
+        );
+        assert_eq!(dump(&[]), "");
+    }
+
+    #[test]
+    fn it_is_the_same_however_the_bytes_arrive() {
+        let bytes: Vec<u8> = (0..100).collect();
+        let whole = dump(&[&bytes]);
+        for cut in 0..bytes.len() {
+            assert_eq!(dump(&[&bytes[..cut], &bytes[cut..]]), whole);
+        }
+        assert_eq!(dump(&bytes.chunks(1).collect::<Vec<_>>()), whole);
+        assert_eq!(whole.lines().count(), 7);
+    }
+}

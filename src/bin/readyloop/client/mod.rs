@@ -1,0 +1,121 @@
+//! `readyloop client`: the steps from a command line to the end of a conversation.
+//!
+//! Each step is a file of its own; here is only their order.
+
+mod ending;
+mod hex;
+mod input;
+mod output;
+mod prompt;
+mod reach;
+mod settings;
+mod talk;
+mod text;
+mod view;
+
+use std::io::{self, IsTerminal, stdin, stdout};
+use std::time::Duration;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+
+use readyloop::Reactor;
+use readyloop::client::Connected;
+use readyloop::net::Net;
+
+use crate::logging;
+use crate::problem::{Problem, system_words};
+
+use output::Output;
+use prompt::Prompt;
+use settings::Settings;
+use talk::{Talk, Timing};
+use view::{Pipe, Terminal};
+
+/// The name of this subcommand.
+pub(crate) const NAME: &str = "client";
+
+/// How long the peer has for its last replies when the prompt is left: what a person waits
+/// without noticing.
+const LAST_REPLIES: Duration = Duration::from_millis(500);
+
+/// Connects, and talks until one side ends.
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
+    let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
+    logging::start(&settings.verbosity);
+    let connected = reach::reach(&settings)?;
+    // A prompt takes two: keys to read and a screen to draw on.
+    if stdin().is_terminal() && stdout().is_terminal() {
+        at_a_prompt(connected, &settings)
+    } else {
+        in_a_pipe(connected, &settings)
+    }
+}
+
+fn in_a_pipe(connected: Connected, settings: &Settings) -> Result<(), Problem> {
+    let reactor = Reactor::new().map_err(no_room)?;
+    let framing = settings.framing_in_a_pipe();
+    let output = Output::start(reactor.wake()).map_err(no_room)?;
+    let input = input::start(reactor.wake(), input::reader_for(framing)).map_err(no_room)?;
+    let view = Pipe::new(output, framing, settings.hex);
+    let mut talk = Talk::new(reactor, connected, framing, view, Timing::Off).map_err(no_room)?;
+    let ending = talk.run(&input, Duration::MAX);
+    let written = talk.into_view().finish();
+    ending::judge(ending, written, &settings.address)
+}
+
+fn at_a_prompt(connected: Connected, settings: &Settings) -> Result<(), Problem> {
+    let reactor = Reactor::new().map_err(no_room)?;
+    let mut prompt = Prompt::new().map_err(no_room)?;
+    let view = Terminal::new(prompt.screen().map_err(no_room)?, settings.hex);
+    let input = input::start(reactor.wake(), move |feed| prompt.read_lines(feed)).map_err(no_room)?;
+    let framing = settings.framing_at_a_prompt();
+    let mut talk = Talk::new(reactor, connected, framing, view, Timing::RoundTrip).map_err(no_room)?;
+    let ending = talk.run(&input, LAST_REPLIES);
+    if !talk.has_left() {
+        talk.into_view().screen.leave();
+        // Standard output is for what the peer said.
+        eprintln!("{} has ended the connection", settings.address);
+    }
+    ending::judge(ending, Ok(()), &settings.address)
+}
+
+fn no_room(error: io::Error) -> Problem {
+    Problem::failure(
+        format!("cannot begin to talk: {}", system_words(&error)),
+        "the system has run out of something: descriptors, threads or memory",
+    )
+}
+
+/// The flags and the help of `client`.
+pub(crate) fn command() -> Command {
+    Settings::augment_args(Command::new(NAME))
+        .about("Connects, sends what it reads and prints what comes back")
+        .long_about(None)
+        .after_help("Durations are 500ms, 2s, 1m or never.")
+        .after_long_help(HELP)
+}
+
+const HELP: &str = "\
+On a terminal there is a prompt: each line is sent, each reply is printed with its round-trip time;
+the arrow keys edit and recall, `exit` or Ctrl-D leaves. Otherwise standard input goes to the peer as
+it is, its end is passed on, and what comes back is printed until the peer ends.
+
+EXAMPLES
+  readyloop client 127.0.0.1:7007
+      A prompt.
+  printf 'GET / HTTP/1.0\\r\\n\\r\\n' | readyloop client localhost:80
+      A page of a web server.
+  readyloop client --hex unix:/tmp/echo.sock < picture.png
+      What comes back for a file, as a dump.
+  printf 'one\\ntwo\\n' | readyloop client --framing length:u16 [::1]:7007
+      Two frames with a length before each; each reply on a line of its own.
+
+ENVIRONMENT
+  READYLOOP_HISTORY  the file in which the prompt keeps its history; without it, lines are
+                     remembered until the prompt is left
+  RUST_LOG           which lines are logged, as env_logger reads it; wins over -v and -q
+
+EXIT STATUS
+  0  both sides ended, or nobody reads our output any more
+  1  a failure at run time: nobody answers, the connection broke, a frame was cut off
+  2  wrong usage; nothing was sent";

@@ -1,0 +1,82 @@
+//! Reaching the peer, and saying why it cannot be reached.
+
+use std::io;
+
+use readyloop::client::{Backoff, Connect, ConnectError, Connected};
+use readyloop::net::{Address, ConnectOptions, Destination};
+
+use crate::problem::{Problem, system_words};
+
+use super::settings::Settings;
+
+/// Connects.
+///
+/// # Errors
+/// What the user can act on: the name, the address, the time.
+pub(super) fn reach(settings: &Settings) -> Result<Connected, Problem> {
+    let address = &settings.address;
+    if let Address::Udp(_) = address {
+        return Err(Problem::usage(
+            format!("{address} is for datagrams, and `client` speaks over connections"),
+            "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock",
+        ));
+    }
+    let connect = Connect {
+        timeout: settings.connect_timeout,
+        retries: settings.retries,
+        backoff: Backoff::default(),
+        options: ConnectOptions::default(),
+    };
+    connect.to(address).map_err(|error| problem(address, &error))
+}
+
+fn problem(address: &Address, error: &ConnectError) -> Problem {
+    match error {
+        ConnectError::LookUp { name, error } => Problem::failure(
+            format!("cannot look up {name}: {}", system_words(error)),
+            "check the name; an address such as 127.0.0.1:7007 needs no look-up",
+        ),
+        ConnectError::TimedOut { after, failures } => Problem::failure(
+            format!("cannot connect to {address}: nothing came back within {after:?}{}", others(failures)),
+            "the host is down, a firewall is silent, or the server does not accept; \
+             --connect-timeout 30s waits longer",
+        ),
+        ConnectError::Failed { retries, failures } => {
+            let tries = if *retries == 0 { String::new() } else { format!(" ({} tries)", retries + 1) };
+            Problem::failure(format!("cannot connect to {address}: {}{tries}", each(failures)), hint(failures))
+        }
+        ConnectError::System(error) => Problem::failure(
+            format!("cannot connect to {address}: {}", system_words(error)),
+            "the system has run out of something: descriptors, threads or memory",
+        ),
+    }
+}
+
+/// One reason where all have the same, else each address with its own.
+fn each(failures: &[(Destination, io::Error)]) -> String {
+    let Some((_, first)) = failures.first() else { return "the name stands for no address".to_owned() };
+    let first = system_words(first);
+    if failures.iter().all(|(_, error)| system_words(error) == first) {
+        return first;
+    }
+    let each: Vec<String> = failures.iter().map(|(to, error)| format!("{to}: {}", system_words(error))).collect();
+    each.join("; ")
+}
+
+fn others(failures: &[(Destination, io::Error)]) -> String {
+    if failures.is_empty() { String::new() } else { format!("; {}", each(failures)) }
+}
+
+fn hint(failures: &[(Destination, io::Error)]) -> &'static str {
+    match failures.first().map(|(_, error)| error.kind()) {
+        Some(io::ErrorKind::ConnectionRefused) => {
+            "nobody listens there: start the server (`readyloop serve`) or check host and port"
+        }
+        Some(io::ErrorKind::NotFound) => "there is no such socket: start the server or check the path",
+        Some(io::ErrorKind::PermissionDenied) => "you may not use it: check its permissions, or the firewall",
+        Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
+            "this machine has no way there: check the network, or the address family"
+        }
+        _ => "check the address",
+    }
+}

@@ -19,7 +19,7 @@ use readyloop::host::Peer;
 use readyloop::instant::Instant;
 use readyloop::net::{
     ConnectOptions, DatagramOptions, Datagrams, Destination, Fact, Link, Net, PeerAddress, Readiness, Stream, Token,
-    Wake,
+    Told, Wake,
 };
 use readyloop::service::Echo;
 use readyloop::{Address, Lines, ListenOptions, Raw, Reactor, Server, ServerLimits};
@@ -265,13 +265,13 @@ impl Net for Crowd {
     }
 
     /// Tells of each peer twice: once for each of its reads.
-    fn poll(&mut self, facts: &mut Vec<Fact>, _until: Option<Instant>) -> io::Result<()> {
+    fn poll(&mut self, facts: &mut Vec<Fact>, _until: Option<Instant>) -> io::Result<Told> {
         let fact = |token| Fact::Ready(Readiness { token, readable: true, writable: true, read_closed: false });
         facts.extend(self.known.drain(..).map(fact));
         facts.extend(self.new.iter().copied().map(fact));
         facts.push(fact(self.listener));
         std::mem::swap(&mut self.new, &mut self.known);
-        Ok(())
+        Ok(Told::All)
     }
 
     fn listen(&mut self, _address: &Address, _options: &ListenOptions, token: Token) -> io::Result<()> {

@@ -122,6 +122,15 @@ pub struct Readiness {
     pub read_closed: bool,
 }
 
+/// How much of what there was to tell a poll has told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Everything that was so when it looked.
+    All,
+    /// As much as it tells at once; there may be more.
+    Part,
+}
+
 /// What somebody outside the loop wants of the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
@@ -155,7 +164,7 @@ pub trait Net {
     ///
     /// # Errors
     /// The poll itself is broken; `Interrupted` never leaves.
-    fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<()>;
+    fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<Told>;
 
     /// Binds, listens, and registers the listener under `token`.
     ///

@@ -15,7 +15,7 @@ use super::clock::Clock;
 use super::listener::{Listener, TcpOrUnix};
 use super::{
     Address, ConnectOptions, DatagramOptions, Destination, Fact, ListenOptions, Net, Notice, PeerAddress, Readiness,
-    Token, Wake,
+    Token, Told, Wake,
 };
 
 /// How many events one poll brings at most. With fewer, ready peers wait behind each other for
@@ -104,7 +104,7 @@ impl Net for Reactor {
         self.clock.now()
     }
 
-    fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<()> {
+    fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<Told> {
         let timeout = until.map(|at| at.since(self.now()));
         match self.poll.poll(&mut self.events, timeout) {
             // A process that was stopped goes on here, however much later: what came meanwhile must
@@ -112,7 +112,9 @@ impl Net for Reactor {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.look()?,
             polled => polled?,
         }
+        let mut count = 0;
         for event in &self.events {
+            count += 1;
             match event.token() {
                 WAKE => facts.push(Fact::Notice(Notice::Wake)),
                 #[cfg(feature = "signals")]
@@ -129,7 +131,7 @@ impl Net for Reactor {
                 })),
             }
         }
-        Ok(())
+        Ok(if count < EVENTS_MAX { Told::All } else { Told::Part })
     }
 
     fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> io::Result<Listener> {

@@ -18,7 +18,7 @@ use crate::datagram::{DatagramLimits, DatagramService};
 use crate::door::{Admission, Listen, ServerLimits, Totals};
 use crate::host::Host;
 use crate::instant::Instant;
-use crate::net::{Address, DatagramOptions, Fact, Handle, Net, Notice, Poster};
+use crate::net::{Address, DatagramOptions, Fact, Handle, Net, Notice, Poster, Told};
 use crate::service::Service;
 
 pub use audit::{Audit, PeerAudit, RoomAudit};
@@ -37,6 +37,8 @@ pub struct Server<N: Net> {
     phase: Phase,
     started_at: Instant,
     turns: u64,
+    /// How many facts were told since a poll last told all there were.
+    told_in_part: usize,
 }
 
 /// Where a server is in its life.
@@ -104,6 +106,7 @@ impl<N: Net> Server<N> {
             phase: Phase::Running,
             started_at: now,
             turns: 0,
+            told_in_part: 0,
         }
     }
 
@@ -196,10 +199,14 @@ impl<N: Net> Server<N> {
     fn sleep_until_a_fact(&mut self) -> io::Result<()> {
         self.facts.clear();
         let until = self.next_work();
-        self.shared.net.poll(&mut self.facts, until)?;
+        let told = self.shared.net.poll(&mut self.facts, until)?;
         // The only look at the clock in a turn: all that happens in it happens at this time.
         self.shared.now = self.shared.net.now();
         self.turns += 1;
+        self.told_in_part = match told {
+            Told::All => 0,
+            Told::Part => self.told_in_part + self.facts.len(),
+        };
         Ok(())
     }
 
@@ -230,8 +237,10 @@ impl<N: Net> Server<N> {
 
     /// After serving: a peer that has sent something in time is not idle, however late we are.
     fn handle_deadlines(&mut self) {
-        for room in &mut self.rooms {
-            room.handle_deadlines(&mut self.shared);
+        if self.has_told_everybody() {
+            for room in &mut self.rooms {
+                room.handle_deadlines(&mut self.shared);
+            }
         }
         match self.phase {
             Phase::Draining { finish_at, stop_at } if finish_at <= self.shared.now => {
@@ -241,6 +250,17 @@ impl<N: Net> Server<N> {
             Phase::Finishing { stop_at } if stop_at <= self.shared.now => self.stop(),
             Phase::Running | Phase::Draining { .. } | Phase::Finishing { .. } | Phase::Stopping => {}
         }
+    }
+
+    /// After a stall more may be ready than one poll tells: until each has been told, who looks
+    /// idle may have sent something. The kernel tells of everybody once before anybody twice, so as
+    /// many facts as there are peers are enough.
+    fn has_told_everybody(&mut self) -> bool {
+        let is_so = self.told_in_part == 0 || self.told_in_part > self.shared.admission.open() + self.rooms.len();
+        if is_so {
+            self.told_in_part = 0;
+        }
+        is_so
     }
 
     /// Last, and never inside the batch: a slot that is taken again could be named by an older fact.

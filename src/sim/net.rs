@@ -19,7 +19,8 @@ use super::wire::Side;
 use super::world::Shared;
 use crate::instant::Instant;
 use crate::net::{
-    Address, ConnectOptions, DatagramOptions, Destination, Fact, ListenOptions, Net, PeerAddress, Stream, Token, Wake,
+    Address, ConnectOptions, DatagramOptions, Destination, Fact, ListenOptions, Net, PeerAddress, Stream, Token, Told,
+    Wake,
 };
 
 /// The longest that accepts fail in a row for want of something.
@@ -71,9 +72,8 @@ impl Net for SimNet {
         self.world.lock().now
     }
 
-    fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<()> {
-        self.world.lock().poll(facts, until);
-        Ok(())
+    fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<Told> {
+        Ok(self.world.lock().poll(facts, until))
     }
 
     fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> io::Result<SimListener> {

@@ -16,7 +16,7 @@ use super::trace::{Event, Trace};
 use super::wire::{Level, Side, Wire};
 use super::world::{Rest, WorldTally};
 use crate::instant::Instant;
-use crate::net::{Address, Fact, Notice, Readiness, Token};
+use crate::net::{Address, Fact, Notice, Readiness, Token, Told};
 
 /// As many facts as one poll brings at most, in a kind world.
 const BATCH_MAX: usize = 1024;
@@ -225,7 +225,7 @@ impl State {
     }
 
     /// The whole of `Net::poll`.
-    pub(super) fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) {
+    pub(super) fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> Told {
         let first = facts.len();
         self.tally.polls += 1;
         self.rest = Rest::Busy;
@@ -244,6 +244,7 @@ impl State {
         for fact in &facts[first..] {
             self.trace.add((*fact).into());
         }
+        if self.ready.is_empty() { Told::All } else { Told::Part }
     }
 
     /// Time that passes while the server is not looking, unless the clock is held.

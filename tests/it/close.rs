@@ -134,10 +134,10 @@ fn everybody_idle_is_ended_and_nobody_else() {
 
 #[test]
 fn a_server_that_was_stopped_for_long_ends_nobody_who_has_sent_something_meanwhile() {
-    const TALKERS: usize = 1000;
+    const TALKERS: usize = 3000;
     let server = Serve::new().with("--idle-timeout 500ms --frame-timeout 500ms").start();
     let mut crowd = Crowd::new();
-    // No more than one poll can tell of.
+    // Three times as many as one poll tells of.
     let talkers = crowd.join(server.address(), TALKERS, Habit::Answers);
     let silent = crowd.join(server.address(), 100, Habit::Answers);
     crowd.echo(0..silent.end, 100, PATIENCE);

@@ -52,10 +52,9 @@ fn closed(reason: CloseReason, address: &Address) -> Result<(), Problem> {
             format!("{address} ended the connection in the middle of a frame"),
             "what came of it is not shown; --framing raw shows every byte",
         ),
-        CloseReason::BadFrame | CloseReason::FrameTooLong => (
-            format!("what {address} sent is no frame of this framing ({reason})"),
-            "--framing raw shows every byte",
-        ),
+        CloseReason::BadFrame | CloseReason::FrameTooLong => {
+            (format!("what {address} sent is no frame of this framing ({reason})"), "--framing raw shows every byte")
+        }
         CloseReason::BadReply => {
             ("a line of the input is no frame of this framing".to_owned(), "--framing raw sends bytes as they are")
         }

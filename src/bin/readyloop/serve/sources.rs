@@ -44,7 +44,7 @@ pub(super) fn gather(matches: &ArgMatches, variable: impl Fn(&str) -> Option<OsS
             overwrite_by_variable(&mut settings, arg, &value)?;
         }
     }
-    settings.update_from_arg_matches(matches).map_err(|error| misuse(&error, NAME, None))?;
+    settings.update_from_arg_matches(matches).map_err(|error| misuse(&error, super::NAME, None))?;
     Ok(settings)
 }
 
@@ -100,8 +100,8 @@ fn overwrite(
     };
     let words = values.into_iter().map(|value| word(value.as_ref()));
     let words = std::iter::once(OsString::from("serve")).chain(words);
-    let matches = flags().try_get_matches_from(words).map_err(|error| misuse(&error, NAME, Some(name)))?;
-    settings.update_from_arg_matches(&matches).map_err(|error| misuse(&error, NAME, Some(name)))
+    let matches = flags().try_get_matches_from(words).map_err(|error| misuse(&error, super::NAME, Some(name)))?;
+    settings.update_from_arg_matches(&matches).map_err(|error| misuse(&error, super::NAME, Some(name)))
 }
 
 /// Whether a TOML value has the type of a flag: `true` for a switch, a number for a number, and a

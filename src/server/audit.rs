@@ -26,6 +26,8 @@ pub struct Audit {
     pub now: Instant,
     /// Until when the server would sleep now; `None`: until a fact comes.
     pub sleeps_until: Option<Instant>,
+    /// Whether the last turn looked at no deadline, since there was more to tell than was told.
+    pub deadlines_wait: bool,
 }
 
 /// Everything one endpoint remembers.

@@ -37,8 +37,8 @@ pub struct Server<N: Net> {
     phase: Phase,
     started_at: Instant,
     turns: u64,
-    /// How many facts were told since a poll last told all there were.
-    told_in_part: usize,
+    /// How many facts were told since a poll last told all there were; none: the last one did.
+    told_in_part: Option<usize>,
 }
 
 /// Where a server is in its life.
@@ -106,7 +106,7 @@ impl<N: Net> Server<N> {
             phase: Phase::Running,
             started_at: now,
             turns: 0,
-            told_in_part: 0,
+            told_in_part: None,
         }
     }
 
@@ -204,8 +204,8 @@ impl<N: Net> Server<N> {
         self.shared.now = self.shared.net.now();
         self.turns += 1;
         self.told_in_part = match told {
-            Told::All => 0,
-            Told::Part => self.told_in_part + self.facts.len(),
+            Told::All => None,
+            Told::Part => Some(self.told_in_part.unwrap_or(0) + self.facts.len()),
         };
         Ok(())
     }
@@ -256,11 +256,8 @@ impl<N: Net> Server<N> {
     /// idle may have sent something. The kernel tells of everybody once before anybody twice, so as
     /// many facts as there are peers are enough.
     fn has_told_everybody(&mut self) -> bool {
-        let is_so = self.told_in_part == 0 || self.told_in_part > self.shared.admission.open() + self.rooms.len();
-        if is_so {
-            self.told_in_part = 0;
-        }
-        is_so
+        self.told_in_part.take_if(|told| *told > self.shared.admission.open() + self.rooms.len());
+        self.told_in_part.is_none()
     }
 
     /// Last, and never inside the batch: a slot that is taken again could be named by an older fact.
@@ -349,6 +346,7 @@ impl<N: Net> Server<N> {
             open: self.shared.admission.open(),
             now: self.shared.now,
             sleeps_until: self.next_work(),
+            deadlines_wait: self.told_in_part.is_some(),
         }
     }
 

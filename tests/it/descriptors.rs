@@ -55,6 +55,26 @@ fn the_descriptor_limit_stops_nobody_who_is_in_and_the_waiting_come_in_later() {
 }
 
 #[test]
+fn the_waiting_come_in_when_descriptors_come_free_elsewhere() {
+    let server = Serve::new().start();
+    server.process.limit_descriptors(LIMIT);
+    let mut crowd = Crowd::new();
+    let all = crowd.join(server.address(), 2 * LIMIT, Habit::Answers);
+    crowd.ask(all.clone(), 100);
+    server.says("cannot accept");
+    // Long enough for the rests to have grown to their longest.
+    crowd.run_for(Duration::from_secs(2));
+    assert!(crowd.answered(all.clone()) < LIMIT);
+
+    // Nobody leaves: only a timer can tell that there is room again.
+    server.process.limit_descriptors(4 * LIMIT);
+    let came = crowd.runs_until(COMES_IN, |members| members[all.clone()].iter().all(|member| member.is_answered()));
+    assert!(came, "{} of {} are served within {COMES_IN:?}", crowd.answered(all.clone()), all.len());
+    drop(crowd);
+    server.drain();
+}
+
+#[test]
 fn the_cap_that_follows_from_the_limit_is_kept_without_an_error() {
     let server = Serve::new().descriptors(LIMIT).start();
     let mut crowd = Crowd::new();

@@ -89,7 +89,7 @@ fn an_endless_line_is_refused_before_it_fills_memory() {
 }
 
 fn with_length(frame: &[u8]) -> Vec<u8> {
-    let mut bytes = u32::try_from(frame.len()).unwrap().to_be_bytes().to_vec();
+    let mut bytes = u32::try_from(frame.len()).expect("a short frame").to_be_bytes().to_vec();
     bytes.extend_from_slice(frame);
     bytes
 }

@@ -25,11 +25,9 @@ pub(crate) enum Ending {
 
 impl Ending {
     pub(crate) fn of(error: &io::Error) -> Self {
-        match error.kind() {
-            // A write after the peer's reset was read breaks the pipe.
-            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Self::Reset,
-            other => Self::Other(other),
-        }
+        // A write after the peer's reset was read breaks the pipe.
+        let is_reset = matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
+        if is_reset { Self::Reset } else { Self::Other(error.kind()) }
     }
 }
 

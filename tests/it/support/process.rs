@@ -4,6 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use rlimit::Resource;
+
 /// A process by its number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process {
@@ -90,11 +92,12 @@ impl Process {
         line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("the limit is a number")
     }
 
-    /// Lowers both limits on descriptors while it runs, below what it has counted on.
+    /// Moves the soft limit on descriptors while it runs, without its knowledge.
     pub(crate) fn limit_descriptors(self, count: usize) {
         let pid = i32::try_from(self.pid).expect("a process number is positive");
-        let limits = (count as u64, count as u64);
-        rlimit::prlimit(pid, rlimit::Resource::NOFILE, Some(limits), None).expect("a child's limit may be lowered");
+        let mut limits = (0, 0);
+        rlimit::prlimit(pid, Resource::NOFILE, None, Some((&mut limits.0, &mut limits.1))).expect("it can be read");
+        rlimit::prlimit(pid, Resource::NOFILE, Some((count as u64, limits.1)), None).expect("it is below the hard one");
     }
 
     /// The letter of proc(5): `S` asleep, `T` stopped.

@@ -10,7 +10,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant as SystemInstant};
 
-use log::info;
+use log::debug;
 use thiserror::Error;
 
 use crate::instant::Instant;
@@ -132,7 +132,7 @@ impl Connect {
             retries += 1;
             let again_in = again_at.since(net.now());
             for (to, error) in &failures {
-                info!("{to}: {error}; again in {} ms ({retries} of {})", again_in.as_millis(), self.retries);
+                debug!("{to}: {error}; again in {} ms ({retries} of {})", again_in.as_millis(), self.retries);
             }
             sleep(net, again_at)?;
         }

@@ -13,8 +13,8 @@ use super::{
 
 /// One of the codecs.
 ///
-/// Its name is `raw`, `lines`, `length` (the same as `length:u32`), `length:u16le` and so on for
-/// each width, or `fixed:16`.
+/// Its name is `raw`, `lines`, `lines:utf8`, `length` (the same as `length:u32`), `length:u16le` and
+/// so on for each width, or `fixed:16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// What arrives together is a frame.
@@ -69,8 +69,8 @@ impl Encode for Framing {
 /// No framing has this name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "no framing is called `{name}`: type raw, lines, length, length:u8, length:u16, length:u32 or length:u64 \
-     (with le behind it if the lowest byte comes first: length:u16le), or fixed:N with N bytes, at least 1"
+    "no framing is called `{name}`: type raw, lines, lines:utf8, length, length:u8, length:u16, length:u32 or \
+     length:u64 (with le behind it if the lowest byte comes first: length:u16le), or fixed:N with N bytes, at least 1"
 )]
 pub struct UnknownFraming {
     /// What was typed.
@@ -88,6 +88,7 @@ impl FromStr for Framing {
                 "length" => Some(Self::Length(Length::default())),
                 _ => None,
             },
+            Some(("lines", "utf8")) => Some(Self::Lines(Lines::new().of_text())),
             Some(("length", integer)) => parse_length(integer).map(Self::Length),
             Some(("fixed", len)) => parse_fixed(len).map(Self::Fixed),
             Some(_) => None,
@@ -119,6 +120,7 @@ impl fmt::Display for Framing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Raw(Raw) => f.write_str("raw"),
+            Self::Lines(lines) if lines.is_text() => f.write_str("lines:utf8"),
             Self::Lines(_) => f.write_str("lines"),
             Self::Length(length) if *length == Length::default() => f.write_str("length"),
             Self::Length(Length { width, order }) => {
@@ -150,7 +152,7 @@ mod tests {
     fn check_unknown(name: &str) {
         let error = name.parse::<Framing>().unwrap_err();
         assert_eq!(error.name, name);
-        assert!(error.to_string().contains("type raw, lines, length,"), "{error}");
+        assert!(error.to_string().contains("type raw, lines, lines:utf8, length,"), "{error}");
     }
 
     #[test]
@@ -158,6 +160,7 @@ mod tests {
         let length = |width, order| Framing::Length(Length { width, order });
         check("raw", Framing::Raw(Raw));
         check("lines", Framing::Lines(Lines::new()));
+        check("lines:utf8", Framing::Lines(Lines::new().of_text()));
         check("length", length(LengthWidth::U32, ByteOrder::Big));
         check("length:u8", length(LengthWidth::U8, ByteOrder::Big));
         check("length:u16", length(LengthWidth::U16, ByteOrder::Big));
@@ -190,7 +193,7 @@ mod tests {
     /// Every framing but raw, under which a frame is what arrives together.
     fn framings() -> impl Strategy<Value = Framing> {
         const NAMES: &[&str] =
-            &["lines", "length:u8", "length:u16", "length:u32le", "length:u64", "fixed:1", "fixed:5"];
+            &["lines", "lines:utf8", "length:u8", "length:u16", "length:u32le", "length:u64", "fixed:1", "fixed:5"];
         prop::sample::select(NAMES).prop_map(|name| name.parse::<Framing>().unwrap().with_exit())
     }
 

@@ -1,7 +1,7 @@
 //! `Lines`: frames that end with LF or CRLF.
 //!
-//! A frame is what stands before the end of its line. It need not be text, and a CR anywhere else
-//! is a byte like any other.
+//! A frame is what stands before the end of its line. It need not be text unless that is asked
+//! for, and a CR anywhere else is a byte like any other.
 
 use memchr::memchr;
 
@@ -11,6 +11,16 @@ use super::{Codec, Decoded, Encode, Envelope, FrameError};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lines {
     goodbye: Option<&'static [u8]>,
+    content: Content,
+}
+
+/// What a line may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Content {
+    #[default]
+    Bytes,
+    /// UTF-8.
+    Text,
 }
 
 /// How much of an unfinished line was searched for its end, so that a line that arrives byte by
@@ -24,12 +34,25 @@ pub struct LinesState {
 impl Lines {
     /// Every line is a frame.
     pub const fn new() -> Self {
-        Self { goodbye: None }
+        Self { goodbye: None, content: Content::Bytes }
     }
 
     /// The line `exit` is [`Decoded::Goodbye`], every other a frame.
     pub const fn with_exit(self) -> Self {
-        Self { goodbye: Some(b"exit") }
+        Self { goodbye: Some(b"exit"), ..self }
+    }
+
+    /// Every line must be UTF-8; one that is not loses the stream.
+    ///
+    /// A line is looked at when it is whole, so it does not matter where its characters were cut
+    /// on their way.
+    pub const fn of_text(self) -> Self {
+        Self { content: Content::Text, ..self }
+    }
+
+    /// Whether every line must be UTF-8.
+    pub const fn is_text(self) -> bool {
+        matches!(self.content, Content::Text)
     }
 }
 
@@ -57,6 +80,8 @@ impl Codec for Lines {
             Err(FrameError::TooLong { frame_len_max })
         } else if self.goodbye == Some(frame) {
             Ok(Decoded::Goodbye { consumed })
+        } else if self.is_text() && str::from_utf8(frame).is_err() {
+            Err(FrameError::Malformed("a line is not UTF-8"))
         } else {
             Ok(Decoded::Frame { frame: 0..frame.len(), consumed })
         }
@@ -111,6 +136,18 @@ mod tests {
         check(&LINES.with_exit(), 9, b"hi\r\nexit\r\n", &goodbye);
         check(&LINES.with_exit(), 9, b"exits\n exit\nEXIT\n", &frames([b"exits", b" exit", b"EXIT"]));
         check(&LINES, 9, b"exit\r\n", &frames([b"exit"]));
+    }
+
+    #[test]
+    fn text_may_be_cut_anywhere_and_what_is_no_text_is_refused() {
+        let text = LINES.of_text();
+        let line = "grüße 🙂".as_bytes();
+        check(&text, 99, &[line, b"\r\n"].concat(), &frames([line]));
+        let refused = Seen::Lost(FrameError::Malformed("a line is not UTF-8"));
+        check(&text, 99, b"good\nb\xffd\nrest\n", &[frames([b"good"]), vec![refused.clone()]].concat());
+        // The first half of a character, its other half behind the end of the line.
+        check(&text, 99, b"\xc3\n\xbc\n", &[refused]);
+        check(&LINES, 99, b"\xc3\n\xbc\n", &frames([b"\xc3", b"\xbc"]));
     }
 
     #[test]

@@ -18,17 +18,17 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use readyloop::Reactor;
 use readyloop::client::Connected;
 use readyloop::net::Net;
+use readyloop::{CloseReason, Reactor};
 
 use crate::logging;
 use crate::problem::{Problem, system_words};
 
 use output::Output;
-use prompt::Prompt;
+use prompt::{Prompt, Screen};
 use settings::Settings;
-use talk::{Talk, Timing};
+use talk::{Ending, Talk, Timing};
 use view::{Pipe, Terminal};
 
 /// The name of this subcommand.
@@ -43,11 +43,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
     logging::start(&settings.verbosity);
     let connected = reach::reach(&settings)?;
-    // A prompt takes two: keys to read and a screen to draw on.
-    if stdin().is_terminal() && stdout().is_terminal() {
-        at_a_prompt(connected, &settings)
-    } else {
-        in_a_pipe(connected, &settings)
+    // A prompt takes two: keys to read and a screen that can be drawn on.
+    let is_terminal = stdin().is_terminal() && stdout().is_terminal();
+    match Prompt::open() {
+        Ok((prompt, screen)) if is_terminal => at_a_prompt(prompt, screen, connected, &settings),
+        Ok(_) | Err(_) => in_a_pipe(connected, &settings),
     }
 }
 
@@ -58,25 +58,31 @@ fn in_a_pipe(connected: Connected, settings: &Settings) -> Result<(), Problem> {
     let input = input::start(reactor.wake(), input::reader_for(framing)).map_err(no_room)?;
     let view = Pipe::new(output, framing, settings.hex);
     let mut talk = Talk::new(reactor, connected, framing, view, Timing::Off).map_err(no_room)?;
-    let ending = talk.run(&input, Duration::MAX);
-    let written = talk.into_view().finish();
-    ending::judge(ending, written, &settings.address)
+    let ending = match talk.run(&input, Duration::MAX) {
+        Ending::Unseen(error) => Ending::Unseen(error),
+        ending => talk.into_view().finish().map_or_else(Ending::Unseen, |()| ending),
+    };
+    ending::judge(ending, &settings.address)
 }
 
-fn at_a_prompt(connected: Connected, settings: &Settings) -> Result<(), Problem> {
+fn at_a_prompt(prompt: Prompt, screen: Screen, connected: Connected, settings: &Settings) -> Result<(), Problem> {
     let reactor = Reactor::new().map_err(no_room)?;
-    let mut prompt = Prompt::new().map_err(no_room)?;
-    let view = Terminal::new(prompt.screen().map_err(no_room)?, settings.hex);
+    let view = Terminal::new(screen, settings.hex);
     let input = input::start(reactor.wake(), move |feed| prompt.read_lines(feed)).map_err(no_room)?;
     let framing = settings.framing_at_a_prompt();
     let mut talk = Talk::new(reactor, connected, framing, view, Timing::RoundTrip).map_err(no_room)?;
     let ending = talk.run(&input, LAST_REPLIES);
-    if !talk.has_left() {
+    let has_left = talk.has_left();
+    if !has_left {
         talk.into_view().screen.leave();
+    }
+    if let Ending::Closed(CloseReason::Finished) = ending
+        && !has_left
+    {
         // Standard output is for what the peer said.
         eprintln!("{} has ended the connection", settings.address);
     }
-    ending::judge(ending, Ok(()), &settings.address)
+    ending::judge(ending, &settings.address)
 }
 
 fn no_room(error: io::Error) -> Problem {
@@ -89,6 +95,8 @@ fn no_room(error: io::Error) -> Problem {
 /// The flags and the help of `client`.
 pub(crate) fn command() -> Command {
     Settings::augment_args(Command::new(NAME))
+        // Where settings have one source only, what is not given must have a value.
+        .mut_arg("quiet", |quiet| quiet.required(false).default_value("false").hide_default_value(true))
         .about("Connects, sends what it reads and prints what comes back")
         .long_about(None)
         .after_help("Durations are 500ms, 2s, 1m or never.")
@@ -96,9 +104,9 @@ pub(crate) fn command() -> Command {
 }
 
 const HELP: &str = "\
-On a terminal there is a prompt: each line is sent, each reply is printed with its round-trip time;
-the arrow keys edit and recall, `exit` or Ctrl-D leaves. Otherwise standard input goes to the peer as
-it is, its end is passed on, and what comes back is printed until the peer ends.
+On a terminal there is a prompt: each line is sent, each reply is printed with its round-trip
+time; the arrow keys edit and recall, `exit` or Ctrl-D leaves. Otherwise standard input goes to
+the peer as it is, its end is passed on, and what comes back is printed until the peer ends.
 
 EXAMPLES
   readyloop client 127.0.0.1:7007

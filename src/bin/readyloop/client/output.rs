@@ -41,7 +41,7 @@ impl Output {
         })
     }
 
-    /// Why writing has failed, once it has.
+    /// Why writing has failed, once it has; told once.
     pub(super) fn poll_failure(&self) -> Option<io::Error> {
         self.ended.try_recv().ok()?.err()
     }

@@ -29,12 +29,16 @@ pub(super) struct Prompt {
 }
 
 impl Prompt {
+    /// A prompt, and what prints above it whatever has been typed so far.
+    ///
     /// # Errors
-    /// The terminal cannot be drawn on.
-    pub(super) fn new() -> io::Result<Self> {
+    /// There is no terminal, or it cannot be drawn on.
+    pub(super) fn open() -> io::Result<(Self, Screen)> {
         // A paste of several lines is several lines to send, not one.
         let config = Config::builder().bracketed_paste(false).auto_add_history(true).build();
         let mut editor = DefaultEditor::with_config(config).map_err(system)?;
+        let printer = editor.create_external_printer().map_err(system)?;
+        let screen = Screen { printer: Box::new(printer), modes: tcgetattr(stdin())? };
         if let Some(file) = history_file() {
             match editor.load_history(&file) {
                 Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
@@ -42,17 +46,7 @@ impl Prompt {
                 Ok(()) => {}
             }
         }
-        Ok(Self { editor })
-    }
-
-    /// What prints above the prompt, whatever has been typed so far.
-    ///
-    /// # Errors
-    /// The terminal cannot be drawn on.
-    pub(super) fn screen(&mut self) -> io::Result<Screen> {
-        let printer = self.editor.create_external_printer().map_err(system)?;
-        let modes = tcgetattr(stdin())?;
-        Ok(Screen { printer: Box::new(printer), modes })
+        Ok((Self { editor }, screen))
     }
 
     /// Reads lines until the user leaves.

@@ -106,8 +106,3 @@ SIGNALS
   SIGTERM, SIGINT   drain: accept nobody new, serve what peers have sent, finish every peer.
                     A second one stops at once.
   SIGUSR1           log the totals";
-
-#[cfg(test)]
-pub(crate) fn settings_of(matches: &ArgMatches) -> Settings {
-    sources::gather(matches.subcommand().expect("serve").1, |_| None).expect("flags that clap has read")
-}

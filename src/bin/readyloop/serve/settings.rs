@@ -137,7 +137,8 @@ pub(super) struct Endpoints {
 
     /// Where a frame ends: raw, lines, length, length:u16le, fixed:N ... [default: raw]
     ///
-    /// raw: what arrives together. lines: LF or CRLF, and the line `exit` ends the connection.
+    /// raw: what arrives together. lines: LF or CRLF, and the line `exit` ends the connection;
+    /// lines:utf8 refuses what is no text.
     /// length: a 4-byte big-endian length, then the frame; also length:u8, u16, u32, u64, with `le`
     /// behind for little-endian. fixed:N: N bytes. Where --prefix is given or --service is chat, the
     /// default is lines.

@@ -20,7 +20,7 @@ const BASELINE: usize = 0;
 const OTHER_DESCRIPTORS: usize = 64;
 
 /// A part of a round that is done before the first one counts: code and buffers are then where they stay.
-const WARM_UP_PART: usize = 8;
+const WARM_UP_PART: usize = 4;
 
 /// How long a generator that may sleep does so before it looks for a stall.
 const NAP: Duration = Duration::from_millis(100);

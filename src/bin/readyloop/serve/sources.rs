@@ -14,7 +14,6 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use crate::command_line::misuse;
 use crate::problem::Problem;
 
-use super::NAME;
 use super::settings::Settings;
 use super::toml_file::{self, Entry, Value};
 

@@ -123,3 +123,18 @@ fn nothing_that_one_peer_does_moves_the_listening_line() {
     drop(stream);
     assert_eq!(server.drain().out.len(), 1);
 }
+
+#[test]
+fn without_a_flag_it_echoes_on_port_7007_of_this_machine_alone() {
+    match Serve::bare().listening(1).try_start() {
+        Ok(server) => {
+            assert_eq!(server.addresses, ["tcp://127.0.0.1:7007"]);
+            echoes(&mut server.connect(), b"hello");
+            server.drain();
+        }
+        // Somebody is there already: then it says which address it wanted.
+        Err(ended) => {
+            assert!(ended.log_text().contains("cannot listen on 127.0.0.1:7007"), "{}", ended.log_text());
+        }
+    }
+}

@@ -119,14 +119,22 @@ impl Serve {
     /// Starts it and waits until it listens.
     #[track_caller]
     pub(crate) fn start(self) -> Server {
+        self.try_start().unwrap_or_else(|ended| panic!("it has ended with {:?}:\n{}", ended.code, ended.log_text()))
+    }
+
+    /// Starts it and waits until it listens or has ended.
+    #[track_caller]
+    pub(crate) fn try_start(self) -> Result<Server, Ended> {
         let listeners = self.listeners;
         let mut server = self.spawn();
         let out = server.out.clone().expect("its standard output is ours to read");
-        out.wait_for(PATIENCE, |lines| lines.len() >= listeners);
+        if !out.wait_for(PATIENCE, |lines| lines.len() >= listeners) {
+            return Err(server.wait(PATIENCE));
+        }
         server.addresses =
             out.all().iter().filter_map(|line| line.strip_prefix("listening on ")).map(str::to_owned).collect();
-        assert_eq!(server.addresses.len(), listeners, "listening lines of a server that should start: {:?}", out.all());
-        server
+        assert_eq!(server.addresses.len(), listeners, "other lines than expected: {:?}", out.all());
+        Ok(server)
     }
 
     /// Starts what should end by itself and waits for that.

@@ -250,7 +250,7 @@ fn frame(place: &Place, port: u16, number: u64, rng: &mut Rng) -> Vec<u8> {
         Framing::Lines(_) | Framing::Raw(_) => rng.below(longest + 1),
     };
     // Some peers send only the shortest of frames.
-    let len = if port % 4 == 0 && !matches!(place.framing, Framing::Fixed(_)) { len % 3 } else { len };
+    let len = if port.is_multiple_of(4) && !matches!(place.framing, Framing::Fixed(_)) { len % 3 } else { len };
     let mut frame = pattern(u64::from(port), number << 16, len);
     if let Framing::Lines(_) = place.framing {
         // A line feed would end the line, and a CR at its end is lost by rule.

@@ -73,7 +73,19 @@ fn check_not_early(guest: &Guest, reason: CloseReason, departure: &Departure) {
             let since = departure.queued_since.expect("something was queued").max(departure.wrote_at);
             (departure.now.since(since), limits.write_timeout)
         }
-        _ => return,
+        CloseReason::Finished
+        | CloseReason::PartialFrame
+        | CloseReason::BadFrame
+        | CloseReason::FrameTooLong
+        | CloseReason::Reset
+        | CloseReason::Failed
+        | CloseReason::QueueFull
+        | CloseReason::BudgetSpent
+        | CloseReason::Service
+        | CloseReason::BadReply
+        | CloseReason::Panicked
+        | CloseReason::Drained
+        | CloseReason::Stopped => return,
     };
     assert!(since >= span, "closed for {reason} after {since:?} of {span:?}: {guest:?}");
 }

@@ -58,10 +58,12 @@ fn in_a_pipe(connected: Connected, settings: &Settings) -> Result<(), Problem> {
     let input = input::start(reactor.wake(), input::reader_for(framing)).map_err(no_room)?;
     let view = Pipe::new(output, framing, settings.hex);
     let mut talk = Talk::new(reactor, connected, framing, view, Timing::Off).map_err(no_room)?;
-    let ending = match talk.run(&input, Duration::MAX) {
-        Ending::Unseen(error) => Ending::Unseen(error),
-        ending => talk.into_view().finish().map_or_else(Ending::Unseen, |()| ending),
-    };
+    let mut ending = talk.run(&input, Duration::MAX);
+    if !matches!(ending, Ending::Unseen(_))
+        && let Err(error) = talk.into_view().finish()
+    {
+        ending = Ending::Unseen(error);
+    }
     ending::judge(ending, &settings.address)
 }
 

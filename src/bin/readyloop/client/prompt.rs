@@ -98,8 +98,5 @@ impl Screen {
 }
 
 fn system(error: ReadlineError) -> io::Error {
-    match error {
-        ReadlineError::Io(error) => error,
-        other => io::Error::other(other),
-    }
+    if let ReadlineError::Io(error) = error { error } else { io::Error::other(error) }
 }

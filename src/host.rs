@@ -176,6 +176,15 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         self.peers.remove(key).map(|peer| peer.link)
     }
 
+    /// The expected peer is given up: counted as one that came and was closed for that reason,
+    /// though the service was never told of it.
+    pub fn give_up(&mut self, key: Key, reason: CloseReason) -> Option<L> {
+        let link = self.dismiss(key)?;
+        self.tally.opened += 1;
+        self.tally.closed[reason as usize] += 1;
+        Some(link)
+    }
+
     /// Takes one peer out to be served; `None` when it has gone, is closed, or has yet to come.
     #[inline]
     pub fn visit<'a>(&'a mut self, key: Key, reserve: &'a mut Reserve, now: Instant) -> Option<Visit<'a, S, C, L>> {
@@ -398,9 +407,9 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         self.peers.is_empty()
     }
 
-    /// All peers.
+    /// All peers but those that have yet to come.
     pub fn peers(&self) -> impl Iterator<Item = (Key, &Peer<S, C, L>)> {
-        self.peers.iter()
+        self.peers.iter().filter(|(_, peer)| peer.presence == Presence::Here)
     }
 
     /// What happened so far.

@@ -124,13 +124,16 @@ impl BlockingServer {
     /// Listens, and gives whoever connects to a clone of the service. Returns the address with its real port.
     ///
     /// # Errors
-    /// The address cannot be resolved or bound.
+    /// The address cannot be resolved or bound, or is a `tls://` one: only the reactor's design has TLS.
     pub fn listen<S, C>(&mut self, listen: impl Into<Listen>, codec: C, service: S) -> io::Result<Address>
     where
         S: Service + Clone + Send + 'static,
         C: Codec + Clone + Send + 'static,
     {
-        let Listen { address, socket, limits } = listen.into();
+        let Listen { address, socket, limits, .. } = listen.into();
+        if let Address::Tls(_) = address {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "only the reactor's design has TLS"));
+        }
         let listener = self.reactor.listen(&address, &socket, Token(self.gates.len() as u64))?;
         let address = self.reactor.local_address(&listener);
         let job_for = move |newcomer| -> Job {
@@ -214,6 +217,8 @@ impl BlockingServer {
             }
             Notice::Drain => self.drain(),
             Notice::Stop => self.stop(),
+            // There is no TLS here, and nothing else to read again.
+            Notice::Reload => {}
             Notice::Totals => info!("{}", self.totals()),
         }
     }

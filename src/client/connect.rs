@@ -255,7 +255,7 @@ fn may_pass(error: &io::Error) -> bool {
 /// The name is not known, or that did not show in time.
 pub fn resolve(address: &Address, timeout: Duration) -> Result<Vec<Destination>, ConnectError> {
     let name = match address {
-        Address::Tcp(name) => name,
+        Address::Tcp(name) | Address::Tls(name) => name,
         Address::Udp(_) => {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "a udp:// address has no connections");
             return Err(error.into());

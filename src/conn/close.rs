@@ -19,6 +19,14 @@ pub enum CloseReason {
     Reset,
     /// The stream failed in another way.
     Failed,
+    /// What the peer says is no TLS, or there was nothing to agree on with it.
+    BadTls,
+    /// The stream ended without the close_notify of TLS: somebody may have cut it off.
+    Truncated,
+    /// `handshake_timeout`.
+    HandshakeTimeout,
+    /// There were more handshakes at once than may be, and this one had gone on for the longest.
+    HandshakesFull,
     /// `idle_timeout`.
     IdleTimeout,
     /// `frame_timeout`.
@@ -43,13 +51,17 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in the order of their declaration: `ALL[reason as usize] == reason`.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Finished,
         Self::PartialFrame,
         Self::BadFrame,
         Self::FrameTooLong,
         Self::Reset,
         Self::Failed,
+        Self::BadTls,
+        Self::Truncated,
+        Self::HandshakeTimeout,
+        Self::HandshakesFull,
         Self::IdleTimeout,
         Self::FrameTimeout,
         Self::WriteTimeout,
@@ -71,6 +83,10 @@ impl CloseReason {
             Self::FrameTooLong => "frame-too-long",
             Self::Reset => "reset",
             Self::Failed => "failed",
+            Self::BadTls => "bad-tls",
+            Self::Truncated => "truncated",
+            Self::HandshakeTimeout => "handshake-timeout",
+            Self::HandshakesFull => "handshakes-full",
             Self::IdleTimeout => "idle-timeout",
             Self::FrameTimeout => "frame-timeout",
             Self::WriteTimeout => "write-timeout",

@@ -46,11 +46,8 @@ impl<C: Codec> Connection<C> {
         if self.halves.write() == WriteHalf::Finished && is_ending {
             return Some((self.waiting_since + limits.linger_timeout, Deadline::Linger));
         }
-        if self.wants_finish() {
-            // Its driver is about to shut it down; that arms the next deadline.
-            return None;
-        }
-        let quiet = if self.output.is_empty() {
+        // A stream that is to be shut down may have something of its own to write first.
+        let quiet = if self.output.is_empty() && !self.wants_finish() {
             (self.moved_at + limits.idle_timeout, Deadline::Idle)
         } else {
             (self.waiting_since + limits.write_timeout, Deadline::Write)

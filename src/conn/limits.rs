@@ -32,6 +32,10 @@ pub struct Limits {
     ///
     /// 1 MiB: larger than any line or record a person writes, small enough for a thousand at once.
     pub frame_len_max: usize,
+    /// From the accept to the end of a TLS handshake; not restarted by the bytes between.
+    ///
+    /// 10 seconds: three round trips over the slowest path in use, with their retransmissions.
+    pub handshake_timeout: Duration,
     /// No byte moved either way for this long, nothing begun, nothing waiting to leave.
     ///
     /// 5 minutes: longer than a person thinks, shorter than most middleboxes forget.
@@ -59,6 +63,7 @@ impl Default for Limits {
         Self {
             queue: Watermarks::new(32 * KIB, 128 * KIB),
             frame_len_max: 1024 * KIB,
+            handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),
             frame_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),

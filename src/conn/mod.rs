@@ -56,6 +56,7 @@ pub struct Connection<C: Codec> {
     halves: Halves,
     hold: Hold,
     is_draining: bool,
+    is_truncated: bool,
     wants_room: bool,
     promised: u16,
     discarded: u32,
@@ -91,6 +92,7 @@ impl<C: Codec> Connection<C> {
             halves: Halves::new(),
             hold: Hold::Nothing,
             is_draining: false,
+            is_truncated: false,
             wants_room: false,
             promised: 0,
             discarded: 0,
@@ -159,6 +161,13 @@ impl<C: Codec> Connection<C> {
         self.moved_at = means.now;
         self.halves.peer_ended();
         self.couple(means);
+    }
+
+    /// The peer's direction has ended, but not in the way in which the peer would have ended it.
+    /// What came whole is served and answered as ever; the reason tells.
+    pub fn handle_truncated(&mut self, means: &mut Means<'_, C>) {
+        self.is_truncated = true;
+        self.handle_end(means);
     }
 
     /// The stream failed, or must end at once: unsent output is thrown away.
@@ -396,12 +405,17 @@ impl<C: Codec> Connection<C> {
         let is_owing = self.promised > 0 && self.halves.write() == WriteHalf::Open;
         let is_served = !matches!(self.hold, Hold::Frames | Hold::Paused) && !is_owing;
         if self.halves.read() == ReadHalf::Ended && is_served && self.halves.reason().is_none() {
-            let reason = if self.input.is_empty() { CloseReason::Finished } else { CloseReason::PartialFrame };
+            let reason = match self.input.is_empty() {
+                _ if self.is_truncated => CloseReason::Truncated,
+                true => CloseReason::Finished,
+                false => CloseReason::PartialFrame,
+            };
             self.finish(reason, means);
         }
     }
 
     fn finish(&mut self, reason: CloseReason, means: &mut Means<'_, C>) {
+        self.start_waiting(means.now);
         if self.halves.reason().is_none() && self.halves.write() == WriteHalf::Finished {
             // Our FIN went out with a half-close; only now do we wait for the peer's.
             self.waiting_since = means.now;

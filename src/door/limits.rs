@@ -11,6 +11,11 @@ pub struct ServerLimits {
     pub connections_per_address_max: usize,
     /// What becomes of those beyond `connections_max`. One address too often is always refused.
     pub when_full: WhenFull,
+    /// How many TLS handshakes at once on one endpoint. Beyond it the one that has gone on for the
+    /// longest is given up ([`CloseReason::HandshakesFull`](crate::conn::CloseReason)).
+    ///
+    /// 4096: some 80 MiB, since one that goes on holds up to 20 KiB.
+    pub handshakes_max: usize,
     /// How much memory may be lent to the queues of all peers together, in bytes.
     ///
     /// 512 MiB: 4,000 slow peers at the default high watermark. Long before it is spent the
@@ -40,6 +45,7 @@ impl Default for ServerLimits {
             connections_max: usize::MAX,
             connections_per_address_max: usize::MAX,
             when_full: WhenFull::Pause,
+            handshakes_max: 4096,
             queue_total_max: 512 * 1024 * 1024,
             drain_timeout: Duration::from_secs(10),
         }

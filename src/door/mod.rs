@@ -11,6 +11,8 @@ mod sparing;
 mod totals;
 
 use crate::conn::Limits;
+#[cfg(feature = "tls")]
+use crate::net::tls::TlsServer;
 use crate::net::{Address, ListenOptions};
 
 pub(crate) use accept::{AcceptError, BackOff};
@@ -28,10 +30,19 @@ pub struct Listen {
     pub socket: ListenOptions,
     /// What each peer may use.
     pub limits: Limits,
+    /// What is shown at a `tls://` address, which cannot do without; other addresses ignore it.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsServer>,
 }
 
 impl From<Address> for Listen {
     fn from(address: Address) -> Self {
-        Self { address, socket: ListenOptions::default(), limits: Limits::default() }
+        Self {
+            address,
+            socket: ListenOptions::default(),
+            limits: Limits::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 }

@@ -16,6 +16,8 @@ pub struct Totals {
     pub datagrams: DatagramTally,
     /// Peers that are open now.
     pub open: u64,
+    /// How many of them are still in their TLS handshake.
+    pub handshakes: u64,
     /// Connections that were accepted and refused, since the server was full.
     pub refused_full: u64,
     /// Connections that were accepted and refused, since their address had too many already.
@@ -50,9 +52,10 @@ impl Totals {
         self.peers.closed[reason as usize]
     }
 
-    /// Whether every peer and every byte is accounted for: opened = open + closed, and the ledger balances.
+    /// Whether every peer and every byte is accounted for: who came in is still here or was
+    /// closed, and the ledger balances.
     pub fn reconciles(&self) -> bool {
-        self.peers.opened == self.open + self.peers.closed.iter().sum::<u64>()
+        self.peers.opened + self.handshakes == self.open + self.peers.closed.iter().sum::<u64>()
             && self.peers.ledger.reconciles(self.bytes_stored, self.bytes_waiting)
             && self.datagrams.reconciles()
     }

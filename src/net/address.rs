@@ -1,4 +1,5 @@
-//! Addresses as people write them: `tcp://host:port`, bare `host:port`, `udp://host:port`, `unix:/path`.
+//! Addresses as people write them: `tcp://host:port`, bare `host:port`, `tls://host:port`,
+//! `udp://host:port`, `unix:/path`.
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -14,6 +15,8 @@ use super::AddressGroup;
 pub enum Address {
     /// `host:port`; the host may be a name, an IPv4 address, or an IPv6 address in brackets.
     Tcp(String),
+    /// The same, with TLS over it.
+    Tls(String),
     /// The same, for datagrams.
     Udp(String),
     /// A path in the file system.
@@ -30,7 +33,7 @@ pub enum AddressError {
     #[error("`{0}` has no host: write host:port, such as 127.0.0.1:7007 or [::1]:7007")]
     NoHost(String),
     /// `scheme://` that is not known.
-    #[error("`{0}` is not an address scheme: use tcp://host:port, udp://host:port or unix:/path")]
+    #[error("`{0}` is not an address scheme: use tcp://host:port, tls://host:port, udp://host:port or unix:/path")]
     UnknownScheme(String),
     /// `unix:` with nothing behind it.
     #[error("`unix:` needs a path: write unix:/run/readyloop.sock")]
@@ -45,10 +48,12 @@ impl FromStr for Address {
             let path = path.strip_prefix("//").unwrap_or(path);
             return if path.is_empty() { Err(AddressError::NoPath) } else { Ok(Self::Unix(path.into())) };
         }
-        let host_port = match text.split_once("://") {
-            Some(("tcp" | "udp", rest)) => rest,
+        let (kind, host_port): (fn(String) -> Self, _) = match text.split_once("://") {
+            Some(("tcp", rest)) => (Self::Tcp, rest),
+            Some(("tls", rest)) => (Self::Tls, rest),
+            Some(("udp", rest)) => (Self::Udp, rest),
             Some((scheme, _)) => return Err(AddressError::UnknownScheme(scheme.to_owned())),
-            None => text,
+            None => (Self::Tcp, text),
         };
         let (host, port) = host_port.rsplit_once(':').ok_or_else(|| AddressError::NoPort(text.to_owned()))?;
         let bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;
@@ -58,8 +63,7 @@ impl FromStr for Address {
         if port.parse::<u16>().is_err() {
             return Err(AddressError::NoPort(text.to_owned()));
         }
-        let is_udp = text.starts_with("udp://");
-        Ok(if is_udp { Self::Udp(host_port.to_owned()) } else { Self::Tcp(host_port.to_owned()) })
+        Ok(kind(host_port.to_owned()))
     }
 }
 
@@ -67,6 +71,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(host_port) => write!(f, "tcp://{host_port}"),
+            Self::Tls(host_port) => write!(f, "tls://{host_port}"),
             Self::Udp(host_port) => write!(f, "udp://{host_port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
@@ -88,11 +93,20 @@ impl Address {
         Ok(host_port.to_socket_addrs()?.collect())
     }
 
+    /// The same kind of address, as it was bound.
+    pub(crate) fn bound_to(&self, address: SocketAddr) -> Self {
+        match self {
+            Self::Tls(_) => Self::Tls(address.to_string()),
+            Self::Udp(_) => Self::Udp(address.to_string()),
+            Self::Tcp(_) | Self::Unix(_) => Self::Tcp(address.to_string()),
+        }
+    }
+
     /// Whether others than this machine can reach it; `false` for a name that does not resolve.
     pub fn is_public(&self) -> bool {
         match self {
             Self::Unix(_) => false,
-            Self::Tcp(host_port) | Self::Udp(host_port) => Self::resolve(host_port)
+            Self::Tcp(host_port) | Self::Tls(host_port) | Self::Udp(host_port) => Self::resolve(host_port)
                 .is_ok_and(|addresses| addresses.iter().any(|address| !address.ip().to_canonical().is_loopback())),
         }
     }
@@ -140,6 +154,7 @@ mod tests {
         check("127.0.0.1:7007", "tcp://127.0.0.1:7007");
         check("tcp://localhost:0", "tcp://localhost:0");
         check("[::1]:0", "tcp://[::1]:0");
+        check("tls://example.org:443", "tls://example.org:443");
         check("udp://127.0.0.1:7007", "udp://127.0.0.1:7007");
         check("unix:/tmp/a.sock", "unix:/tmp/a.sock");
         check("unix:///tmp/a.sock", "unix:/tmp/a.sock");

@@ -23,6 +23,7 @@ pub trait Wake: Send + Sync {
 const DRAIN: u8 = 1;
 const STOP: u8 = 2;
 const TOTALS: u8 = 4;
+const RELOAD: u8 = 8;
 
 /// Asks things of a whole server, from any thread.
 #[derive(Clone)]
@@ -51,6 +52,11 @@ impl Handle {
         self.ask(TOTALS);
     }
 
+    /// Read certificates and keys again, for newcomers.
+    pub fn reload(&self) {
+        self.ask(RELOAD);
+    }
+
     /// Make the loop turn once.
     pub fn wake(&self) {
         self.wake.wake();
@@ -65,7 +71,7 @@ impl Handle {
     /// What was asked since the last time.
     pub(crate) fn take_wishes(&self) -> impl Iterator<Item = Notice> + use<> {
         let wishes = self.wishes.swap(0, Ordering::AcqRel);
-        [(TOTALS, Notice::Totals), (DRAIN, Notice::Drain), (STOP, Notice::Stop)]
+        [(TOTALS, Notice::Totals), (RELOAD, Notice::Reload), (DRAIN, Notice::Drain), (STOP, Notice::Stop)]
             .into_iter()
             .filter_map(move |(bit, notice)| (wishes & bit != 0).then_some(notice))
     }

@@ -9,7 +9,7 @@ use super::{AddressGroup, Readiness};
 pub struct Link<T> {
     pub(super) stream: T,
     /// A read may succeed. Cleared by `WouldBlock`, by the end, and by a short read unless
-    /// `reads_on`.
+    /// `reads_on` or the stream says that it proves nothing.
     pub(super) readable: bool,
     /// A write may succeed. Cleared by `WouldBlock` and by a short write.
     pub(super) writable: bool,

@@ -85,9 +85,9 @@ pub struct Listener {
 impl Listener {
     pub(super) fn bind(address: &Address, options: &ListenOptions) -> io::Result<Self> {
         match address {
-            Address::Tcp(host_port) => {
+            Address::Tcp(host_port) | Address::Tls(host_port) => {
                 let listener = bind_first(&Address::resolve(host_port)?, options)?;
-                let address = listener.local_addr()?.into();
+                let address = address.bound_to(listener.local_addr()?);
                 Ok(Self { socket: TcpOrUnix::Tcp(listener), address, file: None })
             }
             Address::Udp(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "a udp:// address has no connections")),

@@ -10,6 +10,7 @@ pub(crate) mod blocking;
 mod clock;
 mod connect;
 mod handle;
+mod layer;
 mod link;
 mod listener;
 pub(crate) mod pump;
@@ -17,6 +18,8 @@ mod reactor;
 #[cfg(feature = "signals")]
 mod signals;
 mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub(crate) mod udp;
 
 use std::io::{self, IoSlice};
@@ -30,6 +33,7 @@ pub(crate) use clock::Clock;
 pub use connect::{ConnectOptions, Destination};
 pub(crate) use handle::POSTS_WAITING_MAX;
 pub use handle::{Handle, PostError, Poster, Wake};
+pub use layer::{Bare, Layer};
 pub use link::Link;
 pub use listener::{Keepalive, ListenOptions, Listener, TcpOrUnix};
 pub use reactor::Reactor;
@@ -39,6 +43,9 @@ pub use udp::{DatagramOptions, MulticastGroup, UnknownGroup};
 ///
 /// `WouldBlock` means: nothing now, a fact will come. `Interrupted` means: call again. A stream
 /// that a loop drives never blocks; one that has a thread of its own may, and tells the time then.
+///
+/// The methods that have a body are for streams that are more than a socket: such as lie over
+/// another one and have bytes of their own to exchange with the peer, or such as wait.
 pub trait Stream {
     /// Reads at most `buf.len()` bytes. `Ok(0)` (for a non-empty `buf`) is the end of the peer's direction.
     ///
@@ -61,7 +68,7 @@ pub trait Stream {
     /// Ends our direction: the peer reads all that was written and then the end.
     ///
     /// # Errors
-    /// The stream is gone already.
+    /// The stream is gone already. `WouldBlock`: something must leave first, call again.
     fn shutdown_write(&mut self) -> io::Result<()>;
 
     /// Makes the coming drop a reset: what was not sent yet is thrown away, the peer sees an error.
@@ -69,6 +76,31 @@ pub trait Stream {
     /// # Errors
     /// The stream is gone already, or its kind knows no reset.
     fn reset_on_drop(&mut self) -> io::Result<()>;
+
+    /// Whether a read that brought less than it had room for proves that there is no more now.
+    #[inline]
+    fn short_read_is_dry(&self) -> bool {
+        true
+    }
+
+    /// Writes what the stream keeps of its own: what a write took, what a read calls for.
+    ///
+    /// # Errors
+    /// As `write(2)`; `WouldBlock`: some of it is still kept.
+    #[inline]
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Says that no more will be written, where the end of the bytes alone does not say so.
+    /// [`Self::shutdown_write`] says it too; a drop does not.
+    ///
+    /// # Errors
+    /// As [`Self::flush`].
+    #[inline]
+    fn farewell(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// The time, if the last read or write may have waited.
     #[inline]
@@ -140,6 +172,8 @@ pub enum Notice {
     Drain,
     /// End at once.
     Stop,
+    /// Read again what newcomers are shown: certificates and keys.
+    Reload,
     /// Log the totals.
     Totals,
 }

@@ -13,7 +13,7 @@ use crate::instant::Instant;
 use crate::service::Service;
 use crate::table::Key;
 
-use super::{Link, Stream};
+use super::{Layer, Link, Stream};
 
 /// Bytes moved for one peer, both ways together, per turn: four full reads and their echo. A peer
 /// that has more is served on in the next turn, after everybody else.
@@ -36,6 +36,8 @@ enum Filled {
     Dry,
     /// The peer's direction has ended.
     Ended,
+    /// It has ended where no end was said.
+    Truncated,
     Lost(CloseReason),
 }
 
@@ -45,6 +47,14 @@ enum Flushed {
     /// Nothing goes now.
     Full,
     Lost(CloseReason),
+}
+
+/// What came out of trying to open a stream.
+pub(crate) enum Opened {
+    Yes,
+    /// Not before another fact.
+    NotYet,
+    Lost(CloseReason, io::Error),
 }
 
 /// Serves one peer: steps while bytes move and its budget lasts.
@@ -115,6 +125,10 @@ fn fill<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, s
             visit.peer.connection.handle_end(&mut visit.means);
             (1, NO_QUOTE)
         }
+        Filled::Truncated => {
+            visit.peer.connection.handle_truncated(&mut visit.means);
+            (1, NO_QUOTE)
+        }
         Filled::Lost(reason) => {
             visit.peer.connection.handle_error(reason);
             (0, NO_QUOTE)
@@ -126,6 +140,9 @@ fn fill<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, s
 #[inline]
 fn flush<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, mut quoted: &[u8]) -> usize {
     let mut done = 0;
+    if let Some(reason) = visit.peer.link.flush_kept() {
+        visit.peer.connection.handle_error(reason);
+    }
     while visit.peer.link.writable && visit.peer.connection.closed().is_none() {
         let Peer { link, connection, .. } = &mut *visit.peer;
         let unsent = connection.unsent();
@@ -159,8 +176,8 @@ fn keep_time<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T
     }
 }
 
-/// Ends our direction when its time has come. Where the peer's has ended too, the drop of the
-/// stream does that: one system call less.
+/// Ends our direction when its time has come. Where the peer's has ended too, a farewell is
+/// enough and the drop of the stream does the rest: one system call less.
 #[inline]
 fn finish<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>) -> usize {
     let Visit { peer, means, .. } = visit;
@@ -170,18 +187,56 @@ fn finish<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>)
     if !peer.connection.wants_finish() {
         return 0;
     }
-    if peer.connection.halves().read() == ReadHalf::Ended {
-        peer.connection.handle_finished(means.now);
-        return 1;
-    }
-    match peer.link.stream.shutdown_write() {
+    let ended = match peer.connection.halves().read() {
+        ReadHalf::Ended => peer.link.stream.farewell(),
+        ReadHalf::Open | ReadHalf::Discarding => peer.link.stream.shutdown_write(),
+    };
+    match ended {
         Ok(()) => peer.connection.handle_finished(means.now),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            peer.link.writable = false;
+            return 0;
+        }
         Err(error) => peer.connection.handle_error(reason_of(&error)),
     }
     1
 }
 
 impl<T: Stream> Link<T> {
+    /// Goes on with opening the stream.
+    pub(crate) fn open<B: Stream>(&mut self, layer: &impl Layer<B, Stream = T>) -> Opened {
+        loop {
+            match layer.open(&mut self.stream) {
+                Ok(()) => {
+                    // Opening uses up no fact, and it may have read on into what comes behind it,
+                    // of which no fact will tell.
+                    self.readable = true;
+                    self.writable = true;
+                    return Opened::Yes;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Opened::NotYet,
+                Err(error) => return Opened::Lost(reason_of(&error), error),
+            }
+        }
+    }
+
+    /// Writes what the stream keeps of its own; why it is lost, if it is.
+    #[inline]
+    fn flush_kept(&mut self) -> Option<CloseReason> {
+        if !self.writable {
+            return None;
+        }
+        match self.stream.flush() {
+            Ok(()) => None,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.writable = false;
+                None
+            }
+            Err(error) => Some(reason_of(&error)),
+        }
+    }
+
     #[inline]
     fn fill(&mut self, buf: &mut [u8]) -> Filled {
         loop {
@@ -192,7 +247,7 @@ impl<T: Stream> Link<T> {
                 }
                 Ok(count) => {
                     // What comes after a short read brings a fact of its own.
-                    if count < buf.len() && !self.reads_on {
+                    if count < buf.len() && !self.reads_on && self.stream.short_read_is_dry() {
                         self.readable = false;
                     }
                     return Filled::Bytes(count);
@@ -201,6 +256,10 @@ impl<T: Stream> Link<T> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.readable = false;
                     return Filled::Dry;
+                }
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    self.readable = false;
+                    return Filled::Truncated;
                 }
                 Err(error) => return Filled::Lost(reason_of(&error)),
             }
@@ -234,13 +293,15 @@ impl<T: Stream> Link<T> {
     }
 }
 
-/// The peer's doing, or its path's; or something else.
+/// The peer's doing, its path's, or that of what lies over the stream; or something else.
 fn reason_of(error: &io::Error) -> CloseReason {
     use ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable, NotConnected, TimedOut,
+        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, InvalidData, NetworkUnreachable, NotConnected,
+        TimedOut, UnexpectedEof,
     };
+    let kind = error.kind();
     let is_peer_gone = matches!(
-        error.kind(),
+        kind,
         BrokenPipe
             | ConnectionAborted
             | ConnectionReset
@@ -249,5 +310,13 @@ fn reason_of(error: &io::Error) -> CloseReason {
             | NotConnected
             | TimedOut
     );
-    if is_peer_gone { CloseReason::Reset } else { CloseReason::Failed }
+    if is_peer_gone {
+        CloseReason::Reset
+    } else if kind == InvalidData {
+        CloseReason::BadTls
+    } else if kind == UnexpectedEof {
+        CloseReason::Truncated
+    } else {
+        CloseReason::Failed
+    }
 }

@@ -6,22 +6,28 @@
 use std::io;
 use std::sync::mpsc::Receiver;
 
-use log::{debug, error, warn};
+use log::{debug, error, info, warn};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::CloseReason;
+use crate::conn::{CloseReason, Connection};
 use crate::door::{AcceptError, Admission, BackOff, Refusal, Sparing, Totals, times_more};
 use crate::host::{Host, Parting};
 use crate::instant::Instant;
-use crate::net::{Address, Link, Net, POSTS_WAITING_MAX, PeerAddress, Readiness, Stream, Token, pump};
+use crate::net::pump::{self, Opened};
+use crate::net::{Address, Layer, Link, Net, POSTS_WAITING_MAX, PeerAddress, Readiness, Stream, Token};
 use crate::service::Service;
 use crate::table::Key;
 
 use super::audit::{PeerAudit, RoomAudit};
+use super::handshakes::{Handshake, Handshakes};
 
 /// Newcomers per endpoint and turn: 256 of them take about as long as one peer's whole budget.
 const ACCEPT_BUDGET: usize = 256;
+
+/// Handshakes that go on per endpoint and turn: with an elliptic key 16 take some 3 ms, so that
+/// whoever is served beside a crowd of newcomers hardly notices.
+const HANDSHAKE_BUDGET: usize = 16;
 
 /// Above this part of the memory for queues, in eighths, nobody new is accepted.
 const CROWDED_EIGHTHS: usize = 7;
@@ -64,6 +70,8 @@ pub(super) trait Room<N: Net> {
     fn finish_all(&mut self, shared: &mut Shared<N>);
     /// Ends every peer now.
     fn stop(&mut self, shared: &mut Shared<N>);
+    /// Reads again what newcomers are shown.
+    fn reload(&mut self) {}
     fn is_empty(&self) -> bool;
     fn local_address(&self) -> &Address;
     /// Adds what was counted to the totals.
@@ -79,8 +87,8 @@ pub(super) trait Room<N: Net> {
     fn audit(&self) -> RoomAudit;
 }
 
-/// A listener, its service, its peers.
-pub(super) struct Endpoint<S: Service, C: Codec, N: Net> {
+/// A listener, what is laid over its streams, its service, its peers.
+pub(super) struct Endpoint<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> {
     index: u8,
     address: Address,
     listener: Option<N::Listener>,
@@ -89,7 +97,10 @@ pub(super) struct Endpoint<S: Service, C: Codec, N: Net> {
     back_off: BackOff,
     complaint: Sparing,
     panics: Sparing,
-    host: Host<S, C, Link<N::Stream>>,
+    layer: W,
+    handshakes: Handshakes,
+    failures: Sparing,
+    host: Host<S, C, Link<W::Stream>>,
     inbox: Receiver<S::Post>,
 }
 
@@ -99,12 +110,13 @@ enum Accepted {
     Enough,
 }
 
-impl<S: Service, C: Codec, N: Net> Endpoint<S, C, N> {
+impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
     pub(super) fn new(
         index: u8,
-        address: Address,
-        listener: N::Listener,
-        host: Host<S, C, Link<N::Stream>>,
+        (listener, address): (N::Listener, Address),
+        layer: W,
+        handshakes: Handshakes,
+        host: Host<S, C, Link<W::Stream>>,
         inbox: Receiver<S::Post>,
     ) -> Self {
         Self {
@@ -115,6 +127,9 @@ impl<S: Service, C: Codec, N: Net> Endpoint<S, C, N> {
             back_off: BackOff::new(),
             complaint: Sparing::default(),
             panics: Sparing::default(),
+            layer,
+            handshakes,
+            failures: Sparing::default(),
             host,
             inbox,
         }
@@ -151,14 +166,19 @@ impl<S: Service, C: Codec, N: Net> Endpoint<S, C, N> {
             }
             return Accepted::Next;
         }
-        let (index, net) = (self.index, &mut shared.net);
-        let opened = self.host.open(who, &mut shared.reserve, shared.now, |key| {
+        let (index, net, layer) = (self.index, &mut shared.net, &self.layer);
+        let expected = self.host.expect(|key| {
             net.register(&mut stream, token(index, key))?;
-            Ok::<_, io::Error>(Link::new(stream, group))
+            Ok::<_, io::Error>(Link::new(layer.lay_over(stream)?, group))
         });
-        match opened {
+        match expected {
             Ok(key) => {
                 debug!("peer {key:?} from {who}");
+                if W::OPENS {
+                    self.begin_handshake(Handshake { key, who: *who, since: shared.now }, shared);
+                } else {
+                    self.host.handle_arrival(key, S::Peer::default(), who, &mut shared.reserve, shared.now);
+                }
                 self.host.mark(key);
                 Accepted::Next
             }
@@ -184,7 +204,62 @@ impl<S: Service, C: Codec, N: Net> Endpoint<S, C, N> {
     }
 }
 
-impl<S: Service, C: Codec, N: Net> Room<N> for Endpoint<S, C, N> {
+impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
+    fn begin_handshake(&mut self, handshake: Handshake, shared: &mut Shared<N>) {
+        if let Some(oldest) = self.handshakes.add(handshake) {
+            self.give_up(oldest, CloseReason::HandshakesFull, shared);
+        }
+    }
+
+    /// Goes on with one handshake: whether it is done, so that its peer can be served.
+    fn shake_hands(&mut self, key: Key, shared: &mut Shared<N>) -> bool {
+        let Some(link) = self.host.expected(key) else { return true };
+        match link.open(&self.layer) {
+            Opened::Yes => {}
+            Opened::NotYet => return false,
+            Opened::Lost(reason, error) => {
+                let handshake = self.give_up(key, reason, shared);
+                if let (CloseReason::BadTls, Some(Handshake { who, .. })) = (reason, handshake)
+                    && let Some(held_back) = self.failures.may_say(shared.now)
+                {
+                    warn!("no TLS with {who} on {}: {error}{}", self.address, times_more(held_back));
+                }
+                return false;
+            }
+        }
+        let Some(Handshake { who, .. }) = self.handshakes.take(key) else { return false };
+        self.host.handle_arrival(key, S::Peer::default(), &who, &mut shared.reserve, shared.now);
+        if let (None, Some(visit)) = (&self.listener, self.host.visit(key, &mut shared.reserve, shared.now)) {
+            drain(&mut visit.peer.link, &mut visit.peer.connection);
+        }
+        true
+    }
+
+    /// Ends a handshake that does not come to its end.
+    fn give_up(&mut self, key: Key, reason: CloseReason, shared: &mut Shared<N>) -> Option<Handshake> {
+        let handshake = self.handshakes.take(key);
+        if let Some(link) = self.host.give_up(key, reason) {
+            debug!("peer {key:?} closed in its handshake: {reason}");
+            shared.admission.release(link.group());
+            shared.closes += 1;
+        }
+        handshake
+    }
+
+    fn give_up_all(&mut self, reason: CloseReason, shared: &mut Shared<N>) {
+        while let Some(oldest) = self.handshakes.oldest() {
+            self.give_up(oldest.key, reason, shared);
+        }
+    }
+}
+
+/// What was sent before may not have been told yet, or still be on its way behind a window.
+fn drain<C: Codec, T>(link: &mut Link<T>, connection: &mut Connection<C>) {
+    connection.handle_drain();
+    link.read_on();
+}
+
+impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, C, N, W> {
     #[inline]
     fn remember(&mut self, fact: &Readiness) {
         if fact.token == listener_token(self.index) {
@@ -217,15 +292,30 @@ impl<S: Service, C: Codec, N: Net> Room<N> for Endpoint<S, C, N> {
     }
 
     fn serve_marked(&mut self, shared: &mut Shared<N>) {
+        let mut handshakes = HANDSHAKE_BUDGET;
         for _ in 0..self.host.marked_len() {
-            if let Some(key) = self.host.pop_marked() {
-                pump::serve(&mut self.host, key, &mut shared.scratch, &mut shared.reserve, shared.now);
+            let Some(key) = self.host.pop_marked() else { break };
+            if W::OPENS && self.host.expected(key).is_some() {
+                if handshakes == 0 {
+                    self.host.mark(key);
+                    continue;
+                }
+                handshakes -= 1;
+                if !self.shake_hands(key, shared) {
+                    continue;
+                }
             }
+            pump::serve(&mut self.host, key, &mut shared.scratch, &mut shared.reserve, shared.now);
         }
     }
 
     fn handle_deadlines(&mut self, shared: &mut Shared<N>) {
         self.host.handle_deadlines(&mut shared.reserve, shared.now);
+        while let Some(oldest) = self.handshakes.oldest()
+            && oldest.since + self.host.limits().handshake_timeout <= shared.now
+        {
+            self.give_up(oldest.key, CloseReason::HandshakeTimeout, shared);
+        }
     }
 
     fn bury_closed(&mut self, shared: &mut Shared<N>) {
@@ -258,7 +348,8 @@ impl<S: Service, C: Codec, N: Net> Room<N> for Endpoint<S, C, N> {
             Some(until) if self.back_off.is_resting(shared.now, shared.closes) => until,
             Some(_) | None => Instant::ORIGIN,
         };
-        accept_at.min(self.host.next_deadline().unwrap_or(Instant::NEVER))
+        let handshake_at = self.handshakes.deadline(self.host.limits().handshake_timeout);
+        accept_at.min(handshake_at).min(self.host.next_deadline().unwrap_or(Instant::NEVER))
     }
 
     fn drain(&mut self, shared: &mut Shared<N>) {
@@ -270,22 +361,28 @@ impl<S: Service, C: Codec, N: Net> Room<N> for Endpoint<S, C, N> {
             }
         }
         self.listener = None;
-        self.host.tell_all(&mut shared.reserve, shared.now, |peer, _| {
-            peer.connection.handle_drain();
-            // What was sent before may not have been told yet, or still be on its way behind a window.
-            peer.link.read_on();
-        });
+        self.host.tell_all(&mut shared.reserve, shared.now, |peer, _| drain(&mut peer.link, &mut peer.connection));
     }
 
     fn finish_all(&mut self, shared: &mut Shared<N>) {
+        self.give_up_all(CloseReason::Drained, shared);
         self.host.tell_all(&mut shared.reserve, shared.now, |peer, means| peer.connection.handle_drain_late(means));
     }
 
     fn stop(&mut self, shared: &mut Shared<N>) {
         self.listener = None;
+        self.give_up_all(CloseReason::Stopped, shared);
         self.host.tell_all(&mut shared.reserve, shared.now, |peer, _| {
             peer.connection.handle_error(CloseReason::Stopped);
         });
+    }
+
+    fn reload(&mut self) {
+        match self.layer.reload() {
+            None => {}
+            Some(Ok(())) => info!("newcomers on {} are shown the certificate as it is now", self.address),
+            Some(Err(error)) => error!("newcomers on {} are shown the certificate of before: {error}", self.address),
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -298,6 +395,7 @@ impl<S: Service, C: Codec, N: Net> Room<N> for Endpoint<S, C, N> {
 
     fn add_to(&self, totals: &mut Totals) {
         totals.add(self.host.tally());
+        totals.handshakes += self.handshakes.len() as u64;
         for (_, peer) in self.host.peers() {
             totals.bytes_stored += peer.connection.input_len() as u64;
             totals.bytes_waiting += peer.connection.output_len() as u64;

@@ -6,6 +6,7 @@
 mod audit;
 mod datagrams;
 mod endpoint;
+mod handshakes;
 
 use std::io;
 
@@ -18,13 +19,14 @@ use crate::datagram::{DatagramLimits, DatagramService};
 use crate::door::{Admission, Listen, ServerLimits, Totals};
 use crate::host::Host;
 use crate::instant::Instant;
-use crate::net::{Address, DatagramOptions, Fact, Handle, Net, Notice, Poster, Told};
+use crate::net::{Address, Bare, DatagramOptions, Fact, Handle, Layer, Net, Notice, Poster, Told};
 use crate::service::Service;
 
 pub use audit::{Audit, PeerAudit, RoomAudit};
 
 use datagrams::DatagramEndpoint;
 use endpoint::{Endpoint, Room, Shared};
+use handshakes::Handshakes;
 
 /// Endpoints on one loop.
 pub struct Server<N: Net> {
@@ -113,7 +115,8 @@ impl<N: Net> Server<N> {
     /// Listens, and gives whoever connects to the service.
     ///
     /// # Errors
-    /// The address cannot be resolved or bound, or there are 255 endpoints already.
+    /// The address cannot be resolved or bound, it is a `tls://` one and there is no certificate,
+    /// or there are 255 endpoints already.
     pub fn listen<S: Service + 'static, C: Codec + 'static>(
         &mut self,
         listen: impl Into<Listen>,
@@ -124,13 +127,36 @@ impl<N: Net> Server<N> {
         N: 'static,
     {
         let listen = listen.into();
+        match &listen.address {
+            #[cfg(feature = "tls")]
+            Address::Tls(_) => match listen.tls.clone() {
+                Some(tls) => self.listen_under(tls, listen, codec, service),
+                None => Err(io::Error::new(io::ErrorKind::InvalidInput, "a tls:// address needs a certificate")),
+            },
+            #[cfg(not(feature = "tls"))]
+            Address::Tls(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "TLS was left out of this build")),
+            Address::Tcp(_) | Address::Udp(_) | Address::Unix(_) => self.listen_under(Bare, listen, codec, service),
+        }
+    }
+
+    fn listen_under<S: Service + 'static, C: Codec + 'static, W: Layer<N::Stream> + 'static>(
+        &mut self,
+        layer: W,
+        listen: Listen,
+        codec: C,
+        service: S,
+    ) -> io::Result<EndpointId<S::Post>>
+    where
+        N: 'static,
+    {
         let number = self.next_number()?;
         let token = endpoint::listener_token(number);
         let listener = self.shared.net.listen(&listen.address, &listen.socket, token)?;
         let address = self.shared.net.local_address(&listener);
         let (poster, inbox) = self.handle.channel();
         let host = Host::new(service, codec, listen.limits);
-        self.rooms.push(Box::new(Endpoint::new(number, address, listener, host, inbox)));
+        let handshakes = Handshakes::new(self.limits.handshakes_max);
+        self.rooms.push(Box::new(Endpoint::new(number, (listener, address), layer, handshakes, host, inbox)));
         Ok(EndpointId { index: usize::from(number), poster })
     }
 
@@ -277,6 +303,7 @@ impl<N: Net> Server<N> {
             }
             Notice::Drain => self.drain(),
             Notice::Stop => self.stop(),
+            Notice::Reload => self.rooms.iter_mut().for_each(|room| room.reload()),
             Notice::Totals => info!("{}", self.totals()),
         }
     }

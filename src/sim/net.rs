@@ -213,13 +213,13 @@ impl State {
         let address = match address {
             Address::Udp(_) => return Err(EINVAL),
             Address::Unix(_) => address.clone(),
-            Address::Tcp(host_port) => {
+            Address::Tcp(host_port) | Address::Tls(host_port) => {
                 let host_port = host_port.replace("localhost", "127.0.0.1");
                 let mut bound: SocketAddr = host_port.parse().map_err(|_| EINVAL)?;
                 if bound.port() == 0 {
                     bound.set_port(FREE_PORT_FIRST + self.listeners.len() as u16);
                 }
-                bound.into()
+                address.bound_to(bound)
             }
         };
         if self.listener_at(&address).is_some() {
@@ -234,7 +234,7 @@ impl State {
     fn peer_address(&self, wire: usize) -> PeerAddress {
         let peer = &self.peers[self.wires[wire].peer];
         match peer.to {
-            Address::Tcp(_) => PeerAddress::Tcp(peer.source),
+            Address::Tcp(_) | Address::Tls(_) => PeerAddress::Tcp(peer.source),
             Address::Udp(_) | Address::Unix(_) => PeerAddress::Unix,
         }
     }

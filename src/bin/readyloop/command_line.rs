@@ -12,6 +12,7 @@ use readyloop::Address;
 use readyloop::codec::UnknownFraming;
 use readyloop::net::AddressError;
 
+use crate::cert;
 use crate::client;
 use crate::problem::Problem;
 use crate::serve;
@@ -69,6 +70,7 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Serves tens of thousands of connections from one thread")
         .subcommand(serve::command())
+        .subcommand(cert::command())
         .subcommand(client::command())
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -82,6 +84,8 @@ EXAMPLES
       Type to it; in a pipe, send it standard input.
   readyloop serve --help
       All flags of `serve`, their defaults and reasons.
+  readyloop cert
+      A certificate for development, and the authority that signs it.
 
 ENVIRONMENT
   RUST_LOG      which lines are logged, as env_logger reads it: warn, readyloop=debug

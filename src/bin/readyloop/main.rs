@@ -3,6 +3,7 @@
 //! It owns arguments, output and exit status. Whatever serves a peer is in the library, of which
 //! it sees only the public face.
 
+mod cert;
 mod client;
 mod command_line;
 mod logging;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     };
     let done = match matches.subcommand() {
         Some((serve::NAME, matches)) => serve::run(matches),
+        Some((cert::NAME, matches)) => cert::run(matches),
         Some((client::NAME, matches)) => client::run(matches),
         other => unreachable!("no such subcommand is declared: {other:?}"),
     };

@@ -54,6 +54,10 @@ fn does_fit(guest: &Guest, reason: CloseReason, departure: &Departure) -> bool {
         CloseReason::Stopped => departure.may_stop,
         // No framing here has rules to break, and no call fails in a way that is not listed.
         CloseReason::BadFrame | CloseReason::Failed => false,
+        // There is no TLS here.
+        CloseReason::BadTls | CloseReason::Truncated | CloseReason::HandshakeTimeout | CloseReason::HandshakesFull => {
+            false
+        }
     }
 }
 
@@ -124,9 +128,13 @@ fn is_gentle(reason: CloseReason) -> bool {
         | CloseReason::IdleTimeout
         | CloseReason::FrameTimeout
         | CloseReason::BadReply
+        | CloseReason::Truncated
         | CloseReason::Drained => true,
         CloseReason::Reset
         | CloseReason::Failed
+        | CloseReason::BadTls
+        | CloseReason::HandshakeTimeout
+        | CloseReason::HandshakesFull
         | CloseReason::WriteTimeout
         | CloseReason::QueueFull
         | CloseReason::BudgetSpent

@@ -109,7 +109,7 @@ impl Scene {
         let backlog = if self.rng.chance(0.3) { self.rng.up_to(8) as u32 } else { 4096 };
         let address: Address = "127.0.0.1:0".parse().expect("an address");
         let socket = ListenOptions { backlog, ..ListenOptions::default() };
-        let listen = Listen { address, socket, limits: limits.clone() };
+        let listen = Listen { socket, limits: limits.clone(), ..Listen::from(address) };
         let address = match talk {
             Talk::Echo { prefix } => self.listen(listen, framing, Echo::with_prefix(prefix)),
             Talk::Mischief => {
@@ -275,6 +275,7 @@ fn draw_server_limits(rng: &mut Rng) -> ServerLimits {
         // From two peers' worth of pages, so that it is spent often.
         queue_total_max: if rng.chance(0.4) { 8192 << rng.below(8) } else { unlimited.queue_total_max },
         drain_timeout: draw_timeout(rng),
+        ..unlimited
     }
 }
 
@@ -291,6 +292,7 @@ fn draw_limits(rng: &mut Rng) -> Limits {
         queue: Watermarks::new(rng.below(high), high),
         frame_len_max: 1 << (5 + rng.below(9)),
         linger_bytes_max: 1 << rng.below(25),
+        ..usual
     }
 }
 

@@ -59,7 +59,14 @@ fn closed(reason: CloseReason, address: &Address) -> Result<(), Problem> {
             format!("{address} broke the connection off"),
             "what came before was printed, and more may have been on its way; did the server die?",
         ),
-        CloseReason::Failed
+        CloseReason::Truncated => (
+            format!("{address} ended the connection without the close_notify of TLS"),
+            "what came until then was printed; somebody on the way may have cut off the rest",
+        ),
+        CloseReason::BadTls
+        | CloseReason::HandshakeTimeout
+        | CloseReason::HandshakesFull
+        | CloseReason::Failed
         | CloseReason::IdleTimeout
         | CloseReason::FrameTimeout
         | CloseReason::WriteTimeout

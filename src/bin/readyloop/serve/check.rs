@@ -20,6 +20,7 @@ const CHARGEN_LEN: usize = 72;
 /// Refuses settings that contradict each other.
 pub(super) fn check(settings: &Settings) -> Result<(), Problem> {
     check_queues(settings)?;
+    check_tls(settings)?;
     check_framing(settings)?;
     check_prefix(settings)?;
     check_datagrams(settings)?;
@@ -49,6 +50,40 @@ fn check_queues(settings: &Settings) -> Result<(), Problem> {
             "--queue-high and --frame-len-max together are more than any memory",
             "lower --queue-high or --frame-len-max",
         )),
+    }
+}
+
+fn check_tls(settings: &Settings) -> Result<(), Problem> {
+    let tls = &settings.tls;
+    let served = settings.endpoints.listen.iter().find(|address| matches!(address, Address::Tls(_)));
+    let given = [
+        ("--cert", tls.cert.is_some()),
+        ("--key", tls.key.is_some()),
+        ("--client-ca", tls.client_ca.is_some()),
+        ("--self-signed", tls.self_signed),
+        ("--alpn", !tls.alpn.is_empty()),
+    ];
+    let given = given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag);
+    match (served, given, &tls.cert, &tls.key, tls.self_signed) {
+        (None, Some(flag), ..) => Err(Problem::usage(
+            format!("{flag} is for tls:// addresses, and there is none"),
+            "type --listen tls://127.0.0.1:7443",
+        )),
+        (Some(address), _, None, None, false) => Err(Problem::usage(
+            format!("{address} needs a certificate to show"),
+            "type --cert FILE --key FILE, which `readyloop cert` makes for development, or --self-signed for a trial",
+        )),
+        (Some(_), _, Some(_), None, false) => {
+            Err(Problem::usage("--cert needs the private key of that certificate", "type --key FILE with it"))
+        }
+        (Some(_), _, None, Some(_), false) => {
+            Err(Problem::usage("--key needs the certificate that it belongs to", "type --cert FILE with it"))
+        }
+        (Some(_), _, Some(_), _, true) | (Some(_), _, _, Some(_), true) => Err(Problem::usage(
+            "--self-signed makes a certificate, and one is given",
+            "leave --self-signed out, or --cert and --key",
+        )),
+        (None, None, ..) | (Some(_), _, Some(_), Some(_), false) | (Some(_), _, None, None, true) => Ok(()),
     }
 }
 
@@ -142,9 +177,10 @@ fn check_design(settings: &Settings) -> Result<(), Problem> {
             "leave --design out, or type --service echo",
         ));
     }
-    match settings.endpoints.listen.iter().find(|address| matches!(address, Address::Udp(_))) {
+    let is_other = |address: &&Address| matches!(address, Address::Udp(_) | Address::Tls(_));
+    match settings.endpoints.listen.iter().find(is_other) {
         Some(address) => Err(Problem::usage(
-            format!("{address} has no connections that threads could serve one by one"),
+            format!("only the reactor serves {address}: the other designs are there to compare plain connections"),
             "leave --design out, or type a tcp:// address",
         )),
         None => Ok(()),
@@ -188,6 +224,26 @@ mod tests {
             "--queue-high 18446744073709551615",
             "--queue-high and --frame-len-max together are more than any memory",
         );
+    }
+
+    #[test]
+    fn a_certificate_has_its_key_and_an_address_to_be_shown_at() {
+        check_right("-l tls://[::1]:0 --cert c --key k --client-ca a --alpn echo/1");
+        check_right("-l tls://[::1]:0 --self-signed");
+        check_wrong("-l tls://[::1]:0", "tls://[::1]:0 needs a certificate to show");
+        check_wrong("-l tls://[::1]:0 --alpn echo/1", "tls://[::1]:0 needs a certificate to show");
+        check_wrong("-l tls://[::1]:0 --cert c", "--cert needs the private key of that certificate");
+        check_wrong("-l tls://[::1]:0 --key k", "--key needs the certificate that it belongs to");
+        check_wrong(
+            "-l tls://[::1]:0 --self-signed --cert c --key k",
+            "--self-signed makes a certificate, and one is given",
+        );
+        check_wrong("--cert c --key k", "--cert is for tls:// addresses, and there is none");
+        check_wrong(
+            "-l tls://[::1]:0 --self-signed --design threads",
+            "only the reactor serves tls://[::1]:0: the other designs are there to compare plain connections",
+        );
+        check_wrong("--self-signed", "--self-signed is for tls:// addresses, and there is none");
     }
 
     #[test]
@@ -253,7 +309,7 @@ mod tests {
         );
         check_wrong(
             "--design pool -l 127.0.0.1:0 -l udp://127.0.0.1:7007",
-            "udp://127.0.0.1:7007 has no connections that threads could serve one by one",
+            "only the reactor serves udp://127.0.0.1:7007: the other designs are there to compare plain connections",
         );
     }
 }

@@ -7,14 +7,16 @@ use std::path::Path;
 use std::{fs, io};
 
 use readyloop::baseline::{self, BlockingServer};
+use readyloop::net::tls::TlsServer;
 use readyloop::net::{Address, Notice, Reactor};
 use readyloop::service::{Chargen, Chat, Discard, Echo};
 use readyloop::{Framing, Listen, Server, ServerLimits, Totals};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::problem::{Problem, system_words};
 
 use super::settings::{Design, Service, Settings};
+use super::tls;
 
 /// A server of the design that was asked for.
 pub(super) enum Launched {
@@ -62,10 +64,11 @@ pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(Launc
             "raise the descriptor limit: `ulimit -n 1024`",
         )
     })?;
+    let tls = tls::server(settings)?;
     let mut addresses = Vec::new();
     for address in &settings.endpoints.listen {
         check_path(address)?;
-        addresses.push(listen(&mut server, settings, address).map_err(|error| refused(address, &error))?);
+        addresses.push(listen(&mut server, settings, tls.as_ref(), address).map_err(|error| refused(address, &error))?);
     }
     Ok((server, addresses))
 }
@@ -93,7 +96,7 @@ fn check_path(address: &Address) -> Result<(), Problem> {
                 "type a path where nothing is yet",
             ))
         }
-        Address::Unix(_) | Address::Tcp(_) | Address::Udp(_) => Ok(()),
+        Address::Unix(_) | Address::Tcp(_) | Address::Tls(_) | Address::Udp(_) => Ok(()),
     }
 }
 
@@ -101,15 +104,26 @@ fn reactor() -> io::Result<Reactor> {
     let mut reactor = Reactor::new()?;
     reactor.watch_signal(SIGTERM, Notice::Drain)?;
     reactor.watch_signal(SIGINT, Notice::Drain)?;
+    reactor.watch_signal(SIGHUP, Notice::Reload)?;
     reactor.watch_signal(SIGUSR1, Notice::Totals)?;
     Ok(reactor)
 }
 
-fn listen(server: &mut Launched, settings: &Settings, address: &Address) -> io::Result<Address> {
+fn listen(
+    server: &mut Launched,
+    settings: &Settings,
+    tls: Option<&TlsServer>,
+    address: &Address,
+) -> io::Result<Address> {
     if let Address::Udp(_) = address {
         return server.listen_datagrams(settings, address);
     }
-    let listen = Listen { address: address.clone(), socket: settings.listen_options(), limits: settings.limits() };
+    let listen = Listen {
+        address: address.clone(),
+        socket: settings.listen_options(),
+        limits: settings.limits(),
+        tls: tls.cloned(),
+    };
     let framing = settings.framing();
     let prefix = settings.prefix().unwrap_or_default();
     match (settings.endpoints.service, framing) {
@@ -136,7 +150,9 @@ fn listen_datagrams(server: &mut Server<Reactor>, settings: &Settings, address: 
 
 fn refused(address: &Address, error: &io::Error) -> Problem {
     let (place, hint) = match address {
-        Address::Tcp(host_port) => (host_port.clone(), port_hint("", "-ltnp", host_port, error)),
+        Address::Tcp(host_port) | Address::Tls(host_port) => {
+            (host_port.clone(), port_hint("", "-ltnp", host_port, error))
+        }
         Address::Udp(host_port) => (address.to_string(), port_hint("udp://", "-lunp", host_port, error)),
         Address::Unix(path) => (address.to_string(), unix_hint(path, error)),
     };

@@ -8,6 +8,7 @@ mod descriptors;
 mod launch;
 mod settings;
 mod sources;
+mod tls;
 mod toml_file;
 mod warnings;
 
@@ -82,6 +83,8 @@ EXAMPLES
       Two listeners, one on any free port; standard output tells which.
   readyloop serve --prefix 'echo: '
       Line by line, each with a prefix; the line `exit` ends the connection.
+  readyloop serve --listen tls://127.0.0.1:7443 --cert cert.pem --key key.pem
+      Over TLS; `readyloop cert` makes such files for development.
   readyloop serve --service chat --idle-timeout never
       What one types, the others read.
   READYLOOP_MAX_CONNECTIONS=1k readyloop serve --config server.toml
@@ -105,4 +108,5 @@ ENVIRONMENT
 SIGNALS
   SIGTERM, SIGINT   drain: accept nobody new, serve what peers have sent, finish every peer.
                     A second one stops at once.
+  SIGHUP            read certificate and key again; those of before stay when they cannot be used
   SIGUSR1           log the totals";

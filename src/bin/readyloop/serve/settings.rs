@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     #[command(flatten)]
     pub(super) total: TotalLimits,
     #[command(flatten)]
+    pub(super) tls: Tls,
+    #[command(flatten)]
     pub(super) sockets: Sockets,
     #[command(flatten)]
     pub(super) datagrams: Datagrams,
@@ -66,6 +68,7 @@ impl Settings {
         Limits {
             queue: Watermarks::new(self.peer.queue_low, self.peer.queue_high),
             frame_len_max: self.peer.frame_len_max,
+            handshake_timeout: self.tls.handshake_timeout,
             idle_timeout: self.peer.idle_timeout,
             frame_timeout: self.peer.frame_timeout,
             write_timeout: self.peer.write_timeout,
@@ -83,6 +86,7 @@ impl Settings {
                 BeyondFull::Pause => WhenFull::Pause,
                 BeyondFull::Refuse => WhenFull::Refuse,
             },
+            handshakes_max: self.tls.max_handshakes,
             queue_total_max: self.total.queue_total_max,
             drain_timeout: self.total.drain_timeout,
         }
@@ -126,7 +130,7 @@ impl Settings {
 pub(super) struct Endpoints {
     /// Where to listen; may be repeated [default: 127.0.0.1:7007]
     ///
-    /// tcp://HOST:PORT, HOST:PORT, [::1]:PORT, udp://HOST:PORT or unix:/PATH. Port 0 takes any free one. The default
+    /// tcp://HOST:PORT, HOST:PORT, [::1]:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:/PATH. Port 0 takes any free one. The default
     /// can be reached from this machine only.
     #[arg(short, long, value_name = "ADDRESS")]
     pub(super) listen: Vec<Address>,
@@ -289,6 +293,52 @@ pub(super) enum BeyondFull {
     Refuse,
 }
 
+/// What is shown at tls:// addresses, and to whom.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "TLS")]
+pub(super) struct Tls {
+    /// Certificate to show at tls:// addresses, and behind it those that lead to its authority (PEM)
+    ///
+    /// `readyloop cert` makes one for development. SIGHUP reads it and its key again; when they
+    /// cannot be used, those of before stay.
+    #[arg(long, value_name = "FILE")]
+    pub(super) cert: Option<PathBuf>,
+
+    /// The private key of that certificate, which only its owner may be able to read (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: Option<PathBuf>,
+
+    /// Let in only clients that show a certificate signed by one of these (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(super) client_ca: Option<PathBuf>,
+
+    /// Make a certificate at every start, which no client has reason to trust: for trials
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, hide_possible_values = true)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = switch)]
+    pub(super) self_signed: bool,
+
+    /// A protocol to agree on with clients that ask for one (ALPN); may be repeated, the best first
+    ///
+    /// A client that asks for none of them is refused, one that asks for nothing is not.
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(super) alpn: Vec<String>,
+
+    /// Close a peer whose handshake is not done this long after it connected [default: 10s]
+    ///
+    /// The bytes between do not restart it. Three round trips over the slowest path in use, with
+    /// their retransmissions.
+    #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
+    pub(super) handshake_timeout: Duration,
+
+    /// How many handshakes may go on at once at each address [default: 4096]
+    ///
+    /// Beyond it the one that has gone on for the longest is given up. One that goes on holds up to
+    /// 20 KiB.
+    #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<usize>))]
+    pub(super) max_handshakes: usize,
+}
+
 /// Options of the listening sockets, which accepted ones inherit.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Sockets")]
@@ -415,6 +465,20 @@ impl Default for Datagrams {
     fn default() -> Self {
         let limits = DatagramLimits::default();
         Self { udp_source_rate: limits.source_rate, udp_total_rate: limits.total_rate, multicast: Vec::new() }
+    }
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            cert: None,
+            key: None,
+            client_ca: None,
+            self_signed: false,
+            alpn: Vec::new(),
+            handshake_timeout: Limits::default().handshake_timeout,
+            max_handshakes: ServerLimits::default().handshakes_max,
+        }
     }
 }
 

@@ -1,0 +1,147 @@
+//! `Authority`: signs certificates for development. It knows no files.
+//!
+//! Its name says whose key it has, so that no two are mistaken for each other, and so that it can
+//! be told from its key alone.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use crate::problem::Problem;
+
+use super::DAY;
+
+/// Nobody wants to hand out a new one every year.
+const AUTHORITY_VALID_FOR: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// For `never`: the year in a certificate has four digits.
+const VALID_FOR_MAX: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
+
+/// Clocks differ: what is made here must be valid there.
+const CLOCK_SKEW: Duration = DAY;
+
+/// Signs certificates.
+pub(super) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    cert: String,
+}
+
+/// A certificate and its key, in PEM.
+#[derive(Debug)]
+pub(super) struct Issued {
+    pub(super) cert: String,
+    pub(super) key: String,
+}
+
+impl Authority {
+    /// A new one.
+    pub(super) fn new() -> Result<Self, Problem> {
+        let key = KeyPair::generate().map_err(failed)?;
+        let params = params_of(&key)?;
+        let cert = params.self_signed(&key).map_err(failed)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), cert })
+    }
+
+    /// The one that these belong to, if this command made them.
+    pub(super) fn from_pem(cert: &str, key: &str) -> Result<Self, Problem> {
+        let key = KeyPair::from_pem(key).map_err(|_| foreign())?;
+        let der = CertificateDer::from_pem_slice(cert.as_bytes()).map_err(|_| foreign())?;
+        let holds = |bytes: &[u8]| der.windows(bytes.len()).any(|window| window == bytes);
+        if !holds(key.public_key_raw()) || !holds(name_of(&key).as_bytes()) {
+            return Err(foreign());
+        }
+        Ok(Self { issuer: Issuer::new(params_of(&key)?, key), cert: cert.to_owned() })
+    }
+
+    pub(super) fn cert_pem(&self) -> &str {
+        &self.cert
+    }
+
+    pub(super) fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
+    /// A certificate for these names, good for a server and for a client.
+    pub(super) fn issue(&self, names: &[String], valid_for: Duration) -> Result<Issued, Problem> {
+        let key = KeyPair::generate().map_err(failed)?;
+        let mut params = CertificateParams::new(names).map_err(|error| {
+            Problem::usage(
+                format!("no certificate can be for {}: {error}", names.join(", ")),
+                "type host names or IP addresses",
+            )
+        })?;
+        if let Some(name) = names.first() {
+            params.distinguished_name.push(DnType::CommonName, name);
+        }
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        limit(&mut params, valid_for);
+        let cert = params.signed_by(&key, &self.issuer).map_err(failed)?;
+        Ok(Issued { cert: cert.pem(), key: key.serialize_pem() })
+    }
+}
+
+/// What the certificate of the authority with this key says.
+fn params_of(key: &KeyPair) -> Result<CertificateParams, Problem> {
+    let mut params = CertificateParams::new([]).map_err(failed)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.distinguished_name.push(DnType::CommonName, name_of(key));
+    limit(&mut params, AUTHORITY_VALID_FOR);
+    Ok(params)
+}
+
+/// Two authorities of one name would be taken for one, whose signatures are wrong.
+fn name_of(key: &KeyPair) -> String {
+    // Behind the first byte, which says of every point that it is one.
+    let start: String = key.public_key_raw().iter().skip(1).take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("readyloop development {start}")
+}
+
+fn limit(params: &mut CertificateParams, valid_for: Duration) {
+    let epoch = date_time_ymd(1970, 1, 1);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    params.not_before = epoch + now.saturating_sub(CLOCK_SKEW);
+    params.not_after = epoch + now + valid_for.min(VALID_FOR_MAX);
+}
+
+fn failed(error: rcgen::Error) -> Problem {
+    Problem::failure(format!("cannot make a certificate: {error}"), "this should not happen: please report it")
+}
+
+fn foreign() -> Problem {
+    Problem::usage(
+        "the ca.pem and ca-key.pem that are there were not made by `readyloop cert`",
+        "type --dir with another directory",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_is_known_by_its_files_and_no_other_is() {
+        let (one, other) = (Authority::new().unwrap(), Authority::new().unwrap());
+        assert!(Authority::from_pem(one.cert_pem(), &one.key_pem()).is_ok());
+        assert!(Authority::from_pem(one.cert_pem(), &other.key_pem()).is_err());
+        assert!(Authority::from_pem("", &one.key_pem()).is_err());
+        assert!(Authority::from_pem(one.cert_pem(), "").is_err());
+    }
+
+    #[test]
+    fn it_signs_for_hosts_and_addresses_and_for_any_span() {
+        let authority = Authority::new().unwrap();
+        let names = ["localhost", "::1", "10.0.0.1"].map(ToOwned::to_owned);
+        for span in [Duration::from_secs(1), DAY, Duration::MAX] {
+            assert!(authority.issue(&names, span).unwrap().cert.starts_with("-----BEGIN CERTIFICATE-----"));
+        }
+        assert!(authority.issue(&["größe".to_owned()], DAY).is_err());
+    }
+}

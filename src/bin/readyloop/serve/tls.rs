@@ -1,0 +1,65 @@
+//! What `serve` shows at its `tls://` addresses: from settings to the library's TLS server.
+
+use readyloop::Address;
+use readyloop::net::tls::{Pem, TlsServer, TlsServerOptions, TlsSetupError};
+
+use crate::cert::self_signed;
+use crate::problem::Problem;
+
+use super::settings::Settings;
+
+/// The TLS server that the settings ask for. They must have been checked.
+pub(super) fn server(settings: &Settings) -> Result<Option<TlsServer>, Problem> {
+    let tls = &settings.tls;
+    let (cert, key) = match (&tls.cert, &tls.key) {
+        (Some(cert), Some(key)) => (Pem::File(cert.clone()), Pem::File(key.clone())),
+        _ if tls.self_signed => self_signed(&names(&settings.endpoints.listen))?,
+        _ => return Ok(None),
+    };
+    let options =
+        TlsServerOptions { cert, key, client_ca: tls.client_ca.clone().map(Pem::File), alpn: tls.alpn.clone() };
+    TlsServer::new(options).map(Some).map_err(|error| setup_problem(&error))
+}
+
+/// By what names clients may call a server that listens there.
+fn names(addresses: &[Address]) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    for address in addresses {
+        if let Address::Tls(host_port) = address {
+            let host = host_port.rsplit_once(':').map_or(host_port.as_str(), |(host, _)| host);
+            names.push(host.trim_matches(['[', ']']).to_owned());
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Why TLS cannot be set up, and what to type.
+pub(crate) fn setup_problem(error: &TlsSetupError) -> Problem {
+    let hint = match error {
+        TlsSetupError::Unreadable { .. } => {
+            "type the path of a file that can be read; `readyloop cert` makes all of them for development".to_owned()
+        }
+        TlsSetupError::KeyIsPublic { path, .. } => format!("chmod 600 {}", path.display()),
+        TlsSetupError::NotPem { .. } => {
+            "a PEM file has lines such as -----BEGIN CERTIFICATE-----; `readyloop cert` makes some".to_owned()
+        }
+        TlsSetupError::Mismatch { .. } => "type --cert and --key as they were made together".to_owned(),
+        TlsSetupError::BadName(_) => "type a host name or an IP address".to_owned(),
+        TlsSetupError::NoSystemRoots => "type --ca FILE with the authorities to trust".to_owned(),
+        TlsSetupError::Unusable(_) => "`readyloop cert` makes files that can be used".to_owned(),
+    };
+    Problem::failure(error.to_string(), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_of_our_own_is_for_every_name_we_listen_at() {
+        let addresses = ["tls://[::1]:1", "tls://example.org:2", "tcp://other.org:3"].map(|text| text.parse().unwrap());
+        assert_eq!(names(&addresses), ["127.0.0.1", "::1", "example.org", "localhost"]);
+    }
+}

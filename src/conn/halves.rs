@@ -1,8 +1,8 @@
 //! The two halves of a connection: every transition of either, and the law that couples them.
 //!
 //! ```text
-//! read half:   Open ──────────── peer's FIN ───────────▶ Ended
-//!                └─ finish ─▶ Discarding ─ peer's FIN ─▶ Ended
+//! read half:   Open ──────────── peer's FIN ───────────▶ Ended (or Truncated)
+//!                └─ finish ─▶ Discarding ─ peer's FIN ─▶ Ended (or Truncated)
 //!
 //! write half:  Open ── finish(reason), half_close ──▶ Finishing ── our FIN is out ──▶ Finished
 //!
@@ -25,6 +25,18 @@ pub enum ReadHalf {
     Discarding,
     /// The peer's FIN has come.
     Ended,
+    /// It has come where the peer had not said its end: on a stream that says it otherwise.
+    Truncated,
+}
+
+impl ReadHalf {
+    /// Whether nothing more comes.
+    pub const fn is_over(self) -> bool {
+        match self {
+            Self::Open | Self::Discarding => false,
+            Self::Ended | Self::Truncated => true,
+        }
+    }
 }
 
 /// Us to peer.
@@ -70,15 +82,20 @@ impl Halves {
 
     /// The reason, once both are over.
     pub const fn closed(&self) -> Option<CloseReason> {
-        match (self.read, self.write) {
-            (ReadHalf::Ended, WriteHalf::Finished) => self.reason,
-            (ReadHalf::Open | ReadHalf::Discarding | ReadHalf::Ended, _) => None,
+        match self.write {
+            WriteHalf::Finished if self.read.is_over() => self.reason,
+            WriteHalf::Open | WriteHalf::Finishing | WriteHalf::Finished => None,
         }
     }
 
     /// The peer's FIN has come.
     pub(super) fn peer_ended(&mut self) {
         self.read = ReadHalf::Ended;
+    }
+
+    /// The peer's FIN has come, but not its end.
+    pub(super) fn peer_truncated(&mut self) {
+        self.read = ReadHalf::Truncated;
     }
 
     /// We take no more input and, once what is queued has left, end our direction.

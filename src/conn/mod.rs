@@ -56,7 +56,6 @@ pub struct Connection<C: Codec> {
     halves: Halves,
     hold: Hold,
     is_draining: bool,
-    is_truncated: bool,
     wants_room: bool,
     promised: u16,
     discarded: u32,
@@ -92,7 +91,6 @@ impl<C: Codec> Connection<C> {
             halves: Halves::new(),
             hold: Hold::Nothing,
             is_draining: false,
-            is_truncated: false,
             wants_room: false,
             promised: 0,
             discarded: 0,
@@ -166,8 +164,9 @@ impl<C: Codec> Connection<C> {
     /// The peer's direction has ended, but not in the way in which the peer would have ended it.
     /// What came whole is served and answered as ever; the reason tells.
     pub fn handle_truncated(&mut self, means: &mut Means<'_, C>) {
-        self.is_truncated = true;
-        self.handle_end(means);
+        self.moved_at = means.now;
+        self.halves.peer_truncated();
+        self.couple(means);
     }
 
     /// The stream failed, or must end at once: unsent output is thrown away.
@@ -259,7 +258,7 @@ impl<C: Codec> Connection<C> {
         match self.halves.read() {
             ReadHalf::Open => self.hold == Hold::Nothing,
             ReadHalf::Discarding => true,
-            ReadHalf::Ended => false,
+            ReadHalf::Ended | ReadHalf::Truncated => false,
         }
     }
 
@@ -404,9 +403,10 @@ impl<C: Codec> Connection<C> {
     fn couple(&mut self, means: &mut Means<'_, C>) {
         let is_owing = self.promised > 0 && self.halves.write() == WriteHalf::Open;
         let is_served = !matches!(self.hold, Hold::Frames | Hold::Paused) && !is_owing;
-        if self.halves.read() == ReadHalf::Ended && is_served && self.halves.reason().is_none() {
+        let read = self.halves.read();
+        if read.is_over() && is_served && self.halves.reason().is_none() {
             let reason = match self.input.is_empty() {
-                _ if self.is_truncated => CloseReason::Truncated,
+                _ if read == ReadHalf::Truncated => CloseReason::Truncated,
                 true => CloseReason::Finished,
                 false => CloseReason::PartialFrame,
             };

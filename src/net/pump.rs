@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{CloseReason, NO_QUOTE, Quote, READ_LEN_MAX, ReadHalf};
+use crate::conn::{CloseReason, NO_QUOTE, Quote, READ_LEN_MAX};
 use crate::host::{Host, Peer, Visit};
 use crate::instant::Instant;
 use crate::service::Service;
@@ -187,10 +187,8 @@ fn finish<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>)
     if !peer.connection.wants_finish() {
         return 0;
     }
-    let ended = match peer.connection.halves().read() {
-        ReadHalf::Ended => peer.link.stream.farewell(),
-        ReadHalf::Open | ReadHalf::Discarding => peer.link.stream.shutdown_write(),
-    };
+    let is_read_over = peer.connection.halves().read().is_over();
+    let ended = if is_read_over { peer.link.stream.farewell() } else { peer.link.stream.shutdown_write() };
     match ended {
         Ok(()) => peer.connection.handle_finished(means.now),
         Err(error) if error.kind() == ErrorKind::WouldBlock => {

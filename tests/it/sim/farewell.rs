@@ -89,7 +89,12 @@ fn check_not_early(guest: &Guest, reason: CloseReason, departure: &Departure) {
         | CloseReason::BadReply
         | CloseReason::Panicked
         | CloseReason::Drained
-        | CloseReason::Stopped => return,
+        | CloseReason::Stopped
+        // Nothing here speaks TLS.
+        | CloseReason::BadTls
+        | CloseReason::Truncated
+        | CloseReason::HandshakeTimeout
+        | CloseReason::HandshakesFull => return,
     };
     assert!(since >= span, "closed for {reason} after {since:?} of {span:?}: {guest:?}");
 }

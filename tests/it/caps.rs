@@ -36,13 +36,13 @@ fn comes_in(crowd: &mut Crowd, who: Range<usize>) {
 #[test]
 fn those_beyond_the_cap_are_refused_and_a_free_place_is_given_again() {
     let server = Serve::new().with("--max-connections 1k --when-full refuse").start();
+    let base = server.process.descriptors();
     let mut crowd = Crowd::new();
     let first = crowd.join(server.address(), COME, Habit::Answers);
     settles(&mut crowd, first, ALLOWED, COME - ALLOWED);
 
     crowd.leave(0..100);
-    let peers = ALLOWED - 100;
-    crate::support::until(REUSED_WITHIN, "the places are free", || server.process.descriptors() <= peers + 40);
+    server.descriptors_return_to(base + ALLOWED - 100);
     let later = crowd.join(server.address(), 100, Habit::Answers);
     crowd.ask(later.clone(), 10);
     comes_in(&mut crowd, later);

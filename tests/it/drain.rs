@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Crowd, Ended, Ending, Habit, KIB, MIB, PATIENCE, Serve, Server};
+use crate::support::{Crowd, Ended, Ending, Habit, KIB, MIB, PATIENCE, Serve, Server, until};
 
 const MID_STREAM: usize = 1000;
 const IN_BACKLOG: usize = 200;
@@ -105,7 +105,7 @@ fn nobody_new_comes_in_while_the_server_drains() {
     crowd.run_for(Duration::from_millis(300));
     server.signal("TERM");
     server.says("draining");
-    crate::support::until(PATIENCE, "connecting is refused", || std::net::TcpStream::connect(address).is_err());
+    until(PATIENCE, "connecting is refused", || std::net::TcpStream::connect(address).is_err());
     server.signal("TERM");
     let ended = server.wait(Duration::from_secs(1));
     assert_eq!(ended.summary().closed_in_all(), ended.summary().connections);

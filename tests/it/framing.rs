@@ -4,7 +4,9 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use crate::support::{Duplex as _, Ending, KIB, MIB, Serve, Server, echoes, exchange, read_to_the_end, same_bytes};
+use crate::support::{
+    Duplex as _, Ending, KIB, MIB, Serve, Server, echoes, exchange, read_exactly, read_to_the_end, same_bytes,
+};
 
 fn serve(flags: &str) -> Server {
     Serve::new().with(flags).start()
@@ -36,7 +38,7 @@ fn exit_ends_the_conversation_however_it_is_cut() {
             stream.write_all(first).unwrap();
             if first.contains(&b'\n') {
                 // The first part has surely been read alone once its answer is here.
-                assert_eq!(crate::support::read_exactly(&mut stream, 6), b"hello\n");
+                assert_eq!(read_exactly(&mut stream, 6), b"hello\n");
             }
             stream.write_all(second).unwrap();
             let (rest, ending) = read_to_the_end(&mut stream);
@@ -125,11 +127,11 @@ fn fixed_frames_wait_for_their_last_byte() {
     let server = serve("--framing fixed:8");
     let mut stream = server.connect();
     stream.write_all(b"12345678abcd").unwrap();
-    assert_eq!(crate::support::read_exactly(&mut stream, 8), b"12345678");
+    assert_eq!(read_exactly(&mut stream, 8), b"12345678");
     stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     assert!(std::io::Read::read(&mut stream, &mut [0]).is_err(), "half a frame has no answer");
     stream.write_all(b"efgh").unwrap();
-    assert_eq!(crate::support::read_exactly(&mut stream, 8), b"abcdefgh");
+    assert_eq!(read_exactly(&mut stream, 8), b"abcdefgh");
     stream.write_all(b"half").unwrap();
     stream.finish();
     assert_eq!(read_to_the_end(&mut stream), (Vec::new(), Ending::Clean));

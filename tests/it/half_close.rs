@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use crate::support::{
-    Crowd, Ending, Habit, KIB, MIB, PATIENCE, Pattern, Serve, connect_with_buffers, exchange, read_to_the_end,
-    same_bytes,
+    Crowd, Duplex as _, Ending, Habit, KIB, MIB, PATIENCE, Pattern, Serve, connect_with_buffers, exchange,
+    read_to_the_end, same_bytes,
 };
 
 /// Sends `len` bytes, half-closes at once, reads.
@@ -49,7 +49,7 @@ fn a_client_that_reads_only_after_its_end_gets_all() {
     let bytes = Pattern::of(1).take(100 * KIB);
     let mut stream = connect_with_buffers(server.address(), 8 * KIB);
     stream.write_all(&bytes).unwrap();
-    crate::support::Duplex::finish(&stream);
+    stream.finish();
     let (echoed, ending) = read_to_the_end(&mut stream);
     same_bytes(&echoed, &bytes);
     assert_eq!(ending, Ending::Clean);

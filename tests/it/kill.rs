@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::{Crowd, Habit, MIB, PATIENCE, Serve, is_own_process, own_process};
+use crate::support::{Crowd, Habit, MIB, PATIENCE, ScratchPath, Serve, echoes, is_own_process, own_process};
 
 const KILLED: usize = 500;
 const ADDRESS: &str = "READYLOOP_IT_ADDRESS";
@@ -70,7 +70,7 @@ fn a_killed_server_leaves_its_port_to_the_next() {
 
 #[test]
 fn a_killed_server_leaves_its_unix_path_to_the_next() {
-    let path = crate::support::ScratchPath::new("sock");
+    let path = ScratchPath::new("sock");
     let address = format!("unix:{}", path.text());
     let first = Serve::bare().listen(&address).start();
     first.signal("KILL");
@@ -79,7 +79,7 @@ fn a_killed_server_leaves_its_unix_path_to_the_next() {
 
     let second = Serve::bare().listen(&address).start();
     let mut stream = std::os::unix::net::UnixStream::connect(path.text()).unwrap();
-    crate::support::echoes(&mut stream, b"still here");
+    echoes(&mut stream, b"still here");
     drop(stream);
     second.drain();
     assert!(!std::fs::exists(path.text()).unwrap(), "a server that ends removes its path");

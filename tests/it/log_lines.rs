@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::support::{Crowd, Habit, Serve, read_to_the_end};
+use crate::support::{Crowd, Duplex as _, Habit, PATIENCE, Serve, read_to_the_end};
 
 #[test]
 fn what_peers_send_never_reaches_a_terminal_raw() {
@@ -12,7 +12,7 @@ fn what_peers_send_never_reaches_a_terminal_raw() {
     {
         let mut stream = server.connect();
         stream.write_all(bytes).unwrap();
-        crate::support::Duplex::finish(&stream);
+        stream.finish();
         read_to_the_end(&mut stream);
     }
     let ended = server.drain();
@@ -27,7 +27,7 @@ fn a_quiet_server_says_nothing_but_where_it_listens() {
     assert_eq!(server.addresses.len(), 1);
     let mut crowd = Crowd::new();
     let some = crowd.join(server.address(), 10, Habit::Answers);
-    crowd.echo(some, 10, crate::support::PATIENCE);
+    crowd.echo(some, 10, PATIENCE);
     drop(crowd);
     let ended = server.drain();
     assert_eq!(ended.log_text(), "");
@@ -45,7 +45,7 @@ fn connections_that_come_and_go_are_not_logged_one_by_one() {
     }
     let mut crowd = Crowd::new();
     let last = crowd.join(server.address(), 1, Habit::Answers);
-    crowd.echo(last, 10, crate::support::PATIENCE);
+    crowd.echo(last, 10, PATIENCE);
     assert_eq!(server.log.count(), before);
     drop(crowd);
     server.drain();

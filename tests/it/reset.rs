@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::support::{Crowd, Ending, Habit, MIB, PATIENCE, Serve, exchange};
+use crate::support::{Crowd, Duplex as _, Ending, Habit, MIB, PATIENCE, Serve, connect, exchange};
 
 /// Connects and resets after so many of four steps.
 fn reset_after(steps: usize, address: std::net::SocketAddr) {
-    let mut stream = crate::support::connect(address);
+    let mut stream = connect(address);
     // A linger time of zero makes the drop a reset.
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("the connection is open");
     if steps >= 1 {
@@ -19,7 +19,7 @@ fn reset_after(steps: usize, address: std::net::SocketAddr) {
         stream.read_exact(&mut [0; 10]).expect("it comes back");
     }
     if steps >= 3 {
-        crate::support::Duplex::finish(&stream);
+        stream.finish();
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::{
     Crowd, Duplex as _, Ending, Habit, KIB, MIB, Serve, connect_with_buffers, exchange, read_exactly, read_to_the_end,
-    same_bytes,
+    same_bytes, until,
 };
 
 #[test]
@@ -96,7 +96,7 @@ fn chat_waits_for_nobody_who_does_not_listen() {
     let base = server.process.descriptors();
     let deaf: Vec<TcpStream> = (0..5).map(|_| connect_with_buffers(server.address(), 4 * KIB)).collect();
     let (mut speaker, mut listener) = (server.connect(), server.connect());
-    crate::support::until(Duration::from_secs(5), "all are in", || server.process.descriptors() == base + 7);
+    until(Duration::from_secs(5), "all are in", || server.process.descriptors() == base + 7);
     let bytes = vec![b'c'; MIB];
     for piece in bytes.chunks(KIB) {
         speaker.write_all(piece).unwrap();

@@ -5,30 +5,31 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::support::{Crowd, Habit, KIB, PATIENCE, ScratchPath, Serve, echoes, say_loudly};
+use crate::support::{Crowd, Habit, KIB, PATIENCE, ScratchPath, Serve, Server, echoes, exchange, say_loudly, until};
+
+/// As a grandchild of the shell, so that what it traces keeps the process number we know.
+const STRACE: &str = "strace -D -f -q -e signal=none -o";
 
 /// Whether strace can trace here; if not, says loudly what was not tested.
 fn can_trace() -> bool {
-    let tried = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
-    let can = tried.is_ok_and(|status| status.success());
+    let file = ScratchPath::new("strace");
+    let tried =
+        Command::new("sh").arg("-c").arg(format!("{STRACE} {} true", file.text())).stderr(Stdio::null()).status();
+    let can = tried.is_ok_and(|status| status.success()) && fs::read_to_string(file.text()).is_ok();
     if !can {
-        say_loudly(
-            "system calls were NOT counted: strace is missing or may not trace (install it: apt-get install strace)",
-        );
+        say_loudly("system calls were NOT counted: strace is missing or may not trace (apt-get install strace)");
     }
     can
 }
 
 /// Runs a server under strace and returns the lines of its trace, one a call.
-fn trace(flags: &str, talk: impl FnOnce(&crate::support::Server)) -> Vec<String> {
+fn trace(flags: &str, talk: impl FnOnce(&Server)) -> Vec<String> {
     let file = ScratchPath::new("strace");
-    // As a grandchild of the shell, so that the server keeps the process number we know.
-    let strace = format!("strace -D -f -q -e signal=none -o {}", file.text());
-    let server = Serve::new().under(&strace).with(flags).start();
+    let server = Serve::new().under(&format!("{STRACE} {}", file.text())).with(flags).start();
     talk(&server);
     server.drain();
     let text = || fs::read_to_string(file.text()).unwrap_or_default();
-    crate::support::until(PATIENCE, "the trace is complete", || text().contains("+++ exited with"));
+    until(PATIENCE, "the trace is complete", || text().contains("+++ exited with"));
     text().lines().map(str::to_owned).collect()
 }
 
@@ -135,7 +136,7 @@ fn a_connection_is_set_up_and_taken_down_with_few_calls() {
         for _ in 0..PEERS {
             let mut stream = server.connect();
             stream.write_all(b"<hello>").unwrap();
-            assert_eq!(crate::support::exchange(&mut stream, b"", 1).0, b"<hello>");
+            assert_eq!(exchange(&mut stream, b"", 1).0, b"<hello>");
         }
     });
     // Checked by the standard library before it closes a descriptor, in debug builds only.

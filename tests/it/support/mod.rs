@@ -14,6 +14,7 @@ mod serve;
 mod summary;
 
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -55,6 +56,15 @@ pub(crate) fn until(within: Duration, what: &str, mut condition: impl FnMut() ->
 pub(crate) fn say_loudly(text: &str) {
     // The macros are captured by the test harness, a direct write is not. Losing the note harms nothing.
     let _ = writeln!(std::io::stderr(), "note: {text}");
+}
+
+/// Whether this machine has an IPv6 loopback; if not, says loudly what is not tested.
+pub(crate) fn has_ipv6() -> bool {
+    let has = TcpListener::bind("[::1]:0").is_ok();
+    if !has {
+        say_loudly("IPv6 was NOT tested: this machine has no ::1");
+    }
+    has
 }
 
 /// A path in the temporary directory that no other test uses; removed with what is there.

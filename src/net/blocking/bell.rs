@@ -8,7 +8,7 @@ use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{self, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
 use crate::instant::Instant;
@@ -55,7 +55,7 @@ fn fd(fd: BorrowedFd<'_>) -> PollFd<'_> {
 fn wait_for_any(fds: &mut [PollFd<'_>], until: Instant, clock: Clock) -> io::Result<()> {
     // What is only looked at needs no look at the clock.
     let left = if until == Instant::ORIGIN { Some(Timespec::default()) } else { time_left(until, clock) };
-    match poll(fds, left.as_ref()) {
+    match event::poll(fds, left.as_ref()) {
         // A signal: whoever waits looks at the time and waits again.
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),

@@ -9,6 +9,7 @@ mod crowd;
 mod farewell;
 mod scene;
 mod services;
+mod tls;
 mod watch;
 
 use std::fmt;

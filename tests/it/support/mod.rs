@@ -4,6 +4,7 @@
 //! Nothing here sleeps: every wait is for an event or a condition and has a deadline.
 
 mod blocking;
+pub(crate) mod certs;
 mod crowd;
 mod lines;
 mod machine;

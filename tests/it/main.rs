@@ -5,6 +5,7 @@
 //! same server in a simulated world.
 
 mod caps;
+mod client;
 mod close;
 mod descriptors;
 mod drain;

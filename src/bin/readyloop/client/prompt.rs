@@ -1,10 +1,13 @@
-//! The prompt: a line editor on a thread of its own, and the way to print above it.
+//! The prompt: a line editor on a thread of its own, and the way to print beside it.
 //!
-//! It knows nothing of what the lines mean, except `exit`.
+//! A reply that comes soon is printed before the next prompt is drawn, any other above it. Nothing
+//! here knows what the lines mean, except `exit`.
 
 use std::env;
-use std::io::{self, Write, stderr, stdin};
+use std::io::{self, Write, stderr, stdin, stdout};
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
@@ -18,6 +21,10 @@ const PROMPT: &str = "> ";
 /// What is typed to leave.
 const EXIT: &str = "exit";
 
+/// How long the next prompt waits for a reply to be printed before it: longer than most networks
+/// take, and no time for a person.
+const REPLY_PATIENCE: Duration = Duration::from_millis(200);
+
 /// The file that keeps the history, if one was named.
 fn history_file() -> Option<PathBuf> {
     env::var_os("READYLOOP_HISTORY").filter(|path| !path.is_empty()).map(PathBuf::from)
@@ -26,10 +33,12 @@ fn history_file() -> Option<PathBuf> {
 /// A line editor with what it remembers.
 pub(super) struct Prompt {
     editor: DefaultEditor,
+    /// Told when something was printed; closed when nothing will be any more.
+    printed: Receiver<()>,
 }
 
 impl Prompt {
-    /// A prompt, and what prints above it whatever has been typed so far.
+    /// A prompt, and what prints beside it whatever has been typed so far.
     ///
     /// # Errors
     /// There is no terminal, or it cannot be drawn on.
@@ -38,7 +47,8 @@ impl Prompt {
         let config = Config::builder().bracketed_paste(false).auto_add_history(true).build();
         let mut editor = DefaultEditor::with_config(config).map_err(system)?;
         let printer = editor.create_external_printer().map_err(system)?;
-        let screen = Screen { printer: Box::new(printer), modes: tcgetattr(stdin())? };
+        let (tell, printed) = sync_channel(1);
+        let screen = Screen { printer: Box::new(printer), printed: tell, modes: tcgetattr(stdin())? };
         if let Some(file) = history_file() {
             match editor.load_history(&file) {
                 Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
@@ -46,7 +56,7 @@ impl Prompt {
                 Ok(()) => {}
             }
         }
-        Ok((Self { editor }, screen))
+        Ok((Self { editor, printed }, screen))
     }
 
     /// Reads lines until the user leaves.
@@ -55,7 +65,13 @@ impl Prompt {
             match self.editor.readline(PROMPT) {
                 Ok(line) if line == EXIT => break Input::End,
                 Ok(line) => {
+                    // What was printed before has nothing to do with this line.
+                    let _ = self.printed.try_recv();
                     if feed.give(Input::Frame(line.into_bytes())).is_err() {
+                        return;
+                    }
+                    if self.printed.recv_timeout(REPLY_PATIENCE) == Err(RecvTimeoutError::Disconnected) {
+                        // The conversation is over: one more prompt would take the terminal again.
                         return;
                     }
                 }
@@ -72,25 +88,33 @@ impl Prompt {
     }
 }
 
-/// The terminal above the prompt.
+/// The terminal beside the prompt.
 pub(super) struct Screen {
     printer: Box<dyn ExternalPrinter>,
+    printed: SyncSender<()>,
     /// How the terminal was before the first prompt.
     modes: Termios,
 }
 
 impl Screen {
-    /// Prints whole lines above the prompt.
+    /// Prints whole lines, above the prompt if there is one.
     ///
     /// # Errors
     /// The terminal is gone.
-    pub(super) fn print(&mut self, lines: String) -> io::Result<()> {
-        self.printer.print(lines).map_err(system)
+    pub(super) fn print(&mut self, lines: &str) -> io::Result<()> {
+        if self.printer.print(lines.to_owned()).is_err() {
+            // The last prompt has just been left.
+            stdout().write_all(lines.as_bytes())?;
+        }
+        // That something was printed before and not heard of yet is as good.
+        let _ = self.printed.try_send(());
+        Ok(())
     }
 
     /// Leaves a prompt that is still waiting for its line: that cannot be broken off, so the
     /// terminal is brought back to how it was before.
-    pub(super) fn leave(&self) {
+    pub(super) fn leave(self) {
+        drop(self.printed);
         // Whatever fails here, the terminal is gone, and with it who could be told.
         let _ = tcsetattr(stdin(), OptionalActions::Now, &self.modes);
         let _ = stderr().write_all(b"\r\x1b[K");

@@ -17,6 +17,9 @@ use readyloop::{Context, Key, Limits, Orders, Reactor, Service};
 use super::input::Input;
 use super::view::View;
 
+/// An input that brings nothing for this long stands still: a file or a busy pipe never does.
+const STANDSTILL: Duration = Duration::from_millis(100);
+
 /// One connection and everything said over it.
 pub(super) struct Talk<V: View> {
     client: Client<Reactor, Teller<V>, Framing>,
@@ -108,8 +111,11 @@ impl<V: View> Talk<V> {
                 return Ending::Unseen(error);
             }
             if let Some(reason) = teller.closed {
-                let is_heard = teller.sending == Sending::Ended || (teller.sending == Sending::Open && is_empty(input));
-                return if is_heard { Ending::Closed(reason) } else { Ending::Unheard(reason) };
+                return match teller.sending {
+                    Sending::Ended => Ending::Closed(reason),
+                    Sending::Open if !has_more(input) => Ending::Closed(reason),
+                    Sending::Open | Sending::Full => Ending::Unheard(reason),
+                };
             }
             if leave_at <= self.client.now() {
                 return Ending::TimeUp;
@@ -173,9 +179,10 @@ fn patient() -> Limits {
     }
 }
 
-/// Whether nothing has been read that was not sent.
-fn is_empty(input: &Receiver<Input>) -> bool {
-    !matches!(input.try_recv(), Ok(Input::Frame(_)))
+/// Whether there is more to send. An input that stands still has nothing more to say, as far as
+/// the peer could have been interested.
+fn has_more(input: &Receiver<Input>) -> bool {
+    matches!(input.recv_timeout(STANDSTILL), Ok(Input::Frame(_)))
 }
 
 impl<V: View> Teller<V> {

@@ -123,7 +123,8 @@ impl Terminal {
 
 impl View for Terminal {
     fn show(&mut self, reply: &[u8], round_trip: Option<Duration>) -> io::Result<()> {
-        self.screen.print(if self.hex { dumped(reply, round_trip) } else { told(reply, round_trip) })
+        let lines = if self.hex { dumped(reply, round_trip) } else { told(reply, round_trip) };
+        self.screen.print(&lines)
     }
 
     fn pass_on(&mut self) -> io::Result<()> {

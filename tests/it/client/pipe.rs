@@ -1,0 +1,195 @@
+//! Netcat manners: standard input to the peer, its end passed on, and what comes back to standard
+//! output until the peer ends.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Stdio;
+use std::thread;
+
+use super::program::Client;
+use crate::support::{Ending, MIB, PATIENCE, Pattern, ScratchPath, Serve, read_to_the_end, same_bytes};
+
+/// A listener of our own on a free port, for a peer that does what no server does.
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    (listener, address)
+}
+
+/// The next connection, with deadlines.
+#[track_caller]
+fn accept(listener: &TcpListener) -> TcpStream {
+    let (stream, _) = listener.accept().expect("the client connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    stream.set_write_timeout(Some(PATIENCE)).expect("not zero");
+    stream
+}
+
+#[test]
+fn what_goes_in_comes_back() {
+    let server = Serve::new().start();
+    Client::to(server.address()).fed(b"hello\r\n\xff\x00 there").printed(b"hello\r\n\xff\x00 there");
+    Client::to(server.address()).fed(b"").printed(b"");
+    server.drain();
+}
+
+#[test]
+fn every_kind_of_address_is_one() {
+    let path = ScratchPath::new("sock");
+    let unix = format!("unix:{}", path.text());
+    let server = Serve::bare().listen("127.0.0.1:0").listen("[::1]:0").listen(&unix).start();
+    for address in &server.addresses {
+        Client::to(address).fed(b"hello").printed(b"hello");
+    }
+    Client::to(server.address()).fed(b"without a scheme").printed(b"without a scheme");
+    server.drain();
+}
+
+#[test]
+fn a_file_of_10_mib_comes_back_to_the_byte() {
+    let server = Serve::new().start();
+    let bytes = Pattern::of(7).take(10 * MIB);
+    let path = ScratchPath::new("bin");
+    std::fs::write(path.text(), &bytes).expect("the temporary directory takes a file");
+    let ran = Client::to(server.address()).reading(File::open(path.text()).expect("it was just written"));
+    assert_eq!((ran.code, ran.log.join("\n")), (Some(0), String::new()));
+    same_bytes(&ran.out, &bytes);
+    let summary = server.drain().summary();
+    assert_eq!(summary.closed("finished"), 1);
+}
+
+#[test]
+fn standard_output_may_be_a_file() {
+    let server = Serve::new().start();
+    let path = ScratchPath::holding("txt", "");
+    let file = File::options().write(true).open(path.text()).expect("it was just written");
+    let mut running = Client::to(server.address()).stdout(file);
+    running.feed(b"to a file");
+    running.wait().printed(b"");
+    assert_eq!(std::fs::read(path.text()).expect("it is there"), b"to a file");
+    server.drain();
+}
+
+#[test]
+fn the_null_device_is_an_input_with_nothing_in_it() {
+    let server = Serve::new().start();
+    Client::to(server.address()).reading(Stdio::null()).printed(b"");
+    server.drain();
+}
+
+#[test]
+fn a_page_comes_for_a_request_in_a_pipe() {
+    let (listener, address) = listener();
+    let page = "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhello\n";
+    let server = thread::spawn(move || {
+        let mut peer = accept(&listener);
+        // A web server ends at the empty line and waits for no end of the stream.
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            peer.read_exact(&mut byte).expect("the request comes");
+            request.push(byte[0]);
+        }
+        peer.write_all(page.as_bytes()).expect("the client reads");
+        request
+    });
+    Client::to(address).fed(b"GET / HTTP/1.0\r\n\r\n").printed(page.as_bytes());
+    assert_eq!(server.join().expect("no panic"), b"GET / HTTP/1.0\r\n\r\n");
+}
+
+#[test]
+fn the_end_of_the_input_is_passed_on_and_the_reply_may_come_after_it() {
+    let (listener, address) = listener();
+    let server = thread::spawn(move || {
+        let mut peer = accept(&listener);
+        let heard = read_to_the_end(&mut peer);
+        peer.write_all(b"I heard you").expect("the client listens on");
+        heard
+    });
+    Client::to(address).fed(b"over").printed(b"I heard you");
+    assert_eq!(server.join().expect("no panic"), (b"over".to_vec(), Ending::Clean));
+}
+
+#[test]
+fn it_leaves_when_the_peer_ends_though_its_input_has_not() {
+    let (listener, address) = listener();
+    let mut running = Client::to(address).start();
+    let mut peer = accept(&listener);
+    peer.write_all(b"bye").expect("the client reads");
+    drop(peer);
+    running.prints(b"bye");
+    // Held open until the client has gone.
+    let input = running.input.take();
+    running.wait().printed(b"");
+    drop(input);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_it_quietly() {
+    let server = Serve::new().with("--service chargen").start();
+    let mut running = Client::to(server.address()).start();
+    running.prints(b" !\"#");
+    running.out = None;
+    let ran = running.wait();
+    assert_eq!((ran.code, ran.log.join("\n")), (Some(0), String::new()));
+    server.drain();
+}
+
+#[test]
+fn a_peer_that_does_not_read_holds_up_the_input_and_costs_no_memory() {
+    let (listener, address) = listener();
+    let zeros = File::open("/dev/zero").expect("every Linux has it");
+    let running = Client::to(address).spawn(zeros.into(), Stdio::piped());
+    let mut peer = accept(&listener);
+    let mut buffer = vec![0; MIB];
+    for _ in 0..64 {
+        peer.read_exact(&mut buffer).expect("the input has no end");
+        let memory = running.process.memory_bytes();
+        assert!(memory < 16 * MIB, "{} KiB", memory / 1024);
+    }
+    assert!(running.log.all().is_empty());
+}
+
+#[test]
+fn a_reader_that_is_slow_holds_up_the_peer_and_costs_no_memory() {
+    let server = Serve::new().with("--service chargen").start();
+    let mut running = Client::to(server.address()).start();
+    let mut out = running.out.take().expect("it is a pipe");
+    let mut buffer = vec![0; MIB];
+    for _ in 0..64 {
+        out.read_exact(&mut buffer).expect("the peer says much");
+        let memory = running.process.memory_bytes();
+        assert!(memory < 16 * MIB, "{} KiB", memory / 1024);
+    }
+    drop(running);
+    server.drain();
+}
+
+#[test]
+fn a_reader_that_does_not_read_does_not_hold_up_the_input() {
+    let (listener, address) = listener();
+    let mut running = Client::to(address).start();
+    let mut peer = accept(&listener);
+    let mut flood = peer.try_clone().expect("a descriptor is free");
+    let flood = thread::spawn(move || {
+        // Far more than a pipe, the batches and both kernels hold; it ends with the client.
+        let _ = flood.write_all(&vec![b'x'; 64 * MIB]);
+    });
+    let mut stdin = running.input.take().expect("it is a pipe");
+    let feeder = thread::spawn(move || stdin.write_all(&vec![b'y'; 4 * MIB]));
+    let (heard, ending) = read_to_the_end(&mut peer);
+    assert_eq!((heard.len(), ending), (4 * MIB, Ending::Clean));
+    feeder.join().expect("no panic").expect("all of it was taken");
+    drop(running);
+    flood.join().expect("no panic");
+}
+
+#[test]
+fn a_dump_has_16_bytes_a_line() {
+    let server = Serve::new().start();
+    let dump = "00000000  47 45 54 20 2f 20 48 54  54 50 2f 31 2e 30 0d 0a  |GET / HTTP/1.0..|\n\
+                00000010  ff 0a                                             |..|\n";
+    Client::to(server.address()).with("--hex").fed(b"GET / HTTP/1.0\r\n\xff\n").printed(dump.as_bytes());
+    server.drain();
+}

@@ -1,0 +1,178 @@
+//! The prompt: a line, its reply and how long that took; history and editing; three ways to leave.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use super::terminal::Terminal;
+use crate::support::{Ending, PATIENCE, ScratchPath, Serve, Server, read_exactly, read_to_the_end};
+
+const UP: &str = "\x1b[A";
+const LEFT: &str = "\x1b[D";
+const END_OF_INPUT: &str = "\x04";
+const INTERRUPT: &str = "\x03";
+
+fn echo() -> Server {
+    Serve::new().with("--framing lines").start()
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    (listener, address)
+}
+
+fn accept(listener: &TcpListener) -> TcpStream {
+    let (stream, _) = listener.accept().expect("the client connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    stream
+}
+
+#[test]
+fn a_reply_comes_with_its_round_trip_time() {
+    let server = echo();
+    let mut terminal = Terminal::of(server.address(), "");
+    terminal.shows("> ");
+    terminal.types("hello\r");
+    terminal.shows("hello  (");
+    let time = terminal.shows(")");
+    assert!(time.ends_with(" µs)") || time.ends_with(" ms)") || time.ends_with(" s)"), "{time}");
+    terminal.shows("> ");
+    terminal.types("exit\r");
+    assert_eq!(terminal.ends(), Some(0));
+    assert_eq!(server.drain().summary().closed("finished"), 1);
+}
+
+#[test]
+fn there_are_three_ways_to_leave() {
+    for leave in ["exit\r", END_OF_INPUT, INTERRUPT] {
+        let server = echo();
+        let mut terminal = Terminal::of(server.address(), "");
+        terminal.shows("> ");
+        assert!(!terminal.is_as_before(), "the prompt reads key by key");
+        terminal.types(leave);
+        assert_eq!(terminal.ends(), Some(0), "after {leave:?}");
+        assert!(terminal.is_as_before());
+        server.drain();
+    }
+}
+
+#[test]
+fn lines_pasted_at_once_are_all_sent_and_the_last_reply_is_shown() {
+    let server = echo();
+    let mut terminal = Terminal::of(server.address(), "");
+    terminal.shows("> ");
+    terminal.types("one\rtwo\rlast words\rexit\r");
+    terminal.shows("one  (");
+    terminal.shows("two  (");
+    terminal.shows("last words  (");
+    assert_eq!(terminal.ends(), Some(0));
+    server.drain();
+}
+
+#[test]
+fn lines_are_recalled_and_edited() {
+    let server = echo();
+    let mut terminal = Terminal::of(server.address(), "");
+    terminal.types("helo\r");
+    terminal.shows("helo  (");
+    terminal.types(UP);
+    terminal.types(LEFT);
+    terminal.types("l\r");
+    terminal.shows("hello  (");
+    terminal.types("exit\r");
+    assert_eq!(terminal.ends(), Some(0));
+    server.drain();
+}
+
+#[test]
+fn history_is_kept_where_a_file_was_named_for_it() {
+    let server = echo();
+    let file = ScratchPath::new("history");
+    let mut terminal = Terminal::with_history(server.address(), "", file.text());
+    terminal.types("remember me\rexit\r");
+    assert_eq!(terminal.ends(), Some(0));
+
+    let mut terminal = Terminal::with_history(server.address(), "", file.text());
+    terminal.shows("> ");
+    terminal.types(UP);
+    terminal.types(UP);
+    terminal.types("\r");
+    terminal.shows("remember me  (");
+    terminal.types("exit\r");
+    assert_eq!(terminal.ends(), Some(0));
+    server.drain();
+}
+
+#[test]
+fn what_comes_unasked_is_shown_and_no_byte_of_it_commands_the_terminal() {
+    let (listener, address) = listener();
+    let mut terminal = Terminal::of(address, "");
+    let mut peer = accept(&listener);
+    terminal.shows("> ");
+    terminal.types("half a li");
+    terminal.shows("half a li");
+    peer.write_all(b"psst\x1b[2J\xff\r\n").expect("the client reads");
+    terminal.shows("psst\\u{1b}[2J\\xff  (not UTF-8)");
+    // What was typed is still there.
+    terminal.shows("> half a li");
+    terminal.types("ne\r");
+    assert_eq!(read_exactly(&mut peer, 12), b"half a line\n");
+    terminal.types("exit\r");
+    assert_eq!(read_to_the_end(&mut peer), (Vec::new(), Ending::Clean));
+    drop(peer);
+    assert_eq!(terminal.ends(), Some(0));
+}
+
+#[test]
+fn a_peer_that_ends_ends_the_prompt_and_the_terminal_is_as_before() {
+    let (listener, address) = listener();
+    let mut terminal = Terminal::of(address, "");
+    let peer = accept(&listener);
+    terminal.shows("> ");
+    terminal.types("never sent");
+    terminal.shows("never sent");
+    drop(peer);
+    terminal.shows("has ended the connection");
+    assert_eq!(terminal.ends(), Some(0));
+    assert!(terminal.is_as_before());
+}
+
+#[test]
+fn a_dump_at_the_prompt_is_one_for_each_reply() {
+    let server = echo();
+    let mut terminal = Terminal::of(server.address(), "--hex");
+    terminal.types("hi\r");
+    terminal.shows("00000000  68 69 ");
+    terminal.shows("|hi|");
+    terminal.types("exit\r");
+    assert_eq!(terminal.ends(), Some(0));
+    server.drain();
+}
+
+#[test]
+fn other_framings_have_a_prompt_too() {
+    let server = Serve::new().with("--framing length:u16").start();
+    let mut terminal = Terminal::of(server.address(), "--framing length:u16");
+    terminal.types("hello\r");
+    terminal.shows("hello  (");
+    terminal.types("exit\r");
+    assert_eq!(terminal.ends(), Some(0));
+    server.drain();
+
+    let server = Serve::new().start();
+    let mut terminal = Terminal::of(server.address(), "--framing raw");
+    terminal.types("no line\r");
+    terminal.shows("no line  (");
+    terminal.types("exit\r");
+    assert_eq!(terminal.ends(), Some(0));
+    server.drain();
+}
+
+#[test]
+fn a_refusal_is_told_before_there_is_a_prompt() {
+    let address = listener().1;
+    let mut terminal = Terminal::of(address, "--retries 0");
+    terminal.shows("readyloop: error: cannot connect to");
+    terminal.shows("hint: ");
+    assert_eq!(terminal.ends(), Some(1));
+}

@@ -1,0 +1,118 @@
+//! Reaching the peer: who refuses, who is silent, which of two families, and another try.
+
+use std::io::{ErrorKind, Read as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use super::program::Client;
+use crate::support::{PATIENCE, ScratchPath, Serve};
+
+const FAILURE: i32 = 1;
+
+/// An address that was free a moment ago.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+}
+
+#[test]
+fn a_refused_port_is_told() {
+    let address = free_address();
+    let ran = Client::to(address).with("--retries 0").fed(b"");
+    ran.failed(FAILURE, &[&format!("cannot connect to tcp://{address}"), "connection refused (os error 111)"]);
+    let ran = Client::to(address).with("--retries 2").fed(b"");
+    ran.failed(FAILURE, &["connection refused", "(3 tries)"]);
+}
+
+#[test]
+fn a_socket_path_where_nothing_is_is_told() {
+    let path = ScratchPath::new("sock");
+    let ran = Client::to(format_args!("unix:{}", path.text())).with("--retries 0").fed(b"");
+    ran.failed(FAILURE, &[path.text(), "no such file or directory"]);
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_told() {
+    let ran = Client::to("no-such-host.invalid:80").fed(b"");
+    assert_eq!(ran.code, Some(FAILURE), "{:?}", ran.log);
+    let [error, hint] = &ran.log[..] else { panic!("{:?}", ran.log) };
+    // A machine without a resolver learns nothing in time; one with a resolver learns that there is none.
+    let parts = ["cannot look up no-such-host.invalid:80", "cannot connect to tcp://no-such-host.invalid:80"];
+    assert!(parts.iter().any(|part| error.contains(part)) && hint.starts_with("hint: "), "{:?}", ran.log);
+}
+
+/// A listener whose backlog is full: what knocks now is not heard.
+struct BlackHole {
+    address: SocketAddr,
+    _listener: Socket,
+    _waiting: Vec<TcpStream>,
+}
+
+impl BlackHole {
+    fn new() -> Self {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+        listener.listen(0).expect("it is bound");
+        let address = listener.local_addr().expect("it is bound").as_socket().expect("it is TCP");
+        let mut waiting = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        // The kernel takes one or two more than it was asked to; then it drops what comes.
+        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+            assert!(Instant::now() < deadline, "the backlog is never full");
+            waiting.push(stream);
+        }
+        Self { address, _listener: listener, _waiting: waiting }
+    }
+}
+
+#[test]
+fn a_black_hole_ends_at_the_connect_timeout() {
+    let hole = BlackHole::new();
+    let ran = Client::to(hole.address).with("--connect-timeout 500ms --retries 9").fed(b"");
+    ran.failed(FAILURE, &[&hole.address.to_string(), "nothing came back within 500ms"]);
+    assert!(ran.took >= Duration::from_millis(500) && ran.took < PATIENCE / 2, "{:?}", ran.took);
+}
+
+#[test]
+fn a_name_leads_to_whichever_family_answers() {
+    // On many a machine this stands for both loopback addresses, and the server has one of them.
+    let server = Serve::new().start();
+    let address = format!("localhost:{}", server.address().port());
+    let ran = Client::to(address).with("--retries 0").fed(b"hello");
+    ran.printed(b"hello");
+    assert!(ran.took < PATIENCE / 4, "{:?}", ran.took);
+    server.drain();
+}
+
+#[test]
+fn tries_go_on_until_a_server_is_there() {
+    let address = free_address();
+    let mut client = Client::to(address).with("--retries 1000 --connect-timeout 20s -v").start();
+    let tries = |lines: &[String]| lines.iter().filter(|line| line.contains("; again in ")).count();
+    assert!(client.log.wait_for(PATIENCE, |lines| tries(lines) >= 3), "{:?}", client.log.all());
+    let server = Serve::bare().listen(&address.to_string()).start();
+    client.feed(b"at last");
+    let ran = client.wait();
+    assert_eq!((ran.code, ran.out.escape_ascii().to_string()), (Some(0), "at last".to_owned()), "{:?}", ran.log);
+    assert!(ran.log.iter().any(|line| line.contains("(3 of 1000)")), "{:?}", ran.log);
+    server.drain();
+}
+
+#[test]
+fn another_try_never_sends_twice() {
+    // The first peer dies with the request in its hands: no second one ever sees it.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let mut client = Client::to(address).with("--retries 5").start();
+    client.feed(b"charge my card\n");
+    let (peer, _) = listener.accept().expect("the client connects");
+    let mut first = [0];
+    (&peer).read_exact(&mut first).expect("the request comes");
+    SockRef::from(&peer).set_linger(Some(Duration::ZERO)).expect("the connection is open");
+    drop(peer);
+    client.wait().failed(FAILURE, &["broke the connection off"]);
+    listener.set_nonblocking(true).expect("it is open");
+    let again = listener.accept();
+    assert!(again.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "it came back");
+}

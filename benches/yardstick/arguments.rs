@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     /// Be the baseline server
     #[arg(long, hide = true)]
     pub(crate) raw_epoll: bool,
-    /// What cargo passes to every benchmark
+    /// What `cargo bench` passes; without it, as in `cargo test --all-targets`, a look is all there is
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -48,7 +48,7 @@ impl Arguments {
     /// The selected cells, cut down for a quick look.
     pub(crate) fn cells(&self) -> Vec<Cell> {
         let mut cells = if self.cells.is_empty() { CELLS.to_vec() } else { self.cells.clone() };
-        if self.quick {
+        if self.is_quick() {
             for cell in &mut cells {
                 cell.messages /= QUICK_PART;
             }
@@ -56,9 +56,13 @@ impl Arguments {
         cells
     }
 
+    fn is_quick(&self) -> bool {
+        self.quick || !self.bench
+    }
+
     /// How many pairs each cell measures.
     pub(crate) fn rounds(&self) -> usize {
-        self.rounds.unwrap_or(if self.quick { QUICK_ROUNDS } else { ROUNDS }).max(1)
+        self.rounds.unwrap_or(if self.is_quick() { QUICK_ROUNDS } else { ROUNDS }).max(1)
     }
 }
 

@@ -60,10 +60,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 fn start_contenders(arguments: &Arguments, core: Option<usize>) -> Result<Vec<Contender>> {
     let mut contenders = vec![Contender::raw_epoll("raw epoll", core)?];
-    contenders.push(match arguments.noise {
-        true => Contender::raw_epoll("raw epoll again", core)?,
-        false => Contender::readyloop(core)?,
-    });
+    let subject =
+        if arguments.noise { Contender::raw_epoll("raw epoll again", core) } else { Contender::readyloop(core) };
+    contenders.push(subject?);
     for peer in &arguments.peers {
         contenders.push(Contender::peer(peer, core)?);
     }

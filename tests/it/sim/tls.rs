@@ -288,6 +288,22 @@ fn a_drain_waits_for_handshakes_and_then_no_longer() {
 }
 
 #[test]
+fn who_says_that_it_ends_has_ended_though_its_connection_has_not() {
+    let mut scene = Scene::new(World::new(1), 1, Limits::default(), ServerLimits::default());
+    let mut client = scene.client(Vec::new());
+    let mut rng = Rng::new(1);
+    while client.say_and_hear(&mut rng).expect("it is served") | scene.turned() {}
+    assert_eq!(scene.server.totals().handshakes, 0);
+
+    // Both in one read.
+    assert_eq!(client.tls.write(b"goodbye").expect("room"), 7);
+    client.tls.farewell().expect("room");
+    while client.say_and_hear(&mut rng).expect("it is served") | scene.turned() {}
+    assert_eq!((client.received.as_slice(), client.has_seen_end), (&b"goodbye"[..], true));
+    scene.assert_closed(CloseReason::Finished, 1);
+}
+
+#[test]
 fn plain_text_and_an_early_end_are_counted_for_what_they_are() {
     let mut scene = Scene::new(World::new(1), 1, Limits::default(), ServerLimits::default());
     let plain = scene.world.connect(&scene.address);

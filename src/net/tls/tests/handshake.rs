@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::net::pump::Opened;
 use crate::net::tls::TlsSetupError;
+use crate::net::{AddressGroup, Link};
 
 /// What each side makes of a handshake: the client's error, the server's.
 fn failures(setup: &Setup) -> (Option<TlsError>, Option<TlsError>) {
@@ -160,13 +162,18 @@ fn who_cannot_write_still_reads_so_that_two_at_once_do_not_wait_for_each_other()
 }
 
 #[test]
-fn what_is_sent_right_behind_a_handshake_is_read_without_another_fact() {
-    let (mut client, mut server) = Setup::new().ends();
+fn what_is_sent_right_behind_a_handshake_is_read_without_any_fact() {
+    let setup = Setup::new();
+    let layer = TlsServer::new(setup.server.clone()).unwrap();
+    let (mut client, server) = setup.ends();
+    let mut link = Link::new(server, AddressGroup::UNIX);
     while !go_on(&mut client).unwrap() {
-        assert!(!go_on(&mut server).unwrap());
+        assert!(matches!(link.open(&layer), Opened::NotYet));
     }
     write_all(&mut client, b"at once");
-    assert!(go_on(&mut server).unwrap());
+    assert!(matches!(link.open(&layer), Opened::Yes));
+    assert_eq!(link.readiness(), (true, true));
+    let mut server = link.into_stream();
     assert_eq!(server.inner_mut().unread(), 0, "the handshake has read it");
     assert_eq!(read_some(&mut server).unwrap(), b"at once");
 }

@@ -129,7 +129,7 @@ fn who_leaves_during_the_handshake_has_cut_it_off() {
     let (mut client, mut server) = Setup::new().ends();
     assert!(!go_on(&mut client).unwrap());
     assert!(!go_on(&mut server).unwrap());
-    client.inner_mut().shutdown_write().unwrap();
+    client.beneath_mut().shutdown_write().unwrap();
     assert_eq!(go_on(&mut server).unwrap_err().kind(), ErrorKind::UnexpectedEof);
 }
 
@@ -142,11 +142,11 @@ fn what_is_said_last_in_a_handshake_is_kept_until_it_can_leave() {
         let is_client_open = go_on(&mut client).unwrap();
         assert_eq!(is_client_open, version == TlsVersion::Tls13, "only TLS 1.2 has the server speak last");
 
-        server.inner_mut().resize(0);
+        server.beneath_mut().resize(0);
         assert!(go_on(&mut server).unwrap());
         assert_blocks(server.flush());
         assert_eq!(go_on(&mut client).unwrap(), is_client_open);
-        server.inner_mut().resize(1 << 20);
+        server.beneath_mut().resize(1 << 20);
         server.flush().unwrap();
         assert!(go_on(&mut client).unwrap());
     }
@@ -174,7 +174,7 @@ fn what_is_sent_right_behind_a_handshake_is_read_without_any_fact() {
     assert!(matches!(link.open(&layer), Opened::Yes));
     assert_eq!(link.readiness(), (true, true));
     let mut server = link.into_stream();
-    assert_eq!(server.inner_mut().unread(), 0, "the handshake has read it");
+    assert_eq!(server.beneath_mut().unread(), 0, "the handshake has read it");
     assert_eq!(read_some(&mut server).unwrap(), b"at once");
 }
 

@@ -4,7 +4,6 @@
 //! the place of accepting. It looks up no names and never tries again: who uses it decides that.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
 use std::io;
 use std::net::IpAddr;
 use std::sync::mpsc::Receiver;
@@ -16,9 +15,9 @@ use crate::codec::Codec;
 use crate::conn::{CloseReason, READ_LEN_MAX};
 use crate::host::{Host, Parting, Tally};
 use crate::instant::Instant;
+use crate::net::pump::{self, Opened};
 use crate::net::{
-    AddressGroup, ConnectOptions, Destination, Fact, Handle, Link, Net, Notice, POSTS_WAITING_MAX, Poster, Stream,
-    Token, pump,
+    Bare, ConnectOptions, Destination, Fact, Handle, Layer, Link, Net, Notice, POSTS_WAITING_MAX, Poster, Stream, Token,
 };
 use crate::service::{Context, Service};
 use crate::table::Key;
@@ -65,12 +64,15 @@ const CONNECT_BUDGET: usize = 32;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Client<N: Net, S: Service, C: Codec> {
+///
+/// Over TLS it is a `Client::under` a [`TlsTarget`](crate::net::tls::TlsTarget), for one server.
+pub struct Client<N: Net, S: Service, C: Codec, W: Layer<N::Stream> = Bare> {
     net: N,
+    layer: W,
     now: Instant,
     scratch: Box<[u8]>,
     reserve: Reserve,
-    host: Host<S, C, Link<N::Stream>>,
+    host: Host<S, C, Link<W::Stream>>,
     limits: ClientLimits,
     options: ConnectOptions,
     /// What the last poll told.
@@ -82,6 +84,7 @@ pub struct Client<N: Net, S: Service, C: Codec> {
     /// No connection is begun before this.
     rests_until: Instant,
     failures: VecDeque<Failure<S::Peer>>,
+    breaks: VecDeque<(Key, io::Error)>,
     notices: VecDeque<Notice>,
     handle: Handle,
     poster: Poster<S::Post>,
@@ -119,11 +122,19 @@ pub struct Failure<P> {
 impl<N: Net, S: Service, C: Codec> Client<N, S, C> {
     /// A client without connections.
     pub fn new(net: N, codec: C, service: S, limits: ClientLimits) -> Self {
+        Self::under(Bare, net, codec, service, limits)
+    }
+}
+
+impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
+    /// A client without connections, which lays `layer` over each.
+    pub fn under(layer: W, net: N, codec: C, service: S, limits: ClientLimits) -> Self {
         let handle = Handle::new(net.wake());
         let (poster, inbox) = handle.channel();
         Self {
             now: net.now(),
             net,
+            layer,
             scratch: vec![0; READ_LEN_MAX].into_boxed_slice(),
             reserve: Reserve::new(limits.queue_total_max),
             host: Host::new(service, codec, limits.peer.clone()),
@@ -134,6 +145,7 @@ impl<N: Net, S: Service, C: Codec> Client<N, S, C> {
             connecting: VecDeque::new(),
             rests_until: Instant::ORIGIN,
             failures: VecDeque::new(),
+            breaks: VecDeque::new(),
             notices: VecDeque::new(),
             handle,
             poster,
@@ -156,23 +168,24 @@ impl<N: Net, S: Service, C: Codec> Client<N, S, C> {
         self.wanted.push_back(Wanted { to, source, peer, since: None });
     }
 
-    /// Takes in a stream that somebody else has connected to `who`.
+    /// Takes in a stream that somebody else has connected to `to`.
+    ///
+    /// It opens at once, or when the layer over it does; then as a connection of [`Self::connect`].
     ///
     /// # Errors
     /// The kernel has no room to watch it.
-    pub fn adopt(
-        &mut self,
-        mut stream: N::Stream,
-        who: &dyn Display,
-        group: AddressGroup,
-        peer: S::Peer,
-    ) -> io::Result<Key> {
-        let net = &mut self.net;
+    pub fn adopt(&mut self, mut stream: N::Stream, to: Destination, peer: S::Peer) -> io::Result<Key> {
+        let (net, layer) = (&mut self.net, &self.layer);
         let key = self.host.expect(|key| {
             net.register(&mut stream, token(key))?;
-            Ok::<_, io::Error>(Link::new(stream, group))
+            Ok::<_, io::Error>(Link::new(layer.lay_over(stream)?, to.group()))
         })?;
-        self.host.handle_arrival(key, peer, who, &mut self.reserve, self.now);
+        if W::OPENS {
+            self.connecting.push_back(Connecting { key, to, peer, since: self.now });
+            self.host.mark(key);
+        } else {
+            self.host.handle_arrival(key, peer, &to, &mut self.reserve, self.now);
+        }
         Ok(key)
     }
 
@@ -246,9 +259,12 @@ impl<N: Net, S: Service, C: Codec> Client<N, S, C> {
     fn begin(&mut self, wanted: Wanted<S::Peer>) {
         let Wanted { to, source, peer, since } = wanted;
         let since = since.unwrap_or(self.now);
-        let (net, options) = (&mut self.net, &mut self.options);
+        let (net, layer, options) = (&mut self.net, &self.layer, &mut self.options);
         options.source = source;
-        let begun = self.host.expect(|key| Ok(Link::new(net.connect(&to, options, token(key))?, to.group())));
+        let begun = self.host.expect(|key| {
+            let stream = net.connect(&to, options, token(key))?;
+            Ok(Link::new(layer.lay_over(stream)?, to.group()))
+        });
         match begun {
             Ok(key) => self.connecting.push_back(Connecting { key, to, peer, since }),
             Err(error) if is_full(&error) && self.now < since + self.limits.connect_timeout => {
@@ -264,13 +280,26 @@ impl<N: Net, S: Service, C: Codec> Client<N, S, C> {
         for _ in 0..self.host.marked_len() {
             let Some(key) = self.host.pop_marked() else { break };
             match self.host.expected(key) {
-                Some(link) => match self.net.is_connected(link.stream_mut()) {
-                    Ok(true) => self.handle_arrival(key),
+                Some(link) => match self.net.is_connected(self.layer.beneath(link.stream_mut())) {
+                    Ok(true) => self.handle_connected(key),
                     Ok(false) => {}
                     Err(error) => self.give_up(key, error),
                 },
                 None => self.serve(key),
             }
+        }
+    }
+
+    /// The connection is there; what lies over it may still have to open.
+    fn handle_connected(&mut self, key: Key) {
+        let opened = match self.host.expected(key) {
+            Some(link) if W::OPENS => link.open(&self.layer),
+            Some(_) | None => Opened::Yes,
+        };
+        match opened {
+            Opened::Yes => self.handle_arrival(key),
+            Opened::NotYet => {}
+            Opened::Lost(_, error) => self.give_up(key, error),
         }
     }
 
@@ -313,10 +342,13 @@ impl<N: Net, S: Service, C: Codec> Client<N, S, C> {
     }
 
     fn bury_closed(&mut self) {
-        self.host.bury_closed(&mut self.reserve, self.now, |key, link, reason, parting| {
+        let Self { host, layer, breaks, reserve, now, .. } = self;
+        host.bury_closed(reserve, *now, |key, link, reason, parting| {
             debug!("peer {key:?} closed: {reason}");
+            let mut stream = link.into_stream();
+            breaks.extend(layer.failure(&stream).map(|error| (key, error)));
             if parting == Parting::Reset
-                && let Err(error) = link.into_stream().reset_on_drop()
+                && let Err(error) = stream.reset_on_drop()
             {
                 debug!("peer {key:?} was gone before its reset: {error}");
             }
@@ -333,6 +365,11 @@ impl<N: Net, S: Service, C: Codec> Client<N, S, C> {
     /// The next connection that did not come about and was not told yet.
     pub fn poll_failure(&mut self) -> Option<Failure<S::Peer>> {
         self.failures.pop_front()
+    }
+
+    /// The next peer that was closed because the layer over its stream failed, and was not told yet.
+    pub fn poll_break(&mut self) -> Option<(Key, io::Error)> {
+        self.breaks.pop_front()
     }
 
     /// The next notice, a signal's or a handle's, that was not told yet. The client itself obeys none.

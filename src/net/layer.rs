@@ -1,12 +1,12 @@
-//! A layer: what an endpoint lays over the streams it accepts.
+//! A layer: what is laid over streams that were accepted or connected.
 //!
-//! Which layer an endpoint has is part of its type, so that an endpoint without one pays nothing.
+//! Which layer a program has is part of its type, so that one without any pays nothing.
 
 use std::io;
 
 use super::Stream;
 
-/// What is laid over accepted streams.
+/// What is laid over streams.
 pub trait Layer<T: Stream> {
     /// A stream with the layer over it.
     type Stream: Stream;
@@ -20,12 +20,18 @@ pub trait Layer<T: Stream> {
     /// There is no memory or no randomness for it.
     fn lay_over(&self, stream: T) -> io::Result<Self::Stream>;
 
+    /// The stream beneath.
+    fn beneath<'a>(&self, stream: &'a mut Self::Stream) -> &'a mut T;
+
     /// Goes on with opening a stream, as far as that goes now.
     ///
     /// # Errors
     /// `WouldBlock`: not open yet, a fact will come, in either direction. Or the peer does not
     /// agree, or is gone.
     fn open(&self, stream: &mut Self::Stream) -> io::Result<()>;
+
+    /// Why a stream failed, where it did so for a reason of the layer.
+    fn failure(&self, stream: &Self::Stream) -> Option<io::Error>;
 
     /// Reads again what it was made from, for the streams from now on; `None` when it was made
     /// from nothing.
@@ -48,8 +54,18 @@ impl<T: Stream> Layer<T> for Bare {
         Ok(stream)
     }
 
+    #[inline]
+    fn beneath<'a>(&self, stream: &'a mut T) -> &'a mut T {
+        stream
+    }
+
+    #[inline]
     fn open(&self, _stream: &mut T) -> io::Result<()> {
         Ok(())
+    }
+
+    fn failure(&self, _stream: &T) -> Option<io::Error> {
+        None
     }
 
     fn reload(&mut self) -> Option<io::Result<()>> {

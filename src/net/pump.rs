@@ -206,8 +206,8 @@ impl<T: Stream> Link<T> {
         loop {
             match layer.open(&mut self.stream) {
                 Ok(()) => {
-                    // Opening uses up no fact, and it may have read on into what comes behind it,
-                    // of which no fact will tell.
+                    // It may have read on into what comes behind the agreement, and before any
+                    // fact was told: of that, none will tell.
                     self.readable = true;
                     self.writable = true;
                     return Opened::Yes;

@@ -9,6 +9,7 @@ mod command_line;
 mod logging;
 mod problem;
 mod serve;
+mod tls;
 mod units;
 
 use std::process::ExitCode;

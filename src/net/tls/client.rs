@@ -1,7 +1,8 @@
 //! `TlsClient`: whom the connecting side trusts, and what it shows.
 //!
-//! It makes streams, it neither connects nor moves bytes.
+//! It makes streams of those that are connected; it neither connects nor moves bytes.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::server::unusable;
 use super::{Pem, TlsSetupError, TlsStream};
-use crate::net::Stream;
+use crate::net::{Layer, Stream};
 
 /// Where systems keep the authorities they trust: Debian, Fedora, Alpine and the BSDs.
 const SYSTEM_BUNDLES: [&str; 3] =
@@ -90,17 +91,52 @@ impl TlsClient {
         Ok(Self { config: Arc::new(config) })
     }
 
-    /// TLS over `stream` to the server that `name` names: a host name, or an IP address.
+    /// Connections to the server that `name` names: a host name, or an IP address.
     ///
     /// The name goes to the server in clear (SNI), and its certificate must be for it.
     ///
     /// # Errors
     /// The name can be in no certificate.
-    pub fn lay_over<T: Stream>(&self, stream: T, name: &str) -> Result<TlsStream<T>, TlsSetupError> {
+    pub fn to(&self, name: &str) -> Result<TlsTarget, TlsSetupError> {
         let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
-        let server_name = ServerName::try_from(bare.to_owned()).map_err(|_| TlsSetupError::BadName(name.to_owned()))?;
-        let tls = ClientConnection::new(Arc::clone(&self.config), server_name).map_err(unusable)?;
+        match ServerName::try_from(bare.to_owned()) {
+            Ok(name) => Ok(TlsTarget { config: Arc::clone(&self.config), name }),
+            Err(_) => Err(TlsSetupError::BadName(name.to_owned())),
+        }
+    }
+}
+
+/// The connecting side of TLS to one server.
+#[derive(Clone, Debug)]
+pub struct TlsTarget {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+impl<T: Stream> Layer<T> for TlsTarget {
+    type Stream = TlsStream<T>;
+    const OPENS: bool = true;
+
+    fn lay_over(&self, stream: T) -> io::Result<TlsStream<T>> {
+        let tls = ClientConnection::new(Arc::clone(&self.config), self.name.clone()).map_err(io::Error::other)?;
         Ok(TlsStream::new(stream, tls))
+    }
+
+    fn beneath<'a>(&self, stream: &'a mut TlsStream<T>) -> &'a mut T {
+        stream.beneath_mut()
+    }
+
+    fn open(&self, stream: &mut TlsStream<T>) -> io::Result<()> {
+        stream.shake_hands()
+    }
+
+    fn failure(&self, stream: &TlsStream<T>) -> Option<io::Error> {
+        stream.failure().map(io::Error::from)
+    }
+
+    /// Whom a client trusts is decided once.
+    fn reload(&mut self) -> Option<io::Result<()>> {
+        None
     }
 }
 

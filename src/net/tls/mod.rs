@@ -11,7 +11,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use client::{TlsClient, TlsClientOptions, TlsVersion, Trust};
+pub use client::{TlsClient, TlsClientOptions, TlsTarget, TlsVersion, Trust};
 pub use error::TlsError;
 pub use pem::{Pem, TlsSetupError};
 pub use server::{TlsServer, TlsServerOptions};

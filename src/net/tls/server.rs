@@ -97,8 +97,16 @@ impl<T: Stream> Layer<T> for TlsServer {
         Ok(TlsStream::new(stream, tls))
     }
 
+    fn beneath<'a>(&self, stream: &'a mut TlsStream<T>) -> &'a mut T {
+        stream.beneath_mut()
+    }
+
     fn open(&self, stream: &mut TlsStream<T>) -> io::Result<()> {
         stream.shake_hands()
+    }
+
+    fn failure(&self, stream: &TlsStream<T>) -> Option<io::Error> {
+        stream.failure().map(io::Error::from)
     }
 
     fn reload(&mut self) -> Option<io::Result<()>> {

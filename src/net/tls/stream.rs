@@ -63,8 +63,13 @@ impl<T: Stream> TlsStream<T> {
         self.session.tls.alpn_protocol()
     }
 
-    #[cfg(test)]
-    pub(super) fn inner_mut(&mut self) -> &mut T {
+    /// Why TLS broke, if it did.
+    pub(super) fn failure(&self) -> Option<TlsError> {
+        self.session.failure.clone()
+    }
+
+    /// The stream beneath.
+    pub(super) fn beneath_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 

@@ -45,7 +45,7 @@ impl Setup {
     }
 
     fn client(&self, end: End) -> Tls {
-        TlsClient::new(&self.client).unwrap().lay_over(end, "server.test").unwrap()
+        TlsClient::new(&self.client).unwrap().to("server.test").unwrap().lay_over(end).unwrap()
     }
 
     /// Both over a fair stream, not open yet: the client first.
@@ -243,7 +243,7 @@ fn an_end_without_close_notify_is_told_from_a_clean_one() {
     for version in VERSIONS {
         let (mut client, mut server) = Setup::new().with_version(version).open_ends();
         write_all(&mut client, b"half a mess");
-        client.inner_mut().shutdown_write().unwrap();
+        client.beneath_mut().shutdown_write().unwrap();
         assert_eq!(read_some(&mut server).unwrap(), b"half a mess");
         assert_eq!(read_some(&mut server).unwrap_err().kind(), ErrorKind::UnexpectedEof);
     }
@@ -253,9 +253,9 @@ fn an_end_without_close_notify_is_told_from_a_clean_one() {
 fn what_comes_after_close_notify_is_not_for_us() {
     let (mut client, mut server) = Setup::new().open_ends();
     client.farewell().unwrap();
-    client.inner_mut().write(b"anybody could have put this here").unwrap();
+    client.beneath_mut().write(b"anybody could have put this here").unwrap();
     assert_eq!(read_some(&mut server).unwrap(), b"");
-    client.inner_mut().write(b"and this").unwrap();
+    client.beneath_mut().write(b"and this").unwrap();
     assert_eq!(read_some(&mut server).unwrap(), b"");
 }
 
@@ -264,7 +264,7 @@ fn a_record_that_was_changed_on_the_way_ends_it_and_what_came_before_counts() {
     let (mut client, mut server) = Setup::new().open_ends();
     write_all(&mut client, b"whole");
     client
-        .inner_mut()
+        .beneath_mut()
         .write(&[23, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20])
         .unwrap();
     assert_eq!(read_some(&mut server).unwrap(), b"whole");
@@ -281,16 +281,16 @@ fn a_record_that_was_changed_on_the_way_ends_it_and_what_came_before_counts() {
 fn a_stream_that_does_not_take_what_was_written_keeps_a_record_and_no_more() {
     let (mut client, mut server) = Setup::new().open_ends();
     while read_some(&mut client).is_ok() {}
-    server.inner_mut().resize(1_000);
-    let before = server.inner_mut().written();
+    server.beneath_mut().resize(1_000);
+    let before = server.beneath_mut().written();
     let bytes = pattern(1, 0, 100_000);
     let taken = server.write(&bytes).unwrap();
     assert!((16_000..18_000).contains(&taken), "{taken}");
     assert_blocks(server.write(&bytes[taken..]));
     assert_blocks(server.flush());
-    assert_eq!(server.inner_mut().written() - before, 1_000);
+    assert_eq!(server.beneath_mut().written() - before, 1_000);
 
-    server.inner_mut().resize(1 << 20);
+    server.beneath_mut().resize(1 << 20);
     server.flush().unwrap();
     let mut received = Vec::new();
     while let Ok(more) = read_some(&mut client) {
@@ -303,10 +303,10 @@ fn a_stream_that_does_not_take_what_was_written_keeps_a_record_and_no_more() {
 fn a_farewell_waits_until_what_was_written_has_left() {
     let (mut client, mut server) = Setup::new().open_ends();
     while read_some(&mut client).is_ok() {}
-    server.inner_mut().resize(0);
+    server.beneath_mut().resize(0);
     assert_eq!(server.write(b"last words").unwrap(), 10);
     assert_blocks(server.shutdown_write());
-    server.inner_mut().resize(1_000);
+    server.beneath_mut().resize(1_000);
     server.shutdown_write().unwrap();
     assert_eq!(read_some(&mut client).unwrap(), b"last words");
     assert_eq!(read_some(&mut client).unwrap(), b"");

@@ -8,8 +8,10 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::time::Duration;
 
-use readyloop::net::tls::{TlsClient, TlsClientOptions, TlsServer, TlsServerOptions, TlsStream, TlsVersion, Trust};
-use readyloop::net::{Address, Stream};
+use readyloop::net::tls::{
+    TlsClient, TlsClientOptions, TlsServer, TlsServerOptions, TlsStream, TlsTarget, TlsVersion, Trust,
+};
+use readyloop::net::{Address, Layer, Stream};
 use readyloop::service::Echo;
 use readyloop::sim::{Faults, Peer, Rng, SimNet, World, pattern};
 use readyloop::{CloseReason, Limits, Listen, Notice, Raw, Server, ServerLimits};
@@ -113,7 +115,7 @@ struct Scene {
     world: World,
     server: Server<SimNet>,
     address: Address,
-    tls: TlsClient,
+    tls: TlsTarget,
 }
 
 impl Scene {
@@ -130,13 +132,13 @@ impl Scene {
         let version = Some(rng.pick(&[TlsVersion::Tls12, TlsVersion::Tls13]));
         let trust = Trust::Authorities(authority.pem());
         let tls = TlsClient::new(&TlsClientOptions { trust, version, ..TlsClientOptions::default() });
-        Self { world, server, address, tls: tls.expect("an authority") }
+        Self { world, server, address, tls: tls.expect("an authority").to("server.test").expect("a name") }
     }
 
     fn client(&mut self, to_send: Vec<u8>) -> Client {
         let peer = self.world.connect(&self.address);
         let wire = Wire { peer: peer.clone(), came: VecDeque::new() };
-        let tls = self.tls.lay_over(wire, "server.test").expect("a name");
+        let tls = self.tls.lay_over(wire).expect("randomness");
         Client { peer, tls, to_send, sent: 0, received: Vec::new(), has_finished: false, has_seen_end: false }
     }
 
@@ -285,6 +287,22 @@ fn a_drain_waits_for_handshakes_and_then_no_longer() {
     scene.pass(ServerLimits::default().drain_timeout / 2);
     assert!(silent.is_ended() && scene.server.is_done());
     scene.assert_closed(CloseReason::Drained, 2);
+}
+
+#[test]
+fn who_says_that_it_ends_has_ended_though_its_connection_has_not() {
+    let mut scene = Scene::new(World::new(1), 1, Limits::default(), ServerLimits::default());
+    let mut client = scene.client(Vec::new());
+    let mut rng = Rng::new(1);
+    while client.say_and_hear(&mut rng).expect("it is served") | scene.turned() {}
+    assert_eq!(scene.server.totals().handshakes, 0);
+
+    // Both in one read.
+    assert_eq!(client.tls.write(b"goodbye").expect("room"), 7);
+    client.tls.farewell().expect("room");
+    while client.say_and_hear(&mut rng).expect("it is served") | scene.turned() {}
+    assert_eq!((client.received.as_slice(), client.has_seen_end), (&b"goodbye"[..], true));
+    scene.assert_closed(CloseReason::Finished, 1);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use readyloop::Address;
 use readyloop::conn::CloseReason;
 
 use crate::problem::{Problem, system_words};
+use crate::tls::broken;
 
 use super::talk::Ending;
 
@@ -18,6 +19,7 @@ pub(super) fn judge(ending: Ending, address: &Address) -> Result<(), Problem> {
             "what came back until then was printed",
         )),
         Ending::Unheard(reason) => closed(reason, address),
+        Ending::Broke(error) => Err(broken(address, &error)),
         Ending::TimeUp => Ok(()),
         Ending::Unread(error) => Err(Problem::failure(
             format!("cannot read standard input: {}", system_words(&error)),

@@ -11,6 +11,7 @@ mod reach;
 mod settings;
 mod talk;
 mod text;
+mod tls;
 mod view;
 
 use std::io::{self, IsTerminal, stdin, stdout};
@@ -18,8 +19,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use readyloop::client::Connected;
-use readyloop::net::Net;
+use readyloop::net::{Bare, Layer, Net};
 use readyloop::{CloseReason, Reactor};
 
 use crate::logging;
@@ -28,8 +28,11 @@ use crate::problem::{Problem, system_words};
 use output::Output;
 use prompt::{Prompt, Screen};
 use settings::Settings;
-use talk::{Ending, Talk, Timing};
+use talk::{Ending, Opening, Talk, Timing};
 use view::{Pipe, Terminal};
+
+/// A connection without anything over it.
+type Socket = <Reactor as Net>::Stream;
 
 /// The name of this subcommand.
 pub(crate) const NAME: &str = "client";
@@ -42,22 +45,30 @@ const LAST_REPLIES: Duration = Duration::from_millis(500);
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
     logging::start(&settings.verbosity);
-    let connected = reach::reach(&settings)?;
-    // A prompt takes two: keys to read and a screen that can be drawn on.
-    let is_terminal = stdin().is_terminal() && stdout().is_terminal();
-    match Prompt::open() {
-        Ok((prompt, screen)) if is_terminal => at_a_prompt(prompt, screen, connected, &settings),
-        Ok(_) | Err(_) => in_a_pipe(connected, &settings),
+    match tls::target(&settings)? {
+        Some(target) => converse(target, &settings),
+        None => converse(Bare, &settings),
     }
 }
 
-fn in_a_pipe(connected: Connected, settings: &Settings) -> Result<(), Problem> {
+fn converse<W: Layer<Socket>>(layer: W, settings: &Settings) -> Result<(), Problem> {
+    let connected = reach::reach(settings)?;
+    let opening = Opening { layer, connected };
+    // A prompt takes two: keys to read and a screen that can be drawn on.
+    let is_terminal = stdin().is_terminal() && stdout().is_terminal();
+    match Prompt::open() {
+        Ok((prompt, screen)) if is_terminal => at_a_prompt(prompt, screen, opening, settings),
+        Ok(_) | Err(_) => in_a_pipe(opening, settings),
+    }
+}
+
+fn in_a_pipe<W: Layer<Socket>>(opening: Opening<W>, settings: &Settings) -> Result<(), Problem> {
     let reactor = Reactor::new().map_err(no_room)?;
     let framing = settings.framing_in_a_pipe();
     let output = Output::start(reactor.wake()).map_err(no_room)?;
     let input = input::start(reactor.wake(), input::reader_for(framing)).map_err(no_room)?;
     let view = Pipe::new(output, framing, settings.hex);
-    let mut talk = Talk::new(reactor, connected, framing, view, Timing::Off).map_err(no_room)?;
+    let mut talk = Talk::new(opening, reactor, framing, view, Timing::Off).map_err(no_room)?;
     let mut ending = talk.run(&input, Duration::MAX);
     if !matches!(ending, Ending::Unseen(_))
         && let Err(error) = talk.into_view().finish()
@@ -67,12 +78,17 @@ fn in_a_pipe(connected: Connected, settings: &Settings) -> Result<(), Problem> {
     ending::judge(ending, &settings.address)
 }
 
-fn at_a_prompt(prompt: Prompt, screen: Screen, connected: Connected, settings: &Settings) -> Result<(), Problem> {
+fn at_a_prompt<W: Layer<Socket>>(
+    prompt: Prompt,
+    screen: Screen,
+    opening: Opening<W>,
+    settings: &Settings,
+) -> Result<(), Problem> {
     let reactor = Reactor::new().map_err(no_room)?;
     let view = Terminal::new(screen, settings.hex);
     let input = input::start(reactor.wake(), move |feed| prompt.read_lines(feed)).map_err(no_room)?;
     let framing = settings.framing_at_a_prompt();
-    let mut talk = Talk::new(reactor, connected, framing, view, Timing::RoundTrip).map_err(no_room)?;
+    let mut talk = Talk::new(opening, reactor, framing, view, Timing::RoundTrip).map_err(no_room)?;
     let ending = talk.run(&input, LAST_REPLIES);
     let has_left = talk.has_left();
     if !has_left {
@@ -119,6 +135,9 @@ EXAMPLES
       What comes back for a file, as a dump.
   printf 'one\\ntwo\\n' | readyloop client --framing length:u16 [::1]:7007
       Two frames with a length before each; each reply on a line of its own.
+
+  readyloop client --ca ca.pem tls://localhost:7443
+      Over TLS, with a server whose certificate that authority has signed.
 
 ENVIRONMENT
   READYLOOP_HISTORY  the file in which the prompt keeps its history; without it, lines are

@@ -1,5 +1,6 @@
 //! Settings: all that can be asked of `client`, as flags.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,7 +13,7 @@ use crate::units::{above_zero, count, duration};
 /// All that can be asked of `client`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Settings {
-    /// Whom to connect to: HOST:PORT, tcp://HOST:PORT, [::1]:PORT or unix:/PATH
+    /// Whom to connect to: HOST:PORT, tcp://HOST:PORT, [::1]:PORT, tls://HOST:PORT or unix:/PATH
     ///
     /// A name may stand for several addresses: both families are tried, 250 ms apart, and whoever
     /// answers first is taken.
@@ -42,7 +43,48 @@ pub(super) struct Settings {
     pub(super) hex: bool,
 
     #[command(flatten)]
+    pub(super) tls: Tls,
+
+    #[command(flatten)]
     pub(super) verbosity: Verbosity,
+}
+
+/// Whom to trust at a tls:// address, and what to show there.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "TLS")]
+pub(super) struct Tls {
+    /// Trust servers whose certificate one of these has signed (PEM) [default: those this machine trusts]
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
+
+    /// Trust whoever answers: for trials, since anybody in between can read and change everything
+    #[arg(long, conflicts_with = "ca")]
+    pub(super) insecure: bool,
+
+    /// Certificate to show to servers that ask for one (PEM)
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(super) cert: Option<PathBuf>,
+
+    /// The private key of that certificate, which only its owner may be able to read (PEM)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(super) key: Option<PathBuf>,
+
+    /// A protocol to offer (ALPN); may be repeated, the best first
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(super) alpn: Vec<String>,
+}
+
+impl Tls {
+    /// The first flag that was given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--ca", self.ca.is_some()),
+            ("--insecure", self.insecure),
+            ("--cert", self.cert.is_some()),
+            ("--alpn", !self.alpn.is_empty()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
+    }
 }
 
 impl Settings {

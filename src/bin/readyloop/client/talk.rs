@@ -4,6 +4,7 @@
 //! while the peer is slow, and the peer is paused while our reader is.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::io;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -12,8 +13,10 @@ use readyloop::client::{Client, ClientLimits, Connected};
 use readyloop::codec::Framing;
 use readyloop::conn::CloseReason;
 use readyloop::instant::Instant;
+use readyloop::net::Layer;
 use readyloop::{Context, Key, Limits, Orders, Reactor, Service};
 
+use super::Socket;
 use super::input::Input;
 use super::view::View;
 
@@ -21,9 +24,15 @@ use super::view::View;
 const STANDSTILL: Duration = Duration::from_millis(100);
 
 /// One connection and everything said over it.
-pub(super) struct Talk<V: View> {
-    client: Client<Reactor, Teller<V>, Framing>,
+pub(super) struct Talk<V: View, W: Layer<Socket>> {
+    client: Client<Reactor, Teller<V>, Framing, W>,
     key: Key,
+}
+
+/// What a conversation begins with: a connection, and what to lay over it.
+pub(super) struct Opening<W> {
+    pub(super) layer: W,
+    pub(super) connected: Connected,
 }
 
 /// How a conversation ended.
@@ -33,6 +42,8 @@ pub(super) enum Ending {
     Closed(CloseReason),
     /// The same, while there was more to send.
     Unheard(CloseReason),
+    /// What was to lie over the connection did not open, or broke.
+    Broke(io::Error),
     /// Time is up.
     TimeUp,
     /// Standard input failed.
@@ -59,7 +70,7 @@ struct Teller<V> {
 enum Sending {
     /// More can be sent.
     Open,
-    /// Not until the peer has taken some.
+    /// Not until the peer has taken some, or is there at all.
     Full,
     /// The input has ended.
     Ended,
@@ -74,14 +85,14 @@ pub(super) enum Timing {
     Off,
 }
 
-impl<V: View> Talk<V> {
+impl<V: View, W: Layer<Socket>> Talk<V, W> {
     /// A conversation over a connection, on the loop of `reactor`.
     ///
     /// # Errors
     /// The connection is gone already, or cannot be watched.
     pub(super) fn new(
+        Opening { layer, connected }: Opening<W>,
         reactor: Reactor,
-        connected: Connected,
         framing: Framing,
         view: V,
         timing: Timing,
@@ -90,11 +101,11 @@ impl<V: View> Talk<V> {
             Timing::RoundTrip => Some(VecDeque::new()),
             Timing::Off => None,
         };
-        let teller = Teller { view, awaited, sending: Sending::Open, is_paused: false, failure: None, closed: None };
+        let teller = Teller { view, awaited, sending: Sending::Full, is_paused: false, failure: None, closed: None };
         let limits = ClientLimits { peer: patient(), ..ClientLimits::default() };
-        let mut client = Client::new(reactor, framing, teller, limits);
+        let mut client = Client::under(layer, reactor, framing, teller, limits);
         let Connected { stream, to, .. } = connected;
-        let key = client.adopt(stream.into_nonblocking()?, &to, to.group(), ())?;
+        let key = client.adopt(stream.into_nonblocking()?, to, ())?;
         Ok(Self { client, key })
     }
 
@@ -105,6 +116,10 @@ impl<V: View> Talk<V> {
         loop {
             if let Err(error) = self.client.turn(Some(leave_at)) {
                 return Ending::Broken(error);
+            }
+            let unopened = self.client.poll_failure().map(|failure| failure.error);
+            if let Some(error) = unopened.or_else(|| self.client.poll_break().map(|(_, error)| error)) {
+                return Ending::Broke(error);
             }
             let teller = self.client.service_mut();
             if let Some(error) = teller.failure.take().or_else(|| teller.view.pass_on().err()) {
@@ -207,6 +222,10 @@ impl<V: View> Teller<V> {
 impl<V: View> Service for Teller<V> {
     type Peer = ();
     type Post = ();
+
+    fn on_open(&mut self, _: &mut (), _: &dyn Display, _: &mut Context<'_, '_>) {
+        self.sending = Sending::Open;
+    }
 
     fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context<'_, '_>) {
         let sent_at = self.awaited.as_mut().and_then(VecDeque::pop_front);

@@ -1,10 +1,11 @@
 //! What `serve` shows at its `tls://` addresses: from settings to the library's TLS server.
 
 use readyloop::Address;
-use readyloop::net::tls::{Pem, TlsServer, TlsServerOptions, TlsSetupError};
+use readyloop::net::tls::{Pem, TlsServer, TlsServerOptions};
 
 use crate::cert::self_signed;
 use crate::problem::Problem;
+use crate::tls::setup_problem;
 
 use super::settings::Settings;
 
@@ -33,24 +34,6 @@ fn names(addresses: &[Address]) -> Vec<String> {
     names.sort();
     names.dedup();
     names
-}
-
-/// Why TLS cannot be set up, and what to type.
-pub(crate) fn setup_problem(error: &TlsSetupError) -> Problem {
-    let hint = match error {
-        TlsSetupError::Unreadable { .. } => {
-            "type the path of a file that can be read; `readyloop cert` makes all of them for development".to_owned()
-        }
-        TlsSetupError::KeyIsPublic { path, .. } => format!("chmod 600 {}", path.display()),
-        TlsSetupError::NotPem { .. } => {
-            "a PEM file has lines such as -----BEGIN CERTIFICATE-----; `readyloop cert` makes some".to_owned()
-        }
-        TlsSetupError::Mismatch { .. } => "type --cert and --key as they were made together".to_owned(),
-        TlsSetupError::BadName(_) => "type a host name or an IP address".to_owned(),
-        TlsSetupError::NoSystemRoots => "type --ca FILE with the authorities to trust".to_owned(),
-        TlsSetupError::Unusable(_) => "`readyloop cert` makes files that can be used".to_owned(),
-    };
-    Problem::failure(error.to_string(), hint)
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::net::pump::Opened;
 use crate::net::tls::TlsSetupError;
+use crate::net::{AddressGroup, Link};
 
 /// What each side makes of a handshake: the client's error, the server's.
 fn failures(setup: &Setup) -> (Option<TlsError>, Option<TlsError>) {
@@ -127,7 +129,7 @@ fn who_leaves_during_the_handshake_has_cut_it_off() {
     let (mut client, mut server) = Setup::new().ends();
     assert!(!go_on(&mut client).unwrap());
     assert!(!go_on(&mut server).unwrap());
-    client.inner_mut().shutdown_write().unwrap();
+    client.beneath_mut().shutdown_write().unwrap();
     assert_eq!(go_on(&mut server).unwrap_err().kind(), ErrorKind::UnexpectedEof);
 }
 
@@ -140,11 +142,11 @@ fn what_is_said_last_in_a_handshake_is_kept_until_it_can_leave() {
         let is_client_open = go_on(&mut client).unwrap();
         assert_eq!(is_client_open, version == TlsVersion::Tls13, "only TLS 1.2 has the server speak last");
 
-        server.inner_mut().resize(0);
+        server.beneath_mut().resize(0);
         assert!(go_on(&mut server).unwrap());
         assert_blocks(server.flush());
         assert_eq!(go_on(&mut client).unwrap(), is_client_open);
-        server.inner_mut().resize(1 << 20);
+        server.beneath_mut().resize(1 << 20);
         server.flush().unwrap();
         assert!(go_on(&mut client).unwrap());
     }
@@ -160,14 +162,19 @@ fn who_cannot_write_still_reads_so_that_two_at_once_do_not_wait_for_each_other()
 }
 
 #[test]
-fn what_is_sent_right_behind_a_handshake_is_read_without_another_fact() {
-    let (mut client, mut server) = Setup::new().ends();
+fn what_is_sent_right_behind_a_handshake_is_read_without_any_fact() {
+    let setup = Setup::new();
+    let layer = TlsServer::new(setup.server.clone()).unwrap();
+    let (mut client, server) = setup.ends();
+    let mut link = Link::new(server, AddressGroup::UNIX);
     while !go_on(&mut client).unwrap() {
-        assert!(!go_on(&mut server).unwrap());
+        assert!(matches!(link.open(&layer), Opened::NotYet));
     }
     write_all(&mut client, b"at once");
-    assert!(go_on(&mut server).unwrap());
-    assert_eq!(server.inner_mut().unread(), 0, "the handshake has read it");
+    assert!(matches!(link.open(&layer), Opened::Yes));
+    assert_eq!(link.readiness(), (true, true));
+    let mut server = link.into_stream();
+    assert_eq!(server.beneath_mut().unread(), 0, "the handshake has read it");
     assert_eq!(read_some(&mut server).unwrap(), b"at once");
 }
 

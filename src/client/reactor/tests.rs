@@ -1,5 +1,6 @@
 //! The client in the simulated world: no socket, no sleep.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use super::*;

@@ -3,35 +3,25 @@
 //! It moves no bytes and sleeps on nothing: what a peer is linked to is opaque to it. The slots of
 //! those who came are freed only by [`Host::bury_closed`], never while a batch is served.
 
+mod tally;
+mod visit;
+
 use std::collections::VecDeque;
 use std::fmt::Display;
-use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{CloseReason, Connection, Ledger, Limits, Means, Quote, Reply};
+use crate::conn::{CloseReason, Connection, Limits, Means};
 use crate::instant::Instant;
 use crate::service::{Context, Order, Orders, Outbox, Service, Target, Verb};
 use crate::table::{Key, Table};
 use crate::timers::Timers;
 
-/// What happened to the peers of a host, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Peers that were opened.
-    pub opened: u64,
-    /// Peers that were closed, by reason: `closed[reason as usize]`.
-    pub closed: [u64; CloseReason::ALL.len()],
-    /// Peers whose stream was reset by us, since bytes queued for them were thrown away.
-    pub resets: u64,
-    /// Callbacks that panicked.
-    pub panics: u64,
-    /// Facts that named a peer which had gone.
-    pub stale_facts: u64,
-    /// Where the bytes went.
-    pub ledger: Ledger,
-}
+pub use tally::Tally;
+pub use visit::Visit;
+
+use visit::Desk;
 
 /// One peer: the machine, what it is linked to, and what the service keeps for it.
 pub struct Peer<S: Service, C: Codec, L> {
@@ -68,24 +58,6 @@ pub struct Host<S: Service, C: Codec, L> {
     closed: Vec<Key>,
     outbox: Outbox,
     tally: Tally,
-}
-
-/// One peer together with all that serving it takes, for the length of one step.
-pub struct Visit<'a, S: Service, C: Codec, L> {
-    /// The peer.
-    pub peer: &'a mut Peer<S, C, L>,
-    /// What its connection is lent.
-    pub means: Means<'a, C>,
-    desk: Desk<'a, S>,
-}
-
-/// The service and where its orders go, apart from the peer so that both can be lent at once.
-struct Desk<'a, S> {
-    key: Key,
-    now: Instant,
-    service: &'a mut S,
-    outbox: &'a mut Outbox,
-    panics: &'a mut u64,
 }
 
 impl<S: Service, C: Codec, L> Peer<S, C, L> {
@@ -445,55 +417,4 @@ pub enum Parting {
     Close,
     /// Bytes were thrown away: the peer must see that.
     Reset,
-}
-
-impl<S: Service, C: Codec, L> Visit<'_, S, C, L> {
-    /// Gives input to the connection and its frames to the service.
-    #[inline]
-    pub fn handle_input(&mut self, input: &[u8]) -> Quote {
-        let Self { peer: Peer { connection, state, .. }, means, desk } = self;
-        connection.handle_input(input, means, |frame, reply| desk.serve(state, frame, reply))
-    }
-
-    /// It is later than when this visit began: a driver that blocks has waited in it.
-    #[inline]
-    pub fn pass_time(&mut self, now: Instant) {
-        self.means.now = now;
-        self.desk.now = now;
-    }
-
-    /// Serves frames that were held back.
-    pub fn handle_held(&mut self) {
-        let Self { peer: Peer { connection, state, .. }, means, desk } = self;
-        connection.handle_held(means, |frame, reply| desk.serve(state, frame, reply));
-    }
-
-    /// Tells the service that there is room again.
-    pub fn handle_room(&mut self) {
-        self.callback(|service, peer, cx| service.on_room(peer, cx));
-    }
-
-    fn callback(&mut self, call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>)) {
-        let Self { peer: Peer { connection, state, .. }, means, desk } = self;
-        connection.handle_callback(means, |reply| desk.call(reply, |service, cx| call(service, state, cx)));
-    }
-}
-
-impl<S: Service> Desk<'_, S> {
-    /// One frame to the service; breaks off when it is time to carry out its orders.
-    #[inline]
-    fn serve(&mut self, state: &mut S::Peer, frame: &[u8], reply: &mut Reply<'_>) -> ControlFlow<()> {
-        self.call(reply, |service, cx| service.on_frame(state, frame, cx));
-        if self.outbox.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    /// One callback. A panic loses this peer and is counted.
-    #[inline]
-    fn call(&mut self, reply: &mut Reply<'_>, call: impl FnOnce(&mut S, &mut Context<'_, '_>)) {
-        let mut cx = Context { key: self.key, now: self.now, reply, outbox: self.outbox };
-        if catch_unwind(AssertUnwindSafe(|| call(self.service, &mut cx))).is_err() {
-            *self.panics += 1;
-            reply.fail(CloseReason::Panicked);
-        }
-    }
 }

@@ -1,0 +1,83 @@
+//! A visit: one peer together with all that serving it takes, for the length of one step.
+//!
+//! Here the connection meets the service, and here a panic of the service ends.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::codec::Codec;
+use crate::conn::{CloseReason, Means, Quote, Reply};
+use crate::instant::Instant;
+use crate::service::{Context, Outbox, Service};
+use crate::table::Key;
+
+use super::Peer;
+
+/// One peer together with all that serving it takes, for the length of one step.
+pub struct Visit<'a, S: Service, C: Codec, L> {
+    /// The peer.
+    pub peer: &'a mut Peer<S, C, L>,
+    /// What its connection is lent.
+    pub means: Means<'a, C>,
+    pub(super) desk: Desk<'a, S>,
+}
+
+/// The service and where its orders go, apart from the peer so that both can be lent at once.
+pub(super) struct Desk<'a, S> {
+    pub(super) key: Key,
+    pub(super) now: Instant,
+    pub(super) service: &'a mut S,
+    pub(super) outbox: &'a mut Outbox,
+    pub(super) panics: &'a mut u64,
+}
+
+impl<S: Service, C: Codec, L> Visit<'_, S, C, L> {
+    /// Gives input to the connection and its frames to the service.
+    #[inline]
+    pub fn handle_input(&mut self, input: &[u8]) -> Quote {
+        let Self { peer: Peer { connection, state, .. }, means, desk } = self;
+        connection.handle_input(input, means, |frame, reply| desk.serve(state, frame, reply))
+    }
+
+    /// It is later than when this visit began: a driver that blocks has waited in it.
+    #[inline]
+    pub fn pass_time(&mut self, now: Instant) {
+        self.means.now = now;
+        self.desk.now = now;
+    }
+
+    /// Serves frames that were held back.
+    pub fn handle_held(&mut self) {
+        let Self { peer: Peer { connection, state, .. }, means, desk } = self;
+        connection.handle_held(means, |frame, reply| desk.serve(state, frame, reply));
+    }
+
+    /// Tells the service that there is room again.
+    pub fn handle_room(&mut self) {
+        self.callback(|service, peer, cx| service.on_room(peer, cx));
+    }
+
+    pub(super) fn callback(&mut self, call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>)) {
+        let Self { peer: Peer { connection, state, .. }, means, desk } = self;
+        connection.handle_callback(means, |reply| desk.call(reply, |service, cx| call(service, state, cx)));
+    }
+}
+
+impl<S: Service> Desk<'_, S> {
+    /// One frame to the service; breaks off when it is time to carry out its orders.
+    #[inline]
+    fn serve(&mut self, state: &mut S::Peer, frame: &[u8], reply: &mut Reply<'_>) -> ControlFlow<()> {
+        self.call(reply, |service, cx| service.on_frame(state, frame, cx));
+        if self.outbox.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// One callback. A panic loses this peer and is counted.
+    #[inline]
+    fn call(&mut self, reply: &mut Reply<'_>, call: impl FnOnce(&mut S, &mut Context<'_, '_>)) {
+        let mut cx = Context { key: self.key, now: self.now, reply, outbox: self.outbox };
+        if catch_unwind(AssertUnwindSafe(|| call(self.service, &mut cx))).is_err() {
+            *self.panics += 1;
+            reply.fail(CloseReason::Panicked);
+        }
+    }
+}

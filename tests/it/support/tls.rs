@@ -1,0 +1,389 @@
+//! TLS in the tests over real sockets: certificates as files, conversations of the library's own
+//! client, and a client that does as it is told, byte by byte.
+
+use std::fs;
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant as SystemInstant};
+
+use readyloop::client::{Client, ClientLimits};
+use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsStream, TlsTarget, TlsVersion, Trust};
+use readyloop::net::{Destination, Layer, Net as _, Stream};
+use readyloop::sim::pattern;
+use readyloop::{CloseReason, Context, Key, Limits, Orders, Raw, Reactor, Service};
+
+use super::certs::Authority;
+use super::{PATIENCE, ScratchPath, Serve, Server, connect, say_loudly};
+
+pub(crate) const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
+
+/// What servers are called here; clients connect to an address and still ask for this name.
+pub(crate) const SERVER_NAME: &str = "localhost";
+
+/// Whether a program is there; if not, says loudly what is not tested.
+pub(crate) fn has_program(name: &str) -> bool {
+    let tried = Command::new(name).arg("version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if tried.is_err() {
+        say_loudly(&format!("{name} was NOT tried as a peer: it is missing (apt-get install {name})"));
+    }
+    tried.is_ok()
+}
+
+/// A certificate, its key and its authority, as files in a directory of their own.
+#[derive(Debug)]
+pub(crate) struct CertFiles {
+    directory: ScratchPath,
+}
+
+impl CertFiles {
+    /// Signed by `authority`, for [`SERVER_NAME`].
+    pub(crate) fn of(authority: &Authority) -> Self {
+        let files = Self { directory: ScratchPath::directory("certs") };
+        files.install(authority);
+        files
+    }
+
+    /// Writes a new certificate, its key and the authority over those that are there.
+    pub(crate) fn install(&self, authority: &Authority) {
+        let (cert, key) = authority.issue(SERVER_NAME);
+        write(&self.path("key.pem"), &key, 0o600);
+        write(&self.path("cert.pem"), &cert, 0o644);
+        write(&self.path("ca.pem"), &authority.pem(), 0o644);
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        Path::new(self.directory.text()).join(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    /// A server at a `tls://` address that shows them.
+    pub(crate) fn serve(&self) -> Serve {
+        let serve = Serve::bare().listen("tls://127.0.0.1:0");
+        serve.arg("--cert").arg(&self.text("cert.pem")).arg("--key").arg(&self.text("key.pem"))
+    }
+}
+
+/// Writes a PEM that is given as text; so that a reader sees the old one or the new.
+pub(crate) fn write(path: &Path, pem: &Pem, mode: u32) {
+    let Pem::Text(text) = pem else { panic!("{pem} is no text") };
+    let beside = path.with_extension("new");
+    fs::write(&beside, text.as_bytes()).expect("the temporary directory takes a file");
+    fs::set_permissions(&beside, fs::Permissions::from_mode(mode)).expect("the file is ours");
+    fs::rename(&beside, path).expect("the directory is ours");
+}
+
+/// A server with a certificate, and who trusts it.
+pub(crate) struct Secure {
+    pub(crate) server: Server,
+    pub(crate) authority: Authority,
+    pub(crate) files: CertFiles,
+}
+
+impl Secure {
+    /// A server with these flags.
+    #[track_caller]
+    pub(crate) fn start(flags: &str) -> Self {
+        let authority = Authority::new();
+        let files = CertFiles::of(&authority);
+        let server = files.serve().with(flags).start();
+        Self { server, authority, files }
+    }
+
+    #[track_caller]
+    pub(crate) fn address(&self) -> SocketAddr {
+        let tls = self.server.addresses.iter().find_map(|address| address.strip_prefix("tls://"));
+        tls.and_then(|address| address.parse().ok()).expect("it listens on a TLS address")
+    }
+
+    /// Whom a client trusts that trusts this server.
+    pub(crate) fn options(&self, version: Option<TlsVersion>) -> TlsClientOptions {
+        TlsClientOptions { trust: Trust::Authorities(self.authority.pem()), version, ..TlsClientOptions::default() }
+    }
+
+    /// Conversations with this server, none yet.
+    #[track_caller]
+    pub(crate) fn talks(&self, version: TlsVersion) -> Talks {
+        Talks::new(self.address(), &self.options(Some(version)))
+    }
+
+    /// One client that is open.
+    #[track_caller]
+    pub(crate) fn hand(&self, version: TlsVersion) -> Hand {
+        Hand::open(connect(self.address()), &self.options(Some(version))).expect("the handshake succeeds")
+    }
+}
+
+#[track_caller]
+pub(crate) fn target_of(options: &TlsClientOptions) -> TlsTarget {
+    TlsClient::new(options).and_then(|client| client.to(SERVER_NAME)).expect("usable options")
+}
+
+/// Many conversations over TLS on one loop.
+pub(crate) struct Talks {
+    client: Client<Reactor, Ears, Raw, TlsTarget>,
+    to: SocketAddr,
+}
+
+/// What one side of a conversation does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Nothing but listen.
+    #[default]
+    Silent,
+    /// Sends so many bytes as fast as it can, ends its direction and reads on.
+    Streams(u64),
+    /// Sends so many bytes, waits for the same back, and does it again.
+    Repeats(u64),
+}
+
+/// One conversation, as far as it has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Talk {
+    number: usize,
+    manner: Manner,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    pub(crate) is_open: bool,
+    /// How it ended, once it has.
+    pub(crate) reason: Option<CloseReason>,
+    /// Why it did not begin, if it did not.
+    pub(crate) failure: Option<String>,
+}
+
+/// The service of all conversations: keeps the record, and checks every byte that comes back.
+#[derive(Default)]
+struct Ears {
+    talks: Vec<Talk>,
+}
+
+impl Talks {
+    #[track_caller]
+    fn new(to: SocketAddr, options: &TlsClientOptions) -> Self {
+        let reactor = Reactor::new().expect("descriptors are free");
+        // The tests have deadlines of their own.
+        let peer = Limits { idle_timeout: Duration::MAX, write_timeout: Duration::MAX, ..Limits::default() };
+        let limits = ClientLimits { peer, connect_timeout: PATIENCE, ..ClientLimits::default() };
+        Self { client: Client::under(target_of(options), reactor, Raw, Ears::default(), limits), to }
+    }
+
+    /// Begins so many conversations of that manner.
+    pub(crate) fn join(&mut self, count: usize, manner: Manner) -> Range<usize> {
+        let first = self.all().len();
+        for number in first..first + count {
+            let talk = Talk { number, manner, ..Talk::default() };
+            self.client.service_mut().talks.push(talk);
+            self.client.connect(Destination::Tcp(self.to), None, number);
+        }
+        first..first + count
+    }
+
+    pub(crate) fn all(&self) -> &[Talk] {
+        &self.client.service().talks
+    }
+
+    /// Goes on until `enough` holds: whether it came to hold within that time.
+    pub(crate) fn run_until(&mut self, within: Duration, enough: impl Fn(&[Talk]) -> bool) -> bool {
+        let deadline = self.client.net().now() + within;
+        while !enough(self.all()) {
+            self.client.turn(Some(deadline)).expect("the loop is whole");
+            while let Some(failure) = self.client.poll_failure() {
+                self.client.service_mut().talks[failure.peer].failure = Some(failure.error.to_string());
+            }
+            if self.client.net().now() >= deadline {
+                return enough(self.all());
+            }
+        }
+        true
+    }
+
+    pub(crate) fn run_for(&mut self, span: Duration) {
+        self.run_until(span, |_| false);
+    }
+
+    /// Goes on until all have ended, every one cleanly and with all its bytes back.
+    #[track_caller]
+    pub(crate) fn finish_well(&mut self) {
+        let done = self.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.reason.is_some() || talk.failure.is_some()));
+        assert!(done, "{:?}", self.all().iter().find(|talk| talk.reason.is_none()));
+        for talk in self.all() {
+            assert_eq!((talk.reason, talk.sent), (Some(CloseReason::Finished), talk.received), "{talk:?}");
+        }
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.all().iter().map(|talk| talk.received).sum()
+    }
+}
+
+impl Ears {
+    fn talk_on(&mut self, number: usize, cx: &mut Context<'_, '_>) {
+        let talk = &mut self.talks[number];
+        match talk.manner {
+            Manner::Silent => {}
+            Manner::Repeats(len) if talk.sent == talk.received => {
+                cx.send(&pattern(number as u64, talk.sent, len as usize));
+                talk.sent += len;
+            }
+            Manner::Repeats(_) => {}
+            Manner::Streams(len) => {
+                while talk.sent < len && cx.room() > 0 {
+                    let chunk = cx.room().min((len - talk.sent) as usize);
+                    cx.send(&pattern(number as u64, talk.sent, chunk));
+                    talk.sent += chunk as u64;
+                }
+                if talk.sent == len {
+                    cx.half_close();
+                } else {
+                    cx.ask_room();
+                }
+            }
+        }
+    }
+}
+
+impl Service for Ears {
+    type Peer = usize;
+    type Post = ();
+
+    fn on_open(&mut self, number: &mut usize, _: &dyn std::fmt::Display, cx: &mut Context<'_, '_>) {
+        self.talks[*number].is_open = true;
+        self.talk_on(*number, cx);
+    }
+
+    fn on_frame(&mut self, number: &mut usize, bytes: &[u8], cx: &mut Context<'_, '_>) {
+        let talk = &mut self.talks[*number];
+        assert!(bytes == pattern(*number as u64, talk.received, bytes.len()), "other bytes than sent: {talk:?}");
+        talk.received += bytes.len() as u64;
+        self.talk_on(*number, cx);
+    }
+
+    fn on_room(&mut self, number: &mut usize, cx: &mut Context<'_, '_>) {
+        self.talk_on(*number, cx);
+    }
+
+    fn on_close(&mut self, number: usize, _: Key, reason: CloseReason, _: &mut Orders<'_>) {
+        let talk = &mut self.talks[number];
+        debug_assert_eq!(talk.number, number);
+        talk.reason = Some(reason);
+    }
+}
+
+/// A socket that blocks, as the border's stream.
+#[derive(Debug)]
+pub(crate) struct Socket(pub(crate) TcpStream);
+
+impl Stream for Socket {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(slices)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
+    }
+
+    fn reset_on_drop(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A client by hand: one connection, one step at a time, each with a deadline.
+pub(crate) struct Hand {
+    tls: TlsStream<Socket>,
+    /// The connection beneath.
+    pub(crate) socket: TcpStream,
+}
+
+impl Hand {
+    /// # Errors
+    /// The handshake failed.
+    #[track_caller]
+    pub(crate) fn open(socket: TcpStream, options: &TlsClientOptions) -> io::Result<Self> {
+        let second = socket.try_clone().expect("a descriptor is free");
+        let mut tls = target_of(options).lay_over(Socket(socket)).expect("randomness");
+        tls.shake_hands()?;
+        Ok(Self { tls, socket: second })
+    }
+
+    #[track_caller]
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let count = self.tls.write(rest).expect("the server takes it in time");
+            rest = &rest[count..];
+        }
+    }
+
+    /// Writes until nothing is taken any more for a while: how much was.
+    pub(crate) fn send_until_full(&mut self, patience: Duration) -> usize {
+        self.socket.set_write_timeout(Some(patience)).expect("not zero");
+        let bytes = [0; 16 * 1024];
+        let mut sent = 0;
+        while let Ok(count) = self.tls.write(&bytes) {
+            sent += count;
+        }
+        sent
+    }
+
+    /// What came, or the end.
+    ///
+    /// # Errors
+    /// The connection broke, or nothing came in time.
+    pub(crate) fn receive(&mut self) -> io::Result<Vec<u8>> {
+        let mut buf = [0; 64 * 1024];
+        self.tls.read(&mut buf).map(|count| buf[..count].to_vec())
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(&mut self, bytes: &[u8]) {
+        let mut received = Vec::new();
+        while received.len() < bytes.len() {
+            match self.receive() {
+                Ok(more) if more.is_empty() => panic!("the end after {} of {} bytes", received.len(), bytes.len()),
+                Ok(more) => received.extend(more),
+                Err(error) => panic!("{error} after {} of {} bytes", received.len(), bytes.len()),
+            }
+        }
+        super::same_bytes(&received, bytes);
+    }
+
+    /// Waits for the end, which must be a clean one.
+    #[track_caller]
+    pub(crate) fn expect_end(&mut self) {
+        assert_eq!(self.receive().expect("a clean end"), b"", "nothing but the end");
+    }
+
+    /// Says close_notify and nothing more; the connection beneath stays open.
+    #[track_caller]
+    pub(crate) fn farewell(&mut self) {
+        self.tls.farewell().expect("the server takes it");
+    }
+
+    /// Ends our direction as it should be.
+    #[track_caller]
+    pub(crate) fn finish(&mut self) {
+        self.tls.shutdown_write().expect("the server takes it");
+    }
+}
+
+/// Whether nothing comes for that long.
+pub(crate) fn is_silent(socket: &mut TcpStream, span: Duration) -> bool {
+    socket.set_read_timeout(Some(span)).expect("not zero");
+    let begun = SystemInstant::now();
+    let silent = matches!(socket.read(&mut [0; 1]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+    silent && begun.elapsed() >= span
+}

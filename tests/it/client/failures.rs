@@ -87,7 +87,6 @@ fn wrong_words_are_named() {
     ran("client").failed(USAGE, &["`client` needs an address"]);
     ran("client localhost").failed(USAGE, &["localhost", "no port"]);
     ran("client udp://127.0.0.1:7").failed(USAGE, &["udp://127.0.0.1:7", "datagrams"]);
-    ran("client tls://127.0.0.1:7").failed(USAGE, &["tls://127.0.0.1:7", "in the clear"]);
     ran("client http://127.0.0.1:7").failed(USAGE, &["http"]);
     ran("client 127.0.0.1:7 --tls").failed(USAGE, &["--tls"]);
     ran("client 127.0.0.1:7 --framing line").failed(USAGE, &["line", "--framing"]);

@@ -15,14 +15,9 @@ use super::settings::Settings;
 /// What the user can act on: the name, the address, the time.
 pub(super) fn reach(settings: &Settings) -> Result<Connected, Problem> {
     let address = &settings.address;
-    let foreign = match address {
-        Address::Tcp(_) | Address::Unix(_) => None,
-        Address::Tls(_) => Some("is encrypted, and `client` speaks in the clear"),
-        Address::Udp(_) => Some("is for datagrams, and `client` speaks over connections"),
-    };
-    if let Some(why) = foreign {
+    if let Address::Udp(_) = address {
         return Err(Problem::usage(
-            format!("{address} {why}"),
+            format!("{address} is for datagrams, and `client` speaks over connections"),
             "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock",
         ));
     }

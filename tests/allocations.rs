@@ -1,5 +1,5 @@
-//! Memory by construction: an echo in steady state allocates nothing, and an idle peer costs at
-//! most 128 bytes of heap.
+//! Memory by construction: an echo and a client in steady state allocate nothing, and an idle peer
+//! costs at most 128 bytes of heap.
 //!
 //! The allocator of this binary counts only what a thread does while it asks for that, so neither
 //! clients nor the tests themselves are seen. What is resident is another matter: that is measured
@@ -9,11 +9,14 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
+use readyloop::client::{Client, ClientLimits};
 use readyloop::codec::{Codec, Framing, Length};
 use readyloop::host::Peer;
 use readyloop::instant::Instant;
@@ -22,7 +25,7 @@ use readyloop::net::{
     Told, Wake,
 };
 use readyloop::service::Echo;
-use readyloop::{Address, Lines, ListenOptions, Raw, Reactor, Server, ServerLimits};
+use readyloop::{Address, Context, Lines, ListenOptions, Raw, Reactor, Server, ServerLimits, Service};
 
 // ── The allocator ───────────────────────────────────────────────────────────────────────────────
 
@@ -179,6 +182,60 @@ fn an_echo_of_lines_allocates_nothing() {
 #[test]
 fn a_frame_that_comes_in_pieces_allocates_nothing() {
     check_steady_state(Length::default(), &[b"\x00\x00", b"\x00\x05he", b"llo"]);
+}
+
+// ── Nothing for a message of a client of ours ───────────────────────────────────────────────────
+
+/// Says a line when it opens, and again whenever the line comes back.
+#[derive(Default)]
+struct Pinger {
+    replies: u64,
+}
+
+impl Service for Pinger {
+    type Peer = ();
+    type Post = ();
+
+    fn on_open(&mut self, _: &mut (), _: &dyn Display, cx: &mut Context<'_, '_>) {
+        cx.send(b"ping");
+    }
+
+    fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context<'_, '_>) {
+        assert_eq!(reply, b"ping");
+        self.replies += 1;
+        cx.send(reply);
+    }
+}
+
+#[test]
+fn a_client_allocates_nothing_for_a_message() {
+    let (tell, told) = mpsc::channel();
+    let server = thread::spawn(move || {
+        let mut server = Server::new(Reactor::new().expect("descriptors are free"), ServerLimits::default());
+        let address: Address = "127.0.0.1:0".parse().expect("an address");
+        let endpoint = server.listen(address, Raw, Echo::new()).expect("a port is free");
+        tell.send((server.local_address(&endpoint).clone(), server.handle())).expect("the test waits for it");
+        server.run().expect("the poll works");
+    });
+    let (Address::Tcp(to), handle) = told.recv().expect("it listens") else { panic!("it is bound to a port") };
+    let to = Destination::Tcp(to.parse().expect("it has no name"));
+
+    let net = Reactor::new().expect("descriptors are free");
+    let mut client = Client::new(net, Lines::new(), Pinger::default(), ClientLimits::default());
+    (0..CLIENTS).for_each(|_| client.connect(to.clone(), None, ()));
+    let mut allocations_until = |replies: usize| {
+        let mut allocations = 0;
+        while client.service().replies < replies as u64 {
+            allocations += counted(|| client.turn(None).expect("the poll works")).allocations;
+        }
+        allocations
+    };
+    let warm_up = WARM_UP_ROUNDS * CLIENTS;
+    assert!(allocations_until(warm_up) > 0, "to connect allocates, and that is seen");
+    assert_eq!(allocations_until(warm_up + ROUNDS * CLIENTS), 0, "in {} messages", ROUNDS * CLIENTS);
+
+    handle.stop();
+    server.join().expect("the server does not panic");
 }
 
 // ── Little for an idle peer ─────────────────────────────────────────────────────────────────────

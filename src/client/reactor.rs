@@ -17,7 +17,8 @@ use crate::host::{Host, Parting, Tally};
 use crate::instant::Instant;
 use crate::net::pump::{self, Opened};
 use crate::net::{
-    Bare, ConnectOptions, Destination, Fact, Handle, Layer, Link, Net, Notice, POSTS_WAITING_MAX, Poster, Stream, Token,
+    Bare, ConnectOptions, Destination, Fact, Handle, Layer, Link, Net, Notice, POSTS_WAITING_MAX, Poster, Stream,
+    Token, Told,
 };
 use crate::service::{Context, Service};
 use crate::table::Key;
@@ -77,6 +78,8 @@ pub struct Client<N: Net, S: Service, C: Codec, W: Layer<N::Stream> = Bare> {
     options: ConnectOptions,
     /// What the last poll told.
     facts: Vec<Fact>,
+    /// How many facts were told since a poll last told all there were; none: the last one did.
+    told_in_part: Option<usize>,
     /// Connections that have not begun, in the order in which they were asked for.
     wanted: VecDeque<Wanted<S::Peer>>,
     /// Connections under way, in the order in which they began: the first is the first to be late.
@@ -141,6 +144,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             limits,
             options: ConnectOptions::default(),
             facts: Vec::new(),
+            told_in_part: None,
             wanted: VecDeque::new(),
             connecting: VecDeque::new(),
             rests_until: Instant::ORIGIN,
@@ -206,9 +210,13 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     fn sleep_until_a_fact(&mut self, until: Option<Instant>) -> io::Result<()> {
         self.facts.clear();
         let until = self.next_work().min(until.unwrap_or(Instant::NEVER));
-        self.net.poll(&mut self.facts, (until != Instant::NEVER).then_some(until))?;
+        let told = self.net.poll(&mut self.facts, (until != Instant::NEVER).then_some(until))?;
         // The only look at the clock in a turn: all that happens in it happens at this time.
         self.now = self.net.now();
+        self.told_in_part = match told {
+            Told::All => None,
+            Told::Part => Some(self.told_in_part.unwrap_or(0) + self.facts.len()),
+        };
         Ok(())
     }
 
@@ -333,6 +341,11 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     }
 
     fn handle_deadlines(&mut self) {
+        // As for a server: who looks late may have been heard of in a fact that is still to be told.
+        self.told_in_part.take_if(|told| *told > self.host.len() + 1);
+        if self.told_in_part.is_some() {
+            return;
+        }
         self.host.handle_deadlines(&mut self.reserve, self.now);
         while let Some(first) = self.connecting.front()
             && first.since + self.limits.connect_timeout <= self.now

@@ -12,10 +12,10 @@ fn text_of(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("the file is part of the crate")
 }
 
-/// What `serve --help` says of each flag, in one line.
-fn flags() -> BTreeMap<String, String> {
+/// What the help of a subcommand says of each flag, in one line.
+fn flags_of(subcommand: &str) -> BTreeMap<String, String> {
     let mut flags: Vec<(String, String)> = Vec::new();
-    for line in Serve::command("serve --help").run().out {
+    for line in Serve::command(&format!("{subcommand} --help")).run().out {
         let words = line.split_whitespace().find(|word| word.starts_with("--"));
         let is_flag = line.trim_start().starts_with('-') && line.starts_with("  ");
         match (words, flags.last_mut()) {
@@ -52,8 +52,9 @@ fn code_in(cell: &str) -> Option<&str> {
 }
 
 #[test]
-fn every_flag_in_the_readme_is_one_of_serve() {
-    let (readme, flags) = (text_of("README.md"), flags());
+fn every_flag_in_the_readme_is_one_of_the_command() {
+    let (readme, mut flags) = (text_of("README.md"), flags_of("serve"));
+    flags.extend(flags_of("client"));
     let words = readme.split(|sign: char| sign.is_whitespace() || "`(),:;".contains(sign));
     // Behind a `--` of its own, or with cargo's name in front, a flag is cargo's.
     let cargos = ["--release", "--example", "--test", "--bench", "--nocapture", "--"];
@@ -66,7 +67,7 @@ fn every_flag_in_the_readme_is_one_of_serve() {
 
 #[test]
 fn the_table_of_limits_has_every_limit_with_its_default() {
-    let (readme, flags) = (text_of("README.md"), flags());
+    let (readme, flags) = (text_of("README.md"), flags_of("serve"));
     let told: BTreeMap<&str, &str> = table(&readme, "| in the library |")
         .iter()
         .filter_map(|cells| Some((code_in(cells[1])?, cells[2].trim_matches('`'))))

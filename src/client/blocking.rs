@@ -24,7 +24,7 @@ use crate::net::TcpOrUnix;
 /// let mut stream = Connect { retries: 3, ..Connect::default() }.to(&"localhost:80".parse()?)?.stream;
 /// stream.limit_waits(Some(Duration::from_secs(10)))?;
 /// stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
-/// stream.finish()?;
+/// stream.half_close()?;
 /// let mut page = String::new();
 /// stream.read_to_string(&mut page)?;
 /// # Ok(())
@@ -59,7 +59,7 @@ impl BlockingStream {
     ///
     /// # Errors
     /// The stream is gone already.
-    pub fn finish(&self) -> io::Result<()> {
+    pub fn half_close(&self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
     }
 
@@ -100,5 +100,57 @@ impl Write for BlockingStream {
     /// Nothing is kept back here.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::super::Connect;
+    use super::*;
+
+    /// A connection to a peer that says what it heard, backwards, once it has heard the end.
+    fn echo_of_the_end() -> BlockingStream {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().into();
+        thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            let mut heard = Vec::new();
+            peer.read_to_end(&mut heard).unwrap();
+            heard.reverse();
+            peer.write_all(&heard).unwrap();
+        });
+        Connect::default().to(&address).unwrap().stream
+    }
+
+    #[test]
+    fn one_thread_writes_while_another_waits_for_the_reply() {
+        let mut writer = echo_of_the_end();
+        let mut reader = writer.try_clone().unwrap();
+        let reply = thread::spawn(move || {
+            let mut reply = String::new();
+            reader.read_to_string(&mut reply).map(|_| reply)
+        });
+        writer.write_all(b"stressed").unwrap();
+        writer.half_close().unwrap();
+        assert_eq!(reply.join().unwrap().unwrap(), "desserts");
+    }
+
+    #[test]
+    fn a_wait_ends_when_it_is_too_long() {
+        let mut stream = echo_of_the_end();
+        stream.limit_waits(Some(Duration::from_millis(10))).unwrap();
+        let error = stream.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_loop_can_have_it() {
+        let mut stream = echo_of_the_end().into_nonblocking().unwrap();
+        let error = crate::net::Stream::read(&mut stream, &mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert!(matches!(stream, TcpOrUnix::Tcp(_)));
     }
 }

@@ -93,7 +93,8 @@ pub enum ConnectError {
 }
 
 impl Connect {
-    /// Connects to `address`.
+    /// Connects to `address`. Where it is a `tls://` one, nothing has been agreed on yet: that is
+    /// left to whoever speaks first.
     ///
     /// # Errors
     /// The name is not known, nobody answers there, or not in time.

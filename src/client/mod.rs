@@ -16,7 +16,6 @@ pub use backoff::Backoff;
 pub use blocking::BlockingStream;
 pub use connect::{Connect, ConnectError, Connected, resolve};
 pub use limits::ClientLimits;
-pub use race::{Race, Step};
 pub use reactor::{Client, Failure};
 
 /// How long to leave a Unix listener alone whose backlog is full: no fact tells of room in it.

@@ -19,7 +19,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Begin to connect to this address.
     Start(SocketAddr),
     /// Wait for news of those that run, or until then.
@@ -32,7 +32,7 @@ pub enum Step {
 
 /// A race of connections to the addresses of one name.
 #[derive(Debug)]
-pub struct Race {
+pub(super) struct Race {
     waiting: VecDeque<SocketAddr>,
     running: usize,
     /// When the next one may start.
@@ -43,12 +43,12 @@ pub struct Race {
 
 impl Race {
     /// A race to these addresses, the most welcome first; it is over at `deadline`.
-    pub fn new(addresses: impl IntoIterator<Item = SocketAddr>, deadline: Instant) -> Self {
+    pub(super) fn new(addresses: impl IntoIterator<Item = SocketAddr>, deadline: Instant) -> Self {
         Self { waiting: in_turns(addresses), running: 0, next_at: Instant::ORIGIN, deadline, failures: Vec::new() }
     }
 
     /// What to do now; ask again after that is done.
-    pub fn poll_step(&mut self, now: Instant) -> Step {
+    pub(super) fn poll_step(&mut self, now: Instant) -> Step {
         if self.deadline <= now {
             return Step::TimedOut;
         }
@@ -67,14 +67,14 @@ impl Race {
     }
 
     /// One that runs has failed: the next need not wait.
-    pub fn handle_failure(&mut self, address: SocketAddr, error: io::Error) {
+    pub(super) fn handle_failure(&mut self, address: SocketAddr, error: io::Error) {
         self.running -= 1;
         self.next_at = Instant::ORIGIN;
         self.failures.push((address, error));
     }
 
     /// Who failed and why, in that order.
-    pub fn into_failures(self) -> Vec<(SocketAddr, io::Error)> {
+    pub(super) fn into_failures(self) -> Vec<(SocketAddr, io::Error)> {
         self.failures
     }
 }

@@ -3,6 +3,8 @@
 //! It is the server's twin: the same machine, the same pump, the same turn, with connecting in
 //! the place of accepting. It looks up no names and never tries again: who uses it decides that.
 
+mod pending;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
@@ -23,7 +25,10 @@ use crate::net::{
 use crate::service::{Context, Service};
 use crate::table::Key;
 
-use super::{ClientLimits, FULL_PAUSE};
+use super::ClientLimits;
+use pending::{Connecting, Pending};
+
+pub use pending::Failure;
 
 /// Connections begun in one turn: 32 of them take about as long as one peer's whole budget.
 const CONNECT_BUDGET: usize = 32;
@@ -80,46 +85,12 @@ pub struct Client<N: Net, S: Service, C: Codec, W: Layer<N::Stream> = Bare> {
     facts: Vec<Fact>,
     /// How many facts were told since a poll last told all there were; none: the last one did.
     told_in_part: Option<usize>,
-    /// Connections that have not begun, in the order in which they were asked for.
-    wanted: VecDeque<Wanted<S::Peer>>,
-    /// Connections under way, in the order in which they began: the first is the first to be late.
-    connecting: VecDeque<Connecting<S::Peer>>,
-    /// No connection is begun before this.
-    rests_until: Instant,
-    failures: VecDeque<Failure<S::Peer>>,
+    pending: Pending<S::Peer>,
     breaks: VecDeque<(Key, io::Error)>,
     notices: VecDeque<Notice>,
     handle: Handle,
     poster: Poster<S::Post>,
     inbox: Receiver<S::Post>,
-}
-
-/// A connection that has not begun.
-struct Wanted<P> {
-    to: Destination,
-    source: Option<IpAddr>,
-    peer: P,
-    /// When it was first tried; its time runs from then on.
-    since: Option<Instant>,
-}
-
-/// A connection under way.
-struct Connecting<P> {
-    key: Key,
-    to: Destination,
-    peer: P,
-    since: Instant,
-}
-
-/// A connection that did not come about.
-#[derive(Debug)]
-pub struct Failure<P> {
-    /// What [`Client::connect`] was given for it.
-    pub peer: P,
-    /// Where it should have led.
-    pub to: Destination,
-    /// Why. `TimedOut` without a number of the system's: nothing came back within `connect_timeout`.
-    pub error: io::Error,
 }
 
 impl<N: Net, S: Service, C: Codec> Client<N, S, C> {
@@ -145,10 +116,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             options: ConnectOptions::default(),
             facts: Vec::new(),
             told_in_part: None,
-            wanted: VecDeque::new(),
-            connecting: VecDeque::new(),
-            rests_until: Instant::ORIGIN,
-            failures: VecDeque::new(),
+            pending: Pending::new(),
             breaks: VecDeque::new(),
             notices: VecDeque::new(),
             handle,
@@ -169,7 +137,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     /// It begins in one of the next turns. Either the service is told that it opened, or
     /// [`Self::poll_failure`] gives `peer` back.
     pub fn connect(&mut self, to: Destination, source: Option<IpAddr>, peer: S::Peer) {
-        self.wanted.push_back(Wanted { to, source, peer, since: None });
+        self.pending.want(to, source, peer);
     }
 
     /// Takes in a stream that somebody else has connected to `to`.
@@ -185,7 +153,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             Ok::<_, io::Error>(Link::new(layer.lay_over(stream)?, to.group()))
         })?;
         if W::OPENS {
-            self.connecting.push_back(Connecting { key, to, peer, since: self.now });
+            self.pending.adopt(key, to, peer, self.now);
             self.host.mark(key);
         } else {
             self.host.handle_arrival(key, peer, &to, &mut self.reserve, self.now);
@@ -225,9 +193,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         if self.host.marked_len() > 0 {
             return Instant::ORIGIN;
         }
-        let begin_at = if self.may_begin() { self.rests_until } else { Instant::NEVER };
-        let late_at = self.connecting.front().map_or(Instant::NEVER, |first| first.since + self.limits.connect_timeout);
-        begin_at.min(late_at).min(self.host.next_deadline().unwrap_or(Instant::NEVER))
+        self.pending.next_work(&self.limits).min(self.host.next_deadline().unwrap_or(Instant::NEVER))
     }
 
     fn remember_facts(&mut self) {
@@ -249,38 +215,19 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         }
     }
 
-    fn may_begin(&self) -> bool {
-        !self.wanted.is_empty() && self.connecting.len() < self.limits.connecting_max
-    }
-
     fn begin_wanted(&mut self) {
         for _ in 0..CONNECT_BUDGET {
-            if !self.may_begin() || self.now < self.rests_until {
-                break;
+            let Some(wanted) = self.pending.poll_begin(&self.limits, self.now) else { break };
+            let (net, layer, options) = (&mut self.net, &self.layer, &mut self.options);
+            options.source = wanted.source;
+            let begun = self.host.expect(|key| {
+                let stream = net.connect(&wanted.to, options, token(key))?;
+                Ok(Link::new(layer.lay_over(stream)?, wanted.to.group()))
+            });
+            match begun {
+                Ok(key) => self.pending.handle_begun(key, wanted, self.now),
+                Err(error) => self.pending.handle_not_begun(wanted, error, &self.limits, self.now),
             }
-            if let Some(wanted) = self.wanted.pop_front() {
-                self.begin(wanted);
-            }
-        }
-    }
-
-    fn begin(&mut self, wanted: Wanted<S::Peer>) {
-        let Wanted { to, source, peer, since } = wanted;
-        let since = since.unwrap_or(self.now);
-        let (net, layer, options) = (&mut self.net, &self.layer, &mut self.options);
-        options.source = source;
-        let begun = self.host.expect(|key| {
-            let stream = net.connect(&to, options, token(key))?;
-            Ok(Link::new(layer.lay_over(stream)?, to.group()))
-        });
-        match begun {
-            Ok(key) => self.connecting.push_back(Connecting { key, to, peer, since }),
-            Err(error) if is_full(&error) && self.now < since + self.limits.connect_timeout => {
-                self.rests_until = self.now + FULL_PAUSE;
-                self.wanted.push_front(Wanted { to, source, peer, since: Some(since) });
-            }
-            Err(error) if is_full(&error) => self.fail(peer, to, too_late()),
-            Err(error) => self.fail(peer, to, error),
         }
     }
 
@@ -316,28 +263,15 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     }
 
     fn handle_arrival(&mut self, key: Key) {
-        let Some(Connecting { to, peer, .. }) = self.take_connecting(key) else { return };
+        let Some(Connecting { to, peer, .. }) = self.pending.take(key) else { return };
         debug!("peer {key:?} at {to}");
         self.host.handle_arrival(key, peer, &to, &mut self.reserve, self.now);
         self.serve(key);
     }
 
-    /// Those that begin first are mostly through first: the search ends near the front.
-    fn take_connecting(&mut self, key: Key) -> Option<Connecting<S::Peer>> {
-        let place = self.connecting.iter().position(|connecting| connecting.key == key)?;
-        self.connecting.remove(place)
-    }
-
     fn give_up(&mut self, key: Key, error: io::Error) {
         self.host.dismiss(key);
-        if let Some(Connecting { to, peer, .. }) = self.take_connecting(key) {
-            self.fail(peer, to, error);
-        }
-    }
-
-    fn fail(&mut self, peer: S::Peer, to: Destination, error: io::Error) {
-        debug!("cannot connect to {to}: {error}");
-        self.failures.push_back(Failure { peer, to, error });
+        self.pending.handle_failure(key, error);
     }
 
     fn handle_deadlines(&mut self) {
@@ -347,10 +281,8 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             return;
         }
         self.host.handle_deadlines(&mut self.reserve, self.now);
-        while let Some(first) = self.connecting.front()
-            && first.since + self.limits.connect_timeout <= self.now
-        {
-            self.give_up(first.key, too_late());
+        while let Some(key) = self.pending.poll_late(&self.limits, self.now) {
+            self.host.dismiss(key);
         }
     }
 
@@ -377,7 +309,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
 
     /// The next connection that did not come about and was not told yet.
     pub fn poll_failure(&mut self) -> Option<Failure<S::Peer>> {
-        self.failures.pop_front()
+        self.pending.poll_failure()
     }
 
     /// The next peer that was closed because the layer over its stream failed, and was not told yet.
@@ -393,8 +325,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     /// Ends all peers now, and connects to nobody any more: the turn that follows is the last with
     /// anything to do. Connections not through yet are dropped without a word.
     pub fn stop(&mut self) {
-        self.wanted.clear();
-        for Connecting { key, .. } in self.connecting.drain(..) {
+        for key in self.pending.clear() {
             self.host.dismiss(key);
         }
         self.host.tell_all(&mut self.reserve, self.now, |peer, _| peer.connection.handle_error(CloseReason::Stopped));
@@ -402,17 +333,17 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
 
     /// Whether nothing is open, under way or wanted.
     pub fn is_idle(&self) -> bool {
-        self.host.is_empty() && self.wanted.is_empty()
+        self.host.is_empty() && self.pending.wants_none()
     }
 
     /// How many connections are open.
     pub fn open(&self) -> usize {
-        self.host.len() - self.connecting.len()
+        self.host.len() - self.pending.connecting()
     }
 
     /// How many connections are under way.
     pub fn connecting(&self) -> usize {
-        self.connecting.len()
+        self.pending.connecting()
     }
 
     /// The service.
@@ -458,14 +389,6 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
 
 fn token(key: Key) -> Token {
     Token(key.to_bits())
-}
-
-fn is_full(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
-}
-
-fn too_late() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "nothing came back in time")
 }
 
 #[cfg(test)]

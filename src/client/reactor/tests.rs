@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use super::*;
-
+use crate::client::FULL_PAUSE;
 use crate::codec::Lines;
 use crate::net::Address;
 use crate::sim::{Ending, Faults, Habits, Rng, SimNet, World};

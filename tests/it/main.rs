@@ -28,5 +28,6 @@ mod sockets;
 mod start;
 mod support;
 mod syscalls;
+mod tls;
 mod udp;
 mod usage;

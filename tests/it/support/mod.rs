@@ -11,8 +11,10 @@ mod machine;
 mod own_process;
 mod pattern;
 mod process;
+mod program;
 mod serve;
 mod summary;
+pub(crate) mod tls;
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -30,6 +32,7 @@ pub(crate) use machine::{alone, share};
 pub(crate) use own_process::{descriptor_limit, in_a_process_of_its_own, is_own_process, own_process};
 pub(crate) use pattern::Pattern;
 pub(crate) use process::{Process, signal};
+pub(crate) use program::Program;
 pub(crate) use serve::{Ended, Serve, Server};
 pub(crate) use summary::Summary;
 
@@ -80,6 +83,13 @@ impl ScratchPath {
         Self(std::env::temp_dir().join(format!("readyloop-it-{}-{number}.{ending}", std::process::id())))
     }
 
+    /// A new directory.
+    pub(crate) fn directory(ending: &str) -> Self {
+        let path = Self::new(ending);
+        std::fs::create_dir(&path.0).expect("the temporary directory takes a directory");
+        path
+    }
+
     /// The path of a new file with `text` in it.
     pub(crate) fn holding(ending: &str, text: &str) -> Self {
         let path = Self::new(ending);
@@ -94,7 +104,8 @@ impl ScratchPath {
 
 impl Drop for ScratchPath {
     fn drop(&mut self) {
-        // It may never have been made.
+        // It may never have been made, or be a directory.
         let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

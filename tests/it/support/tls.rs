@@ -26,7 +26,8 @@ pub(crate) const SERVER_NAME: &str = "localhost";
 
 /// Whether a program is there; if not, says loudly what is not tested.
 pub(crate) fn has_program(name: &str) -> bool {
-    let tried = Command::new(name).arg("version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let tried =
+        Command::new(name).arg("version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if tried.is_err() {
         say_loudly(&format!("{name} was NOT tried as a peer: it is missing (apt-get install {name})"));
     }
@@ -210,7 +211,8 @@ impl Talks {
     /// Goes on until all have ended, every one cleanly and with all its bytes back.
     #[track_caller]
     pub(crate) fn finish_well(&mut self) {
-        let done = self.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.reason.is_some() || talk.failure.is_some()));
+        let done =
+            self.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.reason.is_some() || talk.failure.is_some()));
         assert!(done, "{:?}", self.all().iter().find(|talk| talk.reason.is_none()));
         for talk in self.all() {
             assert_eq!((talk.reason, talk.sent), (Some(CloseReason::Finished), talk.received), "{talk:?}");
@@ -299,6 +301,42 @@ impl Stream for Socket {
     fn reset_on_drop(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Keeps what is written and has nothing to read.
+#[derive(Debug, Default)]
+struct Recorder(Vec<u8>);
+
+impl Stream for Recorder {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        slices.iter().map(|slice| self.write(slice)).sum()
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reset_on_drop(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The first bytes of a client: a server cannot tell whether it has seen them before.
+#[track_caller]
+pub(crate) fn greeting_of(options: &TlsClientOptions) -> Vec<u8> {
+    let target = target_of(options);
+    let mut tls = target.lay_over(Recorder::default()).expect("randomness");
+    assert!(tls.shake_hands().is_err(), "there is no server");
+    std::mem::take(&mut Layer::<Recorder>::beneath(&target, &mut tls).0)
 }
 
 /// A client by hand: one connection, one step at a time, each with a deadline.

@@ -1,0 +1,134 @@
+//! `readyloop cert`, and what `serve` and `client` say when certificates are not as they should be.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use crate::support::certs::Authority;
+use crate::support::tls::{CertFiles, Secure, has_program};
+use crate::support::{Ended, Program, ScratchPath, Serve};
+
+#[track_caller]
+fn refused(ended: &Ended, code: i32, parts: &[&str]) {
+    let text = ended.log_text();
+    assert_eq!(ended.code, Some(code), "{text}");
+    for part in ["readyloop: error: ", "hint: "].iter().chain(parts) {
+        assert!(text.contains(part), "no `{part}` in:\n{text}");
+    }
+}
+
+/// Runs `readyloop client` with a line as its input: what it printed, what it said, how it ended.
+fn client(words: &[&str]) -> (String, String, Option<i32>) {
+    let file = ScratchPath::holding("input", "hello\n");
+    let input = fs::File::open(file.text()).expect("it was just written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_readyloop"));
+    command.arg("client").args(words).env_remove("RUST_LOG").stdin(Stdio::from(input));
+    let output = command.output().expect("the command starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr), output.status.code())
+}
+
+#[test]
+fn what_cert_makes_serves_and_is_trusted() {
+    let directory = ScratchPath::directory("made");
+    let path = |name: &str| format!("{}/{name}", directory.text());
+    let made = Serve::command("cert --dir").arg(directory.text()).run();
+    assert_eq!((made.code, made.out.len()), (Some(0), 4), "{}", made.log_text());
+    for (name, mode) in [("ca.pem", 0o644), ("ca-key.pem", 0o600), ("cert.pem", 0o644), ("cert-key.pem", 0o600)] {
+        let found = fs::metadata(path(name)).expect("it was made").permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{name}");
+    }
+    assert_eq!(
+        Serve::command("cert ann --stem ann --dir").arg(directory.text()).run().out.len(),
+        2,
+        "the same authority"
+    );
+
+    let serve = Serve::bare().listen("tls://127.0.0.1:0").arg("--cert").arg(&path("cert.pem"));
+    let server = serve.arg("--key").arg(&path("cert-key.pem")).arg("--client-ca").arg(&path("ca.pem")).start();
+    let ann =
+        ["--ca", &path("ca.pem"), "--cert", &path("ann.pem"), "--key", &path("ann-key.pem"), &server.addresses[0]];
+    assert_eq!(client(&ann), ("hello\n".to_owned(), String::new(), Some(0)));
+    server.drain();
+    if has_program("openssl") {
+        let verified = Command::new("openssl")
+            .args(["verify", "-x509_strict", "-CAfile", &path("ca.pem"), &path("cert.pem"), &path("ann.pem")])
+            .output()
+            .expect("it is installed");
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    }
+}
+
+#[test]
+fn cert_writes_over_nothing_unless_it_is_told_to() {
+    let directory = ScratchPath::directory("kept");
+    let cert = || Serve::command("cert --dir").arg(directory.text());
+    assert_eq!(cert().run().code, Some(0));
+    let read = || fs::read_to_string(format!("{}/cert.pem", directory.text())).expect("it was made");
+    let first = read();
+    refused(&cert().run(), 2, &["cert.pem is there already", "--replace"]);
+    assert_eq!(read(), first);
+    assert_eq!(cert().with("--replace").run().code, Some(0));
+    assert_ne!(read(), first);
+    fs::write(format!("{}/ca.pem", directory.text()), "somebody's").expect("it is ours");
+    refused(&cert().with("--stem other").run(), 2, &["were not made by `readyloop cert`"]);
+}
+
+#[test]
+fn a_server_does_not_start_with_a_certificate_that_it_cannot_use() {
+    let authority = Authority::new();
+    let files = CertFiles::of(&authority);
+    fs::set_permissions(files.path("key.pem"), fs::Permissions::from_mode(0o640)).expect("it is ours");
+    refused(&files.serve().run(), 1, &["key.pem can be read by others (mode 640)", "chmod 600"]);
+    fs::remove_file(files.path("key.pem")).expect("it is ours");
+    refused(&files.serve().run(), 1, &["cannot read", "key.pem"]);
+    crate::support::tls::write(&files.path("key.pem"), &authority.issue("localhost").1, 0o600);
+    refused(&files.serve().run(), 1, &["is not that of the certificate"]);
+    fs::write(files.path("cert.pem"), "nothing").expect("it is ours");
+    refused(&files.serve().run(), 1, &["cert.pem holds no certificate"]);
+    refused(&Serve::bare().listen("tls://127.0.0.1:0").run(), 2, &["needs a certificate", "readyloop cert"]);
+}
+
+#[test]
+fn the_client_says_what_is_wrong_with_the_server() {
+    let secure = Secure::start("");
+    let address = secure.server.addresses[0].clone();
+    let named = address.replace("127.0.0.1", "localhost");
+    let ca = secure.files.text("ca.pem");
+    assert_eq!(client(&["--ca", &ca, &named]), ("hello\n".to_owned(), String::new(), Some(0)));
+    assert_eq!(client(&["--insecure", &address]), ("hello\n".to_owned(), String::new(), Some(0)));
+
+    let check = |words: &[&str], code: i32, parts: &[&str]| {
+        let (out, said, ended) = client(words);
+        assert_eq!((out.as_str(), ended), ("", Some(code)), "{said}");
+        for part in ["readyloop: error: ", "hint: "].iter().chain(parts) {
+            assert!(said.contains(part), "no `{part}` in:\n{said}");
+        }
+    };
+    check(&["--ca", &ca, &address], 1, &["is not for `127.0.0.1`", "--insecure"]);
+    let stranger = CertFiles::of(&Authority::new());
+    check(&["--ca", &stranger.text("ca.pem"), &named], 1, &["signed by nobody who is trusted here", "--ca FILE"]);
+    check(&["--ca", "/nonexistent.pem", &named], 1, &["cannot read /nonexistent.pem"]);
+    let plain = Serve::new().start();
+    let plain_tls = format!("tls://{}", plain.address());
+    check(&["--insecure", &plain_tls], 1, &["the peer does not speak TLS", "tcp://"]);
+    check(&["--insecure", &plain.addresses[0]], 2, &["--insecure is for tls:// addresses"]);
+    plain.drain();
+    secure.server.drain();
+}
+
+#[test]
+fn the_client_says_when_what_came_may_be_cut_off() {
+    let secure = Secure::start("");
+    let address = secure.server.addresses[0].replace("127.0.0.1", "localhost");
+    let ca = secure.files.text("ca.pem");
+    let mut client = Program::start(env!("CARGO_BIN_EXE_readyloop"), &["client", "--ca", &ca, &address]);
+    client.type_in("hello\n");
+    client.prints("hello");
+    // A server that is killed says no close_notify.
+    drop(secure.server);
+    let said = client.errors.clone();
+    assert_eq!(client.ends(), Some(1));
+    let said = said.all().join("\n");
+    assert!(said.contains("without the close_notify of TLS"), "{said}");
+}

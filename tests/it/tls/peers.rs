@@ -1,0 +1,85 @@
+//! Peers that others have written: `openssl s_client` and `curl`.
+
+use crate::support::Program;
+use crate::support::certs::Authority;
+use crate::support::tls::{CertFiles, SERVER_NAME, Secure, has_program};
+
+#[test]
+fn openssl_talks_to_us_in_either_version_and_leaves_cleanly() {
+    if !has_program("openssl") {
+        return;
+    }
+    for version in ["-tls1_2", "-tls1_3"] {
+        let secure = Secure::start("--alpn echo/2 --alpn echo/1");
+        let (address, ca) = (secure.address().to_string(), secure.files.text("ca.pem"));
+        let args = [
+            &["s_client", "-connect", &address, "-CAfile", &ca, "-servername", SERVER_NAME, "-verify_hostname"][..],
+            &[SERVER_NAME, "-verify_return_error", "-alpn", "echo/1,chat", version],
+        ]
+        .concat();
+        let mut client = Program::start("openssl", &args);
+        for line in ["hello", "how are you"] {
+            client.type_in(&format!("{line}\n"));
+            client.prints(line);
+        }
+        client.prints("Verification: OK");
+        client.prints("ALPN protocol: echo/1");
+        assert_eq!(client.ends(), Some(0));
+        let summary = secure.server.drain().summary();
+        assert_eq!((summary.closed("finished"), summary.bytes_in), (1, 18), "{version}");
+    }
+}
+
+#[test]
+fn openssl_with_a_certificate_is_let_in_and_one_without_is_not() {
+    if !has_program("openssl") {
+        return;
+    }
+    let authority = Authority::new();
+    let files = CertFiles::of(&authority);
+    let server = files.serve().arg("--client-ca").arg(&files.text("ca.pem")).start();
+    let secure = Secure { server, authority, files };
+    let (address, ca) = (secure.address().to_string(), secure.files.text("ca.pem"));
+    let (cert, key) = (secure.files.text("cert.pem"), secure.files.text("key.pem"));
+    for version in ["-tls1_2", "-tls1_3"] {
+        let plain = ["s_client", "-connect", &address, "-CAfile", &ca, version, "-quiet"];
+        let mut known =
+            Program::start("openssl", &[&plain[..], &["-no_ign_eof", "-cert", &cert, "-key", &key]].concat());
+        known.type_in("it is me\n");
+        known.prints("it is me");
+        assert_eq!(known.ends(), Some(0));
+        let unknown = Program::start("openssl", &plain);
+        let said = unknown.errors.clone();
+        assert_ne!(unknown.ends(), Some(0));
+        assert!(said.all().join("\n").contains("alert"), "{}", said.all().join("\n"));
+    }
+    let summary = secure.server.drain().summary();
+    assert_eq!((summary.closed("finished"), summary.closed("bad-tls")), (2, 2));
+}
+
+#[test]
+fn curl_gets_its_own_request_back_and_sees_a_clean_end() {
+    if !has_program("curl") {
+        return;
+    }
+    for version in ["1.2", "1.3"] {
+        // What curl asks for never comes: it waits until the server ends.
+        let secure = Secure::start("--idle-timeout 500ms");
+        let (ca, port) = (secure.files.text("ca.pem"), secure.address().port());
+        let url = format!("https://{SERVER_NAME}:{port}/anything");
+        let resolve = format!("{SERVER_NAME}:{port}:127.0.0.1");
+        let args =
+            ["-sS", "--http0.9", "--cacert", &ca, "--resolve", &resolve, "--tls-max", version, "--tlsv1.2", &url];
+        let curl = Program::start("curl", &args);
+        curl.prints("GET /anything HTTP/1.1");
+        let said = curl.errors.clone();
+        assert_eq!(curl.ends(), Some(0), "{}", said.all().join("\n"));
+
+        // Error 60 of curl: the certificate cannot be verified.
+        let others = CertFiles::of(&Authority::new());
+        let stranger = Program::start("curl", &["-sS", "--cacert", &others.text("ca.pem"), &url]);
+        assert_eq!(stranger.ends(), Some(60));
+        let summary = secure.server.drain().summary();
+        assert_eq!((summary.closed("idle-timeout"), summary.closed("bad-tls")), (1, 1), "TLS {version}");
+    }
+}

@@ -39,6 +39,8 @@ impl Program {
     pub(crate) fn ends(mut self) -> Option<i32> {
         drop(self.child.stdin.take());
         assert!(self.out.wait_for_the_end(PATIENCE), "it does not end");
+        // What it said last is read as well.
+        assert!(self.errors.wait_for_the_end(PATIENCE), "it does not end");
         self.child.wait().expect("the child is ours").code()
     }
 }

@@ -4,11 +4,13 @@
 //! which whoever owns both passes into every call; an empty queue holds none of it.
 
 mod reserve;
+mod scratch;
 
 use std::mem;
 
 use reserve::Block;
 pub use reserve::{Exhausted, IDLE_BYTES_MAX, Reserve};
+pub(crate) use scratch::Scratch;
 
 /// Bytes that wait, in order.
 ///

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use log::debug;
 
-use crate::buffer::Reserve;
+use crate::buffer::{Reserve, Scratch};
 use crate::codec::Codec;
 use crate::conn::{CloseReason, Connection, KIB, Limits};
 use crate::host::{Host, Parting};
@@ -27,7 +27,7 @@ const SCRATCH_BYTES: usize = 16 * KIB;
 
 /// What a thread owns, from one peer to the next.
 pub(super) struct Tools {
-    scratch: Box<[u8]>,
+    scratch: Scratch,
     reserve: Reserve,
     /// How many of the reserve's blocks are in the common count.
     blocks: usize,
@@ -38,7 +38,7 @@ impl Tools {
     /// read a lock.
     pub(super) fn new(ground: &Ground) -> Self {
         let reserve = Reserve::new(ground.limits.queue_total_max);
-        Self { scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(), reserve, blocks: 0 }
+        Self { scratch: Scratch::new(SCRATCH_BYTES), reserve, blocks: 0 }
     }
 
     #[inline]

@@ -21,7 +21,7 @@ const PAGE_BYTES: usize = 4096;
 
 /// The most that is kept of returned blocks.
 ///
-/// What all peers together borrow and return within a few turns: 64 reads of 64 KiB. More would
+/// What all peers together borrow and return within a few turns: 16 of the longest reads. More would
 /// save few system calls and show as memory that an idle server does not need.
 pub const IDLE_BYTES_MAX: usize = 4 << 20;
 

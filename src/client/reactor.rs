@@ -12,7 +12,7 @@ use std::sync::mpsc::Receiver;
 
 use log::debug;
 
-use crate::buffer::Reserve;
+use crate::buffer::{Reserve, Scratch};
 use crate::codec::Codec;
 use crate::conn::{CloseReason, READ_LEN_MAX};
 use crate::host::{Host, Parting, Tally};
@@ -76,7 +76,7 @@ pub struct Client<N: Net, S: Service, C: Codec, W: Layer<N::Stream> = Bare> {
     net: N,
     layer: W,
     now: Instant,
-    scratch: Box<[u8]>,
+    scratch: Scratch,
     reserve: Reserve,
     host: Host<S, C, Link<W::Stream>>,
     limits: ClientLimits,
@@ -109,7 +109,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             now: net.now(),
             net,
             layer,
-            scratch: vec![0; READ_LEN_MAX].into_boxed_slice(),
+            scratch: Scratch::new(READ_LEN_MAX),
             reserve: Reserve::new(limits.queue_total_max),
             host: Host::new(service, codec, limits.peer.clone()),
             limits,

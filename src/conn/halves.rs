@@ -7,7 +7,7 @@
 //! write half:  Open ── finish(reason), half_close ──▶ Finishing ── our FIN is out ──▶ Finished
 //!
 //! the law:     Ended and Finished is closed, for the reason given first
-//! in any state, cut(reason) ends both
+//! in any state, cut(reason) ends both; fall_short(reason) too, and the write half is Short
 //! ```
 //!
 //! Only this file assigns a half. Whether reading is paused is not a state of the half: it is the
@@ -46,8 +46,20 @@ pub enum WriteHalf {
     Open,
     /// No more replies; what is queued leaves first.
     Finishing,
-    /// Our FIN is out.
+    /// Our FIN is out, or never will be.
     Finished,
+    /// It was cut, and what was queued last is lost: whatever the reason, the peer has not had all.
+    Short,
+}
+
+impl WriteHalf {
+    /// Whether nothing more leaves.
+    pub const fn is_over(self) -> bool {
+        match self {
+            Self::Open | Self::Finishing => false,
+            Self::Finished | Self::Short => true,
+        }
+    }
 }
 
 /// Both halves, and why they end.
@@ -82,10 +94,7 @@ impl Halves {
 
     /// The reason, once both are over.
     pub const fn closed(&self) -> Option<CloseReason> {
-        match self.write {
-            WriteHalf::Finished if self.read.is_over() => self.reason,
-            WriteHalf::Open | WriteHalf::Finishing | WriteHalf::Finished => None,
-        }
+        if self.read.is_over() && self.write.is_over() { self.reason } else { None }
     }
 
     /// The peer's FIN has come.
@@ -126,11 +135,17 @@ impl Halves {
     /// Both are over now. Once our FIN is out the peer has had everything, and the reason for
     /// which we finished stands whatever happens to the rest.
     pub(super) fn cut(&mut self, reason: CloseReason) {
-        if self.write != WriteHalf::Finished || self.reason.is_none() {
+        if !self.write.is_over() || self.reason.is_none() {
             self.reason = Some(reason);
         }
         self.read = ReadHalf::Ended;
         self.write = WriteHalf::Finished;
+    }
+
+    /// Both are over, and part of a reply is lost with them: be they over already, for another reason.
+    pub(super) fn fall_short(&mut self, reason: CloseReason) {
+        self.cut(reason);
+        self.write = WriteHalf::Short;
     }
 
     /// The peer was given time enough to end: both are over, for the reason for which we finished.

@@ -235,7 +235,7 @@ impl<C: Codec> Connection<C> {
     pub fn settle(&mut self, rest: &[u8], means: &mut Means<'_, C>) {
         if self.output.push(rest, means.reserve).is_err() {
             means.ledger.bytes_unsent += rest.len() as u64;
-            self.cut(CloseReason::BudgetSpent);
+            self.halves.fall_short(CloseReason::BudgetSpent);
         }
         self.hold_or_resume(means);
     }
@@ -300,7 +300,7 @@ impl<C: Codec> Connection<C> {
         match self.closed() {
             // What found no room is missing, whether or not anything was queued before it.
             Some(CloseReason::QueueFull | CloseReason::BudgetSpent) => true,
-            Some(_) => !self.output.is_empty(),
+            Some(_) => self.halves.write() == WriteHalf::Short || !self.output.is_empty(),
             None => false,
         }
     }

@@ -233,7 +233,7 @@ pub(super) fn reply_to<'a, C: Codec>(
         quote: NO_QUOTE,
         wish: match stance.write {
             WriteHalf::Open => Wish::GoOn,
-            WriteHalf::Finishing | WriteHalf::Finished => Wish::HalfClose,
+            WriteHalf::Finishing | WriteHalf::Finished | WriteHalf::Short => Wish::HalfClose,
         },
         is_paused: stance.is_paused,
         wants_room: false,

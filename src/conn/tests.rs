@@ -354,6 +354,28 @@ fn what_found_no_room_is_missed_by_a_reset_even_behind_an_empty_queue() {
 }
 
 #[test]
+fn a_reply_lost_after_the_service_closed_the_peer_is_missed_by_a_reset_too() {
+    for (close, reason) in [
+        ((|reply| reply.close()) as fn(&mut Reply<'_>), CloseReason::Service),
+        (|reply| reply.fail(CloseReason::Panicked), CloseReason::Panicked),
+    ] {
+        let mut bench = Bench::new(Raw);
+        bench.reserve = Reserve::new(0);
+        bench.with(|connection, means| {
+            let quote = connection.handle_input(b"x", means, |frame, reply| {
+                reply.send(&[frame]);
+                close(reply);
+                ControlFlow::Break(())
+            });
+            assert_eq!((quote.clone(), connection.closed()), (0..1, Some(reason)));
+            connection.settle(&b"x"[quote], means);
+        });
+        assert_eq!(bench.connection.output_len(), 0);
+        assert!(bench.connection.wants_reset(), "a clean end would say that this was all");
+    }
+}
+
+#[test]
 fn under_pressure_who_holds_more_than_is_spare_is_paused() {
     let mut bench = Bench::new(Raw);
     bench.limits.queue = Watermarks::new(4 * KIB, 64 * KIB);

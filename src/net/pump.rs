@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{CloseReason, NO_QUOTE, Quote, READ_LEN_MAX};
+use crate::conn::{CloseReason, KIB, NO_QUOTE, Quote, READ_LEN_MAX};
 use crate::host::{Host, Peer, Visit};
 use crate::instant::Instant;
 use crate::service::Service;
@@ -15,12 +15,14 @@ use crate::table::Key;
 
 use super::{Layer, Link, Stream};
 
-/// Bytes moved for one peer, both ways together, per turn: four full reads and their echo. A peer
+/// Bytes moved for one peer, both ways together, per turn: one full read and its echo. A peer
 /// that has more is served on in the next turn, after everybody else.
 ///
-/// Serving a stream four times in a row costs half the CPU of serving it once per turn, since what
-/// the kernel keeps for it stays in the cache; more than four gain nothing.
-const SERVE_BUDGET_BYTES: usize = 8 * READ_LEN_MAX;
+/// Moving much of a stream in a row costs half the CPU of moving 64 KiB per turn, since what the
+/// kernel keeps for it stays in the cache; more than this gains nothing, and others wait.
+const SERVE_BUDGET_BYTES: usize = 512 * KIB;
+// A peer must be able to fill the scratch at least once a turn, and have it answered.
+const _: () = assert!(2 * READ_LEN_MAX <= SERVE_BUDGET_BYTES);
 
 /// The part of the spare memory that one read may ask to be stored: when memory is short, reads
 /// become shorter long before any of them can fail.

@@ -8,7 +8,7 @@ use std::sync::mpsc::Receiver;
 
 use log::{debug, error, info, warn};
 
-use crate::buffer::Reserve;
+use crate::buffer::{Reserve, Scratch};
 use crate::codec::Codec;
 use crate::conn::{CloseReason, Connection};
 use crate::door::{AcceptError, Admission, BackOff, Refusal, Sparing, Totals, times_more};
@@ -39,7 +39,7 @@ const BACKLOG_MAX: usize = 1 << 16;
 pub(super) struct Shared<N: Net> {
     pub(super) net: N,
     pub(super) now: Instant,
-    pub(super) scratch: Box<[u8]>,
+    pub(super) scratch: Scratch,
     pub(super) reserve: Reserve,
     pub(super) admission: Admission,
     pub(super) closes: u64,

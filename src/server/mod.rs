@@ -12,7 +12,7 @@ use std::io;
 
 use log::info;
 
-use crate::buffer::Reserve;
+use crate::buffer::{Reserve, Scratch};
 use crate::codec::Codec;
 use crate::conn::READ_LEN_MAX;
 use crate::datagram::{DatagramLimits, DatagramService};
@@ -94,7 +94,7 @@ impl<N: Net> Server<N> {
             shared: Shared {
                 now,
                 net,
-                scratch: vec![0; READ_LEN_MAX].into_boxed_slice(),
+                scratch: Scratch::new(READ_LEN_MAX),
                 reserve: Reserve::new(limits.queue_total_max),
                 admission: Admission::new(&limits),
                 closes: 0,

@@ -15,7 +15,7 @@ use crate::table::Key;
 const ORDERS_MAX: usize = 1024;
 
 /// What the storage of an empty outbox may keep.
-const IDLE_BYTES_MAX: usize = 4 * READ_LEN_MAX;
+const IDLE_BYTES_MAX: usize = 2 * READ_LEN_MAX;
 
 /// For whom an order is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

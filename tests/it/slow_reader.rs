@@ -7,7 +7,7 @@ use crate::support::{Crowd, Habit, KIB, MIB, PATIENCE, Serve};
 const SLOW: usize = 1000;
 const QUEUE_HIGH: usize = 64 * KIB;
 /// The most that one call reads.
-const READ: usize = 64 * KIB;
+const READ: usize = 256 * KIB;
 
 #[test]
 fn a_thousand_that_never_read_stop_us_reading_and_are_ended() {

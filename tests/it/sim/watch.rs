@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use readyloop::conn::{READ_LEN_MAX, WriteHalf};
+use readyloop::conn::{KIB, READ_LEN_MAX, WriteHalf};
 use readyloop::instant::Instant;
 use readyloop::net::Token;
 use readyloop::server::{Audit, PeerAudit, RoomAudit};
@@ -19,7 +19,7 @@ use super::services::Name;
 
 /// What one turn may move for a peer: four reads and their echo. The last read, its echo and a full
 /// queue may pass it.
-const SERVE_BUDGET_BYTES: usize = 8 * READ_LEN_MAX;
+const SERVE_BUDGET_BYTES: usize = 512 * KIB;
 /// Turns in a row that may do nothing without having slept: one finds out that its marks are moot.
 const IDLE_TURNS_MAX: u32 = 1;
 /// Turns in which a server that was told to end may still be there when its time for that is up.

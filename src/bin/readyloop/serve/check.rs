@@ -218,7 +218,7 @@ mod tests {
         check_wrong("--queue-high 1000", "--queue-low 32KiB is not below --queue-high 1000B");
         check_wrong(
             "--queue-total-max 1MiB --frame-len-max 1MiB",
-            "one peer may need 2312KiB, more than --queue-total-max 1MiB",
+            "one peer may need 2696KiB, more than --queue-total-max 1MiB",
         );
         check_wrong(
             "--queue-high 18446744073709551615",

@@ -112,7 +112,10 @@ pub(crate) fn misuse(error: &clap::Error, subcommand: &str, name: Option<&str>) 
             format!("{flag} needs a value")
         }
         (ErrorKind::InvalidValue | ErrorKind::ValueValidation, _) => format!("invalid value `{value}` for {flag}"),
-        (ErrorKind::MissingRequiredArgument, _) => format!("`{subcommand}` needs an address"),
+        (ErrorKind::MissingRequiredArgument, _) if lacks_an_address(error) => {
+            format!("`{subcommand}` needs an address")
+        }
+        (ErrorKind::MissingRequiredArgument, _) => format!("these words need {} as well", missing(error).join(", ")),
         (ErrorKind::UnknownArgument, _) => format!("unknown argument `{flag}`"),
         (ErrorKind::InvalidSubcommand, _) => {
             format!("unknown subcommand `{}`", text(ContextKind::InvalidSubcommand).unwrap_or_default())
@@ -128,7 +131,7 @@ fn hint(error: &clap::Error, subcommand: &str) -> String {
         return misread.hint.clone();
     }
     let is_address = error.source().is_some_and(|source| source.is::<AddressError>());
-    if is_address || error.kind() == ErrorKind::MissingRequiredArgument {
+    if is_address || lacks_an_address(error) {
         return "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock".to_owned();
     }
     if error.source().is_some_and(|source| source.is::<UnknownFraming>()) {
@@ -152,6 +155,18 @@ fn hint(error: &clap::Error, subcommand: &str) -> String {
         _ if error.kind() == ErrorKind::InvalidSubcommand => "`readyloop --help` lists the subcommands".to_owned(),
         _ => format!("`readyloop {subcommand} --help` lists every flag and what it takes"),
     }
+}
+
+/// What clap finds missing: `<ADDRESS>`, `--key <FILE>`.
+fn missing(error: &clap::Error) -> &[String] {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(missing)) if error.kind() == ErrorKind::MissingRequiredArgument => missing,
+        _ => &[],
+    }
+}
+
+fn lacks_an_address(error: &clap::Error) -> bool {
+    missing(error).iter().any(|missing| missing == "<ADDRESS>")
 }
 
 /// clap's own words, without its usage and tips.
@@ -212,8 +227,10 @@ mod tests {
             addresses,
         );
         check("client 127.0.0.1:1 127.0.0.1:2", "unknown argument `127.0.0.1:2`", lists);
-        check("client 127.0.0.1:1 --idle-timeout 5s", "unknown argument `--idle-timeout`", lists);
+        check("client 127.0.0.1:1 --backlog 5", "unknown argument `--backlog`", lists);
         check("client 127.0.0.1:1 --tls", "unknown argument `--tls`", lists);
+        check("client tls://127.0.0.1:1 --cert a.pem", "these words need --key <FILE> as well", lists);
+        check("client udp://127.0.0.1:1 --size 64B", "these words need --count <COUNT> as well", lists);
         check(
             "client 127.0.0.1:1 --connect-timeout 0s",
             "invalid value `0s` for --connect-timeout: zero would let nothing through",

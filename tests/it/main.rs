@@ -10,6 +10,7 @@ mod close;
 mod descriptors;
 mod drain;
 mod echo;
+mod examples;
 mod fairness;
 mod framing;
 mod half_close;

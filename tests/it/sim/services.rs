@@ -2,7 +2,7 @@
 //!
 //! What they saw and did is in the [`Log`], which the test reads between two turns.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -44,8 +44,10 @@ pub(super) struct Log {
     pub(super) open: BTreeMap<Name, u16>,
     /// How many frames came from whom.
     pub(super) frames: BTreeMap<Name, u64>,
+    /// Who of them has ended its direction, as far as services were told.
+    ended: BTreeSet<Name>,
     /// Who was closed since the test last looked.
-    pub(super) closed: Vec<(Name, u16, CloseReason)>,
+    pub(super) closed: Vec<Closed>,
     pub(super) opened: u64,
     pub(super) callbacks: u64,
     pub(super) deeds: [u64; Deed::NAMES.len()],
@@ -53,6 +55,16 @@ pub(super) struct Log {
     pub(super) panicked: Vec<Name>,
     /// A promise to services that was broken.
     pub(super) broken: Option<String>,
+}
+
+/// A close as a service was told of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closed {
+    pub(super) name: Name,
+    pub(super) port: u16,
+    pub(super) reason: CloseReason,
+    /// The service had been told before that the peer ended its direction.
+    pub(super) is_end_told: bool,
 }
 
 /// The log as everybody holds it.
@@ -101,7 +113,13 @@ impl<S: Service> Service for Witness<S> {
     fn on_frame(&mut self, peer: &mut S::Peer, frame: &[u8], cx: &mut Context<'_, '_>) {
         let name = (self.room, cx.key());
         self.log.callback(name);
-        *self.log.lock().frames.entry(name).or_default() += 1;
+        {
+            let mut log = self.log.lock();
+            *log.frames.entry(name).or_default() += 1;
+            if log.ended.contains(&name) {
+                log.broken = Some(format!("a frame of {name:?}, which has ended"));
+            }
+        }
         self.inner.on_frame(peer, frame, cx);
     }
 
@@ -110,14 +128,27 @@ impl<S: Service> Service for Witness<S> {
         self.inner.on_room(peer, cx);
     }
 
+    fn on_end(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, '_>) {
+        let name = (self.room, cx.key());
+        self.log.callback(name);
+        {
+            let mut log = self.log.lock();
+            if !log.ended.insert(name) {
+                log.broken = Some(format!("{name:?} ended twice"));
+            }
+        }
+        self.inner.on_end(peer, cx);
+    }
+
     fn on_close(&mut self, peer: S::Peer, key: Key, reason: CloseReason, orders: &mut Orders<'_>) {
         let name = (self.room, key);
         self.log.callback(name);
         {
             let mut log = self.log.lock();
             log.frames.remove(&name);
+            let is_end_told = log.ended.remove(&name);
             if let Some(port) = log.open.remove(&name) {
-                log.closed.push((name, port, reason));
+                log.closed.push(Closed { name, port, reason, is_end_told });
             }
         }
         self.inner.on_close(peer, key, reason, orders);
@@ -218,6 +249,12 @@ impl Service for Mischief {
             self.pay(Some(key), &mut cx.orders());
         }
         if let Some(deed) = deed {
+            self.misbehave(deed, cx);
+        }
+    }
+
+    fn on_end(&mut self, _peer: &mut (), cx: &mut Context<'_, '_>) {
+        if let Some(deed) = self.deed() {
             self.misbehave(deed, cx);
         }
     }

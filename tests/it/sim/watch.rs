@@ -15,7 +15,7 @@ use readyloop::{CloseReason, Limits, Totals};
 use super::crowd::Talk;
 use super::farewell::{Departure, check_answer, check_close};
 use super::scene::Scene;
-use super::services::Name;
+use super::services::{Closed, Name};
 
 /// What one turn may move for a peer: four reads and their echo. The last read, its echo and a full
 /// queue may pass it.
@@ -139,7 +139,7 @@ impl Watch {
     fn check_closed(&mut self, look: &Look<'_>) {
         let closed = std::mem::take(&mut look.scene.log.lock().closed);
         let is_one = closed.len() == 1;
-        for (name, port, reason) in closed {
+        for Closed { name, port, reason, is_end_told } in closed {
             self.reasons.insert(port, reason);
             let guest = look.scene.guest(port);
             let shadow = self.shadows.remove(&name).unwrap_or_default();
@@ -153,6 +153,7 @@ impl Watch {
                 may_drain: self.ending.may_drain,
                 may_stop: self.ending.may_stop || self.ending.is_over(look),
                 is_poor: look.scene.is_poor(),
+                is_end_told,
             };
             check_close(guest, reason, &departure);
             let unsent = look.totals.peers.ledger.bytes_unsent - self.before.totals.peers.ledger.bytes_unsent;

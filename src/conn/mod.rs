@@ -82,6 +82,8 @@ enum Hold {
     Frames,
     /// The service paused this peer; as [`Hold::Frames`] once it resumes.
     Paused,
+    /// Enough was discarded while our own end could not leave: read on once it is out.
+    Flood,
 }
 
 impl<C: Codec> Connection<C> {
@@ -186,6 +188,9 @@ impl<C: Codec> Connection<C> {
     pub fn handle_finished(&mut self, now: Instant) {
         self.waiting_since = now;
         self.halves.finished();
+        if self.hold == Hold::Flood {
+            self.hold = Hold::Nothing;
+        }
     }
 
     /// The server drains: what the peer has sent is still served, then this peer is finished.
@@ -257,7 +262,7 @@ impl<C: Codec> Connection<C> {
     pub fn wants_read(&self) -> bool {
         match self.halves.read() {
             ReadHalf::Open => self.hold == Hold::Nothing,
-            ReadHalf::Discarding => true,
+            ReadHalf::Discarding => self.hold != Hold::Flood,
             ReadHalf::Ended | ReadHalf::Truncated => false,
         }
     }
@@ -433,7 +438,11 @@ impl<C: Codec> Connection<C> {
         means.ledger.bytes_discarded += count as u64;
         self.discarded = self.discarded.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
         if self.discarded > means.limits.linger_bytes_max {
-            self.halves.give_up();
+            match self.halves.write() {
+                // It does not read, and that is what ends it: its write deadline, or the drain's.
+                WriteHalf::Open | WriteHalf::Finishing => self.hold = Hold::Flood,
+                WriteHalf::Finished | WriteHalf::Short => self.halves.give_up(),
+            }
         }
     }
 
@@ -445,7 +454,7 @@ impl<C: Codec> Connection<C> {
                 // While we did not read, the rest of a frame could not come.
                 self.begun_at = means.now;
             }
-            Hold::Nothing | Hold::Reading | Hold::Frames | Hold::Paused => {}
+            Hold::Nothing | Hold::Reading | Hold::Frames | Hold::Paused | Hold::Flood => {}
         }
     }
 

@@ -230,6 +230,30 @@ fn lingering_ends_by_bytes_or_by_time() {
 }
 
 #[test]
+fn who_floods_us_and_does_not_read_is_ended_for_not_reading() {
+    for reads_after_all in [false, true] {
+        let mut bench = Bench::new(Raw);
+        bench.limits.linger_bytes_max = 10;
+        bench.feed(b"unread");
+        bench.with(|connection, means| connection.handle_drain_late(means));
+        bench.feed(b"01234567890");
+        assert_eq!((bench.connection.wants_read(), bench.connection.closed()), (false, None));
+        if reads_after_all {
+            assert_eq!(bench.take_all(), b"unread");
+            bench.with(|connection, means| connection.handle_finished(means.now));
+            assert!(bench.connection.wants_read(), "its end is waited for");
+            bench.feed(b"x");
+            assert_eq!(bench.connection.closed(), Some(CloseReason::Drained));
+        } else {
+            let late = bench.now + bench.limits.write_timeout;
+            assert_eq!(bench.deadline_at(late), Some(CloseReason::WriteTimeout));
+        }
+        assert_eq!(bench.connection.wants_reset(), !reads_after_all);
+        bench.bury();
+    }
+}
+
+#[test]
 fn the_frame_deadline_is_not_restarted_by_bytes() {
     let mut bench = Bench::new(Lines::new());
     bench.limits.frame_timeout = 3 * SECOND;

@@ -38,6 +38,7 @@
 //! | 3 | [`service`], [`host`], [`datagram`] | many peers, one service; datagrams, and who may be answered |
 //! | 4 | [`net`], [`sim`], [`door`] | the border: sockets, mio, the clock; a simulated world behind it; who may come in, and the count of all |
 //! | 5 | [`server`], [`client`], [`baseline`], [`load`] | the programs: endpoints on one loop, and the turn; connections of our own; the other designs of a server; the load generator |
+//! | 6 | [`trial`] | the proof: the server in a simulated world, watched at every turn |
 //!
 //! # The laws
 //!
@@ -66,6 +67,8 @@ pub mod service;
 pub mod sim;
 pub mod table;
 pub mod timers;
+#[cfg(feature = "trial")]
+pub mod trial;
 pub mod watermark;
 
 pub use codec::{Fixed, Framing, Length, Lines, Raw};

@@ -6,6 +6,7 @@
 mod blocking;
 pub(crate) mod certs;
 mod crowd;
+mod here;
 mod lines;
 mod machine;
 mod own_process;
@@ -27,6 +28,7 @@ pub(crate) use blocking::{
     Duplex, connect, connect_with_buffers, echoes, exchange, read_exactly, read_to_the_end, same_bytes,
 };
 pub(crate) use crowd::{Crowd, Ending, Habit};
+pub(crate) use here::Here;
 pub(crate) use lines::Lines;
 pub(crate) use machine::{alone, share};
 pub(crate) use own_process::{descriptor_limit, in_a_process_of_its_own, is_own_process, own_process};

@@ -19,6 +19,7 @@ mod kill;
 mod laws;
 mod log_lines;
 mod mappings;
+mod panics;
 mod readme;
 mod reset;
 mod services;

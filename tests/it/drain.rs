@@ -139,7 +139,7 @@ fn those_who_take_too_long_are_cut_off_at_the_drain_timeout() {
     assert_eq!(crowd.ended(done, Ending::Clean), 20);
     let ended = server.wait(PATIENCE);
     assert_eq!(ended.code, Some(0));
-    assert_eq!(ended.summary().closed("stopped"), 20);
+    assert_eq!(ended.summary().closed("stopped"), 20, "{}", ended.log_text());
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod kill;
 mod laws;
 mod log_lines;
 mod readme;
+mod report;
 mod reset;
 mod services;
 mod sim;

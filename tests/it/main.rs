@@ -23,6 +23,7 @@ mod log_lines;
 mod mappings;
 mod panics;
 mod readme;
+mod report;
 mod reset;
 mod services;
 mod sim;

@@ -16,6 +16,7 @@ use crate::cert;
 use crate::client;
 use crate::problem::Problem;
 use crate::serve;
+use crate::sim;
 use crate::units::Misread;
 
 /// Wider lines are hard to follow from one to the next.
@@ -54,8 +55,8 @@ impl Answer {
 pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<ArgMatches, Answer> {
     let words: Vec<OsString> = words.into_iter().collect();
     // Nothing stands before the subcommand.
-    let is_client = words.get(1).is_some_and(|word| word == client::NAME);
-    let subcommand = if is_client { client::NAME } else { serve::NAME };
+    let named = words.get(1).and_then(|word| [client::NAME, sim::NAME].into_iter().find(|name| word == name));
+    let subcommand = named.unwrap_or(serve::NAME);
     command().try_get_matches_from(words).map_err(|error| {
         let is_text = matches!(
             error.kind(),
@@ -72,6 +73,7 @@ fn command() -> Command {
         .subcommand(serve::command())
         .subcommand(cert::command())
         .subcommand(client::command())
+        .subcommand(sim::command())
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(HELP_WIDTH_MAX)
@@ -86,6 +88,8 @@ EXAMPLES
       All flags of `serve`, their defaults and reasons.
   readyloop cert
       A certificate for development, and the authority that signs it.
+  readyloop sim
+      The server in 2,000 simulated worlds; `readyloop sim --seed 7 --story` tells one.
 
 ENVIRONMENT
   RUST_LOG      which lines are logged, as env_logger reads it: warn, readyloop=debug
@@ -214,6 +218,12 @@ mod tests {
         check("client 127.0.0.1:1 127.0.0.1:2", "unknown argument `127.0.0.1:2`", lists);
         check("client 127.0.0.1:1 --idle-timeout 5s", "unknown argument `--idle-timeout`", lists);
         check("client 127.0.0.1:1 --tls", "unknown argument `--tls`", lists);
+        check(
+            "sim --seeds 5",
+            "invalid value `5` for --seeds: not a range of seeds: write the first, two dots, and one past the last, \
+             such as 0..50000",
+            "`readyloop sim --help` lists every flag and what it takes",
+        );
         check(
             "client 127.0.0.1:1 --connect-timeout 0s",
             "invalid value `0s` for --connect-timeout: zero would let nothing through",

@@ -9,6 +9,7 @@ mod command_line;
 mod logging;
 mod problem;
 mod serve;
+mod sim;
 mod tls;
 mod units;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Some((serve::NAME, matches)) => serve::run(matches),
         Some((cert::NAME, matches)) => cert::run(matches),
         Some((client::NAME, matches)) => client::run(matches),
+        Some((sim::NAME, matches)) => sim::run(matches),
         other => unreachable!("no such subcommand is declared: {other:?}"),
     };
     match done {

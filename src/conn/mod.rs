@@ -263,7 +263,7 @@ impl<C: Codec> Connection<C> {
         match self.halves.read() {
             ReadHalf::Open => self.hold == Hold::Nothing,
             ReadHalf::Discarding => self.hold != Hold::Flood,
-            ReadHalf::Ended | ReadHalf::Truncated => false,
+            ReadHalf::Ending | ReadHalf::Ended | ReadHalf::Truncated => false,
         }
     }
 
@@ -271,6 +271,16 @@ impl<C: Codec> Connection<C> {
     /// over it, and the service has not paused this peer.
     pub fn wants_held(&self, means: &Means<'_, C>) -> bool {
         self.hold == Hold::Frames && self.closed().is_none() && !self.is_over_watermark(true, means)
+    }
+
+    /// Whether the service is to be told now that the peer has ended its direction: all that came
+    /// before has been served, and it ended between two frames. Says so once.
+    pub fn poll_end(&mut self) -> bool {
+        let is_due = self.halves.read() == ReadHalf::Ending && !self.is_held() && self.input.is_empty();
+        if is_due {
+            self.halves.end_told();
+        }
+        is_due
     }
 
     /// Whether the stream's write direction is to be shut down now.
@@ -403,19 +413,30 @@ impl<C: Codec> Connection<C> {
         heard.quote
     }
 
-    /// Finishes when nothing more is to come: ended, no whole frame left, nothing promised. A
-    /// promise is void once our direction has ended.
+    /// Finishes when nothing more is to come: ended, no whole frame left, the service told,
+    /// nothing promised. A promise is void once our direction has ended.
     fn couple(&mut self, means: &mut Means<'_, C>) {
         let is_owing = self.promised > 0 && self.halves.write() == WriteHalf::Open;
-        let is_served = !matches!(self.hold, Hold::Frames | Hold::Paused) && !is_owing;
-        let read = self.halves.read();
-        if read.is_over() && is_served && self.halves.reason().is_none() {
-            let reason = match self.input.is_empty() {
-                _ if read == ReadHalf::Truncated => CloseReason::Truncated,
-                true => CloseReason::Finished,
-                false => CloseReason::PartialFrame,
-            };
-            self.finish(reason, means);
+        if self.is_held() || is_owing || self.halves.reason().is_some() {
+            return;
+        }
+        match self.halves.read() {
+            ReadHalf::Open | ReadHalf::Discarding => {}
+            ReadHalf::Truncated => self.finish(CloseReason::Truncated, means),
+            ReadHalf::Ending | ReadHalf::Ended if !self.input.is_empty() => {
+                self.finish(CloseReason::PartialFrame, means);
+            }
+            // First the service is told, which may still have something to say.
+            ReadHalf::Ending => {}
+            ReadHalf::Ended => self.finish(CloseReason::Finished, means),
+        }
+    }
+
+    /// Whether whole frames may be stored that have yet to be served.
+    fn is_held(&self) -> bool {
+        match self.hold {
+            Hold::Nothing | Hold::Reading | Hold::Flood => false,
+            Hold::Frames | Hold::Paused => true,
         }
     }
 

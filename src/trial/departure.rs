@@ -25,6 +25,8 @@ pub(super) struct Departure {
     pub(super) may_stop: bool,
     /// There is little memory for queues.
     pub(super) is_poor: bool,
+    /// The service was told that this peer had ended its direction.
+    pub(super) is_end_told: bool,
 }
 
 /// A close at that moment, for that reason, was right.
@@ -32,6 +34,7 @@ pub(super) fn check_close(guest: &Guest, reason: CloseReason, departure: &Depart
     let fits = does_fit(guest, reason, departure);
     assert!(fits, "closed for {reason}, which does not fit: {guest:?} {departure:?}");
     check_not_early(guest, reason, departure);
+    check_end_told(guest, reason, departure.is_end_told);
     check_lingered(guest, reason, departure);
 }
 
@@ -101,6 +104,35 @@ fn check_not_early(guest: &Guest, reason: CloseReason, departure: &Departure) {
         | CloseReason::HandshakesFull => return,
     };
     assert!(since >= span, "closed for {reason} after {since:?} of {span:?}: {guest:?}");
+}
+
+/// The service was told of the peer's end where there was one, and of no other.
+fn check_end_told(guest: &Guest, reason: CloseReason, is_told: bool) {
+    assert!(!is_told || guest.peer.has_ended(), "told of an end that did not come: {guest:?}");
+    match reason {
+        CloseReason::Finished => {
+            assert!(is_told || guest.last == Last::Goodbye, "not told of the end that finished it: {guest:?}");
+        }
+        CloseReason::PartialFrame | CloseReason::FrameTooLong | CloseReason::FrameTimeout => {
+            assert!(!is_told, "told of an end inside a frame, {reason}: {guest:?}");
+        }
+        CloseReason::BadFrame
+        | CloseReason::Reset
+        | CloseReason::Failed
+        | CloseReason::BadTls
+        | CloseReason::Truncated
+        | CloseReason::HandshakeTimeout
+        | CloseReason::HandshakesFull
+        | CloseReason::IdleTimeout
+        | CloseReason::WriteTimeout
+        | CloseReason::QueueFull
+        | CloseReason::BudgetSpent
+        | CloseReason::Service
+        | CloseReason::BadReply
+        | CloseReason::Panicked
+        | CloseReason::Drained
+        | CloseReason::Stopped => {}
+    }
 }
 
 /// Who is let go gently is waited for: our close comes after its end, or after long enough.

@@ -127,6 +127,12 @@ impl Service for Mischief {
         }
     }
 
+    fn on_end(&mut self, _peer: &mut (), cx: &mut Context<'_, '_>) {
+        if let Some(deed) = self.deed() {
+            self.misbehave(deed, cx);
+        }
+    }
+
     fn on_close(&mut self, (): (), key: Key, _reason: CloseReason, orders: &mut Orders<'_>) {
         self.owed.retain(|(owed, _)| *owed != key);
         match self.deed() {

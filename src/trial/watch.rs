@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::crowd::Talk;
 use super::departure::{Departure, check_answer, check_close};
 use super::scene::Scene;
-use super::witness::Name;
+use super::witness::{Closed, Name};
 use crate::conn::{CloseReason, KIB, Limits, READ_LEN_MAX, WriteHalf};
 use crate::door::Totals;
 use crate::instant::Instant;
@@ -141,7 +141,7 @@ impl Watch {
     fn check_closed(&mut self, look: &Look<'_>) {
         let closed = std::mem::take(&mut look.scene.log.lock().closed);
         let is_one = closed.len() == 1;
-        for (name, port, reason) in closed {
+        for Closed { name, port, reason, is_end_told } in closed {
             self.reasons.insert(port, reason);
             let guest = look.scene.guest(port);
             let shadow = self.shadows.remove(&name).unwrap_or_default();
@@ -155,6 +155,7 @@ impl Watch {
                 may_drain: self.ending.may_drain,
                 may_stop: self.ending.may_stop || self.ending.is_over(look),
                 is_poor: look.scene.is_poor(),
+                is_end_told,
             };
             check_close(guest, reason, &departure);
             let unsent = look.totals.peers.ledger.bytes_unsent - self.before.totals.peers.ledger.bytes_unsent;

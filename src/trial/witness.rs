@@ -2,7 +2,7 @@
 //!
 //! What it saw is in the [`Log`], which the watch reads between two turns, and in the story.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,8 +25,10 @@ pub(super) struct Log {
     pub(super) open: BTreeMap<Name, u16>,
     /// How many frames came from whom.
     pub(super) frames: BTreeMap<Name, u64>,
+    /// Who of them has ended its direction, as far as services were told.
+    ended: BTreeSet<Name>,
     /// Who was closed since the test last looked.
-    pub(super) closed: Vec<(Name, u16, CloseReason)>,
+    pub(super) closed: Vec<Closed>,
     pub(super) opened: u64,
     pub(super) callbacks: u64,
     pub(super) deeds: [u64; Deed::NAMES.len()],
@@ -34,6 +36,16 @@ pub(super) struct Log {
     pub(super) panicked: Vec<Name>,
     /// A promise to services that was broken.
     pub(super) broken: Option<String>,
+}
+
+/// A close as a service was told of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closed {
+    pub(super) name: Name,
+    pub(super) port: u16,
+    pub(super) reason: CloseReason,
+    /// The service had been told before that the peer ended its direction.
+    pub(super) is_end_told: bool,
 }
 
 /// The log as everybody holds it.
@@ -94,7 +106,7 @@ impl<S: Service> Witness<S> {
     /// Lets the service do its part, and tells of a panic before it goes on.
     fn watch(&mut self, work: impl FnOnce(&mut S)) {
         let inner = &mut self.inner;
-        // Whoever catches it in the end decides what is still used.
+        // Who catches it in the end decides what is still used.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(inner))) {
             self.world.note(format_args!("  the service panics: {}", message_of(panic.as_ref())));
             resume_unwind(panic);
@@ -129,7 +141,13 @@ impl<S: Service> Service for Witness<S> {
         let name = (self.room, cx.key());
         let port = self.log.callback(name);
         self.world.note(format_args!("  the service gets a frame of {}, {}", Who(port), Glimpse(frame)));
-        *self.log.lock().frames.entry(name).or_default() += 1;
+        {
+            let mut log = self.log.lock();
+            *log.frames.entry(name).or_default() += 1;
+            if log.ended.contains(&name) {
+                log.broken = Some(format!("a frame of {name:?}, which has ended"));
+            }
+        }
         self.watch(|inner| inner.on_frame(peer, frame, cx));
     }
 
@@ -139,6 +157,19 @@ impl<S: Service> Service for Witness<S> {
         self.watch(|inner| inner.on_room(peer, cx));
     }
 
+    fn on_end(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, '_>) {
+        let name = (self.room, cx.key());
+        let port = self.log.callback(name);
+        self.world.note(format_args!("  the service hears that {} has said its last word", Who(port)));
+        {
+            let mut log = self.log.lock();
+            if !log.ended.insert(name) {
+                log.broken = Some(format!("{name:?} ended twice"));
+            }
+        }
+        self.watch(|inner| inner.on_end(peer, cx));
+    }
+
     fn on_close(&mut self, peer: S::Peer, key: Key, reason: CloseReason, orders: &mut Orders<'_>) {
         let name = (self.room, key);
         let port = self.log.callback(name);
@@ -146,8 +177,9 @@ impl<S: Service> Service for Witness<S> {
         {
             let mut log = self.log.lock();
             log.frames.remove(&name);
+            let is_end_told = log.ended.remove(&name);
             if let Some(port) = log.open.remove(&name) {
-                log.closed.push((name, port, reason));
+                log.closed.push(Closed { name, port, reason, is_end_told });
             }
         }
         self.watch(|inner| inner.on_close(peer, key, reason, orders));

@@ -4,6 +4,7 @@
 //! This process is the client, the server its child. In `sim` there is no process and no socket: the
 //! same server in a simulated world.
 
+mod bad_path;
 mod caps;
 mod client;
 mod close;
@@ -18,6 +19,8 @@ mod kernel;
 mod kill;
 mod laws;
 mod log_lines;
+mod mappings;
+mod panics;
 mod readme;
 mod reset;
 mod services;

@@ -17,6 +17,7 @@ use crate::client;
 use crate::problem::Problem;
 use crate::report;
 use crate::serve;
+use crate::sim;
 use crate::units::Misread;
 
 /// Wider lines are hard to follow from one to the next.
@@ -56,7 +57,7 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<ArgMatch
     let words: Vec<OsString> = words.into_iter().collect();
     // Nothing stands before the subcommand.
     let named = |name: &&str| words.get(1).is_some_and(|word| word == name);
-    let subcommand = [client::NAME, report::NAME].into_iter().find(named).unwrap_or(serve::NAME);
+    let subcommand = [client::NAME, report::NAME, sim::NAME].into_iter().find(named).unwrap_or(serve::NAME);
     command().try_get_matches_from(words).map_err(|error| {
         let is_text = matches!(
             error.kind(),
@@ -74,6 +75,7 @@ fn command() -> Command {
         .subcommand(cert::command())
         .subcommand(client::command())
         .subcommand(report::command())
+        .subcommand(sim::command())
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(HELP_WIDTH_MAX)
@@ -88,6 +90,8 @@ EXAMPLES
       All flags of `serve`, their defaults and reasons.
   readyloop cert
       A certificate for development, and the authority that signs it.
+  readyloop sim
+      The server in 2,000 simulated worlds; `readyloop sim --seed 7 --story` tells one.
 
 ENVIRONMENT
   RUST_LOG      which lines are logged, as env_logger reads it: warn, readyloop=debug
@@ -247,6 +251,12 @@ mod tests {
         check("client 127.0.0.1:1 --tls", "unknown argument `--tls`", lists);
         check("client tls://127.0.0.1:1 --cert a.pem", "these words need --key <FILE> as well", lists);
         check("client udp://127.0.0.1:1 --size 64B", "these words need --count <COUNT> as well", lists);
+        check(
+            "sim --seeds 5",
+            "invalid value `5` for --seeds: not a range of seeds: write the first, two dots, and one past the last, \
+             such as 0..50000",
+            "`readyloop sim --help` lists every flag and what it takes",
+        );
         check(
             "client 127.0.0.1:1 --connect-timeout 0s",
             "invalid value `0s` for --connect-timeout: zero would let nothing through",

@@ -10,6 +10,7 @@ mod logging;
 mod problem;
 mod report;
 mod serve;
+mod sim;
 mod tls;
 mod units;
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Some((cert::NAME, matches)) => cert::run(matches),
         Some((client::NAME, matches)) => client::run(matches),
         Some((report::NAME, matches)) => report::run(matches),
+        Some((sim::NAME, matches)) => sim::run(matches),
         other => unreachable!("no such subcommand is declared: {other:?}"),
     };
     match done {

@@ -151,8 +151,14 @@ impl Guest {
         self.heard_len += news.len();
         match self.place.talk {
             Talk::Echo { .. } | Talk::Mischief | Talk::Told => {
-                let expected = self.answer.get(from..self.heard_len);
-                assert!(expected == Some(&news[..]), "{self:?} heard at {from} what it did not say: {news:?}");
+                let expected = self.answer.get(from..).unwrap_or_default();
+                let expected = &expected[..expected.len().min(news.len())];
+                let (heard, number) = (news.escape_ascii(), self.peer.number());
+                assert!(
+                    expected == news,
+                    "peer {number} heard \"{heard}\" after its first {from} bytes, where it was to hear \"{}\": {self:?}",
+                    expected.escape_ascii(),
+                );
             }
             Talk::Chargen => {
                 let is_right = news.iter().enumerate().all(|(place, byte)| *byte == chargen(from + place));

@@ -168,22 +168,22 @@ impl<'a> Trial<'a> {
     /// What does not hold. It is found by a panic, which is caught here; the hook of the process
     /// for panics sees it before.
     pub fn run(&self, seed: u64) -> Result<Outcome, Failure> {
-        self.play(Scene::draw(seed, self.cast.as_ref(), false), seed)
+        play(&mut Scene::draw(seed, self.cast.as_ref(), false), seed)
     }
 
     /// Runs one seed, and tells what happened in it.
     pub fn tell(&self, seed: u64) -> Tale {
-        let scene = Scene::draw(seed, self.cast.as_ref(), true);
-        let world = scene.world.clone();
-        let outcome = self.play(scene, seed);
-        Tale { story: world.trace(), outcome }
+        let mut scene = Scene::draw(seed, self.cast.as_ref(), true);
+        let outcome = play(&mut scene, seed);
+        // Before the scene is taken apart, which would be told as well.
+        Tale { story: scene.world.trace(), outcome }
     }
+}
 
-    fn play(&self, scene: Scene<'_>, seed: u64) -> Result<Outcome, Failure> {
-        // Whatever was being done, nothing of it is used any more.
-        let outcome = catch_unwind(AssertUnwindSafe(|| scene.run()));
-        outcome.map_err(|panic| Failure { seed, message: message_of(panic.as_ref()) })
-    }
+fn play(scene: &mut Scene<'_>, seed: u64) -> Result<Outcome, Failure> {
+    // Whatever was being done, nothing of it is used any more.
+    let outcome = catch_unwind(AssertUnwindSafe(|| scene.run()));
+    outcome.map_err(|panic| Failure { seed, message: message_of(panic.as_ref()) })
 }
 
 fn message_of(panic: &(dyn Any + Send)) -> String {

@@ -165,13 +165,13 @@ impl<'a> Scene<'a> {
     }
 
     /// Runs to its end, and checks every step.
-    pub(super) fn run(mut self) -> Outcome {
+    pub(super) fn run(&mut self) -> Outcome {
         let mut watch = Watch::default();
         self.run_with_faults(&mut watch);
         self.come_to_rest(&mut watch);
-        watch.check_rest(&self);
+        watch.check_rest(self);
         self.end(&mut watch);
-        watch.check_end(&self);
+        watch.check_end(self);
         self.count_events();
         let deeds = self.log.lock().deeds;
         Outcome {

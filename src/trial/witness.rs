@@ -4,8 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::message_of;
 use super::mischief::Deed;
 use super::scene::PORT_FIRST;
 use crate::conn::CloseReason;
@@ -87,6 +89,31 @@ pub(super) struct Witness<S> {
     pub(super) inner: S,
 }
 
+/// A frame as the story shows it: what it says where that is short, else its length.
+struct Glimpse<'a>(&'a [u8]);
+
+impl Display for Glimpse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LEN_MAX: usize = 40;
+        match self.0 {
+            short if short.len() <= LEN_MAX => write!(f, "\"{}\"", short.escape_ascii()),
+            long => write!(f, "{} bytes", long.len()),
+        }
+    }
+}
+
+impl<S: Service> Witness<S> {
+    /// Lets the service do its part, and tells of a panic before it goes on.
+    fn watch(&mut self, work: impl FnOnce(&mut S)) {
+        let inner = &mut self.inner;
+        // Who catches it in the end decides what is still used.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(inner))) {
+            self.world.note(format_args!("  the service panics: {}", message_of(panic.as_ref())));
+            resume_unwind(panic);
+        }
+    }
+}
+
 impl<S: Service> Service for Witness<S> {
     type Peer = S::Peer;
     type Post = S::Post;
@@ -107,13 +134,13 @@ impl<S: Service> Service for Witness<S> {
             Who(Some(port)),
             name.1.slot()
         ));
-        self.inner.on_open(peer, who, cx);
+        self.watch(|inner| inner.on_open(peer, who, cx));
     }
 
     fn on_frame(&mut self, peer: &mut S::Peer, frame: &[u8], cx: &mut Context<'_, '_>) {
         let name = (self.room, cx.key());
         let port = self.log.callback(name);
-        self.world.note(format_args!("  the service gets a frame of {} bytes of {}", frame.len(), Who(port)));
+        self.world.note(format_args!("  the service gets a frame of {}, {}", Who(port), Glimpse(frame)));
         {
             let mut log = self.log.lock();
             *log.frames.entry(name).or_default() += 1;
@@ -121,13 +148,13 @@ impl<S: Service> Service for Witness<S> {
                 log.broken = Some(format!("a frame of {name:?}, which has ended"));
             }
         }
-        self.inner.on_frame(peer, frame, cx);
+        self.watch(|inner| inner.on_frame(peer, frame, cx));
     }
 
     fn on_room(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, '_>) {
         let port = self.log.callback((self.room, cx.key()));
         self.world.note(format_args!("  the service hears that there is room again for {}", Who(port)));
-        self.inner.on_room(peer, cx);
+        self.watch(|inner| inner.on_room(peer, cx));
     }
 
     fn on_end(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, '_>) {
@@ -140,7 +167,7 @@ impl<S: Service> Service for Witness<S> {
                 log.broken = Some(format!("{name:?} ended twice"));
             }
         }
-        self.inner.on_end(peer, cx);
+        self.watch(|inner| inner.on_end(peer, cx));
     }
 
     fn on_close(&mut self, peer: S::Peer, key: Key, reason: CloseReason, orders: &mut Orders<'_>) {
@@ -155,12 +182,12 @@ impl<S: Service> Service for Witness<S> {
                 log.closed.push(Closed { name, port, reason, is_end_told });
             }
         }
-        self.inner.on_close(peer, key, reason, orders);
+        self.watch(|inner| inner.on_close(peer, key, reason, orders));
     }
 
     fn on_post(&mut self, post: S::Post, orders: &mut Orders<'_>) {
         self.log.lock().callbacks += 1;
         self.world.note(format_args!("  the service gets a post of another thread"));
-        self.inner.on_post(post, orders);
+        self.watch(|inner| inner.on_post(post, orders));
     }
 }

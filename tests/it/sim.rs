@@ -5,6 +5,7 @@
 //! same. A seed that fails is printed with the command that tells its story; put it into
 //! `sim/seeds.txt`, whose seeds always come first.
 
+mod command;
 mod tls;
 
 use std::ops::Range;

@@ -328,6 +328,19 @@ mod tests {
     }
 
     #[test]
+    fn crowds_and_nobodies_are_not_answered() {
+        let world = World::new(1);
+        let address = udp("udp://127.0.0.1:9000");
+        let mut server = server(&world, &["udp://127.0.0.1:9000"]);
+        for from in ["224.0.0.1:40000", "255.255.255.255:40000", "0.0.0.0:40000", "[ff02::1]:40000", "[::]:40000"] {
+            world.send_datagram(from.parse().unwrap(), &address, b"hello");
+        }
+        world.settle(|| server.turn()).unwrap();
+        assert_eq!(server.totals().datagrams.refused(Refusal::Unanswerable), 5);
+        assert!(world.take_datagrams().is_empty());
+    }
+
+    #[test]
     fn an_answer_longer_than_the_question_is_not_sent() {
         struct Amplify;
         impl DatagramService for Amplify {

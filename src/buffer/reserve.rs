@@ -36,8 +36,8 @@ const KEPT_BYTES_MAX: usize = 1 << 20;
 /// How many sizes of block there are up to [`KEPT_BYTES_MAX`].
 const CLASSES: usize = class(KEPT_BYTES_MAX) + 1;
 
-/// With at most so many blocks any may go at any time: none is left with more neighbours gone than
-/// the kernel keeps count of, and a process has room for four reserves of them.
+/// With at most so many blocks any may go at any time: what is left is never in more pieces. Four
+/// reserves with so many each have room in one process.
 const SCATTERED_MAX: usize = 16 * 1024;
 
 /// Lends memory to every [`ByteQueue`](super::ByteQueue) of one owner.
@@ -148,22 +148,21 @@ impl Reserve {
         }
         block.reset();
         self.idle_bytes += capacity;
-        if self.idle_bytes <= IDLE_BYTES_MAX {
-            self.idle[class(capacity)].push(block);
-        } else if self.blocks <= SCATTERED_MAX && self.overflow.is_empty() {
-            self.idle[class(capacity)].push(block);
-            while self.idle_bytes > IDLE_BYTES_MAX {
-                self.unmap_one();
-            }
-        } else {
+        if self.idle_bytes > IDLE_BYTES_MAX && (self.blocks > SCATTERED_MAX || !self.overflow.is_empty()) {
             self.overflow.keep(block);
             self.unmap_overflow();
+            return;
         }
+        while self.idle_bytes > IDLE_BYTES_MAX {
+            self.unmap_one();
+        }
+        self.idle[class(capacity)].push(block);
     }
 
     /// Lets go of a share of the blocks that wait for it, so that none waits when all are back.
     ///
-    /// From the highest address down, those that are lent and nothing else is left in pieces.
+    /// From the highest address down: above the last that went only the lent are left, and below it
+    /// nothing new is in pieces.
     fn unmap_overflow(&mut self) {
         if self.lent_blocks > SCATTERED_MAX {
             return;

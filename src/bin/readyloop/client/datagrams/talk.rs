@@ -12,6 +12,7 @@ use std::time::Duration;
 use readyloop::client::{Arrival, Sequence, SequenceTally};
 use readyloop::instant::Instant;
 
+use super::EVENTS_MAX;
 use super::shown::{After, Shown};
 use super::source::{Next, Source};
 use super::way::{Clock, Event, Way};
@@ -108,7 +109,8 @@ pub(super) struct Talk {
     /// The one datagram that was sent to find out whether this address is the one.
     probe: Option<Vec<u8>>,
     has_heard: bool,
-    heard_at: Instant,
+    /// When the last answer came; what answers nothing does not keep us here.
+    answered_at: Instant,
     trips: Trips,
 }
 
@@ -127,7 +129,7 @@ impl Talk {
             longest_sent: 0,
             probe: None,
             has_heard: false,
-            heard_at: Instant::ORIGIN,
+            answered_at: Instant::ORIGIN,
             trips: Trips::default(),
         }
     }
@@ -158,8 +160,9 @@ impl Talk {
     }
 
     fn turn(&mut self, events: &Receiver<Event>) -> Result<Option<Ending>, Ending> {
-        // First: what came while we were busy came in time.
-        while let Ok(event) = events.try_recv() {
+        // First: what came while we were busy came in time. No more than was there: who floods us
+        // must not keep us from all else.
+        for event in events.try_iter().take(EVENTS_MAX) {
             self.handle(event)?;
         }
         let now = self.clock.now();
@@ -180,7 +183,7 @@ impl Talk {
 
     fn ending(&self, now: Instant) -> Option<Ending> {
         let Supply::Ended { leave_at } = self.supply else { return None };
-        let is_settled = self.sequence.tally().awaited == 0 && now >= self.heard_at + self.linger();
+        let is_settled = self.sequence.tally().awaited == 0 && now >= self.answered_at + self.linger();
         let ending = if let Pace::AsTyped(_) = self.pace { Ending::Left } else { Ending::Done };
         (is_settled || now >= leave_at).then_some(ending)
     }
@@ -201,7 +204,7 @@ impl Talk {
             Supply::Waiting(datagram) if self.has_room(datagram.len()) => self.next_at,
             Supply::Waiting(_) => Instant::NEVER,
             Supply::Ended { leave_at } if self.sequence.tally().awaited == 0 => {
-                (*leave_at).min(self.heard_at + self.linger())
+                (*leave_at).min(self.answered_at + self.linger())
             }
             Supply::Ended { leave_at } => *leave_at,
         };
@@ -247,8 +250,7 @@ impl Talk {
             Pace::Every(interval) => interval,
             Pace::AsTyped(_) => Duration::ZERO,
         };
-        // From the planned time on; where that is long past, nothing is made up for.
-        self.next_at = (self.next_at + interval).max(now);
+        self.next_at = next_after(self.next_at, interval, now);
         Ok(true)
     }
 
@@ -288,7 +290,7 @@ impl Talk {
     }
 
     fn handle_reply(&mut self, bytes: &[u8], at: Instant) -> Result<(), Ending> {
-        (self.has_heard, self.heard_at, self.probe) = (true, at, None);
+        (self.has_heard, self.probe) = (true, None);
         let label = self.digest.hash_one(bytes);
         let is_labelled = match self.source {
             Source::Numbers(_) => true,
@@ -300,7 +302,10 @@ impl Talk {
         match arrival {
             Arrival::Answer { round_trip, .. }
             | Arrival::Overtaken { round_trip, .. }
-            | Arrival::Late { round_trip, .. } => self.trips.add(round_trip),
+            | Arrival::Late { round_trip, .. } => {
+                self.answered_at = at;
+                self.trips.add(round_trip);
+            }
             Arrival::Duplicate { .. } | Arrival::Unknown => {}
         }
         self.shown.reply(bytes, &arrival).map_err(Ending::Unseen)
@@ -329,6 +334,13 @@ impl Talk {
             After::Leave => Err(ending(error)),
         }
     }
+}
+
+/// When the next one leaves, behind one that was planned for then and has left now. Who is a little
+/// late keeps to the plan; what is long past is not made up for.
+fn next_after(planned: Instant, interval: Duration, now: Instant) -> Instant {
+    let next = planned + interval;
+    if next > now { next } else { now + interval }
 }
 
 #[cfg(test)]
@@ -372,6 +384,21 @@ mod tests {
         let mut talk = Talk::new(way, sequence, Source::Input(input), Pace::AsAnswered, shown, clock);
         let ending = talk.run(&told);
         (ending, *talk.tally())
+    }
+
+    #[track_caller]
+    fn check_next(planned: u64, interval: u64, now: u64, expected: u64) {
+        let next = next_after(Instant::from_nanos(planned), Duration::from_nanos(interval), Instant::from_nanos(now));
+        assert_eq!(next, Instant::from_nanos(expected));
+    }
+
+    #[test]
+    fn who_is_late_keeps_to_the_plan_and_makes_up_for_nothing() {
+        check_next(100, 10, 100, 110);
+        check_next(100, 10, 103, 110);
+        check_next(100, 10, 110, 120);
+        check_next(0, 10, 1000, 1010);
+        check_next(100, 0, 100, 100);
     }
 
     #[test]

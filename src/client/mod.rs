@@ -10,13 +10,10 @@ mod limits;
 mod race;
 mod reactor;
 
-use std::time::Duration;
-
 pub use backoff::Backoff;
 pub use blocking::BlockingStream;
 pub use connect::{Connect, ConnectError, Connected, resolve};
 pub use limits::ClientLimits;
-pub use reactor::{Client, Failure};
+pub use reactor::Client;
 
-/// How long to leave a Unix listener alone whose backlog is full: no fact tells of room in it.
-const FULL_PAUSE: Duration = Duration::from_millis(10);
+pub use crate::dial::Failure;

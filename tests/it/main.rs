@@ -18,6 +18,7 @@ mod kernel;
 mod kill;
 mod laws;
 mod log_lines;
+mod proxy;
 mod readme;
 mod reset;
 mod services;

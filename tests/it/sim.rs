@@ -7,6 +7,7 @@
 
 mod crowd;
 mod farewell;
+mod proxy;
 mod scene;
 mod services;
 mod tls;

@@ -23,6 +23,7 @@ mod laws;
 mod log_lines;
 mod mappings;
 mod panics;
+mod proxy;
 mod readme;
 mod report;
 mod reset;

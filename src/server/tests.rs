@@ -1,5 +1,7 @@
 //! The server from other threads, over the real reactor; what a service may do, in the simulated world.
 
+mod small_worlds;
+
 use std::fmt::Display;
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -19,8 +19,10 @@ use patch::{Bug, Test};
 /// What the copy holds; all that cargo needs to build and test it.
 const COPIED: [&str; 7] = ["Cargo.toml", "Cargo.lock", "README.md", "src", "tests", "benches", "examples"];
 
-/// How long a build and its test may take: a bug may well make a server hang.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a build may take, on a busy machine.
+const BUILD_PATIENCE: Duration = Duration::from_secs(3600);
+/// How long a test may take: a bug may well make a server hang.
+const TEST_PATIENCE: Duration = Duration::from_secs(600);
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -122,10 +124,15 @@ impl Copy {
     /// Builds it and runs one test: what was printed.
     fn try_test(&self, test: &Test) -> Vec<String> {
         let which: &[&str] = if test.binary == "lib" { &["--lib"] } else { &["--test", &test.binary] };
+        let mut built = self.cargo(&[&["--no-run"], which].concat(), BUILD_PATIENCE);
+        built.extend(self.cargo(&[which, &[&test.path, "--", "--exact", "--format=pretty"]].concat(), TEST_PATIENCE));
+        built
+    }
+
+    fn cargo(&self, words: &[&str], patience: Duration) -> Vec<String> {
         let mut child = Command::new(env!("CARGO"))
             .args(["test", "--locked", "--quiet"])
-            .args(which)
-            .args([&test.path, "--", "--exact", "--format=pretty"])
+            .args(words)
             .current_dir(self.tree())
             .env("CARGO_TARGET_DIR", self.folder.join("target"))
             .env_remove("RUSTFLAGS")
@@ -137,13 +144,13 @@ impl Copy {
             .expect("cargo is there");
         let out = Lines::of(child.stdout.take().expect("a pipe"));
         let errors = Lines::of(child.stderr.take().expect("a pipe"));
-        let is_over = out.wait_for_the_end(PATIENCE) && errors.wait_for_the_end(PATIENCE);
+        let is_over = out.wait_for_the_end(patience) && errors.wait_for_the_end(patience);
         // It may have ended already.
         let _ = child.kill();
         child.wait().expect("it is ours");
         let mut lines = [out.all(), errors.all()].concat();
         if !is_over {
-            lines.push(format!("no end after {PATIENCE:?}"));
+            lines.push(format!("no end after {patience:?}"));
         }
         lines
     }

@@ -36,6 +36,7 @@ mod slow_writer;
 mod soak;
 mod sockets;
 mod start;
+mod supply;
 mod support;
 mod syscalls;
 mod tls;

@@ -88,3 +88,35 @@ fn drop_all(first: Server, second: Server) {
     first.drain();
     second.drain();
 }
+
+/// The ports that a process has sockets at, as the kernel's tables name them.
+fn ports_of(process: Process) -> Vec<u16> {
+    let entries = fs::read_dir(format!("/proc/{}/fd", process.pid)).expect("it runs").flatten();
+    let links = entries.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned()));
+    let inodes: Vec<String> =
+        links.filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
+    let tables = ["tcp", "tcp6", "udp", "udp6", "raw", "raw6"].map(|table| {
+        // A machine without IPv6 has half of them.
+        fs::read_to_string(format!("/proc/{}/net/{table}", process.pid)).unwrap_or_default()
+    });
+    let mut ports = Vec::new();
+    for line in tables.iter().flat_map(|table| table.lines().skip(1)) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if inodes.iter().any(|inode| words.get(9) == Some(&inode.as_str())) {
+            let port = words[1].rsplit(':').next().expect("an address has a port");
+            ports.push(u16::from_str_radix(port, 16).expect("the kernel writes it so"));
+        }
+    }
+    ports.sort_unstable();
+    ports
+}
+
+#[test]
+fn it_listens_where_it_was_told_and_nowhere_else() {
+    let server = Serve::new().listen("127.0.0.1:0").listen("udp://127.0.0.1:0").start();
+    let told = server.addresses.iter().map(|address| address.rsplit(':').next().and_then(|port| port.parse().ok()));
+    let mut told: Vec<u16> = told.map(|port| port.expect("each has a port")).collect();
+    told.sort_unstable();
+    assert_eq!(ports_of(server.process), told);
+    server.drain();
+}

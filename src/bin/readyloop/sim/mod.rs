@@ -213,7 +213,7 @@ mod tests {
         let seed = failure.seed;
         let problem = broken(&trial, &failure);
         assert!(problem.message.starts_with(&format!("seed {seed} fails at ")), "{problem:?}");
-        assert!(problem.message.contains("heard only part of its answer"), "{problem:?}");
+        assert!(problem.message.contains("closed for service, and heard only part of its answer"), "{problem:?}");
         assert!(problem.hint.contains(&format!("`readyloop sim --seed {seed} --story`")), "{problem:?}");
         let summary = summary(seed, &Trial::house().run(seed).expect("the house keeps its promises"));
         assert!(summary.starts_with(&format!("seed {seed}: ")), "{summary}");

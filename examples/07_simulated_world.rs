@@ -9,6 +9,13 @@
 //! version gives the same answers in all of them, the other is caught, together with the seed that
 //! shows it again and the calls that led there.
 //!
+//! ```text
+//! In a kind world both versions answer …
+//! In 500 hostile worlds the one over `Lines` answers just the same. …
+//! The hasty one is caught by seed …: it answers …
+//!   turn …: we read … bytes of peer 0
+//! ```
+//!
 //! The server in here is the one that ships. Only its net is another: no socket is opened, no
 //! thread started, and a minute passes in microseconds.
 

@@ -6,6 +6,7 @@
 //! `sim/seeds.txt`, whose seeds always come first.
 
 mod command;
+mod proxy;
 mod tls;
 
 use std::ops::Range;

@@ -6,6 +6,7 @@ mod endings;
 mod handshakes;
 mod peers;
 mod reload;
+pub(crate) mod rows;
 
 use std::time::Duration;
 

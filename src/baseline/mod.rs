@@ -42,6 +42,8 @@ mod gate;
 mod ground;
 mod iterative;
 mod pool;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 use std::io;

@@ -8,6 +8,7 @@ mod caps;
 mod client;
 mod close;
 mod descriptors;
+mod designs;
 mod drain;
 mod echo;
 mod fairness;

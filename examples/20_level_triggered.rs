@@ -1,7 +1,20 @@
 //! Level- and edge-triggered readiness side by side, and the trap of each, on bare epoll.
 //!
-//! Try it: `cargo run --example 20_level_triggered`. It talks to itself, prints what it saw, and
-//! ends.
+//! Try it: `cargo run --example 20_level_triggered`
+//!
+//! What you see is what it observed, talking to itself:
+//!
+//! ```text
+//!                                                                   level   edge
+//! wake-ups in 1000 looks while nothing moves
+//!   a message waits, nobody reads it                                 1000      1
+//!   nothing to write, interest in writing                            1000      1
+//!   the same, interest given up by one more call                        0      0
+//! bytes stranded, when 4 of 10 were read before going to sleep
+//!   no more is sent                                                     0      6
+//!   the reader remembers that it was not done                           0      0
+//!   the peer happens to send one byte more                              0      0
+//! ```
 //!
 //! *Level-triggered*, the system tells what holds, as often as it is asked: nothing can be missed,
 //! but a fact on which nobody acts ends every sleep at once. That is the busy loop, and its cure is

@@ -1,7 +1,7 @@
 //! The async design of an echo: what reads like a thread for each peer is one thread for all.
 //!
 //! Try it: `cargo run --example 21_tokio_echo`, then `nc 127.0.0.1 7007` and type. Another address
-//! may be given; with `127.0.0.1:0` the port is any free one.
+//! may stand behind the name.
 //!
 //! A task is a state machine that the compiler wrote, and what it keeps between two messages it
 //! keeps while the peer is idle: here a buffer of 4 KiB. A peer that stalls holds its task and

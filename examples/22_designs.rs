@@ -1,8 +1,16 @@
 //! Three designs of a blocking echo in plain `std`, and what one stalled peer does to each.
 //!
-//! Try it: `cargo run --example 22_designs`. It starts all three, stalls them, prints who was still
-//! answered, and ends. `cargo run --example 22_designs threads` (or `iterative`, `pool`) serves
-//! until it is killed.
+//! Try it: `cargo run --example 22_designs`
+//!
+//! What you see is how long an answer took beside one peer that says nothing, beside as many as the
+//! pool has threads, and when those have left:
+//!
+//! ```text
+//!                   1 stalled        4 stalled   when they left
+//! iterative        none in 1s       none in 1s … µs
+//! threads … µs … µs … µs
+//! pool … µs       none in 1s … µs
+//! ```
 //!
 //! *Iterative*: one thread, one peer after another. Right where each is served in no time. *Threads*:
 //! one for each peer. Nobody waits for anybody, and each idle peer costs a stack. *Pool*: so many
@@ -14,13 +22,13 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
 /// Threads of the pool: few, so that a few stalled peers use them up.
 const WORKERS: usize = 4;
 /// A peer without an answer for so long is frozen: some thousand times what an answer takes.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A design: serves whoever comes, and never returns unless accepting fails.
 type Design = fn(&TcpListener) -> io::Result<()>;
@@ -63,18 +71,6 @@ fn echo(mut peer: TcpStream) -> io::Result<()> {
 }
 
 fn main() -> io::Result<()> {
-    let Some(wanted) = env::args().nth(1) else { return show() };
-    let Some((_, serve)) = DESIGNS.into_iter().find(|(name, _)| *name == wanted) else {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "there are iterative, threads, pool"));
-    };
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("listening on tcp://{}", listener.local_addr()?);
-    serve(&listener)
-}
-
-/// Stalls each design and tells who is answered.
-fn show() -> io::Result<()> {
-    println!("an answer beside peers that say nothing; a pool has {WORKERS} threads");
     println!("{:<10} {:>16} {:>16} {:>16}", "", "1 stalled", format!("{WORKERS} stalled"), "when they left");
     for (name, serve) in DESIGNS {
         let listener = TcpListener::bind("127.0.0.1:0")?;

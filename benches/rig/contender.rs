@@ -98,7 +98,7 @@ impl Drop for Contender {
     }
 }
 
-/// Waits for the line `listening on tcp://ADDRESS`.
+/// Waits for the line `listening on tcp://ADDRESS`, or without `tcp://`.
 fn address_printed_on(stdout: ChildStdout) -> Result<SocketAddr> {
     let (tell, told) = mpsc::channel();
     // A thread, because reading a pipe has no deadline.
@@ -109,8 +109,8 @@ fn address_printed_on(stdout: ChildStdout) -> Result<SocketAddr> {
         let _ = tell.send(read.map(|_| line));
     });
     let line = told.recv_timeout(START_TIMEOUT).map_err(|_| anyhow!("no line within {START_TIMEOUT:?}"))??;
-    match line.trim_end().strip_prefix("listening on tcp://") {
-        Some(address) => Ok(address.parse()?),
+    match line.trim_end().strip_prefix("listening on ") {
+        Some(address) => Ok(address.trim_start_matches("tcp://").parse()?),
         None => bail!("it printed {line:?} instead of `listening on tcp://ADDRESS`"),
     }
 }

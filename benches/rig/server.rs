@@ -19,7 +19,7 @@ const THREADS_GOAL: f64 = 1.05;
 pub(crate) enum Server {
     /// The loop on raw epoll, which is the comparison's own program under another flag.
     RawEpoll,
-    /// `readyloop serve`.
+    /// `readyloop serve`, as it is.
     Reactor,
     /// `readyloop serve --design iterative`.
     Iterative,
@@ -63,8 +63,8 @@ impl Server {
                 command.args(["serve", "-l", "tcp://127.0.0.1:0", "-q", "--design", self.name()]);
                 Ok(command)
             }
-            Self::StdThreads => example("22_designs", &["threads"]),
-            Self::Tokio => example("21_tokio_echo", &[]),
+            Self::StdThreads => example("02_blocking"),
+            Self::Tokio => example("21_tokio_echo"),
         }
     }
 
@@ -120,7 +120,7 @@ impl FromStr for Server {
 
 /// The command for an example, which is built first: cargo builds none for a benchmark. It is run
 /// by cargo as well, which knows where it is and becomes it, with the same process number.
-fn example(name: &str, arguments: &[&str]) -> Result<Command> {
+fn example(name: &str) -> Result<Command> {
     let cargo = |verb: &str| {
         let mut command = Command::new(env!("CARGO"));
         command.args([verb, "--locked", "--quiet", "--release", "--example", name]);
@@ -130,6 +130,6 @@ fn example(name: &str, arguments: &[&str]) -> Result<Command> {
     let status = cargo("build").status().context("cannot start cargo")?;
     ensure!(status.success(), "cargo does not build the example {name}");
     let mut command = cargo("run");
-    command.arg("--").args(arguments);
+    command.args(["--", "127.0.0.1:0"]);
     Ok(command)
 }

@@ -1,8 +1,9 @@
 //! The two halves of a connection: every transition of either, and the law that couples them.
 //!
 //! ```text
-//! read half:   Open ──────────── peer's FIN ───────────▶ Ended (or Truncated)
-//!                └─ finish ─▶ Discarding ─ peer's FIN ─▶ Ended (or Truncated)
+//! read half:   Open ── peer's FIN ──▶ Ending ── the service was told, or we finish ──▶ Ended
+//!                └─ finish ─▶ Discarding ────────── peer's FIN ──────────────────────▶ Ended
+//!              a FIN that is not the peer's own end: Truncated, from either
 //!
 //! write half:  Open ── finish(reason), half_close ──▶ Finishing ── our FIN is out ──▶ Finished
 //!
@@ -23,6 +24,8 @@ pub enum ReadHalf {
     /// Bytes may come and are thrown away, until the peer's FIN: so that our close is not a reset
     /// which destroys the tail of what we sent.
     Discarding,
+    /// The peer's FIN has come, and the service has yet to be told: frames before it may be held.
+    Ending,
     /// The peer's FIN has come.
     Ended,
     /// It has come where the peer had not said its end: on a stream that says it otherwise.
@@ -34,7 +37,7 @@ impl ReadHalf {
     pub const fn is_over(self) -> bool {
         match self {
             Self::Open | Self::Discarding => false,
-            Self::Ended | Self::Truncated => true,
+            Self::Ending | Self::Ended | Self::Truncated => true,
         }
     }
 }
@@ -99,6 +102,16 @@ impl Halves {
 
     /// The peer's FIN has come.
     pub(super) fn peer_ended(&mut self) {
+        self.read = match self.read {
+            ReadHalf::Open | ReadHalf::Ending => ReadHalf::Ending,
+            ReadHalf::Discarding | ReadHalf::Ended => ReadHalf::Ended,
+            ReadHalf::Truncated => ReadHalf::Truncated,
+        };
+    }
+
+    /// The service is told of the peer's end; only then can it be the end of all.
+    pub(super) fn end_told(&mut self) {
+        debug_assert_eq!(self.read, ReadHalf::Ending);
         self.read = ReadHalf::Ended;
     }
 
@@ -114,9 +127,11 @@ impl Halves {
         }
         self.reason = Some(reason);
         self.half_close();
-        if self.read == ReadHalf::Open {
-            self.read = ReadHalf::Discarding;
-        }
+        self.read = match self.read {
+            ReadHalf::Open | ReadHalf::Discarding => ReadHalf::Discarding,
+            ReadHalf::Ending | ReadHalf::Ended => ReadHalf::Ended,
+            ReadHalf::Truncated => ReadHalf::Truncated,
+        };
     }
 
     /// Once what is queued has left we end our direction; what the peer sends is served as before.
@@ -174,6 +189,26 @@ mod tests {
         halves.finish(CloseReason::Finished);
         halves.finished();
         assert_eq!(halves.closed(), Some(CloseReason::Finished));
+    }
+
+    #[test]
+    fn the_end_is_told_once_and_not_after_we_have_finished() {
+        let mut halves = Halves::new();
+        halves.peer_ended();
+        assert_eq!(halves.read(), ReadHalf::Ending);
+        halves.end_told();
+        halves.peer_ended();
+        assert_eq!(halves.read(), ReadHalf::Ended);
+
+        let mut late = Halves::new();
+        late.finish(CloseReason::Drained);
+        late.peer_ended();
+        assert_eq!(late.read(), ReadHalf::Ended);
+
+        let mut between = Halves::new();
+        between.peer_ended();
+        between.finish(CloseReason::IdleTimeout);
+        assert_eq!(between.read(), ReadHalf::Ended);
     }
 
     #[test]

@@ -54,7 +54,8 @@ pub struct Limits {
     ///
     /// 5 seconds: a round trip and its retransmissions.
     pub linger_timeout: Duration,
-    /// How many bytes we discard in that time before the peer is cut off.
+    /// How many bytes we discard before the peer is cut off; while our own end cannot leave, before
+    /// it is no longer read.
     ///
     /// 16 MiB: more than two kernels hold in flight between them by default.
     pub linger_bytes_max: u32,

@@ -82,6 +82,8 @@ enum Hold {
     Frames,
     /// The service paused this peer; as [`Hold::Frames`] once it resumes.
     Paused,
+    /// Enough was discarded while our own end could not leave: read on once it is out.
+    Flood,
 }
 
 impl<C: Codec> Connection<C> {
@@ -186,6 +188,9 @@ impl<C: Codec> Connection<C> {
     pub fn handle_finished(&mut self, now: Instant) {
         self.waiting_since = now;
         self.halves.finished();
+        if self.hold == Hold::Flood {
+            self.hold = Hold::Nothing;
+        }
     }
 
     /// The server drains: what the peer has sent is still served, then this peer is finished.
@@ -257,8 +262,8 @@ impl<C: Codec> Connection<C> {
     pub fn wants_read(&self) -> bool {
         match self.halves.read() {
             ReadHalf::Open => self.hold == Hold::Nothing,
-            ReadHalf::Discarding => true,
-            ReadHalf::Ended | ReadHalf::Truncated => false,
+            ReadHalf::Discarding => self.hold != Hold::Flood,
+            ReadHalf::Ending | ReadHalf::Ended | ReadHalf::Truncated => false,
         }
     }
 
@@ -266,6 +271,16 @@ impl<C: Codec> Connection<C> {
     /// over it, and the service has not paused this peer.
     pub fn wants_held(&self, means: &Means<'_, C>) -> bool {
         self.hold == Hold::Frames && self.closed().is_none() && !self.is_over_watermark(true, means)
+    }
+
+    /// Whether the service is to be told now that the peer has ended its direction: all that came
+    /// before has been served, and it ended between two frames. Says so once.
+    pub fn poll_end(&mut self) -> bool {
+        let is_due = self.halves.read() == ReadHalf::Ending && !self.is_held() && self.input.is_empty();
+        if is_due {
+            self.halves.end_told();
+        }
+        is_due
     }
 
     /// Whether the stream's write direction is to be shut down now.
@@ -398,19 +413,30 @@ impl<C: Codec> Connection<C> {
         heard.quote
     }
 
-    /// Finishes when nothing more is to come: ended, no whole frame left, nothing promised. A
-    /// promise is void once our direction has ended.
+    /// Finishes when nothing more is to come: ended, no whole frame left, the service told,
+    /// nothing promised. A promise is void once our direction has ended.
     fn couple(&mut self, means: &mut Means<'_, C>) {
         let is_owing = self.promised > 0 && self.halves.write() == WriteHalf::Open;
-        let is_served = !matches!(self.hold, Hold::Frames | Hold::Paused) && !is_owing;
-        let read = self.halves.read();
-        if read.is_over() && is_served && self.halves.reason().is_none() {
-            let reason = match self.input.is_empty() {
-                _ if read == ReadHalf::Truncated => CloseReason::Truncated,
-                true => CloseReason::Finished,
-                false => CloseReason::PartialFrame,
-            };
-            self.finish(reason, means);
+        if self.is_held() || is_owing || self.halves.reason().is_some() {
+            return;
+        }
+        match self.halves.read() {
+            ReadHalf::Open | ReadHalf::Discarding => {}
+            ReadHalf::Truncated => self.finish(CloseReason::Truncated, means),
+            ReadHalf::Ending | ReadHalf::Ended if !self.input.is_empty() => {
+                self.finish(CloseReason::PartialFrame, means);
+            }
+            // First the service is told, which may still have something to say.
+            ReadHalf::Ending => {}
+            ReadHalf::Ended => self.finish(CloseReason::Finished, means),
+        }
+    }
+
+    /// Whether whole frames may be stored that have yet to be served.
+    fn is_held(&self) -> bool {
+        match self.hold {
+            Hold::Nothing | Hold::Reading | Hold::Flood => false,
+            Hold::Frames | Hold::Paused => true,
         }
     }
 
@@ -433,7 +459,11 @@ impl<C: Codec> Connection<C> {
         means.ledger.bytes_discarded += count as u64;
         self.discarded = self.discarded.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
         if self.discarded > means.limits.linger_bytes_max {
-            self.halves.give_up();
+            match self.halves.write() {
+                // It does not read, and that is what ends it: its write deadline, or the drain's.
+                WriteHalf::Open | WriteHalf::Finishing => self.hold = Hold::Flood,
+                WriteHalf::Finished | WriteHalf::Short => self.halves.give_up(),
+            }
         }
     }
 
@@ -445,7 +475,7 @@ impl<C: Codec> Connection<C> {
                 // While we did not read, the rest of a frame could not come.
                 self.begun_at = means.now;
             }
-            Hold::Nothing | Hold::Reading | Hold::Frames | Hold::Paused => {}
+            Hold::Nothing | Hold::Reading | Hold::Frames | Hold::Paused | Hold::Flood => {}
         }
     }
 

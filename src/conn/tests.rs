@@ -1,5 +1,6 @@
 //! The machine alone: no socket, no clock, every hard case by hand.
 
+mod end;
 mod half_close;
 mod pause;
 
@@ -20,6 +21,8 @@ struct Bench<C: Codec> {
     ledger: Ledger,
     now: Instant,
     frames: Vec<Vec<u8>>,
+    /// How often its service was told of the peer's end.
+    ends: usize,
     prefix: &'static [u8],
 }
 
@@ -33,6 +36,7 @@ impl<C: Codec> Bench<C> {
             ledger: Ledger::default(),
             now: Instant::ORIGIN,
             frames: Vec::new(),
+            ends: 0,
             prefix: b"",
         }
     }
@@ -74,6 +78,15 @@ impl<C: Codec> Bench<C> {
             });
         });
         self.frames.append(&mut frames);
+        self.tell_end(|_| {});
+    }
+
+    /// Tells the service of the peer's end, if that is due.
+    fn tell_end(&mut self, on_end: impl FnOnce(&mut Reply<'_>)) {
+        if self.connection.poll_end() {
+            self.ends += 1;
+            self.with(|connection, means| connection.handle_callback(means, on_end));
+        }
     }
 
     /// Lets the stream take `count` bytes.
@@ -92,6 +105,7 @@ impl<C: Codec> Bench<C> {
 
     fn end(&mut self) {
         self.with(|connection, means| connection.handle_end(means));
+        self.tell_end(|_| {});
     }
 
     fn deadline_at(&mut self, now: Instant) -> Option<CloseReason> {
@@ -225,6 +239,30 @@ fn lingering_ends_by_bytes_or_by_time() {
             bench.feed(b"01234567890");
         }
         assert_eq!(bench.connection.closed(), Some(CloseReason::IdleTimeout));
+        bench.bury();
+    }
+}
+
+#[test]
+fn who_floods_us_and_does_not_read_is_ended_for_not_reading() {
+    for reads_after_all in [false, true] {
+        let mut bench = Bench::new(Raw);
+        bench.limits.linger_bytes_max = 10;
+        bench.feed(b"unread");
+        bench.with(|connection, means| connection.handle_drain_late(means));
+        bench.feed(b"01234567890");
+        assert_eq!((bench.connection.wants_read(), bench.connection.closed()), (false, None));
+        if reads_after_all {
+            assert_eq!(bench.take_all(), b"unread");
+            bench.with(|connection, means| connection.handle_finished(means.now));
+            assert!(bench.connection.wants_read(), "its end is waited for");
+            bench.feed(b"x");
+            assert_eq!(bench.connection.closed(), Some(CloseReason::Drained));
+        } else {
+            let late = bench.now + bench.limits.write_timeout;
+            assert_eq!(bench.deadline_at(late), Some(CloseReason::WriteTimeout));
+        }
+        assert_eq!(bench.connection.wants_reset(), !reads_after_all);
         bench.bury();
     }
 }
@@ -396,8 +434,10 @@ fn a_promise_keeps_a_peer_that_has_ended() {
             reply.promise();
             ControlFlow::Continue(())
         });
-        connection.handle_end(means);
-        assert!(!connection.wants_finish());
+    });
+    bench.end();
+    assert!(!bench.connection.wants_finish());
+    bench.with(|connection, means| {
         connection.handle_order(b"done", means);
         connection.handle_promise_kept(means);
     });

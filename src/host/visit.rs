@@ -57,6 +57,11 @@ impl<S: Service, C: Codec, L> Visit<'_, S, C, L> {
         self.callback(|service, peer, cx| service.on_room(peer, cx));
     }
 
+    /// Tells the service that the peer has ended its direction.
+    pub fn handle_end(&mut self) {
+        self.callback(|service, peer, cx| service.on_end(peer, cx));
+    }
+
     pub(super) fn callback(&mut self, call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>)) {
         let Self { peer: Peer { connection, state, .. }, means, desk } = self;
         connection.handle_callback(means, |reply| desk.call(reply, |service, cx| call(service, state, cx)));

@@ -108,6 +108,10 @@ pub(crate) fn step<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, 
             done += read;
         }
     }
+    if visit.peer.connection.poll_end() {
+        visit.handle_end();
+        done += 1;
+    }
     done += flush(visit, &scratch[quote]);
     done + finish(visit)
 }

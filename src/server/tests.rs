@@ -52,6 +52,23 @@ impl Service for Mischief {
     }
 }
 
+/// Counts lines and tells how many there were, when there are no more; none at all is a panic.
+struct Counter;
+
+impl Service for Counter {
+    type Peer = usize;
+    type Post = ();
+
+    fn on_frame(&mut self, count: &mut usize, _line: &[u8], _cx: &mut Context<'_, '_>) {
+        *count += 1;
+    }
+
+    fn on_end(&mut self, count: &mut usize, cx: &mut Context<'_, '_>) {
+        assert!(*count > 0, "nothing to count");
+        cx.send(format!("{count} lines").as_bytes());
+    }
+}
+
 fn address(text: &str) -> Address {
     text.parse().unwrap()
 }
@@ -149,6 +166,30 @@ fn a_peer_that_ended_waits_for_what_it_was_promised() {
     assert!(client.is_ended());
     assert!(client.received().starts_with(b"hello 10.0.0.1\nat last\n"));
     assert_eq!(server.totals().closed(CloseReason::Finished), 1);
+}
+
+#[test]
+fn a_service_is_told_of_a_peers_end_and_has_the_last_word() {
+    let world = World::new(1);
+    let mut server = Server::new(world.net(), ServerLimits::default());
+    let at = address("127.0.0.1:7000");
+    server.listen(at.clone(), Lines::new(), Counter).unwrap();
+    let scripts: [&[u8]; 3] = [b"one\ntwo\n", b"", b"one\nhalf a l"];
+    let peers = scripts.map(|script| {
+        let peer = world.connect(&at);
+        peer.send(script);
+        peer
+    });
+    world.settle(|| server.turn()).unwrap();
+    assert_eq!(peers[0].received(), b"", "there may be more");
+    peers.iter().for_each(crate::sim::Peer::finish);
+    world.settle(|| server.turn()).unwrap();
+    assert_eq!(peers[0].received(), b"2 lines\n");
+    assert_eq!(peers[2].received(), b"", "its last line never came");
+    let totals = server.totals();
+    let closed =
+        [CloseReason::Finished, CloseReason::Panicked, CloseReason::PartialFrame].map(|why| totals.closed(why));
+    assert_eq!((closed, totals.peers.panics, totals.open), ([1; 3], 1, 0));
 }
 
 #[test]

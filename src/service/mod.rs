@@ -46,6 +46,16 @@ pub trait Service {
         let _ = (peer, cx);
     }
 
+    /// A peer has ended its direction, and every frame of it was served: it says no more, and
+    /// still listens. Once this returns it is finished, unless something was promised to it.
+    ///
+    /// Comes once at most, and only for an end between two frames: one inside a frame, one that
+    /// is not the peer's own ([`CloseReason::Truncated`]) and one that comes after we have finished
+    /// the peer are told by its close alone.
+    fn on_end(&mut self, peer: &mut Self::Peer, cx: &mut Context<'_, '_>) {
+        let _ = (peer, cx);
+    }
+
     /// A peer is gone. Follows every [`Self::on_open`] exactly once.
     fn on_close(&mut self, peer: Self::Peer, key: Key, reason: CloseReason, orders: &mut Orders<'_>) {
         let _ = (peer, key, reason, orders);
@@ -97,7 +107,7 @@ impl Context<'_, '_> {
         self.reply.ask_room();
     }
 
-    /// Says that an answer to this frame comes later, by [`Orders::answer`]: a peer that ended
+    /// Says that an answer comes later, by [`Orders::answer`]: a peer that ended
     /// its direction is not finished before that.
     pub fn promise(&mut self) {
         self.reply.promise();

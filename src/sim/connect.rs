@@ -51,6 +51,12 @@ impl World {
         Some(Peer { world: self.shared.clone(), number })
     }
 
+    /// All peers so far, in the order of their numbers.
+    pub fn peers(&self) -> impl Iterator<Item = Peer> + use<> {
+        let (world, count) = (self.shared.clone(), self.state().peers.len());
+        (0..count).map(move |number| Peer { world: world.clone(), number })
+    }
+
     fn know(&self, address: &Address, answer: Answer) {
         let answers = &mut self.state().answers;
         answers.retain(|(at, _)| at != address);

@@ -41,11 +41,12 @@ fn keepalive_is_set_as_asked() {
 }
 
 /// The timer of the server's end of a connection, from /proc/net/tcp: its kind and when it is due.
-fn timer_of(process: Process, peer: SocketAddr) -> Option<(u8, u64)> {
+fn timer_of(process: Process, server: SocketAddr, peer: SocketAddr) -> Option<(u8, u64)> {
     let text = fs::read_to_string(format!("/proc/{}/net/tcp", process.pid)).expect("the kernel lists TCP sockets");
-    let remote = format!("0100007F:{:04X}", peer.port());
+    // A port of ours may be in use towards another server too: both ends make a connection.
+    let ends = [server, peer].map(|end| format!("0100007F:{:04X}", end.port()));
     let fields = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let line = fields.into_iter().find(|fields| fields.get(2) == Some(&remote.as_str()))?;
+    let line = fields.into_iter().find(|fields| fields.get(1..3).is_some_and(|pair| pair == ends))?;
     let (kind, due) = line[5].split_once(':')?;
     Some((kind.parse().ok()?, u64::from_str_radix(due, 16).ok()?))
 }
@@ -61,10 +62,10 @@ fn accepted_connections_are_probed_without_a_call_for_each() {
     let server = Serve::new().with("--keepalive 1000s,10s,6").start();
     let mut stream = server.connect();
     echoes(&mut stream, b"hello");
-    let peer = stream.local_addr().unwrap();
+    let (peer, here) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
     let mut timer = None;
     until(PATIENCE, "the reply is acknowledged", || {
-        timer = timer_of(server.process, peer);
+        timer = timer_of(server.process, here, peer);
         timer.is_some_and(|(kind, _)| kind == KEEPALIVE)
     });
     let (_, due) = timer.unwrap();

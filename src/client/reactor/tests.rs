@@ -114,6 +114,31 @@ fn a_black_hole_ends_at_the_connect_timeout() {
     assert!(client.is_idle());
 }
 
+/// More at once than one poll tells, in a kind world and on mio.
+const CROWD: u32 = 1500;
+
+#[test]
+fn after_a_stall_nobody_is_idle_of_whom_there_is_still_to_tell() {
+    let world = World::new(1);
+    let (to, address) = at(7);
+    world.answer_at(&address, Habits { ending: Ending::Stays, ..Habits::default() });
+    let mut client = client(&world);
+    for peer in 0..CROWD {
+        client.connect(to.clone(), None, peer);
+    }
+    settle(&world, &mut client);
+    assert_eq!(client.open(), CROWD as usize);
+
+    // Nobody turns the loop for as long as a peer may be silent; none of them was.
+    world.pass(ClientLimits::default().peer.idle_timeout, || Ok::<_, io::Error>(())).unwrap();
+    world.peers().for_each(|peer| peer.send(b"still here\n"));
+    client.turn(None).unwrap();
+    assert!(client.service().replies.len() < CROWD as usize, "one poll tells of all of them");
+    settle(&world, &mut client);
+    assert_eq!(client.service().replies.len(), CROWD as usize);
+    assert_eq!((client.service().closed.len(), client.open()), (0, CROWD as usize));
+}
+
 #[test]
 fn who_is_slow_to_answer_is_waited_for() {
     let world = World::new(1);

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use readyloop::CloseReason;
-use readyloop::instant::Instant;
-
 use super::crowd::{Guest, Last, Talk};
+use crate::conn::CloseReason;
+use crate::instant::Instant;
 
 /// What a run knows of a peer at the moment of its close.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +25,8 @@ pub(super) struct Departure {
     pub(super) may_stop: bool,
     /// There is little memory for queues.
     pub(super) is_poor: bool,
+    /// The service was told that this peer had ended its direction.
+    pub(super) is_end_told: bool,
 }
 
 /// A close at that moment, for that reason, was right.
@@ -33,6 +34,7 @@ pub(super) fn check_close(guest: &Guest, reason: CloseReason, departure: &Depart
     let fits = does_fit(guest, reason, departure);
     assert!(fits, "closed for {reason}, which does not fit: {guest:?} {departure:?}");
     check_not_early(guest, reason, departure);
+    check_end_told(guest, reason, departure.is_end_told);
     check_lingered(guest, reason, departure);
 }
 
@@ -40,20 +42,25 @@ pub(super) fn check_close(guest: &Guest, reason: CloseReason, departure: &Depart
 fn does_fit(guest: &Guest, reason: CloseReason, departure: &Departure) -> bool {
     let peer = &guest.peer;
     let is_mischief = guest.place.talk == Talk::Mischief;
+    // It may show out whom it likes, for what it sent; but not panic.
+    let is_foreign = guest.place.talk == Talk::Told;
     match reason {
-        CloseReason::Finished => peer.has_ended() || peer.is_harmed() || guest.last == Last::Goodbye,
+        CloseReason::Finished => peer.has_ended() || peer.is_harmed() || guest.last == Last::Goodbye || is_foreign,
         // Where its direction is cut at any byte, a whole frame may be left in part.
         CloseReason::PartialFrame => peer.has_ended(),
-        CloseReason::FrameTooLong => guest.last == Last::TooLongFrame,
+        CloseReason::FrameTooLong => guest.last == Last::TooLongFrame || is_foreign,
         CloseReason::Reset => peer.is_harmed() || guest.has_left(),
         CloseReason::IdleTimeout | CloseReason::FrameTimeout | CloseReason::WriteTimeout => true,
-        CloseReason::QueueFull => is_mischief || guest.place.talk == Talk::Chat,
+        CloseReason::QueueFull => is_mischief || is_foreign || guest.place.talk == Talk::Chat,
         CloseReason::BudgetSpent => departure.is_poor,
-        CloseReason::Service | CloseReason::BadReply | CloseReason::Panicked => is_mischief,
+        CloseReason::Service => is_mischief || is_foreign,
+        CloseReason::BadReply | CloseReason::Panicked => is_mischief,
         CloseReason::Drained => departure.may_drain,
         CloseReason::Stopped => departure.may_stop,
-        // No framing here has rules to break, and no call fails in a way that is not listed.
-        CloseReason::BadFrame | CloseReason::Failed => false,
+        // No framing of the house has rules to break.
+        CloseReason::BadFrame => is_foreign,
+        // No call fails in a way that is not listed.
+        CloseReason::Failed => false,
         // There is no TLS here.
         CloseReason::BadTls | CloseReason::Truncated | CloseReason::HandshakeTimeout | CloseReason::HandshakesFull => {
             false
@@ -97,6 +104,35 @@ fn check_not_early(guest: &Guest, reason: CloseReason, departure: &Departure) {
         | CloseReason::HandshakesFull => return,
     };
     assert!(since >= span, "closed for {reason} after {since:?} of {span:?}: {guest:?}");
+}
+
+/// The service was told of the peer's end where there was one, and of no other.
+fn check_end_told(guest: &Guest, reason: CloseReason, is_told: bool) {
+    assert!(!is_told || guest.peer.has_ended(), "told of an end that did not come: {guest:?}");
+    match reason {
+        CloseReason::Finished => {
+            assert!(is_told || guest.last == Last::Goodbye, "not told of the end that finished it: {guest:?}");
+        }
+        CloseReason::PartialFrame | CloseReason::FrameTooLong | CloseReason::FrameTimeout => {
+            assert!(!is_told, "told of an end inside a frame, {reason}: {guest:?}");
+        }
+        CloseReason::BadFrame
+        | CloseReason::Reset
+        | CloseReason::Failed
+        | CloseReason::BadTls
+        | CloseReason::Truncated
+        | CloseReason::HandshakeTimeout
+        | CloseReason::HandshakesFull
+        | CloseReason::IdleTimeout
+        | CloseReason::WriteTimeout
+        | CloseReason::QueueFull
+        | CloseReason::BudgetSpent
+        | CloseReason::Service
+        | CloseReason::BadReply
+        | CloseReason::Panicked
+        | CloseReason::Drained
+        | CloseReason::Stopped => {}
+    }
 }
 
 /// Who is let go gently is waited for: our close comes after its end, or after long enough.

@@ -10,6 +10,7 @@ mod caps;
 mod client;
 mod close;
 mod descriptors;
+mod designs;
 mod drain;
 mod echo;
 mod examples;

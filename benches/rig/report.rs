@@ -2,9 +2,10 @@
 
 use std::fs;
 
-use crate::cell::Cell;
-use crate::kernel::Wait;
-use crate::tally::Tally;
+use super::cell::Cell;
+use super::contender::Contender;
+use super::kernel::Wait;
+use super::tally::Tally;
 
 /// Where and how the run takes place.
 pub(crate) struct Setting<'a> {
@@ -58,28 +59,40 @@ pub(crate) fn print_heading(setting: &Setting<'_>) {
 }
 
 /// Prints a row for each contender but the baseline, which is in every row.
-pub(crate) fn print_rows(cell: &Cell, names: &[&str], tallies: &mut [Tally]) {
+pub(crate) fn print_rows(cell: &Cell, contenders: &[&Contender], tallies: &mut [Tally]) {
     let (baseline, subjects) = tallies.split_first_mut().expect("there is a baseline");
     let [base_p50, base_p99] = baseline.percentiles_ns([50, 99]).map(micros);
-    for (name, subject) in names[1..].iter().zip(subjects) {
+    for (contender, subject) in contenders[1..].iter().zip(subjects) {
         let ratios = subject.ratios(baseline);
         let (least, median, most) = (ratios[0], ratios[ratios.len() / 2], ratios[ratios.len() - 1]);
-        let verdict = if median <= cell.goal { "met" } else { "missed" };
+        let verdict = match contender.goal(contenders[0], cell) {
+            Some(goal) if median <= goal => format!("{goal:.2} met"),
+            Some(goal) => format!("{goal:.2} missed"),
+            None => String::new(),
+        };
         let [p50, p99] = subject.percentiles_ns([50, 99]).map(micros);
         println!(
             "{:<14} {:<16} {:>9.2} {:>9.2}  {:>6.3} {:>15}  {:>13}  {:>8.0} {:>8.0}  {:>8.0} {:>8.0}",
             cell.name,
-            name,
+            contender.name,
             baseline.cpu_median_ns() / 1e3,
             subject.cpu_median_ns() / 1e3,
             median,
             format!("{least:.3} .. {most:.3}"),
-            format!("{:.2} {verdict}", cell.goal),
+            verdict,
             base_p50,
             p50,
             base_p99,
             p99,
         );
+    }
+}
+
+/// Prints who could not take part, and why.
+pub(crate) fn print_absent(cell: &Cell, contenders: &[&Contender]) {
+    for contender in contenders {
+        let objection = contender.objection(cell).unwrap_or_default();
+        println!("{:<14} {:<16} left out: {objection}", cell.name, contender.name);
     }
 }
 

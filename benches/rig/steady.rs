@@ -11,9 +11,9 @@ use anyhow::{Context, Result, ensure};
 use libc::{EPOLLET, EPOLLIN, EPOLLOUT};
 use socket2::SockRef;
 
-use crate::kernel::{self, Epoll, Events, Wait};
-use crate::pattern::{PIECE_LEN_MAX, Pattern};
-use crate::tally::Tally;
+use super::kernel::{self, Epoll, Events, Wait};
+use super::pattern::{PIECE_LEN_MAX, Pattern};
+use super::tally::Tally;
 
 /// Connections that are opened before any of them is used: well below the backlog, beyond which a
 /// connection waits a second for its second try.

@@ -12,7 +12,7 @@ use anyhow::Result;
 use libc::{EPOLLIN, EPOLLOUT};
 use socket2::{Domain, Socket, Type};
 
-use crate::kernel::{self, Epoll, Wait};
+use super::kernel::{self, Epoll, Wait};
 
 /// What the kernel allows by default (`somaxconn`), as `readyloop serve` asks for.
 const BACKLOG: i32 = 4096;

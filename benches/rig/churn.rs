@@ -9,10 +9,10 @@ use anyhow::{Context, Result, ensure};
 use libc::{EPOLLET, EPOLLIN};
 use socket2::{Domain, Socket, Type};
 
-use crate::kernel::{self, Epoll, Events, Wait};
-use crate::pattern::{PIECE_LEN_MAX, Pattern};
-use crate::steady::STALL_TIMEOUT;
-use crate::tally::Tally;
+use super::kernel::{self, Epoll, Events, Wait};
+use super::pattern::{PIECE_LEN_MAX, Pattern};
+use super::steady::STALL_TIMEOUT;
+use super::tally::Tally;
 
 /// Addresses to connect from, `127.0.0.2` and on. A closed connection holds its port for a minute, and one
 /// address has no more than 28,000.

@@ -1,6 +1,5 @@
 //! A contender: one server in a process of its own, on a core of its own, with its CPU clock.
 
-use std::env;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -10,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::arguments::Peer;
-use crate::kernel;
+use super::arguments::Peer;
+use super::cell::Cell;
+use super::kernel;
+use super::server::Server;
 
 /// A server that takes longer than this to listen will not.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,23 +26,16 @@ const QUIET_TIMEOUT: Duration = Duration::from_secs(2);
 /// A running server; killed when dropped.
 pub(crate) struct Contender {
     pub(crate) name: String,
+    /// Unless it is somebody else's.
+    pub(crate) server: Option<Server>,
     pub(crate) address: SocketAddr,
     process: Child,
 }
 
 impl Contender {
-    /// The loop on raw epoll, which is this very program under another flag.
-    pub(crate) fn raw_epoll(name: &str, core: Option<usize>) -> Result<Contender> {
-        let mut command = Command::new(env::current_exe()?);
-        command.arg("--raw-epoll");
-        Contender::start(name, command, core)
-    }
-
-    /// `readyloop serve`, as built by cargo beside this benchmark.
-    pub(crate) fn readyloop(core: Option<usize>) -> Result<Contender> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_readyloop"));
-        command.args(["serve", "-l", "tcp://127.0.0.1:0", "-q"]);
-        Contender::start("readyloop", command, core)
+    /// A server of this repository.
+    pub(crate) fn own(server: Server, name: String, core: Option<usize>) -> Result<Contender> {
+        Contender::start(name, Some(server), server.command()?, core)
     }
 
     /// Any other server.
@@ -49,10 +43,10 @@ impl Contender {
         let mut command = Command::new("sh");
         // Without `exec` the clock would be the shell's.
         command.arg("-c").arg(format!("exec {}", peer.command));
-        Contender::start(&peer.name, command, core)
+        Contender::start(peer.name.clone(), None, command, core)
     }
 
-    fn start(name: &str, mut command: Command, core: Option<usize>) -> Result<Contender> {
+    fn start(name: String, server: Option<Server>, mut command: Command, core: Option<usize>) -> Result<Contender> {
         kernel::tie(&mut command, core);
         let mut process = command
             .stdin(Stdio::null())
@@ -61,9 +55,20 @@ impl Contender {
             .with_context(|| format!("cannot start {name}"))?;
         let stdout = process.stdout.take().expect("standard output was piped");
         // A contender before its address is known, so that any error below kills it.
-        let mut contender = Contender { name: name.to_owned(), address: ([0, 0, 0, 0], 0).into(), process };
-        contender.address = address_printed_on(stdout).with_context(|| format!("{name} does not listen"))?;
+        let mut contender = Contender { name, server, address: ([0, 0, 0, 0], 0).into(), process };
+        let told = address_printed_on(stdout);
+        contender.address = told.with_context(|| format!("{} does not listen", contender.name))?;
         Ok(contender)
+    }
+
+    /// Why it cannot do this load, if it cannot.
+    pub(crate) fn objection(&self, cell: &Cell) -> Option<String> {
+        self.server.and_then(|server| server.objection(cell))
+    }
+
+    /// The ratio of CPU to `baseline` that is wished for at most, if any is.
+    pub(crate) fn goal(&self, baseline: &Contender, cell: &Cell) -> Option<f64> {
+        self.server.zip(baseline.server).and_then(|(server, baseline)| server.goal(baseline, cell))
     }
 
     /// The CPU it has spent, once it rests.
@@ -93,7 +98,7 @@ impl Drop for Contender {
     }
 }
 
-/// Waits for the line `listening on tcp://ADDRESS`.
+/// Waits for the line `listening on tcp://ADDRESS`, or without `tcp://`.
 fn address_printed_on(stdout: ChildStdout) -> Result<SocketAddr> {
     let (tell, told) = mpsc::channel();
     // A thread, because reading a pipe has no deadline.
@@ -104,8 +109,8 @@ fn address_printed_on(stdout: ChildStdout) -> Result<SocketAddr> {
         let _ = tell.send(read.map(|_| line));
     });
     let line = told.recv_timeout(START_TIMEOUT).map_err(|_| anyhow!("no line within {START_TIMEOUT:?}"))??;
-    match line.trim_end().strip_prefix("listening on tcp://") {
-        Some(address) => Ok(address.parse()?),
+    match line.trim_end().strip_prefix("listening on ") {
+        Some(address) => Ok(address.trim_start_matches("tcp://").parse()?),
         None => bail!("it printed {line:?} instead of `listening on tcp://ADDRESS`"),
     }
 }

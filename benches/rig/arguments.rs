@@ -1,24 +1,21 @@
-//! The arguments of the yardstick. What they select is built elsewhere.
+//! The arguments of a comparison. What they select is built elsewhere.
 
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
-use crate::cell::{CELLS, Cell};
+use super::Comparison;
+use super::cell::{CELLS, Cell};
+use super::server::Server;
 
-/// Many short rounds beat few long ones: the median is then of many pairs, and it stands when others
-/// keep a core busy for a third of the run. Odd, so that it is one of them.
-const ROUNDS: usize = 21;
-const QUICK_ROUNDS: usize = 5;
 /// How much less each round does in a quick look.
 const QUICK_PART: usize = 4;
 
-/// CPU per message of `readyloop serve`, as a ratio to a hand-written loop on raw epoll.
+/// What every comparison can be told.
 #[derive(Parser)]
-#[command(name = "yardstick")]
 pub(crate) struct Arguments {
-    /// A look of some ten seconds: fewer rounds, fewer messages in each
+    /// A look: fewer rounds, fewer messages in each
     #[arg(long)]
     quick: bool,
     /// Rounds of each cell
@@ -27,16 +24,19 @@ pub(crate) struct Arguments {
     /// Only this cell; may be repeated
     #[arg(long = "cell", value_name = "NAME", value_parser = cell_named)]
     cells: Vec<Cell>,
-    /// Measure a second copy of the raw loop instead of readyloop: the noise floor
+    /// Only this server; may be repeated; the first is the baseline
+    #[arg(long = "server", value_name = "NAME")]
+    servers: Vec<Server>,
+    /// Compare the baseline with a second copy of itself: the noise floor
     #[arg(long)]
-    pub(crate) noise: bool,
+    noise: bool,
     /// Another server to measure; its command prints `listening on tcp://HOST:PORT`; may be repeated
     #[arg(long = "peer", value_name = "NAME=COMMAND")]
     pub(crate) peers: Vec<Peer>,
     /// Let the generator sleep when nothing is ready; each server then pays for waking it
     #[arg(long)]
     pub(crate) sleepy: bool,
-    /// Be the baseline server
+    /// Be the loop on raw epoll
     #[arg(long, hide = true)]
     pub(crate) raw_epoll: bool,
     /// What `cargo bench` passes; without it, as in `cargo test --all-targets`, a look is all there is
@@ -45,9 +45,26 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Those of the command line, completed by what the comparison is otherwise; a wrong one ends the process.
+    pub(crate) fn parse(comparison: &Comparison) -> Arguments {
+        let matches = Arguments::command().name(comparison.name).about(comparison.about).get_matches();
+        let mut arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        if arguments.servers.is_empty() {
+            arguments.servers = comparison.servers.to_vec();
+        }
+        if arguments.cells.is_empty() {
+            let names = if arguments.is_quick() { comparison.quick_cells } else { comparison.cells };
+            let named = |name: &&str| CELLS.into_iter().find(|cell| cell.name == *name);
+            arguments.cells = names.iter().filter_map(named).collect();
+        }
+        let rounds = if arguments.is_quick() { comparison.quick_rounds } else { comparison.rounds };
+        arguments.rounds.get_or_insert(rounds);
+        arguments
+    }
+
     /// The selected cells, cut down for a quick look.
     pub(crate) fn cells(&self) -> Vec<Cell> {
-        let mut cells = if self.cells.is_empty() { CELLS.to_vec() } else { self.cells.clone() };
+        let mut cells = self.cells.clone();
         if self.is_quick() {
             for cell in &mut cells {
                 cell.messages /= QUICK_PART;
@@ -56,13 +73,22 @@ impl Arguments {
         cells
     }
 
+    /// The selected servers and their names in the table, the baseline first.
+    pub(crate) fn servers(&self) -> Vec<(Server, String)> {
+        let baseline = self.servers[0];
+        if self.noise {
+            return vec![(baseline, baseline.name().to_owned()), (baseline, format!("{} again", baseline.name()))];
+        }
+        self.servers.iter().map(|server| (*server, server.name().to_owned())).collect()
+    }
+
     fn is_quick(&self) -> bool {
         self.quick || !self.bench
     }
 
-    /// How many pairs each cell measures.
+    /// How often each server does each cell.
     pub(crate) fn rounds(&self) -> usize {
-        self.rounds.unwrap_or(if self.is_quick() { QUICK_ROUNDS } else { ROUNDS }).max(1)
+        self.rounds.unwrap_or(1).max(1)
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use crate::arguments::Arguments;
-use crate::cell::{Cell, Load};
-use crate::churn::Churn;
-use crate::contender::Contender;
-use crate::kernel::{self, Wait};
-use crate::report::{self, Setting};
-use crate::steady::{Plan, Steady};
-use crate::tally::Tally;
+use super::arguments::Arguments;
+use super::cell::{Cell, Load};
+use super::churn::Churn;
+use super::contender::Contender;
+use super::kernel::{self, Wait};
+use super::report::{self, Setting};
+use super::steady::{Plan, Steady};
+use super::tally::Tally;
 
 /// The first contender is what the others are compared with.
 const BASELINE: usize = 0;
@@ -48,29 +48,32 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let rounds = arguments.rounds();
     report::print_heading(&Setting { names: &names, rounds, cores: cores.len(), server_core, generator_core, wait });
     for cell in arguments.cells() {
-        if descriptors_max < cell.load.descriptors() + OTHER_DESCRIPTORS {
-            println!("{:<14} left out: the descriptor limit is {descriptors_max}", cell.name);
+        let objection = (descriptors_max < cell.load.descriptors() + OTHER_DESCRIPTORS)
+            .then(|| format!("the descriptor limit is {descriptors_max}"))
+            .or_else(|| contenders[BASELINE].objection(&cell));
+        if let Some(objection) = objection {
+            println!("{:<14} left out: {objection}", cell.name);
             continue;
         }
-        let mut tallies = measure(&contenders, &cell, rounds, wait).with_context(|| format!("cell {}", cell.name))?;
-        report::print_rows(&cell, &names, &mut tallies);
+        let (able, unable): (Vec<_>, Vec<_>) =
+            contenders.iter().partition(|contender| contender.objection(&cell).is_none());
+        let mut tallies = measure(&able, &cell, rounds, wait).with_context(|| format!("cell {}", cell.name))?;
+        report::print_rows(&cell, &able, &mut tallies);
+        report::print_absent(&cell, &unable);
     }
     Ok(())
 }
 
 fn start_contenders(arguments: &Arguments, core: Option<usize>) -> Result<Vec<Contender>> {
-    let mut contenders = vec![Contender::raw_epoll("raw epoll", core)?];
-    let subject =
-        if arguments.noise { Contender::raw_epoll("raw epoll again", core) } else { Contender::readyloop(core) };
-    contenders.push(subject?);
-    for peer in &arguments.peers {
-        contenders.push(Contender::peer(peer, core)?);
-    }
+    let own = arguments.servers().into_iter().map(|(server, name)| Contender::own(server, name, core));
+    let contenders = own.chain(arguments.peers.iter().map(|peer| Contender::peer(peer, core)));
+    let contenders = contenders.collect::<Result<Vec<_>>>()?;
+    ensure!(contenders.len() > 1, "there is nobody to compare {} with", contenders[BASELINE].name);
     Ok(contenders)
 }
 
 /// All rounds of one cell. The order turns round with each, so that no contender always comes after the same one.
-fn measure(contenders: &[Contender], cell: &Cell, rounds: usize, wait: Wait) -> Result<Vec<Tally>> {
+fn measure(contenders: &[&Contender], cell: &Cell, rounds: usize, wait: Wait) -> Result<Vec<Tally>> {
     let warm_up = Cell { messages: cell.messages / WARM_UP_PART, ..cell.clone() };
     for contender in contenders {
         play(contender, &warm_up, wait, &mut Tally::default()).with_context(|| contender.name.clone())?;
@@ -79,7 +82,7 @@ fn measure(contenders: &[Contender], cell: &Cell, rounds: usize, wait: Wait) -> 
     let mut order: Vec<usize> = (BASELINE..contenders.len()).collect();
     for _ in 0..rounds {
         for &index in &order {
-            let contender = &contenders[index];
+            let contender = contenders[index];
             play(contender, cell, wait, &mut tallies[index]).with_context(|| contender.name.clone())?;
         }
         order.reverse();

@@ -11,35 +11,23 @@
 //! cargo bench --bench yardstick -- --cell 16KiB-50 --peer 'other=./other-server'
 //! ```
 
-// The baseline is a loop on the system's own calls, and pinning and CPU clocks have no safe face in std.
-#![allow(unsafe_code)]
-
-mod arguments;
-mod cell;
-mod churn;
-mod compare;
-mod contender;
-mod kernel;
-mod pattern;
-mod raw_epoll;
-mod report;
-mod steady;
-mod tally;
+mod rig;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use arguments::Arguments;
+use rig::{Comparison, Server};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let outcome = if arguments.raw_epoll { raw_epoll::serve() } else { compare::run(&arguments) };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("yardstick: error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let yardstick = Comparison {
+        name: "yardstick",
+        about: "CPU per message of `readyloop serve`, as a ratio to a hand-written loop on raw epoll",
+        servers: &[Server::RawEpoll, Server::Reactor],
+        cells: &["64B-50", "64B-1k", "64B-10k", "16KiB-50", "64KiB-streams", "churn"],
+        quick_cells: &["64B-50", "64B-1k", "64B-10k", "16KiB-50", "64KiB-streams", "churn"],
+        // Many short rounds beat few long ones: the median is then of many pairs, and it stands when
+        // others keep a core busy for a third of the run. Odd, so that it is one of them.
+        rounds: 21,
+        quick_rounds: 5,
+    };
+    yardstick.main()
 }

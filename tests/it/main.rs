@@ -5,6 +5,7 @@
 //! same server in a simulated world.
 
 mod bad_path;
+mod bench;
 mod bugs;
 mod caps;
 mod client;

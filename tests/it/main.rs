@@ -5,10 +5,13 @@
 //! same server in a simulated world.
 
 mod bad_path;
+mod bench;
+mod bugs;
 mod caps;
 mod client;
 mod close;
 mod descriptors;
+mod designs;
 mod drain;
 mod echo;
 mod examples;
@@ -23,6 +26,7 @@ mod laws;
 mod log_lines;
 mod mappings;
 mod panics;
+mod proxy;
 mod readme;
 mod report;
 mod reset;

@@ -17,7 +17,7 @@ pub(crate) struct Misread {
 }
 
 impl Misread {
-    fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { what: what.into(), hint: hint.into() }
     }
 }
@@ -41,6 +41,19 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 /// A number of things: `1000`, `10k`, `1M`.
 pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, Misread> {
     scaled(text, &COUNT_UNITS, "not a count", "type a whole number such as 1000, 10k or 1M")
+}
+
+/// A number of things a second: `1000`, `0.5`, `2.5k`.
+pub(crate) fn rate(text: &str) -> Result<f64, Misread> {
+    let hint = "type a number above zero such as 1000, 0.5 or 20k";
+    let digits = text.find(|char: char| !(char.is_ascii_digit() || char == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale = COUNT_UNITS.iter().find(|(name, _)| *name == unit).map(|&(_, scale)| scale as f64);
+    match number.parse::<f64>().ok().zip(scale) {
+        Some((number, scale)) if number > 0.0 => Ok(number * scale),
+        Some(_) => Err(Misread::new("zero would let nothing through", hint)),
+        None => Err(Misread::new("not a rate", hint)),
+    }
 }
 
 /// A number of bytes: `64B`, `4KiB`, `1MiB`, `64kB`; without a unit, bytes.
@@ -172,6 +185,18 @@ mod tests {
     }
 
     #[test]
+    fn rates_may_have_a_fraction() {
+        check(rate, "1000", 1_000.0);
+        check(rate, "0.5", 0.5);
+        check(rate, "2.5k", 2_500.0);
+        check(rate, "1M", 1_000_000.0);
+        for text in ["", "k", "-1", "1e3", "fast", "1.2.3", "10K"] {
+            check_wrong(rate, text, "not a rate");
+        }
+        check_wrong(rate, "0", "zero would let nothing through");
+    }
+
+    #[test]
     fn a_size_is_printed_as_it_would_be_typed() {
         for text in ["0B", "1B", "1000B", "4KiB", "1025B", "1MiB", "3GiB"] {
             assert_eq!(print_size(size(text).unwrap()), text);
@@ -207,6 +232,51 @@ mod tests {
         check_wrong(above_zero(duration), "0s", "zero would let nothing through");
         check_wrong(above_zero(count::<usize>), "0", "zero would let nothing through");
         assert_eq!(above_zero(size::<usize>)("1"), Ok(1));
+    }
+
+    /// Whatever is typed, it is a value or it is told what to type instead.
+    #[test]
+    fn any_text_is_a_value_or_is_told_what_to_type() {
+        const WORDS: [&str; 16] = [
+            "1",
+            "0",
+            "500",
+            "18446744073709551615",
+            "k",
+            "M",
+            "KiB",
+            "B",
+            "ms",
+            "s",
+            "m",
+            "h",
+            ",",
+            " ",
+            "never",
+            "on",
+        ];
+        fn check<T>(read: impl Fn(&str) -> Result<T, Misread>, text: &str) {
+            if let Err(misread) = read(text) {
+                assert!(misread.hint.starts_with("type ") && !misread.to_string().is_empty(), "{text:?}: {misread:?}");
+            }
+        }
+        bolero::check!().with_iterations(3_000).with_max_len(12).for_each(|bytes: &[u8]| {
+            // Every other byte stands for a word, so that much of what is tried is nearly right.
+            let part = |byte: &u8| match *byte {
+                byte if byte < 128 => char::from(byte).to_string(),
+                byte => WORDS[usize::from(byte) % WORDS.len()].to_owned(),
+            };
+            let text: String = bytes.iter().map(part).collect();
+            check(count::<u64>, &text);
+            check(count::<u8>, &text);
+            check(above_zero(size::<usize>), &text);
+            check(switch, &text);
+            check(above_zero(duration), &text);
+            check(keepalive, &text);
+            if let Ok(bytes) = size::<usize>(&text) {
+                assert_eq!(size(&print_size(bytes)), Ok(bytes), "{text:?}");
+            }
+        });
     }
 
     #[test]

@@ -6,6 +6,17 @@
 //! takes a reply in two pieces, the peer ends in the middle of a line, and the books say where
 //! every byte went. Then a peer without framing, whose echo is never copied. Each step is the
 //! call that a driver makes at that point; the real one makes it with what a socket gave it.
+//!
+//! ```text
+//! A second later comes half a line: …
+//!   read:    "hel"
+//! The rest comes with a second line; …
+//!   frame:   "hello"
+//!   frame:   "world"
+//!   written: "hello\nwo"
+//!   closed:  partial-frame
+//! The books: …
+//! ```
 
 use std::ops::ControlFlow;
 use std::time::Duration;

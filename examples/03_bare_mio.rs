@@ -45,7 +45,8 @@ enum After {
 fn main() -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
-    let mut listener = TcpListener::bind("127.0.0.1:7007".parse().expect("an address"))?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
+    let mut listener = TcpListener::bind(address.parse().map_err(io::Error::other)?)?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("listening on {}", listener.local_addr()?);
 

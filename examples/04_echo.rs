@@ -13,7 +13,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut reactor = Reactor::new()?;
     reactor.watch_signal(libc::SIGINT, Notice::Drain)?;
     let mut server = Server::new(reactor, ServerLimits::default());
-    let endpoint = server.listen("127.0.0.1:7007".parse::<Address>()?, Raw, Echo::new())?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
+    let endpoint = server.listen(address.parse::<Address>()?, Raw, Echo::new())?;
     println!("listening on {}", server.local_address(&endpoint));
     println!("{}", server.run()?);
     Ok(())

@@ -5,6 +5,13 @@
 //! line you type is your name, the others go to everybody else. Every ten seconds all are told how
 //! long the chat has been open.
 //!
+//! ```text
+//! you type     you see
+//!
+//!           →  * hello, 127.0.0.1:…; what is your name?
+//! ann       →  * 0 here already
+//! ```
+//!
 //! The service keeps something for each peer (its name) and something for all (how many have one),
 //! without a lock: all callbacks run on the loop's thread. The clock may not call it, so it posts.
 
@@ -81,7 +88,8 @@ fn run_clock(poster: &Poster<Open>) {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut server = Server::new(Reactor::new()?, ServerLimits::default());
-    let endpoint = server.listen("127.0.0.1:7007".parse::<Address>()?, Lines::new(), Chat { named: 0 })?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
+    let endpoint = server.listen(address.parse::<Address>()?, Lines::new(), Chat { named: 0 })?;
     println!("listening on {}", server.local_address(&endpoint));
 
     let poster = endpoint.poster();

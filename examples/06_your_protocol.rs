@@ -3,14 +3,14 @@
 //! Try it: `cargo run --example 06_your_protocol`, then `nc 127.0.0.1 7007` and type:
 //!
 //! ```text
-//! you type                     you see
+//! you type                you see
 //!
-//! put cat Felis catus          ok
-//! ask cat                      Felis catus
-//! ask dog                      error: nothing is stored under `dog`
-//! drop cat                     ok
-//! sing                         error: no command is called `sing`: type put, ask, drop, count or quit
-//! quit                         goodbye, 5 commands
+//! put cat Felis catus  →  ok
+//! ask cat              →  Felis catus
+//! ask dog              →  error: nothing is stored under `dog`
+//! drop cat             →  ok
+//! sing                 →  error: no command is called `sing`: type put, ask, drop, count or quit
+//! quit                 →  goodbye, 5 commands
 //! ```
 //!
 //! The framing finds the lines, so the service sees whole commands only. A mistake is answered, not
@@ -143,9 +143,10 @@ impl Service for Store {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut server = Server::new(Reactor::new()?, ServerLimits::default());
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
     let listen = Listen {
         limits: Limits { frame_len_max: LINE_LEN_MAX, ..Limits::default() },
-        ..Listen::from("127.0.0.1:7007".parse::<Address>()?)
+        ..Listen::from(address.parse::<Address>()?)
     };
     let endpoint = server.listen(listen, Lines::new(), Store::default())?;
     println!("listening on {}", server.local_address(&endpoint));

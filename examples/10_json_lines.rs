@@ -104,7 +104,7 @@ impl Service for Calculator {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut server = Server::new(Reactor::new()?, ServerLimits::default());
-    let address: Address = "127.0.0.1:7007".parse()?;
+    let address: Address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned()).parse()?;
     let limits = Limits { frame_len_max: LINE_LEN_MAX, ..Limits::default() };
     let listen = Listen { limits, ..address.into() };
     let endpoint = server.listen(listen, Lines::new().with_exit(), Calculator)?;

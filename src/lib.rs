@@ -28,7 +28,7 @@
 //! # The rooms, in reading order
 //!
 //! Imports point down this table's rings, never up; within a ring, to the rooms before; in ring 5,
-//! to none. A test reads this table and holds the sources to it.
+//! to none, but that `load` stands on `client`. A test reads this table and holds the sources to it.
 //!
 //! | ring | room | what it is |
 //! |---|---|---|
@@ -37,7 +37,8 @@
 //! | 2 | [`conn`] | one peer: a machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | many peers, one service; datagrams, and who may be answered |
 //! | 4 | [`net`], [`sim`], [`door`], [`dial`] | the border: sockets, mio, the clock; a simulated world behind it; who may come in, and the count of all; connections of ours under way |
-//! | 5 | [`server`], [`client`], [`baseline`] | the programs: endpoints on one loop, and the turn; connections of our own; the other designs of a server |
+//! | 5 | [`server`], [`client`], [`baseline`], [`load`] | the programs: endpoints on one loop, and the turn; connections of our own; the other designs of a server; the load generator |
+//! | 6 | [`trial`] | the proof: the server in a simulated world, watched at every turn |
 //!
 //! # The laws
 //!
@@ -60,12 +61,16 @@ pub mod dial;
 pub mod door;
 pub mod host;
 pub mod instant;
+#[cfg(feature = "load")]
+pub mod load;
 pub mod net;
 pub mod server;
 pub mod service;
 pub mod sim;
 pub mod table;
 pub mod timers;
+#[cfg(feature = "trial")]
+pub mod trial;
 pub mod watermark;
 
 pub use codec::{Fixed, Framing, Length, Lines, Raw};

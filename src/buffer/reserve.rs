@@ -7,13 +7,17 @@
 //! it maps instead (glibc, up to 32 MiB). After a burst of queues the process would stay as large
 //! as it ever was. A mapping is gone when it is dropped.
 //!
-//! Linux joins neighbouring mappings, and counts at most 65,530 of what is left
-//! (`vm.max_map_count`). Blocks that go while both their neighbours stay each add one, so only
-//! beyond some 130,000 blocks at once can the count be reached: then a new block is refused, and
-//! one that goes may stay resident until the process ends.
+//! Linux joins neighbouring mappings, and lets a process have 65,530 of what is left
+//! (`vm.max_map_count`): beyond that it refuses new ones, and one that goes from between two others
+//! stays resident for good. So beyond [`SCATTERED_MAX`] blocks no more go than leave the rest in one
+//! piece; the others wait, ready to be lent again, in the [`Overflow`].
+
+mod overflow;
 
 use memmap2::MmapMut;
 use thiserror::Error;
+
+use overflow::Overflow;
 
 /// The unit of a block: the page of most machines. With larger pages a small block takes a whole
 /// one of them, so that more is resident than is counted here.
@@ -32,6 +36,10 @@ const KEPT_BYTES_MAX: usize = 1 << 20;
 /// How many sizes of block there are up to [`KEPT_BYTES_MAX`].
 const CLASSES: usize = class(KEPT_BYTES_MAX) + 1;
 
+/// With at most so many blocks any may go at any time: none is left with more neighbours gone than
+/// the kernel keeps count of, and a process has room for four reserves of them.
+const SCATTERED_MAX: usize = 16 * 1024;
+
 /// Lends memory to every [`ByteQueue`](super::ByteQueue) of one owner.
 #[derive(Debug)]
 pub struct Reserve {
@@ -40,9 +48,12 @@ pub struct Reserve {
     idle_bytes: usize,
     /// Lent and idle ones.
     blocks: usize,
+    lent_blocks: usize,
     /// Returned blocks by class; the last to come is the first to go, and still in the cache.
     #[expect(clippy::vec_box, reason = "the box travels with its block, so that lending it again allocates nothing")]
     idle: [Vec<Box<Block>>; CLASSES],
+    /// Idle ones that cannot go yet.
+    overflow: Overflow,
 }
 
 /// The reserve cannot lend that much: its bound is reached, or the system has no more.
@@ -53,7 +64,16 @@ pub struct Exhausted;
 impl Reserve {
     /// Lends at most `lent_bytes_max` at a time; takes memory only when asked to lend.
     pub const fn new(lent_bytes_max: usize) -> Self {
-        Self { lent_bytes: 0, lent_bytes_max, idle_bytes: 0, blocks: 0, idle: [const { Vec::new() }; CLASSES] }
+        let idle = [const { Vec::new() }; CLASSES];
+        Self {
+            lent_bytes: 0,
+            lent_bytes_max,
+            idle_bytes: 0,
+            blocks: 0,
+            lent_blocks: 0,
+            idle,
+            overflow: Overflow::new(),
+        }
     }
 
     /// The capacity of all blocks that are lent.
@@ -74,7 +94,8 @@ impl Reserve {
         self.lent_bytes_max - self.lent_bytes
     }
 
-    /// The capacity of the returned blocks that are kept: at most [`IDLE_BYTES_MAX`].
+    /// The capacity of the returned blocks that are kept: at most [`IDLE_BYTES_MAX`], and those that
+    /// cannot go yet, since there are very many.
     #[inline]
     pub const fn idle_bytes(&self) -> usize {
         self.idle_bytes
@@ -92,8 +113,7 @@ impl Reserve {
         if self.spare_bytes() < capacity {
             return Err(Exhausted);
         }
-        let kept = if capacity <= KEPT_BYTES_MAX { self.idle[class(capacity)].pop() } else { None };
-        let block = match kept {
+        let block = match self.take_kept(capacity) {
             Some(block) => {
                 self.idle_bytes -= capacity;
                 block
@@ -105,23 +125,54 @@ impl Reserve {
             }
         };
         self.lent_bytes += capacity;
+        self.lent_blocks += 1;
         Ok(block)
+    }
+
+    #[inline]
+    fn take_kept(&mut self, capacity: usize) -> Option<Box<Block>> {
+        if capacity > KEPT_BYTES_MAX {
+            return None;
+        }
+        self.idle[class(capacity)].pop().or_else(|| self.overflow.take(capacity))
     }
 
     /// Takes back a block that [`lend`](Self::lend) gave, with whatever is in it.
     pub(super) fn give_back(&mut self, mut block: Box<Block>) {
         let capacity = block.capacity();
         self.lent_bytes -= capacity;
+        self.lent_blocks -= 1;
         if capacity > KEPT_BYTES_MAX {
             self.blocks -= 1;
             return;
         }
-        while self.idle_bytes + capacity > IDLE_BYTES_MAX {
-            self.unmap_one();
-        }
         block.reset();
         self.idle_bytes += capacity;
-        self.idle[class(capacity)].push(block);
+        if self.idle_bytes <= IDLE_BYTES_MAX {
+            self.idle[class(capacity)].push(block);
+        } else if self.blocks <= SCATTERED_MAX && self.overflow.is_empty() {
+            self.idle[class(capacity)].push(block);
+            while self.idle_bytes > IDLE_BYTES_MAX {
+                self.unmap_one();
+            }
+        } else {
+            self.overflow.keep(block);
+            self.unmap_overflow();
+        }
+    }
+
+    /// Lets go of a share of the blocks that wait for it, so that none waits when all are back.
+    ///
+    /// From the highest address down, those that are lent and nothing else is left in pieces.
+    fn unmap_overflow(&mut self) {
+        if self.lent_blocks > SCATTERED_MAX {
+            return;
+        }
+        for _ in 0..self.overflow.len().div_ceil(self.lent_blocks + 1) {
+            let Some(block) = self.overflow.pop_highest() else { return };
+            self.idle_bytes -= block.capacity();
+            self.blocks -= 1;
+        }
     }
 
     /// Lets go of one block of the class that keeps most: sizes that nobody asks for any more
@@ -174,6 +225,11 @@ impl Block {
     fn reset(&mut self) {
         self.start = 0;
         self.end = 0;
+    }
+
+    /// Where it lies in memory.
+    fn address(&self) -> usize {
+        self.map.as_ptr().addr()
     }
 
     #[inline]
@@ -295,10 +351,29 @@ mod tests {
         small.into_iter().for_each(|block| reserve.give_back(block));
         assert_eq!(reserve.idle_bytes(), IDLE_BYTES_MAX);
         let large = reserve.lend(KEPT_BYTES_MAX).unwrap();
-        let address = large.map.as_ptr();
+        let address = large.address();
         reserve.give_back(large);
         assert_eq!(reserve.idle_bytes(), IDLE_BYTES_MAX);
-        assert_eq!(reserve.lend(KEPT_BYTES_MAX).unwrap().map.as_ptr(), address);
+        assert_eq!(reserve.lend(KEPT_BYTES_MAX).unwrap().address(), address);
+    }
+
+    #[test]
+    fn very_many_blocks_wait_until_few_are_lent_and_are_lent_again_meanwhile() {
+        const MANY: usize = 3 * SCATTERED_MAX;
+        let mut reserve = Reserve::new(usize::MAX);
+        let mut lent: Vec<_> = (0..MANY).map(|_| reserve.lend(1).unwrap()).collect();
+        lent.sort_unstable_by_key(|block| block.address());
+        let (mut kept, mut back) = (Vec::new(), Vec::new());
+        lent.into_iter()
+            .enumerate()
+            .for_each(|(place, block)| if place % 2 == 0 { &mut kept } else { &mut back }.push(block));
+        back.into_iter().for_each(|block| reserve.give_back(block));
+        assert_eq!((reserve.blocks(), reserve.idle_bytes()), (MANY, MANY / 2 * PAGE_BYTES));
+
+        let again: Vec<_> = (0..MANY / 2).map(|_| reserve.lend(1).unwrap()).collect();
+        assert_eq!((reserve.blocks(), reserve.idle_bytes()), (MANY, 0), "nothing new was mapped");
+        again.into_iter().chain(kept).for_each(|block| reserve.give_back(block));
+        assert_eq!((reserve.blocks(), reserve.idle_bytes()), (IDLE_BYTES_MAX / PAGE_BYTES, IDLE_BYTES_MAX));
     }
 
     proptest! {

@@ -249,36 +249,44 @@ fn may_pass(error: &io::Error) -> bool {
 
 /// Where an address leads; for a name, to all that it stands for, the most welcome first.
 ///
+/// # Errors
+/// The name is not known, or that did not show in time.
+pub fn resolve(address: &Address, timeout: Duration) -> Result<Vec<Destination>, ConnectError> {
+    match address {
+        Address::Tcp(name) | Address::Tls(name) => {
+            Ok(look_up(name, timeout)?.into_iter().map(Destination::Tcp).collect())
+        }
+        Address::Udp(_) => {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "a udp:// address has no connections");
+            Err(error.into())
+        }
+        Address::Unix(path) => Ok(vec![Destination::Unix(path.clone())]),
+    }
+}
+
+/// All that `host:port` stands for, the most welcome first.
+///
 /// The look-up is made on a thread of its own, since it can neither be watched nor broken off:
 /// when it takes too long the thread is left behind, and ends when the resolver gives up.
 ///
 /// # Errors
 /// The name is not known, or that did not show in time.
-pub fn resolve(address: &Address, timeout: Duration) -> Result<Vec<Destination>, ConnectError> {
-    let name = match address {
-        Address::Tcp(name) | Address::Tls(name) => name,
-        Address::Udp(_) => {
-            let error = io::Error::new(io::ErrorKind::InvalidInput, "a udp:// address has no connections");
-            return Err(error.into());
-        }
-        Address::Unix(path) => return Ok(vec![Destination::Unix(path.clone())]),
-    };
-    if let Ok(literal) = name.parse() {
-        return Ok(vec![Destination::Tcp(literal)]);
+pub fn look_up(host_port: &str, timeout: Duration) -> Result<Vec<SocketAddr>, ConnectError> {
+    if let Ok(literal) = host_port.parse() {
+        return Ok(vec![literal]);
     }
     let (answer, answers) = sync_channel(1);
-    let question = name.clone();
+    let (name, question) = (host_port.to_owned(), host_port.to_owned());
     thread::Builder::new().name("resolver".to_owned()).spawn(move || {
-        let addresses = question.to_socket_addrs().map(|addresses| addresses.map(Destination::Tcp).collect());
+        let addresses = question.to_socket_addrs().map(Iterator::collect);
         // Nobody waits for it any more when it comes too late.
         let _ = answer.send(addresses);
     })?;
     match answers.recv_timeout(timeout) {
-        Ok(addresses) => addresses.map_err(|error| ConnectError::LookUp { name: name.clone(), error }),
+        Ok(addresses) => addresses.map_err(|error| ConnectError::LookUp { name, error }),
         Err(RecvTimeoutError::Timeout) => Err(ConnectError::TimedOut { after: timeout, failures: Vec::new() }),
         Err(RecvTimeoutError::Disconnected) => {
-            let error = io::Error::other("the resolver died");
-            Err(ConnectError::LookUp { name: name.clone(), error })
+            Err(ConnectError::LookUp { name, error: io::Error::other("the resolver died") })
         }
     }
 }

@@ -93,6 +93,11 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         }
     }
 
+    /// The same host, whose keys begin with that generation, so that a test can see them wrap.
+    pub fn with_first_generation(self, first: u32) -> Self {
+        Self { peers: Table::with_first_generation(first), ..self }
+    }
+
     /// Takes in a peer; `link` makes its link once its key is known, and may fail.
     ///
     /// # Errors

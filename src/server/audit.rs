@@ -39,7 +39,7 @@ pub struct RoomAudit {
     pub limits: Limits,
     /// Its peers.
     pub peers: Vec<PeerAudit>,
-    /// Whether an accept may succeed, as far as it knows.
+    /// Whether an accept may succeed, as far as it knows; of a UDP endpoint, whether it has work.
     pub is_acceptable: bool,
     /// Whether it still has its listener.
     pub is_listening: bool,

@@ -72,6 +72,12 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         }
     }
 
+    fn has_work(&self) -> bool {
+        let can_receive = self.readable && self.waiting.is_empty();
+        let can_send = self.writable && !self.waiting.is_empty();
+        self.socket.is_some() && (can_receive || can_send)
+    }
+
     /// Receives and answers up to `budget` datagrams.
     fn serve(&mut self, budget: usize, shared: &mut Shared<N>) {
         self.flush();
@@ -90,7 +96,13 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
 
     fn receive_one(&mut self, shared: &mut Shared<N>) -> Received {
         let Some(socket) = &mut self.socket else { return Received::Dry };
-        match socket.receive(&mut shared.scratch) {
+        let received = loop {
+            match socket.receive(&mut shared.scratch) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                received => break received,
+            }
+        };
+        match received {
             Ok((len, from)) => {
                 self.answer(&shared.scratch[..len], len == shared.scratch.len(), &from, shared.now);
                 Received::One
@@ -206,10 +218,7 @@ impl<S: DatagramService, N: Net> Room<N> for DatagramEndpoint<S, N> {
     fn bury_closed(&mut self, _shared: &mut Shared<N>) {}
 
     fn next_work(&self, _shared: &Shared<N>) -> Instant {
-        let can_receive = self.readable && self.waiting.is_empty();
-        let can_send = self.writable && !self.waiting.is_empty();
-        let has_work = self.socket.is_some() && (can_receive || can_send);
-        if has_work { Instant::ORIGIN } else { Instant::NEVER }
+        if self.has_work() { Instant::ORIGIN } else { Instant::NEVER }
     }
 
     fn drain(&mut self, shared: &mut Shared<N>) {
@@ -252,7 +261,7 @@ impl<S: DatagramService, N: Net> Room<N> for DatagramEndpoint<S, N> {
             tally: Tally::default(),
             limits: crate::conn::Limits::default(),
             peers: Vec::new(),
-            is_acceptable: false,
+            is_acceptable: self.has_work(),
             is_listening: self.socket.is_some(),
             marked: 0,
         }

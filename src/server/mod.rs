@@ -40,6 +40,8 @@ pub struct Server<N: Net> {
     turns: u64,
     /// How many facts were told since a poll last told all there were; none: the last one did.
     told_in_part: Option<usize>,
+    /// With which generation the keys of each endpoint begin.
+    first_generation: u32,
 }
 
 /// Where a server is in its life.
@@ -109,7 +111,14 @@ impl<N: Net> Server<N> {
             started_at: now,
             turns: 0,
             told_in_part: None,
+            first_generation: 1,
         }
+    }
+
+    /// The same server, in whose endpoints the keys of peers begin with that generation, so that a
+    /// test can see them wrap.
+    pub fn with_first_generation(self, first: u32) -> Self {
+        Self { first_generation: first, ..self }
     }
 
     /// Listens, and gives whoever connects to the service.
@@ -154,7 +163,7 @@ impl<N: Net> Server<N> {
         let listener = self.shared.net.listen(&listen.address, &listen.socket, token)?;
         let address = self.shared.net.local_address(&listener);
         let (poster, inbox) = self.handle.channel();
-        let host = Host::new(service, codec, listen.limits);
+        let host = Host::new(service, codec, listen.limits).with_first_generation(self.first_generation);
         self.rooms.push(Box::new(Endpoint::new(number, (listener, address), layer, &self.limits, host, inbox)));
         Ok(EndpointId { index: usize::from(number), poster })
     }

@@ -11,6 +11,7 @@ use libc::{EADDRINUSE, EAGAIN, ECONNREFUSED, EINTR, EINVAL};
 use super::faults::Fault;
 use super::outcome::{Outcome, told};
 use super::state::{Registration, Source, State};
+use super::trace::Event;
 use super::world::Shared;
 use crate::net::{Address, Datagrams, Token};
 
@@ -37,35 +38,34 @@ impl SocketState {
     pub(super) fn has_datagrams(&self) -> bool {
         !self.inbox.is_empty()
     }
+
+    pub(super) fn datagrams_len(&self) -> usize {
+        self.inbox.len()
+    }
 }
 
 impl Datagrams for SimDatagrams {
     fn receive(&mut self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let mut state = self.world.lock();
         let mut from = None;
-        let outcome = state.receive_datagram(self.number, |source, datagram| {
+        let socket = self.number;
+        let outcome = state.receive_datagram(socket, |source, datagram| {
             let len = datagram.len().min(buf.len());
             buf[..len].copy_from_slice(&datagram[..len]);
             from = Some(source);
             len
         });
+        state.trace.add(Event::Received { socket, outcome });
         let len = told(outcome)?;
         Ok((len, from.expect("a datagram has a source")))
     }
 
     fn send(&mut self, bytes: &[u8], to: &SocketAddr) -> io::Result<()> {
         let mut state = self.world.lock();
-        let from = state.sockets[self.number].address;
-        if state.strikes(Fault::WriteInterrupted) {
-            return told(Err(EINTR)).map(|_: usize| ());
-        }
-        if state.strikes(Fault::WriteBlocks) {
-            state.list(Source::Socket(self.number));
-            return told(Err(EAGAIN)).map(|_: usize| ());
-        }
-        state.tally.progress += 1;
-        state.deliver(from, *to, bytes.to_vec());
-        Ok(())
+        let socket = self.number;
+        let outcome = state.send_datagram(socket, bytes, *to);
+        state.trace.add(Event::Sent { socket, outcome });
+        told(outcome).map(|_| ())
     }
 }
 
@@ -92,6 +92,7 @@ impl State {
         let number = self.sockets.len();
         let registration = Registration::default();
         self.sockets.push(SocketState { address: bound, is_open: true, inbox: VecDeque::new(), registration });
+        self.trace.meet_socket(token.0, &Address::Udp(bound.to_string()));
         self.register(Source::Socket(number), token);
         Ok(number)
     }
@@ -118,6 +119,23 @@ impl State {
         let (source, datagram) = self.sockets[number].inbox.pop_front().ok_or(EAGAIN)?;
         self.tally.progress += 1;
         Ok(take(source, &datagram))
+    }
+
+    fn send_datagram(&mut self, number: usize, bytes: &[u8], to: SocketAddr) -> Outcome {
+        if self.strikes(Fault::WriteInterrupted) {
+            return Err(EINTR);
+        }
+        if self.strikes(Fault::WriteBlocks) {
+            self.list(Source::Socket(number));
+            return Err(EAGAIN);
+        }
+        // As after an ICMP message about an earlier answer.
+        if self.strikes(Fault::Reset) {
+            return Err(ECONNREFUSED);
+        }
+        self.tally.progress += 1;
+        self.deliver(self.sockets[number].address, to, bytes.to_vec());
+        Ok(bytes.len())
     }
 
     /// Puts a datagram where it is sent to.

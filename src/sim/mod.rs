@@ -50,6 +50,7 @@ mod outcome;
 mod peer;
 mod rng;
 mod state;
+mod story;
 #[cfg(test)]
 mod tests;
 mod trace;

@@ -227,6 +227,7 @@ impl State {
         }
         let number = self.listeners.len();
         self.listeners.push(ListenerState::new(address, options.backlog as usize));
+        self.trace.meet_listener(number, token.0, &self.listeners[number].address);
         self.register(Source::Listener(number), token);
         Ok(number)
     }

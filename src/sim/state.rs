@@ -152,6 +152,7 @@ impl State {
         let strikes = self.rng.chance(self.faults.probability(fault));
         if strikes {
             self.counts.count(fault);
+            self.trace.strike(fault);
         }
         strikes
     }
@@ -228,6 +229,7 @@ impl State {
     pub(super) fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> Told {
         let first = facts.len();
         self.tally.polls += 1;
+        self.trace.begin_turn(self.tally.polls);
         self.rest = Rest::Busy;
         self.move_clock();
         self.act_all();

@@ -1,12 +1,14 @@
-//! `Trace`: what happened in a world, as a running hash and, when wanted, as text.
+//! `Trace`: what happened in a world, as a running hash and, when wanted, as a story.
 //!
 //! The same seed gives the same hash, or something in the run does not come from the seed.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use super::faults::Fault;
 use super::outcome::Outcome;
 use super::rng::mix;
+use super::story::Story;
 use crate::instant::Instant;
 use crate::net::{Fact, Notice, Readiness};
 
@@ -26,6 +28,8 @@ pub(super) enum Event {
     Finished { wire: usize, outcome: Outcome<()> },
     Dropped { wire: usize },
     Reset { wire: usize },
+    Received { socket: usize, outcome: Outcome },
+    Sent { socket: usize, outcome: Outcome },
     PeerConnected { peer: usize, wire: usize },
     PeerRefused { peer: usize },
     PeerWrote { peer: usize, len: usize },
@@ -52,20 +56,54 @@ impl From<Fact> for Event {
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     hash: Mixer,
-    text: Option<String>,
+    story: Option<Story>,
 }
 
 impl Trace {
-    /// From now on every event is written down as well.
+    /// From now on every event is told as well.
     pub(super) fn write_down(&mut self) {
-        self.text.get_or_insert_default();
+        self.story.get_or_insert_default();
     }
 
     pub(super) fn add(&mut self, event: Event) {
         event.hash(&mut self.hash);
-        if let Some(text) = &mut self.text {
-            // Writing into a String cannot fail.
-            let _ = writeln!(text, "{event:?}");
+        if let Some(story) = &mut self.story {
+            story.add(&event);
+        }
+    }
+
+    /// Tells of a poll that begins.
+    pub(super) const fn begin_turn(&mut self, turn: u64) {
+        if let Some(story) = &mut self.story {
+            story.begin_turn(turn);
+        }
+    }
+
+    /// Tells of a fault that is about to show; the event it shows in is another.
+    pub(super) fn strike(&mut self, fault: Fault) {
+        if let Some(story) = &mut self.story {
+            story.strike(fault);
+        }
+    }
+
+    /// Tells something that does not come from this world.
+    pub(super) fn note(&mut self, line: fmt::Arguments<'_>) {
+        if let Some(story) = &mut self.story {
+            story.note(line);
+        }
+    }
+
+    /// Tells which address a listener has.
+    pub(super) fn meet_listener(&mut self, listener: usize, token: u64, address: &impl ToString) {
+        if let Some(story) = &mut self.story {
+            story.meet_listener(listener, token, address.to_string());
+        }
+    }
+
+    /// Tells which address a UDP socket has.
+    pub(super) fn meet_socket(&mut self, token: u64, address: &impl ToString) {
+        if let Some(story) = &mut self.story {
+            story.meet_socket(token, address.to_string());
         }
     }
 
@@ -74,7 +112,7 @@ impl Trace {
     }
 
     pub(super) fn text(&self) -> &str {
-        self.text.as_deref().unwrap_or("")
+        self.story.as_ref().map_or("", Story::text)
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::datagrams::SocketState;
 use super::faults::{FaultCounts, Faults};
 use super::habits::Habits;
 use super::net::SimNet;
@@ -236,6 +237,11 @@ impl World {
         panic!("after {SETTLE_TURNS_MAX} turns the server still does not sleep");
     }
 
+    /// Lets peers act though no server polls any more.
+    pub fn go_on_alone(&self) {
+        self.state().poll(&mut Vec::new(), None);
+    }
+
     /// From now on nothing goes wrong any more; what is broken stays broken.
     pub fn calm(&self) {
         self.state().calm();
@@ -266,7 +272,15 @@ impl World {
         self.state().trace.hash()
     }
 
-    /// All calls and their results so far, a line each; empty without [`World::with_trace`].
+    /// Puts a line of your own into [`World::trace`].
+    pub fn note(&self, line: fmt::Arguments<'_>) {
+        self.state().trace.note(line);
+    }
+
+    /// All that happened so far, told a line each in words; empty without [`World::with_trace`].
+    ///
+    /// "We" are the server, or whoever runs over this border; a line with a `!` is a fault that
+    /// shows in the next line.
     pub fn trace(&self) -> String {
         self.state().trace.text().to_owned()
     }
@@ -301,6 +315,11 @@ impl World {
             let is_listed = listener.registration.is_listed;
             look(ListenerView { token, backlog_len: listener.backlog.len(), is_listed });
         }
+    }
+
+    /// How many datagrams wait in the sockets of the server.
+    pub fn datagrams_len(&self) -> usize {
+        self.state().sockets.iter().map(SocketState::datagrams_len).sum()
     }
 
     /// How many connections wait in backlogs.

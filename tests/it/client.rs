@@ -7,3 +7,4 @@ mod program;
 mod prompt;
 mod reach;
 mod terminal;
+mod udp;

@@ -134,6 +134,12 @@ fn everybody_idle_is_ended_and_nobody_else() {
 
 #[test]
 fn a_server_that_was_stopped_for_long_ends_nobody_who_has_sent_something_meanwhile() {
+    stopped_for(Duration::from_secs(1));
+}
+
+/// Twice as long as anybody may be idle, and more.
+#[track_caller]
+pub(crate) fn stopped_for(span: Duration) {
     const TALKERS: usize = 3000;
     let server = Serve::new().with("--idle-timeout 500ms --frame-timeout 500ms").start();
     let mut crowd = Crowd::new();
@@ -143,7 +149,7 @@ fn a_server_that_was_stopped_for_long_ends_nobody_who_has_sent_something_meanwhi
     crowd.echo(0..silent.end, 100, PATIENCE);
     server.process.stop();
     crowd.ask(talkers.clone(), 100);
-    crowd.run_for(Duration::from_secs(1));
+    crowd.run_for(span);
     server.process.resume();
     assert!(crowd.runs_until(PATIENCE, |members| members[silent.clone()].iter().all(|member| !member.is_open())));
     assert_eq!(crowd.answered(talkers), TALKERS, "who had data waiting was not idle");

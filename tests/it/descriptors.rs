@@ -11,9 +11,9 @@ const CROWD: usize = 300;
 /// Who waited comes in within this: the server's longest rest and a fifth of it.
 const COMES_IN: Duration = Duration::from_millis(1200);
 
-/// Lets `room` of the crowd be served, and then watches the server being full.
+/// Lets `room` of the crowd be served, and then watches the server being full for a while.
 #[track_caller]
-fn fills_and_stays_calm(server: &Server, crowd: &mut Crowd, room: usize) {
+fn fills_and_stays_calm(server: &Server, crowd: &mut Crowd, room: usize, watched: Duration) {
     let all = crowd.join(server.address(), CROWD, Habit::Answers);
     crowd.ask(all, 100);
     let served = 0..room;
@@ -21,7 +21,7 @@ fn fills_and_stays_calm(server: &Server, crowd: &mut Crowd, room: usize) {
         crowd.runs_until(PATIENCE, |members| members[served.clone()].iter().all(|member| member.is_answered()));
     assert!(filled, "{} of {room} are served", crowd.answered(served));
 
-    let (cpu, lines, watched) = (server.process.cpu(), server.log.count(), Duration::from_secs(4));
+    let (cpu, lines) = (server.process.cpu(), server.log.count());
     crowd.run_for(watched);
     let spent = server.process.cpu() - cpu;
     assert!(spent <= watched / 20, "{spent:?} of CPU in {watched:?}");
@@ -43,12 +43,17 @@ fn the_waiting_come_in(crowd: &mut Crowd, room: usize, leaving: usize) {
 
 #[test]
 fn the_descriptor_limit_stops_nobody_who_is_in_and_the_waiting_come_in_later() {
+    meets_the_limit(Duration::from_secs(4));
+}
+
+#[track_caller]
+pub(crate) fn meets_the_limit(watched: Duration) {
     let server = Serve::new().start();
     // The server keeps its cap below the limit it finds at its start: it meets this one unprepared.
     server.process.limit_descriptors(LIMIT);
     let room = LIMIT - server.process.descriptors_below(LIMIT);
     let mut crowd = Crowd::new();
-    fills_and_stays_calm(&server, &mut crowd, room);
+    fills_and_stays_calm(&server, &mut crowd, room, watched);
     the_waiting_come_in(&mut crowd, room, 32);
     drop(crowd);
     server.drain();
@@ -87,7 +92,7 @@ fn the_cap_that_follows_from_the_limit_is_kept_without_an_error() {
     drop(crowd);
 
     let mut crowd = Crowd::new();
-    fills_and_stays_calm(&server, &mut crowd, room);
+    fills_and_stays_calm(&server, &mut crowd, room, Duration::from_secs(4));
     the_waiting_come_in(&mut crowd, room, 16);
     drop(crowd);
     let ended = server.drain();

@@ -56,24 +56,30 @@ fn nineteen_thousand_are_served_and_each_costs_128_bytes() {
 
 #[test]
 fn nineteen_thousand_idle_peers_with_every_deadline_armed_wake_nobody() {
+    idle_peers_wake_nobody(Duration::from_secs(5));
+}
+
+#[track_caller]
+pub(crate) fn idle_peers_wake_nobody(span: Duration) {
     let _machine = alone();
     let count = crowd_size();
-    let server = Serve::new().descriptors(DESCRIPTORS.min(descriptor_limit())).start();
+    // Every deadline is armed, and the shortest is still beyond the end of the test.
+    let server = Serve::new().with("--write-timeout 5m").descriptors(DESCRIPTORS.min(descriptor_limit())).start();
     let mut crowd = Crowd::new();
     let all = crowd.join(server.address(), count - 2, Habit::Answers);
     crowd.echo(all.clone(), 100, PATIENCE);
     // One whose window is full, and one whose window is full and who has ended: both have a write deadline.
     let bytes = vec![0; 100 * KIB];
     let mut full = connect_with_buffers(server.address(), 4 * KIB);
-    full.write_all(&bytes).unwrap();
+    full.write_all(&bytes).expect("the server reads");
     let mut ended = connect_with_buffers(server.address(), 4 * KIB);
-    ended.write_all(&bytes).unwrap();
+    ended.write_all(&bytes).expect("the server reads");
     ended.finish();
     // Acknowledgements and window updates come a little later.
     while crowd.turn(Duration::from_millis(500)) {}
 
     let (switches, cpu) = (server.process.switches(), server.process.cpu());
-    crowd.run_for(Duration::from_secs(5));
+    crowd.run_for(span);
     assert_eq!(server.process.switches() - switches, 0, "somebody woke the server");
     assert_eq!(server.process.cpu() - cpu, Duration::ZERO, "an idle server used CPU");
 

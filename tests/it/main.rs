@@ -4,27 +4,35 @@
 //! This process is the client, the server its child. In `sim` there is no process and no socket: the
 //! same server in a simulated world.
 
+mod bad_path;
 mod caps;
 mod client;
 mod close;
 mod descriptors;
 mod drain;
 mod echo;
+mod examples;
 mod fairness;
 mod framing;
+mod full;
 mod half_close;
 mod idle;
 mod kernel;
 mod kill;
 mod laws;
 mod log_lines;
+mod mappings;
+mod panics;
 mod proxy;
 mod readme;
+mod report;
 mod reset;
 mod services;
+mod shrink;
 mod sim;
 mod slow_reader;
 mod slow_writer;
+mod soak;
 mod sockets;
 mod start;
 mod support;

@@ -55,6 +55,7 @@ fn code_in(cell: &str) -> Option<&str> {
 fn every_flag_in_the_readme_is_one_of_the_command() {
     let (readme, mut flags) = (text_of("README.md"), flags_of("serve"));
     flags.extend(flags_of("client"));
+    flags.extend(flags_of("sim"));
     let words = readme.split(|sign: char| sign.is_whitespace() || "`(),:;".contains(sign));
     // Behind a `--` of its own, or with cargo's name in front, a flag is cargo's.
     let cargos = ["--release", "--example", "--test", "--bench", "--nocapture", "--"];

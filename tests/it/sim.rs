@@ -1,74 +1,28 @@
-//! The production server in the simulated world: what must hold after every step of every seed.
+//! The production server in the simulated world: what must hold after every turn of every seed.
 //!
 //! `READYLOOP_SIM_SEEDS=0..50000 cargo test --test it sim -- --nocapture` runs other seeds than
-//! the first 2,000, and a night's worth is as many as there is time for. A seed that fails is
-//! printed with the command that runs it again; put it into `sim/seeds.txt`, whose seeds always
-//! come first.
+//! the first 2,000, and a night's worth is as many as there is time for; `readyloop sim` runs the
+//! same. A seed that fails is printed with the command that tells its story; put it into
+//! `sim/seeds.txt`, whose seeds always come first.
 
-mod crowd;
-mod farewell;
+mod command;
 mod proxy;
-mod scene;
-mod services;
 mod tls;
-mod watch;
 
-use std::fmt;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
-use readyloop::sim::FaultCounts;
+use readyloop::trial::{Pair, Trial};
 
 use crate::support::share;
 
-use scene::{EVENTS, Outcome, Scene};
-use services::Deed;
-
 /// Which seeds are run when nobody says otherwise.
 const SEEDS: Range<u64> = 0..2000;
-/// From so many seeds on, every kind of fault must have struck [`HITS_MIN`] times.
+/// From so many seeds on, every kind of fault must have struck [`HITS_MIN`] times, and every two
+/// of them in the same run.
 const SEEDS_MANY: u64 = 50_000;
 const HITS_MIN: u64 = 10_000;
-/// More failures than this tell nothing new.
-const FAILURES_MAX: usize = 5;
 /// How much of the story of a failed run is printed.
-const STORY_LINES: usize = 60;
-
-/// All runs together.
-#[derive(Default)]
-struct Sum {
-    runs: u64,
-    steps: u64,
-    faults: FaultCounts,
-    deeds: [u64; Deed::NAMES.len()],
-    events: [u64; EVENTS.len()],
-    failed: Vec<u64>,
-}
-
-impl Sum {
-    fn add(&mut self, outcome: &Outcome) {
-        self.runs += 1;
-        self.steps += outcome.steps;
-        self.faults += &outcome.faults;
-        self.deeds.iter_mut().zip(outcome.deeds).for_each(|(sum, more)| *sum += more);
-        self.events.iter_mut().zip(outcome.events).for_each(|(sum, more)| *sum += more);
-    }
-
-    fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let deeds = Deed::NAMES.into_iter().zip(self.deeds);
-        self.faults.rows().chain(deeds).chain(EVENTS.into_iter().zip(self.events))
-    }
-}
-
-impl fmt::Display for Sum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} seeds, {} steps", self.runs, self.steps)?;
-        self.rows().try_for_each(|(name, count)| writeln!(f, "  {name:<28} {count:>12}"))
-    }
-}
+const STORY_LINES: usize = 80;
 
 /// The seeds that the environment asks for, or the usual ones.
 fn seeds() -> Range<u64> {
@@ -80,75 +34,45 @@ fn seeds() -> Range<u64> {
 }
 
 /// Seeds that failed once.
-fn known_seeds() -> impl Iterator<Item = u64> {
+fn known_seeds() -> impl Iterator<Item = u64> + Send {
     let lines = include_str!("sim/seeds.txt").lines().filter(|line| !line.starts_with('#'));
     lines.map(|line| line.trim().parse().expect("a seed a line"))
 }
 
-/// Runs one seed; on failure tells its story.
-fn run(seed: u64) -> Result<Outcome, ()> {
-    let outcome = catch_unwind(|| Scene::draw(seed, false).run());
-    outcome.map_err(|_| {
-        println!("seed {seed} failed; the same again:");
-        let scene = Scene::draw(seed, true);
-        let world = scene.world.clone();
-        let _ = catch_unwind(AssertUnwindSafe(|| scene.run()));
-        let story = world.trace();
-        let lines: Vec<&str> = story.lines().collect();
-        lines[lines.len().saturating_sub(STORY_LINES)..].iter().for_each(|line| println!("  {line}"));
-        println!("READYLOOP_SIM_SEEDS={seed}..{} cargo test --test it sim -- --nocapture", seed + 1);
-    })
-}
-
-/// Runs seeds on every core.
-fn run_all(known: impl Iterator<Item = u64>, seeds: Range<u64>) -> Sum {
-    let sum = Mutex::new(Sum::default());
-    let run_one = |seed| {
-        let outcome = run(seed);
-        let mut sum = sum.lock().expect("nobody panics here");
-        match outcome {
-            Ok(outcome) => sum.add(&outcome),
-            Err(()) => sum.failed.push(seed),
-        }
-        sum.failed.len() < FAILURES_MAX
-    };
-    for seed in known {
-        run_one(seed);
-    }
-    let next = AtomicU64::new(seeds.start);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds.end) {
-                    if !run_one(seed) {
-                        break;
-                    }
-                }
-            });
-        }
-    });
-    sum.into_inner().expect("nobody panics here")
+/// The end of the story of a failed run, and how to have all of it.
+fn tell(trial: &Trial<'_>, seed: u64) {
+    let story = trial.tell(seed).story;
+    let lines: Vec<&str> = story.lines().collect();
+    lines[lines.len().saturating_sub(STORY_LINES)..].iter().for_each(|line| println!("  {line}"));
+    println!("cargo run --release -- sim --seed {seed} --story");
+    println!("READYLOOP_SIM_SEEDS={seed}..{} cargo test --test it sim -- --nocapture", seed + 1);
 }
 
 #[test]
 fn every_step_of_every_seed_keeps_the_promises() {
     let _machine = share();
-    let (seeds, start) = (seeds(), Instant::now());
-    let sum = run_all(known_seeds(), seeds.clone());
-    println!("{sum}in {:.1?}", start.elapsed());
-    assert!(sum.failed.is_empty(), "seeds that failed: {:?}", sum.failed);
+    let (trial, seeds) = (Trial::house(), seeds());
+    let sum = trial.sweep(known_seeds().chain(seeds.clone()), |_| {});
+    println!("{sum}");
+    sum.failures.iter().for_each(|failure| tell(&trial, failure.seed));
+    assert!(sum.failures.is_empty(), "{:#?}", sum.failures);
     if seeds.end - seeds.start >= SEEDS_MANY {
         let rare: Vec<_> = sum.rows().filter(|(_, count)| *count < HITS_MIN).collect();
         assert!(rare.is_empty(), "struck less than {HITS_MIN} times: {rare:?}");
+        let missing: Vec<Pair> = sum.pairs().filter(|pair| pair.runs == 0).collect();
+        assert!(missing.is_empty(), "never met in one run: {missing:?}");
     }
 }
 
 #[test]
-fn the_same_seed_twice_is_the_same_run() {
+fn the_same_seed_twice_is_the_same_run_told_or_not() {
     let _machine = share();
+    let trial = Trial::house();
     for seed in 0..50 {
-        let hash = || Scene::draw(seed, false).run().trace_hash;
-        assert_eq!(hash(), hash(), "seed {seed}");
+        let run = trial.run(seed);
+        assert_eq!(run, trial.run(seed), "seed {seed}");
+        let tale = trial.tell(seed);
+        assert_eq!(run, tale.outcome, "seed {seed}");
+        assert!(tale.story.lines().count() > 2, "seed {seed}: {}", tale.story);
     }
 }

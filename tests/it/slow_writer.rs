@@ -28,9 +28,14 @@ fn a_frame_that_drips_is_ended_at_its_deadline() {
 
 #[test]
 fn those_that_drip_keep_no_newcomer_waiting() {
+    drips_beside_newcomers(2000);
+}
+
+#[track_caller]
+pub(crate) fn drips_beside_newcomers(drips: usize) {
     let server = Serve::new().with("--framing fixed:1000").start();
     let mut crowd = Crowd::new();
-    let slow = crowd.join(server.address(), 2000, Habit::Answers);
+    let slow = crowd.join(server.address(), drips, Habit::Answers);
     let mut slowest = Duration::ZERO;
     for _ in 0..20 {
         crowd.ask(slow.clone(), 1);
@@ -41,5 +46,5 @@ fn those_that_drip_keep_no_newcomer_waiting() {
     }
     assert!(slowest < Duration::from_millis(100), "a newcomer waited {slowest:?}");
     drop(crowd);
-    assert_eq!(server.drain().summary().closed("partial-frame"), 2000);
+    assert_eq!(server.drain().summary().closed("partial-frame"), drips as u64);
 }

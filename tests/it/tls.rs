@@ -6,13 +6,14 @@ mod endings;
 mod handshakes;
 mod peers;
 mod reload;
+pub(crate) mod rows;
 
 use std::time::Duration;
 
 use readyloop::CloseReason;
 
-use crate::support::tls::{Manner, Secure, VERSIONS};
-use crate::support::{KIB, MIB, PATIENCE, alone, until};
+use crate::support::tls::{Secure, VERSIONS};
+use crate::support::{KIB, MIB, Manner, PATIENCE, alone, until};
 
 #[test]
 fn bytes_come_back_as_they_went_whatever_their_number() {

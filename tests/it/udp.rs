@@ -11,12 +11,12 @@ use crate::support::{PATIENCE, Serve, Server, alone, echoes, say_loudly};
 /// Long enough for an answer that should not come: a thousand round trips.
 const SILENCE: Duration = Duration::from_millis(100);
 
-fn udp_address(server: &Server) -> SocketAddr {
+pub(crate) fn udp_address(server: &Server) -> SocketAddr {
     let udp = server.addresses.iter().find_map(|address| address.strip_prefix("udp://"));
     udp.and_then(|address| address.parse().ok()).expect("it listens on a UDP address")
 }
 
-fn socket_at(local: &str) -> UdpSocket {
+pub(crate) fn socket_at(local: &str) -> UdpSocket {
     let socket = UdpSocket::bind(local).expect("a free port");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout above zero");
     socket
@@ -24,7 +24,7 @@ fn socket_at(local: &str) -> UdpSocket {
 
 /// Sends a datagram and takes the answer.
 #[track_caller]
-fn ask(socket: &UdpSocket, server: SocketAddr, datagram: &[u8]) -> Vec<u8> {
+pub(crate) fn ask(socket: &UdpSocket, server: SocketAddr, datagram: &[u8]) -> Vec<u8> {
     socket.send_to(datagram, server).expect("a datagram goes out");
     let mut buf = vec![0; 1 << 16];
     let (len, from) = socket.recv_from(&mut buf).expect("an answer in time");

@@ -15,7 +15,9 @@ use readyloop::net::AddressError;
 use crate::cert;
 use crate::client;
 use crate::problem::Problem;
+use crate::report;
 use crate::serve;
+use crate::sim;
 use crate::units::Misread;
 
 /// Wider lines are hard to follow from one to the next.
@@ -54,8 +56,8 @@ impl Answer {
 pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<ArgMatches, Answer> {
     let words: Vec<OsString> = words.into_iter().collect();
     // Nothing stands before the subcommand.
-    let is_client = words.get(1).is_some_and(|word| word == client::NAME);
-    let subcommand = if is_client { client::NAME } else { serve::NAME };
+    let named = |name: &&str| words.get(1).is_some_and(|word| word == name);
+    let subcommand = [client::NAME, report::NAME, sim::NAME].into_iter().find(named).unwrap_or(serve::NAME);
     command().try_get_matches_from(words).map_err(|error| {
         let is_text = matches!(
             error.kind(),
@@ -72,6 +74,8 @@ fn command() -> Command {
         .subcommand(serve::command())
         .subcommand(cert::command())
         .subcommand(client::command())
+        .subcommand(report::command())
+        .subcommand(sim::command())
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(HELP_WIDTH_MAX)
@@ -86,6 +90,8 @@ EXAMPLES
       All flags of `serve`, their defaults and reasons.
   readyloop cert
       A certificate for development, and the authority that signs it.
+  readyloop sim
+      The server in 2,000 simulated worlds; `readyloop sim --seed 7 --story` tells one.
 
 ENVIRONMENT
   RUST_LOG      which lines are logged, as env_logger reads it: warn, readyloop=debug
@@ -112,7 +118,11 @@ pub(crate) fn misuse(error: &clap::Error, subcommand: &str, name: Option<&str>) 
             format!("{flag} needs a value")
         }
         (ErrorKind::InvalidValue | ErrorKind::ValueValidation, _) => format!("invalid value `{value}` for {flag}"),
-        (ErrorKind::MissingRequiredArgument, _) => format!("`{subcommand}` needs an address"),
+        (ErrorKind::MissingRequiredArgument, _) if subcommand == report::NAME => format!("`{subcommand}` needs a file"),
+        (ErrorKind::MissingRequiredArgument, _) if lacks_an_address(error) => {
+            format!("`{subcommand}` needs an address")
+        }
+        (ErrorKind::MissingRequiredArgument, _) => format!("these words need {} as well", missing(error).join(", ")),
         (ErrorKind::UnknownArgument, _) => format!("unknown argument `{flag}`"),
         (ErrorKind::InvalidSubcommand, _) => {
             format!("unknown subcommand `{}`", text(ContextKind::InvalidSubcommand).unwrap_or_default())
@@ -127,8 +137,11 @@ fn hint(error: &clap::Error, subcommand: &str) -> String {
     if let Some(misread) = error.source().and_then(|source| source.downcast_ref::<Misread>()) {
         return misread.hint.clone();
     }
+    if subcommand == report::NAME && error.kind() == ErrorKind::MissingRequiredArgument {
+        return "type the path of what `bench --json` or `compare --json` has written".to_owned();
+    }
     let is_address = error.source().is_some_and(|source| source.is::<AddressError>());
-    if is_address || error.kind() == ErrorKind::MissingRequiredArgument {
+    if is_address || lacks_an_address(error) {
         return "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock".to_owned();
     }
     if error.source().is_some_and(|source| source.is::<UnknownFraming>()) {
@@ -152,6 +165,18 @@ fn hint(error: &clap::Error, subcommand: &str) -> String {
         _ if error.kind() == ErrorKind::InvalidSubcommand => "`readyloop --help` lists the subcommands".to_owned(),
         _ => format!("`readyloop {subcommand} --help` lists every flag and what it takes"),
     }
+}
+
+/// What clap finds missing: `<ADDRESS>`, `--key <FILE>`.
+fn missing(error: &clap::Error) -> &[String] {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(missing)) if error.kind() == ErrorKind::MissingRequiredArgument => missing,
+        _ => &[],
+    }
+}
+
+fn lacks_an_address(error: &clap::Error) -> bool {
+    missing(error).iter().any(|missing| missing == "<ADDRESS>")
 }
 
 /// clap's own words, without its usage and tips.
@@ -201,6 +226,16 @@ mod tests {
             "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock",
         );
     }
+
+    #[test]
+    fn a_report_needs_a_file_and_one_form() {
+        let files = "type the path of what `bench --json` or `compare --json` has written";
+        check("report", "`report` needs a file", files);
+        check("report --html", "`report` needs a file", files);
+        let lists = "`readyloop report --help` lists every flag and what it takes";
+        check("report a --html --md", "the argument '--html' cannot be used with '--md'", lists);
+    }
+
     #[test]
     fn a_client_needs_one_address_and_no_flags_of_a_server() {
         let addresses = "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock";
@@ -212,8 +247,16 @@ mod tests {
             addresses,
         );
         check("client 127.0.0.1:1 127.0.0.1:2", "unknown argument `127.0.0.1:2`", lists);
-        check("client 127.0.0.1:1 --idle-timeout 5s", "unknown argument `--idle-timeout`", lists);
+        check("client 127.0.0.1:1 --backlog 5", "unknown argument `--backlog`", lists);
         check("client 127.0.0.1:1 --tls", "unknown argument `--tls`", lists);
+        check("client tls://127.0.0.1:1 --cert a.pem", "these words need --key <FILE> as well", lists);
+        check("client udp://127.0.0.1:1 --size 64B", "these words need --count <COUNT> as well", lists);
+        check(
+            "sim --seeds 5",
+            "invalid value `5` for --seeds: not a range of seeds: write the first, two dots, and one past the last, \
+             such as 0..50000",
+            "`readyloop sim --help` lists every flag and what it takes",
+        );
         check(
             "client 127.0.0.1:1 --connect-timeout 0s",
             "invalid value `0s` for --connect-timeout: zero would let nothing through",

@@ -8,7 +8,9 @@ mod client;
 mod command_line;
 mod logging;
 mod problem;
+mod report;
 mod serve;
+mod sim;
 mod tls;
 mod units;
 
@@ -23,6 +25,8 @@ fn main() -> ExitCode {
         Some((serve::NAME, matches)) => serve::run(matches),
         Some((cert::NAME, matches)) => cert::run(matches),
         Some((client::NAME, matches)) => client::run(matches),
+        Some((report::NAME, matches)) => report::run(matches),
+        Some((sim::NAME, matches)) => sim::run(matches),
         other => unreachable!("no such subcommand is declared: {other:?}"),
     };
     match done {

@@ -86,7 +86,16 @@ fn wrong_words_are_named() {
     let ran = |words: &str| Client::with_words(words).fed(b"");
     ran("client").failed(USAGE, &["`client` needs an address"]);
     ran("client localhost").failed(USAGE, &["localhost", "no port"]);
-    ran("client udp://127.0.0.1:7").failed(USAGE, &["udp://127.0.0.1:7", "datagrams"]);
+    ran("client --udp tls://127.0.0.1:7").failed(USAGE, &["--udp", "tls://127.0.0.1:7"]);
+    ran("client --udp unix:/tmp/none.sock").failed(USAGE, &["--udp", "unix:/tmp/none.sock"]);
+    ran("client --count 5 127.0.0.1:7").failed(USAGE, &["--count", "datagrams"]);
+    ran("client --reply-timeout 5s unix:/tmp/none.sock").failed(USAGE, &["--reply-timeout"]);
+    ran("client --insecure udp://127.0.0.1:7").failed(USAGE, &["--insecure", "udp://127.0.0.1:7"]);
+    ran("client --size 64B udp://127.0.0.1:7").failed(USAGE, &["--count"]);
+    ran("client --count 1 --size 15B udp://127.0.0.1:7").failed(USAGE, &["15 bytes"]);
+    ran("client --count 1 --size 65508B udp://127.0.0.1:7").failed(USAGE, &["65508 bytes"]);
+    ran("client --interval never udp://127.0.0.1:7").failed(USAGE, &["--interval"]);
+    ran("client --framing length udp://127.0.0.1:7").failed(USAGE, &["--framing length"]);
     ran("client http://127.0.0.1:7").failed(USAGE, &["http"]);
     ran("client 127.0.0.1:7 --tls").failed(USAGE, &["--tls"]);
     ran("client 127.0.0.1:7 --framing line").failed(USAGE, &["line", "--framing"]);

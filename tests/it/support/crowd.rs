@@ -42,6 +42,8 @@ pub(crate) enum Habit {
     Streams { in_flight: u64 },
     /// Sends for ever and never reads.
     NeverReads,
+    /// Reads only when all that it was asked for is sent.
+    SendsFirst,
 }
 
 /// One client.
@@ -71,6 +73,14 @@ impl Member {
         self.stream.is_some()
     }
 
+    fn reads(&self) -> bool {
+        match self.habit {
+            Habit::Answers | Habit::Repeats { .. } | Habit::Streams { .. } => true,
+            Habit::NeverReads => false,
+            Habit::SendsFirst => self.sent == self.asked,
+        }
+    }
+
     fn end(&mut self, ending: Ending) {
         self.ending = Some(ending);
         self.stream = None;
@@ -79,7 +89,7 @@ impl Member {
     /// How many bytes may be sent now.
     fn sendable(&self) -> u64 {
         match self.habit {
-            Habit::Answers | Habit::Repeats { .. } => self.asked - self.sent,
+            Habit::Answers | Habit::Repeats { .. } | Habit::SendsFirst => self.asked - self.sent,
             Habit::Streams { in_flight } => in_flight - (self.sent - self.received),
             Habit::NeverReads => u64::MAX,
         }
@@ -224,7 +234,10 @@ impl Crowd {
     fn serve(&mut self, key: usize) {
         let member = &mut self.members[key];
         let was_answered = member.is_answered();
-        if member.habit != Habit::NeverReads && member.fill(&mut self.scratch) {
+        if member.habit == Habit::SendsFirst {
+            member.flush();
+        }
+        if member.reads() && member.fill(&mut self.scratch) {
             self.again.push_back(key);
         }
         if member.is_answered() && !was_answered {

@@ -6,6 +6,8 @@
 mod blocking;
 pub(crate) mod certs;
 mod crowd;
+mod fault_proxy;
+mod here;
 mod lines;
 mod machine;
 mod own_process;
@@ -14,6 +16,7 @@ mod process;
 mod program;
 mod serve;
 mod summary;
+mod talks;
 pub(crate) mod tls;
 
 use std::io::Write as _;
@@ -27,6 +30,8 @@ pub(crate) use blocking::{
     Duplex, connect, connect_with_buffers, echoes, exchange, read_exactly, read_to_the_end, same_bytes,
 };
 pub(crate) use crowd::{Crowd, Ending, Habit};
+pub(crate) use fault_proxy::{Fate, FaultProxy, Passage};
+pub(crate) use here::Here;
 pub(crate) use lines::Lines;
 pub(crate) use machine::{alone, share};
 pub(crate) use own_process::{descriptor_limit, in_a_process_of_its_own, is_own_process, own_process};
@@ -35,6 +40,7 @@ pub(crate) use process::{Process, signal};
 pub(crate) use program::Program;
 pub(crate) use serve::{Ended, Serve, Server};
 pub(crate) use summary::Summary;
+pub(crate) use talks::{Manner, Talks};
 
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use super::PATIENCE;
 use super::lines::Lines;
@@ -34,11 +35,21 @@ impl Program {
         assert!(printed, "no `{text}` in:\n{}\n{}", self.out.all().join("\n"), self.errors.all().join("\n"));
     }
 
+    pub(crate) fn signal(&self, name: &str) {
+        super::signal(self.child.id(), name);
+    }
+
     /// Ends its input and waits for its end.
     #[track_caller]
     pub(crate) fn ends(mut self) -> Option<i32> {
+        self.wait(PATIENCE)
+    }
+
+    /// The same, where it may take longer and is asked for its last words.
+    #[track_caller]
+    pub(crate) fn wait(&mut self, within: Duration) -> Option<i32> {
         drop(self.child.stdin.take());
-        assert!(self.out.wait_for_the_end(PATIENCE), "it does not end");
+        assert!(self.out.wait_for_the_end(within), "it does not end");
         // What it said last is read as well.
         assert!(self.errors.wait_for_the_end(PATIENCE), "it does not end");
         self.child.wait().expect("the child is ours").code()

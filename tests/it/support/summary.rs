@@ -11,6 +11,9 @@ pub(crate) struct Summary {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     closed: BTreeMap<String, u64>,
+    /// Read and not answered, and queued and not written.
+    pub(crate) dropped_in: u64,
+    pub(crate) dropped_out: u64,
 }
 
 impl Summary {
@@ -28,6 +31,7 @@ impl Summary {
             let (name, count) = reason.rsplit_once(' ')?;
             Some((name.to_owned(), count.parse().ok()?))
         });
+        let dropped = line.split_once("; dropped: ").map_or("", |(_, rest)| rest.split(';').next().unwrap_or(rest));
         Some(Self {
             connections: before(counts, " connections")?,
             open: before(counts, " open")?,
@@ -35,12 +39,20 @@ impl Summary {
             bytes_in: before(counts, " bytes in")?,
             bytes_out: before(counts, " out")?,
             closed: closed.collect::<Option<_>>()?,
+            dropped_in: before(dropped, " bytes in").unwrap_or(0),
+            dropped_out: before(dropped, " out").unwrap_or(0),
         })
     }
 
     /// How many were closed for this reason.
     pub(crate) fn closed(&self, reason: &str) -> u64 {
         self.closed.get(reason).copied().unwrap_or(0)
+    }
+
+    /// Whether every connection and every byte of an echo service is accounted for.
+    pub(crate) fn reconciles_as_echo(&self) -> bool {
+        self.connections == self.open + self.closed_in_all()
+            && (self.open > 0 || self.bytes_in == self.bytes_out + self.dropped_in + self.dropped_out)
     }
 
     pub(crate) fn closed_in_all(&self) -> u64 {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use readyloop::CloseReason;
 
-use crate::support::PATIENCE;
-use crate::support::tls::{Manner, Secure, VERSIONS, is_silent};
+use crate::support::tls::{Secure, VERSIONS, is_silent};
+use crate::support::{Manner, PATIENCE};
 
 #[test]
 fn close_notify_alone_ends_a_direction_and_the_other_is_still_served() {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use readyloop::net::tls::{Pem, TlsClientOptions, TlsError, Trust};
 
 use crate::support::certs::{Authority, Valid};
-use crate::support::tls::{CertFiles, Hand, Manner, Secure, VERSIONS, greeting_of, write};
-use crate::support::{PATIENCE, alone, connect, until};
+use crate::support::tls::{CertFiles, Hand, Secure, VERSIONS, greeting_of, write};
+use crate::support::{Manner, PATIENCE, alone, connect, until};
 
 /// What a client is told that connects with these options.
 #[track_caller]

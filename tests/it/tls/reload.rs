@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use readyloop::net::tls::TlsClientOptions;
 
 use crate::support::certs::Authority;
-use crate::support::tls::{Hand, Manner, Secure, VERSIONS};
-use crate::support::{PATIENCE, connect};
+use crate::support::tls::{Hand, Secure, VERSIONS};
+use crate::support::{Manner, PATIENCE, connect};
 
 /// How long a new certificate may take to be shown.
 const RELOAD: Duration = Duration::from_secs(1);

@@ -21,10 +21,7 @@ pub(super) fn judge(ending: Ending, address: &Address) -> Result<(), Problem> {
         Ending::Unheard(reason) => closed(reason, address),
         Ending::Broke(error) => Err(broken(address, &error)),
         Ending::TimeUp => Ok(()),
-        Ending::Unread(error) => Err(Problem::failure(
-            format!("cannot read standard input: {}", system_words(&error)),
-            "what was read before has been sent",
-        )),
+        Ending::Unread(error) => Err(unread(&error)),
         Ending::Unseen(error) => unwritten(&error),
         Ending::Broken(error) => Err(Problem::failure(
             format!("the loop broke: {}", system_words(&error)),
@@ -33,7 +30,16 @@ pub(super) fn judge(ending: Ending, address: &Address) -> Result<(), Problem> {
     }
 }
 
-fn unwritten(error: &io::Error) -> Result<(), Problem> {
+/// Standard input failed.
+pub(super) fn unread(error: &io::Error) -> Problem {
+    Problem::failure(
+        format!("cannot read standard input: {}", system_words(error)),
+        "what was read before has been sent",
+    )
+}
+
+/// Standard output failed.
+pub(super) fn unwritten(error: &io::Error) -> Result<(), Problem> {
     if error.kind() == io::ErrorKind::BrokenPipe {
         // As any command in a pipe: its reader has seen enough.
         return Ok(());

@@ -90,7 +90,7 @@ fn read_bytes(feed: &Feed) {
 }
 
 /// Reads standard input line by line, each without its end a frame.
-fn read_lines(feed: &Feed, line_len_max: usize) {
+pub(super) fn read_lines(feed: &Feed, line_len_max: usize) {
     let mut input = stdin().lock();
     let last = loop {
         match read_line(&mut input, line_len_max) {

@@ -2,6 +2,7 @@
 //!
 //! Each step is a file of its own; here is only their order.
 
+mod datagrams;
 mod ending;
 mod hex;
 mod input;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use readyloop::net::{Bare, Layer, Net};
-use readyloop::{CloseReason, Reactor};
+use readyloop::{Address, CloseReason, Reactor};
 
 use crate::logging;
 use crate::problem::{Problem, system_words};
@@ -45,24 +46,32 @@ const LAST_REPLIES: Duration = Duration::from_millis(500);
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
     logging::start(&settings.verbosity);
-    match tls::target(&settings)? {
-        Some(target) => converse(target, &settings),
-        None => converse(Bare, &settings),
+    let address = settings.address()?;
+    if let Address::Udp(host_port) = &address {
+        return datagrams::run(&settings, &address, host_port);
+    }
+    match tls::target(&settings, &address)? {
+        Some(target) => converse(target, &address, &settings),
+        None => converse(Bare, &address, &settings),
     }
 }
 
-fn converse<W: Layer<Socket>>(layer: W, settings: &Settings) -> Result<(), Problem> {
-    let connected = reach::reach(settings)?;
+fn converse<W: Layer<Socket>>(layer: W, address: &Address, settings: &Settings) -> Result<(), Problem> {
+    let connected = reach::reach(address, settings)?;
     let opening = Opening { layer, connected };
-    // A prompt takes two: keys to read and a screen that can be drawn on.
-    let is_terminal = stdin().is_terminal() && stdout().is_terminal();
-    match Prompt::open() {
-        Ok((prompt, screen)) if is_terminal => at_a_prompt(prompt, screen, opening, settings),
-        Ok(_) | Err(_) => in_a_pipe(opening, settings),
+    match prompt() {
+        Some((prompt, screen)) => at_a_prompt(prompt, screen, opening, address, settings),
+        None => in_a_pipe(opening, address, settings),
     }
 }
 
-fn in_a_pipe<W: Layer<Socket>>(opening: Opening<W>, settings: &Settings) -> Result<(), Problem> {
+/// A prompt takes two: keys to read and a screen that can be drawn on.
+fn prompt() -> Option<(Prompt, Screen)> {
+    let is_terminal = stdin().is_terminal() && stdout().is_terminal();
+    if is_terminal { Prompt::open().ok() } else { None }
+}
+
+fn in_a_pipe<W: Layer<Socket>>(opening: Opening<W>, address: &Address, settings: &Settings) -> Result<(), Problem> {
     let reactor = Reactor::new().map_err(no_room)?;
     let framing = settings.framing_in_a_pipe();
     let output = Output::start(reactor.wake()).map_err(no_room)?;
@@ -75,13 +84,14 @@ fn in_a_pipe<W: Layer<Socket>>(opening: Opening<W>, settings: &Settings) -> Resu
     {
         ending = Ending::Unseen(error);
     }
-    ending::judge(ending, &settings.address)
+    ending::judge(ending, address)
 }
 
 fn at_a_prompt<W: Layer<Socket>>(
     prompt: Prompt,
     screen: Screen,
     opening: Opening<W>,
+    address: &Address,
     settings: &Settings,
 ) -> Result<(), Problem> {
     let reactor = Reactor::new().map_err(no_room)?;
@@ -98,9 +108,9 @@ fn at_a_prompt<W: Layer<Socket>>(
         && !has_left
     {
         // Standard output is for what the peer said.
-        eprintln!("{} has ended the connection", settings.address);
+        eprintln!("{address} has ended the connection");
     }
-    ending::judge(ending, &settings.address)
+    ending::judge(ending, address)
 }
 
 fn no_room(error: io::Error) -> Problem {
@@ -126,6 +136,12 @@ On a terminal there is a prompt: each line is sent, each reply is printed with i
 time; the arrow keys edit and recall, `exit` or Ctrl-D leaves. Otherwise standard input goes to
 the peer as it is, its end is passed on, and what comes back is printed until the peer ends.
 
+Over UDP each line is a datagram, sent as it is; in a pipe a few of them are on the way at once.
+A reply is known by its bytes; where the server is no echo, it is taken for one to the oldest
+datagram that has none yet. At the end standard error has the counts: sent, answered, lost,
+duplicates, reordered. With --count the datagrams are numbered ones of our own, and a reply that
+was cut or changed counts as none.
+
 EXAMPLES
   readyloop client 127.0.0.1:7007
       A prompt.
@@ -135,9 +151,12 @@ EXAMPLES
       What comes back for a file, as a dump.
   printf 'one\\ntwo\\n' | readyloop client --framing length:u16 [::1]:7007
       Two frames with a length before each; each reply on a line of its own.
-
   readyloop client --ca ca.pem tls://localhost:7443
       Over TLS, with a server whose certificate that authority has signed.
+  readyloop client --count 5 --size 1472B udp://127.0.0.1:7007
+      Five datagrams as long as Ethernet carries in one piece, a second apart, as ping does.
+  logger-of-mine | readyloop client --reply-timeout 0s udp://localhost:514
+      Lines to a server that does not answer.
 
 ENVIRONMENT
   READYLOOP_HISTORY  the file in which the prompt keeps its history; without it, lines are
@@ -146,5 +165,6 @@ ENVIRONMENT
 
 EXIT STATUS
   0  both sides ended, or nobody reads our output any more
-  1  a failure at run time: nobody answers, the connection broke, a frame was cut off
+  1  a failure at run time: nobody answers, the connection broke, a frame was cut off, a datagram
+     had no reply
   2  wrong usage; nothing was sent";

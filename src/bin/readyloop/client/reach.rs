@@ -13,14 +13,7 @@ use super::settings::Settings;
 ///
 /// # Errors
 /// What the user can act on: the name, the address, the time.
-pub(super) fn reach(settings: &Settings) -> Result<Connected, Problem> {
-    let address = &settings.address;
-    if let Address::Udp(_) = address {
-        return Err(Problem::usage(
-            format!("{address} is for datagrams, and `client` speaks over connections"),
-            "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock",
-        ));
-    }
+pub(super) fn reach(address: &Address, settings: &Settings) -> Result<Connected, Problem> {
     let connect = Connect {
         timeout: settings.connect_timeout,
         retries: settings.retries,
@@ -30,7 +23,8 @@ pub(super) fn reach(settings: &Settings) -> Result<Connected, Problem> {
     connect.to(address).map_err(|error| problem(address, &error))
 }
 
-fn problem(address: &Address, error: &ConnectError) -> Problem {
+/// Why there is no way to that address, and what to type.
+pub(super) fn problem(address: &Address, error: &ConnectError) -> Problem {
     match error {
         ConnectError::LookUp { name, error } => Problem::failure(
             format!("cannot look up {name}: {}", system_words(error)),

@@ -8,22 +8,24 @@ use readyloop::codec::{Framing, Lines, Raw};
 use readyloop::net::Address;
 
 use crate::logging::Verbosity;
-use crate::units::{above_zero, count, duration};
+use crate::problem::Problem;
+use crate::units::{above_zero, count, duration, size};
 
 /// All that can be asked of `client`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Settings {
-    /// Whom to connect to: HOST:PORT, tcp://HOST:PORT, [::1]:PORT, tls://HOST:PORT or unix:/PATH
+    /// Whom to talk to: HOST:PORT, tcp://HOST:PORT, [::1]:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:/PATH
     ///
     /// A name may stand for several addresses: both families are tried, 250 ms apart, and whoever
-    /// answers first is taken.
+    /// answers first is taken. Where datagrams are refused, the first one goes to the next address.
     #[arg(value_name = "ADDRESS")]
-    pub(super) address: Address,
+    address: Address,
 
     /// Where a frame ends: raw, lines, length, length:u16le, fixed:N ... [default: raw in a pipe, lines at a prompt]
     ///
     /// raw: bytes go out and come in as they are. Any other: each line of the input is sent as a
-    /// frame, and each frame of the peer is printed on a line.
+    /// frame, and each frame of the peer is printed on a line. Over UDP: lines by default, each a
+    /// datagram; raw: all of the input is one; fixed:N: so many bytes are one.
     #[arg(long, value_name = "FRAMING")]
     framing: Option<Framing>,
 
@@ -43,10 +45,58 @@ pub(super) struct Settings {
     pub(super) hex: bool,
 
     #[command(flatten)]
+    pub(super) datagrams: Datagrams,
+
+    #[command(flatten)]
     pub(super) tls: Tls,
 
     #[command(flatten)]
     pub(super) verbosity: Verbosity,
+}
+
+/// How datagrams are sent, and how long replies are awaited.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "UDP")]
+pub(super) struct Datagrams {
+    /// Talk in datagrams: the same as udp:// before host and port
+    #[arg(long)]
+    udp: bool,
+
+    /// Send so many numbered datagrams instead of the input, and check what comes back
+    ///
+    /// Each has 8 bytes that are the same throughout this run, 8 with its number, and a pattern.
+    #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<u64>))]
+    pub(super) count: Option<u64>,
+
+    /// How long each of them is: 16B to 65507B [default: 64B]
+    #[arg(long, value_name = "SIZE", value_parser = size::<usize>, requires = "count")]
+    pub(super) size: Option<usize>,
+
+    /// The time from one datagram to the next [default: 1s with --count, else as replies come]
+    ///
+    /// As replies come: up to 16 are awaited at once, and no two leave within 200 µs.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) interval: Option<Duration>,
+
+    /// How long to wait for each reply; 0s: for none [default: 1s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) reply_timeout: Option<Duration>,
+}
+
+impl Datagrams {
+    /// The first flag that was given of those that only datagrams have.
+    fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--count", self.count.is_some()),
+            ("--interval", self.interval.is_some()),
+            ("--reply-timeout", self.reply_timeout.is_some()),
+        ];
+        first_given(&given)
+    }
+}
+
+fn first_given(given: &[(&'static str, bool)]) -> Option<&'static str> {
+    given.iter().find(|(_, is_given)| *is_given).map(|(flag, _)| *flag)
 }
 
 /// Whom to trust at a tls:// address, and what to show there.
@@ -83,11 +133,44 @@ impl Tls {
             ("--cert", self.cert.is_some()),
             ("--alpn", !self.alpn.is_empty()),
         ];
-        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
+        first_given(&given)
     }
 }
 
 impl Settings {
+    /// Whom to talk to.
+    ///
+    /// # Errors
+    /// There are flags that an address of this kind has no use for.
+    pub(super) fn address(&self) -> Result<Address, Problem> {
+        let address = match (&self.address, self.datagrams.udp) {
+            (Address::Tcp(host_port), true) => Address::Udp(host_port.clone()),
+            (Address::Tls(_) | Address::Unix(_), true) => {
+                return Err(Problem::usage(
+                    format!("--udp is for datagrams, and {} is for connections", self.address),
+                    "leave --udp out, or type udp://host:port",
+                ));
+            }
+            (address, _) => address.clone(),
+        };
+        match (&address, self.datagrams.given(), self.tls.given()) {
+            (Address::Tcp(_) | Address::Tls(_) | Address::Unix(_), Some(flag), _) => Err(Problem::usage(
+                format!("{flag} is for datagrams, and {address} is for connections"),
+                format!("leave {flag} out, or type udp://host:port"),
+            )),
+            (Address::Tcp(_) | Address::Udp(_) | Address::Unix(_), _, Some(flag)) => Err(Problem::usage(
+                format!("{flag} is for tls:// addresses, and {address} is none"),
+                format!("leave {flag} out, or type tls:// before host and port"),
+            )),
+            (_, _, _) => Ok(address),
+        }
+    }
+
+    /// How the input is cut into datagrams; who says nothing means lines.
+    pub(super) fn framing_of_datagrams(&self) -> Framing {
+        self.framing.unwrap_or(Framing::Lines(Lines::new()))
+    }
+
     /// The framing that was asked for; in a pipe bytes are bytes.
     pub(super) fn framing_in_a_pipe(&self) -> Framing {
         self.framing.unwrap_or(Framing::Raw(Raw))

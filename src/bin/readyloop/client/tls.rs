@@ -8,17 +8,10 @@ use crate::tls::setup_problem;
 
 use super::settings::Settings;
 
-/// What to lay over the connection; `None` for an address without TLS.
-pub(super) fn target(settings: &Settings) -> Result<Option<TlsTarget>, Problem> {
+/// What to lay over the connection to `address`; `None` where there is no TLS.
+pub(super) fn target(settings: &Settings, address: &Address) -> Result<Option<TlsTarget>, Problem> {
     let tls = &settings.tls;
-    let Address::Tls(host_port) = &settings.address else {
-        return tls.given().map_or(Ok(None), |flag| {
-            Err(Problem::usage(
-                format!("{flag} is for tls:// addresses, and {} is none", settings.address),
-                format!("leave {flag} out, or type tls:// before host and port"),
-            ))
-        });
-    };
+    let Address::Tls(host_port) = address else { return Ok(None) };
     let trust = match (&tls.ca, tls.insecure) {
         (_, true) => Trust::Anybody,
         (Some(path), false) => Trust::Authorities(Pem::File(path.clone())),

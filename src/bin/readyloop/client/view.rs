@@ -123,8 +123,8 @@ impl Terminal {
 
 impl View for Terminal {
     fn show(&mut self, reply: &[u8], round_trip: Option<Duration>) -> io::Result<()> {
-        let lines = if self.hex { dumped(reply, round_trip) } else { told(reply, round_trip) };
-        self.screen.print(&lines)
+        let took = round_trip.map(text::span).into_iter().collect();
+        self.screen.print(&told(reply, self.hex, took))
     }
 
     fn pass_on(&mut self) -> io::Result<()> {
@@ -136,48 +136,54 @@ impl View for Terminal {
     }
 }
 
-/// A reply as text, with what there is to say of it behind it.
-fn told(reply: &[u8], round_trip: Option<Duration>) -> String {
-    let line = reply.strip_suffix(b"\n").unwrap_or(reply);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let text = text::printable(line);
-    let mut remarks: Vec<String> = round_trip.map(text::span).into_iter().collect();
-    if str::from_utf8(reply).is_err() {
+/// A reply as text or as a dump, with what there is to say of it behind it.
+pub(super) fn told(reply: &[u8], hex: bool, mut remarks: Vec<String>) -> String {
+    let (text, gap) = if hex { (dumped(reply), "") } else { (line_of(reply), "  ") };
+    if !hex && str::from_utf8(reply).is_err() {
         remarks.push("not UTF-8".to_owned());
     }
-    if remarks.is_empty() { text + "\n" } else { format!("{text}  ({})\n", remarks.join(", ")) }
+    match (remarks.is_empty(), hex) {
+        (true, true) => text,
+        (true, false) => text + "\n",
+        (false, _) => format!("{text}{gap}({})\n", remarks.join(", ")),
+    }
 }
 
-fn dumped(reply: &[u8], round_trip: Option<Duration>) -> String {
+fn line_of(reply: &[u8]) -> String {
+    let line = reply.strip_suffix(b"\n").unwrap_or(reply);
+    text::printable(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+fn dumped(reply: &[u8]) -> String {
     let (mut dump, mut lines) = (Dump::default(), Vec::new());
     dump.push(reply, &mut lines);
     dump.finish(&mut lines);
-    let mut text = String::from_utf8_lossy(&lines).into_owned();
-    if let Some(span) = round_trip {
-        text += &format!("({})\n", text::span(span));
-    }
-    text
+    String::from_utf8_lossy(&lines).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TOOK: Option<Duration> = Some(Duration::from_micros(131));
+    #[track_caller]
+    fn check(reply: &[u8], remarks: &[&str], expected: &str) {
+        assert_eq!(told(reply, false, remarks.iter().copied().map(str::to_owned).collect()), expected);
+    }
 
     #[test]
     fn a_reply_is_told_with_its_time_and_what_is_wrong_with_it() {
-        assert_eq!(told(b"hello", TOOK), "hello  (131 µs)\n");
-        assert_eq!(told(b"two\nlines\r\n", TOOK), "two\nlines  (131 µs)\n");
-        assert_eq!(told(b"unasked", None), "unasked\n");
-        assert_eq!(told(b"\x1b[31m\xff", TOOK), "\\u{1b}[31m\\xff  (131 µs, not UTF-8)\n");
+        check(b"hello", &["131 µs"], "hello  (131 µs)\n");
+        check(b"two\nlines\r\n", &["131 µs", "late"], "two\nlines  (131 µs, late)\n");
+        check(b"unasked", &[], "unasked\n");
+        check(b"\x1b[31m\xff", &["131 µs"], "\\u{1b}[31m\\xff  (131 µs, not UTF-8)\n");
     }
 
     #[test]
     fn a_dump_has_its_time_below() {
-        let dump = dumped(b"hi", TOOK);
+        let dump = told(b"hi", true, vec!["131 µs".to_owned()]);
         let lines: Vec<&str> = dump.lines().collect();
         assert!(lines[0].starts_with("00000000  68 69 ") && lines[0].ends_with("|hi|"), "{dump}");
-        assert_eq!(lines[1], "(131 µs)");
+        assert_eq!(lines[1..], ["(131 µs)"]);
+        assert_eq!(told(b"hi", true, Vec::new()).lines().count(), 1);
     }
 }

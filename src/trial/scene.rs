@@ -2,17 +2,19 @@
 //!
 //! It takes turns; what must hold after each is in `watch`.
 
-use std::time::Duration;
-
-use readyloop::codec::{ByteOrder, Fixed, Framing, Length, LengthWidth, Lines, Raw};
-use readyloop::service::{Chargen, Chat, Discard, Echo};
-use readyloop::sim::{FaultCounts, Faults, Rest, Rng, SimNet, World};
-use readyloop::watermark::Watermarks;
-use readyloop::{Address, Limits, Listen, ListenOptions, Notice, Poster, Server, ServerLimits, Service, WhenFull};
-
-use super::crowd::{Guest, Place, Talk};
-use super::services::{Deed, Mischief, Shared, Witness};
+use super::crowd::{Guest, Part, Place};
+use super::house::draw_timeout;
+use super::letters::Letters;
+use super::mischief::Deed;
 use super::watch::Watch;
+use super::witness::{Shared, Witness};
+use crate::codec::Codec;
+use crate::conn::CloseReason;
+use crate::door::{Listen, ServerLimits, WhenFull};
+use crate::net::{Address, Notice, Poster};
+use crate::server::Server;
+use crate::service::Service;
+use crate::sim::{FaultCounts, Faults, Rest, Rng, SimNet, World};
 
 /// The most turns of one run while faults strike.
 const STEPS_MAX: usize = 2000;
@@ -21,44 +23,97 @@ const GUESTS_MAX: usize = 48;
 /// How many of them at most come at once.
 const PARTY_MAX: usize = 12;
 /// From which port the first peer comes; each later one from the next.
-const PORT_FIRST: u16 = 1024;
+pub(super) const PORT_FIRST: u16 = 1024;
 /// Turns after which a world without faults must have come to rest.
 const CALM_TURNS_MAX: usize = 20_000;
 
+/// The generation of the first peer of a run in which they wrap.
+const LAST_GENERATIONS: u32 = u32::MAX - 3;
+
 /// What a run leaves behind.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Outcome {
-    pub(super) steps: u64,
-    pub(super) trace_hash: u64,
-    pub(super) faults: FaultCounts,
-    pub(super) deeds: [u64; Deed::NAMES.len()],
-    pub(super) events: [u64; EVENTS.len()],
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// How many turns it took.
+    pub turns: u64,
+    /// All calls and their results as one number: equal seeds give equal numbers.
+    pub trace_hash: u64,
+    /// The faults that struck.
+    pub faults: FaultCounts,
+    deeds: [u64; Deed::NAMES.len()],
+    events: [u64; Happening::NAMES.len()],
+}
+
+impl Outcome {
+    /// Everything that may go wrong or that a run may bring about, by name, and how often it did.
+    pub fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let deeds = Deed::NAMES.into_iter().zip(self.deeds);
+        self.faults.rows().chain(deeds).chain(Happening::NAMES.into_iter().zip(self.events))
+    }
 }
 
 /// What the run itself brings about, or the limits it draws.
-pub(super) const EVENTS: [&str; 6] =
-    ["drain at any step", "stop at any step", "post", "refused: full table", "refused: full address", "budget spent"];
+#[derive(Clone, Copy, Debug)]
+enum Happening {
+    Drain,
+    Stop,
+    Post,
+    RefusedFull,
+    RefusedAddress,
+    BudgetSpent,
+    WrappedGeneration,
+    DatagramAnswered,
+    DatagramRefused,
+}
+
+impl Happening {
+    const NAMES: [&str; 9] = [
+        "drain at any step",
+        "stop at any step",
+        "post",
+        "refused: full table",
+        "refused: full address",
+        "budget spent",
+        "generations wrap",
+        "datagram answered",
+        "datagram refused",
+    ];
+}
+
+/// Who plays in a run.
+pub(super) trait Cast: Sync {
+    /// Opens the endpoints.
+    fn open(&self, scene: &mut Scene<'_>);
+
+    /// What a peer of `place` sends and may hear: about `len` bytes, where that is its own choice.
+    fn part(&self, place: &Place, port: u16, len: usize, rng: &mut Rng) -> Part;
+}
 
 /// A run.
-pub(super) struct Scene {
+pub(super) struct Scene<'a> {
     pub(super) world: World,
     pub(super) server: Server<SimNet>,
     pub(super) server_limits: ServerLimits,
     pub(super) guests: Vec<Guest>,
     pub(super) places: Vec<Place>,
+    /// What goes to a UDP endpoint, where there is one.
+    pub(super) letters: Option<Letters>,
     pub(super) log: Shared,
-    posters: Vec<Poster<()>>,
-    rng: Rng,
+    pub(super) posters: Vec<Poster<()>>,
+    pub(super) rng: Rng,
+    /// Chance for what came later to these runs, so that a seed that failed once stays what it was.
+    pub(super) side_rng: Rng,
+    cast: &'a dyn Cast,
     is_short: bool,
+    has_last_generations: bool,
     guests_max: usize,
     steps: usize,
-    events: [u64; EVENTS.len()],
+    events: [u64; Happening::NAMES.len()],
 }
 
-impl Scene {
+impl<'a> Scene<'a> {
     /// The run of a seed; with `is_traced` its world writes down all that happens.
-    pub(super) fn draw(seed: u64, is_traced: bool) -> Self {
-        let mut rng = Rng::new(seed);
+    pub(super) fn draw(seed: u64, cast: &'a dyn Cast, is_traced: bool) -> Self {
+        let (mut rng, mut side_rng) = (Rng::new(seed), Rng::new(!seed));
         let faults = Faults::drawn_from(rng.bits());
         let mut world = World::new(rng.bits()).with_free_clock().with_faults(faults);
         // Rarely so large that a peer can spend its whole budget of a turn.
@@ -72,85 +127,74 @@ impl Scene {
             world = world.with_trace();
         }
         let server_limits = draw_server_limits(&mut rng);
+        let has_last_generations = side_rng.chance(0.5);
+        let first_generation = if has_last_generations { LAST_GENERATIONS } else { 1 };
         let mut scene = Self {
-            server: Server::new(world.net(), server_limits.clone()),
+            server: Server::new(world.net(), server_limits.clone()).with_first_generation(first_generation),
             world,
             server_limits,
             guests: Vec::new(),
             places: Vec::new(),
+            letters: None,
             log: Shared::default(),
             posters: Vec::new(),
+            cast,
             is_short,
+            has_last_generations,
             guests_max: rng.up_to(GUESTS_MAX),
             // As many short runs as long ones: much happens only at the beginning, or late.
             steps: (STEPS_MAX >> rng.below(8)).max(1),
             rng,
+            side_rng,
             events: Default::default(),
         };
-        for _ in 0..scene.rng.up_to(3) {
-            scene.open_endpoint();
-        }
+        cast.open(&mut scene);
         scene
     }
 
-    fn open_endpoint(&mut self) {
-        let talks = [Talk::Echo { prefix: "" }, Talk::Echo { prefix: "> " }, Talk::Mischief, Talk::Chat];
-        let talk = match self.rng.below(10) {
-            0 => Talk::Chargen,
-            1 => Talk::Discard,
-            _ => self.rng.pick(&talks),
-        };
-        let mut limits = draw_limits(&mut self.rng);
-        let framing = draw_framing(talk, &limits, &mut self.rng);
-        if talk == Talk::Chat {
-            // Its lines are this long, whatever was drawn.
-            limits.frame_len_max = limits.frame_len_max.max(64);
-        }
-        let backlog = if self.rng.chance(0.3) { self.rng.up_to(8) as u32 } else { 4096 };
-        let address: Address = "127.0.0.1:0".parse().expect("an address");
-        let socket = ListenOptions { backlog, ..ListenOptions::default() };
-        let listen = Listen { socket, limits: limits.clone(), ..Listen::from(address) };
-        let address = match talk {
-            Talk::Echo { prefix } => self.listen(listen, framing, Echo::with_prefix(prefix)),
-            Talk::Mischief => {
-                let probability = 0.4 * 0.5_f64.powi(self.rng.below(6) as i32);
-                let rng = self.rng.fork();
-                let mischief = Mischief::new(self.places.len(), rng, probability, bad_reply(framing), self.log.clone());
-                self.listen(listen, framing, mischief)
-            }
-            Talk::Chat => self.listen(listen, framing, Chat::new()),
-            Talk::Chargen => self.listen(listen, framing, Chargen::new()),
-            Talk::Discard => self.listen(listen, framing, Discard),
-        };
-        self.places.push(Place { address, talk, framing, limits });
-    }
-
-    fn listen<S: Service<Post = ()> + 'static>(&mut self, listen: Listen, framing: Framing, inner: S) -> Address {
-        let service = Witness { room: self.places.len(), log: self.log.clone(), inner };
-        let endpoint = self.server.listen(listen, framing, service).expect("nobody else is bound there");
-        self.posters.push(endpoint.poster());
-        self.server.local_address(&endpoint).clone()
+    /// Opens an endpoint whose service is watched: where it is, and the way to its service.
+    pub(super) fn listen<C: Codec + 'static, S: Service + 'static>(
+        &mut self,
+        listen: Listen,
+        codec: C,
+        inner: S,
+    ) -> (Address, Poster<S::Post>) {
+        let service = Witness { room: self.places.len(), world: self.world.clone(), log: self.log.clone(), inner };
+        let endpoint = self.server.listen(listen, codec, service).expect("nobody else is bound there");
+        (self.server.local_address(&endpoint).clone(), endpoint.poster())
     }
 
     /// Runs to its end, and checks every step.
-    pub(super) fn run(mut self) -> Outcome {
+    pub(super) fn run(&mut self) -> Outcome {
         let mut watch = Watch::default();
         self.run_with_faults(&mut watch);
         self.come_to_rest(&mut watch);
-        watch.check_rest(&self);
+        watch.check_rest(self);
         self.end(&mut watch);
-        watch.check_end(&self);
-        let totals = self.server.totals();
-        self.events[3] = totals.refused_full;
-        self.events[4] = totals.refused_address;
-        self.events[5] = totals.closed(readyloop::CloseReason::BudgetSpent);
+        watch.check_end(self);
+        self.count_events();
         let deeds = self.log.lock().deeds;
         Outcome {
-            steps: watch.turns(),
+            turns: watch.turns(),
             trace_hash: self.world.trace_hash(),
             faults: self.world.fault_counts(),
             deeds,
             events: self.events,
+        }
+    }
+
+    fn count_events(&mut self) {
+        let totals = self.server.totals();
+        let counts = [
+            (Happening::RefusedFull, totals.refused_full),
+            (Happening::RefusedAddress, totals.refused_address),
+            (Happening::BudgetSpent, totals.closed(CloseReason::BudgetSpent)),
+            (Happening::WrappedGeneration, u64::from(self.has_last_generations && totals.peers.opened > 4)),
+            (Happening::DatagramAnswered, totals.datagrams.answered),
+            (Happening::DatagramRefused, totals.datagrams.refused.iter().sum()),
+        ];
+        for (event, count) in counts {
+            self.events[event as usize] = count;
         }
     }
 
@@ -163,6 +207,9 @@ impl Scene {
             }
             if is_busy && self.rng.chance(0.02) {
                 self.post();
+            }
+            if let Some(letters) = &mut self.letters {
+                letters.send_some(&self.world, &mut self.side_rng);
             }
             if self.rng.chance(end_probability) {
                 self.ask_to_end(watch);
@@ -179,7 +226,7 @@ impl Scene {
         for _ in 0..self.rng.up_to(left.min(PARTY_MAX)) {
             let place = self.places[self.rng.below(self.places.len())].clone();
             let port = PORT_FIRST + self.guests.len() as u16;
-            self.guests.push(Guest::connect(&self.world, &place, port, &mut self.rng));
+            self.guests.push(Guest::connect(&self.world, &place, port, self.cast, &mut self.rng));
         }
     }
 
@@ -199,16 +246,20 @@ impl Scene {
     }
 
     fn post(&mut self) {
+        if self.posters.is_empty() {
+            return;
+        }
         let poster = self.rng.below(self.posters.len());
         // A full inbox is no wonder: nothing that was posted has been taken if the server never turned.
         if self.posters[poster].post(()).is_ok() {
-            self.events[2] += 1;
+            self.events[Happening::Post as usize] += 1;
         }
     }
 
     fn ask_to_end(&mut self, watch: &mut Watch) {
         let is_stop = self.rng.chance(0.45);
-        self.events[usize::from(is_stop)] += 1;
+        let event = if is_stop { Happening::Stop } else { Happening::Drain };
+        self.events[event as usize] += 1;
         if is_stop {
             watch.asked_to_stop();
         } else {
@@ -225,8 +276,15 @@ impl Scene {
     fn turn(&mut self, watch: &mut Watch) {
         watch.before_turn(self);
         self.server.turn().expect("a poll never fails here");
-        self.guests.iter_mut().for_each(Guest::listen);
+        self.listen_to_all();
         watch.after_turn(self);
+    }
+
+    fn listen_to_all(&mut self) {
+        self.guests.iter_mut().for_each(Guest::listen);
+        if let Some(letters) = &mut self.letters {
+            letters.take_answers(&self.world);
+        }
     }
 
     /// Faults end; the server goes on until nothing is left to happen.
@@ -255,10 +313,9 @@ impl Scene {
         }
         assert!(self.server.is_done(), "the server does not end though nobody is there");
         // What the server wrote last still has to reach those who read slowly.
-        let mut net = self.world.net();
         for _ in 0..CALM_TURNS_MAX {
-            readyloop::net::Net::poll(&mut net, &mut Vec::new(), None).expect("a poll never fails here");
-            self.guests.iter_mut().for_each(Guest::listen);
+            self.world.go_on_alone();
+            self.listen_to_all();
             if self.world.rest() == Rest::Quiet {
                 return;
             }
@@ -276,51 +333,5 @@ fn draw_server_limits(rng: &mut Rng) -> ServerLimits {
         queue_total_max: if rng.chance(0.4) { 8192 << rng.below(8) } else { unlimited.queue_total_max },
         drain_timeout: draw_timeout(rng),
         ..unlimited
-    }
-}
-
-fn draw_limits(rng: &mut Rng) -> Limits {
-    let high = 1 << (4 + rng.below(14));
-    let usual = Limits::default();
-    let is_hasty = rng.chance(0.5);
-    let mut timeout = |usual| if is_hasty { draw_timeout(rng) } else { usual };
-    Limits {
-        idle_timeout: timeout(usual.idle_timeout),
-        frame_timeout: timeout(usual.frame_timeout),
-        write_timeout: timeout(usual.write_timeout),
-        linger_timeout: timeout(usual.linger_timeout),
-        queue: Watermarks::new(rng.below(high), high),
-        frame_len_max: 1 << (5 + rng.below(9)),
-        linger_bytes_max: 1 << rng.below(25),
-        ..usual
-    }
-}
-
-/// From a millisecond to four minutes; short and long are equally likely.
-fn draw_timeout(rng: &mut Rng) -> Duration {
-    Duration::from_micros(1 << (10 + rng.below(19)))
-}
-
-fn draw_framing(talk: Talk, limits: &Limits, rng: &mut Rng) -> Framing {
-    let lines = Framing::Lines(Lines::new().with_exit());
-    let order = rng.pick(&[ByteOrder::Big, ByteOrder::Little]);
-    let width = rng.pick(&[LengthWidth::U8, LengthWidth::U16, LengthWidth::U32, LengthWidth::U64]);
-    let length = Framing::Length(Length { width, order });
-    let long = Framing::Length(Length { width: LengthWidth::U32, order });
-    let fixed = Framing::Fixed(Fixed::new(rng.up_to(limits.frame_len_max)));
-    match talk {
-        Talk::Chargen => Framing::Raw(Raw),
-        // A prefix needs an envelope that has room for it.
-        Talk::Chat | Talk::Echo { prefix: "> " } => rng.pick(&[lines, long]),
-        Talk::Echo { .. } | Talk::Mischief | Talk::Discard => rng.pick(&[Framing::Raw(Raw), lines, length, fixed]),
-    }
-}
-
-/// What a framing cannot carry; empty where it can carry everything.
-fn bad_reply(framing: Framing) -> &'static [u8] {
-    match framing {
-        Framing::Lines(_) => b"two\nlines",
-        Framing::Length(Length { width: LengthWidth::U8, .. }) => &[b'x'; 256],
-        Framing::Length(_) | Framing::Raw(_) | Framing::Fixed(_) => b"",
     }
 }

@@ -5,17 +5,16 @@
 
 use std::collections::HashMap;
 
-use readyloop::conn::{KIB, READ_LEN_MAX, WriteHalf};
-use readyloop::instant::Instant;
-use readyloop::net::Token;
-use readyloop::server::{Audit, PeerAudit, RoomAudit};
-use readyloop::sim::{Fault, ListenerView, StreamView, WorldTally};
-use readyloop::{CloseReason, Limits, Totals};
-
 use super::crowd::Talk;
-use super::farewell::{Departure, check_answer, check_close};
+use super::departure::{Departure, check_answer, check_close};
 use super::scene::Scene;
-use super::services::{Closed, Name};
+use super::witness::{Closed, Name};
+use crate::conn::{CloseReason, KIB, Limits, READ_LEN_MAX, WriteHalf};
+use crate::door::Totals;
+use crate::instant::Instant;
+use crate::net::Token;
+use crate::server::{Audit, PeerAudit, RoomAudit};
+use crate::sim::{Fault, ListenerView, StreamView, WorldTally};
 
 /// What one turn may move for a peer: four reads and their echo. The last read, its echo and a full
 /// queue may pass it.
@@ -78,7 +77,7 @@ struct Before {
 
 /// All accounts after one turn.
 struct Look<'a> {
-    scene: &'a Scene,
+    scene: &'a Scene<'a>,
     audit: Audit,
     totals: Totals,
     tally: WorldTally,
@@ -100,7 +99,7 @@ impl Watch {
         self.ending.may_stop = true;
     }
 
-    pub(super) fn before_turn(&mut self, scene: &Scene) {
+    pub(super) fn before_turn(&mut self, scene: &Scene<'_>) {
         self.before.backlog_len = scene.world.backlog_len();
         if self.ending.may_drain && self.ending.began_at.is_none() {
             self.ending.sent = scene.guests.iter().map(|guest| guest.peer.sent_len()).collect();
@@ -109,7 +108,7 @@ impl Watch {
     }
 
     /// All that must hold after a turn.
-    pub(super) fn after_turn(&mut self, scene: &Scene) {
+    pub(super) fn after_turn(&mut self, scene: &Scene<'_>) {
         self.turns += 1;
         let mut streams = HashMap::new();
         scene.world.for_each_stream(|stream| {
@@ -119,6 +118,9 @@ impl Watch {
         let look = Look { scene, audit, totals, tally, streams };
         look.check_books();
         look.check_memory();
+        if let Some(letters) = &scene.letters {
+            letters.check(&look.totals.datagrams);
+        }
         self.check_closed(&look);
         for (number, room) in look.audit.rooms.iter().enumerate() {
             for peer in &room.peers {
@@ -232,15 +234,17 @@ impl Watch {
     }
 
     /// Once nothing is left to happen, nobody is left, and nobody was cheated.
-    pub(super) fn check_rest(&self, scene: &Scene) {
+    pub(super) fn check_rest(&self, scene: &Scene<'_>) {
         if !scene.server.is_done() {
             assert_eq!(scene.server.totals().open, 0, "somebody waits for ever");
             assert_eq!(scene.world.backlog_len(), 0, "somebody is stranded in the backlog");
+            assert_eq!(scene.world.datagrams_len(), 0, "a datagram is stranded in its socket");
+            assert_eq!(scene.server.totals().datagrams.waiting, 0, "an answer waits for a socket that has room");
         }
     }
 
     /// After the end: who was treated well has heard everything.
-    pub(super) fn check_end(&self, scene: &Scene) {
+    pub(super) fn check_end(&self, scene: &Scene<'_>) {
         assert!(scene.log.lock().open.is_empty(), "a service waits for somebody's close");
         for guest in &scene.guests {
             let Some(&reason) = self.reasons.get(&guest.port) else { continue };
@@ -326,7 +330,8 @@ impl Look<'_> {
         assert_eq!(ledger.bytes_read, self.tally.bytes_read, "bytes read");
         assert_eq!(ledger.bytes_written, self.tally.bytes_written, "bytes written");
         let peers = self.audit.rooms.iter().map(|room| room.peers.len()).sum::<usize>();
-        assert_eq!((peers, self.audit.open, log.open.len()), (streams, streams, streams), "peers, admitted, open");
+        let here = streams - self.totals.connecting as usize;
+        assert_eq!((peers, self.audit.open, log.open.len()), (here, streams, here), "peers, admitted, open");
         assert_eq!(self.totals.peers.opened, log.opened, "opened");
         let lost = self.scene.world.fault_counts().of(Fault::RegisterFails);
         let refused = self.totals.refused_full + self.totals.refused_address;

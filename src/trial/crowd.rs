@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use readyloop::codec::{Codec, Decoded, Encode, Framing};
-use readyloop::sim::{Ending, Habits, Peer, Rng, World, pattern};
-use readyloop::{Address, Limits};
+use super::scene::Cast;
+use crate::codec::{Codec, Decoded, Encode, Framing};
+use crate::conn::Limits;
+use crate::net::Address;
+use crate::sim::{Ending, Habits, Peer, Rng, World, pattern};
 
 /// What the service of an endpoint says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub(super) enum Talk {
     Chargen,
     /// Nothing.
     Discard,
+    /// What a script says.
+    Told,
 }
 
 /// An endpoint as its peers see it.
@@ -42,6 +46,14 @@ pub(super) enum Last {
     PartOfFrame,
     TooLongFrame,
     Goodbye,
+}
+
+/// What a peer sends, what it hears if nothing comes between, and how it ends.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) sent: Vec<u8>,
+    pub(super) heard: Vec<u8>,
+    pub(super) last: Last,
 }
 
 /// One peer, with what it sends and what it may hear.
@@ -85,7 +97,7 @@ impl fmt::Debug for Guest {
 
 impl Guest {
     /// Connects a new peer to `place`. Ports tell peers apart; addresses are few.
-    pub(super) fn connect(world: &World, place: &Place, port: u16, rng: &mut Rng) -> Self {
+    pub(super) fn connect(world: &World, place: &Place, port: u16, cast: &dyn Cast, rng: &mut Rng) -> Self {
         let mut habits = Habits::drawn_from(rng, 0);
         if rng.chance(0.3) {
             // The fastest there is, which leaves out no chance to be robbed.
@@ -104,7 +116,7 @@ impl Guest {
         // Short and long are equally likely.
         let halvings = rng.below(6);
         let len = rng.below((slowest.saturating_mul(ACTS_MAX).min(longest) >> halvings).max(1));
-        let (sent, answer, last) = script(place, port, len, rng);
+        let Part { sent, heard: answer, last } = cast.part(place, port, len, rng);
         let at = rng.below(sent.len() + 1) as u64;
         habits.ending = match habits.ending {
             Ending::FinishesAt(_) => Ending::FinishesAt(at),
@@ -138,9 +150,15 @@ impl Guest {
         let from = self.heard_len;
         self.heard_len += news.len();
         match self.place.talk {
-            Talk::Echo { .. } | Talk::Mischief => {
-                let expected = self.answer.get(from..self.heard_len);
-                assert!(expected == Some(&news[..]), "{self:?} heard at {from} what it did not say: {news:?}");
+            Talk::Echo { .. } | Talk::Mischief | Talk::Told => {
+                let expected = self.answer.get(from..).unwrap_or_default();
+                let expected = &expected[..expected.len().min(news.len())];
+                let (heard, number) = (news.escape_ascii(), self.peer.number());
+                assert!(
+                    expected == news,
+                    "peer {number} heard \"{heard}\" after its first {from} bytes, where it was to hear \"{}\": {self:?}",
+                    expected.escape_ascii(),
+                );
             }
             Talk::Chargen => {
                 let is_right = news.iter().enumerate().all(|(place, byte)| *byte == chargen(from + place));
@@ -197,7 +215,7 @@ impl Guest {
     /// Whether it heard all that its own frames are answered with.
     pub(super) fn has_heard_all(&self) -> bool {
         match self.place.talk {
-            Talk::Echo { .. } | Talk::Mischief => self.heard_len == self.answer.len(),
+            Talk::Echo { .. } | Talk::Mischief | Talk::Told => self.heard_len == self.answer.len(),
             Talk::Chat | Talk::Chargen | Talk::Discard => true,
         }
     }
@@ -213,11 +231,11 @@ impl Guest {
     }
 }
 
-/// What a peer sends, what it hears if that is echoed, and how it ends.
-fn script(place: &Place, port: u16, len: usize, rng: &mut Rng) -> (Vec<u8>, Vec<u8>, Last) {
+/// The part of a peer of a service of the house; what it hears is its echo.
+pub(super) fn part(place: &Place, port: u16, len: usize, rng: &mut Rng) -> Part {
     if let Framing::Raw(_) = place.framing {
         let bytes = pattern(u64::from(port), 0, len);
-        return (bytes.clone(), bytes, Last::WholeFrame);
+        return Part { sent: bytes.clone(), heard: bytes, last: Last::WholeFrame };
     }
     let (mut sent, mut answer, mut number) = (Vec::new(), Vec::new(), 0);
     while sent.len() < len {
@@ -231,12 +249,12 @@ fn script(place: &Place, port: u16, len: usize, rng: &mut Rng) -> (Vec<u8>, Vec<
         }
         let said = match place.talk {
             Talk::Echo { prefix } => [prefix.as_bytes(), &frame].concat(),
-            Talk::Mischief | Talk::Chat | Talk::Chargen | Talk::Discard => frame,
+            Talk::Mischief | Talk::Chat | Talk::Chargen | Talk::Discard | Talk::Told => frame,
         };
         answer.extend_from_slice(&in_envelope(&place.framing, &said));
     }
     let last = if rng.chance(0.8) { Last::WholeFrame } else { last_words(place, &mut sent, rng) };
-    (sent, answer, last)
+    Part { sent, heard: answer, last }
 }
 
 fn frame(place: &Place, port: u16, number: u64, rng: &mut Rng) -> Vec<u8> {

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use readyloop::CloseReason;
-use readyloop::instant::Instant;
-
 use super::crowd::{Guest, Last, Talk};
+use crate::conn::CloseReason;
+use crate::instant::Instant;
 
 /// What a run knows of a peer at the moment of its close.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,20 +42,25 @@ pub(super) fn check_close(guest: &Guest, reason: CloseReason, departure: &Depart
 fn does_fit(guest: &Guest, reason: CloseReason, departure: &Departure) -> bool {
     let peer = &guest.peer;
     let is_mischief = guest.place.talk == Talk::Mischief;
+    // It may show out whom it likes, for what it sent; but not panic.
+    let is_foreign = guest.place.talk == Talk::Told;
     match reason {
-        CloseReason::Finished => peer.has_ended() || peer.is_harmed() || guest.last == Last::Goodbye,
+        CloseReason::Finished => peer.has_ended() || peer.is_harmed() || guest.last == Last::Goodbye || is_foreign,
         // Where its direction is cut at any byte, a whole frame may be left in part.
         CloseReason::PartialFrame => peer.has_ended(),
-        CloseReason::FrameTooLong => guest.last == Last::TooLongFrame,
+        CloseReason::FrameTooLong => guest.last == Last::TooLongFrame || is_foreign,
         CloseReason::Reset => peer.is_harmed() || guest.has_left(),
         CloseReason::IdleTimeout | CloseReason::FrameTimeout | CloseReason::WriteTimeout => true,
-        CloseReason::QueueFull => is_mischief || guest.place.talk == Talk::Chat,
+        CloseReason::QueueFull => is_mischief || is_foreign || guest.place.talk == Talk::Chat,
         CloseReason::BudgetSpent => departure.is_poor,
-        CloseReason::Service | CloseReason::BadReply | CloseReason::Panicked => is_mischief,
+        CloseReason::Service => is_mischief || is_foreign,
+        CloseReason::BadReply | CloseReason::Panicked => is_mischief,
         CloseReason::Drained => departure.may_drain,
         CloseReason::Stopped => departure.may_stop,
-        // No framing here has rules to break, and no call fails in a way that is not listed.
-        CloseReason::BadFrame | CloseReason::Failed => false,
+        // No framing of the house has rules to break.
+        CloseReason::BadFrame => is_foreign,
+        // No call fails in a way that is not listed.
+        CloseReason::Failed => false,
         // There is no TLS here.
         CloseReason::BadTls | CloseReason::Truncated | CloseReason::HandshakeTimeout | CloseReason::HandshakesFull => {
             false
@@ -107,7 +111,9 @@ fn check_end_told(guest: &Guest, reason: CloseReason, is_told: bool) {
     assert!(!is_told || guest.peer.has_ended(), "told of an end that did not come: {guest:?}");
     match reason {
         CloseReason::Finished => {
-            assert!(is_told || guest.last == Last::Goodbye, "not told of the end that finished it: {guest:?}");
+            // In a framing of somebody else's, it may have said goodbye in any letter.
+            let is_goodbye = guest.last == Last::Goodbye || guest.place.talk == Talk::Told;
+            assert!(is_told || is_goodbye, "not told of the end that finished it: {guest:?}");
         }
         CloseReason::PartialFrame | CloseReason::FrameTooLong | CloseReason::FrameTimeout => {
             assert!(!is_told, "told of an end inside a frame, {reason}: {guest:?}");

@@ -1,0 +1,243 @@
+//! A chart as SVG: grid, axes, lines with markers and spreads, and each line's name at its end.
+//!
+//! All sizes are in units of the drawing, of which a page shows as many pixels as it has room for.
+
+use std::fmt::Write as _;
+
+use super::super::escape::xml;
+use super::scale::Span;
+use super::{Chart, Line, Point, STYLE, labels};
+
+/// The whole drawing.
+pub(crate) const WIDTH: f64 = 640.0;
+pub(crate) const HEIGHT: f64 = 340.0;
+
+/// Where the axes are.
+const LEFT: f64 = 78.0;
+const RIGHT: f64 = WIDTH - 136.0;
+const TOP: f64 = 52.0;
+const BOTTOM: f64 = HEIGHT - 46.0;
+/// Values keep this distance from the axes: a marker covers no number.
+const INSET: f64 = 12.0;
+
+/// From one label to the next.
+const LABEL_ROOM: f64 = 17.0;
+/// What fits to the right of the plot.
+const LABEL_CHARS_MAX: usize = 14;
+/// Where markers stand closer than this, they would hide their line.
+const MARKER_ROOM: f64 = 11.0;
+
+/// Where values are in the drawing.
+pub(super) struct Frame {
+    x: Span,
+    y: Span,
+}
+
+impl Frame {
+    fn x(&self, value: f64) -> Option<f64> {
+        Some(LEFT + INSET + self.x.place(value)? * (RIGHT - LEFT - 2.0 * INSET))
+    }
+
+    fn y(&self, value: f64) -> Option<f64> {
+        Some(BOTTOM - self.y.place(value)? * (BOTTOM - TOP))
+    }
+
+    fn place(&self, point: &Point) -> Option<(f64, f64)> {
+        Some((self.x(point.x)?, self.y(point.y)?))
+    }
+}
+
+impl Chart {
+    /// The spans that hold all points which have a place.
+    pub(super) fn frame(&self) -> Option<Frame> {
+        let points = || self.lines.iter().flat_map(|line| &line.points);
+        let heights = points().flat_map(|point| {
+            let (least, most) = point.spread.unwrap_or((point.y, point.y));
+            [least, point.y, most]
+        });
+        let x = Span::around(self.x.scale, points().map(|point| point.x))?;
+        Some(Frame { x, y: Span::around(self.y.scale, heights)? })
+    }
+
+    /// For a page that has [`STYLE`]; `name` is unique on it.
+    pub(crate) fn svg(&self, name: &str) -> String {
+        let mut out = String::new();
+        let _ = write!(
+            out,
+            r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-labelledby="{name}-title {name}-desc">"#
+        );
+        let _ = write!(
+            out,
+            r#"<title id="{name}-title">{}</title><desc id="{name}-desc">{}</desc>"#,
+            xml(&self.title),
+            xml(&self.description())
+        );
+        self.draw(&mut out);
+        out.push_str("</svg>\n");
+        out
+    }
+
+    fn draw(&self, out: &mut String) {
+        let _ = write!(out, r#"<text class="heading" x="{LEFT}" y="18">{}</text>"#, xml(&self.title));
+        let Some(frame) = self.frame() else {
+            let _ = write!(out, r#"<text class="faint" x="{LEFT}" y="{TOP}">nothing to draw</text>"#);
+            return;
+        };
+        self.draw_axes(&frame, out);
+        for line in &self.lines {
+            self.draw_line(&frame, line, out);
+        }
+        self.draw_labels(&frame, out);
+    }
+
+    fn draw_axes(&self, frame: &Frame, out: &mut String) {
+        for tick in frame.y.ticks() {
+            let Some(y) = frame.y(tick) else { continue };
+            let _ = write!(out, r#"<path class="grid" d="M{LEFT} {y:.1}H{RIGHT}"/>"#);
+            let name = self.y.unit.print_tick(tick);
+            let _ = write!(
+                out,
+                r#"<text class="faint" x="{:.1}" y="{:.1}" text-anchor="end">{name}</text>"#,
+                LEFT - 8.0,
+                y + 4.5
+            );
+        }
+        for tick in frame.x.ticks() {
+            let Some(x) = frame.x(tick) else { continue };
+            let _ = write!(out, r#"<path class="axis" d="M{x:.1} {BOTTOM}v5"/>"#);
+            let name = self.x.unit.print_tick(tick);
+            let _ = write!(
+                out,
+                r#"<text class="faint" x="{x:.1}" y="{:.1}" text-anchor="middle">{name}</text>"#,
+                BOTTOM + 20.0
+            );
+        }
+        let _ = write!(out, r#"<path class="axis" d="M{LEFT} {BOTTOM}H{RIGHT}"/>"#);
+        let _ = write!(out, r#"<text class="faint" x="{LEFT}" y="36">{}</text>"#, xml(self.y.title));
+        let (x, y) = (f64::midpoint(LEFT, RIGHT), HEIGHT - 8.0);
+        let _ = write!(
+            out,
+            r#"<text class="faint" x="{x:.1}" y="{y:.1}" text-anchor="middle">{}</text>"#,
+            xml(self.x.title)
+        );
+    }
+
+    fn draw_line(&self, frame: &Frame, line: &Line, out: &mut String) {
+        let places: Vec<_> = line.points.iter().filter_map(|point| Some((point, frame.place(point)?))).collect();
+        let _ = write!(out, r#"<g class="{}">"#, line.look.class());
+        for (point, (x, _)) in &places {
+            let ends = point.spread.and_then(|(least, most)| Some((frame.y(least)?, frame.y(most)?)));
+            if let Some((least, most)) = ends {
+                let _ = write!(out, r#"<path class="spread" d="M{x:.1} {least:.1}V{most:.1}"/>"#);
+            }
+        }
+        let path: Vec<String> = places.iter().map(|(_, (x, y))| format!("{x:.1} {y:.1}")).collect();
+        let dashes = line.look.dashes();
+        let _ = write!(out, r#"<path class="line" stroke-dasharray="{dashes}" d="M{}"/>"#, path.join("L"));
+        let mut last_marker = f64::NEG_INFINITY;
+        for (point, (x, y)) in &places {
+            let _ = write!(out, r#"<g class="point" tabindex="0"><title>{}</title>"#, xml(&self.words(line, point)));
+            let _ = write!(out, r#"<circle class="reach" cx="{x:.1}" cy="{y:.1}" r="9"/>"#);
+            if x - last_marker >= MARKER_ROOM {
+                last_marker = *x;
+                let _ = write!(out, r#"<path class="marker" d="{}"/>"#, line.look.marker(*x, *y));
+            }
+            out.push_str("</g>");
+        }
+        out.push_str("</g>");
+    }
+
+    /// Each line's name at the height of its last point, with a leader where it had to move.
+    fn draw_labels(&self, frame: &Frame, out: &mut String) {
+        let ends: Vec<_> = self
+            .lines
+            .iter()
+            .filter_map(|line| Some((line, line.points.iter().rev().find_map(|point| frame.place(point))?)))
+            .collect();
+        let wanted: Vec<f64> = ends.iter().map(|(_, (_, y))| *y).collect();
+        let heights = labels::spread(&wanted, LABEL_ROOM, TOP, BOTTOM);
+        for ((line, (x, y)), height) in ends.iter().zip(heights) {
+            let (start, marker, text) = (x + 7.0, RIGHT + 11.0, RIGHT + 21.0);
+            let _ = write!(out, r#"<g class="{}">"#, line.look.class());
+            let _ = write!(out, r#"<path class="leader" d="M{start:.1} {y:.1}L{:.1} {height:.1}"/>"#, marker - 6.0);
+            let _ = write!(out, r#"<path class="marker" d="{}"/>"#, line.look.marker(marker, height));
+            let name = xml(&shortened(&line.name));
+            let _ = write!(out, r#"<text x="{text:.1}" y="{:.1}">{name}</text></g>"#, height + 4.5);
+        }
+    }
+}
+
+/// Charts beside each other as one SVG that stands alone, with its own style and paper.
+pub(crate) fn figure(charts: &[Chart]) -> String {
+    let width = WIDTH * charts.len() as f64;
+    let mut out = String::new();
+    let _ = write!(
+        out,
+        r#"<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}" role="img">"#
+    );
+    let titles: Vec<String> = charts.iter().map(|chart| xml(&chart.title)).collect();
+    let _ = write!(out, "<title>{}</title><style>\n{STYLE}</style>\n", titles.join("; "));
+    let _ = writeln!(out, r#"<rect class="paper" width="{width}" height="{HEIGHT}"/>"#);
+    for (place, chart) in charts.iter().enumerate() {
+        let _ = write!(out, r#"<g transform="translate({})">"#, WIDTH * place as f64);
+        chart.draw(&mut out);
+        out.push_str("</g>\n");
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
+/// A name as far as there is room for it; the whole of it is told by the points.
+fn shortened(name: &str) -> String {
+    if name.chars().count() <= LABEL_CHARS_MAX {
+        return name.to_owned();
+    }
+    name.chars().take(LABEL_CHARS_MAX - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::chart;
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_stays_text() {
+        let svg = chart(&[(10.0, 5.0), (100.0, 7.0)]).svg("one");
+        assert!(!svg.contains("<b>") && svg.contains("&lt;b&gt;&amp;&quot;reactor&quot;"), "{svg}");
+    }
+
+    #[test]
+    fn every_point_that_has_a_place_is_drawn_within_the_axes() {
+        let svg = chart(&[(10.0, 5.0), (100.0, 7.0), (1_000.0, f64::NAN), (0.0, 3.0)]).svg("one");
+        assert_eq!(svg.matches(r#"class="point""#).count(), 2);
+        for circle in svg.split("<circle").skip(1) {
+            let number = |name: &str| -> f64 {
+                let (_, rest) = circle.split_once(name).unwrap();
+                rest.split('"').next().unwrap().parse().unwrap()
+            };
+            assert!((LEFT..=RIGHT).contains(&number(r#"cx=""#)) && (TOP..=BOTTOM).contains(&number(r#"cy=""#)));
+        }
+    }
+
+    #[test]
+    fn crowded_markers_are_thinned_but_every_value_can_be_pointed_at() {
+        let points: Vec<_> = (1..=1_000).map(|x| (f64::from(x), 5.0)).collect();
+        let svg = chart(&points).svg("one");
+        assert_eq!(svg.matches("<title>").count(), 1_000);
+        assert!(svg.matches(r#"class="marker""#).count() < 60);
+    }
+
+    #[test]
+    fn a_figure_stands_alone() {
+        let charts = [chart(&[(10.0, 5.0)]), chart(&[])];
+        let svg = figure(&charts);
+        assert!(svg.starts_with("<svg xmlns=") && svg.contains(".look-0") && svg.contains("nothing to draw"));
+        assert_eq!(svg.matches("translate(").count(), 2);
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        assert_eq!(shortened("a thread per connection"), "a thread per …");
+        assert_eq!(shortened("vierzehn ärger"), "vierzehn ärger");
+    }
+}

@@ -1,0 +1,132 @@
+//! From the board to charts: figures against connections, latency by percentile, and both over time.
+
+use readyloop::load::record::Interval;
+
+use super::board::{Cell, Contender, Family};
+use super::chart::{Axis, Chart, Line, Point, Scale};
+use super::comparison::Load;
+use super::metric::Metric;
+use super::quantity::Unit;
+use super::spread::Spread;
+use super::tables::load_words;
+
+/// Quantiles that are drawn, as far as there are enough answers for them.
+const QUANTILES: [f64; 12] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999];
+
+/// A figure against connections: one chart where all work, and one for each number of those that
+/// work while the others are idle. Where there are no two loads there is nothing to draw.
+pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Chart> {
+    let loads = family.loads();
+    let working: Vec<Load> = loads.iter().copied().filter(|load| load.idle_connections == 0).collect();
+    let mut sets = vec![(metric.name().to_owned(), working)];
+    let mut active: Vec<u64> =
+        loads.iter().filter(|load| load.idle_connections > 0).map(|load| load.connections).collect();
+    active.dedup();
+    for count in active {
+        let alike = loads.iter().copied().filter(|load| load.connections == count).collect();
+        let count = Unit::Count.print(count as f64);
+        sets.push((format!("{}, {count} connections at work, the others idle", metric.name()), alike));
+    }
+    let sets = sets.into_iter().filter(|(_, loads)| loads.len() > 1);
+    sets.map(|(title, mut loads)| {
+        loads.sort_by_key(Load::open);
+        let lines = lines(family, |_, server| {
+            let figure = |load: &Load| Some(point(load.open() as f64, family.figure(*load, server, metric)?));
+            loads.iter().filter_map(figure).collect()
+        });
+        let y = Axis { title: better(metric), unit: metric.unit(), scale: Scale::Log };
+        Chart {
+            title: capitalized(&title),
+            x: Axis { title: "connections", unit: Unit::Count, scale: Scale::Log },
+            y,
+            lines,
+        }
+    })
+    .collect()
+}
+
+/// Latency by percentile, one chart for each load.
+pub(super) fn by_percentile(family: &Family<'_>) -> Vec<Chart> {
+    for_each_load(family, |load| {
+        let lines = lines(family, |_, server| {
+            let Some(cell) = family.cell(load, server) else { return Vec::new() };
+            QUANTILES.iter().filter_map(|&quantile| percentile(cell, quantile)).collect()
+        });
+        Chart {
+            title: format!("Latency by percentile, {} connections", load_words(load)),
+            x: Axis { title: "of all answers came within", unit: Unit::Percentile, scale: Scale::Log },
+            y: Axis { title: "latency, lower is better", unit: Unit::Time, scale: Scale::Log },
+            lines,
+        }
+    })
+}
+
+/// Answers and latency of each piece of the middle round, two charts for each load.
+pub(super) fn over_time(family: &Family<'_>) -> Vec<Chart> {
+    let draw = |load, title: &str, y: Axis, value: fn(&Interval) -> f64| Chart {
+        title: format!("{title} over time, {} connections", load_words(load)),
+        x: Axis { title: "measured time", unit: Unit::Time, scale: Scale::Linear },
+        y,
+        lines: lines(family, |_, server| {
+            let run = family.cell(load, server).and_then(Cell::middle_run);
+            let pieces = run.into_iter().flat_map(|run| &run.series);
+            pieces.map(|piece| Point { x: piece.begin_ns as f64, y: value(piece), spread: None }).collect()
+        }),
+    };
+    let rate = Axis { title: "requests a second", unit: Unit::Rate, scale: Scale::Linear };
+    let latency = Axis { title: "p99, lower is better", unit: Unit::Time, scale: Scale::Log };
+    let rates = for_each_load(family, |load| draw(load, "Answers", rate.clone(), rate_in));
+    let latencies = for_each_load(family, |load| draw(load, "p99", latency.clone(), |piece| piece.p99_ns as f64));
+    rates.into_iter().zip(latencies).flat_map(|(rate, latency)| [rate, latency]).collect()
+}
+
+/// Answers a second in a piece of a run.
+pub(super) fn rate_in(piece: &Interval) -> f64 {
+    piece.answered as f64 * 1e9 / piece.span_ns as f64
+}
+
+fn for_each_load(family: &Family<'_>, draw: impl Fn(Load) -> Chart) -> Vec<Chart> {
+    family.loads().into_iter().map(draw).collect()
+}
+
+fn lines(family: &Family<'_>, points: impl Fn(&Contender, usize) -> Vec<Point>) -> Vec<Line> {
+    let each = family.servers.iter().enumerate();
+    let lines = each.map(|(place, server)| Line {
+        name: server.name.clone(),
+        look: server.look,
+        points: points(server, place),
+    });
+    lines.filter(|line| !line.points.is_empty()).collect()
+}
+
+fn point(x: f64, figure: Spread) -> Point {
+    Point { x, y: figure.median, spread: (figure.rounds > 1).then_some((figure.least, figure.most)) }
+}
+
+/// A percentile over all rounds whose answers are enough to tell it: at least one lies above it.
+fn percentile(cell: &Cell<'_>, quantile: f64) -> Option<Point> {
+    let runs = cell.runs.iter().filter(|run| run.latency.count as f64 * (1.0 - quantile) >= 1.0);
+    let figure = Spread::of(runs.filter_map(|run| Some(run.latency.at(quantile)? as f64)))?;
+    Some(point(1.0 / (1.0 - quantile), figure))
+}
+
+fn better(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Rate => "requests a second, higher is better",
+        Metric::P50 | Metric::P99 | Metric::P999 => "latency, lower is better",
+        Metric::Cpu => "time on a core, lower is better",
+        Metric::Memory => "memory, lower is better",
+        Metric::Switches | Metric::Calls => "for each request, lower is better",
+        Metric::Threads => "threads",
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    // `p99` is a name and stays as it is.
+    let is_name = text.starts_with('p') && text[1..].starts_with(|char: char| char.is_ascii_digit());
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) if !is_name => first.to_uppercase().chain(chars).collect(),
+        Some(_) | None => text.to_owned(),
+    }
+}

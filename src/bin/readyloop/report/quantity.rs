@@ -1,0 +1,151 @@
+//! Quantities as people read them: three digits that count, and a unit that fits.
+//!
+//! What is printed here cannot be read back; numbers for programs are in the records.
+
+/// What a number counts, in its base unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Whole things: connections, threads.
+    Count,
+    /// Things a second.
+    Rate,
+    /// Nanoseconds.
+    Time,
+    /// Bytes, in decimal multiples: the decades of an axis are round then.
+    Bytes,
+    /// System calls or switches, for each request.
+    Each,
+    /// How much longer than ours: a ratio.
+    Ratio,
+    /// The part of all that is not above, as one in so many: 1 in 100 is the 99th percentile.
+    Percentile,
+}
+
+/// Names of multiples, from the smallest; each begins where it is worth 1.
+type Multiples = &'static [(f64, &'static str)];
+
+const RATES: Multiples = &[(1.0, " /s"), (1e3, " k/s"), (1e6, " M/s")];
+const TIMES: Multiples = &[(1.0, " ns"), (1e3, " µs"), (1e6, " ms"), (1e9, " s")];
+const BYTES: Multiples = &[(1.0, " B"), (1e3, " kB"), (1e6, " MB"), (1e9, " GB")];
+
+/// Below this a multiple shows three digits that count; from it on the next one does.
+const NEXT_MULTIPLE: f64 = 999.5;
+
+impl Unit {
+    /// For a table or a sentence.
+    pub(crate) fn print(self, value: f64) -> String {
+        match self {
+            _ if !value.is_finite() => "–".to_owned(),
+            Self::Count => grouped(value),
+            Self::Rate => scaled(value, RATES),
+            Self::Time => scaled(value, TIMES),
+            Self::Bytes => scaled(value, BYTES),
+            Self::Each => digits(value),
+            Self::Ratio => format!("{}×", digits(value)),
+            Self::Percentile => percentile(value),
+        }
+    }
+
+    /// For an axis, where only round numbers stand.
+    pub(super) fn print_tick(self, value: f64) -> String {
+        let text = match self {
+            Self::Count if value >= 1e3 => scaled(value, &[(1e3, "k"), (1e6, "M")]),
+            Self::Count => digits(value),
+            Self::Rate | Self::Time | Self::Bytes | Self::Each | Self::Ratio | Self::Percentile => self.print(value),
+        };
+        let (number, unit) = text.split_at(text.find(|char: char| !is_of_number(char)).unwrap_or(text.len()));
+        let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number };
+        format!("{number}{unit}")
+    }
+}
+
+fn is_of_number(char: char) -> bool {
+    char.is_ascii_digit() || char == '.'
+}
+
+/// Three digits that count, or all before the point.
+fn digits(value: f64) -> String {
+    let decimals = match value.abs() {
+        small if small < 9.995 => 2,
+        middle if middle < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$}")
+}
+
+fn scaled(value: f64, multiples: Multiples) -> String {
+    let fits = |(scale, _): &&(f64, &str)| value.abs() / scale < NEXT_MULTIPLE;
+    let (scale, name) = multiples.iter().find(fits).or(multiples.last()).expect("there is a multiple");
+    let is_whole = *scale == 1.0 && value.fract() == 0.0;
+    let number = if is_whole { format!("{value:.0}") } else { digits(value / scale) };
+    format!("{number}{name}")
+}
+
+/// A whole number with a comma before every three digits.
+fn grouped(value: f64) -> String {
+    let plain = format!("{:.0}", value.abs());
+    let mut text = String::from(if value < -0.5 { "-" } else { "" });
+    for (place, digit) in plain.chars().enumerate() {
+        if place > 0 && (plain.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// One in 2 is 50 %, one in 1,000 is 99.9 %.
+fn percentile(one_in: f64) -> String {
+    let decimals = (one_in.log10().round() as usize).saturating_sub(2);
+    let part = 100.0 - 100.0 / one_in;
+    format!("{part:.decimals$} %")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(unit: Unit, value: f64, printed: &str, tick: &str) {
+        assert_eq!((unit.print(value).as_str(), unit.print_tick(value).as_str()), (printed, tick));
+    }
+
+    #[test]
+    fn three_digits_count_and_the_unit_fits() {
+        check(Unit::Count, 10_000.0, "10,000", "10k");
+        check(Unit::Count, 50.0, "50", "50");
+        check(Unit::Count, 1_234_567.0, "1,234,567", "1.23M");
+        check(Unit::Rate, 127_400.0, "127 k/s", "127 k/s");
+        check(Unit::Rate, 2_000.0, "2.00 k/s", "2 k/s");
+        check(Unit::Rate, 0.0, "0 /s", "0 /s");
+        check(Unit::Time, 97_000.0, "97.0 µs", "97 µs");
+        check(Unit::Time, 1_160_000.0, "1.16 ms", "1.16 ms");
+        check(Unit::Bytes, 124.0, "124 B", "124 B");
+        check(Unit::Bytes, 14_300.0, "14.3 kB", "14.3 kB");
+        check(Unit::Each, 2.008, "2.01", "2.01");
+        check(Unit::Ratio, 1.0, "1.00×", "1×");
+    }
+
+    #[test]
+    fn rounding_up_moves_to_the_next_unit() {
+        check(Unit::Time, 999_700.0, "1.00 ms", "1 ms");
+        check(Unit::Time, 999_400.0, "999 µs", "999 µs");
+        check(Unit::Each, 9.996, "10.0", "10");
+        check(Unit::Time, 5e12, "5000 s", "5000 s");
+    }
+
+    #[test]
+    fn what_is_no_number_is_a_dash() {
+        check(Unit::Time, f64::NAN, "–", "–");
+        check(Unit::Rate, f64::INFINITY, "–", "–");
+    }
+
+    #[test]
+    fn percentiles_have_as_many_nines_as_they_need() {
+        check(Unit::Percentile, 1.0, "0 %", "0 %");
+        check(Unit::Percentile, 2.0, "50 %", "50 %");
+        check(Unit::Percentile, 10.0, "90 %", "90 %");
+        check(Unit::Percentile, 1_000.0, "99.9 %", "99.9 %");
+        check(Unit::Percentile, 100_000.0, "99.999 %", "99.999 %");
+    }
+}

@@ -1,0 +1,97 @@
+//! What several rounds say together: the middle one, and how far the others strayed.
+//!
+//! Nothing is concluded from one round, nor where the rounds of two servers overlap.
+
+/// The least, the median and the most of some rounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+    pub(crate) most: f64,
+    pub(crate) rounds: usize,
+}
+
+/// What may be said of a figure beside that of another server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A single round says nothing of how far rounds stray.
+    OneRound,
+    /// Some rounds of one lie among those of the other.
+    WithinNoise,
+    /// Every round is below every round of the other.
+    Less,
+    /// Every round is above every round of the other.
+    More,
+}
+
+impl Spread {
+    /// Of all values that are numbers; none if there is no such value.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut sorted: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        sorted.sort_by(f64::total_cmp);
+        let (&least, &most) = (sorted.first()?, sorted.last()?);
+        let middle = sorted.len() / 2;
+        let median = if sorted.len().is_multiple_of(2) {
+            f64::midpoint(sorted[middle - 1], sorted[middle])
+        } else {
+            sorted[middle]
+        };
+        Some(Self { least, median, most, rounds: sorted.len() })
+    }
+
+    /// How this stands to `other`.
+    pub(crate) fn against(&self, other: &Self) -> Verdict {
+        match () {
+            () if self.rounds < 2 || other.rounds < 2 => Verdict::OneRound,
+            () if self.most < other.least => Verdict::Less,
+            () if other.most < self.least => Verdict::More,
+            () => Verdict::WithinNoise,
+        }
+    }
+
+    /// How many times `other` the median is.
+    pub(crate) fn ratio(&self, other: &Self) -> f64 {
+        self.median / other.median
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spread(values: &[f64]) -> Spread {
+        Spread::of(values.iter().copied()).unwrap()
+    }
+
+    #[test]
+    fn the_middle_round_counts_and_the_ends_are_told() {
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), Spread { least: 1.0, median: 2.0, most: 3.0, rounds: 3 });
+        assert_eq!(spread(&[4.0, 1.0]).median, 2.5);
+        assert_eq!(Spread::of([f64::NAN]), None);
+    }
+
+    #[track_caller]
+    fn check(ours: &[f64], theirs: &[f64], expected: Verdict) {
+        assert_eq!(spread(ours).against(&spread(theirs)), expected);
+    }
+
+    #[test]
+    fn rounds_that_overlap_are_within_noise() {
+        check(&[1.0, 3.0], &[2.0, 4.0], Verdict::WithinNoise);
+        check(&[1.0, 2.0], &[2.0, 4.0], Verdict::WithinNoise);
+        check(&[1.0, 4.0], &[2.0, 3.0], Verdict::WithinNoise);
+        check(&[5.0, 5.0], &[5.0, 5.0], Verdict::WithinNoise);
+    }
+
+    #[test]
+    fn rounds_that_do_not_meet_are_told_apart() {
+        check(&[1.0, 1.9], &[2.0, 4.0], Verdict::Less);
+        check(&[4.1, 5.0], &[2.0, 4.0], Verdict::More);
+    }
+
+    #[test]
+    fn one_round_says_nothing() {
+        check(&[1.0], &[2.0, 4.0], Verdict::OneRound);
+        check(&[1.0, 1.1], &[2.0], Verdict::OneRound);
+    }
+}

@@ -1,0 +1,171 @@
+//! From the board to tables: a row for each load and server, each figure with its spread and ratio.
+
+use super::board::{Cell, Family};
+use super::charts::rate_in;
+use super::comparison::Load;
+use super::document::Table;
+use super::metric::Metric;
+use super::quantity::Unit;
+use super::spread::{Spread, Verdict};
+
+/// Stands where there is no figure.
+pub(crate) const NONE: &str = "–";
+
+/// Columns before the figures.
+const NAMES: usize = 2;
+
+/// Quantiles with their names, as in the table of percentiles.
+const QUANTILES: [(&str, f64); 6] =
+    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999), ("max", 1.0)];
+
+/// These figures of all servers under all loads, and what is to be said of a row.
+pub(super) fn of_metrics(family: &Family<'_>, metrics: &[Metric]) -> Table {
+    let mut head = vec!["connections", "server"];
+    let ratio = format!("to {}", base_name(family));
+    for metric in metrics {
+        head.extend([metric.name(), "least .. most", &ratio]);
+    }
+    // Once in a report is enough: where everything begins.
+    let has_notes = metrics.contains(&Metric::Rate);
+    if has_notes {
+        head.push("note");
+    }
+    let mut table = Table::new(NAMES, &head);
+    if has_notes {
+        table = table.ending_in_words();
+    }
+    for_each_row(family, |load, server, cell| {
+        let mut row = names(family, load, server);
+        for &metric in metrics {
+            row.extend(figure(family, load, server, metric));
+        }
+        if has_notes {
+            row.push(note(cell));
+        }
+        table.rows.push(row);
+    });
+    table.without_empty_columns(NONE)
+}
+
+/// Median percentiles over all rounds.
+pub(super) fn of_percentiles(family: &Family<'_>) -> Table {
+    let mut head = vec!["connections", "server"];
+    head.extend(QUANTILES.map(|(name, _)| name));
+    let mut table = Table::new(NAMES, &head);
+    for_each_row(family, |load, server, cell| {
+        let mut row = names(family, load, server);
+        row.extend(QUANTILES.map(|(_, quantile)| {
+            print(Unit::Time, Spread::of(cell.runs.iter().filter_map(|run| Some(run.latency.at(quantile)? as f64))))
+        }));
+        table.rows.push(row);
+    });
+    table
+}
+
+/// How far the pieces of the middle round strayed.
+pub(super) fn of_time(family: &Family<'_>) -> Table {
+    let head =
+        ["connections", "server", "pieces", "slowest", "fastest", "least p99", "most p99", "pieces without an answer"];
+    let mut table = Table::new(NAMES, &head);
+    for_each_row(family, |load, server, cell| {
+        let Some(run) = cell.middle_run() else { return };
+        let rates = Spread::of(run.series.iter().map(rate_in));
+        let answered = || run.series.iter().filter(|piece| piece.answered > 0);
+        let latencies = Spread::of(answered().map(|piece| piece.p99_ns as f64));
+        let silent = run.series.len() - answered().count();
+        let ends = |unit: Unit, spread: Option<Spread>| {
+            let end = |value| value_or_none(unit, value);
+            [end(spread.map(|spread| spread.least)), end(spread.map(|spread| spread.most))]
+        };
+        let mut row = names(family, load, server);
+        row.push(run.series.len().to_string());
+        row.extend(ends(Unit::Rate, rates));
+        row.extend(ends(Unit::Time, latencies));
+        row.push(silent.to_string());
+        table.rows.push(row);
+    });
+    table
+}
+
+fn for_each_row(family: &Family<'_>, mut act: impl FnMut(Load, usize, &Cell<'_>)) {
+    for load in family.loads() {
+        for server in 0..family.servers.len() {
+            if let Some(cell) = family.cell(load, server) {
+                act(load, server, cell);
+            }
+        }
+    }
+}
+
+fn names(family: &Family<'_>, load: Load, server: usize) -> Vec<String> {
+    vec![load_words(load), family.servers[server].name.clone()]
+}
+
+/// `100`, or `100 + 900 idle`.
+pub(super) fn load_words(load: Load) -> String {
+    let print = |count: u64| Unit::Count.print(count as f64);
+    match load.idle_connections {
+        0 => print(load.connections),
+        idle => format!("{} + {} idle", print(load.connections), print(idle)),
+    }
+}
+
+fn figure(family: &Family<'_>, load: Load, server: usize, metric: Metric) -> [String; 3] {
+    let unit = metric.unit();
+    let Some(spread) = family.figure(load, server, metric) else { return [NONE; 3].map(ToOwned::to_owned) };
+    let ends = format!("{} .. {}", unit.print(spread.least), unit.print(spread.most));
+    let base = family.servers[server].base.and_then(|base| family.figure(load, base, metric));
+    // Counted once, in a run of its own, and always the same: no rounds to tell apart.
+    let is_counted = metric == Metric::Calls;
+    let ratio = base.map_or_else(|| NONE.to_owned(), |base| ratio_words(&spread, &base, is_counted));
+    [unit.print(spread.median), if spread.rounds > 1 { ends } else { NONE.to_owned() }, ratio]
+}
+
+fn ratio_words(spread: &Spread, base: &Spread, is_counted: bool) -> String {
+    let ratio = Unit::Ratio.print(spread.ratio(base));
+    match spread.against(base) {
+        Verdict::OneRound if is_counted => ratio,
+        Verdict::OneRound => format!("{ratio}, one round"),
+        Verdict::WithinNoise => format!("{ratio}, within noise"),
+        Verdict::Less | Verdict::More => ratio,
+    }
+}
+
+fn print(unit: Unit, spread: Option<Spread>) -> String {
+    value_or_none(unit, spread.map(|spread| spread.median))
+}
+
+fn value_or_none(unit: Unit, value: Option<f64>) -> String {
+    value.map_or_else(|| NONE.to_owned(), |value| unit.print(value))
+}
+
+/// What the others of a family are compared with.
+fn base_name(family: &Family<'_>) -> String {
+    let mut bases: Vec<usize> = family.servers.iter().filter_map(|server| server.base).collect();
+    bases.dedup();
+    match bases[..] {
+        [base] => family.servers[base].name.clone(),
+        // Several machines: each has its own.
+        _ => "its reactor".to_owned(),
+    }
+}
+
+/// What a reader of the figures must know.
+fn note(cell: &Cell<'_>) -> String {
+    let mut notes = Vec::new();
+    if let Some(reason) = cell.failures.first() {
+        let (failed, all) = (cell.failures.len(), cell.failures.len() + cell.runs.len());
+        notes.push(format!("failed in {failed} of {all} rounds: {reason}"));
+    }
+    if let Some((waiting, connections)) = cell.waiting() {
+        notes.push(format!("waiting: {waiting} of {connections}"));
+    }
+    let errors = cell.runs.iter().flat_map(|run| &run.errors).max_by_key(|error| error.count);
+    if let Some(error) = errors {
+        notes.push(format!("errors: {} {}", error.count, error.kind));
+    }
+    if cell.runs.iter().any(|run| run.generator.was_bottleneck) {
+        notes.push("the generator may have been the bottleneck".to_owned());
+    }
+    notes.join("; ")
+}

@@ -1,0 +1,202 @@
+//! What the numbers say, in two sentences of plain words; where they say nothing, that.
+
+use super::board::{Cell, Family};
+use super::comparison::Load;
+use super::metric::Metric;
+use super::quantity::Unit;
+use super::spread::Verdict;
+
+/// Two sentences of what the servers did under the greatest load that allows a comparison; nothing where
+/// nothing was to be compared.
+pub(super) fn conclude(family: &Family<'_>) -> Vec<String> {
+    let Some(base) = family.servers.iter().find_map(|server| server.base) else { return Vec::new() };
+    let mut loads = family.loads();
+    loads.sort_by_key(Load::open);
+    let is_told = |server| move |load: &&Load| family.figure(**load, server, Metric::Rate).is_some();
+    let has_rival = |load: &&Load| rivals(family, base).any(|rival| family.cell(**load, rival).is_some());
+    let Some(&load) = loads.iter().rev().filter(has_rival).find(is_told(base)) else {
+        return vec![format!("{} was not measured beside another server, so nothing is compared.", name(family, base))];
+    };
+    let rounds = |server| family.figure(load, server, Metric::Rate).map(|figure| figure.rounds);
+    if rivals(family, base).chain([base]).filter_map(rounds).any(|rounds| rounds < 2) {
+        return vec![
+            "These figures come from one round, which does not tell a difference from noise.".to_owned(),
+            "No conclusion is drawn from them: it takes `--rounds 5`.".to_owned(),
+        ];
+    }
+    let said = |say: fn(&Family<'_>, Load, usize, usize) -> Option<String>| -> Vec<String> {
+        rivals(family, base).filter_map(|rival| say(family, load, base, rival)).collect()
+    };
+    let costs = said(costs);
+    let costs =
+        if costs.is_empty() { "What a request cost the servers was not measured".to_owned() } else { costs.join("; ") };
+    vec![
+        format!("With {} connections {}.", load_phrase(load), said(service).join("; ")),
+        format!("{}.", capital(&costs)),
+    ]
+}
+
+/// All servers that are compared with this one.
+fn rivals<'a>(family: &'a Family<'_>, base: usize) -> impl Iterator<Item = usize> + 'a {
+    (0..family.servers.len()).filter(move |server| family.servers[*server].base == Some(base))
+}
+
+fn name<'a>(family: &'a Family<'_>, server: usize) -> &'a str {
+    &family.servers[server].name
+}
+
+/// How fast both were.
+fn service(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option<String> {
+    let cell = family.cell(load, rival)?;
+    let them = name(family, rival);
+    if cell.runs.is_empty() {
+        return Some(format!("{them} could not be measured"));
+    }
+    if let Some((waiting, all)) = waiting(cell) {
+        return Some(format!("{them} served {} of them and let {waiting} wait", all - waiting));
+    }
+    let us = name(family, base);
+    let rate = match compare(family, load, Metric::Rate, base, rival)? {
+        Difference::Noise => format!("{us} and {them} answered equally many requests a second, within noise"),
+        Difference::More { which, times, than } => {
+            format!("{which} answered {times} times as many requests a second as {than}")
+        }
+    };
+    let latency = match compare(family, load, Metric::P99, base, rival)? {
+        Difference::Noise => "the p99 latency of both was the same within noise".to_owned(),
+        Difference::More { which, times, than } => {
+            format!("the p99 latency of {which} was {times} times that of {than}")
+        }
+    };
+    Some(format!("{rate}, and {latency}"))
+}
+
+/// What it cost both.
+fn costs(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option<String> {
+    // Of a server that keeps most of its peers waiting, costs for each of them say nothing.
+    let cell = family.cell(load, rival).filter(|cell| waiting(cell).is_none())?;
+    let (us, them) = (name(family, base), name(family, rival));
+    let _: &Cell<'_> = cell;
+    let clause = |metric, each: &str, what: &str| match compare(family, load, metric, base, rival)? {
+        Difference::Noise => Some(format!("{each} {us} and {them} took the same {what} within noise")),
+        Difference::More { which, times, than } => {
+            Some(format!("{each} {which} took {times} times the {what} of {than}"))
+        }
+    };
+    let clauses = [clause(Metric::Cpu, "for a request", "CPU"), clause(Metric::Memory, "for a connection", "memory")];
+    let clauses: Vec<String> = clauses.into_iter().flatten().collect();
+    (!clauses.is_empty()).then(|| clauses.join(", and "))
+}
+
+fn waiting(cell: &Cell<'_>) -> Option<(u64, u64)> {
+    cell.waiting()
+}
+
+/// Who has more of something.
+enum Difference<'a> {
+    Noise,
+    More { which: &'a str, times: String, than: &'a str },
+}
+
+fn compare<'a>(
+    family: &'a Family<'_>,
+    load: Load,
+    metric: Metric,
+    base: usize,
+    rival: usize,
+) -> Option<Difference<'a>> {
+    let (ours, theirs) = (family.figure(load, base, metric)?, family.figure(load, rival, metric)?);
+    let more = |which, than, times: f64| {
+        let times = Unit::Each.print(times);
+        Difference::More { which: name(family, which), times, than: name(family, than) }
+    };
+    Some(match theirs.against(&ours) {
+        Verdict::OneRound | Verdict::WithinNoise => Difference::Noise,
+        Verdict::More => more(rival, base, theirs.ratio(&ours)),
+        Verdict::Less => more(base, rival, ours.ratio(&theirs)),
+    })
+}
+
+fn load_phrase(load: Load) -> String {
+    let print = |count: u64| Unit::Count.print(count as f64);
+    match load.idle_connections {
+        0 => print(load.connections),
+        _ => format!("{} open", print(load.open())),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::board::Board;
+    use super::super::comparison::{Comparison, Outcome, Trial};
+    use super::super::samples::{comparison, comparison_of, trial};
+    use super::*;
+
+    fn words_of(comparison: Comparison) -> Vec<String> {
+        conclude(&Board::of(&[comparison]).families[0])
+    }
+
+    /// Two rounds of each server, at these rates.
+    fn rounds(rates: [(&str, [f64; 2]); 2]) -> Vec<Trial> {
+        let each = (0..2).flat_map(|round| rates.map(|(name, rates)| trial(name, 100, round as u64 + 1, rates[round])));
+        each.collect()
+    }
+
+    #[test]
+    fn what_no_round_contradicts_is_said_with_its_size() {
+        assert_eq!(
+            words_of(comparison()),
+            [
+                "With 100 connections reactor answered 2.00 times as many requests a second as threads, and the p99 \
+                 latency of both was the same within noise.",
+                "For a request reactor and threads took the same CPU within noise, and for a connection reactor and \
+                 threads took the same memory within noise."
+            ]
+        );
+    }
+
+    #[test]
+    fn whoever_is_better_is_named_first() {
+        let words = words_of(comparison_of(rounds([("reactor", [100.0, 110.0]), ("threads", [300.0, 330.0])])));
+        assert!(words[0].contains("threads answered 3.00 times as many requests a second as reactor"), "{words:?}");
+    }
+
+    #[test]
+    fn rounds_that_overlap_are_called_equal() {
+        let words = words_of(comparison_of(rounds([("reactor", [100.0, 110.0]), ("threads", [105.0, 330.0])])));
+        assert!(words[0].contains("equally many requests a second, within noise"), "{words:?}");
+    }
+
+    #[test]
+    fn from_one_round_nothing_is_concluded() {
+        let words = words_of(comparison_of(vec![trial("reactor", 10, 1, 900.0), trial("threads", 10, 1, 100.0)]));
+        assert_eq!(words.len(), 2);
+        assert!(words[1].starts_with("No conclusion is drawn"), "{words:?}");
+    }
+
+    #[test]
+    fn a_server_that_failed_is_no_slow_server() {
+        let mut trials = rounds([("reactor", [100.0, 110.0]), ("threads", [50.0, 55.0])]);
+        for trial in trials.iter_mut().filter(|trial| trial.server == "threads") {
+            trial.outcome = Outcome::Failed("no threads left".to_owned());
+        }
+        let words = words_of(comparison_of(trials));
+        assert_eq!(
+            words,
+            [
+                "With 100 connections threads could not be measured.",
+                "What a request cost the servers was not measured."
+            ]
+        );
+    }
+
+    #[test]
+    fn alone_there_is_nothing_to_compare() {
+        assert_eq!(words_of(comparison_of(vec![trial("reactor", 10, 1, 900.0)])), [""; 0]);
+    }
+}

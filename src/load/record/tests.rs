@@ -1,0 +1,127 @@
+//! A record is what it was after it was written and read.
+
+use hdrhistogram::Histogram;
+use serde_json::Value;
+
+use super::*;
+
+fn latencies(values: &[u64]) -> Latencies {
+    let mut histogram = Histogram::<u64>::new(3).unwrap();
+    values.iter().for_each(|value| histogram.record(*value).unwrap());
+    Latencies::of(&histogram, *values.iter().min().unwrap(), *values.iter().max().unwrap())
+}
+
+fn record() -> Record {
+    Record {
+        schema: SCHEMA.to_owned(),
+        version: VERSION,
+        name: "tcp://127.0.0.1:7007".to_owned(),
+        begun_unix_s: 1_900_000_000,
+        machine: Machine {
+            readyloop: "0.1.0".to_owned(),
+            kernel: "Linux 6.12.0".to_owned(),
+            processor: "a \"fast\" one".to_owned(),
+            cores: 2,
+            congestion_control: "cubic".to_owned(),
+        },
+        asked: Asked {
+            address: "tcp://127.0.0.1:7007".to_owned(),
+            transport: Transport::Tcp,
+            framing: "raw".to_owned(),
+            connections: 100,
+            idle_connections: 0,
+            message_bytes: 64,
+            pipeline: 1,
+            rate: Some(1000.5),
+            churn: false,
+            connect_rate: None,
+            sources: vec!["127.0.0.2".to_owned()],
+            duration_ns: Some(10_000_000_000),
+            requests: None,
+            warm_up_ns: 1_000_000_000,
+            timeout_ns: 5_000_000_000,
+            verified: true,
+        },
+        ending: Ending::Done,
+        requests: Requests {
+            sent: 4,
+            answered: 3,
+            failed: 1,
+            measured_ns: 10_000_000_000,
+            rate: 0.3,
+            sent_bytes: 256,
+            received_bytes: 192,
+            ..Requests::default()
+        },
+        connections: Connections {
+            opened: 100,
+            open_max: 100,
+            latency: latencies(&[22_000]),
+            ..Connections::default()
+        },
+        errors: vec![ErrorCount { kind: ErrorKind::TimedOut, count: 1, example: "no answer within 5s".to_owned() }],
+        latency: latencies(&[31_000, 97_123, u64::from(u32::MAX)]),
+        service: Some(latencies(&[30_000, 90_000, 1_000_000])),
+        series: vec![Interval { span_ns: 100_000_000, answered: 3, p50_ns: 97_000, ..Interval::default() }],
+        generator: Generator { cpu_ns: 7, busy: 0.97, was_bottleneck: true, memory_per_connection_bytes: Some(400) },
+        server: Some(Server { pid: 42, cpu_ns: 9, threads: 1, ..Server::default() }),
+    }
+}
+
+#[test]
+fn a_record_is_read_as_it_was_written() {
+    let record = record();
+    let json = record.to_json();
+    assert!(json.ends_with("}\n") && json.lines().count() == 1, "one line: {json}");
+    assert_eq!(Record::from_json(&json).unwrap(), record);
+    let bare = Record { service: None, server: None, errors: Vec::new(), ..record };
+    assert_eq!(Record::from_json(&bare.to_json()).unwrap(), bare);
+}
+
+#[test]
+fn the_names_in_the_file_are_those_of_the_schema() {
+    let json: Value = serde_json::from_str(&record().to_json()).unwrap();
+    assert_eq!((&json["schema"], &json["version"]), (&Value::from("readyloop.run"), &Value::from(1)));
+    assert_eq!(json["asked"]["transport"], "tcp");
+    assert_eq!(json["errors"][0]["kind"], "timed-out");
+    assert_eq!(json["ending"], "done");
+    assert_eq!(json["latency"]["buckets"][0][1], 1);
+}
+
+#[test]
+fn what_a_later_program_has_added_is_passed_over() {
+    let mut json: Value = serde_json::from_str(&record().to_json()).unwrap();
+    json["mood"] = Value::from("calm");
+    json["asked"]["colour"] = Value::from("blue");
+    assert_eq!(Record::from_json(&json.to_string()).unwrap(), record());
+}
+
+#[test]
+fn what_is_no_record_is_refused_and_it_is_said_why() {
+    let mut json: Value = serde_json::from_str(&record().to_json()).unwrap();
+    json["version"] = Value::from(VERSION + 1);
+    assert!(matches!(Record::from_json(&json.to_string()), Err(RecordError::TooNew(version)) if version > VERSION));
+    json["version"] = Value::from(VERSION);
+    json["latency"]["count"] = Value::from(99);
+    assert!(matches!(Record::from_json(&json.to_string()), Err(RecordError::Inconsistent)));
+    json["latency"] = Value::Null;
+    assert!(matches!(Record::from_json(&json.to_string()), Err(RecordError::Malformed(_))));
+    assert!(matches!(Record::from_json("{}"), Err(RecordError::Foreign)));
+    assert!(matches!(Record::from_json(r#"{"schema":"other","version":1}"#), Err(RecordError::Foreign)));
+    assert!(matches!(Record::from_json("latency,count\n"), Err(RecordError::Malformed(_))));
+}
+
+#[test]
+fn every_kind_of_error_stands_once() {
+    let mut kinds = ErrorKind::ALL.to_vec();
+    kinds.dedup();
+    assert_eq!(kinds.len(), ErrorKind::Other as usize + 1);
+    assert!(ErrorKind::NoPorts.is_own() && !ErrorKind::Reset.is_own());
+}
+
+#[test]
+fn a_lost_datagram_is_no_failure() {
+    let clean = Record { errors: Vec::new(), requests: Requests { lost: 5, ..Requests::default() }, ..record() };
+    assert!(!clean.has_failed());
+    assert!(record().has_failed());
+}

@@ -1,0 +1,58 @@
+//! A page in a real browser: whether its script ran to its end and complained of nothing.
+
+use std::process::{Command, Stdio};
+
+use crate::support::{ScratchPath, say_loudly};
+
+/// What Chromium is called on one system or another.
+const NAMES: [&str; 6] =
+    ["chromium", "chromium-browser", "chromium-headless-shell", "google-chrome", "google-chrome-stable", "chrome"];
+
+/// Names another one to use.
+const VARIABLE: &str = "CHROMIUM";
+
+/// Opens the page: so many charts are there, nothing is said on the console, and a picture can be
+/// taken of it, in light and dark. Without Chromium, says loudly that nothing was tested.
+#[track_caller]
+pub(super) fn shows(html: &str, charts: usize) {
+    let Some(browser) = chromium() else {
+        say_loudly(&format!("pages were NOT tested in a browser: there is no Chromium, and {VARIABLE} names none"));
+        return;
+    };
+    let page = ScratchPath::holding("html", html);
+    let (dom, log) = opened(&browser, &page, &["--dump-dom"]);
+    assert!(dom.contains(&format!("data-charts=\"{charts}\"")), "its script did not run to its end:\n{log}");
+    assert_eq!(dom.matches("<svg class=\"chart\"").count(), charts);
+    assert!(!log.contains("CONSOLE"), "{log}");
+    for setting in ["preferredColorScheme=1", "preferredColorScheme=0"] {
+        let picture = ScratchPath::new("png");
+        let shot = format!("--screenshot={}", picture.text());
+        let (_, log) = opened(&browser, &page, &[&shot, &format!("--blink-settings={setting}")]);
+        let bytes = std::fs::read(picture.text()).unwrap_or_else(|error| panic!("no picture: {error}\n{log}"));
+        assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 20_000, "{} bytes of picture", bytes.len());
+    }
+}
+
+fn chromium() -> Option<String> {
+    let named = std::env::var(VARIABLE).ok().filter(|name| !name.is_empty());
+    let known = NAMES.iter().map(|name| (*name).to_owned());
+    named.into_iter().chain(known).find(|name| {
+        let quiet = || Stdio::null();
+        let asked = Command::new(name).arg("--version").stdin(quiet()).stdout(quiet()).stderr(quiet()).status();
+        asked.is_ok_and(|status| status.success())
+    })
+}
+
+/// What the browser prints of the page, and what it logs.
+#[track_caller]
+fn opened(browser: &str, page: &ScratchPath, args: &[&str]) -> (String, String) {
+    let profile = ScratchPath::directory("profile");
+    let mut command = Command::new(browser);
+    command.args(["--headless", "--disable-gpu", "--enable-logging=stderr", "--window-size=1360,2000"]);
+    // Tests in a container run as root, where its sandbox does not; the page is ours.
+    command.arg("--no-sandbox").arg(format!("--user-data-dir={}", profile.text()));
+    let output = command.args(args).arg(format!("file://{}", page.text())).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}

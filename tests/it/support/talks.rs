@@ -1,0 +1,168 @@
+//! Conversations of the library's own client with a server, plain or over TLS, many on one loop.
+//!
+//! Every byte that comes back is checked.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use readyloop::client::{Client, ClientLimits};
+use readyloop::net::{Destination, Layer, Net};
+use readyloop::sim::pattern;
+use readyloop::{CloseReason, Context, Key, Limits, Orders, Raw, Reactor, Service};
+
+use super::PATIENCE;
+
+/// What a layer lies over here.
+type Beneath = <Reactor as Net>::Stream;
+
+/// Many conversations on one loop.
+pub(crate) struct Talks<W: Layer<Beneath>> {
+    client: Client<Reactor, Ears, Raw, W>,
+    to: SocketAddr,
+}
+
+/// What one side of a conversation does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Nothing but listen.
+    #[default]
+    Silent,
+    /// Sends so many bytes as fast as it can, ends its direction and reads on.
+    Streams(u64),
+    /// Sends so many bytes, waits for the same back, and does it again.
+    Repeats(u64),
+}
+
+/// One conversation, as far as it has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Talk {
+    number: usize,
+    manner: Manner,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    pub(crate) is_open: bool,
+    /// How it ended, once it has.
+    pub(crate) reason: Option<CloseReason>,
+    /// Why it did not begin, if it did not.
+    pub(crate) failure: Option<String>,
+}
+
+/// The service of all conversations: keeps the record, and checks every byte that comes back.
+#[derive(Default)]
+struct Ears {
+    talks: Vec<Talk>,
+}
+
+impl<W: Layer<Beneath>> Talks<W> {
+    #[track_caller]
+    pub(crate) fn under(layer: W, to: SocketAddr) -> Self {
+        let reactor = Reactor::new().expect("descriptors are free");
+        // The tests have deadlines of their own.
+        let peer = Limits { idle_timeout: Duration::MAX, write_timeout: Duration::MAX, ..Limits::default() };
+        let limits = ClientLimits { peer, connect_timeout: PATIENCE, ..ClientLimits::default() };
+        Self { client: Client::under(layer, reactor, Raw, Ears::default(), limits), to }
+    }
+
+    /// Begins so many conversations of that manner.
+    pub(crate) fn join(&mut self, count: usize, manner: Manner) -> Range<usize> {
+        let first = self.all().len();
+        for number in first..first + count {
+            let talk = Talk { number, manner, ..Talk::default() };
+            self.client.service_mut().talks.push(talk);
+            self.client.connect(Destination::Tcp(self.to), None, number);
+        }
+        first..first + count
+    }
+
+    pub(crate) fn all(&self) -> &[Talk] {
+        &self.client.service().talks
+    }
+
+    /// Goes on until `enough` holds: whether it came to hold within that time.
+    pub(crate) fn run_until(&mut self, within: Duration, enough: impl Fn(&[Talk]) -> bool) -> bool {
+        let deadline = self.client.net().now() + within;
+        while !enough(self.all()) {
+            self.client.turn(Some(deadline)).expect("the loop is whole");
+            while let Some(failure) = self.client.poll_failure() {
+                self.client.service_mut().talks[failure.peer].failure = Some(failure.error.to_string());
+            }
+            if self.client.net().now() >= deadline {
+                return enough(self.all());
+            }
+        }
+        true
+    }
+
+    pub(crate) fn run_for(&mut self, span: Duration) {
+        self.run_until(span, |_| false);
+    }
+
+    /// Goes on until all have ended, every one cleanly and with all its bytes back.
+    #[track_caller]
+    pub(crate) fn finish_well(&mut self) {
+        let done =
+            self.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.reason.is_some() || talk.failure.is_some()));
+        assert!(done, "{:?}", self.all().iter().find(|talk| talk.reason.is_none()));
+        for talk in self.all() {
+            assert_eq!((talk.reason, talk.sent), (Some(CloseReason::Finished), talk.received), "{talk:?}");
+        }
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.all().iter().map(|talk| talk.received).sum()
+    }
+}
+
+impl Ears {
+    fn talk_on(&mut self, number: usize, cx: &mut Context<'_, '_>) {
+        let talk = &mut self.talks[number];
+        match talk.manner {
+            Manner::Silent => {}
+            Manner::Repeats(len) if talk.sent == talk.received => {
+                cx.send(&pattern(number as u64, talk.sent, len as usize));
+                talk.sent += len;
+            }
+            Manner::Repeats(_) => {}
+            Manner::Streams(len) => {
+                while talk.sent < len && cx.room() > 0 {
+                    let chunk = cx.room().min((len - talk.sent) as usize);
+                    cx.send(&pattern(number as u64, talk.sent, chunk));
+                    talk.sent += chunk as u64;
+                }
+                if talk.sent == len {
+                    cx.half_close();
+                } else {
+                    cx.ask_room();
+                }
+            }
+        }
+    }
+}
+
+impl Service for Ears {
+    type Peer = usize;
+    type Post = ();
+
+    fn on_open(&mut self, number: &mut usize, _: &dyn std::fmt::Display, cx: &mut Context<'_, '_>) {
+        self.talks[*number].is_open = true;
+        self.talk_on(*number, cx);
+    }
+
+    fn on_frame(&mut self, number: &mut usize, bytes: &[u8], cx: &mut Context<'_, '_>) {
+        let talk = &mut self.talks[*number];
+        assert!(bytes == pattern(*number as u64, talk.received, bytes.len()), "other bytes than sent: {talk:?}");
+        talk.received += bytes.len() as u64;
+        self.talk_on(*number, cx);
+    }
+
+    fn on_room(&mut self, number: &mut usize, cx: &mut Context<'_, '_>) {
+        self.talk_on(*number, cx);
+    }
+
+    fn on_close(&mut self, number: usize, _: Key, reason: CloseReason, _: &mut Orders<'_>) {
+        let talk = &mut self.talks[number];
+        debug_assert_eq!(talk.number, number);
+        talk.reason = Some(reason);
+    }
+}

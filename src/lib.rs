@@ -64,6 +64,8 @@ pub mod instant;
 #[cfg(feature = "load")]
 pub mod load;
 pub mod net;
+#[doc = include_str!("security.md")]
+pub mod security {}
 pub mod server;
 pub mod service;
 pub mod sim;

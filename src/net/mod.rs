@@ -9,6 +9,8 @@ mod address;
 pub(crate) mod blocking;
 mod clock;
 mod connect;
+#[cfg(test)]
+mod fuzz;
 mod handle;
 mod layer;
 mod link;

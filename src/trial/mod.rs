@@ -62,6 +62,8 @@ mod letters;
 mod mischief;
 mod scene;
 mod sum;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod witness;
 

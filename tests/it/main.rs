@@ -5,6 +5,7 @@
 //! same server in a simulated world.
 
 mod bad_path;
+mod bugs;
 mod caps;
 mod client;
 mod close;
@@ -35,6 +36,7 @@ mod slow_writer;
 mod soak;
 mod sockets;
 mod start;
+mod supply;
 mod support;
 mod syscalls;
 mod tls;

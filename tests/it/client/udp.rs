@@ -217,15 +217,17 @@ fn a_server_that_is_no_echo_is_taken_to_answer_in_order() {
 #[test]
 fn numbered_datagrams_are_checked_to_the_byte() {
     let (server, address) = echo();
-    for size in ["16B", "64B", "1472B", "65507B"] {
-        let ran = to(&address).with("--interval 1ms --count 5 --size").with(size).fed(b"");
-        ran.counted("5 sent, 5 answered, 0 lost, 0 duplicates, 0 reordered");
+    // No more than a socket's buffer takes while the server is held up.
+    for (size, count) in [("16B", 5), ("64B", 5), ("1472B", 5), ("65507B", 2)] {
+        let client = to(&address).with(&format!("--interval 1ms --count {count} --size {size}"));
+        let ran = client.fed(b"");
+        ran.counted(&format!("{count} sent, {count} answered, 0 lost, 0 duplicates, 0 reordered"));
         let lines = String::from_utf8_lossy(&ran.out).into_owned();
         for (number, line) in lines.lines().enumerate() {
             let begin = format!("number {number}: {} bytes  (", size.trim_end_matches('B'));
             assert!(line.starts_with(&begin) && line.ends_with(')'), "{line}");
         }
-        assert_eq!((ran.code, lines.lines().count()), (Some(0), 5), "{lines}");
+        assert_eq!((ran.code, lines.lines().count()), (Some(0), count), "{lines}");
     }
     server.drain();
 }
@@ -371,9 +373,9 @@ fn at_a_prompt_silence_and_what_comes_late_are_told() {
         }
         Some(late) => vec![late, datagram],
     });
-    let mut terminal = Terminal::of(format_args!("udp://{address}"), "--reply-timeout 100ms");
+    let mut terminal = Terminal::of(format_args!("udp://{address}"), SHORT);
     terminal.types("one\r");
-    terminal.shows("no reply within 100ms");
+    terminal.shows("no reply within 2s");
     terminal.types("two\r");
     terminal.shows("one  (");
     assert!(terminal.shows(")").ends_with(", late)"));

@@ -1,7 +1,7 @@
 //! Any bytes at all, in any pieces, through every framing: what must hold of a codec whatever comes.
 //!
 //! `cargo test` tries some thousand inputs drawn afresh; `cargo bolero test codec::fuzz::…` goes on
-//! from there.
+//! from there, and from the few inputs in `__fuzz__`, which are always tried.
 
 use super::check::{Seen, read_cut};
 use super::{ByteOrder, Fixed, Framing, Length, LengthWidth, Lines, Raw};

@@ -1,9 +1,22 @@
 //! The load generator: who asks a server for echoes, checks every byte, and measures.
 //!
-//! What is asked for and what came of it are plain data here; nothing is printed.
+//! One thread drives as many connections as there are descriptors, by the client's own loop. What
+//! is asked for is a [`Plan`], what came of it a [`Record`]; nothing is printed here.
 
+mod callers;
+mod cost;
+mod failure;
+mod flow;
+mod generator;
 pub mod latencies;
+mod machine;
+mod pattern;
+pub mod plan;
 pub mod record;
+mod series;
+mod tally;
 
+pub use generator::{Generator, Glance};
 pub use latencies::Latencies;
+pub use plan::Plan;
 pub use record::Record;

@@ -293,7 +293,9 @@ pub struct Generator {
     pub cpu_ns: u64,
     /// The part of the measured time in which it ran: 1 is all of one core.
     pub busy: f64,
-    /// Whether it was so busy that it may have been what was measured.
+    /// The part in which it could have run and had no core.
+    pub waited: f64,
+    /// Whether it rested so little that it may have been what was measured.
     pub was_bottleneck: bool,
     /// Memory of its own for each connection; `null` when that could not be told.
     pub memory_per_connection_bytes: Option<u64>,

@@ -1,7 +1,7 @@
 //! Any text at all where an address, a group or a certificate is expected.
 //!
 //! `cargo test` tries some thousand texts drawn afresh; `cargo bolero test net::fuzz::…` goes on
-//! from there.
+//! from there, and from the few inputs in `__fuzz__`, which are always tried.
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;

@@ -5,6 +5,8 @@
 //! [`Net`] must not assume is said at each method, and the simulated world does the worst allowed.
 
 mod address;
+#[cfg(feature = "load")]
+mod alarm;
 #[cfg(feature = "baseline")]
 pub(crate) mod blocking;
 mod clock;

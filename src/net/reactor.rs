@@ -25,6 +25,8 @@ const EVENTS_MAX: usize = 1024;
 const WAKE: mio::Token = mio::Token(usize::MAX);
 #[cfg(feature = "signals")]
 const SIGNALS: mio::Token = mio::Token(usize::MAX - 1);
+#[cfg(feature = "load")]
+const ALARM: mio::Token = mio::Token(usize::MAX - 2);
 
 // An idle peer costs at most 128 bytes of our memory: its slot with the generation, its entry in
 // the timers and the place of that entry. (With debug assertions mio's sockets are larger.)
@@ -46,6 +48,8 @@ pub struct Reactor {
     clock: Clock,
     #[cfg(feature = "signals")]
     signals: Option<super::signals::Signals>,
+    #[cfg(feature = "load")]
+    alarm: Option<super::alarm::Alarm>,
 }
 
 impl Reactor {
@@ -63,11 +67,13 @@ impl Reactor {
             clock: Clock::new(),
             #[cfg(feature = "signals")]
             signals: None,
+            #[cfg(feature = "load")]
+            alarm: None,
         })
     }
 
-    /// The clock, for other threads of the same server.
-    #[cfg(feature = "baseline")]
+    /// The clock, for other threads of the same server, and for who looks at it within a turn.
+    #[cfg(any(feature = "baseline", feature = "load"))]
     pub(crate) fn clock(&self) -> Clock {
         self.clock
     }
@@ -83,6 +89,30 @@ impl Reactor {
             none => none.insert(super::signals::Signals::new(self.poll.registry(), SIGNALS)?),
         };
         signals.watch(number, notice)
+    }
+
+    /// From now on a sleep ends within microseconds of its time, not up to a millisecond later:
+    /// one more system call for each.
+    ///
+    /// # Errors
+    /// There is no descriptor for a timer.
+    #[cfg(feature = "load")]
+    pub fn wake_in_time(&mut self) -> io::Result<()> {
+        self.alarm = Some(super::alarm::Alarm::new(self.poll.registry(), ALARM)?);
+        Ok(())
+    }
+
+    /// How long the poll may sleep; an alarm may end that before.
+    fn timeout(&mut self, until: Option<Instant>) -> io::Result<Option<Duration>> {
+        let now = self.now();
+        let span = until.map(|at| at.since(now));
+        #[cfg(feature = "load")]
+        if let (Some(alarm), Some(at), Some(span)) = (&mut self.alarm, until, span)
+            && !span.is_zero()
+        {
+            alarm.arm(at, now)?;
+        }
+        Ok(span)
     }
 
     /// Polls without sleeping.
@@ -105,7 +135,7 @@ impl Net for Reactor {
     }
 
     fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<Told> {
-        let timeout = until.map(|at| at.since(self.now()));
+        let timeout = self.timeout(until)?;
         match self.poll.poll(&mut self.events, timeout) {
             // A process that was stopped goes on here, however much later: what came meanwhile must
             // be told before anybody's deadline is looked at.
@@ -122,6 +152,9 @@ impl Net for Reactor {
                     let signals = self.signals.as_mut().expect("its token was registered");
                     facts.extend(signals.pending().map(Fact::Notice));
                 }
+                // It has done its part: the sleep is over.
+                #[cfg(feature = "load")]
+                ALARM => {}
                 mio::Token(token) => facts.push(Fact::Ready(Readiness {
                     token: Token(token as u64),
                     readable: event.is_readable(),

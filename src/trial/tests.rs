@@ -68,6 +68,11 @@ fn a_missing_answer_is_caught() {
 }
 
 #[test]
+fn an_early_end_is_caught() {
+    check(|cx| cx.finish(), "heard only part of its answer", "\"two\"");
+}
+
+#[test]
 fn a_panic_is_caught_and_told() {
     check(|_| panic!("at two"), "closed for panicked", "the service panics: at two");
 }

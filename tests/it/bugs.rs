@@ -105,6 +105,12 @@ impl Copy {
         fs::create_dir_all(to.parent().expect("it is in the tree")).and_then(|()| fs::write(&to, bytes)).expect("room");
     }
 
+    fn write_all<'a>(&self, files: impl IntoIterator<Item = (impl AsRef<Path>, &'a String)>) {
+        for (file, text) in files {
+            self.write(file.as_ref(), text.as_bytes());
+        }
+    }
+
     /// Removes what this crate no longer has.
     fn remove_others(&self, kept: &BTreeSet<PathBuf>) {
         let mut folders = vec![self.tree()];
@@ -174,10 +180,11 @@ fn every_bug_is_seen_by_its_test() {
     let mut unseen = BTreeMap::new();
     for bug in &bugs {
         let began_at = Instant::now();
-        let changed = bug.apply(|file| text_of(&root().join(file))).expect("it can be put in");
-        for (file, text) in &changed {
-            copy.write(Path::new(file), text.as_bytes());
-        }
+        // This crate may have moved on meanwhile; the copy has not.
+        let now = |file: &str| text_of(&copy.tree().join(file));
+        let changed = bug.apply(now).expect("it can be put in");
+        let before: BTreeMap<&String, String> = changed.keys().map(|file| (file, now(file))).collect();
+        copy.write_all(&changed);
         let lines = copy.try_test(&bug.seen_by);
         let is_seen = came_out(&lines, &bug.seen_by, "FAILED");
         let outcome = if is_seen { "seen by" } else { "NOT SEEN by" };
@@ -185,9 +192,7 @@ fn every_bug_is_seen_by_its_test() {
         if !is_seen {
             unseen.insert(&bug.name, lines);
         }
-        for file in changed.keys() {
-            copy.write(Path::new(file), text_of(&root().join(file)).as_bytes());
-        }
+        copy.write_all(&before);
     }
     println!("{} of {} seen", bugs.len() - unseen.len(), bugs.len());
     assert!(unseen.is_empty(), "{unseen:#?}");

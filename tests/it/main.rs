@@ -5,11 +5,13 @@
 //! same server in a simulated world.
 
 mod bad_path;
+mod bench;
 mod bugs;
 mod caps;
 mod client;
 mod close;
 mod descriptors;
+mod designs;
 mod drain;
 mod echo;
 mod examples;

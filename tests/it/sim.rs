@@ -33,6 +33,12 @@ fn seeds() -> Range<u64> {
     })
 }
 
+/// How many seeds of another kind are run: the usual number, or a twentieth of what is asked for.
+fn volume(usual: u64) -> u64 {
+    let seeds = seeds();
+    usual.max((seeds.end - seeds.start) / 20)
+}
+
 /// Seeds that failed once.
 fn known_seeds() -> impl Iterator<Item = u64> + Send {
     let lines = include_str!("sim/seeds.txt").lines().filter(|line| !line.starts_with('#'));

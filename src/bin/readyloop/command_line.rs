@@ -12,6 +12,7 @@ use readyloop::Address;
 use readyloop::codec::UnknownFraming;
 use readyloop::net::AddressError;
 
+use crate::bench;
 use crate::cert;
 use crate::client;
 use crate::problem::Problem;
@@ -28,7 +29,8 @@ pub(crate) const EXIT_STATUS: &str = "\
 EXIT STATUS
   0  done, or drained after SIGTERM or SIGINT
   1  a failure at run time: the address is in use, no permission, no descriptors
-  2  wrong usage or configuration; nothing was started";
+  2  wrong usage or configuration; nothing was started
+  3  what was measured misses what was wished for (`bench --fail-if`)";
 
 /// What is printed in place of doing anything.
 pub(crate) enum Answer {
@@ -57,7 +59,8 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<ArgMatch
     let words: Vec<OsString> = words.into_iter().collect();
     // Nothing stands before the subcommand.
     let named = |name: &&str| words.get(1).is_some_and(|word| word == name);
-    let subcommand = [client::NAME, report::NAME, sim::NAME].into_iter().find(named).unwrap_or(serve::NAME);
+    let subcommand =
+        [client::NAME, bench::NAME, report::NAME, sim::NAME].into_iter().find(named).unwrap_or(serve::NAME);
     command().try_get_matches_from(words).map_err(|error| {
         let is_text = matches!(
             error.kind(),
@@ -74,6 +77,7 @@ fn command() -> Command {
         .subcommand(serve::command())
         .subcommand(cert::command())
         .subcommand(client::command())
+        .subcommand(bench::command())
         .subcommand(report::command())
         .subcommand(sim::command())
         .subcommand_required(true)
@@ -86,6 +90,8 @@ EXAMPLES
       Echo on tcp://127.0.0.1:7007.
   readyloop client 127.0.0.1:7007
       Type to it; in a pipe, send it standard input.
+  readyloop bench 127.0.0.1:7007
+      How many echoes a second, and how long each takes.
   readyloop serve --help
       All flags of `serve`, their defaults and reasons.
   readyloop cert

@@ -3,6 +3,7 @@
 //! It owns arguments, output and exit status. Whatever serves a peer is in the library, of which
 //! it sees only the public face.
 
+mod bench;
 mod cert;
 mod client;
 mod command_line;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Some((serve::NAME, matches)) => serve::run(matches),
         Some((cert::NAME, matches)) => cert::run(matches),
         Some((client::NAME, matches)) => client::run(matches),
+        Some((bench::NAME, matches)) => bench::run(matches),
         Some((report::NAME, matches)) => report::run(matches),
         Some((sim::NAME, matches)) => sim::run(matches),
         other => unreachable!("no such subcommand is declared: {other:?}"),

@@ -22,6 +22,8 @@ enum Blame {
     Usage,
     /// The system refused something at run time.
     Failure,
+    /// Nobody: what was measured is not what was wished for.
+    Wish,
 }
 
 impl Problem {
@@ -33,6 +35,11 @@ impl Problem {
     /// The system refused what the user asked for.
     pub(crate) fn failure(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { blame: Blame::Failure, message: message.into(), hint: hint.into() }
+    }
+
+    /// All went well, but not as well as the user wished.
+    pub(crate) fn missed(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { blame: Blame::Wish, message: message.into(), hint: hint.into() }
     }
 
     /// The same, with where it was met in front: `server.toml:3`.
@@ -48,6 +55,7 @@ impl Problem {
         match self.blame {
             Blame::Usage => ExitCode::from(2),
             Blame::Failure => ExitCode::from(1),
+            Blame::Wish => ExitCode::from(3),
         }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Misread {
 }
 
 impl Misread {
-    fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { what: what.into(), hint: hint.into() }
     }
 }
@@ -41,6 +41,19 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 /// A number of things: `1000`, `10k`, `1M`.
 pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, Misread> {
     scaled(text, &COUNT_UNITS, "not a count", "type a whole number such as 1000, 10k or 1M")
+}
+
+/// A number of things a second: `1000`, `0.5`, `2.5k`.
+pub(crate) fn rate(text: &str) -> Result<f64, Misread> {
+    let hint = "type a number above zero such as 1000, 0.5 or 20k";
+    let digits = text.find(|char: char| !(char.is_ascii_digit() || char == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale = COUNT_UNITS.iter().find(|(name, _)| *name == unit).map(|&(_, scale)| scale as f64);
+    match number.parse::<f64>().ok().zip(scale) {
+        Some((number, scale)) if number > 0.0 => Ok(number * scale),
+        Some(_) => Err(Misread::new("zero would let nothing through", hint)),
+        None => Err(Misread::new("not a rate", hint)),
+    }
 }
 
 /// A number of bytes: `64B`, `4KiB`, `1MiB`, `64kB`; without a unit, bytes.
@@ -169,6 +182,18 @@ mod tests {
         for text in ["", "64k", "64K", "1mib", "-1B", "KiB", "1.5MiB"] {
             check_wrong(size::<usize>, text, "not a size");
         }
+    }
+
+    #[test]
+    fn rates_may_have_a_fraction() {
+        check(rate, "1000", 1_000.0);
+        check(rate, "0.5", 0.5);
+        check(rate, "2.5k", 2_500.0);
+        check(rate, "1M", 1_000_000.0);
+        for text in ["", "k", "-1", "1e3", "fast", "1.2.3", "10K"] {
+            check_wrong(rate, text, "not a rate");
+        }
+        check_wrong(rate, "0", "zero would let nothing through");
     }
 
     #[test]

@@ -63,7 +63,13 @@ fn record() -> Record {
         latency: latencies(&[31_000, 97_123, u64::from(u32::MAX)]),
         service: Some(latencies(&[30_000, 90_000, 1_000_000])),
         series: vec![Interval { span_ns: 100_000_000, answered: 3, p50_ns: 97_000, ..Interval::default() }],
-        generator: Generator { cpu_ns: 7, busy: 0.97, was_bottleneck: true, memory_per_connection_bytes: Some(400) },
+        generator: Generator {
+            cpu_ns: 7,
+            busy: 0.97,
+            waited: 0.25,
+            was_bottleneck: true,
+            memory_per_connection_bytes: Some(400),
+        },
         server: Some(Server { pid: 42, cpu_ns: 9, threads: 1, ..Server::default() }),
     }
 }

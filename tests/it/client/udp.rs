@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -300,6 +302,30 @@ fn only_the_peer_is_heard() {
     peer.send_to(b"question", client).expect("a datagram goes out");
     let ran = running.wait();
     ran.counted("1 sent, 1 answered, 0 lost, 0 duplicates, 0 reordered").went_well(b"question\n");
+}
+
+#[test]
+fn who_floods_it_does_not_keep_it() {
+    let (peer, address) = socket();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut running = udp(address).with("--count 2 --interval 1ms").with(SHORT).start();
+    let mut first = [0; 64];
+    let (_, client) = peer.recv_from(&mut first).expect("it asks");
+    peer.send_to(&first, client).expect("a datagram goes out");
+    let flood = Arc::clone(&is_over);
+    let flooder = thread::spawn(move || {
+        while !flood.load(Ordering::Relaxed) {
+            // A full buffer drops it.
+            let _ = (0..20).try_for_each(|_| peer.send_to(b"flood", client).map(|_| ()));
+            thread::park_timeout(Duration::from_millis(1));
+        }
+    });
+    running.prints(b"number 0: 64 bytes  (");
+    let ran = running.wait();
+    is_over.store(true, Ordering::Relaxed);
+    flooder.join().expect("no panic");
+    assert!(ran.log[0].starts_with("2 sent, 1 answered, 1 lost, 0 duplicates, 0 reordered, "), "{:?}", ran.log);
+    ran.went_wrong(&["1 of 2 datagrams had no reply", "were to none of them as sent"]);
 }
 
 #[test]

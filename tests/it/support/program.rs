@@ -35,6 +35,11 @@ impl Program {
         assert!(printed, "no `{text}` in:\n{}\n{}", self.out.all().join("\n"), self.errors.all().join("\n"));
     }
 
+    /// It, as the system shows it.
+    pub(crate) fn running(&self) -> super::Process {
+        super::Process { pid: self.child.id() }
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         super::signal(self.child.id(), name);
     }

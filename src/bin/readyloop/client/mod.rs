@@ -26,6 +26,9 @@ use readyloop::{Address, CloseReason, Reactor};
 use crate::logging;
 use crate::problem::{Problem, system_words};
 
+pub(crate) use settings::Tls as TlsFlags;
+pub(crate) use tls::target as tls_target;
+
 use output::Output;
 use prompt::{Prompt, Screen};
 use settings::Settings;
@@ -50,7 +53,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     if let Address::Udp(host_port) = &address {
         return datagrams::run(&settings, &address, host_port);
     }
-    match tls::target(&settings, &address)? {
+    match tls::target(&address, &settings.tls)? {
         Some(target) => converse(target, &address, &settings),
         None => converse(Bare, &address, &settings),
     }

@@ -102,31 +102,31 @@ fn first_given(given: &[(&'static str, bool)]) -> Option<&'static str> {
 /// Whom to trust at a tls:// address, and what to show there.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "TLS")]
-pub(super) struct Tls {
+pub(crate) struct Tls {
     /// Trust servers whose certificate one of these has signed (PEM) [default: those this machine trusts]
     #[arg(long, value_name = "FILE")]
-    pub(super) ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
 
     /// Trust whoever answers: for trials, since anybody in between can read and change everything
     #[arg(long, conflicts_with = "ca")]
-    pub(super) insecure: bool,
+    pub(crate) insecure: bool,
 
     /// Certificate to show to servers that ask for one (PEM)
     #[arg(long, value_name = "FILE", requires = "key")]
-    pub(super) cert: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
 
     /// The private key of that certificate, which only its owner may be able to read (PEM)
     #[arg(long, value_name = "FILE", requires = "cert")]
-    pub(super) key: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
 
     /// A protocol to offer (ALPN); may be repeated, the best first
     #[arg(long, value_name = "PROTOCOL")]
-    pub(super) alpn: Vec<String>,
+    pub(crate) alpn: Vec<String>,
 }
 
 impl Tls {
     /// The first flag that was given.
-    pub(super) fn given(&self) -> Option<&'static str> {
+    pub(crate) fn given(&self) -> Option<&'static str> {
         let given = [
             ("--ca", self.ca.is_some()),
             ("--insecure", self.insecure),

@@ -6,11 +6,10 @@ use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsTarget, Trust};
 use crate::problem::Problem;
 use crate::tls::setup_problem;
 
-use super::settings::Settings;
+use super::settings::Tls;
 
-/// What to lay over the connection to `address`; `None` where there is no TLS.
-pub(super) fn target(settings: &Settings, address: &Address) -> Result<Option<TlsTarget>, Problem> {
-    let tls = &settings.tls;
+/// What to lay over connections to `address`; `None` where there is no TLS.
+pub(crate) fn target(address: &Address, tls: &Tls) -> Result<Option<TlsTarget>, Problem> {
     let Address::Tls(host_port) = address else { return Ok(None) };
     let trust = match (&tls.ca, tls.insecure) {
         (_, true) => Trust::Anybody,

@@ -1,0 +1,106 @@
+//! What a run needs of this machine, looked at before anything is sent: descriptors, ports, the
+//! addresses to connect from.
+
+use std::fs;
+use std::net::UdpSocket;
+
+use readyloop::load::Plan;
+use readyloop::load::plan::Life;
+use readyloop::load::record::Transport;
+
+use crate::problem::{Problem, system_words};
+
+/// Descriptors beside connections: standard streams, the poll and its alarm, signals, files that
+/// are looked at, and as much again.
+const RESERVE: u64 = 32;
+
+/// What Linux starts with, where it cannot be asked.
+const PORTS: u64 = 28_232;
+
+/// Refuses a run that would measure the limits of this machine.
+pub(super) fn check(plan: &Plan) -> Result<(), Problem> {
+    check_descriptors(plan)?;
+    check_sources(plan)?;
+    check_ports(plan, ports())
+}
+
+fn check_descriptors(plan: &Plan) -> Result<(), Problem> {
+    let needed = plan.connections_max() as u64 + RESERVE;
+    let limit = rlimit::increase_nofile_limit(needed.max(1024)).unwrap_or(u64::MAX);
+    if limit < needed {
+        return Err(Problem::failure(
+            format!("{} connections need {needed} descriptors, and the limit is {limit}", plan.connections_max()),
+            format!("raise it with `ulimit -n {needed}`, or type -c {}", limit.saturating_sub(RESERVE).max(1)),
+        ));
+    }
+    Ok(())
+}
+
+fn check_sources(plan: &Plan) -> Result<(), Problem> {
+    let bound = plan.sources.iter().map(|source| (source, UdpSocket::bind((*source, 0))));
+    for (source, bound) in bound {
+        if let Err(error) = bound {
+            return Err(Problem::usage(
+                format!("cannot connect from {source}: {}", system_words(&error)),
+                "type addresses that this machine has: `ip -brief address` lists them",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_ports(plan: &Plan, ports: u64) -> Result<(), Problem> {
+    let sources = plan.sources.len().max(1) as u64;
+    let needed = plan.connections_max() as u64;
+    let has_ports = plan.transport() != Transport::Unix;
+    if !has_ports || needed <= ports.saturating_mul(sources) {
+        return Ok(());
+    }
+    let last = needed.div_ceil(ports.max(1)) + 1;
+    let hint = match plan.life {
+        Life::Kept if last < 255 => format!("type --source 127.0.0.2-127.0.0.{last}, if the server is on this machine"),
+        Life::Kept | Life::Churn => "type fewer -c, or more addresses with --source".to_owned(),
+    };
+    Err(Problem::failure(
+        format!(
+            "{needed} connections to one server need as many ports, and {sources} of our addresses have {ports} each"
+        ),
+        hint,
+    ))
+}
+
+/// How many ports the kernel gives out to those who connect.
+fn ports() -> u64 {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let ends: Vec<u64> = range.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    match ends[..] {
+        [first, last] if first <= last => last - first + 1,
+        _ => PORTS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(connections: usize, sources: &[&str]) -> Plan {
+        let sources = sources.iter().map(|source| source.parse().unwrap()).collect();
+        Plan { connections, sources, ..Plan::new("127.0.0.1:7".parse().unwrap()) }
+    }
+
+    #[test]
+    fn each_source_has_its_ports() {
+        assert_eq!(check_ports(&plan(100, &[]), 100), Ok(()));
+        assert_eq!(check_ports(&plan(200, &["127.0.0.2", "127.0.0.3"]), 100), Ok(()));
+        let refused = check_ports(&plan(201, &["127.0.0.2", "127.0.0.3"]), 100).unwrap_err();
+        assert!(refused.hint.contains("--source 127.0.0.2-127.0.0.4"), "{}", refused.hint);
+        let unix = Plan { connections: 200, ..Plan::new("unix:/tmp/a".parse().unwrap()) };
+        assert_eq!(check_ports(&unix, 100), Ok(()));
+    }
+
+    #[test]
+    fn an_address_of_others_is_no_source() {
+        assert_eq!(check_sources(&plan(1, &["127.0.0.1"])), Ok(()));
+        assert!(check_sources(&plan(1, &["192.0.2.1"])).is_err());
+    }
+}

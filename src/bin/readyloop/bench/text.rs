@@ -1,0 +1,186 @@
+//! The report of a run for people: what was asked, what came of it, what it cost.
+
+use std::fmt::Write as _;
+
+use readyloop::load::Latencies;
+use readyloop::load::record::{Ending, Record, Server, Transport};
+
+use super::figures::{bytes, grouped, rate, span};
+use super::verdict::missed_rate;
+
+/// The columns of the table: a name and the part of all that took no longer.
+const COLUMNS: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
+
+/// The whole report.
+pub(super) fn report(record: &Record) -> String {
+    let mut text = format!("{}\n", heading(record));
+    for line in lines(record) {
+        // A string takes any text.
+        let _ = writeln!(text, "  {line}");
+    }
+    text
+}
+
+/// What was asked, in one line.
+fn heading(record: &Record) -> String {
+    let asked = &record.asked;
+    let transport = match asked.transport {
+        Transport::Tcp => "tcp",
+        Transport::Tls => "tls",
+        Transport::Unix => "unix",
+        Transport::Udp => "udp",
+    };
+    let address = asked.address.split_once("://").map_or(asked.address.as_str(), |(_, host)| host);
+    let mut parts = vec![format!("{transport} echo"), address.to_owned()];
+    let (connections, idle) = (grouped(asked.connections), grouped(asked.idle_connections));
+    parts.push(match (asked.transport, asked.idle_connections) {
+        (Transport::Udp, _) => format!("{connections} sockets"),
+        (_, 0) => format!("{connections} connections"),
+        (_, _) => format!("{connections} connections and {idle} idle"),
+    });
+    if asked.churn {
+        parts.push("each for one request".to_owned());
+    }
+    let framing = if asked.framing == "raw" { String::new() } else { format!(" in {}", asked.framing) };
+    parts.push(format!("{} B{framing}", grouped(asked.message_bytes)));
+    if asked.pipeline > 1 {
+        parts.push(format!("pipeline of {}", asked.pipeline));
+    }
+    parts.push(match asked.rate {
+        None => "closed loop".to_owned(),
+        Some(asked) => format!("open loop at {}", rate(asked)),
+    });
+    parts.push(length(record));
+    if !asked.verified {
+        parts.push("not verified".to_owned());
+    }
+    parts.join(", ")
+}
+
+fn length(record: &Record) -> String {
+    let asked = &record.asked;
+    let warm_up = match asked.warm_up_ns {
+        0 => String::new(),
+        nanos => format!(" after {} warm-up", short_span(nanos)),
+    };
+    match (asked.duration_ns, asked.requests) {
+        (_, Some(requests)) => format!("{} requests{warm_up}", grouped(requests)),
+        (duration, None) => format!("{}{warm_up}", short_span(duration.unwrap_or(0))),
+    }
+}
+
+/// As it is typed: `10 s`, `1.5 s`, `200 ms`.
+fn short_span(nanos: u64) -> String {
+    if nanos < 1_000_000_000 { format!("{} ms", nanos as f64 / 1e6) } else { format!("{} s", nanos as f64 / 1e9) }
+}
+
+fn lines(record: &Record) -> Vec<String> {
+    let requests = &record.requests;
+    let mut lines = Vec::new();
+    match record.ending {
+        Ending::Done => {}
+        Ending::Interrupted => {
+            lines.push(format!("interrupted after {} of measuring", short_span(requests.measured_ns)));
+        }
+        Ending::Abandoned => lines.push(format!("given up after {}: nobody is left", short_span(requests.measured_ns))),
+    }
+    let seconds = (requests.measured_ns as f64 / 1e9).max(1e-9);
+    let (sent, received) = (requests.sent_bytes as f64 / seconds, requests.received_bytes as f64 / seconds);
+    let volume = match (bytes(sent), bytes(received)) {
+        (sent, received) if sent == received => format!("{sent}/s each way"),
+        (sent, received) => format!("{sent}/s out, {received}/s in"),
+    };
+    let errors = grouped(record.error_count());
+    lines.push(format!(
+        "requests   {}   {}     errors {errors}     {volume}",
+        grouped(requests.answered),
+        rate(requests.rate)
+    ));
+    lines.extend(shortcomings(record));
+    lines.push(row("latency", ["min", "p50", "p90", "p99", "p99.9", "p99.99", "max"].map(str::to_owned)));
+    match &record.service {
+        // From the plan, and from when it really left.
+        Some(service) => {
+            lines.push(latencies("response", &record.latency));
+            lines.push(latencies("service", service));
+        }
+        None => lines.push(latencies("round trip", &record.latency)),
+    }
+    if record.asked.transport != Transport::Udp {
+        lines.push(latencies("connect", &record.connections.latency));
+    }
+    lines.extend(record.server.iter().map(server));
+    lines.extend(caveats(record));
+    lines
+}
+
+/// What did not come back, kind by kind.
+fn shortcomings(record: &Record) -> Vec<String> {
+    let requests = &record.requests;
+    let mut lines: Vec<String> = record
+        .errors
+        .iter()
+        .map(|error| format!("{:<10} {}: {}", error.kind.to_string(), grouped(error.count), error.example))
+        .collect();
+    for (what, count) in [("failed", requests.failed), ("unsent", requests.unsent)] {
+        if count > 0 {
+            lines.push(format!("{what:<10} {}", grouped(count)));
+        }
+    }
+    if record.asked.transport == Transport::Udp {
+        let percent = requests.lost as f64 * 100.0 / (requests.sent as f64).max(1.0);
+        lines.push(format!("lost       {}   {percent:.3} %", grouped(requests.lost)));
+    }
+    lines.extend(missed_rate(record));
+    lines
+}
+
+fn latencies(name: &str, latencies: &Latencies) -> String {
+    if latencies.is_empty() {
+        return format!("{name:<10} none");
+    }
+    // A percentile needs as many values as there are beyond it.
+    let at = |quantile: f64| {
+        let is_told = latencies.count as f64 * (1.0 - quantile) >= 1.0 - 1e-9;
+        latencies.at(quantile).filter(|_| is_told).map(span).unwrap_or_default()
+    };
+    let [p50, p90, p99, p999, p9999] = COLUMNS.map(|(_, quantile)| at(quantile));
+    row(name, [span(latencies.min_ns), p50, p90, p99, p999, p9999, span(latencies.max_ns)])
+}
+
+fn row(name: &str, cells: [String; 7]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:>8}")).collect();
+    format!("{name:<10}{}", cells.join(" ")).trim_end().to_owned()
+}
+
+fn server(server: &Server) -> String {
+    let told = |nanos: Option<u64>| nanos.map_or_else(|| "unknown".to_owned(), span);
+    let each =
+        server.memory_per_connection_bytes.map_or_else(String::new, |each| format!(", {} each", bytes(each as f64)));
+    format!(
+        "server     CPU {} a request; {} with all connections open{each}; {} threads; switches {} voluntary, {} not",
+        told(server.cpu_per_request_ns),
+        bytes(server.memory_bytes as f64),
+        server.threads,
+        grouped(server.switches_voluntary),
+        grouped(server.switches_involuntary),
+    )
+}
+
+/// What a reader must know before believing the figures.
+fn caveats(record: &Record) -> Vec<String> {
+    let generator = &record.generator;
+    let mut lines = Vec::new();
+    if generator.was_bottleneck {
+        let percent = |part: f64| (part * 100.0).round();
+        let waited = match percent(generator.waited) {
+            0.0 => String::new(),
+            waited => format!(" and waited {waited} % for a core"),
+        };
+        lines.push(format!(
+            "note: the generator was busy for {} % of the time{waited}: it may be the limit, not the server",
+            percent(generator.busy)
+        ));
+    }
+    lines
+}

@@ -1,0 +1,133 @@
+//! What the system tells of a machine and of a process: the numbers beside those of a run.
+//!
+//! What cannot be read is left out: no run fails for want of it.
+
+use std::fs;
+use std::io;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::record::Machine;
+
+impl Machine {
+    /// This machine.
+    pub fn here() -> Self {
+        let unknown = || "unknown".to_owned();
+        let line = |path: &str| fs::read_to_string(path).ok().and_then(|text| text.lines().next().map(str::to_owned));
+        let processor = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+            let model = text.lines().find_map(|line| line.strip_prefix("model name"))?;
+            Some(model.trim_start_matches([' ', '\t', ':']).to_owned())
+        });
+        Self {
+            readyloop: env!("CARGO_PKG_VERSION").to_owned(),
+            kernel: format!("Linux {}", line("/proc/sys/kernel/osrelease").unwrap_or_else(unknown)),
+            processor: processor.unwrap_or_else(unknown),
+            cores: thread::available_parallelism().map_or(0, |cores| cores.get() as u64),
+            congestion_control: line("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_else(unknown),
+        }
+    }
+}
+
+/// User and system time of the calling thread.
+pub(super) fn own_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Time in which the calling thread could have run and had no core.
+pub(super) fn own_wait() -> Duration {
+    let schedstat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = schedstat.split_whitespace().nth(1).and_then(|number| number.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
+}
+
+/// Memory of its own that this process has in use.
+pub(super) fn own_memory() -> Option<u64> {
+    memory_of("self").ok()
+}
+
+fn memory_of(process: &str) -> io::Result<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+    let kib = number_behind(&rollup, "Anonymous:").ok_or(io::ErrorKind::InvalidData)?;
+    Ok(kib * 1024)
+}
+
+/// The number behind `name` at the start of a line.
+fn number_behind(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+/// What `/proc` tells of a process at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sight {
+    pub(super) cpu: Duration,
+    pub(super) memory_bytes: u64,
+    pub(super) threads: u64,
+    pub(super) switches_voluntary: u64,
+    pub(super) switches_involuntary: u64,
+}
+
+impl Sight {
+    /// Looks at a process.
+    ///
+    /// # Errors
+    /// There is none of that number, or it may not be looked at.
+    pub(super) fn of(pid: u32) -> io::Result<Self> {
+        let mut sight = Self { memory_bytes: memory_of(&pid.to_string())?, ..Self::default() };
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let path = task?.path();
+            // A thread that has ended meanwhile is left out.
+            let Ok(status) = fs::read_to_string(path.join("status")) else { continue };
+            let schedstat = fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+            let nanos = schedstat.split_whitespace().next().and_then(|number| number.parse().ok());
+            sight.cpu += Duration::from_nanos(nanos.unwrap_or(0));
+            sight.threads += 1;
+            sight.switches_voluntary += number_behind(&status, "voluntary_ctxt_switches:").unwrap_or(0);
+            sight.switches_involuntary += number_behind(&status, "nonvoluntary_ctxt_switches:").unwrap_or(0);
+        }
+        Ok(sight)
+    }
+
+    /// Looks at a process from another thread, so that one with thousands of threads holds up no
+    /// request.
+    pub(super) fn soon(pid: u32) -> Option<JoinHandle<io::Result<Self>>> {
+        thread::Builder::new().name("sight".to_owned()).spawn(move || Self::of(pid)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_can_be_looked_at() {
+        let sight = Sight::of(std::process::id()).unwrap();
+        assert!(sight.memory_bytes > 10_000 && sight.threads > 0, "{sight:?}");
+        assert!(own_memory().unwrap() > 10_000);
+        let before = own_cpu();
+        let mut sum = 0_u64;
+        while own_cpu() == before {
+            sum = std::hint::black_box(sum + 1);
+        }
+    }
+
+    #[test]
+    fn there_is_no_process_of_every_number() {
+        assert!(Sight::of(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn a_number_stands_behind_its_whole_name() {
+        let status = "nonvoluntary_ctxt_switches:\t7\nvoluntary_ctxt_switches:\t5\n";
+        assert_eq!(number_behind(status, "voluntary_ctxt_switches:"), Some(5));
+        assert_eq!(number_behind(status, "threads:"), None);
+    }
+
+    #[test]
+    fn a_machine_has_a_kernel_and_a_core() {
+        let machine = Machine::here();
+        assert!(machine.kernel.len() > 6 && machine.cores > 0, "{machine:?}");
+    }
+}

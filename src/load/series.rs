@@ -1,0 +1,184 @@
+//! `Series`: throughput and latency over time, in a bounded number of pieces.
+//!
+//! How long a piece is depends on how long the run gets: whenever there would be too many, two
+//! become one.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::instant::Instant;
+
+use super::plan::nanos;
+use super::record::Interval;
+
+/// How long a piece is at first: some see a hundred pauses of a collector in a second, none a
+/// thousand.
+const SPAN_MIN: Duration = Duration::from_millis(100);
+
+/// As many as a chart is wide in pixels, some two or three to each.
+const PIECES_MAX: usize = 256;
+
+/// Two digits: enough for a chart, and small enough to be written down in microseconds.
+const DIGITS: u8 = 2;
+
+/// A piece that is over.
+#[derive(Clone, Debug, Default)]
+struct Piece {
+    answered: u64,
+    errors: u64,
+    max_ns: u64,
+    /// Latencies and how often, in rising order.
+    buckets: Vec<(u64, u64)>,
+}
+
+/// The pieces of the measured time so far.
+pub(super) struct Series {
+    begin: Instant,
+    span: Duration,
+    over: Vec<Piece>,
+    current: Piece,
+    latencies: Histogram<u32>,
+}
+
+impl Series {
+    /// A series that begins now; `longest` is the longest latency there can be.
+    pub(super) fn new(begin: Instant, longest: Duration) -> Self {
+        let bound = nanos(longest).max(2);
+        Self {
+            begin,
+            span: SPAN_MIN,
+            over: Vec::new(),
+            current: Piece::default(),
+            latencies: Histogram::new_with_bounds(1, bound, DIGITS).expect("1 and 2 or more are bounds"),
+        }
+    }
+
+    #[inline]
+    pub(super) fn record(&mut self, latency_ns: u64) {
+        self.current.answered += 1;
+        self.current.max_ns = self.current.max_ns.max(latency_ns);
+        self.latencies.saturating_record(latency_ns);
+    }
+
+    pub(super) fn count_error(&mut self) {
+        self.current.errors += 1;
+    }
+
+    /// It is `now`: pieces that are over are put away.
+    #[inline]
+    pub(super) fn advance(&mut self, now: Instant) {
+        while self.current_end() <= now {
+            self.put_away();
+        }
+    }
+
+    fn current_end(&self) -> Instant {
+        let pieces = u32::try_from(self.over.len() + 1).expect("there are few");
+        self.begin + self.span.saturating_mul(pieces)
+    }
+
+    fn put_away(&mut self) {
+        let mut piece = std::mem::take(&mut self.current);
+        let steps = self.latencies.iter_recorded();
+        piece.buckets = steps.map(|step| (step.value_iterated_to(), step.count_since_last_iteration())).collect();
+        self.latencies.reset();
+        self.over.push(piece);
+        if self.over.len() == PIECES_MAX {
+            self.over = self.over.chunks(2).map(merged).collect();
+            self.span *= 2;
+        }
+    }
+
+    /// All pieces of a measured time that is over at `end`; what came later is left out.
+    pub(super) fn into_intervals(mut self, end: Instant) -> Vec<Interval> {
+        self.put_away();
+        let span_ns = nanos(self.span);
+        let whole_ns = nanos(end.since(self.begin));
+        let mut intervals: Vec<Interval> =
+            self.over.iter().zip(0..).map(|(piece, place)| piece.interval(place * span_ns, span_ns)).collect();
+        intervals.retain(|interval| interval.begin_ns < whole_ns);
+        if let Some(last) = intervals.last_mut() {
+            last.span_ns = last.span_ns.min(whole_ns - last.begin_ns);
+        }
+        intervals
+    }
+}
+
+impl Piece {
+    fn interval(&self, begin_ns: u64, span_ns: u64) -> Interval {
+        Interval {
+            begin_ns,
+            span_ns,
+            answered: self.answered,
+            errors: self.errors,
+            p50_ns: self.at(50),
+            p90_ns: self.at(90),
+            p99_ns: self.at(99),
+            max_ns: self.max_ns,
+        }
+    }
+
+    fn at(&self, percent: u64) -> u64 {
+        let wanted = (self.answered * percent).div_ceil(100).max(1);
+        let mut seen = 0;
+        let reached = self.buckets.iter().find(|(_, count)| {
+            seen += count;
+            seen >= wanted
+        });
+        reached.map_or(0, |(latency, _)| (*latency).min(self.max_ns))
+    }
+}
+
+fn merged(pieces: &[Piece]) -> Piece {
+    let mut whole = Piece::default();
+    for piece in pieces {
+        whole.answered += piece.answered;
+        whole.errors += piece.errors;
+        whole.max_ns = whole.max_ns.max(piece.max_ns);
+        whole.buckets.extend_from_slice(&piece.buckets);
+    }
+    whole.buckets.sort_unstable_by_key(|(latency, _)| *latency);
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn series() -> Series {
+        Series::new(Instant::ORIGIN, Duration::from_secs(60))
+    }
+
+    #[test]
+    fn each_piece_has_what_came_in_it() {
+        let mut series = series();
+        (1..=100).for_each(|latency| series.record(latency));
+        series.advance(Instant::ORIGIN + 250 * MS);
+        series.record(7);
+        series.count_error();
+        let intervals = series.into_intervals(Instant::ORIGIN + 260 * MS);
+        let answered: Vec<u64> = intervals.iter().map(|interval| interval.answered).collect();
+        assert_eq!(answered, [100, 0, 1]);
+        assert_eq!((intervals[0].p50_ns, intervals[0].p99_ns, intervals[0].max_ns), (50, 99, 100));
+        assert_eq!((intervals[1].p50_ns, intervals[1].max_ns), (0, 0));
+        assert_eq!((intervals[2].errors, intervals[2].begin_ns, intervals[2].span_ns), (1, 200_000_000, 60_000_000));
+    }
+
+    #[test]
+    fn an_hour_has_no_more_pieces_than_a_chart_can_show() {
+        let mut series = series();
+        for second in 0..3600_u32 {
+            series.advance(Instant::ORIGIN + 1000 * second * MS);
+            series.record(5);
+        }
+        let intervals = series.into_intervals(Instant::ORIGIN + 3_600_000 * MS);
+        assert!((PIECES_MAX / 2 - 2..PIECES_MAX).contains(&intervals.len()), "{}", intervals.len());
+        assert_eq!(intervals.iter().map(|interval| interval.answered).sum::<u64>(), 3600);
+        let last = intervals.last().unwrap();
+        assert_eq!(last.begin_ns + last.span_ns, 3_600_000_000_000);
+        assert!(intervals.windows(2).all(|pair| pair[0].begin_ns + pair[0].span_ns == pair[1].begin_ns));
+    }
+}

@@ -1,0 +1,284 @@
+//! `readyloop bench` as a process: against a server that is well, against servers that are not, and
+//! at the limits of its own machine.
+
+mod stub;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::tls::Secure;
+use crate::support::{Ended, PATIENCE, Program, Serve, Server, descriptor_limit};
+use stub::Stub;
+
+/// `readyloop bench` with these words.
+fn bench(words: &str) -> Serve {
+    Serve::command(&format!("bench {words}"))
+}
+
+/// The run as data.
+#[track_caller]
+fn data(ended: &Ended) -> Value {
+    let json = ended.out.join("\n");
+    serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}\n{}", ended.log_text()))
+}
+
+/// It ends with `code`, and one line on standard error holds every one of `parts`.
+#[track_caller]
+fn ends_with(ended: &Ended, code: i32, parts: &[&str]) {
+    assert_eq!(ended.code, Some(code), "{}\n{}", ended.out.join("\n"), ended.log_text());
+    let is_there = ended.log.iter().any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(is_there || parts.is_empty(), "no line with {parts:?} in:\n{}", ended.log_text());
+}
+
+fn count(run: &Value, path: &str) -> u64 {
+    run.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("no {path} in {run}"))
+}
+
+fn echo() -> (Server, String) {
+    let server = Serve::new().start();
+    let address = server.address().to_string();
+    (server, address)
+}
+
+/// A server that tells of each peer, so that one knows when a run is on.
+fn talkative() -> (Server, String) {
+    let server = Serve::new().with("-v").start();
+    let address = server.address().to_string();
+    (server, address)
+}
+
+#[test]
+fn a_number_of_requests_is_that_number_at_both_ends() {
+    let (server, address) = echo();
+    let ended = bench(&format!("{address} -n 12345 -c 7 -s 100B --json")).run();
+    ends_with(&ended, 0, &[]);
+    assert_eq!(ended.log, [""; 0], "nothing but the result in a pipe");
+    let run = data(&ended);
+    assert_eq!((count(&run, "/requests/answered"), count(&run, "/requests/sent")), (12_345, 12_345));
+    assert_eq!((count(&run, "/latency/count"), count(&run, "/connections/opened")), (12_345, 7));
+    assert_eq!(run["ending"], "done");
+    let totals = server.drain();
+    let summary = totals.log.iter().find(|line| line.contains("bytes in")).expect("there is a summary");
+    assert!(summary.contains("7 connections") && summary.contains("1234500 bytes in"), "{summary}");
+}
+
+#[test]
+fn the_report_is_read_by_people() {
+    let (server, address) = echo();
+    let ended = bench(&format!("{address} -d 300ms -w 100ms -c 20 --pid {}", server.process.pid)).run();
+    ends_with(&ended, 0, &[]);
+    let text = ended.out.join("\n");
+    let heading = format!("tcp echo, {address}, 20 connections, 64 B, closed loop, 300 ms after 100 ms warm-up");
+    assert_eq!(ended.out[0], heading);
+    for part in
+        ["requests   ", "errors 0", "each way", "p99.9", "round trip", "connect ", "server     CPU ", "1 threads"]
+    {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+    assert!(!text.contains('\x1b') && ended.log.is_empty(), "no progress in a pipe");
+    server.drain();
+}
+
+#[test]
+fn every_framing_pipeline_and_size_comes_back_right() {
+    let server = Serve::new().with("--framing length --frame-len-max 4MiB").start();
+    let address = server.address().to_string();
+    for flags in ["-c 5 -p 16", "-s 1B -p 100", "-s 2MiB -c 2 -p 3", "-c 5 --idle 50"] {
+        let ended = bench(&format!("{address} --framing length -n 200 {flags} --json")).run();
+        ends_with(&ended, 0, &[]);
+        assert_eq!(count(&data(&ended), "/requests/answered"), 200, "{flags}");
+    }
+    server.drain();
+    let server = Serve::new().with("--framing lines").start();
+    ends_with(&bench(&format!("{} --framing lines -n 500 -s 4B -p 4", server.address())).run(), 0, &[]);
+    server.drain();
+}
+
+#[test]
+fn connections_may_come_and_go_and_come_from_anywhere() {
+    let (server, address) = echo();
+    let ended = bench(&format!("{address} --churn -c 16 -n 3000 --source 127.0.0.2-127.0.0.5 --json")).run();
+    ends_with(&ended, 0, &[]);
+    let run = data(&ended);
+    assert_eq!((count(&run, "/connections/opened"), count(&run, "/requests/answered")), (3_000, 3_000));
+    assert_eq!(count(&run, "/connections/latency/count"), 3_000);
+    let ended = bench(&format!("{address} -c 40 --connect-rate 200 -n 40 --json")).run();
+    let opening = Duration::from_nanos(count(&data(&ended), "/connections/opening_ns"));
+    assert!(opening >= Duration::from_millis(190), "40 at 200 a second took {opening:?}");
+    server.drain();
+}
+
+#[test]
+fn over_tls_and_unix_sockets_it_is_the_same() {
+    let secure = Secure::start("");
+    let ca = secure.files.text("ca.pem");
+    let address = format!("localhost:{}", secure.address().port());
+    let ended = bench(&format!("{address} --tls --ca {ca} -n 500 -c 5 --json")).run();
+    ends_with(&ended, 0, &[]);
+    assert_eq!(data(&ended)["asked"]["transport"], "tls");
+    let ended = bench(&format!("tls://{address} -n 10 -c 2")).run();
+    ends_with(&ended, 1, &["readyloop: error: cannot connect to tls://"]);
+    secure.server.drain();
+
+    let path = crate::support::ScratchPath::new("sock");
+    let server = Serve::bare().listen(&format!("unix:{}", path.text())).start();
+    ends_with(&bench(&format!("unix:{} -n 500", path.text())).run(), 0, &[]);
+    server.drain();
+}
+
+#[test]
+fn a_server_that_lies_is_found_out() {
+    let liar = Stub::start(|bytes, count| {
+        // The thousandth byte only.
+        if let Some(byte) = 999_u64.checked_sub(count).and_then(|place| bytes.get_mut(place as usize)) {
+            *byte ^= 0x40;
+        }
+    });
+    let ended = bench(&format!("{} -n 1000 -c 1", liar.address)).run();
+    ends_with(&ended, 1, &["readyloop: error: ", "mismatch 1", "other bytes came back"]);
+    assert!(ended.log_text().contains("hint: the server is no echo"), "{}", ended.log_text());
+    let ended = bench(&format!("{} -n 1000 -c 1 --no-verify", liar.address)).run();
+    ends_with(&ended, 0, &[]);
+    assert!(ended.out[0].ends_with("not verified"), "{}", ended.out[0]);
+}
+
+#[test]
+fn nobody_there_is_one_line() {
+    let ended = bench("127.0.0.1:1 -d 10s").run();
+    ends_with(&ended, 1, &["readyloop: error: cannot connect to tcp://127.0.0.1:1", "refused"]);
+    assert!(ended.out.is_empty() && ended.took < Duration::from_secs(5), "{:?}", ended.out);
+    assert!(ended.log_text().contains("hint: nobody listens there"), "{}", ended.log_text());
+}
+
+#[test]
+fn a_server_that_breaks_off_and_one_that_is_stuck_are_told_apart() {
+    let breaking = Stub::breaking_off_after(640);
+    let ended = bench(&format!("{} -n 1000 -c 2 --json", breaking.address)).run();
+    ends_with(&ended, 1, &["reset"]);
+    assert_eq!(data(&ended)["ending"], "abandoned");
+    let stuck = Stub::stuck_after(640);
+    let ended = bench(&format!("{} -d 1m -c 2 --timeout 500ms --json", stuck.address)).run();
+    ends_with(&ended, 1, &["timed out 2", "no answer in time"]);
+    assert_eq!(data(&ended)["errors"][0]["kind"], "timed-out");
+    assert!(ended.took < Duration::from_secs(10), "{:?}", ended.took);
+}
+
+#[test]
+fn when_it_is_interrupted_it_tells_what_it_has() {
+    let (server, address) = talkative();
+    let bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &["bench", &address, "-d", "10m", "-w", "0s"]);
+    // It is at work when the server has heard of it.
+    server.says("peer");
+    bench.signal("INT");
+    bench.prints("interrupted after");
+    bench.prints("round trip");
+    assert_eq!(bench.ends(), Some(0));
+}
+
+#[test]
+fn who_has_read_enough_may_leave() {
+    let (server, address) = echo();
+    let words = format!("\"$0\" bench {address} -n 10 --json | true; echo ${{PIPESTATUS[0]}}");
+    let shell = Program::start("bash", &["-c", &words, env!("CARGO_BIN_EXE_readyloop")]);
+    shell.prints("0");
+    assert_eq!(shell.ends(), Some(0));
+    server.drain();
+}
+
+#[test]
+fn wishes_that_are_missed_have_a_status_of_their_own() {
+    let (server, address) = echo();
+    ends_with(&bench(&format!("{address} -n 100 --fail-if p99>1m --fail-if rate<1")).run(), 0, &[]);
+    let ended = bench(&format!("{address} -n 100 --fail-if p50>1ns")).run();
+    ends_with(&ended, 3, &["p50>1ns: it is "]);
+    assert!(!ended.out.is_empty(), "the report comes all the same");
+    server.drain();
+}
+
+#[test]
+fn wrong_words_are_answered_with_right_ones() {
+    for (words, part) in [
+        ("", "`bench` needs an address"),
+        ("localhost", "has no port"),
+        ("127.0.0.1:7 -c 0", "zero"),
+        ("127.0.0.1:7 --fail-if fast", "--fail-if"),
+        ("127.0.0.1:7 -r 0", "zero"),
+        ("127.0.0.1:7 -n 5 -d 1s", "cannot be used with"),
+        ("127.0.0.1:7 --churn -p 2", "no pipeline"),
+        ("127.0.0.1:7 --source localhost", "no address"),
+        ("127.0.0.1:7 --source 192.0.2.1", "cannot connect from 192.0.2.1"),
+        ("127.0.0.1:7 --insecure", "--insecure is for tls://"),
+        ("unix:/tmp/a --tls", "--tls does not go with unix:/tmp/a"),
+    ] {
+        ends_with(&bench(words).run(), 2, &["readyloop: error: ", part]);
+    }
+}
+
+#[test]
+fn a_stall_is_in_the_latency_of_an_open_loop_and_not_of_a_closed_one() {
+    let p99 = |flags: &str| {
+        let stalling = Stub::stalling(Duration::from_secs(1), Duration::from_secs(10));
+        let ended = bench(&format!("{} -c 10 -d 10s -w 0s {flags} --json", stalling.address)).run();
+        assert_eq!(ended.code, Some(0), "{}", ended.log_text());
+        let run = data(&ended);
+        assert_eq!(count(&run, "/requests/failed"), 0);
+        let total = count(&run, "/latency/count");
+        let mut seen = 0;
+        let buckets = run["latency"]["buckets"].as_array().unwrap();
+        let bucket = buckets.iter().find(|bucket| {
+            seen += bucket[1].as_u64().unwrap();
+            seen * 100 >= total * 99
+        });
+        Duration::from_nanos(bucket.unwrap()[0].as_u64().unwrap())
+    };
+    let open = p99("--rate 1000");
+    assert!(open >= Duration::from_millis(900), "{open:?}");
+    let closed = p99("");
+    assert!(closed < Duration::from_millis(450), "{closed:?}");
+}
+
+#[test]
+fn a_rate_that_cannot_be_reached_is_told() {
+    let slow = Stub::stalling(Duration::from_millis(950), Duration::from_secs(1));
+    let ended = bench(&format!("{} -c 1 -r 100k -d 500ms -w 0s --timeout 1s", slow.address)).run();
+    assert_eq!(ended.code, Some(1), "{}", ended.log_text());
+    let text = [ended.out.join("\n"), ended.log_text()].concat();
+    assert!(text.contains("100.0 k/s were asked for, "), "{text}");
+}
+
+#[test]
+fn its_own_limits_are_not_the_servers() {
+    let ended = bench("127.0.0.1:7 -c 1000").descriptors(64).run();
+    ends_with(&ended, 1, &["1000 connections need 1032 descriptors, and the limit is 64"]);
+    assert!(ended.log_text().contains("ulimit -n 1032"), "{}", ended.log_text());
+
+    let (server, address) = talkative();
+    let words = format!("bench {address} -c 200 --connect-rate 100 -d 100ms -w 0s");
+    let words: Vec<&str> = words.split(' ').collect();
+    let mut bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &words);
+    server.says("peer");
+    // It has looked before it began: what changes now it must find out.
+    bench.running().limit_descriptors(40);
+    assert_eq!(bench.wait(PATIENCE), Some(1));
+    let said = bench.errors.all().join("\n");
+    assert!(said.contains("no descriptors (ours)") && said.contains("raise `ulimit -n`"), "{said}");
+    assert!(!said.contains("refused") && !said.contains("reset"), "{said}");
+}
+
+#[test]
+fn as_many_connections_as_there_are_descriptors() {
+    const MANY: usize = 19_000;
+    if descriptor_limit() < MANY + 500 {
+        crate::support::say_loudly("bench was NOT tested with 19,000 connections: too few descriptors");
+        return;
+    }
+    let (server, address) = echo();
+    let ended = bench(&format!("{address} -c 10000 --idle 9000 -n 20k --timeout 20s --json")).run();
+    ends_with(&ended, 0, &[]);
+    let run = data(&ended);
+    assert_eq!(count(&run, "/connections/open_max"), MANY as u64);
+    let each = count(&run, "/generator/memory_per_connection_bytes");
+    assert!(each <= 2048, "{each} bytes for each connection");
+    server.drain();
+}

@@ -4,6 +4,7 @@ mod end;
 mod half_close;
 mod pause;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::*;

@@ -3,23 +3,23 @@
 //! It moves no bytes and sleeps on nothing: what a peer is linked to is opaque to it. The slots of
 //! those who came are freed only by [`Host::bury_closed`], never while a batch is served.
 
+mod arrivals;
+mod orders;
 mod tally;
 mod visit;
 
 use std::collections::VecDeque;
-use std::error::Error;
-use std::fmt::Display;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
 use crate::conn::{CloseReason, Connection, Limits, Means};
 use crate::destination::Destination;
 use crate::instant::Instant;
-use crate::service::{Context, Order, Orders, Outbox, Service, Target, Verb};
+use crate::service::{Context, Outbox, Service};
 use crate::table::{Key, Table};
 use crate::timers::Timers;
 
+pub use orders::ConnectsToNobody;
 pub use tally::Tally;
 pub use visit::Visit;
 
@@ -96,92 +96,6 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     /// The same host, whose keys begin with that generation, so that a test can see them wrap.
     pub fn with_first_generation(self, first: u32) -> Self {
         Self { peers: Table::with_first_generation(first), ..self }
-    }
-
-    /// Takes in a peer; `link` makes its link once its key is known, and may fail.
-    ///
-    /// # Errors
-    /// What `link` failed with; then nothing has happened.
-    pub fn open<E>(
-        &mut self,
-        who: &dyn Display,
-        reserve: &mut Reserve,
-        now: Instant,
-        link: impl FnOnce(Key) -> Result<L, E>,
-    ) -> Result<Key, E> {
-        let key = self.expect(link)?;
-        self.handle_arrival(key, S::Peer::default(), who, reserve, now);
-        Ok(key)
-    }
-
-    /// Gives a key and a place to a peer that has yet to come, as one that we connect to has.
-    ///
-    /// Until [`Self::handle_arrival`] it can be marked, and else nothing happens to it.
-    ///
-    /// # Errors
-    /// What `link` failed with; then nothing has happened.
-    pub fn expect<E>(&mut self, link: impl FnOnce(Key) -> Result<L, E>) -> Result<Key, E> {
-        self.peers.try_insert_with(|key| {
-            Ok(Peer {
-                link: link(key)?,
-                connection: Connection::new(Instant::ORIGIN),
-                state: S::Peer::default(),
-                armed_at: Instant::NEVER,
-                presence: Presence::Expected,
-                is_marked: false,
-            })
-        })
-    }
-
-    /// The link of a peer that has yet to come; `None` when it has come or is expected no more.
-    pub fn expected(&mut self, key: Key) -> Option<&mut L> {
-        let peer = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Expected)?;
-        Some(&mut peer.link)
-    }
-
-    /// The expected peer has come: its life begins now, with `state`, and the service is told.
-    pub fn handle_arrival(&mut self, key: Key, state: S::Peer, who: &dyn Display, reserve: &mut Reserve, now: Instant) {
-        self.arrive(key, state, reserve, now, |service, peer, cx| service.on_open(peer, who, cx));
-    }
-
-    /// The expected peer, which the service ordered, has been connected to: as
-    /// [`Self::handle_arrival`].
-    pub fn handle_connected(&mut self, key: Key, ticket: u64, reserve: &mut Reserve, now: Instant) {
-        self.arrive(key, S::Peer::default(), reserve, now, |service, peer, cx| service.on_connect(peer, ticket, cx));
-    }
-
-    fn arrive(
-        &mut self,
-        key: Key,
-        state: S::Peer,
-        reserve: &mut Reserve,
-        now: Instant,
-        tell: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>),
-    ) {
-        let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Expected) else { return };
-        peer.presence = Presence::Here;
-        peer.state = state;
-        peer.connection = Connection::new(now);
-        self.tally.opened += 1;
-        if let Some(mut visit) = self.visit(key, reserve, now) {
-            visit.callback(tell);
-        }
-        self.after(key);
-    }
-
-    /// The expected peer does not come: its place is free, the service was never told of it.
-    pub fn dismiss(&mut self, key: Key) -> Option<L> {
-        self.expected(key)?;
-        self.peers.remove(key).map(|peer| peer.link)
-    }
-
-    /// The expected peer is given up: counted as one that came and was closed for that reason,
-    /// though the service was never told of it.
-    pub fn give_up(&mut self, key: Key, reason: CloseReason) -> Option<L> {
-        let link = self.dismiss(key)?;
-        self.tally.opened += 1;
-        self.tally.closed[reason as usize] += 1;
-        Some(link)
     }
 
     /// Takes one peer out to be served; `None` when it has gone, is closed, or has yet to come.
@@ -275,101 +189,6 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
             peer.armed_at = deadline;
             self.timers.look_at(key, deadline);
         }
-    }
-
-    /// Carries out the orders of the callbacks since the last time; marks whom they concern.
-    #[inline]
-    pub fn carry_out_orders(&mut self, reserve: &mut Reserve, now: Instant) {
-        if !self.outbox.is_empty() {
-            self.carry_out(reserve, now);
-        }
-    }
-
-    fn carry_out(&mut self, reserve: &mut Reserve, now: Instant) {
-        let mut outbox = std::mem::take(&mut self.outbox);
-        let (orders, bytes) = outbox.take();
-        for order in orders {
-            match order {
-                Order::For(Target::One(key), verb) => self.obey(key, &verb, bytes, reserve, now),
-                Order::For(Target::All, verb) => self.obey_all(None, &verb, bytes, reserve, now),
-                Order::For(Target::AllBut(sender), verb) => self.obey_all(Some(sender), &verb, bytes, reserve, now),
-                Order::Connect { to, ticket } => self.wanted.push_back((to, ticket)),
-            }
-        }
-        outbox.clear();
-        self.outbox = outbox;
-    }
-
-    fn obey_all(&mut self, but: Option<Key>, verb: &Verb, bytes: &[u8], reserve: &mut Reserve, now: Instant) {
-        let keys: Vec<Key> = self.peers.keys().filter(|key| Some(*key) != but).collect();
-        for key in keys {
-            self.obey(key, verb, bytes, reserve, now);
-        }
-    }
-
-    fn obey(&mut self, key: Key, verb: &Verb, bytes: &[u8], reserve: &mut Reserve, now: Instant) {
-        let Some(Visit { peer, mut means, .. }) = self.visit(key, reserve, now) else { return };
-        let connection = &mut peer.connection;
-        match verb {
-            Verb::Send(range) => connection.handle_order(&bytes[range.clone()], &mut means),
-            Verb::Answer(range) => {
-                connection.handle_order(&bytes[range.clone()], &mut means);
-                connection.handle_promise_kept(&mut means);
-            }
-            Verb::AskRoom => connection.handle_callback(&mut means, |reply| reply.ask_room()),
-            Verb::Resume => connection.handle_callback(&mut means, |reply| reply.resume()),
-            Verb::HalfClose => connection.handle_callback(&mut means, |reply| reply.half_close()),
-            Verb::Finish => connection.handle_callback(&mut means, |reply| reply.finish()),
-            Verb::Close => connection.handle_error(CloseReason::Service),
-            Verb::Reset => connection.handle_reset(),
-        }
-        self.after(key);
-        self.mark(key);
-    }
-
-    /// Gives a post of another thread to the service.
-    pub fn handle_post(&mut self, post: S::Post, reserve: &mut Reserve, now: Instant) {
-        self.tell_service(reserve, now, |service, orders| service.on_post(post, orders));
-    }
-
-    /// Somebody whom the service wants to be connected to, and its ticket for that; its outcome is
-    /// owed to the service from now on.
-    pub fn pop_wanted(&mut self) -> Option<(Destination, u64)> {
-        self.wanted.pop_front()
-    }
-
-    /// How many wait for [`Self::pop_wanted`].
-    pub fn wanted_len(&self) -> usize {
-        self.wanted.len()
-    }
-
-    /// Fails what the service has ordered so far: for a driver that has only peers who came.
-    pub fn refuse_wanted(&mut self, reserve: &mut Reserve, now: Instant) {
-        for _ in 0..self.wanted.len() {
-            let Some((_, ticket)) = self.wanted.pop_front() else { break };
-            self.handle_connect_failed(ticket, &ConnectsToNobody, reserve, now);
-        }
-    }
-
-    /// A connection that the service ordered does not come about.
-    pub fn handle_connect_failed(
-        &mut self,
-        ticket: u64,
-        error: &(dyn Error + 'static),
-        reserve: &mut Reserve,
-        now: Instant,
-    ) {
-        self.tell_service(reserve, now, |service, orders| service.on_connect_failed(ticket, error, orders));
-    }
-
-    /// Calls the service on nobody's behalf. A panic loses nobody and is counted.
-    fn tell_service(&mut self, reserve: &mut Reserve, now: Instant, tell: impl FnOnce(&mut S, &mut Orders<'_>)) {
-        let mut orders = Orders::new(&mut self.outbox, &self.codec, None);
-        let service = &mut self.service;
-        if catch_unwind(AssertUnwindSafe(|| tell(service, &mut orders))).is_err() {
-            self.tally.panics += 1;
-        }
-        self.carry_out_orders(reserve, now);
     }
 
     /// The next instant at which [`Self::handle_deadlines`] has something to look at.
@@ -470,11 +289,6 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         self.service
     }
 }
-
-/// Why an order to connect fails where none can be carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("only a server connects to whom its services order")]
-pub struct ConnectsToNobody;
 
 /// How a stream is let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

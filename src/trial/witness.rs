@@ -3,6 +3,7 @@
 //! What it saw is in the [`Log`], which the watch reads between two turns, and in the story.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::fmt::{self, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -135,6 +136,16 @@ impl<S: Service> Service for Witness<S> {
             name.1.slot()
         ));
         self.watch(|inner| inner.on_open(peer, who, cx));
+    }
+
+    fn on_connect(&mut self, _peer: &mut S::Peer, ticket: u64, _cx: &mut Context<'_, '_>) {
+        self.log.lock().broken = Some(format!("order {ticket} led to somebody, and in a trial nobody answers"));
+    }
+
+    fn on_connect_failed(&mut self, ticket: u64, error: &(dyn Error + 'static), orders: &mut Orders<'_>) {
+        self.log.lock().callbacks += 1;
+        self.world.note(format_args!("  the service hears that its order {ticket} to connect has failed: {error}"));
+        self.watch(|inner| inner.on_connect_failed(ticket, error, orders));
     }
 
     fn on_frame(&mut self, peer: &mut S::Peer, frame: &[u8], cx: &mut Context<'_, '_>) {

@@ -32,11 +32,11 @@
 //!
 //! | ring | room | what it is |
 //! |---|---|---|
-//! | 0 | [`buffer`], [`watermark`], [`instant`], [`table`], [`timers`] | facts: bytes that wait, when to pause, when it is, who is who, when to look again |
+//! | 0 | [`buffer`], [`watermark`], [`instant`], [`table`], [`timers`], [`destination`] | facts: bytes that wait, when to pause, when it is, who is who, when to look again, where to connect |
 //! | 1 | [`codec`] | frames in bytes |
 //! | 2 | [`conn`] | one peer: a machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | many peers, one service; datagrams, and who may be answered |
-//! | 4 | [`net`], [`sim`], [`door`] | the border: sockets, mio, the clock; a simulated world behind it; who may come in, and the count of all |
+//! | 4 | [`net`], [`sim`], [`door`], [`dial`] | the border: sockets, mio, the clock; a simulated world behind it; who may come in, and the count of all; connections of ours under way |
 //! | 5 | [`server`], [`client`], [`baseline`], [`load`] | the programs: endpoints on one loop, and the turn; connections of our own; the other designs of a server; the load generator |
 //! | 6 | [`trial`] | the proof: the server in a simulated world, watched at every turn |
 //!
@@ -56,12 +56,16 @@ pub mod client;
 pub mod codec;
 pub mod conn;
 pub mod datagram;
+pub mod destination;
+pub mod dial;
 pub mod door;
 pub mod host;
 pub mod instant;
 #[cfg(feature = "load")]
 pub mod load;
 pub mod net;
+#[doc = include_str!("security.md")]
+pub mod security {}
 pub mod server;
 pub mod service;
 pub mod sim;

@@ -121,6 +121,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
         // After serving: a peer that has sent something in time is not idle, however late we are.
         self.host.handle_deadlines(&mut self.tools.reserve, self.now);
         self.bury();
+        self.host.refuse_wanted(&mut self.tools.reserve, self.now);
         self.tools.recount_blocks(self.ground);
     }
 

@@ -36,6 +36,13 @@ impl Threads {
     pub(super) fn new(ground: Arc<Ground>) -> Self {
         Self { ground, mappings_max: mappings_max() }
     }
+
+    /// With room for so many threads, as if the system had no more mappings; and for a queue of
+    /// each but one.
+    #[cfg(test)]
+    pub(super) fn for_at_most(threads: usize, ground: Arc<Ground>) -> Self {
+        Self { ground, mappings_max: (threads + 1) * MAPPINGS_PER_THREAD - 1 }
+    }
 }
 
 /// How many mappings threads and queues may take together.

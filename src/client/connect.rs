@@ -13,10 +13,10 @@ use std::time::{Duration, Instant as SystemInstant};
 use log::debug;
 use thiserror::Error;
 
+use crate::dial::FULL_PAUSE;
 use crate::instant::Instant;
 use crate::net::{Address, ConnectOptions, Destination, Net, Reactor, Token};
 
-use super::FULL_PAUSE;
 use super::backoff::Backoff;
 use super::blocking::BlockingStream;
 use super::race::{Race, Step};

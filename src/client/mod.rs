@@ -12,14 +12,11 @@ mod race;
 mod reactor;
 mod sequence;
 
-use std::time::Duration;
-
 pub use backoff::Backoff;
 pub use blocking::BlockingStream;
 pub use connect::{Connect, ConnectError, Connected, look_up, resolve};
 pub use limits::ClientLimits;
-pub use reactor::{Client, Failure};
+pub use reactor::Client;
 pub use sequence::{Arrival, REMEMBERED_MAX, Sequence, SequenceTally};
 
-/// How long to leave a Unix listener alone whose backlog is full: no fact tells of room in it.
-const FULL_PAUSE: Duration = Duration::from_millis(10);
+pub use crate::dial::Failure;

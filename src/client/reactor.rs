@@ -3,8 +3,6 @@
 //! It is the server's twin: the same machine, the same pump, the same turn, with connecting in
 //! the place of accepting. It looks up no names and never tries again: who uses it decides that.
 
-mod pending;
-
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
@@ -15,20 +13,18 @@ use log::debug;
 use crate::buffer::{Reserve, Scratch};
 use crate::codec::Codec;
 use crate::conn::{CloseReason, READ_LEN_MAX};
+use crate::dial::{Connecting, Dial, Failure};
 use crate::host::{Host, Parting, Tally};
 use crate::instant::Instant;
 use crate::net::pump::{self, Opened};
 use crate::net::{
-    Bare, ConnectOptions, Destination, Fact, Handle, Layer, Link, Net, Notice, POSTS_WAITING_MAX, Poster, Stream,
-    Token, Told,
+    AddressGroup, Bare, ConnectOptions, Destination, Fact, Handle, Layer, Link, Net, Notice, POSTS_WAITING_MAX, Poster,
+    Stream, Token, Told,
 };
 use crate::service::{Context, Service};
 use crate::table::Key;
 
 use super::ClientLimits;
-use pending::{Connecting, Pending};
-
-pub use pending::Failure;
 
 /// Connections begun in one turn: 32 of them take about as long as one peer's whole budget.
 const CONNECT_BUDGET: usize = 32;
@@ -79,13 +75,12 @@ pub struct Client<N: Net, S: Service, C: Codec, W: Layer<N::Stream> = Bare> {
     scratch: Scratch,
     reserve: Reserve,
     host: Host<S, C, Link<W::Stream>>,
-    limits: ClientLimits,
     options: ConnectOptions,
     /// What the last poll told.
     facts: Vec<Fact>,
     /// How many facts were told since a poll last told all there were; none: the last one did.
     told_in_part: Option<usize>,
-    pending: Pending<S::Peer>,
+    dial: Dial<S::Peer>,
     breaks: VecDeque<(Key, io::Error)>,
     notices: VecDeque<Notice>,
     handle: Handle,
@@ -112,11 +107,10 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             scratch: Scratch::new(READ_LEN_MAX),
             reserve: Reserve::new(limits.queue_total_max),
             host: Host::new(service, codec, limits.peer.clone()),
-            limits,
             options: ConnectOptions::default(),
             facts: Vec::new(),
             told_in_part: None,
-            pending: Pending::new(),
+            dial: Dial::new(limits.connecting_max, limits.connect_timeout),
             breaks: VecDeque::new(),
             notices: VecDeque::new(),
             handle,
@@ -137,7 +131,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     /// It begins in one of the next turns. Either the service is told that it opened, or
     /// [`Self::poll_failure`] gives `peer` back.
     pub fn connect(&mut self, to: Destination, source: Option<IpAddr>, peer: S::Peer) {
-        self.pending.want(to, source, peer);
+        self.dial.want(to, source, peer, None);
     }
 
     /// Takes in a stream that somebody else has connected to `to`.
@@ -150,10 +144,10 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         let (net, layer) = (&mut self.net, &self.layer);
         let key = self.host.expect(|key| {
             net.register(&mut stream, token(key))?;
-            Ok::<_, io::Error>(Link::new(layer.lay_over(stream)?, to.group()))
+            Ok::<_, io::Error>(Link::new(layer.lay_over(stream)?, AddressGroup::OURS))
         })?;
         if W::OPENS {
-            self.pending.adopt(key, to, peer, self.now);
+            self.dial.adopt(key, to, peer, self.now);
             self.host.mark(key);
         } else {
             self.host.handle_arrival(key, peer, &to, &mut self.reserve, self.now);
@@ -172,6 +166,8 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         self.serve_marked();
         self.handle_deadlines();
         self.bury_closed();
+        // Who uses a client asks the client for connections.
+        self.host.refuse_wanted(&mut self.reserve, self.now);
         Ok(())
     }
 
@@ -193,7 +189,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         if self.host.marked_len() > 0 {
             return Instant::ORIGIN;
         }
-        self.pending.next_work(&self.limits).min(self.host.next_deadline().unwrap_or(Instant::NEVER))
+        self.dial.next_work().min(self.host.next_deadline().unwrap_or(Instant::NEVER))
     }
 
     fn remember_facts(&mut self) {
@@ -217,16 +213,16 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
 
     fn begin_wanted(&mut self) {
         for _ in 0..CONNECT_BUDGET {
-            let Some(wanted) = self.pending.poll_begin(&self.limits, self.now) else { break };
+            let Some(wanted) = self.dial.poll_begin(self.now) else { break };
             let (net, layer, options) = (&mut self.net, &self.layer, &mut self.options);
             options.source = wanted.source;
             let begun = self.host.expect(|key| {
                 let stream = net.connect(&wanted.to, options, token(key))?;
-                Ok(Link::new(layer.lay_over(stream)?, wanted.to.group()))
+                Ok(Link::new(layer.lay_over(stream)?, AddressGroup::OURS))
             });
             match begun {
-                Ok(key) => self.pending.handle_begun(key, wanted, self.now),
-                Err(error) => self.pending.handle_not_begun(wanted, error, &self.limits, self.now),
+                Ok(key) => self.dial.handle_begun(key, wanted, self.now),
+                Err(error) => self.dial.handle_not_begun(wanted, error, self.now),
             }
         }
     }
@@ -263,7 +259,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     }
 
     fn handle_arrival(&mut self, key: Key) {
-        let Some(Connecting { to, peer, .. }) = self.pending.take(key) else { return };
+        let Some(Connecting { to, peer, .. }) = self.dial.take(key) else { return };
         debug!("peer {key:?} at {to}");
         self.host.handle_arrival(key, peer, &to, &mut self.reserve, self.now);
         self.serve(key);
@@ -271,7 +267,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
 
     fn give_up(&mut self, key: Key, error: io::Error) {
         self.host.dismiss(key);
-        self.pending.handle_failure(key, error);
+        self.dial.handle_failure(key, error);
     }
 
     fn handle_deadlines(&mut self) {
@@ -281,7 +277,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             return;
         }
         self.host.handle_deadlines(&mut self.reserve, self.now);
-        while let Some(key) = self.pending.poll_late(&self.limits, self.now) {
+        while let Some(key) = self.dial.poll_late(self.now) {
             self.host.dismiss(key);
         }
     }
@@ -309,7 +305,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
 
     /// The next connection that did not come about and was not told yet.
     pub fn poll_failure(&mut self) -> Option<Failure<S::Peer>> {
-        self.pending.poll_failure()
+        self.dial.poll_failure()
     }
 
     /// The next peer that was closed because the layer over its stream failed, and was not told yet.
@@ -325,7 +321,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     /// Ends all peers now, and connects to nobody any more: the turn that follows is the last with
     /// anything to do. Connections not through yet are dropped without a word.
     pub fn stop(&mut self) {
-        for key in self.pending.clear() {
+        for key in self.dial.clear() {
             self.host.dismiss(key);
         }
         self.host.tell_all(&mut self.reserve, self.now, |peer, _| peer.connection.handle_error(CloseReason::Stopped));
@@ -333,17 +329,17 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
 
     /// Whether nothing is open, under way or wanted.
     pub fn is_idle(&self) -> bool {
-        self.host.is_empty() && self.pending.wants_none()
+        self.host.is_empty() && self.dial.wanted() == 0
     }
 
     /// How many connections are open.
     pub fn open(&self) -> usize {
-        self.host.len() - self.pending.connecting()
+        self.host.len() - self.dial.connecting()
     }
 
     /// How many connections are under way.
     pub fn connecting(&self) -> usize {
-        self.pending.connecting()
+        self.dial.connecting()
     }
 
     /// The service.

@@ -7,6 +7,8 @@
 mod check;
 mod fixed;
 mod framing;
+#[cfg(test)]
+mod fuzz;
 mod length;
 mod lines;
 mod raw;

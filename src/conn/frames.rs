@@ -12,8 +12,10 @@ use super::{Limits, Reply};
 pub(super) enum Rest {
     /// What is left is no whole frame.
     Begun,
-    /// The output is over its watermark, or the service asked for a break or a pause.
+    /// The output is over its watermark, or the service asked for a pause.
     Held,
+    /// The service asked for a break: what it ordered comes first.
+    Break,
     /// The peer said goodbye, or the service has ended this peer: the rest is of no use.
     Useless,
     /// The rest cannot be understood.
@@ -48,7 +50,7 @@ pub(super) fn give_frames<C: Codec>(
                     break Rest::Useless;
                 }
                 if flow.is_break() {
-                    break Rest::Held;
+                    break Rest::Break;
                 }
             }
             Ok(Decoded::More) => break Rest::Begun,

@@ -60,7 +60,7 @@ pub struct Connection<C: Codec> {
     promised: u16,
     discarded: u32,
     codec: C::State,
-    /// A frame that has begun; with [`Hold::Frames`] whole frames too.
+    /// A frame that has begun; while frames are held back, whole ones too.
     input: ByteQueue,
     output: ByteQueue,
     /// When a byte last moved either way.
@@ -78,9 +78,12 @@ enum Hold {
     Nothing,
     /// The output is over its watermark: do not read.
     Reading,
-    /// Serving stopped in the middle of the input: whole frames may be stored; they come first.
+    /// Serving stopped in the middle of the input, at the watermark: whole frames may be stored;
+    /// they come first.
     Frames,
-    /// The service paused this peer; as [`Hold::Frames`] once it resumes.
+    /// As [`Hold::Frames`], and nothing stands in their way any more.
+    Ready,
+    /// The service paused this peer; [`Hold::Ready`] once it resumes.
     Paused,
     /// Enough was discarded while our own end could not leave: read on once it is out.
     Flood,
@@ -176,6 +179,11 @@ impl<C: Codec> Connection<C> {
         self.cut(reason);
     }
 
+    /// The service breaks with this peer, which shall see a reset.
+    pub fn handle_reset(&mut self) {
+        self.halves.fall_short(CloseReason::Service);
+    }
+
     /// `count` bytes of the output queue were taken by the stream, and `quoted` bytes of the quote.
     pub fn handle_written(&mut self, count: usize, quoted: usize, means: &mut Means<'_, C>) {
         self.output.consume(count, means.reserve);
@@ -267,10 +275,15 @@ impl<C: Codec> Connection<C> {
         }
     }
 
-    /// Whether frames that were held back can be served now: the queue has drained, or none is
-    /// over it, and the service has not paused this peer.
+    /// Whether frames that were held back can be served now: the queue has drained, or it was not
+    /// for the queue, and the service has not paused this peer.
     pub fn wants_held(&self, means: &Means<'_, C>) -> bool {
-        self.hold == Hold::Frames && self.closed().is_none() && !self.is_over_watermark(true, means)
+        let may_serve = match self.hold {
+            Hold::Frames => !self.is_over_watermark(true, means),
+            Hold::Ready => true,
+            Hold::Nothing | Hold::Reading | Hold::Paused | Hold::Flood => false,
+        };
+        may_serve && self.closed().is_none()
     }
 
     /// Whether the service is to be told now that the peer has ended its direction: all that came
@@ -366,14 +379,16 @@ impl<C: Codec> Connection<C> {
     fn keep(&mut self, rest: &[u8], why: Rest, means: &mut Means<'_, C>) {
         if !rest.is_empty() {
             match why {
-                Rest::Begun | Rest::Held if self.halves.read() == ReadHalf::Open && self.closed().is_none() => {
+                Rest::Begun | Rest::Held | Rest::Break
+                    if self.halves.read() == ReadHalf::Open && self.closed().is_none() =>
+                {
                     self.begun_at = means.now;
                     if self.input.push(rest, means.reserve).is_err() {
                         means.ledger.bytes_discarded += rest.len() as u64;
                         self.cut(CloseReason::BudgetSpent);
                     }
                 }
-                Rest::Begun | Rest::Held | Rest::Useless | Rest::Lost(_) => {
+                Rest::Begun | Rest::Held | Rest::Break | Rest::Useless | Rest::Lost(_) => {
                     means.ledger.bytes_discarded += rest.len() as u64;
                 }
             }
@@ -385,7 +400,8 @@ impl<C: Codec> Connection<C> {
     fn judge(&mut self, why: Rest, means: &mut Means<'_, C>) {
         match why {
             Rest::Held if self.hold != Hold::Paused => self.hold = Hold::Frames,
-            Rest::Begun | Rest::Held => {}
+            Rest::Break if self.hold != Hold::Paused => self.hold = Hold::Ready,
+            Rest::Begun | Rest::Held | Rest::Break => {}
             Rest::Useless => self.finish(CloseReason::Finished, means),
             Rest::Lost(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, means),
             Rest::Lost(FrameError::Malformed(_)) => self.finish(CloseReason::BadFrame, means),
@@ -402,7 +418,7 @@ impl<C: Codec> Connection<C> {
         if heard.is_paused {
             self.hold = Hold::Paused;
         } else if self.hold == Hold::Paused {
-            self.hold = Hold::Frames;
+            self.hold = Hold::Ready;
         }
         match heard.wish {
             Wish::GoOn => {}
@@ -436,7 +452,7 @@ impl<C: Codec> Connection<C> {
     fn is_held(&self) -> bool {
         match self.hold {
             Hold::Nothing | Hold::Reading | Hold::Flood => false,
-            Hold::Frames | Hold::Paused => true,
+            Hold::Frames | Hold::Ready | Hold::Paused => true,
         }
     }
 
@@ -475,7 +491,7 @@ impl<C: Codec> Connection<C> {
                 // While we did not read, the rest of a frame could not come.
                 self.begun_at = means.now;
             }
-            Hold::Nothing | Hold::Reading | Hold::Frames | Hold::Paused | Hold::Flood => {}
+            Hold::Nothing | Hold::Reading | Hold::Frames | Hold::Ready | Hold::Paused | Hold::Flood => {}
         }
     }
 

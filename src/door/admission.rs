@@ -47,7 +47,7 @@ impl Admission {
         if self.open >= self.open_max {
             return Err(Refusal::Full);
         }
-        if self.by_address_max != usize::MAX && group != AddressGroup::UNIX {
+        if self.by_address_max != usize::MAX && group.is_counted() {
             let count = self.by_address.entry(group).or_default();
             if *count >= self.by_address_max {
                 return Err(Refusal::AddressFull);

@@ -16,6 +16,15 @@ pub struct ServerLimits {
     ///
     /// 4096: some 80 MiB, since one that goes on holds up to 20 KiB.
     pub handshakes_max: usize,
+    /// From the order of a service to connect until the connection is through.
+    ///
+    /// 5 seconds: two lost packets and their retransmissions, after 1 and 3 seconds.
+    pub connect_timeout: Duration,
+    /// How many connections that a service ordered may be under way at once; further ones wait.
+    ///
+    /// 128: the backlog of many a listener. What finds a backlog full loses a packet, and a whole
+    /// second with it.
+    pub connecting_max: usize,
     /// How much memory may be lent to the queues of all peers together, in bytes.
     ///
     /// 512 MiB: 4,000 slow peers at the default high watermark. Long before it is spent the
@@ -46,6 +55,8 @@ impl Default for ServerLimits {
             connections_per_address_max: usize::MAX,
             when_full: WhenFull::Pause,
             handshakes_max: 4096,
+            connect_timeout: Duration::from_secs(5),
+            connecting_max: 128,
             queue_total_max: 512 * 1024 * 1024,
             drain_timeout: Duration::from_secs(10),
         }

@@ -22,6 +22,10 @@ pub struct Totals {
     pub refused_full: u64,
     /// Connections that were accepted and refused, since their address had too many already.
     pub refused_address: u64,
+    /// Connections that services ordered and that are under way, of those that are open.
+    pub connecting: u64,
+    /// Connections that services ordered and that did not come about.
+    pub connects_failed: u64,
     /// Accepts that failed, and connections lost since they could not be registered.
     pub accept_errors: u64,
     /// Turns of the loop.
@@ -55,7 +59,7 @@ impl Totals {
     /// Whether every peer and every byte is accounted for: who came in is still here or was
     /// closed, and the ledger balances.
     pub fn reconciles(&self) -> bool {
-        self.peers.opened + self.handshakes == self.open + self.peers.closed.iter().sum::<u64>()
+        self.peers.opened + self.handshakes + self.connecting == self.open + self.peers.closed.iter().sum::<u64>()
             && self.peers.ledger.reconciles(self.bytes_stored, self.bytes_waiting)
             && self.datagrams.reconciles()
     }
@@ -85,6 +89,9 @@ impl fmt::Display for Totals {
         let dropped = (ledger.bytes_discarded, ledger.bytes_unsent);
         if dropped != (0, 0) {
             write!(f, "; dropped: {} bytes in, {} out", dropped.0, dropped.1)?;
+        }
+        if self.connects_failed > 0 {
+            write!(f, "; {} not connected to", self.connects_failed)?;
         }
         let datagrams = &self.datagrams;
         if datagrams.received > 0 {

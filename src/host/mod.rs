@@ -7,12 +7,14 @@ mod tally;
 mod visit;
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
 use crate::conn::{CloseReason, Connection, Limits, Means};
+use crate::destination::Destination;
 use crate::instant::Instant;
 use crate::service::{Context, Order, Orders, Outbox, Service, Target, Verb};
 use crate::table::{Key, Table};
@@ -57,6 +59,8 @@ pub struct Host<S: Service, C: Codec, L> {
     /// Peers to be buried; may name one twice.
     closed: Vec<Key>,
     outbox: Outbox,
+    /// Whom the service wants to be connected to, with its ticket for that.
+    wanted: VecDeque<(Destination, u64)>,
     tally: Tally,
 }
 
@@ -84,6 +88,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
             marked: VecDeque::new(),
             closed: Vec::new(),
             outbox: Outbox::default(),
+            wanted: VecDeque::new(),
             tally: Tally::default(),
         }
     }
@@ -136,13 +141,30 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
 
     /// The expected peer has come: its life begins now, with `state`, and the service is told.
     pub fn handle_arrival(&mut self, key: Key, state: S::Peer, who: &dyn Display, reserve: &mut Reserve, now: Instant) {
+        self.arrive(key, state, reserve, now, |service, peer, cx| service.on_open(peer, who, cx));
+    }
+
+    /// The expected peer, which the service ordered, has been connected to: as
+    /// [`Self::handle_arrival`].
+    pub fn handle_connected(&mut self, key: Key, ticket: u64, reserve: &mut Reserve, now: Instant) {
+        self.arrive(key, S::Peer::default(), reserve, now, |service, peer, cx| service.on_connect(peer, ticket, cx));
+    }
+
+    fn arrive(
+        &mut self,
+        key: Key,
+        state: S::Peer,
+        reserve: &mut Reserve,
+        now: Instant,
+        tell: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>),
+    ) {
         let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Expected) else { return };
         peer.presence = Presence::Here;
         peer.state = state;
         peer.connection = Connection::new(now);
         self.tally.opened += 1;
         if let Some(mut visit) = self.visit(key, reserve, now) {
-            visit.callback(|service, peer, cx| service.on_open(peer, who, cx));
+            visit.callback(tell);
         }
         self.after(key);
     }
@@ -265,37 +287,41 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
 
     fn carry_out(&mut self, reserve: &mut Reserve, now: Instant) {
         let mut outbox = std::mem::take(&mut self.outbox);
-        for order in outbox.orders() {
-            match order.target {
-                Target::One(key) => self.obey(key, order, &outbox, reserve, now),
-                Target::All => self.obey_all(None, order, &outbox, reserve, now),
-                Target::AllBut(sender) => self.obey_all(Some(sender), order, &outbox, reserve, now),
+        let (orders, bytes) = outbox.take();
+        for order in orders {
+            match order {
+                Order::For(Target::One(key), verb) => self.obey(key, &verb, bytes, reserve, now),
+                Order::For(Target::All, verb) => self.obey_all(None, &verb, bytes, reserve, now),
+                Order::For(Target::AllBut(sender), verb) => self.obey_all(Some(sender), &verb, bytes, reserve, now),
+                Order::Connect { to, ticket } => self.wanted.push_back((to, ticket)),
             }
         }
         outbox.clear();
         self.outbox = outbox;
     }
 
-    fn obey_all(&mut self, but: Option<Key>, order: &Order, outbox: &Outbox, reserve: &mut Reserve, now: Instant) {
+    fn obey_all(&mut self, but: Option<Key>, verb: &Verb, bytes: &[u8], reserve: &mut Reserve, now: Instant) {
         let keys: Vec<Key> = self.peers.keys().filter(|key| Some(*key) != but).collect();
         for key in keys {
-            self.obey(key, order, outbox, reserve, now);
+            self.obey(key, verb, bytes, reserve, now);
         }
     }
 
-    fn obey(&mut self, key: Key, order: &Order, outbox: &Outbox, reserve: &mut Reserve, now: Instant) {
+    fn obey(&mut self, key: Key, verb: &Verb, bytes: &[u8], reserve: &mut Reserve, now: Instant) {
         let Some(Visit { peer, mut means, .. }) = self.visit(key, reserve, now) else { return };
         let connection = &mut peer.connection;
-        match &order.verb {
-            Verb::Send(range) => connection.handle_order(outbox.bytes(range), &mut means),
+        match verb {
+            Verb::Send(range) => connection.handle_order(&bytes[range.clone()], &mut means),
             Verb::Answer(range) => {
-                connection.handle_order(outbox.bytes(range), &mut means);
+                connection.handle_order(&bytes[range.clone()], &mut means);
                 connection.handle_promise_kept(&mut means);
             }
+            Verb::AskRoom => connection.handle_callback(&mut means, |reply| reply.ask_room()),
             Verb::Resume => connection.handle_callback(&mut means, |reply| reply.resume()),
             Verb::HalfClose => connection.handle_callback(&mut means, |reply| reply.half_close()),
             Verb::Finish => connection.handle_callback(&mut means, |reply| reply.finish()),
             Verb::Close => connection.handle_error(CloseReason::Service),
+            Verb::Reset => connection.handle_reset(),
         }
         self.after(key);
         self.mark(key);
@@ -303,9 +329,44 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
 
     /// Gives a post of another thread to the service.
     pub fn handle_post(&mut self, post: S::Post, reserve: &mut Reserve, now: Instant) {
+        self.tell_service(reserve, now, |service, orders| service.on_post(post, orders));
+    }
+
+    /// Somebody whom the service wants to be connected to, and its ticket for that; its outcome is
+    /// owed to the service from now on.
+    pub fn pop_wanted(&mut self) -> Option<(Destination, u64)> {
+        self.wanted.pop_front()
+    }
+
+    /// How many wait for [`Self::pop_wanted`].
+    pub fn wanted_len(&self) -> usize {
+        self.wanted.len()
+    }
+
+    /// Fails what the service has ordered so far: for a driver that has only peers who came.
+    pub fn refuse_wanted(&mut self, reserve: &mut Reserve, now: Instant) {
+        for _ in 0..self.wanted.len() {
+            let Some((_, ticket)) = self.wanted.pop_front() else { break };
+            self.handle_connect_failed(ticket, &ConnectsToNobody, reserve, now);
+        }
+    }
+
+    /// A connection that the service ordered does not come about.
+    pub fn handle_connect_failed(
+        &mut self,
+        ticket: u64,
+        error: &(dyn Error + 'static),
+        reserve: &mut Reserve,
+        now: Instant,
+    ) {
+        self.tell_service(reserve, now, |service, orders| service.on_connect_failed(ticket, error, orders));
+    }
+
+    /// Calls the service on nobody's behalf. A panic loses nobody and is counted.
+    fn tell_service(&mut self, reserve: &mut Reserve, now: Instant, tell: impl FnOnce(&mut S, &mut Orders<'_>)) {
         let mut orders = Orders::new(&mut self.outbox, &self.codec, None);
         let service = &mut self.service;
-        if catch_unwind(AssertUnwindSafe(|| service.on_post(post, &mut orders))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| tell(service, &mut orders))).is_err() {
             self.tally.panics += 1;
         }
         self.carry_out_orders(reserve, now);
@@ -350,12 +411,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
             connection.bury(reserve, &mut self.tally.ledger);
             part(key, link, reason, parting);
 
-            let mut orders = Orders::new(&mut self.outbox, &self.codec, None);
-            let service = &mut self.service;
-            if catch_unwind(AssertUnwindSafe(|| service.on_close(state, key, reason, &mut orders))).is_err() {
-                self.tally.panics += 1;
-            }
-            self.carry_out_orders(reserve, now);
+            self.tell_service(reserve, now, |service, orders| service.on_close(state, key, reason, orders));
         }
     }
 
@@ -414,6 +470,11 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         self.service
     }
 }
+
+/// Why an order to connect fails where none can be carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("only a server connects to whom its services order")]
+pub struct ConnectsToNobody;
 
 /// How a stream is let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

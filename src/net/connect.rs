@@ -1,45 +1,15 @@
-//! Connecting: where to, from where, and how far a connection under way has come.
+//! Connecting: from where, and how far a connection under way has come.
 //!
 //! Nothing here waits and nothing looks a name up: a [`Destination`] is ready to be used.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 
 use mio::net::{TcpStream, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::AddressGroup;
 use super::listener::TcpOrUnix;
-
-/// Where to connect to; nothing is left to look up.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Destination {
-    /// Over TCP.
-    Tcp(SocketAddr),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
-impl Destination {
-    /// Whom a peer there counts with.
-    pub fn group(&self) -> AddressGroup {
-        match self {
-            Self::Tcp(address) => AddressGroup::of(address),
-            Self::Unix(_) => AddressGroup::UNIX,
-        }
-    }
-}
-
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
+use crate::destination::Destination;
 
 /// How a stream of ours is set.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,8 @@ mod alarm;
 pub(crate) mod blocking;
 mod clock;
 mod connect;
+#[cfg(test)]
+mod fuzz;
 mod handle;
 mod layer;
 mod link;
@@ -29,10 +31,11 @@ use std::net::SocketAddr;
 
 use crate::instant::Instant;
 
+pub use crate::destination::Destination;
 pub use address::{Address, AddressError, PeerAddress};
 #[cfg(feature = "baseline")]
 pub(crate) use clock::Clock;
-pub use connect::{ConnectOptions, Destination};
+pub use connect::ConnectOptions;
 pub(crate) use handle::POSTS_WAITING_MAX;
 pub use handle::{Handle, PostError, Poster, Wake};
 pub use layer::{Bare, Layer};
@@ -253,16 +256,24 @@ pub trait Net {
     fn wake(&self) -> std::sync::Arc<dyn Wake>;
 }
 
-/// Who a peer is, as one number for counting: an IPv4 address, an IPv6 /64, or all Unix peers.
+/// Who a peer is, as one number for counting: an IPv4 address, an IPv6 /64, or one of those that
+/// are not counted by their address.
 ///
 /// IPv4 fills the low half; the high half is then zero, as in no IPv6 /64 that is in use
-/// (`::/32` is reserved, RFC 4291).
+/// (`::/32` is reserved, RFC 4291). Nor does a peer come from a multicast address (`ff00::/8`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AddressGroup(u64);
 
 impl AddressGroup {
     /// All peers of Unix sockets.
     pub const UNIX: Self = Self(u64::MAX);
+    /// All peers that we connected to: they did not come to us.
+    pub const OURS: Self = Self(u64::MAX - 1);
+
+    /// Whether peers of one group are counted, so that they may be too many.
+    pub const fn is_counted(self) -> bool {
+        self.0 < Self::OURS.0
+    }
 
     /// The group of an address; an IPv4 address mapped into IPv6 counts as IPv4.
     pub fn of(address: &SocketAddr) -> Self {

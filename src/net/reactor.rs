@@ -227,3 +227,18 @@ impl Wake for Waker {
 fn mio_token(token: Token) -> mio::Token {
     mio::Token(usize::try_from(token.0).expect("a word has 64 bits"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_is_not_over_before_its_time() {
+        let mut reactor = Reactor::new().unwrap();
+        for micros in [1, 400, 1_600] {
+            let until = reactor.now() + Duration::from_micros(micros);
+            reactor.poll(&mut Vec::new(), Some(until)).unwrap();
+            assert!(reactor.now() >= until, "after less than {micros} µs");
+        }
+    }
+}

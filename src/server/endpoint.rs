@@ -3,6 +3,8 @@
 //! Endpoints differ in their service and framing, so the server keeps them behind [`Room`]. An
 //! endpoint does its share of each step of the turn; which step comes when is the server's.
 
+mod connecting;
+
 use std::io;
 use std::sync::mpsc::Receiver;
 
@@ -11,7 +13,8 @@ use log::{debug, error, info, warn};
 use crate::buffer::{Reserve, Scratch};
 use crate::codec::Codec;
 use crate::conn::{CloseReason, Connection};
-use crate::door::{AcceptError, Admission, BackOff, Refusal, Sparing, Totals, times_more};
+use crate::dial::Dial;
+use crate::door::{AcceptError, Admission, BackOff, Refusal, ServerLimits, Sparing, Totals, times_more};
 use crate::host::{Host, Parting};
 use crate::instant::Instant;
 use crate::net::pump::{self, Opened};
@@ -46,6 +49,7 @@ pub(super) struct Shared<N: Net> {
     pub(super) refused_full: u64,
     pub(super) refused_address: u64,
     pub(super) accept_errors: u64,
+    pub(super) connects_failed: u64,
 }
 
 /// The server's view of an endpoint: its share of the turn.
@@ -54,6 +58,10 @@ pub(super) trait Room<N: Net> {
     fn remember(&mut self, fact: &Readiness);
     /// Accepts, within the budget, if there is room.
     fn accept(&mut self, shared: &mut Shared<N>);
+    /// Begins the connections that the service ordered, within the budget.
+    fn connect(&mut self, shared: &mut Shared<N>) {
+        let _ = shared;
+    }
     /// Gives the posts of other threads to the service.
     fn take_posts(&mut self, shared: &mut Shared<N>);
     /// Serves each marked peer once.
@@ -100,6 +108,9 @@ pub(super) struct Endpoint<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> {
     layer: W,
     handshakes: Handshakes,
     failures: Sparing,
+    /// What the service ordered, by its tickets.
+    dial: Dial<u64>,
+    unreached: Sparing,
     host: Host<S, C, Link<W::Stream>>,
     inbox: Receiver<S::Post>,
 }
@@ -115,7 +126,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
         index: u8,
         (listener, address): (N::Listener, Address),
         layer: W,
-        handshakes: Handshakes,
+        limits: &ServerLimits,
         host: Host<S, C, Link<W::Stream>>,
         inbox: Receiver<S::Post>,
     ) -> Self {
@@ -128,8 +139,10 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
             complaint: Sparing::default(),
             panics: Sparing::default(),
             layer,
-            handshakes,
+            handshakes: Handshakes::new(limits.handshakes_max),
             failures: Sparing::default(),
+            dial: Dial::new(limits.connecting_max, limits.connect_timeout),
+            unreached: Sparing::default(),
             host,
             inbox,
         }
@@ -284,6 +297,10 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
         }
     }
 
+    fn connect(&mut self, shared: &mut Shared<N>) {
+        self.begin_ordered(shared);
+    }
+
     fn take_posts(&mut self, shared: &mut Shared<N>) {
         // No more than can wait at once: whoever posts meanwhile wakes us again.
         for post in self.inbox.try_iter().take(POSTS_WAITING_MAX) {
@@ -295,7 +312,11 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
         let mut handshakes = HANDSHAKE_BUDGET;
         for _ in 0..self.host.marked_len() {
             let Some(key) = self.host.pop_marked() else { break };
-            if W::OPENS && self.host.expected(key).is_some() {
+            if self.dial.connecting() > 0 && self.host.expected(key).is_some() {
+                if !self.go_on_connecting(key, shared) {
+                    continue;
+                }
+            } else if W::OPENS && self.host.expected(key).is_some() {
                 if handshakes == 0 {
                     self.host.mark(key);
                     continue;
@@ -316,6 +337,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
         {
             self.give_up(oldest.key, CloseReason::HandshakeTimeout, shared);
         }
+        self.give_up_late(shared);
     }
 
     fn bury_closed(&mut self, shared: &mut Shared<N>) {
@@ -340,7 +362,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
     }
 
     fn next_work(&self, shared: &Shared<N>) -> Instant {
-        if self.host.marked_len() > 0 {
+        if self.host.marked_len() > 0 || self.host.wanted_len() > 0 {
             return Instant::ORIGIN;
         }
         let accept_at = match self.back_off.until() {
@@ -349,7 +371,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
             Some(_) | None => Instant::ORIGIN,
         };
         let handshake_at = self.handshakes.deadline(self.host.limits().handshake_timeout);
-        accept_at.min(handshake_at).min(self.host.next_deadline().unwrap_or(Instant::NEVER))
+        accept_at.min(handshake_at).min(self.dial.next_work()).min(self.host.next_deadline().unwrap_or(Instant::NEVER))
     }
 
     fn drain(&mut self, shared: &mut Shared<N>) {
@@ -366,12 +388,14 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
 
     fn finish_all(&mut self, shared: &mut Shared<N>) {
         self.give_up_all(CloseReason::Drained, shared);
+        self.stop_connecting(shared);
         self.host.tell_all(&mut shared.reserve, shared.now, |peer, means| peer.connection.handle_drain_late(means));
     }
 
     fn stop(&mut self, shared: &mut Shared<N>) {
         self.listener = None;
         self.give_up_all(CloseReason::Stopped, shared);
+        self.stop_connecting(shared);
         self.host.tell_all(&mut shared.reserve, shared.now, |peer, _| {
             peer.connection.handle_error(CloseReason::Stopped);
         });
@@ -396,6 +420,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
     fn add_to(&self, totals: &mut Totals) {
         totals.add(self.host.tally());
         totals.handshakes += self.handshakes.len() as u64;
+        totals.connecting += self.dial.connecting() as u64;
         for (_, peer) in self.host.peers() {
             totals.bytes_stored += peer.connection.input_len() as u64;
             totals.bytes_waiting += peer.connection.output_len() as u64;

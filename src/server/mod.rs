@@ -26,7 +26,6 @@ pub use audit::{Audit, PeerAudit, RoomAudit};
 
 use datagrams::DatagramEndpoint;
 use endpoint::{Endpoint, Room, Shared};
-use handshakes::Handshakes;
 
 /// Endpoints on one loop.
 pub struct Server<N: Net> {
@@ -103,6 +102,7 @@ impl<N: Net> Server<N> {
                 refused_full: 0,
                 refused_address: 0,
                 accept_errors: 0,
+                connects_failed: 0,
             },
             rooms: Vec::new(),
             facts: Vec::new(),
@@ -164,8 +164,7 @@ impl<N: Net> Server<N> {
         let address = self.shared.net.local_address(&listener);
         let (poster, inbox) = self.handle.channel();
         let host = Host::new(service, codec, listen.limits).with_first_generation(self.first_generation);
-        let handshakes = Handshakes::new(self.limits.handshakes_max);
-        self.rooms.push(Box::new(Endpoint::new(number, (listener, address), layer, handshakes, host, inbox)));
+        self.rooms.push(Box::new(Endpoint::new(number, (listener, address), layer, &self.limits, host, inbox)));
         Ok(EndpointId { index: usize::from(number), poster })
     }
 
@@ -225,6 +224,7 @@ impl<N: Net> Server<N> {
         self.sleep_until_a_fact()?;
         self.remember_facts();
         self.accept();
+        self.connect();
         self.serve_marked();
         self.handle_deadlines();
         self.bury_closed();
@@ -261,6 +261,12 @@ impl<N: Net> Server<N> {
     fn accept(&mut self) {
         for room in &mut self.rooms {
             room.accept(&mut self.shared);
+        }
+    }
+
+    fn connect(&mut self) {
+        for room in &mut self.rooms {
+            room.connect(&mut self.shared);
         }
     }
 
@@ -363,6 +369,7 @@ impl<N: Net> Server<N> {
             refused_full: self.shared.refused_full,
             refused_address: self.shared.refused_address,
             accept_errors: self.shared.accept_errors,
+            connects_failed: self.shared.connects_failed,
             turns: self.turns,
             duration: self.shared.net.now().since(self.started_at),
             ..Totals::default()

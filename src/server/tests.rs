@@ -1,8 +1,12 @@
 //! The server from other threads, over the real reactor; what a service may do, in the simulated world.
 
+mod connecting;
+mod small_worlds;
+
 use std::fmt::Display;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -210,4 +214,54 @@ fn endpoints_on_one_loop_keep_their_peers_apart() {
     two.finish();
     world.settle(|| server.turn()).unwrap();
     assert_eq!(server.totals().open, 2);
+}
+
+#[test]
+fn a_crowd_of_newcomers_comes_in_a_part_each_turn() {
+    const CROWD: u64 = 1000;
+    let world = World::new(1);
+    let mut server = Server::new(world.net(), ServerLimits::default());
+    let at = address("127.0.0.1:7000");
+    server.listen(at.clone(), Raw, Echo::new()).unwrap();
+    let crowd: Vec<_> = (0..CROWD).map(|_| world.connect(&at)).collect();
+    let mut before = 0;
+    while before < CROWD {
+        server.turn().unwrap();
+        let open = server.totals().open;
+        assert!((1..=256).contains(&(open - before)), "{} in one turn", open - before);
+        before = open;
+    }
+    drop(crowd);
+}
+
+/// Writes down what it is told, in order.
+#[derive(Clone, Default)]
+struct Diary(Arc<Mutex<Vec<String>>>);
+
+impl Service for Diary {
+    type Peer = ();
+    type Post = ();
+
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], _cx: &mut Context<'_, '_>) {
+        self.0.lock().unwrap().push(String::from_utf8_lossy(line).into_owned());
+    }
+
+    fn on_close(&mut self, _peer: (), _key: Key, reason: CloseReason, _orders: &mut Orders<'_>) {
+        self.0.lock().unwrap().push(reason.to_string());
+    }
+}
+
+#[test]
+fn nobody_is_buried_before_all_are_served() {
+    let world = World::new(1);
+    let mut server = Server::new(world.net(), ServerLimits::default());
+    let (at, diary) = (address("127.0.0.1:7000"), Diary::default());
+    server.listen(at.clone(), Lines::new(), diary.clone()).unwrap();
+    let (leaves, stays) = (world.connect(&at), world.connect(&at));
+    world.settle(|| server.turn()).unwrap();
+    leaves.send(b"goodbye\n");
+    leaves.finish();
+    stays.send(b"hello\n");
+    server.turn().unwrap();
+    assert_eq!(*diary.0.lock().unwrap(), ["goodbye", "hello", "finished"]);
 }

@@ -9,7 +9,9 @@ mod chat;
 mod discard;
 mod echo;
 mod outbox;
+mod proxy;
 
+use std::error::Error;
 use std::fmt::Display;
 
 use crate::conn::{CloseReason, Reply};
@@ -22,6 +24,7 @@ pub use discard::Discard;
 pub use echo::Echo;
 pub use outbox::Orders;
 pub(crate) use outbox::{Order, Outbox, Target, Verb};
+pub use proxy::Proxy;
 
 /// An application: gets whole frames, sends whole frames.
 ///
@@ -36,6 +39,19 @@ pub trait Service {
     /// A peer connected. `who` is its address, for a log or a greeting.
     fn on_open(&mut self, peer: &mut Self::Peer, who: &dyn Display, cx: &mut Context<'_, '_>) {
         let _ = (peer, who, cx);
+    }
+
+    /// A connection that [`Orders::connect`] ordered has come about: this peer is its other end.
+    /// Stands in the place of [`Self::on_open`].
+    fn on_connect(&mut self, peer: &mut Self::Peer, ticket: u64, cx: &mut Context<'_, '_>) {
+        let _ = (peer, ticket, cx);
+    }
+
+    /// A connection that [`Orders::connect`] ordered does not come about: nobody answers there, or
+    /// there is no room for it. The system's errors are [`std::io::Error`]s. Who orders the same at
+    /// once again keeps the loop busy with it.
+    fn on_connect_failed(&mut self, ticket: u64, error: &(dyn Error + 'static), orders: &mut Orders<'_>) {
+        let _ = (ticket, error, orders);
     }
 
     /// A whole frame came. It is gone when the callback returns.
@@ -56,7 +72,7 @@ pub trait Service {
         let _ = (peer, cx);
     }
 
-    /// A peer is gone. Follows every [`Self::on_open`] exactly once.
+    /// A peer is gone. Follows every [`Self::on_open`] and every [`Self::on_connect`] exactly once.
     fn on_close(&mut self, peer: Self::Peer, key: Key, reason: CloseReason, orders: &mut Orders<'_>) {
         let _ = (peer, key, reason, orders);
     }

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use crate::codec::{Encode, FrameError};
 use crate::conn::READ_LEN_MAX;
+use crate::destination::Destination;
 use crate::table::Key;
 
 /// A batch is carried out before it grows past this many orders, or past one read's worth of bytes.
@@ -25,23 +26,27 @@ pub(crate) enum Target {
     All,
 }
 
-/// What an order is.
+/// What is ordered for a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     /// Send these bytes of the outbox, which are framed.
     Send(Range<usize>),
     /// The same, and a promise is kept by it.
     Answer(Range<usize>),
+    AskRoom,
     Resume,
     HalfClose,
     Finish,
     Close,
+    Reset,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Order {
-    pub(crate) target: Target,
-    pub(crate) verb: Verb,
+pub(crate) enum Order {
+    /// For peers that are here.
+    For(Target, Verb),
+    /// For one that has yet to come.
+    Connect { to: Destination, ticket: u64 },
 }
 
 /// The orders of one callback or a few, with the bytes they send.
@@ -61,31 +66,27 @@ impl Outbox {
         self.bytes.len() >= READ_LEN_MAX || self.orders.len() >= ORDERS_MAX
     }
 
-    pub(crate) fn orders(&self) -> &[Order] {
-        &self.orders
+    /// The orders, and the bytes that they send ranges of.
+    pub(crate) fn take(&mut self) -> (impl Iterator<Item = Order>, &[u8]) {
+        (self.orders.drain(..), &self.bytes)
     }
 
-    pub(crate) fn bytes(&self, range: &Range<usize>) -> &[u8] {
-        &self.bytes[range.clone()]
-    }
-
+    /// Forgets the bytes of orders that were taken.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(IDLE_BYTES_MAX);
-        self.orders.clear();
     }
 
     /// Frames sent to the same target in a row become one order: a crowd is walked once a batch.
     fn push(&mut self, target: Target, verb: Verb) {
-        if let (Some(Order { target: last, verb: Verb::Send(range) }), Verb::Send(more)) =
-            (self.orders.last_mut(), &verb)
+        if let (Some(Order::For(last, Verb::Send(range))), Verb::Send(more)) = (self.orders.last_mut(), &verb)
             && *last == target
             && range.end == more.start
         {
             range.end = more.end;
             return;
         }
-        self.orders.push(Order { target, verb });
+        self.orders.push(Order::For(target, verb));
     }
 
     fn write(&mut self, encode: &dyn Encode, parts: &[&[u8]]) -> Result<Range<usize>, FrameError> {
@@ -139,6 +140,21 @@ impl<'a> Orders<'a> {
         Ok(())
     }
 
+    /// Connects to somebody, who is then a peer of this endpoint like those who came by themselves.
+    ///
+    /// `ticket` is a number of yours: it comes back with the one outcome that the order has,
+    /// [`Service::on_connect`](super::Service::on_connect) or
+    /// [`Service::on_connect_failed`](super::Service::on_connect_failed); unless the server ends
+    /// before. Only a server connects, and not at a `tls://` address: elsewhere the order fails.
+    pub fn connect(&mut self, to: impl Into<Destination>, ticket: u64) {
+        self.outbox.orders.push(Order::Connect { to: to.into(), ticket });
+    }
+
+    /// Asks for one call of [`Service::on_room`](super::Service::on_room) on behalf of a peer.
+    pub fn ask_room(&mut self, key: Key) {
+        self.outbox.push(Target::One(key), Verb::AskRoom);
+    }
+
     /// Takes back the pause of a peer, see [`Context::pause`](super::Context::pause).
     pub fn resume(&mut self, key: Key) {
         self.outbox.push(Target::One(key), Verb::Resume);
@@ -157,6 +173,12 @@ impl<'a> Orders<'a> {
     /// Ends both directions of a peer now.
     pub fn close(&mut self, key: Key) {
         self.outbox.push(Target::One(key), Verb::Close);
+    }
+
+    /// Ends both directions of a peer now, in a reset even if all that was queued is written: what
+    /// it was sent is not to pass for the whole.
+    pub fn reset(&mut self, key: Key) {
+        self.outbox.push(Target::One(key), Verb::Reset);
     }
 
     /// Ends both directions of every peer now.
@@ -186,8 +208,16 @@ mod tests {
         orders.send_to_others(&[b"two"]).unwrap();
         orders.finish(sender);
         orders.send_to_others(&[b"three"]).unwrap();
-        let verbs: Vec<_> = outbox.orders().iter().map(|order| order.verb.clone()).collect();
-        assert_eq!(verbs, [Verb::Send(0..8), Verb::Finish, Verb::Send(8..14)]);
-        assert_eq!(outbox.bytes(&(0..8)), b"one\ntwo\n");
+        let (orders, bytes) = outbox.take();
+        assert_eq!(bytes, b"one\ntwo\nthree\n");
+        let others = Target::AllBut(sender);
+        assert_eq!(
+            orders.collect::<Vec<_>>(),
+            [
+                Order::For(others, Verb::Send(0..8)),
+                Order::For(Target::One(sender), Verb::Finish),
+                Order::For(others, Verb::Send(8..14)),
+            ]
+        );
     }
 }

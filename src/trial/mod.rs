@@ -62,6 +62,8 @@ mod letters;
 mod mischief;
 mod scene;
 mod sum;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod witness;
 
@@ -107,7 +109,8 @@ pub trait Play: Sync {
 /// What one peer sends, and what it hears if nothing comes between.
 ///
 /// Whatever happens, it must never hear anything but the beginning of that; and all of it, when it
-/// sent everything, listened to the end, and no fault and no deadline took its connection.
+/// sent everything, listened to the end, and no fault, deadline, drain or lack of memory came
+/// between: a service that ends a peer early, or gives no answer, is caught.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
     /// What it sends, as bytes on the wire: whole frames.

@@ -111,6 +111,28 @@ fn a_length_stands_before_each_frame() {
 }
 
 #[test]
+fn every_width_and_order_of_a_length_is_on_the_wire_as_it_is_named() {
+    // `hello`, as each of them puts it.
+    for (framing, head) in [
+        ("length", &[0, 0, 0, 5][..]),
+        ("length:u8", &[5]),
+        ("length:u16", &[0, 5]),
+        ("length:u16le", &[5, 0]),
+        ("length:u32", &[0, 0, 0, 5]),
+        ("length:u32le", &[5, 0, 0, 0]),
+        ("length:u64", &[0, 0, 0, 0, 0, 0, 0, 5]),
+        ("length:u64le", &[5, 0, 0, 0, 0, 0, 0, 0]),
+    ] {
+        let server = serve(&format!("--framing {framing} --prefix said:"));
+        let frame = [head, b"hello"].concat();
+        let mut answer = [head, b"said:hello"].concat();
+        *answer.iter_mut().find(|byte| **byte == 5).expect("a length") = 10;
+        check(&server, &[&frame[..], &frame].concat(), &[&answer[..], &answer].concat());
+        server.drain();
+    }
+}
+
+#[test]
 fn a_length_too_large_is_refused_before_its_frame_has_come() {
     let server = serve("--framing length --frame-len-max 1KiB");
     let mut stream = server.connect();

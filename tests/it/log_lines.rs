@@ -1,6 +1,9 @@
 //! What the log holds: nothing a peer sent unless escaped, one line for one thing, never a flood.
 
 use std::io::Write as _;
+use std::net::Shutdown;
+
+use readyloop::sim::Rng;
 
 use crate::support::{Crowd, Duplex as _, Habit, PATIENCE, Serve, read_to_the_end};
 
@@ -18,6 +21,26 @@ fn what_peers_send_never_reaches_a_terminal_raw() {
     let ended = server.drain();
     for line in &ended.log {
         assert!(line.chars().all(|char| char == ' ' || char.is_ascii_graphic()), "{}", line.escape_debug());
+    }
+}
+
+#[test]
+fn garbage_in_every_framing_leaves_a_calm_and_printable_log() {
+    const PEERS: usize = 200;
+    for framing in ["raw", "lines", "lines:utf8", "length", "fixed:16"] {
+        let server = Serve::new().with(&format!("--frame-len-max 1KiB --framing {framing}")).start();
+        let mut rng = Rng::new(PEERS as u64);
+        for _ in 0..PEERS {
+            let mut stream = server.connect();
+            let garbage: Vec<u8> = (0..rng.up_to(3000)).map(|_| rng.bits() as u8).collect();
+            // Whom the server has ended meanwhile it does not read any more.
+            let _ = stream.write_all(&garbage);
+            let _ = stream.shutdown(Shutdown::Write);
+            read_to_the_end(&mut stream);
+        }
+        let ended = server.drain();
+        assert!(ended.log.iter().all(|line| line.chars().all(|char| char == ' ' || char.is_ascii_graphic())));
+        assert_eq!(ended.summary().closed_in_all(), PEERS as u64, "{framing}: {}", ended.log_text());
     }
 }
 

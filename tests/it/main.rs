@@ -6,10 +6,12 @@
 
 mod bad_path;
 mod bench;
+mod bugs;
 mod caps;
 mod client;
 mod close;
 mod descriptors;
+mod designs;
 mod drain;
 mod echo;
 mod examples;
@@ -24,6 +26,7 @@ mod laws;
 mod log_lines;
 mod mappings;
 mod panics;
+mod proxy;
 mod readme;
 mod report;
 mod reset;
@@ -35,6 +38,7 @@ mod slow_writer;
 mod soak;
 mod sockets;
 mod start;
+mod supply;
 mod support;
 mod syscalls;
 mod tls;

@@ -59,7 +59,7 @@ fn every_flag_in_the_readme_is_one_of_the_command() {
     flags.extend(flags_of("sim"));
     let words = readme.split(|sign: char| sign.is_whitespace() || "`(),:;".contains(sign));
     // Behind a `--` of its own, or with cargo's name in front, a flag is cargo's.
-    let cargos = ["--release", "--example", "--test", "--bench", "--nocapture", "--"];
+    let cargos = ["--release", "--example", "--test", "--bench", "--nocapture", "--ignored", "--"];
     let named: BTreeSet<&str> = words.filter(|word| word.starts_with("--")).map(flag_in).collect();
     let unknown: Vec<_> =
         named.into_iter().filter(|flag| !cargos.contains(flag) && !flags.contains_key(*flag)).collect();

@@ -1,12 +1,12 @@
-//! The other services: discard, chargen, chat.
+//! The other services: discard, chargen, chat; and any of them under each design.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::support::{
-    Crowd, Duplex as _, Ending, Habit, KIB, MIB, Serve, connect_with_buffers, exchange, read_exactly, read_to_the_end,
-    same_bytes, until,
+    Crowd, Duplex as _, Ending, Habit, KIB, MIB, PATIENCE, Serve, connect_with_buffers, exchange, read_exactly,
+    read_to_the_end, same_bytes, until,
 };
 
 #[test]
@@ -116,5 +116,37 @@ fn a_service_answers_very_many_at_once() {
         members[all.clone()].iter().all(|member| member.received > 320)
     }));
     drop(crowd);
+    server.drain();
+}
+
+#[test]
+fn every_design_serves_the_same_and_is_what_it_is_called() {
+    let ask = |peer: &mut TcpStream| {
+        peer.write_all(b"hello\n").expect("the server reads");
+        assert_eq!(read_exactly(peer, 11), b"said:hello\n");
+    };
+    // How many threads serve two peers, at least and at most.
+    for (design, threads) in [("reactor", 1..=1), ("threads", 3..=4), ("pool --workers 5", 5..=7)] {
+        let server = Serve::new().with("--prefix said: --design").with(design).start();
+        let (mut first, mut second) = (server.connect(), server.connect());
+        ask(&mut first);
+        ask(&mut second);
+        let found = server.process.threads();
+        assert!(threads.contains(&found), "{design}: {found}");
+        drop((first, second));
+        server.drain();
+    }
+    let server = Serve::new().with("--prefix said: --design iterative").start();
+    let (mut first, mut second) = (server.connect(), server.connect());
+    ask(&mut first);
+    second.write_all(b"hello\n").expect("the kernel takes it");
+    // While the first is there, the second waits.
+    ask(&mut first);
+    second.set_read_timeout(Some(Duration::from_millis(100))).expect("not zero");
+    assert!(second.read(&mut [0; 1]).is_err());
+    second.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    drop(first);
+    assert_eq!(read_exactly(&mut second, 11), b"said:hello\n");
+    drop(second);
     server.drain();
 }

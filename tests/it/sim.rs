@@ -6,6 +6,7 @@
 //! `sim/seeds.txt`, whose seeds always come first.
 
 mod command;
+mod proxy;
 mod tls;
 
 use std::ops::Range;
@@ -30,6 +31,12 @@ fn seeds() -> Range<u64> {
     parsed.unwrap_or_else(|| {
         panic!("READYLOOP_SIM_SEEDS is `{text}`: write the first seed, two dots, and one past the last")
     })
+}
+
+/// How many seeds of another kind are run: the usual number, or a twentieth of what is asked for.
+fn volume(usual: u64) -> u64 {
+    let seeds = seeds();
+    usual.max((seeds.end - seeds.start) / 20)
 }
 
 /// Seeds that failed once.

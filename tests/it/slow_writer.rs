@@ -35,16 +35,22 @@ fn those_that_drip_keep_no_newcomer_waiting() {
 pub(crate) fn drips_beside_newcomers(drips: usize) {
     let server = Serve::new().with("--framing fixed:1000").start();
     let mut crowd = Crowd::new();
+    let newcomer_waits = |crowd: &mut Crowd| {
+        let started = Instant::now();
+        let newcomer = crowd.join(server.address(), 1, Habit::Answers);
+        crowd.echo(newcomer, 1000, PATIENCE);
+        started.elapsed()
+    };
+    let alone = (0..20).map(|_| newcomer_waits(&mut crowd)).max().expect("twenty");
     let slow = crowd.join(server.address(), drips, Habit::Answers);
     let mut slowest = Duration::ZERO;
     for _ in 0..20 {
         crowd.ask(slow.clone(), 1);
-        let started = Instant::now();
-        let newcomer = crowd.join(server.address(), 1, Habit::Answers);
-        crowd.echo(newcomer, 1000, PATIENCE);
-        slowest = slowest.max(started.elapsed());
+        slowest = slowest.max(newcomer_waits(&mut crowd));
     }
-    assert!(slowest < Duration::from_millis(100), "a newcomer waited {slowest:?}");
+    // On a busy machine even a newcomer alone waits for its turn.
+    let allowed = Duration::from_millis(100).max(3 * alone);
+    assert!(slowest < allowed, "a newcomer waited {slowest:?}, alone {alone:?}");
     drop(crowd);
     assert_eq!(server.drain().summary().closed("partial-frame"), drips as u64);
 }

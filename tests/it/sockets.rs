@@ -41,11 +41,12 @@ fn keepalive_is_set_as_asked() {
 }
 
 /// The timer of the server's end of a connection, from /proc/net/tcp: its kind and when it is due.
-fn timer_of(process: Process, peer: SocketAddr) -> Option<(u8, u64)> {
+fn timer_of(process: Process, server: SocketAddr, peer: SocketAddr) -> Option<(u8, u64)> {
     let text = fs::read_to_string(format!("/proc/{}/net/tcp", process.pid)).expect("the kernel lists TCP sockets");
-    let remote = format!("0100007F:{:04X}", peer.port());
+    // A port of ours may be in use towards another server too: both ends make a connection.
+    let ends = [server, peer].map(|end| format!("0100007F:{:04X}", end.port()));
     let fields = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let line = fields.into_iter().find(|fields| fields.get(2) == Some(&remote.as_str()))?;
+    let line = fields.into_iter().find(|fields| fields.get(1..3).is_some_and(|pair| pair == ends))?;
     let (kind, due) = line[5].split_once(':')?;
     Some((kind.parse().ok()?, u64::from_str_radix(due, 16).ok()?))
 }
@@ -61,10 +62,10 @@ fn accepted_connections_are_probed_without_a_call_for_each() {
     let server = Serve::new().with("--keepalive 1000s,10s,6").start();
     let mut stream = server.connect();
     echoes(&mut stream, b"hello");
-    let peer = stream.local_addr().unwrap();
+    let (peer, here) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
     let mut timer = None;
     until(PATIENCE, "the reply is acknowledged", || {
-        timer = timer_of(server.process, peer);
+        timer = timer_of(server.process, here, peer);
         timer.is_some_and(|(kind, _)| kind == KEEPALIVE)
     });
     let (_, due) = timer.unwrap();
@@ -86,4 +87,36 @@ fn a_port_is_shared_only_by_those_who_all_want_to() {
 fn drop_all(first: Server, second: Server) {
     first.drain();
     second.drain();
+}
+
+/// The ports that a process has sockets at, as the kernel's tables name them.
+fn ports_of(process: Process) -> Vec<u16> {
+    let entries = fs::read_dir(format!("/proc/{}/fd", process.pid)).expect("it runs").flatten();
+    let links = entries.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned()));
+    let inodes: Vec<String> =
+        links.filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
+    let tables = ["tcp", "tcp6", "udp", "udp6", "raw", "raw6"].map(|table| {
+        // A machine without IPv6 has half of them.
+        fs::read_to_string(format!("/proc/{}/net/{table}", process.pid)).unwrap_or_default()
+    });
+    let mut ports = Vec::new();
+    for line in tables.iter().flat_map(|table| table.lines().skip(1)) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if inodes.iter().any(|inode| words.get(9) == Some(&inode.as_str())) {
+            let port = words[1].rsplit(':').next().expect("an address has a port");
+            ports.push(u16::from_str_radix(port, 16).expect("the kernel writes it so"));
+        }
+    }
+    ports.sort_unstable();
+    ports
+}
+
+#[test]
+fn it_listens_where_it_was_told_and_nowhere_else() {
+    let server = Serve::new().listen("127.0.0.1:0").listen("udp://127.0.0.1:0").start();
+    let told = server.addresses.iter().map(|address| address.rsplit(':').next().and_then(|port| port.parse().ok()));
+    let mut told: Vec<u16> = told.map(|port| port.expect("each has a port")).collect();
+    told.sort_unstable();
+    assert_eq!(ports_of(server.process), told);
+    server.drain();
 }

@@ -33,10 +33,16 @@ fn trace(flags: &str, talk: impl FnOnce(&Server)) -> Vec<String> {
     text().lines().map(str::to_owned).collect()
 }
 
-/// The name of the call, behind the process number.
+/// The name of the call, behind the process number; of one that another thread's interrupted in
+/// the trace, where it goes on.
 fn call(line: &str) -> &str {
     let name = line.split_once(' ').map_or("", |(_, rest)| rest.trim_start());
-    name.split('(').next().unwrap_or(name)
+    let name = name.strip_prefix("<... ").unwrap_or(name);
+    name.split(['(', ' ']).next().unwrap_or(name)
+}
+
+fn thread_of(line: &str) -> &str {
+    line.split(' ').next().unwrap_or_default()
 }
 
 fn count(lines: &[String], names: &[&str]) -> usize {
@@ -81,6 +87,40 @@ fn a_message_costs_one_read_one_write_and_its_share_of_a_poll() {
 /// The names of the calls that are none of the three.
 fn others(lines: &[String]) -> Vec<&str> {
     lines.iter().map(|line| call(line)).filter(|name| ![&READS[..], &WRITES, &POLLS].concat().contains(name)).collect()
+}
+
+#[test]
+fn without_the_reactor_a_message_costs_one_read_and_one_write() {
+    const MESSAGES: usize = 1000;
+    if !can_trace() {
+        return;
+    }
+    for design in ["--design threads", "--design pool", "--design iterative"] {
+        let mut lines = trace(design, |server| {
+            let mut stream = server.connect();
+            echoes(&mut stream, b"<first>");
+            for _ in 0..MESSAGES {
+                echoes(&mut stream, b"message");
+            }
+            echoes(&mut stream, b"<last>");
+        });
+        // The peer's own thread: those of a pool may still be starting.
+        let theirs = lines.iter().rfind(|line| line.contains("<last>")).map(|line| thread_of(line).to_owned());
+        lines.retain(|line| theirs.as_deref() == Some(thread_of(line)));
+        // A call that began before another thread's and ended after it stands there twice.
+        lines.retain(|line| !line.ends_with("<unfinished ...>"));
+        let middle = between(&lines, "<first>", "<last>");
+        let expected = MESSAGES + 2;
+        assert_eq!(count(middle, &WRITES), expected, "{design}");
+        // On a busy machine a nap may end before the next message comes: then it is waited for.
+        let naps = middle.iter().filter(|line| line.contains("EAGAIN")).count();
+        assert_eq!(count(middle, &READS), expected + naps, "{design}");
+        assert!(naps <= MESSAGES / 100, "{design}: {naps} naps were too short");
+        let watches = count(middle, &["poll", "ppoll"]);
+        assert!(watches <= naps, "{design}: {watches} polls for {naps} naps");
+        let all = count(middle, &READS) + count(middle, &WRITES) + watches;
+        assert_eq!(middle.len(), all, "{design}: nothing else is called: {:?}", others(middle));
+    }
 }
 
 #[test]

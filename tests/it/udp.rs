@@ -66,6 +66,16 @@ fn datagrams_of_every_size_come_back_whole() {
 }
 
 #[test]
+fn no_datagram_is_answered_where_none_was_asked_for() {
+    let server = Serve::new().start();
+    let socket = socket_at("127.0.0.1:0");
+    socket.connect(server.address()).expect("an address");
+    socket.send(b"anybody there").expect("a datagram goes out");
+    assert_eq!(socket.recv(&mut [0; 64]).map_err(|error| error.kind()), Err(ErrorKind::ConnectionRefused));
+    server.drain();
+}
+
+#[test]
 fn datagrams_and_connections_share_one_loop() {
     let server = Serve::new().listen("udp://127.0.0.1:0").start();
     let socket = socket_at("127.0.0.1:0");
@@ -138,6 +148,25 @@ fn a_source_that_asks_too_much_is_answered_at_its_rate() {
     hears_nothing_more(&socket);
     let ended = server.drain();
     // A burst of a tenth of a second, and what the time in between gave back.
+    let share = 6 + (started.elapsed().as_secs_f64() * 50.0) as u64;
+    let answered = counted(&ended.log, "answered");
+    assert!((1..=share).contains(&answered), "{answered} of {share}");
+    assert_eq!(counted(&ended.log, "refused"), 100 - answered);
+}
+
+#[test]
+fn all_sources_together_are_answered_at_the_total_rate() {
+    let server = Serve::bare().listen("udp://127.0.0.1:0").with("--udp-total-rate 50").start();
+    // Two networks: each has its own share, and both together have one.
+    let sockets = ["127.0.1.1:0", "127.0.2.1:0"].map(socket_at);
+    let started = Instant::now();
+    for _ in 0..50 {
+        for socket in &sockets {
+            socket.send_to(b"more", udp_address(&server)).expect("a datagram goes out");
+        }
+    }
+    sockets.iter().for_each(hears_nothing_more);
+    let ended = server.drain();
     let share = 6 + (started.elapsed().as_secs_f64() * 50.0) as u64;
     let answered = counted(&ended.log, "answered");
     assert!((1..=share).contains(&answered), "{answered} of {share}");

@@ -234,6 +234,51 @@ mod tests {
         assert_eq!(above_zero(size::<usize>)("1"), Ok(1));
     }
 
+    /// Whatever is typed, it is a value or it is told what to type instead.
+    #[test]
+    fn any_text_is_a_value_or_is_told_what_to_type() {
+        const WORDS: [&str; 16] = [
+            "1",
+            "0",
+            "500",
+            "18446744073709551615",
+            "k",
+            "M",
+            "KiB",
+            "B",
+            "ms",
+            "s",
+            "m",
+            "h",
+            ",",
+            " ",
+            "never",
+            "on",
+        ];
+        fn check<T>(read: impl Fn(&str) -> Result<T, Misread>, text: &str) {
+            if let Err(misread) = read(text) {
+                assert!(misread.hint.starts_with("type ") && !misread.to_string().is_empty(), "{text:?}: {misread:?}");
+            }
+        }
+        bolero::check!().with_iterations(3_000).with_max_len(12).for_each(|bytes: &[u8]| {
+            // Every other byte stands for a word, so that much of what is tried is nearly right.
+            let part = |byte: &u8| match *byte {
+                byte if byte < 128 => char::from(byte).to_string(),
+                byte => WORDS[usize::from(byte) % WORDS.len()].to_owned(),
+            };
+            let text: String = bytes.iter().map(part).collect();
+            check(count::<u64>, &text);
+            check(count::<u8>, &text);
+            check(above_zero(size::<usize>), &text);
+            check(switch, &text);
+            check(above_zero(duration), &text);
+            check(keepalive, &text);
+            if let Ok(bytes) = size::<usize>(&text) {
+                assert_eq!(size(&print_size(bytes)), Ok(bytes), "{text:?}");
+            }
+        });
+    }
+
     #[test]
     fn keepalive_has_three_parts() {
         let sixty = Keepalive { after: Duration::from_secs(60), every: Duration::from_secs(10), probes: 6 };

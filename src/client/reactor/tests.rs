@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use super::*;
-use crate::client::FULL_PAUSE;
 use crate::codec::Lines;
+use crate::dial::FULL_PAUSE;
 use crate::net::Address;
 use crate::sim::{Ending, Faults, Habits, Rng, SimNet, World};
 
@@ -294,6 +294,39 @@ fn a_client_that_stops_leaves_nothing_behind() {
     assert!(client.is_idle());
     assert!(client.poll_failure().is_none());
     assert_eq!(client.service().closed.len(), 3);
+}
+
+#[test]
+fn a_service_orders_no_connections_of_a_client() {
+    struct Caller(Vec<(u64, String)>);
+
+    impl Service for Caller {
+        type Peer = ();
+        type Post = u16;
+
+        fn on_frame(&mut self, _: &mut (), _: &[u8], _: &mut Context<'_, '_>) {}
+
+        fn on_connect_failed(
+            &mut self,
+            ticket: u64,
+            error: &(dyn std::error::Error + 'static),
+            _: &mut crate::service::Orders<'_>,
+        ) {
+            self.0.push((ticket, error.to_string()));
+        }
+
+        fn on_post(&mut self, port: u16, orders: &mut crate::service::Orders<'_>) {
+            orders.connect(at(port).0, 5);
+        }
+    }
+
+    let world = World::new(1);
+    world.answer_at(&at(7).1, Habits::default());
+    let mut client = Client::new(world.net(), Lines::new(), Caller(Vec::new()), ClientLimits::default());
+    client.poster().post(7).unwrap();
+    world.settle(|| client.turn(None)).unwrap();
+    assert_eq!(client.service().0, [(5, "only a server connects to whom its services order".to_owned())]);
+    assert!(client.is_idle());
 }
 
 /// Whatever the world does: each connection fails or opens and closes, once; what comes back is

@@ -28,6 +28,19 @@ fn a_pause_holds_frames_back_and_stops_the_reading_until_it_is_taken_back() {
 }
 
 #[test]
+fn who_is_resumed_is_read_though_its_queue_is_not_empty() {
+    let mut bench = Bench::new(Lines::new());
+    bench.feed(b"0123456789\n");
+    let low = bench.limits.queue.low();
+    assert!(bench.connection.output_len() > low);
+    bench.with(|connection, means| connection.handle_callback(means, |reply| reply.pause()));
+    bench.with(|connection, means| connection.handle_callback(means, |reply| reply.resume()));
+    assert!(bench.with(|connection, means| connection.wants_held(means)));
+    bench.serve_held();
+    assert!(bench.connection.wants_read(), "it was the service that stopped it, not the queue");
+}
+
+#[test]
 fn a_pause_between_frames_stops_the_reading_and_no_frame_is_late_by_it() {
     let mut bench = Bench::new(Lines::new());
     bench.feed(b"beg");

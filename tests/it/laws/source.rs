@@ -10,6 +10,9 @@ use std::{fs, iter};
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
+/// Where each file is a program of its own.
+const FOLDERS_OF_ROOTS: [&str; 3] = ["tests", "examples", "benches"];
+
 /// One file.
 pub(super) struct Source {
     /// From the root of the crate: `src/net/pump.rs`.
@@ -93,30 +96,38 @@ impl Source {
 
     /// Whether another file must declare this one, and none of them does.
     pub(super) fn is_orphan(&self, all: &[Self]) -> bool {
-        self.module().is_some_and(|(name, owners)| declarations(name, &owners, all, Code::All) == 0)
+        self.module().is_some_and(|(folder, name)| declarations(folder, name, all, Code::All) == 0)
     }
 
     /// Whether it is compiled for tests alone, and not known to be.
     fn is_declared_for_tests(&self, all: &[Self]) -> bool {
         let is_known = self.tokens.iter().all(|token| token.is_test);
         !is_known
-            && self.module().is_some_and(|(name, owners)| {
-                declarations(name, &owners, all, Code::All) > declarations(name, &owners, all, Code::Shipped)
+            && self.module().is_some_and(|(folder, name)| {
+                declarations(folder, name, all, Code::All) > declarations(folder, name, all, Code::Shipped)
             })
     }
 
-    /// As which module, and in which files, this one may be declared; `None` where cargo finds it.
-    fn module(&self) -> Option<(&str, [String; 4])> {
-        let (folder, file) = self.path.rsplit_once('/').expect("no file lies at the root");
+    /// In which folder, and as which module of it, this one must be declared; `None` where cargo finds it.
+    fn module(&self) -> Option<(&str, &str)> {
+        let (folder, file) = self.folder_and_file();
         let stem = file.strip_suffix(".rs").expect("no other files are read");
-        let is_root = ["main", "lib"].contains(&stem) || ["tests", "examples", "benches"].contains(&folder);
-        let (folder, name) = match folder.rsplit_once('/') {
-            _ if is_root => return None,
-            Some(place) if stem == "mod" => place,
-            Some(_) | None => (folder, stem),
-        };
-        let inside = |owner| format!("{folder}/{owner}.rs");
-        Some((name, [inside("mod"), inside("main"), inside("lib"), format!("{folder}.rs")]))
+        match folder.rsplit_once('/') {
+            _ if ["main", "lib"].contains(&stem) || FOLDERS_OF_ROOTS.contains(&folder) => None,
+            Some(place) if stem == "mod" => Some(place),
+            Some(_) | None => Some((folder, stem)),
+        }
+    }
+
+    /// Whether the modules of `folder` may be declared here.
+    fn may_declare_in(&self, folder: &str) -> bool {
+        let (place, file) = self.folder_and_file();
+        let is_over_its_folder = FOLDERS_OF_ROOTS.contains(&place) || ["mod.rs", "main.rs", "lib.rs"].contains(&file);
+        self.path == format!("{folder}.rs") || place == folder && is_over_its_folder
+    }
+
+    fn folder_and_file(&self) -> (&str, &str) {
+        self.path.rsplit_once('/').expect("no file lies at the root")
     }
 
     /// The lines where these words and signs stand in a row, whatever space is between them.
@@ -197,10 +208,10 @@ impl Source {
     }
 }
 
-/// How often one of the owners declares that module.
-fn declarations(name: &str, owners: &[String], all: &[Source], code: Code) -> usize {
+/// How often that module of a folder is declared.
+fn declarations(folder: &str, name: &str, all: &[Source], code: Code) -> usize {
     let declaration = format!("mod {name};");
-    let owners = all.iter().filter(|source| owners.contains(&source.path));
+    let owners = all.iter().filter(|source| source.may_declare_in(folder));
     owners.map(|owner| owner.lines_with(&declaration, code).len()).sum()
 }
 

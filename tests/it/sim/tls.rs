@@ -19,6 +19,8 @@ use readyloop::{CloseReason, Limits, Listen, Notice, Raw, Server, ServerLimits};
 use crate::support::certs::Authority;
 use crate::support::share;
 
+use super::volume;
+
 /// A client's end of a simulated connection.
 struct Wire {
     peer: Peer,
@@ -194,7 +196,7 @@ fn check_conversations(seed: u64) {
 #[test]
 fn every_conversation_over_tls_ends_as_it_should_whatever_delays_it() {
     let _machine = share();
-    for seed in 0..400 {
+    for seed in 0..volume(400) {
         check_conversations(seed);
     }
 }
@@ -202,7 +204,7 @@ fn every_conversation_over_tls_ends_as_it_should_whatever_delays_it() {
 #[test]
 fn what_harms_a_connection_harms_nobody_else_and_every_peer_is_accounted_for() {
     let _machine = share();
-    for seed in 0..200 {
+    for seed in 0..volume(200) {
         let mut rng = Rng::new(!seed);
         let world = World::new(seed).with_faults(Faults::drawn_from(seed));
         let mut scene = Scene::new(world, seed, Limits::default(), ServerLimits::default());

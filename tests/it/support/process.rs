@@ -107,6 +107,11 @@ impl Process {
         stat.rsplit(") ").next().and_then(|rest| rest.chars().next()).expect("stat has a state")
     }
 
+    /// Whether it waits for something other than a processor.
+    pub(crate) fn is_asleep(self) -> bool {
+        self.state() == 'S'
+    }
+
     /// Stops it in its tracks: what comes now waits in the kernel.
     pub(crate) fn stop(self) {
         signal(self.pid, "STOP");

@@ -1,12 +1,13 @@
 //! `readyloop cert`, and what `serve` and `client` say when certificates are not as they should be.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use crate::support::certs::Authority;
 use crate::support::tls::{CertFiles, Secure, has_program};
-use crate::support::{Ended, Program, ScratchPath, Serve};
+use crate::support::{Ended, PATIENCE, Program, ScratchPath, Serve, read_exactly};
 
 #[track_caller]
 fn refused(ended: &Ended, code: i32, parts: &[&str]) {
@@ -115,6 +116,45 @@ fn the_client_says_what_is_wrong_with_the_server() {
     check(&["--insecure", &plain.addresses[0]], 2, &["--insecure is for tls:// addresses"]);
     plain.drain();
     secure.server.drain();
+}
+
+#[test]
+fn the_client_agrees_on_a_protocol_or_says_that_there_is_none() {
+    let secure = Secure::start("--alpn echo/2 --alpn echo/1");
+    let (ca, named) = (secure.files.text("ca.pem"), secure.server.addresses[0].replace("127.0.0.1", "localhost"));
+    let offer = |alpn: &[&str]| {
+        let words: Vec<&str> = alpn.iter().flat_map(|protocol| ["--alpn", protocol]).collect();
+        client(&[&["--ca", &ca, &named][..], &words].concat())
+    };
+    for offered in [&["echo/1"][..], &["chat", "echo/2"], &[]] {
+        assert_eq!(offer(offered), ("hello\n".to_owned(), String::new(), Some(0)), "{offered:?}");
+    }
+    let (out, said, code) = offer(&["chat"]);
+    assert_eq!((out.as_str(), code), ("", Some(1)), "{said}");
+    assert!(said.contains("--alpn") && said.contains("hint: "), "{said}");
+    secure.server.drain();
+}
+
+#[test]
+fn the_client_names_whom_it_wants_and_no_bare_address() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    for (host, is_named) in [("localhost", true), ("127.0.0.1", false)] {
+        let address = format!("tls://{host}:{port}");
+        let args = ["client", "--insecure", &address];
+        let running = Program::start(env!("CARGO_BIN_EXE_readyloop"), &args);
+        let (mut peer, _) = listener.accept().expect("the client connects");
+        peer.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        // The length of a record stands in its fourth and fifth byte (RFC 8446, section 5.1).
+        let head = read_exactly(&mut peer, 5);
+        let greeting = read_exactly(&mut peer, usize::from(u16::from_be_bytes([head[3], head[4]])));
+        let has = |name: &[u8]| greeting.windows(name.len()).any(|window| window == name);
+        // In clear: two bytes with its length, then the name (RFC 6066, section 3).
+        assert_eq!(has(b"\0\x09localhost"), is_named, "{host}");
+        assert!(!has(b"127.0.0.1"));
+        drop(peer);
+        assert_eq!(running.ends(), Some(1));
+    }
 }
 
 #[test]

@@ -89,6 +89,7 @@ impl Settings {
             handshakes_max: self.tls.max_handshakes,
             queue_total_max: self.total.queue_total_max,
             drain_timeout: self.total.drain_timeout,
+            ..ServerLimits::default()
         }
     }
 

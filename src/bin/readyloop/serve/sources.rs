@@ -338,6 +338,56 @@ mod tests {
         );
     }
 
+    /// Whatever a file holds, it is settings or it is told where it is wrong and what to write.
+    #[test]
+    fn any_file_is_settings_or_is_told_where_it_is_wrong() {
+        const WORDS: [&str; 24] = [
+            "idle-timeout",
+            "listen",
+            "max-connections",
+            "quiet",
+            "framing",
+            "prefix",
+            " = ",
+            "=",
+            "\"",
+            "5s",
+            "1KiB",
+            "true",
+            "10",
+            "-1",
+            "1.5",
+            "[",
+            "]",
+            "\n",
+            "\n",
+            "{",
+            "}",
+            "#",
+            "'",
+            "1979-05-27",
+        ];
+        bolero::check!().with_iterations(500).with_max_len(24).for_each(|bytes: &[u8]| {
+            // Every other byte stands for a word, so that much of what is tried is nearly right.
+            let part = |byte: &u8| match *byte {
+                byte if byte < 128 => char::from(byte).to_string(),
+                byte => WORDS[usize::from(byte) % WORDS.len()].to_owned(),
+            };
+            let text: String = bytes.iter().map(part).collect();
+            let mut settings = Settings::default();
+            let outcome = toml_file::entries("any.toml", &text).and_then(|entries| {
+                let mut overwrite = |entry: &Entry| {
+                    overwrite_by_entry(&mut settings, entry).map_err(|problem| problem.at(&entry.place))
+                };
+                entries.iter().try_for_each(&mut overwrite)
+            });
+            if let Err(problem) = outcome {
+                assert!(problem.message.starts_with("any.toml:"), "{text:?}: {problem:?}");
+                assert!(!problem.hint.is_empty(), "{text:?}: {problem:?}");
+            }
+        });
+    }
+
     #[test]
     fn a_file_that_is_not_there_is_a_configuration_error() {
         let file = File(PathBuf::from("/nonexistent/server.toml"));

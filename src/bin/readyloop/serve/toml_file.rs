@@ -70,7 +70,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Problem> {
 }
 
 /// The entries of a file with this name and text, in their order.
-fn entries(name: &str, text: &str) -> Result<Vec<Entry>, Problem> {
+pub(super) fn entries(name: &str, text: &str) -> Result<Vec<Entry>, Problem> {
     let place = |span: Range<usize>| {
         let above = text.as_bytes()[..span.start].iter().filter(|byte| **byte == b'\n').count();
         format!("{name}:{}", above + 1)

@@ -14,7 +14,6 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use readyloop::trial::{Failure, Outcome, Trial};
 use thiserror::Error;
 
-use crate::command_line::EXIT_STATUS;
 use crate::problem::{Problem, system_words};
 
 use progress::Progress;
@@ -138,7 +137,7 @@ pub(crate) fn command() -> Command {
         .about("Runs the server in simulated worlds, where everything goes wrong that can")
         .long_about(None)
         .after_help("The same seed is the same run, on every machine.")
-        .after_long_help(format!("{HELP}\n\n{EXIT_STATUS}"))
+        .after_long_help(HELP)
 }
 
 const HELP: &str = "\
@@ -155,10 +154,19 @@ EXAMPLES
   readyloop sim --seeds 0..50000
       As many as before every change of this program; a night is --seeds 0..10000000.
   readyloop sim --seed 7 --story
-      One of them, told a line at a time.";
+      One of them, told a line at a time.
+
+EXIT STATUS
+  0  everything held
+  1  something did not: the seed is named
+  2  wrong usage; nothing was run";
 
 #[cfg(test)]
 mod tests {
+    use readyloop::sim::Rng;
+    use readyloop::trial::{Play, Script};
+    use readyloop::{Context, Lines, Service};
+
     use super::*;
 
     #[test]
@@ -167,5 +175,47 @@ mod tests {
         for wrong in ["", "3", "3..", "..3", "3..3", "4..3", "a..b", "-1..3"] {
             assert_eq!(range(wrong), Err(NoRange), "{wrong}");
         }
+    }
+
+    /// Says nothing, where an echo is expected.
+    struct Mute;
+
+    impl Service for Mute {
+        type Peer = ();
+        type Post = ();
+
+        fn on_frame(&mut self, _peer: &mut (), _line: &[u8], cx: &mut Context<'_, '_>) {
+            cx.finish();
+        }
+    }
+
+    impl Play for Mute {
+        type Service = Self;
+        type Codec = Lines;
+
+        fn service(&self) -> Self {
+            Self
+        }
+
+        fn codec(&self) -> Lines {
+            Lines::new()
+        }
+
+        fn script(&self, _rng: &mut Rng) -> Script {
+            Script { sent: b"hello\n".to_vec(), heard: b"hello\n".to_vec() }
+        }
+    }
+
+    #[test]
+    fn a_seed_that_fails_is_named_with_what_to_type() {
+        let trial = Trial::of(&Mute);
+        let failure = (0..100).find_map(|seed| trial.run(seed).err()).expect("nobody is answered");
+        let seed = failure.seed;
+        let problem = broken(&trial, &failure);
+        assert!(problem.message.starts_with(&format!("seed {seed} fails at ")), "{problem:?}");
+        assert!(problem.message.contains("closed for service, and heard only part of its answer"), "{problem:?}");
+        assert!(problem.hint.contains(&format!("`readyloop sim --seed {seed} --story`")), "{problem:?}");
+        let summary = summary(seed, &Trial::house().run(seed).expect("the house keeps its promises"));
+        assert!(summary.starts_with(&format!("seed {seed}: ")), "{summary}");
     }
 }

@@ -1,0 +1,196 @@
+//! The leaves by themselves: how long one call takes, without a socket and without a clock.
+//!
+//! They tell where time goes, not whether it matters: a message costs microseconds in the kernel,
+//! and what is measured here, nanoseconds. The figure that counts is the yardstick's.
+//!
+//! ```text
+//! cargo bench --bench leaves                  all, a minute
+//! cargo bench --bench leaves -- --quick       a look
+//! cargo bench --bench leaves -- codec         those with that word in their name
+//! ```
+
+use std::hint::black_box;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use readyloop::buffer::{ByteQueue, Reserve};
+use readyloop::codec::{Codec, Decoded};
+use readyloop::conn::{Connection, Ledger, Means};
+use readyloop::instant::Instant;
+use readyloop::table::{Key, Table};
+use readyloop::timers::Timers;
+use readyloop::watermark::Watermarks;
+use readyloop::{Fixed, Length, Limits, Lines, Raw};
+
+/// As many as one thread is to serve.
+const PEERS: usize = 10_000;
+/// A prime: from peer to peer in an order that no cache foresees.
+const STRIDE: usize = 7_919;
+
+const LENT_BYTES_MAX: usize = 64 << 20;
+const FRAME_LEN_MAX: usize = 1 << 20;
+/// A short message, and one of several pages.
+const LENGTHS: [usize; 2] = [64, 16 * 1024];
+
+/// Each of so many places, one after the other, for ever.
+fn strides(count: usize) -> impl FnMut() -> usize {
+    let mut place = 0;
+    // A division would take longer than what is measured.
+    move || {
+        place += STRIDE;
+        if count <= place {
+            place -= count;
+        }
+        place
+    }
+}
+
+fn queue(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ByteQueue");
+    for len in LENGTHS {
+        let (bytes, mut reserve) = (vec![b'x'; len], Reserve::new(LENT_BYTES_MAX));
+        group.throughput(Throughput::Bytes(len as u64));
+        let mut queue = ByteQueue::new();
+        group.bench_function(BenchmarkId::new("push and consume", len), |bencher| {
+            bencher.iter(|| {
+                queue.push(black_box(&bytes), &mut reserve).expect("the reserve has room");
+                queue.consume(len, &mut reserve);
+            });
+        });
+        // Something always waits, as for a peer that is a little slow.
+        queue.push(&bytes, &mut reserve).expect("the reserve has room");
+        group.bench_function(BenchmarkId::new("push and consume behind others", len), |bencher| {
+            bencher.iter(|| {
+                queue.push(black_box(&bytes), &mut reserve).expect("the reserve has room");
+                queue.consume(len, &mut reserve);
+            });
+        });
+    }
+}
+
+fn table(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("Table");
+    let mut table = Table::new();
+    let mut keys: Vec<Key> = (0..PEERS).map(|number| table.insert(number)).collect();
+    let mut next = strides(PEERS);
+    group.bench_function("find one of 10,000", |bencher| {
+        bencher.iter(|| table.get_mut(black_box(keys[next()])).copied());
+    });
+    group.bench_function("remove one of 10,000, insert another", |bencher| {
+        bencher.iter(|| {
+            let place = next();
+            table.remove(keys[place]);
+            keys[place] = table.insert(place);
+        });
+    });
+    let stale = keys[0];
+    table.remove(stale);
+    group.bench_function("find nothing by a stale key", |bencher| bencher.iter(|| table.contains(black_box(stale))));
+}
+
+fn timers(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("Timers");
+    let mut table = Table::new();
+    let keys: Vec<Key> = (0..PEERS).map(|number| table.insert(number)).collect();
+    let (mut timers, mut next) = (Timers::new(), strides(PEERS));
+    let mut now = Instant::ORIGIN;
+    for key in &keys {
+        now = now + Duration::from_micros(10);
+        timers.look_at(*key, now + Duration::from_secs(300));
+    }
+    group.bench_function("forget one of 10,000, arm it anew", |bencher| {
+        bencher.iter(|| {
+            let key = keys[next()];
+            now = now + Duration::from_nanos(100);
+            timers.forget(key);
+            timers.look_at(key, now + Duration::from_secs(300));
+        });
+    });
+    group.bench_function("one of 10,000 is due and armed anew", |bencher| {
+        bencher.iter(|| {
+            now = timers.next().expect("all are armed");
+            let key = timers.pop_due(now).expect("it is due");
+            timers.look_at(key, now + Duration::from_secs(300));
+        });
+    });
+    group.bench_function("nobody is due", |bencher| bencher.iter(|| timers.pop_due(black_box(Instant::ORIGIN))));
+}
+
+fn watermark(criterion: &mut Criterion) {
+    let (marks, mut next) = (Watermarks::new(32 << 10, 128 << 10), strides(256 << 10));
+    let mut is_paused = false;
+    criterion.bench_function("Watermarks/pause and resume", |bencher| {
+        bencher.iter(|| {
+            is_paused = marks.is_paused(is_paused, black_box(next()));
+            is_paused
+        });
+    });
+}
+
+/// Decodes the whole frame that `input` is.
+fn decode<C: Codec>(criterion: &mut Criterion, name: &str, codec: &C, input: &[u8]) {
+    let mut group = criterion.benchmark_group("codec");
+    group.bench_function(BenchmarkId::new(name, input.len()), |bencher| {
+        bencher.iter(|| {
+            let decoded = codec.decode(&mut C::State::default(), black_box(input), FRAME_LEN_MAX);
+            assert!(matches!(decoded, Ok(Decoded::Frame { .. })));
+        });
+    });
+}
+
+fn codecs(criterion: &mut Criterion) {
+    for len in LENGTHS {
+        let mut line = vec![b'x'; len];
+        line[len - 1] = b'\n';
+        decode(criterion, "lines", &Lines::new(), &line);
+        decode(criterion, "lines of text", &Lines::new().of_text(), &line);
+        decode(criterion, "raw", &Raw, &line);
+        decode(criterion, "fixed", &Fixed::new(len), &line);
+        let mut counted = vec![b'x'; len];
+        let head = u32::try_from(len - 4).expect("it is short").to_be_bytes();
+        counted[..4].copy_from_slice(&head);
+        decode(criterion, "length", &Length::default(), &counted);
+    }
+}
+
+/// One message of one peer, from its bytes to its answer's: all that the machine does for an echo.
+fn echo<C: Codec>(criterion: &mut Criterion, name: &str, codec: &C, input: &[u8]) {
+    let limits = Limits::default();
+    let (mut reserve, mut ledger) = (Reserve::new(LENT_BYTES_MAX), Ledger::default());
+    let mut means = Means { codec, limits: &limits, reserve: &mut reserve, ledger: &mut ledger, now: Instant::ORIGIN };
+    let mut peer = Connection::<C>::new(means.now);
+    let mut group = criterion.benchmark_group("connection");
+    group.bench_function(BenchmarkId::new(name, input.len()), |bencher| {
+        bencher.iter(|| {
+            means.now = means.now + Duration::from_micros(1);
+            let quote = peer.handle_input(black_box(input), &mut means, |frame, reply| {
+                reply.send(&[frame]);
+                ControlFlow::Continue(())
+            });
+            // A stream that takes all of it at once.
+            let (stored, quoted) = (peer.unsent().len(), quote.len());
+            peer.handle_written(stored, quoted, &mut means);
+            peer.settle(&[], &mut means);
+            assert_eq!(stored + quoted, input.len());
+            peer.poll_deadline(&limits)
+        });
+    });
+}
+
+fn connection(criterion: &mut Criterion) {
+    for len in LENGTHS {
+        let mut line = vec![b'x'; len];
+        line[len - 1] = b'\n';
+        echo(criterion, "echo, raw", &Raw, &line);
+        echo(criterion, "echo, lines", &Lines::new(), &line);
+    }
+    echo(criterion, "echo of 32 lines in one read", &Lines::new(), &b"x\n".repeat(32));
+}
+
+criterion_group! {
+    name = leaves;
+    config = Criterion::default().warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    targets = queue, table, timers, watermark, codecs, connection
+}
+criterion_main!(leaves);

@@ -1,0 +1,53 @@
+//! The rig: what the comparisons share, from the servers compared to the table printed.
+//!
+//! A comparison is a choice of servers and loads; it measures nothing by itself. The first server
+//! is the baseline, with which the others are compared.
+
+mod arguments;
+mod cell;
+mod churn;
+mod compare;
+mod contender;
+mod kernel;
+mod pattern;
+mod raw_epoll;
+mod report;
+mod server;
+mod steady;
+mod tally;
+
+use std::process::ExitCode;
+
+use arguments::Arguments;
+
+pub(crate) use server::Server;
+
+/// A comparison: what it compares unless it is told otherwise.
+pub(crate) struct Comparison {
+    pub(crate) name: &'static str,
+    /// What its help says it is.
+    pub(crate) about: &'static str,
+    /// The baseline, then what is compared with it.
+    pub(crate) servers: &'static [Server],
+    /// The loads by their names, and those of a quick look.
+    pub(crate) cells: &'static [&'static str],
+    pub(crate) quick_cells: &'static [&'static str],
+    /// Rounds of each load, and of each in a quick look.
+    pub(crate) rounds: usize,
+    pub(crate) quick_rounds: usize,
+}
+
+impl Comparison {
+    /// Does what the command line asks for.
+    pub(crate) fn main(&self) -> ExitCode {
+        let arguments = Arguments::parse(self);
+        let outcome = if arguments.raw_epoll { raw_epoll::serve() } else { compare::run(&arguments) };
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{}: error: {error:#}", self.name);
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

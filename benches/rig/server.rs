@@ -1,0 +1,135 @@
+//! The servers that can be compared, by name: how each is started and how many peers it serves at once.
+
+use std::env;
+use std::process::Command;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::cell::{Cell, Load};
+
+/// How many threads `readyloop serve --design pool` has when nobody says.
+const POOL_WORKERS: usize = 64;
+
+/// The most that the threads' design may cost of a plain thread for each connection.
+const THREADS_GOAL: f64 = 1.05;
+
+/// A server of this repository.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Server {
+    /// The loop on raw epoll, which is the comparison's own program under another flag.
+    RawEpoll,
+    /// `readyloop serve`, as it is.
+    Reactor,
+    /// `readyloop serve --design iterative`.
+    Iterative,
+    /// `readyloop serve --design threads`.
+    Threads,
+    /// `readyloop serve --design pool`.
+    Pool,
+    /// A thread for each peer in plain `std`, with a buffer of 4 KiB: an example.
+    StdThreads,
+    /// The async design, one thread: an example.
+    Tokio,
+}
+
+impl Server {
+    pub(crate) const ALL: [Self; 7] =
+        [Self::RawEpoll, Self::Reactor, Self::Iterative, Self::Threads, Self::Pool, Self::StdThreads, Self::Tokio];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::RawEpoll => "raw-epoll",
+            Self::Reactor => "reactor",
+            Self::Iterative => "iterative",
+            Self::Threads => "threads",
+            Self::Pool => "pool",
+            Self::StdThreads => "std-threads",
+            Self::Tokio => "tokio",
+        }
+    }
+
+    /// The command that runs it; it prints `listening on tcp://HOST:PORT`.
+    pub(crate) fn command(self) -> Result<Command> {
+        match self {
+            Self::RawEpoll => {
+                let mut command = Command::new(env::current_exe()?);
+                command.arg("--raw-epoll");
+                Ok(command)
+            }
+            Self::Reactor | Self::Iterative | Self::Threads | Self::Pool => {
+                // As built by cargo beside this benchmark.
+                let mut command = Command::new(env!("CARGO_BIN_EXE_readyloop"));
+                command.args(["serve", "-l", "tcp://127.0.0.1:0", "-q", "--design", self.name()]);
+                Ok(command)
+            }
+            Self::StdThreads => example("02_blocking"),
+            Self::Tokio => example("21_tokio_echo"),
+        }
+    }
+
+    /// How many peers it serves at once; the others wait until one of these has gone.
+    fn served_at_once(self) -> usize {
+        match self {
+            Self::Iterative => 1,
+            Self::Pool => POOL_WORKERS,
+            Self::RawEpoll | Self::Reactor | Self::Threads | Self::StdThreads | Self::Tokio => usize::MAX,
+        }
+    }
+
+    /// Why it cannot do this load, if it cannot.
+    pub(crate) fn objection(self, cell: &Cell) -> Option<String> {
+        match cell.load {
+            Load::Steady { connections, .. } if self.served_at_once() < connections => {
+                Some(format!("it serves {} at once, the others would wait for ever", self.served_at_once()))
+            }
+            // Who comes goes again, and whoever waited is next.
+            Load::Steady { .. } | Load::Churn { .. } => None,
+        }
+    }
+
+    /// The ratio of CPU to `baseline` that is wished for at most, if any is.
+    pub(crate) fn goal(self, baseline: Self, cell: &Cell) -> Option<f64> {
+        match (self, baseline) {
+            (Self::Reactor, Self::RawEpoll) => cell.goal,
+            (Self::Threads, Self::StdThreads) => Some(THREADS_GOAL),
+            (
+                Self::RawEpoll
+                | Self::Reactor
+                | Self::Iterative
+                | Self::Threads
+                | Self::Pool
+                | Self::StdThreads
+                | Self::Tokio,
+                _,
+            ) => None,
+        }
+    }
+}
+
+impl FromStr for Server {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match Self::ALL.into_iter().find(|server| server.name() == name) {
+            Some(server) => Ok(server),
+            None => bail!("there are {}", Self::ALL.map(Self::name).join(", ")),
+        }
+    }
+}
+
+/// The command for an example, which is built first: cargo builds none for a benchmark. It is run
+/// by cargo as well, which knows where it is and becomes it, with the same process number.
+fn example(name: &str) -> Result<Command> {
+    let cargo = |verb: &str| {
+        let mut command = Command::new(env!("CARGO"));
+        command.args([verb, "--locked", "--quiet", "--release", "--example", name]);
+        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        command
+    };
+    let status = cargo("build").status().context("cannot start cargo")?;
+    ensure!(status.success(), "cargo does not build the example {name}");
+    let mut command = cargo("run");
+    command.args(["--", "127.0.0.1:0"]);
+    Ok(command)
+}

@@ -1,0 +1,170 @@
+//! What becomes of datagrams, case by case and against the plainest of models.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const TIMEOUT: Duration = Duration::from_millis(100);
+
+fn at(millis: u64) -> Instant {
+    Instant::from_nanos(millis * 1_000_000)
+}
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// So many datagrams, each labelled with ten times its number, one each millisecond.
+fn sent(count: u64) -> Sequence {
+    let mut sequence = Sequence::new(TIMEOUT);
+    for number in 0..count {
+        assert_eq!(sequence.handle_sent(number * 10, at(number)), number);
+    }
+    sequence
+}
+
+#[test]
+fn replies_in_their_turn_are_answers_with_their_round_trips() {
+    let mut sequence = sent(3);
+    for number in 0..3 {
+        let answer = Arrival::Answer { number, round_trip: millis(5) };
+        assert_eq!(sequence.handle_reply(number * 10, at(number + 5)), answer);
+    }
+    assert_eq!(*sequence.tally(), SequenceTally { sent: 3, answered: 3, ..SequenceTally::default() });
+    assert_eq!(sequence.poll_deadline(), Instant::NEVER);
+}
+
+#[test]
+fn who_is_overtaken_is_reordered_and_who_overtakes_is_not() {
+    let mut sequence = sent(4);
+    let is_overtaken = [20, 0, 10, 30].map(|label| {
+        let arrival = sequence.handle_reply(label, at(10));
+        matches!(arrival, Arrival::Overtaken { .. })
+    });
+    assert_eq!(is_overtaken, [false, true, true, false]);
+    assert_eq!((sequence.tally().answered, sequence.tally().reordered), (4, 2));
+}
+
+#[test]
+fn a_second_reply_is_a_duplicate_however_late() {
+    let mut sequence = sent(2);
+    sequence.handle_reply(0, at(1));
+    assert_eq!(sequence.handle_reply(0, at(2)), Arrival::Duplicate { number: 0 });
+    sequence.handle_reply(10, at(3));
+    assert_eq!(sequence.handle_reply(0, at(500)), Arrival::Duplicate { number: 0 });
+    assert_eq!((sequence.tally().answered, sequence.tally().duplicates), (2, 2));
+}
+
+#[test]
+fn each_is_lost_at_its_own_deadline_and_not_before() {
+    let mut sequence = sent(3);
+    sequence.handle_reply(10, at(3));
+    assert_eq!(sequence.poll_deadline(), at(100));
+    assert_eq!(sequence.poll_lost(at(99)), None);
+    assert_eq!((sequence.poll_lost(at(101)), sequence.poll_lost(at(101))), (Some(0), None));
+    assert_eq!(sequence.poll_deadline(), at(102));
+    assert_eq!(sequence.poll_lost(at(102)), Some(2));
+    assert_eq!(sequence.poll_deadline(), Instant::NEVER);
+    assert_eq!((sequence.tally().lost, sequence.tally().answered), (2, 1));
+}
+
+#[test]
+fn who_comes_after_that_is_late_and_lost_no_more() {
+    let mut sequence = sent(1);
+    sequence.poll_lost(at(100));
+    assert_eq!(sequence.handle_reply(0, at(150)), Arrival::Late { number: 0, round_trip: millis(150) });
+    assert_eq!(sequence.handle_reply(0, at(151)), Arrival::Duplicate { number: 0 });
+    assert_eq!((sequence.tally().late, sequence.tally().lost, sequence.tally().reordered), (1, 0, 0));
+}
+
+#[test]
+fn of_several_with_one_label_the_oldest_is_answered_first() {
+    let mut sequence = Sequence::new(TIMEOUT);
+    for now in 0..3 {
+        sequence.handle_sent(7, at(now));
+    }
+    for number in 0..3 {
+        let answer = Arrival::Answer { number, round_trip: millis(9 - number) };
+        assert_eq!(sequence.handle_reply(7, at(9)), answer);
+    }
+    assert!(matches!(sequence.handle_reply(7, at(9)), Arrival::Duplicate { .. }));
+}
+
+#[test]
+fn what_answers_nothing_is_unknown() {
+    let mut sequence = sent(1);
+    assert!(sequence.knows(0) && !sequence.knows(5));
+    assert_eq!(sequence.handle_reply(5, at(1)), Arrival::Unknown);
+    assert_eq!(sequence.handle_unlabelled(at(1)), Arrival::Answer { number: 0, round_trip: millis(1) });
+    assert_eq!(sequence.handle_unlabelled(at(1)), Arrival::Unknown);
+    assert_eq!(sequence.tally().unknown, 2);
+}
+
+#[test]
+fn given_up_is_lost_at_once() {
+    let mut sequence = sent(5);
+    sequence.handle_reply(20, at(5));
+    sequence.give_up();
+    assert_eq!((sequence.tally().lost, sequence.tally().awaited), (4, 0));
+}
+
+#[test]
+fn the_oldest_are_forgotten_but_never_one_that_is_awaited() {
+    let mut sequence = Sequence::new(TIMEOUT);
+    for number in 0..REMEMBERED_MAX as u64 {
+        sequence.handle_sent(number, at(0));
+    }
+    assert!(sequence.is_full());
+    sequence.handle_reply(1, at(1));
+    assert!(sequence.is_full(), "the first is still awaited");
+    sequence.handle_reply(0, at(1));
+    for number in 0..2 {
+        assert!(!sequence.is_full());
+        sequence.handle_sent(REMEMBERED_MAX as u64 + number, at(2));
+    }
+    assert!(sequence.is_full());
+    assert_eq!(sequence.handle_reply(0, at(3)), Arrival::Unknown, "forgotten");
+    assert_eq!(sequence.sent.len(), REMEMBERED_MAX);
+}
+
+proptest! {
+    /// Against the plainest of models: a list of what was sent and how often each was answered.
+    #[test]
+    fn it_tells_the_same_as_a_plain_list(steps in prop::collection::vec((0_u8..4, 0_u64..12, 0_u64..40), 0..200)) {
+        let (mut sequence, mut now) = (Sequence::new(TIMEOUT), 0);
+        // When it was sent, the replies to it, and whether it was lost first.
+        let mut model: Vec<(u64, u32, bool)> = Vec::new();
+        for (what, which, pass) in steps {
+            match what {
+                0 | 1 => {
+                    sequence.handle_sent(model.len() as u64, at(now));
+                    model.push((now, 0, false));
+                }
+                2 => {
+                    let arrival = sequence.handle_reply(which, at(now));
+                    match model.get_mut(which as usize) {
+                        None => prop_assert_eq!(arrival, Arrival::Unknown),
+                        Some((_, replies, was_lost)) => {
+                            *replies += 1;
+                            prop_assert_eq!(matches!(arrival, Arrival::Duplicate { .. }), *replies > 1);
+                            prop_assert_eq!(matches!(arrival, Arrival::Late { .. }), *replies == 1 && *was_lost);
+                        }
+                    }
+                }
+                _ => {
+                    now += pass;
+                    while sequence.poll_lost(at(now)).is_some() {}
+                    for (sent, replies, was_lost) in &mut model {
+                        *was_lost |= *replies == 0 && *sent + 100 <= now;
+                    }
+                }
+            }
+            let tally = sequence.tally();
+            prop_assert!(tally.reconciles());
+            let count = |is: fn(&(u64, u32, bool)) -> bool| model.iter().filter(|sent| is(sent)).count() as u64;
+            prop_assert_eq!(tally.lost, count(|(_, replies, was_lost)| *replies == 0 && *was_lost));
+            prop_assert_eq!(tally.late, count(|(_, replies, was_lost)| *replies > 0 && *was_lost));
+            prop_assert_eq!(tally.awaited, count(|(_, replies, was_lost)| *replies == 0 && !*was_lost));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Any bytes at all, in any pieces, through every framing: what must hold of a codec whatever comes.
+//!
+//! `cargo test` tries some thousand inputs drawn afresh; `cargo bolero test codec::fuzz::…` goes on
+//! from there, and from the few inputs in `__fuzz__`, which are always tried.
+
+use super::check::{Seen, read_cut};
+use super::{ByteOrder, Fixed, Framing, Length, LengthWidth, Lines, Raw};
+
+/// What one run of the tests can afford.
+const ITERATIONS: usize = 3_000;
+
+/// Each framing in each of its ways.
+fn framing(choice: u8) -> Framing {
+    let widths = [LengthWidth::U8, LengthWidth::U16, LengthWidth::U32, LengthWidth::U64];
+    let width = widths[usize::from(choice / 8 % 4)];
+    let order = if choice.is_multiple_of(2) { ByteOrder::Big } else { ByteOrder::Little };
+    match choice % 8 {
+        0 => Framing::Raw(Raw),
+        1 => Framing::Lines(Lines::new()),
+        2 => Framing::Lines(Lines::new().with_exit()),
+        3 => Framing::Lines(Lines::new().of_text()),
+        4 => Framing::Fixed(Fixed::new(1 + usize::from(choice / 8))),
+        _ => Framing::Length(Length { width, order }),
+    }
+}
+
+/// What is seen does not depend on how the input is cut, but where bytes are frames as they come.
+#[test]
+fn what_is_seen_does_not_depend_on_the_cuts() {
+    bolero::check!().with_iterations(ITERATIONS).with_max_len(256).for_each(|bytes: &[u8]| {
+        let [choice, limit, size, input @ ..] = bytes else { return };
+        let (framing, limit, size) = (framing(*choice), usize::from(*limit), usize::from(*size).max(1));
+        let whole = read_cut(&framing, limit, input, &[]);
+        let cuts: Vec<usize> = (size..input.len()).step_by(size).collect();
+        let pieces = read_cut(&framing, limit, input, &cuts);
+        if let Framing::Raw(_) = framing {
+            assert_eq!(bytes_of(&whole), input);
+            assert_eq!(bytes_of(&pieces), input);
+        } else {
+            assert_eq!(whole, pieces, "{framing} with frames of {limit} bytes, in pieces of {size}");
+        }
+        let too_long = |seen: &&Seen| matches!(seen, Seen::Frame(frame) if frame.len() > limit);
+        let is_bounded = !matches!(framing, Framing::Raw(_) | Framing::Fixed(_));
+        assert!(!is_bounded || whole.iter().find(too_long).is_none(), "longer than {limit}: {whole:?}");
+    });
+}
+
+fn bytes_of(seen: &[Seen]) -> Vec<u8> {
+    let frame = |seen: &Seen| match seen {
+        Seen::Frame(frame) => frame.clone(),
+        Seen::Goodbye | Seen::Lost(_) | Seen::Rest(_) => panic!("{seen:?}"),
+    };
+    seen.iter().flat_map(frame).collect()
+}
+
+/// The names of framings are mostly read as they are here; whatever else is read, is printed so
+/// that it is read as the same again.
+#[test]
+fn a_framing_that_can_be_read_can_be_printed_and_read_again() {
+    const WORDS: [&str; 12] = ["raw", "lines", ":", "utf8", "length", "u", "8", "16", "64", "le", "be", "fixed"];
+    bolero::check!().with_iterations(ITERATIONS).with_max_len(32).for_each(|bytes: &[u8]| {
+        // Every other byte stands for a word, so that much of what is tried is nearly right.
+        let part = |byte: &u8| match *byte {
+            byte if byte < 128 => char::from(byte).to_string(),
+            byte => WORDS[usize::from(byte) % WORDS.len()].to_owned(),
+        };
+        let text: String = bytes.iter().map(part).collect();
+        match text.parse::<Framing>() {
+            Ok(framing) => assert_eq!(framing.to_string().parse(), Ok(framing), "{text:?}"),
+            Err(unknown) => assert_eq!(unknown.name, text),
+        }
+    });
+}

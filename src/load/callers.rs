@@ -13,7 +13,7 @@ use crate::table::Key;
 
 use super::flow::{Flow, Role, Wrong};
 use super::pattern::{PIECE_LEN_MAX, Pattern};
-use super::plan::{Life, Plan, Schedule, Verify};
+use super::plan::{Life, Plan, Schedule, Verify, nanos};
 use super::record::ErrorKind;
 use super::tally::{Request, Tally};
 
@@ -220,7 +220,7 @@ impl Service for Callers {
         self.open_max = self.open_max.max(self.open);
         let took = cx.now().since(flow.begun_at);
         if flow.oldest().is_none_or(|request| self.tally.counts(request)) {
-            self.tally.connect.record(super::plan::nanos(took));
+            self.tally.connect.record(nanos(took));
         }
         if flow.role == Role::Asks {
             self.asking_open += 1;

@@ -17,8 +17,9 @@ use super::callers::{Asking, Callers, Clock};
 use super::cost::Cost;
 use super::failure::kind_of;
 use super::flow::{Flow, Role};
-use super::plan::{Bound, Life, Pace, Plan, Schedule};
-use super::record::{Connections, Ending, Machine, Record, Requests, SCHEMA, VERSION};
+use super::outcome::Outcome;
+use super::plan::{Bound, Life, Pace, Plan, Schedule, nanos};
+use super::record::{Connections, Ending, Record};
 
 /// Connections under way at once, at most: the backlog of many a listener.
 const CONNECTING_MAX: usize = 128;
@@ -299,7 +300,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             return;
         }
         self.looked_at = now;
-        let timeout_ns = super::plan::nanos(self.plan.timeout);
+        let timeout_ns = nanos(self.plan.timeout);
         let Some(since) = now.as_nanos().checked_sub(timeout_ns) else { return };
         for key in self.callers().asked_until(Instant::from_nanos(since)) {
             self.client.call(key, |callers, flow, cx| callers.give_up(flow, cx));
@@ -452,51 +453,31 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
     /// The whole run as plain data. An unfinished one ends by this.
     pub fn into_record(mut self, name: String, begun_unix_s: u64) -> Record {
         self.interrupt();
-        let Phase::Over(ending) = self.phase else { unreachable!("it was just ended") };
+        let ending = match self.phase {
+            Phase::Over(ending) => ending,
+            Phase::Opening | Phase::Asking | Phase::Waiting(_) => Ending::Interrupted,
+        };
         let (before, after) = self.ledger;
         let callers = self.client.into_service();
-        let (answered, failed) = (callers.tally.answered, callers.tally.failed);
-        // What was broken off would have been answered, for all we know.
-        let is_done = ending == Ending::Done;
-        let sent = if is_done { callers.tally.sent } else { answered + failed };
-        let failed = sent - answered;
-        let planned_len = if is_done { self.planned.end - self.planned.start } else { sent };
-        let measured = callers.tally.measured();
-        let (server, generator) = self.cost.into_figures(measured, answered, callers.open_max as u64);
-        Record {
-            schema: SCHEMA.to_owned(),
-            version: VERSION,
-            name,
-            begun_unix_s,
-            machine: Machine::here(),
-            asked: self.plan.asked(),
+        let outcome = Outcome {
             ending,
-            requests: Requests {
-                sent,
-                answered,
-                failed,
-                lost: 0,
-                unsent: planned_len.saturating_sub(sent),
-                measured_ns: super::plan::nanos(measured),
-                rate: callers.tally.rate(),
-                sent_bytes: after.bytes_written.saturating_sub(before.bytes_written),
-                received_bytes: after.bytes_read.saturating_sub(before.bytes_read),
-            },
+            planned_len: self.planned.end - self.planned.start,
+            lost: 0,
             connections: Connections {
                 opened: callers.opened,
                 failed: callers.failed,
                 broken: callers.broken,
                 open_max: callers.open_max as u64,
-                opening_ns: super::plan::nanos(self.opened_at.since(self.began_at)),
+                opening_ns: nanos(self.opened_at.since(self.began_at)),
                 latency: callers.tally.connect.latencies(),
             },
-            errors: callers.tally.errors(),
-            latency: callers.tally.latency(),
-            service: callers.tally.service(),
-            series: callers.tally.into_intervals(),
-            generator,
-            server,
-        }
+            sent_bytes: after.bytes_written.saturating_sub(before.bytes_written),
+            received_bytes: after.bytes_read.saturating_sub(before.bytes_read),
+            plan: self.plan,
+            tally: callers.tally,
+            cost: self.cost,
+        };
+        outcome.into_record(name, begun_unix_s)
     }
 }
 

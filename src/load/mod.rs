@@ -5,17 +5,20 @@
 
 mod callers;
 mod cost;
+mod datagrams;
 mod failure;
 mod flow;
 mod generator;
 pub mod latencies;
 mod machine;
+mod outcome;
 mod pattern;
 pub mod plan;
 pub mod record;
 mod series;
 mod tally;
 
+pub use datagrams::DatagramGenerator;
 pub use generator::{Generator, Glance};
 pub use latencies::Latencies;
 pub use plan::Plan;

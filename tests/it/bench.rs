@@ -128,6 +128,24 @@ fn over_tls_and_unix_sockets_it_is_the_same() {
 }
 
 #[test]
+fn datagrams_are_asked_for_as_well() {
+    let server = Serve::bare().listen("udp://127.0.0.1:0").with("--udp-source-rate 1M --udp-total-rate 1M").start();
+    let address = &server.addresses[0];
+    let ended = bench(&format!("{address} -n 1000 -c 5 -s 1400B --json")).run();
+    ends_with(&ended, 0, &[]);
+    let run = data(&ended);
+    let (answered, lost) = (count(&run, "/requests/answered"), count(&run, "/requests/lost"));
+    assert_eq!((answered + lost, run["asked"]["transport"].as_str()), (1000, Some("udp")));
+    assert!(lost < 10, "{lost} lost on the way to ourselves");
+    let ended = bench(&format!("{} --udp -r 500 -d 200ms -w 0s", address.trim_start_matches("udp://"))).run();
+    ends_with(&ended, 0, &[]);
+    assert!(ended.out[0].starts_with("udp echo, ") && ended.out.join("\n").contains("lost "), "{:?}", ended.out);
+    server.drain();
+    let ended = bench("udp://127.0.0.1:1 -n 3 --timeout 100ms").run();
+    ends_with(&ended, 1, &["no answer from udp://127.0.0.1:1"]);
+}
+
+#[test]
 fn a_server_that_lies_is_found_out() {
     let liar = Stub::start(|bytes, count| {
         // The thousandth byte only.

@@ -266,6 +266,7 @@ fn only_the_reactor_polls() {
         "src/baseline/mod.rs",
         "src/client/reactor.rs",
         "src/client/connect.rs",
+        "src/load/datagrams.rs",
         "src/sim/",
     ])
     .forbids("src/server/endpoint.rs", "fn f() { shared.net.poll(&mut facts, None) }")

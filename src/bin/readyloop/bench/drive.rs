@@ -1,10 +1,12 @@
 //! Driving a run: where it leads to, what lies over its connections, and who may break it off.
 
+use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use readyloop::Reactor;
-use readyloop::client::{Connect, ConnectError, resolve};
-use readyloop::load::{Generator, Plan, Record};
+use readyloop::client::{Connect, ConnectError, look_up, resolve};
+use readyloop::load::record::Ending;
+use readyloop::load::{DatagramGenerator, Generator, Glance, Plan, Record};
 use readyloop::net::{Address, Bare, Destination, Layer, Net, Notice};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -16,10 +18,50 @@ use super::settings::Settings;
 
 /// Makes the run that was asked for.
 pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, Problem> {
+    if let Address::Udp(host_port) = &plan.address {
+        let found = look_up(host_port, plan.timeout).map_err(|error| unknown(&plan.address, &error))?;
+        let Some(&to) = found.first() else { return Err(nowhere(&plan.address)) };
+        return run(settings, |reactor| DatagramGenerator::new(reactor, to, plan, settings.pid));
+    }
     let to = destination(&plan)?;
     match tls_target(&plan.address, &settings.tls)? {
-        Some(target) => run(target, to, plan, settings),
-        None => run(Bare, to, plan, settings),
+        Some(target) => run(settings, |reactor| Generator::new(reactor, target, to, plan, settings.pid)),
+        None => run(settings, |reactor| Generator::new(reactor, Bare, to, plan, settings.pid)),
+    }
+}
+
+/// A run, over whatever carries it.
+trait Run {
+    fn turn(&mut self) -> io::Result<Option<Ending>>;
+    fn glance(&self) -> Glance;
+    fn into_record(self, name: String, begun_unix_s: u64) -> Record;
+}
+
+impl<W: Layer<<Reactor as Net>::Stream>> Run for Generator<Reactor, W> {
+    fn turn(&mut self) -> io::Result<Option<Ending>> {
+        self.turn()
+    }
+
+    fn glance(&self) -> Glance {
+        self.glance()
+    }
+
+    fn into_record(self, name: String, begun_unix_s: u64) -> Record {
+        self.into_record(name, begun_unix_s)
+    }
+}
+
+impl Run for DatagramGenerator<Reactor> {
+    fn turn(&mut self) -> io::Result<Option<Ending>> {
+        self.turn()
+    }
+
+    fn glance(&self) -> Glance {
+        self.glance()
+    }
+
+    fn into_record(self, name: String, begun_unix_s: u64) -> Record {
+        self.into_record(name, begun_unix_s)
     }
 }
 
@@ -32,12 +74,16 @@ fn destination(plan: &Plan) -> Result<Destination, Problem> {
     };
     match &found[..] {
         [only] => Ok(only.clone()),
-        [] => Err(Problem::failure(format!("{address} stands for no address"), "type an address in numbers")),
+        [] => Err(nowhere(address)),
         [..] => {
             let connect = Connect { timeout: plan.timeout, ..Connect::default() };
             connect.to(address).map(|connected| connected.to).map_err(|error| unknown(address, &error))
         }
     }
+}
+
+fn nowhere(address: &Address) -> Problem {
+    Problem::failure(format!("{address} stands for no address"), "type an address in numbers")
 }
 
 fn unknown(address: &Address, error: &ConnectError) -> Problem {
@@ -49,14 +95,10 @@ fn unknown(address: &Address, error: &ConnectError) -> Problem {
     Problem::failure(format!("cannot reach {address}: {error}"), hint)
 }
 
-fn run<W>(layer: W, to: Destination, plan: Plan, settings: &Settings) -> Result<Record, Problem>
-where
-    W: Layer<<Reactor as Net>::Stream>,
-{
-    let name = settings.output.name.clone().unwrap_or_else(|| plan.address.to_string());
+fn run<R: Run>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Record, Problem> {
     let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let reactor = reactor().map_err(|error| no_room(&error))?;
-    let mut generator = Generator::new(reactor, layer, to, plan, settings.pid).map_err(|error| match settings.pid {
+    let mut generator = begin(reactor).map_err(|error| match settings.pid {
         Some(pid) => Problem::failure(
             format!("cannot look at process {pid}: {}", system_words(&error)),
             "type the number of a process of yours that runs; `pidof readyloop` tells some",
@@ -77,17 +119,17 @@ where
         }
     }
     progress.end();
-    Ok(generator.into_record(name, begun))
+    Ok(generator.into_record(settings.name(), begun))
 }
 
 /// A reactor that hears who wants to break the run off.
-fn reactor() -> std::io::Result<Reactor> {
+fn reactor() -> io::Result<Reactor> {
     let mut reactor = Reactor::new()?;
     reactor.watch_signal(SIGINT, Notice::Stop)?;
     reactor.watch_signal(SIGTERM, Notice::Stop)?;
     Ok(reactor)
 }
 
-fn no_room(error: &std::io::Error) -> Problem {
+fn no_room(error: &io::Error) -> Problem {
     Problem::failure(format!("cannot begin: {}", system_words(error)), "raise the descriptor limit: `ulimit -n 1024`")
 }

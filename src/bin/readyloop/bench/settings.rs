@@ -57,9 +57,9 @@ pub(super) struct Settings {
     #[arg(long, value_name = "FRAMING", default_value = "raw")]
     framing: Framing,
 
-    /// Give up on an answer, or a connection, after this time
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = above_zero(duration))]
-    timeout: Duration,
+    /// Give up on an answer, or a connection, after this time [default: 5s, over UDP 1s]
+    #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
+    timeout: Option<Duration>,
 
     /// Do not compare what comes back, only count it
     #[arg(long)]
@@ -140,8 +140,11 @@ impl Settings {
         let bound = self.requests.map_or(Bound::Time(self.duration), Bound::Requests);
         // Where every request counts, none is made before.
         let warm_up = if self.requests.is_some() { Duration::ZERO } else { Duration::from_secs(1) };
+        let address = self.address()?;
+        // A datagram that is lost holds up those behind it for so long.
+        let timeout = Duration::from_secs(if matches!(address, Address::Udp(_)) { 1 } else { 5 });
         let plan = Plan {
-            address: self.address()?,
+            address,
             framing: self.framing,
             connections: self.connections,
             idle: self.connecting.idle,
@@ -153,12 +156,17 @@ impl Settings {
             sources: self.connecting.source.clone().map(|sources| sources.0).unwrap_or_default(),
             bound,
             warm_up: self.warm_up.unwrap_or(warm_up),
-            timeout: self.timeout,
+            timeout: self.timeout.unwrap_or(timeout),
             verify: if self.no_verify { Verify::Length } else { Verify::EveryByte },
         };
         self.check_tls_flags(&plan)?;
         plan.check().map_err(|error| Problem::usage(error.to_string(), hint(&error)))?;
         Ok(plan)
+    }
+
+    /// What the run is called.
+    pub(super) fn name(&self) -> String {
+        self.output.name.clone().unwrap_or_else(|| self.address().unwrap_or_else(|_| self.address.clone()).to_string())
     }
 
     fn check_tls_flags(&self, plan: &Plan) -> Result<(), Problem> {

@@ -19,6 +19,10 @@ pub(super) fn is_worth_a_report(record: &Record) -> Result<(), Problem> {
             format!("cannot connect to {}: {}", record.asked.address, error.example),
             advice(error.kind, record),
         )),
+        None if record.requests.lost > 0 && record.requests.answered == 0 => Err(Problem::failure(
+            format!("no answer from {}: {} datagrams were lost", record.asked.address, grouped(record.requests.lost)),
+            "does an echo server for UDP listen there? `readyloop serve -l udp://HOST:PORT` starts one",
+        )),
         Some(_) | None => Ok(()),
     }
 }

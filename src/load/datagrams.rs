@@ -1,0 +1,378 @@
+//! `DatagramGenerator`: a run over UDP: many sockets, each datagram with its number in front.
+//!
+//! A datagram without an answer in time is lost, which is counted and no error. What comes later
+//! than that, or twice, is passed over.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind as Kind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::codec::{Framing, Raw};
+use crate::instant::Instant;
+use crate::net::{Address, DatagramOptions, Datagrams, Fact, Net, Notice, Reactor, Token};
+
+use super::callers::Clock;
+use super::cost::Cost;
+use super::failure::kind_of;
+use super::generator::Glance;
+use super::outcome::Outcome;
+use super::pattern::{Pattern, Place};
+use super::plan::{Bound, DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, Pace, Plan, Schedule, Verify};
+use super::record::{Connections, Ending, ErrorKind, Record};
+use super::tally::{Request, Tally};
+
+/// How often within a timeout it is looked which datagrams are lost.
+const LOOKS_PER_TIMEOUT: u32 = 8;
+
+/// One socket and what is under way from it, the oldest first.
+struct Caller<D> {
+    socket: D,
+    /// How many have left.
+    count: u64,
+    waiting: VecDeque<(u64, Request)>,
+}
+
+/// A run of the load generator over UDP.
+pub struct DatagramGenerator<N: Net> {
+    net: N,
+    clock: Clock,
+    plan: Plan,
+    to: SocketAddr,
+    callers: Vec<Caller<N::Datagrams>>,
+    pattern: Pattern,
+    tally: Tally,
+    lost: u64,
+    /// Requests of a closed loop that may still leave.
+    left: u64,
+    schedule: Option<Schedule>,
+    planned: std::ops::Range<u64>,
+    next_planned: u64,
+    measure_from: Instant,
+    measure_until: Instant,
+    /// Answers are awaited until then, once nothing more is asked.
+    waits_until: Option<Instant>,
+    ending: Option<Ending>,
+    looked_at: Instant,
+    sent_bytes: u64,
+    received_bytes: u64,
+    facts: Vec<Fact>,
+    buffer: Vec<u8>,
+    cost: Cost,
+}
+
+impl DatagramGenerator<Reactor> {
+    /// A run over real sockets; `server` is the number of its process, if that is to be looked at.
+    ///
+    /// # Errors
+    /// There is no process of that number, or the system has no room for the sockets.
+    pub fn new(mut reactor: Reactor, to: SocketAddr, plan: Plan, server: Option<u32>) -> io::Result<Self> {
+        if plan.pace.rate().is_some() {
+            reactor.wake_in_time()?;
+        }
+        let cost = Cost::new(server)?;
+        let clock = reactor.clock();
+        Self::over(reactor, Box::new(move || clock.now()), to, plan, cost)
+    }
+}
+
+impl<N: Net> DatagramGenerator<N> {
+    /// A run over any net, whose clock is `clock`.
+    pub(super) fn over(mut net: N, clock: Clock, to: SocketAddr, plan: Plan, cost: Cost) -> io::Result<Self> {
+        let any = if to.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+        let mut callers = Vec::with_capacity(plan.connections);
+        for place in 0..plan.connections as u64 {
+            let source = SocketAddr::new(plan.source(place).unwrap_or(any), 0);
+            let address = Address::Udp(source.to_string());
+            let (socket, _) = net.bind(&address, &DatagramOptions::default(), Token(place))?;
+            callers.push(Caller { socket, count: 0, waiting: VecDeque::with_capacity(plan.pipeline) });
+        }
+        let now = clock();
+        let mut generator = Self {
+            net,
+            clock,
+            to,
+            callers,
+            pattern: Pattern::new(Framing::Raw(Raw)),
+            tally: Tally::new(plan.pace.rate().is_some()),
+            lost: 0,
+            left: 0,
+            schedule: None,
+            planned: 0..0,
+            next_planned: 0,
+            measure_from: now,
+            measure_until: Instant::NEVER,
+            waits_until: None,
+            ending: None,
+            looked_at: now,
+            sent_bytes: 0,
+            received_bytes: 0,
+            facts: Vec::new(),
+            buffer: vec![0; DATAGRAM_LEN_MAX + 1],
+            cost,
+            plan,
+        };
+        generator.cost.look_when_open();
+        generator.begin(now);
+        Ok(generator)
+    }
+
+    fn begin(&mut self, now: Instant) {
+        let (warm_up, bound) = (self.plan.warm_up, self.plan.bound);
+        match self.plan.pace {
+            Pace::Closed => {
+                self.measure_from = now + warm_up;
+                (self.left, self.measure_until) = match bound {
+                    Bound::Time(time) => (u64::MAX, self.measure_from + time),
+                    Bound::Requests(requests) => (requests, Instant::NEVER),
+                };
+            }
+            Pace::Open(rate) => {
+                let schedule = Schedule::new(now, rate);
+                let first = schedule.count_in(warm_up);
+                let count = match bound {
+                    Bound::Time(time) => schedule.count_in(time),
+                    Bound::Requests(requests) => requests,
+                };
+                self.planned = first..first.saturating_add(count);
+                self.measure_from = schedule.planned(first);
+                self.measure_until = schedule.planned(self.planned.end);
+                self.schedule = Some(schedule);
+            }
+        }
+        self.tally.begin(self.measure_from);
+        self.tally.end(self.measure_until);
+    }
+
+    /// One turn; sleeps until there is something to do. How the run ended, once it has.
+    ///
+    /// # Errors
+    /// The poll itself is broken.
+    pub fn turn(&mut self) -> io::Result<Option<Ending>> {
+        if self.ending.is_some() {
+            return Ok(self.ending);
+        }
+        let now = (self.clock)();
+        if self.measure_from <= now && !self.cost.has_begun() {
+            self.cost.begin();
+        }
+        self.send_due(now);
+        let mut facts = std::mem::take(&mut self.facts);
+        self.net.poll(&mut facts, Some(self.next_work()))?;
+        for fact in facts.drain(..) {
+            match fact {
+                Fact::Ready(readiness) => self.receive_all(readiness.token.0 as usize),
+                Fact::Notice(Notice::Drain | Notice::Stop) => self.interrupt(),
+                Fact::Notice(Notice::Wake | Notice::Reload | Notice::Totals) => {}
+            }
+        }
+        self.facts = facts;
+        let now = (self.clock)();
+        self.tally.advance(now);
+        self.give_up_late(now);
+        self.advance(now);
+        Ok(self.ending)
+    }
+
+    /// Ends the run now: what was measured so far stands.
+    pub fn interrupt(&mut self) {
+        let now = (self.clock)();
+        self.end(now, Ending::Interrupted);
+    }
+
+    /// How the run stands.
+    pub fn glance(&self) -> Glance {
+        Glance {
+            open: self.callers.len(),
+            measured: (self.clock)().min(self.measure_until).since(self.measure_from),
+            answered: self.tally.answered_meanwhile(),
+            errors: self.tally.error_count(),
+        }
+    }
+
+    // ── Out ─────────────────────────────────────────────────────────────────────────────────────
+
+    /// Lets every datagram leave that is due and has room.
+    fn send_due(&mut self, now: Instant) {
+        let Some(schedule) = self.schedule else {
+            if self.waits_until.is_none() {
+                (0..self.callers.len()).for_each(|place| self.fill_up(place));
+            }
+            return;
+        };
+        while self.next_planned < self.planned.end && schedule.planned(self.next_planned) <= now {
+            let place = (self.next_planned % self.callers.len() as u64) as usize;
+            self.next_planned += 1;
+            self.fill_up(place);
+        }
+    }
+
+    /// Sends from one socket all that it may send now.
+    fn fill_up(&mut self, place: usize) {
+        while self.callers[place].waiting.len() < self.plan.pipeline {
+            let now = (self.clock)();
+            let planned = match self.schedule {
+                None if self.left == 0 || self.waits_until.is_some() => return,
+                None => now,
+                Some(schedule) => {
+                    let number = place as u64 + self.callers[place].count * self.callers.len() as u64;
+                    let planned = schedule.planned(number);
+                    if self.planned.end <= number || now < planned {
+                        return;
+                    }
+                    planned
+                }
+            };
+            let request = Request { planned, departed: now };
+            self.left -= u64::from(self.schedule.is_none() && self.tally.counts(&request));
+            self.send(place, request);
+        }
+    }
+
+    fn send(&mut self, place: usize, request: Request) {
+        let (callers_len, message_len) = (self.callers.len() as u64, self.plan.message_len);
+        let caller = &mut self.callers[place];
+        let serial = place as u64 + caller.count * callers_len;
+        caller.count += 1;
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&serial.to_le_bytes());
+        let mut at = Place::of_connection(serial);
+        for piece in self.pattern.pieces(&mut at, message_len - DATAGRAM_LEN_MIN) {
+            self.buffer.extend_from_slice(piece);
+        }
+        self.tally.count_sent(&request);
+        match caller.socket.send(&self.buffer, &self.to) {
+            Ok(()) => self.sent_bytes += if self.tally.counts(&request) { message_len as u64 } else { 0 },
+            // What the socket has no room for is lost like any other.
+            Err(error) if [Kind::WouldBlock, Kind::Interrupted].contains(&error.kind()) => {}
+            Err(error) => {
+                self.tally.count_error(kind_of(&error), || format!("{}: {error}", self.to));
+                self.tally.count_failed(&request);
+                return;
+            }
+        }
+        caller.waiting.push_back((serial, request));
+    }
+
+    // ── In ──────────────────────────────────────────────────────────────────────────────────────
+
+    /// Takes in all that has come to one socket, and sends what may follow it.
+    fn receive_all(&mut self, place: usize) {
+        loop {
+            self.buffer.resize(DATAGRAM_LEN_MAX + 1, 0);
+            match self.callers[place].socket.receive(&mut self.buffer) {
+                Ok((len, from)) if from == self.to => self.take_in(place, len),
+                // Somebody else's.
+                Ok(_) => {}
+                Err(error) if error.kind() == Kind::Interrupted => {}
+                Err(error) if error.kind() == Kind::WouldBlock => return,
+                Err(error) => {
+                    self.tally.count_error(kind_of(&error), || format!("{}: {error}", self.to));
+                    return;
+                }
+            }
+            self.fill_up(place);
+        }
+    }
+
+    fn take_in(&mut self, place: usize, len: usize) {
+        let now = (self.clock)();
+        let bytes = &self.buffer[..len];
+        let serial = bytes.first_chunk().map(|head| u64::from_le_bytes(*head));
+        let waiting = &mut self.callers[place].waiting;
+        let found = waiting.iter().position(|(number, _)| Some(*number) == serial);
+        let Some((_, request)) = found.and_then(|at| waiting.remove(at)) else { return };
+        let mut at = Place::of_connection(serial.unwrap_or_default());
+        let is_right = len == self.plan.message_len
+            && (self.plan.verify == Verify::Length || self.pattern.matches(&mut at, &bytes[DATAGRAM_LEN_MIN..]));
+        if is_right {
+            self.received_bytes += if self.tally.counts(&request) { len as u64 } else { 0 };
+            self.tally.count_answer(&request, now);
+        } else {
+            self.tally.count_failed(&request);
+            self.tally.count_error(ErrorKind::Mismatch, || {
+                format!("socket {place}: {len} bytes came back that are not those that were sent")
+            });
+        }
+    }
+
+    fn give_up_late(&mut self, now: Instant) {
+        if now < self.looked_at + self.plan.timeout / LOOKS_PER_TIMEOUT {
+            return;
+        }
+        self.looked_at = now;
+        for place in 0..self.callers.len() {
+            while let Some((_, request)) = self.callers[place].waiting.front().copied()
+                && request.departed + self.plan.timeout <= now
+            {
+                self.callers[place].waiting.pop_front();
+                self.lost += u64::from(self.tally.counts(&request));
+                self.fill_up(place);
+            }
+        }
+    }
+
+    // ── Phases ──────────────────────────────────────────────────────────────────────────────────
+
+    fn next_work(&self) -> Instant {
+        let planned = match self.schedule {
+            Some(schedule) if self.next_planned < self.planned.end => schedule.planned(self.next_planned),
+            Some(_) | None => Instant::NEVER,
+        };
+        let is_warming_up = (self.clock)() < self.measure_from;
+        let phase = if is_warming_up { self.measure_from } else { self.waits_until.unwrap_or(self.measure_until) };
+        planned.min(phase).min(self.looked_at + self.plan.timeout / LOOKS_PER_TIMEOUT)
+    }
+
+    fn advance(&mut self, now: Instant) {
+        let is_idle = || self.callers.iter().all(|caller| caller.waiting.is_empty());
+        match self.waits_until {
+            Some(until) if until <= now || self.planned.end <= self.next_planned && is_idle() => {
+                self.end(now, Ending::Done);
+            }
+            Some(_) => {}
+            None if self.measure_until <= now || self.left == 0 && self.schedule.is_none() => {
+                if let Bound::Time(_) = self.plan.bound {
+                    self.cost.end();
+                }
+                // Whatever left last has its whole time.
+                self.waits_until = Some(now + self.plan.timeout + self.plan.timeout / LOOKS_PER_TIMEOUT);
+            }
+            None => {}
+        }
+    }
+
+    fn end(&mut self, now: Instant, ending: Ending) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.cost.end();
+        if ending == Ending::Done {
+            let waiting = self.callers.iter().flat_map(|caller| &caller.waiting);
+            self.lost += waiting.filter(|(_, request)| self.tally.counts(request)).count() as u64;
+        }
+        self.tally.end_at_last(now, ending == Ending::Done);
+        self.measure_until = self.measure_until.min(now);
+        self.ending = Some(ending);
+    }
+
+    /// The whole run as plain data. An unfinished one ends by this.
+    pub fn into_record(mut self, name: String, begun_unix_s: u64) -> Record {
+        self.interrupt();
+        let sockets = self.callers.len() as u64;
+        let outcome = Outcome {
+            ending: self.ending.unwrap_or(Ending::Interrupted),
+            planned_len: self.planned.end - self.planned.start,
+            lost: self.lost,
+            connections: Connections { opened: sockets, open_max: sockets, ..Connections::default() },
+            sent_bytes: self.sent_bytes,
+            received_bytes: self.received_bytes,
+            plan: self.plan,
+            tally: self.tally,
+            cost: self.cost,
+        };
+        outcome.into_record(name, begun_unix_s)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -431,6 +431,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             return;
         }
         self.end_measuring();
+        self.cost.settle();
         let is_done = ending == Ending::Done;
         let callers = self.client.service_mut();
         callers.tally.end_at_last(now, is_done);
@@ -467,6 +468,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
                 opened: callers.opened,
                 failed: callers.failed,
                 broken: callers.broken,
+                silent: callers.silent,
                 open_max: callers.open_max as u64,
                 opening_ns: nanos(self.opened_at.since(self.began_at)),
                 latency: callers.tally.connect.latencies(),

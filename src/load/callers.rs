@@ -53,6 +53,8 @@ pub(super) struct Callers {
     pub(super) opened: u64,
     pub(super) failed: u64,
     pub(super) broken: u64,
+    /// Those that ask and have not had an answer yet.
+    pub(super) silent: u64,
     pub(super) open: usize,
     pub(super) open_max: usize,
     /// Those among them that ask.
@@ -81,6 +83,7 @@ impl Callers {
             opened: 0,
             failed: 0,
             broken: 0,
+            silent: 0,
             open: 0,
             open_max: 0,
             asking_open: 0,
@@ -178,10 +181,15 @@ impl Callers {
         let pattern = (self.verify == Verify::EveryByte).then_some(&self.pattern);
         flow.check(bytes, pattern)?;
         let (tally, under_way) = (&mut self.tally, &mut self.under_way);
-        flow.take(bytes.len(), self.message_len, |request| {
+        let mut has_answer = flow.has_answer;
+        let taken = flow.take(bytes.len(), self.message_len, |request| {
+            has_answer = true;
             *under_way -= 1;
             tally.count_answer(&request, now);
-        })
+        });
+        self.silent -= u64::from(has_answer && !flow.has_answer);
+        flow.has_answer = has_answer;
+        taken
     }
 
     /// No answer comes over this connection any more, for this reason.
@@ -224,6 +232,7 @@ impl Service for Callers {
         }
         if flow.role == Role::Asks {
             self.asking_open += 1;
+            self.silent += 1;
             self.keys[flow.seat] = Some(cx.key());
             self.note(flow);
             if self.life == Life::Churn {

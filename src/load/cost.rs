@@ -27,6 +27,8 @@ pub(super) struct Cost {
     memory_open: Option<u64>,
     /// When the measured time begins and ends.
     server: (Coming, Coming),
+    /// The last of these looks, once it was taken.
+    server_last: Option<Sight>,
     cpu: Option<Duration>,
     waited: Duration,
     spent: Option<(Duration, Duration)>,
@@ -45,6 +47,7 @@ impl Cost {
             server_open: None,
             memory_open: None,
             server: (None, None),
+            server_last: None,
             cpu: None,
             waited: Duration::ZERO,
             spent: None,
@@ -77,8 +80,16 @@ impl Cost {
         true
     }
 
+    /// Waits for the last look: when connections close, threads end, and take with them what they spent.
+    pub(super) fn settle(&mut self) {
+        if let Some(coming) = self.server.1.take() {
+            self.server_last = seen(Some(coming));
+        }
+    }
+
     /// The figures for the record.
-    pub(super) fn into_figures(self, measured: Duration, answered: u64, open: u64) -> (Option<Server>, Generator) {
+    pub(super) fn into_figures(mut self, measured: Duration, answered: u64, open: u64) -> (Option<Server>, Generator) {
+        self.settle();
         let (cpu, waited) = self.spent.unwrap_or_default();
         let part = |span: Duration| if measured.is_zero() { 0.0 } else { span.as_secs_f64() / measured.as_secs_f64() };
         let grown = self.memory_open.zip(self.memory_before).map(|(open, before)| open.saturating_sub(before));
@@ -90,7 +101,7 @@ impl Cost {
             memory_per_connection_bytes: grown.and_then(|bytes| bytes.checked_div(open)),
         };
         let server = self.pid.and_then(|pid| {
-            let [first, last] = [self.server.0, self.server.1].map(seen);
+            let (first, last) = (seen(self.server.0), self.server_last);
             server_figures(pid, self.server_before?, seen(self.server_open), first?, last?, answered, open)
         });
         (server, generator)

@@ -24,6 +24,8 @@ pub(super) struct Flow {
     /// Bytes of the first answer under way that are still to come.
     missing: usize,
     waiting: Waiting,
+    /// Whether an answer has come over it.
+    pub(super) has_answer: bool,
     /// Its end is ours: nothing that happens now is the server's doing.
     pub(super) is_over: bool,
 }
@@ -71,6 +73,7 @@ impl Flow {
             read_at: start,
             missing: message_len,
             waiting: Waiting::None,
+            has_answer: false,
             is_over: false,
         }
     }

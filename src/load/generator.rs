@@ -430,6 +430,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             return;
         }
         self.end_measuring();
+        self.cost.settle();
         let is_done = ending == Ending::Done;
         let callers = self.client.service_mut();
         callers.tally.end_at_last(now, is_done);
@@ -486,6 +487,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
                 opened: callers.opened,
                 failed: callers.failed,
                 broken: callers.broken,
+                silent: callers.silent,
                 open_max: callers.open_max as u64,
                 opening_ns: super::plan::nanos(self.opened_at.since(self.began_at)),
                 latency: callers.tally.connect.latencies(),

@@ -178,6 +178,10 @@ pub struct Connections {
     pub failed: u64,
     /// Those that came about and broke.
     pub broken: u64,
+    /// Those that carried requests and never an answer: a server with fewer threads than peers keeps
+    /// them waiting.
+    #[serde(default)]
+    pub silent: u64,
     /// The most that were open at once.
     pub open_max: u64,
     /// From the beginning of the first until the last of those that stay was there.

@@ -10,6 +10,7 @@ mod bugs;
 mod caps;
 mod client;
 mod close;
+mod compare;
 mod descriptors;
 mod designs;
 mod drain;

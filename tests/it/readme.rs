@@ -54,9 +54,7 @@ fn code_in(cell: &str) -> Option<&str> {
 #[test]
 fn every_flag_in_the_readme_is_one_of_the_command() {
     let (readme, mut flags) = (text_of("README.md"), flags_of("serve"));
-    flags.extend(flags_of("client"));
-    flags.extend(flags_of("bench"));
-    flags.extend(flags_of("sim"));
+    flags.extend(["client", "bench", "compare", "report", "sim"].into_iter().flat_map(flags_of));
     let words = readme.split(|sign: char| sign.is_whitespace() || "`(),:;".contains(sign));
     // Behind a `--` of its own, or with cargo's name in front, a flag is cargo's.
     let cargos = ["--release", "--example", "--test", "--bench", "--nocapture", "--ignored", "--"];

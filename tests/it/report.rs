@@ -40,7 +40,7 @@ fn run_of(name: &str, connections: u64, rate: f64) -> Value {
             "latency": latency,
         },
         "errors": [], "latency": latency, "service": null, "series": [piece(0), piece(1)],
-        "generator": { "cpu_ns": 1, "busy": 0.5, "was_bottleneck": false, "memory_per_connection_bytes": null },
+        "generator": { "cpu_ns": 1, "busy": 0.5, "waited": 0.0, "was_bottleneck": false, "memory_per_connection_bytes": null },
         "server": null,
     })
 }

@@ -15,6 +15,7 @@ use readyloop::net::AddressError;
 use crate::bench;
 use crate::cert;
 use crate::client;
+use crate::compare;
 use crate::problem::Problem;
 use crate::report;
 use crate::serve;
@@ -59,8 +60,8 @@ pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<ArgMatch
     let words: Vec<OsString> = words.into_iter().collect();
     // Nothing stands before the subcommand.
     let named = |name: &&str| words.get(1).is_some_and(|word| word == name);
-    let subcommand =
-        [client::NAME, bench::NAME, report::NAME, sim::NAME].into_iter().find(named).unwrap_or(serve::NAME);
+    let others = [client::NAME, bench::NAME, compare::NAME, report::NAME, sim::NAME];
+    let subcommand = others.into_iter().find(named).unwrap_or(serve::NAME);
     command().try_get_matches_from(words).map_err(|error| {
         let is_text = matches!(
             error.kind(),
@@ -78,6 +79,7 @@ fn command() -> Command {
         .subcommand(cert::command())
         .subcommand(client::command())
         .subcommand(bench::command())
+        .subcommand(compare::command())
         .subcommand(report::command())
         .subcommand(sim::command())
         .subcommand_required(true)

@@ -7,6 +7,7 @@ mod bench;
 mod cert;
 mod client;
 mod command_line;
+mod compare;
 mod logging;
 mod problem;
 mod report;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Some((cert::NAME, matches)) => cert::run(matches),
         Some((client::NAME, matches)) => client::run(matches),
         Some((bench::NAME, matches)) => bench::run(matches),
+        Some((compare::NAME, matches)) => compare::run(matches),
         Some((report::NAME, matches)) => report::run(matches),
         Some((sim::NAME, matches)) => sim::run(matches),
         other => unreachable!("no such subcommand is declared: {other:?}"),

@@ -140,7 +140,18 @@ impl Serve {
     /// Starts what should end by itself and waits for that.
     #[track_caller]
     pub(crate) fn run(self) -> Ended {
-        self.spawn().wait(PATIENCE)
+        self.run_within(PATIENCE)
+    }
+
+    /// The same for what takes its time.
+    #[track_caller]
+    pub(crate) fn run_within(self, within: Duration) -> Ended {
+        self.spawn().wait(within)
+    }
+
+    /// Starts what listens nowhere.
+    pub(crate) fn begin(self) -> Server {
+        self.spawn()
     }
 }
 

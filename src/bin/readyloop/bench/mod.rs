@@ -21,6 +21,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::logging;
 use crate::problem::{Problem, system_words};
+use crate::report::Form;
 
 use settings::Settings;
 
@@ -39,6 +40,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     print(&report)?;
     if let Some(path) = &settings.output.hgrm {
         write_file(path, &hgrm::print(&record.latency))?;
+    }
+    if let Some(path) = &settings.output.html {
+        write_file(path, &Form::Html.print(&[record.clone().into()]))?;
     }
     verdict::judge(&record, &settings.output.fail_if)
 }

@@ -125,6 +125,10 @@ pub(super) struct Output {
     #[arg(long, value_name = "FILE")]
     pub(super) hgrm: Option<PathBuf>,
 
+    /// Write one page that loads nothing else: latency by percentile, answers and latency over time
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+
     /// Exit with status 3 when this is so: p99>5ms, max>=1s, rate<10k, lost>1%; may be repeated
     #[arg(long, value_name = "CONDITION")]
     pub(super) fail_if: Vec<Threshold>,

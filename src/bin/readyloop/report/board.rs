@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use readyloop::load::Record;
-use readyloop::load::record::{Asked, Machine, Transport};
+use readyloop::load::record::{Asked, ErrorKind, Machine, Transport};
 
 use super::chart::Look;
 use super::comparison::{Comparison, Load, Outcome, Trial};
@@ -178,16 +178,20 @@ impl Cell<'_> {
         runs.get(runs.len() / 2).copied()
     }
 
+    /// What went wrong most often in any round, and how often. Who only waited did nothing wrong.
+    pub(crate) fn error(&self) -> Option<(ErrorKind, u64)> {
+        let errors = self.runs.iter().flat_map(|record| {
+            let waited = |kind| if kind == ErrorKind::TimedOut { record.connections.silent } else { 0 };
+            record.errors.iter().map(move |error| (error.kind, error.count.saturating_sub(waited(error.kind))))
+        });
+        errors.filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count)
+    }
+
     /// Connections that nobody answered, in the round that had most of them, and all there were.
     pub(crate) fn waiting(&self) -> Option<(u64, u64)> {
-        let waiting = self.runs.iter().map(|record| (unanswered(record), record.asked.connections));
+        let waiting = self.runs.iter().map(|record| (record.connections.silent, record.asked.connections));
         waiting.max().filter(|(waiting, _)| *waiting > 0)
     }
-}
-
-fn unanswered(record: &Record) -> u64 {
-    let _ = record;
-    0
 }
 
 /// What a trial's load is called apart from its connections. A trial that failed has no record to

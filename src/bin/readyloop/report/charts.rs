@@ -1,9 +1,10 @@
 //! From the board to charts: figures against connections, latency by percentile, and both over time.
 
 use readyloop::load::record::Interval;
+use readyloop::load::{Latencies, Record};
 
-use super::board::{Cell, Contender, Family};
-use super::chart::{Axis, Chart, Line, Point, Scale};
+use super::board::{Cell, Family};
+use super::chart::{Axis, Chart, Line, Look, Point, Scale};
 use super::comparison::Load;
 use super::metric::Metric;
 use super::quantity::Unit;
@@ -30,9 +31,12 @@ pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Ch
     let sets = sets.into_iter().filter(|(_, loads)| loads.len() > 1);
     sets.map(|(title, mut loads)| {
         loads.sort_by_key(Load::open);
-        let lines = lines(family, |_, server| {
-            let figure = |load: &Load| Some(point(load.open() as f64, family.figure(*load, server, metric)?));
-            loads.iter().filter_map(figure).collect()
+        let lines = lines(family, |server| {
+            let figure = |load: &Load| match family.figure(*load, server, metric) {
+                Some(figure) => point(load.open() as f64, figure),
+                None => Point { x: load.open() as f64, y: f64::NAN, spread: None },
+            };
+            loads.iter().map(figure).collect()
         });
         let y = Axis { title: better(metric), unit: metric.unit(), scale: Scale::Log };
         Chart {
@@ -45,13 +49,23 @@ pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Ch
     .collect()
 }
 
-/// Latency by percentile, one chart for each load.
+/// Latency by percentile, one chart for each load; where requests were planned, also how long the
+/// server took once they had left.
 pub(super) fn by_percentile(family: &Family<'_>) -> Vec<Chart> {
     for_each_load(family, |load| {
-        let lines = lines(family, |_, server| {
+        let percentiles = |server, of: fn(&Record) -> Option<&Latencies>| {
             let Some(cell) = family.cell(load, server) else { return Vec::new() };
-            QUANTILES.iter().filter_map(|&quantile| percentile(cell, quantile)).collect()
-        });
+            let histograms: Vec<&Latencies> = cell.runs.iter().filter_map(|run| of(run)).collect();
+            QUANTILES.iter().filter_map(|&quantile| percentile(&histograms, quantile)).collect()
+        };
+        let mut lines = lines(family, |server| percentiles(server, |run| Some(&run.latency)));
+        for (place, server) in family.servers.iter().enumerate() {
+            let points = percentiles(place, |run| run.service.as_ref());
+            if !points.is_empty() {
+                let look = Look::nth(family.servers.len() + place);
+                lines.push(Line { name: format!("{}, service time", server.name), look, points });
+            }
+        }
         Chart {
             title: format!("Latency by percentile, {} connections", load_words(load)),
             x: Axis { title: "of all answers came within", unit: Unit::Percentile, scale: Scale::Log },
@@ -63,22 +77,43 @@ pub(super) fn by_percentile(family: &Family<'_>) -> Vec<Chart> {
 
 /// Answers and latency of each piece of the middle round, two charts for each load.
 pub(super) fn over_time(family: &Family<'_>) -> Vec<Chart> {
-    let draw = |load, title: &str, y: Axis, value: fn(&Interval) -> f64| Chart {
+    let draw = |load, title: String, y: Axis, lines: Vec<Line>| Chart {
         title: format!("{title} over time, {} connections", load_words(load)),
         x: Axis { title: "measured time", unit: Unit::Time, scale: Scale::Linear },
         y,
-        lines: lines(family, |_, server| {
-            let run = family.cell(load, server).and_then(Cell::middle_run);
-            let pieces = run.into_iter().flat_map(|run| &run.series);
-            pieces.map(|piece| Point { x: piece.begin_ns as f64, y: value(piece), spread: None }).collect()
-        }),
+        lines,
     };
-    let rate = Axis { title: "requests a second", unit: Unit::Rate, scale: Scale::Linear };
-    let latency = Axis { title: "p99, lower is better", unit: Unit::Time, scale: Scale::Log };
-    let rates = for_each_load(family, |load| draw(load, "Answers", rate.clone(), rate_in));
-    let latencies = for_each_load(family, |load| draw(load, "p99", latency.clone(), |piece| piece.p99_ns as f64));
+    let pieces = |load, server, value: Value| -> Vec<Point> {
+        let run = family.cell(load, server).and_then(Cell::middle_run);
+        let pieces = run.into_iter().flat_map(|run| &run.series);
+        pieces.map(|piece| Point { x: piece.begin_ns as f64, y: value(piece), spread: None }).collect()
+    };
+    let rates = for_each_load(family, |load| {
+        let y = Axis { title: "requests a second", unit: Unit::Rate, scale: Scale::Linear };
+        draw(load, "Answers".to_owned(), y, lines(family, |server| pieces(load, server, rate_in)))
+    });
+    let latencies = for_each_load(family, |load| {
+        let y = Axis { title: "latency, lower is better", unit: Unit::Time, scale: Scale::Log };
+        if family.servers.len() > 1 {
+            return draw(load, "p99".to_owned(), y, lines(family, |server| pieces(load, server, P99)));
+        }
+        // Alone there is room for more of it.
+        let line = |place, name: &str, value| Line {
+            name: name.to_owned(),
+            look: Look::nth(place),
+            points: pieces(load, 0, value),
+        };
+        draw(load, "Latency".to_owned(), y, vec![line(0, "max", MAX), line(1, "p99", P99), line(2, "p50", P50)])
+    });
     rates.into_iter().zip(latencies).flat_map(|(rate, latency)| [rate, latency]).collect()
 }
+
+/// What is read off a piece of a run.
+type Value = fn(&Interval) -> f64;
+
+const MAX: Value = |piece| piece.max_ns as f64;
+const P99: Value = |piece| piece.p99_ns as f64;
+const P50: Value = |piece| piece.p50_ns as f64;
 
 /// Answers a second in a piece of a run.
 pub(super) fn rate_in(piece: &Interval) -> f64 {
@@ -89,14 +124,11 @@ fn for_each_load(family: &Family<'_>, draw: impl Fn(Load) -> Chart) -> Vec<Chart
     family.loads().into_iter().map(draw).collect()
 }
 
-fn lines(family: &Family<'_>, points: impl Fn(&Contender, usize) -> Vec<Point>) -> Vec<Line> {
+fn lines(family: &Family<'_>, points: impl Fn(usize) -> Vec<Point>) -> Vec<Line> {
     let each = family.servers.iter().enumerate();
-    let lines = each.map(|(place, server)| Line {
-        name: server.name.clone(),
-        look: server.look,
-        points: points(server, place),
-    });
-    lines.filter(|line| !line.points.is_empty()).collect()
+    let lines =
+        each.map(|(place, server)| Line { name: server.name.clone(), look: server.look, points: points(place) });
+    lines.filter(|line| line.points.iter().any(|point| point.y.is_finite())).collect()
 }
 
 fn point(x: f64, figure: Spread) -> Point {
@@ -104,9 +136,9 @@ fn point(x: f64, figure: Spread) -> Point {
 }
 
 /// A percentile over all rounds whose answers are enough to tell it: at least one lies above it.
-fn percentile(cell: &Cell<'_>, quantile: f64) -> Option<Point> {
-    let runs = cell.runs.iter().filter(|run| run.latency.count as f64 * (1.0 - quantile) >= 1.0);
-    let figure = Spread::of(runs.filter_map(|run| Some(run.latency.at(quantile)? as f64)))?;
+fn percentile(histograms: &[&Latencies], quantile: f64) -> Option<Point> {
+    let enough = histograms.iter().filter(|latencies| latencies.count as f64 * (1.0 - quantile) >= 1.0);
+    let figure = Spread::of(enough.filter_map(|latencies| Some(latencies.at(quantile)? as f64)))?;
     Some(point(1.0 / (1.0 - quantile), figure))
 }
 

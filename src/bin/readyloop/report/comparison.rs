@@ -131,7 +131,6 @@ impl From<Record> for Comparison {
 
 impl Comparison {
     /// As JSON, with its line end.
-    #[cfg(test)]
     pub(crate) fn to_json(&self) -> String {
         let mut json = serde_json::to_string(self).expect("names and numbers can be written");
         json.push('\n');

@@ -141,7 +141,7 @@ fn method(comparisons: &[Comparison], board: &Board<'_>) -> Vec<String> {
         said.push("Every byte that came back was compared with what it should be.".to_owned());
     }
     if records.iter().any(|record| record.server.is_some()) {
-        said.push("Memory is the process's own, with all connections open, less what it was before the first. What the kernel holds for a socket or a thread is not in it.".to_owned());
+        said.push("Memory is the process's own, with all connections open, less what it was before the first. It comes in pages, so of few connections it tells little; what the kernel holds for a socket or a thread is not in it.".to_owned());
     }
     if comparisons.iter().any(|comparison| !comparison.calls.is_empty()) {
         said.push("System calls were counted in runs of their own, because counting slows a server down: those of a long run less those of a short one, for each request that the long one had more.".to_owned());
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!((document.title.as_str(), document.words.len()), ("tcp://127.0.0.1:7007", 0));
         let charts: Vec<_> = document.sections.iter().flat_map(|section| &section.charts).collect();
         let titles: Vec<&str> = charts.iter().map(|chart| chart.title.as_str()).collect();
-        let expected = ["Latency by percentile", "Answers over time", "p99 over time"];
+        let expected = ["Latency by percentile", "Answers over time", "Latency over time"];
         assert_eq!(titles, expected.map(|title| format!("{title}, 50 connections")));
     }
 

@@ -49,6 +49,7 @@ impl Unit {
     /// For an axis, where only round numbers stand.
     pub(super) fn print_tick(self, value: f64) -> String {
         let text = match self {
+            _ if value == 0.0 => "0".to_owned(),
             Self::Count if value >= 1e3 => scaled(value, &[(1e3, "k"), (1e6, "M")]),
             Self::Count => digits(value),
             Self::Rate | Self::Time | Self::Bytes | Self::Each | Self::Ratio | Self::Percentile => self.print(value),
@@ -117,7 +118,7 @@ mod tests {
         check(Unit::Count, 1_234_567.0, "1,234,567", "1.23M");
         check(Unit::Rate, 127_400.0, "127 k/s", "127 k/s");
         check(Unit::Rate, 2_000.0, "2.00 k/s", "2 k/s");
-        check(Unit::Rate, 0.0, "0 /s", "0 /s");
+        check(Unit::Rate, 0.0, "0 /s", "0");
         check(Unit::Time, 97_000.0, "97.0 µs", "97 µs");
         check(Unit::Time, 1_160_000.0, "1.16 ms", "1.16 ms");
         check(Unit::Bytes, 124.0, "124 B", "124 B");

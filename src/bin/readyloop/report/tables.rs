@@ -117,12 +117,23 @@ fn figure(family: &Family<'_>, load: Load, server: usize, metric: Metric) -> [St
     let base = family.servers[server].base.and_then(|base| family.figure(load, base, metric));
     // Counted once, in a run of its own, and always the same: no rounds to tell apart.
     let is_counted = metric == Metric::Calls;
-    let ratio = base.map_or_else(|| NONE.to_owned(), |base| ratio_words(&spread, &base, is_counted));
+    // Few that are served are served well: beside a server that serves all, that is no merit.
+    let waits = |server| family.cell(load, server).is_some_and(|cell| cell.waiting().is_some());
+    let is_alike = !waits(server) && !family.servers[server].base.is_some_and(waits);
+    let ratio = match base {
+        None => NONE.to_owned(),
+        Some(_) if !is_alike => "some wait".to_owned(),
+        Some(base) => ratio_words(&spread, &base, is_counted),
+    };
     [unit.print(spread.median), if spread.rounds > 1 { ends } else { NONE.to_owned() }, ratio]
 }
 
 fn ratio_words(spread: &Spread, base: &Spread, is_counted: bool) -> String {
-    let ratio = Unit::Ratio.print(spread.ratio(base));
+    let ratio = spread.ratio(base);
+    if !ratio.is_finite() {
+        return NONE.to_owned();
+    }
+    let ratio = Unit::Ratio.print(ratio);
     match spread.against(base) {
         Verdict::OneRound if is_counted => ratio,
         Verdict::OneRound => format!("{ratio}, one round"),
@@ -158,14 +169,71 @@ fn note(cell: &Cell<'_>) -> String {
         notes.push(format!("failed in {failed} of {all} rounds: {reason}"));
     }
     if let Some((waiting, connections)) = cell.waiting() {
-        notes.push(format!("waiting: {waiting} of {connections}"));
+        let print = |count: u64| Unit::Count.print(count as f64);
+        notes.push(format!("waiting: {} of {}", print(waiting), print(connections)));
     }
-    let errors = cell.runs.iter().flat_map(|run| &run.errors).max_by_key(|error| error.count);
-    if let Some(error) = errors {
-        notes.push(format!("errors: {} {}", error.count, error.kind));
+    if let Some((kind, count)) = cell.error() {
+        notes.push(format!("errors: {} {kind}", Unit::Count.print(count as f64)));
     }
     if cell.runs.iter().any(|run| run.generator.was_bottleneck) {
         notes.push("the generator may have been the bottleneck".to_owned());
     }
     notes.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use readyloop::load::record::{ErrorCount, ErrorKind};
+
+    use super::super::board::Board;
+    use super::super::comparison::{Outcome, Trial};
+    use super::super::samples::{comparison_of, trial};
+    use super::*;
+
+    /// The rows of requests a second for these trials.
+    fn rows(trials: Vec<Trial>) -> Vec<Vec<String>> {
+        let comparison = comparison_of(trials);
+        of_metrics(&Board::of(&[comparison]).families[0], &[Metric::Rate]).rows
+    }
+
+    #[test]
+    fn who_waits_is_told_and_is_no_error() {
+        let mut waiting = trial("pool", 100, 1, 500.0);
+        let Outcome::Measured(record) = &mut waiting.outcome else { unreachable!("it was measured") };
+        record.connections.silent = 36;
+        let error = |kind, count| ErrorCount { kind, count, example: String::new() };
+        record.errors = vec![error(ErrorKind::TimedOut, 36)];
+        let mut broken = waiting.clone();
+        assert_eq!(rows(vec![waiting]), [["100", "pool", "500 /s", "waiting: 36 of 100"]]);
+        let Outcome::Measured(record) = &mut broken.outcome else { unreachable!("it was measured") };
+        record.errors = vec![error(ErrorKind::TimedOut, 40), error(ErrorKind::Reset, 7)];
+        assert_eq!(rows(vec![broken])[0][3], "waiting: 36 of 100; errors: 7 reset");
+    }
+
+    #[test]
+    fn who_lets_most_wait_is_compared_with_nobody() {
+        let mut waiting = trial("pool", 100, 1, 50_000.0);
+        let Outcome::Measured(record) = &mut waiting.outcome else { unreachable!("it was measured") };
+        record.connections.silent = 36;
+        let rows = rows(vec![trial("reactor", 100, 1, 500.0), waiting]);
+        assert_eq!(rows[1], ["100", "pool", "50.0 k/s", "some wait", "waiting: 36 of 100"]);
+    }
+
+    #[test]
+    fn what_failed_has_a_row_and_no_figure() {
+        let mut failed = trial("threads", 100, 1, 0.0);
+        failed.outcome = Outcome::Failed("no threads left".to_owned());
+        assert_eq!(
+            rows(vec![trial("reactor", 100, 1, 500.0), failed]),
+            [["100", "reactor", "500 /s", ""], ["100", "threads", "–", "failed in 1 of 1 rounds: no threads left"]]
+        );
+    }
+
+    #[test]
+    fn idle_connections_are_told_apart() {
+        assert_eq!(
+            load_words(Load { message_bytes: 1, connections: 100, idle_connections: 18_900 }),
+            "100 + 18,900 idle"
+        );
+    }
 }

@@ -1,10 +1,13 @@
 //! What the numbers say, in two sentences of plain words; where they say nothing, that.
 
-use super::board::{Cell, Family};
+use super::board::Family;
 use super::comparison::Load;
 use super::metric::Metric;
 use super::quantity::Unit;
 use super::spread::Verdict;
+
+/// Memory comes in pages: of fewer connections it tells more about pages than about connections.
+const MEMORY_CONNECTIONS_MIN: u64 = 100;
 
 /// Two sentences of what the servers did under the greatest load that allows a comparison; nothing where
 /// nothing was to be compared.
@@ -52,8 +55,13 @@ fn service(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option
     if cell.runs.is_empty() {
         return Some(format!("{them} could not be measured"));
     }
-    if let Some((waiting, all)) = waiting(cell) {
-        return Some(format!("{them} served {} of them and let {waiting} wait", all - waiting));
+    if let Some((waiting, all)) = cell.waiting() {
+        let print = |count: u64| Unit::Count.print(count as f64);
+        return Some(format!(
+            "{them} served {} of {} that asked and let the others wait",
+            print(all - waiting),
+            print(all)
+        ));
     }
     let us = name(family, base);
     let rate = match compare(family, load, Metric::Rate, base, rival)? {
@@ -74,22 +82,17 @@ fn service(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option
 /// What it cost both.
 fn costs(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option<String> {
     // Of a server that keeps most of its peers waiting, costs for each of them say nothing.
-    let cell = family.cell(load, rival).filter(|cell| waiting(cell).is_none())?;
+    family.cell(load, rival).filter(|cell| cell.waiting().is_none())?;
     let (us, them) = (name(family, base), name(family, rival));
-    let _: &Cell<'_> = cell;
     let clause = |metric, each: &str, what: &str| match compare(family, load, metric, base, rival)? {
         Difference::Noise => Some(format!("{each} {us} and {them} took the same {what} within noise")),
         Difference::More { which, times, than } => {
             Some(format!("{each} {which} took {times} times the {what} of {than}"))
         }
     };
-    let clauses = [clause(Metric::Cpu, "for a request", "CPU"), clause(Metric::Memory, "for a connection", "memory")];
-    let clauses: Vec<String> = clauses.into_iter().flatten().collect();
+    let memory = clause(Metric::Memory, "for a connection", "memory").filter(|_| load.open() >= MEMORY_CONNECTIONS_MIN);
+    let clauses: Vec<String> = clause(Metric::Cpu, "for a request", "CPU").into_iter().chain(memory).collect();
     (!clauses.is_empty()).then(|| clauses.join(", and "))
-}
-
-fn waiting(cell: &Cell<'_>) -> Option<(u64, u64)> {
-    cell.waiting()
 }
 
 /// Who has more of something.

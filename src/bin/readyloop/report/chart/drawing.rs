@@ -24,6 +24,8 @@ const INSET: f64 = 12.0;
 const LABEL_ROOM: f64 = 17.0;
 /// What fits to the right of the plot.
 const LABEL_CHARS_MAX: usize = 14;
+/// From the end of a line to its label.
+const LEADER_LEN_MAX: f64 = 60.0;
 /// Where markers stand closer than this, they would hide their line.
 const MARKER_ROOM: f64 = 11.0;
 
@@ -131,9 +133,11 @@ impl Chart {
                 let _ = write!(out, r#"<path class="spread" d="M{x:.1} {least:.1}V{most:.1}"/>"#);
             }
         }
-        let path: Vec<String> = places.iter().map(|(_, (x, y))| format!("{x:.1} {y:.1}")).collect();
-        let dashes = line.look.dashes();
-        let _ = write!(out, r#"<path class="line" stroke-dasharray="{dashes}" d="M{}"/>"#, path.join("L"));
+        let path = path_of(line.points.iter().map(|point| frame.place(point)));
+        if !path.is_empty() {
+            let dashes = line.look.dashes();
+            let _ = write!(out, r#"<path class="line" stroke-dasharray="{dashes}" d="{path}"/>"#);
+        }
         let mut last_marker = f64::NEG_INFINITY;
         for (point, (x, y)) in &places {
             let _ = write!(out, r#"<g class="point" tabindex="0"><title>{}</title>"#, xml(&self.words(line, point)));
@@ -159,7 +163,10 @@ impl Chart {
         for ((line, (x, y)), height) in ends.iter().zip(heights) {
             let (start, marker, text) = (x + 7.0, RIGHT + 11.0, RIGHT + 21.0);
             let _ = write!(out, r#"<g class="{}">"#, line.look.class());
-            let _ = write!(out, r#"<path class="leader" d="M{start:.1} {y:.1}L{:.1} {height:.1}"/>"#, marker - 6.0);
+            // Of a line that ends early it would look like the rest.
+            if RIGHT - x < LEADER_LEN_MAX {
+                let _ = write!(out, r#"<path class="leader" d="M{start:.1} {y:.1}L{:.1} {height:.1}"/>"#, marker - 6.0);
+            }
             let _ = write!(out, r#"<path class="marker" d="{}"/>"#, line.look.marker(marker, height));
             let name = xml(&shortened(&line.name));
             let _ = write!(out, r#"<text x="{text:.1}" y="{:.1}">{name}</text></g>"#, height + 4.5);
@@ -185,6 +192,19 @@ pub(crate) fn figure(charts: &[Chart]) -> String {
     }
     out.push_str("</svg>\n");
     out
+}
+
+/// From place to place; where there is none, the line is interrupted.
+fn path_of(places: impl Iterator<Item = Option<(f64, f64)>>) -> String {
+    let mut path = String::new();
+    let mut is_drawing = false;
+    for place in places {
+        if let Some((x, y)) = place {
+            let _ = write!(path, "{}{x:.1} {y:.1}", if is_drawing { 'L' } else { 'M' });
+        }
+        is_drawing = place.is_some();
+    }
+    path
 }
 
 /// A name as far as there is room for it; the whole of it is told by the points.
@@ -225,6 +245,19 @@ mod tests {
         let svg = chart(&points).svg("one");
         assert_eq!(svg.matches("<title>").count(), 1_000);
         assert!(svg.matches(r#"class="marker""#).count() < 60);
+    }
+
+    #[test]
+    fn a_line_is_interrupted_where_there_is_no_value() {
+        assert_eq!(
+            path_of([Some((1.0, 2.0)), Some((3.0, 4.0)), None, Some((5.0, 6.0))].into_iter()),
+            "M1.0 2.0L3.0 4.0M5.0 6.0"
+        );
+        assert_eq!(path_of([None, None].into_iter()), "");
+        let mut chart = chart(&[(10.0, 5.0)]);
+        let nowhere = Point { x: 10.0, y: 0.0, spread: None };
+        chart.lines.push(Line { points: vec![nowhere], ..chart.lines[0].clone() });
+        assert_eq!(chart.svg("one").matches(r#"class="line""#).count(), 1);
     }
 
     #[test]

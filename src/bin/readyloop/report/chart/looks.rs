@@ -66,4 +66,32 @@ mod tests {
         markers.dedup();
         assert_eq!(markers.len(), COLOURS);
     }
+
+    /// How bright a colour such as `#0063a6` is, between 0 and 1 (WCAG 2.2, relative luminance).
+    fn luminance(colour: &str) -> f64 {
+        let digits = colour.trim_start_matches('#');
+        let digits = if digits.len() == 3 { digits.replace('f', "ff") } else { digits.to_owned() };
+        let part = |at: usize| f64::from(u8::from_str_radix(&digits[at..at + 2], 16).unwrap()) / 255.0;
+        let linear = |part: f64| if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) };
+        0.2126 * linear(part(0)) + 0.7152 * linear(part(2)) + 0.0722 * linear(part(4))
+    }
+
+    #[test]
+    fn every_colour_stands_out_from_the_paper_in_light_and_dark() {
+        let themes: Vec<&str> = super::super::STYLE.split("@media").collect();
+        assert_eq!(themes.len(), 2);
+        for theme in themes {
+            let value = |name: &str, property: &str| {
+                let (_, rest) = theme.split_once(&format!("{name}{{{property}:")).unwrap();
+                luminance(rest.split('}').next().unwrap())
+            };
+            let paper = value(".chart .paper", "fill");
+            for place in 0..COLOURS {
+                let colour = value(&format!(".{}", Look::nth(place).class()), "color");
+                let contrast = (paper.max(colour) + 0.05) / (paper.min(colour) + 0.05);
+                // What WCAG asks for text.
+                assert!(contrast > 4.5, "look {place}: {contrast}");
+            }
+        }
+    }
 }

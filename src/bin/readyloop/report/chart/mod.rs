@@ -49,6 +49,7 @@ pub(crate) struct Line {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Point {
     pub(crate) x: f64,
+    /// No number where there is none: the line is interrupted there.
     pub(crate) y: f64,
     /// The least and the most of all rounds, where there are several.
     pub(crate) spread: Option<(f64, f64)>,

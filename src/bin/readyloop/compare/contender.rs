@@ -1,0 +1,227 @@
+//! The servers to compare: each with the command that starts it, and running until it is dropped.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{ChildStdout, Command};
+use std::str::FromStr;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use super::calls::Tracer;
+use super::interrupt::Interrupt;
+use super::process::{Missed, Process, wait_for};
+use crate::problem::system_words;
+use crate::report::comparison::Server;
+use crate::units::Misread;
+
+/// A server that takes longer than this to listen will not.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server may take to be gone when its output is.
+const END_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long to wait before another look whether a port is open.
+const PORT_LOOK: Duration = Duration::from_millis(20);
+
+/// How every server says that it listens.
+const LISTENING: &str = "listening on tcp://";
+
+/// What a port stands for in a command.
+const PORT: &str = "{port}";
+
+/// A server to compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Contender {
+    pub(super) name: String,
+    start: Start,
+}
+
+/// How it is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Start {
+    /// This program, with these words.
+    Ours(Vec<String>),
+    /// A command for the shell.
+    Shell(String),
+}
+
+/// A server that listens.
+pub(super) struct Running {
+    pub(super) address: String,
+    pub(super) process: Process,
+}
+
+impl Contender {
+    /// `readyloop serve` under this design.
+    pub(super) fn design(design: &str, workers: Option<usize>) -> Self {
+        let mut words = ["serve", "--listen", "127.0.0.1:0", "--quiet", "--design", design].map(str::to_owned).to_vec();
+        if let Some(workers) = workers.filter(|_| design == "pool") {
+            words.extend(["--workers".to_owned(), workers.to_string()]);
+        }
+        Self { name: design.to_owned(), start: Start::Ours(words) }
+    }
+
+    /// As it stands in a record.
+    pub(super) fn to_server(&self) -> Server {
+        let command = match &self.start {
+            Start::Ours(words) => format!("readyloop {}", words.join(" ")),
+            Start::Shell(command) => command.clone(),
+        };
+        Server { name: self.name.clone(), command }
+    }
+
+    /// Starts it on a core, under a tracer if there is one, and waits until it listens.
+    ///
+    /// # Errors
+    /// What there is to say of it, as the rest of a sentence.
+    pub(super) fn start(
+        &self,
+        core: Option<usize>,
+        tracer: Option<&Tracer>,
+        interrupt: &Interrupt,
+    ) -> Result<Running, String> {
+        let port = self.wants_port().then(free_port).transpose().map_err(|error| system_words(&error))?;
+        let words = self.words(port).map_err(|error| system_words(&error))?;
+        let mut words = tracer.map_or_else(Vec::new, Tracer::words).into_iter().chain(words);
+        let mut command = Command::new(words.next().expect("there is a program"));
+        let spawned = Process::spawn(command.args(words), core);
+        let (mut process, output) =
+            spawned.map_err(|error| format!("it cannot be started: {}", system_words(&error)))?;
+        let said = addresses_in(output);
+        let address = match port {
+            Some(port) => wait_for_port(port, &mut process, &said, interrupt),
+            None => wait_for(&said, START_TIMEOUT, interrupt),
+        };
+        match address {
+            Ok(address) => Ok(Running { address, process }),
+            Err(Missed::Ended) => {
+                let ending = process.ending_within(END_TIMEOUT);
+                Err(ending.unwrap_or_else(|| "it closed its standard output".to_owned()))
+            }
+            Err(Missed::Interrupted) => Err("it was interrupted".to_owned()),
+            Err(Missed::TimedOut) => {
+                let last_words = process.last_words().map_or_else(String::new, |words| format!("; it said: {words}"));
+                Err(match port {
+                    Some(port) => format!("nobody listened on 127.0.0.1:{port} within {START_TIMEOUT:?}{last_words}"),
+                    None => format!("it did not print `{LISTENING}HOST:PORT` within {START_TIMEOUT:?}{last_words}"),
+                })
+            }
+        }
+    }
+
+    fn wants_port(&self) -> bool {
+        matches!(&self.start, Start::Shell(command) if command.contains(PORT))
+    }
+
+    fn words(&self, port: Option<u16>) -> io::Result<Vec<OsString>> {
+        Ok(match &self.start {
+            Start::Ours(words) => {
+                let program = std::env::current_exe()?;
+                [program.into_os_string()].into_iter().chain(words.iter().map(OsString::from)).collect()
+            }
+            Start::Shell(command) => {
+                let command = port.map_or_else(|| command.clone(), |port| command.replace(PORT, &port.to_string()));
+                ["sh", "-c", &command].map(OsString::from).to_vec()
+            }
+        })
+    }
+}
+
+/// `NAME=COMMAND`.
+impl FromStr for Contender {
+    type Err = Misread;
+
+    fn from_str(text: &str) -> Result<Self, Misread> {
+        match text.split_once('=') {
+            Some((name, command)) if !name.trim().is_empty() && !command.trim().is_empty() => {
+                Ok(Self { name: name.trim().to_owned(), start: Start::Shell(command.trim().to_owned()) })
+            }
+            Some(_) | None => Err(Misread::new(
+                "not a name and a command",
+                "type a name, `=` and what starts it, such as 'other=./other-server --port {port}'",
+            )),
+        }
+    }
+}
+
+/// Sends the first address that is told on this output, and reads on: a server must not block on it.
+fn addresses_in(output: ChildStdout) -> Receiver<String> {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let mut output = BufReader::new(output);
+        let mut line = Vec::new();
+        let mut tell = Some(tell);
+        while let Ok(1..) = output.by_ref().take(64 * 1024).read_until(b'\n', &mut line) {
+            let text = String::from_utf8_lossy(&line);
+            if let Some(address) = text.trim_end().strip_prefix(LISTENING) {
+                // Told once; whoever was to hear it may have given up.
+                let _ = tell.take().map(|tell| tell.send(address.to_owned()));
+            }
+            line.clear();
+        }
+    });
+    told
+}
+
+/// Waits until somebody listens there, or the server has ended. It may have closed its output.
+fn wait_for_port(
+    port: u16,
+    process: &mut Process,
+    said: &Receiver<String>,
+    interrupt: &Interrupt,
+) -> Result<String, Missed> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    loop {
+        // An address in its words is as good.
+        match wait_for(said, PORT_LOOK, interrupt) {
+            Ok(address) => return Ok(address),
+            Err(Missed::Ended) => thread::park_timeout(PORT_LOOK),
+            Err(Missed::TimedOut | Missed::Interrupted) => {}
+        }
+        if TcpStream::connect_timeout(&address, START_TIMEOUT).is_ok() {
+            return Ok(address.to_string());
+        }
+        if process.ending().is_some() {
+            return Err(Missed::Ended);
+        }
+        if interrupt.has_come() {
+            return Err(Missed::Interrupted);
+        }
+        if deadline < Instant::now() {
+            return Err(Missed::TimedOut);
+        }
+    }
+}
+
+/// A port that nobody has at this moment.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_a_name_and_a_command() {
+        let peer: Contender = "other = ./other --flag=1 {port}".parse().unwrap();
+        assert_eq!(
+            peer.to_server(),
+            Server { name: "other".to_owned(), command: "./other --flag=1 {port}".to_owned() }
+        );
+        assert!(peer.wants_port());
+        for wrong in ["", "other", "=./other", "other=", "other= "] {
+            assert!(wrong.parse::<Contender>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn workers_are_for_a_pool() {
+        let command = |design| Contender::design(design, Some(7)).to_server().command;
+        assert!(command("pool").ends_with("--design pool --workers 7"));
+        assert!(command("threads").ends_with("--design threads"));
+    }
+}

@@ -1,0 +1,158 @@
+//! The generator as a child of its own: `readyloop bench`, whose record comes back as JSON.
+
+use std::io::Read;
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use readyloop::load::Record;
+use readyloop::load::record::{Ending, ErrorKind};
+
+use super::contender::Running;
+use super::interrupt::Interrupt;
+use super::process::{Missed, Process, wait_for};
+use crate::problem::system_words;
+use crate::report::comparison::Load;
+
+/// How long all connections together may take to come about; ten thousand take well below a second.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long an answer may take. Who waits for a worker of a pool waits this long in vain, in each
+/// trial: so not long; and longer than any answer that comes at all should take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a server may take to be gone when its connections are.
+const END_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What is asked of the generator.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) load: Load,
+    pub(super) bound: Bound,
+    pub(super) warm_up: Duration,
+}
+
+/// Why there is no record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The server could not be measured.
+    Failed(String),
+    /// The server is no echo.
+    Mismatch(String),
+}
+
+impl From<String> for Trouble {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
+    }
+}
+
+/// When it is enough.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bound {
+    Time(Duration),
+    Requests(u64),
+}
+
+/// Puts the server under a load.
+///
+/// # Errors
+/// What there is to say of it, as the rest of a sentence.
+pub(super) fn run(
+    server: &mut Running,
+    asked: &Asked,
+    core: Option<usize>,
+    interrupt: &Interrupt,
+) -> Result<Record, Trouble> {
+    let command = std::env::current_exe().map(Command::new).map(|mut command| {
+        command.args(words(server, asked));
+        command
+    });
+    let spawned = command.and_then(|mut command| Process::spawn(&mut command, core));
+    let (mut process, mut output) =
+        spawned.map_err(|error| format!("the generator cannot be started: {}", system_words(&error)))?;
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        let read = output.read_to_string(&mut text);
+        // Whoever was to hear it may have given up.
+        let _ = tell.send(read.map(|_| text));
+    });
+    let measuring = match asked.bound {
+        Bound::Time(time) => time,
+        Bound::Requests(_) => OPENING_TIMEOUT,
+    };
+    let within = OPENING_TIMEOUT + asked.warm_up + measuring + 2 * ANSWER_TIMEOUT;
+    let text = match wait_for(&told, within, interrupt) {
+        Ok(read) => read.map_err(|error| format!("the generator's record cannot be read: {}", system_words(&error)))?,
+        Err(Missed::Interrupted) => return Err("it was interrupted".to_owned().into()),
+        Err(Missed::TimedOut | Missed::Ended) => {
+            let slow = || format!("not all connections came about, or were answered, within {} s", within.as_secs());
+            return Err(ending_of(server).unwrap_or_else(slow).into());
+        }
+    };
+    let record = Record::from_json(&text).map_err(|_| {
+        ending_of(server).unwrap_or_else(|| {
+            process.ending_within(END_TIMEOUT);
+            let words = process.last_words().unwrap_or_else(|| "it does not say why".to_owned());
+            let words = words.strip_prefix("readyloop: error: ").unwrap_or(&words);
+            format!("the generator measured nothing: {words}")
+        })
+    })?;
+    judge(server, record)
+}
+
+/// A record tells nothing of a server that has ended, has hardly answered, or is no echo.
+fn judge(server: &mut Running, record: Record) -> Result<Record, Trouble> {
+    let first = record.errors.first();
+    let kind = || first.map_or_else(String::new, |error| format!(": {}", error.kind));
+    if let Some(error) = record.errors.iter().find(|error| error.kind == ErrorKind::Mismatch) {
+        return Err(Trouble::Mismatch(format!("it sent back other bytes than it was sent: {}", error.example)));
+    }
+    if record.ending == Ending::Abandoned {
+        // Its connections end a moment before it does.
+        let gone = server.process.ending_within(END_TIMEOUT).map(gone);
+        return Err(gone.unwrap_or_else(|| format!("all connections broke off{}", kind())).into());
+    }
+    if let Some(ending) = ending_of(server) {
+        return Err(ending.into());
+    }
+    let connections = &record.connections;
+    if connections.failed > 0 {
+        let all = connections.opened + connections.failed;
+        return Err(format!("{} of {all} connections did not come about{}", connections.failed, kind()).into());
+    }
+    if record.requests.answered == 0 {
+        return Err(format!("no request was answered{}", kind()).into());
+    }
+    Ok(record)
+}
+
+/// How the server has ended, if it has.
+fn ending_of(server: &mut Running) -> Option<String> {
+    server.process.ending().map(gone)
+}
+
+fn gone(ending: String) -> String {
+    format!("the server is gone: {ending}")
+}
+
+fn words(server: &Running, asked: &Asked) -> Vec<String> {
+    let load = asked.load;
+    let seconds = |time: Duration| format!("{}ns", time.as_nanos());
+    let mut words = vec!["bench".to_owned(), server.address.clone()];
+    let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
+    flag("--connections", load.connections.to_string());
+    flag("--idle", load.idle_connections.to_string());
+    flag("--size", load.message_bytes.to_string());
+    flag("--warm-up", seconds(asked.warm_up));
+    flag("--timeout", seconds(ANSWER_TIMEOUT));
+    flag("--pid", server.process.working_pid().to_string());
+    match asked.bound {
+        Bound::Time(time) => flag("--duration", seconds(time)),
+        Bound::Requests(requests) => flag("--requests", requests.to_string()),
+    }
+    words.push("--json".to_owned());
+    words
+}

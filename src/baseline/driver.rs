@@ -168,7 +168,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
             Patience::Nap
         };
         visit.peer.link.try_both(patience);
-        let done = pump::step(&mut visit, scratch);
+        let done = pump::step(&mut visit, scratch, usize::MAX);
         self.now = visit.means.now;
         self.is_quiet = done == 0;
         if self.is_quiet && waits_for_neither(&visit.peer.connection) {

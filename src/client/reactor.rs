@@ -255,7 +255,8 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     }
 
     fn serve(&mut self, key: Key) {
-        pump::serve(&mut self.host, key, &mut self.scratch, &mut self.reserve, self.now);
+        let budget = pump::serve_budget(self.host.marked_len());
+        pump::serve(&mut self.host, key, budget, &mut self.scratch, &mut self.reserve, self.now);
     }
 
     fn handle_arrival(&mut self, key: Key) {

@@ -15,14 +15,26 @@ use crate::table::Key;
 
 use super::{Layer, Link, Stream};
 
-/// Bytes moved for one peer, both ways together, per turn: one full read and its echo. A peer
-/// that has more is served on in the next turn, after everybody else.
+/// Bytes moved for one peer, both ways together, per turn, while there are few: one full read and
+/// its echo. A peer that has more is served on in the next turn, after everybody else.
 ///
 /// Moving much of a stream in a row costs half the CPU of moving 64 KiB per turn, since what the
 /// kernel keeps for it stays in the cache; more than this gains nothing, and others wait.
-const SERVE_BUDGET_BYTES: usize = 512 * KIB;
+const SERVE_BUDGET_BYTES_MAX: usize = 512 * KIB;
 // A peer must be able to fill the scratch at least once a turn, and have it answered.
-const _: () = assert!(2 * READ_LEN_MAX <= SERVE_BUDGET_BYTES);
+const _: () = assert!(2 * READ_LEN_MAX <= SERVE_BUDGET_BYTES_MAX);
+
+/// The same however many there are: the shortest read and its echo.
+const SERVE_BUDGET_BYTES_MIN: usize = 2 * READ_LEN_MIN;
+
+/// What all peers of a turn share: even where each byte finds its page for the first time this is
+/// moved in some 15 ms, and nobody waits longer for the next turn.
+const TURN_BUDGET_BYTES: usize = 32 * 1024 * KIB;
+
+/// Bytes to move for each of so many peers that are marked, per turn.
+pub(crate) fn serve_budget(marked: usize) -> usize {
+    (TURN_BUDGET_BYTES / marked.max(1)).clamp(SERVE_BUDGET_BYTES_MIN, SERVE_BUDGET_BYTES_MAX)
+}
 
 /// The part of the spare memory that one read may ask to be stored: when memory is short, reads
 /// become shorter long before any of them can fail.
@@ -64,31 +76,36 @@ pub(crate) enum Opened {
 pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
     host: &mut Host<S, C, Link<T>>,
     key: Key,
+    budget: usize,
     scratch: &mut [u8],
     reserve: &mut Reserve,
     now: Instant,
 ) {
-    let mut budget = SERVE_BUDGET_BYTES;
+    let mut left = budget;
     while let Some(mut visit) = host.visit(key, reserve, now) {
-        let done = step(&mut visit, scratch);
+        let done = step(&mut visit, scratch, budget);
         host.carry_out_orders(reserve, now);
         if done == 0 {
             break;
         }
-        if done >= budget {
+        if done >= left {
             host.mark(key);
             break;
         }
-        budget -= done;
+        left -= done;
     }
     host.after(key);
 }
 
-/// One step of serving a peer: fill, give frames to the service, flush.
+/// One step of serving a peer: fill, give frames to the service, flush; each moves at most `budget`.
 ///
 /// Returns how much was done, in bytes or callbacks: 0 when there is nothing to do until a fact comes.
-pub(crate) fn step<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, scratch: &mut [u8]) -> usize {
-    let mut done = flush(visit, &[]);
+pub(crate) fn step<S: Service, C: Codec, T: Stream>(
+    visit: &mut Visit<'_, S, C, Link<T>>,
+    scratch: &mut [u8],
+    budget: usize,
+) -> usize {
+    let mut done = flush(visit, &[], budget);
     let mut quote = NO_QUOTE;
     if visit.peer.connection.closed().is_some() {
         return done;
@@ -103,7 +120,7 @@ pub(crate) fn step<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, 
         }
         // Also then: a service that always has more to send must not keep us from seeing the peer's end.
         if visit.peer.connection.wants_read() && visit.peer.link.readable {
-            let (read, replied) = fill(visit, scratch);
+            let (read, replied) = fill(visit, scratch, budget);
             quote = replied;
             done += read;
         }
@@ -112,16 +129,21 @@ pub(crate) fn step<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, 
         visit.handle_end();
         done += 1;
     }
-    done += flush(visit, &scratch[quote]);
+    done += flush(visit, &scratch[quote], budget);
     done + finish(visit)
 }
 
-/// Reads once, and gives what came to the connection and its frames to the service. Returns how
-/// much was done, and what of the replies lies in `scratch`.
+/// Reads once, at most half the budget: the other half is for the reply. Gives what came to the
+/// connection and its frames to the service. Returns how much was done, and what of the replies
+/// lies in `scratch`.
 #[inline]
-fn fill<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, scratch: &mut [u8]) -> (usize, Quote) {
+fn fill<S: Service, C: Codec, T: Stream>(
+    visit: &mut Visit<'_, S, C, Link<T>>,
+    scratch: &mut [u8],
+    budget: usize,
+) -> (usize, Quote) {
     let spare_part = visit.means.reserve.spare_bytes() / SPARE_PART;
-    let len = scratch.len().min(spare_part.max(READ_LEN_MIN));
+    let len = scratch.len().min(budget / 2).min(spare_part.max(READ_LEN_MIN));
     let filled = visit.peer.link.fill(&mut scratch[..len]);
     keep_time(visit);
     match filled {
@@ -142,21 +164,28 @@ fn fill<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, s
     }
 }
 
-/// Writes what waits, and behind it `quoted`; what does not go is stored.
+/// Writes what waits, and behind it `quoted`, within the budget; what does not go is stored.
 #[inline]
-fn flush<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, mut quoted: &[u8]) -> usize {
+fn flush<S: Service, C: Codec, T: Stream>(
+    visit: &mut Visit<'_, S, C, Link<T>>,
+    mut quoted: &[u8],
+    budget: usize,
+) -> usize {
     let mut done = 0;
     if let Some(reason) = visit.peer.link.flush_kept() {
         visit.peer.connection.handle_error(reason);
     }
-    while visit.peer.link.writable && visit.peer.connection.closed().is_none() {
+    while done < budget && visit.peer.link.writable && visit.peer.connection.closed().is_none() {
         let Peer { link, connection, .. } = &mut *visit.peer;
         let unsent = connection.unsent();
         if unsent.is_empty() && quoted.is_empty() {
             break;
         }
         let unsent_len = unsent.len();
-        let flushed = link.flush(unsent, quoted);
+        let flushed = match unsent.get(..budget) {
+            Some(part) => link.flush(part, &[]),
+            None => link.flush(unsent, quoted),
+        };
         keep_time(visit);
         let Visit { peer, means, .. } = visit;
         match flushed {
@@ -322,5 +351,18 @@ fn reason_of(error: &io::Error) -> CloseReason {
         CloseReason::Truncated
     } else {
         CloseReason::Failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_are_marked_the_less_is_moved_for_each() {
+        assert_eq!([0, 1, 64].map(serve_budget), [SERVE_BUDGET_BYTES_MAX; 3]);
+        assert_eq!(serve_budget(1024), 32 * KIB);
+        assert_eq!([5000, usize::MAX].map(serve_budget), [SERVE_BUDGET_BYTES_MIN; 2]);
+        assert!((1..4096).all(|marked| marked * serve_budget(marked) <= TURN_BUDGET_BYTES));
     }
 }

@@ -185,6 +185,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
 
     fn serve_marked(&mut self, shared: &mut Shared<N>) {
         let mut handshakes = HANDSHAKE_BUDGET;
+        let budget = pump::serve_budget(self.host.marked_len());
         for _ in 0..self.host.marked_len() {
             let Some(key) = self.host.pop_marked() else { break };
             if self.dial.connecting() > 0 && self.host.expected(key).is_some() {
@@ -201,7 +202,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
                     continue;
                 }
             }
-            pump::serve(&mut self.host, key, &mut shared.scratch, &mut shared.reserve, shared.now);
+            pump::serve(&mut self.host, key, budget, &mut shared.scratch, &mut shared.reserve, shared.now);
         }
     }
 

@@ -59,9 +59,7 @@ fn sigterm_at_any_of_many_moments() {
 #[test]
 #[ignore = "a full form: five thousand times a MiB"]
 fn memory_goes_back_after_a_burst() {
-    // Turns are not as short as they should be: a thousand peers with a send buffer each to fill take
-    // one turn some 100 ms, since the budget is for each peer and not for a turn.
-    shrink::burst_and_rest(5000, MIB, Duration::from_millis(250));
+    shrink::burst_and_rest(5000, MIB, Duration::from_millis(20));
 }
 
 #[test]

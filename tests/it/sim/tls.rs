@@ -181,7 +181,8 @@ fn check_conversations(seed: u64) {
             has_moved |= client.act(&mut rng).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         }
         idle_seconds = if has_moved { 0 } else { idle_seconds + 1 };
-        assert!(idle_seconds < 10, "seed {seed}: nobody does anything any more");
+        // One spell in which nobody is accepted may follow another.
+        assert!(idle_seconds < 100, "seed {seed}: nobody does anything any more");
         if !has_moved {
             scene.pass(Duration::from_secs(1));
         }

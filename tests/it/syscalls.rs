@@ -188,3 +188,32 @@ fn a_connection_is_set_up_and_taken_down_with_few_calls() {
     assert_eq!(each(&["shutdown"]), 0, "a close ends our direction as well");
     assert!(each(&["accept4", "accept"]) <= 2 * PEERS + 2);
 }
+
+/// What `bench` asks of the kernel for that many requests over one connection.
+fn calls_of_bench(server: &Server, requests: usize) -> Vec<String> {
+    let file = ScratchPath::new("strace");
+    let words = format!("bench {} -c 1 -n {requests}", server.address());
+    let ended = Serve::command(&words).under(&format!("{STRACE} {}", file.text())).run();
+    assert_eq!(ended.code, Some(0), "{}", ended.log_text());
+    let text = || fs::read_to_string(file.text()).unwrap_or_default();
+    until(PATIENCE, "the trace is complete", || text().contains("+++ exited with"));
+    text().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_request_of_the_generator_costs_one_write_one_read_and_a_poll() {
+    const MORE: usize = 2000;
+    if !can_trace() {
+        return;
+    }
+    let server = Serve::new().start();
+    let (few, many) = (calls_of_bench(&server, 100), calls_of_bench(&server, 100 + MORE));
+    server.drain();
+    let more = |names: &[&str]| count(&many, names).abs_diff(count(&few, names));
+    // Beside those of beginning and ending, which may differ by what the system tells of itself.
+    assert!(more(&READS).abs_diff(MORE) <= 20, "{} reads for {MORE} requests", more(&READS));
+    assert!(more(&WRITES).abs_diff(MORE) <= 2, "{} writes for {MORE} requests", more(&WRITES));
+    assert!(more(&POLLS) <= MORE + 20, "{} polls for {MORE} requests", more(&POLLS));
+    let others = |lines: &[String]| others(lines).len();
+    assert!(others(&many).abs_diff(others(&few)) <= 50, "{} other calls, before {}", others(&many), others(&few));
+}

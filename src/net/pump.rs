@@ -84,8 +84,9 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
     let mut left = budget;
     while let Some(mut visit) = host.visit(key, reserve, now) {
         let done = step(&mut visit, scratch, budget);
+        let has_more = has_more(&visit);
         host.carry_out_orders(reserve, now);
-        if done == 0 {
+        if done == 0 || !has_more {
             break;
         }
         if done >= left {
@@ -95,6 +96,17 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
         left -= done;
     }
     host.after(key);
+}
+
+/// Whether another step can do anything before a fact comes. What was ordered for this peer
+/// meanwhile has marked it, so that it is not forgotten.
+#[inline]
+fn has_more<S: Service, C: Codec, T: Stream>(visit: &Visit<'_, S, C, Link<T>>) -> bool {
+    let Visit { peer: Peer { link, connection, .. }, means, .. } = visit;
+    link.readable && connection.wants_read()
+        || link.writable && (!connection.unsent().is_empty() || connection.wants_finish())
+        || connection.wants_held(means)
+        || connection.is_room_due(means.limits)
 }
 
 /// One step of serving a peer: fill, give frames to the service, flush; each moves at most `budget`.
@@ -168,13 +180,24 @@ fn fill<S: Service, C: Codec, T: Stream>(
 #[inline]
 fn flush<S: Service, C: Codec, T: Stream>(
     visit: &mut Visit<'_, S, C, Link<T>>,
+    quoted: &[u8],
+    budget: usize,
+) -> usize {
+    if let Some(reason) = visit.peer.link.flush_kept() {
+        visit.peer.connection.handle_error(reason);
+    }
+    if visit.peer.connection.unsent().is_empty() && quoted.is_empty() {
+        return 0;
+    }
+    write(visit, quoted, budget)
+}
+
+fn write<S: Service, C: Codec, T: Stream>(
+    visit: &mut Visit<'_, S, C, Link<T>>,
     mut quoted: &[u8],
     budget: usize,
 ) -> usize {
     let mut done = 0;
-    if let Some(reason) = visit.peer.link.flush_kept() {
-        visit.peer.connection.handle_error(reason);
-    }
     while done < budget && visit.peer.link.writable && visit.peer.connection.closed().is_none() {
         let Peer { link, connection, .. } = &mut *visit.peer;
         let unsent = connection.unsent();

@@ -3,6 +3,7 @@
 
 mod certs;
 pub(crate) mod endings;
+mod fairness;
 mod handshakes;
 mod peers;
 mod reload;

@@ -74,6 +74,7 @@ struct Before {
     former: u64,
     backlog_len: usize,
     marked: usize,
+    spurious: u64,
     wants_sleep: bool,
 }
 
@@ -195,7 +196,7 @@ impl Watch {
             || look.totals.peers != before.totals.peers
             || look.totals.accept_errors > before.totals.accept_errors
             // A short turn finds out of some of the marks that they are moot, and leaves the rest.
-            || look.marked() < before.marked;
+            || look.marked() < before.marked + (look.spurious() - before.spurious) as usize;
         // A poll that told nothing though there is something to tell is no doing of the server.
         let was_told_nothing = look.audit.deadlines_wait;
         let is_idle = !has_moved && !has_served && !before.wants_sleep && !was_told_nothing;
@@ -323,9 +324,15 @@ impl Look<'_> {
         self.audit.rooms.iter().map(|room| room.marked).sum()
     }
 
+    /// How many facts were told that are not true.
+    fn spurious(&self) -> u64 {
+        self.scene.world.fault_counts().of(Fault::Spurious)
+    }
+
     fn into_before(self) -> Before {
         Before {
             marked: self.marked(),
+            spurious: self.spurious(),
             tally: self.tally,
             callbacks: self.scene.log.lock().callbacks,
             former: self.scene.world.fault_counts().of(Fault::Former),

@@ -16,7 +16,7 @@ impl<C: Codec> Connection<C> {
     /// break off until the next call of [`Self::handle_held`].
     ///
     /// Returns what of the replies lies in `input` itself: write it behind [`Self::unsent`] and
-    /// hand the rest to [`Self::settle`] before `input` changes.
+    /// hand the rest to [`Self::store`] before `input` changes.
     pub fn handle_input(
         &mut self,
         input: &[u8],

@@ -7,7 +7,7 @@ use readyloop::CloseReason;
 use readyloop::net::tls::TlsVersion;
 
 use crate::support::tls::{Secure, VERSIONS, is_silent};
-use crate::support::{MIB, Manner, PATIENCE};
+use crate::support::{MIB, Manner, PATIENCE, Talk};
 
 #[test]
 fn close_notify_alone_ends_a_direction_and_the_other_is_still_served() {
@@ -95,8 +95,9 @@ pub(crate) fn ends_all_cleanly(version: TlsVersion, mid_stream: usize, round: u6
     secure.server.signal("TERM");
     secure.server.process.resume();
 
-    let gone = talks.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.reason.is_some()));
-    assert!(gone, "somebody is still connected");
+    let is_over = |talk: &Talk| talk.reason.is_some() || talk.failure.is_some();
+    let gone = talks.run_until(PATIENCE, |talks| talks.iter().all(is_over));
+    assert!(gone, "{:?} is still connected", talks.all().iter().find(|talk| !is_over(talk)));
     let broken = talks.all().iter().find(|talk| talk.reason != Some(CloseReason::Finished));
     assert!(broken.is_none(), "{broken:?} has seen no clean end");
     assert!(talks.all()[waiting].iter().all(|talk| talk.is_open), "the backlog was let in");

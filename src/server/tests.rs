@@ -236,6 +236,21 @@ fn a_crowd_of_newcomers_comes_in_a_part_each_turn() {
 }
 
 #[test]
+fn who_has_spent_its_budget_is_served_on_though_no_fact_comes() {
+    const LEN: usize = 2 * 1024 * 1024;
+    // All of it is there at once, so that one fact tells of all.
+    let world = World::new(1).with_kernel_buffer(2 * LEN);
+    let mut server = Server::new(world.net(), ServerLimits::default());
+    let at = address("127.0.0.1:7000");
+    server.listen(at.clone(), Raw, Echo::new()).unwrap();
+    let peer = world.connect(&at);
+    world.settle(|| server.turn()).unwrap();
+    peer.send(&vec![7; LEN]);
+    world.settle(|| server.turn()).unwrap();
+    assert_eq!(peer.received().len(), LEN);
+}
+
+#[test]
 fn no_deadline_counts_for_who_waits_to_be_served() {
     let world = World::new(1);
     let mut server = Server::new(world.net(), ServerLimits::default()).with_turn_bytes(1);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::client::Backoff;
-use crate::load::plan::Verify;
+use crate::load::plan::{Bound, Pace, Verify};
 use crate::load::record::{ErrorKind, Record};
 use crate::net::Address;
 use crate::sim::{Ending as PeerEnding, Faults, Habits, Peer, SimNet, World};

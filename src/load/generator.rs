@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::codec::Framing;
 use crate::conn::Ledger;
 use crate::instant::Instant;
-use crate::net::{Bare, Destination, Layer, Net, Notice, Reactor};
+use crate::net::{Bare, ConnectOptions, Destination, Layer, Net, Notice, PortSearch, Reactor};
 
 use super::callers::{Asking, Callers, Clock};
 use super::cost::Cost;
@@ -83,7 +83,8 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
     pub(super) fn over(net: N, clock: Clock, layer: W, to: Destination, plan: Plan, cost: Cost) -> Self {
         let now = net.now();
         let callers = Callers::new(&plan, clock);
-        let client = Client::under(layer, net, plan.framing, callers, connecting::limits(&plan));
+        let client = Client::under(layer, net, plan.framing, callers, connecting::limits(&plan))
+            .with_options(ConnectOptions { ports: PortSearch::All, ..ConnectOptions::default() });
         Self {
             to,
             client,

@@ -35,7 +35,7 @@ pub use crate::destination::Destination;
 pub use address::{Address, AddressError, PeerAddress};
 #[cfg(feature = "baseline")]
 pub(crate) use clock::Clock;
-pub use connect::ConnectOptions;
+pub use connect::{ConnectOptions, PortSearch};
 pub(crate) use handle::POSTS_WAITING_MAX;
 pub use handle::{Handle, PostError, Poster, Wake};
 pub use layer::{Bare, Layer};

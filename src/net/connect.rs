@@ -158,7 +158,8 @@ pub(super) fn is_through(stream: &TcpOrUnix<TcpStream, UnixStream>) -> io::Resul
     }
 }
 
-#[cfg(all(test, feature = "load", target_os = "linux"))]
+#[cfg(test)]
+#[cfg(all(feature = "load", target_os = "linux"))]
 mod tests {
     use std::net::TcpListener;
 

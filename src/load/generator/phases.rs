@@ -22,7 +22,8 @@ pub(super) enum Phase {
     Opening,
     /// Requests leave: first to warm up, then to be measured.
     Asking,
-    /// No more leave than are planned for the past; answers are awaited, at most until then.
+    /// What is planned for the past may still leave, at most until then; those that have left by
+    /// then have a whole timeout for their answers.
     Waiting(Instant),
     Over(Ending),
 }
@@ -51,7 +52,8 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
                 }
             }
             Phase::Waiting(until) => {
-                if until <= now || self.callers().under_way == 0 && self.is_plan_sent() {
+                let is_idle = self.callers().under_way == 0 && self.is_plan_sent();
+                if is_idle || until <= now && !self.stop_asking(now) {
                     self.end(now, Ending::Done);
                 }
             }
@@ -120,6 +122,17 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             self.end_measuring();
         }
         self.phase = Phase::Waiting(now + self.plan.timeout);
+    }
+
+    /// What is planned and has not left does not leave any more; whether anything was planned.
+    fn stop_asking(&mut self, now: Instant) -> bool {
+        let was_asking = matches!(self.callers().asking, Asking::Planned { .. });
+        if was_asking {
+            self.client.service_mut().asking = Asking::Nothing;
+            self.next_planned = self.planned.end;
+            self.phase = Phase::Waiting(now + self.plan.timeout);
+        }
+        was_asking
     }
 
     fn end_measuring(&mut self) {

@@ -155,6 +155,17 @@ fn a_stall_at_the_end_is_not_left_out() {
 }
 
 #[test]
+fn a_server_that_is_asked_too_much_is_no_stuck_one() {
+    // It answers a thousand a second, of the ten thousand.
+    let scene = Scene::kind(Plan { pace: Pace::Open(10_000.0), ..plan() });
+    let record = scene.run(10 * SECOND);
+    reconciles(&record);
+    assert!((1_900..=2_100).contains(&record.requests.answered), "{:?}", record.requests);
+    assert_eq!(record.requests.unsent, 10_000 - record.requests.answered);
+    assert!(record.errors.is_empty() && record.requests.failed == 0, "what had left last was answered: {record:?}");
+}
+
+#[test]
 fn answers_that_never_come_are_given_up() {
     let mut scene = Scene::kind(Plan { connections: 3, bound: Bound::Time(10 * SECOND), ..plan() });
     scene.stall = 500 * MS..Duration::MAX;

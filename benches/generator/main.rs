@@ -31,9 +31,10 @@ use rig::kernel;
 const ROUNDS: usize = 21;
 const QUICK_ROUNDS: usize = 5;
 
-/// Messages in each round.
+/// Messages in each round, and over each connection at most: one that waits for each answer is slow.
 const MESSAGES: usize = 60_000;
 const QUICK_MESSAGES: usize = 20_000;
+const MESSAGES_EACH_MAX: usize = 10_000;
 
 /// Descriptors that are no connections. Generous.
 const OTHER_DESCRIPTORS: usize = 64;
@@ -86,7 +87,8 @@ fn run(arguments: &Arguments) -> Result<()> {
             connections + OTHER_DESCRIPTORS <= descriptors_max,
             "{connections} connections need more than {descriptors_max} descriptors"
         );
-        let place = Place { address: server.address, core, connections, messages: messages.max(connections) };
+        let messages = (messages / connections).clamp(1, MESSAGES_EACH_MAX) * connections;
+        let place = Place { address: server.address, core, connections, messages };
         let columns = measure(&place, &server, rounds)?;
         table::print(connections, &columns);
     }

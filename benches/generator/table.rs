@@ -9,7 +9,7 @@ const GOAL: f64 = 1.3;
 pub(crate) fn print_heading(rounds: usize, messages: usize) {
     println!(
         "readyloop bench beside a loop on raw epoll (CPU) and an independent generator (the rest): \
-         {MESSAGE_LEN} B, closed loop, medians of {rounds} interleaved rounds of {messages} messages"
+         {MESSAGE_LEN} B, closed loop, medians of {rounds} interleaved rounds of up to {messages} messages"
     );
     println!("ratios are min .. median .. max of the rounds; `noise` is the other against itself");
     println!();

@@ -189,7 +189,7 @@ fn when_it_is_interrupted_it_tells_what_it_has() {
     // It is at work when the server has heard of it.
     server.says("peer");
     bench.signal("INT");
-    bench.prints("interrupted after");
+    bench.prints("interrupted ");
     bench.prints("round trip");
     assert_eq!(bench.ends(), Some(0));
 }

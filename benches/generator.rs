@@ -10,19 +10,16 @@
 //! cargo bench --bench generator -- -c 10000           with as many as that
 //! ```
 
-mod contestant;
-mod raw_loop;
-#[path = "../rig/mod.rs"]
+mod contest;
 #[expect(dead_code, reason = "of the rig only the server, the system's calls and the generator are wanted")]
 mod rig;
-mod table;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
 
-use contestant::{Contestant, Figures, Place};
+use contest::{Contestant, Figures, Place, table};
 use rig::Server;
 use rig::contender::Contender;
 use rig::kernel;

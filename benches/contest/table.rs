@@ -1,6 +1,6 @@
 //! The printed form: a row for each figure, with what the machine cannot tell apart beside it.
 
-use crate::contestant::{Contestant, Figures, MESSAGE_LEN};
+use super::contestant::{Contestant, Figures, MESSAGE_LEN};
 
 /// The most that `readyloop bench` may cost of the loop on raw epoll.
 const GOAL: f64 = 1.3;

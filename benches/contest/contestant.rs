@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use readyloop::load::Record;
 
-use crate::raw_loop::RawLoop;
 use crate::rig::kernel::{self, Wait};
 use crate::rig::steady::{Plan, STALL_TIMEOUT, Steady};
 use crate::rig::tally::Tally;
+
+use super::raw_loop::RawLoop;
 
 pub(crate) const MESSAGE_LEN: usize = 64;
 

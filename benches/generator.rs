@@ -4,10 +4,14 @@
 //! All ask the same server, in interleaved rounds of one run, so a slow or busy machine slows all. It
 //! reports and judges nothing: a poor ratio is no failure, a wrong byte or a lost connection is.
 //!
+//! Over many connections the fast server keeps a generator's core busy: there a round trip is a lap of
+//! the generator itself, longer by as much as it costs. Over one, or with a slow server, it is not.
+//!
 //! ```text
 //! cargo bench --bench generator                       with 50 and 1,000 connections, about a minute
 //! cargo bench --bench generator -- --quick            a look
-//! cargo bench --bench generator -- -c 10000           with as many as that
+//! cargo bench --bench generator -- -c 1 -c 10000      with others
+//! cargo bench --bench generator -- --server threads   where the server is the limit
 //! ```
 
 mod contest;
@@ -49,6 +53,9 @@ struct Arguments {
     /// How many connections; may be repeated
     #[arg(short, long, value_name = "COUNT", default_values_t = [50, 1_000])]
     connections: Vec<usize>,
+    /// The server that is asked
+    #[arg(long, value_name = "NAME", default_value = "reactor")]
+    server: Server,
     /// What `cargo bench` passes; without it, as in `cargo test --all-targets`, a look is all there is
     #[arg(long, hide = true)]
     bench: bool,
@@ -73,7 +80,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         [first, second, ..] => (Some(first), Some(second)),
         _ => (None, None),
     };
-    let server = Contender::own(Server::Reactor, "readyloop serve".to_owned(), server_core)?;
+    let server = Contender::own(arguments.server, arguments.server.name().to_owned(), server_core)?;
     if let Some(core) = core {
         kernel::pin(core)?;
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::client::Backoff;
 use crate::load::plan::Verify;
-use crate::load::record::{ErrorKind, Record};
+use crate::load::record::Record;
 use crate::net::Address;
 use crate::sim::{Ending as PeerEnding, Faults, Habits, Peer, SimNet, World};
 
@@ -239,6 +239,21 @@ fn nobody_there_is_told_as_what_it_is() {
     let own = Scene::new(world, Plan { connections: 3, ..plan() }).run(4 * SECOND);
     assert_eq!((own.errors[0].kind, own.errors[0].count), (ErrorKind::NoDescriptors, 1));
     assert!(own.requests.answered > 500, "the others went on");
+}
+
+#[test]
+fn behind_a_full_backlog_all_wait_together_and_not_one_lot_after_another() {
+    let mut scene = Scene::kind(Plan { connections: 2_000, connect_rate: Some(1_000.0), ..plan() });
+    while scene.generator.begun < 3 {
+        assert_eq!(scene.step(), None);
+    }
+    scene.world.be_silent_at(&address());
+    let record = scene.run(3 * SECOND);
+    reconciles(&record);
+    let came = record.connections.opened;
+    assert!(record.requests.answered > 0 && came < 10, "{:?}", record.connections);
+    assert_eq!(record.connections.failed, 2_000 - came);
+    assert_eq!((record.errors[0].kind, record.errors[0].count), (ErrorKind::ConnectTimedOut, 2_000 - came));
 }
 
 #[test]

@@ -118,11 +118,10 @@ fn judge(server: &mut Running, record: Record) -> Result<Record, Trouble> {
     if let Some(ending) = ending_of(server) {
         return Err(ending.into());
     }
-    let connections = &record.connections;
-    if connections.failed > 0 {
-        let all = connections.opened + connections.failed;
-        return Err(format!("{} of {all} connections did not come about{}", connections.failed, kind()).into());
+    if let Some(own) = record.errors.iter().find(|error| error.kind.is_own()) {
+        return Err(format!("{} connections did not come about: {}", own.count, own.kind).into());
     }
+    // Who did not come in, or was turned away, is told beside the figures of those who were served.
     if record.requests.answered == 0 {
         return Err(format!("no request was answered{}", kind()).into());
     }

@@ -18,6 +18,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::time::SystemTime;
 
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use readyloop::load::record::Machine;
 
@@ -39,8 +40,13 @@ pub(crate) const NAME: &str = "compare";
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
     let contenders = settings.contenders()?;
-    let loads = loads::loads(&settings.connections, &settings.size);
-    machine::make_room(&loads)?;
+    let mut loads = loads::loads(&settings.connections, &settings.size);
+    let descriptors = machine::raise_descriptors();
+    if matches.value_source("connections") == Some(ValueSource::DefaultValue) {
+        // Nobody asked for so many: a machine that cannot have them compares with fewer.
+        machine::leave_out(&mut loads, descriptors);
+    }
+    machine::check_room(&loads, descriptors)?;
     settings.output.check()?;
     let interrupt = Interrupt::listen().map_err(|error| {
         Problem::failure(format!("signals cannot be had: {}", system_words(&error)), "this should not happen")
@@ -62,6 +68,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     run.progress.clear();
     if interrupt.has_come() && comparison.records().next().is_none() {
         return Err(Problem::failure("interrupted before anything was measured", "let it run for one trial at least"));
+    }
+    if interrupt.has_come() {
+        // Nobody is left to tell when standard error is closed.
+        let _ = writeln!(io::stderr(), "readyloop: interrupted: this is what was measured until then");
     }
     let liar = run.liar.take();
     report(&settings, &comparison)?;
@@ -243,8 +253,8 @@ is within noise.
 
 EXAMPLES
   readyloop compare
-      Three designs, 10 to 1,000 connections, five rounds: some four minutes.
-  readyloop compare -c 10,100,1000,10000 --json all.json --html all.html
+      Three designs, 10 to 10,000 connections, five rounds: some seven minutes.
+  readyloop compare --json all.json --html all.html
       With a page to look at, and all trials for `readyloop report`.
   readyloop compare -c 100,100+900,100+18900 --designs reactor,threads
       A hundred connections at work, and more and more beside them that are idle.

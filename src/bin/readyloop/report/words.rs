@@ -1,6 +1,6 @@
 //! What the numbers say, in two sentences of plain words; where they say nothing, that.
 
-use super::board::Family;
+use super::board::{Cell, Family, Unserved};
 use super::comparison::Load;
 use super::metric::Metric;
 use super::quantity::Unit;
@@ -24,7 +24,7 @@ pub(super) fn conclude(family: &Family<'_>) -> Vec<String> {
     if rivals(family, base).chain([base]).filter_map(rounds).any(|rounds| rounds < 2) {
         return vec![
             "These figures come from one round, which does not tell a difference from noise.".to_owned(),
-            "No conclusion is drawn from them: it takes `--rounds 5`.".to_owned(),
+            "No conclusion is drawn from them: type --rounds 5.".to_owned(),
         ];
     }
     let said = |say: fn(&Family<'_>, Load, usize, usize) -> Option<String>| -> Vec<String> {
@@ -55,15 +55,13 @@ fn service(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option
     if cell.runs.is_empty() {
         return Some(format!("{them} could not be measured"));
     }
-    if let Some((waiting, all)) = cell.waiting() {
-        let print = |count: u64| Unit::Count.print(count as f64);
-        return Some(format!(
-            "{them} served {} of {} that asked and let the others wait",
-            print(all - waiting),
-            print(all)
-        ));
+    if let Some(unserved) = cell.unserved() {
+        return Some(format!("{them} {}", unserved_words(unserved)));
     }
     let us = name(family, base);
+    if let Some(unserved) = family.cell(load, base).and_then(Cell::unserved) {
+        return Some(format!("{us} {}, and {them} served all", unserved_words(unserved)));
+    }
     let rate = match compare(family, load, Metric::Rate, base, rival)? {
         Difference::Noise => format!("{us} and {them} answered equally many requests a second, within noise"),
         Difference::More { which, times, than } => {
@@ -79,10 +77,30 @@ fn service(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option
     Some(format!("{rate}, and {latency}"))
 }
 
+/// What became of those that asked.
+fn unserved_words(unserved: Unserved) -> String {
+    let print = |count: u64| Unit::Count.print(count as f64);
+    let (served, all) = (print(unserved.all - unserved.count()), print(unserved.all));
+    let served = if unserved.is_least {
+        format!("held at most {served} of {all} connections")
+    } else {
+        format!("served {served} of {all} that asked")
+    };
+    match unserved {
+        Unserved { refused: 0, .. } => format!("{served} and let the others wait"),
+        Unserved { waiting: 0, .. } => format!("{served} and refused the others"),
+        Unserved { waiting, refused, .. } => {
+            format!("{served}, refused {} and let {} wait", print(refused), print(waiting))
+        }
+    }
+}
+
 /// What it cost both.
 fn costs(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option<String> {
-    // Of a server that keeps most of its peers waiting, costs for each of them say nothing.
-    family.cell(load, rival).filter(|cell| cell.waiting().is_none())?;
+    // Of a server that does not serve all its peers, costs for each of them say nothing.
+    for server in [base, rival] {
+        family.cell(load, server).filter(|cell| cell.unserved().is_none())?;
+    }
     let (us, them) = (name(family, base), name(family, rival));
     let clause = |metric, each: &str, what: &str| match compare(family, load, metric, base, rival)? {
         Difference::Noise => Some(format!("{each} {us} and {them} took the same {what} within noise")),

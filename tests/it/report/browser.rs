@@ -11,6 +11,16 @@ const NAMES: [&str; 6] =
 /// Names another one to use.
 const VARIABLE: &str = "CHROMIUM";
 
+/// Where there is no network it is not to look for one: what it says of that is not of our page.
+const OFFLINE: [&str; 6] = [
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+];
+
 /// Opens the page: so many charts are there, nothing is said on the console, and a picture can be
 /// taken of it, in light and dark. Without Chromium, says loudly that nothing was tested.
 #[track_caller]
@@ -49,6 +59,7 @@ fn opened(browser: &str, page: &ScratchPath, args: &[&str]) -> (String, String) 
     let profile = ScratchPath::directory("profile");
     let mut command = Command::new(browser);
     command.args(["--headless", "--disable-gpu", "--enable-logging=stderr", "--window-size=1360,2000"]);
+    command.args(OFFLINE);
     // Tests in a container run as root, where its sandbox does not; the page is ours.
     command.arg("--no-sandbox").arg(format!("--user-data-dir={}", profile.text()));
     let output = command.args(args).arg(format!("file://{}", page.text())).output().expect("it starts");

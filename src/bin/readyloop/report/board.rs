@@ -203,6 +203,16 @@ impl Cell<'_> {
         errors.filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count)
     }
 
+    /// Whether it was measured, and nobody was left out.
+    pub(crate) fn served_all(&self) -> bool {
+        !self.runs.is_empty() && self.unserved().is_none()
+    }
+
+    /// Whether it was put under this load, and never measured.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     /// Connections that nobody served, in the round that had most of them.
     pub(crate) fn unserved(&self) -> Option<Unserved> {
         let unserved = self.runs.iter().copied().map(Unserved::in_run);

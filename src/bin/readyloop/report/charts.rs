@@ -62,10 +62,19 @@ pub(super) fn by_percentile(family: &Family<'_>) -> Vec<Chart> {
         let mut lines = lines(family, |server| percentiles(server, |run| Some(&run.latency)));
         for (place, server) in family.servers.iter().enumerate() {
             let points = percentiles(place, |run| run.service.as_ref());
-            if !points.is_empty() {
-                let look = Look::nth(family.servers.len() + place);
-                lines.push(Line { name: format!("{}, service time", server.name), look, points });
+            if points.is_empty() {
+                continue;
             }
+            let look = Look::nth(family.servers.len() + place);
+            let name = match &mut lines[..] {
+                // Alone its name says nothing, and there is no room for both.
+                [alone] if family.servers.len() == 1 => {
+                    alone.name = "response time".to_owned();
+                    "service time".to_owned()
+                }
+                [..] => format!("{}, service time", server.name),
+            };
+            lines.push(Line { name, look, points });
         }
         Chart {
             title: format!("Latency by percentile, {} connections", load_words(load)),

@@ -17,6 +17,9 @@ pub(crate) const UNLIKE: &str = "not all served";
 /// Columns before the figures.
 const NAMES: usize = 2;
 
+/// Columns of a figure: its median, its spread, its ratio.
+const FIGURE: usize = 3;
+
 /// Quantiles with their names, as in the table of percentiles.
 const QUANTILES: [(&str, f64); 6] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999), ("max", 1.0)];
@@ -34,6 +37,7 @@ pub(super) fn of_metrics(family: &Family<'_>, metrics: &[Metric]) -> Table {
         head.push("note");
     }
     let mut table = Table::new(NAMES, &head);
+    table.breaks = (0..metrics.len()).map(|place| NAMES + place * FIGURE).collect();
     if has_notes {
         table = table.ending_in_words();
     }
@@ -113,9 +117,9 @@ pub(super) fn load_words(load: Load) -> String {
     }
 }
 
-fn figure(family: &Family<'_>, load: Load, server: usize, metric: Metric) -> [String; 3] {
+fn figure(family: &Family<'_>, load: Load, server: usize, metric: Metric) -> [String; FIGURE] {
     let unit = metric.unit();
-    let Some(spread) = family.figure(load, server, metric) else { return [NONE; 3].map(ToOwned::to_owned) };
+    let Some(spread) = family.figure(load, server, metric) else { return [NONE; FIGURE].map(ToOwned::to_owned) };
     let ends = format!("{} .. {}", unit.print(spread.least), unit.print(spread.most));
     let base = family.servers[server].base.and_then(|base| family.figure(load, base, metric));
     // Counted once, in a run of its own, and always the same: no rounds to tell apart.

@@ -9,15 +9,35 @@ use super::spread::Verdict;
 /// Memory comes in pages: of fewer connections it tells more about pages than about connections.
 const MEMORY_CONNECTIONS_MIN: u64 = 100;
 
-/// Two sentences of what the servers did under the greatest load that allows a comparison; nothing where
-/// nothing was to be compared.
+/// Two sentences of what the servers did under the greatest load that allows a comparison, for each
+/// machine; nothing where nothing was to be compared.
 pub(super) fn conclude(family: &Family<'_>) -> Vec<String> {
-    let Some(base) = family.servers.iter().find_map(|server| server.base) else { return Vec::new() };
+    let mut bases: Vec<usize> = family.servers.iter().filter_map(|server| server.base).collect();
+    bases.sort_unstable();
+    bases.dedup();
+    let mut words: Vec<String> = Vec::new();
+    for sentence in bases.into_iter().flat_map(|base| conclude_beside(family, base)) {
+        // That there is no conclusion is said once.
+        if !words.contains(&sentence) {
+            words.push(sentence);
+        }
+    }
+    words
+}
+
+/// What is said of those that are compared with this server.
+fn conclude_beside(family: &Family<'_>, base: usize) -> Vec<String> {
     let mut loads = family.loads();
     loads.sort_by_key(Load::open);
     let is_told = |server| move |load: &&Load| family.figure(**load, server, Metric::Rate).is_some();
     let has_rival = |load: &&Load| rivals(family, base).any(|rival| family.cell(**load, rival).is_some());
-    let Some(&load) = loads.iter().rev().filter(has_rival).find(is_told(base)) else {
+    // Where one round was made, or not all were served, less is told than of a smaller load where more was.
+    let has_equal = |load: &&Load| {
+        let tells = |server| family.cell(**load, server).is_some_and(|cell| cell.served_all() && cell.runs.len() > 1);
+        tells(base) && rivals(family, base).any(tells)
+    };
+    let told = || loads.iter().rev().filter(has_rival).filter(is_told(base));
+    let Some(&load) = told().find(has_equal).or_else(|| told().next()) else {
         return vec![format!("{} was not measured beside another server, so nothing is compared.", name(family, base))];
     };
     let rounds = |server| family.figure(load, server, Metric::Rate).map(|figure| figure.rounds);
@@ -33,10 +53,13 @@ pub(super) fn conclude(family: &Family<'_>) -> Vec<String> {
     let costs = said(costs);
     let costs =
         if costs.is_empty() { "What a request cost the servers was not measured".to_owned() } else { costs.join("; ") };
-    vec![
-        format!("With {} connections {}.", load_phrase(load), said(service).join("; ")),
-        format!("{}.", capital(&costs)),
-    ]
+    let beyond = loads.iter().filter(|beyond| load.open() < beyond.open());
+    let beyond = beyond.flat_map(|&beyond| {
+        let lost = rivals(family, base).filter(move |rival| family.cell(beyond, *rival).is_some_and(Cell::is_lost));
+        lost.map(move |rival| format!("with {} {} could not be measured", load_phrase(beyond), name(family, rival)))
+    });
+    let served: Vec<String> = said(service).into_iter().chain(beyond).collect();
+    vec![format!("With {} connections {}.", load_phrase(load), served.join("; ")), format!("{}.", capital(&costs))]
 }
 
 /// All servers that are compared with this one.
@@ -214,6 +237,29 @@ mod tests {
                 "What a request cost the servers was not measured."
             ]
         );
+    }
+
+    #[test]
+    fn a_load_that_nobody_else_bears_is_told_beside_the_greatest_that_compares() {
+        let mut trials = rounds([("reactor", [100.0, 110.0]), ("threads", [50.0, 55.0])]);
+        let mut lost = trial("threads", 1_000, 1, 0.0);
+        lost.outcome = Outcome::Failed("no threads left".to_owned());
+        trials.extend([trial("reactor", 1_000, 1, 90.0), trial("reactor", 1_000, 2, 90.0), lost]);
+        let words = words_of(comparison_of(trials));
+        assert!(words[0].starts_with("With 100 connections reactor answered 2.00 times"), "{words:?}");
+        assert!(words[0].ends_with("; with 1,000 threads could not be measured."), "{words:?}");
+    }
+
+    #[test]
+    fn every_machine_has_its_own_conclusion() {
+        let here = comparison_of(rounds([("reactor", [100.0, 110.0]), ("threads", [50.0, 55.0])]));
+        let mut there = comparison_of(rounds([("reactor", [100.0, 110.0]), ("threads", [300.0, 330.0])]));
+        there.machine.processor = "another one".to_owned();
+        let both = [here, there];
+        let words = conclude(&Board::of(&both).families[0]);
+        assert_eq!(words.len(), 4, "{words:?}");
+        assert!(words[0].contains("reactor (1) answered 2.00 times"), "{words:?}");
+        assert!(words[2].contains("threads (2) answered 3.00 times"), "{words:?}");
     }
 
     #[test]

@@ -234,7 +234,9 @@ fn path_of(places: impl Iterator<Item = Option<(f64, f64)>>) -> String {
 
 /// A name as far as there is room for it; the whole of it is told by the points.
 fn shortened(name: &str) -> String {
-    cut(name, LABEL_CHARS_MAX)
+    let is_long = name.chars().count() > LABEL_CHARS_MAX;
+    let address = name.split_once("://").filter(|_| is_long).map_or(name, |(_, address)| address);
+    cut(address, LABEL_CHARS_MAX)
 }
 
 fn cut(text: &str, chars_max: usize) -> String {
@@ -312,5 +314,6 @@ mod tests {
     fn a_long_name_is_cut() {
         assert_eq!(shortened("a thread per connection"), "a thread per …");
         assert_eq!(shortened("vierzehn ärger"), "vierzehn ärger");
+        assert_eq!(shortened("tcp://127.0.0.1:7007"), "127.0.0.1:7007");
     }
 }

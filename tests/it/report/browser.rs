@@ -21,19 +21,35 @@ const OFFLINE: [&str; 6] = [
     "--disable-sync",
 ];
 
-/// Opens the page: so many charts are there, nothing is said on the console, and a picture can be
-/// taken of it, in light and dark. Without Chromium, says loudly that nothing was tested.
+/// A pointer that comes to the first point of the page, once its script has run.
+const POINTED_AT: &str = "<script>{
+    const point = document.querySelector('svg.chart .point');
+    const { x, y, width, height } = point.getBoundingClientRect();
+    const at = { clientX: x + width / 2 + 5, clientY: y + height / 2 + 5, bubbles: true };
+    point.ownerSVGElement.dispatchEvent(new PointerEvent('pointermove', at));
+}</script>";
+
+/// Opens the page: so many charts are there, a point says its value when it is pointed at, nothing is
+/// said on the console, and a picture can be taken of it, in light and dark. Without Chromium, says
+/// loudly that nothing was tested.
 #[track_caller]
 pub(super) fn shows(html: &str, charts: usize) {
     let Some(browser) = chromium() else {
         say_loudly(&format!("pages were NOT tested in a browser: there is no Chromium, and {VARIABLE} names none"));
         return;
     };
-    let page = ScratchPath::holding("html", html);
+    let page = ScratchPath::holding("html", &html.replace("</body>", &format!("{POINTED_AT}</body>")));
     let (dom, log) = opened(&browser, &page, &["--dump-dom"]);
     assert!(dom.contains(&format!("data-charts=\"{charts}\"")), "its script did not run to its end:\n{log}");
     assert_eq!(dom.matches("<svg class=\"chart\"").count(), charts);
     assert!(!log.contains("CONSOLE"), "{log}");
+    // What it says of the point: its server, its value and where it is.
+    let (_, tip) = dom.split_once("<div class=\"tip\"").expect("there is a tip");
+    let tip = tip.split("</div>").next().expect("it ends");
+    assert!(
+        !tip.starts_with(" hidden") && tip.contains(" connections"),
+        "a point that is pointed at says nothing: {tip}"
+    );
     for setting in ["preferredColorScheme=1", "preferredColorScheme=0"] {
         let picture = ScratchPath::new("png");
         let shot = format!("--screenshot={}", picture.text());

@@ -53,10 +53,11 @@ fn conclude_beside(family: &Family<'_>, base: usize) -> Vec<String> {
     let costs = said(costs);
     let costs =
         if costs.is_empty() { "What a request cost the servers was not measured".to_owned() } else { costs.join("; ") };
-    let beyond = loads.iter().filter(|beyond| load.open() < beyond.open());
-    let beyond = beyond.flat_map(|&beyond| {
-        let lost = rivals(family, base).filter(move |rival| family.cell(beyond, *rival).is_some_and(Cell::is_lost));
-        lost.map(move |rival| format!("with {} {} could not be measured", load_phrase(beyond), name(family, rival)))
+    // A server that is lost under one load hardly bears a greater one: the first is told.
+    let beyond = rivals(family, base).filter_map(|rival| {
+        let is_lost = |load: Load| family.cell(load, rival).is_some_and(Cell::is_lost);
+        let lost = loads.iter().copied().find(|beyond| load.open() < beyond.open() && is_lost(*beyond))?;
+        Some(format!("with {} {} could not be measured", load_phrase(lost), name(family, rival)))
     });
     let served: Vec<String> = said(service).into_iter().chain(beyond).collect();
     vec![format!("With {} connections {}.", load_phrase(load), served.join("; ")), format!("{}.", capital(&costs))]

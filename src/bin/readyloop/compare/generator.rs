@@ -131,7 +131,8 @@ fn judge(server: &mut Running, record: Record) -> Result<Record, Trouble> {
     }
     // Who did not come in, or was turned away, is told beside the figures of those who were served.
     if record.requests.answered == 0 {
-        return Err(format!("no request that left in the measured time was answered{}", kind()).into());
+        let advice = if first.is_none() { "; a longer --duration may show more" } else { "" };
+        return Err(format!("no request that left in the measured time was answered{}{advice}", kind()).into());
     }
     Ok(record)
 }

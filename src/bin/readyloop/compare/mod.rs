@@ -122,7 +122,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// All trials, in their order. Who has failed under a load for good is not put under it again.
+    /// All trials, in their order. Who has failed too often under a load is not put under it again.
     fn measure(&mut self, loads: &[Load], comparison: &mut Comparison) {
         let mut failures: BTreeMap<_, u64> = BTreeMap::new();
         for turn in loads::turns(self.settings.rounds, loads, self.contenders.len()) {

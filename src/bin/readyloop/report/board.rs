@@ -245,16 +245,22 @@ impl Unserved {
         let (silent, failed) = (record.connections.silent, record.connections.failed);
         let (inside, outside) =
             (silent.min(count_of(ErrorKind::TimedOut)), failed.min(count_of(ErrorKind::ConnectTimedOut)));
-        // Who is silent and met no error was not asked anything: the run was over before.
-        let turned_away = (silent - inside).min(count_of(ErrorKind::Reset) + count_of(ErrorKind::Ended));
+        // Who is silent and met no error was not asked anything: the run was over before. Numbers of a
+        // file may be any.
+        let ended = count_of(ErrorKind::Reset).saturating_add(count_of(ErrorKind::Ended));
+        let turned_away = (silent - inside).min(ended);
         // Those who carry nothing are not answered anyway, unless they did not even come in.
         let idle = if failed > 0 { idle_connections } else { 0 };
-        let (waiting, refused) = (inside + outside, turned_away + failed - outside);
-        Self { waiting, refused, all: connections + idle, is_least: idle > 0 }
+        Self {
+            waiting: inside.saturating_add(outside),
+            refused: turned_away.saturating_add(failed - outside),
+            all: connections.saturating_add(idle),
+            is_least: idle > 0,
+        }
     }
 
     pub(crate) fn count(&self) -> u64 {
-        self.waiting + self.refused
+        self.waiting.saturating_add(self.refused)
     }
 }
 

@@ -104,7 +104,7 @@ fn service(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option
 /// What became of those that asked.
 fn unserved_words(unserved: Unserved) -> String {
     let print = |count: u64| Unit::Count.print(count as f64);
-    let (served, all) = (print(unserved.all - unserved.count()), print(unserved.all));
+    let (served, all) = (print(unserved.all.saturating_sub(unserved.count())), print(unserved.all));
     let served = if unserved.is_least {
         format!("held at most {served} of {all} connections")
     } else {

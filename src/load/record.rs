@@ -174,7 +174,7 @@ pub struct Requests {
 pub struct Connections {
     /// Those that came about.
     pub opened: u64,
-    /// Those that did not.
+    /// Those that did not, and those that were not even begun because none came about any more.
     pub failed: u64,
     /// Those that came about and broke.
     pub broken: u64,

@@ -11,6 +11,7 @@ use crate::load::callers::Asking;
 use crate::load::failure::kind_of;
 use crate::load::flow::{Flow, Role};
 use crate::load::plan::{Life, Plan};
+use crate::load::record::ErrorKind;
 use crate::net::{Layer, Net};
 use crate::watermark::Watermarks;
 
@@ -99,11 +100,29 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         if is_churn {
             self.rests_until = self.client.now() + FAILURE_PAUSE;
         }
+        let kind = kind_of(&error);
         let callers = self.client.service_mut();
         callers.failed += 1;
-        callers.lose(&mut flow, kind_of(&error), || format!("{to}: {error}"));
+        callers.lose(&mut flow, kind, || format!("{to}: {error}"));
         if is_churn {
             callers.free.push(flow.seat);
+        } else if kind == ErrorKind::ConnectTimedOut && self.phase == Phase::Opening {
+            self.begin_no_more_in_vain();
+        }
+    }
+
+    /// Where one has waited in vain and so few come in that those under way will not all, the rest
+    /// would wait as long, one lot behind another: they are not begun and count as if they had been.
+    fn begin_no_more_in_vain(&mut self) {
+        if self.client.connecting() < self.callers().arrivals.lately(self.client.now()) * 2 {
+            return;
+        }
+        let left = self.to_open() - self.begun;
+        self.begun += left;
+        let callers = self.client.service_mut();
+        callers.failed += left;
+        for _ in 0..left {
+            callers.tally.count_error(ErrorKind::ConnectTimedOut, || "hardly any came about any more".to_owned());
         }
     }
 }

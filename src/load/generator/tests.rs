@@ -253,6 +253,21 @@ fn nobody_there_is_told_as_what_it_is() {
 }
 
 #[test]
+fn behind_a_full_backlog_all_wait_together_and_not_one_lot_after_another() {
+    let mut scene = Scene::kind(Plan { connections: 2_000, connect_rate: Some(1_000.0), ..plan() });
+    while scene.generator.begun < 3 {
+        assert_eq!(scene.step(), None);
+    }
+    scene.world.be_silent_at(&address());
+    let record = scene.run(3 * SECOND);
+    reconciles(&record);
+    let came = record.connections.opened;
+    assert!(record.requests.answered > 0 && came < 10, "{:?}", record.connections);
+    assert_eq!(record.connections.failed, 2_000 - came);
+    assert_eq!((record.errors[0].kind, record.errors[0].count), (ErrorKind::ConnectTimedOut, 2_000 - came));
+}
+
+#[test]
 fn a_server_that_ends_connections_is_told_by_how_it_does() {
     for (ending, kind) in [
         (PeerEnding::ResetsAt(640), ErrorKind::Reset),

@@ -171,7 +171,7 @@ fn echo<C: Codec>(criterion: &mut Criterion, name: &str, codec: &C, input: &[u8]
             // A stream that takes all of it at once.
             let (stored, quoted) = (peer.unsent().len(), quote.len());
             peer.handle_written(stored, quoted, &mut means);
-            peer.settle(&[], &mut means);
+            peer.settle(&means);
             assert_eq!(stored + quoted, input.len());
             peer.poll_deadline(&limits)
         });

@@ -119,7 +119,7 @@ impl<C: Codec> Connection<C> {
                         self.cut(CloseReason::BudgetSpent);
                     }
                 }
-                Rest::Begun | Rest::Held | Rest::Break | Rest::Useless | Rest::Lost(_) => {
+                Rest::Begun | Rest::Held | Rest::Break | Rest::Useless | Rest::Lost(_) | Rest::Panicked => {
                     means.ledger.bytes_discarded += rest.len() as u64;
                 }
             }
@@ -136,6 +136,7 @@ impl<C: Codec> Connection<C> {
             Rest::Useless => self.finish(CloseReason::Finished, means),
             Rest::Lost(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, means),
             Rest::Lost(FrameError::Malformed(_)) => self.finish(CloseReason::BadFrame, means),
+            Rest::Panicked => self.cut(CloseReason::Panicked),
         }
     }
 

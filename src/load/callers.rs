@@ -11,6 +11,7 @@ use crate::instant::Instant;
 use crate::service::{Context, Orders, Service};
 use crate::table::Key;
 
+use super::arrivals::Arrivals;
 use super::flow::{Flow, Role, Wrong};
 use super::pattern::{PIECE_LEN_MAX, Pattern};
 use super::plan::{Life, Plan, Schedule, Verify, nanos};
@@ -55,6 +56,7 @@ pub(super) struct Callers {
     pub(super) broken: u64,
     /// Those that ask and have not had an answer yet.
     pub(super) silent: u64,
+    pub(super) arrivals: Arrivals,
     pub(super) open: usize,
     pub(super) open_max: usize,
     /// Those among them that ask.
@@ -84,6 +86,8 @@ impl Callers {
             failed: 0,
             broken: 0,
             silent: 0,
+            // A first retransmission, after a second, comes within half of most timeouts.
+            arrivals: Arrivals::within(plan.timeout / 2),
             open: 0,
             open_max: 0,
             asking_open: 0,
@@ -224,6 +228,7 @@ impl Service for Callers {
 
     fn on_open(&mut self, flow: &mut Flow, _who: &dyn Display, cx: &mut Context<'_, '_>) {
         self.opened += 1;
+        self.arrivals.count_one(cx.now());
         self.open += 1;
         self.open_max = self.open_max.max(self.open);
         let took = cx.now().since(flow.begun_at);

@@ -3,6 +3,7 @@
 //! One thread drives as many connections as there are descriptors, by the client's own loop. What
 //! is asked for is a [`Plan`], what came of it a [`Record`]; nothing is printed here.
 
+mod arrivals;
 mod callers;
 mod cost;
 mod datagrams;

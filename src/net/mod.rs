@@ -37,7 +37,7 @@ pub use address::{Address, AddressError, PeerAddress};
 pub(crate) use budget::{Budget, TURN_BYTES};
 #[cfg(feature = "baseline")]
 pub(crate) use clock::Clock;
-pub use connect::ConnectOptions;
+pub use connect::{ConnectOptions, PortSearch};
 pub(crate) use handle::POSTS_WAITING_MAX;
 pub use handle::{Handle, PostError, Poster, Wake};
 pub use layer::{Bare, Layer};

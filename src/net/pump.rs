@@ -168,6 +168,8 @@ fn flush<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, 
     write(visit, quoted, budget)
 }
 
+// Apart, so that a step that has nothing to write yet does not pay for the frame of this.
+#[inline(never)]
 fn write<S: Service, C: Codec, T: Stream>(
     visit: &mut Visit<'_, S, C, Link<T>>,
     mut quoted: &[u8],

@@ -1,5 +1,6 @@
 //! The server from other threads, over the real reactor; what a service may do, in the simulated world.
 
+mod codecs;
 mod connecting;
 mod small_worlds;
 

@@ -42,21 +42,26 @@ fn trials(json: &Value) -> Vec<(String, u64, u64, Option<f64>)> {
 
 #[test]
 fn two_designs_are_compared_in_turns_and_every_form_agrees() {
-    let [json, md, html, svg] = ["json", "md", "html", "svg"].map(ScratchPath::new);
+    let [json_path, md, html, svg] = ["json", "md", "html", "svg"].map(ScratchPath::new);
     let mut command = compare("-c 2,4 --rounds 2 --designs reactor,threads");
-    for (flag, path) in [("--json", &json), ("--md", &md), ("--html", &html), ("--svg", &svg)] {
+    for (flag, path) in [("--json", &json_path), ("--md", &md), ("--html", &html), ("--svg", &svg)] {
         command = command.arg(flag).arg(path.text());
     }
     let ended = run(command);
     assert_eq!(ended.code, Some(0), "{}", ended.log_text());
     let [json, md, html, svg] =
-        [&json, &md, &html, &svg].map(|path| fs::read_to_string(path.text()).expect("it is written"));
+        [&json_path, &md, &html, &svg].map(|path| fs::read_to_string(path.text()).expect("it is written"));
+    // What was written at once is what `report` makes of the trials alone.
+    for (form, written) in [("--md", &md), ("--html", &html), ("--svg", &svg)] {
+        let again = Serve::command("report").with(form).arg(json_path.text()).run();
+        assert_eq!(again.out.join("\n"), written.trim_end(), "{form}");
+    }
     let json: Value = serde_json::from_str(&json).expect("it is JSON");
 
     let trials = trials(&json);
     let order: Vec<_> = trials.iter().map(|(server, load, round, _)| (server.as_str(), *load, *round)).collect();
     let [a, b] = ["reactor", "threads"];
-    // Round after round, and who is first changes; who has failed is not tried again.
+    // Round after round, and who is first changes; who fails again and again is left out.
     let mut expected = vec![(a, 2, 1), (b, 2, 1), (b, 4, 1), (a, 4, 1), (b, 2, 2), (a, 2, 2), (a, 4, 2), (b, 4, 2)];
     expected.retain(|turn| turn.2 == 1 || order.contains(turn));
     assert_eq!(order, expected);
@@ -79,9 +84,18 @@ fn two_designs_are_compared_in_turns_and_every_form_agrees() {
         }
     }
     assert!(svg.starts_with("<svg xmlns="));
+    let mut cells = 0;
+    for row in md.lines().filter(|line| line.starts_with("| ")) {
+        for cell in row.trim_matches('|').split(" | ").map(|cell| cell.trim().replace('\\', "")) {
+            let marked_up = cell.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            assert!(html.contains(&format!(">{marked_up}<")), "{cell} is not on the page");
+            cells += 1;
+        }
+    }
+    assert!(cells > 100, "only {cells} cells in\n{md}");
     let last = ended.out.last().expect("it says something");
     assert!(last.ends_with('.') && !last.starts_with(' '), "no sentence at the end:\n{}", ended.out.join("\n"));
-    assert!(md.contains(last.as_str()) || md.contains(&last.replace('`', "\\`")), "{last}");
+    assert!(md.contains(last.as_str()), "{last}");
 }
 
 #[test]
@@ -98,6 +112,39 @@ fn who_finds_all_workers_of_a_pool_busy_waits_and_is_no_error() {
     let text = ended.out.join("\n");
     assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
     assert!(text.contains("waiting: 3 of 5") && !text.contains("errors"), "{text}");
+}
+
+#[test]
+fn who_does_not_even_come_in_waits_as_well() {
+    // One is served, five are in the backlog: what the others knock at is full.
+    let peer = format!("one={} serve -l 127.0.0.1:0 --design iterative --backlog 4", binary());
+    let ended = run(with_peer(compare("-c 20 --rounds 2 --designs reactor"), &peer));
+    let text = ended.out.join("\n");
+    assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
+    assert!(text.contains("waiting: 19 of 20") && !text.contains("failed"), "{text}");
+    assert!(text.contains("one served 1 of 20 that asked and let the others wait"), "{text}");
+}
+
+#[test]
+fn who_is_turned_away_is_counted_beside_those_who_are_served() {
+    let peer = format!("small={} serve -l 127.0.0.1:0 --max-connections 3 --when-full refuse", binary());
+    let ended = run(with_peer(compare("-c 5 --rounds 2 --designs reactor"), &peer));
+    let text = ended.out.join("\n");
+    assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
+    assert!(text.contains("refused: 2 of 5") && !text.contains("errors"), "{text}");
+    assert!(text.contains("small served 3 of 5 that asked and refused the others"), "{text}");
+}
+
+#[test]
+fn what_nobody_asked_for_is_left_out_where_there_are_too_few_descriptors() {
+    let command = Serve::command("compare -d 200ms -w 0s --no-calls --rounds 1 --designs reactor").descriptors(150);
+    let ended = run(command);
+    let log = ended.log_text();
+    assert_eq!(ended.code, Some(0), "{log}");
+    for left_out in ["100 connections", "1000 connections", "10000 connections"] {
+        assert!(log.contains(&format!("{left_out} are left out: they need ")), "no {left_out} in: {log}");
+    }
+    assert!(log.contains("the limit is 150") && ended.out.join("\n").contains("  10           reactor"), "{log}");
 }
 
 #[test]
@@ -182,6 +229,7 @@ fn when_interrupted_it_prints_what_is_there_and_leaves_nobody_behind() {
     let text = ended.out.join("\n");
     assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
     assert!(text.contains("counted") && text.contains("No conclusion is drawn"), "{text}");
+    assert!(ended.log_text().contains("interrupted: this is what was measured until then"), "{}", ended.log_text());
     until(Duration::from_secs(5), "its children are gone", || !is_running(mark.text()));
 }
 

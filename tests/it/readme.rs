@@ -115,3 +115,17 @@ fn the_map_in_the_readme_has_every_room() {
     let missing: Vec<&str> = rooms.clone().filter(|room| !on_map.contains(room)).collect();
     assert!(missing.is_empty() && rooms.count() > 10, "{missing:?}");
 }
+
+#[test]
+fn the_figure_in_the_readme_is_there_and_stands_alone() {
+    let readme = text_of("README.md");
+    let (_, behind) = readme.split_once("](benches/").expect("a figure is shown");
+    let name = behind.split(')').next().expect("it has a name");
+    assert!(readme.contains(&format!("--svg benches/{name}\n")), "no command that draws it");
+    let figure = text_of(&format!("benches/{name}"));
+    assert!(figure.starts_with("<svg xmlns=") && figure.contains("prefers-color-scheme:dark"));
+    assert!(!figure.contains("href") && !figure.contains("url("), "it loads something");
+    for part in [">Requests a second<", ">p99 latency<", ">reactor<", ">threads<", ">pool<"] {
+        assert!(figure.contains(part), "no {part} in it");
+    }
+}

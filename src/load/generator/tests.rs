@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::client::Backoff;
-use crate::load::plan::Verify;
+use crate::load::plan::{Bound, Pace, Verify};
 use crate::load::record::{ErrorKind, Record};
 use crate::net::Address;
 use crate::sim::{Ending as PeerEnding, Faults, Habits, Peer, SimNet, World};
@@ -155,6 +155,17 @@ fn a_stall_at_the_end_is_not_left_out() {
 }
 
 #[test]
+fn a_server_that_is_asked_too_much_is_no_stuck_one() {
+    // It answers a thousand a second, of the ten thousand.
+    let scene = Scene::kind(Plan { pace: Pace::Open(10_000.0), ..plan() });
+    let record = scene.run(10 * SECOND);
+    reconciles(&record);
+    assert!((1_900..=2_100).contains(&record.requests.answered), "{:?}", record.requests);
+    assert_eq!(record.requests.unsent, 10_000 - record.requests.answered);
+    assert!(record.errors.is_empty() && record.requests.failed == 0, "what had left last was answered: {record:?}");
+}
+
+#[test]
 fn answers_that_never_come_are_given_up() {
     let mut scene = Scene::kind(Plan { connections: 3, bound: Bound::Time(10 * SECOND), ..plan() });
     scene.stall = 500 * MS..Duration::MAX;
@@ -239,6 +250,21 @@ fn nobody_there_is_told_as_what_it_is() {
     let own = Scene::new(world, Plan { connections: 3, ..plan() }).run(4 * SECOND);
     assert_eq!((own.errors[0].kind, own.errors[0].count), (ErrorKind::NoDescriptors, 1));
     assert!(own.requests.answered > 500, "the others went on");
+}
+
+#[test]
+fn behind_a_full_backlog_all_wait_together_and_not_one_lot_after_another() {
+    let mut scene = Scene::kind(Plan { connections: 2_000, connect_rate: Some(1_000.0), ..plan() });
+    while scene.generator.begun < 3 {
+        assert_eq!(scene.step(), None);
+    }
+    scene.world.be_silent_at(&address());
+    let record = scene.run(3 * SECOND);
+    reconciles(&record);
+    let came = record.connections.opened;
+    assert!(record.requests.answered > 0 && came < 10, "{:?}", record.connections);
+    assert_eq!(record.connections.failed, 2_000 - came);
+    assert_eq!((record.errors[0].kind, record.errors[0].count), (ErrorKind::ConnectTimedOut, 2_000 - came));
 }
 
 #[test]

@@ -34,6 +34,10 @@ fn a_thousand_peers_have_a_thousand_threads_and_all_of_them_end() {
     let all = crowd.join(server.address(), 1000, Habit::Answers);
     crowd.echo(all.clone(), 100, PATIENCE);
     assert_eq!(server.process.threads(), base.0 + 1000);
+    // What `threads` counts of each, and some that are the heap's. The standard library ends a
+    // process that has none left when a thread starts.
+    let mappings = mappings(server.process.pid);
+    assert!(mappings <= 1000 * 5 + 200, "{mappings} mappings with 1000 threads: `MAPPINGS_PER_THREAD` is too low");
     crowd.leave(all);
     until(PATIENCE, "the threads end", || server.process.threads() == base.0);
     server.descriptors_return_to(base.1);
@@ -42,6 +46,11 @@ fn a_thousand_peers_have_a_thousand_threads_and_all_of_them_end() {
     crowd.echo(again, 100, PATIENCE);
     drop(crowd);
     assert_eq!(reconciles("threads", server).closed("finished"), 2000);
+}
+
+/// How many mappings a process has.
+fn mappings(pid: u32) -> usize {
+    std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("it runs").lines().count()
 }
 
 #[test]

@@ -11,19 +11,45 @@ const NAMES: [&str; 6] =
 /// Names another one to use.
 const VARIABLE: &str = "CHROMIUM";
 
-/// Opens the page: so many charts are there, nothing is said on the console, and a picture can be
-/// taken of it, in light and dark. Without Chromium, says loudly that nothing was tested.
+/// Where there is no network it is not to look for one: what it says of that is not of our page.
+const OFFLINE: [&str; 6] = [
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+];
+
+/// A pointer that comes to the first point of the page, once its script has run.
+const POINTED_AT: &str = "<script>{
+    const point = document.querySelector('svg.chart .point');
+    const { x, y, width, height } = point.getBoundingClientRect();
+    const at = { clientX: x + width / 2 + 5, clientY: y + height / 2 + 5, bubbles: true };
+    point.ownerSVGElement.dispatchEvent(new PointerEvent('pointermove', at));
+}</script>";
+
+/// Opens the page: so many charts are there, a point says its value when it is pointed at, nothing is
+/// said on the console, and a picture can be taken of it, in light and dark. Without Chromium, says
+/// loudly that nothing was tested.
 #[track_caller]
 pub(super) fn shows(html: &str, charts: usize) {
     let Some(browser) = chromium() else {
         say_loudly(&format!("pages were NOT tested in a browser: there is no Chromium, and {VARIABLE} names none"));
         return;
     };
-    let page = ScratchPath::holding("html", html);
+    let page = ScratchPath::holding("html", &html.replace("</body>", &format!("{POINTED_AT}</body>")));
     let (dom, log) = opened(&browser, &page, &["--dump-dom"]);
     assert!(dom.contains(&format!("data-charts=\"{charts}\"")), "its script did not run to its end:\n{log}");
     assert_eq!(dom.matches("<svg class=\"chart\"").count(), charts);
     assert!(!log.contains("CONSOLE"), "{log}");
+    // What it says of the point: its server, its value and where it is.
+    let (_, tip) = dom.split_once("<div class=\"tip\"").expect("there is a tip");
+    let tip = tip.split("</div>").next().expect("it ends");
+    assert!(
+        !tip.starts_with(" hidden") && tip.contains(" connections"),
+        "a point that is pointed at says nothing: {tip}"
+    );
     for setting in ["preferredColorScheme=1", "preferredColorScheme=0"] {
         let picture = ScratchPath::new("png");
         let shot = format!("--screenshot={}", picture.text());
@@ -49,6 +75,7 @@ fn opened(browser: &str, page: &ScratchPath, args: &[&str]) -> (String, String) 
     let profile = ScratchPath::directory("profile");
     let mut command = Command::new(browser);
     command.args(["--headless", "--disable-gpu", "--enable-logging=stderr", "--window-size=1360,2000"]);
+    command.args(OFFLINE);
     // Tests in a container run as root, where its sandbox does not; the page is ours.
     command.arg("--no-sandbox").arg(format!("--user-data-dir={}", profile.text()));
     let output = command.args(args).arg(format!("file://{}", page.text())).output().expect("it starts");

@@ -18,9 +18,11 @@ use crate::report::comparison::Load;
 /// How long all connections together may take to come about; ten thousand take well below a second.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long an answer may take. Who waits for a worker of a pool waits this long in vain, in each
-/// trial: so not long; and longer than any answer that comes at all should take.
+/// How long an answer, or a connection, may take; and for each connection so much more: where all
+/// ask at once, the last is answered when all others are. Who waits for a worker of a pool waits
+/// this long in vain, in each trial: so not long.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT_EACH: Duration = Duration::from_micros(250);
 
 /// How long a server may take to be gone when its connections are.
 const END_TIMEOUT: Duration = Duration::from_millis(500);
@@ -83,7 +85,8 @@ pub(super) fn run(
         Bound::Time(time) => time,
         Bound::Requests(_) => OPENING_TIMEOUT,
     };
-    let within = OPENING_TIMEOUT + asked.warm_up + measuring + 2 * ANSWER_TIMEOUT;
+    // Connections that do not come about take two timeouts, and answers that do not come another.
+    let within = OPENING_TIMEOUT + asked.warm_up + measuring + 4 * answer_timeout(asked.load);
     let text = match wait_for(&told, within, interrupt) {
         Ok(read) => read.map_err(|error| format!("the generator's record cannot be read: {}", system_words(&error)))?,
         Err(Missed::Interrupted) => return Err("it was interrupted".to_owned().into()),
@@ -103,6 +106,11 @@ pub(super) fn run(
     judge(server, record)
 }
 
+fn answer_timeout(load: Load) -> Duration {
+    let connections = u32::try_from(load.open()).unwrap_or(u32::MAX);
+    ANSWER_TIMEOUT.saturating_add(ANSWER_TIMEOUT_EACH.saturating_mul(connections))
+}
+
 /// A record tells nothing of a server that has ended, has hardly answered, or is no echo.
 fn judge(server: &mut Running, record: Record) -> Result<Record, Trouble> {
     let first = record.errors.first();
@@ -118,13 +126,13 @@ fn judge(server: &mut Running, record: Record) -> Result<Record, Trouble> {
     if let Some(ending) = ending_of(server) {
         return Err(ending.into());
     }
-    let connections = &record.connections;
-    if connections.failed > 0 {
-        let all = connections.opened + connections.failed;
-        return Err(format!("{} of {all} connections did not come about{}", connections.failed, kind()).into());
+    if let Some(own) = record.errors.iter().find(|error| error.kind.is_own()) {
+        return Err(format!("{} connections did not come about: {}", own.count, own.kind).into());
     }
+    // Who did not come in, or was turned away, is told beside the figures of those who were served.
     if record.requests.answered == 0 {
-        return Err(format!("no request was answered{}", kind()).into());
+        let advice = if first.is_none() { "; a longer --duration may show more" } else { "" };
+        return Err(format!("no request that left in the measured time was answered{}{advice}", kind()).into());
     }
     Ok(record)
 }
@@ -147,7 +155,7 @@ fn words(server: &Running, asked: &Asked) -> Vec<String> {
     flag("--idle", load.idle_connections.to_string());
     flag("--size", load.message_bytes.to_string());
     flag("--warm-up", seconds(asked.warm_up));
-    flag("--timeout", seconds(ANSWER_TIMEOUT));
+    flag("--timeout", seconds(answer_timeout(load)));
     flag("--pid", server.process.working_pid().to_string());
     match asked.bound {
         Bound::Time(time) => flag("--duration", seconds(time)),

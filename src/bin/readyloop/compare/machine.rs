@@ -1,6 +1,7 @@
 //! What this machine allows at most, and whether that is enough.
 
 use std::fs;
+use std::io::{self, Write};
 
 use rlimit::Resource;
 
@@ -33,18 +34,42 @@ fn print_limit(limit: u64) -> String {
     if limit == rlimit::INFINITY { "no limit".to_owned() } else { limit.to_string() }
 }
 
-/// Raises the soft limit on descriptors, which children inherit, and refuses loads beyond it.
-pub(super) fn make_room(loads: &[Load]) -> Result<(), Problem> {
-    // What cannot be raised stays as it is, and that is looked at next.
-    let limit = rlimit::increase_nofile_limit(u64::MAX).or_else(|_| Resource::NOFILE.get_soft()).unwrap_or(u64::MAX);
-    let needed = loads.iter().map(Load::open).max().unwrap_or_default().saturating_add(OTHER_DESCRIPTORS);
-    if needed <= limit {
+/// Raises the soft limit on descriptors, which children inherit, and tells what it is then.
+pub(super) fn raise_descriptors() -> u64 {
+    // What cannot be raised stays as it is.
+    rlimit::increase_nofile_limit(u64::MAX).or_else(|_| Resource::NOFILE.get_soft()).unwrap_or(u64::MAX)
+}
+
+/// Leaves out loads beyond so many descriptors, and says which. The least stays, to be refused.
+pub(super) fn leave_out(loads: &mut Vec<Load>, descriptors: u64) {
+    let least = loads.iter().map(Load::open).min();
+    loads.retain(|load| {
+        let fits = needed(load) <= descriptors || Some(load.open()) == least;
+        if !fits {
+            let needs = format!("they need {} descriptors, and the limit is {descriptors}", needed(load));
+            // Nobody is left to tell when standard error is closed.
+            let _ = writeln!(io::stderr(), "readyloop: {} connections are left out: {needs}", load.open());
+        }
+        fits
+    });
+}
+
+/// Refuses loads beyond so many descriptors.
+pub(super) fn check_room(loads: &[Load], descriptors: u64) -> Result<(), Problem> {
+    let Some(most) = loads.iter().max_by_key(|load| load.open()).filter(|load| needed(load) > descriptors) else {
         return Ok(());
-    }
+    };
+    let needed = needed(most);
+    let possible = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
     Err(Problem::failure(
-        format!("{} connections need {needed} descriptors, and the limit is {limit}", needed - OTHER_DESCRIPTORS),
-        format!("type `ulimit -n {needed}` as a user who may, or fewer connections"),
+        format!("{} connections need {needed} descriptors, and the limit is {descriptors}", most.open()),
+        format!("type `ulimit -n {needed}` as a user who may, or no more than {possible} connections"),
     ))
+}
+
+/// Descriptors of a process that has these connections.
+fn needed(load: &Load) -> u64 {
+    load.open().saturating_add(OTHER_DESCRIPTORS)
 }
 
 #[cfg(test)]
@@ -54,7 +79,18 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_before_anything_is_started() {
         let load = |connections| Load { message_bytes: 64, connections, idle_connections: 5 };
-        assert_eq!(make_room(&[load(1)]), Ok(()));
-        assert!(make_room(&[load(1), load(u64::MAX)]).is_err());
+        assert_eq!(check_room(&[load(1)], 70), Ok(()));
+        assert!(check_room(&[load(1), load(2)], 70).is_err_and(|problem| problem.hint.contains("no more than 6 ")));
+        assert!(check_room(&[load(1), load(u64::MAX)], u64::MAX - 1).is_err());
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_left_out_where_it_does_not_fit() {
+        let load = |connections| Load { message_bytes: 64, connections, idle_connections: 0 };
+        let mut loads = vec![load(10), load(1_000)];
+        leave_out(&mut loads, 1_024);
+        assert_eq!(loads, [load(10)]);
+        leave_out(&mut loads, 5);
+        assert!(check_room(&loads, 5).is_err());
     }
 }

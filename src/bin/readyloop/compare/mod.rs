@@ -13,11 +13,12 @@ mod machine;
 mod process;
 mod settings;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::time::SystemTime;
 
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use readyloop::load::record::Machine;
 
@@ -35,12 +36,20 @@ use settings::Settings;
 /// The name of this subcommand.
 pub(crate) const NAME: &str = "compare";
 
+/// Once may be the machine's doing; who fails twice under a load fails under it.
+const FAILURES_MAX: u64 = 2;
+
 /// Compares, and tells what came of it.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
     let contenders = settings.contenders()?;
-    let loads = loads::loads(&settings.connections, &settings.size);
-    machine::make_room(&loads)?;
+    let mut loads = loads::loads(&settings.connections, &settings.size);
+    let descriptors = machine::raise_descriptors();
+    if matches.value_source("connections") == Some(ValueSource::DefaultValue) {
+        // Nobody asked for so many: a machine that cannot have them compares with fewer.
+        machine::leave_out(&mut loads, descriptors);
+    }
+    machine::check_room(&loads, descriptors)?;
     settings.output.check()?;
     let interrupt = Interrupt::listen().map_err(|error| {
         Problem::failure(format!("signals cannot be had: {}", system_words(&error)), "this should not happen")
@@ -62,6 +71,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     run.progress.clear();
     if interrupt.has_come() && comparison.records().next().is_none() {
         return Err(Problem::failure("interrupted before anything was measured", "let it run for one trial at least"));
+    }
+    if interrupt.has_come() {
+        // Nobody is left to tell when standard error is closed.
+        let _ = writeln!(io::stderr(), "readyloop: interrupted: this is what was measured until then");
     }
     let liar = run.liar.take();
     report(&settings, &comparison)?;
@@ -109,12 +122,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// All trials, in their order. Who has failed under a load is not put under it again.
+    /// All trials, in their order. Who has failed too often under a load is not put under it again.
     fn measure(&mut self, loads: &[Load], comparison: &mut Comparison) {
-        let mut failed = BTreeSet::new();
+        let mut failures: BTreeMap<_, u64> = BTreeMap::new();
         for turn in loads::turns(self.settings.rounds, loads, self.contenders.len()) {
             let place = (turn.server, turn.load);
-            if failed.contains(&place) {
+            if failures.get(&place).is_some_and(|count| *count >= FAILURES_MAX) {
                 continue;
             }
             let outcome = match self.trial(turn, comparison) {
@@ -122,7 +135,7 @@ impl Run<'_> {
                 Err(Interrupted) => return,
             };
             if let Outcome::Failed(_) = outcome {
-                failed.insert(place);
+                *failures.entry(place).or_default() += 1;
             }
             let server = self.contenders[turn.server].name.clone();
             comparison.trials.push(Trial { server, load: turn.load, round: turn.round, outcome });
@@ -165,8 +178,8 @@ impl Run<'_> {
             for contender in self.contenders {
                 let is_it = |trial: &&Trial| trial.server == contender.name && trial.load == load;
                 let outcomes = || comparison.trials.iter().filter(is_it).map(|trial| &trial.outcome);
-                let is_measured = outcomes().all(|outcome| matches!(outcome, Outcome::Measured(_)));
-                if self.interrupt.has_come() || outcomes().next().is_none() || !is_measured {
+                let is_measured = outcomes().any(|outcome| matches!(outcome, Outcome::Measured(_)));
+                if self.interrupt.has_come() || !is_measured {
                     continue;
                 }
                 self.progress.show(&format!("system calls, {} connections: {}", load_words(load), contender.name));
@@ -243,8 +256,8 @@ is within noise.
 
 EXAMPLES
   readyloop compare
-      Three designs, 10 to 1,000 connections, five rounds: some four minutes.
-  readyloop compare -c 10,100,1000,10000 --json all.json --html all.html
+      Three designs, 10 to 10,000 connections, five rounds: some seven minutes.
+  readyloop compare --json all.json --html all.html
       With a page to look at, and all trials for `readyloop report`.
   readyloop compare -c 100,100+900,100+18900 --designs reactor,threads
       A hundred connections at work, and more and more beside them that are idle.

@@ -1,6 +1,6 @@
 //! Settings: all that can be asked of `compare`, as flags.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::units::{above_zero, count, duration, size};
 #[derive(Args, Clone, Debug)]
 pub(super) struct Settings {
     /// How many connections, in turn; 100+900: 900 more that are idle
-    #[arg(short, long, value_name = "COUNT", value_delimiter = ',', default_value = "10,100,1000")]
+    #[arg(short, long, value_name = "COUNT", value_delimiter = ',', default_value = "10,100,1000,10000")]
     pub(super) connections: Vec<Crowd>,
 
     /// The length of a request; may be several with commas between
@@ -100,9 +100,11 @@ impl Output {
     /// Refuses what could not be written when all is measured.
     pub(super) fn check(&self) -> Result<(), Problem> {
         [&self.json, &self.html, &self.md, &self.svg].into_iter().flatten().try_for_each(|path| {
-            // It neither changes what is there nor follows: the report is written when there is one.
+            // What is there stays as it is until there is a report, and what is not is not left behind.
+            let was_there = path.exists();
             let opened = OpenOptions::new().create(true).append(true).open(path);
-            opened.map(drop).map_err(|error| cannot_write(path, &error))
+            let tried = opened.and_then(|_| if was_there { Ok(()) } else { fs::remove_file(path) });
+            tried.map_err(|error| cannot_write(path, &error))
         })
     }
 }

@@ -178,19 +178,89 @@ impl Cell<'_> {
         runs.get(runs.len() / 2).copied()
     }
 
-    /// What went wrong most often in any round, and how often. Who only waited did nothing wrong.
+    /// What went wrong most often in any round, and how often. Who was not served did nothing wrong.
     pub(crate) fn error(&self) -> Option<(ErrorKind, u64)> {
         let errors = self.runs.iter().flat_map(|record| {
-            let waited = |kind| if kind == ErrorKind::TimedOut { record.connections.silent } else { 0 };
-            record.errors.iter().map(move |error| (error.kind, error.count.saturating_sub(waited(error.kind))))
+            let mut unserved = Unserved::in_run(record);
+            record.errors.iter().map(move |error| {
+                let known = match error.kind {
+                    ErrorKind::TimedOut | ErrorKind::ConnectTimedOut => &mut unserved.waiting,
+                    ErrorKind::Refused
+                    | ErrorKind::Unreachable
+                    | ErrorKind::Tls
+                    | ErrorKind::Reset
+                    | ErrorKind::Ended
+                    | ErrorKind::Mismatch
+                    | ErrorKind::NoDescriptors
+                    | ErrorKind::NoPorts
+                    | ErrorKind::Other => &mut unserved.refused,
+                };
+                let count = error.count.saturating_sub(*known);
+                *known -= error.count - count;
+                (error.kind, count)
+            })
         });
         errors.filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count)
     }
 
-    /// Connections that nobody answered, in the round that had most of them, and all there were.
-    pub(crate) fn waiting(&self) -> Option<(u64, u64)> {
-        let waiting = self.runs.iter().map(|record| (record.connections.silent, record.asked.connections));
-        waiting.max().filter(|(waiting, _)| *waiting > 0)
+    /// Whether it was measured, and nobody was left out.
+    pub(crate) fn served_all(&self) -> bool {
+        !self.runs.is_empty() && self.unserved().is_none()
+    }
+
+    /// Whether it was put under this load, and never measured.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Connections that nobody served, in the round that had most of them.
+    pub(crate) fn unserved(&self) -> Option<Unserved> {
+        let unserved = self.runs.iter().copied().map(Unserved::in_run);
+        unserved.max_by_key(Unserved::count).filter(|unserved| unserved.count() > 0)
+    }
+}
+
+/// Connections that nobody served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unserved {
+    /// Those that nobody answered: before the server, in its backlog, or inside it.
+    pub(crate) waiting: u64,
+    /// Those that were turned away.
+    pub(crate) refused: u64,
+    /// All that there were to be.
+    pub(crate) all: u64,
+    /// Whether there may be more: who carries nothing and is in the backlog looks as if it were served.
+    pub(crate) is_least: bool,
+}
+
+impl Unserved {
+    /// Who was not answered once. Where each request has a connection of its own, that is an error
+    /// like any other.
+    fn in_run(record: &Record) -> Self {
+        let Asked { connections, idle_connections, churn, .. } = record.asked;
+        if churn {
+            return Self { waiting: 0, refused: 0, all: connections, is_least: false };
+        }
+        let count_of = |kind| record.errors.iter().find(|error| error.kind == kind).map_or(0, |error| error.count);
+        let (silent, failed) = (record.connections.silent, record.connections.failed);
+        let (inside, outside) =
+            (silent.min(count_of(ErrorKind::TimedOut)), failed.min(count_of(ErrorKind::ConnectTimedOut)));
+        // Who is silent and met no error was not asked anything: the run was over before. Numbers of a
+        // file may be any.
+        let ended = count_of(ErrorKind::Reset).saturating_add(count_of(ErrorKind::Ended));
+        let turned_away = (silent - inside).min(ended);
+        // Those who carry nothing are not answered anyway, unless they did not even come in.
+        let idle = if failed > 0 { idle_connections } else { 0 };
+        Self {
+            waiting: inside.saturating_add(outside),
+            refused: turned_away.saturating_add(failed - outside),
+            all: connections.saturating_add(idle),
+            is_least: idle > 0,
+        }
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.waiting.saturating_add(self.refused)
     }
 }
 

@@ -4,7 +4,7 @@ use readyloop::load::record::Interval;
 use readyloop::load::{Latencies, Record};
 
 use super::board::{Cell, Family};
-use super::chart::{Axis, Chart, Line, Look, Point, Scale};
+use super::chart::{Axis, Chart, Line, Look, Point, Scale, Served};
 use super::comparison::Load;
 use super::metric::Metric;
 use super::quantity::Unit;
@@ -19,22 +19,22 @@ const QUANTILES: [f64; 12] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.99
 pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Chart> {
     let loads = family.loads();
     let working: Vec<Load> = loads.iter().copied().filter(|load| load.idle_connections == 0).collect();
-    let mut sets = vec![(metric.name().to_owned(), working)];
+    let mut sets = vec![(title(metric).to_owned(), working)];
     let mut active: Vec<u64> =
         loads.iter().filter(|load| load.idle_connections > 0).map(|load| load.connections).collect();
     active.dedup();
     for count in active {
         let alike = loads.iter().copied().filter(|load| load.connections == count).collect();
         let count = Unit::Count.print(count as f64);
-        sets.push((format!("{}, {count} connections at work, the others idle", metric.name()), alike));
+        sets.push((format!("{}, {count} connections at work, the others idle", title(metric)), alike));
     }
     let sets = sets.into_iter().filter(|(_, loads)| loads.len() > 1);
     sets.map(|(title, mut loads)| {
         loads.sort_by_key(Load::open);
         let lines = lines(family, |server| {
             let figure = |load: &Load| match family.figure(*load, server, metric) {
-                Some(figure) => point(load.open() as f64, figure),
-                None => Point { x: load.open() as f64, y: f64::NAN, spread: None },
+                Some(figure) => point(load.open() as f64, figure, served(family, *load, server)),
+                None => Point { x: load.open() as f64, y: f64::NAN, spread: None, of: Served::All },
             };
             loads.iter().map(figure).collect()
         });
@@ -56,15 +56,25 @@ pub(super) fn by_percentile(family: &Family<'_>) -> Vec<Chart> {
         let percentiles = |server, of: fn(&Record) -> Option<&Latencies>| {
             let Some(cell) = family.cell(load, server) else { return Vec::new() };
             let histograms: Vec<&Latencies> = cell.runs.iter().filter_map(|run| of(run)).collect();
-            QUANTILES.iter().filter_map(|&quantile| percentile(&histograms, quantile)).collect()
+            let of = served(family, load, server);
+            QUANTILES.iter().filter_map(|&quantile| percentile(&histograms, quantile, of)).collect()
         };
         let mut lines = lines(family, |server| percentiles(server, |run| Some(&run.latency)));
         for (place, server) in family.servers.iter().enumerate() {
             let points = percentiles(place, |run| run.service.as_ref());
-            if !points.is_empty() {
-                let look = Look::nth(family.servers.len() + place);
-                lines.push(Line { name: format!("{}, service time", server.name), look, points });
+            if points.is_empty() {
+                continue;
             }
+            let look = Look::nth(family.servers.len() + place);
+            let name = match &mut lines[..] {
+                // Alone its name says nothing, and there is no room for both.
+                [alone] if family.servers.len() == 1 => {
+                    alone.name = "response time".to_owned();
+                    "service time".to_owned()
+                }
+                [..] => format!("{}, service time", server.name),
+            };
+            lines.push(Line { name, look, points });
         }
         Chart {
             title: format!("Latency by percentile, {} connections", load_words(load)),
@@ -86,7 +96,8 @@ pub(super) fn over_time(family: &Family<'_>) -> Vec<Chart> {
     let pieces = |load, server, value: Value| -> Vec<Point> {
         let run = family.cell(load, server).and_then(Cell::middle_run);
         let pieces = run.into_iter().flat_map(|run| &run.series);
-        pieces.map(|piece| Point { x: piece.begin_ns as f64, y: value(piece), spread: None }).collect()
+        let of = served(family, load, server);
+        pieces.map(|piece| Point { x: piece.begin_ns as f64, y: value(piece), spread: None, of }).collect()
     };
     let rates = for_each_load(family, |load| {
         let y = Axis { title: "requests a second", unit: Unit::Rate, scale: Scale::Linear };
@@ -95,7 +106,7 @@ pub(super) fn over_time(family: &Family<'_>) -> Vec<Chart> {
     let latencies = for_each_load(family, |load| {
         let y = Axis { title: "latency, lower is better", unit: Unit::Time, scale: Scale::Log };
         if family.servers.len() > 1 {
-            return draw(load, "p99".to_owned(), y, lines(family, |server| pieces(load, server, P99)));
+            return draw(load, "p99 latency".to_owned(), y, lines(family, |server| pieces(load, server, P99)));
         }
         // Alone there is room for more of it.
         let line = |place, name: &str, value| Line {
@@ -131,15 +142,34 @@ fn lines(family: &Family<'_>, points: impl Fn(usize) -> Vec<Point>) -> Vec<Line>
     lines.filter(|line| line.points.iter().any(|point| point.y.is_finite())).collect()
 }
 
-fn point(x: f64, figure: Spread) -> Point {
-    Point { x, y: figure.median, spread: (figure.rounds > 1).then_some((figure.least, figure.most)) }
+fn point(x: f64, figure: Spread, of: Served) -> Point {
+    Point { x, y: figure.median, spread: (figure.rounds > 1).then_some((figure.least, figure.most)), of }
+}
+
+fn served(family: &Family<'_>, load: Load, server: usize) -> Served {
+    match family.cell(load, server).and_then(Cell::unserved) {
+        None => Served::All,
+        Some(_) => Served::Some,
+    }
 }
 
 /// A percentile over all rounds whose answers are enough to tell it: at least one lies above it.
-fn percentile(histograms: &[&Latencies], quantile: f64) -> Option<Point> {
+fn percentile(histograms: &[&Latencies], quantile: f64, of: Served) -> Option<Point> {
     let enough = histograms.iter().filter(|latencies| latencies.count as f64 * (1.0 - quantile) >= 1.0);
     let figure = Spread::of(enough.filter_map(|latencies| Some(latencies.at(quantile)? as f64)))?;
-    Some(point(1.0 / (1.0 - quantile), figure))
+    Some(point(1.0 / (1.0 - quantile), figure, of))
+}
+
+/// What a chart is called, before it is capitalized: alone, a name of a column says too little.
+fn title(metric: Metric) -> &'static str {
+    match metric {
+        Metric::P50 => "p50 latency",
+        Metric::P99 => "p99 latency",
+        Metric::P999 => "p99.9 latency",
+        Metric::Rate | Metric::Cpu | Metric::Switches | Metric::Calls | Metric::Memory | Metric::Threads => {
+            metric.name()
+        }
+    }
 }
 
 fn better(metric: Metric) -> &'static str {

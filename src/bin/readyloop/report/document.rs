@@ -38,6 +38,8 @@ pub(crate) struct Table {
     pub(crate) names: usize,
     /// What the last column holds.
     pub(crate) last: Last,
+    /// Columns that begin a figure of several: where there is no room, a table is broken there.
+    pub(crate) breaks: Vec<usize>,
 }
 
 /// What the last column of a table holds.
@@ -64,7 +66,7 @@ impl Document {
 impl Table {
     /// A table whose first `names` columns are names.
     pub(crate) fn new(names: usize, head: &[&str]) -> Self {
-        Self { head: head.iter().map(|&cell| cell.to_owned()).collect(), rows: Vec::new(), names, last: Last::Figures }
+        Self { head: head.iter().map(|&cell| cell.to_owned()).collect(), names, ..Self::default() }
     }
 
     /// The same with words in its last column.
@@ -85,6 +87,9 @@ impl Table {
                     self.last = Last::Figures;
                 }
                 self.head.remove(column);
+                for later in self.breaks.iter_mut().filter(|later| column < **later) {
+                    *later -= 1;
+                }
                 for row in &mut self.rows {
                     row.remove(column);
                 }
@@ -102,8 +107,10 @@ mod tests {
     fn columns_without_a_figure_are_left_out() {
         let mut table = Table::new(1, &["server", "a", "b"]);
         table.rows = vec![vec!["–".into(), "–".into(), "1".into()], vec!["y".into(), "–".into(), "–".into()]];
+        table.breaks = vec![1, 2];
         let table = table.without_empty_columns("–");
         assert_eq!(table.head, ["server", "b"]);
         assert_eq!(table.rows, [["–", "1"], ["y", "–"]]);
+        assert_eq!(table.breaks, [1, 1]);
     }
 }

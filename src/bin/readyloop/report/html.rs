@@ -37,8 +37,9 @@ pub(crate) fn print(document: &Document) -> String {
         chart::STYLE,
         xml(&document.about)
     );
-    if !document.words.is_empty() {
-        let words: Vec<String> = document.words.iter().map(|sentence| xml(sentence)).collect();
+    // Two sentences belong together.
+    for words in document.words.chunks(2) {
+        let words: Vec<String> = words.iter().map(|sentence| xml(sentence)).collect();
         let _ = writeln!(out, r#"<p class="conclusion">{}</p>"#, words.join(" "));
     }
     for (place, section) in document.sections.iter().enumerate() {

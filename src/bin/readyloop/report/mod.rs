@@ -72,7 +72,7 @@ impl Form {
             Self::Text => text::print(&document),
             Self::Markdown => markdown::print(&document),
             Self::Html => html::print(&document),
-            Self::Svg => chart::figure(&document.headline()),
+            Self::Svg => chart::figure(&document.headline(), &document.about),
         }
     }
 }

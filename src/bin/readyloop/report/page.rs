@@ -51,7 +51,7 @@ fn about(board: &Board<'_>) -> String {
         Some(rounds) if rounds > 1 => format!("; {rounds} rounds"),
         Some(_) | None => String::new(),
     };
-    format!("{}{rounds}; {}", labels.join(" and "), machines.join(" and "))
+    format!("{}{rounds}; {}", labels.join("; "), machines.join("; "))
 }
 
 fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
@@ -146,10 +146,8 @@ fn method(comparisons: &[Comparison], board: &Board<'_>) -> Vec<String> {
     if comparisons.iter().any(|comparison| !comparison.calls.is_empty()) {
         said.push("System calls were counted in runs of their own, because counting slows a server down: those of a long run less those of a short one, for each request that the long one had more.".to_owned());
     }
-    said.push(
-        "One machine, one service, one afternoon: another kernel, processor or load may turn the order around."
-            .to_owned(),
-    );
+    let machines = if board.machines.len() > 1 { "These machines" } else { "One machine" };
+    said.push(format!("{machines}, one service: another kernel, processor or load may turn the order around."));
     said
 }
 

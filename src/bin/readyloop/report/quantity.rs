@@ -97,7 +97,8 @@ fn grouped(value: f64) -> String {
 
 /// One in 2 is 50 %, one in 1,000 is 99.9 %.
 fn percentile(one_in: f64) -> String {
-    let decimals = (one_in.log10().round() as usize).saturating_sub(2);
+    // A power of ten may be a hair more than one.
+    let decimals = ((one_in.log10() - 1e-9).ceil() as usize).saturating_sub(2);
     let part = 100.0 - 100.0 / one_in;
     format!("{part:.decimals$} %")
 }
@@ -146,7 +147,10 @@ mod tests {
         check(Unit::Percentile, 1.0, "0 %", "0 %");
         check(Unit::Percentile, 2.0, "50 %", "50 %");
         check(Unit::Percentile, 10.0, "90 %", "90 %");
+        check(Unit::Percentile, 200.0, "99.5 %", "99.5 %");
         check(Unit::Percentile, 1_000.0, "99.9 %", "99.9 %");
+        check(Unit::Percentile, 1.0 / (1.0 - 0.9999), "99.99 %", "99.99 %");
+        check(Unit::Percentile, 2_000.0, "99.95 %", "99.95 %");
         check(Unit::Percentile, 100_000.0, "99.999 %", "99.999 %");
     }
 }

@@ -1,6 +1,6 @@
 //! From the board to tables: a row for each load and server, each figure with its spread and ratio.
 
-use super::board::{Cell, Family};
+use super::board::{Cell, Family, Unserved};
 use super::charts::rate_in;
 use super::comparison::Load;
 use super::document::Table;
@@ -11,8 +11,14 @@ use super::spread::{Spread, Verdict};
 /// Stands where there is no figure.
 pub(crate) const NONE: &str = "–";
 
+/// Stands where there is no ratio, because one of both did not serve all that asked.
+pub(crate) const UNLIKE: &str = "not all served";
+
 /// Columns before the figures.
 const NAMES: usize = 2;
+
+/// Columns of a figure: its median, its spread, its ratio.
+const FIGURE: usize = 3;
 
 /// Quantiles with their names, as in the table of percentiles.
 const QUANTILES: [(&str, f64); 6] =
@@ -31,6 +37,7 @@ pub(super) fn of_metrics(family: &Family<'_>, metrics: &[Metric]) -> Table {
         head.push("note");
     }
     let mut table = Table::new(NAMES, &head);
+    table.breaks = (0..metrics.len()).map(|place| NAMES + place * FIGURE).collect();
     if has_notes {
         table = table.ending_in_words();
     }
@@ -110,19 +117,19 @@ pub(super) fn load_words(load: Load) -> String {
     }
 }
 
-fn figure(family: &Family<'_>, load: Load, server: usize, metric: Metric) -> [String; 3] {
+fn figure(family: &Family<'_>, load: Load, server: usize, metric: Metric) -> [String; FIGURE] {
     let unit = metric.unit();
-    let Some(spread) = family.figure(load, server, metric) else { return [NONE; 3].map(ToOwned::to_owned) };
+    let Some(spread) = family.figure(load, server, metric) else { return [NONE; FIGURE].map(ToOwned::to_owned) };
     let ends = format!("{} .. {}", unit.print(spread.least), unit.print(spread.most));
     let base = family.servers[server].base.and_then(|base| family.figure(load, base, metric));
     // Counted once, in a run of its own, and always the same: no rounds to tell apart.
     let is_counted = metric == Metric::Calls;
     // Few that are served are served well: beside a server that serves all, that is no merit.
-    let waits = |server| family.cell(load, server).is_some_and(|cell| cell.waiting().is_some());
-    let is_alike = !waits(server) && !family.servers[server].base.is_some_and(waits);
+    let serves_all = |server| family.cell(load, server).is_none_or(|cell| cell.unserved().is_none());
+    let is_alike = serves_all(server) && family.servers[server].base.is_none_or(serves_all);
     let ratio = match base {
         None => NONE.to_owned(),
-        Some(_) if !is_alike => "some wait".to_owned(),
+        Some(_) if !is_alike => UNLIKE.to_owned(),
         Some(base) => ratio_words(&spread, &base, is_counted),
     };
     [unit.print(spread.median), if spread.rounds > 1 { ends } else { NONE.to_owned() }, ratio]
@@ -168,9 +175,11 @@ fn note(cell: &Cell<'_>) -> String {
         let (failed, all) = (cell.failures.len(), cell.failures.len() + cell.runs.len());
         notes.push(format!("failed in {failed} of {all} rounds: {reason}"));
     }
-    if let Some((waiting, connections)) = cell.waiting() {
+    if let Some(Unserved { waiting, refused, all, is_least }) = cell.unserved() {
         let print = |count: u64| Unit::Count.print(count as f64);
-        notes.push(format!("waiting: {} of {}", print(waiting), print(connections)));
+        let each = [("waiting", waiting), ("refused", refused)].into_iter().filter(|(_, count)| *count > 0);
+        let at_least = if is_least { "at least " } else { "" };
+        notes.extend(each.map(|(what, count)| format!("{what}: {at_least}{} of {}", print(count), print(all))));
     }
     if let Some((kind, count)) = cell.error() {
         notes.push(format!("errors: {} {kind}", Unit::Count.print(count as f64)));
@@ -211,12 +220,24 @@ mod tests {
     }
 
     #[test]
+    fn who_is_turned_away_or_does_not_even_come_in_is_told_apart() {
+        let mut full = trial("threads", 100, 1, 500.0);
+        let Outcome::Measured(record) = &mut full.outcome else { unreachable!("it was measured") };
+        (record.connections.silent, record.connections.failed) = (30, 20);
+        let error = |kind, count| ErrorCount { kind, count, example: String::new() };
+        record.errors =
+            vec![error(ErrorKind::Reset, 25), error(ErrorKind::ConnectTimedOut, 20), error(ErrorKind::TimedOut, 8)];
+        assert_eq!(rows(vec![full])[0][3], "waiting: 28 of 100; refused: 22 of 100; errors: 3 reset");
+    }
+
+    #[test]
     fn who_lets_most_wait_is_compared_with_nobody() {
         let mut waiting = trial("pool", 100, 1, 50_000.0);
         let Outcome::Measured(record) = &mut waiting.outcome else { unreachable!("it was measured") };
         record.connections.silent = 36;
+        record.errors = vec![ErrorCount { kind: ErrorKind::TimedOut, count: 36, example: String::new() }];
         let rows = rows(vec![trial("reactor", 100, 1, 500.0), waiting]);
-        assert_eq!(rows[1], ["100", "pool", "50.0 k/s", "some wait", "waiting: 36 of 100"]);
+        assert_eq!(rows[1], ["100", "pool", "50.0 k/s", UNLIKE, "waiting: 36 of 100"]);
     }
 
     #[test]

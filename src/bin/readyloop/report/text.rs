@@ -1,9 +1,13 @@
 //! A report for a terminal: tables with aligned columns, sentences as they are.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use super::document::{Document, Table};
 use super::escape::plain;
+
+/// What most terminals have room for, and people's eyes.
+const WIDTH_MAX: usize = 100;
 
 /// The whole report.
 pub(crate) fn print(document: &Document) -> String {
@@ -19,22 +23,45 @@ pub(crate) fn print(document: &Document) -> String {
     out
 }
 
+/// Prints a table; one that is too wide in several below each other, each with the names.
 fn print_table(table: &Table, out: &mut String) {
     let rows = || std::iter::once(&table.head).chain(&table.rows);
     let width_of = |column: usize| rows().map(|row| plain(&row[column]).chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..table.head.len()).map(width_of).collect();
-    for row in rows() {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let cell = plain(cell);
-            let _ = if table.has_words_in(column) {
-                write!(line, "  {cell:<width$}")
-            } else {
-                write!(line, "  {cell:>width$}")
-            };
+    for (place, figures) in parts(table, &widths).into_iter().enumerate() {
+        if place > 0 {
+            out.push('\n');
         }
-        let _ = writeln!(out, "{}", line.trim_end());
+        for row in rows() {
+            let mut line = String::new();
+            for column in (0..table.names).chain(figures.clone()) {
+                let (cell, width) = (plain(&row[column]), widths[column]);
+                let _ = if table.has_words_in(column) {
+                    write!(line, "  {cell:<width$}")
+                } else {
+                    write!(line, "  {cell:>width$}")
+                };
+            }
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
     }
+}
+
+/// The columns beside the names, in as few parts as fit; a figure stays whole.
+fn parts(table: &Table, widths: &[usize]) -> Vec<Range<usize>> {
+    let width = |columns: Range<usize>| -> usize { widths[columns].iter().map(|width| width + 2).sum() };
+    let room = WIDTH_MAX.saturating_sub(width(0..table.names));
+    let mut begin = table.names;
+    let mut parts = Vec::new();
+    let ends = table.breaks.iter().copied().skip(1).chain([table.head.len()]);
+    for (figure, end) in table.breaks.iter().copied().zip(ends) {
+        if begin < figure && room < width(begin..end) {
+            parts.push(begin..figure);
+            begin = figure;
+        }
+    }
+    parts.push(begin..table.head.len());
+    parts
 }
 
 #[cfg(test)]
@@ -48,5 +75,19 @@ mod tests {
         let mut out = String::new();
         print_table(&table, &mut out);
         assert_eq!(out, "  server        requests\n  ré\u{fffd}            127 k/s\n  other server         –\n");
+    }
+
+    #[test]
+    fn a_wide_table_is_broken_between_figures_and_each_part_has_the_names() {
+        let wide = "w".repeat(40);
+        let mut table = Table::new(1, &["server", "p50", "to reactor", "p99", "to reactor"]);
+        table.rows = vec![vec!["one".into(), "1".into(), wide.clone(), "2".into(), wide]];
+        table.breaks = vec![1, 3];
+        let mut out = String::new();
+        print_table(&table, &mut out);
+        let lines: Vec<&str> = out.lines().collect();
+        assert!(lines.len() == 5 && lines[2].is_empty(), "{out}");
+        assert!(lines[0].starts_with("  server  p50") && lines[3].starts_with("  server  p99"), "{out}");
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH_MAX), "{out}");
     }
 }

@@ -1,6 +1,6 @@
 //! What the numbers say, in two sentences of plain words; where they say nothing, that.
 
-use super::board::Family;
+use super::board::{Cell, Family, Unserved};
 use super::comparison::Load;
 use super::metric::Metric;
 use super::quantity::Unit;
@@ -9,22 +9,42 @@ use super::spread::Verdict;
 /// Memory comes in pages: of fewer connections it tells more about pages than about connections.
 const MEMORY_CONNECTIONS_MIN: u64 = 100;
 
-/// Two sentences of what the servers did under the greatest load that allows a comparison; nothing where
-/// nothing was to be compared.
+/// Two sentences of what the servers did under the greatest load that allows a comparison, for each
+/// machine; nothing where nothing was to be compared.
 pub(super) fn conclude(family: &Family<'_>) -> Vec<String> {
-    let Some(base) = family.servers.iter().find_map(|server| server.base) else { return Vec::new() };
+    let mut bases: Vec<usize> = family.servers.iter().filter_map(|server| server.base).collect();
+    bases.sort_unstable();
+    bases.dedup();
+    let mut words: Vec<String> = Vec::new();
+    for sentence in bases.into_iter().flat_map(|base| conclude_beside(family, base)) {
+        // That there is no conclusion is said once.
+        if !words.contains(&sentence) {
+            words.push(sentence);
+        }
+    }
+    words
+}
+
+/// What is said of those that are compared with this server.
+fn conclude_beside(family: &Family<'_>, base: usize) -> Vec<String> {
     let mut loads = family.loads();
     loads.sort_by_key(Load::open);
     let is_told = |server| move |load: &&Load| family.figure(**load, server, Metric::Rate).is_some();
     let has_rival = |load: &&Load| rivals(family, base).any(|rival| family.cell(**load, rival).is_some());
-    let Some(&load) = loads.iter().rev().filter(has_rival).find(is_told(base)) else {
+    // Where one round was made, or not all were served, less is told than of a smaller load where more was.
+    let has_equal = |load: &&Load| {
+        let tells = |server| family.cell(**load, server).is_some_and(|cell| cell.served_all() && cell.runs.len() > 1);
+        tells(base) && rivals(family, base).any(tells)
+    };
+    let told = || loads.iter().rev().filter(has_rival).filter(is_told(base));
+    let Some(&load) = told().find(has_equal).or_else(|| told().next()) else {
         return vec![format!("{} was not measured beside another server, so nothing is compared.", name(family, base))];
     };
     let rounds = |server| family.figure(load, server, Metric::Rate).map(|figure| figure.rounds);
     if rivals(family, base).chain([base]).filter_map(rounds).any(|rounds| rounds < 2) {
         return vec![
             "These figures come from one round, which does not tell a difference from noise.".to_owned(),
-            "No conclusion is drawn from them: it takes `--rounds 5`.".to_owned(),
+            "No conclusion is drawn from them: type --rounds 5.".to_owned(),
         ];
     }
     let said = |say: fn(&Family<'_>, Load, usize, usize) -> Option<String>| -> Vec<String> {
@@ -33,10 +53,14 @@ pub(super) fn conclude(family: &Family<'_>) -> Vec<String> {
     let costs = said(costs);
     let costs =
         if costs.is_empty() { "What a request cost the servers was not measured".to_owned() } else { costs.join("; ") };
-    vec![
-        format!("With {} connections {}.", load_phrase(load), said(service).join("; ")),
-        format!("{}.", capital(&costs)),
-    ]
+    // A server that is lost under one load hardly bears a greater one: the first is told.
+    let beyond = rivals(family, base).filter_map(|rival| {
+        let is_lost = |load: Load| family.cell(load, rival).is_some_and(Cell::is_lost);
+        let lost = loads.iter().copied().find(|beyond| load.open() < beyond.open() && is_lost(*beyond))?;
+        Some(format!("with {} {} could not be measured", load_phrase(lost), name(family, rival)))
+    });
+    let served: Vec<String> = said(service).into_iter().chain(beyond).collect();
+    vec![format!("With {} connections {}.", load_phrase(load), served.join("; ")), format!("{}.", capital(&costs))]
 }
 
 /// All servers that are compared with this one.
@@ -55,15 +79,13 @@ fn service(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option
     if cell.runs.is_empty() {
         return Some(format!("{them} could not be measured"));
     }
-    if let Some((waiting, all)) = cell.waiting() {
-        let print = |count: u64| Unit::Count.print(count as f64);
-        return Some(format!(
-            "{them} served {} of {} that asked and let the others wait",
-            print(all - waiting),
-            print(all)
-        ));
+    if let Some(unserved) = cell.unserved() {
+        return Some(format!("{them} {}", unserved_words(unserved)));
     }
     let us = name(family, base);
+    if let Some(unserved) = family.cell(load, base).and_then(Cell::unserved) {
+        return Some(format!("{us} {}, and {them} served all", unserved_words(unserved)));
+    }
     let rate = match compare(family, load, Metric::Rate, base, rival)? {
         Difference::Noise => format!("{us} and {them} answered equally many requests a second, within noise"),
         Difference::More { which, times, than } => {
@@ -79,10 +101,30 @@ fn service(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option
     Some(format!("{rate}, and {latency}"))
 }
 
+/// What became of those that asked.
+fn unserved_words(unserved: Unserved) -> String {
+    let print = |count: u64| Unit::Count.print(count as f64);
+    let (served, all) = (print(unserved.all.saturating_sub(unserved.count())), print(unserved.all));
+    let served = if unserved.is_least {
+        format!("held at most {served} of {all} connections")
+    } else {
+        format!("served {served} of {all} that asked")
+    };
+    match unserved {
+        Unserved { refused: 0, .. } => format!("{served} and let the others wait"),
+        Unserved { waiting: 0, .. } => format!("{served} and refused the others"),
+        Unserved { waiting, refused, .. } => {
+            format!("{served}, refused {} and let {} wait", print(refused), print(waiting))
+        }
+    }
+}
+
 /// What it cost both.
 fn costs(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option<String> {
-    // Of a server that keeps most of its peers waiting, costs for each of them say nothing.
-    family.cell(load, rival).filter(|cell| cell.waiting().is_none())?;
+    // Of a server that does not serve all its peers, costs for each of them say nothing.
+    for server in [base, rival] {
+        family.cell(load, server).filter(|cell| cell.unserved().is_none())?;
+    }
     let (us, them) = (name(family, base), name(family, rival));
     let clause = |metric, each: &str, what: &str| match compare(family, load, metric, base, rival)? {
         Difference::Noise => Some(format!("{each} {us} and {them} took the same {what} within noise")),
@@ -196,6 +238,29 @@ mod tests {
                 "What a request cost the servers was not measured."
             ]
         );
+    }
+
+    #[test]
+    fn a_load_that_nobody_else_bears_is_told_beside_the_greatest_that_compares() {
+        let mut trials = rounds([("reactor", [100.0, 110.0]), ("threads", [50.0, 55.0])]);
+        let mut lost = trial("threads", 1_000, 1, 0.0);
+        lost.outcome = Outcome::Failed("no threads left".to_owned());
+        trials.extend([trial("reactor", 1_000, 1, 90.0), trial("reactor", 1_000, 2, 90.0), lost]);
+        let words = words_of(comparison_of(trials));
+        assert!(words[0].starts_with("With 100 connections reactor answered 2.00 times"), "{words:?}");
+        assert!(words[0].ends_with("; with 1,000 threads could not be measured."), "{words:?}");
+    }
+
+    #[test]
+    fn every_machine_has_its_own_conclusion() {
+        let here = comparison_of(rounds([("reactor", [100.0, 110.0]), ("threads", [50.0, 55.0])]));
+        let mut there = comparison_of(rounds([("reactor", [100.0, 110.0]), ("threads", [300.0, 330.0])]));
+        there.machine.processor = "another one".to_owned();
+        let both = [here, there];
+        let words = conclude(&Board::of(&both).families[0]);
+        assert_eq!(words.len(), 4, "{words:?}");
+        assert!(words[0].contains("reactor (1) answered 2.00 times"), "{words:?}");
+        assert!(words[2].contains("threads (2) answered 3.00 times"), "{words:?}");
     }
 
     #[test]

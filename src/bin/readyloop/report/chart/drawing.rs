@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::super::escape::xml;
 use super::scale::Span;
-use super::{Chart, Line, Point, STYLE, labels};
+use super::{Chart, Line, Point, STYLE, Served, labels};
 
 /// The whole drawing.
 pub(crate) const WIDTH: f64 = 640.0;
@@ -28,6 +28,13 @@ const LABEL_CHARS_MAX: usize = 14;
 const LEADER_LEN_MAX: f64 = 60.0;
 /// Where markers stand closer than this, they would hide their line.
 const MARKER_ROOM: f64 = 11.0;
+
+/// Below the charts of a figure, for two lines.
+const FOOT: f64 = 52.0;
+/// What fits into one of them.
+const FOOT_CHARS_MAX: usize = 92;
+/// What a figure says of its bars.
+const SPREAD_WORDS: &str = "Each point is the median of all rounds; its bar goes from the least to the most.";
 
 /// Where values are in the drawing.
 pub(super) struct Frame {
@@ -122,6 +129,14 @@ impl Chart {
             r#"<text class="faint" x="{x:.1}" y="{y:.1}" text-anchor="middle">{}</text>"#,
             xml(self.x.title)
         );
+        let mut points = self.lines.iter().flat_map(|line| &line.points);
+        if points.any(|point| point.of == Served::Some && frame.place(point).is_some()) {
+            let x = WIDTH - 6.0;
+            let _ = write!(
+                out,
+                r#"<text class="faint" x="{x:.1}" y="{y:.1}" text-anchor="end">hollow: not all served</text>"#
+            );
+        }
     }
 
     fn draw_line(&self, frame: &Frame, line: &Line, out: &mut String) {
@@ -144,7 +159,11 @@ impl Chart {
             let _ = write!(out, r#"<circle class="reach" cx="{x:.1}" cy="{y:.1}" r="9"/>"#);
             if x - last_marker >= MARKER_ROOM {
                 last_marker = *x;
-                let _ = write!(out, r#"<path class="marker" d="{}"/>"#, line.look.marker(*x, *y));
+                let class = match point.of {
+                    Served::All => "marker",
+                    Served::Some => "marker hollow",
+                };
+                let _ = write!(out, r#"<path class="{class}" d="{}"/>"#, line.look.marker(*x, *y));
             }
             out.push_str("</g>");
         }
@@ -174,21 +193,27 @@ impl Chart {
     }
 }
 
-/// Charts beside each other as one SVG that stands alone, with its own style and paper.
-pub(crate) fn figure(charts: &[Chart]) -> String {
-    let width = WIDTH * charts.len() as f64;
+/// Charts below each other as one SVG that stands alone, with its own style and paper, and at its
+/// foot what was measured: a page scales no text of it down to where it cannot be read.
+pub(crate) fn figure(charts: &[Chart], about: &str) -> String {
+    let height = HEIGHT * charts.len() as f64 + FOOT;
     let mut out = String::new();
     let _ = write!(
         out,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}" role="img">"#
+        r#"<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">"#
     );
     let titles: Vec<String> = charts.iter().map(|chart| xml(&chart.title)).collect();
     let _ = write!(out, "<title>{}</title><style>\n{STYLE}</style>\n", titles.join("; "));
-    let _ = writeln!(out, r#"<rect class="paper" width="{width}" height="{HEIGHT}"/>"#);
+    let _ = writeln!(out, r#"<rect class="paper" width="{WIDTH}" height="{height}"/>"#);
     for (place, chart) in charts.iter().enumerate() {
-        let _ = write!(out, r#"<g transform="translate({})">"#, WIDTH * place as f64);
+        let _ = write!(out, r#"<g transform="translate(0 {})">"#, HEIGHT * place as f64);
         chart.draw(&mut out);
         out.push_str("</g>\n");
+    }
+    let mut points = charts.iter().flat_map(|chart| &chart.lines).flat_map(|line| &line.points);
+    let bars = if points.any(|point| point.spread.is_some()) { SPREAD_WORDS } else { "" };
+    for (text, y) in [(about, height - 30.0), (bars, height - 12.0)] {
+        let _ = writeln!(out, r#"<text class="faint" x="12" y="{y}">{}</text>"#, xml(&cut(text, FOOT_CHARS_MAX)));
     }
     out.push_str("</svg>\n");
     out
@@ -209,10 +234,16 @@ fn path_of(places: impl Iterator<Item = Option<(f64, f64)>>) -> String {
 
 /// A name as far as there is room for it; the whole of it is told by the points.
 fn shortened(name: &str) -> String {
-    if name.chars().count() <= LABEL_CHARS_MAX {
-        return name.to_owned();
+    let is_long = name.chars().count() > LABEL_CHARS_MAX;
+    let address = name.split_once("://").filter(|_| is_long).map_or(name, |(_, address)| address);
+    cut(address, LABEL_CHARS_MAX)
+}
+
+fn cut(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
     }
-    name.chars().take(LABEL_CHARS_MAX - 1).chain(['…']).collect()
+    text.chars().take(chars_max - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -255,16 +286,27 @@ mod tests {
         );
         assert_eq!(path_of([None, None].into_iter()), "");
         let mut chart = chart(&[(10.0, 5.0)]);
-        let nowhere = Point { x: 10.0, y: 0.0, spread: None };
+        let nowhere = Point { x: 10.0, y: 0.0, spread: None, of: Served::All };
         chart.lines.push(Line { points: vec![nowhere], ..chart.lines[0].clone() });
         assert_eq!(chart.svg("one").matches(r#"class="line""#).count(), 1);
     }
 
     #[test]
+    fn where_not_all_were_served_the_marker_is_hollow_and_the_chart_says_what_that_means() {
+        let mut chart = chart(&[(10.0, 5.0), (100.0, 7.0)]);
+        assert!(!chart.svg("one").contains("hollow"));
+        chart.lines[0].points[1].of = Served::Some;
+        let svg = chart.svg("one");
+        assert_eq!(svg.matches(r#"class="marker hollow""#).count(), 1);
+        assert!(svg.contains(">hollow: not all served<"), "{svg}");
+    }
+
+    #[test]
     fn a_figure_stands_alone() {
         let charts = [chart(&[(10.0, 5.0)]), chart(&[])];
-        let svg = figure(&charts);
+        let svg = figure(&charts, "over <here>");
         assert!(svg.starts_with("<svg xmlns=") && svg.contains(".look-0") && svg.contains("nothing to draw"));
+        assert!(svg.contains(">over &lt;here&gt;<") && svg.contains(SPREAD_WORDS));
         assert_eq!(svg.matches("translate(").count(), 2);
     }
 
@@ -272,5 +314,6 @@ mod tests {
     fn a_long_name_is_cut() {
         assert_eq!(shortened("a thread per connection"), "a thread per …");
         assert_eq!(shortened("vierzehn ärger"), "vierzehn ärger");
+        assert_eq!(shortened("tcp://127.0.0.1:7007"), "127.0.0.1:7007");
     }
 }

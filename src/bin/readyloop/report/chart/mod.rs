@@ -53,6 +53,16 @@ pub(crate) struct Point {
     pub(crate) y: f64,
     /// The least and the most of all rounds, where there are several.
     pub(crate) spread: Option<(f64, f64)>,
+    /// What it says of those who were served, and of whom.
+    pub(crate) of: Served,
+}
+
+/// Of whom a value tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    All,
+    /// Others waited or were refused: a marker that is hollow.
+    Some,
 }
 
 impl Chart {
@@ -74,7 +84,11 @@ impl Chart {
         let spread = spread.map_or_else(String::new, |(least, most)| format!(" ({} to {})", print(least), print(most)));
         let (x, y) = (self.x.unit.print(point.x), print(point.y));
         let noun = if self.x.unit == Unit::Count { format!(" {}", self.x.title) } else { String::new() };
-        format!("{}: {y}{spread} at {x}{noun}", line.name)
+        let of = match point.of {
+            Served::All => "",
+            Served::Some => ", not all served",
+        };
+        format!("{}: {y}{spread} at {x}{noun}{of}", line.name)
     }
 }
 
@@ -83,7 +97,8 @@ mod tests {
     use super::*;
 
     pub(super) fn chart(points: &[(f64, f64)]) -> Chart {
-        let points = points.iter().map(|&(x, y)| Point { x, y, spread: Some((y * 0.9, y * 1.1)) }).collect();
+        let points =
+            points.iter().map(|&(x, y)| Point { x, y, spread: Some((y * 0.9, y * 1.1)), of: Served::All }).collect();
         Chart {
             title: "Requests a second".to_owned(),
             x: Axis { title: "connections", unit: Unit::Count, scale: Scale::Log },
@@ -100,8 +115,8 @@ mod tests {
             chart.words(line, &line.points[0]),
             "<b>&\"reactor\": 50.0 k/s (45.0 k/s to 55.0 k/s) at 100 connections"
         );
-        let alone = Point { spread: None, ..line.points[0] };
-        assert_eq!(chart.words(line, &alone), "<b>&\"reactor\": 50.0 k/s at 100 connections");
+        let alone = Point { spread: None, of: Served::Some, ..line.points[0] };
+        assert_eq!(chart.words(line, &alone), "<b>&\"reactor\": 50.0 k/s at 100 connections, not all served");
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Span {
             return None;
         }
         let (low, high) = match scale {
-            Scale::Linear => (0.0, round_above(most.max(f64::MIN_POSITIVE))),
+            Scale::Linear => (0.0, multiple_above(most.max(f64::MIN_POSITIVE))),
             Scale::Log => (round_below(least), round_above(most)),
         };
         // A single value stands in the middle.
@@ -56,7 +56,7 @@ impl Span {
     pub(super) fn ticks(&self) -> Vec<f64> {
         match self.scale {
             Scale::Linear => {
-                let step = round_above(self.high / (TICKS_MAX as f64 - 2.0));
+                let step = linear_step(self.high);
                 (0..TICKS_MAX).map(|count| count as f64 * step).filter(|tick| *tick <= self.high * 1.000_001).collect()
             }
             Scale::Log => {
@@ -76,6 +76,17 @@ impl Span {
             }
         }
     }
+}
+
+/// From one tick to the next of an axis from zero to here.
+fn linear_step(high: f64) -> f64 {
+    round_above(high / (TICKS_MAX as f64 - 2.0))
+}
+
+/// The tick at which an axis from zero ends that holds this value.
+fn multiple_above(value: f64) -> f64 {
+    let step = linear_step(value);
+    (value / step * (1.0 - 1e-9)).ceil() * step
 }
 
 /// The largest 1, 2 or 5 of a decade that is not above a value above zero.
@@ -121,6 +132,7 @@ mod tests {
     fn a_linear_axis_begins_at_zero() {
         check_ticks(Scale::Linear, &[3.0, 9.0], &[0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
         check_ticks(Scale::Linear, &[100.0], &[0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
+        check_ticks(Scale::Linear, &[2.9], &[0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]);
     }
 
     #[test]

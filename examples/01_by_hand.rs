@@ -106,7 +106,8 @@ fn receive<C: Codec>(peer: &mut Connection<C>, input: &[u8], room: usize, means:
         peer.handle_written(0, now.len(), means);
     }
     // The input is about to be overwritten.
-    peer.settle(later, means);
+    peer.store(later, means);
+    peer.settle(means);
 }
 
 /// Writes what is stored, as far as there is room; says how much that was.

@@ -101,6 +101,10 @@ impl<P> Dial<P> {
 
     /// When the next one may begin, or is late, whichever comes first.
     pub(crate) fn next_work(&self) -> Instant {
+        if self.wanted.is_empty() && self.connecting.is_empty() {
+            // As in nearly every turn of a server.
+            return Instant::NEVER;
+        }
         let begin_at = if self.may_begin() { self.rests_until } else { Instant::NEVER };
         let began = self.connecting.front().map(|first| first.since);
         let since = [began, self.waiting_since()].into_iter().flatten().min();

@@ -7,14 +7,14 @@ mod arguments;
 mod cell;
 mod churn;
 mod compare;
-mod contender;
-mod kernel;
-mod pattern;
+pub(crate) mod contender;
+pub(crate) mod kernel;
+pub(crate) mod pattern;
 mod raw_epoll;
 mod report;
 mod server;
-mod steady;
-mod tally;
+pub(crate) mod steady;
+pub(crate) mod tally;
 
 use std::process::ExitCode;
 

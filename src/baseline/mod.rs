@@ -25,7 +25,7 @@
 //! | fairness | each peer has a budget in each turn | as the scheduler of the system sees fit |
 //! | system calls for a connection | accept, register, close | accept, three options, close; for a thread of its own its stack and its start |
 //! | system calls for a pause | none | two, once it has lasted half a second |
-//! | the clock | one look for all peers in a turn | one look after each read and each write |
+//! | the clock | one look for all peers in a turn | one look after each call that may have waited |
 //! | memory for a peer | nothing but its record while it is idle | a stack, its kernel's half, and a read buffer of 16 KiB |
 //! | memory for queues | one bound for all peers together | one bound for each thread; with little of it nobody is kept out |
 //! | what waits for a slow peer | up to the high watermark, then its reading pauses | next to nothing: the write itself waits |

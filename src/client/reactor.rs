@@ -18,8 +18,8 @@ use crate::host::{Host, Parting, Tally};
 use crate::instant::Instant;
 use crate::net::pump::{self, Opened};
 use crate::net::{
-    AddressGroup, Bare, ConnectOptions, Destination, Fact, Handle, Layer, Link, Net, Notice, POSTS_WAITING_MAX, Poster,
-    Stream, Token, Told,
+    AddressGroup, Bare, Budget, ConnectOptions, Destination, Fact, Handle, Layer, Link, Net, Notice, POSTS_WAITING_MAX,
+    Poster, Stream, TURN_BYTES, Token, Told,
 };
 use crate::service::{Context, Service};
 use crate::table::Key;
@@ -228,42 +228,46 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     }
 
     fn serve_marked(&mut self) {
-        for _ in 0..self.host.marked_len() {
+        let marked = self.host.line_up();
+        let mut budget = Budget::new(TURN_BYTES, marked);
+        for _ in 0..marked {
+            if budget.is_spent() {
+                break;
+            }
             let Some(key) = self.host.pop_marked() else { break };
             match self.host.expected(key) {
                 Some(link) => match self.net.is_connected(self.layer.beneath(link.stream_mut())) {
-                    Ok(true) => self.handle_connected(key),
+                    Ok(true) => self.handle_connected(key, &mut budget),
                     Ok(false) => {}
                     Err(error) => self.give_up(key, error),
                 },
-                None => self.serve(key),
+                None => self.serve(key, &mut budget),
             }
         }
     }
 
     /// The connection is there; what lies over it may still have to open.
-    fn handle_connected(&mut self, key: Key) {
+    fn handle_connected(&mut self, key: Key, budget: &mut Budget) {
         let opened = match self.host.expected(key) {
             Some(link) if W::OPENS => link.open(&self.layer),
             Some(_) | None => Opened::Yes,
         };
         match opened {
-            Opened::Yes => self.handle_arrival(key),
+            Opened::Yes => self.handle_arrival(key, budget),
             Opened::NotYet => {}
             Opened::Lost(_, error) => self.give_up(key, error),
         }
     }
 
-    fn serve(&mut self, key: Key) {
-        let budget = pump::serve_budget(self.host.marked_len());
+    fn serve(&mut self, key: Key, budget: &mut Budget) {
         pump::serve(&mut self.host, key, budget, &mut self.scratch, &mut self.reserve, self.now);
     }
 
-    fn handle_arrival(&mut self, key: Key) {
+    fn handle_arrival(&mut self, key: Key, budget: &mut Budget) {
         let Some(Connecting { to, peer, .. }) = self.dial.take(key) else { return };
         debug!("peer {key:?} at {to}");
         self.host.handle_arrival(key, peer, &to, &mut self.reserve, self.now);
-        self.serve(key);
+        self.serve(key, budget);
     }
 
     fn give_up(&mut self, key: Key, error: io::Error) {

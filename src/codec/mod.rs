@@ -31,7 +31,8 @@ pub trait Codec: Encode {
     /// Looks for one frame at the front of `input`, which holds all that arrived and was not yet
     /// consumed, and at least one byte.
     ///
-    /// After [`Decoded::More`] the next look sees the same bytes and more behind them.
+    /// After [`Decoded::More`] the next look sees the same bytes and more behind them. A panic, or a
+    /// frame that is not in `input`, loses this peer only ([`CloseReason::Panicked`](crate::CloseReason)).
     ///
     /// # Errors
     /// The stream is lost: nothing after this point can be understood. A frame longer than

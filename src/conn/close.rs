@@ -41,7 +41,7 @@ pub enum CloseReason {
     Service,
     /// The service sent what its framing cannot carry.
     BadReply,
-    /// The service panicked while it served this peer.
+    /// The service or its codec panicked while it served this peer.
     Panicked,
     /// The server drained: this peer was served and finished.
     Drained,

@@ -3,6 +3,7 @@
 //! The bytes may be fresh from a read or stored; what is left over is the caller's to keep.
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::codec::{Codec, Decoded, FrameError};
 
@@ -20,6 +21,8 @@ pub(super) enum Rest {
     Useless,
     /// The rest cannot be understood.
     Lost(FrameError),
+    /// The codec panicked, or found what is not there.
+    Panicked,
 }
 
 /// Gives the whole frames at the front of `bytes` to `on_frame`, one after another, as long as the
@@ -41,7 +44,8 @@ pub(super) fn give_frames<C: Codec>(
         if reply.is_full() || reply.is_paused {
             break Rest::Held;
         }
-        match codec.decode(state, left, limits.frame_len_max) {
+        let Some(decoded) = decode(codec, state, left, limits.frame_len_max) else { break Rest::Panicked };
+        match decoded {
             Ok(Decoded::Frame { frame, consumed }) => {
                 served += consumed;
                 reply.ledger.frames += 1;
@@ -63,4 +67,28 @@ pub(super) fn give_frames<C: Codec>(
     };
     reply.ledger.bytes_framed += served as u64;
     (served, why)
+}
+
+/// What the codec found, unless it panicked. A codec may be anybody's: one that takes more than
+/// there is, or nothing, would end all peers or none of its own turn.
+#[inline]
+fn decode<C: Codec>(
+    codec: &C,
+    state: &mut C::State,
+    bytes: &[u8],
+    frame_len_max: usize,
+) -> Option<Result<Decoded, FrameError>> {
+    let decode = || {
+        let decoded = codec.decode(state, bytes, frame_len_max);
+        match &decoded {
+            Ok(Decoded::Frame { frame, consumed }) => {
+                let is_there = frame.start <= frame.end && frame.end <= bytes.len() && *consumed <= bytes.len();
+                assert!(is_there && *consumed > 0, "the codec found {decoded:?} in {} bytes", bytes.len());
+            }
+            Ok(Decoded::Goodbye { consumed }) => assert!(*consumed <= bytes.len(), "a goodbye of {consumed} bytes"),
+            Ok(Decoded::More) | Err(_) => {}
+        }
+        decoded
+    };
+    catch_unwind(AssertUnwindSafe(decode)).ok()
 }

@@ -59,7 +59,10 @@ impl<C: Codec> Connection<C> {
         }
     }
 
-    pub(super) fn hold_or_resume(&mut self, means: &Means<'_, C>) {
+    /// Ends a round of callbacks and writes, when the stream takes no more or nothing is left:
+    /// pauses or resumes reading.
+    #[inline]
+    pub fn settle(&mut self, means: &Means<'_, C>) {
         match self.hold {
             Hold::Nothing if self.is_over_watermark(false, means) => self.hold = Hold::Reading,
             Hold::Reading if !self.is_over_watermark(true, means) => {

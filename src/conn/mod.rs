@@ -103,14 +103,14 @@ impl<C: Codec> Connection<C> {
         self.waiting_since = means.now;
     }
 
-    /// Ends a round of callbacks and writes: stores `rest`, what the stream did not take of a
-    /// quote, before the buffer it lies in is used again, and pauses or resumes reading.
-    pub fn settle(&mut self, rest: &[u8], means: &mut Means<'_, C>) {
+    /// Stores `rest`, what the stream did not take of a quote, before the buffer it lies in is
+    /// used again.
+    #[inline]
+    pub fn store(&mut self, rest: &[u8], means: &mut Means<'_, C>) {
         if self.output.push(rest, means.reserve).is_err() {
             means.ledger.bytes_unsent += rest.len() as u64;
             self.halves.fall_short(CloseReason::BudgetSpent);
         }
-        self.hold_or_resume(means);
     }
 
     /// Gives all storage back; the last call. Unserved input and unsent output are written off.

@@ -16,7 +16,7 @@ impl<C: Codec> Connection<C> {
     /// break off until the next call of [`Self::handle_held`].
     ///
     /// Returns what of the replies lies in `input` itself: write it behind [`Self::unsent`] and
-    /// hand the rest to [`Self::settle`] before `input` changes.
+    /// hand the rest to [`Self::store`] before `input` changes.
     pub fn handle_input(
         &mut self,
         input: &[u8],
@@ -119,7 +119,7 @@ impl<C: Codec> Connection<C> {
                         self.cut(CloseReason::BudgetSpent);
                     }
                 }
-                Rest::Begun | Rest::Held | Rest::Break | Rest::Useless | Rest::Lost(_) => {
+                Rest::Begun | Rest::Held | Rest::Break | Rest::Useless | Rest::Lost(_) | Rest::Panicked => {
                     means.ledger.bytes_discarded += rest.len() as u64;
                 }
             }
@@ -136,6 +136,7 @@ impl<C: Codec> Connection<C> {
             Rest::Useless => self.finish(CloseReason::Finished, means),
             Rest::Lost(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, means),
             Rest::Lost(FrameError::Malformed(_)) => self.finish(CloseReason::BadFrame, means),
+            Rest::Panicked => self.cut(CloseReason::Panicked),
         }
     }
 

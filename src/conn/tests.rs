@@ -63,7 +63,8 @@ impl<C: Codec> Bench<C> {
                 reply.send(&[prefix, frame]);
                 ControlFlow::Continue(())
             });
-            connection.settle(&input[quote], means);
+            connection.store(&input[quote], means);
+            connection.settle(means);
         });
         self.frames.append(&mut frames);
     }
@@ -95,7 +96,7 @@ impl<C: Codec> Bench<C> {
         let taken = self.connection.unsent()[..count].to_vec();
         self.with(|connection, means| {
             connection.handle_written(count, 0, means);
-            connection.settle(&[], means);
+            connection.settle(means);
         });
         taken
     }
@@ -318,7 +319,8 @@ fn a_service_that_finishes_inside_a_batch_is_asked_no_more() {
             reply.finish();
             ControlFlow::Continue(())
         });
-        connection.settle(&input[quote], means);
+        connection.store(&input[quote], means);
+        connection.settle(means);
     });
     assert_eq!(calls, 1);
     assert_eq!(bench.take_all(), b"so long\n");
@@ -407,7 +409,8 @@ fn a_reply_lost_after_the_service_closed_the_peer_is_missed_by_a_reset_too() {
                 ControlFlow::Break(())
             });
             assert_eq!((quote.clone(), connection.closed()), (0..1, Some(reason)));
-            connection.settle(&b"x"[quote], means);
+            connection.store(&b"x"[quote], means);
+            connection.settle(means);
         });
         assert_eq!(bench.connection.output_len(), 0);
         assert!(bench.connection.wants_reset(), "a clean end would say that this was all");

@@ -9,7 +9,7 @@ use crate::instant::Instant;
 use crate::service::{Context, Service};
 use crate::table::Key;
 
-use super::{Host, Peer, Presence};
+use super::{Host, Mark, Peer, Presence};
 
 impl<S: Service, C: Codec, L> Host<S, C, L> {
     /// Takes in a peer; `link` makes its link once its key is known, and may fail.
@@ -42,7 +42,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
                 state: S::Peer::default(),
                 armed_at: Instant::NEVER,
                 presence: Presence::Expected,
-                is_marked: false,
+                mark: Mark::Unmarked,
             })
         })
     }

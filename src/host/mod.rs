@@ -35,7 +35,7 @@ pub struct Peer<S: Service, C: Codec, L> {
     /// When the timers look at it next.
     armed_at: Instant,
     presence: Presence,
-    is_marked: bool,
+    mark: Mark,
 }
 
 /// Whether a peer is one of us yet.
@@ -47,6 +47,18 @@ enum Presence {
     Here,
 }
 
+/// Whether a peer is to be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    /// It waits for a fact.
+    Unmarked,
+    /// It is to be served, and has not been since it was marked: what it does not know yet may be
+    /// in time, so that no deadline of it counts before.
+    Waiting,
+    /// It was served in this turn, and is to be served on in the next.
+    Again,
+}
+
 /// Many peers and their service.
 pub struct Host<S: Service, C: Codec, L> {
     service: S,
@@ -54,8 +66,10 @@ pub struct Host<S: Service, C: Codec, L> {
     limits: Limits,
     peers: Table<Peer<S, C, L>>,
     timers: Timers,
-    /// Peers to be served, each once.
+    /// Peers to be served, each once; who was marked first comes first.
     marked: VecDeque<Key>,
+    /// Peers to be served on in the next turn, each once.
+    again: Vec<Key>,
     /// Peers to be buried; may name one twice.
     closed: Vec<Key>,
     outbox: Outbox,
@@ -67,7 +81,7 @@ pub struct Host<S: Service, C: Codec, L> {
 impl<S: Service, C: Codec, L> Peer<S, C, L> {
     /// Whether it is to be served before the next sleep.
     pub fn is_marked(&self) -> bool {
-        self.is_marked
+        self.mark != Mark::Unmarked
     }
 
     /// When the timers look at it next.
@@ -86,6 +100,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
             peers: Table::new(),
             timers: Timers::new(),
             marked: VecDeque::new(),
+            again: Vec::new(),
             closed: Vec::new(),
             outbox: Outbox::default(),
             wanted: VecDeque::new(),
@@ -142,8 +157,8 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
             return;
         };
         remember(&mut peer.link);
-        if !peer.is_marked {
-            peer.is_marked = true;
+        if peer.mark == Mark::Unmarked {
+            peer.mark = Mark::Waiting;
             self.marked.push_back(key);
         }
     }
@@ -152,15 +167,37 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     #[inline]
     pub fn mark(&mut self, key: Key) {
         if let Some(peer) = self.peers.get_mut(key)
-            && !peer.is_marked
+            && peer.mark == Mark::Unmarked
         {
-            peer.is_marked = true;
+            peer.mark = Mark::Waiting;
             self.marked.push_back(key);
+        }
+    }
+
+    /// Marks a peer that was served and has more to do: its next turn comes.
+    pub fn mark_again(&mut self, key: Key) {
+        if let Some(peer) = self.peers.get_mut(key)
+            && peer.mark == Mark::Unmarked
+        {
+            peer.mark = Mark::Again;
+            self.again.push(key);
         }
     }
 
     /// How many peers are marked.
     pub fn marked_len(&self) -> usize {
+        self.marked.len() + self.again.len()
+    }
+
+    /// Begins to serve: those who have more to do line up behind those who were marked since. So
+    /// many are marked now; [`Self::pop_marked`] gives them, and then whoever is marked meanwhile.
+    pub fn line_up(&mut self) -> usize {
+        for key in self.again.drain(..) {
+            if let Some(peer) = self.peers.get_mut(key) {
+                peer.mark = Mark::Waiting;
+                self.marked.push_back(key);
+            }
+        }
         self.marked.len()
     }
 
@@ -168,7 +205,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     pub fn pop_marked(&mut self) -> Option<Key> {
         let key = self.marked.pop_front()?;
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.is_marked = false;
+            peer.mark = Mark::Unmarked;
         }
         Some(key)
     }
@@ -196,11 +233,15 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         self.timers.next()
     }
 
-    /// Tells peers whose deadline has passed; looks again later at those whose has moved.
+    /// Tells peers whose deadline has passed; looks again later at those whose has moved, and at
+    /// those who wait to be served once they have been.
     pub fn handle_deadlines(&mut self, reserve: &mut Reserve, now: Instant) {
         while let Some(key) = self.timers.pop_due(now) {
             let Some(Visit { peer, mut means, .. }) = self.visit(key, reserve, now) else { continue };
             peer.armed_at = Instant::NEVER;
+            if peer.mark == Mark::Waiting {
+                continue;
+            }
             let before = *peer.connection.halves();
             peer.connection.handle_deadline(&mut means);
             if *peer.connection.halves() != before {

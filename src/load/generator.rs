@@ -1,52 +1,30 @@
-//! `Generator`: drives a client's connections through a run: opening, warming up, measuring, and
-//! waiting for the last answers.
+//! `Generator`: drives a client's connections through a run, turn by turn.
 //!
-//! Every phase has an end: an answer is given up at its timeout, and a run without connections is over.
+//! A turn begins what is due, sends what is planned, and hears what came. Which connections are due
+//! is `connecting`'s part, when a run is over that of `phases`.
+
+mod connecting;
+mod phases;
 
 use std::io;
 use std::time::Duration;
 
-use crate::client::{Client, ClientLimits, Failure};
+use crate::client::Client;
 use crate::codec::Framing;
-use crate::conn::{ENVELOPE_LEN_MAX, Ledger, Limits};
+use crate::conn::Ledger;
 use crate::instant::Instant;
-use crate::net::{Bare, Destination, Layer, Net, Notice, Reactor};
-use crate::watermark::Watermarks;
+use crate::net::{Bare, ConnectOptions, Destination, Layer, Net, Notice, PortSearch, Reactor};
 
 use super::callers::{Asking, Callers, Clock};
 use super::cost::Cost;
-use super::failure::kind_of;
-use super::flow::{Flow, Role};
 use super::outcome::Outcome;
-use super::plan::{Bound, Life, Pace, Plan, Schedule, nanos};
-use super::record::{Connections, Ending, ErrorKind, Record};
+use super::plan::{Life, Plan, Schedule, nanos};
+use super::record::{Connections, Ending, Record};
 
-/// Connections under way at once, at most: the backlog of many a listener.
-const CONNECTING_MAX: usize = 128;
-
-/// How long no connection is begun after one for a request has failed: a server that is gone is
-/// asked a thousand times a second, not as often as a core can.
-const FAILURE_PAUSE: Duration = Duration::from_millis(1);
+use phases::Phase;
 
 /// How often within a timeout it is looked whose has passed.
 const LOOKS_PER_TIMEOUT: u32 = 8;
-
-/// Where a run stands.
-///
-/// ```text
-/// Opening ──all are open──▶ Asking ──time or number is up──▶ Waiting ──all answered──▶ Over
-///    └──────────────── nobody is left · interrupted ────────────────────────────────────▲
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Connections are made; nothing is asked.
-    Opening,
-    /// Requests leave: first to warm up, then to be measured.
-    Asking,
-    /// No more leave than are planned for the past; answers are awaited, at most until then.
-    Waiting(Instant),
-    Over(Ending),
-}
 
 /// How a run stands, for those who watch it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -105,7 +83,8 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
     pub(super) fn over(net: N, clock: Clock, layer: W, to: Destination, plan: Plan, cost: Cost) -> Self {
         let now = net.now();
         let callers = Callers::new(&plan, clock);
-        let client = Client::under(layer, net, plan.framing, callers, limits(&plan));
+        let client = Client::under(layer, net, plan.framing, callers, connecting::limits(&plan))
+            .with_options(ConnectOptions { ports: PortSearch::All, ..ConnectOptions::default() });
         Self {
             to,
             client,
@@ -174,111 +153,6 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         }
     }
 
-    // ── Connections ─────────────────────────────────────────────────────────────────────────────
-
-    /// Begins one connection if one is due. No more than one a turn: so it begins at once, and
-    /// the time that it takes is its own.
-    fn begin_connections(&mut self, now: Instant) {
-        if self.next_connect() > now {
-            return;
-        }
-        let (serial, seats) = (self.begun, self.plan.connections as u64);
-        let keeps = self.plan.life == Life::Kept;
-        let flow = match self.phase {
-            Phase::Opening if keeps && serial < seats => {
-                Flow::new(Role::Asks, serial as usize, serial, self.plan.message_len, now)
-            }
-            Phase::Opening => Flow::new(Role::Idle, 0, serial, self.plan.message_len, now),
-            Phase::Asking | Phase::Waiting(_) => {
-                let Some(planned) = self.next_call(now) else { return };
-                let callers = self.client.service_mut();
-                let Some(seat) = callers.free.pop() else { return };
-                callers.begin_call(seat, serial, planned)
-            }
-            Phase::Over(_) => return,
-        };
-        self.begun += 1;
-        self.client.connect(self.to.clone(), self.plan.source(serial), flow);
-    }
-
-    /// When the next connection may begin, if one is wanted.
-    fn next_connect(&self) -> Instant {
-        let callers = self.callers();
-        let is_wanted = match self.phase {
-            Phase::Opening => self.begun < self.to_open(),
-            Phase::Asking | Phase::Waiting(_) => !callers.free.is_empty() && self.next_call_at() != Instant::NEVER,
-            Phase::Over(_) => false,
-        };
-        if !is_wanted || self.client.connecting() >= CONNECTING_MAX {
-            return Instant::NEVER;
-        }
-        let paced =
-            self.connects.map_or(self.rests_until, |connects| connects.planned(self.begun).max(self.rests_until));
-        if self.phase == Phase::Opening { paced } else { paced.max(self.next_call_at()) }
-    }
-
-    /// How many connections are there before anything is asked.
-    fn to_open(&self) -> u64 {
-        let asking = if self.plan.life == Life::Kept { self.plan.connections } else { 0 };
-        (asking + self.plan.idle) as u64
-    }
-
-    /// When the next connection for one request may begin.
-    fn next_call_at(&self) -> Instant {
-        match self.callers().asking {
-            Asking::Loop { left } if left > 0 => Instant::ORIGIN,
-            Asking::Planned { schedule, last, .. } if self.next_planned < last => schedule.planned(self.next_planned),
-            Asking::Loop { .. } | Asking::Planned { .. } | Asking::Nothing => Instant::NEVER,
-        }
-    }
-
-    /// For when it is planned, if it may begin now.
-    fn next_call(&mut self, now: Instant) -> Option<Instant> {
-        match self.callers().asking {
-            Asking::Nothing => None,
-            Asking::Loop { .. } => self.client.service_mut().next_in_loop(now),
-            Asking::Planned { .. } => {
-                let planned = self.next_call_at();
-                self.next_planned += u64::from(planned <= now);
-                (planned <= now).then_some(planned)
-            }
-        }
-    }
-
-    fn handle_failure(&mut self, failure: Failure<Flow>) {
-        let Failure { peer: mut flow, to, error } = failure;
-        let is_churn = self.plan.life == Life::Churn && flow.role == Role::Asks;
-        if is_churn {
-            self.rests_until = self.client.now() + FAILURE_PAUSE;
-        }
-        let kind = kind_of(&error);
-        let callers = self.client.service_mut();
-        callers.failed += 1;
-        callers.lose(&mut flow, kind, || format!("{to}: {error}"));
-        if is_churn {
-            callers.free.push(flow.seat);
-        } else if kind == ErrorKind::ConnectTimedOut && self.phase == Phase::Opening {
-            self.begin_no_more_in_vain();
-        }
-    }
-
-    /// Where one has waited in vain and so few come in that those under way will not all, the rest
-    /// would wait as long, one lot behind another: they are not begun and count as if they had been.
-    fn begin_no_more_in_vain(&mut self) {
-        if self.client.connecting() < self.callers().arrivals.lately(self.client.now()) * 2 {
-            return;
-        }
-        let left = self.to_open() - self.begun;
-        self.begun += left;
-        let callers = self.client.service_mut();
-        callers.failed += left;
-        for _ in 0..left {
-            callers.tally.count_error(ErrorKind::ConnectTimedOut, || "hardly any came about any more".to_owned());
-        }
-    }
-
-    // ── Requests ────────────────────────────────────────────────────────────────────────────────
-
     /// Lets every planned request leave whose time has come, as far as its connection has room.
     fn send_planned(&mut self, now: Instant) {
         let Asking::Planned { schedule, step, last } = self.callers().asking else { return };
@@ -325,146 +199,6 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         }
     }
 
-    // ── Phases ──────────────────────────────────────────────────────────────────────────────────
-
-    fn advance(&mut self, now: Instant) {
-        match self.phase {
-            Phase::Opening => {
-                let callers = self.callers();
-                let is_open = callers.opened + callers.failed == self.to_open();
-                if is_open && callers.asking_open == 0 && self.plan.life == Life::Kept {
-                    self.end(now, Ending::Abandoned);
-                } else if is_open {
-                    self.begin_asking(now);
-                }
-            }
-            Phase::Asking => {
-                if self.measure_from <= now && !self.cost.has_begun() {
-                    self.ledger.0 = self.client.tally().ledger;
-                    self.cost.begin();
-                }
-                if self.is_all_asked(now) {
-                    self.begin_waiting(now);
-                } else if self.is_deserted(now) {
-                    self.end(now, Ending::Abandoned);
-                }
-            }
-            Phase::Waiting(until) => {
-                if until <= now || self.callers().under_way == 0 && self.is_plan_sent() {
-                    self.end(now, Ending::Done);
-                }
-            }
-            Phase::Over(_) => {}
-        }
-    }
-
-    fn begin_asking(&mut self, now: Instant) {
-        self.opened_at = now;
-        self.cost.look_when_open();
-        self.phase = Phase::Asking;
-        let step = self.plan.connections as u64;
-        let (warm_up, bound) = (self.plan.warm_up, self.plan.bound);
-        let asking = match self.plan.pace {
-            Pace::Closed => {
-                self.measure_from = now + warm_up;
-                match bound {
-                    Bound::Time(time) => {
-                        self.measure_until = self.measure_from + time;
-                        Asking::Loop { left: u64::MAX }
-                    }
-                    Bound::Requests(left) => Asking::Loop { left },
-                }
-            }
-            Pace::Open(rate) => {
-                let schedule = Schedule::new(now, rate);
-                let first = schedule.count_in(warm_up);
-                let count = match bound {
-                    Bound::Time(time) => schedule.count_in(time),
-                    Bound::Requests(requests) => requests,
-                };
-                self.planned = first..first.saturating_add(count);
-                self.measure_from = schedule.planned(first);
-                self.measure_until = schedule.planned(self.planned.end);
-                Asking::Planned { schedule, step, last: self.planned.end }
-            }
-        };
-        let (from, until) = (self.measure_from, self.measure_until);
-        let callers = self.client.service_mut();
-        callers.asking = asking;
-        callers.tally.begin(from);
-        callers.tally.end(until);
-        self.advance(now);
-        if self.plan.life == Life::Kept && self.plan.pace == Pace::Closed {
-            for seat in 0..self.plan.connections {
-                if let Some(key) = self.callers().key(seat) {
-                    self.client.call(key, |callers, flow, cx| callers.go_on(flow, callers.now(), cx));
-                }
-            }
-        }
-    }
-
-    /// Whether nothing more is to be asked but what is due already.
-    fn is_all_asked(&self, now: Instant) -> bool {
-        match self.callers().asking {
-            Asking::Loop { left: 0 } => true,
-            Asking::Loop { .. } | Asking::Planned { .. } | Asking::Nothing => self.measure_until <= now,
-        }
-    }
-
-    fn begin_waiting(&mut self, now: Instant) {
-        if let Asking::Loop { .. } = self.callers().asking {
-            self.client.service_mut().asking = Asking::Nothing;
-        }
-        if let Bound::Time(_) = self.plan.bound {
-            self.end_measuring();
-        }
-        self.phase = Phase::Waiting(now + self.plan.timeout);
-    }
-
-    fn end_measuring(&mut self) {
-        if self.cost.end() {
-            self.ledger.1 = self.client.tally().ledger;
-        }
-    }
-
-    /// Whether every request that is planned had its turn.
-    fn is_plan_sent(&self) -> bool {
-        self.planned.end <= self.next_planned
-    }
-
-    /// Whether nobody is left to ask, or nobody has answered for so long that nobody will.
-    fn is_deserted(&self, now: Instant) -> bool {
-        let callers = self.callers();
-        match self.plan.life {
-            Life::Kept => callers.asking_open == 0,
-            Life::Churn => {
-                let since = callers.tally.last_answer.max(self.opened_at);
-                callers.tally.error_count() > 0 && self.plan.timeout * 2 < now.since(since)
-            }
-        }
-    }
-
-    fn end(&mut self, now: Instant, ending: Ending) {
-        if let Phase::Over(_) = self.phase {
-            return;
-        }
-        self.end_measuring();
-        self.cost.settle();
-        let is_done = ending == Ending::Done;
-        let callers = self.client.service_mut();
-        callers.tally.end_at_last(now, is_done);
-        callers.close();
-        self.measure_until = self.measure_until.min(now);
-        if is_done {
-            // Whoever was to answer has had a whole timeout for it.
-            for key in self.callers().asked_until(now) {
-                self.client.call(key, |callers, flow, cx| callers.give_up(flow, cx));
-            }
-        }
-        self.phase = Phase::Over(ending);
-        self.client.stop();
-    }
-
     fn callers(&self) -> &Callers {
         self.client.service()
     }
@@ -498,30 +232,6 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             cost: self.cost,
         };
         outcome.into_record(name, begun_unix_s)
-    }
-}
-
-/// The limits of a client that keeps its own time, and whose peers must always be read: were it to
-/// pause one that does not read, both would wait for each other.
-fn limits(plan: &Plan) -> ClientLimits {
-    let frame_len = plan.message_len + ENVELOPE_LEN_MAX;
-    let queue_max = plan.pipeline.saturating_mul(frame_len);
-    let never = Duration::MAX;
-    let peer = Limits {
-        queue: Watermarks::new(queue_max / 2, queue_max),
-        frame_len_max: frame_len,
-        handshake_timeout: never,
-        idle_timeout: never,
-        frame_timeout: never,
-        write_timeout: never,
-        ..Limits::default()
-    };
-    ClientLimits {
-        peer,
-        connect_timeout: plan.timeout,
-        connecting_max: CONNECTING_MAX,
-        // What may be queued is bounded by the plan.
-        queue_total_max: usize::MAX,
     }
 }
 

@@ -137,6 +137,9 @@ pub enum PlanError {
     /// What only connections can do.
     #[error("{0} needs connections, and datagrams have none")]
     NeedsConnections(&'static str),
+    /// Addresses to connect from, where there are none.
+    #[error("a Unix socket is connected to from no address")]
+    SourceOfUnix,
 }
 
 impl Plan {
@@ -172,6 +175,9 @@ impl Plan {
         let rates = [self.connect_rate, self.pace.rate()];
         if !rates.into_iter().flatten().all(|rate| rate > 0.0 && rate <= RATE_MAX) {
             return Err(PlanError::Rate);
+        }
+        if self.transport() == Transport::Unix && !self.sources.is_empty() {
+            return Err(PlanError::SourceOfUnix);
         }
         if self.transport() == Transport::Udp {
             let in_vain = [
@@ -342,6 +348,8 @@ mod tests {
     fn sources_take_turns() {
         assert_eq!(plan("127.0.0.1:7").source(5), None);
         let sources = vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()];
+        let unix = Plan { sources: sources.clone(), ..plan("unix:/tmp/a") };
+        assert_eq!(unix.check(), Err(PlanError::SourceOfUnix));
         let plan = Plan { sources: sources.clone(), ..plan("127.0.0.1:7") };
         assert_eq!([0, 1, 2].map(|serial| plan.source(serial)), [Some(sources[0]), Some(sources[1]), Some(sources[0])]);
     }

@@ -7,8 +7,8 @@
 //! `bench --json` prints one record as JSON. Its members are the fields below, under their names:
 //!
 //! - `schema` is always `"readyloop.run"`, `version` is [`VERSION`]. A field that is added leaves
-//!   the version as it is, and readers pass over those that they do not know; a field that goes or
-//!   changes its meaning raises it.
+//!   the version as it is: readers pass over those that they do not know, and read 0 where a record
+//!   does not have it yet. A field that goes or changes its meaning raises it.
 //! - The end of a name is its unit: `_ns` is whole nanoseconds, `_bytes` bytes. A rate is per second.
 //! - What was not measured, or not asked for, is `null`.
 //! - Latencies are histograms, see [`Latencies`]: `buckets` has pairs of the highest latency of a
@@ -297,7 +297,8 @@ pub struct Generator {
     pub cpu_ns: u64,
     /// The part of the measured time in which it ran: 1 is all of one core.
     pub busy: f64,
-    /// The part in which it could have run and had no core.
+    /// The part in which it could have run and had no core; 0 also where that was not told.
+    #[serde(default)]
     pub waited: f64,
     /// Whether it rested so little that it may have been what was measured.
     pub was_bottleneck: bool,

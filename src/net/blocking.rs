@@ -46,6 +46,8 @@ pub(crate) struct BlockingStream {
     patience: Patience,
     bell: Arc<Bell>,
     clock: Clock,
+    /// Whether the last call may have waited.
+    has_waited: bool,
 }
 
 impl BlockingStream {
@@ -60,13 +62,14 @@ impl BlockingStream {
         // Set once and for all: what changes from call to call is only how we wait before it.
         socket.set_read_timeout(Some(NAP))?;
         socket.set_write_timeout(Some(NAP))?;
-        Ok(Self { socket, patience: Patience::Nap, bell, clock })
+        Ok(Self { socket, patience: Patience::Nap, bell, clock, has_waited: false })
     }
 }
 
 impl Stream for BlockingStream {
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.has_waited = true;
         let may_read = match self.patience {
             Patience::Nap => true,
             Patience::Watch(until) => self.bell.wait_beside(self.socket.as_fd(), until, self.clock)?,
@@ -76,10 +79,26 @@ impl Stream for BlockingStream {
 
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.write(bytes)
+        // Nearly always there is room for all of it: no time passes, and none need be looked up.
+        let sent = match self.socket.send_with_flags(bytes, libc::MSG_DONTWAIT) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        self.has_waited = sent < bytes.len();
+        if !self.has_waited {
+            return Ok(sent);
+        }
+        match self.socket.write(&bytes[sent..]) {
+            Ok(more) => Ok(sent + more),
+            // What is wrong with it the next call says again.
+            Err(_) if sent > 0 => Ok(sent),
+            Err(error) => Err(error),
+        }
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.has_waited = true;
         self.socket.write_vectored(slices)
     }
 
@@ -94,7 +113,7 @@ impl Stream for BlockingStream {
 
     #[inline]
     fn woke_at(&self) -> Option<Instant> {
-        Some(self.clock.now())
+        self.has_waited.then(|| self.clock.now())
     }
 }
 

@@ -9,6 +9,7 @@ mod address;
 mod alarm;
 #[cfg(feature = "baseline")]
 pub(crate) mod blocking;
+mod budget;
 mod clock;
 mod connect;
 #[cfg(test)]
@@ -33,9 +34,10 @@ use crate::instant::Instant;
 
 pub use crate::destination::Destination;
 pub use address::{Address, AddressError, PeerAddress};
+pub(crate) use budget::{Budget, TURN_BYTES};
 #[cfg(feature = "baseline")]
 pub(crate) use clock::Clock;
-pub use connect::ConnectOptions;
+pub use connect::{ConnectOptions, PortSearch};
 pub(crate) use handle::POSTS_WAITING_MAX;
 pub use handle::{Handle, PostError, Poster, Wake};
 pub use layer::{Bare, Layer};

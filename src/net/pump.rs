@@ -7,41 +7,20 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{CloseReason, KIB, NO_QUOTE, Quote, READ_LEN_MAX};
+use crate::conn::{CloseReason, NO_QUOTE, Quote};
 use crate::host::{Host, Peer, Visit};
 use crate::instant::Instant;
 use crate::service::Service;
 use crate::table::Key;
 
-use super::{Layer, Link, Stream};
-
-/// Bytes moved for one peer, both ways together, per turn, while there are few: one full read and
-/// its echo. A peer that has more is served on in the next turn, after everybody else.
-///
-/// Moving much of a stream in a row costs half the CPU of moving 64 KiB per turn, since what the
-/// kernel keeps for it stays in the cache; more than this gains nothing, and others wait.
-const SERVE_BUDGET_BYTES_MAX: usize = 512 * KIB;
-// A peer must be able to fill the scratch at least once a turn, and have it answered.
-const _: () = assert!(2 * READ_LEN_MAX <= SERVE_BUDGET_BYTES_MAX);
-
-/// The same however many there are: the shortest read and its echo.
-const SERVE_BUDGET_BYTES_MIN: usize = 2 * READ_LEN_MIN;
-
-/// What all peers of a turn share: even where each byte finds its page for the first time this is
-/// moved in some 15 ms, and nobody waits longer for the next turn.
-const TURN_BUDGET_BYTES: usize = 32 * 1024 * KIB;
-
-/// Bytes to move for each of so many peers that are marked, per turn.
-pub(crate) fn serve_budget(marked: usize) -> usize {
-    (TURN_BUDGET_BYTES / marked.max(1)).clamp(SERVE_BUDGET_BYTES_MIN, SERVE_BUDGET_BYTES_MAX)
-}
+use super::{Budget, Layer, Link, Stream};
 
 /// The part of the spare memory that one read may ask to be stored: when memory is short, reads
 /// become shorter long before any of them can fail.
 const SPARE_PART: usize = 8;
 
 /// The shortest read worth its system call: one page.
-const READ_LEN_MIN: usize = 4096;
+pub(super) const READ_LEN_MIN: usize = 4096;
 
 /// What came out of trying to read.
 enum Filled {
@@ -71,30 +50,43 @@ pub(crate) enum Opened {
     Lost(CloseReason, io::Error),
 }
 
-/// Serves one peer: steps while bytes move and its budget lasts.
+/// Serves one peer: steps while bytes move and its share of the budget lasts.
 #[inline]
 pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
     host: &mut Host<S, C, Link<T>>,
     key: Key,
-    budget: usize,
+    budget: &mut Budget,
     scratch: &mut [u8],
     reserve: &mut Reserve,
     now: Instant,
 ) {
-    let mut left = budget;
+    let mut moved = 0;
     while let Some(mut visit) = host.visit(key, reserve, now) {
-        let done = step(&mut visit, scratch, budget);
+        let done = step(&mut visit, scratch, budget.each());
+        let has_more = has_more(&visit);
         host.carry_out_orders(reserve, now);
-        if done == 0 {
+        moved += done;
+        if done == 0 || !has_more {
             break;
         }
-        if done >= left {
-            host.mark(key);
+        if moved >= budget.each() {
+            host.mark_again(key);
             break;
         }
-        left -= done;
     }
+    budget.spend(moved);
     host.after(key);
+}
+
+/// Whether another step can do anything before a fact comes. What was ordered for this peer
+/// meanwhile has marked it, so that it is not forgotten.
+#[inline]
+fn has_more<S: Service, C: Codec, T: Stream>(visit: &Visit<'_, S, C, Link<T>>) -> bool {
+    let Visit { peer: Peer { link, connection, .. }, means, .. } = visit;
+    link.readable && connection.wants_read()
+        || link.writable && (!connection.unsent().is_empty() || connection.wants_finish())
+        || connection.wants_held(means)
+        || connection.is_room_due(means.limits)
 }
 
 /// One step of serving a peer: fill, give frames to the service, flush; each moves at most `budget`.
@@ -107,7 +99,7 @@ pub(crate) fn step<S: Service, C: Codec, T: Stream>(
 ) -> usize {
     let mut done = flush(visit, &[], budget);
     let mut quote = NO_QUOTE;
-    if visit.peer.connection.closed().is_some() {
+    if visit.peer.connection.closed().is_some() || is_cut_short(visit) {
         return done;
     }
     if visit.peer.connection.wants_held(&visit.means) {
@@ -166,15 +158,24 @@ fn fill<S: Service, C: Codec, T: Stream>(
 
 /// Writes what waits, and behind it `quoted`, within the budget; what does not go is stored.
 #[inline]
-fn flush<S: Service, C: Codec, T: Stream>(
+fn flush<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, quoted: &[u8], budget: usize) -> usize {
+    if let Some(reason) = visit.peer.link.flush_kept() {
+        visit.peer.connection.handle_error(reason);
+    }
+    if visit.peer.connection.unsent().is_empty() && quoted.is_empty() {
+        return 0;
+    }
+    write(visit, quoted, budget)
+}
+
+// Apart, so that a step that has nothing to write yet does not pay for the frame of this.
+#[inline(never)]
+fn write<S: Service, C: Codec, T: Stream>(
     visit: &mut Visit<'_, S, C, Link<T>>,
     mut quoted: &[u8],
     budget: usize,
 ) -> usize {
     let mut done = 0;
-    if let Some(reason) = visit.peer.link.flush_kept() {
-        visit.peer.connection.handle_error(reason);
-    }
     while done < budget && visit.peer.link.writable && visit.peer.connection.closed().is_none() {
         let Peer { link, connection, .. } = &mut *visit.peer;
         let unsent = connection.unsent();
@@ -199,8 +200,17 @@ fn flush<S: Service, C: Codec, T: Stream>(
             Flushed::Lost(reason) => peer.connection.handle_error(reason),
         }
     }
-    visit.peer.connection.settle(quoted, &mut visit.means);
+    visit.peer.connection.store(quoted, &mut visit.means);
+    if !is_cut_short(visit) {
+        visit.peer.connection.settle(&visit.means);
+    }
     done
+}
+
+/// Whether only the budget keeps what is left from leaving: no reason to pause, and none to read on.
+#[inline]
+fn is_cut_short<S: Service, C: Codec, T: Stream>(visit: &Visit<'_, S, C, Link<T>>) -> bool {
+    visit.peer.link.writable && !visit.peer.connection.unsent().is_empty()
 }
 
 /// Where a call waited, the time of this turn has passed meanwhile; else it stands still.
@@ -351,18 +361,5 @@ fn reason_of(error: &io::Error) -> CloseReason {
         CloseReason::Truncated
     } else {
         CloseReason::Failed
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_more_are_marked_the_less_is_moved_for_each() {
-        assert_eq!([0, 1, 64].map(serve_budget), [SERVE_BUDGET_BYTES_MAX; 3]);
-        assert_eq!(serve_budget(1024), 32 * KIB);
-        assert_eq!([5000, usize::MAX].map(serve_budget), [SERVE_BUDGET_BYTES_MIN; 2]);
-        assert!((1..4096).all(|marked| marked * serve_budget(marked) <= TURN_BUDGET_BYTES));
     }
 }

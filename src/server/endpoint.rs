@@ -18,7 +18,7 @@ use crate::door::{Admission, BackOff, ServerLimits, Sparing, Totals, times_more}
 use crate::host::{Host, Parting};
 use crate::instant::Instant;
 use crate::net::pump;
-use crate::net::{Address, Layer, Link, Net, POSTS_WAITING_MAX, Readiness, Stream, Token};
+use crate::net::{Address, Budget, Layer, Link, Net, POSTS_WAITING_MAX, Readiness, Stream, Token};
 use crate::service::Service;
 use crate::table::Key;
 
@@ -42,6 +42,8 @@ pub(super) struct Shared<N: Net> {
     pub(super) now: Instant,
     pub(super) scratch: Scratch,
     pub(super) reserve: Reserve,
+    /// What each endpoint may move in a turn.
+    pub(super) turn_bytes: usize,
     pub(super) admission: Admission,
     pub(super) closes: u64,
     pub(super) refused_full: u64,
@@ -62,7 +64,7 @@ pub(super) trait Room<N: Net> {
     }
     /// Gives the posts of other threads to the service.
     fn take_posts(&mut self, shared: &mut Shared<N>);
-    /// Serves each marked peer once.
+    /// Serves each marked peer once, as far as the budget lasts; the rest stay marked.
     fn serve_marked(&mut self, shared: &mut Shared<N>);
     /// Tells peers whose deadline has passed.
     fn handle_deadlines(&mut self, shared: &mut Shared<N>);
@@ -185,8 +187,12 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
 
     fn serve_marked(&mut self, shared: &mut Shared<N>) {
         let mut handshakes = HANDSHAKE_BUDGET;
-        let budget = pump::serve_budget(self.host.marked_len());
-        for _ in 0..self.host.marked_len() {
+        let marked = self.host.line_up();
+        let mut budget = Budget::new(shared.turn_bytes, marked);
+        for _ in 0..marked {
+            if budget.is_spent() {
+                break;
+            }
             let Some(key) = self.host.pop_marked() else { break };
             if self.dial.connecting() > 0 && self.host.expected(key).is_some() {
                 if !self.go_on_connecting(key, shared) {
@@ -202,7 +208,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
                     continue;
                 }
             }
-            pump::serve(&mut self.host, key, budget, &mut shared.scratch, &mut shared.reserve, shared.now);
+            pump::serve(&mut self.host, key, &mut budget, &mut shared.scratch, &mut shared.reserve, shared.now);
         }
     }
 

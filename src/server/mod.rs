@@ -19,7 +19,7 @@ use crate::datagram::{DatagramLimits, DatagramService};
 use crate::door::{Admission, Listen, ServerLimits, Totals};
 use crate::host::Host;
 use crate::instant::Instant;
-use crate::net::{Address, Bare, DatagramOptions, Fact, Handle, Layer, Net, Notice, Poster, Told};
+use crate::net::{Address, Bare, DatagramOptions, Fact, Handle, Layer, Net, Notice, Poster, TURN_BYTES, Told};
 use crate::service::Service;
 
 pub use audit::{Audit, PeerAudit, RoomAudit};
@@ -97,6 +97,7 @@ impl<N: Net> Server<N> {
                 net,
                 scratch: Scratch::new(READ_LEN_MAX),
                 reserve: Reserve::new(limits.queue_total_max),
+                turn_bytes: TURN_BYTES,
                 admission: Admission::new(&limits),
                 closes: 0,
                 refused_full: 0,
@@ -119,6 +120,13 @@ impl<N: Net> Server<N> {
     /// test can see them wrap.
     pub fn with_first_generation(self, first: u32) -> Self {
         Self { first_generation: first, ..self }
+    }
+
+    /// The same server, which moves no more than `bytes` in a turn for all peers of an endpoint,
+    /// so that a test can see the rest wait for the next.
+    pub fn with_turn_bytes(mut self, bytes: usize) -> Self {
+        self.shared.turn_bytes = bytes;
+        self
     }
 
     /// Listens, and gives whoever connects to the service.

@@ -1,5 +1,6 @@
 //! The server from other threads, over the real reactor; what a service may do, in the simulated world.
 
+mod codecs;
 mod connecting;
 mod small_worlds;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::codec::{Lines, Raw};
-use crate::conn::CloseReason;
+use crate::conn::{CloseReason, Limits};
 use crate::net::{PostError, Reactor};
 use crate::service::{Chat, Context, Echo, Orders};
 use crate::sim::World;
@@ -232,6 +233,43 @@ fn a_crowd_of_newcomers_comes_in_a_part_each_turn() {
         before = open;
     }
     drop(crowd);
+}
+
+#[test]
+fn who_has_spent_its_budget_is_served_on_though_no_fact_comes() {
+    const LEN: usize = 2 * 1024 * 1024;
+    // All of it is there at once, so that one fact tells of all.
+    let world = World::new(1).with_kernel_buffer(2 * LEN);
+    let mut server = Server::new(world.net(), ServerLimits::default());
+    let at = address("127.0.0.1:7000");
+    server.listen(at.clone(), Raw, Echo::new()).unwrap();
+    let peer = world.connect(&at);
+    world.settle(|| server.turn()).unwrap();
+    peer.send(&vec![7; LEN]);
+    world.settle(|| server.turn()).unwrap();
+    assert_eq!(peer.received().len(), LEN);
+}
+
+#[test]
+fn no_deadline_counts_for_who_waits_to_be_served() {
+    let world = World::new(1);
+    let mut server = Server::new(world.net(), ServerLimits::default()).with_turn_bytes(1);
+    let at = address("127.0.0.1:7000");
+    let limits = Limits { idle_timeout: Duration::from_secs(1), ..Limits::default() };
+    server.listen(Listen { limits, ..Listen::from(at.clone()) }, Raw, Echo::new()).unwrap();
+    let peers = [0; 5].map(|_| world.connect(&at));
+    world.settle(|| server.turn()).unwrap();
+    peers.iter().for_each(|peer| peer.send(b"x"));
+    for served in 1..=5 {
+        server.turn().unwrap();
+        assert_eq!(server.totals().peers.ledger.frames, served, "one in each turn");
+        world.pass(Duration::from_secs(2), || Ok::<_, io::Error>(())).unwrap();
+    }
+    world.settle(|| server.turn()).unwrap();
+    assert!(peers.iter().all(|peer| peer.received() == b"x" && peer.is_ended()), "served first, idle after that");
+    peers.iter().for_each(crate::sim::Peer::finish);
+    world.settle(|| server.turn()).unwrap();
+    assert_eq!(server.totals().closed(CloseReason::IdleTimeout), 5);
 }
 
 /// Writes down what it is told, in order.

@@ -61,12 +61,13 @@ enum Happening {
     RefusedAddress,
     BudgetSpent,
     WrappedGeneration,
+    TurnCutShort,
     DatagramAnswered,
     DatagramRefused,
 }
 
 impl Happening {
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 10] = [
         "drain at any step",
         "stop at any step",
         "post",
@@ -74,6 +75,7 @@ impl Happening {
         "refused: full address",
         "budget spent",
         "generations wrap",
+        "turn cut short",
         "datagram answered",
         "datagram refused",
     ];
@@ -105,6 +107,7 @@ pub(super) struct Scene<'a> {
     cast: &'a dyn Cast,
     is_short: bool,
     has_last_generations: bool,
+    has_short_turns: bool,
     guests_max: usize,
     steps: usize,
     events: [u64; Happening::NAMES.len()],
@@ -129,8 +132,15 @@ impl<'a> Scene<'a> {
         let server_limits = draw_server_limits(&mut rng);
         let has_last_generations = side_rng.chance(0.5);
         let first_generation = if has_last_generations { LAST_GENERATIONS } else { 1 };
+        let mut server = Server::new(world.net(), server_limits.clone()).with_first_generation(first_generation);
+        let mut turn_rng = Rng::new(seed.rotate_left(32));
+        let has_short_turns = turn_rng.chance(0.25);
+        if has_short_turns {
+            // From one peer in a turn.
+            server = server.with_turn_bytes(1 << turn_rng.below(18));
+        }
         let mut scene = Self {
-            server: Server::new(world.net(), server_limits.clone()).with_first_generation(first_generation),
+            server,
             world,
             server_limits,
             guests: Vec::new(),
@@ -141,6 +151,7 @@ impl<'a> Scene<'a> {
             cast,
             is_short,
             has_last_generations,
+            has_short_turns,
             guests_max: rng.up_to(GUESTS_MAX),
             // As many short runs as long ones: much happens only at the beginning, or late.
             steps: (STEPS_MAX >> rng.below(8)).max(1),
@@ -172,7 +183,7 @@ impl<'a> Scene<'a> {
         watch.check_rest(self);
         self.end(&mut watch);
         watch.check_end(self);
-        self.count_events();
+        self.count_events(&watch);
         let deeds = self.log.lock().deeds;
         Outcome {
             turns: watch.turns(),
@@ -183,13 +194,14 @@ impl<'a> Scene<'a> {
         }
     }
 
-    fn count_events(&mut self) {
+    fn count_events(&mut self, watch: &Watch) {
         let totals = self.server.totals();
         let counts = [
             (Happening::RefusedFull, totals.refused_full),
             (Happening::RefusedAddress, totals.refused_address),
             (Happening::BudgetSpent, totals.closed(CloseReason::BudgetSpent)),
             (Happening::WrappedGeneration, u64::from(self.has_last_generations && totals.peers.opened > 4)),
+            (Happening::TurnCutShort, if self.has_short_turns { watch.turns_with_marks_left() } else { 0 }),
             (Happening::DatagramAnswered, totals.datagrams.answered),
             (Happening::DatagramRefused, totals.datagrams.refused.iter().sum()),
         ];

@@ -47,6 +47,7 @@ pub(super) struct Watch {
     before: Before,
     idle_turns: u32,
     turns: u64,
+    turns_with_marks_left: u64,
     ending: Ending,
 }
 
@@ -72,6 +73,8 @@ struct Before {
     callbacks: u64,
     former: u64,
     backlog_len: usize,
+    marked: usize,
+    spurious: u64,
     wants_sleep: bool,
 }
 
@@ -87,6 +90,10 @@ struct Look<'a> {
 impl Watch {
     pub(super) fn turns(&self) -> u64 {
         self.turns
+    }
+
+    pub(super) fn turns_with_marks_left(&self) -> u64 {
+        self.turns_with_marks_left
     }
 
     pub(super) fn asked_to_drain(&mut self) {
@@ -116,6 +123,7 @@ impl Watch {
         });
         let (audit, totals, tally) = (scene.server.audit(), scene.server.totals(), scene.world.tally());
         let look = Look { scene, audit, totals, tally, streams };
+        self.turns_with_marks_left += u64::from(look.marked() > 0);
         look.check_books();
         look.check_memory();
         if let Some(letters) = &scene.letters {
@@ -186,7 +194,9 @@ impl Watch {
         let has_moved = tally.progress > before.tally.progress || tally.facts > before.tally.facts;
         let has_served = look.scene.log.lock().callbacks > before.callbacks
             || look.totals.peers != before.totals.peers
-            || look.totals.accept_errors > before.totals.accept_errors;
+            || look.totals.accept_errors > before.totals.accept_errors
+            // A short turn finds out of some of the marks that they are moot, and leaves the rest.
+            || look.marked() < before.marked + (look.spurious() - before.spurious) as usize;
         // A poll that told nothing though there is something to tell is no doing of the server.
         let was_told_nothing = look.audit.deadlines_wait;
         let is_idle = !has_moved && !has_served && !before.wants_sleep && !was_told_nothing;
@@ -309,8 +319,20 @@ fn token((room, key): Name) -> Token {
 }
 
 impl Look<'_> {
+    /// How many peers are left to be served.
+    fn marked(&self) -> usize {
+        self.audit.rooms.iter().map(|room| room.marked).sum()
+    }
+
+    /// How many facts were told that are not true.
+    fn spurious(&self) -> u64 {
+        self.scene.world.fault_counts().of(Fault::Spurious)
+    }
+
     fn into_before(self) -> Before {
         Before {
+            marked: self.marked(),
+            spurious: self.spurious(),
             tally: self.tally,
             callbacks: self.scene.log.lock().callbacks,
             former: self.scene.world.fault_counts().of(Fault::Former),

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::support::{Crowd, Habit, PATIENCE, Serve, Server};
 
-const LIMIT: usize = 64;
-const CROWD: usize = 300;
+pub(crate) const LIMIT: usize = 64;
+pub(crate) const CROWD: usize = 300;
 
 /// Who waited comes in within this: the server's longest rest and a fifth of it.
-const COMES_IN: Duration = Duration::from_millis(1200);
+pub(crate) const COMES_IN: Duration = Duration::from_millis(1200);
 
 /// Lets `room` of the crowd be served, and then watches the server being full for a while.
 #[track_caller]

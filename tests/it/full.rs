@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::support::tls::VERSIONS;
 use crate::support::{MIB, alone};
 use crate::{close, descriptors, drain, idle, reset, shrink, slow_writer, tls};
 
@@ -59,8 +60,23 @@ fn sigterm_at_any_of_many_moments() {
 #[test]
 #[ignore = "a full form: five thousand times a MiB"]
 fn memory_goes_back_after_a_burst() {
-    // 20 ms is the aim: with five thousand marked even the least share of each makes a turn of 30.
-    shrink::burst_and_rest(5000, MIB, Duration::from_millis(50));
+    shrink::burst_and_rest(5000, MIB, Duration::from_millis(20));
+}
+
+#[test]
+#[ignore = "a full form: ten seconds at the limit for each version"]
+fn the_descriptor_limit_over_tls() {
+    let _machine = alone();
+    tls::rows::meets_the_descriptor_limit(Duration::from_secs(10));
+}
+
+#[test]
+#[ignore = "a full form: twenty moments for each version"]
+fn sigterm_at_any_of_many_moments_over_tls() {
+    let _machine = alone();
+    for version in VERSIONS {
+        (1..21).for_each(|round| tls::endings::ends_all_cleanly(version, 1000, round));
+    }
 }
 
 #[test]

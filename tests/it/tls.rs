@@ -2,7 +2,8 @@
 //! that change while the server runs, and peers that others have written.
 
 mod certs;
-mod endings;
+pub(crate) mod endings;
+mod fairness;
 mod handshakes;
 mod peers;
 mod reload;

@@ -12,7 +12,7 @@ fn a_pause_holds_frames_back_and_stops_the_reading_until_it_is_taken_back() {
             ControlFlow::Continue(())
         });
         assert_eq!(quote, NO_QUOTE);
-        connection.settle(&[], means);
+        connection.settle(means);
     });
     assert!(!bench.connection.wants_read());
     assert!(!bench.with(|connection, means| connection.wants_held(means)));

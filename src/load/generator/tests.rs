@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::client::Backoff;
-use crate::load::plan::Verify;
-use crate::load::record::Record;
+use crate::load::plan::{Bound, Pace, Verify};
+use crate::load::record::{ErrorKind, Record};
 use crate::net::Address;
 use crate::sim::{Ending as PeerEnding, Faults, Habits, Peer, SimNet, World};
 
@@ -152,6 +152,17 @@ fn a_stall_at_the_end_is_not_left_out() {
     assert!(Duration::from_nanos(record.latency.at(0.6).unwrap()) > 450 * MS);
     // Those that waited for a free place have the wait in their latency and not in their service.
     assert!(record.service.unwrap().at(0.9) < record.latency.at(0.9));
+}
+
+#[test]
+fn a_server_that_is_asked_too_much_is_no_stuck_one() {
+    // It answers a thousand a second, of the ten thousand.
+    let scene = Scene::kind(Plan { pace: Pace::Open(10_000.0), ..plan() });
+    let record = scene.run(10 * SECOND);
+    reconciles(&record);
+    assert!((1_900..=2_100).contains(&record.requests.answered), "{:?}", record.requests);
+    assert_eq!(record.requests.unsent, 10_000 - record.requests.answered);
+    assert!(record.errors.is_empty() && record.requests.failed == 0, "what had left last was answered: {record:?}");
 }
 
 #[test]

@@ -103,6 +103,21 @@ fn what_a_later_program_has_added_is_passed_over() {
 }
 
 #[test]
+fn what_an_earlier_program_did_not_write_is_0() {
+    let mut json: Value = serde_json::from_str(&record().to_json()).unwrap();
+    for (part, added) in [("connections", "silent"), ("generator", "waited")] {
+        assert!(json[part].as_object_mut().unwrap().remove(added).is_some(), "no {added} in {part}");
+    }
+    let Record { generator, connections, .. } = record();
+    let earlier = Record {
+        generator: Generator { waited: 0.0, ..generator },
+        connections: Connections { silent: 0, ..connections },
+        ..record()
+    };
+    assert_eq!(Record::from_json(&json.to_string()).unwrap(), earlier);
+}
+
+#[test]
 fn what_is_no_record_is_refused_and_it_is_said_why() {
     let mut json: Value = serde_json::from_str(&record().to_json()).unwrap();
     json["version"] = Value::from(VERSION + 1);

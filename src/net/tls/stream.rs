@@ -196,6 +196,8 @@ impl<T: Stream> Stream for TlsStream<T> {
         self.shake_hands()?;
         loop {
             if let Some(count) = self.session.pull(buf) {
+                // It is of an earlier read: a fact that came since is about bytes nobody has looked for.
+                self.session.is_dry = false;
                 return Ok(count);
             }
             let len = self.read_beneath(buf)?;

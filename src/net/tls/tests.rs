@@ -223,6 +223,20 @@ fn a_short_read_is_dry_only_when_nothing_is_left_anywhere() {
 }
 
 #[test]
+fn what_was_left_of_an_earlier_read_says_nothing_of_what_has_come_since() {
+    for version in VERSIONS {
+        let (mut client, mut server) = Setup::new().with_version(version).open_ends();
+        write_all(&mut client, &[b'a'; 6_000]);
+        let mut buf = [0; 4_096];
+        assert_eq!(server.read(&mut buf).unwrap(), 4_096);
+        write_all(&mut client, b"more");
+        assert_eq!(server.read(&mut buf).unwrap(), 6_000 - 4_096);
+        assert!(!server.short_read_is_dry(), "no second fact will tell of it");
+        assert_eq!(read_some(&mut server).unwrap(), b"more");
+    }
+}
+
+#[test]
 fn after_the_end_of_one_direction_the_other_goes_on() {
     for version in VERSIONS {
         let (mut client, mut server) = Setup::new().with_version(version).open_ends();

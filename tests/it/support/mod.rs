@@ -40,7 +40,7 @@ pub(crate) use process::{Process, signal};
 pub(crate) use program::Program;
 pub(crate) use serve::{Ended, Serve, Server};
 pub(crate) use summary::Summary;
-pub(crate) use talks::{Manner, Talks};
+pub(crate) use talks::{Manner, Talk, Talks};
 
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;

@@ -30,6 +30,8 @@ pub(crate) enum Manner {
     Silent,
     /// Sends so many bytes as fast as it can, ends its direction and reads on.
     Streams(u64),
+    /// Sends so many bytes once, and stays.
+    Asks(u64),
     /// Sends so many bytes, waits for the same back, and does it again.
     Repeats(u64),
 }
@@ -48,6 +50,13 @@ pub(crate) struct Talk {
     pub(crate) failure: Option<String>,
 }
 
+impl Talk {
+    /// Everything it has sent has come back, and that is something.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.sent > 0 && self.sent == self.received
+    }
+}
+
 /// The service of all conversations: keeps the record, and checks every byte that comes back.
 #[derive(Default)]
 struct Ears {
@@ -60,7 +69,9 @@ impl<W: Layer<Beneath>> Talks<W> {
         let reactor = Reactor::new().expect("descriptors are free");
         // The tests have deadlines of their own.
         let peer = Limits { idle_timeout: Duration::MAX, write_timeout: Duration::MAX, ..Limits::default() };
-        let limits = ClientLimits { peer, connect_timeout: PATIENCE, ..ClientLimits::default() };
+        // Nobody waits here until others are through: the server has them all at once.
+        let limits =
+            ClientLimits { peer, connect_timeout: PATIENCE, connecting_max: usize::MAX, ..ClientLimits::default() };
         Self { client: Client::under(layer, reactor, Raw, Ears::default(), limits), to }
     }
 
@@ -77,6 +88,13 @@ impl<W: Layer<Beneath>> Talks<W> {
 
     pub(crate) fn all(&self) -> &[Talk] {
         &self.client.service().talks
+    }
+
+    /// Goes on until all that have joined are connected or about to be; none of them may have ended.
+    pub(crate) fn begin_all(&mut self) {
+        while self.client.open() + self.client.connecting() < self.all().len() {
+            self.client.turn(None).expect("the loop is whole");
+        }
     }
 
     /// Goes on until `enough` holds: whether it came to hold within that time.
@@ -118,17 +136,13 @@ impl Ears {
     fn talk_on(&mut self, number: usize, cx: &mut Context<'_, '_>) {
         let talk = &mut self.talks[number];
         match talk.manner {
-            Manner::Silent => {}
-            Manner::Repeats(len) if talk.sent == talk.received => {
-                cx.send(&pattern(number as u64, talk.sent, len as usize));
-                talk.sent += len;
-            }
-            Manner::Repeats(_) => {}
+            Manner::Repeats(len) if talk.sent == talk.received => say(talk, len, cx),
+            Manner::Asks(len) if talk.sent == 0 => say(talk, len, cx),
+            Manner::Silent | Manner::Repeats(_) | Manner::Asks(_) => {}
             Manner::Streams(len) => {
                 while talk.sent < len && cx.room() > 0 {
-                    let chunk = cx.room().min((len - talk.sent) as usize);
-                    cx.send(&pattern(number as u64, talk.sent, chunk));
-                    talk.sent += chunk as u64;
+                    let chunk = (cx.room() as u64).min(len - talk.sent);
+                    say(talk, chunk, cx);
                 }
                 if talk.sent == len {
                     cx.half_close();
@@ -138,6 +152,12 @@ impl Ears {
             }
         }
     }
+}
+
+/// Sends the next bytes of its pattern.
+fn say(talk: &mut Talk, len: u64, cx: &mut Context<'_, '_>) {
+    cx.send(&pattern(talk.number as u64, talk.sent, len as usize));
+    talk.sent += len;
 }
 
 impl Service for Ears {

@@ -126,17 +126,27 @@ pub(crate) fn target_of(options: &TlsClientOptions) -> TlsTarget {
 #[derive(Debug)]
 pub(crate) struct Socket(pub(crate) TcpStream);
 
+/// A call that has a timeout ends early where the process was stopped meanwhile (signal(7)).
+fn again_if_interrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 impl Stream for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
+        again_if_interrupted(|| self.0.read(buf))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        again_if_interrupted(|| self.0.write(bytes))
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(slices)
+        again_if_interrupted(|| self.0.write_vectored(slices))
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

@@ -4,9 +4,10 @@ use std::io::{ErrorKind, Write as _};
 use std::time::Duration;
 
 use readyloop::CloseReason;
+use readyloop::net::tls::TlsVersion;
 
 use crate::support::tls::{Secure, VERSIONS, is_silent};
-use crate::support::{Manner, PATIENCE};
+use crate::support::{MIB, Manner, PATIENCE, Talk};
 
 #[test]
 fn close_notify_alone_ends_a_direction_and_the_other_is_still_served() {
@@ -70,20 +71,58 @@ fn whom_the_server_ends_hears_close_notify_first() {
 
 #[test]
 fn sigterm_mid_stream_loses_nothing_and_ends_everybody_cleanly() {
+    VERSIONS.into_iter().for_each(|version| ends_all_cleanly(version, 200, 0));
+}
+
+/// So many in the middle of closed loops, a few with long ones, and in the backlog a fifth as many
+/// that have not been greeted yet.
+#[track_caller]
+pub(crate) fn ends_all_cleanly(version: TlsVersion, mid_stream: usize, round: u64) {
+    let secure = Secure::start("");
+    let mut talks = secure.talks(version);
+    talks.join(mid_stream, Manner::Repeats(64 + round % 1000));
+    talks.join(8, Manner::Repeats(MIB as u64));
+    assert!(talks.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.received > 0)));
+    // At another moment of the loops each time.
+    talks.run_for(Duration::from_micros(round * 977 % 10_000));
+    // While it stands still, everything below has surely happened before the signal.
+    secure.server.process.stop();
+    let waiting = talks.join(mid_stream / 5, Manner::Asks(100));
+    talks.begin_all();
+    talks.run_for(Duration::from_millis(50));
+    // Short enough to be in the server's hands as a whole.
+    let sent: Vec<u64> = talks.all()[..mid_stream].iter().map(|talk| talk.sent).collect();
+    secure.server.signal("TERM");
+    secure.server.process.resume();
+
+    let is_over = |talk: &Talk| talk.reason.is_some() || talk.failure.is_some();
+    let gone = talks.run_until(PATIENCE, |talks| talks.iter().all(is_over));
+    assert!(gone, "{:?} is still connected", talks.all().iter().find(|talk| !is_over(talk)));
+    let broken = talks.all().iter().find(|talk| talk.reason != Some(CloseReason::Finished));
+    assert!(broken.is_none(), "{broken:?} has seen no clean end");
+    assert!(talks.all()[waiting].iter().all(|talk| talk.is_open), "the backlog was let in");
+    let mut loops = talks.all().iter().zip(sent);
+    assert!(loops.all(|(talk, sent)| talk.received >= sent), "what was sent before the stop was answered");
+    let ended = secure.server.wait(PATIENCE);
+    let summary = ended.summary();
+    assert_eq!((ended.code, summary.bytes_out), (Some(0), talks.received()), "{}", ended.log_text());
+    assert_eq!((summary.connections, summary.closed_in_all()), (talks.all().len() as u64, summary.connections));
+    ended.log_is_calm();
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_who_does_not_read() {
     for version in VERSIONS {
-        let secure = Secure::start("");
-        let mut talks = secure.talks(version);
-        talks.join(200, Manner::Repeats(1_000));
-        talks.join(4, Manner::Repeats(1 << 20));
-        assert!(talks.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.received > 0)));
-        secure.server.signal("TERM");
-        let gone = talks.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.reason.is_some()));
-        assert!(gone, "somebody is still connected");
-        for talk in talks.all() {
-            assert_eq!(talk.reason, Some(CloseReason::Finished), "{talk:?}");
+        let secure = Secure::start("--recv-buffer 16KiB --send-buffer 16KiB --drain-timeout 1m");
+        let mut slow: Vec<_> = (0..20).map(|_| secure.hand(version)).collect();
+        for hand in &mut slow {
+            hand.send_until_full(Duration::from_millis(50));
         }
-        let ended = secure.server.wait(PATIENCE);
-        assert_eq!((ended.code, ended.summary().bytes_out), (Some(0), talks.received()), "{}", ended.log_text());
+        secure.server.signal("TERM");
+        secure.server.says("draining");
+        secure.server.signal("INT");
+        let ended = secure.server.wait(Duration::from_secs(1));
+        assert_eq!(ended.summary().closed("stopped"), slow.len() as u64, "{}", ended.log_text());
     }
 }
 

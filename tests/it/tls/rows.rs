@@ -1,5 +1,5 @@
-//! What is promised to connections holds over TLS as well: caps, resets, a killed server, a stalled
-//! one, a server that ends first.
+//! What is promised to connections holds over TLS as well: caps, the descriptor limit, resets, a
+//! killed server, a stalled one, a server that ends first.
 
 use std::time::Duration;
 
@@ -7,8 +7,9 @@ use readyloop::CloseReason;
 use readyloop::net::tls::TlsVersion;
 use socket2::SockRef;
 
+use crate::descriptors::{COMES_IN, CROWD, LIMIT};
 use crate::support::tls::{Hand, Secure, VERSIONS, greeting_of};
-use crate::support::{KIB, MIB, Manner, PATIENCE, Serve, alone, connect, connect_with_buffers};
+use crate::support::{KIB, MIB, Manner, PATIENCE, Serve, Talk, alone, connect, connect_with_buffers};
 
 /// Connects and resets after so many of five steps.
 #[track_caller]
@@ -116,6 +117,50 @@ fn those_beyond_the_cap_are_refused_and_free_places_are_given_again() {
     }
     let summary = secure.server.drain().summary();
     assert_eq!((summary.connections, summary.refused), (200, 100));
+}
+
+#[test]
+fn the_descriptor_limit_stops_nobody_who_is_in_and_the_waiting_come_in_later() {
+    meets_the_descriptor_limit(Duration::from_secs(2));
+}
+
+/// More come than there are descriptors for: one who stays, some who will leave, all the others.
+#[track_caller]
+pub(crate) fn meets_the_descriptor_limit(watched: Duration) {
+    const LEAVING: usize = 32;
+    for version in VERSIONS {
+        let secure = Secure::start("");
+        let process = secure.server.process;
+        // The server keeps its cap below the limit it finds at its start: it meets this one unprepared.
+        process.limit_descriptors(LIMIT);
+        let room = LIMIT - process.descriptors_below(LIMIT);
+        let mut staying = secure.hand(version);
+        let mut leaving = secure.talks(version);
+        leaving.join(LEAVING, Manner::Asks(100));
+        assert!(leaving.run_until(PATIENCE, |talks| talks.iter().all(Talk::is_answered)));
+        let mut others = secure.talks(version);
+        others.join(CROWD - LEAVING - 1, Manner::Asks(100));
+        let answered = |talks: &[Talk]| talks.iter().filter(|talk| talk.is_answered()).count();
+        let served = room - LEAVING - 1;
+        assert!(others.run_until(PATIENCE, |talks| answered(talks) == served), "{}", answered(others.all()));
+
+        let (cpu, lines) = (process.cpu(), secure.server.log.count());
+        others.run_for(watched);
+        let (spent, said) = (process.cpu() - cpu, secure.server.log.count() - lines);
+        assert!(spent <= watched / 20, "{spent:?} of CPU in {watched:?}");
+        assert!(said <= 1 + watched.as_secs() as usize, "{said} lines in {watched:?}");
+        assert_eq!(answered(others.all()), served, "no more than there is room for");
+        staying.send(b"still here");
+        staying.expect(b"still here");
+
+        drop(leaving);
+        let came = others.run_until(COMES_IN, |talks| answered(talks) == served + LEAVING);
+        assert!(came, "{} of {LEAVING} came in within {COMES_IN:?}", answered(others.all()) - served);
+        let lost = others.all().iter().find(|talk| talk.reason.is_some() || talk.failure.is_some());
+        assert!(lost.is_none(), "{lost:?} was turned away");
+        drop((staying, others));
+        secure.server.drain();
+    }
 }
 
 #[test]

@@ -28,9 +28,11 @@ fn check_descriptors(plan: &Plan) -> Result<(), Problem> {
     let needed = plan.connections_max() as u64 + RESERVE;
     let limit = rlimit::increase_nofile_limit(needed.max(1024)).unwrap_or(u64::MAX);
     if limit < needed {
+        let possible = limit.saturating_sub(RESERVE).max(1);
+        let fewer = if plan.idle == 0 { format!("-c {possible}") } else { format!("no more than {possible} in all") };
         return Err(Problem::failure(
             format!("{} connections need {needed} descriptors, and the limit is {limit}", plan.connections_max()),
-            format!("raise it with `ulimit -n {needed}`, or type -c {}", limit.saturating_sub(RESERVE).max(1)),
+            format!("raise it with `ulimit -n {needed}`, or type {fewer}"),
         ));
     }
     Ok(())

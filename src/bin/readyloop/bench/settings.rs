@@ -218,5 +218,6 @@ fn hint(error: &PlanError) -> &'static str {
         PlanError::ChurnInPipeline => "leave --pipeline out; -c says how many connections there are at once",
         PlanError::Rate => "type a rate such as 1000 or 10k",
         PlanError::NeedsConnections(_) => "leave it out, or leave out udp:// and --udp",
+        PlanError::SourceOfUnix => "leave --source out",
     }
 }

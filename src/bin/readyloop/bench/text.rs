@@ -80,9 +80,12 @@ fn lines(record: &Record) -> Vec<String> {
     match record.ending {
         Ending::Done => {}
         Ending::Interrupted => {
-            lines.push(format!("interrupted after {} of measuring", short_span(requests.measured_ns)));
+            lines.push(match requests.measured_ns {
+                0 => "interrupted before anything was measured".to_owned(),
+                measured => format!("interrupted after {} of measuring", span(measured)),
+            });
         }
-        Ending::Abandoned => lines.push(format!("given up after {}: nobody is left", short_span(requests.measured_ns))),
+        Ending::Abandoned => lines.push(format!("given up after {}: nobody is left", span(requests.measured_ns))),
     }
     let seconds = (requests.measured_ns as f64 / 1e9).max(1e-9);
     let (sent, received) = (requests.sent_bytes as f64 / seconds, requests.received_bytes as f64 / seconds);

@@ -1,0 +1,48 @@
+//! A codec of somebody's own that fails: who it fails for is lost, and nobody else.
+
+use super::*;
+use crate::codec::{Codec, Decoded, Encode, Envelope, FrameError};
+
+/// A byte is a frame, and some of them are a fault.
+struct Faulty;
+
+impl Codec for Faulty {
+    type State = ();
+
+    fn decode(&self, (): &mut (), input: &[u8], _frame_len_max: usize) -> Result<Decoded, FrameError> {
+        let (frame, consumed) = match input[0] {
+            b'!' => panic!("as asked"),
+            b'>' => (0..1, input.len() + 1),
+            b'<' => (0..input.len() + 1, 1),
+            b'=' => (0..0, 0),
+            b'.' => return Ok(Decoded::Goodbye { consumed: input.len() + 1 }),
+            _ => (0..1, 1),
+        };
+        Ok(Decoded::Frame { frame, consumed })
+    }
+}
+
+impl Encode for Faulty {
+    fn envelope(&self, _parts: &[&[u8]]) -> Result<Envelope, FrameError> {
+        Ok(Envelope::NONE)
+    }
+}
+
+#[test]
+fn a_codec_that_fails_loses_its_own_peer_only() {
+    let world = World::new(1);
+    let mut server = Server::new(world.net(), ServerLimits::default());
+    let at = address("127.0.0.1:7000");
+    server.listen(at.clone(), Faulty, Echo::new()).unwrap();
+    let other = world.connect(&at);
+    for (lost, fault) in ["ab!cd", ">", "a<b", "=", "abc."].into_iter().enumerate() {
+        let victim = world.connect(&at);
+        victim.send(fault.as_bytes());
+        other.send(b"fine");
+        world.settle(|| server.turn()).unwrap();
+        assert_eq!(other.received(), b"fine", "beside {fault:?}");
+        let totals = server.totals();
+        assert_eq!((totals.closed(CloseReason::Panicked), totals.open), (lost as u64 + 1, 1), "after {fault:?}");
+        assert!(totals.reconciles(), "{totals:?}");
+    }
+}

@@ -58,6 +58,7 @@ impl ByteQueue {
     ///
     /// # Errors
     /// The reserve cannot lend what that takes; the queue is as it was.
+    #[inline]
     pub fn push(&mut self, bytes: &[u8], reserve: &mut Reserve) -> Result<(), Exhausted> {
         if bytes.is_empty() {
             return Ok(());
@@ -70,6 +71,7 @@ impl ByteQueue {
     ///
     /// # Panics
     /// When fewer bytes wait.
+    #[inline]
     pub fn consume(&mut self, count: usize, reserve: &mut Reserve) {
         assert!(count <= self.len(), "consumed {count} bytes of {}", self.len());
         let Some(block) = &mut self.block else { return };

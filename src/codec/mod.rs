@@ -99,11 +99,25 @@ impl Envelope {
     }
 
     /// The bytes before the frame.
+    #[inline]
     pub fn head(&self) -> &[u8] {
         &self.head[..usize::from(self.head_len)]
     }
 
+    /// How many bytes it has.
+    #[inline]
+    pub fn len(&self) -> usize {
+        usize::from(self.head_len) + self.tail.len()
+    }
+
+    /// Whether it has none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The bytes after the frame.
+    #[inline]
     pub fn tail(&self) -> &'static [u8] {
         self.tail
     }

@@ -75,22 +75,29 @@ impl Reply<'_> {
         }
     }
 
+    #[inline]
     fn send_in(&mut self, envelope: Envelope, parts: &[&[u8]]) {
-        let len = envelope.head().len() + parts.iter().map(|part| part.len()).sum::<usize>() + envelope.tail().len();
-        if self.queued() + len > self.queue_len_max {
+        let len = envelope.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+        let before = self.queued();
+        if before + len > self.queue_len_max {
             self.wish = Wish::Close(CloseReason::QueueFull);
             return;
         }
-        let before = self.queued();
-        let put = self
-            .put(envelope.head())
-            .and_then(|()| parts.iter().try_for_each(|part| self.put(part)))
-            .and_then(|()| self.put(envelope.tail()));
+        let put = if envelope.is_empty() {
+            self.put_all(parts)
+        } else {
+            self.put(envelope.head()).and_then(|()| self.put_all(parts)).and_then(|()| self.put(envelope.tail()))
+        };
         if put.is_err() {
             self.wish = Wish::Close(CloseReason::BudgetSpent);
         }
         // Counted even when the end of it found no room: the ledger says what was queued.
         self.ledger.bytes_queued += (self.queued() - before) as u64;
+    }
+
+    #[inline]
+    fn put_all(&mut self, parts: &[&[u8]]) -> Result<(), crate::buffer::Exhausted> {
+        parts.iter().try_for_each(|part| self.put(part))
     }
 
     #[inline]

@@ -176,12 +176,9 @@ fn write<S: Service, C: Codec, T: Stream>(
     budget: usize,
 ) -> usize {
     let mut done = 0;
-    while done < budget && visit.peer.link.writable && visit.peer.connection.closed().is_none() {
+    while visit.peer.link.writable && visit.peer.connection.closed().is_none() {
         let Peer { link, connection, .. } = &mut *visit.peer;
         let unsent = connection.unsent();
-        if unsent.is_empty() && quoted.is_empty() {
-            break;
-        }
         let unsent_len = unsent.len();
         let flushed = match unsent.get(..budget) {
             Some(part) => link.flush(part, &[]),
@@ -195,6 +192,9 @@ fn write<S: Service, C: Codec, T: Stream>(
                 quoted = &quoted[count - from_queue..];
                 peer.connection.handle_written(from_queue, count - from_queue, means);
                 done += count;
+                if done >= budget || quoted.is_empty() && peer.connection.unsent().is_empty() {
+                    break;
+                }
             }
             Flushed::Full => break,
             Flushed::Lost(reason) => peer.connection.handle_error(reason),

@@ -115,6 +115,8 @@ pub(super) fn serve<S: Service, C: Codec>(
 impl<S: Service, C: Codec> Driver<'_, S, C> {
     fn turn(&mut self) {
         self.hear_of_the_end();
+        // It is served in every turn, marked or not.
+        while self.host.pop_marked().is_some() {}
         self.step();
         self.host.carry_out_orders(&mut self.tools.reserve, self.now);
         self.host.after(self.key);

@@ -3,34 +3,37 @@
 //! It is told when the measured time begins and ends, and looks then; it keeps no time of its own.
 
 use std::io;
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use super::machine::{self, Sight};
+use super::machine::{self, Threads};
 use super::plan::nanos;
 use super::record::{Generator, Server};
 
 /// A generator that rested for less than this part of the time may itself be what was measured.
 const REST_MIN: f64 = 0.05;
 
-/// A look at the server, once it has come.
-type Coming = Option<JoinHandle<io::Result<Sight>>>;
+/// A look at all threads that took longer than this part of the time tells of no moment in it.
+const LOOK_MAX: f64 = 0.1;
+
+/// A look at the server that takes a while, and how long it took, once it has come.
+type Coming<T> = Option<JoinHandle<(io::Result<T>, Duration)>>;
 
 /// Looks at both ends of a run.
 pub(super) struct Cost {
     pid: Option<u32>,
-    /// Before the first connection.
-    server_before: Option<Sight>,
-    memory_before: Option<u64>,
-    /// With all of them.
-    server_open: Coming,
-    memory_open: Option<u64>,
+    /// Memory before the first connection, and with all of them.
+    server_memory_before: Option<u64>,
+    server_memory: Coming<u64>,
+    own_memory_before: Option<u64>,
+    own_memory: Option<u64>,
     /// When the measured time begins and ends.
-    server: (Coming, Coming),
+    server_cpu: (Option<Duration>, Option<Duration>),
+    server_threads: (Coming<Threads>, Coming<Threads>),
     /// The last of these looks, once it was taken.
-    server_last: Option<Sight>,
-    cpu: Option<Duration>,
-    waited: Duration,
+    server_threads_last: Option<(Threads, Duration)>,
+    own_cpu: Option<Duration>,
+    own_wait: Duration,
     spent: Option<(Duration, Duration)>,
 }
 
@@ -42,48 +45,52 @@ impl Cost {
     pub(super) fn new(pid: Option<u32>) -> io::Result<Self> {
         Ok(Self {
             pid,
-            server_before: pid.map(Sight::of).transpose()?,
-            memory_before: machine::own_memory(),
-            server_open: None,
-            memory_open: None,
-            server: (None, None),
-            server_last: None,
-            cpu: None,
-            waited: Duration::ZERO,
+            server_memory_before: pid.map(|pid| machine::memory_of(&pid.to_string())).transpose()?,
+            server_memory: None,
+            own_memory_before: machine::own_memory(),
+            own_memory: None,
+            server_cpu: (None, None),
+            server_threads: (None, None),
+            server_threads_last: None,
+            own_cpu: None,
+            own_wait: Duration::ZERO,
             spent: None,
         })
     }
 
     /// All connections are there.
     pub(super) fn look_when_open(&mut self) {
-        self.memory_open = machine::own_memory();
-        self.server_open = self.pid.and_then(Sight::soon);
+        self.own_memory = machine::own_memory();
+        self.server_memory = self.pid.and_then(|pid| soon(move || machine::memory_of(&pid.to_string())));
     }
 
     /// Whether the measured time has begun.
     pub(super) fn has_begun(&self) -> bool {
-        self.cpu.is_some()
+        self.own_cpu.is_some()
     }
 
     /// The measured time begins.
     pub(super) fn begin(&mut self) {
-        self.server.0 = self.pid.and_then(Sight::soon);
-        self.waited = machine::own_wait();
-        self.cpu = Some(machine::own_cpu());
+        self.server_cpu.0 = self.server_cpu_now();
+        self.server_threads.0 = self.pid.and_then(|pid| soon(move || Threads::of(pid)));
+        self.own_wait = machine::own_wait();
+        self.own_cpu = Some(machine::own_cpu());
     }
 
     /// The measured time ends, if it has begun and not ended before; whether it has.
     pub(super) fn end(&mut self) -> bool {
-        let Some(cpu) = self.cpu.filter(|_| self.spent.is_none()) else { return false };
-        self.spent = Some((machine::own_cpu() - cpu, machine::own_wait().saturating_sub(self.waited)));
-        self.server.1 = self.pid.and_then(Sight::soon);
+        let Some(cpu) = self.own_cpu.filter(|_| self.spent.is_none()) else { return false };
+        self.spent = Some((machine::own_cpu() - cpu, machine::own_wait().saturating_sub(self.own_wait)));
+        self.server_cpu.1 = self.server_cpu_now();
+        self.server_threads.1 = self.pid.and_then(|pid| soon(move || Threads::of(pid)));
         true
     }
 
-    /// Waits for the last look: when connections close, threads end, and take with them what they spent.
+    /// Waits for the last look: when connections close, threads end, and are no longer there to be
+    /// looked at.
     pub(super) fn settle(&mut self) {
-        if let Some(coming) = self.server.1.take() {
-            self.server_last = seen(Some(coming));
+        if let Some(coming) = self.server_threads.1.take() {
+            self.server_threads_last = seen(Some(coming));
         }
     }
 
@@ -92,7 +99,7 @@ impl Cost {
         self.settle();
         let (cpu, waited) = self.spent.unwrap_or_default();
         let part = |span: Duration| if measured.is_zero() { 0.0 } else { span.as_secs_f64() / measured.as_secs_f64() };
-        let grown = self.memory_open.zip(self.memory_before).map(|(open, before)| open.saturating_sub(before));
+        let grown = self.own_memory.zip(self.own_memory_before).map(|(open, before)| open.saturating_sub(before));
         let generator = Generator {
             cpu_ns: nanos(cpu),
             busy: part(cpu),
@@ -100,39 +107,81 @@ impl Cost {
             was_bottleneck: part(cpu) + part(waited) > 1.0 - REST_MIN,
             memory_per_connection_bytes: grown.and_then(|bytes| bytes.checked_div(open)),
         };
-        let server = self.pid.and_then(|pid| {
-            let (first, last) = (seen(self.server.0), self.server_last);
-            server_figures(pid, self.server_before?, seen(self.server_open), first?, last?, answered, open)
-        });
-        (server, generator)
+        (self.into_server(measured, answered, open), generator)
+    }
+
+    /// The server's; none where it has ended.
+    fn into_server(self, measured: Duration, answered: u64, open: u64) -> Option<Server> {
+        let cpu_ns = nanos(self.server_cpu.1?.saturating_sub(self.server_cpu.0?));
+        let (memory_before_bytes, (memory_bytes, _)) = (self.server_memory_before?, seen(self.server_memory)?);
+        let (first, last) = (seen(self.server_threads.0)?, self.server_threads_last?);
+        let (switches_voluntary, switches_involuntary) = switches(first, last, measured).unzip();
+        Some(Server {
+            pid: self.pid?,
+            cpu_ns,
+            cpu_per_request_ns: cpu_ns.checked_div(answered),
+            memory_before_bytes,
+            memory_bytes,
+            memory_per_connection_bytes: memory_bytes.saturating_sub(memory_before_bytes).checked_div(open),
+            threads: last.0.count,
+            switches_voluntary,
+            switches_involuntary,
+        })
+    }
+
+    fn server_cpu_now(&self) -> Option<Duration> {
+        machine::cpu_of(self.pid?).ok()
     }
 }
 
-/// What was seen; `None` where the process has ended.
-fn seen(coming: Coming) -> Option<Sight> {
-    coming?.join().ok()?.ok()
+/// Looks from another thread, so that a server with thousands of threads holds up no request.
+fn soon<T: Send + 'static>(look: impl FnOnce() -> io::Result<T> + Send + 'static) -> Coming<T> {
+    let asked_at = Instant::now();
+    thread::Builder::new().name("look".to_owned()).spawn(move || (look(), asked_at.elapsed())).ok()
 }
 
-fn server_figures(
-    pid: u32,
-    before: Sight,
-    with_all: Option<Sight>,
-    first: Sight,
-    last: Sight,
-    answered: u64,
-    open: u64,
-) -> Option<Server> {
-    let with_all = with_all?;
-    let cpu_ns = nanos(last.cpu.saturating_sub(first.cpu));
-    Some(Server {
-        pid,
-        cpu_ns,
-        cpu_per_request_ns: cpu_ns.checked_div(answered),
-        memory_before_bytes: before.memory_bytes,
-        memory_bytes: with_all.memory_bytes,
-        memory_per_connection_bytes: with_all.memory_bytes.saturating_sub(before.memory_bytes).checked_div(open),
-        threads: last.threads,
-        switches_voluntary: last.switches_voluntary.saturating_sub(first.switches_voluntary),
-        switches_involuntary: last.switches_involuntary.saturating_sub(first.switches_involuntary),
-    })
+/// What was seen, and how long it took; `None` where the process has ended.
+fn seen<T>(coming: Coming<T>) -> Option<(T, Duration)> {
+    let (seen, took) = coming?.join().ok()?;
+    Some((seen.ok()?, took))
+}
+
+/// Voluntary and involuntary switches between two looks, unless one of them came too late: then it
+/// is not known how many there were in the measured time.
+fn switches(first: (Threads, Duration), last: (Threads, Duration), measured: Duration) -> Option<(u64, u64)> {
+    let (first, last) = match (first, last) {
+        ((first, took), (last, again)) if took.max(again) <= measured.mul_f64(LOOK_MAX) => (first, last),
+        _ => return None,
+    };
+    let voluntary = last.switches_voluntary.saturating_sub(first.switches_voluntary);
+    let involuntary = last.switches_involuntary.saturating_sub(first.switches_involuntary);
+    Some((voluntary, involuntary))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_looked_at_too_late_is_not_known() {
+        let threads = |switches| Threads { count: 1, switches_voluntary: switches, switches_involuntary: 2 * switches };
+        let (soon, late, measured) = (Duration::from_millis(299), Duration::from_millis(301), Duration::from_secs(3));
+        assert_eq!(switches((threads(1), soon), (threads(11), soon), measured), Some((10, 20)));
+        assert_eq!(switches((threads(1), late), (threads(11), soon), measured), None);
+        assert_eq!(switches((threads(1), soon), (threads(11), late), measured), None);
+    }
+
+    #[test]
+    fn the_time_of_a_server_is_taken_at_once() {
+        let mut cost = Cost::new(Some(std::process::id())).unwrap();
+        cost.look_when_open();
+        cost.begin();
+        let begun = machine::own_cpu();
+        while machine::own_cpu() < begun + Duration::from_millis(20) {}
+        cost.end();
+        let (server, _) = cost.into_figures(Duration::from_secs(60), 2, 1);
+        let server = server.expect("this process has not ended");
+        assert!(server.cpu_ns >= 20_000_000, "{server:?}");
+        assert_eq!(server.cpu_per_request_ns, Some(server.cpu_ns / 2));
+    }
 }

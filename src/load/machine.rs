@@ -4,9 +4,11 @@
 
 use std::fs;
 use std::io;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::record::Machine;
@@ -48,7 +50,11 @@ pub(super) fn own_memory() -> Option<u64> {
     memory_of("self").ok()
 }
 
-fn memory_of(process: &str) -> io::Result<u64> {
+/// Memory of its own that a process has in use; `self` is this one.
+///
+/// # Errors
+/// There is none of that number, or it may not be looked at.
+pub(super) fn memory_of(process: &str) -> io::Result<u64> {
     let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
     let kib = number_behind(&rollup, "Anonymous:").ok_or(io::ErrorKind::InvalidData)?;
     Ok(kib * 1024)
@@ -59,41 +65,40 @@ fn number_behind(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
-/// What `/proc` tells of a process at one moment.
+/// User and system time of all threads of a process, those that have ended among them: one call,
+/// however many there are.
+///
+/// # Errors
+/// There is no process of that number.
+pub(super) fn cpu_of(pid: u32) -> io::Result<Duration> {
+    let number = i32::try_from(pid).map_err(|_| io::ErrorKind::NotFound)?;
+    let time = clock_getcpuclockid(Pid::from_raw(number))?.now()?;
+    Ok(Duration::from(time))
+}
+
+/// What `/proc` tells of the threads of a process. It takes a while where they are thousands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sight {
-    pub(super) cpu: Duration,
-    pub(super) memory_bytes: u64,
-    pub(super) threads: u64,
+pub(super) struct Threads {
+    pub(super) count: u64,
     pub(super) switches_voluntary: u64,
     pub(super) switches_involuntary: u64,
 }
 
-impl Sight {
-    /// Looks at a process.
+impl Threads {
+    /// Looks at the threads of a process.
     ///
     /// # Errors
     /// There is none of that number, or it may not be looked at.
     pub(super) fn of(pid: u32) -> io::Result<Self> {
-        let mut sight = Self { memory_bytes: memory_of(&pid.to_string())?, ..Self::default() };
+        let mut threads = Self::default();
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-            let path = task?.path();
             // A thread that has ended meanwhile is left out.
-            let Ok(status) = fs::read_to_string(path.join("status")) else { continue };
-            let schedstat = fs::read_to_string(path.join("schedstat")).unwrap_or_default();
-            let nanos = schedstat.split_whitespace().next().and_then(|number| number.parse().ok());
-            sight.cpu += Duration::from_nanos(nanos.unwrap_or(0));
-            sight.threads += 1;
-            sight.switches_voluntary += number_behind(&status, "voluntary_ctxt_switches:").unwrap_or(0);
-            sight.switches_involuntary += number_behind(&status, "nonvoluntary_ctxt_switches:").unwrap_or(0);
+            let Ok(status) = fs::read_to_string(task?.path().join("status")) else { continue };
+            threads.count += 1;
+            threads.switches_voluntary += number_behind(&status, "voluntary_ctxt_switches:").unwrap_or(0);
+            threads.switches_involuntary += number_behind(&status, "nonvoluntary_ctxt_switches:").unwrap_or(0);
         }
-        Ok(sight)
-    }
-
-    /// Looks at a process from another thread, so that one with thousands of threads holds up no
-    /// request.
-    pub(super) fn soon(pid: u32) -> Option<JoinHandle<io::Result<Self>>> {
-        thread::Builder::new().name("sight".to_owned()).spawn(move || Self::of(pid)).ok()
+        Ok(threads)
     }
 }
 
@@ -103,19 +108,20 @@ mod tests {
 
     #[test]
     fn this_process_can_be_looked_at() {
-        let sight = Sight::of(std::process::id()).unwrap();
-        assert!(sight.memory_bytes > 10_000 && sight.threads > 0, "{sight:?}");
-        assert!(own_memory().unwrap() > 10_000);
-        let before = own_cpu();
+        let this = std::process::id();
+        let threads = Threads::of(this).unwrap();
+        assert!(threads.count > 0, "{threads:?}");
+        assert!(own_memory().unwrap() > 10_000 && memory_of(&this.to_string()).unwrap() > 10_000);
+        let before = (own_cpu(), cpu_of(this).unwrap());
         let mut sum = 0_u64;
-        while own_cpu() == before {
+        while own_cpu() == before.0 || cpu_of(this).unwrap() == before.1 {
             sum = std::hint::black_box(sum + 1);
         }
     }
 
     #[test]
     fn there_is_no_process_of_every_number() {
-        assert!(Sight::of(u32::MAX).is_err());
+        assert!(Threads::of(u32::MAX).is_err() && cpu_of(u32::MAX).is_err() && cpu_of(1 << 28).is_err());
     }
 
     #[test]

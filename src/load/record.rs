@@ -323,10 +323,11 @@ pub struct Server {
     pub memory_per_connection_bytes: Option<u64>,
     /// Threads with all connections open.
     pub threads: u64,
-    /// How often a thread of it gave up a core by itself.
-    pub switches_voluntary: u64,
-    /// How often a core was taken from a thread of it.
-    pub switches_involuntary: u64,
+    /// How often a thread of it gave up a core by itself; unknown where so many threads could not
+    /// be looked at in time.
+    pub switches_voluntary: Option<u64>,
+    /// How often a core was taken from a thread of it; unknown likewise.
+    pub switches_involuntary: Option<u64>,
 }
 
 /// Why a text is no record that can be read.

@@ -160,13 +160,15 @@ fn server(server: &Server) -> String {
     let told = |nanos: Option<u64>| nanos.map_or_else(|| "unknown".to_owned(), span);
     let each =
         server.memory_per_connection_bytes.map_or_else(String::new, |each| format!(", {} each", bytes(each as f64)));
+    let switches = match (server.switches_voluntary, server.switches_involuntary) {
+        (Some(voluntary), Some(not)) => format!("{} voluntary, {} not", grouped(voluntary), grouped(not)),
+        (_, None) | (None, _) => "unknown".to_owned(),
+    };
     format!(
-        "server     CPU {} a request; {} with all connections open{each}; {} threads; switches {} voluntary, {} not",
+        "server     CPU {} a request; {} with all connections open{each}; {} threads; switches {switches}",
         told(server.cpu_per_request_ns),
         bytes(server.memory_bytes as f64),
         server.threads,
-        grouped(server.switches_voluntary),
-        grouped(server.switches_involuntary),
     )
 }
 

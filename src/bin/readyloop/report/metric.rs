@@ -64,7 +64,7 @@ impl Metric {
             Self::P999 => quantile(0.999),
             Self::Cpu => server?.cpu_per_request_ns.map(|ns| ns as f64),
             Self::Switches => {
-                let switches = server?.switches_voluntary + server?.switches_involuntary;
+                let switches = server?.switches_voluntary?.saturating_add(server?.switches_involuntary?);
                 (record.requests.answered > 0).then(|| switches as f64 / record.requests.answered as f64)
             }
             Self::Memory => server?.memory_per_connection_bytes.map(|bytes| bytes as f64),

@@ -68,8 +68,8 @@ pub(super) fn record(name: &str, connections: u64) -> Record {
             memory_bytes: 2_000_000,
             memory_per_connection_bytes: Some(1_000),
             threads: 1,
-            switches_voluntary: 900,
-            switches_involuntary: 100,
+            switches_voluntary: Some(900),
+            switches_involuntary: Some(100),
         }),
     }
 }

@@ -15,7 +15,8 @@ pub trait DatagramService {
     /// The answer to one datagram, if there is one: a piece of the datagram itself, or what was
     /// put into `room`, which comes empty.
     ///
-    /// An answer longer than the datagram is not sent: see [`Refusal::TooLong`].
+    /// An answer longer than the datagram is not sent: see [`Refusal::TooLong`]. A panic leaves this
+    /// one datagram without an answer, and nothing else: [`Refusal::Panicked`].
     fn on_datagram<'a>(&mut self, datagram: &'a [u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]>;
 }
 
@@ -79,11 +80,13 @@ pub enum Refusal {
     TooLong,
     /// Answers wait for the socket already, as many as may.
     QueueFull,
+    /// The service panicked over it.
+    Panicked,
 }
 
 impl Refusal {
     /// Every refusal, in the order of their declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OwnPort,
         Self::ServicePort,
         Self::Unanswerable,
@@ -92,6 +95,7 @@ impl Refusal {
         Self::TotalRate,
         Self::TooLong,
         Self::QueueFull,
+        Self::Panicked,
     ];
 }
 

@@ -5,11 +5,13 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
-use log::debug;
+use log::{debug, error};
 
 use crate::datagram::{DatagramLimits, DatagramService, DatagramTally, Guard, Refusal};
-use crate::door::Totals;
+use crate::door::{Sparing, Totals, times_more};
 use crate::host::Tally;
 use crate::instant::Instant;
 use crate::net::{Address, Datagrams, Net, Readiness, udp};
@@ -43,6 +45,7 @@ pub(super) struct DatagramEndpoint<S, N: Net> {
     waiting: VecDeque<(SocketAddr, Vec<u8>)>,
     waiting_bytes: usize,
     room: Vec<u8>,
+    panics: Sparing,
     tally: DatagramTally,
 }
 
@@ -68,6 +71,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             room: Vec::new(),
+            panics: Sparing::default(),
             tally: DatagramTally::default(),
         }
     }
@@ -122,17 +126,26 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         let admitted =
             if fills_buffer { Err(Refusal::Truncated) } else { self.guard.admit(&udp::source_of(from), now) };
         if let Err(refusal) = admitted {
-            self.tally.refused[refusal as usize] += 1;
-            return;
+            return self.refuse(refusal);
         }
         let mut room = std::mem::take(&mut self.room);
         room.clear();
-        match self.service.on_datagram(datagram, &mut room) {
-            None => self.tally.unanswered += 1,
-            Some(answer) if answer.len() > datagram.len() => self.tally.refused[Refusal::TooLong as usize] += 1,
-            Some(answer) => self.send(answer, from),
+        match ask(&mut self.service, datagram, &mut room) {
+            Ok(None) => self.tally.unanswered += 1,
+            Ok(Some(answer)) if answer.len() > datagram.len() => self.refuse(Refusal::TooLong),
+            Ok(Some(answer)) => self.send(answer, from),
+            Err(_) => {
+                self.refuse(Refusal::Panicked);
+                if let Some(more) = self.panics.may_say(now) {
+                    error!("the service on {} panicked over a datagram{}", self.address, times_more(more));
+                }
+            }
         }
         self.room = room;
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.tally.refused[refusal as usize] += 1;
     }
 
     fn send(&mut self, answer: &[u8], to: &SocketAddr) {
@@ -141,8 +154,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         }
         let fits = self.waiting.is_empty() || self.waiting_bytes + answer.len() <= self.limits.waiting_bytes_max;
         if !fits {
-            self.tally.refused[Refusal::QueueFull as usize] += 1;
-            return;
+            return self.refuse(Refusal::QueueFull);
         }
         self.waiting_bytes += answer.len();
         self.tally.waiting += 1;
@@ -268,132 +280,19 @@ impl<S: DatagramService, N: Net> Room<N> for DatagramEndpoint<S, N> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::{DatagramOptions, Notice};
-    use crate::server::{Server, ServerLimits};
-    use crate::service::Echo;
-    use crate::sim::{Faults, SimNet, World};
-
-    const CLIENT: &str = "10.0.0.1:40000";
-
-    fn server(world: &World, addresses: &[&str]) -> Server<SimNet> {
-        let mut server = Server::new(world.net(), ServerLimits::default());
-        for address in addresses {
-            let (options, limits) = (DatagramOptions::default(), DatagramLimits::default());
-            server.listen_datagrams(&address.parse().unwrap(), &options, limits, Echo::new()).unwrap();
-        }
-        server
-    }
-
-    fn udp(text: &str) -> Address {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn datagrams_come_back_to_whom_they_came_from_empty_ones_too() {
-        let world = World::new(1);
-        let address = udp("udp://127.0.0.1:9000");
-        let mut server = server(&world, &["udp://127.0.0.1:9000"]);
-        for datagram in [&b""[..], b"x", &[7; 1472], &[9; 65_507]] {
-            world.send_datagram(CLIENT.parse().unwrap(), &address, datagram);
-            world.settle(|| server.turn()).unwrap();
-            let sent = world.take_datagrams();
-            assert_eq!(sent.len(), 1);
-            assert_eq!(sent[0].1, CLIENT.parse().unwrap());
-            assert_eq!(sent[0].2, datagram);
-        }
-        assert!(server.totals().reconciles());
-    }
-
-    #[test]
-    fn one_forged_datagram_between_two_servers_is_followed_by_silence() {
-        let world = World::new(1);
-        let mut both = server(&world, &["udp://127.0.0.1:9000", "udp://127.0.0.2:9001"]);
-        let mut other = server(&world, &["udp://127.0.0.3:9000"]);
-        for from in ["127.0.0.2:9001", "127.0.0.1:9000", "127.0.0.3:9000", "10.0.0.1:7", "10.0.0.1:19", "10.0.0.1:53"] {
-            world.send_datagram(from.parse().unwrap(), &udp("udp://127.0.0.1:9000"), b"hello");
-        }
-        for _ in 0..10 {
-            world.settle(|| both.turn()).unwrap();
-            world.settle(|| other.turn()).unwrap();
-        }
-        let totals = both.totals().datagrams;
-        assert_eq!((totals.received, totals.answered), (6, 0));
-        assert_eq!(totals.refused(Refusal::OwnPort), 3);
-        assert_eq!(totals.refused(Refusal::ServicePort), 3);
-        assert_eq!(other.totals().datagrams.received, 0);
-        assert!(world.take_datagrams().is_empty());
-    }
-
-    #[test]
-    fn crowds_and_nobodies_are_not_answered() {
-        let world = World::new(1);
-        let address = udp("udp://127.0.0.1:9000");
-        let mut server = server(&world, &["udp://127.0.0.1:9000"]);
-        for from in ["224.0.0.1:40000", "255.255.255.255:40000", "0.0.0.0:40000", "[ff02::1]:40000", "[::]:40000"] {
-            world.send_datagram(from.parse().unwrap(), &address, b"hello");
-        }
-        world.settle(|| server.turn()).unwrap();
-        assert_eq!(server.totals().datagrams.refused(Refusal::Unanswerable), 5);
-        assert!(world.take_datagrams().is_empty());
-    }
-
-    #[test]
-    fn an_answer_longer_than_the_question_is_not_sent() {
-        struct Amplify;
-        impl DatagramService for Amplify {
-            fn on_datagram<'a>(&mut self, _datagram: &'a [u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-                room.extend_from_slice(b"much more than was asked");
-                Some(room)
-            }
-        }
-        let world = World::new(1);
-        let mut server = Server::new(world.net(), ServerLimits::default());
-        let (address, options) = (udp("udp://127.0.0.1:9000"), DatagramOptions::default());
-        server.listen_datagrams(&address, &options, DatagramLimits::default(), Amplify).unwrap();
-        world.send_datagram(CLIENT.parse().unwrap(), &address, b"hi");
-        world.settle(|| server.turn()).unwrap();
-        assert_eq!(server.totals().datagrams.refused(Refusal::TooLong), 1);
-        assert!(world.take_datagrams().is_empty());
-    }
-
-    #[test]
-    fn a_drain_answers_what_had_arrived() {
-        let world = World::new(1);
-        let address = udp("udp://127.0.0.1:9000");
-        let mut server = server(&world, &["udp://127.0.0.1:9000"]);
-        for _ in 0..200 {
-            world.send_datagram(CLIENT.parse().unwrap(), &address, b"x");
-        }
-        world.notify(Notice::Drain);
-        world.settle(|| if server.is_done() { Ok(()) } else { server.turn() }).unwrap();
-        assert!(server.is_done());
-        assert_eq!(server.totals().datagrams.answered, 200);
-    }
-
-    #[test]
-    fn errors_and_full_sockets_neither_end_nor_strand_nor_spin_it() {
-        for seed in 0..200 {
-            let world = World::new(seed).with_faults(Faults::drawn_from(seed));
-            let address = udp("udp://127.0.0.1:9000");
-            let mut server = server(&world, &["udp://127.0.0.1:9000"]);
-            for number in 0..100_u8 {
-                world.send_datagram(CLIENT.parse().unwrap(), &address, &[number]);
-                server.turn().unwrap();
-            }
-            world.calm();
-            world.send_datagram(CLIENT.parse().unwrap(), &address, b"last");
-            world.settle(|| server.turn()).unwrap();
-            let totals = server.totals();
-            let DatagramTally { received, answered, lost, .. } = totals.datagrams;
-            // An answer is lost where the kernel tells of an earlier one that was refused.
-            assert_eq!((received, answered + lost), (101, 101), "seed {seed}");
-            let answers = world.take_datagrams();
-            assert_eq!(answers.len() as u64, answered, "seed {seed}");
-            assert_eq!(answers.last().map(|(_, _, answer)| answer.as_slice()), Some(&b"last"[..]), "seed {seed}");
-            assert!(totals.reconciles(), "seed {seed}");
-        }
-    }
+/// What the service answers; an error if it panicked.
+fn ask<'a, S: DatagramService>(
+    service: &mut S,
+    datagram: &'a [u8],
+    room: &'a mut Vec<u8>,
+) -> thread::Result<Option<&'a [u8]>> {
+    let lent = AssertUnwindSafe((service, room));
+    catch_unwind(move || {
+        // As one piece, for only so is it asserted.
+        let AssertUnwindSafe((service, room)) = { lent };
+        service.on_datagram(datagram, room)
+    })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! Datagrams in the simulated world: who is answered, and what never ends the loop.
+
+use super::*;
+use crate::net::{DatagramOptions, Notice};
+use crate::server::{Server, ServerLimits};
+use crate::service::Echo;
+use crate::sim::{Faults, SimNet, World};
+
+const CLIENT: &str = "10.0.0.1:40000";
+
+fn server(world: &World, addresses: &[&str]) -> Server<SimNet> {
+    let mut server = Server::new(world.net(), ServerLimits::default());
+    for address in addresses {
+        let (options, limits) = (DatagramOptions::default(), DatagramLimits::default());
+        server.listen_datagrams(&address.parse().unwrap(), &options, limits, Echo::new()).unwrap();
+    }
+    server
+}
+
+fn udp(text: &str) -> Address {
+    text.parse().unwrap()
+}
+
+#[test]
+fn datagrams_come_back_to_whom_they_came_from_empty_ones_too() {
+    let world = World::new(1);
+    let address = udp("udp://127.0.0.1:9000");
+    let mut server = server(&world, &["udp://127.0.0.1:9000"]);
+    for datagram in [&b""[..], b"x", &[7; 1472], &[9; 65_507]] {
+        world.send_datagram(CLIENT.parse().unwrap(), &address, datagram);
+        world.settle(|| server.turn()).unwrap();
+        let sent = world.take_datagrams();
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[0].1, CLIENT.parse().unwrap());
+        assert_eq!(sent[0].2, datagram);
+    }
+    assert!(server.totals().reconciles());
+}
+
+#[test]
+fn one_forged_datagram_between_two_servers_is_followed_by_silence() {
+    let world = World::new(1);
+    let mut both = server(&world, &["udp://127.0.0.1:9000", "udp://127.0.0.2:9001"]);
+    let mut other = server(&world, &["udp://127.0.0.3:9000"]);
+    for from in ["127.0.0.2:9001", "127.0.0.1:9000", "127.0.0.3:9000", "10.0.0.1:7", "10.0.0.1:19", "10.0.0.1:53"] {
+        world.send_datagram(from.parse().unwrap(), &udp("udp://127.0.0.1:9000"), b"hello");
+    }
+    for _ in 0..10 {
+        world.settle(|| both.turn()).unwrap();
+        world.settle(|| other.turn()).unwrap();
+    }
+    let totals = both.totals().datagrams;
+    assert_eq!((totals.received, totals.answered), (6, 0));
+    assert_eq!(totals.refused(Refusal::OwnPort), 3);
+    assert_eq!(totals.refused(Refusal::ServicePort), 3);
+    assert_eq!(other.totals().datagrams.received, 0);
+    assert!(world.take_datagrams().is_empty());
+}
+
+#[test]
+fn crowds_and_nobodies_are_not_answered() {
+    let world = World::new(1);
+    let address = udp("udp://127.0.0.1:9000");
+    let mut server = server(&world, &["udp://127.0.0.1:9000"]);
+    for from in ["224.0.0.1:40000", "255.255.255.255:40000", "0.0.0.0:40000", "[ff02::1]:40000", "[::]:40000"] {
+        world.send_datagram(from.parse().unwrap(), &address, b"hello");
+    }
+    world.settle(|| server.turn()).unwrap();
+    assert_eq!(server.totals().datagrams.refused(Refusal::Unanswerable), 5);
+    assert!(world.take_datagrams().is_empty());
+}
+
+#[test]
+fn an_answer_longer_than_the_question_is_not_sent() {
+    struct Amplify;
+    impl DatagramService for Amplify {
+        fn on_datagram<'a>(&mut self, _datagram: &'a [u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+            room.extend_from_slice(b"much more than was asked");
+            Some(room)
+        }
+    }
+    let world = World::new(1);
+    let mut server = Server::new(world.net(), ServerLimits::default());
+    let (address, options) = (udp("udp://127.0.0.1:9000"), DatagramOptions::default());
+    server.listen_datagrams(&address, &options, DatagramLimits::default(), Amplify).unwrap();
+    world.send_datagram(CLIENT.parse().unwrap(), &address, b"hi");
+    world.settle(|| server.turn()).unwrap();
+    assert_eq!(server.totals().datagrams.refused(Refusal::TooLong), 1);
+    assert!(world.take_datagrams().is_empty());
+}
+
+#[test]
+fn a_panic_over_one_datagram_leaves_the_others_answered() {
+    struct Fragile;
+    impl DatagramService for Fragile {
+        fn on_datagram<'a>(&mut self, datagram: &'a [u8], _room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+            assert!(datagram != b"boom", "as asked");
+            Some(datagram)
+        }
+    }
+    let world = World::new(1);
+    let mut server = Server::new(world.net(), ServerLimits::default());
+    let (address, options) = (udp("udp://127.0.0.1:9000"), DatagramOptions::default());
+    server.listen_datagrams(&address, &options, DatagramLimits::default(), Fragile).unwrap();
+    for datagram in [&b"before"[..], b"boom", b"after"] {
+        world.send_datagram(CLIENT.parse().unwrap(), &address, datagram);
+    }
+    world.settle(|| server.turn()).unwrap();
+    let totals = server.totals();
+    assert_eq!((totals.datagrams.refused(Refusal::Panicked), totals.datagrams.answered), (1, 2));
+    assert!(totals.reconciles());
+}
+
+#[test]
+fn a_drain_answers_what_had_arrived() {
+    let world = World::new(1);
+    let address = udp("udp://127.0.0.1:9000");
+    let mut server = server(&world, &["udp://127.0.0.1:9000"]);
+    for _ in 0..200 {
+        world.send_datagram(CLIENT.parse().unwrap(), &address, b"x");
+    }
+    world.notify(Notice::Drain);
+    world.settle(|| if server.is_done() { Ok(()) } else { server.turn() }).unwrap();
+    assert!(server.is_done());
+    assert_eq!(server.totals().datagrams.answered, 200);
+}
+
+#[test]
+fn errors_and_full_sockets_neither_end_nor_strand_nor_spin_it() {
+    for seed in 0..200 {
+        let world = World::new(seed).with_faults(Faults::drawn_from(seed));
+        let address = udp("udp://127.0.0.1:9000");
+        let mut server = server(&world, &["udp://127.0.0.1:9000"]);
+        for number in 0..100_u8 {
+            world.send_datagram(CLIENT.parse().unwrap(), &address, &[number]);
+            server.turn().unwrap();
+        }
+        world.calm();
+        world.send_datagram(CLIENT.parse().unwrap(), &address, b"last");
+        world.settle(|| server.turn()).unwrap();
+        let totals = server.totals();
+        let DatagramTally { received, answered, lost, .. } = totals.datagrams;
+        // An answer is lost where the kernel tells of an earlier one that was refused.
+        assert_eq!((received, answered + lost), (101, 101), "seed {seed}");
+        let answers = world.take_datagrams();
+        assert_eq!(answers.len() as u64, answered, "seed {seed}");
+        assert_eq!(answers.last().map(|(_, _, answer)| answer.as_slice()), Some(&b"last"[..]), "seed {seed}");
+        assert!(totals.reconciles(), "seed {seed}");
+    }
+}

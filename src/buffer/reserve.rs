@@ -46,6 +46,7 @@ pub struct Reserve {
     lent_bytes: usize,
     lent_bytes_max: usize,
     idle_bytes: usize,
+    unmapped_bytes: usize,
     /// Lent and idle ones.
     blocks: usize,
     lent_blocks: usize,
@@ -69,6 +70,7 @@ impl Reserve {
             lent_bytes: 0,
             lent_bytes_max,
             idle_bytes: 0,
+            unmapped_bytes: 0,
             blocks: 0,
             lent_blocks: 0,
             idle,
@@ -99,6 +101,12 @@ impl Reserve {
     #[inline]
     pub const fn idle_bytes(&self) -> usize {
         self.idle_bytes
+    }
+
+    /// The capacity of all blocks that have gone so far, which took the system its time; wraps.
+    #[inline]
+    pub const fn unmapped_bytes(&self) -> usize {
+        self.unmapped_bytes
     }
 
     /// How many blocks there are, lent or kept: at most so many mappings.
@@ -143,7 +151,7 @@ impl Reserve {
         self.lent_bytes -= capacity;
         self.lent_blocks -= 1;
         if capacity > KEPT_BYTES_MAX {
-            self.blocks -= 1;
+            self.unmap(&block);
             return;
         }
         block.reset();
@@ -170,7 +178,7 @@ impl Reserve {
         for _ in 0..self.overflow.len().div_ceil(self.lent_blocks + 1) {
             let Some(block) = self.overflow.pop_highest() else { return };
             self.idle_bytes -= block.capacity();
-            self.blocks -= 1;
+            self.unmap(&block);
         }
     }
 
@@ -180,7 +188,13 @@ impl Reserve {
         let fullest = self.idle.iter_mut().max_by_key(|blocks| kept_bytes(blocks));
         let block = fullest.and_then(Vec::pop).expect("bytes are idle, so a class keeps some");
         self.idle_bytes -= block.capacity();
+        self.unmap(&block);
+    }
+
+    /// Counts out a block that goes with the caller.
+    fn unmap(&mut self, block: &Block) {
         self.blocks -= 1;
+        self.unmapped_bytes = self.unmapped_bytes.wrapping_add(block.capacity());
     }
 }
 

@@ -50,7 +50,7 @@ impl Budget {
         self.left == 0
     }
 
-    /// Somebody was served, and so much was moved.
+    /// Somebody was served, and so much was moved, or was given back to the system.
     #[inline]
     pub(super) fn spend(&mut self, done: usize) {
         self.left = self.left.saturating_sub(done.max(SERVE_BYTES_MIN));

@@ -69,8 +69,8 @@ pub(super) fn give_frames<C: Codec>(
     (served, why)
 }
 
-/// What the codec found, unless it panicked. A codec may be anybody's: one that takes more than
-/// there is, or nothing, would end all peers or none of its own turn.
+/// What the codec found, unless it panicked. A codec may be anybody's: one that took more than
+/// there is would end the server, and one that took nothing would never end its turn.
 #[inline]
 fn decode<C: Codec>(
     codec: &C,

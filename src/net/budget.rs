@@ -18,8 +18,8 @@ const _: () = assert!(2 * READ_LEN_MAX <= SERVE_BYTES_MAX);
 /// The same however many there are: the shortest read and its echo.
 const SERVE_BYTES_MIN: usize = 2 * READ_LEN_MIN;
 
-/// What all peers of an endpoint share in a turn: even where each byte finds its page for the first
-/// time this is moved in some 10 ms, and nobody waits longer for the next turn.
+/// What all peers of an endpoint share in a turn: the whole share of 32 of them, so that streams move
+/// much in a row; with more, each moves less rather than that all wait longer.
 pub(crate) const TURN_BYTES: usize = 16 * 1024 * KIB;
 
 /// What may still be moved in a turn.

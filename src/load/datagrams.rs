@@ -65,10 +65,7 @@ impl DatagramGenerator<Reactor> {
     ///
     /// # Errors
     /// There is no process of that number, or the system has no room for the sockets.
-    pub fn new(mut reactor: Reactor, to: SocketAddr, plan: Plan, server: Option<u32>) -> io::Result<Self> {
-        if plan.pace.rate().is_some() {
-            reactor.wake_in_time()?;
-        }
+    pub fn new(reactor: Reactor, to: SocketAddr, plan: Plan, server: Option<u32>) -> io::Result<Self> {
         let cost = Cost::new(server)?;
         let clock = reactor.clock();
         Self::over(reactor, Box::new(move || clock.now()), to, plan, cost)

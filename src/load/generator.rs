@@ -67,11 +67,8 @@ impl<W: Layer<<Reactor as Net>::Stream>> Generator<Reactor, W> {
     /// A run over real sockets; `server` is the number of its process, if that is to be looked at.
     ///
     /// # Errors
-    /// There is no process of that number, or no descriptor for an alarm.
-    pub fn new(mut reactor: Reactor, layer: W, to: Destination, plan: Plan, server: Option<u32>) -> io::Result<Self> {
-        if plan.pace.rate().is_some() || plan.connect_rate.is_some() {
-            reactor.wake_in_time()?;
-        }
+    /// There is no process of that number.
+    pub fn new(reactor: Reactor, layer: W, to: Destination, plan: Plan, server: Option<u32>) -> io::Result<Self> {
         let cost = Cost::new(server)?;
         let clock = reactor.clock();
         Ok(Self::over(reactor, Box::new(move || clock.now()), layer, to, plan, cost))

@@ -1,11 +1,13 @@
-//! `Alarm`: ends the sleep of a poll at a nanosecond, where a poll's own timeout is rounded up to
-//! a whole millisecond (epoll_wait(2)).
+//! `Alarm`: the end of a sleep, as a timer of the kernel that is one more source of the poll.
 //!
-//! A timer of the kernel as one more source of the same poll; nobody reads it, since to set it
-//! again is to have read it.
+//! A poll has a timeout of its own (epoll_wait(2)), but for each call the kernel works out anew when
+//! that is and sets a timer, were it only to take it back a microsecond later: where one peer keeps
+//! the loop from sleeping long, that is a seventeenth of all it costs. And a timeout is rounded up
+//! to a whole millisecond. The alarm stays set from poll to poll, and goes off at its nanosecond.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -16,31 +18,42 @@ use rustix::time::{
 use crate::instant::Instant;
 
 /// A timer that makes one poll return.
+///
+/// It is only ever set nearer: one that is set too early is left so, as is a peer's entry in the
+/// timers of a host. To poll once in vain is cheaper than to move it whenever a deadline moves.
+/// Nobody reads it, since to set it again is to have read it (timerfd_create(2)).
 pub(super) struct Alarm {
     timer: OwnedFd,
-    /// When it goes off next; it may have gone off since.
-    armed: Instant,
+    /// When it goes off; [`Instant::NEVER`] once that was told.
+    at: Instant,
 }
 
 impl Alarm {
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         registry.register(&mut SourceFd(&timer.as_raw_fd()), token, Interest::READABLE)?;
-        Ok(Self { timer, armed: Instant::ORIGIN })
+        Ok(Self { timer, at: Instant::NEVER })
     }
 
-    /// Goes off at `at`, which is later than `now`, or before.
-    pub(super) fn arm(&mut self, at: Instant, now: Instant) -> io::Result<()> {
-        if now < self.armed && self.armed <= at {
-            return Ok(());
-        }
-        let span = at.since(now);
-        // What is out of range is further away than any run lasts.
-        let Ok(tv_sec) = span.as_secs().min(u64::from(u32::MAX)).try_into() else { return Ok(()) };
+    /// Whether it is set for then, or for before.
+    #[inline]
+    pub(super) fn goes_off_by(&self, at: Instant) -> bool {
+        self.at <= at
+    }
+
+    /// Sets it for `at`, which is in so long; none is not long enough.
+    pub(super) fn set(&mut self, at: Instant, span: Duration) -> io::Result<()> {
+        // Whoever sleeps for as many years is woken once in vain.
+        let tv_sec = span.as_secs().min(i32::MAX as u64) as _;
         let it_value = Timespec { tv_sec, tv_nsec: span.subsec_nanos().into() };
-        let never = Timespec { tv_sec: 0, tv_nsec: 0 };
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: never, it_value })?;
-        self.armed = at;
+        let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval, it_value })?;
+        self.at = at;
         Ok(())
+    }
+
+    /// The poll has told that it went off.
+    pub(super) fn went_off(&mut self) {
+        self.at = Instant::NEVER;
     }
 }

@@ -5,7 +5,7 @@
 //! [`Net`] must not assume is said at each method, and the simulated world does the worst allowed.
 
 mod address;
-#[cfg(feature = "load")]
+#[cfg(target_os = "linux")]
 mod alarm;
 #[cfg(feature = "baseline")]
 pub(crate) mod blocking;

@@ -11,6 +11,8 @@ use mio::{Events, Interest, Poll, Waker};
 
 use crate::instant::Instant;
 
+#[cfg(target_os = "linux")]
+use super::alarm::Alarm;
 use super::clock::Clock;
 use super::listener::{Listener, TcpOrUnix};
 use super::{
@@ -25,7 +27,7 @@ const EVENTS_MAX: usize = 1024;
 const WAKE: mio::Token = mio::Token(usize::MAX);
 #[cfg(feature = "signals")]
 const SIGNALS: mio::Token = mio::Token(usize::MAX - 1);
-#[cfg(feature = "load")]
+#[cfg(target_os = "linux")]
 const ALARM: mio::Token = mio::Token(usize::MAX - 2);
 
 // An idle peer costs at most 128 bytes of our memory: its slot with the generation, its entry in
@@ -46,29 +48,31 @@ pub struct Reactor {
     events: Events,
     waker: Arc<Waker>,
     clock: Clock,
+    #[cfg(target_os = "linux")]
+    alarm: Alarm,
     #[cfg(feature = "signals")]
     signals: Option<super::signals::Signals>,
-    #[cfg(feature = "load")]
-    alarm: Option<super::alarm::Alarm>,
 }
 
 impl Reactor {
     /// A reactor of its own.
     ///
     /// # Errors
-    /// No descriptors for the poll and its waker.
+    /// No descriptors for the poll, its waker and its alarm.
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        #[cfg(target_os = "linux")]
+        let alarm = Alarm::new(poll.registry(), ALARM)?;
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             waker,
             clock: Clock::new(),
+            #[cfg(target_os = "linux")]
+            alarm,
             #[cfg(feature = "signals")]
             signals: None,
-            #[cfg(feature = "load")]
-            alarm: None,
         })
     }
 
@@ -91,28 +95,23 @@ impl Reactor {
         signals.watch(number, notice)
     }
 
-    /// From now on a sleep ends within microseconds of its time, not up to a millisecond later:
-    /// one more system call for each.
-    ///
-    /// # Errors
-    /// There is no descriptor for a timer.
-    #[cfg(feature = "load")]
-    pub fn wake_in_time(&mut self) -> io::Result<()> {
-        self.alarm = Some(super::alarm::Alarm::new(self.poll.registry(), ALARM)?);
-        Ok(())
-    }
-
-    /// How long the poll may sleep; an alarm may end that before.
+    /// How long the poll may sleep; where there is an alarm, it ends a sleep that has an end.
     fn timeout(&mut self, until: Option<Instant>) -> io::Result<Option<Duration>> {
-        let now = self.now();
-        let span = until.map(|at| at.since(now));
-        #[cfg(feature = "load")]
-        if let (Some(alarm), Some(at), Some(span)) = (&mut self.alarm, until, span)
-            && !span.is_zero()
-        {
-            alarm.arm(at, now)?;
+        match until {
+            None => Ok(None),
+            Some(Instant::ORIGIN) => Ok(Some(Duration::ZERO)),
+            #[cfg(target_os = "linux")]
+            Some(at) if self.alarm.goes_off_by(at) => Ok(None),
+            Some(at) => {
+                let span = at.since(self.clock.now());
+                #[cfg(target_os = "linux")]
+                if !span.is_zero() {
+                    self.alarm.set(at, span)?;
+                    return Ok(None);
+                }
+                Ok(Some(span))
+            }
         }
-        Ok(span)
     }
 
     /// Polls without sleeping.
@@ -152,9 +151,8 @@ impl Net for Reactor {
                     let signals = self.signals.as_mut().expect("its token was registered");
                     facts.extend(signals.pending().map(Fact::Notice));
                 }
-                // It has done its part: the sleep is over.
-                #[cfg(feature = "load")]
-                ALARM => {}
+                #[cfg(target_os = "linux")]
+                ALARM => self.alarm.went_off(),
                 mio::Token(token) => facts.push(Fact::Ready(Readiness {
                     token: Token(token as u64),
                     readable: event.is_readable(),
@@ -240,5 +238,45 @@ mod tests {
             reactor.poll(&mut Vec::new(), Some(until)).unwrap();
             assert!(reactor.now() >= until, "after less than {micros} µs");
         }
+    }
+
+    #[test]
+    fn after_an_end_that_is_past_a_poll_looks_and_does_not_sleep() {
+        let mut reactor = Reactor::new().unwrap();
+        let past = reactor.now();
+        for _ in 0..3 {
+            reactor.poll(&mut Vec::new(), Some(past)).unwrap();
+        }
+        assert!(reactor.now().since(past) < Duration::from_secs(5));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_end_that_moves_later_is_met_after_one_poll_in_vain() {
+        let mut reactor = Reactor::new().unwrap();
+        let far = reactor.now() + Duration::from_millis(20);
+        let near = reactor.now() + Duration::from_millis(2);
+        // Somebody wakes us, so that the alarm for the near end stays set.
+        Net::wake(&reactor).wake();
+        reactor.poll(&mut Vec::new(), Some(near)).unwrap();
+        let mut polls = 0;
+        while reactor.now() < far {
+            reactor.poll(&mut Vec::new(), Some(far)).unwrap();
+            polls += 1;
+        }
+        assert!(polls <= 2, "{polls} polls");
+    }
+
+    #[test]
+    fn an_end_that_moves_nearer_is_not_slept_through() {
+        let mut reactor = Reactor::new().unwrap();
+        Net::wake(&reactor).wake();
+        let far = reactor.now() + Duration::from_secs(60);
+        reactor.poll(&mut Vec::new(), Some(far)).unwrap();
+        let near = reactor.now() + Duration::from_millis(1);
+        while reactor.now() < near {
+            reactor.poll(&mut Vec::new(), Some(near)).unwrap();
+        }
+        assert!(reactor.now() < far);
     }
 }

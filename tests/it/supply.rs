@@ -30,7 +30,7 @@ const LICENCES: [&str; 9] = [
 const DOUBLE: [&str; 8] = ["getrandom", "r-efi", "rand", "rand_core", "syn", "toml_datetime", "windows-sys", "winnow"];
 
 /// What the library without its features is built from.
-const BARE: [&str; 8] = ["libc", "log", "memchr", "memmap2", "mio", "slab", "socket2", "thiserror"];
+const BARE: [&str; 9] = ["libc", "log", "memchr", "memmap2", "mio", "rustix", "slab", "socket2", "thiserror"];
 
 /// The first version of a crate that has what an advisory asks for; two where an older line has it too.
 const MENDED: [(&str, &str, &str); 16] = [

@@ -89,6 +89,12 @@ impl<P> Dial<P> {
         self.failures.push_back(Failure { peer, to, error });
     }
 
+    /// Whether nobody is wanted, under way or still to be told of: as in nearly every turn of a server.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.wanted.is_empty() && self.connecting.is_empty() && self.failures.is_empty()
+    }
+
     /// How many are wanted and have not begun.
     pub(crate) fn wanted(&self) -> usize {
         self.wanted.len()
@@ -100,9 +106,9 @@ impl<P> Dial<P> {
     }
 
     /// When the next one may begin, or is late, whichever comes first.
+    #[inline]
     pub(crate) fn next_work(&self) -> Instant {
-        if self.wanted.is_empty() && self.connecting.is_empty() {
-            // As in nearly every turn of a server.
+        if self.is_idle() {
             return Instant::NEVER;
         }
         let begin_at = if self.may_begin() { self.rests_until } else { Instant::NEVER };

@@ -6,6 +6,8 @@
 use std::ops::Add;
 use std::time::Duration;
 
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
 /// Nanoseconds since the driver's own origin; monotonic as far as the driver's clock is.
 ///
 /// All arithmetic saturates: [`Instant::NEVER`] stays the end of time however much is added.
@@ -37,8 +39,9 @@ impl Instant {
 impl Add<Duration> for Instant {
     type Output = Self;
 
+    #[inline]
     fn add(self, span: Duration) -> Self {
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = span.as_secs().saturating_mul(NANOS_PER_SECOND).saturating_add(span.subsec_nanos().into());
         Self(self.0.saturating_add(nanos))
     }
 }

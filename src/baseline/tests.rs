@@ -119,7 +119,7 @@ fn a_panic_loses_its_own_peer_and_harms_nobody_else() {
         says(&mut server.connect(), "one", "one 1");
         drop(bystander);
         let totals = server.drain();
-        assert_eq!((totals.peers.panics, totals.closed(CloseReason::Panicked)), (8, 8), "{design:?}");
+        assert_eq!((totals.peers.ledger.panics, totals.closed(CloseReason::Panicked)), (8, 8), "{design:?}");
     }
 }
 

@@ -52,8 +52,10 @@ impl<C: Codec> Connection<C> {
         } else {
             (self.waiting_since + limits.write_timeout, Deadline::Write)
         };
-        let has_begun = !self.input.is_empty() && !self.is_paused();
-        let begun = (self.begun_at + limits.frame_timeout, Deadline::Frame);
-        Some(if has_begun && begun.0 < quiet.0 { begun } else { quiet })
+        if !self.input.is_empty() && !self.is_paused() {
+            let begun = (self.begun_at + limits.frame_timeout, Deadline::Frame);
+            return Some(if begun.0 < quiet.0 { begun } else { quiet });
+        }
+        Some(quiet)
     }
 }

@@ -10,23 +10,26 @@ use crate::codec::{Codec, Decoded, FrameError};
 use super::{Limits, Reply};
 
 /// Why no more frames were taken from the front of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rest {
-    /// What is left is no whole frame.
+    /// What is left, if anything is, is no whole frame.
     Begun,
     /// The output is over its watermark, or the service asked for a pause.
     Held,
     /// The service asked for a break: what it ordered comes first.
     Break,
-    /// The peer said goodbye, or the service has ended this peer: the rest is of no use.
+    /// The peer said goodbye, or the service has ended this peer, or panicked: the rest is of no use.
     Useless,
     /// The rest cannot be understood.
     Lost(FrameError),
-    /// The codec panicked, or found what is not there.
-    Panicked,
 }
 
 /// Gives the whole frames at the front of `bytes` to `on_frame`, one after another, as long as the
 /// output has room. Returns how many bytes that took, and why it stopped.
+///
+/// The codec and the service may be anybody's: a panic of either ends here, for all the frames of a
+/// read at once. The frame over which the service panicked counts as given.
+#[inline]
 pub(super) fn give_frames<C: Codec>(
     codec: &C,
     state: &mut C::State,
@@ -36,59 +39,64 @@ pub(super) fn give_frames<C: Codec>(
     mut on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
 ) -> (usize, Rest) {
     let mut served = 0;
-    let why = loop {
-        let left = &bytes[served..];
-        if left.is_empty() {
-            break Rest::Begun;
-        }
-        if reply.is_full() || reply.is_paused {
-            break Rest::Held;
-        }
-        let Some(decoded) = decode(codec, state, left, limits.frame_len_max) else { break Rest::Panicked };
-        match decoded {
-            Ok(Decoded::Frame { frame, consumed }) => {
-                served += consumed;
-                reply.ledger.frames += 1;
-                let flow = on_frame(&left[frame], reply);
-                if reply.is_ending() {
+    let given = catch_unwind(AssertUnwindSafe(|| {
+        loop {
+            let left = &bytes[served..];
+            if left.is_empty() {
+                break Rest::Begun;
+            }
+            if reply.is_full() || reply.is_paused {
+                break Rest::Held;
+            }
+            match decode(codec, state, left, limits.frame_len_max) {
+                Ok(Decoded::Frame { frame, consumed }) => {
+                    served += consumed;
+                    reply.ledger.frames += 1;
+                    let flow = on_frame(&left[frame], reply);
+                    if reply.is_ending() {
+                        break Rest::Useless;
+                    }
+                    if flow.is_break() {
+                        break Rest::Break;
+                    }
+                }
+                Ok(Decoded::More) => break Rest::Begun,
+                Ok(Decoded::Goodbye { consumed }) => {
+                    served += consumed;
                     break Rest::Useless;
                 }
-                if flow.is_break() {
-                    break Rest::Break;
-                }
+                Err(error) => break Rest::Lost(error),
             }
-            Ok(Decoded::More) => break Rest::Begun,
-            Ok(Decoded::Goodbye { consumed }) => {
-                served += consumed;
-                break Rest::Useless;
-            }
-            Err(error) => break Rest::Lost(error),
         }
-    };
+    }));
     reply.ledger.bytes_framed += served as u64;
+    let why = given.unwrap_or_else(|_| {
+        reply.panicked();
+        Rest::Useless
+    });
     (served, why)
 }
 
-/// What the codec found, unless it panicked. A codec may be anybody's: one that took more than
-/// there is would end the server, and one that took nothing would never end its turn.
+/// What the codec found. One that took more than there is would end the server, and one that took
+/// nothing would never end its turn.
+///
+/// # Panics
+/// When the codec does, or found what is not there.
 #[inline]
 fn decode<C: Codec>(
     codec: &C,
     state: &mut C::State,
     bytes: &[u8],
     frame_len_max: usize,
-) -> Option<Result<Decoded, FrameError>> {
-    let decode = || {
-        let decoded = codec.decode(state, bytes, frame_len_max);
-        match &decoded {
-            Ok(Decoded::Frame { frame, consumed }) => {
-                let is_there = frame.start <= frame.end && frame.end <= bytes.len() && *consumed <= bytes.len();
-                assert!(is_there && *consumed > 0, "the codec found {decoded:?} in {} bytes", bytes.len());
-            }
-            Ok(Decoded::Goodbye { consumed }) => assert!(*consumed <= bytes.len(), "a goodbye of {consumed} bytes"),
-            Ok(Decoded::More) | Err(_) => {}
+) -> Result<Decoded, FrameError> {
+    let decoded = codec.decode(state, bytes, frame_len_max);
+    match &decoded {
+        Ok(Decoded::Frame { frame, consumed }) => {
+            let is_there = frame.start <= frame.end && frame.end <= bytes.len() && *consumed <= bytes.len();
+            assert!(is_there && *consumed > 0, "the codec found {decoded:?} in {} bytes", bytes.len());
         }
-        decoded
-    };
-    catch_unwind(AssertUnwindSafe(decode)).ok()
+        Ok(Decoded::Goodbye { consumed }) => assert!(*consumed <= bytes.len(), "a goodbye of {consumed} bytes"),
+        Ok(Decoded::More) | Err(_) => {}
+    }
+    decoded
 }

@@ -24,6 +24,8 @@ pub struct Ledger {
     pub bytes_unsent: u64,
     /// Whole frames given to the service.
     pub frames: u64,
+    /// Callbacks of the service, and looks of the codec, that panicked.
+    pub panics: u64,
 }
 
 impl Ledger {
@@ -43,5 +45,6 @@ impl std::ops::AddAssign for Ledger {
         self.bytes_written += other.bytes_written;
         self.bytes_unsent += other.bytes_unsent;
         self.frames += other.frames;
+        self.panics += other.panics;
     }
 }

@@ -175,7 +175,13 @@ impl Reply<'_> {
         self.fail(CloseReason::Service);
     }
 
-    pub(crate) fn fail(&mut self, reason: CloseReason) {
+    /// The callback this was given to has panicked: the peer is lost, and only it.
+    pub(super) fn panicked(&mut self) {
+        self.ledger.panics += 1;
+        self.fail(CloseReason::Panicked);
+    }
+
+    fn fail(&mut self, reason: CloseReason) {
         if !matches!(self.wish, Wish::Close(_)) {
             self.wish = Wish::Close(reason);
         }

@@ -3,6 +3,7 @@
 //! What is no whole frame yet is stored; a frame that is whole is served from where it lies.
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::codec::{Codec, FrameError};
 
@@ -17,6 +18,7 @@ impl<C: Codec> Connection<C> {
     ///
     /// Returns what of the replies lies in `input` itself: write it behind [`Self::unsent`] and
     /// hand the rest to [`Self::store`] before `input` changes.
+    #[inline]
     pub fn handle_input(
         &mut self,
         input: &[u8],
@@ -46,7 +48,10 @@ impl<C: Codec> Connection<C> {
         let (served, rest) = give_frames(codec, &mut self.codec, input, limits, &mut reply, on_frame);
         let heard = Heard::from(reply);
         let quote = self.obey(heard, means);
-        self.keep(&input[served..], rest, means);
+        let left = &input[served..];
+        if !left.is_empty() || rest != Rest::Begun {
+            self.keep(left, rest, means);
+        }
         quote
     }
 
@@ -61,16 +66,17 @@ impl<C: Codec> Connection<C> {
         self.serve_stored(means, on_frame);
     }
 
-    /// Serves a callback that has no input: its replies go to the output queue.
-    pub fn handle_callback<R>(&mut self, means: &mut Means<'_, C>, callback: impl FnOnce(&mut Reply<'_>) -> R) -> R {
+    /// Serves a callback that has no input: its replies go to the output queue. A panic of it ends here.
+    pub fn handle_callback(&mut self, means: &mut Means<'_, C>, callback: impl FnOnce(&mut Reply<'_>)) {
         self.start_waiting(means.now);
         let stance = self.stance();
         let mut reply = reply_to(&mut self.output, &[], stance, means);
-        let result = callback(&mut reply);
+        if catch_unwind(AssertUnwindSafe(|| callback(&mut reply))).is_err() {
+            reply.panicked();
+        }
         let heard = Heard::from(reply);
         self.obey(heard, means);
         self.couple(means);
-        result
     }
 
     /// Queues bytes that another peer's service call, or a post, ordered for this one; framed already.
@@ -107,6 +113,7 @@ impl<C: Codec> Connection<C> {
     }
 
     /// Stores what is left of a fresh read.
+    #[cold]
     fn keep(&mut self, rest: &[u8], why: Rest, means: &mut Means<'_, C>) {
         if !rest.is_empty() {
             match why {
@@ -119,7 +126,7 @@ impl<C: Codec> Connection<C> {
                         self.cut(CloseReason::BudgetSpent);
                     }
                 }
-                Rest::Begun | Rest::Held | Rest::Break | Rest::Useless | Rest::Lost(_) | Rest::Panicked => {
+                Rest::Begun | Rest::Held | Rest::Break | Rest::Useless | Rest::Lost(_) => {
                     means.ledger.bytes_discarded += rest.len() as u64;
                 }
             }
@@ -136,11 +143,11 @@ impl<C: Codec> Connection<C> {
             Rest::Useless => self.finish(CloseReason::Finished, means),
             Rest::Lost(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, means),
             Rest::Lost(FrameError::Malformed(_)) => self.finish(CloseReason::BadFrame, means),
-            Rest::Panicked => self.cut(CloseReason::Panicked),
         }
     }
 
     /// Carries out what the service wished in a callback.
+    #[inline]
     fn obey(&mut self, heard: Heard, means: &mut Means<'_, C>) -> Quote {
         self.wants_room |= heard.wants_room;
         match self.promised.checked_add(heard.promised) {

@@ -398,7 +398,7 @@ fn what_found_no_room_is_missed_by_a_reset_even_behind_an_empty_queue() {
 fn a_reply_lost_after_the_service_closed_the_peer_is_missed_by_a_reset_too() {
     for (close, reason) in [
         ((|reply| reply.close()) as fn(&mut Reply<'_>), CloseReason::Service),
-        (|reply| reply.fail(CloseReason::Panicked), CloseReason::Panicked),
+        (|_| panic!("of the service"), CloseReason::Panicked),
     ] {
         let mut bench = Bench::new(Raw);
         bench.reserve = Reserve::new(0);

@@ -46,7 +46,6 @@ impl Totals {
             *sum += more;
         }
         self.peers.resets += tally.resets;
-        self.peers.panics += tally.panics;
         self.peers.stale_facts += tally.stale_facts;
         self.peers.ledger += tally.ledger;
     }

@@ -121,13 +121,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         Some(Visit {
             peer,
             means: Means { codec: &self.codec, limits: &self.limits, reserve, ledger: &mut self.tally.ledger, now },
-            desk: Desk {
-                key,
-                now,
-                service: &mut self.service,
-                outbox: &mut self.outbox,
-                panics: &mut self.tally.panics,
-            },
+            desk: Desk { key, now, service: &mut self.service, outbox: &mut self.outbox },
         })
     }
 

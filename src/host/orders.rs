@@ -87,7 +87,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         let mut orders = Orders::new(&mut self.outbox, &self.codec, None);
         let service = &mut self.service;
         if catch_unwind(AssertUnwindSafe(|| tell(service, &mut orders))).is_err() {
-            self.tally.panics += 1;
+            self.tally.ledger.panics += 1;
         }
         self.carry_out_orders(reserve, now);
     }

@@ -11,8 +11,6 @@ pub struct Tally {
     pub closed: [u64; CloseReason::ALL.len()],
     /// Peers whose stream was reset by us, since bytes queued for them were thrown away.
     pub resets: u64,
-    /// Callbacks that panicked.
-    pub panics: u64,
     /// Facts that named a peer which had gone.
     pub stale_facts: u64,
     /// Where the bytes went.

@@ -1,12 +1,11 @@
 //! A visit: one peer together with all that serving it takes, for the length of one step.
 //!
-//! Here the connection meets the service, and here a panic of the service ends.
+//! Here the connection meets the service.
 
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::codec::Codec;
-use crate::conn::{CloseReason, Means, Quote, Reply};
+use crate::conn::{Means, Quote, Reply};
 use crate::instant::Instant;
 use crate::service::{Context, Outbox, Service};
 use crate::table::Key;
@@ -28,7 +27,6 @@ pub(super) struct Desk<'a, S> {
     pub(super) now: Instant,
     pub(super) service: &'a mut S,
     pub(super) outbox: &'a mut Outbox,
-    pub(super) panics: &'a mut u64,
 }
 
 impl<S: Service, C: Codec, L> Visit<'_, S, C, L> {
@@ -64,7 +62,10 @@ impl<S: Service, C: Codec, L> Visit<'_, S, C, L> {
 
     pub(super) fn callback(&mut self, call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>)) {
         let Self { peer: Peer { connection, state, .. }, means, desk } = self;
-        connection.handle_callback(means, |reply| desk.call(reply, |service, cx| call(service, state, cx)));
+        connection.handle_callback(means, |reply| {
+            let (service, mut cx) = desk.open(reply);
+            call(service, state, &mut cx);
+        });
     }
 }
 
@@ -72,17 +73,14 @@ impl<S: Service> Desk<'_, S> {
     /// One frame to the service; breaks off when it is time to carry out its orders.
     #[inline]
     fn serve(&mut self, state: &mut S::Peer, frame: &[u8], reply: &mut Reply<'_>) -> ControlFlow<()> {
-        self.call(reply, |service, cx| service.on_frame(state, frame, cx));
+        let (service, mut cx) = self.open(reply);
+        service.on_frame(state, frame, &mut cx);
         if self.outbox.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    /// One callback. A panic loses this peer and is counted.
+    /// The service, and what it is given for one callback.
     #[inline]
-    fn call(&mut self, reply: &mut Reply<'_>, call: impl FnOnce(&mut S, &mut Context<'_, '_>)) {
-        let mut cx = Context { key: self.key, now: self.now, reply, outbox: self.outbox };
-        if catch_unwind(AssertUnwindSafe(|| call(self.service, &mut cx))).is_err() {
-            *self.panics += 1;
-            reply.fail(CloseReason::Panicked);
-        }
+    fn open<'c, 'r>(&'c mut self, reply: &'c mut Reply<'r>) -> (&'c mut S, Context<'c, 'r>) {
+        (self.service, Context { key: self.key, now: self.now, reply, outbox: self.outbox })
     }
 }

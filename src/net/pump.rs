@@ -94,12 +94,15 @@ fn has_more<S: Service, C: Codec, T: Stream>(visit: &Visit<'_, S, C, Link<T>>) -
 /// One step of serving a peer: fill, give frames to the service, flush; each moves at most `budget`.
 ///
 /// Returns how much was done, in bytes or callbacks: 0 when there is nothing to do until a fact comes.
+// All that a message takes is one function once it is compiled: behind a system call the processor
+// has forgotten where the functions around it return to, and guesses wrong at each.
+#[inline(always)]
 pub(crate) fn step<S: Service, C: Codec, T: Stream>(
     visit: &mut Visit<'_, S, C, Link<T>>,
     scratch: &mut [u8],
     budget: usize,
 ) -> usize {
-    let mut done = flush(visit, &[], budget);
+    let mut done = flush_waiting(visit, budget);
     let mut quote = NO_QUOTE;
     if visit.peer.connection.closed().is_some() || is_cut_short(visit) {
         return done;
@@ -130,7 +133,7 @@ pub(crate) fn step<S: Service, C: Codec, T: Stream>(
 /// Reads once, at most half the budget: the other half is for the reply. Gives what came to the
 /// connection and its frames to the service. Returns how much was done, and what of the replies
 /// lies in `scratch`.
-#[inline]
+#[inline(always)]
 fn fill<S: Service, C: Codec, T: Stream>(
     visit: &mut Visit<'_, S, C, Link<T>>,
     scratch: &mut [u8],
@@ -158,20 +161,33 @@ fn fill<S: Service, C: Codec, T: Stream>(
     }
 }
 
+/// Writes what waits since an earlier step, within the budget; mostly nothing does.
+#[inline]
+fn flush_waiting<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, budget: usize) -> usize {
+    #[cold]
+    fn write_waiting<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, budget: usize) -> usize {
+        write(visit, &[], budget)
+    }
+    flush_kept(visit);
+    if visit.peer.connection.unsent().is_empty() { 0 } else { write_waiting(visit, budget) }
+}
+
 /// Writes what waits, and behind it `quoted`, within the budget; what does not go is stored.
 #[inline]
 fn flush<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, quoted: &[u8], budget: usize) -> usize {
+    flush_kept(visit);
+    if visit.peer.connection.unsent().is_empty() && quoted.is_empty() { 0 } else { write(visit, quoted, budget) }
+}
+
+/// Writes what the stream keeps of its own.
+#[inline]
+fn flush_kept<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>) {
     if let Some(reason) = visit.peer.link.flush_kept() {
         visit.peer.connection.handle_error(reason);
     }
-    if visit.peer.connection.unsent().is_empty() && quoted.is_empty() {
-        return 0;
-    }
-    write(visit, quoted, budget)
 }
 
-// Apart, so that a step that has nothing to write yet does not pay for the frame of this.
-#[inline(never)]
+#[inline(always)]
 fn write<S: Service, C: Codec, T: Stream>(
     visit: &mut Visit<'_, S, C, Link<T>>,
     mut quoted: &[u8],
@@ -282,7 +298,7 @@ impl<T: Stream> Link<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn fill(&mut self, buf: &mut [u8]) -> Filled {
         loop {
             match self.stream.read(buf) {
@@ -311,7 +327,7 @@ impl<T: Stream> Link<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn flush(&mut self, unsent: &[u8], quoted: &[u8]) -> Flushed {
         loop {
             let written = match (unsent, quoted) {

@@ -175,7 +175,9 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
     }
 
     fn connect(&mut self, shared: &mut Shared<N>) {
-        self.begin_ordered(shared);
+        if self.host.wanted_len() > 0 || !self.dial.is_idle() {
+            self.begin_ordered(shared);
+        }
     }
 
     fn take_posts(&mut self, shared: &mut Shared<N>) {
@@ -219,7 +221,9 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
         {
             self.give_up(oldest.key, CloseReason::HandshakeTimeout, shared);
         }
-        self.give_up_late(shared);
+        if !self.dial.is_idle() {
+            self.give_up_late(shared);
+        }
     }
 
     fn bury_closed(&mut self, shared: &mut Shared<N>) {

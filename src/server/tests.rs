@@ -152,7 +152,7 @@ fn a_panic_loses_its_own_peer_only() {
     world.settle(|| server.turn()).unwrap();
     assert!(other.received().ends_with(b"fine\n"));
     let totals = server.totals();
-    assert_eq!((totals.peers.panics, totals.closed(CloseReason::Panicked), totals.open), (1, 1, 1));
+    assert_eq!((totals.peers.ledger.panics, totals.closed(CloseReason::Panicked), totals.open), (1, 1, 1));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_service_is_told_of_a_peers_end_and_has_the_last_word() {
     let totals = server.totals();
     let closed =
         [CloseReason::Finished, CloseReason::Panicked, CloseReason::PartialFrame].map(|why| totals.closed(why));
-    assert_eq!((closed, totals.peers.panics, totals.open), ([1; 3], 1, 0));
+    assert_eq!((closed, totals.peers.ledger.panics, totals.open), ([1; 3], 1, 0));
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn a_process_whose_service_panics() {
     others.iter_mut().for_each(|stream| echoes(stream, b"and I still am\n"));
     drop(others);
     let totals = server.drain();
-    assert_eq!(totals.peers.panics, 4 * ROUNDS as u64 + 1);
+    assert_eq!(totals.peers.ledger.panics, 4 * ROUNDS as u64 + 1);
     assert_eq!(totals.closed(CloseReason::Panicked), 3 * ROUNDS as u64 + 1);
     assert_eq!(totals.closed(CloseReason::Finished), (ROUNDS + OPEN_MAX) as u64);
 }

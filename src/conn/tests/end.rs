@@ -107,7 +107,7 @@ fn no_end_is_told_inside_a_frame_nor_of_a_stream_cut_off_nor_when_we_have_finish
 fn a_service_that_fails_at_the_end_loses_the_peer() {
     let mut bench = Bench::new(Lines::new());
     bench.with(|connection, means| connection.handle_end(means));
-    bench.tell_end(|reply| reply.fail(CloseReason::Panicked));
+    bench.tell_end(|_| panic!("of the service"));
     assert_eq!(bench.connection.closed(), Some(CloseReason::Panicked));
     bench.bury();
 }

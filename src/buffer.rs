@@ -63,7 +63,8 @@ impl ByteQueue {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.make_room(bytes.len(), reserve)?.append(bytes);
+        let fresh = self.make_room(bytes.len(), reserve)?.append(bytes);
+        reserve.count_fresh(fresh);
         Ok(())
     }
 
@@ -116,7 +117,7 @@ fn make_room_in(block: &mut Box<Block>, room: usize, reserve: &mut Reserve) -> R
     }
     match reserve.lend((block.len() + room).max(block.capacity() + 1)) {
         Ok(mut larger) => {
-            larger.append(block.as_slice());
+            reserve.count_fresh(larger.append(block.as_slice()));
             reserve.give_back(mem::replace(block, larger));
         }
         // Moving bytes for little room is slow, but it loses nobody.
@@ -139,6 +140,24 @@ mod tests {
     #[track_caller]
     fn push(queue: &mut ByteQueue, len: usize, reserve: &mut Reserve) {
         queue.push(&vec![7; len], reserve).unwrap();
+    }
+
+    #[test]
+    fn memory_counts_as_work_when_it_is_first_used_and_when_it_goes() {
+        let mut reserve = Reserve::new(64 * PAGE);
+        let mut queue = ByteQueue::new();
+        let taken = |queue: &mut ByteQueue, len: usize, reserve: &mut Reserve| {
+            let before = reserve.paging_bytes();
+            push(queue, len, reserve);
+            reserve.paging_bytes() - before
+        };
+        let first = taken(&mut queue, 5 * PAGE, &mut reserve);
+        assert!(first > 5 * PAGE, "{first}");
+        // A block of six pages: the last was never used.
+        assert_eq!(taken(&mut queue, PAGE / 3, &mut reserve) / (PAGE / 3), first / (5 * PAGE));
+        queue.clear(&mut reserve);
+        assert_eq!(taken(&mut queue, 5 * PAGE, &mut reserve), 0, "the block has been used before");
+        queue.clear(&mut reserve);
     }
 
     #[test]

@@ -40,13 +40,18 @@ const CLASSES: usize = class(KEPT_BYTES_MAX) + 1;
 /// reserves with so many each have room in one process.
 const SCATTERED_MAX: usize = 16 * 1024;
 
+/// A page is given when it is first written to, and cleared: that takes as long as to move so many.
+///
+/// Two on a machine of one's own; in a virtual one, whose host gives the page only then, some sixteen.
+const FRESH_COST: usize = 16;
+
 /// Lends memory to every [`ByteQueue`](super::ByteQueue) of one owner.
 #[derive(Debug)]
 pub struct Reserve {
     lent_bytes: usize,
     lent_bytes_max: usize,
     idle_bytes: usize,
-    unmapped_bytes: usize,
+    paging_bytes: usize,
     /// Lent and idle ones.
     blocks: usize,
     lent_blocks: usize,
@@ -70,7 +75,7 @@ impl Reserve {
             lent_bytes: 0,
             lent_bytes_max,
             idle_bytes: 0,
-            unmapped_bytes: 0,
+            paging_bytes: 0,
             blocks: 0,
             lent_blocks: 0,
             idle,
@@ -103,10 +108,11 @@ impl Reserve {
         self.idle_bytes
     }
 
-    /// The capacity of all blocks that have gone so far, which took the system its time; wraps.
+    /// What it took the system so far to give memory and to take it back, in bytes that could have
+    /// been moved meanwhile; wraps.
     #[inline]
-    pub const fn unmapped_bytes(&self) -> usize {
-        self.unmapped_bytes
+    pub const fn paging_bytes(&self) -> usize {
+        self.paging_bytes
     }
 
     /// How many blocks there are, lent or kept: at most so many mappings.
@@ -194,7 +200,13 @@ impl Reserve {
     /// Counts out a block that goes with the caller.
     fn unmap(&mut self, block: &Block) {
         self.blocks -= 1;
-        self.unmapped_bytes = self.unmapped_bytes.wrapping_add(block.capacity());
+        self.paging_bytes = self.paging_bytes.wrapping_add(block.capacity());
+    }
+
+    /// So many bytes were put where nothing had been before.
+    #[inline]
+    pub(super) fn count_fresh(&mut self, bytes: usize) {
+        self.paging_bytes = self.paging_bytes.wrapping_add(FRESH_COST * bytes);
     }
 }
 
@@ -227,12 +239,14 @@ pub(super) struct Block {
     map: MmapMut,
     start: usize,
     end: usize,
+    /// Up to where something has ever been.
+    used: usize,
 }
 
 impl Block {
     fn map(capacity: usize) -> Result<Self, Exhausted> {
         let map = MmapMut::map_anon(capacity).map_err(|_| Exhausted)?;
-        Ok(Self { map, start: 0, end: 0 })
+        Ok(Self { map, start: 0, end: 0, used: 0 })
     }
 
     fn reset(&mut self) {
@@ -270,11 +284,14 @@ impl Block {
         &self.map[self.start..self.end]
     }
 
-    /// Appends `bytes`, for which there is room at the back.
-    pub(super) fn append(&mut self, bytes: &[u8]) {
+    /// Appends `bytes`, for which there is room at the back; says how many lie where nothing had been.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> usize {
         let end = self.end + bytes.len();
         self.map[self.end..end].copy_from_slice(bytes);
         self.end = end;
+        let fresh = end.saturating_sub(self.used);
+        self.used += fresh;
+        fresh
     }
 
     /// Takes away the first `count` bytes of at least as many.

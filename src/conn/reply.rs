@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::buffer::{ByteQueue, Reserve};
+use crate::buffer::{ByteQueue, Exhausted, Reserve};
 use crate::codec::{Codec, Encode, Envelope, FrameError};
 
 use super::{CloseReason, Ledger, Means, WriteHalf};
@@ -56,6 +56,7 @@ impl Reply<'_> {
     /// All of it or nothing: a frame that does not fit closes the peer with
     /// [`CloseReason::QueueFull`] or [`CloseReason::BudgetSpent`], one that the framing cannot
     /// carry with [`CloseReason::BadReply`]. Once our direction is ending nothing is queued.
+    #[inline]
     pub fn send(&mut self, parts: &[&[u8]]) {
         if self.wish != Wish::GoOn {
             return;
@@ -96,25 +97,24 @@ impl Reply<'_> {
     }
 
     #[inline]
-    fn put_all(&mut self, parts: &[&[u8]]) -> Result<(), crate::buffer::Exhausted> {
+    fn put_all(&mut self, parts: &[&[u8]]) -> Result<(), Exhausted> {
         parts.iter().try_for_each(|part| self.put(part))
     }
 
     #[inline]
-    fn put(&mut self, bytes: &[u8]) -> Result<(), crate::buffer::Exhausted> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Exhausted> {
         if bytes.is_empty() {
             return Ok(());
         }
-        if let Some(place) = place_in(self.quotable, bytes) {
-            if self.quote.is_empty() {
-                self.quote = place;
-                return Ok(());
-            }
-            if self.quote.end == place.start {
-                self.quote.end = place.end;
-                return Ok(());
-            }
+        match place_in(self.quotable, bytes) {
+            Some(place) if self.quote.is_empty() => self.quote = place,
+            Some(place) if self.quote.end == place.start => self.quote.end = place.end,
+            Some(_) | None => return self.store(bytes),
         }
+        Ok(())
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Result<(), Exhausted> {
         self.output.push(&self.quotable[self.quote.clone()], self.reserve)?;
         self.quote = NO_QUOTE;
         self.output.push(bytes, self.reserve)

@@ -22,10 +22,11 @@ const SERVE_BYTES_MIN: usize = 2 * READ_LEN_MIN;
 /// much in a row; with more, each moves less rather than that all wait longer.
 pub(crate) const TURN_BYTES: usize = 16 * 1024 * KIB;
 
+/// What serving somebody counts for beside what is moved: the system calls take as long, were it
+/// for one byte. So a turn serves a thousand at most, as many as one poll tells of.
+const SERVE_COST: usize = 16 * KIB;
+
 /// What may still be moved in a turn.
-///
-/// To serve somebody counts as no less than the shortest read and its echo: that is what the system
-/// calls cost, were it for one byte.
 #[derive(Debug)]
 pub(crate) struct Budget {
     each: usize,
@@ -53,7 +54,7 @@ impl Budget {
     /// Somebody was served, and so much was moved, or was given back to the system.
     #[inline]
     pub(super) fn spend(&mut self, done: usize) {
-        self.left = self.left.saturating_sub(done.max(SERVE_BYTES_MIN));
+        self.left = self.left.saturating_sub(done.saturating_add(SERVE_COST));
     }
 }
 
@@ -90,8 +91,8 @@ mod tests {
     #[test]
     fn a_turn_ends_when_enough_was_moved_or_enough_were_served() {
         check_served(32, SERVE_BYTES_MAX, 32);
-        check_served(10_000, SERVE_BYTES_MIN, 2048);
-        check_served(10_000, 1, 2048);
+        check_served(10_000, SERVE_BYTES_MIN, 683);
+        check_served(10_000, 1, 1024);
         check_served(10, 1, 10);
         check_served(1, usize::MAX, 1);
     }

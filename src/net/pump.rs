@@ -61,7 +61,7 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
     now: Instant,
 ) {
     let mut moved = 0;
-    let unmapped_before = reserve.unmapped_bytes();
+    let paging_before = reserve.paging_bytes();
     while let Some(mut visit) = host.visit(key, reserve, now) {
         let done = step(&mut visit, scratch, budget.each());
         let has_more = has_more(&visit);
@@ -75,8 +75,8 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
             break;
         }
     }
-    // A queue that was emptied gives its memory back, and the system takes its time for that.
-    budget.spend(moved + reserve.unmapped_bytes().wrapping_sub(unmapped_before));
+    // A queue that grows takes memory, one that was emptied gives it back; the system takes its time for both.
+    budget.spend(moved + reserve.paging_bytes().wrapping_sub(paging_before));
     host.after(key);
 }
 

@@ -60,8 +60,7 @@ fn sigterm_at_any_of_many_moments() {
 #[test]
 #[ignore = "a full form: five thousand times a MiB"]
 fn memory_goes_back_after_a_burst() {
-    // 20 ms is the aim, which a turn of some 40 misses.
-    shrink::burst_and_rest(5000, MIB, Duration::from_millis(50));
+    shrink::burst_and_rest(5000, MIB, Duration::from_millis(20));
 }
 
 #[test]

@@ -98,7 +98,6 @@ impl Serve {
     }
 
     fn spawn(self) -> Server {
-        let share = machine::share();
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{} \"$0\" \"$@\"", self.prelude));
         command.arg(env!("CARGO_BIN_EXE_readyloop")).args(&self.args);
@@ -107,13 +106,8 @@ impl Serve {
                 command.env_remove(name);
             }
         }
-        command.envs(self.environment).stdin(Stdio::null()).stdout(self.stdout).stderr(Stdio::piped());
-        let started = Instant::now();
-        let mut child = command.spawn().expect("the command starts");
-        let out = child.stdout.take().map(Lines::of);
-        let log = Lines::of(child.stderr.take().expect("stderr is a pipe"));
-        let process = Process { pid: child.id() };
-        Server { child, process, addresses: Vec::new(), out, log, started, _share: share }
+        command.envs(self.environment).stdin(Stdio::null()).stdout(self.stdout);
+        Server::of(command)
     }
 
     /// Starts it and waits until it listens.
@@ -131,8 +125,7 @@ impl Serve {
         if !out.wait_for(PATIENCE, |lines| lines.len() >= listeners) {
             return Err(server.wait(PATIENCE));
         }
-        server.addresses =
-            out.all().iter().filter_map(|line| line.strip_prefix("listening on ")).map(str::to_owned).collect();
+        server.addresses = addresses(&out.all());
         assert_eq!(server.addresses.len(), listeners, "other lines than expected: {:?}", out.all());
         Ok(server)
     }
@@ -167,7 +160,35 @@ pub(crate) struct Server {
     _share: Share,
 }
 
+/// Where those lines say it listens.
+fn addresses(lines: &[String]) -> Vec<String> {
+    lines.iter().filter_map(|line| line.strip_prefix("listening on ")).map(str::to_owned).collect()
+}
+
 impl Server {
+    /// What that command starts.
+    fn of(mut command: Command) -> Self {
+        let share = machine::share();
+        let started = Instant::now();
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the command starts");
+        let out = child.stdout.take().map(Lines::of);
+        let log = Lines::of(child.stderr.take().expect("stderr is a pipe"));
+        let process = Process { pid: child.id() };
+        Self { child, process, addresses: Vec::new(), out, log, started, _share: share }
+    }
+
+    /// A server of a test's own, in the process that such a command starts: see `own_process`.
+    #[track_caller]
+    pub(crate) fn in_own_process(mut command: Command) -> Self {
+        command.stdout(Stdio::piped());
+        let mut server = Self::of(command);
+        let out = server.out.clone().expect("its standard output is ours to read");
+        let listens = out.wait_for(PATIENCE, |lines| !addresses(lines).is_empty());
+        assert!(listens, "it does not listen: {:?}", out.all());
+        server.addresses = addresses(&out.all());
+        server
+    }
+
     /// The socket address of its only or first TCP listener.
     #[track_caller]
     pub(crate) fn address(&self) -> SocketAddr {

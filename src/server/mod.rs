@@ -122,8 +122,9 @@ impl<N: Net> Server<N> {
         Self { first_generation: first, ..self }
     }
 
-    /// The same server, which moves no more than `bytes` in a turn for all peers of an endpoint,
-    /// so that a test can see the rest wait for the next.
+    /// The same server, which moves no more than `bytes` in a turn for all peers of an endpoint, less
+    /// for the system calls and the fresh memory that takes, so that a test can see the rest wait for
+    /// the next.
     pub fn with_turn_bytes(mut self, bytes: usize) -> Self {
         self.shared.turn_bytes = bytes;
         self

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn memory_counts_as_work_when_it_is_first_used_and_when_it_goes() {
-        let mut reserve = Reserve::new(64 * PAGE);
+        let mut reserve = Reserve::new(1024 * PAGE);
         let mut queue = ByteQueue::new();
         let taken = |queue: &mut ByteQueue, len: usize, reserve: &mut Reserve| {
             let before = reserve.paging_bytes();
@@ -158,6 +158,12 @@ mod tests {
         queue.clear(&mut reserve);
         assert_eq!(taken(&mut queue, 5 * PAGE, &mut reserve), 0, "the block has been used before");
         queue.clear(&mut reserve);
+
+        // So large a block is not kept.
+        push(&mut queue, 512 * PAGE, &mut reserve);
+        let before = reserve.paging_bytes();
+        queue.clear(&mut reserve);
+        assert_eq!(reserve.paging_bytes() - before, 512 * PAGE);
     }
 
     #[test]

@@ -106,7 +106,6 @@ impl<P> Dial<P> {
     }
 
     /// When the next one may begin, or is late, whichever comes first.
-    #[inline]
     pub(crate) fn next_work(&self) -> Instant {
         if self.is_idle() {
             return Instant::NEVER;

@@ -6,7 +6,7 @@
 use std::ops::Add;
 use std::time::Duration;
 
-const NANOS_PER_SECOND: u64 = 1_000_000_000;
+pub(crate) const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Nanoseconds since the driver's own origin; monotonic as far as the driver's clock is.
 ///

@@ -113,7 +113,6 @@ impl<C: Codec> Connection<C> {
     }
 
     /// Stores what is left of a fresh read.
-    #[cold]
     fn keep(&mut self, rest: &[u8], why: Rest, means: &mut Means<'_, C>) {
         if !rest.is_empty() {
             match why {

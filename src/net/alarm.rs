@@ -41,10 +41,10 @@ impl Alarm {
         self.at <= at
     }
 
-    /// Sets it for `at`, which is in so long; none is not long enough.
+    /// Sets it for `at`, which is after `span`; not for now, since a span of zero would unset it.
     pub(super) fn set(&mut self, at: Instant, span: Duration) -> io::Result<()> {
         // Whoever sleeps for as many years is woken once in vain.
-        let tv_sec = span.as_secs().min(i32::MAX as u64) as _;
+        let tv_sec = i32::try_from(span.as_secs()).unwrap_or(i32::MAX).into();
         let it_value = Timespec { tv_sec, tv_nsec: span.subsec_nanos().into() };
         let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
         timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval, it_value })?;

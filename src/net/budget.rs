@@ -25,9 +25,9 @@ pub(crate) const TURN_BYTES: usize = 16 * 1024 * KIB;
 /// What serving somebody counts for beside what is moved: the system calls take as long, were it
 /// for one byte.
 ///
-/// A turn so serves 1,365 at most, which must be more than one poll tells of: whoever is told of and
+/// A turn so serves 1,366 at most, which must be more than one poll tells of: whoever is told of and
 /// not served piles up, is forgotten by the cache meanwhile, and costs 3 % more.
-const SERVE_COST: usize = 12 * KIB;
+pub(super) const SERVE_COST: usize = 12 * KIB;
 
 /// What may still be moved in a turn.
 #[derive(Debug)]
@@ -54,7 +54,8 @@ impl Budget {
         self.left == 0
     }
 
-    /// Somebody was served, and so much was moved, or was given back to the system.
+    /// Somebody was served, and so much was moved, or could have been while the system gave memory
+    /// and took it back.
     #[inline]
     pub(super) fn spend(&mut self, done: usize) {
         self.left = self.left.saturating_sub(done.saturating_add(SERVE_COST));

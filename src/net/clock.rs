@@ -4,7 +4,7 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::instant::Instant;
+use crate::instant::{Instant, NANOS_PER_SECOND};
 
 /// A clock; its copies tell the same time.
 #[derive(Clone, Copy, Debug)]
@@ -30,5 +30,5 @@ impl Clock {
 #[inline]
 fn system_nanos() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
-    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+    time.tv_sec.cast_unsigned() * NANOS_PER_SECOND + time.tv_nsec.cast_unsigned()
 }

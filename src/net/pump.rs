@@ -94,8 +94,8 @@ fn has_more<S: Service, C: Codec, T: Stream>(visit: &Visit<'_, S, C, Link<T>>) -
 /// One step of serving a peer: fill, give frames to the service, flush; each moves at most `budget`.
 ///
 /// Returns how much was done, in bytes or callbacks: 0 when there is nothing to do until a fact comes.
-// All that a message takes is one function once it is compiled: behind a system call the processor
-// has forgotten where the functions around it return to, and guesses wrong at each.
+// All that a message takes is one function once it is compiled: with one around each system call, a
+// message of the only peer at work cost some 1 % more.
 #[inline(always)]
 pub(crate) fn step<S: Service, C: Codec, T: Stream>(
     visit: &mut Visit<'_, S, C, Link<T>>,
@@ -164,7 +164,8 @@ fn fill<S: Service, C: Codec, T: Stream>(
 /// Writes what waits since an earlier step, within the budget; mostly nothing does.
 #[inline]
 fn flush_waiting<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, budget: usize) -> usize {
-    #[cold]
+    // Apart, so that a step for which nothing waits does not hold the code of a second write.
+    #[inline(never)]
     fn write_waiting<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, budget: usize) -> usize {
         write(visit, &[], budget)
     }

@@ -13,6 +13,7 @@ use crate::instant::Instant;
 
 #[cfg(target_os = "linux")]
 use super::alarm::Alarm;
+use super::budget::{SERVE_COST, TURN_BYTES};
 use super::clock::Clock;
 use super::listener::{Listener, TcpOrUnix};
 use super::{
@@ -23,6 +24,9 @@ use super::{
 /// How many events one poll brings at most. With fewer, ready peers wait behind each other for
 /// another system call; more do not fit the nearest cache.
 const EVENTS_MAX: usize = 1024;
+
+// Whomever one poll tells of is served in the same turn, if each has little to move.
+const _: () = assert!(EVENTS_MAX < TURN_BYTES / SERVE_COST);
 
 const WAKE: mio::Token = mio::Token(usize::MAX);
 #[cfg(feature = "signals")]

@@ -125,6 +125,12 @@ fn example(name: &str) -> Result<Command> {
         let mut command = Command::new(env!("CARGO"));
         command.args([verb, "--locked", "--quiet", "--release", "--example", name]);
         command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        // What the cargo that runs us has told us of this package. Build scripts look at it, and
+        // would be run again, with all that depends on them, here and by the next cargo.
+        let is_told = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_told)).for_each(|(name, _)| {
+            command.env_remove(name);
+        });
         command
     };
     let status = cargo("build").status().context("cannot start cargo")?;

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::arguments::Peer;
-use super::cell::Cell;
 use super::kernel;
 use super::server::Server;
 
@@ -26,8 +25,6 @@ const QUIET_TIMEOUT: Duration = Duration::from_secs(2);
 /// A running server; killed when dropped.
 pub(crate) struct Contender {
     pub(crate) name: String,
-    /// Unless it is somebody else's.
-    pub(crate) server: Option<Server>,
     pub(crate) address: SocketAddr,
     process: Child,
 }
@@ -35,7 +32,7 @@ pub(crate) struct Contender {
 impl Contender {
     /// A server of this repository.
     pub(crate) fn own(server: Server, name: String, core: Option<usize>) -> Result<Contender> {
-        Contender::start(name, Some(server), server.command()?, core)
+        Contender::start(name, server.command()?, core)
     }
 
     /// Any other server.
@@ -43,10 +40,10 @@ impl Contender {
         let mut command = Command::new("sh");
         // Without `exec` the clock would be the shell's.
         command.arg("-c").arg(format!("exec {}", peer.command));
-        Contender::start(peer.name.clone(), None, command, core)
+        Contender::start(peer.name.clone(), command, core)
     }
 
-    fn start(name: String, server: Option<Server>, mut command: Command, core: Option<usize>) -> Result<Contender> {
+    fn start(name: String, mut command: Command, core: Option<usize>) -> Result<Contender> {
         kernel::tie(&mut command, core);
         let mut process = command
             .stdin(Stdio::null())
@@ -55,20 +52,10 @@ impl Contender {
             .with_context(|| format!("cannot start {name}"))?;
         let stdout = process.stdout.take().expect("standard output was piped");
         // A contender before its address is known, so that any error below kills it.
-        let mut contender = Contender { name, server, address: ([0, 0, 0, 0], 0).into(), process };
+        let mut contender = Contender { name, address: ([0, 0, 0, 0], 0).into(), process };
         let told = address_printed_on(stdout);
         contender.address = told.with_context(|| format!("{} does not listen", contender.name))?;
         Ok(contender)
-    }
-
-    /// Why it cannot do this load, if it cannot.
-    pub(crate) fn objection(&self, cell: &Cell) -> Option<String> {
-        self.server.and_then(|server| server.objection(cell))
-    }
-
-    /// The ratio of CPU to `baseline` that is wished for at most, if any is.
-    pub(crate) fn goal(&self, baseline: &Contender, cell: &Cell) -> Option<f64> {
-        self.server.zip(baseline.server).and_then(|(server, baseline)| server.goal(baseline, cell))
     }
 
     /// The CPU it has spent, once it rests.

@@ -8,6 +8,7 @@ mod cell;
 mod churn;
 mod compare;
 pub(crate) mod contender;
+mod entrant;
 pub(crate) mod kernel;
 pub(crate) mod pattern;
 mod raw_epoll;

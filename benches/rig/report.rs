@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::cell::Cell;
-use super::contender::Contender;
+use super::entrant::Entrant;
 use super::kernel::Wait;
 use super::tally::Tally;
 
@@ -58,14 +58,14 @@ pub(crate) fn print_heading(setting: &Setting<'_>) {
     );
 }
 
-/// Prints a row for each contender but the baseline, which is in every row.
-pub(crate) fn print_rows(cell: &Cell, contenders: &[&Contender], tallies: &mut [Tally]) {
+/// Prints a row for each entrant but the baseline, which is in every row.
+pub(crate) fn print_rows(cell: &Cell, entrants: &[&Entrant], tallies: &mut [Tally]) {
     let (baseline, subjects) = tallies.split_first_mut().expect("there is a baseline");
     let [base_p50, base_p99] = baseline.percentiles_ns([50, 99]).map(micros);
-    for (contender, subject) in contenders[1..].iter().zip(subjects) {
+    for (entrant, subject) in entrants[1..].iter().zip(subjects) {
         let ratios = subject.ratios(baseline);
         let (least, median, most) = (ratios[0], ratios[ratios.len() / 2], ratios[ratios.len() - 1]);
-        let verdict = match contender.goal(contenders[0], cell) {
+        let verdict = match entrant.goal(entrants[0], cell) {
             Some(goal) if median <= goal => format!("{goal:.2} met"),
             Some(goal) => format!("{goal:.2} missed"),
             None => String::new(),
@@ -74,7 +74,7 @@ pub(crate) fn print_rows(cell: &Cell, contenders: &[&Contender], tallies: &mut [
         println!(
             "{:<14} {:<16} {:>9.2} {:>9.2}  {:>6.3} {:>15}  {:>13}  {:>8.0} {:>8.0}  {:>8.0} {:>8.0}",
             cell.name,
-            contender.name,
+            entrant.name(),
             baseline.cpu_median_ns() / 1e3,
             subject.cpu_median_ns() / 1e3,
             median,
@@ -89,10 +89,10 @@ pub(crate) fn print_rows(cell: &Cell, contenders: &[&Contender], tallies: &mut [
 }
 
 /// Prints who could not take part, and why.
-pub(crate) fn print_absent(cell: &Cell, contenders: &[&Contender]) {
-    for contender in contenders {
-        let objection = contender.objection(cell).unwrap_or_default();
-        println!("{:<14} {:<16} left out: {objection}", cell.name, contender.name);
+pub(crate) fn print_absent(cell: &Cell, entrants: &[&Entrant]) {
+    for entrant in entrants {
+        let objection = entrant.objection(cell).unwrap_or_default();
+        println!("{:<14} {:<16} left out: {objection}", cell.name, entrant.name());
     }
 }
 

@@ -63,8 +63,24 @@ impl Server {
                 command.args(["serve", "-l", "tcp://127.0.0.1:0", "-q", "--design", self.name()]);
                 Ok(command)
             }
-            Self::StdThreads => example("02_blocking"),
-            Self::Tokio => example("21_tokio_echo"),
+            Self::StdThreads | Self::Tokio => self.example().map(example).context("it is an example"),
+        }
+    }
+
+    /// Builds it, unless that is done: cargo builds no example for a benchmark.
+    pub(crate) fn build(self) -> Result<()> {
+        let Some(example) = self.example() else { return Ok(()) };
+        let status = cargo("build", example).status().context("cannot start cargo")?;
+        ensure!(status.success(), "cargo does not build the example {example}");
+        Ok(())
+    }
+
+    /// The example that it is, if it is one.
+    fn example(self) -> Option<&'static str> {
+        match self {
+            Self::StdThreads => Some("02_blocking"),
+            Self::Tokio => Some("21_tokio_echo"),
+            Self::RawEpoll | Self::Reactor | Self::Iterative | Self::Threads | Self::Pool => None,
         }
     }
 
@@ -118,24 +134,25 @@ impl FromStr for Server {
     }
 }
 
-/// The command for an example, which is built first: cargo builds none for a benchmark. It is run
-/// by cargo as well, which knows where it is and becomes it, with the same process number.
-fn example(name: &str) -> Result<Command> {
-    let cargo = |verb: &str| {
-        let mut command = Command::new(env!("CARGO"));
-        command.args([verb, "--locked", "--quiet", "--release", "--example", name]);
-        command.current_dir(env!("CARGO_MANIFEST_DIR"));
-        // What the cargo that runs us has told us of this package. Build scripts look at it, and
-        // would be run again, with all that depends on them, here and by the next cargo.
-        let is_told = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
-        env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_told)).for_each(|(name, _)| {
-            command.env_remove(name);
-        });
-        command
-    };
-    let status = cargo("build").status().context("cannot start cargo")?;
-    ensure!(status.success(), "cargo does not build the example {name}");
-    let mut command = cargo("run");
+/// The command for an example: cargo's, which knows where it is and becomes it, with the same
+/// process number.
+fn example(name: &str) -> Command {
+    let mut command = cargo("run", name);
     command.args(["--", "127.0.0.1:0"]);
-    Ok(command)
+    command
+}
+
+/// What cargo does with an example in this build's directory.
+fn cargo(verb: &str, example: &str) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.args([verb, "--locked", "--quiet", "--release", "--example", example]);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    // What the cargo that runs us has told us of this package. Build scripts look at it, and would
+    // be run again, with all that depends on them, here and by the next cargo.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
+    command
 }

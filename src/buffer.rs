@@ -39,7 +39,7 @@ impl ByteQueue {
     /// Whether no byte waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.block.is_none()
     }
 
     /// How many bytes are lent to this queue.

@@ -143,13 +143,14 @@ impl BlockingServer {
         C: Codec + Clone + Send + 'static,
     {
         let Listen { address, socket, limits, .. } = listen.into();
+        let limits = Arc::new(limits);
         if let Address::Tls(_) = address {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "only the reactor's design has TLS"));
         }
         let listener = self.reactor.listen(&address, &socket, Token(self.gates.len() as u64))?;
         let address = self.reactor.local_address(&listener);
         let job_for = move |newcomer| -> Job {
-            let (service, codec, limits) = (service.clone(), codec.clone(), limits.clone());
+            let (service, codec, limits) = (service.clone(), codec.clone(), Arc::clone(&limits));
             Box::new(move |ground, tools| driver::serve(Host::new(service, codec, limits), newcomer, ground, tools))
         };
         self.gates.push(Gate::new(address.clone(), listener, Box::new(job_for)));

@@ -1,7 +1,7 @@
 //! A thread for each peer.
 //!
 //! The classic design: what a peer needs to be remembered is where its thread stands. A thread
-//! costs a stack, a place in the scheduler and five mappings; who comes when there are no more of
+//! costs a stack, a place in the scheduler and four mappings; who comes when there are no more of
 //! these is refused, and the server lives on.
 
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use super::ground::Ground;
 const STACK_BYTES: usize = 256 * 1024;
 
 /// Mappings of one thread: its stack, the stack on which it would hear of an overflow of the
-/// first, a guard page for each, and what it reads into.
-const MAPPINGS_PER_THREAD: usize = 5;
+/// first, and a guard page for each.
+const MAPPINGS_PER_THREAD: usize = 4;
 
 /// The share of all mappings that is left to the rest of the process, as a divisor: the program
 /// and its heaps, queues that were mapped since the last count, threads that are just ending.

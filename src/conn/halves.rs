@@ -90,6 +90,11 @@ impl Halves {
         self.write
     }
 
+    /// Whether nobody has ended anything.
+    pub const fn are_open(&self) -> bool {
+        matches!((self.read, self.write), (ReadHalf::Open, WriteHalf::Open))
+    }
+
     /// Why both end, as soon as that is known.
     pub const fn reason(&self) -> Option<CloseReason> {
         self.reason

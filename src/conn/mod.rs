@@ -143,6 +143,18 @@ impl<C: Codec> Connection<C> {
             && self.output.len() <= limits.queue.low()
     }
 
+    /// Whether it is between two messages: nothing stored, queued, held back, asked for or ending.
+    /// The next thing to come is input, or the end of its idle time.
+    #[inline]
+    pub fn is_between_messages(&self) -> bool {
+        self.halves.are_open()
+            && self.hold == Hold::Nothing
+            && !self.is_draining
+            && !self.wants_room
+            && self.input.is_empty()
+            && self.output.is_empty()
+    }
+
     /// Both halves.
     pub fn halves(&self) -> &Halves {
         &self.halves

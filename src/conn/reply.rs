@@ -89,11 +89,15 @@ impl Reply<'_> {
         } else {
             self.put(envelope.head()).and_then(|()| self.put_all(parts)).and_then(|()| self.put(envelope.tail()))
         };
-        if put.is_err() {
-            self.wish = Wish::Close(CloseReason::BudgetSpent);
-        }
         // Counted even when the end of it found no room: the ledger says what was queued.
-        self.ledger.bytes_queued += (self.queued() - before) as u64;
+        let queued = match put {
+            Ok(()) => len,
+            Err(Exhausted) => {
+                self.wish = Wish::Close(CloseReason::BudgetSpent);
+                self.queued() - before
+            }
+        };
+        self.ledger.bytes_queued += queued as u64;
     }
 
     #[inline]

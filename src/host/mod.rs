@@ -9,6 +9,7 @@ mod tally;
 mod visit;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
@@ -63,7 +64,8 @@ enum Mark {
 pub struct Host<S: Service, C: Codec, L> {
     service: S,
     codec: C,
-    limits: Limits,
+    /// Apart, since a server of many threads has a host in each, and one copy stays in the cache.
+    limits: Arc<Limits>,
     peers: Table<Peer<S, C, L>>,
     timers: Timers,
     /// Peers to be served, each once; who was marked first comes first.
@@ -92,11 +94,11 @@ impl<S: Service, C: Codec, L> Peer<S, C, L> {
 
 impl<S: Service, C: Codec, L> Host<S, C, L> {
     /// A host without peers.
-    pub fn new(service: S, codec: C, limits: Limits) -> Self {
+    pub fn new(service: S, codec: C, limits: impl Into<Arc<Limits>>) -> Self {
         Self {
             service,
             codec,
-            limits,
+            limits: limits.into(),
             peers: Table::new(),
             timers: Timers::new(),
             marked: VecDeque::new(),

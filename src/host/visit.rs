@@ -37,6 +37,12 @@ impl<S: Service, C: Codec, L> Visit<'_, S, C, L> {
         connection.handle_input(input, means, |frame, reply| desk.serve(state, frame, reply))
     }
 
+    /// Whether there is nothing to do but to wait for the peer's next message.
+    #[inline]
+    pub fn is_between_messages(&self) -> bool {
+        self.peer.connection.is_between_messages() && self.desk.outbox.is_empty()
+    }
+
     /// It is later than when this visit began: a driver that blocks has waited in it.
     #[inline]
     pub fn pass_time(&mut self, now: Instant) {

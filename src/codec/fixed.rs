@@ -30,7 +30,6 @@ impl Fixed {
 impl Codec for Fixed {
     type State = ();
 
-    #[inline]
     fn decode(&self, (): &mut (), input: &[u8], frame_len_max: usize) -> Result<Decoded, FrameError> {
         if self.len > frame_len_max {
             return Err(FrameError::TooLong { frame_len_max });

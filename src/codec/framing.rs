@@ -64,6 +64,14 @@ impl Encode for Framing {
             Self::Fixed(fixed) => fixed.envelope(parts),
         }
     }
+
+    #[inline]
+    fn is_bare(&self) -> bool {
+        match self {
+            Self::Raw(raw) => raw.is_bare(),
+            Self::Lines(_) | Self::Length(_) | Self::Fixed(_) => false,
+        }
+    }
 }
 
 /// No framing has this name.

@@ -63,7 +63,6 @@ pub enum ByteOrder {
 impl Codec for Length {
     type State = ();
 
-    #[inline]
     fn decode(&self, (): &mut (), input: &[u8], frame_len_max: usize) -> Result<Decoded, FrameError> {
         let Some((head, rest)) = input.split_at_checked(self.width.bytes()) else {
             return Ok(Decoded::More);

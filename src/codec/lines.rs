@@ -59,7 +59,6 @@ impl Lines {
 impl Codec for Lines {
     type State = LinesState;
 
-    #[inline]
     fn decode(&self, state: &mut LinesState, input: &[u8], frame_len_max: usize) -> Result<Decoded, FrameError> {
         let searched = state.searched as usize;
         let Some(found) = memchr(b'\n', &input[searched..]) else {

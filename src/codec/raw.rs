@@ -23,6 +23,11 @@ impl Encode for Raw {
     fn envelope(&self, _parts: &[&[u8]]) -> Result<Envelope, FrameError> {
         Ok(Envelope::NONE)
     }
+
+    #[inline]
+    fn is_bare(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]
@@ -39,5 +44,6 @@ mod tests {
     #[test]
     fn nothing_goes_around_a_frame() {
         assert_eq!(Raw.envelope(&[b"a", b"\n"]), Ok(Envelope::NONE));
+        assert!(Raw.is_bare());
     }
 }

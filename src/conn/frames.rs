@@ -82,7 +82,7 @@ pub(super) fn give_frames<C: Codec>(
 ///
 /// # Panics
 /// When the codec does, or found what is not there.
-#[inline]
+#[inline(always)]
 fn decode<C: Codec>(
     codec: &C,
     state: &mut C::State,

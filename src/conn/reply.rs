@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::buffer::{ByteQueue, Exhausted, Reserve};
 use crate::codec::{Codec, Encode, Envelope, FrameError};
 
-use super::{CloseReason, Ledger, Means, WriteHalf};
+use super::{CloseReason, Ledger, Limits, Means, READ_LEN_MAX, WriteHalf};
 
 /// The end of a peer's output that still lies in the buffer its input was read into.
 ///
@@ -39,11 +39,12 @@ pub struct Reply<'a> {
     pub(super) reserve: &'a mut Reserve,
     pub(super) ledger: &'a mut Ledger,
     pub(super) encode: &'a dyn Encode,
+    pub(super) is_bare: bool,
+    pub(super) limits: &'a Limits,
     /// What may be quoted; empty when the input does not outlive the call.
     pub(super) quotable: &'a [u8],
     pub(super) quote: Quote,
     pub(super) queue_high: usize,
-    pub(super) queue_len_max: usize,
     pub(super) wish: Wish,
     pub(super) is_paused: bool,
     pub(super) wants_room: bool,
@@ -61,8 +62,16 @@ impl Reply<'_> {
         if self.wish != Wish::GoOn {
             return;
         }
+        if self.is_bare {
+            self.send_in(&Envelope::NONE, parts);
+        } else {
+            self.send_enveloped(parts);
+        }
+    }
+
+    fn send_enveloped(&mut self, parts: &[&[u8]]) {
         match self.encode.envelope(parts) {
-            Ok(envelope) => self.send_in(envelope, parts),
+            Ok(envelope) => self.send_in(&envelope, parts),
             Err(FrameError::TooLong { .. } | FrameError::Malformed(_)) => {
                 self.wish = Wish::Finish(CloseReason::BadReply);
             }
@@ -72,15 +81,17 @@ impl Reply<'_> {
     /// Queues bytes that are framed already.
     pub(super) fn send_framed(&mut self, bytes: &[u8]) {
         if self.wish == Wish::GoOn {
-            self.send_in(Envelope::NONE, &[bytes]);
+            self.send_in(&Envelope::NONE, &[bytes]);
         }
     }
 
-    #[inline]
-    fn send_in(&mut self, envelope: Envelope, parts: &[&[u8]]) {
+    // Always: with no envelope and a known number of parts hardly anything is left of it.
+    #[inline(always)]
+    fn send_in(&mut self, envelope: &Envelope, parts: &[&[u8]]) {
         let len = envelope.len() + parts.iter().map(|part| part.len()).sum::<usize>();
         let before = self.queued();
-        if before + len > self.queue_len_max {
+        // The first of the two is less, and known without a look at the limits.
+        if before + len > READ_LEN_MAX && before + len > self.limits.queue_len_max() {
             self.wish = Wish::Close(CloseReason::QueueFull);
             return;
         }
@@ -118,6 +129,7 @@ impl Reply<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn store(&mut self, bytes: &[u8]) -> Result<(), Exhausted> {
         self.output.push(&self.quotable[self.quote.clone()], self.reserve)?;
         self.quote = NO_QUOTE;
@@ -241,11 +253,12 @@ pub(super) fn reply_to<'a, C: Codec>(
 ) -> Reply<'a> {
     Reply {
         queue_high: means.limits.queue.high().min(means.reserve.spare_bytes()),
-        queue_len_max: means.limits.queue_len_max(),
+        limits: means.limits,
         output,
         reserve: means.reserve,
         ledger: means.ledger,
         encode: means.codec,
+        is_bare: means.codec.is_bare(),
         quotable,
         quote: NO_QUOTE,
         wish: match stance.write {

@@ -103,6 +103,7 @@ impl Context<'_, '_> {
     }
 
     /// Sends one frame. What does not fit any more closes the peer, see [`CloseReason`].
+    #[inline]
     pub fn send(&mut self, frame: &[u8]) {
         self.reply.send(&[frame]);
     }

@@ -4,14 +4,15 @@
 //! All ask the same server, in interleaved rounds of one run, so a slow or busy machine slows all. It
 //! reports and judges nothing: a poor ratio is no failure, a wrong byte or a lost connection is.
 //!
-//! Over many connections the fast server keeps a generator's core busy: there a round trip is a lap of
-//! the generator itself, longer by as much as it costs. Over one, or with a slow server, it is not.
+//! The fast server keeps a generator's core busy: there a round trip is a lap of the generator itself,
+//! longer by as much as it costs. What is measured of a server is compared over one that takes its
+//! time: there both are to come to the same, rate and percentiles, to a step of the histogram.
 //!
 //! ```text
-//! cargo bench --bench generator                       with 50 and 1,000 connections, about a minute
+//! cargo bench --bench generator                       fast and slow server, some two minutes
 //! cargo bench --bench generator -- --quick            a look
-//! cargo bench --bench generator -- -c 1 -c 10000      with others
-//! cargo bench --bench generator -- --server threads   where the server is the limit
+//! cargo bench --bench generator -- -c 1 -c 10000      the fast one with other numbers of connections
+//! cargo bench --bench generator -- --server slow      the slow one alone
 //! ```
 
 mod contest;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::Parser;
 
-use contest::{Contestant, Figures, Place, table};
+use contest::{Contestant, Figures, Place, Title, table};
 use rig::Server;
 use rig::contender::Contender;
 use rig::kernel;
@@ -36,6 +37,15 @@ const QUICK_ROUNDS: usize = 5;
 const MESSAGES: usize = 60_000;
 const QUICK_MESSAGES: usize = 20_000;
 const MESSAGES_EACH_MAX: usize = 10_000;
+
+/// Of the slow server each message takes 30 ms: fewer of them, in fewer rounds.
+const SLOW_MESSAGES_EACH_MAX: usize = 150;
+const SLOW_ROUNDS_MAX: usize = 3;
+
+/// What is asked unless something else is wished: the fast server with few and with many
+/// connections, the slow one with so many that the generator's core is nearly free.
+const FAST_CONNECTIONS: [usize; 2] = [50, 1_000];
+const SLOW_CONNECTIONS: usize = 100;
 
 /// Descriptors that are no connections. Generous.
 const OTHER_DESCRIPTORS: usize = 64;
@@ -51,22 +61,38 @@ struct Arguments {
     #[arg(long)]
     rounds: Option<usize>,
     /// How many connections; may be repeated
-    #[arg(short, long, value_name = "COUNT", default_values_t = [50, 1_000])]
+    #[arg(short, long, value_name = "COUNT")]
     connections: Vec<usize>,
-    /// The server that is asked
-    #[arg(long, value_name = "NAME", default_value = "reactor")]
-    server: Server,
+    /// The server that is asked; without it the reactor and, unless -c says how often, the slow one
+    #[arg(long, value_name = "NAME")]
+    server: Option<Server>,
     /// What `cargo bench` passes; without it, as in `cargo test --all-targets`, a look is all there is
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    match rig::serve().unwrap_or_else(|| run(&Arguments::parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("generator: error: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+impl Arguments {
+    /// Which servers are asked, and over how many connections.
+    fn cases(&self) -> Vec<(Server, usize)> {
+        let of = |server| move |&connections: &usize| (server, connections);
+        match (self.server, &self.connections[..]) {
+            (None, []) => {
+                let fast = FAST_CONNECTIONS.iter().map(of(Server::Reactor));
+                fast.chain([(Server::Slow, SLOW_CONNECTIONS)]).collect()
+            }
+            (Some(Server::Slow), []) => vec![(Server::Slow, SLOW_CONNECTIONS)],
+            (Some(server), []) => FAST_CONNECTIONS.iter().map(of(server)).collect(),
+            (server, connections) => connections.iter().map(of(server.unwrap_or(Server::Reactor))).collect(),
         }
     }
 }
@@ -80,21 +106,25 @@ fn run(arguments: &Arguments) -> Result<()> {
         [first, second, ..] => (Some(first), Some(second)),
         _ => (None, None),
     };
-    let server = Contender::own(arguments.server, arguments.server.name().to_owned(), server_core)?;
     if let Some(core) = core {
         kernel::pin(core)?;
     }
-    table::print_heading(rounds, messages);
-    for &connections in &arguments.connections {
+    table::print_heading();
+    for (asked, connections) in arguments.cases() {
         ensure!(0 < connections, "there is nothing to ask over 0 connections");
         ensure!(
             connections + OTHER_DESCRIPTORS <= descriptors_max,
             "{connections} connections need more than {descriptors_max} descriptors"
         );
-        let messages = (messages / connections).clamp(1, MESSAGES_EACH_MAX) * connections;
+        let is_slow = asked == Server::Slow;
+        let each_max = if is_slow { SLOW_MESSAGES_EACH_MAX } else { MESSAGES_EACH_MAX };
+        let rounds = if is_slow { rounds.min(SLOW_ROUNDS_MAX) } else { rounds };
+        let messages = (messages / connections).clamp(1, each_max) * connections;
+        asked.build()?;
+        let server = Contender::own(asked, asked.name().to_owned(), server_core)?;
         let place = Place { address: server.address, core, connections, messages };
         let columns = measure(&place, &server, rounds)?;
-        table::print(connections, &columns);
+        table::print(&Title { server: asked.name(), connections, messages, rounds, is_slow }, &columns);
     }
     Ok(())
 }
@@ -108,7 +138,9 @@ fn measure(place: &Place, server: &Contender, rounds: usize) -> Result<[Vec<Figu
         for &index in &order {
             columns[index].push(Contestant::ALL[index].play(place)?);
             // Nobody is to run beside the burial of another's connections.
-            server.cpu_at_rest()?;
+            if server.name != Server::Slow.name() {
+                server.cpu_at_rest()?;
+            }
         }
         order.reverse();
     }

@@ -5,3 +5,4 @@ mod raw_loop;
 pub(crate) mod table;
 
 pub(crate) use contestant::{Contestant, Figures, Place};
+pub(crate) use table::Title;

@@ -36,9 +36,6 @@ pub(crate) struct Arguments {
     /// Let the generator sleep when nothing is ready; each server then pays for waking it
     #[arg(long)]
     pub(crate) sleepy: bool,
-    /// Be the loop on raw epoll
-    #[arg(long, hide = true)]
-    pub(crate) raw_epoll: bool,
     /// What `cargo bench` passes; without it, as in `cargo test --all-targets`, a look is all there is
     #[arg(long, hide = true)]
     bench: bool,

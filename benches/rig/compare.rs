@@ -109,9 +109,9 @@ impl Race<'_> {
             Load::Steady { connections, message_len, window_bytes } => {
                 let plan = Plan { message_len, window_bytes };
                 let mut steady = Steady::open(contender.address, connections, plan, self.wait)?;
-                let messages_each = (messages / connections).max(1);
-                steady.exchange(messages_each.div_ceil(WARM_UP_PART), &mut Tally::default())?;
-                metered(&contender, messages_each * connections, tally, |tally| steady.exchange(messages_each, tally))
+                steady.exchange(messages.div_ceil(WARM_UP_PART), &mut Tally::default())?;
+                let messages = messages.max(steady.messages_min());
+                metered(&contender, messages, tally, |tally| steady.exchange(messages, tally))
             }
             Load::Churn { concurrent, message_len } => {
                 let mut churn = Churn::new(contender.address, concurrent, message_len, self.wait)?;

@@ -14,6 +14,7 @@ pub(crate) mod pattern;
 mod raw_epoll;
 mod report;
 mod server;
+mod slow;
 pub(crate) mod steady;
 pub(crate) mod tally;
 
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 
 use arguments::Arguments;
 
-pub(crate) use server::Server;
+pub(crate) use server::{Server, serve};
 
 /// A comparison: what it compares unless it is told otherwise.
 pub(crate) struct Comparison {
@@ -41,8 +42,7 @@ pub(crate) struct Comparison {
 impl Comparison {
     /// Does what the command line asks for.
     pub(crate) fn main(&self) -> ExitCode {
-        let arguments = Arguments::parse(self);
-        let outcome = if arguments.raw_epoll { raw_epoll::serve() } else { compare::run(&arguments) };
+        let outcome = serve().unwrap_or_else(|| compare::run(&Arguments::parse(self)));
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

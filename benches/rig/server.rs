@@ -7,6 +7,11 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::cell::{Cell, Load};
+use super::{raw_epoll, slow};
+
+/// The flags under which this program is one of its own servers.
+const RAW_EPOLL: &str = "--raw-epoll";
+const SLOW: &str = "--slow";
 
 /// How many threads `readyloop serve --design pool` has when nobody says.
 const POOL_WORKERS: usize = 64;
@@ -31,11 +36,21 @@ pub(crate) enum Server {
     StdThreads,
     /// The async design, one thread: an example.
     Tokio,
+    /// One that takes its time: for generators, which are to agree on it.
+    Slow,
 }
 
 impl Server {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::RawEpoll, Self::Reactor, Self::Iterative, Self::Threads, Self::Pool, Self::StdThreads, Self::Tokio];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::RawEpoll,
+        Self::Reactor,
+        Self::Iterative,
+        Self::Threads,
+        Self::Pool,
+        Self::StdThreads,
+        Self::Tokio,
+        Self::Slow,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -46,17 +61,15 @@ impl Server {
             Self::Pool => "pool",
             Self::StdThreads => "std-threads",
             Self::Tokio => "tokio",
+            Self::Slow => "slow",
         }
     }
 
     /// The command that runs it; it prints `listening on tcp://HOST:PORT`.
     pub(crate) fn command(self) -> Result<Command> {
         match self {
-            Self::RawEpoll => {
-                let mut command = Command::new(env::current_exe()?);
-                command.arg("--raw-epoll");
-                Ok(command)
-            }
+            Self::RawEpoll => this_program(RAW_EPOLL),
+            Self::Slow => this_program(SLOW),
             Self::Reactor | Self::Iterative | Self::Threads | Self::Pool => {
                 // As built by cargo beside this benchmark.
                 let mut command = Command::new(env!("CARGO_BIN_EXE_readyloop"));
@@ -80,7 +93,7 @@ impl Server {
         match self {
             Self::StdThreads => Some("02_blocking"),
             Self::Tokio => Some("21_tokio_echo"),
-            Self::RawEpoll | Self::Reactor | Self::Iterative | Self::Threads | Self::Pool => None,
+            Self::RawEpoll | Self::Reactor | Self::Iterative | Self::Threads | Self::Pool | Self::Slow => None,
         }
     }
 
@@ -89,7 +102,7 @@ impl Server {
         match self {
             Self::Iterative => 1,
             Self::Pool => POOL_WORKERS,
-            Self::RawEpoll | Self::Reactor | Self::Threads | Self::StdThreads | Self::Tokio => usize::MAX,
+            Self::RawEpoll | Self::Reactor | Self::Threads | Self::StdThreads | Self::Tokio | Self::Slow => usize::MAX,
         }
     }
 
@@ -116,7 +129,8 @@ impl Server {
                 | Self::Threads
                 | Self::Pool
                 | Self::StdThreads
-                | Self::Tokio,
+                | Self::Tokio
+                | Self::Slow,
                 _,
             ) => None,
         }
@@ -132,6 +146,22 @@ impl FromStr for Server {
             None => bail!("there are {}", Self::ALL.map(Self::name).join(", ")),
         }
     }
+}
+
+/// The servers that are the comparison's own program under another flag: serves as what the command
+/// line says, if it says one.
+pub(crate) fn serve() -> Option<Result<()>> {
+    match env::args().nth(1)?.as_str() {
+        RAW_EPOLL => Some(raw_epoll::serve()),
+        SLOW => Some(slow::serve()),
+        _ => None,
+    }
+}
+
+fn this_program(flag: &str) -> Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg(flag);
+    Ok(command)
 }
 
 /// The command for an example: cargo's, which knows where it is and becomes it, with the same

@@ -59,20 +59,39 @@ impl Steady {
                 steady.epoll.add(flow.stream.as_raw_fd(), EPOLLIN | EPOLLOUT | EPOLLET, number)?;
                 steady.flows.push(flow);
             }
-            steady.exchange_over(first..steady.flows.len(), 1, &mut Tally::default())?;
+            steady.exchange_over(first..steady.flows.len(), 1, 0, &mut Tally::default())?;
         }
         Ok(steady)
     }
 
-    /// Sends `messages_each` over each connection and takes back as many, each byte checked.
-    pub(crate) fn exchange(&mut self, messages_each: usize, tally: &mut Tally) -> Result<()> {
-        self.exchange_over(0..self.flows.len(), messages_each, tally)
+    /// Sends so many messages in all and takes them back, each byte checked; at least a window over
+    /// each connection. For each answer another leaves, so that nobody waits for the slowest.
+    pub(crate) fn exchange(&mut self, messages: usize, tally: &mut Tally) -> Result<()> {
+        let further = messages.saturating_sub(self.messages_min());
+        self.exchange_over(0..self.flows.len(), self.depth(), further, tally)
     }
 
-    fn exchange_over(&mut self, numbers: Range<usize>, messages_each: usize, tally: &mut Tally) -> Result<()> {
+    /// A window over each connection.
+    pub(crate) fn messages_min(&self) -> usize {
+        self.depth() * self.flows.len()
+    }
+
+    /// How many messages fit in the window.
+    fn depth(&self) -> usize {
+        self.plan.window_bytes / self.plan.message_len
+    }
+
+    /// `depth` messages over each of these, and so many more as answers come.
+    fn exchange_over(
+        &mut self,
+        numbers: Range<usize>,
+        depth: usize,
+        mut further: usize,
+        tally: &mut Tally,
+    ) -> Result<()> {
         let mut unfinished = numbers.len();
         for flow in &mut self.flows[numbers] {
-            flow.quota += messages_each * self.plan.message_len;
+            flow.quota += depth * self.plan.message_len;
             flow.send(self.plan, &self.pattern)?;
         }
         let mut moved = Instant::now();
@@ -87,7 +106,10 @@ impl Steady {
                 if flow.is_finished() {
                     continue;
                 }
-                flow.receive(self.plan, &self.pattern, &mut self.buffer, tally)?;
+                let answers = flow.receive(self.plan, &self.pattern, &mut self.buffer, tally)?;
+                let granted = answers.min(further);
+                further -= granted;
+                flow.quota += granted * self.plan.message_len;
                 flow.send(self.plan, &self.pattern)?;
                 if flow.is_finished() {
                     unfinished -= 1;
@@ -152,12 +174,13 @@ impl Flow {
         }
     }
 
-    /// Takes what has come back and compares it with what left.
-    fn receive(&mut self, plan: Plan, pattern: &Pattern, buffer: &mut [u8], tally: &mut Tally) -> Result<()> {
+    /// Takes what has come back and compares it with what left. Returns how many answers are whole now.
+    fn receive(&mut self, plan: Plan, pattern: &Pattern, buffer: &mut [u8], tally: &mut Tally) -> Result<usize> {
+        let mut answers = 0;
         while !self.is_finished() {
             let count = match self.stream.read(buffer) {
                 Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(answers),
                 Err(error) => return Err(error).with_context(|| self.lost()),
             };
             let arrived = Instant::now();
@@ -170,12 +193,13 @@ impl Flow {
             for _ in arrived_before..self.received / plan.message_len {
                 let departed = self.departures.pop_front().expect("what came back had departed");
                 tally.record_round_trip(arrived - departed);
+                answers += 1;
             }
             if count < buffer.len() {
-                return Ok(());
+                return Ok(answers);
             }
         }
-        Ok(())
+        Ok(answers)
     }
 
     fn lost(&self) -> String {

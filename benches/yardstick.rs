@@ -1,8 +1,8 @@
 //! The yardstick: CPU per message of `readyloop serve`, as a ratio to a hand-written loop on raw epoll.
 //!
-//! Both servers do the same number of messages in interleaved rounds of one run, so a slow or busy
-//! machine slows both. It reports and judges nothing: a poor ratio is no failure, a wrong byte or a
-//! lost connection is.
+//! Both servers do the same number of messages in interleaved rounds of one run, each round in a
+//! process of its own, so a slow or busy machine slows both. It reports and judges nothing: a poor
+//! ratio is no failure, a wrong byte or a lost connection is.
 //!
 //! ```text
 //! cargo bench --bench yardstick                       all cells, about two minutes

@@ -175,6 +175,26 @@ fn a_peer_that_can_be_neither_read_nor_answered_hears_of_the_end() {
 }
 
 #[test]
+fn a_peer_that_never_pauses_hears_of_the_end() {
+    for design in [Design::Iterative, SIDE_BY_SIDE[0], SIDE_BY_SIDE[1]] {
+        let server = Running::new(design, Limits::default());
+        let mut stream = server.connect();
+        says(&mut stream, "one", "one 1");
+        // It asks on until it is told the end.
+        let asks = thread::spawn(move || {
+            let mut bytes = [0; 64];
+            while stream.write_all(b"on\n").is_ok() && stream.read(&mut bytes).is_ok_and(|count| count > 0) {}
+        });
+        thread::sleep(Duration::from_millis(50));
+        let began = std::time::Instant::now();
+        let totals = server.drain();
+        assert!(began.elapsed() < ServerLimits::default().drain_timeout / 4, "{design:?}: {:?}", began.elapsed());
+        assert_eq!(totals.closed(CloseReason::Drained), 1, "{design:?}: {totals:?}");
+        asks.join().unwrap();
+    }
+}
+
+#[test]
 fn one_thread_too_many_is_refused_and_counted_and_the_next_is_tried() {
     let server = Running::with(Design::Threads, Limits::default(), ServerLimits::default(), |server| {
         server.crew = Box::new(Threads::for_at_most(3, Arc::clone(&server.ground)));

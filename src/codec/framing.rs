@@ -164,6 +164,13 @@ mod tests {
     }
 
     #[test]
+    fn only_where_nothing_goes_around_a_frame_is_a_framing_bare() {
+        for name in ["raw", "lines", "length:u8", "fixed:3"] {
+            assert_eq!(name.parse::<Framing>().unwrap().is_bare(), name == "raw", "{name}");
+        }
+    }
+
+    #[test]
     fn every_framing_has_a_name() {
         let length = |width, order| Framing::Length(Length { width, order });
         check("raw", Framing::Raw(Raw));

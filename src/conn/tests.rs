@@ -1,5 +1,6 @@
 //! The machine alone: no socket, no clock, every hard case by hand.
 
+mod between;
 mod end;
 mod half_close;
 mod pause;

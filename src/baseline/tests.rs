@@ -180,13 +180,16 @@ fn a_peer_that_never_pauses_hears_of_the_end() {
         let server = Running::new(design, Limits::default());
         let mut stream = server.connect();
         says(&mut stream, "one", "one 1");
-        // It asks on until it is told the end.
+        // It asks on until it is told the end, or nobody tells it.
+        let began = std::time::Instant::now();
         let asks = thread::spawn(move || {
             let mut bytes = [0; 64];
-            while stream.write_all(b"on\n").is_ok() && stream.read(&mut bytes).is_ok_and(|count| count > 0) {}
+            while began.elapsed() < PATIENCE
+                && stream.write_all(b"on\n").is_ok()
+                && stream.read(&mut bytes).is_ok_and(|count| count > 0)
+            {}
         });
         thread::sleep(Duration::from_millis(50));
-        let began = std::time::Instant::now();
         let totals = server.drain();
         assert!(began.elapsed() < ServerLimits::default().drain_timeout / 4, "{design:?}: {:?}", began.elapsed());
         assert_eq!(totals.closed(CloseReason::Drained), 1, "{design:?}: {totals:?}");

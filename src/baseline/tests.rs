@@ -182,14 +182,20 @@ fn a_peer_that_never_pauses_hears_of_the_end() {
         says(&mut stream, "one", "one 1");
         // It asks on until it is told the end, or nobody tells it.
         let began = std::time::Instant::now();
+        let (tell, told) = mpsc::channel();
         let asks = thread::spawn(move || {
             let mut bytes = [0; 64];
             while began.elapsed() < PATIENCE
                 && stream.write_all(b"on\n").is_ok()
                 && stream.read(&mut bytes).is_ok_and(|count| count > 0)
-            {}
+            {
+                // Nobody listens any more once it has been said.
+                let _ = tell.send(());
+            }
         });
-        thread::sleep(Duration::from_millis(50));
+        for _ in 0..100 {
+            told.recv_timeout(PATIENCE).expect("it is answered");
+        }
         let totals = server.drain();
         assert!(began.elapsed() < ServerLimits::default().drain_timeout / 4, "{design:?}: {:?}", began.elapsed());
         assert_eq!(totals.closed(CloseReason::Drained), 1, "{design:?}: {totals:?}");

@@ -6,7 +6,7 @@
 //!
 //! The fast server keeps a generator's core busy: there a round trip is a lap of the generator itself,
 //! longer by as much as it costs. What is measured of a server is compared over one that takes its
-//! time: there both are to come to the same, rate and percentiles, to a step of the histogram.
+//! time: there both are to come to the same rate and, to a step of the histogram, percentiles.
 //!
 //! ```text
 //! cargo bench --bench generator                       fast and slow server, some two minutes
@@ -38,7 +38,8 @@ const MESSAGES: usize = 60_000;
 const QUICK_MESSAGES: usize = 20_000;
 const MESSAGES_EACH_MAX: usize = 10_000;
 
-/// Of the slow server each message takes 30 ms: fewer of them, in fewer rounds.
+/// Of the slow server each message takes 30 ms: a part of the messages, in fewer rounds.
+const SLOW_PART: usize = 4;
 const SLOW_MESSAGES_EACH_MAX: usize = 150;
 const SLOW_ROUNDS_MAX: usize = 3;
 
@@ -63,7 +64,7 @@ struct Arguments {
     /// How many connections; may be repeated
     #[arg(short, long, value_name = "COUNT")]
     connections: Vec<usize>,
-    /// The server that is asked; without it the reactor and, unless -c says how often, the slow one
+    /// The server that is asked; without it the reactor and, unless -c is given, the slow one
     #[arg(long, value_name = "NAME")]
     server: Option<Server>,
     /// What `cargo bench` passes; without it, as in `cargo test --all-targets`, a look is all there is
@@ -117,8 +118,10 @@ fn run(arguments: &Arguments) -> Result<()> {
             "{connections} connections need more than {descriptors_max} descriptors"
         );
         let is_slow = asked == Server::Slow;
-        let each_max = if is_slow { SLOW_MESSAGES_EACH_MAX } else { MESSAGES_EACH_MAX };
-        let rounds = if is_slow { rounds.min(SLOW_ROUNDS_MAX) } else { rounds };
+        let (rounds, messages, each_max) = match is_slow {
+            true => (rounds.min(SLOW_ROUNDS_MAX), messages / SLOW_PART, SLOW_MESSAGES_EACH_MAX),
+            false => (rounds, messages, MESSAGES_EACH_MAX),
+        };
         let messages = (messages / connections).clamp(1, each_max) * connections;
         asked.build()?;
         let server = Contender::own(asked, asked.name().to_owned(), server_core)?;
@@ -138,9 +141,7 @@ fn measure(place: &Place, server: &Contender, rounds: usize) -> Result<[Vec<Figu
         for &index in &order {
             columns[index].push(Contestant::ALL[index].play(place)?);
             // Nobody is to run beside the burial of another's connections.
-            if server.name != Server::Slow.name() {
-                server.cpu_at_rest()?;
-            }
+            server.cpu_at_rest()?;
         }
         order.reverse();
     }

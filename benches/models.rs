@@ -5,7 +5,7 @@
 //! cannot be.
 //!
 //! ```text
-//! cargo bench --bench models                          all designs, all cells, some five minutes
+//! cargo bench --bench models                          all designs, all cells: the longest of all
 //! cargo bench --bench models -- --quick               a look
 //! cargo bench --bench models -- --server std-threads --server threads
 //!                                                     what a thread costs with and without a machine

@@ -108,6 +108,9 @@ impl Server {
 
     /// Why it cannot do this load, if it cannot.
     pub(crate) fn objection(self, cell: &Cell) -> Option<String> {
+        if self == Self::Slow {
+            return Some("what it costs is its waiting; it is there for generators".to_owned());
+        }
         match cell.load {
             Load::Steady { connections, .. } if self.served_at_once() < connections => {
                 Some(format!("it serves {} at once, the others would wait for ever", self.served_at_once()))

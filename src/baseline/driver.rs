@@ -24,7 +24,7 @@ use super::ground::{Ground, Stage};
 /// messages touch only its first page. 16 KiB is a TLS record, and a stream costs no more CPU per
 /// byte by larger reads, since each one waits for the next bytes anyway.
 ///
-/// It is an ordinary piece of the heap: a mapping for each thread costs a short connection a sixth
+/// It is an ordinary piece of the heap: a mapping for each thread costs a short connection a seventh
 /// of its CPU.
 const SCRATCH_BYTES: usize = 16 * KIB;
 

@@ -21,7 +21,7 @@
 //! |---|---|---|
 //! | who is served | everybody who came in | as many as there are threads: the others wait, unread |
 //! | when a peer's deadlines begin | when it is accepted | when a thread takes it |
-//! | one peer too many for the system | waits until descriptors are free | the same; one for whom there is no thread is refused and counted |
+//! | one peer too many for the system | waits until descriptors are free | the same; one for whom there is no thread is refused and counted, and the rest wait up to a second for the next try |
 //! | fairness | each peer has a budget in each turn | as the scheduler of the system sees fit |
 //! | system calls for a connection | accept, register, close | accept, three options, close; for a thread of its own its stack and its start |
 //! | system calls for a pause | none | two, once it has lasted half a second |
@@ -143,12 +143,12 @@ impl BlockingServer {
         C: Codec + Clone + Send + 'static,
     {
         let Listen { address, socket, limits, .. } = listen.into();
-        let limits = Arc::new(limits);
         if let Address::Tls(_) = address {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "only the reactor's design has TLS"));
         }
         let listener = self.reactor.listen(&address, &socket, Token(self.gates.len() as u64))?;
         let address = self.reactor.local_address(&listener);
+        let limits = Arc::new(limits);
         let job_for = move |newcomer| -> Job {
             let (service, codec, limits) = (service.clone(), codec.clone(), Arc::clone(&limits));
             Box::new(move |ground, tools| driver::serve(Host::new(service, codec, limits), newcomer, ground, tools))

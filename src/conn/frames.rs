@@ -82,6 +82,7 @@ pub(super) fn give_frames<C: Codec>(
 ///
 /// # Panics
 /// When the codec does, or found what is not there.
+// Always: of a framing whose frames are all there is, the checks are known to hold.
 #[inline(always)]
 fn decode<C: Codec>(
     codec: &C,

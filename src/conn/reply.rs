@@ -129,6 +129,7 @@ impl Reply<'_> {
         Ok(())
     }
 
+    // Apart: an echo of a whole read stores nothing.
     #[inline(never)]
     fn store(&mut self, bytes: &[u8]) -> Result<(), Exhausted> {
         self.output.push(&self.quotable[self.quote.clone()], self.reserve)?;

@@ -106,10 +106,12 @@ impl<P> Dial<P> {
     }
 
     /// When the next one may begin, or is late, whichever comes first.
+    #[inline]
     pub(crate) fn next_work(&self) -> Instant {
-        if self.is_idle() {
-            return Instant::NEVER;
-        }
+        if self.is_idle() { Instant::NEVER } else { self.next_work_of_some() }
+    }
+
+    fn next_work_of_some(&self) -> Instant {
         let begin_at = if self.may_begin() { self.rests_until } else { Instant::NEVER };
         let began = self.connecting.front().map(|first| first.since);
         let since = [began, self.waiting_since()].into_iter().flatten().min();

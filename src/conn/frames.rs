@@ -29,7 +29,7 @@ pub(super) enum Rest {
 ///
 /// The codec and the service may be anybody's: a panic of either ends here, for all the frames of a
 /// read at once. The frame over which the service panicked counts as given.
-#[inline]
+#[inline(always)]
 pub(super) fn give_frames<C: Codec>(
     codec: &C,
     state: &mut C::State,

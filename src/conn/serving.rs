@@ -18,7 +18,7 @@ impl<C: Codec> Connection<C> {
     ///
     /// Returns what of the replies lies in `input` itself: write it behind [`Self::unsent`] and
     /// hand the rest to [`Self::store`] before `input` changes.
-    #[inline]
+    #[inline(always)]
     pub fn handle_input(
         &mut self,
         input: &[u8],
@@ -146,7 +146,7 @@ impl<C: Codec> Connection<C> {
     }
 
     /// Carries out what the service wished in a callback.
-    #[inline]
+    #[inline(always)]
     fn obey(&mut self, heard: Heard, means: &mut Means<'_, C>) -> Quote {
         self.wants_room |= heard.wants_room;
         match self.promised.checked_add(heard.promised) {

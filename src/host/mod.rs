@@ -187,14 +187,21 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
 
     /// Begins to serve: those who have more to do line up behind those who were marked since. So
     /// many are marked now; [`Self::pop_marked`] gives them, and then whoever is marked meanwhile.
+    #[inline]
     pub fn line_up(&mut self) -> usize {
+        if !self.again.is_empty() {
+            self.line_up_again();
+        }
+        self.marked.len()
+    }
+
+    fn line_up_again(&mut self) {
         for key in self.again.drain(..) {
             if let Some(peer) = self.peers.get_mut(key) {
                 peer.mark = Mark::Waiting;
                 self.marked.push_back(key);
             }
         }
-        self.marked.len()
     }
 
     /// The next marked peer, no longer marked.
@@ -231,7 +238,14 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
 
     /// Tells peers whose deadline has passed; looks again later at those whose has moved, and at
     /// those who wait to be served once they have been.
+    #[inline]
     pub fn handle_deadlines(&mut self, reserve: &mut Reserve, now: Instant) {
+        if self.timers.next().is_some_and(|at| at <= now) {
+            self.handle_due(reserve, now);
+        }
+    }
+
+    fn handle_due(&mut self, reserve: &mut Reserve, now: Instant) {
         while let Some(key) = self.timers.pop_due(now) {
             let Some(Visit { peer, mut means, .. }) = self.visit(key, reserve, now) else { continue };
             peer.armed_at = Instant::NEVER;
@@ -250,12 +264,15 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     /// Buries the closed: the service is told once, storage goes back, the slot is freed.
     ///
     /// `part` gets the link, and whether its stream is to be reset.
-    pub fn bury_closed(
-        &mut self,
-        reserve: &mut Reserve,
-        now: Instant,
-        mut part: impl FnMut(Key, L, CloseReason, Parting),
-    ) {
+    #[inline]
+    pub fn bury_closed(&mut self, reserve: &mut Reserve, now: Instant, part: impl FnMut(Key, L, CloseReason, Parting)) {
+        if !self.closed.is_empty() {
+            self.bury(reserve, now, part);
+        }
+    }
+
+    #[inline(never)]
+    fn bury(&mut self, reserve: &mut Reserve, now: Instant, mut part: impl FnMut(Key, L, CloseReason, Parting)) {
         while let Some(key) = self.closed.pop() {
             let Some(peer) = self.peers.remove(key) else { continue };
             self.timers.forget(key);

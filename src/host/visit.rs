@@ -31,7 +31,7 @@ pub(super) struct Desk<'a, S> {
 
 impl<S: Service, C: Codec, L> Visit<'_, S, C, L> {
     /// Gives input to the connection and its frames to the service.
-    #[inline]
+    #[inline(always)]
     pub fn handle_input(&mut self, input: &[u8]) -> Quote {
         let Self { peer: Peer { connection, state, .. }, means, desk } = self;
         connection.handle_input(input, means, |frame, reply| desk.serve(state, frame, reply))
@@ -41,6 +41,12 @@ impl<S: Service, C: Codec, L> Visit<'_, S, C, L> {
     #[inline]
     pub fn is_between_messages(&self) -> bool {
         self.peer.connection.is_between_messages() && self.desk.outbox.is_empty()
+    }
+
+    /// Whether the timers look at it some time, which is before its next deadline.
+    #[inline]
+    pub fn is_armed(&self) -> bool {
+        self.peer.armed_at != Instant::NEVER
     }
 
     /// It is later than when this visit began: a driver that blocks has waited in it.

@@ -38,8 +38,12 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// `bytes` for so many peers that are marked: the more they are the less for each.
+    #[inline]
     pub(crate) fn new(bytes: usize, marked: usize) -> Self {
-        Self { each: (bytes / marked.max(1)).clamp(SERVE_BYTES_MIN, SERVE_BYTES_MAX), left: bytes }
+        // Few, as nearly always: no division.
+        let is_few = marked <= bytes / SERVE_BYTES_MAX;
+        let each = if is_few { SERVE_BYTES_MAX } else { (bytes / marked).clamp(SERVE_BYTES_MIN, SERVE_BYTES_MAX) };
+        Self { each, left: bytes }
     }
 
     /// How much may be moved for one peer.

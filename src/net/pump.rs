@@ -61,12 +61,22 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
     now: Instant,
 ) {
     let mut moved = 0;
+    // A queue that grows takes memory, one that was emptied gives it back; the system takes its time for both.
     let paging_before = reserve.paging_bytes();
+    let spent = |moved: usize, reserve: &Reserve| moved + reserve.paging_bytes().wrapping_sub(paging_before);
     while let Some(mut visit) = host.visit(key, reserve, now) {
+        // At the first step: what later ones find has not been looked at since.
+        let was_between_messages = moved == 0 && visit.is_between_messages();
         let done = step(&mut visit, scratch, budget.each());
+        moved += done;
+        // As nearly always: a message came and its answer has left. Nothing is due for such a peer but
+        // the end of its idle time, and that has only moved away.
+        if was_between_messages && visit.is_between_messages() && visit.is_armed() && !visit.peer.link.readable {
+            budget.spend(spent(moved, reserve));
+            return;
+        }
         let has_more = has_more(&visit);
         host.carry_out_orders(reserve, now);
-        moved += done;
         if done == 0 || !has_more {
             break;
         }
@@ -75,8 +85,7 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
             break;
         }
     }
-    // A queue that grows takes memory, one that was emptied gives it back; the system takes its time for both.
-    budget.spend(moved + reserve.paging_bytes().wrapping_sub(paging_before));
+    budget.spend(spent(moved, reserve));
     host.after(key);
 }
 
@@ -102,32 +111,38 @@ pub(crate) fn step<S: Service, C: Codec, T: Stream>(
     scratch: &mut [u8],
     budget: usize,
 ) -> usize {
-    let mut done = flush_waiting(visit, budget);
+    let mut done = 0;
     let mut quote = NO_QUOTE;
-    if visit.peer.connection.closed().is_some() || is_cut_short(visit) {
-        return done;
-    }
-    if visit.peer.connection.wants_held(&visit.means) {
-        visit.handle_held();
-        done += 1;
-    } else {
-        if visit.peer.connection.poll_room(visit.means.limits) {
-            visit.handle_room();
+    let mut reads = true;
+    if !visit.is_between_messages() {
+        done = flush_waiting(visit, budget);
+        if visit.peer.connection.closed().is_some() || is_cut_short(visit) {
+            return done;
+        }
+        if visit.peer.connection.wants_held(&visit.means) {
+            visit.handle_held();
             done += 1;
+            reads = false;
+        } else {
+            if visit.peer.connection.poll_room(visit.means.limits) {
+                visit.handle_room();
+                done += 1;
+            }
+            reads = visit.peer.connection.wants_read();
         }
-        // Also then: a service that always has more to send must not keep us from seeing the peer's end.
-        if visit.peer.connection.wants_read() && visit.peer.link.readable {
-            let (read, replied) = fill(visit, scratch, budget);
-            quote = replied;
-            done += read;
-        }
+    }
+    // Also then: a service that always has more to send must not keep us from seeing the peer's end.
+    if reads && visit.peer.link.readable {
+        let (read, replied) = fill(visit, scratch, budget);
+        quote = replied;
+        done += read;
     }
     if visit.peer.connection.poll_end() {
         visit.handle_end();
         done += 1;
     }
     done += flush(visit, &scratch[quote], budget);
-    done + finish(visit)
+    if visit.is_between_messages() { done } else { done + finish(visit) }
 }
 
 /// Reads once, at most half the budget: the other half is for the reply. Gives what came to the
@@ -174,7 +189,7 @@ fn flush_waiting<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Li
 }
 
 /// Writes what waits, and behind it `quoted`, within the budget; what does not go is stored.
-#[inline]
+#[inline(always)]
 fn flush<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, quoted: &[u8], budget: usize) -> usize {
     flush_kept(visit);
     if visit.peer.connection.unsent().is_empty() && quoted.is_empty() { 0 } else { write(visit, quoted, budget) }

@@ -14,7 +14,7 @@ use crate::datagram::{DatagramLimits, DatagramService, DatagramTally, Guard, Ref
 use crate::door::{Sparing, Totals, times_more};
 use crate::host::Tally;
 use crate::instant::Instant;
-use crate::net::{Address, Datagrams, Net, Readiness, udp};
+use crate::net::{Address, Datagrams, Fact, Net, udp};
 
 use super::audit::RoomAudit;
 use super::endpoint::{Room, Shared, listener_token};
@@ -210,22 +210,22 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
 }
 
 impl<S: DatagramService, N: Net> Room<N> for DatagramEndpoint<S, N> {
-    fn remember(&mut self, fact: &Readiness) {
-        if fact.token == listener_token(self.index) {
-            self.readable |= fact.readable | fact.read_closed;
-            self.writable |= fact.writable;
+    fn remember(&mut self, facts: &[Fact]) {
+        for fact in facts {
+            if let Fact::Ready(readiness) = fact
+                && readiness.token == listener_token(self.index)
+            {
+                self.readable |= readiness.readable | readiness.read_closed;
+                self.writable |= readiness.writable;
+            }
         }
     }
 
-    fn accept(&mut self, _shared: &mut Shared<N>) {}
-
     fn take_posts(&mut self, _shared: &mut Shared<N>) {}
 
-    fn serve_marked(&mut self, shared: &mut Shared<N>) {
+    fn turn(&mut self, shared: &mut Shared<N>) {
         self.serve(DATAGRAM_BUDGET, shared);
     }
-
-    fn handle_deadlines(&mut self, _shared: &mut Shared<N>) {}
 
     fn bury_closed(&mut self, _shared: &mut Shared<N>) {}
 

@@ -1,7 +1,7 @@
 //! An endpoint: a listener, its service, its peers.
 //!
-//! Endpoints differ in their service and framing, so the server keeps them behind [`Room`]. An
-//! endpoint does its share of each step of the turn; which step comes when is the server's.
+//! Endpoints differ in their service and framing, so the server keeps them behind [`Room`]. When a
+//! turn begins is the server's to say, and what was told; each endpoint does the rest for its own.
 
 mod connecting;
 mod newcomers;
@@ -18,7 +18,7 @@ use crate::door::{Admission, BackOff, ServerLimits, Sparing, Totals, times_more}
 use crate::host::{Host, Parting};
 use crate::instant::Instant;
 use crate::net::pump;
-use crate::net::{Address, Budget, Layer, Link, Net, POSTS_WAITING_MAX, Readiness, Stream, Token};
+use crate::net::{Address, Budget, Fact, Layer, Link, Net, POSTS_WAITING_MAX, Stream, Token};
 use crate::service::Service;
 use crate::table::Key;
 
@@ -44,6 +44,8 @@ pub(super) struct Shared<N: Net> {
     pub(super) reserve: Reserve,
     /// What each endpoint may move in a turn.
     pub(super) turn_bytes: usize,
+    /// Who looks idle may have sent something that no poll has told yet.
+    pub(super) deadlines_wait: bool,
     pub(super) admission: Admission,
     pub(super) closes: u64,
     pub(super) refused_full: u64,
@@ -54,21 +56,14 @@ pub(super) struct Shared<N: Net> {
 
 /// The server's view of an endpoint: its share of the turn.
 pub(super) trait Room<N: Net> {
-    /// Remembers a fact about the listener or a peer.
-    fn remember(&mut self, fact: &Readiness);
-    /// Accepts, within the budget, if there is room.
-    fn accept(&mut self, shared: &mut Shared<N>);
-    /// Begins the connections that the service ordered, within the budget.
-    fn connect(&mut self, shared: &mut Shared<N>) {
-        let _ = shared;
-    }
+    /// Remembers facts about the listener and about peers.
+    fn remember(&mut self, facts: &[Fact]);
     /// Gives the posts of other threads to the service.
     fn take_posts(&mut self, shared: &mut Shared<N>);
-    /// Serves each marked peer once, as far as the budget lasts; the rest stay marked.
-    fn serve_marked(&mut self, shared: &mut Shared<N>);
-    /// Tells peers whose deadline has passed.
-    fn handle_deadlines(&mut self, shared: &mut Shared<N>);
-    /// Buries the closed.
+    /// Its share of the turn.
+    fn turn(&mut self, shared: &mut Shared<N>);
+    /// Buries the closed. Last, and never inside the batch: a slot that is taken again could be named
+    /// by an older fact.
     fn bury_closed(&mut self, shared: &mut Shared<N>);
     /// Until when there is nothing to do unless a fact comes; `Instant::ORIGIN`: there is work now.
     fn next_work(&self, shared: &Shared<N>) -> Instant;
@@ -149,17 +144,17 @@ fn drain<C: Codec, T>(link: &mut Link<T>, connection: &mut Connection<C>) {
     link.read_on();
 }
 
-impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, C, N, W> {
+impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
+    /// Accepts, within the budget, if there is room.
     #[inline]
-    fn remember(&mut self, fact: &Readiness) {
-        if fact.token == listener_token(self.index) {
-            self.is_acceptable = true;
-            return;
+    fn accept(&mut self, shared: &mut Shared<N>) {
+        if self.is_acceptable {
+            self.accept_some(shared);
         }
-        self.host.handle_fact(key_of(fact.token), |link| link.remember(fact));
     }
 
-    fn accept(&mut self, shared: &mut Shared<N>) {
+    #[inline(never)]
+    fn accept_some(&mut self, shared: &mut Shared<N>) {
         if self.back_off.is_resting(shared.now, shared.closes) {
             return;
         }
@@ -174,19 +169,16 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
         }
     }
 
+    /// Begins the connections that the service ordered, within the budget.
+    #[inline]
     fn connect(&mut self, shared: &mut Shared<N>) {
         if self.host.wanted_len() > 0 || !self.dial.is_idle() {
             self.begin_ordered(shared);
         }
     }
 
-    fn take_posts(&mut self, shared: &mut Shared<N>) {
-        // No more than can wait at once: whoever posts meanwhile wakes us again.
-        for post in self.inbox.try_iter().take(POSTS_WAITING_MAX) {
-            self.host.handle_post(post, &mut shared.reserve, shared.now);
-        }
-    }
-
+    /// Serves each marked peer once, as far as the budget lasts; the rest stay marked.
+    #[inline]
     fn serve_marked(&mut self, shared: &mut Shared<N>) {
         let mut handshakes = HANDSHAKE_BUDGET;
         let marked = self.host.line_up();
@@ -214,7 +206,13 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
         }
     }
 
+    /// Tells peers whose deadline has passed. After serving: a peer that has sent something in time is
+    /// not idle, however late we are.
+    #[inline]
     fn handle_deadlines(&mut self, shared: &mut Shared<N>) {
+        if shared.deadlines_wait {
+            return;
+        }
         self.host.handle_deadlines(&mut shared.reserve, shared.now);
         while let Some(oldest) = self.handshakes.oldest()
             && oldest.since + self.host.limits().handshake_timeout <= shared.now
@@ -225,7 +223,37 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
             self.give_up_late(shared);
         }
     }
+}
 
+impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, C, N, W> {
+    fn remember(&mut self, facts: &[Fact]) {
+        for fact in facts {
+            match fact {
+                Fact::Ready(readiness) if readiness.token == listener_token(self.index) => self.is_acceptable = true,
+                Fact::Ready(readiness) => {
+                    self.host.handle_fact(key_of(readiness.token), |link| link.remember(readiness));
+                }
+                Fact::Notice(_) => {}
+            }
+        }
+    }
+
+    fn turn(&mut self, shared: &mut Shared<N>) {
+        self.accept(shared);
+        self.connect(shared);
+        self.serve_marked(shared);
+        self.handle_deadlines(shared);
+        self.bury_closed(shared);
+    }
+
+    fn take_posts(&mut self, shared: &mut Shared<N>) {
+        // No more than can wait at once: whoever posts meanwhile wakes us again.
+        for post in self.inbox.try_iter().take(POSTS_WAITING_MAX) {
+            self.host.handle_post(post, &mut shared.reserve, shared.now);
+        }
+    }
+
+    #[inline]
     fn bury_closed(&mut self, shared: &mut Shared<N>) {
         let Shared { reserve, now, admission, closes, .. } = shared;
         let (panics, address) = (&mut self.panics, &self.address);

@@ -8,7 +8,7 @@ mod datagrams;
 mod endpoint;
 mod handshakes;
 
-use std::io;
+use std::{io, mem};
 
 use log::info;
 
@@ -98,6 +98,7 @@ impl<N: Net> Server<N> {
                 scratch: Scratch::new(READ_LEN_MAX),
                 reserve: Reserve::new(limits.queue_total_max),
                 turn_bytes: TURN_BYTES,
+                deadlines_wait: false,
                 admission: Admission::new(&limits),
                 closes: 0,
                 refused_full: 0,
@@ -232,11 +233,11 @@ impl<N: Net> Server<N> {
     pub fn turn(&mut self) -> io::Result<()> {
         self.sleep_until_a_fact()?;
         self.remember_facts();
-        self.accept();
-        self.connect();
-        self.serve_marked();
-        self.handle_deadlines();
-        self.bury_closed();
+        // Accept, connect, serve, tell whose deadline has passed, bury: each endpoint for itself.
+        for room in &mut self.rooms {
+            room.turn(&mut self.shared);
+        }
+        self.go_on_ending();
         Ok(())
     }
 
@@ -249,72 +250,45 @@ impl<N: Net> Server<N> {
         self.turns += 1;
         self.told_in_part = match told {
             Told::All => None,
-            Told::Part => Some(self.told_in_part.unwrap_or(0) + self.facts.len()),
+            Told::Part => self.still_in_part(self.told_in_part.unwrap_or(0) + self.facts.len()),
         };
+        self.shared.deadlines_wait = self.told_in_part.is_some();
         Ok(())
     }
 
+    /// After a stall more may be ready than one poll tells: until each has been told, who looks
+    /// idle may have sent something. The kernel tells of everybody once before anybody twice, so as
+    /// many facts as there are peers are enough.
+    fn still_in_part(&self, told: usize) -> Option<usize> {
+        (told <= self.shared.admission.open() + self.rooms.len()).then_some(told)
+    }
+
     fn remember_facts(&mut self) {
-        for place in 0..self.facts.len() {
-            match self.facts[place] {
+        let facts = mem::take(&mut self.facts);
+        for of_one in facts.chunk_by(are_of_one_room) {
+            match of_one[0] {
                 Fact::Ready(readiness) => {
                     if let Some(room) = self.rooms.get_mut(endpoint::index_of(readiness.token)) {
-                        room.remember(&readiness);
+                        room.remember(of_one);
                     }
                 }
                 Fact::Notice(notice) => self.handle_notice(notice),
             }
         }
+        self.facts = facts;
     }
 
-    fn accept(&mut self) {
-        for room in &mut self.rooms {
-            room.accept(&mut self.shared);
-        }
-    }
-
-    fn connect(&mut self) {
-        for room in &mut self.rooms {
-            room.connect(&mut self.shared);
-        }
-    }
-
-    fn serve_marked(&mut self) {
-        for room in &mut self.rooms {
-            room.serve_marked(&mut self.shared);
-        }
-    }
-
-    /// After serving: a peer that has sent something in time is not idle, however late we are.
-    fn handle_deadlines(&mut self) {
-        if self.has_told_everybody() {
-            for room in &mut self.rooms {
-                room.handle_deadlines(&mut self.shared);
-            }
-        }
+    /// The end of all, a step further when its time has come. After serving, as for any deadline.
+    fn go_on_ending(&mut self) {
         match self.phase {
             Phase::Draining { finish_at, stop_at } if finish_at <= self.shared.now => {
                 self.phase = Phase::Finishing { stop_at };
                 self.rooms.iter_mut().for_each(|room| room.finish_all(&mut self.shared));
             }
             Phase::Finishing { stop_at } if stop_at <= self.shared.now => self.stop(),
-            Phase::Running | Phase::Draining { .. } | Phase::Finishing { .. } | Phase::Stopping => {}
+            Phase::Running | Phase::Draining { .. } | Phase::Finishing { .. } | Phase::Stopping => return,
         }
-    }
-
-    /// After a stall more may be ready than one poll tells: until each has been told, who looks
-    /// idle may have sent something. The kernel tells of everybody once before anybody twice, so as
-    /// many facts as there are peers are enough.
-    fn has_told_everybody(&mut self) -> bool {
-        self.told_in_part.take_if(|told| *told > self.shared.admission.open() + self.rooms.len());
-        self.told_in_part.is_none()
-    }
-
-    /// Last, and never inside the batch: a slot that is taken again could be named by an older fact.
-    fn bury_closed(&mut self) {
-        for room in &mut self.rooms {
-            room.bury_closed(&mut self.shared);
-        }
+        self.rooms.iter_mut().for_each(|room| room.bury_closed(&mut self.shared));
     }
 
     fn handle_notice(&mut self, notice: Notice) {
@@ -398,13 +372,21 @@ impl<N: Net> Server<N> {
             open: self.shared.admission.open(),
             now: self.shared.now,
             sleeps_until: self.next_work(),
-            deadlines_wait: self.told_in_part.is_some(),
+            deadlines_wait: self.shared.deadlines_wait,
         }
     }
 
     /// The net this server runs over.
     pub fn net(&self) -> &N {
         &self.shared.net
+    }
+}
+
+/// Whether both are told of the same endpoint; a notice is of the whole server and stands for itself.
+fn are_of_one_room(one: &Fact, other: &Fact) -> bool {
+    match (one, other) {
+        (Fact::Ready(one), Fact::Ready(other)) => endpoint::index_of(one.token) == endpoint::index_of(other.token),
+        (Fact::Notice(_), _) | (_, Fact::Notice(_)) => false,
     }
 }
 

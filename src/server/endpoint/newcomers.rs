@@ -27,9 +27,10 @@ pub(super) enum Accepted {
 }
 
 impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
+    #[inline]
     pub(super) fn wants_accept(&self, shared: &Shared<N>) -> bool {
-        let crowded = shared.reserve.lent_bytes() / CROWDED_EIGHTHS >= shared.reserve.lent_bytes_max() / 8;
-        self.is_acceptable && self.listener.is_some() && !crowded && shared.admission.may_accept()
+        let is_crowded = || shared.reserve.lent_bytes() / CROWDED_EIGHTHS >= shared.reserve.lent_bytes_max() / 8;
+        self.is_acceptable && self.listener.is_some() && shared.admission.may_accept() && !is_crowded()
     }
 
     pub(super) fn accept_one(&mut self, shared: &mut Shared<N>) -> Accepted {

@@ -132,7 +132,7 @@ impl Gate {
     fn take_in(&mut self, stream: <Reactor as Net>::Stream, who: PeerAddress, post: &mut Post<'_>) -> Accepted {
         let (ground, group) = (post.ground, who.group());
         let bell = Arc::clone(ground.bell(Stage::Serving));
-        let newcomer = match BlockingStream::new(stream, bell, ground.clock) {
+        let newcomer = match BlockingStream::new(stream, bell, Arc::clone(&ground.naps), ground.clock) {
             Ok(stream) => Newcomer::new(stream, who),
             Err(error) => return self.cannot_accept(&error, post),
         };

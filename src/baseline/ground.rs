@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::door::{Admission, Refusal, ServerLimits, Totals};
 use crate::host::Tally;
 use crate::instant::Instant;
-use crate::net::blocking::Bell;
+use crate::net::blocking::{Bell, Naps};
 use crate::net::{AddressGroup, Clock, Net, Reactor, Wake};
 
 /// How far the end of the server has come; each thread looks once a turn.
@@ -57,6 +57,8 @@ pub(super) struct Ground {
     is_stopped: AtomicBool,
     drain_bell: Arc<Bell>,
     stop_bell: Arc<Bell>,
+    /// Who sleeps in a read; the watch looks after them.
+    pub(super) naps: Arc<Naps>,
     watch: Arc<dyn Wake>,
     /// Whether the watch waits for somebody to be done.
     watch_waits: AtomicBool,
@@ -66,7 +68,7 @@ pub(super) struct Ground {
 
 impl Ground {
     /// # Errors
-    /// No descriptors for the bells.
+    /// No descriptors for the bells, or the signal that ends a nap cannot be caught.
     pub(super) fn new(reactor: &Reactor, limits: ServerLimits) -> io::Result<Self> {
         let clock = reactor.clock();
         Ok(Self {
@@ -78,6 +80,7 @@ impl Ground {
             is_stopped: AtomicBool::new(false),
             drain_bell: Arc::new(Bell::new()?),
             stop_bell: Arc::new(Bell::new()?),
+            naps: Arc::new(Naps::new(reactor.wake())?),
             watch: reactor.wake(),
             watch_waits: AtomicBool::new(false),
             mappings: AtomicUsize::new(0),
@@ -152,6 +155,7 @@ impl Ground {
         let whole = self.limits.drain_timeout;
         let is_news = self.schedule.set(Schedule { finish_at: now + whole / 2, stop_at: now + whole }).is_ok();
         self.drain_bell.ring();
+        self.naps.rouse_all();
         is_news
     }
 

@@ -23,15 +23,15 @@
 //! | when a peer's deadlines begin | when it is accepted | when a thread takes it |
 //! | one peer too many for the system | waits until descriptors are free | the same; one for whom there is no thread is refused and counted, and the rest wait up to a second for the next try |
 //! | fairness | each peer has a budget in each turn | as the scheduler of the system sees fit |
-//! | system calls for a connection | accept, register, close | accept, three options, close; for a thread of its own its stack and its start |
-//! | system calls for a pause | none | two, once it has lasted half a second |
+//! | system calls for a connection | accept, register, close | accept, two options, close; for a thread of its own its stack and its start |
+//! | system calls for a pause | none | six, once it has lasted up to half a second: a thread that sleeps in a read is roused to hear of deadlines |
 //! | the clock | one look for all peers in a turn | one look after each call that may have waited |
 //! | memory for a peer | nothing but its record while it is idle | a stack, its kernel's half, and a read buffer of 16 KiB |
 //! | memory for queues | one bound for all peers together | one bound for each thread; with little of it nobody is kept out |
 //! | what waits for a slow peer | up to the high watermark, then its reading pauses | next to nothing: the write itself waits |
 //! | orders, posts, promises | reach every peer of the endpoint | reach nobody: each peer has a clone of the service to itself |
 //! | deadlines | on time | on time, but for writing half a second late |
-//! | the end of the server | is heard at once | is heard within half a second by a peer that is busy, at once by any other |
+//! | the end of the server | is heard at once | is heard at once, or within half a second by a thread that falls asleep just then |
 //! | totals while it runs | up to the last turn | bytes are counted when their peer has gone |
 //! | TLS and datagrams | served | not served |
 //!
@@ -45,6 +45,10 @@
 //! One thread, the watch, sleeps in the reactor for newcomers, signals and handles, and gives every
 //! newcomer to the crew. The crew's threads sleep in their own peer's read. What they share, they
 //! share in `ground`.
+//!
+//! A read that ends by itself would cost a timer of the kernel for each message, so it has no end: the
+//! watch looks every quarter of a second who has read nothing since, gives the socket a timeout and
+//! the thread a signal, `SIGURG`. While nobody sleeps so, the watch sleeps as well.
 
 mod crew;
 mod driver;
@@ -66,6 +70,7 @@ use crate::codec::Codec;
 use crate::door::{Listen, ServerLimits, Totals};
 use crate::host::Host;
 use crate::instant::Instant;
+use crate::net::blocking::NAP;
 use crate::net::{Address, Fact, Handle, Net, Notice, Reactor, Token};
 use crate::service::Service;
 
@@ -107,6 +112,8 @@ pub struct BlockingServer {
     now: Instant,
     /// How far the end had come at the last turn.
     stage: Stage,
+    /// When to look who naps for too long; [`Instant::NEVER`] while nobody naps.
+    look_at: Instant,
 }
 
 impl BlockingServer {
@@ -128,6 +135,7 @@ impl BlockingServer {
             facts: Vec::new(),
             now: reactor.now(),
             stage: Stage::Serving,
+            look_at: Instant::NEVER,
             ground,
             reactor,
         })
@@ -196,6 +204,7 @@ impl BlockingServer {
             }
         }
         self.at_each_gate(|gate, post| gate.accept(post));
+        self.look_after_naps();
         self.watch_the_stage();
         Ok(())
     }
@@ -204,7 +213,7 @@ impl BlockingServer {
         self.facts.clear();
         // Before looking who waits for room: whoever leaves it after that look wakes us.
         self.ground.expect_word();
-        let mut until = self.ground.stage_end(self.stage);
+        let mut until = self.ground.stage_end(self.stage).min(self.look_at);
         self.at_each_gate(|gate, post| until = until.min(gate.next_work(post)));
         if self.is_done() {
             until = Instant::ORIGIN;
@@ -249,6 +258,20 @@ impl BlockingServer {
     fn stop(&mut self) {
         self.gates.iter_mut().for_each(Gate::close);
         self.ground.stop(self.now);
+    }
+
+    /// Rouses whoever has slept in a read since the last look. Who naps first wakes us, so that no look
+    /// is missed; while nobody does there is none.
+    fn look_after_naps(&mut self) {
+        let naps = &self.ground.naps;
+        if naps.is_empty() {
+            self.look_at = Instant::NEVER;
+        } else if self.look_at == Instant::NEVER {
+            self.look_at = self.now + NAP / 2;
+        } else if self.look_at <= self.now {
+            naps.rouse_the_quiet();
+            self.look_at = self.now + NAP / 2;
+        }
     }
 
     /// Threads look at the stage by themselves; here it is only told.

@@ -16,9 +16,9 @@ use super::listener::TcpOrUnix;
 
 // Where there is no such flag the standard library has told each socket not to raise the signal.
 #[cfg(not(target_vendor = "apple"))]
-const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
+pub(super) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
-const SEND_FLAGS: SendFlags = SendFlags::empty();
+pub(super) const SEND_FLAGS: SendFlags = SendFlags::empty();
 
 impl AsFd for TcpOrUnix<TcpStream, UnixStream> {
     #[inline]

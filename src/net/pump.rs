@@ -103,8 +103,8 @@ fn has_more<S: Service, C: Codec, T: Stream>(visit: &Visit<'_, S, C, Link<T>>) -
 /// One step of serving a peer: fill, give frames to the service, flush; each moves at most `budget`.
 ///
 /// Returns how much was done, in bytes or callbacks: 0 when there is nothing to do until a fact comes.
-// All that a message takes is one function once it is compiled: with one around each system call, a
-// message of the only peer at work cost some 1 % more.
+// Once it is compiled, all that a message takes is one function but for what may panic: with one around
+// each system call, a message of the only peer at work cost some 1 % more.
 #[inline(always)]
 pub(crate) fn step<S: Service, C: Codec, T: Stream>(
     visit: &mut Visit<'_, S, C, Link<T>>,

@@ -175,6 +175,26 @@ fn a_peer_that_can_be_neither_read_nor_answered_hears_of_the_end() {
 }
 
 #[test]
+fn who_falls_silent_after_a_message_is_ended_in_time_and_the_watch_sleeps_meanwhile() {
+    // Six naps long.
+    let limits = Limits { idle_timeout: 6 * NAP, ..Limits::default() };
+    for design in SIDE_BY_SIDE {
+        let server = Running::new(design, limits.clone());
+        let started = std::time::Instant::now();
+        let mut stream = server.connect();
+        says(&mut stream, "one", "one 1");
+        assert_eq!(rest_of(&mut stream), b"");
+        let waited = started.elapsed();
+        assert!(limits.idle_timeout <= waited && waited < 2 * limits.idle_timeout, "{design:?}: {waited:?}");
+        drop(stream);
+        let totals = server.drain();
+        assert_eq!(totals.closed(CloseReason::IdleTimeout), 1, "{design:?}");
+        // Two looks find it awake, then asleep; with one every half of a nap there would be twelve.
+        assert!(totals.turns <= 11, "{design:?}: {} turns", totals.turns);
+    }
+}
+
+#[test]
 fn a_peer_that_never_pauses_hears_of_the_end() {
     for design in [Design::Iterative, SIDE_BY_SIDE[0], SIDE_BY_SIDE[1]] {
         let server = Running::new(design, Limits::default());

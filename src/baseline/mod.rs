@@ -23,8 +23,8 @@
 //! | when a peer's deadlines begin | when it is accepted | when a thread takes it |
 //! | one peer too many for the system | waits until descriptors are free | the same; one for whom there is no thread is refused and counted, and the rest wait up to a second for the next try |
 //! | fairness | each peer has a budget in each turn | as the scheduler of the system sees fit |
-//! | system calls for a connection | accept, register, close | accept, two options, close; for a thread of its own its stack and its start |
-//! | system calls for a pause | none | six, once it has lasted up to half a second: a thread that sleeps in a read is roused to hear of deadlines |
+//! | system calls for a connection | accept, register, close | accept, three for options, close; for a thread of its own its stack and its start |
+//! | system calls for a pause | none | a dozen on two threads, once it has lasted half a second: who sleeps in a read is roused, to hear of deadlines |
 //! | the clock | one look for all peers in a turn | one look after each call that may have waited |
 //! | memory for a peer | nothing but its record while it is idle | a stack, its kernel's half, and a read buffer of 16 KiB |
 //! | memory for queues | one bound for all peers together | one bound for each thread; with little of it nobody is kept out |
@@ -47,8 +47,8 @@
 //! share in `ground`.
 //!
 //! A read that ends by itself would cost a timer of the kernel for each message, so it has no end: the
-//! watch looks every quarter of a second who has read nothing since, gives the socket a timeout and
-//! the thread a signal, `SIGURG`. While nobody sleeps so, the watch sleeps as well.
+//! watch looks every quarter of a second who has slept in one read since, gives the socket a timeout
+//! and the thread a signal, `SIGURG`. While nobody sleeps so, the watch sleeps as well.
 
 mod crew;
 mod driver;

@@ -14,7 +14,7 @@ use socket2::SockRef;
 use super::Stream;
 use super::listener::TcpOrUnix;
 
-// Where there is no such flag the standard library has told each socket not to raise the signal.
+// Where there is no such flag the signal is ignored all the same: from the start of a Rust program on.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]

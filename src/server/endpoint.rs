@@ -44,8 +44,9 @@ pub(super) struct Shared<N: Net> {
     pub(super) reserve: Reserve,
     /// What each endpoint may move in a turn.
     pub(super) turn_bytes: usize,
-    /// Who looks idle may have sent something that no poll has told yet.
-    pub(super) deadlines_wait: bool,
+    /// How many facts were told since a poll last told all there were. Until then who looks idle may
+    /// have sent something; none: everybody has been told.
+    pub(super) told_in_part: Option<usize>,
     pub(super) admission: Admission,
     pub(super) closes: u64,
     pub(super) refused_full: u64,
@@ -210,7 +211,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
     /// not idle, however late we are.
     #[inline]
     fn handle_deadlines(&mut self, shared: &mut Shared<N>) {
-        if shared.deadlines_wait {
+        if shared.told_in_part.is_some() {
             return;
         }
         self.host.handle_deadlines(&mut shared.reserve, shared.now);

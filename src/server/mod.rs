@@ -38,8 +38,6 @@ pub struct Server<N: Net> {
     phase: Phase,
     started_at: Instant,
     turns: u64,
-    /// How many facts were told since a poll last told all there were; none: the last one did.
-    told_in_part: Option<usize>,
     /// With which generation the keys of each endpoint begin.
     first_generation: u32,
 }
@@ -98,7 +96,7 @@ impl<N: Net> Server<N> {
                 scratch: Scratch::new(READ_LEN_MAX),
                 reserve: Reserve::new(limits.queue_total_max),
                 turn_bytes: TURN_BYTES,
-                deadlines_wait: false,
+                told_in_part: None,
                 admission: Admission::new(&limits),
                 closes: 0,
                 refused_full: 0,
@@ -112,7 +110,6 @@ impl<N: Net> Server<N> {
             phase: Phase::Running,
             started_at: now,
             turns: 0,
-            told_in_part: None,
             first_generation: 1,
         }
     }
@@ -248,11 +245,10 @@ impl<N: Net> Server<N> {
         // The only look at the clock in a turn: all that happens in it happens at this time.
         self.shared.now = self.shared.net.now();
         self.turns += 1;
-        self.told_in_part = match told {
+        self.shared.told_in_part = match told {
             Told::All => None,
-            Told::Part => self.still_in_part(self.told_in_part.unwrap_or(0) + self.facts.len()),
+            Told::Part => self.still_in_part(self.shared.told_in_part.unwrap_or(0) + self.facts.len()),
         };
-        self.shared.deadlines_wait = self.told_in_part.is_some();
         Ok(())
     }
 
@@ -372,7 +368,7 @@ impl<N: Net> Server<N> {
             open: self.shared.admission.open(),
             now: self.shared.now,
             sleeps_until: self.next_work(),
-            deadlines_wait: self.shared.deadlines_wait,
+            deadlines_wait: self.shared.told_in_part.is_some(),
         }
     }
 

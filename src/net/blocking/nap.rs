@@ -2,7 +2,7 @@
 //!
 //! A read that ends by itself takes a timer of the kernel for each message, set and taken back: among
 //! a thousand threads 4 to 6 % of all that a message costs. So naps have no end. Who watches over them
-//! looks from time to time, and rouses whoever has not read anything since the look before.
+//! looks from time to time, and rouses whoever has slept in one read since the look before.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use socket2::Socket;
 
 use crate::net::Wake;
 
-/// Interrupts a call. Nobody else has a use for it, and where no handler is it does nothing.
+/// Interrupts a call. Hardly anybody has another use for it, and where no handler is it does nothing.
 const ROUSE: Signal = Signal::SIGURG;
 
 /// With this a read that finds nothing ends at once, as far as the kernel knows such a thing.

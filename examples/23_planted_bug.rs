@@ -14,7 +14,7 @@ use std::panic::set_hook;
 use std::time::Duration;
 
 use readyloop::sim::{Rng, World};
-use readyloop::trial::{Play, Script, Trial};
+use readyloop::simtest::{Play, Script, Trial};
 use readyloop::{Address, Context, Lines, Server, ServerLimits, Service};
 
 /// How many worlds each version is shown.
@@ -27,7 +27,7 @@ struct Counter;
 
 impl Service for Counter {
     type Peer = u64;
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, sum: &mut u64, line: &[u8], cx: &mut Context<'_, '_>) {
         *sum += number_in(line);
@@ -44,7 +44,7 @@ struct ForgetfulCounter {
 
 impl Service for ForgetfulCounter {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
         let slot = cx.key().slot();

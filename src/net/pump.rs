@@ -7,11 +7,11 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{CloseReason, NO_QUOTE, Quote};
-use crate::host::{Host, Peer, Visit};
+use crate::connection::{CloseReason, InputRange, NO_INPUT_RANGE};
+use crate::host::{Host, Peer, PeerGuard};
 use crate::instant::Instant;
 use crate::service::Service;
-use crate::table::Key;
+use crate::slab::Key;
 
 use super::{Budget, Layer, Link, Stream};
 
@@ -64,7 +64,7 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
     // A queue that grows takes memory, one that was emptied gives it back; the system takes its time for both.
     let paging_before = reserve.paging_bytes();
     let spent = |moved: usize, reserve: &Reserve| moved + reserve.paging_bytes().wrapping_sub(paging_before);
-    while let Some(mut visit) = host.visit(key, reserve, now) {
+    while let Some(mut visit) = host.peer_guard(key, reserve, now) {
         // At the first step: what later ones find has not been looked at since.
         let was_between_messages = moved == 0 && visit.is_between_messages();
         let done = step(&mut visit, scratch, budget.each());
@@ -92,12 +92,12 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
 /// Whether another step can do anything before a fact comes. What was ordered for this peer
 /// meanwhile has marked it, so that it is not forgotten.
 #[inline]
-fn has_more<S: Service, C: Codec, T: Stream>(visit: &Visit<'_, S, C, Link<T>>) -> bool {
-    let Visit { peer: Peer { link, connection, .. }, means, .. } = visit;
+fn has_more<S: Service, C: Codec, T: Stream>(visit: &PeerGuard<'_, S, C, Link<T>>) -> bool {
+    let PeerGuard { peer: Peer { link, connection, .. }, resources, .. } = visit;
     link.readable && connection.wants_read()
         || link.writable && (!connection.unsent().is_empty() || connection.wants_finish())
-        || connection.wants_held(means)
-        || connection.is_room_due(means.limits)
+        || connection.wants_held(resources)
+        || connection.is_room_due(resources.limits)
 }
 
 /// One step of serving a peer: fill, give frames to the service, flush; each moves at most `budget`.
@@ -107,24 +107,24 @@ fn has_more<S: Service, C: Codec, T: Stream>(visit: &Visit<'_, S, C, Link<T>>) -
 // each system call, a message of the only peer at work cost some 1 % more.
 #[inline(always)]
 pub(crate) fn step<S: Service, C: Codec, T: Stream>(
-    visit: &mut Visit<'_, S, C, Link<T>>,
+    visit: &mut PeerGuard<'_, S, C, Link<T>>,
     scratch: &mut [u8],
     budget: usize,
 ) -> usize {
     let mut done = 0;
-    let mut quote = NO_QUOTE;
+    let mut input_range = NO_INPUT_RANGE;
     let mut reads = true;
     if !visit.is_between_messages() {
         done = flush_waiting(visit, budget);
         if visit.peer.connection.closed().is_some() || is_cut_short(visit) {
             return done;
         }
-        if visit.peer.connection.wants_held(&visit.means) {
+        if visit.peer.connection.wants_held(&visit.resources) {
             visit.handle_held();
             done += 1;
             reads = false;
         } else {
-            if visit.peer.connection.poll_room(visit.means.limits) {
+            if visit.peer.connection.poll_room(visit.resources.limits) {
                 visit.handle_room();
                 done += 1;
             }
@@ -134,14 +134,14 @@ pub(crate) fn step<S: Service, C: Codec, T: Stream>(
     // Also then: a service that always has more to send must not keep us from seeing the peer's end.
     if reads && visit.peer.link.readable {
         let (read, replied) = fill(visit, scratch, budget);
-        quote = replied;
+        input_range = replied;
         done += read;
     }
     if visit.peer.connection.poll_end() {
         visit.handle_end();
         done += 1;
     }
-    done += flush(visit, &scratch[quote], budget);
+    done += flush(visit, &scratch[input_range], budget);
     if visit.is_between_messages() { done } else { done + finish(visit) }
 }
 
@@ -150,38 +150,41 @@ pub(crate) fn step<S: Service, C: Codec, T: Stream>(
 /// lies in `scratch`.
 #[inline(always)]
 fn fill<S: Service, C: Codec, T: Stream>(
-    visit: &mut Visit<'_, S, C, Link<T>>,
+    visit: &mut PeerGuard<'_, S, C, Link<T>>,
     scratch: &mut [u8],
     budget: usize,
-) -> (usize, Quote) {
-    let spare_part = visit.means.reserve.spare_bytes() / SPARE_PART;
+) -> (usize, InputRange) {
+    let spare_part = visit.resources.reserve.spare_bytes() / SPARE_PART;
     let len = scratch.len().min(budget / 2).min(spare_part.max(READ_LEN_MIN));
     let filled = visit.peer.link.fill(&mut scratch[..len]);
     keep_time(visit);
     match filled {
         Filled::Bytes(count) => (count, visit.handle_input(&scratch[..count])),
-        Filled::Dry => (0, NO_QUOTE),
+        Filled::Dry => (0, NO_INPUT_RANGE),
         Filled::Ended => {
-            visit.peer.connection.handle_end(&mut visit.means);
-            (1, NO_QUOTE)
+            visit.peer.connection.handle_end(&mut visit.resources);
+            (1, NO_INPUT_RANGE)
         }
         Filled::Truncated => {
-            visit.peer.connection.handle_truncated(&mut visit.means);
-            (1, NO_QUOTE)
+            visit.peer.connection.handle_truncated(&mut visit.resources);
+            (1, NO_INPUT_RANGE)
         }
         Filled::Lost(reason) => {
             visit.peer.connection.handle_error(reason);
-            (0, NO_QUOTE)
+            (0, NO_INPUT_RANGE)
         }
     }
 }
 
 /// Writes what waits since an earlier step, within the budget; mostly nothing does.
 #[inline]
-fn flush_waiting<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, budget: usize) -> usize {
+fn flush_waiting<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Link<T>>, budget: usize) -> usize {
     // Apart, so that a step for which nothing waits does not hold the code of a second write.
     #[inline(never)]
-    fn write_waiting<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, budget: usize) -> usize {
+    fn write_waiting<S: Service, C: Codec, T: Stream>(
+        visit: &mut PeerGuard<'_, S, C, Link<T>>,
+        budget: usize,
+    ) -> usize {
         write(visit, &[], budget)
     }
     flush_kept(visit);
@@ -190,14 +193,18 @@ fn flush_waiting<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Li
 
 /// Writes what waits, and behind it `quoted`, within the budget; what does not go is stored.
 #[inline(always)]
-fn flush<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, quoted: &[u8], budget: usize) -> usize {
+fn flush<S: Service, C: Codec, T: Stream>(
+    visit: &mut PeerGuard<'_, S, C, Link<T>>,
+    quoted: &[u8],
+    budget: usize,
+) -> usize {
     flush_kept(visit);
     if visit.peer.connection.unsent().is_empty() && quoted.is_empty() { 0 } else { write(visit, quoted, budget) }
 }
 
 /// Writes what the stream keeps of its own.
 #[inline]
-fn flush_kept<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>) {
+fn flush_kept<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Link<T>>) {
     if let Some(reason) = visit.peer.link.flush_kept() {
         visit.peer.connection.handle_error(reason);
     }
@@ -205,7 +212,7 @@ fn flush_kept<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<
 
 #[inline(always)]
 fn write<S: Service, C: Codec, T: Stream>(
-    visit: &mut Visit<'_, S, C, Link<T>>,
+    visit: &mut PeerGuard<'_, S, C, Link<T>>,
     mut quoted: &[u8],
     budget: usize,
 ) -> usize {
@@ -219,12 +226,12 @@ fn write<S: Service, C: Codec, T: Stream>(
             None => link.flush(unsent, quoted),
         };
         keep_time(visit);
-        let Visit { peer, means, .. } = visit;
+        let PeerGuard { peer, resources, .. } = visit;
         match flushed {
             Flushed::Bytes(count) => {
                 let from_queue = count.min(unsent_len);
                 quoted = &quoted[count - from_queue..];
-                peer.connection.handle_written(from_queue, count - from_queue, means);
+                peer.connection.handle_written(from_queue, count - from_queue, resources);
                 done += count;
                 if done >= budget || quoted.is_empty() && peer.connection.unsent().is_empty() {
                     break;
@@ -234,22 +241,22 @@ fn write<S: Service, C: Codec, T: Stream>(
             Flushed::Lost(reason) => peer.connection.handle_error(reason),
         }
     }
-    visit.peer.connection.store(quoted, &mut visit.means);
+    visit.peer.connection.store(quoted, &mut visit.resources);
     if !is_cut_short(visit) {
-        visit.peer.connection.settle(&visit.means);
+        visit.peer.connection.settle(&visit.resources);
     }
     done
 }
 
 /// Whether only the budget keeps what is left from leaving: no reason to pause, and none to read on.
 #[inline]
-fn is_cut_short<S: Service, C: Codec, T: Stream>(visit: &Visit<'_, S, C, Link<T>>) -> bool {
+fn is_cut_short<S: Service, C: Codec, T: Stream>(visit: &PeerGuard<'_, S, C, Link<T>>) -> bool {
     visit.peer.link.writable && !visit.peer.connection.unsent().is_empty()
 }
 
 /// Where a call waited, the time of this turn has passed meanwhile; else it stands still.
 #[inline]
-fn keep_time<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>) {
+fn keep_time<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Link<T>>) {
     if let Some(now) = visit.peer.link.stream.woke_at() {
         visit.pass_time(now);
     }
@@ -258,18 +265,18 @@ fn keep_time<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T
 /// Ends our direction when its time has come. Where the peer's has ended too, a farewell is
 /// enough and the drop of the stream does the rest: one system call less.
 #[inline]
-fn finish<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>) -> usize {
-    let Visit { peer, means, .. } = visit;
+fn finish<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Link<T>>) -> usize {
+    let PeerGuard { peer, resources, .. } = visit;
     if !peer.link.readable {
-        peer.connection.handle_dry(means);
+        peer.connection.handle_dry(resources);
     }
     if !peer.connection.wants_finish() {
         return 0;
     }
     let is_read_over = peer.connection.halves().read().is_over();
-    let ended = if is_read_over { peer.link.stream.farewell() } else { peer.link.stream.shutdown_write() };
+    let ended = if is_read_over { peer.link.stream.send_close_notify() } else { peer.link.stream.shutdown_write() };
     match ended {
-        Ok(()) => peer.connection.handle_finished(means.now),
+        Ok(()) => peer.connection.handle_finished(resources.now),
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
             peer.link.writable = false;
             return 0;
@@ -324,7 +331,7 @@ impl<T: Stream> Link<T> {
                 }
                 Ok(count) => {
                     // What comes after a short read brings a fact of its own.
-                    if count < buf.len() && !self.reads_on && self.stream.short_read_is_dry() {
+                    if count < buf.len() && !self.reads_on && self.stream.short_read_means_empty() {
                         self.readable = false;
                     }
                     return Filled::Bytes(count);

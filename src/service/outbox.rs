@@ -6,9 +6,9 @@
 use std::ops::Range;
 
 use crate::codec::{Encode, FrameError};
-use crate::conn::READ_LEN_MAX;
+use crate::connection::READ_LEN_MAX;
 use crate::destination::Destination;
-use crate::table::Key;
+use crate::slab::Key;
 
 /// A batch is carried out before it grows past this many orders, or past one read's worth of bytes.
 ///
@@ -33,7 +33,7 @@ pub(crate) enum Verb {
     Send(Range<usize>),
     /// The same, and a promise is kept by it.
     Answer(Range<usize>),
-    AskRoom,
+    NotifyWritable,
     Resume,
     HalfClose,
     Finish,
@@ -102,7 +102,7 @@ impl Outbox {
 /// Where a service puts its orders for other peers.
 ///
 /// They are carried out in their order, soon after the callback has returned. A peer that has too
-/// much waiting already is closed with [`CloseReason::QueueFull`](crate::conn::CloseReason::QueueFull).
+/// much waiting already is closed with [`CloseReason::QueueFull`](crate::connection::CloseReason::QueueFull).
 pub struct Orders<'a> {
     outbox: &'a mut Outbox,
     encode: &'a dyn Encode,
@@ -150,9 +150,9 @@ impl<'a> Orders<'a> {
         self.outbox.orders.push(Order::Connect { to: to.into(), ticket });
     }
 
-    /// Asks for one call of [`Service::on_room`](super::Service::on_room) on behalf of a peer.
-    pub fn ask_room(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Verb::AskRoom);
+    /// Asks for one call of [`Service::on_writable`](super::Service::on_writable) on behalf of a peer.
+    pub fn notify_writable(&mut self, key: Key) {
+        self.outbox.push(Target::One(key), Verb::NotifyWritable);
     }
 
     /// Takes back the pause of a peer, see [`Context::pause`](super::Context::pause).

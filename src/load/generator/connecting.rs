@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
-use crate::client::{ClientLimits, Failure};
-use crate::conn::{ENVELOPE_LEN_MAX, Limits};
+use crate::client::{ClientLimits, ConnectFailure};
+use crate::connection::{ENVELOPE_LEN_MAX, Limits};
 use crate::instant::Instant;
-use crate::load::callers::Asking;
 use crate::load::failure::kind_of;
 use crate::load::flow::{Flow, Role};
 use crate::load::plan::{Life, Plan};
 use crate::load::record::ErrorKind;
+use crate::load::workload::Asking;
 use crate::net::{Layer, Net};
 use crate::watermark::Watermarks;
 
@@ -94,8 +94,8 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         }
     }
 
-    pub(super) fn handle_failure(&mut self, failure: Failure<Flow>) {
-        let Failure { peer: mut flow, to, error } = failure;
+    pub(super) fn handle_failure(&mut self, failure: ConnectFailure<Flow>) {
+        let ConnectFailure { peer: mut flow, to, error } = failure;
         let is_churn = self.plan.life == Life::Churn && flow.role == Role::Asks;
         if is_churn {
             self.rests_until = self.client.now() + FAILURE_PAUSE;
@@ -122,7 +122,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         let callers = self.client.service_mut();
         callers.failed += left;
         for _ in 0..left {
-            callers.tally.count_error(ErrorKind::ConnectTimedOut, || "hardly any came about any more".to_owned());
+            callers.counters.count_error(ErrorKind::ConnectTimedOut, || "hardly any came about any more".to_owned());
         }
     }
 }

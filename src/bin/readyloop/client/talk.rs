@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use readyloop::client::{Client, ClientLimits, Connected};
 use readyloop::codec::Framing;
-use readyloop::conn::CloseReason;
+use readyloop::connection::CloseReason;
 use readyloop::instant::Instant;
 use readyloop::net::Layer;
 use readyloop::{Context, Key, Limits, Orders, Reactor, Service};
@@ -206,9 +206,9 @@ impl<V: View> Teller<V> {
         if let Some(awaited) = &mut self.awaited {
             awaited.push_back(cx.now());
         }
-        if cx.room() == 0 {
+        if cx.writable_bytes() == 0 {
             self.sending = Sending::Full;
-            cx.ask_room();
+            cx.notify_writable();
         }
     }
 
@@ -221,7 +221,7 @@ impl<V: View> Teller<V> {
 
 impl<V: View> Service for Teller<V> {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_open(&mut self, _: &mut (), _: &dyn Display, _: &mut Context<'_, '_>) {
         self.sending = Sending::Open;
@@ -239,7 +239,7 @@ impl<V: View> Service for Teller<V> {
         }
     }
 
-    fn on_room(&mut self, _: &mut (), _: &mut Context<'_, '_>) {
+    fn on_writable(&mut self, _: &mut (), _: &mut Context<'_, '_>) {
         self.sending = Sending::Open;
     }
 

@@ -15,9 +15,9 @@ mod warnings;
 use clap::{ArgMatches, Args, Command};
 use log::info;
 
+use crate::cli_error::{CliError, io_message};
 use crate::command_line::EXIT_STATUS;
 use crate::logging;
-use crate::problem::{Problem, system_words};
 
 use announce::{Audience, ReadyFile};
 use settings::Settings;
@@ -27,7 +27,7 @@ use sources::ConfigFile;
 pub(crate) const NAME: &str = "serve";
 
 /// Serves until it is drained.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let settings = sources::gather(matches, |name| std::env::var_os(name))?;
     check::check(&settings)?;
     logging::start(&settings.output.verbosity);
@@ -49,10 +49,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     }
 
     let totals = server.run().map_err(|error| {
-        Problem::failure(
-            format!("the loop broke: {}", system_words(&error)),
-            "this should not happen: please report it",
-        )
+        CliError::failure(format!("the loop broke: {}", io_message(&error)), "this should not happen: please report it")
     })?;
     info!("{totals}");
     Ok(())

@@ -1,0 +1,100 @@
+//! Who may come in: the caps on all peers and on the peers of one address.
+//!
+//! It counts; it neither accepts nor refuses by itself.
+
+use std::collections::HashMap;
+
+use crate::net::AddressGroup;
+
+use super::{ServerLimits, WhenFull};
+
+/// Why a connection is not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    /// `connections_max`.
+    Full,
+    /// `connections_per_address_max`.
+    AddressFull,
+}
+
+/// How many peers there are, in all and by address.
+pub(crate) struct Admission {
+    open: usize,
+    open_max: usize,
+    by_address: HashMap<AddressGroup, usize>,
+    by_address_max: usize,
+    when_full: WhenFull,
+}
+
+impl Admission {
+    pub(crate) fn new(limits: &ServerLimits) -> Self {
+        Self {
+            open: 0,
+            open_max: limits.connections_max,
+            by_address: HashMap::new(),
+            by_address_max: limits.connections_per_address_max,
+            when_full: limits.when_full,
+        }
+    }
+
+    /// Whether it is right to accept: there is room, or those who find none are to be told.
+    pub(crate) fn may_accept(&self) -> bool {
+        self.open < self.open_max || self.when_full == WhenFull::Refuse
+    }
+
+    /// Counts a newcomer in.
+    pub(crate) fn admit(&mut self, group: AddressGroup) -> Result<(), Rejection> {
+        if self.open >= self.open_max {
+            return Err(Rejection::Full);
+        }
+        if self.by_address_max != usize::MAX && group.is_counted() {
+            let count = self.by_address.entry(group).or_default();
+            if *count >= self.by_address_max {
+                return Err(Rejection::AddressFull);
+            }
+            *count += 1;
+        }
+        self.open += 1;
+        Ok(())
+    }
+
+    /// Counts one out that was counted in.
+    pub(crate) fn release(&mut self, group: AddressGroup) {
+        self.open -= 1;
+        if let Some(count) = self.by_address.get_mut(&group) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(&group);
+            }
+        }
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(text: &str) -> AddressGroup {
+        AddressGroup::of(&text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_freed_place_is_given_again_and_an_empty_address_is_forgotten() {
+        let limits = ServerLimits { connections_max: 2, connections_per_address_max: 1, ..ServerLimits::default() };
+        let mut admission = Admission::new(&limits);
+        let (one, two, three) = (group("10.0.0.1:1"), group("10.0.0.2:1"), group("10.0.0.3:1"));
+        assert_eq!(admission.admit(one), Ok(()));
+        assert_eq!(admission.admit(one), Err(Rejection::AddressFull));
+        assert_eq!(admission.admit(two), Ok(()));
+        assert!(!admission.may_accept());
+        assert_eq!(admission.admit(three), Err(Rejection::Full));
+        admission.release(one);
+        assert_eq!(admission.by_address.len(), 1);
+        assert_eq!(admission.admit(three), Ok(()));
+        assert_eq!(admission.open(), 2);
+    }
+}

@@ -97,21 +97,21 @@ fn timers(criterion: &mut Criterion) {
     let mut now = Instant::ORIGIN;
     for key in &keys {
         now = now + Duration::from_micros(10);
-        timers.look_at(*key, now + Duration::from_secs(300));
+        timers.arm(*key, now + Duration::from_secs(300));
     }
     group.bench_function("forget one of 10,000, arm it anew", |bencher| {
         bencher.iter(|| {
             let key = keys[next()];
             now = now + Duration::from_nanos(100);
-            timers.forget(key);
-            timers.look_at(key, now + Duration::from_secs(300));
+            timers.disarm(key);
+            timers.arm(key, now + Duration::from_secs(300));
         });
     });
     group.bench_function("one of 10,000 is due and armed anew", |bencher| {
         bencher.iter(|| {
             now = timers.next().expect("all are armed");
             let key = timers.pop_due(now).expect("it is due");
-            timers.look_at(key, now + Duration::from_secs(300));
+            timers.arm(key, now + Duration::from_secs(300));
         });
     });
     group.bench_function("nobody is due", |bencher| bencher.iter(|| timers.pop_due(black_box(Instant::ORIGIN))));
@@ -144,7 +144,7 @@ fn codecs(criterion: &mut Criterion) {
         let mut line = vec![b'x'; len];
         line[len - 1] = b'\n';
         decode(criterion, "lines", &Lines::new(), &line);
-        decode(criterion, "lines of text", &Lines::new().of_text(), &line);
+        decode(criterion, "lines of text", &Lines::new().utf8_only(), &line);
         decode(criterion, "raw", &Raw, &line);
         decode(criterion, "fixed", &Fixed::new(len), &line);
         let mut counted = vec![b'x'; len];

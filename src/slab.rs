@@ -1,7 +1,7 @@
 //! `Slab`: a slab whose keys have a generation.
 //!
 //! A slot is used again as soon as it is free, and whoever still holds the key of its former
-//! tenant finds nothing. The generation is one serial for the whole table, not one per slot, so
+//! entry finds nothing. The generation is one serial for the whole table, not one per slot, so
 //! that an empty slot remembers nothing; a key could be mistaken for another only after 2³²
 //! insertions, and then only in the same slot.
 
@@ -27,7 +27,7 @@ impl Key {
         self.slot as usize
     }
 
-    /// Which tenant of the slot is meant; never zero in a key that a table gave out.
+    /// Which entry of the slot is meant; never zero in a key that a table gave out.
     #[inline]
     pub const fn generation(self) -> u32 {
         self.generation
@@ -52,7 +52,7 @@ impl Key {
 /// Values under keys; a stale key finds nothing.
 #[derive(Debug)]
 pub struct Slab<T> {
-    slots: Slots<Tenant<T>>,
+    slots: Slots<Versioned<T>>,
     /// The generation of the next insertion.
     next: NonZeroU32,
 }
@@ -60,7 +60,7 @@ pub struct Slab<T> {
 /// A value and its generation, which is not zero so that the slab can tell an empty slot by it
 /// and needs no tag of its own.
 #[derive(Debug)]
-struct Tenant<T> {
+struct Versioned<T> {
     generation: NonZeroU32,
     value: T,
 }
@@ -105,7 +105,7 @@ impl<T> Slab<T> {
         let entry = self.slots.vacant_entry();
         assert!(entry.key() < SLOTS_MAX, "a slot must fit 24 bits");
         let key = key(entry.key(), generation);
-        entry.insert(Tenant { generation, value: make(key)? });
+        entry.insert(Versioned { generation, value: make(key)? });
         self.next = generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         Ok(key)
     }
@@ -113,15 +113,15 @@ impl<T> Slab<T> {
     /// The value under `key`, if it is still there.
     #[inline]
     pub fn get(&self, key: Key) -> Option<&T> {
-        let tenant = self.slots.get(key.slot())?;
-        (tenant.generation.get() == key.generation).then_some(&tenant.value)
+        let entry = self.slots.get(key.slot())?;
+        (entry.generation.get() == key.generation).then_some(&entry.value)
     }
 
     /// The value under `key`, if it is still there.
     #[inline]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let tenant = self.slots.get_mut(key.slot())?;
-        (tenant.generation.get() == key.generation).then_some(&mut tenant.value)
+        let entry = self.slots.get_mut(key.slot())?;
+        (entry.generation.get() == key.generation).then_some(&mut entry.value)
     }
 
     /// Takes out the value under `key`, if it is still there; its slot is free from here on.
@@ -152,17 +152,17 @@ impl<T> Slab<T> {
 
     /// The keys of all values, by slot.
     pub fn keys(&self) -> impl Iterator<Item = Key> {
-        self.slots.iter().map(|(slot, tenant)| key(slot, tenant.generation))
+        self.slots.iter().map(|(slot, entry)| key(slot, entry.generation))
     }
 
     /// All values with their keys, by slot.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.slots.iter().map(|(slot, tenant)| (key(slot, tenant.generation), &tenant.value))
+        self.slots.iter().map(|(slot, entry)| (key(slot, entry.generation), &entry.value))
     }
 
     /// All values with their keys, by slot.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
-        self.slots.iter_mut().map(|(slot, tenant)| (key(slot, tenant.generation), &mut tenant.value))
+        self.slots.iter_mut().map(|(slot, entry)| (key(slot, entry.generation), &mut entry.value))
     }
 }
 
@@ -240,13 +240,13 @@ mod tests {
 
     #[test]
     fn an_entry_costs_eight_bytes_beside_its_value() {
-        // What the slab keeps for each slot: the next free one, or its tenant.
+        // What the slab keeps for each slot: the next free one, or its entry.
         #[expect(dead_code, reason = "only its size counts")]
         enum Entry<T> {
             Vacant(usize),
             Occupied(T),
         }
-        assert_eq!(size_of::<Entry<Tenant<[u64; 12]>>>(), 8 + size_of::<[u64; 12]>());
+        assert_eq!(size_of::<Entry<Versioned<[u64; 12]>>>(), 8 + size_of::<[u64; 12]>());
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
                     // What was sent before may still be on its way behind a window.
                     peer.link.read_on();
                 }
-                Stage::Finishing => peer.connection.handle_drain_late(resources),
+                Stage::Finishing => peer.connection.handle_drain_timeout(resources),
                 Stage::Stopping => peer.connection.handle_error(CloseReason::Stopped),
             }
         });
@@ -210,7 +210,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
 /// Whether there is more to do than to read: bytes to write, a callback to make, our end to send.
 #[inline]
 fn has_work<C: Codec>(connection: &Connection<C>, limits: &Limits) -> bool {
-    !connection.unsent().is_empty() || connection.is_room_due(limits) || connection.wants_finish()
+    !connection.unsent().is_empty() || connection.is_writable_due(limits) || connection.wants_finish()
 }
 
 /// Whether the stream can neither be read nor written: the peer is paused, or owed an answer.

@@ -12,9 +12,9 @@ use super::{Codec, Decoded, FrameError};
 pub(super) enum Seen {
     Frame(Vec<u8>),
     /// The reading ends here.
-    Goodbye,
+    Exit,
     /// The reading ends here.
-    Lost(FrameError),
+    Error(FrameError),
     /// Bytes at the end that are no whole frame.
     Rest(Vec<u8>),
 }
@@ -26,7 +26,7 @@ pub(super) fn frames<const N: usize>(frames: [&[u8]; N]) -> Vec<Seen> {
 
 /// These frames, and after them the stream is lost to one longer than `frame_len_max`.
 pub(super) fn too_long<const N: usize>(before: [&[u8]; N], frame_len_max: usize) -> Vec<Seen> {
-    [frames(before), vec![Seen::Lost(FrameError::TooLong { frame_len_max })]].concat()
+    [frames(before), vec![Seen::Error(FrameError::TooLong { frame_len_max })]].concat()
 }
 
 /// What `codec` sees when `input` arrives cut at each of the sorted `cuts`.
@@ -47,12 +47,12 @@ pub(super) fn read_cut<C: Codec>(codec: &C, frame_len_max: usize, input: &[u8], 
                     seen.push(Seen::Frame(stored[frame].to_vec()));
                     consumed
                 }
-                Ok(Decoded::Goodbye { .. }) => {
-                    seen.push(Seen::Goodbye);
+                Ok(Decoded::Exit { .. }) => {
+                    seen.push(Seen::Exit);
                     return seen;
                 }
                 Err(error) => {
-                    seen.push(Seen::Lost(error));
+                    seen.push(Seen::Error(error));
                     return seen;
                 }
             };
@@ -88,10 +88,10 @@ pub(super) fn check<C: Codec>(codec: &C, frame_len_max: usize, input: &[u8], exp
 }
 
 /// How many bytes of `input` have arrived, one by one, when `codec` knows that the stream is lost.
-pub(super) fn lost_after(codec: &impl Codec, frame_len_max: usize, input: &[u8]) -> Option<usize> {
+pub(super) fn bytes_until_error(codec: &impl Codec, frame_len_max: usize, input: &[u8]) -> Option<usize> {
     (1..=input.len()).find(|&len| {
         let bytewise: Vec<usize> = (1..len).collect();
-        matches!(read_cut(codec, frame_len_max, &input[..len], &bytewise).last(), Some(Seen::Lost(_)))
+        matches!(read_cut(codec, frame_len_max, &input[..len], &bytewise).last(), Some(Seen::Error(_)))
     })
 }
 

@@ -55,7 +55,7 @@ impl Encode for Fixed {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::check::{Seen, check, check_round_trip, frames, lost_after};
+    use super::super::check::{Seen, check, check_round_trip, frames, bytes_until_error};
     use super::*;
 
     #[test]
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn frames_longer_than_the_limit_are_refused_at_once() {
         check(&Fixed::new(4), 4, b"abcd", &frames([b"abcd"]));
-        assert_eq!(lost_after(&Fixed::new(5), 4, b"abcd"), Some(1));
+        assert_eq!(bytes_until_error(&Fixed::new(5), 4, b"abcd"), Some(1));
     }
 
     #[test]

@@ -66,9 +66,9 @@ impl Encode for Framing {
     }
 
     #[inline]
-    fn is_bare(&self) -> bool {
+    fn adds_nothing(&self) -> bool {
         match self {
-            Self::Raw(raw) => raw.is_bare(),
+            Self::Raw(raw) => raw.adds_nothing(),
             Self::Lines(_) | Self::Length(_) | Self::Fixed(_) => false,
         }
     }
@@ -96,7 +96,7 @@ impl FromStr for Framing {
                 "length" => Some(Self::Length(Length::default())),
                 _ => None,
             },
-            Some(("lines", "utf8")) => Some(Self::Lines(Lines::new().of_text())),
+            Some(("lines", "utf8")) => Some(Self::Lines(Lines::new().utf8_only())),
             Some(("length", integer)) => parse_length(integer).map(Self::Length),
             Some(("fixed", len)) => parse_fixed(len).map(Self::Fixed),
             Some(_) => None,
@@ -128,7 +128,7 @@ impl fmt::Display for Framing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Raw(Raw) => f.write_str("raw"),
-            Self::Lines(lines) if lines.is_text() => f.write_str("lines:utf8"),
+            Self::Lines(lines) if lines.is_utf8_only() => f.write_str("lines:utf8"),
             Self::Lines(_) => f.write_str("lines"),
             Self::Length(length) if *length == Length::default() => f.write_str("length"),
             Self::Length(Length { width, order }) => {
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn only_where_nothing_goes_around_a_frame_is_a_framing_bare() {
         for name in ["raw", "lines", "length:u8", "fixed:3"] {
-            assert_eq!(name.parse::<Framing>().unwrap().is_bare(), name == "raw", "{name}");
+            assert_eq!(name.parse::<Framing>().unwrap().adds_nothing(), name == "raw", "{name}");
         }
     }
 
@@ -175,7 +175,7 @@ mod tests {
         let length = |width, order| Framing::Length(Length { width, order });
         check("raw", Framing::Raw(Raw));
         check("lines", Framing::Lines(Lines::new()));
-        check("lines:utf8", Framing::Lines(Lines::new().of_text()));
+        check("lines:utf8", Framing::Lines(Lines::new().utf8_only()));
         check("length", length(LengthWidth::U32, ByteOrder::Big));
         check("length:u8", length(LengthWidth::U8, ByteOrder::Big));
         check("length:u16", length(LengthWidth::U16, ByteOrder::Big));
@@ -199,7 +199,7 @@ mod tests {
     fn only_lines_know_exit() {
         let goodbye = |name: &str| {
             let framing: Framing = name.parse().unwrap();
-            read_cut(&framing.with_exit(), 9, b"exit\r\n", &[]).contains(&Seen::Goodbye)
+            read_cut(&framing.with_exit(), 9, b"exit\r\n", &[]).contains(&Seen::Exit)
         };
         assert!(goodbye("lines"));
         assert!(!goodbye("raw") && !goodbye("fixed:6") && !goodbye("length:u8"));
@@ -233,7 +233,7 @@ mod tests {
             let seen = read_cut(&framing, 100, &input, &[]);
             let frames = seen.into_iter().filter_map(|seen| match seen {
                 Seen::Frame(frame) => Some(frame),
-                Seen::Goodbye | Seen::Lost(_) | Seen::Rest(_) => None,
+                Seen::Exit | Seen::Error(_) | Seen::Rest(_) => None,
             });
             prop_assert!(encode(&framing, &frames.collect::<Vec<_>>()).is_ok());
         }

@@ -18,7 +18,7 @@ fn framing(choice: u8) -> Framing {
         0 => Framing::Raw(Raw),
         1 => Framing::Lines(Lines::new()),
         2 => Framing::Lines(Lines::new().with_exit()),
-        3 => Framing::Lines(Lines::new().of_text()),
+        3 => Framing::Lines(Lines::new().utf8_only()),
         4 => Framing::Fixed(Fixed::new(1 + usize::from(choice / 8))),
         _ => Framing::Length(Length { width, order }),
     }
@@ -26,7 +26,7 @@ fn framing(choice: u8) -> Framing {
 
 /// What is seen does not depend on how the input is cut, but where bytes are frames as they come.
 #[test]
-fn what_is_seen_does_not_depend_on_the_cuts() {
+fn decoding_does_not_depend_on_read_boundaries() {
     bolero::check!().with_iterations(ITERATIONS).with_max_len(256).for_each(|bytes: &[u8]| {
         let [choice, limit, size, input @ ..] = bytes else { return };
         let (framing, limit, size) = (framing(*choice), usize::from(*limit), usize::from(*size).max(1));
@@ -48,7 +48,7 @@ fn what_is_seen_does_not_depend_on_the_cuts() {
 fn bytes_of(seen: &[Seen]) -> Vec<u8> {
     let frame = |seen: &Seen| match seen {
         Seen::Frame(frame) => frame.clone(),
-        Seen::Goodbye | Seen::Lost(_) | Seen::Rest(_) => panic!("{seen:?}"),
+        Seen::Exit | Seen::Error(_) | Seen::Rest(_) => panic!("{seen:?}"),
     };
     seen.iter().flat_map(frame).collect()
 }
@@ -56,7 +56,7 @@ fn bytes_of(seen: &[Seen]) -> Vec<u8> {
 /// The names of framings are mostly read as they are here; whatever else is read, is printed so
 /// that it is read as the same again.
 #[test]
-fn a_framing_that_can_be_read_can_be_printed_and_read_again() {
+fn a_parsed_framing_prints_and_parses_back() {
     const WORDS: [&str; 12] = ["raw", "lines", ":", "utf8", "length", "u", "8", "16", "64", "le", "be", "fixed"];
     bolero::check!().with_iterations(ITERATIONS).with_max_len(32).for_each(|bytes: &[u8]| {
         // Every other byte stands for a word, so that much of what is tried is nearly right.

@@ -115,7 +115,7 @@ impl Length {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::check::{Seen, check, check_round_trip, frames, lost_after, too_long};
+    use super::super::check::{Seen, check, check_round_trip, frames, bytes_until_error, too_long};
     use super::*;
 
     const WIDTHS: &[LengthWidth] = &[LengthWidth::U8, LengthWidth::U16, LengthWidth::U32, LengthWidth::U64];
@@ -153,7 +153,7 @@ mod tests {
     fn a_frame_is_refused_by_its_length_alone() {
         for &width in WIDTHS {
             for &order in ORDERS {
-                assert_eq!(lost_after(&Length { width, order }, 4, &[0xff; 20]), Some(width.bytes()));
+                assert_eq!(bytes_until_error(&Length { width, order }, 4, &[0xff; 20]), Some(width.bytes()));
             }
         }
     }

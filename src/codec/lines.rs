@@ -10,17 +10,17 @@ use super::{Codec, Decoded, Encode, Envelope, FrameError};
 /// One line is a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lines {
-    goodbye: Option<&'static [u8]>,
-    content: Content,
+    exit: Option<&'static [u8]>,
+    content: LineContent,
 }
 
 /// What a line may hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Content {
+enum LineContent {
     #[default]
     Bytes,
     /// UTF-8.
-    Text,
+    Utf8,
 }
 
 /// How much of an unfinished line was searched for its end, so that a line that arrives byte by
@@ -34,25 +34,25 @@ pub struct LinesState {
 impl Lines {
     /// Every line is a frame.
     pub const fn new() -> Self {
-        Self { goodbye: None, content: Content::Bytes }
+        Self { exit: None, content: LineContent::Bytes }
     }
 
-    /// The line `exit` is [`Decoded::Goodbye`], every other a frame.
+    /// The line `exit` is [`Decoded::Exit`], every other a frame.
     pub const fn with_exit(self) -> Self {
-        Self { goodbye: Some(b"exit"), ..self }
+        Self { exit: Some(b"exit"), ..self }
     }
 
     /// Every line must be UTF-8; one that is not loses the stream.
     ///
     /// A line is looked at when it is whole, so it does not matter where its characters were cut
     /// on their way.
-    pub const fn of_text(self) -> Self {
-        Self { content: Content::Text, ..self }
+    pub const fn utf8_only(self) -> Self {
+        Self { content: LineContent::Utf8, ..self }
     }
 
     /// Whether every line must be UTF-8.
-    pub const fn is_text(self) -> bool {
-        matches!(self.content, Content::Text)
+    pub const fn is_utf8_only(self) -> bool {
+        matches!(self.content, LineContent::Utf8)
     }
 }
 
@@ -77,9 +77,9 @@ impl Codec for Lines {
         let consumed = line_feed + 1;
         if frame.len() > frame_len_max {
             Err(FrameError::TooLong { frame_len_max })
-        } else if self.goodbye == Some(frame) {
-            Ok(Decoded::Goodbye { consumed })
-        } else if self.is_text() && str::from_utf8(frame).is_err() {
+        } else if self.exit == Some(frame) {
+            Ok(Decoded::Exit { consumed })
+        } else if self.is_utf8_only() && str::from_utf8(frame).is_err() {
             Err(FrameError::Malformed("a line is not UTF-8"))
         } else {
             Ok(Decoded::Frame { frame: 0..frame.len(), consumed })
@@ -102,7 +102,7 @@ impl Encode for Lines {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::check::{Seen, check, check_round_trip, frames, lost_after, too_long};
+    use super::super::check::{Seen, check, check_round_trip, frames, bytes_until_error, too_long};
     use super::*;
 
     const LINES: Lines = Lines::new();
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn exit_means_goodbye_only_where_it_was_agreed() {
-        let goodbye = [frames([b"hi"]), vec![Seen::Goodbye]].concat();
+        let goodbye = [frames([b"hi"]), vec![Seen::Exit]].concat();
         check(&LINES.with_exit(), 9, b"hi\nexit\nmore\n", &goodbye);
         check(&LINES.with_exit(), 9, b"hi\r\nexit\r\n", &goodbye);
         check(&LINES.with_exit(), 9, b"exits\n exit\nEXIT\n", &frames([b"exits", b" exit", b"EXIT"]));
@@ -139,10 +139,10 @@ mod tests {
 
     #[test]
     fn text_may_be_cut_anywhere_and_what_is_no_text_is_refused() {
-        let text = LINES.of_text();
+        let text = LINES.utf8_only();
         let line = "grüße 🙂".as_bytes();
         check(&text, 99, &[line, b"\r\n"].concat(), &frames([line]));
-        let refused = Seen::Lost(FrameError::Malformed("a line is not UTF-8"));
+        let refused = Seen::Error(FrameError::Malformed("a line is not UTF-8"));
         check(&text, 99, b"good\nb\xffd\nrest\n", &[frames([b"good"]), vec![refused.clone()]].concat());
         // The first half of a character, its other half behind the end of the line.
         check(&text, 99, b"\xc3\n\xbc\n", &[refused]);
@@ -163,9 +163,9 @@ mod tests {
 
     #[test]
     fn a_line_is_refused_with_the_first_byte_too_many() {
-        assert_eq!(lost_after(&LINES, 4, b"abcdefgh\n"), Some(5));
-        assert_eq!(lost_after(&LINES, 4, b"abcd\refg\n"), Some(6));
-        assert_eq!(lost_after(&LINES, 4, b"abcd\r\r\n"), Some(6));
+        assert_eq!(bytes_until_error(&LINES, 4, b"abcdefgh\n"), Some(5));
+        assert_eq!(bytes_until_error(&LINES, 4, b"abcd\refg\n"), Some(6));
+        assert_eq!(bytes_until_error(&LINES, 4, b"abcd\r\r\n"), Some(6));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub trait Encode {
     fn envelope(&self, parts: &[&[u8]]) -> Result<Envelope, FrameError>;
 
     /// Whether nothing ever goes around a frame: then nobody asks for an envelope.
-    fn is_bare(&self) -> bool {
+    fn adds_nothing(&self) -> bool {
         false
     }
 }
@@ -69,7 +69,7 @@ pub enum Decoded {
     /// No whole frame yet.
     More,
     /// The peer said goodbye in the protocol's own words: treat it as the end of its direction.
-    Goodbye {
+    Exit {
         /// How many bytes that took.
         consumed: usize,
     },

@@ -25,7 +25,7 @@ impl Encode for Raw {
     }
 
     #[inline]
-    fn is_bare(&self) -> bool {
+    fn adds_nothing(&self) -> bool {
         true
     }
 }
@@ -44,6 +44,6 @@ mod tests {
     #[test]
     fn nothing_goes_around_a_frame() {
         assert_eq!(Raw.envelope(&[b"a", b"\n"]), Ok(Envelope::NONE));
-        assert!(Raw.is_bare());
+        assert!(Raw.adds_nothing());
     }
 }

@@ -29,8 +29,8 @@ impl<C: Codec> Connection<C> {
                 Deadline::Idle => self.finish(CloseReason::IdleTimeout, resources),
                 Deadline::Frame => self.finish(CloseReason::FrameTimeout, resources),
                 // What is queued cannot leave, so waiting for it to leave is no use.
-                Deadline::Write => self.cut(CloseReason::WriteTimeout),
-                Deadline::Linger => self.halves.give_up(),
+                Deadline::Write => self.close(CloseReason::WriteTimeout),
+                Deadline::Linger => self.halves.stop_lingering(),
             },
             Some(_) | None => {}
         }
@@ -48,12 +48,12 @@ impl<C: Codec> Connection<C> {
         }
         // A stream that is to be shut down may have something of its own to write first.
         let quiet = if self.output.is_empty() && !self.wants_finish() {
-            (self.moved_at + limits.idle_timeout, Deadline::Idle)
+            (self.last_activity + limits.idle_timeout, Deadline::Idle)
         } else {
             (self.waiting_since + limits.write_timeout, Deadline::Write)
         };
         if !self.input.is_empty() && !self.is_paused() {
-            let begun = (self.begun_at + limits.frame_timeout, Deadline::Frame);
+            let begun = (self.frame_started_at + limits.frame_timeout, Deadline::Frame);
             return Some(if begun.0 < quiet.0 { begun } else { quiet });
         }
         Some(quiet)

@@ -13,15 +13,15 @@ use super::{Limits, Reply};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StopReason {
     /// What is left, if anything is, is no whole frame.
-    Begun,
+    NeedMore,
     /// The output is over its watermark, or the service asked for a pause.
-    Held,
+    Paused,
     /// The service asked for a break: what it ordered comes first.
     Break,
     /// The peer said goodbye, or the service has ended this peer, or panicked: the rest is of no use.
     Discard,
     /// The rest cannot be understood.
-    Lost(FrameError),
+    BadFrame(FrameError),
 }
 
 /// Gives the whole frames at the front of `bytes` to `on_frame`, one after another, as long as the
@@ -30,7 +30,7 @@ pub(super) enum StopReason {
 /// The codec and the service may be anybody's: a panic of either ends here, for all the frames of a
 /// read at once. The frame over which the service panicked counts as given.
 #[inline(always)]
-pub(super) fn give_frames<C: Codec>(
+pub(super) fn serve_frames<C: Codec>(
     codec: &C,
     state: &mut C::State,
     bytes: &[u8],
@@ -43,10 +43,10 @@ pub(super) fn give_frames<C: Codec>(
         loop {
             let left = &bytes[served..];
             if left.is_empty() {
-                break StopReason::Begun;
+                break StopReason::NeedMore;
             }
             if reply.is_full() || reply.is_paused {
-                break StopReason::Held;
+                break StopReason::Paused;
             }
             match decode(codec, state, left, limits.frame_len_max) {
                 Ok(Decoded::Frame { frame, consumed }) => {
@@ -60,12 +60,12 @@ pub(super) fn give_frames<C: Codec>(
                         break StopReason::Break;
                     }
                 }
-                Ok(Decoded::More) => break StopReason::Begun,
-                Ok(Decoded::Goodbye { consumed }) => {
+                Ok(Decoded::More) => break StopReason::NeedMore,
+                Ok(Decoded::Exit { consumed }) => {
                     served += consumed;
                     break StopReason::Discard;
                 }
-                Err(error) => break StopReason::Lost(error),
+                Err(error) => break StopReason::BadFrame(error),
             }
         }
     }));
@@ -96,7 +96,7 @@ fn decode<C: Codec>(
             let is_there = frame.start <= frame.end && frame.end <= bytes.len() && *consumed <= bytes.len();
             assert!(is_there && *consumed > 0, "the codec found {decoded:?} in {} bytes", bytes.len());
         }
-        Ok(Decoded::Goodbye { consumed }) => assert!(*consumed <= bytes.len(), "a goodbye of {consumed} bytes"),
+        Ok(Decoded::Exit { consumed }) => assert!(*consumed <= bytes.len(), "a goodbye of {consumed} bytes"),
         Ok(Decoded::More) | Err(_) => {}
     }
     decoded

@@ -8,7 +8,7 @@
 //! write half:  Open ── finish(reason), half_close ──▶ Finishing ── our FIN is out ──▶ Finished
 //!
 //! the law:     Ended and Finished is closed, for the reason given first
-//! in any state, cut(reason) ends both; fall_short(reason) too, and the write half is Short
+//! in any state, close(reason) ends both; close_incomplete(reason) too, and the write half is Short
 //! ```
 //!
 //! Only this file assigns a half. Whether reading is paused is not a state of the half: it is the
@@ -52,7 +52,7 @@ pub enum WriteHalf {
     /// Our FIN is out, or never will be.
     Finished,
     /// It was cut, and what was queued last is lost: whatever the reason, the peer has not had all.
-    Short,
+    Incomplete,
 }
 
 impl WriteHalf {
@@ -60,7 +60,7 @@ impl WriteHalf {
     pub const fn is_over(self) -> bool {
         match self {
             Self::Open | Self::Finishing => false,
-            Self::Finished | Self::Short => true,
+            Self::Finished | Self::Incomplete => true,
         }
     }
 }
@@ -115,7 +115,7 @@ impl Halves {
     }
 
     /// The service is told of the peer's end; only then can it be the end of all.
-    pub(super) fn end_told(&mut self) {
+    pub(super) fn end_reported(&mut self) {
         debug_assert_eq!(self.read, ReadHalf::Ending);
         self.read = ReadHalf::Ended;
     }
@@ -154,7 +154,7 @@ impl Halves {
 
     /// Both are over now. Once our FIN is out the peer has had everything, and the reason for
     /// which we finished stands whatever happens to the rest.
-    pub(super) fn cut(&mut self, reason: CloseReason) {
+    pub(super) fn close(&mut self, reason: CloseReason) {
         if !self.write.is_over() || self.reason.is_none() {
             self.reason = Some(reason);
         }
@@ -163,15 +163,15 @@ impl Halves {
     }
 
     /// Both are over, and part of a reply is lost with them: be they over already, for another reason.
-    pub(super) fn fall_short(&mut self, reason: CloseReason) {
-        self.cut(reason);
-        self.write = WriteHalf::Short;
+    pub(super) fn close_incomplete(&mut self, reason: CloseReason) {
+        self.close(reason);
+        self.write = WriteHalf::Incomplete;
     }
 
     /// The peer was given time enough to end: both are over, for the reason for which we finished.
-    pub(super) fn give_up(&mut self) {
+    pub(super) fn stop_lingering(&mut self) {
         if let Some(reason) = self.reason {
-            self.cut(reason);
+            self.close(reason);
         }
     }
 }
@@ -201,7 +201,7 @@ mod tests {
         let mut halves = Halves::new();
         halves.peer_ended();
         assert_eq!(halves.read(), ReadHalf::Ending);
-        halves.end_told();
+        halves.end_reported();
         halves.peer_ended();
         assert_eq!(halves.read(), ReadHalf::Ended);
 
@@ -231,13 +231,13 @@ mod tests {
     fn a_reset_before_our_end_is_the_reason_and_after_it_is_not() {
         let mut early = Halves::new();
         early.finish(CloseReason::Drained);
-        early.cut(CloseReason::Reset);
+        early.close(CloseReason::Reset);
         assert_eq!(early.closed(), Some(CloseReason::Reset));
 
         let mut late = Halves::new();
         late.finish(CloseReason::Drained);
         late.finished();
-        late.cut(CloseReason::Reset);
+        late.close(CloseReason::Reset);
         assert_eq!(late.closed(), Some(CloseReason::Drained));
     }
 
@@ -258,7 +258,7 @@ mod tests {
         let mut halves = Halves::new();
         halves.half_close();
         halves.finished();
-        halves.cut(CloseReason::Reset);
+        halves.close(CloseReason::Reset);
         assert_eq!(halves.closed(), Some(CloseReason::Reset));
     }
 
@@ -267,8 +267,8 @@ mod tests {
         let mut halves = Halves::new();
         halves.finish(CloseReason::FrameTooLong);
         halves.finish(CloseReason::IdleTimeout);
-        halves.cut(CloseReason::Service);
-        halves.cut(CloseReason::Reset);
+        halves.close(CloseReason::Service);
+        halves.close(CloseReason::Reset);
         assert_eq!(halves.closed(), Some(CloseReason::Service));
     }
 }

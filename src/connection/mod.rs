@@ -14,22 +14,22 @@
 //! Here is what it remembers; what it does lies in `serving` (input, frames, the service's wishes),
 //! `read_pause` (when input waits), `ending` (how it ends) and `deadline` (how long it may take).
 
-mod close;
+mod close_reason;
 mod deadline;
-mod ending;
+mod closing;
 mod frames;
 mod halves;
 mod ledger;
 mod limits;
 mod read_pause;
 mod reply;
-mod serving;
+mod callbacks;
 
 use crate::buffer::{ByteQueue, Reserve};
 use crate::codec::Codec;
 use crate::instant::Instant;
 
-pub use close::CloseReason;
+pub use close_reason::CloseReason;
 pub use halves::{Halves, ReadHalf, WriteHalf};
 pub use ledger::Ledger;
 pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX};
@@ -59,17 +59,17 @@ pub struct Connection<C: Codec> {
     halves: Halves,
     read_pause: ReadPause,
     is_draining: bool,
-    wants_room: bool,
-    promised: u16,
+    wants_writable: bool,
+    deferred_replies: u16,
     discarded: u32,
-    codec: C::State,
+    codec_state: C::State,
     /// A frame that has begun; while frames are held back, whole ones too.
     input: ByteQueue,
     output: ByteQueue,
     /// When a byte last moved either way.
-    moved_at: Instant,
+    last_activity: Instant,
     /// When the frame at the front of `input` began, or reading it was resumed.
-    begun_at: Instant,
+    frame_started_at: Instant,
     /// Since when we wait for the peer: to take a byte of our output or, our FIN out, for its own.
     waiting_since: Instant,
 }
@@ -79,16 +79,16 @@ impl<C: Codec> Connection<C> {
     pub fn new(now: Instant) -> Self {
         Self {
             halves: Halves::new(),
-            read_pause: ReadPause::Nothing,
+            read_pause: ReadPause::NotPaused,
             is_draining: false,
-            wants_room: false,
-            promised: 0,
+            wants_writable: false,
+            deferred_replies: 0,
             discarded: 0,
-            codec: C::State::default(),
+            codec_state: C::State::default(),
             input: ByteQueue::new(),
             output: ByteQueue::new(),
-            moved_at: now,
-            begun_at: now,
+            last_activity: now,
+            frame_started_at: now,
             waiting_since: now,
         }
     }
@@ -99,7 +99,7 @@ impl<C: Codec> Connection<C> {
     pub fn handle_written(&mut self, count: usize, quoted: usize, resources: &mut Resources<'_, C>) {
         self.output.consume(count, resources.reserve);
         resources.ledger.bytes_written += (count + quoted) as u64;
-        self.moved_at = resources.now;
+        self.last_activity = resources.now;
         self.waiting_since = resources.now;
     }
 
@@ -109,7 +109,7 @@ impl<C: Codec> Connection<C> {
     pub fn store(&mut self, rest: &[u8], resources: &mut Resources<'_, C>) {
         if self.output.push(rest, resources.reserve).is_err() {
             resources.ledger.bytes_unsent += rest.len() as u64;
-            self.halves.fall_short(CloseReason::BudgetSpent);
+            self.halves.close_incomplete(CloseReason::BudgetSpent);
         }
     }
 
@@ -127,17 +127,17 @@ impl<C: Codec> Connection<C> {
     }
 
     /// Whether the service asked for room and there is some; asks once.
-    pub fn poll_room(&mut self, limits: &Limits) -> bool {
-        let is_due = self.is_room_due(limits);
+    pub fn poll_writable(&mut self, limits: &Limits) -> bool {
+        let is_due = self.is_writable_due(limits);
         if is_due {
-            self.wants_room = false;
+            self.wants_writable = false;
         }
         is_due
     }
 
-    /// Whether [`Self::poll_room`] would say so.
-    pub fn is_room_due(&self, limits: &Limits) -> bool {
-        self.wants_room
+    /// Whether [`Self::poll_writable`] would say so.
+    pub fn is_writable_due(&self, limits: &Limits) -> bool {
+        self.wants_writable
             && self.halves.write() == WriteHalf::Open
             && self.closed().is_none()
             && self.output.len() <= limits.queue.low()
@@ -148,9 +148,9 @@ impl<C: Codec> Connection<C> {
     #[inline]
     pub fn is_between_messages(&self) -> bool {
         self.halves.are_open()
-            && self.read_pause == ReadPause::Nothing
+            && self.read_pause == ReadPause::NotPaused
             && !self.is_draining
-            && !self.wants_room
+            && !self.wants_writable
             && self.input.is_empty()
             && self.output.is_empty()
     }

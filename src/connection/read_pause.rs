@@ -11,26 +11,26 @@ use super::{Connection, ReadHalf, Resources};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadPause {
     /// Nothing is: read and serve.
-    Nothing,
+    NotPaused,
     /// The output is over its watermark: do not read.
-    Reading,
+    OutputHigh,
     /// Serving stopped in the middle of the input, at the watermark: whole frames may be stored;
     /// they come first.
-    Frames,
-    /// As [`ReadPause::Frames`], and nothing stands in their way any more.
-    Ready,
-    /// The service paused this peer; [`ReadPause::Ready`] once it resumes.
-    Paused,
+    FramesHeld,
+    /// As [`ReadPause::FramesHeld`], and nothing stands in their way any more.
+    FramesReady,
+    /// The service paused this peer; [`ReadPause::FramesReady`] once it resumes.
+    ByService,
     /// Enough was discarded while our own end could not leave: read on once it is out.
-    Flood,
+    DiscardLimit,
 }
 
 impl<C: Codec> Connection<C> {
     /// Whether a read is welcome, be it to serve or to discard.
     pub fn wants_read(&self) -> bool {
         match self.halves.read() {
-            ReadHalf::Open => self.read_pause == ReadPause::Nothing,
-            ReadHalf::Discarding => self.read_pause != ReadPause::Flood,
+            ReadHalf::Open => self.read_pause == ReadPause::NotPaused,
+            ReadHalf::Discarding => self.read_pause != ReadPause::DiscardLimit,
             ReadHalf::Ending | ReadHalf::Ended | ReadHalf::Truncated => false,
         }
     }
@@ -39,23 +39,23 @@ impl<C: Codec> Connection<C> {
     /// for the queue, and the service has not paused this peer.
     pub fn wants_held(&self, resources: &Resources<'_, C>) -> bool {
         let may_serve = match self.read_pause {
-            ReadPause::Frames => !self.is_over_watermark(true, resources),
-            ReadPause::Ready => true,
-            ReadPause::Nothing | ReadPause::Reading | ReadPause::Paused | ReadPause::Flood => false,
+            ReadPause::FramesHeld => !self.is_over_watermark(true, resources),
+            ReadPause::FramesReady => true,
+            ReadPause::NotPaused | ReadPause::OutputHigh | ReadPause::ByService | ReadPause::DiscardLimit => false,
         };
         may_serve && self.closed().is_none()
     }
 
     /// Whether reading is paused, or frames are held back.
     pub fn is_paused(&self) -> bool {
-        self.read_pause != ReadPause::Nothing
+        self.read_pause != ReadPause::NotPaused
     }
 
     /// Whether whole frames may be stored that have yet to be served.
-    pub(super) fn is_held(&self) -> bool {
+    pub(super) fn is_holding_frames(&self) -> bool {
         match self.read_pause {
-            ReadPause::Nothing | ReadPause::Reading | ReadPause::Flood => false,
-            ReadPause::Frames | ReadPause::Ready | ReadPause::Paused => true,
+            ReadPause::NotPaused | ReadPause::OutputHigh | ReadPause::DiscardLimit => false,
+            ReadPause::FramesHeld | ReadPause::FramesReady | ReadPause::ByService => true,
         }
     }
 
@@ -64,18 +64,18 @@ impl<C: Codec> Connection<C> {
     #[inline]
     pub fn settle(&mut self, resources: &Resources<'_, C>) {
         match self.read_pause {
-            ReadPause::Nothing if self.is_over_watermark(false, resources) => self.read_pause = ReadPause::Reading,
-            ReadPause::Reading if !self.is_over_watermark(true, resources) => {
-                self.read_pause = ReadPause::Nothing;
+            ReadPause::NotPaused if self.is_over_watermark(false, resources) => self.read_pause = ReadPause::OutputHigh,
+            ReadPause::OutputHigh if !self.is_over_watermark(true, resources) => {
+                self.read_pause = ReadPause::NotPaused;
                 // While we did not read, the rest of a frame could not come.
-                self.begun_at = resources.now;
+                self.frame_started_at = resources.now;
             }
-            ReadPause::Nothing
-            | ReadPause::Reading
-            | ReadPause::Frames
-            | ReadPause::Ready
-            | ReadPause::Paused
-            | ReadPause::Flood => {}
+            ReadPause::NotPaused
+            | ReadPause::OutputHigh
+            | ReadPause::FramesHeld
+            | ReadPause::FramesReady
+            | ReadPause::ByService
+            | ReadPause::DiscardLimit => {}
         }
     }
 

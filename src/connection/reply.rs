@@ -24,7 +24,7 @@ pub const NO_INPUT_RANGE: InputRange = 0..0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CloseRequest {
     /// As before.
-    GoOn,
+    KeepOpen,
     /// Flush, then end our direction, and go on serving; or that has been done before.
     HalfClose,
     /// Flush, then end our direction.
@@ -39,16 +39,16 @@ pub struct Reply<'a> {
     pub(super) reserve: &'a mut Reserve,
     pub(super) ledger: &'a mut Ledger,
     pub(super) encode: &'a dyn Encode,
-    pub(super) is_bare: bool,
+    pub(super) adds_nothing: bool,
     pub(super) limits: &'a Limits,
     /// What may be quoted; empty when the input does not outlive the call.
-    pub(super) quotable: &'a [u8],
+    pub(super) input: &'a [u8],
     pub(super) input_range: InputRange,
     pub(super) queue_high: usize,
     pub(super) request: CloseRequest,
     pub(super) is_paused: bool,
-    pub(super) wants_room: bool,
-    pub(super) promised: u16,
+    pub(super) wants_writable: bool,
+    pub(super) deferred_replies: u16,
 }
 
 impl Reply<'_> {
@@ -59,11 +59,11 @@ impl Reply<'_> {
     /// carry with [`CloseReason::BadReply`]. Once our direction is ending nothing is queued.
     #[inline]
     pub fn send(&mut self, parts: &[&[u8]]) {
-        if self.request != CloseRequest::GoOn {
+        if self.request != CloseRequest::KeepOpen {
             return;
         }
-        if self.is_bare {
-            self.send_in(&Envelope::NONE, parts);
+        if self.adds_nothing {
+            self.enqueue(&Envelope::NONE, parts);
         } else {
             self.send_enveloped(parts);
         }
@@ -71,7 +71,7 @@ impl Reply<'_> {
 
     fn send_enveloped(&mut self, parts: &[&[u8]]) {
         match self.encode.envelope(parts) {
-            Ok(envelope) => self.send_in(&envelope, parts),
+            Ok(envelope) => self.enqueue(&envelope, parts),
             Err(FrameError::TooLong { .. } | FrameError::Malformed(_)) => {
                 self.request = CloseRequest::Finish(CloseReason::BadReply);
             }
@@ -80,14 +80,14 @@ impl Reply<'_> {
 
     /// Queues bytes that are framed already.
     pub(super) fn send_framed(&mut self, bytes: &[u8]) {
-        if self.request == CloseRequest::GoOn {
-            self.send_in(&Envelope::NONE, &[bytes]);
+        if self.request == CloseRequest::KeepOpen {
+            self.enqueue(&Envelope::NONE, &[bytes]);
         }
     }
 
     // Always: with no envelope and a known number of parts hardly anything is left of it.
     #[inline(always)]
-    fn send_in(&mut self, envelope: &Envelope, parts: &[&[u8]]) {
+    fn enqueue(&mut self, envelope: &Envelope, parts: &[&[u8]]) {
         let len = envelope.len() + parts.iter().map(|part| part.len()).sum::<usize>();
         let before = self.queued();
         // The first of the two is less, and known without a look at the limits.
@@ -96,9 +96,9 @@ impl Reply<'_> {
             return;
         }
         let put = if envelope.is_empty() {
-            self.put_all(parts)
+            self.append_all(parts)
         } else {
-            self.put(envelope.head()).and_then(|()| self.put_all(parts)).and_then(|()| self.put(envelope.tail()))
+            self.append(envelope.head()).and_then(|()| self.append_all(parts)).and_then(|()| self.append(envelope.tail()))
         };
         // Counted even when the end of it found no room: the ledger says what was queued.
         let queued = match put {
@@ -112,16 +112,16 @@ impl Reply<'_> {
     }
 
     #[inline]
-    fn put_all(&mut self, parts: &[&[u8]]) -> Result<(), Exhausted> {
-        parts.iter().try_for_each(|part| self.put(part))
+    fn append_all(&mut self, parts: &[&[u8]]) -> Result<(), Exhausted> {
+        parts.iter().try_for_each(|part| self.append(part))
     }
 
     #[inline]
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Exhausted> {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Exhausted> {
         if bytes.is_empty() {
             return Ok(());
         }
-        match place_in(self.quotable, bytes) {
+        match range_within(self.input, bytes) {
             Some(place) if self.input_range.is_empty() => self.input_range = place,
             Some(place) if self.input_range.end == place.start => self.input_range.end = place.end,
             Some(_) | None => return self.store(bytes),
@@ -132,14 +132,14 @@ impl Reply<'_> {
     // Apart: an echo of a whole read stores nothing.
     #[inline(never)]
     fn store(&mut self, bytes: &[u8]) -> Result<(), Exhausted> {
-        self.output.push(&self.quotable[self.input_range.clone()], self.reserve)?;
+        self.output.push(&self.input[self.input_range.clone()], self.reserve)?;
         self.input_range = NO_INPUT_RANGE;
         self.output.push(bytes, self.reserve)
     }
 
     /// Asks for one more callback, `on_writable`, as soon as the queue has fallen to its low watermark.
     pub fn notify_writable(&mut self) {
-        self.wants_room = true;
+        self.wants_writable = true;
     }
 
     /// How many bytes may be queued until the high watermark; zero when the peer is slow.
@@ -157,8 +157,8 @@ impl Reply<'_> {
     ///
     /// More than 65,535 open promises close the peer with [`CloseReason::QueueFull`].
     pub fn defer_reply(&mut self) {
-        match self.promised.checked_add(1) {
-            Some(promised) => self.promised = promised,
+        match self.deferred_replies.checked_add(1) {
+            Some(deferred_replies) => self.deferred_replies = deferred_replies,
             None => self.fail(CloseReason::QueueFull),
         }
     }
@@ -175,7 +175,7 @@ impl Reply<'_> {
 
     /// Flush, then end our direction; what the peer still sends is served.
     pub fn half_close(&mut self) {
-        if self.request == CloseRequest::GoOn {
+        if self.request == CloseRequest::KeepOpen {
             self.request = CloseRequest::HalfClose;
         }
     }
@@ -216,7 +216,7 @@ impl Reply<'_> {
     /// Whether the peer was finished or closed in this callback: what is sent now goes nowhere.
     pub fn is_ending(&self) -> bool {
         match self.request {
-            CloseRequest::GoOn | CloseRequest::HalfClose => false,
+            CloseRequest::KeepOpen | CloseRequest::HalfClose => false,
             CloseRequest::Finish(_) | CloseRequest::Close(_) => true,
         }
     }
@@ -226,15 +226,15 @@ impl Reply<'_> {
 pub(super) struct ReplyOutcome {
     pub(super) request: CloseRequest,
     pub(super) is_paused: bool,
-    pub(super) wants_room: bool,
-    pub(super) promised: u16,
+    pub(super) wants_writable: bool,
+    pub(super) deferred_replies: u16,
     pub(super) input_range: InputRange,
 }
 
 impl From<Reply<'_>> for ReplyOutcome {
     fn from(reply: Reply<'_>) -> Self {
-        let Reply { request, is_paused, wants_room, promised, input_range, .. } = reply;
-        Self { request, is_paused, wants_room, promised, input_range }
+        let Reply { request, is_paused, wants_writable, deferred_replies, input_range, .. } = reply;
+        Self { request, is_paused, wants_writable, deferred_replies, input_range }
     }
 }
 
@@ -245,10 +245,10 @@ pub(super) struct ReplyState {
     pub(super) is_paused: bool,
 }
 
-/// A reply to one peer; `quotable` is what it may quote.
+/// A reply to one peer; `input` is what it may quote.
 pub(super) fn reply_to<'a, C: Codec>(
     output: &'a mut ByteQueue,
-    quotable: &'a [u8],
+    input: &'a [u8],
     reply_state: ReplyState,
     resources: &'a mut Resources<'_, C>,
 ) -> Reply<'a> {
@@ -259,22 +259,22 @@ pub(super) fn reply_to<'a, C: Codec>(
         reserve: resources.reserve,
         ledger: resources.ledger,
         encode: resources.codec,
-        is_bare: resources.codec.is_bare(),
-        quotable,
+        adds_nothing: resources.codec.adds_nothing(),
+        input,
         input_range: NO_INPUT_RANGE,
         request: match reply_state.write {
-            WriteHalf::Open => CloseRequest::GoOn,
-            WriteHalf::Finishing | WriteHalf::Finished | WriteHalf::Short => CloseRequest::HalfClose,
+            WriteHalf::Open => CloseRequest::KeepOpen,
+            WriteHalf::Finishing | WriteHalf::Finished | WriteHalf::Incomplete => CloseRequest::HalfClose,
         },
         is_paused: reply_state.is_paused,
-        wants_room: false,
-        promised: 0,
+        wants_writable: false,
+        deferred_replies: 0,
     }
 }
 
 /// Where `part` lies in `whole`, if it is a piece of that very memory.
 #[inline]
-fn place_in(whole: &[u8], part: &[u8]) -> Option<InputRange> {
+fn range_within(whole: &[u8], part: &[u8]) -> Option<InputRange> {
     let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
     let fits = start <= whole.len() && part.len() <= whole.len() - start;
     fits.then(|| start..start + part.len())
@@ -287,16 +287,16 @@ mod tests {
     #[test]
     fn a_piece_is_found_where_it_lies() {
         let whole = *b"abcdef";
-        assert_eq!(place_in(&whole, &whole[2..4]), Some(2..4));
-        assert_eq!(place_in(&whole, &whole), Some(0..6));
-        assert_eq!(place_in(&whole[2..], &whole[..3]), None);
-        assert_eq!(place_in(&whole[..3], &whole[2..5]), None);
+        assert_eq!(range_within(&whole, &whole[2..4]), Some(2..4));
+        assert_eq!(range_within(&whole, &whole), Some(0..6));
+        assert_eq!(range_within(&whole[2..], &whole[..3]), None);
+        assert_eq!(range_within(&whole[..3], &whole[2..5]), None);
     }
 
     #[test]
     fn equal_bytes_elsewhere_are_not_a_piece() {
         let whole = b"abcdef".to_vec();
         let other = whole.clone();
-        assert_eq!(place_in(&whole, &other), None);
+        assert_eq!(range_within(&whole, &other), None);
     }
 }

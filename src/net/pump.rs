@@ -97,7 +97,7 @@ fn has_more<S: Service, C: Codec, T: Stream>(visit: &PeerGuard<'_, S, C, Link<T>
     link.readable && connection.wants_read()
         || link.writable && (!connection.unsent().is_empty() || connection.wants_finish())
         || connection.wants_held(resources)
-        || connection.is_room_due(resources.limits)
+        || connection.is_writable_due(resources.limits)
 }
 
 /// One step of serving a peer: fill, give frames to the service, flush; each moves at most `budget`.
@@ -124,7 +124,7 @@ pub(crate) fn step<S: Service, C: Codec, T: Stream>(
             done += 1;
             reads = false;
         } else {
-            if visit.peer.connection.poll_room(visit.resources.limits) {
+            if visit.peer.connection.poll_writable(visit.resources.limits) {
                 visit.handle_room();
                 done += 1;
             }
@@ -268,7 +268,7 @@ fn keep_time<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Li
 fn finish<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Link<T>>) -> usize {
     let PeerGuard { peer, resources, .. } = visit;
     if !peer.link.readable {
-        peer.connection.handle_dry(resources);
+        peer.connection.handle_not_readable(resources);
     }
     if !peer.connection.wants_finish() {
         return 0;

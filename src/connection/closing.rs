@@ -11,35 +11,35 @@ use super::{CloseReason, Connection, ReadHalf, Resources, WriteHalf};
 impl<C: Codec> Connection<C> {
     /// The peer's FIN has come.
     pub fn handle_end(&mut self, resources: &mut Resources<'_, C>) {
-        self.moved_at = resources.now;
+        self.last_activity = resources.now;
         self.halves.peer_ended();
-        self.couple(resources);
+        self.finish_if_done(resources);
     }
 
     /// The peer's direction has ended, but not in the way in which the peer would have ended it.
     /// What came whole is served and answered as ever; the reason tells.
     pub fn handle_truncated(&mut self, resources: &mut Resources<'_, C>) {
-        self.moved_at = resources.now;
+        self.last_activity = resources.now;
         self.halves.peer_truncated();
-        self.couple(resources);
+        self.finish_if_done(resources);
     }
 
     /// The stream failed, or must end at once: unsent output is thrown away.
     pub fn handle_error(&mut self, reason: CloseReason) {
-        self.cut(reason);
+        self.close(reason);
     }
 
     /// The service breaks with this peer, which shall see a reset.
     pub fn handle_reset(&mut self) {
-        self.halves.fall_short(CloseReason::Service);
+        self.halves.close_incomplete(CloseReason::Service);
     }
 
     /// Our FIN is out, or will be with the drop of the stream.
     pub fn handle_finished(&mut self, now: Instant) {
         self.waiting_since = now;
         self.halves.finished();
-        if self.read_pause == ReadPause::Flood {
-            self.read_pause = ReadPause::Nothing;
+        if self.read_pause == ReadPause::DiscardLimit {
+            self.read_pause = ReadPause::NotPaused;
         }
     }
 
@@ -49,13 +49,13 @@ impl<C: Codec> Connection<C> {
     }
 
     /// The drain has waited long enough: what is queued still leaves, nothing more is served.
-    pub fn handle_drain_late(&mut self, resources: &mut Resources<'_, C>) {
+    pub fn handle_drain_timeout(&mut self, resources: &mut Resources<'_, C>) {
         self.finish(CloseReason::Drained, resources);
     }
 
     /// A draining peer has nothing more to read now.
-    pub fn handle_dry(&mut self, resources: &mut Resources<'_, C>) {
-        if self.is_draining && self.read_pause == ReadPause::Nothing && self.promised == 0 {
+    pub fn handle_not_readable(&mut self, resources: &mut Resources<'_, C>) {
+        if self.is_draining && self.read_pause == ReadPause::NotPaused && self.deferred_replies == 0 {
             self.finish(CloseReason::Drained, resources);
         }
     }
@@ -63,9 +63,9 @@ impl<C: Codec> Connection<C> {
     /// Whether the service is to be told now that the peer has ended its direction: all that came
     /// before has been served, and it ended between two frames. Says so once.
     pub fn poll_end(&mut self) -> bool {
-        let is_due = self.halves.read() == ReadHalf::Ending && !self.is_held() && self.input.is_empty();
+        let is_due = self.halves.read() == ReadHalf::Ending && !self.is_holding_frames() && self.input.is_empty();
         if is_due {
-            self.halves.end_told();
+            self.halves.end_reported();
         }
         is_due
     }
@@ -85,16 +85,16 @@ impl<C: Codec> Connection<C> {
         match self.closed() {
             // What found no room is missing, whether or not anything was queued before it.
             Some(CloseReason::QueueFull | CloseReason::BudgetSpent) => true,
-            Some(_) => self.halves.write() == WriteHalf::Short || !self.output.is_empty(),
+            Some(_) => self.halves.write() == WriteHalf::Incomplete || !self.output.is_empty(),
             None => false,
         }
     }
 
     /// Finishes when nothing more is to come: ended, no whole frame left, the service told,
-    /// nothing promised. A promise is void once our direction has ended.
-    pub(super) fn couple(&mut self, resources: &mut Resources<'_, C>) {
-        let is_owing = self.promised > 0 && self.halves.write() == WriteHalf::Open;
-        if self.is_held() || is_owing || self.halves.reason().is_some() {
+    /// nothing deferred_replies. A promise is void once our direction has ended.
+    pub(super) fn finish_if_done(&mut self, resources: &mut Resources<'_, C>) {
+        let is_owing = self.deferred_replies > 0 && self.halves.write() == WriteHalf::Open;
+        if self.is_holding_frames() || is_owing || self.halves.reason().is_some() {
             return;
         }
         match self.halves.read() {
@@ -116,12 +116,12 @@ impl<C: Codec> Connection<C> {
             self.waiting_since = resources.now;
         }
         self.halves.finish(reason);
-        self.read_pause = ReadPause::Nothing;
+        self.read_pause = ReadPause::NotPaused;
         resources.ledger.bytes_discarded += self.input.clear(resources.reserve) as u64;
     }
 
-    pub(super) fn cut(&mut self, reason: CloseReason) {
-        self.halves.cut(reason);
+    pub(super) fn close(&mut self, reason: CloseReason) {
+        self.halves.close(reason);
     }
 
     pub(super) fn discard(&mut self, count: usize, resources: &mut Resources<'_, C>) {
@@ -130,8 +130,8 @@ impl<C: Codec> Connection<C> {
         if self.discarded > resources.limits.linger_bytes_max {
             match self.halves.write() {
                 // It does not read, and that is what ends it: its write deadline, or the drain's.
-                WriteHalf::Open | WriteHalf::Finishing => self.read_pause = ReadPause::Flood,
-                WriteHalf::Finished | WriteHalf::Short => self.halves.give_up(),
+                WriteHalf::Open | WriteHalf::Finishing => self.read_pause = ReadPause::DiscardLimit,
+                WriteHalf::Finished | WriteHalf::Incomplete => self.halves.stop_lingering(),
             }
         }
     }

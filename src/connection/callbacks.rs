@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::codec::{Codec, FrameError};
 
-use super::frames::{StopReason, give_frames};
+use super::frames::{StopReason, serve_frames};
 use super::read_pause::ReadPause;
 use super::reply::{CloseRequest, ReplyOutcome, ReplyState, reply_to};
 use super::{CloseReason, Connection, InputRange, NO_INPUT_RANGE, ReadHalf, Reply, Resources, WriteHalf};
@@ -25,7 +25,7 @@ impl<C: Codec> Connection<C> {
         resources: &mut Resources<'_, C>,
         on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
     ) -> InputRange {
-        self.moved_at = resources.now;
+        self.last_activity = resources.now;
         resources.ledger.bytes_read += input.len() as u64;
         if self.halves.read() != ReadHalf::Open {
             self.discard(input.len(), resources);
@@ -37,7 +37,7 @@ impl<C: Codec> Connection<C> {
                 Ok(()) => self.serve_stored(resources, on_frame),
                 Err(_) => {
                     resources.ledger.bytes_discarded += input.len() as u64;
-                    self.cut(CloseReason::BudgetSpent);
+                    self.close(CloseReason::BudgetSpent);
                 }
             }
             return NO_INPUT_RANGE;
@@ -45,12 +45,12 @@ impl<C: Codec> Connection<C> {
 
         let (codec, limits, reply_state) = (resources.codec, resources.limits, self.reply_state());
         let mut reply = reply_to(&mut self.output, input, reply_state, resources);
-        let (served, rest) = give_frames(codec, &mut self.codec, input, limits, &mut reply, on_frame);
+        let (served, rest) = serve_frames(codec, &mut self.codec_state, input, limits, &mut reply, on_frame);
         let outcome = ReplyOutcome::from(reply);
         let input_range = self.apply(outcome, resources);
         let left = &input[served..];
-        if !left.is_empty() || rest != StopReason::Begun {
-            self.keep(left, rest, resources);
+        if !left.is_empty() || rest != StopReason::NeedMore {
+            self.store_rest(left, rest, resources);
         }
         input_range
     }
@@ -61,8 +61,8 @@ impl<C: Codec> Connection<C> {
         resources: &mut Resources<'_, C>,
         on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
     ) {
-        self.read_pause = ReadPause::Nothing;
-        self.begun_at = resources.now;
+        self.read_pause = ReadPause::NotPaused;
+        self.frame_started_at = resources.now;
         self.serve_stored(resources, on_frame);
     }
 
@@ -76,7 +76,7 @@ impl<C: Codec> Connection<C> {
         }
         let outcome = ReplyOutcome::from(reply);
         self.apply(outcome, resources);
-        self.couple(resources);
+        self.finish_if_done(resources);
     }
 
     /// Queues bytes that another peer's service call, or a post, ordered for this one; framed already.
@@ -87,9 +87,9 @@ impl<C: Codec> Connection<C> {
     }
 
     /// One promise is kept: what was owed has been queued.
-    pub fn handle_promise_kept(&mut self, resources: &mut Resources<'_, C>) {
-        self.promised = self.promised.saturating_sub(1);
-        self.couple(resources);
+    pub fn handle_deferred_reply(&mut self, resources: &mut Resources<'_, C>) {
+        self.deferred_replies = self.deferred_replies.saturating_sub(1);
+        self.finish_if_done(resources);
     }
 
     fn serve_stored(
@@ -101,77 +101,77 @@ impl<C: Codec> Connection<C> {
         let (codec, limits, reply_state) = (resources.codec, resources.limits, self.reply_state());
         let mut reply = reply_to(&mut self.output, &[], reply_state, resources);
         let stored = self.input.as_slice();
-        let (served, rest) = give_frames(codec, &mut self.codec, stored, limits, &mut reply, on_frame);
+        let (served, rest) = serve_frames(codec, &mut self.codec_state, stored, limits, &mut reply, on_frame);
         let outcome = ReplyOutcome::from(reply);
         self.input.consume(served, resources.reserve);
         if served > 0 {
-            self.begun_at = resources.now;
+            self.frame_started_at = resources.now;
         }
         self.apply(outcome, resources);
-        self.judge(rest, resources);
-        self.couple(resources);
+        self.handle_stop(rest, resources);
+        self.finish_if_done(resources);
     }
 
     /// Stores what is left of a fresh read.
-    fn keep(&mut self, rest: &[u8], why: StopReason, resources: &mut Resources<'_, C>) {
+    fn store_rest(&mut self, rest: &[u8], why: StopReason, resources: &mut Resources<'_, C>) {
         if !rest.is_empty() {
             match why {
-                StopReason::Begun | StopReason::Held | StopReason::Break
+                StopReason::NeedMore | StopReason::Paused | StopReason::Break
                     if self.halves.read() == ReadHalf::Open && self.closed().is_none() =>
                 {
-                    self.begun_at = resources.now;
+                    self.frame_started_at = resources.now;
                     if self.input.push(rest, resources.reserve).is_err() {
                         resources.ledger.bytes_discarded += rest.len() as u64;
-                        self.cut(CloseReason::BudgetSpent);
+                        self.close(CloseReason::BudgetSpent);
                     }
                 }
-                StopReason::Begun
-                | StopReason::Held
+                StopReason::NeedMore
+                | StopReason::Paused
                 | StopReason::Break
                 | StopReason::Discard
-                | StopReason::Lost(_) => {
+                | StopReason::BadFrame(_) => {
                     resources.ledger.bytes_discarded += rest.len() as u64;
                 }
             }
         }
-        self.judge(why, resources);
+        self.handle_stop(why, resources);
     }
 
     /// What follows from the reason why serving stopped.
-    fn judge(&mut self, why: StopReason, resources: &mut Resources<'_, C>) {
+    fn handle_stop(&mut self, why: StopReason, resources: &mut Resources<'_, C>) {
         match why {
-            StopReason::Held if self.read_pause != ReadPause::Paused => self.read_pause = ReadPause::Frames,
-            StopReason::Break if self.read_pause != ReadPause::Paused => self.read_pause = ReadPause::Ready,
-            StopReason::Begun | StopReason::Held | StopReason::Break => {}
+            StopReason::Paused if self.read_pause != ReadPause::ByService => self.read_pause = ReadPause::FramesHeld,
+            StopReason::Break if self.read_pause != ReadPause::ByService => self.read_pause = ReadPause::FramesReady,
+            StopReason::NeedMore | StopReason::Paused | StopReason::Break => {}
             StopReason::Discard => self.finish(CloseReason::Finished, resources),
-            StopReason::Lost(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, resources),
-            StopReason::Lost(FrameError::Malformed(_)) => self.finish(CloseReason::BadFrame, resources),
+            StopReason::BadFrame(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, resources),
+            StopReason::BadFrame(FrameError::Malformed(_)) => self.finish(CloseReason::BadFrame, resources),
         }
     }
 
     /// Carries out what the service wished in a callback.
     #[inline(always)]
     fn apply(&mut self, outcome: ReplyOutcome, resources: &mut Resources<'_, C>) -> InputRange {
-        self.wants_room |= outcome.wants_room;
-        match self.promised.checked_add(outcome.promised) {
-            Some(promised) => self.promised = promised,
-            None => self.cut(CloseReason::QueueFull),
+        self.wants_writable |= outcome.wants_writable;
+        match self.deferred_replies.checked_add(outcome.deferred_replies) {
+            Some(deferred_replies) => self.deferred_replies = deferred_replies,
+            None => self.close(CloseReason::QueueFull),
         }
         if outcome.is_paused {
-            self.read_pause = ReadPause::Paused;
-        } else if self.read_pause == ReadPause::Paused {
-            self.read_pause = ReadPause::Ready;
+            self.read_pause = ReadPause::ByService;
+        } else if self.read_pause == ReadPause::ByService {
+            self.read_pause = ReadPause::FramesReady;
         }
         match outcome.request {
-            CloseRequest::GoOn => {}
+            CloseRequest::KeepOpen => {}
             CloseRequest::HalfClose => self.halves.half_close(),
             CloseRequest::Finish(reason) => self.finish(reason, resources),
-            CloseRequest::Close(reason) => self.cut(reason),
+            CloseRequest::Close(reason) => self.close(reason),
         }
         outcome.input_range
     }
 
     fn reply_state(&self) -> ReplyState {
-        ReplyState { write: self.halves.write(), is_paused: self.read_pause == ReadPause::Paused }
+        ReplyState { write: self.halves.write(), is_paused: self.read_pause == ReadPause::ByService }
     }
 }

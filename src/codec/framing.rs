@@ -64,14 +64,6 @@ impl Encode for Framing {
             Self::Fixed(fixed) => fixed.envelope(parts),
         }
     }
-
-    #[inline]
-    fn adds_nothing(&self) -> bool {
-        match self {
-            Self::Raw(raw) => raw.adds_nothing(),
-            Self::Lines(_) | Self::Length(_) | Self::Fixed(_) => false,
-        }
-    }
 }
 
 /// No framing has this name.
@@ -161,13 +153,6 @@ mod tests {
         let error = name.parse::<Framing>().unwrap_err();
         assert_eq!(error.name, name);
         assert!(error.to_string().contains("type raw, lines, lines:utf8, length,"), "{error}");
-    }
-
-    #[test]
-    fn only_where_nothing_goes_around_a_frame_is_a_framing_bare() {
-        for name in ["raw", "lines", "length:u8", "fixed:3"] {
-            assert_eq!(name.parse::<Framing>().unwrap().adds_nothing(), name == "raw", "{name}");
-        }
     }
 
     #[test]

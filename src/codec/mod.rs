@@ -49,11 +49,6 @@ pub trait Encode {
     /// # Errors
     /// The frame cannot be carried by this framing.
     fn envelope(&self, parts: &[&[u8]]) -> Result<Envelope, FrameError>;
-
-    /// Whether nothing ever goes around a frame: then nobody asks for an envelope.
-    fn adds_nothing(&self) -> bool {
-        false
-    }
 }
 
 /// What a codec found at the front of the input.

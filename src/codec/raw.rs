@@ -23,11 +23,6 @@ impl Encode for Raw {
     fn envelope(&self, _parts: &[&[u8]]) -> Result<Envelope, FrameError> {
         Ok(Envelope::NONE)
     }
-
-    #[inline]
-    fn adds_nothing(&self) -> bool {
-        true
-    }
 }
 
 #[cfg(test)]
@@ -44,6 +39,5 @@ mod tests {
     #[test]
     fn nothing_goes_around_a_frame() {
         assert_eq!(Raw.envelope(&[b"a", b"\n"]), Ok(Envelope::NONE));
-        assert!(Raw.adds_nothing());
     }
 }

@@ -1,6 +1,6 @@
-//! From the bytes of a peer to the service, and what the service wished back into the machine.
+//! Runs the service's callbacks for one connection and applies what they requested.
 //!
-//! What is no whole frame yet is stored; a frame that is whole is served from where it lies.
+//! A whole frame is served from the buffer it was read into. Only an incomplete frame is stored.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,16 +9,16 @@ use crate::codec::{Codec, FrameError};
 
 use super::frames::{StopReason, serve_frames};
 use super::read_pause::ReadPause;
-use super::reply::{CloseRequest, ReplyOutcome, ReplyState, reply_to};
+use super::reply::{CloseRequest, ReplyOutcome, ReplyState};
 use super::{CloseReason, Connection, InputRange, NO_INPUT_RANGE, ReadHalf, Reply, Resources, WriteHalf};
 
 impl<C: Codec> Connection<C> {
-    /// Takes bytes that were read and gives each whole frame in them to `on_frame`, which may
-    /// break off until the next call of [`Self::handle_held`].
+    /// Takes bytes that were read and passes each whole frame in them to `on_frame`.
     ///
-    /// Returns what of the replies lies in `input` itself: write it behind [`Self::unsent`] and
-    /// hand the rest to [`Self::store`] before `input` changes.
-    #[inline(always)]
+    /// If `on_frame` breaks, the remaining frames wait for [`Self::handle_held`]. Returns the part of
+    /// the replies that lies in `input`: write it after [`Self::unsent`], and pass what the stream
+    /// does not take to [`Self::store`] before `input` changes.
+    #[inline]
     pub fn handle_input(
         &mut self,
         input: &[u8],
@@ -31,31 +31,25 @@ impl<C: Codec> Connection<C> {
             self.discard(input.len(), resources);
             return NO_INPUT_RANGE;
         }
-        self.start_waiting(resources.now);
         if !self.input.is_empty() {
-            match self.input.push(input, resources.reserve) {
-                Ok(()) => self.serve_stored(resources, on_frame),
-                Err(_) => {
-                    resources.ledger.bytes_discarded += input.len() as u64;
-                    self.close(CloseReason::BudgetSpent);
-                }
+            if self.store_input(input, resources) {
+                self.serve_stored(resources, on_frame);
             }
             return NO_INPUT_RANGE;
         }
 
+        self.start_waiting(resources.now);
         let (codec, limits, reply_state) = (resources.codec, resources.limits, self.reply_state());
-        let mut reply = reply_to(&mut self.output, input, reply_state, resources);
-        let (served, rest) = serve_frames(codec, &mut self.codec_state, input, limits, &mut reply, on_frame);
-        let outcome = ReplyOutcome::from(reply);
+        let mut reply = Reply::new(&mut self.output, input, reply_state, resources);
+        let (served, stop) = serve_frames(codec, &mut self.codec_state, input, limits, &mut reply, on_frame);
+        let outcome = reply.outcome;
         let input_range = self.apply(outcome, resources);
-        let left = &input[served..];
-        if !left.is_empty() || rest != StopReason::NeedMore {
-            self.store_rest(left, rest, resources);
-        }
+        self.store_rest(&input[served..], stop, resources);
+        self.handle_stop(stop, resources);
         input_range
     }
 
-    /// Serves frames that were held back; call when [`Self::wants_held`].
+    /// Serves frames that were held back; call it when [`Self::wants_held`].
     pub fn handle_held(
         &mut self,
         resources: &mut Resources<'_, C>,
@@ -66,27 +60,27 @@ impl<C: Codec> Connection<C> {
         self.serve_stored(resources, on_frame);
     }
 
-    /// Serves a callback that has no input: its replies go to the output queue. A panic of it ends here.
+    /// Runs a callback without input. Its replies go to the output queue, and its panic is caught.
     pub fn handle_callback(&mut self, resources: &mut Resources<'_, C>, callback: impl FnOnce(&mut Reply<'_>)) {
         self.start_waiting(resources.now);
         let reply_state = self.reply_state();
-        let mut reply = reply_to(&mut self.output, &[], reply_state, resources);
+        let mut reply = Reply::new(&mut self.output, &[], reply_state, resources);
         if catch_unwind(AssertUnwindSafe(|| callback(&mut reply))).is_err() {
             reply.panicked();
         }
-        let outcome = ReplyOutcome::from(reply);
+        let outcome = reply.outcome;
         self.apply(outcome, resources);
         self.finish_if_done(resources);
     }
 
-    /// Queues bytes that another peer's service call, or a post, ordered for this one; framed already.
+    /// Queues framed bytes that a callback of another peer, or a message, ordered for this one.
     pub fn handle_order(&mut self, framed: &[u8], resources: &mut Resources<'_, C>) {
         if self.halves.write() == WriteHalf::Open {
             self.handle_callback(resources, |reply| reply.send_framed(framed));
         }
     }
 
-    /// One promise is kept: what was owed has been queued.
+    /// One deferred reply is no longer outstanding: its bytes are queued.
     pub fn handle_deferred_reply(&mut self, resources: &mut Resources<'_, C>) {
         self.deferred_replies = self.deferred_replies.saturating_sub(1);
         self.finish_if_done(resources);
@@ -99,47 +93,47 @@ impl<C: Codec> Connection<C> {
     ) {
         self.start_waiting(resources.now);
         let (codec, limits, reply_state) = (resources.codec, resources.limits, self.reply_state());
-        let mut reply = reply_to(&mut self.output, &[], reply_state, resources);
+        let mut reply = Reply::new(&mut self.output, &[], reply_state, resources);
         let stored = self.input.as_slice();
-        let (served, rest) = serve_frames(codec, &mut self.codec_state, stored, limits, &mut reply, on_frame);
-        let outcome = ReplyOutcome::from(reply);
+        let (served, stop) = serve_frames(codec, &mut self.codec_state, stored, limits, &mut reply, on_frame);
+        let outcome = reply.outcome;
         self.input.consume(served, resources.reserve);
         if served > 0 {
             self.frame_started_at = resources.now;
         }
         self.apply(outcome, resources);
-        self.handle_stop(rest, resources);
+        self.handle_stop(stop, resources);
         self.finish_if_done(resources);
     }
 
-    /// Stores what is left of a fresh read.
-    fn store_rest(&mut self, rest: &[u8], why: StopReason, resources: &mut Resources<'_, C>) {
-        if !rest.is_empty() {
-            match why {
-                StopReason::NeedMore | StopReason::Paused | StopReason::Break
-                    if self.halves.read() == ReadHalf::Open && self.closed().is_none() =>
-                {
-                    self.frame_started_at = resources.now;
-                    if self.input.push(rest, resources.reserve).is_err() {
-                        resources.ledger.bytes_discarded += rest.len() as u64;
-                        self.close(CloseReason::BudgetSpent);
-                    }
-                }
-                StopReason::NeedMore
-                | StopReason::Paused
-                | StopReason::Break
-                | StopReason::Discard
-                | StopReason::BadFrame(_) => {
-                    resources.ledger.bytes_discarded += rest.len() as u64;
-                }
+    /// Stores the rest of a read for the next call, or discards it when nothing will serve it.
+    fn store_rest(&mut self, rest: &[u8], stop: StopReason, resources: &mut Resources<'_, C>) {
+        let is_open = self.halves.read() == ReadHalf::Open && self.closed().is_none();
+        match stop {
+            StopReason::NeedMore | StopReason::Paused | StopReason::Break if is_open => {
+                self.frame_started_at = resources.now;
+                self.store_input(rest, resources);
             }
+            StopReason::NeedMore
+            | StopReason::Paused
+            | StopReason::Break
+            | StopReason::Discard
+            | StopReason::BadFrame(_) => resources.ledger.bytes_discarded += rest.len() as u64,
         }
-        self.handle_stop(why, resources);
     }
 
-    /// What follows from the reason why serving stopped.
-    fn handle_stop(&mut self, why: StopReason, resources: &mut Resources<'_, C>) {
-        match why {
+    /// Stores `bytes` behind the stored input, or closes the peer; returns whether they are stored.
+    fn store_input(&mut self, bytes: &[u8], resources: &mut Resources<'_, C>) -> bool {
+        let is_stored = self.input.push(bytes, resources.reserve).is_ok();
+        if !is_stored {
+            resources.ledger.bytes_discarded += bytes.len() as u64;
+            self.close(CloseReason::BudgetSpent);
+        }
+        is_stored
+    }
+
+    fn handle_stop(&mut self, stop: StopReason, resources: &mut Resources<'_, C>) {
+        match stop {
             StopReason::Paused if self.read_pause != ReadPause::ByService => self.read_pause = ReadPause::FramesHeld,
             StopReason::Break if self.read_pause != ReadPause::ByService => self.read_pause = ReadPause::FramesReady,
             StopReason::NeedMore | StopReason::Paused | StopReason::Break => {}
@@ -149,8 +143,8 @@ impl<C: Codec> Connection<C> {
         }
     }
 
-    /// Carries out what the service wished in a callback.
-    #[inline(always)]
+    /// Carries out what a callback requested.
+    #[inline]
     fn apply(&mut self, outcome: ReplyOutcome, resources: &mut Resources<'_, C>) -> InputRange {
         self.wants_writable |= outcome.wants_writable;
         match self.deferred_replies.checked_add(outcome.deferred_replies) {

@@ -1,4 +1,4 @@
-//! The machine alone: no socket, no clock, every hard case by hand.
+//! Tests of the connection alone, without a socket and without a clock.
 
 mod between_messages;
 mod end;
@@ -14,7 +14,7 @@ use crate::watermark::Watermarks;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// One connection with all it is lent, and an echo for a service.
+/// A connection with its resources and an echo service.
 struct TestPeer<C: Codec> {
     connection: Connection<C>,
     codec: C,
@@ -23,8 +23,9 @@ struct TestPeer<C: Codec> {
     ledger: Ledger,
     now: Instant,
     frames: Vec<Vec<u8>>,
-    /// How often its service was told of the peer's end.
+    /// The number of `on_end` callbacks.
     ends: usize,
+    /// What the echo puts before each frame.
     prefix: &'static [u8],
 }
 
@@ -54,7 +55,7 @@ impl<C: Codec> TestPeer<C> {
         call(&mut self.connection, &mut resources)
     }
 
-    /// Feeds bytes to an echo that writes nothing; what was quoted is stored.
+    /// Passes input to the echo and stores all replies.
     fn feed(&mut self, input: &[u8]) {
         let prefix = self.prefix;
         let mut frames = Vec::new();
@@ -81,18 +82,18 @@ impl<C: Codec> TestPeer<C> {
             });
         });
         self.frames.append(&mut frames);
-        self.tell_end(|_| {});
+        self.report_end(|_| {});
     }
 
-    /// Tells the service of the peer's end, if that is due.
-    fn tell_end(&mut self, on_end: impl FnOnce(&mut Reply<'_>)) {
+    /// Calls `on_end` if it is due.
+    fn report_end(&mut self, on_end: impl FnOnce(&mut Reply<'_>)) {
         if self.connection.poll_end() {
             self.ends += 1;
             self.with(|connection, resources| connection.handle_callback(resources, on_end));
         }
     }
 
-    /// Lets the stream take `count` bytes.
+    /// The stream takes `count` bytes of the output.
     fn take(&mut self, count: usize) -> Vec<u8> {
         let taken = self.connection.unsent()[..count].to_vec();
         self.with(|connection, resources| {
@@ -108,7 +109,7 @@ impl<C: Codec> TestPeer<C> {
 
     fn end(&mut self) {
         self.with(|connection, resources| connection.handle_end(resources));
-        self.tell_end(|_| {});
+        self.report_end(|_| {});
     }
 
     fn deadline_at(&mut self, now: Instant) -> Option<CloseReason> {
@@ -117,7 +118,7 @@ impl<C: Codec> TestPeer<C> {
         self.connection.closed()
     }
 
-    /// Buries the connection and checks that the books balance and all storage came back.
+    /// Releases the connection, and checks that every byte is accounted for and all storage is back.
     #[track_caller]
     fn release(&mut self) {
         let Self { connection, reserve, ledger, .. } = self;
@@ -128,7 +129,7 @@ impl<C: Codec> TestPeer<C> {
 }
 
 #[test]
-fn a_whole_frame_is_quoted_and_nothing_is_stored() {
+fn an_echo_of_a_whole_frame_is_not_copied() {
     let mut peer = TestPeer::new(Raw);
     let input = *b"hello";
     let input_range = peer.with(|connection, resources| {
@@ -146,7 +147,7 @@ fn a_whole_frame_is_quoted_and_nothing_is_stored() {
 }
 
 #[test]
-fn a_quote_between_other_bytes_keeps_its_place() {
+fn replies_made_of_input_and_other_bytes_keep_their_order() {
     let mut peer = TestPeer::new(Lines::new());
     peer.limits.queue = Watermarks::new(100, 1000);
     peer.prefix = b"> ";
@@ -157,7 +158,7 @@ fn a_quote_between_other_bytes_keeps_its_place() {
 }
 
 #[test]
-fn a_frame_in_pieces_is_stored_and_its_storage_goes_back() {
+fn a_frame_in_pieces_is_stored_until_it_is_complete() {
     let mut peer = TestPeer::new(Length::default());
     for byte in b"\0\0\0\x02hi\0\0\0\x01!" {
         peer.feed(&[*byte]);
@@ -169,7 +170,7 @@ fn a_frame_in_pieces_is_stored_and_its_storage_goes_back() {
 }
 
 #[test]
-fn over_its_watermark_a_peer_is_not_read_and_its_frames_wait() {
+fn above_the_high_watermark_reading_stops_and_frames_are_held() {
     let mut peer = TestPeer::new(Lines::new());
     peer.feed(b"0123456789abcdef\nsecond\nthird\n");
     assert_eq!(peer.frames.len(), 1);
@@ -184,7 +185,7 @@ fn over_its_watermark_a_peer_is_not_read_and_its_frames_wait() {
 }
 
 #[test]
-fn an_end_behind_held_frames_serves_them_first() {
+fn held_frames_are_served_before_the_peer_is_finished() {
     let mut peer = TestPeer::new(Lines::new());
     peer.feed(b"0123456789abcdef\nsecond\n");
     peer.end();
@@ -199,7 +200,7 @@ fn an_end_behind_held_frames_serves_them_first() {
 }
 
 #[test]
-fn an_end_inside_a_frame_is_an_outcome_of_its_own() {
+fn an_end_inside_a_frame_closes_with_partial_frame() {
     let mut peer = TestPeer::new(Lines::new());
     peer.feed(b"whole\npart");
     peer.end();
@@ -211,7 +212,7 @@ fn an_end_inside_a_frame_is_an_outcome_of_its_own() {
 }
 
 #[test]
-fn a_frame_too_long_is_finished_politely_and_the_rest_is_discarded() {
+fn an_oversized_frame_finishes_the_peer_and_discards_the_rest() {
     let mut peer = TestPeer::new(Lines::new());
     peer.limits.frame_len_max = 8;
     peer.feed(b"short\nfar too long");
@@ -227,7 +228,7 @@ fn a_frame_too_long_is_finished_politely_and_the_rest_is_discarded() {
 }
 
 #[test]
-fn lingering_ends_by_bytes_or_by_time() {
+fn lingering_ends_after_a_number_of_bytes_or_a_timeout() {
     for by_time in [false, true] {
         let mut peer = TestPeer::new(Raw);
         peer.limits.linger_bytes_max = 10;
@@ -247,25 +248,25 @@ fn lingering_ends_by_bytes_or_by_time() {
 }
 
 #[test]
-fn who_floods_us_and_does_not_read_is_ended_for_not_reading() {
-    for reads_after_all in [false, true] {
+fn a_peer_that_sends_without_reading_hits_the_write_timeout() {
+    for reads_later in [false, true] {
         let mut peer = TestPeer::new(Raw);
         peer.limits.linger_bytes_max = 10;
         peer.feed(b"unread");
         peer.with(|connection, resources| connection.handle_drain_timeout(resources));
         peer.feed(b"01234567890");
         assert_eq!((peer.connection.wants_read(), peer.connection.closed()), (false, None));
-        if reads_after_all {
+        if reads_later {
             assert_eq!(peer.take_all(), b"unread");
             peer.with(|connection, resources| connection.handle_finished(resources.now));
-            assert!(peer.connection.wants_read(), "its end is waited for");
+            assert!(peer.connection.wants_read(), "waits for the peer's FIN");
             peer.feed(b"x");
             assert_eq!(peer.connection.closed(), Some(CloseReason::Drained));
         } else {
             let late = peer.now + peer.limits.write_timeout;
             assert_eq!(peer.deadline_at(late), Some(CloseReason::WriteTimeout));
         }
-        assert_eq!(peer.connection.wants_reset(), !reads_after_all);
+        assert_eq!(peer.connection.wants_reset(), !reads_later);
         peer.release();
     }
 }
@@ -299,7 +300,7 @@ fn the_write_deadline_is_restarted_by_progress_and_ends_in_a_reset() {
 }
 
 #[test]
-fn a_paused_peer_is_neither_idle_nor_late_with_its_frame() {
+fn a_paused_peer_has_only_the_write_deadline() {
     let mut peer = TestPeer::new(Lines::new());
     peer.limits.frame_timeout = SECOND;
     peer.limits.idle_timeout = SECOND;
@@ -309,14 +310,14 @@ fn a_paused_peer_is_neither_idle_nor_late_with_its_frame() {
 }
 
 #[test]
-fn a_service_that_finishes_inside_a_batch_is_asked_no_more() {
+fn no_frame_is_served_after_a_finish_in_the_same_read() {
     let mut peer = TestPeer::new(Lines::new());
     let mut calls = 0;
     peer.with(|connection, resources| {
         let input = b"bye\nmore\nand more\n";
         let input_range = connection.handle_input(input, resources, |_, reply| {
             calls += 1;
-            reply.send(&[b"so long"]);
+            reply.send(&[b"goodbye"]);
             reply.finish();
             ControlFlow::Continue(())
         });
@@ -324,13 +325,13 @@ fn a_service_that_finishes_inside_a_batch_is_asked_no_more() {
         connection.settle(resources);
     });
     assert_eq!(calls, 1);
-    assert_eq!(peer.take_all(), b"so long\n");
+    assert_eq!(peer.take_all(), b"goodbye\n");
     assert!(peer.connection.wants_finish());
     peer.release();
 }
 
 #[test]
-fn a_service_that_finishes_inside_stored_input_is_asked_no_more() {
+fn no_frame_is_served_after_a_finish_in_stored_input() {
     let mut peer = TestPeer::new(Lines::new());
     peer.feed(b"b");
     peer.with(|connection, resources| {
@@ -345,7 +346,7 @@ fn a_service_that_finishes_inside_stored_input_is_asked_no_more() {
 }
 
 #[test]
-fn goodbye_ends_the_peer_from_our_side() {
+fn the_exit_line_finishes_the_peer() {
     let mut peer = TestPeer::new(Lines::new().with_exit());
     peer.feed(b"hi\nexit\r\nlate\n");
     assert_eq!(peer.take_all(), b"hi\n");
@@ -354,7 +355,7 @@ fn goodbye_ends_the_peer_from_our_side() {
 }
 
 #[test]
-fn more_than_may_wait_for_one_peer_closes_it() {
+fn a_full_output_queue_closes_the_peer() {
     let mut peer = TestPeer::new(Raw);
     peer.reserve = Reserve::new(1 << 24);
     let len_max = peer.limits.queue_len_max();
@@ -369,7 +370,7 @@ fn more_than_may_wait_for_one_peer_closes_it() {
 }
 
 #[test]
-fn with_no_memory_left_the_peer_that_needs_it_is_closed() {
+fn an_exhausted_reserve_closes_the_peer() {
     let mut peer = TestPeer::new(Raw);
     peer.reserve = Reserve::new(4096);
     peer.feed(&[7; 4096]);
@@ -380,26 +381,26 @@ fn with_no_memory_left_the_peer_that_needs_it_is_closed() {
 }
 
 #[test]
-fn what_found_no_room_is_missed_by_a_reset_even_behind_an_empty_queue() {
+fn lost_output_needs_a_reset_even_with_an_empty_queue() {
     let mut peer = TestPeer::new(Raw);
     peer.reserve = Reserve::new(0);
     peer.feed(b"x");
     assert_eq!(peer.connection.closed(), Some(CloseReason::BudgetSpent));
     assert_eq!(peer.connection.output_len(), 0);
-    assert!(peer.connection.wants_reset(), "a clean end would say that this was all");
+    assert!(peer.connection.wants_reset(), "after a FIN the output would look complete");
 
     let mut peer = TestPeer::new(Raw);
-    let too_much = vec![0; peer.limits.queue_len_max() + 1];
-    peer.with(|connection, resources| connection.handle_order(&too_much, resources));
+    let oversized = vec![0; peer.limits.queue_len_max() + 1];
+    peer.with(|connection, resources| connection.handle_order(&oversized, resources));
     assert_eq!(peer.connection.closed(), Some(CloseReason::QueueFull));
     assert!(peer.connection.wants_reset());
 }
 
 #[test]
-fn a_reply_lost_after_the_service_closed_the_peer_is_missed_by_a_reset_too() {
+fn a_reply_lost_after_a_close_needs_a_reset() {
     for (close, reason) in [
         ((|reply| reply.close()) as fn(&mut Reply<'_>), CloseReason::Service),
-        (|_| panic!("of the service"), CloseReason::Panicked),
+        (|_| panic!("in the service"), CloseReason::Panicked),
     ] {
         let mut peer = TestPeer::new(Raw);
         peer.reserve = Reserve::new(0);
@@ -414,25 +415,25 @@ fn a_reply_lost_after_the_service_closed_the_peer_is_missed_by_a_reset_too() {
             connection.settle(resources);
         });
         assert_eq!(peer.connection.output_len(), 0);
-        assert!(peer.connection.wants_reset(), "a clean end would say that this was all");
+        assert!(peer.connection.wants_reset(), "after a FIN the output would look complete");
     }
 }
 
 #[test]
-fn under_pressure_who_holds_more_than_is_spare_is_paused() {
+fn a_peer_that_queues_more_than_the_spare_memory_is_paused() {
     let mut peer = TestPeer::new(Raw);
     peer.limits.queue = Watermarks::new(4 * KIB, 64 * KIB);
     peer.reserve = Reserve::new(32 * KIB);
     peer.feed(&[7; 8 * KIB]);
     assert!(peer.connection.wants_read());
     peer.feed(&[7; 8 * KIB]);
-    assert!(!peer.connection.wants_read(), "16 KiB held, 16 KiB spare");
+    assert!(!peer.connection.wants_read(), "16 KiB queued, 16 KiB spare");
     peer.take_all();
     assert!(peer.connection.wants_read());
 }
 
 #[test]
-fn a_promise_keeps_a_peer_that_has_ended() {
+fn a_deferred_reply_keeps_an_ended_peer_open() {
     let mut peer = TestPeer::new(Raw);
     peer.with(|connection, resources| {
         connection.handle_input(b"slow", resources, |_, reply| {
@@ -452,7 +453,7 @@ fn a_promise_keeps_a_peer_that_has_ended() {
 }
 
 #[test]
-fn a_draining_peer_is_finished_once_it_is_dry() {
+fn a_draining_peer_is_finished_once_its_input_is_served() {
     let mut peer = TestPeer::new(Lines::new());
     peer.connection.handle_drain();
     peer.feed(b"0123456789abcdef\nsecond\n");
@@ -467,7 +468,7 @@ fn a_draining_peer_is_finished_once_it_is_dry() {
 }
 
 #[test]
-fn a_break_keeps_the_rest_for_the_next_step() {
+fn a_break_holds_the_remaining_frames() {
     let mut peer = TestPeer::new(Lines::new());
     peer.with(|connection, resources| {
         connection.handle_input(b"one\ntwo\n", resources, |_, _| ControlFlow::Break(()));
@@ -478,7 +479,7 @@ fn a_break_keeps_the_rest_for_the_next_step() {
 }
 
 #[test]
-fn a_reset_between_the_halves_is_counted_once() {
+fn the_first_close_reason_stays() {
     let mut peer = TestPeer::new(Raw);
     peer.feed(b"x");
     peer.connection.handle_error(CloseReason::Reset);

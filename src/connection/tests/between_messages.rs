@@ -1,9 +1,9 @@
-//! Between two messages there is nothing to do; in any other state there may be.
+//! `is_between_messages` is true only when no work is due.
 
 use super::*;
 
-/// A connection that has echoed something.
-fn echoed() -> TestPeer<Lines> {
+/// A connection that has echoed one line.
+fn after_an_echo() -> TestPeer<Lines> {
     let mut peer = TestPeer::new(Lines::new());
     peer.feed(b"one\n");
     peer.take_all();
@@ -12,13 +12,13 @@ fn echoed() -> TestPeer<Lines> {
 }
 
 #[track_caller]
-fn is_no_longer(change: impl FnOnce(&mut TestPeer<Lines>)) {
-    let mut peer = echoed();
+fn check_ends_it(change: impl FnOnce(&mut TestPeer<Lines>)) {
+    let mut peer = after_an_echo();
     change(&mut peer);
     assert!(!peer.connection.is_between_messages());
 }
 
-fn requests(peer: &mut TestPeer<Lines>, request: impl FnOnce(&mut Reply<'_>)) {
+fn call(peer: &mut TestPeer<Lines>, request: impl FnOnce(&mut Reply<'_>)) {
     peer.with(|connection, resources| connection.handle_callback(resources, request));
 }
 
@@ -28,35 +28,35 @@ fn a_new_connection_is_between_messages() {
 }
 
 #[test]
-fn what_is_stored_or_queued_ends_that() {
-    is_no_longer(|peer| peer.feed(b"tw"));
-    is_no_longer(|peer| peer.feed(b"two\n"));
+fn stored_input_or_queued_output_ends_it() {
+    check_ends_it(|peer| peer.feed(b"tw"));
+    check_ends_it(|peer| peer.feed(b"two\n"));
 }
 
 #[test]
-fn what_the_service_wishes_ends_that() {
-    is_no_longer(|peer| requests(peer, |reply| reply.notify_writable()));
-    is_no_longer(|peer| requests(peer, |reply| reply.pause()));
-    is_no_longer(|peer| requests(peer, |reply| reply.half_close()));
-    is_no_longer(|peer| requests(peer, |reply| reply.finish()));
-    is_no_longer(|peer| requests(peer, |reply| reply.close()));
+fn a_request_of_the_service_ends_it() {
+    check_ends_it(|peer| call(peer, |reply| reply.notify_writable()));
+    check_ends_it(|peer| call(peer, |reply| reply.pause()));
+    check_ends_it(|peer| call(peer, |reply| reply.half_close()));
+    check_ends_it(|peer| call(peer, |reply| reply.finish()));
+    check_ends_it(|peer| call(peer, |reply| reply.close()));
 }
 
 #[test]
-fn an_end_of_either_side_ends_that() {
-    is_no_longer(|peer| peer.with(|connection, resources| connection.handle_end(resources)));
-    is_no_longer(|peer| peer.connection.handle_drain());
-    is_no_longer(|peer| peer.connection.handle_error(CloseReason::Reset));
+fn an_end_of_the_connection_ends_it() {
+    check_ends_it(|peer| peer.with(|connection, resources| connection.handle_end(resources)));
+    check_ends_it(|peer| peer.connection.handle_drain());
+    check_ends_it(|peer| peer.connection.handle_error(CloseReason::Reset));
 }
 
 #[test]
-fn it_is_between_messages_again_once_that_has_passed() {
-    let mut peer = echoed();
+fn a_connection_is_between_messages_again_once_its_work_is_done() {
+    let mut peer = after_an_echo();
     peer.feed(b"tw");
     peer.feed(b"o\n");
     peer.take_all();
-    requests(&mut peer, |reply| reply.pause());
-    requests(&mut peer, |reply| reply.resume());
+    call(&mut peer, |reply| reply.pause());
+    call(&mut peer, |reply| reply.resume());
     peer.serve_held();
     assert!(peer.connection.is_between_messages());
 }

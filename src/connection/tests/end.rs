@@ -1,16 +1,16 @@
-//! The peer ends its direction, and the service is told: once, when all before it was served.
+//! The peer ends its direction: `on_end` is reported once, after all frames.
 
 use super::*;
 
 #[test]
-fn an_end_is_told_once_before_the_peer_is_finished() {
+fn the_end_is_reported_once_before_the_peer_is_finished() {
     let mut peer = TestPeer::new(Lines::new());
     peer.feed(b"one\n");
     peer.with(|connection, resources| connection.handle_end(resources));
     peer.take_all();
-    assert!(!peer.connection.wants_finish(), "the service may have something to say");
-    peer.tell_end(|reply| reply.send(&[b"so long"]));
-    assert_eq!(peer.take_all(), b"so long\n");
+    assert!(!peer.connection.wants_finish(), "the service may still send");
+    peer.report_end(|reply| reply.send(&[b"goodbye"]));
+    assert_eq!(peer.take_all(), b"goodbye\n");
     assert!(peer.connection.wants_finish());
     assert!(!peer.connection.poll_end());
     peer.connection.handle_finished(Instant::ORIGIN);
@@ -19,7 +19,7 @@ fn an_end_is_told_once_before_the_peer_is_finished() {
 }
 
 #[test]
-fn an_end_behind_held_frames_is_told_behind_them() {
+fn the_end_is_reported_after_held_frames() {
     let mut peer = TestPeer::new(Lines::new());
     peer.feed(b"0123456789abcdef\nsecond\n");
     peer.end();
@@ -32,7 +32,7 @@ fn an_end_behind_held_frames_is_told_behind_them() {
 }
 
 #[test]
-fn an_end_is_not_told_to_a_service_that_has_paused_the_peer() {
+fn the_end_is_not_reported_while_the_service_pauses_the_peer() {
     let mut peer = TestPeer::new(Lines::new());
     peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.pause()));
     peer.end();
@@ -44,10 +44,10 @@ fn an_end_is_not_told_to_a_service_that_has_paused_the_peer() {
 }
 
 #[test]
-fn a_promise_or_a_pause_made_at_the_end_keeps_the_peer() {
+fn a_deferred_reply_or_a_pause_in_on_end_keeps_the_peer_open() {
     let mut peer = TestPeer::new(Lines::new());
     peer.with(|connection, resources| connection.handle_end(resources));
-    peer.tell_end(|reply| {
+    peer.report_end(|reply| {
         reply.defer_reply();
         reply.pause();
     });
@@ -65,7 +65,7 @@ fn a_promise_or_a_pause_made_at_the_end_keeps_the_peer() {
 }
 
 #[test]
-fn an_end_is_told_though_an_earlier_promise_is_open() {
+fn the_end_is_reported_while_a_deferred_reply_is_outstanding() {
     let mut peer = TestPeer::new(Lines::new());
     peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.defer_reply()));
     peer.end();
@@ -75,7 +75,7 @@ fn an_end_is_told_though_an_earlier_promise_is_open() {
 }
 
 #[test]
-fn an_end_after_a_half_close_is_told() {
+fn the_end_is_reported_after_a_half_close() {
     let mut peer = TestPeer::new(Lines::new());
     peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
     peer.connection.handle_finished(Instant::ORIGIN);
@@ -84,14 +84,14 @@ fn an_end_after_a_half_close_is_told() {
 }
 
 #[test]
-fn no_end_is_told_inside_a_frame_nor_of_a_stream_cut_off_nor_when_we_have_finished() {
+fn no_end_is_reported_for_a_partial_frame_a_truncated_a_finished_or_a_reset_peer() {
     let mut partial = TestPeer::new(Lines::new());
     partial.feed(b"whole\npart");
     partial.end();
 
     let mut truncated = TestPeer::new(Lines::new());
     truncated.with(|connection, resources| connection.handle_truncated(resources));
-    truncated.tell_end(|_| {});
+    truncated.report_end(|_| {});
 
     let mut finished = TestPeer::new(Lines::new());
     finished.with(|connection, resources| connection.handle_callback(resources, |reply| reply.finish()));
@@ -99,15 +99,15 @@ fn no_end_is_told_inside_a_frame_nor_of_a_stream_cut_off_nor_when_we_have_finish
 
     let mut reset = TestPeer::new(Lines::new());
     reset.connection.handle_error(CloseReason::Reset);
-    reset.tell_end(|_| {});
+    reset.report_end(|_| {});
     assert_eq!([partial.ends, truncated.ends, finished.ends, reset.ends], [0; 4]);
 }
 
 #[test]
-fn a_service_that_fails_at_the_end_loses_the_peer() {
+fn a_panic_in_on_end_closes_the_peer() {
     let mut peer = TestPeer::new(Lines::new());
     peer.with(|connection, resources| connection.handle_end(resources));
-    peer.tell_end(|_| panic!("of the service"));
+    peer.report_end(|_| panic!("in the service"));
     assert_eq!(peer.connection.closed(), Some(CloseReason::Panicked));
     peer.release();
 }

@@ -1,27 +1,27 @@
-//! We end our direction first and still listen, as a client does.
+//! We end our direction first and still serve input, as a client does.
 
 use super::*;
 
 #[test]
-fn after_a_half_close_replies_are_still_served_and_nothing_is_sent() {
+fn after_a_half_close_input_is_served_and_nothing_is_sent() {
     let mut peer = TestPeer::new(Lines::new());
     peer.with(|connection, resources| {
         connection.handle_callback(resources, |reply| {
             reply.send(&[b"last words"]);
             reply.half_close();
-            reply.send(&[b"nobody hears this"]);
+            reply.send(&[b"not sent"]);
         });
     });
-    assert!(!peer.connection.wants_finish(), "what is queued leaves first");
+    assert!(!peer.connection.wants_finish(), "queued output is sent first");
     assert_eq!(peer.take_all(), b"last words\n");
     assert!(peer.connection.wants_finish());
     peer.connection.handle_finished(Instant::ORIGIN);
 
     peer.feed(b"one\ntw");
     assert_eq!(peer.frames, [b"one"]);
-    assert_eq!(peer.connection.output_len(), 0, "a reply has nowhere to go");
+    assert_eq!(peer.connection.output_len(), 0, "replies are dropped");
     let frame_at = Instant::ORIGIN + peer.limits.frame_timeout;
-    assert_eq!(peer.connection.poll_deadline(&peer.limits), frame_at, "it does not linger yet");
+    assert_eq!(peer.connection.poll_deadline(&peer.limits), frame_at, "the peer does not linger yet");
     peer.feed(b"o\n");
     peer.end();
     assert_eq!(peer.frames, [b"one", b"two"]);
@@ -30,7 +30,7 @@ fn after_a_half_close_replies_are_still_served_and_nothing_is_sent() {
 }
 
 #[test]
-fn a_stream_that_breaks_off_after_a_half_close_says_so() {
+fn an_end_after_a_half_close_has_the_right_reason() {
     for (input, reason) in [(&b""[..], CloseReason::Finished), (b"half a li", CloseReason::PartialFrame)] {
         let mut peer = TestPeer::new(Lines::new());
         peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
@@ -45,7 +45,7 @@ fn a_stream_that_breaks_off_after_a_half_close_says_so() {
 }
 
 #[test]
-fn the_end_of_both_in_either_order_closes_a_half_closed_peer() {
+fn a_half_closed_peer_closes_despite_a_deferred_reply() {
     let mut peer = TestPeer::new(Lines::new());
     peer.with(|connection, resources| {
         connection.handle_callback(resources, |reply| {
@@ -55,15 +55,15 @@ fn the_end_of_both_in_either_order_closes_a_half_closed_peer() {
         });
     });
     peer.end();
-    assert_eq!(peer.connection.closed(), None, "what is queued leaves first");
+    assert_eq!(peer.connection.closed(), None, "queued output is sent first");
     peer.take_all();
     peer.connection.handle_finished(Instant::ORIGIN);
-    assert_eq!(peer.connection.closed(), Some(CloseReason::Finished), "the promise is void");
+    assert_eq!(peer.connection.closed(), Some(CloseReason::Finished), "the deferred reply cannot be sent");
     peer.release();
 }
 
 #[test]
-fn an_idle_peer_lingers_from_its_deadline_and_not_from_the_half_close() {
+fn an_idle_peer_lingers_from_its_idle_deadline_on() {
     let mut peer = TestPeer::new(Lines::new());
     peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
     peer.connection.handle_finished(Instant::ORIGIN);

@@ -1,9 +1,9 @@
-//! The service wants nothing of a peer for a while.
+//! The service pauses a peer and resumes it.
 
 use super::*;
 
 #[test]
-fn a_pause_holds_frames_back_and_stops_the_reading_until_it_is_taken_back() {
+fn a_pause_holds_frames_and_stops_reading_until_the_service_resumes() {
     let mut peer = TestPeer::new(Lines::new());
     peer.with(|connection, resources| {
         let input_range = connection.handle_input(b"one\ntwo\nthr", resources, |frame, reply| {
@@ -28,7 +28,7 @@ fn a_pause_holds_frames_back_and_stops_the_reading_until_it_is_taken_back() {
 }
 
 #[test]
-fn who_is_resumed_is_read_though_its_queue_is_not_empty() {
+fn a_resumed_peer_is_read_with_a_queue_above_the_low_watermark() {
     let mut peer = TestPeer::new(Lines::new());
     peer.feed(b"0123456789\n");
     let low = peer.limits.queue.low();
@@ -37,16 +37,16 @@ fn who_is_resumed_is_read_though_its_queue_is_not_empty() {
     peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.resume()));
     assert!(peer.with(|connection, resources| connection.wants_held(resources)));
     peer.serve_held();
-    assert!(peer.connection.wants_read(), "it was the service that stopped it, not the queue");
+    assert!(peer.connection.wants_read(), "the service had paused it, not the queue");
 }
 
 #[test]
-fn a_pause_between_frames_stops_the_reading_and_no_frame_is_late_by_it() {
+fn a_pause_inside_a_frame_restarts_the_frame_deadline() {
     let mut peer = TestPeer::new(Lines::new());
     peer.feed(b"beg");
     peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.pause()));
     assert!(!peer.connection.wants_read());
-    assert!(!peer.with(|connection, resources| connection.wants_held(resources)), "nothing is held back");
+    assert!(!peer.with(|connection, resources| connection.wants_held(resources)), "no whole frame is held");
     let idle_at = Instant::ORIGIN + peer.limits.idle_timeout;
     assert_eq!(peer.connection.poll_deadline(&peer.limits), idle_at);
 
@@ -55,7 +55,7 @@ fn a_pause_between_frames_stops_the_reading_and_no_frame_is_late_by_it() {
     peer.serve_held();
     assert!(peer.connection.wants_read());
     let frame_at = peer.now + peer.limits.frame_timeout;
-    assert_eq!(peer.connection.poll_deadline(&peer.limits), frame_at, "a new start for the frame");
+    assert_eq!(peer.connection.poll_deadline(&peer.limits), frame_at, "the frame deadline restarts");
     peer.feed(b"un\n");
     assert_eq!(peer.frames, [b"begun"]);
 }

@@ -1,49 +1,47 @@
-//! `Timers`: when to look at a key again.
+//! `Timers`: when to check each key for a passed deadline.
 //!
-//! It knows no deadline, only when somebody must look next: it may make us look early, never
-//! late, and holds at most one entry for each slot of the table.
+//! A check may be early, never late. Each slot has at most one entry.
 //!
-//! # Looking lazily
-//! Most deadlines move later with every byte. Whoever owns one leaves the entry here as it is,
-//! looks when it is due, finds that the deadline has moved, and arms again. So a peer that is
-//! busy costs one look for each of its timeouts, not one change here for each of its frames. Only
-//! a deadline that moves nearer must be told at once.
+//! # Deadlines are checked lazily
+//! Most deadlines move later with every byte, and the entry here does not follow. When it is due, the
+//! owner sees that the deadline has moved and arms the key again. So a busy peer costs one check for
+//! each of its timeouts, not one change for each frame. Only a deadline that moves earlier must be
+//! armed at once.
 //!
-//! # Why an indexed heap and not a wheel
-//! A wheel knows the next deadline only up to the width of its buckets, so it must wake to
-//! cascade; here the first entry is the exact next deadline, and a server of idle peers sleeps
-//! until then. And since every slot knows its position in the heap, closing a peer takes its entry
-//! out at once: nothing stale piles up, however short connections live. The price is a logarithm
-//! for arming, which lazy looking makes rare; four children for each entry halve the depth and
-//! share a cache line.
+//! # Why an indexed heap and not a timer wheel
+//! A wheel knows the next deadline only to the width of a bucket, so it must wake up to cascade. Here
+//! the first entry is the exact next deadline, and a server of idle peers sleeps until then. Every
+//! slot knows its position in the heap, so a closed peer's entry is removed at once and no stale
+//! entries accumulate. Arming costs O(log n), and lazy checks make it rare. Four children for each
+//! entry halve the depth and share a cache line.
 
 use crate::instant::Instant;
 use crate::slab::Key;
 
-/// How many children an entry has in the heap; four of them are one cache line.
+/// The number of children of an entry in the heap; four entries fill one cache line.
 const CHILDREN: usize = 4;
 
-/// The position of a slot that has no entry.
+/// The position of a slot without an entry.
 const NO_POSITION: u32 = u32::MAX;
 
-/// When to look at which key, earliest first; 20 bytes for each.
+/// Keys by the instant at which to check them, earliest first; 20 bytes for each key.
 #[derive(Debug, Default)]
 pub struct Timers {
-    /// No entry is earlier than its parent: that of `position` is at `(position - 1) / CHILDREN`.
+    /// No entry is earlier than its parent, which is at `(position - 1) / CHILDREN`.
     heap: Vec<(Instant, Key)>,
-    /// Where in the heap the entry of each slot is, or [`NO_POSITION`].
+    /// The position in the heap by slot, or [`NO_POSITION`].
     positions: Vec<u32>,
 }
 
 impl Timers {
-    /// No entries; takes memory when the first is armed.
+    /// No entries. It allocates when the first key is armed.
     pub const fn new() -> Self {
         Self { heap: Vec::new(), positions: Vec::new() }
     }
 
-    /// Arms `key` for `at`, or moves it there from an earlier or a later instant.
+    /// Arms `key` for `at`, or moves its entry there.
     ///
-    /// A former tenant of the same slot is forgotten. [`Instant::NEVER`] forgets `key` as well.
+    /// An entry of another generation in the same slot is replaced. [`Instant::NEVER`] removes the entry.
     pub fn arm(&mut self, key: Key, at: Instant) {
         let position = self.position(key.slot());
         match position {
@@ -61,22 +59,22 @@ impl Timers {
         }
     }
 
-    /// Takes out the entry of `key`, if it has one.
+    /// Removes the entry of `key`, if it has one.
     pub fn disarm(&mut self, key: Key) {
         if let Some(position) = self.position_of(key) {
             self.remove_at(position);
         }
     }
 
-    /// The earliest instant at which there is something to look at.
+    /// The earliest instant at which a key is due.
     #[inline]
     pub fn next(&self) -> Option<Instant> {
         self.heap.first().map(|&(at, _)| at)
     }
 
-    /// Takes out the earliest entry that is due at `now`.
+    /// Removes the earliest entry that is due at `now`, and returns its key.
     ///
-    /// Entries of the same instant come in any order.
+    /// Entries of the same instant are in no order.
     pub fn pop_due(&mut self, now: Instant) -> Option<Key> {
         let &(at, key) = self.heap.first()?;
         if now < at {
@@ -86,12 +84,12 @@ impl Timers {
         Some(key)
     }
 
-    /// When `key` is to be looked at.
+    /// The instant for which `key` is armed.
     pub fn armed(&self, key: Key) -> Option<Instant> {
         self.position_of(key).map(|position| self.heap[position].0)
     }
 
-    /// How many keys are armed.
+    /// The number of armed keys.
     #[inline]
     pub fn len(&self) -> usize {
         self.heap.len()
@@ -103,12 +101,12 @@ impl Timers {
         self.heap.is_empty()
     }
 
-    /// Where the entry of `slot` is, of whatever generation.
+    /// The position of the entry of `slot`, of any generation.
     fn position(&self, slot: usize) -> Option<usize> {
         self.positions.get(slot).filter(|&&position| position != NO_POSITION).map(|&position| position as usize)
     }
 
-    /// Where the entry of `key` is, and of no other generation.
+    /// The position of the entry of `key`.
     fn position_of(&self, key: Key) -> Option<usize> {
         self.position(key.slot()).filter(|&position| self.heap[position].1 == key)
     }
@@ -121,13 +119,13 @@ impl Timers {
         }
     }
 
-    /// Brings an entry that may be wrong in either direction to where it belongs.
+    /// Moves an entry that may be out of order in either direction.
     fn restore_order(&mut self, position: usize) {
         let position = self.sift_up(position);
         self.sift_down(position);
     }
 
-    /// Brings the entry at `position` up past every parent that is later; says where it ended.
+    /// Moves an entry up past every later parent, and returns its new position.
     fn sift_up(&mut self, mut position: usize) -> usize {
         let entry = self.heap[position];
         while position > 0 {
@@ -142,7 +140,7 @@ impl Timers {
         position
     }
 
-    /// Brings the entry at `position` down past every child that is earlier.
+    /// Moves an entry down past every earlier child.
     fn sift_down(&mut self, mut position: usize) {
         let entry = self.heap[position];
         while let Some(child) = self.earliest_child(position) {
@@ -163,7 +161,7 @@ impl Timers {
 
     fn put(&mut self, position: usize, entry: (Instant, Key)) {
         self.heap[position] = entry;
-        self.positions[entry.1.slot()] = u32::try_from(position).expect("no more entries than slots, which fit 24 bits");
+        self.positions[entry.1.slot()] = u32::try_from(position).expect("there are no more entries than slots, which fit 24 bits");
     }
 }
 
@@ -184,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn comes_out_earliest_first_and_never_early() {
+    fn keys_are_due_in_order_and_never_early() {
         let mut timers = Timers::new();
         for (slot, due) in [(0, 30), (1, 10), (2, 20), (3, 40)] {
             timers.arm(key(slot, 1), at(due));
@@ -197,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_moves_either_way() {
+    fn an_entry_can_move_earlier_and_later() {
         let mut timers = Timers::new();
         timers.arm(key(0, 1), at(10));
         timers.arm(key(1, 1), at(20));
@@ -208,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_tenant_takes_the_entry_of_the_former() {
+    fn a_new_generation_replaces_the_entry_of_its_slot() {
         let mut timers = Timers::new();
         timers.arm(key(0, 1), at(10));
         timers.arm(key(0, 2), at(20));
@@ -217,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn never_is_never_looked_at() {
+    fn a_key_armed_for_never_is_never_due() {
         let mut timers = Timers::new();
         timers.arm(key(0, 1), at(10));
         timers.arm(key(0, 1), Instant::NEVER);

@@ -1,6 +1,6 @@
-//! `Framing`: any of the codecs here, chosen while the program runs.
+//! `Framing`: one of the codecs of this module, chosen at run time.
 //!
-//! It adds nothing to them but their names, as the command spells them.
+//! It adds only their names, as the command spells them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,27 +11,27 @@ use super::{
     ByteOrder, Codec, Decoded, Encode, Envelope, Fixed, FrameError, Length, LengthWidth, Lines, LinesState, Raw,
 };
 
-/// One of the codecs.
+/// Any codec of this module.
 ///
-/// Its name is `raw`, `lines`, `lines:utf8`, `length` (the same as `length:u32`), `length:u16le` and
-/// so on for each width, or `fixed:16`.
+/// It is parsed from and printed as `raw`, `lines`, `lines:utf8`, `length` (the same as `length:u32`),
+/// `length:u16le` and so on for each width, or `fixed:16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// What arrives together is a frame.
+    /// The bytes of one read are a frame.
     Raw(Raw),
-    /// One line is a frame. The name does not say whether the line `exit` means goodbye.
+    /// Each line is a frame. The name does not include [`Lines::with_exit`].
     Lines(Lines),
-    /// A length, then the frame.
+    /// Each frame follows its length.
     Length(Length),
     /// Every frame has the same length.
     Fixed(Fixed),
 }
 
-/// What one stream remembers under any framing: only lines need something.
+/// The state of one stream under any framing; only lines need it.
 pub type FramingState = LinesState;
 
 impl Framing {
-    /// Lets lines know `exit`, see [`Lines::with_exit`]; other framings have no such word.
+    /// Applies [`Lines::with_exit`] to lines; other framings are unchanged.
     pub const fn with_exit(self) -> Self {
         match self {
             Self::Lines(lines) => Self::Lines(lines.with_exit()),
@@ -66,14 +66,14 @@ impl Encode for Framing {
     }
 }
 
-/// No framing has this name.
+/// The name of a framing that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "no framing is called `{name}`: type raw, lines, lines:utf8, length, length:u8, length:u16, length:u32 or \
-     length:u64 (with le behind it if the lowest byte comes first: length:u16le), or fixed:N with N bytes, at least 1"
+    "unknown framing `{name}`: type raw, lines, lines:utf8, length, length:u8, length:u16, length:u32, length:u64 \
+     (length:u16le and so on for little-endian), or fixed:N for frames of N bytes, where N is at least 1"
 )]
 pub struct UnknownFraming {
-    /// What was typed.
+    /// The name that was given.
     pub name: String,
 }
 
@@ -124,11 +124,11 @@ impl fmt::Display for Framing {
             Self::Lines(_) => f.write_str("lines"),
             Self::Length(length) if *length == Length::default() => f.write_str("length"),
             Self::Length(Length { width, order }) => {
-                let order = match order {
+                let suffix = match order {
                     ByteOrder::Big => "",
                     ByteOrder::Little => "le",
                 };
-                write!(f, "length:u{}{order}", 8 * width.bytes())
+                write!(f, "length:u{}{suffix}", 8 * width.bytes())
             }
             Self::Fixed(fixed) => write!(f, "fixed:{}", fixed.len()),
         }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn another_name_is_answered_with_those_there_are() {
+    fn an_unknown_name_is_answered_with_the_known_ones() {
         for name in ["", "line", "Raw", "raw:", "lines:1", "length:", "length:u24", "length:le", "length:u8lele"] {
             check_unknown(name);
         }
@@ -181,16 +181,16 @@ mod tests {
     }
 
     #[test]
-    fn only_lines_know_exit() {
-        let goodbye = |name: &str| {
+    fn only_lines_have_an_exit_line() {
+        let has_exit = |name: &str| {
             let framing: Framing = name.parse().unwrap();
             read_cut(&framing.with_exit(), 9, b"exit\r\n", &[]).contains(&Seen::Exit)
         };
-        assert!(goodbye("lines"));
-        assert!(!goodbye("raw") && !goodbye("fixed:6") && !goodbye("length:u8"));
+        assert!(has_exit("lines"));
+        assert!(!has_exit("raw") && !has_exit("fixed:6") && !has_exit("length:u8"));
     }
 
-    /// Every framing but raw, under which a frame is what arrives together.
+    /// Every framing except raw, where each read is a frame.
     fn framings() -> impl Strategy<Value = Framing> {
         const NAMES: &[&str] =
             &["lines", "lines:utf8", "length:u8", "length:u16", "length:u32le", "length:u64", "fixed:1", "fixed:5"];
@@ -199,19 +199,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_mean_the_same_however_they_are_cut(
+        fn decoding_does_not_depend_on_read_boundaries(
             framing in framings(),
-            // Few values, so that lengths are short and lines end.
+            // Mostly small values, so that lengths are short and lines end.
             input in prop::collection::vec(prop_oneof![6 => Just(0_u8), 1 => 0_u8..14, 1 => any::<u8>()], 0..200),
             frame_len_max in 0_usize..20,
-            places in any::<[prop::sample::Index; 6]>(),
+            offsets in any::<[prop::sample::Index; 6]>(),
         ) {
             let whole = read_cut(&framing, frame_len_max, &input, &[]);
-            prop_assert_eq!(read_cut(&framing, frame_len_max, &input, &cuts(&places, input.len())), whole);
+            prop_assert_eq!(read_cut(&framing, frame_len_max, &input, &cuts(&offsets, input.len())), whole);
         }
 
         #[test]
-        fn what_was_read_can_be_sent(
+        fn a_decoded_frame_can_be_encoded(
             framing in framings(),
             input in prop::collection::vec(prop_oneof![6 => Just(0_u8), 1 => 0_u8..14, 1 => any::<u8>()], 0..200),
         ) {

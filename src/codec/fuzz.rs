@@ -1,15 +1,15 @@
-//! Any bytes at all, in any pieces, through every framing: what must hold of a codec whatever comes.
+//! Fuzz tests: arbitrary bytes in arbitrary pieces, for every framing.
 //!
-//! `cargo test` tries some thousand inputs drawn afresh; `cargo bolero test codec::fuzz::…` goes on
-//! from there, and from the few inputs in `__fuzz__`, which are always tried.
+//! `cargo test` tries a few thousand random inputs and those in `__fuzz__`. `cargo bolero test
+//! codec::fuzz::…` continues from there.
 
 use super::check::{Seen, read_cut};
 use super::{ByteOrder, Fixed, Framing, Length, LengthWidth, Lines, Raw};
 
-/// What one run of the tests can afford.
+/// The number of random inputs in a run of `cargo test`.
 const ITERATIONS: usize = 3_000;
 
-/// Each framing in each of its ways.
+/// One of all framings with all their options.
 fn framing(choice: u8) -> Framing {
     let widths = [LengthWidth::U8, LengthWidth::U16, LengthWidth::U32, LengthWidth::U64];
     let width = widths[usize::from(choice / 8 % 4)];
@@ -24,7 +24,7 @@ fn framing(choice: u8) -> Framing {
     }
 }
 
-/// What is seen does not depend on how the input is cut, but where bytes are frames as they come.
+/// Except for raw, where each read is a frame.
 #[test]
 fn decoding_does_not_depend_on_read_boundaries() {
     bolero::check!().with_iterations(ITERATIONS).with_max_len(256).for_each(|bytes: &[u8]| {
@@ -53,13 +53,12 @@ fn bytes_of(seen: &[Seen]) -> Vec<u8> {
     seen.iter().flat_map(frame).collect()
 }
 
-/// The names of framings are mostly read as they are here; whatever else is read, is printed so
-/// that it is read as the same again.
+/// Whatever name is parsed, the printed name is parsed as the same framing.
 #[test]
 fn a_parsed_framing_prints_and_parses_back() {
     const WORDS: [&str; 12] = ["raw", "lines", ":", "utf8", "length", "u", "8", "16", "64", "le", "be", "fixed"];
     bolero::check!().with_iterations(ITERATIONS).with_max_len(32).for_each(|bytes: &[u8]| {
-        // Every other byte stands for a word, so that much of what is tried is nearly right.
+        // Half of the bytes stand for a word, so that many names are almost valid.
         let part = |byte: &u8| match *byte {
             byte if byte < 128 => char::from(byte).to_string(),
             byte => WORDS[usize::from(byte) % WORDS.len()].to_owned(),

@@ -62,7 +62,7 @@ pub(super) struct ReplyState {
 }
 
 impl<'a> Reply<'a> {
-    /// A reply whose frames may refer to `input`.
+    /// A reply that may refer to ranges of `input`.
     pub(super) fn new<C: Codec>(
         output: &'a mut ByteQueue,
         input: &'a [u8],

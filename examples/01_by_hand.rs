@@ -4,7 +4,7 @@
 //!
 //! The output shows a peer of a line echo. A line arrives in two pieces, the stream takes a reply in
 //! two pieces, and the peer ends in the middle of a line. The counters then account for every byte.
-//! The second part shows a peer without framing, whose echo is never copied. Each step is the call
+//! The second part shows the echo of a peer without framing, which is not copied. Each step is the call
 //! that a driver makes at that point with the result of a socket call.
 //!
 //! ```text
@@ -92,12 +92,7 @@ fn show_raw() {
 }
 
 /// One read and the replies to it, of which the stream takes at most `write_len_max` bytes.
-fn receive<C: Codec>(
-    peer: &mut Connection<C>,
-    input: &[u8],
-    write_len_max: usize,
-    resources: &mut Resources<'_, C>,
-) {
+fn receive<C: Codec>(peer: &mut Connection<C>, input: &[u8], write_len_max: usize, resources: &mut Resources<'_, C>) {
     println!("  read:     {}", quoted(input));
     let input_range = peer.handle_input(input, resources, echo);
 

@@ -161,7 +161,8 @@ impl Timers {
 
     fn put(&mut self, position: usize, entry: (Instant, Key)) {
         self.heap[position] = entry;
-        self.positions[entry.1.slot()] = u32::try_from(position).expect("there are no more entries than slots, which fit 24 bits");
+        self.positions[entry.1.slot()] =
+            u32::try_from(position).expect("there are no more entries than slots, which fit 24 bits");
     }
 }
 

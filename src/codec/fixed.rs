@@ -55,7 +55,7 @@ impl Encode for Fixed {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::check::{Seen, check, check_round_trip, frames, bytes_until_error};
+    use super::super::check::{Seen, bytes_until_error, check, check_round_trip, frames};
     use super::*;
 
     #[test]

@@ -115,7 +115,7 @@ impl Length {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::check::{Seen, check, check_round_trip, frames, bytes_until_error, too_long};
+    use super::super::check::{Seen, bytes_until_error, check, check_round_trip, frames, too_long};
     use super::*;
 
     const WIDTHS: &[LengthWidth] = &[LengthWidth::U8, LengthWidth::U16, LengthWidth::U32, LengthWidth::U64];

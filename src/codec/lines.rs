@@ -98,7 +98,7 @@ impl Encode for Lines {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::check::{Seen, check, check_round_trip, frames, bytes_until_error, too_long};
+    use super::super::check::{Seen, bytes_until_error, check, check_round_trip, frames, too_long};
     use super::*;
 
     const LINES: Lines = Lines::new();

@@ -1,8 +1,10 @@
 //! Tests of the connection alone, without a socket and without a clock.
 
 mod between_messages;
+mod deadlines;
 mod end;
 mod half_close;
+mod output_limits;
 mod pause;
 
 use std::ops::ControlFlow;
@@ -228,88 +230,6 @@ fn an_oversized_frame_finishes_the_peer_and_discards_the_rest() {
 }
 
 #[test]
-fn lingering_ends_after_a_number_of_bytes_or_a_timeout() {
-    for by_time in [false, true] {
-        let mut peer = TestPeer::new(Raw);
-        peer.limits.linger_bytes_max = 10;
-        assert_eq!(peer.deadline_at(Instant::ORIGIN + peer.limits.idle_timeout), None);
-        assert!(peer.connection.wants_finish());
-        peer.with(|connection, resources| connection.handle_finished(resources.now));
-        if by_time {
-            let linger_at = peer.now + peer.limits.linger_timeout;
-            assert_eq!(peer.connection.poll_deadline(&peer.limits), linger_at);
-            peer.deadline_at(linger_at);
-        } else {
-            peer.feed(b"01234567890");
-        }
-        assert_eq!(peer.connection.closed(), Some(CloseReason::IdleTimeout));
-        peer.release();
-    }
-}
-
-#[test]
-fn a_peer_that_sends_without_reading_hits_the_write_timeout() {
-    for reads_later in [false, true] {
-        let mut peer = TestPeer::new(Raw);
-        peer.limits.linger_bytes_max = 10;
-        peer.feed(b"unread");
-        peer.with(|connection, resources| connection.handle_drain_timeout(resources));
-        peer.feed(b"01234567890");
-        assert_eq!((peer.connection.wants_read(), peer.connection.closed()), (false, None));
-        if reads_later {
-            assert_eq!(peer.take_all(), b"unread");
-            peer.with(|connection, resources| connection.handle_finished(resources.now));
-            assert!(peer.connection.wants_read(), "waits for the peer's FIN");
-            peer.feed(b"x");
-            assert_eq!(peer.connection.closed(), Some(CloseReason::Drained));
-        } else {
-            let late = peer.now + peer.limits.write_timeout;
-            assert_eq!(peer.deadline_at(late), Some(CloseReason::WriteTimeout));
-        }
-        assert_eq!(peer.connection.wants_reset(), !reads_later);
-        peer.release();
-    }
-}
-
-#[test]
-fn the_frame_deadline_is_not_restarted_by_bytes() {
-    let mut peer = TestPeer::new(Lines::new());
-    peer.limits.frame_timeout = 3 * SECOND;
-    for _ in 0..3 {
-        peer.feed(b"x");
-        assert_eq!(peer.connection.poll_deadline(&peer.limits), Instant::ORIGIN + 3 * SECOND);
-        peer.now = peer.now + SECOND;
-    }
-    assert_eq!(peer.deadline_at(Instant::ORIGIN + 3 * SECOND), None);
-    assert!(peer.connection.wants_finish());
-    peer.release();
-}
-
-#[test]
-fn the_write_deadline_is_restarted_by_progress_and_ends_in_a_reset() {
-    let mut peer = TestPeer::new(Raw);
-    peer.limits.write_timeout = 3 * SECOND;
-    peer.feed(b"0123456789");
-    peer.now = Instant::ORIGIN + 2 * SECOND;
-    peer.take(1);
-    assert_eq!(peer.deadline_at(Instant::ORIGIN + 3 * SECOND), None);
-    assert_eq!(peer.deadline_at(Instant::ORIGIN + 5 * SECOND), Some(CloseReason::WriteTimeout));
-    assert!(peer.connection.wants_reset());
-    peer.release();
-    assert_eq!(peer.ledger.bytes_unsent, 9);
-}
-
-#[test]
-fn a_paused_peer_has_only_the_write_deadline() {
-    let mut peer = TestPeer::new(Lines::new());
-    peer.limits.frame_timeout = SECOND;
-    peer.limits.idle_timeout = SECOND;
-    peer.limits.write_timeout = 10 * SECOND;
-    peer.feed(b"0123456789abcdef\npart");
-    assert_eq!(peer.connection.poll_deadline(&peer.limits), Instant::ORIGIN + 10 * SECOND);
-}
-
-#[test]
 fn no_frame_is_served_after_a_finish_in_the_same_read() {
     let mut peer = TestPeer::new(Lines::new());
     let mut calls = 0;
@@ -352,84 +272,6 @@ fn the_exit_line_finishes_the_peer() {
     assert_eq!(peer.take_all(), b"hi\n");
     assert!(peer.connection.wants_finish());
     peer.release();
-}
-
-#[test]
-fn a_full_output_queue_closes_the_peer() {
-    let mut peer = TestPeer::new(Raw);
-    peer.reserve = Reserve::new(1 << 24);
-    let len_max = peer.limits.queue_len_max();
-    peer.with(|connection, resources| {
-        connection.handle_order(&vec![0; len_max], resources);
-        assert_eq!(connection.closed(), None);
-        connection.handle_order(b"x", resources);
-    });
-    assert_eq!(peer.connection.closed(), Some(CloseReason::QueueFull));
-    assert_eq!(peer.connection.output_len(), len_max);
-    peer.release();
-}
-
-#[test]
-fn an_exhausted_reserve_closes_the_peer() {
-    let mut peer = TestPeer::new(Raw);
-    peer.reserve = Reserve::new(4096);
-    peer.feed(&[7; 4096]);
-    assert_eq!(peer.connection.closed(), None);
-    peer.feed(b"x");
-    assert_eq!(peer.connection.closed(), Some(CloseReason::BudgetSpent));
-    peer.release();
-}
-
-#[test]
-fn lost_output_needs_a_reset_even_with_an_empty_queue() {
-    let mut peer = TestPeer::new(Raw);
-    peer.reserve = Reserve::new(0);
-    peer.feed(b"x");
-    assert_eq!(peer.connection.closed(), Some(CloseReason::BudgetSpent));
-    assert_eq!(peer.connection.output_len(), 0);
-    assert!(peer.connection.wants_reset(), "after a FIN the output would look complete");
-
-    let mut peer = TestPeer::new(Raw);
-    let oversized = vec![0; peer.limits.queue_len_max() + 1];
-    peer.with(|connection, resources| connection.handle_order(&oversized, resources));
-    assert_eq!(peer.connection.closed(), Some(CloseReason::QueueFull));
-    assert!(peer.connection.wants_reset());
-}
-
-#[test]
-fn a_reply_lost_after_a_close_needs_a_reset() {
-    for (close, reason) in [
-        ((|reply| reply.close()) as fn(&mut Reply<'_>), CloseReason::Service),
-        (|_| panic!("in the service"), CloseReason::Panicked),
-    ] {
-        let mut peer = TestPeer::new(Raw);
-        peer.reserve = Reserve::new(0);
-        peer.with(|connection, resources| {
-            let input_range = connection.handle_input(b"x", resources, |frame, reply| {
-                reply.send(&[frame]);
-                close(reply);
-                ControlFlow::Break(())
-            });
-            assert_eq!((input_range.clone(), connection.closed()), (0..1, Some(reason)));
-            connection.store(&b"x"[input_range], resources);
-            connection.settle(resources);
-        });
-        assert_eq!(peer.connection.output_len(), 0);
-        assert!(peer.connection.wants_reset(), "after a FIN the output would look complete");
-    }
-}
-
-#[test]
-fn a_peer_that_queues_more_than_the_spare_memory_is_paused() {
-    let mut peer = TestPeer::new(Raw);
-    peer.limits.queue = Watermarks::new(4 * KIB, 64 * KIB);
-    peer.reserve = Reserve::new(32 * KIB);
-    peer.feed(&[7; 8 * KIB]);
-    assert!(peer.connection.wants_read());
-    peer.feed(&[7; 8 * KIB]);
-    assert!(!peer.connection.wants_read(), "16 KiB queued, 16 KiB spare");
-    peer.take_all();
-    assert!(peer.connection.wants_read());
 }
 
 #[test]

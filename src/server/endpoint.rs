@@ -308,7 +308,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpo
         self.give_up_all(CloseReason::Drained, shared);
         self.stop_connecting(shared);
         self.host.tell_all(&mut shared.reserve, shared.now, |peer, resources| {
-            peer.connection.handle_drain_timeout(resources)
+            peer.connection.handle_drain_timeout(resources);
         });
     }
 

@@ -47,7 +47,6 @@
 //! | 4 | [`net`], [`sim`], [`admission`], [`connector`] | the border: sockets, mio, the clock; a simulated network behind it; caps and totals; outbound connections in progress |
 //! | 5 | [`server`], [`client`], [`blocking`], [`load`] | endpoints on one loop; outbound connections; designs with threads; the load generator |
 //! | 6 | [`simtest`] | the server in a simulated network, checked after every turn |
-//! | 7 | [`guide`] | this documentation in chapters |
 
 pub mod admission;
 #[cfg(feature = "blocking")]

@@ -25,7 +25,7 @@
 //! ```
 //!
 //! The [`guide`] has a [tutorial](guide::tutorial), a [cookbook](guide::cookbook) and a chapter on
-//! [operations](guide::operations). [Internals](guide::internals) explains the laws and the turn.
+//! [operations](guide::operations). [Internals](guide::internals) explains the turn.
 //!
 //! # Features
 //!
@@ -47,6 +47,16 @@
 //! | 4 | [`net`], [`sim`], [`admission`], [`connector`] | the border: sockets, mio, the clock; a simulated network behind it; caps and totals; outbound connections in progress |
 //! | 5 | [`server`], [`client`], [`blocking`], [`load`] | endpoints on one loop; outbound connections; designs with threads; the load generator |
 //! | 6 | [`simtest`] | the server in a simulated network, checked after every turn |
+//!
+//! # Laws
+//!
+//! 1. One connection machine, many drivers: a [`Connection`](connection::Connection) never sees a socket
+//!    or a clock.
+//! 2. The whole server runs over one border, [`Net`](net::Net): the simulation runs the code that ships.
+//! 3. Nothing is lost: bytes read = framed + discarded, bytes queued = written + unsent
+//!    ([`Ledger`](connection::Ledger)), and every peer ends with exactly one [`CloseReason`].
+//! 4. Nothing grows without a bound: every bound is in [`Limits`] or [`ServerLimits`].
+//! 5. Nothing spins: a turn makes progress, or sleeps until an event or a deadline.
 
 pub mod admission;
 #[cfg(feature = "blocking")]

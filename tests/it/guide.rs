@@ -13,7 +13,7 @@ use crate::support::Serve;
 
 use page::{Page, code_in, names_in, text_of};
 
-/// The subcommands whose flags the text names.
+/// The subcommands with flags that the text names.
 const SUBCOMMANDS: [&str; 7] = ["serve", "client", "bench", "compare", "report", "sim", "cert"];
 
 /// The flags of cargo, of the harness of the tests and of the benchmarks.

@@ -1,8 +1,8 @@
 //! Every command in the README, the guide and the results is one that can be typed.
 //!
 //! A shell splits each line into the programs that it starts, without starting them. The command
-//! line of `readyloop` then parses its own arguments; those of cargo are compared with the files of
-//! the repository.
+//! line of `readyloop` then parses its own arguments. The arguments of cargo are compared with the
+//! files of the repository.
 
 use std::fs;
 use std::path::Path;

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::page::{Page, names_in, path_of, text_of};
 
-/// Folders whose files are named in the text by their path.
+/// The text names files in these folders by their path.
 const FOLDERS: [&str; 5] = ["src/", "tests/", "examples/", "benches/", ".ci/"];
 
 /// The path of a link that is relative to a page, in this repository; `None` outside of it.

@@ -95,7 +95,7 @@ impl Page {
         headings.map(anchor).collect()
     }
 
-    /// The rows of the table whose heading begins with `heading`, as their cells.
+    /// The rows of the table below `heading`, as their cells.
     pub(super) fn table(&self, heading: &str) -> Vec<Vec<&str>> {
         let (_, rest) = self.text.split_once(heading).unwrap_or_else(|| panic!("no table {heading} in {}", self.path));
         let rows = rest.lines().skip(2).take_while(|line| line.starts_with('|'));

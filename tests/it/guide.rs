@@ -74,7 +74,7 @@ fn every_flag_in_the_text_exists() {
     let unknown_in = |text: &str| -> Vec<String> {
         let named = words_with(text, "--").into_iter().map(flag_in).map(str::to_owned);
         // Dashes alone are a row of a table, or end the flags of cargo.
-        let named = named.filter(|flag| flag.trim_matches('-') != "");
+        let named = named.filter(|flag| !flag.trim_matches('-').is_empty());
         named.filter(|flag| !OTHER_FLAGS.contains(&flag.as_str()) && !flags.contains(flag)).collect()
     };
     for page in Page::all() {
@@ -124,18 +124,16 @@ fn the_table_of_limits_has_every_limit_with_its_default() {
 #[test]
 fn the_table_of_close_reasons_has_every_reason() {
     let chapter = Page::read("src/guide/operations.md");
-    let listed: Vec<&str> = chapter
+    let listed: BTreeSet<&str> = chapter
         .table("| in the summary |")
         .iter()
         .flat_map(|cells| cells[0].split('`').skip(1).step_by(2).collect::<Vec<_>>())
         .collect();
     let source = text_of("src/connection/close.rs");
     let names = source.split(" => \"").skip(1).filter_map(|rest| rest.split_once('"'));
-    let mut names: Vec<&str> = names.map(|(name, _)| name).collect();
-    let mut sorted = listed.clone();
-    (sorted.sort_unstable(), names.sort_unstable());
+    let names: BTreeSet<&str> = names.map(|(name, _)| name).collect();
     assert!(names.len() > 15, "{names:?}");
-    assert_eq!(sorted, names);
+    assert_eq!(listed, names);
 }
 
 #[test]
@@ -148,6 +146,18 @@ fn the_table_of_examples_has_every_example() {
     for example in ["03_bare_mio", "20_level_triggered"] {
         assert!(readme.links().contains(&format!("examples/{example}.rs")), "{example} is not on the front page");
     }
+}
+
+#[test]
+fn the_table_of_results_has_every_full_test() {
+    let results = Page::read("tests/RESULTS.md");
+    let listed: BTreeSet<&str> =
+        results.table("| test |").iter().filter_map(|cells| code_in(cells[0]).map(str::trim)).collect();
+    let sources = ["full", "bugs"].map(|name| text_of(&format!("tests/it/{name}.rs"))).concat();
+    let ignored = sources.split("#[ignore").skip(1).filter_map(|rest| rest.split_once("\nfn ")?.1.split_once('('));
+    let names: BTreeSet<&str> = ignored.map(|(name, _)| name).collect();
+    assert!(names.len() > 10, "{names:?}");
+    assert_eq!(listed, names);
 }
 
 #[test]

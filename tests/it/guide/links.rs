@@ -30,7 +30,8 @@ fn is_sound(page: &Page, link: &str) -> bool {
     }
     // rustdoc knows the names; in a chapter, a bare name is another chapter.
     if page.path.starts_with("src/guide/") {
-        return link.starts_with("crate::") || names_in("src/guide", ".md").iter().any(|chapter| chapter == link);
+        let is_code = ["crate::", "crate#"].iter().any(|start| link.starts_with(start));
+        return is_code || names_in("src/guide", ".md").iter().any(|chapter| chapter == link);
     }
     let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
     let has_anchor = |page: &Page| anchor.is_empty() || page.anchors().iter().any(|heading| heading == anchor);

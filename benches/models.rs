@@ -1,7 +1,7 @@
 //! The designs of a server side by side: CPU per message of each, as a ratio to the reactor.
 //!
 //! All do the same messages in interleaved rounds of one run, each in a process of its own on one
-//! core. What differs is who waits where: see `src/baseline/mod.rs` for what is held equal, and what
+//! core. What differs is who waits where: see `src/blocking/mod.rs` for what is held equal, and what
 //! cannot be.
 //!
 //! ```text

@@ -37,7 +37,7 @@
 //! | 2 | [`conn`] | one peer: a machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | many peers, one service; datagrams, and who may be answered |
 //! | 4 | [`net`], [`sim`], [`door`], [`dial`] | the border: sockets, mio, the clock; a simulated world behind it; who may come in, and the count of all; connections of ours under way |
-//! | 5 | [`server`], [`client`], [`baseline`], [`load`] | the programs: endpoints on one loop, and the turn; connections of our own; the other designs of a server; the load generator |
+//! | 5 | [`server`], [`client`], [`blocking`], [`load`] | the programs: endpoints on one loop, and the turn; connections of our own; the other designs of a server; the load generator |
 //! | 6 | [`trial`] | the proof: the server in a simulated world, watched at every turn |
 //!
 //! # The laws
@@ -49,8 +49,8 @@
 //! 4. Nothing grows without a bound: every bound is in [`conn::Limits`] or [`door::ServerLimits`].
 //! 5. Nothing spins: a turn either moves something or sleeps until a fact or a deadline.
 
-#[cfg(feature = "baseline")]
-pub mod baseline;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 pub mod buffer;
 pub mod client;
 pub mod codec;

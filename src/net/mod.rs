@@ -7,7 +7,7 @@
 mod address;
 #[cfg(target_os = "linux")]
 mod alarm;
-#[cfg(feature = "baseline")]
+#[cfg(feature = "blocking")]
 pub(crate) mod blocking;
 mod budget;
 mod clock;
@@ -35,7 +35,7 @@ use crate::instant::Instant;
 pub use crate::destination::Destination;
 pub use address::{Address, AddressError, PeerAddress};
 pub(crate) use budget::{Budget, TURN_BYTES};
-#[cfg(feature = "baseline")]
+#[cfg(feature = "blocking")]
 pub(crate) use clock::Clock;
 pub use connect::{ConnectOptions, PortSearch};
 pub(crate) use handle::POSTS_WAITING_MAX;

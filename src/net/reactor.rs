@@ -81,7 +81,7 @@ impl Reactor {
     }
 
     /// The clock, for other threads of the same server, and for who looks at it within a turn.
-    #[cfg(any(feature = "baseline", feature = "load"))]
+    #[cfg(any(feature = "blocking", feature = "load"))]
     pub(crate) fn clock(&self) -> Clock {
         self.clock
     }

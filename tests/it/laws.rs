@@ -258,12 +258,10 @@ fn only_the_reactor_polls() {
     Law::new("Only a turn polls the net.", |source| {
         if source.path.starts_with("src/") { source.calls_with_arguments("poll", Code::Shipped) } else { Vec::new() }
     })
-    // A thread that blocks waits for its stream and a bell at once.
     .but_in(&[
         "src/net/reactor.rs",
-        "src/net/blocking/bell.rs",
         "src/server/mod.rs",
-        "src/baseline/mod.rs",
+        "src/blocking/mod.rs",
         "src/client/reactor.rs",
         "src/client/connect.rs",
         "src/load/datagrams.rs",

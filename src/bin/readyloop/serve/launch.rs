@@ -6,7 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::{fs, io};
 
-use readyloop::baseline::{self, BlockingServer};
+use readyloop::blocking::{self, BlockingServer};
 use readyloop::net::tls::TlsServer;
 use readyloop::net::{Address, Notice, Reactor};
 use readyloop::service::{Chargen, Chat, Discard, Echo};
@@ -77,9 +77,9 @@ fn launch(settings: &Settings, limits: ServerLimits) -> io::Result<Launched> {
     let reactor = reactor()?;
     let design = match settings.threads.design {
         Design::Reactor => return Ok(Launched::Reactor(Box::new(Server::new(reactor, limits)))),
-        Design::Iterative => baseline::Design::Iterative,
-        Design::Threads => baseline::Design::Threads,
-        Design::Pool => baseline::Design::Pool { workers: settings.workers() },
+        Design::Iterative => blocking::Design::Iterative,
+        Design::Threads => blocking::Design::Threads,
+        Design::Pool => blocking::Design::Pool { workers: settings.workers() },
     };
     Ok(Launched::Blocking(Box::new(BlockingServer::new(reactor, design, limits)?)))
 }

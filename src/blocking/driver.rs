@@ -1,0 +1,152 @@
+//! The loop of a thread that serves one connection.
+//!
+//! The connection, the service and the pump are those of the reactor. Only the waiting differs: the
+//! thread waits inside a read or a write of its socket.
+
+use std::convert::Infallible;
+use std::thread;
+
+use log::debug;
+
+use crate::codec::Codec;
+use crate::conn::{CloseReason, Connection, Limits};
+use crate::host::{Host, Parting};
+use crate::instant::Instant;
+use crate::net::blocking::{ReadMode, SOCKET_TIMEOUT, TimeoutStream};
+use crate::net::{Link, PeerAddress, Stream, pump};
+use crate::service::Service;
+use crate::table::Key;
+
+use super::executor::WorkerState;
+use super::shared::ShutdownStage;
+
+/// An admitted connection that waits for its thread. Dropping it resets the connection, so that the
+/// peer does not mistake a refusal for an empty reply.
+pub(super) struct AdmittedPeer {
+    address: PeerAddress,
+    link: Option<Link<TimeoutStream>>,
+}
+
+impl AdmittedPeer {
+    pub(super) fn new(stream: TimeoutStream, address: PeerAddress) -> Self {
+        Self { address, link: Some(Link::new(stream, address.group())) }
+    }
+}
+
+impl Drop for AdmittedPeer {
+    fn drop(&mut self) {
+        if let Some(link) = self.link.take() {
+            reset(link, self.address);
+        }
+    }
+}
+
+fn reset(link: Link<TimeoutStream>, address: PeerAddress) {
+    if let Err(error) = link.into_stream().reset_on_drop() {
+        debug!("cannot reset peer {address}: {error}");
+    }
+}
+
+/// One connection, its host, and the state of its thread.
+struct Driver<'a, S: Service, C: Codec> {
+    host: Host<S, C, Link<TimeoutStream>>,
+    key: Key,
+    address: PeerAddress,
+    worker: &'a mut WorkerState,
+    now: Instant,
+    /// The stage that the connection was last notified of.
+    stage: ShutdownStage,
+    /// The last step did nothing.
+    is_idle: bool,
+}
+
+/// Serves one connection until it is closed, and counts it.
+pub(super) fn serve<S: Service, C: Codec>(
+    mut host: Host<S, C, Link<TimeoutStream>>,
+    mut peer: AdmittedPeer,
+    worker: &mut WorkerState,
+) {
+    let Some(link) = peer.link.take() else { return };
+    let address = peer.address;
+    let now = worker.shared.clock.now();
+    let Ok(key) = host.open(&address, &mut worker.reserve, now, |_| Ok::<_, Infallible>(link));
+    debug!("peer {address} connected");
+    let mut driver =
+        Driver { host, key, address, worker, now, stage: ShutdownStage::Running, is_idle: false };
+    while !driver.host.is_empty() {
+        driver.turn();
+    }
+    driver.worker.shared.count_closed(address.group(), driver.host.tally());
+}
+
+impl<S: Service, C: Codec> Driver<'_, S, C> {
+    fn turn(&mut self) {
+        self.apply_stage();
+        self.step();
+        let reserve = &mut self.worker.reserve;
+        self.host.carry_out_orders(reserve, self.now);
+        // The only peer is served in each turn, whether it is marked or not.
+        while self.host.pop_marked().is_some() {}
+        self.host.after(self.key);
+        // After serving, so that a peer with unread data does not count as idle.
+        self.host.handle_deadlines(reserve, self.now);
+        self.host.bury_closed(reserve, self.now, |_, link, reason, parting| {
+            debug!("peer {} closed: {reason}", self.address);
+            match parting {
+                Parting::Close => {}
+                Parting::Reset => reset(link, self.address),
+            }
+        });
+        self.host.refuse_wanted(reserve, self.now);
+        self.worker.count_blocks();
+    }
+
+    /// Notifies the connection when the server has entered another stage of its shutdown.
+    fn apply_stage(&mut self) {
+        let stage = self.worker.shared.stage();
+        if stage == self.stage {
+            return;
+        }
+        self.stage = stage;
+        self.is_idle = false;
+        self.host.tell_all(&mut self.worker.reserve, self.now, |peer, means| match stage {
+            ShutdownStage::Running => {}
+            ShutdownStage::Draining => {
+                peer.connection.handle_drain();
+                // Data that the peer sent earlier may still wait for space in our receive buffer.
+                peer.link.read_on();
+            }
+            ShutdownStage::Finishing => peer.connection.handle_drain_late(means),
+            ShutdownStage::Stopping => peer.connection.handle_error(CloseReason::Stopped),
+        });
+    }
+
+    /// Runs one step of the pump: at most one read, the service, and the writes.
+    fn step(&mut self) {
+        let WorkerState { shared, scratch, reserve, .. } = &mut *self.worker;
+        let Some(mut visit) = self.host.visit(self.key, reserve, self.now) else { return };
+        // A draining connection is finished as soon as its socket is empty: the read must not wait for more.
+        let drains = self.stage == ShutdownStage::Draining && !self.is_idle;
+        let read_mode = match drains || has_work(&visit.peer.connection, visit.means.limits) {
+            true => ReadMode::NoWait,
+            false => ReadMode::Wait,
+        };
+        visit.peer.link.prepare_step(read_mode);
+        self.is_idle = pump::step(&mut visit, scratch, usize::MAX) == 0;
+        self.now = visit.means.now;
+        if self.is_idle && waits_without_io(&visit.peer.connection) {
+            thread::sleep(SOCKET_TIMEOUT);
+            self.now = shared.clock.now();
+        }
+    }
+}
+
+/// Whether there is more to do than to read: bytes to write, a callback to make, our end to send.
+fn has_work<C: Codec>(connection: &Connection<C>, limits: &Limits) -> bool {
+    !connection.unsent().is_empty() || connection.is_room_due(limits) || connection.wants_finish()
+}
+
+/// Whether there is nothing to read or write: the service has paused the peer or owes it a reply.
+fn waits_without_io<C: Codec>(connection: &Connection<C>) -> bool {
+    connection.closed().is_none() && !connection.wants_read() && connection.unsent().is_empty()
+}

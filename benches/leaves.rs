@@ -16,7 +16,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use readyloop::buffer::{ByteQueue, Reserve};
 use readyloop::codec::{Codec, Decoded};
-use readyloop::conn::{Connection, Ledger, Means};
+use readyloop::conn::{Connection, Ledger, Resources};
 use readyloop::instant::Instant;
 use readyloop::table::{Key, Table};
 use readyloop::timers::Timers;
@@ -158,20 +158,20 @@ fn codecs(criterion: &mut Criterion) {
 fn echo<C: Codec>(criterion: &mut Criterion, name: &str, codec: &C, input: &[u8]) {
     let limits = Limits::default();
     let (mut reserve, mut ledger) = (Reserve::new(LENT_BYTES_MAX), Ledger::default());
-    let mut means = Means { codec, limits: &limits, reserve: &mut reserve, ledger: &mut ledger, now: Instant::ORIGIN };
-    let mut peer = Connection::<C>::new(means.now);
+    let mut resources = Resources { codec, limits: &limits, reserve: &mut reserve, ledger: &mut ledger, now: Instant::ORIGIN };
+    let mut peer = Connection::<C>::new(resources.now);
     let mut group = criterion.benchmark_group("connection");
     group.bench_function(BenchmarkId::new(name, input.len()), |bencher| {
         bencher.iter(|| {
-            means.now = means.now + Duration::from_micros(1);
-            let quote = peer.handle_input(black_box(input), &mut means, |frame, reply| {
+            resources.now = resources.now + Duration::from_micros(1);
+            let quote = peer.handle_input(black_box(input), &mut resources, |frame, reply| {
                 reply.send(&[frame]);
                 ControlFlow::Continue(())
             });
             // A stream that takes all of it at once.
             let (stored, quoted) = (peer.unsent().len(), quote.len());
-            peer.handle_written(stored, quoted, &mut means);
-            peer.settle(&means);
+            peer.handle_written(stored, quoted, &mut resources);
+            peer.settle(&resources);
             assert_eq!(stored + quoted, input.len());
             peer.poll_deadline(&limits)
         });

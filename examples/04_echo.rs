@@ -7,11 +7,11 @@
 //! there were, where their bytes went and why each was closed.
 
 use readyloop::service::Echo;
-use readyloop::{Address, Notice, Raw, Reactor, Server, ServerLimits};
+use readyloop::{Address, ControlEvent, Raw, Reactor, Server, ServerLimits};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut reactor = Reactor::new()?;
-    reactor.watch_signal(libc::SIGINT, Notice::Drain)?;
+    reactor.watch_signal(libc::SIGINT, ControlEvent::Drain)?;
     let mut server = Server::new(reactor, ServerLimits::default());
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
     let endpoint = server.listen(address.parse::<Address>()?, Raw, Echo::new())?;

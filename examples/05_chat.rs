@@ -19,8 +19,8 @@ use std::fmt::Display;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use readyloop::net::PostError;
-use readyloop::{Address, CloseReason, Context, Key, Lines, Orders, Poster, Reactor, Server, ServerLimits, Service};
+use readyloop::net::SendError;
+use readyloop::{Address, CloseReason, Context, Key, Lines, Orders, Sender, Reactor, Server, ServerLimits, Service};
 
 /// How often the clock strikes.
 const STRIKE: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ struct Open(Duration);
 impl Service for Chat {
     /// The peer's name, once it has one.
     type Peer = Option<String>;
-    type Post = Open;
+    type Message = Open;
 
     fn on_open(&mut self, _name: &mut Option<String>, who: &dyn Display, cx: &mut Context<'_, '_>) {
         cx.send(format!("* hello, {who}; what is your name?").as_bytes());
@@ -63,7 +63,7 @@ impl Service for Chat {
         }
     }
 
-    fn on_post(&mut self, Open(span): Open, orders: &mut Orders<'_>) {
+    fn on_message(&mut self, Open(span): Open, orders: &mut Orders<'_>) {
         to_others(orders, &[format!("* open for {} s, {} here", span.as_secs(), self.named).as_bytes()]);
     }
 }
@@ -74,14 +74,14 @@ fn to_others(orders: &mut Orders<'_>, parts: &[&[u8]]) {
 }
 
 /// Strikes until the server has ended.
-fn run_clock(poster: &Poster<Open>) {
+fn run_clock(sender: &Sender<Open>) {
     let start = Instant::now();
     loop {
         thread::sleep(STRIKE);
-        match poster.post(Open(start.elapsed())) {
+        match sender.post(Open(start.elapsed())) {
             // A chat that is so far behind misses a stroke; the next one says the right time.
-            Ok(()) | Err(PostError::Full(_)) => {}
-            Err(PostError::Gone(_)) => return,
+            Ok(()) | Err(SendError::Full(_)) => {}
+            Err(SendError::Gone(_)) => return,
         }
     }
 }
@@ -92,8 +92,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let endpoint = server.listen(address.parse::<Address>()?, Lines::new(), Chat { named: 0 })?;
     println!("listening on {}", server.local_address(&endpoint));
 
-    let poster = endpoint.poster();
-    thread::spawn(move || run_clock(&poster));
+    let sender = endpoint.sender();
+    thread::spawn(move || run_clock(&sender));
     println!("{}", server.run()?);
     Ok(())
 }

@@ -123,7 +123,7 @@ impl Store {
 
 impl Service for Store {
     type Peer = Visitor;
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, visitor: &mut Visitor, line: &[u8], cx: &mut Context<'_, '_>) {
         let done = Command::parse(line).and_then(|command| self.carry_out(command, visitor, cx));

@@ -38,7 +38,7 @@ struct Adder;
 
 impl Service for Adder {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
         cx.send(sum(line).as_bytes());
@@ -50,7 +50,7 @@ struct HastyAdder;
 
 impl Service for HastyAdder {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, _peer: &mut (), read: &[u8], cx: &mut Context<'_, '_>) {
         for line in read.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {

@@ -94,7 +94,7 @@ struct Calculator;
 
 impl Service for Calculator {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, _: &mut (), line: &[u8], cx: &mut Context) {
         // A value without line feeds in it is printed without any: each answer is one line.

@@ -32,7 +32,7 @@ struct Visits {
 
 impl Service for Visits {
     type Peer = usize;
-    type Post = ();
+    type Message = ();
 
     fn on_open(&mut self, number: &mut usize, _: &dyn Display, cx: &mut Context) {
         cx.send(greeting(*number).as_bytes());

@@ -44,7 +44,7 @@ impl Ears {
 
 impl Service for Ears {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, (): &mut (), frame: &[u8], _: &mut Context<'_, '_>) {
         self.tell(Heard::Frame(String::from_utf8_lossy(frame).into_owned()));

@@ -25,8 +25,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant as SystemInstant};
 
-use readyloop::client::{Sequence, SequenceTally};
-use readyloop::datagram::{DatagramLimits, DatagramTally, Guard, Reach, Source};
+use readyloop::client::{Sequence, SequenceCounters};
+use readyloop::datagram::{DatagramLimits, DatagramCounters, Guard, Reach, Source};
 use readyloop::instant::Instant;
 use readyloop::net::DatagramOptions;
 use readyloop::service::Echo;
@@ -42,10 +42,10 @@ fn main() -> io::Result<()> {
     let (address, handle) = told.recv().expect("the server tells where it listens");
     let path = bad_path_to(address)?;
 
-    let SequenceTally { sent, answered, lost, duplicates, reordered, .. } = count(path)?;
+    let SequenceCounters { sent, answered, lost, duplicates, reordered, .. } = count(path)?;
     println!("client: {sent} sent, {answered} answered, {lost} lost, {duplicates} duplicates, {reordered} reordered");
     handle.drain();
-    let DatagramTally { received, answered, .. } = server.join().expect("the server does not panic")?;
+    let DatagramCounters { received, answered, .. } = server.join().expect("the server does not panic")?;
     println!("server: {received} datagrams came, {answered} were answered");
 
     let mut guard = Guard::new(DatagramLimits::default());
@@ -59,7 +59,7 @@ fn main() -> io::Result<()> {
 }
 
 /// The echo, in four lines.
-fn serve(tell: &SyncSender<(SocketAddr, Handle)>) -> io::Result<DatagramTally> {
+fn serve(tell: &SyncSender<(SocketAddr, Handle)>) -> io::Result<DatagramCounters> {
     let mut server = Server::new(Reactor::new()?, ServerLimits::default());
     let address: Address = "udp://127.0.0.1:0".parse().expect("an address");
     let (options, limits) = (DatagramOptions::default(), DatagramLimits::default());
@@ -72,16 +72,16 @@ fn serve(tell: &SyncSender<(SocketAddr, Handle)>) -> io::Result<DatagramTally> {
 
 /// Sends a datagram each millisecond and takes what comes in between. Each begins with its number,
 /// by which its reply is known.
-fn count(to: SocketAddr) -> io::Result<SequenceTally> {
+fn count(to: SocketAddr) -> io::Result<SequenceCounters> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(to)?;
     socket.set_read_timeout(Some(Duration::from_millis(1)))?;
     let (begun, mut sequence) = (SystemInstant::now(), Sequence::new(PATIENCE));
     let now = || Instant::ORIGIN + begun.elapsed();
     let mut reply = [0; 16];
-    while sequence.tally().sent < COUNT || sequence.tally().awaited > 0 {
-        if sequence.tally().sent < COUNT {
-            let number = sequence.handle_sent(sequence.tally().sent, now());
+    while sequence.counters().sent < COUNT || sequence.counters().awaited > 0 {
+        if sequence.counters().sent < COUNT {
+            let number = sequence.handle_sent(sequence.counters().sent, now());
             socket.send(&number.to_be_bytes())?;
         }
         match socket.recv(&mut reply) {
@@ -97,7 +97,7 @@ fn count(to: SocketAddr) -> io::Result<SequenceTally> {
         // UDP tells of no loss. That nothing came for so long is all there is to know.
         while sequence.poll_lost(now()).is_some() {}
     }
-    Ok(*sequence.tally())
+    Ok(*sequence.counters())
 }
 
 /// A path to the server for one client, and where it begins.

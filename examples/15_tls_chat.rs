@@ -44,7 +44,7 @@ struct Guests {
 impl Service for Guests {
     /// A guest's name.
     type Peer = &'static str;
-    type Post = ();
+    type Message = ();
 
     /// From here on everything is encrypted, and the server is who it should be.
     fn on_open(&mut self, name: &mut &'static str, _: &dyn Display, cx: &mut Context<'_, '_>) {

@@ -65,7 +65,7 @@ struct Request {
 
 impl Service for Pages {
     type Peer = Request;
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, request: &mut Request, line: &[u8], cx: &mut Context<'_, '_>) {
         let line = String::from_utf8_lossy(line);

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use readyloop::client::resolve;
 use readyloop::service::{Echo, Proxy};
 use readyloop::{
-    Address, Context, Handle, Limits, Listen, Notice, Raw, Reactor, Server, ServerLimits, Service, Totals,
+    Address, Context, Handle, Limits, Listen, ControlEvent, Raw, Reactor, Server, ServerLimits, Service, Totals,
 };
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -55,7 +55,7 @@ fn run(listen: Address, upstream: &Address) -> Result<(), Failure> {
     // A name is looked up before the loop: nothing in it may wait.
     let to = resolve(upstream, Duration::from_secs(5))?.swap_remove(0);
     let mut net = Reactor::new()?;
-    net.watch_signal(libc::SIGINT, Notice::Drain)?;
+    net.watch_signal(libc::SIGINT, ControlEvent::Drain)?;
     let mut server = Server::new(net, ServerLimits::default());
     let endpoint = server.listen(limited(listen), Raw, Proxy::to(to.clone()))?;
     println!("{} is passed on to {to}", server.local_address(&endpoint));
@@ -73,7 +73,7 @@ struct Rude;
 
 impl Service for Rude {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, _peer: &mut (), _frame: &[u8], cx: &mut Context<'_, '_>) {
         let key = cx.key();

@@ -27,7 +27,7 @@ struct Counter;
 
 impl Service for Counter {
     type Peer = u64;
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, sum: &mut u64, line: &[u8], cx: &mut Context<'_, '_>) {
         *sum += number_in(line);
@@ -44,7 +44,7 @@ struct ForgetfulCounter {
 
 impl Service for ForgetfulCounter {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
         let slot = cx.key().slot();

@@ -15,8 +15,8 @@ pub trait DatagramService {
     /// The answer to one datagram, if there is one: a piece of the datagram itself, or what was
     /// put into `room`, which comes empty.
     ///
-    /// An answer longer than the datagram is not sent: see [`Refusal::TooLong`]. A panic leaves this
-    /// one datagram without an answer, and nothing else: [`Refusal::Panicked`].
+    /// An answer longer than the datagram is not sent: see [`DatagramRefusal::TooLong`]. A panic leaves this
+    /// one datagram without an answer, and nothing else: [`DatagramRefusal::Panicked`].
     fn on_datagram<'a>(&mut self, datagram: &'a [u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]>;
 }
 
@@ -63,7 +63,7 @@ pub enum Reach {
 
 /// Why a datagram is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
+pub enum DatagramRefusal {
     /// It comes from a port on which we, or another of our kind, answer too.
     OwnPort,
     /// It comes from port 0 or from one of the small services that answer anything.
@@ -84,7 +84,7 @@ pub enum Refusal {
     Panicked,
 }
 
-impl Refusal {
+impl DatagramRefusal {
     /// Every refusal, in the order of their declaration.
     pub const ALL: [Self; 9] = [
         Self::OwnPort,
@@ -133,7 +133,7 @@ impl Default for DatagramLimits {
 
 /// Datagrams by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DatagramTally {
+pub struct DatagramCounters {
     /// That came.
     pub received: u64,
     /// Bytes in them.
@@ -144,8 +144,8 @@ pub struct DatagramTally {
     pub bytes_out: u64,
     /// To which the service had nothing to say.
     pub unanswered: u64,
-    /// That were refused, by [`Refusal`].
-    pub refused: [u64; Refusal::ALL.len()],
+    /// That were refused, by [`DatagramRefusal`].
+    pub refused: [u64; DatagramRefusal::ALL.len()],
     /// Answers that the kernel did not take, or that were thrown away at the end.
     pub lost: u64,
     /// Answers that wait for the socket.
@@ -154,9 +154,9 @@ pub struct DatagramTally {
     pub receive_errors: u64,
 }
 
-impl DatagramTally {
+impl DatagramCounters {
     /// How many were refused for that reason.
-    pub fn refused(&self, refusal: Refusal) -> u64 {
+    pub fn refused(&self, refusal: DatagramRefusal) -> u64 {
         self.refused[refusal as usize]
     }
 
@@ -167,7 +167,7 @@ impl DatagramTally {
     }
 }
 
-impl std::ops::AddAssign for DatagramTally {
+impl std::ops::AddAssign for DatagramCounters {
     fn add_assign(&mut self, other: Self) {
         self.received += other.received;
         self.bytes_in += other.bytes_in;
@@ -222,22 +222,22 @@ impl Guard {
     ///
     /// # Errors
     /// Why not.
-    pub fn admit(&mut self, source: &Source, now: Instant) -> Result<(), Refusal> {
+    pub fn admit(&mut self, source: &Source, now: Instant) -> Result<(), DatagramRefusal> {
         if source.port == 0 || SERVICE_PORTS.contains(&source.port) {
-            return Err(Refusal::ServicePort);
+            return Err(DatagramRefusal::ServicePort);
         }
         if self.own_ports.contains(&source.port) {
-            return Err(Refusal::OwnPort);
+            return Err(DatagramRefusal::OwnPort);
         }
         if source.reach == Reach::Other {
-            return Err(Refusal::Unanswerable);
+            return Err(DatagramRefusal::Unanswerable);
         }
         let (rate, burst) = (self.limits.source_rate, self.limits.burst);
         if !self.bucket_of(source.prefix, now).take(rate, burst, now) {
-            return Err(Refusal::SourceRate);
+            return Err(DatagramRefusal::SourceRate);
         }
         if !self.total.take(self.limits.total_rate, burst, now) {
-            return Err(Refusal::TotalRate);
+            return Err(DatagramRefusal::TotalRate);
         }
         Ok(())
     }
@@ -295,11 +295,11 @@ mod tests {
         let mut guard = guard(100, 100);
         guard.learn_own_ports(&[40_001]);
         for port in [0, 7, 9, 13, 17, 19, 37, 53, 69, 123, 7007] {
-            assert_eq!(guard.admit(&Source { port, ..CLIENT }, Instant::ORIGIN), Err(Refusal::ServicePort));
+            assert_eq!(guard.admit(&Source { port, ..CLIENT }, Instant::ORIGIN), Err(DatagramRefusal::ServicePort));
         }
-        assert_eq!(guard.admit(&Source { port: 40_001, ..CLIENT }, Instant::ORIGIN), Err(Refusal::OwnPort));
+        assert_eq!(guard.admit(&Source { port: 40_001, ..CLIENT }, Instant::ORIGIN), Err(DatagramRefusal::OwnPort));
         let crowd = Source { reach: Reach::Other, ..CLIENT };
-        assert_eq!(guard.admit(&crowd, Instant::ORIGIN), Err(Refusal::Unanswerable));
+        assert_eq!(guard.admit(&crowd, Instant::ORIGIN), Err(DatagramRefusal::Unanswerable));
         assert_eq!(guard.admit(&CLIENT, Instant::ORIGIN), Ok(()));
     }
 
@@ -318,7 +318,7 @@ mod tests {
         let mut guard = guard(1000, 10);
         let answered = (0..50).filter(|n| guard.admit(&Source { prefix: *n, ..CLIENT }, Instant::ORIGIN).is_ok());
         assert_eq!(answered.count(), 10);
-        assert_eq!(guard.admit(&CLIENT, Instant::ORIGIN), Err(Refusal::TotalRate));
+        assert_eq!(guard.admit(&CLIENT, Instant::ORIGIN), Err(DatagramRefusal::TotalRate));
     }
 
     #[test]

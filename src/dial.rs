@@ -1,4 +1,4 @@
-//! `Dial`: connections of ours that have not come about yet: who waits for one, whose is under
+//! `Connector`: connections of ours that have not come about yet: who waits for one, whose is under
 //! way, whose failed.
 //!
 //! A pure machine: it opens no stream and reads no clock. It says when the next connection may
@@ -19,7 +19,7 @@ use crate::table::Key;
 pub(crate) const FULL_PAUSE: Duration = Duration::from_millis(10);
 
 /// A connection that has not begun.
-pub(crate) struct Wanted<P> {
+pub(crate) struct PendingConnect<P> {
     pub(crate) to: Destination,
     pub(crate) source: Option<IpAddr>,
     peer: P,
@@ -37,7 +37,7 @@ pub(crate) struct Connecting<P> {
 
 /// A connection that did not come about.
 #[derive(Debug)]
-pub struct Failure<P> {
+pub struct ConnectFailure<P> {
     /// What was given for it when it was asked for.
     pub peer: P,
     /// Where it should have led.
@@ -47,12 +47,12 @@ pub struct Failure<P> {
 }
 
 /// All connections of one loop, or of one endpoint, that have not come about.
-pub(crate) struct Dial<P> {
+pub(crate) struct Connector<P> {
     /// In the order in which they were asked for.
-    wanted: VecDeque<Wanted<P>>,
+    wanted: VecDeque<PendingConnect<P>>,
     /// In the order in which they began: the first is the first to be late.
     connecting: VecDeque<Connecting<P>>,
-    failures: VecDeque<Failure<P>>,
+    failures: VecDeque<ConnectFailure<P>>,
     /// How many may be under way at once.
     connecting_max: usize,
     connect_timeout: Duration,
@@ -61,7 +61,7 @@ pub(crate) struct Dial<P> {
     is_closed: bool,
 }
 
-impl<P> Dial<P> {
+impl<P> Connector<P> {
     pub(crate) const fn new(connecting_max: usize, connect_timeout: Duration) -> Self {
         Self {
             wanted: VecDeque::new(),
@@ -75,18 +75,18 @@ impl<P> Dial<P> {
     }
 
     /// One more is wanted. Its time runs from `since` on, or else from when it is first tried.
-    pub(crate) fn want(&mut self, to: Destination, source: Option<IpAddr>, peer: P, since: Option<Instant>) {
+    pub(crate) fn enqueue(&mut self, to: Destination, source: Option<IpAddr>, peer: P, since: Option<Instant>) {
         if self.is_closed {
             self.refuse(to, peer, closed());
         } else {
-            self.wanted.push_back(Wanted { to, source, peer, since });
+            self.wanted.push_back(PendingConnect { to, source, peer, since });
         }
     }
 
     /// One was wanted, and is not to be had.
     pub(crate) fn refuse(&mut self, to: Destination, peer: P, error: io::Error) {
         debug!("cannot connect to {to}: {error}");
-        self.failures.push_back(Failure { peer, to, error });
+        self.failures.push_back(ConnectFailure { peer, to, error });
     }
 
     /// Whether nobody is wanted, under way or still to be told of: as in nearly every turn of a server.
@@ -132,13 +132,13 @@ impl<P> Dial<P> {
     }
 
     /// The next one that is to begin now.
-    pub(crate) fn poll_begin(&mut self, now: Instant) -> Option<Wanted<P>> {
+    pub(crate) fn poll_begin(&mut self, now: Instant) -> Option<PendingConnect<P>> {
         if self.may_begin() && self.rests_until <= now { self.wanted.pop_front() } else { None }
     }
 
     /// It has begun, under that key.
-    pub(crate) fn handle_begun(&mut self, key: Key, wanted: Wanted<P>, now: Instant) {
-        let Wanted { to, peer, since, .. } = wanted;
+    pub(crate) fn handle_begun(&mut self, key: Key, wanted: PendingConnect<P>, now: Instant) {
+        let PendingConnect { to, peer, since, .. } = wanted;
         self.connecting.push_back(Connecting { key, to, peer, since: since.unwrap_or(now) });
     }
 
@@ -148,12 +148,12 @@ impl<P> Dial<P> {
     }
 
     /// It could not begin. Where only a backlog was full it is tried again, before all others.
-    pub(crate) fn handle_not_begun(&mut self, wanted: Wanted<P>, error: io::Error, now: Instant) {
+    pub(crate) fn handle_not_begun(&mut self, wanted: PendingConnect<P>, error: io::Error, now: Instant) {
         let since = wanted.since.unwrap_or(now);
         let is_full = error.kind() == io::ErrorKind::WouldBlock;
         if is_full && !self.is_late(since, now) {
             self.rests_until = now + FULL_PAUSE;
-            self.wanted.push_front(Wanted { since: Some(since), ..wanted });
+            self.wanted.push_front(PendingConnect { since: Some(since), ..wanted });
         } else {
             self.refuse(wanted.to, wanted.peer, if is_full { too_late() } else { error });
         }
@@ -177,7 +177,7 @@ impl<P> Dial<P> {
     /// waited for too long before they could begin.
     pub(crate) fn poll_late(&mut self, now: Instant) -> Option<Key> {
         while self.waiting_since().is_some_and(|since| self.is_late(since, now)) {
-            let Wanted { to, peer, .. } = self.wanted.pop_front()?;
+            let PendingConnect { to, peer, .. } = self.wanted.pop_front()?;
             self.refuse(to, peer, too_late());
         }
         self.connecting.front().filter(|first| self.is_late(first.since, now))?;
@@ -187,7 +187,7 @@ impl<P> Dial<P> {
     }
 
     /// The next failure that was not told yet.
-    pub(crate) fn poll_failure(&mut self) -> Option<Failure<P>> {
+    pub(crate) fn poll_failure(&mut self) -> Option<ConnectFailure<P>> {
         self.failures.pop_front()
     }
 
@@ -200,7 +200,7 @@ impl<P> Dial<P> {
     /// From now on none begins: who waits, or is still to be wanted, has failed.
     pub(crate) fn close(&mut self) {
         self.is_closed = true;
-        while let Some(Wanted { to, peer, .. }) = self.wanted.pop_front() {
+        while let Some(PendingConnect { to, peer, .. }) = self.wanted.pop_front() {
             self.refuse(to, peer, closed());
         }
     }

@@ -10,7 +10,7 @@
 //!
 //! impl Service for Shout {
 //!     type Peer = ();
-//!     type Post = ();
+//!     type Message = ();
 //!
 //!     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context) {
 //!         cx.send(&line.to_ascii_uppercase());
@@ -36,7 +36,7 @@
 //! | 1 | [`codec`] | frames in bytes |
 //! | 2 | [`conn`] | one peer: a machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | many peers, one service; datagrams, and who may be answered |
-//! | 4 | [`net`], [`sim`], [`door`], [`dial`] | the border: sockets, mio, the clock; a simulated world behind it; who may come in, and the count of all; connections of ours under way |
+//! | 4 | [`net`], [`sim`], [`door`], [`connector`] | the border: sockets, mio, the clock; a simulated world behind it; who may come in, and the count of all; connections of ours under way |
 //! | 5 | [`server`], [`client`], [`blocking`], [`load`] | the programs: endpoints on one loop, and the turn; connections of our own; the other designs of a server; the load generator |
 //! | 6 | [`trial`] | the proof: the server in a simulated world, watched at every turn |
 //!
@@ -57,7 +57,7 @@ pub mod codec;
 pub mod conn;
 pub mod datagram;
 pub mod destination;
-pub mod dial;
+pub mod connector;
 pub mod door;
 pub mod host;
 pub mod instant;
@@ -78,7 +78,7 @@ pub mod watermark;
 pub use codec::{Fixed, Framing, Length, Lines, Raw};
 pub use conn::{CloseReason, Limits};
 pub use door::{Listen, ServerLimits, Totals, WhenFull};
-pub use net::{Address, Handle, Keepalive, ListenOptions, Notice, Poster, Reactor};
+pub use net::{Address, Handle, Keepalive, ListenOptions, ControlEvent, Sender, Reactor};
 pub use server::Server;
 pub use service::{Context, Orders, Service};
 pub use table::Key;

@@ -1,4 +1,4 @@
-//! `Table`: a slab whose keys have a generation.
+//! `Slab`: a slab whose keys have a generation.
 //!
 //! A slot is used again as soon as it is free, and whoever still holds the key of its former
 //! tenant finds nothing. The generation is one serial for the whole table, not one per slot, so
@@ -10,10 +10,10 @@ use std::num::NonZeroU32;
 
 use slab::Slab;
 
-/// The most values a [`Table`] holds: a slot fits 24 bits, see [`Key::to_bits`].
+/// The most values a [`Slab`] holds: a slot fits 24 bits, see [`Key::to_bits`].
 pub const SLOTS_MAX: usize = 1 << 24;
 
-/// Slot and generation: our name for what was once put into a [`Table`].
+/// Slot and generation: our name for what was once put into a [`Slab`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     slot: u32,
@@ -51,7 +51,7 @@ impl Key {
 
 /// Values under keys; a stale key finds nothing.
 #[derive(Debug)]
-pub struct Table<T> {
+pub struct Slab<T> {
     slots: Slab<Tenant<T>>,
     /// The generation of the next insertion.
     next: NonZeroU32,
@@ -65,7 +65,7 @@ struct Tenant<T> {
     value: T,
 }
 
-impl<T> Table<T> {
+impl<T> Slab<T> {
     /// A table without values; takes memory at the first insertion.
     pub const fn new() -> Self {
         Self { slots: Slab::new(), next: NonZeroU32::MIN }
@@ -166,7 +166,7 @@ impl<T> Table<T> {
     }
 }
 
-impl<T> Default for Table<T> {
+impl<T> Default for Slab<T> {
     fn default() -> Self {
         Self::new()
     }
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_stale_key_finds_nothing_in_its_slot_taken_again() {
-        let mut table = Table::new();
+        let mut table = Slab::new();
         let old = table.insert('a');
         assert_eq!(table.remove(old), Some('a'));
         let new = table.insert('b');
@@ -218,14 +218,14 @@ mod tests {
 
     #[test]
     fn a_value_may_know_its_own_key() {
-        let mut table = Table::new();
+        let mut table = Slab::new();
         let key = table.insert_with(|key| key);
         assert_eq!(table.get(key), Some(&key));
     }
 
     #[test]
     fn a_value_that_could_not_be_made_takes_no_slot() {
-        let mut table = Table::new();
+        let mut table = Slab::new();
         assert_eq!(table.try_insert_with(|_| Err::<char, _>("no")), Err("no"));
         assert!(table.is_empty());
         assert_eq!(table.insert('a').slot(), 0);
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn generations_wrap_past_zero() {
-        let mut table = Table::with_first_generation(u32::MAX);
+        let mut table = Slab::with_first_generation(u32::MAX);
         let generations = [(); 3].map(|()| table.insert(()).generation());
         assert_eq!(generations, [u32::MAX, 1, 2]);
     }
@@ -259,7 +259,7 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_a_map(first in prop_oneof![Just(1), u32::MAX - 100..], steps in steps()) {
-            let mut table = Table::with_first_generation(first);
+            let mut table = Slab::with_first_generation(first);
             let mut model = HashMap::new();
             let mut given = vec![Key { slot: 0, generation: 0 }];
             for step in steps {

@@ -21,7 +21,7 @@ use readyloop::codec::{Codec, Framing, Length};
 use readyloop::host::Peer;
 use readyloop::instant::Instant;
 use readyloop::net::{
-    ConnectOptions, DatagramOptions, Datagrams, Destination, Fact, Link, Net, PeerAddress, Readiness, Stream, Token,
+    ConnectOptions, DatagramOptions, Datagrams, Destination, Event, Link, Net, PeerAddress, Readiness, Stream, Token,
     Told, Wake,
 };
 use readyloop::service::Echo;
@@ -194,7 +194,7 @@ struct Pinger {
 
 impl Service for Pinger {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_open(&mut self, _: &mut (), _: &dyn Display, cx: &mut Context<'_, '_>) {
         cx.send(b"ping");
@@ -322,11 +322,11 @@ impl Net for Crowd {
     }
 
     /// Tells of each peer twice: once for each of its reads.
-    fn poll(&mut self, facts: &mut Vec<Fact>, _until: Option<Instant>) -> io::Result<Told> {
-        let fact = |token| Fact::Ready(Readiness { token, readable: true, writable: true, read_closed: false });
-        facts.extend(self.known.drain(..).map(fact));
-        facts.extend(self.new.iter().copied().map(fact));
-        facts.push(fact(self.listener));
+    fn poll(&mut self, events: &mut Vec<Event>, _until: Option<Instant>) -> io::Result<Told> {
+        let event = |token| Event::Ready(Readiness { token, readable: true, writable: true, read_closed: false });
+        events.extend(self.known.drain(..).map(event));
+        events.extend(self.new.iter().copied().map(event));
+        events.push(event(self.listener));
         std::mem::swap(&mut self.new, &mut self.known);
         Ok(Told::All)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use log::{debug, warn};
 
-use crate::door::{AcceptError, BackOff, Refusal, Sparing, times_more};
+use crate::door::{AcceptError, AcceptRetry, Refusal, LogThrottle, repeated_suffix};
 use crate::instant::Instant;
 use crate::net::blocking::TimeoutStream;
 use crate::net::{Address, Listener, Net, PeerAddress, Reactor};
@@ -33,8 +33,8 @@ pub(super) struct Acceptor {
     shared: Arc<SharedState>,
     /// Whether an accept may succeed. mio reports each arrival only once.
     is_acceptable: bool,
-    accept_retry: BackOff,
-    accept_log: Sparing,
+    accept_retry: AcceptRetry,
+    accept_log: LogThrottle,
 }
 
 /// Whether to accept the next connection in this turn.
@@ -63,8 +63,8 @@ impl Acceptor {
             job_for,
             shared,
             is_acceptable: false,
-            accept_retry: BackOff::new(),
-            accept_log: Sparing::default(),
+            accept_retry: AcceptRetry::new(),
+            accept_log: LogThrottle::default(),
         }
     }
 
@@ -180,8 +180,8 @@ impl Acceptor {
     }
 
     fn log_failure(&mut self, failure: &str, now: Instant) {
-        if let Some(repeated) = self.accept_log.may_say(now) {
-            warn!("{failure}{}", times_more(repeated));
+        if let Some(repeated) = self.accept_log.permit(now) {
+            warn!("{failure}{}", repeated_suffix(repeated));
         }
     }
 }

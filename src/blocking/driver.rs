@@ -10,7 +10,7 @@ use log::debug;
 
 use crate::codec::Codec;
 use crate::conn::{CloseReason, Connection, Limits};
-use crate::host::{Host, Parting};
+use crate::host::{Host, CloseMode};
 use crate::instant::Instant;
 use crate::net::blocking::{ReadMode, SOCKET_TIMEOUT, TimeoutStream};
 use crate::net::{Link, PeerAddress, Stream, pump};
@@ -76,7 +76,7 @@ pub(super) fn serve<S: Service, C: Codec>(
     while !driver.host.is_empty() {
         driver.turn();
     }
-    driver.worker.shared.count_closed(address.group(), driver.host.tally());
+    driver.worker.shared.count_closed(address.group(), driver.host.counters());
 }
 
 impl<S: Service, C: Codec> Driver<'_, S, C> {
@@ -90,11 +90,11 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
         self.host.after(self.key);
         // After serving, so that a peer with unread data does not count as idle.
         self.host.handle_deadlines(reserve, self.now);
-        self.host.bury_closed(reserve, self.now, |_, link, reason, parting| {
+        self.host.reap_closed(reserve, self.now, |_, link, reason, parting| {
             debug!("peer {} closed: {reason}", self.address);
             match parting {
-                Parting::Close => {}
-                Parting::Reset => reset(link, self.address),
+                CloseMode::Close => {}
+                CloseMode::Reset => reset(link, self.address),
             }
         });
         self.host.refuse_wanted(reserve, self.now);
@@ -109,14 +109,14 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
         }
         self.stage = stage;
         self.is_idle = false;
-        self.host.tell_all(&mut self.worker.reserve, self.now, |peer, means| match stage {
+        self.host.tell_all(&mut self.worker.reserve, self.now, |peer, resources| match stage {
             ShutdownStage::Running => {}
             ShutdownStage::Draining => {
                 peer.connection.handle_drain();
                 // Data that the peer sent earlier may still wait for space in our receive buffer.
                 peer.link.read_on();
             }
-            ShutdownStage::Finishing => peer.connection.handle_drain_late(means),
+            ShutdownStage::Finishing => peer.connection.handle_drain_late(resources),
             ShutdownStage::Stopping => peer.connection.handle_error(CloseReason::Stopped),
         });
     }
@@ -127,13 +127,13 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
         let Some(mut visit) = self.host.visit(self.key, reserve, self.now) else { return };
         // A draining connection is finished as soon as its socket is empty: the read must not wait for more.
         let drains = self.stage == ShutdownStage::Draining && !self.is_idle;
-        let read_mode = match drains || has_work(&visit.peer.connection, visit.means.limits) {
+        let read_mode = match drains || has_work(&visit.peer.connection, visit.resources.limits) {
             true => ReadMode::NoWait,
             false => ReadMode::Wait,
         };
         visit.peer.link.prepare_step(read_mode);
         self.is_idle = pump::step(&mut visit, scratch, usize::MAX) == 0;
-        self.now = visit.means.now;
+        self.now = visit.resources.now;
         if self.is_idle && waits_without_io(&visit.peer.connection) {
             thread::sleep(SOCKET_TIMEOUT);
             self.now = shared.clock.now();

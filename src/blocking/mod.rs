@@ -67,7 +67,7 @@ use crate::codec::Codec;
 use crate::door::{Listen, ServerLimits, Totals};
 use crate::host::Host;
 use crate::instant::Instant;
-use crate::net::{Address, Fact, Handle, Net, Notice, Reactor, Token};
+use crate::net::{Address, Event, Handle, Net, ControlEvent, Reactor, Token};
 use crate::service::Service;
 
 use acceptor::{AcceptContext, Acceptor};
@@ -106,7 +106,7 @@ pub struct BlockingServer {
     shared: Arc<SharedState>,
     handle: Handle,
     /// Events of the last poll.
-    events: Vec<Fact>,
+    events: Vec<Event>,
     now: Instant,
     /// When a drain enters its next stage; [`Instant::NEVER`] without a drain.
     next_stage_at: Instant,
@@ -190,13 +190,13 @@ impl BlockingServer {
         self.poll()?;
         for index in 0..self.events.len() {
             match self.events[index] {
-                Fact::Ready(readiness) => {
+                Event::Ready(readiness) => {
                     let index = usize::try_from(readiness.token.0).ok();
                     if let Some(acceptor) = index.and_then(|index| self.acceptors.get_mut(index)) {
                         acceptor.handle_ready();
                     }
                 }
-                Fact::Notice(event) => self.handle_control_event(event),
+                Event::ControlEvent(event) => self.handle_control_event(event),
             }
         }
         self.for_each_acceptor(Acceptor::accept);
@@ -220,18 +220,18 @@ impl BlockingServer {
         self.acceptors.iter_mut().for_each(|acceptor| call(acceptor, &mut cx));
     }
 
-    fn handle_control_event(&mut self, event: Notice) {
+    fn handle_control_event(&mut self, event: ControlEvent) {
         match event {
-            Notice::Wake => {
-                for request in self.handle.take_wishes() {
+            ControlEvent::Wake => {
+                for request in self.handle.take_requests() {
                     self.handle_control_event(request);
                 }
             }
-            Notice::Drain => self.drain(),
-            Notice::Stop => self.stop(),
+            ControlEvent::Drain => self.drain(),
+            ControlEvent::Stop => self.stop(),
             // Only TLS certificates are reloaded, and there is no TLS here.
-            Notice::Reload => {}
-            Notice::Totals => info!("{}", self.totals()),
+            ControlEvent::Reload => {}
+            ControlEvent::Totals => info!("{}", self.totals()),
         }
     }
 

@@ -21,13 +21,13 @@ struct LineService {
 
 impl Service for LineService {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
         match line {
             b"panic" => panic!("as requested"),
             b"pause" => cx.pause(),
-            b"defer" => cx.promise(),
+            b"defer" => cx.defer_reply(),
             b"broadcast" => cx.orders().send_to_others(&[b"broadcast"]).unwrap(),
             _ => {
                 self.answered += 1;

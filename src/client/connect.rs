@@ -13,7 +13,7 @@ use std::time::{Duration, Instant as SystemInstant};
 use log::debug;
 use thiserror::Error;
 
-use crate::dial::FULL_PAUSE;
+use crate::connector::FULL_PAUSE;
 use crate::instant::Instant;
 use crate::net::{Address, ConnectOptions, Destination, Net, Reactor, Token};
 
@@ -186,7 +186,7 @@ fn try_unix<N: Net>(
 
 /// Drives a race to its end; whoever has not won is dropped with its stream.
 fn run<N: Net>(mut race: Race, net: &mut N, options: &ConnectOptions) -> io::Result<Tried<N::Stream>> {
-    let mut facts = Vec::new();
+    let mut events = Vec::new();
     let mut running: Vec<(SocketAddr, N::Stream)> = Vec::new();
     loop {
         match race.poll_step(net.now()) {
@@ -195,8 +195,8 @@ fn run<N: Net>(mut race: Race, net: &mut N, options: &ConnectOptions) -> io::Res
                 Err(error) => race.handle_failure(address, error),
             },
             Step::Wait(until) => {
-                facts.clear();
-                net.poll(&mut facts, Some(until))?;
+                events.clear();
+                net.poll(&mut events, Some(until))?;
                 // So few that each is asked, whomever the facts name.
                 let mut place = 0;
                 while let Some((address, stream)) = running.get_mut(place) {

@@ -17,6 +17,6 @@ pub use blocking::BlockingStream;
 pub use connect::{Connect, ConnectError, Connected, look_up, resolve};
 pub use limits::ClientLimits;
 pub use reactor::Client;
-pub use sequence::{Arrival, REMEMBERED_MAX, Sequence, SequenceTally};
+pub use sequence::{Arrival, REMEMBERED_MAX, Sequence, SequenceCounters};
 
-pub use crate::dial::Failure;
+pub use crate::connector::ConnectFailure;

@@ -13,13 +13,13 @@ use log::debug;
 use crate::buffer::{Reserve, Scratch};
 use crate::codec::Codec;
 use crate::conn::{CloseReason, READ_LEN_MAX};
-use crate::dial::{Connecting, Dial, Failure};
-use crate::host::{Host, Parting, Tally};
+use crate::connector::{Connecting, Connector, ConnectFailure};
+use crate::host::{Host, CloseMode, HostCounters};
 use crate::instant::Instant;
 use crate::net::pump::{self, Opened};
 use crate::net::{
-    AddressGroup, Bare, Budget, ConnectOptions, Destination, Fact, Handle, Layer, Link, Net, Notice, POSTS_WAITING_MAX,
-    Poster, Stream, TURN_BYTES, Token, Told,
+    AddressGroup, Plain, Budget, ConnectOptions, Destination, Event, Handle, Layer, Link, Net, ControlEvent, MESSAGES_WAITING_MAX,
+    Sender, Stream, TURN_BYTES, Token, PollOutcome,
 };
 use crate::service::{Context, Service};
 use crate::table::Key;
@@ -40,7 +40,7 @@ const CONNECT_BUDGET: usize = 32;
 ///
 /// impl Service for Greeter {
 ///     type Peer = ();
-///     type Post = ();
+///     type Message = ();
 ///
 ///     fn on_open(&mut self, _: &mut (), _: &dyn std::fmt::Display, cx: &mut Context) {
 ///         cx.send(b"hello");
@@ -68,7 +68,7 @@ const CONNECT_BUDGET: usize = 32;
 /// ```
 ///
 /// Over TLS it is a `Client::under` a [`TlsTarget`](crate::net::tls::TlsTarget), for one server.
-pub struct Client<N: Net, S: Service, C: Codec, W: Layer<N::Stream> = Bare> {
+pub struct Client<N: Net, S: Service, C: Codec, W: Layer<N::Stream> = Plain> {
     net: N,
     layer: W,
     now: Instant,
@@ -77,21 +77,21 @@ pub struct Client<N: Net, S: Service, C: Codec, W: Layer<N::Stream> = Bare> {
     host: Host<S, C, Link<W::Stream>>,
     options: ConnectOptions,
     /// What the last poll told.
-    facts: Vec<Fact>,
+    events: Vec<Event>,
     /// How many facts were told since a poll last told all there were; none: the last one did.
     told_in_part: Option<usize>,
-    dial: Dial<S::Peer>,
+    connector: Connector<S::Peer>,
     breaks: VecDeque<(Key, io::Error)>,
-    notices: VecDeque<Notice>,
+    notices: VecDeque<ControlEvent>,
     handle: Handle,
-    poster: Poster<S::Post>,
-    inbox: Receiver<S::Post>,
+    sender: Sender<S::Message>,
+    inbox: Receiver<S::Message>,
 }
 
 impl<N: Net, S: Service, C: Codec> Client<N, S, C> {
     /// A client without connections.
     pub fn new(net: N, codec: C, service: S, limits: ClientLimits) -> Self {
-        Self::under(Bare, net, codec, service, limits)
+        Self::under(Plain, net, codec, service, limits)
     }
 }
 
@@ -99,7 +99,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     /// A client without connections, which lays `layer` over each.
     pub fn under(layer: W, net: N, codec: C, service: S, limits: ClientLimits) -> Self {
         let handle = Handle::new(net.wake());
-        let (poster, inbox) = handle.channel();
+        let (sender, inbox) = handle.channel();
         Self {
             now: net.now(),
             net,
@@ -108,13 +108,13 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             reserve: Reserve::new(limits.queue_total_max),
             host: Host::new(service, codec, limits.peer.clone()),
             options: ConnectOptions::default(),
-            facts: Vec::new(),
+            events: Vec::new(),
             told_in_part: None,
-            dial: Dial::new(limits.connecting_max, limits.connect_timeout),
+            connector: Connector::new(limits.connecting_max, limits.connect_timeout),
             breaks: VecDeque::new(),
             notices: VecDeque::new(),
             handle,
-            poster,
+            sender,
             inbox,
         }
     }
@@ -131,7 +131,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     /// It begins in one of the next turns. Either the service is told that it opened, or
     /// [`Self::poll_failure`] gives `peer` back.
     pub fn connect(&mut self, to: Destination, source: Option<IpAddr>, peer: S::Peer) {
-        self.dial.want(to, source, peer, None);
+        self.connector.enqueue(to, source, peer, None);
     }
 
     /// Takes in a stream that somebody else has connected to `to`.
@@ -144,10 +144,10 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         let (net, layer) = (&mut self.net, &self.layer);
         let key = self.host.expect(|key| {
             net.register(&mut stream, token(key))?;
-            Ok::<_, io::Error>(Link::new(layer.lay_over(stream)?, AddressGroup::OURS))
+            Ok::<_, io::Error>(Link::new(layer.wrap(stream)?, AddressGroup::OURS))
         })?;
-        if W::OPENS {
-            self.dial.adopt(key, to, peer, self.now);
+        if W::HAS_HANDSHAKE {
+            self.connector.adopt(key, to, peer, self.now);
             self.host.mark(key);
         } else {
             self.host.handle_arrival(key, peer, &to, &mut self.reserve, self.now);
@@ -165,21 +165,21 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         self.begin_wanted();
         self.serve_marked();
         self.handle_deadlines();
-        self.bury_closed();
+        self.reap_closed();
         // Who uses a client asks the client for connections.
         self.host.refuse_wanted(&mut self.reserve, self.now);
         Ok(())
     }
 
     fn sleep_until_a_fact(&mut self, until: Option<Instant>) -> io::Result<()> {
-        self.facts.clear();
+        self.events.clear();
         let until = self.next_work().min(until.unwrap_or(Instant::NEVER));
-        let told = self.net.poll(&mut self.facts, (until != Instant::NEVER).then_some(until))?;
+        let told = self.net.poll(&mut self.events, (until != Instant::NEVER).then_some(until))?;
         // The only look at the clock in a turn: all that happens in it happens at this time.
         self.now = self.net.now();
         self.told_in_part = match told {
-            Told::All => None,
-            Told::Part => Some(self.told_in_part.unwrap_or(0) + self.facts.len()),
+            PollOutcome::All => None,
+            PollOutcome::Part => Some(self.told_in_part.unwrap_or(0) + self.events.len()),
         };
         Ok(())
     }
@@ -189,46 +189,46 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         if self.host.marked_len() > 0 {
             return Instant::ORIGIN;
         }
-        self.dial.next_work().min(self.host.next_deadline().unwrap_or(Instant::NEVER))
+        self.connector.next_work().min(self.host.next_deadline().unwrap_or(Instant::NEVER))
     }
 
     fn remember_facts(&mut self) {
-        for fact in self.facts.drain(..) {
-            match fact {
-                Fact::Ready(readiness) => {
+        for event in self.events.drain(..) {
+            match event {
+                Event::Ready(readiness) => {
                     let key = Key::from_bits(readiness.token.0);
                     self.host.handle_fact(key, |link| link.remember(&readiness));
                 }
-                Fact::Notice(Notice::Wake) => {
+                Event::ControlEvent(ControlEvent::Wake) => {
                     // No more than can wait at once: whoever posts meanwhile wakes us again.
-                    for post in self.inbox.try_iter().take(POSTS_WAITING_MAX) {
-                        self.host.handle_post(post, &mut self.reserve, self.now);
+                    for post in self.inbox.try_iter().take(MESSAGES_WAITING_MAX) {
+                        self.host.handle_message(post, &mut self.reserve, self.now);
                     }
-                    self.notices.extend(self.handle.take_wishes());
+                    self.notices.extend(self.handle.take_requests());
                 }
-                Fact::Notice(notice) => self.notices.push_back(notice),
+                Event::ControlEvent(control_event) => self.notices.push_back(control_event),
             }
         }
     }
 
     fn begin_wanted(&mut self) {
         for _ in 0..CONNECT_BUDGET {
-            let Some(wanted) = self.dial.poll_begin(self.now) else { break };
+            let Some(wanted) = self.connector.poll_begin(self.now) else { break };
             let (net, layer, options) = (&mut self.net, &self.layer, &mut self.options);
             options.source = wanted.source;
             let begun = self.host.expect(|key| {
                 let stream = net.connect(&wanted.to, options, token(key))?;
-                Ok(Link::new(layer.lay_over(stream)?, AddressGroup::OURS))
+                Ok(Link::new(layer.wrap(stream)?, AddressGroup::OURS))
             });
             match begun {
-                Ok(key) => self.dial.handle_begun(key, wanted, self.now),
-                Err(error) => self.dial.handle_not_begun(wanted, error, self.now),
+                Ok(key) => self.connector.handle_begun(key, wanted, self.now),
+                Err(error) => self.connector.handle_not_begun(wanted, error, self.now),
             }
         }
     }
 
     fn serve_marked(&mut self) {
-        let marked = self.host.line_up();
+        let marked = self.host.begin_round();
         let mut budget = Budget::new(TURN_BYTES, marked);
         for _ in 0..marked {
             if budget.is_spent() {
@@ -236,7 +236,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             }
             let Some(key) = self.host.pop_marked() else { break };
             match self.host.expected(key) {
-                Some(link) => match self.net.is_connected(self.layer.beneath(link.stream_mut())) {
+                Some(link) => match self.net.is_connected(self.layer.inner(link.stream_mut())) {
                     Ok(true) => self.handle_connected(key, &mut budget),
                     Ok(false) => {}
                     Err(error) => self.give_up(key, error),
@@ -249,7 +249,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     /// The connection is there; what lies over it may still have to open.
     fn handle_connected(&mut self, key: Key, budget: &mut Budget) {
         let opened = match self.host.expected(key) {
-            Some(link) if W::OPENS => link.open(&self.layer),
+            Some(link) if W::HAS_HANDSHAKE => link.open(&self.layer),
             Some(_) | None => Opened::Yes,
         };
         match opened {
@@ -264,7 +264,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     }
 
     fn handle_arrival(&mut self, key: Key, budget: &mut Budget) {
-        let Some(Connecting { to, peer, .. }) = self.dial.take(key) else { return };
+        let Some(Connecting { to, peer, .. }) = self.connector.take(key) else { return };
         debug!("peer {key:?} at {to}");
         self.host.handle_arrival(key, peer, &to, &mut self.reserve, self.now);
         self.serve(key, budget);
@@ -272,7 +272,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
 
     fn give_up(&mut self, key: Key, error: io::Error) {
         self.host.dismiss(key);
-        self.dial.handle_failure(key, error);
+        self.connector.handle_failure(key, error);
     }
 
     fn handle_deadlines(&mut self) {
@@ -282,18 +282,18 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             return;
         }
         self.host.handle_deadlines(&mut self.reserve, self.now);
-        while let Some(key) = self.dial.poll_late(self.now) {
+        while let Some(key) = self.connector.poll_late(self.now) {
             self.host.dismiss(key);
         }
     }
 
-    fn bury_closed(&mut self) {
+    fn reap_closed(&mut self) {
         let Self { host, layer, breaks, reserve, now, .. } = self;
-        host.bury_closed(reserve, *now, |key, link, reason, parting| {
+        host.reap_closed(reserve, *now, |key, link, reason, close_mode| {
             debug!("peer {key:?} closed: {reason}");
             let mut stream = link.into_stream();
             breaks.extend(layer.failure(&stream).map(|error| (key, error)));
-            if parting == Parting::Reset
+            if close_mode == CloseMode::Reset
                 && let Err(error) = stream.reset_on_drop()
             {
                 debug!("peer {key:?} was gone before its reset: {error}");
@@ -309,8 +309,8 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     }
 
     /// The next connection that did not come about and was not told yet.
-    pub fn poll_failure(&mut self) -> Option<Failure<S::Peer>> {
-        self.dial.poll_failure()
+    pub fn poll_failure(&mut self) -> Option<ConnectFailure<S::Peer>> {
+        self.connector.poll_failure()
     }
 
     /// The next peer that was closed because the layer over its stream failed, and was not told yet.
@@ -319,14 +319,14 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     }
 
     /// The next notice, a signal's or a handle's, that was not told yet. The client itself obeys none.
-    pub fn poll_notice(&mut self) -> Option<Notice> {
+    pub fn poll_notice(&mut self) -> Option<ControlEvent> {
         self.notices.pop_front()
     }
 
     /// Ends all peers now, and connects to nobody any more: the turn that follows is the last with
     /// anything to do. Connections not through yet are dropped without a word.
     pub fn stop(&mut self) {
-        for key in self.dial.clear() {
+        for key in self.connector.clear() {
             self.host.dismiss(key);
         }
         self.host.tell_all(&mut self.reserve, self.now, |peer, _| peer.connection.handle_error(CloseReason::Stopped));
@@ -334,17 +334,17 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
 
     /// Whether nothing is open, under way or wanted.
     pub fn is_idle(&self) -> bool {
-        self.host.is_empty() && self.dial.wanted() == 0
+        self.host.is_empty() && self.connector.wanted() == 0
     }
 
     /// How many connections are open.
     pub fn open(&self) -> usize {
-        self.host.len() - self.dial.connecting()
+        self.host.len() - self.connector.connecting()
     }
 
     /// How many connections are under way.
     pub fn connecting(&self) -> usize {
-        self.dial.connecting()
+        self.connector.connecting()
     }
 
     /// The service.
@@ -363,8 +363,8 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     }
 
     /// What happened so far to those that were opened.
-    pub fn tally(&self) -> &Tally {
-        self.host.tally()
+    pub fn counters(&self) -> &HostCounters {
+        self.host.counters()
     }
 
     /// The time of this turn.
@@ -378,8 +378,8 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     }
 
     /// Posts to the service, from any thread.
-    pub fn poster(&self) -> Poster<S::Post> {
-        self.poster.clone()
+    pub fn sender(&self) -> Sender<S::Message> {
+        self.sender.clone()
     }
 
     /// The net this client runs over.

@@ -47,7 +47,7 @@ pub struct Sequence {
     settled: usize,
     /// The number behind the latest that was answered in its turn.
     next: u64,
-    tally: SequenceTally,
+    counters: SequenceCounters,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +101,7 @@ pub enum Arrival {
 
 /// Datagrams by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SequenceTally {
+pub struct SequenceCounters {
     /// That were sent.
     pub sent: u64,
     /// That were answered in time.
@@ -120,7 +120,7 @@ pub struct SequenceTally {
     pub unknown: u64,
 }
 
-impl SequenceTally {
+impl SequenceCounters {
     /// Whether each datagram that was sent is accounted for.
     pub fn reconciles(&self) -> bool {
         self.sent == self.answered + self.late + self.lost + self.awaited && self.reordered <= self.answered
@@ -130,12 +130,12 @@ impl SequenceTally {
 impl Sequence {
     /// A sequence of none, whose datagrams are held for lost after `timeout` without a reply.
     pub fn new(timeout: Duration) -> Self {
-        Self { timeout, sent: VecDeque::new(), first: 0, settled: 0, next: 0, tally: SequenceTally::default() }
+        Self { timeout, sent: VecDeque::new(), first: 0, settled: 0, next: 0, counters: SequenceCounters::default() }
     }
 
     /// The counts so far.
-    pub fn tally(&self) -> &SequenceTally {
-        &self.tally
+    pub fn counters(&self) -> &SequenceCounters {
+        &self.counters
     }
 
     /// Whether another datagram would be one too many: all that are remembered wait behind one
@@ -156,9 +156,9 @@ impl Sequence {
             self.settled -= 1;
         }
         self.sent.push_back(Sent { label, at: now, fate: Fate::Awaited });
-        self.tally.sent += 1;
-        self.tally.awaited += 1;
-        self.tally.sent - 1
+        self.counters.sent += 1;
+        self.counters.awaited += 1;
+        self.counters.sent - 1
     }
 
     /// Whether a datagram that is remembered has this label.
@@ -176,7 +176,7 @@ impl Sequence {
         match place {
             Some(place) => self.settle(place, now),
             None => {
-                self.tally.unknown += 1;
+                self.counters.unknown += 1;
                 Arrival::Unknown
             }
         }
@@ -188,7 +188,7 @@ impl Sequence {
         match self.sent.iter().position(|sent| sent.fate == Fate::Awaited) {
             Some(place) => self.settle(place, now),
             None => {
-                self.tally.unknown += 1;
+                self.counters.unknown += 1;
                 Arrival::Unknown
             }
         }
@@ -201,10 +201,10 @@ impl Sequence {
         let arrival = match sent.fate {
             Fate::Awaited => {
                 sent.fate = Fate::Answered;
-                self.tally.awaited -= 1;
-                self.tally.answered += 1;
+                self.counters.awaited -= 1;
+                self.counters.answered += 1;
                 if number < self.next {
-                    self.tally.reordered += 1;
+                    self.counters.reordered += 1;
                     Arrival::Overtaken { number, round_trip }
                 } else {
                     self.next = number + 1;
@@ -213,12 +213,12 @@ impl Sequence {
             }
             Fate::Lost => {
                 sent.fate = Fate::Late;
-                self.tally.lost -= 1;
-                self.tally.late += 1;
+                self.counters.lost -= 1;
+                self.counters.late += 1;
                 Arrival::Late { number, round_trip }
             }
             Fate::Answered | Fate::Late => {
-                self.tally.duplicates += 1;
+                self.counters.duplicates += 1;
                 Arrival::Duplicate { number }
             }
         };
@@ -245,8 +245,8 @@ impl Sequence {
     fn lose_oldest(&mut self) -> Option<u64> {
         let sent = self.sent.get_mut(self.settled)?;
         sent.fate = Fate::Lost;
-        self.tally.awaited -= 1;
-        self.tally.lost += 1;
+        self.counters.awaited -= 1;
+        self.counters.lost += 1;
         let number = self.first + self.settled as u64;
         self.advance();
         Some(number)

@@ -5,7 +5,7 @@
 use crate::codec::Codec;
 use crate::instant::Instant;
 
-use super::{CloseReason, Connection, Limits, Means, WriteHalf};
+use super::{CloseReason, Connection, Limits, Resources, WriteHalf};
 
 /// What we wait for, with an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +23,11 @@ impl<C: Codec> Connection<C> {
     }
 
     /// A deadline may have passed: ends the peer if one has.
-    pub fn handle_deadline(&mut self, means: &mut Means<'_, C>) {
-        match self.deadline(means.limits) {
-            Some((at, deadline)) if at <= means.now => match deadline {
-                Deadline::Idle => self.finish(CloseReason::IdleTimeout, means),
-                Deadline::Frame => self.finish(CloseReason::FrameTimeout, means),
+    pub fn handle_deadline(&mut self, resources: &mut Resources<'_, C>) {
+        match self.deadline(resources.limits) {
+            Some((at, deadline)) if at <= resources.now => match deadline {
+                Deadline::Idle => self.finish(CloseReason::IdleTimeout, resources),
+                Deadline::Frame => self.finish(CloseReason::FrameTimeout, resources),
                 // What is queued cannot leave, so waiting for it to leave is no use.
                 Deadline::Write => self.cut(CloseReason::WriteTimeout),
                 Deadline::Linger => self.halves.give_up(),

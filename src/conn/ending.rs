@@ -5,23 +5,23 @@
 use crate::codec::Codec;
 use crate::instant::Instant;
 
-use super::hold::Hold;
-use super::{CloseReason, Connection, Means, ReadHalf, WriteHalf};
+use super::read_pause::ReadPause;
+use super::{CloseReason, Connection, Resources, ReadHalf, WriteHalf};
 
 impl<C: Codec> Connection<C> {
     /// The peer's FIN has come.
-    pub fn handle_end(&mut self, means: &mut Means<'_, C>) {
-        self.moved_at = means.now;
+    pub fn handle_end(&mut self, resources: &mut Resources<'_, C>) {
+        self.moved_at = resources.now;
         self.halves.peer_ended();
-        self.couple(means);
+        self.couple(resources);
     }
 
     /// The peer's direction has ended, but not in the way in which the peer would have ended it.
     /// What came whole is served and answered as ever; the reason tells.
-    pub fn handle_truncated(&mut self, means: &mut Means<'_, C>) {
-        self.moved_at = means.now;
+    pub fn handle_truncated(&mut self, resources: &mut Resources<'_, C>) {
+        self.moved_at = resources.now;
         self.halves.peer_truncated();
-        self.couple(means);
+        self.couple(resources);
     }
 
     /// The stream failed, or must end at once: unsent output is thrown away.
@@ -38,8 +38,8 @@ impl<C: Codec> Connection<C> {
     pub fn handle_finished(&mut self, now: Instant) {
         self.waiting_since = now;
         self.halves.finished();
-        if self.hold == Hold::Flood {
-            self.hold = Hold::Nothing;
+        if self.read_pause == ReadPause::Flood {
+            self.read_pause = ReadPause::Nothing;
         }
     }
 
@@ -49,14 +49,14 @@ impl<C: Codec> Connection<C> {
     }
 
     /// The drain has waited long enough: what is queued still leaves, nothing more is served.
-    pub fn handle_drain_late(&mut self, means: &mut Means<'_, C>) {
-        self.finish(CloseReason::Drained, means);
+    pub fn handle_drain_late(&mut self, resources: &mut Resources<'_, C>) {
+        self.finish(CloseReason::Drained, resources);
     }
 
     /// A draining peer has nothing more to read now.
-    pub fn handle_dry(&mut self, means: &mut Means<'_, C>) {
-        if self.is_draining && self.hold == Hold::Nothing && self.promised == 0 {
-            self.finish(CloseReason::Drained, means);
+    pub fn handle_dry(&mut self, resources: &mut Resources<'_, C>) {
+        if self.is_draining && self.read_pause == ReadPause::Nothing && self.promised == 0 {
+            self.finish(CloseReason::Drained, resources);
         }
     }
 
@@ -92,45 +92,45 @@ impl<C: Codec> Connection<C> {
 
     /// Finishes when nothing more is to come: ended, no whole frame left, the service told,
     /// nothing promised. A promise is void once our direction has ended.
-    pub(super) fn couple(&mut self, means: &mut Means<'_, C>) {
+    pub(super) fn couple(&mut self, resources: &mut Resources<'_, C>) {
         let is_owing = self.promised > 0 && self.halves.write() == WriteHalf::Open;
         if self.is_held() || is_owing || self.halves.reason().is_some() {
             return;
         }
         match self.halves.read() {
             ReadHalf::Open | ReadHalf::Discarding => {}
-            ReadHalf::Truncated => self.finish(CloseReason::Truncated, means),
+            ReadHalf::Truncated => self.finish(CloseReason::Truncated, resources),
             ReadHalf::Ending | ReadHalf::Ended if !self.input.is_empty() => {
-                self.finish(CloseReason::PartialFrame, means);
+                self.finish(CloseReason::PartialFrame, resources);
             }
             // First the service is told, which may still have something to say.
             ReadHalf::Ending => {}
-            ReadHalf::Ended => self.finish(CloseReason::Finished, means),
+            ReadHalf::Ended => self.finish(CloseReason::Finished, resources),
         }
     }
 
-    pub(super) fn finish(&mut self, reason: CloseReason, means: &mut Means<'_, C>) {
-        self.start_waiting(means.now);
+    pub(super) fn finish(&mut self, reason: CloseReason, resources: &mut Resources<'_, C>) {
+        self.start_waiting(resources.now);
         if self.halves.reason().is_none() && self.halves.write() == WriteHalf::Finished {
             // Our FIN went out with a half-close; only now do we wait for the peer's.
-            self.waiting_since = means.now;
+            self.waiting_since = resources.now;
         }
         self.halves.finish(reason);
-        self.hold = Hold::Nothing;
-        means.ledger.bytes_discarded += self.input.clear(means.reserve) as u64;
+        self.read_pause = ReadPause::Nothing;
+        resources.ledger.bytes_discarded += self.input.clear(resources.reserve) as u64;
     }
 
     pub(super) fn cut(&mut self, reason: CloseReason) {
         self.halves.cut(reason);
     }
 
-    pub(super) fn discard(&mut self, count: usize, means: &mut Means<'_, C>) {
-        means.ledger.bytes_discarded += count as u64;
+    pub(super) fn discard(&mut self, count: usize, resources: &mut Resources<'_, C>) {
+        resources.ledger.bytes_discarded += count as u64;
         self.discarded = self.discarded.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-        if self.discarded > means.limits.linger_bytes_max {
+        if self.discarded > resources.limits.linger_bytes_max {
             match self.halves.write() {
                 // It does not read, and that is what ends it: its write deadline, or the drain's.
-                WriteHalf::Open | WriteHalf::Finishing => self.hold = Hold::Flood,
+                WriteHalf::Open | WriteHalf::Finishing => self.read_pause = ReadPause::Flood,
                 WriteHalf::Finished | WriteHalf::Short => self.halves.give_up(),
             }
         }

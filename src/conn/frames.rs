@@ -11,7 +11,7 @@ use super::{Limits, Reply};
 
 /// Why no more frames were taken from the front of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
+pub(super) enum StopReason {
     /// What is left, if anything is, is no whole frame.
     Begun,
     /// The output is over its watermark, or the service asked for a pause.
@@ -19,7 +19,7 @@ pub(super) enum Rest {
     /// The service asked for a break: what it ordered comes first.
     Break,
     /// The peer said goodbye, or the service has ended this peer, or panicked: the rest is of no use.
-    Useless,
+    Discard,
     /// The rest cannot be understood.
     Lost(FrameError),
 }
@@ -37,16 +37,16 @@ pub(super) fn give_frames<C: Codec>(
     limits: &Limits,
     reply: &mut Reply<'_>,
     mut on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
-) -> (usize, Rest) {
+) -> (usize, StopReason) {
     let mut served = 0;
     let given = catch_unwind(AssertUnwindSafe(|| {
         loop {
             let left = &bytes[served..];
             if left.is_empty() {
-                break Rest::Begun;
+                break StopReason::Begun;
             }
             if reply.is_full() || reply.is_paused {
-                break Rest::Held;
+                break StopReason::Held;
             }
             match decode(codec, state, left, limits.frame_len_max) {
                 Ok(Decoded::Frame { frame, consumed }) => {
@@ -54,25 +54,25 @@ pub(super) fn give_frames<C: Codec>(
                     reply.ledger.frames += 1;
                     let flow = on_frame(&left[frame], reply);
                     if reply.is_ending() {
-                        break Rest::Useless;
+                        break StopReason::Discard;
                     }
                     if flow.is_break() {
-                        break Rest::Break;
+                        break StopReason::Break;
                     }
                 }
-                Ok(Decoded::More) => break Rest::Begun,
+                Ok(Decoded::More) => break StopReason::Begun,
                 Ok(Decoded::Goodbye { consumed }) => {
                     served += consumed;
-                    break Rest::Useless;
+                    break StopReason::Discard;
                 }
-                Err(error) => break Rest::Lost(error),
+                Err(error) => break StopReason::Lost(error),
             }
         }
     }));
     reply.ledger.bytes_framed += served as u64;
     let why = given.unwrap_or_else(|_| {
         reply.panicked();
-        Rest::Useless
+        StopReason::Discard
     });
     (served, why)
 }

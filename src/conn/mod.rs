@@ -8,18 +8,18 @@
 //!            bytes read                                frames
 //! stream ──▶ handle_input ──▶ codec ──▶ (input queue) ────────▶ on_frame
 //!                                                                  │ Reply
-//! stream ◀── unsent + quote ◀── output queue ◀─────────────────────┘
+//! stream ◀── unsent + input_range ◀── output queue ◀─────────────────────┘
 //! ```
 //!
 //! Here is what it remembers; what it does lies in `serving` (input, frames, the service's wishes),
-//! `hold` (when input waits), `ending` (how it ends) and `deadline` (how long it may take).
+//! `read_pause` (when input waits), `ending` (how it ends) and `deadline` (how long it may take).
 
 mod close;
 mod deadline;
 mod ending;
 mod frames;
 mod halves;
-mod hold;
+mod read_pause;
 mod ledger;
 mod limits;
 mod reply;
@@ -33,12 +33,12 @@ pub use close::CloseReason;
 pub use halves::{Halves, ReadHalf, WriteHalf};
 pub use ledger::Ledger;
 pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX};
-pub use reply::{NO_QUOTE, Quote, Reply};
+pub use reply::{NO_INPUT_RANGE, InputRange, Reply};
 
-use hold::Hold;
+use read_pause::ReadPause;
 
 /// What a connection is lent for the length of one call: the rules, the memory, the books, the time.
-pub struct Means<'a, C> {
+pub struct Resources<'a, C> {
     /// The framing of the endpoint.
     pub codec: &'a C,
     /// The limits of the endpoint.
@@ -57,7 +57,7 @@ pub struct Means<'a, C> {
 /// are the only bytes kept.
 pub struct Connection<C: Codec> {
     halves: Halves,
-    hold: Hold,
+    read_pause: ReadPause,
     is_draining: bool,
     wants_room: bool,
     promised: u16,
@@ -79,7 +79,7 @@ impl<C: Codec> Connection<C> {
     pub fn new(now: Instant) -> Self {
         Self {
             halves: Halves::new(),
-            hold: Hold::Nothing,
+            read_pause: ReadPause::Nothing,
             is_draining: false,
             wants_room: false,
             promised: 0,
@@ -96,25 +96,25 @@ impl<C: Codec> Connection<C> {
     // ── In ──────────────────────────────────────────────────────────────────────────────────────
 
     /// `count` bytes of the output queue were taken by the stream, and `quoted` bytes of the quote.
-    pub fn handle_written(&mut self, count: usize, quoted: usize, means: &mut Means<'_, C>) {
-        self.output.consume(count, means.reserve);
-        means.ledger.bytes_written += (count + quoted) as u64;
-        self.moved_at = means.now;
-        self.waiting_since = means.now;
+    pub fn handle_written(&mut self, count: usize, quoted: usize, resources: &mut Resources<'_, C>) {
+        self.output.consume(count, resources.reserve);
+        resources.ledger.bytes_written += (count + quoted) as u64;
+        self.moved_at = resources.now;
+        self.waiting_since = resources.now;
     }
 
     /// Stores `rest`, what the stream did not take of a quote, before the buffer it lies in is
     /// used again.
     #[inline]
-    pub fn store(&mut self, rest: &[u8], means: &mut Means<'_, C>) {
-        if self.output.push(rest, means.reserve).is_err() {
-            means.ledger.bytes_unsent += rest.len() as u64;
+    pub fn store(&mut self, rest: &[u8], resources: &mut Resources<'_, C>) {
+        if self.output.push(rest, resources.reserve).is_err() {
+            resources.ledger.bytes_unsent += rest.len() as u64;
             self.halves.fall_short(CloseReason::BudgetSpent);
         }
     }
 
     /// Gives all storage back; the last call. Unserved input and unsent output are written off.
-    pub fn bury(&mut self, reserve: &mut Reserve, ledger: &mut Ledger) {
+    pub fn release(&mut self, reserve: &mut Reserve, ledger: &mut Ledger) {
         ledger.bytes_discarded += self.input.clear(reserve) as u64;
         ledger.bytes_unsent += self.output.clear(reserve) as u64;
     }
@@ -148,7 +148,7 @@ impl<C: Codec> Connection<C> {
     #[inline]
     pub fn is_between_messages(&self) -> bool {
         self.halves.are_open()
-            && self.hold == Hold::Nothing
+            && self.read_pause == ReadPause::Nothing
             && !self.is_draining
             && !self.wants_room
             && self.input.is_empty()

@@ -1,7 +1,7 @@
 //! What a service says to the peer it is serving: bytes into its queue, and wishes for its end.
 //!
 //! It writes to no stream. A reply that repeats the input is not copied: it is remembered as a
-//! [`Quote`], a range of the buffer the input was read into, written from there, and only stored
+//! [`InputRange`], a range of the buffer the input was read into, written from there, and only stored
 //! if the stream does not take it.
 
 use std::ops::Range;
@@ -9,20 +9,20 @@ use std::ops::Range;
 use crate::buffer::{ByteQueue, Exhausted, Reserve};
 use crate::codec::{Codec, Encode, Envelope, FrameError};
 
-use super::{CloseReason, Ledger, Limits, Means, READ_LEN_MAX, WriteHalf};
+use super::{CloseReason, Ledger, Limits, Resources, READ_LEN_MAX, WriteHalf};
 
 /// The end of a peer's output that still lies in the buffer its input was read into.
 ///
 /// Whoever drives the connection writes the queue, then the quoted range, and hands back what was
 /// not taken before the buffer is used again.
-pub type Quote = Range<usize>;
+pub type InputRange = Range<usize>;
 
 /// No part of the output lies in the input.
-pub const NO_QUOTE: Quote = 0..0;
+pub const NO_INPUT_RANGE: InputRange = 0..0;
 
 /// How a service, or what it sent, wants this peer to go on; the later ones outrank the earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum CloseRequest {
     /// As before.
     GoOn,
     /// Flush, then end our direction, and go on serving; or that has been done before.
@@ -43,9 +43,9 @@ pub struct Reply<'a> {
     pub(super) limits: &'a Limits,
     /// What may be quoted; empty when the input does not outlive the call.
     pub(super) quotable: &'a [u8],
-    pub(super) quote: Quote,
+    pub(super) input_range: InputRange,
     pub(super) queue_high: usize,
-    pub(super) wish: Wish,
+    pub(super) request: CloseRequest,
     pub(super) is_paused: bool,
     pub(super) wants_room: bool,
     pub(super) promised: u16,
@@ -59,7 +59,7 @@ impl Reply<'_> {
     /// carry with [`CloseReason::BadReply`]. Once our direction is ending nothing is queued.
     #[inline]
     pub fn send(&mut self, parts: &[&[u8]]) {
-        if self.wish != Wish::GoOn {
+        if self.request != CloseRequest::GoOn {
             return;
         }
         if self.is_bare {
@@ -73,14 +73,14 @@ impl Reply<'_> {
         match self.encode.envelope(parts) {
             Ok(envelope) => self.send_in(&envelope, parts),
             Err(FrameError::TooLong { .. } | FrameError::Malformed(_)) => {
-                self.wish = Wish::Finish(CloseReason::BadReply);
+                self.request = CloseRequest::Finish(CloseReason::BadReply);
             }
         }
     }
 
     /// Queues bytes that are framed already.
     pub(super) fn send_framed(&mut self, bytes: &[u8]) {
-        if self.wish == Wish::GoOn {
+        if self.request == CloseRequest::GoOn {
             self.send_in(&Envelope::NONE, &[bytes]);
         }
     }
@@ -92,7 +92,7 @@ impl Reply<'_> {
         let before = self.queued();
         // The first of the two is less, and known without a look at the limits.
         if before + len > READ_LEN_MAX && before + len > self.limits.queue_len_max() {
-            self.wish = Wish::Close(CloseReason::QueueFull);
+            self.request = CloseRequest::Close(CloseReason::QueueFull);
             return;
         }
         let put = if envelope.is_empty() {
@@ -104,7 +104,7 @@ impl Reply<'_> {
         let queued = match put {
             Ok(()) => len,
             Err(Exhausted) => {
-                self.wish = Wish::Close(CloseReason::BudgetSpent);
+                self.request = CloseRequest::Close(CloseReason::BudgetSpent);
                 self.queued() - before
             }
         };
@@ -122,8 +122,8 @@ impl Reply<'_> {
             return Ok(());
         }
         match place_in(self.quotable, bytes) {
-            Some(place) if self.quote.is_empty() => self.quote = place,
-            Some(place) if self.quote.end == place.start => self.quote.end = place.end,
+            Some(place) if self.input_range.is_empty() => self.input_range = place,
+            Some(place) if self.input_range.end == place.start => self.input_range.end = place.end,
             Some(_) | None => return self.store(bytes),
         }
         Ok(())
@@ -132,13 +132,13 @@ impl Reply<'_> {
     // Apart: an echo of a whole read stores nothing.
     #[inline(never)]
     fn store(&mut self, bytes: &[u8]) -> Result<(), Exhausted> {
-        self.output.push(&self.quotable[self.quote.clone()], self.reserve)?;
-        self.quote = NO_QUOTE;
+        self.output.push(&self.quotable[self.input_range.clone()], self.reserve)?;
+        self.input_range = NO_INPUT_RANGE;
         self.output.push(bytes, self.reserve)
     }
 
-    /// Asks for one more callback, `on_room`, as soon as the queue has fallen to its low watermark.
-    pub fn ask_room(&mut self) {
+    /// Asks for one more callback, `on_writable`, as soon as the queue has fallen to its low watermark.
+    pub fn notify_writable(&mut self) {
         self.wants_room = true;
     }
 
@@ -156,7 +156,7 @@ impl Reply<'_> {
     /// Says that an answer comes later: a peer that ended its direction is not finished before.
     ///
     /// More than 65,535 open promises close the peer with [`CloseReason::QueueFull`].
-    pub fn promise(&mut self) {
+    pub fn defer_reply(&mut self) {
         match self.promised.checked_add(1) {
             Some(promised) => self.promised = promised,
             None => self.fail(CloseReason::QueueFull),
@@ -175,15 +175,15 @@ impl Reply<'_> {
 
     /// Flush, then end our direction; what the peer still sends is served.
     pub fn half_close(&mut self) {
-        if self.wish == Wish::GoOn {
-            self.wish = Wish::HalfClose;
+        if self.request == CloseRequest::GoOn {
+            self.request = CloseRequest::HalfClose;
         }
     }
 
     /// Flush, then end our direction; what the peer still sends is discarded.
     pub fn finish(&mut self) {
         if !self.is_ending() {
-            self.wish = Wish::Finish(CloseReason::Service);
+            self.request = CloseRequest::Finish(CloseReason::Service);
         }
     }
 
@@ -199,8 +199,8 @@ impl Reply<'_> {
     }
 
     fn fail(&mut self, reason: CloseReason) {
-        if !matches!(self.wish, Wish::Close(_)) {
-            self.wish = Wish::Close(reason);
+        if !matches!(self.request, CloseRequest::Close(_)) {
+            self.request = CloseRequest::Close(reason);
         }
     }
 
@@ -210,37 +210,37 @@ impl Reply<'_> {
 
     /// Bytes that wait to leave, this callback's among them.
     pub fn queued(&self) -> usize {
-        self.output.len() + self.quote.len()
+        self.output.len() + self.input_range.len()
     }
 
     /// Whether the peer was finished or closed in this callback: what is sent now goes nowhere.
     pub fn is_ending(&self) -> bool {
-        match self.wish {
-            Wish::GoOn | Wish::HalfClose => false,
-            Wish::Finish(_) | Wish::Close(_) => true,
+        match self.request {
+            CloseRequest::GoOn | CloseRequest::HalfClose => false,
+            CloseRequest::Finish(_) | CloseRequest::Close(_) => true,
         }
     }
 }
 
 /// What a callback left behind in its [`Reply`].
-pub(super) struct Heard {
-    pub(super) wish: Wish,
+pub(super) struct ReplyOutcome {
+    pub(super) request: CloseRequest,
     pub(super) is_paused: bool,
     pub(super) wants_room: bool,
     pub(super) promised: u16,
-    pub(super) quote: Quote,
+    pub(super) input_range: InputRange,
 }
 
-impl From<Reply<'_>> for Heard {
+impl From<Reply<'_>> for ReplyOutcome {
     fn from(reply: Reply<'_>) -> Self {
-        let Reply { wish, is_paused, wants_room, promised, quote, .. } = reply;
-        Self { wish, is_paused, wants_room, promised, quote }
+        let Reply { request, is_paused, wants_room, promised, input_range, .. } = reply;
+        Self { request, is_paused, wants_room, promised, input_range }
     }
 }
 
 /// How a peer stands when a callback for it begins.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stance {
+pub(super) struct ReplyState {
     pub(super) write: WriteHalf,
     pub(super) is_paused: bool,
 }
@@ -249,24 +249,24 @@ pub(super) struct Stance {
 pub(super) fn reply_to<'a, C: Codec>(
     output: &'a mut ByteQueue,
     quotable: &'a [u8],
-    stance: Stance,
-    means: &'a mut Means<'_, C>,
+    reply_state: ReplyState,
+    resources: &'a mut Resources<'_, C>,
 ) -> Reply<'a> {
     Reply {
-        queue_high: means.limits.queue.high().min(means.reserve.spare_bytes()),
-        limits: means.limits,
+        queue_high: resources.limits.queue.high().min(resources.reserve.spare_bytes()),
+        limits: resources.limits,
         output,
-        reserve: means.reserve,
-        ledger: means.ledger,
-        encode: means.codec,
-        is_bare: means.codec.is_bare(),
+        reserve: resources.reserve,
+        ledger: resources.ledger,
+        encode: resources.codec,
+        is_bare: resources.codec.is_bare(),
         quotable,
-        quote: NO_QUOTE,
-        wish: match stance.write {
-            WriteHalf::Open => Wish::GoOn,
-            WriteHalf::Finishing | WriteHalf::Finished | WriteHalf::Short => Wish::HalfClose,
+        input_range: NO_INPUT_RANGE,
+        request: match reply_state.write {
+            WriteHalf::Open => CloseRequest::GoOn,
+            WriteHalf::Finishing | WriteHalf::Finished | WriteHalf::Short => CloseRequest::HalfClose,
         },
-        is_paused: stance.is_paused,
+        is_paused: reply_state.is_paused,
         wants_room: false,
         promised: 0,
     }
@@ -274,7 +274,7 @@ pub(super) fn reply_to<'a, C: Codec>(
 
 /// Where `part` lies in `whole`, if it is a piece of that very memory.
 #[inline]
-fn place_in(whole: &[u8], part: &[u8]) -> Option<Quote> {
+fn place_in(whole: &[u8], part: &[u8]) -> Option<InputRange> {
     let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
     let fits = start <= whole.len() && part.len() <= whole.len() - start;
     fits.then(|| start..start + part.len())

@@ -7,10 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::codec::{Codec, FrameError};
 
-use super::frames::{Rest, give_frames};
-use super::hold::Hold;
-use super::reply::{Heard, Stance, Wish, reply_to};
-use super::{CloseReason, Connection, Means, NO_QUOTE, Quote, ReadHalf, Reply, WriteHalf};
+use super::frames::{StopReason, give_frames};
+use super::read_pause::ReadPause;
+use super::reply::{ReplyOutcome, ReplyState, CloseRequest, reply_to};
+use super::{CloseReason, Connection, Resources, NO_INPUT_RANGE, InputRange, ReadHalf, Reply, WriteHalf};
 
 impl<C: Codec> Connection<C> {
     /// Takes bytes that were read and gives each whole frame in them to `on_frame`, which may
@@ -22,152 +22,152 @@ impl<C: Codec> Connection<C> {
     pub fn handle_input(
         &mut self,
         input: &[u8],
-        means: &mut Means<'_, C>,
+        resources: &mut Resources<'_, C>,
         on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
-    ) -> Quote {
-        self.moved_at = means.now;
-        means.ledger.bytes_read += input.len() as u64;
+    ) -> InputRange {
+        self.moved_at = resources.now;
+        resources.ledger.bytes_read += input.len() as u64;
         if self.halves.read() != ReadHalf::Open {
-            self.discard(input.len(), means);
-            return NO_QUOTE;
+            self.discard(input.len(), resources);
+            return NO_INPUT_RANGE;
         }
-        self.start_waiting(means.now);
+        self.start_waiting(resources.now);
         if !self.input.is_empty() {
-            match self.input.push(input, means.reserve) {
-                Ok(()) => self.serve_stored(means, on_frame),
+            match self.input.push(input, resources.reserve) {
+                Ok(()) => self.serve_stored(resources, on_frame),
                 Err(_) => {
-                    means.ledger.bytes_discarded += input.len() as u64;
+                    resources.ledger.bytes_discarded += input.len() as u64;
                     self.cut(CloseReason::BudgetSpent);
                 }
             }
-            return NO_QUOTE;
+            return NO_INPUT_RANGE;
         }
 
-        let (codec, limits, stance) = (means.codec, means.limits, self.stance());
-        let mut reply = reply_to(&mut self.output, input, stance, means);
+        let (codec, limits, reply_state) = (resources.codec, resources.limits, self.reply_state());
+        let mut reply = reply_to(&mut self.output, input, reply_state, resources);
         let (served, rest) = give_frames(codec, &mut self.codec, input, limits, &mut reply, on_frame);
-        let heard = Heard::from(reply);
-        let quote = self.obey(heard, means);
+        let outcome = ReplyOutcome::from(reply);
+        let input_range = self.apply(outcome, resources);
         let left = &input[served..];
-        if !left.is_empty() || rest != Rest::Begun {
-            self.keep(left, rest, means);
+        if !left.is_empty() || rest != StopReason::Begun {
+            self.keep(left, rest, resources);
         }
-        quote
+        input_range
     }
 
     /// Serves frames that were held back; call when [`Self::wants_held`].
     pub fn handle_held(
         &mut self,
-        means: &mut Means<'_, C>,
+        resources: &mut Resources<'_, C>,
         on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
     ) {
-        self.hold = Hold::Nothing;
-        self.begun_at = means.now;
-        self.serve_stored(means, on_frame);
+        self.read_pause = ReadPause::Nothing;
+        self.begun_at = resources.now;
+        self.serve_stored(resources, on_frame);
     }
 
     /// Serves a callback that has no input: its replies go to the output queue. A panic of it ends here.
-    pub fn handle_callback(&mut self, means: &mut Means<'_, C>, callback: impl FnOnce(&mut Reply<'_>)) {
-        self.start_waiting(means.now);
-        let stance = self.stance();
-        let mut reply = reply_to(&mut self.output, &[], stance, means);
+    pub fn handle_callback(&mut self, resources: &mut Resources<'_, C>, callback: impl FnOnce(&mut Reply<'_>)) {
+        self.start_waiting(resources.now);
+        let reply_state = self.reply_state();
+        let mut reply = reply_to(&mut self.output, &[], reply_state, resources);
         if catch_unwind(AssertUnwindSafe(|| callback(&mut reply))).is_err() {
             reply.panicked();
         }
-        let heard = Heard::from(reply);
-        self.obey(heard, means);
-        self.couple(means);
+        let outcome = ReplyOutcome::from(reply);
+        self.apply(outcome, resources);
+        self.couple(resources);
     }
 
     /// Queues bytes that another peer's service call, or a post, ordered for this one; framed already.
-    pub fn handle_order(&mut self, framed: &[u8], means: &mut Means<'_, C>) {
+    pub fn handle_order(&mut self, framed: &[u8], resources: &mut Resources<'_, C>) {
         if self.halves.write() == WriteHalf::Open {
-            self.handle_callback(means, |reply| reply.send_framed(framed));
+            self.handle_callback(resources, |reply| reply.send_framed(framed));
         }
     }
 
     /// One promise is kept: what was owed has been queued.
-    pub fn handle_promise_kept(&mut self, means: &mut Means<'_, C>) {
+    pub fn handle_promise_kept(&mut self, resources: &mut Resources<'_, C>) {
         self.promised = self.promised.saturating_sub(1);
-        self.couple(means);
+        self.couple(resources);
     }
 
     fn serve_stored(
         &mut self,
-        means: &mut Means<'_, C>,
+        resources: &mut Resources<'_, C>,
         on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
     ) {
-        self.start_waiting(means.now);
-        let (codec, limits, stance) = (means.codec, means.limits, self.stance());
-        let mut reply = reply_to(&mut self.output, &[], stance, means);
+        self.start_waiting(resources.now);
+        let (codec, limits, reply_state) = (resources.codec, resources.limits, self.reply_state());
+        let mut reply = reply_to(&mut self.output, &[], reply_state, resources);
         let stored = self.input.as_slice();
         let (served, rest) = give_frames(codec, &mut self.codec, stored, limits, &mut reply, on_frame);
-        let heard = Heard::from(reply);
-        self.input.consume(served, means.reserve);
+        let outcome = ReplyOutcome::from(reply);
+        self.input.consume(served, resources.reserve);
         if served > 0 {
-            self.begun_at = means.now;
+            self.begun_at = resources.now;
         }
-        self.obey(heard, means);
-        self.judge(rest, means);
-        self.couple(means);
+        self.apply(outcome, resources);
+        self.judge(rest, resources);
+        self.couple(resources);
     }
 
     /// Stores what is left of a fresh read.
-    fn keep(&mut self, rest: &[u8], why: Rest, means: &mut Means<'_, C>) {
+    fn keep(&mut self, rest: &[u8], why: StopReason, resources: &mut Resources<'_, C>) {
         if !rest.is_empty() {
             match why {
-                Rest::Begun | Rest::Held | Rest::Break
+                StopReason::Begun | StopReason::Held | StopReason::Break
                     if self.halves.read() == ReadHalf::Open && self.closed().is_none() =>
                 {
-                    self.begun_at = means.now;
-                    if self.input.push(rest, means.reserve).is_err() {
-                        means.ledger.bytes_discarded += rest.len() as u64;
+                    self.begun_at = resources.now;
+                    if self.input.push(rest, resources.reserve).is_err() {
+                        resources.ledger.bytes_discarded += rest.len() as u64;
                         self.cut(CloseReason::BudgetSpent);
                     }
                 }
-                Rest::Begun | Rest::Held | Rest::Break | Rest::Useless | Rest::Lost(_) => {
-                    means.ledger.bytes_discarded += rest.len() as u64;
+                StopReason::Begun | StopReason::Held | StopReason::Break | StopReason::Discard | StopReason::Lost(_) => {
+                    resources.ledger.bytes_discarded += rest.len() as u64;
                 }
             }
         }
-        self.judge(why, means);
+        self.judge(why, resources);
     }
 
     /// What follows from the reason why serving stopped.
-    fn judge(&mut self, why: Rest, means: &mut Means<'_, C>) {
+    fn judge(&mut self, why: StopReason, resources: &mut Resources<'_, C>) {
         match why {
-            Rest::Held if self.hold != Hold::Paused => self.hold = Hold::Frames,
-            Rest::Break if self.hold != Hold::Paused => self.hold = Hold::Ready,
-            Rest::Begun | Rest::Held | Rest::Break => {}
-            Rest::Useless => self.finish(CloseReason::Finished, means),
-            Rest::Lost(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, means),
-            Rest::Lost(FrameError::Malformed(_)) => self.finish(CloseReason::BadFrame, means),
+            StopReason::Held if self.read_pause != ReadPause::Paused => self.read_pause = ReadPause::Frames,
+            StopReason::Break if self.read_pause != ReadPause::Paused => self.read_pause = ReadPause::Ready,
+            StopReason::Begun | StopReason::Held | StopReason::Break => {}
+            StopReason::Discard => self.finish(CloseReason::Finished, resources),
+            StopReason::Lost(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, resources),
+            StopReason::Lost(FrameError::Malformed(_)) => self.finish(CloseReason::BadFrame, resources),
         }
     }
 
     /// Carries out what the service wished in a callback.
     #[inline(always)]
-    fn obey(&mut self, heard: Heard, means: &mut Means<'_, C>) -> Quote {
-        self.wants_room |= heard.wants_room;
-        match self.promised.checked_add(heard.promised) {
+    fn apply(&mut self, outcome: ReplyOutcome, resources: &mut Resources<'_, C>) -> InputRange {
+        self.wants_room |= outcome.wants_room;
+        match self.promised.checked_add(outcome.promised) {
             Some(promised) => self.promised = promised,
             None => self.cut(CloseReason::QueueFull),
         }
-        if heard.is_paused {
-            self.hold = Hold::Paused;
-        } else if self.hold == Hold::Paused {
-            self.hold = Hold::Ready;
+        if outcome.is_paused {
+            self.read_pause = ReadPause::Paused;
+        } else if self.read_pause == ReadPause::Paused {
+            self.read_pause = ReadPause::Ready;
         }
-        match heard.wish {
-            Wish::GoOn => {}
-            Wish::HalfClose => self.halves.half_close(),
-            Wish::Finish(reason) => self.finish(reason, means),
-            Wish::Close(reason) => self.cut(reason),
+        match outcome.request {
+            CloseRequest::GoOn => {}
+            CloseRequest::HalfClose => self.halves.half_close(),
+            CloseRequest::Finish(reason) => self.finish(reason, resources),
+            CloseRequest::Close(reason) => self.cut(reason),
         }
-        heard.quote
+        outcome.input_range
     }
 
-    fn stance(&self) -> Stance {
-        Stance { write: self.halves.write(), is_paused: self.hold == Hold::Paused }
+    fn reply_state(&self) -> ReplyState {
+        ReplyState { write: self.halves.write(), is_paused: self.read_pause == ReadPause::Paused }
     }
 }

@@ -43,29 +43,29 @@ impl<C: Codec> Bench<C> {
         }
     }
 
-    fn with<R>(&mut self, call: impl FnOnce(&mut Connection<C>, &mut Means<'_, C>) -> R) -> R {
-        let mut means = Means {
+    fn with<R>(&mut self, call: impl FnOnce(&mut Connection<C>, &mut Resources<'_, C>) -> R) -> R {
+        let mut resources = Resources {
             codec: &self.codec,
             limits: &self.limits,
             reserve: &mut self.reserve,
             ledger: &mut self.ledger,
             now: self.now,
         };
-        call(&mut self.connection, &mut means)
+        call(&mut self.connection, &mut resources)
     }
 
     /// Feeds bytes to an echo that writes nothing; what was quoted is stored.
     fn feed(&mut self, input: &[u8]) {
         let prefix = self.prefix;
         let mut frames = Vec::new();
-        self.with(|connection, means| {
-            let quote = connection.handle_input(input, means, |frame, reply| {
+        self.with(|connection, resources| {
+            let input_range = connection.handle_input(input, resources, |frame, reply| {
                 frames.push(frame.to_vec());
                 reply.send(&[prefix, frame]);
                 ControlFlow::Continue(())
             });
-            connection.store(&input[quote], means);
-            connection.settle(means);
+            connection.store(&input[input_range], resources);
+            connection.settle(resources);
         });
         self.frames.append(&mut frames);
     }
@@ -73,8 +73,8 @@ impl<C: Codec> Bench<C> {
     fn serve_held(&mut self) {
         let prefix = self.prefix;
         let mut frames = Vec::new();
-        self.with(|connection, means| {
-            connection.handle_held(means, |frame, reply| {
+        self.with(|connection, resources| {
+            connection.handle_held(resources, |frame, reply| {
                 frames.push(frame.to_vec());
                 reply.send(&[prefix, frame]);
                 ControlFlow::Continue(())
@@ -88,16 +88,16 @@ impl<C: Codec> Bench<C> {
     fn tell_end(&mut self, on_end: impl FnOnce(&mut Reply<'_>)) {
         if self.connection.poll_end() {
             self.ends += 1;
-            self.with(|connection, means| connection.handle_callback(means, on_end));
+            self.with(|connection, resources| connection.handle_callback(resources, on_end));
         }
     }
 
     /// Lets the stream take `count` bytes.
     fn take(&mut self, count: usize) -> Vec<u8> {
         let taken = self.connection.unsent()[..count].to_vec();
-        self.with(|connection, means| {
-            connection.handle_written(count, 0, means);
-            connection.settle(means);
+        self.with(|connection, resources| {
+            connection.handle_written(count, 0, resources);
+            connection.settle(resources);
         });
         taken
     }
@@ -107,21 +107,21 @@ impl<C: Codec> Bench<C> {
     }
 
     fn end(&mut self) {
-        self.with(|connection, means| connection.handle_end(means));
+        self.with(|connection, resources| connection.handle_end(resources));
         self.tell_end(|_| {});
     }
 
     fn deadline_at(&mut self, now: Instant) -> Option<CloseReason> {
         self.now = now;
-        self.with(|connection, means| connection.handle_deadline(means));
+        self.with(|connection, resources| connection.handle_deadline(resources));
         self.connection.closed()
     }
 
     /// Buries the connection and checks that the books balance and all storage came back.
     #[track_caller]
-    fn bury(&mut self) {
+    fn release(&mut self) {
         let Self { connection, reserve, ledger, .. } = self;
-        connection.bury(reserve, ledger);
+        connection.release(reserve, ledger);
         assert!(ledger.reconciles(0, 0), "{ledger:?}");
         assert_eq!(reserve.lent_bytes(), 0);
     }
@@ -131,18 +131,18 @@ impl<C: Codec> Bench<C> {
 fn a_whole_frame_is_quoted_and_nothing_is_stored() {
     let mut bench = Bench::new(Raw);
     let input = *b"hello";
-    let quote = bench.with(|connection, means| {
-        connection.handle_input(&input, means, |frame, reply| {
+    let input_range = bench.with(|connection, resources| {
+        connection.handle_input(&input, resources, |frame, reply| {
             reply.send(&[frame]);
             ControlFlow::Continue(())
         })
     });
-    assert_eq!(quote, 0..5);
+    assert_eq!(input_range, 0..5);
     assert_eq!(bench.reserve.lent_bytes(), 0);
-    bench.with(|connection, means| connection.handle_written(0, 5, means));
+    bench.with(|connection, resources| connection.handle_written(0, 5, resources));
     bench.end();
     assert!(bench.connection.wants_finish());
-    bench.bury();
+    bench.release();
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_quote_between_other_bytes_keeps_its_place() {
     bench.feed(b"one\r\ntwo\nthr");
     bench.feed(b"ee\n");
     assert_eq!(bench.take_all(), b"> one\n> two\n> three\n");
-    bench.bury();
+    bench.release();
 }
 
 #[test]
@@ -174,9 +174,9 @@ fn over_its_watermark_a_peer_is_not_read_and_its_frames_wait() {
     bench.feed(b"0123456789abcdef\nsecond\nthird\n");
     assert_eq!(bench.frames.len(), 1);
     assert!(!bench.connection.wants_read());
-    assert!(!bench.with(|connection, means| connection.wants_held(means)));
+    assert!(!bench.with(|connection, resources| connection.wants_held(resources)));
     bench.take(13);
-    assert!(bench.with(|connection, means| connection.wants_held(means)));
+    assert!(bench.with(|connection, resources| connection.wants_held(resources)));
     bench.serve_held();
     assert_eq!(bench.frames.len(), 3);
     assert_eq!(bench.take_all(), b"def\nsecond\nthird\n"[..].to_vec());
@@ -193,9 +193,9 @@ fn an_end_behind_held_frames_serves_them_first() {
     bench.serve_held();
     assert_eq!(bench.take_all(), b"second\n");
     assert!(bench.connection.wants_finish());
-    bench.with(|connection, means| connection.handle_finished(means.now));
+    bench.with(|connection, resources| connection.handle_finished(resources.now));
     assert_eq!(bench.connection.closed(), Some(CloseReason::Finished));
-    bench.bury();
+    bench.release();
 }
 
 #[test]
@@ -204,10 +204,10 @@ fn an_end_inside_a_frame_is_an_outcome_of_its_own() {
     bench.feed(b"whole\npart");
     bench.end();
     assert_eq!(bench.take_all(), b"whole\n");
-    bench.with(|connection, means| connection.handle_finished(means.now));
+    bench.with(|connection, resources| connection.handle_finished(resources.now));
     assert_eq!(bench.connection.closed(), Some(CloseReason::PartialFrame));
     assert_eq!(bench.ledger.bytes_discarded, 4);
-    bench.bury();
+    bench.release();
 }
 
 #[test]
@@ -218,12 +218,12 @@ fn a_frame_too_long_is_finished_politely_and_the_rest_is_discarded() {
     bench.feed(b" and longer still");
     assert_eq!(bench.take_all(), b"short\n");
     assert!(bench.connection.wants_finish());
-    bench.with(|connection, means| connection.handle_finished(means.now));
+    bench.with(|connection, resources| connection.handle_finished(resources.now));
     assert!(bench.connection.wants_read(), "discards until the peer's end");
     bench.feed(b"x");
     bench.end();
     assert_eq!(bench.connection.closed(), Some(CloseReason::FrameTooLong));
-    bench.bury();
+    bench.release();
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn lingering_ends_by_bytes_or_by_time() {
         bench.limits.linger_bytes_max = 10;
         assert_eq!(bench.deadline_at(Instant::ORIGIN + bench.limits.idle_timeout), None);
         assert!(bench.connection.wants_finish());
-        bench.with(|connection, means| connection.handle_finished(means.now));
+        bench.with(|connection, resources| connection.handle_finished(resources.now));
         if by_time {
             let linger_at = bench.now + bench.limits.linger_timeout;
             assert_eq!(bench.connection.poll_deadline(&bench.limits), linger_at);
@@ -242,7 +242,7 @@ fn lingering_ends_by_bytes_or_by_time() {
             bench.feed(b"01234567890");
         }
         assert_eq!(bench.connection.closed(), Some(CloseReason::IdleTimeout));
-        bench.bury();
+        bench.release();
     }
 }
 
@@ -252,12 +252,12 @@ fn who_floods_us_and_does_not_read_is_ended_for_not_reading() {
         let mut bench = Bench::new(Raw);
         bench.limits.linger_bytes_max = 10;
         bench.feed(b"unread");
-        bench.with(|connection, means| connection.handle_drain_late(means));
+        bench.with(|connection, resources| connection.handle_drain_late(resources));
         bench.feed(b"01234567890");
         assert_eq!((bench.connection.wants_read(), bench.connection.closed()), (false, None));
         if reads_after_all {
             assert_eq!(bench.take_all(), b"unread");
-            bench.with(|connection, means| connection.handle_finished(means.now));
+            bench.with(|connection, resources| connection.handle_finished(resources.now));
             assert!(bench.connection.wants_read(), "its end is waited for");
             bench.feed(b"x");
             assert_eq!(bench.connection.closed(), Some(CloseReason::Drained));
@@ -266,7 +266,7 @@ fn who_floods_us_and_does_not_read_is_ended_for_not_reading() {
             assert_eq!(bench.deadline_at(late), Some(CloseReason::WriteTimeout));
         }
         assert_eq!(bench.connection.wants_reset(), !reads_after_all);
-        bench.bury();
+        bench.release();
     }
 }
 
@@ -281,7 +281,7 @@ fn the_frame_deadline_is_not_restarted_by_bytes() {
     }
     assert_eq!(bench.deadline_at(Instant::ORIGIN + 3 * SECOND), None);
     assert!(bench.connection.wants_finish());
-    bench.bury();
+    bench.release();
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn the_write_deadline_is_restarted_by_progress_and_ends_in_a_reset() {
     assert_eq!(bench.deadline_at(Instant::ORIGIN + 3 * SECOND), None);
     assert_eq!(bench.deadline_at(Instant::ORIGIN + 5 * SECOND), Some(CloseReason::WriteTimeout));
     assert!(bench.connection.wants_reset());
-    bench.bury();
+    bench.release();
     assert_eq!(bench.ledger.bytes_unsent, 9);
 }
 
@@ -312,36 +312,36 @@ fn a_paused_peer_is_neither_idle_nor_late_with_its_frame() {
 fn a_service_that_finishes_inside_a_batch_is_asked_no_more() {
     let mut bench = Bench::new(Lines::new());
     let mut calls = 0;
-    bench.with(|connection, means| {
+    bench.with(|connection, resources| {
         let input = b"bye\nmore\nand more\n";
-        let quote = connection.handle_input(input, means, |_, reply| {
+        let input_range = connection.handle_input(input, resources, |_, reply| {
             calls += 1;
             reply.send(&[b"so long"]);
             reply.finish();
             ControlFlow::Continue(())
         });
-        connection.store(&input[quote], means);
-        connection.settle(means);
+        connection.store(&input[input_range], resources);
+        connection.settle(resources);
     });
     assert_eq!(calls, 1);
     assert_eq!(bench.take_all(), b"so long\n");
     assert!(bench.connection.wants_finish());
-    bench.bury();
+    bench.release();
 }
 
 #[test]
 fn a_service_that_finishes_inside_stored_input_is_asked_no_more() {
     let mut bench = Bench::new(Lines::new());
     bench.feed(b"b");
-    bench.with(|connection, means| {
-        connection.handle_input(b"ye\nmore\n", means, |frame, reply| {
+    bench.with(|connection, resources| {
+        connection.handle_input(b"ye\nmore\n", resources, |frame, reply| {
             assert_eq!(frame, b"bye");
             reply.finish();
             ControlFlow::Continue(())
         });
     });
     assert!(bench.connection.wants_finish());
-    bench.bury();
+    bench.release();
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn goodbye_ends_the_peer_from_our_side() {
     bench.feed(b"hi\nexit\r\nlate\n");
     assert_eq!(bench.take_all(), b"hi\n");
     assert!(bench.connection.wants_finish());
-    bench.bury();
+    bench.release();
 }
 
 #[test]
@@ -358,14 +358,14 @@ fn more_than_may_wait_for_one_peer_closes_it() {
     let mut bench = Bench::new(Raw);
     bench.reserve = Reserve::new(1 << 24);
     let len_max = bench.limits.queue_len_max();
-    bench.with(|connection, means| {
-        connection.handle_order(&vec![0; len_max], means);
+    bench.with(|connection, resources| {
+        connection.handle_order(&vec![0; len_max], resources);
         assert_eq!(connection.closed(), None);
-        connection.handle_order(b"x", means);
+        connection.handle_order(b"x", resources);
     });
     assert_eq!(bench.connection.closed(), Some(CloseReason::QueueFull));
     assert_eq!(bench.connection.output_len(), len_max);
-    bench.bury();
+    bench.release();
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn with_no_memory_left_the_peer_that_needs_it_is_closed() {
     assert_eq!(bench.connection.closed(), None);
     bench.feed(b"x");
     assert_eq!(bench.connection.closed(), Some(CloseReason::BudgetSpent));
-    bench.bury();
+    bench.release();
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn what_found_no_room_is_missed_by_a_reset_even_behind_an_empty_queue() {
 
     let mut bench = Bench::new(Raw);
     let too_much = vec![0; bench.limits.queue_len_max() + 1];
-    bench.with(|connection, means| connection.handle_order(&too_much, means));
+    bench.with(|connection, resources| connection.handle_order(&too_much, resources));
     assert_eq!(bench.connection.closed(), Some(CloseReason::QueueFull));
     assert!(bench.connection.wants_reset());
 }
@@ -403,15 +403,15 @@ fn a_reply_lost_after_the_service_closed_the_peer_is_missed_by_a_reset_too() {
     ] {
         let mut bench = Bench::new(Raw);
         bench.reserve = Reserve::new(0);
-        bench.with(|connection, means| {
-            let quote = connection.handle_input(b"x", means, |frame, reply| {
+        bench.with(|connection, resources| {
+            let input_range = connection.handle_input(b"x", resources, |frame, reply| {
                 reply.send(&[frame]);
                 close(reply);
                 ControlFlow::Break(())
             });
-            assert_eq!((quote.clone(), connection.closed()), (0..1, Some(reason)));
-            connection.store(&b"x"[quote], means);
-            connection.settle(means);
+            assert_eq!((input_range.clone(), connection.closed()), (0..1, Some(reason)));
+            connection.store(&b"x"[input_range], resources);
+            connection.settle(resources);
         });
         assert_eq!(bench.connection.output_len(), 0);
         assert!(bench.connection.wants_reset(), "a clean end would say that this was all");
@@ -434,21 +434,21 @@ fn under_pressure_who_holds_more_than_is_spare_is_paused() {
 #[test]
 fn a_promise_keeps_a_peer_that_has_ended() {
     let mut bench = Bench::new(Raw);
-    bench.with(|connection, means| {
-        connection.handle_input(b"slow", means, |_, reply| {
-            reply.promise();
+    bench.with(|connection, resources| {
+        connection.handle_input(b"slow", resources, |_, reply| {
+            reply.defer_reply();
             ControlFlow::Continue(())
         });
     });
     bench.end();
     assert!(!bench.connection.wants_finish());
-    bench.with(|connection, means| {
-        connection.handle_order(b"done", means);
-        connection.handle_promise_kept(means);
+    bench.with(|connection, resources| {
+        connection.handle_order(b"done", resources);
+        connection.handle_promise_kept(resources);
     });
     assert_eq!(bench.take_all(), b"done");
     assert!(bench.connection.wants_finish());
-    bench.bury();
+    bench.release();
 }
 
 #[test]
@@ -456,22 +456,22 @@ fn a_draining_peer_is_finished_once_it_is_dry() {
     let mut bench = Bench::new(Lines::new());
     bench.connection.handle_drain();
     bench.feed(b"0123456789abcdef\nsecond\n");
-    bench.with(|connection, means| connection.handle_dry(means));
+    bench.with(|connection, resources| connection.handle_dry(resources));
     assert!(!bench.connection.wants_finish());
     bench.take_all();
     bench.serve_held();
-    bench.with(|connection, means| connection.handle_dry(means));
+    bench.with(|connection, resources| connection.handle_dry(resources));
     assert_eq!(bench.take_all(), b"second\n");
     assert!(bench.connection.wants_finish());
-    bench.bury();
+    bench.release();
 }
 
 #[test]
 fn a_break_keeps_the_rest_for_the_next_step() {
     let mut bench = Bench::new(Lines::new());
-    bench.with(|connection, means| {
-        connection.handle_input(b"one\ntwo\n", means, |_, _| ControlFlow::Break(()));
-        assert!(connection.wants_held(means));
+    bench.with(|connection, resources| {
+        connection.handle_input(b"one\ntwo\n", resources, |_, _| ControlFlow::Break(()));
+        assert!(connection.wants_held(resources));
     });
     bench.serve_held();
     assert_eq!(bench.frames, [b"two".to_vec()]);
@@ -485,5 +485,5 @@ fn a_reset_between_the_halves_is_counted_once() {
     bench.connection.handle_error(CloseReason::Failed);
     assert_eq!(bench.connection.closed(), Some(CloseReason::Reset));
     assert_eq!(bench.connection.poll_deadline(&bench.limits), Instant::NEVER);
-    bench.bury();
+    bench.release();
 }

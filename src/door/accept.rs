@@ -50,7 +50,7 @@ impl AcceptError {
 
 /// The rest after a failure of ours: until a time, or until any peer has been closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BackOff {
+pub(crate) struct AcceptRetry {
     rest: Option<Rest>,
     pause: Duration,
 }
@@ -62,7 +62,7 @@ struct Rest {
     closes: u64,
 }
 
-impl BackOff {
+impl AcceptRetry {
     pub(crate) const fn new() -> Self {
         Self { rest: None, pause: PAUSE_MIN }
     }
@@ -93,25 +93,25 @@ mod tests {
 
     #[test]
     fn a_rest_ends_by_time_or_by_a_close() {
-        let mut back_off = BackOff::new();
+        let mut accept_retry = AcceptRetry::new();
         let now = Instant::ORIGIN;
-        assert!(!back_off.is_resting(now, 0));
-        back_off.failed(now, 7);
-        assert!(back_off.is_resting(now, 7));
-        assert!(!back_off.is_resting(now, 8));
-        assert!(!back_off.is_resting(now + PAUSE_MIN, 7));
+        assert!(!accept_retry.is_resting(now, 0));
+        accept_retry.failed(now, 7);
+        assert!(accept_retry.is_resting(now, 7));
+        assert!(!accept_retry.is_resting(now, 8));
+        assert!(!accept_retry.is_resting(now + PAUSE_MIN, 7));
     }
 
     #[test]
     fn rests_grow_to_a_second_and_start_small_again_after_a_success() {
-        let mut back_off = BackOff::new();
+        let mut accept_retry = AcceptRetry::new();
         for _ in 0..20 {
-            back_off.failed(Instant::ORIGIN, 0);
+            accept_retry.failed(Instant::ORIGIN, 0);
         }
-        assert_eq!(back_off.until(), Some(Instant::ORIGIN + PAUSE_MAX));
-        back_off.succeeded();
-        back_off.failed(Instant::ORIGIN, 0);
-        assert_eq!(back_off.until(), Some(Instant::ORIGIN + PAUSE_MIN));
+        assert_eq!(accept_retry.until(), Some(Instant::ORIGIN + PAUSE_MAX));
+        accept_retry.succeeded();
+        accept_retry.failed(Instant::ORIGIN, 0);
+        assert_eq!(accept_retry.until(), Some(Instant::ORIGIN + PAUSE_MIN));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{ServerLimits, WhenFull};
 
 /// Why a connection is not taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum Rejection {
     /// `connections_max`.
     Full,
     /// `connections_per_address_max`.
@@ -43,14 +43,14 @@ impl Admission {
     }
 
     /// Counts a newcomer in.
-    pub(crate) fn admit(&mut self, group: AddressGroup) -> Result<(), Refusal> {
+    pub(crate) fn admit(&mut self, group: AddressGroup) -> Result<(), Rejection> {
         if self.open >= self.open_max {
-            return Err(Refusal::Full);
+            return Err(Rejection::Full);
         }
         if self.by_address_max != usize::MAX && group.is_counted() {
             let count = self.by_address.entry(group).or_default();
             if *count >= self.by_address_max {
-                return Err(Refusal::AddressFull);
+                return Err(Rejection::AddressFull);
             }
             *count += 1;
         }
@@ -88,10 +88,10 @@ mod tests {
         let mut admission = Admission::new(&limits);
         let (one, two, three) = (group("10.0.0.1:1"), group("10.0.0.2:1"), group("10.0.0.3:1"));
         assert_eq!(admission.admit(one), Ok(()));
-        assert_eq!(admission.admit(one), Err(Refusal::AddressFull));
+        assert_eq!(admission.admit(one), Err(Rejection::AddressFull));
         assert_eq!(admission.admit(two), Ok(()));
         assert!(!admission.may_accept());
-        assert_eq!(admission.admit(three), Err(Refusal::Full));
+        assert_eq!(admission.admit(three), Err(Rejection::Full));
         admission.release(one);
         assert_eq!(admission.by_address.len(), 1);
         assert_eq!(admission.admit(three), Ok(()));

@@ -7,7 +7,7 @@
 mod accept;
 mod admission;
 mod limits;
-mod sparing;
+mod log_throttle;
 mod totals;
 
 use crate::conn::Limits;
@@ -15,10 +15,10 @@ use crate::conn::Limits;
 use crate::net::tls::TlsServer;
 use crate::net::{Address, ListenOptions};
 
-pub(crate) use accept::{AcceptError, BackOff};
-pub(crate) use admission::{Admission, Refusal};
+pub(crate) use accept::{AcceptError, AcceptRetry};
+pub(crate) use admission::{Admission, Rejection};
 pub use limits::{ServerLimits, WhenFull};
-pub(crate) use sparing::{Sparing, times_more};
+pub(crate) use log_throttle::{LogThrottle, repeated_suffix};
 pub use totals::Totals;
 
 /// Where an endpoint listens, how its sockets are set, and what each of its peers may use.

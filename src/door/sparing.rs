@@ -1,4 +1,4 @@
-//! `Sparing`: says the same thing at most once a second, and then how often it would have.
+//! `LogThrottle`: says the same thing at most once a second, and then how often it would have.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps one kind of log line rare.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sparing {
+pub(crate) struct LogThrottle {
     next_at: Instant,
     held_back: u64,
 }
 
-impl Sparing {
+impl LogThrottle {
     /// Whether to say it now; then with how many times it was not said.
-    pub(crate) fn may_say(&mut self, now: Instant) -> Option<u64> {
+    pub(crate) fn permit(&mut self, now: Instant) -> Option<u64> {
         if now < self.next_at {
             self.held_back += 1;
             return None;
@@ -27,7 +27,7 @@ impl Sparing {
 }
 
 /// What to put behind a line that stands for others too.
-pub(crate) fn times_more(held_back: u64) -> String {
+pub(crate) fn repeated_suffix(held_back: u64) -> String {
     if held_back == 0 { String::new() } else { format!(" ({held_back} times more)") }
 }
 
@@ -37,12 +37,12 @@ mod tests {
 
     #[test]
     fn a_thousand_in_a_second_are_one_line_and_a_count() {
-        let mut sparing = Sparing::default();
-        assert_eq!(sparing.may_say(Instant::ORIGIN), Some(0));
+        let mut log_throttle = LogThrottle::default();
+        assert_eq!(log_throttle.permit(Instant::ORIGIN), Some(0));
         for _ in 0..1000 {
-            assert_eq!(sparing.may_say(Instant::ORIGIN + EVERY / 2), None);
+            assert_eq!(log_throttle.permit(Instant::ORIGIN + EVERY / 2), None);
         }
-        assert_eq!(sparing.may_say(Instant::ORIGIN + EVERY), Some(1000));
-        assert_eq!(sparing.may_say(Instant::ORIGIN + EVERY * 2), Some(0));
+        assert_eq!(log_throttle.permit(Instant::ORIGIN + EVERY), Some(1000));
+        assert_eq!(log_throttle.permit(Instant::ORIGIN + EVERY * 2), Some(0));
     }
 }

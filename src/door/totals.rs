@@ -4,16 +4,16 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::conn::CloseReason;
-use crate::datagram::DatagramTally;
-use crate::host::Tally;
+use crate::datagram::DatagramCounters;
+use crate::host::HostCounters;
 
 /// Everything counted since the server was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// The peers of all endpoints, summed.
-    pub peers: Tally,
+    pub peers: HostCounters,
     /// The datagrams of all UDP endpoints, summed.
-    pub datagrams: DatagramTally,
+    pub datagrams: DatagramCounters,
     /// Peers that are open now.
     pub open: u64,
     /// How many of them are still in their TLS handshake.
@@ -40,14 +40,14 @@ pub struct Totals {
 
 impl Totals {
     /// Adds one endpoint's share.
-    pub(crate) fn add(&mut self, tally: &Tally) {
-        self.peers.opened += tally.opened;
-        for (sum, more) in self.peers.closed.iter_mut().zip(tally.closed) {
+    pub(crate) fn add(&mut self, counters: &HostCounters) {
+        self.peers.opened += counters.opened;
+        for (sum, more) in self.peers.closed.iter_mut().zip(counters.closed) {
             *sum += more;
         }
-        self.peers.resets += tally.resets;
-        self.peers.stale_facts += tally.stale_facts;
-        self.peers.ledger += tally.ledger;
+        self.peers.resets += counters.resets;
+        self.peers.stale_facts += counters.stale_facts;
+        self.peers.ledger += counters.ledger;
     }
 
     /// How many peers were closed for this reason.
@@ -95,7 +95,7 @@ impl fmt::Display for Totals {
         let datagrams = &self.datagrams;
         if datagrams.received > 0 {
             let refused: u64 = datagrams.refused.iter().sum();
-            let DatagramTally { received, answered, lost, .. } = datagrams;
+            let DatagramCounters { received, answered, lost, .. } = datagrams;
             write!(f, "; {received} datagrams, {answered} answered, {refused} refused, {lost} lost")?;
         }
         write!(f, "; {:.1} s", self.duration.as_secs_f64())

@@ -41,7 +41,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
                 connection: Connection::new(Instant::ORIGIN),
                 state: S::Peer::default(),
                 armed_at: Instant::NEVER,
-                presence: Presence::Expected,
+                presence: Presence::Pending,
                 mark: Mark::Unmarked,
             })
         })
@@ -49,7 +49,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
 
     /// The link of a peer that has yet to come; `None` when it has come or is expected no more.
     pub fn expected(&mut self, key: Key) -> Option<&mut L> {
-        let peer = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Expected)?;
+        let peer = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Pending)?;
         Some(&mut peer.link)
     }
 
@@ -72,13 +72,13 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         now: Instant,
         tell: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>),
     ) {
-        let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Expected) else { return };
-        peer.presence = Presence::Here;
+        let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Pending) else { return };
+        peer.presence = Presence::Open;
         peer.state = state;
         peer.connection = Connection::new(now);
-        self.tally.opened += 1;
-        if let Some(mut visit) = self.visit(key, reserve, now) {
-            visit.callback(tell);
+        self.counters.opened += 1;
+        if let Some(mut peer_guard) = self.peer_guard(key, reserve, now) {
+            peer_guard.callback(tell);
         }
         self.after(key);
     }
@@ -93,8 +93,8 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     /// though the service was never told of it.
     pub fn give_up(&mut self, key: Key, reason: CloseReason) -> Option<L> {
         let link = self.dismiss(key)?;
-        self.tally.opened += 1;
-        self.tally.closed[reason as usize] += 1;
+        self.counters.opened += 1;
+        self.counters.closed[reason as usize] += 1;
         Some(link)
     }
 }

@@ -1,30 +1,30 @@
 //! Many peers, one service: who is there, who has work, and what the service ordered.
 //!
 //! It moves no bytes and sleeps on nothing: what a peer is linked to is opaque to it. The slots of
-//! those who came are freed only by [`Host::bury_closed`], never while a batch is served.
+//! those who came are freed only by [`Host::reap_closed`], never while a batch is served.
 
 mod arrivals;
 mod orders;
-mod tally;
-mod visit;
+mod counters;
+mod peer_guard;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{CloseReason, Connection, Limits, Means};
+use crate::conn::{CloseReason, Connection, Limits, Resources};
 use crate::destination::Destination;
 use crate::instant::Instant;
 use crate::service::{Context, Outbox, Service};
-use crate::table::{Key, Table};
+use crate::table::{Key, Slab};
 use crate::timers::Timers;
 
 pub use orders::ConnectsToNobody;
-pub use tally::Tally;
-pub use visit::Visit;
+pub use counters::HostCounters;
+pub use peer_guard::PeerGuard;
 
-use visit::Desk;
+use peer_guard::ServiceCall;
 
 /// One peer: the machine, what it is linked to, and what the service keeps for it.
 pub struct Peer<S: Service, C: Codec, L> {
@@ -43,9 +43,9 @@ pub struct Peer<S: Service, C: Codec, L> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
     /// It has a key and a link; the service does not know of it, nobody can send to it.
-    Expected,
+    Pending,
     /// The service was told of it.
-    Here,
+    Open,
 }
 
 /// Whether a peer is to be served.
@@ -66,7 +66,7 @@ pub struct Host<S: Service, C: Codec, L> {
     codec: C,
     /// Apart, since a server of many threads has a host in each, and one copy stays in the cache.
     limits: Arc<Limits>,
-    peers: Table<Peer<S, C, L>>,
+    peers: Slab<Peer<S, C, L>>,
     timers: Timers,
     /// Peers to be served, each once; who was marked first comes first.
     marked: VecDeque<Key>,
@@ -77,7 +77,7 @@ pub struct Host<S: Service, C: Codec, L> {
     outbox: Outbox,
     /// Whom the service wants to be connected to, with its ticket for that.
     wanted: VecDeque<(Destination, u64)>,
-    tally: Tally,
+    counters: HostCounters,
 }
 
 impl<S: Service, C: Codec, L> Peer<S, C, L> {
@@ -99,31 +99,31 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
             service,
             codec,
             limits: limits.into(),
-            peers: Table::new(),
+            peers: Slab::new(),
             timers: Timers::new(),
             marked: VecDeque::new(),
             again: Vec::new(),
             closed: Vec::new(),
             outbox: Outbox::default(),
             wanted: VecDeque::new(),
-            tally: Tally::default(),
+            counters: HostCounters::default(),
         }
     }
 
     /// The same host, whose keys begin with that generation, so that a test can see them wrap.
     pub fn with_first_generation(self, first: u32) -> Self {
-        Self { peers: Table::with_first_generation(first), ..self }
+        Self { peers: Slab::with_first_generation(first), ..self }
     }
 
     /// Takes one peer out to be served; `None` when it has gone, is closed, or has yet to come.
     #[inline]
-    pub fn visit<'a>(&'a mut self, key: Key, reserve: &'a mut Reserve, now: Instant) -> Option<Visit<'a, S, C, L>> {
-        let is_here = |peer: &&mut Peer<S, C, L>| peer.presence == Presence::Here && peer.connection.closed().is_none();
+    pub fn peer_guard<'a>(&'a mut self, key: Key, reserve: &'a mut Reserve, now: Instant) -> Option<PeerGuard<'a, S, C, L>> {
+        let is_here = |peer: &&mut Peer<S, C, L>| peer.presence == Presence::Open && peer.connection.closed().is_none();
         let peer = self.peers.get_mut(key).filter(is_here)?;
-        Some(Visit {
+        Some(PeerGuard {
             peer,
-            means: Means { codec: &self.codec, limits: &self.limits, reserve, ledger: &mut self.tally.ledger, now },
-            desk: Desk { key, now, service: &mut self.service, outbox: &mut self.outbox },
+            resources: Resources { codec: &self.codec, limits: &self.limits, reserve, ledger: &mut self.counters.ledger, now },
+            service_call: ServiceCall { key, now, service: &mut self.service, outbox: &mut self.outbox },
         })
     }
 
@@ -138,7 +138,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         now: Instant,
         call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>),
     ) -> Option<()> {
-        self.visit(key, reserve, now)?.callback(call);
+        self.peer_guard(key, reserve, now)?.callback(call);
         self.carry_out_orders(reserve, now);
         self.after(key);
         self.mark(key);
@@ -149,7 +149,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     #[inline]
     pub fn handle_fact(&mut self, key: Key, remember: impl FnOnce(&mut L)) {
         let Some(peer) = self.peers.get_mut(key) else {
-            self.tally.stale_facts += 1;
+            self.counters.stale_facts += 1;
             return;
         };
         remember(&mut peer.link);
@@ -188,7 +188,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     /// Begins to serve: those who have more to do line up behind those who were marked since. So
     /// many are marked now; [`Self::pop_marked`] gives them, and then whoever is marked meanwhile.
     #[inline]
-    pub fn line_up(&mut self) -> usize {
+    pub fn begin_round(&mut self) -> usize {
         if !self.again.is_empty() {
             self.line_up_again();
         }
@@ -247,13 +247,13 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
 
     fn handle_due(&mut self, reserve: &mut Reserve, now: Instant) {
         while let Some(key) = self.timers.pop_due(now) {
-            let Some(Visit { peer, mut means, .. }) = self.visit(key, reserve, now) else { continue };
+            let Some(PeerGuard { peer, mut resources, .. }) = self.peer_guard(key, reserve, now) else { continue };
             peer.armed_at = Instant::NEVER;
             if peer.mark == Mark::Waiting {
                 continue;
             }
             let before = *peer.connection.halves();
-            peer.connection.handle_deadline(&mut means);
+            peer.connection.handle_deadline(&mut resources);
             if *peer.connection.halves() != before {
                 self.mark(key);
             }
@@ -265,24 +265,24 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     ///
     /// `part` gets the link, and whether its stream is to be reset.
     #[inline]
-    pub fn bury_closed(&mut self, reserve: &mut Reserve, now: Instant, part: impl FnMut(Key, L, CloseReason, Parting)) {
+    pub fn reap_closed(&mut self, reserve: &mut Reserve, now: Instant, part: impl FnMut(Key, L, CloseReason, CloseMode)) {
         if !self.closed.is_empty() {
-            self.bury(reserve, now, part);
+            self.release(reserve, now, part);
         }
     }
 
     #[inline(never)]
-    fn bury(&mut self, reserve: &mut Reserve, now: Instant, mut part: impl FnMut(Key, L, CloseReason, Parting)) {
+    fn release(&mut self, reserve: &mut Reserve, now: Instant, mut part: impl FnMut(Key, L, CloseReason, CloseMode)) {
         while let Some(key) = self.closed.pop() {
             let Some(peer) = self.peers.remove(key) else { continue };
             self.timers.forget(key);
             let Peer { link, mut connection, state, .. } = peer;
             let reason = connection.closed().expect("only the closed are buried");
-            let parting = if connection.wants_reset() { Parting::Reset } else { Parting::Close };
-            self.tally.resets += u64::from(parting == Parting::Reset);
-            self.tally.closed[reason as usize] += 1;
-            connection.bury(reserve, &mut self.tally.ledger);
-            part(key, link, reason, parting);
+            let close_mode = if connection.wants_reset() { CloseMode::Reset } else { CloseMode::Close };
+            self.counters.resets += u64::from(close_mode == CloseMode::Reset);
+            self.counters.closed[reason as usize] += 1;
+            connection.release(reserve, &mut self.counters.ledger);
+            part(key, link, reason, close_mode);
 
             self.tell_service(reserve, now, |service, orders| service.on_close(state, key, reason, orders));
         }
@@ -293,11 +293,11 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         &mut self,
         reserve: &mut Reserve,
         now: Instant,
-        mut tell: impl FnMut(&mut Peer<S, C, L>, &mut Means<'_, C>),
+        mut tell: impl FnMut(&mut Peer<S, C, L>, &mut Resources<'_, C>),
     ) {
         for key in self.peers.keys().collect::<Vec<_>>() {
-            let Some(Visit { peer, mut means, .. }) = self.visit(key, reserve, now) else { continue };
-            tell(peer, &mut means);
+            let Some(PeerGuard { peer, mut resources, .. }) = self.peer_guard(key, reserve, now) else { continue };
+            tell(peer, &mut resources);
             self.after(key);
             self.mark(key);
         }
@@ -315,12 +315,12 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
 
     /// All peers but those that have yet to come.
     pub fn peers(&self) -> impl Iterator<Item = (Key, &Peer<S, C, L>)> {
-        self.peers.iter().filter(|(_, peer)| peer.presence == Presence::Here)
+        self.peers.iter().filter(|(_, peer)| peer.presence == Presence::Open)
     }
 
     /// What happened so far.
-    pub fn tally(&self) -> &Tally {
-        &self.tally
+    pub fn counters(&self) -> &HostCounters {
+        &self.counters
     }
 
     /// The limits of every peer.
@@ -346,7 +346,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
 
 /// How a stream is let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parting {
+pub enum CloseMode {
     /// All that was queued has been written.
     Close,
     /// Bytes were thrown away: the peer must see that.

@@ -14,7 +14,7 @@ use crate::instant::Instant;
 use crate::service::{Order, Orders, Service, Target, Verb};
 use crate::table::Key;
 
-use super::{Host, Visit};
+use super::{Host, PeerGuard};
 
 /// Why an order to connect fails where none can be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +35,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         let (orders, bytes) = outbox.take();
         for order in orders {
             match order {
-                Order::For(Target::One(key), verb) => self.obey(key, &verb, bytes, reserve, now),
+                Order::For(Target::One(key), verb) => self.apply(key, &verb, bytes, reserve, now),
                 Order::For(Target::All, verb) => self.obey_all(None, &verb, bytes, reserve, now),
                 Order::For(Target::AllBut(sender), verb) => self.obey_all(Some(sender), &verb, bytes, reserve, now),
                 Order::Connect { to, ticket } => self.wanted.push_back((to, ticket)),
@@ -48,23 +48,23 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     fn obey_all(&mut self, but: Option<Key>, verb: &Verb, bytes: &[u8], reserve: &mut Reserve, now: Instant) {
         let keys: Vec<Key> = self.peers.keys().filter(|key| Some(*key) != but).collect();
         for key in keys {
-            self.obey(key, verb, bytes, reserve, now);
+            self.apply(key, verb, bytes, reserve, now);
         }
     }
 
-    fn obey(&mut self, key: Key, verb: &Verb, bytes: &[u8], reserve: &mut Reserve, now: Instant) {
-        let Some(Visit { peer, mut means, .. }) = self.visit(key, reserve, now) else { return };
+    fn apply(&mut self, key: Key, verb: &Verb, bytes: &[u8], reserve: &mut Reserve, now: Instant) {
+        let Some(PeerGuard { peer, mut resources, .. }) = self.peer_guard(key, reserve, now) else { return };
         let connection = &mut peer.connection;
         match verb {
-            Verb::Send(range) => connection.handle_order(&bytes[range.clone()], &mut means),
+            Verb::Send(range) => connection.handle_order(&bytes[range.clone()], &mut resources),
             Verb::Answer(range) => {
-                connection.handle_order(&bytes[range.clone()], &mut means);
-                connection.handle_promise_kept(&mut means);
+                connection.handle_order(&bytes[range.clone()], &mut resources);
+                connection.handle_promise_kept(&mut resources);
             }
-            Verb::AskRoom => connection.handle_callback(&mut means, |reply| reply.ask_room()),
-            Verb::Resume => connection.handle_callback(&mut means, |reply| reply.resume()),
-            Verb::HalfClose => connection.handle_callback(&mut means, |reply| reply.half_close()),
-            Verb::Finish => connection.handle_callback(&mut means, |reply| reply.finish()),
+            Verb::NotifyWritable => connection.handle_callback(&mut resources, |reply| reply.notify_writable()),
+            Verb::Resume => connection.handle_callback(&mut resources, |reply| reply.resume()),
+            Verb::HalfClose => connection.handle_callback(&mut resources, |reply| reply.half_close()),
+            Verb::Finish => connection.handle_callback(&mut resources, |reply| reply.finish()),
             Verb::Close => connection.handle_error(CloseReason::Service),
             Verb::Reset => connection.handle_reset(),
         }
@@ -73,8 +73,8 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     }
 
     /// Gives a post of another thread to the service.
-    pub fn handle_post(&mut self, post: S::Post, reserve: &mut Reserve, now: Instant) {
-        self.tell_service(reserve, now, |service, orders| service.on_post(post, orders));
+    pub fn handle_message(&mut self, post: S::Message, reserve: &mut Reserve, now: Instant) {
+        self.tell_service(reserve, now, |service, orders| service.on_message(post, orders));
     }
 
     /// Calls the service on nobody's behalf. A panic loses nobody and is counted.
@@ -87,7 +87,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         let mut orders = Orders::new(&mut self.outbox, &self.codec, None);
         let service = &mut self.service;
         if catch_unwind(AssertUnwindSafe(|| tell(service, &mut orders))).is_err() {
-            self.tally.ledger.panics += 1;
+            self.counters.ledger.panics += 1;
         }
         self.carry_out_orders(reserve, now);
     }

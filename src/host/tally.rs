@@ -4,7 +4,7 @@ use crate::conn::{CloseReason, Ledger};
 
 /// What happened to the peers of a host, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct HostCounters {
     /// Peers that were opened.
     pub opened: u64,
     /// Peers that were closed, by reason: `closed[reason as usize]`.

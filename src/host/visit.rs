@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use crate::codec::Codec;
-use crate::conn::{Means, Quote, Reply};
+use crate::conn::{Resources, InputRange, Reply};
 use crate::instant::Instant;
 use crate::service::{Context, Outbox, Service};
 use crate::table::Key;
@@ -13,34 +13,34 @@ use crate::table::Key;
 use super::Peer;
 
 /// One peer together with all that serving it takes, for the length of one step.
-pub struct Visit<'a, S: Service, C: Codec, L> {
+pub struct PeerGuard<'a, S: Service, C: Codec, L> {
     /// The peer.
     pub peer: &'a mut Peer<S, C, L>,
     /// What its connection is lent.
-    pub means: Means<'a, C>,
-    pub(super) desk: Desk<'a, S>,
+    pub resources: Resources<'a, C>,
+    pub(super) service_call: ServiceCall<'a, S>,
 }
 
 /// The service and where its orders go, apart from the peer so that both can be lent at once.
-pub(super) struct Desk<'a, S> {
+pub(super) struct ServiceCall<'a, S> {
     pub(super) key: Key,
     pub(super) now: Instant,
     pub(super) service: &'a mut S,
     pub(super) outbox: &'a mut Outbox,
 }
 
-impl<S: Service, C: Codec, L> Visit<'_, S, C, L> {
+impl<S: Service, C: Codec, L> PeerGuard<'_, S, C, L> {
     /// Gives input to the connection and its frames to the service.
     #[inline(always)]
-    pub fn handle_input(&mut self, input: &[u8]) -> Quote {
-        let Self { peer: Peer { connection, state, .. }, means, desk } = self;
-        connection.handle_input(input, means, |frame, reply| desk.serve(state, frame, reply))
+    pub fn handle_input(&mut self, input: &[u8]) -> InputRange {
+        let Self { peer: Peer { connection, state, .. }, resources, service_call } = self;
+        connection.handle_input(input, resources, |frame, reply| service_call.serve(state, frame, reply))
     }
 
     /// Whether there is nothing to do but to wait for the peer's next message.
     #[inline]
     pub fn is_between_messages(&self) -> bool {
-        self.peer.connection.is_between_messages() && self.desk.outbox.is_empty()
+        self.peer.connection.is_between_messages() && self.service_call.outbox.is_empty()
     }
 
     /// Whether the timers look at it some time, which is before its next deadline.
@@ -52,19 +52,19 @@ impl<S: Service, C: Codec, L> Visit<'_, S, C, L> {
     /// It is later than when this visit began: a driver that blocks has waited in it.
     #[inline]
     pub fn pass_time(&mut self, now: Instant) {
-        self.means.now = now;
-        self.desk.now = now;
+        self.resources.now = now;
+        self.service_call.now = now;
     }
 
     /// Serves frames that were held back.
     pub fn handle_held(&mut self) {
-        let Self { peer: Peer { connection, state, .. }, means, desk } = self;
-        connection.handle_held(means, |frame, reply| desk.serve(state, frame, reply));
+        let Self { peer: Peer { connection, state, .. }, resources, service_call } = self;
+        connection.handle_held(resources, |frame, reply| service_call.serve(state, frame, reply));
     }
 
     /// Tells the service that there is room again.
     pub fn handle_room(&mut self) {
-        self.callback(|service, peer, cx| service.on_room(peer, cx));
+        self.callback(|service, peer, cx| service.on_writable(peer, cx));
     }
 
     /// Tells the service that the peer has ended its direction.
@@ -73,15 +73,15 @@ impl<S: Service, C: Codec, L> Visit<'_, S, C, L> {
     }
 
     pub(super) fn callback(&mut self, call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>)) {
-        let Self { peer: Peer { connection, state, .. }, means, desk } = self;
-        connection.handle_callback(means, |reply| {
-            let (service, mut cx) = desk.open(reply);
+        let Self { peer: Peer { connection, state, .. }, resources, service_call } = self;
+        connection.handle_callback(resources, |reply| {
+            let (service, mut cx) = service_call.open(reply);
             call(service, state, &mut cx);
         });
     }
 }
 
-impl<S: Service> Desk<'_, S> {
+impl<S: Service> ServiceCall<'_, S> {
     /// One frame to the service; breaks off when it is time to carry out its orders.
     #[inline]
     fn serve(&mut self, state: &mut S::Peer, frame: &[u8], reply: &mut Reply<'_>) -> ControlFlow<()> {

@@ -1,4 +1,4 @@
-//! `Callers`: the service of the generator's client: what leaves over each connection, and what
+//! `Workload`: the service of the generator's client: what leaves over each connection, and what
 //! becomes of the answers.
 //!
 //! It decides neither when a run begins nor when it is over; it obeys what it is told to ask.
@@ -16,7 +16,7 @@ use super::flow::{Flow, Role, Wrong};
 use super::pattern::{PIECE_LEN_MAX, Pattern};
 use super::plan::{Life, Plan, Schedule, Verify, nanos};
 use super::record::ErrorKind;
-use super::tally::{Request, Tally};
+use super::counters::{Request, RequestCounters};
 
 /// What tells the time between two looks of the loop: a round trip can be shorter than a turn.
 pub(super) type Clock = Box<dyn Fn() -> Instant>;
@@ -33,7 +33,7 @@ pub(super) enum Asking {
 }
 
 /// All connections of a run.
-pub(super) struct Callers {
+pub(super) struct Workload {
     clock: Clock,
     pattern: Pattern,
     framing: Framing,
@@ -42,7 +42,7 @@ pub(super) struct Callers {
     life: Life,
     verify: Verify,
     pub(super) asking: Asking,
-    pub(super) tally: Tally,
+    pub(super) counters: RequestCounters,
     /// Who has each seat.
     keys: Vec<Option<Key>>,
     /// When the oldest request of each seat left.
@@ -65,7 +65,7 @@ pub(super) struct Callers {
     is_closing: bool,
 }
 
-impl Callers {
+impl Workload {
     pub(super) fn new(plan: &Plan, clock: Clock) -> Self {
         let seats = plan.connections;
         Self {
@@ -77,7 +77,7 @@ impl Callers {
             life: plan.life,
             verify: plan.verify,
             asking: Asking::Nothing,
-            tally: Tally::new(plan.pace.rate().is_some()),
+            counters: RequestCounters::new(plan.pace.rate().is_some()),
             keys: vec![None; seats],
             asked_at: vec![Instant::NEVER; seats],
             free: if plan.life == Life::Churn { (0..seats).rev().collect() } else { Vec::new() },
@@ -116,7 +116,7 @@ impl Callers {
         let now = self.now();
         let mut flow = Flow::new(Role::Asks, seat, serial, self.message_len, now);
         let request = Request { planned, departed: now };
-        self.tally.count_sent(&request);
+        self.counters.count_sent(&request);
         self.under_way += 1;
         flow.push(request);
         flow
@@ -126,7 +126,7 @@ impl Callers {
     pub(super) fn next_in_loop(&mut self, now: Instant) -> Option<Instant> {
         match &mut self.asking {
             Asking::Loop { left } if *left > 0 => {
-                *left -= u64::from(self.tally.counts(&Request { planned: now, departed: now }));
+                *left -= u64::from(self.counters.counts(&Request { planned: now, departed: now }));
                 Some(now)
             }
             Asking::Loop { .. } | Asking::Nothing | Asking::Planned { .. } => None,
@@ -149,7 +149,7 @@ impl Callers {
             };
             let Some(planned) = planned else { break };
             let request = Request { planned, departed: now };
-            self.tally.count_sent(&request);
+            self.counters.count_sent(&request);
             self.under_way += 1;
             flow.push(request);
             self.send(flow, cx);
@@ -184,12 +184,12 @@ impl Callers {
         }
         let pattern = (self.verify == Verify::EveryByte).then_some(&self.pattern);
         flow.check(bytes, pattern)?;
-        let (tally, under_way) = (&mut self.tally, &mut self.under_way);
+        let (counters, under_way) = (&mut self.counters, &mut self.under_way);
         let mut has_answer = flow.has_answer;
         let taken = flow.take(bytes.len(), self.message_len, |request| {
             has_answer = true;
             *under_way -= 1;
-            tally.count_answer(&request, now);
+            counters.count_answer(&request, now);
         });
         self.silent -= u64::from(has_answer && !flow.has_answer);
         flow.has_answer = has_answer;
@@ -198,10 +198,10 @@ impl Callers {
 
     /// No answer comes over this connection any more, for this reason.
     pub(super) fn lose(&mut self, flow: &mut Flow, kind: ErrorKind, example: impl FnOnce() -> String) {
-        self.tally.count_error(kind, example);
+        self.counters.count_error(kind, example);
         while let Some(request) = flow.pop() {
             self.under_way -= 1;
-            self.tally.count_failed(&request);
+            self.counters.count_failed(&request);
         }
         flow.is_over = true;
     }
@@ -222,9 +222,9 @@ impl Callers {
     }
 }
 
-impl Service for Callers {
+impl Service for Workload {
     type Peer = Flow;
-    type Post = ();
+    type Message = ();
 
     fn on_open(&mut self, flow: &mut Flow, _who: &dyn Display, cx: &mut Context<'_, '_>) {
         self.opened += 1;
@@ -232,8 +232,8 @@ impl Service for Callers {
         self.open += 1;
         self.open_max = self.open_max.max(self.open);
         let took = cx.now().since(flow.begun_at);
-        if flow.oldest().is_none_or(|request| self.tally.counts(request)) {
-            self.tally.connect.record(nanos(took));
+        if flow.oldest().is_none_or(|request| self.counters.counts(request)) {
+            self.counters.connect.record(nanos(took));
         }
         if flow.role == Role::Asks {
             self.asking_open += 1;

@@ -9,17 +9,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::codec::{Framing, Raw};
 use crate::instant::Instant;
-use crate::net::{Address, DatagramOptions, Datagrams, Fact, Net, Notice, Reactor, Token};
+use crate::net::{Address, DatagramOptions, Datagrams, Event, Net, ControlEvent, Reactor, Token};
 
 use super::callers::Clock;
 use super::cost::Cost;
 use super::failure::kind_of;
-use super::generator::Glance;
+use super::generator::Progress;
 use super::outcome::Outcome;
 use super::pattern::{Pattern, Place};
 use super::plan::{Bound, DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, Pace, Plan, Schedule, Verify};
 use super::record::{Connections, Ending, ErrorKind, Record};
-use super::tally::{Request, Tally};
+use super::counters::{Request, RequestCounters};
 
 /// How often within a timeout it is looked which datagrams are lost.
 const LOOKS_PER_TIMEOUT: u32 = 8;
@@ -40,7 +40,7 @@ pub struct DatagramGenerator<N: Net> {
     to: SocketAddr,
     callers: Vec<Caller<N::Datagrams>>,
     pattern: Pattern,
-    tally: Tally,
+    counters: RequestCounters,
     lost: u64,
     /// Requests of a closed loop that may still leave.
     left: u64,
@@ -55,7 +55,7 @@ pub struct DatagramGenerator<N: Net> {
     looked_at: Instant,
     sent_bytes: u64,
     received_bytes: u64,
-    facts: Vec<Fact>,
+    events: Vec<Event>,
     buffer: Vec<u8>,
     cost: Cost,
 }
@@ -90,7 +90,7 @@ impl<N: Net> DatagramGenerator<N> {
             to,
             callers,
             pattern: Pattern::new(Framing::Raw(Raw)),
-            tally: Tally::new(plan.pace.rate().is_some()),
+            counters: RequestCounters::new(plan.pace.rate().is_some()),
             lost: 0,
             left: 0,
             schedule: None,
@@ -103,7 +103,7 @@ impl<N: Net> DatagramGenerator<N> {
             looked_at: now,
             sent_bytes: 0,
             received_bytes: 0,
-            facts: Vec::new(),
+            events: Vec::new(),
             buffer: vec![0; DATAGRAM_LEN_MAX + 1],
             cost,
             plan,
@@ -136,8 +136,8 @@ impl<N: Net> DatagramGenerator<N> {
                 self.schedule = Some(schedule);
             }
         }
-        self.tally.begin(self.measure_from);
-        self.tally.end(self.measure_until);
+        self.counters.begin(self.measure_from);
+        self.counters.end(self.measure_until);
     }
 
     /// One turn; sleeps until there is something to do. How the run ended, once it has.
@@ -153,18 +153,18 @@ impl<N: Net> DatagramGenerator<N> {
             self.cost.begin();
         }
         self.send_due(now);
-        let mut facts = std::mem::take(&mut self.facts);
-        self.net.poll(&mut facts, Some(self.next_work()))?;
-        for fact in facts.drain(..) {
-            match fact {
-                Fact::Ready(readiness) => self.receive_all(readiness.token.0 as usize),
-                Fact::Notice(Notice::Drain | Notice::Stop) => self.interrupt(),
-                Fact::Notice(Notice::Wake | Notice::Reload | Notice::Totals) => {}
+        let mut events = std::mem::take(&mut self.events);
+        self.net.poll(&mut events, Some(self.next_work()))?;
+        for event in events.drain(..) {
+            match event {
+                Event::Ready(readiness) => self.receive_all(readiness.token.0 as usize),
+                Event::ControlEvent(ControlEvent::Drain | ControlEvent::Stop) => self.interrupt(),
+                Event::ControlEvent(ControlEvent::Wake | ControlEvent::Reload | ControlEvent::Totals) => {}
             }
         }
-        self.facts = facts;
+        self.events = events;
         let now = (self.clock)();
-        self.tally.advance(now);
+        self.counters.advance(now);
         self.give_up_late(now);
         self.advance(now);
         Ok(self.ending)
@@ -177,12 +177,12 @@ impl<N: Net> DatagramGenerator<N> {
     }
 
     /// How the run stands.
-    pub fn glance(&self) -> Glance {
-        Glance {
+    pub fn glance(&self) -> Progress {
+        Progress {
             open: self.callers.len(),
             measured: (self.clock)().min(self.measure_until).since(self.measure_from),
-            answered: self.tally.answered_meanwhile(),
-            errors: self.tally.error_count(),
+            answered: self.counters.answered_meanwhile(),
+            errors: self.counters.error_count(),
         }
     }
 
@@ -220,7 +220,7 @@ impl<N: Net> DatagramGenerator<N> {
                 }
             };
             let request = Request { planned, departed: now };
-            self.left -= u64::from(self.schedule.is_none() && self.tally.counts(&request));
+            self.left -= u64::from(self.schedule.is_none() && self.counters.counts(&request));
             self.send(place, request);
         }
     }
@@ -236,14 +236,14 @@ impl<N: Net> DatagramGenerator<N> {
         for piece in self.pattern.pieces(&mut at, message_len - DATAGRAM_LEN_MIN) {
             self.buffer.extend_from_slice(piece);
         }
-        self.tally.count_sent(&request);
+        self.counters.count_sent(&request);
         match caller.socket.send(&self.buffer, &self.to) {
-            Ok(()) => self.sent_bytes += if self.tally.counts(&request) { message_len as u64 } else { 0 },
+            Ok(()) => self.sent_bytes += if self.counters.counts(&request) { message_len as u64 } else { 0 },
             // What the socket has no room for is lost like any other.
             Err(error) if [Kind::WouldBlock, Kind::Interrupted].contains(&error.kind()) => {}
             Err(error) => {
-                self.tally.count_error(kind_of(&error), || format!("{}: {error}", self.to));
-                self.tally.count_failed(&request);
+                self.counters.count_error(kind_of(&error), || format!("{}: {error}", self.to));
+                self.counters.count_failed(&request);
                 return;
             }
         }
@@ -263,7 +263,7 @@ impl<N: Net> DatagramGenerator<N> {
                 Err(error) if error.kind() == Kind::Interrupted => {}
                 Err(error) if error.kind() == Kind::WouldBlock => return,
                 Err(error) => {
-                    self.tally.count_error(kind_of(&error), || format!("{}: {error}", self.to));
+                    self.counters.count_error(kind_of(&error), || format!("{}: {error}", self.to));
                     return;
                 }
             }
@@ -282,11 +282,11 @@ impl<N: Net> DatagramGenerator<N> {
         let is_right = len == self.plan.message_len
             && (self.plan.verify == Verify::Length || self.pattern.matches(&mut at, &bytes[DATAGRAM_LEN_MIN..]));
         if is_right {
-            self.received_bytes += if self.tally.counts(&request) { len as u64 } else { 0 };
-            self.tally.count_answer(&request, now);
+            self.received_bytes += if self.counters.counts(&request) { len as u64 } else { 0 };
+            self.counters.count_answer(&request, now);
         } else {
-            self.tally.count_failed(&request);
-            self.tally.count_error(ErrorKind::Mismatch, || {
+            self.counters.count_failed(&request);
+            self.counters.count_error(ErrorKind::Mismatch, || {
                 format!("socket {place}: {len} bytes came back that are not those that were sent")
             });
         }
@@ -302,7 +302,7 @@ impl<N: Net> DatagramGenerator<N> {
                 && request.departed + self.plan.timeout <= now
             {
                 self.callers[place].waiting.pop_front();
-                self.lost += u64::from(self.tally.counts(&request));
+                self.lost += u64::from(self.counters.counts(&request));
                 self.fill_up(place);
             }
         }
@@ -345,9 +345,9 @@ impl<N: Net> DatagramGenerator<N> {
         self.cost.end();
         if ending == Ending::Done {
             let waiting = self.callers.iter().flat_map(|caller| &caller.waiting);
-            self.lost += waiting.filter(|(_, request)| self.tally.counts(request)).count() as u64;
+            self.lost += waiting.filter(|(_, request)| self.counters.counts(request)).count() as u64;
         }
-        self.tally.end_at_last(now, ending == Ending::Done);
+        self.counters.end_at_last(now, ending == Ending::Done);
         self.measure_until = self.measure_until.min(now);
         self.ending = Some(ending);
     }
@@ -364,7 +364,7 @@ impl<N: Net> DatagramGenerator<N> {
             sent_bytes: self.sent_bytes,
             received_bytes: self.received_bytes,
             plan: self.plan,
-            tally: self.tally,
+            counters: self.counters,
             cost: self.cost,
         };
         outcome.into_record(name, begun_unix_s)

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use crate::instant::Instant;
 
 use super::pattern::{Pattern, Place};
-use super::tally::Request;
+use super::counters::Request;
 
 /// What the generator keeps for one connection.
 #[derive(Debug, Default)]

@@ -13,9 +13,9 @@ use crate::client::Client;
 use crate::codec::Framing;
 use crate::conn::Ledger;
 use crate::instant::Instant;
-use crate::net::{Bare, ConnectOptions, Destination, Layer, Net, Notice, PortSearch, Reactor};
+use crate::net::{Plain, ConnectOptions, Destination, Layer, Net, ControlEvent, PortSearch, Reactor};
 
-use super::callers::{Asking, Callers, Clock};
+use super::callers::{Asking, Workload, Clock};
 use super::cost::Cost;
 use super::outcome::Outcome;
 use super::plan::{Life, Plan, Schedule, nanos};
@@ -28,7 +28,7 @@ const LOOKS_PER_TIMEOUT: u32 = 8;
 
 /// How a run stands, for those who watch it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Glance {
+pub struct Progress {
     /// Connections that are open.
     pub open: usize,
     /// Time that is measured so far; none while connections are made and all warms up.
@@ -40,10 +40,10 @@ pub struct Glance {
 }
 
 /// A run of the load generator.
-pub struct Generator<N: Net, W: Layer<N::Stream> = Bare> {
+pub struct Generator<N: Net, W: Layer<N::Stream> = Plain> {
     plan: Plan,
     to: Destination,
-    client: Client<N, Callers, Framing, W>,
+    client: Client<N, Workload, Framing, W>,
     phase: Phase,
     /// When connections may begin, where they have a rate.
     connects: Option<Schedule>,
@@ -79,7 +79,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
     /// A run over any net, whose clock is `clock`.
     pub(super) fn over(net: N, clock: Clock, layer: W, to: Destination, plan: Plan, cost: Cost) -> Self {
         let now = net.now();
-        let callers = Callers::new(&plan, clock);
+        let callers = Workload::new(&plan, clock);
         let client = Client::under(layer, net, plan.framing, callers, connecting::limits(&plan))
             .with_options(ConnectOptions { ports: PortSearch::All, ..ConnectOptions::default() });
         Self {
@@ -117,14 +117,14 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         while let Some(failure) = self.client.poll_failure() {
             self.handle_failure(failure);
         }
-        while let Some(notice) = self.client.poll_notice() {
-            match notice {
-                Notice::Drain | Notice::Stop => self.interrupt(),
-                Notice::Wake | Notice::Reload | Notice::Totals => {}
+        while let Some(control_event) = self.client.poll_notice() {
+            match control_event {
+                ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
+                ControlEvent::Wake | ControlEvent::Reload | ControlEvent::Totals => {}
             }
         }
         let now = self.callers().now();
-        self.client.service_mut().tally.advance(now);
+        self.client.service_mut().counters.advance(now);
         self.give_up_late(now);
         self.advance(now);
         Ok(match self.phase {
@@ -140,13 +140,13 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
     }
 
     /// How the run stands.
-    pub fn glance(&self) -> Glance {
+    pub fn glance(&self) -> Progress {
         let callers = self.callers();
-        Glance {
+        Progress {
             open: callers.open,
             measured: callers.now().min(self.measure_until).since(self.measure_from),
-            answered: callers.tally.answered_meanwhile(),
-            errors: callers.tally.error_count(),
+            answered: callers.counters.answered_meanwhile(),
+            errors: callers.counters.error_count(),
         }
     }
 
@@ -196,7 +196,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         }
     }
 
-    fn callers(&self) -> &Callers {
+    fn callers(&self) -> &Workload {
         self.client.service()
     }
 
@@ -220,12 +220,12 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
                 silent: callers.silent,
                 open_max: callers.open_max as u64,
                 opening_ns: nanos(self.opened_at.since(self.began_at)),
-                latency: callers.tally.connect.latencies(),
+                latency: callers.counters.connect.latencies(),
             },
             sent_bytes: after.bytes_written.saturating_sub(before.bytes_written),
             received_bytes: after.bytes_read.saturating_sub(before.bytes_read),
             plan: self.plan,
-            tally: callers.tally,
+            counters: callers.counters,
             cost: self.cost,
         };
         outcome.into_record(name, begun_unix_s)

@@ -17,10 +17,10 @@ mod pattern;
 pub mod plan;
 pub mod record;
 mod series;
-mod tally;
+mod counters;
 
 pub use datagrams::DatagramGenerator;
-pub use generator::{Generator, Glance};
+pub use generator::{Generator, Progress};
 pub use latencies::Latencies;
 pub use plan::Plan;
 pub use record::Record;

@@ -3,12 +3,12 @@
 use super::cost::Cost;
 use super::plan::{Plan, nanos};
 use super::record::{Connections, Ending, Machine, Record, Requests, SCHEMA, VERSION};
-use super::tally::Tally;
+use super::counters::RequestCounters;
 
 /// What is left of a run when it is over.
 pub(super) struct Outcome {
     pub(super) plan: Plan,
-    pub(super) tally: Tally,
+    pub(super) counters: RequestCounters,
     pub(super) ending: Ending,
     /// How many requests were planned for the measured time; 0 in a closed loop.
     pub(super) planned_len: u64,
@@ -22,12 +22,12 @@ pub(super) struct Outcome {
 impl Outcome {
     /// The run as plain data.
     pub(super) fn into_record(self, name: String, begun_unix_s: u64) -> Record {
-        let Self { plan, tally, ending, planned_len, lost, connections, cost, .. } = self;
+        let Self { plan, counters, ending, planned_len, lost, connections, cost, .. } = self;
         // What was broken off would have been answered, for all we know.
         let is_done = ending == Ending::Done;
-        let sent = if is_done { tally.sent } else { tally.answered + tally.failed + lost };
-        let measured = tally.measured();
-        let (server, generator) = cost.into_figures(measured, tally.answered, connections.open_max);
+        let sent = if is_done { counters.sent } else { counters.answered + counters.failed + lost };
+        let measured = counters.measured();
+        let (server, generator) = cost.into_figures(measured, counters.answered, connections.open_max);
         Record {
             schema: SCHEMA.to_owned(),
             version: VERSION,
@@ -38,22 +38,22 @@ impl Outcome {
             ending,
             requests: Requests {
                 sent,
-                answered: tally.answered,
-                failed: sent - tally.answered - lost,
+                answered: counters.answered,
+                failed: sent - counters.answered - lost,
                 lost,
                 unsent: if is_done { planned_len.saturating_sub(sent) } else { 0 },
                 measured_ns: nanos(measured),
-                rate: tally.rate(),
+                rate: counters.rate(),
                 sent_bytes: self.sent_bytes,
                 received_bytes: self.received_bytes,
             },
             connections,
-            errors: tally.errors(),
-            latency: tally.latency(),
-            service: tally.service(),
+            errors: counters.errors(),
+            latency: counters.latency(),
+            service: counters.service(),
             generator,
             server,
-            series: tally.into_intervals(),
+            series: counters.into_intervals(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `Tally`: the numbers of a run while it goes on.
+//! `RequestCounters`: the numbers of a run while it goes on.
 //!
 //! What counts is what belongs to the measured time: requests that left in it, or were planned for
 //! it. What comes before warms up, what comes after is none of it.
@@ -55,7 +55,7 @@ impl Recorder {
 }
 
 /// The numbers of a run.
-pub(super) struct Tally {
+pub(super) struct RequestCounters {
     /// When the measured time began, once it has.
     begin: Instant,
     /// When it was over, or will be.
@@ -74,7 +74,7 @@ pub(super) struct Tally {
     pub(super) last_answer: Instant,
 }
 
-impl Tally {
+impl RequestCounters {
     /// Numbers of nothing; `is_planned` says whether requests have a planned time of their own.
     pub(super) fn new(is_planned: bool) -> Self {
         Self {
@@ -221,47 +221,47 @@ mod tests {
 
     #[test]
     fn what_was_planned_for_the_measured_time_counts_whenever_it_is_answered() {
-        let mut tally = Tally::new(true);
-        tally.begin(at(1000));
-        tally.end(at(2000));
+        let mut counters = RequestCounters::new(true);
+        counters.begin(at(1000));
+        counters.end(at(2000));
         for (planned, answered) in [(900, 1100), (1000, 1001), (1999, 2500), (2000, 2100)] {
-            tally.count_sent(&request(planned, planned));
-            tally.count_answer(&request(planned, planned), at(answered));
+            counters.count_sent(&request(planned, planned));
+            counters.count_answer(&request(planned, planned), at(answered));
         }
-        assert_eq!((tally.sent, tally.answered), (2, 2));
-        assert_eq!(tally.latency().max_ns, nanos(501 * MS));
+        assert_eq!((counters.sent, counters.answered), (2, 2));
+        assert_eq!(counters.latency().max_ns, nanos(501 * MS));
         // In that second two answers came, if not to the same questions.
-        assert!((tally.rate() - 2.0).abs() < 1e-9, "{}", tally.rate());
-        assert_eq!(tally.into_intervals().iter().map(|interval| interval.answered).sum::<u64>(), 2);
+        assert!((counters.rate() - 2.0).abs() < 1e-9, "{}", counters.rate());
+        assert_eq!(counters.into_intervals().iter().map(|interval| interval.answered).sum::<u64>(), 2);
     }
 
     #[test]
     fn latency_counts_from_the_plan_and_service_from_the_departure() {
-        let mut tally = Tally::new(true);
-        tally.begin(at(0));
-        tally.count_answer(&request(0, 900), at(1000));
-        assert_eq!(tally.latency().max_ns, nanos(1000 * MS));
-        assert_eq!(tally.service().unwrap().max_ns, nanos(100 * MS));
-        assert_eq!(Tally::new(false).service(), None);
+        let mut counters = RequestCounters::new(true);
+        counters.begin(at(0));
+        counters.count_answer(&request(0, 900), at(1000));
+        assert_eq!(counters.latency().max_ns, nanos(1000 * MS));
+        assert_eq!(counters.service().unwrap().max_ns, nanos(100 * MS));
+        assert_eq!(RequestCounters::new(false).service(), None);
     }
 
     #[test]
     fn before_the_measured_time_nothing_counts() {
-        let mut tally = Tally::new(false);
-        tally.count_sent(&request(1, 1));
-        tally.count_answer(&request(1, 1), at(2));
-        tally.advance(at(5));
-        assert_eq!((tally.sent, tally.answered, tally.measured()), (0, 0, Duration::ZERO));
-        assert!(tally.into_intervals().is_empty());
+        let mut counters = RequestCounters::new(false);
+        counters.count_sent(&request(1, 1));
+        counters.count_answer(&request(1, 1), at(2));
+        counters.advance(at(5));
+        assert_eq!((counters.sent, counters.answered, counters.measured()), (0, 0, Duration::ZERO));
+        assert!(counters.into_intervals().is_empty());
     }
 
     #[test]
     fn the_first_of_each_kind_of_error_is_kept_in_words() {
-        let mut tally = Tally::new(false);
-        tally.count_error(ErrorKind::Reset, || "the first".to_owned());
-        tally.count_error(ErrorKind::Refused, || "another".to_owned());
-        tally.count_error(ErrorKind::Refused, || panic!("only the first is asked"));
-        let errors = tally.errors();
+        let mut counters = RequestCounters::new(false);
+        counters.count_error(ErrorKind::Reset, || "the first".to_owned());
+        counters.count_error(ErrorKind::Refused, || "another".to_owned());
+        counters.count_error(ErrorKind::Refused, || panic!("only the first is asked"));
+        let errors = counters.errors();
         assert_eq!((errors[0].kind, errors[0].count, errors[0].example.as_str()), (ErrorKind::Refused, 2, "another"));
         assert_eq!(errors[1].kind, ErrorKind::Reset);
     }

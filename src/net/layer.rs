@@ -12,16 +12,16 @@ pub trait Layer<T: Stream> {
     type Stream: Stream;
 
     /// Whether such a stream must agree on something with its peer before it is open.
-    const OPENS: bool;
+    const HAS_HANDSHAKE: bool;
 
     /// Lays it over one stream.
     ///
     /// # Errors
     /// There is no memory or no randomness for it.
-    fn lay_over(&self, stream: T) -> io::Result<Self::Stream>;
+    fn wrap(&self, stream: T) -> io::Result<Self::Stream>;
 
     /// The stream beneath.
-    fn beneath<'a>(&self, stream: &'a mut Self::Stream) -> &'a mut T;
+    fn inner<'a>(&self, stream: &'a mut Self::Stream) -> &'a mut T;
 
     /// Goes on with opening a stream, as far as that goes now.
     ///
@@ -43,19 +43,19 @@ pub trait Layer<T: Stream> {
 
 /// No layer: the stream itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Bare;
+pub struct Plain;
 
-impl<T: Stream> Layer<T> for Bare {
+impl<T: Stream> Layer<T> for Plain {
     type Stream = T;
-    const OPENS: bool = false;
+    const HAS_HANDSHAKE: bool = false;
 
     #[inline]
-    fn lay_over(&self, stream: T) -> io::Result<T> {
+    fn wrap(&self, stream: T) -> io::Result<T> {
         Ok(stream)
     }
 
     #[inline]
-    fn beneath<'a>(&self, stream: &'a mut T) -> &'a mut T {
+    fn inner<'a>(&self, stream: &'a mut T) -> &'a mut T {
         stream
     }
 

@@ -27,10 +27,10 @@ impl<T> Link<T> {
 
     /// Remembers a fact.
     #[inline]
-    pub fn remember(&mut self, fact: &Readiness) {
-        self.readable |= fact.readable | fact.read_closed;
-        self.writable |= fact.writable;
-        self.reads_on |= fact.read_closed;
+    pub fn remember(&mut self, event: &Readiness) {
+        self.readable |= event.readable | event.read_closed;
+        self.writable |= event.writable;
+        self.reads_on |= event.read_closed;
     }
 
     /// From now on reads until the stream says that there is no more, whatever is known.

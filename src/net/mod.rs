@@ -38,9 +38,9 @@ pub(crate) use budget::{Budget, TURN_BYTES};
 #[cfg(feature = "blocking")]
 pub(crate) use clock::Clock;
 pub use connect::{ConnectOptions, PortSearch};
-pub(crate) use handle::POSTS_WAITING_MAX;
-pub use handle::{Handle, PostError, Poster, Wake};
-pub use layer::{Bare, Layer};
+pub(crate) use handle::MESSAGES_WAITING_MAX;
+pub use handle::{Handle, SendError, Sender, Wake};
+pub use layer::{Plain, Layer};
 pub use link::Link;
 pub use listener::{Keepalive, ListenOptions, Listener, TcpOrUnix};
 pub use reactor::Reactor;
@@ -86,7 +86,7 @@ pub trait Stream {
 
     /// Whether a read that brought less than it had room for proves that there is no more now.
     #[inline]
-    fn short_read_is_dry(&self) -> bool {
+    fn short_read_means_empty(&self) -> bool {
         true
     }
 
@@ -105,7 +105,7 @@ pub trait Stream {
     /// # Errors
     /// As [`Self::flush`].
     #[inline]
-    fn farewell(&mut self) -> io::Result<()> {
+    fn send_close_notify(&mut self) -> io::Result<()> {
         Ok(())
     }
 
@@ -132,7 +132,7 @@ pub trait Datagrams {
     fn send(&mut self, bytes: &[u8], to: &SocketAddr) -> io::Result<()>;
 }
 
-/// The name under which a stream or a listener is registered and comes back in a [`Fact`].
+/// The name under which a stream or a listener is registered and comes back in a [`Event`].
 ///
 /// The server puts into it which endpoint it is, which slot and which generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -140,11 +140,11 @@ pub struct Token(pub u64);
 
 /// What the outside world tells the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fact {
+pub enum Event {
     /// Something can be done with the stream or listener of that token, or it is worth a try.
     Ready(Readiness),
     /// Somebody wants something of the whole server.
-    Notice(Notice),
+    ControlEvent(ControlEvent),
 }
 
 /// What a fact says of one stream or listener. Edges, not levels: what is told once is not told
@@ -163,7 +163,7 @@ pub struct Readiness {
 
 /// How much of what there was to tell a poll has told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum PollOutcome {
     /// Everything that was so when it looked.
     All,
     /// As much as it tells at once; there may be more.
@@ -172,10 +172,10 @@ pub enum Told {
 
 /// What somebody outside the loop wants of the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Notice {
+pub enum ControlEvent {
     /// A handle woke us: look at the inboxes.
     Wake,
-    /// Finish every peer and end; a second one is [`Notice::Stop`].
+    /// Finish every peer and end; a second one is [`ControlEvent::Stop`].
     Drain,
     /// End at once.
     Stop,
@@ -198,14 +198,14 @@ pub trait Net {
     fn now(&self) -> Instant;
 
     /// Sleeps until a fact is there or `until` is reached (`None`: for ever; an instant that has
-    /// passed: only looks), and adds the facts to `facts`.
+    /// passed: only looks), and adds the facts to `events`.
     ///
     /// May return early, with no facts, with facts that turn out untrue, with several of one
     /// token, or with facts of a token whose stream was dropped.
     ///
     /// # Errors
     /// The poll itself is broken; `Interrupted` never leaves.
-    fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<Told>;
+    fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> io::Result<PollOutcome>;
 
     /// Binds, listens, and registers the listener under `token`.
     ///
@@ -254,7 +254,7 @@ pub trait Net {
     /// Why it will not be.
     fn is_connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool>;
 
-    /// What another thread calls to end the sleep with [`Notice::Wake`].
+    /// What another thread calls to end the sleep with [`ControlEvent::Wake`].
     fn wake(&self) -> std::sync::Arc<dyn Wake>;
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{CloseReason, NO_QUOTE, Quote};
+use crate::conn::{CloseReason, NO_INPUT_RANGE, InputRange};
 use crate::host::{Host, Peer, Visit};
 use crate::instant::Instant;
 use crate::service::Service;
@@ -93,11 +93,11 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
 /// meanwhile has marked it, so that it is not forgotten.
 #[inline]
 fn has_more<S: Service, C: Codec, T: Stream>(visit: &Visit<'_, S, C, Link<T>>) -> bool {
-    let Visit { peer: Peer { link, connection, .. }, means, .. } = visit;
+    let Visit { peer: Peer { link, connection, .. }, resources, .. } = visit;
     link.readable && connection.wants_read()
         || link.writable && (!connection.unsent().is_empty() || connection.wants_finish())
-        || connection.wants_held(means)
-        || connection.is_room_due(means.limits)
+        || connection.wants_held(resources)
+        || connection.is_room_due(resources.limits)
 }
 
 /// One step of serving a peer: fill, give frames to the service, flush; each moves at most `budget`.
@@ -112,19 +112,19 @@ pub(crate) fn step<S: Service, C: Codec, T: Stream>(
     budget: usize,
 ) -> usize {
     let mut done = 0;
-    let mut quote = NO_QUOTE;
+    let mut input_range = NO_INPUT_RANGE;
     let mut reads = true;
     if !visit.is_between_messages() {
         done = flush_waiting(visit, budget);
         if visit.peer.connection.closed().is_some() || is_cut_short(visit) {
             return done;
         }
-        if visit.peer.connection.wants_held(&visit.means) {
+        if visit.peer.connection.wants_held(&visit.resources) {
             visit.handle_held();
             done += 1;
             reads = false;
         } else {
-            if visit.peer.connection.poll_room(visit.means.limits) {
+            if visit.peer.connection.poll_room(visit.resources.limits) {
                 visit.handle_room();
                 done += 1;
             }
@@ -134,14 +134,14 @@ pub(crate) fn step<S: Service, C: Codec, T: Stream>(
     // Also then: a service that always has more to send must not keep us from seeing the peer's end.
     if reads && visit.peer.link.readable {
         let (read, replied) = fill(visit, scratch, budget);
-        quote = replied;
+        input_range = replied;
         done += read;
     }
     if visit.peer.connection.poll_end() {
         visit.handle_end();
         done += 1;
     }
-    done += flush(visit, &scratch[quote], budget);
+    done += flush(visit, &scratch[input_range], budget);
     if visit.is_between_messages() { done } else { done + finish(visit) }
 }
 
@@ -153,25 +153,25 @@ fn fill<S: Service, C: Codec, T: Stream>(
     visit: &mut Visit<'_, S, C, Link<T>>,
     scratch: &mut [u8],
     budget: usize,
-) -> (usize, Quote) {
-    let spare_part = visit.means.reserve.spare_bytes() / SPARE_PART;
+) -> (usize, InputRange) {
+    let spare_part = visit.resources.reserve.spare_bytes() / SPARE_PART;
     let len = scratch.len().min(budget / 2).min(spare_part.max(READ_LEN_MIN));
     let filled = visit.peer.link.fill(&mut scratch[..len]);
     keep_time(visit);
     match filled {
         Filled::Bytes(count) => (count, visit.handle_input(&scratch[..count])),
-        Filled::Dry => (0, NO_QUOTE),
+        Filled::Dry => (0, NO_INPUT_RANGE),
         Filled::Ended => {
-            visit.peer.connection.handle_end(&mut visit.means);
-            (1, NO_QUOTE)
+            visit.peer.connection.handle_end(&mut visit.resources);
+            (1, NO_INPUT_RANGE)
         }
         Filled::Truncated => {
-            visit.peer.connection.handle_truncated(&mut visit.means);
-            (1, NO_QUOTE)
+            visit.peer.connection.handle_truncated(&mut visit.resources);
+            (1, NO_INPUT_RANGE)
         }
         Filled::Lost(reason) => {
             visit.peer.connection.handle_error(reason);
-            (0, NO_QUOTE)
+            (0, NO_INPUT_RANGE)
         }
     }
 }
@@ -219,12 +219,12 @@ fn write<S: Service, C: Codec, T: Stream>(
             None => link.flush(unsent, quoted),
         };
         keep_time(visit);
-        let Visit { peer, means, .. } = visit;
+        let Visit { peer, resources, .. } = visit;
         match flushed {
             Flushed::Bytes(count) => {
                 let from_queue = count.min(unsent_len);
                 quoted = &quoted[count - from_queue..];
-                peer.connection.handle_written(from_queue, count - from_queue, means);
+                peer.connection.handle_written(from_queue, count - from_queue, resources);
                 done += count;
                 if done >= budget || quoted.is_empty() && peer.connection.unsent().is_empty() {
                     break;
@@ -234,9 +234,9 @@ fn write<S: Service, C: Codec, T: Stream>(
             Flushed::Lost(reason) => peer.connection.handle_error(reason),
         }
     }
-    visit.peer.connection.store(quoted, &mut visit.means);
+    visit.peer.connection.store(quoted, &mut visit.resources);
     if !is_cut_short(visit) {
-        visit.peer.connection.settle(&visit.means);
+        visit.peer.connection.settle(&visit.resources);
     }
     done
 }
@@ -259,17 +259,17 @@ fn keep_time<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T
 /// enough and the drop of the stream does the rest: one system call less.
 #[inline]
 fn finish<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>) -> usize {
-    let Visit { peer, means, .. } = visit;
+    let Visit { peer, resources, .. } = visit;
     if !peer.link.readable {
-        peer.connection.handle_dry(means);
+        peer.connection.handle_dry(resources);
     }
     if !peer.connection.wants_finish() {
         return 0;
     }
     let is_read_over = peer.connection.halves().read().is_over();
-    let ended = if is_read_over { peer.link.stream.farewell() } else { peer.link.stream.shutdown_write() };
+    let ended = if is_read_over { peer.link.stream.send_close_notify() } else { peer.link.stream.shutdown_write() };
     match ended {
-        Ok(()) => peer.connection.handle_finished(means.now),
+        Ok(()) => peer.connection.handle_finished(resources.now),
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
             peer.link.writable = false;
             return 0;
@@ -324,7 +324,7 @@ impl<T: Stream> Link<T> {
                 }
                 Ok(count) => {
                     // What comes after a short read brings a fact of its own.
-                    if count < buf.len() && !self.reads_on && self.stream.short_read_is_dry() {
+                    if count < buf.len() && !self.reads_on && self.stream.short_read_means_empty() {
                         self.readable = false;
                     }
                     return Filled::Bytes(count);

@@ -17,8 +17,8 @@ use super::budget::{SERVE_COST, TURN_BYTES};
 use super::clock::Clock;
 use super::listener::{Listener, TcpOrUnix};
 use super::{
-    Address, ConnectOptions, DatagramOptions, Destination, Fact, ListenOptions, Net, Notice, PeerAddress, Readiness,
-    Token, Told, Wake,
+    Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, ControlEvent, PeerAddress, Readiness,
+    Token, PollOutcome, Wake,
 };
 
 /// How many events one poll brings at most. With fewer, ready peers wait behind each other for
@@ -91,12 +91,12 @@ impl Reactor {
     /// # Errors
     /// The signal cannot be caught (`signal(7)`).
     #[cfg(feature = "signals")]
-    pub fn watch_signal(&mut self, number: i32, notice: Notice) -> io::Result<()> {
+    pub fn watch_signal(&mut self, number: i32, control_event: ControlEvent) -> io::Result<()> {
         let signals = match &mut self.signals {
             Some(signals) => signals,
             none => none.insert(super::signals::Signals::new(self.poll.registry(), SIGNALS)?),
         };
-        signals.watch(number, notice)
+        signals.watch(number, control_event)
     }
 
     /// How long the poll may sleep; where there is an alarm, it ends a sleep that has an end.
@@ -139,7 +139,7 @@ impl Net for Reactor {
 
     // Behind a system call the processor mispredicts each return to a caller of before: one less.
     #[inline(always)]
-    fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<Told> {
+    fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> io::Result<PollOutcome> {
         let timeout = self.timeout(until)?;
         match self.poll.poll(&mut self.events, timeout) {
             // A process that was stopped goes on here, however much later: what came meanwhile must
@@ -151,15 +151,15 @@ impl Net for Reactor {
         for event in &self.events {
             count += 1;
             match event.token() {
-                WAKE => facts.push(Fact::Notice(Notice::Wake)),
+                WAKE => events.push(Event::ControlEvent(ControlEvent::Wake)),
                 #[cfg(feature = "signals")]
                 SIGNALS => {
                     let signals = self.signals.as_mut().expect("its token was registered");
-                    facts.extend(signals.pending().map(Fact::Notice));
+                    events.extend(signals.pending().map(Event::ControlEvent));
                 }
                 #[cfg(target_os = "linux")]
                 ALARM => self.alarm.went_off(),
-                mio::Token(token) => facts.push(Fact::Ready(Readiness {
+                mio::Token(token) => events.push(Event::Ready(Readiness {
                     token: Token(token as u64),
                     readable: event.is_readable(),
                     writable: event.is_writable(),
@@ -168,7 +168,7 @@ impl Net for Reactor {
                 })),
             }
         }
-        Ok(if count < EVENTS_MAX { Told::All } else { Told::Part })
+        Ok(if count < EVENTS_MAX { PollOutcome::All } else { PollOutcome::Part })
     }
 
     fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> io::Result<Listener> {

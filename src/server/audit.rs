@@ -5,7 +5,7 @@
 
 use crate::codec::Codec;
 use crate::conn::{CloseReason, Halves, Limits};
-use crate::host::{Peer, Tally};
+use crate::host::{Peer, HostCounters};
 use crate::instant::Instant;
 use crate::net::Link;
 use crate::service::Service;
@@ -13,9 +13,9 @@ use crate::table::Key;
 
 /// Everything a server remembers.
 #[derive(Clone, Debug)]
-pub struct Audit {
+pub struct Snapshot {
     /// The endpoints, in the order in which they were added.
-    pub rooms: Vec<RoomAudit>,
+    pub endpoints: Vec<EndpointSnapshot>,
     /// Memory lent to queues, in bytes.
     pub lent_bytes: usize,
     /// The most that may be lent.
@@ -32,13 +32,13 @@ pub struct Audit {
 
 /// Everything one endpoint remembers.
 #[derive(Clone, Debug)]
-pub struct RoomAudit {
+pub struct EndpointSnapshot {
     /// What was counted.
-    pub tally: Tally,
+    pub counters: HostCounters,
     /// The limits of its peers.
     pub limits: Limits,
     /// Its peers.
-    pub peers: Vec<PeerAudit>,
+    pub peers: Vec<PeerSnapshot>,
     /// Whether an accept may succeed, as far as it knows; of a UDP endpoint, whether it has work.
     pub is_acceptable: bool,
     /// Whether it still has its listener.
@@ -49,7 +49,7 @@ pub struct RoomAudit {
 
 /// Everything remembered about one peer.
 #[derive(Clone, Debug)]
-pub struct PeerAudit {
+pub struct PeerSnapshot {
     /// Its name.
     pub key: Key,
     /// Both halves of its connection.
@@ -76,7 +76,7 @@ pub struct PeerAudit {
     pub deadline: Instant,
 }
 
-impl PeerAudit {
+impl PeerSnapshot {
     pub(super) fn of<S: Service, C: Codec, T>(key: Key, peer: &Peer<S, C, Link<T>>, limits: &Limits) -> Self {
         let connection = &peer.connection;
         let (readable, writable) = peer.link.readiness();

@@ -10,14 +10,14 @@ use std::thread;
 
 use log::{debug, error};
 
-use crate::datagram::{DatagramLimits, DatagramService, DatagramTally, Guard, Refusal};
-use crate::door::{Sparing, Totals, times_more};
-use crate::host::Tally;
+use crate::datagram::{DatagramLimits, DatagramService, DatagramCounters, Guard, DatagramRefusal};
+use crate::door::{LogThrottle, Totals, repeated_suffix};
+use crate::host::HostCounters;
 use crate::instant::Instant;
-use crate::net::{Address, Datagrams, Fact, Net, udp};
+use crate::net::{Address, Datagrams, Event, Net, udp};
 
-use super::audit::RoomAudit;
-use super::endpoint::{Room, Shared, listener_token};
+use super::snapshot::EndpointSnapshot;
+use super::endpoint::{AnyEndpoint, LoopState, listener_token};
 
 /// Datagrams per turn: as many as take about as long as one peer's whole budget.
 const DATAGRAM_BUDGET: usize = 128;
@@ -45,8 +45,8 @@ pub(super) struct DatagramEndpoint<S, N: Net> {
     waiting: VecDeque<(SocketAddr, Vec<u8>)>,
     waiting_bytes: usize,
     room: Vec<u8>,
-    panics: Sparing,
-    tally: DatagramTally,
+    panics: LogThrottle,
+    counters: DatagramCounters,
 }
 
 /// What came out of trying to receive.
@@ -71,8 +71,8 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             room: Vec::new(),
-            panics: Sparing::default(),
-            tally: DatagramTally::default(),
+            panics: LogThrottle::default(),
+            counters: DatagramCounters::default(),
         }
     }
 
@@ -83,7 +83,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
     }
 
     /// Receives and answers up to `budget` datagrams.
-    fn serve(&mut self, budget: usize, shared: &mut Shared<N>) {
+    fn serve(&mut self, budget: usize, shared: &mut LoopState<N>) {
         self.flush();
         let mut errors = 0;
         for _ in 0..budget {
@@ -98,7 +98,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         }
     }
 
-    fn receive_one(&mut self, shared: &mut Shared<N>) -> Received {
+    fn receive_one(&mut self, shared: &mut LoopState<N>) -> Received {
         let Some(socket) = &mut self.socket else { return Received::Dry };
         let received = loop {
             match socket.receive(&mut shared.scratch) {
@@ -113,7 +113,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Received::Dry,
             Err(error) => {
-                self.tally.receive_errors += 1;
+                self.counters.receive_errors += 1;
                 debug!("cannot receive on {}: {error}", self.address);
                 Received::Failed
             }
@@ -121,31 +121,31 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
     }
 
     fn answer(&mut self, datagram: &[u8], fills_buffer: bool, from: &SocketAddr, now: Instant) {
-        self.tally.received += 1;
-        self.tally.bytes_in += datagram.len() as u64;
+        self.counters.received += 1;
+        self.counters.bytes_in += datagram.len() as u64;
         let admitted =
-            if fills_buffer { Err(Refusal::Truncated) } else { self.guard.admit(&udp::source_of(from), now) };
+            if fills_buffer { Err(DatagramRefusal::Truncated) } else { self.guard.admit(&udp::source_of(from), now) };
         if let Err(refusal) = admitted {
             return self.refuse(refusal);
         }
         let mut room = std::mem::take(&mut self.room);
         room.clear();
         match ask(&mut self.service, datagram, &mut room) {
-            Ok(None) => self.tally.unanswered += 1,
-            Ok(Some(answer)) if answer.len() > datagram.len() => self.refuse(Refusal::TooLong),
+            Ok(None) => self.counters.unanswered += 1,
+            Ok(Some(answer)) if answer.len() > datagram.len() => self.refuse(DatagramRefusal::TooLong),
             Ok(Some(answer)) => self.send(answer, from),
             Err(_) => {
-                self.refuse(Refusal::Panicked);
-                if let Some(more) = self.panics.may_say(now) {
-                    error!("the service on {} panicked over a datagram{}", self.address, times_more(more));
+                self.refuse(DatagramRefusal::Panicked);
+                if let Some(more) = self.panics.permit(now) {
+                    error!("the service on {} panicked over a datagram{}", self.address, repeated_suffix(more));
                 }
             }
         }
         self.room = room;
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
-        self.tally.refused[refusal as usize] += 1;
+    fn refuse(&mut self, refusal: DatagramRefusal) {
+        self.counters.refused[refusal as usize] += 1;
     }
 
     fn send(&mut self, answer: &[u8], to: &SocketAddr) {
@@ -154,10 +154,10 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         }
         let fits = self.waiting.is_empty() || self.waiting_bytes + answer.len() <= self.limits.waiting_bytes_max;
         if !fits {
-            return self.refuse(Refusal::QueueFull);
+            return self.refuse(DatagramRefusal::QueueFull);
         }
         self.waiting_bytes += answer.len();
-        self.tally.waiting += 1;
+        self.counters.waiting += 1;
         self.waiting.push_back((*to, answer.to_vec()));
     }
 
@@ -167,8 +167,8 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         loop {
             match socket.send(answer, to) {
                 Ok(()) => {
-                    self.tally.answered += 1;
-                    self.tally.bytes_out += answer.len() as u64;
+                    self.counters.answered += 1;
+                    self.counters.bytes_out += answer.len() as u64;
                     return true;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -177,7 +177,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
                     return false;
                 }
                 Err(error) => {
-                    self.tally.lost += 1;
+                    self.counters.lost += 1;
                     debug!("cannot answer {to}: {error}");
                     return true;
                 }
@@ -195,24 +195,24 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
                 return;
             }
             self.waiting_bytes -= answer.len();
-            self.tally.waiting -= 1;
+            self.counters.waiting -= 1;
         }
     }
 
     /// Closes the socket; answers that still wait are lost, and counted.
     fn close(&mut self) {
         self.socket = None;
-        self.tally.lost += self.waiting.len() as u64;
-        self.tally.waiting = 0;
+        self.counters.lost += self.waiting.len() as u64;
+        self.counters.waiting = 0;
         self.waiting_bytes = 0;
         self.waiting.clear();
     }
 }
 
-impl<S: DatagramService, N: Net> Room<N> for DatagramEndpoint<S, N> {
-    fn remember(&mut self, facts: &[Fact]) {
-        for fact in facts {
-            if let Fact::Ready(readiness) = fact
+impl<S: DatagramService, N: Net> AnyEndpoint<N> for DatagramEndpoint<S, N> {
+    fn remember(&mut self, events: &[Event]) {
+        for event in events {
+            if let Event::Ready(readiness) = event
                 && readiness.token == listener_token(self.index)
             {
                 self.readable |= readiness.readable | readiness.read_closed;
@@ -221,30 +221,30 @@ impl<S: DatagramService, N: Net> Room<N> for DatagramEndpoint<S, N> {
         }
     }
 
-    fn take_posts(&mut self, _shared: &mut Shared<N>) {}
+    fn deliver_messages(&mut self, _shared: &mut LoopState<N>) {}
 
-    fn turn(&mut self, shared: &mut Shared<N>) {
+    fn turn(&mut self, shared: &mut LoopState<N>) {
         self.serve(DATAGRAM_BUDGET, shared);
     }
 
-    fn bury_closed(&mut self, _shared: &mut Shared<N>) {}
+    fn reap_closed(&mut self, _shared: &mut LoopState<N>) {}
 
-    fn next_work(&self, _shared: &Shared<N>) -> Instant {
+    fn next_work(&self, _shared: &LoopState<N>) -> Instant {
         if self.has_work() { Instant::ORIGIN } else { Instant::NEVER }
     }
 
-    fn drain(&mut self, shared: &mut Shared<N>) {
+    fn drain(&mut self, shared: &mut LoopState<N>) {
         // What was sent before may not have been told yet.
         self.readable = true;
         self.serve(DRAIN_MAX, shared);
         self.close();
     }
 
-    fn finish_all(&mut self, _shared: &mut Shared<N>) {
+    fn finish_all(&mut self, _shared: &mut LoopState<N>) {
         self.close();
     }
 
-    fn stop(&mut self, _shared: &mut Shared<N>) {
+    fn stop(&mut self, _shared: &mut LoopState<N>) {
         self.close();
     }
 
@@ -257,7 +257,7 @@ impl<S: DatagramService, N: Net> Room<N> for DatagramEndpoint<S, N> {
     }
 
     fn add_to(&self, totals: &mut Totals) {
-        totals.datagrams += self.tally;
+        totals.datagrams += self.counters;
     }
 
     fn datagram_port(&self) -> Option<u16> {
@@ -268,9 +268,9 @@ impl<S: DatagramService, N: Net> Room<N> for DatagramEndpoint<S, N> {
         self.guard.learn_own_ports(ports);
     }
 
-    fn audit(&self) -> RoomAudit {
-        RoomAudit {
-            tally: Tally::default(),
+    fn snapshot(&self) -> EndpointSnapshot {
+        EndpointSnapshot {
+            counters: HostCounters::default(),
             limits: crate::conn::Limits::default(),
             peers: Vec::new(),
             is_acceptable: self.has_work(),

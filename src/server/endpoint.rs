@@ -1,6 +1,6 @@
 //! An endpoint: a listener, its service, its peers.
 //!
-//! Endpoints differ in their service and framing, so the server keeps them behind [`Room`]. When a
+//! Endpoints differ in their service and framing, so the server keeps them behind [`AnyEndpoint`]. When a
 //! turn begins is the server's to say, and what was told; each endpoint does the rest for its own.
 
 mod connecting;
@@ -13,16 +13,16 @@ use log::{debug, error, info};
 use crate::buffer::{Reserve, Scratch};
 use crate::codec::Codec;
 use crate::conn::{CloseReason, Connection};
-use crate::dial::Dial;
-use crate::door::{Admission, BackOff, ServerLimits, Sparing, Totals, times_more};
-use crate::host::{Host, Parting};
+use crate::connector::Connector;
+use crate::door::{Admission, AcceptRetry, ServerLimits, LogThrottle, Totals, repeated_suffix};
+use crate::host::{Host, CloseMode};
 use crate::instant::Instant;
 use crate::net::pump;
-use crate::net::{Address, Budget, Fact, Layer, Link, Net, POSTS_WAITING_MAX, Stream, Token};
+use crate::net::{Address, Budget, Event, Layer, Link, Net, MESSAGES_WAITING_MAX, Stream, Token};
 use crate::service::Service;
 use crate::table::Key;
 
-use super::audit::{PeerAudit, RoomAudit};
+use super::snapshot::{PeerSnapshot, EndpointSnapshot};
 use super::handshakes::Handshakes;
 use newcomers::Accepted;
 
@@ -37,7 +37,7 @@ const HANDSHAKE_BUDGET: usize = 16;
 const BACKLOG_MAX: usize = 1 << 16;
 
 /// What the endpoints of a server share.
-pub(super) struct Shared<N: Net> {
+pub(super) struct LoopState<N: Net> {
     pub(super) net: N,
     pub(super) now: Instant,
     pub(super) scratch: Scratch,
@@ -56,24 +56,24 @@ pub(super) struct Shared<N: Net> {
 }
 
 /// The server's view of an endpoint: its share of the turn.
-pub(super) trait Room<N: Net> {
+pub(super) trait AnyEndpoint<N: Net> {
     /// Remembers facts about the listener and about peers.
-    fn remember(&mut self, facts: &[Fact]);
+    fn remember(&mut self, events: &[Event]);
     /// Gives the posts of other threads to the service.
-    fn take_posts(&mut self, shared: &mut Shared<N>);
+    fn deliver_messages(&mut self, shared: &mut LoopState<N>);
     /// Its share of the turn.
-    fn turn(&mut self, shared: &mut Shared<N>);
+    fn turn(&mut self, shared: &mut LoopState<N>);
     /// Buries the closed. Last, and never inside the batch: a slot that is taken again could be named
     /// by an older fact.
-    fn bury_closed(&mut self, shared: &mut Shared<N>);
+    fn reap_closed(&mut self, shared: &mut LoopState<N>);
     /// Until when there is nothing to do unless a fact comes; `Instant::ORIGIN`: there is work now.
-    fn next_work(&self, shared: &Shared<N>) -> Instant;
+    fn next_work(&self, shared: &LoopState<N>) -> Instant;
     /// Takes in who is in the backlog, stops listening, and lets every peer finish.
-    fn drain(&mut self, shared: &mut Shared<N>);
+    fn drain(&mut self, shared: &mut LoopState<N>);
     /// Finishes every peer, whatever it still sends.
-    fn finish_all(&mut self, shared: &mut Shared<N>);
+    fn finish_all(&mut self, shared: &mut LoopState<N>);
     /// Ends every peer now.
-    fn stop(&mut self, shared: &mut Shared<N>);
+    fn stop(&mut self, shared: &mut LoopState<N>);
     /// Reads again what newcomers are shown.
     fn reload(&mut self) {}
     fn is_empty(&self) -> bool;
@@ -88,7 +88,7 @@ pub(super) trait Room<N: Net> {
     fn learn_own_ports(&mut self, ports: &[u16]) {
         let _ = ports;
     }
-    fn audit(&self) -> RoomAudit;
+    fn snapshot(&self) -> EndpointSnapshot;
 }
 
 /// A listener, what is laid over its streams, its service, its peers.
@@ -98,17 +98,17 @@ pub(super) struct Endpoint<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> {
     listener: Option<N::Listener>,
     /// An accept may succeed, as far as we know.
     is_acceptable: bool,
-    back_off: BackOff,
-    complaint: Sparing,
-    panics: Sparing,
+    accept_retry: AcceptRetry,
+    complaint: LogThrottle,
+    panics: LogThrottle,
     layer: W,
     handshakes: Handshakes,
-    failures: Sparing,
+    failures: LogThrottle,
     /// What the service ordered, by its tickets.
-    dial: Dial<u64>,
-    unreached: Sparing,
+    connector: Connector<u64>,
+    unreached: LogThrottle,
     host: Host<S, C, Link<W::Stream>>,
-    inbox: Receiver<S::Post>,
+    inbox: Receiver<S::Message>,
 }
 
 impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
@@ -118,21 +118,21 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
         layer: W,
         limits: &ServerLimits,
         host: Host<S, C, Link<W::Stream>>,
-        inbox: Receiver<S::Post>,
+        inbox: Receiver<S::Message>,
     ) -> Self {
         Self {
             index,
             address,
             listener: Some(listener),
             is_acceptable: false,
-            back_off: BackOff::new(),
-            complaint: Sparing::default(),
-            panics: Sparing::default(),
+            accept_retry: AcceptRetry::new(),
+            complaint: LogThrottle::default(),
+            panics: LogThrottle::default(),
             layer,
             handshakes: Handshakes::new(limits.handshakes_max),
-            failures: Sparing::default(),
-            dial: Dial::new(limits.connecting_max, limits.connect_timeout),
-            unreached: Sparing::default(),
+            failures: LogThrottle::default(),
+            connector: Connector::new(limits.connecting_max, limits.connect_timeout),
+            unreached: LogThrottle::default(),
             host,
             inbox,
         }
@@ -148,15 +148,15 @@ fn drain<C: Codec, T>(link: &mut Link<T>, connection: &mut Connection<C>) {
 impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
     /// Accepts, within the budget, if there is room.
     #[inline]
-    fn accept(&mut self, shared: &mut Shared<N>) {
+    fn accept(&mut self, shared: &mut LoopState<N>) {
         if self.is_acceptable {
             self.accept_some(shared);
         }
     }
 
     #[inline(never)]
-    fn accept_some(&mut self, shared: &mut Shared<N>) {
-        if self.back_off.is_resting(shared.now, shared.closes) {
+    fn accept_some(&mut self, shared: &mut LoopState<N>) {
+        if self.accept_retry.is_resting(shared.now, shared.closes) {
             return;
         }
         for _ in 0..ACCEPT_BUDGET {
@@ -172,34 +172,34 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
 
     /// Begins the connections that the service ordered, within the budget.
     #[inline]
-    fn connect(&mut self, shared: &mut Shared<N>) {
-        if self.host.wanted_len() > 0 || !self.dial.is_idle() {
+    fn connect(&mut self, shared: &mut LoopState<N>) {
+        if self.host.wanted_len() > 0 || !self.connector.is_idle() {
             self.begin_ordered(shared);
         }
     }
 
     /// Serves each marked peer once, as far as the budget lasts; the rest stay marked.
     #[inline]
-    fn serve_marked(&mut self, shared: &mut Shared<N>) {
+    fn serve_marked(&mut self, shared: &mut LoopState<N>) {
         let mut handshakes = HANDSHAKE_BUDGET;
-        let marked = self.host.line_up();
+        let marked = self.host.begin_round();
         let mut budget = Budget::new(shared.turn_bytes, marked);
         for _ in 0..marked {
             if budget.is_spent() {
                 break;
             }
             let Some(key) = self.host.pop_marked() else { break };
-            if self.dial.connecting() > 0 && self.host.expected(key).is_some() {
+            if self.connector.connecting() > 0 && self.host.expected(key).is_some() {
                 if !self.go_on_connecting(key, shared) {
                     continue;
                 }
-            } else if W::OPENS && self.host.expected(key).is_some() {
+            } else if W::HAS_HANDSHAKE && self.host.expected(key).is_some() {
                 if handshakes == 0 {
                     self.host.mark(key);
                     continue;
                 }
                 handshakes -= 1;
-                if !self.shake_hands(key, shared) {
+                if !self.handshake(key, shared) {
                     continue;
                 }
             }
@@ -210,7 +210,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
     /// Tells peers whose deadline has passed. After serving: a peer that has sent something in time is
     /// not idle, however late we are.
     #[inline]
-    fn handle_deadlines(&mut self, shared: &mut Shared<N>) {
+    fn handle_deadlines(&mut self, shared: &mut LoopState<N>) {
         if shared.told_in_part.is_some() {
             return;
         }
@@ -220,55 +220,55 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
         {
             self.give_up(oldest.key, CloseReason::HandshakeTimeout, shared);
         }
-        if !self.dial.is_idle() {
+        if !self.connector.is_idle() {
             self.give_up_late(shared);
         }
     }
 }
 
-impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, C, N, W> {
-    fn remember(&mut self, facts: &[Fact]) {
-        for fact in facts {
-            match fact {
-                Fact::Ready(readiness) if readiness.token == listener_token(self.index) => self.is_acceptable = true,
-                Fact::Ready(readiness) => {
+impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, C, N, W> {
+    fn remember(&mut self, events: &[Event]) {
+        for event in events {
+            match event {
+                Event::Ready(readiness) if readiness.token == listener_token(self.index) => self.is_acceptable = true,
+                Event::Ready(readiness) => {
                     self.host.handle_fact(key_of(readiness.token), |link| link.remember(readiness));
                 }
-                Fact::Notice(_) => {}
+                Event::ControlEvent(_) => {}
             }
         }
     }
 
-    fn turn(&mut self, shared: &mut Shared<N>) {
+    fn turn(&mut self, shared: &mut LoopState<N>) {
         self.accept(shared);
         self.connect(shared);
         self.serve_marked(shared);
         self.handle_deadlines(shared);
-        self.bury_closed(shared);
+        self.reap_closed(shared);
     }
 
-    fn take_posts(&mut self, shared: &mut Shared<N>) {
+    fn deliver_messages(&mut self, shared: &mut LoopState<N>) {
         // No more than can wait at once: whoever posts meanwhile wakes us again.
-        for post in self.inbox.try_iter().take(POSTS_WAITING_MAX) {
-            self.host.handle_post(post, &mut shared.reserve, shared.now);
+        for post in self.inbox.try_iter().take(MESSAGES_WAITING_MAX) {
+            self.host.handle_message(post, &mut shared.reserve, shared.now);
         }
     }
 
     #[inline]
-    fn bury_closed(&mut self, shared: &mut Shared<N>) {
-        let Shared { reserve, now, admission, closes, .. } = shared;
+    fn reap_closed(&mut self, shared: &mut LoopState<N>) {
+        let LoopState { reserve, now, admission, closes, .. } = shared;
         let (panics, address) = (&mut self.panics, &self.address);
-        self.host.bury_closed(reserve, *now, |key, link, reason, parting| {
+        self.host.reap_closed(reserve, *now, |key, link, reason, close_mode| {
             debug!("peer {key:?} closed: {reason}");
             if reason == CloseReason::Panicked
-                && let Some(more) = panics.may_say(*now)
+                && let Some(more) = panics.permit(*now)
             {
-                error!("the service on {address} panicked; its peer is closed{}", times_more(more));
+                error!("the service on {address} panicked; its peer is closed{}", repeated_suffix(more));
             }
             admission.release(link.group());
             *closes += 1;
             let mut stream = link.into_stream();
-            if parting == Parting::Reset
+            if close_mode == CloseMode::Reset
                 && let Err(error) = stream.reset_on_drop()
             {
                 debug!("peer {key:?} was gone before its reset: {error}");
@@ -276,20 +276,20 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
         });
     }
 
-    fn next_work(&self, shared: &Shared<N>) -> Instant {
+    fn next_work(&self, shared: &LoopState<N>) -> Instant {
         if self.host.marked_len() > 0 || self.host.wanted_len() > 0 {
             return Instant::ORIGIN;
         }
-        let accept_at = match self.back_off.until() {
+        let accept_at = match self.accept_retry.until() {
             _ if !self.wants_accept(shared) => Instant::NEVER,
-            Some(until) if self.back_off.is_resting(shared.now, shared.closes) => until,
+            Some(until) if self.accept_retry.is_resting(shared.now, shared.closes) => until,
             Some(_) | None => Instant::ORIGIN,
         };
         let handshake_at = self.handshakes.deadline(self.host.limits().handshake_timeout);
-        accept_at.min(handshake_at).min(self.dial.next_work()).min(self.host.next_deadline().unwrap_or(Instant::NEVER))
+        accept_at.min(handshake_at).min(self.connector.next_work()).min(self.host.next_deadline().unwrap_or(Instant::NEVER))
     }
 
-    fn drain(&mut self, shared: &mut Shared<N>) {
+    fn drain(&mut self, shared: &mut LoopState<N>) {
         // Whoever connects from now on is not in the backlog and meets a closed port.
         for _ in 0..BACKLOG_MAX {
             match self.accept_one(shared) {
@@ -301,13 +301,13 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
         self.host.tell_all(&mut shared.reserve, shared.now, |peer, _| drain(&mut peer.link, &mut peer.connection));
     }
 
-    fn finish_all(&mut self, shared: &mut Shared<N>) {
+    fn finish_all(&mut self, shared: &mut LoopState<N>) {
         self.give_up_all(CloseReason::Drained, shared);
         self.stop_connecting(shared);
-        self.host.tell_all(&mut shared.reserve, shared.now, |peer, means| peer.connection.handle_drain_late(means));
+        self.host.tell_all(&mut shared.reserve, shared.now, |peer, resources| peer.connection.handle_drain_late(resources));
     }
 
-    fn stop(&mut self, shared: &mut Shared<N>) {
+    fn stop(&mut self, shared: &mut LoopState<N>) {
         self.listener = None;
         self.give_up_all(CloseReason::Stopped, shared);
         self.stop_connecting(shared);
@@ -333,20 +333,20 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Room<N> for Endpoint<S, 
     }
 
     fn add_to(&self, totals: &mut Totals) {
-        totals.add(self.host.tally());
+        totals.add(self.host.counters());
         totals.handshakes += self.handshakes.len() as u64;
-        totals.connecting += self.dial.connecting() as u64;
+        totals.connecting += self.connector.connecting() as u64;
         for (_, peer) in self.host.peers() {
             totals.bytes_stored += peer.connection.input_len() as u64;
             totals.bytes_waiting += peer.connection.output_len() as u64;
         }
     }
 
-    fn audit(&self) -> RoomAudit {
-        RoomAudit {
-            tally: *self.host.tally(),
+    fn snapshot(&self) -> EndpointSnapshot {
+        EndpointSnapshot {
+            counters: *self.host.counters(),
             limits: self.host.limits().clone(),
-            peers: self.host.peers().map(|(key, peer)| PeerAudit::of(key, peer, self.host.limits())).collect(),
+            peers: self.host.peers().map(|(key, peer)| PeerSnapshot::of(key, peer, self.host.limits())).collect(),
             is_acceptable: self.is_acceptable,
             is_listening: self.listener.is_some(),
             marked: self.host.marked_len(),

@@ -59,11 +59,11 @@ impl Handshakes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Table;
+    use crate::table::Slab;
 
     #[test]
     fn the_oldest_makes_way_and_is_the_first_to_be_late() {
-        let mut table = Table::new();
+        let mut table = Slab::new();
         let begin = |seconds| Handshake {
             key: table.insert(()),
             who: PeerAddress::Unix,

@@ -3,7 +3,7 @@
 //! It decides the order of things; what each of them is, is decided in the rooms below. It runs
 //! over any [`Net`]: the reactor, or the simulated world.
 
-mod audit;
+mod snapshot;
 mod datagrams;
 mod endpoint;
 mod handshakes;
@@ -19,23 +19,23 @@ use crate::datagram::{DatagramLimits, DatagramService};
 use crate::door::{Admission, Listen, ServerLimits, Totals};
 use crate::host::Host;
 use crate::instant::Instant;
-use crate::net::{Address, Bare, DatagramOptions, Fact, Handle, Layer, Net, Notice, Poster, TURN_BYTES, Told};
+use crate::net::{Address, Plain, DatagramOptions, Event, Handle, Layer, Net, ControlEvent, Sender, TURN_BYTES, PollOutcome};
 use crate::service::Service;
 
-pub use audit::{Audit, PeerAudit, RoomAudit};
+pub use snapshot::{Snapshot, PeerSnapshot, EndpointSnapshot};
 
 use datagrams::DatagramEndpoint;
-use endpoint::{Endpoint, Room, Shared};
+use endpoint::{Endpoint, AnyEndpoint, LoopState};
 
 /// Endpoints on one loop.
 pub struct Server<N: Net> {
-    shared: Shared<N>,
-    rooms: Vec<Box<dyn Room<N>>>,
+    shared: LoopState<N>,
+    endpoints: Vec<Box<dyn AnyEndpoint<N>>>,
     /// What the last poll told.
-    facts: Vec<Fact>,
+    events: Vec<Event>,
     handle: Handle,
     limits: ServerLimits,
-    phase: Phase,
+    phase: ServerPhase,
     started_at: Instant,
     turns: u64,
     /// With which generation the keys of each endpoint begin.
@@ -51,7 +51,7 @@ pub struct Server<N: Net> {
 ///
 /// In every phase but the first it ends when its last peer is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ServerPhase {
     Running,
     /// What peers had sent is served.
     Draining {
@@ -70,13 +70,13 @@ enum Phase {
 #[derive(Debug)]
 pub struct EndpointId<P> {
     index: usize,
-    poster: Poster<P>,
+    sender: Sender<P>,
 }
 
 impl<P> EndpointId<P> {
     /// Posts to its service, from any thread.
-    pub fn poster(&self) -> Poster<P> {
-        self.poster.clone()
+    pub fn sender(&self) -> Sender<P> {
+        self.sender.clone()
     }
 }
 
@@ -90,7 +90,7 @@ impl<N: Net> Server<N> {
         let now = net.now();
         Self {
             handle: Handle::new(net.wake()),
-            shared: Shared {
+            shared: LoopState {
                 now,
                 net,
                 scratch: Scratch::new(READ_LEN_MAX),
@@ -104,10 +104,10 @@ impl<N: Net> Server<N> {
                 accept_errors: 0,
                 connects_failed: 0,
             },
-            rooms: Vec::new(),
-            facts: Vec::new(),
+            endpoints: Vec::new(),
+            events: Vec::new(),
             limits,
-            phase: Phase::Running,
+            phase: ServerPhase::Running,
             started_at: now,
             turns: 0,
             first_generation: 1,
@@ -138,7 +138,7 @@ impl<N: Net> Server<N> {
         listen: impl Into<Listen>,
         codec: C,
         service: S,
-    ) -> io::Result<EndpointId<S::Post>>
+    ) -> io::Result<EndpointId<S::Message>>
     where
         N: 'static,
     {
@@ -151,7 +151,7 @@ impl<N: Net> Server<N> {
             },
             #[cfg(not(feature = "tls"))]
             Address::Tls(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "TLS was left out of this build")),
-            Address::Tcp(_) | Address::Udp(_) | Address::Unix(_) => self.listen_under(Bare, listen, codec, service),
+            Address::Tcp(_) | Address::Udp(_) | Address::Unix(_) => self.listen_under(Plain, listen, codec, service),
         }
     }
 
@@ -161,7 +161,7 @@ impl<N: Net> Server<N> {
         listen: Listen,
         codec: C,
         service: S,
-    ) -> io::Result<EndpointId<S::Post>>
+    ) -> io::Result<EndpointId<S::Message>>
     where
         N: 'static,
     {
@@ -169,10 +169,10 @@ impl<N: Net> Server<N> {
         let token = endpoint::listener_token(number);
         let listener = self.shared.net.listen(&listen.address, &listen.socket, token)?;
         let address = self.shared.net.local_address(&listener);
-        let (poster, inbox) = self.handle.channel();
+        let (sender, inbox) = self.handle.channel();
         let host = Host::new(service, codec, listen.limits).with_first_generation(self.first_generation);
-        self.rooms.push(Box::new(Endpoint::new(number, (listener, address), layer, &self.limits, host, inbox)));
-        Ok(EndpointId { index: usize::from(number), poster })
+        self.endpoints.push(Box::new(Endpoint::new(number, (listener, address), layer, &self.limits, host, inbox)));
+        Ok(EndpointId { index: usize::from(number), sender })
     }
 
     /// Answers datagrams. No peer is opened: every datagram stands for itself.
@@ -191,20 +191,20 @@ impl<N: Net> Server<N> {
     {
         let number = self.next_number()?;
         let (socket, bound) = self.shared.net.bind(address, options, endpoint::listener_token(number))?;
-        self.rooms.push(Box::new(DatagramEndpoint::new(number, bound, socket, service, limits)));
-        let ports: Vec<u16> = self.rooms.iter().filter_map(|room| room.datagram_port()).collect();
-        self.rooms.iter_mut().for_each(|room| room.learn_own_ports(&ports));
-        Ok(EndpointId { index: usize::from(number), poster: self.handle.channel().0 })
+        self.endpoints.push(Box::new(DatagramEndpoint::new(number, bound, socket, service, limits)));
+        let ports: Vec<u16> = self.endpoints.iter().filter_map(|room| room.datagram_port()).collect();
+        self.endpoints.iter_mut().for_each(|room| room.learn_own_ports(&ports));
+        Ok(EndpointId { index: usize::from(number), sender: self.handle.channel().0 })
     }
 
     fn next_number(&self) -> io::Result<u8> {
-        let number = u8::try_from(self.rooms.len()).ok().filter(|number| *number < ENDPOINTS_MAX);
+        let number = u8::try_from(self.endpoints.len()).ok().filter(|number| *number < ENDPOINTS_MAX);
         number.ok_or_else(|| io::Error::other("a server has at most 255 endpoints"))
     }
 
     /// The address an endpoint is bound to, with its real port.
     pub fn local_address<P>(&self, endpoint: &EndpointId<P>) -> &Address {
-        self.rooms[endpoint.index].local_address()
+        self.endpoints[endpoint.index].local_address()
     }
 
     /// What other threads ask things of this server with.
@@ -231,23 +231,23 @@ impl<N: Net> Server<N> {
         self.sleep_until_a_fact()?;
         self.remember_facts();
         // Accept, connect, serve, tell whose deadline has passed, bury: each endpoint for itself.
-        for room in &mut self.rooms {
+        for room in &mut self.endpoints {
             room.turn(&mut self.shared);
         }
-        self.go_on_ending();
+        self.advance_shutdown();
         Ok(())
     }
 
     fn sleep_until_a_fact(&mut self) -> io::Result<()> {
-        self.facts.clear();
+        self.events.clear();
         let until = self.next_work();
-        let told = self.shared.net.poll(&mut self.facts, until)?;
+        let told = self.shared.net.poll(&mut self.events, until)?;
         // The only look at the clock in a turn: all that happens in it happens at this time.
         self.shared.now = self.shared.net.now();
         self.turns += 1;
         self.shared.told_in_part = match told {
-            Told::All => None,
-            Told::Part => self.still_in_part(self.shared.told_in_part.unwrap_or(0) + self.facts.len()),
+            PollOutcome::All => None,
+            PollOutcome::Part => self.still_in_part(self.shared.told_in_part.unwrap_or(0) + self.events.len()),
         };
         Ok(())
     }
@@ -256,88 +256,88 @@ impl<N: Net> Server<N> {
     /// idle may have sent something. The kernel tells of everybody once before anybody twice, so as
     /// many facts as there are peers are enough.
     fn still_in_part(&self, told: usize) -> Option<usize> {
-        (told <= self.shared.admission.open() + self.rooms.len()).then_some(told)
+        (told <= self.shared.admission.open() + self.endpoints.len()).then_some(told)
     }
 
     fn remember_facts(&mut self) {
-        let facts = mem::take(&mut self.facts);
-        for of_one in facts.chunk_by(are_of_one_room) {
+        let events = mem::take(&mut self.events);
+        for of_one in events.chunk_by(are_of_one_room) {
             match of_one[0] {
-                Fact::Ready(readiness) => {
-                    if let Some(room) = self.rooms.get_mut(endpoint::index_of(readiness.token)) {
+                Event::Ready(readiness) => {
+                    if let Some(room) = self.endpoints.get_mut(endpoint::index_of(readiness.token)) {
                         room.remember(of_one);
                     }
                 }
-                Fact::Notice(notice) => self.handle_notice(notice),
+                Event::ControlEvent(control_event) => self.handle_control_event(control_event),
             }
         }
-        self.facts = facts;
+        self.events = events;
     }
 
     /// The end of all, a step further when its time has come. After serving, as for any deadline.
-    fn go_on_ending(&mut self) {
+    fn advance_shutdown(&mut self) {
         match self.phase {
-            Phase::Draining { finish_at, stop_at } if finish_at <= self.shared.now => {
-                self.phase = Phase::Finishing { stop_at };
-                self.rooms.iter_mut().for_each(|room| room.finish_all(&mut self.shared));
+            ServerPhase::Draining { finish_at, stop_at } if finish_at <= self.shared.now => {
+                self.phase = ServerPhase::Finishing { stop_at };
+                self.endpoints.iter_mut().for_each(|room| room.finish_all(&mut self.shared));
             }
-            Phase::Finishing { stop_at } if stop_at <= self.shared.now => self.stop(),
-            Phase::Running | Phase::Draining { .. } | Phase::Finishing { .. } | Phase::Stopping => return,
+            ServerPhase::Finishing { stop_at } if stop_at <= self.shared.now => self.stop(),
+            ServerPhase::Running | ServerPhase::Draining { .. } | ServerPhase::Finishing { .. } | ServerPhase::Stopping => return,
         }
-        self.rooms.iter_mut().for_each(|room| room.bury_closed(&mut self.shared));
+        self.endpoints.iter_mut().for_each(|room| room.reap_closed(&mut self.shared));
     }
 
-    fn handle_notice(&mut self, notice: Notice) {
-        match notice {
-            Notice::Wake => {
-                self.rooms.iter_mut().for_each(|room| room.take_posts(&mut self.shared));
-                for wish in self.handle.take_wishes() {
-                    self.handle_notice(wish);
+    fn handle_control_event(&mut self, control_event: ControlEvent) {
+        match control_event {
+            ControlEvent::Wake => {
+                self.endpoints.iter_mut().for_each(|room| room.deliver_messages(&mut self.shared));
+                for wish in self.handle.take_requests() {
+                    self.handle_control_event(wish);
                 }
             }
-            Notice::Drain => self.drain(),
-            Notice::Stop => self.stop(),
-            Notice::Reload => self.rooms.iter_mut().for_each(|room| room.reload()),
-            Notice::Totals => info!("{}", self.totals()),
+            ControlEvent::Drain => self.drain(),
+            ControlEvent::Stop => self.stop(),
+            ControlEvent::Reload => self.endpoints.iter_mut().for_each(|room| room.reload()),
+            ControlEvent::Totals => info!("{}", self.totals()),
         }
     }
 
     fn drain(&mut self) {
         match self.phase {
-            Phase::Running => {
+            ServerPhase::Running => {
                 let now = self.shared.now;
                 let (half, whole) = (self.limits.drain_timeout / 2, self.limits.drain_timeout);
-                self.phase = Phase::Draining { finish_at: now + half, stop_at: now + whole };
+                self.phase = ServerPhase::Draining { finish_at: now + half, stop_at: now + whole };
                 info!("draining: {} peers, at most {:?}", self.shared.admission.open(), whole);
-                self.rooms.iter_mut().for_each(|room| room.drain(&mut self.shared));
+                self.endpoints.iter_mut().for_each(|room| room.drain(&mut self.shared));
             }
-            Phase::Draining { .. } | Phase::Finishing { .. } => self.stop(),
-            Phase::Stopping => {}
+            ServerPhase::Draining { .. } | ServerPhase::Finishing { .. } => self.stop(),
+            ServerPhase::Stopping => {}
         }
     }
 
     fn stop(&mut self) {
-        if self.phase != Phase::Stopping {
-            self.phase = Phase::Stopping;
+        if self.phase != ServerPhase::Stopping {
+            self.phase = ServerPhase::Stopping;
             info!("stopping: {} peers are cut off", self.shared.admission.open());
-            self.rooms.iter_mut().for_each(|room| room.stop(&mut self.shared));
+            self.endpoints.iter_mut().for_each(|room| room.stop(&mut self.shared));
         }
     }
 
     /// Whether the server was drained or stopped and its last peer is gone.
     pub fn is_done(&self) -> bool {
-        self.phase != Phase::Running && self.rooms.iter().all(|room| room.is_empty())
+        self.phase != ServerPhase::Running && self.endpoints.iter().all(|room| room.is_empty())
     }
 
     /// Until when to sleep unless a fact comes; `None`: for ever.
     fn next_work(&self) -> Option<Instant> {
         let phase_at = match self.phase {
-            Phase::Running => Instant::NEVER,
-            Phase::Draining { finish_at, .. } => finish_at,
-            Phase::Finishing { stop_at } => stop_at,
-            Phase::Stopping => Instant::ORIGIN,
+            ServerPhase::Running => Instant::NEVER,
+            ServerPhase::Draining { finish_at, .. } => finish_at,
+            ServerPhase::Finishing { stop_at } => stop_at,
+            ServerPhase::Stopping => Instant::ORIGIN,
         };
-        let work_at = self.rooms.iter().map(|room| room.next_work(&self.shared)).fold(phase_at, Instant::min);
+        let work_at = self.endpoints.iter().map(|room| room.next_work(&self.shared)).fold(phase_at, Instant::min);
         (work_at != Instant::NEVER).then_some(work_at)
     }
 
@@ -353,16 +353,16 @@ impl<N: Net> Server<N> {
             duration: self.shared.net.now().since(self.started_at),
             ..Totals::default()
         };
-        for room in &self.rooms {
+        for room in &self.endpoints {
             room.add_to(&mut totals);
         }
         totals
     }
 
     /// A look at everything remembered.
-    pub fn audit(&self) -> Audit {
-        Audit {
-            rooms: self.rooms.iter().map(|room| room.audit()).collect(),
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            endpoints: self.endpoints.iter().map(|room| room.snapshot()).collect(),
             lent_bytes: self.shared.reserve.lent_bytes(),
             lent_bytes_max: self.shared.reserve.lent_bytes_max(),
             open: self.shared.admission.open(),
@@ -379,10 +379,10 @@ impl<N: Net> Server<N> {
 }
 
 /// Whether both are told of the same endpoint; a notice is of the whole server and stands for itself.
-fn are_of_one_room(one: &Fact, other: &Fact) -> bool {
+fn are_of_one_room(one: &Event, other: &Event) -> bool {
     match (one, other) {
-        (Fact::Ready(one), Fact::Ready(other)) => endpoint::index_of(one.token) == endpoint::index_of(other.token),
-        (Fact::Notice(_), _) | (_, Fact::Notice(_)) => false,
+        (Event::Ready(one), Event::Ready(other)) => endpoint::index_of(one.token) == endpoint::index_of(other.token),
+        (Event::ControlEvent(_), _) | (_, Event::ControlEvent(_)) => false,
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::*;
 use crate::codec::{Lines, Raw};
 use crate::conn::{CloseReason, Limits};
-use crate::net::{PostError, Reactor};
+use crate::net::{SendError, Reactor};
 use crate::service::{Chat, Context, Echo, Orders};
 use crate::sim::World;
 use crate::table::Key;
@@ -28,7 +28,7 @@ struct Mischief {
 
 impl Service for Mischief {
     type Peer = ();
-    type Post = String;
+    type Message = String;
 
     fn on_open(&mut self, _peer: &mut (), who: &dyn Display, cx: &mut Context<'_, '_>) {
         cx.send_parts(&[b"hello ", who.to_string().split(':').next().unwrap().as_bytes()]);
@@ -38,7 +38,7 @@ impl Service for Mischief {
         match line {
             b"boom" => panic!("as asked"),
             b"slow" => {
-                cx.promise();
+                cx.defer_reply();
                 self.owed.push(cx.key());
             }
             _ => cx.send(line),
@@ -49,7 +49,7 @@ impl Service for Mischief {
         self.closed.push(reason);
     }
 
-    fn on_post(&mut self, post: String, orders: &mut Orders<'_>) {
+    fn on_message(&mut self, post: String, orders: &mut Orders<'_>) {
         for key in self.owed.drain(..) {
             orders.answer(key, &[b"at last"]).unwrap();
         }
@@ -62,7 +62,7 @@ struct Counter;
 
 impl Service for Counter {
     type Peer = usize;
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, count: &mut usize, _line: &[u8], _cx: &mut Context<'_, '_>) {
         *count += 1;
@@ -86,7 +86,7 @@ fn port_of(address: &Address) -> u16 {
 fn other_threads_post_to_a_service_and_drain_the_server() {
     let mut server = Server::new(Reactor::new().unwrap(), ServerLimits::default());
     let endpoint = server.listen(address("127.0.0.1:0"), Lines::new(), Mischief::default()).unwrap();
-    let (port, poster, handle) = (port_of(server.local_address(&endpoint)), endpoint.poster(), server.handle());
+    let (port, sender, handle) = (port_of(server.local_address(&endpoint)), endpoint.sender(), server.handle());
 
     let client = thread::spawn(move || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -94,7 +94,7 @@ fn other_threads_post_to_a_service_and_drain_the_server() {
         let mut greeting = [0; 16];
         stream.read_exact(&mut greeting).unwrap();
         assert_eq!(&greeting, b"hello 127.0.0.1\n");
-        poster.post("news".to_owned()).unwrap();
+        sender.post("news".to_owned()).unwrap();
         let mut news = [0; 5];
         stream.read_exact(&mut news).unwrap();
         assert_eq!(&news, b"news\n");
@@ -102,25 +102,25 @@ fn other_threads_post_to_a_service_and_drain_the_server() {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).unwrap();
         assert!(rest.is_empty());
-        poster
+        sender
     });
     let totals = server.run().unwrap();
-    let poster = client.join().unwrap();
+    let sender = client.join().unwrap();
     assert_eq!(totals.closed(CloseReason::Drained), 1);
     assert!(totals.reconciles());
     drop(server);
-    assert_eq!(poster.post(String::new()), Err(PostError::Gone(String::new())));
+    assert_eq!(sender.post(String::new()), Err(SendError::Gone(String::new())));
 }
 
 #[test]
 fn who_posts_faster_than_the_loop_takes_is_told() {
     let mut server = Server::new(Reactor::new().unwrap(), ServerLimits::default());
     let endpoint = server.listen(address("127.0.0.1:0"), Lines::new(), Mischief::default()).unwrap();
-    let poster = endpoint.poster();
-    let taken = (0..2000).take_while(|_| poster.post(String::new()).is_ok()).count();
-    assert_eq!(taken, crate::net::POSTS_WAITING_MAX);
+    let sender = endpoint.sender();
+    let taken = (0..2000).take_while(|_| sender.post(String::new()).is_ok()).count();
+    assert_eq!(taken, crate::net::MESSAGES_WAITING_MAX);
     server.turn().unwrap();
-    assert_eq!(poster.post(String::new()), Ok(()));
+    assert_eq!(sender.post(String::new()), Ok(()));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_peer_that_ended_waits_for_what_it_was_promised() {
     client.finish();
     world.settle(|| server.turn()).unwrap();
     assert!(!client.is_ended());
-    endpoint.poster().post("done".to_owned()).unwrap();
+    endpoint.sender().post("done".to_owned()).unwrap();
     world.settle(|| server.turn()).unwrap();
     assert!(client.is_ended());
     assert!(client.received().starts_with(b"hello 10.0.0.1\nat last\n"));
@@ -278,7 +278,7 @@ struct Diary(Arc<Mutex<Vec<String>>>);
 
 impl Service for Diary {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, _peer: &mut (), line: &[u8], _cx: &mut Context<'_, '_>) {
         self.0.lock().unwrap().push(String::from_utf8_lossy(line).into_owned());

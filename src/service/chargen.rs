@@ -42,7 +42,7 @@ impl Chargen {
             cx.send_parts(&[&line, self.line_end]);
             *start = (*start + 1) % CHARACTERS;
         }
-        cx.ask_room();
+        cx.notify_writable();
     }
 }
 
@@ -60,7 +60,7 @@ fn character(place: usize) -> u8 {
 impl Service for Chargen {
     /// With which character the next line starts.
     type Peer = usize;
-    type Post = ();
+    type Message = ();
 
     fn on_open(&mut self, start: &mut usize, _who: &dyn Display, cx: &mut Context<'_, '_>) {
         self.send_lines(start, cx);
@@ -68,7 +68,7 @@ impl Service for Chargen {
 
     fn on_frame(&mut self, _start: &mut usize, _frame: &[u8], _cx: &mut Context<'_, '_>) {}
 
-    fn on_room(&mut self, start: &mut usize, cx: &mut Context<'_, '_>) {
+    fn on_writable(&mut self, start: &mut usize, cx: &mut Context<'_, '_>) {
         self.send_lines(start, cx);
     }
 }

@@ -24,7 +24,7 @@ impl Chat {
 
 impl Service for Chat {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, _peer: &mut (), frame: &[u8], cx: &mut Context<'_, '_>) {
         if cx.orders().send_to_others(&[&self.prefix, frame]).is_err() {

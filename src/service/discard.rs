@@ -8,7 +8,7 @@ pub struct Discard;
 
 impl Service for Discard {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, _peer: &mut (), _frame: &[u8], _cx: &mut Context<'_, '_>) {}
 }

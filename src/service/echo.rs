@@ -24,7 +24,7 @@ impl Echo {
 
 impl Service for Echo {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     #[inline]
     fn on_frame(&mut self, _peer: &mut (), frame: &[u8], cx: &mut Context<'_, '_>) {

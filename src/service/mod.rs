@@ -34,7 +34,7 @@ pub trait Service {
     /// What the service keeps for each peer; `()` costs nothing.
     type Peer: Default;
     /// What other threads may post to the service; `()` where none do.
-    type Post: Send + 'static;
+    type Message: Send + 'static;
 
     /// A peer connected. `who` is its address, for a log or a greeting.
     fn on_open(&mut self, peer: &mut Self::Peer, who: &dyn Display, cx: &mut Context<'_, '_>) {
@@ -57,8 +57,8 @@ pub trait Service {
     /// A whole frame came. It is gone when the callback returns.
     fn on_frame(&mut self, peer: &mut Self::Peer, frame: &[u8], cx: &mut Context<'_, '_>);
 
-    /// The queue of a peer for which [`Context::ask_room`] was called has fallen to its low watermark.
-    fn on_room(&mut self, peer: &mut Self::Peer, cx: &mut Context<'_, '_>) {
+    /// The queue of a peer for which [`Context::notify_writable`] was called has fallen to its low watermark.
+    fn on_writable(&mut self, peer: &mut Self::Peer, cx: &mut Context<'_, '_>) {
         let _ = (peer, cx);
     }
 
@@ -78,7 +78,7 @@ pub trait Service {
     }
 
     /// Another thread posted something.
-    fn on_post(&mut self, post: Self::Post, orders: &mut Orders<'_>) {
+    fn on_message(&mut self, post: Self::Message, orders: &mut Orders<'_>) {
         let _ = (post, orders);
     }
 }
@@ -119,15 +119,15 @@ impl Context<'_, '_> {
         self.reply.room()
     }
 
-    /// Asks for one call of [`Service::on_room`].
-    pub fn ask_room(&mut self) {
-        self.reply.ask_room();
+    /// Asks for one call of [`Service::on_writable`].
+    pub fn notify_writable(&mut self) {
+        self.reply.notify_writable();
     }
 
     /// Says that an answer comes later, by [`Orders::answer`]: a peer that ended
     /// its direction is not finished before that.
-    pub fn promise(&mut self) {
-        self.reply.promise();
+    pub fn defer_reply(&mut self) {
+        self.reply.defer_reply();
     }
 
     /// Stops giving frames of this peer and reading it, until [`Self::resume`] or [`Orders::resume`]:

@@ -33,7 +33,7 @@ pub(crate) enum Verb {
     Send(Range<usize>),
     /// The same, and a promise is kept by it.
     Answer(Range<usize>),
-    AskRoom,
+    NotifyWritable,
     Resume,
     HalfClose,
     Finish,
@@ -150,9 +150,9 @@ impl<'a> Orders<'a> {
         self.outbox.orders.push(Order::Connect { to: to.into(), ticket });
     }
 
-    /// Asks for one call of [`Service::on_room`](super::Service::on_room) on behalf of a peer.
-    pub fn ask_room(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Verb::AskRoom);
+    /// Asks for one call of [`Service::on_writable`](super::Service::on_writable) on behalf of a peer.
+    pub fn notify_writable(&mut self, key: Key) {
+        self.outbox.push(Target::One(key), Verb::NotifyWritable);
     }
 
     /// Takes back the pause of a peer, see [`Context::pause`](super::Context::pause).

@@ -7,7 +7,7 @@
 //! ```text
 //! who came ── frame ──▶ send_to ──▶ queue ──▶ who answers       and the same way back
 //!     ▲                               │
-//!     └── resume ◀── on_room ◀────────┘ asked for after each window, paused until then
+//!     └── resume ◀── on_writable ◀────────┘ asked for after each window, paused until then
 //! ```
 
 use std::collections::HashMap;
@@ -57,13 +57,13 @@ const _: () = assert!(Proxy::QUEUE.low() + WINDOW_BYTES + READ_LEN_MAX < Proxy::
 impl Service for Proxy {
     /// How many bytes of this peer were passed on since the other was last asked for room.
     type Peer = usize;
-    type Post = ();
+    type Message = ();
 
     fn on_open(&mut self, _passed: &mut usize, _who: &dyn Display, cx: &mut Context<'_, '_>) {
         let key = cx.key();
         self.others.insert(key, None);
         // Its own end must not be the end of all: until the other ends, there may be answers.
-        cx.promise();
+        cx.defer_reply();
         cx.pause();
         cx.orders().connect(self.to.clone(), key.to_bits());
     }
@@ -76,7 +76,7 @@ impl Service for Proxy {
         };
         *other = Some(key);
         self.others.insert(key, Some(newcomer));
-        cx.promise();
+        cx.defer_reply();
         cx.orders().resume(newcomer);
     }
 
@@ -91,11 +91,11 @@ impl Service for Proxy {
         if *passed >= WINDOW_BYTES {
             *passed = 0;
             cx.pause();
-            cx.orders().ask_room(other);
+            cx.orders().notify_writable(other);
         }
     }
 
-    fn on_room(&mut self, _passed: &mut usize, cx: &mut Context<'_, '_>) {
+    fn on_writable(&mut self, _passed: &mut usize, cx: &mut Context<'_, '_>) {
         if let Some(other) = self.other(cx.key()) {
             cx.orders().resume(other);
         }

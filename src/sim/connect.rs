@@ -7,11 +7,11 @@ use std::net::Ipv4Addr;
 
 use libc::{EAGAIN, ECONNREFUSED, EMFILE};
 
-use super::habits::Habits;
+use super::behavior::Behavior;
 use super::outcome::Outcome;
 use super::peer::{Peer, PeerState, Stage};
 use super::state::{Source, State};
-use super::trace::Event;
+use super::trace::TraceEvent;
 use super::wire::Side;
 use super::world::World;
 use crate::net::{Address, Destination, Token};
@@ -20,7 +20,7 @@ use crate::net::{Address, Destination, Token};
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     /// A new peer of these habits takes the connection.
-    Peer(Habits),
+    Peer(Behavior),
     /// A Unix listener with a full backlog.
     Full,
     /// Nothing comes back: a black hole.
@@ -30,8 +30,8 @@ pub(super) enum Answer {
 impl World {
     /// From now on a new peer of these habits takes each connection to `address`; the longest
     /// that it lets wait is its `pause_max`.
-    pub fn answer_at(&self, address: &Address, habits: Habits) {
-        self.know(address, Answer::Peer(habits));
+    pub fn answer_at(&self, address: &Address, behavior: Behavior) {
+        self.know(address, Answer::Peer(behavior));
     }
 
     /// From now on nothing comes back from `address`. From where nobody answers, and nobody was
@@ -80,13 +80,13 @@ impl State {
             return Err(EAGAIN);
         }
         self.streams_open += 1;
-        self.tally.progress += 1;
+        self.counters.progress += 1;
         let wire = self.new_wire(self.peers.len());
-        let mut peer = PeerState::new(address, source, Habits::default());
+        let mut peer = PeerState::new(address, source, Behavior::default());
         peer.stage = match answer {
-            Some(Answer::Peer(habits)) => {
-                peer.next_act = self.now + self.rng.span(habits.pause_max);
-                peer.habits = habits;
+            Some(Answer::Peer(behavior)) => {
+                peer.next_act = self.now + self.rng.span(behavior.pause_max);
+                peer.behavior = behavior;
                 Stage::Answering(wire)
             }
             Some(Answer::Silence | Answer::Full) => Stage::Silent,
@@ -114,7 +114,7 @@ impl State {
     /// A peer answers who connected to it.
     pub(super) fn peer_answers(&mut self, peer: usize, wire: usize) {
         self.peers[peer].stage = Stage::Connected(wire);
-        self.trace.add(Event::PeerConnected { peer, wire });
+        self.trace.add(TraceEvent::PeerConnected { peer, wire });
         self.list(Source::Wire(wire));
     }
 

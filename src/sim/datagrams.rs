@@ -11,7 +11,7 @@ use libc::{EADDRINUSE, EAGAIN, ECONNREFUSED, EINTR, EINVAL};
 use super::faults::Fault;
 use super::outcome::{Outcome, told};
 use super::state::{Registration, Source, State};
-use super::trace::Event;
+use super::trace::TraceEvent;
 use super::world::Shared;
 use crate::net::{Address, Datagrams, Token};
 
@@ -55,7 +55,7 @@ impl Datagrams for SimDatagrams {
             from = Some(source);
             len
         });
-        state.trace.add(Event::Received { socket, outcome });
+        state.trace.add(TraceEvent::Received { socket, outcome });
         let len = told(outcome)?;
         Ok((len, from.expect("a datagram has a source")))
     }
@@ -64,7 +64,7 @@ impl Datagrams for SimDatagrams {
         let mut state = self.world.lock();
         let socket = self.number;
         let outcome = state.send_datagram(socket, bytes, *to);
-        state.trace.add(Event::Sent { socket, outcome });
+        state.trace.add(TraceEvent::Sent { socket, outcome });
         told(outcome).map(|_| ())
     }
 }
@@ -117,7 +117,7 @@ impl State {
             return Err(ECONNREFUSED);
         }
         let (source, datagram) = self.sockets[number].inbox.pop_front().ok_or(EAGAIN)?;
-        self.tally.progress += 1;
+        self.counters.progress += 1;
         Ok(take(source, &datagram))
     }
 
@@ -133,7 +133,7 @@ impl State {
         if self.strikes(Fault::Reset) {
             return Err(ECONNREFUSED);
         }
-        self.tally.progress += 1;
+        self.counters.progress += 1;
         self.deliver(self.sockets[number].address, to, bytes.to_vec());
         Ok(bytes.len())
     }

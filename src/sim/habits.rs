@@ -1,4 +1,4 @@
-//! `Habits`: how a simulated peer goes about what it has to do.
+//! `Behavior`: how a simulated peer goes about what it has to do.
 //!
 //! What it sends is not here: whoever connects it says that.
 
@@ -8,7 +8,7 @@ use super::rng::Rng;
 
 /// How a peer writes, reads and ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Habits {
+pub struct Behavior {
     /// The most bytes it writes at once.
     pub write_len_max: usize,
     /// The most bytes it reads at once; 0: it does not read.
@@ -36,7 +36,7 @@ pub enum Ending {
     ClosesAt(u64),
 }
 
-impl Default for Habits {
+impl Default for Behavior {
     /// An attentive peer: writes and reads all it can at once, and ends after the server did.
     fn default() -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Default for Habits {
     }
 }
 
-impl Habits {
+impl Behavior {
     /// Any habits: for a peer that has about `len` bytes to send.
     pub fn drawn_from(rng: &mut Rng, len: u64) -> Self {
         let somewhere = rng.below(usize::try_from(len).unwrap_or(usize::MAX).saturating_add(1)) as u64;

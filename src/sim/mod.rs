@@ -44,7 +44,7 @@
 mod connect;
 mod datagrams;
 mod faults;
-mod habits;
+mod behavior;
 mod net;
 mod outcome;
 mod peer;
@@ -59,8 +59,8 @@ mod world;
 
 pub use datagrams::SimDatagrams;
 pub use faults::{Fault, FaultCounts, Faults, Harm};
-pub use habits::{Ending, Habits};
+pub use behavior::{Ending, Behavior};
 pub use net::{SimListener, SimNet, SimStream};
 pub use peer::Peer;
 pub use rng::{Rng, pattern};
-pub use world::{ListenerView, Rest, StreamView, World, WorldTally};
+pub use world::{ListenerView, Rest, StreamView, World, WorldCounters};

@@ -14,12 +14,12 @@ use super::datagrams::SimDatagrams;
 use super::faults::{ACCEPT_ERRORS, ACCEPT_EXHAUSTED, Fault, Head};
 use super::outcome::{Outcome, told};
 use super::state::{ListenerState, Source, State};
-use super::trace::Event;
+use super::trace::TraceEvent;
 use super::wire::Side;
 use super::world::Shared;
 use crate::instant::Instant;
 use crate::net::{
-    Address, ConnectOptions, DatagramOptions, Destination, Fact, ListenOptions, Net, PeerAddress, Stream, Token, Told,
+    Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress, Stream, Token, PollOutcome,
     Wake,
 };
 
@@ -72,14 +72,14 @@ impl Net for SimNet {
         self.world.lock().now
     }
 
-    fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<Told> {
-        Ok(self.world.lock().poll(facts, until))
+    fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> io::Result<PollOutcome> {
+        Ok(self.world.lock().poll(events, until))
     }
 
     fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> io::Result<SimListener> {
         let mut state = self.world.lock();
         let outcome = state.listen(address, options, token);
-        state.trace.add(Event::Listened { outcome });
+        state.trace.add(TraceEvent::Listened { outcome });
         told(outcome).map(|number| SimListener { world: self.world.clone(), number })
     }
 
@@ -103,7 +103,7 @@ impl Net for SimNet {
         let mut state = self.world.lock();
         state.interleave();
         let outcome = state.accept(listener.number);
-        state.trace.add(Event::Accepted { listener: listener.number, outcome });
+        state.trace.add(TraceEvent::Accepted { listener: listener.number, outcome });
         let number = told(outcome)?;
         let stream = SimStream { world: self.world.clone(), number, drop_is_reset: false };
         Ok((stream, state.peer_address(number)))
@@ -121,21 +121,21 @@ impl Net for SimNet {
             state.register(Source::Wire(wire), token);
             Ok(())
         };
-        state.trace.add(Event::Registered { wire, token: token.0, outcome });
+        state.trace.add(TraceEvent::Registered { wire, token: token.0, outcome });
         told(outcome)
     }
 
     fn connect(&mut self, to: &Destination, _options: &ConnectOptions, token: Token) -> io::Result<SimStream> {
         let mut state = self.world.lock();
         let outcome = state.connect(to, token);
-        state.trace.add(Event::Began { token: token.0, outcome });
+        state.trace.add(TraceEvent::Began { token: token.0, outcome });
         told(outcome).map(|number| SimStream { world: self.world.clone(), number, drop_is_reset: false })
     }
 
     fn is_connected(&mut self, stream: &mut SimStream) -> io::Result<bool> {
         let mut state = self.world.lock();
         let outcome = state.is_connected(stream.number);
-        state.trace.add(Event::Asked { wire: stream.number, outcome });
+        state.trace.add(TraceEvent::Asked { wire: stream.number, outcome });
         told(outcome)
     }
 
@@ -148,7 +148,7 @@ impl Stream for SimStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = self.world.lock();
         let outcome = state.read(self.number, buf);
-        state.trace.add(Event::Read { wire: self.number, wanted: buf.len(), outcome });
+        state.trace.add(TraceEvent::Read { wire: self.number, wanted: buf.len(), outcome });
         told(outcome)
     }
 
@@ -160,7 +160,7 @@ impl Stream for SimStream {
         let mut state = self.world.lock();
         let wanted = slices.iter().map(|slice| slice.len()).sum();
         let outcome = state.write(self.number, slices, wanted);
-        state.trace.add(Event::Wrote { wire: self.number, wanted, outcome });
+        state.trace.add(TraceEvent::Wrote { wire: self.number, wanted, outcome });
         told(outcome)
     }
 
@@ -169,8 +169,8 @@ impl Stream for SimStream {
         state.interleave();
         state.break_perhaps(self.number);
         let outcome = state.wires[self.number].wire.finish(Side::Server);
-        state.tally.progress += 1;
-        state.trace.add(Event::Finished { wire: self.number, outcome });
+        state.counters.progress += 1;
+        state.trace.add(TraceEvent::Finished { wire: self.number, outcome });
         told(outcome)
     }
 
@@ -186,18 +186,18 @@ impl Drop for SimStream {
         let wire = self.number;
         state.deregister(Source::Wire(wire));
         state.streams_open -= 1;
-        state.tally.progress += 1;
+        state.counters.progress += 1;
         if self.drop_is_reset && state.wires[wire].wire.is_open(Side::Server) {
-            state.tally.resets += 1;
+            state.counters.resets += 1;
             state.wires[wire].wire.reset(Side::Server, 0);
-            state.trace.add(Event::Reset { wire });
+            state.trace.add(TraceEvent::Reset { wire });
         } else {
             let is_cut_off =
                 state.wires[wire].wire.is_open(Side::Server) && state.wires[wire].wire.unread(Side::Server) > 0;
             let peer = state.wires[wire].peer;
             state.peers[peer].is_cut_off |= is_cut_off;
             state.wires[wire].wire.close(Side::Server);
-            state.trace.add(Event::Dropped { wire });
+            state.trace.add(TraceEvent::Dropped { wire });
         }
     }
 }
@@ -255,8 +255,8 @@ impl State {
         }
         let wire = self.listeners[listener].backlog.pop_front().ok_or(EAGAIN)?;
         self.streams_open += 1;
-        self.tally.accepted += 1;
-        self.tally.progress += 1;
+        self.counters.accepted += 1;
+        self.counters.progress += 1;
         self.wires[wire].moved_at = self.now;
         Ok(wire)
     }
@@ -281,7 +281,7 @@ impl State {
                 let wire = self.listeners[listener].backlog.pop_front().expect("somebody is there");
                 self.harm(wire, ECONNABORTED);
                 self.wires[wire].wire.close(Side::Server);
-                self.tally.progress += 1;
+                self.counters.progress += 1;
             }
         }
         Some(errno)
@@ -319,15 +319,15 @@ impl State {
         let outcome = self.wires[wire].wire.read(Side::Server, &mut buf[..len_max]);
         self.list_edge(wire);
         self.count_move(wire, outcome);
-        self.tally.bytes_read += outcome.unwrap_or(0) as u64;
+        self.counters.bytes_read += outcome.unwrap_or(0) as u64;
         outcome
     }
 
     /// Notes what a read or a write of the server did.
     fn count_move(&mut self, wire: usize, outcome: Outcome) {
-        self.tally.progress += u64::from(outcome != Err(EAGAIN));
+        self.counters.progress += u64::from(outcome != Err(EAGAIN));
         let Ok(len) = outcome else { return };
-        let (polls, now) = (self.tally.polls, self.now);
+        let (polls, now) = (self.counters.polls, self.now);
         let state = &mut self.wires[wire];
         state.moved_at = now;
         if state.turn != polls {
@@ -343,7 +343,7 @@ impl State {
             return Err(EINTR);
         }
         self.break_perhaps(wire);
-        if self.peers[self.wires[wire].peer].habits.read_len_max == 0 {
+        if self.peers[self.wires[wire].peer].behavior.read_len_max == 0 {
             self.counts.count(Fault::NeverReads);
         }
         let room = self.wires[wire].wire.room(Side::Server).min(wanted);
@@ -363,7 +363,7 @@ impl State {
         self.list_edge(wire);
         self.count_move(wire, outcome);
         if let Ok(len) = outcome {
-            self.tally.bytes_written += len as u64;
+            self.counters.bytes_written += len as u64;
             self.wires[wire].wrote_at = self.now;
         }
         outcome

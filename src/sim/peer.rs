@@ -11,9 +11,9 @@ use std::net::SocketAddr;
 use libc::EAGAIN;
 
 use super::faults::Fault;
-use super::habits::{Ending, Habits};
+use super::behavior::{Ending, Behavior};
 use super::state::State;
-use super::trace::Event;
+use super::trace::TraceEvent;
 use super::wire::{Side, Wire};
 use super::world::Shared;
 use crate::instant::Instant;
@@ -42,7 +42,7 @@ pub(super) enum Stage {
 pub(super) struct PeerState {
     pub(super) to: Address,
     pub(super) source: SocketAddr,
-    pub(super) habits: Habits,
+    pub(super) behavior: Behavior,
     pub(super) stage: Stage,
     /// What it still wants to send.
     pub(super) outbox: VecDeque<u8>,
@@ -62,11 +62,11 @@ pub(super) struct PeerState {
 }
 
 impl PeerState {
-    pub(super) fn new(to: Address, source: SocketAddr, habits: Habits) -> Self {
+    pub(super) fn new(to: Address, source: SocketAddr, behavior: Behavior) -> Self {
         Self {
             to,
             source,
-            habits,
+            behavior,
             stage: Stage::Connecting,
             outbox: VecDeque::new(),
             written: 0,
@@ -82,7 +82,7 @@ impl PeerState {
 
     /// How many bytes it may write before its ending comes.
     const fn left_to_write(&self) -> u64 {
-        match self.habits.ending {
+        match self.behavior.ending {
             Ending::FollowsServer | Ending::Finishes | Ending::Stays => u64::MAX,
             Ending::FinishesAt(at) | Ending::ResetsAt(at) | Ending::ClosesAt(at) => at.saturating_sub(self.written),
         }
@@ -90,7 +90,7 @@ impl PeerState {
 
     /// Whether it is time to end its direction, or more than that.
     fn is_ending_due(&self, has_finished: bool) -> bool {
-        match self.habits.ending {
+        match self.behavior.ending {
             Ending::FollowsServer => !has_finished && self.has_seen_end && self.outbox.is_empty(),
             Ending::Finishes => !has_finished && self.outbox.is_empty(),
             Ending::Stays => false,
@@ -139,7 +139,7 @@ impl State {
             Act::End => is_open && peer.is_ending_due(has_finished),
             Act::Read => {
                 let has_input = wire.level(Side::Peer).readable;
-                peer.habits.read_len_max > 0 && has_input && !peer.has_seen_end && peer.error.is_none()
+                peer.behavior.read_len_max > 0 && has_input && !peer.has_seen_end && peer.error.is_none()
             }
             Act::Leave => peer.error.is_some() || !is_open || (peer.has_seen_end && has_finished),
         }
@@ -165,7 +165,7 @@ impl State {
                 self.carry_out(peer, act);
             }
         }
-        let pause = self.peers[peer].habits.pause_max;
+        let pause = self.peers[peer].behavior.pause_max;
         if !pause.is_zero() {
             self.peers[peer].next_act = self.now + self.rng.span(pause);
         }
@@ -189,24 +189,24 @@ impl State {
     fn peer_connects(&mut self, peer: usize) {
         let Some(listener) = self.listener_at(&self.peers[peer].to) else {
             self.peers[peer].stage = Stage::Refused;
-            return self.trace.add(Event::PeerRefused { peer });
+            return self.trace.add(TraceEvent::PeerRefused { peer });
         };
         let wire = self.add_wire(peer, listener);
         self.peers[peer].stage = Stage::Connected(wire);
-        self.trace.add(Event::PeerConnected { peer, wire });
+        self.trace.add(TraceEvent::PeerConnected { peer, wire });
     }
 
     fn peer_writes(&mut self, peer: usize, wire: usize) {
         let state = &mut self.peers[peer];
         let left = usize::try_from(state.left_to_write()).unwrap_or(usize::MAX);
         let (front, back) = state.outbox.as_slices();
-        let len_max = left.min(state.habits.write_len_max);
+        let len_max = left.min(state.behavior.write_len_max);
         let outcome = self.wires[wire].wire.write(Side::Peer, &[IoSlice::new(front), IoSlice::new(back)], len_max);
         match outcome {
             Ok(len) => {
                 state.outbox.drain(..len);
                 state.written += len as u64;
-                self.trace.add(Event::PeerWrote { peer, len });
+                self.trace.add(TraceEvent::PeerWrote { peer, len });
             }
             Err(errno) => self.peer_meets(peer, errno),
         }
@@ -215,7 +215,7 @@ impl State {
 
     /// It ends its direction, or all, in its own way.
     fn peer_ends(&mut self, peer: usize, wire: usize) {
-        match self.peers[peer].habits.ending {
+        match self.peers[peer].behavior.ending {
             Ending::FollowsServer | Ending::Finishes | Ending::Stays | Ending::FinishesAt(_) => {
                 self.peer_finishes(peer, wire);
             }
@@ -237,7 +237,7 @@ impl State {
         // It cannot fail: whoever is here has an open end.
         let _ = self.wires[wire].wire.finish(Side::Peer);
         self.list_edge(wire);
-        self.trace.add(Event::PeerFinished { peer });
+        self.trace.add(TraceEvent::PeerFinished { peer });
     }
 
     fn peer_resets(&mut self, peer: usize, wire: usize) {
@@ -247,31 +247,31 @@ impl State {
         let arrived = if overtakes { self.rng.below(unread) } else { unread };
         self.wires[wire].wire.reset(Side::Peer, arrived);
         self.list_edge(wire);
-        self.trace.add(Event::PeerReset { peer });
+        self.trace.add(TraceEvent::PeerReset { peer });
     }
 
     fn peer_closes(&mut self, peer: usize, wire: usize) {
         self.wires[wire].wire.close(Side::Peer);
         self.list_edge(wire);
-        self.trace.add(Event::PeerClosed { peer });
+        self.trace.add(TraceEvent::PeerClosed { peer });
     }
 
     fn peer_reads(&mut self, peer: usize, wire: usize) {
         let mut buf = [0; PEER_READ_BYTES];
-        let mut left = self.peers[peer].habits.read_len_max;
+        let mut left = self.peers[peer].behavior.read_len_max;
         while left > 0 {
             let wanted = left.min(buf.len());
             match self.wires[wire].wire.read(Side::Peer, &mut buf[..wanted]) {
                 Ok(0) => {
                     self.peers[peer].has_seen_end = true;
-                    self.trace.add(Event::PeerSawEnd { peer });
+                    self.trace.add(TraceEvent::PeerSawEnd { peer });
                     break;
                 }
                 Ok(len) => {
                     left -= len;
                     self.peers[peer].inbox.extend_from_slice(&buf[..len]);
                     self.peers[peer].received += len as u64;
-                    self.trace.add(Event::PeerRead { peer, len });
+                    self.trace.add(TraceEvent::PeerRead { peer, len });
                 }
                 Err(EAGAIN) => break,
                 Err(errno) => {
@@ -285,7 +285,7 @@ impl State {
 
     fn peer_meets(&mut self, peer: usize, errno: i32) {
         self.peers[peer].error = Some(errno);
-        self.trace.add(Event::PeerSawError { peer, errno });
+        self.trace.add(TraceEvent::PeerSawError { peer, errno });
     }
 }
 
@@ -321,37 +321,37 @@ impl Peer {
 
     /// Lets it end its direction as soon as all is sent.
     pub fn finish(&self) {
-        self.with(|peer| peer.habits.ending = Ending::Finishes);
+        self.with(|peer| peer.behavior.ending = Ending::Finishes);
     }
 
     /// Lets it reset the connection, now.
     pub fn reset(&self) {
-        self.with(|peer| peer.habits.ending = Ending::ResetsAt(0));
+        self.with(|peer| peer.behavior.ending = Ending::ResetsAt(0));
     }
 
     /// Lets it close the connection as close(2) does, now: it neither sends nor reads any more.
     pub fn close(&self) {
-        self.with(|peer| peer.habits.ending = Ending::ClosesAt(0));
+        self.with(|peer| peer.behavior.ending = Ending::ClosesAt(0));
     }
 
     /// Lets it read no more, so that what the server sends stays in the kernel's buffers.
     pub fn stop_reading(&self) {
-        self.with(|peer| peer.habits.read_len_max = 0);
+        self.with(|peer| peer.behavior.read_len_max = 0);
     }
 
     /// Lets it read all there is, whenever there is something.
     pub fn resume_reading(&self) {
-        self.with(|peer| peer.habits.read_len_max = usize::MAX);
+        self.with(|peer| peer.behavior.read_len_max = usize::MAX);
     }
 
     /// Changes its habits from now on.
-    pub fn change_habits(&self, habits: Habits) {
-        self.with(|peer| peer.habits = habits);
+    pub fn change_habits(&self, behavior: Behavior) {
+        self.with(|peer| peer.behavior = behavior);
     }
 
     /// Its habits.
-    pub fn habits(&self) -> Habits {
-        self.with(|peer| peer.habits.clone())
+    pub fn behavior(&self) -> Behavior {
+        self.with(|peer| peer.behavior.clone())
     }
 
     /// What it received since this was last called.

@@ -12,11 +12,11 @@ use super::datagrams::SocketState;
 use super::faults::{Fault, FaultCounts, Faults};
 use super::peer::PeerState;
 use super::rng::Rng;
-use super::trace::{Event, Trace};
+use super::trace::{TraceEvent, Trace};
 use super::wire::{Level, Side, Wire};
-use super::world::{Rest, WorldTally};
+use super::world::{Rest, WorldCounters};
 use crate::instant::Instant;
-use crate::net::{Address, Fact, Notice, Readiness, Token, Told};
+use crate::net::{Address, Event, ControlEvent, Readiness, Token, PollOutcome};
 
 /// As many facts as one poll brings at most, in a kind world.
 const BATCH_MAX: usize = 1024;
@@ -92,7 +92,7 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) counts: FaultCounts,
     pub(super) trace: Trace,
-    pub(super) tally: WorldTally,
+    pub(super) counters: WorldCounters,
     pub(super) now: Instant,
     /// How far polls may move the clock; none: as far as they like.
     pub(super) horizon: Option<Instant>,
@@ -110,7 +110,7 @@ pub(super) struct State {
     ready: VecDeque<Source>,
     /// Names of dropped streams, the latest last.
     former: VecDeque<Token>,
-    pub(super) notices: VecDeque<Notice>,
+    pub(super) notices: VecDeque<ControlEvent>,
     pub(super) is_woken: bool,
     pub(super) streams_open: usize,
     pub(super) descriptors_max: usize,
@@ -126,7 +126,7 @@ impl State {
             faults: Faults::none(),
             counts: FaultCounts::default(),
             trace: Trace::default(),
-            tally: WorldTally::default(),
+            counters: WorldCounters::default(),
             now: Instant::ORIGIN,
             horizon: Some(Instant::ORIGIN),
             rest: Rest::Busy,
@@ -226,27 +226,27 @@ impl State {
     }
 
     /// The whole of `Net::poll`.
-    pub(super) fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> Told {
-        let first = facts.len();
-        self.tally.polls += 1;
-        self.trace.begin_turn(self.tally.polls);
+    pub(super) fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> PollOutcome {
+        let first = events.len();
+        self.counters.polls += 1;
+        self.trace.begin_turn(self.counters.polls);
         self.rest = Rest::Busy;
         self.move_clock();
         self.act_all();
         if !self.strikes(Fault::EmptyPoll) {
-            self.collect(facts);
-            while facts.len() == first && self.sleep(until) {
+            self.collect(events);
+            while events.len() == first && self.sleep(until) {
                 self.act_all();
-                self.collect(facts);
+                self.collect(events);
             }
         }
-        self.tally.facts += (facts.len() - first) as u64;
-        self.add_untrue(facts, first);
-        self.trace.add(Event::Polled { now: self.now, facts: facts.len() - first });
-        for fact in &facts[first..] {
-            self.trace.add((*fact).into());
+        self.counters.events += (events.len() - first) as u64;
+        self.add_untrue(events, first);
+        self.trace.add(TraceEvent::Polled { now: self.now, events: events.len() - first });
+        for event in &events[first..] {
+            self.trace.add((*event).into());
         }
-        if self.ready.is_empty() { Told::All } else { Told::Part }
+        if self.ready.is_empty() { PollOutcome::All } else { PollOutcome::Part }
     }
 
     /// Time that passes while the server is not looking, unless the clock is held.
@@ -280,7 +280,7 @@ impl State {
         }
         if next > self.now {
             self.now = next;
-            self.tally.sleeps += 1;
+            self.counters.sleeps += 1;
         }
         if until <= self.now {
             return false;
@@ -292,11 +292,11 @@ impl State {
         false
     }
 
-    /// Moves what is ready from the ready list to `facts`; all, or a random part of it.
-    fn collect(&mut self, facts: &mut Vec<Fact>) {
-        facts.extend(self.notices.drain(..).map(Fact::Notice));
+    /// Moves what is ready from the ready list to `events`; all, or a random part of it.
+    fn collect(&mut self, events: &mut Vec<Event>) {
+        events.extend(self.notices.drain(..).map(Event::ControlEvent));
         if std::mem::take(&mut self.is_woken) {
-            facts.push(Fact::Notice(Notice::Wake));
+            events.push(Event::ControlEvent(ControlEvent::Wake));
         }
         let mut batch = self.ready.len().min(BATCH_MAX);
         if batch > 1 && self.strikes(Fault::SmallBatch) {
@@ -310,13 +310,13 @@ impl State {
                 break;
             };
             self.registration(source).is_listed = false;
-            facts.extend(self.fact(source));
+            events.extend(self.event(source));
         }
     }
 
     /// What epoll_wait says of a source: its state now, not when it was listed; nothing, if by
     /// now there is nothing to say.
-    fn fact(&mut self, source: Source) -> Option<Fact> {
+    fn event(&mut self, source: Source) -> Option<Event> {
         let level = match source {
             Source::Listener(listener) => {
                 let readable = !self.listeners[listener].backlog.is_empty();
@@ -333,39 +333,39 @@ impl State {
         registration.is_end_told |= level.read_closed;
         let token = registration.token?;
         let Level { readable, writable, read_closed } = level;
-        (readable || writable).then_some(Fact::Ready(Readiness { token, readable, writable, read_closed }))
+        (readable || writable).then_some(Event::Ready(Readiness { token, readable, writable, read_closed }))
     }
 
     /// Adds facts that a poll may bring though they say nothing new, or nothing true.
-    fn add_untrue(&mut self, facts: &mut Vec<Fact>, first: usize) {
-        if facts.len() > first && self.strikes(Fault::Duplicate) {
-            let twice = facts[first + self.rng.below(facts.len() - first)];
+    fn add_untrue(&mut self, events: &mut Vec<Event>, first: usize) {
+        if events.len() > first && self.strikes(Fault::Duplicate) {
+            let twice = events[first + self.rng.below(events.len() - first)];
             // A second signal is not an untrue fact: it means something of its own.
-            if let Fact::Ready(_) = twice {
-                facts.push(twice);
+            if let Event::Ready(_) = twice {
+                events.push(twice);
             }
         }
         if !self.former.is_empty() && self.strikes(Fault::Former) {
             let token = self.former[self.rng.below(self.former.len())];
-            facts.push(self.any_fact(token));
+            events.push(self.any_fact(token));
         }
         if !self.wires.is_empty() && self.faults.probability(Fault::Spurious) > 0.0 {
             let token = self.wires[self.rng.below(self.wires.len())].registration.token;
             if let Some(token) = token
                 && self.strikes(Fault::Spurious)
             {
-                facts.push(self.any_fact(token));
+                events.push(self.any_fact(token));
             }
         }
-        if facts.len() - first > 1 && self.strikes(Fault::Shuffled) {
-            self.rng.shuffle(&mut facts[first..]);
+        if events.len() - first > 1 && self.strikes(Fault::Shuffled) {
+            self.rng.shuffle(&mut events[first..]);
         }
     }
 
-    fn any_fact(&mut self, token: Token) -> Fact {
+    fn any_fact(&mut self, token: Token) -> Event {
         let bits = self.rng.up_to(7);
         let (readable, writable, read_closed) = (bits & 1 > 0, bits & 2 > 0, bits & 4 > 0);
-        Fact::Ready(Readiness { token, readable, writable, read_closed })
+        Event::Ready(Readiness { token, readable, writable, read_closed })
     }
 
     /// Every peer whose time has come acts.
@@ -407,7 +407,7 @@ impl State {
     }
 
     /// Ends all faults.
-    pub(super) fn calm(&mut self) {
+    pub(super) fn disable_faults(&mut self) {
         self.faults = Faults::none();
         self.spell = None;
         for wire in 0..self.wires.len() {

@@ -13,9 +13,9 @@ use libc::{
 
 use super::faults::Fault;
 use super::outcome::Outcome;
-use super::trace::Event;
+use super::trace::TraceEvent;
 use crate::instant::Instant;
-use crate::net::Notice;
+use crate::net::ControlEvent;
 
 /// The text so far, and whom its numbers mean.
 #[derive(Debug, Default)]
@@ -77,77 +77,77 @@ impl Story {
         self.listeners.get(&listener).map_or("a listener", String::as_str)
     }
 
-    pub(super) fn add(&mut self, event: &Event) {
+    pub(super) fn add(&mut self, event: &TraceEvent) {
         self.learn(event);
         let line = self.told(event);
         self.note(format_args!("{line}"));
     }
 
     /// Who is meant by a number from now on.
-    fn learn(&mut self, event: &Event) {
-        if let Event::PeerConnected { peer, wire } = *event {
+    fn learn(&mut self, event: &TraceEvent) {
+        if let TraceEvent::PeerConnected { peer, wire } = *event {
             self.peers.insert(wire, peer);
         }
-        if let Event::Registered { wire, token, outcome: Ok(()) } | Event::Began { token, outcome: Ok(wire) } = *event {
+        if let TraceEvent::Registered { wire, token, outcome: Ok(()) } | TraceEvent::Began { token, outcome: Ok(wire) } = *event {
             self.names.insert(token, self.of_wire(wire));
         }
     }
 
-    fn told(&self, event: &Event) -> String {
+    fn told(&self, event: &TraceEvent) -> String {
         match *event {
-            Event::Polled { now, facts } => polled(now, facts),
-            Event::Told { token, readable, writable, read_closed } => {
+            TraceEvent::Polled { now, events } => polled(now, events),
+            TraceEvent::PollOutcome { token, readable, writable, read_closed } => {
                 let state = state(readable, writable, read_closed);
                 format!("the kernel says {} {state}", self.of_token(token))
             }
-            Event::Noticed(notice) => noticed(notice).to_owned(),
-            Event::Listened { outcome } => match outcome {
+            TraceEvent::Noticed(control_event) => noticed(control_event).to_owned(),
+            TraceEvent::Listened { outcome } => match outcome {
                 Ok(listener) => format!("we listen on {}", self.of_listener(listener)),
                 Err(errno) => format!("we cannot listen: {}", words(errno)),
             },
-            Event::Accepted { listener, outcome } => match outcome {
+            TraceEvent::Accepted { listener, outcome } => match outcome {
                 Ok(wire) => format!("we accept {}", self.of_wire(wire)),
                 Err(EAGAIN) => format!("we accept at {}: nobody waits there now", self.of_listener(listener)),
                 Err(errno) => format!("we accept at {}: {}", self.of_listener(listener), words(errno)),
             },
-            Event::Registered { wire, outcome, .. } => match outcome {
+            TraceEvent::Registered { wire, outcome, .. } => match outcome {
                 Ok(()) => format!("we register {}: from now on the kernel tells of it", self.of_wire(wire)),
                 Err(errno) => format!("we cannot register {}: {}", self.of_wire(wire), words(errno)),
             },
-            Event::Began { outcome, .. } => match outcome {
+            TraceEvent::Began { outcome, .. } => match outcome {
                 Ok(wire) => format!("we begin to connect: {}", self.of_wire(wire)),
                 Err(errno) => format!("we cannot connect: {}", words(errno)),
             },
-            Event::Asked { wire, outcome } => match outcome {
+            TraceEvent::Asked { wire, outcome } => match outcome {
                 Ok(true) => format!("we ask about {}: it is connected", self.of_wire(wire)),
                 Ok(false) => format!("we ask about {}: not connected yet", self.of_wire(wire)),
                 Err(errno) => format!("we ask about {}: {}", self.of_wire(wire), words(errno)),
             },
-            Event::Read { wire, outcome, .. } => self.read(wire, outcome),
-            Event::Wrote { wire, wanted, outcome } => self.wrote(wire, wanted, outcome),
-            Event::Finished { wire, outcome } => match outcome {
+            TraceEvent::Read { wire, outcome, .. } => self.read(wire, outcome),
+            TraceEvent::Wrote { wire, wanted, outcome } => self.wrote(wire, wanted, outcome),
+            TraceEvent::Finished { wire, outcome } => match outcome {
                 Ok(()) => format!("we end our direction to {}: our FIN", self.of_wire(wire)),
                 Err(errno) => format!("we cannot end our direction to {}: {}", self.of_wire(wire), words(errno)),
             },
-            Event::Dropped { wire } => format!("we close the stream of {}", self.of_wire(wire)),
-            Event::Reset { wire } => format!("we reset {}", self.of_wire(wire)),
-            Event::Received { outcome, .. } => match outcome {
+            TraceEvent::Dropped { wire } => format!("we close the stream of {}", self.of_wire(wire)),
+            TraceEvent::Reset { wire } => format!("we reset {}", self.of_wire(wire)),
+            TraceEvent::Received { outcome, .. } => match outcome {
                 Ok(len) => format!("we receive a datagram of {}", bytes(len)),
                 Err(errno) => format!("we receive a datagram: {}", words(errno)),
             },
-            Event::Sent { outcome, .. } => match outcome {
+            TraceEvent::Sent { outcome, .. } => match outcome {
                 Ok(len) => format!("we send a datagram of {}", bytes(len)),
                 Err(errno) => format!("we send a datagram: {}", words(errno)),
             },
-            Event::PeerConnected { .. }
-            | Event::PeerRefused { .. }
-            | Event::PeerWrote { .. }
-            | Event::PeerRead { .. }
-            | Event::PeerSawEnd { .. }
-            | Event::PeerSawError { .. }
-            | Event::PeerFinished { .. }
-            | Event::PeerReset { .. }
-            | Event::PeerClosed { .. } => peer_did(event),
+            TraceEvent::PeerConnected { .. }
+            | TraceEvent::PeerRefused { .. }
+            | TraceEvent::PeerWrote { .. }
+            | TraceEvent::PeerRead { .. }
+            | TraceEvent::PeerSawEnd { .. }
+            | TraceEvent::PeerSawError { .. }
+            | TraceEvent::PeerFinished { .. }
+            | TraceEvent::PeerReset { .. }
+            | TraceEvent::PeerClosed { .. } => peer_did(event),
         }
     }
 
@@ -171,41 +171,41 @@ impl Story {
 }
 
 /// What a peer did; nothing of what we did.
-fn peer_did(event: &Event) -> String {
+fn peer_did(event: &TraceEvent) -> String {
     match *event {
-        Event::PeerConnected { peer, .. } => format!("peer {peer} connects"),
-        Event::PeerRefused { peer } => format!("peer {peer} is refused: nobody listens there"),
-        Event::PeerWrote { peer, len } => format!("peer {peer} sends {}", bytes(len)),
-        Event::PeerRead { peer, len } => format!("peer {peer} reads {}", bytes(len)),
-        Event::PeerSawEnd { peer } => format!("peer {peer} reads our end: a clean one"),
-        Event::PeerSawError { peer, errno } => format!("peer {peer} meets an error: {}", words(errno)),
-        Event::PeerFinished { peer } => format!("peer {peer}'s FIN: it sends no more, and may still read"),
-        Event::PeerReset { peer } => format!("peer {peer} resets the connection"),
-        Event::PeerClosed { peer } => format!("peer {peer} closes: it neither sends nor reads any more"),
-        Event::Polled { .. }
-        | Event::Told { .. }
-        | Event::Noticed(_)
-        | Event::Listened { .. }
-        | Event::Accepted { .. }
-        | Event::Registered { .. }
-        | Event::Began { .. }
-        | Event::Asked { .. }
-        | Event::Read { .. }
-        | Event::Wrote { .. }
-        | Event::Finished { .. }
-        | Event::Dropped { .. }
-        | Event::Reset { .. }
-        | Event::Received { .. }
-        | Event::Sent { .. } => String::new(),
+        TraceEvent::PeerConnected { peer, .. } => format!("peer {peer} connects"),
+        TraceEvent::PeerRefused { peer } => format!("peer {peer} is refused: nobody listens there"),
+        TraceEvent::PeerWrote { peer, len } => format!("peer {peer} sends {}", bytes(len)),
+        TraceEvent::PeerRead { peer, len } => format!("peer {peer} reads {}", bytes(len)),
+        TraceEvent::PeerSawEnd { peer } => format!("peer {peer} reads our end: a clean one"),
+        TraceEvent::PeerSawError { peer, errno } => format!("peer {peer} meets an error: {}", words(errno)),
+        TraceEvent::PeerFinished { peer } => format!("peer {peer}'s FIN: it sends no more, and may still read"),
+        TraceEvent::PeerReset { peer } => format!("peer {peer} resets the connection"),
+        TraceEvent::PeerClosed { peer } => format!("peer {peer} closes: it neither sends nor reads any more"),
+        TraceEvent::Polled { .. }
+        | TraceEvent::PollOutcome { .. }
+        | TraceEvent::Noticed(_)
+        | TraceEvent::Listened { .. }
+        | TraceEvent::Accepted { .. }
+        | TraceEvent::Registered { .. }
+        | TraceEvent::Began { .. }
+        | TraceEvent::Asked { .. }
+        | TraceEvent::Read { .. }
+        | TraceEvent::Wrote { .. }
+        | TraceEvent::Finished { .. }
+        | TraceEvent::Dropped { .. }
+        | TraceEvent::Reset { .. }
+        | TraceEvent::Received { .. }
+        | TraceEvent::Sent { .. } => String::new(),
     }
 }
 
-fn polled(now: Instant, facts: usize) -> String {
+fn polled(now: Instant, events: usize) -> String {
     let time = now.since(Instant::ORIGIN);
-    match facts {
+    match events {
         0 => format!("it is {time:?}, and the kernel has nothing to tell"),
         1 => format!("it is {time:?}, and the kernel tells one thing"),
-        facts => format!("it is {time:?}, and the kernel tells {facts} things"),
+        events => format!("it is {time:?}, and the kernel tells {events} things"),
     }
 }
 
@@ -215,13 +215,13 @@ fn state(readable: bool, writable: bool, read_closed: bool) -> String {
     format!("is {}", words.join(" and "))
 }
 
-const fn noticed(notice: Notice) -> &'static str {
-    match notice {
-        Notice::Wake => "another thread wakes us",
-        Notice::Drain => "we are told to drain: nobody new, and everybody finishes",
-        Notice::Stop => "we are told to stop, now",
-        Notice::Reload => "we are told to reload the certificates",
-        Notice::Totals => "we are asked for the totals",
+const fn noticed(control_event: ControlEvent) -> &'static str {
+    match control_event {
+        ControlEvent::Wake => "another thread wakes us",
+        ControlEvent::Drain => "we are told to drain: nobody new, and everybody finishes",
+        ControlEvent::Stop => "we are told to stop, now",
+        ControlEvent::Reload => "we are told to reload the certificates",
+        ControlEvent::Totals => "we are asked for the totals",
     }
 }
 

@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::{Ending, Fault, Faults, Habits, Peer, Rest, Rng, SimNet, SimStream, World, pattern};
+use super::{Ending, Fault, Faults, Behavior, Peer, Rest, Rng, SimNet, SimStream, World, pattern};
 use crate::instant::Instant;
-use crate::net::{Address, Fact, ListenOptions, Net, Notice, Readiness, Stream, Token};
+use crate::net::{Address, Event, ListenOptions, Net, ControlEvent, Readiness, Stream, Token};
 
 const LISTENER: Token = Token(0);
 const STREAM: Token = Token(1);
@@ -14,20 +14,20 @@ fn address() -> Address {
     "127.0.0.1:7007".parse().unwrap()
 }
 
-fn poll(net: &mut SimNet) -> Vec<Fact> {
-    let mut facts = Vec::new();
-    net.poll(&mut facts, None).unwrap();
-    facts
+fn poll(net: &mut SimNet) -> Vec<Event> {
+    let mut events = Vec::new();
+    net.poll(&mut events, None).unwrap();
+    events
 }
 
 /// The facts about the one stream, as the letters of its bits.
 fn told(net: &mut SimNet) -> String {
     let letter = |bit, letter| if bit { letter } else { "" };
-    let of_stream = |fact| match fact {
-        Fact::Ready(Readiness { token: STREAM, readable, writable, read_closed }) => {
+    let of_stream = |event| match event {
+        Event::Ready(Readiness { token: STREAM, readable, writable, read_closed }) => {
             [letter(readable, "r"), letter(writable, "w"), letter(read_closed, "c")].concat()
         }
-        Fact::Ready(_) | Fact::Notice(_) => String::new(),
+        Event::Ready(_) | Event::ControlEvent(_) => String::new(),
     };
     poll(net).into_iter().map(of_stream).collect()
 }
@@ -99,8 +99,8 @@ fn a_wake_and_a_notice_are_told_in_the_next_poll() {
     let mut net = world.net();
     net.wake().wake();
     net.wake().wake();
-    world.notify(Notice::Drain);
-    assert_eq!(poll(&mut net), [Fact::Notice(Notice::Drain), Fact::Notice(Notice::Wake)]);
+    world.notify(ControlEvent::Drain);
+    assert_eq!(poll(&mut net), [Event::ControlEvent(ControlEvent::Drain), Event::ControlEvent(ControlEvent::Wake)]);
     assert_eq!(poll(&mut net), []);
 }
 
@@ -130,9 +130,9 @@ fn who_connects_where_nobody_listens_is_refused() {
 fn a_peer_of_habits_drips_waits_and_breaks_off() {
     let world = World::new(1).with_free_clock();
     let (mut net, mut stream, peer) = one_stream(&world);
-    let habits =
-        Habits { write_len_max: 1, read_len_max: 1, pause_max: Duration::from_secs(1), ending: Ending::FinishesAt(3) };
-    peer.change_habits(habits);
+    let behavior =
+        Behavior { write_len_max: 1, read_len_max: 1, pause_max: Duration::from_secs(1), ending: Ending::FinishesAt(3) };
+    peer.change_habits(behavior);
     peer.send(b"abcdef");
     let mut bytes = Vec::new();
     while !peer.is_broken() && bytes.len() < 4 {
@@ -171,13 +171,13 @@ fn echo_until_quiet(world: &World, net: &mut SimNet, stream: &mut SimStream) {
         if read_ended && held.is_empty() {
             return stream.shutdown_write().unwrap();
         }
-        for fact in poll(net) {
-            match fact {
-                Fact::Ready(of) if of.token == STREAM => {
+        for event in poll(net) {
+            match event {
+                Event::Ready(of) if of.token == STREAM => {
                     readable |= of.readable;
                     writable |= of.writable;
                 }
-                Fact::Ready(_) | Fact::Notice(_) => {}
+                Event::Ready(_) | Event::ControlEvent(_) => {}
             }
         }
         assert_ne!(world.rest(), Rest::Quiet, "stranded:\n{}", world.trace());
@@ -193,8 +193,8 @@ fn delays_strand_nobody_who_keeps_the_rules() {
         let world = kind.with_faults(Faults::delays_drawn_from(seed));
         let mut rng = Rng::new(seed);
         let sent = pattern(seed, 0, rng.below(5000));
-        let drawn = Habits::drawn_from(&mut rng, 0);
-        peer.change_habits(Habits { read_len_max: drawn.read_len_max.max(1), ending: Ending::Finishes, ..drawn });
+        let drawn = Behavior::drawn_from(&mut rng, 0);
+        peer.change_habits(Behavior { read_len_max: drawn.read_len_max.max(1), ending: Ending::Finishes, ..drawn });
         peer.send(&sent);
         echo_until_quiet(&world, &mut net, &mut stream);
         drop(stream);

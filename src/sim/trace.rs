@@ -10,14 +10,14 @@ use super::outcome::Outcome;
 use super::rng::mix;
 use super::story::Story;
 use crate::instant::Instant;
-use crate::net::{Fact, Notice, Readiness};
+use crate::net::{Event, ControlEvent, Readiness};
 
 /// One thing that happened: a call of the server with its result, or an act of a peer.
 #[derive(Clone, Copy, Debug, Hash)]
-pub(super) enum Event {
-    Polled { now: Instant, facts: usize },
-    Told { token: u64, readable: bool, writable: bool, read_closed: bool },
-    Noticed(Notice),
+pub(super) enum TraceEvent {
+    Polled { now: Instant, events: usize },
+    PollOutcome { token: u64, readable: bool, writable: bool, read_closed: bool },
+    Noticed(ControlEvent),
     Listened { outcome: Outcome },
     Accepted { listener: usize, outcome: Outcome },
     Registered { wire: usize, token: u64, outcome: Outcome<()> },
@@ -41,13 +41,13 @@ pub(super) enum Event {
     PeerClosed { peer: usize },
 }
 
-impl From<Fact> for Event {
-    fn from(fact: Fact) -> Self {
-        match fact {
-            Fact::Ready(Readiness { token, readable, writable, read_closed }) => {
-                Self::Told { token: token.0, readable, writable, read_closed }
+impl From<Event> for TraceEvent {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::Ready(Readiness { token, readable, writable, read_closed }) => {
+                Self::PollOutcome { token: token.0, readable, writable, read_closed }
             }
-            Fact::Notice(notice) => Self::Noticed(notice),
+            Event::ControlEvent(control_event) => Self::Noticed(control_event),
         }
     }
 }
@@ -65,7 +65,7 @@ impl Trace {
         self.story.get_or_insert_default();
     }
 
-    pub(super) fn add(&mut self, event: Event) {
+    pub(super) fn add(&mut self, event: TraceEvent) {
         event.hash(&mut self.hash);
         if let Some(story) = &mut self.story {
             story.add(&event);

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use super::datagrams::SocketState;
 use super::faults::{FaultCounts, Faults};
-use super::habits::Habits;
+use super::behavior::Behavior;
 use super::net::SimNet;
 use super::peer::{Peer, PeerState};
 use super::state::State;
 use super::wire::Side;
 use crate::instant::Instant;
-use crate::net::{Address, Notice, Token};
+use crate::net::{Address, ControlEvent, Token};
 
 /// More turns than any server needs to come to rest; one that needs more spins.
 const SETTLE_TURNS_MAX: u64 = 1_000_000;
@@ -54,13 +54,13 @@ pub enum Rest {
 
 /// What the server did in a world, as the world counts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WorldTally {
+pub struct WorldCounters {
     /// Calls of `poll`.
     pub polls: u64,
     /// Polls that moved the clock because nothing was ready.
     pub sleeps: u64,
     /// Facts that were true when they were told.
-    pub facts: u64,
+    pub events: u64,
     /// Calls that did something: bytes moved, an end or an error told, a stream accepted or dropped.
     pub progress: u64,
     /// Streams that came out of `accept`.
@@ -169,14 +169,14 @@ impl World {
     pub fn connect(&self, address: &Address) -> Peer {
         let number = self.state().peers.len() as u32;
         let source = SocketAddr::from((Ipv4Addr::from(SOURCE_FIRST + number), 1024));
-        self.connect_as(address, source, Habits::default())
+        self.connect_as(address, source, Behavior::default())
     }
 
     /// A new peer that connects from `source` to `address` and has those habits.
-    pub fn connect_as(&self, address: &Address, source: SocketAddr, habits: Habits) -> Peer {
+    pub fn connect_as(&self, address: &Address, source: SocketAddr, behavior: Behavior) -> Peer {
         let mut state = self.state();
         let number = state.peers.len();
-        let mut peer = PeerState::new(address.clone(), source, habits);
+        let mut peer = PeerState::new(address.clone(), source, behavior);
         peer.next_act = state.now;
         state.peers.push(peer);
         Peer { world: self.shared.clone(), number }
@@ -198,8 +198,8 @@ impl World {
     }
 
     /// Tells the server something that comes from outside, as a signal does.
-    pub fn notify(&self, notice: Notice) {
-        self.state().notices.push_back(notice);
+    pub fn notify(&self, control_event: ControlEvent) {
+        self.state().notices.push_back(control_event);
     }
 
     /// Takes turns until nothing is left to do at this moment. No time passes.
@@ -225,11 +225,11 @@ impl World {
         let horizon = self.now() + span;
         self.state().horizon = Some(horizon);
         for _ in 0..SETTLE_TURNS_MAX {
-            let polls = self.tally().polls;
+            let polls = self.counters().polls;
             turn()?;
             let mut state = self.state();
             // A server that has ended polls no more.
-            if state.tally.polls == polls || state.rest != Rest::Busy {
+            if state.counters.polls == polls || state.rest != Rest::Busy {
                 state.now = state.now.max(horizon);
                 return Ok(());
             }
@@ -238,13 +238,13 @@ impl World {
     }
 
     /// Lets peers act though no server polls any more.
-    pub fn go_on_alone(&self) {
+    pub fn run_peers(&self) {
         self.state().poll(&mut Vec::new(), None);
     }
 
     /// From now on nothing goes wrong any more; what is broken stays broken.
-    pub fn calm(&self) {
-        self.state().calm();
+    pub fn disable_faults(&self) {
+        self.state().disable_faults();
     }
 
     /// The clock of this world.
@@ -258,8 +258,8 @@ impl World {
     }
 
     /// What the server did so far.
-    pub fn tally(&self) -> WorldTally {
-        self.state().tally
+    pub fn counters(&self) -> WorldCounters {
+        self.state().counters
     }
 
     /// Which faults struck so far.
@@ -301,7 +301,7 @@ impl World {
                 is_writable: level.writable,
                 is_listed: wire.registration.is_listed,
                 awaits_room: wire.wire.awaits_room(Side::Server),
-                moved_in_turn: if wire.turn == state.tally.polls { wire.moved_in_turn } else { 0 },
+                moved_in_turn: if wire.turn == state.counters.polls { wire.moved_in_turn } else { 0 },
                 moved_at: wire.moved_at,
                 wrote_at: wire.wrote_at,
             });

@@ -11,7 +11,7 @@ use super::scene::Cast;
 use crate::codec::{Codec, Decoded, Encode, Framing};
 use crate::conn::Limits;
 use crate::net::Address;
-use crate::sim::{Ending, Habits, Peer, Rng, World, pattern};
+use crate::sim::{Ending, Behavior, Peer, Rng, World, pattern};
 
 /// What the service of an endpoint says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) enum Talk {
     /// Nothing.
     Discard,
     /// What a script says.
-    Told,
+    PollOutcome,
 }
 
 /// An endpoint as its peers see it.
@@ -61,7 +61,7 @@ pub(super) struct Guest {
     pub(super) peer: Peer,
     pub(super) place: Place,
     pub(super) port: u16,
-    habits: Habits,
+    behavior: Behavior,
     pub(super) last: Last,
     /// All it is given to send.
     sent_len: u64,
@@ -87,7 +87,7 @@ impl fmt::Debug for Guest {
         f.debug_struct("Guest")
             .field("number", &self.peer.number())
             .field("place", &self.place)
-            .field("habits", &self.habits)
+            .field("habits", &self.behavior)
             .field("last", &self.last)
             .field("sent", &(self.peer.sent_len(), self.sent_len))
             .field("heard", &(self.heard_len, self.answer.len()))
@@ -98,18 +98,18 @@ impl fmt::Debug for Guest {
 impl Guest {
     /// Connects a new peer to `place`. Ports tell peers apart; addresses are few.
     pub(super) fn connect(world: &World, place: &Place, port: u16, cast: &dyn Cast, rng: &mut Rng) -> Self {
-        let mut habits = Habits::drawn_from(rng, 0);
+        let mut behavior = Behavior::drawn_from(rng, 0);
         if rng.chance(0.3) {
             // The fastest there is, which leaves out no chance to be robbed.
-            habits = Habits { ending: rng.pick(&[Ending::FollowsServer, Ending::Finishes]), ..Habits::default() };
+            behavior = Behavior { ending: rng.pick(&[Ending::FollowsServer, Ending::Finishes]), ..Behavior::default() };
         }
         if place.talk == Talk::Chargen {
             // There is no end to what it could hear.
-            habits.read_len_max = habits.read_len_max.min(512);
+            behavior.read_len_max = behavior.read_len_max.min(512);
         }
-        let slowest = match habits.read_len_max {
-            0 => habits.write_len_max,
-            read_len_max => habits.write_len_max.min(read_len_max),
+        let slowest = match behavior.read_len_max {
+            0 => behavior.write_len_max,
+            read_len_max => behavior.write_len_max.min(read_len_max),
         };
         let is_hose = matches!(place.framing, Framing::Raw(_)) && rng.chance(0.05);
         let longest = if is_hose { HOSE_LEN_MAX } else { SENT_LEN_MAX };
@@ -118,20 +118,20 @@ impl Guest {
         let len = rng.below((slowest.saturating_mul(ACTS_MAX).min(longest) >> halvings).max(1));
         let Part { sent, heard: answer, last } = cast.part(place, port, len, rng);
         let at = rng.below(sent.len() + 1) as u64;
-        habits.ending = match habits.ending {
+        behavior.ending = match behavior.ending {
             Ending::FinishesAt(_) => Ending::FinishesAt(at),
             Ending::ResetsAt(_) => Ending::ResetsAt(at),
             Ending::ClosesAt(_) => Ending::ClosesAt(at),
             whole @ (Ending::FollowsServer | Ending::Finishes | Ending::Stays) => whole,
         };
         let ip = Ipv4Addr::new(10, 0, 0, rng.up_to(4) as u8);
-        let peer = world.connect_as(&place.address, SocketAddr::from((ip, port)), habits.clone());
+        let peer = world.connect_as(&place.address, SocketAddr::from((ip, port)), behavior.clone());
         peer.send(&sent);
         Self {
             peer,
             place: place.clone(),
             port,
-            habits,
+            behavior,
             last,
             sent_len: sent.len() as u64,
             answer,
@@ -150,7 +150,7 @@ impl Guest {
         let from = self.heard_len;
         self.heard_len += news.len();
         match self.place.talk {
-            Talk::Echo { .. } | Talk::Mischief | Talk::Told => {
+            Talk::Echo { .. } | Talk::Mischief | Talk::PollOutcome => {
                 let expected = self.answer.get(from..).unwrap_or_default();
                 let expected = &expected[..expected.len().min(news.len())];
                 let (heard, number) = (news.escape_ascii(), self.peer.number());
@@ -191,12 +191,12 @@ impl Guest {
 
     /// Whether it hears and says everything unless somebody else prevents it.
     pub(super) fn is_patient(&self) -> bool {
-        self.habits.is_patient()
+        self.behavior.is_patient()
     }
 
     /// Whether it may have broken off by itself.
     pub(super) fn has_left(&self) -> bool {
-        let is_hasty = matches!(self.peer.habits().ending, Ending::ResetsAt(_) | Ending::ClosesAt(_));
+        let is_hasty = matches!(self.peer.behavior().ending, Ending::ResetsAt(_) | Ending::ClosesAt(_));
         is_hasty && self.peer.has_ended()
     }
 
@@ -215,16 +215,16 @@ impl Guest {
     /// Whether it heard all that its own frames are answered with.
     pub(super) fn has_heard_all(&self) -> bool {
         match self.place.talk {
-            Talk::Echo { .. } | Talk::Mischief | Talk::Told => self.heard_len == self.answer.len(),
+            Talk::Echo { .. } | Talk::Mischief | Talk::PollOutcome => self.heard_len == self.answer.len(),
             Talk::Chat | Talk::Chargen | Talk::Discard => true,
         }
     }
 
     /// Lets it be quick from now on, and leave where it could hear more for ever.
     pub(super) fn hurry(&self) {
-        let read_len_max = if self.habits.read_len_max > 0 { usize::MAX } else { 0 };
-        let ending = self.peer.habits().ending;
-        self.peer.change_habits(Habits { read_len_max, ending, ..Habits::default() });
+        let read_len_max = if self.behavior.read_len_max > 0 { usize::MAX } else { 0 };
+        let ending = self.peer.behavior().ending;
+        self.peer.change_habits(Behavior { read_len_max, ending, ..Behavior::default() });
         if self.place.talk == Talk::Chargen {
             self.peer.close();
         }
@@ -249,7 +249,7 @@ pub(super) fn part(place: &Place, port: u16, len: usize, rng: &mut Rng) -> Part 
         }
         let said = match place.talk {
             Talk::Echo { prefix } => [prefix.as_bytes(), &frame].concat(),
-            Talk::Mischief | Talk::Chat | Talk::Chargen | Talk::Discard | Talk::Told => frame,
+            Talk::Mischief | Talk::Chat | Talk::Chargen | Talk::Discard | Talk::PollOutcome => frame,
         };
         answer.extend_from_slice(&in_envelope(&place.framing, &said));
     }

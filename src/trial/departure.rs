@@ -43,7 +43,7 @@ fn does_fit(guest: &Guest, reason: CloseReason, departure: &Departure) -> bool {
     let peer = &guest.peer;
     let is_mischief = guest.place.talk == Talk::Mischief;
     // It may show out whom it likes, for what it sent; but not panic.
-    let is_foreign = guest.place.talk == Talk::Told;
+    let is_foreign = guest.place.talk == Talk::PollOutcome;
     match reason {
         CloseReason::Finished => peer.has_ended() || peer.is_harmed() || guest.last == Last::Goodbye || is_foreign,
         // Where its direction is cut at any byte, a whole frame may be left in part.
@@ -112,7 +112,7 @@ fn check_end_told(guest: &Guest, reason: CloseReason, is_told: bool) {
     match reason {
         CloseReason::Finished => {
             // In a framing of somebody else's, it may have said goodbye in any letter.
-            let is_goodbye = guest.last == Last::Goodbye || guest.place.talk == Talk::Told;
+            let is_goodbye = guest.last == Last::Goodbye || guest.place.talk == Talk::PollOutcome;
             assert!(is_told || is_goodbye, "not told of the end that finished it: {guest:?}");
         }
         CloseReason::PartialFrame | CloseReason::FrameTooLong | CloseReason::FrameTimeout => {
@@ -162,7 +162,7 @@ pub(super) fn check_answer(guest: &Guest, reason: CloseReason) {
     assert!(!is_well || (peer.is_ended() && !peer.is_broken()), "all was served, and the end was a reset: {guest:?}");
     // A script says what is heard whoever ends it, unless that was a deadline, a drain or a lack of room.
     let is_choice = matches!(reason, CloseReason::Service | CloseReason::FrameTooLong | CloseReason::BadFrame);
-    let is_owed = is_well || (is_choice && guest.place.talk == Talk::Told);
+    let is_owed = is_well || (is_choice && guest.place.talk == Talk::PollOutcome);
     assert!(!is_owed || guest.has_heard_all(), "closed for {reason}, and heard only part of its answer: {guest:?}");
 }
 

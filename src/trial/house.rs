@@ -45,7 +45,7 @@ impl<P: Play> Cast for Stage<'_, P> {
         let listen = Listen { limits: limits.clone(), ..Listen::from(any_port()) };
         let (address, _) = scene.listen(listen, self.0.codec(), self.0.service());
         // Its framing is its own affair, so it counts as none.
-        scene.places.push(Place { address, talk: Talk::Told, framing: Framing::Raw(Raw), limits });
+        scene.places.push(Place { address, talk: Talk::PollOutcome, framing: Framing::Raw(Raw), limits });
     }
 
     fn part(&self, _place: &Place, _port: u16, _len: usize, rng: &mut Rng) -> Part {
@@ -86,19 +86,19 @@ fn open_endpoint(scene: &mut Scene<'_>) {
         Talk::Chat => listen_to(scene, listen, framing, Chat::new()),
         Talk::Chargen => listen_to(scene, listen, framing, Chargen::new()),
         Talk::Discard => listen_to(scene, listen, framing, Discard),
-        Talk::Told => unreachable!("the house has no service of somebody else"),
+        Talk::PollOutcome => unreachable!("the house has no service of somebody else"),
     };
     scene.places.push(Place { address, talk, framing, limits });
 }
 
-fn listen_to<S: Service<Post = ()> + 'static>(
+fn listen_to<S: Service<Message = ()> + 'static>(
     scene: &mut Scene<'_>,
     listen: Listen,
     framing: Framing,
     service: S,
 ) -> Address {
-    let (address, poster) = scene.listen(listen, framing, service);
-    scene.posters.push(poster);
+    let (address, sender) = scene.listen(listen, framing, service);
+    scene.posters.push(sender);
     address
 }
 
@@ -135,7 +135,7 @@ fn draw_framing(talk: Talk, limits: &Limits, rng: &mut Rng) -> Framing {
         Talk::Chargen => Framing::Raw(Raw),
         // A prefix needs an envelope that has room for it.
         Talk::Chat | Talk::Echo { prefix: "> " } => rng.pick(&[lines, long]),
-        Talk::Echo { .. } | Talk::Mischief | Talk::Discard | Talk::Told => {
+        Talk::Echo { .. } | Talk::Mischief | Talk::Discard | Talk::PollOutcome => {
             rng.pick(&[Framing::Raw(Raw), lines, length, fixed])
         }
     }

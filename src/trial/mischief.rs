@@ -97,7 +97,7 @@ fn panic_quietly() -> ! {
 
 impl Service for Mischief {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_open(&mut self, _peer: &mut (), _who: &dyn Display, cx: &mut Context<'_, '_>) {
         self.known.push(cx.key());
@@ -114,7 +114,7 @@ impl Service for Mischief {
         let deed = self.deed();
         let is_owed = self.owed.iter().any(|(owed, _)| *owed == key);
         if is_owed || matches!(deed, Some(Deed::Promises)) {
-            cx.promise();
+            cx.defer_reply();
             self.owed.push_back((key, frame.to_vec()));
         } else {
             cx.send(frame);
@@ -146,7 +146,7 @@ impl Service for Mischief {
         }
     }
 
-    fn on_post(&mut self, (): (), orders: &mut Orders<'_>) {
+    fn on_message(&mut self, (): (), orders: &mut Orders<'_>) {
         self.pay(None, orders);
         if let Some(Deed::Panics) = self.deed() {
             panic_quietly();

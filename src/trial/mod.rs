@@ -19,7 +19,7 @@
 //!
 //! impl Service for Shout {
 //!     type Peer = ();
-//!     type Post = ();
+//!     type Message = ();
 //!
 //!     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context) {
 //!         cx.send(&line.to_ascii_uppercase());

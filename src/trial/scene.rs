@@ -11,7 +11,7 @@ use super::witness::{Shared, Witness};
 use crate::codec::Codec;
 use crate::conn::CloseReason;
 use crate::door::{Listen, ServerLimits, WhenFull};
-use crate::net::{Address, Notice, Poster};
+use crate::net::{Address, ControlEvent, Sender};
 use crate::server::Server;
 use crate::service::Service;
 use crate::sim::{FaultCounts, Faults, Rest, Rng, SimNet, World};
@@ -56,7 +56,7 @@ impl Outcome {
 enum Happening {
     Drain,
     Stop,
-    Post,
+    Message,
     RefusedFull,
     RefusedAddress,
     BudgetSpent,
@@ -100,7 +100,7 @@ pub(super) struct Scene<'a> {
     /// What goes to a UDP endpoint, where there is one.
     pub(super) letters: Option<Letters>,
     pub(super) log: Shared,
-    pub(super) posters: Vec<Poster<()>>,
+    pub(super) posters: Vec<Sender<()>>,
     pub(super) rng: Rng,
     /// Chance for what came later to these runs, so that a seed that failed once stays what it was.
     pub(super) side_rng: Rng,
@@ -169,10 +169,10 @@ impl<'a> Scene<'a> {
         listen: Listen,
         codec: C,
         inner: S,
-    ) -> (Address, Poster<S::Post>) {
+    ) -> (Address, Sender<S::Message>) {
         let service = Witness { room: self.places.len(), world: self.world.clone(), log: self.log.clone(), inner };
         let endpoint = self.server.listen(listen, codec, service).expect("nobody else is bound there");
-        (self.server.local_address(&endpoint).clone(), endpoint.poster())
+        (self.server.local_address(&endpoint).clone(), endpoint.sender())
     }
 
     /// Runs to its end, and checks every step.
@@ -261,10 +261,10 @@ impl<'a> Scene<'a> {
         if self.posters.is_empty() {
             return;
         }
-        let poster = self.rng.below(self.posters.len());
+        let sender = self.rng.below(self.posters.len());
         // A full inbox is no wonder: nothing that was posted has been taken if the server never turned.
-        if self.posters[poster].post(()).is_ok() {
-            self.events[Happening::Post as usize] += 1;
+        if self.posters[sender].post(()).is_ok() {
+            self.events[Happening::Message as usize] += 1;
         }
     }
 
@@ -278,9 +278,9 @@ impl<'a> Scene<'a> {
             watch.asked_to_drain();
         }
         match (is_stop, self.rng.chance(0.5)) {
-            (false, false) => self.world.notify(Notice::Drain),
+            (false, false) => self.world.notify(ControlEvent::Drain),
             (false, true) => self.server.handle().drain(),
-            (true, false) => self.world.notify(Notice::Stop),
+            (true, false) => self.world.notify(ControlEvent::Stop),
             (true, true) => self.server.handle().stop(),
         }
     }
@@ -301,7 +301,7 @@ impl<'a> Scene<'a> {
 
     /// Faults end; the server goes on until nothing is left to happen.
     fn come_to_rest(&mut self, watch: &mut Watch) {
-        self.world.calm();
+        self.world.disable_faults();
         self.guests.iter().for_each(Guest::hurry);
         for _ in 0..CALM_TURNS_MAX {
             if self.server.is_done() || self.world.rest() == Rest::Quiet {
@@ -315,7 +315,7 @@ impl<'a> Scene<'a> {
     /// A last drain; and the peers see what came of it.
     fn end(&mut self, watch: &mut Watch) {
         if !self.server.is_done() {
-            self.world.notify(Notice::Drain);
+            self.world.notify(ControlEvent::Drain);
             watch.asked_to_drain();
             for _ in 0..10 {
                 if !self.server.is_done() {
@@ -326,7 +326,7 @@ impl<'a> Scene<'a> {
         assert!(self.server.is_done(), "the server does not end though nobody is there");
         // What the server wrote last still has to reach those who read slowly.
         for _ in 0..CALM_TURNS_MAX {
-            self.world.go_on_alone();
+            self.world.run_peers();
             self.listen_to_all();
             if self.world.rest() == Rest::Quiet {
                 return;

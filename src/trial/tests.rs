@@ -16,7 +16,7 @@ struct Fickle(fn(&mut Context<'_, '_>));
 
 impl Service for Fickle {
     type Peer = u32;
-    type Post = ();
+    type Message = ();
 
     fn on_frame(&mut self, count: &mut u32, line: &[u8], cx: &mut Context<'_, '_>) {
         *count += 1;

@@ -13,8 +13,8 @@ use crate::conn::{CloseReason, KIB, Limits, READ_LEN_MAX, WriteHalf};
 use crate::door::Totals;
 use crate::instant::Instant;
 use crate::net::Token;
-use crate::server::{Audit, PeerAudit, RoomAudit};
-use crate::sim::{Fault, ListenerView, StreamView, WorldTally};
+use crate::server::{Snapshot, PeerSnapshot, EndpointSnapshot};
+use crate::sim::{Fault, ListenerView, StreamView, WorldCounters};
 
 /// What one turn may move for a peer: four reads and their echo. The last read, its echo and a full
 /// queue may pass it.
@@ -68,7 +68,7 @@ struct Ending {
 /// What was so before the turn.
 #[derive(Default)]
 struct Before {
-    tally: WorldTally,
+    counters: WorldCounters,
     totals: Totals,
     callbacks: u64,
     former: u64,
@@ -81,9 +81,9 @@ struct Before {
 /// All accounts after one turn.
 struct Look<'a> {
     scene: &'a Scene<'a>,
-    audit: Audit,
+    snapshot: Snapshot,
     totals: Totals,
-    tally: WorldTally,
+    counters: WorldCounters,
     streams: HashMap<Token, StreamView>,
 }
 
@@ -121,8 +121,8 @@ impl Watch {
         scene.world.for_each_stream(|stream| {
             assert!(streams.insert(stream.token, stream).is_none(), "two streams of one name");
         });
-        let (audit, totals, tally) = (scene.server.audit(), scene.server.totals(), scene.world.tally());
-        let look = Look { scene, audit, totals, tally, streams };
+        let (snapshot, totals, counters) = (scene.server.snapshot(), scene.server.totals(), scene.world.counters());
+        let look = Look { scene, snapshot, totals, counters, streams };
         self.turns_with_marks_left += u64::from(look.marked() > 0);
         look.check_books();
         look.check_memory();
@@ -130,7 +130,7 @@ impl Watch {
             letters.check(&look.totals.datagrams);
         }
         self.check_closed(&look);
-        for (number, room) in look.audit.rooms.iter().enumerate() {
+        for (number, room) in look.snapshot.endpoints.iter().enumerate() {
             for peer in &room.peers {
                 let name = (number, peer.key);
                 let stream = &look.streams[&token(name)];
@@ -154,7 +154,7 @@ impl Watch {
             let guest = look.scene.guest(port);
             let shadow = self.shadows.remove(&name).unwrap_or_default();
             let departure = Departure {
-                now: look.audit.now,
+                now: look.snapshot.now,
                 finishing: shadow.finishing,
                 finished_at: shadow.finished_at,
                 begun_at: shadow.begun.map(|(at, _)| at),
@@ -174,8 +174,8 @@ impl Watch {
     }
 
     /// Every state has a deadline, which passes neither unseen nor later than it should.
-    fn check_deadlines(&mut self, name: Name, peer: &PeerAudit, stream: &StreamView, look: &Look<'_>) {
-        let (now, limits) = (look.audit.now, &look.audit.rooms[name.0].limits);
+    fn check_deadlines(&mut self, name: Name, peer: &PeerSnapshot, stream: &StreamView, look: &Look<'_>) {
+        let (now, limits) = (look.snapshot.now, &look.snapshot.endpoints[name.0].limits);
         let frames = look.scene.log.lock().frames.get(&name).copied().unwrap_or(0);
         let shadow = self.shadows.entry(name).or_default();
         shadow.see(peer, stream, now, frames);
@@ -184,21 +184,21 @@ impl Watch {
         }
         let (at, what) = shadow.deadline(peer, stream, limits);
         assert!(peer.deadline <= at, "{name:?} has until {:?}, not {at:?} for {what}: {peer:?}", peer.deadline);
-        assert!(peer.deadline > now || look.audit.deadlines_wait, "{name:?} is late at {now:?}: {peer:?}");
+        assert!(peer.deadline > now || look.snapshot.deadlines_wait, "{name:?} is late at {now:?}: {peer:?}");
         assert!(peer.armed_at <= peer.deadline, "nobody looks at {name:?} in time: {peer:?}");
     }
 
     /// A turn that does nothing must have been willing to sleep.
     fn check_progress(&mut self, look: &Look<'_>) {
-        let (tally, before) = (&look.tally, &self.before);
-        let has_moved = tally.progress > before.tally.progress || tally.facts > before.tally.facts;
+        let (counters, before) = (&look.counters, &self.before);
+        let has_moved = counters.progress > before.counters.progress || counters.events > before.counters.events;
         let has_served = look.scene.log.lock().callbacks > before.callbacks
             || look.totals.peers != before.totals.peers
             || look.totals.accept_errors > before.totals.accept_errors
             // A short turn finds out of some of the marks that they are moot, and leaves the rest.
             || look.marked() < before.marked + (look.spurious() - before.spurious) as usize;
         // A poll that told nothing though there is something to tell is no doing of the server.
-        let was_told_nothing = look.audit.deadlines_wait;
+        let was_told_nothing = look.snapshot.deadlines_wait;
         let is_idle = !has_moved && !has_served && !before.wants_sleep && !was_told_nothing;
         self.idle_turns = if is_idle { self.idle_turns + 1 } else { 0 };
         assert!(self.idle_turns <= IDLE_TURNS_MAX, "{} turns without sleep and progress", self.idle_turns);
@@ -213,7 +213,7 @@ impl Watch {
 
     /// A drain takes in who waits, and ends in time.
     fn check_ending(&mut self, look: &Look<'_>) {
-        let is_ending = look.audit.rooms.iter().all(|room| !room.is_listening);
+        let is_ending = look.snapshot.endpoints.iter().all(|room| !room.is_listening);
         if !is_ending {
             return;
         }
@@ -222,16 +222,16 @@ impl Watch {
             self.ending.sent.clear();
         }
         let Some(began_at) = self.ending.began_at else {
-            self.ending.began_at = Some(look.audit.now);
+            self.ending.began_at = Some(look.snapshot.now);
             let is_plain = !self.ending.may_stop && look.totals.accept_errors == self.before.totals.accept_errors;
             if is_plain && look.scene.world.fault_counts().of(Fault::AcceptBlocks) == 0 && !look.scene.is_short() {
-                let taken = (look.tally.accepted - self.before.tally.accepted) as usize;
+                let taken = (look.counters.accepted - self.before.counters.accepted) as usize;
                 assert!(taken >= self.before.backlog_len, "{taken} of {} taken in", self.before.backlog_len);
             }
             return;
         };
         let timeout = look.scene.server_limits.drain_timeout;
-        let lasted = look.audit.now.since(began_at);
+        let lasted = look.snapshot.now.since(began_at);
         if lasted >= timeout / 2 {
             // From half of its time on peers are finished whatever they had sent.
             self.ending.sent.clear();
@@ -271,12 +271,12 @@ impl Ending {
     /// Whether the time for the drain is up.
     fn is_over(&self, look: &Look<'_>) -> bool {
         let timeout = look.scene.server_limits.drain_timeout;
-        self.began_at.is_some_and(|at| look.audit.now.since(at) >= timeout)
+        self.began_at.is_some_and(|at| look.snapshot.now.since(at) >= timeout)
     }
 }
 
 impl Shadow {
-    fn see(&mut self, peer: &PeerAudit, stream: &StreamView, now: Instant, frames: u64) {
+    fn see(&mut self, peer: &PeerSnapshot, stream: &StreamView, now: Instant, frames: u64) {
         self.wrote_at = stream.wrote_at;
         let is_open = peer.halves.write() == WriteHalf::Open;
         if !is_open && self.finishing.is_none() {
@@ -296,7 +296,7 @@ impl Shadow {
     }
 
     /// The latest that the deadline of this peer may be, and which it is.
-    fn deadline(&self, peer: &PeerAudit, stream: &StreamView, limits: &Limits) -> (Instant, &'static str) {
+    fn deadline(&self, peer: &PeerSnapshot, stream: &StreamView, limits: &Limits) -> (Instant, &'static str) {
         if let Some(at) = self.finished_at {
             return (at + limits.linger_timeout, "lingering");
         }
@@ -321,7 +321,7 @@ fn token((room, key): Name) -> Token {
 impl Look<'_> {
     /// How many peers are left to be served.
     fn marked(&self) -> usize {
-        self.audit.rooms.iter().map(|room| room.marked).sum()
+        self.snapshot.endpoints.iter().map(|room| room.marked).sum()
     }
 
     /// How many facts were told that are not true.
@@ -333,11 +333,11 @@ impl Look<'_> {
         Before {
             marked: self.marked(),
             spurious: self.spurious(),
-            tally: self.tally,
+            counters: self.counters,
             callbacks: self.scene.log.lock().callbacks,
             former: self.scene.world.fault_counts().of(Fault::Former),
             backlog_len: 0,
-            wants_sleep: self.audit.sleeps_until.is_none_or(|at| at > self.scene.world.now()),
+            wants_sleep: self.snapshot.sleeps_until.is_none_or(|at| at > self.scene.world.now()),
             totals: self.totals,
         }
     }
@@ -349,16 +349,16 @@ impl Look<'_> {
             panic!("{broken}");
         }
         assert!(self.totals.reconciles(), "{:?}", self.totals);
-        assert_eq!(ledger.bytes_read, self.tally.bytes_read, "bytes read");
-        assert_eq!(ledger.bytes_written, self.tally.bytes_written, "bytes written");
-        let peers = self.audit.rooms.iter().map(|room| room.peers.len()).sum::<usize>();
+        assert_eq!(ledger.bytes_read, self.counters.bytes_read, "bytes read");
+        assert_eq!(ledger.bytes_written, self.counters.bytes_written, "bytes written");
+        let peers = self.snapshot.endpoints.iter().map(|room| room.peers.len()).sum::<usize>();
         let here = streams - self.totals.connecting as usize;
-        assert_eq!((peers, self.audit.open, log.open.len()), (here, streams, here), "peers, admitted, open");
+        assert_eq!((peers, self.snapshot.open, log.open.len()), (here, streams, here), "peers, admitted, open");
         assert_eq!(self.totals.peers.opened, log.opened, "opened");
         let lost = self.scene.world.fault_counts().of(Fault::RegisterFails);
         let refused = self.totals.refused_full + self.totals.refused_address;
-        assert_eq!(self.tally.accepted, self.totals.peers.opened + refused + lost, "accepted");
-        assert!(self.tally.resets <= self.totals.peers.resets + refused, "resets that nobody wanted");
+        assert_eq!(self.counters.accepted, self.totals.peers.opened + refused + lost, "accepted");
+        assert!(self.counters.resets <= self.totals.peers.resets + refused, "resets that nobody wanted");
         let is_here = |name: &Name| self.streams.contains_key(&token(*name));
         assert!(log.open.keys().all(is_here), "a service knows somebody whom the server does not");
         let lucky = log.panicked.iter().find(|name| log.open.contains_key(name));
@@ -367,36 +367,36 @@ impl Look<'_> {
 
     /// No queue is longer than it may be, and all together take no more than they may.
     fn check_memory(&self) {
-        assert!(self.audit.lent_bytes <= self.audit.lent_bytes_max, "{} bytes lent", self.audit.lent_bytes);
-        for room in &self.audit.rooms {
+        assert!(self.snapshot.lent_bytes <= self.snapshot.lent_bytes_max, "{} bytes lent", self.snapshot.lent_bytes);
+        for room in &self.snapshot.endpoints {
             for peer in &room.peers {
                 assert!(peer.output_len <= room.limits.queue_len_max(), "too much is queued: {peer:?}");
                 assert!(peer.input_len <= room.limits.input_len_max(), "too much is stored: {peer:?}");
             }
         }
         if self.streams.is_empty() {
-            assert_eq!(self.audit.lent_bytes, 0, "memory is lent to nobody");
-            let is_busy = |room: &RoomAudit| !room.is_listening || room.is_acceptable || room.marked > 0;
-            let is_waiting = self.audit.rooms.iter().any(is_busy);
+            assert_eq!(self.snapshot.lent_bytes, 0, "memory is lent to nobody");
+            let is_busy = |room: &EndpointSnapshot| !room.is_listening || room.is_acceptable || room.marked > 0;
+            let is_waiting = self.snapshot.endpoints.iter().any(is_busy);
             assert!(
-                is_waiting || self.audit.sleeps_until.is_none(),
+                is_waiting || self.snapshot.sleeps_until.is_none(),
                 "somebody who has gone will wake us: {:#?}",
-                self.audit
+                self.snapshot
             );
         }
     }
 
     /// Nobody who has work is forgotten: it is marked, or the kernel or a timer will tell of it.
-    fn check_work(&self, name: Name, peer: &PeerAudit, stream: &StreamView) {
-        let (audit, limits, place) = (&self.audit, &self.audit.rooms[name.0].limits, &self.scene.places[name.0]);
+    fn check_work(&self, name: Name, peer: &PeerSnapshot, stream: &StreamView) {
+        let (snapshot, limits, place) = (&self.snapshot, &self.snapshot.endpoints[name.0].limits, &self.scene.places[name.0]);
         let moved_max = SERVE_BUDGET_BYTES + 2 * READ_LEN_MAX + limits.queue_len_max();
         assert!(stream.moved_in_turn <= moved_max, "{} bytes in one turn: {peer:?}", stream.moved_in_turn);
         assert_eq!(peer.closed, None, "closed and not buried: {peer:?}");
         if peer.is_marked {
-            assert_eq!(audit.sleeps_until, Some(Instant::ORIGIN), "it would sleep with {peer:?} marked");
+            assert_eq!(snapshot.sleeps_until, Some(Instant::ORIGIN), "it would sleep with {peer:?} marked");
             return;
         }
-        assert!(audit.sleeps_until.is_some_and(|at| at <= peer.armed_at), "it would oversleep {peer:?}");
+        assert!(snapshot.sleeps_until.is_some_and(|at| at <= peer.armed_at), "it would oversleep {peer:?}");
         let (queued, write) = (peer.output_len, peer.halves.write());
         let forgotten = if peer.wants_read && (stream.unread > 0 || stream.is_read_closed) && !stream.is_listed {
             Some("input")
@@ -420,7 +420,7 @@ impl Look<'_> {
 
     /// A backlog with somebody in it is told of, or known, or there is no room.
     fn check_listener(&self, listener: &ListenerView) {
-        let room = &self.audit.rooms[(listener.token.0 >> 56) as usize];
+        let room = &self.snapshot.endpoints[(listener.token.0 >> 56) as usize];
         let is_known = listener.is_listed || room.is_acceptable;
         assert!(listener.backlog_len == 0 || is_known, "a backlog is forgotten: {listener:?}");
     }

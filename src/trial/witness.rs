@@ -117,7 +117,7 @@ impl<S: Service> Witness<S> {
 
 impl<S: Service> Service for Witness<S> {
     type Peer = S::Peer;
-    type Post = S::Post;
+    type Message = S::Message;
 
     fn on_open(&mut self, peer: &mut S::Peer, who: &dyn Display, cx: &mut Context<'_, '_>) {
         let name = (self.room, cx.key());
@@ -162,10 +162,10 @@ impl<S: Service> Service for Witness<S> {
         self.watch(|inner| inner.on_frame(peer, frame, cx));
     }
 
-    fn on_room(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, '_>) {
+    fn on_writable(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, '_>) {
         let port = self.log.callback((self.room, cx.key()));
         self.world.note(format_args!("  the service hears that there is room again for {}", Who(port)));
-        self.watch(|inner| inner.on_room(peer, cx));
+        self.watch(|inner| inner.on_writable(peer, cx));
     }
 
     fn on_end(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, '_>) {
@@ -196,9 +196,9 @@ impl<S: Service> Service for Witness<S> {
         self.watch(|inner| inner.on_close(peer, key, reason, orders));
     }
 
-    fn on_post(&mut self, post: S::Post, orders: &mut Orders<'_>) {
+    fn on_message(&mut self, post: S::Message, orders: &mut Orders<'_>) {
         self.log.lock().callbacks += 1;
         self.world.note(format_args!("  the service gets a post of another thread"));
-        self.watch(|inner| inner.on_post(post, orders));
+        self.watch(|inner| inner.on_message(post, orders));
     }
 }

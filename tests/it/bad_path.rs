@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use readyloop::net::{Bare, Layer, Net};
+use readyloop::net::{Plain, Layer, Net};
 use readyloop::sim::Rng;
 use readyloop::{CloseReason, Reactor};
 
@@ -103,7 +103,7 @@ where
 fn nothing_is_lost_over_a_bad_path() {
     let server = Serve::new().start();
     let address = server.address();
-    let (mut cut, summary) = check(|| Bare, server, address);
+    let (mut cut, summary) = check(|| Plain, server, address);
     // To the byte what the path carried of each.
     let mut carried: Vec<u64> = cut.passages.drain(..).map(|passage| passage.passed[0]).collect();
     carried.sort_unstable();

@@ -29,7 +29,7 @@ enum Fate {
 
 impl Service for Fragile {
     type Peer = Fate;
-    type Post = ();
+    type Message = ();
 
     fn on_open(&mut self, _: &mut Fate, _: &dyn Display, _: &mut Context<'_, '_>) {
         self.open += 1;
@@ -45,14 +45,14 @@ impl Service for Fragile {
             }
             b"panic at room" => {
                 *fate = Fate::PanicAtRoom;
-                cx.ask_room();
+                cx.notify_writable();
             }
             b"panic at close" => *fate = Fate::PanicAtClose,
             line => cx.send(line),
         }
     }
 
-    fn on_room(&mut self, fate: &mut Fate, _: &mut Context<'_, '_>) {
+    fn on_writable(&mut self, fate: &mut Fate, _: &mut Context<'_, '_>) {
         assert!(*fate != Fate::PanicAtRoom, "as asked");
     }
 

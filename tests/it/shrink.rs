@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use readyloop::service::Echo;
 use readyloop::watermark::Watermarks;
-use readyloop::{Address, Limits, Listen, ListenOptions, Notice, Raw, Reactor, ServerLimits};
+use readyloop::{Address, Limits, Listen, ListenOptions, ControlEvent, Raw, Reactor, ServerLimits};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::support::{
@@ -30,7 +30,7 @@ fn a_server_that_times_its_turns() {
     let [peers, len] = [PEERS, LEN].map(|name| std::env::var(name).unwrap().parse::<usize>().unwrap());
     descriptor_limit();
     let mut reactor = Reactor::new().unwrap();
-    reactor.watch_signal(libc::SIGTERM, Notice::Drain).unwrap();
+    reactor.watch_signal(libc::SIGTERM, ControlEvent::Drain).unwrap();
     let server_limits = ServerLimits { queue_total_max: 2 * peers * len, ..ServerLimits::default() };
     let mut server = readyloop::Server::new(reactor, server_limits);
     let socket = ListenOptions { recv_buffer: Some(64 * KIB), send_buffer: Some(16 * KIB), ..ListenOptions::default() };

@@ -16,11 +16,11 @@ use crate::bench;
 use crate::cert;
 use crate::client;
 use crate::compare;
-use crate::problem::Problem;
+use crate::problem::CliError;
 use crate::report;
 use crate::serve;
 use crate::sim;
-use crate::units::Misread;
+use crate::units::ParseError;
 
 /// Wider lines are hard to follow from one to the next.
 const HELP_WIDTH_MAX: usize = 100;
@@ -38,7 +38,7 @@ pub(crate) enum Answer {
     /// Help or a version.
     Text(clap::Error),
     /// The words make no sense.
-    Refusal(Problem),
+    Refusal(CliError),
 }
 
 impl Answer {
@@ -113,7 +113,7 @@ ENVIRONMENT
 
 /// Says in the words of this command what clap found wrong with the words for `subcommand`; `name`
 /// is what the user called the flag, when that is a variable or a key.
-pub(crate) fn misuse(error: &clap::Error, subcommand: &str, name: Option<&str>) -> Problem {
+pub(crate) fn misuse(error: &clap::Error, subcommand: &str, name: Option<&str>) -> CliError {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
@@ -139,12 +139,12 @@ pub(crate) fn misuse(error: &clap::Error, subcommand: &str, name: Option<&str>) 
         }
         (_, _) => first_line(error),
     };
-    Problem::usage(message, hint(error, subcommand))
+    CliError::usage(message, hint(error, subcommand))
 }
 
 /// What to type, from the most to the least certain.
 fn hint(error: &clap::Error, subcommand: &str) -> String {
-    if let Some(misread) = error.source().and_then(|source| source.downcast_ref::<Misread>()) {
+    if let Some(misread) = error.source().and_then(|source| source.downcast_ref::<ParseError>()) {
         return misread.hint.clone();
     }
     if subcommand == report::NAME && error.kind() == ErrorKind::MissingRequiredArgument {
@@ -209,7 +209,7 @@ mod tests {
     fn check(words: &str, message: &str, hint: &str) {
         let words = std::iter::once("readyloop").chain(words.split(' ')).map(OsString::from);
         match read(words) {
-            Err(Answer::Refusal(problem)) => assert_eq!(problem, Problem::usage(message, hint)),
+            Err(Answer::Refusal(problem)) => assert_eq!(problem, CliError::usage(message, hint)),
             Err(Answer::Text(text)) => panic!("printed {text}"),
             Ok(_) => panic!("was accepted"),
         }

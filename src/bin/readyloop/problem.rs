@@ -1,4 +1,4 @@
-//! `Problem`: why the command ends without having done its work, as its user reads it.
+//! `CliError`: why the command ends without having done its work, as its user reads it.
 //!
 //! It knows no cause of its own: whoever meets one says what happened and what to type.
 
@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 /// One error line, one hint line, and the exit status that goes with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
-    blame: Blame,
+pub(crate) struct CliError {
+    blame: Kind,
     /// What happened.
     pub(crate) message: String,
     /// What to type now.
@@ -17,7 +17,7 @@ pub(crate) struct Problem {
 
 /// Who can act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Blame {
+enum Kind {
     /// The user: a word on the command line, a variable or a configuration.
     Usage,
     /// The system refused something at run time.
@@ -26,20 +26,20 @@ enum Blame {
     Wish,
 }
 
-impl Problem {
+impl CliError {
     /// The user asked for what cannot be.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { blame: Blame::Usage, message: message.into(), hint: hint.into() }
+        Self { blame: Kind::Usage, message: message.into(), hint: hint.into() }
     }
 
     /// The system refused what the user asked for.
     pub(crate) fn failure(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { blame: Blame::Failure, message: message.into(), hint: hint.into() }
+        Self { blame: Kind::Failure, message: message.into(), hint: hint.into() }
     }
 
     /// All went well, but not as well as the user wished.
     pub(crate) fn missed(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { blame: Blame::Wish, message: message.into(), hint: hint.into() }
+        Self { blame: Kind::Wish, message: message.into(), hint: hint.into() }
     }
 
     /// The same, with where it was met in front: `server.toml:3`.
@@ -53,15 +53,15 @@ impl Problem {
         // Nobody is left to tell when standard error is closed.
         let _ = write!(io::stderr(), "readyloop: error: {message}\nhint: {hint}\n");
         match self.blame {
-            Blame::Usage => ExitCode::from(2),
-            Blame::Failure => ExitCode::from(1),
-            Blame::Wish => ExitCode::from(3),
+            Kind::Usage => ExitCode::from(2),
+            Kind::Failure => ExitCode::from(1),
+            Kind::Wish => ExitCode::from(3),
         }
     }
 }
 
 /// What the system says of an error, as the rest of a sentence.
-pub(crate) fn system_words(error: &io::Error) -> String {
+pub(crate) fn io_message(error: &io::Error) -> String {
     // What a newcomer meets most, in the shorter words of its kind.
     let short = [io::ErrorKind::AddrInUse, io::ErrorKind::AddrNotAvailable, io::ErrorKind::PermissionDenied];
     match error.raw_os_error() {
@@ -98,7 +98,7 @@ mod tests {
 
     #[track_caller]
     fn check_words(number: i32, expected: &str) {
-        assert_eq!(system_words(&io::Error::from_raw_os_error(number)), expected);
+        assert_eq!(io_message(&io::Error::from_raw_os_error(number)), expected);
     }
 
     #[test]

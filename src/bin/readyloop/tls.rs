@@ -5,10 +5,10 @@ use std::io;
 use readyloop::Address;
 use readyloop::net::tls::{TlsError, TlsSetupError};
 
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 /// TLS cannot be set up as asked.
-pub(crate) fn setup_problem(error: &TlsSetupError) -> Problem {
+pub(crate) fn setup_problem(error: &TlsSetupError) -> CliError {
     let hint = match error {
         TlsSetupError::Unreadable { .. } => {
             "type the path of a file that can be read; `readyloop cert` makes all of them for development".to_owned()
@@ -22,11 +22,11 @@ pub(crate) fn setup_problem(error: &TlsSetupError) -> Problem {
         TlsSetupError::NoSystemRoots => "type --ca FILE with the authorities to trust".to_owned(),
         TlsSetupError::Unusable(_) => "`readyloop cert` makes files that can be used".to_owned(),
     };
-    Problem::failure(error.to_string(), hint)
+    CliError::failure(error.to_string(), hint)
 }
 
 /// There is no TLS with a server, or no more.
-pub(crate) fn broken(address: &Address, error: &io::Error) -> Problem {
+pub(crate) fn broken(address: &Address, error: &io::Error) -> CliError {
     let Some(tls) = TlsError::of(error) else { return cut_short(address, error) };
     let hint = match tls {
         TlsError::NotTls => "something else answers there: type tcp:// before host and port, or check the port",
@@ -42,14 +42,14 @@ pub(crate) fn broken(address: &Address, error: &io::Error) -> Problem {
         TlsError::NothingInCommon(_) => "the server may want another --alpn, or is too old",
         TlsError::Other(_) => "-v tells what happened before",
     };
-    Problem::failure(format!("no TLS with {address}: {tls}"), hint)
+    CliError::failure(format!("no TLS with {address}: {tls}"), hint)
 }
 
-fn cut_short(address: &Address, error: &io::Error) -> Problem {
+fn cut_short(address: &Address, error: &io::Error) -> CliError {
     let what = if error.kind() == io::ErrorKind::UnexpectedEof {
         "the peer ended the connection in the handshake".to_owned()
     } else {
-        system_words(error)
+        io_message(error)
     };
-    Problem::failure(format!("no TLS with {address}: {what}"), "does a TLS server listen there, and is it well?")
+    CliError::failure(format!("no TLS with {address}: {what}"), "does a TLS server listen there, and is it well?")
 }

@@ -10,13 +10,13 @@ use thiserror::Error;
 /// What is wrong with a text, and what to type instead.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{what}")]
-pub(crate) struct Misread {
+pub(crate) struct ParseError {
     what: String,
     /// What to type instead.
     pub(crate) hint: String,
 }
 
-impl Misread {
+impl ParseError {
     pub(crate) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { what: what.into(), hint: hint.into() }
     }
@@ -39,35 +39,35 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 ];
 
 /// A number of things: `1000`, `10k`, `1M`.
-pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, Misread> {
+pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, ParseError> {
     scaled(text, &COUNT_UNITS, "not a count", "type a whole number such as 1000, 10k or 1M")
 }
 
 /// A number of things a second: `1000`, `0.5`, `2.5k`.
-pub(crate) fn rate(text: &str) -> Result<f64, Misread> {
+pub(crate) fn rate(text: &str) -> Result<f64, ParseError> {
     let hint = "type a number above zero such as 1000, 0.5 or 20k";
     let digits = text.find(|char: char| !(char.is_ascii_digit() || char == '.')).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let scale = COUNT_UNITS.iter().find(|(name, _)| *name == unit).map(|&(_, scale)| scale as f64);
     match number.parse::<f64>().ok().zip(scale) {
         Some((number, scale)) if number > 0.0 => Ok(number * scale),
-        Some(_) => Err(Misread::new("zero would let nothing through", hint)),
-        None => Err(Misread::new("not a rate", hint)),
+        Some(_) => Err(ParseError::new("zero would let nothing through", hint)),
+        None => Err(ParseError::new("not a rate", hint)),
     }
 }
 
 /// A number of bytes: `64B`, `4KiB`, `1MiB`, `64kB`; without a unit, bytes.
-pub(crate) fn size<T: TryFrom<u64>>(text: &str) -> Result<T, Misread> {
+pub(crate) fn size<T: TryFrom<u64>>(text: &str) -> Result<T, ParseError> {
     scaled(text, &SIZE_UNITS, "not a size", "type a number of bytes such as 512, 64KiB, 1MiB or 64kB")
 }
 
-fn scaled<T: TryFrom<u64>>(text: &str, units: &[(&str, u64)], what: &str, hint: &str) -> Result<T, Misread> {
+fn scaled<T: TryFrom<u64>>(text: &str, units: &[(&str, u64)], what: &str, hint: &str) -> Result<T, ParseError> {
     let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let scale = units.iter().find(|(name, _)| *name == unit).map(|&(_, scale)| scale);
-    let (Some(scale), false) = (scale, number.is_empty()) else { return Err(Misread::new(what, hint)) };
+    let (Some(scale), false) = (scale, number.is_empty()) else { return Err(ParseError::new(what, hint)) };
     let scaled = number.parse().ok().and_then(|number: u64| number.checked_mul(scale));
-    scaled.and_then(|number| T::try_from(number).ok()).ok_or_else(|| Misread::new("too large a number", hint))
+    scaled.and_then(|number| T::try_from(number).ok()).ok_or_else(|| ParseError::new("too large a number", hint))
 }
 
 /// A size in the largest unit that has no fraction.
@@ -79,33 +79,33 @@ pub(crate) fn print_size(bytes: usize) -> String {
 }
 
 /// A switch: `true` or `false`, and the other words for them.
-pub(crate) fn switch(text: &str) -> Result<bool, Misread> {
+pub(crate) fn switch(text: &str) -> Result<bool, ParseError> {
     match text {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err(Misread::new("neither on nor off", "type true or false")),
+        _ => Err(ParseError::new("neither on nor off", "type true or false")),
     }
 }
 
 /// A span of time: `500ms`, `2s`, `1m 30s`; `never` and `off` are [`Duration::MAX`].
-pub(crate) fn duration(text: &str) -> Result<Duration, Misread> {
+pub(crate) fn duration(text: &str) -> Result<Duration, ParseError> {
     if matches!(text, "never" | "off") {
         return Ok(Duration::MAX);
     }
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Misread::new("a duration needs a unit", format!("type {text}s, {text}ms or {text}m")));
+        return Err(ParseError::new("a duration needs a unit", format!("type {text}s, {text}ms or {text}m")));
     }
     humantime::parse_duration(text).map_err(|_| {
-        Misread::new("not a duration", "type a number with its unit, such as 500ms, 2s, 1m or 1h, or never")
+        ParseError::new("not a duration", "type a number with its unit, such as 500ms, 2s, 1m or 1h, or never")
     })
 }
 
 /// The same reading, which also refuses zero.
 pub(crate) fn above_zero<T: Default + PartialEq>(
-    read: fn(&str) -> Result<T, Misread>,
-) -> impl Fn(&str) -> Result<T, Misread> + Clone {
+    read: fn(&str) -> Result<T, ParseError>,
+) -> impl Fn(&str) -> Result<T, ParseError> + Clone {
     move |text| match read(text)? {
-        value if value == T::default() => Err(Misread::new("zero would let nothing through", "type at least 1")),
+        value if value == T::default() => Err(ParseError::new("zero would let nothing through", "type at least 1")),
         value => Ok(value),
     }
 }
@@ -116,21 +116,21 @@ const KEEPALIVE_SECONDS_MAX: u64 = 32_767;
 const KEEPALIVE_PROBES_MAX: u32 = 127;
 
 /// When silent peers are probed: `60s,10s,6`.
-pub(crate) fn keepalive(text: &str) -> Result<Keepalive, Misread> {
+pub(crate) fn keepalive(text: &str) -> Result<Keepalive, ParseError> {
     let hint = "type the silence before the first probe, the time between probes and how many, such as 60s,10s,6";
     let parts: Vec<&str> = text.split(',').map(str::trim).collect();
     let [after, every, probes] = parts[..] else {
-        return Err(Misread::new("not three parts with commas between", hint));
+        return Err(ParseError::new("not three parts with commas between", hint));
     };
     let seconds = |text| {
         let span = duration(text)?;
         let whole = span.subsec_nanos() == 0 && (1..=KEEPALIVE_SECONDS_MAX).contains(&span.as_secs());
-        if whole { Ok(span) } else { Err(Misread::new(format!("`{text}` is not 1 to 32767 whole seconds"), hint)) }
+        if whole { Ok(span) } else { Err(ParseError::new(format!("`{text}` is not 1 to 32767 whole seconds"), hint)) }
     };
     let (after, every) = (seconds(after)?, seconds(every)?);
     match count(probes)? {
         probes @ 1..=KEEPALIVE_PROBES_MAX => Ok(Keepalive { after, every, probes }),
-        probes => Err(Misread::new(format!("{probes} is not 1 to 127 probes"), hint)),
+        probes => Err(ParseError::new(format!("{probes} is not 1 to 127 probes"), hint)),
     }
 }
 
@@ -139,12 +139,12 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check<T: PartialEq + std::fmt::Debug>(read: fn(&str) -> Result<T, Misread>, text: &str, expected: T) {
+    fn check<T: PartialEq + std::fmt::Debug>(read: fn(&str) -> Result<T, ParseError>, text: &str, expected: T) {
         assert_eq!(read(text), Ok(expected), "{text}");
     }
 
     #[track_caller]
-    fn check_wrong<T: std::fmt::Debug>(read: impl Fn(&str) -> Result<T, Misread>, text: &str, what: &str) {
+    fn check_wrong<T: std::fmt::Debug>(read: impl Fn(&str) -> Result<T, ParseError>, text: &str, what: &str) {
         let misread = read(text).unwrap_err();
         assert_eq!(misread.to_string(), what, "{text}");
         assert!(misread.hint.starts_with("type "), "{}", misread.hint);
@@ -255,7 +255,7 @@ mod tests {
             "never",
             "on",
         ];
-        fn check<T>(read: impl Fn(&str) -> Result<T, Misread>, text: &str) {
+        fn check<T>(read: impl Fn(&str) -> Result<T, ParseError>, text: &str) {
             if let Err(misread) = read(text) {
                 assert!(misread.hint.starts_with("type ") && !misread.to_string().is_empty(), "{text:?}: {misread:?}");
             }

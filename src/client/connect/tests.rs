@@ -1,7 +1,7 @@
 //! Connecting in the simulated world, where hours pass in no time; the look-up is the real one.
 
 use super::*;
-use crate::sim::{Habits, SimNet, World};
+use crate::sim::{Behavior, SimNet, World};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -30,7 +30,7 @@ fn world() -> World {
 #[test]
 fn a_refused_family_is_left_at_once_and_a_silent_one_after_its_head_start() {
     let world = world();
-    world.answer_at(&v4().into(), Habits::default());
+    world.answer_at(&v4().into(), Behavior::default());
     assert_eq!(insist(&world, &Connect::default(), &both()).unwrap(), (Destination::Tcp(v4()), 0));
     assert!(world.now() < Instant::ORIGIN + 10 * MILLISECOND, "{:?}", world.now());
 
@@ -85,7 +85,7 @@ fn a_full_unix_backlog_is_waited_for_until_the_deadline() {
     world.be_full_at(&Address::Unix("/run/a.sock".into()));
     let error = insist(&world, &Connect::default(), std::slice::from_ref(&to)).unwrap_err();
     assert!(matches!(error, ConnectError::TimedOut { .. }), "{error}");
-    world.answer_at(&Address::Unix("/run/a.sock".into()), Habits::default());
+    world.answer_at(&Address::Unix("/run/a.sock".into()), Behavior::default());
     assert_eq!(insist(&world, &Connect::default(), std::slice::from_ref(&to)).unwrap(), (to, 0));
 }
 

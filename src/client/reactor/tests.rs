@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::codec::Lines;
-use crate::dial::FULL_PAUSE;
+use crate::connector::FULL_PAUSE;
 use crate::net::Address;
-use crate::sim::{Ending, Faults, Habits, Rng, SimNet, World};
+use crate::sim::{Ending, Faults, Behavior, Rng, SimNet, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -22,7 +22,7 @@ struct Diary {
 
 impl Service for Diary {
     type Peer = u32;
-    type Post = &'static str;
+    type Message = &'static str;
 
     fn on_open(&mut self, peer: &mut u32, who: &dyn Display, cx: &mut Context<'_, '_>) {
         self.opened.push((*peer, who.to_string()));
@@ -40,7 +40,7 @@ impl Service for Diary {
         self.closed.push((peer, reason));
     }
 
-    fn on_post(&mut self, post: &'static str, orders: &mut crate::service::Orders<'_>) {
+    fn on_message(&mut self, post: &'static str, orders: &mut crate::service::Orders<'_>) {
         let _ = orders.send_to_others(&[post.as_bytes()]);
     }
 }
@@ -70,7 +70,7 @@ fn pass(world: &World, span: Duration, client: &mut SimClient) {
 fn a_connection_opens_and_its_replies_come() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Habits::default());
+    world.answer_at(&address, Behavior::default());
     let mut client = client(&world);
     client.connect(to, None, 5);
     settle(&world, &mut client);
@@ -121,7 +121,7 @@ const CROWD: u32 = 1500;
 fn after_a_stall_nobody_is_idle_of_whom_there_is_still_to_tell() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Habits { ending: Ending::Stays, ..Habits::default() });
+    world.answer_at(&address, Behavior { ending: Ending::Stays, ..Behavior::default() });
     let mut client = client(&world);
     for peer in 0..CROWD {
         client.connect(to.clone(), None, peer);
@@ -143,7 +143,7 @@ fn after_a_stall_nobody_is_idle_of_whom_there_is_still_to_tell() {
 fn who_is_slow_to_answer_is_waited_for() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Habits { pause_max: 4 * SECOND, ..Habits::default() });
+    world.answer_at(&address, Behavior { pause_max: 4 * SECOND, ..Behavior::default() });
     let mut client = client(&world);
     for peer in 0..20 {
         client.connect(to.clone(), None, peer);
@@ -158,7 +158,7 @@ fn who_is_slow_to_answer_is_waited_for() {
 fn no_more_are_under_way_than_allowed_and_no_turn_begins_too_many() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Habits { pause_max: SECOND, ..Habits::default() });
+    world.answer_at(&address, Behavior { pause_max: SECOND, ..Behavior::default() });
     let mut client = client(&world);
     for peer in 0..1000 {
         client.connect(to.clone(), None, peer);
@@ -187,7 +187,7 @@ fn a_unix_listener_with_a_full_backlog_is_tried_until_it_has_room_or_time_is_up(
     client.connect(to.clone(), None, 1);
     pass(&world, SECOND, &mut client);
     assert_eq!(client.connecting(), 0);
-    world.answer_at(&address, Habits::default());
+    world.answer_at(&address, Behavior::default());
     pass(&world, FULL_PAUSE, &mut client);
     assert_eq!(client.service().opened, [(1, "/run/a.sock".to_owned())]);
 
@@ -204,7 +204,7 @@ fn a_unix_listener_with_a_full_backlog_is_tried_until_it_has_room_or_time_is_up(
 fn without_descriptors_the_error_says_so() {
     let world = World::new(1).with_descriptors(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Habits::default());
+    world.answer_at(&address, Behavior::default());
     let mut client = client(&world);
     client.connect(to.clone(), None, 1);
     client.connect(to, None, 2);
@@ -217,7 +217,7 @@ fn without_descriptors_the_error_says_so() {
 fn after_a_half_close_the_replies_still_come() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Habits { ending: Ending::Stays, ..Habits::default() });
+    world.answer_at(&address, Behavior { ending: Ending::Stays, ..Behavior::default() });
     let mut client = client(&world);
     client.service_mut().half_closes = true;
     client.connect(to, None, 1);
@@ -238,7 +238,7 @@ fn after_a_half_close_the_replies_still_come() {
 fn a_reset_in_mid_reply_is_the_reason() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Habits { ending: Ending::ResetsAt(3), ..Habits::default() });
+    world.answer_at(&address, Behavior { ending: Ending::ResetsAt(3), ..Behavior::default() });
     let mut client = client(&world);
     client.connect(to, None, 1);
     settle(&world, &mut client);
@@ -252,7 +252,7 @@ fn a_reset_in_mid_reply_is_the_reason() {
 fn calls_posts_and_notices_come_from_outside_the_loop() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Habits::default());
+    world.answer_at(&address, Behavior::default());
     let mut client = client(&world);
     let mut key = None;
     client.connect(to, None, 1);
@@ -265,11 +265,11 @@ fn calls_posts_and_notices_come_from_outside_the_loop() {
 
     let called = client.call(key.unwrap(), |_, peer, cx| cx.send(format!("{peer} calls").as_bytes()));
     assert_eq!(called, Some(()));
-    client.poster().post("a post").unwrap();
+    client.sender().post("a post").unwrap();
     client.handle().drain();
     settle(&world, &mut client);
     assert_eq!(peer.received(), b"1 calls\na post\n");
-    assert_eq!(client.poll_notice(), Some(Notice::Drain));
+    assert_eq!(client.poll_notice(), Some(ControlEvent::Drain));
 
     client.stop();
     settle(&world, &mut client);
@@ -281,7 +281,7 @@ fn calls_posts_and_notices_come_from_outside_the_loop() {
 fn a_client_that_stops_leaves_nothing_behind() {
     let world = World::new(1);
     let (open, silent) = (at(7), at(8));
-    world.answer_at(&open.1, Habits::default());
+    world.answer_at(&open.1, Behavior::default());
     world.be_silent_at(&silent.1);
     let mut client = client(&world);
     for peer in 0..200 {
@@ -302,7 +302,7 @@ fn a_service_orders_no_connections_of_a_client() {
 
     impl Service for Caller {
         type Peer = ();
-        type Post = u16;
+        type Message = u16;
 
         fn on_frame(&mut self, _: &mut (), _: &[u8], _: &mut Context<'_, '_>) {}
 
@@ -315,15 +315,15 @@ fn a_service_orders_no_connections_of_a_client() {
             self.0.push((ticket, error.to_string()));
         }
 
-        fn on_post(&mut self, port: u16, orders: &mut crate::service::Orders<'_>) {
+        fn on_message(&mut self, port: u16, orders: &mut crate::service::Orders<'_>) {
             orders.connect(at(port).0, 5);
         }
     }
 
     let world = World::new(1);
-    world.answer_at(&at(7).1, Habits::default());
+    world.answer_at(&at(7).1, Behavior::default());
     let mut client = Client::new(world.net(), Lines::new(), Caller(Vec::new()), ClientLimits::default());
-    client.poster().post(7).unwrap();
+    client.sender().post(7).unwrap();
     world.settle(|| client.turn(None)).unwrap();
     assert_eq!(client.service().0, [(5, "only a server connects to whom its services order".to_owned())]);
     assert!(client.is_idle());
@@ -342,7 +342,7 @@ fn in_any_world_every_connection_has_one_outcome() {
         let mut client = client(&world);
         for peer in 0..CONNECTIONS {
             if peer % 3 == 0 {
-                world.answer_at(&address, Habits::drawn_from(&mut rng, 20));
+                world.answer_at(&address, Behavior::drawn_from(&mut rng, 20));
             } else if peer % 7 == 0 {
                 world.be_silent_at(&address);
             }
@@ -355,7 +355,7 @@ fn in_any_world_every_connection_has_one_outcome() {
                 }
             }
         }
-        world.calm();
+        world.disable_faults();
         client.stop();
         client.turn(Some(Instant::ORIGIN)).unwrap();
         client.turn(Some(Instant::ORIGIN)).unwrap();
@@ -377,7 +377,7 @@ fn in_any_world_every_connection_has_one_outcome() {
             assert_eq!(*reply, format!("hello from {peer}"), "seed {seed}");
         }
         assert!(client.is_idle(), "seed {seed}");
-        assert!(client.tally().ledger.reconciles(0, 0), "seed {seed}");
+        assert!(client.counters().ledger.reconciles(0, 0), "seed {seed}");
     }
     assert!(failed > 100 && replied > 300, "too kind a world: {failed} failed, {replied} replied");
 }

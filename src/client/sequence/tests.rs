@@ -30,7 +30,7 @@ fn replies_in_their_turn_are_answers_with_their_round_trips() {
         let answer = Arrival::Answer { number, round_trip: millis(5) };
         assert_eq!(sequence.handle_reply(number * 10, at(number + 5)), answer);
     }
-    assert_eq!(*sequence.tally(), SequenceTally { sent: 3, answered: 3, ..SequenceTally::default() });
+    assert_eq!(*sequence.counters(), SequenceCounters { sent: 3, answered: 3, ..SequenceCounters::default() });
     assert_eq!(sequence.poll_deadline(), Instant::NEVER);
 }
 
@@ -42,7 +42,7 @@ fn who_is_overtaken_is_reordered_and_who_overtakes_is_not() {
         matches!(arrival, Arrival::Overtaken { .. })
     });
     assert_eq!(is_overtaken, [false, true, true, false]);
-    assert_eq!((sequence.tally().answered, sequence.tally().reordered), (4, 2));
+    assert_eq!((sequence.counters().answered, sequence.counters().reordered), (4, 2));
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_second_reply_is_a_duplicate_however_late() {
     assert_eq!(sequence.handle_reply(0, at(2)), Arrival::Duplicate { number: 0 });
     sequence.handle_reply(10, at(3));
     assert_eq!(sequence.handle_reply(0, at(500)), Arrival::Duplicate { number: 0 });
-    assert_eq!((sequence.tally().answered, sequence.tally().duplicates), (2, 2));
+    assert_eq!((sequence.counters().answered, sequence.counters().duplicates), (2, 2));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn each_is_lost_at_its_own_deadline_and_not_before() {
     assert_eq!(sequence.poll_deadline(), at(102));
     assert_eq!(sequence.poll_lost(at(102)), Some(2));
     assert_eq!(sequence.poll_deadline(), Instant::NEVER);
-    assert_eq!((sequence.tally().lost, sequence.tally().answered), (2, 1));
+    assert_eq!((sequence.counters().lost, sequence.counters().answered), (2, 1));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn who_comes_after_that_is_late_and_lost_no_more() {
     sequence.poll_lost(at(100));
     assert_eq!(sequence.handle_reply(0, at(150)), Arrival::Late { number: 0, round_trip: millis(150) });
     assert_eq!(sequence.handle_reply(0, at(151)), Arrival::Duplicate { number: 0 });
-    assert_eq!((sequence.tally().late, sequence.tally().lost, sequence.tally().reordered), (1, 0, 0));
+    assert_eq!((sequence.counters().late, sequence.counters().lost, sequence.counters().reordered), (1, 0, 0));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn what_answers_nothing_is_unknown() {
     assert_eq!(sequence.handle_reply(5, at(1)), Arrival::Unknown);
     assert_eq!(sequence.handle_unlabelled(at(1)), Arrival::Answer { number: 0, round_trip: millis(1) });
     assert_eq!(sequence.handle_unlabelled(at(1)), Arrival::Unknown);
-    assert_eq!(sequence.tally().unknown, 2);
+    assert_eq!(sequence.counters().unknown, 2);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn given_up_is_lost_at_once() {
     let mut sequence = sent(5);
     sequence.handle_reply(20, at(5));
     sequence.give_up();
-    assert_eq!((sequence.tally().lost, sequence.tally().awaited), (4, 0));
+    assert_eq!((sequence.counters().lost, sequence.counters().awaited), (4, 0));
 }
 
 #[test]
@@ -159,12 +159,12 @@ proptest! {
                     }
                 }
             }
-            let tally = sequence.tally();
-            prop_assert!(tally.reconciles());
+            let counters = sequence.counters();
+            prop_assert!(counters.reconciles());
             let count = |is: fn(&(u64, u32, bool)) -> bool| model.iter().filter(|sent| is(sent)).count() as u64;
-            prop_assert_eq!(tally.lost, count(|(_, replies, was_lost)| *replies == 0 && *was_lost));
-            prop_assert_eq!(tally.late, count(|(_, replies, was_lost)| *replies > 0 && *was_lost));
-            prop_assert_eq!(tally.awaited, count(|(_, replies, was_lost)| *replies == 0 && !*was_lost));
+            prop_assert_eq!(counters.lost, count(|(_, replies, was_lost)| *replies == 0 && *was_lost));
+            prop_assert_eq!(counters.late, count(|(_, replies, was_lost)| *replies > 0 && *was_lost));
+            prop_assert_eq!(counters.awaited, count(|(_, replies, was_lost)| *replies == 0 && !*was_lost));
         }
     }
 }

@@ -18,8 +18,8 @@ fn is_no_longer(change: impl FnOnce(&mut Bench<Lines>)) {
     assert!(!bench.connection.is_between_messages());
 }
 
-fn wishes(bench: &mut Bench<Lines>, wish: impl FnOnce(&mut Reply<'_>)) {
-    bench.with(|connection, means| connection.handle_callback(means, wish));
+fn requests(bench: &mut Bench<Lines>, request: impl FnOnce(&mut Reply<'_>)) {
+    bench.with(|connection, resources| connection.handle_callback(resources, request));
 }
 
 #[test]
@@ -35,16 +35,16 @@ fn what_is_stored_or_queued_ends_that() {
 
 #[test]
 fn what_the_service_wishes_ends_that() {
-    is_no_longer(|bench| wishes(bench, |reply| reply.ask_room()));
-    is_no_longer(|bench| wishes(bench, |reply| reply.pause()));
-    is_no_longer(|bench| wishes(bench, |reply| reply.half_close()));
-    is_no_longer(|bench| wishes(bench, |reply| reply.finish()));
-    is_no_longer(|bench| wishes(bench, |reply| reply.close()));
+    is_no_longer(|bench| requests(bench, |reply| reply.notify_writable()));
+    is_no_longer(|bench| requests(bench, |reply| reply.pause()));
+    is_no_longer(|bench| requests(bench, |reply| reply.half_close()));
+    is_no_longer(|bench| requests(bench, |reply| reply.finish()));
+    is_no_longer(|bench| requests(bench, |reply| reply.close()));
 }
 
 #[test]
 fn an_end_of_either_side_ends_that() {
-    is_no_longer(|bench| bench.with(|connection, means| connection.handle_end(means)));
+    is_no_longer(|bench| bench.with(|connection, resources| connection.handle_end(resources)));
     is_no_longer(|bench| bench.connection.handle_drain());
     is_no_longer(|bench| bench.connection.handle_error(CloseReason::Reset));
 }
@@ -55,8 +55,8 @@ fn it_is_between_messages_again_once_that_has_passed() {
     bench.feed(b"tw");
     bench.feed(b"o\n");
     bench.take_all();
-    wishes(&mut bench, |reply| reply.pause());
-    wishes(&mut bench, |reply| reply.resume());
+    requests(&mut bench, |reply| reply.pause());
+    requests(&mut bench, |reply| reply.resume());
     bench.serve_held();
     assert!(bench.connection.is_between_messages());
 }

@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn after_a_half_close_replies_are_still_served_and_nothing_is_sent() {
     let mut bench = Bench::new(Lines::new());
-    bench.with(|connection, means| {
-        connection.handle_callback(means, |reply| {
+    bench.with(|connection, resources| {
+        connection.handle_callback(resources, |reply| {
             reply.send(&[b"last words"]);
             reply.half_close();
             reply.send(&[b"nobody hears this"]);
@@ -26,31 +26,31 @@ fn after_a_half_close_replies_are_still_served_and_nothing_is_sent() {
     bench.end();
     assert_eq!(bench.frames, [b"one", b"two"]);
     assert_eq!(bench.connection.closed(), Some(CloseReason::Finished));
-    bench.bury();
+    bench.release();
 }
 
 #[test]
 fn a_stream_that_breaks_off_after_a_half_close_says_so() {
     for (input, reason) in [(&b""[..], CloseReason::Finished), (b"half a li", CloseReason::PartialFrame)] {
         let mut bench = Bench::new(Lines::new());
-        bench.with(|connection, means| connection.handle_callback(means, |reply| reply.half_close()));
+        bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
         bench.connection.handle_finished(Instant::ORIGIN);
         if !input.is_empty() {
             bench.feed(input);
         }
         bench.end();
         assert_eq!(bench.connection.closed(), Some(reason));
-        bench.bury();
+        bench.release();
     }
 }
 
 #[test]
 fn the_end_of_both_in_either_order_closes_a_half_closed_peer() {
     let mut bench = Bench::new(Lines::new());
-    bench.with(|connection, means| {
-        connection.handle_callback(means, |reply| {
+    bench.with(|connection, resources| {
+        connection.handle_callback(resources, |reply| {
             reply.send(&[b"bye"]);
-            reply.promise();
+            reply.defer_reply();
             reply.half_close();
         });
     });
@@ -59,13 +59,13 @@ fn the_end_of_both_in_either_order_closes_a_half_closed_peer() {
     bench.take_all();
     bench.connection.handle_finished(Instant::ORIGIN);
     assert_eq!(bench.connection.closed(), Some(CloseReason::Finished), "the promise is void");
-    bench.bury();
+    bench.release();
 }
 
 #[test]
 fn an_idle_peer_lingers_from_its_deadline_and_not_from_the_half_close() {
     let mut bench = Bench::new(Lines::new());
-    bench.with(|connection, means| connection.handle_callback(means, |reply| reply.half_close()));
+    bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
     bench.connection.handle_finished(Instant::ORIGIN);
     let (idle_timeout, linger_timeout) = (bench.limits.idle_timeout, bench.limits.linger_timeout);
     let idle_at = Instant::ORIGIN + idle_timeout;
@@ -73,5 +73,5 @@ fn an_idle_peer_lingers_from_its_deadline_and_not_from_the_half_close() {
     assert_eq!(bench.deadline_at(idle_at), None);
     assert_eq!(bench.connection.poll_deadline(&bench.limits), idle_at + linger_timeout);
     assert_eq!(bench.deadline_at(idle_at + linger_timeout), Some(CloseReason::IdleTimeout));
-    bench.bury();
+    bench.release();
 }

@@ -5,21 +5,21 @@ use super::*;
 #[test]
 fn a_pause_holds_frames_back_and_stops_the_reading_until_it_is_taken_back() {
     let mut bench = Bench::new(Lines::new());
-    bench.with(|connection, means| {
-        let quote = connection.handle_input(b"one\ntwo\nthr", means, |frame, reply| {
+    bench.with(|connection, resources| {
+        let input_range = connection.handle_input(b"one\ntwo\nthr", resources, |frame, reply| {
             assert_eq!(frame, b"one");
             reply.pause();
             ControlFlow::Continue(())
         });
-        assert_eq!(quote, NO_QUOTE);
-        connection.settle(means);
+        assert_eq!(input_range, NO_INPUT_RANGE);
+        connection.settle(resources);
     });
     assert!(!bench.connection.wants_read());
-    assert!(!bench.with(|connection, means| connection.wants_held(means)));
+    assert!(!bench.with(|connection, resources| connection.wants_held(resources)));
 
     bench.now = Instant::ORIGIN + SECOND;
-    bench.with(|connection, means| connection.handle_callback(means, |reply| reply.resume()));
-    assert!(bench.with(|connection, means| connection.wants_held(means)));
+    bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.resume()));
+    assert!(bench.with(|connection, resources| connection.wants_held(resources)));
     bench.serve_held();
     assert_eq!(bench.frames, [b"two"]);
     assert!(bench.connection.wants_read());
@@ -33,9 +33,9 @@ fn who_is_resumed_is_read_though_its_queue_is_not_empty() {
     bench.feed(b"0123456789\n");
     let low = bench.limits.queue.low();
     assert!(bench.connection.output_len() > low);
-    bench.with(|connection, means| connection.handle_callback(means, |reply| reply.pause()));
-    bench.with(|connection, means| connection.handle_callback(means, |reply| reply.resume()));
-    assert!(bench.with(|connection, means| connection.wants_held(means)));
+    bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.pause()));
+    bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.resume()));
+    assert!(bench.with(|connection, resources| connection.wants_held(resources)));
     bench.serve_held();
     assert!(bench.connection.wants_read(), "it was the service that stopped it, not the queue");
 }
@@ -44,14 +44,14 @@ fn who_is_resumed_is_read_though_its_queue_is_not_empty() {
 fn a_pause_between_frames_stops_the_reading_and_no_frame_is_late_by_it() {
     let mut bench = Bench::new(Lines::new());
     bench.feed(b"beg");
-    bench.with(|connection, means| connection.handle_callback(means, |reply| reply.pause()));
+    bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.pause()));
     assert!(!bench.connection.wants_read());
-    assert!(!bench.with(|connection, means| connection.wants_held(means)), "nothing is held back");
+    assert!(!bench.with(|connection, resources| connection.wants_held(resources)), "nothing is held back");
     let idle_at = Instant::ORIGIN + bench.limits.idle_timeout;
     assert_eq!(bench.connection.poll_deadline(&bench.limits), idle_at);
 
     bench.now = Instant::ORIGIN + 100 * SECOND;
-    bench.with(|connection, means| connection.handle_callback(means, |reply| reply.resume()));
+    bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.resume()));
     bench.serve_held();
     assert!(bench.connection.wants_read());
     let frame_at = bench.now + bench.limits.frame_timeout;

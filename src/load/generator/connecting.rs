@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::client::{ClientLimits, Failure};
+use crate::client::{ClientLimits, ConnectFailure};
 use crate::conn::{ENVELOPE_LEN_MAX, Limits};
 use crate::instant::Instant;
 use crate::load::callers::Asking;
@@ -94,8 +94,8 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         }
     }
 
-    pub(super) fn handle_failure(&mut self, failure: Failure<Flow>) {
-        let Failure { peer: mut flow, to, error } = failure;
+    pub(super) fn handle_failure(&mut self, failure: ConnectFailure<Flow>) {
+        let ConnectFailure { peer: mut flow, to, error } = failure;
         let is_churn = self.plan.life == Life::Churn && flow.role == Role::Asks;
         if is_churn {
             self.rests_until = self.client.now() + FAILURE_PAUSE;
@@ -122,7 +122,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         let callers = self.client.service_mut();
         callers.failed += left;
         for _ in 0..left {
-            callers.tally.count_error(ErrorKind::ConnectTimedOut, || "hardly any came about any more".to_owned());
+            callers.counters.count_error(ErrorKind::ConnectTimedOut, || "hardly any came about any more".to_owned());
         }
     }
 }

@@ -42,7 +42,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             }
             Phase::Asking => {
                 if self.measure_from <= now && !self.cost.has_begun() {
-                    self.ledger.0 = self.client.tally().ledger;
+                    self.ledger.0 = self.client.counters().ledger;
                     self.cost.begin();
                 }
                 if self.is_all_asked(now) {
@@ -94,8 +94,8 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         let (from, until) = (self.measure_from, self.measure_until);
         let callers = self.client.service_mut();
         callers.asking = asking;
-        callers.tally.begin(from);
-        callers.tally.end(until);
+        callers.counters.begin(from);
+        callers.counters.end(until);
         self.advance(now);
         if self.plan.life == Life::Kept && self.plan.pace == Pace::Closed {
             for seat in 0..self.plan.connections {
@@ -137,7 +137,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
 
     fn end_measuring(&mut self) {
         if self.cost.end() {
-            self.ledger.1 = self.client.tally().ledger;
+            self.ledger.1 = self.client.counters().ledger;
         }
     }
 
@@ -152,8 +152,8 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         match self.plan.life {
             Life::Kept => callers.asking_open == 0,
             Life::Churn => {
-                let since = callers.tally.last_answer.max(self.opened_at);
-                callers.tally.error_count() > 0 && self.plan.timeout * 2 < now.since(since)
+                let since = callers.counters.last_answer.max(self.opened_at);
+                callers.counters.error_count() > 0 && self.plan.timeout * 2 < now.since(since)
             }
         }
     }
@@ -166,7 +166,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         self.cost.settle();
         let is_done = ending == Ending::Done;
         let callers = self.client.service_mut();
-        callers.tally.end_at_last(now, is_done);
+        callers.counters.end_at_last(now, is_done);
         callers.close();
         self.measure_until = self.measure_until.min(now);
         if is_done {

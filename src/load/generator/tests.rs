@@ -5,7 +5,7 @@ use crate::client::Backoff;
 use crate::load::plan::{Bound, Pace, Verify};
 use crate::load::record::{ErrorKind, Record};
 use crate::net::Address;
-use crate::sim::{Ending as PeerEnding, Faults, Habits, Peer, SimNet, World};
+use crate::sim::{Ending as PeerEnding, Faults, Behavior, Peer, SimNet, World};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ impl Scene {
         let clock = world.clone();
         let to = Destination::Tcp("127.0.0.1:7".parse().unwrap());
         let cost = Cost::new(None).unwrap();
-        let generator = Generator::over(world.net(), Box::new(move || clock.now()), Bare, to, plan, cost);
+        let generator = Generator::over(world.net(), Box::new(move || clock.now()), Plain, to, plan, cost);
         let stall = Duration::MAX..Duration::MAX;
         Self { world, generator, peers: Vec::new(), stall, kept: Vec::new(), meddle: |_| {} }
     }
@@ -44,7 +44,7 @@ impl Scene {
     /// A kind world in which all are answered.
     fn kind(plan: Plan) -> Self {
         let world = World::new(1);
-        world.answer_at(&address(), Habits { ending: PeerEnding::FollowsServer, ..Habits::default() });
+        world.answer_at(&address(), Behavior { ending: PeerEnding::FollowsServer, ..Behavior::default() });
         Self::new(world, plan)
     }
 
@@ -246,7 +246,7 @@ fn nobody_there_is_told_as_what_it_is() {
     assert_eq!((silent.errors[0].kind, silent.ending), (ErrorKind::ConnectTimedOut, Ending::Abandoned));
 
     let world = World::new(1).with_descriptors(2);
-    world.answer_at(&address(), Habits::default());
+    world.answer_at(&address(), Behavior::default());
     let own = Scene::new(world, Plan { connections: 3, ..plan() }).run(4 * SECOND);
     assert_eq!((own.errors[0].kind, own.errors[0].count), (ErrorKind::NoDescriptors, 1));
     assert!(own.requests.answered > 500, "the others went on");
@@ -276,7 +276,7 @@ fn a_server_that_ends_connections_is_told_by_how_it_does() {
         (PeerEnding::ClosesAt(640), ErrorKind::Reset),
     ] {
         let world = World::new(1);
-        world.answer_at(&address(), Habits { ending, ..Habits::default() });
+        world.answer_at(&address(), Behavior { ending, ..Behavior::default() });
         let record = Scene::new(world, plan()).run(4 * SECOND);
         reconciles(&record);
         assert_eq!((record.errors[0].kind, record.requests.answered), (kind, 10), "{ending:?}");
@@ -314,7 +314,7 @@ fn in_any_world_a_run_ends_and_every_request_has_one_outcome() {
     for seed in 0..40 {
         let world = World::new(seed).with_faults(Faults::drawn_from(seed));
         let pause_max = Backoff::default().pause(0, seed) / 20;
-        world.answer_at(&address(), Habits { pause_max, ..Habits::default() });
+        world.answer_at(&address(), Behavior { pause_max, ..Behavior::default() });
         let life = if seed % 3 == 0 { Life::Churn } else { Life::Kept };
         let pace = if seed % 2 == 0 { Pace::Closed } else { Pace::Open(300.0) };
         let record = Scene::new(world, Plan { connections: 6, life, pace, ..plan() }).run(20 * SECOND);

@@ -90,19 +90,19 @@ pub(super) fn unusable(error: rustls::Error) -> TlsSetupError {
 
 impl<T: Stream> Layer<T> for TlsServer {
     type Stream = TlsStream<T>;
-    const OPENS: bool = true;
+    const HAS_HANDSHAKE: bool = true;
 
-    fn lay_over(&self, stream: T) -> io::Result<TlsStream<T>> {
+    fn wrap(&self, stream: T) -> io::Result<TlsStream<T>> {
         let tls = ServerConnection::new(Arc::clone(&self.config)).map_err(io::Error::other)?;
         Ok(TlsStream::new(stream, tls))
     }
 
-    fn beneath<'a>(&self, stream: &'a mut TlsStream<T>) -> &'a mut T {
+    fn inner<'a>(&self, stream: &'a mut TlsStream<T>) -> &'a mut T {
         stream.beneath_mut()
     }
 
     fn open(&self, stream: &mut TlsStream<T>) -> io::Result<()> {
-        stream.shake_hands()
+        stream.handshake()
     }
 
     fn failure(&self, stream: &TlsStream<T>) -> Option<io::Error> {

@@ -80,12 +80,12 @@ impl<T: Stream> TlsStream<T> {
     /// # Errors
     /// `WouldBlock`: a fact will come, in either direction. [`TlsError`] in an `InvalidData`: it
     /// has failed. `UnexpectedEof`: the peer has left.
-    pub fn shake_hands(&mut self) -> io::Result<()> {
+    pub fn handshake(&mut self) -> io::Result<()> {
         while self.session.progress == Progress::Opening {
             match self.write_kept() {
                 // Where both speak at once, both would wait for ever if who cannot write did not read.
                 Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
-                _ if self.session.tls.is_handshaking() => self.hear()?,
+                _ if self.session.tls.is_handshaking() => self.read_handshake()?,
                 _ => self.session.progress = Progress::Open,
             }
         }
@@ -93,12 +93,12 @@ impl<T: Stream> TlsStream<T> {
     }
 
     /// Reads a part of the handshake.
-    fn hear(&mut self) -> io::Result<()> {
+    fn read_handshake(&mut self) -> io::Result<()> {
         let mut flight = [0; FLIGHT_LEN];
         let count = self.read_beneath(&mut flight)?;
         let mut rest = &flight[..count];
         while !rest.is_empty() {
-            self.session.take(&mut rest).inspect_err(|_| self.tell_why())?;
+            self.session.take(&mut rest).inspect_err(|_| self.send_alert())?;
         }
         Ok(())
     }
@@ -109,7 +109,7 @@ impl<T: Stream> TlsStream<T> {
             return Err(failure.clone().into());
         }
         let count = self.inner.read(buf)?;
-        self.session.is_dry = count < buf.len() && self.inner.short_read_is_dry();
+        self.session.is_dry = count < buf.len() && self.inner.short_read_means_empty();
         if count == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(count) }
     }
 
@@ -130,7 +130,7 @@ impl<T: Stream> TlsStream<T> {
         pulled += self.session.pull(&mut buf[pulled..]).unwrap_or(0);
         match outcome {
             Err(error) => {
-                self.tell_why();
+                self.send_alert();
                 // What came before the failure counts; the failure is told again next time.
                 if pulled > 0 { Ok(pulled) } else { Err(error) }
             }
@@ -139,7 +139,7 @@ impl<T: Stream> TlsStream<T> {
     }
 
     /// Lets the peer know what was wrong, if it still listens.
-    fn tell_why(&mut self) {
+    fn send_alert(&mut self) {
         if let Err(error) = self.write_kept() {
             log::debug!("the peer is not told what was wrong: {error}");
         }
@@ -193,7 +193,7 @@ impl Session {
 
 impl<T: Stream> Stream for TlsStream<T> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.shake_hands()?;
+        self.handshake()?;
         loop {
             if let Some(count) = self.session.pull(buf) {
                 // It is of an earlier read: a fact that came since is about bytes nobody has looked for.
@@ -213,7 +213,7 @@ impl<T: Stream> Stream for TlsStream<T> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shake_hands()?;
+        self.handshake()?;
         // A stream that keeps ciphertext is full.
         self.write_kept()?;
         let mut count = 0;
@@ -236,7 +236,7 @@ impl<T: Stream> Stream for TlsStream<T> {
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
-        self.farewell()?;
+        self.send_close_notify()?;
         self.session.progress = Progress::Finished;
         self.inner.shutdown_write()
     }
@@ -245,7 +245,7 @@ impl<T: Stream> Stream for TlsStream<T> {
         self.inner.reset_on_drop()
     }
 
-    fn short_read_is_dry(&self) -> bool {
+    fn short_read_means_empty(&self) -> bool {
         self.session.is_dry
     }
 
@@ -254,7 +254,7 @@ impl<T: Stream> Stream for TlsStream<T> {
     }
 
     /// Sends close_notify (RFC 8446, section 6.1).
-    fn farewell(&mut self) -> io::Result<()> {
+    fn send_close_notify(&mut self) -> io::Result<()> {
         self.session.tls.send_close_notify();
         self.write_kept()
     }

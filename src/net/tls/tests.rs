@@ -41,11 +41,11 @@ impl Setup {
     }
 
     fn server(&self, end: End) -> Tls {
-        TlsServer::new(self.server.clone()).unwrap().lay_over(end).unwrap()
+        TlsServer::new(self.server.clone()).unwrap().wrap(end).unwrap()
     }
 
     fn client(&self, end: End) -> Tls {
-        TlsClient::new(&self.client).unwrap().to("server.test").unwrap().lay_over(end).unwrap()
+        TlsClient::new(&self.client).unwrap().to("server.test").unwrap().wrap(end).unwrap()
     }
 
     /// Both over a fair stream, not open yet: the client first.
@@ -76,7 +76,7 @@ fn open(client: &mut Tls, server: &mut Tls) -> io::Result<()> {
 
 /// Whether it is open now.
 fn go_on(end: &mut Tls) -> io::Result<bool> {
-    passing(end.shake_hands().and_then(|()| passing(end.flush()))).map(|done| done.is_some())
+    passing(end.handshake().and_then(|()| passing(end.flush()))).map(|done| done.is_some())
 }
 
 fn is_passing(error: &io::Error) -> bool {
@@ -208,7 +208,7 @@ fn a_short_read_is_dry_only_when_nothing_is_left_anywhere() {
     let (mut client, mut server) = Setup::new().open_ends();
     write_all(&mut client, b"abc");
     assert_eq!(read_some(&mut server).unwrap(), b"abc");
-    assert!(server.short_read_is_dry());
+    assert!(server.short_read_means_empty());
 
     write_all(&mut client, b"abc");
     assert_eq!(server.read(&mut [0; 2]).unwrap(), 2);
@@ -218,7 +218,7 @@ fn a_short_read_is_dry_only_when_nothing_is_left_anywhere() {
     write_all(&mut client, b"abc");
     client.shutdown_write().unwrap();
     assert_eq!(read_some(&mut server).unwrap(), b"abc");
-    assert!(!server.short_read_is_dry(), "the end was read with it");
+    assert!(!server.short_read_means_empty(), "the end was read with it");
     assert_eq!(read_some(&mut server).unwrap(), b"");
 }
 
@@ -231,7 +231,7 @@ fn what_was_left_of_an_earlier_read_says_nothing_of_what_has_come_since() {
         assert_eq!(server.read(&mut buf).unwrap(), 4_096);
         write_all(&mut client, b"more");
         assert_eq!(server.read(&mut buf).unwrap(), 6_000 - 4_096);
-        assert!(!server.short_read_is_dry(), "no second fact will tell of it");
+        assert!(!server.short_read_means_empty(), "no second fact will tell of it");
         assert_eq!(read_some(&mut server).unwrap(), b"more");
     }
 }
@@ -266,7 +266,7 @@ fn an_end_without_close_notify_is_told_from_a_clean_one() {
 #[test]
 fn what_comes_after_close_notify_is_not_for_us() {
     let (mut client, mut server) = Setup::new().open_ends();
-    client.farewell().unwrap();
+    client.send_close_notify().unwrap();
     client.beneath_mut().write(b"anybody could have put this here").unwrap();
     assert_eq!(read_some(&mut server).unwrap(), b"");
     client.beneath_mut().write(b"and this").unwrap();
@@ -282,7 +282,7 @@ fn a_record_that_was_changed_on_the_way_ends_it_and_what_came_before_counts() {
         .write(&[23, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20])
         .unwrap();
     assert_eq!(read_some(&mut server).unwrap(), b"whole");
-    assert!(!server.short_read_is_dry());
+    assert!(!server.short_read_means_empty());
     for _ in 0..2 {
         let error = read_some(&mut server).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData);

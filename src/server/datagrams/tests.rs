@@ -1,7 +1,7 @@
 //! Datagrams in the simulated world: who is answered, and what never ends the loop.
 
 use super::*;
-use crate::net::{DatagramOptions, Notice};
+use crate::net::{DatagramOptions, ControlEvent};
 use crate::server::{Server, ServerLimits};
 use crate::service::Echo;
 use crate::sim::{Faults, SimNet, World};
@@ -51,8 +51,8 @@ fn one_forged_datagram_between_two_servers_is_followed_by_silence() {
     }
     let totals = both.totals().datagrams;
     assert_eq!((totals.received, totals.answered), (6, 0));
-    assert_eq!(totals.refused(Refusal::OwnPort), 3);
-    assert_eq!(totals.refused(Refusal::ServicePort), 3);
+    assert_eq!(totals.refused(DatagramRefusal::OwnPort), 3);
+    assert_eq!(totals.refused(DatagramRefusal::ServicePort), 3);
     assert_eq!(other.totals().datagrams.received, 0);
     assert!(world.take_datagrams().is_empty());
 }
@@ -66,7 +66,7 @@ fn crowds_and_nobodies_are_not_answered() {
         world.send_datagram(from.parse().unwrap(), &address, b"hello");
     }
     world.settle(|| server.turn()).unwrap();
-    assert_eq!(server.totals().datagrams.refused(Refusal::Unanswerable), 5);
+    assert_eq!(server.totals().datagrams.refused(DatagramRefusal::Unanswerable), 5);
     assert!(world.take_datagrams().is_empty());
 }
 
@@ -85,7 +85,7 @@ fn an_answer_longer_than_the_question_is_not_sent() {
     server.listen_datagrams(&address, &options, DatagramLimits::default(), Amplify).unwrap();
     world.send_datagram(CLIENT.parse().unwrap(), &address, b"hi");
     world.settle(|| server.turn()).unwrap();
-    assert_eq!(server.totals().datagrams.refused(Refusal::TooLong), 1);
+    assert_eq!(server.totals().datagrams.refused(DatagramRefusal::TooLong), 1);
     assert!(world.take_datagrams().is_empty());
 }
 
@@ -107,7 +107,7 @@ fn a_panic_over_one_datagram_leaves_the_others_answered() {
     }
     world.settle(|| server.turn()).unwrap();
     let totals = server.totals();
-    assert_eq!((totals.datagrams.refused(Refusal::Panicked), totals.datagrams.answered), (1, 2));
+    assert_eq!((totals.datagrams.refused(DatagramRefusal::Panicked), totals.datagrams.answered), (1, 2));
     assert!(totals.reconciles());
 }
 
@@ -119,7 +119,7 @@ fn a_drain_answers_what_had_arrived() {
     for _ in 0..200 {
         world.send_datagram(CLIENT.parse().unwrap(), &address, b"x");
     }
-    world.notify(Notice::Drain);
+    world.notify(ControlEvent::Drain);
     world.settle(|| if server.is_done() { Ok(()) } else { server.turn() }).unwrap();
     assert!(server.is_done());
     assert_eq!(server.totals().datagrams.answered, 200);
@@ -135,11 +135,11 @@ fn errors_and_full_sockets_neither_end_nor_strand_nor_spin_it() {
             world.send_datagram(CLIENT.parse().unwrap(), &address, &[number]);
             server.turn().unwrap();
         }
-        world.calm();
+        world.disable_faults();
         world.send_datagram(CLIENT.parse().unwrap(), &address, b"last");
         world.settle(|| server.turn()).unwrap();
         let totals = server.totals();
-        let DatagramTally { received, answered, lost, .. } = totals.datagrams;
+        let DatagramCounters { received, answered, lost, .. } = totals.datagrams;
         // An answer is lost where the kernel tells of an earlier one that was refused.
         assert_eq!((received, answered + lost), (101, 101), "seed {seed}");
         let answers = world.take_datagrams();

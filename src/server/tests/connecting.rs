@@ -5,7 +5,7 @@ use std::io;
 
 use super::*;
 use crate::destination::Destination;
-use crate::sim::{Ending, Habits, Peer, SimNet};
+use crate::sim::{Ending, Behavior, Peer, SimNet};
 
 /// Connects for each line to the port in it; tells whoever asked what came of it.
 #[derive(Default)]
@@ -21,7 +21,7 @@ impl Caller {
 
 impl Service for Caller {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_connect(&mut self, _peer: &mut (), ticket: u64, cx: &mut Context<'_, '_>) {
         cx.send(b"hello");
@@ -44,7 +44,7 @@ impl Service for Caller {
             port => {
                 let ticket = self.asked.len() as u64;
                 self.asked.push(cx.key());
-                cx.promise();
+                cx.defer_reply();
                 cx.orders().connect(upstream(std::str::from_utf8(port).unwrap().parse().unwrap()).0, ticket);
             }
         }
@@ -79,7 +79,7 @@ fn settle(world: &World, server: &mut Server<SimNet>) {
 #[test]
 fn a_connection_that_was_ordered_is_a_peer_like_any_other() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Habits::default());
+    world.answer_at(&upstream(80).1, Behavior::default());
     let (mut server, asking) = asking(&world, ServerLimits::default(), b"80\n");
     settle(&world, &mut server);
     assert_eq!(shown(&asking), "there\n");
@@ -99,7 +99,7 @@ fn a_connection_that_was_ordered_is_a_peer_like_any_other() {
 #[test]
 fn each_failure_is_told_for_what_it_is() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Habits::default());
+    world.answer_at(&upstream(80).1, Behavior::default());
     world.be_silent_at(&upstream(81).1);
     let limits = ServerLimits { connections_max: 3, ..ServerLimits::default() };
     let (mut server, asking) = asking(&world, limits.clone(), b"82\n81\n80\n");
@@ -118,7 +118,7 @@ fn each_failure_is_told_for_what_it_is() {
 #[test]
 fn without_descriptors_the_error_says_so() {
     let world = World::new(1).with_descriptors(2);
-    world.answer_at(&upstream(80).1, Habits::default());
+    world.answer_at(&upstream(80).1, Behavior::default());
     let (mut server, asking) = asking(&world, ServerLimits::default(), b"80\n80\n");
     settle(&world, &mut server);
     assert_eq!(shown(&asking), format!("{}\nthere\n", libc::EMFILE));
@@ -141,7 +141,7 @@ fn no_more_are_under_way_than_allowed_and_who_waits_too_long_has_failed() {
 #[test]
 fn a_drain_still_connects_and_at_half_of_its_time_no_more() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Habits::default());
+    world.answer_at(&upstream(80).1, Behavior::default());
     world.be_silent_at(&upstream(81).1);
     let limits = ServerLimits { connect_timeout: Duration::from_secs(60), ..ServerLimits::default() };
     let half = limits.drain_timeout / 2;
@@ -174,7 +174,7 @@ fn a_stop_gives_up_who_is_under_way() {
 #[test]
 fn an_ordered_reset_is_one_though_everything_is_written() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Habits { ending: Ending::Stays, ..Habits::default() });
+    world.answer_at(&upstream(80).1, Behavior { ending: Ending::Stays, ..Behavior::default() });
     let (mut server, asking) = asking(&world, ServerLimits::default(), b"80\n");
     settle(&world, &mut server);
     assert_eq!(shown(&asking), "there\n");

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::codec::{Codec, Lines, Raw};
 use crate::instant::Instant;
 use crate::net::{
-    Address, ConnectOptions, DatagramOptions, Destination, Fact, ListenOptions, Net, PeerAddress, Readiness, Stream,
-    Token, Told, Wake,
+    Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress, Readiness, Stream,
+    Token, PollOutcome, Wake,
 };
 use crate::server::{Server, ServerLimits};
 use crate::service::Echo;
@@ -167,17 +167,17 @@ impl Net for SmallNet {
         Instant::from_nanos(1)
     }
 
-    fn poll(&mut self, facts: &mut Vec<Fact>, until: Option<Instant>) -> io::Result<Told> {
+    fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> io::Result<PollOutcome> {
         let mut path = self.path();
         if path.is_waiting && path.token.is_none() {
-            facts.push(ready(Token(0), false));
+            events.push(ready(Token(0), false));
         }
         if let Some(token) = path.token.filter(|_| path.edge) {
-            facts.push(ready(token, path.is_end_told || path.input.is_empty() || path.is_broken));
+            events.push(ready(token, path.is_end_told || path.input.is_empty() || path.is_broken));
             path.edge = false;
         }
-        path.is_quiet = facts.is_empty() && until.is_none_or(|at| at > self.now());
-        Ok(Told::All)
+        path.is_quiet = events.is_empty() && until.is_none_or(|at| at > self.now());
+        Ok(PollOutcome::All)
     }
 
     fn listen(&mut self, _: &Address, _: &ListenOptions, token: Token) -> io::Result<Token> {
@@ -219,8 +219,8 @@ impl Net for SmallNet {
     }
 }
 
-fn ready(token: Token, read_closed: bool) -> Fact {
-    Fact::Ready(Readiness { token, readable: true, writable: true, read_closed })
+fn ready(token: Token, read_closed: bool) -> Event {
+    Event::Ready(Readiness { token, readable: true, writable: true, read_closed })
 }
 
 impl Stream for SmallNet {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use readyloop::conn::{KIB, READ_LEN_MAX};
 use readyloop::net::Destination;
 use readyloop::service::Proxy;
-use readyloop::sim::{Ending, Faults, Habits, Peer, Rest, Rng, SimNet, World, pattern};
+use readyloop::sim::{Ending, Faults, Behavior, Peer, Rest, Rng, SimNet, World, pattern};
 use readyloop::{Address, CloseReason, Limits, Listen, Raw, Server, ServerLimits};
 
 use crate::support::share;
@@ -69,13 +69,13 @@ impl Crowd {
     }
 
     /// One more comes and sends that many bytes, the two of its name among them.
-    fn come(&mut self, len: usize, habits: Habits) -> Peer {
+    fn come(&mut self, len: usize, behavior: Behavior) -> Peer {
         let name = self.couples.len() as u16;
         let mut sent = name.to_be_bytes().to_vec();
         sent.extend(pattern(u64::from(name), 0, len.saturating_sub(sent.len())));
         sent.truncate(len);
         let source = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 1024 + name));
-        let near = self.world.connect_as(&front(), source, habits);
+        let near = self.world.connect_as(&front(), source, behavior);
         near.send(&sent);
         self.couples.push(Couple { near: near.clone(), sent, heard_len: 0, far: None, far_heard_len: 0 });
         near
@@ -128,33 +128,33 @@ impl Couple {
     /// Whether neither end met a fault, nor leaves by itself before all is said.
     fn is_well(&self) -> bool {
         let ends = [Some(&self.near), self.far.as_ref()];
-        let is_well = |peer: &Peer| !peer.is_harmed() && !peer.is_broken() && peer.habits().is_patient();
+        let is_well = |peer: &Peer| !peer.is_harmed() && !peer.is_broken() && peer.behavior().is_patient();
         ends.into_iter().all(|end| end.is_some_and(is_well))
     }
 }
 
 /// Who answers ends when it has read the end, and never before its last answer.
 fn end_behind_its_answers(far: &Peer) {
-    if far.is_ended() && far.habits().ending == Ending::Stays {
+    if far.is_ended() && far.behavior().ending == Ending::Stays {
         far.finish();
     }
 }
 
 /// The habits of one who answers: it does not end by itself, unless it breaks off.
-fn answering(habits: Habits) -> Habits {
-    let ending = match habits.ending {
+fn answering(behavior: Behavior) -> Behavior {
+    let ending = match behavior.ending {
         Ending::FollowsServer | Ending::Finishes | Ending::Stays => Ending::Stays,
         ending @ (Ending::FinishesAt(_) | Ending::ResetsAt(_) | Ending::ClosesAt(_)) => ending,
     };
-    Habits { ending, ..habits }
+    Behavior { ending, ..behavior }
 }
 
 /// No queue of a proxy grows, and everything is accounted for.
 #[track_caller]
 fn check_books(server: &Server<SimNet>) {
-    let (audit, totals) = (server.audit(), server.totals());
+    let (snapshot, totals) = (server.snapshot(), server.totals());
     assert!(totals.reconciles(), "{totals:?}");
-    for peer in audit.rooms.iter().flat_map(|room| &room.peers) {
+    for peer in snapshot.endpoints.iter().flat_map(|room| &room.peers) {
         assert!(peer.output_len <= QUEUED_MAX, "a queue grows: {peer:?}");
         assert_eq!(peer.input_len, 0, "a proxy stores what it should pass on: {peer:?}");
     }
@@ -170,8 +170,8 @@ fn settle(world: &World, server: &mut Server<SimNet>, crowd: &mut Crowd) {
     };
     // Who is answered, or sees an end, after the last turn has more to do.
     let mut before = u64::MAX;
-    while before != world.tally().progress {
-        before = world.tally().progress;
+    while before != world.counters().progress {
+        before = world.counters().progress;
         world.settle(&mut turn).expect("a poll never fails here");
     }
 }
@@ -180,10 +180,10 @@ fn settle(world: &World, server: &mut Server<SimNet>, crowd: &mut Crowd) {
 fn every_byte_is_passed_on_both_ways_and_then_both_ends() {
     for len in [1, 2, 3, 1000, 64 * KIB, 3 * 1024 * KIB, 16 * 1024 * KIB] {
         let world = World::new(len as u64);
-        world.answer_at(&upstream().into(), Habits { ending: Ending::Finishes, ..Habits::default() });
+        world.answer_at(&upstream().into(), Behavior { ending: Ending::Finishes, ..Behavior::default() });
         let (mut server, mut crowd) = (proxy(&world, ServerLimits::default()), Crowd::new(&world));
         // Who has not said its name is answered by nobody: one byte only goes through.
-        let near = crowd.come(len, Habits { ending: Ending::Stays, ..Habits::default() });
+        let near = crowd.come(len, Behavior { ending: Ending::Stays, ..Behavior::default() });
         settle(&world, &mut server, &mut crowd);
         let far = world.last_peer().expect("somebody answers");
         assert!(near.is_ended(), "the far end's end is passed on at once: it had nothing to say");
@@ -200,9 +200,9 @@ fn every_byte_is_passed_on_both_ways_and_then_both_ends() {
 fn after_the_end_of_one_direction_the_other_goes_on() {
     for len in [1, 64 * KIB, 3 * 1024 * KIB] {
         let world = World::new(len as u64);
-        world.answer_at(&upstream().into(), answering(Habits::default()));
+        world.answer_at(&upstream().into(), answering(Behavior::default()));
         let (mut server, mut crowd) = (proxy(&world, ServerLimits::default()), Crowd::new(&world));
-        let near = crowd.come(len.max(2), Habits { ending: Ending::Finishes, ..Habits::default() });
+        let near = crowd.come(len.max(2), Behavior { ending: Ending::Finishes, ..Behavior::default() });
         settle(&world, &mut server, &mut crowd);
         assert!(near.is_ended() && !near.is_broken());
         assert_eq!(crowd.couples[0].heard_len, len.max(2));
@@ -214,9 +214,9 @@ fn after_the_end_of_one_direction_the_other_goes_on() {
 fn who_reads_slowly_stops_the_reading_of_the_other_and_not_its_own() {
     const LEN: usize = 4 * 1024 * KIB;
     let world = World::new(1);
-    world.answer_at(&upstream().into(), Habits { ending: Ending::Stays, ..Habits::default() });
+    world.answer_at(&upstream().into(), Behavior { ending: Ending::Stays, ..Behavior::default() });
     let (mut server, mut crowd) = (proxy(&world, ServerLimits::default()), Crowd::new(&world));
-    let near = crowd.come(2, Habits { read_len_max: 0, ending: Ending::Stays, ..Habits::default() });
+    let near = crowd.come(2, Behavior { read_len_max: 0, ending: Ending::Stays, ..Behavior::default() });
     settle(&world, &mut server, &mut crowd);
     let far = world.last_peer().expect("somebody answers");
     far.send(&pattern(9, 0, LEN));
@@ -237,9 +237,9 @@ fn who_reads_slowly_stops_the_reading_of_the_other_and_not_its_own() {
 fn a_reset_of_either_is_passed_on_as_one() {
     for is_near in [true, false] {
         let world = World::new(1);
-        world.answer_at(&upstream().into(), Habits { ending: Ending::Stays, ..Habits::default() });
+        world.answer_at(&upstream().into(), Behavior { ending: Ending::Stays, ..Behavior::default() });
         let (mut server, mut crowd) = (proxy(&world, ServerLimits::default()), Crowd::new(&world));
-        let near = crowd.come(100, Habits { ending: Ending::Stays, ..Habits::default() });
+        let near = crowd.come(100, Behavior { ending: Ending::Stays, ..Behavior::default() });
         settle(&world, &mut server, &mut crowd);
         let far = world.last_peer().expect("somebody answers");
         let (one, other) = if is_near { (&near, &far) } else { (&far, &near) };
@@ -254,12 +254,12 @@ fn a_reset_of_either_is_passed_on_as_one() {
 fn who_is_answered_by_nobody_is_reset() {
     let world = World::new(1);
     let (mut server, mut crowd) = (proxy(&world, ServerLimits::default()), Crowd::new(&world));
-    let near = crowd.come(100, Habits::default());
+    let near = crowd.come(100, Behavior::default());
     settle(&world, &mut server, &mut crowd);
     assert!(near.is_broken() && !near.is_ended());
 
     world.be_silent_at(&upstream().into());
-    let near = crowd.come(100, Habits::default());
+    let near = crowd.come(100, Behavior::default());
     settle(&world, &mut server, &mut crowd);
     assert!(near.is_connected());
     world.pass(Duration::from_secs(5), || server.turn()).expect("a poll never fails here");
@@ -270,10 +270,10 @@ fn who_is_answered_by_nobody_is_reset() {
 #[test]
 fn who_leaves_before_it_is_answered_leaves_nothing_behind() {
     let world = World::new(1);
-    world.answer_at(&upstream().into(), Habits { pause_max: Duration::from_secs(4), ..Habits::default() });
+    world.answer_at(&upstream().into(), Behavior { pause_max: Duration::from_secs(4), ..Behavior::default() });
     let limits = ServerLimits { drain_timeout: Duration::from_secs(60), ..ServerLimits::default() };
     let (mut server, mut crowd) = (proxy(&world, limits), Crowd::new(&world));
-    let near = crowd.come(100, Habits::default());
+    let near = crowd.come(100, Behavior::default());
     world.settle(|| server.turn()).expect("a poll never fails here");
     near.reset();
     world.pass(Duration::from_secs(60), || server.turn()).expect("a poll never fails here");
@@ -285,9 +285,9 @@ fn who_leaves_before_it_is_answered_leaves_nothing_behind() {
 #[test]
 fn a_drain_passes_on_what_was_sent_before() {
     let world = World::new(1);
-    world.answer_at(&upstream().into(), answering(Habits::default()));
+    world.answer_at(&upstream().into(), answering(Behavior::default()));
     let (mut server, mut crowd) = (proxy(&world, ServerLimits::default()), Crowd::new(&world));
-    let near = crowd.come(1024 * KIB, Habits { ending: Ending::Finishes, ..Habits::default() });
+    let near = crowd.come(1024 * KIB, Behavior { ending: Ending::Finishes, ..Behavior::default() });
     world.settle(|| Ok::<_, ()>(())).expect("nothing turns");
     server.handle().drain();
     while !server.is_done() {
@@ -329,11 +329,11 @@ fn run(seed: u64, sum: &mut Sum) {
             let len = 2 + rng.below((1 << 18) >> halvings);
             match rng.below(8) {
                 0 => world.be_silent_at(&upstream().into()),
-                1..4 => world.answer_at(&upstream().into(), answering(Habits::default())),
-                _ => world.answer_at(&upstream().into(), answering(Habits::drawn_from(&mut rng, len as u64))),
+                1..4 => world.answer_at(&upstream().into(), answering(Behavior::default())),
+                _ => world.answer_at(&upstream().into(), answering(Behavior::drawn_from(&mut rng, len as u64))),
             }
-            let quick = Habits { ending: Ending::Finishes, ..Habits::default() };
-            crowd.come(len, if rng.chance(0.5) { quick } else { Habits::drawn_from(&mut rng, len as u64) });
+            let quick = Behavior { ending: Ending::Finishes, ..Behavior::default() };
+            crowd.come(len, if rng.chance(0.5) { quick } else { Behavior::drawn_from(&mut rng, len as u64) });
         }
         if rng.chance(0.1 / STEPS as f64) {
             server.handle().drain();
@@ -354,7 +354,7 @@ fn run(seed: u64, sum: &mut Sum) {
     // Who is shown out for being idle, or in a drain, is let go with a clean end all the same.
     if !server.is_done() && totals.refused_full == 0 && totals.accept_errors == 0 {
         let outcomes = totals.peers.opened + totals.connects_failed;
-        assert_eq!(outcomes, 2 * world.tally().accepted, "each of those who came has one outcome of its order");
+        assert_eq!(outcomes, 2 * world.counters().accepted, "each of those who came has one outcome of its order");
     }
     let was_shown_out = [CloseReason::IdleTimeout, CloseReason::Drained].iter().any(|why| totals.closed(*why) > 0);
     for couple in &crowd.couples {
@@ -372,12 +372,12 @@ fn run(seed: u64, sum: &mut Sum) {
 
 /// Faults end, everybody is quick and leaves; the server goes on until nothing is left to happen.
 fn come_to_rest(world: &World, server: &mut Server<SimNet>, crowd: &mut Crowd) {
-    world.calm();
+    world.disable_faults();
     for _ in 0..CALM_TURNS_MAX {
         for peer in world.peers() {
-            let Habits { ending, read_len_max, .. } = peer.habits();
+            let Behavior { ending, read_len_max, .. } = peer.behavior();
             let read_len_max = if read_len_max > 0 { usize::MAX } else { 0 };
-            peer.change_habits(Habits { ending, read_len_max, ..Habits::default() });
+            peer.change_habits(Behavior { ending, read_len_max, ..Behavior::default() });
         }
         if server.is_done() || world.rest() == Rest::Quiet {
             return;

@@ -14,7 +14,7 @@ use readyloop::net::tls::{
 use readyloop::net::{Address, Layer, Stream};
 use readyloop::service::Echo;
 use readyloop::sim::{Faults, Peer, Rng, SimNet, World, pattern};
-use readyloop::{CloseReason, Limits, Listen, Notice, Raw, Server, ServerLimits};
+use readyloop::{CloseReason, Limits, Listen, ControlEvent, Raw, Server, ServerLimits};
 
 use crate::support::certs::Authority;
 use crate::support::share;
@@ -140,7 +140,7 @@ impl Scene {
     fn client(&mut self, to_send: Vec<u8>) -> Client {
         let peer = self.world.connect(&self.address);
         let wire = Wire { peer: peer.clone(), came: VecDeque::new() };
-        let tls = self.tls.lay_over(wire).expect("randomness");
+        let tls = self.tls.wrap(wire).expect("randomness");
         Client { peer, tls, to_send, sent: 0, received: Vec::new(), has_finished: false, has_seen_end: false }
     }
 
@@ -217,8 +217,8 @@ fn what_harms_a_connection_harms_nobody_else_and_every_peer_is_accounted_for() {
         for client in &clients {
             assert!(client.to_send.starts_with(&client.received), "seed {seed}");
         }
-        scene.world.calm();
-        scene.world.notify(Notice::Stop);
+        scene.world.disable_faults();
+        scene.world.notify(ControlEvent::Stop);
         let totals = scene.server.run().expect("no poll fails");
         assert!(totals.reconciles(), "seed {seed}: {totals:?}");
     }
@@ -266,9 +266,9 @@ fn with_too_many_handshakes_the_oldest_makes_way_and_who_means_well_gets_through
 impl Scene {
     /// Settles: whether that did anything.
     fn turned(&mut self) -> bool {
-        let before = self.world.tally().progress;
+        let before = self.world.counters().progress;
         self.settle();
-        self.world.tally().progress > before
+        self.world.counters().progress > before
     }
 }
 
@@ -280,7 +280,7 @@ fn a_drain_waits_for_handshakes_and_then_no_longer() {
     client.act(&mut rng).expect("it says hello");
     let silent = scene.world.connect(&scene.address);
     scene.settle();
-    scene.world.notify(Notice::Drain);
+    scene.world.notify(ControlEvent::Drain);
     scene.settle();
     assert!(!scene.server.is_done(), "two are still in their handshakes");
     while !client.has_seen_end {
@@ -302,7 +302,7 @@ fn who_says_that_it_ends_has_ended_though_its_connection_has_not() {
 
     // Both in one read.
     assert_eq!(client.tls.write(b"goodbye").expect("room"), 7);
-    client.tls.farewell().expect("room");
+    client.tls.send_close_notify().expect("room");
     while client.say_and_hear(&mut rng).expect("it is served") | scene.turned() {}
     assert_eq!((client.received.as_slice(), client.has_seen_end), (&b"goodbye"[..], true));
     scene.assert_closed(CloseReason::Finished, 1);

@@ -147,7 +147,7 @@ impl Ears {
                 if talk.sent == len {
                     cx.half_close();
                 } else {
-                    cx.ask_room();
+                    cx.notify_writable();
                 }
             }
         }
@@ -162,7 +162,7 @@ fn say(talk: &mut Talk, len: u64, cx: &mut Context<'_, '_>) {
 
 impl Service for Ears {
     type Peer = usize;
-    type Post = ();
+    type Message = ();
 
     fn on_open(&mut self, number: &mut usize, _: &dyn std::fmt::Display, cx: &mut Context<'_, '_>) {
         self.talks[*number].is_open = true;
@@ -176,7 +176,7 @@ impl Service for Ears {
         self.talk_on(*number, cx);
     }
 
-    fn on_room(&mut self, number: &mut usize, cx: &mut Context<'_, '_>) {
+    fn on_writable(&mut self, number: &mut usize, cx: &mut Context<'_, '_>) {
         self.talk_on(*number, cx);
     }
 

@@ -189,9 +189,9 @@ impl Stream for Recorder {
 #[track_caller]
 pub(crate) fn greeting_of(options: &TlsClientOptions) -> Vec<u8> {
     let target = target_of(options);
-    let mut tls = target.lay_over(Recorder::default()).expect("randomness");
-    assert!(tls.shake_hands().is_err(), "there is no server");
-    std::mem::take(&mut Layer::<Recorder>::beneath(&target, &mut tls).0)
+    let mut tls = target.wrap(Recorder::default()).expect("randomness");
+    assert!(tls.handshake().is_err(), "there is no server");
+    std::mem::take(&mut Layer::<Recorder>::inner(&target, &mut tls).0)
 }
 
 /// A client by hand: one connection, one step at a time, each with a deadline.
@@ -207,8 +207,8 @@ impl Hand {
     #[track_caller]
     pub(crate) fn open(socket: TcpStream, options: &TlsClientOptions) -> io::Result<Self> {
         let second = socket.try_clone().expect("a descriptor is free");
-        let mut tls = target_of(options).lay_over(Socket(socket)).expect("randomness");
-        tls.shake_hands()?;
+        let mut tls = target_of(options).wrap(Socket(socket)).expect("randomness");
+        tls.handshake()?;
         Ok(Self { tls, socket: second })
     }
 
@@ -262,8 +262,8 @@ impl Hand {
 
     /// Says close_notify and nothing more; the connection beneath stays open.
     #[track_caller]
-    pub(crate) fn farewell(&mut self) {
-        self.tls.farewell().expect("the server takes it");
+    pub(crate) fn send_close_notify(&mut self) {
+        self.tls.send_close_notify().expect("the server takes it");
     }
 
     /// Ends our direction as it should be.

@@ -15,7 +15,7 @@ fn close_notify_alone_ends_a_direction_and_the_other_is_still_served() {
         let secure = Secure::start("");
         let mut hand = secure.hand(version);
         hand.send(b"last words");
-        hand.farewell();
+        hand.send_close_notify();
         hand.expect(b"last words");
         hand.expect_end();
         drop(hand);
@@ -43,7 +43,7 @@ fn what_comes_after_close_notify_is_never_served() {
         let secure = Secure::start("");
         let mut hand = secure.hand(version);
         hand.send(b"all that I say");
-        hand.farewell();
+        hand.send_close_notify();
         hand.socket.write_all(b"and what somebody adds").expect("it is open");
         hand.expect(b"all that I say");
         // The rest is thrown away, or its sender thrown out.

@@ -6,18 +6,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use readyloop::Reactor;
 use readyloop::client::{Connect, ConnectError, look_up, resolve};
 use readyloop::load::record::Ending;
-use readyloop::load::{DatagramGenerator, Generator, Glance, Plan, Record};
-use readyloop::net::{Address, Bare, Destination, Layer, Net, Notice};
+use readyloop::load::{DatagramGenerator, Generator, Progress, Plan, Record};
+use readyloop::net::{Address, Plain, Destination, Layer, Net, ControlEvent};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::client::tls_target;
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 use super::progress::Progress;
 use super::settings::Settings;
 
 /// Makes the run that was asked for.
-pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, Problem> {
+pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, CliError> {
     if let Address::Udp(host_port) = &plan.address {
         let found = look_up(host_port, plan.timeout).map_err(|error| unknown(&plan.address, &error))?;
         let Some(&to) = found.first() else { return Err(nowhere(&plan.address)) };
@@ -26,14 +26,14 @@ pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, Problem
     let to = destination(&plan)?;
     match tls_target(&plan.address, &settings.tls)? {
         Some(target) => run(settings, |reactor| Generator::new(reactor, target, to, plan, settings.pid)),
-        None => run(settings, |reactor| Generator::new(reactor, Bare, to, plan, settings.pid)),
+        None => run(settings, |reactor| Generator::new(reactor, Plain, to, plan, settings.pid)),
     }
 }
 
 /// A run, over whatever carries it.
 trait Run {
     fn turn(&mut self) -> io::Result<Option<Ending>>;
-    fn glance(&self) -> Glance;
+    fn glance(&self) -> Progress;
     fn into_record(self, name: String, begun_unix_s: u64) -> Record;
 }
 
@@ -42,7 +42,7 @@ impl<W: Layer<<Reactor as Net>::Stream>> Run for Generator<Reactor, W> {
         self.turn()
     }
 
-    fn glance(&self) -> Glance {
+    fn glance(&self) -> Progress {
         self.glance()
     }
 
@@ -56,7 +56,7 @@ impl Run for DatagramGenerator<Reactor> {
         self.turn()
     }
 
-    fn glance(&self) -> Glance {
+    fn glance(&self) -> Progress {
         self.glance()
     }
 
@@ -66,7 +66,7 @@ impl Run for DatagramGenerator<Reactor> {
 }
 
 /// Where the address leads. Of the several that a name stands for, the one that answers.
-fn destination(plan: &Plan) -> Result<Destination, Problem> {
+fn destination(plan: &Plan) -> Result<Destination, CliError> {
     let address = &plan.address;
     let found = match resolve(address, plan.timeout) {
         Ok(found) => found,
@@ -82,25 +82,25 @@ fn destination(plan: &Plan) -> Result<Destination, Problem> {
     }
 }
 
-fn nowhere(address: &Address) -> Problem {
-    Problem::failure(format!("{address} stands for no address"), "type an address in numbers")
+fn nowhere(address: &Address) -> CliError {
+    CliError::failure(format!("{address} stands for no address"), "type an address in numbers")
 }
 
-fn unknown(address: &Address, error: &ConnectError) -> Problem {
+fn unknown(address: &Address, error: &ConnectError) -> CliError {
     let hint = match error {
         ConnectError::LookUp { .. } => "check the name; an address such as 127.0.0.1:7007 needs no look-up",
         ConnectError::TimedOut { .. } | ConnectError::Failed { .. } => "is the server up? `readyloop serve` starts one",
         ConnectError::System(_) => "the system has run out of something: descriptors, threads or memory",
     };
-    Problem::failure(format!("cannot reach {address}: {error}"), hint)
+    CliError::failure(format!("cannot reach {address}: {error}"), hint)
 }
 
-fn run<R: Run>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Record, Problem> {
+fn run<R: Run>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Record, CliError> {
     let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let reactor = reactor().map_err(|error| no_room(&error))?;
     let mut generator = begin(reactor).map_err(|error| match settings.pid {
-        Some(pid) => Problem::failure(
-            format!("cannot look at process {pid}: {}", system_words(&error)),
+        Some(pid) => CliError::failure(
+            format!("cannot look at process {pid}: {}", io_message(&error)),
             "type the number of a process of yours that runs; `pidof readyloop` tells some",
         ),
         None => no_room(&error),
@@ -111,8 +111,8 @@ fn run<R: Run>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>
             Ok(None) => progress.show(|| generator.glance()),
             Ok(Some(_)) => break,
             Err(error) => {
-                return Err(Problem::failure(
-                    format!("the loop broke: {}", system_words(&error)),
+                return Err(CliError::failure(
+                    format!("the loop broke: {}", io_message(&error)),
                     "this should not happen: please report it",
                 ));
             }
@@ -125,11 +125,11 @@ fn run<R: Run>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>
 /// A reactor that hears who wants to break the run off.
 fn reactor() -> io::Result<Reactor> {
     let mut reactor = Reactor::new()?;
-    reactor.watch_signal(SIGINT, Notice::Stop)?;
-    reactor.watch_signal(SIGTERM, Notice::Stop)?;
+    reactor.watch_signal(SIGINT, ControlEvent::Stop)?;
+    reactor.watch_signal(SIGTERM, ControlEvent::Stop)?;
     Ok(reactor)
 }
 
-fn no_room(error: &io::Error) -> Problem {
-    Problem::failure(format!("cannot begin: {}", system_words(error)), "raise the descriptor limit: `ulimit -n 1024`")
+fn no_room(error: &io::Error) -> CliError {
+    CliError::failure(format!("cannot begin: {}", io_message(error)), "raise the descriptor limit: `ulimit -n 1024`")
 }

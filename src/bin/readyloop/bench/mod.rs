@@ -20,7 +20,7 @@ use std::path::Path;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::logging;
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 use crate::report::Form;
 
 use settings::Settings;
@@ -29,7 +29,7 @@ use settings::Settings;
 pub(crate) const NAME: &str = "bench";
 
 /// Measures, and tells what came of it.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
     logging::start(&settings.verbosity);
     let plan = settings.plan()?;
@@ -48,21 +48,21 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
 }
 
 /// Prints the result; whoever reads a pipe and has left has seen enough.
-fn print(text: &str) -> Result<(), Problem> {
+fn print(text: &str) -> Result<(), CliError> {
     let mut output = io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Problem::failure(
-            format!("cannot write to standard output: {}", system_words(&error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::failure(
+            format!("cannot write to standard output: {}", io_message(&error)),
             "redirect it to a place with room",
         )),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-fn write_file(path: &Path, text: &str) -> Result<(), Problem> {
+fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
     fs::write(path, text).map_err(|error| {
-        Problem::failure(
-            format!("cannot write {}: {}", path.display(), system_words(&error)),
+        CliError::failure(
+            format!("cannot write {}: {}", path.display(), io_message(&error)),
             "type a path in a directory that you may write to",
         )
     })

@@ -8,7 +8,7 @@ use readyloop::load::Plan;
 use readyloop::load::plan::Life;
 use readyloop::load::record::Transport;
 
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 /// Descriptors beside connections: standard streams, the poll and its alarm, signals, files that
 /// are looked at, and as much again.
@@ -18,19 +18,19 @@ const RESERVE: u64 = 32;
 const PORTS: u64 = 28_232;
 
 /// Refuses a run that would measure the limits of this machine.
-pub(super) fn check(plan: &Plan) -> Result<(), Problem> {
+pub(super) fn check(plan: &Plan) -> Result<(), CliError> {
     check_descriptors(plan)?;
     check_sources(plan)?;
     check_ports(plan, ports())
 }
 
-fn check_descriptors(plan: &Plan) -> Result<(), Problem> {
+fn check_descriptors(plan: &Plan) -> Result<(), CliError> {
     let needed = plan.connections_max() as u64 + RESERVE;
     let limit = rlimit::increase_nofile_limit(needed.max(1024)).unwrap_or(u64::MAX);
     if limit < needed {
         let possible = limit.saturating_sub(RESERVE).max(1);
         let fewer = if plan.idle == 0 { format!("-c {possible}") } else { format!("no more than {possible} in all") };
-        return Err(Problem::failure(
+        return Err(CliError::failure(
             format!("{} connections need {needed} descriptors, and the limit is {limit}", plan.connections_max()),
             format!("raise it with `ulimit -n {needed}`, or type {fewer}"),
         ));
@@ -38,12 +38,12 @@ fn check_descriptors(plan: &Plan) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_sources(plan: &Plan) -> Result<(), Problem> {
+fn check_sources(plan: &Plan) -> Result<(), CliError> {
     let bound = plan.sources.iter().map(|source| (source, UdpSocket::bind((*source, 0))));
     for (source, bound) in bound {
         if let Err(error) = bound {
-            return Err(Problem::usage(
-                format!("cannot connect from {source}: {}", system_words(&error)),
+            return Err(CliError::usage(
+                format!("cannot connect from {source}: {}", io_message(&error)),
                 "type addresses that this machine has: `ip -brief address` lists them",
             ));
         }
@@ -51,7 +51,7 @@ fn check_sources(plan: &Plan) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_ports(plan: &Plan, ports: u64) -> Result<(), Problem> {
+fn check_ports(plan: &Plan, ports: u64) -> Result<(), CliError> {
     let sources = plan.sources.len().max(1) as u64;
     let needed = plan.connections_max() as u64;
     let has_ports = plan.transport() != Transport::Unix;
@@ -63,7 +63,7 @@ fn check_ports(plan: &Plan, ports: u64) -> Result<(), Problem> {
         Life::Kept if last < 255 => format!("type --source 127.0.0.2-127.0.0.{last}, if the server is on this machine"),
         Life::Kept | Life::Churn => "type fewer -c, or more addresses with --source".to_owned(),
     };
-    Err(Problem::failure(
+    Err(CliError::failure(
         format!(
             "{needed} connections to one server need as many ports, and {sources} of our addresses have {ports} each"
         ),

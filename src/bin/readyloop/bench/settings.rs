@@ -11,7 +11,7 @@ use readyloop::net::Address;
 
 use crate::client::TlsFlags;
 use crate::logging::Verbosity;
-use crate::problem::Problem;
+use crate::problem::CliError;
 use crate::units::{above_zero, count, duration, rate, size};
 
 use super::sources::{Sources, sources};
@@ -140,7 +140,7 @@ pub(super) struct Output {
 
 impl Settings {
     /// The plan that the flags describe.
-    pub(super) fn plan(&self) -> Result<Plan, Problem> {
+    pub(super) fn plan(&self) -> Result<Plan, CliError> {
         let bound = self.requests.map_or(Bound::Time(self.duration), Bound::Requests);
         // Where every request counts, none is made before.
         let warm_up = if self.requests.is_some() { Duration::ZERO } else { Duration::from_secs(1) };
@@ -164,7 +164,7 @@ impl Settings {
             verify: if self.no_verify { Verify::Length } else { Verify::EveryByte },
         };
         self.check_tls_flags(&plan)?;
-        plan.check().map_err(|error| Problem::usage(error.to_string(), hint(&error)))?;
+        plan.check().map_err(|error| CliError::usage(error.to_string(), hint(&error)))?;
         Ok(plan)
     }
 
@@ -173,9 +173,9 @@ impl Settings {
         self.output.name.clone().unwrap_or_else(|| self.address().unwrap_or_else(|_| self.address.clone()).to_string())
     }
 
-    fn check_tls_flags(&self, plan: &Plan) -> Result<(), Problem> {
+    fn check_tls_flags(&self, plan: &Plan) -> Result<(), CliError> {
         match (&plan.address, self.tls.given()) {
-            (Address::Tcp(_) | Address::Udp(_) | Address::Unix(_), Some(flag)) => Err(Problem::usage(
+            (Address::Tcp(_) | Address::Udp(_) | Address::Unix(_), Some(flag)) => Err(CliError::usage(
                 format!("{flag} is for tls:// addresses, and {} is none", plan.address),
                 format!("leave {flag} out, or type --tls"),
             )),
@@ -191,7 +191,7 @@ impl Settings {
         }
     }
 
-    fn address(&self) -> Result<Address, Problem> {
+    fn address(&self) -> Result<Address, CliError> {
         let (flag, scheme): (_, fn(String) -> Address) = match (self.connecting.is_tls, self.connecting.is_udp) {
             (false, false) => return Ok(self.address.clone()),
             (true, _) => ("--tls", Address::Tls),
@@ -201,7 +201,7 @@ impl Settings {
             Address::Tcp(host_port) => Ok(scheme(host_port.clone())),
             Address::Tls(_) if self.connecting.is_tls => Ok(self.address.clone()),
             Address::Udp(_) if self.connecting.is_udp => Ok(self.address.clone()),
-            Address::Tls(_) | Address::Udp(_) | Address::Unix(_) => Err(Problem::usage(
+            Address::Tls(_) | Address::Udp(_) | Address::Unix(_) => Err(CliError::usage(
                 format!("{flag} does not go with {}", self.address),
                 format!("leave {flag} out, or type HOST:PORT alone"),
             )),

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::units::Misread;
+use crate::units::ParseError;
 
 /// More would be a slip of the finger; each gives 28,000 connections.
 const SOURCES_MAX: u128 = 65_536;
@@ -12,7 +12,7 @@ const SOURCES_MAX: u128 = 65_536;
 pub(super) struct Sources(pub(super) Vec<IpAddr>);
 
 /// Reads single addresses and ranges, with commas between.
-pub(super) fn sources(text: &str) -> Result<Sources, Misread> {
+pub(super) fn sources(text: &str) -> Result<Sources, ParseError> {
     let mut addresses = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -32,7 +32,7 @@ pub(super) fn sources(text: &str) -> Result<Sources, Misread> {
     Ok(Sources(addresses))
 }
 
-fn numbers(first: u128, last: u128) -> Result<impl Iterator<Item = u128>, Misread> {
+fn numbers(first: u128, last: u128) -> Result<impl Iterator<Item = u128>, ParseError> {
     match last.checked_sub(first) {
         None => Err(misread("a range that ends before it begins")),
         Some(steps) if steps >= SOURCES_MAX => Err(misread("more than 65536 addresses")),
@@ -40,8 +40,8 @@ fn numbers(first: u128, last: u128) -> Result<impl Iterator<Item = u128>, Misrea
     }
 }
 
-fn misread(what: &str) -> Misread {
-    Misread::new(what, "type addresses of this machine, such as 127.0.0.2-127.0.0.9 or 10.0.0.1,10.0.0.2")
+fn misread(what: &str) -> ParseError {
+    ParseError::new(what, "type addresses of this machine, such as 127.0.0.2-127.0.0.9 or 10.0.0.1,10.0.0.2")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use readyloop::load::Record;
 
-use crate::units::{Misread, duration, rate};
+use crate::units::{ParseError, duration, rate};
 
 use super::figures;
 
@@ -93,7 +93,7 @@ impl Metric {
         }
     }
 
-    fn parse_bound(self, text: &str) -> Result<f64, Misread> {
+    fn parse_bound(self, text: &str) -> Result<f64, ParseError> {
         match self {
             Self::Percentile(_) | Self::Min | Self::Mean | Self::Max => {
                 duration(text).map(|span| span.as_nanos() as f64)
@@ -109,9 +109,9 @@ impl Metric {
 }
 
 impl FromStr for Threshold {
-    type Err = Misread;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, Misread> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         // The longer of two that begin alike comes first.
         const ORDERS: [(&str, Order); 4] =
             [("<=", Order::AtMost), (">=", Order::AtLeast), ("<", Order::Below), (">", Order::Above)];
@@ -125,8 +125,8 @@ impl FromStr for Threshold {
     }
 }
 
-fn misread(what: &str) -> Misread {
-    Misread::new(what, "type such as p99>5ms, p99.9>=20ms, mean>1ms, max>1s, rate<10k, errors>0 or lost>1%")
+fn misread(what: &str) -> ParseError {
+    ParseError::new(what, "type such as p99>5ms, p99.9>=20ms, mean>1ms, max>1s, rate<10k, errors>0 or lost>1%")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use readyloop::load::Record;
 use readyloop::load::record::{Ending, ErrorKind};
 
-use crate::problem::Problem;
+use crate::problem::CliError;
 
 use super::figures::{grouped, rate};
 use super::threshold::Threshold;
@@ -12,14 +12,14 @@ use super::threshold::Threshold;
 const REACHED: f64 = 0.99;
 
 /// Refuses a run in which nobody could even be asked.
-pub(super) fn is_worth_a_report(record: &Record) -> Result<(), Problem> {
+pub(super) fn is_worth_a_report(record: &Record) -> Result<(), CliError> {
     let is_deserted = record.connections.opened == 0 && record.ending == Ending::Abandoned;
     match record.errors.first() {
-        Some(error) if is_deserted => Err(Problem::failure(
+        Some(error) if is_deserted => Err(CliError::failure(
             format!("cannot connect to {}: {}", record.asked.address, error.example),
             advice(error.kind, record),
         )),
-        None if record.requests.lost > 0 && record.requests.answered == 0 => Err(Problem::failure(
+        None if record.requests.lost > 0 && record.requests.answered == 0 => Err(CliError::failure(
             format!("no answer from {}: {} datagrams were lost", record.asked.address, grouped(record.requests.lost)),
             "does an echo server for UDP listen there? `readyloop serve -l udp://HOST:PORT` starts one",
         )),
@@ -28,29 +28,29 @@ pub(super) fn is_worth_a_report(record: &Record) -> Result<(), Problem> {
 }
 
 /// What the run is worth: failures first, then what was wished for.
-pub(super) fn judge(record: &Record, thresholds: &[Threshold]) -> Result<(), Problem> {
+pub(super) fn judge(record: &Record, thresholds: &[Threshold]) -> Result<(), CliError> {
     if let Some(error) = record.errors.first() {
         let kinds: Vec<String> =
             record.errors.iter().map(|error| format!("{} {}", error.kind, grouped(error.count))).collect();
-        return Err(Problem::failure(
+        return Err(CliError::failure(
             format!("not all went well: {}; the first: {}", kinds.join(", "), error.example),
             advice(error.kind, record),
         ));
     }
     if record.requests.failed > 0 {
-        return Err(Problem::failure(
+        return Err(CliError::failure(
             format!("{} requests got no answer", grouped(record.requests.failed)),
             "--timeout 30s waits longer",
         ));
     }
     if let Some(message) = missed_rate(record) {
-        return Err(Problem::failure(message, "type a lower --rate, or more connections with -c"));
+        return Err(CliError::failure(message, "type a lower --rate, or more connections with -c"));
     }
     let missed: Vec<String> = thresholds.iter().filter_map(|threshold| threshold.missed(record)).collect();
     if missed.is_empty() {
         return Ok(());
     }
-    Err(Problem::missed(missed.join("; "), "this is what --fail-if asked for"))
+    Err(CliError::missed(missed.join("; "), "this is what --fail-if asked for"))
 }
 
 /// What to say where less than the asked rate was reached.

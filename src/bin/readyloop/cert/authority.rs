@@ -12,7 +12,7 @@ use rcgen::{
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use crate::problem::Problem;
+use crate::problem::CliError;
 
 use super::DAY;
 
@@ -40,7 +40,7 @@ pub(super) struct Issued {
 
 impl Authority {
     /// A new one.
-    pub(super) fn new() -> Result<Self, Problem> {
+    pub(super) fn new() -> Result<Self, CliError> {
         let key = KeyPair::generate().map_err(failed)?;
         let params = params_of(&key)?;
         let cert = params.self_signed(&key).map_err(failed)?.pem();
@@ -48,7 +48,7 @@ impl Authority {
     }
 
     /// The one that these belong to, if this command made them.
-    pub(super) fn from_pem(cert: &str, key: &str) -> Result<Self, Problem> {
+    pub(super) fn from_pem(cert: &str, key: &str) -> Result<Self, CliError> {
         let key = KeyPair::from_pem(key).map_err(|_| foreign())?;
         let der = CertificateDer::from_pem_slice(cert.as_bytes()).map_err(|_| foreign())?;
         let holds = |bytes: &[u8]| der.windows(bytes.len()).any(|window| window == bytes);
@@ -67,10 +67,10 @@ impl Authority {
     }
 
     /// A certificate for these names, good for a server and for a client.
-    pub(super) fn issue(&self, names: &[String], valid_for: Duration) -> Result<Issued, Problem> {
+    pub(super) fn issue(&self, names: &[String], valid_for: Duration) -> Result<Issued, CliError> {
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = CertificateParams::new(names).map_err(|error| {
-            Problem::usage(
+            CliError::usage(
                 format!("no certificate can be for {}: {error}", names.join(", ")),
                 "type host names or IP addresses",
             )
@@ -88,7 +88,7 @@ impl Authority {
 }
 
 /// What the certificate of the authority with this key says.
-fn params_of(key: &KeyPair) -> Result<CertificateParams, Problem> {
+fn params_of(key: &KeyPair) -> Result<CertificateParams, CliError> {
     let mut params = CertificateParams::new([]).map_err(failed)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -111,12 +111,12 @@ fn limit(params: &mut CertificateParams, valid_for: Duration) {
     params.not_after = epoch + now + valid_for.min(VALID_FOR_MAX);
 }
 
-fn failed(error: rcgen::Error) -> Problem {
-    Problem::failure(format!("cannot make a certificate: {error}"), "this should not happen: please report it")
+fn failed(error: rcgen::Error) -> CliError {
+    CliError::failure(format!("cannot make a certificate: {error}"), "this should not happen: please report it")
 }
 
-fn foreign() -> Problem {
-    Problem::usage(
+fn foreign() -> CliError {
+    CliError::usage(
         "the ca.pem and ca-key.pem that are there were not made by `readyloop cert`",
         "type --dir with another directory",
     )

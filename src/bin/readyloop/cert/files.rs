@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,19 +17,19 @@ pub(super) enum Secrecy {
 }
 
 /// Makes the directory and those above it, if they are not there.
-pub(super) fn make_directory(path: &Path) -> Result<(), Problem> {
+pub(super) fn make_directory(path: &Path) -> Result<(), CliError> {
     fs::create_dir_all(path).map_err(|error| {
-        Problem::failure(
-            format!("cannot make the directory {}: {}", path.display(), system_words(&error)),
+        CliError::failure(
+            format!("cannot make the directory {}: {}", path.display(), io_message(&error)),
             "type --dir with a directory that you may write to",
         )
     })
 }
 
 /// Refuses to write over what is there.
-pub(super) fn check_absent(path: &Path) -> Result<(), Problem> {
+pub(super) fn check_absent(path: &Path) -> Result<(), CliError> {
     if fs::symlink_metadata(path).is_ok() {
-        return Err(Problem::usage(
+        return Err(CliError::usage(
             format!("{} is there already", path.display()),
             "type --replace to write over it, or --stem with another name",
         ));
@@ -37,25 +37,25 @@ pub(super) fn check_absent(path: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
-pub(super) fn read(path: &Path) -> Result<String, Problem> {
+pub(super) fn read(path: &Path) -> Result<String, CliError> {
     fs::read_to_string(path).map_err(|error| {
-        Problem::failure(
-            format!("cannot read {}: {}", path.display(), system_words(&error)),
+        CliError::failure(
+            format!("cannot read {}: {}", path.display(), io_message(&error)),
             "ca.pem and ca-key.pem belong together: type --dir with a directory that holds both or neither",
         )
     })
 }
 
 /// Writes a file so that a reader sees all of it or what was there before.
-pub(super) fn write(path: &Path, text: &str, secrecy: Secrecy) -> Result<(), Problem> {
+pub(super) fn write(path: &Path, text: &str, secrecy: Secrecy) -> Result<(), CliError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
     let beside = PathBuf::from(beside);
     let written = write_new(&beside, text, secrecy).and_then(|()| fs::rename(&beside, path));
     written.map_err(|error| {
         let _ = fs::remove_file(&beside);
-        Problem::failure(
-            format!("cannot write {}: {}", path.display(), system_words(&error)),
+        CliError::failure(
+            format!("cannot write {}: {}", path.display(), io_message(&error)),
             "type --dir with a directory that you may write to",
         )
     })

@@ -12,7 +12,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use readyloop::net::tls::Pem;
 
 use crate::command_line::EXIT_STATUS;
-use crate::problem::Problem;
+use crate::problem::CliError;
 use crate::units::{above_zero, duration};
 
 use authority::Authority;
@@ -51,7 +51,7 @@ struct Settings {
 }
 
 /// Makes what is asked for, and tells which files there are now.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
     let names = if settings.names.is_empty() { own_names() } else { settings.names };
     let place = |name: String| settings.dir.join(name);
@@ -73,7 +73,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
 }
 
 /// The authority of these files; a new one when there is none.
-fn authority_of(cert: &Path, key: &Path) -> Result<Authority, Problem> {
+fn authority_of(cert: &Path, key: &Path) -> Result<Authority, CliError> {
     if cert.exists() || key.exists() {
         return Authority::from_pem(&files::read(cert)?, &files::read(key)?);
     }
@@ -86,7 +86,7 @@ fn authority_of(cert: &Path, key: &Path) -> Result<Authority, Problem> {
 }
 
 /// A certificate that nobody has signed but its own authority, of which nothing is kept.
-pub(crate) fn self_signed(names: &[String]) -> Result<(Pem, Pem), Problem> {
+pub(crate) fn self_signed(names: &[String]) -> Result<(Pem, Pem), CliError> {
     let issued = Authority::new()?.issue(names, 365 * DAY)?;
     Ok((Pem::Text(issued.cert.into()), Pem::Text(issued.key.into())))
 }

@@ -5,16 +5,16 @@ use std::io;
 use readyloop::Address;
 use readyloop::conn::CloseReason;
 
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 use crate::tls::broken;
 
 use super::talk::Ending;
 
 /// Whether that is how it should have ended.
-pub(super) fn judge(ending: Ending, address: &Address) -> Result<(), Problem> {
+pub(super) fn judge(ending: Ending, address: &Address) -> Result<(), CliError> {
     match ending {
         Ending::Closed(reason) => closed(reason, address),
-        Ending::Unheard(CloseReason::Finished) => Err(Problem::failure(
+        Ending::Unheard(CloseReason::Finished) => Err(CliError::failure(
             format!("{address} ended the connection before it had all of the input"),
             "what came back until then was printed",
         )),
@@ -23,34 +23,34 @@ pub(super) fn judge(ending: Ending, address: &Address) -> Result<(), Problem> {
         Ending::TimeUp => Ok(()),
         Ending::Unread(error) => Err(unread(&error)),
         Ending::Unseen(error) => unwritten(&error),
-        Ending::Broken(error) => Err(Problem::failure(
-            format!("the loop broke: {}", system_words(&error)),
+        Ending::Broken(error) => Err(CliError::failure(
+            format!("the loop broke: {}", io_message(&error)),
             "this should not happen: please report it",
         )),
     }
 }
 
 /// Standard input failed.
-pub(super) fn unread(error: &io::Error) -> Problem {
-    Problem::failure(
-        format!("cannot read standard input: {}", system_words(error)),
+pub(super) fn unread(error: &io::Error) -> CliError {
+    CliError::failure(
+        format!("cannot read standard input: {}", io_message(error)),
         "what was read before has been sent",
     )
 }
 
 /// Standard output failed.
-pub(super) fn unwritten(error: &io::Error) -> Result<(), Problem> {
+pub(super) fn unwritten(error: &io::Error) -> Result<(), CliError> {
     if error.kind() == io::ErrorKind::BrokenPipe {
         // As any command in a pipe: its reader has seen enough.
         return Ok(());
     }
-    Err(Problem::failure(
-        format!("cannot write to standard output: {}", system_words(error)),
+    Err(CliError::failure(
+        format!("cannot write to standard output: {}", io_message(error)),
         "redirect it to a place with room",
     ))
 }
 
-fn closed(reason: CloseReason, address: &Address) -> Result<(), Problem> {
+fn closed(reason: CloseReason, address: &Address) -> Result<(), CliError> {
     let (message, hint) = match reason {
         CloseReason::Finished => return Ok(()),
         CloseReason::PartialFrame => (
@@ -87,5 +87,5 @@ fn closed(reason: CloseReason, address: &Address) -> Result<(), Problem> {
             (format!("the connection to {address} ended: {reason}"), "-v tells what happened before")
         }
     };
-    Err(Problem::failure(message, hint))
+    Err(CliError::failure(message, hint))
 }

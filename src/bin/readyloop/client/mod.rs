@@ -20,11 +20,11 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use readyloop::net::{Bare, Layer, Net};
+use readyloop::net::{Plain, Layer, Net};
 use readyloop::{Address, CloseReason, Reactor};
 
 use crate::logging;
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 pub(crate) use settings::Tls as TlsFlags;
 pub(crate) use tls::target as tls_target;
@@ -46,7 +46,7 @@ pub(crate) const NAME: &str = "client";
 const LAST_REPLIES: Duration = Duration::from_millis(500);
 
 /// Connects, and talks until one side ends.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
     logging::start(&settings.verbosity);
     let address = settings.address()?;
@@ -55,11 +55,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     }
     match tls::target(&address, &settings.tls)? {
         Some(target) => converse(target, &address, &settings),
-        None => converse(Bare, &address, &settings),
+        None => converse(Plain, &address, &settings),
     }
 }
 
-fn converse<W: Layer<Socket>>(layer: W, address: &Address, settings: &Settings) -> Result<(), Problem> {
+fn converse<W: Layer<Socket>>(layer: W, address: &Address, settings: &Settings) -> Result<(), CliError> {
     let connected = reach::reach(address, settings)?;
     let opening = Opening { layer, connected };
     match prompt() {
@@ -74,7 +74,7 @@ fn prompt() -> Option<(Prompt, Screen)> {
     if is_terminal { Prompt::open().ok() } else { None }
 }
 
-fn in_a_pipe<W: Layer<Socket>>(opening: Opening<W>, address: &Address, settings: &Settings) -> Result<(), Problem> {
+fn in_a_pipe<W: Layer<Socket>>(opening: Opening<W>, address: &Address, settings: &Settings) -> Result<(), CliError> {
     let reactor = Reactor::new().map_err(no_room)?;
     let framing = settings.framing_in_a_pipe();
     let output = Output::start(reactor.wake()).map_err(no_room)?;
@@ -96,7 +96,7 @@ fn at_a_prompt<W: Layer<Socket>>(
     opening: Opening<W>,
     address: &Address,
     settings: &Settings,
-) -> Result<(), Problem> {
+) -> Result<(), CliError> {
     let reactor = Reactor::new().map_err(no_room)?;
     let view = Terminal::new(screen, settings.hex);
     let input = input::start(reactor.wake(), move |feed| prompt.read_lines(feed)).map_err(no_room)?;
@@ -116,9 +116,9 @@ fn at_a_prompt<W: Layer<Socket>>(
     ending::judge(ending, address)
 }
 
-fn no_room(error: io::Error) -> Problem {
-    Problem::failure(
-        format!("cannot begin to talk: {}", system_words(&error)),
+fn no_room(error: io::Error) -> CliError {
+    CliError::failure(
+        format!("cannot begin to talk: {}", io_message(&error)),
         "the system has run out of something: descriptors, threads or memory",
     )
 }

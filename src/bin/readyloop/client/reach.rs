@@ -5,7 +5,7 @@ use std::io;
 use readyloop::client::{Backoff, Connect, ConnectError, Connected};
 use readyloop::net::{Address, ConnectOptions, Destination};
 
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 use super::settings::Settings;
 
@@ -13,7 +13,7 @@ use super::settings::Settings;
 ///
 /// # Errors
 /// What the user can act on: the name, the address, the time.
-pub(super) fn reach(address: &Address, settings: &Settings) -> Result<Connected, Problem> {
+pub(super) fn reach(address: &Address, settings: &Settings) -> Result<Connected, CliError> {
     let connect = Connect {
         timeout: settings.connect_timeout,
         retries: settings.retries,
@@ -24,23 +24,23 @@ pub(super) fn reach(address: &Address, settings: &Settings) -> Result<Connected,
 }
 
 /// Why there is no way to that address, and what to type.
-pub(super) fn problem(address: &Address, error: &ConnectError) -> Problem {
+pub(super) fn problem(address: &Address, error: &ConnectError) -> CliError {
     match error {
-        ConnectError::LookUp { name, error } => Problem::failure(
-            format!("cannot look up {name}: {}", system_words(error)),
+        ConnectError::LookUp { name, error } => CliError::failure(
+            format!("cannot look up {name}: {}", io_message(error)),
             "check the name; an address such as 127.0.0.1:7007 needs no look-up",
         ),
-        ConnectError::TimedOut { after, failures } => Problem::failure(
+        ConnectError::TimedOut { after, failures } => CliError::failure(
             format!("cannot connect to {address}: nothing came back within {after:?}{}", others(failures)),
             "the host is down, a firewall is silent, or the server does not accept; \
              --connect-timeout 30s waits longer",
         ),
         ConnectError::Failed { retries, failures } => {
             let tries = if *retries == 0 { String::new() } else { format!(" ({} tries)", retries + 1) };
-            Problem::failure(format!("cannot connect to {address}: {}{tries}", each(failures)), hint(failures))
+            CliError::failure(format!("cannot connect to {address}: {}{tries}", each(failures)), hint(failures))
         }
-        ConnectError::System(error) => Problem::failure(
-            format!("cannot connect to {address}: {}", system_words(error)),
+        ConnectError::System(error) => CliError::failure(
+            format!("cannot connect to {address}: {}", io_message(error)),
             "the system has run out of something: descriptors, threads or memory",
         ),
     }
@@ -49,11 +49,11 @@ pub(super) fn problem(address: &Address, error: &ConnectError) -> Problem {
 /// One reason where all have the same, else each address with its own.
 fn each(failures: &[(Destination, io::Error)]) -> String {
     let Some((_, first)) = failures.first() else { return "the name stands for no address".to_owned() };
-    let first = system_words(first);
-    if failures.iter().all(|(_, error)| system_words(error) == first) {
+    let first = io_message(first);
+    if failures.iter().all(|(_, error)| io_message(error) == first) {
         return first;
     }
-    let each: Vec<String> = failures.iter().map(|(to, error)| format!("{to}: {}", system_words(error))).collect();
+    let each: Vec<String> = failures.iter().map(|(to, error)| format!("{to}: {}", io_message(error))).collect();
     each.join("; ")
 }
 

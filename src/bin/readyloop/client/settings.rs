@@ -8,7 +8,7 @@ use readyloop::codec::{Framing, Lines, Raw};
 use readyloop::net::Address;
 
 use crate::logging::Verbosity;
-use crate::problem::Problem;
+use crate::problem::CliError;
 use crate::units::{above_zero, count, duration, size};
 
 /// All that can be asked of `client`.
@@ -142,11 +142,11 @@ impl Settings {
     ///
     /// # Errors
     /// There are flags that an address of this kind has no use for.
-    pub(super) fn address(&self) -> Result<Address, Problem> {
+    pub(super) fn address(&self) -> Result<Address, CliError> {
         let address = match (&self.address, self.datagrams.udp) {
             (Address::Tcp(host_port), true) => Address::Udp(host_port.clone()),
             (Address::Tls(_) | Address::Unix(_), true) => {
-                return Err(Problem::usage(
+                return Err(CliError::usage(
                     format!("--udp is for datagrams, and {} is for connections", self.address),
                     "leave --udp out, or type udp://host:port",
                 ));
@@ -154,11 +154,11 @@ impl Settings {
             (address, _) => address.clone(),
         };
         match (&address, self.datagrams.given(), self.tls.given()) {
-            (Address::Tcp(_) | Address::Tls(_) | Address::Unix(_), Some(flag), _) => Err(Problem::usage(
+            (Address::Tcp(_) | Address::Tls(_) | Address::Unix(_), Some(flag), _) => Err(CliError::usage(
                 format!("{flag} is for datagrams, and {address} is for connections"),
                 format!("leave {flag} out, or type udp://host:port"),
             )),
-            (Address::Tcp(_) | Address::Udp(_) | Address::Unix(_), _, Some(flag)) => Err(Problem::usage(
+            (Address::Tcp(_) | Address::Udp(_) | Address::Unix(_), _, Some(flag)) => Err(CliError::usage(
                 format!("{flag} is for tls:// addresses, and {address} is none"),
                 format!("leave {flag} out, or type tls:// before host and port"),
             )),

@@ -208,7 +208,7 @@ impl<V: View> Teller<V> {
         }
         if cx.room() == 0 {
             self.sending = Sending::Full;
-            cx.ask_room();
+            cx.notify_writable();
         }
     }
 
@@ -221,7 +221,7 @@ impl<V: View> Teller<V> {
 
 impl<V: View> Service for Teller<V> {
     type Peer = ();
-    type Post = ();
+    type Message = ();
 
     fn on_open(&mut self, _: &mut (), _: &dyn Display, _: &mut Context<'_, '_>) {
         self.sending = Sending::Open;
@@ -239,7 +239,7 @@ impl<V: View> Service for Teller<V> {
         }
     }
 
-    fn on_room(&mut self, _: &mut (), _: &mut Context<'_, '_>) {
+    fn on_writable(&mut self, _: &mut (), _: &mut Context<'_, '_>) {
         self.sending = Sending::Open;
     }
 

@@ -3,13 +3,13 @@
 use readyloop::Address;
 use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsTarget, Trust};
 
-use crate::problem::Problem;
+use crate::problem::CliError;
 use crate::tls::setup_problem;
 
 use super::settings::Tls;
 
 /// What to lay over connections to `address`; `None` where there is no TLS.
-pub(crate) fn target(address: &Address, tls: &Tls) -> Result<Option<TlsTarget>, Problem> {
+pub(crate) fn target(address: &Address, tls: &Tls) -> Result<Option<TlsTarget>, CliError> {
     let Address::Tls(host_port) = address else { return Ok(None) };
     let trust = match (&tls.ca, tls.insecure) {
         (_, true) => Trust::Anybody,

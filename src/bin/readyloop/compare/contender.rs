@@ -12,9 +12,9 @@ use std::{io, thread};
 use super::calls::Tracer;
 use super::interrupt::Interrupt;
 use super::process::{Missed, Process, wait_for};
-use crate::problem::system_words;
+use crate::problem::io_message;
 use crate::report::comparison::Server;
-use crate::units::Misread;
+use crate::units::ParseError;
 
 /// A server that takes longer than this to listen will not.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,13 +82,13 @@ impl Contender {
         tracer: Option<&Tracer>,
         interrupt: &Interrupt,
     ) -> Result<Running, String> {
-        let port = self.wants_port().then(free_port).transpose().map_err(|error| system_words(&error))?;
-        let words = self.words(port).map_err(|error| system_words(&error))?;
+        let port = self.wants_port().then(free_port).transpose().map_err(|error| io_message(&error))?;
+        let words = self.words(port).map_err(|error| io_message(&error))?;
         let mut words = tracer.map_or_else(Vec::new, Tracer::words).into_iter().chain(words);
         let mut command = Command::new(words.next().expect("there is a program"));
         let spawned = Process::spawn(command.args(words), core);
         let (mut process, output) =
-            spawned.map_err(|error| format!("it cannot be started: {}", system_words(&error)))?;
+            spawned.map_err(|error| format!("it cannot be started: {}", io_message(&error)))?;
         let said = addresses_in(output);
         let address = match port {
             Some(port) => wait_for_port(port, &mut process, &said, interrupt),
@@ -131,14 +131,14 @@ impl Contender {
 
 /// `NAME=COMMAND`.
 impl FromStr for Contender {
-    type Err = Misread;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, Misread> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         match text.split_once('=') {
             Some((name, command)) if !name.trim().is_empty() && !command.trim().is_empty() => {
                 Ok(Self { name: name.trim().to_owned(), start: Start::Shell(command.trim().to_owned()) })
             }
-            Some(_) | None => Err(Misread::new(
+            Some(_) | None => Err(ParseError::new(
                 "not a name and a command",
                 "type a name, `=` and what starts it, such as 'other=./other-server --port {port}'",
             )),

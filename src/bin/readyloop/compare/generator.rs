@@ -12,7 +12,7 @@ use readyloop::load::record::{Ending, ErrorKind};
 use super::contender::Running;
 use super::interrupt::Interrupt;
 use super::process::{Missed, Process, wait_for};
-use crate::problem::system_words;
+use crate::problem::io_message;
 use crate::report::comparison::Load;
 
 /// How long all connections together may take to come about; ten thousand take well below a second.
@@ -73,7 +73,7 @@ pub(super) fn run(
     });
     let spawned = command.and_then(|mut command| Process::spawn(&mut command, core));
     let (mut process, mut output) =
-        spawned.map_err(|error| format!("the generator cannot be started: {}", system_words(&error)))?;
+        spawned.map_err(|error| format!("the generator cannot be started: {}", io_message(&error)))?;
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
         let mut text = String::new();
@@ -88,7 +88,7 @@ pub(super) fn run(
     // Connections that do not come about take two timeouts, and answers that do not come another.
     let within = OPENING_TIMEOUT + asked.warm_up + measuring + 4 * answer_timeout(asked.load);
     let text = match wait_for(&told, within, interrupt) {
-        Ok(read) => read.map_err(|error| format!("the generator's record cannot be read: {}", system_words(&error)))?,
+        Ok(read) => read.map_err(|error| format!("the generator's record cannot be read: {}", io_message(&error)))?,
         Err(Missed::Interrupted) => return Err("it was interrupted".to_owned().into()),
         Err(Missed::TimedOut | Missed::Ended) => {
             let slow = || format!("not all connections came about, or were answered, within {} s", within.as_secs());

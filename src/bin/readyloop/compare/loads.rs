@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::report::comparison::Load;
-use crate::units::{Misread, count};
+use crate::units::{ParseError, count};
 
 /// So many connections, some of them idle: `100`, or `100+18900`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +13,9 @@ pub(super) struct Crowd {
 }
 
 impl FromStr for Crowd {
-    type Err = Misread;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, Misread> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let (connections, idle) = text.split_once('+').map_or((text, None), |(work, idle)| (work, Some(idle)));
         let connections = crate::units::above_zero(count::<u64>)(connections)?;
         Ok(Self { connections, idle_connections: idle.map_or(Ok(0), count)? })

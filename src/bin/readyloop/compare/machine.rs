@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use rlimit::Resource;
 
-use crate::problem::Problem;
+use crate::problem::CliError;
 use crate::report::comparison::Load;
 
 /// Descriptors that are no connections, of a server or the generator. Generous.
@@ -55,13 +55,13 @@ pub(super) fn leave_out(loads: &mut Vec<Load>, descriptors: u64) {
 }
 
 /// Refuses loads beyond so many descriptors.
-pub(super) fn check_room(loads: &[Load], descriptors: u64) -> Result<(), Problem> {
+pub(super) fn check_room(loads: &[Load], descriptors: u64) -> Result<(), CliError> {
     let Some(most) = loads.iter().max_by_key(|load| load.open()).filter(|load| needed(load) > descriptors) else {
         return Ok(());
     };
     let needed = needed(most);
     let possible = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
-    Err(Problem::failure(
+    Err(CliError::failure(
         format!("{} connections need {needed} descriptors, and the limit is {descriptors}", most.open()),
         format!("type `ulimit -n {needed}` as a user who may, or no more than {possible} connections"),
     ))

@@ -22,7 +22,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use readyloop::load::record::Machine;
 
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 use crate::report::comparison::{Calls, Comparison, Load, Outcome, SCHEMA, Trial, VERSION};
 use crate::report::{Form, say};
 
@@ -40,7 +40,7 @@ pub(crate) const NAME: &str = "compare";
 const FAILURES_MAX: u64 = 2;
 
 /// Compares, and tells what came of it.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
     let contenders = settings.contenders()?;
     let mut loads = loads::loads(&settings.connections, &settings.size);
@@ -52,7 +52,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     machine::check_room(&loads, descriptors)?;
     settings.output.check()?;
     let interrupt = Interrupt::listen().map_err(|error| {
-        Problem::failure(format!("signals cannot be had: {}", system_words(&error)), "this should not happen")
+        CliError::failure(format!("signals cannot be had: {}", io_message(&error)), "this should not happen")
     })?;
     check_start(&contenders, &interrupt)?;
 
@@ -70,7 +70,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     }
     run.progress.clear();
     if interrupt.has_come() && comparison.records().next().is_none() {
-        return Err(Problem::failure("interrupted before anything was measured", "let it run for one trial at least"));
+        return Err(CliError::failure("interrupted before anything was measured", "let it run for one trial at least"));
     }
     if interrupt.has_come() {
         // Nobody is left to tell when standard error is closed.
@@ -79,14 +79,14 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     let liar = run.liar.take();
     report(&settings, &comparison)?;
     let advice = "it is no echo: its figures, if it has any, count for nothing";
-    liar.map_or(Ok(()), |liar| Err(Problem::failure(liar, advice)))
+    liar.map_or(Ok(()), |liar| Err(CliError::failure(liar, advice)))
 }
 
 /// Every server is started once: one that does not start ends all, before an hour is spent.
-fn check_start(contenders: &[Contender], interrupt: &Interrupt) -> Result<(), Problem> {
+fn check_start(contenders: &[Contender], interrupt: &Interrupt) -> Result<(), CliError> {
     for contender in contenders {
         contender.start(None, None, interrupt).map_err(|reason| {
-            Problem::failure(
+            CliError::failure(
                 format!("{} does not start: {reason}", contender.name),
                 "try its command by itself; it is to print `listening on tcp://HOST:PORT` or listen on {port}",
             )
@@ -196,7 +196,7 @@ impl Run<'_> {
 struct Interrupted;
 
 /// Prints the table, and writes what was asked for.
-fn report(settings: &Settings, comparison: &Comparison) -> Result<(), Problem> {
+fn report(settings: &Settings, comparison: &Comparison) -> Result<(), CliError> {
     let output = &settings.output;
     let printed = [(&output.html, Form::Html), (&output.md, Form::Markdown), (&output.svg, Form::Svg)];
     let all = std::slice::from_ref(comparison);

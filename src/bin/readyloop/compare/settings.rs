@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::contender::Contender;
 use super::loads::Crowd;
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 use crate::units::{above_zero, count, duration, size};
 
 /// All that can be asked of `compare`.
@@ -83,13 +83,13 @@ pub(super) struct Output {
 
 impl Settings {
     /// All servers, each with a name of its own.
-    pub(super) fn contenders(&self) -> Result<Vec<Contender>, Problem> {
+    pub(super) fn contenders(&self) -> Result<Vec<Contender>, CliError> {
         let designs = self.designs.iter().map(|design| Contender::design(design, self.workers));
         let contenders: Vec<Contender> = designs.chain(self.peers.iter().cloned()).collect();
         for (place, contender) in contenders.iter().enumerate() {
             if contenders[..place].iter().any(|other| other.name == contender.name) {
                 let message = format!("there are two servers called `{}`", contender.name);
-                return Err(Problem::usage(message, "type another name before the `=` of --peer"));
+                return Err(CliError::usage(message, "type another name before the `=` of --peer"));
             }
         }
         Ok(contenders)
@@ -98,7 +98,7 @@ impl Settings {
 
 impl Output {
     /// Refuses what could not be written when all is measured.
-    pub(super) fn check(&self) -> Result<(), Problem> {
+    pub(super) fn check(&self) -> Result<(), CliError> {
         [&self.json, &self.html, &self.md, &self.svg].into_iter().flatten().try_for_each(|path| {
             // What is there stays as it is until there is a report, and what is not is not left behind.
             let was_there = path.exists();
@@ -110,9 +110,9 @@ impl Output {
 }
 
 /// A file for a result cannot be written.
-pub(super) fn cannot_write(path: &Path, error: &std::io::Error) -> Problem {
-    Problem::failure(
-        format!("cannot write {}: {}", path.display(), system_words(error)),
+pub(super) fn cannot_write(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::failure(
+        format!("cannot write {}: {}", path.display(), io_message(error)),
         "type a path in a directory that exists and that you may write to",
     )
 }

@@ -9,18 +9,18 @@ use readyloop::load::record::RecordError;
 use serde::de::IgnoredAny;
 
 use super::comparison::Comparison;
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 /// Everything in these files, in their order; a run that is there twice counts once.
 ///
 /// # Errors
 /// A file cannot be read, or holds something else.
-pub(crate) fn read<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Vec<Comparison>, Problem> {
+pub(crate) fn read<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Vec<Comparison>, CliError> {
     let mut all: Vec<Comparison> = Vec::new();
     for path in paths {
         let text = fs::read_to_string(path).map_err(|error| {
-            let message = format!("cannot read {}: {}", path.display(), system_words(&error));
-            Problem::usage(message, "type the path of what `bench --json` or `compare --json` has written")
+            let message = format!("cannot read {}: {}", path.display(), io_message(&error));
+            CliError::usage(message, "type the path of what `bench --json` or `compare --json` has written")
         })?;
         for comparison in parse(&text).map_err(|problem| problem.at(&path.display().to_string()))? {
             // The same file twice would pass for two rounds without any noise.
@@ -32,7 +32,7 @@ pub(crate) fn read<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Vec<
     Ok(all)
 }
 
-fn parse(text: &str) -> Result<Vec<Comparison>, Problem> {
+fn parse(text: &str) -> Result<Vec<Comparison>, CliError> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     let mut comparisons = Vec::new();
     let mut begin = 0;
@@ -48,12 +48,12 @@ fn parse(text: &str) -> Result<Vec<Comparison>, Problem> {
         begin = end;
     }
     if comparisons.is_empty() {
-        return Err(Problem::usage("there is no run in it", "`bench --json` and `compare --json` write such files"));
+        return Err(CliError::usage("there is no run in it", "`bench --json` and `compare --json` write such files"));
     }
     Ok(comparisons)
 }
 
-fn refused(error: &RecordError, lines_before: usize) -> Problem {
+fn refused(error: &RecordError, lines_before: usize) -> CliError {
     let hint = match error {
         RecordError::TooNew(_) => "a newer readyloop has written it: use that one",
         RecordError::Malformed(_) | RecordError::Foreign | RecordError::Inconsistent => {
@@ -67,10 +67,10 @@ fn refused(error: &RecordError, lines_before: usize) -> Problem {
             let own_place = format!(" at line {} column {}", json.line(), json.column());
             let message = message.strip_suffix(&own_place).unwrap_or(&message);
             let place = format!("line {}, column {}", lines_before + json.line(), json.column());
-            Problem::usage(format!("{place}: {message}"), hint)
+            CliError::usage(format!("{place}: {message}"), hint)
         }
         RecordError::TooNew(_) | RecordError::Foreign | RecordError::Inconsistent => {
-            Problem::usage(format!("line {}: {error}", lines_before + 1), hint)
+            CliError::usage(format!("line {}: {error}", lines_before + 1), hint)
         }
     }
 }

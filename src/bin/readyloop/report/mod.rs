@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::command_line::EXIT_STATUS;
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 use comparison::Comparison;
 
@@ -78,7 +78,7 @@ impl Form {
 }
 
 /// Prints the report of all files on standard output.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
     let form = match (settings.html, settings.md, settings.svg) {
         (true, _, _) => Form::Html,
@@ -91,11 +91,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
 }
 
 /// Prints a result on standard output; a reader who has left has seen enough.
-pub(crate) fn say(text: &str) -> Result<(), Problem> {
+pub(crate) fn say(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Problem::failure(
-            format!("cannot write to standard output: {}", system_words(&error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::failure(
+            format!("cannot write to standard output: {}", io_message(&error)),
             "redirect it to a place with room",
         )),
         Ok(()) | Err(_) => Ok(()),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use log::debug;
 use readyloop::Address;
 
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 /// How each line begins, and how a file of such lines is known again.
 const LINE_START: &[u8] = b"listening on ";
@@ -33,13 +33,13 @@ pub(super) enum Audience {
 ///
 /// # Errors
 /// They cannot be written, for another reason than a closed pipe.
-pub(super) fn print(lines: &str) -> Result<Audience, Problem> {
+pub(super) fn print(lines: &str) -> Result<Audience, CliError> {
     let mut output = io::stdout().lock();
     match output.write_all(lines.as_bytes()).and_then(|()| output.flush()) {
         Ok(()) => Ok(Audience::There),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Audience::Gone),
-        Err(error) => Err(Problem::failure(
-            format!("cannot write to standard output: {}", system_words(&error)),
+        Err(error) => Err(CliError::failure(
+            format!("cannot write to standard output: {}", io_message(&error)),
             "the address that peers connect to is told there: redirect it to a place with room",
         )),
     }
@@ -57,7 +57,7 @@ impl ReadyFile {
     /// Removes what an earlier server left at `path`, so that nobody is told too early.
     ///
     /// Anything else that is there is somebody's, and stays: a mistyped path must destroy nothing.
-    pub(super) fn clear(path: &Path) -> Result<(), Problem> {
+    pub(super) fn clear(path: &Path) -> Result<(), CliError> {
         // Not through a link: what would be removed is the link, such as /dev/stderr.
         let Ok(metadata) = fs::symlink_metadata(path) else {
             // Nothing is there, or writing will tell what is wrong.
@@ -66,14 +66,14 @@ impl ReadyFile {
         if metadata.is_file() && fs::read(path).is_ok_and(|content| is_announcement(&content)) {
             return fs::remove_file(path).map_err(|error| refused(path, &error));
         }
-        Err(Problem::usage(
+        Err(CliError::usage(
             format!("--ready-file {} exists and was not written by a server", path.display()),
             "type the path of a file that does not exist yet",
         ))
     }
 
     /// Writes the lines so that a reader sees all of them or no file.
-    pub(super) fn write(path: &Path, lines: &str) -> Result<Self, Problem> {
+    pub(super) fn write(path: &Path, lines: &str) -> Result<Self, CliError> {
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}", std::process::id()));
         let beside = PathBuf::from(beside);
@@ -95,7 +95,7 @@ impl Drop for ReadyFile {
     fn drop(&mut self) {
         let is_ours = fs::metadata(&self.path).is_ok_and(|metadata| identity(&metadata) == self.identity);
         if is_ours && let Err(error) = fs::remove_file(&self.path) {
-            debug!("cannot remove {}: {}", self.path.display(), system_words(&error));
+            debug!("cannot remove {}: {}", self.path.display(), io_message(&error));
         }
     }
 }
@@ -110,9 +110,9 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-fn refused(path: &Path, error: &io::Error) -> Problem {
-    Problem::failure(
-        format!("cannot write --ready-file {}: {}", path.display(), system_words(error)),
+fn refused(path: &Path, error: &io::Error) -> CliError {
+    CliError::failure(
+        format!("cannot write --ready-file {}: {}", path.display(), io_message(error)),
         "type a path in a directory that exists and that you may write to",
     )
 }

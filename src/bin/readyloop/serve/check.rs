@@ -5,7 +5,7 @@
 use readyloop::conn::ENVELOPE_LEN_MAX;
 use readyloop::{Address, Framing};
 
-use crate::problem::Problem;
+use crate::problem::CliError;
 use crate::units::print_size;
 
 use super::settings::{Design, Service, Settings, Threads};
@@ -18,7 +18,7 @@ const PREFIX_LEN_MAX: usize = ENVELOPE_LEN_MAX - 8;
 const CHARGEN_LEN: usize = 72;
 
 /// Refuses settings that contradict each other.
-pub(super) fn check(settings: &Settings) -> Result<(), Problem> {
+pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     check_queues(settings)?;
     check_tls(settings)?;
     check_framing(settings)?;
@@ -27,11 +27,11 @@ pub(super) fn check(settings: &Settings) -> Result<(), Problem> {
     check_design(settings)
 }
 
-fn check_queues(settings: &Settings) -> Result<(), Problem> {
+fn check_queues(settings: &Settings) -> Result<(), CliError> {
     let (peer, total) = (&settings.peer, settings.total.queue_total_max);
     let (low, high) = (peer.queue_low, peer.queue_high);
     if low >= high {
-        return Err(Problem::usage(
+        return Err(CliError::usage(
             format!("--queue-low {} is not below --queue-high {}", print_size(low), print_size(high)),
             format!("type --queue-low {}, a quarter of --queue-high", print_size(high / 4)),
         ));
@@ -42,18 +42,18 @@ fn check_queues(settings: &Settings) -> Result<(), Problem> {
     });
     match one_peer {
         Some(bytes) if bytes <= total => Ok(()),
-        Some(bytes) => Err(Problem::usage(
+        Some(bytes) => Err(CliError::usage(
             format!("one peer may need {}, more than --queue-total-max {}", print_size(bytes), print_size(total)),
             format!("type --queue-total-max {} or more, or lower --queue-high or --frame-len-max", print_size(bytes)),
         )),
-        None => Err(Problem::usage(
+        None => Err(CliError::usage(
             "--queue-high and --frame-len-max together are more than any memory",
             "lower --queue-high or --frame-len-max",
         )),
     }
 }
 
-fn check_tls(settings: &Settings) -> Result<(), Problem> {
+fn check_tls(settings: &Settings) -> Result<(), CliError> {
     let tls = &settings.tls;
     let served = settings.endpoints.listen.iter().find(|address| matches!(address, Address::Tls(_)));
     let given = [
@@ -65,21 +65,21 @@ fn check_tls(settings: &Settings) -> Result<(), Problem> {
     ];
     let given = given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag);
     match (served, given, &tls.cert, &tls.key, tls.self_signed) {
-        (None, Some(flag), ..) => Err(Problem::usage(
+        (None, Some(flag), ..) => Err(CliError::usage(
             format!("{flag} is for tls:// addresses, and there is none"),
             "type --listen tls://127.0.0.1:7443",
         )),
-        (Some(address), _, None, None, false) => Err(Problem::usage(
+        (Some(address), _, None, None, false) => Err(CliError::usage(
             format!("{address} needs a certificate to show"),
             "type --cert FILE --key FILE, which `readyloop cert` makes for development, or --self-signed for a trial",
         )),
         (Some(_), _, Some(_), None, false) => {
-            Err(Problem::usage("--cert needs the private key of that certificate", "type --key FILE with it"))
+            Err(CliError::usage("--cert needs the private key of that certificate", "type --key FILE with it"))
         }
         (Some(_), _, None, Some(_), false) => {
-            Err(Problem::usage("--key needs the certificate that it belongs to", "type --cert FILE with it"))
+            Err(CliError::usage("--key needs the certificate that it belongs to", "type --cert FILE with it"))
         }
-        (Some(_), _, Some(_), _, true) | (Some(_), _, _, Some(_), true) => Err(Problem::usage(
+        (Some(_), _, Some(_), _, true) | (Some(_), _, _, Some(_), true) => Err(CliError::usage(
             "--self-signed makes a certificate, and one is given",
             "leave --self-signed out, or --cert and --key",
         )),
@@ -87,17 +87,17 @@ fn check_tls(settings: &Settings) -> Result<(), Problem> {
     }
 }
 
-fn check_framing(settings: &Settings) -> Result<(), Problem> {
+fn check_framing(settings: &Settings) -> Result<(), CliError> {
     let Framing::Fixed(fixed) = settings.framing() else { return Ok(()) };
     let (len, len_max) = (fixed.len(), settings.peer.frame_len_max);
     if len > len_max {
-        return Err(Problem::usage(
+        return Err(CliError::usage(
             format!("frames of --framing fixed:{len} are longer than --frame-len-max {}", print_size(len_max)),
             format!("type --frame-len-max {}", print_size(len)),
         ));
     }
     if settings.endpoints.service == Service::Chargen && len != CHARGEN_LEN {
-        return Err(Problem::usage(
+        return Err(CliError::usage(
             format!("the lines of chargen have {CHARGEN_LEN} characters and do not fit --framing fixed:{len}"),
             "type --framing raw, lines or length",
         ));
@@ -105,41 +105,41 @@ fn check_framing(settings: &Settings) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_prefix(settings: &Settings) -> Result<(), Problem> {
+fn check_prefix(settings: &Settings) -> Result<(), CliError> {
     let Some(prefix) = settings.prefix() else { return Ok(()) };
     match settings.endpoints.service {
         Service::Echo | Service::Chat => {}
         Service::Discard | Service::Chargen => {
-            return Err(Problem::usage(
+            return Err(CliError::usage(
                 "--prefix is for what peers sent, which this service does not send on",
                 "leave --prefix out, or type --service echo",
             ));
         }
     }
     if prefix.len() > PREFIX_LEN_MAX {
-        return Err(Problem::usage(
+        return Err(CliError::usage(
             format!("the --prefix has {} bytes", prefix.len()),
             format!("type one of at most {PREFIX_LEN_MAX} bytes"),
         ));
     }
     match settings.framing() {
-        Framing::Lines(_) if prefix.contains('\n') => Err(Problem::usage(
+        Framing::Lines(_) if prefix.contains('\n') => Err(CliError::usage(
             "a --prefix of lines cannot hold a line feed",
             "leave the line feed out, or type --framing length",
         )),
         Framing::Lines(_) | Framing::Length(_) => Ok(()),
-        framing @ (Framing::Raw(_) | Framing::Fixed(_)) => Err(Problem::usage(
+        framing @ (Framing::Raw(_) | Framing::Fixed(_)) => Err(CliError::usage(
             format!("--prefix needs frames that can grow, which those of --framing {framing} cannot"),
             "type --framing lines or --framing length with it",
         )),
     }
 }
 
-fn check_datagrams(settings: &Settings) -> Result<(), Problem> {
+fn check_datagrams(settings: &Settings) -> Result<(), CliError> {
     let groups = &settings.datagrams.multicast;
     let Some(address) = settings.endpoints.listen.iter().find(|address| matches!(address, Address::Udp(_))) else {
         return match groups.first() {
-            Some(group) => Err(Problem::usage(
+            Some(group) => Err(CliError::usage(
                 format!("--multicast {group} is for datagrams, and no --listen address takes them"),
                 "type --listen udp://0.0.0.0:7007 with it",
             )),
@@ -147,13 +147,13 @@ fn check_datagrams(settings: &Settings) -> Result<(), Problem> {
         };
     };
     if settings.endpoints.service == Service::Chat {
-        return Err(Problem::usage(
+        return Err(CliError::usage(
             format!("chat needs connections, which {address} has none of"),
             "type a tcp:// address, or --service echo",
         ));
     }
     if settings.prefix().is_some() {
-        return Err(Problem::usage(
+        return Err(CliError::usage(
             format!("with a --prefix an answer at {address} would be longer than its question, and those are not sent"),
             "leave --prefix out, or type a tcp:// address",
         ));
@@ -161,25 +161,25 @@ fn check_datagrams(settings: &Settings) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_design(settings: &Settings) -> Result<(), Problem> {
+fn check_design(settings: &Settings) -> Result<(), CliError> {
     let Threads { design, workers } = settings.threads;
     match design {
         Design::Pool => {}
         Design::Reactor | Design::Iterative | Design::Threads if workers.is_some() => {
-            return Err(Problem::usage("--workers is how many threads a pool has", "type --design pool with it"));
+            return Err(CliError::usage("--workers is how many threads a pool has", "type --design pool with it"));
         }
         Design::Reactor => return Ok(()),
         Design::Iterative | Design::Threads => {}
     }
     if settings.endpoints.service == Service::Chat {
-        return Err(Problem::usage(
+        return Err(CliError::usage(
             "chat needs a design in which peers reach each other, which only the reactor is",
             "leave --design out, or type --service echo",
         ));
     }
     let is_other = |address: &&Address| matches!(address, Address::Udp(_) | Address::Tls(_));
     match settings.endpoints.listen.iter().find(is_other) {
-        Some(address) => Err(Problem::usage(
+        Some(address) => Err(CliError::usage(
             format!("only the reactor serves {address}: the other designs are there to compare plain connections"),
             "leave --design out, or type a tcp:// address",
         )),
@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    fn checked(words: &str) -> Result<(), Problem> {
+    fn checked(words: &str) -> Result<(), CliError> {
         let all = ["readyloop", "serve"].into_iter().chain(words.split_whitespace()).map(OsString::from);
         let Ok(matches) = crate::command_line::read(all) else { panic!("{words} cannot be read") };
         let (_, matches) = matches.subcommand().unwrap();

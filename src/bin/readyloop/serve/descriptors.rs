@@ -5,7 +5,7 @@
 use log::{info, warn};
 use rlimit::Resource;
 
-use crate::problem::system_words;
+use crate::problem::io_message;
 
 /// What the process needs beside peers and listeners: the three standard streams, the poll, its
 /// waker, three for signals, and as much again for name lookups, a preloaded library, and the
@@ -21,12 +21,12 @@ pub(super) fn raise_limit() -> usize {
                 hard
             }
             Err(error) => {
-                warn!("descriptor limit: soft {soft}, hard {hard}; cannot be raised: {}", system_words(&error));
+                warn!("descriptor limit: soft {soft}, hard {hard}; cannot be raised: {}", io_message(&error));
                 soft
             }
         },
         Err(error) => {
-            warn!("the descriptor limit cannot be read: {}", system_words(&error));
+            warn!("the descriptor limit cannot be read: {}", io_message(&error));
             u64::MAX
         }
     };

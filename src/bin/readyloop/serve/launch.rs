@@ -8,12 +8,12 @@ use std::{fs, io};
 
 use readyloop::blocking::{self, BlockingServer};
 use readyloop::net::tls::TlsServer;
-use readyloop::net::{Address, Notice, Reactor};
+use readyloop::net::{Address, ControlEvent, Reactor};
 use readyloop::service::{Chargen, Chat, Discard, Echo};
 use readyloop::{Framing, Listen, Server, ServerLimits, Totals};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 use super::settings::{Design, Service, Settings};
 use super::tls;
@@ -57,10 +57,10 @@ impl Launched {
 }
 
 /// A server with every listener of the settings, and the real address of each.
-pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(Launched, Vec<Address>), Problem> {
+pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(Launched, Vec<Address>), CliError> {
     let mut server = launch(settings, settings.server_limits(connections_max)).map_err(|error| {
-        Problem::failure(
-            format!("cannot start the server: {}", system_words(&error)),
+        CliError::failure(
+            format!("cannot start the server: {}", io_message(&error)),
             "raise the descriptor limit: `ulimit -n 1024`",
         )
     })?;
@@ -88,10 +88,10 @@ fn launch(settings: &Settings, limits: ServerLimits) -> io::Result<Launched> {
 ///
 /// A socket that nobody accepts on is replaced; a file cannot be connected to either, and would be
 /// taken for one and lost.
-fn check_path(address: &Address) -> Result<(), Problem> {
+fn check_path(address: &Address) -> Result<(), CliError> {
     match address {
         Address::Unix(path) if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) => {
-            Err(Problem::failure(
+            Err(CliError::failure(
                 format!("cannot listen on {address}: what is there is no socket"),
                 "type a path where nothing is yet",
             ))
@@ -102,10 +102,10 @@ fn check_path(address: &Address) -> Result<(), Problem> {
 
 fn reactor() -> io::Result<Reactor> {
     let mut reactor = Reactor::new()?;
-    reactor.watch_signal(SIGTERM, Notice::Drain)?;
-    reactor.watch_signal(SIGINT, Notice::Drain)?;
-    reactor.watch_signal(SIGHUP, Notice::Reload)?;
-    reactor.watch_signal(SIGUSR1, Notice::Totals)?;
+    reactor.watch_signal(SIGTERM, ControlEvent::Drain)?;
+    reactor.watch_signal(SIGINT, ControlEvent::Drain)?;
+    reactor.watch_signal(SIGHUP, ControlEvent::Reload)?;
+    reactor.watch_signal(SIGUSR1, ControlEvent::Totals)?;
     Ok(reactor)
 }
 
@@ -148,7 +148,7 @@ fn listen_datagrams(server: &mut Server<Reactor>, settings: &Settings, address: 
     Ok(server.local_address(&endpoint).clone())
 }
 
-fn refused(address: &Address, error: &io::Error) -> Problem {
+fn refused(address: &Address, error: &io::Error) -> CliError {
     let (place, hint) = match address {
         Address::Tcp(host_port) | Address::Tls(host_port) => {
             (host_port.clone(), port_hint("", "-ltnp", host_port, error))
@@ -156,7 +156,7 @@ fn refused(address: &Address, error: &io::Error) -> Problem {
         Address::Udp(host_port) => (address.to_string(), port_hint("udp://", "-lunp", host_port, error)),
         Address::Unix(path) => (address.to_string(), unix_hint(path, error)),
     };
-    Problem::failure(format!("cannot listen on {place}: {}", system_words(error)), hint)
+    CliError::failure(format!("cannot listen on {place}: {}", io_message(error)), hint)
 }
 
 fn port_hint(scheme: &str, ss_flags: &str, host_port: &str, error: &io::Error) -> String {

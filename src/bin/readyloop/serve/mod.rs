@@ -17,7 +17,7 @@ use log::info;
 
 use crate::command_line::EXIT_STATUS;
 use crate::logging;
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 use announce::{Audience, ReadyFile};
 use settings::Settings;
@@ -27,7 +27,7 @@ use sources::ConfigFile;
 pub(crate) const NAME: &str = "serve";
 
 /// Serves until it is drained.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let settings = sources::gather(matches, |name| std::env::var_os(name))?;
     check::check(&settings)?;
     logging::start(&settings.output.verbosity);
@@ -49,8 +49,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     }
 
     let totals = server.run().map_err(|error| {
-        Problem::failure(
-            format!("the loop broke: {}", system_words(&error)),
+        CliError::failure(
+            format!("the loop broke: {}", io_message(&error)),
             "this should not happen: please report it",
         )
     })?;

@@ -12,7 +12,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::command_line::misuse;
-use crate::problem::Problem;
+use crate::problem::CliError;
 
 use super::settings::Settings;
 use super::toml_file::{self, Entry, Value};
@@ -29,7 +29,7 @@ pub(super) struct ConfigFile {
 /// Finds the settings for a command line, asking `variable` for the environment.
 ///
 /// From the weakest source to the strongest, each overwrites what it mentions.
-pub(super) fn gather(matches: &ArgMatches, variable: impl Fn(&str) -> Option<OsString>) -> Result<Settings, Problem> {
+pub(super) fn gather(matches: &ArgMatches, variable: impl Fn(&str) -> Option<OsString>) -> Result<Settings, CliError> {
     // An empty variable is one that somebody wanted to unset.
     let variable = |flag: &str| variable(&variable_name(flag)).filter(|value| !value.is_empty());
     let mut settings = Settings::default();
@@ -62,7 +62,7 @@ fn variable_name(flag: &str) -> String {
     format!("READYLOOP_{}", flag.replace('-', "_").to_uppercase())
 }
 
-fn overwrite_by_variable(settings: &mut Settings, arg: &Arg, value: &OsStr) -> Result<(), Problem> {
+fn overwrite_by_variable(settings: &mut Settings, arg: &Arg, value: &OsStr) -> Result<(), CliError> {
     let flag = flag_of(arg);
     let name = variable_name(flag);
     match (arg.get_action(), value.to_str()) {
@@ -71,14 +71,14 @@ fn overwrite_by_variable(settings: &mut Settings, arg: &Arg, value: &OsStr) -> R
     }
 }
 
-fn overwrite_by_entry(settings: &mut Settings, entry: &Entry) -> Result<(), Problem> {
+fn overwrite_by_entry(settings: &mut Settings, entry: &Entry) -> Result<(), CliError> {
     let Entry { key, value, .. } = entry;
     let flags = flags();
     let Some(arg) = flags.get_arguments().find(|arg| flag_of(arg) == key) else {
         return Err(unknown_key(entry));
     };
     if !takes(arg, value) {
-        return Err(Problem::usage(
+        return Err(CliError::usage(
             format!("{key} cannot be {}", value.kind()),
             format!("write {key} = {}", example(arg)),
         ));
@@ -92,7 +92,7 @@ fn overwrite(
     flag: &str,
     values: impl IntoIterator<Item = impl AsRef<OsStr>>,
     name: &str,
-) -> Result<(), Problem> {
+) -> Result<(), CliError> {
     let word = |value: &OsStr| {
         let mut word = OsString::from(format!("--{flag}="));
         word.push(value);
@@ -142,19 +142,19 @@ fn example(arg: &Arg) -> String {
     }
 }
 
-fn unknown_key(Entry { key, value, .. }: &Entry) -> Problem {
+fn unknown_key(Entry { key, value, .. }: &Entry) -> CliError {
     let message = format!("unknown key `{key}`");
     if let Value::Other("a table") = value {
-        return Problem::usage(message, "keys stand at the top of the file, under no [section]");
+        return CliError::usage(message, "keys stand at the top of the file, under no [section]");
     }
     // clap knows which flag is spelled alike.
     let unknown = flags().try_get_matches_from(["serve".to_owned(), format!("--{key}=")]).err();
     let alike = unknown.as_ref().and_then(|error| error.get(ContextKind::SuggestedArg));
     match alike {
         Some(ContextValue::String(flag)) => {
-            Problem::usage(message, format!("did you mean `{}`?", flag.trim_start_matches('-')))
+            CliError::usage(message, format!("did you mean `{}`?", flag.trim_start_matches('-')))
         }
-        _ => Problem::usage(message, "keys are called like the flags in `readyloop serve --help`, without the dashes"),
+        _ => CliError::usage(message, "keys are called like the flags in `readyloop serve --help`, without the dashes"),
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    fn gathered(words: &[&str], variables: &[(&str, &str)], file: Option<&File>) -> Result<Settings, Problem> {
+    fn gathered(words: &[&str], variables: &[(&str, &str)], file: Option<&File>) -> Result<Settings, CliError> {
         let command = ConfigFile::augment_args(flags());
         let matches = command.try_get_matches_from([&["serve"], words].concat()).unwrap();
         gather(&matches, |name| match name {
@@ -257,7 +257,7 @@ mod tests {
 
     #[track_caller]
     fn check_variable(name: &str, value: &str, message: &str, hint: &str) {
-        assert_eq!(gathered(&[], &[(name, value)], None), Err(Problem::usage(message, hint)));
+        assert_eq!(gathered(&[], &[(name, value)], None), Err(CliError::usage(message, hint)));
     }
 
     #[test]
@@ -280,7 +280,7 @@ mod tests {
     fn check_file(test: &str, text: &str, message: &str, hint: &str) {
         let file = File::new(test, text);
         let problem = gathered(&[], &[], Some(&file)).unwrap_err();
-        assert_eq!(problem, Problem::usage(format!("{}:{message}", file.0.display()), hint));
+        assert_eq!(problem, CliError::usage(format!("{}:{message}", file.0.display()), hint));
     }
 
     #[test]

@@ -4,13 +4,13 @@ use readyloop::Address;
 use readyloop::net::tls::{Pem, TlsServer, TlsServerOptions};
 
 use crate::cert::self_signed;
-use crate::problem::Problem;
+use crate::problem::CliError;
 use crate::tls::setup_problem;
 
 use super::settings::Settings;
 
 /// The TLS server that the settings ask for. They must have been checked.
-pub(super) fn server(settings: &Settings) -> Result<Option<TlsServer>, Problem> {
+pub(super) fn server(settings: &Settings) -> Result<Option<TlsServer>, CliError> {
     let tls = &settings.tls;
     let (cert, key) = match (&tls.cert, &tls.key) {
         (Some(cert), Some(key)) => (Pem::File(cert.clone()), Pem::File(key.clone())),

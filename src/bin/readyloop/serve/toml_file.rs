@@ -9,7 +9,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 /// One line of a file: a key and what is set to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,10 +59,10 @@ impl Value {
 }
 
 /// Reads the file at `path`.
-pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Problem> {
+pub(super) fn read(path: &Path) -> Result<Vec<Entry>, CliError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Problem::usage(
-            format!("cannot read {}: {}", path.display(), system_words(&error)),
+        CliError::usage(
+            format!("cannot read {}: {}", path.display(), io_message(&error)),
             "type --config with the path of a TOML file that can be read",
         )
     })?;
@@ -70,14 +70,14 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Problem> {
 }
 
 /// The entries of a file with this name and text, in their order.
-pub(super) fn entries(name: &str, text: &str) -> Result<Vec<Entry>, Problem> {
+pub(super) fn entries(name: &str, text: &str) -> Result<Vec<Entry>, CliError> {
     let place = |span: Range<usize>| {
         let above = text.as_bytes()[..span.start].iter().filter(|byte| **byte == b'\n').count();
         format!("{name}:{}", above + 1)
     };
     let table = DeTable::parse(text).map_err(|error| {
         let what = error.message().replace('\n', ", ");
-        Problem::usage(what, "a line is: key = \"text\", key = 10 or key = true")
+        CliError::usage(what, "a line is: key = \"text\", key = 10 or key = true")
             .at(&place(error.span().unwrap_or(0..0)))
     })?;
     let mut spanned: Vec<_> = table.get_ref().iter().collect();

@@ -14,7 +14,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use readyloop::trial::{Failure, Outcome, Trial};
 use thiserror::Error;
 
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 use progress::Progress;
 
@@ -48,7 +48,7 @@ fn range(text: &str) -> Result<Range<u64>, NoRange> {
 }
 
 /// Runs what is asked for, and tells what came of it.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
     // A run fails by a panic, and services panic on purpose: what there is to say is said once, by us.
     set_hook(Box::new(note_place));
@@ -63,16 +63,16 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Problem> {
     }
 }
 
-fn tell(trial: &Trial<'_>, seed: u64) -> Result<(), Problem> {
+fn tell(trial: &Trial<'_>, seed: u64) -> Result<(), CliError> {
     let tale = trial.tell(seed);
     print(&tale.story)?;
     match tale.outcome {
         Ok(outcome) => print(&summary(seed, &outcome)),
-        Err(failure) => Err(Problem::failure(words(&failure), "the end of the story above is what led there")),
+        Err(failure) => Err(CliError::failure(words(&failure), "the end of the story above is what led there")),
     }
 }
 
-fn sweep(trial: &Trial<'_>, seeds: Range<u64>) -> Result<(), Problem> {
+fn sweep(trial: &Trial<'_>, seeds: Range<u64>) -> Result<(), CliError> {
     let progress = Progress::new(seeds.end - seeds.start);
     let sum = trial.sweep(seeds, |done| progress.show(done));
     progress.clear();
@@ -83,11 +83,11 @@ fn sweep(trial: &Trial<'_>, seeds: Range<u64>) -> Result<(), Problem> {
     }
 }
 
-fn broken(trial: &Trial<'_>, failure: &Failure) -> Problem {
+fn broken(trial: &Trial<'_>, failure: &Failure) -> CliError {
     // Once more with nobody beside it, so that the place of the last panic is its own.
     let again = trial.run(failure.seed).err();
     let seed = failure.seed;
-    Problem::failure(
+    CliError::failure(
         words(again.as_ref().unwrap_or(failure)),
         format!("type `readyloop sim --seed {seed} --story` to see what led there"),
     )
@@ -121,12 +121,12 @@ fn summary(seed: u64, outcome: &Outcome) -> String {
 }
 
 /// Prints on standard output; who has read enough and closed it is no failure.
-fn print(text: &str) -> Result<(), Problem> {
+fn print(text: &str) -> Result<(), CliError> {
     match stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(|error| {
-            let message = format!("cannot write to standard output: {}", system_words(&error));
-            Problem::failure(message, "check where it goes: a full disk, perhaps")
+            let message = format!("cannot write to standard output: {}", io_message(&error));
+            CliError::failure(message, "check where it goes: a full disk, perhaps")
         }),
     }
 }
@@ -182,7 +182,7 @@ mod tests {
 
     impl Service for Mute {
         type Peer = ();
-        type Post = ();
+        type Message = ();
 
         fn on_frame(&mut self, _peer: &mut (), _line: &[u8], cx: &mut Context<'_, '_>) {
             cx.finish();

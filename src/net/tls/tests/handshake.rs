@@ -221,7 +221,7 @@ fn a_reload_shows_the_new_certificate_and_a_broken_one_the_old() {
         let mut setup = Setup::new();
         setup.client.trust = Trust::Authorities(authority.pem());
         let (one, other) = pair(1 << 20, Weather::Fair, 0);
-        let (mut client, mut server) = (setup.client(one), server.lay_over(other).unwrap());
+        let (mut client, mut server) = (setup.client(one), server.wrap(other).unwrap());
         open(&mut client, &mut server).is_ok()
     };
     assert!(is_shown(&server, &before));

@@ -4,25 +4,25 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use readyloop::Address;
-use readyloop::client::SequenceTally;
+use readyloop::client::SequenceCounters;
 
 use crate::client::ending::{unread, unwritten};
 use crate::client::text::span;
-use crate::problem::{Problem, system_words};
+use crate::problem::{CliError, io_message};
 
 use super::talk::{Ending, Trips};
 
 /// What there is to judge by.
 pub(super) struct Account<'a> {
     pub(super) address: &'a Address,
-    pub(super) tally: SequenceTally,
+    pub(super) counters: SequenceCounters,
     pub(super) trips: Trips,
     /// How long each reply was awaited; zero where none was.
     pub(super) timeout: Duration,
 }
 
 /// Prints the counts on standard error and says whether that is how it should have ended.
-pub(super) fn judge(ending: Ending, account: &Account<'_>) -> Result<(), Problem> {
+pub(super) fn judge(ending: Ending, account: &Account<'_>) -> Result<(), CliError> {
     // Nobody is left to tell when standard error is closed.
     let _ = writeln!(io::stderr(), "{}", account.counts());
     let address = account.address;
@@ -30,8 +30,8 @@ pub(super) fn judge(ending: Ending, account: &Account<'_>) -> Result<(), Problem
         Ending::Left => Ok(()),
         Ending::Done | Ending::Interrupted => account.complete(),
         Ending::Refused(error) => Err(no_way(address, &error)),
-        Ending::Broken(error) => Err(Problem::failure(
-            format!("cannot talk to {address}: {}", system_words(&error)),
+        Ending::Broken(error) => Err(CliError::failure(
+            format!("cannot talk to {address}: {}", io_message(&error)),
             "what came until then was printed",
         )),
         Ending::Unread(error) => Err(unread(&error)),
@@ -40,25 +40,25 @@ pub(super) fn judge(ending: Ending, account: &Account<'_>) -> Result<(), Problem
 }
 
 /// There is nobody, or no way to anybody.
-pub(super) fn no_way(address: &Address, error: &io::Error) -> Problem {
+pub(super) fn no_way(address: &Address, error: &io::Error) -> CliError {
     let hint = if error.kind() == io::ErrorKind::ConnectionRefused {
         "nobody listens there for datagrams: `readyloop serve -l udp://HOST:PORT` would; or check host and port"
     } else {
         "check the address, and whether this machine has a way there"
     };
-    Problem::failure(format!("cannot reach {address}: {}", system_words(error)), hint)
+    CliError::failure(format!("cannot reach {address}: {}", io_message(error)), hint)
 }
 
 impl Account<'_> {
     /// Whether each datagram has its reply.
-    fn complete(&self) -> Result<(), Problem> {
-        let (Self { address, timeout, .. }, SequenceTally { lost, sent, unknown, .. }) = (self, self.tally);
+    fn complete(&self) -> Result<(), CliError> {
+        let (Self { address, timeout, .. }, SequenceCounters { lost, sent, unknown, .. }) = (self, self.counters);
         if lost == 0 || timeout.is_zero() {
             return Ok(());
         }
         let others =
             if unknown > 0 { format!("; {unknown} replies were to none of them as sent") } else { String::new() };
-        Err(Problem::failure(
+        Err(CliError::failure(
             format!("{lost} of {sent} datagrams had no reply from {address} within {timeout:?}{others}"),
             "nobody may listen there, a firewall be silent, or the path drop some; \
              --reply-timeout 5s waits longer, 0s for none",
@@ -67,7 +67,7 @@ impl Account<'_> {
 
     /// The counts in one line; those that are hardly ever above zero only when they are.
     fn counts(&self) -> String {
-        let SequenceTally { sent, answered, late, lost, awaited, duplicates, reordered, unknown } = self.tally;
+        let SequenceCounters { sent, answered, late, lost, awaited, duplicates, reordered, unknown } = self.counters;
         if self.timeout.is_zero() {
             return format!("{sent} sent");
         }
@@ -92,30 +92,30 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(tally: SequenceTally, micros: &[u64], expected: &str) {
-        check_within(Duration::from_secs(1), tally, micros, expected);
+    fn check(counters: SequenceCounters, micros: &[u64], expected: &str) {
+        check_within(Duration::from_secs(1), counters, micros, expected);
     }
 
     #[track_caller]
-    fn check_within(timeout: Duration, tally: SequenceTally, micros: &[u64], expected: &str) {
+    fn check_within(timeout: Duration, counters: SequenceCounters, micros: &[u64], expected: &str) {
         let mut trips = Trips::default();
         micros.iter().for_each(|micros| trips.add(Duration::from_micros(*micros)));
         let address = &Address::Udp("127.0.0.1:7007".to_owned());
-        assert_eq!(Account { address, tally, trips, timeout }.counts(), expected);
+        assert_eq!(Account { address, counters, trips, timeout }.counts(), expected);
     }
 
     #[test]
     fn the_line_has_the_counts_that_matter() {
-        let tally = SequenceTally { sent: 5, answered: 4, lost: 1, ..SequenceTally::default() };
-        check(tally, &[], "5 sent, 4 answered, 1 lost, 0 duplicates, 0 reordered");
-        let tally = SequenceTally { sent: 2, late: 1, awaited: 1, unknown: 7, ..SequenceTally::default() };
+        let counters = SequenceCounters { sent: 5, answered: 4, lost: 1, ..SequenceCounters::default() };
+        check(counters, &[], "5 sent, 4 answered, 1 lost, 0 duplicates, 0 reordered");
+        let counters = SequenceCounters { sent: 2, late: 1, awaited: 1, unknown: 7, ..SequenceCounters::default() };
         check(
-            tally,
+            counters,
             &[300, 100],
             "2 sent, 0 answered, 0 lost, 0 duplicates, 0 reordered, 1 late, 1 still awaited, 7 unknown; \
              round trip 100 µs to 300 µs, 200 µs on average",
         );
-        let tally = SequenceTally { sent: 9, lost: 9, ..SequenceTally::default() };
-        check_within(Duration::ZERO, tally, &[], "9 sent");
+        let counters = SequenceCounters { sent: 9, lost: 9, ..SequenceCounters::default() };
+        check_within(Duration::ZERO, counters, &[], "9 sent");
     }
 }

@@ -23,7 +23,7 @@ use readyloop::net::Wake;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::problem::Problem;
+use crate::problem::CliError;
 
 use super::settings::Settings;
 use super::{LAST_REPLIES, input, no_room, prompt, reach};
@@ -53,11 +53,11 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 const EVENTS_MAX: usize = 64;
 
 /// Sends, listens, and says what became of it.
-pub(super) fn run(settings: &Settings, address: &Address, host_port: &str) -> Result<(), Problem> {
+pub(super) fn run(settings: &Settings, address: &Address, host_port: &str) -> Result<(), CliError> {
     let len = numbered_len(settings)?;
     let framing = settings.framing_of_datagrams();
     if let Framing::Length(_) = framing {
-        return Err(Problem::usage(
+        return Err(CliError::usage(
             "--framing length is for connections: a datagram has a length of its own",
             "type lines, raw for the whole input as one datagram, or fixed:N for pieces of it",
         ));
@@ -93,20 +93,20 @@ pub(super) fn run(settings: &Settings, address: &Address, host_port: &str) -> Re
         }
     };
     let ending = talk.run(&events);
-    let account = Account { address, tally: *talk.tally(), trips: *talk.trips(), timeout };
+    let account = Account { address, counters: *talk.counters(), trips: *talk.trips(), timeout };
     talk.leave();
     judgement::judge(ending, &account)
 }
 
 /// How long the datagrams of our own are.
-fn numbered_len(settings: &Settings) -> Result<usize, Problem> {
+fn numbered_len(settings: &Settings) -> Result<usize, CliError> {
     if settings.datagrams.interval == Some(Duration::MAX) {
-        return Err(Problem::usage("after an --interval of never nothing would follow", "type 1s, 10ms or 0s"));
+        return Err(CliError::usage("after an --interval of never nothing would follow", "type 1s, 10ms or 0s"));
     }
     match settings.datagrams.size {
         None => Ok(NUMBERED_LEN),
         Some(len @ NUMBERED_LEN_MIN..=DATAGRAM_LEN_MAX) => Ok(len),
-        Some(len) => Err(Problem::usage(
+        Some(len) => Err(CliError::usage(
             format!("no numbered datagram is {len} bytes long"),
             format!("type a --size from {NUMBERED_LEN_MIN}B to {DATAGRAM_LEN_MAX}B"),
         )),

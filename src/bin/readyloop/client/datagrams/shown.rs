@@ -8,7 +8,7 @@ use readyloop::codec::Framing;
 
 use crate::client::prompt::Screen;
 use crate::client::{hex::Dump, text, view};
-use crate::problem::system_words;
+use crate::problem::io_message;
 
 /// Shows what comes back.
 pub(super) enum Shown {
@@ -86,7 +86,7 @@ impl Shown {
     pub(super) fn failure(&mut self, error: &io::Error) -> io::Result<After> {
         match self {
             Self::AbovePrompt { screen, .. } => {
-                screen.print(&format!("{}\n", system_words(error)))?;
+                screen.print(&format!("{}\n", io_message(error)))?;
                 Ok(After::GoOn)
             }
             Self::InPipe(_) | Self::Numbers { .. } => Ok(After::Leave),

@@ -9,7 +9,7 @@ use std::mem;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use readyloop::client::{Arrival, Sequence, SequenceTally};
+use readyloop::client::{Arrival, Sequence, SequenceCounters};
 use readyloop::instant::Instant;
 
 use super::EVENTS_MAX;
@@ -144,8 +144,8 @@ impl Talk {
         }
     }
 
-    pub(super) fn tally(&self) -> &SequenceTally {
-        self.sequence.tally()
+    pub(super) fn counters(&self) -> &SequenceCounters {
+        self.sequence.counters()
     }
 
     pub(super) fn trips(&self) -> &Trips {
@@ -183,7 +183,7 @@ impl Talk {
 
     fn ending(&self, now: Instant) -> Option<Ending> {
         let Supply::Ended { leave_at } = self.supply else { return None };
-        let is_settled = self.sequence.tally().awaited == 0 && now >= self.answered_at + self.linger();
+        let is_settled = self.sequence.counters().awaited == 0 && now >= self.answered_at + self.linger();
         let ending = if let Pace::AsTyped(_) = self.pace { Ending::Left } else { Ending::Done };
         (is_settled || now >= leave_at).then_some(ending)
     }
@@ -203,7 +203,7 @@ impl Talk {
             // Where it is not for time to say, a reply or a loss comes first.
             Supply::Waiting(datagram) if self.has_room(datagram.len()) => self.next_at,
             Supply::Waiting(_) => Instant::NEVER,
-            Supply::Ended { leave_at } if self.sequence.tally().awaited == 0 => {
+            Supply::Ended { leave_at } if self.sequence.counters().awaited == 0 => {
                 (*leave_at).min(self.answered_at + self.linger())
             }
             Supply::Ended { leave_at } => *leave_at,
@@ -213,7 +213,7 @@ impl Talk {
 
     /// Whether a datagram so long may leave as far as others are concerned.
     fn has_room(&self, len: usize) -> bool {
-        let awaited = self.sequence.tally().awaited as usize;
+        let awaited = self.sequence.counters().awaited as usize;
         if self.is_probing() {
             return awaited == 0;
         }

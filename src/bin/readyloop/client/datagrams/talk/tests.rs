@@ -29,7 +29,7 @@ fn echo(count: usize) -> SocketAddr {
 }
 
 /// What becomes of empty datagrams, whose echoes can be shown anywhere, under a name for these addresses.
-fn run(addresses: Vec<SocketAddr>, count: usize) -> (Ending, SequenceTally) {
+fn run(addresses: Vec<SocketAddr>, count: usize) -> (Ending, SequenceCounters) {
     let ((events, told), clock) = (sync_channel(8), Clock::start());
     let (give, input) = sync_channel(count + 1);
     (0..count).for_each(|_| give.send(Input::Frame(Vec::new())).unwrap());
@@ -38,7 +38,7 @@ fn run(addresses: Vec<SocketAddr>, count: usize) -> (Ending, SequenceTally) {
     let (sequence, shown) = (Sequence::new(Duration::from_secs(15)), Shown::in_a_pipe(Framing::Raw(Raw), false));
     let mut talk = Talk::new(way, sequence, Source::Input(input), Pace::AsAnswered, shown, clock);
     let ending = talk.run(&told);
-    (ending, *talk.tally())
+    (ending, *talk.counters())
 }
 
 #[track_caller]
@@ -58,21 +58,21 @@ fn who_is_late_keeps_to_the_plan_and_makes_up_for_nothing() {
 
 #[test]
 fn a_refusal_leads_to_the_next_address_and_nothing_is_lost() {
-    let (ending, tally) = run(vec![closed(), closed(), echo(5)], 5);
+    let (ending, counters) = run(vec![closed(), closed(), echo(5)], 5);
     assert!(matches!(ending, Ending::Done), "{ending:?}");
-    assert_eq!(tally, SequenceTally { sent: 5, answered: 5, ..SequenceTally::default() });
+    assert_eq!(counters, SequenceCounters { sent: 5, answered: 5, ..SequenceCounters::default() });
 }
 
 #[test]
 fn at_the_last_address_a_refusal_is_the_end() {
-    let (ending, tally) = run(vec![closed(), closed()], 5);
+    let (ending, counters) = run(vec![closed(), closed()], 5);
     assert!(matches!(ending, Ending::Refused(_)), "{ending:?}");
-    assert_eq!((tally.answered, tally.awaited), (0, 0));
+    assert_eq!((counters.answered, counters.awaited), (0, 0));
 }
 
 #[test]
 fn the_first_address_that_answers_is_the_one() {
-    let (ending, tally) = run(vec![echo(3), closed()], 3);
+    let (ending, counters) = run(vec![echo(3), closed()], 3);
     assert!(matches!(ending, Ending::Done), "{ending:?}");
-    assert_eq!(tally.answered, 3);
+    assert_eq!(counters.answered, 3);
 }

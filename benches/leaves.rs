@@ -16,9 +16,9 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use readyloop::buffer::{ByteQueue, Reserve};
 use readyloop::codec::{Codec, Decoded};
-use readyloop::conn::{Connection, Ledger, Resources};
+use readyloop::connection::{Connection, Ledger, Resources};
 use readyloop::instant::Instant;
-use readyloop::table::{Key, Table};
+use readyloop::slab::{Key, Slab};
 use readyloop::timers::Timers;
 use readyloop::watermark::Watermarks;
 use readyloop::{Fixed, Length, Limits, Lines, Raw};
@@ -70,8 +70,8 @@ fn queue(criterion: &mut Criterion) {
 }
 
 fn table(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("Table");
-    let mut table = Table::new();
+    let mut group = criterion.benchmark_group("Slab");
+    let mut table = Slab::new();
     let mut keys: Vec<Key> = (0..PEERS).map(|number| table.insert(number)).collect();
     let mut next = strides(PEERS);
     group.bench_function("find one of 10,000", |bencher| {
@@ -91,7 +91,7 @@ fn table(criterion: &mut Criterion) {
 
 fn timers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("Timers");
-    let mut table = Table::new();
+    let mut table = Slab::new();
     let keys: Vec<Key> = (0..PEERS).map(|number| table.insert(number)).collect();
     let (mut timers, mut next) = (Timers::new(), strides(PEERS));
     let mut now = Instant::ORIGIN;
@@ -158,7 +158,8 @@ fn codecs(criterion: &mut Criterion) {
 fn echo<C: Codec>(criterion: &mut Criterion, name: &str, codec: &C, input: &[u8]) {
     let limits = Limits::default();
     let (mut reserve, mut ledger) = (Reserve::new(LENT_BYTES_MAX), Ledger::default());
-    let mut resources = Resources { codec, limits: &limits, reserve: &mut reserve, ledger: &mut ledger, now: Instant::ORIGIN };
+    let mut resources =
+        Resources { codec, limits: &limits, reserve: &mut reserve, ledger: &mut ledger, now: Instant::ORIGIN };
     let mut peer = Connection::<C>::new(resources.now);
     let mut group = criterion.benchmark_group("connection");
     group.bench_function(BenchmarkId::new(name, input.len()), |bencher| {

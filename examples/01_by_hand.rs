@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use readyloop::buffer::Reserve;
 use readyloop::codec::Codec;
-use readyloop::conn::{Connection, Ledger, Resources, Reply};
+use readyloop::connection::{Connection, Ledger, Reply, Resources};
 use readyloop::instant::Instant;
 use readyloop::{Limits, Lines, Raw};
 
@@ -67,7 +67,7 @@ fn a_peer_that_speaks_in_lines() {
     peer.handle_finished(resources.now);
     println!("  closed:  {}", peer.closed().expect("both halves have ended"));
 
-    peer.bury(resources.reserve, resources.ledger);
+    peer.release(resources.reserve, resources.ledger);
     println!("\nThe books: {ledger:#?}");
     assert!(ledger.reconciles(0, 0), "they balance: nothing is stored, nothing waits");
     assert_eq!(reserve.lent_bytes(), 0, "all memory came back");

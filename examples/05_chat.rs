@@ -20,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use readyloop::net::SendError;
-use readyloop::{Address, CloseReason, Context, Key, Lines, Orders, Sender, Reactor, Server, ServerLimits, Service};
+use readyloop::{Address, CloseReason, Context, Key, Lines, Orders, Reactor, Sender, Server, ServerLimits, Service};
 
 /// How often the clock strikes.
 const STRIKE: Duration = Duration::from_secs(10);
@@ -78,7 +78,7 @@ fn run_clock(sender: &Sender<Open>) {
     let start = Instant::now();
     loop {
         thread::sleep(STRIKE);
-        match sender.post(Open(start.elapsed())) {
+        match sender.send(Open(start.elapsed())) {
             // A chat that is so far behind misses a stroke; the next one says the right time.
             Ok(()) | Err(SendError::Full(_)) => {}
             Err(SendError::Gone(_)) => return,

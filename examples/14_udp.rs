@@ -26,7 +26,7 @@ use std::thread;
 use std::time::{Duration, Instant as SystemInstant};
 
 use readyloop::client::{Sequence, SequenceCounters};
-use readyloop::datagram::{DatagramLimits, DatagramCounters, Guard, Reach, Source};
+use readyloop::datagram::{DatagramCounters, DatagramLimits, Guard, Reach, Source};
 use readyloop::instant::Instant;
 use readyloop::net::DatagramOptions;
 use readyloop::service::Echo;

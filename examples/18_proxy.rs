@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use readyloop::client::resolve;
 use readyloop::service::{Echo, Proxy};
 use readyloop::{
-    Address, Context, Handle, Limits, Listen, ControlEvent, Raw, Reactor, Server, ServerLimits, Service, Totals,
+    Address, Context, ControlEvent, Handle, Limits, Listen, Raw, Reactor, Server, ServerLimits, Service, Totals,
 };
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

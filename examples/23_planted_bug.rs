@@ -14,7 +14,7 @@ use std::panic::set_hook;
 use std::time::Duration;
 
 use readyloop::sim::{Rng, World};
-use readyloop::trial::{Play, Script, Trial};
+use readyloop::simtest::{Play, Script, Trial};
 use readyloop::{Address, Context, Lines, Server, ServerLimits, Service};
 
 /// How many worlds each version is shown.

@@ -32,33 +32,33 @@
 //!
 //! | ring | room | what it is |
 //! |---|---|---|
-//! | 0 | [`buffer`], [`watermark`], [`instant`], [`table`], [`timers`], [`destination`] | facts: bytes that wait, when to pause, when it is, who is who, when to look again, where to connect |
+//! | 0 | [`buffer`], [`watermark`], [`instant`], [`slab`], [`timers`], [`destination`] | facts: bytes that wait, when to pause, when it is, who is who, when to look again, where to connect |
 //! | 1 | [`codec`] | frames in bytes |
-//! | 2 | [`conn`] | one peer: a machine without a socket and without a clock |
+//! | 2 | [`connection`] | one peer: a machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | many peers, one service; datagrams, and who may be answered |
-//! | 4 | [`net`], [`sim`], [`door`], [`connector`] | the border: sockets, mio, the clock; a simulated world behind it; who may come in, and the count of all; connections of ours under way |
+//! | 4 | [`net`], [`sim`], [`admission`], [`connector`] | the border: sockets, mio, the clock; a simulated world behind it; who may come in, and the count of all; connections of ours under way |
 //! | 5 | [`server`], [`client`], [`blocking`], [`load`] | the programs: endpoints on one loop, and the turn; connections of our own; the other designs of a server; the load generator |
-//! | 6 | [`trial`] | the proof: the server in a simulated world, watched at every turn |
+//! | 6 | [`simtest`] | the proof: the server in a simulated world, watched at every turn |
 //!
 //! # The laws
 //!
-//! 1. One connection machine, many drivers: [`conn::Connection`] never sees a socket or a clock.
+//! 1. One connection machine, many drivers: [`connection::Connection`] never sees a socket or a clock.
 //! 2. The whole server runs over a border we own, [`net::Net`]: what ships is what is simulated.
 //! 3. Nothing is lost: bytes in = framed + discarded, bytes queued = written + unsent
-//!    ([`conn::Ledger`]), and every peer ends with exactly one [`conn::CloseReason`].
-//! 4. Nothing grows without a bound: every bound is in [`conn::Limits`] or [`door::ServerLimits`].
+//!    ([`connection::Ledger`]), and every peer ends with exactly one [`connection::CloseReason`].
+//! 4. Nothing grows without a bound: every bound is in [`connection::Limits`] or [`admission::ServerLimits`].
 //! 5. Nothing spins: a turn either moves something or sleeps until a fact or a deadline.
 
+pub mod admission;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 pub mod buffer;
 pub mod client;
 pub mod codec;
-pub mod conn;
+pub mod connection;
+pub mod connector;
 pub mod datagram;
 pub mod destination;
-pub mod connector;
-pub mod door;
 pub mod host;
 pub mod instant;
 #[cfg(feature = "load")]
@@ -69,19 +69,19 @@ pub mod security {}
 pub mod server;
 pub mod service;
 pub mod sim;
-pub mod table;
+#[cfg(feature = "simtest")]
+pub mod simtest;
+pub mod slab;
 pub mod timers;
-#[cfg(feature = "trial")]
-pub mod trial;
 pub mod watermark;
 
+pub use self::slab::Key;
+pub use admission::{Listen, ServerLimits, Totals, WhenFull};
 pub use codec::{Fixed, Framing, Length, Lines, Raw};
-pub use conn::{CloseReason, Limits};
-pub use door::{Listen, ServerLimits, Totals, WhenFull};
-pub use net::{Address, Handle, Keepalive, ListenOptions, ControlEvent, Sender, Reactor};
+pub use connection::{CloseReason, Limits};
+pub use net::{Address, ControlEvent, Handle, Keepalive, ListenOptions, Reactor, Sender};
 pub use server::Server;
 pub use service::{Context, Orders, Service};
-pub use table::Key;
 
 /// The code in the README, compiled.
 #[cfg(doctest)]

@@ -18,7 +18,7 @@
 //! share a cache line.
 
 use crate::instant::Instant;
-use crate::table::Key;
+use crate::slab::Key;
 
 /// How many children an entry has in the heap; four of them are one cache line.
 const CHILDREN: usize = 4;

@@ -21,8 +21,8 @@ use readyloop::codec::{Codec, Framing, Length};
 use readyloop::host::Peer;
 use readyloop::instant::Instant;
 use readyloop::net::{
-    ConnectOptions, DatagramOptions, Datagrams, Destination, Event, Link, Net, PeerAddress, Readiness, Stream, Token,
-    Told, Wake,
+    ConnectOptions, DatagramOptions, Datagrams, Destination, Event, Link, Net, PeerAddress, PollOutcome, Readiness,
+    Stream, Token, Wake,
 };
 use readyloop::service::Echo;
 use readyloop::{Address, Context, Lines, ListenOptions, Raw, Reactor, Server, ServerLimits, Service};
@@ -322,13 +322,13 @@ impl Net for Crowd {
     }
 
     /// Tells of each peer twice: once for each of its reads.
-    fn poll(&mut self, events: &mut Vec<Event>, _until: Option<Instant>) -> io::Result<Told> {
+    fn poll(&mut self, events: &mut Vec<Event>, _until: Option<Instant>) -> io::Result<PollOutcome> {
         let event = |token| Event::Ready(Readiness { token, readable: true, writable: true, read_closed: false });
         events.extend(self.known.drain(..).map(event));
         events.extend(self.new.iter().copied().map(event));
         events.push(event(self.listener));
         std::mem::swap(&mut self.new, &mut self.known);
-        Ok(Told::All)
+        Ok(PollOutcome::Complete)
     }
 
     fn listen(&mut self, _address: &Address, _options: &ListenOptions, token: Token) -> io::Result<()> {
@@ -394,10 +394,10 @@ fn heap_bytes(peers: u32, connections_per_address_max: usize) -> usize {
         }
         lived = Some(server);
     });
-    let audit = lived.expect("it was made").audit();
-    let room = &audit.rooms[0];
-    assert_eq!((audit.open, audit.lent_bytes), (peers as usize, 0), "all are there and none holds a buffer");
-    assert!(room.peers.iter().all(|peer| peer.armed_at != Instant::NEVER), "every deadline is armed");
+    let snapshot = lived.expect("it was made").snapshot();
+    let endpoint = &snapshot.endpoints[0];
+    assert_eq!((snapshot.open, snapshot.lent_bytes), (peers as usize, 0), "all are there and none holds a buffer");
+    assert!(endpoint.peers.iter().all(|peer| peer.armed_at != Instant::NEVER), "every deadline is armed");
     let bytes = count.bytes.unsigned_abs();
     println!("{peers:>6} idle peers: {bytes:>8} bytes of heap, {:>5.1} each", bytes as f64 / f64::from(peers));
     bytes

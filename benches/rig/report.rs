@@ -46,14 +46,14 @@ pub(crate) fn print_heading(setting: &Setting<'_>) {
         "{:<14} {:<16} {:>9} {:>9}  {:>6} {:>15}  {:>13}  {:>8} {:>8}  {:>8} {:>8}",
         "cell",
         "server",
-        "baseline",
+        "blocking",
         "server",
         "median",
         "min .. max",
         "goal",
-        "baseline",
+        "blocking",
         "server",
-        "baseline",
+        "blocking",
         "server"
     );
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use log::{debug, warn};
 
-use crate::door::{AcceptError, AcceptRetry, Refusal, LogThrottle, repeated_suffix};
+use crate::admission::{AcceptError, AcceptRetry, LogThrottle, Rejection, repeated_suffix};
 use crate::instant::Instant;
 use crate::net::blocking::TimeoutStream;
 use crate::net::{Address, Listener, Net, PeerAddress, Reactor};
@@ -139,12 +139,12 @@ impl Acceptor {
         };
         let group = address.group();
         let mut counters = self.shared.counters();
-        if let Err(refusal) = counters.admission.admit(group) {
-            match refusal {
-                Refusal::Full => counters.totals.refused_full += 1,
-                Refusal::AddressFull => counters.totals.refused_address += 1,
+        if let Err(rejection) = counters.admission.admit(group) {
+            match rejection {
+                Rejection::Full => counters.totals.refused_full += 1,
+                Rejection::AddressFull => counters.totals.refused_address += 1,
             }
-            debug!("refused {address}: {refusal:?}");
+            debug!("refused {address}: {rejection:?}");
             return Next::Accept;
         }
         drop(counters);

@@ -9,19 +9,19 @@ use std::thread;
 use log::debug;
 
 use crate::codec::Codec;
-use crate::conn::{CloseReason, Connection, Limits};
-use crate::host::{Host, CloseMode};
+use crate::connection::{CloseReason, Connection, Limits};
+use crate::host::{CloseMode, Host};
 use crate::instant::Instant;
 use crate::net::blocking::{ReadMode, SOCKET_TIMEOUT, TimeoutStream};
 use crate::net::{Link, PeerAddress, Stream, pump};
 use crate::service::Service;
-use crate::table::Key;
+use crate::slab::Key;
 
 use super::executor::WorkerState;
 use super::shared::ShutdownStage;
 
 /// An admitted connection that waits for its thread. Dropping it resets the connection, so that the
-/// peer does not mistake a refusal for an empty reply.
+/// peer does not mistake a rejection for an empty reply.
 pub(super) struct AdmittedPeer {
     address: PeerAddress,
     link: Option<Link<TimeoutStream>>,
@@ -71,8 +71,7 @@ pub(super) fn serve<S: Service, C: Codec>(
     let now = worker.shared.clock.now();
     let Ok(key) = host.open(&address, &mut worker.reserve, now, |_| Ok::<_, Infallible>(link));
     debug!("peer {address} connected");
-    let mut driver =
-        Driver { host, key, address, worker, now, stage: ShutdownStage::Running, is_idle: false };
+    let mut driver = Driver { host, key, address, worker, now, stage: ShutdownStage::Running, is_idle: false };
     while !driver.host.is_empty() {
         driver.turn();
     }
@@ -90,10 +89,10 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
         self.host.after(self.key);
         // After serving, so that a peer with unread data does not count as idle.
         self.host.handle_deadlines(reserve, self.now);
-        self.host.reap_closed(reserve, self.now, |_, link, reason, parting| {
+        self.host.reap_closed(reserve, self.now, |_, link, reason, close_mode| {
             debug!("peer {} closed: {reason}", self.address);
-            match parting {
-                CloseMode::Close => {}
+            match close_mode {
+                CloseMode::Graceful => {}
                 CloseMode::Reset => reset(link, self.address),
             }
         });
@@ -124,17 +123,17 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
     /// Runs one step of the pump: at most one read, the service, and the writes.
     fn step(&mut self) {
         let WorkerState { shared, scratch, reserve, .. } = &mut *self.worker;
-        let Some(mut visit) = self.host.visit(self.key, reserve, self.now) else { return };
+        let Some(mut guard) = self.host.peer_guard(self.key, reserve, self.now) else { return };
         // A draining connection is finished as soon as its socket is empty: the read must not wait for more.
         let drains = self.stage == ShutdownStage::Draining && !self.is_idle;
-        let read_mode = match drains || has_work(&visit.peer.connection, visit.resources.limits) {
+        let read_mode = match drains || has_work(&guard.peer.connection, guard.resources.limits) {
             true => ReadMode::NoWait,
             false => ReadMode::Wait,
         };
-        visit.peer.link.prepare_step(read_mode);
-        self.is_idle = pump::step(&mut visit, scratch, usize::MAX) == 0;
-        self.now = visit.resources.now;
-        if self.is_idle && waits_without_io(&visit.peer.connection) {
+        guard.peer.link.prepare_step(read_mode);
+        self.is_idle = pump::step(&mut guard, scratch, usize::MAX) == 0;
+        self.now = guard.resources.now;
+        if self.is_idle && waits_without_io(&guard.peer.connection) {
             thread::sleep(SOCKET_TIMEOUT);
             self.now = shared.clock.now();
         }

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::buffer::Reserve;
-use crate::conn::KIB;
+use crate::connection::KIB;
 
 use super::shared::SharedState;
 

@@ -6,7 +6,7 @@
 //!
 //! | subject | how |
 //! |---|---|
-//! | connections | each peer is a [`Connection`](crate::conn::Connection) in a [`Host`]; the same pump moves its bytes |
+//! | connections | each peer is a [`Connection`](crate::connection::Connection) in a [`Host`]; the same pump moves its bytes |
 //! | service, framing, limits | [`BlockingServer::listen`] takes the same values as [`Server`](crate::Server) |
 //! | sockets | the same listener; accepted streams inherit its options |
 //! | admission | the same caps, and the same pauses after a failed accept |
@@ -63,11 +63,11 @@ use std::sync::Arc;
 
 use log::info;
 
+use crate::admission::{Listen, ServerLimits, Totals};
 use crate::codec::Codec;
-use crate::door::{Listen, ServerLimits, Totals};
 use crate::host::Host;
 use crate::instant::Instant;
-use crate::net::{Address, Event, Handle, Net, ControlEvent, Reactor, Token};
+use crate::net::{Address, ControlEvent, Event, Handle, Net, Reactor, Token};
 use crate::service::Service;
 
 use acceptor::{AcceptContext, Acceptor};

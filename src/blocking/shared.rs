@@ -5,8 +5,8 @@
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::door::{Admission, ServerLimits, Totals};
-use crate::host::Tally;
+use crate::admission::{Admission, ServerLimits, Totals};
+use crate::host::HostCounters;
 use crate::instant::Instant;
 use crate::net::{AddressGroup, Clock, Net, Reactor, Wake};
 
@@ -55,8 +55,7 @@ pub(super) struct SharedState {
 impl SharedState {
     pub(super) fn new(reactor: &Reactor, limits: ServerLimits) -> Self {
         let clock = reactor.clock();
-        let counters =
-            SharedCounters { totals: Totals::default(), admission: Admission::new(&limits), closes: 0 };
+        let counters = SharedCounters { totals: Totals::default(), admission: Admission::new(&limits), closes: 0 };
         Self {
             clock,
             limits,
@@ -73,7 +72,7 @@ impl SharedState {
     }
 
     /// Counts a connection that has been served and closed.
-    pub(super) fn count_closed(&self, group: AddressGroup, connection: &Tally) {
+    pub(super) fn count_closed(&self, group: AddressGroup, connection: &HostCounters) {
         let mut counters = self.counters();
         counters.totals.add(connection);
         counters.admission.release(group);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::codec::Lines;
-use crate::conn::{CloseReason, Limits};
+use crate::connection::{CloseReason, Limits};
 use crate::net::blocking::SOCKET_TIMEOUT;
 use crate::service::Context;
 

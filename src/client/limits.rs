@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::conn::Limits;
+use crate::connection::Limits;
 
 /// What one client may use.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,17 +12,17 @@ use log::debug;
 
 use crate::buffer::{Reserve, Scratch};
 use crate::codec::Codec;
-use crate::conn::{CloseReason, READ_LEN_MAX};
-use crate::connector::{Connecting, Connector, ConnectFailure};
-use crate::host::{Host, CloseMode, HostCounters};
+use crate::connection::{CloseReason, READ_LEN_MAX};
+use crate::connector::{ConnectFailure, Connecting, Connector};
+use crate::host::{CloseMode, Host, HostCounters};
 use crate::instant::Instant;
 use crate::net::pump::{self, Opened};
 use crate::net::{
-    AddressGroup, Plain, Budget, ConnectOptions, Destination, Event, Handle, Layer, Link, Net, ControlEvent, MESSAGES_WAITING_MAX,
-    Sender, Stream, TURN_BYTES, Token, PollOutcome,
+    AddressGroup, Budget, ConnectOptions, ControlEvent, Destination, Event, Handle, Layer, Link, MESSAGES_WAITING_MAX,
+    Net, Plain, PollOutcome, Sender, Stream, TURN_BYTES, Token,
 };
 use crate::service::{Context, Service};
-use crate::table::Key;
+use crate::slab::Key;
 
 use super::ClientLimits;
 
@@ -178,8 +178,8 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         // The only look at the clock in a turn: all that happens in it happens at this time.
         self.now = self.net.now();
         self.told_in_part = match told {
-            PollOutcome::All => None,
-            PollOutcome::Part => Some(self.told_in_part.unwrap_or(0) + self.events.len()),
+            PollOutcome::Complete => None,
+            PollOutcome::Partial => Some(self.told_in_part.unwrap_or(0) + self.events.len()),
         };
         Ok(())
     }

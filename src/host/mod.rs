@@ -3,9 +3,9 @@
 //! It moves no bytes and sleeps on nothing: what a peer is linked to is opaque to it. The slots of
 //! those who came are freed only by [`Host::reap_closed`], never while a batch is served.
 
-mod arrivals;
-mod orders;
+mod admitting;
 mod counters;
+mod orders;
 mod peer_guard;
 
 use std::collections::VecDeque;
@@ -13,15 +13,15 @@ use std::sync::Arc;
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{CloseReason, Connection, Limits, Resources};
+use crate::connection::{CloseReason, Connection, Limits, Resources};
 use crate::destination::Destination;
 use crate::instant::Instant;
 use crate::service::{Context, Outbox, Service};
-use crate::table::{Key, Slab};
+use crate::slab::{Key, Slab};
 use crate::timers::Timers;
 
-pub use orders::ConnectsToNobody;
 pub use counters::HostCounters;
+pub use orders::ConnectsToNobody;
 pub use peer_guard::PeerGuard;
 
 use peer_guard::ServiceCall;
@@ -117,12 +117,23 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
 
     /// Takes one peer out to be served; `None` when it has gone, is closed, or has yet to come.
     #[inline]
-    pub fn peer_guard<'a>(&'a mut self, key: Key, reserve: &'a mut Reserve, now: Instant) -> Option<PeerGuard<'a, S, C, L>> {
+    pub fn peer_guard<'a>(
+        &'a mut self,
+        key: Key,
+        reserve: &'a mut Reserve,
+        now: Instant,
+    ) -> Option<PeerGuard<'a, S, C, L>> {
         let is_here = |peer: &&mut Peer<S, C, L>| peer.presence == Presence::Open && peer.connection.closed().is_none();
         let peer = self.peers.get_mut(key).filter(is_here)?;
         Some(PeerGuard {
             peer,
-            resources: Resources { codec: &self.codec, limits: &self.limits, reserve, ledger: &mut self.counters.ledger, now },
+            resources: Resources {
+                codec: &self.codec,
+                limits: &self.limits,
+                reserve,
+                ledger: &mut self.counters.ledger,
+                now,
+            },
             service_call: ServiceCall { key, now, service: &mut self.service, outbox: &mut self.outbox },
         })
     }
@@ -265,7 +276,12 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     ///
     /// `part` gets the link, and whether its stream is to be reset.
     #[inline]
-    pub fn reap_closed(&mut self, reserve: &mut Reserve, now: Instant, part: impl FnMut(Key, L, CloseReason, CloseMode)) {
+    pub fn reap_closed(
+        &mut self,
+        reserve: &mut Reserve,
+        now: Instant,
+        part: impl FnMut(Key, L, CloseReason, CloseMode),
+    ) {
         if !self.closed.is_empty() {
             self.release(reserve, now, part);
         }
@@ -278,7 +294,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
             self.timers.forget(key);
             let Peer { link, mut connection, state, .. } = peer;
             let reason = connection.closed().expect("only the closed are buried");
-            let close_mode = if connection.wants_reset() { CloseMode::Reset } else { CloseMode::Close };
+            let close_mode = if connection.wants_reset() { CloseMode::Reset } else { CloseMode::Graceful };
             self.counters.resets += u64::from(close_mode == CloseMode::Reset);
             self.counters.closed[reason as usize] += 1;
             connection.release(reserve, &mut self.counters.ledger);
@@ -348,7 +364,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseMode {
     /// All that was queued has been written.
-    Close,
+    Graceful,
     /// Bytes were thrown away: the peer must see that.
     Reset,
 }

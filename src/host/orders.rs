@@ -8,11 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::CloseReason;
+use crate::connection::CloseReason;
 use crate::destination::Destination;
 use crate::instant::Instant;
 use crate::service::{Order, Orders, Service, Target, Verb};
-use crate::table::Key;
+use crate::slab::Key;
 
 use super::{Host, PeerGuard};
 

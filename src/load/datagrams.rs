@@ -9,17 +9,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::codec::{Framing, Raw};
 use crate::instant::Instant;
-use crate::net::{Address, DatagramOptions, Datagrams, Event, Net, ControlEvent, Reactor, Token};
+use crate::net::{Address, ControlEvent, DatagramOptions, Datagrams, Event, Net, Reactor, Token};
 
-use super::callers::Clock;
 use super::cost::Cost;
+use super::counters::{Request, RequestCounters};
 use super::failure::kind_of;
-use super::generator::Progress;
+use super::generator::RunProgress;
 use super::outcome::Outcome;
 use super::pattern::{Pattern, Place};
 use super::plan::{Bound, DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, Pace, Plan, Schedule, Verify};
 use super::record::{Connections, Ending, ErrorKind, Record};
-use super::counters::{Request, RequestCounters};
+use super::workload::Clock;
 
 /// How often within a timeout it is looked which datagrams are lost.
 const LOOKS_PER_TIMEOUT: u32 = 8;
@@ -177,8 +177,8 @@ impl<N: Net> DatagramGenerator<N> {
     }
 
     /// How the run stands.
-    pub fn glance(&self) -> Progress {
-        Progress {
+    pub fn glance(&self) -> RunProgress {
+        RunProgress {
             open: self.callers.len(),
             measured: (self.clock)().min(self.measure_until).since(self.measure_from),
             answered: self.counters.answered_meanwhile(),

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 
 use crate::instant::Instant;
 
-use super::pattern::{Pattern, Place};
 use super::counters::Request;
+use super::pattern::{Pattern, Place};
 
 /// What the generator keeps for one connection.
 #[derive(Debug, Default)]

@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use crate::client::Client;
 use crate::codec::Framing;
-use crate::conn::Ledger;
+use crate::connection::Ledger;
 use crate::instant::Instant;
-use crate::net::{Plain, ConnectOptions, Destination, Layer, Net, ControlEvent, PortSearch, Reactor};
+use crate::net::{ConnectOptions, ControlEvent, Destination, Layer, Net, Plain, PortSearch, Reactor};
 
-use super::callers::{Asking, Workload, Clock};
 use super::cost::Cost;
 use super::outcome::Outcome;
 use super::plan::{Life, Plan, Schedule, nanos};
 use super::record::{Connections, Ending, Record};
+use super::workload::{Asking, Clock, Workload};
 
 use phases::Phase;
 
@@ -28,7 +28,7 @@ const LOOKS_PER_TIMEOUT: u32 = 8;
 
 /// How a run stands, for those who watch it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Progress {
+pub struct RunProgress {
     /// Connections that are open.
     pub open: usize,
     /// Time that is measured so far; none while connections are made and all warms up.
@@ -140,9 +140,9 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
     }
 
     /// How the run stands.
-    pub fn glance(&self) -> Progress {
+    pub fn glance(&self) -> RunProgress {
         let callers = self.callers();
-        Progress {
+        RunProgress {
             open: callers.open,
             measured: callers.now().min(self.measure_until).since(self.measure_from),
             answered: callers.counters.answered_meanwhile(),

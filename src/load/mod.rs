@@ -4,8 +4,8 @@
 //! is asked for is a [`Plan`], what came of it a [`Record`]; nothing is printed here.
 
 mod arrivals;
-mod callers;
 mod cost;
+mod counters;
 mod datagrams;
 mod failure;
 mod flow;
@@ -17,10 +17,10 @@ mod pattern;
 pub mod plan;
 pub mod record;
 mod series;
-mod counters;
+mod workload;
 
 pub use datagrams::DatagramGenerator;
-pub use generator::{Generator, Progress};
+pub use generator::{Generator, RunProgress};
 pub use latencies::Latencies;
 pub use plan::Plan;
 pub use record::Record;

@@ -1,9 +1,9 @@
 //! `Outcome`: what is left of a run when it is over, on its way to being a record.
 
 use super::cost::Cost;
+use super::counters::RequestCounters;
 use super::plan::{Plan, nanos};
 use super::record::{Connections, Ending, Machine, Record, Requests, SCHEMA, VERSION};
-use super::counters::RequestCounters;
 
 /// What is left of a run when it is over.
 pub(super) struct Outcome {

@@ -2,7 +2,7 @@
 //!
 //! It bounds how long everybody else waits for the next turn; who was not served by then is first in it.
 
-use crate::conn::{KIB, READ_LEN_MAX};
+use crate::connection::{KIB, READ_LEN_MAX};
 
 use super::pump::READ_LEN_MIN;
 

@@ -71,9 +71,14 @@ impl Handle {
     /// What was asked since the last time.
     pub(crate) fn take_requests(&self) -> impl Iterator<Item = ControlEvent> + use<> {
         let requests = self.requests.swap(0, Ordering::AcqRel);
-        [(TOTALS, ControlEvent::Totals), (RELOAD, ControlEvent::Reload), (DRAIN, ControlEvent::Drain), (STOP, ControlEvent::Stop)]
-            .into_iter()
-            .filter_map(move |(bit, control_event)| (requests & bit != 0).then_some(control_event))
+        [
+            (TOTALS, ControlEvent::Totals),
+            (RELOAD, ControlEvent::Reload),
+            (DRAIN, ControlEvent::Drain),
+            (STOP, ControlEvent::Stop),
+        ]
+        .into_iter()
+        .filter_map(move |(bit, control_event)| (requests & bit != 0).then_some(control_event))
     }
 
     fn ask(&self, wish: u8) {
@@ -110,7 +115,7 @@ impl<P> Sender<P> {
     ///
     /// # Errors
     /// The post comes back when too many wait or the server has ended. Never waits.
-    pub fn post(&self, post: P) -> Result<(), SendError<P>> {
+    pub fn send(&self, post: P) -> Result<(), SendError<P>> {
         self.sender.try_send(post).map_err(|error| match error {
             TrySendError::Full(post) => SendError::Full(post),
             TrySendError::Disconnected(post) => SendError::Gone(post),

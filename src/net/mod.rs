@@ -40,7 +40,7 @@ pub(crate) use clock::Clock;
 pub use connect::{ConnectOptions, PortSearch};
 pub(crate) use handle::MESSAGES_WAITING_MAX;
 pub use handle::{Handle, SendError, Sender, Wake};
-pub use layer::{Plain, Layer};
+pub use layer::{Layer, Plain};
 pub use link::Link;
 pub use listener::{Keepalive, ListenOptions, Listener, TcpOrUnix};
 pub use reactor::Reactor;
@@ -165,9 +165,9 @@ pub struct Readiness {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PollOutcome {
     /// Everything that was so when it looked.
-    All,
+    Complete,
     /// As much as it tells at once; there may be more.
-    Part,
+    Partial,
 }
 
 /// What somebody outside the loop wants of the whole server.

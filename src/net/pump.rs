@@ -7,11 +7,11 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{CloseReason, NO_INPUT_RANGE, InputRange};
-use crate::host::{Host, Peer, Visit};
+use crate::connection::{CloseReason, InputRange, NO_INPUT_RANGE};
+use crate::host::{Host, Peer, PeerGuard};
 use crate::instant::Instant;
 use crate::service::Service;
-use crate::table::Key;
+use crate::slab::Key;
 
 use super::{Budget, Layer, Link, Stream};
 
@@ -64,7 +64,7 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
     // A queue that grows takes memory, one that was emptied gives it back; the system takes its time for both.
     let paging_before = reserve.paging_bytes();
     let spent = |moved: usize, reserve: &Reserve| moved + reserve.paging_bytes().wrapping_sub(paging_before);
-    while let Some(mut visit) = host.visit(key, reserve, now) {
+    while let Some(mut visit) = host.peer_guard(key, reserve, now) {
         // At the first step: what later ones find has not been looked at since.
         let was_between_messages = moved == 0 && visit.is_between_messages();
         let done = step(&mut visit, scratch, budget.each());
@@ -92,8 +92,8 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
 /// Whether another step can do anything before a fact comes. What was ordered for this peer
 /// meanwhile has marked it, so that it is not forgotten.
 #[inline]
-fn has_more<S: Service, C: Codec, T: Stream>(visit: &Visit<'_, S, C, Link<T>>) -> bool {
-    let Visit { peer: Peer { link, connection, .. }, resources, .. } = visit;
+fn has_more<S: Service, C: Codec, T: Stream>(visit: &PeerGuard<'_, S, C, Link<T>>) -> bool {
+    let PeerGuard { peer: Peer { link, connection, .. }, resources, .. } = visit;
     link.readable && connection.wants_read()
         || link.writable && (!connection.unsent().is_empty() || connection.wants_finish())
         || connection.wants_held(resources)
@@ -107,7 +107,7 @@ fn has_more<S: Service, C: Codec, T: Stream>(visit: &Visit<'_, S, C, Link<T>>) -
 // each system call, a message of the only peer at work cost some 1 % more.
 #[inline(always)]
 pub(crate) fn step<S: Service, C: Codec, T: Stream>(
-    visit: &mut Visit<'_, S, C, Link<T>>,
+    visit: &mut PeerGuard<'_, S, C, Link<T>>,
     scratch: &mut [u8],
     budget: usize,
 ) -> usize {
@@ -150,7 +150,7 @@ pub(crate) fn step<S: Service, C: Codec, T: Stream>(
 /// lies in `scratch`.
 #[inline(always)]
 fn fill<S: Service, C: Codec, T: Stream>(
-    visit: &mut Visit<'_, S, C, Link<T>>,
+    visit: &mut PeerGuard<'_, S, C, Link<T>>,
     scratch: &mut [u8],
     budget: usize,
 ) -> (usize, InputRange) {
@@ -178,10 +178,13 @@ fn fill<S: Service, C: Codec, T: Stream>(
 
 /// Writes what waits since an earlier step, within the budget; mostly nothing does.
 #[inline]
-fn flush_waiting<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, budget: usize) -> usize {
+fn flush_waiting<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Link<T>>, budget: usize) -> usize {
     // Apart, so that a step for which nothing waits does not hold the code of a second write.
     #[inline(never)]
-    fn write_waiting<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, budget: usize) -> usize {
+    fn write_waiting<S: Service, C: Codec, T: Stream>(
+        visit: &mut PeerGuard<'_, S, C, Link<T>>,
+        budget: usize,
+    ) -> usize {
         write(visit, &[], budget)
     }
     flush_kept(visit);
@@ -190,14 +193,18 @@ fn flush_waiting<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Li
 
 /// Writes what waits, and behind it `quoted`, within the budget; what does not go is stored.
 #[inline(always)]
-fn flush<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>, quoted: &[u8], budget: usize) -> usize {
+fn flush<S: Service, C: Codec, T: Stream>(
+    visit: &mut PeerGuard<'_, S, C, Link<T>>,
+    quoted: &[u8],
+    budget: usize,
+) -> usize {
     flush_kept(visit);
     if visit.peer.connection.unsent().is_empty() && quoted.is_empty() { 0 } else { write(visit, quoted, budget) }
 }
 
 /// Writes what the stream keeps of its own.
 #[inline]
-fn flush_kept<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>) {
+fn flush_kept<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Link<T>>) {
     if let Some(reason) = visit.peer.link.flush_kept() {
         visit.peer.connection.handle_error(reason);
     }
@@ -205,7 +212,7 @@ fn flush_kept<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<
 
 #[inline(always)]
 fn write<S: Service, C: Codec, T: Stream>(
-    visit: &mut Visit<'_, S, C, Link<T>>,
+    visit: &mut PeerGuard<'_, S, C, Link<T>>,
     mut quoted: &[u8],
     budget: usize,
 ) -> usize {
@@ -219,7 +226,7 @@ fn write<S: Service, C: Codec, T: Stream>(
             None => link.flush(unsent, quoted),
         };
         keep_time(visit);
-        let Visit { peer, resources, .. } = visit;
+        let PeerGuard { peer, resources, .. } = visit;
         match flushed {
             Flushed::Bytes(count) => {
                 let from_queue = count.min(unsent_len);
@@ -243,13 +250,13 @@ fn write<S: Service, C: Codec, T: Stream>(
 
 /// Whether only the budget keeps what is left from leaving: no reason to pause, and none to read on.
 #[inline]
-fn is_cut_short<S: Service, C: Codec, T: Stream>(visit: &Visit<'_, S, C, Link<T>>) -> bool {
+fn is_cut_short<S: Service, C: Codec, T: Stream>(visit: &PeerGuard<'_, S, C, Link<T>>) -> bool {
     visit.peer.link.writable && !visit.peer.connection.unsent().is_empty()
 }
 
 /// Where a call waited, the time of this turn has passed meanwhile; else it stands still.
 #[inline]
-fn keep_time<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>) {
+fn keep_time<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Link<T>>) {
     if let Some(now) = visit.peer.link.stream.woke_at() {
         visit.pass_time(now);
     }
@@ -258,8 +265,8 @@ fn keep_time<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T
 /// Ends our direction when its time has come. Where the peer's has ended too, a farewell is
 /// enough and the drop of the stream does the rest: one system call less.
 #[inline]
-fn finish<S: Service, C: Codec, T: Stream>(visit: &mut Visit<'_, S, C, Link<T>>) -> usize {
-    let Visit { peer, resources, .. } = visit;
+fn finish<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Link<T>>) -> usize {
+    let PeerGuard { peer, resources, .. } = visit;
     if !peer.link.readable {
         peer.connection.handle_dry(resources);
     }

@@ -17,8 +17,8 @@ use super::budget::{SERVE_COST, TURN_BYTES};
 use super::clock::Clock;
 use super::listener::{Listener, TcpOrUnix};
 use super::{
-    Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, ControlEvent, PeerAddress, Readiness,
-    Token, PollOutcome, Wake,
+    Address, ConnectOptions, ControlEvent, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress,
+    PollOutcome, Readiness, Token, Wake,
 };
 
 /// How many events one poll brings at most. With fewer, ready peers wait behind each other for
@@ -168,7 +168,7 @@ impl Net for Reactor {
                 })),
             }
         }
-        Ok(if count < EVENTS_MAX { PollOutcome::All } else { PollOutcome::Part })
+        Ok(if count < EVENTS_MAX { PollOutcome::Complete } else { PollOutcome::Partial })
     }
 
     fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> io::Result<Listener> {

@@ -31,7 +31,8 @@ impl Signals {
     /// What came since the last time.
     pub(super) fn pending(&mut self) -> impl Iterator<Item = ControlEvent> {
         let Self { source, notices } = self;
-        let said = |number| notices.iter().find(|(watched, _)| *watched == number).map(|(_, control_event)| *control_event);
+        let said =
+            |number| notices.iter().find(|(watched, _)| *watched == number).map(|(_, control_event)| *control_event);
         source.pending().filter_map(said)
     }
 }

@@ -10,14 +10,14 @@ use std::thread;
 
 use log::{debug, error};
 
-use crate::datagram::{DatagramLimits, DatagramService, DatagramCounters, Guard, DatagramRefusal};
-use crate::door::{LogThrottle, Totals, repeated_suffix};
+use crate::admission::{LogThrottle, Totals, repeated_suffix};
+use crate::datagram::{DatagramCounters, DatagramLimits, DatagramRefusal, DatagramService, Guard};
 use crate::host::HostCounters;
 use crate::instant::Instant;
 use crate::net::{Address, Datagrams, Event, Net, udp};
 
-use super::snapshot::EndpointSnapshot;
 use super::endpoint::{AnyEndpoint, LoopState, listener_token};
+use super::snapshot::EndpointSnapshot;
 
 /// Datagrams per turn: as many as take about as long as one peer's whole budget.
 const DATAGRAM_BUDGET: usize = 128;
@@ -271,7 +271,7 @@ impl<S: DatagramService, N: Net> AnyEndpoint<N> for DatagramEndpoint<S, N> {
     fn snapshot(&self) -> EndpointSnapshot {
         EndpointSnapshot {
             counters: HostCounters::default(),
-            limits: crate::conn::Limits::default(),
+            limits: crate::connection::Limits::default(),
             peers: Vec::new(),
             is_acceptable: self.has_work(),
             is_listening: self.socket.is_some(),

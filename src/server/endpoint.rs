@@ -3,28 +3,28 @@
 //! Endpoints differ in their service and framing, so the server keeps them behind [`AnyEndpoint`]. When a
 //! turn begins is the server's to say, and what was told; each endpoint does the rest for its own.
 
+mod accepting;
 mod connecting;
-mod newcomers;
 
 use std::sync::mpsc::Receiver;
 
 use log::{debug, error, info};
 
+use crate::admission::{AcceptRetry, Admission, LogThrottle, ServerLimits, Totals, repeated_suffix};
 use crate::buffer::{Reserve, Scratch};
 use crate::codec::Codec;
-use crate::conn::{CloseReason, Connection};
+use crate::connection::{CloseReason, Connection};
 use crate::connector::Connector;
-use crate::door::{Admission, AcceptRetry, ServerLimits, LogThrottle, Totals, repeated_suffix};
-use crate::host::{Host, CloseMode};
+use crate::host::{CloseMode, Host};
 use crate::instant::Instant;
 use crate::net::pump;
-use crate::net::{Address, Budget, Event, Layer, Link, Net, MESSAGES_WAITING_MAX, Stream, Token};
+use crate::net::{Address, Budget, Event, Layer, Link, MESSAGES_WAITING_MAX, Net, Stream, Token};
 use crate::service::Service;
-use crate::table::Key;
+use crate::slab::Key;
 
-use super::snapshot::{PeerSnapshot, EndpointSnapshot};
 use super::handshakes::Handshakes;
-use newcomers::Accepted;
+use super::snapshot::{EndpointSnapshot, PeerSnapshot};
+use accepting::Accepted;
 
 /// Newcomers per endpoint and turn: 256 of them take about as long as one peer's whole budget.
 const ACCEPT_BUDGET: usize = 256;
@@ -286,7 +286,10 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpo
             Some(_) | None => Instant::ORIGIN,
         };
         let handshake_at = self.handshakes.deadline(self.host.limits().handshake_timeout);
-        accept_at.min(handshake_at).min(self.connector.next_work()).min(self.host.next_deadline().unwrap_or(Instant::NEVER))
+        accept_at
+            .min(handshake_at)
+            .min(self.connector.next_work())
+            .min(self.host.next_deadline().unwrap_or(Instant::NEVER))
     }
 
     fn drain(&mut self, shared: &mut LoopState<N>) {
@@ -304,7 +307,8 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpo
     fn finish_all(&mut self, shared: &mut LoopState<N>) {
         self.give_up_all(CloseReason::Drained, shared);
         self.stop_connecting(shared);
-        self.host.tell_all(&mut shared.reserve, shared.now, |peer, resources| peer.connection.handle_drain_late(resources));
+        self.host
+            .tell_all(&mut shared.reserve, shared.now, |peer, resources| peer.connection.handle_drain_late(resources));
     }
 
     fn stop(&mut self, shared: &mut LoopState<N>) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::instant::Instant;
 use crate::net::PeerAddress;
-use crate::table::Key;
+use crate::slab::Key;
 
 /// A peer whose stream is not open yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Handshakes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Slab;
+    use crate::slab::Slab;
 
     #[test]
     fn the_oldest_makes_way_and_is_the_first_to_be_late() {

@@ -3,29 +3,31 @@
 //! It decides the order of things; what each of them is, is decided in the rooms below. It runs
 //! over any [`Net`]: the reactor, or the simulated world.
 
-mod snapshot;
 mod datagrams;
 mod endpoint;
 mod handshakes;
+mod snapshot;
 
 use std::{io, mem};
 
 use log::info;
 
+use crate::admission::{Admission, Listen, ServerLimits, Totals};
 use crate::buffer::{Reserve, Scratch};
 use crate::codec::Codec;
-use crate::conn::READ_LEN_MAX;
+use crate::connection::READ_LEN_MAX;
 use crate::datagram::{DatagramLimits, DatagramService};
-use crate::door::{Admission, Listen, ServerLimits, Totals};
 use crate::host::Host;
 use crate::instant::Instant;
-use crate::net::{Address, Plain, DatagramOptions, Event, Handle, Layer, Net, ControlEvent, Sender, TURN_BYTES, PollOutcome};
+use crate::net::{
+    Address, ControlEvent, DatagramOptions, Event, Handle, Layer, Net, Plain, PollOutcome, Sender, TURN_BYTES,
+};
 use crate::service::Service;
 
-pub use snapshot::{Snapshot, PeerSnapshot, EndpointSnapshot};
+pub use snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot};
 
 use datagrams::DatagramEndpoint;
-use endpoint::{Endpoint, AnyEndpoint, LoopState};
+use endpoint::{AnyEndpoint, Endpoint, LoopState};
 
 /// Endpoints on one loop.
 pub struct Server<N: Net> {
@@ -246,8 +248,8 @@ impl<N: Net> Server<N> {
         self.shared.now = self.shared.net.now();
         self.turns += 1;
         self.shared.told_in_part = match told {
-            PollOutcome::All => None,
-            PollOutcome::Part => self.still_in_part(self.shared.told_in_part.unwrap_or(0) + self.events.len()),
+            PollOutcome::Complete => None,
+            PollOutcome::Partial => self.still_in_part(self.shared.told_in_part.unwrap_or(0) + self.events.len()),
         };
         Ok(())
     }
@@ -282,7 +284,10 @@ impl<N: Net> Server<N> {
                 self.endpoints.iter_mut().for_each(|room| room.finish_all(&mut self.shared));
             }
             ServerPhase::Finishing { stop_at } if stop_at <= self.shared.now => self.stop(),
-            ServerPhase::Running | ServerPhase::Draining { .. } | ServerPhase::Finishing { .. } | ServerPhase::Stopping => return,
+            ServerPhase::Running
+            | ServerPhase::Draining { .. }
+            | ServerPhase::Finishing { .. }
+            | ServerPhase::Stopping => return,
         }
         self.endpoints.iter_mut().for_each(|room| room.reap_closed(&mut self.shared));
     }

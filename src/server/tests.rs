@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::codec::{Lines, Raw};
-use crate::conn::{CloseReason, Limits};
-use crate::net::{SendError, Reactor};
+use crate::connection::{CloseReason, Limits};
+use crate::net::{Reactor, SendError};
 use crate::service::{Chat, Context, Echo, Orders};
 use crate::sim::World;
-use crate::table::Key;
+use crate::slab::Key;
 
 /// Answers `slow` later, panics on `boom`, and passes posts on to everybody.
 #[derive(Default)]
@@ -94,7 +94,7 @@ fn other_threads_post_to_a_service_and_drain_the_server() {
         let mut greeting = [0; 16];
         stream.read_exact(&mut greeting).unwrap();
         assert_eq!(&greeting, b"hello 127.0.0.1\n");
-        sender.post("news".to_owned()).unwrap();
+        sender.send("news".to_owned()).unwrap();
         let mut news = [0; 5];
         stream.read_exact(&mut news).unwrap();
         assert_eq!(&news, b"news\n");
@@ -109,7 +109,7 @@ fn other_threads_post_to_a_service_and_drain_the_server() {
     assert_eq!(totals.closed(CloseReason::Drained), 1);
     assert!(totals.reconciles());
     drop(server);
-    assert_eq!(sender.post(String::new()), Err(SendError::Gone(String::new())));
+    assert_eq!(sender.send(String::new()), Err(SendError::Gone(String::new())));
 }
 
 #[test]
@@ -117,10 +117,10 @@ fn who_posts_faster_than_the_loop_takes_is_told() {
     let mut server = Server::new(Reactor::new().unwrap(), ServerLimits::default());
     let endpoint = server.listen(address("127.0.0.1:0"), Lines::new(), Mischief::default()).unwrap();
     let sender = endpoint.sender();
-    let taken = (0..2000).take_while(|_| sender.post(String::new()).is_ok()).count();
+    let taken = (0..2000).take_while(|_| sender.send(String::new()).is_ok()).count();
     assert_eq!(taken, crate::net::MESSAGES_WAITING_MAX);
     server.turn().unwrap();
-    assert_eq!(sender.post(String::new()), Ok(()));
+    assert_eq!(sender.send(String::new()), Ok(()));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_peer_that_ended_waits_for_what_it_was_promised() {
     client.finish();
     world.settle(|| server.turn()).unwrap();
     assert!(!client.is_ended());
-    endpoint.sender().post("done".to_owned()).unwrap();
+    endpoint.sender().send("done".to_owned()).unwrap();
     world.settle(|| server.turn()).unwrap();
     assert!(client.is_ended());
     assert!(client.received().starts_with(b"hello 10.0.0.1\nat last\n"));

@@ -14,9 +14,9 @@ mod proxy;
 use std::error::Error;
 use std::fmt::Display;
 
-use crate::conn::{CloseReason, Reply};
+use crate::connection::{CloseReason, Reply};
 use crate::instant::Instant;
-use crate::table::Key;
+use crate::slab::Key;
 
 pub use chargen::Chargen;
 pub use chat::Chat;
@@ -115,8 +115,8 @@ impl Context<'_, '_> {
 
     /// How many bytes may be sent until this peer counts as slow; sending more is possible and
     /// pauses the reading from it.
-    pub fn room(&self) -> usize {
-        self.reply.room()
+    pub fn writable_bytes(&self) -> usize {
+        self.reply.writable_bytes()
     }
 
     /// Asks for one call of [`Service::on_writable`].

@@ -6,9 +6,9 @@
 use std::ops::Range;
 
 use crate::codec::{Encode, FrameError};
-use crate::conn::READ_LEN_MAX;
+use crate::connection::READ_LEN_MAX;
 use crate::destination::Destination;
-use crate::table::Key;
+use crate::slab::Key;
 
 /// A batch is carried out before it grows past this many orders, or past one read's worth of bytes.
 ///
@@ -102,7 +102,7 @@ impl Outbox {
 /// Where a service puts its orders for other peers.
 ///
 /// They are carried out in their order, soon after the callback has returned. A peer that has too
-/// much waiting already is closed with [`CloseReason::QueueFull`](crate::conn::CloseReason::QueueFull).
+/// much waiting already is closed with [`CloseReason::QueueFull`](crate::connection::CloseReason::QueueFull).
 pub struct Orders<'a> {
     outbox: &'a mut Outbox,
     encode: &'a dyn Encode,

@@ -14,9 +14,9 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::fmt::Display;
 
-use crate::conn::{CloseReason, KIB, READ_LEN_MAX};
+use crate::connection::{CloseReason, KIB, READ_LEN_MAX};
 use crate::destination::Destination;
-use crate::table::Key;
+use crate::slab::Key;
 use crate::watermark::Watermarks;
 
 use super::{Context, Orders, Service};

@@ -41,10 +41,10 @@
 //! The same in a hostile world: `World::new(seed).with_faults(Faults::delays_drawn_from(seed))`,
 //! for as many seeds as there is time for.
 
+mod behavior;
 mod connect;
 mod datagrams;
 mod faults;
-mod behavior;
 mod net;
 mod outcome;
 mod peer;
@@ -57,10 +57,10 @@ mod trace;
 mod wire;
 mod world;
 
+pub use behavior::{Behavior, Ending};
 pub use datagrams::SimDatagrams;
 pub use faults::{Fault, FaultCounts, Faults, Harm};
-pub use behavior::{Ending, Behavior};
 pub use net::{SimListener, SimNet, SimStream};
 pub use peer::Peer;
 pub use rng::{Rng, pattern};
-pub use world::{ListenerView, Rest, StreamView, World, WorldCounters};
+pub use world::{ListenerView, Progress, StreamView, World, WorldCounters};

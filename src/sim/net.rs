@@ -19,8 +19,8 @@ use super::wire::Side;
 use super::world::Shared;
 use crate::instant::Instant;
 use crate::net::{
-    Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress, Stream, Token, PollOutcome,
-    Wake,
+    Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress, PollOutcome, Stream,
+    Token, Wake,
 };
 
 /// The longest that accepts fail in a row for want of something.

@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 
 use libc::EAGAIN;
 
+use super::behavior::{Behavior, Ending};
 use super::faults::Fault;
-use super::behavior::{Ending, Behavior};
 use super::state::State;
 use super::trace::TraceEvent;
 use super::wire::{Side, Wire};

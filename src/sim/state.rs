@@ -12,11 +12,11 @@ use super::datagrams::SocketState;
 use super::faults::{Fault, FaultCounts, Faults};
 use super::peer::PeerState;
 use super::rng::Rng;
-use super::trace::{TraceEvent, Trace};
+use super::trace::{Trace, TraceEvent};
 use super::wire::{Level, Side, Wire};
-use super::world::{Rest, WorldCounters};
+use super::world::{Progress, WorldCounters};
 use crate::instant::Instant;
-use crate::net::{Address, Event, ControlEvent, Readiness, Token, PollOutcome};
+use crate::net::{Address, ControlEvent, Event, PollOutcome, Readiness, Token};
 
 /// As many facts as one poll brings at most, in a kind world.
 const BATCH_MAX: usize = 1024;
@@ -97,7 +97,7 @@ pub(super) struct State {
     /// How far polls may move the clock; none: as far as they like.
     pub(super) horizon: Option<Instant>,
     /// How the last poll ended.
-    pub(super) rest: Rest,
+    pub(super) rest: Progress,
     pub(super) wires: Vec<WireState>,
     pub(super) listeners: Vec<ListenerState>,
     pub(super) peers: Vec<PeerState>,
@@ -129,7 +129,7 @@ impl State {
             counters: WorldCounters::default(),
             now: Instant::ORIGIN,
             horizon: Some(Instant::ORIGIN),
-            rest: Rest::Busy,
+            rest: Progress::Busy,
             wires: Vec::new(),
             listeners: Vec::new(),
             peers: Vec::new(),
@@ -230,7 +230,7 @@ impl State {
         let first = events.len();
         self.counters.polls += 1;
         self.trace.begin_turn(self.counters.polls);
-        self.rest = Rest::Busy;
+        self.rest = Progress::Busy;
         self.move_clock();
         self.act_all();
         if !self.strikes(Fault::EmptyPoll) {
@@ -246,7 +246,7 @@ impl State {
         for event in &events[first..] {
             self.trace.add((*event).into());
         }
-        if self.ready.is_empty() { PollOutcome::All } else { PollOutcome::Part }
+        if self.ready.is_empty() { PollOutcome::Complete } else { PollOutcome::Partial }
     }
 
     /// Time that passes while the server is not looking, unless the clock is held.
@@ -275,7 +275,7 @@ impl State {
         let act = self.next_act().unwrap_or(Instant::NEVER);
         let next = act.min(until).min(horizon);
         if next == Instant::NEVER {
-            self.rest = Rest::Quiet;
+            self.rest = Progress::Idle;
             return false;
         }
         if next > self.now {
@@ -288,7 +288,7 @@ impl State {
         if act <= self.now {
             return true;
         }
-        self.rest = Rest::Horizon;
+        self.rest = Progress::Horizon;
         false
     }
 

@@ -88,7 +88,9 @@ impl Story {
         if let TraceEvent::PeerConnected { peer, wire } = *event {
             self.peers.insert(wire, peer);
         }
-        if let TraceEvent::Registered { wire, token, outcome: Ok(()) } | TraceEvent::Began { token, outcome: Ok(wire) } = *event {
+        if let TraceEvent::Registered { wire, token, outcome: Ok(()) }
+        | TraceEvent::Began { token, outcome: Ok(wire) } = *event
+        {
             self.names.insert(token, self.of_wire(wire));
         }
     }

@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::{Ending, Fault, Faults, Behavior, Peer, Rest, Rng, SimNet, SimStream, World, pattern};
+use super::{Behavior, Ending, Fault, Faults, Peer, Progress, Rng, SimNet, SimStream, World, pattern};
 use crate::instant::Instant;
-use crate::net::{Address, Event, ListenOptions, Net, ControlEvent, Readiness, Stream, Token};
+use crate::net::{Address, ControlEvent, Event, ListenOptions, Net, Readiness, Stream, Token};
 
 const LISTENER: Token = Token(0);
 const STREAM: Token = Token(1);
@@ -84,13 +84,13 @@ fn the_clock_moves_only_as_far_as_it_may() {
     let mut net = world.net();
     let soon = Instant::ORIGIN + Duration::from_secs(1);
     net.poll(&mut Vec::new(), Some(soon)).unwrap();
-    assert_eq!((net.now(), world.rest()), (Instant::ORIGIN, Rest::Horizon));
+    assert_eq!((net.now(), world.rest()), (Instant::ORIGIN, Progress::Horizon));
 
     let free = world.with_free_clock();
     net.poll(&mut Vec::new(), Some(soon)).unwrap();
-    assert_eq!((net.now(), free.rest()), (soon, Rest::Busy));
+    assert_eq!((net.now(), free.rest()), (soon, Progress::Busy));
     net.poll(&mut Vec::new(), None).unwrap();
-    assert_eq!((net.now(), free.rest()), (soon, Rest::Quiet));
+    assert_eq!((net.now(), free.rest()), (soon, Progress::Idle));
 }
 
 #[test]
@@ -130,8 +130,12 @@ fn who_connects_where_nobody_listens_is_refused() {
 fn a_peer_of_habits_drips_waits_and_breaks_off() {
     let world = World::new(1).with_free_clock();
     let (mut net, mut stream, peer) = one_stream(&world);
-    let behavior =
-        Behavior { write_len_max: 1, read_len_max: 1, pause_max: Duration::from_secs(1), ending: Ending::FinishesAt(3) };
+    let behavior = Behavior {
+        write_len_max: 1,
+        read_len_max: 1,
+        pause_max: Duration::from_secs(1),
+        ending: Ending::FinishesAt(3),
+    };
     peer.change_habits(behavior);
     peer.send(b"abcdef");
     let mut bytes = Vec::new();
@@ -180,7 +184,7 @@ fn echo_until_quiet(world: &World, net: &mut SimNet, stream: &mut SimStream) {
                 Event::Ready(_) | Event::ControlEvent(_) => {}
             }
         }
-        assert_ne!(world.rest(), Rest::Quiet, "stranded:\n{}", world.trace());
+        assert_ne!(world.rest(), Progress::Idle, "stranded:\n{}", world.trace());
     }
     panic!("no end in sight:\n{}", world.trace());
 }
@@ -198,7 +202,7 @@ fn delays_strand_nobody_who_keeps_the_rules() {
         peer.send(&sent);
         echo_until_quiet(&world, &mut net, &mut stream);
         drop(stream);
-        while world.rest() != Rest::Quiet {
+        while world.rest() != Progress::Idle {
             poll(&mut net);
         }
         assert!(peer.is_ended(), "seed {seed}:\n{}", world.trace());

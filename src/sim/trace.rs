@@ -10,7 +10,7 @@ use super::outcome::Outcome;
 use super::rng::mix;
 use super::story::Story;
 use crate::instant::Instant;
-use crate::net::{Event, ControlEvent, Readiness};
+use crate::net::{ControlEvent, Event, Readiness};
 
 /// One thing that happened: a call of the server with its result, or an act of a peer.
 #[derive(Clone, Copy, Debug, Hash)]

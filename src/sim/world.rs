@@ -7,9 +7,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::behavior::Behavior;
 use super::datagrams::SocketState;
 use super::faults::{FaultCounts, Faults};
-use super::behavior::Behavior;
 use super::net::SimNet;
 use super::peer::{Peer, PeerState};
 use super::state::State;
@@ -42,14 +42,14 @@ impl fmt::Debug for Shared {
 
 /// How the last poll ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Rest {
+pub enum Progress {
     /// It brought facts, or returned because the server wanted no sleep, or no more.
     #[default]
     Busy,
     /// It would have slept longer than the clock may go.
     Horizon,
     /// It would have slept for ever.
-    Quiet,
+    Idle,
 }
 
 /// What the server did in a world, as the world counts it.
@@ -229,7 +229,7 @@ impl World {
             turn()?;
             let mut state = self.state();
             // A server that has ended polls no more.
-            if state.counters.polls == polls || state.rest != Rest::Busy {
+            if state.counters.polls == polls || state.rest != Progress::Busy {
                 state.now = state.now.max(horizon);
                 return Ok(());
             }
@@ -253,7 +253,7 @@ impl World {
     }
 
     /// How the last poll ended.
-    pub fn rest(&self) -> Rest {
+    pub fn rest(&self) -> Progress {
         self.state().rest
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use readyloop::net::{Plain, Layer, Net};
+use readyloop::net::{Layer, Net, Plain};
 use readyloop::sim::Rng;
 use readyloop::{CloseReason, Reactor};
 

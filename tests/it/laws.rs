@@ -141,12 +141,12 @@ fn imports_point_down_the_rings() {
     })
     // Its tests draw their weather from the simulated world's dice.
     .but_in(&["src/net/tls/tests"])
-    .forbids("src/conn/mod.rs", "use crate::host::Host;")
-    .forbids("src/conn/limits.rs", "use crate::{watermark, net::{Net, Token}};")
+    .forbids("src/connection/mod.rs", "use crate::host::Host;")
+    .forbids("src/connection/limits.rs", "use crate::{watermark, net::{Net, Token}};")
     .forbids("src/service/echo.rs", "fn f() { crate::host::f() }")
-    .forbids("src/table.rs", "use crate::timers::Timers;")
-    .forbids("src/table.rs", "use super::timers::Timers;")
-    .forbids("src/conn/limits.rs", "use super::super::net::Net;")
+    .forbids("src/slab.rs", "use crate::timers::Timers;")
+    .forbids("src/slab.rs", "use super::timers::Timers;")
+    .forbids("src/connection/limits.rs", "use super::super::net::Net;")
     .forbids("src/client/mod.rs", "use crate::server::Server;")
     .forbids("src/server/mod.rs", "use crate::client::Client;")
     .forbids("src/load/generator.rs", "use crate::server::Server;")
@@ -154,10 +154,10 @@ fn imports_point_down_the_rings() {
     .forbids("src/host.rs", "use crate::Server;")
     .allows("src/load/generator.rs", "use crate::client::Client;")
     .forbids("src/sim/world.rs", "use crate::server::Server;")
-    .forbids("src/server/mod.rs", "use crate::trial::Trial;")
-    .allows("src/trial/scene.rs", "use crate::server::Server;")
+    .forbids("src/server/mod.rs", "use crate::simtest::Trial;")
+    .allows("src/simtest/scene.rs", "use crate::server::Server;")
     .allows("src/host.rs", "use crate::{conn::Limits, service::Service};")
-    .allows("src/conn/limits.rs", "use super::CloseReason; // crate::net")
+    .allows("src/connection/limits.rs", "use super::CloseReason; // crate::net")
     .allows("src/lib.rs", "pub use crate::server::Server;")
     .holds();
 }
@@ -173,13 +173,13 @@ fn below_the_border_is_no_socket_no_clock_no_thread_and_no_log() {
         let words = ["Instant::now", "time::Instant", "SystemTime", "mio", "socket2", "rustls", "log::"];
         std.map(|path| path.line).chain(lines_with_any(source, &words, Code::All)).collect()
     })
-    .forbids("src/conn/mod.rs", "fn f() { let now = Instant::now(); }")
+    .forbids("src/connection/mod.rs", "fn f() { let now = Instant::now(); }")
     .forbids("src/timers.rs", "use std::time::SystemTime;")
     .forbids("src/codec/raw.rs", "use std::net::SocketAddr;")
     .forbids("src/host.rs", "use std::{fmt, thread};")
     .forbids("src/service/echo.rs", "use mio::Poll;")
     .forbids("src/buffer/reserve.rs", "fn f() { log::debug!(\"lent\") }")
-    .allows("src/conn/mod.rs", "use crate::instant::Instant; // Instant::now")
+    .allows("src/connection/mod.rs", "use crate::instant::Instant; // Instant::now")
     .allows("src/service/echo.rs", "const LOG: &str = \"std::net and mio\";")
     .allows("src/net/reactor.rs", "use std::net::SocketAddr;")
     .holds();
@@ -235,13 +235,13 @@ fn only_one_file_assigns_a_half() {
         lines.retain(|line| !compared.contains(line));
         lines
     })
-    .but_in(&["src/conn/halves.rs"])
-    .forbids("src/conn/mod.rs", "fn f() { self.read = ReadHalf::Ended; }")
+    .but_in(&["src/connection/halves.rs"])
+    .forbids("src/connection/mod.rs", "fn f() { self.read = ReadHalf::Ended; }")
     .forbids("src/host.rs", "fn f() { let write = WriteHalf::Finished; }")
-    .allows("src/conn/mod.rs", "fn f() { self.halves.read() == ReadHalf::Ended }")
+    .allows("src/connection/mod.rs", "fn f() { self.halves.read() == ReadHalf::Ended }")
     .holds();
     Law::new("The halves are private to conn/halves.rs.", |source| source.lines_with("pub read:", Code::All))
-        .forbids("src/conn/halves.rs", "pub struct Halves { pub read: ReadHalf }")
+        .forbids("src/connection/halves.rs", "pub struct Halves { pub read: ReadHalf }")
         .holds();
 }
 

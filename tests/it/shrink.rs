@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use readyloop::service::Echo;
 use readyloop::watermark::Watermarks;
-use readyloop::{Address, Limits, Listen, ListenOptions, ControlEvent, Raw, Reactor, ServerLimits};
+use readyloop::{Address, ControlEvent, Limits, Listen, ListenOptions, Raw, Reactor, ServerLimits};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::support::{

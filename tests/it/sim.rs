@@ -11,7 +11,7 @@ mod tls;
 
 use std::ops::Range;
 
-use readyloop::trial::{Pair, Trial};
+use readyloop::simtest::{Pair, Trial};
 
 use crate::support::share;
 

@@ -14,9 +14,9 @@ use readyloop::net::AddressError;
 
 use crate::bench;
 use crate::cert;
+use crate::cli_error::CliError;
 use crate::client;
 use crate::compare;
-use crate::problem::CliError;
 use crate::report;
 use crate::serve;
 use crate::sim;

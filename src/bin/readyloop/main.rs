@@ -5,11 +5,11 @@
 
 mod bench;
 mod cert;
+mod cli_error;
 mod client;
 mod command_line;
 mod compare;
 mod logging;
-mod problem;
 mod report;
 mod serve;
 mod sim;

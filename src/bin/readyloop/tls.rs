@@ -5,7 +5,7 @@ use std::io;
 use readyloop::Address;
 use readyloop::net::tls::{TlsError, TlsSetupError};
 
-use crate::problem::{CliError, io_message};
+use crate::cli_error::{CliError, io_message};
 
 /// TLS cannot be set up as asked.
 pub(crate) fn setup_problem(error: &TlsSetupError) -> CliError {

@@ -7,7 +7,7 @@ use super::*;
 use crate::codec::Lines;
 use crate::connector::FULL_PAUSE;
 use crate::net::Address;
-use crate::sim::{Ending, Faults, Behavior, Rng, SimNet, World};
+use crate::sim::{Behavior, Ending, Faults, Rng, SimNet, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -265,7 +265,7 @@ fn calls_posts_and_notices_come_from_outside_the_loop() {
 
     let called = client.call(key.unwrap(), |_, peer, cx| cx.send(format!("{peer} calls").as_bytes()));
     assert_eq!(called, Some(()));
-    client.sender().post("a post").unwrap();
+    client.sender().send("a post").unwrap();
     client.handle().drain();
     settle(&world, &mut client);
     assert_eq!(peer.received(), b"1 calls\na post\n");
@@ -323,7 +323,7 @@ fn a_service_orders_no_connections_of_a_client() {
     let world = World::new(1);
     world.answer_at(&at(7).1, Behavior::default());
     let mut client = Client::new(world.net(), Lines::new(), Caller(Vec::new()), ClientLimits::default());
-    client.sender().post(7).unwrap();
+    client.sender().send(7).unwrap();
     world.settle(|| client.turn(None)).unwrap();
     assert_eq!(client.service().0, [(5, "only a server connects to whom its services order".to_owned())]);
     assert!(client.is_idle());

@@ -5,13 +5,13 @@
 use std::time::Duration;
 
 use crate::client::{ClientLimits, ConnectFailure};
-use crate::conn::{ENVELOPE_LEN_MAX, Limits};
+use crate::connection::{ENVELOPE_LEN_MAX, Limits};
 use crate::instant::Instant;
-use crate::load::callers::Asking;
 use crate::load::failure::kind_of;
 use crate::load::flow::{Flow, Role};
 use crate::load::plan::{Life, Plan};
 use crate::load::record::ErrorKind;
+use crate::load::workload::Asking;
 use crate::net::{Layer, Net};
 use crate::watermark::Watermarks;
 

@@ -3,9 +3,9 @@
 //! Every phase has an end: whoever opens or answers does so within a timeout, or is given up.
 
 use crate::instant::Instant;
-use crate::load::callers::Asking;
 use crate::load::plan::{Bound, Life, Pace, Schedule};
 use crate::load::record::Ending;
+use crate::load::workload::Asking;
 use crate::net::{Layer, Net};
 
 use super::Generator;

@@ -1,7 +1,7 @@
 //! Datagrams in the simulated world: who is answered, and what never ends the loop.
 
 use super::*;
-use crate::net::{DatagramOptions, ControlEvent};
+use crate::net::{ControlEvent, DatagramOptions};
 use crate::server::{Server, ServerLimits};
 use crate::service::Echo;
 use crate::sim::{Faults, SimNet, World};

@@ -9,12 +9,12 @@ use std::io;
 
 use log::{debug, warn};
 
+use crate::admission::{Rejection, repeated_suffix};
 use crate::codec::Codec;
 use crate::connector::{ConnectFailure, PendingConnect};
-use crate::door::{Rejection, repeated_suffix};
 use crate::net::{AddressGroup, ConnectOptions, Layer, Link, Net};
 use crate::service::Service;
-use crate::table::Key;
+use crate::slab::Key;
 
 use super::{Endpoint, LoopState, drain, token};
 

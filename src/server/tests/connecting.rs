@@ -5,7 +5,7 @@ use std::io;
 
 use super::*;
 use crate::destination::Destination;
-use crate::sim::{Ending, Behavior, Peer, SimNet};
+use crate::sim::{Behavior, Ending, Peer, SimNet};
 
 /// Connects for each line to the port in it; tells whoever asked what came of it.
 #[derive(Default)]

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::codec::{Codec, Lines, Raw};
 use crate::instant::Instant;
 use crate::net::{
-    Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress, Readiness, Stream,
-    Token, PollOutcome, Wake,
+    Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress, PollOutcome,
+    Readiness, Stream, Token, Wake,
 };
 use crate::server::{Server, ServerLimits};
 use crate::service::Echo;
@@ -177,7 +177,7 @@ impl Net for SmallNet {
             path.edge = false;
         }
         path.is_quiet = events.is_empty() && until.is_none_or(|at| at > self.now());
-        Ok(PollOutcome::All)
+        Ok(PollOutcome::Complete)
     }
 
     fn listen(&mut self, _: &Address, _: &ListenOptions, token: Token) -> io::Result<Token> {

@@ -6,10 +6,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use readyloop::conn::{KIB, READ_LEN_MAX};
+use readyloop::connection::{KIB, READ_LEN_MAX};
 use readyloop::net::Destination;
 use readyloop::service::Proxy;
-use readyloop::sim::{Ending, Faults, Behavior, Peer, Rest, Rng, SimNet, World, pattern};
+use readyloop::sim::{Behavior, Ending, Faults, Peer, Progress, Rng, SimNet, World, pattern};
 use readyloop::{Address, CloseReason, Limits, Listen, Raw, Server, ServerLimits};
 
 use crate::support::share;
@@ -379,7 +379,7 @@ fn come_to_rest(world: &World, server: &mut Server<SimNet>, crowd: &mut Crowd) {
             let read_len_max = if read_len_max > 0 { usize::MAX } else { 0 };
             peer.change_habits(Behavior { ending, read_len_max, ..Behavior::default() });
         }
-        if server.is_done() || world.rest() == Rest::Quiet {
+        if server.is_done() || world.rest() == Progress::Idle {
             return;
         }
         server.turn().expect("a poll never fails here");

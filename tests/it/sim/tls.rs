@@ -14,7 +14,7 @@ use readyloop::net::tls::{
 use readyloop::net::{Address, Layer, Stream};
 use readyloop::service::Echo;
 use readyloop::sim::{Faults, Peer, Rng, SimNet, World, pattern};
-use readyloop::{CloseReason, Limits, Listen, ControlEvent, Raw, Server, ServerLimits};
+use readyloop::{CloseReason, ControlEvent, Limits, Listen, Raw, Server, ServerLimits};
 
 use crate::support::certs::Authority;
 use crate::support::share;

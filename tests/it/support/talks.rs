@@ -140,8 +140,8 @@ impl Ears {
             Manner::Asks(len) if talk.sent == 0 => say(talk, len, cx),
             Manner::Silent | Manner::Repeats(_) | Manner::Asks(_) => {}
             Manner::Streams(len) => {
-                while talk.sent < len && cx.room() > 0 {
-                    let chunk = (cx.room() as u64).min(len - talk.sent);
+                while talk.sent < len && cx.writable_bytes() > 0 {
+                    let chunk = (cx.writable_bytes() as u64).min(len - talk.sent);
                     say(talk, chunk, cx);
                 }
                 if talk.sent == len {

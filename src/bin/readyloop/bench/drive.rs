@@ -6,12 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use readyloop::Reactor;
 use readyloop::client::{Connect, ConnectError, look_up, resolve};
 use readyloop::load::record::Ending;
-use readyloop::load::{DatagramGenerator, Generator, Progress, Plan, Record};
-use readyloop::net::{Address, Plain, Destination, Layer, Net, ControlEvent};
+use readyloop::load::{DatagramGenerator, Generator, Plan, Record, RunProgress};
+use readyloop::net::{Address, ControlEvent, Destination, Layer, Net, Plain};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::cli_error::{CliError, io_message};
 use crate::client::tls_target;
-use crate::problem::{CliError, io_message};
 
 use super::progress::Progress;
 use super::settings::Settings;
@@ -33,7 +33,7 @@ pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, CliErro
 /// A run, over whatever carries it.
 trait Run {
     fn turn(&mut self) -> io::Result<Option<Ending>>;
-    fn glance(&self) -> Progress;
+    fn glance(&self) -> RunProgress;
     fn into_record(self, name: String, begun_unix_s: u64) -> Record;
 }
 
@@ -42,7 +42,7 @@ impl<W: Layer<<Reactor as Net>::Stream>> Run for Generator<Reactor, W> {
         self.turn()
     }
 
-    fn glance(&self) -> Progress {
+    fn glance(&self) -> RunProgress {
         self.glance()
     }
 
@@ -56,7 +56,7 @@ impl Run for DatagramGenerator<Reactor> {
         self.turn()
     }
 
-    fn glance(&self) -> Progress {
+    fn glance(&self) -> RunProgress {
         self.glance()
     }
 

@@ -19,8 +19,8 @@ use std::path::Path;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
+use crate::cli_error::{CliError, io_message};
 use crate::logging;
-use crate::problem::{CliError, io_message};
 use crate::report::Form;
 
 use settings::Settings;

@@ -8,7 +8,7 @@ use readyloop::load::Plan;
 use readyloop::load::plan::Life;
 use readyloop::load::record::Transport;
 
-use crate::problem::{CliError, io_message};
+use crate::cli_error::{CliError, io_message};
 
 /// Descriptors beside connections: standard streams, the poll and its alarm, signals, files that
 /// are looked at, and as much again.

@@ -9,9 +9,9 @@ use readyloop::load::Plan;
 use readyloop::load::plan::{Bound, Life, Pace, PlanError, Verify};
 use readyloop::net::Address;
 
+use crate::cli_error::CliError;
 use crate::client::TlsFlags;
 use crate::logging::Verbosity;
-use crate::problem::CliError;
 use crate::units::{above_zero, count, duration, rate, size};
 
 use super::sources::{Sources, sources};

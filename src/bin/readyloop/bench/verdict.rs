@@ -3,7 +3,7 @@
 use readyloop::load::Record;
 use readyloop::load::record::{Ending, ErrorKind};
 
-use crate::problem::CliError;
+use crate::cli_error::CliError;
 
 use super::figures::{grouped, rate};
 use super::threshold::Threshold;

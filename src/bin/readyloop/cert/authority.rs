@@ -12,7 +12,7 @@ use rcgen::{
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use crate::problem::CliError;
+use crate::cli_error::CliError;
 
 use super::DAY;
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use readyloop::net::tls::Pem;
 
+use crate::cli_error::CliError;
 use crate::command_line::EXIT_STATUS;
-use crate::problem::CliError;
 use crate::units::{above_zero, duration};
 
 use authority::Authority;

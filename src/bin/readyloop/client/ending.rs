@@ -3,9 +3,9 @@
 use std::io;
 
 use readyloop::Address;
-use readyloop::conn::CloseReason;
+use readyloop::connection::CloseReason;
 
-use crate::problem::{CliError, io_message};
+use crate::cli_error::{CliError, io_message};
 use crate::tls::broken;
 
 use super::talk::Ending;

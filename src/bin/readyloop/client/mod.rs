@@ -20,11 +20,11 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use readyloop::net::{Plain, Layer, Net};
+use readyloop::net::{Layer, Net, Plain};
 use readyloop::{Address, CloseReason, Reactor};
 
+use crate::cli_error::{CliError, io_message};
 use crate::logging;
-use crate::problem::{CliError, io_message};
 
 pub(crate) use settings::Tls as TlsFlags;
 pub(crate) use tls::target as tls_target;

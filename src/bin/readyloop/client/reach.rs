@@ -5,7 +5,7 @@ use std::io;
 use readyloop::client::{Backoff, Connect, ConnectError, Connected};
 use readyloop::net::{Address, ConnectOptions, Destination};
 
-use crate::problem::{CliError, io_message};
+use crate::cli_error::{CliError, io_message};
 
 use super::settings::Settings;
 

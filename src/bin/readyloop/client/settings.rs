@@ -7,8 +7,8 @@ use clap::Args;
 use readyloop::codec::{Framing, Lines, Raw};
 use readyloop::net::Address;
 
+use crate::cli_error::CliError;
 use crate::logging::Verbosity;
-use crate::problem::CliError;
 use crate::units::{above_zero, count, duration, size};
 
 /// All that can be asked of `client`.

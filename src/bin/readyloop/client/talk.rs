@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use readyloop::client::{Client, ClientLimits, Connected};
 use readyloop::codec::Framing;
-use readyloop::conn::CloseReason;
+use readyloop::connection::CloseReason;
 use readyloop::instant::Instant;
 use readyloop::net::Layer;
 use readyloop::{Context, Key, Limits, Orders, Reactor, Service};
@@ -206,7 +206,7 @@ impl<V: View> Teller<V> {
         if let Some(awaited) = &mut self.awaited {
             awaited.push_back(cx.now());
         }
-        if cx.room() == 0 {
+        if cx.writable_bytes() == 0 {
             self.sending = Sending::Full;
             cx.notify_writable();
         }

@@ -3,7 +3,7 @@
 use readyloop::Address;
 use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsTarget, Trust};
 
-use crate::problem::CliError;
+use crate::cli_error::CliError;
 use crate::tls::setup_problem;
 
 use super::settings::Tls;

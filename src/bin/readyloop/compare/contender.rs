@@ -12,7 +12,7 @@ use std::{io, thread};
 use super::calls::Tracer;
 use super::interrupt::Interrupt;
 use super::process::{Missed, Process, wait_for};
-use crate::problem::io_message;
+use crate::cli_error::io_message;
 use crate::report::comparison::Server;
 use crate::units::ParseError;
 
@@ -87,8 +87,7 @@ impl Contender {
         let mut words = tracer.map_or_else(Vec::new, Tracer::words).into_iter().chain(words);
         let mut command = Command::new(words.next().expect("there is a program"));
         let spawned = Process::spawn(command.args(words), core);
-        let (mut process, output) =
-            spawned.map_err(|error| format!("it cannot be started: {}", io_message(&error)))?;
+        let (mut process, output) = spawned.map_err(|error| format!("it cannot be started: {}", io_message(&error)))?;
         let said = addresses_in(output);
         let address = match port {
             Some(port) => wait_for_port(port, &mut process, &said, interrupt),

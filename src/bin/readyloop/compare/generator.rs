@@ -12,7 +12,7 @@ use readyloop::load::record::{Ending, ErrorKind};
 use super::contender::Running;
 use super::interrupt::Interrupt;
 use super::process::{Missed, Process, wait_for};
-use crate::problem::io_message;
+use crate::cli_error::io_message;
 use crate::report::comparison::Load;
 
 /// How long all connections together may take to come about; ten thousand take well below a second.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use rlimit::Resource;
 
-use crate::problem::CliError;
+use crate::cli_error::CliError;
 use crate::report::comparison::Load;
 
 /// Descriptors that are no connections, of a server or the generator. Generous.

@@ -22,7 +22,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use readyloop::load::record::Machine;
 
-use crate::problem::{CliError, io_message};
+use crate::cli_error::{CliError, io_message};
 use crate::report::comparison::{Calls, Comparison, Load, Outcome, SCHEMA, Trial, VERSION};
 use crate::report::{Form, say};
 

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::contender::Contender;
 use super::loads::Crowd;
-use crate::problem::{CliError, io_message};
+use crate::cli_error::{CliError, io_message};
 use crate::units::{above_zero, count, duration, size};
 
 /// All that can be asked of `compare`.

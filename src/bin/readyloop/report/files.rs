@@ -9,7 +9,7 @@ use readyloop::load::record::RecordError;
 use serde::de::IgnoredAny;
 
 use super::comparison::Comparison;
-use crate::problem::{CliError, io_message};
+use crate::cli_error::{CliError, io_message};
 
 /// Everything in these files, in their order; a run that is there twice counts once.
 ///

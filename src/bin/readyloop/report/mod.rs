@@ -27,8 +27,8 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
+use crate::cli_error::{CliError, io_message};
 use crate::command_line::EXIT_STATUS;
-use crate::problem::{CliError, io_message};
 
 use comparison::Comparison;
 

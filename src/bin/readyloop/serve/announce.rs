@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use log::debug;
 use readyloop::Address;
 
-use crate::problem::{CliError, io_message};
+use crate::cli_error::{CliError, io_message};
 
 /// How each line begins, and how a file of such lines is known again.
 const LINE_START: &[u8] = b"listening on ";

@@ -2,10 +2,10 @@
 //!
 //! What one setting may be by itself is checked where it is read.
 
-use readyloop::conn::ENVELOPE_LEN_MAX;
+use readyloop::connection::ENVELOPE_LEN_MAX;
 use readyloop::{Address, Framing};
 
-use crate::problem::CliError;
+use crate::cli_error::CliError;
 use crate::units::print_size;
 
 use super::settings::{Design, Service, Settings, Threads};
@@ -38,7 +38,7 @@ fn check_queues(settings: &Settings) -> Result<(), CliError> {
     }
     // Added up with care: a limit of its own may be as large as a number can be.
     let one_peer = peer.queue_high.checked_add(peer.frame_len_max).and_then(|sum| {
-        sum.checked_add(peer.frame_len_max)?.checked_add(2 * (readyloop::conn::READ_LEN_MAX + ENVELOPE_LEN_MAX))
+        sum.checked_add(peer.frame_len_max)?.checked_add(2 * (readyloop::connection::READ_LEN_MAX + ENVELOPE_LEN_MAX))
     });
     match one_peer {
         Some(bytes) if bytes <= total => Ok(()),

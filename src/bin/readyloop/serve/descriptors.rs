@@ -5,7 +5,7 @@
 use log::{info, warn};
 use rlimit::Resource;
 
-use crate::problem::io_message;
+use crate::cli_error::io_message;
 
 /// What the process needs beside peers and listeners: the three standard streams, the poll, its
 /// waker, three for signals, and as much again for name lookups, a preloaded library, and the

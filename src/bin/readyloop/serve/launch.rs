@@ -13,7 +13,7 @@ use readyloop::service::{Chargen, Chat, Discard, Echo};
 use readyloop::{Framing, Listen, Server, ServerLimits, Totals};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
-use crate::problem::{CliError, io_message};
+use crate::cli_error::{CliError, io_message};
 
 use super::settings::{Design, Service, Settings};
 use super::tls;

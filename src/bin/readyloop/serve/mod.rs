@@ -15,9 +15,9 @@ mod warnings;
 use clap::{ArgMatches, Args, Command};
 use log::info;
 
+use crate::cli_error::{CliError, io_message};
 use crate::command_line::EXIT_STATUS;
 use crate::logging;
-use crate::problem::{CliError, io_message};
 
 use announce::{Audience, ReadyFile};
 use settings::Settings;
@@ -49,10 +49,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     }
 
     let totals = server.run().map_err(|error| {
-        CliError::failure(
-            format!("the loop broke: {}", io_message(&error)),
-            "this should not happen: please report it",
-        )
+        CliError::failure(format!("the loop broke: {}", io_message(&error)), "this should not happen: please report it")
     })?;
     info!("{totals}");
     Ok(())

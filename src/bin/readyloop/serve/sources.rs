@@ -11,8 +11,8 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
+use crate::cli_error::CliError;
 use crate::command_line::misuse;
-use crate::problem::CliError;
 
 use super::settings::Settings;
 use super::toml_file::{self, Entry, Value};

@@ -4,7 +4,7 @@ use readyloop::Address;
 use readyloop::net::tls::{Pem, TlsServer, TlsServerOptions};
 
 use crate::cert::self_signed;
-use crate::problem::CliError;
+use crate::cli_error::CliError;
 use crate::tls::setup_problem;
 
 use super::settings::Settings;

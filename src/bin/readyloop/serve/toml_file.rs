@@ -9,7 +9,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use crate::problem::{CliError, io_message};
+use crate::cli_error::{CliError, io_message};
 
 /// One line of a file: a key and what is set to it.
 #[derive(Clone, Debug, PartialEq, Eq)]

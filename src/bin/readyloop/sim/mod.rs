@@ -1,6 +1,6 @@
 //! `readyloop sim`: the server that ships, in simulated worlds, watched at every turn.
 //!
-//! It opens no socket. What must hold, and what a run is, is in `readyloop::trial`; here is which
+//! It opens no socket. What must hold, and what a run is, is in `readyloop::simtest`; here is which
 //! seeds are run, and how it is told.
 
 mod progress;
@@ -11,10 +11,10 @@ use std::panic::{PanicHookInfo, set_hook};
 use std::sync::{Mutex, PoisonError};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use readyloop::trial::{Failure, Outcome, Trial};
+use readyloop::simtest::{Failure, Outcome, Trial};
 use thiserror::Error;
 
-use crate::problem::{CliError, io_message};
+use crate::cli_error::{CliError, io_message};
 
 use progress::Progress;
 
@@ -164,7 +164,7 @@ EXIT STATUS
 #[cfg(test)]
 mod tests {
     use readyloop::sim::Rng;
-    use readyloop::trial::{Play, Script};
+    use readyloop::simtest::{Play, Script};
     use readyloop::{Context, Lines, Service};
 
     use super::*;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use readyloop::Address;
 use readyloop::client::SequenceCounters;
 
+use crate::cli_error::{CliError, io_message};
 use crate::client::ending::{unread, unwritten};
 use crate::client::text::span;
-use crate::problem::{CliError, io_message};
 
 use super::talk::{Ending, Trips};
 

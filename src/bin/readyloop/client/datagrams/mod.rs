@@ -23,7 +23,7 @@ use readyloop::net::Wake;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::problem::CliError;
+use crate::cli_error::CliError;
 
 use super::settings::Settings;
 use super::{LAST_REPLIES, input, no_room, prompt, reach};

@@ -6,9 +6,9 @@ use std::time::Duration;
 use readyloop::client::Arrival;
 use readyloop::codec::Framing;
 
+use crate::cli_error::io_message;
 use crate::client::prompt::Screen;
 use crate::client::{hex::Dump, text, view};
-use crate::problem::io_message;
 
 /// Shows what comes back.
 pub(super) enum Shown {

@@ -6,7 +6,7 @@ use crate::codec::Codec;
 use crate::instant::Instant;
 
 use super::read_pause::ReadPause;
-use super::{CloseReason, Connection, Resources, ReadHalf, WriteHalf};
+use super::{CloseReason, Connection, ReadHalf, Resources, WriteHalf};
 
 impl<C: Codec> Connection<C> {
     /// The peer's FIN has come.

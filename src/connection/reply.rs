@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::buffer::{ByteQueue, Exhausted, Reserve};
 use crate::codec::{Codec, Encode, Envelope, FrameError};
 
-use super::{CloseReason, Ledger, Limits, Resources, READ_LEN_MAX, WriteHalf};
+use super::{CloseReason, Ledger, Limits, READ_LEN_MAX, Resources, WriteHalf};
 
 /// The end of a peer's output that still lies in the buffer its input was read into.
 ///
@@ -143,7 +143,7 @@ impl Reply<'_> {
     }
 
     /// How many bytes may be queued until the high watermark; zero when the peer is slow.
-    pub fn room(&self) -> usize {
+    pub fn writable_bytes(&self) -> usize {
         self.queue_high.saturating_sub(self.queued())
     }
 

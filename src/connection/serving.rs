@@ -9,8 +9,8 @@ use crate::codec::{Codec, FrameError};
 
 use super::frames::{StopReason, give_frames};
 use super::read_pause::ReadPause;
-use super::reply::{ReplyOutcome, ReplyState, CloseRequest, reply_to};
-use super::{CloseReason, Connection, Resources, NO_INPUT_RANGE, InputRange, ReadHalf, Reply, WriteHalf};
+use super::reply::{CloseRequest, ReplyOutcome, ReplyState, reply_to};
+use super::{CloseReason, Connection, InputRange, NO_INPUT_RANGE, ReadHalf, Reply, Resources, WriteHalf};
 
 impl<C: Codec> Connection<C> {
     /// Takes bytes that were read and gives each whole frame in them to `on_frame`, which may
@@ -125,7 +125,11 @@ impl<C: Codec> Connection<C> {
                         self.cut(CloseReason::BudgetSpent);
                     }
                 }
-                StopReason::Begun | StopReason::Held | StopReason::Break | StopReason::Discard | StopReason::Lost(_) => {
+                StopReason::Begun
+                | StopReason::Held
+                | StopReason::Break
+                | StopReason::Discard
+                | StopReason::Lost(_) => {
                     resources.ledger.bytes_discarded += rest.len() as u64;
                 }
             }

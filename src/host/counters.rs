@@ -1,6 +1,6 @@
 //! What happened to the peers of a host, counted.
 
-use crate::conn::{CloseReason, Ledger};
+use crate::connection::{CloseReason, Ledger};
 
 /// What happened to the peers of a host, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ mod limits;
 mod log_throttle;
 mod totals;
 
-use crate::conn::Limits;
+use crate::connection::Limits;
 #[cfg(feature = "tls")]
 use crate::net::tls::TlsServer;
 use crate::net::{Address, ListenOptions};

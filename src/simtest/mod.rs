@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use readyloop::sim::Rng;
-//! use readyloop::trial::{Play, Script, Trial};
+//! use readyloop::simtest::{Play, Script, Trial};
 //! use readyloop::{Context, Lines, Service};
 //!
 //! struct Shout;
@@ -72,7 +72,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::codec::Codec;
-use crate::conn::Limits;
+use crate::connection::Limits;
 use crate::service::Service;
 use crate::sim::Rng;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::crowd::{Guest, Last, Talk};
-use crate::conn::CloseReason;
+use crate::connection::CloseReason;
 use crate::instant::Instant;
 
 /// What a run knows of a peer at the moment of its close.

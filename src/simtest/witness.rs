@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::message_of;
 use super::mischief::Deed;
 use super::scene::PORT_FIRST;
-use crate::conn::CloseReason;
+use crate::connection::CloseReason;
 use crate::service::{Context, Orders, Service};
 use crate::sim::World;
-use crate::table::Key;
+use crate::slab::Key;
 
 /// A peer of one endpoint.
 pub(super) type Name = (usize, Key);

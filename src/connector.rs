@@ -13,7 +13,7 @@ use log::debug;
 
 use crate::destination::Destination;
 use crate::instant::Instant;
-use crate::table::Key;
+use crate::slab::Key;
 
 /// How long to leave a Unix listener alone whose backlog is full: no fact tells of room in it.
 pub(crate) const FULL_PAUSE: Duration = Duration::from_millis(10);

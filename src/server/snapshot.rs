@@ -4,12 +4,12 @@
 //! It costs time and memory in proportion to the peers; a running server has no use for it.
 
 use crate::codec::Codec;
-use crate::conn::{CloseReason, Halves, Limits};
-use crate::host::{Peer, HostCounters};
+use crate::connection::{CloseReason, Halves, Limits};
+use crate::host::{HostCounters, Peer};
 use crate::instant::Instant;
 use crate::net::Link;
 use crate::service::Service;
-use crate::table::Key;
+use crate::slab::Key;
 
 /// Everything a server remembers.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 
 use crate::codec::Codec;
 
-use super::{Connection, Resources, ReadHalf};
+use super::{Connection, ReadHalf, Resources};
 
 /// Whether input is held back, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,12 @@ impl<C: Codec> Connection<C> {
                 // While we did not read, the rest of a frame could not come.
                 self.begun_at = resources.now;
             }
-            ReadPause::Nothing | ReadPause::Reading | ReadPause::Frames | ReadPause::Ready | ReadPause::Paused | ReadPause::Flood => {}
+            ReadPause::Nothing
+            | ReadPause::Reading
+            | ReadPause::Frames
+            | ReadPause::Ready
+            | ReadPause::Paused
+            | ReadPause::Flood => {}
         }
     }
 
@@ -79,6 +84,7 @@ impl<C: Codec> Connection<C> {
     /// memory is never eaten up. A peer that holds nothing is never paused: no flush would wake it.
     fn is_over_watermark(&self, was_paused: bool, resources: &Resources<'_, C>) -> bool {
         let queued = self.output.len();
-        queued > 0 && (queued >= resources.reserve.spare_bytes() || resources.limits.queue.is_paused(was_paused, queued))
+        queued > 0
+            && (queued >= resources.reserve.spare_bytes() || resources.limits.queue.is_paused(was_paused, queued))
     }
 }

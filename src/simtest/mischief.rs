@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::fmt::Display;
 
 use super::witness::Shared;
-use crate::conn::CloseReason;
+use crate::connection::CloseReason;
 use crate::service::{Context, Orders, Service};
 use crate::sim::Rng;
-use crate::table::Key;
+use crate::slab::Key;
 
 /// Declares what services do and counts how often.
 macro_rules! deeds {

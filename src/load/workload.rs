@@ -6,17 +6,17 @@
 use std::fmt::Display;
 
 use crate::codec::Framing;
-use crate::conn::CloseReason;
+use crate::connection::CloseReason;
 use crate::instant::Instant;
 use crate::service::{Context, Orders, Service};
-use crate::table::Key;
+use crate::slab::Key;
 
 use super::arrivals::Arrivals;
+use super::counters::{Request, RequestCounters};
 use super::flow::{Flow, Role, Wrong};
 use super::pattern::{PIECE_LEN_MAX, Pattern};
 use super::plan::{Life, Plan, Schedule, Verify, nanos};
 use super::record::ErrorKind;
-use super::counters::{Request, RequestCounters};
 
 /// What tells the time between two looks of the loop: a round trip can be shorter than a turn.
 pub(super) type Clock = Box<dyn Fn() -> Instant>;

@@ -5,10 +5,10 @@
 use std::ops::ControlFlow;
 
 use crate::codec::Codec;
-use crate::conn::{Resources, InputRange, Reply};
+use crate::connection::{InputRange, Reply, Resources};
 use crate::instant::Instant;
 use crate::service::{Context, Outbox, Service};
-use crate::table::Key;
+use crate::slab::Key;
 
 use super::Peer;
 

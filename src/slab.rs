@@ -8,7 +8,7 @@
 use std::convert::Infallible;
 use std::num::NonZeroU32;
 
-use slab::Slab;
+use slab::Slab as Slots;
 
 /// The most values a [`Slab`] holds: a slot fits 24 bits, see [`Key::to_bits`].
 pub const SLOTS_MAX: usize = 1 << 24;
@@ -52,7 +52,7 @@ impl Key {
 /// Values under keys; a stale key finds nothing.
 #[derive(Debug)]
 pub struct Slab<T> {
-    slots: Slab<Tenant<T>>,
+    slots: Slots<Tenant<T>>,
     /// The generation of the next insertion.
     next: NonZeroU32,
 }
@@ -68,13 +68,13 @@ struct Tenant<T> {
 impl<T> Slab<T> {
     /// A table without values; takes memory at the first insertion.
     pub const fn new() -> Self {
-        Self { slots: Slab::new(), next: NonZeroU32::MIN }
+        Self { slots: Slots::new(), next: NonZeroU32::MIN }
     }
 
     /// A table whose generations start at `first`, so that a test can see them wrap; zero counts
     /// as one.
     pub fn with_first_generation(first: u32) -> Self {
-        Self { slots: Slab::new(), next: NonZeroU32::new(first).unwrap_or(NonZeroU32::MIN) }
+        Self { slots: Slots::new(), next: NonZeroU32::new(first).unwrap_or(NonZeroU32::MIN) }
     }
 
     /// Puts `value` into a free slot.

@@ -9,9 +9,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::scene::Cast;
 use crate::codec::{Codec, Decoded, Encode, Framing};
-use crate::conn::Limits;
+use crate::connection::Limits;
 use crate::net::Address;
-use crate::sim::{Ending, Behavior, Peer, Rng, World, pattern};
+use crate::sim::{Behavior, Ending, Peer, Rng, World, pattern};
 
 /// What the service of an endpoint says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,9 +19,9 @@ mod deadline;
 mod ending;
 mod frames;
 mod halves;
-mod read_pause;
 mod ledger;
 mod limits;
+mod read_pause;
 mod reply;
 mod serving;
 
@@ -33,7 +33,7 @@ pub use close::CloseReason;
 pub use halves::{Halves, ReadHalf, WriteHalf};
 pub use ledger::Ledger;
 pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX};
-pub use reply::{NO_INPUT_RANGE, InputRange, Reply};
+pub use reply::{InputRange, NO_INPUT_RANGE, Reply};
 
 use read_pause::ReadPause;
 

@@ -8,13 +8,13 @@ use super::letters::Letters;
 use super::mischief::Deed;
 use super::watch::Watch;
 use super::witness::{Shared, Witness};
+use crate::admission::{Listen, ServerLimits, WhenFull};
 use crate::codec::Codec;
-use crate::conn::CloseReason;
-use crate::door::{Listen, ServerLimits, WhenFull};
+use crate::connection::CloseReason;
 use crate::net::{Address, ControlEvent, Sender};
 use crate::server::Server;
 use crate::service::Service;
-use crate::sim::{FaultCounts, Faults, Rest, Rng, SimNet, World};
+use crate::sim::{FaultCounts, Faults, Progress, Rng, SimNet, World};
 
 /// The most turns of one run while faults strike.
 const STEPS_MAX: usize = 2000;
@@ -218,7 +218,7 @@ impl<'a> Scene<'a> {
                 self.connect_some();
             }
             if is_busy && self.rng.chance(0.02) {
-                self.post();
+                self.send();
             }
             if let Some(letters) = &mut self.letters {
                 letters.send_some(&self.world, &mut self.side_rng);
@@ -257,13 +257,13 @@ impl<'a> Scene<'a> {
         self.is_short
     }
 
-    fn post(&mut self) {
+    fn send(&mut self) {
         if self.posters.is_empty() {
             return;
         }
         let sender = self.rng.below(self.posters.len());
         // A full inbox is no wonder: nothing that was posted has been taken if the server never turned.
-        if self.posters[sender].post(()).is_ok() {
+        if self.posters[sender].send(()).is_ok() {
             self.events[Happening::Message as usize] += 1;
         }
     }
@@ -304,7 +304,7 @@ impl<'a> Scene<'a> {
         self.world.disable_faults();
         self.guests.iter().for_each(Guest::hurry);
         for _ in 0..CALM_TURNS_MAX {
-            if self.server.is_done() || self.world.rest() == Rest::Quiet {
+            if self.server.is_done() || self.world.rest() == Progress::Idle {
                 return;
             }
             self.turn(watch);
@@ -328,7 +328,7 @@ impl<'a> Scene<'a> {
         for _ in 0..CALM_TURNS_MAX {
             self.world.run_peers();
             self.listen_to_all();
-            if self.world.rest() == Rest::Quiet {
+            if self.world.rest() == Progress::Idle {
                 return;
             }
         }

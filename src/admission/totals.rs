@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::conn::CloseReason;
+use crate::connection::CloseReason;
 use crate::datagram::DatagramCounters;
 use crate::host::HostCounters;
 

@@ -9,11 +9,11 @@ use super::crowd::Talk;
 use super::departure::{Departure, check_answer, check_close};
 use super::scene::Scene;
 use super::witness::{Closed, Name};
-use crate::conn::{CloseReason, KIB, Limits, READ_LEN_MAX, WriteHalf};
-use crate::door::Totals;
+use crate::admission::Totals;
+use crate::connection::{CloseReason, KIB, Limits, READ_LEN_MAX, WriteHalf};
 use crate::instant::Instant;
 use crate::net::Token;
-use crate::server::{Snapshot, PeerSnapshot, EndpointSnapshot};
+use crate::server::{EndpointSnapshot, PeerSnapshot, Snapshot};
 use crate::sim::{Fault, ListenerView, StreamView, WorldCounters};
 
 /// What one turn may move for a peer: four reads and their echo. The last read, its echo and a full
@@ -388,7 +388,8 @@ impl Look<'_> {
 
     /// Nobody who has work is forgotten: it is marked, or the kernel or a timer will tell of it.
     fn check_work(&self, name: Name, peer: &PeerSnapshot, stream: &StreamView) {
-        let (snapshot, limits, place) = (&self.snapshot, &self.snapshot.endpoints[name.0].limits, &self.scene.places[name.0]);
+        let (snapshot, limits, place) =
+            (&self.snapshot, &self.snapshot.endpoints[name.0].limits, &self.scene.places[name.0]);
         let moved_max = SERVE_BUDGET_BYTES + 2 * READ_LEN_MAX + limits.queue_len_max();
         assert!(stream.moved_in_turn <= moved_max, "{} bytes in one turn: {peer:?}", stream.moved_in_turn);
         assert_eq!(peer.closed, None, "closed and not buried: {peer:?}");

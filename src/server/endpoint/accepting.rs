@@ -6,14 +6,14 @@ use std::io;
 
 use log::{debug, warn};
 
+use crate::admission::{AcceptError, Rejection, repeated_suffix};
 use crate::codec::Codec;
-use crate::conn::CloseReason;
-use crate::door::{AcceptError, Rejection, repeated_suffix};
+use crate::connection::CloseReason;
 use crate::net::pump::Opened;
 use crate::net::{Layer, Link, Net, PeerAddress, Stream};
 use crate::server::handshakes::Handshake;
 use crate::service::Service;
-use crate::table::Key;
+use crate::slab::Key;
 
 use super::{Endpoint, LoopState, drain, token};
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::datagram::{DatagramLimits, DatagramCounters};
+use crate::datagram::{DatagramCounters, DatagramLimits};
 use crate::net::{Address, DatagramOptions};
 use crate::server::Server;
 use crate::service::Echo;
@@ -94,7 +94,10 @@ impl Letters {
     /// Every letter is accounted for, and no more goes out than came in.
     pub(super) fn check(&self, counters: &DatagramCounters) {
         assert!(counters.reconciles(), "{counters:?}");
-        assert!(counters.received <= self.sent && counters.bytes_in <= self.sent_bytes, "more came than was sent: {counters:?}");
+        assert!(
+            counters.received <= self.sent && counters.bytes_in <= self.sent_bytes,
+            "more came than was sent: {counters:?}"
+        );
         assert_eq!(counters.answered, self.answered, "answers that went out, and that came back");
         assert!(counters.bytes_out <= counters.bytes_in, "more goes out than came in: {counters:?}");
     }

@@ -4,10 +4,10 @@ use std::fmt::Display;
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::conn::{CloseReason, Connection};
+use crate::connection::{CloseReason, Connection};
 use crate::instant::Instant;
 use crate::service::{Context, Service};
-use crate::table::Key;
+use crate::slab::Key;
 
 use super::{Host, Mark, Peer, Presence};
 

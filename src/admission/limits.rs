@@ -1,4 +1,4 @@
-//! Every bound on the server as a whole; those on one peer are in [`Limits`](crate::conn::Limits).
+//! Every bound on the server as a whole; those on one peer are in [`Limits`](crate::connection::Limits).
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub struct ServerLimits {
     /// What becomes of those beyond `connections_max`. One address too often is always refused.
     pub when_full: WhenFull,
     /// How many TLS handshakes at once on one endpoint. Beyond it the one that has gone on for the
-    /// longest is given up ([`CloseReason::HandshakesFull`](crate::conn::CloseReason)).
+    /// longest is given up ([`CloseReason::HandshakesFull`](crate::connection::CloseReason)).
     ///
     /// 4096: some 80 MiB, since one that goes on holds up to 20 KiB.
     pub handshakes_max: usize,

@@ -55,7 +55,7 @@ mod pool;
 mod shared;
 #[cfg(test)]
 mod tests;
-mod threads;
+mod thread_per_peer;
 
 use std::io;
 use std::num::NonZero;
@@ -74,7 +74,7 @@ use acceptor::{AcceptContext, Acceptor};
 use executor::{Executor, Job};
 use pool::Pool;
 use shared::{SharedState, ShutdownStage};
-use threads::Threads;
+use thread_per_peer::ThreadPerPeer;
 
 /// Which threads serve the peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl BlockingServer {
         let shared = Arc::new(SharedState::new(&reactor, limits));
         let executor: Box<dyn Executor> = match design {
             Design::Iterative => Box::new(Pool::new(&shared, NonZero::<usize>::MIN, 0)?),
-            Design::Threads => Box::new(Threads::new(Arc::clone(&shared))),
+            Design::Threads => Box::new(ThreadPerPeer::new(Arc::clone(&shared))),
             Design::Pool { workers } => Box::new(Pool::new(&shared, workers, POOL_QUEUE_LEN_MAX)?),
         };
         Ok(Self {

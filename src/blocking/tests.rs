@@ -252,7 +252,7 @@ fn a_peer_that_never_pauses_is_drained() {
 #[test]
 fn a_peer_without_a_thread_is_refused_and_counted_and_the_next_one_is_tried() {
     let server = Running::with(Design::Threads, Limits::default(), ServerLimits::default(), |server| {
-        server.executor = Box::new(Threads::with_threads_max(3, Arc::clone(&server.shared)));
+        server.executor = Box::new(ThreadPerPeer::with_threads_max(3, Arc::clone(&server.shared)));
     });
     let mut served: Vec<TcpStream> = (0..3).map(|_| server.connect()).collect();
     for stream in &mut served {

@@ -25,12 +25,12 @@ const MAPPINGS_PER_THREAD: usize = 4;
 const MAPPINGS_LEFT_DIVISOR: usize = 16;
 
 /// Starts a thread for each connection.
-pub(super) struct Threads {
+pub(super) struct ThreadPerPeer {
     shared: Arc<SharedState>,
     mappings_max: usize,
 }
 
-impl Threads {
+impl ThreadPerPeer {
     pub(super) fn new(shared: Arc<SharedState>) -> Self {
         Self { shared, mappings_max: mappings_max() }
     }
@@ -53,7 +53,7 @@ fn mappings_max() -> usize {
     process_max - process_max / MAPPINGS_LEFT_DIVISOR
 }
 
-impl Executor for Threads {
+impl Executor for ThreadPerPeer {
     fn has_capacity(&self) -> bool {
         true
     }

@@ -4,6 +4,7 @@
 //! does not serve them.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use log::{debug, warn};
@@ -35,12 +36,6 @@ pub(super) struct Acceptor {
     is_acceptable: bool,
     accept_retry: AcceptRetry,
     accept_log: LogThrottle,
-}
-
-/// Whether to accept the next connection in this turn.
-enum Next {
-    Accept,
-    Stop,
 }
 
 /// What the accept loop lends to an acceptor for one call.
@@ -86,7 +81,7 @@ impl Acceptor {
             return;
         }
         for _ in 0..ACCEPTS_PER_TURN_MAX {
-            if !self.wants_accept(cx) || matches!(self.accept_one(cx), Next::Stop) {
+            if !self.wants_accept(cx) || self.accept_one(cx).is_break() {
                 break;
             }
         }
@@ -95,7 +90,7 @@ impl Acceptor {
     /// Accepts every connection in the backlog, then closes the listener.
     pub(super) fn drain(&mut self, cx: &mut AcceptContext<'_>) {
         for _ in 0..DRAIN_ACCEPTS_MAX {
-            if matches!(self.accept_one(cx), Next::Stop) {
+            if self.accept_one(cx).is_break() {
                 break;
             }
         }
@@ -120,19 +115,25 @@ impl Acceptor {
         self.accept_retry.is_resting(cx.now, self.shared.counters().closes)
     }
 
-    fn accept_one(&mut self, cx: &mut AcceptContext<'_>) -> Next {
-        let Some(listener) = &mut self.listener else { return Next::Stop };
+    /// Accepts one connection; breaks when no further accept is to follow in this turn.
+    fn accept_one(&mut self, cx: &mut AcceptContext<'_>) -> ControlFlow<()> {
+        let Some(listener) = &mut self.listener else { return ControlFlow::Break(()) };
         match cx.reactor.accept(listener) {
             Ok((stream, address)) => self.admit(stream, address, cx),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.is_acceptable = false;
-                Next::Stop
+                ControlFlow::Break(())
             }
             Err(error) => self.handle_accept_error(&error, cx.now),
         }
     }
 
-    fn admit(&mut self, stream: <Reactor as Net>::Stream, address: PeerAddress, cx: &mut AcceptContext<'_>) -> Next {
+    fn admit(
+        &mut self,
+        stream: <Reactor as Net>::Stream,
+        address: PeerAddress,
+        cx: &mut AcceptContext<'_>,
+    ) -> ControlFlow<()> {
         let peer = match TimeoutStream::new(stream, self.shared.clock) {
             Ok(stream) => AdmittedPeer::new(stream, address),
             Err(error) => return self.handle_accept_error(&error, cx.now),
@@ -145,7 +146,7 @@ impl Acceptor {
                 Rejection::AddressFull => counters.totals.refused_address += 1,
             }
             debug!("refused {address}: {rejection:?}");
-            return Next::Accept;
+            return ControlFlow::Continue(());
         }
         drop(counters);
         if let Err(error) = cx.executor.execute((self.job_for)(peer)) {
@@ -153,22 +154,22 @@ impl Acceptor {
             counters.admission.release(group);
             counters.totals.refused_full += 1;
             drop(counters);
-            self.log_failure(&format!("refused {address}: no thread for it: {error}"), cx.now);
+            self.log_failure(&format!("refused {address}, no thread for it: {error}"), cx.now);
             self.rest(cx.now);
-            return Next::Stop;
+            return ControlFlow::Break(());
         }
         self.accept_retry.succeeded();
-        Next::Accept
+        ControlFlow::Continue(())
     }
 
-    fn handle_accept_error(&mut self, error: &io::Error, now: Instant) -> Next {
+    fn handle_accept_error(&mut self, error: &io::Error, now: Instant) -> ControlFlow<()> {
         self.shared.counters().totals.accept_errors += 1;
         self.log_failure(&format!("cannot accept on {}: {error}", self.address), now);
         match AcceptError::of(error) {
-            AcceptError::Newcomer => Next::Accept,
+            AcceptError::Newcomer => ControlFlow::Continue(()),
             AcceptError::Ours => {
                 self.rest(now);
-                Next::Stop
+                ControlFlow::Break(())
             }
         }
     }

@@ -81,7 +81,7 @@ pub(super) fn serve<S: Service, C: Codec>(
 impl<S: Service, C: Codec> Driver<'_, S, C> {
     fn turn(&mut self) {
         self.apply_stage();
-        self.step();
+        self.serve_steps();
         let reserve = &mut self.worker.reserve;
         self.host.carry_out_orders(reserve, self.now);
         // The only peer is served in each turn, whether it is marked or not.
@@ -120,8 +120,10 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
         });
     }
 
-    /// Runs one step of the pump: at most one read, the service, and the writes.
-    fn step(&mut self) {
+    /// Runs the pump: a step reads once, calls the service and writes.
+    ///
+    /// Steps follow each other while each serves whole messages, because nothing else is due between two messages.
+    fn serve_steps(&mut self) {
         let WorkerState { shared, scratch, reserve, .. } = &mut *self.worker;
         let Some(mut guard) = self.host.peer_guard(self.key, reserve, self.now) else { return };
         // A draining connection is finished as soon as its socket is empty: the read must not wait for more.
@@ -130,9 +132,14 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
             true => ReadMode::NoWait,
             false => ReadMode::Wait,
         };
-        guard.peer.link.prepare_step(read_mode);
-        self.is_idle = pump::step(&mut guard, scratch, usize::MAX) == 0;
-        self.now = guard.resources.now;
+        loop {
+            guard.peer.link.prepare_step(read_mode);
+            self.is_idle = pump::step(&mut guard, scratch, usize::MAX) == 0;
+            self.now = guard.resources.now;
+            if self.is_idle || !guard.is_between_messages() || shared.stage() != self.stage {
+                break;
+            }
+        }
         if self.is_idle && waits_without_io(&guard.peer.connection) {
             thread::sleep(SOCKET_TIMEOUT);
             self.now = shared.clock.now();

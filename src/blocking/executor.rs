@@ -31,7 +31,7 @@ pub(super) trait Executor {
 /// reads, because each read waits for the next bytes anyway.
 const SCRATCH_BYTES: usize = 16 * KIB;
 
-/// What one thread owns and reuses from connection to connection.
+/// Memory that a thread reuses from connection to connection.
 pub(super) struct WorkerState {
     pub(super) shared: Arc<SharedState>,
     pub(super) scratch: Box<[u8]>,

@@ -25,12 +25,12 @@
 //! | shutdown | noticed at once | noticed within half a second, for the same reason |
 //! | an idle peer | causes no wake-ups | wakes its thread twice a second |
 //! | timers for a message | none | the kernel sets and cancels one timer for each read that waits (`SO_RCVTIMEO`) |
-//! | system calls for a connection | accept, register, close | accept, three socket options, close; one wake-up of the accept loop; with one thread for each connection also its start and its stack |
+//! | system calls for a connection | accept, register, close | accept, three calls to set options, close, a wake-up of the accept loop; with one thread for each connection also its start and its stack |
 //! | a peer too many for the system | waits until a descriptor is free | the same; without a thread it is refused and counted, and accepting pauses for up to a second |
 //! | fairness | each peer has a budget in each turn | decided by the scheduler of the system |
 //! | the clock | read once for all peers of a turn | read after each read and each write |
 //! | memory for a peer | its record while it is idle | a stack, kernel memory for the thread, and a read buffer of 16 KiB |
-//! | memory for queues | one bound for all peers together | one bound for each thread; nothing is refused when memory is short |
+//! | memory for queues | one bound for all peers together | one bound for each thread; accepting does not pause when memory is short |
 //! | output to a slow peer | queued up to the high watermark, then its reads pause | the write itself waits, so little is queued |
 //! | orders, messages, deferred replies | reach every peer of the endpoint | reach no other peer: each one has a clone of the service |
 //! | totals of a running server | up to the last turn | bytes are counted when their peer closes |
@@ -98,7 +98,7 @@ pub enum Design {
 /// that become free at once find a peer each.
 const POOL_QUEUE_LEN_MAX: usize = 1024;
 
-/// Endpoints whose peers are served by threads that block.
+/// A server with blocking threads for its peers.
 pub struct BlockingServer {
     reactor: Reactor,
     acceptors: Vec<Acceptor>,

@@ -3,90 +3,60 @@
 //! A connection keeps its thread until it closes. With fewer threads than connections the rest wait,
 //! however little the others do: first in the queue, accepted and unread, then in the kernel's backlog.
 
-use std::collections::VecDeque;
 use std::num::NonZero;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::{io, thread};
 
 use super::executor::{Executor, Job, WorkerState};
 use super::shared::SharedState;
 
-/// A fixed number of threads with a queue.
+/// A fixed number of threads that take jobs from one queue. They end when the pool is dropped.
 pub(super) struct Pool {
-    queue: Arc<JobQueue>,
-    queue_len_max: usize,
-}
-
-#[derive(Default)]
-struct JobQueue {
-    state: Mutex<QueueState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct QueueState {
-    jobs: VecDeque<Job>,
-    /// Threads without a job.
-    idle: usize,
-    is_closed: bool,
+    queue: Sender<Job>,
+    /// Jobs that run or wait.
+    pending: Arc<AtomicUsize>,
+    pending_max: usize,
 }
 
 impl Pool {
-    /// Starts `workers` threads. At most `queue_len_max` jobs wait while all of them are busy.
+    /// Starts `workers` threads. At most `waiting_max` jobs wait while all of them are busy.
     ///
     /// # Errors
     /// The system refuses a thread.
-    pub(super) fn new(shared: &Arc<SharedState>, workers: NonZero<usize>, queue_len_max: usize) -> io::Result<Self> {
-        let pool = Self { queue: Arc::default(), queue_len_max };
-        // A thread counts as idle before it runs, so that the first jobs are not refused.
-        pool.queue.state().idle = workers.get();
+    pub(super) fn new(shared: &Arc<SharedState>, workers: NonZero<usize>, waiting_max: usize) -> io::Result<Self> {
+        let (queue, jobs) = mpsc::channel();
+        let jobs = Arc::new(Mutex::new(jobs));
+        let pending = Arc::new(AtomicUsize::new(0));
         for _ in 0..workers.get() {
-            let (worker, queue) = (WorkerState::new(Arc::clone(shared)), Arc::clone(&pool.queue));
-            thread::Builder::new().spawn(move || queue.run_jobs(worker))?;
+            let worker = WorkerState::new(Arc::clone(shared));
+            let (jobs, pending) = (Arc::clone(&jobs), Arc::clone(&pending));
+            thread::Builder::new().spawn(move || run_jobs(&jobs, &pending, worker))?;
         }
-        Ok(pool)
+        Ok(Self { queue, pending, pending_max: workers.get().saturating_add(waiting_max) })
     }
 }
 
-impl JobQueue {
-    fn state(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The loop of one thread, until the queue is closed and empty.
-    fn run_jobs(&self, mut worker: WorkerState) {
-        while let Some(job) = self.next_job() {
-            job(&mut worker);
-            self.state().idle += 1;
-            worker.shared.wake_accept_loop();
-        }
-    }
-
-    fn next_job(&self) -> Option<Job> {
-        let state = self.changed.wait_while(self.state(), |state| state.jobs.is_empty() && !state.is_closed);
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        let job = state.jobs.pop_front()?;
-        state.idle -= 1;
-        Some(job)
+/// The loop of one thread, until the queue is closed and empty.
+fn run_jobs(jobs: &Mutex<Receiver<Job>>, pending: &AtomicUsize, mut worker: WorkerState) {
+    loop {
+        // The lock is released before the job runs. Of the idle threads one waits for a job, the others for the lock.
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        job(&mut worker);
+        pending.fetch_sub(1, Ordering::Release);
+        worker.shared.wake_accept_loop();
     }
 }
 
 impl Executor for Pool {
     fn has_capacity(&self) -> bool {
-        let state = self.queue.state();
-        state.jobs.len() < state.idle + self.queue_len_max
+        self.pending.load(Ordering::Acquire) < self.pending_max
     }
 
     fn execute(&mut self, job: Job) -> io::Result<()> {
-        self.queue.state().jobs.push_back(job);
-        self.queue.changed.notify_one();
-        Ok(())
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        self.queue.state().is_closed = true;
-        self.queue.changed.notify_all();
+        self.pending.fetch_add(1, Ordering::Relaxed);
+        self.queue.send(job).map_err(|_| io::Error::other("all threads of the pool have ended"))
     }
 }

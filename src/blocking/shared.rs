@@ -35,7 +35,7 @@ impl ShutdownStage {
 pub(super) struct SharedCounters {
     pub(super) totals: Totals,
     pub(super) admission: Admission,
-    /// Closed connections.
+    /// The number of closed connections.
     pub(super) closes: u64,
 }
 
@@ -79,7 +79,7 @@ impl SharedState {
         counters.closes += 1;
     }
 
-    /// How many connections are open, including those that wait for a thread.
+    /// The number of open connections. A connection that waits for a thread counts as open.
     pub(super) fn open(&self) -> usize {
         self.counters().admission.open()
     }

@@ -34,7 +34,7 @@ pub(crate) enum ReadMode {
     NoWait,
 }
 
-/// A socket whose reads and writes wait for at most [`SOCKET_TIMEOUT`].
+/// A socket with blocking reads and writes, each limited by [`SOCKET_TIMEOUT`].
 pub(crate) struct TimeoutStream {
     socket: Socket,
     read_mode: ReadMode,

@@ -1,5 +1,5 @@
-//! All designs of a server as real processes: what is equal in all of them, and which peers a stalled
-//! peer delays in each.
+//! All designs of a server as real processes: the behavior that is equal in all of them, and the peers
+//! that a stalled peer delays in each.
 
 mod cost;
 mod ending;

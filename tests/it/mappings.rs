@@ -18,8 +18,8 @@ use crate::support::{
 /// When every other block is freed, there are more separate pieces than the default limit of Linux, 65,530.
 const BLOCKS: usize = 140_000;
 
-/// The highest limit that the tests exhaust. Many distributions set 1,048,576: so many mappings take
-/// hundreds of megabytes of kernel memory, and that may run out first.
+/// The highest limit that the tests exhaust. Many distributions set 1,048,576: a process with that many mappings
+/// takes hundreds of megabytes of kernel memory, which may run out first.
 const EXHAUSTED_MAX: usize = 262_144;
 
 /// The number of mappings of this process.

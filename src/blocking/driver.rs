@@ -141,7 +141,8 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
             }
         }
         if self.is_idle && waits_without_io(&guard.peer.connection) {
-            thread::sleep(SOCKET_TIMEOUT);
+            // No thread unparks this one. It looks at deadlines and at the shutdown as after a read.
+            thread::park_timeout(SOCKET_TIMEOUT);
             self.now = shared.clock.now();
         }
     }

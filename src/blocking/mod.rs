@@ -241,7 +241,7 @@ impl BlockingServer {
             return self.stop();
         }
         self.for_each_acceptor(Acceptor::drain);
-        self.shared.set_stage(ShutdownStage::Draining);
+        self.shared.enter_stage(ShutdownStage::Draining);
         let timeout = self.shared.limits.drain_timeout;
         self.next_stage_at = self.now + timeout / 2;
         info!("draining: open peers {}, timeout {timeout:?}", self.shared.open());
@@ -252,7 +252,7 @@ impl BlockingServer {
             return;
         }
         self.acceptors.iter_mut().for_each(Acceptor::close);
-        self.shared.set_stage(ShutdownStage::Stopping);
+        self.shared.enter_stage(ShutdownStage::Stopping);
         self.next_stage_at = Instant::NEVER;
         info!("stopping: closing open peers {}", self.shared.open());
     }
@@ -264,7 +264,7 @@ impl BlockingServer {
         }
         match self.shared.stage() {
             ShutdownStage::Draining => {
-                self.shared.set_stage(ShutdownStage::Finishing);
+                self.shared.enter_stage(ShutdownStage::Finishing);
                 self.next_stage_at = self.next_stage_at + self.shared.limits.drain_timeout / 2;
             }
             ShutdownStage::Finishing => self.stop(),

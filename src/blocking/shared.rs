@@ -98,8 +98,8 @@ impl SharedState {
         ShutdownStage::ALL[usize::from(self.stage.load(Ordering::Acquire))]
     }
 
-    /// Serving threads see the new stage when their present read, write or sleep ends.
-    pub(super) fn set_stage(&self, stage: ShutdownStage) {
+    /// Enters a stage. Serving threads see it when their current read, write or park ends.
+    pub(super) fn enter_stage(&self, stage: ShutdownStage) {
         self.stage.store(stage as u8, Ordering::Release);
     }
 

@@ -16,7 +16,7 @@ use crate::connection::{CloseReason, READ_LEN_MAX};
 use crate::connector::{ConnectFailure, Connecting, Connector};
 use crate::host::{CloseMode, Host, HostCounters};
 use crate::instant::Instant;
-use crate::net::pump::{self, Opened};
+use crate::net::pump::{self, OpenOutcome};
 use crate::net::{
     AddressGroup, Budget, ConnectOptions, ControlEvent, Destination, Event, Handle, Layer, Link, MESSAGES_WAITING_MAX,
     Net, Plain, PollOutcome, Sender, Stream, TURN_BYTES, Token,
@@ -250,12 +250,12 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     fn handle_connected(&mut self, key: Key, budget: &mut Budget) {
         let opened = match self.host.expected(key) {
             Some(link) if W::HAS_HANDSHAKE => link.open(&self.layer),
-            Some(_) | None => Opened::Yes,
+            Some(_) | None => OpenOutcome::Open,
         };
         match opened {
-            Opened::Yes => self.handle_arrival(key, budget),
-            Opened::NotYet => {}
-            Opened::Lost(_, error) => self.give_up(key, error),
+            OpenOutcome::Open => self.handle_arrival(key, budget),
+            OpenOutcome::WouldBlock => {}
+            OpenOutcome::Failed(_, error) => self.give_up(key, error),
         }
     }
 

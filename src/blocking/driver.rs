@@ -13,7 +13,7 @@ use crate::connection::{CloseReason, Connection, Limits};
 use crate::host::{CloseMode, Host};
 use crate::instant::Instant;
 use crate::net::blocking::{ReadMode, SOCKET_TIMEOUT, TimeoutStream};
-use crate::net::{Link, PeerAddress, Stream, pump};
+use crate::net::{Link, PeerAddress, Stream};
 use crate::service::Service;
 use crate::slab::Key;
 
@@ -134,7 +134,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
         };
         loop {
             guard.peer.link.prepare_step(read_mode);
-            self.is_idle = pump::step(&mut guard, scratch, usize::MAX) == 0;
+            self.is_idle = guard.step(scratch, usize::MAX) == 0;
             self.now = guard.resources.now;
             if self.is_idle || !guard.is_between_messages() || shared.stage() != self.stage {
                 break;

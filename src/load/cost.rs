@@ -6,32 +6,32 @@ use std::io;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::machine::{self, Threads};
+use super::machine::{self, ThreadCounters};
 use super::plan::nanos;
-use super::record::{Generator, Server};
+use super::record::{GeneratorCost, ServerCost};
 
 /// A generator that rested for less than this part of the time may itself be what was measured.
-const REST_MIN: f64 = 0.05;
+const IDLE_MIN: f64 = 0.05;
 
 /// A look at all threads that took longer than this part of the time tells of no moment in it.
-const LOOK_MAX: f64 = 0.1;
+const SAMPLE_TIME_MAX: f64 = 0.1;
 
 /// A look at the server that takes a while, and how long it took, once it has come.
-type Coming<T> = Option<JoinHandle<(io::Result<T>, Duration)>>;
+type PendingSample<T> = Option<JoinHandle<(io::Result<T>, Duration)>>;
 
 /// Looks at both ends of a run.
 pub(super) struct Cost {
     pid: Option<u32>,
     /// Memory before the first connection, and with all of them.
     server_memory_before: Option<u64>,
-    server_memory: Coming<u64>,
+    server_memory: PendingSample<u64>,
     own_memory_before: Option<u64>,
     own_memory: Option<u64>,
     /// When the measured time begins and ends.
     server_cpu: (Option<Duration>, Option<Duration>),
-    server_threads: (Coming<Threads>, Coming<Threads>),
+    server_threads: (PendingSample<ThreadCounters>, PendingSample<ThreadCounters>),
     /// The last of these looks, once it was taken.
-    server_threads_last: Option<(Threads, Duration)>,
+    server_threads_last: Option<(ThreadCounters, Duration)>,
     own_cpu: Option<Duration>,
     own_wait: Duration,
     spent: Option<(Duration, Duration)>,
@@ -59,9 +59,9 @@ impl Cost {
     }
 
     /// All connections are there.
-    pub(super) fn look_when_open(&mut self) {
+    pub(super) fn sample_when_open(&mut self) {
         self.own_memory = machine::own_memory();
-        self.server_memory = self.pid.and_then(|pid| soon(move || machine::memory_of(&pid.to_string())));
+        self.server_memory = self.pid.and_then(|pid| sample_in_thread(move || machine::memory_of(&pid.to_string())));
     }
 
     /// Whether the measured time has begun.
@@ -72,7 +72,7 @@ impl Cost {
     /// The measured time begins.
     pub(super) fn begin(&mut self) {
         self.server_cpu.0 = self.server_cpu_now();
-        self.server_threads.0 = self.pid.and_then(|pid| soon(move || Threads::of(pid)));
+        self.server_threads.0 = self.pid.and_then(|pid| sample_in_thread(move || ThreadCounters::of(pid)));
         self.own_wait = machine::own_wait();
         self.own_cpu = Some(machine::own_cpu());
     }
@@ -82,41 +82,46 @@ impl Cost {
         let Some(cpu) = self.own_cpu.filter(|_| self.spent.is_none()) else { return false };
         self.spent = Some((machine::own_cpu() - cpu, machine::own_wait().saturating_sub(self.own_wait)));
         self.server_cpu.1 = self.server_cpu_now();
-        self.server_threads.1 = self.pid.and_then(|pid| soon(move || Threads::of(pid)));
+        self.server_threads.1 = self.pid.and_then(|pid| sample_in_thread(move || ThreadCounters::of(pid)));
         true
     }
 
     /// Waits for the last look: when connections close, threads end, and are no longer there to be
     /// looked at.
-    pub(super) fn settle(&mut self) {
-        if let Some(coming) = self.server_threads.1.take() {
-            self.server_threads_last = seen(Some(coming));
+    pub(super) fn finish_sampling(&mut self) {
+        if let Some(pending) = self.server_threads.1.take() {
+            self.server_threads_last = finished(Some(pending));
         }
     }
 
     /// The figures for the record.
-    pub(super) fn into_figures(mut self, measured: Duration, answered: u64, open: u64) -> (Option<Server>, Generator) {
-        self.settle();
+    pub(super) fn into_figures(
+        mut self,
+        measured: Duration,
+        answered: u64,
+        open: u64,
+    ) -> (Option<ServerCost>, GeneratorCost) {
+        self.finish_sampling();
         let (cpu, waited) = self.spent.unwrap_or_default();
         let part = |span: Duration| if measured.is_zero() { 0.0 } else { span.as_secs_f64() / measured.as_secs_f64() };
         let grown = self.own_memory.zip(self.own_memory_before).map(|(open, before)| open.saturating_sub(before));
-        let generator = Generator {
+        let generator = GeneratorCost {
             cpu_ns: nanos(cpu),
             busy: part(cpu),
             waited: part(waited),
-            was_bottleneck: part(cpu) + part(waited) > 1.0 - REST_MIN,
+            was_bottleneck: part(cpu) + part(waited) > 1.0 - IDLE_MIN,
             memory_per_connection_bytes: grown.and_then(|bytes| bytes.checked_div(open)),
         };
         (self.into_server(measured, answered, open), generator)
     }
 
     /// The server's; none where it has ended.
-    fn into_server(self, measured: Duration, answered: u64, open: u64) -> Option<Server> {
+    fn into_server(self, measured: Duration, answered: u64, open: u64) -> Option<ServerCost> {
         let cpu_ns = nanos(self.server_cpu.1?.saturating_sub(self.server_cpu.0?));
-        let (memory_before_bytes, (memory_bytes, _)) = (self.server_memory_before?, seen(self.server_memory)?);
-        let (first, last) = (seen(self.server_threads.0)?, self.server_threads_last?);
+        let (memory_before_bytes, (memory_bytes, _)) = (self.server_memory_before?, finished(self.server_memory)?);
+        let (first, last) = (finished(self.server_threads.0)?, self.server_threads_last?);
         let (switches_voluntary, switches_involuntary) = switches(first, last, measured).unzip();
-        Some(Server {
+        Some(ServerCost {
             pid: self.pid?,
             cpu_ns,
             cpu_per_request_ns: cpu_ns.checked_div(answered),
@@ -135,22 +140,26 @@ impl Cost {
 }
 
 /// Looks from another thread, so that a server with thousands of threads holds up no request.
-fn soon<T: Send + 'static>(look: impl FnOnce() -> io::Result<T> + Send + 'static) -> Coming<T> {
-    let asked_at = Instant::now();
-    thread::Builder::new().name("look".to_owned()).spawn(move || (look(), asked_at.elapsed())).ok()
+fn sample_in_thread<T: Send + 'static>(look: impl FnOnce() -> io::Result<T> + Send + 'static) -> PendingSample<T> {
+    let begun_at = Instant::now();
+    thread::Builder::new().name("look".to_owned()).spawn(move || (look(), begun_at.elapsed())).ok()
 }
 
 /// What was seen, and how long it took; `None` where the process has ended.
-fn seen<T>(coming: Coming<T>) -> Option<(T, Duration)> {
-    let (seen, took) = coming?.join().ok()?;
-    Some((seen.ok()?, took))
+fn finished<T>(pending: PendingSample<T>) -> Option<(T, Duration)> {
+    let (finished, took) = pending?.join().ok()?;
+    Some((finished.ok()?, took))
 }
 
 /// Voluntary and involuntary switches between two looks, unless one of them came too late: then it
 /// is not known how many there were in the measured time.
-fn switches(first: (Threads, Duration), last: (Threads, Duration), measured: Duration) -> Option<(u64, u64)> {
+fn switches(
+    first: (ThreadCounters, Duration),
+    last: (ThreadCounters, Duration),
+    measured: Duration,
+) -> Option<(u64, u64)> {
     let (first, last) = match (first, last) {
-        ((first, took), (last, again)) if took.max(again) <= measured.mul_f64(LOOK_MAX) => (first, last),
+        ((first, took), (last, again)) if took.max(again) <= measured.mul_f64(SAMPLE_TIME_MAX) => (first, last),
         _ => return None,
     };
     let voluntary = last.switches_voluntary.saturating_sub(first.switches_voluntary);
@@ -164,17 +173,19 @@ mod tests {
 
     #[test]
     fn what_was_looked_at_too_late_is_not_known() {
-        let threads = |switches| Threads { count: 1, switches_voluntary: switches, switches_involuntary: 2 * switches };
-        let (soon, late, measured) = (Duration::from_millis(299), Duration::from_millis(301), Duration::from_secs(3));
-        assert_eq!(switches((threads(1), soon), (threads(11), soon), measured), Some((10, 20)));
-        assert_eq!(switches((threads(1), late), (threads(11), soon), measured), None);
-        assert_eq!(switches((threads(1), soon), (threads(11), late), measured), None);
+        let threads =
+            |switches| ThreadCounters { count: 1, switches_voluntary: switches, switches_involuntary: 2 * switches };
+        let (sample_in_thread, late, measured) =
+            (Duration::from_millis(299), Duration::from_millis(301), Duration::from_secs(3));
+        assert_eq!(switches((threads(1), sample_in_thread), (threads(11), sample_in_thread), measured), Some((10, 20)));
+        assert_eq!(switches((threads(1), late), (threads(11), sample_in_thread), measured), None);
+        assert_eq!(switches((threads(1), sample_in_thread), (threads(11), late), measured), None);
     }
 
     #[test]
     fn the_time_of_a_server_is_taken_at_once() {
         let mut cost = Cost::new(Some(std::process::id())).unwrap();
-        cost.look_when_open();
+        cost.sample_when_open();
         cost.begin();
         let begun = machine::own_cpu();
         while machine::own_cpu() < begun + Duration::from_millis(20) {}

@@ -18,7 +18,7 @@ use super::series::Series;
 const DIGITS: u8 = 3;
 
 /// Latencies above this count as this long; an answer is given up long before.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LATENCY_MAX: Duration = Duration::from_secs(3600);
 
 /// A request under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,19 +26,19 @@ pub(super) struct Request {
     /// When it was to leave; in a closed loop when it left.
     pub(super) planned: Instant,
     /// When it left.
-    pub(super) departed: Instant,
+    pub(super) sent_at: Instant,
 }
 
 /// A histogram together with what buckets round.
-pub(super) struct Recorder {
+pub(super) struct LatencyRecorder {
     histogram: Histogram<u64>,
     min_ns: u64,
     max_ns: u64,
 }
 
-impl Recorder {
+impl LatencyRecorder {
     fn new() -> Self {
-        let histogram = Histogram::new_with_bounds(1, nanos(LONGEST), DIGITS).expect("these are bounds");
+        let histogram = Histogram::new_with_bounds(1, nanos(LATENCY_MAX), DIGITS).expect("these are bounds");
         Self { histogram, min_ns: u64::MAX, max_ns: 0 }
     }
 
@@ -63,13 +63,13 @@ pub(super) struct RequestCounters {
     pub(super) sent: u64,
     pub(super) answered: u64,
     pub(super) failed: u64,
-    latency: Recorder,
+    latency: LatencyRecorder,
     /// Only where requests are planned.
-    service: Option<Recorder>,
-    pub(super) connect: Recorder,
+    service: Option<LatencyRecorder>,
+    pub(super) connect: LatencyRecorder,
     series: Series,
     /// The answers that came in the measured time, whenever they were asked for.
-    answered_meanwhile: u64,
+    answered_in_window: u64,
     errors: Vec<ErrorCount>,
     pub(super) last_answer: Instant,
 }
@@ -83,11 +83,11 @@ impl RequestCounters {
             sent: 0,
             answered: 0,
             failed: 0,
-            latency: Recorder::new(),
-            service: is_planned.then(Recorder::new),
-            connect: Recorder::new(),
-            series: Series::new(Instant::NEVER, LONGEST),
-            answered_meanwhile: 0,
+            latency: LatencyRecorder::new(),
+            service: is_planned.then(LatencyRecorder::new),
+            connect: LatencyRecorder::new(),
+            series: Series::new(Instant::NEVER, LATENCY_MAX),
+            answered_in_window: 0,
             errors: Vec::new(),
             last_answer: Instant::ORIGIN,
         }
@@ -96,7 +96,7 @@ impl RequestCounters {
     /// The measured time begins at `begin`; what is planned for then or later counts.
     pub(super) fn begin(&mut self, begin: Instant) {
         self.begin = begin;
-        self.series = Series::new(begin, LONGEST);
+        self.series = Series::new(begin, LATENCY_MAX);
     }
 
     /// The measured time is over at `end`; what is planned for then or later does not count.
@@ -105,7 +105,7 @@ impl RequestCounters {
     }
 
     /// The run is over, as planned or not. A measured time without an end had it with its last answer.
-    pub(super) fn end_at_last(&mut self, now: Instant, is_done: bool) {
+    pub(super) fn finish(&mut self, now: Instant, is_done: bool) {
         let behind_last = self.last_answer + Duration::from_nanos(1);
         let last = if is_done && self.end == Instant::NEVER { behind_last } else { now };
         self.end = self.end.min(last).max(self.begin);
@@ -113,37 +113,37 @@ impl RequestCounters {
 
     /// Whether a request belongs to the measured time.
     #[inline]
-    pub(super) fn counts(&self, request: &Request) -> bool {
+    pub(super) fn is_measured(&self, request: &Request) -> bool {
         self.begin <= request.planned && request.planned < self.end
     }
 
     /// A request has left.
     #[inline]
     pub(super) fn count_sent(&mut self, request: &Request) {
-        self.sent += u64::from(self.counts(request));
+        self.sent += u64::from(self.is_measured(request));
     }
 
     /// Its answer is there, whole.
     #[inline]
     pub(super) fn count_answer(&mut self, request: &Request, now: Instant) {
         let latency_ns = nanos(now.since(request.planned));
-        if self.counts(request) {
+        if self.is_measured(request) {
             self.answered += 1;
             self.latency.record(latency_ns);
             if let Some(service) = &mut self.service {
-                service.record(nanos(now.since(request.departed)));
+                service.record(nanos(now.since(request.sent_at)));
             }
             self.last_answer = now;
         }
         if self.begin <= now && now < self.end {
-            self.answered_meanwhile += 1;
+            self.answered_in_window += 1;
             self.series.record(latency_ns);
         }
     }
 
     /// No good answer comes any more.
     pub(super) fn count_failed(&mut self, request: &Request) {
-        self.failed += u64::from(self.counts(request));
+        self.failed += u64::from(self.is_measured(request));
     }
 
     /// Something went wrong; `example` says it in words, of which the first are kept.
@@ -180,7 +180,7 @@ impl RequestCounters {
     }
 
     pub(super) fn service(&self) -> Option<Latencies> {
-        self.service.as_ref().map(Recorder::latencies)
+        self.service.as_ref().map(LatencyRecorder::latencies)
     }
 
     /// The length of the measured time; none before it has begun.
@@ -191,12 +191,12 @@ impl RequestCounters {
     /// Answers a second in the measured time.
     pub(super) fn rate(&self) -> f64 {
         let seconds = self.measured().as_secs_f64();
-        if seconds > 0.0 { self.answered_meanwhile as f64 / seconds } else { 0.0 }
+        if seconds > 0.0 { self.answered_in_window as f64 / seconds } else { 0.0 }
     }
 
     /// The answers that came in the measured time so far.
-    pub(super) fn answered_meanwhile(&self) -> u64 {
-        self.answered_meanwhile
+    pub(super) fn answered_in_window(&self) -> u64 {
+        self.answered_in_window
     }
 
     pub(super) fn into_intervals(self) -> Vec<Interval> {
@@ -215,8 +215,8 @@ mod tests {
         Instant::ORIGIN + ms * MS
     }
 
-    fn request(planned: u32, departed: u32) -> Request {
-        Request { planned: at(planned), departed: at(departed) }
+    fn request(planned: u32, sent_at: u32) -> Request {
+        Request { planned: at(planned), sent_at: at(sent_at) }
     }
 
     #[test]

@@ -15,14 +15,14 @@ use super::cost::Cost;
 use super::counters::{Request, RequestCounters};
 use super::failure::kind_of;
 use super::generator::RunProgress;
-use super::outcome::Outcome;
-use super::pattern::{Pattern, Place};
-use super::plan::{Bound, DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, Pace, Plan, Schedule, Verify};
-use super::record::{Connections, Ending, ErrorKind, Record};
+use super::outcome::RunOutcome;
+use super::pattern::{Pattern, PatternOffset};
+use super::plan::{DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, Pace, Plan, RateSchedule, RunLength, Verify};
+use super::record::{Connections, ErrorKind, Record, RunEnd};
 use super::workload::Clock;
 
 /// How often within a timeout it is looked which datagrams are lost.
-const LOOKS_PER_TIMEOUT: u32 = 8;
+const EXPIRY_CHECKS_PER_TIMEOUT: u32 = 8;
 
 /// One socket and what is under way from it, the oldest first.
 struct Caller<D> {
@@ -43,16 +43,16 @@ pub struct DatagramGenerator<N: Net> {
     counters: RequestCounters,
     lost: u64,
     /// Requests of a closed loop that may still leave.
-    left: u64,
-    schedule: Option<Schedule>,
+    remaining: u64,
+    schedule: Option<RateSchedule>,
     planned: std::ops::Range<u64>,
     next_planned: u64,
     measure_from: Instant,
     measure_until: Instant,
     /// Answers are awaited until then, once nothing more is asked.
     waits_until: Option<Instant>,
-    ending: Option<Ending>,
-    looked_at: Instant,
+    ending: Option<RunEnd>,
+    expiry_checked_at: Instant,
     sent_bytes: u64,
     received_bytes: u64,
     events: Vec<Event>,
@@ -92,7 +92,7 @@ impl<N: Net> DatagramGenerator<N> {
             pattern: Pattern::new(Framing::Raw(Raw)),
             counters: RequestCounters::new(plan.pace.rate().is_some()),
             lost: 0,
-            left: 0,
+            remaining: 0,
             schedule: None,
             planned: 0..0,
             next_planned: 0,
@@ -100,7 +100,7 @@ impl<N: Net> DatagramGenerator<N> {
             measure_until: Instant::NEVER,
             waits_until: None,
             ending: None,
-            looked_at: now,
+            expiry_checked_at: now,
             sent_bytes: 0,
             received_bytes: 0,
             events: Vec::new(),
@@ -108,27 +108,27 @@ impl<N: Net> DatagramGenerator<N> {
             cost,
             plan,
         };
-        generator.cost.look_when_open();
+        generator.cost.sample_when_open();
         generator.begin(now);
         Ok(generator)
     }
 
     fn begin(&mut self, now: Instant) {
-        let (warm_up, bound) = (self.plan.warm_up, self.plan.bound);
+        let (warm_up, run_length) = (self.plan.warm_up, self.plan.run_length);
         match self.plan.pace {
             Pace::Closed => {
                 self.measure_from = now + warm_up;
-                (self.left, self.measure_until) = match bound {
-                    Bound::Time(time) => (u64::MAX, self.measure_from + time),
-                    Bound::Requests(requests) => (requests, Instant::NEVER),
+                (self.remaining, self.measure_until) = match run_length {
+                    RunLength::Time(time) => (u64::MAX, self.measure_from + time),
+                    RunLength::Requests(requests) => (requests, Instant::NEVER),
                 };
             }
             Pace::Open(rate) => {
-                let schedule = Schedule::new(now, rate);
+                let schedule = RateSchedule::new(now, rate);
                 let first = schedule.count_in(warm_up);
-                let count = match bound {
-                    Bound::Time(time) => schedule.count_in(time),
-                    Bound::Requests(requests) => requests,
+                let count = match run_length {
+                    RunLength::Time(time) => schedule.count_in(time),
+                    RunLength::Requests(requests) => requests,
                 };
                 self.planned = first..first.saturating_add(count);
                 self.measure_from = schedule.planned(first);
@@ -144,7 +144,7 @@ impl<N: Net> DatagramGenerator<N> {
     ///
     /// # Errors
     /// The poll itself is broken.
-    pub fn turn(&mut self) -> io::Result<Option<Ending>> {
+    pub fn turn(&mut self) -> io::Result<Option<RunEnd>> {
         if self.ending.is_some() {
             return Ok(self.ending);
         }
@@ -154,7 +154,7 @@ impl<N: Net> DatagramGenerator<N> {
         }
         self.send_due(now);
         let mut events = std::mem::take(&mut self.events);
-        self.net.poll(&mut events, Some(self.next_work()))?;
+        self.net.poll(&mut events, Some(self.next_deadline()))?;
         for event in events.drain(..) {
             match event {
                 Event::Ready(readiness) => self.receive_all(readiness.token.0 as usize),
@@ -165,7 +165,7 @@ impl<N: Net> DatagramGenerator<N> {
         self.events = events;
         let now = (self.clock)();
         self.counters.advance(now);
-        self.give_up_late(now);
+        self.expire_requests(now);
         self.advance(now);
         Ok(self.ending)
     }
@@ -173,15 +173,15 @@ impl<N: Net> DatagramGenerator<N> {
     /// Ends the run now: what was measured so far stands.
     pub fn interrupt(&mut self) {
         let now = (self.clock)();
-        self.end(now, Ending::Interrupted);
+        self.end(now, RunEnd::Interrupted);
     }
 
     /// How the run stands.
-    pub fn glance(&self) -> RunProgress {
+    pub fn progress(&self) -> RunProgress {
         RunProgress {
             open: self.callers.len(),
             measured: (self.clock)().min(self.measure_until).since(self.measure_from),
-            answered: self.counters.answered_meanwhile(),
+            answered: self.counters.answered_in_window(),
             errors: self.counters.error_count(),
         }
     }
@@ -208,7 +208,7 @@ impl<N: Net> DatagramGenerator<N> {
         while self.callers[place].waiting.len() < self.plan.pipeline {
             let now = (self.clock)();
             let planned = match self.schedule {
-                None if self.left == 0 || self.waits_until.is_some() => return,
+                None if self.remaining == 0 || self.waits_until.is_some() => return,
                 None => now,
                 Some(schedule) => {
                     let number = place as u64 + self.callers[place].count * self.callers.len() as u64;
@@ -219,8 +219,8 @@ impl<N: Net> DatagramGenerator<N> {
                     planned
                 }
             };
-            let request = Request { planned, departed: now };
-            self.left -= u64::from(self.schedule.is_none() && self.counters.counts(&request));
+            let request = Request { planned, sent_at: now };
+            self.remaining -= u64::from(self.schedule.is_none() && self.counters.is_measured(&request));
             self.send(place, request);
         }
     }
@@ -232,13 +232,13 @@ impl<N: Net> DatagramGenerator<N> {
         caller.count += 1;
         self.buffer.clear();
         self.buffer.extend_from_slice(&serial.to_le_bytes());
-        let mut at = Place::of_connection(serial);
-        for piece in self.pattern.pieces(&mut at, message_len - DATAGRAM_LEN_MIN) {
-            self.buffer.extend_from_slice(piece);
+        let mut at = PatternOffset::of_connection(serial);
+        for chunk in self.pattern.chunks(&mut at, message_len - DATAGRAM_LEN_MIN) {
+            self.buffer.extend_from_slice(chunk);
         }
         self.counters.count_sent(&request);
         match caller.socket.send(&self.buffer, &self.to) {
-            Ok(()) => self.sent_bytes += if self.counters.counts(&request) { message_len as u64 } else { 0 },
+            Ok(()) => self.sent_bytes += if self.counters.is_measured(&request) { message_len as u64 } else { 0 },
             // What the socket has no room for is lost like any other.
             Err(error) if [Kind::WouldBlock, Kind::Interrupted].contains(&error.kind()) => {}
             Err(error) => {
@@ -278,11 +278,11 @@ impl<N: Net> DatagramGenerator<N> {
         let waiting = &mut self.callers[place].waiting;
         let found = waiting.iter().position(|(number, _)| Some(*number) == serial);
         let Some((_, request)) = found.and_then(|at| waiting.remove(at)) else { return };
-        let mut at = Place::of_connection(serial.unwrap_or_default());
+        let mut at = PatternOffset::of_connection(serial.unwrap_or_default());
         let is_right = len == self.plan.message_len
             && (self.plan.verify == Verify::Length || self.pattern.matches(&mut at, &bytes[DATAGRAM_LEN_MIN..]));
         if is_right {
-            self.received_bytes += if self.counters.counts(&request) { len as u64 } else { 0 };
+            self.received_bytes += if self.counters.is_measured(&request) { len as u64 } else { 0 };
             self.counters.count_answer(&request, now);
         } else {
             self.counters.count_failed(&request);
@@ -292,17 +292,17 @@ impl<N: Net> DatagramGenerator<N> {
         }
     }
 
-    fn give_up_late(&mut self, now: Instant) {
-        if now < self.looked_at + self.plan.timeout / LOOKS_PER_TIMEOUT {
+    fn expire_requests(&mut self, now: Instant) {
+        if now < self.expiry_checked_at + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT {
             return;
         }
-        self.looked_at = now;
+        self.expiry_checked_at = now;
         for place in 0..self.callers.len() {
             while let Some((_, request)) = self.callers[place].waiting.front().copied()
-                && request.departed + self.plan.timeout <= now
+                && request.sent_at + self.plan.timeout <= now
             {
                 self.callers[place].waiting.pop_front();
-                self.lost += u64::from(self.counters.counts(&request));
+                self.lost += u64::from(self.counters.is_measured(&request));
                 self.fill_up(place);
             }
         }
@@ -310,44 +310,44 @@ impl<N: Net> DatagramGenerator<N> {
 
     // ── Phases ──────────────────────────────────────────────────────────────────────────────────
 
-    fn next_work(&self) -> Instant {
+    fn next_deadline(&self) -> Instant {
         let planned = match self.schedule {
             Some(schedule) if self.next_planned < self.planned.end => schedule.planned(self.next_planned),
             Some(_) | None => Instant::NEVER,
         };
         let is_warming_up = (self.clock)() < self.measure_from;
         let phase = if is_warming_up { self.measure_from } else { self.waits_until.unwrap_or(self.measure_until) };
-        planned.min(phase).min(self.looked_at + self.plan.timeout / LOOKS_PER_TIMEOUT)
+        planned.min(phase).min(self.expiry_checked_at + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT)
     }
 
     fn advance(&mut self, now: Instant) {
         let is_idle = || self.callers.iter().all(|caller| caller.waiting.is_empty());
         match self.waits_until {
             Some(until) if until <= now || self.planned.end <= self.next_planned && is_idle() => {
-                self.end(now, Ending::Done);
+                self.end(now, RunEnd::Done);
             }
             Some(_) => {}
-            None if self.measure_until <= now || self.left == 0 && self.schedule.is_none() => {
-                if let Bound::Time(_) = self.plan.bound {
+            None if self.measure_until <= now || self.remaining == 0 && self.schedule.is_none() => {
+                if let RunLength::Time(_) = self.plan.run_length {
                     self.cost.end();
                 }
                 // Whatever left last has its whole time.
-                self.waits_until = Some(now + self.plan.timeout + self.plan.timeout / LOOKS_PER_TIMEOUT);
+                self.waits_until = Some(now + self.plan.timeout + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT);
             }
             None => {}
         }
     }
 
-    fn end(&mut self, now: Instant, ending: Ending) {
+    fn end(&mut self, now: Instant, ending: RunEnd) {
         if self.ending.is_some() {
             return;
         }
         self.cost.end();
-        if ending == Ending::Done {
+        if ending == RunEnd::Done {
             let waiting = self.callers.iter().flat_map(|caller| &caller.waiting);
-            self.lost += waiting.filter(|(_, request)| self.counters.counts(request)).count() as u64;
+            self.lost += waiting.filter(|(_, request)| self.counters.is_measured(request)).count() as u64;
         }
-        self.counters.end_at_last(now, ending == Ending::Done);
+        self.counters.finish(now, ending == RunEnd::Done);
         self.measure_until = self.measure_until.min(now);
         self.ending = Some(ending);
     }
@@ -356,9 +356,9 @@ impl<N: Net> DatagramGenerator<N> {
     pub fn into_record(mut self, name: String, begun_unix_s: u64) -> Record {
         self.interrupt();
         let sockets = self.callers.len() as u64;
-        let outcome = Outcome {
-            ending: self.ending.unwrap_or(Ending::Interrupted),
-            planned_len: self.planned.end - self.planned.start,
+        let outcome = RunOutcome {
+            ending: self.ending.unwrap_or(RunEnd::Interrupted),
+            planned_count: self.planned.end - self.planned.start,
             lost: self.lost,
             connections: Connections { opened: sockets, open_max: sockets, ..Connections::default() },
             sent_bytes: self.sent_bytes,

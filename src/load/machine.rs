@@ -56,12 +56,12 @@ pub(super) fn own_memory() -> Option<u64> {
 /// There is none of that number, or it may not be looked at.
 pub(super) fn memory_of(process: &str) -> io::Result<u64> {
     let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
-    let kib = number_behind(&rollup, "Anonymous:").ok_or(io::ErrorKind::InvalidData)?;
+    let kib = number_after(&rollup, "Anonymous:").ok_or(io::ErrorKind::InvalidData)?;
     Ok(kib * 1024)
 }
 
 /// The number behind `name` at the start of a line.
-fn number_behind(text: &str, name: &str) -> Option<u64> {
+fn number_after(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
@@ -78,13 +78,13 @@ pub(super) fn cpu_of(pid: u32) -> io::Result<Duration> {
 
 /// What `/proc` tells of the threads of a process. It takes a while where they are thousands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Threads {
+pub(super) struct ThreadCounters {
     pub(super) count: u64,
     pub(super) switches_voluntary: u64,
     pub(super) switches_involuntary: u64,
 }
 
-impl Threads {
+impl ThreadCounters {
     /// Looks at the threads of a process.
     ///
     /// # Errors
@@ -95,8 +95,8 @@ impl Threads {
             // A thread that has ended meanwhile is left out.
             let Ok(status) = fs::read_to_string(task?.path().join("status")) else { continue };
             threads.count += 1;
-            threads.switches_voluntary += number_behind(&status, "voluntary_ctxt_switches:").unwrap_or(0);
-            threads.switches_involuntary += number_behind(&status, "nonvoluntary_ctxt_switches:").unwrap_or(0);
+            threads.switches_voluntary += number_after(&status, "voluntary_ctxt_switches:").unwrap_or(0);
+            threads.switches_involuntary += number_after(&status, "nonvoluntary_ctxt_switches:").unwrap_or(0);
         }
         Ok(threads)
     }
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn this_process_can_be_looked_at() {
         let this = std::process::id();
-        let threads = Threads::of(this).unwrap();
+        let threads = ThreadCounters::of(this).unwrap();
         assert!(threads.count > 0, "{threads:?}");
         assert!(own_memory().unwrap() > 10_000 && memory_of(&this.to_string()).unwrap() > 10_000);
         let before = (own_cpu(), cpu_of(this).unwrap());
@@ -121,14 +121,14 @@ mod tests {
 
     #[test]
     fn there_is_no_process_of_every_number() {
-        assert!(Threads::of(u32::MAX).is_err() && cpu_of(u32::MAX).is_err() && cpu_of(1 << 28).is_err());
+        assert!(ThreadCounters::of(u32::MAX).is_err() && cpu_of(u32::MAX).is_err() && cpu_of(1 << 28).is_err());
     }
 
     #[test]
     fn a_number_stands_behind_its_whole_name() {
         let status = "nonvoluntary_ctxt_switches:\t7\nvoluntary_ctxt_switches:\t5\n";
-        assert_eq!(number_behind(status, "voluntary_ctxt_switches:"), Some(5));
-        assert_eq!(number_behind(status, "threads:"), None);
+        assert_eq!(number_after(status, "voluntary_ctxt_switches:"), Some(5));
+        assert_eq!(number_after(status, "threads:"), None);
     }
 
     #[test]

@@ -3,18 +3,18 @@
 //! One thread drives as many connections as there are descriptors, by the client's own loop. What
 //! is asked for is a [`Plan`], what came of it a [`Record`]; nothing is printed here.
 
-mod arrivals;
 mod cost;
 mod counters;
 mod datagrams;
+mod exchange;
 mod failure;
-mod flow;
 mod generator;
 pub mod latencies;
 mod machine;
 mod outcome;
 mod pattern;
 pub mod plan;
+mod recent_connects;
 pub mod record;
 mod series;
 mod workload;

@@ -11,7 +11,7 @@ use crate::codec::Framing;
 use crate::instant::Instant;
 use crate::net::Address;
 
-use super::record::{Asked, Transport};
+use super::record::{RunConfig, Transport};
 
 /// The longest message: many of them at once must still fit into memory.
 pub const MESSAGE_LEN_MAX: usize = 16 * 1024 * 1024;
@@ -43,13 +43,13 @@ pub struct Plan {
     /// When requests leave.
     pub pace: Pace,
     /// How long a connection lasts.
-    pub life: Life,
+    pub reuse: ConnectionReuse,
     /// The most connections to begin in a second.
     pub connect_rate: Option<f64>,
     /// The addresses to connect from, in turn; empty: the kernel's choice.
     pub sources: Vec<IpAddr>,
     /// When it is enough.
-    pub bound: Bound,
+    pub run_length: RunLength,
     /// For how long requests are made before any counts.
     pub warm_up: Duration,
     /// How long an answer, or a connection, may take.
@@ -71,16 +71,16 @@ pub enum Pace {
 
 /// How long a connection lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
+pub enum ConnectionReuse {
     /// As long as the run.
-    Kept,
+    Persistent,
     /// For one request.
-    Churn,
+    PerRequest,
 }
 
 /// When it is enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
+pub enum RunLength {
     /// After this time.
     Time(Duration),
     /// After so many requests.
@@ -130,7 +130,7 @@ pub enum PlanError {
     },
     /// A connection that carries one request cannot have several under way.
     #[error("a connection for one request has no pipeline")]
-    ChurnInPipeline,
+    PipelineNeedsReuse,
     /// A rate at which nothing, or too much, would leave.
     #[error("a rate must be above 0 and at most {RATE_MAX}")]
     Rate,
@@ -139,7 +139,7 @@ pub enum PlanError {
     NeedsConnections(&'static str),
     /// Addresses to connect from, where there are none.
     #[error("a Unix socket is connected to from no address")]
-    SourceOfUnix,
+    UnixSource,
 }
 
 impl Plan {
@@ -153,10 +153,10 @@ impl Plan {
             message_len: 64,
             pipeline: 1,
             pace: Pace::Closed,
-            life: Life::Kept,
+            reuse: ConnectionReuse::Persistent,
             connect_rate: None,
             sources: Vec::new(),
-            bound: Bound::Time(Duration::from_secs(10)),
+            run_length: RunLength::Time(Duration::from_secs(10)),
             warm_up: Duration::ZERO,
             timeout: Duration::from_secs(5),
             verify: Verify::EveryByte,
@@ -177,11 +177,11 @@ impl Plan {
             return Err(PlanError::Rate);
         }
         if self.transport() == Transport::Unix && !self.sources.is_empty() {
-            return Err(PlanError::SourceOfUnix);
+            return Err(PlanError::UnixSource);
         }
         if self.transport() == Transport::Udp {
             let in_vain = [
-                ("--churn", self.life == Life::Churn),
+                ("--churn", self.reuse == ConnectionReuse::PerRequest),
                 ("--idle", self.idle > 0),
                 ("--connect-rate", self.connect_rate.is_some()),
                 ("--framing", !matches!(self.framing, Framing::Raw(_))),
@@ -190,7 +190,11 @@ impl Plan {
                 return Err(PlanError::NeedsConnections(flag));
             }
         }
-        if self.life == Life::Churn && self.pipeline > 1 { Err(PlanError::ChurnInPipeline) } else { Ok(()) }
+        if self.reuse == ConnectionReuse::PerRequest && self.pipeline > 1 {
+            Err(PlanError::PipelineNeedsReuse)
+        } else {
+            Ok(())
+        }
     }
 
     fn check_message(&self) -> Result<(), PlanError> {
@@ -232,12 +236,12 @@ impl Plan {
     }
 
     /// The plan as plain data.
-    pub fn asked(&self) -> Asked {
-        let (duration_ns, requests) = match self.bound {
-            Bound::Time(time) => (Some(nanos(time)), None),
-            Bound::Requests(requests) => (None, Some(requests)),
+    pub fn config(&self) -> RunConfig {
+        let (duration_ns, requests) = match self.run_length {
+            RunLength::Time(time) => (Some(nanos(time)), None),
+            RunLength::Requests(requests) => (None, Some(requests)),
         };
-        Asked {
+        RunConfig {
             address: self.address.to_string(),
             transport: self.transport(),
             framing: self.framing.to_string(),
@@ -246,7 +250,7 @@ impl Plan {
             message_bytes: self.message_len as u64,
             pipeline: self.pipeline as u64,
             rate: self.pace.rate(),
-            churn: self.life == Life::Churn,
+            churn: self.reuse == ConnectionReuse::PerRequest,
             connect_rate: self.connect_rate,
             sources: self.sources.iter().map(ToString::to_string).collect(),
             duration_ns,
@@ -277,12 +281,12 @@ pub(super) fn nanos(span: Duration) -> u64 {
 ///
 /// Each is computed from the first, so that rounding never adds up.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Schedule {
+pub(super) struct RateSchedule {
     begin: Instant,
     rate: f64,
 }
 
-impl Schedule {
+impl RateSchedule {
     pub(super) fn new(begin: Instant, rate: f64) -> Self {
         Self { begin, rate }
     }
@@ -322,7 +326,10 @@ mod tests {
         assert_eq!(Plan { pace: Pace::Open(0.0), ..tcp() }.check(), Err(PlanError::Rate));
         assert_eq!(Plan { pace: Pace::Open(f64::NAN), ..tcp() }.check(), Err(PlanError::Rate));
         assert_eq!(Plan { connect_rate: Some(-1.0), ..tcp() }.check(), Err(PlanError::Rate));
-        assert_eq!(Plan { life: Life::Churn, pipeline: 2, ..tcp() }.check(), Err(PlanError::ChurnInPipeline));
+        assert_eq!(
+            Plan { reuse: ConnectionReuse::PerRequest, pipeline: 2, ..tcp() }.check(),
+            Err(PlanError::PipelineNeedsReuse)
+        );
     }
 
     #[test]
@@ -339,7 +346,10 @@ mod tests {
         let udp = || plan("udp://127.0.0.1:7");
         assert_eq!(udp().check(), Ok(()));
         assert_eq!(Plan { idle: 1, ..udp() }.check(), Err(PlanError::NeedsConnections("--idle")));
-        assert_eq!(Plan { life: Life::Churn, ..udp() }.check(), Err(PlanError::NeedsConnections("--churn")));
+        assert_eq!(
+            Plan { reuse: ConnectionReuse::PerRequest, ..udp() }.check(),
+            Err(PlanError::NeedsConnections("--churn"))
+        );
         assert!(matches!(Plan { message_len: 7, ..udp() }.check(), Err(PlanError::MessageLen { min: 8, .. })));
         assert!(matches!(Plan { message_len: 65_508, ..udp() }.check(), Err(PlanError::MessageLen { .. })));
     }
@@ -349,14 +359,14 @@ mod tests {
         assert_eq!(plan("127.0.0.1:7").source(5), None);
         let sources = vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()];
         let unix = Plan { sources: sources.clone(), ..plan("unix:/tmp/a") };
-        assert_eq!(unix.check(), Err(PlanError::SourceOfUnix));
+        assert_eq!(unix.check(), Err(PlanError::UnixSource));
         let plan = Plan { sources: sources.clone(), ..plan("127.0.0.1:7") };
         assert_eq!([0, 1, 2].map(|serial| plan.source(serial)), [Some(sources[0]), Some(sources[1]), Some(sources[0])]);
     }
 
     #[test]
     fn planned_times_do_not_drift() {
-        let schedule = Schedule::new(Instant::ORIGIN, 3.0);
+        let schedule = RateSchedule::new(Instant::ORIGIN, 3.0);
         assert_eq!(schedule.planned(3_000_000), Instant::ORIGIN + Duration::from_secs(1_000_000));
         assert_eq!(schedule.count_in(Duration::from_secs(10)), 30);
         assert_eq!(schedule.planned(0), Instant::ORIGIN);
@@ -364,9 +374,9 @@ mod tests {
 
     #[test]
     fn a_plan_is_written_down_whole() {
-        let plan = Plan { bound: Bound::Requests(7), pace: Pace::Open(2.5), ..plan("tls://localhost:7") };
-        let asked = plan.asked();
-        assert_eq!((asked.transport, asked.requests, asked.duration_ns), (Transport::Tls, Some(7), None));
-        assert_eq!((asked.rate, asked.address.as_str()), (Some(2.5), "tls://localhost:7"));
+        let plan = Plan { run_length: RunLength::Requests(7), pace: Pace::Open(2.5), ..plan("tls://localhost:7") };
+        let config = plan.config();
+        assert_eq!((config.transport, config.requests, config.duration_ns), (Transport::Tls, Some(7), None));
+        assert_eq!((config.rate, config.address.as_str()), (Some(2.5), "tls://localhost:7"));
     }
 }

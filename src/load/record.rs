@@ -42,9 +42,10 @@ pub struct Record {
     /// Where it took place.
     pub machine: Machine,
     /// What was asked for.
-    pub asked: Asked,
+    #[serde(rename = "asked")]
+    pub config: RunConfig,
     /// How it ended.
-    pub ending: Ending,
+    pub ending: RunEnd,
     /// What became of the requests.
     pub requests: Requests,
     /// What became of the connections.
@@ -60,9 +61,9 @@ pub struct Record {
     /// The measured time in pieces of equal length, in their order.
     pub series: Vec<Interval>,
     /// What the run cost the generator itself.
-    pub generator: Generator,
+    pub generator: GeneratorCost,
     /// What it cost the server, where its process was known.
-    pub server: Option<Server>,
+    pub server: Option<ServerCost>,
 }
 
 /// Where a run took place, and with what.
@@ -82,7 +83,7 @@ pub struct Machine {
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RunConfig {
     /// The server: `tcp://127.0.0.1:7007`.
     pub address: String,
     /// What carries the bytes.
@@ -135,7 +136,7 @@ pub enum Transport {
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ending {
+pub enum RunEnd {
     /// As asked.
     Done,
     /// Somebody interrupted it; what was measured until then stands.
@@ -292,7 +293,7 @@ pub struct Interval {
 
 /// What a run cost the generator itself, in the measured time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Generator {
+pub struct GeneratorCost {
     /// User and system time.
     pub cpu_ns: u64,
     /// The part of the measured time in which it ran: 1 is all of one core.
@@ -308,7 +309,7 @@ pub struct Generator {
 
 /// What a run cost the server's process, in the measured time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Server {
+pub struct ServerCost {
     /// Its number.
     pub pid: u32,
     /// User and system time of all its threads.
@@ -364,17 +365,17 @@ impl Record {
     /// It is no such text.
     pub fn from_json(json: &str) -> Result<Self, RecordError> {
         #[derive(Deserialize)]
-        struct Head {
+        struct RecordHead {
             #[serde(default)]
             schema: String,
             #[serde(default)]
             version: u32,
         }
-        let head: Head = serde_json::from_str(json)?;
+        let head: RecordHead = serde_json::from_str(json)?;
         match head {
-            Head { schema, .. } if schema != SCHEMA => return Err(RecordError::Foreign),
-            Head { version, .. } if version > VERSION => return Err(RecordError::TooNew(version)),
-            Head { .. } => {}
+            RecordHead { schema, .. } if schema != SCHEMA => return Err(RecordError::Foreign),
+            RecordHead { version, .. } if version > VERSION => return Err(RecordError::TooNew(version)),
+            RecordHead { .. } => {}
         }
         let record: Self = serde_json::from_str(json)?;
         let latencies = [Some(&record.latency), Some(&record.connections.latency), record.service.as_ref()];

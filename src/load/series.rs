@@ -17,14 +17,14 @@ use super::record::Interval;
 const SPAN_MIN: Duration = Duration::from_millis(100);
 
 /// As many as a chart is wide in pixels, some two or three to each.
-const PIECES_MAX: usize = 256;
+const INTERVALS_MAX: usize = 256;
 
 /// Two digits: enough for a chart, and small enough to be written down in microseconds.
 const DIGITS: u8 = 2;
 
 /// A piece that is over.
 #[derive(Clone, Debug, Default)]
-struct Piece {
+struct IntervalSamples {
     answered: u64,
     errors: u64,
     max_ns: u64,
@@ -36,20 +36,20 @@ struct Piece {
 pub(super) struct Series {
     begin: Instant,
     span: Duration,
-    over: Vec<Piece>,
-    current: Piece,
+    closed: Vec<IntervalSamples>,
+    current: IntervalSamples,
     latencies: Histogram<u32>,
 }
 
 impl Series {
-    /// A series that begins now; `longest` is the longest latency there can be.
-    pub(super) fn new(begin: Instant, longest: Duration) -> Self {
-        let bound = nanos(longest).max(2);
+    /// A series that begins now; `latency_max` is the longest latency there can be.
+    pub(super) fn new(begin: Instant, latency_max: Duration) -> Self {
+        let bound = nanos(latency_max).max(2);
         Self {
             begin,
             span: SPAN_MIN,
-            over: Vec::new(),
-            current: Piece::default(),
+            closed: Vec::new(),
+            current: IntervalSamples::default(),
             latencies: Histogram::new_with_bounds(1, bound, DIGITS).expect("1 and 2 or more are bounds"),
         }
     }
@@ -69,34 +69,34 @@ impl Series {
     #[inline]
     pub(super) fn advance(&mut self, now: Instant) {
         while self.current_end() <= now {
-            self.put_away();
+            self.close_interval();
         }
     }
 
     fn current_end(&self) -> Instant {
-        let pieces = u32::try_from(self.over.len() + 1).expect("there are few");
+        let pieces = u32::try_from(self.closed.len() + 1).expect("there are few");
         self.begin + self.span.saturating_mul(pieces)
     }
 
-    fn put_away(&mut self) {
+    fn close_interval(&mut self) {
         let mut piece = std::mem::take(&mut self.current);
         let steps = self.latencies.iter_recorded();
         piece.buckets = steps.map(|step| (step.value_iterated_to(), step.count_since_last_iteration())).collect();
         self.latencies.reset();
-        self.over.push(piece);
-        if self.over.len() == PIECES_MAX {
-            self.over = self.over.chunks(2).map(merged).collect();
+        self.closed.push(piece);
+        if self.closed.len() == INTERVALS_MAX {
+            self.closed = self.closed.chunks(2).map(merged).collect();
             self.span *= 2;
         }
     }
 
     /// All pieces of a measured time that is over at `end`; what came later is left out.
     pub(super) fn into_intervals(mut self, end: Instant) -> Vec<Interval> {
-        self.put_away();
+        self.close_interval();
         let span_ns = nanos(self.span);
         let whole_ns = nanos(end.since(self.begin));
         let mut intervals: Vec<Interval> =
-            self.over.iter().zip(0..).map(|(piece, place)| piece.interval(place * span_ns, span_ns)).collect();
+            self.closed.iter().zip(0..).map(|(piece, place)| piece.interval(place * span_ns, span_ns)).collect();
         intervals.retain(|interval| interval.begin_ns < whole_ns);
         if let Some(last) = intervals.last_mut() {
             last.span_ns = last.span_ns.min(whole_ns - last.begin_ns);
@@ -105,7 +105,7 @@ impl Series {
     }
 }
 
-impl Piece {
+impl IntervalSamples {
     fn interval(&self, begin_ns: u64, span_ns: u64) -> Interval {
         Interval {
             begin_ns,
@@ -130,8 +130,8 @@ impl Piece {
     }
 }
 
-fn merged(pieces: &[Piece]) -> Piece {
-    let mut whole = Piece::default();
+fn merged(pieces: &[IntervalSamples]) -> IntervalSamples {
+    let mut whole = IntervalSamples::default();
     for piece in pieces {
         whole.answered += piece.answered;
         whole.errors += piece.errors;
@@ -175,7 +175,7 @@ mod tests {
             series.record(5);
         }
         let intervals = series.into_intervals(Instant::ORIGIN + 3_600_000 * MS);
-        assert!((PIECES_MAX / 2 - 2..PIECES_MAX).contains(&intervals.len()), "{}", intervals.len());
+        assert!((INTERVALS_MAX / 2 - 2..INTERVALS_MAX).contains(&intervals.len()), "{}", intervals.len());
         assert_eq!(intervals.iter().map(|interval| interval.answered).sum::<u64>(), 3600);
         let last = intervals.last().unwrap();
         assert_eq!(last.begin_ns + last.span_ns, 3_600_000_000_000);

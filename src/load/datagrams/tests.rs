@@ -38,7 +38,7 @@ fn run(plan: Plan, answer: impl Fn(u64, Vec<u8>) -> Vec<Vec<u8>>) -> Record {
 
 fn plan() -> Plan {
     let address = "udp://127.0.0.1:7".parse().unwrap();
-    Plan { connections: 4, timeout: 200 * MS, bound: Bound::Requests(1000), ..Plan::new(address) }
+    Plan { connections: 4, timeout: 200 * MS, run_length: RunLength::Requests(1000), ..Plan::new(address) }
 }
 
 #[track_caller]
@@ -52,7 +52,7 @@ fn reconciles(record: &Record) {
 fn every_datagram_is_answered_and_counted_once() {
     let record = run(plan(), |_, datagram| vec![datagram]);
     reconciles(&record);
-    assert_eq!((record.requests.sent, record.requests.answered, record.ending), (1000, 1000, Ending::Done));
+    assert_eq!((record.requests.sent, record.requests.answered, record.ending), (1000, 1000, RunEnd::Done));
     assert_eq!((record.requests.sent_bytes, record.requests.received_bytes), (64_000, 64_000));
     let record = run(Plan { pipeline: 5, ..plan() }, |_, datagram| vec![datagram.clone(), datagram]);
     reconciles(&record);
@@ -65,14 +65,14 @@ fn what_is_lost_is_counted_and_no_failure() {
     reconciles(&record);
     assert_eq!((record.requests.lost, record.requests.answered), (100, 900));
     assert!(!record.has_failed() && record.errors.is_empty());
-    let record = run(Plan { bound: Bound::Time(1000 * MS), ..plan() }, |_, _| vec![]);
+    let record = run(Plan { run_length: RunLength::Time(1000 * MS), ..plan() }, |_, _| vec![]);
     reconciles(&record);
     assert_eq!(record.requests.answered, 0);
 }
 
 #[test]
 fn a_rate_is_kept_through_losses() {
-    let plan = Plan { pace: Pace::Open(500.0), bound: Bound::Time(1000 * MS), pipeline: 100, ..plan() };
+    let plan = Plan { pace: Pace::Open(500.0), run_length: RunLength::Time(1000 * MS), pipeline: 100, ..plan() };
     let record = run(plan, |number, datagram| if number % 10 == 0 { vec![] } else { vec![datagram] });
     reconciles(&record);
     assert_eq!((record.requests.sent, record.requests.lost, record.requests.unsent), (500, 50, 0));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::client::Backoff;
-use crate::load::plan::{Bound, Pace, Verify};
+use crate::load::plan::{Pace, RunLength, Verify};
 use crate::load::record::{ErrorKind, Record};
 use crate::net::Address;
 use crate::sim::{Behavior, Ending as PeerEnding, Faults, Peer, SimNet, World};
@@ -11,16 +11,16 @@ const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A run, and the servers at the other end of its connections: they echo once a millisecond.
-struct Scene {
+struct SimulatedRun {
     world: World,
     generator: Generator<SimNet>,
     peers: Vec<Peer>,
     /// When nobody echoes.
     stall: std::ops::Range<Duration>,
     /// What is kept back meanwhile.
-    kept: Vec<Vec<u8>>,
+    held: Vec<Vec<u8>>,
     /// What is done to the bytes on their way back.
-    meddle: fn(&mut Vec<u8>),
+    alter: fn(&mut Vec<u8>),
 }
 
 fn address() -> Address {
@@ -28,48 +28,48 @@ fn address() -> Address {
 }
 
 fn plan() -> Plan {
-    Plan { bound: Bound::Time(SECOND), timeout: SECOND, ..Plan::new(address()) }
+    Plan { run_length: RunLength::Time(SECOND), timeout: SECOND, ..Plan::new(address()) }
 }
 
-impl Scene {
+impl SimulatedRun {
     fn new(world: World, plan: Plan) -> Self {
         let clock = world.clone();
         let to = Destination::Tcp("127.0.0.1:7".parse().unwrap());
         let cost = Cost::new(None).unwrap();
         let generator = Generator::over(world.net(), Box::new(move || clock.now()), Plain, to, plan, cost);
         let stall = Duration::MAX..Duration::MAX;
-        Self { world, generator, peers: Vec::new(), stall, kept: Vec::new(), meddle: |_| {} }
+        Self { world, generator, peers: Vec::new(), stall, held: Vec::new(), alter: |_| {} }
     }
 
     /// A kind world in which all are answered.
-    fn kind(plan: Plan) -> Self {
+    fn healthy(plan: Plan) -> Self {
         let world = World::new(1);
         world.answer_at(&address(), Behavior { ending: PeerEnding::FollowsServer, ..Behavior::default() });
         Self::new(world, plan)
     }
 
     /// One millisecond; how the run ended, if it has.
-    fn step(&mut self) -> Option<Ending> {
-        let Self { world, generator, peers, kept, .. } = self;
+    fn step(&mut self) -> Option<RunEnd> {
+        let Self { world, generator, peers, held, .. } = self;
         let mut ending = None;
         world
             .pass(MS, || {
-                let begun = generator.begun;
+                let connects_begun = generator.connects_begun;
                 ending = generator.turn()?;
-                if generator.begun > begun {
+                if generator.connects_begun > connects_begun {
                     peers.extend(world.last_peer());
-                    kept.push(Vec::new());
+                    held.push(Vec::new());
                 }
                 Ok::<_, io::Error>(())
             })
             .unwrap();
         let is_stalled = self.stall.contains(&self.world.now().since(Instant::ORIGIN));
-        for (peer, kept) in self.peers.iter().zip(&mut self.kept) {
-            kept.extend(peer.received());
+        for (peer, held) in self.peers.iter().zip(&mut self.held) {
+            held.extend(peer.received());
             if !is_stalled {
-                (self.meddle)(kept);
-                peer.send(kept);
-                kept.clear();
+                (self.alter)(held);
+                peer.send(held);
+                held.clear();
             }
         }
         ending
@@ -94,9 +94,10 @@ fn reconciles(record: &Record) {
 
 #[test]
 fn a_number_of_requests_is_that_number() {
-    let record = Scene::kind(Plan { connections: 7, bound: Bound::Requests(1000), ..plan() }).run(10 * SECOND);
+    let record = SimulatedRun::healthy(Plan { connections: 7, run_length: RunLength::Requests(1000), ..plan() })
+        .run(10 * SECOND);
     reconciles(&record);
-    assert_eq!((record.requests.sent, record.requests.answered, record.ending), (1000, 1000, Ending::Done));
+    assert_eq!((record.requests.sent, record.requests.answered, record.ending), (1000, 1000, RunEnd::Done));
     assert_eq!((record.requests.sent_bytes, record.requests.received_bytes), (64_000, 64_000));
     assert_eq!((record.connections.opened, record.connections.open_max), (7, 7));
     assert!(record.errors.is_empty() && !record.has_failed());
@@ -104,7 +105,8 @@ fn a_number_of_requests_is_that_number() {
 
 #[test]
 fn a_closed_loop_asks_when_it_was_answered() {
-    let record = Scene::kind(Plan { connections: 4, pipeline: 3, warm_up: SECOND, ..plan() }).run(10 * SECOND);
+    let record =
+        SimulatedRun::healthy(Plan { connections: 4, pipeline: 3, warm_up: SECOND, ..plan() }).run(10 * SECOND);
     reconciles(&record);
     // An answer takes a millisecond, to the millisecond: 4 × 3 each.
     assert_eq!(record.requests.measured_ns, 1_000_000_000);
@@ -117,19 +119,24 @@ fn a_closed_loop_asks_when_it_was_answered() {
 #[test]
 fn a_fixed_rate_is_kept() {
     let plan = Plan { connections: 4, pace: Pace::Open(500.0), warm_up: SECOND, ..plan() };
-    let record = Scene::kind(plan).run(10 * SECOND);
+    let record = SimulatedRun::healthy(plan).run(10 * SECOND);
     reconciles(&record);
     assert_eq!((record.requests.sent, record.requests.unsent), (500, 0));
     assert!((495.0..505.0).contains(&record.requests.rate), "{}", record.requests.rate);
-    let plan = Plan { pace: Pace::Open(500.0), bound: Bound::Requests(50), ..self::plan() };
-    assert_eq!(Scene::kind(plan).run(10 * SECOND).requests.sent, 50);
+    let plan = Plan { pace: Pace::Open(500.0), run_length: RunLength::Requests(50), ..self::plan() };
+    assert_eq!(SimulatedRun::healthy(plan).run(10 * SECOND).requests.sent, 50);
 }
 
 /// One second in ten the server does nothing.
 #[track_caller]
 fn p99_with_a_stall(pace: Pace) -> Duration {
-    let mut scene =
-        Scene::kind(Plan { connections: 10, pace, bound: Bound::Time(10 * SECOND), timeout: 5 * SECOND, ..plan() });
+    let mut scene = SimulatedRun::healthy(Plan {
+        connections: 10,
+        pace,
+        run_length: RunLength::Time(10 * SECOND),
+        timeout: 5 * SECOND,
+        ..plan()
+    });
     scene.stall = 4 * SECOND..5 * SECOND;
     let record = scene.run(30 * SECOND);
     reconciles(&record);
@@ -145,7 +152,8 @@ fn a_stall_counts_for_everybody_who_would_have_met_it() {
 
 #[test]
 fn a_stall_at_the_end_is_not_left_out() {
-    let mut scene = Scene::kind(Plan { connections: 10, pace: Pace::Open(1000.0), timeout: 2 * SECOND, ..plan() });
+    let mut scene =
+        SimulatedRun::healthy(Plan { connections: 10, pace: Pace::Open(1000.0), timeout: 2 * SECOND, ..plan() });
     scene.stall = 500 * MS..1500 * MS;
     let record = scene.run(30 * SECOND);
     assert_eq!((record.requests.sent, record.requests.answered), (1000, 1000));
@@ -157,7 +165,7 @@ fn a_stall_at_the_end_is_not_left_out() {
 #[test]
 fn a_server_that_is_asked_too_much_is_no_stuck_one() {
     // It answers a thousand a second, of the ten thousand.
-    let scene = Scene::kind(Plan { pace: Pace::Open(10_000.0), ..plan() });
+    let scene = SimulatedRun::healthy(Plan { pace: Pace::Open(10_000.0), ..plan() });
     let record = scene.run(10 * SECOND);
     reconciles(&record);
     assert!((1_900..=2_100).contains(&record.requests.answered), "{:?}", record.requests);
@@ -167,31 +175,31 @@ fn a_server_that_is_asked_too_much_is_no_stuck_one() {
 
 #[test]
 fn answers_that_never_come_are_given_up() {
-    let mut scene = Scene::kind(Plan { connections: 3, bound: Bound::Time(10 * SECOND), ..plan() });
+    let mut scene = SimulatedRun::healthy(Plan { connections: 3, run_length: RunLength::Time(10 * SECOND), ..plan() });
     scene.stall = 500 * MS..Duration::MAX;
     let record = scene.run(4 * SECOND);
     reconciles(&record);
-    assert_eq!((record.requests.failed, record.ending), (3, Ending::Abandoned));
+    assert_eq!((record.requests.failed, record.ending), (3, RunEnd::Abandoned));
     assert_eq!((record.errors[0].kind, record.errors[0].count), (ErrorKind::TimedOut, 3));
     assert!(record.requests.measured_ns < 2_000_000_000, "it was over with the last connection");
 }
 
 #[test]
 fn other_bytes_than_were_sent_are_a_mismatch() {
-    let meddling: [fn(&mut Vec<u8>); 3] = [
+    let alterations: [fn(&mut Vec<u8>); 3] = [
         |bytes| bytes.iter_mut().take(1).for_each(|byte| *byte ^= 1),
         |bytes| bytes.extend_from_within(..bytes.len().min(1)),
         |bytes| bytes.reverse(),
     ];
-    for meddle in meddling {
-        let mut scene = Scene::kind(Plan { connections: 2, ..plan() });
-        scene.meddle = meddle;
+    for alter in alterations {
+        let mut scene = SimulatedRun::healthy(Plan { connections: 2, ..plan() });
+        scene.alter = alter;
         let record = scene.run(4 * SECOND);
         assert_eq!((record.errors[0].kind, record.errors[0].count), (ErrorKind::Mismatch, 2), "{:?}", record.errors);
-        assert_eq!(record.ending, Ending::Abandoned);
+        assert_eq!(record.ending, RunEnd::Abandoned);
     }
-    let mut scene = Scene::kind(Plan { verify: Verify::Length, ..plan() });
-    scene.meddle = meddling[0];
+    let mut scene = SimulatedRun::healthy(Plan { verify: Verify::Length, ..plan() });
+    scene.alter = alterations[0];
     assert!(scene.run(4 * SECOND).errors.is_empty(), "who does not look sees nothing");
 }
 
@@ -199,7 +207,7 @@ fn other_bytes_than_were_sent_are_a_mismatch() {
 fn frames_come_back_in_their_framing() {
     for framing in ["lines", "length", "length:u16le", "fixed:100"] {
         let framing = framing.parse().unwrap();
-        let record = Scene::kind(Plan { framing, message_len: 100, pipeline: 4, ..plan() }).run(4 * SECOND);
+        let record = SimulatedRun::healthy(Plan { framing, message_len: 100, pipeline: 4, ..plan() }).run(4 * SECOND);
         reconciles(&record);
         assert!(record.requests.answered > 1000 && record.errors.is_empty(), "{framing}: {:?}", record.errors);
     }
@@ -209,7 +217,7 @@ fn frames_come_back_in_their_framing() {
 fn messages_may_be_longer_than_any_read() {
     for framing in ["raw", "length"] {
         let plan = Plan { framing: framing.parse().unwrap(), message_len: 700_000, pipeline: 3, ..plan() };
-        let record = Scene::kind(plan).run(4 * SECOND);
+        let record = SimulatedRun::healthy(plan).run(4 * SECOND);
         reconciles(&record);
         assert!(record.requests.answered > 10 && record.errors.is_empty(), "{framing}: {:?}", record.errors);
     }
@@ -217,8 +225,9 @@ fn messages_may_be_longer_than_any_read() {
 
 #[test]
 fn each_request_may_have_a_connection_of_its_own() {
-    let plan = Plan { life: Life::Churn, connections: 5, bound: Bound::Requests(200), ..plan() };
-    let record = Scene::kind(plan).run(10 * SECOND);
+    let plan =
+        Plan { reuse: ConnectionReuse::PerRequest, connections: 5, run_length: RunLength::Requests(200), ..plan() };
+    let record = SimulatedRun::healthy(plan).run(10 * SECOND);
     reconciles(&record);
     assert_eq!((record.requests.answered, record.connections.opened), (200, 200));
     assert!(record.connections.open_max <= 5 && record.errors.is_empty());
@@ -228,7 +237,7 @@ fn each_request_may_have_a_connection_of_its_own() {
 #[test]
 fn connections_have_a_rate_of_their_own() {
     let plan = Plan { connections: 50, idle: 50, connect_rate: Some(1000.0), ..plan() };
-    let record = Scene::kind(plan).run(10 * SECOND);
+    let record = SimulatedRun::healthy(plan).run(10 * SECOND);
     assert_eq!(record.connections.opened, 100);
     let opening = Duration::from_nanos(record.connections.opening_ns);
     assert!((99 * MS..=101 * MS).contains(&opening), "{opening:?}");
@@ -236,26 +245,26 @@ fn connections_have_a_rate_of_their_own() {
 
 #[test]
 fn nobody_there_is_told_as_what_it_is() {
-    let refused = Scene::new(World::new(1), Plan { connections: 3, ..plan() }).run(SECOND);
-    assert_eq!((refused.errors[0].kind, refused.ending), (ErrorKind::Refused, Ending::Abandoned));
+    let refused = SimulatedRun::new(World::new(1), Plan { connections: 3, ..plan() }).run(SECOND);
+    assert_eq!((refused.errors[0].kind, refused.ending), (ErrorKind::Refused, RunEnd::Abandoned));
     assert_eq!(refused.connections.failed, 3);
 
     let world = World::new(1);
     world.be_silent_at(&address());
-    let silent = Scene::new(world, plan()).run(2 * SECOND);
-    assert_eq!((silent.errors[0].kind, silent.ending), (ErrorKind::ConnectTimedOut, Ending::Abandoned));
+    let silent = SimulatedRun::new(world, plan()).run(2 * SECOND);
+    assert_eq!((silent.errors[0].kind, silent.ending), (ErrorKind::ConnectTimedOut, RunEnd::Abandoned));
 
     let world = World::new(1).with_descriptors(2);
     world.answer_at(&address(), Behavior::default());
-    let own = Scene::new(world, Plan { connections: 3, ..plan() }).run(4 * SECOND);
+    let own = SimulatedRun::new(world, Plan { connections: 3, ..plan() }).run(4 * SECOND);
     assert_eq!((own.errors[0].kind, own.errors[0].count), (ErrorKind::NoDescriptors, 1));
     assert!(own.requests.answered > 500, "the others went on");
 }
 
 #[test]
 fn behind_a_full_backlog_all_wait_together_and_not_one_lot_after_another() {
-    let mut scene = Scene::kind(Plan { connections: 2_000, connect_rate: Some(1_000.0), ..plan() });
-    while scene.generator.begun < 3 {
+    let mut scene = SimulatedRun::healthy(Plan { connections: 2_000, connect_rate: Some(1_000.0), ..plan() });
+    while scene.generator.connects_begun < 3 {
         assert_eq!(scene.step(), None);
     }
     scene.world.be_silent_at(&address());
@@ -277,7 +286,7 @@ fn a_server_that_ends_connections_is_told_by_how_it_does() {
     ] {
         let world = World::new(1);
         world.answer_at(&address(), Behavior { ending, ..Behavior::default() });
-        let record = Scene::new(world, plan()).run(4 * SECOND);
+        let record = SimulatedRun::new(world, plan()).run(4 * SECOND);
         reconciles(&record);
         assert_eq!((record.errors[0].kind, record.requests.answered), (kind, 10), "{ending:?}");
     }
@@ -285,24 +294,24 @@ fn a_server_that_ends_connections_is_told_by_how_it_does() {
 
 #[test]
 fn calls_to_a_server_that_has_gone_end() {
-    let plan = Plan { life: Life::Churn, bound: Bound::Requests(u64::MAX), ..plan() };
-    let record = Scene::new(World::new(1), plan).run(4 * SECOND);
+    let plan = Plan { reuse: ConnectionReuse::PerRequest, run_length: RunLength::Requests(u64::MAX), ..plan() };
+    let record = SimulatedRun::new(World::new(1), plan).run(4 * SECOND);
     reconciles(&record);
-    assert_eq!((record.requests.answered, record.ending), (0, Ending::Abandoned));
+    assert_eq!((record.requests.answered, record.ending), (0, RunEnd::Abandoned));
 }
 
 #[test]
 fn what_was_measured_before_an_interruption_stands() {
-    let mut scene = Scene::kind(Plan { connections: 3, bound: Bound::Time(60 * SECOND), ..plan() });
+    let mut scene = SimulatedRun::healthy(Plan { connections: 3, run_length: RunLength::Time(60 * SECOND), ..plan() });
     for _ in 0..500 {
         assert_eq!(scene.step(), None);
     }
-    let glance = scene.generator.glance();
-    assert!(glance.answered > 1000 && glance.measured > 400 * MS && glance.open == 3, "{glance:?}");
+    let progress = scene.generator.progress();
+    assert!(progress.answered > 1000 && progress.measured > 400 * MS && progress.open == 3, "{progress:?}");
     scene.generator.client.handle().stop();
     let record = scene.run(100 * MS);
     reconciles(&record);
-    assert_eq!((record.ending, record.requests.failed), (Ending::Interrupted, 0));
+    assert_eq!((record.ending, record.requests.failed), (RunEnd::Interrupted, 0));
     assert!(record.requests.measured_ns < 600_000_000 && record.errors.is_empty(), "{record:?}");
 }
 
@@ -315,9 +324,9 @@ fn in_any_world_a_run_ends_and_every_request_has_one_outcome() {
         let world = World::new(seed).with_faults(Faults::drawn_from(seed));
         let pause_max = Backoff::default().pause(0, seed) / 20;
         world.answer_at(&address(), Behavior { pause_max, ..Behavior::default() });
-        let life = if seed % 3 == 0 { Life::Churn } else { Life::Kept };
+        let reuse = if seed % 3 == 0 { ConnectionReuse::PerRequest } else { ConnectionReuse::Persistent };
         let pace = if seed % 2 == 0 { Pace::Closed } else { Pace::Open(300.0) };
-        let record = Scene::new(world, Plan { connections: 6, life, pace, ..plan() }).run(20 * SECOND);
+        let record = SimulatedRun::new(world, Plan { connections: 6, reuse, pace, ..plan() }).run(20 * SECOND);
         reconciles(&record);
         let wrong = record.errors.iter().find(|error| error.kind == ErrorKind::Mismatch);
         assert_eq!(wrong, None, "seed {seed}");

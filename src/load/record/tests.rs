@@ -24,7 +24,7 @@ fn record() -> Record {
             cores: 2,
             congestion_control: "cubic".to_owned(),
         },
-        asked: Asked {
+        config: RunConfig {
             address: "tcp://127.0.0.1:7007".to_owned(),
             transport: Transport::Tcp,
             framing: "raw".to_owned(),
@@ -42,7 +42,7 @@ fn record() -> Record {
             timeout_ns: 5_000_000_000,
             verified: true,
         },
-        ending: Ending::Done,
+        ending: RunEnd::Done,
         requests: Requests {
             sent: 4,
             answered: 3,
@@ -63,14 +63,14 @@ fn record() -> Record {
         latency: latencies(&[31_000, 97_123, u64::from(u32::MAX)]),
         service: Some(latencies(&[30_000, 90_000, 1_000_000])),
         series: vec![Interval { span_ns: 100_000_000, answered: 3, p50_ns: 97_000, ..Interval::default() }],
-        generator: Generator {
+        generator: GeneratorCost {
             cpu_ns: 7,
             busy: 0.97,
             waited: 0.25,
             was_bottleneck: true,
             memory_per_connection_bytes: Some(400),
         },
-        server: Some(Server { pid: 42, cpu_ns: 9, threads: 1, ..Server::default() }),
+        server: Some(ServerCost { pid: 42, cpu_ns: 9, threads: 1, ..ServerCost::default() }),
     }
 }
 
@@ -110,7 +110,7 @@ fn what_an_earlier_program_did_not_write_is_0() {
     }
     let Record { generator, connections, .. } = record();
     let earlier = Record {
-        generator: Generator { waited: 0.0, ..generator },
+        generator: GeneratorCost { waited: 0.0, ..generator },
         connections: Connections { silent: 0, ..connections },
         ..record()
     };

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use readyloop::Reactor;
 use readyloop::client::{Connect, ConnectError, look_up, resolve};
-use readyloop::load::record::Ending;
+use readyloop::load::record::RunEnd;
 use readyloop::load::{DatagramGenerator, Generator, Plan, Record, RunProgress};
 use readyloop::net::{Address, ControlEvent, Destination, Layer, Net, Plain};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -19,8 +19,8 @@ use super::settings::Settings;
 /// Makes the run that was asked for.
 pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, CliError> {
     if let Address::Udp(host_port) = &plan.address {
-        let found = look_up(host_port, plan.timeout).map_err(|error| unknown(&plan.address, &error))?;
-        let Some(&to) = found.first() else { return Err(nowhere(&plan.address)) };
+        let found = look_up(host_port, plan.timeout).map_err(|error| unreachable_error(&plan.address, &error))?;
+        let Some(&to) = found.first() else { return Err(no_address(&plan.address)) };
         return run(settings, |reactor| DatagramGenerator::new(reactor, to, plan, settings.pid));
     }
     let to = destination(&plan)?;
@@ -32,18 +32,18 @@ pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, CliErro
 
 /// A run, over whatever carries it.
 trait Run {
-    fn turn(&mut self) -> io::Result<Option<Ending>>;
-    fn glance(&self) -> RunProgress;
+    fn turn(&mut self) -> io::Result<Option<RunEnd>>;
+    fn progress(&self) -> RunProgress;
     fn into_record(self, name: String, begun_unix_s: u64) -> Record;
 }
 
 impl<W: Layer<<Reactor as Net>::Stream>> Run for Generator<Reactor, W> {
-    fn turn(&mut self) -> io::Result<Option<Ending>> {
+    fn turn(&mut self) -> io::Result<Option<RunEnd>> {
         self.turn()
     }
 
-    fn glance(&self) -> RunProgress {
-        self.glance()
+    fn progress(&self) -> RunProgress {
+        self.progress()
     }
 
     fn into_record(self, name: String, begun_unix_s: u64) -> Record {
@@ -52,12 +52,12 @@ impl<W: Layer<<Reactor as Net>::Stream>> Run for Generator<Reactor, W> {
 }
 
 impl Run for DatagramGenerator<Reactor> {
-    fn turn(&mut self) -> io::Result<Option<Ending>> {
+    fn turn(&mut self) -> io::Result<Option<RunEnd>> {
         self.turn()
     }
 
-    fn glance(&self) -> RunProgress {
-        self.glance()
+    fn progress(&self) -> RunProgress {
+        self.progress()
     }
 
     fn into_record(self, name: String, begun_unix_s: u64) -> Record {
@@ -70,23 +70,23 @@ fn destination(plan: &Plan) -> Result<Destination, CliError> {
     let address = &plan.address;
     let found = match resolve(address, plan.timeout) {
         Ok(found) => found,
-        Err(error) => return Err(unknown(address, &error)),
+        Err(error) => return Err(unreachable_error(address, &error)),
     };
     match &found[..] {
         [only] => Ok(only.clone()),
-        [] => Err(nowhere(address)),
+        [] => Err(no_address(address)),
         [..] => {
             let connect = Connect { timeout: plan.timeout, ..Connect::default() };
-            connect.to(address).map(|connected| connected.to).map_err(|error| unknown(address, &error))
+            connect.to(address).map(|connected| connected.to).map_err(|error| unreachable_error(address, &error))
         }
     }
 }
 
-fn nowhere(address: &Address) -> CliError {
+fn no_address(address: &Address) -> CliError {
     CliError::failure(format!("{address} stands for no address"), "type an address in numbers")
 }
 
-fn unknown(address: &Address, error: &ConnectError) -> CliError {
+fn unreachable_error(address: &Address, error: &ConnectError) -> CliError {
     let hint = match error {
         ConnectError::LookUp { .. } => "check the name; an address such as 127.0.0.1:7007 needs no look-up",
         ConnectError::TimedOut { .. } | ConnectError::Failed { .. } => "is the server up? `readyloop serve` starts one",
@@ -97,18 +97,18 @@ fn unknown(address: &Address, error: &ConnectError) -> CliError {
 
 fn run<R: Run>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Record, CliError> {
     let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let reactor = reactor().map_err(|error| no_room(&error))?;
+    let reactor = reactor().map_err(|error| no_resources(&error))?;
     let mut generator = begin(reactor).map_err(|error| match settings.pid {
         Some(pid) => CliError::failure(
             format!("cannot look at process {pid}: {}", io_message(&error)),
             "type the number of a process of yours that runs; `pidof readyloop` tells some",
         ),
-        None => no_room(&error),
+        None => no_resources(&error),
     })?;
     let mut progress = Progress::start();
     loop {
         match generator.turn() {
-            Ok(None) => progress.show(|| generator.glance()),
+            Ok(None) => progress.show(|| generator.progress()),
             Ok(Some(_)) => break,
             Err(error) => {
                 return Err(CliError::failure(
@@ -130,6 +130,6 @@ fn reactor() -> io::Result<Reactor> {
     Ok(reactor)
 }
 
-fn no_room(error: &io::Error) -> CliError {
+fn no_resources(error: &io::Error) -> CliError {
     CliError::failure(format!("cannot begin: {}", io_message(error)), "raise the descriptor limit: `ulimit -n 1024`")
 }

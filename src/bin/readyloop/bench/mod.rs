@@ -3,6 +3,7 @@
 //! Each step is a file of its own; here is only their order.
 
 mod drive;
+mod exit_status;
 mod figures;
 mod hgrm;
 mod preflight;
@@ -11,7 +12,6 @@ mod settings;
 mod sources;
 mod text;
 mod threshold;
-mod verdict;
 
 use std::fs;
 use std::io::{self, Write};
@@ -35,7 +35,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let plan = settings.plan()?;
     preflight::check(&plan)?;
     let record = drive::measure(plan, &settings)?;
-    verdict::is_worth_a_report(&record)?;
+    exit_status::check_measured(&record)?;
     let report = if settings.output.json { record.to_json() } else { text::report(&record) };
     print(&report)?;
     if let Some(path) = &settings.output.hgrm {
@@ -44,7 +44,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     if let Some(path) = &settings.output.html {
         write_file(path, &Form::Html.print(&[record.clone().into()]))?;
     }
-    verdict::judge(&record, &settings.output.fail_if)
+    exit_status::check_outcome(&record, &settings.output.fail_if)
 }
 
 /// Prints the result; whoever reads a pipe and has left has seen enough.

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::UdpSocket;
 
 use readyloop::load::Plan;
-use readyloop::load::plan::Life;
+use readyloop::load::plan::ConnectionReuse;
 use readyloop::load::record::Transport;
 
 use crate::cli_error::{CliError, io_message};
@@ -59,9 +59,13 @@ fn check_ports(plan: &Plan, ports: u64) -> Result<(), CliError> {
         return Ok(());
     }
     let last = needed.div_ceil(ports.max(1)) + 1;
-    let hint = match plan.life {
-        Life::Kept if last < 255 => format!("type --source 127.0.0.2-127.0.0.{last}, if the server is on this machine"),
-        Life::Kept | Life::Churn => "type fewer -c, or more addresses with --source".to_owned(),
+    let hint = match plan.reuse {
+        ConnectionReuse::Persistent if last < 255 => {
+            format!("type --source 127.0.0.2-127.0.0.{last}, if the server is on this machine")
+        }
+        ConnectionReuse::Persistent | ConnectionReuse::PerRequest => {
+            "type fewer -c, or more addresses with --source".to_owned()
+        }
     };
     Err(CliError::failure(
         format!(

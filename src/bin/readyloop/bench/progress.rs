@@ -24,10 +24,10 @@ impl Progress {
     }
 
     /// Shows it, if it is time.
-    pub(super) fn show(&mut self, glance: impl FnOnce() -> RunProgress) {
+    pub(super) fn show(&mut self, progress: impl FnOnce() -> RunProgress) {
         let Some(next) = self.next.filter(|next| *next <= Instant::now()) else { return };
         self.next = Some(next + PERIOD);
-        write(&format!("{WIPE}{}", line(&glance())));
+        write(&format!("{WIPE}{}", line(&progress())));
     }
 
     /// Wipes it away.
@@ -43,8 +43,8 @@ fn write(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-fn line(glance: &RunProgress) -> String {
-    let RunProgress { open, measured, answered, errors } = glance;
+fn line(progress: &RunProgress) -> String {
+    let RunProgress { open, measured, answered, errors } = progress;
     let open = grouped(*open as u64);
     let seconds = measured.as_secs_f64();
     let state = if measured.is_zero() {
@@ -61,9 +61,9 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_it_is() {
-        let glance = RunProgress { open: 19_000, measured: Duration::ZERO, answered: 0, errors: 2 };
-        assert_eq!(line(&glance), "19 000 connections   warming up   errors 2");
-        let glance = RunProgress { open: 1, measured: Duration::from_secs(2), answered: 4_000, errors: 0 };
-        assert_eq!(line(&glance), "1 connections   2.0 s   4 000 requests   2.0 k/s   errors 0");
+        let progress = RunProgress { open: 19_000, measured: Duration::ZERO, answered: 0, errors: 2 };
+        assert_eq!(line(&progress), "19 000 connections   warming up   errors 2");
+        let progress = RunProgress { open: 1, measured: Duration::from_secs(2), answered: 4_000, errors: 0 };
+        assert_eq!(line(&progress), "1 connections   2.0 s   4 000 requests   2.0 k/s   errors 0");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use readyloop::codec::{Framing, Raw};
 use readyloop::load::Plan;
-use readyloop::load::plan::{Bound, Life, Pace, PlanError, Verify};
+use readyloop::load::plan::{ConnectionReuse, Pace, PlanError, RunLength, Verify};
 use readyloop::net::Address;
 
 use crate::cli_error::CliError;
@@ -141,7 +141,7 @@ pub(super) struct Output {
 impl Settings {
     /// The plan that the flags describe.
     pub(super) fn plan(&self) -> Result<Plan, CliError> {
-        let bound = self.requests.map_or(Bound::Time(self.duration), Bound::Requests);
+        let run_length = self.requests.map_or(RunLength::Time(self.duration), RunLength::Requests);
         // Where every request counts, none is made before.
         let warm_up = if self.requests.is_some() { Duration::ZERO } else { Duration::from_secs(1) };
         let address = self.address()?;
@@ -155,10 +155,10 @@ impl Settings {
             message_len: self.message_len(),
             pipeline: self.pipeline,
             pace: self.rate.map_or(Pace::Closed, Pace::Open),
-            life: if self.connecting.churn { Life::Churn } else { Life::Kept },
+            reuse: if self.connecting.churn { ConnectionReuse::PerRequest } else { ConnectionReuse::Persistent },
             connect_rate: self.connecting.connect_rate,
             sources: self.connecting.source.clone().map(|sources| sources.0).unwrap_or_default(),
-            bound,
+            run_length,
             warm_up: self.warm_up.unwrap_or(warm_up),
             timeout: self.timeout.unwrap_or(timeout),
             verify: if self.no_verify { Verify::Length } else { Verify::EveryByte },
@@ -215,9 +215,9 @@ fn hint(error: &PlanError) -> &'static str {
         PlanError::MessageLen { .. } => "type another --size",
         PlanError::FrameLen { .. } => "leave --size out: the frame tells it",
         PlanError::Unframable { .. } => "type a smaller --size, or a wider length such as length:u32",
-        PlanError::ChurnInPipeline => "leave --pipeline out; -c says how many connections there are at once",
+        PlanError::PipelineNeedsReuse => "leave --pipeline out; -c says how many connections there are at once",
         PlanError::Rate => "type a rate such as 1000 or 10k",
         PlanError::NeedsConnections(_) => "leave it out, or leave out udp:// and --udp",
-        PlanError::SourceOfUnix => "leave --source out",
+        PlanError::UnixSource => "leave --source out",
     }
 }

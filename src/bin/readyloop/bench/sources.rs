@@ -25,8 +25,8 @@ pub(super) fn sources(text: &str) -> Result<Sources, ParseError> {
                 let range = numbers(first.to_bits(), last.to_bits())?;
                 addresses.extend(range.map(|number| IpAddr::V6(Ipv6Addr::from_bits(number))));
             }
-            (Ok(_), Ok(_)) => return Err(misread("a range from one family to the other")),
-            (Err(_), _) | (_, Err(_)) => return Err(misread("no address")),
+            (Ok(_), Ok(_)) => return Err(parse_error("a range from one family to the other")),
+            (Err(_), _) | (_, Err(_)) => return Err(parse_error("no address")),
         }
     }
     Ok(Sources(addresses))
@@ -34,13 +34,13 @@ pub(super) fn sources(text: &str) -> Result<Sources, ParseError> {
 
 fn numbers(first: u128, last: u128) -> Result<impl Iterator<Item = u128>, ParseError> {
     match last.checked_sub(first) {
-        None => Err(misread("a range that ends before it begins")),
-        Some(steps) if steps >= SOURCES_MAX => Err(misread("more than 65536 addresses")),
+        None => Err(parse_error("a range that ends before it begins")),
+        Some(steps) if steps >= SOURCES_MAX => Err(parse_error("more than 65536 addresses")),
         Some(_) => Ok(first..=last),
     }
 }
 
-fn misread(what: &str) -> ParseError {
+fn parse_error(what: &str) -> ParseError {
     ParseError::new(what, "type addresses of this machine, such as 127.0.0.2-127.0.0.9 or 10.0.0.1,10.0.0.2")
 }
 

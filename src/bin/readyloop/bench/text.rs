@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use readyloop::load::Latencies;
-use readyloop::load::record::{Ending, Record, Server, Transport};
+use readyloop::load::record::{Record, RunEnd, ServerCost, Transport};
 
+use super::exit_status::rate_shortfall;
 use super::figures::{bytes, grouped, rate, span};
-use super::verdict::missed_rate;
 
 /// The columns of the table: a name and the part of all that took no longer.
 const COLUMNS: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
@@ -23,47 +23,47 @@ pub(super) fn report(record: &Record) -> String {
 
 /// What was asked, in one line.
 fn heading(record: &Record) -> String {
-    let asked = &record.asked;
-    let transport = match asked.transport {
+    let config = &record.config;
+    let transport = match config.transport {
         Transport::Tcp => "tcp",
         Transport::Tls => "tls",
         Transport::Unix => "unix",
         Transport::Udp => "udp",
     };
-    let address = asked.address.split_once("://").map_or(asked.address.as_str(), |(_, host)| host);
+    let address = config.address.split_once("://").map_or(config.address.as_str(), |(_, host)| host);
     let mut parts = vec![format!("{transport} echo"), address.to_owned()];
-    let (connections, idle) = (grouped(asked.connections), grouped(asked.idle_connections));
-    parts.push(match (asked.transport, asked.idle_connections) {
+    let (connections, idle) = (grouped(config.connections), grouped(config.idle_connections));
+    parts.push(match (config.transport, config.idle_connections) {
         (Transport::Udp, _) => format!("{connections} sockets"),
         (_, 0) => format!("{connections} connections"),
         (_, _) => format!("{connections} connections and {idle} idle"),
     });
-    if asked.churn {
+    if config.churn {
         parts.push("each for one request".to_owned());
     }
-    let framing = if asked.framing == "raw" { String::new() } else { format!(" in {}", asked.framing) };
-    parts.push(format!("{} B{framing}", grouped(asked.message_bytes)));
-    if asked.pipeline > 1 {
-        parts.push(format!("pipeline of {}", asked.pipeline));
+    let framing = if config.framing == "raw" { String::new() } else { format!(" in {}", config.framing) };
+    parts.push(format!("{} B{framing}", grouped(config.message_bytes)));
+    if config.pipeline > 1 {
+        parts.push(format!("pipeline of {}", config.pipeline));
     }
-    parts.push(match asked.rate {
+    parts.push(match config.rate {
         None => "closed loop".to_owned(),
-        Some(asked) => format!("open loop at {}", rate(asked)),
+        Some(config) => format!("open loop at {}", rate(config)),
     });
     parts.push(length(record));
-    if !asked.verified {
+    if !config.verified {
         parts.push("not verified".to_owned());
     }
     parts.join(", ")
 }
 
 fn length(record: &Record) -> String {
-    let asked = &record.asked;
-    let warm_up = match asked.warm_up_ns {
+    let config = &record.config;
+    let warm_up = match config.warm_up_ns {
         0 => String::new(),
         nanos => format!(" after {} warm-up", short_span(nanos)),
     };
-    match (asked.duration_ns, asked.requests) {
+    match (config.duration_ns, config.requests) {
         (_, Some(requests)) => format!("{} requests{warm_up}", grouped(requests)),
         (duration, None) => format!("{}{warm_up}", short_span(duration.unwrap_or(0))),
     }
@@ -78,14 +78,14 @@ fn lines(record: &Record) -> Vec<String> {
     let requests = &record.requests;
     let mut lines = Vec::new();
     match record.ending {
-        Ending::Done => {}
-        Ending::Interrupted => {
+        RunEnd::Done => {}
+        RunEnd::Interrupted => {
             lines.push(match requests.measured_ns {
                 0 => "interrupted before anything was measured".to_owned(),
                 measured => format!("interrupted after {} of measuring", span(measured)),
             });
         }
-        Ending::Abandoned => lines.push(format!("given up after {}: nobody is left", span(requests.measured_ns))),
+        RunEnd::Abandoned => lines.push(format!("given up after {}: nobody is left", span(requests.measured_ns))),
     }
     let seconds = (requests.measured_ns as f64 / 1e9).max(1e-9);
     let (sent, received) = (requests.sent_bytes as f64 / seconds, requests.received_bytes as f64 / seconds);
@@ -109,7 +109,7 @@ fn lines(record: &Record) -> Vec<String> {
         }
         None => lines.push(latencies("round trip", &record.latency)),
     }
-    if record.asked.transport != Transport::Udp {
+    if record.config.transport != Transport::Udp {
         lines.push(latencies("connect", &record.connections.latency));
     }
     lines.extend(record.server.iter().map(server));
@@ -130,11 +130,11 @@ fn shortcomings(record: &Record) -> Vec<String> {
             lines.push(format!("{what:<10} {}", grouped(count)));
         }
     }
-    if record.asked.transport == Transport::Udp {
+    if record.config.transport == Transport::Udp {
         let percent = requests.lost as f64 * 100.0 / (requests.sent as f64).max(1.0);
         lines.push(format!("lost       {}   {percent:.3} %", grouped(requests.lost)));
     }
-    lines.extend(missed_rate(record));
+    lines.extend(rate_shortfall(record));
     lines
 }
 
@@ -144,8 +144,8 @@ fn latencies(name: &str, latencies: &Latencies) -> String {
     }
     // A percentile needs as many values as there are beyond it.
     let at = |quantile: f64| {
-        let is_told = latencies.count as f64 * (1.0 - quantile) >= 1.0 - 1e-9;
-        latencies.at(quantile).filter(|_| is_told).map(span).unwrap_or_default()
+        let is_known = latencies.count as f64 * (1.0 - quantile) >= 1.0 - 1e-9;
+        latencies.at(quantile).filter(|_| is_known).map(span).unwrap_or_default()
     };
     let [p50, p90, p99, p999, p9999] = COLUMNS.map(|(_, quantile)| at(quantile));
     row(name, [span(latencies.min_ns), p50, p90, p99, p999, p9999, span(latencies.max_ns)])
@@ -156,8 +156,8 @@ fn row(name: &str, cells: [String; 7]) -> String {
     format!("{name:<10}{}", cells.join(" ")).trim_end().to_owned()
 }
 
-fn server(server: &Server) -> String {
-    let told = |nanos: Option<u64>| nanos.map_or_else(|| "unknown".to_owned(), span);
+fn server(server: &ServerCost) -> String {
+    let known = |nanos: Option<u64>| nanos.map_or_else(|| "unknown".to_owned(), span);
     let each =
         server.memory_per_connection_bytes.map_or_else(String::new, |each| format!(", {} each", bytes(each as f64)));
     let switches = match (server.switches_voluntary, server.switches_involuntary) {
@@ -166,7 +166,7 @@ fn server(server: &Server) -> String {
     };
     format!(
         "server     CPU {} a request; {} with all connections open{each}; {} threads; switches {switches}",
-        told(server.cpu_per_request_ns),
+        known(server.cpu_per_request_ns),
         bytes(server.memory_bytes as f64),
         server.threads,
     )

@@ -42,7 +42,7 @@ enum Order {
 
 impl Threshold {
     /// What to say if the run is not good enough.
-    pub(super) fn missed(&self, record: &Record) -> Option<String> {
+    pub(super) fn violation(&self, record: &Record) -> Option<String> {
         let value = self.metric.of(record)?;
         let is_so = match self.order {
             Order::Below => value < self.bound,
@@ -99,10 +99,10 @@ impl Metric {
                 duration(text).map(|span| span.as_nanos() as f64)
             }
             Self::Rate => rate(text),
-            Self::Errors => text.parse().map_err(|_| misread("a number of errors is a whole number")),
+            Self::Errors => text.parse().map_err(|_| parse_error("a number of errors is a whole number")),
             Self::Lost => {
                 let percent = text.strip_suffix('%').and_then(|digits| digits.trim().parse::<f64>().ok());
-                percent.map(|percent| percent / 100.0).ok_or_else(|| misread("a part of all ends in %"))
+                percent.map(|percent| percent / 100.0).ok_or_else(|| parse_error("a part of all ends in %"))
             }
         }
     }
@@ -117,15 +117,15 @@ impl FromStr for Threshold {
             [("<=", Order::AtMost), (">=", Order::AtLeast), ("<", Order::Below), (">", Order::Above)];
         let parts = ORDERS.into_iter().find_map(|(sign, order)| Some((text.split_once(sign)?, order)));
         let Some(((name, bound), order)) = parts else {
-            return Err(misread("no comparison: there are <, <=, > and >="));
+            return Err(parse_error("no comparison: there are <, <=, > and >="));
         };
-        let metric = Metric::parse(name.trim()).ok_or_else(|| misread("nothing that is measured"))?;
+        let metric = Metric::parse(name.trim()).ok_or_else(|| parse_error("nothing that is measured"))?;
         let bound = metric.parse_bound(bound.trim())?;
         Ok(Self { text: text.to_owned(), metric, order, bound })
     }
 }
 
-fn misread(what: &str) -> ParseError {
+fn parse_error(what: &str) -> ParseError {
     ParseError::new(what, "type such as p99>5ms, p99.9>=20ms, mean>1ms, max>1s, rate<10k, errors>0 or lost>1%")
 }
 

@@ -9,8 +9,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, fs, process};
 
+use readyloop::load::plan::RunLength;
+
 use super::contender::Contender;
-use super::generator::{self, Asked, Bound};
+use super::generator::{self, TrialConfig};
 use super::interrupt::Interrupt;
 use crate::report::comparison::{Cores, Load};
 
@@ -28,13 +30,13 @@ const END_TIMEOUT: Duration = Duration::from_secs(20);
 /// What counts.
 #[derive(Clone, Debug)]
 pub(super) struct Tracer {
-    kind: Kind,
+    kind: TracerKind,
     /// Where it writes what it has counted.
     output: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum TracerKind {
     Perf,
     Strace,
 }
@@ -43,7 +45,7 @@ impl Tracer {
     /// One that works here: it has to be installed, and allowed.
     pub(super) fn find() -> Option<Self> {
         let output = env::temp_dir().join(format!("readyloop-calls-{}", process::id()));
-        let each = [Kind::Perf, Kind::Strace].into_iter().map(|kind| Self { kind, output: output.clone() });
+        let each = [TracerKind::Perf, TracerKind::Strace].into_iter().map(|kind| Self { kind, output: output.clone() });
         each.into_iter().find(|tracer| {
             let words = tracer.words();
             let mut command = Command::new(&words[0]);
@@ -57,8 +59,8 @@ impl Tracer {
     /// The words before those of a server.
     pub(super) fn words(&self) -> Vec<std::ffi::OsString> {
         let words: &[&str] = match self.kind {
-            Kind::Perf => &["perf", "stat", "-e", "raw_syscalls:sys_enter", "-x", ",", "-o"],
-            Kind::Strace => &["strace", "-f", "-c", "-o"],
+            TracerKind::Perf => &["perf", "stat", "-e", "raw_syscalls:sys_enter", "-x", ",", "-o"],
+            TracerKind::Strace => &["strace", "-f", "-c", "-o"],
         };
         let mut words: Vec<_> = words.iter().map(std::ffi::OsString::from).collect();
         words.extend([self.output.clone().into_os_string(), "--".into()]);
@@ -70,8 +72,8 @@ impl Tracer {
         let text = fs::read_to_string(&self.output).ok()?;
         let _ = fs::remove_file(&self.output);
         match self.kind {
-            Kind::Perf => perf_count(&text),
-            Kind::Strace => strace_count(&text),
+            TracerKind::Perf => perf_count(&text),
+            TracerKind::Strace => strace_count(&text),
         }
     }
 
@@ -83,7 +85,7 @@ impl Tracer {
         cores: Option<Cores>,
         interrupt: &Interrupt,
     ) -> Option<f64> {
-        if self.kind == Kind::Strace && load.open() > STRACE_CONNECTIONS_MAX {
+        if self.kind == TracerKind::Strace && load.open() > STRACE_CONNECTIONS_MAX {
             return None;
         }
         let short = SHORT.max(load.connections);
@@ -104,8 +106,8 @@ impl Tracer {
         interrupt: &Interrupt,
     ) -> Option<(f64, u64)> {
         let mut server = contender.start(cores.map(|cores| cores.server), Some(self), interrupt).ok()?;
-        let asked = Asked { load, bound: Bound::Requests(requests), warm_up: Duration::ZERO };
-        let record = generator::run(&mut server, &asked, cores.map(|cores| cores.generator), interrupt).ok()?;
+        let config = TrialConfig { load, run_length: RunLength::Requests(requests), warm_up: Duration::ZERO };
+        let record = generator::run(&mut server, &config, cores.map(|cores| cores.generator), interrupt).ok()?;
         server.process.terminate();
         server.process.ending_within(END_TIMEOUT)?;
         Some((self.counted()?, record.requests.answered))

@@ -11,7 +11,7 @@ use std::{io, thread};
 
 use super::calls::Tracer;
 use super::interrupt::Interrupt;
-use super::process::{Missed, Process, wait_for};
+use super::process::{Process, WaitError, wait_for};
 use crate::cli_error::io_message;
 use crate::report::comparison::Server;
 use crate::units::ParseError;
@@ -35,12 +35,12 @@ const PORT: &str = "{port}";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Contender {
     pub(super) name: String,
-    start: Start,
+    start: Launch,
 }
 
 /// How it is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Start {
+enum Launch {
     /// This program, with these words.
     Ours(Vec<String>),
     /// A command for the shell.
@@ -48,7 +48,7 @@ enum Start {
 }
 
 /// A server that listens.
-pub(super) struct Running {
+pub(super) struct RunningServer {
     pub(super) address: String,
     pub(super) process: Process,
 }
@@ -60,14 +60,14 @@ impl Contender {
         if let Some(workers) = workers.filter(|_| design == "pool") {
             words.extend(["--workers".to_owned(), workers.to_string()]);
         }
-        Self { name: design.to_owned(), start: Start::Ours(words) }
+        Self { name: design.to_owned(), start: Launch::Ours(words) }
     }
 
     /// As it stands in a record.
     pub(super) fn to_server(&self) -> Server {
         let command = match &self.start {
-            Start::Ours(words) => format!("readyloop {}", words.join(" ")),
-            Start::Shell(command) => command.clone(),
+            Launch::Ours(words) => format!("readyloop {}", words.join(" ")),
+            Launch::Shell(command) => command.clone(),
         };
         Server { name: self.name.clone(), command }
     }
@@ -81,7 +81,7 @@ impl Contender {
         core: Option<usize>,
         tracer: Option<&Tracer>,
         interrupt: &Interrupt,
-    ) -> Result<Running, String> {
+    ) -> Result<RunningServer, String> {
         let port = self.wants_port().then(free_port).transpose().map_err(|error| io_message(&error))?;
         let words = self.words(port).map_err(|error| io_message(&error))?;
         let mut words = tracer.map_or_else(Vec::new, Tracer::words).into_iter().chain(words);
@@ -94,13 +94,13 @@ impl Contender {
             None => wait_for(&said, START_TIMEOUT, interrupt),
         };
         match address {
-            Ok(address) => Ok(Running { address, process }),
-            Err(Missed::Ended) => {
+            Ok(address) => Ok(RunningServer { address, process }),
+            Err(WaitError::Ended) => {
                 let ending = process.ending_within(END_TIMEOUT);
                 Err(ending.unwrap_or_else(|| "it closed its standard output".to_owned()))
             }
-            Err(Missed::Interrupted) => Err("it was interrupted".to_owned()),
-            Err(Missed::TimedOut) => {
+            Err(WaitError::Interrupted) => Err("it was interrupted".to_owned()),
+            Err(WaitError::TimedOut) => {
                 let last_words = process.last_words().map_or_else(String::new, |words| format!("; it said: {words}"));
                 Err(match port {
                     Some(port) => format!("nobody listened on 127.0.0.1:{port} within {START_TIMEOUT:?}{last_words}"),
@@ -111,16 +111,16 @@ impl Contender {
     }
 
     fn wants_port(&self) -> bool {
-        matches!(&self.start, Start::Shell(command) if command.contains(PORT))
+        matches!(&self.start, Launch::Shell(command) if command.contains(PORT))
     }
 
     fn words(&self, port: Option<u16>) -> io::Result<Vec<OsString>> {
         Ok(match &self.start {
-            Start::Ours(words) => {
+            Launch::Ours(words) => {
                 let program = std::env::current_exe()?;
                 [program.into_os_string()].into_iter().chain(words.iter().map(OsString::from)).collect()
             }
-            Start::Shell(command) => {
+            Launch::Shell(command) => {
                 let command = port.map_or_else(|| command.clone(), |port| command.replace(PORT, &port.to_string()));
                 ["sh", "-c", &command].map(OsString::from).to_vec()
             }
@@ -135,7 +135,7 @@ impl FromStr for Contender {
     fn from_str(text: &str) -> Result<Self, ParseError> {
         match text.split_once('=') {
             Some((name, command)) if !name.trim().is_empty() && !command.trim().is_empty() => {
-                Ok(Self { name: name.trim().to_owned(), start: Start::Shell(command.trim().to_owned()) })
+                Ok(Self { name: name.trim().to_owned(), start: Launch::Shell(command.trim().to_owned()) })
             }
             Some(_) | None => Err(ParseError::new(
                 "not a name and a command",
@@ -147,21 +147,21 @@ impl FromStr for Contender {
 
 /// Sends the first address that is told on this output, and reads on: a server must not block on it.
 fn addresses_in(output: ChildStdout) -> Receiver<String> {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut output = BufReader::new(output);
         let mut line = Vec::new();
-        let mut tell = Some(tell);
+        let mut sender = Some(sender);
         while let Ok(1..) = output.by_ref().take(64 * 1024).read_until(b'\n', &mut line) {
             let text = String::from_utf8_lossy(&line);
             if let Some(address) = text.trim_end().strip_prefix(LISTENING) {
                 // Told once; whoever was to hear it may have given up.
-                let _ = tell.take().map(|tell| tell.send(address.to_owned()));
+                let _ = sender.take().map(|sender| sender.send(address.to_owned()));
             }
             line.clear();
         }
     });
-    told
+    receiver
 }
 
 /// Waits until somebody listens there, or the server has ended. It may have closed its output.
@@ -170,27 +170,27 @@ fn wait_for_port(
     process: &mut Process,
     said: &Receiver<String>,
     interrupt: &Interrupt,
-) -> Result<String, Missed> {
+) -> Result<String, WaitError> {
     let deadline = Instant::now() + START_TIMEOUT;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     loop {
         // An address in its words is as good.
         match wait_for(said, PORT_LOOK, interrupt) {
             Ok(address) => return Ok(address),
-            Err(Missed::Ended) => thread::park_timeout(PORT_LOOK),
-            Err(Missed::TimedOut | Missed::Interrupted) => {}
+            Err(WaitError::Ended) => thread::park_timeout(PORT_LOOK),
+            Err(WaitError::TimedOut | WaitError::Interrupted) => {}
         }
         if TcpStream::connect_timeout(&address, START_TIMEOUT).is_ok() {
             return Ok(address.to_string());
         }
         if process.ending().is_some() {
-            return Err(Missed::Ended);
+            return Err(WaitError::Ended);
         }
         if interrupt.has_come() {
-            return Err(Missed::Interrupted);
+            return Err(WaitError::Interrupted);
         }
         if deadline < Instant::now() {
-            return Err(Missed::TimedOut);
+            return Err(WaitError::TimedOut);
         }
     }
 }

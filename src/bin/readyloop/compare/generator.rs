@@ -7,11 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use readyloop::load::Record;
-use readyloop::load::record::{Ending, ErrorKind};
+use readyloop::load::plan::RunLength;
+use readyloop::load::record::{ErrorKind, RunEnd};
 
-use super::contender::Running;
+use super::contender::RunningServer;
 use super::interrupt::Interrupt;
-use super::process::{Missed, Process, wait_for};
+use super::process::{Process, WaitError, wait_for};
 use crate::cli_error::io_message;
 use crate::report::comparison::Load;
 
@@ -29,32 +30,25 @@ const END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What is asked of the generator.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct TrialConfig {
     pub(super) load: Load,
-    pub(super) bound: Bound,
+    pub(super) run_length: RunLength,
     pub(super) warm_up: Duration,
 }
 
 /// Why there is no record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum TrialError {
     /// The server could not be measured.
     Failed(String),
     /// The server is no echo.
     Mismatch(String),
 }
 
-impl From<String> for Trouble {
+impl From<String> for TrialError {
     fn from(reason: String) -> Self {
         Self::Failed(reason)
     }
-}
-
-/// When it is enough.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Bound {
-    Time(Duration),
-    Requests(u64),
 }
 
 /// Puts the server under a load.
@@ -62,35 +56,35 @@ pub(super) enum Bound {
 /// # Errors
 /// What there is to say of it, as the rest of a sentence.
 pub(super) fn run(
-    server: &mut Running,
-    asked: &Asked,
+    server: &mut RunningServer,
+    config: &TrialConfig,
     core: Option<usize>,
     interrupt: &Interrupt,
-) -> Result<Record, Trouble> {
+) -> Result<Record, TrialError> {
     let command = std::env::current_exe().map(Command::new).map(|mut command| {
-        command.args(words(server, asked));
+        command.args(words(server, config));
         command
     });
     let spawned = command.and_then(|mut command| Process::spawn(&mut command, core));
     let (mut process, mut output) =
         spawned.map_err(|error| format!("the generator cannot be started: {}", io_message(&error)))?;
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut text = String::new();
         let read = output.read_to_string(&mut text);
         // Whoever was to hear it may have given up.
-        let _ = tell.send(read.map(|_| text));
+        let _ = sender.send(read.map(|_| text));
     });
-    let measuring = match asked.bound {
-        Bound::Time(time) => time,
-        Bound::Requests(_) => OPENING_TIMEOUT,
+    let measuring = match config.run_length {
+        RunLength::Time(time) => time,
+        RunLength::Requests(_) => OPENING_TIMEOUT,
     };
     // Connections that do not come about take two timeouts, and answers that do not come another.
-    let within = OPENING_TIMEOUT + asked.warm_up + measuring + 4 * answer_timeout(asked.load);
-    let text = match wait_for(&told, within, interrupt) {
+    let within = OPENING_TIMEOUT + config.warm_up + measuring + 4 * answer_timeout(config.load);
+    let text = match wait_for(&receiver, within, interrupt) {
         Ok(read) => read.map_err(|error| format!("the generator's record cannot be read: {}", io_message(&error)))?,
-        Err(Missed::Interrupted) => return Err("it was interrupted".to_owned().into()),
-        Err(Missed::TimedOut | Missed::Ended) => {
+        Err(WaitError::Interrupted) => return Err("it was interrupted".to_owned().into()),
+        Err(WaitError::TimedOut | WaitError::Ended) => {
             let slow = || format!("not all connections came about, or were answered, within {} s", within.as_secs());
             return Err(ending_of(server).unwrap_or_else(slow).into());
         }
@@ -112,13 +106,13 @@ fn answer_timeout(load: Load) -> Duration {
 }
 
 /// A record tells nothing of a server that has ended, has hardly answered, or is no echo.
-fn judge(server: &mut Running, record: Record) -> Result<Record, Trouble> {
+fn judge(server: &mut RunningServer, record: Record) -> Result<Record, TrialError> {
     let first = record.errors.first();
     let kind = || first.map_or_else(String::new, |error| format!(": {}", error.kind));
     if let Some(error) = record.errors.iter().find(|error| error.kind == ErrorKind::Mismatch) {
-        return Err(Trouble::Mismatch(format!("it sent back other bytes than it was sent: {}", error.example)));
+        return Err(TrialError::Mismatch(format!("it sent back other bytes than it was sent: {}", error.example)));
     }
-    if record.ending == Ending::Abandoned {
+    if record.ending == RunEnd::Abandoned {
         // Its connections end a moment before it does.
         let gone = server.process.ending_within(END_TIMEOUT).map(gone);
         return Err(gone.unwrap_or_else(|| format!("all connections broke off{}", kind())).into());
@@ -138,7 +132,7 @@ fn judge(server: &mut Running, record: Record) -> Result<Record, Trouble> {
 }
 
 /// How the server has ended, if it has.
-fn ending_of(server: &mut Running) -> Option<String> {
+fn ending_of(server: &mut RunningServer) -> Option<String> {
     server.process.ending().map(gone)
 }
 
@@ -146,20 +140,20 @@ fn gone(ending: String) -> String {
     format!("the server is gone: {ending}")
 }
 
-fn words(server: &Running, asked: &Asked) -> Vec<String> {
-    let load = asked.load;
+fn words(server: &RunningServer, config: &TrialConfig) -> Vec<String> {
+    let load = config.load;
     let seconds = |time: Duration| format!("{}ns", time.as_nanos());
     let mut words = vec!["bench".to_owned(), server.address.clone()];
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
     flag("--connections", load.connections.to_string());
     flag("--idle", load.idle_connections.to_string());
     flag("--size", load.message_bytes.to_string());
-    flag("--warm-up", seconds(asked.warm_up));
+    flag("--warm-up", seconds(config.warm_up));
     flag("--timeout", seconds(answer_timeout(load)));
     flag("--pid", server.process.working_pid().to_string());
-    match asked.bound {
-        Bound::Time(time) => flag("--duration", seconds(time)),
-        Bound::Requests(requests) => flag("--requests", requests.to_string()),
+    match config.run_length {
+        RunLength::Time(time) => flag("--duration", seconds(time)),
+        RunLength::Requests(requests) => flag("--requests", requests.to_string()),
     }
     words.push("--json".to_owned());
     words

@@ -41,7 +41,7 @@ pub(super) fn raise_descriptors() -> u64 {
 }
 
 /// Leaves out loads beyond so many descriptors, and says which. The least stays, to be refused.
-pub(super) fn leave_out(loads: &mut Vec<Load>, descriptors: u64) {
+pub(super) fn drop_oversized(loads: &mut Vec<Load>, descriptors: u64) {
     let least = loads.iter().map(Load::open).min();
     loads.retain(|load| {
         let fits = needed(load) <= descriptors || Some(load.open()) == least;
@@ -55,7 +55,7 @@ pub(super) fn leave_out(loads: &mut Vec<Load>, descriptors: u64) {
 }
 
 /// Refuses loads beyond so many descriptors.
-pub(super) fn check_room(loads: &[Load], descriptors: u64) -> Result<(), CliError> {
+pub(super) fn check_descriptors(loads: &[Load], descriptors: u64) -> Result<(), CliError> {
     let Some(most) = loads.iter().max_by_key(|load| load.open()).filter(|load| needed(load) > descriptors) else {
         return Ok(());
     };
@@ -79,18 +79,20 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_before_anything_is_started() {
         let load = |connections| Load { message_bytes: 64, connections, idle_connections: 5 };
-        assert_eq!(check_room(&[load(1)], 70), Ok(()));
-        assert!(check_room(&[load(1), load(2)], 70).is_err_and(|problem| problem.hint.contains("no more than 6 ")));
-        assert!(check_room(&[load(1), load(u64::MAX)], u64::MAX - 1).is_err());
+        assert_eq!(check_descriptors(&[load(1)], 70), Ok(()));
+        assert!(
+            check_descriptors(&[load(1), load(2)], 70).is_err_and(|problem| problem.hint.contains("no more than 6 "))
+        );
+        assert!(check_descriptors(&[load(1), load(u64::MAX)], u64::MAX - 1).is_err());
     }
 
     #[test]
     fn what_nobody_asked_for_is_left_out_where_it_does_not_fit() {
         let load = |connections| Load { message_bytes: 64, connections, idle_connections: 0 };
         let mut loads = vec![load(10), load(1_000)];
-        leave_out(&mut loads, 1_024);
+        drop_oversized(&mut loads, 1_024);
         assert_eq!(loads, [load(10)]);
-        leave_out(&mut loads, 5);
-        assert!(check_room(&loads, 5).is_err());
+        drop_oversized(&mut loads, 5);
+        assert!(check_descriptors(&loads, 5).is_err());
     }
 }

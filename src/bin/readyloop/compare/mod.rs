@@ -20,6 +20,7 @@ use std::time::SystemTime;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use readyloop::load::plan::RunLength;
 use readyloop::load::record::Machine;
 
 use crate::cli_error::{CliError, io_message};
@@ -28,9 +29,9 @@ use crate::report::{Form, say};
 
 use calls::Tracer;
 use contender::Contender;
-use generator::{Asked, Bound, Trouble};
+use generator::{TrialConfig, TrialError};
 use interrupt::Interrupt;
-use loads::Turn;
+use loads::ScheduledTrial;
 use settings::Settings;
 
 /// The name of this subcommand.
@@ -47,9 +48,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let descriptors = machine::raise_descriptors();
     if matches.value_source("connections") == Some(ValueSource::DefaultValue) {
         // Nobody asked for so many: a machine that cannot have them compares with fewer.
-        machine::leave_out(&mut loads, descriptors);
+        machine::drop_oversized(&mut loads, descriptors);
     }
-    machine::check_room(&loads, descriptors)?;
+    machine::check_descriptors(&loads, descriptors)?;
     settings.output.check()?;
     let interrupt = Interrupt::listen().map_err(|error| {
         CliError::failure(format!("signals cannot be had: {}", io_message(&error)), "this should not happen")
@@ -62,7 +63,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
         contenders: &contenders,
         interrupt: &interrupt,
         progress: Progress::new(),
-        liar: None,
+        mismatch: None,
     };
     run.measure(&loads, &mut comparison);
     if !settings.no_calls {
@@ -76,10 +77,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
         // Nobody is left to tell when standard error is closed.
         let _ = writeln!(io::stderr(), "readyloop: interrupted: this is what was measured until then");
     }
-    let liar = run.liar.take();
+    let mismatch = run.mismatch.take();
     report(&settings, &comparison)?;
     let advice = "it is no echo: its figures, if it has any, count for nothing";
-    liar.map_or(Ok(()), |liar| Err(CliError::failure(liar, advice)))
+    mismatch.map_or(Ok(()), |mismatch| Err(CliError::failure(mismatch, advice)))
 }
 
 /// Every server is started once: one that does not start ends all, before an hour is spent.
@@ -118,44 +119,47 @@ struct Run<'a> {
     interrupt: &'a Interrupt,
     progress: Progress,
     /// Who sent back other bytes than it was sent, in words.
-    liar: Option<String>,
+    mismatch: Option<String>,
 }
 
 impl Run<'_> {
     /// All trials, in their order. Who has failed too often under a load is not put under it again.
     fn measure(&mut self, loads: &[Load], comparison: &mut Comparison) {
         let mut failures: BTreeMap<_, u64> = BTreeMap::new();
-        for turn in loads::turns(self.settings.rounds, loads, self.contenders.len()) {
-            let place = (turn.server, turn.load);
+        for trial in loads::schedule(self.settings.rounds, loads, self.contenders.len()) {
+            let place = (trial.server, trial.load);
             if failures.get(&place).is_some_and(|count| *count >= FAILURES_MAX) {
                 continue;
             }
-            let outcome = match self.trial(turn, comparison) {
+            let outcome = match self.trial(trial, comparison) {
                 Ok(outcome) => outcome,
                 Err(Interrupted) => return,
             };
             if let Outcome::Failed(_) = outcome {
                 *failures.entry(place).or_default() += 1;
             }
-            let server = self.contenders[turn.server].name.clone();
-            comparison.trials.push(Trial { server, load: turn.load, round: turn.round, outcome });
+            let server = self.contenders[trial.server].name.clone();
+            comparison.trials.push(Trial { server, load: trial.load, round: trial.round, outcome });
         }
     }
 
-    fn trial(&mut self, turn: Turn, comparison: &Comparison) -> Result<Outcome, Interrupted> {
-        let contender = &self.contenders[turn.server];
-        let (rounds, load) = (self.settings.rounds, load_words(turn.load));
-        self.progress.show(&format!("round {} of {rounds}, {load} connections: {}", turn.round, contender.name));
+    fn trial(&mut self, trial: ScheduledTrial, comparison: &Comparison) -> Result<Outcome, Interrupted> {
+        let contender = &self.contenders[trial.server];
+        let (rounds, load) = (self.settings.rounds, load_words(trial.load));
+        self.progress.show(&format!("round {} of {rounds}, {load} connections: {}", trial.round, contender.name));
         if self.interrupt.has_come() {
             return Err(Interrupted);
         }
         let (server_core, generator_core) =
             comparison.cores.map_or((None, None), |cores| (Some(cores.server), Some(cores.generator)));
-        let asked =
-            Asked { load: turn.load, bound: Bound::Time(self.settings.duration), warm_up: self.settings.warm_up };
-        let started = contender.start(server_core, None, self.interrupt).map_err(Trouble::Failed);
+        let config = TrialConfig {
+            load: trial.load,
+            run_length: RunLength::Time(self.settings.duration),
+            warm_up: self.settings.warm_up,
+        };
+        let started = contender.start(server_core, None, self.interrupt).map_err(TrialError::Failed);
         let measured =
-            started.and_then(|mut server| generator::run(&mut server, &asked, generator_core, self.interrupt));
+            started.and_then(|mut server| generator::run(&mut server, &config, generator_core, self.interrupt));
         match measured {
             // Whatever ends while it is interrupted says nothing of the server.
             _ if self.interrupt.has_come() => Err(Interrupted),
@@ -163,9 +167,9 @@ impl Run<'_> {
                 contender.name.clone_into(&mut record.name);
                 Ok(Outcome::Measured(Box::new(record)))
             }
-            Err(Trouble::Failed(reason)) => Ok(Outcome::Failed(reason)),
-            Err(Trouble::Mismatch(reason)) => {
-                self.liar.get_or_insert_with(|| format!("{}: {reason}", contender.name));
+            Err(TrialError::Failed(reason)) => Ok(Outcome::Failed(reason)),
+            Err(TrialError::Mismatch(reason)) => {
+                self.mismatch.get_or_insert_with(|| format!("{}: {reason}", contender.name));
                 Ok(Outcome::Failed(reason))
             }
         }

@@ -31,7 +31,7 @@ pub(super) struct Process {
 
 /// Why something that was waited for has not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missed {
+pub(super) enum WaitError {
     /// It cannot come any more: the child has closed its output.
     Ended,
     /// Its time is over.
@@ -119,14 +119,14 @@ impl Drop for Process {
 }
 
 /// Waits for what another thread sends.
-pub(super) fn wait_for<T>(told: &Receiver<T>, within: Duration, interrupt: &Interrupt) -> Result<T, Missed> {
+pub(super) fn wait_for<T>(receiver: &Receiver<T>, within: Duration, interrupt: &Interrupt) -> Result<T, WaitError> {
     let deadline = Instant::now() + within;
     loop {
-        match told.recv_timeout(LOOK) {
-            Ok(told) => return Ok(told),
-            Err(RecvTimeoutError::Disconnected) => return Err(Missed::Ended),
-            Err(RecvTimeoutError::Timeout) if interrupt.has_come() => return Err(Missed::Interrupted),
-            Err(RecvTimeoutError::Timeout) if deadline <= Instant::now() => return Err(Missed::TimedOut),
+        match receiver.recv_timeout(LOOK) {
+            Ok(receiver) => return Ok(receiver),
+            Err(RecvTimeoutError::Disconnected) => return Err(WaitError::Ended),
+            Err(RecvTimeoutError::Timeout) if interrupt.has_come() => return Err(WaitError::Interrupted),
+            Err(RecvTimeoutError::Timeout) if deadline <= Instant::now() => return Err(WaitError::TimedOut),
             Err(RecvTimeoutError::Timeout) => {}
         }
     }

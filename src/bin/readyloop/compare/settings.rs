@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::contender::Contender;
-use super::loads::Crowd;
+use super::loads::ConnectionCounts;
 use crate::cli_error::{CliError, io_message};
 use crate::units::{above_zero, count, duration, size};
 
@@ -16,7 +16,7 @@ use crate::units::{above_zero, count, duration, size};
 pub(super) struct Settings {
     /// How many connections, in turn; 100+900: 900 more that are idle
     #[arg(short, long, value_name = "COUNT", value_delimiter = ',', default_value = "10,100,1000,10000")]
-    pub(super) connections: Vec<Crowd>,
+    pub(super) connections: Vec<ConnectionCounts>,
 
     /// The length of a request; may be several with commas between
     #[arg(short, long, value_name = "SIZE", value_delimiter = ',', default_value = "64B")]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use readyloop::load::Record;
-use readyloop::load::record::{Asked, ErrorKind, Machine, Transport};
+use readyloop::load::record::{ErrorKind, Machine, RunConfig, Transport};
 
 use super::chart::Look;
 use super::comparison::{Comparison, Load, Outcome, Trial};
@@ -237,7 +237,7 @@ impl Unserved {
     /// Who was not answered once. Where each request has a connection of its own, that is an error
     /// like any other.
     fn in_run(record: &Record) -> Self {
-        let Asked { connections, idle_connections, churn, .. } = record.asked;
+        let RunConfig { connections, idle_connections, churn, .. } = record.config;
         if churn {
             return Self { waiting: 0, refused: 0, all: connections, is_least: false };
         }
@@ -268,7 +268,7 @@ impl Unserved {
 /// tell it, but is of the family of those it was to be compared with.
 fn family_of(comparison: &Comparison, trial: &Trial) -> String {
     let told = |trial: &Trial| match &trial.outcome {
-        Outcome::Measured(record) => Some(label(&record.asked)),
+        Outcome::Measured(record) => Some(label(&record.config)),
         Outcome::Failed(_) => None,
     };
     let bytes = trial.load.message_bytes;
@@ -276,7 +276,7 @@ fn family_of(comparison: &Comparison, trial: &Trial) -> String {
     told(trial).or_else(alike).unwrap_or_else(|| Unit::Bytes.print(bytes as f64))
 }
 
-fn label(asked: &Asked) -> String {
+fn label(asked: &RunConfig) -> String {
     let transport = match asked.transport {
         Transport::Tcp => "tcp",
         Transport::Tls => "tls",

@@ -131,13 +131,13 @@ fn method(comparisons: &[Comparison], board: &Board<'_>) -> Vec<String> {
         None => {}
     }
     said.extend(noise(board));
-    if records.iter().any(|record| record.asked.rate.is_none()) {
+    if records.iter().any(|record| record.config.rate.is_none()) {
         said.push("In a closed loop a request leaves when the answer before it has come. A slow server is asked less often, so its latencies are better than those of users who do not wait for each other.".to_owned());
     }
-    if records.iter().any(|record| is_loopback(&record.asked.address)) {
+    if records.iter().any(|record| is_loopback(&record.config.address)) {
         said.push("Over loopback there is no network: no distance, no loss, and generator and server share caches and memory.".to_owned());
     }
-    if records.iter().all(|record| record.asked.verified) && !records.is_empty() {
+    if records.iter().all(|record| record.config.verified) && !records.is_empty() {
         said.push("Every byte that came back was compared with what it should be.".to_owned());
     }
     if records.iter().any(|record| record.server.is_some()) {
@@ -205,12 +205,12 @@ fn origin(comparisons: &[Comparison], board: &Board<'_>) -> Table {
     }
     for record in comparisons.iter().flat_map(Comparison::records) {
         let seconds = |ns: u64| Unit::Time.print(ns as f64);
-        let measured = record.asked.duration_ns.map(seconds);
+        let measured = record.config.duration_ns.map(seconds);
         let measured =
-            measured.or(record.asked.requests.map(|count| format!("{} requests", Unit::Count.print(count as f64))));
+            measured.or(record.config.requests.map(|count| format!("{} requests", Unit::Count.print(count as f64))));
         row(
             "measured",
-            &format!("{} after {} of warm-up", measured.unwrap_or_default(), seconds(record.asked.warm_up_ns)),
+            &format!("{} after {} of warm-up", measured.unwrap_or_default(), seconds(record.config.warm_up_ns)),
         );
     }
     table
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn what_differs_by_more_than_connections_has_charts_of_its_own() {
         let mut large = record("reactor", 10);
-        large.asked.message_bytes = 16_384;
+        large.config.message_bytes = 16_384;
         let document = document(&[record("reactor", 10).into(), large.into()]);
         let headings: Vec<_> = document.sections.iter().map(|section| section.heading.as_str()).collect();
         assert!(

@@ -1,4 +1,4 @@
-//! `Arrivals`: how many connections came about lately, which tells whether more are worth beginning.
+//! `RecentConnects`: how many connections came about count_at, which tells whether more are worth beginning.
 //!
 //! It counts in spans and not in a window that slides: a place and a number are all it keeps.
 
@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use crate::instant::Instant;
 
-/// Connections that came about lately.
-pub(super) struct Arrivals {
-    /// Longer ago is not lately.
+/// Connections that came about count_at.
+pub(super) struct RecentConnects {
+    /// Longer ago is not count_at.
     span: Duration,
     /// When the first of them came.
     since: Instant,
     count: usize,
 }
 
-impl Arrivals {
+impl RecentConnects {
     pub(super) const fn within(span: Duration) -> Self {
         Self { span, since: Instant::ORIGIN, count: 0 }
     }
 
     /// One comes about now.
-    pub(super) fn count_one(&mut self, now: Instant) {
+    pub(super) fn count_connect(&mut self, now: Instant) {
         if self.is_over(now) {
             (self.since, self.count) = (now, 0);
         }
@@ -29,7 +29,7 @@ impl Arrivals {
     }
 
     /// How many came in the span that is not yet over.
-    pub(super) fn lately(&self, now: Instant) -> usize {
+    pub(super) fn count_at(&self, now: Instant) -> usize {
         if self.is_over(now) { 0 } else { self.count }
     }
 
@@ -46,12 +46,12 @@ mod tests {
     fn what_came_before_is_forgotten() {
         let second = Duration::from_secs(1);
         let at = |halves: u32| Instant::ORIGIN + second / 2 * halves;
-        let mut arrivals = Arrivals::within(second);
-        assert_eq!(arrivals.lately(at(10)), 0);
-        arrivals.count_one(at(10));
-        arrivals.count_one(at(11));
-        assert_eq!([arrivals.lately(at(11)), arrivals.lately(at(12))], [2, 0]);
-        arrivals.count_one(at(12));
-        assert_eq!(arrivals.lately(at(13)), 1);
+        let mut recent_connects = RecentConnects::within(second);
+        assert_eq!(recent_connects.count_at(at(10)), 0);
+        recent_connects.count_connect(at(10));
+        recent_connects.count_connect(at(11));
+        assert_eq!([recent_connects.count_at(at(11)), recent_connects.count_at(at(12))], [2, 0]);
+        recent_connects.count_connect(at(12));
+        assert_eq!(recent_connects.count_at(at(13)), 1);
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a run went well: what ends with which exit status, and what is said.
 
 use readyloop::load::Record;
-use readyloop::load::record::{Ending, ErrorKind};
+use readyloop::load::record::{ErrorKind, RunEnd};
 
 use crate::cli_error::CliError;
 
@@ -12,15 +12,15 @@ use super::threshold::Threshold;
 const REACHED: f64 = 0.99;
 
 /// Refuses a run in which nobody could even be asked.
-pub(super) fn is_worth_a_report(record: &Record) -> Result<(), CliError> {
-    let is_deserted = record.connections.opened == 0 && record.ending == Ending::Abandoned;
+pub(super) fn check_measured(record: &Record) -> Result<(), CliError> {
+    let is_abandoned = record.connections.opened == 0 && record.ending == RunEnd::Abandoned;
     match record.errors.first() {
-        Some(error) if is_deserted => Err(CliError::failure(
-            format!("cannot connect to {}: {}", record.asked.address, error.example),
+        Some(error) if is_abandoned => Err(CliError::failure(
+            format!("cannot connect to {}: {}", record.config.address, error.example),
             advice(error.kind, record),
         )),
         None if record.requests.lost > 0 && record.requests.answered == 0 => Err(CliError::failure(
-            format!("no answer from {}: {} datagrams were lost", record.asked.address, grouped(record.requests.lost)),
+            format!("no answer from {}: {} datagrams were lost", record.config.address, grouped(record.requests.lost)),
             "does an echo server for UDP listen there? `readyloop serve -l udp://HOST:PORT` starts one",
         )),
         Some(_) | None => Ok(()),
@@ -28,7 +28,7 @@ pub(super) fn is_worth_a_report(record: &Record) -> Result<(), CliError> {
 }
 
 /// What the run is worth: failures first, then what was wished for.
-pub(super) fn judge(record: &Record, thresholds: &[Threshold]) -> Result<(), CliError> {
+pub(super) fn check_outcome(record: &Record, thresholds: &[Threshold]) -> Result<(), CliError> {
     if let Some(error) = record.errors.first() {
         let kinds: Vec<String> =
             record.errors.iter().map(|error| format!("{} {}", error.kind, grouped(error.count))).collect();
@@ -43,10 +43,10 @@ pub(super) fn judge(record: &Record, thresholds: &[Threshold]) -> Result<(), Cli
             "--timeout 30s waits longer",
         ));
     }
-    if let Some(message) = missed_rate(record) {
+    if let Some(message) = rate_shortfall(record) {
         return Err(CliError::failure(message, "type a lower --rate, or more connections with -c"));
     }
-    let missed: Vec<String> = thresholds.iter().filter_map(|threshold| threshold.missed(record)).collect();
+    let missed: Vec<String> = thresholds.iter().filter_map(|threshold| threshold.violation(record)).collect();
     if missed.is_empty() {
         return Ok(());
     }
@@ -54,13 +54,13 @@ pub(super) fn judge(record: &Record, thresholds: &[Threshold]) -> Result<(), Cli
 }
 
 /// What to say where less than the asked rate was reached.
-pub(super) fn missed_rate(record: &Record) -> Option<String> {
-    let asked = record.asked.rate.filter(|_| record.ending == Ending::Done)?;
+pub(super) fn rate_shortfall(record: &Record) -> Option<String> {
+    let config = record.config.rate.filter(|_| record.ending == RunEnd::Done)?;
     // An answer to the last request may come just after the end.
     let seconds = record.requests.measured_ns as f64 / 1e9;
     let reached = (record.requests.rate * seconds + 1.0) / seconds;
-    let is_missed = reached < REACHED * asked;
-    is_missed.then(|| format!("{} were asked for, {} reached", rate(asked), rate(record.requests.rate)))
+    let is_missed = reached < REACHED * config;
+    is_missed.then(|| format!("{} were asked for, {} reached", rate(config), rate(record.requests.rate)))
 }
 
 fn advice(kind: ErrorKind, record: &Record) -> String {
@@ -81,7 +81,7 @@ fn advice(kind: ErrorKind, record: &Record) -> String {
         }
         ErrorKind::TimedOut => "the server is stuck or too slow; --timeout 30s waits longer".to_owned(),
         ErrorKind::Mismatch => {
-            format!("the server is no echo in {} framing, or it mixes up what it sends", record.asked.framing)
+            format!("the server is no echo in {} framing, or it mixes up what it sends", record.config.framing)
         }
         ErrorKind::NoDescriptors => {
             "this generator ran out of descriptors, not the server: raise `ulimit -n`".to_owned()

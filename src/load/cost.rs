@@ -1,47 +1,48 @@
-//! `Cost`: what a run costs its two ends: CPU, memory, threads, context switches.
+//! `Cost`: the resources that server and generator use in a run: CPU, memory, threads, context switches.
 //!
-//! It is told when the measured time begins and ends, and looks then; it keeps no time of its own.
+//! The generator calls it at the begin and at the end of the measured time.
 
 use std::io;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::machine::{self, ThreadCounters};
-use super::plan::nanos;
 use super::record::{GeneratorCost, ServerCost};
+use super::schedule::nanos;
 
-/// A generator that rested for less than this part of the time may itself be what was measured.
+/// If the generator was idle for a smaller fraction of the measured time, it may have limited the results.
 const IDLE_MIN: f64 = 0.05;
 
-/// A look at all threads that took longer than this part of the time tells of no moment in it.
+/// A sample of all threads that took a longer fraction of the measured time belongs to no point in it.
 const SAMPLE_TIME_MAX: f64 = 0.1;
 
-/// A look at the server that takes a while, and how long it took, once it has come.
+/// A sample of the server, taken by another thread, and the time that it took.
 type PendingSample<T> = Option<JoinHandle<(io::Result<T>, Duration)>>;
 
-/// Looks at both ends of a run.
+/// Samples of the resources of both processes.
 pub(super) struct Cost {
     pid: Option<u32>,
-    /// Memory before the first connection, and with all of them.
+    /// Memory before the first connection, and below with all of them.
     server_memory_before: Option<u64>,
     server_memory: PendingSample<u64>,
     own_memory_before: Option<u64>,
     own_memory: Option<u64>,
-    /// When the measured time begins and ends.
+    /// At the begin and at the end of the measured time.
     server_cpu: (Option<Duration>, Option<Duration>),
     server_threads: (PendingSample<ThreadCounters>, PendingSample<ThreadCounters>),
-    /// The last of these looks, once it was taken.
+    /// The second of these samples, once it is complete.
     server_threads_last: Option<(ThreadCounters, Duration)>,
     own_cpu: Option<Duration>,
     own_wait: Duration,
+    /// CPU time and wait for a core in the measured time.
     spent: Option<(Duration, Duration)>,
 }
 
 impl Cost {
-    /// Looks for the first time.
+    /// Takes the first samples, before any connection.
     ///
     /// # Errors
-    /// There is no process of that number.
+    /// There is no process `pid`.
     pub(super) fn new(pid: Option<u32>) -> io::Result<Self> {
         Ok(Self {
             pid,
@@ -58,7 +59,7 @@ impl Cost {
         })
     }
 
-    /// All connections are there.
+    /// Samples the memory with all connections open.
     pub(super) fn sample_when_open(&mut self) {
         self.own_memory = machine::own_memory();
         self.server_memory = self.pid.and_then(|pid| sample_in_thread(move || machine::memory_of(&pid.to_string())));
@@ -69,7 +70,7 @@ impl Cost {
         self.own_cpu.is_some()
     }
 
-    /// The measured time begins.
+    /// Samples the begin of the measured time.
     pub(super) fn begin(&mut self) {
         self.server_cpu.0 = self.server_cpu_now();
         self.server_threads.0 = self.pid.and_then(|pid| sample_in_thread(move || ThreadCounters::of(pid)));
@@ -77,7 +78,7 @@ impl Cost {
         self.own_cpu = Some(machine::own_cpu());
     }
 
-    /// The measured time ends, if it has begun and not ended before; whether it has.
+    /// Samples the end of the measured time. Returns false if it has not begun, or has already ended.
     pub(super) fn end(&mut self) -> bool {
         let Some(cpu) = self.own_cpu.filter(|_| self.spent.is_none()) else { return false };
         self.spent = Some((machine::own_cpu() - cpu, machine::own_wait().saturating_sub(self.own_wait)));
@@ -86,15 +87,15 @@ impl Cost {
         true
     }
 
-    /// Waits for the last look: when connections close, threads end, and are no longer there to be
-    /// looked at.
+    /// Waits for the last sample. It must be complete before connections close, because a server may then
+    /// end its threads.
     pub(super) fn finish_sampling(&mut self) {
         if let Some(pending) = self.server_threads.1.take() {
             self.server_threads_last = finished(Some(pending));
         }
     }
 
-    /// The figures for the record.
+    /// The values for the record.
     pub(super) fn into_figures(
         mut self,
         measured: Duration,
@@ -103,19 +104,20 @@ impl Cost {
     ) -> (Option<ServerCost>, GeneratorCost) {
         self.finish_sampling();
         let (cpu, waited) = self.spent.unwrap_or_default();
-        let part = |span: Duration| if measured.is_zero() { 0.0 } else { span.as_secs_f64() / measured.as_secs_f64() };
+        let fraction =
+            |span: Duration| if measured.is_zero() { 0.0 } else { span.as_secs_f64() / measured.as_secs_f64() };
         let grown = self.own_memory.zip(self.own_memory_before).map(|(open, before)| open.saturating_sub(before));
         let generator = GeneratorCost {
             cpu_ns: nanos(cpu),
-            busy: part(cpu),
-            waited: part(waited),
-            was_bottleneck: part(cpu) + part(waited) > 1.0 - IDLE_MIN,
+            busy: fraction(cpu),
+            waited: fraction(waited),
+            was_bottleneck: fraction(cpu) + fraction(waited) > 1.0 - IDLE_MIN,
             memory_per_connection_bytes: grown.and_then(|bytes| bytes.checked_div(open)),
         };
         (self.into_server(measured, answered, open), generator)
     }
 
-    /// The server's; none where it has ended.
+    /// The values of the server; `None` if it has ended.
     fn into_server(self, measured: Duration, answered: u64, open: u64) -> Option<ServerCost> {
         let cpu_ns = nanos(self.server_cpu.1?.saturating_sub(self.server_cpu.0?));
         let (memory_before_bytes, (memory_bytes, _)) = (self.server_memory_before?, finished(self.server_memory)?);
@@ -139,20 +141,20 @@ impl Cost {
     }
 }
 
-/// Looks from another thread, so that a server with thousands of threads holds up no request.
-fn sample_in_thread<T: Send + 'static>(look: impl FnOnce() -> io::Result<T> + Send + 'static) -> PendingSample<T> {
+/// Takes a sample in another thread, because a server with thousands of threads would delay requests.
+fn sample_in_thread<T: Send + 'static>(sample: impl FnOnce() -> io::Result<T> + Send + 'static) -> PendingSample<T> {
     let begun_at = Instant::now();
-    thread::Builder::new().name("look".to_owned()).spawn(move || (look(), begun_at.elapsed())).ok()
+    thread::Builder::new().name("sample".to_owned()).spawn(move || (sample(), begun_at.elapsed())).ok()
 }
 
-/// What was seen, and how long it took; `None` where the process has ended.
+/// Waits for a sample; `None` if the process has ended.
 fn finished<T>(pending: PendingSample<T>) -> Option<(T, Duration)> {
-    let (finished, took) = pending?.join().ok()?;
-    Some((finished.ok()?, took))
+    let (sample, took) = pending?.join().ok()?;
+    Some((sample.ok()?, took))
 }
 
-/// Voluntary and involuntary switches between two looks, unless one of them came too late: then it
-/// is not known how many there were in the measured time.
+/// Voluntary and involuntary context switches between two samples. `None` if a sample took too long:
+/// then their number in the measured time is unknown.
 fn switches(
     first: (ThreadCounters, Duration),
     last: (ThreadCounters, Duration),
@@ -172,18 +174,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_looked_at_too_late_is_not_known() {
+    fn a_slow_sample_makes_the_switches_unknown() {
         let threads =
             |switches| ThreadCounters { count: 1, switches_voluntary: switches, switches_involuntary: 2 * switches };
-        let (sample_in_thread, late, measured) =
-            (Duration::from_millis(299), Duration::from_millis(301), Duration::from_secs(3));
-        assert_eq!(switches((threads(1), sample_in_thread), (threads(11), sample_in_thread), measured), Some((10, 20)));
-        assert_eq!(switches((threads(1), late), (threads(11), sample_in_thread), measured), None);
-        assert_eq!(switches((threads(1), sample_in_thread), (threads(11), late), measured), None);
+        let (fast, slow, measured) = (Duration::from_millis(299), Duration::from_millis(301), Duration::from_secs(3));
+        assert_eq!(switches((threads(1), fast), (threads(11), fast), measured), Some((10, 20)));
+        assert_eq!(switches((threads(1), slow), (threads(11), fast), measured), None);
+        assert_eq!(switches((threads(1), fast), (threads(11), slow), measured), None);
     }
 
     #[test]
-    fn the_time_of_a_server_is_taken_at_once() {
+    fn the_cpu_time_of_a_server_is_sampled_immediately() {
         let mut cost = Cost::new(Some(std::process::id())).unwrap();
         cost.sample_when_open();
         cost.begin();
@@ -191,7 +192,7 @@ mod tests {
         while machine::own_cpu() < begun + Duration::from_millis(20) {}
         cost.end();
         let (server, _) = cost.into_figures(Duration::from_secs(60), 2, 1);
-        let server = server.expect("this process has not ended");
+        let server = server.expect("this process is running");
         assert!(server.cpu_ns >= 20_000_000, "{server:?}");
         assert_eq!(server.cpu_per_request_ns, Some(server.cpu_ns / 2));
     }

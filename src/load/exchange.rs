@@ -1,6 +1,6 @@
-//! `Exchange`: one connection of the generator: what is under way over it, and which bytes are due.
+//! `Exchange`: the state of one connection of the generator: requests in flight and expected bytes.
 //!
-//! It sends nothing and counts nothing; it only says where the two streams of bytes stand.
+//! It sends nothing and counts nothing.
 
 use std::collections::VecDeque;
 
@@ -9,38 +9,38 @@ use crate::instant::Instant;
 use super::counters::Request;
 use super::pattern::{Pattern, PatternOffset};
 
-/// What the generator keeps for one connection.
+/// State of one connection of the generator.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     pub(super) role: Role,
-    /// Which of the places for connections it has.
+    /// Index of the connection in the tables of the workload.
     pub(super) slot: usize,
-    /// When its connect was begun.
+    /// When its connect began.
     pub(super) connect_begun_at: Instant,
-    /// The next planned request that is its own, where requests are planned.
+    /// Number of its next planned request, in an open loop.
     pub(super) next: u64,
     pub(super) write_at: PatternOffset,
     read_at: PatternOffset,
-    /// Bytes of the first answer under way that are still to come.
+    /// Missing bytes of the oldest answer.
     missing: usize,
     in_flight: InFlight,
-    /// Whether an answer has come over it.
+    /// Whether it received an answer.
     pub(super) has_answer: bool,
-    /// Its end is ours: nothing that happens now is the server's doing.
+    /// The generator is done with it; a close is not an error of the server.
     pub(super) is_ended: bool,
 }
 
-/// What a connection is for.
+/// Purpose of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Role {
-    /// To be there.
+    /// It stays open and idle.
     #[default]
     Idle,
-    /// To carry requests.
+    /// It carries requests.
     Requesting,
 }
 
-/// Requests under way, the oldest first. One needs no memory of its own.
+/// Requests in flight, the oldest first. A single request needs no heap allocation.
 #[derive(Debug, Default)]
 enum InFlight {
     #[default]
@@ -49,19 +49,19 @@ enum InFlight {
     Many(VecDeque<Request>),
 }
 
-/// What came back is not what is due.
+/// How an answer differs from its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EchoMismatch {
-    /// More than was asked for.
+    /// More bytes than were requested.
     Excess,
-    /// A frame of another length.
+    /// A frame of this wrong length.
     Length(usize),
-    /// Other bytes.
+    /// Other bytes than were sent.
     Bytes,
 }
 
 impl Exchange {
-    /// The connection number `serial` of the run.
+    /// Connection number `serial` of the run.
     pub(super) fn new(role: Role, slot: usize, serial: u64, message_len: usize, connect_begun_at: Instant) -> Self {
         let start = PatternOffset::of_connection(serial);
         Self {
@@ -78,7 +78,7 @@ impl Exchange {
         }
     }
 
-    /// A request leaves.
+    /// Adds a request that is being sent.
     #[inline]
     pub(super) fn push(&mut self, request: Request) {
         match &mut self.in_flight {
@@ -88,7 +88,7 @@ impl Exchange {
         }
     }
 
-    /// The oldest request is over.
+    /// Removes the oldest request.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Request> {
         match &mut self.in_flight {
@@ -102,7 +102,7 @@ impl Exchange {
         }
     }
 
-    /// How many requests are under way.
+    /// Number of requests in flight.
     #[inline]
     pub(super) fn in_flight_len(&self) -> usize {
         match &self.in_flight {
@@ -112,7 +112,7 @@ impl Exchange {
         }
     }
 
-    /// The oldest request under way.
+    /// The oldest request in flight.
     #[inline]
     pub(super) fn oldest(&self) -> Option<&Request> {
         match &self.in_flight {
@@ -122,7 +122,7 @@ impl Exchange {
         }
     }
 
-    /// Looks whether `bytes` are due, if there is a pattern to compare them with.
+    /// Compares `bytes` with the expected bytes, if there is a pattern.
     #[inline]
     pub(super) fn check(&mut self, bytes: &[u8], pattern: Option<&Pattern>) -> Result<(), EchoMismatch> {
         match pattern {
@@ -131,10 +131,9 @@ impl Exchange {
         }
     }
 
-    /// Takes in so many bytes of answers; each request that is answered whole by them goes to
-    /// `answered`.
+    /// Accounts for `len` received bytes, and calls `answered` for each request that they complete.
     #[inline]
-    pub(super) fn take(
+    pub(super) fn receive(
         &mut self,
         mut len: usize,
         message_len: usize,
@@ -161,7 +160,7 @@ mod tests {
     use super::*;
     use crate::codec::{Framing, Raw};
 
-    fn asked(requests: u64) -> Exchange {
+    fn exchange_with(requests: u64) -> Exchange {
         let mut exchange = Exchange::new(Role::Requesting, 0, 3, 10, Instant::ORIGIN);
         (0..requests).for_each(|number| exchange.push(request(number)));
         exchange
@@ -174,13 +173,13 @@ mod tests {
     #[track_caller]
     fn check(exchange: &mut Exchange, len: usize, answered: std::ops::Range<u64>) {
         let mut seen = Vec::new();
-        assert_eq!(exchange.take(len, 10, |request| seen.push(request)), Ok(()));
+        assert_eq!(exchange.receive(len, 10, |request| seen.push(request)), Ok(()));
         assert_eq!(seen, answered.map(request).collect::<Vec<_>>());
     }
 
     #[test]
-    fn answers_come_in_pieces_and_in_bunches() {
-        let mut exchange = asked(5);
+    fn answers_may_arrive_split_or_joined() {
+        let mut exchange = exchange_with(5);
         assert_eq!((exchange.in_flight_len(), exchange.oldest()), (5, Some(&request(0))));
         check(&mut exchange, 9, 0..0);
         check(&mut exchange, 1, 0..1);
@@ -190,16 +189,16 @@ mod tests {
     }
 
     #[test]
-    fn more_than_was_asked_for_is_wrong() {
-        assert_eq!(asked(0).take(1, 10, |_| {}), Err(EchoMismatch::Excess));
-        assert_eq!(asked(1).take(11, 10, |_| {}), Err(EchoMismatch::Excess));
+    fn excess_bytes_are_a_mismatch() {
+        assert_eq!(exchange_with(0).receive(1, 10, |_| {}), Err(EchoMismatch::Excess));
+        assert_eq!(exchange_with(1).receive(11, 10, |_| {}), Err(EchoMismatch::Excess));
     }
 
     #[test]
-    fn bytes_are_compared_where_they_are_due() {
+    fn bytes_are_compared_at_their_offset() {
         let pattern = Pattern::new(Framing::Raw(Raw));
-        let (mut exchange, mut place) = (asked(1), PatternOffset::of_connection(3));
-        let bytes = pattern.chunks(&mut place, 20).collect::<Vec<_>>().concat();
+        let (mut exchange, mut offset) = (exchange_with(1), PatternOffset::of_connection(3));
+        let bytes = pattern.chunks(&mut offset, 20).collect::<Vec<_>>().concat();
         assert_eq!(exchange.check(&bytes[..7], Some(&pattern)), Ok(()));
         assert_eq!(exchange.check(&bytes[7..], Some(&pattern)), Ok(()));
         assert_eq!(exchange.check(&bytes[..7], Some(&pattern)), Err(EchoMismatch::Bytes));
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_is_small() {
+    fn an_exchange_is_small() {
         assert!(size_of::<Exchange>() <= 112, "{}", size_of::<Exchange>());
     }
 }

@@ -1,7 +1,7 @@
-//! `Generator`: drives a client's connections through a run, turn by turn.
+//! `Generator`: drives the connections of a run, turn by turn.
 //!
-//! A turn begins what is due, sends what is planned, and hears what came. Which connections are due
-//! is `connecting`'s part, when a run is over that of `phases`.
+//! A turn begins connects, sends planned requests, and handles answers. `connecting` decides when a
+//! connect begins; `phases` decides when a run ends.
 
 mod connecting;
 mod phases;
@@ -9,81 +9,71 @@ mod phases;
 use std::io;
 use std::time::Duration;
 
-use crate::client::Client;
+use crate::client::{Client, ClientLimits};
 use crate::codec::Framing;
-use crate::connection::Ledger;
+use crate::connection::{ENVELOPE_LEN_MAX, Ledger, Limits};
 use crate::instant::Instant;
 use crate::net::{ConnectOptions, ControlEvent, Destination, Layer, Net, Plain, PortSearch, Reactor};
+use crate::watermark::Watermarks;
 
 use super::cost::Cost;
 use super::outcome::RunOutcome;
-use super::plan::{ConnectionReuse, Plan, RateSchedule, nanos};
+use super::plan::{ConnectionReuse, Plan};
+use super::progress::{Phase, RunProgress};
 use super::record::{Connections, Record, RunEnd};
+use super::schedule::{RateSchedule, nanos};
+use super::window::Window;
 use super::workload::{Clock, SendMode, Workload};
 
-use phases::Phase;
-
-/// How often within a timeout it is looked whose has passed.
+/// How often per timeout the generator looks for requests without an answer in time.
 const EXPIRY_CHECKS_PER_TIMEOUT: u32 = 8;
 
-/// How a run stands, for those who watch it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RunProgress {
-    /// Connections that are open.
-    pub open: usize,
-    /// Time that is measured so far; none while connections are made and all warms up.
-    pub measured: Duration,
-    /// Answers in it.
-    pub answered: u64,
-    /// What went wrong so far.
-    pub errors: u64,
-}
+/// Maximum number of connects in progress, which is the backlog of many listeners.
+const CONNECTING_MAX: usize = 128;
 
 /// A run of the load generator.
 pub struct Generator<N: Net, W: Layer<N::Stream> = Plain> {
     plan: Plan,
-    to: Destination,
+    server: Destination,
     client: Client<N, Workload, Framing, W>,
     phase: Phase,
-    /// When connections may begin, where they have a rate.
+    /// Planned times of the connects, if their rate is limited.
     connects: Option<RateSchedule>,
     connects_begun: u64,
-    /// None begins before this.
+    /// No connect begins earlier, after a failed one.
     retry_at: Instant,
     began_at: Instant,
     opened_at: Instant,
-    /// Planned requests: those of the measured time, and the next one that is due.
-    planned: std::ops::Range<u64>,
+    window: Window,
+    /// Number of the next planned request.
     next_planned: u64,
-    measure_from: Instant,
-    measure_until: Instant,
-    /// When a good answer came last, or the run began.
     expiry_checked_at: Instant,
+    /// Byte counters at the begin and at the end of the measured time.
     ledger: (Ledger, Ledger),
     cost: Cost,
 }
 
 impl<W: Layer<<Reactor as Net>::Stream>> Generator<Reactor, W> {
-    /// A run over real sockets; `server` is the number of its process, if that is to be looked at.
+    /// A run over real sockets. The resources of the server process `pid` are measured.
     ///
     /// # Errors
-    /// There is no process of that number.
-    pub fn new(reactor: Reactor, layer: W, to: Destination, plan: Plan, server: Option<u32>) -> io::Result<Self> {
-        let cost = Cost::new(server)?;
+    /// There is no process `pid`.
+    pub fn new(reactor: Reactor, layer: W, server: Destination, plan: Plan, pid: Option<u32>) -> io::Result<Self> {
+        let cost = Cost::new(pid)?;
         let clock = reactor.clock();
-        Ok(Self::over(reactor, Box::new(move || clock.now()), layer, to, plan, cost))
+        Ok(Self::over(reactor, Box::new(move || clock.now()), layer, server, plan, cost))
     }
 }
 
 impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
-    /// A run over any net, whose clock is `clock`.
-    pub(super) fn over(net: N, clock: Clock, layer: W, to: Destination, plan: Plan, cost: Cost) -> Self {
+    /// A run over any `Net`; `clock` is the clock of that `Net`.
+    pub(super) fn over(net: N, clock: Clock, layer: W, server: Destination, plan: Plan, cost: Cost) -> Self {
         let now = net.now();
         let workload = Workload::new(&plan, clock);
-        let client = Client::under(layer, net, plan.framing, workload, connecting::limits(&plan))
+        let client = Client::under(layer, net, plan.framing, workload, limits(&plan))
             .with_options(ConnectOptions { ports: PortSearch::All, ..ConnectOptions::default() });
         Self {
-            to,
+            server,
             client,
             phase: Phase::Connecting,
             connects: plan.connect_rate.map(|rate| RateSchedule::new(now, rate)),
@@ -91,10 +81,8 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             retry_at: Instant::ORIGIN,
             began_at: now,
             opened_at: now,
-            planned: 0..0,
+            window: Window::unset(),
             next_planned: 0,
-            measure_from: Instant::NEVER,
-            measure_until: Instant::NEVER,
             expiry_checked_at: now,
             ledger: (Ledger::default(), Ledger::default()),
             cost,
@@ -102,10 +90,10 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         }
     }
 
-    /// One turn; sleeps until there is something to do. How the run ended, once it has.
+    /// Runs one turn, which sleeps until there is work. Returns how the run ended, once it has.
     ///
     /// # Errors
-    /// The poll itself is broken.
+    /// The poll failed.
     pub fn turn(&mut self) -> io::Result<Option<RunEnd>> {
         if let Phase::Ended(ending) = self.phase {
             return Ok(Some(ending));
@@ -133,24 +121,24 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         })
     }
 
-    /// Ends the run now: what was measured so far stands.
+    /// Ends the run. The measurements so far stay valid.
     pub fn interrupt(&mut self) {
         let now = self.workload().now();
         self.end(now, RunEnd::Interrupted);
     }
 
-    /// How the run stands.
+    /// State of the run.
     pub fn progress(&self) -> RunProgress {
         let workload = self.workload();
         RunProgress {
             open: workload.open,
-            measured: workload.now().min(self.measure_until).since(self.measure_from),
+            measured: workload.now().min(self.window.end).since(self.window.begin),
             answered: workload.counters.answered_in_window(),
             errors: workload.counters.error_count(),
         }
     }
 
-    /// Lets every planned request leave whose time has come, as far as its connection has room.
+    /// Sends every planned request that is due, as far as the pipeline of its connection permits.
     fn send_planned(&mut self, now: Instant) {
         let SendMode::OpenLoop { schedule, step, end } = self.workload().send_mode else { return };
         if self.plan.reuse == ConnectionReuse::PerRequest {
@@ -165,7 +153,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         }
     }
 
-    /// Until when to sleep unless a fact comes.
+    /// Latest end of the sleep in this turn.
     fn next_deadline(&self) -> Instant {
         let planned = match self.workload().send_mode {
             SendMode::OpenLoop { schedule, end, .. }
@@ -177,15 +165,16 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         };
         let phase = match self.phase {
             Phase::Connecting => Instant::NEVER,
-            Phase::Sending if self.workload().now() < self.measure_from => self.measure_from,
-            Phase::Sending => self.measure_until,
+            Phase::Sending if self.workload().now() < self.window.begin => self.window.begin,
+            Phase::Sending => self.window.end,
             Phase::Waiting(until) => until,
             Phase::Ended(_) => Instant::NEVER,
         };
-        let look = self.expiry_checked_at + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT;
-        planned.min(self.next_connect()).min(phase).min(look)
+        let expiry_check = self.expiry_checked_at + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT;
+        planned.min(self.next_connect()).min(phase).min(expiry_check)
     }
 
+    /// Closes each connection if its oldest request has no answer in time.
     fn expire_requests(&mut self, now: Instant) {
         if now < self.expiry_checked_at + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT {
             return;
@@ -202,7 +191,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         self.client.service()
     }
 
-    /// The whole run as plain data. An unfinished one ends by this.
+    /// The run as plain data. Interrupts a run that has not ended.
     pub fn into_record(mut self, name: String, begun_unix_s: u64) -> Record {
         self.interrupt();
         let ending = match self.phase {
@@ -213,7 +202,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         let workload = self.client.into_service();
         let outcome = RunOutcome {
             ending,
-            planned_count: self.planned.end - self.planned.start,
+            planned_count: self.window.planned_count(),
             lost: 0,
             connections: Connections {
                 opened: workload.opened,
@@ -231,6 +220,30 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             cost: self.cost,
         };
         outcome.into_record(name, begun_unix_s)
+    }
+}
+
+/// Limits of the client. The generator checks its timeouts itself, and every peer must always be read:
+/// if reading paused while the server does not read either, both would wait for each other.
+fn limits(plan: &Plan) -> ClientLimits {
+    let frame_len = plan.message_len + ENVELOPE_LEN_MAX;
+    let queue_max = plan.pipeline.saturating_mul(frame_len);
+    let never = Duration::MAX;
+    let peer = Limits {
+        queue: Watermarks::new(queue_max / 2, queue_max),
+        frame_len_max: frame_len,
+        handshake_timeout: never,
+        idle_timeout: never,
+        frame_timeout: never,
+        write_timeout: never,
+        ..Limits::default()
+    };
+    ClientLimits {
+        peer,
+        connect_timeout: plan.timeout,
+        connecting_max: CONNECTING_MAX,
+        // The plan bounds the queued bytes.
+        queue_total_max: usize::MAX,
     }
 }
 

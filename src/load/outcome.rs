@@ -1,16 +1,17 @@
-//! `RunOutcome`: what is left of a run when it is over, on its way to being a record.
+//! `RunOutcome`: the results of a run, which become a `Record`.
 
 use super::cost::Cost;
 use super::counters::RequestCounters;
-use super::plan::{Plan, nanos};
+use super::plan::Plan;
 use super::record::{Connections, Machine, Record, Requests, RunEnd, SCHEMA, VERSION};
+use super::schedule::nanos;
 
-/// What is left of a run when it is over.
+/// Results of a run.
 pub(super) struct RunOutcome {
     pub(super) plan: Plan,
     pub(super) counters: RequestCounters,
     pub(super) ending: RunEnd,
-    /// How many requests were planned for the measured time; 0 in a closed loop.
+    /// Number of requests planned for the measured time; 0 in a closed loop.
     pub(super) planned_count: u64,
     pub(super) lost: u64,
     pub(super) connections: Connections,
@@ -23,7 +24,7 @@ impl RunOutcome {
     /// The run as plain data.
     pub(super) fn into_record(self, name: String, begun_unix_s: u64) -> Record {
         let Self { plan, counters, ending, planned_count, lost, connections, cost, .. } = self;
-        // What was broken off would have been answered, for all we know.
+        // Requests in flight at an early end are neither answered nor failed, so they do not count as sent.
         let is_done = ending == RunEnd::Done;
         let sent = if is_done { counters.sent } else { counters.answered + counters.failed + lost };
         let measured = counters.measured();

@@ -1,37 +1,37 @@
-//! The bytes that are sent, and so the bytes that must come back: a function of the connection and
-//! of the place in its stream.
+//! `Pattern`: the bytes of requests, and so the expected bytes of answers.
 //!
-//! A byte that was lost, doubled, out of turn or meant for another connection is not the one that
-//! is due.
+//! A byte depends on the connection and on its position in the stream. So a lost, repeated, reordered
+//! or misdirected byte is detected.
 
 use crate::codec::Framing;
 
-/// The longest piece that is handed out at once.
+/// Maximum length of a chunk.
 pub(super) const CHUNK_LEN_MAX: usize = 64 * 1024;
 
-/// A prime, so that no length of message divides it: however many are lost, what follows differs.
+/// Length of the pattern. It is prime, so no message length divides it: after any number of lost
+/// messages the following bytes differ.
 const PERIOD: usize = 65_521;
 
-/// Sets the connections apart; any number that shares no factor with the period does.
+/// Distance of the first bytes of two connections. It must have no common factor with the period.
 const STRIDE: u64 = 9_973;
 
-/// One period of noise, with its beginning repeated so that every piece is one slice.
+/// One period of pseudo-random bytes. Its beginning is repeated, so every chunk is one slice.
 pub(super) struct Pattern {
     bytes: Vec<u8>,
 }
 
-/// A place in the pattern.
+/// Position in the pattern.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PatternOffset(u32);
 
 impl PatternOffset {
-    /// Where the stream of a connection begins.
+    /// Start of the stream of connection number `serial`.
     pub(super) fn of_connection(serial: u64) -> Self {
         let period = PERIOD as u64;
         Self(u32::try_from(serial % period * STRIDE % period).expect("a remainder is below the period"))
     }
 
-    /// So many bytes on; at most [`CHUNK_LEN_MAX`].
+    /// The position `len` bytes later; `len` is at most [`CHUNK_LEN_MAX`].
     #[inline]
     fn after(self, len: usize) -> Self {
         let mut at = self.0 as usize + len;
@@ -43,12 +43,12 @@ impl PatternOffset {
 }
 
 impl Pattern {
-    /// The pattern for a framing: lines get letters and digits, others bytes of every value.
+    /// Pattern for a framing: letters and digits for lines, otherwise bytes of every value.
     pub(super) fn new(framing: Framing) -> Self {
-        // Capital letters: no line of them reads `exit`.
+        // Capital letters only: the server closes a connection on the line `exit`.
         const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         let is_text = matches!(framing, Framing::Lines(_));
-        // Any seed but 0 does: xorshift by (13, 7, 17) then meets every other state (Marsaglia, 2003).
+        // xorshift64 with shifts (13, 7, 17) has full period for every seed except 0 (Marsaglia, 2003).
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let mut bytes = Vec::with_capacity(PERIOD + CHUNK_LEN_MAX);
         for _ in 0..PERIOD {
@@ -64,7 +64,7 @@ impl Pattern {
         Self { bytes }
     }
 
-    /// The next `len` bytes from `offset` on, in pieces; `offset` moves behind them.
+    /// The next `len` bytes at `offset`, in chunks. Advances `offset`.
     #[inline]
     pub(super) fn chunks<'a>(&'a self, offset: &'a mut PatternOffset, len: usize) -> impl Iterator<Item = &'a [u8]> {
         let mut left = len;
@@ -77,7 +77,7 @@ impl Pattern {
         })
     }
 
-    /// Whether `bytes` are those that are due at `offset`, which moves behind them.
+    /// Whether `bytes` are the pattern at `offset`. Advances `offset`.
     #[inline]
     pub(super) fn matches(&self, offset: &mut PatternOffset, mut bytes: &[u8]) -> bool {
         let mut is_right = true;
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_is_sent_and_text_is_text() {
+    fn raw_patterns_hold_every_value_and_line_patterns_hold_text() {
         let mut seen: Vec<u8> = bytes(&Pattern::new(Framing::Raw(Raw)), &mut PatternOffset::default(), PERIOD);
         seen.sort_unstable();
         seen.dedup();
@@ -122,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_due_matches_and_nothing_else_does(
+        fn only_the_expected_bytes_match(
             serial in any::<u64>(),
             len in 16_usize..200_000,
             lost in 1_usize..4_000,
@@ -133,7 +133,7 @@ mod tests {
             let mut sent = bytes(&pattern, &mut start.clone(), len);
             let mut offset = start;
             prop_assert!(pattern.matches(&mut offset, &sent));
-            // Bytes that were lost before these.
+            // Some bytes before these were lost.
             let mut later = start.after(lost);
             prop_assert!(!pattern.matches(&mut later, &sent));
             let mut other = PatternOffset::of_connection(serial.wrapping_add(lost as u64));

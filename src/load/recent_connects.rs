@@ -1,40 +1,37 @@
-//! `RecentConnects`: how many connections came about count_at, which tells whether more are worth beginning.
+//! `RecentConnects`: the number of connections established recently.
 //!
-//! It counts in spans and not in a window that slides: a place and a number are all it keeps.
+//! It counts in consecutive spans instead of a sliding window, so it stores only a time and a number.
 
 use std::time::Duration;
 
 use crate::instant::Instant;
 
-/// Connections that came about count_at.
 pub(super) struct RecentConnects {
-    /// Longer ago is not count_at.
     span: Duration,
-    /// When the first of them came.
-    since: Instant,
+    /// Time of the first connect in the current span.
+    begin: Instant,
     count: usize,
 }
 
 impl RecentConnects {
-    pub(super) const fn within(span: Duration) -> Self {
-        Self { span, since: Instant::ORIGIN, count: 0 }
+    pub(super) const fn new(span: Duration) -> Self {
+        Self { span, begin: Instant::ORIGIN, count: 0 }
     }
 
-    /// One comes about now.
-    pub(super) fn count_connect(&mut self, now: Instant) {
+    pub(super) fn record(&mut self, now: Instant) {
         if self.is_over(now) {
-            (self.since, self.count) = (now, 0);
+            (self.begin, self.count) = (now, 0);
         }
         self.count += 1;
     }
 
-    /// How many came in the span that is not yet over.
+    /// Number of connects in the current span.
     pub(super) fn count_at(&self, now: Instant) -> usize {
         if self.is_over(now) { 0 } else { self.count }
     }
 
     fn is_over(&self, now: Instant) -> bool {
-        self.span <= now.since(self.since)
+        self.span <= now.since(self.begin)
     }
 }
 
@@ -43,15 +40,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_before_is_forgotten() {
+    fn connects_of_an_earlier_span_do_not_count() {
         let second = Duration::from_secs(1);
         let at = |halves: u32| Instant::ORIGIN + second / 2 * halves;
-        let mut recent_connects = RecentConnects::within(second);
-        assert_eq!(recent_connects.count_at(at(10)), 0);
-        recent_connects.count_connect(at(10));
-        recent_connects.count_connect(at(11));
-        assert_eq!([recent_connects.count_at(at(11)), recent_connects.count_at(at(12))], [2, 0]);
-        recent_connects.count_connect(at(12));
-        assert_eq!(recent_connects.count_at(at(13)), 1);
+        let mut connects = RecentConnects::new(second);
+        assert_eq!(connects.count_at(at(10)), 0);
+        connects.record(at(10));
+        connects.record(at(11));
+        assert_eq!([connects.count_at(at(11)), connects.count_at(at(12))], [2, 0]);
+        connects.record(at(12));
+        assert_eq!(connects.count_at(at(13)), 1);
     }
 }

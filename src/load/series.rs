@@ -1,7 +1,7 @@
-//! `Series`: throughput and latency over time, in a bounded number of pieces.
+//! `Series`: throughput and latency over time, in a bounded number of intervals.
 //!
-//! How long a piece is depends on how long the run gets: whenever there would be too many, two
-//! become one.
+//! When there are too many intervals, each two are merged into one. So their length depends on the
+//! length of the run.
 
 use std::time::Duration;
 
@@ -9,30 +9,29 @@ use hdrhistogram::Histogram;
 
 use crate::instant::Instant;
 
-use super::plan::nanos;
 use super::record::Interval;
+use super::schedule::nanos;
 
-/// How long a piece is at first: some see a hundred pauses of a collector in a second, none a
-/// thousand.
+/// Length of the first intervals: short enough to show single pauses of a server.
 const SPAN_MIN: Duration = Duration::from_millis(100);
 
-/// As many as a chart is wide in pixels, some two or three to each.
+/// Maximum number of intervals: a chart has two or three pixels for each.
 const INTERVALS_MAX: usize = 256;
 
-/// Two digits: enough for a chart, and small enough to be written down in microseconds.
+/// Precision of a latency: two decimal digits, enough for a chart and cheap to evaluate.
 const DIGITS: u8 = 2;
 
-/// A piece that is over.
+/// Counters and latencies of one interval.
 #[derive(Clone, Debug, Default)]
 struct IntervalSamples {
     answered: u64,
     errors: u64,
     max_ns: u64,
-    /// Latencies and how often, in rising order.
+    /// Latencies and their counts, in ascending order.
     buckets: Vec<(u64, u64)>,
 }
 
-/// The pieces of the measured time so far.
+/// Intervals of the measured time so far.
 pub(super) struct Series {
     begin: Instant,
     span: Duration,
@@ -42,7 +41,7 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// A series that begins now; `latency_max` is the longest latency there can be.
+    /// A series from `begin` on; `latency_max` is the maximum latency.
     pub(super) fn new(begin: Instant, latency_max: Duration) -> Self {
         let bound = nanos(latency_max).max(2);
         Self {
@@ -50,7 +49,7 @@ impl Series {
             span: SPAN_MIN,
             closed: Vec::new(),
             current: IntervalSamples::default(),
-            latencies: Histogram::new_with_bounds(1, bound, DIGITS).expect("1 and 2 or more are bounds"),
+            latencies: Histogram::new_with_bounds(1, bound, DIGITS).expect("the bounds are valid"),
         }
     }
 
@@ -65,7 +64,7 @@ impl Series {
         self.current.errors += 1;
     }
 
-    /// It is `now`: pieces that are over are put away.
+    /// Closes intervals that ended before `now`.
     #[inline]
     pub(super) fn advance(&mut self, now: Instant) {
         while self.current_end() <= now {
@@ -74,29 +73,29 @@ impl Series {
     }
 
     fn current_end(&self) -> Instant {
-        let pieces = u32::try_from(self.closed.len() + 1).expect("there are few");
-        self.begin + self.span.saturating_mul(pieces)
+        let intervals = u32::try_from(self.closed.len() + 1).expect("the number of intervals is bounded");
+        self.begin + self.span.saturating_mul(intervals)
     }
 
     fn close_interval(&mut self) {
-        let mut piece = std::mem::take(&mut self.current);
+        let mut interval = std::mem::take(&mut self.current);
         let steps = self.latencies.iter_recorded();
-        piece.buckets = steps.map(|step| (step.value_iterated_to(), step.count_since_last_iteration())).collect();
+        interval.buckets = steps.map(|step| (step.value_iterated_to(), step.count_since_last_iteration())).collect();
         self.latencies.reset();
-        self.closed.push(piece);
+        self.closed.push(interval);
         if self.closed.len() == INTERVALS_MAX {
             self.closed = self.closed.chunks(2).map(merged).collect();
             self.span *= 2;
         }
     }
 
-    /// All pieces of a measured time that is over at `end`; what came later is left out.
+    /// The intervals of a measured time that ends at `end`, without later ones.
     pub(super) fn into_intervals(mut self, end: Instant) -> Vec<Interval> {
         self.close_interval();
         let span_ns = nanos(self.span);
         let whole_ns = nanos(end.since(self.begin));
         let mut intervals: Vec<Interval> =
-            self.closed.iter().zip(0..).map(|(piece, place)| piece.interval(place * span_ns, span_ns)).collect();
+            self.closed.iter().zip(0..).map(|(samples, index)| samples.interval(index * span_ns, span_ns)).collect();
         intervals.retain(|interval| interval.begin_ns < whole_ns);
         if let Some(last) = intervals.last_mut() {
             last.span_ns = last.span_ns.min(whole_ns - last.begin_ns);
@@ -112,31 +111,31 @@ impl IntervalSamples {
             span_ns,
             answered: self.answered,
             errors: self.errors,
-            p50_ns: self.at(50),
-            p90_ns: self.at(90),
-            p99_ns: self.at(99),
+            p50_ns: self.percentile_ns(50),
+            p90_ns: self.percentile_ns(90),
+            p99_ns: self.percentile_ns(99),
             max_ns: self.max_ns,
         }
     }
 
-    fn at(&self, percent: u64) -> u64 {
-        let wanted = (self.answered * percent).div_ceil(100).max(1);
+    fn percentile_ns(&self, percent: u64) -> u64 {
+        let rank = (self.answered * percent).div_ceil(100).max(1);
         let mut seen = 0;
         let reached = self.buckets.iter().find(|(_, count)| {
             seen += count;
-            seen >= wanted
+            seen >= rank
         });
         reached.map_or(0, |(latency, _)| (*latency).min(self.max_ns))
     }
 }
 
-fn merged(pieces: &[IntervalSamples]) -> IntervalSamples {
+fn merged(parts: &[IntervalSamples]) -> IntervalSamples {
     let mut whole = IntervalSamples::default();
-    for piece in pieces {
-        whole.answered += piece.answered;
-        whole.errors += piece.errors;
-        whole.max_ns = whole.max_ns.max(piece.max_ns);
-        whole.buckets.extend_from_slice(&piece.buckets);
+    for part in parts {
+        whole.answered += part.answered;
+        whole.errors += part.errors;
+        whole.max_ns = whole.max_ns.max(part.max_ns);
+        whole.buckets.extend_from_slice(&part.buckets);
     }
     whole.buckets.sort_unstable_by_key(|(latency, _)| *latency);
     whole
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn each_piece_has_what_came_in_it() {
+    fn each_interval_counts_its_own_answers() {
         let mut series = series();
         (1..=100).for_each(|latency| series.record(latency));
         series.advance(Instant::ORIGIN + 250 * MS);
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_has_no_more_pieces_than_a_chart_can_show() {
+    fn an_hour_has_a_bounded_number_of_intervals() {
         let mut series = series();
         for second in 0..3600_u32 {
             series.advance(Instant::ORIGIN + 1000 * second * MS);

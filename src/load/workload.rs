@@ -1,7 +1,6 @@
-//! `Workload`: the service of the generator's client: what leaves over each connection, and what
-//! becomes of the answers.
+//! `Workload`: the service of the generator's client. It sends requests and checks the answers.
 //!
-//! It decides neither when a run begins nor when it is over; it obeys what it is told to ask.
+//! It does not decide when a run begins or ends: the generator sets its [`SendMode`].
 
 use std::fmt::Display;
 
@@ -12,27 +11,28 @@ use crate::service::{Context, Orders, Service};
 use crate::slab::Key;
 
 use super::counters::{Request, RequestCounters};
+use super::error_kind::ErrorKind;
 use super::exchange::{EchoMismatch, Exchange, Role};
 use super::pattern::{CHUNK_LEN_MAX, Pattern};
-use super::plan::{ConnectionReuse, Plan, RateSchedule, Verify, nanos};
+use super::plan::{ConnectionReuse, Plan, Verify};
 use super::recent_connects::RecentConnects;
-use super::record::ErrorKind;
+use super::schedule::{RateSchedule, nanos};
 
-/// What tells the time between two looks of the loop: a round trip can be shorter than a turn.
+/// Reads the clock. A round trip can be shorter than a turn, so the clock of the turn is too coarse.
 pub(super) type Clock = Box<dyn Fn() -> Instant>;
 
-/// What may leave now.
+/// Which requests may be sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SendMode {
-    /// Nothing.
+    /// No request.
     Stopped,
-    /// A request for each answer, until so many have left that count.
+    /// One request after each answer, until `remaining` measured requests have been sent.
     ClosedLoop { remaining: u64 },
-    /// The requests of a plan, up to number `end`; each connection has every `step`th.
+    /// The planned requests below number `end`; each slot sends every `step`th one.
     OpenLoop { schedule: RateSchedule, step: u64, end: u64 },
 }
 
-/// All connections of a run.
+/// State of all connections of a run, which are numbered by slots.
 pub(super) struct Workload {
     clock: Clock,
     pattern: Pattern,
@@ -43,25 +43,25 @@ pub(super) struct Workload {
     verify: Verify,
     pub(super) send_mode: SendMode,
     pub(super) counters: RequestCounters,
-    /// Who has each seat.
+    /// Key of the connection in each slot.
     keys: Vec<Option<Key>>,
-    /// When the oldest request of each seat left.
+    /// When the oldest request in flight of each slot was sent.
     oldest_sent_at: Vec<Instant>,
-    /// Seats without a connection, where each request has its own.
+    /// Slots without a connection, if every request uses a new connection.
     pub(super) free_slots: Vec<usize>,
-    /// Requests under way.
+    /// Number of requests in flight.
     pub(super) in_flight: usize,
     pub(super) opened: u64,
     pub(super) failed: u64,
     pub(super) broken: u64,
-    /// Those that ask and have not had an answer yet.
+    /// Requesting connections without any answer so far.
     pub(super) silent: u64,
     pub(super) recent_connects: RecentConnects,
     pub(super) open: usize,
     pub(super) open_max: usize,
-    /// Those among them that ask.
+    /// Number of open connections that carry requests.
     pub(super) requesting_open: usize,
-    /// From now on every end is ours.
+    /// The generator closes all connections; a close is not an error.
     is_closing: bool,
 }
 
@@ -86,8 +86,8 @@ impl Workload {
             failed: 0,
             broken: 0,
             silent: 0,
-            // A first retransmission, after a second, comes within half of most timeouts.
-            recent_connects: RecentConnects::within(plan.timeout / 2),
+            // The kernel retransmits a SYN after one second, which is within half of most timeouts.
+            recent_connects: RecentConnects::new(plan.timeout / 2),
             open: 0,
             open_max: 0,
             requesting_open: 0,
@@ -100,18 +100,18 @@ impl Workload {
         (self.clock)()
     }
 
-    /// Who sits there.
+    /// Key of the connection in this slot.
     pub(super) fn key(&self, slot: usize) -> Option<Key> {
         self.keys[slot]
     }
 
-    /// Those whose oldest request left at `since` or before.
-    pub(super) fn sent_by(&self, since: Instant) -> Vec<Key> {
-        let late = self.oldest_sent_at.iter().zip(&self.keys).filter(|(oldest_sent_at, _)| **oldest_sent_at <= since);
+    /// Keys of the connections with an oldest request that was sent at `time` or earlier.
+    pub(super) fn sent_by(&self, time: Instant) -> Vec<Key> {
+        let late = self.oldest_sent_at.iter().zip(&self.keys).filter(|(oldest_sent_at, _)| **oldest_sent_at <= time);
         late.filter_map(|(_, key)| *key).collect()
     }
 
-    /// A connection for one request, which was planned for `planned`: it counts from now on.
+    /// State of a connection for one request that is planned at `planned`. The request counts as sent.
     pub(super) fn begin_request(&mut self, slot: usize, serial: u64, planned: Instant) -> Exchange {
         let now = self.now();
         let mut exchange = Exchange::new(Role::Requesting, slot, serial, self.message_len, now);
@@ -122,7 +122,7 @@ impl Workload {
         exchange
     }
 
-    /// When the next request of a closed loop leaves, if it may.
+    /// Takes the next request of a closed loop, if there is one. Its planned time is `now`.
     pub(super) fn next_in_closed_loop(&mut self, now: Instant) -> Option<Instant> {
         match &mut self.send_mode {
             SendMode::ClosedLoop { remaining } if *remaining > 0 => {
@@ -133,7 +133,7 @@ impl Workload {
         }
     }
 
-    /// Sends all that this connection may send now.
+    /// Sends every request that this connection may send at `now`.
     #[inline]
     pub(super) fn send_due(&mut self, exchange: &mut Exchange, now: Instant, cx: &mut Context<'_, '_>) {
         while exchange.in_flight_len() < self.pipeline {
@@ -157,12 +157,12 @@ impl Workload {
         self.update_oldest(exchange);
     }
 
-    /// Writes one message.
+    /// Queues one message.
     #[inline]
     fn send(&self, exchange: &mut Exchange, cx: &mut Context<'_, '_>) {
         let mut chunks = self.pattern.chunks(&mut exchange.write_at, self.message_len);
         if self.message_len <= CHUNK_LEN_MAX || matches!(self.framing, Framing::Raw(_)) {
-            // Without a framing, any cut will do.
+            // Without framing, a message may be cut anywhere.
             chunks.for_each(|chunk| cx.send(chunk));
         } else {
             let mut parts = Vec::with_capacity(self.message_len.div_ceil(CHUNK_LEN_MAX));
@@ -186,7 +186,7 @@ impl Workload {
         exchange.check(bytes, pattern)?;
         let (counters, in_flight) = (&mut self.counters, &mut self.in_flight);
         let mut has_answer = exchange.has_answer;
-        let taken = exchange.take(bytes.len(), self.message_len, |request| {
+        let taken = exchange.receive(bytes.len(), self.message_len, |request| {
             has_answer = true;
             *in_flight -= 1;
             counters.count_answer(&request, now);
@@ -196,7 +196,7 @@ impl Workload {
         taken
     }
 
-    /// No answer comes over this connection any more, for this reason.
+    /// Counts an error and fails every request in flight on this connection.
     pub(super) fn fail_requests(&mut self, exchange: &mut Exchange, kind: ErrorKind, example: impl FnOnce() -> String) {
         self.counters.count_error(kind, example);
         while let Some(request) = exchange.pop() {
@@ -206,7 +206,7 @@ impl Workload {
         exchange.is_ended = true;
     }
 
-    /// Its answer has not come in time.
+    /// Closes a connection after its answer did not arrive in time.
     pub(super) fn expire(&mut self, exchange: &mut Exchange, cx: &mut Context<'_, '_>) {
         if !exchange.is_ended {
             self.broken += 1;
@@ -215,7 +215,7 @@ impl Workload {
         }
     }
 
-    /// From now on every end is ours.
+    /// Stops sending, and stops counting closed connections as errors.
     pub(super) fn close(&mut self) {
         self.is_closing = true;
         self.send_mode = SendMode::Stopped;
@@ -226,9 +226,9 @@ impl Service for Workload {
     type Peer = Exchange;
     type Message = ();
 
-    fn on_open(&mut self, exchange: &mut Exchange, _who: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, exchange: &mut Exchange, _address: &dyn Display, cx: &mut Context<'_, '_>) {
         self.opened += 1;
-        self.recent_connects.count_connect(cx.now());
+        self.recent_connects.record(cx.now());
         self.open += 1;
         self.open_max = self.open_max.max(self.open);
         let took = cx.now().since(exchange.connect_begun_at);
@@ -269,7 +269,7 @@ impl Service for Workload {
         self.open -= 1;
         if !exchange.is_ended && !self.is_closing {
             self.broken += 1;
-            self.fail_requests(&mut exchange, kind_of(reason), || format!("a connection ended: {reason}"));
+            self.fail_requests(&mut exchange, ErrorKind::of_close(reason), || format!("connection closed: {reason}"));
         }
         if exchange.role == Role::Requesting {
             self.requesting_open -= 1;
@@ -284,29 +284,10 @@ impl Service for Workload {
 
 fn mismatch_message(mismatch: EchoMismatch, slot: usize) -> String {
     match mismatch {
-        EchoMismatch::Excess => format!("connection {slot}: more came back than was sent"),
-        EchoMismatch::Length(len) => format!("connection {slot}: a frame of {len} bytes came back"),
-        EchoMismatch::Bytes => format!("connection {slot}: other bytes came back than were sent"),
-    }
-}
-
-/// What the end of a connection means to those who had more to ask.
-fn kind_of(reason: CloseReason) -> ErrorKind {
-    match reason {
-        CloseReason::Finished | CloseReason::PartialFrame | CloseReason::Truncated => ErrorKind::Ended,
-        CloseReason::Reset => ErrorKind::Reset,
-        CloseReason::BadFrame | CloseReason::FrameTooLong => ErrorKind::Mismatch,
-        CloseReason::BadTls => ErrorKind::Tls,
-        CloseReason::IdleTimeout | CloseReason::FrameTimeout | CloseReason::WriteTimeout => ErrorKind::TimedOut,
-        CloseReason::HandshakeTimeout => ErrorKind::ConnectTimedOut,
-        CloseReason::Failed
-        | CloseReason::HandshakesFull
-        | CloseReason::QueueFull
-        | CloseReason::BudgetSpent
-        | CloseReason::Service
-        | CloseReason::BadReply
-        | CloseReason::Panicked
-        | CloseReason::Drained
-        | CloseReason::Stopped => ErrorKind::Other,
+        EchoMismatch::Excess => format!("connection {slot}: received more bytes than were sent"),
+        EchoMismatch::Length(len) => {
+            format!("connection {slot}: received a frame of {len} bytes, which is not the length of a request")
+        }
+        EchoMismatch::Bytes => format!("connection {slot}: received other bytes than were sent"),
     }
 }

@@ -1,40 +1,33 @@
-//! Which connection of a run begins when, and what becomes of one that does not come about.
-//!
-//! It decides from what the plan asks for and from what is under way; it serves none of them.
+//! When the connections of a run are opened, and what happens when a connect fails.
 
 use std::time::Duration;
 
-use crate::client::{ClientLimits, ConnectFailure};
-use crate::connection::{ENVELOPE_LEN_MAX, Limits};
+use crate::client::ConnectFailure;
 use crate::instant::Instant;
+use crate::load::error_kind::ErrorKind;
 use crate::load::exchange::{Exchange, Role};
-use crate::load::failure::kind_of;
-use crate::load::plan::{ConnectionReuse, Plan};
-use crate::load::record::ErrorKind;
+use crate::load::plan::ConnectionReuse;
+use crate::load::progress::Phase;
 use crate::load::workload::SendMode;
 use crate::net::{Layer, Net};
-use crate::watermark::Watermarks;
 
-use super::{Generator, Phase};
+use super::{CONNECTING_MAX, Generator};
 
-/// Connections under way at once, at most: the backlog of many a listener.
-const CONNECTING_MAX: usize = 128;
-
-/// How long no connection is begun after one for a request has failed: a server that is gone is
-/// asked a thousand times a second, not as often as a core can.
+/// Pause after a failed connect of a new connection per request. It bounds the CPU time and the
+/// connect rate when the server is gone.
 const FAILURE_PAUSE: Duration = Duration::from_millis(1);
 
 impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
-    /// Begins one connection if one is due. No more than one a turn: so it begins at once, and
-    /// the time that it takes is its own.
+    /// Begins one connect if one is due. One per turn, so that its measured time does not contain the
+    /// start of other connects.
     pub(super) fn begin_connect(&mut self, now: Instant) {
         if self.next_connect() > now {
             return;
         }
         let (serial, slots) = (self.connects_begun, self.plan.connections as u64);
-        let keeps = self.plan.reuse == ConnectionReuse::Persistent;
+        let is_persistent = self.plan.reuse == ConnectionReuse::Persistent;
         let exchange = match self.phase {
-            Phase::Connecting if keeps && serial < slots => {
+            Phase::Connecting if is_persistent && serial < slots => {
                 Exchange::new(Role::Requesting, serial as usize, serial, self.plan.message_len, now)
             }
             Phase::Connecting => Exchange::new(Role::Idle, 0, serial, self.plan.message_len, now),
@@ -47,20 +40,20 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             Phase::Ended(_) => return,
         };
         self.connects_begun += 1;
-        self.client.connect(self.to.clone(), self.plan.source(serial), exchange);
+        self.client.connect(self.server.clone(), self.plan.source(serial), exchange);
     }
 
-    /// When the next connection may begin, if one is wanted.
+    /// When the next connect may begin; never if none is needed.
     pub(super) fn next_connect(&self) -> Instant {
         let workload = self.workload();
-        let is_wanted = match self.phase {
+        let is_needed = match self.phase {
             Phase::Connecting => self.connects_begun < self.connections_to_open(),
             Phase::Sending | Phase::Waiting(_) => {
                 !workload.free_slots.is_empty() && self.next_request_at() != Instant::NEVER
             }
             Phase::Ended(_) => false,
         };
-        if !is_wanted || self.client.connecting() >= CONNECTING_MAX {
+        if !is_needed || self.client.connecting() >= CONNECTING_MAX {
             return Instant::NEVER;
         }
         let paced =
@@ -68,13 +61,13 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         if self.phase == Phase::Connecting { paced } else { paced.max(self.next_request_at()) }
     }
 
-    /// How many connections are there before anything is asked.
+    /// Number of connections that are opened before the first request.
     pub(super) fn connections_to_open(&self) -> u64 {
-        let send_mode = if self.plan.reuse == ConnectionReuse::Persistent { self.plan.connections } else { 0 };
-        (send_mode + self.plan.idle) as u64
+        let requesting = if self.plan.reuse == ConnectionReuse::Persistent { self.plan.connections } else { 0 };
+        (requesting + self.plan.idle) as u64
     }
 
-    /// When the next connection for one request may begin.
+    /// When the next request with its own connection may begin.
     fn next_request_at(&self) -> Instant {
         match self.workload().send_mode {
             SendMode::ClosedLoop { remaining } if remaining > 0 => Instant::ORIGIN,
@@ -83,7 +76,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         }
     }
 
-    /// For when it is planned, if it may begin now.
+    /// Takes that request, if it may begin at `now`. Returns its planned time.
     fn take_next_request(&mut self, now: Instant) -> Option<Instant> {
         match self.workload().send_mode {
             SendMode::Stopped => None,
@@ -98,23 +91,25 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
 
     pub(super) fn handle_failure(&mut self, failure: ConnectFailure<Exchange>) {
         let ConnectFailure { peer: mut exchange, to, error } = failure;
-        let is_churn = self.plan.reuse == ConnectionReuse::PerRequest && exchange.role == Role::Requesting;
-        if is_churn {
+        let is_per_request = self.plan.reuse == ConnectionReuse::PerRequest && exchange.role == Role::Requesting;
+        if is_per_request {
             self.retry_at = self.client.now() + FAILURE_PAUSE;
         }
-        let kind = kind_of(&error);
+        let kind = ErrorKind::of_io(&error);
         let workload = self.client.service_mut();
         workload.failed += 1;
         workload.fail_requests(&mut exchange, kind, || format!("{to}: {error}"));
-        if is_churn {
+        if is_per_request {
             workload.free_slots.push(exchange.slot);
         } else if kind == ErrorKind::ConnectTimedOut && self.phase == Phase::Connecting {
             self.abandon_pending_connects();
         }
     }
 
-    /// Where one has waited in vain and so few come in that those under way will not all, the rest
-    /// would wait as long, one lot behind another: they are not begun and count as if they had been.
+    /// Skips the connects that have not begun, and counts them as timed out, if few connects succeed.
+    ///
+    /// It is called when a connect has timed out. If at least twice as many connects are in progress as
+    /// succeeded recently, the remaining ones would time out as well, batch after batch.
     fn abandon_pending_connects(&mut self) {
         if self.client.connecting() < self.workload().recent_connects.count_at(self.client.now()) * 2 {
             return;
@@ -124,31 +119,9 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         let workload = self.client.service_mut();
         workload.failed += remaining;
         for _ in 0..remaining {
-            workload.counters.count_error(ErrorKind::ConnectTimedOut, || "hardly any came about any more".to_owned());
+            workload
+                .counters
+                .count_error(ErrorKind::ConnectTimedOut, || "skipped, because connects kept timing out".to_owned());
         }
-    }
-}
-
-/// The limits of a client that keeps its own time, and whose peers must always be read: were it to
-/// pause one that does not read, both would wait for each other.
-pub(super) fn limits(plan: &Plan) -> ClientLimits {
-    let frame_len = plan.message_len + ENVELOPE_LEN_MAX;
-    let queue_max = plan.pipeline.saturating_mul(frame_len);
-    let never = Duration::MAX;
-    let peer = Limits {
-        queue: Watermarks::new(queue_max / 2, queue_max),
-        frame_len_max: frame_len,
-        handshake_timeout: never,
-        idle_timeout: never,
-        frame_timeout: never,
-        write_timeout: never,
-        ..Limits::default()
-    };
-    ClientLimits {
-        peer,
-        connect_timeout: plan.timeout,
-        connecting_max: CONNECTING_MAX,
-        // What may be queued is bounded by the plan.
-        queue_total_max: usize::MAX,
     }
 }

@@ -1,32 +1,16 @@
-//! The phases of a run: what each leads to, and when.
+//! The phases of a run, and when each one ends.
 //!
-//! Every phase has an end: whoever opens or answers does so within a timeout, or is given up.
+//! Every phase ends: a connect or an answer that is not complete within the timeout is given up.
 
 use crate::instant::Instant;
-use crate::load::plan::{ConnectionReuse, Pace, RateSchedule, RunLength};
+use crate::load::plan::{ConnectionReuse, Pace, RunLength};
+use crate::load::progress::Phase;
 use crate::load::record::RunEnd;
+use crate::load::window::Window;
 use crate::load::workload::SendMode;
 use crate::net::{Layer, Net};
 
 use super::Generator;
-
-/// Where a run stands.
-///
-/// ```text
-/// Connecting ──all are open──▶ SendMode ──time or number is up──▶ Waiting ──all answered──▶ Ended
-///    └──────────────── nobody is remaining · interrupted ────────────────────────────────────▲
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Connections are made; nothing is asked.
-    Connecting,
-    /// Requests leave: first to warm up, then to be measured.
-    Sending,
-    /// What is planned for the past may still leave, at most until then; those that have left by
-    /// then have a whole timeout for their answers.
-    Waiting(Instant),
-    Ended(RunEnd),
-}
 
 impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
     pub(super) fn advance(&mut self, now: Instant) {
@@ -41,7 +25,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
                 }
             }
             Phase::Sending => {
-                if self.measure_from <= now && !self.cost.has_begun() {
+                if self.window.begin <= now && !self.cost.has_begun() {
                     self.ledger.0 = self.client.counters().ledger;
                     self.cost.begin();
                 }
@@ -66,36 +50,16 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         self.cost.sample_when_open();
         self.phase = Phase::Sending;
         let step = self.plan.connections as u64;
-        let (warm_up, run_length) = (self.plan.warm_up, self.plan.run_length);
-        let send_mode = match self.plan.pace {
-            Pace::Closed => {
-                self.measure_from = now + warm_up;
-                match run_length {
-                    RunLength::Time(time) => {
-                        self.measure_until = self.measure_from + time;
-                        SendMode::ClosedLoop { remaining: u64::MAX }
-                    }
-                    RunLength::Requests(remaining) => SendMode::ClosedLoop { remaining },
-                }
-            }
-            Pace::Open(rate) => {
-                let schedule = RateSchedule::new(now, rate);
-                let first = schedule.count_in(warm_up);
-                let count = match run_length {
-                    RunLength::Time(time) => schedule.count_in(time),
-                    RunLength::Requests(requests) => requests,
-                };
-                self.planned = first..first.saturating_add(count);
-                self.measure_from = schedule.planned(first);
-                self.measure_until = schedule.planned(self.planned.end);
-                SendMode::OpenLoop { schedule, step, end: self.planned.end }
-            }
+        self.window = Window::new(&self.plan, now);
+        let send_mode = match self.window.schedule {
+            None => SendMode::ClosedLoop { remaining: self.window.remaining },
+            Some(schedule) => SendMode::OpenLoop { schedule, step, end: self.window.planned.end },
         };
-        let (from, until) = (self.measure_from, self.measure_until);
+        let (begin, end) = (self.window.begin, self.window.end);
         let workload = self.client.service_mut();
         workload.send_mode = send_mode;
-        workload.counters.begin(from);
-        workload.counters.end(until);
+        workload.counters.begin(begin);
+        workload.counters.end(end);
         self.advance(now);
         if self.plan.reuse == ConnectionReuse::Persistent && self.plan.pace == Pace::Closed {
             for slot in 0..self.plan.connections {
@@ -106,11 +70,11 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         }
     }
 
-    /// Whether nothing more is to be asked but what is due already.
+    /// Whether no request will become due any more. Overdue ones may still be unsent.
     fn is_all_sent(&self, now: Instant) -> bool {
         match self.workload().send_mode {
             SendMode::ClosedLoop { remaining: 0 } => true,
-            SendMode::ClosedLoop { .. } | SendMode::OpenLoop { .. } | SendMode::Stopped => self.measure_until <= now,
+            SendMode::ClosedLoop { .. } | SendMode::OpenLoop { .. } | SendMode::Stopped => self.window.end <= now,
         }
     }
 
@@ -124,15 +88,15 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         self.phase = Phase::Waiting(now + self.plan.timeout);
     }
 
-    /// What is planned and has not left does not leave any more; whether anything was planned.
+    /// Drops the planned requests that were not sent. Returns whether the run was still sending them.
     fn stop_sending(&mut self, now: Instant) -> bool {
-        let was_asking = matches!(self.workload().send_mode, SendMode::OpenLoop { .. });
-        if was_asking {
+        let was_sending = matches!(self.workload().send_mode, SendMode::OpenLoop { .. });
+        if was_sending {
             self.client.service_mut().send_mode = SendMode::Stopped;
-            self.next_planned = self.planned.end;
+            self.next_planned = self.window.planned.end;
             self.phase = Phase::Waiting(now + self.plan.timeout);
         }
-        was_asking
+        was_sending
     }
 
     fn end_measuring(&mut self) {
@@ -141,12 +105,12 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         }
     }
 
-    /// Whether every request that is planned had its turn.
-    pub(super) fn is_plan_sent(&self) -> bool {
-        self.planned.end <= self.next_planned
+    /// Whether every planned request became due and was considered.
+    fn is_plan_sent(&self) -> bool {
+        self.window.planned.end <= self.next_planned
     }
 
-    /// Whether nobody is left to ask, or nobody has answered for so long that nobody will.
+    /// Whether no requesting connection is left, or the server has not answered for two timeouts.
     fn is_abandoned(&self, now: Instant) -> bool {
         let workload = self.workload();
         match self.plan.reuse {
@@ -168,9 +132,9 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         let workload = self.client.service_mut();
         workload.counters.finish(now, is_done);
         workload.close();
-        self.measure_until = self.measure_until.min(now);
+        self.window.end = self.window.end.min(now);
         if is_done {
-            // Whoever was to answer has had a whole timeout for it.
+            // Each of these requests had a full timeout.
             for key in self.workload().sent_by(now) {
                 self.client.call(key, |workload, exchange, cx| workload.expire(exchange, cx));
             }

@@ -1,4 +1,4 @@
-//! The report of a run for people: what was asked, what came of it, what it cost.
+//! The text report of a run: configuration, results and costs.
 
 use std::fmt::Write as _;
 
@@ -6,22 +6,22 @@ use readyloop::load::Latencies;
 use readyloop::load::record::{Record, RunEnd, ServerCost, Transport};
 
 use super::exit_status::rate_shortfall;
-use super::figures::{bytes, grouped, rate, span};
+use super::figures::{bytes, counted, grouped, rate, span};
 
-/// The columns of the table: a name and the part of all that took no longer.
+/// Columns of the latency table: name and quantile.
 const COLUMNS: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
 
 /// The whole report.
 pub(super) fn report(record: &Record) -> String {
     let mut text = format!("{}\n", heading(record));
     for line in lines(record) {
-        // A string takes any text.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "  {line}");
     }
     text
 }
 
-/// What was asked, in one line.
+/// The configuration in one line.
 fn heading(record: &Record) -> String {
     let config = &record.config;
     let transport = match config.transport {
@@ -32,14 +32,14 @@ fn heading(record: &Record) -> String {
     };
     let address = config.address.split_once("://").map_or(config.address.as_str(), |(_, host)| host);
     let mut parts = vec![format!("{transport} echo"), address.to_owned()];
-    let (connections, idle) = (grouped(config.connections), grouped(config.idle_connections));
+    let (connections, idle) = (counted(config.connections, "connection"), grouped(config.idle_connections));
     parts.push(match (config.transport, config.idle_connections) {
-        (Transport::Udp, _) => format!("{connections} sockets"),
-        (_, 0) => format!("{connections} connections"),
-        (_, _) => format!("{connections} connections and {idle} idle"),
+        (Transport::Udp, _) => counted(config.connections, "socket"),
+        (_, 0) => connections,
+        (_, _) => format!("{connections} and {idle} idle"),
     });
     if config.churn {
-        parts.push("each for one request".to_owned());
+        parts.push("one request per connection".to_owned());
     }
     let framing = if config.framing == "raw" { String::new() } else { format!(" in {}", config.framing) };
     parts.push(format!("{} B{framing}", grouped(config.message_bytes)));
@@ -48,7 +48,7 @@ fn heading(record: &Record) -> String {
     }
     parts.push(match config.rate {
         None => "closed loop".to_owned(),
-        Some(config) => format!("open loop at {}", rate(config)),
+        Some(per_second) => format!("open loop at {}", rate(per_second)),
     });
     parts.push(length(record));
     if !config.verified {
@@ -64,12 +64,12 @@ fn length(record: &Record) -> String {
         nanos => format!(" after {} warm-up", short_span(nanos)),
     };
     match (config.duration_ns, config.requests) {
-        (_, Some(requests)) => format!("{} requests{warm_up}", grouped(requests)),
+        (_, Some(requests)) => format!("{}{warm_up}", counted(requests, "request")),
         (duration, None) => format!("{}{warm_up}", short_span(duration.unwrap_or(0))),
     }
 }
 
-/// As it is typed: `10 s`, `1.5 s`, `200 ms`.
+/// A configured duration: `10 s`, `1.5 s`, `200 ms`.
 fn short_span(nanos: u64) -> String {
     if nanos < 1_000_000_000 { format!("{} ms", nanos as f64 / 1e6) } else { format!("{} s", nanos as f64 / 1e9) }
 }
@@ -82,10 +82,12 @@ fn lines(record: &Record) -> Vec<String> {
         RunEnd::Interrupted => {
             lines.push(match requests.measured_ns {
                 0 => "interrupted before anything was measured".to_owned(),
-                measured => format!("interrupted after {} of measuring", span(measured)),
+                measured => format!("interrupted after {} of the measured time", span(measured)),
             });
         }
-        RunEnd::Abandoned => lines.push(format!("given up after {}: nobody is left", span(requests.measured_ns))),
+        RunEnd::Abandoned => {
+            lines.push(format!("stopped after {}: no connection is left", span(requests.measured_ns)));
+        }
     }
     let seconds = (requests.measured_ns as f64 / 1e9).max(1e-9);
     let (sent, received) = (requests.sent_bytes as f64 / seconds, requests.received_bytes as f64 / seconds);
@@ -102,7 +104,7 @@ fn lines(record: &Record) -> Vec<String> {
     lines.extend(shortcomings(record));
     lines.push(row("latency", ["min", "p50", "p90", "p99", "p99.9", "p99.99", "max"].map(str::to_owned)));
     match &record.service {
-        // From the plan, and from when it really left.
+        // From the planned time of a request, and from the time when it was really sent.
         Some(service) => {
             lines.push(latencies("response", &record.latency));
             lines.push(latencies("service", service));
@@ -117,7 +119,7 @@ fn lines(record: &Record) -> Vec<String> {
     lines
 }
 
-/// What did not come back, kind by kind.
+/// Errors by kind, failed, unsent and lost requests.
 fn shortcomings(record: &Record) -> Vec<String> {
     let requests = &record.requests;
     let mut lines: Vec<String> = record
@@ -142,7 +144,7 @@ fn latencies(name: &str, latencies: &Latencies) -> String {
     if latencies.is_empty() {
         return format!("{name:<10} none");
     }
-    // A percentile needs as many values as there are beyond it.
+    // A percentile is shown only if at least one value lies above it.
     let at = |quantile: f64| {
         let is_known = latencies.count as f64 * (1.0 - quantile) >= 1.0 - 1e-9;
         latencies.at(quantile).filter(|_| is_known).map(span).unwrap_or_default()
@@ -161,18 +163,20 @@ fn server(server: &ServerCost) -> String {
     let each =
         server.memory_per_connection_bytes.map_or_else(String::new, |each| format!(", {} each", bytes(each as f64)));
     let switches = match (server.switches_voluntary, server.switches_involuntary) {
-        (Some(voluntary), Some(not)) => format!("{} voluntary, {} not", grouped(voluntary), grouped(not)),
+        (Some(voluntary), Some(involuntary)) => {
+            format!("{} voluntary, {} involuntary", grouped(voluntary), grouped(involuntary))
+        }
         (_, None) | (None, _) => "unknown".to_owned(),
     };
     format!(
-        "server     CPU {} a request; {} with all connections open{each}; {} threads; switches {switches}",
+        "server     CPU {} per request; {} with all connections open{each}; {}; context switches {switches}",
         known(server.cpu_per_request_ns),
         bytes(server.memory_bytes as f64),
-        server.threads,
+        counted(server.threads, "thread"),
     )
 }
 
-/// What a reader must know before believing the figures.
+/// Warnings about the validity of the results.
 fn caveats(record: &Record) -> Vec<String> {
     let generator = &record.generator;
     let mut lines = Vec::new();
@@ -183,7 +187,7 @@ fn caveats(record: &Record) -> Vec<String> {
             waited => format!(" and waited {waited} % for a core"),
         };
         lines.push(format!(
-            "note: the generator was busy for {} % of the time{waited}: it may be the limit, not the server",
+            "note: the generator was busy {} % of the time{waited}, so it may limit the results",
             percent(generator.busy)
         ));
     }

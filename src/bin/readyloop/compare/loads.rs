@@ -1,11 +1,11 @@
-//! Loads as people write them, and the order in which everything takes place.
+//! The loads of a comparison, and the order of its trials.
 
 use std::str::FromStr;
 
 use crate::report::comparison::Load;
 use crate::units::{ParseError, count};
 
-/// So many connections, some of them idle: `100`, or `100+18900`.
+/// Busy and idle connections: `100`, or `100+18900`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ConnectionCounts {
     pub(super) connections: u64,
@@ -16,13 +16,13 @@ impl FromStr for ConnectionCounts {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let (connections, idle) = text.split_once('+').map_or((text, None), |(work, idle)| (work, Some(idle)));
+        let (connections, idle) = text.split_once('+').map_or((text, None), |(busy, idle)| (busy, Some(idle)));
         let connections = crate::units::above_zero(count::<u64>)(connections)?;
         Ok(Self { connections, idle_connections: idle.map_or(Ok(0), count)? })
     }
 }
 
-/// Every crowd with every length of a request.
+/// All combinations of connection counts and request lengths.
 pub(super) fn loads(counts: &[ConnectionCounts], sizes: &[u64]) -> Vec<Load> {
     let each = sizes.iter().flat_map(|&message_bytes| {
         counts.iter().map(move |&ConnectionCounts { connections, idle_connections }| Load {
@@ -37,21 +37,22 @@ pub(super) fn loads(counts: &[ConnectionCounts], sizes: &[u64]) -> Vec<Load> {
 /// One server under one load in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ScheduledTrial {
-    /// The first is 1.
+    /// The first round is 1.
     pub(super) round: u64,
     pub(super) load: Load,
-    /// The place of the server among all.
+    /// Index of the server.
     pub(super) server: usize,
 }
 
-/// All trials in their order: round after round, in each every load, under each every server. Who
-/// comes first changes from load to load and from round to round, so that nobody always comes after
-/// the same one.
+/// All trials in order: each round has every load, and each load has every server.
+///
+/// The first server rotates from load to load and from round to round, so that no server always runs
+/// first.
 pub(super) fn schedule(rounds: u64, loads: &[Load], servers: usize) -> Vec<ScheduledTrial> {
     let mut schedule = Vec::new();
     for round in 1..=rounds {
-        for (place, &load) in loads.iter().enumerate() {
-            let first = round as usize - 1 + place;
+        for (index, &load) in loads.iter().enumerate() {
+            let first = round as usize - 1 + index;
             schedule.extend((0..servers).map(|step| ScheduledTrial { round, load, server: (first + step) % servers }));
         }
     }
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_may_be_idle_in_part() {
+    fn some_connections_may_be_idle() {
         assert_eq!("100".parse(), Ok(counts(100, 0)));
         assert_eq!("10k".parse(), Ok(counts(10_000, 0)));
         assert_eq!("100+18900".parse(), Ok(counts(100, 18_900)));
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn every_server_has_its_turn_under_every_load_in_every_round() {
+    fn every_round_has_every_server_under_every_load() {
         let loads = loads(&[counts(1, 0), counts(2, 0)], &[64]);
         let schedule = schedule(3, &loads, 3);
         assert_eq!(schedule.len(), 3 * 2 * 3);

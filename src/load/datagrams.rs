@@ -17,7 +17,7 @@ use super::error_kind::ErrorKind;
 use super::outcome::RunOutcome;
 use super::pattern::{Pattern, PatternOffset};
 use super::plan::{DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, Plan, RunLength, Verify};
-use super::progress::RunProgress;
+use super::progress::{LoadRun, RunProgress};
 use super::record::{Connections, Record, RunEnd};
 use super::window::Window;
 use super::workload::Clock;
@@ -106,52 +106,6 @@ impl<N: Net> DatagramGenerator<N> {
         generator.counters.begin(generator.window.begin);
         generator.counters.end(generator.window.end);
         Ok(generator)
-    }
-
-    /// Runs one turn, which sleeps until there is work. Returns how the run ended, once it has.
-    ///
-    /// # Errors
-    /// The poll failed.
-    pub fn turn(&mut self) -> io::Result<Option<RunEnd>> {
-        if self.run_end.is_some() {
-            return Ok(self.run_end);
-        }
-        let now = (self.clock)();
-        if self.window.begin <= now && !self.cost.has_begun() {
-            self.cost.begin();
-        }
-        self.send_due(now);
-        let mut events = std::mem::take(&mut self.events);
-        self.net.poll(&mut events, Some(self.next_deadline()))?;
-        for event in events.drain(..) {
-            match event {
-                Event::Ready(readiness) => self.receive_all(readiness.token.0 as usize),
-                Event::ControlEvent(ControlEvent::Drain | ControlEvent::Stop) => self.interrupt(),
-                Event::ControlEvent(ControlEvent::Wake | ControlEvent::Reload | ControlEvent::Totals) => {}
-            }
-        }
-        self.events = events;
-        let now = (self.clock)();
-        self.counters.advance(now);
-        self.expire_requests(now);
-        self.advance(now);
-        Ok(self.run_end)
-    }
-
-    /// Ends the run. The measurements so far stay valid.
-    pub fn interrupt(&mut self) {
-        let now = (self.clock)();
-        self.end(now, RunEnd::Interrupted);
-    }
-
-    /// State of the run.
-    pub fn progress(&self) -> RunProgress {
-        RunProgress {
-            open: self.sockets.len(),
-            measured: (self.clock)().min(self.window.end).since(self.window.begin),
-            answered: self.counters.answered_in_window(),
-            errors: self.counters.error_count(),
-        }
     }
 
     /// Sends every request that is due, as far as the pipeline of its socket permits.
@@ -318,9 +272,50 @@ impl<N: Net> DatagramGenerator<N> {
         self.window.end = self.window.end.min(now);
         self.run_end = Some(run_end);
     }
+}
 
-    /// The run as plain data. Interrupts a run that has not ended.
-    pub fn into_record(mut self, name: String, begun_unix_s: u64) -> Record {
+impl<N: Net> LoadRun for DatagramGenerator<N> {
+    fn turn(&mut self) -> io::Result<Option<RunEnd>> {
+        if self.run_end.is_some() {
+            return Ok(self.run_end);
+        }
+        let now = (self.clock)();
+        if self.window.begin <= now && !self.cost.has_begun() {
+            self.cost.begin();
+        }
+        self.send_due(now);
+        let mut events = std::mem::take(&mut self.events);
+        self.net.poll(&mut events, Some(self.next_deadline()))?;
+        for event in events.drain(..) {
+            match event {
+                Event::Ready(readiness) => self.receive_all(readiness.token.0 as usize),
+                Event::ControlEvent(ControlEvent::Drain | ControlEvent::Stop) => self.interrupt(),
+                Event::ControlEvent(ControlEvent::Wake | ControlEvent::Reload | ControlEvent::Totals) => {}
+            }
+        }
+        self.events = events;
+        let now = (self.clock)();
+        self.counters.advance(now);
+        self.expire_requests(now);
+        self.advance(now);
+        Ok(self.run_end)
+    }
+
+    fn interrupt(&mut self) {
+        let now = (self.clock)();
+        self.end(now, RunEnd::Interrupted);
+    }
+
+    fn progress(&self) -> RunProgress {
+        RunProgress {
+            open: self.sockets.len(),
+            measured: (self.clock)().min(self.window.end).since(self.window.begin),
+            answered: self.counters.answered_in_window(),
+            errors: self.counters.error_count(),
+        }
+    }
+
+    fn into_record(mut self, name: String, begun_unix_s: u64) -> Record {
         self.interrupt();
         let sockets = self.sockets.len() as u64;
         let outcome = RunOutcome {

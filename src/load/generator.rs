@@ -19,7 +19,7 @@ use crate::watermark::Watermarks;
 use super::cost::Cost;
 use super::outcome::RunOutcome;
 use super::plan::{ConnectionReuse, Plan};
-use super::progress::{Phase, RunProgress};
+use super::progress::{LoadRun, Phase, RunProgress};
 use super::record::{Connections, Record, RunEnd};
 use super::schedule::{RateSchedule, nanos};
 use super::window::Window;
@@ -90,54 +90,6 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         }
     }
 
-    /// Runs one turn, which sleeps until there is work. Returns how the run ended, once it has.
-    ///
-    /// # Errors
-    /// The poll failed.
-    pub fn turn(&mut self) -> io::Result<Option<RunEnd>> {
-        if let Phase::Ended(ending) = self.phase {
-            return Ok(Some(ending));
-        }
-        let now = self.workload().now();
-        self.begin_connect(now);
-        self.send_planned(now);
-        self.client.turn(Some(self.next_deadline()))?;
-        while let Some(failure) = self.client.poll_failure() {
-            self.handle_failure(failure);
-        }
-        while let Some(control_event) = self.client.poll_notice() {
-            match control_event {
-                ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
-                ControlEvent::Wake | ControlEvent::Reload | ControlEvent::Totals => {}
-            }
-        }
-        let now = self.workload().now();
-        self.client.service_mut().counters.advance(now);
-        self.expire_requests(now);
-        self.advance(now);
-        Ok(match self.phase {
-            Phase::Ended(ending) => Some(ending),
-            Phase::Connecting | Phase::Sending | Phase::Waiting(_) => None,
-        })
-    }
-
-    /// Ends the run. The measurements so far stay valid.
-    pub fn interrupt(&mut self) {
-        let now = self.workload().now();
-        self.end(now, RunEnd::Interrupted);
-    }
-
-    /// State of the run.
-    pub fn progress(&self) -> RunProgress {
-        let workload = self.workload();
-        RunProgress {
-            open: workload.open,
-            measured: workload.now().min(self.window.end).since(self.window.begin),
-            answered: workload.counters.answered_in_window(),
-            errors: workload.counters.error_count(),
-        }
-    }
-
     /// Sends every planned request that is due, as far as the pipeline of its connection permits.
     fn send_planned(&mut self, now: Instant) {
         let SendMode::OpenLoop { schedule, step, end } = self.workload().send_mode else { return };
@@ -190,9 +142,52 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
     fn workload(&self) -> &Workload {
         self.client.service()
     }
+}
 
-    /// The run as plain data. Interrupts a run that has not ended.
-    pub fn into_record(mut self, name: String, begun_unix_s: u64) -> Record {
+impl<N: Net, W: Layer<N::Stream>> LoadRun for Generator<N, W> {
+    fn turn(&mut self) -> io::Result<Option<RunEnd>> {
+        if let Phase::Ended(ending) = self.phase {
+            return Ok(Some(ending));
+        }
+        let now = self.workload().now();
+        self.begin_connect(now);
+        self.send_planned(now);
+        self.client.turn(Some(self.next_deadline()))?;
+        while let Some(failure) = self.client.poll_failure() {
+            self.handle_failure(failure);
+        }
+        while let Some(control_event) = self.client.poll_notice() {
+            match control_event {
+                ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
+                ControlEvent::Wake | ControlEvent::Reload | ControlEvent::Totals => {}
+            }
+        }
+        let now = self.workload().now();
+        self.client.service_mut().counters.advance(now);
+        self.expire_requests(now);
+        self.advance(now);
+        Ok(match self.phase {
+            Phase::Ended(ending) => Some(ending),
+            Phase::Connecting | Phase::Sending | Phase::Waiting(_) => None,
+        })
+    }
+
+    fn interrupt(&mut self) {
+        let now = self.workload().now();
+        self.end(now, RunEnd::Interrupted);
+    }
+
+    fn progress(&self) -> RunProgress {
+        let workload = self.workload();
+        RunProgress {
+            open: workload.open,
+            measured: workload.now().min(self.window.end).since(self.window.begin),
+            answered: workload.counters.answered_in_window(),
+            errors: workload.counters.error_count(),
+        }
+    }
+
+    fn into_record(mut self, name: String, begun_unix_s: u64) -> Record {
         self.interrupt();
         let ending = match self.phase {
             Phase::Ended(ending) => ending,

@@ -26,5 +26,5 @@ pub use datagrams::DatagramGenerator;
 pub use generator::Generator;
 pub use latencies::Latencies;
 pub use plan::Plan;
-pub use progress::RunProgress;
+pub use progress::{LoadRun, RunProgress};
 pub use record::Record;

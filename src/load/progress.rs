@@ -1,10 +1,29 @@
-//! `RunProgress` and `Phase`: the state of a run while it lasts.
+//! `LoadRun`, `RunProgress` and `Phase`: a run and its state while it lasts.
 
+use std::io;
 use std::time::Duration;
 
 use crate::instant::Instant;
 
-use super::record::RunEnd;
+use super::record::{Record, RunEnd};
+
+/// A run of the load generator.
+pub trait LoadRun {
+    /// Runs one turn, which sleeps until there is work. Returns how the run ended, once it has.
+    ///
+    /// # Errors
+    /// The poll failed.
+    fn turn(&mut self) -> io::Result<Option<RunEnd>>;
+
+    /// Ends the run. The measurements so far stay valid.
+    fn interrupt(&mut self);
+
+    /// State of the run.
+    fn progress(&self) -> RunProgress;
+
+    /// The run as plain data. Interrupts a run that has not ended.
+    fn into_record(self, name: String, begun_unix_s: u64) -> Record;
+}
 
 /// State of a run, for a progress display.
 #[derive(Clone, Copy, Debug, PartialEq)]

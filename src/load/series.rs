@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 
 use crate::instant::Instant;
 
+use super::latencies::Latencies;
 use super::record::Interval;
 use super::schedule::nanos;
 
@@ -21,14 +22,11 @@ const INTERVALS_MAX: usize = 256;
 /// Precision of a latency: two decimal digits, enough for a chart and cheap to evaluate.
 const DIGITS: u8 = 2;
 
-/// Counters and latencies of one interval.
+/// Results of one closed interval.
 #[derive(Clone, Debug, Default)]
 struct IntervalSamples {
-    answered: u64,
     errors: u64,
-    max_ns: u64,
-    /// Latencies and their counts, in ascending order.
-    buckets: Vec<(u64, u64)>,
+    latencies: Latencies,
 }
 
 /// Intervals of the measured time so far.
@@ -36,32 +34,27 @@ pub(super) struct Series {
     begin: Instant,
     span: Duration,
     closed: Vec<IntervalSamples>,
-    current: IntervalSamples,
-    latencies: Histogram<u32>,
+    /// Values of the current interval.
+    errors: u64,
+    max_ns: u64,
+    histogram: Histogram<u32>,
 }
 
 impl Series {
     /// A series from `begin` on; `latency_max` is the maximum latency.
     pub(super) fn new(begin: Instant, latency_max: Duration) -> Self {
-        let bound = nanos(latency_max).max(2);
-        Self {
-            begin,
-            span: SPAN_MIN,
-            closed: Vec::new(),
-            current: IntervalSamples::default(),
-            latencies: Histogram::new_with_bounds(1, bound, DIGITS).expect("the bounds are valid"),
-        }
+        let histogram = Histogram::new_with_bounds(1, nanos(latency_max).max(2), DIGITS).expect("the bounds are valid");
+        Self { begin, span: SPAN_MIN, closed: Vec::new(), errors: 0, max_ns: 0, histogram }
     }
 
     #[inline]
     pub(super) fn record(&mut self, latency_ns: u64) {
-        self.current.answered += 1;
-        self.current.max_ns = self.current.max_ns.max(latency_ns);
-        self.latencies.saturating_record(latency_ns);
+        self.max_ns = self.max_ns.max(latency_ns);
+        self.histogram.saturating_record(latency_ns);
     }
 
     pub(super) fn count_error(&mut self) {
-        self.current.errors += 1;
+        self.errors += 1;
     }
 
     /// Closes intervals that ended before `now`.
@@ -78,13 +71,12 @@ impl Series {
     }
 
     fn close_interval(&mut self) {
-        let mut interval = std::mem::take(&mut self.current);
-        let steps = self.latencies.iter_recorded();
-        interval.buckets = steps.map(|step| (step.value_iterated_to(), step.count_since_last_iteration())).collect();
-        self.latencies.reset();
-        self.closed.push(interval);
+        let latencies = Latencies::of(&self.histogram, 0, self.max_ns);
+        self.closed.push(IntervalSamples { errors: self.errors, latencies });
+        (self.errors, self.max_ns) = (0, 0);
+        self.histogram.reset();
         if self.closed.len() == INTERVALS_MAX {
-            self.closed = self.closed.chunks(2).map(merged).collect();
+            self.closed = self.closed.chunks(2).map(IntervalSamples::merged).collect();
             self.span *= 2;
         }
     }
@@ -105,40 +97,20 @@ impl Series {
 }
 
 impl IntervalSamples {
-    fn interval(&self, begin_ns: u64, span_ns: u64) -> Interval {
-        Interval {
-            begin_ns,
-            span_ns,
-            answered: self.answered,
-            errors: self.errors,
-            p50_ns: self.percentile_ns(50),
-            p90_ns: self.percentile_ns(90),
-            p99_ns: self.percentile_ns(99),
-            max_ns: self.max_ns,
+    fn merged(parts: &[Self]) -> Self {
+        let mut whole = Self::default();
+        for part in parts {
+            whole.errors += part.errors;
+            whole.latencies.merge(&part.latencies);
         }
+        whole
     }
 
-    fn percentile_ns(&self, percent: u64) -> u64 {
-        let rank = (self.answered * percent).div_ceil(100).max(1);
-        let mut seen = 0;
-        let reached = self.buckets.iter().find(|(_, count)| {
-            seen += count;
-            seen >= rank
-        });
-        reached.map_or(0, |(latency, _)| (*latency).min(self.max_ns))
+    fn interval(&self, begin_ns: u64, span_ns: u64) -> Interval {
+        let [p50_ns, p90_ns, p99_ns] = [0.5, 0.9, 0.99].map(|quantile| self.latencies.at(quantile).unwrap_or(0));
+        let Latencies { count: answered, max_ns, .. } = self.latencies;
+        Interval { begin_ns, span_ns, answered, errors: self.errors, p50_ns, p90_ns, p99_ns, max_ns }
     }
-}
-
-fn merged(parts: &[IntervalSamples]) -> IntervalSamples {
-    let mut whole = IntervalSamples::default();
-    for part in parts {
-        whole.answered += part.answered;
-        whole.errors += part.errors;
-        whole.max_ns = whole.max_ns.max(part.max_ns);
-        whole.buckets.extend_from_slice(&part.buckets);
-    }
-    whole.buckets.sort_unstable_by_key(|(latency, _)| *latency);
-    whole
 }
 
 #[cfg(test)]

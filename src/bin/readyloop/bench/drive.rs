@@ -5,9 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use readyloop::Reactor;
 use readyloop::client::{Connect, ConnectError, look_up, resolve};
-use readyloop::load::record::RunEnd;
-use readyloop::load::{DatagramGenerator, Generator, Plan, Record, RunProgress};
-use readyloop::net::{Address, ControlEvent, Destination, Layer, Net, Plain};
+use readyloop::load::{DatagramGenerator, Generator, LoadRun, Plan, Record};
+use readyloop::net::{Address, ControlEvent, Destination, Plain};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli_error::{CliError, io_message};
@@ -27,41 +26,6 @@ pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, CliErro
     match tls_target(&plan.address, &settings.tls)? {
         Some(target) => run(settings, |reactor| Generator::new(reactor, target, server, plan, settings.pid)),
         None => run(settings, |reactor| Generator::new(reactor, Plain, server, plan, settings.pid)),
-    }
-}
-
-/// A generator over connections or datagrams.
-trait Run {
-    fn turn(&mut self) -> io::Result<Option<RunEnd>>;
-    fn progress(&self) -> RunProgress;
-    fn into_record(self, name: String, begun_unix_s: u64) -> Record;
-}
-
-impl<W: Layer<<Reactor as Net>::Stream>> Run for Generator<Reactor, W> {
-    fn turn(&mut self) -> io::Result<Option<RunEnd>> {
-        self.turn()
-    }
-
-    fn progress(&self) -> RunProgress {
-        self.progress()
-    }
-
-    fn into_record(self, name: String, begun_unix_s: u64) -> Record {
-        self.into_record(name, begun_unix_s)
-    }
-}
-
-impl Run for DatagramGenerator<Reactor> {
-    fn turn(&mut self) -> io::Result<Option<RunEnd>> {
-        self.turn()
-    }
-
-    fn progress(&self) -> RunProgress {
-        self.progress()
-    }
-
-    fn into_record(self, name: String, begun_unix_s: u64) -> Record {
-        self.into_record(name, begun_unix_s)
     }
 }
 
@@ -97,7 +61,7 @@ fn unreachable_error(address: &Address, error: &ConnectError) -> CliError {
     CliError::failure(format!("cannot reach {address}: {error}"), hint)
 }
 
-fn run<R: Run>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Record, CliError> {
+fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Record, CliError> {
     let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let reactor = reactor().map_err(|error| cannot_start(&error))?;
     let mut generator = begin(reactor).map_err(|error| match settings.pid {

@@ -14,14 +14,13 @@ mod text;
 mod threshold;
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::cli_error::{CliError, io_message};
 use crate::logging;
-use crate::report::Form;
+use crate::report::{Form, say};
 
 use settings::Settings;
 
@@ -37,7 +36,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let record = drive::measure(plan, &settings)?;
     exit_status::check_measured(&record)?;
     let report = if settings.output.json { record.to_json() } else { text::report(&record) };
-    print(&report)?;
+    say(&report)?;
     if let Some(path) = &settings.output.hgrm {
         write_file(path, &hgrm::print(&record.latency))?;
     }
@@ -45,18 +44,6 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
         write_file(path, &Form::Html.print(&[record.clone().into()]))?;
     }
     exit_status::check_outcome(&record, &settings.output.fail_if)
-}
-
-/// Prints the result. A closed pipe is not an error.
-fn print(text: &str) -> Result<(), CliError> {
-    let mut output = io::stdout().lock();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::failure(
-            format!("cannot write to standard output: {}", io_message(&error)),
-            "redirect it to a file system with free space",
-        )),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), CliError> {

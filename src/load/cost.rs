@@ -16,8 +16,11 @@ const IDLE_MIN: f64 = 0.05;
 /// A sample of all threads that took a longer fraction of the measured time belongs to no point in it.
 const SAMPLE_TIME_MAX: f64 = 0.1;
 
-/// A sample of the server, taken by another thread, and the time that it took.
-type PendingSample<T> = Option<JoinHandle<(io::Result<T>, Duration)>>;
+/// A sample, and the time that it took.
+type Sample<T> = (T, Duration);
+
+/// A sample of the server that another thread takes.
+type PendingSample<T> = Option<JoinHandle<Sample<io::Result<T>>>>;
 
 /// Samples of the resources of both processes.
 pub(super) struct Cost {
@@ -31,7 +34,7 @@ pub(super) struct Cost {
     server_cpu: (Option<Duration>, Option<Duration>),
     server_threads: (PendingSample<ThreadCounters>, PendingSample<ThreadCounters>),
     /// The second of these samples, once it is complete.
-    server_threads_last: Option<(ThreadCounters, Duration)>,
+    server_threads_last: Option<Sample<ThreadCounters>>,
     own_cpu: Option<Duration>,
     own_wait: Duration,
     /// CPU time and wait for a core in the measured time.
@@ -148,18 +151,14 @@ fn sample_in_thread<T: Send + 'static>(sample: impl FnOnce() -> io::Result<T> + 
 }
 
 /// Waits for a sample; `None` if the process has ended.
-fn finished<T>(pending: PendingSample<T>) -> Option<(T, Duration)> {
+fn finished<T>(pending: PendingSample<T>) -> Option<Sample<T>> {
     let (sample, took) = pending?.join().ok()?;
     Some((sample.ok()?, took))
 }
 
 /// Voluntary and involuntary context switches between two samples. `None` if a sample took too long:
 /// then their number in the measured time is unknown.
-fn switches(
-    first: (ThreadCounters, Duration),
-    last: (ThreadCounters, Duration),
-    measured: Duration,
-) -> Option<(u64, u64)> {
+fn switches(first: Sample<ThreadCounters>, last: Sample<ThreadCounters>, measured: Duration) -> Option<(u64, u64)> {
     let (first, last) = match (first, last) {
         ((first, took), (last, again)) if took.max(again) <= measured.mul_f64(SAMPLE_TIME_MAX) => (first, last),
         _ => return None,

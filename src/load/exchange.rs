@@ -23,7 +23,8 @@ pub(super) struct Exchange {
     read_at: PatternOffset,
     /// Missing bytes of the oldest answer.
     missing: usize,
-    in_flight: InFlight,
+    /// Requests in flight, the oldest first.
+    pub(super) in_flight: VecDeque<Request>,
     /// Whether it received an answer.
     pub(super) has_answer: bool,
     /// The generator is done with it; a close is not an error of the server.
@@ -38,15 +39,6 @@ pub(super) enum Role {
     Idle,
     /// It carries requests.
     Requesting,
-}
-
-/// Requests in flight, the oldest first. A single request needs no heap allocation.
-#[derive(Debug, Default)]
-enum InFlight {
-    #[default]
-    None,
-    One(Request),
-    Many(VecDeque<Request>),
 }
 
 /// How an answer differs from its request.
@@ -72,53 +64,9 @@ impl Exchange {
             write_at: start,
             read_at: start,
             missing: message_len,
-            in_flight: InFlight::None,
+            in_flight: VecDeque::new(),
             has_answer: false,
             is_ended: false,
-        }
-    }
-
-    /// Adds a request that is being sent.
-    #[inline]
-    pub(super) fn push(&mut self, request: Request) {
-        match &mut self.in_flight {
-            InFlight::None => self.in_flight = InFlight::One(request),
-            InFlight::One(first) => self.in_flight = InFlight::Many(VecDeque::from([*first, request])),
-            InFlight::Many(requests) => requests.push_back(request),
-        }
-    }
-
-    /// Removes the oldest request.
-    #[inline]
-    pub(super) fn pop(&mut self) -> Option<Request> {
-        match &mut self.in_flight {
-            InFlight::None => None,
-            InFlight::One(request) => {
-                let request = *request;
-                self.in_flight = InFlight::None;
-                Some(request)
-            }
-            InFlight::Many(requests) => requests.pop_front(),
-        }
-    }
-
-    /// Number of requests in flight.
-    #[inline]
-    pub(super) fn in_flight_len(&self) -> usize {
-        match &self.in_flight {
-            InFlight::None => 0,
-            InFlight::One(_) => 1,
-            InFlight::Many(requests) => requests.len(),
-        }
-    }
-
-    /// The oldest request in flight.
-    #[inline]
-    pub(super) fn oldest(&self) -> Option<&Request> {
-        match &self.in_flight {
-            InFlight::None => None,
-            InFlight::One(request) => Some(request),
-            InFlight::Many(requests) => requests.front(),
         }
     }
 
@@ -140,7 +88,7 @@ impl Exchange {
         mut answered: impl FnMut(Request),
     ) -> Result<(), EchoMismatch> {
         while len > 0 {
-            if self.in_flight_len() == 0 {
+            if self.in_flight.is_empty() {
                 return Err(EchoMismatch::Excess);
             }
             if len < self.missing {
@@ -149,7 +97,7 @@ impl Exchange {
             }
             len -= self.missing;
             self.missing = message_len;
-            self.pop().into_iter().for_each(&mut answered);
+            self.in_flight.pop_front().into_iter().for_each(&mut answered);
         }
         Ok(())
     }
@@ -162,7 +110,7 @@ mod tests {
 
     fn exchange_with(requests: u64) -> Exchange {
         let mut exchange = Exchange::new(Role::Requesting, 0, 3, 10, Instant::ORIGIN);
-        (0..requests).for_each(|number| exchange.push(request(number)));
+        (0..requests).for_each(|number| exchange.in_flight.push_back(request(number)));
         exchange
     }
 
@@ -180,12 +128,12 @@ mod tests {
     #[test]
     fn answers_may_arrive_split_or_joined() {
         let mut exchange = exchange_with(5);
-        assert_eq!((exchange.in_flight_len(), exchange.oldest()), (5, Some(&request(0))));
+        assert_eq!((exchange.in_flight.len(), exchange.in_flight.front()), (5, Some(&request(0))));
         check(&mut exchange, 9, 0..0);
         check(&mut exchange, 1, 0..1);
         check(&mut exchange, 25, 1..3);
         check(&mut exchange, 15, 3..5);
-        assert_eq!((exchange.in_flight_len(), exchange.oldest()), (0, None));
+        assert_eq!((exchange.in_flight.len(), exchange.in_flight.front()), (0, None));
     }
 
     #[test]

@@ -31,14 +31,10 @@ impl PatternOffset {
         Self(u32::try_from(serial % period * STRIDE % period).expect("a remainder is below the period"))
     }
 
-    /// The position `len` bytes later; `len` is at most [`CHUNK_LEN_MAX`].
+    /// The position `len` bytes later.
     #[inline]
     fn after(self, len: usize) -> Self {
-        let mut at = self.0 as usize + len;
-        while at >= PERIOD {
-            at -= PERIOD;
-        }
-        Self(at as u32)
+        Self(((self.0 as usize + len) % PERIOD) as u32)
     }
 }
 

@@ -118,7 +118,7 @@ impl Workload {
         let request = Request { planned, sent_at: now };
         self.counters.count_sent(&request);
         self.in_flight += 1;
-        exchange.push(request);
+        exchange.in_flight.push_back(request);
         exchange
     }
 
@@ -136,7 +136,7 @@ impl Workload {
     /// Sends every request that this connection may send at `now`.
     #[inline]
     pub(super) fn send_due(&mut self, exchange: &mut Exchange, now: Instant, cx: &mut Context<'_, '_>) {
-        while exchange.in_flight_len() < self.pipeline {
+        while exchange.in_flight.len() < self.pipeline {
             let planned = match self.send_mode {
                 SendMode::Stopped => None,
                 SendMode::ClosedLoop { .. } => self.next_in_closed_loop(now),
@@ -151,7 +151,7 @@ impl Workload {
             let request = Request { planned, sent_at: now };
             self.counters.count_sent(&request);
             self.in_flight += 1;
-            exchange.push(request);
+            exchange.in_flight.push_back(request);
             self.send(exchange, cx);
         }
         self.update_oldest(exchange);
@@ -173,7 +173,8 @@ impl Workload {
 
     #[inline]
     fn update_oldest(&mut self, exchange: &Exchange) {
-        self.oldest_sent_at[exchange.slot] = exchange.oldest().map_or(Instant::NEVER, |request| request.sent_at);
+        self.oldest_sent_at[exchange.slot] =
+            exchange.in_flight.front().map_or(Instant::NEVER, |request| request.sent_at);
     }
 
     #[inline]
@@ -199,7 +200,7 @@ impl Workload {
     /// Counts an error and fails every request in flight on this connection.
     pub(super) fn fail_requests(&mut self, exchange: &mut Exchange, kind: ErrorKind, example: impl FnOnce() -> String) {
         self.counters.count_error(kind, example);
-        while let Some(request) = exchange.pop() {
+        while let Some(request) = exchange.in_flight.pop_front() {
             self.in_flight -= 1;
             self.counters.count_failed(&request);
         }
@@ -232,7 +233,7 @@ impl Service for Workload {
         self.open += 1;
         self.open_max = self.open_max.max(self.open);
         let took = cx.now().since(exchange.connect_begun_at);
-        if exchange.oldest().is_none_or(|request| self.counters.is_measured(request)) {
+        if exchange.in_flight.front().is_none_or(|request| self.counters.is_measured(request)) {
             self.counters.connect.record(nanos(took));
         }
         if exchange.role == Role::Requesting {
@@ -259,7 +260,7 @@ impl Service for Workload {
             cx.close();
         } else if self.reuse == ConnectionReuse::Persistent {
             self.send_due(exchange, now, cx);
-        } else if exchange.in_flight_len() == 0 {
+        } else if exchange.in_flight.is_empty() {
             exchange.is_ended = true;
             cx.close();
         }

@@ -85,6 +85,14 @@ impl SimulatedRun {
     }
 }
 
+/// Runs `plan` with a healthy server, for at most 10 seconds.
+#[track_caller]
+fn run_healthy(plan: Plan) -> Record {
+    let record = SimulatedRun::healthy(plan).run(10 * SECOND);
+    assert_reconciled(&record);
+    record
+}
+
 #[track_caller]
 fn assert_reconciled(record: &Record) {
     let requests = &record.requests;
@@ -94,9 +102,7 @@ fn assert_reconciled(record: &Record) {
 
 #[test]
 fn the_configured_number_of_requests_is_sent() {
-    let record = SimulatedRun::healthy(Plan { connections: 7, run_length: RunLength::Requests(1000), ..plan() })
-        .run(10 * SECOND);
-    assert_reconciled(&record);
+    let record = run_healthy(Plan { connections: 7, run_length: RunLength::Requests(1000), ..plan() });
     assert_eq!((record.requests.sent, record.requests.answered, record.ending), (1000, 1000, RunEnd::Done));
     assert_eq!((record.requests.sent_bytes, record.requests.received_bytes), (64_000, 64_000));
     assert_eq!((record.connections.opened, record.connections.open_max), (7, 7));
@@ -105,9 +111,7 @@ fn the_configured_number_of_requests_is_sent() {
 
 #[test]
 fn a_closed_loop_sends_after_each_answer() {
-    let record =
-        SimulatedRun::healthy(Plan { connections: 4, pipeline: 3, warm_up: SECOND, ..plan() }).run(10 * SECOND);
-    assert_reconciled(&record);
+    let record = run_healthy(Plan { connections: 4, pipeline: 3, warm_up: SECOND, ..plan() });
     // Each answer takes one millisecond: 4 connections × 3 requests per millisecond.
     assert_eq!(record.requests.measured_ns, 1_000_000_000);
     assert!((11_000..=12_100).contains(&record.requests.answered), "{:?}", record.requests);
@@ -119,26 +123,21 @@ fn a_closed_loop_sends_after_each_answer() {
 #[test]
 fn a_fixed_rate_is_reached() {
     let plan = Plan { connections: 4, pace: Pace::Open(500.0), warm_up: SECOND, ..plan() };
-    let record = SimulatedRun::healthy(plan).run(10 * SECOND);
-    assert_reconciled(&record);
+    let record = run_healthy(plan);
     assert_eq!((record.requests.sent, record.requests.unsent), (500, 0));
     assert!((495.0..505.0).contains(&record.requests.rate), "{}", record.requests.rate);
     let plan = Plan { pace: Pace::Open(500.0), run_length: RunLength::Requests(50), ..self::plan() };
-    assert_eq!(SimulatedRun::healthy(plan).run(10 * SECOND).requests.sent, 50);
+    assert_eq!(run_healthy(plan).requests.sent, 50);
 }
 
 /// The 99th percentile with a server that stalls for one of ten seconds.
 #[track_caller]
 fn p99_with_a_stall(pace: Pace) -> Duration {
-    let mut scene = SimulatedRun::healthy(Plan {
-        connections: 10,
-        pace,
-        run_length: RunLength::Time(10 * SECOND),
-        timeout: 5 * SECOND,
-        ..plan()
-    });
-    scene.stall = 4 * SECOND..5 * SECOND;
-    let record = scene.run(30 * SECOND);
+    let run_length = RunLength::Time(10 * SECOND);
+    let mut simulated =
+        SimulatedRun::healthy(Plan { connections: 10, pace, run_length, timeout: 5 * SECOND, ..plan() });
+    simulated.stall = 4 * SECOND..5 * SECOND;
+    let record = simulated.run(30 * SECOND);
     assert_reconciled(&record);
     assert_eq!(record.requests.failed, 0);
     Duration::from_nanos(record.latency.at(0.99).unwrap())
@@ -152,10 +151,10 @@ fn a_stall_delays_every_planned_request() {
 
 #[test]
 fn a_stall_at_the_end_is_measured() {
-    let mut scene =
+    let mut simulated =
         SimulatedRun::healthy(Plan { connections: 10, pace: Pace::Open(1000.0), timeout: 2 * SECOND, ..plan() });
-    scene.stall = 500 * MS..1500 * MS;
-    let record = scene.run(30 * SECOND);
+    simulated.stall = 500 * MS..1500 * MS;
+    let record = simulated.run(30 * SECOND);
     assert_eq!((record.requests.sent, record.requests.answered), (1000, 1000));
     assert!(Duration::from_nanos(record.latency.at(0.6).unwrap()) > 450 * MS);
     // The wait for a place in the pipeline is part of the latency and not of the service time.
@@ -165,8 +164,8 @@ fn a_stall_at_the_end_is_measured() {
 #[test]
 fn an_overloaded_server_is_not_a_stuck_one() {
     // It answers 1,000 of 10,000 requests per second.
-    let scene = SimulatedRun::healthy(Plan { pace: Pace::Open(10_000.0), ..plan() });
-    let record = scene.run(10 * SECOND);
+    let simulated = SimulatedRun::healthy(Plan { pace: Pace::Open(10_000.0), ..plan() });
+    let record = simulated.run(10 * SECOND);
     assert_reconciled(&record);
     assert!((1_900..=2_100).contains(&record.requests.answered), "{:?}", record.requests);
     assert_eq!(record.requests.unsent, 10_000 - record.requests.answered);
@@ -178,9 +177,10 @@ fn an_overloaded_server_is_not_a_stuck_one() {
 
 #[test]
 fn missing_answers_time_out() {
-    let mut scene = SimulatedRun::healthy(Plan { connections: 3, run_length: RunLength::Time(10 * SECOND), ..plan() });
-    scene.stall = 500 * MS..Duration::MAX;
-    let record = scene.run(4 * SECOND);
+    let mut simulated =
+        SimulatedRun::healthy(Plan { connections: 3, run_length: RunLength::Time(10 * SECOND), ..plan() });
+    simulated.stall = 500 * MS..Duration::MAX;
+    let record = simulated.run(4 * SECOND);
     assert_reconciled(&record);
     assert_eq!((record.requests.failed, record.ending), (3, RunEnd::Abandoned));
     assert_eq!((record.errors[0].kind, record.errors[0].count), (ErrorKind::TimedOut, 3));
@@ -195,23 +195,22 @@ fn changed_bytes_are_a_mismatch() {
         |bytes| bytes.reverse(),
     ];
     for alter in alterations {
-        let mut scene = SimulatedRun::healthy(Plan { connections: 2, ..plan() });
-        scene.alter = alter;
-        let record = scene.run(4 * SECOND);
+        let mut simulated = SimulatedRun::healthy(Plan { connections: 2, ..plan() });
+        simulated.alter = alter;
+        let record = simulated.run(4 * SECOND);
         assert_eq!((record.errors[0].kind, record.errors[0].count), (ErrorKind::Mismatch, 2), "{:?}", record.errors);
         assert_eq!(record.ending, RunEnd::Abandoned);
     }
-    let mut scene = SimulatedRun::healthy(Plan { verify: Verify::Length, ..plan() });
-    scene.alter = alterations[0];
-    assert!(scene.run(4 * SECOND).errors.is_empty(), "without verification there is no mismatch");
+    let mut simulated = SimulatedRun::healthy(Plan { verify: Verify::Length, ..plan() });
+    simulated.alter = alterations[0];
+    assert!(simulated.run(4 * SECOND).errors.is_empty(), "without verification there is no mismatch");
 }
 
 #[test]
 fn every_framing_works() {
     for framing in ["lines", "length", "length:u16le", "fixed:100"] {
         let framing = framing.parse().unwrap();
-        let record = SimulatedRun::healthy(Plan { framing, message_len: 100, pipeline: 4, ..plan() }).run(4 * SECOND);
-        assert_reconciled(&record);
+        let record = run_healthy(Plan { framing, message_len: 100, pipeline: 4, ..plan() });
         assert!(record.requests.answered > 1000 && record.errors.is_empty(), "{framing}: {:?}", record.errors);
     }
 }
@@ -220,8 +219,7 @@ fn every_framing_works() {
 fn messages_may_be_longer_than_a_read() {
     for framing in ["raw", "length"] {
         let plan = Plan { framing: framing.parse().unwrap(), message_len: 700_000, pipeline: 3, ..plan() };
-        let record = SimulatedRun::healthy(plan).run(4 * SECOND);
-        assert_reconciled(&record);
+        let record = run_healthy(plan);
         assert!(record.requests.answered > 10 && record.errors.is_empty(), "{framing}: {:?}", record.errors);
     }
 }
@@ -230,8 +228,7 @@ fn messages_may_be_longer_than_a_read() {
 fn each_request_may_use_a_new_connection() {
     let plan =
         Plan { reuse: ConnectionReuse::PerRequest, connections: 5, run_length: RunLength::Requests(200), ..plan() };
-    let record = SimulatedRun::healthy(plan).run(10 * SECOND);
-    assert_reconciled(&record);
+    let record = run_healthy(plan);
     assert_eq!((record.requests.answered, record.connections.opened), (200, 200));
     assert!(record.connections.open_max <= 5 && record.errors.is_empty());
     assert_eq!(record.connections.latency.count, 200);
@@ -240,7 +237,7 @@ fn each_request_may_use_a_new_connection() {
 #[test]
 fn the_connect_rate_is_limited() {
     let plan = Plan { connections: 50, idle: 50, connect_rate: Some(1000.0), ..plan() };
-    let record = SimulatedRun::healthy(plan).run(10 * SECOND);
+    let record = run_healthy(plan);
     assert_eq!(record.connections.opened, 100);
     let opening = Duration::from_nanos(record.connections.opening_ns);
     assert!((99 * MS..=101 * MS).contains(&opening), "{opening:?}");
@@ -266,12 +263,12 @@ fn each_cause_of_a_failed_connect_has_its_own_kind() {
 
 #[test]
 fn connects_to_a_full_backlog_time_out_together() {
-    let mut scene = SimulatedRun::healthy(Plan { connections: 2_000, connect_rate: Some(1_000.0), ..plan() });
-    while scene.generator.connects_begun < 3 {
-        assert_eq!(scene.step(), None);
+    let mut simulated = SimulatedRun::healthy(Plan { connections: 2_000, connect_rate: Some(1_000.0), ..plan() });
+    while simulated.generator.connects_begun < 3 {
+        assert_eq!(simulated.step(), None);
     }
-    scene.world.be_silent_at(&address());
-    let record = scene.run(3 * SECOND);
+    simulated.world.be_silent_at(&address());
+    let record = simulated.run(3 * SECOND);
     assert_reconciled(&record);
     let opened = record.connections.opened;
     assert!(record.requests.answered > 0 && opened < 10, "{:?}", record.connections);
@@ -305,14 +302,15 @@ fn a_run_with_a_connection_per_request_ends_when_the_server_is_gone() {
 
 #[test]
 fn measurements_before_an_interruption_are_valid() {
-    let mut scene = SimulatedRun::healthy(Plan { connections: 3, run_length: RunLength::Time(60 * SECOND), ..plan() });
+    let mut simulated =
+        SimulatedRun::healthy(Plan { connections: 3, run_length: RunLength::Time(60 * SECOND), ..plan() });
     for _ in 0..500 {
-        assert_eq!(scene.step(), None);
+        assert_eq!(simulated.step(), None);
     }
-    let progress = scene.generator.progress();
+    let progress = simulated.generator.progress();
     assert!(progress.answered > 1000 && progress.measured > 400 * MS && progress.open == 3, "{progress:?}");
-    scene.generator.client.handle().stop();
-    let record = scene.run(100 * MS);
+    simulated.generator.client.handle().stop();
+    let record = simulated.run(100 * MS);
     assert_reconciled(&record);
     assert_eq!((record.ending, record.requests.failed), (RunEnd::Interrupted, 0));
     assert!(record.requests.measured_ns < 600_000_000 && record.errors.is_empty(), "{record:?}");

@@ -30,14 +30,9 @@ fn check_descriptors(plan: &Plan) -> Result<(), CliError> {
     let limit = rlimit::increase_nofile_limit(needed.max(1024)).unwrap_or(u64::MAX);
     if limit < needed {
         let possible = limit.saturating_sub(RESERVE).max(1);
-        let fewer = if plan.idle == 0 {
-            format!("use -c {possible}")
-        } else {
-            format!("use at most {possible} connections in total")
-        };
         return Err(CliError::failure(
             format!("too few descriptors for {}: {needed} are needed, and the limit is {limit}", connections(plan)),
-            format!("raise the limit with `ulimit -n {needed}`, or {fewer}"),
+            format!("raise the limit with `ulimit -n {needed}`, or use at most {}", counted(possible, "connection")),
         ));
     }
     Ok(())
@@ -72,14 +67,8 @@ fn check_ports(plan: &Plan, ports: u64) -> Result<(), CliError> {
             "use a lower -c, or more addresses with --source".to_owned()
         }
     };
-    Err(CliError::failure(
-        format!(
-            "too few local ports for {}: {sources} source address{} with {ports} ports each",
-            connections(plan),
-            if sources == 1 { "" } else { "es" },
-        ),
-        hint,
-    ))
+    let available = ports.saturating_mul(sources);
+    Err(CliError::failure(format!("too few local ports for {}: there are {available}", connections(plan)), hint))
 }
 
 /// Number of local ports that the kernel assigns to outgoing connections.

@@ -20,7 +20,7 @@ use super::plan::{DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, Plan, RunLength, Verify};
 use super::progress::{LoadRun, RunProgress};
 use super::record::{Connections, Record, RunEnd};
 use super::window::Window;
-use super::workload::Clock;
+use super::workload::ClockFn;
 
 /// How often per timeout the generator looks for lost datagrams.
 const EXPIRY_CHECKS_PER_TIMEOUT: u32 = 8;
@@ -36,7 +36,7 @@ struct LoadSocket<D> {
 /// A run of the load generator over UDP.
 pub struct DatagramGenerator<N: Net> {
     net: N,
-    clock: Clock,
+    clock: ClockFn,
     plan: Plan,
     server: SocketAddr,
     sockets: Vec<LoadSocket<N::Datagrams>>,
@@ -71,7 +71,7 @@ impl DatagramGenerator<Reactor> {
 
 impl<N: Net> DatagramGenerator<N> {
     /// A run over any `Net`; `clock` is the clock of that `Net`.
-    pub(super) fn over(mut net: N, clock: Clock, server: SocketAddr, plan: Plan, cost: Cost) -> io::Result<Self> {
+    pub(super) fn over(mut net: N, clock: ClockFn, server: SocketAddr, plan: Plan, cost: Cost) -> io::Result<Self> {
         let any = if server.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
         let mut sockets = Vec::with_capacity(plan.connections);
         for index in 0..plan.connections as u64 {

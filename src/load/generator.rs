@@ -23,7 +23,7 @@ use super::progress::{LoadRun, Phase, RunProgress};
 use super::record::{Connections, Record, RunEnd};
 use super::schedule::{RateSchedule, nanos};
 use super::window::Window;
-use super::workload::{Clock, SendMode, Workload};
+use super::workload::{ClockFn, SendMode, Workload};
 
 /// How often per timeout the generator looks for requests without an answer in time.
 const EXPIRY_CHECKS_PER_TIMEOUT: u32 = 8;
@@ -67,7 +67,7 @@ impl<W: Layer<<Reactor as Net>::Stream>> Generator<Reactor, W> {
 
 impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
     /// A run over any `Net`; `clock` is the clock of that `Net`.
-    pub(super) fn over(net: N, clock: Clock, layer: W, server: Destination, plan: Plan, cost: Cost) -> Self {
+    pub(super) fn over(net: N, clock: ClockFn, layer: W, server: Destination, plan: Plan, cost: Cost) -> Self {
         let now = net.now();
         let workload = Workload::new(&plan, clock);
         let client = Client::under(layer, net, plan.framing, workload, limits(&plan))

@@ -19,7 +19,7 @@ use super::recent_connects::RecentConnects;
 use super::schedule::{RateSchedule, nanos};
 
 /// Reads the clock. A round trip can be shorter than a turn, so the clock of the turn is too coarse.
-pub(super) type Clock = Box<dyn Fn() -> Instant>;
+pub(super) type ClockFn = Box<dyn Fn() -> Instant>;
 
 /// Which requests may be sent.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ pub(super) enum SendMode {
 
 /// State of all connections of a run, which are numbered by slots.
 pub(super) struct Workload {
-    clock: Clock,
+    clock: ClockFn,
     pattern: Pattern,
     framing: Framing,
     message_len: usize,
@@ -66,7 +66,7 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    pub(super) fn new(plan: &Plan, clock: Clock) -> Self {
+    pub(super) fn new(plan: &Plan, clock: ClockFn) -> Self {
         let slots = plan.connections;
         Self {
             clock,

@@ -92,7 +92,8 @@ ENVIRONMENT
 
 EXIT STATUS
   0  finished or interrupted, and no request failed
-  1  a request failed, an answer was wrong, the rate stayed below 99 % of --rate, or nothing was
-     measured; lost UDP datagrams are counted, but are no failure
+  1  a request failed, an answer was wrong, the rate stayed below 99 % of --rate, nothing was
+     measured, this machine has too few descriptors or ports, or an output cannot be written;
+     a lost UDP datagram is counted, but is not a failure
   2  invalid usage; no request was sent
   3  a --fail-if threshold was exceeded";

@@ -37,7 +37,7 @@ pub(super) struct Settings {
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = above_zero(count::<u64>))]
     requests: Option<u64>,
 
-    /// Time before the measured time, in which requests are not measured [default: 1s; with -n 0s]
+    /// Time before the measured time, in which requests are not measured [default: 1s; 0s with -n]
     #[arg(short, long, value_name = "DURATION", value_parser = duration)]
     warm_up: Option<Duration>,
 
@@ -57,7 +57,7 @@ pub(super) struct Settings {
     #[arg(long, value_name = "FRAMING", default_value = "raw")]
     framing: Framing,
 
-    /// Timeout of an answer and of a connect [default: 5s; over UDP 1s]
+    /// Timeout of an answer and of a connect [default: 5s; 1s over UDP]
     #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
     timeout: Option<Duration>,
 

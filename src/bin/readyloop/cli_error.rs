@@ -8,7 +8,7 @@ use std::process::ExitCode;
 /// One error line, one hint line, and the exit status that goes with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CliError {
-    blame: Kind,
+    kind: Kind,
     /// What happened.
     pub(crate) message: String,
     /// What to type now.
@@ -23,23 +23,23 @@ enum Kind {
     /// The system refused something at run time.
     Failure,
     /// Nobody: what was measured is not what was wished for.
-    Wish,
+    Threshold,
 }
 
 impl CliError {
     /// The user asked for what cannot be.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { blame: Kind::Usage, message: message.into(), hint: hint.into() }
+        Self { kind: Kind::Usage, message: message.into(), hint: hint.into() }
     }
 
     /// The system refused what the user asked for.
     pub(crate) fn failure(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { blame: Kind::Failure, message: message.into(), hint: hint.into() }
+        Self { kind: Kind::Failure, message: message.into(), hint: hint.into() }
     }
 
     /// All went well, but not as well as the user wished.
-    pub(crate) fn missed(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { blame: Kind::Wish, message: message.into(), hint: hint.into() }
+    pub(crate) fn threshold_exceeded(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { kind: Kind::Threshold, message: message.into(), hint: hint.into() }
     }
 
     /// The same, with where it was met in front: `server.toml:3`.
@@ -52,10 +52,10 @@ impl CliError {
         let (message, hint) = (one_line(&self.message), one_line(&self.hint));
         // Nobody is left to tell when standard error is closed.
         let _ = write!(io::stderr(), "readyloop: error: {message}\nhint: {hint}\n");
-        match self.blame {
+        match self.kind {
             Kind::Usage => ExitCode::from(2),
             Kind::Failure => ExitCode::from(1),
-            Kind::Wish => ExitCode::from(3),
+            Kind::Threshold => ExitCode::from(3),
         }
     }
 }

@@ -34,18 +34,18 @@ EXIT STATUS
   3  what was measured misses what was wished for (`bench --fail-if`)";
 
 /// What is printed in place of doing anything.
-pub(crate) enum Answer {
+pub(crate) enum EarlyExit {
     /// Help or a version.
     Text(clap::Error),
     /// The words make no sense.
-    Refusal(CliError),
+    Usage(CliError),
 }
 
-impl Answer {
+impl EarlyExit {
     /// Prints it where it belongs and tells the exit status.
     pub(crate) fn print(self) -> ExitCode {
         match self {
-            Self::Refusal(problem) => problem.print(),
+            Self::Usage(error) => error.print(),
             Self::Text(text) => {
                 // A closed pipe: the reader has seen enough.
                 let _ = text.print();
@@ -56,18 +56,18 @@ impl Answer {
 }
 
 /// Reads the words of a command line, the first being the name of the program.
-pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<ArgMatches, Answer> {
-    let words: Vec<OsString> = words.into_iter().collect();
+pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<ArgMatches, EarlyExit> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
     // Nothing stands before the subcommand.
-    let named = |name: &&str| words.get(1).is_some_and(|word| word == name);
+    let named = |name: &&str| arguments.get(1).is_some_and(|word| word == name);
     let others = [client::NAME, bench::NAME, compare::NAME, report::NAME, sim::NAME];
     let subcommand = others.into_iter().find(named).unwrap_or(serve::NAME);
-    command().try_get_matches_from(words).map_err(|error| {
+    command().try_get_matches_from(arguments).map_err(|error| {
         let is_text = matches!(
             error.kind(),
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         );
-        if is_text { Answer::Text(error) } else { Answer::Refusal(misuse(&error, subcommand, None)) }
+        if is_text { EarlyExit::Text(error) } else { EarlyExit::Usage(misuse(&error, subcommand, None)) }
     })
 }
 
@@ -144,8 +144,8 @@ pub(crate) fn misuse(error: &clap::Error, subcommand: &str, name: Option<&str>) 
 
 /// What to type, from the most to the least certain.
 fn hint(error: &clap::Error, subcommand: &str) -> String {
-    if let Some(misread) = error.source().and_then(|source| source.downcast_ref::<ParseError>()) {
-        return misread.hint.clone();
+    if let Some(parse_error) = error.source().and_then(|source| source.downcast_ref::<ParseError>()) {
+        return parse_error.hint.clone();
     }
     if subcommand == report::NAME && error.kind() == ErrorKind::MissingRequiredArgument {
         return "type the path of what `bench --json` or `compare --json` has written".to_owned();
@@ -168,10 +168,12 @@ fn hint(error: &clap::Error, subcommand: &str) -> String {
     {
         return format!("type --listen {word}");
     }
-    let alike = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand];
-    match alike.into_iter().find_map(|kind| error.get(kind)) {
-        Some(ContextValue::String(alike)) => format!("did you mean `{alike}`?"),
-        Some(ContextValue::Strings(alike)) if !alike.is_empty() => format!("did you mean `{}`?", alike.join("` or `")),
+    let suggestion = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand];
+    match suggestion.into_iter().find_map(|kind| error.get(kind)) {
+        Some(ContextValue::String(suggestion)) => format!("did you mean `{suggestion}`?"),
+        Some(ContextValue::Strings(suggestion)) if !suggestion.is_empty() => {
+            format!("did you mean `{}`?", suggestion.join("` or `"))
+        }
         _ if error.kind() == ErrorKind::InvalidSubcommand => "`readyloop --help` lists the subcommands".to_owned(),
         _ => format!("`readyloop {subcommand} --help` lists every flag and what it takes"),
     }
@@ -206,11 +208,11 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(words: &str, message: &str, hint: &str) {
-        let words = std::iter::once("readyloop").chain(words.split(' ')).map(OsString::from);
-        match read(words) {
-            Err(Answer::Refusal(problem)) => assert_eq!(problem, CliError::usage(message, hint)),
-            Err(Answer::Text(text)) => panic!("printed {text}"),
+    fn check(arguments: &str, message: &str, hint: &str) {
+        let arguments = std::iter::once("readyloop").chain(arguments.split(' ')).map(OsString::from);
+        match read(arguments) {
+            Err(EarlyExit::Usage(error)) => assert_eq!(error, CliError::usage(message, hint)),
+            Err(EarlyExit::Text(text)) => panic!("printed {text}"),
             Ok(_) => panic!("was accepted"),
         }
     }

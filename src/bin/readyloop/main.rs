@@ -21,9 +21,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let matches = match command_line::read(std::env::args_os()) {
         Ok(matches) => matches,
-        Err(answer) => return answer.print(),
+        Err(exit) => return exit.print(),
     };
-    let done = match matches.subcommand() {
+    let result = match matches.subcommand() {
         Some((serve::NAME, matches)) => serve::run(matches),
         Some((cert::NAME, matches)) => cert::run(matches),
         Some((client::NAME, matches)) => client::run(matches),
@@ -33,8 +33,8 @@ fn main() -> ExitCode {
         Some((sim::NAME, matches)) => sim::run(matches),
         other => unreachable!("no such subcommand is declared: {other:?}"),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => problem.print(),
+        Err(error) => error.print(),
     }
 }

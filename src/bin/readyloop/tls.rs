@@ -8,7 +8,7 @@ use readyloop::net::tls::{TlsError, TlsSetupError};
 use crate::cli_error::{CliError, io_message};
 
 /// TLS cannot be set up as asked.
-pub(crate) fn setup_problem(error: &TlsSetupError) -> CliError {
+pub(crate) fn setup_error(error: &TlsSetupError) -> CliError {
     let hint = match error {
         TlsSetupError::Unreadable { .. } => {
             "type the path of a file that can be read; `readyloop cert` makes all of them for development".to_owned()
@@ -26,8 +26,8 @@ pub(crate) fn setup_problem(error: &TlsSetupError) -> CliError {
 }
 
 /// There is no TLS with a server, or no more.
-pub(crate) fn broken(address: &Address, error: &io::Error) -> CliError {
-    let Some(tls) = TlsError::of(error) else { return cut_short(address, error) };
+pub(crate) fn connection_error(address: &Address, error: &io::Error) -> CliError {
+    let Some(tls) = TlsError::of(error) else { return handshake_error(address, error) };
     let hint = match tls {
         TlsError::NotTls => "something else answers there: type tcp:// before host and port, or check the port",
         TlsError::WrongName(_) => "type the name that the certificate is for; --insecure takes any, for a trial",
@@ -45,7 +45,7 @@ pub(crate) fn broken(address: &Address, error: &io::Error) -> CliError {
     CliError::failure(format!("no TLS with {address}: {tls}"), hint)
 }
 
-fn cut_short(address: &Address, error: &io::Error) -> CliError {
+fn handshake_error(address: &Address, error: &io::Error) -> CliError {
     let what = if error.kind() == io::ErrorKind::UnexpectedEof {
         "the peer ended the connection in the handshake".to_owned()
     } else {

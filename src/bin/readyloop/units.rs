@@ -145,9 +145,9 @@ mod tests {
 
     #[track_caller]
     fn check_wrong<T: std::fmt::Debug>(read: impl Fn(&str) -> Result<T, ParseError>, text: &str, what: &str) {
-        let misread = read(text).unwrap_err();
-        assert_eq!(misread.to_string(), what, "{text}");
-        assert!(misread.hint.starts_with("type "), "{}", misread.hint);
+        let parse_error = read(text).unwrap_err();
+        assert_eq!(parse_error.to_string(), what, "{text}");
+        assert!(parse_error.hint.starts_with("type "), "{}", parse_error.hint);
     }
 
     #[test]
@@ -256,8 +256,11 @@ mod tests {
             "on",
         ];
         fn check<T>(read: impl Fn(&str) -> Result<T, ParseError>, text: &str) {
-            if let Err(misread) = read(text) {
-                assert!(misread.hint.starts_with("type ") && !misread.to_string().is_empty(), "{text:?}: {misread:?}");
+            if let Err(parse_error) = read(text) {
+                assert!(
+                    parse_error.hint.starts_with("type ") && !parse_error.to_string().is_empty(),
+                    "{text:?}: {parse_error:?}"
+                );
             }
         }
         bolero::check!().with_iterations(3_000).with_max_len(12).for_each(|bytes: &[u8]| {

@@ -50,7 +50,7 @@ pub(super) fn judge(record: &Record, thresholds: &[Threshold]) -> Result<(), Cli
     if missed.is_empty() {
         return Ok(());
     }
-    Err(CliError::missed(missed.join("; "), "this is what --fail-if asked for"))
+    Err(CliError::threshold_exceeded(missed.join("; "), "this is what --fail-if asked for"))
 }
 
 /// What to say where less than the asked rate was reached.

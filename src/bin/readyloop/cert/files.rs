@@ -48,12 +48,12 @@ pub(super) fn read(path: &Path) -> Result<String, CliError> {
 
 /// Writes a file so that a reader sees all of it or what was there before.
 pub(super) fn write(path: &Path, text: &str, secrecy: Secrecy) -> Result<(), CliError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let written = write_new(&beside, text, secrecy).and_then(|()| fs::rename(&beside, path));
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    let written = write_new(&temporary, text, secrecy).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|error| {
-        let _ = fs::remove_file(&beside);
+        let _ = fs::remove_file(&temporary);
         CliError::failure(
             format!("cannot write {}: {}", path.display(), io_message(&error)),
             "type --dir with a directory that you may write to",

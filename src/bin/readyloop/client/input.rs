@@ -43,7 +43,7 @@ impl Feed {
     ///
     /// # Errors
     /// The loop has ended.
-    pub(super) fn give(&self, piece: Input) -> Result<(), SendError<Input>> {
+    pub(super) fn send(&self, piece: Input) -> Result<(), SendError<Input>> {
         self.pieces.send(piece)?;
         self.wake.wake();
         Ok(())
@@ -77,7 +77,7 @@ fn read_bytes(feed: &Feed) {
         match input.read(&mut buffer) {
             Ok(0) => break Input::End,
             Ok(len) => {
-                if feed.give(Input::Frame(buffer[..len].to_vec())).is_err() {
+                if feed.send(Input::Frame(buffer[..len].to_vec())).is_err() {
                     return;
                 }
             }
@@ -86,7 +86,7 @@ fn read_bytes(feed: &Feed) {
         }
     };
     // When the loop has ended, nobody asks for the last word.
-    let _ = feed.give(last);
+    let _ = feed.send(last);
 }
 
 /// Reads standard input line by line, each without its end a frame.
@@ -96,14 +96,14 @@ pub(super) fn read_lines(feed: &Feed, line_len_max: usize) {
         match read_line(&mut input, line_len_max) {
             Ok(None) => break Input::End,
             Ok(Some(line)) => {
-                if feed.give(Input::Frame(line)).is_err() {
+                if feed.send(Input::Frame(line)).is_err() {
                     return;
                 }
             }
             Err(error) => break Input::Failed(error),
         }
     };
-    let _ = feed.give(last);
+    let _ = feed.send(last);
 }
 
 /// The next line without its LF or CRLF; the last one may lack it.

@@ -2,15 +2,15 @@
 //!
 //! Each step is a file of its own; here is only their order.
 
+mod connect;
 mod datagrams;
-mod ending;
 mod hex;
 mod input;
+mod outcome;
 mod output;
 mod prompt;
-mod reach;
+mod session;
 mod settings;
-mod talk;
 mod text;
 mod tls;
 mod view;
@@ -31,8 +31,8 @@ pub(crate) use tls::target as tls_target;
 
 use output::Output;
 use prompt::{Prompt, Screen};
+use session::{Session, SessionEnd, Timing, Transport};
 use settings::Settings;
-use talk::{Ending, Opening, Talk, Timing};
 use view::{Pipe, Terminal};
 
 /// A connection without anything over it.
@@ -43,7 +43,7 @@ pub(crate) const NAME: &str = "client";
 
 /// How long the peer has for its last replies when the prompt is left: what a person waits
 /// without noticing.
-const LAST_REPLIES: Duration = Duration::from_millis(500);
+const LAST_REPLIES_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Connects, and talks until one side ends.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
@@ -54,17 +54,17 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
         return datagrams::run(&settings, &address, host_port);
     }
     match tls::target(&address, &settings.tls)? {
-        Some(target) => converse(target, &address, &settings),
-        None => converse(Plain, &address, &settings),
+        Some(target) => run_session(target, &address, &settings),
+        None => run_session(Plain, &address, &settings),
     }
 }
 
-fn converse<W: Layer<Socket>>(layer: W, address: &Address, settings: &Settings) -> Result<(), CliError> {
-    let connected = reach::reach(address, settings)?;
-    let opening = Opening { layer, connected };
+fn run_session<W: Layer<Socket>>(layer: W, address: &Address, settings: &Settings) -> Result<(), CliError> {
+    let connected = connect::connect(address, settings)?;
+    let transport = Transport { layer, connected };
     match prompt() {
-        Some((prompt, screen)) => at_a_prompt(prompt, screen, opening, address, settings),
-        None => in_a_pipe(opening, address, settings),
+        Some((prompt, screen)) => run_at_prompt(prompt, screen, transport, address, settings),
+        None => run_in_pipe(transport, address, settings),
     }
 }
 
@@ -74,49 +74,53 @@ fn prompt() -> Option<(Prompt, Screen)> {
     if is_terminal { Prompt::open().ok() } else { None }
 }
 
-fn in_a_pipe<W: Layer<Socket>>(opening: Opening<W>, address: &Address, settings: &Settings) -> Result<(), CliError> {
-    let reactor = Reactor::new().map_err(no_room)?;
-    let framing = settings.framing_in_a_pipe();
-    let output = Output::start(reactor.wake()).map_err(no_room)?;
-    let input = input::start(reactor.wake(), input::reader_for(framing)).map_err(no_room)?;
-    let view = Pipe::new(output, framing, settings.hex);
-    let mut talk = Talk::new(opening, reactor, framing, view, Timing::Off).map_err(no_room)?;
-    let mut ending = talk.run(&input, Duration::MAX);
-    if !matches!(ending, Ending::Unseen(_))
-        && let Err(error) = talk.into_view().finish()
-    {
-        ending = Ending::Unseen(error);
-    }
-    ending::judge(ending, address)
-}
-
-fn at_a_prompt<W: Layer<Socket>>(
-    prompt: Prompt,
-    screen: Screen,
-    opening: Opening<W>,
+fn run_in_pipe<W: Layer<Socket>>(
+    transport: Transport<W>,
     address: &Address,
     settings: &Settings,
 ) -> Result<(), CliError> {
-    let reactor = Reactor::new().map_err(no_room)?;
-    let view = Terminal::new(screen, settings.hex);
-    let input = input::start(reactor.wake(), move |feed| prompt.read_lines(feed)).map_err(no_room)?;
-    let framing = settings.framing_at_a_prompt();
-    let mut talk = Talk::new(opening, reactor, framing, view, Timing::RoundTrip).map_err(no_room)?;
-    let ending = talk.run(&input, LAST_REPLIES);
-    let has_left = talk.has_left();
-    if !has_left {
-        talk.into_view().screen.leave();
+    let reactor = Reactor::new().map_err(start_error)?;
+    let framing = settings.pipe_framing();
+    let output = Output::start(reactor.wake()).map_err(start_error)?;
+    let input = input::start(reactor.wake(), input::reader_for(framing)).map_err(start_error)?;
+    let view = Pipe::new(output, framing, settings.hex);
+    let mut session = Session::new(transport, reactor, framing, view, Timing::Off).map_err(start_error)?;
+    let mut outcome = session.run(&input, Duration::MAX);
+    if !matches!(outcome, SessionEnd::OutputFailed(_))
+        && let Err(error) = session.into_view().finish()
+    {
+        outcome = SessionEnd::OutputFailed(error);
     }
-    if let Ending::Closed(CloseReason::Finished) = ending
-        && !has_left
+    outcome::outcome(outcome, address)
+}
+
+fn run_at_prompt<W: Layer<Socket>>(
+    prompt: Prompt,
+    screen: Screen,
+    transport: Transport<W>,
+    address: &Address,
+    settings: &Settings,
+) -> Result<(), CliError> {
+    let reactor = Reactor::new().map_err(start_error)?;
+    let view = Terminal::new(screen, settings.hex);
+    let input = input::start(reactor.wake(), move |feed| prompt.read_lines(feed)).map_err(start_error)?;
+    let framing = settings.prompt_framing();
+    let mut session = Session::new(transport, reactor, framing, view, Timing::RoundTrip).map_err(start_error)?;
+    let outcome = session.run(&input, LAST_REPLIES_TIMEOUT);
+    let has_ended_input = session.has_ended_input();
+    if !has_ended_input {
+        session.into_view().screen.leave();
+    }
+    if let SessionEnd::Closed(CloseReason::Finished) = outcome
+        && !has_ended_input
     {
         // Standard output is for what the peer said.
         eprintln!("{address} has ended the connection");
     }
-    ending::judge(ending, address)
+    outcome::outcome(outcome, address)
 }
 
-fn no_room(error: io::Error) -> CliError {
+fn start_error(error: io::Error) -> CliError {
     CliError::failure(
         format!("cannot begin to talk: {}", io_message(&error)),
         "the system has run out of something: descriptors, threads or memory",

@@ -35,7 +35,7 @@ impl Output {
     }
 
     /// Passes a batch on, without waiting; when there is no room it comes back.
-    pub(super) fn pass(&self, batch: Vec<u8>) -> Result<(), Vec<u8>> {
+    pub(super) fn try_send(&self, batch: Vec<u8>) -> Result<(), Vec<u8>> {
         self.batches.try_send(batch).map_err(|error| match error {
             TrySendError::Full(batch) | TrySendError::Disconnected(batch) => batch,
         })

@@ -23,7 +23,7 @@ const EXIT: &str = "exit";
 
 /// How long the next prompt waits for a reply to be printed before it: longer than most networks
 /// take, and no time for a person.
-const REPLY_PATIENCE: Duration = Duration::from_millis(200);
+const REPLY_WAIT_MAX: Duration = Duration::from_millis(200);
 
 /// The file that keeps the history, if one was named.
 fn history_file() -> Option<PathBuf> {
@@ -45,10 +45,10 @@ impl Prompt {
     pub(super) fn open() -> io::Result<(Self, Screen)> {
         // A paste of several lines is several lines to send, not one.
         let config = Config::builder().bracketed_paste(false).auto_add_history(true).build();
-        let mut editor = DefaultEditor::with_config(config).map_err(system)?;
-        let printer = editor.create_external_printer().map_err(system)?;
-        let (tell, printed) = sync_channel(1);
-        let screen = Screen { printer: Box::new(printer), printed: tell, modes: tcgetattr(stdin())? };
+        let mut editor = DefaultEditor::with_config(config).map_err(io_error)?;
+        let printer = editor.create_external_printer().map_err(io_error)?;
+        let (notify, printed) = sync_channel(1);
+        let screen = Screen { printer: Box::new(printer), printed: notify, modes: tcgetattr(stdin())? };
         if let Some(file) = history_file() {
             match editor.load_history(&file) {
                 Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
@@ -67,16 +67,16 @@ impl Prompt {
                 Ok(line) => {
                     // What was printed before has nothing to do with this line.
                     let _ = self.printed.try_recv();
-                    if feed.give(Input::Frame(line.into_bytes())).is_err() {
+                    if feed.send(Input::Frame(line.into_bytes())).is_err() {
                         return;
                     }
-                    if self.printed.recv_timeout(REPLY_PATIENCE) == Err(RecvTimeoutError::Disconnected) {
+                    if self.printed.recv_timeout(REPLY_WAIT_MAX) == Err(RecvTimeoutError::Disconnected) {
                         // The conversation is over: one more prompt would take the terminal again.
                         return;
                     }
                 }
                 Err(ReadlineError::Eof | ReadlineError::Interrupted) => break Input::End,
-                Err(error) => break Input::Failed(system(error)),
+                Err(error) => break Input::Failed(io_error(error)),
             }
         };
         if let Some(file) = history_file()
@@ -84,7 +84,7 @@ impl Prompt {
         {
             log::warn!("cannot write {}: {error}", file.display());
         }
-        let _ = feed.give(last);
+        let _ = feed.send(last);
     }
 }
 
@@ -121,6 +121,6 @@ impl Screen {
     }
 }
 
-fn system(error: ReadlineError) -> io::Error {
+fn io_error(error: ReadlineError) -> io::Error {
     if let ReadlineError::Io(error) = error { error } else { io::Error::other(error) }
 }

@@ -91,11 +91,11 @@ impl Datagrams {
             ("--interval", self.interval.is_some()),
             ("--reply-timeout", self.reply_timeout.is_some()),
         ];
-        first_given(&given)
+        first_set(&given)
     }
 }
 
-fn first_given(given: &[(&'static str, bool)]) -> Option<&'static str> {
+fn first_set(given: &[(&'static str, bool)]) -> Option<&'static str> {
     given.iter().find(|(_, is_given)| *is_given).map(|(flag, _)| *flag)
 }
 
@@ -133,7 +133,7 @@ impl Tls {
             ("--cert", self.cert.is_some()),
             ("--alpn", !self.alpn.is_empty()),
         ];
-        first_given(&given)
+        first_set(&given)
     }
 }
 
@@ -167,17 +167,17 @@ impl Settings {
     }
 
     /// How the input is cut into datagrams; who says nothing means lines.
-    pub(super) fn framing_of_datagrams(&self) -> Framing {
+    pub(super) fn datagram_framing(&self) -> Framing {
         self.framing.unwrap_or(Framing::Lines(Lines::new()))
     }
 
     /// The framing that was asked for; in a pipe bytes are bytes.
-    pub(super) fn framing_in_a_pipe(&self) -> Framing {
+    pub(super) fn pipe_framing(&self) -> Framing {
         self.framing.unwrap_or(Framing::Raw(Raw))
     }
 
     /// The framing that was asked for; who types, types lines.
-    pub(super) fn framing_at_a_prompt(&self) -> Framing {
+    pub(super) fn prompt_framing(&self) -> Framing {
         self.framing.unwrap_or(Framing::Lines(Lines::new()))
     }
 }

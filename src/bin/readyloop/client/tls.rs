@@ -4,7 +4,7 @@ use readyloop::Address;
 use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsTarget, Trust};
 
 use crate::cli_error::CliError;
-use crate::tls::setup_problem;
+use crate::tls::setup_error;
 
 use super::settings::Tls;
 
@@ -21,5 +21,5 @@ pub(crate) fn target(address: &Address, tls: &Tls) -> Result<Option<TlsTarget>, 
     let options = TlsClientOptions { trust, identity, alpn: tls.alpn.clone(), ..TlsClientOptions::default() };
     let host = host_port.rsplit_once(':').map_or(host_port.as_str(), |(host, _)| host);
     let target = TlsClient::new(&options).and_then(|client| client.to(host));
-    target.map(Some).map_err(|error| setup_problem(&error))
+    target.map(Some).map_err(|error| setup_error(&error))
 }

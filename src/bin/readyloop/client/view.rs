@@ -28,7 +28,7 @@ pub(super) trait View {
     ///
     /// # Errors
     /// Nothing can be shown any more.
-    fn pass_on(&mut self) -> io::Result<()>;
+    fn flush(&mut self) -> io::Result<()>;
 
     /// Whether it would rather not be shown more for now.
     fn is_full(&self) -> bool;
@@ -92,12 +92,12 @@ impl View for Pipe {
         Ok(())
     }
 
-    fn pass_on(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         if let Some(error) = self.output.poll_failure() {
             return Err(error);
         }
         if !self.batch.is_empty()
-            && let Err(batch) = self.output.pass(mem::take(&mut self.batch))
+            && let Err(batch) = self.output.try_send(mem::take(&mut self.batch))
         {
             self.batch = batch;
         }
@@ -123,11 +123,11 @@ impl Terminal {
 
 impl View for Terminal {
     fn show(&mut self, reply: &[u8], round_trip: Option<Duration>) -> io::Result<()> {
-        let took = round_trip.map(text::span).into_iter().collect();
-        self.screen.print(&told(reply, self.hex, took))
+        let round_trip = round_trip.map(text::span).into_iter().collect();
+        self.screen.print(&format_reply(reply, self.hex, round_trip))
     }
 
-    fn pass_on(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 
@@ -137,8 +137,8 @@ impl View for Terminal {
 }
 
 /// A reply as text or as a dump, with what there is to say of it behind it.
-pub(super) fn told(reply: &[u8], hex: bool, mut remarks: Vec<String>) -> String {
-    let (text, gap) = if hex { (dumped(reply), "") } else { (line_of(reply), "  ") };
+pub(super) fn format_reply(reply: &[u8], hex: bool, mut remarks: Vec<String>) -> String {
+    let (text, gap) = if hex { (hex_dump(reply), "") } else { (reply_line(reply), "  ") };
     if !hex && str::from_utf8(reply).is_err() {
         remarks.push("not UTF-8".to_owned());
     }
@@ -149,12 +149,12 @@ pub(super) fn told(reply: &[u8], hex: bool, mut remarks: Vec<String>) -> String 
     }
 }
 
-fn line_of(reply: &[u8]) -> String {
+fn reply_line(reply: &[u8]) -> String {
     let line = reply.strip_suffix(b"\n").unwrap_or(reply);
     text::printable(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-fn dumped(reply: &[u8]) -> String {
+fn hex_dump(reply: &[u8]) -> String {
     let (mut dump, mut lines) = (Dump::default(), Vec::new());
     dump.push(reply, &mut lines);
     dump.finish(&mut lines);
@@ -167,7 +167,7 @@ mod tests {
 
     #[track_caller]
     fn check(reply: &[u8], remarks: &[&str], expected: &str) {
-        assert_eq!(told(reply, false, remarks.iter().copied().map(str::to_owned).collect()), expected);
+        assert_eq!(format_reply(reply, false, remarks.iter().copied().map(str::to_owned).collect()), expected);
     }
 
     #[test]
@@ -180,10 +180,10 @@ mod tests {
 
     #[test]
     fn a_dump_has_its_time_below() {
-        let dump = told(b"hi", true, vec!["131 µs".to_owned()]);
+        let dump = format_reply(b"hi", true, vec!["131 µs".to_owned()]);
         let lines: Vec<&str> = dump.lines().collect();
         assert!(lines[0].starts_with("00000000  68 69 ") && lines[0].ends_with("|hi|"), "{dump}");
         assert_eq!(lines[1..], ["(131 µs)"]);
-        assert_eq!(told(b"hi", true, Vec::new()).lines().count(), 1);
+        assert_eq!(format_reply(b"hi", true, Vec::new()).lines().count(), 1);
     }
 }

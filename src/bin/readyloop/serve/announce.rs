@@ -22,22 +22,22 @@ pub(super) fn lines(addresses: &[Address]) -> String {
 
 /// Whether anybody can hear us on standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Audience {
+pub(super) enum OutputState {
     /// The lines are out.
-    There,
+    Open,
     /// Whoever was to read them has closed the pipe.
-    Gone,
+    Closed,
 }
 
 /// Prints the lines on standard output, at once.
 ///
 /// # Errors
 /// They cannot be written, for another reason than a closed pipe.
-pub(super) fn print(lines: &str) -> Result<Audience, CliError> {
+pub(super) fn print(lines: &str) -> Result<OutputState, CliError> {
     let mut output = io::stdout().lock();
     match output.write_all(lines.as_bytes()).and_then(|()| output.flush()) {
-        Ok(()) => Ok(Audience::There),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Audience::Gone),
+        Ok(()) => Ok(OutputState::Open),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(OutputState::Closed),
         Err(error) => Err(CliError::failure(
             format!("cannot write to standard output: {}", io_message(&error)),
             "the address that peers connect to is told there: redirect it to a place with room",
@@ -64,7 +64,7 @@ impl ReadyFile {
             return Ok(());
         };
         if metadata.is_file() && fs::read(path).is_ok_and(|content| is_announcement(&content)) {
-            return fs::remove_file(path).map_err(|error| refused(path, &error));
+            return fs::remove_file(path).map_err(|error| write_error(path, &error));
         }
         Err(CliError::usage(
             format!("--ready-file {} exists and was not written by a server", path.display()),
@@ -74,18 +74,18 @@ impl ReadyFile {
 
     /// Writes the lines so that a reader sees all of them or no file.
     pub(super) fn write(path: &Path, lines: &str) -> Result<Self, CliError> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}", std::process::id()));
-        let beside = PathBuf::from(beside);
-        let written = fs::write(&beside, lines).and_then(|()| fs::metadata(&beside)).and_then(|metadata| {
-            fs::rename(&beside, path)?;
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(format!(".{}", std::process::id()));
+        let temporary = PathBuf::from(temporary);
+        let written = fs::write(&temporary, lines).and_then(|()| fs::metadata(&temporary)).and_then(|metadata| {
+            fs::rename(&temporary, path)?;
             Ok(identity(&metadata))
         });
         match written {
             Ok(identity) => Ok(Self { path: path.to_owned(), identity }),
             Err(error) => {
-                let _ = fs::remove_file(&beside);
-                Err(refused(path, &error))
+                let _ = fs::remove_file(&temporary);
+                Err(write_error(path, &error))
             }
         }
     }
@@ -93,8 +93,8 @@ impl ReadyFile {
 
 impl Drop for ReadyFile {
     fn drop(&mut self) {
-        let is_ours = fs::metadata(&self.path).is_ok_and(|metadata| identity(&metadata) == self.identity);
-        if is_ours && let Err(error) = fs::remove_file(&self.path) {
+        let is_own = fs::metadata(&self.path).is_ok_and(|metadata| identity(&metadata) == self.identity);
+        if is_own && let Err(error) = fs::remove_file(&self.path) {
             debug!("cannot remove {}: {}", self.path.display(), io_message(&error));
         }
     }
@@ -110,7 +110,7 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-fn refused(path: &Path, error: &io::Error) -> CliError {
+fn write_error(path: &Path, error: &io::Error) -> CliError {
     CliError::failure(
         format!("cannot write --ready-file {}: {}", path.display(), io_message(error)),
         "type a path in a directory that exists and that you may write to",

@@ -193,21 +193,21 @@ mod tests {
 
     use super::*;
 
-    fn checked(words: &str) -> Result<(), CliError> {
-        let all = ["readyloop", "serve"].into_iter().chain(words.split_whitespace()).map(OsString::from);
-        let Ok(matches) = crate::command_line::read(all) else { panic!("{words} cannot be read") };
+    fn checked(arguments: &str) -> Result<(), CliError> {
+        let all = ["readyloop", "serve"].into_iter().chain(arguments.split_whitespace()).map(OsString::from);
+        let Ok(matches) = crate::command_line::read(all) else { panic!("{arguments} cannot be read") };
         let (_, matches) = matches.subcommand().unwrap();
-        check(&super::super::sources::gather(matches, |_| None)?)
+        check(&super::super::sources::read_settings(matches, |_| None)?)
     }
 
     #[track_caller]
-    fn check_right(words: &str) {
-        assert_eq!(checked(words), Ok(()), "{words}");
+    fn check_right(arguments: &str) {
+        assert_eq!(checked(arguments), Ok(()), "{arguments}");
     }
 
     #[track_caller]
-    fn check_wrong(words: &str, message: &str) {
-        assert_eq!(checked(words).map_err(|problem| problem.message), Err(message.to_owned()));
+    fn check_wrong(arguments: &str, message: &str) {
+        assert_eq!(checked(arguments).map_err(|error| error.message), Err(message.to_owned()));
     }
 
     #[test]

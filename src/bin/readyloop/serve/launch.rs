@@ -19,12 +19,12 @@ use super::settings::{Design, Service, Settings};
 use super::tls;
 
 /// A server of the design that was asked for.
-pub(super) enum Launched {
+pub(super) enum AnyServer {
     Reactor(Box<Server<Reactor>>),
     Blocking(Box<BlockingServer>),
 }
 
-impl Launched {
+impl AnyServer {
     /// Serves until it is drained.
     pub(super) fn run(&mut self) -> io::Result<Totals> {
         match self {
@@ -57,7 +57,7 @@ impl Launched {
 }
 
 /// A server with every listener of the settings, and the real address of each.
-pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(Launched, Vec<Address>), CliError> {
+pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(AnyServer, Vec<Address>), CliError> {
     let mut server = launch(settings, settings.server_limits(connections_max)).map_err(|error| {
         CliError::failure(
             format!("cannot start the server: {}", io_message(&error)),
@@ -68,20 +68,21 @@ pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(Launc
     let mut addresses = Vec::new();
     for address in &settings.endpoints.listen {
         check_path(address)?;
-        addresses.push(listen(&mut server, settings, tls.as_ref(), address).map_err(|error| refused(address, &error))?);
+        addresses
+            .push(listen(&mut server, settings, tls.as_ref(), address).map_err(|error| listen_error(address, &error))?);
     }
     Ok((server, addresses))
 }
 
-fn launch(settings: &Settings, limits: ServerLimits) -> io::Result<Launched> {
+fn launch(settings: &Settings, limits: ServerLimits) -> io::Result<AnyServer> {
     let reactor = reactor()?;
     let design = match settings.threads.design {
-        Design::Reactor => return Ok(Launched::Reactor(Box::new(Server::new(reactor, limits)))),
+        Design::Reactor => return Ok(AnyServer::Reactor(Box::new(Server::new(reactor, limits)))),
         Design::Iterative => blocking::Design::Iterative,
         Design::Threads => blocking::Design::Threads,
         Design::Pool => blocking::Design::Pool { workers: settings.workers() },
     };
-    Ok(Launched::Blocking(Box::new(BlockingServer::new(reactor, design, limits)?)))
+    Ok(AnyServer::Blocking(Box::new(BlockingServer::new(reactor, design, limits)?)))
 }
 
 /// Refuses a Unix path that holds anything but a socket.
@@ -110,7 +111,7 @@ fn reactor() -> io::Result<Reactor> {
 }
 
 fn listen(
-    server: &mut Launched,
+    server: &mut AnyServer,
     settings: &Settings,
     tls: Option<&TlsServer>,
     address: &Address,
@@ -148,7 +149,7 @@ fn listen_datagrams(server: &mut Server<Reactor>, settings: &Settings, address: 
     Ok(server.local_address(&endpoint).clone())
 }
 
-fn refused(address: &Address, error: &io::Error) -> CliError {
+fn listen_error(address: &Address, error: &io::Error) -> CliError {
     let (place, hint) = match address {
         Address::Tcp(host_port) | Address::Tls(host_port) => {
             (host_port.clone(), port_hint("", "-ltnp", host_port, error))

@@ -19,7 +19,7 @@ use crate::cli_error::{CliError, io_message};
 use crate::command_line::EXIT_STATUS;
 use crate::logging;
 
-use announce::{Audience, ReadyFile};
+use announce::{OutputState, ReadyFile};
 use settings::Settings;
 use sources::ConfigFile;
 
@@ -28,7 +28,7 @@ pub(crate) const NAME: &str = "serve";
 
 /// Serves until it is drained.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = sources::gather(matches, |name| std::env::var_os(name))?;
+    let settings = sources::read_settings(matches, |name| std::env::var_os(name))?;
     check::check(&settings)?;
     logging::start(&settings.output.verbosity);
 
@@ -39,11 +39,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let connections_max = descriptors::connections_max(limit, listeners, settings.total.max_connections);
     let (mut server, addresses) = launch::bind(&settings, connections_max)?;
 
-    warnings::public_bind(&addresses);
-    warnings::cut_backlog(settings.sockets.backlog);
+    warnings::warn_of_public_addresses(&addresses);
+    warnings::warn_of_capped_backlog(settings.sockets.backlog);
     let lines = announce::lines(&addresses);
     let _ready_file = ready_path.map(|path| ReadyFile::write(path, &lines)).transpose()?;
-    if announce::print(&lines)? == Audience::Gone {
+    if announce::print(&lines)? == OutputState::Closed {
         // As any command in a pipe: its reader has left, so it ends.
         return Ok(());
     }

@@ -83,8 +83,8 @@ impl Settings {
             connections_max,
             connections_per_address_max: self.total.max_connections_per_ip.unwrap_or(usize::MAX),
             when_full: match self.total.when_full {
-                BeyondFull::Pause => WhenFull::Pause,
-                BeyondFull::Refuse => WhenFull::Refuse,
+                WhenFullAction::Pause => WhenFull::Pause,
+                WhenFullAction::Refuse => WhenFull::Refuse,
             },
             handshakes_max: self.tls.max_handshakes,
             queue_total_max: self.total.queue_total_max,
@@ -268,7 +268,7 @@ pub(super) struct TotalLimits {
 
     /// What happens to those beyond --max-connections [default: pause]
     #[arg(long, value_name = "WHAT")]
-    pub(super) when_full: BeyondFull,
+    pub(super) when_full: WhenFullAction,
 
     /// How much memory may be lent to the queues of all peers together [default: 512MiB]
     ///
@@ -287,7 +287,7 @@ pub(super) struct TotalLimits {
 
 /// What happens to a connection for which there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum BeyondFull {
+pub(super) enum WhenFullAction {
     /// They wait in the kernel's backlog until another leaves
     Pause,
     /// They are accepted and reset at once
@@ -449,8 +449,8 @@ impl Default for TotalLimits {
     fn default() -> Self {
         let limits = ServerLimits::default();
         let when_full = match limits.when_full {
-            WhenFull::Pause => BeyondFull::Pause,
-            WhenFull::Refuse => BeyondFull::Refuse,
+            WhenFull::Pause => WhenFullAction::Pause,
+            WhenFull::Refuse => WhenFullAction::Refuse,
         };
         Self {
             max_connections: None,

@@ -29,19 +29,22 @@ pub(super) struct ConfigFile {
 /// Finds the settings for a command line, asking `variable` for the environment.
 ///
 /// From the weakest source to the strongest, each overwrites what it mentions.
-pub(super) fn gather(matches: &ArgMatches, variable: impl Fn(&str) -> Option<OsString>) -> Result<Settings, CliError> {
+pub(super) fn read_settings(
+    matches: &ArgMatches,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Settings, CliError> {
     // An empty variable is one that somebody wanted to unset.
     let variable = |flag: &str| variable(&variable_name(flag)).filter(|value| !value.is_empty());
     let mut settings = Settings::default();
-    let named = ConfigFile::from_arg_matches(matches).ok().and_then(|file| file.config);
-    if let Some(path) = named.or_else(|| variable("config").map(PathBuf::from)) {
+    let path = ConfigFile::from_arg_matches(matches).ok().and_then(|file| file.config);
+    if let Some(path) = path.or_else(|| variable("config").map(PathBuf::from)) {
         for entry in toml_file::read(&path)? {
-            overwrite_by_entry(&mut settings, &entry).map_err(|problem| problem.at(&entry.place))?;
+            apply_entry(&mut settings, &entry).map_err(|error| error.at(&entry.place))?;
         }
     }
     for arg in flags().get_arguments() {
         if let Some(value) = variable(flag_of(arg)) {
-            overwrite_by_variable(&mut settings, arg, &value)?;
+            apply_variable(&mut settings, arg, &value)?;
         }
     }
     settings.update_from_arg_matches(matches).map_err(|error| misuse(&error, super::NAME, None))?;
@@ -62,51 +65,51 @@ fn variable_name(flag: &str) -> String {
     format!("READYLOOP_{}", flag.replace('-', "_").to_uppercase())
 }
 
-fn overwrite_by_variable(settings: &mut Settings, arg: &Arg, value: &OsStr) -> Result<(), CliError> {
+fn apply_variable(settings: &mut Settings, arg: &Arg, value: &OsStr) -> Result<(), CliError> {
     let flag = flag_of(arg);
     let name = variable_name(flag);
     match (arg.get_action(), value.to_str()) {
-        (ArgAction::Append, Some(text)) => overwrite(settings, flag, text.split(',').map(str::trim), &name),
-        (_, _) => overwrite(settings, flag, [value], &name),
+        (ArgAction::Append, Some(text)) => apply(settings, flag, text.split(',').map(str::trim), &name),
+        (_, _) => apply(settings, flag, [value], &name),
     }
 }
 
-fn overwrite_by_entry(settings: &mut Settings, entry: &Entry) -> Result<(), CliError> {
+fn apply_entry(settings: &mut Settings, entry: &Entry) -> Result<(), CliError> {
     let Entry { key, value, .. } = entry;
     let flags = flags();
     let Some(arg) = flags.get_arguments().find(|arg| flag_of(arg) == key) else {
         return Err(unknown_key(entry));
     };
-    if !takes(arg, value) {
+    if !accepts(arg, value) {
         return Err(CliError::usage(
             format!("{key} cannot be {}", value.kind()),
             format!("write {key} = {}", example(arg)),
         ));
     }
-    overwrite(settings, key, value.words(), key)
+    apply(settings, key, value.arguments(), key)
 }
 
 /// Overwrites what one flag sets, given once with each of `values`; `name` is what its user calls it.
-fn overwrite(
+fn apply(
     settings: &mut Settings,
     flag: &str,
     values: impl IntoIterator<Item = impl AsRef<OsStr>>,
     name: &str,
 ) -> Result<(), CliError> {
-    let word = |value: &OsStr| {
-        let mut word = OsString::from(format!("--{flag}="));
-        word.push(value);
-        word
+    let argument = |value: &OsStr| {
+        let mut argument = OsString::from(format!("--{flag}="));
+        argument.push(value);
+        argument
     };
-    let words = values.into_iter().map(|value| word(value.as_ref()));
-    let words = std::iter::once(OsString::from("serve")).chain(words);
-    let matches = flags().try_get_matches_from(words).map_err(|error| misuse(&error, super::NAME, Some(name)))?;
+    let arguments = values.into_iter().map(|value| argument(value.as_ref()));
+    let arguments = std::iter::once(OsString::from("serve")).chain(arguments);
+    let matches = flags().try_get_matches_from(arguments).map_err(|error| misuse(&error, super::NAME, Some(name)))?;
     settings.update_from_arg_matches(&matches).map_err(|error| misuse(&error, super::NAME, Some(name)))
 }
 
 /// Whether a TOML value has the type of a flag: `true` for a switch, a number for a number, and a
 /// string for everything that is not a switch, since `64KiB` is one.
-fn takes(arg: &Arg, value: &Value) -> bool {
+fn accepts(arg: &Arg, value: &Value) -> bool {
     match value {
         Value::Bool(_) => is_switch(arg),
         Value::Integer(_) => is_number(arg),
@@ -149,8 +152,8 @@ fn unknown_key(Entry { key, value, .. }: &Entry) -> CliError {
     }
     // clap knows which flag is spelled alike.
     let unknown = flags().try_get_matches_from(["serve".to_owned(), format!("--{key}=")]).err();
-    let alike = unknown.as_ref().and_then(|error| error.get(ContextKind::SuggestedArg));
-    match alike {
+    let suggestion = unknown.as_ref().and_then(|error| error.get(ContextKind::SuggestedArg));
+    match suggestion {
         Some(ContextValue::String(flag)) => {
             CliError::usage(message, format!("did you mean `{}`?", flag.trim_start_matches('-')))
         }
@@ -181,18 +184,18 @@ mod tests {
         }
     }
 
-    fn gathered(words: &[&str], variables: &[(&str, &str)], file: Option<&File>) -> Result<Settings, CliError> {
+    fn gathered(arguments: &[&str], variables: &[(&str, &str)], file: Option<&File>) -> Result<Settings, CliError> {
         let command = ConfigFile::augment_args(flags());
-        let matches = command.try_get_matches_from([&["serve"], words].concat()).unwrap();
-        gather(&matches, |name| match name {
+        let matches = command.try_get_matches_from([&["serve"], arguments].concat()).unwrap();
+        read_settings(&matches, |name| match name {
             "READYLOOP_CONFIG" => file.map(|file| file.0.clone().into()),
             name => variables.iter().find(|(set, _)| *set == name).map(|(_, value)| value.into()),
         })
     }
 
     #[track_caller]
-    fn check_idle(words: &[&str], variables: &[(&str, &str)], file: Option<&File>, seconds: u64) {
-        let settings = gathered(words, variables, file).unwrap();
+    fn check_idle(arguments: &[&str], variables: &[(&str, &str)], file: Option<&File>, seconds: u64) {
+        let settings = gathered(arguments, variables, file).unwrap();
         assert_eq!(settings.peer.idle_timeout, Duration::from_secs(seconds));
     }
 
@@ -200,13 +203,13 @@ mod tests {
     fn flag_wins_over_variable_over_file_over_default() {
         let file = File::new("precedence", "idle-timeout = '2s'\n");
         let variables = [("READYLOOP_IDLE_TIMEOUT", "3s")];
-        let words = ["--idle-timeout", "4s"];
-        check_idle(&words, &variables, Some(&file), 4);
+        let arguments = ["--idle-timeout", "4s"];
+        check_idle(&arguments, &variables, Some(&file), 4);
         check_idle(&[], &variables, Some(&file), 3);
         check_idle(&[], &[], Some(&file), 2);
         check_idle(&[], &[], None, 300);
-        check_idle(&words, &[], Some(&file), 4);
-        check_idle(&words, &variables, None, 4);
+        check_idle(&arguments, &[], Some(&file), 4);
+        check_idle(&arguments, &variables, None, 4);
         check_idle(&[], &[("READYLOOP_IDLE_TIMEOUT", "")], Some(&file), 2);
     }
 
@@ -247,11 +250,11 @@ mod tests {
             let takes_any_text = matches!(flag, "prefix" | "ready-file" | "cert" | "key" | "client-ca" | "alpn");
             match wrong {
                 Ok(_) => assert!(takes_any_text, "{flag}"),
-                Err(problem) => assert!(problem.message.contains(&variable_name(flag)), "{}", problem.message),
+                Err(error) => assert!(error.message.contains(&variable_name(flag)), "{}", error.message),
             }
             let file = File::new(flag, &format!("\n{flag} = 1979-05-27\n"));
-            let problem = gathered(&[], &[], Some(&file)).unwrap_err();
-            assert!(problem.message.ends_with(&format!(".toml:2: {flag} cannot be a date")), "{}", problem.message);
+            let error = gathered(&[], &[], Some(&file)).unwrap_err();
+            assert!(error.message.ends_with(&format!(".toml:2: {flag} cannot be a date")), "{}", error.message);
         }
     }
 
@@ -279,8 +282,8 @@ mod tests {
     #[track_caller]
     fn check_file(test: &str, text: &str, message: &str, hint: &str) {
         let file = File::new(test, text);
-        let problem = gathered(&[], &[], Some(&file)).unwrap_err();
-        assert_eq!(problem, CliError::usage(format!("{}:{message}", file.0.display()), hint));
+        let error = gathered(&[], &[], Some(&file)).unwrap_err();
+        assert_eq!(error, CliError::usage(format!("{}:{message}", file.0.display()), hint));
     }
 
     #[test]
@@ -376,14 +379,13 @@ mod tests {
             let text: String = bytes.iter().map(part).collect();
             let mut settings = Settings::default();
             let outcome = toml_file::entries("any.toml", &text).and_then(|entries| {
-                let mut overwrite = |entry: &Entry| {
-                    overwrite_by_entry(&mut settings, entry).map_err(|problem| problem.at(&entry.place))
-                };
-                entries.iter().try_for_each(&mut overwrite)
+                let mut apply =
+                    |entry: &Entry| apply_entry(&mut settings, entry).map_err(|error| error.at(&entry.place));
+                entries.iter().try_for_each(&mut apply)
             });
-            if let Err(problem) = outcome {
-                assert!(problem.message.starts_with("any.toml:"), "{text:?}: {problem:?}");
-                assert!(!problem.hint.is_empty(), "{text:?}: {problem:?}");
+            if let Err(error) = outcome {
+                assert!(error.message.starts_with("any.toml:"), "{text:?}: {error:?}");
+                assert!(!error.hint.is_empty(), "{text:?}: {error:?}");
             }
         });
     }
@@ -391,7 +393,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_a_configuration_error() {
         let file = File(PathBuf::from("/nonexistent/server.toml"));
-        let problem = gathered(&[], &[], Some(&file)).unwrap_err();
-        assert!(problem.message.starts_with("cannot read /nonexistent/server.toml: "), "{}", problem.message);
+        let error = gathered(&[], &[], Some(&file)).unwrap_err();
+        assert!(error.message.starts_with("cannot read /nonexistent/server.toml: "), "{}", error.message);
     }
 }

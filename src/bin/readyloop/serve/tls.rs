@@ -5,7 +5,7 @@ use readyloop::net::tls::{Pem, TlsServer, TlsServerOptions};
 
 use crate::cert::self_signed;
 use crate::cli_error::CliError;
-use crate::tls::setup_problem;
+use crate::tls::setup_error;
 
 use super::settings::Settings;
 
@@ -19,7 +19,7 @@ pub(super) fn server(settings: &Settings) -> Result<Option<TlsServer>, CliError>
     };
     let options =
         TlsServerOptions { cert, key, client_ca: tls.client_ca.clone().map(Pem::File), alpn: tls.alpn.clone() };
-    TlsServer::new(options).map(Some).map_err(|error| setup_problem(&error))
+    TlsServer::new(options).map(Some).map_err(|error| setup_error(&error))
 }
 
 /// By what names clients may call a server that listens there.

@@ -37,7 +37,7 @@ pub(super) enum Value {
 
 impl Value {
     /// As it would be typed behind a flag, once for each time the flag is given.
-    pub(super) fn words(&self) -> Vec<OsString> {
+    pub(super) fn arguments(&self) -> Vec<OsString> {
         match self {
             Self::Bool(value) => vec![value.to_string().into()],
             Self::Integer(text) | Self::Text(text) => vec![text.into()],

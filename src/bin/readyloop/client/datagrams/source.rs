@@ -11,7 +11,7 @@ use crate::client::input::{Feed, Input, read_lines};
 
 /// Where datagrams come from.
 pub(super) enum Source {
-    Numbers(Numbers),
+    Numbered(NumberedDatagrams),
     Input(Receiver<Input>),
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Next {
 impl Source {
     pub(super) fn next(&mut self) -> Next {
         match self {
-            Self::Numbers(numbers) => numbers.next().map_or(Next::End, Next::Datagram),
+            Self::Numbered(numbers) => numbers.next().map_or(Next::End, Next::Datagram),
             Self::Input(input) => match input.try_recv() {
                 Ok(Input::Frame(frame)) if frame.len() > DATAGRAM_LEN_MAX => Next::Failed(too_long("a line is")),
                 Ok(Input::Frame(frame)) => Next::Datagram(frame),
@@ -44,20 +44,20 @@ impl Source {
 /// Datagrams with numbers in them: what tells this run from others, the number, and a pattern
 /// that follows from it, so that no two are alike and none is like those of another run.
 #[derive(Debug)]
-pub(super) struct Numbers {
+pub(super) struct NumberedDatagrams {
     run: u64,
     next: u64,
     count: u64,
     len: usize,
 }
 
-impl Numbers {
+impl NumberedDatagrams {
     pub(super) fn new(count: u64, len: usize) -> Self {
         Self { run: RandomState::new().hash_one(0), next: 0, count, len }
     }
 }
 
-impl Iterator for Numbers {
+impl Iterator for NumberedDatagrams {
     type Item = Vec<u8>;
 
     fn next(&mut self) -> Option<Vec<u8>> {
@@ -100,7 +100,7 @@ fn give_pieces(feed: &Feed, mut read: impl FnMut() -> io::Result<Vec<u8>>, piece
         match read() {
             Ok(piece) if piece.is_empty() && pieces == Pieces::ToTheEnd => break Input::End,
             Ok(piece) => {
-                if feed.give(Input::Frame(piece)).is_err() {
+                if feed.send(Input::Frame(piece)).is_err() {
                     return;
                 }
                 if pieces == Pieces::One {
@@ -111,7 +111,7 @@ fn give_pieces(feed: &Feed, mut read: impl FnMut() -> io::Result<Vec<u8>>, piece
         }
     };
     // When the loop has ended, nobody asks for the last word.
-    let _ = feed.give(last);
+    let _ = feed.send(last);
 }
 
 /// All there is, which may be nothing.
@@ -142,18 +142,19 @@ mod tests {
     #[test]
     fn numbered_datagrams_have_their_length_and_are_all_different() {
         for len in [16, 17, 64, 65_507] {
-            let all: Vec<Vec<u8>> = Numbers::new(3, len).collect();
+            let all: Vec<Vec<u8>> = NumberedDatagrams::new(3, len).collect();
             assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [len; 3]);
             assert!(all[0] != all[1] && all[1] != all[2]);
             assert_eq!(all[2][8..16], [0, 0, 0, 0, 0, 0, 0, 2]);
         }
-        let of_two_runs = [Numbers::new(1, 16), Numbers::new(1, 16)].map(|mut run| run.next().unwrap());
+        let of_two_runs =
+            [NumberedDatagrams::new(1, 16), NumberedDatagrams::new(1, 16)].map(|mut run| run.next().unwrap());
         assert_ne!(of_two_runs[0], of_two_runs[1]);
     }
 
     #[test]
     fn a_pattern_is_no_constant() {
-        let datagram = Numbers::new(1, 4096).next().unwrap();
+        let datagram = NumberedDatagrams::new(1, 4096).next().unwrap();
         let mut seen = [false; 256];
         datagram[16..].iter().for_each(|byte| seen[usize::from(*byte)] = true);
         assert!(seen.iter().filter(|seen| **seen).count() > 200);

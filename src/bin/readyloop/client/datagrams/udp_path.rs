@@ -19,9 +19,9 @@ const BUFFER_BYTES: usize = 1 << 16;
 #[derive(Debug)]
 pub(super) enum Event {
     /// A reply came, by that way, at that time.
-    Reply { way: usize, bytes: Vec<u8>, at: Instant },
+    Reply { path: usize, bytes: Vec<u8>, at: Instant },
     /// The system could not receive on that way: most often, a datagram was refused.
-    Failed { way: usize, error: io::Error },
+    Failed { path: usize, error: io::Error },
     /// There is something new in the input.
     Input,
     /// A signal asks for the end.
@@ -43,7 +43,7 @@ impl Clock {
 }
 
 /// Where datagrams go.
-pub(super) struct Way {
+pub(super) struct UdpPath {
     socket: UdpSocket,
     /// Which one it is: the thread of one that was given up may still have something to tell.
     number: usize,
@@ -52,7 +52,7 @@ pub(super) struct Way {
     clock: Clock,
 }
 
-impl Way {
+impl UdpPath {
     /// A way to the first address to which this machine knows one.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ impl Way {
     }
 
     /// Whether there is an address left that was not tried.
-    pub(super) fn has_others(&self) -> bool {
+    pub(super) fn has_untried(&self) -> bool {
         !self.untried.is_empty()
     }
 
@@ -77,7 +77,7 @@ impl Way {
     ///
     /// # Errors
     /// This machine knows no way to any that is left.
-    pub(super) fn turn_to_the_next(&mut self) -> io::Result<()> {
+    pub(super) fn switch_to_next(&mut self) -> io::Result<()> {
         self.socket = next_socket(&mut self.untried)?;
         self.number += 1;
         listen(&self.socket, self.number, &self.events, self.clock)
@@ -119,15 +119,15 @@ fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
 
 /// Starts a thread that tells what comes. It waits for the kernel and for nobody else: so when a
 /// reply came is told to the microsecond, whatever the loop is doing.
-fn listen(socket: &UdpSocket, way: usize, events: &SyncSender<Event>, clock: Clock) -> io::Result<()> {
+fn listen(socket: &UdpSocket, path: usize, events: &SyncSender<Event>, clock: Clock) -> io::Result<()> {
     let (socket, events) = (socket.try_clone()?, events.clone());
     thread::Builder::new().name("replies".to_owned()).spawn(move || {
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             let event = match socket.recv(&mut buffer) {
-                Ok(len) => Event::Reply { way, bytes: buffer[..len].to_vec(), at: clock.now() },
+                Ok(len) => Event::Reply { path, bytes: buffer[..len].to_vec(), at: clock.now() },
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => Event::Failed { way, error },
+                Err(error) => Event::Failed { path, error },
             };
             // The loop has ended, or will when it hears of the failure.
             if events.send(event).is_err() {

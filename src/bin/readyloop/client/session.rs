@@ -21,44 +21,44 @@ use super::input::Input;
 use super::view::View;
 
 /// An input that brings nothing for this long stands still: a file or a busy pipe never does.
-const STANDSTILL: Duration = Duration::from_millis(100);
+const INPUT_IDLE_MAX: Duration = Duration::from_millis(100);
 
 /// One connection and everything said over it.
-pub(super) struct Talk<V: View, W: Layer<Socket>> {
-    client: Client<Reactor, Teller<V>, Framing, W>,
+pub(super) struct Session<V: View, W: Layer<Socket>> {
+    client: Client<Reactor, ClientService<V>, Framing, W>,
     key: Key,
 }
 
 /// What a conversation begins with: a connection, and what to lay over it.
-pub(super) struct Opening<W> {
+pub(super) struct Transport<W> {
     pub(super) layer: W,
     pub(super) connected: Connected,
 }
 
 /// How a conversation ended.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub(super) enum SessionEnd {
     /// The connection is over, and why.
     Closed(CloseReason),
     /// The same, while there was more to send.
-    Unheard(CloseReason),
+    ClosedEarly(CloseReason),
     /// What was to lie over the connection did not open, or broke.
-    Broke(io::Error),
+    LayerFailed(io::Error),
     /// Time is up.
-    TimeUp,
+    TimedOut,
     /// Standard input failed.
-    Unread(io::Error),
+    InputFailed(io::Error),
     /// The view failed.
-    Unseen(io::Error),
+    OutputFailed(io::Error),
     /// The loop broke.
-    Broken(io::Error),
+    LoopFailed(io::Error),
 }
 
 /// What is done with replies, and what is known of the other direction.
-struct Teller<V> {
+struct ClientService<V> {
     view: V,
     /// When each line was sent that has no reply yet; `None` where nobody reads times.
-    awaited: Option<VecDeque<Instant>>,
+    sent_times: Option<VecDeque<Instant>>,
     sending: Sending,
     is_paused: bool,
     failure: Option<io::Error>,
@@ -85,61 +85,62 @@ pub(super) enum Timing {
     Off,
 }
 
-impl<V: View, W: Layer<Socket>> Talk<V, W> {
+impl<V: View, W: Layer<Socket>> Session<V, W> {
     /// A conversation over a connection, on the loop of `reactor`.
     ///
     /// # Errors
     /// The connection is gone already, or cannot be watched.
     pub(super) fn new(
-        Opening { layer, connected }: Opening<W>,
+        Transport { layer, connected }: Transport<W>,
         reactor: Reactor,
         framing: Framing,
         view: V,
         timing: Timing,
     ) -> io::Result<Self> {
-        let awaited = match timing {
+        let sent_times = match timing {
             Timing::RoundTrip => Some(VecDeque::new()),
             Timing::Off => None,
         };
-        let teller = Teller { view, awaited, sending: Sending::Full, is_paused: false, failure: None, closed: None };
-        let limits = ClientLimits { peer: patient(), ..ClientLimits::default() };
-        let mut client = Client::under(layer, reactor, framing, teller, limits);
+        let service =
+            ClientService { view, sent_times, sending: Sending::Full, is_paused: false, failure: None, closed: None };
+        let limits = ClientLimits { peer: no_timeouts(), ..ClientLimits::default() };
+        let mut client = Client::under(layer, reactor, framing, service, limits);
         let Connected { stream, to, .. } = connected;
         let key = client.adopt(stream.into_nonblocking()?, to, ())?;
         Ok(Self { client, key })
     }
 
     /// Talks until the connection is over or something has failed; once the input has ended, for
-    /// `patience` at most.
-    pub(super) fn run(&mut self, input: &Receiver<Input>, patience: Duration) -> Ending {
-        let mut leave_at = Instant::NEVER;
+    /// `last_replies_timeout` at most.
+    pub(super) fn run(&mut self, input: &Receiver<Input>, last_replies_timeout: Duration) -> SessionEnd {
+        let mut deadline = Instant::NEVER;
         loop {
-            if let Err(error) = self.client.turn(Some(leave_at)) {
-                return Ending::Broken(error);
+            if let Err(error) = self.client.turn(Some(deadline)) {
+                return SessionEnd::LoopFailed(error);
             }
-            let unopened = self.client.poll_failure().map(|failure| failure.error);
-            if let Some(error) = unopened.or_else(|| self.client.poll_break().map(|(_, error)| error)) {
-                return Ending::Broke(error);
+            let failure = self.client.poll_failure().map(|failure| failure.error);
+            if let Some(error) = failure.or_else(|| self.client.poll_break().map(|(_, error)| error)) {
+                return SessionEnd::LayerFailed(error);
             }
-            let teller = self.client.service_mut();
-            if let Some(error) = teller.failure.take().or_else(|| teller.view.pass_on().err()) {
-                return Ending::Unseen(error);
+            let service = self.client.service_mut();
+            if let Some(error) = service.failure.take().or_else(|| service.view.flush().err()) {
+                return SessionEnd::OutputFailed(error);
             }
-            if let Some(reason) = teller.closed {
-                return match teller.sending {
-                    Sending::Ended => Ending::Closed(reason),
-                    Sending::Open if !has_more(input) => Ending::Closed(reason),
-                    Sending::Open | Sending::Full => Ending::Unheard(reason),
+            if let Some(reason) = service.closed {
+                return match service.sending {
+                    Sending::Ended => SessionEnd::Closed(reason),
+                    Sending::Open if !has_more(input) => SessionEnd::Closed(reason),
+                    Sending::Open | Sending::Full => SessionEnd::ClosedEarly(reason),
                 };
             }
-            if leave_at <= self.client.now() {
-                return Ending::TimeUp;
+            if deadline <= self.client.now() {
+                return SessionEnd::TimedOut;
             }
             self.resume();
             match self.send(input) {
-                Ok(Sending::Ended) => leave_at = leave_at.min(self.client.now() + patience),
+                Ok(Sending::Ended) => deadline = deadline.min(self.client.now() + last_replies_timeout),
                 Ok(Sending::Open | Sending::Full) => {}
-                Err(error) => return Ending::Unread(error),
+                Err(error) => return SessionEnd::InputFailed(error),
             }
         }
     }
@@ -148,8 +149,8 @@ impl<V: View, W: Layer<Socket>> Talk<V, W> {
     fn send(&mut self, input: &Receiver<Input>) -> io::Result<Sending> {
         while self.client.service().sending == Sending::Open {
             match input.try_recv() {
-                Ok(Input::Frame(frame)) => self.call(|teller, cx| teller.send(&frame, cx)),
-                Ok(Input::End) => self.call(Teller::end),
+                Ok(Input::Frame(frame)) => self.call(|service, cx| service.send(&frame, cx)),
+                Ok(Input::End) => self.call(ClientService::end),
                 Ok(Input::Failed(error)) => return Err(error),
                 Err(_) => break,
             }
@@ -159,22 +160,22 @@ impl<V: View, W: Layer<Socket>> Talk<V, W> {
 
     /// Reads the peer again once its replies find room again.
     fn resume(&mut self) {
-        let teller = self.client.service();
-        if teller.is_paused && !teller.view.is_full() {
-            self.call(|teller, cx| {
-                teller.is_paused = false;
+        let service = self.client.service();
+        if service.is_paused && !service.view.is_full() {
+            self.call(|service, cx| {
+                service.is_paused = false;
                 cx.resume();
             });
         }
     }
 
-    fn call(&mut self, call: impl FnOnce(&mut Teller<V>, &mut Context<'_, '_>)) {
+    fn call(&mut self, call: impl FnOnce(&mut ClientService<V>, &mut Context<'_, '_>)) {
         // A peer that has just gone is found out in the next turn.
-        let _ = self.client.call(self.key, |teller, (), cx| call(teller, cx));
+        let _ = self.client.call(self.key, |service, (), cx| call(service, cx));
     }
 
     /// Whether it was our side that ended it.
-    pub(super) fn has_left(&self) -> bool {
+    pub(super) fn has_ended_input(&self) -> bool {
         self.client.service().sending == Sending::Ended
     }
 
@@ -185,7 +186,7 @@ impl<V: View, W: Layer<Socket>> Talk<V, W> {
 }
 
 /// Nobody is in a hurry: a person types, a pipe may stand still for a day.
-fn patient() -> Limits {
+fn no_timeouts() -> Limits {
     Limits {
         idle_timeout: Duration::MAX,
         frame_timeout: Duration::MAX,
@@ -197,14 +198,14 @@ fn patient() -> Limits {
 /// Whether there is more to send. An input that stands still has nothing more to say, as far as
 /// the peer could have been interested.
 fn has_more(input: &Receiver<Input>) -> bool {
-    matches!(input.recv_timeout(STANDSTILL), Ok(Input::Frame(_)))
+    matches!(input.recv_timeout(INPUT_IDLE_MAX), Ok(Input::Frame(_)))
 }
 
-impl<V: View> Teller<V> {
+impl<V: View> ClientService<V> {
     fn send(&mut self, frame: &[u8], cx: &mut Context<'_, '_>) {
         cx.send(frame);
-        if let Some(awaited) = &mut self.awaited {
-            awaited.push_back(cx.now());
+        if let Some(sent_times) = &mut self.sent_times {
+            sent_times.push_back(cx.now());
         }
         if cx.writable_bytes() == 0 {
             self.sending = Sending::Full;
@@ -219,7 +220,7 @@ impl<V: View> Teller<V> {
     }
 }
 
-impl<V: View> Service for Teller<V> {
+impl<V: View> Service for ClientService<V> {
     type Peer = ();
     type Message = ();
 
@@ -228,7 +229,7 @@ impl<V: View> Service for Teller<V> {
     }
 
     fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context<'_, '_>) {
-        let sent_at = self.awaited.as_mut().and_then(VecDeque::pop_front);
+        let sent_at = self.sent_times.as_mut().and_then(VecDeque::pop_front);
         if let Err(error) = self.view.show(reply, sent_at.map(|sent_at| cx.now().since(sent_at))) {
             self.failure = Some(error);
             return cx.close();

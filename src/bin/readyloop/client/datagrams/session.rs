@@ -13,9 +13,9 @@ use readyloop::client::{Arrival, Sequence, SequenceCounters};
 use readyloop::instant::Instant;
 
 use super::EVENTS_MAX;
-use super::shown::{After, Shown};
+use super::reply_printer::{AfterFailure, ReplyPrinter};
 use super::source::{Next, Source};
-use super::way::{Clock, Event, Way};
+use super::udp_path::{Clock, Event, UdpPath};
 
 /// How many may be awaited where the next leaves as replies come: enough to hide the round trip.
 const AWAITED_MAX: usize = 16;
@@ -27,7 +27,7 @@ const AWAITED_BYTES_MAX: usize = 64 * 1024;
 const AS_ANSWERED_INTERVAL: Duration = Duration::from_micros(200);
 
 /// How long a duplicate of the last reply is awaited, in round trips: it may have taken a longer way.
-const LINGER_TRIPS: u32 = 2;
+const LINGER_ROUND_TRIPS: u32 = 2;
 
 /// And the bounds of that: what nobody notices, and what nobody minds.
 const LINGER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
@@ -45,7 +45,7 @@ pub(super) enum Pace {
 
 /// How it ended.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub(super) enum UdpSessionEnd {
     /// All was sent, and each was answered or held for lost.
     Done,
     /// Somebody typed `exit`.
@@ -55,23 +55,23 @@ pub(super) enum Ending {
     /// Nobody listens there.
     Refused(io::Error),
     /// The system could not send or receive.
-    Broken(io::Error),
+    SocketFailed(io::Error),
     /// The input failed.
-    Unread(io::Error),
+    InputFailed(io::Error),
     /// Nothing can be shown any more.
-    Unseen(io::Error),
+    OutputFailed(io::Error),
 }
 
 /// Round trips, in short.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Trips {
+pub(super) struct RoundTrips {
     pub(super) count: u32,
     pub(super) sum: Duration,
     pub(super) shortest: Duration,
     pub(super) longest: Duration,
 }
 
-impl Trips {
+impl RoundTrips {
     pub(super) fn add(&mut self, trip: Duration) {
         self.shortest = if self.count == 0 { trip } else { self.shortest.min(trip) };
         self.longest = self.longest.max(trip);
@@ -82,24 +82,24 @@ impl Trips {
 
 /// How far the source has come.
 #[derive(Debug, PartialEq, Eq)]
-enum Supply {
+enum InputState {
     Open,
     /// This one waits until it may leave.
     Waiting(Vec<u8>),
     /// Nothing more comes; whatever is still awaited has until then.
     Ended {
-        leave_at: Instant,
+        deadline: Instant,
     },
 }
 
 /// One conversation.
-pub(super) struct Talk {
-    way: Way,
+pub(super) struct UdpSession {
+    path: UdpPath,
     sequence: Sequence,
     source: Source,
-    supply: Supply,
+    input_state: InputState,
     pace: Pace,
-    shown: Shown,
+    printer: ReplyPrinter,
     clock: Clock,
     /// Makes labels out of datagrams; seeded, so that no peer can make two of them alike.
     digest: RandomState,
@@ -108,34 +108,41 @@ pub(super) struct Talk {
     longest_sent: usize,
     /// The one datagram that was sent to find out whether this address is the one.
     probe: Option<Vec<u8>>,
-    has_heard: bool,
+    has_reply: bool,
     /// When the last answer came; what answers nothing does not keep us here.
     answered_at: Instant,
-    trips: Trips,
+    round_trips: RoundTrips,
 }
 
-impl Talk {
-    pub(super) fn new(way: Way, sequence: Sequence, source: Source, pace: Pace, shown: Shown, clock: Clock) -> Self {
+impl UdpSession {
+    pub(super) fn new(
+        path: UdpPath,
+        sequence: Sequence,
+        source: Source,
+        pace: Pace,
+        printer: ReplyPrinter,
+        clock: Clock,
+    ) -> Self {
         Self {
-            way,
+            path,
             sequence,
             source,
-            supply: Supply::Open,
+            input_state: InputState::Open,
             pace,
-            shown,
+            printer,
             clock,
             digest: RandomState::new(),
             next_at: Instant::ORIGIN,
             longest_sent: 0,
             probe: None,
-            has_heard: false,
+            has_reply: false,
             answered_at: Instant::ORIGIN,
-            trips: Trips::default(),
+            round_trips: RoundTrips::default(),
         }
     }
 
     /// Sends and listens to the end.
-    pub(super) fn run(&mut self, events: &Receiver<Event>) -> Ending {
+    pub(super) fn run(&mut self, events: &Receiver<Event>) -> UdpSessionEnd {
         loop {
             match self.turn(events) {
                 Ok(None) => {}
@@ -148,18 +155,18 @@ impl Talk {
         self.sequence.counters()
     }
 
-    pub(super) fn trips(&self) -> &Trips {
-        &self.trips
+    pub(super) fn round_trips(&self) -> &RoundTrips {
+        &self.round_trips
     }
 
     /// Leaves the terminal as it was, unless its user has left it.
     pub(super) fn leave(self) {
-        if !matches!(self.supply, Supply::Ended { .. }) {
-            self.shown.leave();
+        if !matches!(self.input_state, InputState::Ended { .. }) {
+            self.printer.leave();
         }
     }
 
-    fn turn(&mut self, events: &Receiver<Event>) -> Result<Option<Ending>, Ending> {
+    fn turn(&mut self, events: &Receiver<Event>) -> Result<Option<UdpSessionEnd>, UdpSessionEnd> {
         // First: what came while we were busy came in time. No more than was there: who floods us
         // must not keep us from all else.
         for event in events.try_iter().take(EVENTS_MAX) {
@@ -167,7 +174,7 @@ impl Talk {
         }
         let now = self.clock.now();
         while let Some(number) = self.sequence.poll_lost(now) {
-            self.shown.lost(number).map_err(Ending::Unseen)?;
+            self.printer.lost(number).map_err(UdpSessionEnd::OutputFailed)?;
         }
         let has_sent = self.send_one(now)?;
         if let Some(ending) = self.ending(now) {
@@ -181,32 +188,32 @@ impl Talk {
         Ok(None)
     }
 
-    fn ending(&self, now: Instant) -> Option<Ending> {
-        let Supply::Ended { leave_at } = self.supply else { return None };
+    fn ending(&self, now: Instant) -> Option<UdpSessionEnd> {
+        let InputState::Ended { deadline } = self.input_state else { return None };
         let is_settled = self.sequence.counters().awaited == 0 && now >= self.answered_at + self.linger();
-        let ending = if let Pace::AsTyped(_) = self.pace { Ending::Left } else { Ending::Done };
-        (is_settled || now >= leave_at).then_some(ending)
+        let ending = if let Pace::AsTyped(_) = self.pace { UdpSessionEnd::Left } else { UdpSessionEnd::Done };
+        (is_settled || now >= deadline).then_some(ending)
     }
 
     fn linger(&self) -> Duration {
-        if self.trips.count == 0 {
+        if self.round_trips.count == 0 {
             Duration::ZERO
         } else {
-            (self.trips.longest * LINGER_TRIPS).clamp(LINGER.0, LINGER.1)
+            (self.round_trips.longest * LINGER_ROUND_TRIPS).clamp(LINGER.0, LINGER.1)
         }
     }
 
     /// When there is something to do though nothing comes.
     fn next_work(&self) -> Instant {
-        let work = match &self.supply {
-            Supply::Open => Instant::NEVER,
+        let work = match &self.input_state {
+            InputState::Open => Instant::NEVER,
             // Where it is not for time to say, a reply or a loss comes first.
-            Supply::Waiting(datagram) if self.has_room(datagram.len()) => self.next_at,
-            Supply::Waiting(_) => Instant::NEVER,
-            Supply::Ended { leave_at } if self.sequence.counters().awaited == 0 => {
-                (*leave_at).min(self.answered_at + self.linger())
+            InputState::Waiting(datagram) if self.has_room(datagram.len()) => self.next_at,
+            InputState::Waiting(_) => Instant::NEVER,
+            InputState::Ended { deadline } if self.sequence.counters().awaited == 0 => {
+                (*deadline).min(self.answered_at + self.linger())
             }
-            Supply::Ended { leave_at } => *leave_at,
+            InputState::Ended { deadline } => *deadline,
         };
         work.min(self.sequence.poll_deadline())
     }
@@ -226,47 +233,49 @@ impl Talk {
 
     /// Whether another address may yet turn out to be the one.
     fn is_probing(&self) -> bool {
-        !self.has_heard && self.way.has_others()
+        !self.has_reply && self.path.has_untried()
     }
 
     /// Sends the next datagram if it may leave: whether it did.
-    fn send_one(&mut self, now: Instant) -> Result<bool, Ending> {
-        if self.supply == Supply::Open {
+    fn send_one(&mut self, now: Instant) -> Result<bool, UdpSessionEnd> {
+        if self.input_state == InputState::Open {
             match self.source.next() {
-                Next::Datagram(datagram) => self.supply = Supply::Waiting(datagram),
+                Next::Datagram(datagram) => self.input_state = InputState::Waiting(datagram),
                 Next::NotYet => {}
                 Next::End => self.end(now),
-                Next::Failed(error) => return Err(Ending::Unread(error)),
+                Next::Failed(error) => return Err(UdpSessionEnd::InputFailed(error)),
             }
         }
-        match &self.supply {
-            Supply::Waiting(datagram) if self.next_at <= now && self.has_room(datagram.len()) => {}
-            Supply::Waiting(_) | Supply::Open | Supply::Ended { .. } => return Ok(false),
+        match &self.input_state {
+            InputState::Waiting(datagram) if self.next_at <= now && self.has_room(datagram.len()) => {}
+            InputState::Waiting(_) | InputState::Open | InputState::Ended { .. } => return Ok(false),
         }
-        let Supply::Waiting(datagram) = mem::replace(&mut self.supply, Supply::Open) else { return Ok(false) };
+        let InputState::Waiting(datagram) = mem::replace(&mut self.input_state, InputState::Open) else {
+            return Ok(false);
+        };
         self.send(datagram)?;
         let interval = match self.pace {
             Pace::AsAnswered => AS_ANSWERED_INTERVAL,
             Pace::Every(interval) => interval,
             Pace::AsTyped(_) => Duration::ZERO,
         };
-        self.next_at = next_after(self.next_at, interval, now);
+        self.next_at = next_send_at(self.next_at, interval, now);
         Ok(true)
     }
 
     fn end(&mut self, now: Instant) {
-        let patience = match self.pace {
-            Pace::AsTyped(patience) => patience,
+        let last_replies_timeout = match self.pace {
+            Pace::AsTyped(last_replies_timeout) => last_replies_timeout,
             Pace::AsAnswered | Pace::Every(_) => Duration::MAX,
         };
-        self.supply = Supply::Ended { leave_at: now + patience };
+        self.input_state = InputState::Ended { deadline: now + last_replies_timeout };
     }
 
-    fn send(&mut self, datagram: Vec<u8>) -> Result<(), Ending> {
+    fn send(&mut self, datagram: Vec<u8>) -> Result<(), UdpSessionEnd> {
         loop {
             // Before it leaves: its reply may be here before we are back.
             let now = self.clock.now();
-            match self.way.send(&datagram) {
+            match self.path.send(&datagram) {
                 Ok(()) => {
                     self.sequence.handle_sent(self.digest.hash_one(&datagram[..]), now);
                     self.longest_sent = self.longest_sent.max(datagram.len());
@@ -275,25 +284,25 @@ impl Talk {
                 }
                 // Of one before it: this one has not left.
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => self.handle_failure(error)?,
-                Err(error) => return self.tell(error, Ending::Broken),
+                Err(error) => return self.report_failure(error, UdpSessionEnd::SocketFailed),
             }
         }
     }
 
-    fn handle(&mut self, event: Event) -> Result<(), Ending> {
+    fn handle(&mut self, event: Event) -> Result<(), UdpSessionEnd> {
         match event {
-            Event::Reply { way, bytes, at } if way == self.way.number() => self.handle_reply(&bytes, at),
-            Event::Failed { way, error } if way == self.way.number() => self.handle_failure(error),
+            Event::Reply { path, bytes, at } if path == self.path.number() => self.handle_reply(&bytes, at),
+            Event::Failed { path, error } if path == self.path.number() => self.handle_failure(error),
             Event::Reply { .. } | Event::Failed { .. } | Event::Input => Ok(()),
-            Event::Interrupted => Err(Ending::Interrupted),
+            Event::Interrupted => Err(UdpSessionEnd::Interrupted),
         }
     }
 
-    fn handle_reply(&mut self, bytes: &[u8], at: Instant) -> Result<(), Ending> {
-        (self.has_heard, self.probe) = (true, None);
+    fn handle_reply(&mut self, bytes: &[u8], at: Instant) -> Result<(), UdpSessionEnd> {
+        (self.has_reply, self.probe) = (true, None);
         let label = self.digest.hash_one(bytes);
         let is_labelled = match self.source {
-            Source::Numbers(_) => true,
+            Source::Numbered(_) => true,
             // Whoever is no echo answers one after another, as far as anybody can tell.
             Source::Input(_) => self.sequence.knows(label),
         };
@@ -304,41 +313,45 @@ impl Talk {
             | Arrival::Overtaken { round_trip, .. }
             | Arrival::Late { round_trip, .. } => {
                 self.answered_at = at;
-                self.trips.add(round_trip);
+                self.round_trips.add(round_trip);
             }
             Arrival::Duplicate { .. } | Arrival::Unknown => {}
         }
-        self.shown.reply(bytes, &arrival).map_err(Ending::Unseen)
+        self.printer.reply(bytes, &arrival).map_err(UdpSessionEnd::OutputFailed)
     }
 
     /// Where nobody listens at this address, somebody may at another one that the name stands for.
-    fn handle_failure(&mut self, error: io::Error) -> Result<(), Ending> {
+    fn handle_failure(&mut self, error: io::Error) -> Result<(), UdpSessionEnd> {
         if error.kind() != ErrorKind::ConnectionRefused {
-            return self.tell(error, Ending::Broken);
+            return self.report_failure(error, UdpSessionEnd::SocketFailed);
         }
-        if self.is_probing() && self.way.turn_to_the_next().is_ok() {
+        if self.is_probing() && self.path.switch_to_next().is_ok() {
             let Some(probe) = self.probe.take() else { return Ok(()) };
             // It was refused: nobody has seen it yet.
-            self.way.send(&probe).map_err(Ending::Broken)?;
+            self.path.send(&probe).map_err(UdpSessionEnd::SocketFailed)?;
             self.probe = self.is_probing().then_some(probe);
             return Ok(());
         }
         self.sequence.give_up();
-        self.tell(error, Ending::Refused)
+        self.report_failure(error, UdpSessionEnd::Refused)
     }
 
     /// Goes on after a failure where a person has been told of it.
-    fn tell(&mut self, error: io::Error, ending: fn(io::Error) -> Ending) -> Result<(), Ending> {
-        match self.shown.failure(&error).map_err(Ending::Unseen)? {
-            After::GoOn => Ok(()),
-            After::Leave => Err(ending(error)),
+    fn report_failure(
+        &mut self,
+        error: io::Error,
+        ending: fn(io::Error) -> UdpSessionEnd,
+    ) -> Result<(), UdpSessionEnd> {
+        match self.printer.failure(&error).map_err(UdpSessionEnd::OutputFailed)? {
+            AfterFailure::Continue => Ok(()),
+            AfterFailure::Stop => Err(ending(error)),
         }
     }
 }
 
 /// When the next one leaves, behind one that was planned for then and has left now. Who is a little
 /// late keeps to the plan; what is long past is not made up for.
-fn next_after(planned: Instant, interval: Duration, now: Instant) -> Instant {
+fn next_send_at(planned: Instant, interval: Duration, now: Instant) -> Instant {
     let next = planned + interval;
     if next > now { next } else { now + interval }
 }

@@ -7,40 +7,40 @@ use readyloop::Address;
 use readyloop::client::SequenceCounters;
 
 use crate::cli_error::{CliError, io_message};
-use crate::client::ending::{unread, unwritten};
+use crate::client::outcome::{input_error, output_result};
 use crate::client::text::span;
 
-use super::talk::{Ending, Trips};
+use super::session::{RoundTrips, UdpSessionEnd};
 
 /// What there is to judge by.
-pub(super) struct Account<'a> {
+pub(super) struct UdpSummary<'a> {
     pub(super) address: &'a Address,
     pub(super) counters: SequenceCounters,
-    pub(super) trips: Trips,
+    pub(super) round_trips: RoundTrips,
     /// How long each reply was awaited; zero where none was.
     pub(super) timeout: Duration,
 }
 
 /// Prints the counts on standard error and says whether that is how it should have ended.
-pub(super) fn judge(ending: Ending, account: &Account<'_>) -> Result<(), CliError> {
+pub(super) fn outcome(ending: UdpSessionEnd, summary: &UdpSummary<'_>) -> Result<(), CliError> {
     // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(io::stderr(), "{}", account.counts());
-    let address = account.address;
+    let _ = writeln!(io::stderr(), "{}", summary.counts());
+    let address = summary.address;
     match ending {
-        Ending::Left => Ok(()),
-        Ending::Done | Ending::Interrupted => account.complete(),
-        Ending::Refused(error) => Err(no_way(address, &error)),
-        Ending::Broken(error) => Err(CliError::failure(
+        UdpSessionEnd::Left => Ok(()),
+        UdpSessionEnd::Done | UdpSessionEnd::Interrupted => summary.complete(),
+        UdpSessionEnd::Refused(error) => Err(path_error(address, &error)),
+        UdpSessionEnd::SocketFailed(error) => Err(CliError::failure(
             format!("cannot talk to {address}: {}", io_message(&error)),
             "what came until then was printed",
         )),
-        Ending::Unread(error) => Err(unread(&error)),
-        Ending::Unseen(error) => unwritten(&error),
+        UdpSessionEnd::InputFailed(error) => Err(input_error(&error)),
+        UdpSessionEnd::OutputFailed(error) => output_result(&error),
     }
 }
 
 /// There is nobody, or no way to anybody.
-pub(super) fn no_way(address: &Address, error: &io::Error) -> CliError {
+pub(super) fn path_error(address: &Address, error: &io::Error) -> CliError {
     let hint = if error.kind() == io::ErrorKind::ConnectionRefused {
         "nobody listens there for datagrams: `readyloop serve -l udp://HOST:PORT` would; or check host and port"
     } else {
@@ -49,7 +49,7 @@ pub(super) fn no_way(address: &Address, error: &io::Error) -> CliError {
     CliError::failure(format!("cannot reach {address}: {}", io_message(error)), hint)
 }
 
-impl Account<'_> {
+impl UdpSummary<'_> {
     /// Whether each datagram has its reply.
     fn complete(&self) -> Result<(), CliError> {
         let (Self { address, timeout, .. }, SequenceCounters { lost, sent, unknown, .. }) = (self, self.counters);
@@ -78,7 +78,7 @@ impl Account<'_> {
                 text += &format!(", {count} {what}");
             }
         }
-        let Trips { count, sum, shortest, longest } = self.trips;
+        let RoundTrips { count, sum, shortest, longest } = self.round_trips;
         if count > 0 {
             let mean = sum / count;
             text += &format!("; round trip {} to {}, {} on average", span(shortest), span(longest), span(mean));
@@ -98,10 +98,10 @@ mod tests {
 
     #[track_caller]
     fn check_within(timeout: Duration, counters: SequenceCounters, micros: &[u64], expected: &str) {
-        let mut trips = Trips::default();
-        micros.iter().for_each(|micros| trips.add(Duration::from_micros(*micros)));
+        let mut round_trips = RoundTrips::default();
+        micros.iter().for_each(|micros| round_trips.add(Duration::from_micros(*micros)));
         let address = &Address::Udp("127.0.0.1:7007".to_owned());
-        assert_eq!(Account { address, counters, trips, timeout }.counts(), expected);
+        assert_eq!(UdpSummary { address, counters, round_trips, timeout }.counts(), expected);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::client::prompt::Screen;
 use crate::client::{hex::Dump, text, view};
 
 /// Shows what comes back.
-pub(super) enum Shown {
+pub(super) enum ReplyPrinter {
     /// Text with what there is to say of it; silence is told as well.
     AbovePrompt { screen: Screen, hex: bool, timeout: Duration },
     /// What came, as it came.
@@ -31,17 +31,17 @@ pub(super) enum Style {
 
 /// Whether the conversation goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum After {
-    GoOn,
-    Leave,
+pub(super) enum AfterFailure {
+    Continue,
+    Stop,
 }
 
-impl Shown {
-    pub(super) fn above_a_prompt(screen: Screen, hex: bool, timeout: Duration) -> Self {
+impl ReplyPrinter {
+    pub(super) fn above_prompt(screen: Screen, hex: bool, timeout: Duration) -> Self {
         Self::AbovePrompt { screen, hex, timeout }
     }
 
-    pub(super) fn in_a_pipe(framing: Framing, hex: bool) -> Self {
+    pub(super) fn in_pipe(framing: Framing, hex: bool) -> Self {
         Self::InPipe(match (framing, hex) {
             (_, true) => Style::Dumps,
             (Framing::Raw(_) | Framing::Fixed(_), false) => Style::Bytes,
@@ -59,9 +59,9 @@ impl Shown {
     /// Nothing can be shown any more.
     pub(super) fn reply(&mut self, bytes: &[u8], arrival: &Arrival) -> io::Result<()> {
         match self {
-            Self::AbovePrompt { screen, hex, .. } => screen.print(&view::told(bytes, *hex, remarks(arrival))),
+            Self::AbovePrompt { screen, hex, .. } => screen.print(&view::format_reply(bytes, *hex, remarks(arrival))),
             Self::InPipe(style) => print(&style.written(bytes)),
-            Self::Numbers { .. } => print(numbered(bytes.len(), arrival).as_bytes()),
+            Self::Numbers { .. } => print(numbered_line(bytes.len(), arrival).as_bytes()),
         }
     }
 
@@ -83,13 +83,13 @@ impl Shown {
     ///
     /// # Errors
     /// Nothing can be shown any more.
-    pub(super) fn failure(&mut self, error: &io::Error) -> io::Result<After> {
+    pub(super) fn failure(&mut self, error: &io::Error) -> io::Result<AfterFailure> {
         match self {
             Self::AbovePrompt { screen, .. } => {
                 screen.print(&format!("{}\n", io_message(error)))?;
-                Ok(After::GoOn)
+                Ok(AfterFailure::Continue)
             }
-            Self::InPipe(_) | Self::Numbers { .. } => Ok(After::Leave),
+            Self::InPipe(_) | Self::Numbers { .. } => Ok(AfterFailure::Stop),
         }
     }
 
@@ -134,7 +134,7 @@ fn remarks(arrival: &Arrival) -> Vec<String> {
     }
 }
 
-fn numbered(len: usize, arrival: &Arrival) -> String {
+fn numbered_line(len: usize, arrival: &Arrival) -> String {
     let remarks = remarks(arrival).join(", ");
     match arrival {
         Arrival::Answer { number, .. }
@@ -151,7 +151,7 @@ mod tests {
 
     #[track_caller]
     fn check(arrival: Arrival, expected: &str) {
-        assert_eq!(numbered(64, &arrival), expected);
+        assert_eq!(numbered_line(64, &arrival), expected);
     }
 
     #[test]

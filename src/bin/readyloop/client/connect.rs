@@ -13,31 +13,31 @@ use super::settings::Settings;
 ///
 /// # Errors
 /// What the user can act on: the name, the address, the time.
-pub(super) fn reach(address: &Address, settings: &Settings) -> Result<Connected, CliError> {
+pub(super) fn connect(address: &Address, settings: &Settings) -> Result<Connected, CliError> {
     let connect = Connect {
         timeout: settings.connect_timeout,
         retries: settings.retries,
         backoff: Backoff::default(),
         options: ConnectOptions::default(),
     };
-    connect.to(address).map_err(|error| problem(address, &error))
+    connect.to(address).map_err(|error| connect_error(address, &error))
 }
 
 /// Why there is no way to that address, and what to type.
-pub(super) fn problem(address: &Address, error: &ConnectError) -> CliError {
+pub(super) fn connect_error(address: &Address, error: &ConnectError) -> CliError {
     match error {
         ConnectError::LookUp { name, error } => CliError::failure(
             format!("cannot look up {name}: {}", io_message(error)),
             "check the name; an address such as 127.0.0.1:7007 needs no look-up",
         ),
         ConnectError::TimedOut { after, failures } => CliError::failure(
-            format!("cannot connect to {address}: nothing came back within {after:?}{}", others(failures)),
+            format!("cannot connect to {address}: nothing came back within {after:?}{}", suffix(failures)),
             "the host is down, a firewall is silent, or the server does not accept; \
              --connect-timeout 30s waits longer",
         ),
         ConnectError::Failed { retries, failures } => {
             let tries = if *retries == 0 { String::new() } else { format!(" ({} tries)", retries + 1) };
-            CliError::failure(format!("cannot connect to {address}: {}{tries}", each(failures)), hint(failures))
+            CliError::failure(format!("cannot connect to {address}: {}{tries}", reasons(failures)), hint(failures))
         }
         ConnectError::System(error) => CliError::failure(
             format!("cannot connect to {address}: {}", io_message(error)),
@@ -47,18 +47,18 @@ pub(super) fn problem(address: &Address, error: &ConnectError) -> CliError {
 }
 
 /// One reason where all have the same, else each address with its own.
-fn each(failures: &[(Destination, io::Error)]) -> String {
+fn reasons(failures: &[(Destination, io::Error)]) -> String {
     let Some((_, first)) = failures.first() else { return "the name stands for no address".to_owned() };
     let first = io_message(first);
     if failures.iter().all(|(_, error)| io_message(error) == first) {
         return first;
     }
-    let each: Vec<String> = failures.iter().map(|(to, error)| format!("{to}: {}", io_message(error))).collect();
-    each.join("; ")
+    let reasons: Vec<String> = failures.iter().map(|(to, error)| format!("{to}: {}", io_message(error))).collect();
+    reasons.join("; ")
 }
 
-fn others(failures: &[(Destination, io::Error)]) -> String {
-    if failures.is_empty() { String::new() } else { format!("; {}", each(failures)) }
+fn suffix(failures: &[(Destination, io::Error)]) -> String {
+    if failures.is_empty() { String::new() } else { format!("; {}", reasons(failures)) }
 }
 
 fn hint(failures: &[(Destination, io::Error)]) -> &'static str {

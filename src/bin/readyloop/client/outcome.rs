@@ -6,24 +6,24 @@ use readyloop::Address;
 use readyloop::connection::CloseReason;
 
 use crate::cli_error::{CliError, io_message};
-use crate::tls::broken;
+use crate::tls::connection_error;
 
-use super::talk::Ending;
+use super::session::SessionEnd;
 
 /// Whether that is how it should have ended.
-pub(super) fn judge(ending: Ending, address: &Address) -> Result<(), CliError> {
+pub(super) fn outcome(ending: SessionEnd, address: &Address) -> Result<(), CliError> {
     match ending {
-        Ending::Closed(reason) => closed(reason, address),
-        Ending::Unheard(CloseReason::Finished) => Err(CliError::failure(
+        SessionEnd::Closed(reason) => closed(reason, address),
+        SessionEnd::ClosedEarly(CloseReason::Finished) => Err(CliError::failure(
             format!("{address} ended the connection before it had all of the input"),
             "what came back until then was printed",
         )),
-        Ending::Unheard(reason) => closed(reason, address),
-        Ending::Broke(error) => Err(broken(address, &error)),
-        Ending::TimeUp => Ok(()),
-        Ending::Unread(error) => Err(unread(&error)),
-        Ending::Unseen(error) => unwritten(&error),
-        Ending::Broken(error) => Err(CliError::failure(
+        SessionEnd::ClosedEarly(reason) => closed(reason, address),
+        SessionEnd::LayerFailed(error) => Err(connection_error(address, &error)),
+        SessionEnd::TimedOut => Ok(()),
+        SessionEnd::InputFailed(error) => Err(input_error(&error)),
+        SessionEnd::OutputFailed(error) => output_result(&error),
+        SessionEnd::LoopFailed(error) => Err(CliError::failure(
             format!("the loop broke: {}", io_message(&error)),
             "this should not happen: please report it",
         )),
@@ -31,7 +31,7 @@ pub(super) fn judge(ending: Ending, address: &Address) -> Result<(), CliError> {
 }
 
 /// Standard input failed.
-pub(super) fn unread(error: &io::Error) -> CliError {
+pub(super) fn input_error(error: &io::Error) -> CliError {
     CliError::failure(
         format!("cannot read standard input: {}", io_message(error)),
         "what was read before has been sent",
@@ -39,7 +39,7 @@ pub(super) fn unread(error: &io::Error) -> CliError {
 }
 
 /// Standard output failed.
-pub(super) fn unwritten(error: &io::Error) -> Result<(), CliError> {
+pub(super) fn output_result(error: &io::Error) -> Result<(), CliError> {
     if error.kind() == io::ErrorKind::BrokenPipe {
         // As any command in a pipe: its reader has seen enough.
         return Ok(());

@@ -240,7 +240,7 @@ fn what_cannot_be_is_refused_before_anything_is_started() {
         assert_eq!(ended.code, Some(code), "{}", ended.log_text());
         assert!(ended.log_text().contains(part), "no `{part}` in: {}", ended.log_text());
     };
-    refused(compare("-c many"), 2, "not a count");
+    refused(compare("-c many"), 2, "not a whole number");
     refused(compare("--peer nameless"), 2, "not a name and a command");
     refused(compare("--designs reactor,reactor"), 2, "two servers called `reactor`");
     refused(compare("--designs best"), 2, "best");

@@ -1,7 +1,7 @@
-//! The command `readyloop`: from the words on a command line to an exit status.
+//! The command `readyloop`: from the arguments to the exit status.
 //!
-//! It owns arguments, output and exit status. Whatever serves a peer is in the library, of which
-//! it sees only the public face.
+//! It owns arguments, output and exit status. Serving and connecting are in the library, and only
+//! the public API of the library is used here.
 
 mod bench;
 mod cert;
@@ -9,12 +9,14 @@ mod cli_error;
 mod client;
 mod command_line;
 mod compare;
+mod exit_status;
 mod logging;
 mod report;
 mod serve;
 mod sim;
 mod tls;
 mod units;
+mod usage_error;
 
 use std::process::ExitCode;
 
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
         Some((compare::NAME, matches)) => compare::run(matches),
         Some((report::NAME, matches)) => report::run(matches),
         Some((sim::NAME, matches)) => sim::run(matches),
-        other => unreachable!("no such subcommand is declared: {other:?}"),
+        other => unreachable!("clap accepts declared subcommands only: {other:?}"),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -67,7 +67,7 @@ fn cert_writes_over_nothing_unless_it_is_told_to() {
     assert_eq!(cert().run().code, Some(0));
     let read = || fs::read_to_string(format!("{}/cert.pem", directory.text())).expect("it was made");
     let first = read();
-    refused(&cert().run(), 2, &["cert.pem is there already", "--replace"]);
+    refused(&cert().run(), 2, &["cert.pem already exists", "--replace"]);
     assert_eq!(read(), first);
     assert_eq!(cert().with("--replace").run().code, Some(0));
     assert_ne!(read(), first);

@@ -1,7 +1,7 @@
-//! Sources of settings: flag over variable over file over default.
+//! Reads settings from flags, variables, a file and defaults, in this order of precedence.
 //!
-//! There is one reading of every value, that of its flag: a variable and a key in a file are
-//! turned into the flag they stand for. So whatever a flag takes and refuses, they do.
+//! A variable and a key of a file are turned into the flag of the same name, so that one parser
+//! reads every value.
 
 use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
@@ -12,28 +12,28 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::cli_error::CliError;
-use crate::command_line::misuse;
+use crate::usage_error::usage_error;
 
-use super::settings::Settings;
+use super::settings::{NAME, Settings};
 use super::toml_file::{self, Entry, Value};
 
-/// The flag that names the file; not a setting, so no file can name another.
+/// The flag for the file. It is no setting, so a file cannot include another file.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Configuration")]
 pub(super) struct ConfigFile {
-    /// Read settings from this TOML file; flags and variables win over it
+    /// Read settings from this TOML file; flags and variables override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// Finds the settings for a command line, asking `variable` for the environment.
+/// Reads the settings from all sources. `variable` looks up a variable of the environment.
 ///
-/// From the weakest source to the strongest, each overwrites what it mentions.
+/// Sources are applied from the weakest to the strongest. Each overwrites the settings it names.
 pub(super) fn read_settings(
     matches: &ArgMatches,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Settings, CliError> {
-    // An empty variable is one that somebody wanted to unset.
+    // An empty variable counts as unset.
     let variable = |flag: &str| variable(&variable_name(flag)).filter(|value| !value.is_empty());
     let mut settings = Settings::default();
     let path = ConfigFile::from_arg_matches(matches).ok().and_then(|file| file.config);
@@ -47,20 +47,20 @@ pub(super) fn read_settings(
             apply_variable(&mut settings, arg, &value)?;
         }
     }
-    settings.update_from_arg_matches(matches).map_err(|error| misuse(&error, super::NAME, None))?;
+    settings.update_from_arg_matches(matches).map_err(|error| usage_error(&error, NAME, None))?;
     Ok(settings)
 }
 
-/// The flags of all settings, and no other.
+/// The flags of all settings, without `--help` and `--config`.
 fn flags() -> Command {
-    Settings::augment_args_for_update(Command::new("serve")).disable_help_flag(true)
+    Settings::augment_args_for_update(Command::new(NAME)).disable_help_flag(true)
 }
 
 fn flag_of(arg: &Arg) -> &str {
     arg.get_long().expect("every setting has a long flag")
 }
 
-/// The variable that stands for a flag: `READYLOOP_IDLE_TIMEOUT` for `idle-timeout`.
+/// The variable for a flag: `READYLOOP_IDLE_TIMEOUT` for `idle-timeout`.
 fn variable_name(flag: &str) -> String {
     format!("READYLOOP_{}", flag.replace('-', "_").to_uppercase())
 }
@@ -89,7 +89,7 @@ fn apply_entry(settings: &mut Settings, entry: &Entry) -> Result<(), CliError> {
     apply(settings, key, value.arguments(), key)
 }
 
-/// Overwrites what one flag sets, given once with each of `values`; `name` is what its user calls it.
+/// Applies a flag, given once with each of `values`. Errors call it `name`.
 fn apply(
     settings: &mut Settings,
     flag: &str,
@@ -103,12 +103,13 @@ fn apply(
     };
     let arguments = values.into_iter().map(|value| argument(value.as_ref()));
     let arguments = std::iter::once(OsString::from("serve")).chain(arguments);
-    let matches = flags().try_get_matches_from(arguments).map_err(|error| misuse(&error, super::NAME, Some(name)))?;
-    settings.update_from_arg_matches(&matches).map_err(|error| misuse(&error, super::NAME, Some(name)))
+    let matches = flags().try_get_matches_from(arguments).map_err(|error| usage_error(&error, NAME, Some(name)))?;
+    settings.update_from_arg_matches(&matches).map_err(|error| usage_error(&error, NAME, Some(name)))
 }
 
-/// Whether a TOML value has the type of a flag: `true` for a switch, a number for a number, and a
-/// string for everything that is not a switch, since `64KiB` is one.
+/// Whether a flag accepts the type of a TOML value.
+///
+/// A switch is a boolean. A number may also be a string, such as `64KiB`.
 fn accepts(arg: &Arg, value: &Value) -> bool {
     match value {
         Value::Bool(_) => is_switch(arg),
@@ -132,7 +133,7 @@ fn is_duration(arg: &Arg) -> bool {
     arg.get_value_parser().type_id() == TypeId::of::<Duration>()
 }
 
-/// What may stand behind a key in a file.
+/// An example of a value in a file.
 fn example(arg: &Arg) -> String {
     if is_switch(arg) {
         "true or false".to_owned()
@@ -148,16 +149,16 @@ fn example(arg: &Arg) -> String {
 fn unknown_key(Entry { key, value, .. }: &Entry) -> CliError {
     let message = format!("unknown key `{key}`");
     if let Value::Other("a table") = value {
-        return CliError::usage(message, "keys stand at the top of the file, under no [section]");
+        return CliError::usage(message, "write all keys at the top of the file, in no [section]");
     }
-    // clap knows which flag is spelled alike.
+    // clap finds the flag with the most similar name.
     let unknown = flags().try_get_matches_from(["serve".to_owned(), format!("--{key}=")]).err();
     let suggestion = unknown.as_ref().and_then(|error| error.get(ContextKind::SuggestedArg));
     match suggestion {
         Some(ContextValue::String(flag)) => {
             CliError::usage(message, format!("did you mean `{}`?", flag.trim_start_matches('-')))
         }
-        _ => CliError::usage(message, "keys are called like the flags in `readyloop serve --help`, without the dashes"),
+        _ => CliError::usage(message, "keys have the names of the flags in `readyloop serve --help`, without dashes"),
     }
 }
 
@@ -167,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    /// A file that is gone when the test is.
+    /// A file that is removed on drop.
     struct File(PathBuf);
 
     impl File {
@@ -214,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_names_the_file_before_the_variable_does() {
+    fn the_config_flag_overrides_the_config_variable() {
         let (weak, strong) = (File::new("weak", "idle-timeout = '1s'"), File::new("strong", "idle-timeout = '2s'"));
         check_idle(&["--config", strong.0.to_str().unwrap()], &[], Some(&weak), 2);
     }
 
     #[test]
-    fn a_list_replaces_a_weaker_one() {
+    fn a_list_replaces_the_list_of_a_weaker_source() {
         let listens =
             |settings: Settings| settings.endpoints.listen.iter().map(ToString::to_string).collect::<Vec<_>>();
         let file = File::new("list", "listen = ['127.0.0.1:1', 'unix:/a']");
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_can_be_turned_off_again() {
+    fn a_stronger_source_turns_a_switch_off() {
         let file = File::new("switch", "reuse-port = true\nverbose = 2\nquiet = true\n");
         let settings = gathered(&[], &[], Some(&file)).unwrap();
         assert!(settings.sockets.reuse_port && settings.output.verbosity.quiet);
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_variable_is_named() {
+    fn an_error_names_the_variable() {
         check_variable(
             "READYLOOP_IDLE_TIMEOUT",
             "5",
@@ -287,8 +288,8 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_line_of_a_file_is_named() {
-        let keys = "keys are called like the flags in `readyloop serve --help`, without the dashes";
+    fn an_error_names_the_line_of_the_file() {
+        let keys = "keys have the names of the flags in `readyloop serve --help`, without dashes";
         check_file(
             "unknown",
             "# a\n\nidel-timeout = '5s'\n",
@@ -301,7 +302,7 @@ mod tests {
             "section",
             "[serve]\nservice = 'echo'",
             "1: unknown key `serve`",
-            "keys stand at the top of the file, under no [section]",
+            "write all keys at the top of the file, in no [section]",
         );
         check_file(
             "value",
@@ -337,13 +338,12 @@ mod tests {
             "twice",
             "backlog = 1\nbacklog = 2",
             "2: duplicate key",
-            "a line is: key = \"text\", key = 10 or key = true",
+            "write lines such as key = \"text\", key = 10 or key = true",
         );
     }
 
-    /// Whatever a file holds, it is settings or it is told where it is wrong and what to write.
     #[test]
-    fn any_file_is_settings_or_is_told_where_it_is_wrong() {
+    fn any_file_is_valid_or_its_error_names_a_line() {
         const WORDS: [&str; 24] = [
             "idle-timeout",
             "listen",
@@ -371,7 +371,7 @@ mod tests {
             "1979-05-27",
         ];
         bolero::check!().with_iterations(500).with_max_len(24).for_each(|bytes: &[u8]| {
-            // Every other byte stands for a word, so that much of what is tried is nearly right.
+            // Half of the byte values stand for a word, so that many inputs are nearly valid.
             let part = |byte: &u8| match *byte {
                 byte if byte < 128 => char::from(byte).to_string(),
                 byte => WORDS[usize::from(byte) % WORDS.len()].to_owned(),
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_a_configuration_error() {
+    fn a_missing_file_is_a_usage_error() {
         let file = File(PathBuf::from("/nonexistent/server.toml"));
         let error = gathered(&[], &[], Some(&file)).unwrap_err();
         assert!(error.message.starts_with("cannot read /nonexistent/server.toml: "), "{}", error.message);

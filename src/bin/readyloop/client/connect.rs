@@ -1,4 +1,4 @@
-//! Reaching the peer, and saying why it cannot be reached.
+//! Connects to the server, and explains why a connection failed.
 
 use std::io;
 
@@ -9,10 +9,10 @@ use crate::cli_error::{CliError, io_message};
 
 use super::settings::Settings;
 
-/// Connects.
+/// Connects to `address`, with the timeout and retries of the settings.
 ///
 /// # Errors
-/// What the user can act on: the name, the address, the time.
+/// The name cannot be looked up, no server accepts, or the time is up.
 pub(super) fn connect(address: &Address, settings: &Settings) -> Result<Connected, CliError> {
     let connect = Connect {
         timeout: settings.connect_timeout,
@@ -23,16 +23,16 @@ pub(super) fn connect(address: &Address, settings: &Settings) -> Result<Connecte
     connect.to(address).map_err(|error| connect_error(address, &error))
 }
 
-/// Why there is no way to that address, and what to type.
+/// The error message and hint for a failed connection.
 pub(super) fn connect_error(address: &Address, error: &ConnectError) -> CliError {
     match error {
         ConnectError::LookUp { name, error } => CliError::failure(
             format!("cannot look up {name}: {}", io_message(error)),
-            "check the name; an address such as 127.0.0.1:7007 needs no look-up",
+            "check the name, or type an IP address such as 127.0.0.1:7007",
         ),
         ConnectError::TimedOut { after, failures } => CliError::failure(
-            format!("cannot connect to {address}: nothing came back within {after:?}{}", suffix(failures)),
-            "the host is down, a firewall is silent, or the server does not accept; \
+            format!("cannot connect to {address}: no reply within {after:?}{}", suffix(failures)),
+            "the host may be down, a firewall may drop packets, or the server may not accept; \
              --connect-timeout 30s waits longer",
         ),
         ConnectError::Failed { retries, failures } => {
@@ -41,14 +41,14 @@ pub(super) fn connect_error(address: &Address, error: &ConnectError) -> CliError
         }
         ConnectError::System(error) => CliError::failure(
             format!("cannot connect to {address}: {}", io_message(error)),
-            "the system has run out of something: descriptors, threads or memory",
+            "free some descriptors, threads or memory",
         ),
     }
 }
 
-/// One reason where all have the same, else each address with its own.
+/// The reason of the failures, once if it is the same for every address.
 fn reasons(failures: &[(Destination, io::Error)]) -> String {
-    let Some((_, first)) = failures.first() else { return "the name stands for no address".to_owned() };
+    let Some((_, first)) = failures.first() else { return "the name has no address".to_owned() };
     let first = io_message(first);
     if failures.iter().all(|(_, error)| io_message(error) == first) {
         return first;
@@ -64,13 +64,13 @@ fn suffix(failures: &[(Destination, io::Error)]) -> String {
 fn hint(failures: &[(Destination, io::Error)]) -> &'static str {
     match failures.first().map(|(_, error)| error.kind()) {
         Some(io::ErrorKind::ConnectionRefused) => {
-            "nobody listens there: start the server (`readyloop serve`) or check host and port"
+            "no server listens there: start one (`readyloop serve`) or check host and port"
         }
-        Some(io::ErrorKind::NotFound) => "there is no such socket: start the server or check the path",
-        Some(io::ErrorKind::PermissionDenied) => "you may not use it: check its permissions, or the firewall",
+        Some(io::ErrorKind::NotFound) => "no socket exists there: start the server or check the path",
+        Some(io::ErrorKind::PermissionDenied) => "check the permissions of the socket, or the firewall",
         Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
-            "this machine has no way there: check the network, or the address family"
+            "this machine has no route to the address: check the network and the address family"
         }
-        _ => "check the address",
+        _ => "check host and port",
     }
 }

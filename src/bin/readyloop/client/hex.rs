@@ -1,22 +1,22 @@
-//! A dump of bytes, 16 on a line, with their offset and their text.
+//! Hex dumps: lines of 16 bytes with their offset and their text.
 //!
-//! The lines do not depend on how the bytes arrived: a line is given out once it is full.
+//! The lines do not depend on the segmentation of the bytes: a line is written once it is full.
 
 use std::io::Write as _;
 
 const LINE_BYTES: usize = 16;
 
-/// A dump under way.
+/// A hex dump in progress.
 #[derive(Debug, Default)]
 pub(super) struct Dump {
-    /// Bytes on the lines before.
+    /// The number of bytes on earlier lines.
     offset: u64,
-    /// The line that is not full yet.
+    /// The bytes of the current line.
     line: Vec<u8>,
 }
 
 impl Dump {
-    /// Takes bytes and writes the lines that are full.
+    /// Adds bytes and writes complete lines.
     pub(super) fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         while !bytes.is_empty() {
             let (taken, rest) = bytes.split_at(bytes.len().min(LINE_BYTES - self.line.len()));
@@ -28,7 +28,7 @@ impl Dump {
         }
     }
 
-    /// Writes what is left and begins anew.
+    /// Writes the last line and starts a new dump.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
         if !self.line.is_empty() {
             self.end_line(out);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_same_however_the_bytes_arrive() {
+    fn a_dump_does_not_depend_on_segmentation() {
         let bytes: Vec<u8> = (0..100).collect();
         let whole = dump(&[&bytes]);
         for cut in 0..bytes.len() {

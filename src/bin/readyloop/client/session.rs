@@ -1,7 +1,7 @@
-//! The conversation: what is read goes to the peer, what comes back is shown, until one side ends.
+//! A session over one connection: sends input and shows replies until one side ends.
 //!
-//! The loop is the library's [`Client`] with one peer. Both directions are bounded: input waits
-//! while the peer is slow, and the peer is paused while our reader is.
+//! The event loop is the library's [`Client`] with one peer. Both directions are bounded: a slow peer
+//! pauses the input, and a slow reader of our output pauses reading from the peer.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -13,51 +13,53 @@ use readyloop::client::{Client, ClientLimits, Connected};
 use readyloop::codec::Framing;
 use readyloop::connection::CloseReason;
 use readyloop::instant::Instant;
-use readyloop::net::Layer;
+use readyloop::net::{Layer, Net};
 use readyloop::{Context, Key, Limits, Orders, Reactor, Service};
 
-use super::Socket;
 use super::input::Input;
 use super::view::View;
 
-/// An input that brings nothing for this long stands still: a file or a busy pipe never does.
+/// The plain connection under a layer.
+pub(super) type Socket = <Reactor as Net>::Stream;
+
+/// An input without data for this long is idle. A file or a busy pipe is faster.
 const INPUT_IDLE_MAX: Duration = Duration::from_millis(100);
 
-/// One connection and everything said over it.
+/// A connection with its input and its view.
 pub(super) struct Session<V: View, W: Layer<Socket>> {
     client: Client<Reactor, ClientService<V>, Framing, W>,
     key: Key,
 }
 
-/// What a conversation begins with: a connection, and what to lay over it.
+/// A connection and the layer to use on it.
 pub(super) struct Transport<W> {
     pub(super) layer: W,
     pub(super) connected: Connected,
 }
 
-/// How a conversation ended.
+/// How a session ended.
 #[derive(Debug)]
 pub(super) enum SessionEnd {
-    /// The connection is over, and why.
+    /// The connection is closed.
     Closed(CloseReason),
-    /// The same, while there was more to send.
+    /// The connection closed before all input was sent.
     ClosedEarly(CloseReason),
-    /// What was to lie over the connection did not open, or broke.
+    /// The handshake of the layer failed, or the layer broke.
     LayerFailed(io::Error),
-    /// Time is up.
+    /// The last replies took too long after the end of the input.
     TimedOut,
     /// Standard input failed.
     InputFailed(io::Error),
-    /// The view failed.
+    /// Replies cannot be written.
     OutputFailed(io::Error),
-    /// The loop broke.
+    /// The event loop failed.
     LoopFailed(io::Error),
 }
 
-/// What is done with replies, and what is known of the other direction.
+/// The service of the client: shows replies and tracks both directions.
 struct ClientService<V> {
     view: V,
-    /// When each line was sent that has no reply yet; `None` where nobody reads times.
+    /// The send times of lines without a reply; `None` if replies are not timed.
     sent_times: Option<VecDeque<Instant>>,
     sending: Sending,
     is_paused: bool,
@@ -65,12 +67,12 @@ struct ClientService<V> {
     closed: Option<CloseReason>,
 }
 
-/// How the way to the peer stands.
+/// The state of our direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sending {
     /// More can be sent.
     Open,
-    /// Not until the peer has taken some, or is there at all.
+    /// Not connected yet, or the queue for the peer is full.
     Full,
     /// The input has ended.
     Ended,
@@ -79,17 +81,16 @@ enum Sending {
 /// Whether each reply is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timing {
-    /// From the line that it answers.
+    /// From sending its line.
     RoundTrip,
-    /// Not at all.
     Off,
 }
 
 impl<V: View, W: Layer<Socket>> Session<V, W> {
-    /// A conversation over a connection, on the loop of `reactor`.
+    /// Starts a session over a connection, with an event loop on `reactor`.
     ///
     /// # Errors
-    /// The connection is gone already, or cannot be watched.
+    /// The connection is already closed, or the reactor cannot register it.
     pub(super) fn new(
         Transport { layer, connected }: Transport<W>,
         reactor: Reactor,
@@ -110,8 +111,9 @@ impl<V: View, W: Layer<Socket>> Session<V, W> {
         Ok(Self { client, key })
     }
 
-    /// Talks until the connection is over or something has failed; once the input has ended, for
-    /// `last_replies_timeout` at most.
+    /// Runs until the connection closes or an error occurs.
+    ///
+    /// After the end of the input, it runs for at most `last_replies_timeout`.
     pub(super) fn run(&mut self, input: &Receiver<Input>, last_replies_timeout: Duration) -> SessionEnd {
         let mut deadline = Instant::NEVER;
         loop {
@@ -145,7 +147,7 @@ impl<V: View, W: Layer<Socket>> Session<V, W> {
         }
     }
 
-    /// Sends what has been read, as far as there is room.
+    /// Sends available input until the queue for the peer is full.
     fn send(&mut self, input: &Receiver<Input>) -> io::Result<Sending> {
         while self.client.service().sending == Sending::Open {
             match input.try_recv() {
@@ -158,7 +160,7 @@ impl<V: View, W: Layer<Socket>> Session<V, W> {
         Ok(self.client.service().sending)
     }
 
-    /// Reads the peer again once its replies find room again.
+    /// Resumes reading from the peer once the view has space.
     fn resume(&mut self) {
         let service = self.client.service();
         if service.is_paused && !service.view.is_full() {
@@ -170,22 +172,22 @@ impl<V: View, W: Layer<Socket>> Session<V, W> {
     }
 
     fn call(&mut self, call: impl FnOnce(&mut ClientService<V>, &mut Context<'_, '_>)) {
-        // A peer that has just gone is found out in the next turn.
+        // Fails if the peer has just closed, which the next turn reports.
         let _ = self.client.call(self.key, |service, (), cx| call(service, cx));
     }
 
-    /// Whether it was our side that ended it.
+    /// Whether our direction has ended.
     pub(super) fn has_ended_input(&self) -> bool {
         self.client.service().sending == Sending::Ended
     }
 
-    /// The view, to be finished.
+    /// Returns the view, to be finished.
     pub(super) fn into_view(self) -> V {
         self.client.into_service().view
     }
 }
 
-/// Nobody is in a hurry: a person types, a pipe may stand still for a day.
+/// Limits without timeouts: a person types slowly, and a pipe may be idle for long.
 fn no_timeouts() -> Limits {
     Limits {
         idle_timeout: Duration::MAX,
@@ -195,8 +197,7 @@ fn no_timeouts() -> Limits {
     }
 }
 
-/// Whether there is more to send. An input that stands still has nothing more to say, as far as
-/// the peer could have been interested.
+/// Whether the input has more data to send. An idle input counts as finished.
 fn has_more(input: &Receiver<Input>) -> bool {
     matches!(input.recv_timeout(INPUT_IDLE_MAX), Ok(Input::Frame(_)))
 }
@@ -213,7 +214,7 @@ impl<V: View> ClientService<V> {
         }
     }
 
-    /// The input has ended: so does our direction, and we listen on.
+    /// Ends our direction after the end of the input. Replies are still read.
     fn end(&mut self, cx: &mut Context<'_, '_>) {
         self.sending = Sending::Ended;
         cx.half_close();

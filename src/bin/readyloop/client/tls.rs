@@ -1,4 +1,4 @@
-//! TLS for `client`: whom it trusts and what it shows.
+//! Builds the TLS client of the library from the settings.
 
 use readyloop::Address;
 use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsTarget, Trust};
@@ -8,7 +8,7 @@ use crate::tls::setup_error;
 
 use super::settings::Tls;
 
-/// What to lay over connections to `address`; `None` where there is no TLS.
+/// Returns the TLS layer for connections to `address`, or `None` for an address without TLS.
 pub(crate) fn target(address: &Address, tls: &Tls) -> Result<Option<TlsTarget>, CliError> {
     let Address::Tls(host_port) = address else { return Ok(None) };
     let trust = match (&tls.ca, tls.insecure) {

@@ -1,6 +1,6 @@
-//! Views: how replies are shown, in a pipe and above a prompt.
+//! Views: formats of replies in a pipe and above a prompt.
 //!
-//! They know no peer and no clock: what is shown, and how long it took, is told to them.
+//! They know no peer and no clock.
 
 use std::io;
 use std::mem;
@@ -13,42 +13,42 @@ use super::output::Output;
 use super::prompt::Screen;
 use super::text;
 
-/// From this many bytes on a slow reader holds up the peer: one turn's reading.
+/// Reading from the peer pauses at this many unwritten bytes: as many as one turn reads.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// Shows what comes back.
+/// Shows replies.
 pub(super) trait View {
-    /// Shows one reply; `round_trip` is how long after its line it came, if it answers one.
+    /// Shows one reply, with the round-trip time if it answers a line.
     ///
     /// # Errors
-    /// Nothing can be shown any more.
+    /// The output cannot be written.
     fn show(&mut self, reply: &[u8], round_trip: Option<Duration>) -> io::Result<()>;
 
-    /// Passes on what was shown, as far as that needs no waiting.
+    /// Writes buffered output without blocking.
     ///
     /// # Errors
-    /// Nothing can be shown any more.
+    /// The output cannot be written.
     fn flush(&mut self) -> io::Result<()>;
 
-    /// Whether it would rather not be shown more for now.
+    /// Whether the buffer is full, so that reading from the peer should pause.
     fn is_full(&self) -> bool;
 }
 
-/// Replies on standard output, byte by byte.
+/// Replies on standard output, without additions.
 pub(super) struct Pipe {
     output: Output,
     batch: Vec<u8>,
     style: Style,
 }
 
-/// How a reply is written.
+/// The format of a reply.
 enum Style {
     Bytes,
-    /// With a line feed behind it.
+    /// Each reply ends with a line feed.
     Lines,
-    /// One dump of the whole stream.
+    /// One hex dump of the whole stream.
     Dump(Dump),
-    /// A dump of each frame.
+    /// One hex dump per frame.
     Dumps,
 }
 
@@ -63,10 +63,10 @@ impl Pipe {
         Self { output, batch: Vec::new(), style }
     }
 
-    /// Writes what is left and waits until all is written.
+    /// Writes the rest and waits until everything is written.
     ///
     /// # Errors
-    /// Why writing failed.
+    /// The output cannot be written.
     pub(super) fn finish(mut self) -> io::Result<()> {
         match &mut self.style {
             Style::Dump(dump) => dump.finish(&mut self.batch),
@@ -136,7 +136,7 @@ impl View for Terminal {
     }
 }
 
-/// A reply as text or as a dump, with what there is to say of it behind it.
+/// Formats a reply as text or as a hex dump, followed by remarks.
 pub(super) fn format_reply(reply: &[u8], hex: bool, mut remarks: Vec<String>) -> String {
     let (text, gap) = if hex { (hex_dump(reply), "") } else { (reply_line(reply), "  ") };
     if !hex && str::from_utf8(reply).is_err() {
@@ -171,15 +171,15 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_told_with_its_time_and_what_is_wrong_with_it() {
+    fn a_reply_is_followed_by_its_remarks() {
         check(b"hello", &["131 µs"], "hello  (131 µs)\n");
         check(b"two\nlines\r\n", &["131 µs", "late"], "two\nlines  (131 µs, late)\n");
-        check(b"unasked", &[], "unasked\n");
+        check(b"unsolicited", &[], "unsolicited\n");
         check(b"\x1b[31m\xff", &["131 µs"], "\\u{1b}[31m\\xff  (131 µs, not UTF-8)\n");
     }
 
     #[test]
-    fn a_dump_has_its_time_below() {
+    fn a_dump_has_its_remarks_below() {
         let dump = format_reply(b"hi", true, vec!["131 µs".to_owned()]);
         let lines: Vec<&str> = dump.lines().collect();
         assert!(lines[0].starts_with("00000000  68 69 ") && lines[0].ends_with("|hi|"), "{dump}");

@@ -1,7 +1,7 @@
-//! The conversation: datagrams leave at their pace, replies are told apart, silence is noticed.
+//! A session over UDP: sends datagrams at a pace, matches replies and detects losses.
 //!
-//! One thread sleeps on one channel: for replies, for input, until a reply is due or the next
-//! datagram may leave. How many datagrams are awaited at once is bounded, and with it the memory.
+//! One thread waits on one channel for replies, for input, and for the time of the next loss or the
+//! next datagram. The number of datagrams in flight is bounded, and with it the memory.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
@@ -12,57 +12,56 @@ use std::time::Duration;
 use readyloop::client::{Arrival, Sequence, SequenceCounters};
 use readyloop::instant::Instant;
 
-use super::EVENTS_MAX;
 use super::reply_printer::{AfterFailure, ReplyPrinter};
 use super::source::{Next, Source};
-use super::udp_path::{Clock, Event, UdpPath};
+use super::udp_path::{Clock, EVENTS_MAX, Event, UdpPath};
 
-/// How many may be awaited where the next leaves as replies come: enough to hide the round trip.
-const AWAITED_MAX: usize = 16;
+/// The most datagrams in flight when replies pace them, enough to hide the round-trip time.
+const IN_FLIGHT_MAX: usize = 16;
 
-/// And how many bytes, of which a kernel's buffer holds three times as many.
-const AWAITED_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes in flight when replies pace them, a third of a receive buffer of the kernel.
+const IN_FLIGHT_BYTES_MAX: usize = 64 * 1024;
 
-/// And how soon after the one before: at half the rate at which `serve` answers one network.
-const AS_ANSWERED_INTERVAL: Duration = Duration::from_micros(200);
+/// The shortest interval when replies pace them: half the rate at which `serve` answers one network.
+const PACED_INTERVAL_MIN: Duration = Duration::from_micros(200);
 
-/// How long a duplicate of the last reply is awaited, in round trips: it may have taken a longer way.
+/// The time to wait for a duplicate of the last reply, in multiples of the longest round trip.
 const LINGER_ROUND_TRIPS: u32 = 2;
 
-/// And the bounds of that: what nobody notices, and what nobody minds.
+/// The bounds of that time.
 const LINGER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
-/// When the next datagram leaves.
+/// The time of the next datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// When few enough are awaited.
+    /// When few enough datagrams are in flight.
     AsAnswered,
-    /// At these distances, whatever comes back.
+    /// At this interval.
     Every(Duration),
-    /// At once: somebody types. At the end the last replies have so much time.
+    /// At once, for a person at a prompt. At the end, the last replies have this much time.
     AsTyped(Duration),
 }
 
-/// How it ended.
+/// How a session ended.
 #[derive(Debug)]
 pub(super) enum UdpSessionEnd {
-    /// All was sent, and each was answered or held for lost.
+    /// All datagrams were sent, and each was answered or counted as lost.
     Done,
-    /// Somebody typed `exit`.
+    /// The user left the prompt.
     Left,
-    /// A signal asked for the end.
+    /// SIGINT or SIGTERM arrived.
     Interrupted,
-    /// Nobody listens there.
+    /// No server listens there.
     Refused(io::Error),
-    /// The system could not send or receive.
+    /// The socket cannot send or receive.
     SocketFailed(io::Error),
-    /// The input failed.
+    /// Standard input cannot be read.
     InputFailed(io::Error),
-    /// Nothing can be shown any more.
+    /// Replies cannot be written.
     OutputFailed(io::Error),
 }
 
-/// Round trips, in short.
+/// Statistics of round trips.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct RoundTrips {
     pub(super) count: u32,
@@ -80,19 +79,19 @@ impl RoundTrips {
     }
 }
 
-/// How far the source has come.
+/// The state of the source.
 #[derive(Debug, PartialEq, Eq)]
 enum InputState {
     Open,
-    /// This one waits until it may leave.
-    Waiting(Vec<u8>),
-    /// Nothing more comes; whatever is still awaited has until then.
+    /// This datagram waits to be sent.
+    Pending(Vec<u8>),
+    /// The source has ended. Outstanding replies have until `deadline`.
     Ended {
         deadline: Instant,
     },
 }
 
-/// One conversation.
+/// A session with one server.
 pub(super) struct UdpSession {
     path: UdpPath,
     sequence: Sequence,
@@ -101,15 +100,15 @@ pub(super) struct UdpSession {
     pace: Pace,
     printer: ReplyPrinter,
     clock: Clock,
-    /// Makes labels out of datagrams; seeded, so that no peer can make two of them alike.
+    /// Hashes datagrams to labels. The seed is random, so that a peer cannot provoke collisions.
     digest: RandomState,
-    /// When the next may leave, as far as that is a matter of time.
+    /// The earliest time for the next datagram.
     next_at: Instant,
     longest_sent: usize,
-    /// The one datagram that was sent to find out whether this address is the one.
+    /// The datagram that tests this address, to be sent again to the next one.
     probe: Option<Vec<u8>>,
     has_reply: bool,
-    /// When the last answer came; what answers nothing does not keep us here.
+    /// The time of the last answer. Unmatched replies do not extend the session.
     answered_at: Instant,
     round_trips: RoundTrips,
 }
@@ -141,12 +140,12 @@ impl UdpSession {
         }
     }
 
-    /// Sends and listens to the end.
+    /// Sends and receives until the session ends.
     pub(super) fn run(&mut self, events: &Receiver<Event>) -> UdpSessionEnd {
         loop {
             match self.turn(events) {
                 Ok(None) => {}
-                Ok(Some(ending)) | Err(ending) => return ending,
+                Ok(Some(end)) | Err(end) => return end,
             }
         }
     }
@@ -159,7 +158,7 @@ impl UdpSession {
         &self.round_trips
     }
 
-    /// Leaves the terminal as it was, unless its user has left it.
+    /// Restores the terminal, unless the user has left the prompt.
     pub(super) fn leave(self) {
         if !matches!(self.input_state, InputState::Ended { .. }) {
             self.printer.leave();
@@ -167,8 +166,8 @@ impl UdpSession {
     }
 
     fn turn(&mut self, events: &Receiver<Event>) -> Result<Option<UdpSessionEnd>, UdpSessionEnd> {
-        // First: what came while we were busy came in time. No more than was there: who floods us
-        // must not keep us from all else.
+        // Received replies come first, so that they are not counted as lost. Their number is bounded,
+        // so that a flood does not delay everything else.
         for event in events.try_iter().take(EVENTS_MAX) {
             self.handle(event)?;
         }
@@ -177,8 +176,8 @@ impl UdpSession {
             self.printer.lost(number).map_err(UdpSessionEnd::OutputFailed)?;
         }
         let has_sent = self.send_one(now)?;
-        if let Some(ending) = self.ending(now) {
-            return Ok(Some(ending));
+        if let Some(end) = self.session_end(now) {
+            return Ok(Some(end));
         }
         let until = if has_sent { now } else { self.next_work() };
         match events.recv_timeout(until.since(now)) {
@@ -188,11 +187,11 @@ impl UdpSession {
         Ok(None)
     }
 
-    fn ending(&self, now: Instant) -> Option<UdpSessionEnd> {
+    fn session_end(&self, now: Instant) -> Option<UdpSessionEnd> {
         let InputState::Ended { deadline } = self.input_state else { return None };
         let is_settled = self.sequence.counters().awaited == 0 && now >= self.answered_at + self.linger();
-        let ending = if let Pace::AsTyped(_) = self.pace { UdpSessionEnd::Left } else { UdpSessionEnd::Done };
-        (is_settled || now >= deadline).then_some(ending)
+        let end = if let Pace::AsTyped(_) = self.pace { UdpSessionEnd::Left } else { UdpSessionEnd::Done };
+        (is_settled || now >= deadline).then_some(end)
     }
 
     fn linger(&self) -> Duration {
@@ -203,13 +202,13 @@ impl UdpSession {
         }
     }
 
-    /// When there is something to do though nothing comes.
+    /// The next time at which there is work without an event.
     fn next_work(&self) -> Instant {
         let work = match &self.input_state {
             InputState::Open => Instant::NEVER,
-            // Where it is not for time to say, a reply or a loss comes first.
-            InputState::Waiting(datagram) if self.has_room(datagram.len()) => self.next_at,
-            InputState::Waiting(_) => Instant::NEVER,
+            // A full window waits for a reply or a loss, not for a time.
+            InputState::Pending(datagram) if self.has_space(datagram.len()) => self.next_at,
+            InputState::Pending(_) => Instant::NEVER,
             InputState::Ended { deadline } if self.sequence.counters().awaited == 0 => {
                 (*deadline).min(self.answered_at + self.linger())
             }
@@ -218,44 +217,46 @@ impl UdpSession {
         work.min(self.sequence.poll_deadline())
     }
 
-    /// Whether a datagram so long may leave as far as others are concerned.
-    fn has_room(&self, len: usize) -> bool {
+    /// Whether the datagrams in flight leave space for one of this length.
+    fn has_space(&self, len: usize) -> bool {
         let awaited = self.sequence.counters().awaited as usize;
         if self.is_probing() {
             return awaited == 0;
         }
-        let has_room = match self.pace {
-            Pace::AsAnswered => awaited < (AWAITED_BYTES_MAX / self.longest_sent.max(len).max(1)).clamp(1, AWAITED_MAX),
+        let has_space = match self.pace {
+            Pace::AsAnswered => {
+                awaited < (IN_FLIGHT_BYTES_MAX / self.longest_sent.max(len).max(1)).clamp(1, IN_FLIGHT_MAX)
+            }
             Pace::Every(_) | Pace::AsTyped(_) => true,
         };
-        has_room && !self.sequence.is_full()
+        has_space && !self.sequence.is_full()
     }
 
-    /// Whether another address may yet turn out to be the one.
+    /// Whether no reply has arrived and there are other addresses to try.
     fn is_probing(&self) -> bool {
         !self.has_reply && self.path.has_untried()
     }
 
-    /// Sends the next datagram if it may leave: whether it did.
+    /// Sends the next datagram if its time has come. Returns whether it did.
     fn send_one(&mut self, now: Instant) -> Result<bool, UdpSessionEnd> {
         if self.input_state == InputState::Open {
             match self.source.next() {
-                Next::Datagram(datagram) => self.input_state = InputState::Waiting(datagram),
+                Next::Datagram(datagram) => self.input_state = InputState::Pending(datagram),
                 Next::NotYet => {}
                 Next::End => self.end(now),
                 Next::Failed(error) => return Err(UdpSessionEnd::InputFailed(error)),
             }
         }
         match &self.input_state {
-            InputState::Waiting(datagram) if self.next_at <= now && self.has_room(datagram.len()) => {}
-            InputState::Waiting(_) | InputState::Open | InputState::Ended { .. } => return Ok(false),
+            InputState::Pending(datagram) if self.next_at <= now && self.has_space(datagram.len()) => {}
+            InputState::Pending(_) | InputState::Open | InputState::Ended { .. } => return Ok(false),
         }
-        let InputState::Waiting(datagram) = mem::replace(&mut self.input_state, InputState::Open) else {
+        let InputState::Pending(datagram) = mem::replace(&mut self.input_state, InputState::Open) else {
             return Ok(false);
         };
         self.send(datagram)?;
         let interval = match self.pace {
-            Pace::AsAnswered => AS_ANSWERED_INTERVAL,
+            Pace::AsAnswered => PACED_INTERVAL_MIN,
             Pace::Every(interval) => interval,
             Pace::AsTyped(_) => Duration::ZERO,
         };
@@ -273,7 +274,7 @@ impl UdpSession {
 
     fn send(&mut self, datagram: Vec<u8>) -> Result<(), UdpSessionEnd> {
         loop {
-            // Before it leaves: its reply may be here before we are back.
+            // Taken before sending: the reply may arrive before send(2) returns.
             let now = self.clock.now();
             match self.path.send(&datagram) {
                 Ok(()) => {
@@ -282,7 +283,7 @@ impl UdpSession {
                     self.probe = self.is_probing().then_some(datagram);
                     return Ok(());
                 }
-                // Of one before it: this one has not left.
+                // The error is about an earlier datagram, and this one was not sent.
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => self.handle_failure(error)?,
                 Err(error) => return self.report_failure(error, UdpSessionEnd::SocketFailed),
             }
@@ -303,7 +304,7 @@ impl UdpSession {
         let label = self.digest.hash_one(bytes);
         let is_labelled = match self.source {
             Source::Numbered(_) => true,
-            // Whoever is no echo answers one after another, as far as anybody can tell.
+            // A server that is no echo is assumed to answer in order.
             Source::Input(_) => self.sequence.knows(label),
         };
         let arrival =
@@ -320,14 +321,14 @@ impl UdpSession {
         self.printer.reply(bytes, &arrival).map_err(UdpSessionEnd::OutputFailed)
     }
 
-    /// Where nobody listens at this address, somebody may at another one that the name stands for.
+    /// Handles an error of the socket. After a refusal, another address of the name may have a server.
     fn handle_failure(&mut self, error: io::Error) -> Result<(), UdpSessionEnd> {
         if error.kind() != ErrorKind::ConnectionRefused {
             return self.report_failure(error, UdpSessionEnd::SocketFailed);
         }
         if self.is_probing() && self.path.switch_to_next().is_ok() {
             let Some(probe) = self.probe.take() else { return Ok(()) };
-            // It was refused: nobody has seen it yet.
+            // The probe was refused, so no server has received it.
             self.path.send(&probe).map_err(UdpSessionEnd::SocketFailed)?;
             self.probe = self.is_probing().then_some(probe);
             return Ok(());
@@ -336,21 +337,18 @@ impl UdpSession {
         self.report_failure(error, UdpSessionEnd::Refused)
     }
 
-    /// Goes on after a failure where a person has been told of it.
-    fn report_failure(
-        &mut self,
-        error: io::Error,
-        ending: fn(io::Error) -> UdpSessionEnd,
-    ) -> Result<(), UdpSessionEnd> {
+    /// Reports a failure at the prompt and continues, or ends the session.
+    fn report_failure(&mut self, error: io::Error, end: fn(io::Error) -> UdpSessionEnd) -> Result<(), UdpSessionEnd> {
         match self.printer.failure(&error).map_err(UdpSessionEnd::OutputFailed)? {
             AfterFailure::Continue => Ok(()),
-            AfterFailure::Stop => Err(ending(error)),
+            AfterFailure::Stop => Err(end(error)),
         }
     }
 }
 
-/// When the next one leaves, behind one that was planned for then and has left now. Who is a little
-/// late keeps to the plan; what is long past is not made up for.
+/// The time of the next datagram, after one that was planned for `planned` and sent `now`.
+///
+/// A small delay keeps the schedule. A delay of an interval or more shifts it, so that there is no burst.
 fn next_send_at(planned: Instant, interval: Duration, now: Instant) -> Instant {
     let next = planned + interval;
     if next > now { next } else { now + interval }

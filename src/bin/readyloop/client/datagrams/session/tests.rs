@@ -1,4 +1,4 @@
-//! Conversations over loopback under a name that stands for several addresses; and the pace.
+//! Sessions over loopback with several addresses, and the schedule of datagrams.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::sync_channel;
@@ -9,12 +9,12 @@ use readyloop::codec::{Framing, Raw};
 use super::*;
 use crate::client::input::Input;
 
-/// An address where nobody listens.
+/// An address without a server.
 fn closed() -> SocketAddr {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// The address of an echo that has so many datagrams to answer.
+/// The address of an echo server that answers `count` datagrams.
 fn echo(count: usize) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
@@ -28,17 +28,17 @@ fn echo(count: usize) -> SocketAddr {
     address
 }
 
-/// What becomes of empty datagrams, whose echoes can be shown anywhere, under a name for these addresses.
+/// Sends empty datagrams to a name with these addresses. Empty replies print nothing.
 fn run(addresses: Vec<SocketAddr>, count: usize) -> (UdpSessionEnd, SequenceCounters) {
-    let ((events, told), clock) = (sync_channel(8), Clock::start());
-    let (give, input) = sync_channel(count + 1);
-    (0..count).for_each(|_| give.send(Input::Frame(Vec::new())).unwrap());
-    give.send(Input::End).unwrap();
-    let path = UdpPath::open(addresses, events, clock).unwrap();
+    let ((sender, events), clock) = (sync_channel(8), Clock::start());
+    let (feed, input) = sync_channel(count + 1);
+    (0..count).for_each(|_| feed.send(Input::Frame(Vec::new())).unwrap());
+    feed.send(Input::End).unwrap();
+    let path = UdpPath::open(addresses, sender, clock).unwrap();
     let (sequence, printer) = (Sequence::new(Duration::from_secs(15)), ReplyPrinter::in_pipe(Framing::Raw(Raw), false));
     let mut session = UdpSession::new(path, sequence, Source::Input(input), Pace::AsAnswered, printer, clock);
-    let ending = session.run(&told);
-    (ending, *session.counters())
+    let end = session.run(&events);
+    (end, *session.counters())
 }
 
 #[track_caller]
@@ -48,7 +48,7 @@ fn check_next(planned: u64, interval: u64, now: u64, expected: u64) {
 }
 
 #[test]
-fn who_is_late_keeps_to_the_plan_and_makes_up_for_nothing() {
+fn a_small_delay_keeps_the_schedule_and_a_long_one_shifts_it() {
     check_next(100, 10, 100, 110);
     check_next(100, 10, 103, 110);
     check_next(100, 10, 110, 120);
@@ -57,22 +57,22 @@ fn who_is_late_keeps_to_the_plan_and_makes_up_for_nothing() {
 }
 
 #[test]
-fn a_refusal_leads_to_the_next_address_and_nothing_is_lost() {
-    let (ending, counters) = run(vec![closed(), closed(), echo(5)], 5);
-    assert!(matches!(ending, UdpSessionEnd::Done), "{ending:?}");
+fn a_refusal_switches_to_the_next_address_without_loss() {
+    let (end, counters) = run(vec![closed(), closed(), echo(5)], 5);
+    assert!(matches!(end, UdpSessionEnd::Done), "{end:?}");
     assert_eq!(counters, SequenceCounters { sent: 5, answered: 5, ..SequenceCounters::default() });
 }
 
 #[test]
-fn at_the_last_address_a_refusal_is_the_end() {
-    let (ending, counters) = run(vec![closed(), closed()], 5);
-    assert!(matches!(ending, UdpSessionEnd::Refused(_)), "{ending:?}");
+fn a_refusal_by_the_last_address_ends_the_session() {
+    let (end, counters) = run(vec![closed(), closed()], 5);
+    assert!(matches!(end, UdpSessionEnd::Refused(_)), "{end:?}");
     assert_eq!((counters.answered, counters.awaited), (0, 0));
 }
 
 #[test]
-fn the_first_address_that_answers_is_the_one() {
-    let (ending, counters) = run(vec![echo(3), closed()], 3);
-    assert!(matches!(ending, UdpSessionEnd::Done), "{ending:?}");
+fn the_first_address_that_answers_is_kept() {
+    let (end, counters) = run(vec![echo(3), closed()], 3);
+    assert!(matches!(end, UdpSessionEnd::Done), "{end:?}");
     assert_eq!(counters.answered, 3);
 }

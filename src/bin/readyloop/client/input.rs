@@ -128,7 +128,7 @@ mod tests {
     #[track_caller]
     fn check(input: &[u8], expected: &[&[u8]]) {
         let mut input = input;
-        let lines: Vec<Vec<u8>> = std::iter::from_fn(|| read_line(&mut input, 5).unwrap()).collect();
+        let lines: Vec<Vec<u8>> = iter::from_fn(|| read_line(&mut input, 5).unwrap()).collect();
         assert_eq!(lines, expected);
     }
 

@@ -386,7 +386,7 @@ pub(super) struct Sockets {
 pub(super) struct Datagrams {
     /// Datagrams answered per second for one source network, IPv4 /24 or IPv6 /56 [default: 10k]
     ///
-    /// Enough for a busy host. The limit protects networks whose addresses are forged; for the same
+    /// Enough for a busy host. The limit protects networks with forged addresses; for the same
     /// reason, a reply is never longer than its request.
     #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<u32>))]
     pub(super) udp_source_rate: u32,

@@ -55,6 +55,8 @@ pub(crate) fn io_message(error: &io::Error) -> String {
         Some(number) if short.contains(&error.kind()) => format!("{} (os error {number})", error.kind()),
         Some(_) | None => {
             let text = error.to_string();
+            // std puts this before the reason of the resolver.
+            let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
             let mut chars = text.chars();
             chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
         }

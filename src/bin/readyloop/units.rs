@@ -92,12 +92,13 @@ pub(crate) fn duration(text: &str) -> Result<Duration, ParseError> {
     if matches!(text, "never" | "off") {
         return Ok(Duration::MAX);
     }
+    let hint = "type a number with a unit, such as 500ms, 2s, 1m or 1h, or type never";
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(ParseError::new("a duration needs a unit", format!("type {text}s, {text}ms or {text}m")));
+        let is_zero = text.bytes().all(|byte| byte == b'0');
+        let hint = if is_zero { hint.to_owned() } else { format!("type {text}s, {text}ms or {text}m") };
+        return Err(ParseError::new("a duration needs a unit", hint));
     }
-    humantime::parse_duration(text).map_err(|_| {
-        ParseError::new("not a duration", "type a number with a unit, such as 500ms, 2s, 1m or 1h, or type never")
-    })
+    humantime::parse_duration(text).map_err(|_| ParseError::new("not a duration", hint))
 }
 
 const ZERO: &str = "must be greater than zero";

@@ -72,6 +72,7 @@ fn hint(error: &clap::Error, subcommand: &str) -> String {
     match suggestion.into_iter().find_map(|kind| error.get(kind)) {
         Some(ContextValue::String(name)) => format!("did you mean `{name}`?"),
         Some(ContextValue::Strings(names)) if !names.is_empty() => format!("did you mean `{}`?", names.join("` or `")),
+        _ if error.kind() == ErrorKind::ArgumentConflict => "leave out one of them".to_owned(),
         _ if error.kind() == ErrorKind::InvalidSubcommand => "`readyloop --help` lists the subcommands".to_owned(),
         _ => format!("`readyloop {subcommand} --help` lists every flag"),
     }

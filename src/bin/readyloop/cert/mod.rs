@@ -113,7 +113,8 @@ EXAMPLES
         readyloop client --ca ca.pem tls://localhost:7443
         openssl s_client -connect localhost:7443 -CAfile ca.pem
   readyloop cert --stem ann ann
-  readyloop serve --listen tls://127.0.0.1:7443 --cert cert.pem --key cert-key.pem --client-ca ca.pem
+  readyloop serve --listen tls://127.0.0.1:7443 \\
+      --cert cert.pem --key cert-key.pem --client-ca ca.pem
       Make a client certificate, and accept only clients that have one. Connect with:
         readyloop client --ca ca.pem --cert ann.pem --key ann-key.pem tls://localhost:7443
   readyloop cert --replace && kill -HUP $(pidof readyloop)

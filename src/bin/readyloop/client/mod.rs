@@ -140,7 +140,7 @@ EXAMPLES
   readyloop client --ca ca.pem tls://localhost:7443
       Use TLS and trust certificates of this authority, such as one made by `readyloop cert`.
   readyloop client --count 5 --size 1472B udp://127.0.0.1:7007
-      Send five datagrams of the largest size that fits an Ethernet frame, one per second, like ping.
+      Send five datagrams, one per second, of the largest size that fits an Ethernet frame.
   printf 'one\\ntwo\\n' | readyloop client --reply-timeout 0s udp://localhost:514
       Send lines to a server that does not reply.
 

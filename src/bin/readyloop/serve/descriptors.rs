@@ -16,6 +16,10 @@ const RESERVE: usize = 32;
 /// Raises the soft descriptor limit to the hard one and returns the limit in force.
 pub(super) fn raise_limit() -> usize {
     let limit = match Resource::NOFILE.get() {
+        Ok((soft, hard)) if soft == hard => {
+            info!("descriptor limit: {hard}");
+            hard
+        }
         Ok((soft, hard)) => match Resource::NOFILE.set(hard, hard) {
             Ok(()) => {
                 info!("descriptor limit raised from {soft} to {hard}");

@@ -67,7 +67,7 @@ fn run_in_pipe<W: Layer<Socket>>(
     settings: &Settings,
 ) -> Result<(), CliError> {
     let reactor = Reactor::new().map_err(start_error)?;
-    let framing = settings.pipe_framing();
+    let framing = settings.framing_or_raw();
     let output = Output::start(reactor.wake()).map_err(start_error)?;
     let input = input::start(reactor.wake(), input::reader_for(framing)).map_err(start_error)?;
     let view = Pipe::new(output, framing, settings.hex);
@@ -91,7 +91,7 @@ fn run_at_prompt<W: Layer<Socket>>(
     let reactor = Reactor::new().map_err(start_error)?;
     let view = Terminal::new(screen, settings.hex);
     let input = input::start(reactor.wake(), move |feed| prompt.read_lines(feed)).map_err(start_error)?;
-    let framing = settings.prompt_framing();
+    let framing = settings.framing_or_lines();
     let mut session = Session::new(transport, reactor, framing, view, Timing::RoundTrip).map_err(start_error)?;
     let end = session.run(&input, LAST_REPLIES_TIMEOUT);
     let has_ended_input = session.has_ended_input();

@@ -166,18 +166,13 @@ impl Settings {
         }
     }
 
-    /// Returns the framing of the input into datagrams, by default lines.
-    pub(super) fn datagram_framing(&self) -> Framing {
-        self.framing.unwrap_or(Framing::Lines(Lines::new()))
-    }
-
-    /// Returns the framing in a pipe, by default raw.
-    pub(super) fn pipe_framing(&self) -> Framing {
+    /// Returns the framing of a pipe, by default raw.
+    pub(super) fn framing_or_raw(&self) -> Framing {
         self.framing.unwrap_or(Framing::Raw(Raw))
     }
 
-    /// Returns the framing at a prompt, by default lines.
-    pub(super) fn prompt_framing(&self) -> Framing {
+    /// Returns the framing of a prompt or of datagrams, by default lines.
+    pub(super) fn framing_or_lines(&self) -> Framing {
         self.framing.unwrap_or(Framing::Lines(Lines::new()))
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use readyloop::codec::Framing;
 
-use super::hex::Dump;
+use super::hex::{Dump, dump};
 use super::output::Output;
 use super::prompt::Screen;
 use super::text;
@@ -83,11 +83,7 @@ impl View for Pipe {
             Style::Bytes => batch.extend_from_slice(reply),
             Style::Lines => batch.extend(reply.iter().chain(b"\n")),
             Style::Dump(dump) => dump.push(reply, batch),
-            Style::Dumps => {
-                let mut dump = Dump::default();
-                dump.push(reply, batch);
-                dump.finish(batch);
-            }
+            Style::Dumps => dump(reply, batch),
         }
         Ok(())
     }
@@ -155,9 +151,8 @@ fn reply_line(reply: &[u8]) -> String {
 }
 
 fn hex_dump(reply: &[u8]) -> String {
-    let (mut dump, mut lines) = (Dump::default(), Vec::new());
-    dump.push(reply, &mut lines);
-    dump.finish(&mut lines);
+    let mut lines = Vec::new();
+    dump(reply, &mut lines);
     String::from_utf8_lossy(&lines).into_owned()
 }
 

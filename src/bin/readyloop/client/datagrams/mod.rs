@@ -51,7 +51,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Sends datagrams, prints the replies and the counts.
 pub(super) fn run(settings: &Settings, address: &Address, host_port: &str) -> Result<(), CliError> {
     let len = numbered_len(settings)?;
-    let framing = settings.datagram_framing();
+    let framing = settings.framing_or_lines();
     if let Framing::Length(_) = framing {
         return Err(CliError::usage(
             "--framing length cannot be used over UDP: a datagram has its own length",
@@ -70,12 +70,12 @@ pub(super) fn run(settings: &Settings, address: &Address, host_port: &str) -> Re
     let (source, pace, printer) = match settings.datagrams.count {
         Some(count) => {
             let source = Source::Numbered(NumberedDatagrams::new(count, len));
-            (source, Pace::Every(interval.unwrap_or(INTERVAL)), ReplyPrinter::numbers(timeout))
+            (source, Pace::Every(interval.unwrap_or(INTERVAL)), ReplyPrinter::Numbers { timeout })
         }
         None => match Prompt::open() {
             Some((prompt, screen)) => {
                 let input = input::start(wake, move |feed| prompt.read_lines(feed)).map_err(start_error)?;
-                let printer = ReplyPrinter::above_prompt(screen, settings.hex, timeout);
+                let printer = ReplyPrinter::AbovePrompt { screen, hex: settings.hex, timeout };
                 (Source::Input(input), Pace::AsTyped(LAST_REPLIES_TIMEOUT), printer)
             }
             None => {
@@ -87,7 +87,8 @@ pub(super) fn run(settings: &Settings, address: &Address, host_port: &str) -> Re
     };
     let mut session = UdpSession::new(path, Sequence::new(timeout), source, pace, printer, clock);
     let end = session.run(&events);
-    let summary = UdpSummary { address, counters: *session.counters(), round_trips: *session.round_trips(), timeout };
+    let (counters, round_trips) = session.statistics();
+    let summary = UdpSummary { address, counters, round_trips, timeout };
     session.leave();
     summary.finish(end)
 }

@@ -1,6 +1,7 @@
 //! `ReplyPrinter`: prints replies and lost datagrams above a prompt, in a pipe, or by number.
 
 use std::io::{self, Write, stdout};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use readyloop::client::Arrival;
@@ -8,7 +9,7 @@ use readyloop::codec::Framing;
 
 use crate::cli_error::io_message;
 use crate::client::prompt::Screen;
-use crate::client::{hex::Dump, text, view};
+use crate::client::{hex, text, view};
 
 /// Prints replies and losses.
 pub(super) enum ReplyPrinter {
@@ -29,18 +30,7 @@ pub(super) enum Style {
     Dumps,
 }
 
-/// Whether the session continues after a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AfterFailure {
-    Continue,
-    Stop,
-}
-
 impl ReplyPrinter {
-    pub(super) fn above_prompt(screen: Screen, hex: bool, timeout: Duration) -> Self {
-        Self::AbovePrompt { screen, hex, timeout }
-    }
-
     pub(super) fn in_pipe(framing: Framing, hex: bool) -> Self {
         Self::InPipe(match (framing, hex) {
             (_, true) => Style::Dumps,
@@ -49,14 +39,10 @@ impl ReplyPrinter {
         })
     }
 
-    pub(super) fn numbers(timeout: Duration) -> Self {
-        Self::Numbers { timeout }
-    }
-
     /// Prints a reply, with its round-trip time and remarks where the mode has them.
     ///
     /// # Errors
-    /// The output cannot be bytes.
+    /// The output cannot be written.
     pub(super) fn reply(&mut self, bytes: &[u8], arrival: &Arrival) -> io::Result<()> {
         match self {
             Self::AbovePrompt { screen, hex, .. } => screen.print(&view::format_reply(bytes, *hex, remarks(arrival))),
@@ -68,7 +54,7 @@ impl ReplyPrinter {
     /// Reports that this datagram had no reply in time.
     ///
     /// # Errors
-    /// The output cannot be bytes.
+    /// The output cannot be written.
     pub(super) fn lost(&mut self, number: u64) -> io::Result<()> {
         match self {
             // With a timeout of zero, no reply is expected.
@@ -82,14 +68,14 @@ impl ReplyPrinter {
     /// Reports at a prompt that a datagram was refused or not sent. Without a prompt, the session stops.
     ///
     /// # Errors
-    /// The output cannot be bytes.
-    pub(super) fn failure(&mut self, error: &io::Error) -> io::Result<AfterFailure> {
+    /// The output cannot be written.
+    pub(super) fn failure(&mut self, error: &io::Error) -> io::Result<ControlFlow<()>> {
         match self {
             Self::AbovePrompt { screen, .. } => {
                 screen.print(&format!("{}\n", io_message(error)))?;
-                Ok(AfterFailure::Continue)
+                Ok(ControlFlow::Continue(()))
             }
-            Self::InPipe(_) | Self::Numbers { .. } => Ok(AfterFailure::Stop),
+            Self::InPipe(_) | Self::Numbers { .. } => Ok(ControlFlow::Break(())),
         }
     }
 
@@ -107,11 +93,7 @@ impl Style {
         match self {
             Self::Bytes => bytes.extend_from_slice(reply),
             Self::Lines => bytes.extend(reply.iter().chain(b"\n")),
-            Self::Dumps => {
-                let mut dump = Dump::default();
-                dump.push(reply, &mut bytes);
-                dump.finish(&mut bytes);
-            }
+            Self::Dumps => hex::dump(reply, &mut bytes),
         }
         bytes
     }

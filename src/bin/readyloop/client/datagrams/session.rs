@@ -6,13 +6,14 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::mem;
+use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use readyloop::client::{Arrival, Sequence, SequenceCounters};
 use readyloop::instant::Instant;
 
-use super::reply_printer::{AfterFailure, ReplyPrinter};
+use super::reply_printer::ReplyPrinter;
 use super::source::{Next, Source};
 use super::udp_path::{Clock, EVENTS_MAX, Event, UdpPath};
 
@@ -143,19 +144,14 @@ impl UdpSession {
     /// Sends and receives until the session ends.
     pub(super) fn run(&mut self, events: &Receiver<Event>) -> UdpSessionEnd {
         loop {
-            match self.turn(events) {
-                Ok(None) => {}
-                Ok(Some(end)) | Err(end) => return end,
+            if let Err(end) = self.turn(events) {
+                return end;
             }
         }
     }
 
-    pub(super) fn counters(&self) -> &SequenceCounters {
-        self.sequence.counters()
-    }
-
-    pub(super) fn round_trips(&self) -> &RoundTrips {
-        &self.round_trips
+    pub(super) fn statistics(&self) -> (SequenceCounters, RoundTrips) {
+        (*self.sequence.counters(), self.round_trips)
     }
 
     /// Restores the terminal, unless the user has left the prompt.
@@ -165,7 +161,7 @@ impl UdpSession {
         }
     }
 
-    fn turn(&mut self, events: &Receiver<Event>) -> Result<Option<UdpSessionEnd>, UdpSessionEnd> {
+    fn turn(&mut self, events: &Receiver<Event>) -> Result<(), UdpSessionEnd> {
         // Received replies come first, so that they are not counted as lost. Their number is bounded,
         // so that a flood does not delay everything else.
         for event in events.try_iter().take(EVENTS_MAX) {
@@ -177,14 +173,13 @@ impl UdpSession {
         }
         let has_sent = self.send_one(now)?;
         if let Some(end) = self.session_end(now) {
-            return Ok(Some(end));
+            return Err(end);
         }
         let until = if has_sent { now } else { self.next_work() };
         match events.recv_timeout(until.since(now)) {
-            Ok(event) => self.handle(event)?,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            Ok(event) => self.handle(event),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(()),
         }
-        Ok(None)
     }
 
     fn session_end(&self, now: Instant) -> Option<UdpSessionEnd> {
@@ -340,8 +335,8 @@ impl UdpSession {
     /// Reports a failure at the prompt and continues, or ends the session.
     fn report_failure(&mut self, error: io::Error, end: fn(io::Error) -> UdpSessionEnd) -> Result<(), UdpSessionEnd> {
         match self.printer.failure(&error).map_err(UdpSessionEnd::OutputFailed)? {
-            AfterFailure::Continue => Ok(()),
-            AfterFailure::Stop => Err(end(error)),
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(end(error)),
         }
     }
 }

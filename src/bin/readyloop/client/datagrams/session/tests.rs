@@ -38,7 +38,7 @@ fn run(addresses: Vec<SocketAddr>, count: usize) -> (UdpSessionEnd, SequenceCoun
     let (sequence, printer) = (Sequence::new(Duration::from_secs(15)), ReplyPrinter::in_pipe(Framing::Raw(Raw), false));
     let mut session = UdpSession::new(path, sequence, Source::Input(input), Pace::AsAnswered, printer, clock);
     let end = session.run(&events);
-    (end, *session.counters())
+    (end, session.statistics().0)
 }
 
 #[track_caller]

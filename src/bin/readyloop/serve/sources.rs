@@ -102,7 +102,7 @@ fn apply(
         argument
     };
     let arguments = values.into_iter().map(|value| argument(value.as_ref()));
-    let arguments = std::iter::once(OsString::from("serve")).chain(arguments);
+    let arguments = std::iter::once(OsString::from(NAME)).chain(arguments);
     let matches = flags().try_get_matches_from(arguments).map_err(|error| usage_error(&error, NAME, Some(name)))?;
     settings.update_from_arg_matches(&matches).map_err(|error| usage_error(&error, NAME, Some(name)))
 }
@@ -142,7 +142,7 @@ fn example(arg: &Arg) -> String {
     } else if is_duration(arg) {
         "\"30s\", a string with a unit".to_owned()
     } else {
-        "\"…\", a string as the flag takes it".to_owned()
+        "\"…\", a string in the syntax of the flag".to_owned()
     }
 }
 
@@ -320,7 +320,7 @@ mod tests {
             "number",
             "prefix = 5",
             "1: prefix cannot be an integer",
-            "write prefix = \"…\", a string as the flag takes it",
+            "write prefix = \"…\", a string in the syntax of the flag",
         );
         check_file(
             "duration",

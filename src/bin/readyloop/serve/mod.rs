@@ -4,8 +4,10 @@
 
 mod announce;
 mod check;
+mod defaults;
 mod descriptors;
 mod launch;
+mod options;
 mod settings;
 mod sources;
 mod tls;

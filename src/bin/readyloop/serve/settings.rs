@@ -1,28 +1,19 @@
-//! The settings of `serve` as flags, with the defaults of the library.
+//! The settings of `serve` as flags.
 //!
 //! Each setting is one field here. Its flag, its variable and its key in a file follow from it.
 
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
-use readyloop::codec::{Framing, Lines, Raw};
-use readyloop::datagram::DatagramLimits;
-use readyloop::net::{Address, DatagramOptions, Keepalive, ListenOptions, MulticastGroup};
-use readyloop::watermark::Watermarks;
-use readyloop::{Limits, ServerLimits, WhenFull};
+use readyloop::codec::Framing;
+use readyloop::net::{Address, Keepalive, MulticastGroup};
 
 use crate::logging::Verbosity;
 use crate::units::{above_zero, count, duration, keepalive, size, switch};
 
 /// The name of the subcommand.
 pub(crate) const NAME: &str = "serve";
-
-/// The default number of threads in a pool.
-///
-/// Threads mostly wait for their peer, so there are many for each processor.
-const WORKERS: NonZero<usize> = NonZero::new(64).expect("64 is not zero");
 
 /// All settings of `serve`.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -43,89 +34,6 @@ pub(crate) struct Settings {
     pub(super) datagrams: Datagrams,
     #[command(flatten)]
     pub(super) output: Output,
-}
-
-impl Settings {
-    /// Returns the framing, by default the one that service and prefix need.
-    pub(super) fn framing(&self) -> Framing {
-        let needs_frames = self.prefix().is_some() || self.endpoints.service == Service::Chat;
-        match self.endpoints.framing {
-            Some(framing) => framing.with_exit(),
-            None if needs_frames => Framing::Lines(Lines::new().with_exit()),
-            None => Framing::Raw(Raw),
-        }
-    }
-
-    /// Returns the prefix. An empty text means no prefix.
-    pub(super) fn prefix(&self) -> Option<&str> {
-        self.endpoints.prefix.as_deref().filter(|prefix| !prefix.is_empty())
-    }
-
-    /// Returns the number of threads in a pool.
-    pub(super) fn workers(&self) -> NonZero<usize> {
-        self.threads.workers.and_then(NonZero::new).unwrap_or(WORKERS)
-    }
-
-    /// Returns the limits on one peer. The watermarks must have been checked.
-    pub(super) fn limits(&self) -> Limits {
-        Limits {
-            queue: Watermarks::new(self.peer.queue_low, self.peer.queue_high),
-            frame_len_max: self.peer.frame_len_max,
-            handshake_timeout: self.tls.handshake_timeout,
-            idle_timeout: self.peer.idle_timeout,
-            frame_timeout: self.peer.frame_timeout,
-            write_timeout: self.peer.write_timeout,
-            linger_timeout: self.peer.linger_timeout,
-            ..Limits::default()
-        }
-    }
-
-    /// Returns the limits on all peers together.
-    pub(super) fn server_limits(&self, connections_max: usize) -> ServerLimits {
-        ServerLimits {
-            connections_max,
-            connections_per_address_max: self.total.max_connections_per_ip.unwrap_or(usize::MAX),
-            when_full: match self.total.when_full {
-                WhenFullAction::Pause => WhenFull::Pause,
-                WhenFullAction::Refuse => WhenFull::Refuse,
-            },
-            handshakes_max: self.tls.max_handshakes,
-            queue_total_max: self.total.queue_total_max,
-            drain_timeout: self.total.drain_timeout,
-            ..ServerLimits::default()
-        }
-    }
-
-    /// Returns the options of UDP sockets.
-    pub(super) fn datagram_options(&self) -> DatagramOptions {
-        DatagramOptions {
-            reuse_port: self.sockets.reuse_port,
-            recv_buffer: self.sockets.recv_buffer,
-            send_buffer: self.sockets.send_buffer,
-            multicast: self.datagrams.multicast.clone(),
-        }
-    }
-
-    /// Returns the limits on datagrams.
-    pub(super) fn datagram_limits(&self) -> DatagramLimits {
-        DatagramLimits {
-            source_rate: self.datagrams.udp_source_rate,
-            total_rate: self.datagrams.udp_total_rate,
-            ..DatagramLimits::default()
-        }
-    }
-
-    /// Returns the options of listening sockets.
-    pub(super) fn listen_options(&self) -> ListenOptions {
-        ListenOptions {
-            backlog: self.sockets.backlog,
-            nodelay: !self.sockets.no_nodelay,
-            keepalive: self.sockets.keepalive,
-            reuse_port: self.sockets.reuse_port,
-            recv_buffer: self.sockets.recv_buffer,
-            send_buffer: self.sockets.send_buffer,
-        }
-    }
 }
 
 /// Addresses and the service on them.
@@ -419,124 +327,4 @@ pub(super) struct Output {
 
     #[command(flatten)]
     pub(super) verbosity: Verbosity,
-}
-
-impl Default for Endpoints {
-    fn default() -> Self {
-        // Loopback: serving other machines needs an explicit address.
-        let listen = vec![Address::Tcp("127.0.0.1:7007".to_owned())];
-        Self { listen, service: Service::Echo, framing: None, prefix: None }
-    }
-}
-
-impl Default for Threads {
-    fn default() -> Self {
-        Self { design: Design::Reactor, workers: None }
-    }
-}
-
-impl Default for PeerLimits {
-    fn default() -> Self {
-        let limits = Limits::default();
-        Self {
-            idle_timeout: limits.idle_timeout,
-            frame_timeout: limits.frame_timeout,
-            write_timeout: limits.write_timeout,
-            linger_timeout: limits.linger_timeout,
-            frame_len_max: limits.frame_len_max,
-            queue_high: limits.queue.high(),
-            queue_low: limits.queue.low(),
-        }
-    }
-}
-
-impl Default for TotalLimits {
-    fn default() -> Self {
-        let limits = ServerLimits::default();
-        let when_full = match limits.when_full {
-            WhenFull::Pause => WhenFullAction::Pause,
-            WhenFull::Refuse => WhenFullAction::Refuse,
-        };
-        Self {
-            max_connections: None,
-            max_connections_per_ip: None,
-            when_full,
-            queue_total_max: limits.queue_total_max,
-            drain_timeout: limits.drain_timeout,
-        }
-    }
-}
-
-impl Default for Datagrams {
-    fn default() -> Self {
-        let limits = DatagramLimits::default();
-        Self { udp_source_rate: limits.source_rate, udp_total_rate: limits.total_rate, multicast: Vec::new() }
-    }
-}
-
-impl Default for Tls {
-    fn default() -> Self {
-        Self {
-            cert: None,
-            key: None,
-            client_ca: None,
-            self_signed: false,
-            alpn: Vec::new(),
-            handshake_timeout: Limits::default().handshake_timeout,
-            max_handshakes: ServerLimits::default().handshakes_max,
-        }
-    }
-}
-
-impl Default for Sockets {
-    fn default() -> Self {
-        let options = ListenOptions::default();
-        Self {
-            backlog: options.backlog,
-            no_nodelay: !options.nodelay,
-            keepalive: options.keepalive,
-            reuse_port: options.reuse_port,
-            recv_buffer: options.recv_buffer,
-            send_buffer: options.send_buffer,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::{Command, FromArgMatches};
-
-    use super::*;
-
-    fn command() -> Command {
-        Settings::augment_args_for_update(Command::new("serve"))
-    }
-
-    #[test]
-    fn every_default_in_the_help_is_correct() {
-        for arg in command().get_arguments() {
-            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-            let Some((_, rest)) = help.split_once("[default: ") else { continue };
-            let (default, _) = rest.split_once(']').unwrap();
-            if default.contains(' ') {
-                continue; // A description, not a value.
-            }
-            let name = arg.get_long().unwrap();
-            let matches = command().try_get_matches_from(["serve", &format!("--{name}={default}")]).unwrap();
-            let mut settings = Settings::default();
-            settings.update_from_arg_matches(&matches).unwrap();
-            if name == "framing" {
-                settings.endpoints.framing = None;
-            }
-            assert_eq!(settings, Settings::default(), "--{name}");
-        }
-    }
-
-    #[test]
-    fn every_flag_is_explained_under_a_heading() {
-        for arg in command().get_arguments() {
-            assert!(arg.get_help().is_some(), "{arg}");
-            assert!(arg.get_help_heading().is_some(), "{arg}");
-        }
-    }
 }

@@ -14,7 +14,7 @@ use crate::connection::{CloseReason, Connection, KIB, Limits};
 use crate::host::{CloseMode, Host};
 use crate::instant::Instant;
 use crate::net::blocking::{BlockingStream, NAP, Patience};
-use crate::net::{Link, PeerAddress, Stream, pump};
+use crate::net::{Link, PeerAddress, Stream};
 use crate::service::Service;
 use crate::slab::Key;
 
@@ -177,7 +177,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
         };
         loop {
             peer_guard.peer.link.try_both(patience);
-            let done = pump::step(&mut peer_guard, scratch, usize::MAX);
+            let done = peer_guard.step(scratch, usize::MAX);
             self.now = peer_guard.resources.now;
             self.is_quiet = done == 0;
             let goes_on = !self.is_quiet && patience == Patience::Nap && peer_guard.is_between_messages();

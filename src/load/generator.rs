@@ -80,7 +80,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
     pub(super) fn over(net: N, clock: Clock, layer: W, to: Destination, plan: Plan, cost: Cost) -> Self {
         let now = net.now();
         let callers = Workload::new(&plan, clock);
-        let client = Client::under(layer, net, plan.framing, callers, connecting::limits(&plan))
+        let client = Client::with_layer(layer, net, plan.framing, callers, connecting::limits(&plan))
             .with_options(ConnectOptions { ports: PortSearch::All, ..ConnectOptions::default() });
         Self {
             to,
@@ -117,7 +117,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         while let Some(failure) = self.client.poll_failure() {
             self.handle_failure(failure);
         }
-        while let Some(control_event) = self.client.poll_notice() {
+        while let Some(control_event) = self.client.poll_control_event() {
             match control_event {
                 ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
                 ControlEvent::Wake | ControlEvent::Reload | ControlEvent::Totals => {}

@@ -72,7 +72,7 @@ impl<W: Layer<Beneath>> Talks<W> {
         // Nobody waits here until others are through: the server has them all at once.
         let limits =
             ClientLimits { peer, connect_timeout: PATIENCE, connecting_max: usize::MAX, ..ClientLimits::default() };
-        Self { client: Client::under(layer, reactor, Raw, Ears::default(), limits), to }
+        Self { client: Client::with_layer(layer, reactor, Raw, Ears::default(), limits), to }
     }
 
     /// Begins so many conversations of that manner.

@@ -13,7 +13,7 @@
 //! Content-Type: text/plain
 //!
 //! You asked for / of localhost.
-//! 1 connections, 0 open, 0 refused; 35 bytes in, 75 out, …; closed: service 1; …
+//! 1 connection, 0 open, 0 refused; 35 bytes in, 75 out, …; closed: service 1; …
 //! ```
 
 use std::io::{self, Read, Write};

@@ -121,12 +121,12 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
         // It is served in every turn, marked or not.
         while self.host.pop_marked().is_some() {}
         self.step();
-        self.host.carry_out_orders(&mut self.tools.reserve, self.now);
-        self.host.after(self.key);
+        self.host.apply_orders(&mut self.tools.reserve, self.now);
+        self.host.reschedule(self.key);
         // After serving: a peer that has sent something in time is not idle, however late we are.
         self.host.handle_deadlines(&mut self.tools.reserve, self.now);
         self.reap();
-        self.host.refuse_wanted(&mut self.tools.reserve, self.now);
+        self.host.refuse_connects(&mut self.tools.reserve, self.now);
         self.tools.recount_blocks(self.ground);
     }
 
@@ -142,7 +142,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
 
     fn tell_of_the_end(&mut self) {
         let (stage, bell) = (self.stage, self.ground.bell(self.stage));
-        self.host.tell_all(&mut self.tools.reserve, self.now, |peer, resources| {
+        self.host.for_each_peer(&mut self.tools.reserve, self.now, |peer, resources| {
             peer.link.listen_to(Arc::clone(bell));
             match stage {
                 Stage::Serving => {}

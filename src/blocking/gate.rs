@@ -114,7 +114,7 @@ impl Gate {
     }
 
     fn is_resting(&self, post: &Post<'_>) -> bool {
-        self.accept_retry.is_resting(post.now, post.ground.books().closes)
+        self.accept_retry.is_paused(post.now, post.ground.books().closes)
     }
 
     fn accept_one(&mut self, post: &mut Post<'_>) -> Accepted {
@@ -166,8 +166,8 @@ impl Gate {
         post.ground.books().totals.accept_errors += 1;
         self.complain(&format!("cannot accept on {}: {error}", self.address), post);
         match AcceptError::of(error) {
-            AcceptError::Newcomer => Accepted::Next,
-            AcceptError::Ours => {
+            AcceptError::Connection => Accepted::Next,
+            AcceptError::System => {
                 self.accept_retry.failed(post.now, post.ground.books().closes);
                 Accepted::Enough
             }

@@ -73,7 +73,7 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
             return;
         }
         let has_more = visit.has_more();
-        host.carry_out_orders(reserve, now);
+        host.apply_orders(reserve, now);
         if done == 0 || !has_more {
             break;
         }
@@ -83,7 +83,7 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
         }
     }
     budget.spend(spent(moved, reserve));
-    host.after(key);
+    host.reschedule(key);
 }
 
 impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
@@ -116,7 +116,7 @@ impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
                 reads = false;
             } else {
                 if self.peer.connection.poll_writable(self.resources.limits) {
-                    self.handle_room();
+                    self.handle_writable();
                     done += 1;
                 }
                 reads = self.peer.connection.wants_read();

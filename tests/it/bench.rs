@@ -187,7 +187,7 @@ fn when_it_is_interrupted_it_tells_what_it_has() {
     let (server, address) = talkative();
     let bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &["bench", &address, "-d", "10m", "-w", "0s"]);
     // It is at work when the server has heard of it.
-    server.says("peer");
+    server.says("opened");
     bench.signal("INT");
     bench.prints("interrupted ");
     bench.prints("round trip");
@@ -275,7 +275,7 @@ fn its_own_limits_are_not_the_servers() {
     let words = format!("bench {address} -c 200 --connect-rate 100 -d 100ms -w 0s");
     let words: Vec<&str> = words.split(' ').collect();
     let mut bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &words);
-    server.says("peer");
+    server.says("opened");
     // It has looked before it began: what changes now it must find out.
     bench.running().limit_descriptors(40);
     assert_eq!(bench.wait(PATIENCE), Some(1));

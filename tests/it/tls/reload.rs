@@ -34,8 +34,8 @@ fn reload(secure: &Secure, answer: &str) {
     assert!(answered, "not within {RELOAD:?}: {answer}");
 }
 
-const NEW: &str = "the certificate as it is now";
-const OLD: &str = "the certificate of before";
+const NEW: &str = "reloaded TLS certificate for";
+const OLD: &str = "kept the previous TLS certificate for";
 
 #[test]
 fn a_new_certificate_is_shown_to_newcomers_and_a_broken_one_to_nobody() {

@@ -230,9 +230,9 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
 
     fn serve_marked(&mut self) {
         let marked = self.host.begin_round();
-        let mut budget = Budget::new(TURN_BYTES, marked);
+        let mut budget = Budget::new(TURN_BYTES, marked, &self.reserve);
         for _ in 0..marked {
-            if budget.is_spent() {
+            if budget.is_spent(&self.reserve) {
                 break;
             }
             let Some(key) = self.host.pop_marked() else { break };

@@ -58,18 +58,15 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
     now: Instant,
 ) {
     let mut moved = 0;
-    // A queue that grows takes memory, one that was emptied gives it back; the system takes its time for both.
-    let paging_before = reserve.paging_bytes();
-    let spent = |moved: usize, reserve: &Reserve| moved + reserve.paging_bytes().wrapping_sub(paging_before);
     while let Some(mut visit) = host.peer_guard(key, reserve, now) {
         // At the first step: what later ones find has not been looked at since.
         let was_between_messages = moved == 0 && visit.is_between_messages();
-        let done = visit.step(scratch, budget.each());
+        let done = visit.step(scratch, budget.peer_bytes());
         moved += done;
         // As nearly always: a message came and its answer has left. Nothing is due for such a peer but
         // the end of its idle time, and that has only moved away.
         if was_between_messages && visit.is_between_messages() && visit.is_armed() && !visit.peer.link.readable {
-            budget.spend(spent(moved, reserve));
+            budget.spend(moved);
             return;
         }
         let has_more = visit.has_more();
@@ -77,12 +74,12 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
         if done == 0 || !has_more {
             break;
         }
-        if moved >= budget.each() {
+        if moved >= budget.peer_bytes() {
             host.mark_again(key);
             break;
         }
     }
-    budget.spend(spent(moved, reserve));
+    budget.spend(moved);
     host.reschedule(key);
 }
 

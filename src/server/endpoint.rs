@@ -159,9 +159,9 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
     fn serve(&mut self, state: &mut LoopState<N>) {
         let mut handshakes = HANDSHAKE_BUDGET;
         let marked = self.host.begin_round();
-        let mut budget = Budget::new(state.turn_bytes, marked);
+        let mut budget = Budget::new(state.turn_bytes, marked, &state.reserve);
         for _ in 0..marked {
-            if budget.is_spent() {
+            if budget.is_spent(&state.reserve) {
                 break;
             }
             let Some(key) = self.host.pop_marked() else { break };

@@ -180,7 +180,8 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
             let done = peer_guard.step(scratch, usize::MAX);
             self.now = peer_guard.resources.now;
             self.is_quiet = done == 0;
-            let goes_on = !self.is_quiet && patience == Patience::Nap && peer_guard.is_between_messages();
+            let goes_on =
+                !self.is_quiet && patience == Patience::Nap && peer_guard.peer.connection.is_between_messages();
             if !goes_on || self.ground.stage(self.now) != self.stage {
                 break;
             }

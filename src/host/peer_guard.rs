@@ -37,18 +37,6 @@ impl<S: Service, C: Codec, L> PeerGuard<'_, S, C, L> {
         connection.handle_input(input, resources, |frame, reply| service_call.serve(state, frame, reply))
     }
 
-    /// Whether there is nothing to do but to wait for the peer's next message.
-    #[inline]
-    pub fn is_between_messages(&self) -> bool {
-        self.peer.connection.is_between_messages() && self.service_call.outbox.is_empty()
-    }
-
-    /// Whether the timer of this peer is armed.
-    #[inline]
-    pub fn is_armed(&self) -> bool {
-        self.peer.armed_at != Instant::NEVER
-    }
-
     /// Moves the time forward. Only a blocking driver needs this, because its streams wait.
     #[inline]
     pub fn pass_time(&mut self, now: Instant) {

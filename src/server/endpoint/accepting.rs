@@ -156,7 +156,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
         }
     }
 
-    /// Closes a peer whose handshake is not complete.
+    /// Closes a peer before its handshake is complete.
     fn close_handshake(&mut self, key: Key, reason: CloseReason, state: &mut LoopState<N>) -> Option<Handshake> {
         let handshake = self.handshakes.take(key);
         if let Some(link) = self.host.close_pending(key, reason) {

@@ -6,8 +6,8 @@
 //! heap would stay large: `malloc` returns memory to the system only from its top, and glibc raises its
 //! threshold for separate mappings, up to 32 MiB, whenever a large block is freed.
 //!
-//! Linux merges adjacent mappings and allows a process 65,530 of the rest (`vm.max_map_count`). At
-//! that limit it refuses new mappings, and a block inside a merged mapping stays resident. So with more
+//! Linux merges adjacent mappings and allows a process 65,530 merged ones (`vm.max_map_count`). At
+//! that limit it refuses new mappings, and it cannot release a block inside a merged one. So with more
 //! than [`SCATTERED_BLOCKS_MAX`] blocks, only blocks above all others are unmapped. The rest wait in
 //! [`Overflow`], and can be lent again.
 
@@ -27,8 +27,9 @@ pub(super) use block::Block;
 /// system calls and make an idle server look larger.
 pub const IDLE_BYTES_MAX: usize = 4 << 20;
 
-/// With at most this many blocks, any of them can be unmapped: the rest never exceeds the limit on
-/// mappings, even for four reserves in one process.
+/// With at most this many blocks, any of them can be unmapped.
+///
+/// Their mappings stay below the system's limit even for four reserves in one process.
 const SCATTERED_BLOCKS_MAX: usize = 16 * 1024;
 
 /// Lends memory to the [`ByteQueue`](super::ByteQueue)s of one owner.

@@ -122,7 +122,7 @@ fn who_does_not_even_come_in_waits_as_well() {
     let text = ended.out.join("\n");
     assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
     assert!(text.contains("waiting: 19 of 20") && !text.contains("failed"), "{text}");
-    assert!(text.contains("one served 1 of 20 that asked and let the others wait"), "{text}");
+    assert!(text.contains("one served 1 of 20 connections and left the others waiting"), "{text}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `readyloop report`: saved runs from files, as one report in any form.
+//! `readyloop report`: saved runs from files become one report in any form.
 
 mod browser;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Ended, ScratchPath, Serve};
 
-/// What `bench --json` prints of a run, as far as a report needs it; it ends without a line end.
+/// The output of `bench --json` for a run, as far as a report needs it.
 fn run_of(name: &str, connections: u64, rate: f64) -> Value {
     let latency = json!({
         "significant_digits": 3, "count": 100, "min_ns": 50_000, "max_ns": 900_000, "sum_ns": 9_000_000,
@@ -61,7 +61,7 @@ fn printed(files: &[&ScratchPath], form: &str) -> String {
     ended.out.join("\n")
 }
 
-/// Ends with 2 and one error line that holds every part.
+/// Asserts exit status 2 and one error line with every part.
 #[track_caller]
 fn refused(files: &[&ScratchPath], parts: &[&str]) {
     let ended = report(files, "");
@@ -86,23 +86,23 @@ fn runs_of_several_files_become_one_report() {
 }
 
 #[test]
-fn the_same_file_twice_is_no_second_round() {
+fn the_same_file_twice_is_not_a_second_round() {
     let file = saved(&format!("{}\n{}\n", run_of("reactor", 10, 1_000.0), run_of("threads", 10, 500.0)));
     assert!(printed(&[&file, &file], "").contains("No conclusion is drawn"));
 }
 
 #[test]
-fn a_file_that_is_broken_is_named_with_its_place() {
+fn a_broken_file_is_named_with_the_position_of_the_error() {
     let good = run_of("reactor", 10, 1_000.0).to_string();
     let broken = saved(&format!("{good}\n{}", &good[..200]));
     refused(&[&broken], &[broken.text(), "line 2, column 200", "hint: "]);
     let foreign = saved("{\"name\": \"readyloop\"}");
     refused(&[&saved(&good), &foreign], &[foreign.text(), "no record of a run", "schema"]);
-    refused(&[&saved("")], &["no run in it"]);
+    refused(&[&saved("")], &["holds no run"]);
 }
 
 #[test]
-fn a_file_of_a_newer_program_is_refused() {
+fn a_file_of_a_newer_version_is_refused() {
     let mut newer = run_of("reactor", 10, 1_000.0);
     newer["version"] = json!(1_000);
     let file = saved(&newer.to_string());
@@ -117,7 +117,7 @@ fn numbers_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_missing_file_is_named() {
     let ended = Serve::command("report /no/such/file.json").run();
     assert_eq!(ended.code, Some(2));
     assert!(ended.log_text().contains("cannot read /no/such/file.json: no such file"), "{}", ended.log_text());
@@ -130,6 +130,6 @@ fn a_page_works_in_a_browser() {
     let runs: Vec<String> =
         runs.iter().map(|(name, connections)| run_of(name, *connections, 900.0).to_string()).collect();
     let html = printed(&[&saved(&runs.join("\n"))], "--html");
-    // Two against connections, and for both loads one by percentile and two over time.
+    // Two charts against connections, and for both loads one by percentile and two over time.
     browser::shows(&html, 2 + 2 * 3);
 }

@@ -1,8 +1,7 @@
-//! `Source`: a file of this crate as its tokens, so that a law sees code and neither comments nor
-//! the insides of strings.
+//! `Source`: one file of this crate as tokens, so that a law sees code and neither comments nor the
+//! insides of strings.
 //!
-//! It knows what stands where, and no law. It expands no macro: what stands in the arguments of
-//! one is seen, what becomes of them is not.
+//! It knows positions and no law. Macros are not expanded: a law sees their arguments as written.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -10,8 +9,11 @@ use std::{fs, iter};
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// Where each file is a program of its own.
-const FOLDERS_OF_ROOTS: [&str; 3] = ["tests", "examples", "benches"];
+/// The folders in which each file is a program of its own.
+const FOLDERS_OF_PROGRAMS: [&str; 3] = ["tests", "examples", "benches"];
+
+/// The root of the command, a crate of its own.
+const COMMAND: &str = "src/bin/readyloop";
 
 /// One file.
 pub(super) struct Source {
@@ -21,35 +23,43 @@ pub(super) struct Source {
     tokens: Vec<Token>,
 }
 
-/// A word, a literal, one sign, or one end of a pair of brackets.
+/// A word, a literal, one sign, or one bracket of a pair.
 struct Token {
     text: String,
     line: usize,
-    /// It is only compiled for tests.
+    /// Whether it is compiled for tests only.
     is_test: bool,
-    /// Of the first of a pair of brackets: where the second is.
+    /// For an opening bracket: the index of its closing one.
     close: Option<usize>,
 }
 
-/// Which code a law looks at.
+/// The part of the code that a law looks at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Code {
-    /// All of it.
+    /// Every line.
     All,
-    /// What is also compiled when nothing is tested.
+    /// Lines that are compiled outside of tests.
     Shipped,
 }
 
-/// Something that is named where it stands: a function, a type, a path behind its first part.
+/// A path such as `net::Token`, and where it is.
+#[derive(Clone)]
+pub(super) struct ModulePath<'a> {
+    pub(super) words: Vec<&'a str>,
+    pub(super) line: usize,
+    pub(super) is_test: bool,
+}
+
+/// A name and its line.
 pub(super) struct Named<'a> {
     pub(super) name: &'a str,
     pub(super) line: usize,
 }
 
 impl Source {
-    /// A file with this text, wherever it comes from.
+    /// A file with this text.
     pub(super) fn new(path: &str, text: &str) -> Self {
-        let stream: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path} is no Rust: {error}"));
+        let stream: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path} is not Rust: {error}"));
         let mut tokens = Vec::new();
         flatten(stream, false, &mut tokens);
         Self { path: path.to_owned(), text: text.to_owned(), tokens }
@@ -65,10 +75,10 @@ impl Source {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut sources: Vec<Self> = ["src", "tests", "examples", "benches"]
             .iter()
-            .flat_map(|folder| files_under(&root.join(folder)))
+            .flat_map(|folder| files_under(&root.join(folder), "rs"))
             .map(|path| Self::read(root, &path))
             .collect();
-        // A module that is declared for tests alone may declare others.
+        // A module that is declared for tests only may declare others.
         while let Some(at) = (0..sources.len()).find(|&at| sources[at].is_declared_for_tests(&sources)) {
             sources[at].tokens.iter_mut().for_each(|token| token.is_test = true);
         }
@@ -81,61 +91,74 @@ impl Source {
         Self::new(&path.to_string_lossy(), &text)
     }
 
-    /// The folder or file right under `src` that this file belongs to, without its ending.
-    pub(super) fn room(&self) -> Option<&str> {
+    /// The folder or file directly under `src` that this file belongs to, without its ending.
+    pub(super) fn top_module(&self) -> Option<&str> {
         let first = self.path.strip_prefix("src/")?.split('/').next()?;
-        let room = first.strip_suffix(".rs").unwrap_or(first);
-        (!["bin", "lib"].contains(&room)).then_some(room)
+        let module = first.strip_suffix(".rs").unwrap_or(first);
+        (!["bin", "lib"].contains(&module)).then_some(module)
     }
 
-    /// Whether this is where its room begins: what is above it is the root of the crate.
-    pub(super) fn is_door_of_room(&self) -> bool {
-        self.room()
-            .is_some_and(|room| self.path == format!("src/{room}.rs") || self.path == format!("src/{room}/mod.rs"))
+    /// Whether this file is the root of its top module, so that its `super` is the crate.
+    pub(super) fn is_root_of_top_module(&self) -> bool {
+        let is_root = |module| self.path == format!("src/{module}.rs") || self.path == format!("src/{module}/mod.rs");
+        self.top_module().is_some_and(is_root)
     }
 
-    /// Whether another file must declare this one, and none of them does.
+    /// Its module path, with the name of its crate first: `lib::net::pump`. `None` outside of `src`.
+    pub(super) fn module_path(&self) -> Option<Vec<&str>> {
+        let (krate, inside) = match self.path.strip_prefix(COMMAND) {
+            Some(inside) => ("command", inside.trim_start_matches('/')),
+            None => ("lib", self.path.strip_prefix("src/")?),
+        };
+        let mut path: Vec<&str> = iter::once(krate).chain(inside.strip_suffix(".rs")?.split('/')).collect();
+        if path.last().is_some_and(|last| ["mod", "lib", "main"].contains(last)) {
+            path.pop();
+        }
+        Some(path)
+    }
+
+    /// Whether another file must declare this one, and none does.
     pub(super) fn is_orphan(&self, all: &[Self]) -> bool {
         self.module().is_some_and(|(folder, name)| declarations(folder, name, all, Code::All) == 0)
     }
 
-    /// Whether it is compiled for tests alone, and not known to be.
+    /// Whether it is compiled for tests only, and not yet marked so.
     fn is_declared_for_tests(&self, all: &[Self]) -> bool {
-        let is_known = self.tokens.iter().all(|token| token.is_test);
-        !is_known
+        let is_marked = self.tokens.iter().all(|token| token.is_test);
+        !is_marked
             && self.module().is_some_and(|(folder, name)| {
                 declarations(folder, name, all, Code::All) > declarations(folder, name, all, Code::Shipped)
             })
     }
 
-    /// In which folder, and as which module of it, this one must be declared; `None` where cargo finds it.
+    /// The folder in which this file must be declared, and its name there; `None` where cargo finds it.
     fn module(&self) -> Option<(&str, &str)> {
         let (folder, file) = self.folder_and_file();
-        let stem = file.strip_suffix(".rs").expect("no other files are read");
+        let stem = file.strip_suffix(".rs").expect("only Rust files are read");
         match folder.rsplit_once('/') {
-            _ if ["main", "lib"].contains(&stem) || FOLDERS_OF_ROOTS.contains(&folder) => None,
-            Some(place) if stem == "mod" => Some(place),
+            _ if ["main", "lib"].contains(&stem) || FOLDERS_OF_PROGRAMS.contains(&folder) => None,
+            Some(parent) if stem == "mod" => Some(parent),
             Some(_) | None => Some((folder, stem)),
         }
     }
 
     /// Whether the modules of `folder` may be declared here.
     fn may_declare_in(&self, folder: &str) -> bool {
-        let (place, file) = self.folder_and_file();
-        let is_over_its_folder = FOLDERS_OF_ROOTS.contains(&place) || ["mod.rs", "main.rs", "lib.rs"].contains(&file);
-        self.path == format!("{folder}.rs") || place == folder && is_over_its_folder
+        let (parent, file) = self.folder_and_file();
+        let is_root = FOLDERS_OF_PROGRAMS.contains(&parent) || ["mod.rs", "main.rs", "lib.rs"].contains(&file);
+        self.path == format!("{folder}.rs") || parent == folder && is_root
     }
 
     fn folder_and_file(&self) -> (&str, &str) {
-        self.path.rsplit_once('/').expect("no file lies at the root")
+        self.path.rsplit_once('/').expect("no file is at the root")
     }
 
-    /// The lines where these words and signs stand in a row, whatever space is between them.
+    /// The lines where these words and signs follow each other, with any space between them.
     pub(super) fn lines_with(&self, pattern: &str, code: Code) -> Vec<usize> {
         self.lines_of(self.places_of(pattern), code)
     }
 
-    /// The lines where a method or function of that name is called with at least one argument.
+    /// The lines that call a method or function of that name with at least one argument.
     pub(super) fn calls_with_arguments(&self, name: &str, code: Code) -> Vec<usize> {
         let mut places = [self.places_of(&format!(".{name}(")), self.places_of(&format!("::{name}("))].concat();
         places.retain(|&at| {
@@ -150,33 +173,52 @@ impl Source {
         tokens.filter(|token| code == Code::All || !token.is_test).map(|token| token.line).collect()
     }
 
-    /// What follows `root::`, be it one name or several in braces.
-    pub(super) fn paths_from(&self, root: &str) -> Vec<Named<'_>> {
-        let behind = self.places_of(&format!("{root}::")).into_iter().map(|at| at + 3);
-        behind.flat_map(|at| self.first_words(at)).map(|at| self.named(at)).collect()
-    }
-
-    /// The word at `at`; or, of a list in braces that begins there, the first of each item.
-    fn first_words(&self, at: usize) -> Vec<usize> {
-        let Some(end) = self.tokens[at].close else { return vec![at] };
-        let (mut words, mut at) = (Vec::new(), at + 1);
-        while at < end {
-            if ["{", ","].contains(&self.tokens[at - 1].text.as_str()) {
-                words.push(at);
-            }
-            at = self.tokens[at].close.unwrap_or(at) + 1;
+    /// Every path that begins with `root::`, without that; a list in braces is one path for each item.
+    pub(super) fn paths_from(&self, root: &str) -> Vec<ModulePath<'_>> {
+        let mut starts = self.places_of(&format!("{root}::"));
+        starts.retain(|&at| at == 0 || self.tokens[at - 1].text != ":");
+        let mut paths = Vec::new();
+        for at in starts {
+            let Token { line, is_test, .. } = self.tokens[at];
+            self.add_paths(at + 3, &ModulePath { words: Vec::new(), line, is_test }, &mut paths);
         }
-        words
+        paths
     }
 
-    /// Every name that this file gives to something with one of these words.
+    /// Adds the paths of the tree at `at`, each after the words of `before`.
+    fn add_paths<'a>(&'a self, at: usize, before: &ModulePath<'a>, paths: &mut Vec<ModulePath<'a>>) {
+        let Some(close) = self.tokens[at].close else {
+            let mut path = before.clone();
+            path.words.push(&self.tokens[at].text);
+            let goes_on = self.tokens[at + 1..].iter().take(2).all(|token| token.text == ":");
+            return if goes_on { self.add_paths(at + 3, &path, paths) } else { paths.push(path) };
+        };
+        let mut item = at + 1;
+        while item < close {
+            self.add_paths(item, before, paths);
+            while item < close && self.tokens[item].text != "," {
+                item = self.tokens[item].close.unwrap_or(item) + 1;
+            }
+            item += 1;
+        }
+    }
+
+    /// Every name that this file declares with one of these words.
     pub(super) fn names_after(&self, words: &[&str]) -> Vec<Named<'_>> {
         let pairs = self.tokens.windows(2).enumerate().filter(|(_, pair)| words.contains(&pair[0].text.as_str()));
         let names = pairs.map(|(at, pair)| if pair[1].text == "mut" { at + 2 } else { at + 1 });
         names.filter(|&at| is_word(&self.tokens[at].text)).map(|at| self.named(at)).collect()
     }
 
-    /// Every function with a body, and how many lines it takes from `fn` to its last brace.
+    /// Every type or trait that is declared in shipped code.
+    pub(super) fn shipped_types(&self) -> Vec<Named<'_>> {
+        let kinds = ["struct", "enum", "trait", "union"];
+        let pairs = self.tokens.windows(2).enumerate();
+        let types = pairs.filter(|(_, pair)| kinds.contains(&pair[0].text.as_str()) && !pair[0].is_test);
+        types.map(|(at, _)| at + 1).filter(|&at| is_word(&self.tokens[at].text)).map(|at| self.named(at)).collect()
+    }
+
+    /// Every function with a body, and its lines from `fn` to its last brace.
     pub(super) fn function_lengths(&self) -> Vec<(Named<'_>, usize)> {
         let functions = self.names_after(&["fn"]);
         let places = self.places_of("fn").into_iter().filter(|&at| is_word(&self.tokens[at + 1].text));
@@ -199,8 +241,8 @@ impl Source {
     fn places_of(&self, pattern: &str) -> Vec<usize> {
         let pattern = words_and_signs(pattern);
         let windows = self.tokens.windows(pattern.len()).enumerate();
-        let fits = |window: &[Token]| iter::zip(window, &pattern).all(|(token, text)| token.text == *text);
-        windows.filter(|(_, window)| fits(window)).map(|(at, _)| at).collect()
+        let matches = |window: &[Token]| iter::zip(window, &pattern).all(|(token, text)| token.text == *text);
+        windows.filter(|(_, window)| matches(window)).map(|(at, _)| at).collect()
     }
 
     fn named(&self, at: usize) -> Named<'_> {
@@ -208,23 +250,23 @@ impl Source {
     }
 }
 
-/// How often that module of a folder is declared.
+/// How many files declare that module of a folder.
 fn declarations(folder: &str, name: &str, all: &[Source], code: Code) -> usize {
     let declaration = format!("mod {name};");
     let owners = all.iter().filter(|source| source.may_declare_in(folder));
     owners.map(|owner| owner.lines_with(&declaration, code).len()).sum()
 }
 
-/// All Rust files in a folder, at any depth; none if there is no such folder.
-fn files_under(folder: &Path) -> Vec<PathBuf> {
+/// All files with that ending in a folder, at any depth; none if there is no such folder.
+pub(super) fn files_under(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("the folder can be read").path()).collect();
     paths.sort();
-    let files = paths.into_iter().flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] });
-    files.filter(|path| path.extension().is_some_and(|ending| ending == "rs")).collect()
+    let files = paths.into_iter().flat_map(|path| if path.is_dir() { files_under(&path, ending) } else { vec![path] });
+    files.filter(|path| path.extension().is_some_and(|its| its == ending)).collect()
 }
 
-/// Appends all tokens of `stream`; those behind `#[cfg(test)]`, up to the end of that item, are for tests.
+/// Appends all tokens of `stream`; those after `#[cfg(test)]`, up to the end of that item, are for tests.
 fn flatten(stream: TokenStream, is_test: bool, tokens: &mut Vec<Token>) {
     let mut is_test_item = false;
     for tree in stream {
@@ -260,7 +302,7 @@ fn flatten_group(group: &Group, is_test: bool, tokens: &mut Vec<Token>) {
     tokens.push(token(close, group.span_close().start().line));
 }
 
-/// A pattern cut as a file is, but for strings: `.read(` is a dot, a word and a bracket.
+/// Splits a pattern as a file is split, except for strings: `.read(` is a dot, a word and a bracket.
 fn words_and_signs(pattern: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     for character in pattern.chars() {

@@ -1,17 +1,17 @@
-//! A page in a real browser: whether its script ran to its end and complained of nothing.
+//! Checks a page in a real browser: its script runs to the end and logs nothing.
 
 use std::process::{Command, Stdio};
 
 use crate::support::{ScratchPath, say_loudly};
 
-/// What Chromium is called on one system or another.
+/// The names of Chromium on various systems.
 const NAMES: [&str; 6] =
     ["chromium", "chromium-browser", "chromium-headless-shell", "google-chrome", "google-chrome-stable", "chrome"];
 
-/// Names another one to use.
+/// An environment variable that names another browser.
 const VARIABLE: &str = "CHROMIUM";
 
-/// Where there is no network it is not to look for one: what it says of that is not of our page.
+/// Flags against background network access, so that the log holds only messages about the page.
 const OFFLINE: [&str; 6] = [
     "--no-first-run",
     "--no-default-browser-check",
@@ -21,7 +21,7 @@ const OFFLINE: [&str; 6] = [
     "--disable-sync",
 ];
 
-/// A pointer that comes to the first point of the page, once its script has run.
+/// Moves the pointer to the first point of the page after its script has run.
 const POINTED_AT: &str = "<script>{
     const point = document.querySelector('svg.chart .point');
     const { x, y, width, height } = point.getBoundingClientRect();
@@ -29,9 +29,9 @@ const POINTED_AT: &str = "<script>{
     point.ownerSVGElement.dispatchEvent(new PointerEvent('pointermove', at));
 }</script>";
 
-/// Opens the page: so many charts are there, a point says its value when it is pointed at, nothing is
-/// said on the console, and a picture can be taken of it, in light and dark. Without Chromium, says
-/// loudly that nothing was tested.
+/// Asserts that the page shows this many charts, that a point shows its value under the pointer, that the
+/// console stays empty, and that a screenshot can be taken in light and dark. Without Chromium it prints
+/// that nothing was tested.
 #[track_caller]
 pub(super) fn shows(html: &str, charts: usize) {
     let Some(browser) = chromium() else {
@@ -40,15 +40,15 @@ pub(super) fn shows(html: &str, charts: usize) {
     };
     let page = ScratchPath::holding("html", &html.replace("</body>", &format!("{POINTED_AT}</body>")));
     let (dom, log) = opened(&browser, &page, &["--dump-dom"]);
-    assert!(dom.contains(&format!("data-charts=\"{charts}\"")), "its script did not run to its end:\n{log}");
+    assert!(dom.contains(&format!("data-charts=\"{charts}\"")), "its script did not run to the end:\n{log}");
     assert_eq!(dom.matches("<svg class=\"chart\"").count(), charts);
     assert!(!log.contains("CONSOLE"), "{log}");
-    // What it says of the point: its server, its value and where it is.
+    // The tip shows the server, the value and the position of the point.
     let (_, tip) = dom.split_once("<div class=\"tip\"").expect("there is a tip");
     let tip = tip.split("</div>").next().expect("it ends");
     assert!(
         !tip.starts_with(" hidden") && tip.contains(" connections"),
-        "a point that is pointed at says nothing: {tip}"
+        "a point under the pointer shows nothing: {tip}"
     );
     for setting in ["preferredColorScheme=1", "preferredColorScheme=0"] {
         let picture = ScratchPath::new("png");
@@ -69,14 +69,14 @@ fn chromium() -> Option<String> {
     })
 }
 
-/// What the browser prints of the page, and what it logs.
+/// The output and the log of the browser for the page.
 #[track_caller]
 fn opened(browser: &str, page: &ScratchPath, args: &[&str]) -> (String, String) {
     let profile = ScratchPath::directory("profile");
     let mut command = Command::new(browser);
     command.args(["--headless", "--disable-gpu", "--enable-logging=stderr", "--window-size=1360,2000"]);
     command.args(OFFLINE);
-    // Tests in a container run as root, where its sandbox does not; the page is ours.
+    // In a container tests run as root, and the sandbox of Chromium does not work there. The page is ours.
     command.arg("--no-sandbox").arg(format!("--user-data-dir={}", profile.text()));
     let output = command.args(args).arg(format!("file://{}", page.text())).output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -24,7 +24,7 @@ use readyloop::load::record::Machine;
 
 use crate::cli_error::{CliError, io_message};
 use crate::report::comparison::{Calls, Comparison, Load, Outcome, SCHEMA, Trial, VERSION};
-use crate::report::{Form, say};
+use crate::report::{Form, print_result};
 
 use calls::Tracer;
 use contender::Contender;
@@ -207,7 +207,7 @@ fn report(settings: &Settings, comparison: &Comparison) -> Result<(), CliError> 
             fs::write(path, text).map_err(|error| settings::cannot_write(path, &error))?;
         }
     }
-    say(&Form::Text.print(all))
+    print_result(&Form::Text.print(all))
 }
 
 fn load_words(load: Load) -> String {

@@ -1,21 +1,21 @@
-//! From the board to charts: figures against connections, latency by percentile, and both over time.
+//! Makes charts of the results: metrics against connections, latency by percentile, and both over time.
 
 use readyloop::load::record::Interval;
 use readyloop::load::{Latencies, Record};
 
-use super::board::{Cell, Family};
-use super::chart::{Axis, Chart, Line, Look, Point, Scale, Served};
+use super::chart::{Axis, Chart, Line, LineStyle, Point, Scale, Served};
 use super::comparison::Load;
 use super::metric::Metric;
 use super::quantity::Unit;
+use super::results::{Cell, Family};
 use super::spread::Spread;
-use super::tables::load_words;
+use super::tables::load_phrase;
 
-/// Quantiles that are drawn, as far as there are enough answers for them.
+/// The quantiles that are drawn, as far as there are enough answers for them.
 const QUANTILES: [f64; 12] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999];
 
-/// A figure against connections: one chart where all work, and one for each number of those that
-/// work while the others are idle. Where there are no two loads there is nothing to draw.
+/// Charts of a metric against connections: one for loads without idle connections, and one for each
+/// number of busy connections beside idle ones. A chart needs at least two loads.
 pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Chart> {
     let loads = family.loads();
     let working: Vec<Load> = loads.iter().copied().filter(|load| load.idle_connections == 0).collect();
@@ -26,7 +26,7 @@ pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Ch
     for count in active {
         let alike = loads.iter().copied().filter(|load| load.connections == count).collect();
         let count = Unit::Count.print(count as f64);
-        sets.push((format!("{}, {count} connections at work, the others idle", title(metric)), alike));
+        sets.push((format!("{}, {count} busy connections, the others idle", title(metric)), alike));
     }
     let sets = sets.into_iter().filter(|(_, loads)| loads.len() > 1);
     sets.map(|(title, mut loads)| {
@@ -49,8 +49,7 @@ pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Ch
     .collect()
 }
 
-/// Latency by percentile, one chart for each load; where requests were planned, also how long the
-/// server took once they had left.
+/// Charts of latency by percentile, one for each load. In an open loop the service time is drawn too.
 pub(super) fn by_percentile(family: &Family<'_>) -> Vec<Chart> {
     for_each_load(family, |load| {
         let percentiles = |server, of: fn(&Record) -> Option<&Latencies>| {
@@ -65,30 +64,30 @@ pub(super) fn by_percentile(family: &Family<'_>) -> Vec<Chart> {
             if points.is_empty() {
                 continue;
             }
-            let look = Look::nth(family.servers.len() + place);
+            let style = LineStyle::nth(family.servers.len() + place);
             let name = match &mut lines[..] {
-                // Alone its name says nothing, and there is no room for both.
+                // With one server its name would say nothing, and there is no space for both names.
                 [alone] if family.servers.len() == 1 => {
                     alone.name = "response time".to_owned();
                     "service time".to_owned()
                 }
                 [..] => format!("{}, service time", server.name),
             };
-            lines.push(Line { name, look, points });
+            lines.push(Line { name, style, points });
         }
         Chart {
-            title: format!("Latency by percentile, {} connections", load_words(load)),
-            x: Axis { title: "of all answers came within", unit: Unit::Percentile, scale: Scale::Log },
+            title: format!("Latency by percentile, {} connections", load_phrase(load)),
+            x: Axis { title: "share of all answers", unit: Unit::Percentile, scale: Scale::Log },
             y: Axis { title: "latency, lower is better", unit: Unit::Time, scale: Scale::Log },
             lines,
         }
     })
 }
 
-/// Answers and latency of each piece of the middle round, two charts for each load.
+/// Charts of rate and latency over time of the median round, two for each load.
 pub(super) fn over_time(family: &Family<'_>) -> Vec<Chart> {
     let draw = |load, title: String, y: Axis, lines: Vec<Line>| Chart {
-        title: format!("{title} over time, {} connections", load_words(load)),
+        title: format!("{title} over time, {} connections", load_phrase(load)),
         x: Axis { title: "measured time", unit: Unit::Time, scale: Scale::Linear },
         y,
         lines,
@@ -100,18 +99,18 @@ pub(super) fn over_time(family: &Family<'_>) -> Vec<Chart> {
         pieces.map(|piece| Point { x: piece.begin_ns as f64, y: value(piece), spread: None, of }).collect()
     };
     let rates = for_each_load(family, |load| {
-        let y = Axis { title: "requests a second", unit: Unit::Rate, scale: Scale::Linear };
-        draw(load, "Answers".to_owned(), y, lines(family, |server| pieces(load, server, rate_in)))
+        let y = Axis { title: "requests per second", unit: Unit::Rate, scale: Scale::Linear };
+        draw(load, "Requests per second".to_owned(), y, lines(family, |server| pieces(load, server, rate_in)))
     });
     let latencies = for_each_load(family, |load| {
         let y = Axis { title: "latency, lower is better", unit: Unit::Time, scale: Scale::Log };
         if family.servers.len() > 1 {
             return draw(load, "p99 latency".to_owned(), y, lines(family, |server| pieces(load, server, P99)));
         }
-        // Alone there is room for more of it.
+        // With one server there is space for more of its latencies.
         let line = |place, name: &str, value| Line {
             name: name.to_owned(),
-            look: Look::nth(place),
+            style: LineStyle::nth(place),
             points: pieces(load, 0, value),
         };
         draw(load, "Latency".to_owned(), y, vec![line(0, "max", MAX), line(1, "p99", P99), line(2, "p50", P50)])
@@ -119,14 +118,14 @@ pub(super) fn over_time(family: &Family<'_>) -> Vec<Chart> {
     rates.into_iter().zip(latencies).flat_map(|(rate, latency)| [rate, latency]).collect()
 }
 
-/// What is read off a piece of a run.
+/// A value of one interval of a run.
 type Value = fn(&Interval) -> f64;
 
 const MAX: Value = |piece| piece.max_ns as f64;
 const P99: Value = |piece| piece.p99_ns as f64;
 const P50: Value = |piece| piece.p50_ns as f64;
 
-/// Answers a second in a piece of a run.
+/// Answers per second in an interval of a run.
 pub(super) fn rate_in(piece: &Interval) -> f64 {
     piece.answered as f64 * 1e9 / piece.span_ns as f64
 }
@@ -138,7 +137,7 @@ fn for_each_load(family: &Family<'_>, draw: impl Fn(Load) -> Chart) -> Vec<Chart
 fn lines(family: &Family<'_>, points: impl Fn(usize) -> Vec<Point>) -> Vec<Line> {
     let each = family.servers.iter().enumerate();
     let lines =
-        each.map(|(place, server)| Line { name: server.name.clone(), look: server.look, points: points(place) });
+        each.map(|(place, server)| Line { name: server.name.clone(), style: server.style, points: points(place) });
     lines.filter(|line| line.points.iter().any(|point| point.y.is_finite())).collect()
 }
 
@@ -153,14 +152,14 @@ fn served(family: &Family<'_>, load: Load, server: usize) -> Served {
     }
 }
 
-/// A percentile over all rounds whose answers are enough to tell it: at least one lies above it.
+/// A percentile over all rounds with enough answers, so that at least one answer is above it.
 fn percentile(histograms: &[&Latencies], quantile: f64, of: Served) -> Option<Point> {
     let enough = histograms.iter().filter(|latencies| latencies.count as f64 * (1.0 - quantile) >= 1.0);
     let figure = Spread::of(enough.filter_map(|latencies| Some(latencies.at(quantile)? as f64)))?;
     Some(point(1.0 / (1.0 - quantile), figure, of))
 }
 
-/// What a chart is called, before it is capitalized: alone, a name of a column says too little.
+/// The title of a chart, before it is capitalized.
 fn title(metric: Metric) -> &'static str {
     match metric {
         Metric::P50 => "p50 latency",
@@ -174,17 +173,17 @@ fn title(metric: Metric) -> &'static str {
 
 fn better(metric: Metric) -> &'static str {
     match metric {
-        Metric::Rate => "requests a second, higher is better",
+        Metric::Rate => "requests per second, higher is better",
         Metric::P50 | Metric::P99 | Metric::P999 => "latency, lower is better",
-        Metric::Cpu => "time on a core, lower is better",
+        Metric::Cpu => "CPU time per request, lower is better",
         Metric::Memory => "memory, lower is better",
-        Metric::Switches | Metric::Calls => "for each request, lower is better",
+        Metric::Switches | Metric::Calls => "per request, lower is better",
         Metric::Threads => "threads",
     }
 }
 
 fn capitalized(text: &str) -> String {
-    // `p99` is a name and stays as it is.
+    // `p99` is a name and is not capitalized.
     let is_name = text.starts_with('p') && text[1..].starts_with(|char: char| char.is_ascii_digit());
     let mut chars = text.chars();
     match chars.next() {

@@ -1,44 +1,44 @@
-//! `Comparison`: trials of servers under loads as plain data, to be kept, merged and drawn again.
+//! `Comparison`: trials of servers under loads as plain data, which can be saved, merged and drawn.
 //!
 //! # The schema
 //!
-//! `compare --json` writes one comparison as JSON. Its members are the fields below under their names;
-//! `schema` is always `"readyloop.comparison"`, `version` is [`VERSION`]. What is said of fields, units
-//! and versions of a [`Record`] holds here as well, and each trial that took place holds one.
+//! `compare --json` writes one comparison as JSON with the fields below. `schema` is always
+//! `"readyloop.comparison"`, and `version` is [`VERSION`]. The rules of [`Record`] about fields, units and
+//! versions apply here too. Each trial that was measured holds a [`Record`].
 
 use readyloop::load::Record;
 use readyloop::load::record::{Machine, RecordError};
 use serde::{Deserialize, Serialize};
 
-/// What every comparison calls itself.
+/// The name of the schema.
 pub(crate) const SCHEMA: &str = "readyloop.comparison";
 
-/// The version of the schema that is written, and the latest that is read.
+/// The schema version that this program writes, and the newest that it reads.
 pub(crate) const VERSION: u32 = 1;
 
-/// Servers under loads, in rounds.
+/// Several servers, measured under several loads in rounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Comparison {
     /// [`SCHEMA`].
     pub(crate) schema: String,
-    /// [`VERSION`] of the program that wrote it.
+    /// The [`VERSION`] of the program that wrote the file.
     pub(crate) version: u32,
-    /// When it began, in seconds since 1970 (UTC).
+    /// Start time, in seconds since 1970 (UTC).
     pub(crate) begun_unix_s: u64,
     pub(crate) machine: Machine,
-    /// What the machine allows at most: a name and a value each.
+    /// Limits of the machine, each with a name and a value.
     pub(crate) limits: Vec<(String, String)>,
-    /// The cores of server and generator; `null` where each ran where the kernel let it.
+    /// The cores of server and generator, or `null` if neither was pinned to a core.
     pub(crate) cores: Option<Cores>,
-    /// In the order they were asked for.
+    /// In the order of the command line.
     pub(crate) servers: Vec<Server>,
-    /// In the order they took place.
+    /// In the order of execution.
     pub(crate) trials: Vec<Trial>,
-    /// System calls, counted in runs of their own: counting them slows a server down.
+    /// System calls, counted in separate runs, because counting slows a server down.
     pub(crate) calls: Vec<Calls>,
 }
 
-/// Which core is whose.
+/// The cores to which server and generator were pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cores {
     pub(crate) server: usize,
@@ -49,22 +49,22 @@ pub(crate) struct Cores {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Server {
     pub(crate) name: String,
-    /// How it was started.
+    /// The command that started it.
     pub(crate) command: String,
 }
 
-/// What a server is put under.
+/// The load on a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Load {
-    /// The length of a request.
+    /// Length of a request, in bytes.
     pub(crate) message_bytes: u64,
     /// Connections that carry requests.
     pub(crate) connections: u64,
-    /// Connections beside them that carry nothing.
+    /// Additional idle connections.
     pub(crate) idle_connections: u64,
 }
 
-/// One server, fresh, under one load.
+/// One run of a fresh server under one load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trial {
     pub(crate) server: String,
@@ -74,17 +74,17 @@ pub(crate) struct Trial {
     pub(crate) outcome: Outcome,
 }
 
-/// What came of a trial.
+/// The outcome of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Outcome {
     /// It was measured.
     Measured(Box<Record>),
-    /// It could not be, for this reason.
+    /// It could not be measured, for this reason.
     Failed(String),
 }
 
-/// The system calls of a server for each request under one load.
+/// System calls per request of a server under one load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Calls {
     pub(crate) server: String,
@@ -93,7 +93,7 @@ pub(crate) struct Calls {
 }
 
 impl Load {
-    /// All connections, idle ones as well.
+    /// The number of all connections, with the idle ones.
     pub(crate) fn open(&self) -> u64 {
         self.connections.saturating_add(self.idle_connections)
     }
@@ -107,7 +107,7 @@ impl Load {
 }
 
 impl From<Record> for Comparison {
-    /// A run by itself is one trial of one server.
+    /// A single run is one trial of one server.
     fn from(record: Record) -> Self {
         let server = Server { name: record.name.clone(), command: String::new() };
         Self {
@@ -130,17 +130,17 @@ impl From<Record> for Comparison {
 }
 
 impl Comparison {
-    /// As JSON, with its line end.
+    /// Returns the comparison as one line of JSON.
     pub(crate) fn to_json(&self) -> String {
         let mut json = serde_json::to_string(self).expect("names and numbers can be written");
         json.push('\n');
         json
     }
 
-    /// Reads a comparison, or a record of a single run, in this version of its schema or an earlier one.
+    /// Reads a comparison or the record of a single run, in this version of the schema or an earlier one.
     ///
     /// # Errors
-    /// It is neither.
+    /// The text is neither.
     pub(crate) fn from_json(json: &str) -> Result<Self, RecordError> {
         #[derive(Deserialize)]
         struct Head {
@@ -161,7 +161,7 @@ impl Comparison {
         }
     }
 
-    /// All that were measured.
+    /// The records of all measured trials.
     pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
         self.trials.iter().filter_map(|trial| match &trial.outcome {
             Outcome::Measured(record) => Some(&**record),

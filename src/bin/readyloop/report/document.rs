@@ -1,6 +1,6 @@
-//! A report as plain data: sentences, charts and tables. How it is printed is for each printer.
+//! A report as plain data: sentences, charts and tables.
 //!
-//! Every printer prints the same cells, so no two forms of a report can disagree.
+//! Every printer prints the same cells, so two forms of a report cannot disagree.
 
 use super::chart::Chart;
 
@@ -8,55 +8,55 @@ use super::chart::Chart;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Document {
     pub(crate) title: String,
-    /// What was measured, in one line.
+    /// One line about the load, the rounds and the machine.
     pub(crate) about: String,
-    /// What the numbers say, in plain words.
-    pub(crate) words: Vec<String>,
+    /// The conclusions, as sentences.
+    pub(crate) conclusions: Vec<String>,
     pub(crate) sections: Vec<Section>,
-    /// How it was measured, and what that cannot show.
+    /// The method of measurement and its limits.
     pub(crate) method: Vec<String>,
     /// Machines, kernels, limits and versions.
     pub(crate) origin: Table,
 }
 
-/// Charts and the table beneath them.
+/// Charts and their table.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Section {
     pub(crate) heading: String,
-    /// What is seen here, and what is better.
+    /// What the charts show, and which direction is better.
     pub(crate) about: String,
     pub(crate) charts: Vec<Chart>,
     pub(crate) table: Table,
 }
 
-/// Cells in rows.
+/// A table of text cells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Table {
     pub(crate) head: Vec<String>,
     pub(crate) rows: Vec<Vec<String>>,
-    /// How many columns, from the left, are names and not figures.
+    /// The number of columns on the left that hold names.
     pub(crate) names: usize,
-    /// What the last column holds.
+    /// The content of the last column.
     pub(crate) last: Last,
-    /// Columns that begin a figure of several: where there is no room, a table is broken there.
+    /// Columns before which a table may be split when it is too wide.
     pub(crate) breaks: Vec<usize>,
 }
 
-/// What the last column of a table holds.
+/// The content of the last column of a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Last {
-    /// Figures, as those before it.
+    /// Numbers, as in the columns before it.
     #[default]
     Figures,
-    /// Words.
+    /// Text, such as notes.
     Words,
 }
 
-/// How many charts the figure for a README shows.
+/// The number of charts in the figure for a README.
 const HEADLINE_CHARTS: usize = 2;
 
 impl Document {
-    /// The charts that say most.
+    /// The first chart of each of the first sections, for the figure.
     pub(crate) fn headline(&self) -> Vec<Chart> {
         let charts = self.sections.iter().flat_map(|section| &section.charts);
         charts.filter(|chart| !chart.is_empty()).take(HEADLINE_CHARTS).cloned().collect()
@@ -64,22 +64,22 @@ impl Document {
 }
 
 impl Table {
-    /// A table whose first `names` columns are names.
+    /// Creates an empty table with names in the first `names` columns.
     pub(crate) fn new(names: usize, head: &[&str]) -> Self {
         Self { head: head.iter().map(|&cell| cell.to_owned()).collect(), names, ..Self::default() }
     }
 
-    /// The same with words in its last column.
+    /// The same table with text in its last column.
     pub(crate) fn ending_in_words(self) -> Self {
         Self { last: Last::Words, ..self }
     }
 
-    /// Whether a column holds words, and no figures.
+    /// Whether a column holds text and not numbers.
     pub(crate) fn has_words_in(&self, column: usize) -> bool {
         column < self.names || self.last == Last::Words && column + 1 == self.head.len()
     }
 
-    /// Leaves out columns beside the names in which every cell is `empty` or has nothing in it.
+    /// Removes the columns, except names, in which every cell is `empty` or blank.
     pub(crate) fn without_empty_columns(mut self, empty: &str) -> Self {
         for column in (self.names..self.head.len()).rev() {
             if self.rows.iter().all(|row| row[column] == empty || row[column].is_empty()) {

@@ -1,14 +1,15 @@
-//! Text of others in our formats: names of servers and of machines come from files and command lines.
+//! Escapes foreign text for each output format: names of servers and machines come from files and from
+//! command lines.
 //!
-//! Whatever stands in them, it is text: it opens no tag, ends no cell, and moves no cursor.
+//! Escaped text opens no tag, ends no table cell, and moves no cursor.
 
-/// Without what moves a cursor or turns the direction of the text around it.
+/// Replaces characters that move a cursor or change the direction of text.
 pub(crate) fn plain(text: &str) -> String {
     let is_unruly = |char: char| char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|char| if is_unruly(char) { '\u{fffd}' } else { char }).collect()
 }
 
-/// As text or a quoted attribute of HTML and SVG.
+/// Escapes text for HTML and SVG, also for quoted attributes.
 pub(crate) fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for char in plain(text).chars() {
@@ -24,7 +25,7 @@ pub(crate) fn xml(text: &str) -> String {
     escaped
 }
 
-/// As text of Markdown, in a cell as well.
+/// Escapes text for Markdown, also for table cells.
 pub(crate) fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for char in plain(text).chars() {

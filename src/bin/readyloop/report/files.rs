@@ -1,6 +1,6 @@
-//! Saved runs from files: each file may hold several, one behind the other.
+//! Reads saved runs from files. A file may hold several runs, one after another.
 //!
-//! What cannot be read is told with its place; nothing is passed over in silence.
+//! An error names the file, the line and the column. No content is skipped silently.
 
 use std::fs;
 use std::path::Path;
@@ -11,19 +11,19 @@ use serde::de::IgnoredAny;
 use super::comparison::Comparison;
 use crate::cli_error::{CliError, io_message};
 
-/// Everything in these files, in their order; a run that is there twice counts once.
+/// Reads all runs of the files in order. A run that occurs twice counts once.
 ///
 /// # Errors
-/// A file cannot be read, or holds something else.
+/// A file cannot be read, or holds something other than runs.
 pub(crate) fn read<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Vec<Comparison>, CliError> {
     let mut all: Vec<Comparison> = Vec::new();
     for path in paths {
         let text = fs::read_to_string(path).map_err(|error| {
             let message = format!("cannot read {}: {}", path.display(), io_message(&error));
-            CliError::usage(message, "type the path of what `bench --json` or `compare --json` has written")
+            CliError::usage(message, "give the path of a file that `bench --json` or `compare --json` has written")
         })?;
         for comparison in parse(&text).map_err(|problem| problem.at(&path.display().to_string()))? {
-            // The same file twice would pass for two rounds without any noise.
+            // The same run twice would look like two rounds without noise.
             if !all.contains(&comparison) {
                 all.push(comparison);
             }
@@ -39,7 +39,7 @@ fn parse(text: &str) -> Result<Vec<Comparison>, CliError> {
     while let Some(value) = values.next() {
         value.map_err(|error| refused(&RecordError::Malformed(error), 0))?;
         let end = values.byte_offset();
-        // Blank lines before it would count as its own.
+        // Blank lines before a run would shift the column of an error.
         let begin_of_value = begin + text[begin..end].len() - text[begin..end].trim_start().len();
         let lines_before = text[..begin_of_value].matches('\n').count();
         let comparison =
@@ -48,21 +48,21 @@ fn parse(text: &str) -> Result<Vec<Comparison>, CliError> {
         begin = end;
     }
     if comparisons.is_empty() {
-        return Err(CliError::usage("there is no run in it", "`bench --json` and `compare --json` write such files"));
+        return Err(CliError::usage("the file holds no run", "`bench --json` and `compare --json` write such files"));
     }
     Ok(comparisons)
 }
 
 fn refused(error: &RecordError, lines_before: usize) -> CliError {
     let hint = match error {
-        RecordError::TooNew(_) => "a newer readyloop has written it: use that one",
+        RecordError::TooNew(_) => "the file was written by a newer readyloop; use that version",
         RecordError::Malformed(_) | RecordError::Foreign | RecordError::Inconsistent => {
             "`bench --json` and `compare --json` write such files"
         }
     };
     match error {
         RecordError::Malformed(json) => {
-            // serde_json ends its message with its own place, within this value only.
+            // serde_json reports a position within this value; it is replaced by the position in the file.
             let message = error.to_string();
             let own_place = format!(" at line {} column {}", json.line(), json.column());
             let message = message.strip_suffix(&own_place).unwrap_or(&message);
@@ -96,9 +96,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_broken_is_told_with_its_place() {
+    fn an_error_in_a_file_is_reported_with_its_position() {
         let good = samples::record("a", 10).to_json();
-        check_refused("", "there is no run in it");
+        check_refused("", "the file holds no run");
         check_refused(
             "{\n \"schema\": 5}",
             "line 2, column 12: no record of a run: invalid type: integer `5`, expected a string",

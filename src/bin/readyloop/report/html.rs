@@ -1,5 +1,6 @@
-//! A report as one HTML file that loads nothing: charts drawn in it, values where the pointer is, on
-//! paper as on a screen.
+//! Prints a report as one self-contained HTML page: inline charts, and values at the pointer.
+//!
+//! The page loads nothing and can be printed on paper.
 
 use std::fmt::Write as _;
 
@@ -10,7 +11,7 @@ use super::escape::xml;
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// What the page may do: nothing but what stands in it.
+/// The content security policy: the page may use only its own inline content.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /// The whole page.
@@ -37,10 +38,10 @@ pub(crate) fn print(document: &Document) -> String {
         chart::STYLE,
         xml(&document.about)
     );
-    // Two sentences belong together.
-    for words in document.words.chunks(2) {
-        let words: Vec<String> = words.iter().map(|sentence| xml(sentence)).collect();
-        let _ = writeln!(out, r#"<p class="conclusion">{}</p>"#, words.join(" "));
+    // A conclusion has two sentences.
+    for conclusions in document.conclusions.chunks(2) {
+        let conclusions: Vec<String> = conclusions.iter().map(|sentence| xml(sentence)).collect();
+        let _ = writeln!(out, r#"<p class="conclusion">{}</p>"#, conclusions.join(" "));
     }
     for (place, section) in document.sections.iter().enumerate() {
         print_section(section, place, &mut out);
@@ -74,9 +75,9 @@ fn print_table(table: &Table, out: &mut String) {
         return;
     }
     out.push_str("<div class=\"wide\"><table>\n<thead><tr>");
-    let words = |column| if table.has_words_in(column) { " class=\"words\"" } else { "" };
+    let conclusions = |column| if table.has_words_in(column) { " class=\"words\"" } else { "" };
     for (column, cell) in table.head.iter().enumerate() {
-        let _ = write!(out, r#"<th scope="col"{}>{}</th>"#, words(column), xml(cell));
+        let _ = write!(out, r#"<th scope="col"{}>{}</th>"#, conclusions(column), xml(cell));
     }
     out.push_str("</tr></thead>\n<tbody>\n");
     for row in &table.rows {
@@ -86,7 +87,7 @@ fn print_table(table: &Table, out: &mut String) {
             let _ = if column < table.names {
                 write!(out, r#"<th scope="row" class="words">{cell}</th>"#)
             } else {
-                write!(out, "<td{}>{cell}</td>", words(column))
+                write!(out, "<td{}>{cell}</td>", conclusions(column))
             };
         }
         out.push_str("</tr>\n");
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_stands_in_it_the_page_loads_nothing_and_opens_no_tag() {
+    fn hostile_text_loads_nothing_and_opens_no_tag() {
         let hostile = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>";
         let table =
             Table { head: vec![hostile.into()], rows: vec![vec![hostile.into()]], names: 1, ..Table::default() };
@@ -108,7 +109,7 @@ mod tests {
         let page = print(&Document {
             title: hostile.into(),
             about: hostile.into(),
-            words: vec![hostile.into()],
+            conclusions: vec![hostile.into()],
             sections: vec![section],
             method: vec![hostile.into()],
             origin: table,

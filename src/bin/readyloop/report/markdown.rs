@@ -1,4 +1,4 @@
-//! A report as Markdown: for a page of a repository, a merge request, an issue.
+//! Prints a report as Markdown, for a repository, a pull request, or an issue.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,10 @@ use super::escape::markdown;
 /// The whole report.
 pub(crate) fn print(document: &Document) -> String {
     let mut out = format!("# {}\n\n{}\n", markdown(&document.title), markdown(&document.about));
-    if !document.words.is_empty() {
+    if !document.conclusions.is_empty() {
         out.push('\n');
     }
-    for sentence in &document.words {
+    for sentence in &document.conclusions {
         let _ = writeln!(out, "{}", markdown(sentence));
     }
     for section in &document.sections {
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_cannot_end_its_cell() {
+    fn a_name_cannot_end_its_table_cell() {
         let mut table = Table::new(1, &["server", "requests"]);
         table.rows = vec![vec!["a|b".into(), "1".into()]];
         let mut out = String::new();

@@ -1,37 +1,37 @@
-//! What is told of a server: each figure with its name, its unit, and where a record has it.
+//! The metrics of a report: the name and unit of each, and how a record gives its value.
 
 use readyloop::load::Record;
 
 use super::quantity::Unit;
 
-/// A figure of one trial.
+/// A measured value of one trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metric {
-    /// Answers a second.
+    /// Answers per second.
     Rate,
-    /// The latency that half of all answers did not exceed.
+    /// The median latency.
     P50,
-    /// The latency that 99 % did not exceed.
+    /// The latency that 99 % of all answers did not exceed.
     P99,
-    /// The latency that 99.9 % did not exceed.
+    /// The latency that 99.9 % of all answers did not exceed.
     P999,
-    /// The server's time on a core, for each answer.
+    /// The CPU time of the server per answer.
     Cpu,
-    /// How often a thread of the server gave up a core or lost it, for each answer.
+    /// Context switches of the server per answer, voluntary and involuntary.
     Switches,
-    /// The server's system calls, for each answer.
+    /// System calls of the server per answer.
     Calls,
-    /// The server's own memory, for each connection.
+    /// Memory of the server process per connection.
     Memory,
-    /// The server's threads.
+    /// Threads of the server.
     Threads,
 }
 
 impl Metric {
-    /// As the head of a column.
+    /// The heading of its column.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Rate => "requests a second",
+            Self::Rate => "requests per second",
             Self::P50 => "p50",
             Self::P99 => "p99",
             Self::P999 => "p99.9",
@@ -53,7 +53,7 @@ impl Metric {
         }
     }
 
-    /// The figure of a run, where it was measured. System calls are counted in runs of their own.
+    /// The value of a run, if it was measured. System calls are counted in separate runs.
     pub(crate) fn of(self, record: &Record) -> Option<f64> {
         let quantile = |quantile| record.latency.at(quantile).map(|ns| ns as f64);
         let server = record.server.as_ref();

@@ -1,12 +1,12 @@
-//! `readyloop report`: saved runs as one page, one table, or one figure.
+//! `readyloop report`: prints saved runs as one page, one set of tables, or one figure.
 //!
-//! Saved runs become comparisons, these a board, the board a document, and that is printed in any
-//! form. `bench` and `compare` take the same way. Nothing here measures.
+//! Files become comparisons, comparisons become sorted results, and results become a document that is
+//! printed in one of four forms. `compare` prints its results in the same way. Nothing here measures.
 
-mod board;
 mod chart;
 mod charts;
 pub(crate) mod comparison;
+mod conclusions;
 mod document;
 mod escape;
 mod files;
@@ -15,12 +15,12 @@ mod markdown;
 mod metric;
 mod page;
 mod quantity;
+mod results;
 #[cfg(test)]
 mod samples;
 mod spread;
 mod tables;
 mod text;
-mod words;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -35,14 +35,14 @@ use comparison::Comparison;
 /// The name of this subcommand.
 pub(crate) const NAME: &str = "report";
 
-/// What is asked of `report`.
+/// The arguments of `report`.
 #[derive(Args, Clone, Debug)]
 struct Settings {
-    /// What `bench --json` and `compare --json` have written; each may hold several runs
+    /// Files written by `bench --json` or `compare --json`; a file may hold several runs
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
-    /// Print one page that loads nothing else: charts, tables, and how it was measured
+    /// Print one self-contained HTML page with charts, tables, and the method
     #[arg(long, group = "form")]
     html: bool,
 
@@ -50,12 +50,12 @@ struct Settings {
     #[arg(long, group = "form")]
     md: bool,
 
-    /// Print the figure that says most: requests a second and p99 against connections
+    /// Print one SVG figure: requests per second and p99 latency against connections
     #[arg(long, group = "form")]
     svg: bool,
 }
 
-/// What a report can be printed as.
+/// The form of a printed report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Text,
@@ -65,7 +65,7 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// Prints all of these as one report.
+    /// Prints the comparisons as one report.
     pub(crate) fn print(self, comparisons: &[Comparison]) -> String {
         let document = page::document(comparisons);
         match self {
@@ -87,16 +87,16 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
         (false, false, false) => Form::Text,
     };
     let comparisons = files::read(settings.files.iter().map(PathBuf::as_path))?;
-    say(&form.print(&comparisons))
+    print_result(&form.print(&comparisons))
 }
 
-/// Prints a result on standard output; a reader who has left has seen enough.
-pub(crate) fn say(text: &str) -> Result<(), CliError> {
+/// Prints a result on standard output. A closed pipe is not an error.
+pub(crate) fn print_result(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::failure(
             format!("cannot write to standard output: {}", io_message(&error)),
-            "redirect it to a place with room",
+            "redirect it to a file system with free space",
         )),
         Ok(()) | Err(_) => Ok(()),
     }
@@ -112,14 +112,14 @@ pub(crate) fn command() -> Command {
 
 const HELP: &str = "\
 MERGING
-  Runs of the same server under the same load on the same machine are rounds of one figure: its
-  median is shown, with the least and the most. Runs on several machines stand beside each other,
-  each server with the number of its machine behind its name. A run that is there twice counts once.
+  Runs of the same server under the same load on the same machine are rounds of one measurement. The
+  report shows their median, minimum and maximum. When the runs come from several machines, the number
+  of the machine follows the name of each server. A run that is in two files counts once.
 
 EXAMPLES
   readyloop report monday.json tuesday.json
       Tables for a terminal.
   readyloop report --html */runs.json > report.html
-      One page of everything, with charts.
+      One page with all charts and tables.
   readyloop report --svg comparison.json > figure.svg
       A figure for a README.";

@@ -1,5 +1,5 @@
-// Tells the value of the point nearest to the pointer, or of the one that has the focus.
-// Without this script the points' own titles tell the same.
+// Shows the value of the point nearest to the pointer, or of the point with the focus.
+// Without this script the titles of the points show the same text.
 {
   const reach = 36;
   const tip = document.createElement("div");
@@ -43,6 +43,6 @@
     chart.addEventListener("pointermove", (event) => show(nearest(points, event.clientX, event.clientY)));
     chart.addEventListener("pointerleave", () => show(null));
   }
-  // What a test in a browser looks for: the script ran to its end.
+  // A browser test checks this attribute: the script ran to its end.
   document.documentElement.dataset.charts = charts.length;
 }

@@ -1,34 +1,39 @@
-//! From comparisons to a report: which sections there are, what is said above each, and how it was measured.
+//! Makes the document of a report: its sections with their explanations, and the method of measurement.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use readyloop::load::Record;
 
-use super::board::{Board, Family};
 use super::comparison::Comparison;
 use super::document::{Document, Section, Table};
 use super::metric::Metric;
 use super::quantity::Unit;
-use super::{charts, tables, words};
+use super::results::{Family, Results};
+use super::{charts, conclusions, tables};
 
-/// The report of all these comparisons together.
+/// The report of all comparisons together.
 pub(crate) fn document(comparisons: &[Comparison]) -> Document {
-    let board = Board::of(comparisons);
-    let many = board.families.len() > 1;
+    let results = Results::of(comparisons);
+    let many = results.families.len() > 1;
     Document {
-        title: title(&board),
-        about: about(&board),
-        words: board.families.iter().map(words::conclude).find(|words| !words.is_empty()).unwrap_or_default(),
-        sections: board.families.iter().flat_map(|family| sections(family, many)).collect(),
-        method: method(comparisons, &board),
-        origin: origin(comparisons, &board),
+        title: title(&results),
+        about: about(&results),
+        conclusions: results
+            .families
+            .iter()
+            .map(conclusions::conclude)
+            .find(|conclusions| !conclusions.is_empty())
+            .unwrap_or_default(),
+        sections: results.families.iter().flat_map(|family| sections(family, many)).collect(),
+        method: method(comparisons, &results),
+        origin: origin(comparisons, &results),
     }
 }
 
-fn title(board: &Board<'_>) -> String {
+fn title(results: &Results<'_>) -> String {
     let mut names: Vec<&str> = Vec::new();
-    for server in board.families.iter().flat_map(|family| &family.servers) {
+    for server in results.families.iter().flat_map(|family| &family.servers) {
         if !names.contains(&server.name.as_str()) {
             names.push(&server.name);
         }
@@ -39,15 +44,15 @@ fn title(board: &Board<'_>) -> String {
     }
 }
 
-fn about(board: &Board<'_>) -> String {
-    let labels: Vec<&str> = board.families.iter().map(|family| family.label.as_str()).collect();
-    let machines: BTreeSet<String> = board
+fn about(results: &Results<'_>) -> String {
+    let labels: Vec<&str> = results.families.iter().map(|family| family.label.as_str()).collect();
+    let machines: BTreeSet<String> = results
         .machines
         .iter()
         .map(|machine| format!("{}, {}, {} cores", machine.kernel, machine.processor, machine.cores))
         .collect();
     let machines: Vec<String> = machines.into_iter().collect();
-    let rounds = match board.rounds() {
+    let rounds = match results.rounds() {
         Some(rounds) if rounds > 1 => format!("; {rounds} rounds"),
         Some(_) | None => String::new(),
     };
@@ -63,38 +68,38 @@ fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
     };
     let mut sections = vec![
         metrics(
-            "Requests a second",
-            "Answered requests a second, of all connections together. More is better.",
+            "Requests per second",
+            "Answered requests per second, over all connections. Higher is better.",
             &[Metric::Rate],
             &[Metric::Rate],
         ),
         metrics(
             "Latency",
-            "From when a request left until its answer was there: what half, 99 % and 99.9 % of all did not exceed. Less is better.",
+            "Time from a request to its answer: the values that 50 %, 99 % and 99.9 % of all requests did not exceed. Lower is better.",
             &[Metric::P50, Metric::P99, Metric::P999],
             &[Metric::P99],
         ),
         Section {
             heading: "Latency by percentile".to_owned(),
-            about: "How long the slowest took: further right are fewer answers, 1 of 100 at 99 %. A line that stays low is better.".to_owned(),
+            about: "Latency of the slowest answers. Further to the right are fewer answers: 1 in 100 at 99 %. A line that stays low is better.".to_owned(),
             charts: charts::by_percentile(family),
             table: tables::of_percentiles(family),
         },
         metrics(
             "CPU",
-            "Time of the server on a core, user and system, for each request; and what it is spent on. Less is better.",
+            "CPU time of the server per request, user and system, with its context switches and system calls. Lower is better.",
             &[Metric::Cpu, Metric::Switches, Metric::Calls],
             &[Metric::Cpu],
         ),
         metrics(
             "Memory",
-            "What the server's own memory grew by for each connection, and its threads. Less is better.",
+            "Growth of the server's memory per connection, and its number of threads. Lower is better.",
             &[Metric::Memory, Metric::Threads],
             &[Metric::Memory],
         ),
         Section {
             heading: "Over time".to_owned(),
-            about: "One round, the one with the median rate: each point is a piece of the measured time. A level line is better.".to_owned(),
+            about: "The round with the median rate. Each point is one interval of the measured time. A level line is better.".to_owned(),
             charts: charts::over_time(family),
             table: tables::of_time(family),
         },
@@ -115,59 +120,61 @@ impl Section {
     }
 }
 
-fn method(comparisons: &[Comparison], board: &Board<'_>) -> Vec<String> {
+fn method(comparisons: &[Comparison], results: &Results<'_>) -> Vec<String> {
     let records: Vec<&Record> = comparisons.iter().flat_map(Comparison::records).collect();
-    let mut said = Vec::new();
+    let mut sentences = Vec::new();
     let is_compared = comparisons.iter().any(|comparison| comparison.trials.len() > 1);
     if is_compared {
-        said.push("Each server was a process of its own, started anew for each trial. In each round every server had its turn under every load, in another order each time.".to_owned());
+        sentences.push("Each trial started a new server process. Each round tried every server under every load, in a different order.".to_owned());
     }
     match comparisons.iter().find_map(|comparison| comparison.cores) {
-        Some(cores) => said.push(format!(
-            "Servers ran on core {} and nowhere else, the generator on core {}. A design with many threads has one core as well.",
+        Some(cores) => sentences.push(format!(
+            "Servers were pinned to core {}, and the generator to core {}. A design with many threads had one core as well.",
             cores.server, cores.generator
         )),
-        None if is_compared => said.push("Servers and generator shared cores as the kernel saw fit, so each disturbed the other.".to_owned()),
+        None if is_compared => sentences.push("Servers and generator shared the cores, so each disturbed the other.".to_owned()),
         None => {}
     }
-    said.extend(noise(board));
+    sentences.extend(noise(results));
     if records.iter().any(|record| record.asked.rate.is_none()) {
-        said.push("In a closed loop a request leaves when the answer before it has come. A slow server is asked less often, so its latencies are better than those of users who do not wait for each other.".to_owned());
+        sentences.push("In a closed loop a request is sent when the previous answer has arrived. A slow server therefore gets fewer requests, and its latencies look better than those of independent users.".to_owned());
     }
     if records.iter().any(|record| is_loopback(&record.asked.address)) {
-        said.push("Over loopback there is no network: no distance, no loss, and generator and server share caches and memory.".to_owned());
+        sentences.push("Loopback is not a network: it has no distance and no loss, and generator and server share caches and memory.".to_owned());
     }
     if records.iter().all(|record| record.asked.verified) && !records.is_empty() {
-        said.push("Every byte that came back was compared with what it should be.".to_owned());
+        sentences.push("Every received byte was compared with the expected one.".to_owned());
     }
     if records.iter().any(|record| record.server.is_some()) {
-        said.push("Memory is the process's own, with all connections open, less what it was before the first. It comes in pages, so of few connections it tells little; what the kernel holds for a socket or a thread is not in it.".to_owned());
+        sentences.push("Memory is the memory of the process with all connections open, minus its memory before the first connection. It is counted in pages, so with few connections it says little. Kernel memory for sockets and threads is not included.".to_owned());
     }
     if comparisons.iter().any(|comparison| !comparison.calls.is_empty()) {
-        said.push("System calls were counted in runs of their own, because counting slows a server down: those of a long run less those of a short one, for each request that the long one had more.".to_owned());
+        sentences.push("System calls were counted in separate runs, because counting slows a server down. The calls per request are the difference between a long and a short run, divided by the difference in requests.".to_owned());
     }
-    let machines = if board.machines.len() > 1 { "These machines" } else { "One machine" };
-    said.push(format!("{machines}, one service: another kernel, processor or load may turn the order around."));
-    said
+    let machines = if results.machines.len() > 1 { "These machines" } else { "One machine" };
+    sentences.push(format!(
+        "{machines} and one service were measured. Another kernel, processor or load may change the order."
+    ));
+    sentences
 }
 
-/// How rounds are read, and how far that can be trusted.
-fn noise(board: &Board<'_>) -> Option<String> {
-    let rounds = board.rounds()?;
+/// Explains how rounds are read, and how reliable that is.
+fn noise(results: &Results<'_>) -> Option<String> {
+    let rounds = results.rounds()?;
     if rounds < 2 {
         return Some(
-            "One round is no comparison: the same server strays from itself, and nothing here tells how far."
+            "One round is not a comparison: results of the same server vary from round to round, and one round does not show by how much."
                 .to_owned(),
         );
     }
     Some(format!(
-        "A figure is the median of {rounds} rounds, beside it the least and the most. Two servers differ where no round of one lies among those of the other, and are within noise otherwise; of two equal servers, that calls 1 pair in {} different.",
+        "Each value is the median of {rounds} rounds, with the minimum and the maximum beside it. Two servers are said to differ only if their rounds do not overlap. By chance, 1 in {} pairs of equal servers would be said to differ.",
         Unit::Count.print(splits(rounds))
     ))
 }
 
-/// In how many ways two times `rounds` rounds are dealt to two servers, for each way in which all
-/// rounds of one are above all of the other.
+/// One in this many pairs of equal servers has rounds that do not overlap, by chance: the number of ways
+/// to divide 2 × `rounds` rounds between two servers, over the 2 ways without an overlap.
 fn splits(rounds: usize) -> f64 {
     let ways: f64 = (1..=rounds).map(|at| (rounds + at) as f64 / at as f64).product();
     (ways / 2.0).round()
@@ -177,16 +184,16 @@ fn is_loopback(address: &str) -> bool {
     ["//127.", "//[::1]", "//localhost"].iter().any(|host| address.contains(host))
 }
 
-fn origin(comparisons: &[Comparison], board: &Board<'_>) -> Table {
-    let mut table = Table::new(1, &["what", "where and with what"]).ending_in_words();
+fn origin(comparisons: &[Comparison], results: &Results<'_>) -> Table {
+    let mut table = Table::new(1, &["name", "value"]).ending_in_words();
     let mut row = |name: &str, value: &str| {
         let row = vec![name.to_owned(), value.to_owned()];
         if !value.is_empty() && !table.rows.contains(&row) {
             table.rows.push(row);
         }
     };
-    for (place, machine) in board.machines.iter().enumerate() {
-        let name = if board.machines.len() > 1 { format!("machine ({})", place + 1) } else { "machine".to_owned() };
+    for (place, machine) in results.machines.iter().enumerate() {
+        let name = if results.machines.len() > 1 { format!("machine ({})", place + 1) } else { "machine".to_owned() };
         row(&name, &format!("{}, {} cores", machine.processor, machine.cores));
         row("kernel", &machine.kernel);
         row("congestion control", &machine.congestion_control);
@@ -238,21 +245,21 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_those_of_the_rounds() {
+    fn values_are_computed_from_the_rounds() {
         let document = document(&[comparison()]);
         let first = &document.sections[0];
-        assert_eq!(first.heading, "Requests a second");
+        assert_eq!(first.heading, "Requests per second");
         assert_eq!(first.table.rows[1], ["10", "threads", "502 /s", "501 /s .. 502 /s", "0.50×"]);
         assert_eq!(first.charts[0].lines[0].points[0].y, 1_001.5);
     }
 
     #[test]
-    fn a_single_run_is_no_comparison() {
+    fn a_single_run_is_not_a_comparison() {
         let document = document(&[record("tcp://127.0.0.1:7007", 50).into()]);
-        assert_eq!((document.title.as_str(), document.words.len()), ("tcp://127.0.0.1:7007", 0));
+        assert_eq!((document.title.as_str(), document.conclusions.len()), ("tcp://127.0.0.1:7007", 0));
         let charts: Vec<_> = document.sections.iter().flat_map(|section| &section.charts).collect();
         let titles: Vec<&str> = charts.iter().map(|chart| chart.title.as_str()).collect();
-        let expected = ["Latency by percentile", "Answers over time", "Latency over time"];
+        let expected = ["Latency by percentile", "Requests per second over time", "Latency over time"];
         assert_eq!(titles, expected.map(|title| format!("{title}, 50 connections")));
     }
 
@@ -261,20 +268,21 @@ mod tests {
         let here = comparison_of(vec![trial("reactor", 10, 1, 100.0), trial("reactor", 10, 2, 100.0)]);
         let mut there = here.clone();
         there.machine.processor = "another one".to_owned();
-        let board = [here.clone(), there];
-        let names: Vec<_> = Board::of(&board).families[0].servers.iter().map(|server| server.name.clone()).collect();
+        let results = [here.clone(), there];
+        let names: Vec<_> =
+            Results::of(&results).families[0].servers.iter().map(|server| server.name.clone()).collect();
         assert_eq!(names, ["reactor (1)", "reactor (2)"]);
         let more_rounds = [here.clone(), Comparison { begun_unix_s: 1, ..here }];
-        assert_eq!(Board::of(&more_rounds).rounds(), Some(4));
+        assert_eq!(Results::of(&more_rounds).rounds(), Some(4));
     }
 
     #[test]
-    fn the_chance_of_an_error_is_that_of_the_draw() {
+    fn the_chance_of_a_false_difference_follows_from_the_number_of_rounds() {
         assert_eq!([splits(2), splits(3), splits(5)], [3.0, 10.0, 126.0]);
     }
 
     #[test]
-    fn what_differs_by_more_than_connections_has_charts_of_its_own() {
+    fn loads_that_differ_in_more_than_connections_have_separate_charts() {
         let mut large = record("reactor", 10);
         large.asked.message_bytes = 16_384;
         let document = document(&[record("reactor", 10).into(), large.into()]);

@@ -1,38 +1,38 @@
-//! Quantities as people read them: three digits that count, and a unit that fits.
+//! Prints quantities for people: three significant digits and a fitting unit.
 //!
-//! What is printed here cannot be read back; numbers for programs are in the records.
+//! The printed text cannot be parsed again. Numbers for programs are in the records.
 
-/// What a number counts, in its base unit.
+/// The unit of a number, which is given in the base unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Whole things: connections, threads.
+    /// Whole items: connections, threads.
     Count,
-    /// Things a second.
+    /// Items per second.
     Rate,
     /// Nanoseconds.
     Time,
-    /// Bytes, in decimal multiples: the decades of an axis are round then.
+    /// Bytes, printed in decimal multiples, so that the decades of an axis are round.
     Bytes,
-    /// System calls or switches, for each request.
+    /// System calls or context switches per request.
     Each,
-    /// How much longer than ours: a ratio.
+    /// A ratio to the base server.
     Ratio,
-    /// The part of all that is not above, as one in so many: 1 in 100 is the 99th percentile.
+    /// A percentile, given as the reciprocal of the share above it: 100 is the 99th percentile.
     Percentile,
 }
 
-/// Names of multiples, from the smallest; each begins where it is worth 1.
+/// Multiples of a unit with their names, from the smallest.
 type Multiples = &'static [(f64, &'static str)];
 
 const RATES: Multiples = &[(1.0, " /s"), (1e3, " k/s"), (1e6, " M/s")];
 const TIMES: Multiples = &[(1.0, " ns"), (1e3, " µs"), (1e6, " ms"), (1e9, " s")];
 const BYTES: Multiples = &[(1.0, " B"), (1e3, " kB"), (1e6, " MB"), (1e9, " GB")];
 
-/// Below this a multiple shows three digits that count; from it on the next one does.
+/// From this value on, the next multiple is used.
 const NEXT_MULTIPLE: f64 = 999.5;
 
 impl Unit {
-    /// For a table or a sentence.
+    /// Prints a value for a table or a sentence.
     pub(crate) fn print(self, value: f64) -> String {
         match self {
             _ if !value.is_finite() => "–".to_owned(),
@@ -46,7 +46,7 @@ impl Unit {
         }
     }
 
-    /// For an axis, where only round numbers stand.
+    /// Prints a round value for an axis.
     pub(super) fn print_tick(self, value: f64) -> String {
         let text = match self {
             _ if value == 0.0 => "0".to_owned(),
@@ -64,7 +64,7 @@ fn is_of_number(char: char) -> bool {
     char.is_ascii_digit() || char == '.'
 }
 
-/// Three digits that count, or all before the point.
+/// Prints three significant digits, or all digits before the point.
 fn digits(value: f64) -> String {
     let decimals = match value.abs() {
         small if small < 9.995 => 2,
@@ -82,7 +82,7 @@ fn scaled(value: f64, multiples: Multiples) -> String {
     format!("{number}{name}")
 }
 
-/// A whole number with a comma before every three digits.
+/// Prints a whole number with thousands separators.
 fn grouped(value: f64) -> String {
     let plain = format!("{:.0}", value.abs());
     let mut text = String::from(if value < -0.5 { "-" } else { "" });
@@ -95,9 +95,9 @@ fn grouped(value: f64) -> String {
     text
 }
 
-/// One in 2 is 50 %, one in 1,000 is 99.9 %.
+/// Prints a percentile: 2 is 50 %, 1,000 is 99.9 %.
 fn percentile(one_in: f64) -> String {
-    // A power of ten may be a hair more than one.
+    // A power of ten is not exact.
     let decimals = ((one_in.log10() - 1e-9).ceil() as usize).saturating_sub(2);
     let part = 100.0 - 100.0 / one_in;
     format!("{part:.decimals$} %")
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn three_digits_count_and_the_unit_fits() {
+    fn a_value_has_three_digits_and_a_fitting_unit() {
         check(Unit::Count, 10_000.0, "10,000", "10k");
         check(Unit::Count, 50.0, "50", "50");
         check(Unit::Count, 1_234_567.0, "1,234,567", "1.23M");
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_a_dash() {
+    fn a_value_that_is_not_finite_is_a_dash() {
         check(Unit::Time, f64::NAN, "–", "–");
         check(Unit::Rate, f64::INFINITY, "–", "–");
     }

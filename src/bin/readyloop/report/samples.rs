@@ -1,4 +1,4 @@
-//! Runs for tests of what is printed and drawn of them.
+//! Sample runs for the tests of printers and charts.
 
 use readyloop::load::record::{
     Asked, Connections, Ending, Generator, Interval, Machine, Requests, SCHEMA, Server as Process, Transport, VERSION,
@@ -7,7 +7,7 @@ use readyloop::load::{Latencies, Record};
 
 use super::comparison::{self, Calls, Comparison, Cores, Load, Outcome, Server, Trial};
 
-/// A run of a server with that name and so many connections.
+/// A run of a server with this name and number of connections.
 pub(super) fn record(name: &str, connections: u64) -> Record {
     Record {
         schema: SCHEMA.to_owned(),
@@ -84,7 +84,7 @@ fn piece(place: u64) -> Interval {
     }
 }
 
-/// A trial of the server `name` in which it answered at that rate.
+/// A trial in which the server answered at this rate.
 pub(super) fn trial(name: &str, connections: u64, round: u64, rate: f64) -> Trial {
     let mut record = record(name, connections);
     record.requests.rate = rate;
@@ -92,7 +92,7 @@ pub(super) fn trial(name: &str, connections: u64, round: u64, rate: f64) -> Tria
     Trial { server: name.to_owned(), load, round, outcome: Outcome::Measured(Box::new(record)) }
 }
 
-/// Of these trials.
+/// A comparison of these trials.
 pub(super) fn comparison_of(trials: Vec<Trial>) -> Comparison {
     let server = |name: &str| Server { name: name.to_owned(), command: format!("readyloop serve --design {name}") };
     Comparison {
@@ -108,7 +108,7 @@ pub(super) fn comparison_of(trials: Vec<Trial>) -> Comparison {
     }
 }
 
-/// Two servers, two loads, two rounds; the reactor is twice as fast.
+/// Two servers, two loads and two rounds. The reactor is twice as fast.
 pub(super) fn comparison() -> Comparison {
     let mut trials = Vec::new();
     for round in 1..=2 {

@@ -1,8 +1,8 @@
-//! What several rounds say together: the middle one, and how far the others strayed.
+//! The median of several rounds, and their minimum and maximum.
 //!
-//! Nothing is concluded from one round, nor where the rounds of two servers overlap.
+//! One round allows no conclusion, and neither do rounds of two servers that overlap.
 
-/// The least, the median and the most of some rounds.
+/// The minimum, median and maximum of a number of rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) least: f64,
@@ -11,12 +11,12 @@ pub(crate) struct Spread {
     pub(crate) rounds: usize,
 }
 
-/// What may be said of a figure beside that of another server.
+/// The relation between the rounds of two servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// A single round says nothing of how far rounds stray.
+    /// A single round does not show how much rounds vary.
     OneRound,
-    /// Some rounds of one lie among those of the other.
+    /// The rounds of the two servers overlap.
     WithinNoise,
     /// Every round is below every round of the other.
     Less,
@@ -25,7 +25,7 @@ pub(crate) enum Verdict {
 }
 
 impl Spread {
-    /// Of all values that are numbers; none if there is no such value.
+    /// The spread of all finite values, or `None` if there is none.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
@@ -39,7 +39,7 @@ impl Spread {
         Some(Self { least, median, most, rounds: sorted.len() })
     }
 
-    /// How this stands to `other`.
+    /// Compares these rounds with the rounds of another server.
     pub(crate) fn against(&self, other: &Self) -> Verdict {
         match () {
             () if self.rounds < 2 || other.rounds < 2 => Verdict::OneRound,
@@ -49,7 +49,7 @@ impl Spread {
         }
     }
 
-    /// How many times `other` the median is.
+    /// The ratio of the two medians.
     pub(crate) fn ratio(&self, other: &Self) -> f64 {
         self.median / other.median
     }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_round_counts_and_the_ends_are_told() {
+    fn the_spread_has_the_median_and_both_ends() {
         assert_eq!(spread(&[3.0, 1.0, 2.0]), Spread { least: 1.0, median: 2.0, most: 3.0, rounds: 3 });
         assert_eq!(spread(&[4.0, 1.0]).median, 2.5);
         assert_eq!(Spread::of([f64::NAN]), None);
@@ -84,13 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn rounds_that_do_not_meet_are_told_apart() {
+    fn rounds_that_do_not_overlap_differ() {
         check(&[1.0, 1.9], &[2.0, 4.0], Verdict::Less);
         check(&[4.1, 5.0], &[2.0, 4.0], Verdict::More);
     }
 
     #[test]
-    fn one_round_says_nothing() {
+    fn one_round_allows_no_verdict() {
         check(&[1.0], &[2.0, 4.0], Verdict::OneRound);
         check(&[1.0, 1.1], &[2.0], Verdict::OneRound);
     }

@@ -1,37 +1,37 @@
-//! From the board to tables: a row for each load and server, each figure with its spread and ratio.
+//! Makes tables of the results: a row for each load and server, with the spread and ratio of each metric.
 
-use super::board::{Cell, Family, Unserved};
 use super::charts::rate_in;
 use super::comparison::Load;
 use super::document::Table;
 use super::metric::Metric;
 use super::quantity::Unit;
+use super::results::{Cell, Family, Unserved};
 use super::spread::{Spread, Verdict};
 
-/// Stands where there is no figure.
+/// The cell for a value that was not measured.
 pub(crate) const NONE: &str = "–";
 
-/// Stands where there is no ratio, because one of both did not serve all that asked.
+/// The cell for a ratio of servers of which one did not serve all connections.
 pub(crate) const UNLIKE: &str = "not all served";
 
-/// Columns before the figures.
+/// The number of columns with names.
 const NAMES: usize = 2;
 
-/// Columns of a figure: its median, its spread, its ratio.
+/// The columns of a metric: its median, spread and ratio.
 const FIGURE: usize = 3;
 
-/// Quantiles with their names, as in the table of percentiles.
+/// The quantiles of the table of percentiles, with their names.
 const QUANTILES: [(&str, f64); 6] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999), ("max", 1.0)];
 
-/// These figures of all servers under all loads, and what is to be said of a row.
+/// A table of metrics for all servers under all loads.
 pub(super) fn of_metrics(family: &Family<'_>, metrics: &[Metric]) -> Table {
     let mut head = vec!["connections", "server"];
     let ratio = format!("to {}", base_name(family));
     for metric in metrics {
-        head.extend([metric.name(), "least .. most", &ratio]);
+        head.extend([metric.name(), "min .. max", &ratio]);
     }
-    // Once in a report is enough: where everything begins.
+    // The notes are in the first table only.
     let has_notes = metrics.contains(&Metric::Rate);
     if has_notes {
         head.push("note");
@@ -54,7 +54,7 @@ pub(super) fn of_metrics(family: &Family<'_>, metrics: &[Metric]) -> Table {
     table.without_empty_columns(NONE)
 }
 
-/// Median percentiles over all rounds.
+/// A table of percentiles, each the median over all rounds.
 pub(super) fn of_percentiles(family: &Family<'_>) -> Table {
     let mut head = vec!["connections", "server"];
     head.extend(QUANTILES.map(|(name, _)| name));
@@ -69,10 +69,18 @@ pub(super) fn of_percentiles(family: &Family<'_>) -> Table {
     table
 }
 
-/// How far the pieces of the middle round strayed.
+/// A table of how much the intervals of the median round varied.
 pub(super) fn of_time(family: &Family<'_>) -> Table {
-    let head =
-        ["connections", "server", "pieces", "slowest", "fastest", "least p99", "most p99", "pieces without an answer"];
+    let head = [
+        "connections",
+        "server",
+        "intervals",
+        "slowest",
+        "fastest",
+        "min p99",
+        "max p99",
+        "intervals without an answer",
+    ];
     let mut table = Table::new(NAMES, &head);
     for_each_row(family, |load, server, cell| {
         let Some(run) = cell.middle_run() else { return };
@@ -105,11 +113,11 @@ fn for_each_row(family: &Family<'_>, mut act: impl FnMut(Load, usize, &Cell<'_>)
 }
 
 fn names(family: &Family<'_>, load: Load, server: usize) -> Vec<String> {
-    vec![load_words(load), family.servers[server].name.clone()]
+    vec![load_phrase(load), family.servers[server].name.clone()]
 }
 
 /// `100`, or `100 + 900 idle`.
-pub(super) fn load_words(load: Load) -> String {
+pub(super) fn load_phrase(load: Load) -> String {
     let print = |count: u64| Unit::Count.print(count as f64);
     match load.idle_connections {
         0 => print(load.connections),
@@ -122,20 +130,20 @@ fn figure(family: &Family<'_>, load: Load, server: usize, metric: Metric) -> [St
     let Some(spread) = family.figure(load, server, metric) else { return [NONE; FIGURE].map(ToOwned::to_owned) };
     let ends = format!("{} .. {}", unit.print(spread.least), unit.print(spread.most));
     let base = family.servers[server].base.and_then(|base| family.figure(load, base, metric));
-    // Counted once, in a run of its own, and always the same: no rounds to tell apart.
+    // System calls are counted once, in a separate run, so there are no rounds to compare.
     let is_counted = metric == Metric::Calls;
-    // Few that are served are served well: beside a server that serves all, that is no merit.
+    // A server that serves only some connections serves them well, so a ratio would mislead.
     let serves_all = |server| family.cell(load, server).is_none_or(|cell| cell.unserved().is_none());
     let is_alike = serves_all(server) && family.servers[server].base.is_none_or(serves_all);
     let ratio = match base {
         None => NONE.to_owned(),
         Some(_) if !is_alike => UNLIKE.to_owned(),
-        Some(base) => ratio_words(&spread, &base, is_counted),
+        Some(base) => ratio_text(&spread, &base, is_counted),
     };
     [unit.print(spread.median), if spread.rounds > 1 { ends } else { NONE.to_owned() }, ratio]
 }
 
-fn ratio_words(spread: &Spread, base: &Spread, is_counted: bool) -> String {
+fn ratio_text(spread: &Spread, base: &Spread, is_counted: bool) -> String {
     let ratio = spread.ratio(base);
     if !ratio.is_finite() {
         return NONE.to_owned();
@@ -157,18 +165,18 @@ fn value_or_none(unit: Unit, value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), |value| unit.print(value))
 }
 
-/// What the others of a family are compared with.
+/// The name of the server that the others are compared with.
 fn base_name(family: &Family<'_>) -> String {
     let mut bases: Vec<usize> = family.servers.iter().filter_map(|server| server.base).collect();
     bases.dedup();
     match bases[..] {
         [base] => family.servers[base].name.clone(),
-        // Several machines: each has its own.
+        // Each machine has its own base.
         _ => "its reactor".to_owned(),
     }
 }
 
-/// What a reader of the figures must know.
+/// The note of a row: failures, unserved connections, errors.
 fn note(cell: &Cell<'_>) -> String {
     let mut notes = Vec::new();
     if let Some(reason) = cell.failures.first() {
@@ -194,19 +202,19 @@ fn note(cell: &Cell<'_>) -> String {
 mod tests {
     use readyloop::load::record::{ErrorCount, ErrorKind};
 
-    use super::super::board::Board;
     use super::super::comparison::{Outcome, Trial};
+    use super::super::results::Results;
     use super::super::samples::{comparison_of, trial};
     use super::*;
 
-    /// The rows of requests a second for these trials.
+    /// The rows of the table of requests per second for these trials.
     fn rows(trials: Vec<Trial>) -> Vec<Vec<String>> {
         let comparison = comparison_of(trials);
-        of_metrics(&Board::of(&[comparison]).families[0], &[Metric::Rate]).rows
+        of_metrics(&Results::of(&[comparison]).families[0], &[Metric::Rate]).rows
     }
 
     #[test]
-    fn who_waits_is_told_and_is_no_error() {
+    fn waiting_connections_are_noted_and_are_not_errors() {
         let mut waiting = trial("pool", 100, 1, 500.0);
         let Outcome::Measured(record) = &mut waiting.outcome else { unreachable!("it was measured") };
         record.connections.silent = 36;
@@ -220,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_turned_away_or_does_not_even_come_in_is_told_apart() {
+    fn refused_connections_and_failed_connects_are_noted_apart() {
         let mut full = trial("threads", 100, 1, 500.0);
         let Outcome::Measured(record) = &mut full.outcome else { unreachable!("it was measured") };
         (record.connections.silent, record.connections.failed) = (30, 20);
@@ -231,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn who_lets_most_wait_is_compared_with_nobody() {
+    fn a_server_that_leaves_connections_waiting_has_no_ratio() {
         let mut waiting = trial("pool", 100, 1, 50_000.0);
         let Outcome::Measured(record) = &mut waiting.outcome else { unreachable!("it was measured") };
         record.connections.silent = 36;
@@ -241,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_has_a_row_and_no_figure() {
+    fn a_failed_trial_has_a_row_without_values() {
         let mut failed = trial("threads", 100, 1, 0.0);
         failed.outcome = Outcome::Failed("no threads left".to_owned());
         assert_eq!(
@@ -251,9 +259,9 @@ mod tests {
     }
 
     #[test]
-    fn idle_connections_are_told_apart() {
+    fn idle_connections_are_shown_apart() {
         assert_eq!(
-            load_words(Load { message_bytes: 1, connections: 100, idle_connections: 18_900 }),
+            load_phrase(Load { message_bytes: 1, connections: 100, idle_connections: 18_900 }),
             "100 + 18,900 idle"
         );
     }

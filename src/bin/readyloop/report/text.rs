@@ -1,4 +1,4 @@
-//! A report for a terminal: tables with aligned columns, sentences as they are.
+//! Prints a report for a terminal, with aligned columns.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::document::{Document, Table};
 use super::escape::plain;
 
-/// What most terminals have room for, and people's eyes.
+/// The widest line that fits most terminals.
 const WIDTH_MAX: usize = 100;
 
 /// The whole report.
@@ -17,13 +17,13 @@ pub(crate) fn print(document: &Document) -> String {
         print_table(&section.table, &mut out);
     }
     out.push('\n');
-    for sentence in document.words.iter() {
+    for sentence in document.conclusions.iter() {
         let _ = writeln!(out, "{}", plain(sentence));
     }
     out
 }
 
-/// Prints a table; one that is too wide in several below each other, each with the names.
+/// Prints a table. A table that is too wide is split into several, each with the columns of names.
 fn print_table(table: &Table, out: &mut String) {
     let rows = || std::iter::once(&table.head).chain(&table.rows);
     let width_of = |column: usize| rows().map(|row| plain(&row[column]).chars().count()).max().unwrap_or(0);
@@ -47,7 +47,7 @@ fn print_table(table: &Table, out: &mut String) {
     }
 }
 
-/// The columns beside the names, in as few parts as fit; a figure stays whole.
+/// Splits the columns after the names into as few parts as fit. A metric with several columns stays whole.
 fn parts(table: &Table, widths: &[usize]) -> Vec<Range<usize>> {
     let width = |columns: Range<usize>| -> usize { widths[columns].iter().map(|width| width + 2).sum() };
     let room = WIDTH_MAX.saturating_sub(width(0..table.names));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_table_is_broken_between_figures_and_each_part_has_the_names() {
+    fn a_wide_table_is_split_between_metrics_and_each_part_has_the_names() {
         let wide = "w".repeat(40);
         let mut table = Table::new(1, &["server", "p50", "to reactor", "p99", "to reactor"]);
         table.rows = vec![vec!["one".into(), "1".into(), wide.clone(), "2".into(), wide]];

@@ -1,6 +1,6 @@
-//! A chart as SVG: grid, axes, lines with markers and spreads, and each line's name at its end.
+//! Draws a chart as SVG: grid, axes, lines with markers and spreads, and the name of each line at its end.
 //!
-//! All sizes are in units of the drawing, of which a page shows as many pixels as it has room for.
+//! All sizes are in user units of the drawing, which a page scales.
 
 use std::fmt::Write as _;
 
@@ -8,35 +8,35 @@ use super::super::escape::xml;
 use super::scale::Span;
 use super::{Chart, Line, Point, STYLE, Served, labels};
 
-/// The whole drawing.
+/// The size of the drawing.
 pub(crate) const WIDTH: f64 = 640.0;
 pub(crate) const HEIGHT: f64 = 340.0;
 
-/// Where the axes are.
+/// The position of the axes.
 const LEFT: f64 = 78.0;
 const RIGHT: f64 = WIDTH - 136.0;
 const TOP: f64 = 52.0;
 const BOTTOM: f64 = HEIGHT - 46.0;
-/// Values keep this distance from the axes: a marker covers no number.
+/// The distance of the values from the axes, so that a marker covers no number.
 const INSET: f64 = 12.0;
 
-/// From one label to the next.
-const LABEL_ROOM: f64 = 17.0;
-/// What fits to the right of the plot.
+/// The distance between labels.
+const LABEL_DISTANCE: f64 = 17.0;
+/// The longest label that fits to the right of the plot.
 const LABEL_CHARS_MAX: usize = 14;
-/// From the end of a line to its label.
+/// The longest leader from the end of a line to its label.
 const LEADER_LEN_MAX: f64 = 60.0;
-/// Where markers stand closer than this, they would hide their line.
-const MARKER_ROOM: f64 = 11.0;
+/// The distance between markers; closer markers would hide their line.
+const MARKER_DISTANCE: f64 = 11.0;
 
-/// Below the charts of a figure, for two lines.
+/// The height of the two lines of text below the charts of a figure.
 const FOOT: f64 = 52.0;
-/// What fits into one of them.
+/// The longest line of text below the charts.
 const FOOT_CHARS_MAX: usize = 92;
-/// What a figure says of its bars.
-const SPREAD_WORDS: &str = "Each point is the median of all rounds; its bar goes from the least to the most.";
+/// The explanation of the bars.
+const SPREAD_WORDS: &str = "Each point is the median of all rounds. Its bar shows the minimum and the maximum.";
 
-/// Where values are in the drawing.
+/// Maps values to positions in the drawing.
 pub(super) struct Frame {
     x: Span,
     y: Span,
@@ -57,7 +57,7 @@ impl Frame {
 }
 
 impl Chart {
-    /// The spans that hold all points which have a place.
+    /// The ranges that hold all points with a position.
     pub(super) fn frame(&self) -> Option<Frame> {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let heights = points().flat_map(|point| {
@@ -68,7 +68,7 @@ impl Chart {
         Some(Frame { x, y: Span::around(self.y.scale, heights)? })
     }
 
-    /// For a page that has [`STYLE`]; `name` is unique on it.
+    /// Draws the chart for a page that includes [`STYLE`]. `name` is unique on the page.
     pub(crate) fn svg(&self, name: &str) -> String {
         let mut out = String::new();
         let _ = write!(
@@ -141,60 +141,66 @@ impl Chart {
 
     fn draw_line(&self, frame: &Frame, line: &Line, out: &mut String) {
         let places: Vec<_> = line.points.iter().filter_map(|point| Some((point, frame.place(point)?))).collect();
-        let _ = write!(out, r#"<g class="{}">"#, line.look.class());
+        let _ = write!(out, r#"<g class="{}">"#, line.style.class());
         for (point, (x, _)) in &places {
             let ends = point.spread.and_then(|(least, most)| Some((frame.y(least)?, frame.y(most)?)));
             if let Some((least, most)) = ends {
                 let _ = write!(out, r#"<path class="spread" d="M{x:.1} {least:.1}V{most:.1}"/>"#);
             }
         }
-        let path = path_of(line.points.iter().map(|point| frame.place(point)));
+        // A point of a server that did not serve all connections is not part of the line.
+        let place = |point: &Point| frame.place(point).filter(|_| point.of == Served::All);
+        let path = path_of(line.points.iter().map(place));
         if !path.is_empty() {
-            let dashes = line.look.dashes();
+            let dashes = line.style.dashes();
             let _ = write!(out, r#"<path class="line" stroke-dasharray="{dashes}" d="{path}"/>"#);
         }
         let mut last_marker = f64::NEG_INFINITY;
         for (point, (x, y)) in &places {
             let _ = write!(out, r#"<g class="point" tabindex="0"><title>{}</title>"#, xml(&self.words(line, point)));
             let _ = write!(out, r#"<circle class="reach" cx="{x:.1}" cy="{y:.1}" r="9"/>"#);
-            if x - last_marker >= MARKER_ROOM {
+            if x - last_marker >= MARKER_DISTANCE {
                 last_marker = *x;
                 let class = match point.of {
                     Served::All => "marker",
                     Served::Some => "marker hollow",
                 };
-                let _ = write!(out, r#"<path class="{class}" d="{}"/>"#, line.look.marker(*x, *y));
+                let _ = write!(out, r#"<path class="{class}" d="{}"/>"#, line.style.marker(*x, *y));
             }
             out.push_str("</g>");
         }
         out.push_str("</g>");
     }
 
-    /// Each line's name at the height of its last point, with a leader where it had to move.
+    /// Draws the name of each line at the height of its last point, with a leader to it.
     fn draw_labels(&self, frame: &Frame, out: &mut String) {
         let ends: Vec<_> = self
             .lines
             .iter()
-            .filter_map(|line| Some((line, line.points.iter().rev().find_map(|point| frame.place(point))?)))
+            .filter_map(|line| {
+                let last = |of| line.points.iter().rev().filter(move |point| point.of == of);
+                let mut ends = last(Served::All).chain(last(Served::Some));
+                Some((line, ends.find_map(|point| frame.place(point))?))
+            })
             .collect();
         let wanted: Vec<f64> = ends.iter().map(|(_, (_, y))| *y).collect();
-        let heights = labels::spread(&wanted, LABEL_ROOM, TOP, BOTTOM);
+        let heights = labels::spread(&wanted, LABEL_DISTANCE, TOP, BOTTOM);
         for ((line, (x, y)), height) in ends.iter().zip(heights) {
             let (start, marker, text) = (x + 7.0, RIGHT + 11.0, RIGHT + 21.0);
-            let _ = write!(out, r#"<g class="{}">"#, line.look.class());
-            // Of a line that ends early it would look like the rest.
+            let _ = write!(out, r#"<g class="{}">"#, line.style.class());
+            // The leader of a line that ends early would look like a part of the line.
             if RIGHT - x < LEADER_LEN_MAX {
                 let _ = write!(out, r#"<path class="leader" d="M{start:.1} {y:.1}L{:.1} {height:.1}"/>"#, marker - 6.0);
             }
-            let _ = write!(out, r#"<path class="marker" d="{}"/>"#, line.look.marker(marker, height));
+            let _ = write!(out, r#"<path class="marker" d="{}"/>"#, line.style.marker(marker, height));
             let name = xml(&shortened(&line.name));
             let _ = write!(out, r#"<text x="{text:.1}" y="{:.1}">{name}</text></g>"#, height + 4.5);
         }
     }
 }
 
-/// Charts below each other as one SVG that stands alone, with its own style and paper, and at its
-/// foot what was measured: a page scales no text of it down to where it cannot be read.
+/// Draws charts below each other as one self-contained SVG, with style, background, and a footer about the
+/// measurement. Its fixed width keeps the text readable on a page.
 pub(crate) fn figure(charts: &[Chart], about: &str) -> String {
     let height = HEIGHT * charts.len() as f64 + FOOT;
     let mut out = String::new();
@@ -219,7 +225,7 @@ pub(crate) fn figure(charts: &[Chart], about: &str) -> String {
     out
 }
 
-/// From place to place; where there is none, the line is interrupted.
+/// A path through the positions. It is interrupted where a position is missing.
 fn path_of(places: impl Iterator<Item = Option<(f64, f64)>>) -> String {
     let mut path = String::new();
     let mut is_drawing = false;
@@ -232,7 +238,7 @@ fn path_of(places: impl Iterator<Item = Option<(f64, f64)>>) -> String {
     path
 }
 
-/// A name as far as there is room for it; the whole of it is told by the points.
+/// A name that fits beside the plot. The points show the full name.
 fn shortened(name: &str) -> String {
     let is_long = name.chars().count() > LABEL_CHARS_MAX;
     let address = name.split_once("://").filter(|_| is_long).map_or(name, |(_, address)| address);
@@ -251,6 +257,12 @@ mod tests {
     use super::super::tests::chart;
     use super::*;
 
+    /// The path of the only line of a drawing.
+    fn path_in(svg: &str) -> &str {
+        let (_, line) = svg.split_once(r#"<path class="line""#).expect("a line");
+        line.split(r#" d=""#).nth(1).and_then(|path| path.split('"').next()).expect("a path")
+    }
+
     #[test]
     fn a_hostile_name_stays_text() {
         let svg = chart(&[(10.0, 5.0), (100.0, 7.0)]).svg("one");
@@ -258,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn every_point_that_has_a_place_is_drawn_within_the_axes() {
+    fn every_point_with_a_position_is_drawn_within_the_axes() {
         let svg = chart(&[(10.0, 5.0), (100.0, 7.0), (1_000.0, f64::NAN), (0.0, 3.0)]).svg("one");
         assert_eq!(svg.matches(r#"class="point""#).count(), 2);
         for circle in svg.split("<circle").skip(1) {
@@ -271,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn crowded_markers_are_thinned_but_every_value_can_be_pointed_at() {
+    fn dense_markers_are_thinned_but_every_value_can_be_pointed_at() {
         let points: Vec<_> = (1..=1_000).map(|x| (f64::from(x), 5.0)).collect();
         let svg = chart(&points).svg("one");
         assert_eq!(svg.matches("<title>").count(), 1_000);
@@ -292,26 +304,27 @@ mod tests {
     }
 
     #[test]
-    fn where_not_all_were_served_the_marker_is_hollow_and_the_chart_says_what_that_means() {
+    fn a_point_of_a_server_that_did_not_serve_all_is_hollow_explained_and_outside_of_the_line() {
         let mut chart = chart(&[(10.0, 5.0), (100.0, 7.0)]);
         assert!(!chart.svg("one").contains("hollow"));
         chart.lines[0].points[1].of = Served::Some;
         let svg = chart.svg("one");
         assert_eq!(svg.matches(r#"class="marker hollow""#).count(), 1);
         assert!(svg.contains(">hollow: not all served<"), "{svg}");
+        assert_eq!(path_in(&svg).matches(['M', 'L']).count(), 1, "{svg}");
     }
 
     #[test]
-    fn a_figure_stands_alone() {
+    fn a_figure_is_self_contained() {
         let charts = [chart(&[(10.0, 5.0)]), chart(&[])];
         let svg = figure(&charts, "over <here>");
-        assert!(svg.starts_with("<svg xmlns=") && svg.contains(".look-0") && svg.contains("nothing to draw"));
+        assert!(svg.starts_with("<svg xmlns=") && svg.contains(".style-0") && svg.contains("nothing to draw"));
         assert!(svg.contains(">over &lt;here&gt;<") && svg.contains(SPREAD_WORDS));
         assert_eq!(svg.matches("translate(").count(), 2);
     }
 
     #[test]
-    fn a_long_name_is_cut() {
+    fn a_long_name_is_shortened() {
         assert_eq!(shortened("a thread per connection"), "a thread per …");
         assert_eq!(shortened("vierzehn ärger"), "vierzehn ärger");
         assert_eq!(shortened("tcp://127.0.0.1:7007"), "127.0.0.1:7007");

@@ -1,22 +1,22 @@
-//! Labels at the ends of lines: as near to them as they can be without covering each other.
+//! Places labels near the ends of their lines without overlaps.
 
-/// Moves heights apart until each has `room`, none is above `top` or below `bottom` if that can be,
-/// and their order is kept. Equal heights keep the order they were given in.
-pub(super) fn spread(wanted: &[f64], room: f64, top: f64, bottom: f64) -> Vec<f64> {
+/// Moves heights apart until they are at least `distance` apart and between `top` and `bottom`, if that is
+/// possible. Their order is kept.
+pub(super) fn spread(wanted: &[f64], distance: f64, top: f64, bottom: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|a, b| wanted[*a].total_cmp(&wanted[*b]));
     let mut placed = wanted.to_vec();
-    // Down from the top: each at least one room below the one before.
+    // Downward: each is at least `distance` below the previous one.
     let mut least = top;
     for &place in &order {
         placed[place] = wanted[place].max(least);
-        least = placed[place] + room;
+        least = placed[place] + distance;
     }
-    // Up from the bottom: what was pushed out comes back and pushes those above.
+    // Upward: a label below the bottom moves back and pushes the labels above it.
     let mut most = bottom;
     for &place in order.iter().rev() {
         placed[place] = placed[place].min(most);
-        most = placed[place] - room;
+        most = placed[place] - distance;
     }
     placed
 }
@@ -28,12 +28,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_that_do_not_meet_stay() {
+    fn labels_that_do_not_overlap_stay() {
         assert_eq!(spread(&[50.0, 10.0, 30.0], 10.0, 0.0, 100.0), [50.0, 10.0, 30.0]);
     }
 
     #[test]
-    fn labels_that_meet_move_apart_and_stay_inside() {
+    fn labels_that_overlap_move_apart_and_stay_inside() {
         assert_eq!(spread(&[50.0, 50.0], 10.0, 0.0, 100.0), [50.0, 60.0]);
         assert_eq!(spread(&[100.0, 99.0], 10.0, 0.0, 100.0), [100.0, 90.0]);
         assert!(spread(&[], 10.0, 0.0, 100.0).is_empty());
@@ -41,7 +41,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn none_covers_another(wanted in prop::collection::vec(0.0..200.0_f64, 0..12)) {
+        fn no_label_covers_another(wanted in prop::collection::vec(0.0..200.0_f64, 0..12)) {
             let placed = spread(&wanted, 15.0, 0.0, 200.0);
             let mut sorted = placed.clone();
             sorted.sort_by(f64::total_cmp);

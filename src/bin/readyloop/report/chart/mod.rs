@@ -1,21 +1,21 @@
-//! A chart as plain data: lines of points against two axes. How it is drawn is in `drawing`.
+//! A chart as plain data: lines of points against two axes. `drawing` draws it.
 //!
-//! Drawn by our own hand, because a chart here has to follow the page's light and dark, to be read
-//! without colour and by a screen reader, and to tell its values where the pointer is; chart crates
-//! write pictures that can do none of this, or bring a script of a megabyte.
+//! The charts are drawn by hand rather than by a crate. They follow the light and dark theme of the page,
+//! can be read without color and by a screen reader, and show values at the pointer. Chart crates draw
+//! pictures without these properties, or need a script of a megabyte.
 
 mod drawing;
 mod labels;
-mod looks;
 mod scale;
+mod styles;
 
 pub(crate) use drawing::figure;
-pub(crate) use looks::Look;
 pub(crate) use scale::Scale;
+pub(crate) use styles::LineStyle;
 
 use super::quantity::Unit;
 
-/// The rules of colour that a drawn chart needs on its page, light and dark.
+/// The style sheet of the charts, with light and dark colors.
 pub(crate) const STYLE: &str = include_str!("chart.css");
 
 /// Lines against two axes.
@@ -27,7 +27,7 @@ pub(crate) struct Chart {
     pub(crate) lines: Vec<Line>,
 }
 
-/// What is measured along an edge of a chart.
+/// An axis of a chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Axis {
     pub(crate) title: &'static str,
@@ -35,33 +35,33 @@ pub(crate) struct Axis {
     pub(crate) scale: Scale,
 }
 
-/// What one server did.
+/// The values of one server.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
     pub(crate) name: String,
     /// The same in every chart of a page.
-    pub(crate) look: Look,
-    /// In rising order of `x`.
+    pub(crate) style: LineStyle,
+    /// In ascending order of `x`.
     pub(crate) points: Vec<Point>,
 }
 
-/// One value, and how far the rounds strayed from it.
+/// One value, and its spread over the rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Point {
     pub(crate) x: f64,
-    /// No number where there is none: the line is interrupted there.
+    /// NaN if there is no value; the line is interrupted there.
     pub(crate) y: f64,
-    /// The least and the most of all rounds, where there are several.
+    /// The minimum and maximum of the rounds, if there are several.
     pub(crate) spread: Option<(f64, f64)>,
-    /// What it says of those who were served, and of whom.
+    /// Whether the server served all connections.
     pub(crate) of: Served,
 }
 
-/// Of whom a value tells.
+/// The connections that a value is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Served {
     All,
-    /// Others waited or were refused: a marker that is hollow.
+    /// Some connections waited or were refused. Drawn as a faint hollow marker outside of the line.
     Some,
 }
 
@@ -71,13 +71,13 @@ impl Chart {
         self.frame().is_none()
     }
 
-    /// What the chart shows, in words, for whoever cannot see it.
+    /// A description of the chart for screen readers.
     fn description(&self) -> String {
         let names: Vec<&str> = self.lines.iter().map(|line| line.name.as_str()).collect();
         format!("{} against {}, for {}", self.y.title, self.x.title, names.join(", "))
     }
 
-    /// What a point says when it is pointed at.
+    /// The text that is shown for a point under the pointer.
     fn words(&self, line: &Line, point: &Point) -> String {
         let print = |value| self.y.unit.print(value);
         let spread = point.spread.filter(|(least, most)| least < most);
@@ -100,15 +100,15 @@ mod tests {
         let points =
             points.iter().map(|&(x, y)| Point { x, y, spread: Some((y * 0.9, y * 1.1)), of: Served::All }).collect();
         Chart {
-            title: "Requests a second".to_owned(),
+            title: "Requests per second".to_owned(),
             x: Axis { title: "connections", unit: Unit::Count, scale: Scale::Log },
-            y: Axis { title: "requests a second", unit: Unit::Rate, scale: Scale::Log },
-            lines: vec![Line { name: "<b>&\"reactor\"".to_owned(), look: Look::nth(0), points }],
+            y: Axis { title: "requests per second", unit: Unit::Rate, scale: Scale::Log },
+            lines: vec![Line { name: "<b>&\"reactor\"".to_owned(), style: LineStyle::nth(0), points }],
         }
     }
 
     #[test]
-    fn a_point_says_its_value_and_its_spread() {
+    fn a_point_shows_its_value_and_its_spread() {
         let chart = chart(&[(100.0, 50_000.0)]);
         let line = &chart.lines[0];
         assert_eq!(
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_value_that_has_a_place_there_is_nothing_to_draw() {
+    fn a_chart_without_a_value_on_its_axes_is_empty() {
         assert!(chart(&[]).is_empty());
         assert!(chart(&[(0.0, 1.0)]).is_empty());
         assert!(!chart(&[(1.0, 1.0)]).is_empty());

@@ -1,17 +1,17 @@
-//! From values to places along an axis, and the round values that are named there.
+//! Maps values to positions along an axis, and chooses the round values that are labeled.
 //!
-//! Nothing here knows pixels: a place is between 0 and 1.
+//! A position is between 0 and 1, not in pixels.
 
-/// How values are spread along an axis.
+/// The scale of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
-    /// Equal steps are equal differences; begins at zero.
+    /// Linear, beginning at zero.
     Linear,
-    /// Equal steps are equal ratios; what is not above zero has no place.
+    /// Logarithmic. A value that is not above zero has no position.
     Log,
 }
 
-/// The part of a scale that an axis shows.
+/// The range of values that an axis shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Span {
     scale: Scale,
@@ -19,14 +19,14 @@ pub(super) struct Span {
     high: f64,
 }
 
-/// More names than this along one axis run into each other.
+/// With more labels than this, the labels of an axis would overlap.
 const TICKS_MAX: usize = 8;
 
 /// Tick values within a decade.
 const STEPS: [f64; 3] = [1.0, 2.0, 5.0];
 
 impl Span {
-    /// The span between round values that holds all of `values` which have a place; none if none has.
+    /// The smallest range between round values that holds all values with a position; `None` without one.
     pub(super) fn around(scale: Scale, values: impl Iterator<Item = f64>) -> Option<Self> {
         let shown = values.filter(|value| value.is_finite() && (*value > 0.0 || scale == Scale::Linear));
         let (least, most) =
@@ -38,21 +38,21 @@ impl Span {
             Scale::Linear => (0.0, multiple_above(most.max(f64::MIN_POSITIVE))),
             Scale::Log => (round_below(least), round_above(most)),
         };
-        // A single value stands in the middle.
+        // A single value is in the middle.
         Some(if low < high { Self { scale, low, high } } else { Self { scale, low: low / 2.0, high: high * 2.0 } })
     }
 
-    /// Where on the axis a value is, if the axis shows it.
+    /// The position of a value, if the axis shows it.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
         let place = match self.scale {
             Scale::Linear => (value - self.low) / (self.high - self.low),
             Scale::Log => (value / self.low).log10() / (self.high / self.low).log10(),
         };
-        // Rounding may leave the ends a hair outside.
+        // Rounding may put the ends slightly outside.
         (-1e-9..=1.0 + 1e-9).contains(&place).then(|| place.clamp(0.0, 1.0))
     }
 
-    /// Round values to name, in rising order.
+    /// The round values to label, in ascending order.
     pub(super) fn ticks(&self) -> Vec<f64> {
         match self.scale {
             Scale::Linear => {
@@ -78,12 +78,12 @@ impl Span {
     }
 }
 
-/// From one tick to the next of an axis from zero to here.
+/// The distance of the ticks on an axis from zero to `high`.
 fn linear_step(high: f64) -> f64 {
     round_above(high / (TICKS_MAX as f64 - 2.0))
 }
 
-/// The tick at which an axis from zero ends that holds this value.
+/// The last tick of an axis from zero that holds this value.
 fn multiple_above(value: f64) -> f64 {
     let step = linear_step(value);
     (value / step * (1.0 - 1e-9)).ceil() * step
@@ -92,7 +92,7 @@ fn multiple_above(value: f64) -> f64 {
 /// The largest 1, 2 or 5 of a decade that is not above a value above zero.
 fn round_below(value: f64) -> f64 {
     let decade = 10_f64.powf(value.log10().floor());
-    // Powers of ten are not exact: a value that is round stays what it is.
+    // Powers of ten are not exact, and a round value must map to itself.
     let fits = |step: &&f64| **step * decade <= value * (1.0 + 1e-9);
     STEPS.iter().rev().find(fits).map_or(decade, |step| step * decade)
 }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_axis_names_decades_or_their_halves() {
+    fn a_log_axis_labels_decades_or_their_parts() {
         check_ticks(Scale::Log, &[10.0, 10_000.0], &[10.0, 100.0, 1_000.0, 10_000.0]);
         check_ticks(Scale::Log, &[30.0, 400.0], &[20.0, 50.0, 100.0, 200.0, 500.0]);
         check_ticks(Scale::Log, &[1.0, 1e16], &[1.0, 1e3, 1e6, 1e9, 1e12, 1e15]);
@@ -136,13 +136,13 @@ mod tests {
     }
 
     #[test]
-    fn a_single_value_stands_in_the_middle() {
+    fn a_single_value_is_in_the_middle() {
         assert_eq!(span(Scale::Log, &[100.0]).place(100.0), Some(0.5));
         assert!(span(Scale::Log, &[100.0, f64::NAN, -1.0, 0.0]).ticks().contains(&100.0));
     }
 
     #[test]
-    fn what_has_no_place_has_no_span() {
+    fn values_without_a_position_have_no_span() {
         assert_eq!(Span::around(Scale::Log, [0.0, -1.0, f64::NAN].into_iter()), None);
         assert_eq!(Span::around(Scale::Linear, [f64::INFINITY].into_iter()), None);
         assert_eq!(span(Scale::Log, &[1.0, 10.0]).place(0.0), None);
@@ -152,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_value_has_a_place_and_order_is_kept(
+        fn every_value_has_a_position_and_the_order_is_kept(
             values in prop::collection::vec(1e-6..1e12_f64, 1..20),
             is_log: bool,
         ) {

@@ -1,34 +1,35 @@
-//! The board: trials of any number of comparisons, sorted by load and server.
+//! The trials of any number of comparisons, sorted by load and server.
 //!
-//! Rounds of one cell come from one machine: what was measured elsewhere is another server here.
+//! The rounds of one cell come from one machine. A server that was measured on two machines counts as
+//! two servers.
 
 use std::collections::BTreeMap;
 
 use readyloop::load::Record;
 use readyloop::load::record::{Asked, ErrorKind, Machine, Transport};
 
-use super::chart::Look;
+use super::chart::LineStyle;
 use super::comparison::{Comparison, Load, Outcome, Trial};
 use super::metric::Metric;
 use super::quantity::Unit;
 use super::spread::Spread;
 
-/// With this name a server is what the others are compared with.
+/// The other servers are compared with the server of this name.
 const BASE: &str = "reactor";
 
-/// Trials, sorted.
+/// All trials, sorted by family, load and server.
 #[derive(Debug)]
-pub(crate) struct Board<'a> {
-    /// Different machines, in the order they were met.
+pub(crate) struct Results<'a> {
+    /// The machines, in the order of their first trial.
     pub(crate) machines: Vec<&'a Machine>,
-    /// What may stand in one chart.
+    /// Each family has its own charts.
     pub(crate) families: Vec<Family<'a>>,
 }
 
-/// Loads that differ by their connections only.
+/// Loads that differ only in their number of connections.
 #[derive(Debug, Default)]
 pub(crate) struct Family<'a> {
-    /// What they share: `tcp, 64 B, closed loop`.
+    /// The properties that the loads share: `tcp, 64 B, closed loop`.
     pub(crate) label: String,
     pub(crate) servers: Vec<Contender>,
     cells: BTreeMap<(Load, usize), Cell<'a>>,
@@ -38,8 +39,8 @@ pub(crate) struct Family<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Contender {
     pub(crate) name: String,
-    pub(crate) look: Look,
-    /// What it is compared with: the place of another in the same family.
+    pub(crate) style: LineStyle,
+    /// The index of the server in this family that it is compared with.
     pub(crate) base: Option<usize>,
     machine: usize,
 }
@@ -52,8 +53,8 @@ pub(crate) struct Cell<'a> {
     calls: Option<f64>,
 }
 
-impl<'a> Board<'a> {
-    /// Sorts all trials of these comparisons.
+impl<'a> Results<'a> {
+    /// Sorts the trials of the comparisons.
     pub(crate) fn of(comparisons: &'a [Comparison]) -> Self {
         let mut machines: Vec<&Machine> = Vec::new();
         for comparison in comparisons {
@@ -61,21 +62,21 @@ impl<'a> Board<'a> {
                 machines.push(&comparison.machine);
             }
         }
-        let mut board = Self { families: Vec::new(), machines };
-        let mut looks = Vec::new();
+        let mut results = Self { families: Vec::new(), machines };
+        let mut styles = Vec::new();
         for comparison in comparisons {
             for trial in &comparison.trials {
-                board.add(comparison, trial, &mut looks);
+                results.add(comparison, trial, &mut styles);
             }
         }
         for comparison in comparisons {
-            board.add_calls(comparison);
+            results.add_calls(comparison);
         }
-        board.families.iter_mut().for_each(Family::find_bases);
-        board
+        results.families.iter_mut().for_each(Family::find_bases);
+        results
     }
 
-    fn add(&mut self, comparison: &Comparison, trial: &'a Trial, looks: &mut Vec<String>) {
+    fn add(&mut self, comparison: &Comparison, trial: &'a Trial, styles: &mut Vec<String>) {
         let label = family_of(comparison, trial);
         let place = self.families.iter().position(|family| family.label == label).unwrap_or_else(|| {
             self.families.push(Family { label, ..Family::default() });
@@ -83,13 +84,13 @@ impl<'a> Board<'a> {
         });
         let name = self.name_of(comparison, &trial.server);
         let machine = self.machine_of(comparison);
-        let look = looks.iter().position(|known| *known == name).unwrap_or_else(|| {
-            looks.push(name.clone());
-            looks.len() - 1
+        let style = styles.iter().position(|known| *known == name).unwrap_or_else(|| {
+            styles.push(name.clone());
+            styles.len() - 1
         });
         let family = &mut self.families[place];
         let server = family.servers.iter().position(|server| server.name == name).unwrap_or_else(|| {
-            family.servers.push(Contender { name, look: Look::nth(look), base: None, machine });
+            family.servers.push(Contender { name, style: LineStyle::nth(style), base: None, machine });
             family.servers.len() - 1
         });
         let cell = family.cells.entry((trial.load, server)).or_default();
@@ -111,7 +112,7 @@ impl<'a> Board<'a> {
         }
     }
 
-    /// The fewest rounds that any server had under any load, of those that had any.
+    /// The smallest number of rounds of any cell that has a round.
     pub(crate) fn rounds(&self) -> Option<usize> {
         let cells = self.families.iter().flat_map(|family| family.cells.values());
         cells.map(|cell| cell.runs.len()).filter(|rounds| *rounds > 0).min()
@@ -121,7 +122,7 @@ impl<'a> Board<'a> {
         self.machines.iter().position(|machine| **machine == comparison.machine).unwrap_or_default()
     }
 
-    /// A server's name, with its machine where there are several.
+    /// The name of a server, with the number of its machine if there are several machines.
     fn name_of(&self, comparison: &Comparison, server: &str) -> String {
         match self.machines.len() {
             0 | 1 => server.to_owned(),
@@ -131,7 +132,7 @@ impl<'a> Board<'a> {
 }
 
 impl<'a> Family<'a> {
-    /// In each machine's servers the first that is called so, or else the first of all.
+    /// Finds the base of each machine: its server named [`BASE`], or else its first server.
     fn find_bases(&mut self) {
         let base_of = |machine: usize| {
             let on_it = || self.servers.iter().enumerate().filter(move |(_, server)| server.machine == machine);
@@ -145,7 +146,7 @@ impl<'a> Family<'a> {
         }
     }
 
-    /// All loads, from few connections to many.
+    /// All loads, from the fewest connections to the most.
     pub(crate) fn loads(&self) -> Vec<Load> {
         let mut loads: Vec<Load> = self.cells.keys().map(|(load, _)| *load).collect();
         loads.dedup();
@@ -153,32 +154,32 @@ impl<'a> Family<'a> {
         loads
     }
 
-    /// What one server did under one load, if it was put under it.
+    /// The rounds of one server under one load, if it was tried.
     pub(crate) fn cell(&self, load: Load, server: usize) -> Option<&Cell<'a>> {
         self.cells.get(&(load, server))
     }
 
-    /// A figure of one server under one load.
+    /// A metric of one server under one load.
     pub(crate) fn figure(&self, load: Load, server: usize, metric: Metric) -> Option<Spread> {
         self.cell(load, server)?.figure(metric)
     }
 }
 
 impl Cell<'_> {
-    /// A figure over all rounds that have it.
+    /// A metric over all rounds that measured it.
     pub(crate) fn figure(&self, metric: Metric) -> Option<Spread> {
         let of_runs = self.runs.iter().filter_map(|record| metric.of(record));
         if metric == Metric::Calls { Spread::of(self.calls) } else { Spread::of(of_runs) }
     }
 
-    /// The run whose rate is in the middle: where one is to stand for all.
+    /// The run with the median rate, which represents the others where only one run can be shown.
     pub(crate) fn middle_run(&self) -> Option<&Record> {
         let mut runs = self.runs.clone();
         runs.sort_by(|a, b| a.requests.rate.total_cmp(&b.requests.rate));
         runs.get(runs.len() / 2).copied()
     }
 
-    /// What went wrong most often in any round, and how often. Who was not served did nothing wrong.
+    /// The most frequent error of any round, and its count. Connections that were not served are not errors.
     pub(crate) fn error(&self) -> Option<(ErrorKind, u64)> {
         let errors = self.runs.iter().flat_map(|record| {
             let mut unserved = Unserved::in_run(record);
@@ -203,39 +204,39 @@ impl Cell<'_> {
         errors.filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count)
     }
 
-    /// Whether it was measured, and nobody was left out.
+    /// Whether it was measured and served every connection.
     pub(crate) fn served_all(&self) -> bool {
         !self.runs.is_empty() && self.unserved().is_none()
     }
 
-    /// Whether it was put under this load, and never measured.
+    /// Whether every trial of it failed.
     pub(crate) fn is_lost(&self) -> bool {
         self.runs.is_empty()
     }
 
-    /// Connections that nobody served, in the round that had most of them.
+    /// The connections without service, in the round that had the most of them.
     pub(crate) fn unserved(&self) -> Option<Unserved> {
         let unserved = self.runs.iter().copied().map(Unserved::in_run);
         unserved.max_by_key(Unserved::count).filter(|unserved| unserved.count() > 0)
     }
 }
 
-/// Connections that nobody served.
+/// Connections that the server did not serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unserved {
-    /// Those that nobody answered: before the server, in its backlog, or inside it.
+    /// Connections without any answer: in the backlog, or accepted and never served.
     pub(crate) waiting: u64,
-    /// Those that were turned away.
+    /// Connections that were refused or reset.
     pub(crate) refused: u64,
-    /// All that there were to be.
+    /// The number of connections that were planned.
     pub(crate) all: u64,
-    /// Whether there may be more: who carries nothing and is in the backlog looks as if it were served.
+    /// Whether the real number may be higher: an idle connection in the backlog looks as if it were served.
     pub(crate) is_least: bool,
 }
 
 impl Unserved {
-    /// Who was not answered once. Where each request has a connection of its own, that is an error
-    /// like any other.
+    /// Counts the connections of a run that never got an answer. With one connection per request
+    /// (`churn`) a missing answer is an ordinary error.
     fn in_run(record: &Record) -> Self {
         let Asked { connections, idle_connections, churn, .. } = record.asked;
         if churn {
@@ -245,11 +246,11 @@ impl Unserved {
         let (silent, failed) = (record.connections.silent, record.connections.failed);
         let (inside, outside) =
             (silent.min(count_of(ErrorKind::TimedOut)), failed.min(count_of(ErrorKind::ConnectTimedOut)));
-        // Who is silent and met no error was not asked anything: the run was over before. Numbers of a
-        // file may be any.
+        // A connection without an answer and without an error was never used: the run ended before.
+        // The numbers come from a file and may not agree, hence the saturating arithmetic.
         let ended = count_of(ErrorKind::Reset).saturating_add(count_of(ErrorKind::Ended));
         let turned_away = (silent - inside).min(ended);
-        // Those who carry nothing are not answered anyway, unless they did not even come in.
+        // Idle connections get no answers; they count only when some connections failed to open.
         let idle = if failed > 0 { idle_connections } else { 0 };
         Self {
             waiting: inside.saturating_add(outside),
@@ -264,8 +265,8 @@ impl Unserved {
     }
 }
 
-/// What a trial's load is called apart from its connections. A trial that failed has no record to
-/// tell it, but is of the family of those it was to be compared with.
+/// The label of a trial's family. A failed trial has no record, so it takes the label of the trials with
+/// the same message size.
 fn family_of(comparison: &Comparison, trial: &Trial) -> String {
     let told = |trial: &Trial| match &trial.outcome {
         Outcome::Measured(record) => Some(label(&record.asked)),
@@ -291,10 +292,10 @@ fn label(asked: &Asked) -> String {
         asked.rate.map_or_else(|| "closed loop".to_owned(), |rate| format!("{} planned", Unit::Rate.print(rate))),
     );
     if asked.pipeline > 1 {
-        parts.push(format!("{} at once", asked.pipeline));
+        parts.push(format!("{} in flight", asked.pipeline));
     }
     if asked.churn {
-        parts.push("a connection for each request".to_owned());
+        parts.push("one connection per request".to_owned());
     }
     parts.join(", ")
 }

@@ -1,36 +1,36 @@
-//! Looks: by what a line is known among others, in colour, in grey, and by those who see few colours.
+//! Line styles: color, marker and dashes, so that lines differ also in grayscale and for color-blind readers.
 
-/// Colour, marker and dashes of a line.
+/// The color, marker and dashes of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct LineStyle {
     place: usize,
 }
 
-/// How many colours `chart.css` has.
-const COLOURS: usize = 6;
+/// The number of colors in `chart.css`.
+const COLORS: usize = 6;
 
-/// Dashes and gaps; the first is drawn through.
+/// Dash patterns of SVG; the first line is solid.
 const DASHES: [&str; 4] = ["none", "7 3", "2 3", "9 3 2 3"];
 
-impl Look {
-    /// The look of the first line, the second, and so on; so many that no chart runs out of them.
+impl LineStyle {
+    /// The style of the line at this index. The combinations repeat only after more lines than a chart has.
     pub(crate) const fn nth(place: usize) -> Self {
         Self { place }
     }
 
-    /// The class that gives it its colour.
+    /// The CSS class of its color.
     pub(super) fn class(self) -> String {
-        format!("look-{}", self.place % COLOURS)
+        format!("style-{}", self.place % COLORS)
     }
 
-    /// Dashes and gaps, as SVG has them.
+    /// Its dash pattern in the syntax of SVG.
     pub(super) fn dashes(self) -> &'static str {
-        DASHES[(self.place + self.place / COLOURS) % DASHES.len()]
+        DASHES[(self.place + self.place / COLORS) % DASHES.len()]
     }
 
-    /// The outline of its marker around a place, some eight units wide.
+    /// The path of its marker around a point, about eight units wide.
     pub(super) fn marker(self, x: f64, y: f64) -> String {
-        let shape = match (self.place + self.place / COLOURS) % COLOURS {
+        let shape = match (self.place + self.place / COLORS) % COLORS {
             0 => "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
             1 => "m-3.5-3.5h7v7h-7z",
             2 => "m0-4.7l4.4 7.9h-8.8z",
@@ -47,29 +47,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_lines_look_all_different() {
-        let looks: Vec<_> = (0..20)
+    fn many_lines_have_different_styles() {
+        let styles: Vec<_> = (0..20)
             .map(|place| {
-                let look = Look::nth(place);
-                (look.class(), look.dashes(), look.marker(0.0, 0.0))
+                let style = LineStyle::nth(place);
+                (style.class(), style.dashes(), style.marker(0.0, 0.0))
             })
             .collect();
-        for (place, look) in looks.iter().enumerate() {
-            assert!(!looks[..place].contains(look), "{look:?} comes twice");
+        for (place, style) in styles.iter().enumerate() {
+            assert!(!styles[..place].contains(style), "{style:?} comes twice");
         }
     }
 
     #[test]
-    fn without_colour_the_first_six_have_markers_of_their_own() {
-        let mut markers: Vec<_> = (0..COLOURS).map(|place| Look::nth(place).marker(0.0, 0.0)).collect();
+    fn the_first_six_styles_have_different_markers() {
+        let mut markers: Vec<_> = (0..COLORS).map(|place| LineStyle::nth(place).marker(0.0, 0.0)).collect();
         markers.sort();
         markers.dedup();
-        assert_eq!(markers.len(), COLOURS);
+        assert_eq!(markers.len(), COLORS);
     }
 
-    /// How bright a colour such as `#0063a6` is, between 0 and 1 (WCAG 2.2, relative luminance).
-    fn luminance(colour: &str) -> f64 {
-        let digits = colour.trim_start_matches('#');
+    /// The relative luminance of a color such as `#0063a6`, between 0 and 1 (WCAG 2.2).
+    fn luminance(color: &str) -> f64 {
+        let digits = color.trim_start_matches('#');
         let digits = if digits.len() == 3 { digits.replace('f', "ff") } else { digits.to_owned() };
         let part = |at: usize| f64::from(u8::from_str_radix(&digits[at..at + 2], 16).unwrap()) / 255.0;
         let linear = |part: f64| if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) };
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn every_colour_stands_out_from_the_paper_in_light_and_dark() {
+    fn every_color_has_enough_contrast_in_light_and_dark() {
         let themes: Vec<&str> = super::super::STYLE.split("@media").collect();
         assert_eq!(themes.len(), 2);
         for theme in themes {
@@ -86,10 +86,10 @@ mod tests {
                 luminance(rest.split('}').next().unwrap())
             };
             let paper = value(".chart .paper", "fill");
-            for place in 0..COLOURS {
-                let colour = value(&format!(".{}", Look::nth(place).class()), "color");
-                let contrast = (paper.max(colour) + 0.05) / (paper.min(colour) + 0.05);
-                // What WCAG asks for text.
+            for place in 0..COLORS {
+                let color = value(&format!(".{}", LineStyle::nth(place).class()), "color");
+                let contrast = (paper.max(color) + 0.05) / (paper.min(color) + 0.05);
+                // The minimum of WCAG for text.
                 assert!(contrast > 4.5, "look {place}: {contrast}");
             }
         }

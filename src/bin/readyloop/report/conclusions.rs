@@ -1,23 +1,23 @@
-//! What the numbers say, in two sentences of plain words; where they say nothing, that.
+//! The conclusions that the numbers support, in two plain sentences, or the reason why there are none.
 
-use super::board::{Cell, Family, Unserved};
 use super::comparison::Load;
 use super::metric::Metric;
 use super::quantity::Unit;
+use super::results::{Cell, Family, Unserved};
 use super::spread::Verdict;
 
-/// Memory comes in pages: of fewer connections it tells more about pages than about connections.
+/// Memory is counted in pages, so with fewer connections the result says little about a connection.
 const MEMORY_CONNECTIONS_MIN: u64 = 100;
 
-/// Two sentences of what the servers did under the greatest load that allows a comparison, for each
-/// machine; nothing where nothing was to be compared.
+/// Two sentences for each machine, about the greatest load that allows a comparison. Empty if there is
+/// only one server.
 pub(super) fn conclude(family: &Family<'_>) -> Vec<String> {
     let mut bases: Vec<usize> = family.servers.iter().filter_map(|server| server.base).collect();
     bases.sort_unstable();
     bases.dedup();
     let mut words: Vec<String> = Vec::new();
     for sentence in bases.into_iter().flat_map(|base| conclude_beside(family, base)) {
-        // That there is no conclusion is said once.
+        // Machines may share the sentence that nothing can be concluded.
         if !words.contains(&sentence) {
             words.push(sentence);
         }
@@ -25,35 +25,34 @@ pub(super) fn conclude(family: &Family<'_>) -> Vec<String> {
     words
 }
 
-/// What is said of those that are compared with this server.
+/// The sentences about the servers that are compared with this one.
 fn conclude_beside(family: &Family<'_>, base: usize) -> Vec<String> {
     let mut loads = family.loads();
     loads.sort_by_key(Load::open);
     let is_told = |server| move |load: &&Load| family.figure(**load, server, Metric::Rate).is_some();
     let has_rival = |load: &&Load| rivals(family, base).any(|rival| family.cell(**load, rival).is_some());
-    // Where one round was made, or not all were served, less is told than of a smaller load where more was.
+    // A load under which both servers ran several rounds and served all connections says the most.
     let has_equal = |load: &&Load| {
         let tells = |server| family.cell(**load, server).is_some_and(|cell| cell.served_all() && cell.runs.len() > 1);
         tells(base) && rivals(family, base).any(tells)
     };
-    let told = || loads.iter().rev().filter(has_rival).filter(is_told(base));
-    let Some(&load) = told().find(has_equal).or_else(|| told().next()) else {
+    let sentence_loads = || loads.iter().rev().filter(has_rival).filter(is_told(base));
+    let Some(&load) = sentence_loads().find(has_equal).or_else(|| sentence_loads().next()) else {
         return vec![format!("{} was not measured beside another server, so nothing is compared.", name(family, base))];
     };
     let rounds = |server| family.figure(load, server, Metric::Rate).map(|figure| figure.rounds);
     if rivals(family, base).chain([base]).filter_map(rounds).any(|rounds| rounds < 2) {
         return vec![
-            "These figures come from one round, which does not tell a difference from noise.".to_owned(),
-            "No conclusion is drawn from them: type --rounds 5.".to_owned(),
+            "These figures come from one round, so they do not separate a difference from noise.".to_owned(),
+            "No conclusion is drawn. Run it again with --rounds 5.".to_owned(),
         ];
     }
     let said = |say: fn(&Family<'_>, Load, usize, usize) -> Option<String>| -> Vec<String> {
         rivals(family, base).filter_map(|rival| say(family, load, base, rival)).collect()
     };
     let costs = said(costs);
-    let costs =
-        if costs.is_empty() { "What a request cost the servers was not measured".to_owned() } else { costs.join("; ") };
-    // A server that is lost under one load hardly bears a greater one: the first is told.
+    let costs = if costs.is_empty() { "The cost of a request was not measured".to_owned() } else { costs.join("; ") };
+    // Only the smallest load is named under which a server could not be measured.
     let beyond = rivals(family, base).filter_map(|rival| {
         let is_lost = |load: Load| family.cell(load, rival).is_some_and(Cell::is_lost);
         let lost = loads.iter().copied().find(|beyond| load.open() < beyond.open() && is_lost(*beyond))?;
@@ -63,7 +62,7 @@ fn conclude_beside(family: &Family<'_>, base: usize) -> Vec<String> {
     vec![format!("With {} connections {}.", load_phrase(load), served.join("; ")), format!("{}.", capital(&costs))]
 }
 
-/// All servers that are compared with this one.
+/// The servers that are compared with this one.
 fn rivals<'a>(family: &'a Family<'_>, base: usize) -> impl Iterator<Item = usize> + 'a {
     (0..family.servers.len()).filter(move |server| family.servers[*server].base == Some(base))
 }
@@ -72,7 +71,7 @@ fn name<'a>(family: &'a Family<'_>, server: usize) -> &'a str {
     &family.servers[server].name
 }
 
-/// How fast both were.
+/// A clause about the rate and the latency of both servers.
 fn service(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option<String> {
     let cell = family.cell(load, rival)?;
     let them = name(family, rival);
@@ -80,20 +79,20 @@ fn service(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option
         return Some(format!("{them} could not be measured"));
     }
     if let Some(unserved) = cell.unserved() {
-        return Some(format!("{them} {}", unserved_words(unserved)));
+        return Some(format!("{them} {}", unserved_phrase(unserved)));
     }
     let us = name(family, base);
     if let Some(unserved) = family.cell(load, base).and_then(Cell::unserved) {
-        return Some(format!("{us} {}, and {them} served all", unserved_words(unserved)));
+        return Some(format!("{us} {}, and {them} served all of them", unserved_phrase(unserved)));
     }
     let rate = match compare(family, load, Metric::Rate, base, rival)? {
-        Difference::Noise => format!("{us} and {them} answered equally many requests a second, within noise"),
+        Difference::Noise => format!("no difference in requests per second could be shown between {us} and {them}"),
         Difference::More { which, times, than } => {
-            format!("{which} answered {times} times as many requests a second as {than}")
+            format!("{which} answered {times} times as many requests per second as {than}")
         }
     };
     let latency = match compare(family, load, Metric::P99, base, rival)? {
-        Difference::Noise => "the p99 latency of both was the same within noise".to_owned(),
+        Difference::Noise => "no difference in p99 latency could be shown".to_owned(),
         Difference::More { which, times, than } => {
             format!("the p99 latency of {which} was {times} times that of {than}")
         }
@@ -101,43 +100,43 @@ fn service(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option
     Some(format!("{rate}, and {latency}"))
 }
 
-/// What became of those that asked.
-fn unserved_words(unserved: Unserved) -> String {
+/// A clause about the connections that were not served.
+fn unserved_phrase(unserved: Unserved) -> String {
     let print = |count: u64| Unit::Count.print(count as f64);
     let (served, all) = (print(unserved.all.saturating_sub(unserved.count())), print(unserved.all));
     let served = if unserved.is_least {
         format!("held at most {served} of {all} connections")
     } else {
-        format!("served {served} of {all} that asked")
+        format!("served {served} of {all} connections")
     };
     match unserved {
-        Unserved { refused: 0, .. } => format!("{served} and let the others wait"),
+        Unserved { refused: 0, .. } => format!("{served} and left the others waiting"),
         Unserved { waiting: 0, .. } => format!("{served} and refused the others"),
         Unserved { waiting, refused, .. } => {
-            format!("{served}, refused {} and let {} wait", print(refused), print(waiting))
+            format!("{served}, refused {} and left {} waiting", print(refused), print(waiting))
         }
     }
 }
 
-/// What it cost both.
+/// A clause about the CPU and the memory that both servers used.
 fn costs(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option<String> {
-    // Of a server that does not serve all its peers, costs for each of them say nothing.
+    // Costs per request and connection mean nothing for a server that left connections unserved.
     for server in [base, rival] {
         family.cell(load, server).filter(|cell| cell.unserved().is_none())?;
     }
     let (us, them) = (name(family, base), name(family, rival));
     let clause = |metric, each: &str, what: &str| match compare(family, load, metric, base, rival)? {
-        Difference::Noise => Some(format!("{each} {us} and {them} took the same {what} within noise")),
+        Difference::Noise => Some(format!("{each} no difference in {what} could be shown between {us} and {them}")),
         Difference::More { which, times, than } => {
-            Some(format!("{each} {which} took {times} times the {what} of {than}"))
+            Some(format!("{each} {which} used {times} times the {what} of {than}"))
         }
     };
-    let memory = clause(Metric::Memory, "for a connection", "memory").filter(|_| load.open() >= MEMORY_CONNECTIONS_MIN);
-    let clauses: Vec<String> = clause(Metric::Cpu, "for a request", "CPU").into_iter().chain(memory).collect();
+    let memory = clause(Metric::Memory, "per connection", "memory").filter(|_| load.open() >= MEMORY_CONNECTIONS_MIN);
+    let clauses: Vec<String> = clause(Metric::Cpu, "per request", "CPU").into_iter().chain(memory).collect();
     (!clauses.is_empty()).then(|| clauses.join(", and "))
 }
 
-/// Who has more of something.
+/// Which of two servers has the larger value.
 enum Difference<'a> {
     Noise,
     More { which: &'a str, times: String, than: &'a str },
@@ -177,13 +176,13 @@ fn capital(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::board::Board;
     use super::super::comparison::{Comparison, Outcome, Trial};
+    use super::super::results::Results;
     use super::super::samples::{comparison, comparison_of, trial};
     use super::*;
 
-    fn words_of(comparison: Comparison) -> Vec<String> {
-        conclude(&Board::of(&[comparison]).families[0])
+    fn conclusions_of(comparison: Comparison) -> Vec<String> {
+        conclude(&Results::of(&[comparison]).families[0])
     }
 
     /// Two rounds of each server, at these rates.
@@ -193,33 +192,33 @@ mod tests {
     }
 
     #[test]
-    fn what_no_round_contradicts_is_said_with_its_size() {
+    fn a_difference_that_no_round_contradicts_is_reported_with_its_size() {
         assert_eq!(
-            words_of(comparison()),
+            conclusions_of(comparison()),
             [
-                "With 100 connections reactor answered 2.00 times as many requests a second as threads, and the p99 \
-                 latency of both was the same within noise.",
-                "For a request reactor and threads took the same CPU within noise, and for a connection reactor and \
-                 threads took the same memory within noise."
+                "With 100 connections reactor answered 2.00 times as many requests per second as threads, and no \
+                 difference in p99 latency could be shown.",
+                "Per request no difference in CPU could be shown between reactor and threads, and per connection no \
+                 difference in memory could be shown between reactor and threads."
             ]
         );
     }
 
     #[test]
-    fn whoever_is_better_is_named_first() {
-        let words = words_of(comparison_of(rounds([("reactor", [100.0, 110.0]), ("threads", [300.0, 330.0])])));
-        assert!(words[0].contains("threads answered 3.00 times as many requests a second as reactor"), "{words:?}");
+    fn the_better_server_is_named_first() {
+        let words = conclusions_of(comparison_of(rounds([("reactor", [100.0, 110.0]), ("threads", [300.0, 330.0])])));
+        assert!(words[0].contains("threads answered 3.00 times as many requests per second as reactor"), "{words:?}");
     }
 
     #[test]
-    fn rounds_that_overlap_are_called_equal() {
-        let words = words_of(comparison_of(rounds([("reactor", [100.0, 110.0]), ("threads", [105.0, 330.0])])));
-        assert!(words[0].contains("equally many requests a second, within noise"), "{words:?}");
+    fn rounds_that_overlap_show_no_difference() {
+        let words = conclusions_of(comparison_of(rounds([("reactor", [100.0, 110.0]), ("threads", [105.0, 330.0])])));
+        assert!(words[0].contains("no difference in requests per second could be shown"), "{words:?}");
     }
 
     #[test]
-    fn from_one_round_nothing_is_concluded() {
-        let words = words_of(comparison_of(vec![trial("reactor", 10, 1, 900.0), trial("threads", 10, 1, 100.0)]));
+    fn one_round_allows_no_conclusion() {
+        let words = conclusions_of(comparison_of(vec![trial("reactor", 10, 1, 900.0), trial("threads", 10, 1, 100.0)]));
         assert_eq!(words.len(), 2);
         assert!(words[1].starts_with("No conclusion is drawn"), "{words:?}");
     }
@@ -230,23 +229,20 @@ mod tests {
         for trial in trials.iter_mut().filter(|trial| trial.server == "threads") {
             trial.outcome = Outcome::Failed("no threads left".to_owned());
         }
-        let words = words_of(comparison_of(trials));
+        let words = conclusions_of(comparison_of(trials));
         assert_eq!(
             words,
-            [
-                "With 100 connections threads could not be measured.",
-                "What a request cost the servers was not measured."
-            ]
+            ["With 100 connections threads could not be measured.", "The cost of a request was not measured."]
         );
     }
 
     #[test]
-    fn a_load_that_nobody_else_bears_is_told_beside_the_greatest_that_compares() {
+    fn a_greater_load_that_one_server_does_not_bear_is_named_too() {
         let mut trials = rounds([("reactor", [100.0, 110.0]), ("threads", [50.0, 55.0])]);
         let mut lost = trial("threads", 1_000, 1, 0.0);
         lost.outcome = Outcome::Failed("no threads left".to_owned());
         trials.extend([trial("reactor", 1_000, 1, 90.0), trial("reactor", 1_000, 2, 90.0), lost]);
-        let words = words_of(comparison_of(trials));
+        let words = conclusions_of(comparison_of(trials));
         assert!(words[0].starts_with("With 100 connections reactor answered 2.00 times"), "{words:?}");
         assert!(words[0].ends_with("; with 1,000 threads could not be measured."), "{words:?}");
     }
@@ -257,7 +253,7 @@ mod tests {
         let mut there = comparison_of(rounds([("reactor", [100.0, 110.0]), ("threads", [300.0, 330.0])]));
         there.machine.processor = "another one".to_owned();
         let both = [here, there];
-        let words = conclude(&Board::of(&both).families[0]);
+        let words = conclude(&Results::of(&both).families[0]);
         assert_eq!(words.len(), 4, "{words:?}");
         assert!(words[0].contains("reactor (1) answered 2.00 times"), "{words:?}");
         assert!(words[2].contains("threads (2) answered 3.00 times"), "{words:?}");
@@ -265,6 +261,6 @@ mod tests {
 
     #[test]
     fn alone_there_is_nothing_to_compare() {
-        assert_eq!(words_of(comparison_of(vec![trial("reactor", 10, 1, 900.0)])), [""; 0]);
+        assert_eq!(conclusions_of(comparison_of(vec![trial("reactor", 10, 1, 900.0)])), [""; 0]);
     }
 }

@@ -1,7 +1,6 @@
-//! A single-threaded server core on readiness: tens of thousands of connections, one thread,
-//! bounded memory.
+//! A network server on one thread that holds tens of thousands of connections, with bounded memory.
 //!
-//! You write a [`Service`]; the [`Server`] gives it whole frames and takes whole replies.
+//! You write a [`Service`]. The [`Server`] gives it whole frames and sends its replies.
 //!
 //! ```no_run
 //! use readyloop::{Context, Lines, Reactor, Server, ServerLimits, Service};
@@ -25,29 +24,39 @@
 //! }
 //! ```
 //!
-//! # The rooms, in reading order
+//! The [`guide`] has a [tutorial](guide::tutorial), a [cookbook](guide::cookbook) and a chapter on
+//! [operations](guide::operations). [Internals](guide::internals) explains the turn.
 //!
-//! Imports point down this table's rings, never up; within a ring, to the rooms before; in ring 5,
-//! to none, but that `load` stands on `client`. A test reads this table and holds the sources to it.
+//! # Features
 //!
-//! | ring | room | what it is |
+//! `tls` and `cli` (the command) are on by default. `cli` turns on all others: `signals`, `blocking`,
+//! `load` and `simtest`. The library without the command is `default-features = false`.
+//!
+//! # Modules in reading order
+//!
+//! A module imports only from lower rings, and within its ring only from modules to its left. In
+//! ring 5, only `load` imports from another module of the ring, `client`. A test reads this table
+//! and checks the sources.
+//!
+//! | ring | modules | what they are |
 //! |---|---|---|
-//! | 0 | [`buffer`], [`watermark`], [`instant`], [`slab`], [`timers`], [`destination`] | facts: bytes that wait, when to pause, when it is, who is who, when to look again, where to connect |
+//! | 0 | [`buffer`], [`watermark`], [`instant`], [`slab`], [`timers`], [`destination`] | values: queued bytes, where reading pauses, time, peers by key, deadlines, addresses to connect to |
 //! | 1 | [`codec`] | frames in bytes |
-//! | 2 | [`connection`] | one peer: a machine without a socket and without a clock |
-//! | 3 | [`service`], [`host`], [`datagram`] | many peers, one service; datagrams, and who may be answered |
-//! | 4 | [`net`], [`sim`], [`admission`], [`connector`] | the border: sockets, mio, the clock; a simulated world behind it; who may come in, and the count of all; connections of ours under way |
-//! | 5 | [`server`], [`client`], [`blocking`], [`load`] | the programs: endpoints on one loop, and the turn; connections of our own; the other designs of a server; the load generator |
-//! | 6 | [`simtest`] | the proof: the server in a simulated world, watched at every turn |
+//! | 2 | [`connection`] | one peer: a state machine without a socket and without a clock |
+//! | 3 | [`service`], [`host`], [`datagram`] | the trait you implement; many peers and one service; which datagrams are answered |
+//! | 4 | [`net`], [`sim`], [`admission`], [`connector`] | the border: sockets, mio, the clock; a simulated network behind it; caps and totals; outbound connections in progress |
+//! | 5 | [`server`], [`client`], [`blocking`], [`load`] | endpoints on one loop; outbound connections; designs with threads; the load generator |
+//! | 6 | [`simtest`] | the server in a simulated network, checked after every turn |
 //!
-//! # The laws
+//! # Laws
 //!
-//! 1. One connection machine, many drivers: [`connection::Connection`] never sees a socket or a clock.
-//! 2. The whole server runs over a border we own, [`net::Net`]: what ships is what is simulated.
-//! 3. Nothing is lost: bytes in = framed + discarded, bytes queued = written + unsent
-//!    ([`connection::Ledger`]), and every peer ends with exactly one [`connection::CloseReason`].
-//! 4. Nothing grows without a bound: every bound is in [`connection::Limits`] or [`admission::ServerLimits`].
-//! 5. Nothing spins: a turn either moves something or sleeps until a fact or a deadline.
+//! 1. One connection machine, many drivers: a [`Connection`](connection::Connection) never sees a socket
+//!    or a clock.
+//! 2. The whole server runs over one border, [`Net`](net::Net): the simulation runs the code that ships.
+//! 3. Nothing is lost: bytes read = framed + discarded, bytes queued = written + unsent
+//!    ([`Ledger`](connection::Ledger)), and every peer ends with exactly one [`CloseReason`].
+//! 4. Nothing grows without a bound: every bound is in [`Limits`] or [`ServerLimits`].
+//! 5. Nothing spins: a turn makes progress, or sleeps until an event or a deadline.
 
 pub mod admission;
 #[cfg(feature = "blocking")]
@@ -59,13 +68,12 @@ pub mod connection;
 pub mod connector;
 pub mod datagram;
 pub mod destination;
+pub mod guide;
 pub mod host;
 pub mod instant;
 #[cfg(feature = "load")]
 pub mod load;
 pub mod net;
-#[doc = include_str!("security.md")]
-pub mod security {}
 pub mod server;
 pub mod service;
 pub mod sim;
@@ -83,7 +91,7 @@ pub use net::{Address, ControlEvent, Handle, Keepalive, ListenOptions, Reactor, 
 pub use server::Server;
 pub use service::{Context, Orders, Service};
 
-/// The code in the README, compiled.
+/// Compiles the code in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -37,6 +37,12 @@ impl<S: Service, C: Codec, L> PeerGuard<'_, S, C, L> {
         connection.handle_input(input, resources, |frame, reply| service_call.serve(state, frame, reply))
     }
 
+    /// Whether no work is due until the next message of the peer. A blocking driver then takes the next
+    /// step without the rest of a turn.
+    pub fn is_between_messages(&self) -> bool {
+        self.peer.connection.is_between_messages() && self.service_call.outbox.is_empty()
+    }
+
     /// Moves the time forward. Only a blocking driver needs this, because its streams wait.
     #[inline]
     pub fn pass_time(&mut self, now: Instant) {

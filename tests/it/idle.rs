@@ -82,6 +82,7 @@ pub(crate) fn idle_peers_wake_nobody(span: Duration) {
     crowd.run_for(span);
     assert_eq!(server.process.switches() - switches, 0, "somebody woke the server");
     assert_eq!(server.process.cpu() - cpu, Duration::ZERO, "an idle server used CPU");
+    println!("0 wake-ups and 0 s of CPU time in {span:?} with {count} idle connections");
 
     crowd.echo(all, 100, PATIENCE);
     drop((crowd, full, ended));

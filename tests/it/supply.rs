@@ -166,7 +166,7 @@ fn named_tests(page: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_test_that_the_page_on_security_names_is_there() {
-    let page = fs::read_to_string(manifest_directory().join("src/security.md")).expect("it is part of the crate");
+    let page = fs::read_to_string(manifest_directory().join("src/guide/security.md")).expect("it is part of the crate");
     let mut count = 0;
     for name in named_tests(&page) {
         let (module, function) = name.rsplit_once("::").unwrap_or_else(|| panic!("{name} is in no file"));

@@ -82,6 +82,8 @@ fn a_message_costs_one_read_one_write_and_its_share_of_a_poll() {
     assert!(count(middle, &POLLS) <= expected + 1);
     let all = count(middle, &READS) + count(middle, &WRITES) + count(middle, &POLLS);
     assert_eq!(middle.len(), all, "nothing else is called: {:?}", others(middle));
+    let each = (count(middle, &READS) + count(middle, &WRITES)) / expected;
+    println!("{each} system calls per echoed message, besides {} polls for {expected} messages", count(middle, &POLLS));
     // The idle deadline is armed all the while; the kernel is not asked to set a timer for each poll.
     let timed = middle.iter().filter(|line| POLLS.contains(&call(line)) && !line.contains(", -1) = ")).count();
     assert_eq!(timed, 0, "polls that have a timeout of their own");

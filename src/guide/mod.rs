@@ -1,0 +1,27 @@
+//! The guide, one chapter for each module. It holds no code of the crate.
+//!
+//! - [`tutorial`]: from `readyloop serve` to a service of your own, its test, and TLS.
+//! - [`cookbook`]: "I want …", with a command to type or ten lines of code; all examples.
+//! - [`operations`]: limits and defaults, signals, descriptors, memory, logs, exit statuses.
+//! - [`benchmarking`]: `bench`, `compare` and `report`; open and closed loop; the four designs.
+//! - [`testing`]: the simulated network, seeds, planted bugs, tests of your own service.
+//! - [`security`]: each attack, the limit that answers it, and the test that shows it.
+//! - [`internals`]: the map of the sources, the turn in detail, where to add what.
+//! - [`changelog`]: what the versions hold.
+
+#[doc = include_str!("benchmarking.md")]
+pub mod benchmarking {}
+#[doc = include_str!("changelog.md")]
+pub mod changelog {}
+#[doc = include_str!("cookbook.md")]
+pub mod cookbook {}
+#[doc = include_str!("internals.md")]
+pub mod internals {}
+#[doc = include_str!("operations.md")]
+pub mod operations {}
+#[doc = include_str!("security.md")]
+pub mod security {}
+#[doc = include_str!("testing.md")]
+pub mod testing {}
+#[doc = include_str!("tutorial.md")]
+pub mod tutorial {}

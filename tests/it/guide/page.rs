@@ -1,0 +1,123 @@
+//! A page of Markdown: its headings, links, code spans, fenced blocks and tables.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A path in this repository.
+pub(super) fn path_of(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+pub(super) fn text_of(path: &str) -> String {
+    fs::read_to_string(path_of(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The names of the files in a folder without their endings, sorted.
+pub(super) fn names_in(folder: &str, ending: &str) -> Vec<String> {
+    let entries = fs::read_dir(path_of(folder)).expect("the folder exists");
+    let names = entries.map(|entry| entry.expect("it can be read").file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter_map(|name| name.strip_suffix(ending).map(str::to_owned)).collect();
+    names.sort();
+    names
+}
+
+pub(super) struct Page {
+    /// Its path in this repository.
+    pub(super) path: String,
+    pub(super) text: String,
+}
+
+impl Page {
+    pub(super) fn new(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned() }
+    }
+
+    pub(super) fn read(path: &str) -> Self {
+        Self::new(path, &text_of(path))
+    }
+
+    /// The README, the chapters of the guide, and the results of the tests.
+    pub(super) fn all() -> Vec<Self> {
+        let chapters = names_in("src/guide", ".md").into_iter().map(|name| format!("src/guide/{name}.md"));
+        let paths = ["README.md", "tests/RESULTS.md"].map(str::to_owned).into_iter().chain(chapters);
+        paths.map(|path| Self::read(&path)).collect()
+    }
+
+    /// The lines outside fenced blocks.
+    fn prose(&self) -> impl Iterator<Item = &str> {
+        let mut is_fenced = false;
+        self.text.lines().filter(move |line| {
+            let is_fence = line.starts_with("```");
+            is_fenced ^= is_fence;
+            !is_fenced && !is_fence
+        })
+    }
+
+    /// The fenced blocks of a language, as their text.
+    pub(super) fn blocks(&self, language: &str) -> Vec<&str> {
+        let blocks = self.text.split("\n```").skip(1).step_by(2);
+        blocks
+            .filter_map(|block| block.split_once('\n'))
+            .filter(|block| block.0 == language)
+            .map(|block| block.1)
+            .collect()
+    }
+
+    /// The code in backticks. A `\|` stands for a `|` in a table.
+    pub(super) fn code_spans(&self) -> Vec<String> {
+        let spans = self.prose().flat_map(|line| line.split('`').skip(1).step_by(2));
+        spans.map(|span| span.replace("\\|", "|")).collect()
+    }
+
+    /// The lines of prose that open a code span and do not close it.
+    pub(super) fn unclosed_spans(&self) -> Vec<&str> {
+        self.prose().filter(|line| line.matches('`').count() % 2 == 1).collect()
+    }
+
+    /// The targets of the links.
+    pub(super) fn links(&self) -> Vec<String> {
+        let without_code = self.prose().map(|line| line.split('`').step_by(2).collect::<String>());
+        let targets_in = |line: String| -> Vec<String> {
+            let targets = line.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+            targets.map(|(target, _)| target.to_owned()).collect()
+        };
+        without_code.flat_map(targets_in).collect()
+    }
+
+    /// The anchors of the headings, as GitHub and rustdoc make them.
+    pub(super) fn anchors(&self) -> Vec<String> {
+        let headings = self.prose().filter(|line| line.starts_with('#'));
+        let anchor = |heading: &str| {
+            let words = heading.trim_start_matches('#').trim().to_lowercase();
+            let kept = words.chars().filter(|sign| sign.is_alphanumeric() || " -_".contains(*sign));
+            kept.map(|sign| if sign == ' ' { '-' } else { sign }).collect()
+        };
+        headings.map(anchor).collect()
+    }
+
+    /// The rows of the table below `heading`, as their cells.
+    pub(super) fn table(&self, heading: &str) -> Vec<Vec<&str>> {
+        let (_, rest) = self.text.split_once(heading).unwrap_or_else(|| panic!("no table {heading} in {}", self.path));
+        let rows = rest.lines().skip(2).take_while(|line| line.starts_with('|'));
+        rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect()).collect()
+    }
+}
+
+/// The code at the beginning of a cell.
+pub(super) fn code_in(cell: &str) -> Option<&str> {
+    cell.strip_prefix('`')?.split_once('`').map(|(code, _)| code)
+}
+
+#[test]
+fn every_part_of_a_page_is_found() {
+    let text = "# A Page, of `code`!\n\n[one](a.md) and `[no](b.md)` [`two`](c.md#d)\n\n```sh\n# not a heading\nls | wc\n```\n\
+                | a | b |\n|---|---|\n| `x \\| y` | z |\n\nopen ` span\n";
+    let page = Page::new("a.md", text);
+    assert_eq!(page.anchors(), ["a-page-of-code"]);
+    assert_eq!(page.links(), ["a.md", "c.md#d"]);
+    assert_eq!(page.blocks("sh"), ["# not a heading\nls | wc"]);
+    assert_eq!(page.blocks("rust"), [""; 0]);
+    assert!(page.code_spans().contains(&"x | y".to_owned()));
+    assert_eq!(page.table("| a |"), [["`x \\| y`", "z"]]);
+    assert_eq!(page.unclosed_spans(), ["open ` span"]);
+}

@@ -103,7 +103,7 @@ fn timers(criterion: &mut Criterion) {
         bencher.iter(|| {
             let key = keys[next()];
             now = now + Duration::from_nanos(100);
-            timers.forget(key);
+            timers.disarm(key);
             timers.arm(key, now + Duration::from_secs(300));
         });
     });
@@ -144,7 +144,7 @@ fn codecs(criterion: &mut Criterion) {
         let mut line = vec![b'x'; len];
         line[len - 1] = b'\n';
         decode(criterion, "lines", &Lines::new(), &line);
-        decode(criterion, "lines of text", &Lines::new().of_text(), &line);
+        decode(criterion, "lines of text", &Lines::new().utf8_only(), &line);
         decode(criterion, "raw", &Raw, &line);
         decode(criterion, "fixed", &Fixed::new(len), &line);
         let mut counted = vec![b'x'; len];

@@ -46,7 +46,7 @@ impl Default for Connect {
     }
 }
 
-/// An established connection, and what it took.
+/// An established connection, with the retries and the time it took.
 #[derive(Debug)]
 pub struct Connected {
     /// The stream.
@@ -125,7 +125,9 @@ impl Connect {
         loop {
             let failures = match try_once(net, destinations, &self.options, deadline)? {
                 AttemptOutcome::Connected(stream, to) => return Ok((stream, to, retries)),
-                AttemptOutcome::TimedOut(failures) => return Err(ConnectError::TimedOut { after: self.timeout, failures }),
+                AttemptOutcome::TimedOut(failures) => {
+                    return Err(ConnectError::TimedOut { after: self.timeout, failures });
+                }
                 AttemptOutcome::Failed(failures) => failures,
             };
             let retry_at = net.now() + self.backoff.pause(retries, seed);

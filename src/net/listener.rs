@@ -91,7 +91,9 @@ impl Listener {
                 let address = address.bound_to(listener.local_addr()?);
                 Ok(Self { socket: TcpOrUnix::Tcp(listener), address, file: None })
             }
-            Address::Udp(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "a udp:// address does not accept connections")),
+            Address::Udp(_) => {
+                Err(io::Error::new(io::ErrorKind::InvalidInput, "a udp:// address does not accept connections"))
+            }
             Address::Unix(path) => {
                 let listener = bind_unix(path, options)?;
                 let file = FileIdentity::of(path);

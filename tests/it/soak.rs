@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::certs::Authority;
-use crate::support::tls::{CertFiles, Hand, Secure, VERSIONS};
+use crate::support::tls::{CertFiles, ManualClient, Secure, VERSIONS};
 use crate::support::{Crowd, Ending, Habit, KIB, MIB, Manner, PATIENCE, Server, alone, echoes, exchange, say_loudly};
 use crate::{reset, tls, udp};
 
@@ -79,7 +79,7 @@ impl Steady<'_> {
 /// One that has been connected over TLS since the beginning, and a socket for datagrams.
 struct Round<'a> {
     secure: &'a Secure,
-    old_friend: Hand,
+    old_friend: ManualClient,
     socket: UdpSocket,
     slow: Crowd,
     done: Done,
@@ -173,7 +173,7 @@ fn everything_at_once_loses_nothing_and_grows_nowhere() {
     let mut seen = Vec::new();
     let done = thread::scope(|scope| {
         let steadily = scope.spawn(|| steady.run());
-        let old_friend = secure.hand(VERSIONS[1]);
+        let old_friend = secure.client(VERSIONS[1]);
         let (socket, slow) = (udp::socket_at("127.0.0.1:0"), Crowd::new());
         let mut round = Round { secure: &secure, old_friend, socket, slow, done: Done::default() };
         for number in 0.. {

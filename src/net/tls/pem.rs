@@ -50,7 +50,7 @@ pub enum TlsSetupError {
         name: String,
         /// The expected kind of item.
         what: &'static str,
-        /// What is wrong with the text.
+        /// The fault in the text.
         problem: &'static str,
     },
     /// The key does not belong to the certificate.
@@ -115,6 +115,7 @@ impl Pem {
             pem::Error::MissingSectionEnd { .. } => "an END line is missing",
             pem::Error::IllegalSectionStart { .. } => "a BEGIN line is malformed",
             pem::Error::Base64Decode(_) => "a section is not valid base64",
+            pem::Error::SectionTooLarge => "a section is too long",
             pem::Error::Io(_) => "it cannot be read",
             _ => "the text cannot be parsed",
         };

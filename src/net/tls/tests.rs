@@ -100,7 +100,7 @@ fn assert_blocks<R: std::fmt::Debug>(result: io::Result<R>) {
     assert_eq!(result.unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
-/// One side of an exchange, and what it has done so far.
+/// One side of an exchange, with its progress.
 struct Exchange {
     end: Tls,
     to_send: Vec<u8>,

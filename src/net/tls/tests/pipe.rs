@@ -12,7 +12,7 @@ use crate::sim::Rng;
 pub(super) enum Transfer {
     /// As many as possible.
     Whole,
-    /// One.
+    /// One byte.
     ByteByByte,
     /// A random number; the call may also fail with `WouldBlock` or `Interrupted`.
     Faulty,

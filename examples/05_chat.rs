@@ -1,8 +1,8 @@
 //! Chat: a service of your own with state for each peer, and a clock on another thread.
 //!
 //! Try it: `cargo run --example 05_chat`, then `nc 127.0.0.1 7007` in two terminals. The first line you
-//! type is your name, and further lines are sent to all other peers. Every ten seconds the chat tells
-//! all peers how long it has been open.
+//! type is your name, and further lines are sent to all other peers. Every ten seconds all peers
+//! see how long the chat has been open.
 //!
 //! ```text
 //! you type     you see

@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 
+use thiserror::Error;
+
 use crate::net::AddressGroup;
 
 use super::{ServerLimits, WhenFull};
 
 /// Why a connection is not admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum Rejection {
-    /// `connections_max` is reached.
+    #[error("the server is full")]
     Full,
-    /// `connections_per_address_max` is reached.
+    #[error("its address has too many connections")]
     AddressFull,
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::instant::Instant;
 
+use super::Count;
+
 /// The least time between two lines of one kind, so that a repeated error cannot fill a disk.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -28,11 +30,7 @@ impl LogThrottle {
 
 /// The end of a log line that also stands for `suppressed` others; empty if there are none.
 pub(crate) fn repeated_suffix(suppressed: u64) -> String {
-    match suppressed {
-        0 => String::new(),
-        1 => " (repeated 1 time)".to_owned(),
-        count => format!(" (repeated {count} times)"),
-    }
+    if suppressed == 0 { String::new() } else { format!(" (repeated {})", Count(suppressed, "time")) }
 }
 
 #[cfg(test)]

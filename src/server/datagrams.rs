@@ -162,8 +162,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         self.waiting.push_back((*to, answer.to_vec()));
     }
 
-    /// Returns whether the answer is done with: accepted or rejected by the kernel. It is not if the socket
-    /// is full.
+    /// Returns `false` if the socket is full and the answer must wait.
     fn try_send(&mut self, answer: &[u8], to: &SocketAddr) -> bool {
         let Some(socket) = &mut self.socket else { return true };
         loop {

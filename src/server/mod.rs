@@ -284,8 +284,7 @@ impl<N: Net> Server<N> {
         }
     }
 
-    /// Enters the next phase of a shutdown when its time has come. Like other deadlines, this comes after
-    /// serving.
+    /// Enters the next phase of a shutdown when its time has come, after serving, as for other deadlines.
     fn advance_shutdown(&mut self) {
         match self.phase {
             ServerPhase::Draining { finish_at, stop_at } if finish_at <= self.state.now => {

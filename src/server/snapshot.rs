@@ -26,19 +26,18 @@ pub struct Snapshot {
     pub now: Instant,
     /// The time until which the server would sleep; `None` if it would wait for an event.
     pub sleeps_until: Option<Instant>,
-    /// Whether the last turn expired no deadlines, because the last polls may not have reported all
-    /// events.
+    /// Whether the last turn expired no deadlines, since there may be events that are not yet reported.
     pub deadlines_wait: bool,
 }
 
 /// The state of one endpoint.
 #[derive(Clone, Debug)]
 pub struct EndpointSnapshot {
-    /// Its counters.
+    /// The counters of the endpoint.
     pub counters: HostCounters,
     /// The limits of its peers.
     pub limits: Limits,
-    /// Its peers.
+    /// The peers, except pending ones.
     pub peers: Vec<PeerSnapshot>,
     /// Whether an accept may succeed; at a UDP endpoint, whether it has work.
     pub is_acceptable: bool,
@@ -51,7 +50,7 @@ pub struct EndpointSnapshot {
 /// The state of one peer.
 #[derive(Clone, Debug)]
 pub struct PeerSnapshot {
-    /// Its key.
+    /// The key of the peer.
     pub key: Key,
     /// Both halves of its connection.
     pub halves: Halves,

@@ -41,8 +41,7 @@ pub trait Service {
         let _ = (peer, address, cx);
     }
 
-    /// Called in place of [`Self::on_open`] when a connection ordered by [`Orders::connect`] is
-    /// established.
+    /// Called in place of [`Self::on_open`] for a connection that was ordered by [`Orders::connect`].
     ///
     /// `ticket` is the number given in the order.
     fn on_connect(&mut self, peer: &mut Self::Peer, ticket: u64, cx: &mut Context<'_, '_>) {

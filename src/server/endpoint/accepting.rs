@@ -75,17 +75,11 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
         self.accept_retry.succeeded();
         let group = address.group();
         if let Err(rejection) = state.admission.admit(group) {
-            let limit = match rejection {
-                Rejection::Full => {
-                    state.refused_full += 1;
-                    "connections_max"
-                }
-                Rejection::AddressFull => {
-                    state.refused_address += 1;
-                    "connections_per_address_max"
-                }
-            };
-            debug!("refused {address}: {limit} is reached");
+            match rejection {
+                Rejection::Full => state.refused_full += 1,
+                Rejection::AddressFull => state.refused_address += 1,
+            }
+            debug!("refused {address}: {rejection}");
             if let Err(error) = stream.reset_on_drop() {
                 debug!("cannot reset {address}: {error}");
             }

@@ -9,7 +9,7 @@ use std::io;
 
 use log::warn;
 
-use crate::admission::{Rejection, repeated_suffix};
+use crate::admission::repeated_suffix;
 use crate::codec::Codec;
 use crate::connector::{ConnectFailure, PendingConnect};
 use crate::net::{AddressGroup, ConnectOptions, Layer, Link, Net};
@@ -48,9 +48,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
     }
 
     fn start_connect(&mut self, pending: &PendingConnect<u64>, state: &mut LoopState<N>) -> io::Result<Key> {
-        state.admission.admit(AddressGroup::OURS).map_err(|rejection| match rejection {
-            Rejection::Full | Rejection::AddressFull => io::Error::other("the server is full"),
-        })?;
+        state.admission.admit(AddressGroup::OURS).map_err(io::Error::other)?;
         let (index, net, layer) = (self.index, &mut state.net, &self.layer);
         let started = self.host.insert_pending(|key| {
             let stream = net.connect(&pending.to, &ConnectOptions::default(), token(index, key))?;

@@ -1,8 +1,6 @@
-//! Exhaustive tests: one peer with a few bytes, and every sequence of results of its first seven reads
-//! and writes.
+//! Exhaustive tests: one peer with a few bytes, and every sequence of results of its first seven calls.
 //!
-//! The simulated world draws results at random; this one tries all of them. Calls after the seventh
-//! succeed.
+//! The simulated world draws results at random; this one tries all of them. Later calls succeed.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;

@@ -10,13 +10,15 @@
 
 use std::{env, io};
 
+use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 
 fn main() -> anyhow::Result<()> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
-    Ok(Builder::new_current_thread().enable_io().build()?.block_on(serve(&address))?)
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(serve(&address)).with_context(|| format!("cannot serve on {address}"))
 }
 
 async fn serve(address: &str) -> io::Result<()> {

@@ -102,14 +102,14 @@ impl Connect {
     /// # Errors
     /// The name is unknown, every attempt failed, or the timeout was exceeded.
     pub fn to(&self, address: &Address) -> Result<Connected, ConnectError> {
-        let begun = SystemInstant::now();
+        let started = SystemInstant::now();
         let destinations = resolve(address, self.timeout)?;
         let mut net = Reactor::new()?;
-        let left = self.timeout.saturating_sub(begun.elapsed());
+        let left = self.timeout.saturating_sub(started.elapsed());
         let deadline = net.now() + left;
         let (stream, to, retries) = self.connect_with_retries(&mut net, &destinations, deadline)?;
         let stream = BlockingStream::from_nonblocking(stream)?;
-        Ok(Connected { stream, to, retries, took: begun.elapsed() })
+        Ok(Connected { stream, to, retries, took: started.elapsed() })
     }
 
     /// Tries until a connection is established, a retry is useless, or a bound is reached.

@@ -109,16 +109,15 @@ impl<C: Codec> Connection<C> {
     /// Stores the rest of a read for the next call, or discards it when nothing will serve it.
     fn store_rest(&mut self, rest: &[u8], stop: StopReason, resources: &mut Resources<'_, C>) {
         let is_open = self.halves.read() == ReadHalf::Open && self.closed().is_none();
-        match stop {
-            StopReason::NeedMore | StopReason::Paused | StopReason::Break if is_open => {
-                self.frame_started_at = resources.now;
-                self.store_input(rest, resources);
-            }
-            StopReason::NeedMore
-            | StopReason::Paused
-            | StopReason::Break
-            | StopReason::Discard
-            | StopReason::BadFrame(_) => resources.ledger.bytes_discarded += rest.len() as u64,
+        let is_needed = match stop {
+            StopReason::NeedMore | StopReason::Paused | StopReason::Break => is_open,
+            StopReason::Discard | StopReason::BadFrame(_) => false,
+        };
+        if is_needed {
+            self.frame_started_at = resources.now;
+            self.store_input(rest, resources);
+        } else {
+            resources.ledger.bytes_discarded += rest.len() as u64;
         }
     }
 
@@ -127,7 +126,7 @@ impl<C: Codec> Connection<C> {
         let is_stored = self.input.push(bytes, resources.reserve).is_ok();
         if !is_stored {
             resources.ledger.bytes_discarded += bytes.len() as u64;
-            self.close(CloseReason::BudgetSpent);
+            self.halves.close(CloseReason::BudgetSpent);
         }
         is_stored
     }
@@ -149,7 +148,7 @@ impl<C: Codec> Connection<C> {
         self.wants_writable |= outcome.wants_writable;
         match self.deferred_replies.checked_add(outcome.deferred_replies) {
             Some(deferred_replies) => self.deferred_replies = deferred_replies,
-            None => self.close(CloseReason::QueueFull),
+            None => self.halves.close(CloseReason::QueueFull),
         }
         if outcome.is_paused {
             self.read_pause = ReadPause::ByService;
@@ -160,7 +159,7 @@ impl<C: Codec> Connection<C> {
             CloseRequest::KeepOpen => {}
             CloseRequest::HalfClose => self.halves.half_close(),
             CloseRequest::Finish(reason) => self.finish(reason, resources),
-            CloseRequest::Close(reason) => self.close(reason),
+            CloseRequest::Close(reason) => self.halves.close(reason),
         }
         outcome.input_range
     }

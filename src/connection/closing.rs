@@ -27,7 +27,7 @@ impl<C: Codec> Connection<C> {
 
     /// Closes the connection at once, after an error of the stream for example. Unsent output is dropped.
     pub fn handle_error(&mut self, reason: CloseReason) {
-        self.close(reason);
+        self.halves.close(reason);
     }
 
     /// Closes the connection with a reset, at the service's request.
@@ -123,10 +123,6 @@ impl<C: Codec> Connection<C> {
         self.halves.finish(reason);
         self.read_pause = ReadPause::NotPaused;
         resources.ledger.bytes_discarded += self.input.clear(resources.reserve) as u64;
-    }
-
-    pub(super) fn close(&mut self, reason: CloseReason) {
-        self.halves.close(reason);
     }
 
     pub(super) fn discard(&mut self, count: usize, resources: &mut Resources<'_, C>) {

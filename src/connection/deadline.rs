@@ -27,15 +27,14 @@ impl<C: Codec> Connection<C> {
 
     /// Finishes or closes the connection if its deadline has passed.
     pub fn handle_deadline(&mut self, resources: &mut Resources<'_, C>) {
-        match self.deadline(resources.limits) {
-            Some((at, deadline)) if at <= resources.now => match deadline {
-                Deadline::Idle => self.finish(CloseReason::IdleTimeout, resources),
-                Deadline::Frame => self.finish(CloseReason::FrameTimeout, resources),
-                // The peer does not read, so the queue cannot be flushed first.
-                Deadline::Write => self.close(CloseReason::WriteTimeout),
-                Deadline::Linger => self.halves.stop_lingering(),
-            },
-            Some(_) | None => {}
+        let passed = self.deadline(resources.limits).filter(|(at, _)| *at <= resources.now);
+        match passed.map(|(_, deadline)| deadline) {
+            Some(Deadline::Idle) => self.finish(CloseReason::IdleTimeout, resources),
+            Some(Deadline::Frame) => self.finish(CloseReason::FrameTimeout, resources),
+            // The peer does not read, so the queue cannot be flushed first.
+            Some(Deadline::Write) => self.halves.close(CloseReason::WriteTimeout),
+            Some(Deadline::Linger) => self.halves.stop_lingering(),
+            None => {}
         }
     }
 

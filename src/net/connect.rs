@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use mio::net::{TcpStream, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::listener::TcpOrUnix;
+use super::listener::{TcpOrUnix, set_buffer_sizes};
 use crate::destination::Destination;
 
 /// Options of a connecting socket.
@@ -53,7 +53,7 @@ pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<Tc
         Destination::Tcp(address) => {
             let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
             socket.set_nonblocking(true)?;
-            apply(&socket, options)?;
+            set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
             socket.set_tcp_nodelay(options.nodelay)?;
             if options.ports == PortSearch::All {
                 search_all_ports(&socket);
@@ -68,21 +68,11 @@ pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<Tc
         Destination::Unix(path) => {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
             socket.set_nonblocking(true)?;
-            apply(&socket, options)?;
+            set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
             ignore_in_progress(socket.connect(&SockAddr::unix(path)?))?;
             Ok(TcpOrUnix::Unix(UnixStream::from_std(socket.into())))
         }
     }
-}
-
-fn apply(socket: &Socket, options: &ConnectOptions) -> io::Result<()> {
-    if let Some(bytes) = options.recv_buffer {
-        socket.set_recv_buffer_size(bytes)?;
-    }
-    if let Some(bytes) = options.send_buffer {
-        socket.set_send_buffer_size(bytes)?;
-    }
-    Ok(())
 }
 
 /// Defers the choice of the port from `bind(2)` to `connect(2)`, so that a port in use for another

@@ -87,7 +87,7 @@ impl Listener {
     pub(super) fn bind(address: &Address, options: &ListenOptions) -> io::Result<Self> {
         match address {
             Address::Tcp(host_port) | Address::Tls(host_port) => {
-                let listener = bind_first(&Address::resolve(host_port)?, options)?;
+                let listener = bind_first(host_port, |address| bind_tcp(address, options))?;
                 let address = address.bound_to(listener.local_addr()?);
                 Ok(Self { socket: TcpOrUnix::Tcp(listener), address, file: None })
             }
@@ -145,12 +145,12 @@ impl FileIdentity {
     }
 }
 
-/// Listens on the first address that can be bound; a name may resolve to several.
-fn bind_first(addresses: &[SocketAddr], options: &ListenOptions) -> io::Result<TcpListener> {
+/// Binds the first address that can be bound; a name may resolve to several.
+pub(super) fn bind_first<T>(host_port: &str, bind: impl Fn(&SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name resolves to no address");
-    for address in addresses {
-        match bind_tcp(address, options) {
-            Ok(listener) => return Ok(listener),
+    for address in Address::resolve(host_port)? {
+        match bind(&address) {
+            Ok(socket) => return Ok(socket),
             Err(error) => last_error = error,
         }
     }
@@ -173,7 +173,7 @@ fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpList
         )?;
     }
     socket.set_tcp_nodelay(options.nodelay)?;
-    set_buffer_sizes(&socket, options)?;
+    set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
     socket.set_nonblocking(true)?;
     socket.bind(&(*address).into())?;
     socket.listen(backlog(options))?;
@@ -183,7 +183,7 @@ fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpList
 
 fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    set_buffer_sizes(&socket, options)?;
+    set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
     socket.set_nonblocking(true)?;
     let address = SockAddr::unix(path)?;
     match socket.bind(&address) {
@@ -206,11 +206,12 @@ fn is_abandoned(path: &Path) -> bool {
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-fn set_buffer_sizes(socket: &Socket, options: &ListenOptions) -> io::Result<()> {
-    if let Some(bytes) = options.recv_buffer {
+/// Sets the sizes that are given, in bytes.
+pub(super) fn set_buffer_sizes(socket: &Socket, recv: Option<usize>, send: Option<usize>) -> io::Result<()> {
+    if let Some(bytes) = recv {
         socket.set_recv_buffer_size(bytes)?;
     }
-    if let Some(bytes) = options.send_buffer {
+    if let Some(bytes) = send {
         socket.set_send_buffer_size(bytes)?;
     }
     Ok(())

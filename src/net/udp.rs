@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::datagram::{Reach, Source};
 
 use super::address::Address;
+use super::listener::{bind_first, set_buffer_sizes};
 
 /// A bound UDP socket. It never blocks.
 pub trait Datagrams {
@@ -92,19 +93,11 @@ impl fmt::Display for MulticastGroup {
     }
 }
 
-/// Binds the first address that can be bound; a name may resolve to several.
 pub(super) fn bind(address: &Address, options: &DatagramOptions) -> io::Result<UdpSocket> {
     let Address::Udp(host_port) = address else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "only a udp:// address receives datagrams"));
     };
-    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name resolves to no address");
-    for address in Address::resolve(host_port)? {
-        match bind_one(&address, options) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => last_error = error,
-        }
-    }
-    Err(last_error)
+    bind_first(host_port, |address| bind_one(address, options))
 }
 
 fn bind_one(address: &SocketAddr, options: &DatagramOptions) -> io::Result<UdpSocket> {
@@ -112,12 +105,7 @@ fn bind_one(address: &SocketAddr, options: &DatagramOptions) -> io::Result<UdpSo
     if options.reuse_port {
         socket.set_reuse_port(true)?;
     }
-    if let Some(bytes) = options.recv_buffer {
-        socket.set_recv_buffer_size(bytes)?;
-    }
-    if let Some(bytes) = options.send_buffer {
-        socket.set_send_buffer_size(bytes)?;
-    }
+    set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
     socket.set_nonblocking(true)?;
     socket.bind(&(*address).into())?;
     for group in &options.multicast {

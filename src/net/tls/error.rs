@@ -68,7 +68,7 @@ impl From<&CertificateError> for TlsError {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
             CertificateError::NotValidForNameContext { expected, .. } => Self::WrongName(expected.to_str().into()),
-            CertificateError::UnknownIssuer => Self::UnknownSigner,
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownSigner,
             other => Self::BadCertificate(format!("{other:?}")),
         }
     }

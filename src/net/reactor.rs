@@ -13,7 +13,7 @@ use crate::instant::Instant;
 
 #[cfg(target_os = "linux")]
 use super::alarm::Alarm;
-use super::budget::{SERVE_COST, TURN_BYTES};
+use super::budget::TURN_PEERS;
 use super::clock::Clock;
 use super::listener::{Listener, TcpOrUnix};
 use super::{
@@ -25,7 +25,7 @@ use super::{
 const EVENTS_MAX: usize = 1024;
 
 // All peers of one poll can be served in the same turn if each has little to move.
-const _: () = assert!(EVENTS_MAX < TURN_BYTES / SERVE_COST);
+const _: () = assert!(EVENTS_MAX < TURN_PEERS);
 
 const WAKE: mio::Token = mio::Token(usize::MAX);
 #[cfg(feature = "signals")]

@@ -207,7 +207,7 @@ impl Watch {
     /// A fact about somebody who has gone is counted, and nothing else.
     fn check_stale(&self, look: &Look<'_>) {
         let told = look.scene.world.fault_counts().of(Fault::Former) - self.before.former;
-        let counted = look.totals.peers.stale_facts - self.before.totals.peers.stale_facts;
+        let counted = look.totals.peers.stale_events - self.before.totals.peers.stale_events;
         assert_eq!(counted, told, "facts about those who have gone");
     }
 

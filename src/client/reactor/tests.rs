@@ -325,7 +325,7 @@ fn a_service_of_a_client_cannot_order_connections() {
     let mut client = Client::new(world.net(), Lines::new(), OrderingService(Vec::new()), ClientLimits::default());
     client.sender().send(7).unwrap();
     world.settle(|| client.turn(None)).unwrap();
-    assert_eq!(client.service().0, [(5, "only a server connects to whom its services order".to_owned())]);
+    assert_eq!(client.service().0, [(5, "outbound connections need a `Server`".to_owned())]);
     assert!(client.is_idle());
 }
 

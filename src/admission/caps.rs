@@ -1,23 +1,25 @@
-//! Who may come in: the caps on all peers and on the peers of one address.
-//!
-//! It counts; it neither accepts nor refuses by itself.
+//! The caps on the number of peers, in total and per address.
 
 use std::collections::HashMap;
+
+use thiserror::Error;
 
 use crate::net::AddressGroup;
 
 use super::{ServerLimits, WhenFull};
 
-/// Why a connection is not taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a connection is not admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum Rejection {
-    /// `connections_max`.
+    #[error("the server is full")]
     Full,
-    /// `connections_per_address_max`.
+    #[error("its address has too many connections")]
     AddressFull,
 }
 
-/// How many peers there are, in all and by address.
+/// The number of peers, in total and by address, and their caps.
+///
+/// It only counts: it accepts and refuses no connection itself.
 pub(crate) struct Admission {
     open: usize,
     open_max: usize,
@@ -37,12 +39,15 @@ impl Admission {
         }
     }
 
-    /// Whether it is right to accept: there is room, or those who find none are to be told.
+    /// Whether to accept connections: the server is not full, or it accepts them to refuse them.
     pub(crate) fn may_accept(&self) -> bool {
         self.open < self.open_max || self.when_full == WhenFull::Refuse
     }
 
-    /// Counts a newcomer in.
+    /// Counts a new peer.
+    ///
+    /// # Errors
+    /// A cap is reached, and the peer is not counted.
     pub(crate) fn admit(&mut self, group: AddressGroup) -> Result<(), Rejection> {
         if self.open >= self.open_max {
             return Err(Rejection::Full);
@@ -58,7 +63,7 @@ impl Admission {
         Ok(())
     }
 
-    /// Counts one out that was counted in.
+    /// Removes an admitted peer from the count.
     pub(crate) fn release(&mut self, group: AddressGroup) {
         self.open -= 1;
         if let Some(count) = self.by_address.get_mut(&group) {
@@ -83,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_freed_place_is_given_again_and_an_empty_address_is_forgotten() {
+    fn a_released_place_is_used_again_and_an_address_without_peers_is_dropped() {
         let limits = ServerLimits { connections_max: 2, connections_per_address_max: 1, ..ServerLimits::default() };
         let mut admission = Admission::new(&limits);
         let (one, two, three) = (group("10.0.0.1:1"), group("10.0.0.2:1"), group("10.0.0.3:1"));

@@ -263,8 +263,7 @@ mod tests {
         check("client udp://127.0.0.1:1 --size 64B", "these words need --count <COUNT> as well", lists);
         check(
             "sim --seeds 5",
-            "invalid value `5` for --seeds: not a range of seeds: write the first, two dots, and one past the last, \
-             such as 0..50000",
+            "invalid value `5` for --seeds: not a range of seeds: write FIRST..END, such as 0..50000",
             "`readyloop sim --help` lists every flag and what it takes",
         );
         check(

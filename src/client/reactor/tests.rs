@@ -7,7 +7,7 @@ use super::*;
 use crate::codec::Lines;
 use crate::connector::FULL_PAUSE;
 use crate::net::Address;
-use crate::sim::{Behavior, Ending, Faults, Rng, SimNet, World};
+use crate::sim::{Behavior, Faults, PeerEnding, Rng, SimNet, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -121,7 +121,7 @@ const CROWD: u32 = 1500;
 fn after_a_stall_nobody_is_idle_of_whom_there_is_still_to_tell() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior { ending: Ending::Stays, ..Behavior::default() });
+    world.answer_at(&address, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
     let mut client = client(&world);
     for peer in 0..CROWD {
         client.connect(to.clone(), None, peer);
@@ -217,7 +217,7 @@ fn without_descriptors_the_error_says_so() {
 fn after_a_half_close_the_replies_still_come() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior { ending: Ending::Stays, ..Behavior::default() });
+    world.answer_at(&address, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
     let mut client = client(&world);
     client.service_mut().half_closes = true;
     client.connect(to, None, 1);
@@ -238,7 +238,7 @@ fn after_a_half_close_the_replies_still_come() {
 fn a_reset_in_mid_reply_is_the_reason() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior { ending: Ending::ResetsAt(3), ..Behavior::default() });
+    world.answer_at(&address, Behavior { ending: PeerEnding::ResetsAt(3), ..Behavior::default() });
     let mut client = client(&world);
     client.connect(to, None, 1);
     settle(&world, &mut client);

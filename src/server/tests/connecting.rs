@@ -5,7 +5,7 @@ use std::io;
 
 use super::*;
 use crate::destination::Destination;
-use crate::sim::{Behavior, Ending, Peer, SimNet};
+use crate::sim::{Behavior, Peer, PeerEnding, SimNet};
 
 /// Connects for each line to the port in it; tells whoever asked what came of it.
 #[derive(Default)]
@@ -174,7 +174,7 @@ fn a_stop_gives_up_who_is_under_way() {
 #[test]
 fn an_ordered_reset_is_one_though_everything_is_written() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Behavior { ending: Ending::Stays, ..Behavior::default() });
+    world.answer_at(&upstream(80).1, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
     let (mut server, asking) = asking(&world, ServerLimits::default(), b"80\n");
     settle(&world, &mut server);
     assert_eq!(shown(&asking), "there\n");

@@ -73,7 +73,7 @@ impl WorldState {
         let number = self.sockets.len();
         let registration = Registration::default();
         self.sockets.push(SocketState { address: bound, is_open: true, inbox: VecDeque::new(), registration });
-        self.trace.name_socket(token.0, &Address::Udp(bound.to_string()));
+        self.trace.with_story(|story| story.name_socket(token.0, &Address::Udp(bound.to_string())));
         self.register(EventSource::Socket(number), token);
         Ok(number)
     }

@@ -2,8 +2,7 @@
 //!
 //! The simulated calls decide where to inject a fault and what it does there.
 
-use std::fmt;
-use std::ops::{Add, AddAssign};
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use super::rng::Rng;
@@ -254,27 +253,9 @@ impl AddAssign<&Self> for FaultCounts {
     }
 }
 
-impl Add<&Self> for FaultCounts {
-    type Output = Self;
-
-    fn add(mut self, other: &Self) -> Self {
-        self += other;
-        self
-    }
-}
-
 fn add_each(totals: &mut [u64], counts: &[u64]) {
     for (total, count) in totals.iter_mut().zip(counts) {
         *total += count;
-    }
-}
-
-impl fmt::Display for FaultCounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, count) in self.rows() {
-            writeln!(f, "{name:<26} {count:>12}")?;
-        }
-        Ok(())
     }
 }
 

@@ -226,7 +226,8 @@ impl WorldState {
         }
         let number = self.listeners.len();
         self.listeners.push(ListenerState::new(address, options.backlog as usize));
-        self.trace.name_listener(number, token.0, &self.listeners[number].address);
+        let address = &self.listeners[number].address;
+        self.trace.with_story(|story| story.name_listener(number, token.0, address));
         self.register(EventSource::Listener(number), token);
         Ok(number)
     }

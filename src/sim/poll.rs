@@ -20,7 +20,7 @@ impl WorldState {
     pub(super) fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> PollOutcome {
         let first = events.len();
         self.counters.polls += 1;
-        self.trace.begin_turn(self.counters.polls);
+        self.trace.with_story(|story| story.begin_turn(self.counters.polls));
         self.progress = WorldProgress::Busy;
         self.move_clock();
         self.act_all();
@@ -90,17 +90,14 @@ impl WorldState {
         if std::mem::take(&mut self.is_woken) {
             events.push(Event::ControlEvent(ControlEvent::Wake));
         }
-        let mut batch = self.ready.len().min(BATCH_MAX);
-        if batch > 1 && self.inject(Fault::SmallBatch) {
-            batch = self.rng.up_to(batch - 1);
+        let mut len = self.ready.len().min(BATCH_MAX);
+        if len > 1 && self.inject(Fault::SmallBatch) {
+            len = self.rng.up_to(len - 1);
         }
         if self.ready.len() > 1 && self.inject(Fault::Shuffled) {
             self.rng.shuffle(self.ready.make_contiguous());
         }
-        for _ in 0..batch {
-            let Some(source) = self.ready.pop_front() else {
-                break;
-            };
+        for source in self.ready.drain(..len).collect::<Vec<_>>() {
             self.registration(source).is_ready = false;
             events.extend(self.event(source));
         }

@@ -203,7 +203,7 @@ impl WorldState {
         let is_injected = self.rng.chance(self.faults.probability(fault));
         if is_injected {
             self.fault_counts.count(fault);
-            self.trace.add_fault(fault);
+            self.trace.with_story(|story| story.add_fault(fault));
         }
         is_injected
     }

@@ -14,7 +14,7 @@ use super::faults::Fault;
 use super::sys_result::SysResult;
 use super::trace_event::TraceEvent;
 use crate::instant::Instant;
-use crate::net::ControlEvent;
+use crate::net::{Address, ControlEvent};
 
 /// The text so far, and the names of the numbers in trace events.
 #[derive(Debug, Default)]
@@ -44,13 +44,13 @@ impl StoryFormatter {
         let _ = writeln!(self.text, "turn {}: {line}", self.turn);
     }
 
-    pub(super) fn name_listener(&mut self, listener: usize, token: u64, address: String) {
-        self.name_socket(token, address.clone());
-        self.listeners.insert(listener, address);
+    pub(super) fn name_listener(&mut self, listener: usize, token: u64, address: &Address) {
+        self.name_socket(token, address);
+        self.listeners.insert(listener, address.to_string());
     }
 
-    pub(super) fn name_socket(&mut self, token: u64, address: String) {
-        self.names.insert(token, address);
+    pub(super) fn name_socket(&mut self, token: u64, address: &Address) {
+        self.names.insert(token, address.to_string());
     }
 
     /// Adds a fault. A later line shows its effect.
@@ -99,110 +99,71 @@ impl StoryFormatter {
                 format!("event: {} is {readiness}", self.token_name(token))
             }
             TraceEvent::Control(control_event) => describe_control(control_event).to_owned(),
-            TraceEvent::Listened { result } => match result {
-                Ok(listener) => format!("the server listens on {}", self.listener_name(listener)),
-                Err(errno) => format!("the server cannot listen: {}", describe_errno(errno)),
-            },
-            TraceEvent::Accepted { listener, result } => match result {
-                Ok(wire) => format!("the server accepts {}", self.wire_name(wire)),
-                Err(EAGAIN) => {
-                    format!("the server accepts on {}: no connection is waiting", self.listener_name(listener))
-                }
-                Err(errno) => {
-                    format!("the server accepts on {}: {}", self.listener_name(listener), describe_errno(errno))
-                }
-            },
-            TraceEvent::Registered { wire, result, .. } => match result {
-                Ok(()) => format!("the server registers {}", self.wire_name(wire)),
-                Err(errno) => format!("the server cannot register {}: {}", self.wire_name(wire), describe_errno(errno)),
-            },
-            TraceEvent::ConnectStarted { result, .. } => match result {
-                Ok(wire) => format!("the server starts to connect: {}", self.wire_name(wire)),
-                Err(errno) => format!("the server cannot connect: {}", describe_errno(errno)),
-            },
-            TraceEvent::ConnectChecked { wire, result } => match result {
-                Ok(true) => format!("the server checks {}: connected", self.wire_name(wire)),
-                Ok(false) => format!("the server checks {}: not connected yet", self.wire_name(wire)),
-                Err(errno) => format!("the server checks {}: {}", self.wire_name(wire), describe_errno(errno)),
-            },
-            TraceEvent::Read { wire, result, .. } => self.describe_read(wire, result),
-            TraceEvent::Wrote { wire, wanted, result } => self.describe_write(wire, wanted, result),
-            TraceEvent::Finished { wire, result } => match result {
-                Ok(()) => format!("the server sends its FIN to {}", self.wire_name(wire)),
-                Err(errno) => {
-                    format!("the server cannot send its FIN to {}: {}", self.wire_name(wire), describe_errno(errno))
-                }
-            },
+            TraceEvent::Listened { result } => {
+                describe_call("listen", result, |listener| format!("listens on {}", self.listener_name(listener)))
+            }
+            TraceEvent::Accepted { listener, result } => {
+                let call = format!("accept on {}", self.listener_name(listener));
+                describe_call(&call, result, |wire| format!("accepts {}", self.wire_name(wire)))
+            }
+            TraceEvent::Registered { wire, result, .. } => {
+                let name = self.wire_name(wire);
+                describe_call(&format!("register {name}"), result, |()| format!("registers {name}"))
+            }
+            TraceEvent::ConnectStarted { result, .. } => {
+                describe_call("connect", result, |wire| format!("starts to connect: {}", self.wire_name(wire)))
+            }
+            TraceEvent::ConnectChecked { wire, result } => {
+                let name = self.wire_name(wire);
+                describe_call(&format!("connect: {name}"), result, |is_connected| match is_connected {
+                    true => format!("checks {name}: connected"),
+                    false => format!("checks {name}: not connected yet"),
+                })
+            }
+            TraceEvent::Read { wire, result, .. } => {
+                let name = self.wire_name(wire);
+                describe_call(&format!("read from {name}"), result, |len| match len {
+                    0 => format!("reads the end of input from {name}"),
+                    len => format!("reads {} from {name}", byte_count(len)),
+                })
+            }
+            TraceEvent::Wrote { wire, wanted, result } => {
+                let (name, all) = (self.wire_name(wire), byte_count(wanted));
+                describe_call(&format!("write {all} to {name}"), result, |len| match len == wanted {
+                    true => format!("writes {all} to {name}"),
+                    false => format!("writes {len} of {all} to {name}"),
+                })
+            }
+            TraceEvent::Finished { wire, result } => {
+                let name = self.wire_name(wire);
+                describe_call(&format!("send its FIN to {name}"), result, |()| format!("sends its FIN to {name}"))
+            }
             TraceEvent::Dropped { wire } => format!("the server closes the stream of {}", self.wire_name(wire)),
             TraceEvent::Reset { wire } => format!("the server resets {}", self.wire_name(wire)),
-            TraceEvent::Received { result, .. } => match result {
-                Ok(len) => format!("the server receives a datagram of {}", byte_count(len)),
-                Err(errno) => format!("the server cannot receive a datagram: {}", describe_errno(errno)),
-            },
-            TraceEvent::Sent { result, .. } => match result {
-                Ok(len) => format!("the server sends a datagram of {}", byte_count(len)),
-                Err(errno) => format!("the server cannot send a datagram: {}", describe_errno(errno)),
-            },
-            TraceEvent::PeerConnected { .. }
-            | TraceEvent::PeerRefused { .. }
-            | TraceEvent::PeerWrote { .. }
-            | TraceEvent::PeerRead { .. }
-            | TraceEvent::PeerSawEnd { .. }
-            | TraceEvent::PeerSawError { .. }
-            | TraceEvent::PeerFinished { .. }
-            | TraceEvent::PeerReset { .. }
-            | TraceEvent::PeerClosed { .. } => describe_peer_action(event),
-        }
-    }
-
-    fn describe_read(&self, wire: usize, result: SysResult) -> String {
-        let name = self.wire_name(wire);
-        match result {
-            Ok(0) => format!("the server reads the end of input from {name}"),
-            Ok(len) => format!("the server reads {} from {name}", byte_count(len)),
-            Err(errno) => format!("the server cannot read from {name}: {}", describe_errno(errno)),
-        }
-    }
-
-    fn describe_write(&self, wire: usize, wanted: usize, result: SysResult) -> String {
-        let name = self.wire_name(wire);
-        match result {
-            Ok(len) if len == wanted => format!("the server writes {} to {name}", byte_count(len)),
-            Ok(len) => format!("the server writes {len} of {} to {name}", byte_count(wanted)),
-            Err(errno) => {
-                format!("the server cannot write {} to {name}: {}", byte_count(wanted), describe_errno(errno))
+            TraceEvent::Received { result, .. } => {
+                describe_call("receive a datagram", result, |len| format!("receives a datagram of {}", byte_count(len)))
             }
+            TraceEvent::Sent { result, .. } => {
+                describe_call("send a datagram", result, |len| format!("sends a datagram of {}", byte_count(len)))
+            }
+            TraceEvent::PeerConnected { peer, .. } => format!("peer {peer} connects"),
+            TraceEvent::PeerRefused { peer } => format!("peer {peer} is refused: no listener at its address"),
+            TraceEvent::PeerWrote { peer, len } => format!("peer {peer} writes {}", byte_count(len)),
+            TraceEvent::PeerRead { peer, len } => format!("peer {peer} reads {}", byte_count(len)),
+            TraceEvent::PeerSawEnd { peer } => format!("peer {peer} reads the end of input"),
+            TraceEvent::PeerSawError { peer, errno } => format!("peer {peer} gets an error: {}", describe_errno(errno)),
+            TraceEvent::PeerFinished { peer } => format!("peer {peer} sends its FIN"),
+            TraceEvent::PeerReset { peer } => format!("peer {peer} resets the connection"),
+            TraceEvent::PeerClosed { peer } => format!("peer {peer} closes the connection"),
         }
     }
 }
 
-/// Describes an action of a peer. Events of the server give an empty text.
-fn describe_peer_action(event: &TraceEvent) -> String {
-    match *event {
-        TraceEvent::PeerConnected { peer, .. } => format!("peer {peer} connects"),
-        TraceEvent::PeerRefused { peer } => format!("peer {peer} is refused: no listener at its address"),
-        TraceEvent::PeerWrote { peer, len } => format!("peer {peer} writes {}", byte_count(len)),
-        TraceEvent::PeerRead { peer, len } => format!("peer {peer} reads {}", byte_count(len)),
-        TraceEvent::PeerSawEnd { peer } => format!("peer {peer} reads the end of input"),
-        TraceEvent::PeerSawError { peer, errno } => format!("peer {peer} gets an error: {}", describe_errno(errno)),
-        TraceEvent::PeerFinished { peer } => format!("peer {peer} sends its FIN"),
-        TraceEvent::PeerReset { peer } => format!("peer {peer} resets the connection"),
-        TraceEvent::PeerClosed { peer } => format!("peer {peer} closes the connection"),
-        TraceEvent::Polled { .. }
-        | TraceEvent::Ready { .. }
-        | TraceEvent::Control(_)
-        | TraceEvent::Listened { .. }
-        | TraceEvent::Accepted { .. }
-        | TraceEvent::Registered { .. }
-        | TraceEvent::ConnectStarted { .. }
-        | TraceEvent::ConnectChecked { .. }
-        | TraceEvent::Read { .. }
-        | TraceEvent::Wrote { .. }
-        | TraceEvent::Finished { .. }
-        | TraceEvent::Dropped { .. }
-        | TraceEvent::Reset { .. }
-        | TraceEvent::Received { .. }
-        | TraceEvent::Sent { .. } => String::new(),
+/// Describes a call of the server: what it did, or what it could not do and why.
+fn describe_call<T>(call: &str, result: SysResult<T>, describe: impl FnOnce(T) -> String) -> String {
+    match result {
+        Ok(value) => format!("the server {}", describe(value)),
+        Err(errno) => format!("the server cannot {call}: {}", describe_errno(errno)),
     }
 }
 

@@ -5,7 +5,6 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use super::faults::Fault;
 use super::rng::mix;
 use super::story::StoryFormatter;
 use super::trace_event::TraceEvent;
@@ -25,43 +24,13 @@ impl Trace {
 
     pub(super) fn add(&mut self, event: TraceEvent) {
         event.hash(&mut self.hash);
-        if let Some(story) = &mut self.story {
-            story.add(&event);
-        }
+        self.with_story(|story| story.add(&event));
     }
 
-    /// Starts a turn of the story, when a poll begins.
-    pub(super) const fn begin_turn(&mut self, turn: u64) {
+    /// Adds to the story, if it is enabled. The hash does not change.
+    pub(super) fn with_story(&mut self, add: impl FnOnce(&mut StoryFormatter)) {
         if let Some(story) = &mut self.story {
-            story.begin_turn(turn);
-        }
-    }
-
-    /// Adds a fault to the story. The hash contains only the event that shows the effect.
-    pub(super) fn add_fault(&mut self, fault: Fault) {
-        if let Some(story) = &mut self.story {
-            story.add_fault(fault);
-        }
-    }
-
-    /// Adds a line to the story.
-    pub(super) fn note(&mut self, line: fmt::Arguments<'_>) {
-        if let Some(story) = &mut self.story {
-            story.note(line);
-        }
-    }
-
-    /// Gives the story the address of a listener.
-    pub(super) fn name_listener(&mut self, listener: usize, token: u64, address: &impl ToString) {
-        if let Some(story) = &mut self.story {
-            story.name_listener(listener, token, address.to_string());
-        }
-    }
-
-    /// Gives the story the address of a UDP socket.
-    pub(super) fn name_socket(&mut self, token: u64, address: &impl ToString) {
-        if let Some(story) = &mut self.story {
-            story.name_socket(token, address.to_string());
+            add(story);
         }
     }
 

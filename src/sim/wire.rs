@@ -231,13 +231,13 @@ impl Wire {
         if let Some(errno) = self.take_error(side) {
             return Err(errno);
         }
-        let is_peer_open = !self.is_closed(side.other());
+        let is_other_open = !self.is_closed(side.other());
         let end = self.end_mut(side);
         if end.state != EndState::Open || end.outgoing.is_ended {
             return Err(EPIPE);
         }
         let wanted = slices.iter().map(|slice| slice.len()).sum();
-        if !is_peer_open {
+        if !is_other_open {
             // The kernel takes the bytes. The other end is closed and answers with a reset.
             self.reset(side.other(), 0);
             return Ok(wanted);
@@ -261,9 +261,8 @@ impl Wire {
         Ok(())
     }
 
-    /// close(2): sends a FIN behind the bytes.
-    ///
-    /// With unread input it sends a reset instead, which destroys what the other end has not read.
+    /// close(2): sends a FIN behind the bytes, or a reset if this end has unread input.
+    /// The reset destroys all bytes that the other end has not read.
     pub(super) fn close(&mut self, side: Side) {
         if self.is_open(side) && self.unread(side) > 0 {
             return self.reset(side, 0);
@@ -285,9 +284,7 @@ impl Wire {
         self.release(side);
     }
 
-    /// Breaks the connection from outside and destroys all unread bytes.
-    ///
-    /// `side` gets `errno`, the other end gets ECONNRESET.
+    /// Breaks the connection and destroys all unread bytes. `side` gets `errno`, the other end ECONNRESET.
     pub(super) fn break_with(&mut self, side: Side, errno: i32) {
         for (end, errno) in [(side, errno), (side.other(), ECONNRESET)] {
             self.break_end(end, errno);

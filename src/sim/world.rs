@@ -225,7 +225,7 @@ impl World {
 
     /// Adds a line to [`World::trace`].
     pub fn note(&self, line: fmt::Arguments<'_>) {
-        self.state().trace.note(line);
+        self.state().trace.with_story(|story| story.note(line));
     }
 
     /// Everything that happened so far, one line for each event. It is empty without [`World::with_trace`].

@@ -70,38 +70,18 @@ impl CloseInvariants {
     /// Checks that no deadline fired early.
     fn check_not_early(&self, peer: &SimPeer, reason: CloseReason) {
         let limits = &peer.endpoint.limits;
-        let (elapsed, timeout) = match reason {
-            CloseReason::IdleTimeout => {
-                let (at, active_at) = self.history.finishing.expect("an idle peer is finished first");
-                (at.since(active_at), limits.idle_timeout)
-            }
-            CloseReason::FrameTimeout => {
-                let (at, _) = self.history.finishing.expect("a slow peer is finished first");
-                let (began_at, _) = self.history.frame_began.expect("a frame has begun");
-                (at.since(began_at), limits.frame_timeout)
-            }
-            CloseReason::WriteTimeout => {
-                let start = self.history.queued_since.expect("the queue is not empty").max(self.history.wrote_at);
-                (self.now.since(start), limits.write_timeout)
-            }
-            CloseReason::Finished
-            | CloseReason::PartialFrame
-            | CloseReason::BadFrame
-            | CloseReason::FrameTooLong
-            | CloseReason::Reset
-            | CloseReason::Failed
-            | CloseReason::QueueFull
-            | CloseReason::BudgetSpent
-            | CloseReason::Service
-            | CloseReason::BadReply
-            | CloseReason::Panicked
-            | CloseReason::Drained
-            | CloseReason::Stopped
-            // There is no TLS here.
-            | CloseReason::BadTls
-            | CloseReason::Truncated
-            | CloseReason::HandshakeTimeout
-            | CloseReason::HandshakesFull => return,
+        let (elapsed, timeout) = if reason == CloseReason::IdleTimeout {
+            let (at, active_at) = self.history.finishing.expect("an idle peer is finished first");
+            (at.since(active_at), limits.idle_timeout)
+        } else if reason == CloseReason::FrameTimeout {
+            let (at, _) = self.history.finishing.expect("a slow peer is finished first");
+            let (began_at, _) = self.history.frame_began.expect("a frame has begun");
+            (at.since(began_at), limits.frame_timeout)
+        } else if reason == CloseReason::WriteTimeout {
+            let start = self.history.queued_since.expect("the queue is not empty").max(self.history.wrote_at);
+            (self.now.since(start), limits.write_timeout)
+        } else {
+            return;
         };
         assert!(elapsed >= timeout, "closed for {reason} after {elapsed:?} of {timeout:?}: {peer:?}");
     }
@@ -110,31 +90,13 @@ impl CloseInvariants {
     fn check_end_reported(&self, peer: &SimPeer, reason: CloseReason) {
         let is_reported = self.is_end_reported;
         assert!(!is_reported || peer.peer.has_stopped_sending(), "on_end without an end: {peer:?}");
-        match reason {
-            CloseReason::Finished => {
-                // A service under test may finish a peer before its end.
-                let may_end_early = peer.last == LastFrame::Exit || peer.endpoint.service == ServiceKind::Scenario;
-                assert!(is_reported || may_end_early, "finished without on_end: {peer:?}");
-            }
-            CloseReason::PartialFrame | CloseReason::FrameTooLong | CloseReason::FrameTimeout => {
-                assert!(!is_reported, "on_end inside a frame, {reason}: {peer:?}");
-            }
-            CloseReason::BadFrame
-            | CloseReason::Reset
-            | CloseReason::Failed
-            | CloseReason::BadTls
-            | CloseReason::Truncated
-            | CloseReason::HandshakeTimeout
-            | CloseReason::HandshakesFull
-            | CloseReason::IdleTimeout
-            | CloseReason::WriteTimeout
-            | CloseReason::QueueFull
-            | CloseReason::BudgetSpent
-            | CloseReason::Service
-            | CloseReason::BadReply
-            | CloseReason::Panicked
-            | CloseReason::Drained
-            | CloseReason::Stopped => {}
+        if reason == CloseReason::Finished {
+            // A service under test may finish a peer before its end.
+            let may_end_early = peer.last == LastFrame::Exit || peer.endpoint.service == ServiceKind::Scenario;
+            assert!(is_reported || may_end_early, "finished without on_end: {peer:?}");
+        }
+        if matches!(reason, CloseReason::PartialFrame | CloseReason::FrameTooLong | CloseReason::FrameTimeout) {
+            assert!(!is_reported, "on_end inside a frame, {reason}: {peer:?}");
         }
     }
 
@@ -157,7 +119,7 @@ impl CloseInvariants {
 /// Checks at the end of a run that a well-behaved peer without faults received its whole answer.
 pub(super) fn check_answer(sim_peer: &SimPeer, reason: CloseReason) {
     let peer = &sim_peer.peer;
-    let is_unharmed = sim_peer.is_well_behaved() && !sim_peer.has_left() && !peer.is_hit_by_fault();
+    let is_unharmed = sim_peer.behavior.is_well_behaved() && !sim_peer.has_left() && !peer.is_hit_by_fault();
     if !is_unharmed || !sim_peer.has_sent_all() {
         return;
     }

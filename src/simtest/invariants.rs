@@ -29,8 +29,8 @@ pub(super) struct Invariants {
     reasons: HashMap<u16, CloseReason>,
     before: Before,
     idle_turns: u32,
-    turns: u64,
-    turns_with_marks_left: u64,
+    pub(super) turns: u64,
+    pub(super) turns_with_marks_left: u64,
     shutdown: Shutdown,
 }
 
@@ -77,14 +77,6 @@ impl Before {
 }
 
 impl Invariants {
-    pub(super) fn turns(&self) -> u64 {
-        self.turns
-    }
-
-    pub(super) fn turns_with_marks_left(&self) -> u64 {
-        self.turns_with_marks_left
-    }
-
     pub(super) fn drain_requested(&mut self) {
         // A second drain is a stop.
         self.shutdown.may_stop |= self.shutdown.may_drain;
@@ -162,12 +154,9 @@ impl Invariants {
         if peer.is_marked {
             return;
         }
-        let (at, what) = history.deadline(peer, stream, limits);
+        let (at, what) = history.deadline(peer, limits);
         assert!(peer.deadline <= at, "{name:?} has the deadline {:?}, not {at:?} ({what}): {peer:?}", peer.deadline);
-        assert!(
-            peer.deadline > now || view.snapshot.deadlines_wait,
-            "{name:?} missed its deadline at {now:?}: {peer:?}"
-        );
+        assert!(peer.deadline > now || view.snapshot.deadlines_wait, "{name:?} is late at {now:?}: {peer:?}");
         assert!(peer.armed_at <= peer.deadline, "the timer of {name:?} is too late: {peer:?}");
     }
 

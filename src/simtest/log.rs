@@ -5,33 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::outcome::Misdeed;
 use crate::connection::CloseReason;
 use crate::slab::Key;
-
-/// Declares the misdeeds of a service, each with its name in reports.
-macro_rules! misdeeds {
-    ($($misdeed:ident = $name:literal;)*) => {
-        /// Something that no service should do.
-        #[derive(Clone, Copy, Debug)]
-        pub(super) enum Misdeed { $($misdeed,)* }
-
-        impl Misdeed {
-            pub(super) const NAMES: [&str; [$($name),*].len()] = [$($name),*];
-            pub(super) const ALL: [Self; [$($name),*].len()] = [$(Self::$misdeed),*];
-        }
-    };
-}
-
-misdeeds! {
-    FinishesSelf = "service finishes its peer";
-    ClosesSelf = "service closes its peer";
-    FinishesSibling = "service finishes another peer";
-    ClosesSibling = "service closes another peer";
-    ClosesAll = "service closes all peers";
-    Panics = "service panics";
-    DefersReply = "service defers a reply";
-    RepliesBadly = "service sends a bad reply";
-}
 
 /// A peer, by the index of its endpoint and its key there.
 pub(super) type PeerName = (usize, Key);
@@ -44,12 +20,12 @@ pub(super) struct Log {
     /// The number of frames from each open peer.
     pub(super) frames: BTreeMap<PeerName, u64>,
     /// The open peers for which `on_end` was called.
-    pub(super) ended: BTreeSet<PeerName>,
+    ended: BTreeSet<PeerName>,
     /// The peers that were closed since the invariants last read the log.
     pub(super) closed: Vec<ClosedPeer>,
     pub(super) opened: u64,
     pub(super) callbacks: u64,
-    pub(super) misdeeds: [u64; Misdeed::NAMES.len()],
+    pub(super) misdeeds: [u64; Misdeed::ALL.len()],
     /// The peers with a panic in a callback. They must be closed.
     pub(super) panicked: Vec<PeerName>,
     /// The last violation of the contract between server and service.
@@ -84,5 +60,38 @@ impl SharedLog {
             log.violation = Some(format!("a callback for {name:?}, which is not open"));
         }
         port
+    }
+
+    pub(super) fn add_open(&self, name: PeerName, port: u16) {
+        let mut log = self.lock();
+        log.callbacks += 1;
+        log.opened += 1;
+        if log.open.insert(name, port).is_some() {
+            log.violation = Some(format!("{name:?} was opened twice"));
+        }
+    }
+
+    pub(super) fn add_frame(&self, name: PeerName) {
+        let mut log = self.lock();
+        *log.frames.entry(name).or_default() += 1;
+        if log.ended.contains(&name) {
+            log.violation = Some(format!("a frame from {name:?} after its end"));
+        }
+    }
+
+    pub(super) fn add_end(&self, name: PeerName) {
+        let mut log = self.lock();
+        if !log.ended.insert(name) {
+            log.violation = Some(format!("{name:?} ended twice"));
+        }
+    }
+
+    pub(super) fn add_close(&self, name: PeerName, reason: CloseReason) {
+        let mut log = self.lock();
+        log.frames.remove(&name);
+        let is_end_reported = log.ended.remove(&name);
+        if let Some(port) = log.open.remove(&name) {
+            log.closed.push(ClosedPeer { name, port, reason, is_end_reported });
+        }
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt::Display;
 
-use super::log::{Misdeed, SharedLog};
+use super::log::SharedLog;
+use super::outcome::Misdeed;
 use crate::connection::CloseReason;
 use crate::service::{Context, Orders, Service};
 use crate::sim::Rng;
@@ -32,7 +33,7 @@ impl MisbehavingService {
 
     /// Draws whether to misbehave, and how.
     fn draw_misdeed(&mut self) -> Option<Misdeed> {
-        let misdeed = self.rng.chance(self.probability).then(|| self.rng.pick(&Misdeed::ALL))?;
+        let (misdeed, _) = self.rng.chance(self.probability).then(|| self.rng.pick(&Misdeed::ALL))?;
         self.log.lock().misdeeds[misdeed as usize] += 1;
         Some(misdeed)
     }

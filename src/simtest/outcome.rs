@@ -2,8 +2,51 @@
 
 use std::fmt;
 
-use super::log::Misdeed;
 use crate::sim::FaultCounts;
+
+/// Declares something that runs count, with the name of each kind in reports.
+macro_rules! counted {
+    ($(#[$doc:meta])* $type:ident { $($kind:ident = $name:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub(super) enum $type { $($kind,)* }
+
+        impl $type {
+            /// All kinds with their names, in order.
+            pub(super) const ALL: [(Self, &str); [$($name),*].len()] = [$((Self::$kind, $name)),*];
+        }
+    };
+}
+
+counted! {
+    /// Something that no service should do.
+    Misdeed {
+        FinishesSelf = "service finishes its peer",
+        ClosesSelf = "service closes its peer",
+        FinishesSibling = "service finishes another peer",
+        ClosesSibling = "service closes another peer",
+        ClosesAll = "service closes all peers",
+        Panics = "service panics",
+        DefersReply = "service defers a reply",
+        RepliesBadly = "service sends a bad reply",
+    }
+}
+
+counted! {
+    /// Something that a run causes by itself or by its limits.
+    RunEvent {
+        Drain = "drain at any step",
+        Stop = "stop at any step",
+        Message = "message from another thread",
+        RefusedFull = "refused: server full",
+        RefusedAddress = "refused: address full",
+        BudgetSpent = "budget spent",
+        WrappedGeneration = "generations wrap",
+        TurnCutShort = "turn cut short",
+        DatagramAnswered = "datagram answered",
+        DatagramRefused = "datagram refused",
+    }
+}
 
 /// The result of a run without failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,50 +57,21 @@ pub struct SimOutcome {
     pub trace_hash: u64,
     /// The injected faults.
     pub faults: FaultCounts,
-    pub(super) misdeeds: [u64; Misdeed::NAMES.len()],
+    pub(super) misdeeds: [u64; Misdeed::ALL.len()],
     pub(super) events: RunEventCounts,
 }
 
 impl SimOutcome {
     /// The name and count of everything that a run may inject or cause.
     pub fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let misdeeds = Misdeed::NAMES.into_iter().zip(self.misdeeds);
-        self.faults.rows().chain(misdeeds).chain(RunEvent::NAMES.into_iter().zip(self.events))
+        let misdeeds = Misdeed::ALL.into_iter().map(|(_, name)| name).zip(self.misdeeds);
+        let events = RunEvent::ALL.into_iter().map(|(_, name)| name).zip(self.events);
+        self.faults.rows().chain(misdeeds).chain(events)
     }
 }
 
-/// What a run itself causes, or what its limits cause.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum RunEvent {
-    Drain,
-    Stop,
-    Message,
-    RefusedFull,
-    RefusedAddress,
-    BudgetSpent,
-    WrappedGeneration,
-    TurnCutShort,
-    DatagramAnswered,
-    DatagramRefused,
-}
-
-impl RunEvent {
-    const NAMES: [&str; 10] = [
-        "drain at any step",
-        "stop at any step",
-        "message from another thread",
-        "refused: server full",
-        "refused: address full",
-        "budget spent",
-        "generations wrap",
-        "turn cut short",
-        "datagram answered",
-        "datagram refused",
-    ];
-}
-
 /// A count for each [`RunEvent`].
-pub(super) type RunEventCounts = [u64; RunEvent::NAMES.len()];
+pub(super) type RunEventCounts = [u64; RunEvent::ALL.len()];
 
 /// The violation that a run found.
 #[derive(Clone, Debug, PartialEq, Eq)]

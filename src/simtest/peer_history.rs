@@ -17,12 +17,13 @@ pub(super) struct PeerHistory {
     /// Since when the queue has not been empty.
     pub(super) queued_since: Option<Instant>,
     pub(super) wrote_at: Instant,
+    active_at: Instant,
 }
 
 impl PeerHistory {
     /// Records the state after a turn. `frames` is the number of frames so far.
     pub(super) fn update(&mut self, peer: &PeerSnapshot, stream: &StreamView, now: Instant, frames: u64) {
-        self.wrote_at = stream.wrote_at;
+        (self.wrote_at, self.active_at) = (stream.wrote_at, stream.active_at);
         let is_open = peer.halves.write() == WriteHalf::Open;
         if !is_open && self.finishing.is_none() {
             self.finishing = Some((now, stream.active_at));
@@ -41,18 +42,13 @@ impl PeerHistory {
     }
 
     /// The latest possible deadline of the peer, and its name.
-    pub(super) fn deadline(
-        &self,
-        peer: &PeerSnapshot,
-        stream: &StreamView,
-        limits: &Limits,
-    ) -> (Instant, &'static str) {
+    pub(super) fn deadline(&self, peer: &PeerSnapshot, limits: &Limits) -> (Instant, &'static str) {
         if let Some(at) = self.finished_at {
             return (at + limits.linger_timeout, "linger");
         }
         let (at, name) = match self.queued_since {
-            Some(at) => (at.max(stream.wrote_at) + limits.write_timeout, "write"),
-            None => (stream.active_at + limits.idle_timeout, "idle"),
+            Some(at) => (at.max(self.wrote_at) + limits.write_timeout, "write"),
+            None => (self.active_at + limits.idle_timeout, "idle"),
         };
         match self.frame_began {
             Some((began_at, _)) if peer.halves.write() == WriteHalf::Open && began_at + limits.frame_timeout < at => {

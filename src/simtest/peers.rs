@@ -70,7 +70,7 @@ pub(super) struct SimPeer {
     pub(super) peer: Peer,
     pub(super) endpoint: SimEndpoint,
     pub(super) port: u16,
-    behavior: Behavior,
+    pub(super) behavior: Behavior,
     pub(super) last: LastFrame,
     /// The number of bytes that it is given to send.
     sent_len: u64,
@@ -194,11 +194,6 @@ impl SimPeer {
         self.line.drain(..done);
     }
 
-    /// Whether it sends and reads everything.
-    pub(super) fn is_well_behaved(&self) -> bool {
-        self.behavior.is_well_behaved()
-    }
-
     /// Whether it has reset or closed its connection, as its behavior says.
     pub(super) fn has_left(&self) -> bool {
         let leaves = matches!(self.peer.behavior().ending, PeerEnding::ResetsAt(_) | PeerEnding::ClosesAt(_));
@@ -268,14 +263,8 @@ pub(super) fn draw_plan(endpoint: &SimEndpoint, port: u16, len: usize, rng: &mut
             sent.pop();
             sent.extend_from_slice(b"\r\n");
         }
-        let reply = match endpoint.service {
-            ServiceKind::Echo { prefix } => [prefix.as_bytes(), &frame].concat(),
-            ServiceKind::Misbehaving
-            | ServiceKind::Chat
-            | ServiceKind::Chargen
-            | ServiceKind::Discard
-            | ServiceKind::Scenario => frame,
-        };
+        let prefix = if let ServiceKind::Echo { prefix } = endpoint.service { prefix } else { "" };
+        let reply = [prefix.as_bytes(), &frame].concat();
         expected.extend_from_slice(&encode(&endpoint.framing, &reply));
     }
     let last = if rng.chance(0.8) { LastFrame::Whole } else { append_last_frame(endpoint, &mut sent, rng) };

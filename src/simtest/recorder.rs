@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt::{self, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::log::{ClosedPeer, SharedLog};
+use super::log::{PeerName, SharedLog};
 use super::peers::PORT_FIRST;
 use crate::connection::CloseReason;
 use crate::service::{Context, Orders, Service};
@@ -53,6 +53,14 @@ pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 impl<S: Service> Recorder<S> {
+    /// Counts a callback for an open peer and adds it to the story. Returns the peer's name.
+    fn record(&self, callback: &str, key: Key, detail: impl Display) -> PeerName {
+        let name = (self.endpoint, key);
+        let peer = PeerLabel(self.log.count_callback(name));
+        self.world.note(format_args!("  callback {callback}: {peer}{detail}"));
+        name
+    }
+
     /// Calls the service, and records a panic before it goes on.
     fn call(&mut self, callback: impl FnOnce(&mut S)) {
         let inner = &mut self.inner;
@@ -71,14 +79,7 @@ impl<S: Service> Service for Recorder<S> {
     fn on_open(&mut self, peer: &mut S::Peer, address: &dyn Display, cx: &mut Context<'_, '_>) {
         let name = (self.endpoint, cx.key());
         let port = address.to_string().rsplit(':').next().and_then(|port| port.parse().ok()).expect("ip:port");
-        {
-            let mut log = self.log.lock();
-            log.callbacks += 1;
-            log.opened += 1;
-            if log.open.insert(name, port).is_some() {
-                log.violation = Some(format!("{name:?} was opened twice"));
-            }
-        }
+        self.log.add_open(name, port);
         self.world.note(format_args!("  callback on_open: {}, slot {}", PeerLabel(Some(port)), name.1.slot()));
         self.call(|inner| inner.on_open(peer, address, cx));
     }
@@ -95,50 +96,25 @@ impl<S: Service> Service for Recorder<S> {
     }
 
     fn on_frame(&mut self, peer: &mut S::Peer, frame: &[u8], cx: &mut Context<'_, '_>) {
-        let name = (self.endpoint, cx.key());
-        let port = self.log.count_callback(name);
-        self.world.note(format_args!("  callback on_frame: {}, {}", PeerLabel(port), BytesPreview(frame)));
-        {
-            let mut log = self.log.lock();
-            *log.frames.entry(name).or_default() += 1;
-            if log.ended.contains(&name) {
-                log.violation = Some(format!("a frame from {name:?} after its end"));
-            }
-        }
+        let name = self.record("on_frame", cx.key(), format_args!(", {}", BytesPreview(frame)));
+        self.log.add_frame(name);
         self.call(|inner| inner.on_frame(peer, frame, cx));
     }
 
     fn on_writable(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, '_>) {
-        let port = self.log.count_callback((self.endpoint, cx.key()));
-        self.world.note(format_args!("  callback on_writable: {}", PeerLabel(port)));
+        self.record("on_writable", cx.key(), "");
         self.call(|inner| inner.on_writable(peer, cx));
     }
 
     fn on_end(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, '_>) {
-        let name = (self.endpoint, cx.key());
-        let port = self.log.count_callback(name);
-        self.world.note(format_args!("  callback on_end: {}", PeerLabel(port)));
-        {
-            let mut log = self.log.lock();
-            if !log.ended.insert(name) {
-                log.violation = Some(format!("{name:?} ended twice"));
-            }
-        }
+        let name = self.record("on_end", cx.key(), "");
+        self.log.add_end(name);
         self.call(|inner| inner.on_end(peer, cx));
     }
 
     fn on_close(&mut self, peer: S::Peer, key: Key, reason: CloseReason, orders: &mut Orders<'_>) {
-        let name = (self.endpoint, key);
-        let port = self.log.count_callback(name);
-        self.world.note(format_args!("  callback on_close: {}, {reason}", PeerLabel(port)));
-        {
-            let mut log = self.log.lock();
-            log.frames.remove(&name);
-            let is_end_reported = log.ended.remove(&name);
-            if let Some(port) = log.open.remove(&name) {
-                log.closed.push(ClosedPeer { name, port, reason, is_end_reported });
-            }
-        }
+        let name = self.record("on_close", key, format_args!(", {reason}"));
+        self.log.add_close(name, reason);
         self.call(|inner| inner.on_close(peer, key, reason, orders));
     }
 

@@ -48,7 +48,7 @@ impl<'a> Run<'a> {
         self.count_events();
         let misdeeds = self.state.log.lock().misdeeds;
         SimOutcome {
-            turns: self.invariants.turns(),
+            turns: self.invariants.turns,
             trace_hash: self.state.world.trace_hash(),
             faults: self.state.world.fault_counts(),
             misdeeds,
@@ -59,7 +59,7 @@ impl<'a> Run<'a> {
     fn count_events(&mut self) {
         let totals = self.state.server.totals();
         let has_wrapped = self.state.has_last_generations && totals.peers.opened > 4;
-        let cut_short = if self.state.has_short_turns { self.invariants.turns_with_marks_left() } else { 0 };
+        let cut_short = if self.state.has_short_turns { self.invariants.turns_with_marks_left } else { 0 };
         let counts = [
             (RunEvent::RefusedFull, totals.refused_full),
             (RunEvent::RefusedAddress, totals.refused_address),

@@ -113,14 +113,14 @@ fn ready<R>(result: io::Result<R>) -> io::Result<Option<R>> {
 }
 
 /// A TLS echo server in a world.
-struct TlsWorld {
+struct TlsSetup {
     world: World,
     server: Server<SimNet>,
     address: Address,
     tls: TlsTarget,
 }
 
-impl TlsWorld {
+impl TlsSetup {
     fn new(world: World, seed: u64, limits: Limits, server_limits: ServerLimits) -> Self {
         let mut rng = Rng::new(seed);
         let authority = Authority::new();
@@ -144,9 +144,11 @@ impl TlsWorld {
         Client { peer, tls, to_send, sent: 0, received: Vec::new(), has_finished: false, has_seen_end: false }
     }
 
-    /// Runs turns until the server has nothing to do.
-    fn settle(&mut self) {
+    /// Runs turns until the server has nothing to do. Returns whether it made progress.
+    fn settle(&mut self) -> bool {
+        let before = self.world.counters().progress;
         self.world.settle(|| self.server.turn()).expect("a simulated poll does not fail");
+        self.world.counters().progress > before
     }
 
     fn pass(&mut self, span: Duration) {
@@ -167,15 +169,15 @@ fn check_echoes(seed: u64) {
     let never = Duration::MAX;
     let limits = Limits { handshake_timeout: never, idle_timeout: never, write_timeout: never, ..Limits::default() };
     let mut rng = Rng::new(!seed);
-    // The kernel buffers are small enough to fill within a handshake flight.
+    // The kernel buffers are small enough to fill within a handshake flight, but are not always full.
     let world = World::new(seed).with_kernel_buffer(1 + rng.below(3_000));
     let world = world.with_faults(Faults::delays_drawn_from(seed));
-    let mut tls_world = TlsWorld::new(world, seed, limits, ServerLimits::default());
+    let mut setup = TlsSetup::new(world, seed, limits, ServerLimits::default());
     let mut clients: Vec<Client> =
-        (0..=rng.below(3)).map(|key| tls_world.client(pattern(key as u64, 0, rng.below(40_000)))).collect();
+        (0..=rng.below(3)).map(|key| setup.client(pattern(key as u64, 0, rng.below(40_000)))).collect();
     let mut idle_seconds = 0;
     while !clients.iter().all(Client::is_done) {
-        let mut has_moved = tls_world.settle_once();
+        let mut has_moved = setup.settle();
         for client in &mut clients {
             has_moved |= client.act(&mut rng).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         }
@@ -183,14 +185,14 @@ fn check_echoes(seed: u64) {
         // One accept outage may follow another.
         assert!(idle_seconds < 100, "seed {seed}: no progress");
         if !has_moved {
-            tls_world.pass(Duration::from_secs(1));
+            setup.pass(Duration::from_secs(1));
         }
     }
     for client in &clients {
         assert_eq!(client.received, client.to_send, "seed {seed}");
     }
-    tls_world.pass(Duration::from_secs(1));
-    tls_world.assert_closed(CloseReason::Finished, clients.len() as u64);
+    setup.pass(Duration::from_secs(1));
+    setup.assert_closed(CloseReason::Finished, clients.len() as u64);
 }
 
 #[test]
@@ -207,18 +209,18 @@ fn a_broken_tls_connection_affects_no_other_and_totals_reconcile() {
     for seed in 0..volume(200) {
         let mut rng = Rng::new(!seed);
         let world = World::new(seed).with_faults(Faults::drawn_from(seed));
-        let mut tls_world = TlsWorld::new(world, seed, Limits::default(), ServerLimits::default());
-        let mut clients: Vec<Client> = (0..8).map(|key| tls_world.client(pattern(key, 0, rng.below(10_000)))).collect();
+        let mut setup = TlsSetup::new(world, seed, Limits::default(), ServerLimits::default());
+        let mut clients: Vec<Client> = (0..8).map(|key| setup.client(pattern(key, 0, rng.below(10_000)))).collect();
         for _ in 0..200 {
             clients.retain_mut(|client| client.act(&mut rng).is_ok());
-            tls_world.settle();
+            setup.settle();
         }
         for client in &clients {
             assert!(client.to_send.starts_with(&client.received), "seed {seed}");
         }
-        tls_world.world.disable_faults();
-        tls_world.world.notify(ControlEvent::Stop);
-        let totals = tls_world.server.run().expect("a simulated poll does not fail");
+        setup.world.disable_faults();
+        setup.world.notify(ControlEvent::Stop);
+        let totals = setup.server.run().expect("a simulated poll does not fail");
         assert!(totals.reconciles(), "seed {seed}: {totals:?}");
     }
 }
@@ -226,104 +228,95 @@ fn a_broken_tls_connection_affects_no_other_and_totals_reconcile() {
 #[test]
 fn a_slow_handshake_ends_at_its_deadline() {
     let limits = Limits { handshake_timeout: Duration::from_secs(10), ..Limits::default() };
-    let mut tls_world = TlsWorld::new(World::new(1), 1, limits, ServerLimits::default());
-    let dripping = tls_world.world.connect(&tls_world.address);
-    let silent = tls_world.world.connect(&tls_world.address);
+    let mut setup = TlsSetup::new(World::new(1), 1, limits, ServerLimits::default());
+    let slow = setup.world.connect(&setup.address);
+    let silent = setup.world.connect(&setup.address);
     // The beginning of a ClientHello of 500 bytes.
-    dripping.send(&[22, 3, 1, 1, 244]);
+    slow.send(&[22, 3, 1, 1, 244]);
     for _ in 0..9 {
-        tls_world.pass(Duration::from_secs(1));
-        dripping.send(&[1]);
+        setup.pass(Duration::from_secs(1));
+        slow.send(&[1]);
     }
-    tls_world.settle();
-    assert_eq!((tls_world.server.totals().open, tls_world.server.totals().handshakes), (2, 2));
-    tls_world.pass(Duration::from_secs(1));
-    tls_world.assert_closed(CloseReason::HandshakeTimeout, 2);
-    assert!(dripping.is_ended() && silent.is_ended());
-    tls_world.pass(Duration::from_secs(3_600));
-    tls_world.assert_closed(CloseReason::HandshakeTimeout, 2);
+    setup.settle();
+    assert_eq!((setup.server.totals().open, setup.server.totals().handshakes), (2, 2));
+    setup.pass(Duration::from_secs(1));
+    setup.assert_closed(CloseReason::HandshakeTimeout, 2);
+    assert!(slow.is_ended() && silent.is_ended());
+    setup.pass(Duration::from_secs(3_600));
+    setup.assert_closed(CloseReason::HandshakeTimeout, 2);
 }
 
 #[test]
 fn the_oldest_handshake_is_closed_when_there_are_too_many() {
     let server_limits = ServerLimits { handshakes_max: 3, ..ServerLimits::default() };
-    let mut tls_world = TlsWorld::new(World::new(1), 1, Limits::default(), server_limits);
-    let silent_peers: Vec<Peer> = (0..5).map(|_| tls_world.world.connect(&tls_world.address)).collect();
-    tls_world.settle();
-    tls_world.assert_closed(CloseReason::HandshakesFull, 2);
+    let mut setup = TlsSetup::new(World::new(1), 1, Limits::default(), server_limits);
+    let silent_peers: Vec<Peer> = (0..5).map(|_| setup.world.connect(&setup.address)).collect();
+    setup.settle();
+    setup.assert_closed(CloseReason::HandshakesFull, 2);
     assert_eq!(silent_peers.iter().filter(|peer| peer.is_ended()).count(), 2);
 
-    let mut client = tls_world.client(b"hello".to_vec());
+    let mut client = setup.client(b"hello".to_vec());
     let mut rng = Rng::new(1);
     while !client.is_done() {
-        assert!(client.act(&mut rng).expect("the connection is open") | tls_world.settle_once());
+        assert!(client.act(&mut rng).expect("the connection is open") | setup.settle());
     }
     assert_eq!(client.received, b"hello");
-    tls_world.assert_closed(CloseReason::HandshakesFull, 3);
-}
-
-impl TlsWorld {
-    /// Settles. Returns whether the server made progress.
-    fn settle_once(&mut self) -> bool {
-        let before = self.world.counters().progress;
-        self.settle();
-        self.world.counters().progress > before
-    }
+    setup.assert_closed(CloseReason::HandshakesFull, 3);
 }
 
 #[test]
 fn a_drain_waits_for_handshakes_until_half_of_its_timeout() {
-    let mut tls_world = TlsWorld::new(World::new(1), 1, Limits::default(), ServerLimits::default());
-    let mut client = tls_world.client(b"last order".to_vec());
+    let mut setup = TlsSetup::new(World::new(1), 1, Limits::default(), ServerLimits::default());
+    let mut client = setup.client(b"last order".to_vec());
     let mut rng = Rng::new(1);
     client.act(&mut rng).expect("the ClientHello is sent");
-    let silent = tls_world.world.connect(&tls_world.address);
-    tls_world.settle();
-    tls_world.world.notify(ControlEvent::Drain);
-    tls_world.settle();
-    assert!(!tls_world.server.is_done(), "two handshakes are unfinished");
+    let silent = setup.world.connect(&setup.address);
+    setup.settle();
+    setup.world.notify(ControlEvent::Drain);
+    setup.settle();
+    assert!(!setup.server.is_done(), "two handshakes are unfinished");
     while !client.has_seen_end {
-        assert!(client.act(&mut rng).expect("the connection is open") | tls_world.settle_once());
+        assert!(client.act(&mut rng).expect("the connection is open") | setup.settle());
     }
     assert!(!silent.is_ended());
-    tls_world.pass(ServerLimits::default().drain_timeout / 2);
-    assert!(silent.is_ended() && tls_world.server.is_done());
-    tls_world.assert_closed(CloseReason::Drained, 2);
+    setup.pass(ServerLimits::default().drain_timeout / 2);
+    assert!(silent.is_ended() && setup.server.is_done());
+    setup.assert_closed(CloseReason::Drained, 2);
 }
 
 #[test]
 fn close_notify_ends_the_input_without_a_fin() {
-    let mut tls_world = TlsWorld::new(World::new(1), 1, Limits::default(), ServerLimits::default());
-    let mut client = tls_world.client(Vec::new());
+    let mut setup = TlsSetup::new(World::new(1), 1, Limits::default(), ServerLimits::default());
+    let mut client = setup.client(Vec::new());
     let mut rng = Rng::new(1);
-    while client.read_and_write(&mut rng).expect("the connection is open") | tls_world.settle_once() {}
-    assert_eq!(tls_world.server.totals().handshakes, 0);
+    while client.read_and_write(&mut rng).expect("the connection is open") | setup.settle() {}
+    assert_eq!(setup.server.totals().handshakes, 0);
 
     // The server reads both at once.
     assert_eq!(client.tls.write(b"goodbye").expect("there is space"), 7);
     client.tls.send_close_notify().expect("there is space");
-    while client.read_and_write(&mut rng).expect("the connection is open") | tls_world.settle_once() {}
+    while client.read_and_write(&mut rng).expect("the connection is open") | setup.settle() {}
     assert_eq!((client.received.as_slice(), client.has_seen_end), (&b"goodbye"[..], true));
-    tls_world.assert_closed(CloseReason::Finished, 1);
+    setup.assert_closed(CloseReason::Finished, 1);
 }
 
 #[test]
 fn plain_text_and_truncation_are_counted_as_such() {
-    let mut tls_world = TlsWorld::new(World::new(1), 1, Limits::default(), ServerLimits::default());
-    let plain = tls_world.world.connect(&tls_world.address);
+    let mut setup = TlsSetup::new(World::new(1), 1, Limits::default(), ServerLimits::default());
+    let plain = setup.world.connect(&setup.address);
     plain.send(b"GET / HTTP/1.0\r\n\r\n");
-    let scanner = tls_world.world.connect(&tls_world.address);
+    let scanner = setup.world.connect(&setup.address);
     scanner.finish();
-    let mut cut_off = tls_world.client(b"half a wo".to_vec());
+    let mut cut_off = setup.client(b"half a wo".to_vec());
     let mut rng = Rng::new(1);
     while cut_off.received.len() < 9 {
         let has_moved = cut_off.read_and_write(&mut rng).expect("the connection is open");
-        assert!(has_moved | tls_world.settle_once());
+        assert!(has_moved | setup.settle());
     }
     cut_off.peer.finish();
-    tls_world.settle();
-    tls_world.assert_closed(CloseReason::BadTls, 1);
+    setup.settle();
+    setup.assert_closed(CloseReason::BadTls, 1);
     assert_eq!(plain.received().len(), 7, "an alert");
     // The scanner ended before it sent a byte.
-    tls_world.assert_closed(CloseReason::Truncated, 2);
+    setup.assert_closed(CloseReason::Truncated, 2);
 }

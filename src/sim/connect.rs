@@ -20,19 +20,19 @@ impl World {
     ///
     /// The answer takes up to `pause_max`.
     pub fn answer_at(&self, address: &Address, behavior: Behavior) {
-        self.set_response(address, ConnectResponse::Peer(behavior));
+        self.store_response(address, ConnectResponse::Peer(behavior));
     }
 
     /// Leaves later connects to `address` without an answer.
     ///
     /// Without any setting for an address, its connects are refused.
     pub fn be_silent_at(&self, address: &Address) {
-        self.set_response(address, ConnectResponse::Silence);
+        self.store_response(address, ConnectResponse::Silence);
     }
 
     /// Makes later connects to the Unix socket `address` fail because its backlog is full.
     pub fn be_full_at(&self, address: &Address) {
-        self.set_response(address, ConnectResponse::Full);
+        self.store_response(address, ConnectResponse::Full);
     }
 
     /// The newest peer.
@@ -47,7 +47,7 @@ impl World {
         (0..count).map(move |number| Peer { world: world.clone(), number })
     }
 
-    fn set_response(&self, address: &Address, response: ConnectResponse) {
+    fn store_response(&self, address: &Address, response: ConnectResponse) {
         let responses = &mut self.state().connect_responses;
         responses.retain(|(at, _)| at != address);
         responses.push((address.clone(), response));

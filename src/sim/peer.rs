@@ -63,7 +63,7 @@ impl Peer {
     }
 
     /// Replaces the behavior of the peer.
-    pub fn set_behavior(&self, behavior: Behavior) {
+    pub fn change_behavior(&self, behavior: Behavior) {
         self.with(|peer| peer.behavior = behavior);
     }
 

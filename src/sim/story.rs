@@ -159,7 +159,7 @@ impl StoryFormatter {
     }
 }
 
-/// Describes a call of the server: what it did, or what it could not do and why.
+/// Describes a call of the server, with its effect or its error.
 fn describe_call<T>(call: &str, result: SysResult<T>, describe: impl FnOnce(T) -> String) -> String {
     match result {
         Ok(value) => format!("the server {}", describe(value)),

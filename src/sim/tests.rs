@@ -136,7 +136,7 @@ fn a_slow_peer_writes_byte_by_byte_and_finishes_early() {
         pause_max: Duration::from_secs(1),
         ending: PeerEnding::FinishesAt(3),
     };
-    peer.set_behavior(behavior);
+    peer.change_behavior(behavior);
     peer.send(b"abcdef");
     let mut bytes = Vec::new();
     while !peer.is_broken() && bytes.len() < 4 {
@@ -198,7 +198,11 @@ fn delay_faults_never_strand_a_correct_server() {
         let mut rng = Rng::new(seed);
         let sent = pattern(seed, 0, rng.below(5000));
         let drawn = Behavior::drawn_from(&mut rng, 0);
-        peer.set_behavior(Behavior { read_len_max: drawn.read_len_max.max(1), ending: PeerEnding::Finishes, ..drawn });
+        peer.change_behavior(Behavior {
+            read_len_max: drawn.read_len_max.max(1),
+            ending: PeerEnding::Finishes,
+            ..drawn
+        });
         peer.send(&sent);
         echo_until_end(&world, &mut net, &mut stream);
         drop(stream);

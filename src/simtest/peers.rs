@@ -228,7 +228,7 @@ impl SimPeer {
     pub(super) fn speed_up(&self) {
         let read_len_max = if self.behavior.read_len_max > 0 { usize::MAX } else { 0 };
         let ending = self.peer.behavior().ending;
-        self.peer.set_behavior(Behavior { read_len_max, ending, ..Behavior::default() });
+        self.peer.change_behavior(Behavior { read_len_max, ending, ..Behavior::default() });
         if self.endpoint.service == ServiceKind::Chargen {
             self.peer.close();
         }

@@ -1,4 +1,4 @@
-//! `Recorder`: wraps a service and records its callbacks in the log and the story.
+//! `ServiceRecorder`: wraps a service and records its callbacks in the log and the story.
 
 use std::any::Any;
 use std::error::Error;
@@ -13,7 +13,7 @@ use crate::sim::World;
 use crate::slab::Key;
 
 /// A service with recorded callbacks.
-pub(super) struct Recorder<S> {
+pub(super) struct ServiceRecorder<S> {
     /// The index of its endpoint.
     pub(super) endpoint: usize,
     pub(super) world: World,
@@ -52,7 +52,7 @@ pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic without a message").to_owned()
 }
 
-impl<S: Service> Recorder<S> {
+impl<S: Service> ServiceRecorder<S> {
     /// Counts a callback for an open peer and adds it to the story. Returns the peer's name.
     fn record(&self, callback: &str, key: Key, detail: impl Display) -> PeerName {
         let name = (self.endpoint, key);
@@ -72,7 +72,7 @@ impl<S: Service> Recorder<S> {
     }
 }
 
-impl<S: Service> Service for Recorder<S> {
+impl<S: Service> Service for ServiceRecorder<S> {
     type Peer = S::Peer;
     type Message = S::Message;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::datagrams::DatagramClients;
 use super::log::SharedLog;
 use super::peers::{PORT_FIRST, PeerPlan, SimEndpoint, SimPeer};
-use super::recorder::Recorder;
+use super::recorder::ServiceRecorder;
 use crate::admission::{Listen, ServerLimits, WhenFull};
 use crate::codec::Codec;
 use crate::net::{Address, Sender};
@@ -101,7 +101,7 @@ impl RunState {
         inner: S,
     ) -> (Address, Sender<S::Message>) {
         let (world, log) = (self.world.clone(), self.log.clone());
-        let service = Recorder { endpoint: self.endpoints.len(), world, log, inner };
+        let service = ServiceRecorder { endpoint: self.endpoints.len(), world, log, inner };
         let endpoint = self.server.listen(listen, codec, service).expect("the address is free");
         (self.server.local_address(&endpoint).clone(), endpoint.sender())
     }

@@ -144,7 +144,7 @@ impl ProxyTest {
             for peer in self.world.peers() {
                 let Behavior { ending, read_len_max, .. } = peer.behavior();
                 let read_len_max = if read_len_max > 0 { usize::MAX } else { 0 };
-                peer.set_behavior(Behavior { ending, read_len_max, ..Behavior::default() });
+                peer.change_behavior(Behavior { ending, read_len_max, ..Behavior::default() });
             }
             if self.server.is_done() || self.world.progress() == WorldProgress::Idle {
                 return;

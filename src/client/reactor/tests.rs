@@ -7,7 +7,7 @@ use super::*;
 use crate::codec::Lines;
 use crate::connector::FULL_PAUSE;
 use crate::net::Address;
-use crate::sim::{Behavior, Ending, Faults, Rng, SimNet, World};
+use crate::sim::{Behavior, Faults, PeerEnding, Rng, SimNet, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -121,7 +121,7 @@ const PEERS: u32 = 1500;
 fn after_a_stall_a_peer_with_a_pending_event_is_not_idle() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior { ending: Ending::Stays, ..Behavior::default() });
+    world.answer_at(&address, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
     let mut client = client(&world);
     for peer in 0..PEERS {
         client.connect(to.clone(), None, peer);
@@ -217,7 +217,7 @@ fn a_connect_without_free_descriptors_fails_with_emfile() {
 fn replies_arrive_after_a_half_close() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior { ending: Ending::Stays, ..Behavior::default() });
+    world.answer_at(&address, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
     let mut client = client(&world);
     client.service_mut().half_closes = true;
     client.connect(to, None, 1);
@@ -238,7 +238,7 @@ fn replies_arrive_after_a_half_close() {
 fn a_reset_within_a_reply_is_the_close_reason() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior { ending: Ending::ResetsAt(3), ..Behavior::default() });
+    world.answer_at(&address, Behavior { ending: PeerEnding::ResetsAt(3), ..Behavior::default() });
     let mut client = client(&world);
     client.connect(to, None, 1);
     settle(&world, &mut client);

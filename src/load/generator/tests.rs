@@ -5,7 +5,7 @@ use crate::client::Backoff;
 use crate::load::plan::{Pace, RunLength, Verify};
 use crate::load::record::{ErrorKind, Record};
 use crate::net::Address;
-use crate::sim::{Behavior, Ending as PeerEnding, Faults, Peer, SimNet, World};
+use crate::sim::{Behavior, Faults, Peer, PeerEnding, SimNet, World};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use std::io;
 
 use super::*;
 use crate::destination::Destination;
-use crate::sim::{Behavior, Ending, Peer, SimNet};
+use crate::sim::{Behavior, Peer, PeerEnding, SimNet};
 
 /// Connects to the port in each line, and sends the result to the peer that sent the line.
 #[derive(Default)]
@@ -175,7 +175,7 @@ fn a_stop_aborts_connects_in_progress() {
 #[test]
 fn an_ordered_reset_is_sent_even_if_all_bytes_are_written() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Behavior { ending: Ending::Stays, ..Behavior::default() });
+    world.answer_at(&upstream(80).1, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
     let (mut server, client) = start(&world, ServerLimits::default(), b"80\n");
     settle(&world, &mut server);
     assert_eq!(received(&client), "connected\n");

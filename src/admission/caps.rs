@@ -10,7 +10,7 @@ use super::{ServerLimits, WhenFull};
 
 /// Why a connection is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(crate) enum Rejection {
+pub(crate) enum AdmissionRefusal {
     #[error("the server is full")]
     Full,
     #[error("its address has too many connections")]
@@ -48,14 +48,14 @@ impl Admission {
     ///
     /// # Errors
     /// A cap is reached, and the peer is not counted.
-    pub(crate) fn admit(&mut self, group: AddressGroup) -> Result<(), Rejection> {
+    pub(crate) fn admit(&mut self, group: AddressGroup) -> Result<(), AdmissionRefusal> {
         if self.open >= self.open_max {
-            return Err(Rejection::Full);
+            return Err(AdmissionRefusal::Full);
         }
         if self.by_address_max != usize::MAX && group.is_counted() {
             let count = self.by_address.entry(group).or_default();
             if *count >= self.by_address_max {
-                return Err(Rejection::AddressFull);
+                return Err(AdmissionRefusal::AddressFull);
             }
             *count += 1;
         }
@@ -93,10 +93,10 @@ mod tests {
         let mut admission = Admission::new(&limits);
         let (one, two, three) = (group("10.0.0.1:1"), group("10.0.0.2:1"), group("10.0.0.3:1"));
         assert_eq!(admission.admit(one), Ok(()));
-        assert_eq!(admission.admit(one), Err(Rejection::AddressFull));
+        assert_eq!(admission.admit(one), Err(AdmissionRefusal::AddressFull));
         assert_eq!(admission.admit(two), Ok(()));
         assert!(!admission.may_accept());
-        assert_eq!(admission.admit(three), Err(Rejection::Full));
+        assert_eq!(admission.admit(three), Err(AdmissionRefusal::Full));
         admission.release(one);
         assert_eq!(admission.by_address.len(), 1);
         assert_eq!(admission.admit(three), Ok(()));

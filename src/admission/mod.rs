@@ -15,7 +15,7 @@ use crate::net::tls::TlsServer;
 use crate::net::{Address, ListenOptions};
 
 pub(crate) use accept::{AcceptError, AcceptRetry};
-pub(crate) use caps::{Admission, Rejection};
+pub(crate) use caps::{Admission, AdmissionRefusal};
 pub use limits::{ServerLimits, WhenFull};
 pub(crate) use log_throttle::{LogThrottle, repeated_suffix};
 pub(crate) use totals::Count;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use log::{debug, warn};
 
-use crate::admission::{AcceptError, AcceptRetry, LogThrottle, Rejection, repeated_suffix};
+use crate::admission::{AcceptError, AcceptRetry, AdmissionRefusal, LogThrottle, repeated_suffix};
 use crate::instant::Instant;
 use crate::net::blocking::TimeoutStream;
 use crate::net::{Address, Listener, Net, PeerAddress, Reactor};
@@ -142,8 +142,8 @@ impl Acceptor {
         let mut counters = self.shared.counters();
         if let Err(rejection) = counters.admission.admit(group) {
             match rejection {
-                Rejection::Full => counters.totals.refused_full += 1,
-                Rejection::AddressFull => counters.totals.refused_address += 1,
+                AdmissionRefusal::Full => counters.totals.refused_full += 1,
+                AdmissionRefusal::AddressFull => counters.totals.refused_address += 1,
             }
             debug!("refused {address}: {rejection:?}");
             return ControlFlow::Continue(());

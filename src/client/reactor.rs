@@ -200,14 +200,14 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
                     let key = Key::from_bits(readiness.token.0);
                     self.host.handle_event(key, |link| link.remember(&readiness));
                 }
-                Event::ControlEvent(ControlEvent::Wake) => {
+                Event::Control(ControlEvent::Wake) => {
                     // At most one full inbox: a message sent meanwhile wakes the loop again.
                     for message in self.inbox.try_iter().take(MESSAGES_WAITING_MAX) {
                         self.host.handle_message(message, &mut self.reserve, self.now);
                     }
                     self.control_events.extend(self.handle.take_requests());
                 }
-                Event::ControlEvent(control_event) => self.control_events.push_back(control_event),
+                Event::Control(control_event) => self.control_events.push_back(control_event),
             }
         }
     }

@@ -148,11 +148,11 @@ impl Net for Reactor {
         for event in &self.events {
             count += 1;
             match event.token() {
-                WAKE => events.push(Event::ControlEvent(ControlEvent::Wake)),
+                WAKE => events.push(Event::Control(ControlEvent::Wake)),
                 #[cfg(feature = "signals")]
                 SIGNALS => {
                     let signals = self.signals.as_mut().expect("the token is registered with the signals");
-                    events.extend(signals.pending().map(Event::ControlEvent));
+                    events.extend(signals.pending().map(Event::Control));
                 }
                 #[cfg(target_os = "linux")]
                 ALARM => self.alarm.handle_fired(),

@@ -257,7 +257,7 @@ impl<N: Net> Server<N> {
                         endpoint.handle_event(&readiness);
                     }
                 }
-                Event::ControlEvent(control_event) => self.control_events.push(control_event),
+                Event::Control(control_event) => self.control_events.push(control_event),
             }
         }
     }

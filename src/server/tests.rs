@@ -187,7 +187,7 @@ fn a_service_may_still_send_when_a_peer_ends() {
     });
     world.settle(|| server.turn()).unwrap();
     assert_eq!(peers[0].received(), b"", "the peer has not ended");
-    peers.iter().for_each(crate::sim::Peer::finish);
+    peers.iter().for_each(crate::sim::SimPeer::finish);
     world.settle(|| server.turn()).unwrap();
     assert_eq!(peers[0].received(), b"2 lines\n");
     assert_eq!(peers[2].received(), b"", "its last line is not whole");
@@ -263,14 +263,14 @@ fn deadlines_do_not_expire_for_peers_that_wait_to_be_served() {
     for served in 1..=5 {
         server.turn().unwrap();
         assert_eq!(server.totals().peers.ledger.frames, served, "one peer in each turn");
-        world.pass(Duration::from_secs(2), || Ok::<_, io::Error>(())).unwrap();
+        world.advance(Duration::from_secs(2), || Ok::<_, io::Error>(())).unwrap();
     }
     world.settle(|| server.turn()).unwrap();
     assert!(
         peers.iter().all(|peer| peer.received() == b"x" && peer.is_ended()),
         "served first, closed as idle afterwards"
     );
-    peers.iter().for_each(crate::sim::Peer::finish);
+    peers.iter().for_each(crate::sim::SimPeer::finish);
     world.settle(|| server.turn()).unwrap();
     assert_eq!(server.totals().closed(CloseReason::IdleTimeout), 5);
 }

@@ -1,13 +1,13 @@
 //! Outbound connections of the server in a simulated world: what answers, and when.
 //!
-//! A [`Peer`] with a behavior answers, not a second server. Two servers would need two `Net`s.
+//! A [`SimPeer`] with a behavior answers, not a second server. Two servers would need two `Net`s.
 
 use std::net::Ipv4Addr;
 
 use libc::{EAGAIN, ECONNREFUSED, EMFILE};
 
 use super::behavior::Behavior;
-use super::peer::Peer;
+use super::peer::SimPeer;
 use super::peer_state::{PeerStage, PeerState};
 use super::state::{ConnectResponse, EventSource, WorldState};
 use super::sys_result::SysResult;
@@ -19,32 +19,32 @@ impl World {
     /// Answers later connects to `address`, each by a new peer with this behavior.
     ///
     /// The answer takes up to `pause_max`.
-    pub fn answer_at(&self, address: &Address, behavior: Behavior) {
+    pub fn accept_connects_at(&self, address: &Address, behavior: Behavior) {
         self.store_response(address, ConnectResponse::Peer(behavior));
     }
 
     /// Leaves later connects to `address` without an answer.
     ///
     /// Without any setting for an address, its connects are refused.
-    pub fn be_silent_at(&self, address: &Address) {
+    pub fn ignore_connects_at(&self, address: &Address) {
         self.store_response(address, ConnectResponse::Silence);
     }
 
     /// Makes later connects to the Unix socket `address` fail because its backlog is full.
-    pub fn be_full_at(&self, address: &Address) {
+    pub fn fill_backlog_at(&self, address: &Address) {
         self.store_response(address, ConnectResponse::Full);
     }
 
     /// The newest peer.
-    pub fn last_peer(&self) -> Option<Peer> {
+    pub fn last_peer(&self) -> Option<SimPeer> {
         let number = self.state().peers.len().checked_sub(1)?;
-        Some(Peer { world: self.shared.clone(), number })
+        Some(SimPeer { world: self.shared.clone(), number })
     }
 
     /// All peers so far, in order of their numbers.
-    pub fn peers(&self) -> impl Iterator<Item = Peer> + use<> {
+    pub fn peers(&self) -> impl Iterator<Item = SimPeer> + use<> {
         let (world, count) = (self.shared.clone(), self.state().peers.len());
-        (0..count).map(move |number| Peer { world: world.clone(), number })
+        (0..count).map(move |number| SimPeer { world: world.clone(), number })
     }
 
     fn store_response(&self, address: &Address, response: ConnectResponse) {

@@ -30,7 +30,7 @@
 //!
 //! // Half an hour later the idle timeout of five minutes has closed a silent peer.
 //! let bob = world.connect(&address);
-//! world.pass(Duration::from_secs(1800), || server.turn())?;
+//! world.advance(Duration::from_secs(1800), || server.turn())?;
 //! assert!(bob.is_ended());
 //! assert!(server.totals().reconciles());
 //! # Ok(())
@@ -64,7 +64,7 @@ pub use behavior::{Behavior, PeerEnding};
 pub use datagrams::SimDatagrams;
 pub use faults::{Fault, FaultCost, FaultCounts, Faults};
 pub use net::{SimListener, SimNet, SimStream};
-pub use peer::Peer;
+pub use peer::SimPeer;
 pub use rng::{Rng, pattern};
 pub use state::{WorldCounters, WorldProgress};
 pub use world::{ListenerView, StreamView, World};

@@ -1,4 +1,4 @@
-//! `Peer`: a test's handle to one simulated peer.
+//! `SimPeer`: a test's handle to one simulated peer.
 
 use std::fmt;
 
@@ -11,18 +11,18 @@ use super::wire::{Side, Wire};
 ///
 /// The peer acts while the server polls. Dropping the handle changes nothing.
 #[derive(Clone)]
-pub struct Peer {
+pub struct SimPeer {
     pub(super) world: SharedWorld,
     pub(super) number: usize,
 }
 
-impl fmt::Debug for Peer {
+impl fmt::Debug for SimPeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peer").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("SimPeer").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
-impl Peer {
+impl SimPeer {
     fn with<R>(&self, access: impl FnOnce(&mut PeerState) -> R) -> R {
         access(&mut self.world.lock().peers[self.number])
     }

@@ -86,9 +86,9 @@ impl WorldState {
 
     /// Moves the ready list, or a random part of it, to `events`.
     fn collect(&mut self, events: &mut Vec<Event>) {
-        events.extend(self.control_events.drain(..).map(Event::ControlEvent));
+        events.extend(self.control_events.drain(..).map(Event::Control));
         if std::mem::take(&mut self.is_woken) {
-            events.push(Event::ControlEvent(ControlEvent::Wake));
+            events.push(Event::Control(ControlEvent::Wake));
         }
         let mut len = self.ready.len().min(BATCH_MAX);
         if len > 1 && self.inject(Fault::SmallBatch) {

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::{Behavior, Fault, Faults, Peer, PeerEnding, Rng, SimNet, SimStream, World, WorldProgress, pattern};
+use super::{Behavior, Fault, Faults, PeerEnding, Rng, SimNet, SimPeer, SimStream, World, WorldProgress, pattern};
 use crate::instant::Instant;
 use crate::net::{Address, ControlEvent, Event, ListenOptions, Net, Readiness, Stream, Token};
 
@@ -27,13 +27,13 @@ fn ready_bits(net: &mut SimNet) -> String {
         Event::Ready(Readiness { token: STREAM, readable, writable, read_closed }) => {
             [letter(readable, "r"), letter(writable, "w"), letter(read_closed, "c")].concat()
         }
-        Event::Ready(_) | Event::ControlEvent(_) => String::new(),
+        Event::Ready(_) | Event::Control(_) => String::new(),
     };
     poll(net).into_iter().map(of_stream).collect()
 }
 
 /// Creates a peer, accepts and registers it, and takes its first event.
-fn one_stream(world: &World) -> (SimNet, SimStream, Peer) {
+fn one_stream(world: &World) -> (SimNet, SimStream, SimPeer) {
     let mut net = world.net();
     let mut listener = net.listen(&address(), &ListenOptions::default(), LISTENER).unwrap();
     let peer = world.connect(&address());
@@ -100,7 +100,7 @@ fn the_next_poll_returns_wake_and_control_events() {
     net.wake().wake();
     net.wake().wake();
     world.notify(ControlEvent::Drain);
-    assert_eq!(poll(&mut net), [Event::ControlEvent(ControlEvent::Drain), Event::ControlEvent(ControlEvent::Wake)]);
+    assert_eq!(poll(&mut net), [Event::Control(ControlEvent::Drain), Event::Control(ControlEvent::Wake)]);
     assert_eq!(poll(&mut net), []);
 }
 
@@ -181,7 +181,7 @@ fn echo_until_end(world: &World, net: &mut SimNet, stream: &mut SimStream) {
                     readable |= of.readable;
                     writable |= of.writable;
                 }
-                Event::Ready(_) | Event::ControlEvent(_) => {}
+                Event::Ready(_) | Event::Control(_) => {}
             }
         }
         assert_ne!(world.progress(), WorldProgress::Idle, "stranded:\n{}", world.trace());

@@ -41,7 +41,7 @@ impl From<Event> for TraceEvent {
             Event::Ready(Readiness { token, readable, writable, read_closed }) => {
                 Self::Ready { token: token.0, readable, writable, read_closed }
             }
-            Event::ControlEvent(control_event) => Self::Control(control_event),
+            Event::Control(control_event) => Self::Control(control_event),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::behavior::Behavior;
 use super::faults::{FaultCounts, Faults};
 use super::net::SimNet;
-use super::peer::Peer;
+use super::peer::SimPeer;
 use super::peer_state::PeerState;
 use super::state::{SharedWorld, WorldCounters, WorldProgress, WorldState};
 use super::wire::Side;
@@ -27,7 +27,7 @@ const SOURCE_FIRST: u32 = u32::from_be_bytes([10, 0, 0, 1]);
 pub struct StreamView {
     /// The token of its registration.
     pub token: Token,
-    /// The [`Peer::number`] of the peer.
+    /// The [`SimPeer::number`] of the peer.
     pub peer: usize,
     /// Bytes that the server can read.
     pub unread: usize,
@@ -116,20 +116,20 @@ impl World {
     }
 
     /// Creates a peer that connects to `address`, with the default behavior.
-    pub fn connect(&self, address: &Address) -> Peer {
+    pub fn connect(&self, address: &Address) -> SimPeer {
         let number = self.state().peers.len() as u32;
         let source = SocketAddr::from((Ipv4Addr::from(SOURCE_FIRST + number), 1024));
         self.connect_as(address, source, Behavior::default())
     }
 
     /// Creates a peer that connects from `source` to `address`, with this behavior.
-    pub fn connect_as(&self, address: &Address, source: SocketAddr, behavior: Behavior) -> Peer {
+    pub fn connect_as(&self, address: &Address, source: SocketAddr, behavior: Behavior) -> SimPeer {
         let mut state = self.state();
         let number = state.peers.len();
         let mut peer = PeerState::new(address.clone(), source, behavior);
         peer.next_act = state.now;
         state.peers.push(peer);
-        Peer { world: self.shared.clone(), number }
+        SimPeer { world: self.shared.clone(), number }
     }
 
     /// Sends a datagram with the source address `from`, which may be forged.
@@ -160,7 +160,7 @@ impl World {
     /// # Panics
     /// If the server never sleeps.
     pub fn settle<R, E>(&self, turn: impl FnMut() -> Result<R, E>) -> Result<(), E> {
-        self.pass(Duration::ZERO, turn)
+        self.advance(Duration::ZERO, turn)
     }
 
     /// Runs turns until `span` has passed and the server has nothing to do at that moment.
@@ -172,7 +172,7 @@ impl World {
     ///
     /// # Panics
     /// If the server never sleeps.
-    pub fn pass<R, E>(&self, span: Duration, mut turn: impl FnMut() -> Result<R, E>) -> Result<(), E> {
+    pub fn advance<R, E>(&self, span: Duration, mut turn: impl FnMut() -> Result<R, E>) -> Result<(), E> {
         let horizon = self.now() + span;
         self.state().horizon = Some(horizon);
         for _ in 0..SETTLE_TURNS_MAX {

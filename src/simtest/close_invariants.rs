@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::peer_history::PeerHistory;
-use super::peers::{LastFrame, ServiceKind, SimPeer};
+use super::peers::{LastFrame, ServiceKind, TestPeer};
 use crate::connection::CloseReason;
 use crate::instant::Instant;
 
@@ -25,7 +25,7 @@ pub(super) struct CloseInvariants {
 
 impl CloseInvariants {
     /// Checks a close at this moment.
-    pub(super) fn check(&self, peer: &SimPeer, reason: CloseReason) {
+    pub(super) fn check(&self, peer: &TestPeer, reason: CloseReason) {
         let is_possible = self.is_possible(peer, reason);
         assert!(is_possible, "closed for {reason}, which cannot have happened: {peer:?} {self:?}");
         self.check_not_early(peer, reason);
@@ -34,8 +34,8 @@ impl CloseInvariants {
     }
 
     /// Whether this reason is possible for this peer.
-    fn is_possible(&self, sim_peer: &SimPeer, reason: CloseReason) -> bool {
-        let SimPeer { peer, last, .. } = sim_peer;
+    fn is_possible(&self, sim_peer: &TestPeer, reason: CloseReason) -> bool {
+        let TestPeer { peer, last, .. } = sim_peer;
         let service = sim_peer.endpoint.service;
         let misbehaves = service == ServiceKind::Misbehaving;
         // A service under test may close any peer for its frames, but it must not panic.
@@ -68,7 +68,7 @@ impl CloseInvariants {
     }
 
     /// Checks that no deadline fired early.
-    fn check_not_early(&self, peer: &SimPeer, reason: CloseReason) {
+    fn check_not_early(&self, peer: &TestPeer, reason: CloseReason) {
         let limits = &peer.endpoint.limits;
         let (elapsed, timeout) = if reason == CloseReason::IdleTimeout {
             let (at, active_at) = self.history.finishing.expect("an idle peer is finished first");
@@ -87,7 +87,7 @@ impl CloseInvariants {
     }
 
     /// Checks that `on_end` was called if the peer's end closed it, and not without an end.
-    fn check_end_reported(&self, peer: &SimPeer, reason: CloseReason) {
+    fn check_end_reported(&self, peer: &TestPeer, reason: CloseReason) {
         let is_reported = self.is_end_reported;
         assert!(!is_reported || peer.peer.has_stopped_sending(), "on_end without an end: {peer:?}");
         if reason == CloseReason::Finished {
@@ -101,7 +101,7 @@ impl CloseInvariants {
     }
 
     /// Checks that a graceful close waited for the peer's end, within the bounds of lingering.
-    fn check_lingered(&self, SimPeer { peer, endpoint, .. }: &SimPeer, reason: CloseReason) {
+    fn check_lingered(&self, TestPeer { peer, endpoint, .. }: &TestPeer, reason: CloseReason) {
         // A stop, or a service that closes its peers, cuts a graceful close short.
         if !is_graceful(reason) || self.may_stop || endpoint.service == ServiceKind::Misbehaving {
             return;
@@ -117,7 +117,7 @@ impl CloseInvariants {
 }
 
 /// Checks at the end of a run that a well-behaved peer without faults received its whole answer.
-pub(super) fn check_answer(sim_peer: &SimPeer, reason: CloseReason) {
+pub(super) fn check_answer(sim_peer: &TestPeer, reason: CloseReason) {
     let peer = &sim_peer.peer;
     let is_unharmed = sim_peer.behavior.is_well_behaved() && !sim_peer.has_left() && !peer.is_hit_by_fault();
     if !is_unharmed || !sim_peer.has_sent_all() {

@@ -1,4 +1,4 @@
-//! `SimPeer`: a peer of a run, the bytes that it sends, and a check of the bytes that it receives.
+//! `TestPeer`: a peer of a run, the bytes that it sends, and a check of the bytes that it receives.
 //!
 //! Received bytes are compared as they arrive with a pattern that is unique to the peer and the
 //! position in its stream.
@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::codec::{Codec, Decoded, Encode, Framing};
 use crate::connection::Limits;
 use crate::net::Address;
-use crate::sim::{Behavior, Peer, PeerEnding, Rng, World, pattern};
+use crate::sim::{Behavior, PeerEnding, Rng, SimPeer, World, pattern};
 
 /// The source port of the first peer. Each later peer has the next one.
 pub(super) const PORT_FIRST: u16 = 1024;
@@ -66,8 +66,8 @@ pub(super) struct PeerPlan {
 }
 
 /// A peer of a run that checks its received bytes.
-pub(super) struct SimPeer {
-    pub(super) peer: Peer,
+pub(super) struct TestPeer {
+    pub(super) peer: SimPeer,
     pub(super) endpoint: SimEndpoint,
     pub(super) port: u16,
     pub(super) behavior: Behavior,
@@ -83,7 +83,7 @@ pub(super) struct SimPeer {
     line_numbers: BTreeMap<u16, u64>,
 }
 
-impl fmt::Debug for SimPeer {
+impl fmt::Debug for TestPeer {
     /// Leaves out the bytes that it sends and receives.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimPeer")
@@ -97,7 +97,7 @@ impl fmt::Debug for SimPeer {
     }
 }
 
-impl SimPeer {
+impl TestPeer {
     /// Connects a new peer to `endpoint`. Peers have unique ports and share a few addresses.
     ///
     /// `plan` gets the number of bytes that the peer should send.

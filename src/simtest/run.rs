@@ -2,7 +2,7 @@
 
 use super::invariants::Invariants;
 use super::outcome::{RunEvent, RunEventCounts, SimOutcome};
-use super::peers::{PORT_FIRST, SimPeer};
+use super::peers::{PORT_FIRST, TestPeer};
 use super::run_state::{RunState, SimSetup};
 use crate::connection::CloseReason;
 use crate::net::ControlEvent;
@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
             let endpoint = &endpoints[rng.below(endpoints.len())];
             let port = PORT_FIRST + peers.len() as u16;
             let plan = |len, rng: &mut _| self.setup.draw_plan(endpoint, port, len, rng);
-            peers.push(SimPeer::connect(world, endpoint, port, rng, plan));
+            peers.push(TestPeer::connect(world, endpoint, port, rng, plan));
         }
     }
 
@@ -145,7 +145,7 @@ impl<'a> Run<'a> {
     }
 
     fn check_received(&mut self) {
-        self.state.peers.iter_mut().for_each(SimPeer::check_received);
+        self.state.peers.iter_mut().for_each(TestPeer::check_received);
         if let Some(datagrams) = &mut self.state.datagrams {
             datagrams.take_answers(&self.state.world);
         }
@@ -154,7 +154,7 @@ impl<'a> Run<'a> {
     /// Ends the faults and runs until nothing is left to do.
     fn run_until_idle(&mut self) {
         self.state.world.disable_faults();
-        self.state.peers.iter().for_each(SimPeer::speed_up);
+        self.state.peers.iter().for_each(TestPeer::speed_up);
         for _ in 0..CALM_TURNS_MAX {
             if self.state.server.is_done() || self.state.world.progress() == WorldProgress::Idle {
                 return;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::datagrams::DatagramClients;
 use super::log::SharedLog;
-use super::peers::{PORT_FIRST, PeerPlan, SimEndpoint, SimPeer};
+use super::peers::{PORT_FIRST, PeerPlan, SimEndpoint, TestPeer};
 use super::recorder::ServiceRecorder;
 use crate::admission::{Listen, ServerLimits, WhenFull};
 use crate::codec::Codec;
@@ -32,7 +32,7 @@ pub(super) struct RunState {
     pub(super) world: World,
     pub(super) server: Server<SimNet>,
     pub(super) server_limits: ServerLimits,
-    pub(super) peers: Vec<SimPeer>,
+    pub(super) peers: Vec<TestPeer>,
     pub(super) endpoints: Vec<SimEndpoint>,
     /// The clients of the UDP endpoint, if there is one.
     pub(super) datagrams: Option<DatagramClients>,
@@ -107,7 +107,7 @@ impl RunState {
     }
 
     /// The peer that connected from this port.
-    pub(super) fn peer(&self, port: u16) -> &SimPeer {
+    pub(super) fn peer(&self, port: u16) -> &TestPeer {
         &self.peers[usize::from(port - PORT_FIRST)]
     }
 

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use log::{debug, warn};
 
-use crate::admission::{AcceptError, Rejection, repeated_suffix};
+use crate::admission::{AcceptError, AdmissionRefusal, repeated_suffix};
 use crate::codec::Codec;
 use crate::connection::CloseReason;
 use crate::net::pump::OpenOutcome;
@@ -76,8 +76,8 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
         let group = address.group();
         if let Err(rejection) = state.admission.admit(group) {
             match rejection {
-                Rejection::Full => state.refused_full += 1,
-                Rejection::AddressFull => state.refused_address += 1,
+                AdmissionRefusal::Full => state.refused_full += 1,
+                AdmissionRefusal::AddressFull => state.refused_address += 1,
             }
             debug!("refused {address}: {rejection}");
             if let Err(error) = stream.reset_on_drop() {

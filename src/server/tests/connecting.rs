@@ -5,7 +5,7 @@ use std::io;
 
 use super::*;
 use crate::destination::Destination;
-use crate::sim::{Behavior, Peer, PeerEnding, SimNet};
+use crate::sim::{Behavior, PeerEnding, SimNet, SimPeer};
 
 /// Connects to the port in each line, and sends the result to the peer that sent the line.
 #[derive(Default)]
@@ -58,7 +58,7 @@ fn upstream(port: u16) -> (Destination, Address) {
 }
 
 /// A server with a `ConnectService`, and a client that has sent `lines`.
-fn start(world: &World, limits: ServerLimits, lines: &[u8]) -> (Server<SimNet>, Peer) {
+fn start(world: &World, limits: ServerLimits, lines: &[u8]) -> (Server<SimNet>, SimPeer) {
     let mut server = Server::new(world.net(), limits);
     let at = address("127.0.0.1:7000");
     server.listen(at.clone(), Lines::new(), ConnectService::default()).unwrap();
@@ -67,7 +67,7 @@ fn start(world: &World, limits: ServerLimits, lines: &[u8]) -> (Server<SimNet>, 
     (server, client)
 }
 
-fn received(peer: &Peer) -> String {
+fn received(peer: &SimPeer) -> String {
     String::from_utf8(peer.received()).unwrap()
 }
 
@@ -80,7 +80,7 @@ fn settle(world: &World, server: &mut Server<SimNet>) {
 #[test]
 fn an_outbound_connection_is_a_peer_like_any_other() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Behavior::default());
+    world.accept_connects_at(&upstream(80).1, Behavior::default());
     let (mut server, client) = start(&world, ServerLimits::default(), b"80\n");
     settle(&world, &mut server);
     assert_eq!(received(&client), "connected\n");
@@ -100,8 +100,8 @@ fn an_outbound_connection_is_a_peer_like_any_other() {
 #[test]
 fn each_kind_of_failure_is_reported() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Behavior::default());
-    world.be_silent_at(&upstream(81).1);
+    world.accept_connects_at(&upstream(80).1, Behavior::default());
+    world.ignore_connects_at(&upstream(81).1);
     let limits = ServerLimits { connections_max: 3, ..ServerLimits::default() };
     let (mut server, client) = start(&world, limits.clone(), b"82\n81\n80\n");
     settle(&world, &mut server);
@@ -111,7 +111,7 @@ fn each_kind_of_failure_is_reported() {
     settle(&world, &mut server);
     assert_eq!(received(&client), "connected\n");
     assert_eq!((server.totals().connecting, server.totals().open), (1, 3));
-    world.pass(limits.connect_timeout, || server.turn()).unwrap();
+    world.advance(limits.connect_timeout, || server.turn()).unwrap();
     assert_eq!(received(&client), "timed out, no answer within the connect timeout\n");
     assert_eq!((server.totals().connects_failed, server.totals().open), (3, 2));
 }
@@ -119,7 +119,7 @@ fn each_kind_of_failure_is_reported() {
 #[test]
 fn running_out_of_descriptors_is_reported() {
     let world = World::new(1).with_descriptors(2);
-    world.answer_at(&upstream(80).1, Behavior::default());
+    world.accept_connects_at(&upstream(80).1, Behavior::default());
     let (mut server, client) = start(&world, ServerLimits::default(), b"80\n80\n");
     settle(&world, &mut server);
     assert_eq!(received(&client), format!("{}\nconnected\n", libc::EMFILE));
@@ -128,13 +128,13 @@ fn running_out_of_descriptors_is_reported() {
 #[test]
 fn connects_in_progress_are_limited_and_queued_ones_time_out() {
     let world = World::new(1);
-    world.be_silent_at(&upstream(81).1);
+    world.ignore_connects_at(&upstream(81).1);
     let limits = ServerLimits { connecting_max: 2, ..ServerLimits::default() };
     let (mut server, client) = start(&world, limits.clone(), b"81\n81\n81\n81\n81\n");
     settle(&world, &mut server);
     assert_eq!((server.totals().connecting, server.totals().open), (2, 3));
     assert_eq!(received(&client), "");
-    world.pass(limits.connect_timeout, || server.turn()).unwrap();
+    world.advance(limits.connect_timeout, || server.turn()).unwrap();
     assert_eq!(received(&client), "timed out, no answer within the connect timeout\n".repeat(5));
     assert_eq!((server.totals().connecting, server.totals().open), (0, 1));
 }
@@ -142,8 +142,8 @@ fn connects_in_progress_are_limited_and_queued_ones_time_out() {
 #[test]
 fn a_drain_aborts_connects_at_half_of_its_timeout() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Behavior::default());
-    world.be_silent_at(&upstream(81).1);
+    world.accept_connects_at(&upstream(80).1, Behavior::default());
+    world.ignore_connects_at(&upstream(81).1);
     let limits = ServerLimits { connect_timeout: Duration::from_secs(60), ..ServerLimits::default() };
     let half = limits.drain_timeout / 2;
     let (mut server, client) = start(&world, limits, b"81\n");
@@ -153,7 +153,7 @@ fn a_drain_aborts_connects_at_half_of_its_timeout() {
     settle(&world, &mut server);
     assert_eq!(received(&client), "connected\n");
     assert!(!server.is_done());
-    world.pass(half, || server.turn()).unwrap();
+    world.advance(half, || server.turn()).unwrap();
     assert_eq!(received(&client), "other error, the event loop is shutting down\n");
     assert!(server.is_done());
     assert!(server.totals().reconciles());
@@ -162,7 +162,7 @@ fn a_drain_aborts_connects_at_half_of_its_timeout() {
 #[test]
 fn a_stop_aborts_connects_in_progress() {
     let world = World::new(1);
-    world.be_silent_at(&upstream(81).1);
+    world.ignore_connects_at(&upstream(81).1);
     let limits = ServerLimits { connecting_max: 1, ..ServerLimits::default() };
     let (mut server, client) = start(&world, limits, b"81\n81\n");
     settle(&world, &mut server);
@@ -175,7 +175,7 @@ fn a_stop_aborts_connects_in_progress() {
 #[test]
 fn an_ordered_reset_is_sent_even_if_all_bytes_are_written() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
+    world.accept_connects_at(&upstream(80).1, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
     let (mut server, client) = start(&world, ServerLimits::default(), b"80\n");
     settle(&world, &mut server);
     assert_eq!(received(&client), "connected\n");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use readyloop::connection::{KIB, READ_LEN_MAX};
 use readyloop::net::Destination;
 use readyloop::service::Proxy;
-use readyloop::sim::{Behavior, Faults, Peer, PeerEnding, Rng, SimNet, World, WorldProgress, pattern};
+use readyloop::sim::{Behavior, Faults, PeerEnding, Rng, SimNet, SimPeer, World, WorldProgress, pattern};
 use readyloop::{Address, CloseReason, Limits, Listen, Raw, Server, ServerLimits};
 
 use crate::support::share;
@@ -41,10 +41,10 @@ fn complement(bytes: &[u8]) -> Vec<u8> {
 
 /// A client, and the upstream peer that the proxy connected it to.
 struct ProxiedPair {
-    client: Peer,
+    client: SimPeer,
     sent: Vec<u8>,
     received_len: usize,
-    upstream: Option<Peer>,
+    upstream: Option<SimPeer>,
     forwarded_len: usize,
 }
 
@@ -54,7 +54,7 @@ struct ProxyTest {
     server: Server<SimNet>,
     pairs: Vec<ProxiedPair>,
     /// The upstream peers that have not received a client number yet, with the bytes they received.
-    unpaired: Vec<(Peer, Vec<u8>)>,
+    unpaired: Vec<(SimPeer, Vec<u8>)>,
     seen: usize,
 }
 
@@ -67,7 +67,7 @@ impl ProxyTest {
     }
 
     /// Connects a client that sends `len` bytes, which begin with its number.
-    fn connect(&mut self, len: usize, behavior: Behavior) -> Peer {
+    fn connect(&mut self, len: usize, behavior: Behavior) -> SimPeer {
         let number = self.pairs.len() as u16;
         let mut sent = number.to_be_bytes().to_vec();
         sent.extend(pattern(u64::from(number), 0, len.saturating_sub(sent.len())));
@@ -123,7 +123,7 @@ impl ProxyTest {
 
     /// Lets time pass without answers of upstream peers.
     fn pass(&mut self, span: Duration) {
-        self.world.pass(span, || self.server.turn()).expect("a simulated poll does not fail");
+        self.world.advance(span, || self.server.turn()).expect("a simulated poll does not fail");
     }
 
     /// Checks the bounds of the proxy's queues and the totals.
@@ -180,14 +180,14 @@ impl ProxiedPair {
 
     /// Whether neither end was hit by a fault or ends before everything is sent.
     fn is_unharmed(&self) -> bool {
-        let is_unharmed = |peer: &Peer| !peer.is_hit_by_fault() && !peer.is_broken();
+        let is_unharmed = |peer: &SimPeer| !peer.is_hit_by_fault() && !peer.is_broken();
         let mut ends = [Some(&self.client), self.upstream.as_ref()].into_iter();
         ends.all(|end| end.is_some_and(|peer| is_unharmed(peer) && peer.behavior().is_well_behaved()))
     }
 }
 
 /// Lets an upstream peer finish after it has read the end, so that its last answer comes first.
-fn finish_after_answers(upstream_peer: &Peer) {
+fn finish_after_answers(upstream_peer: &SimPeer) {
     if upstream_peer.is_ended() && upstream_peer.behavior().ending == PeerEnding::Stays {
         upstream_peer.finish();
     }
@@ -206,7 +206,7 @@ fn upstream_behavior(behavior: Behavior) -> Behavior {
 fn every_byte_is_forwarded_in_both_directions_and_then_both_ends() {
     for len in [1, 2, 3, 1000, 64 * KIB, 3 * 1024 * KIB, 16 * 1024 * KIB] {
         let world = World::new(len as u64);
-        world.answer_at(&upstream().into(), Behavior { ending: PeerEnding::Finishes, ..Behavior::default() });
+        world.accept_connects_at(&upstream().into(), Behavior { ending: PeerEnding::Finishes, ..Behavior::default() });
         let mut test = ProxyTest::new(&world, ServerLimits::default());
         // A client that sends only one byte gets no answer, because its number has two.
         let client = test.connect(len, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
@@ -226,7 +226,7 @@ fn every_byte_is_forwarded_in_both_directions_and_then_both_ends() {
 fn one_direction_ends_and_the_other_continues() {
     for len in [1, 64 * KIB, 3 * 1024 * KIB] {
         let world = World::new(len as u64);
-        world.answer_at(&upstream().into(), upstream_behavior(Behavior::default()));
+        world.accept_connects_at(&upstream().into(), upstream_behavior(Behavior::default()));
         let mut test = ProxyTest::new(&world, ServerLimits::default());
         let client = test.connect(len.max(2), Behavior { ending: PeerEnding::Finishes, ..Behavior::default() });
         test.settle();
@@ -240,7 +240,7 @@ fn one_direction_ends_and_the_other_continues() {
 fn a_slow_reader_pauses_reading_from_the_other_peer_only() {
     const LEN: usize = 4 * 1024 * KIB;
     let world = World::new(1);
-    world.answer_at(&upstream().into(), Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
+    world.accept_connects_at(&upstream().into(), Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
     let mut test = ProxyTest::new(&world, ServerLimits::default());
     let client = test.connect(2, Behavior { read_len_max: 0, ending: PeerEnding::Stays, ..Behavior::default() });
     test.settle();
@@ -263,7 +263,7 @@ fn a_slow_reader_pauses_reading_from_the_other_peer_only() {
 fn a_reset_is_forwarded_as_a_reset() {
     for is_client in [true, false] {
         let world = World::new(1);
-        world.answer_at(&upstream().into(), Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
+        world.accept_connects_at(&upstream().into(), Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
         let mut test = ProxyTest::new(&world, ServerLimits::default());
         let client = test.connect(100, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
         test.settle();
@@ -284,7 +284,7 @@ fn a_failed_connect_resets_the_client() {
     test.settle();
     assert!(client.is_broken() && !client.is_ended());
 
-    world.be_silent_at(&upstream().into());
+    world.ignore_connects_at(&upstream().into());
     let client = test.connect(100, Behavior::default());
     test.settle();
     assert!(client.is_connected());
@@ -296,7 +296,7 @@ fn a_failed_connect_resets_the_client() {
 #[test]
 fn a_client_that_leaves_before_the_connect_leaves_nothing_behind() {
     let world = World::new(1);
-    world.answer_at(&upstream().into(), Behavior { pause_max: Duration::from_secs(4), ..Behavior::default() });
+    world.accept_connects_at(&upstream().into(), Behavior { pause_max: Duration::from_secs(4), ..Behavior::default() });
     let limits = ServerLimits { drain_timeout: Duration::from_secs(60), ..ServerLimits::default() };
     let mut test = ProxyTest::new(&world, limits);
     let client = test.connect(100, Behavior::default());
@@ -310,7 +310,7 @@ fn a_client_that_leaves_before_the_connect_leaves_nothing_behind() {
 #[test]
 fn a_drain_forwards_bytes_that_were_sent_before() {
     let world = World::new(1);
-    world.answer_at(&upstream().into(), upstream_behavior(Behavior::default()));
+    world.accept_connects_at(&upstream().into(), upstream_behavior(Behavior::default()));
     let mut test = ProxyTest::new(&world, ServerLimits::default());
     let client = test.connect(1024 * KIB, Behavior { ending: PeerEnding::Finishes, ..Behavior::default() });
     test.server.handle().drain();
@@ -348,9 +348,12 @@ fn run(seed: u64, counts: &mut RunCounts) {
             let halvings = rng.below(18);
             let len = 2 + rng.below((1 << 18) >> halvings);
             match rng.below(8) {
-                0 => world.be_silent_at(&upstream().into()),
-                1..4 => world.answer_at(&upstream().into(), upstream_behavior(Behavior::default())),
-                _ => world.answer_at(&upstream().into(), upstream_behavior(Behavior::drawn_from(&mut rng, len as u64))),
+                0 => world.ignore_connects_at(&upstream().into()),
+                1..4 => world.accept_connects_at(&upstream().into(), upstream_behavior(Behavior::default())),
+                _ => world.accept_connects_at(
+                    &upstream().into(),
+                    upstream_behavior(Behavior::drawn_from(&mut rng, len as u64)),
+                ),
             }
             let quick = Behavior { ending: PeerEnding::Finishes, ..Behavior::default() };
             test.connect(len, if rng.chance(0.5) { quick } else { Behavior::drawn_from(&mut rng, len as u64) });
@@ -376,7 +379,7 @@ fn run(seed: u64, counts: &mut RunCounts) {
     // An idle timeout or a drain ends a peer with a FIN too.
     let has_timeouts = [CloseReason::IdleTimeout, CloseReason::Drained].iter().any(|why| totals.closed(*why) > 0);
     for pair in &test.pairs {
-        let is_broken = pair.client.is_broken() || pair.upstream.as_ref().is_some_and(Peer::is_broken);
+        let is_broken = pair.client.is_broken() || pair.upstream.as_ref().is_some_and(SimPeer::is_broken);
         counts.broken += usize::from(is_broken);
         if pair.is_unharmed() && pair.client.is_ended() && !has_timeouts {
             assert_eq!(pair.received_len, pair.forwarded_len, "the FIN came before the last answer");

@@ -12,7 +12,7 @@ use readyloop::net::tls::{
 };
 use readyloop::net::{Address, Layer, Stream};
 use readyloop::service::Echo;
-use readyloop::sim::{Faults, Peer, Rng, SimNet, World, pattern};
+use readyloop::sim::{Faults, Rng, SimNet, SimPeer, World, pattern};
 use readyloop::{CloseReason, ControlEvent, Limits, Listen, Raw, Server, ServerLimits};
 
 use crate::support::certs::Authority;
@@ -22,7 +22,7 @@ use super::volume;
 
 /// A client's end of a simulated connection.
 struct Wire {
-    peer: Peer,
+    peer: SimPeer,
     input: VecDeque<u8>,
 }
 
@@ -62,7 +62,7 @@ impl Stream for Wire {
 
 /// A client and its progress.
 struct Client {
-    peer: Peer,
+    peer: SimPeer,
     tls: TlsStream<Wire>,
     to_send: Vec<u8>,
     sent: usize,
@@ -152,7 +152,7 @@ impl TlsSetup {
     }
 
     fn pass(&mut self, span: Duration) {
-        self.world.pass(span, || self.server.turn()).expect("a simulated poll does not fail");
+        self.world.advance(span, || self.server.turn()).expect("a simulated poll does not fail");
     }
 
     #[track_caller]
@@ -250,7 +250,7 @@ fn a_slow_handshake_ends_at_its_deadline() {
 fn the_oldest_handshake_is_closed_when_there_are_too_many() {
     let server_limits = ServerLimits { handshakes_max: 3, ..ServerLimits::default() };
     let mut setup = TlsSetup::new(World::new(1), 1, Limits::default(), server_limits);
-    let silent_peers: Vec<Peer> = (0..5).map(|_| setup.world.connect(&setup.address)).collect();
+    let silent_peers: Vec<SimPeer> = (0..5).map(|_| setup.world.connect(&setup.address)).collect();
     setup.settle();
     setup.assert_closed(CloseReason::HandshakesFull, 2);
     assert_eq!(silent_peers.iter().filter(|peer| peer.is_ended()).count(), 2);

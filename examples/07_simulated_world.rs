@@ -2,7 +2,7 @@
 //!
 //! Try it: `cargo run --example 07_simulated_world`
 //!
-//! What you see: two versions of a service that adds numbers. One relies on the framing for whole
+//! It compares two versions of a service that adds numbers. One relies on the framing for whole
 //! lines. The other takes the bytes of each read as whole lines, which works on a quiet machine. In
 //! a world without faults both are right. Then reads and writes are short, blocked, interrupted and
 //! reordered. The first version gives the same answers. The second one fails, and its seed repeats

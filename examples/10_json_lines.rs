@@ -1,8 +1,7 @@
-//! JSON lines: a request on each line, an answer on each line, and what is wrong with a request is
-//! said where it is wrong.
+//! JSON lines: a request on each line, an answer on each line, and errors that name the wrong field.
 //!
 //! Try it: `cargo run --example 10_json_lines`, then `cargo run -- client 127.0.0.1:7007` and type
-//! what stands on the left of the arrows:
+//! the text on the left of the arrows:
 //!
 //! ```text
 //! {"id": 1, "op": "sum", "numbers": [1, 2, 39]}  →  {"id":1,"result":42}
@@ -12,14 +11,14 @@
 //! {"op"                                          →  {"at":"","error":"EOF while parsing an object at line 1 column 5","id":null}
 //! ```
 //!
-//! A request is checked from the outside in: first that it is JSON, then each field that the
-//! operation needs, and only then is anything done. Nobody is shown out for a mistake; what a
-//! stranger can make us hold is bounded by the length of a line.
+//! A request is checked before it is executed: first that it is JSON, then each field that the
+//! operation needs. A wrong request does not close its peer. The length of a line bounds the memory
+//! that a peer can use.
 
 use readyloop::{Address, Context, Limits, Lines, Listen, Reactor, Server, ServerLimits, Service};
 use serde_json::{Value, json};
 
-/// Longer than any request that makes sense here.
+/// Longer than any useful request.
 const LINE_LEN_MAX: usize = 64 * 1024;
 
 /// A request that has been checked.
@@ -28,7 +27,7 @@ enum Request<'a> {
     Reverse(&'a str),
 }
 
-/// What is wrong with a request, and where: `numbers[1]`; empty where it is the whole of it.
+/// An error in a request. `at` names the field, such as `numbers[1]`, and is empty for the whole request.
 struct Invalid {
     at: String,
     error: String,
@@ -49,8 +48,8 @@ impl<'a> Request<'a> {
             Some("sum") => {
                 let numbers =
                     field(value, "numbers")?.as_array().ok_or_else(|| Invalid::new("numbers", "must be a list"))?;
-                let number = |(place, number): (usize, &Value)| {
-                    number.as_i64().ok_or_else(|| Invalid::new(format!("numbers[{place}]"), "must be a whole number"))
+                let number = |(index, number): (usize, &Value)| {
+                    number.as_i64().ok_or_else(|| Invalid::new(format!("numbers[{index}]"), "must be a whole number"))
                 };
                 numbers.iter().enumerate().map(number).collect::<Result<_, _>>().map(Self::Sum)
             }
@@ -61,7 +60,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn carry_out(self) -> Result<Value, Invalid> {
+    fn execute(self) -> Result<Value, Invalid> {
         match self {
             Self::Sum(numbers) => {
                 let sum = numbers.into_iter().try_fold(0_i64, i64::checked_add);
@@ -76,15 +75,15 @@ fn field<'a>(value: &'a Value, name: &str) -> Result<&'a Value, Invalid> {
     value.get(name).ok_or_else(|| Invalid::new(name, "is missing"))
 }
 
-/// The answer to a line, whatever is on it.
+/// The answer to a line.
 fn answer(line: &[u8]) -> Value {
     let value: Value = match serde_json::from_slice(line) {
         Ok(value) => value,
         Err(error) => return json!({ "id": null, "at": "", "error": error.to_string() }),
     };
-    // Whoever sends several requests at once tells the answers apart by this.
+    // With several requests at once, the client tells the answers apart by their ids.
     let id = value.get("id").cloned().unwrap_or_default();
-    match Request::check(&value).and_then(Request::carry_out) {
+    match Request::check(&value).and_then(Request::execute) {
         Ok(result) => json!({ "id": id, "result": result }),
         Err(Invalid { at, error }) => json!({ "id": id, "at": at, "error": error }),
     }
@@ -97,7 +96,7 @@ impl Service for Calculator {
     type Message = ();
 
     fn on_frame(&mut self, _: &mut (), line: &[u8], cx: &mut Context) {
-        // A value without line feeds in it is printed without any: each answer is one line.
+        // Compact JSON has no line feed, so each answer is one line.
         cx.send(answer(line).to_string().as_bytes());
     }
 }

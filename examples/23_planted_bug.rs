@@ -2,7 +2,7 @@
 //!
 //! Try it: `cargo run --example 23_planted_bug`
 //!
-//! What you see: a counter that adds up the numbers of each peer and answers each with the sum so
+//! The service is a counter that adds up the numbers of each peer and answers each with the sum so
 //! far. It keeps the sums in a table by slot, and does not reset the slot of a closed peer. A test
 //! with two peers at once passes. Then many random peers connect, stay and vanish in worlds with
 //! faults. After a few seeds a peer receives a sum of another one. The same seed repeats the run and

@@ -9,7 +9,7 @@ use readyloop::sim::Rng;
 use readyloop::{CloseReason, Reactor};
 
 use crate::support::tls::{Secure, VERSIONS, target_of};
-use crate::support::{Fate, FaultProxy, KIB, Manner, PATIENCE, Passage, Serve, Server, Summary, Talks};
+use crate::support::{Conversations, Fault, FaultProxy, KIB, PathReport, Role, Serve, Server, Summary, TIMEOUT};
 
 /// Whose bytes are all to arrive, whose are cut short, and who is reset.
 const WHOLE: usize = 120;
@@ -24,17 +24,17 @@ fn seed() -> u64 {
     std::env::var(SEED).map_or(20_261_121, |seed| seed.parse().expect("a number"))
 }
 
-fn whole(_: &mut Rng) -> Fate {
-    Fate::Whole
+fn whole(_: &mut Rng) -> Fault {
+    Fault::Whole
 }
 
 /// Anywhere, at the very beginning and where all has gone as well.
-fn cut(rng: &mut Rng) -> Fate {
-    Fate::Cut { after: rng.below(BYTES as usize + 100) as u64 }
+fn cut(rng: &mut Rng) -> Fault {
+    Fault::Cut { after: rng.below(BYTES as usize + 100) as u64 }
 }
 
-fn reset(rng: &mut Rng) -> Fate {
-    Fate::Reset { after: rng.below(BYTES as usize) as u64, way: rng.below(2) }
+fn reset(rng: &mut Rng) -> Fault {
+    Fault::Reset { after: rng.below(BYTES as usize) as u64, way: rng.below(2) }
 }
 
 /// What became of the conversations of one kind, and of what the path carried of them.
@@ -42,20 +42,20 @@ fn reset(rng: &mut Rng) -> Fate {
 struct Kind {
     endings: BTreeMap<String, usize>,
     received: Vec<u64>,
-    passages: Vec<Passage>,
+    passages: Vec<PathReport>,
 }
 
 /// Lets `count` conversations run over a path of one kind to their ends.
 #[track_caller]
-fn talk<W>(layer: W, to: SocketAddr, count: usize, draw: fn(&mut Rng) -> Fate) -> Kind
+fn talk<W>(layer: W, to: SocketAddr, count: usize, draw: fn(&mut Rng) -> Fault) -> Kind
 where
     W: Layer<<Reactor as Net>::Stream>,
 {
     let proxy = FaultProxy::start(seed(), to, draw);
-    let mut talks = Talks::under(layer, proxy.address);
-    talks.join(count, Manner::Streams(BYTES));
+    let mut talks = Conversations::under(layer, proxy.address);
+    talks.join(count, Role::Streams(BYTES));
     let over =
-        talks.run_until(3 * PATIENCE, |talks| talks.iter().all(|talk| talk.reason.is_some() || talk.failure.is_some()));
+        talks.run_until(3 * TIMEOUT, |talks| talks.iter().all(|talk| talk.reason.is_some() || talk.failure.is_some()));
     assert!(over, "{:?}", talks.all().iter().find(|talk| talk.reason.is_none()));
     let (mut endings, mut received) = (BTreeMap::new(), Vec::new());
     for talk in talks.all() {
@@ -95,7 +95,7 @@ where
     // Whoever was reset on the way may not have come so far as the server.
     assert!((all - RESET as u64..=all).contains(&summary.connections), "{}", ended.log_text());
     assert!(summary.reconciles_as_echo(), "{}", ended.log_text());
-    ended.log_is_calm();
+    ended.check_log_rate();
     (cut, summary)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::tls::Secure;
-use crate::support::{Ended, PATIENCE, Program, Serve, Server, alone, descriptor_limit, until};
+use crate::support::{Ended, Program, Serve, Server, TIMEOUT, descriptor_limit, exclusive_machine, wait_until};
 use stub::Stub;
 
 /// `readyloop bench` with these words.
@@ -187,7 +187,7 @@ fn when_it_is_interrupted_it_tells_what_it_has() {
     let (server, address) = talkative();
     let bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &["bench", &address, "-d", "10m", "-w", "0s"]);
     // It is at work when the server has heard of it.
-    server.says("peer");
+    server.logs("peer");
     bench.signal("INT");
     bench.prints("interrupted ");
     bench.prints("round trip");
@@ -275,10 +275,10 @@ fn its_own_limits_are_not_the_servers() {
     let words = format!("bench {address} -c 200 --connect-rate 100 -d 100ms -w 0s");
     let words: Vec<&str> = words.split(' ').collect();
     let mut bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &words);
-    server.says("peer");
+    server.logs("peer");
     // It has looked before it began: what changes now it must find out.
     bench.running().limit_descriptors(40);
-    assert_eq!(bench.wait(PATIENCE), Some(1));
+    assert_eq!(bench.wait(TIMEOUT), Some(1));
     let said = bench.errors.all().join("\n");
     assert!(said.contains("no descriptors (ours)") && said.contains("raise `ulimit -n`"), "{said}");
     assert!(!said.contains("refused") && !said.contains("reset"), "{said}");
@@ -288,16 +288,16 @@ fn its_own_limits_are_not_the_servers() {
 fn as_many_connections_as_there_are_descriptors() {
     const MANY: usize = 19_000;
     if descriptor_limit() < MANY + 500 {
-        crate::support::say_loudly("bench was NOT tested with 19,000 connections: too few descriptors");
+        crate::support::print_note("bench was NOT tested with 19,000 connections: too few descriptors");
         return;
     }
-    let _machine = alone();
+    let _machine = exclusive_machine();
     let (server, address) = echo();
     let with = |connections: usize| {
         let words = format!("bench {address} -c {connections} -r 1000 -d 10m -w 0s --timeout 20s --json");
         let words: Vec<&str> = words.split(' ').collect();
         let bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &words);
-        until(PATIENCE, "all are open", || bench.running().descriptors() > connections);
+        wait_until(TIMEOUT, "all are open", || bench.running().descriptors() > connections);
         bench
     };
     let (base, bench) = (with(1).running().memory_bytes(), with(MANY));

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::support::{
-    Crowd, Duplex as _, Ending, Habit, KIB, MIB, PATIENCE, Serve, Server, connect_with_buffers, echoes,
+    Behavior, Crowd, Duplex as _, KIB, MIB, Serve, Server, StreamEnd, TIMEOUT, connect_with_buffers, echoes,
     read_to_the_end, same_bytes,
 };
 
@@ -37,7 +37,7 @@ fn check(rest: &[u8], reason: &str) {
     let mut stream = send_unread(&server, rest);
     let (replies, ending) = read_to_the_end(&mut stream);
     same_bytes(&replies, &some_lines());
-    assert_eq!(ending, Ending::Clean);
+    assert_eq!(ending, StreamEnd::Clean);
     drop(stream);
     server.descriptors_return_to(base);
     let summary = server.drain().summary();
@@ -63,7 +63,7 @@ fn an_idle_client_is_ended_cleanly_and_may_still_be_sending() {
     let mut stream = server.connect();
     echoes(&mut stream, b"hello");
     let (rest, ending) = read_to_the_end(&mut stream);
-    assert_eq!((rest.len(), ending), (0, Ending::Clean));
+    assert_eq!((rest.len(), ending), (0, StreamEnd::Clean));
     // A reset in answer to the first of these would break the second.
     for _ in 0..20 {
         stream.write_all(&[b'z'; KIB]).unwrap();
@@ -78,12 +78,12 @@ fn an_idle_client_is_ended_cleanly_and_may_still_be_sending() {
 fn a_stop_costs_a_streaming_client_nothing_that_was_written() {
     let server = Serve::new().start();
     let mut crowd = Crowd::new();
-    let one = crowd.join(server.address(), 1, Habit::Streams { in_flight: MIB as u64 });
-    crowd.runs_until(PATIENCE, |members| members[0].received > 4 * MIB as u64);
+    let one = crowd.join(server.address(), 1, Behavior::Streams { in_flight: MIB as u64 });
+    crowd.run_until(TIMEOUT, |members| members[0].received > 4 * MIB as u64);
     server.signal("TERM");
-    assert!(crowd.runs_until(PATIENCE, |members| !members[0].is_open()));
-    assert_eq!(crowd.ended(one, Ending::Clean), 1);
-    assert_eq!(server.wait(PATIENCE).summary().bytes_out, crowd.bytes_received());
+    assert!(crowd.run_until(TIMEOUT, |members| !members[0].is_open()));
+    assert_eq!(crowd.ended(one, StreamEnd::Clean), 1);
+    assert_eq!(server.wait(TIMEOUT).summary().bytes_out, crowd.bytes_received());
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_client_that_never_ends_is_waited_for_only_so_long() {
     let server = Serve::new().with("--idle-timeout 100ms --linger-timeout 200ms").start();
     let base = server.process.descriptors();
     let mut stream = server.connect();
-    assert_eq!(read_to_the_end(&mut stream).1, Ending::Clean);
+    assert_eq!(read_to_the_end(&mut stream).1, StreamEnd::Clean);
     // Ours stays open; theirs is given up.
     server.descriptors_return_to(base);
     assert_eq!(server.drain().summary().closed("idle-timeout"), 1);
@@ -108,7 +108,7 @@ fn a_client_that_sends_on_without_end_is_cut_off() {
         match stream.write(&[b'x'; 64 * KIB]) {
             Ok(count) => sent += count,
             Err(error) => {
-                assert_eq!(Ending::of(&error), Ending::Reset);
+                assert_eq!(StreamEnd::of(&error), StreamEnd::Reset);
                 break;
             }
         }
@@ -122,11 +122,11 @@ fn a_client_that_sends_on_without_end_is_cut_off() {
 fn everybody_idle_is_ended_and_nobody_else() {
     let server = Serve::new().with("--idle-timeout 500ms").start();
     let mut crowd = Crowd::new();
-    let idle = crowd.join(server.address(), 200, Habit::Answers);
-    let busy = crowd.join(server.address(), 50, Habit::Repeats { len: 10 });
-    assert!(crowd.runs_until(PATIENCE, |members| members[idle.clone()].iter().all(|member| !member.is_open())));
+    let idle = crowd.join(server.address(), 200, Behavior::OnRequest);
+    let busy = crowd.join(server.address(), 50, Behavior::Repeats { len: 10 });
+    assert!(crowd.run_until(TIMEOUT, |members| members[idle.clone()].iter().all(|member| !member.is_open())));
     crowd.run_for(Duration::from_millis(700));
-    assert_eq!(crowd.ended(idle, Ending::Clean), 200);
+    assert_eq!(crowd.ended(idle, StreamEnd::Clean), 200);
     assert!(crowd.members[busy].iter().all(|member| member.is_open() && member.received > 10));
     drop(crowd);
     assert_eq!(server.drain().summary().closed("idle-timeout"), 200);
@@ -144,14 +144,14 @@ pub(crate) fn stopped_for(span: Duration) {
     let server = Serve::new().with("--idle-timeout 500ms --frame-timeout 500ms").start();
     let mut crowd = Crowd::new();
     // Three times as many as one poll tells of.
-    let talkers = crowd.join(server.address(), TALKERS, Habit::Answers);
-    let silent = crowd.join(server.address(), 100, Habit::Answers);
-    crowd.echo(0..silent.end, 100, PATIENCE);
+    let talkers = crowd.join(server.address(), TALKERS, Behavior::OnRequest);
+    let silent = crowd.join(server.address(), 100, Behavior::OnRequest);
+    crowd.echo(0..silent.end, 100, TIMEOUT);
     server.process.stop();
     crowd.ask(talkers.clone(), 100);
     crowd.run_for(span);
     server.process.resume();
-    assert!(crowd.runs_until(PATIENCE, |members| members[silent.clone()].iter().all(|member| !member.is_open())));
+    assert!(crowd.run_until(TIMEOUT, |members| members[silent.clone()].iter().all(|member| !member.is_open())));
     assert_eq!(crowd.answered(talkers), TALKERS, "who had data waiting was not idle");
     drop(crowd);
     assert!(server.drain().summary().closed("idle-timeout") >= 100);

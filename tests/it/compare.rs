@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Ended, PATIENCE, ScratchPath, Serve, until};
+use crate::support::{Ended, ScratchPath, Serve, TIMEOUT, wait_until};
 
 /// Trials as short as they can be: what is looked at here is not how fast anything is.
 const SHORT: &str = "compare -d 500ms -w 50ms --no-calls";
@@ -25,7 +25,7 @@ fn with_peer(serve: Serve, peer: &str) -> Serve {
 
 #[track_caller]
 fn run(serve: Serve) -> Ended {
-    serve.run_within(4 * PATIENCE)
+    serve.run_within(4 * TIMEOUT)
 }
 
 /// Every trial of a comparison as its server, its connections, its round, and its rate if it has one.
@@ -179,11 +179,11 @@ fn a_peer_that_does_not_start_is_named_before_anything_is_measured() {
 
 #[test]
 fn a_peer_that_does_not_say_where_it_listens_is_named_and_ended() {
-    let mark = ScratchPath::holding("mark", "");
+    let mark = ScratchPath::with_text("mark", "");
     let peer = format!("mute=tail -f {}", mark.text());
     does_not_start(&peer, &["mute does not start", "did not print `listening on tcp://HOST:PORT`"]);
     // Who is killed is gone a moment later.
-    until(PATIENCE, "it is gone", || !is_running(mark.text()));
+    wait_until(TIMEOUT, "it is gone", || !is_running(mark.text()));
 }
 
 /// Whether any process has this word in its command line.
@@ -213,24 +213,24 @@ fn a_server_that_sends_back_something_else_is_told() {
 
 #[test]
 fn when_interrupted_it_prints_what_is_there_and_leaves_nobody_behind() {
-    let (starts, mark) = (ScratchPath::holding("txt", ""), ScratchPath::new("ready"));
+    let (starts, mark) = (ScratchPath::with_text("txt", ""), ScratchPath::new("ready"));
     let peer = format!(
         "counted=echo >> {}; exec {} serve -l 127.0.0.1:0 --ready-file {}",
         starts.text(),
         binary(),
         mark.text()
     );
-    let running = with_peer(compare("-c 2 --rounds 1000 --designs reactor"), &peer).begin();
+    let running = with_peer(compare("-c 2 --rounds 1000 --designs reactor"), &peer).spawn();
     // It is started once to see whether it starts; with the third time it was measured once.
     let started = || fs::read_to_string(starts.text()).expect("it is there").lines().count();
-    until(4 * PATIENCE, "the first round is over", || started() >= 3);
+    wait_until(4 * TIMEOUT, "the first round is over", || started() >= 3);
     running.signal("INT");
-    let ended = running.wait(PATIENCE);
+    let ended = running.wait(TIMEOUT);
     let text = ended.out.join("\n");
     assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
     assert!(text.contains("counted") && text.contains("No conclusion is drawn"), "{text}");
     assert!(ended.log_text().contains("interrupted: this is what was measured until then"), "{}", ended.log_text());
-    until(Duration::from_secs(5), "its children are gone", || !is_running(mark.text()));
+    wait_until(Duration::from_secs(5), "its children are gone", || !is_running(mark.text()));
 }
 
 #[test]

@@ -3,22 +3,21 @@
 
 use std::time::Duration;
 
-use crate::support::{Crowd, Habit, PATIENCE, Serve, Server};
+use crate::support::{Behavior, Crowd, Serve, Server, TIMEOUT};
 
 pub(crate) const LIMIT: usize = 64;
 pub(crate) const CROWD: usize = 300;
 
 /// Who waited comes in within this: the server's longest rest and a fifth of it.
-pub(crate) const COMES_IN: Duration = Duration::from_millis(1200);
+pub(crate) const ACCEPTED_WITHIN: Duration = Duration::from_millis(1200);
 
 /// Lets `room` of the crowd be served, and then watches the server being full for a while.
 #[track_caller]
 fn fills_and_stays_calm(server: &Server, crowd: &mut Crowd, room: usize, watched: Duration) {
-    let all = crowd.join(server.address(), CROWD, Habit::Answers);
+    let all = crowd.join(server.address(), CROWD, Behavior::OnRequest);
     crowd.ask(all, 100);
     let served = 0..room;
-    let filled =
-        crowd.runs_until(PATIENCE, |members| members[served.clone()].iter().all(|member| member.is_answered()));
+    let filled = crowd.run_until(TIMEOUT, |members| members[served.clone()].iter().all(|member| member.is_answered()));
     assert!(filled, "{} of {room} are served", crowd.answered(served));
 
     let (cpu, lines) = (server.process.cpu(), server.log.count());
@@ -29,7 +28,7 @@ fn fills_and_stays_calm(server: &Server, crowd: &mut Crowd, room: usize, watched
     assert!(said <= 1 + watched.as_secs() as usize, "{said} lines in {watched:?}");
     assert_eq!(crowd.answered(0..CROWD), room, "no more than there is room for");
     assert_eq!(crowd.open(), CROWD, "nobody was turned away");
-    crowd.echo(served, 100, PATIENCE);
+    crowd.echo(served, 100, TIMEOUT);
 }
 
 /// `leaving` clients leave and as many of the waiting come in, without anybody connecting anew.
@@ -37,8 +36,9 @@ fn fills_and_stays_calm(server: &Server, crowd: &mut Crowd, room: usize, watched
 fn the_waiting_come_in(crowd: &mut Crowd, room: usize, leaving: usize) {
     crowd.leave(0..leaving);
     let next = room..room + leaving;
-    let came = crowd.runs_until(COMES_IN, |members| members[next.clone()].iter().all(|member| member.is_answered()));
-    assert!(came, "{} of {leaving} came in within {COMES_IN:?}", crowd.answered(next));
+    let came =
+        crowd.run_until(ACCEPTED_WITHIN, |members| members[next.clone()].iter().all(|member| member.is_answered()));
+    assert!(came, "{} of {leaving} came in within {ACCEPTED_WITHIN:?}", crowd.answered(next));
 }
 
 #[test]
@@ -64,17 +64,18 @@ fn the_waiting_come_in_when_descriptors_come_free_elsewhere() {
     let server = Serve::new().start();
     server.process.limit_descriptors(LIMIT);
     let mut crowd = Crowd::new();
-    let all = crowd.join(server.address(), 2 * LIMIT, Habit::Answers);
+    let all = crowd.join(server.address(), 2 * LIMIT, Behavior::OnRequest);
     crowd.ask(all.clone(), 100);
-    server.says("cannot accept");
+    server.logs("cannot accept");
     // Long enough for the rests to have grown to their longest.
     crowd.run_for(Duration::from_secs(2));
     assert!(crowd.answered(all.clone()) < LIMIT);
 
     // Nobody leaves: only a timer can tell that there is room again.
     server.process.limit_descriptors(4 * LIMIT);
-    let came = crowd.runs_until(COMES_IN, |members| members[all.clone()].iter().all(|member| member.is_answered()));
-    assert!(came, "{} of {} are served within {COMES_IN:?}", crowd.answered(all.clone()), all.len());
+    let came =
+        crowd.run_until(ACCEPTED_WITHIN, |members| members[all.clone()].iter().all(|member| member.is_answered()));
+    assert!(came, "{} of {} are served within {ACCEPTED_WITHIN:?}", crowd.answered(all.clone()), all.len());
     drop(crowd);
     server.drain();
 }
@@ -84,7 +85,7 @@ fn the_cap_that_follows_from_the_limit_is_kept_without_an_error() {
     let server = Serve::new().descriptors(LIMIT).start();
     let mut crowd = Crowd::new();
     // Not known from outside: what is left after the server's reserve.
-    let all = crowd.join(server.address(), LIMIT, Habit::Answers);
+    let all = crowd.join(server.address(), LIMIT, Behavior::OnRequest);
     crowd.ask(all.clone(), 1);
     while crowd.turn(Duration::from_millis(300)) {}
     let room = crowd.answered(all);
@@ -104,8 +105,8 @@ fn the_soft_limit_is_raised_to_the_hard_one() {
     let server = Serve::new().soft_descriptors(LIMIT).start();
     assert!(server.process.descriptor_limit() > LIMIT as u64);
     let mut crowd = Crowd::new();
-    let all = crowd.join(server.address(), 2 * LIMIT, Habit::Answers);
-    crowd.echo(all, 10, PATIENCE);
+    let all = crowd.join(server.address(), 2 * LIMIT, Behavior::OnRequest);
+    crowd.echo(all, 10, TIMEOUT);
     drop(crowd);
     let ended = server.drain();
     let said = ended.log.iter().any(|line| line.contains("descriptor") && line.contains(&LIMIT.to_string()));

@@ -5,8 +5,8 @@
 use std::os::unix::net::UnixStream;
 
 use crate::support::{
-    Duplex, Ending, KIB, MIB, PATIENCE, Pattern, ScratchPath, Serve, connect, connect_with_buffers, exchange, has_ipv6,
-    same_bytes,
+    Duplex, KIB, MIB, Pattern, ScratchPath, Serve, StreamEnd, TIMEOUT, connect, connect_with_buffers, exchange,
+    has_ipv6, same_bytes,
 };
 
 /// Sends `len` bytes in pieces and expects just them.
@@ -15,7 +15,7 @@ fn check(stream: &mut impl Duplex, len: usize, piece: usize) {
     let bytes = Pattern::of(len).take(len);
     let (echoed, ending) = exchange(stream, &bytes, piece);
     same_bytes(&echoed, &bytes);
-    assert_eq!(ending, Ending::Clean);
+    assert_eq!(ending, StreamEnd::Clean);
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn bytes_come_back_over_a_unix_socket() {
     let server = Serve::bare().listen(&format!("unix:{}", path.text())).start();
     for len in [1, 64 * KIB + 1, 16 * MIB] {
         let mut stream = UnixStream::connect(path.text()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         check(&mut stream, len, 256 * KIB);
     }
     server.drain();

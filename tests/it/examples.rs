@@ -20,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::{PATIENCE, Program, Serve, connect};
+use crate::support::{Program, Serve, TIMEOUT, connect};
 
 /// Some compute for seconds.
 const LONG: Duration = Duration::from_secs(120);
@@ -151,7 +151,7 @@ impl Example {
         }
         drop((peer, replies));
         running.signal("INT");
-        let code = running.wait(PATIENCE);
+        let code = running.wait(TIMEOUT);
         // Whoever does not know the signal is ended by it.
         assert!(matches!(code, Some(0) | None), "{code:?}: {}", running.errors.all().join("\n"));
     }

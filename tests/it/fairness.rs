@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Crowd, Habit, MIB, PATIENCE, Serve, Server, alone, say_loudly};
+use crate::support::{Behavior, Crowd, MIB, Serve, Server, TIMEOUT, exclusive_machine, print_note};
 
 const HOSES: usize = 8;
 const IN_FLIGHT: u64 = MIB as u64;
@@ -42,7 +42,7 @@ fn ping(crowd: &mut Crowd) -> Duration {
         let next = Duration::from_millis(millisecond as u64 + 1);
         crowd.run_for(next.saturating_sub(now).max(Duration::from_micros(1)));
     }
-    assert!(crowd.runs_until(PATIENCE, |members| members.iter().all(|member| member.is_answered())));
+    assert!(crowd.run_until(TIMEOUT, |members| members.iter().all(|member| member.is_answered())));
     crowd.round_trips.sort_unstable();
     crowd.round_trips[crowd.round_trips.len() * 99 / 100]
 }
@@ -64,7 +64,7 @@ fn both(hoses: &mut Crowd, pingers: &mut Crowd) -> (u64, Duration) {
     })
 }
 
-fn join(address: SocketAddr, count: usize, habit: Habit) -> Crowd {
+fn join(address: SocketAddr, count: usize, habit: Behavior) -> Crowd {
     let mut crowd = Crowd::new();
     crowd.join(address, count, habit);
     crowd
@@ -84,7 +84,7 @@ struct Spell {
 impl Spell {
     fn new(server: &Server, pingers: &mut Crowd) -> Self {
         let pinged_alone = ping(pingers);
-        let mut hoses = join(server.address(), HOSES, Habit::Streams { in_flight: IN_FLIGHT });
+        let mut hoses = join(server.address(), HOSES, Behavior::Streams { in_flight: IN_FLIGHT });
         let hosed_alone = hose(&mut hoses);
         let before = server.process.waited_for_cpu();
         let (hosed, pinged) = both(&mut hoses, pingers);
@@ -105,9 +105,9 @@ impl Spell {
 
 #[test]
 fn fire_hoses_and_pingers_leave_each_other_their_share() {
-    let _machine = alone();
+    let _machine = exclusive_machine();
     let server = Serve::new().start();
-    let mut pingers = join(server.address(), PINGERS, Habit::Answers);
+    let mut pingers = join(server.address(), PINGERS, Behavior::OnRequest);
     let mut spells = Vec::new();
     for _ in 0..SPELLS {
         let spell = Spell::new(&server, &mut pingers);
@@ -119,14 +119,14 @@ fn fire_hoses_and_pingers_leave_each_other_their_share() {
     }
     assert!(spells.iter().all(Spell::is_disturbed), "{spells:#?}");
     assert!(spells.iter().any(|spell| spell.pinged < PINGED_AT_ALL), "{spells:#?}");
-    say_loudly("fairness was judged by its outer bound only: other programs kept the CPUs busy all the time");
+    print_note("fairness was judged by its outer bound only: other programs kept the CPUs busy all the time");
 }
 
 #[test]
 fn equal_hoses_get_equal_shares() {
-    let _machine = alone();
+    let _machine = exclusive_machine();
     let server = Serve::new().start();
-    let mut crowd = join(server.address(), HOSES, Habit::Streams { in_flight: IN_FLIGHT });
+    let mut crowd = join(server.address(), HOSES, Behavior::Streams { in_flight: IN_FLIGHT });
     hose(&mut crowd);
     let shares = crowd.members.iter().map(|member| member.received);
     let (least, most) = (shares.clone().min().unwrap_or(0), shares.max().unwrap_or(0));

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use crate::support::{
-    Duplex as _, Ending, KIB, MIB, Serve, Server, echoes, exchange, read_exactly, read_to_the_end, same_bytes,
+    Duplex as _, KIB, MIB, Serve, Server, StreamEnd, echoes, exchange, read_exactly, read_to_the_end, same_bytes,
 };
 
 fn serve(flags: &str) -> Server {
@@ -16,7 +16,7 @@ fn serve(flags: &str) -> Server {
 #[track_caller]
 fn check(server: &Server, input: &[u8], output: &[u8]) {
     let (answer, ending) = exchange(&mut server.connect(), input, input.len().max(1));
-    assert_eq!((answer.escape_ascii().to_string(), ending), (output.escape_ascii().to_string(), Ending::Clean));
+    assert_eq!((answer.escape_ascii().to_string(), ending), (output.escape_ascii().to_string(), StreamEnd::Clean));
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn exit_ends_the_conversation_however_it_is_cut() {
             stream.write_all(second).unwrap();
             let (rest, ending) = read_to_the_end(&mut stream);
             let expected: &[u8] = if first.contains(&b'\n') { b"" } else { b"hello\n" };
-            assert_eq!((rest.as_slice(), ending), (expected, Ending::Clean), "cut at {cut}");
+            assert_eq!((rest.as_slice(), ending), (expected, StreamEnd::Clean), "cut at {cut}");
         }
     }
     server.drain();
@@ -104,7 +104,7 @@ fn a_length_stands_before_each_frame() {
     input.extend(with_length(&vec![b'z'; 300 * KIB]));
     let (answer, ending) = exchange(&mut server.connect(), &input, 1000);
     same_bytes(&answer, &input);
-    assert_eq!(ending, Ending::Clean);
+    assert_eq!(ending, StreamEnd::Clean);
     check(&server, &with_length(b"cut off")[..9], b"");
     let summary = server.drain().summary();
     assert_eq!((summary.closed("finished"), summary.closed("partial-frame")), (1, 1));
@@ -139,7 +139,7 @@ fn a_length_too_large_is_refused_before_its_frame_has_come() {
     stream.write_all(&with_length(b"fits")).unwrap();
     stream.write_all(&1025_u32.to_be_bytes()).unwrap();
     let (answer, ending) = read_to_the_end(&mut stream);
-    assert_eq!((answer, ending), (with_length(b"fits"), Ending::Clean));
+    assert_eq!((answer, ending), (with_length(b"fits"), StreamEnd::Clean));
     drop(stream);
     assert_eq!(server.drain().summary().closed("frame-too-long"), 1);
 }
@@ -156,7 +156,7 @@ fn fixed_frames_wait_for_their_last_byte() {
     assert_eq!(read_exactly(&mut stream, 8), b"abcdefgh");
     stream.write_all(b"half").unwrap();
     stream.finish();
-    assert_eq!(read_to_the_end(&mut stream), (Vec::new(), Ending::Clean));
+    assert_eq!(read_to_the_end(&mut stream), (Vec::new(), StreamEnd::Clean));
     assert_eq!(server.drain().summary().closed("partial-frame"), 1);
 }
 

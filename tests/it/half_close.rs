@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use crate::support::{
-    Crowd, Duplex as _, Ending, Habit, KIB, MIB, PATIENCE, Pattern, Serve, connect_with_buffers, exchange,
+    Behavior, Crowd, Duplex as _, KIB, MIB, Pattern, Serve, StreamEnd, TIMEOUT, connect_with_buffers, exchange,
     read_to_the_end, same_bytes,
 };
 
@@ -15,7 +15,7 @@ fn check(len: usize) {
         let bytes = Pattern::of(len).take(len);
         let (echoed, ending) = exchange(&mut server.connect(), &bytes, MIB);
         same_bytes(&echoed, &bytes);
-        assert_eq!(ending, Ending::Clean, "{len} bytes");
+        assert_eq!(ending, StreamEnd::Clean, "{len} bytes");
     }
     let summary = server.drain().summary();
     assert_eq!((summary.connections, summary.closed("finished")), (3, 3));
@@ -52,7 +52,7 @@ fn a_client_that_reads_only_after_its_end_gets_all() {
     stream.finish();
     let (echoed, ending) = read_to_the_end(&mut stream);
     same_bytes(&echoed, &bytes);
-    assert_eq!(ending, Ending::Clean);
+    assert_eq!(ending, StreamEnd::Clean);
     server.drain();
 }
 
@@ -60,10 +60,10 @@ fn a_client_that_reads_only_after_its_end_gets_all() {
 fn a_half_closed_client_among_many_does_not_wait_for_them() {
     let server = Serve::new().start();
     let mut crowd = Crowd::new();
-    let busy = crowd.join(server.address(), 100, Habit::Answers);
-    crowd.echo(busy.clone(), 100, PATIENCE);
+    let busy = crowd.join(server.address(), 100, Behavior::OnRequest);
+    crowd.echo(busy.clone(), 100, TIMEOUT);
     let (echoed, ending) = exchange(&mut server.connect(), b"goodbye", 7);
-    assert_eq!((echoed.as_slice(), ending), (b"goodbye".as_slice(), Ending::Clean));
-    crowd.echo(busy, 100, PATIENCE);
+    assert_eq!((echoed.as_slice(), ending), (b"goodbye".as_slice(), StreamEnd::Clean));
+    crowd.echo(busy, 100, TIMEOUT);
     server.drain();
 }

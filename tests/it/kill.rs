@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::{Crowd, Habit, MIB, PATIENCE, ScratchPath, Serve, echoes, is_own_process, own_process};
+use crate::support::{Behavior, Crowd, MIB, ScratchPath, Serve, TIMEOUT, echoes, is_own_process, own_process};
 
 const KILLED: usize = 500;
 const ADDRESS: &str = "READYLOOP_IT_ADDRESS";
@@ -18,19 +18,19 @@ fn a_client_to_be_killed() {
     }
     let address = std::env::var(ADDRESS).unwrap().parse().unwrap();
     let mut crowd = Crowd::new();
-    crowd.join(address, KILLED, Habit::Repeats { len: 10_000 });
-    crowd.join(address, 8, Habit::Streams { in_flight: MIB as u64 });
-    crowd.runs_until(PATIENCE, |members| members.iter().all(|member| member.received > 0));
+    crowd.join(address, KILLED, Behavior::Repeats { len: 10_000 });
+    crowd.join(address, 8, Behavior::Streams { in_flight: MIB as u64 });
+    crowd.run_until(TIMEOUT, |members| members.iter().all(|member| member.received > 0));
     println!("\nmid-stream");
-    crowd.run_for(PATIENCE);
+    crowd.run_for(TIMEOUT);
 }
 
 #[test]
 fn killed_clients_leave_nothing_behind() {
     let server = Serve::new().start();
     let mut crowd = Crowd::new();
-    let survivor = crowd.join(server.address(), 1, Habit::Answers);
-    crowd.echo(survivor.clone(), 10, PATIENCE);
+    let survivor = crowd.join(server.address(), 1, Behavior::OnRequest);
+    crowd.echo(survivor.clone(), 10, TIMEOUT);
     let base = server.process.descriptors();
     let mut command = own_process("kill::a_client_to_be_killed", "");
     let mut client =
@@ -42,7 +42,7 @@ fn killed_clients_leave_nothing_behind() {
     client.kill().unwrap();
     client.wait().unwrap();
     server.descriptors_return_to(base);
-    crowd.echo(survivor, 10, PATIENCE);
+    crowd.echo(survivor, 10, TIMEOUT);
     drop(crowd);
     let ended = server.drain();
     let summary = ended.summary();
@@ -55,15 +55,15 @@ fn a_killed_server_leaves_its_port_to_the_next() {
     let first = Serve::new().start();
     let address = first.address();
     let mut crowd = Crowd::new();
-    crowd.join(address, 100, Habit::Repeats { len: 1000 });
+    crowd.join(address, 100, Behavior::Repeats { len: 1000 });
     crowd.run_for(Duration::from_millis(100));
     first.signal("KILL");
-    assert_eq!(first.wait(PATIENCE).code, None);
-    assert!(crowd.runs_until(Duration::from_secs(2), |members| members.iter().all(|member| !member.is_open())));
+    assert_eq!(first.wait(TIMEOUT).code, None);
+    assert!(crowd.run_until(Duration::from_secs(2), |members| members.iter().all(|member| !member.is_open())));
 
     let second = Serve::bare().listen(&address.to_string()).start();
-    let again = crowd.join(address, 100, Habit::Answers);
-    crowd.echo(again, 1000, PATIENCE);
+    let again = crowd.join(address, 100, Behavior::OnRequest);
+    crowd.echo(again, 1000, TIMEOUT);
     drop(crowd);
     second.drain();
 }
@@ -74,7 +74,7 @@ fn a_killed_server_leaves_its_unix_path_to_the_next() {
     let address = format!("unix:{}", path.text());
     let first = Serve::bare().listen(&address).start();
     first.signal("KILL");
-    first.wait(PATIENCE);
+    first.wait(TIMEOUT);
     assert!(std::fs::exists(path.text()).unwrap(), "nobody removed it");
 
     let second = Serve::bare().listen(&address).start();

@@ -5,7 +5,7 @@ use std::net::Shutdown;
 
 use readyloop::sim::Rng;
 
-use crate::support::{Crowd, Duplex as _, Habit, PATIENCE, Serve, read_to_the_end};
+use crate::support::{Behavior, Crowd, Duplex as _, Serve, TIMEOUT, read_to_the_end};
 
 #[test]
 fn what_peers_send_never_reaches_a_terminal_raw() {
@@ -49,8 +49,8 @@ fn a_quiet_server_says_nothing_but_where_it_listens() {
     let server = Serve::new().with("-q").start();
     assert_eq!(server.addresses.len(), 1);
     let mut crowd = Crowd::new();
-    let some = crowd.join(server.address(), 10, Habit::Answers);
-    crowd.echo(some, 10, PATIENCE);
+    let some = crowd.join(server.address(), 10, Behavior::OnRequest);
+    crowd.echo(some, 10, TIMEOUT);
     drop(crowd);
     let ended = server.drain();
     assert_eq!(ended.log_text(), "");
@@ -61,14 +61,14 @@ fn a_quiet_server_says_nothing_but_where_it_listens() {
 fn connections_that_come_and_go_are_not_logged_one_by_one() {
     let server = Serve::new().start();
     // The last line of a start; from here on only what happens is logged.
-    server.says("descriptor limit");
+    server.logs("descriptor limit");
     let before = server.log.count();
     for _ in 0..200 {
         drop(server.connect());
     }
     let mut crowd = Crowd::new();
-    let last = crowd.join(server.address(), 1, Habit::Answers);
-    crowd.echo(last, 10, PATIENCE);
+    let last = crowd.join(server.address(), 1, Behavior::OnRequest);
+    crowd.echo(last, 10, TIMEOUT);
     assert_eq!(server.log.count(), before);
     drop(crowd);
     server.drain();

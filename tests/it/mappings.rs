@@ -12,7 +12,9 @@ use readyloop::buffer::{ByteQueue, Exhausted, IDLE_BYTES_MAX, Reserve};
 use readyloop::service::Echo;
 use readyloop::{CloseReason, Limits, Raw, ServerLimits};
 
-use crate::support::{Crowd, Habit, Here, KIB, MIB, PATIENCE, Process, in_a_process_of_its_own, is_own_process, share};
+use crate::support::{
+    Behavior, Crowd, InProcessServer, KIB, MIB, Process, TIMEOUT, is_own_process, run_in_own_process, shared_machine,
+};
 
 /// Freed every other one, more holes than Linux counts mappings (`vm.max_map_count`, 65,530).
 const BLOCKS: usize = 140_000;
@@ -42,8 +44,8 @@ fn take_all_mappings() -> Vec<MmapMut> {
 
 #[test]
 fn more_blocks_than_the_kernel_keeps_mappings_for_are_lent_and_none_is_lost() {
-    let _machine = share();
-    in_a_process_of_its_own("mappings::a_process_with_very_many_blocks", "");
+    let _machine = shared_machine();
+    run_in_own_process("mappings::a_process_with_very_many_blocks", "");
 }
 
 #[test]
@@ -74,8 +76,8 @@ fn a_process_with_very_many_blocks() {
 
 #[test]
 fn a_mapping_that_is_refused_is_a_full_memory_and_no_more() {
-    let _machine = share();
-    in_a_process_of_its_own("mappings::a_process_without_mappings", "");
+    let _machine = shared_machine();
+    run_in_own_process("mappings::a_process_without_mappings", "");
 }
 
 #[test]
@@ -96,8 +98,8 @@ fn a_process_without_mappings() {
 
 #[test]
 fn a_server_without_mappings_loses_those_that_do_not_read_and_serves_the_others() {
-    let _machine = share();
-    in_a_process_of_its_own("mappings::a_server_in_a_process_without_mappings", "");
+    let _machine = shared_machine();
+    run_in_own_process("mappings::a_server_in_a_process_without_mappings", "");
 }
 
 #[test]
@@ -107,20 +109,20 @@ fn a_server_in_a_process_without_mappings() {
     if !is_own_process() {
         return;
     }
-    let server = Here::serve(Echo::new(), Raw, Limits::default(), ServerLimits::default());
+    let server = InProcessServer::serve(Echo::new(), Raw, Limits::default(), ServerLimits::default());
     let mut crowd = Crowd::new();
-    let pingers = crowd.join(server.address, 10, Habit::Answers);
-    crowd.echo(pingers.clone(), 100, PATIENCE);
+    let pingers = crowd.join(server.address, 10, Behavior::OnRequest);
+    crowd.echo(pingers.clone(), 100, TIMEOUT);
     let taken = take_all_mappings();
-    let deaf = crowd.join_with_buffers(4 * KIB, server.address, DEAF, Habit::NeverReads);
-    let gone = crowd.runs_until(PATIENCE, |members| members[deaf.clone()].iter().all(|member| !member.is_open()));
+    let deaf = crowd.join_with_buffers(4 * KIB, server.address, DEAF, Behavior::NeverReads);
+    let gone = crowd.run_until(TIMEOUT, |members| members[deaf.clone()].iter().all(|member| !member.is_open()));
     assert!(gone, "nothing can wait for those that do not read");
-    crowd.echo(pingers.clone(), 100, PATIENCE);
+    crowd.echo(pingers.clone(), 100, TIMEOUT);
     drop(taken);
-    let more = crowd.join_with_buffers(4 * KIB, server.address, DEAF, Habit::NeverReads);
+    let more = crowd.join_with_buffers(4 * KIB, server.address, DEAF, Behavior::NeverReads);
     crowd.run_for(Duration::from_millis(300));
     assert!(crowd.members[more].iter().all(|member| member.is_open()), "there is room again");
-    crowd.echo(pingers, 100, PATIENCE);
+    crowd.echo(pingers, 100, TIMEOUT);
     drop(crowd);
     assert_eq!(server.drain().closed(CloseReason::BudgetSpent), DEAF as u64);
 }

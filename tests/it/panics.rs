@@ -9,7 +9,8 @@ use std::net::{SocketAddr, TcpStream};
 use readyloop::{CloseReason, Context, Key, Limits, Lines, Orders, ServerLimits, Service};
 
 use crate::support::{
-    Duplex as _, Ending, Here, connect, echoes, in_a_process_of_its_own, is_own_process, read_to_the_end, share,
+    Duplex as _, InProcessServer, StreamEnd, connect, echoes, is_own_process, read_to_the_end, run_in_own_process,
+    shared_machine,
 };
 
 /// Panics where its peer asks for it; else an echo.
@@ -76,8 +77,8 @@ fn cries(address: SocketAddr, cry: &str) -> TcpStream {
 
 #[test]
 fn a_service_that_panics_on_one_peer_loses_that_peer_only() {
-    let _machine = share();
-    in_a_process_of_its_own("panics::a_process_whose_service_panics", "");
+    let _machine = shared_machine();
+    run_in_own_process("panics::a_process_whose_service_panics", "");
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn a_process_whose_service_panics() {
     }
     // A panic that is expected is no news.
     std::panic::set_hook(Box::new(|_| {}));
-    let server = Here::serve(Fragile { open: 0 }, Lines::new(), Limits::default(), ServerLimits::default());
+    let server = InProcessServer::serve(Fragile { open: 0 }, Lines::new(), Limits::default(), ServerLimits::default());
     let mut neighbour = connect(server.address);
     echoes(&mut neighbour, b"I was here before\n");
     for _ in 0..ROUNDS {
@@ -100,7 +101,7 @@ fn a_process_whose_service_panics() {
         }
         let mut stream = cries(server.address, "panic at close\n");
         stream.finish();
-        assert_eq!(read_to_the_end(&mut stream), (Vec::new(), Ending::Clean), "all was over before the panic");
+        assert_eq!(read_to_the_end(&mut stream), (Vec::new(), StreamEnd::Clean), "all was over before the panic");
         echoes(&mut neighbour, b"and I still am\n");
     }
     let mut others: Vec<TcpStream> = (1..OPEN_MAX).map(|_| cries(server.address, "")).collect();

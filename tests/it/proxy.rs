@@ -12,7 +12,9 @@ use readyloop::net::Destination;
 use readyloop::service::Proxy;
 use readyloop::{Address, Handle, Limits, Listen, Raw, Reactor, Server, ServerLimits, Totals};
 
-use crate::support::{Ending, KIB, MIB, PATIENCE, Pattern, exchange, read_exactly, read_to_the_end, same_bytes, share};
+use crate::support::{
+    KIB, MIB, Pattern, StreamEnd, TIMEOUT, exchange, read_exactly, read_to_the_end, same_bytes, shared_machine,
+};
 
 /// A proxy on a thread of its own.
 struct Running {
@@ -53,8 +55,8 @@ impl Running {
 }
 
 fn patient(stream: TcpStream) -> TcpStream {
-    stream.set_read_timeout(Some(PATIENCE)).expect("it is open");
-    stream.set_write_timeout(Some(PATIENCE)).expect("it is open");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("it is open");
+    stream.set_write_timeout(Some(TIMEOUT)).expect("it is open");
     stream
 }
 
@@ -81,7 +83,7 @@ fn resets(stream: TcpStream) {
 
 #[test]
 fn every_byte_is_passed_on_both_ways_whatever_the_size() {
-    let _machine = share();
+    let _machine = shared_machine();
     let (upstream, running) = Upstream::new();
     for len in [1, 2, KIB, 64 * KIB, 300 * KIB, 16 * MIB] {
         let (mut near, far) = upstream.couple(&running);
@@ -92,7 +94,7 @@ fn every_byte_is_passed_on_both_ways_whatever_the_size() {
         let bytes = Pattern::of(len).take(len);
         let (echoed, ending) = exchange(&mut near, &bytes, MIB);
         same_bytes(&echoed, &bytes);
-        assert_eq!(ending, Ending::Clean, "{len} bytes");
+        assert_eq!(ending, StreamEnd::Clean, "{len} bytes");
         echo.join().expect("it does not panic");
     }
     let totals = running.end();
@@ -101,27 +103,27 @@ fn every_byte_is_passed_on_both_ways_whatever_the_size() {
 
 #[test]
 fn the_end_of_either_direction_is_passed_on_and_the_other_goes_on() {
-    let _machine = share();
+    let _machine = shared_machine();
     let (upstream, running) = Upstream::new();
     for is_near in [true, false] {
         let (near, far) = upstream.couple(&running);
         let (mut one, mut other) = if is_near { (near, far) } else { (far, near) };
         one.write_all(b"first").and_then(|()| one.shutdown(Shutdown::Write)).expect("it is open");
-        assert_eq!(read_to_the_end(&mut other), (b"first".to_vec(), Ending::Clean));
+        assert_eq!(read_to_the_end(&mut other), (b"first".to_vec(), StreamEnd::Clean));
         let bytes = Pattern::of(9).take(3 * MIB);
         let late = bytes.clone();
         let writer = thread::spawn(move || other.write_all(&late).expect("the other direction is open"));
         let (heard, ending) = read_to_the_end(&mut one);
         writer.join().expect("it does not panic");
         same_bytes(&heard, &bytes);
-        assert_eq!(ending, Ending::Clean);
+        assert_eq!(ending, StreamEnd::Clean);
     }
     running.end();
 }
 
 #[test]
 fn a_reset_of_either_is_passed_on_as_one() {
-    let _machine = share();
+    let _machine = shared_machine();
     let (upstream, running) = Upstream::new();
     for is_near in [true, false] {
         let (near, far) = upstream.couple(&running);
@@ -137,7 +139,7 @@ fn a_reset_of_either_is_passed_on_as_one() {
 
 #[test]
 fn who_is_answered_by_nobody_is_reset() {
-    let _machine = share();
+    let _machine = shared_machine();
     let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("there is a port");
     let running = Running::before(nobody);
     let error = running.connect().read(&mut [0]).expect_err("nobody answered");
@@ -147,7 +149,7 @@ fn who_is_answered_by_nobody_is_reset() {
 
 #[test]
 fn what_nobody_reads_is_not_taken_without_end_and_none_of_it_is_lost() {
-    let _machine = share();
+    let _machine = shared_machine();
     const FAR_TOO_MUCH: usize = 256 * MIB;
     let (upstream, running) = Upstream::new();
     let (mut near, mut far) = upstream.couple(&running);
@@ -165,7 +167,7 @@ fn what_nobody_reads_is_not_taken_without_end_and_none_of_it_is_lost() {
     assert!(sent < FAR_TOO_MUCH, "all of it was taken");
     near.shutdown(Shutdown::Write).expect("it is open");
     let (heard, ending) = read_to_the_end(&mut far);
-    assert_eq!((heard.len(), ending), (sent, Ending::Clean));
+    assert_eq!((heard.len(), ending), (sent, StreamEnd::Clean));
     pattern.check(0, &heard);
     drop((near, far));
     running.end();

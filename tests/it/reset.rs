@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::support::{Crowd, Duplex as _, Ending, Habit, MIB, PATIENCE, Serve, connect, read_to_the_end};
+use crate::support::{Behavior, Crowd, Duplex as _, MIB, Serve, StreamEnd, TIMEOUT, connect, read_to_the_end};
 
 /// Connects and resets after so many of four steps.
 pub(crate) fn reset_after(steps: usize, address: SocketAddr) {
@@ -33,7 +33,7 @@ fn resets_at_every_phase_disturb_nobody_and_are_all_accounted_for() {
 pub(crate) fn resets_beside_pingers(resets: usize, pingers: usize) {
     let server = Serve::new().start();
     let mut crowd = Crowd::new();
-    let pingers = crowd.join(server.address(), pingers, Habit::Repeats { len: 64 });
+    let pingers = crowd.join(server.address(), pingers, Behavior::Repeats { len: 64 });
     crowd.run_for(Duration::from_millis(50));
     let base = server.process.descriptors();
     for round in 0..resets {
@@ -54,7 +54,7 @@ pub(crate) fn resets_beside_pingers(resets: usize, pingers: usize) {
     let counted = summary.closed("reset");
     assert!((resets as u64 * 3 / 4..=resets as u64).contains(&counted), "{counted} of {resets} are resets");
     assert!(summary.reconciles_as_echo(), "{summary:?}");
-    ended.log_is_calm();
+    ended.check_log_rate();
 }
 
 #[test]
@@ -68,11 +68,11 @@ fn whoever_resets_while_waiting_in_the_backlog_is_gone_and_no_more() {
     }
     server.process.resume();
     let mut crowd = Crowd::new();
-    let after = crowd.join(server.address(), 10, Habit::Answers);
-    crowd.echo(after, 10, PATIENCE);
+    let after = crowd.join(server.address(), 10, Behavior::OnRequest);
+    crowd.echo(after, 10, TIMEOUT);
     drop(crowd);
     server.descriptors_return_to(base);
-    server.drain().log_is_calm();
+    server.drain().check_log_rate();
 }
 
 #[test]
@@ -102,7 +102,7 @@ pub(crate) fn short_connections_of_every_ending(many: usize, times: usize) {
     assert_eq!((counted("partial-frame"), counted("frame-too-long")), (each, each), "{summary:?}");
     assert!(counted("reset") >= 3 * each && counted("finished") >= 2 * each, "{summary:?}");
     assert_eq!(summary.closed_in_all(), (many * times) as u64);
-    ended.log_is_calm();
+    ended.check_log_rate();
 }
 
 /// Connects and ends: in four ways by a reset, and by either side's end.
@@ -124,5 +124,5 @@ fn one_ending(which: usize, address: SocketAddr) {
         stream.finish();
     }
     let (said, ending) = read_to_the_end(&mut stream);
-    assert_eq!((said.as_slice(), ending), (answer, Ending::Clean), "ending {which}");
+    assert_eq!((said.as_slice(), ending), (answer, StreamEnd::Clean), "ending {which}");
 }

@@ -5,15 +5,15 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::support::{
-    Crowd, Duplex as _, Ending, Habit, KIB, MIB, PATIENCE, Serve, connect_with_buffers, exchange, read_exactly,
-    read_to_the_end, same_bytes, until,
+    Behavior, Crowd, Duplex as _, KIB, MIB, Serve, StreamEnd, TIMEOUT, connect_with_buffers, exchange, read_exactly,
+    read_to_the_end, same_bytes, wait_until,
 };
 
 #[test]
 fn discard_takes_everything_and_says_nothing() {
     let server = Serve::new().with("--service discard").start();
     let (answer, ending) = exchange(&mut server.connect(), &vec![1; 8 * MIB], MIB);
-    assert_eq!((answer.len(), ending), (0, Ending::Clean));
+    assert_eq!((answer.len(), ending), (0, StreamEnd::Clean));
     let summary = server.drain().summary();
     assert_eq!((summary.bytes_in, summary.bytes_out), (8 * MIB as u64, 0));
 }
@@ -77,7 +77,7 @@ fn chat_reaches_all_but_the_sender() {
         peer.finish();
     }
     for peer in &mut peers {
-        assert_eq!(read_to_the_end(peer), (Vec::new(), Ending::Clean), "nobody hears himself");
+        assert_eq!(read_to_the_end(peer), (Vec::new(), StreamEnd::Clean), "nobody hears himself");
     }
     server.drain();
 }
@@ -96,7 +96,7 @@ fn chat_waits_for_nobody_who_does_not_listen() {
     let base = server.process.descriptors();
     let deaf: Vec<TcpStream> = (0..5).map(|_| connect_with_buffers(server.address(), 4 * KIB)).collect();
     let (mut speaker, mut listener) = (server.connect(), server.connect());
-    until(Duration::from_secs(5), "all are in", || server.process.descriptors() == base + 7);
+    wait_until(Duration::from_secs(5), "all are in", || server.process.descriptors() == base + 7);
     let bytes = vec![b'c'; MIB];
     for piece in bytes.chunks(KIB) {
         speaker.write_all(piece).unwrap();
@@ -111,8 +111,8 @@ fn chat_waits_for_nobody_who_does_not_listen() {
 fn a_service_answers_very_many_at_once() {
     let server = Serve::new().with("--service echo --framing fixed:32").start();
     let mut crowd = Crowd::new();
-    let all = crowd.join(server.address(), 500, Habit::Repeats { len: 32 });
-    assert!(crowd.runs_until(Duration::from_secs(20), |members| {
+    let all = crowd.join(server.address(), 500, Behavior::Repeats { len: 32 });
+    assert!(crowd.run_until(Duration::from_secs(20), |members| {
         members[all.clone()].iter().all(|member| member.received > 320)
     }));
     drop(crowd);
@@ -144,7 +144,7 @@ fn every_design_serves_the_same_and_is_what_it_is_called() {
     ask(&mut first);
     second.set_read_timeout(Some(Duration::from_millis(100))).expect("not zero");
     assert!(second.read(&mut [0; 1]).is_err());
-    second.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    second.set_read_timeout(Some(TIMEOUT)).expect("not zero");
     drop(first);
     assert_eq!(read_exactly(&mut second, 11), b"said:hello\n");
     drop(second);

@@ -12,7 +12,8 @@ use readyloop::{Address, ControlEvent, Limits, Listen, ListenOptions, Raw, React
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::support::{
-    Crowd, Ending, Habit, KIB, MIB, PATIENCE, Server, alone, descriptor_limit, is_own_process, own_process, until,
+    Behavior, Crowd, KIB, MIB, Server, StreamEnd, TIMEOUT, descriptor_limit, exclusive_machine, is_own_process,
+    own_process, wait_until,
 };
 
 const PEERS: &str = "READYLOOP_IT_PEERS";
@@ -60,34 +61,34 @@ fn thread_cpu_nanos() -> u64 {
 /// no turn is longer than `turn_max`.
 #[track_caller]
 pub(crate) fn burst_and_rest(peers: usize, len: usize, turn_max: Duration) {
-    let _machine = alone();
+    let _machine = exclusive_machine();
     let total = peers * len;
     let mut command = own_process("shrink::a_server_that_times_its_turns", "");
     command.env(PEERS, peers.to_string()).env(LEN, len.to_string());
     let server = Server::in_own_process(command);
     let mut crowd = Crowd::new();
-    let all = crowd.join_with_buffers(16 * KIB, server.address(), peers, Habit::SendsFirst);
-    crowd.echo(all.clone(), 100, PATIENCE);
+    let all = crowd.join_with_buffers(16 * KIB, server.address(), peers, Behavior::SendsFirst);
+    crowd.echo(all.clone(), 100, TIMEOUT);
     let base = server.process.memory_bytes();
 
     crowd.ask(all.clone(), len as u64);
-    let sent = crowd.runs_until(6 * PATIENCE, |members| members.iter().all(|member| member.sent == len as u64 + 100));
+    let sent = crowd.run_until(6 * TIMEOUT, |members| members.iter().all(|member| member.sent == len as u64 + 100));
     assert!(sent, "the burst is not taken");
     // What the kernel still held for the server is in its queues as well.
-    until(PATIENCE, "the burst is taken", || server.process.is_asleep());
+    wait_until(TIMEOUT, "the burst is taken", || server.process.is_asleep());
     let peak = server.process.memory_bytes();
     assert!(peak > total / 3, "{peak} bytes are no burst of {total}");
 
-    let answered = crowd.runs_until(6 * PATIENCE, |members| members.iter().all(|member| member.is_answered()));
+    let answered = crowd.run_until(6 * TIMEOUT, |members| members.iter().all(|member| member.is_answered()));
     assert!(answered, "{} of {peers} have their bytes", crowd.answered(all.clone()));
     let mut left = 0;
-    until(PATIENCE, "memory is back", || {
+    wait_until(TIMEOUT, "memory is back", || {
         left = server.process.memory_bytes();
         left <= base * 13 / 10 + 8 * MIB
     });
 
-    crowd.echo(all.clone(), 100, PATIENCE);
-    assert_eq!(crowd.ended(all, Ending::Reset), 0);
+    crowd.echo(all.clone(), 100, TIMEOUT);
+    assert_eq!(crowd.ended(all, StreamEnd::Reset), 0);
     drop(crowd);
     let ended = server.drain();
     let summary = ended.summary();

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use readyloop::simtest::{Pair, Trial};
 
-use crate::support::share;
+use crate::support::shared_machine;
 
 /// Which seeds are run when nobody says otherwise.
 const SEEDS: Range<u64> = 0..2000;
@@ -56,7 +56,7 @@ fn tell(trial: &Trial<'_>, seed: u64) {
 
 #[test]
 fn every_step_of_every_seed_keeps_the_promises() {
-    let _machine = share();
+    let _machine = shared_machine();
     let (trial, seeds) = (Trial::house(), seeds());
     let sum = trial.sweep(known_seeds().chain(seeds.clone()), |_| {});
     println!("{sum}");
@@ -72,7 +72,7 @@ fn every_step_of_every_seed_keeps_the_promises() {
 
 #[test]
 fn the_same_seed_twice_is_the_same_run_told_or_not() {
-    let _machine = share();
+    let _machine = shared_machine();
     let trial = Trial::house();
     for seed in 0..50 {
         let run = trial.run(seed);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Crowd, Habit, KIB, MIB, PATIENCE, Serve};
+use crate::support::{Behavior, Crowd, KIB, MIB, Serve, TIMEOUT};
 
 const SLOW: usize = 1000;
 const QUEUE_HIGH: usize = 64 * KIB;
@@ -17,11 +17,11 @@ fn a_thousand_that_never_read_stop_us_reading_and_are_ended() {
         .with("--recv-buffer 16KiB --send-buffer 16KiB")
         .start();
     let mut crowd = Crowd::new();
-    let pingers = crowd.join(server.address(), 100, Habit::Repeats { len: 64 });
+    let pingers = crowd.join(server.address(), 100, Behavior::Repeats { len: 64 });
     crowd.run_for(Duration::from_millis(100));
     let (base, descriptors) = (server.process.memory_bytes(), server.process.descriptors());
 
-    let slow = crowd.join_with_buffers(16 * KIB, server.address(), SLOW, Habit::NeverReads);
+    let slow = crowd.join_with_buffers(16 * KIB, server.address(), SLOW, Behavior::NeverReads);
     let sent = |crowd: &Crowd| crowd.members[slow.clone()].iter().map(|member| member.sent).sum::<u64>();
     let mut before = u64::MAX;
     while sent(&crowd) != before {
@@ -32,7 +32,7 @@ fn a_thousand_that_never_read_stop_us_reading_and_are_ended() {
     let allowed = 4 * MIB + SLOW * (QUEUE_HIGH + READ);
     assert!(used <= allowed, "{used} bytes for {SLOW} slow readers, more than {allowed}");
 
-    let ended = crowd.runs_until(PATIENCE, |members| members[slow.clone()].iter().all(|member| !member.is_open()));
+    let ended = crowd.run_until(TIMEOUT, |members| members[slow.clone()].iter().all(|member| !member.is_open()));
     assert!(ended, "the write timeout has not ended them");
     server.descriptors_return_to(descriptors);
     let left = server.process.memory_bytes().saturating_sub(base);
@@ -53,16 +53,16 @@ fn all_queues_together_are_bounded_as_well() {
         .with("--recv-buffer 16KiB --send-buffer 16KiB")
         .start();
     let mut crowd = Crowd::new();
-    let pinger = crowd.join(server.address(), 1, Habit::Answers);
-    crowd.echo(pinger.clone(), 64, PATIENCE);
+    let pinger = crowd.join(server.address(), 1, Behavior::OnRequest);
+    crowd.echo(pinger.clone(), 64, TIMEOUT);
     let base = server.process.memory_bytes();
-    let slow = crowd.join_with_buffers(16 * KIB, server.address(), 200, Habit::NeverReads);
+    let slow = crowd.join_with_buffers(16 * KIB, server.address(), 200, Behavior::NeverReads);
     crowd.run_for(Duration::from_millis(500));
     let used = server.process.memory_bytes().saturating_sub(base);
     assert!(used <= 4 * MIB + 8 * MIB, "{used} bytes, though 8 MiB are allowed for all");
-    crowd.echo(pinger.clone(), 64, PATIENCE);
-    assert!(crowd.runs_until(PATIENCE, |members| members[slow.clone()].iter().all(|member| !member.is_open())));
-    crowd.echo(pinger, 64, PATIENCE);
+    crowd.echo(pinger.clone(), 64, TIMEOUT);
+    assert!(crowd.run_until(TIMEOUT, |members| members[slow.clone()].iter().all(|member| !member.is_open())));
+    crowd.echo(pinger, 64, TIMEOUT);
     drop(crowd);
     server.drain();
 }

@@ -3,25 +3,25 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Crowd, Habit, PATIENCE, Serve};
+use crate::support::{Behavior, Crowd, Serve, TIMEOUT};
 
 #[test]
 fn a_frame_that_drips_is_ended_at_its_deadline() {
     let frame_timeout = Duration::from_secs(1);
     let server = Serve::new().with("--framing fixed:1000 --frame-timeout 1s").start();
     let mut crowd = Crowd::new();
-    let slow = crowd.join(server.address(), 300, Habit::Answers);
+    let slow = crowd.join(server.address(), 300, Behavior::OnRequest);
     let started = Instant::now();
     while crowd.open() == slow.len() {
         crowd.ask(slow.clone(), 1);
         crowd.run_for(Duration::from_millis(20));
-        assert!(started.elapsed() < PATIENCE, "the bytes between have moved the deadline");
+        assert!(started.elapsed() < TIMEOUT, "the bytes between have moved the deadline");
     }
     assert!(started.elapsed() >= frame_timeout, "a deadline is never early");
-    assert!(crowd.runs_until(PATIENCE, |members| members.iter().all(|member| !member.is_open())));
+    assert!(crowd.run_until(TIMEOUT, |members| members.iter().all(|member| !member.is_open())));
 
-    let prompt = crowd.join(server.address(), 1, Habit::Answers);
-    crowd.echo(prompt, 1000, PATIENCE);
+    let prompt = crowd.join(server.address(), 1, Behavior::OnRequest);
+    crowd.echo(prompt, 1000, TIMEOUT);
     drop(crowd);
     assert_eq!(server.drain().summary().closed("frame-timeout"), 300);
 }
@@ -37,12 +37,12 @@ pub(crate) fn drips_beside_newcomers(drips: usize) {
     let mut crowd = Crowd::new();
     let newcomer_waits = |crowd: &mut Crowd| {
         let started = Instant::now();
-        let newcomer = crowd.join(server.address(), 1, Habit::Answers);
-        crowd.echo(newcomer, 1000, PATIENCE);
+        let newcomer = crowd.join(server.address(), 1, Behavior::OnRequest);
+        crowd.echo(newcomer, 1000, TIMEOUT);
         started.elapsed()
     };
     let alone = (0..20).map(|_| newcomer_waits(&mut crowd)).max().expect("twenty");
-    let slow = crowd.join(server.address(), drips, Habit::Answers);
+    let slow = crowd.join(server.address(), drips, Behavior::OnRequest);
     let mut slowest = Duration::ZERO;
     for _ in 0..20 {
         crowd.ask(slow.clone(), 1);

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use crate::support::certs::Authority;
 use crate::support::tls::{CertFiles, Hand, Secure, VERSIONS};
-use crate::support::{Crowd, Ending, Habit, KIB, MIB, Manner, PATIENCE, Server, alone, echoes, exchange, say_loudly};
+use crate::support::{
+    Behavior, Crowd, KIB, MIB, Role, Server, StreamEnd, TIMEOUT, echoes, exchange, exclusive_machine, print_note,
+};
 use crate::{reset, tls, udp};
 
 /// How long it goes on, as `30s`, `10m`, `24h`.
@@ -51,7 +53,7 @@ struct Steady<'a> {
 impl Steady<'_> {
     fn run(&self) {
         let mut crowd = Crowd::new();
-        let all = crowd.join(self.server.address(), STEADY, Habit::Answers);
+        let all = crowd.join(self.server.address(), STEADY, Behavior::OnRequest);
         for lap in 0_u64.. {
             for member in all.clone() {
                 if crowd.members[member].is_answered() {
@@ -64,7 +66,7 @@ impl Steady<'_> {
                 break;
             }
         }
-        assert!(crowd.runs_until(PATIENCE, |members| members.iter().all(|member| member.is_answered())), "lost bytes");
+        assert!(crowd.run_until(TIMEOUT, |members| members.iter().all(|member| member.is_answered())), "lost bytes");
         assert_eq!(crowd.open(), STEADY, "somebody was dropped");
     }
 
@@ -91,14 +93,14 @@ impl Round<'_> {
         let server = &secure.server;
         for turn in 0..CHURN {
             match turn % 5 {
-                4 => assert_eq!(exchange(&mut server.connect(), b"short", 5), (b"short".to_vec(), Ending::Clean)),
+                4 => assert_eq!(exchange(&mut server.connect(), b"short", 5), (b"short".to_vec(), StreamEnd::Clean)),
                 phase => reset::reset_after(phase, server.address()),
             }
         }
         (0..5).for_each(|phase| tls::rows::reset_after(phase, secure, version));
         let mut talks = secure.talks(version);
-        talks.join(10, Manner::Streams(100_000));
-        talks.finish_well();
+        talks.join(10, Role::Streams(100_000));
+        talks.finish_all();
         self.old_friend.send(b"still here");
         self.old_friend.expect(b"still here");
         for place in 0..DATAGRAMS {
@@ -113,7 +115,7 @@ impl Round<'_> {
             self.done.reloads += 1;
         }
         if number % 5 == 2 {
-            self.slow.join_with_buffers(16 * KIB, server.address(), SLOW, Habit::NeverReads);
+            self.slow.join_with_buffers(16 * KIB, server.address(), SLOW, Behavior::NeverReads);
             self.done.slow += SLOW as u64;
         }
         if is_stalled(number) {
@@ -161,7 +163,7 @@ fn is_flat(rounds: &[Seen]) {
 #[test]
 #[ignore = "half a minute, or READYLOOP_SOAK: everything at once"]
 fn everything_at_once_loses_nothing_and_grows_nowhere() {
-    let _machine = alone();
+    let _machine = exclusive_machine();
     let authority = Authority::new();
     let files = CertFiles::of(&authority);
     let serve = files.serve().listen("tcp://127.0.0.1:0").listen("udp://127.0.0.1:0");
@@ -182,13 +184,13 @@ fn everything_at_once_loses_nothing_and_grows_nowhere() {
             let process = secure.server.process;
             seen.push(Seen { memory: process.memory_bytes(), descriptors: process.descriptors(), p99 });
             if number % 60 == 59 {
-                say_loudly(&format!("soaking for {:?}: {:?}, {:?}", started.elapsed(), seen[number], round.done));
+                print_note(&format!("soaking for {:?}: {:?}, {:?}", started.elapsed(), seen[number], round.done));
             }
             if steadily.is_finished() || (started.elapsed() >= span() && seen.len() >= 12) {
                 break;
             }
         }
-        let all_ended = round.slow.runs_until(PATIENCE, |members| members.iter().all(|member| !member.is_open()));
+        let all_ended = round.slow.run_until(TIMEOUT, |members| members.iter().all(|member| !member.is_open()));
         assert!(all_ended, "slow readers are not ended");
         echoes(&mut secure.server.connect(), b"the last one");
         steady.is_over.store(true, Ordering::Relaxed);

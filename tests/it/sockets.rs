@@ -4,7 +4,7 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use crate::support::{Ended, PATIENCE, Process, Serve, Server, alone, echoes, until};
+use crate::support::{Ended, Process, Serve, Server, TIMEOUT, echoes, exclusive_machine, wait_until};
 
 /// Starts a server with these flags and ends it; its log names the options the kernel has.
 #[track_caller]
@@ -58,13 +58,13 @@ fn accepted_connections_are_probed_without_a_call_for_each() {
     /// Hundredths of a second, on every architecture.
     const TICKS: u64 = 100;
     // The kernel's table is long while others hold thousands of connections, and slow to read.
-    let _quiet = alone();
+    let _quiet = exclusive_machine();
     let server = Serve::new().with("--keepalive 1000s,10s,6").start();
     let mut stream = server.connect();
     echoes(&mut stream, b"hello");
     let (peer, here) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
     let mut timer = None;
-    until(PATIENCE, "the reply is acknowledged", || {
+    wait_until(TIMEOUT, "the reply is acknowledged", || {
         timer = timer_of(server.process, here, peer);
         timer.is_some_and(|(kind, _)| kind == KEEPALIVE)
     });

@@ -5,7 +5,9 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::support::{Crowd, Habit, KIB, PATIENCE, ScratchPath, Serve, Server, echoes, exchange, say_loudly, until};
+use crate::support::{
+    Behavior, Crowd, KIB, ScratchPath, Serve, Server, TIMEOUT, echoes, exchange, print_note, wait_until,
+};
 
 /// As a grandchild of the shell, so that what it traces keeps the process number we know.
 const STRACE: &str = "strace -D -f -q -e signal=none -o";
@@ -17,7 +19,7 @@ fn can_trace() -> bool {
         Command::new("sh").arg("-c").arg(format!("{STRACE} {} true", file.text())).stderr(Stdio::null()).status();
     let can = tried.is_ok_and(|status| status.success()) && fs::read_to_string(file.text()).is_ok();
     if !can {
-        say_loudly("system calls were NOT counted: strace is missing or may not trace (apt-get install strace)");
+        print_note("system calls were NOT counted: strace is missing or may not trace (apt-get install strace)");
     }
     can
 }
@@ -29,7 +31,7 @@ fn trace(flags: &str, talk: impl FnOnce(&Server)) -> Vec<String> {
     talk(&server);
     server.drain();
     let text = || fs::read_to_string(file.text()).unwrap_or_default();
-    until(PATIENCE, "the trace is complete", || text().contains("+++ exited with"));
+    wait_until(TIMEOUT, "the trace is complete", || text().contains("+++ exited with"));
     text().lines().map(str::to_owned).collect()
 }
 
@@ -137,12 +139,12 @@ fn many_at_once_share_their_polls() {
     }
     let lines = trace("", |server| {
         let mut crowd = Crowd::new();
-        let all = crowd.join(server.address(), PEERS, Habit::Answers);
-        crowd.echo(all.clone(), 16, PATIENCE);
+        let all = crowd.join(server.address(), PEERS, Behavior::OnRequest);
+        crowd.echo(all.clone(), 16, TIMEOUT);
         let mut marker = server.connect();
         echoes(&mut marker, b"<first>");
         for _ in 0..ROUNDS {
-            crowd.echo(all.clone(), 16, PATIENCE);
+            crowd.echo(all.clone(), 16, TIMEOUT);
         }
         echoes(&mut marker, b"<last>");
     });
@@ -162,8 +164,8 @@ fn a_connection_is_registered_once_and_never_again() {
     let lines = trace("--recv-buffer 16KiB --send-buffer 16KiB", |server| {
         let mut crowd = Crowd::new();
         // Windows fill and empty, readers pause and resume: the times at which others re-register.
-        let all = crowd.join(server.address(), PEERS, Habit::Repeats { len: 100 * KIB as u64 });
-        assert!(crowd.runs_until(PATIENCE, |members| members.iter().all(|member| member.received > 300 * KIB as u64)));
+        let all = crowd.join(server.address(), PEERS, Behavior::Repeats { len: 100 * KIB as u64 });
+        assert!(crowd.run_until(TIMEOUT, |members| members.iter().all(|member| member.received > 300 * KIB as u64)));
         crowd.leave(all);
     });
     let first = lines.iter().position(|line| call(line).starts_with("accept")).expect("somebody came");
@@ -201,7 +203,7 @@ fn calls_of_bench(server: &Server, requests: usize) -> Vec<String> {
     let ended = Serve::command(&words).under(&format!("{STRACE} {}", file.text())).run();
     assert_eq!(ended.code, Some(0), "{}", ended.log_text());
     let text = || fs::read_to_string(file.text()).unwrap_or_default();
-    until(PATIENCE, "the trace is complete", || text().contains("+++ exited with"));
+    wait_until(TIMEOUT, "the trace is complete", || text().contains("+++ exited with"));
     text().lines().map(str::to_owned).collect()
 }
 

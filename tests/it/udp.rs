@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, Serve, Server, alone, echoes, say_loudly};
+use crate::support::{Serve, Server, TIMEOUT, echoes, exclusive_machine, print_note};
 
 /// Long enough for an answer that should not come: a thousand round trips.
 const SILENCE: Duration = Duration::from_millis(100);
@@ -18,7 +18,7 @@ pub(crate) fn udp_address(server: &Server) -> SocketAddr {
 
 pub(crate) fn socket_at(local: &str) -> UdpSocket {
     let socket = UdpSocket::bind(local).expect("a free port");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout above zero");
+    socket.set_read_timeout(Some(TIMEOUT)).expect("a timeout above zero");
     socket
 }
 
@@ -120,7 +120,7 @@ fn what_could_bounce_for_ever_is_met_with_silence() {
         let forger = match UdpSocket::bind(&source) {
             Ok(forger) => forger,
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                say_loudly(&format!("{source} is for root: the simulated world alone forges datagrams from there"));
+                print_note(&format!("{source} is for root: the simulated world alone forges datagrams from there"));
                 continue;
             }
             Err(error) => panic!("cannot bind {source}: {error}"),
@@ -196,7 +196,7 @@ fn a_group_that_was_joined_is_heard() {
 #[test]
 fn a_flood_of_datagrams_does_not_delay_the_connected() {
     const PINGS: usize = 1500;
-    let _quiet = alone();
+    let _quiet = exclusive_machine();
     let server = Serve::new().listen("udp://127.0.0.1:0").start();
     let mut pinger = server.connect();
     let undisturbed = slowest_percent(&mut pinger, PINGS);
@@ -231,7 +231,7 @@ fn slowest_percent(stream: &mut TcpStream, pings: usize) -> Duration {
 /// Sends as fast as it can and reads no answer, until it is told that it is over.
 fn flood(server: SocketAddr, is_over: &AtomicBool) {
     let socket = socket_at("127.0.0.1:0");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !is_over.load(Ordering::Relaxed) && Instant::now() < deadline {
         for _ in 0..64 {
             // A full buffer drops the datagram, which is what a flood is for.

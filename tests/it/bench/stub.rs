@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::support::PATIENCE;
+use crate::support::TIMEOUT;
 
 /// A server that ends with the test.
 pub(super) struct Stub {
@@ -94,7 +94,7 @@ impl Stub {
 /// Sends back what comes, as long as `look` says so.
 fn echo(mut stream: TcpStream, mut look: impl FnMut(&mut [u8], &mut TcpStream) -> bool) {
     stream.set_nodelay(true).expect("it is a socket");
-    stream.set_read_timeout(Some(3 * PATIENCE)).expect("it is a socket");
+    stream.set_read_timeout(Some(3 * TIMEOUT)).expect("it is a socket");
     let mut bytes = [0; 64 * 1024];
     // An end or an error: the other end has gone.
     while let Ok(count @ 1..) = stream.read(&mut bytes) {

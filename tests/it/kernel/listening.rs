@@ -10,7 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use super::{SILENCE, address, listener};
-use crate::support::{in_a_process_of_its_own, is_own_process};
+use crate::support::{is_own_process, run_in_own_process};
 
 /// A poll that watches one listener.
 fn watched_listener() -> (Poll, TcpListener) {
@@ -57,7 +57,7 @@ fn registering_again_tells_of_a_backlog_that_waits() {
 fn without_descriptors_a_listener_is_stranded_even_when_some_come_free() {
     // A limit of its own: the process that all tests share needs its descriptors.
     let name = "kernel::listening::the_stranded_listener_of_a_process_without_descriptors";
-    in_a_process_of_its_own(name, "ulimit -n 40 &&");
+    run_in_own_process(name, "ulimit -n 40 &&");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use readyloop::service::Proxy;
 use readyloop::sim::{Behavior, Ending, Faults, Peer, Progress, Rng, SimNet, World, pattern};
 use readyloop::{Address, CloseReason, Limits, Listen, Raw, Server, ServerLimits};
 
-use crate::support::share;
+use crate::support::shared_machine;
 
 /// Runs of the hostile world.
 const SEEDS: u64 = 1500;
@@ -391,7 +391,7 @@ fn come_to_rest(world: &World, server: &mut Server<SimNet>, crowd: &mut Crowd) {
 
 #[test]
 fn in_any_world_what_is_heard_was_said_and_nobody_is_left() {
-    let _machine = share();
+    let _machine = shared_machine();
     let mut sum = Sum::default();
     for seed in 0..SEEDS {
         let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed, &mut sum)));

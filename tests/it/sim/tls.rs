@@ -17,7 +17,7 @@ use readyloop::sim::{Faults, Peer, Rng, SimNet, World, pattern};
 use readyloop::{CloseReason, ControlEvent, Limits, Listen, Raw, Server, ServerLimits};
 
 use crate::support::certs::Authority;
-use crate::support::share;
+use crate::support::shared_machine;
 
 use super::volume;
 
@@ -196,7 +196,7 @@ fn check_conversations(seed: u64) {
 
 #[test]
 fn every_conversation_over_tls_ends_as_it_should_whatever_delays_it() {
-    let _machine = share();
+    let _machine = shared_machine();
     for seed in 0..volume(400) {
         check_conversations(seed);
     }
@@ -204,7 +204,7 @@ fn every_conversation_over_tls_ends_as_it_should_whatever_delays_it() {
 
 #[test]
 fn what_harms_a_connection_harms_nobody_else_and_every_peer_is_accounted_for() {
-    let _machine = share();
+    let _machine = shared_machine();
     for seed in 0..volume(200) {
         let mut rng = Rng::new(!seed);
         let world = World::new(seed).with_faults(Faults::drawn_from(seed));

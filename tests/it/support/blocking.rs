@@ -7,7 +7,7 @@ use std::thread;
 
 use socket2::{Domain, Socket, Type};
 
-use super::{Ending, PATIENCE};
+use super::{StreamEnd, TIMEOUT};
 
 /// A stream that one thread may write while another reads.
 pub(crate) trait Duplex: Read + Write + Send + Sized {
@@ -38,7 +38,7 @@ impl Duplex for UnixStream {
 
 #[track_caller]
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server lets us connect");
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT).expect("the server lets us connect");
     with_deadlines(stream)
 }
 
@@ -49,13 +49,13 @@ pub(crate) fn connect_with_buffers(address: SocketAddr, bytes: usize) -> TcpStre
     // Before the connect: the window's scale is agreed on then.
     socket.set_recv_buffer_size(bytes).expect("the receive buffer is set");
     socket.set_send_buffer_size(bytes).expect("the send buffer is set");
-    socket.connect_timeout(&address.into(), PATIENCE).expect("the server lets us connect");
+    socket.connect_timeout(&address.into(), TIMEOUT).expect("the server lets us connect");
     with_deadlines(socket.into())
 }
 
 fn with_deadlines(stream: TcpStream) -> TcpStream {
-    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
-    stream.set_write_timeout(Some(PATIENCE)).expect("not zero");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("not zero");
+    stream.set_write_timeout(Some(TIMEOUT)).expect("not zero");
     stream.set_nodelay(true).expect("the connection is open");
     stream
 }
@@ -78,11 +78,11 @@ pub(crate) fn read_exactly(stream: &mut impl Read, len: usize) -> Vec<u8> {
 
 /// All that comes until the peer ends, and how it ends.
 #[track_caller]
-pub(crate) fn read_to_the_end(stream: &mut impl Read) -> (Vec<u8>, Ending) {
+pub(crate) fn read_to_the_end(stream: &mut impl Read) -> (Vec<u8>, StreamEnd) {
     let mut bytes = Vec::new();
     let ending = match stream.read_to_end(&mut bytes) {
-        Ok(_) => Ending::Clean,
-        Err(error) => Ending::of(&error),
+        Ok(_) => StreamEnd::Clean,
+        Err(error) => StreamEnd::of(&error),
     };
     (bytes, ending)
 }
@@ -106,7 +106,7 @@ pub(crate) fn same_bytes(left: &[u8], right: &[u8]) {
 /// Writes `bytes` in pieces of `piece` from one thread, ends our direction, and reads in another
 /// until the peer ends.
 #[track_caller]
-pub(crate) fn exchange(stream: &mut impl Duplex, bytes: &[u8], piece: usize) -> (Vec<u8>, Ending) {
+pub(crate) fn exchange(stream: &mut impl Duplex, bytes: &[u8], piece: usize) -> (Vec<u8>, StreamEnd) {
     let mut writer = stream.second();
     thread::scope(|scope| {
         scope.spawn(move || {

@@ -16,14 +16,14 @@ use super::{KIB, Pattern};
 
 /// How a peer ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum StreamEnd {
     /// Its direction ended after all it had sent.
     Clean,
     Reset,
     Other(ErrorKind),
 }
 
-impl Ending {
+impl StreamEnd {
     pub(crate) fn of(error: &io::Error) -> Self {
         // A write after the peer's reset was read breaks the pipe.
         let is_reset = matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
@@ -33,9 +33,9 @@ impl Ending {
 
 /// What a member does besides what [`Crowd::ask`] tells it to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Habit {
+pub(crate) enum Behavior {
     /// Nothing; reads what comes.
-    Answers,
+    OnRequest,
     /// Sends so many bytes and again as soon as they are back.
     Repeats { len: u64 },
     /// Always has so many bytes on the way.
@@ -50,7 +50,7 @@ pub(crate) enum Habit {
 #[derive(Debug)]
 pub(crate) struct Member {
     pattern: Pattern,
-    habit: Habit,
+    habit: Behavior,
     /// Gone when the connection is.
     stream: Option<TcpStream>,
     /// Bytes it was told to send, in all.
@@ -60,7 +60,7 @@ pub(crate) struct Member {
     asked_at: Instant,
     /// A write met a reset: the read that follows sees an end, which was none.
     met_reset: bool,
-    pub(crate) ending: Option<Ending>,
+    pub(crate) ending: Option<StreamEnd>,
 }
 
 impl Member {
@@ -75,13 +75,13 @@ impl Member {
 
     fn reads(&self) -> bool {
         match self.habit {
-            Habit::Answers | Habit::Repeats { .. } | Habit::Streams { .. } => true,
-            Habit::NeverReads => false,
-            Habit::SendsFirst => self.sent == self.asked,
+            Behavior::OnRequest | Behavior::Repeats { .. } | Behavior::Streams { .. } => true,
+            Behavior::NeverReads => false,
+            Behavior::SendsFirst => self.sent == self.asked,
         }
     }
 
-    fn end(&mut self, ending: Ending) {
+    fn end(&mut self, ending: StreamEnd) {
         self.ending = Some(ending);
         self.stream = None;
     }
@@ -89,9 +89,9 @@ impl Member {
     /// How many bytes may be sent now.
     fn sendable(&self) -> u64 {
         match self.habit {
-            Habit::Answers | Habit::Repeats { .. } | Habit::SendsFirst => self.asked - self.sent,
-            Habit::Streams { in_flight } => in_flight - (self.sent - self.received),
-            Habit::NeverReads => u64::MAX,
+            Behavior::OnRequest | Behavior::Repeats { .. } | Behavior::SendsFirst => self.asked - self.sent,
+            Behavior::Streams { in_flight } => in_flight - (self.sent - self.received),
+            Behavior::NeverReads => u64::MAX,
         }
     }
 
@@ -106,11 +106,11 @@ impl Member {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // What came before the reset is still there to read.
-                Err(error) if self.habit != Habit::NeverReads && Ending::of(&error) == Ending::Reset => {
+                Err(error) if self.habit != Behavior::NeverReads && StreamEnd::of(&error) == StreamEnd::Reset => {
                     self.met_reset = true;
                     return;
                 }
-                Err(error) => self.end(Ending::of(&error)),
+                Err(error) => self.end(StreamEnd::of(&error)),
             }
         }
     }
@@ -121,7 +121,7 @@ impl Member {
         for _ in 0..4 {
             let Some(stream) = &mut self.stream else { return false };
             match stream.read(scratch) {
-                Ok(0) => self.end(if self.met_reset { Ending::Reset } else { Ending::Clean }),
+                Ok(0) => self.end(if self.met_reset { StreamEnd::Reset } else { StreamEnd::Clean }),
                 Ok(count) => {
                     assert!(self.received + count as u64 <= self.sent, "more came back than was sent");
                     self.pattern.check(self.received, &scratch[..count]);
@@ -131,7 +131,7 @@ impl Member {
                     return false;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => self.end(Ending::of(&error)),
+                Err(error) => self.end(StreamEnd::of(&error)),
             }
         }
         true
@@ -164,7 +164,7 @@ impl Crowd {
 
     /// Connects `count` more members.
     #[track_caller]
-    pub(crate) fn join(&mut self, address: SocketAddr, count: usize, habit: Habit) -> Range<usize> {
+    pub(crate) fn join(&mut self, address: SocketAddr, count: usize, habit: Behavior) -> Range<usize> {
         self.join_from(None, None, address, count, habit)
     }
 
@@ -175,7 +175,7 @@ impl Crowd {
         bytes: usize,
         address: SocketAddr,
         count: usize,
-        habit: Habit,
+        habit: Behavior,
     ) -> Range<usize> {
         self.join_from(None, Some(bytes), address, count, habit)
     }
@@ -188,7 +188,7 @@ impl Crowd {
         buffers: Option<usize>,
         address: SocketAddr,
         count: usize,
-        habit: Habit,
+        habit: Behavior,
     ) -> Range<usize> {
         let first = self.members.len();
         for key in first..first + count {
@@ -207,7 +207,7 @@ impl Crowd {
                 met_reset: false,
                 ending: None,
             };
-            if let Habit::Repeats { len } = habit {
+            if let Behavior::Repeats { len } = habit {
                 member.asked = len;
             }
             self.members.push(member);
@@ -234,7 +234,7 @@ impl Crowd {
     fn serve(&mut self, key: usize) {
         let member = &mut self.members[key];
         let was_answered = member.is_answered();
-        if member.habit == Habit::SendsFirst {
+        if member.habit == Behavior::SendsFirst {
             member.flush();
         }
         if member.reads() && member.fill(&mut self.scratch) {
@@ -242,7 +242,7 @@ impl Crowd {
         }
         if member.is_answered() && !was_answered {
             self.round_trips.push(member.asked_at.elapsed());
-            if let Habit::Repeats { len } = member.habit {
+            if let Behavior::Repeats { len } = member.habit {
                 member.asked += len;
                 member.asked_at = Instant::now();
             }
@@ -267,7 +267,7 @@ impl Crowd {
     }
 
     /// Runs until `done` or until `within` has passed; whether it was done.
-    pub(crate) fn runs_until(&mut self, within: Duration, mut done: impl FnMut(&[Member]) -> bool) -> bool {
+    pub(crate) fn run_until(&mut self, within: Duration, mut done: impl FnMut(&[Member]) -> bool) -> bool {
         let deadline = Instant::now() + within;
         loop {
             if done(&self.members) {
@@ -283,14 +283,14 @@ impl Crowd {
 
     /// Runs for `time`, whatever happens.
     pub(crate) fn run_for(&mut self, time: Duration) {
-        self.runs_until(time, |_| false);
+        self.run_until(time, |_| false);
     }
 
     /// Asks each of `who` for `len` bytes and waits for all of them to be back.
     #[track_caller]
     pub(crate) fn echo(&mut self, who: Range<usize>, len: u64, within: Duration) {
         self.ask(who.clone(), len);
-        let answered = self.runs_until(within, |members| members[who.clone()].iter().all(Member::is_answered));
+        let answered = self.run_until(within, |members| members[who.clone()].iter().all(Member::is_answered));
         let missing = self.members[who].iter().filter(|member| !member.is_answered()).count();
         assert!(answered, "{missing} members have no answer within {within:?}");
     }
@@ -299,7 +299,7 @@ impl Crowd {
         self.members[who].iter().filter(|member| member.is_answered()).count()
     }
 
-    pub(crate) fn ended(&self, who: Range<usize>, how: Ending) -> usize {
+    pub(crate) fn ended(&self, who: Range<usize>, how: StreamEnd) -> usize {
         self.members[who].iter().filter(|member| member.ending == Some(how)).count()
     }
 

@@ -20,7 +20,7 @@ use super::KIB;
 
 /// What becomes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Fault {
     /// All of it arrives, whatever the pace.
     Whole,
     /// So many bytes of the client arrive and then an end, wherever that falls.
@@ -31,7 +31,7 @@ pub(crate) enum Fate {
 
 /// What became of it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Passage {
+pub(crate) struct PathReport {
     /// Bytes given on to the server, and to the client.
     pub(crate) passed: [u64; 2],
     /// One side was reset, by us or by the other.
@@ -48,12 +48,12 @@ pub(crate) struct FaultProxy {
     pub(crate) address: SocketAddr,
     is_over: Arc<AtomicBool>,
     waker: Waker,
-    thread: JoinHandle<Vec<Passage>>,
+    thread: JoinHandle<Vec<PathReport>>,
 }
 
 impl FaultProxy {
     /// Draws each connection's fate by `draw` and its pace by itself.
-    pub(crate) fn start(seed: u64, server: SocketAddr, draw: fn(&mut Rng) -> Fate) -> Self {
+    pub(crate) fn start(seed: u64, server: SocketAddr, draw: fn(&mut Rng) -> Fault) -> Self {
         let mut listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address")).expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let poll = Poll::new().expect("a descriptor is free");
@@ -72,7 +72,7 @@ impl FaultProxy {
     }
 
     /// Stops it: what became of each connection, in the order in which they came.
-    pub(crate) fn stop(self) -> Vec<Passage> {
+    pub(crate) fn stop(self) -> Vec<PathReport> {
         self.is_over.store(true, Ordering::Relaxed);
         self.waker.wake().expect("the poll is whole");
         self.thread.join().expect("the proxy lives through all this")
@@ -83,7 +83,7 @@ struct Work {
     poll: Poll,
     listener: TcpListener,
     server: SocketAddr,
-    draw: fn(&mut Rng) -> Fate,
+    draw: fn(&mut Rng) -> Fault,
     rng: Rng,
     tunnels: Vec<Tunnel>,
     /// Somebody has more to move than it was given time for.
@@ -137,7 +137,7 @@ impl Work {
 /// One connection on either side: `ways[side]` comes from that side.
 struct Tunnel {
     sides: Option<[TcpStream; 2]>,
-    fate: Fate,
+    fate: Fault,
     ways: [Way; 2],
     is_broken: bool,
 }
@@ -163,8 +163,8 @@ enum Moved {
 }
 
 impl Tunnel {
-    fn passage(&self) -> Passage {
-        Passage { passed: [self.ways[0].passed, self.ways[1].passed], is_broken: self.is_broken }
+    fn passage(&self) -> PathReport {
+        PathReport { passed: [self.ways[0].passed, self.ways[1].passed], is_broken: self.is_broken }
     }
 
     fn waits_until(&self) -> Option<Instant> {
@@ -216,10 +216,10 @@ impl Tunnel {
             }
         }
         let room = match self.fate {
-            Fate::Cut { after } if from == UP => after - way.passed,
-            Fate::Reset { after, way: which } if which == from && way.passed >= after => return Moved::Broken,
-            Fate::Reset { after, way: which } if which == from => after - way.passed,
-            Fate::Whole | Fate::Cut { .. } | Fate::Reset { .. } => u64::MAX,
+            Fault::Cut { after } if from == UP => after - way.passed,
+            Fault::Reset { after, way: which } if which == from && way.passed >= after => return Moved::Broken,
+            Fault::Reset { after, way: which } if which == from => after - way.passed,
+            Fault::Whole | Fault::Cut { .. } | Fault::Reset { .. } => u64::MAX,
         };
         way.drain(&mut sides[1 - from], room, now)
     }

@@ -1,6 +1,6 @@
 //! Who may use the machine: most tests share it, those that measure have it alone.
 //!
-//! A test that starts a server shares the machine by that; [`alone`] waits for the others to end
+//! A test that starts a server shares the machine by that; [`exclusive_machine`] waits for the others to end
 //! and keeps new ones out.
 
 use std::collections::HashMap;
@@ -20,11 +20,11 @@ static CHANGED: Condvar = Condvar::new();
 
 /// The machine belongs to this thread's test until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Alone(());
+pub(crate) struct ExclusiveMachine(());
 
 /// A part of the machine, beside others.
 #[derive(Debug)]
-pub(crate) struct Share(ThreadId);
+pub(crate) struct SharedMachine(ThreadId);
 
 impl Users {
     fn sharing(&mut self) -> &mut HashMap<ThreadId, usize> {
@@ -47,32 +47,32 @@ fn wait_while(busy: impl Fn(&mut Users) -> bool, users: MutexGuard<'static, User
 }
 
 /// Waits until the machine is quiet and keeps it so.
-pub(crate) fn alone() -> Alone {
+pub(crate) fn exclusive_machine() -> ExclusiveMachine {
     let mut users = users();
     users.waiting_to_be_alone += 1;
     users = wait_while(|users| users.alone.is_some() || !users.sharing().is_empty(), users);
     users.waiting_to_be_alone -= 1;
     users.alone = Some(thread::current().id());
-    Alone(())
+    ExclusiveMachine(())
 }
 
 /// Waits until nobody has the machine alone and keeps it so. Starting a server does this; a test
 /// that computes for long without one does it itself.
-pub(crate) fn share() -> Share {
+pub(crate) fn shared_machine() -> SharedMachine {
     let who = thread::current().id();
     let mut users = wait_while(|users| !users.may_share(who), users());
     *users.sharing().entry(who).or_default() += 1;
-    Share(who)
+    SharedMachine(who)
 }
 
-impl Drop for Alone {
+impl Drop for ExclusiveMachine {
     fn drop(&mut self) {
         users().alone = None;
         CHANGED.notify_all();
     }
 }
 
-impl Drop for Share {
+impl Drop for SharedMachine {
     fn drop(&mut self) {
         let mut users = users();
         let held = users.sharing().get_mut(&self.0).map_or(0, |held| {

@@ -5,9 +5,10 @@
 
 mod blocking;
 pub(crate) mod certs;
+mod conversations;
 mod crowd;
 mod fault_proxy;
-mod here;
+mod in_process;
 mod lines;
 mod machine;
 mod own_process;
@@ -16,7 +17,6 @@ mod process;
 mod program;
 mod serve;
 mod summary;
-mod talks;
 pub(crate) mod tls;
 
 use std::io::Write as _;
@@ -29,18 +29,18 @@ use std::time::{Duration, Instant};
 pub(crate) use blocking::{
     Duplex, connect, connect_with_buffers, echoes, exchange, read_exactly, read_to_the_end, same_bytes,
 };
-pub(crate) use crowd::{Crowd, Ending, Habit};
-pub(crate) use fault_proxy::{Fate, FaultProxy, Passage};
-pub(crate) use here::Here;
+pub(crate) use conversations::{Conversation, Conversations, Role};
+pub(crate) use crowd::{Behavior, Crowd, StreamEnd};
+pub(crate) use fault_proxy::{Fault, FaultProxy, PathReport};
+pub(crate) use in_process::InProcessServer;
 pub(crate) use lines::Lines;
-pub(crate) use machine::{alone, share};
-pub(crate) use own_process::{descriptor_limit, in_a_process_of_its_own, is_own_process, own_process};
+pub(crate) use machine::{exclusive_machine, shared_machine};
+pub(crate) use own_process::{descriptor_limit, is_own_process, own_process, run_in_own_process};
 pub(crate) use pattern::Pattern;
 pub(crate) use process::{Process, signal};
 pub(crate) use program::Program;
 pub(crate) use serve::{Ended, Serve, Server};
 pub(crate) use summary::Summary;
-pub(crate) use talks::{Manner, Talk, Talks};
 
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
@@ -49,13 +49,13 @@ pub(crate) const MIB: usize = 1024 * KIB;
 ///
 /// Some hundred times what the slowest of them needs on an idle machine: a deadline that passes
 /// means a hang, never a slow machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Waits until `condition` holds where no event tells of it: a value in `/proc`, a child's state.
 ///
 /// Panics with `what` when `within` has passed.
 #[track_caller]
-pub(crate) fn until(within: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(within: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + within;
     while !condition() {
         assert!(Instant::now() < deadline, "not within {within:?}: {what}");
@@ -64,7 +64,7 @@ pub(crate) fn until(within: Duration, what: &str, mut condition: impl FnMut() ->
 }
 
 /// Says something on the real standard error, where a test that passes is heard as well.
-pub(crate) fn say_loudly(text: &str) {
+pub(crate) fn print_note(text: &str) {
     // The macros are captured by the test harness, a direct write is not. Losing the note harms nothing.
     let _ = writeln!(std::io::stderr(), "note: {text}");
 }
@@ -73,7 +73,7 @@ pub(crate) fn say_loudly(text: &str) {
 pub(crate) fn has_ipv6() -> bool {
     let has = TcpListener::bind("[::1]:0").is_ok();
     if !has {
-        say_loudly("IPv6 was NOT tested: this machine has no ::1");
+        print_note("IPv6 was NOT tested: this machine has no ::1");
     }
     has
 }
@@ -97,7 +97,7 @@ impl ScratchPath {
     }
 
     /// The path of a new file with `text` in it.
-    pub(crate) fn holding(ending: &str, text: &str) -> Self {
+    pub(crate) fn with_text(ending: &str, text: &str) -> Self {
         let path = Self::new(ending);
         std::fs::write(&path.0, text).expect("the temporary directory takes a file");
         path

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::time::Instant;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// The body's way to know that it was started by [`own_process`] and not by `--ignored` alone.
 const MARK: &str = "READYLOOP_IT_OWN_PROCESS";
@@ -29,7 +29,7 @@ pub(crate) fn is_own_process() -> bool {
 
 /// Runs the ignored test `name` in a process of its own and passes on whether it passed.
 #[track_caller]
-pub(crate) fn in_a_process_of_its_own(name: &str, prelude: &str) {
+pub(crate) fn run_in_own_process(name: &str, prelude: &str) {
     let child = own_process(name, prelude).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let output = wait_with_output(child.expect("this binary starts again"));
     assert!(output.contains("test result: ok. 1 passed"), "{name} in a process of its own:\n{output}");
@@ -38,8 +38,8 @@ pub(crate) fn in_a_process_of_its_own(name: &str, prelude: &str) {
 fn wait_with_output(mut child: Child) -> String {
     let out = super::lines::Lines::of(child.stdout.take().expect("stdout is a pipe"));
     let log = super::lines::Lines::of(child.stderr.take().expect("stderr is a pipe"));
-    let deadline = Instant::now() + PATIENCE;
-    if !(out.wait_for_the_end(PATIENCE) && log.wait_for_the_end(deadline.saturating_duration_since(Instant::now()))) {
+    let deadline = Instant::now() + TIMEOUT;
+    if !(out.wait_for_the_end(TIMEOUT) && log.wait_for_the_end(deadline.saturating_duration_since(Instant::now()))) {
         // Best effort: the assertion of the caller tells.
         let _ = child.kill();
     }

@@ -115,7 +115,7 @@ impl Process {
     /// Stops it in its tracks: what comes now waits in the kernel.
     pub(crate) fn stop(self) {
         signal(self.pid, "STOP");
-        super::until(super::PATIENCE, "the process is stopped", || self.state() == 'T');
+        super::wait_until(super::TIMEOUT, "the process is stopped", || self.state() == 'T');
     }
 
     pub(crate) fn resume(self) {

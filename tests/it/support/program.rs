@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 use super::lines::Lines;
 
 /// A program with pipes for its input and output; killed if it has not ended by its drop.
@@ -31,7 +31,7 @@ impl Program {
 
     #[track_caller]
     pub(crate) fn prints(&self, text: &str) {
-        let printed = self.out.wait_for(PATIENCE, |lines| lines.iter().any(|line| line.contains(text)));
+        let printed = self.out.wait_for(TIMEOUT, |lines| lines.iter().any(|line| line.contains(text)));
         assert!(printed, "no `{text}` in:\n{}\n{}", self.out.all().join("\n"), self.errors.all().join("\n"));
     }
 
@@ -47,7 +47,7 @@ impl Program {
     /// Ends its input and waits for its end.
     #[track_caller]
     pub(crate) fn ends(mut self) -> Option<i32> {
-        self.wait(PATIENCE)
+        self.wait(TIMEOUT)
     }
 
     /// The same, where it may take longer and is asked for its last words.
@@ -56,7 +56,7 @@ impl Program {
         drop(self.child.stdin.take());
         assert!(self.out.wait_for_the_end(within), "it does not end");
         // What it said last is read as well.
-        assert!(self.errors.wait_for_the_end(PATIENCE), "it does not end");
+        assert!(self.errors.wait_for_the_end(TIMEOUT), "it does not end");
         self.child.wait().expect("the child is ours").code()
     }
 }

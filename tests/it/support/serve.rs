@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::lines::Lines;
-use super::machine::{self, Share};
-use super::{PATIENCE, Process, Summary, until};
+use super::machine::{self, SharedMachine};
+use super::{Process, Summary, TIMEOUT, wait_until};
 
 /// How a server is to be started.
 pub(crate) struct Serve {
@@ -52,7 +52,7 @@ impl Serve {
     }
 
     /// It will listen on so many addresses that no flag names.
-    pub(crate) fn listening(mut self, listeners: usize) -> Self {
+    pub(crate) fn expect_listeners(mut self, listeners: usize) -> Self {
         self.listeners = listeners;
         self
     }
@@ -97,7 +97,8 @@ impl Serve {
         self
     }
 
-    fn spawn(self) -> Server {
+    /// Starts it without waiting until it listens.
+    pub(crate) fn spawn(self) -> Server {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{} \"$0\" \"$@\"", self.prelude));
         command.arg(env!("CARGO_BIN_EXE_readyloop")).args(&self.args);
@@ -122,8 +123,8 @@ impl Serve {
         let listeners = self.listeners;
         let mut server = self.spawn();
         let out = server.out.clone().expect("its standard output is ours to read");
-        if !out.wait_for(PATIENCE, |lines| lines.len() >= listeners) {
-            return Err(server.wait(PATIENCE));
+        if !out.wait_for(TIMEOUT, |lines| lines.len() >= listeners) {
+            return Err(server.wait(TIMEOUT));
         }
         server.addresses = addresses(&out.all());
         assert_eq!(server.addresses.len(), listeners, "other lines than expected: {:?}", out.all());
@@ -133,18 +134,13 @@ impl Serve {
     /// Starts what should end by itself and waits for that.
     #[track_caller]
     pub(crate) fn run(self) -> Ended {
-        self.run_within(PATIENCE)
+        self.run_within(TIMEOUT)
     }
 
     /// The same for what takes its time.
     #[track_caller]
     pub(crate) fn run_within(self, within: Duration) -> Ended {
         self.spawn().wait(within)
-    }
-
-    /// Starts what listens nowhere.
-    pub(crate) fn begin(self) -> Server {
-        self.spawn()
     }
 }
 
@@ -157,7 +153,7 @@ pub(crate) struct Server {
     out: Option<Lines>,
     pub(crate) log: Lines,
     started: Instant,
-    _share: Share,
+    _share: SharedMachine,
 }
 
 /// Where those lines say it listens.
@@ -168,7 +164,7 @@ fn addresses(lines: &[String]) -> Vec<String> {
 impl Server {
     /// What that command starts.
     fn of(mut command: Command) -> Self {
-        let share = machine::share();
+        let share = machine::shared_machine();
         let started = Instant::now();
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the command starts");
         let out = child.stdout.take().map(Lines::of);
@@ -183,7 +179,7 @@ impl Server {
         command.stdout(Stdio::piped());
         let mut server = Self::of(command);
         let out = server.out.clone().expect("its standard output is ours to read");
-        let listens = out.wait_for(PATIENCE, |lines| !addresses(lines).is_empty());
+        let listens = out.wait_for(TIMEOUT, |lines| !addresses(lines).is_empty());
         assert!(listens, "it does not listen: {:?}", out.all());
         server.addresses = addresses(&out.all());
         server
@@ -207,15 +203,15 @@ impl Server {
 
     /// Waits until a line of its log contains `text`.
     #[track_caller]
-    pub(crate) fn says(&self, text: &str) {
-        let said = self.log.wait_for(PATIENCE, |lines| lines.iter().any(|line| line.contains(text)));
+    pub(crate) fn logs(&self, text: &str) {
+        let said = self.log.wait_for(TIMEOUT, |lines| lines.iter().any(|line| line.contains(text)));
         assert!(said, "nothing of `{text}` in the log:\n{}", self.log.all().join("\n"));
     }
 
     /// Waits until it has no more descriptors than `base`.
     #[track_caller]
     pub(crate) fn descriptors_return_to(&self, base: usize) {
-        until(Duration::from_secs(2), "descriptors are back to base", || self.process.descriptors() <= base);
+        wait_until(Duration::from_secs(2), "descriptors are back to base", || self.process.descriptors() <= base);
     }
 
     /// Waits until it ends.
@@ -227,7 +223,7 @@ impl Server {
         let took = asked.elapsed();
         // A full end: what was printed last is read as well.
         let out = self.out.take().map_or_else(Vec::new, |out| {
-            out.wait_for_the_end(PATIENCE);
+            out.wait_for_the_end(TIMEOUT);
             out.all()
         });
         Ended { code: status.code(), out, log: self.log.all(), took, lived: self.started.elapsed() }
@@ -237,9 +233,9 @@ impl Server {
     #[track_caller]
     pub(crate) fn drain(self) -> Ended {
         self.signal("TERM");
-        let ended = self.wait(PATIENCE);
+        let ended = self.wait(TIMEOUT);
         assert_eq!(ended.code, Some(0), "after SIGTERM:\n{}", ended.log_text());
-        ended.log_is_calm();
+        ended.check_log_rate();
         ended
     }
 }
@@ -284,7 +280,7 @@ impl Ended {
 
     /// At most 10 lines a second, beside those of the start and the end.
     #[track_caller]
-    pub(crate) fn log_is_calm(&self) {
+    pub(crate) fn check_log_rate(&self) {
         let allowed = 20 + self.lived.as_secs() as usize * 10;
         assert!(self.log.len() <= allowed, "{} lines in {:?}:\n{}", self.log.len(), self.lived, self.log_text());
     }

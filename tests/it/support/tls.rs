@@ -13,7 +13,7 @@ use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsStream, TlsTarget
 use readyloop::net::{Layer, Stream};
 
 use super::certs::Authority;
-use super::{ScratchPath, Serve, Server, Talks, connect, say_loudly};
+use super::{Conversations, ScratchPath, Serve, Server, connect, print_note};
 
 pub(crate) const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 
@@ -25,7 +25,7 @@ pub(crate) fn has_program(name: &str) -> bool {
     let tried =
         Command::new(name).arg("version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if tried.is_err() {
-        say_loudly(&format!("{name} was NOT tried as a peer: it is missing (apt-get install {name})"));
+        print_note(&format!("{name} was NOT tried as a peer: it is missing (apt-get install {name})"));
     }
     tried.is_ok()
 }
@@ -106,8 +106,8 @@ impl Secure {
 
     /// Conversations with this server, none yet.
     #[track_caller]
-    pub(crate) fn talks(&self, version: TlsVersion) -> Talks<TlsTarget> {
-        Talks::under(target_of(&self.options(Some(version))), self.address())
+    pub(crate) fn talks(&self, version: TlsVersion) -> Conversations<TlsTarget> {
+        Conversations::under(target_of(&self.options(Some(version))), self.address())
     }
 
     /// One client that is open.

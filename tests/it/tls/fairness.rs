@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use readyloop::net::tls::TlsVersion;
 
 use crate::support::tls::{Hand, Secure, VERSIONS};
-use crate::support::{MIB, Manner, PATIENCE, alone, say_loudly};
+use crate::support::{MIB, Role, TIMEOUT, exclusive_machine, print_note};
 
 const HOSES: usize = 8;
 /// How long the pinger asks, alone and beside the hoses.
@@ -53,8 +53,8 @@ impl Spell {
         thread::scope(|scope| {
             let hoses = scope.spawn(move || {
                 let mut hoses = secure.talks(version);
-                hoses.join(HOSES, Manner::Repeats(MIB as u64));
-                assert!(hoses.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.received > 0)));
+                hoses.join(HOSES, Role::Repeats(MIB as u64));
+                assert!(hoses.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.received > 0)));
                 let before = hoses.received();
                 flow.send(()).expect("the pinger waits for it");
                 while is_over.try_recv().is_err() {
@@ -62,7 +62,7 @@ impl Spell {
                 }
                 hoses.received() - before
             });
-            flows.recv_timeout(PATIENCE).expect("the hoses flow");
+            flows.recv_timeout(TIMEOUT).expect("the hoses flow");
             let before = secure.server.process.waited_for_cpu();
             let pinged = ping(pinger);
             let server_waited = secure.server.process.waited_for_cpu() - before;
@@ -83,7 +83,7 @@ impl Spell {
 
 #[test]
 fn fire_hoses_keep_a_pinger_waiting_no_longer_than_without_tls() {
-    let _machine = alone();
+    let _machine = exclusive_machine();
     for version in VERSIONS {
         let secure = Secure::start("");
         let mut pinger = secure.hand(version);
@@ -95,7 +95,7 @@ fn fire_hoses_keep_a_pinger_waiting_no_longer_than_without_tls() {
         if !spells.iter().any(Spell::is_fair) {
             assert!(spells.iter().all(Spell::is_disturbed), "{spells:#?}");
             assert!(spells.iter().any(|spell| spell.pinged < PINGED_AT_ALL), "{spells:#?}");
-            say_loudly("fairness over TLS was judged by its outer bound only: other programs kept the CPUs busy");
+            print_note("fairness over TLS was judged by its outer bound only: other programs kept the CPUs busy");
         }
         drop(pinger);
         secure.server.drain();

@@ -8,7 +8,7 @@ use readyloop::net::tls::{Pem, TlsClientOptions, TlsError, Trust};
 
 use crate::support::certs::{Authority, Valid};
 use crate::support::tls::{CertFiles, Hand, Secure, VERSIONS, greeting_of, write};
-use crate::support::{Manner, PATIENCE, alone, connect, until};
+use crate::support::{Role, TIMEOUT, connect, exclusive_machine, wait_until};
 
 /// What a client is told that connects with these options.
 #[track_caller]
@@ -31,7 +31,7 @@ fn a_client_that_finds_a_fault_says_so_and_the_server_logs_it() {
             ..TlsClientOptions::default()
         };
         assert_eq!(refusal(&secure, &stranger), TlsError::UnknownSigner);
-        secure.server.says("the peer refuses our certificate");
+        secure.server.logs("the peer refuses our certificate");
         assert_eq!(secure.server.drain().summary().closed("bad-tls"), 1);
     }
 }
@@ -121,14 +121,14 @@ fn a_greeting_that_drips_is_ended_at_its_deadline() {
     reader.set_read_timeout(Some(Duration::from_millis(20))).expect("not zero");
     // The first of them hears of its end.
     while reader.read(&mut [0; 100]).is_err() {
-        assert!(started.elapsed() < PATIENCE, "the bytes between have moved the deadline");
+        assert!(started.elapsed() < TIMEOUT, "the bytes between have moved the deadline");
         for stream in &mut slow {
             // Some may be ended already.
             let _ = stream.write_all(&[1]);
         }
     }
     assert!(started.elapsed() >= handshake_timeout, "a deadline is never early");
-    until(PATIENCE, "all are ended", || secure.server.process.descriptors() <= descriptors);
+    wait_until(TIMEOUT, "all are ended", || secure.server.process.descriptors() <= descriptors);
     let mut hand = secure.hand(VERSIONS[1]);
     hand.send(b"hello");
     hand.expect(b"hello");
@@ -139,7 +139,7 @@ fn a_greeting_that_drips_is_ended_at_its_deadline() {
 
 #[test]
 fn those_that_drip_a_greeting_keep_no_newcomer_waiting() {
-    let _machine = alone();
+    let _machine = exclusive_machine();
     let secure = Secure::start("--handshake-timeout 1m --max-handshakes 3000");
     // More than there may be at once: the first of them have to make way.
     let mut slow: Vec<TcpStream> = (0..5_000).map(|_| connect(secure.address())).collect();
@@ -163,11 +163,11 @@ fn those_that_drip_a_greeting_keep_no_newcomer_waiting() {
 
 #[test]
 fn a_crowd_of_newcomers_keeps_those_that_are_there_waiting_only_for_a_moment() {
-    let _machine = alone();
+    let _machine = exclusive_machine();
     let secure = Secure::start("");
     let mut here = secure.talks(VERSIONS[1]);
-    here.join(1, Manner::Repeats(100));
-    assert!(here.run_until(PATIENCE, |talks| talks[0].received > 0));
+    here.join(1, Role::Repeats(100));
+    assert!(here.run_until(TIMEOUT, |talks| talks[0].received > 0));
     // All that two thousand handshakes take of the server is there at once.
     let greeting = greeting_of(&secure.options(None));
     secure.server.process.stop();
@@ -181,10 +181,10 @@ fn a_crowd_of_newcomers_keeps_those_that_are_there_waiting_only_for_a_moment() {
     crowd.iter().for_each(|newcomer| newcomer.set_nonblocking(true).expect("it is open"));
     while !crowd.is_empty() {
         let (asked, before) = (Instant::now(), here.all()[0].received);
-        assert!(here.run_until(PATIENCE, |talks| talks[0].received > before), "it is served no more");
+        assert!(here.run_until(TIMEOUT, |talks| talks[0].received > before), "it is served no more");
         (slowest, rounds) = (slowest.max(asked.elapsed()), rounds + 1);
         crowd.retain(|newcomer| newcomer.peek(&mut [0]).is_err());
-        assert!(started.elapsed() < PATIENCE, "{} wait for an answer", crowd.len());
+        assert!(started.elapsed() < TIMEOUT, "{} wait for an answer", crowd.len());
     }
     let all = started.elapsed();
     assert!(slowest < all / 12, "it waited {slowest:?} of {all:?}, {rounds} rounds");

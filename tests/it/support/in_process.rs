@@ -7,13 +7,13 @@ use readyloop::codec::Codec;
 use readyloop::{Address, Handle, Limits, Listen, Reactor, Server, ServerLimits, Service, Totals};
 
 /// A server that runs beside the test.
-pub(crate) struct Here {
+pub(crate) struct InProcessServer {
     pub(crate) address: SocketAddr,
     handle: Handle,
     thread: JoinHandle<Totals>,
 }
 
-impl Here {
+impl InProcessServer {
     /// Serves `service` on a free port.
     pub(crate) fn serve<S, C>(service: S, codec: C, limits: Limits, server_limits: ServerLimits) -> Self
     where

@@ -1,17 +1,18 @@
-//! `kill -9` of either side: the server frees everything that dead clients held, and a new server
-//! takes the port of a dead one at once.
+//! `kill -9` of either side: the server frees everything that killed clients used, and a new server
+//! can take the port of a killed one at once.
 
-use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::{Behavior, Crowd, MIB, ScratchPath, Serve, TIMEOUT, echoes, is_own_process, own_process};
+use crate::support::{
+    Behavior, Crowd, Lines, MIB, ScratchPath, Serve, TIMEOUT, connect_unix, echoes, is_own_process, own_process,
+};
 
 const KILLED: usize = 500;
 const ADDRESS: &str = "READYLOOP_IT_ADDRESS";
 
 #[test]
-#[ignore = "the client that `killed_clients_leave_nothing_behind` kills"]
+#[ignore = "the client that `killed_clients_leak_nothing` kills"]
 fn a_client_to_be_killed() {
     if !is_own_process() {
         return;
@@ -26,7 +27,7 @@ fn a_client_to_be_killed() {
 }
 
 #[test]
-fn killed_clients_leave_nothing_behind() {
+fn killed_clients_leak_nothing() {
     let server = Serve::new().start();
     let mut crowd = Crowd::new();
     let survivor = crowd.join(server.address(), 1, Behavior::OnRequest);
@@ -35,8 +36,8 @@ fn killed_clients_leave_nothing_behind() {
     let mut command = own_process("kill::a_client_to_be_killed", "");
     let mut client =
         command.env(ADDRESS, server.address().to_string()).stdout(Stdio::piped()).spawn().expect("this binary starts");
-    let out = BufReader::new(client.stdout.take().unwrap());
-    assert!(out.lines().map_while(Result::ok).any(|line| line == "mid-stream"), "the client fails by itself");
+    let out = Lines::of(client.stdout.take().unwrap());
+    assert!(out.wait_for(TIMEOUT, |lines| lines.iter().any(|line| line == "mid-stream")), "{:?}", out.all());
     assert!(server.process.descriptors() > base + KILLED);
 
     client.kill().unwrap();
@@ -51,7 +52,7 @@ fn killed_clients_leave_nothing_behind() {
 }
 
 #[test]
-fn a_killed_server_leaves_its_port_to_the_next() {
+fn a_new_server_takes_the_port_of_a_killed_one() {
     let first = Serve::new().start();
     let address = first.address();
     let mut crowd = Crowd::new();
@@ -69,18 +70,18 @@ fn a_killed_server_leaves_its_port_to_the_next() {
 }
 
 #[test]
-fn a_killed_server_leaves_its_unix_path_to_the_next() {
+fn a_new_server_takes_the_unix_path_of_a_killed_one() {
     let path = ScratchPath::new("sock");
     let address = format!("unix:{}", path.text());
     let first = Serve::bare().listen(&address).start();
     first.signal("KILL");
     first.wait(TIMEOUT);
-    assert!(std::fs::exists(path.text()).unwrap(), "nobody removed it");
+    assert!(std::fs::exists(path.text()).unwrap(), "the killed server has removed its path");
 
     let second = Serve::bare().listen(&address).start();
-    let mut stream = std::os::unix::net::UnixStream::connect(path.text()).unwrap();
+    let mut stream = connect_unix(path.text());
     echoes(&mut stream, b"still here");
     drop(stream);
     second.drain();
-    assert!(!std::fs::exists(path.text()).unwrap(), "a server that ends removes its path");
+    assert!(!std::fs::exists(path.text()).unwrap(), "the drained server has not removed its path");
 }

@@ -1,8 +1,8 @@
-//! A burst that fills thousands of queues: once it is over its memory is back, and on the way no
-//! turn is long.
+//! A burst fills thousands of queues. Afterwards the memory returns to the system, and no turn takes
+//! long meanwhile.
 //!
-//! The server is one of the test's own, in a process of its own, since from outside nobody sees
-//! where a turn begins and ends.
+//! The server is part of this test, because only code inside the process can measure a turn. It runs in
+//! its own process.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::support::{
 const PEERS: &str = "READYLOOP_IT_PEERS";
 const LEN: &str = "READYLOOP_IT_LEN";
 
-/// Begins the line in which the server says how long its longest turn computed, in nanoseconds.
+/// The start of the line with the CPU time of the longest turn, in nanoseconds.
 const LONGEST_TURN: &str = "longest turn: ";
 
 #[test]
@@ -39,7 +39,7 @@ fn a_server_that_times_its_turns() {
         Limits { queue: Watermarks::new(64 * KIB, len), write_timeout: Duration::from_secs(600), ..Limits::default() };
     let address: Address = "127.0.0.1:0".parse().unwrap();
     let endpoint = server.listen(Listen { socket, limits, ..Listen::from(address) }, Raw, Echo::new()).unwrap();
-    // On a line of its own, behind what the test runner has begun.
+    // Starts a new line, because the test runner has printed the name of the test.
     println!("\nlistening on {}", server.local_address(&endpoint));
     let mut longest = 0;
     while !server.is_done() {
@@ -51,14 +51,14 @@ fn a_server_that_times_its_turns() {
     eprintln!("{}", server.totals());
 }
 
-/// Time on a CPU: what other programs take of it is no turn of ours.
+/// The CPU time of this thread, which other programs do not affect.
 fn thread_cpu_nanos() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
-/// `peers` that each send `len` bytes before they read any; while they read and all is given back,
-/// no turn is longer than `turn_max`.
+/// Connects `peers` clients that each send `len` bytes before they read any. No turn may use more than
+/// `turn_max` of CPU time.
 #[track_caller]
 pub(crate) fn burst_and_rest(peers: usize, len: usize, turn_max: Duration) {
     let _machine = exclusive_machine();
@@ -73,16 +73,16 @@ pub(crate) fn burst_and_rest(peers: usize, len: usize, turn_max: Duration) {
 
     crowd.ask(all.clone(), len as u64);
     let sent = crowd.run_until(6 * TIMEOUT, |members| members.iter().all(|member| member.sent == len as u64 + 100));
-    assert!(sent, "the burst is not taken");
-    // What the kernel still held for the server is in its queues as well.
-    wait_until(TIMEOUT, "the burst is taken", || server.process.is_asleep());
+    assert!(sent, "the server does not read the burst");
+    // When the server sleeps, it has read all bytes from its socket buffers.
+    wait_until(TIMEOUT, "the server has read the burst", || server.process.is_asleep());
     let peak = server.process.memory_bytes();
-    assert!(peak > total / 3, "{peak} bytes are no burst of {total}");
+    assert!(peak > total / 3, "{peak} bytes are too few for a burst of {total}");
 
     let answered = crowd.run_until(6 * TIMEOUT, |members| members.iter().all(|member| member.is_answered()));
-    assert!(answered, "{} of {peers} have their bytes", crowd.answered(all.clone()));
+    assert!(answered, "{} of {peers} have all their bytes", crowd.answered(all.clone()));
     let mut left = 0;
-    wait_until(TIMEOUT, "memory is back", || {
+    wait_until(TIMEOUT, "the memory returns to the system", || {
         left = server.process.memory_bytes();
         left <= base * 13 / 10 + 8 * MIB
     });
@@ -93,15 +93,13 @@ pub(crate) fn burst_and_rest(peers: usize, len: usize, turn_max: Duration) {
     let ended = server.drain();
     let summary = ended.summary();
     assert!(summary.reconciles_as_echo() && summary.closed("finished") == summary.connections, "{summary:?}");
-    let told = ended.out.iter().find_map(|line| line.strip_prefix(LONGEST_TURN));
-    let longest = Duration::from_nanos(told.and_then(|nanos| nanos.parse().ok()).expect("the server tells"));
-    println!(
-        "{peers} peers, {len} bytes each: base {base}, peak {peak}, in the end {left}; {longest:?} for the longest turn"
-    );
-    assert!(longest <= turn_max, "a turn took {longest:?}");
+    let printed = ended.out.iter().find_map(|line| line.strip_prefix(LONGEST_TURN));
+    let longest = Duration::from_nanos(printed.and_then(|nanos| nanos.parse().ok()).expect("the server prints it"));
+    println!("{peers} peers, {len} bytes each: base {base}, peak {peak}, afterwards {left}; longest turn {longest:?}");
+    assert!(longest <= turn_max, "a turn used {longest:?} of CPU time");
 }
 
 #[test]
-fn memory_goes_back_after_a_burst_and_no_turn_is_long() {
+fn memory_returns_after_a_burst_and_no_turn_is_long() {
     burst_and_rest(500, 256 * KIB, Duration::from_millis(50));
 }

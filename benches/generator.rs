@@ -1,22 +1,22 @@
-//! The generator's yardstick: what `readyloop bench` costs beside a hand-written loop on raw epoll,
-//! and whether it measures what an independent generator measures.
+//! CPU of `readyloop bench` compared with a hand-written loop on raw epoll, and its figures compared
+//! with those of an independent generator.
 //!
-//! All ask the same server, in interleaved rounds of one run, so a slow or busy machine slows all. It
-//! reports and judges nothing: a poor ratio is no failure, a wrong byte or a lost connection is.
+//! All generators use the same server, in interleaved rounds of one run, so a slow or busy machine slows
+//! all of them. A poor ratio is not a failure; a wrong byte or a lost connection is.
 //!
-//! The fast server keeps a generator's core busy: there a round trip is a lap of the generator itself,
-//! longer by as much as it costs. What is measured of a server is compared over one that takes its
-//! time: there both are to come to the same rate and, to a step of the histogram, percentiles.
+//! With the fast server the core of a generator is busy, and a round trip includes the cost of the
+//! generator itself. The slow server has known delays: with it both generators must measure the same
+//! rate and, up to a histogram bucket, the same percentiles.
 //!
 //! ```text
-//! cargo bench --bench generator                       fast and slow server, some two minutes
-//! cargo bench --bench generator -- --quick            a look
-//! cargo bench --bench generator -- -c 1 -c 10000      the fast one with other numbers of connections
-//! cargo bench --bench generator -- --server slow      the slow one alone
+//! cargo bench --bench generator                       fast and slow server, about two minutes
+//! cargo bench --bench generator -- --quick            a quick run
+//! cargo bench --bench generator -- -c 1 -c 10000      the fast server with other numbers of connections
+//! cargo bench --bench generator -- --server slow      the slow server only
 //! ```
 
-mod contest;
-#[expect(dead_code, reason = "of the rig only the server, the system's calls and the generator are wanted")]
+mod generators;
+#[expect(dead_code, reason = "this benchmark uses only parts of the rig")]
 mod rig;
 
 use std::process::ExitCode;
@@ -24,50 +24,50 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::Parser;
 
-use contest::{Contestant, Figures, Place, Title, table};
+use generators::{Figures, Generator, Round, Title, table};
 use rig::Server;
-use rig::contender::Contender;
 use rig::kernel;
+use rig::running_server::RunningServer;
 
-/// Many short rounds beat few long ones. Odd, so that the median is one of them.
+/// Many short rounds have less noise than few long ones. An odd number, so that the median is one of them.
 const ROUNDS: usize = 21;
 const QUICK_ROUNDS: usize = 5;
 
-/// Messages in each round, and over each connection at most: one that waits for each answer is slow.
+/// Messages in each round, and the most over each connection: one connection alone is slow.
 const MESSAGES: usize = 60_000;
 const QUICK_MESSAGES: usize = 20_000;
 const MESSAGES_EACH_MAX: usize = 10_000;
 
-/// Of the slow server each message takes 30 ms: a part of the messages, in fewer rounds.
-const SLOW_PART: usize = 4;
+/// A message to the slow server takes about 30 ms, so there are fewer of them, in fewer rounds.
+const SLOW_DIVISOR: usize = 4;
 const SLOW_MESSAGES_EACH_MAX: usize = 150;
 const SLOW_ROUNDS_MAX: usize = 3;
 
-/// What is asked unless something else is wished: the fast server with few and with many
-/// connections, the slow one with so many that the generator's core is nearly free.
+/// Default numbers of connections: few and many for the fast server; for the slow server a number that
+/// leaves the core of the generator nearly idle.
 const FAST_CONNECTIONS: [usize; 2] = [50, 1_000];
 const SLOW_CONNECTIONS: usize = 100;
 
-/// Descriptors that are no connections. Generous.
+/// An upper bound of descriptors that are not connections.
 const OTHER_DESCRIPTORS: usize = 64;
 
-/// CPU per message of `readyloop bench` as a ratio to a loop on raw epoll, and its figures beside
-/// those of an independent generator.
+/// CPU per message of `readyloop bench` as a ratio to a loop on raw epoll, and its figures compared with
+/// those of an independent generator
 #[derive(Parser)]
 struct Arguments {
-    /// A look: fewer rounds, fewer messages in each
+    /// A quick run: fewer rounds, fewer messages in each
     #[arg(long)]
     quick: bool,
-    /// Rounds with each number of connections
+    /// Number of rounds with each number of connections
     #[arg(long)]
     rounds: Option<usize>,
-    /// How many connections; may be repeated
+    /// Number of connections; can be repeated
     #[arg(short, long, value_name = "COUNT")]
     connections: Vec<usize>,
-    /// The server that is asked; without it the reactor and, unless -c is given, the slow one
+    /// The server; by default the reactor and, without -c, also the slow server
     #[arg(long, value_name = "NAME")]
     server: Option<Server>,
-    /// What `cargo bench` passes; without it, as in `cargo test --all-targets`, a look is all there is
+    /// Passed by `cargo bench`; without it, as in `cargo test --all-targets`, the run is a quick one
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
 }
 
 impl Arguments {
-    /// Which servers are asked, and over how many connections.
+    /// The servers and their numbers of connections.
     fn cases(&self) -> Vec<(Server, usize)> {
         let of = |server| move |&connections: &usize| (server, connections);
         match (self.server, &self.connections[..]) {
@@ -110,38 +110,38 @@ fn run(arguments: &Arguments) -> Result<()> {
     if let Some(core) = core {
         kernel::pin(core)?;
     }
-    table::print_heading();
-    for (asked, connections) in arguments.cases() {
-        ensure!(0 < connections, "there is nothing to ask over 0 connections");
+    table::print_heading(is_quick);
+    for (server, connections) in arguments.cases() {
+        ensure!(0 < connections, "-c must be greater than 0");
         ensure!(
             connections + OTHER_DESCRIPTORS <= descriptors_max,
             "{connections} connections need more than {descriptors_max} descriptors"
         );
-        let is_slow = asked == Server::Slow;
+        let is_slow = server == Server::Slow;
         let (rounds, messages, each_max) = match is_slow {
-            true => (rounds.min(SLOW_ROUNDS_MAX), messages / SLOW_PART, SLOW_MESSAGES_EACH_MAX),
+            true => (rounds.min(SLOW_ROUNDS_MAX), messages / SLOW_DIVISOR, SLOW_MESSAGES_EACH_MAX),
             false => (rounds, messages, MESSAGES_EACH_MAX),
         };
         let messages = (messages / connections).clamp(1, each_max) * connections;
-        asked.build()?;
-        let server = Contender::own(asked, asked.name().to_owned(), server_core)?;
-        let place = Place { address: server.address, core, connections, messages };
-        let columns = measure(&place, &server, rounds)?;
-        table::print(&Title { server: asked.name(), connections, messages, rounds, is_slow }, &columns);
+        server.build()?;
+        let running = RunningServer::own(server, server.name().to_owned(), server_core)?;
+        let round = Round { address: running.address, core, connections, messages };
+        let columns = measure(&round, &running, rounds)?;
+        table::print(&Title { server: server.name(), connections, messages, rounds, is_slow }, &columns);
     }
     Ok(())
 }
 
-/// All rounds with one number of connections. The order turns round with each, so that nobody always
-/// comes after the same one.
-fn measure(place: &Place, server: &Contender, rounds: usize) -> Result<[Vec<Figures>; Contestant::ALL.len()]> {
-    let mut columns = Contestant::ALL.map(|_| Vec::new());
+/// Runs all rounds with one number of connections. Each round reverses the order, so that no generator
+/// always runs after the same one.
+fn measure(round: &Round, server: &RunningServer, rounds: usize) -> Result<[Vec<Figures>; Generator::ALL.len()]> {
+    let mut columns = Generator::ALL.map(|_| Vec::new());
     let mut order: Vec<usize> = (0..columns.len()).collect();
     for _ in 0..rounds {
         for &index in &order {
-            columns[index].push(Contestant::ALL[index].play(place)?);
-            // Nobody is to run beside the burial of another's connections.
-            server.cpu_at_rest()?;
+            columns[index].push(Generator::ALL[index].run(round)?);
+            // The next generator starts when the server has closed the connections of this one.
+            server.cpu_when_idle()?;
         }
         order.reverse();
     }

@@ -1,11 +1,11 @@
-//! The leaves by themselves: how long one call takes, without a socket and without a clock.
+//! The time of single calls of the building blocks, without a socket and without a clock.
 //!
-//! They tell where time goes, not whether it matters: a message costs microseconds in the kernel,
-//! and what is measured here, nanoseconds. The figure that counts is the yardstick's.
+//! The results show where user time is spent, not whether it matters: a message costs microseconds in the
+//! kernel and these calls cost nanoseconds. The yardstick measures whole messages.
 //!
 //! ```text
-//! cargo bench --bench leaves                  all, a minute
-//! cargo bench --bench leaves -- --quick       a look
+//! cargo bench --bench leaves                  all, about a minute
+//! cargo bench --bench leaves -- --quick       a quick run
 //! cargo bench --bench leaves -- codec         those with that word in their name
 //! ```
 
@@ -23,9 +23,9 @@ use readyloop::timers::Timers;
 use readyloop::watermark::Watermarks;
 use readyloop::{Fixed, Length, Limits, Lines, Raw};
 
-/// As many as one thread is to serve.
+/// A typical number of peers of one thread.
 const PEERS: usize = 10_000;
-/// A prime: from peer to peer in an order that no cache foresees.
+/// A prime, so that the order of peers is one that caches cannot predict.
 const STRIDE: usize = 7_919;
 
 const LENT_BYTES_MAX: usize = 64 << 20;
@@ -33,16 +33,16 @@ const FRAME_LEN_MAX: usize = 1 << 20;
 /// A short message, and one of several pages.
 const LENGTHS: [usize; 2] = [64, 16 * 1024];
 
-/// Each of so many places, one after the other, for ever.
+/// All indexes below `count` in steps of [`STRIDE`], repeated without end.
 fn strides(count: usize) -> impl FnMut() -> usize {
-    let mut place = 0;
-    // A division would take longer than what is measured.
+    let mut index = 0;
+    // A division would take longer than the measured call.
     move || {
-        place += STRIDE;
-        if count <= place {
-            place -= count;
+        index += STRIDE;
+        if count <= index {
+            index -= count;
         }
-        place
+        index
     }
 }
 
@@ -54,67 +54,67 @@ fn queue(criterion: &mut Criterion) {
         let mut queue = ByteQueue::new();
         group.bench_function(BenchmarkId::new("push and consume", len), |bencher| {
             bencher.iter(|| {
-                queue.push(black_box(&bytes), &mut reserve).expect("the reserve has room");
+                queue.push(black_box(&bytes), &mut reserve).expect("the reserve has memory");
                 queue.consume(len, &mut reserve);
             });
         });
-        // Something always waits, as for a peer that is a little slow.
-        queue.push(&bytes, &mut reserve).expect("the reserve has room");
+        // Some bytes are always queued, as for a slow peer.
+        queue.push(&bytes, &mut reserve).expect("the reserve has memory");
         group.bench_function(BenchmarkId::new("push and consume behind others", len), |bencher| {
             bencher.iter(|| {
-                queue.push(black_box(&bytes), &mut reserve).expect("the reserve has room");
+                queue.push(black_box(&bytes), &mut reserve).expect("the reserve has memory");
                 queue.consume(len, &mut reserve);
             });
         });
     }
 }
 
-fn table(criterion: &mut Criterion) {
+fn slab(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("Slab");
-    let mut table = Slab::new();
-    let mut keys: Vec<Key> = (0..PEERS).map(|number| table.insert(number)).collect();
+    let mut slab = Slab::new();
+    let mut keys: Vec<Key> = (0..PEERS).map(|number| slab.insert(number)).collect();
     let mut next = strides(PEERS);
     group.bench_function("find one of 10,000", |bencher| {
-        bencher.iter(|| table.get_mut(black_box(keys[next()])).copied());
+        bencher.iter(|| slab.get_mut(black_box(keys[next()])).copied());
     });
     group.bench_function("remove one of 10,000, insert another", |bencher| {
         bencher.iter(|| {
-            let place = next();
-            table.remove(keys[place]);
-            keys[place] = table.insert(place);
+            let index = next();
+            slab.remove(keys[index]);
+            keys[index] = slab.insert(index);
         });
     });
     let stale = keys[0];
-    table.remove(stale);
-    group.bench_function("find nothing by a stale key", |bencher| bencher.iter(|| table.contains(black_box(stale))));
+    slab.remove(stale);
+    group.bench_function("find nothing by a stale key", |bencher| bencher.iter(|| slab.contains(black_box(stale))));
 }
 
 fn timers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("Timers");
-    let mut table = Slab::new();
-    let keys: Vec<Key> = (0..PEERS).map(|number| table.insert(number)).collect();
+    let mut slab = Slab::new();
+    let keys: Vec<Key> = (0..PEERS).map(|number| slab.insert(number)).collect();
     let (mut timers, mut next) = (Timers::new(), strides(PEERS));
     let mut now = Instant::ORIGIN;
     for key in &keys {
         now = now + Duration::from_micros(10);
-        timers.look_at(*key, now + Duration::from_secs(300));
+        timers.arm(*key, now + Duration::from_secs(300));
     }
     group.bench_function("forget one of 10,000, arm it anew", |bencher| {
         bencher.iter(|| {
             let key = keys[next()];
             now = now + Duration::from_nanos(100);
-            timers.forget(key);
-            timers.look_at(key, now + Duration::from_secs(300));
+            timers.disarm(key);
+            timers.arm(key, now + Duration::from_secs(300));
         });
     });
     group.bench_function("one of 10,000 is due and armed anew", |bencher| {
         bencher.iter(|| {
             now = timers.next().expect("all are armed");
-            let key = timers.pop_due(now).expect("it is due");
-            timers.look_at(key, now + Duration::from_secs(300));
+            let key = timers.pop_due(now).expect("a timer is due");
+            timers.arm(key, now + Duration::from_secs(300));
         });
     });
-    group.bench_function("nobody is due", |bencher| bencher.iter(|| timers.pop_due(black_box(Instant::ORIGIN))));
+    group.bench_function("none is due", |bencher| bencher.iter(|| timers.pop_due(black_box(Instant::ORIGIN))));
 }
 
 fn watermark(criterion: &mut Criterion) {
@@ -128,7 +128,7 @@ fn watermark(criterion: &mut Criterion) {
     });
 }
 
-/// Decodes the whole frame that `input` is.
+/// Decodes `input`, which is one whole frame.
 fn decode<C: Codec>(criterion: &mut Criterion, name: &str, codec: &C, input: &[u8]) {
     let mut group = criterion.benchmark_group("codec");
     group.bench_function(BenchmarkId::new(name, input.len()), |bencher| {
@@ -144,17 +144,17 @@ fn codecs(criterion: &mut Criterion) {
         let mut line = vec![b'x'; len];
         line[len - 1] = b'\n';
         decode(criterion, "lines", &Lines::new(), &line);
-        decode(criterion, "lines of text", &Lines::new().of_text(), &line);
+        decode(criterion, "lines of text", &Lines::new().utf8_only(), &line);
         decode(criterion, "raw", &Raw, &line);
         decode(criterion, "fixed", &Fixed::new(len), &line);
         let mut counted = vec![b'x'; len];
-        let head = u32::try_from(len - 4).expect("it is short").to_be_bytes();
+        let head = u32::try_from(len - 4).expect("the frame is short").to_be_bytes();
         counted[..4].copy_from_slice(&head);
         decode(criterion, "length", &Length::default(), &counted);
     }
 }
 
-/// One message of one peer, from its bytes to its answer's: all that the machine does for an echo.
+/// All work of the connection machine for one echoed message.
 fn echo<C: Codec>(criterion: &mut Criterion, name: &str, codec: &C, input: &[u8]) {
     let limits = Limits::default();
     let (mut reserve, mut ledger) = (Reserve::new(LENT_BYTES_MAX), Ledger::default());
@@ -165,15 +165,15 @@ fn echo<C: Codec>(criterion: &mut Criterion, name: &str, codec: &C, input: &[u8]
     group.bench_function(BenchmarkId::new(name, input.len()), |bencher| {
         bencher.iter(|| {
             resources.now = resources.now + Duration::from_micros(1);
-            let quote = peer.handle_input(black_box(input), &mut resources, |frame, reply| {
+            let in_input = peer.handle_input(black_box(input), &mut resources, |frame, reply| {
                 reply.send(&[frame]);
                 ControlFlow::Continue(())
             });
-            // A stream that takes all of it at once.
-            let (stored, quoted) = (peer.unsent().len(), quote.len());
-            peer.handle_written(stored, quoted, &mut resources);
+            // The stream takes all bytes at once.
+            let (from_queue, from_input) = (peer.unsent().len(), in_input.len());
+            peer.handle_written(from_queue, from_input, &mut resources);
             peer.settle(&resources);
-            assert_eq!(stored + quoted, input.len());
+            assert_eq!(from_queue + from_input, input.len());
             peer.poll_deadline(&limits)
         });
     });
@@ -192,6 +192,6 @@ fn connection(criterion: &mut Criterion) {
 criterion_group! {
     name = leaves;
     config = Criterion::default().warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
-    targets = queue, table, timers, watermark, codecs, connection
+    targets = queue, slab, timers, watermark, codecs, connection
 }
 criterion_main!(leaves);

@@ -1,19 +1,34 @@
-//! A blocking echo, a thread for each peer: the whole idea in a few lines of `std`.
+//! A blocking echo with one thread for each peer: the whole idea in a few lines of `std`.
 //!
-//! Try it: `cargo run --example 02_blocking`, then `nc 127.0.0.1 7007` in another terminal and
-//! type: every line comes back. Another address may stand behind the name, here and below.
+//! Try it: `cargo run --example 02_blocking`, then `nc 127.0.0.1 7007` in another terminal, and type.
+//! Every line comes back. Both commands take another address as an argument.
 //!
-//! For a few dozen friendly peers this is all one needs. What it lacks shows with many, or with
-//! one that is not friendly: each peer costs a thread; one that stops reading holds its thread in
-//! `write_all` for ever, as does one that stops sending; a failed accept (no descriptor is free)
-//! ends the server; and nothing can ask it to end after it has served everybody.
+//! For a few dozen well-behaved peers this is enough. Its limits show with many peers, or with a peer
+//! that misbehaves:
+//!
+//! - Each peer costs a thread.
+//! - A peer that stops sending keeps its thread in `read` without end. A peer that stops reading keeps
+//!   it in `write_all`.
+//! - A failed accept ends the server, for example when no descriptor is free.
+//! - The server cannot be asked to finish its connections and to end.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::thread;
+use std::process::ExitCode;
+use std::{env, thread};
 
-fn main() -> io::Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
+fn main() -> ExitCode {
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
+    match serve(&address) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: cannot serve on {address}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(address: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     println!("listening on {}", listener.local_addr()?);
     loop {

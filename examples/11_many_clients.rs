@@ -1,36 +1,35 @@
-//! Ten thousand connections of our own at once, on one thread: each says a line and hears it back.
+//! Ten thousand outbound connections at once, on one thread: each sends a line and checks the reply.
 //!
 //! Try it: `cargo run --release -- serve --framing lines` in one terminal, and in another
-//! `cargo run --release --example 11_many_clients`. Another address may stand behind it, and another
-//! number, as far as `ulimit -n` allows.
+//! `cargo run --release --example 11_many_clients`. Optional arguments: the address and the number
+//! of connections.
 //!
 //! ```text
-//! … connections are open
-//! … of … answered, 0 mistaken, in …
+//! connections open: …
+//! … of … replies are correct, 0 wrong, in …
 //! ```
 //!
-//! What you see: it takes about a second. They do not all knock at once: at most 128 connections
-//! are under way at any time, so that the backlog of the server is never flooded. Who finds it full
-//! loses a packet, and a whole second with it.
+//! At most 128 connections are connecting at any time, so that they never overflow the server's
+//! backlog. A connection that meets a full backlog loses a packet and waits a second for the
+//! retransmission.
 
 use std::fmt::Display;
-use std::io;
 use std::time::{Duration, Instant};
 
 use readyloop::client::{Client, ClientLimits, resolve};
 use readyloop::net::Destination;
 use readyloop::{CloseReason, Context, Key, Lines, Orders, Reactor, Service};
 
-/// What the answers were; each connection knows its own number.
+/// Counts the replies. The state of a connection is its number.
 #[derive(Default)]
-struct Visits {
-    answered: usize,
-    mistaken: usize,
-    /// Connections that the server ended.
-    ended: usize,
+struct Replies {
+    correct: usize,
+    wrong: usize,
+    /// Connections that the server closed early.
+    closed: usize,
 }
 
-impl Service for Visits {
+impl Service for Replies {
     type Peer = usize;
     type Message = ();
 
@@ -40,22 +39,15 @@ impl Service for Visits {
 
     fn on_frame(&mut self, number: &mut usize, reply: &[u8], _: &mut Context) {
         if reply == greeting(*number).as_bytes() {
-            self.answered += 1;
+            self.correct += 1;
         } else {
-            self.mistaken += 1;
+            self.wrong += 1;
         }
     }
 
     fn on_close(&mut self, number: usize, _: Key, reason: CloseReason, _: &mut Orders) {
-        println!("number {number} was closed: {reason}");
-        self.ended += 1;
-    }
-}
-
-impl Visits {
-    /// With how many it is settled what became of them.
-    fn settled(&self) -> usize {
-        self.answered + self.mistaken + self.ended
+        println!("connection {number} was closed: {reason}");
+        self.closed += 1;
     }
 }
 
@@ -63,32 +55,43 @@ fn greeting(number: usize) -> String {
     format!("hello from {number}")
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut words = std::env::args().skip(1);
-    let address = words.next().unwrap_or_else(|| "127.0.0.1:7007".to_owned());
-    let count = words.next().map_or(Ok(10_000), |word| word.parse())?;
-    // A name is looked up before the loop: nothing in it may wait.
+fn main() -> anyhow::Result<()> {
+    let mut args = std::env::args().skip(1);
+    let address = args.next().unwrap_or_else(|| "127.0.0.1:7007".to_owned());
+    let count = args.next().map_or(Ok(10_000), |arg| arg.parse())?;
+    // Each connection needs a descriptor. Without the `cli` feature, run `ulimit -n` before.
+    #[cfg(feature = "cli")]
+    rlimit::increase_nofile_limit(count as u64 + 64)?;
+    // Look the name up before the event loop starts, since a lookup blocks.
     let to = resolve(&address.parse()?, Duration::from_secs(5))?.swap_remove(0);
-    let begun = Instant::now();
-    let visits = visit(&to, count)?;
-    println!("{} of {count} answered, {} mistaken, in {:?}", visits.answered, visits.mistaken, begun.elapsed());
+    let started = Instant::now();
+    let replies = exchange(&to, count)?;
+    println!("{} of {count} replies are correct, {} wrong, in {:?}", replies.correct, replies.wrong, started.elapsed());
+    anyhow::ensure!(replies.correct == count, "some connections failed");
     Ok(())
 }
 
-/// Opens them all, and lets none go before the last is answered.
-fn visit(to: &Destination, count: usize) -> io::Result<Visits> {
-    let mut client = Client::new(Reactor::new()?, Lines::new(), Visits::default(), ClientLimits::default());
+/// Opens all connections and keeps them open until every one has its reply or has failed.
+fn exchange(to: &Destination, count: usize) -> anyhow::Result<Replies> {
+    let mut client = Client::new(Reactor::new()?, Lines::new(), Replies::default(), ClientLimits::default());
     for number in 0..count {
         client.connect(to.clone(), None, number);
     }
-    let mut failed = 0;
-    while client.service().settled() + failed < count {
+    let (mut failed, mut first_error) = (0, None);
+    loop {
+        let replies = client.service();
+        if replies.correct + replies.wrong + replies.closed + failed >= count {
+            break;
+        }
         client.turn(None)?;
         while let Some(failure) = client.poll_failure() {
             failed += 1;
-            println!("number {} did not get in: {}", failure.peer, failure.error);
+            first_error.get_or_insert(failure.error);
         }
     }
-    println!("{} connections are open", client.open());
+    if let Some(error) = first_error {
+        println!("connections failed: {failed}; the first error: {error}");
+    }
+    println!("connections open: {}", client.open());
     Ok(client.into_service())
 }

@@ -1,21 +1,20 @@
-//! A client that waits: `std` alone, and with the crate for what `std` leaves to you.
+//! A blocking client: with `std` alone, and with the crate's retries and deadlines.
 //!
 //! Try it: `cargo run --example 12_blocking_client`
 //!
-//! What you see: the server is late. `std` is refused and that is that; the crate knocks again,
-//! with longer and longer pauses, until somebody opens. From there on both are sockets that block,
-//! and one function talks over either.
+//! The server starts late. `std` is refused and fails; the crate retries with growing pauses until
+//! the server listens. Afterwards both are blocking sockets, and one function works with either.
 //!
 //! ```text
 //! std:       Connection refused (os error 111)
-//! the crate: connected after … more tries
+//! the crate: connected after … retries
 //! the crate: "hello" → "HELLO"
-//! the crate: "quiet" → nothing within 200ms
-//! the crate: our direction is over, the last words come: "GOODBYE"
+//! the crate: "quiet" → no reply within 200ms
+//! the crate: after our half-close the server sends: "GOODBYE"
 //! std:       "hello" → "HELLO"
 //! ```
 //!
-//! Nothing is ever sent twice: what is tried again is to connect, before the first byte.
+//! Only connecting is retried, before the first byte. So nothing is ever sent twice.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -24,53 +23,54 @@ use std::time::Duration;
 
 use readyloop::client::{Connect, Connected};
 
-/// How late the server is.
-const LATE: Duration = Duration::from_millis(300);
+/// How late the server starts.
+const START_DELAY: Duration = Duration::from_millis(300);
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> anyhow::Result<()> {
     // A port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     match TcpStream::connect_timeout(&address, Duration::from_secs(5)) {
-        Ok(_) => return Err("somebody else listens there by now".into()),
+        Ok(_) => anyhow::bail!("another program listens on {address} already"),
         Err(error) => println!("std:       {error}"),
     }
 
     let server = thread::spawn(move || {
-        thread::sleep(LATE);
+        thread::sleep(START_DELAY);
         serve(address)
     });
-    // One deadline for all of it: the look-up of a name, each of its addresses, every try.
+    // One deadline for the lookup of a name, all its addresses and all retries.
     let connect = Connect { retries: 20, timeout: Duration::from_secs(10), ..Connect::default() };
     let Connected { mut stream, retries, .. } = connect.to(&address.into())?;
-    println!("the crate: connected after {retries} more tries");
-    println!("the crate: \"hello\" → {:?}", ask(&mut stream, "hello")?);
+    println!("the crate: connected after {retries} retries");
+    println!("the crate: \"hello\" → {:?}", request(&mut stream, "hello")?);
 
-    // A read that may wait for ever will, some day.
-    let patience = Duration::from_millis(200);
-    stream.limit_waits(Some(patience))?;
-    match ask(&mut stream, "quiet") {
+    // Without a timeout, a read can block forever.
+    let timeout = Duration::from_millis(200);
+    stream.set_timeout(Some(timeout))?;
+    match request(&mut stream, "quiet") {
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            println!("the crate: \"quiet\" → nothing within {patience:?}");
+            println!("the crate: \"quiet\" → no reply within {timeout:?}");
         }
-        other => return Err(format!("not silence: {other:?}").into()),
+        Err(error) => return Err(error.into()),
+        Ok(reply) => anyhow::bail!("the server replied {reply:?}"),
     }
 
-    // The peer reads the end of what we have to say, and may still answer.
-    stream.limit_waits(None)?;
+    // The peer reads the end of our input, and can still reply.
+    stream.set_timeout(None)?;
     stream.half_close()?;
     let mut rest = String::new();
     stream.read_to_string(&mut rest)?;
-    println!("the crate: our direction is over, the last words come: {:?}", rest.trim_end());
+    println!("the crate: after our half-close the server sends: {:?}", rest.trim_end());
 
     let mut stream = TcpStream::connect(address)?;
-    println!("std:       \"hello\" → {:?}", ask(&mut stream, "hello")?);
+    println!("std:       \"hello\" → {:?}", request(&mut stream, "hello")?);
     drop(stream);
     server.join().expect("the server does not panic")?;
     Ok(())
 }
 
-/// Says a line and waits for one. A read brings what there is, so it is read to the line's end.
-fn ask(stream: &mut (impl Read + Write), line: &str) -> io::Result<String> {
+/// Sends a line and reads one. One read may return only part of it.
+fn request(stream: &mut (impl Read + Write), line: &str) -> io::Result<String> {
     stream.write_all(format!("{line}\n").as_bytes())?;
     let mut reply = Vec::new();
     let mut byte = [0];
@@ -81,7 +81,7 @@ fn ask(stream: &mut (impl Read + Write), line: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&reply).trim_end().to_owned())
 }
 
-/// Two peers, one after the other: says each line louder, but for one that it keeps to itself.
+/// Serves two peers, one after the other. Replies to each line in upper case, except to "quiet".
 fn serve(address: SocketAddr) -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     for peer in listener.incoming().take(2) {

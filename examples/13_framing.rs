@@ -1,25 +1,25 @@
-//! The same conversation framed three ways: by a length, by a delimiter, by counting.
+//! The same two frames in three framings: by length, by delimiter and by a fixed length.
 //!
 //! Try it: `cargo run --example 13_framing`
 //!
-//! What you see: two frames under each framing, as they are on the wire; that they are the same
-//! wherever the stream is cut in two, which is for the network to decide and for nobody else; and
-//! what it means when the peer ends where a frame does, or in the middle of one.
+//! The output shows the bytes on the wire under each framing. The frames are the same wherever the
+//! network cuts the stream in two. It also shows the close reason of a peer that ends after a whole
+//! frame, and of one that ends inside a frame.
 //!
 //! ```text
 //! length     "\x00\x05hello\x00\x05world"
-//!            cut at each of 15 places: ["hello", "world"]
-//!            ends behind a frame: finished
-//!            ends a byte too soon: ["hello"], then partial-frame
+//!            cut at each of 15 offsets: ["hello", "world"]
+//!            ends after a whole frame: finished
+//!            ends 1 byte early: ["hello"], then partial-frame
 //! delimiter  "hello\nworld\r\n"
-//!            cut at each of 14 places: ["hello", "world"]
+//!            cut at each of 14 offsets: ["hello", "world"]
 //! fixed      "helloworld"
-//!            cut at each of 11 places: ["hello", "world"]
+//!            cut at each of 11 offsets: ["hello", "world"]
 //! ```
 //!
-//! Which to choose: a length carries any bytes, and tells early that a frame is too long; a
-//! delimiter can be typed by hand, and must not be in a frame; counting costs nothing, where all
-//! frames are alike.
+//! How to choose: a length carries any bytes, and an oversized frame is refused early. A delimiter can
+//! be typed by hand, but a frame cannot contain it. A fixed length has no overhead, but all frames
+//! must have it.
 
 use std::sync::mpsc::{Sender, channel};
 
@@ -27,65 +27,66 @@ use readyloop::codec::{ByteOrder, Codec, LengthWidth};
 use readyloop::sim::World;
 use readyloop::{Address, CloseReason, Context, Fixed, Key, Length, Lines, Orders, Server, ServerLimits, Service};
 
-/// What a peer said, and how it ended.
-enum Heard {
+/// A callback of the service.
+enum Callback {
     Frame(String),
-    End(CloseReason),
+    Close(CloseReason),
 }
 
-/// Passes on what it hears, frame by frame.
-struct Ears(Sender<Heard>);
+/// A service that records its callbacks.
+struct Recorder(Sender<Callback>);
 
-impl Ears {
-    fn tell(&self, heard: Heard) {
-        self.0.send(heard).expect("somebody listens to us");
+impl Recorder {
+    fn record(&self, callback: Callback) {
+        self.0.send(callback).expect("the receiver lives as long as the server");
     }
 }
 
-impl Service for Ears {
+impl Service for Recorder {
     type Peer = ();
     type Message = ();
 
     fn on_frame(&mut self, (): &mut (), frame: &[u8], _: &mut Context<'_, '_>) {
-        self.tell(Heard::Frame(String::from_utf8_lossy(frame).into_owned()));
+        self.record(Callback::Frame(String::from_utf8_lossy(frame).into_owned()));
     }
 
     fn on_close(&mut self, (): (), _: Key, reason: CloseReason, _: &mut Orders<'_>) {
-        self.tell(Heard::End(reason));
+        self.record(Callback::Close(reason));
     }
 }
 
 fn main() {
     let length = Length { width: LengthWidth::U16, order: ByteOrder::Big };
     show("length", length, b"\x00\x05hello\x00\x05world");
-    // One end of a line is as good as the other.
+    // A line may end with LF or CRLF.
     show("delimiter", Lines::new(), b"hello\nworld\r\n");
     show("fixed", Fixed::new(5), b"helloworld");
 }
 
 fn show(name: &str, codec: impl Codec + Copy + 'static, wire: &[u8]) {
     println!("{name:<10} \"{}\"", wire.escape_ascii());
-    let (frames, end) = hear(codec, &[wire]);
-    for place in 0..=wire.len() {
-        let (before, behind) = wire.split_at(place);
-        assert_eq!(hear(codec, &[before, behind]), (frames.clone(), end), "cut at {place}");
+    let (frames, reason) = receive(codec, &[wire]);
+    for offset in 0..=wire.len() {
+        let (first, second) = wire.split_at(offset);
+        assert_eq!(receive(codec, &[first, second]), (frames.clone(), reason), "cut at {offset}");
     }
-    println!("{:10} cut at each of {} places: {frames:?}", "", wire.len() + 1);
-    println!("{:10} ends behind a frame: {end}", "");
+    println!("{:10} cut at each of {} offsets: {frames:?}", "", wire.len() + 1);
+    println!("{:10} ends after a whole frame: {reason}", "");
 
-    // What came whole was served. What is left is nobody's frame: whether to undo what was said
-    // before it is for the service to know, so it is told.
-    let (frames, end) = hear(codec, &[&wire[..wire.len() - 1]]);
-    println!("{:10} ends a byte too soon: {frames:?}, then {end}", "");
+    // The whole frame was served. The service learns from the close reason that another was
+    // incomplete, and can undo work if its protocol requires that.
+    let (frames, reason) = receive(codec, &[&wire[..wire.len() - 1]]);
+    println!("{:10} ends 1 byte early: {frames:?}, then {reason}", "");
 }
 
-/// What a service hears of a peer that sends these pieces and ends. The net is the simulated one:
-/// here a piece arrives as it was sent.
-fn hear(codec: impl Codec + 'static, pieces: &[&[u8]]) -> (Vec<String>, CloseReason) {
-    let (world, (tell, told)) = (World::new(0), channel());
-    let address: Address = "10.0.0.99:7007".parse().expect("an address");
+/// The frames and the close reason of a peer that sends these pieces and ends.
+///
+/// The network is the simulated one, where each piece arrives in one read.
+fn receive(codec: impl Codec + 'static, pieces: &[&[u8]]) -> (Vec<String>, CloseReason) {
+    let (world, (sender, receiver)) = (World::new(0), channel());
+    let address: Address = "10.0.0.99:7007".parse().expect("the address is valid");
     let mut server = Server::new(world.net(), ServerLimits::default());
-    server.listen(address.clone(), codec, Ears(tell)).expect("the address is free");
+    server.listen(address.clone(), codec, Recorder(sender)).expect("the address is free");
     let peer = world.connect(&address);
     for piece in pieces {
         peer.send(piece);
@@ -94,13 +95,13 @@ fn hear(codec: impl Codec + 'static, pieces: &[&[u8]]) -> (Vec<String>, CloseRea
     peer.finish();
     world.settle(|| server.turn()).expect("a simulated poll does not fail");
 
-    let (mut frames, mut ends) = (Vec::new(), Vec::new());
-    for heard in told.try_iter() {
-        match heard {
-            Heard::Frame(frame) => frames.push(frame),
-            Heard::End(reason) => ends.push(reason),
+    let (mut frames, mut reasons) = (Vec::new(), Vec::new());
+    for callback in receiver.try_iter() {
+        match callback {
+            Callback::Frame(frame) => frames.push(frame),
+            Callback::Close(reason) => reasons.push(reason),
         }
     }
-    assert_eq!(ends.len(), 1, "every peer has one end");
-    (frames, ends[0])
+    assert_eq!(reasons.len(), 1, "every peer is closed once");
+    (frames, reasons[0])
 }

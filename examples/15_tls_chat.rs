@@ -1,24 +1,22 @@
-//! Chat over TLS: a server with a certificate of its own making, and two clients that trust it.
+//! Chat over TLS: a server with a generated certificate, and two clients that trust it.
 //!
 //! Try it: `cargo run --example 15_tls_chat`
 //!
-//! What you see: an authority signs a certificate, the server shows it, and each client checks
-//! that it has reached who it asked for before it says a word. The chat itself is the crate's
-//! `Chat`, which knows nothing of all that: TLS is a layer, and lies under any service.
+//! An authority signs the server's certificate, and each client verifies it before it sends a line.
+//! The service is the crate's `Chat`, which does not know about TLS: a layer works with any service.
 //!
 //! ```text
 //! … listening on tls://127.0.0.1:…
-//! ann is in
-//! bob is in
-//! ann heard: bob: is anybody there?
-//! bob heard: ann: I am
-//! mallory did not get in: …
+//! ann is connected
+//! bob is connected
+//! ann received: bob: hello?
+//! bob received: ann: welcome
+//! mallory cannot connect: …
 //! ```
 //!
-//! Mallory trusts another authority: for such a client the same server is a stranger. A certificate
-//! as files, for `readyloop serve`, is made by `readyloop cert`.
+//! Mallory trusts another authority, so it refuses the server's certificate. `readyloop cert` makes
+//! certificate files for `readyloop serve`.
 
-use std::error::Error;
 use std::fmt::Display;
 use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -31,79 +29,79 @@ use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsServer, TlsServer
 use readyloop::service::Chat;
 use readyloop::{Address, Context, Handle, Lines, Listen, Reactor, Server, ServerLimits, Service};
 
-/// What the server is called in its certificate, whatever its address.
+/// The name in the server's certificate.
 const NAME: &str = "localhost";
 
-/// What the guests of this process do.
+/// The clients of this process.
 #[derive(Default)]
-struct Guests {
-    here: usize,
+struct Talkers {
+    open: usize,
     is_over: bool,
 }
 
-impl Service for Guests {
-    /// A guest's name.
+impl Service for Talkers {
+    /// The name of the client.
     type Peer = &'static str;
     type Message = ();
 
-    /// From here on everything is encrypted, and the server is who it should be.
+    /// The handshake is complete: the server is verified, and all bytes are encrypted.
     fn on_open(&mut self, name: &mut &'static str, _: &dyn Display, cx: &mut Context<'_, '_>) {
-        println!("{} is in", name);
-        self.here += 1;
-        // Who comes alone would speak to nobody.
-        if self.here == 2 {
-            cx.send(format!("{}: is anybody there?", name).as_bytes());
+        println!("{name} is connected");
+        self.open += 1;
+        // The first client would talk to an empty room.
+        if self.open == 2 {
+            cx.send(format!("{name}: hello?").as_bytes());
         }
     }
 
     fn on_frame(&mut self, name: &mut &'static str, line: &[u8], cx: &mut Context<'_, '_>) {
-        println!("{} heard: {}", name, line.escape_ascii());
+        println!("{name} received: {}", line.escape_ascii());
         if line.ends_with(b"?") {
-            cx.send(format!("{}: I am", name).as_bytes());
+            cx.send(format!("{name}: welcome").as_bytes());
         } else {
             self.is_over = true;
         }
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let (authority, stranger) = (authority()?, authority()?);
+fn main() -> anyhow::Result<()> {
+    let (authority, other_authority) = (authority()?, authority()?);
     let (cert, key) = certificate_of(&authority)?;
-    let (tell, told) = sync_channel(1);
-    let server = thread::spawn(move || serve(cert, key, &tell));
-    let (address, handle) = told.recv()?;
+    let (sender, receiver) = sync_channel(1);
+    let server = thread::spawn(move || serve(cert, key, &sender));
+    let (address, handle) = receiver.recv()?;
     println!("a server is listening on {address}");
-    let Address::Tls(host_port) = &address else { unreachable!("it was asked for TLS") };
+    let Address::Tls(host_port) = &address else { unreachable!("the server listens on a TLS address") };
     let to = Destination::Tcp(look_up(host_port, ClientLimits::default().connect_timeout)?[0]);
 
     talk(target_trusting(&authority)?, &to, &["ann", "bob"])?;
-    talk(target_trusting(&stranger)?, &to, &["mallory"])?;
+    talk(target_trusting(&other_authority)?, &to, &["mallory"])?;
     handle.drain();
     server.join().expect("the server does not panic")?;
     Ok(())
 }
 
-fn serve(cert: Pem, key: Pem, tell: &SyncSender<(Address, Handle)>) -> io::Result<()> {
+fn serve(cert: Pem, key: Pem, sender: &SyncSender<(Address, Handle)>) -> io::Result<()> {
     let mut server = Server::new(Reactor::new()?, ServerLimits::default());
     let options = TlsServerOptions { cert, key, client_ca: None, alpn: Vec::new() };
     let tls = TlsServer::new(options).map_err(io::Error::other)?;
-    let address: Address = "tls://127.0.0.1:0".parse().expect("an address");
+    let address: Address = "tls://127.0.0.1:0".parse().expect("the address is valid");
     let listen = Listen { tls: Some(tls), ..Listen::from(address) };
     let endpoint = server.listen(listen, Lines::new(), Chat::new())?;
-    tell.send((server.local_address(&endpoint).clone(), server.handle())).expect("somebody waits for it");
+    sender.send((server.local_address(&endpoint).clone(), server.handle())).expect("main waits for it");
     server.run().map(drop)
 }
 
-/// Lets them in one after another, and talk until the talk is over or somebody is not let in.
+/// Connects the clients one after another, and runs them until they have talked or one cannot connect.
 fn talk(target: TlsTarget, to: &Destination, names: &[&'static str]) -> io::Result<()> {
     let reactor = Reactor::new()?;
-    let mut client = Client::under(target, reactor, Lines::new(), Guests::default(), ClientLimits::default());
+    let mut client = Client::with_layer(target, reactor, Lines::new(), Talkers::default(), ClientLimits::default());
     for (number, name) in names.iter().enumerate() {
         client.connect(to.clone(), None, *name);
-        while client.service().here <= number && !client.service().is_over {
+        while client.service().open <= number && !client.service().is_over {
             client.turn(None)?;
             if let Some(failure) = client.poll_failure() {
-                println!("{} did not get in: {}", failure.peer, failure.error);
+                println!("{} cannot connect: {}", failure.peer, failure.error);
                 return Ok(());
             }
         }
@@ -127,8 +125,8 @@ fn certificate_of(authority: &CertifiedIssuer<'_, KeyPair>) -> Result<(Pem, Pem)
     Ok((Pem::Text(cert.pem().into()), Pem::Text(key.serialize_pem().into())))
 }
 
-/// TLS to the server of that name, for a client that trusts that authority and no other.
-fn target_trusting(authority: &CertifiedIssuer<'_, KeyPair>) -> Result<TlsTarget, Box<dyn Error>> {
+/// The TLS layer of a client that trusts only this authority.
+fn target_trusting(authority: &CertifiedIssuer<'_, KeyPair>) -> anyhow::Result<TlsTarget> {
     let trust = Trust::Authorities(Pem::Text(authority.pem().into()));
     Ok(TlsClient::new(&TlsClientOptions { trust, ..TlsClientOptions::default() })?.to(NAME)?)
 }

@@ -1,19 +1,18 @@
-//! A page of a web server: HTTP/1.0 by hand, on both sides.
+//! A web page over HTTP/1.0: a blocking client and a server, both by hand.
 //!
 //! Try it: `cargo run --example 17_http_get example.org:80`
 //!
-//! What you see: the page. In HTTP/1.0 a response may end where the stream does, and a request ends
-//! at its empty line; so the client can end its direction right behind that, and read to the end.
-//! A server that took the end of the request for the end of the peer would throw the page away.
-//! This crate's does not: an end is the end of one direction. Without an address there is such a
-//! server in here:
+//! An HTTP/1.0 response may end with the stream, and a request ends with an empty line. So the client
+//! half-closes after its request and reads to the end. A server that treats the half-close as the end
+//! of the connection would never send the page. In this crate it ends one direction only. Without an
+//! argument the example asks a server of its own:
 //!
 //! ```text
 //! HTTP/1.0 200 OK
 //! Content-Type: text/plain
 //!
-//! You asked for / of localhost.
-//! 1 connections, 0 open, 0 refused; 35 bytes in, 75 out, …; closed: service 1; …
+//! This is / of localhost.
+//! … 0 open, 0 refused; 35 bytes in, 69 out, …; closed: service 1; …
 //! ```
 
 use std::io::{self, Read, Write};
@@ -24,28 +23,28 @@ use std::time::Duration;
 use readyloop::client::{Connect, Connected};
 use readyloop::{Address, Context, Handle, Lines, Reactor, Server, ServerLimits, Service, Totals};
 
-/// The longest that the server may be silent in the middle of a page.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one read may wait.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    if let Some(word) = std::env::args().nth(1) {
-        let host = word.rsplit_once(':').map_or(word.as_str(), |(host, _)| host);
-        print!("{}", get(&word.parse()?, host)?);
+fn main() -> anyhow::Result<()> {
+    if let Some(arg) = std::env::args().nth(1) {
+        let host = arg.rsplit_once(':').map_or(arg.as_str(), |(host, _)| host);
+        print!("{}", get(&arg.parse()?, host)?);
         return Ok(());
     }
-    let (tell, told) = sync_channel(1);
-    let server = thread::spawn(move || serve(&tell));
-    let (address, handle) = told.recv()?;
+    let (sender, receiver) = sync_channel(1);
+    let server = thread::spawn(move || serve(&sender));
+    let (address, handle) = receiver.recv()?;
     print!("{}", get(&address, "localhost")?);
     handle.drain();
     println!("{}", server.join().expect("the server does not panic")?);
     Ok(())
 }
 
-/// The page at `/`, with the head of the response.
-fn get(address: &Address, host: &str) -> Result<String, Box<dyn std::error::Error>> {
+/// The page at `/`, with the response header.
+fn get(address: &Address, host: &str) -> anyhow::Result<String> {
     let Connected { mut stream, .. } = Connect { retries: 3, ..Connect::default() }.to(address)?;
-    stream.limit_waits(Some(PATIENCE))?;
+    stream.set_timeout(Some(READ_TIMEOUT))?;
     write!(stream, "GET / HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
     stream.half_close()?;
     let mut page = Vec::new();
@@ -53,10 +52,10 @@ fn get(address: &Address, host: &str) -> Result<String, Box<dyn std::error::Erro
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
-/// A server with one page. What it hears are lines.
+/// A service with one page. Its frames are lines.
 struct Pages;
 
-/// What a peer has asked for so far.
+/// The request of a peer, as far as it has arrived.
 #[derive(Default)]
 struct Request {
     path: String,
@@ -73,12 +72,12 @@ impl Service for Pages {
         match words[..] {
             ["GET", path, _version] => request.path = path.to_owned(),
             ["Host:", host] => request.host = host.to_owned(),
-            // The end of the request. Whether the peer has ended its direction by now is all the same.
+            // An empty line ends the request. The peer may have ended its direction already.
             [] => {
                 cx.send(b"HTTP/1.0 200 OK\r");
                 cx.send(b"Content-Type: text/plain\r");
                 cx.send(b"\r");
-                cx.send(format!("You asked for {} of {}.", request.path, request.host).as_bytes());
+                cx.send(format!("This is {} of {}.", request.path, request.host).as_bytes());
                 cx.finish();
             }
             _ => {}
@@ -86,9 +85,10 @@ impl Service for Pages {
     }
 }
 
-fn serve(tell: &SyncSender<(Address, Handle)>) -> io::Result<Totals> {
+fn serve(sender: &SyncSender<(Address, Handle)>) -> io::Result<Totals> {
     let mut server = Server::new(Reactor::new()?, ServerLimits::default());
-    let endpoint = server.listen("127.0.0.1:0".parse::<Address>().expect("an address"), Lines::new(), Pages)?;
-    tell.send((server.local_address(&endpoint).clone(), server.handle())).expect("somebody waits for it");
+    let endpoint =
+        server.listen("127.0.0.1:0".parse::<Address>().expect("the address is valid"), Lines::new(), Pages)?;
+    sender.send((server.local_address(&endpoint).clone(), server.handle())).expect("main waits for it");
     server.run()
 }

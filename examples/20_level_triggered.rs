@@ -2,27 +2,25 @@
 //!
 //! Try it: `cargo run --example 20_level_triggered`
 //!
-//! What you see is what it observed, talking to itself:
-//!
 //! ```text
 //!                                                                   level   edge
-//! wake-ups in 1000 looks while nothing moves
-//!   a message waits, nobody reads it                                 1000      1
+//! wake-ups in 1000 polls while no bytes move
+//!   unread input                                                     1000      1
 //!   nothing to write, interest in writing                            1000      1
-//!   the same, interest given up by one more call                        0      0
-//! bytes stranded, when 4 of 10 were read before going to sleep
-//!   no more is sent                                                     0      6
-//!   the reader remembers that it was not done                           0      0
-//!   the peer happens to send one byte more                              0      0
+//!   nothing to write, interest removed by one more system call          0      0
+//! stranded bytes after reading 4 of 10 and going to sleep
+//!   the peer sends no more                                              0      6
+//!   the reader remembers the readiness                                  0      0
+//!   the peer sends one more byte                                        0      0
 //! ```
 //!
-//! *Level-triggered*, the system tells what holds, as often as it is asked: nothing can be missed,
-//! but a fact on which nobody acts ends every sleep at once. That is the busy loop, and its cure is
-//! to change the interest, with a system call each time. *Edge-triggered*, it tells a fact when it
-//! begins to hold, once: nobody is woken in vain, but who stops before `WouldBlock` is not told
-//! again. That is the lost wake-up, and its cure is to remember what one was told.
+//! *Level-triggered*, epoll reports readiness on every poll while it holds. Nothing is missed, but
+//! readiness that is not used ends every sleep at once: a busy loop. The cure is to change the
+//! interest, which costs a system call each time. *Edge-triggered*, epoll reports readiness once,
+//! when it begins. There are no needless wake-ups, but a reader that stops before `WouldBlock` gets
+//! no further event: a lost wake-up. The cure is to remember the readiness.
 //!
-//! mio is edge-triggered, and so is the crate: it never changes an interest after the accept, and
+//! mio is edge-triggered, and so is this crate. It never changes the interest after the accept, and
 //! remembers readiness in two bits for each peer.
 
 use std::io::{ErrorKind, Read, Write};
@@ -33,14 +31,14 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
 
-/// How often one asks while nothing moves. Any number shows the same.
-const LOOKS: usize = 1000;
-/// How long to wait for a fact that is not expected to come. Asking does not take that long.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// The number of polls while no bytes move. Any number shows the same.
+const POLLS: usize = 1000;
+/// How long to wait for an event that should not come.
+const TIMEOUT: Duration = Duration::from_millis(100);
 
 const MESSAGE: &[u8] = b"0123456789";
-/// What a hasty reader takes of it.
-const SIP: usize = 4;
+/// How much of it the partial reader reads.
+const PART_LEN: usize = 4;
 
 #[derive(Clone, Copy)]
 enum Trigger {
@@ -48,7 +46,7 @@ enum Trigger {
     Edge,
 }
 
-/// One end of a connection, watched, and the other end.
+/// A connection: our end, registered with epoll, and the peer's end.
 struct Watched {
     epoll: OwnedFd,
     ours: UnixStream,
@@ -65,7 +63,7 @@ impl Watched {
         Ok(Self { epoll, ours, theirs, trigger })
     }
 
-    /// Whether a fact comes in this time.
+    /// Whether an event comes within this time.
     fn wakes_up(&self, within: Duration) -> std::io::Result<bool> {
         let timeout = Timespec::try_from(within).expect("a short time fits");
         let mut events = Vec::with_capacity(1);
@@ -73,10 +71,10 @@ impl Watched {
         Ok(!events.is_empty())
     }
 
-    /// How many looks would have ended a sleep though nothing has moved.
+    /// How many polls report an event although no bytes moved.
     fn wake_ups(&self) -> std::io::Result<usize> {
         let mut count = 0;
-        for _ in 0..LOOKS {
+        for _ in 0..POLLS {
             count += usize::from(self.wakes_up(Duration::ZERO)?);
         }
         Ok(count)
@@ -86,14 +84,14 @@ impl Watched {
         Ok(epoll::modify(&self.epoll, &self.ours, epoll::EventData::new_u64(0), flags(self.trigger, interest))?)
     }
 
-    /// How many bytes still wait to be read.
+    /// Reads until `WouldBlock`. Returns the number of bytes.
     fn drain(&mut self) -> std::io::Result<usize> {
         let mut count = 0;
         loop {
             match self.ours.read(&mut [0; 64]) {
                 Ok(0) => return Ok(count),
                 Ok(len) => count += len,
-                // The only sign that nothing is left: from here on a new fact is sure to come.
+                // Only this proves that no input is left. From now on a new event is certain.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(count),
                 Err(error) => return Err(error),
             }
@@ -108,72 +106,72 @@ fn flags(trigger: Trigger, interest: epoll::EventFlags) -> epoll::EventFlags {
     }
 }
 
-/// A message waits, and its reader has other things to do: it is paused, or out of its budget.
-fn nobody_reads(trigger: Trigger) -> std::io::Result<usize> {
+/// Input is available, and the reader does not read it: it is paused, or its budget is used up.
+fn unread_input(trigger: Trigger) -> std::io::Result<usize> {
     let mut watched = Watched::new(trigger, epoll::EventFlags::IN)?;
     watched.theirs.write_all(MESSAGE)?;
     watched.wake_ups()
 }
 
-/// There is nothing to write, and the stream could take it.
+/// The stream is writable, and there is nothing to write.
 fn nothing_to_write(trigger: Trigger) -> std::io::Result<usize> {
     Watched::new(trigger, epoll::EventFlags::IN | epoll::EventFlags::OUT)?.wake_ups()
 }
 
-/// The same, by a program that is interested in writing only while it has something to write.
+/// The same, with interest in writing only while there is something to write.
 fn nothing_to_write_and_no_interest(trigger: Trigger) -> std::io::Result<usize> {
     let watched = Watched::new(trigger, epoll::EventFlags::IN | epoll::EventFlags::OUT)?;
-    // Two such calls for every message that does not leave at once.
+    // This takes two such calls for each message that cannot be written at once.
     watched.change_interest(epoll::EventFlags::IN)?;
     watched.wake_ups()
 }
 
-/// The reader takes a part, then sleeps until it is told of the rest: how much is stranded?
-fn hasty_reader(trigger: Trigger) -> std::io::Result<usize> {
+/// Reads a part, then sleeps until an event reports the rest. Returns the number of stranded bytes.
+fn partial_reader(trigger: Trigger) -> std::io::Result<usize> {
     let mut watched = Watched::new(trigger, epoll::EventFlags::IN)?;
     watched.theirs.write_all(MESSAGE)?;
-    watched.wakes_up(PATIENCE)?;
-    watched.ours.read_exact(&mut [0; SIP])?;
-    if watched.wakes_up(PATIENCE)? { Ok(0) } else { watched.drain() }
+    watched.wakes_up(TIMEOUT)?;
+    watched.ours.read_exact(&mut [0; PART_LEN])?;
+    if watched.wakes_up(TIMEOUT)? { Ok(0) } else { watched.drain() }
 }
 
-/// The same, but the reader remembers that it was told and never saw `WouldBlock`, so it does not sleep.
-fn hasty_reader_that_remembers(trigger: Trigger) -> std::io::Result<usize> {
+/// The same, but the reader remembers that it has not seen `WouldBlock`, and does not sleep.
+fn partial_reader_that_remembers(trigger: Trigger) -> std::io::Result<usize> {
     let mut watched = Watched::new(trigger, epoll::EventFlags::IN)?;
     watched.theirs.write_all(MESSAGE)?;
-    let is_readable = watched.wakes_up(PATIENCE)?;
-    watched.ours.read_exact(&mut [0; SIP])?;
-    if is_readable || watched.wakes_up(PATIENCE)? {
+    let is_readable = watched.wakes_up(TIMEOUT)?;
+    watched.ours.read_exact(&mut [0; PART_LEN])?;
+    if is_readable || watched.wakes_up(TIMEOUT)? {
         watched.drain()?;
     }
     watched.drain()
 }
 
-/// The hasty reader is lucky: its peer sends one byte more. Everything is told again.
-fn hasty_reader_and_one_more_byte(trigger: Trigger) -> std::io::Result<usize> {
+/// The same, but the peer sends one more byte, which causes another event.
+fn partial_reader_and_one_more_byte(trigger: Trigger) -> std::io::Result<usize> {
     let mut watched = Watched::new(trigger, epoll::EventFlags::IN)?;
     watched.theirs.write_all(MESSAGE)?;
-    watched.wakes_up(PATIENCE)?;
-    watched.ours.read_exact(&mut [0; SIP])?;
+    watched.wakes_up(TIMEOUT)?;
+    watched.ours.read_exact(&mut [0; PART_LEN])?;
     watched.theirs.write_all(b"!")?;
-    if watched.wakes_up(PATIENCE)? { Ok(0) } else { watched.drain() }
+    if watched.wakes_up(TIMEOUT)? { Ok(0) } else { watched.drain() }
 }
 
-/// One line of what was observed.
-fn show(what: &str, observe: fn(Trigger) -> std::io::Result<usize>) -> std::io::Result<()> {
-    println!("  {what:<62} {:>6} {:>6}", observe(Trigger::Level)?, observe(Trigger::Edge)?);
+/// Prints one observation for both triggers.
+fn show(case: &str, observe: fn(Trigger) -> std::io::Result<usize>) -> std::io::Result<()> {
+    println!("  {case:<62} {:>6} {:>6}", observe(Trigger::Level)?, observe(Trigger::Edge)?);
     Ok(())
 }
 
-fn main() -> std::io::Result<()> {
+fn main() -> anyhow::Result<()> {
     println!("  {:<62} {:>6} {:>6}", "", "level", "edge");
-    println!("wake-ups in {LOOKS} looks while nothing moves");
-    show("a message waits, nobody reads it", nobody_reads)?;
+    println!("wake-ups in {POLLS} polls while no bytes move");
+    show("unread input", unread_input)?;
     show("nothing to write, interest in writing", nothing_to_write)?;
-    show("the same, interest given up by one more call", nothing_to_write_and_no_interest)?;
-    println!("bytes stranded, when {SIP} of {} were read before going to sleep", MESSAGE.len());
-    show("no more is sent", hasty_reader)?;
-    show("the reader remembers that it was not done", hasty_reader_that_remembers)?;
-    show("the peer happens to send one byte more", hasty_reader_and_one_more_byte)?;
+    show("nothing to write, interest removed by one more system call", nothing_to_write_and_no_interest)?;
+    println!("stranded bytes after reading {PART_LEN} of {} and going to sleep", MESSAGE.len());
+    show("the peer sends no more", partial_reader)?;
+    show("the reader remembers the readiness", partial_reader_that_remembers)?;
+    show("the peer sends one more byte", partial_reader_and_one_more_byte)?;
     Ok(())
 }

@@ -1,22 +1,24 @@
-//! The async design of an echo: what reads like a thread for each peer is one thread for all.
+//! An async echo with tokio: reads like a thread for each peer, and runs on one thread.
 //!
-//! Try it: `cargo run --example 21_tokio_echo`, then `nc 127.0.0.1 7007` and type. Another address
-//! may stand behind the name.
+//! Try it: `cargo run --example 21_tokio_echo`, then `nc 127.0.0.1 7007` and type. An optional
+//! argument is the address.
 //!
-//! A task is a state machine that the compiler wrote, and what it keeps between two messages it
-//! keeps while the peer is idle: here a buffer of 4 KiB. A peer that stalls holds its task and
-//! nobody else's. As in `02_blocking` there is no limit, no deadline and no drain; those would be
-//! written around the task. `cargo bench --bench models` measures it beside the other designs.
+//! A task is a state machine that the compiler generates. Its memory stays allocated while the peer
+//! is idle, here a buffer of 4 KiB. A slow peer blocks only its own task. Like `02_blocking` it has no
+//! limits, no deadlines and no graceful shutdown; code around the task would have to add them.
+//! `cargo bench --bench models` compares it with the other designs.
 
 use std::{env, io};
 
+use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 
-fn main() -> io::Result<()> {
+fn main() -> anyhow::Result<()> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
-    Builder::new_current_thread().enable_io().build()?.block_on(serve(&address))
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(serve(&address)).with_context(|| format!("cannot serve on {address}"))
 }
 
 async fn serve(address: &str) -> io::Result<()> {

@@ -1,36 +1,38 @@
-//! Three designs of a blocking echo in plain `std`, and what one stalled peer does to each.
+//! Three designs of a blocking echo in plain `std`, and the effect of a stalled peer on each.
 //!
 //! Try it: `cargo run --example 22_designs`
 //!
-//! What you see is how long an answer took beside one peer that says nothing, beside as many as the
-//! pool has threads, and when those have left:
+//! It prints how long a reply took beside one stalled peer, beside as many stalled peers as the pool
+//! has threads, and after the stalled peers have closed:
 //!
 //! ```text
-//!                   1 stalled        4 stalled   when they left
+//!                   1 stalled        4 stalled     after closing
 //! iterative        none in 1s       none in 1s … µs
 //! threads … µs … µs … µs
 //! pool … µs       none in 1s … µs
 //! ```
 //!
-//! *Iterative*: one thread, one peer after another. Right where each is served in no time. *Threads*:
-//! one for each peer. Nobody waits for anybody, and each idle peer costs a stack. *Pool*: so many
-//! threads, each of them iterative. As many peers may stall as there are threads, less one.
+//! - *Iterative*: one thread serves one peer after another. Right where each peer needs little time.
+//! - *Threads*: one thread for each peer. No peer delays another; each idle peer costs a stack.
+//! - *Pool*: a fixed number of threads, each of them iterative. The pool serves others as long as fewer
+//!   peers stall than it has threads.
 //!
-//! None of them has a deadline, so a peer that stalls does so for as long as it likes;
-//! `readyloop serve --design …` has the same designs with deadlines, limits and a drain. A plain
-//! reactor is in `03_bare_mio`.
+//! None of them has deadlines, so a peer can stall without end. `readyloop serve --design …` has the
+//! same designs with deadlines, limits and a drain. `03_bare_mio` is a plain reactor.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Threads of the pool: few, so that a few stalled peers use them up.
+/// Threads of the pool: few, so that a few stalled peers occupy all of them.
 const WORKERS: usize = 4;
-/// A peer without an answer for so long is frozen: some thousand times what an answer takes.
-const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A design: serves whoever comes, and never returns unless accepting fails.
+/// A peer without a reply for this long counts as blocked. A reply takes far less.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Serves peers until accepting fails.
 type Design = fn(&TcpListener) -> io::Result<()>;
 
 const DESIGNS: [(&str, Design); 3] = [("iterative", iterative), ("threads", threads), ("pool", pool)];
@@ -38,7 +40,7 @@ const DESIGNS: [(&str, Design); 3] = [("iterative", iterative), ("threads", thre
 fn iterative(listener: &TcpListener) -> io::Result<()> {
     loop {
         let (peer, _) = listener.accept()?;
-        // Whoever comes meanwhile waits in the kernel's backlog.
+        // Other peers wait in the kernel's backlog meanwhile.
         let _ = echo(peer);
     }
 }
@@ -59,7 +61,7 @@ fn pool(listener: &TcpListener) -> io::Result<()> {
     })
 }
 
-/// Sends back what comes until the peer ends; an error is the peer's own affair.
+/// Echoes until the peer ends. An error concerns this peer only.
 fn echo(mut peer: TcpStream) -> io::Result<()> {
     let mut bytes = [0; 4096];
     loop {
@@ -70,51 +72,66 @@ fn echo(mut peer: TcpStream) -> io::Result<()> {
     }
 }
 
-fn main() -> io::Result<()> {
-    println!("{:<10} {:>16} {:>16} {:>16}", "", "1 stalled", format!("{WORKERS} stalled"), "when they left");
-    for (name, serve) in DESIGNS {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?;
-        // Ends with the process.
-        thread::spawn(move || serve(&listener));
-        let mut stalled = vec![stall(address)?];
-        let beside_one = answer(&mut TcpStream::connect(address)?)?;
-        while stalled.len() < WORKERS {
-            stalled.push(stall(address)?);
+fn main() -> ExitCode {
+    println!("{:<10} {:>16} {:>16} {:>17}", "", "1 stalled", format!("{WORKERS} stalled"), "after closing");
+    for (name, design) in DESIGNS {
+        match measure(design) {
+            Ok(replies) => {
+                let [one, many, after] = replies.map(reply_text);
+                println!("{name:<10} {one:>16} {many:>16} {after:>17}");
+            }
+            Err(error) => {
+                eprintln!("error: cannot measure {name}: {error}");
+                return ExitCode::FAILURE;
+            }
         }
-        let mut peer = TcpStream::connect(address)?;
-        let beside_many = answer(&mut peer)?;
-        drop(stalled);
-        let afterwards = if beside_many.is_none() { receive(&mut peer)? } else { answer(&mut peer)? };
-        println!("{name:<10} {:>16} {:>16} {:>16}", told(beside_one), told(beside_many), told(afterwards));
     }
-    Ok(())
+    ExitCode::SUCCESS
 }
 
-/// A peer that connects and then says nothing.
-fn stall(address: SocketAddr) -> io::Result<TcpStream> {
+/// The times of a reply beside one stalled peer, beside many, and after they have closed.
+fn measure(design: Design) -> io::Result<[Option<Duration>; 3]> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    // This thread ends with the process.
+    thread::spawn(move || design(&listener));
+    let mut stalled = vec![connect_and_stall(address)?];
+    let beside_one = request(&mut TcpStream::connect(address)?)?;
+    while stalled.len() < WORKERS {
+        stalled.push(connect_and_stall(address)?);
+    }
+    let mut peer = TcpStream::connect(address)?;
+    let beside_many = request(&mut peer)?;
+    drop(stalled);
+    // Without a reply so far, the first request is still waiting.
+    let after = if beside_many.is_none() { receive(&mut peer)? } else { request(&mut peer)? };
+    Ok([beside_one, beside_many, after])
+}
+
+/// A peer that connects and sends nothing.
+fn connect_and_stall(address: SocketAddr) -> io::Result<TcpStream> {
     TcpStream::connect(address)
 }
 
-/// How long an answer took, unless there was none.
-fn answer(peer: &mut TcpStream) -> io::Result<Option<Duration>> {
-    peer.write_all(b"are you there?")?;
+/// How long a reply took; `None` if there was none in time.
+fn request(peer: &mut TcpStream) -> io::Result<Option<Duration>> {
+    peer.write_all(b"request")?;
     receive(peer)
 }
 
 fn receive(peer: &mut TcpStream) -> io::Result<Option<Duration>> {
-    let asked = Instant::now();
-    peer.set_read_timeout(Some(PATIENCE))?;
+    let started = Instant::now();
+    peer.set_read_timeout(Some(REPLY_TIMEOUT))?;
     match peer.read(&mut [0; 64]) {
-        Ok(_) => Ok(Some(asked.elapsed())),
+        Ok(_) => Ok(Some(started.elapsed())),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn told(answer: Option<Duration>) -> String {
-    match answer {
+fn reply_text(reply: Option<Duration>) -> String {
+    match reply {
         Some(time) => format!("{} µs", time.as_micros()),
-        None => format!("none in {PATIENCE:?}"),
+        None => format!("none in {REPLY_TIMEOUT:?}"),
     }
 }

@@ -1,7 +1,7 @@
-//! `ByteQueue`: bytes in at the back, out at the front, always in one piece.
+//! `ByteQueue`: a queue of bytes that is always one contiguous slice.
 //!
-//! It never waits and never takes a byte it cannot keep. Its storage is lent by a [`Reserve`],
-//! which whoever owns both passes into every call; an empty queue holds none of it.
+//! It never blocks and never stores part of a push. Its storage is lent by a [`Reserve`], which the
+//! caller passes into every call; an empty queue holds none.
 
 mod reserve;
 mod scratch;
@@ -12,16 +12,16 @@ use reserve::Block;
 pub use reserve::{Exhausted, IDLE_BYTES_MAX, Reserve};
 pub(crate) use scratch::Scratch;
 
-/// Bytes that wait, in order.
+/// Bytes waiting in order.
 ///
-/// A queue that is dropped with bytes in it returns its memory to the system, but its reserve
-/// counts it as lent for ever: [`clear`](Self::clear) it first.
+/// Call [`clear`](Self::clear) before you drop a queue. A queue that is dropped with bytes in it
+/// returns its memory to the system, but its reserve counts that memory as lent forever.
 #[derive(Debug, Default)]
 pub struct ByteQueue {
     block: Option<Box<Block>>,
 }
 
-// Every peer has two of these and most are empty.
+// Every peer has two queues, and most are empty.
 const _: () = assert!(size_of::<ByteQueue>() == 8);
 
 impl ByteQueue {
@@ -30,48 +30,48 @@ impl ByteQueue {
         Self { block: None }
     }
 
-    /// How many bytes wait.
+    /// The number of bytes in the queue.
     #[inline]
     pub fn len(&self) -> usize {
         self.block.as_ref().map_or(0, |block| block.len())
     }
 
-    /// Whether no byte waits.
+    /// Whether the queue has no bytes.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.block.is_none()
     }
 
-    /// How many bytes are lent to this queue.
+    /// The number of bytes of storage lent to this queue.
     #[inline]
     pub fn capacity(&self) -> usize {
         self.block.as_ref().map_or(0, |block| block.capacity())
     }
 
-    /// All bytes that wait.
+    /// All bytes in the queue.
     #[inline]
     pub fn as_slice(&self) -> &[u8] {
         self.block.as_ref().map_or(&[], |block| block.as_slice())
     }
 
-    /// Appends all `bytes`, or none.
+    /// Appends all of `bytes`, or none of them.
     ///
     /// # Errors
-    /// The reserve cannot lend what that takes; the queue is as it was.
+    /// The reserve cannot lend enough memory. The queue is unchanged.
     #[inline]
     pub fn push(&mut self, bytes: &[u8], reserve: &mut Reserve) -> Result<(), Exhausted> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let fresh = self.make_room(bytes.len(), reserve)?.append(bytes);
+        let fresh = self.ensure_free(bytes.len(), reserve)?.append(bytes);
         reserve.count_fresh(fresh);
         Ok(())
     }
 
-    /// Takes away the first `count` bytes.
+    /// Removes the first `count` bytes.
     ///
     /// # Panics
-    /// When fewer bytes wait.
+    /// When the queue has fewer than `count` bytes.
     #[inline]
     pub fn consume(&mut self, count: usize, reserve: &mut Reserve) {
         assert!(count <= self.len(), "consumed {count} bytes of {}", self.len());
@@ -82,7 +82,7 @@ impl ByteQueue {
         }
     }
 
-    /// Throws away all bytes; says how many.
+    /// Removes all bytes and returns their number.
     pub fn clear(&mut self, reserve: &mut Reserve) -> usize {
         let Some(block) = self.block.take() else { return 0 };
         let len = block.len();
@@ -90,37 +90,36 @@ impl ByteQueue {
         len
     }
 
-    /// The block, with at least `room` bytes free at its back.
-    fn make_room(&mut self, room: usize, reserve: &mut Reserve) -> Result<&mut Block, Exhausted> {
+    /// The block, with at least `len` bytes free at its back.
+    fn ensure_free(&mut self, len: usize, reserve: &mut Reserve) -> Result<&mut Block, Exhausted> {
         match &mut self.block {
             Some(block) => {
-                make_room_in(block, room, reserve)?;
+                make_free(block, len, reserve)?;
                 Ok(block)
             }
-            empty @ None => Ok(empty.insert(reserve.lend(room)?)),
+            empty @ None => Ok(empty.insert(reserve.lend(len)?)),
         }
     }
 }
 
-/// Sees to it that `room` bytes are free at the back of `block`, if need be by putting a larger
-/// one in its place.
-fn make_room_in(block: &mut Box<Block>, room: usize, reserve: &mut Reserve) -> Result<(), Exhausted> {
-    if room <= block.room() {
+/// Makes `len` bytes free at the back of `block`, by compaction or by a larger block in its place.
+fn make_free(block: &mut Box<Block>, len: usize, reserve: &mut Reserve) -> Result<(), Exhausted> {
+    if len <= block.free_at_back() {
         return Ok(());
     }
-    let fits = room <= block.capacity() - block.len();
-    // With half of the block free in front, no more bytes are moved than have left since the
-    // last move, so each byte is moved once on average.
-    if fits && block.capacity() / 2 <= block.start() {
+    let fits = len <= block.capacity() - block.len();
+    // With half of the block free in front, compaction moves no more bytes than were consumed
+    // since the last one. So each byte is moved once on average.
+    if fits && block.capacity() / 2 <= block.free_in_front() {
         block.compact();
         return Ok(());
     }
-    match reserve.lend((block.len() + room).max(block.capacity() + 1)) {
+    match reserve.lend((block.len() + len).max(block.capacity() + 1)) {
         Ok(mut larger) => {
             reserve.count_fresh(larger.append(block.as_slice()));
             reserve.give_back(mem::replace(block, larger));
         }
-        // Moving bytes for little room is slow, but it loses nobody.
+        // Compacting for little space is slow, but it keeps the peer open.
         Err(Exhausted) if fits => block.compact(),
         Err(Exhausted) => return Err(Exhausted),
     }
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_queue_holds_nothing() {
+    fn an_empty_queue_holds_no_storage() {
         let mut reserve = Reserve::new(PAGE);
         let mut queue = ByteQueue::new();
         queue.push(b"", &mut reserve).unwrap();
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn clearing_says_how_much_was_lost() {
+    fn clear_returns_the_number_of_bytes_removed() {
         let mut reserve = Reserve::new(PAGE);
         let mut queue = ByteQueue::new();
         assert_eq!(queue.clear(&mut reserve), 0);
@@ -192,7 +191,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "consumed 3 bytes of 2")]
-    fn more_than_there_is_cannot_be_consumed() {
+    fn consuming_more_than_the_queue_has_panics() {
         let mut reserve = Reserve::new(PAGE);
         let mut queue = ByteQueue::new();
         push(&mut queue, 2, &mut reserve);
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_is_half_free_in_front_is_kept() {
+    fn a_block_with_half_of_it_free_in_front_is_compacted() {
         let mut reserve = Reserve::new(usize::MAX);
         let mut queue = ByteQueue::new();
         push(&mut queue, PAGE, &mut reserve);
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_is_less_than_half_free_in_front_grows() {
+    fn a_block_with_less_than_half_free_in_front_grows() {
         let mut reserve = Reserve::new(usize::MAX);
         let mut queue = ByteQueue::new();
         push(&mut queue, PAGE, &mut reserve);
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn without_memory_to_grow_all_of_the_block_is_used() {
+    fn without_memory_to_grow_the_whole_block_is_used() {
         let mut reserve = Reserve::new(PAGE);
         let mut queue = ByteQueue::new();
         push(&mut queue, PAGE, &mut reserve);
@@ -238,7 +237,7 @@ mod tests {
         Clear,
     }
 
-    /// Steps for three queues, mostly small, some larger than any block they can get.
+    /// Steps for three queues: mostly small, some larger than any block in the budget.
     fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
         let len = || prop_oneof![0_usize..100, 0_usize..2 * PAGE, 0_usize..16 * PAGE];
         let step = prop_oneof![
@@ -255,19 +254,19 @@ mod tests {
             let mut reserve = Reserve::new(budget_pages * PAGE);
             let mut queues = [const { ByteQueue::new() }; 3];
             let mut models = [const { VecDeque::new() }; 3];
-            let mut longest = [0; 3];
-            let mut fresh = (0..=u8::MAX).cycle();
+            let mut len_max = [0; 3];
+            let mut next_bytes = (0..=u8::MAX).cycle();
             for (which, step) in steps {
                 let (queue, model) = (&mut queues[which], &mut models[which]);
                 match step {
                     Step::Push(len) => {
-                        let bytes: Vec<u8> = fresh.by_ref().take(len).collect();
+                        let bytes: Vec<u8> = next_bytes.by_ref().take(len).collect();
                         let before = queue.capacity();
                         match queue.push(&bytes, &mut reserve) {
                             Ok(()) => model.extend(bytes),
                             Err(Exhausted) => {
                                 prop_assert_eq!(queue.capacity(), before);
-                                // Only what needs more than there is may be refused.
+                                // A push may fail only if it needs more memory than is spare.
                                 prop_assert!(before < model.len() + len);
                                 prop_assert!(reserve.spare_bytes() < 2 * (model.len() + len).max(PAGE));
                             }
@@ -283,11 +282,11 @@ mod tests {
                         model.clear();
                     }
                 }
-                longest[which] = longest[which].max(model.len());
+                len_max[which] = len_max[which].max(model.len());
                 prop_assert_eq!(queue.as_slice(), &*model.make_contiguous());
                 prop_assert_eq!((queue.len(), queue.is_empty()), (model.len(), model.is_empty()));
                 prop_assert!(!queue.is_empty() || queue.capacity() == 0);
-                prop_assert!(queue.capacity() <= (3 * longest[which]).max(2 * PAGE));
+                prop_assert!(queue.capacity() <= (3 * len_max[which]).max(2 * PAGE));
                 prop_assert_eq!(reserve.lent_bytes(), queues.iter().map(ByteQueue::capacity).sum::<usize>());
                 prop_assert!(reserve.lent_bytes() <= reserve.lent_bytes_max());
             }

@@ -1,17 +1,17 @@
-//! `Destination`: where to connect to, with nothing left to look up.
+//! `Destination`: a resolved address to connect to.
 //!
-//! An address is a value here: to name one takes neither a socket nor the system.
+//! An address is a plain value here: it needs neither a socket nor the system.
 
 use core::net::SocketAddr;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where to connect to; nothing is left to look up.
+/// A resolved address to connect to, which needs no further lookup.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Destination {
-    /// Over TCP.
+    /// A TCP address.
     Tcp(SocketAddr),
-    /// A socket in the file system.
+    /// The path of a Unix domain socket.
     Unix(PathBuf),
 }
 

@@ -1,23 +1,24 @@
-//! `Instant`: a point on the clock of whoever drives the machines.
+//! `Instant`: a point in time on the clock of the driver.
 //!
-//! It never reads a clock: the driver does, once a turn, and passes the result down. It is half
-//! the size of `std::time::Instant`, and every connection keeps several.
+//! It never reads a clock. The driver reads it once a turn and passes the result down. An instant
+//! has half the size of `std::time::Instant`, and every connection stores several.
 
 use std::ops::Add;
 use std::time::Duration;
 
 pub(crate) const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Nanoseconds since the driver's own origin; monotonic as far as the driver's clock is.
+/// Nanoseconds since the origin of the driver's clock.
 ///
-/// All arithmetic saturates: [`Instant::NEVER`] stays the end of time however much is added.
+/// It is monotonic if the driver's clock is. All arithmetic saturates, so [`Instant::NEVER`] plus any
+/// duration is [`Instant::NEVER`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 
 impl Instant {
-    /// Where the driver's clock starts.
+    /// The start of the driver's clock.
     pub const ORIGIN: Self = Self(0);
-    /// A deadline that is not armed; 584 years after the origin.
+    /// A deadline that never passes, 584 years after the origin.
     pub const NEVER: Self = Self(u64::MAX);
 
     /// The instant `nanos` nanoseconds after the origin.
@@ -30,7 +31,7 @@ impl Instant {
         self.0
     }
 
-    /// How long ago `earlier` was; zero when it is in the future.
+    /// The time since `earlier`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -40,8 +41,8 @@ impl Add<Duration> for Instant {
     type Output = Self;
 
     #[inline]
-    fn add(self, span: Duration) -> Self {
-        let nanos = span.as_secs().saturating_mul(NANOS_PER_SECOND).saturating_add(span.subsec_nanos().into());
+    fn add(self, duration: Duration) -> Self {
+        let nanos = duration.as_secs().saturating_mul(NANOS_PER_SECOND).saturating_add(duration.subsec_nanos().into());
         Self(self.0.saturating_add(nanos))
     }
 }
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_still_gives_zero() {
+    fn the_time_since_a_later_instant_is_zero() {
         let now = Instant::from_nanos(5);
         assert_eq!(now.since(now), Duration::ZERO);
         assert_eq!(now.since(now + Duration::from_nanos(1)), Duration::ZERO);

@@ -1,33 +1,33 @@
-//! `Slab`: a slab whose keys have a generation.
+//! `Slab`: a slab with generational keys.
 //!
-//! A slot is used again as soon as it is free, and whoever still holds the key of its former
-//! tenant finds nothing. The generation is one serial for the whole table, not one per slot, so
-//! that an empty slot remembers nothing; a key could be mistaken for another only after 2³²
-//! insertions, and then only in the same slot.
+//! A slot is reused as soon as it is free, and an old key to it finds nothing. Generations come from
+//! one counter for the whole slab, so a free slot stores nothing. Two values could have the same key
+//! only after 2³² insertions, and only in the same slot.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::num::NonZeroU32;
 
 use slab::Slab as Slots;
 
-/// The most values a [`Slab`] holds: a slot fits 24 bits, see [`Key::to_bits`].
+/// The most values in a [`Slab`]: a slot fits 24 bits, see [`Key::to_bits`].
 pub const SLOTS_MAX: usize = 1 << 24;
 
-/// Slot and generation: our name for what was once put into a [`Slab`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Identifies a value in a [`Slab`] by slot and generation; prints as `slot.generation`, such as `3.1`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     slot: u32,
     generation: u32,
 }
 
 impl Key {
-    /// The place in the table; whoever lives there may have changed.
+    /// The index in the slab, which may hold another value by the time it is used.
     #[inline]
     pub const fn slot(self) -> usize {
         self.slot as usize
     }
 
-    /// Which tenant of the slot is meant; never zero in a key that a table gave out.
+    /// The generation, which differs between the values of one slot; never zero in a key from a slab.
     #[inline]
     pub const fn generation(self) -> u32 {
         self.generation
@@ -35,13 +35,13 @@ impl Key {
 
     /// The key as a number: the slot in bits 32 to 55, the generation below.
     ///
-    /// Bits 56 to 63 are zero, and free for whoever carries the number.
+    /// Bits 56 to 63 are zero and free for other uses.
     #[inline]
     pub const fn to_bits(self) -> u64 {
         ((self.slot as u64) << 32) | self.generation as u64
     }
 
-    /// The key that [`Key::to_bits`] turned into `bits`, whatever bits 56 to 63 were used for.
+    /// The key from the result of [`Key::to_bits`]. Bits 56 to 63 are ignored.
     #[inline]
     pub const fn from_bits(bits: u64) -> Self {
         const SLOT_MASK: u32 = (SLOTS_MAX - 1) as u32;
@@ -49,82 +49,95 @@ impl Key {
     }
 }
 
-/// Values under keys; a stale key finds nothing.
-#[derive(Debug)]
-pub struct Slab<T> {
-    slots: Slots<Tenant<T>>,
-    /// The generation of the next insertion.
-    next: NonZeroU32,
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.slot, self.generation)
+    }
 }
 
-/// A value and its generation, which is not zero so that the slab can tell an empty slot by it
-/// and needs no tag of its own.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A collection of values, each with a [`Key`].
 #[derive(Debug)]
-struct Tenant<T> {
+pub struct Slab<T> {
+    slots: Slots<Versioned<T>>,
+    next_generation: NonZeroU32,
+}
+
+/// A value and its generation.
+///
+/// The generation is not zero, so a free slot needs no separate tag.
+#[derive(Debug)]
+struct Versioned<T> {
     generation: NonZeroU32,
     value: T,
 }
 
 impl<T> Slab<T> {
-    /// A table without values; takes memory at the first insertion.
+    /// An empty slab. It allocates at the first insertion.
     pub const fn new() -> Self {
-        Self { slots: Slots::new(), next: NonZeroU32::MIN }
+        Self { slots: Slots::new(), next_generation: NonZeroU32::MIN }
     }
 
-    /// A table whose generations start at `first`, so that a test can see them wrap; zero counts
-    /// as one.
+    /// An empty slab with generations from `first`, or from one if that is zero.
+    ///
+    /// Tests use it to let generations wrap.
     pub fn with_first_generation(first: u32) -> Self {
-        Self { slots: Slots::new(), next: NonZeroU32::new(first).unwrap_or(NonZeroU32::MIN) }
+        Self { slots: Slots::new(), next_generation: NonZeroU32::new(first).unwrap_or(NonZeroU32::MIN) }
     }
 
-    /// Puts `value` into a free slot.
+    /// Inserts `value` and returns its key.
     ///
     /// # Panics
-    /// When the table holds [`SLOTS_MAX`] values.
+    /// When the slab holds [`SLOTS_MAX`] values.
     pub fn insert(&mut self, value: T) -> Key {
         self.insert_with(|_| value)
     }
 
-    /// Puts into a free slot what `make` builds from its own key.
+    /// Inserts the value that `make` builds from its own key.
     ///
     /// # Panics
-    /// When the table holds [`SLOTS_MAX`] values.
+    /// When the slab holds [`SLOTS_MAX`] values.
     pub fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         self.try_insert_with(|key| Ok::<T, Infallible>(make(key))).unwrap_or_else(|never| match never {})
     }
 
-    /// Puts into a free slot what `make` builds from its own key, unless that fails.
+    /// Inserts the value that `make` builds from its own key, unless `make` fails.
     ///
     /// # Errors
-    /// What `make` failed with; the table is as it was.
+    /// The error of `make`. The slab is unchanged.
     ///
     /// # Panics
-    /// When the table holds [`SLOTS_MAX`] values.
+    /// When the slab holds [`SLOTS_MAX`] values.
     pub fn try_insert_with<E>(&mut self, make: impl FnOnce(Key) -> Result<T, E>) -> Result<Key, E> {
-        let generation = self.next;
+        let generation = self.next_generation;
         let entry = self.slots.vacant_entry();
-        assert!(entry.key() < SLOTS_MAX, "a slot must fit 24 bits");
+        assert!(entry.key() < SLOTS_MAX, "the slab is full: a slot must fit 24 bits");
         let key = key(entry.key(), generation);
-        entry.insert(Tenant { generation, value: make(key)? });
-        self.next = generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        entry.insert(Versioned { generation, value: make(key)? });
+        self.next_generation = generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         Ok(key)
     }
 
-    /// The value under `key`, if it is still there.
+    /// The value of `key`, if it is still in the slab.
     #[inline]
     pub fn get(&self, key: Key) -> Option<&T> {
-        let tenant = self.slots.get(key.slot())?;
-        (tenant.generation.get() == key.generation).then_some(&tenant.value)
+        let entry = self.slots.get(key.slot())?;
+        (entry.generation.get() == key.generation).then_some(&entry.value)
     }
 
-    /// The value under `key`, if it is still there.
+    /// The value of `key`, if it is still in the slab.
     #[inline]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let tenant = self.slots.get_mut(key.slot())?;
-        (tenant.generation.get() == key.generation).then_some(&mut tenant.value)
+        let entry = self.slots.get_mut(key.slot())?;
+        (entry.generation.get() == key.generation).then_some(&mut entry.value)
     }
 
-    /// Takes out the value under `key`, if it is still there; its slot is free from here on.
+    /// Removes the value of `key`, if it is still in the slab, and frees its slot.
     pub fn remove(&mut self, key: Key) -> Option<T> {
         if !self.contains(key) {
             return None;
@@ -132,19 +145,19 @@ impl<T> Slab<T> {
         Some(self.slots.remove(key.slot()).value)
     }
 
-    /// Whether the value under `key` is still there.
+    /// Whether the value of `key` is still in the slab.
     #[inline]
     pub fn contains(&self, key: Key) -> bool {
         self.get(key).is_some()
     }
 
-    /// How many values there are.
+    /// The number of values.
     #[inline]
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether there is no value.
+    /// Whether the slab has no values.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
@@ -152,17 +165,17 @@ impl<T> Slab<T> {
 
     /// The keys of all values, by slot.
     pub fn keys(&self) -> impl Iterator<Item = Key> {
-        self.slots.iter().map(|(slot, tenant)| key(slot, tenant.generation))
+        self.slots.iter().map(|(slot, entry)| key(slot, entry.generation))
     }
 
     /// All values with their keys, by slot.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.slots.iter().map(|(slot, tenant)| (key(slot, tenant.generation), &tenant.value))
+        self.slots.iter().map(|(slot, entry)| (key(slot, entry.generation), &entry.value))
     }
 
     /// All values with their keys, by slot.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
-        self.slots.iter_mut().map(|(slot, tenant)| (key(slot, tenant.generation), &mut tenant.value))
+        self.slots.iter_mut().map(|(slot, entry)| (key(slot, entry.generation), &mut entry.value))
     }
 }
 
@@ -188,7 +201,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Insert(u16),
-        /// Of any key ever given out, stale ones too.
+        /// Any key ever returned, including stale ones.
         Remove(prop::sample::Index),
         Change(prop::sample::Index, u16),
     }
@@ -203,54 +216,60 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_key_finds_nothing_in_its_slot_taken_again() {
-        let mut table = Slab::new();
-        let old = table.insert('a');
-        assert_eq!(table.remove(old), Some('a'));
-        let new = table.insert('b');
+    fn a_stale_key_finds_nothing_in_a_reused_slot() {
+        let mut slab = Slab::new();
+        let old = slab.insert('a');
+        assert_eq!(slab.remove(old), Some('a'));
+        let new = slab.insert('b');
         assert_eq!(new.slot(), old.slot());
-        assert!(!table.contains(old));
-        assert_eq!(table.get(old), None);
-        assert_eq!(table.get_mut(old), None);
-        assert_eq!(table.remove(old), None);
-        assert_eq!(table.get(new), Some(&'b'));
+        assert!(!slab.contains(old));
+        assert_eq!(slab.get(old), None);
+        assert_eq!(slab.get_mut(old), None);
+        assert_eq!(slab.remove(old), None);
+        assert_eq!(slab.get(new), Some(&'b'));
     }
 
     #[test]
-    fn a_value_may_know_its_own_key() {
-        let mut table = Slab::new();
-        let key = table.insert_with(|key| key);
-        assert_eq!(table.get(key), Some(&key));
+    fn a_value_can_store_its_own_key() {
+        let mut slab = Slab::new();
+        let key = slab.insert_with(|key| key);
+        assert_eq!(slab.get(key), Some(&key));
     }
 
     #[test]
-    fn a_value_that_could_not_be_made_takes_no_slot() {
-        let mut table = Slab::new();
-        assert_eq!(table.try_insert_with(|_| Err::<char, _>("no")), Err("no"));
-        assert!(table.is_empty());
-        assert_eq!(table.insert('a').slot(), 0);
+    fn a_failed_insertion_takes_no_slot() {
+        let mut slab = Slab::new();
+        assert_eq!(slab.try_insert_with(|_| Err::<char, _>("no")), Err("no"));
+        assert!(slab.is_empty());
+        assert_eq!(slab.insert('a').slot(), 0);
     }
 
     #[test]
     fn generations_wrap_past_zero() {
-        let mut table = Slab::with_first_generation(u32::MAX);
-        let generations = [(); 3].map(|()| table.insert(()).generation());
+        let mut slab = Slab::with_first_generation(u32::MAX);
+        let generations = [(); 3].map(|()| slab.insert(()).generation());
         assert_eq!(generations, [u32::MAX, 1, 2]);
     }
 
     #[test]
     fn an_entry_costs_eight_bytes_beside_its_value() {
-        // What the slab keeps for each slot: the next free one, or its tenant.
+        // The layout of a slot in the slab crate: the next free slot, or the entry.
         #[expect(dead_code, reason = "only its size counts")]
-        enum Entry<T> {
+        enum SlotLayout<T> {
             Vacant(usize),
             Occupied(T),
         }
-        assert_eq!(size_of::<Entry<Tenant<[u64; 12]>>>(), 8 + size_of::<[u64; 12]>());
+        assert_eq!(size_of::<SlotLayout<Versioned<[u64; 12]>>>(), 8 + size_of::<[u64; 12]>());
     }
 
     #[test]
-    fn the_upper_byte_of_the_bits_is_free_for_others() {
+    fn a_key_prints_as_slot_and_generation() {
+        let key = Key { slot: 3, generation: 1 };
+        assert_eq!((key.to_string(), format!("{key:?}")), ("3.1".to_owned(), "3.1".to_owned()));
+    }
+
+    #[test]
+    fn the_upper_byte_of_the_bits_is_ignored() {
         let key = Key { slot: 0x00ab_cdef, generation: 0x0123_4567 };
         assert_eq!(key.to_bits(), 0x00ab_cdef_0123_4567);
         assert_eq!(Key::from_bits(key.to_bits() | 0xff << 56), key);
@@ -259,36 +278,36 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_a_map(first in prop_oneof![Just(1), u32::MAX - 100..], steps in steps()) {
-            let mut table = Slab::with_first_generation(first);
+            let mut slab = Slab::with_first_generation(first);
             let mut model = HashMap::new();
-            let mut given = vec![Key { slot: 0, generation: 0 }];
+            let mut keys = vec![Key { slot: 0, generation: 0 }];
             for step in steps {
                 match step {
                     Step::Insert(value) => {
-                        let key = table.insert(value);
+                        let key = slab.insert(value);
                         prop_assert_eq!(model.insert(key, value), None);
-                        given.push(key);
+                        keys.push(key);
                     }
                     Step::Remove(which) => {
-                        let key = *which.get(&given);
-                        prop_assert_eq!(table.remove(key), model.remove(&key));
+                        let key = *which.get(&keys);
+                        prop_assert_eq!(slab.remove(key), model.remove(&key));
                     }
                     Step::Change(which, value) => {
-                        let key = *which.get(&given);
-                        if let Some(place) = table.get_mut(key) {
-                            *place = value;
+                        let key = *which.get(&keys);
+                        if let Some(slot) = slab.get_mut(key) {
+                            *slot = value;
                         }
-                        model.entry(key).and_modify(|place| *place = value);
+                        model.entry(key).and_modify(|slot| *slot = value);
                     }
                 }
-                prop_assert_eq!((table.len(), table.is_empty()), (model.len(), model.is_empty()));
-                for &key in &given {
-                    prop_assert_eq!(table.get(key), model.get(&key));
+                prop_assert_eq!((slab.len(), slab.is_empty()), (model.len(), model.is_empty()));
+                for &key in &keys {
+                    prop_assert_eq!(slab.get(key), model.get(&key));
                 }
             }
-            prop_assert!(table.keys().eq(table.iter().map(|(key, _)| key)));
-            prop_assert!(table.keys().all(|key| Key::from_bits(key.to_bits()) == key));
-            let listed: HashMap<Key, u16> = table.iter_mut().map(|(key, value)| (key, *value)).collect();
+            prop_assert!(slab.keys().eq(slab.iter().map(|(key, _)| key)));
+            prop_assert!(slab.keys().all(|key| Key::from_bits(key.to_bits()) == key));
+            let listed: HashMap<Key, u16> = slab.iter_mut().map(|(key, value)| (key, *value)).collect();
             prop_assert_eq!(listed, model);
         }
     }

@@ -1,97 +1,95 @@
-//! `Timers`: when to look at a key again.
+//! `Timers`: when to check each key for a passed deadline.
 //!
-//! It knows no deadline, only when somebody must look next: it may make us look early, never
-//! late, and holds at most one entry for each slot of the table.
+//! A check may be early, never late. Each slot has at most one entry.
 //!
-//! # Looking lazily
-//! Most deadlines move later with every byte. Whoever owns one leaves the entry here as it is,
-//! looks when it is due, finds that the deadline has moved, and arms again. So a peer that is
-//! busy costs one look for each of its timeouts, not one change here for each of its frames. Only
-//! a deadline that moves nearer must be told at once.
+//! # Deadlines are checked lazily
+//! Most deadlines move later with every byte, and the entry here does not follow. When it is due, the
+//! owner sees that the deadline has moved and arms the key again. So a busy peer costs one check for
+//! each of its timeouts, not one change for each frame. Only a deadline that moves earlier must be
+//! armed at once.
 //!
-//! # Why an indexed heap and not a wheel
-//! A wheel knows the next deadline only up to the width of its buckets, so it must wake to
-//! cascade; here the first entry is the exact next deadline, and a server of idle peers sleeps
-//! until then. And since every slot knows its place in the heap, closing a peer takes its entry
-//! out at once: nothing stale piles up, however short connections live. The price is a logarithm
-//! for arming, which lazy looking makes rare; four children for each entry halve the depth and
-//! share a cache line.
+//! # Why an indexed heap and not a timer wheel
+//! A wheel knows the next deadline only to the width of a bucket, so it must wake up to cascade. Here
+//! the first entry is the exact next deadline, and a server of idle peers sleeps until then. Every
+//! slot knows its position in the heap, so a closed peer's entry is removed at once and no stale
+//! entries accumulate. Arming costs O(log n), and lazy checks make it rare. Four children for each
+//! entry halve the depth and share a cache line.
 
 use crate::instant::Instant;
 use crate::slab::Key;
 
-/// How many children an entry has in the heap; four of them are one cache line.
+/// The number of children of an entry in the heap; four entries fill one cache line.
 const CHILDREN: usize = 4;
 
-/// The place of a slot that has no entry.
-const NO_PLACE: u32 = u32::MAX;
+/// The position of a slot without an entry.
+const NO_POSITION: u32 = u32::MAX;
 
-/// When to look at which key, earliest first; 20 bytes for each.
+/// Keys by the instant at which to check them, earliest first; 20 bytes for each key.
 #[derive(Debug, Default)]
 pub struct Timers {
-    /// No entry is earlier than its parent: that of `place` is at `(place - 1) / CHILDREN`.
+    /// No entry is earlier than its parent, which is at `(position - 1) / CHILDREN`.
     heap: Vec<(Instant, Key)>,
-    /// Where in the heap the entry of each slot is, or [`NO_PLACE`].
-    places: Vec<u32>,
+    /// The position in the heap by slot, or [`NO_POSITION`].
+    positions: Vec<u32>,
 }
 
 impl Timers {
-    /// No entries; takes memory when the first is armed.
+    /// No entries. It allocates when the first key is armed.
     pub const fn new() -> Self {
-        Self { heap: Vec::new(), places: Vec::new() }
+        Self { heap: Vec::new(), positions: Vec::new() }
     }
 
-    /// Arms `key` for `at`, or moves it there from an earlier or a later instant.
+    /// Arms `key` for `at`, or moves its entry there.
     ///
-    /// A former tenant of the same slot is forgotten. [`Instant::NEVER`] forgets `key` as well.
-    pub fn look_at(&mut self, key: Key, at: Instant) {
-        let place = self.place(key.slot());
-        match place {
-            Some(place) if at == Instant::NEVER => self.take_out(place),
-            Some(place) => {
-                self.heap[place] = (at, key);
-                self.settle(place);
+    /// An entry of another generation in the same slot is replaced. [`Instant::NEVER`] removes the entry.
+    pub fn arm(&mut self, key: Key, at: Instant) {
+        let position = self.position(key.slot());
+        match position {
+            Some(position) if at == Instant::NEVER => self.remove_at(position),
+            Some(position) => {
+                self.heap[position] = (at, key);
+                self.restore_order(position);
             }
             None if at == Instant::NEVER => {}
             None => {
-                self.places.resize(self.places.len().max(key.slot() + 1), NO_PLACE);
+                self.positions.resize(self.positions.len().max(key.slot() + 1), NO_POSITION);
                 self.heap.push((at, key));
                 self.sift_up(self.heap.len() - 1);
             }
         }
     }
 
-    /// Takes out the entry of `key`, if it has one.
-    pub fn forget(&mut self, key: Key) {
-        if let Some(place) = self.place_of(key) {
-            self.take_out(place);
+    /// Removes the entry of `key`, if it has one.
+    pub fn disarm(&mut self, key: Key) {
+        if let Some(position) = self.position_of(key) {
+            self.remove_at(position);
         }
     }
 
-    /// The earliest instant at which there is something to look at.
+    /// The earliest instant at which a key is due.
     #[inline]
     pub fn next(&self) -> Option<Instant> {
         self.heap.first().map(|&(at, _)| at)
     }
 
-    /// Takes out the earliest entry that is due at `now`.
+    /// Removes the earliest entry that is due at `now`, and returns its key.
     ///
-    /// Entries of the same instant come in any order.
+    /// Entries of the same instant are in no order.
     pub fn pop_due(&mut self, now: Instant) -> Option<Key> {
         let &(at, key) = self.heap.first()?;
         if now < at {
             return None;
         }
-        self.take_out(0);
+        self.remove_at(0);
         Some(key)
     }
 
-    /// When `key` is to be looked at.
+    /// The instant for which `key` is armed.
     pub fn armed(&self, key: Key) -> Option<Instant> {
-        self.place_of(key).map(|place| self.heap[place].0)
+        self.position_of(key).map(|position| self.heap[position].0)
     }
 
-    /// How many keys are armed.
+    /// The number of armed keys.
     #[inline]
     pub fn len(&self) -> usize {
         self.heap.len()
@@ -103,67 +101,68 @@ impl Timers {
         self.heap.is_empty()
     }
 
-    /// Where the entry of `slot` is, of whatever generation.
-    fn place(&self, slot: usize) -> Option<usize> {
-        self.places.get(slot).filter(|&&place| place != NO_PLACE).map(|&place| place as usize)
+    /// The position of the entry of `slot`, of any generation.
+    fn position(&self, slot: usize) -> Option<usize> {
+        self.positions.get(slot).filter(|&&position| position != NO_POSITION).map(|&position| position as usize)
     }
 
-    /// Where the entry of `key` is, and of no other generation.
-    fn place_of(&self, key: Key) -> Option<usize> {
-        self.place(key.slot()).filter(|&place| self.heap[place].1 == key)
+    /// The position of the entry of `key`.
+    fn position_of(&self, key: Key) -> Option<usize> {
+        self.position(key.slot()).filter(|&position| self.heap[position].1 == key)
     }
 
-    fn take_out(&mut self, place: usize) {
-        let (_, key) = self.heap.swap_remove(place);
-        self.places[key.slot()] = NO_PLACE;
-        if place < self.heap.len() {
-            self.settle(place);
+    fn remove_at(&mut self, position: usize) {
+        let (_, key) = self.heap.swap_remove(position);
+        self.positions[key.slot()] = NO_POSITION;
+        if position < self.heap.len() {
+            self.restore_order(position);
         }
     }
 
-    /// Brings an entry that may be wrong in either direction to where it belongs.
-    fn settle(&mut self, place: usize) {
-        let place = self.sift_up(place);
-        self.sift_down(place);
+    /// Moves an entry that may be out of order in either direction.
+    fn restore_order(&mut self, position: usize) {
+        let position = self.sift_up(position);
+        self.sift_down(position);
     }
 
-    /// Brings the entry at `place` up past every parent that is later; says where it ended.
-    fn sift_up(&mut self, mut place: usize) -> usize {
-        let entry = self.heap[place];
-        while place > 0 {
-            let parent = (place - 1) / CHILDREN;
+    /// Moves an entry up past every later parent, and returns its new position.
+    fn sift_up(&mut self, mut position: usize) -> usize {
+        let entry = self.heap[position];
+        while position > 0 {
+            let parent = (position - 1) / CHILDREN;
             if self.heap[parent].0 <= entry.0 {
                 break;
             }
-            self.put(place, self.heap[parent]);
-            place = parent;
+            self.put(position, self.heap[parent]);
+            position = parent;
         }
-        self.put(place, entry);
-        place
+        self.put(position, entry);
+        position
     }
 
-    /// Brings the entry at `place` down past every child that is earlier.
-    fn sift_down(&mut self, mut place: usize) {
-        let entry = self.heap[place];
-        while let Some(child) = self.earliest_child(place) {
+    /// Moves an entry down past every earlier child.
+    fn sift_down(&mut self, mut position: usize) {
+        let entry = self.heap[position];
+        while let Some(child) = self.earliest_child(position) {
             if entry.0 <= self.heap[child].0 {
                 break;
             }
-            self.put(place, self.heap[child]);
-            place = child;
+            self.put(position, self.heap[child]);
+            position = child;
         }
-        self.put(place, entry);
+        self.put(position, entry);
     }
 
-    fn earliest_child(&self, place: usize) -> Option<usize> {
-        let first = place * CHILDREN + 1;
+    fn earliest_child(&self, position: usize) -> Option<usize> {
+        let first = position * CHILDREN + 1;
         let end = (first + CHILDREN).min(self.heap.len());
         (first..end).min_by_key(|&child| self.heap[child].0)
     }
 
-    fn put(&mut self, place: usize, entry: (Instant, Key)) {
-        self.heap[place] = entry;
-        self.places[entry.1.slot()] = u32::try_from(place).expect("no more entries than slots, which fit 24 bits");
+    fn put(&mut self, position: usize, entry: (Instant, Key)) {
+        self.heap[position] = entry;
+        self.positions[entry.1.slot()] =
+            u32::try_from(position).expect("there are no more entries than slots, which fit 24 bits");
     }
 }
 
@@ -184,10 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn comes_out_earliest_first_and_never_early() {
+    fn keys_are_due_in_order_and_never_early() {
         let mut timers = Timers::new();
         for (slot, due) in [(0, 30), (1, 10), (2, 20), (3, 40)] {
-            timers.look_at(key(slot, 1), at(due));
+            timers.arm(key(slot, 1), at(due));
         }
         assert_eq!(timers.next(), Some(at(10)));
         assert_eq!(timers.pop_due(at(9)), None);
@@ -197,39 +196,39 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_moves_either_way() {
+    fn an_entry_can_move_earlier_and_later() {
         let mut timers = Timers::new();
-        timers.look_at(key(0, 1), at(10));
-        timers.look_at(key(1, 1), at(20));
-        timers.look_at(key(0, 1), at(30));
+        timers.arm(key(0, 1), at(10));
+        timers.arm(key(1, 1), at(20));
+        timers.arm(key(0, 1), at(30));
         assert_eq!(timers.next(), Some(at(20)));
-        timers.look_at(key(0, 1), at(5));
+        timers.arm(key(0, 1), at(5));
         assert_eq!((timers.next(), timers.len()), (Some(at(5)), 2));
     }
 
     #[test]
-    fn a_new_tenant_takes_the_entry_of_the_former() {
+    fn a_new_generation_replaces_the_entry_of_its_slot() {
         let mut timers = Timers::new();
-        timers.look_at(key(0, 1), at(10));
-        timers.look_at(key(0, 2), at(20));
-        timers.forget(key(0, 1));
+        timers.arm(key(0, 1), at(10));
+        timers.arm(key(0, 2), at(20));
+        timers.disarm(key(0, 1));
         assert_eq!((timers.armed(key(0, 1)), timers.armed(key(0, 2))), (None, Some(at(20))));
     }
 
     #[test]
-    fn never_is_never_looked_at() {
+    fn a_key_armed_for_never_is_never_due() {
         let mut timers = Timers::new();
-        timers.look_at(key(0, 1), at(10));
-        timers.look_at(key(0, 1), Instant::NEVER);
-        timers.look_at(key(7, 1), Instant::NEVER);
+        timers.arm(key(0, 1), at(10));
+        timers.arm(key(0, 1), Instant::NEVER);
+        timers.arm(key(7, 1), Instant::NEVER);
         assert!(timers.is_empty());
         assert_eq!(timers.pop_due(Instant::NEVER), None);
     }
 
     #[derive(Clone, Debug)]
     enum Step {
-        LookAt(Key, Instant),
-        Forget(Key),
+        Arm(Key, Instant),
+        Disarm(Key),
         PopDue(Instant),
     }
 
@@ -237,8 +236,8 @@ mod tests {
         let any_key = || (0_u64..40, 0_u32..3).prop_map(|(slot, generation)| key(slot, generation));
         let any_instant = || prop_oneof![20 => (0_u64..60).prop_map(at), 1 => Just(Instant::NEVER)];
         let step = prop_oneof![
-            4 => (any_key(), any_instant()).prop_map(|(key, at)| Step::LookAt(key, at)),
-            1 => any_key().prop_map(Step::Forget),
+            4 => (any_key(), any_instant()).prop_map(|(key, at)| Step::Arm(key, at)),
+            1 => any_key().prop_map(Step::Disarm),
             1 => any_instant().prop_map(Step::PopDue),
         ];
         prop::collection::vec(step, 1..300)
@@ -251,16 +250,16 @@ mod tests {
             let mut model: BTreeMap<usize, (Instant, Key)> = BTreeMap::new();
             for step in steps {
                 match step {
-                    Step::LookAt(key, Instant::NEVER) => {
-                        timers.look_at(key, Instant::NEVER);
+                    Step::Arm(key, Instant::NEVER) => {
+                        timers.arm(key, Instant::NEVER);
                         model.remove(&key.slot());
                     }
-                    Step::LookAt(key, at) => {
-                        timers.look_at(key, at);
+                    Step::Arm(key, at) => {
+                        timers.arm(key, at);
                         model.insert(key.slot(), (at, key));
                     }
-                    Step::Forget(key) => {
-                        timers.forget(key);
+                    Step::Disarm(key) => {
+                        timers.disarm(key);
                         if model.get(&key.slot()).is_some_and(|entry| entry.1 == key) {
                             model.remove(&key.slot());
                         }

@@ -1,9 +1,9 @@
-//! `Watermarks`: when reading pauses because too much waits to leave, and when it resumes.
+//! `Watermarks`: when reading pauses because of queued output, and when it resumes.
 //!
-//! Pausing is not a state of its own: whoever asks says what was answered last. Between the two
-//! lines the answer stays what it was, so that a queue near one line does not make a peer flap.
+//! The caller keeps the answer: between the two marks it does not change, so a queue length near one
+//! mark does not pause and resume a peer again and again.
 
-/// Two lines across the length of a queue, in bytes.
+/// A low and a high mark for the length of a queue, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermarks {
     low: usize,
@@ -11,26 +11,26 @@ pub struct Watermarks {
 }
 
 impl Watermarks {
-    /// Pauses at `high` bytes and more; resumes at `low` and less.
+    /// Reading pauses at `high` bytes or more, and resumes at `low` or less.
     ///
     /// # Panics
-    /// Unless `low` is less than `high`.
+    /// When `low` is not less than `high`.
     pub const fn new(low: usize, high: usize) -> Self {
         assert!(low < high, "the low watermark must be below the high one");
         Self { low, high }
     }
 
-    /// Where a paused reader resumes.
+    /// The queue length at which reading resumes.
     pub const fn low(self) -> usize {
         self.low
     }
 
-    /// Where a reader pauses.
+    /// The queue length at which reading pauses.
     pub const fn high(self) -> usize {
         self.high
     }
 
-    /// Whether reading is paused while `queued` bytes wait to leave.
+    /// Whether reading is paused at `queued` bytes, given whether it was paused before.
     #[inline]
     pub const fn is_paused(self, was_paused: bool, queued: usize) -> bool {
         if was_paused { self.low < queued } else { self.high <= queued }
@@ -44,14 +44,14 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(queued: usize, from_running: bool, from_paused: bool) {
+    fn check(queued: usize, if_running: bool, if_paused: bool) {
         let watermarks = Watermarks::new(2, 5);
-        assert_eq!(watermarks.is_paused(false, queued), from_running, "running, {queued} queued");
-        assert_eq!(watermarks.is_paused(true, queued), from_paused, "paused, {queued} queued");
+        assert_eq!(watermarks.is_paused(false, queued), if_running, "running, {queued} queued");
+        assert_eq!(watermarks.is_paused(true, queued), if_paused, "paused, {queued} queued");
     }
 
     #[test]
-    fn between_the_lines_the_answer_stays() {
+    fn between_the_marks_the_answer_does_not_change() {
         check(0, false, false);
         check(2, false, false);
         check(3, false, true);
@@ -62,13 +62,13 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "below")]
-    fn equal_lines_are_refused() {
+    fn equal_marks_are_refused() {
         let _ = Watermarks::new(1, 1);
     }
 
     proptest! {
         #[test]
-        fn pauses_from_high_on_and_resumes_from_low_down(
+        fn reading_pauses_at_high_and_resumes_at_low(
             (low, high) in (0_usize..40).prop_flat_map(|low| (Just(low), low + 1..50)),
             queued in prop::collection::vec(0_usize..60, 0..200),
         ) {

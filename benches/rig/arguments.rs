@@ -1,4 +1,4 @@
-//! The arguments of a comparison. What they select is built elsewhere.
+//! The command line of a comparison.
 
 use std::str::FromStr;
 
@@ -9,40 +9,40 @@ use super::Comparison;
 use super::cell::{CELLS, Cell};
 use super::server::Server;
 
-/// How much less each round does in a quick look.
-const QUICK_PART: usize = 4;
+/// A quick run divides the messages of each round by this.
+const QUICK_DIVISOR: usize = 4;
 
-/// What every comparison can be told.
+/// The arguments that all comparisons have.
 #[derive(Parser)]
 pub(crate) struct Arguments {
-    /// A look: fewer rounds, fewer messages in each
+    /// A quick run: fewer rounds, fewer messages in each
     #[arg(long)]
     quick: bool,
-    /// Rounds of each cell
+    /// Number of rounds of each cell
     #[arg(long)]
     rounds: Option<usize>,
-    /// Only this cell; may be repeated
+    /// Measure this cell only; can be repeated
     #[arg(long = "cell", value_name = "NAME", value_parser = cell_named)]
     cells: Vec<Cell>,
-    /// Only this server; may be repeated; the first is the baseline
+    /// Measure this server only; can be repeated; the first is the baseline
     #[arg(long = "server", value_name = "NAME")]
     servers: Vec<Server>,
-    /// Compare the baseline with a second copy of itself: the noise floor
+    /// Compare the baseline with itself: the noise of the measurement
     #[arg(long)]
     noise: bool,
-    /// Another server to measure; its command prints `listening on tcp://HOST:PORT`; may be repeated
+    /// Also measure this server; its command prints `listening on tcp://HOST:PORT`; can be repeated
     #[arg(long = "peer", value_name = "NAME=COMMAND")]
     pub(crate) peers: Vec<Peer>,
-    /// Let the generator sleep when nothing is ready; each server then pays for waking it
+    /// Let the generator sleep while nothing is ready; each server then pays for waking it
     #[arg(long)]
     pub(crate) sleepy: bool,
-    /// What `cargo bench` passes; without it, as in `cargo test --all-targets`, a look is all there is
+    /// Passed by `cargo bench`; without it, as in `cargo test --all-targets`, the run is a quick one
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 impl Arguments {
-    /// Those of the command line, completed by what the comparison is otherwise; a wrong one ends the process.
+    /// Parses the command line and fills in the defaults of the comparison. A wrong argument ends the process.
     pub(crate) fn parse(comparison: &Comparison) -> Arguments {
         let matches = Arguments::command().name(comparison.name).about(comparison.about).get_matches();
         let mut arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -59,12 +59,12 @@ impl Arguments {
         arguments
     }
 
-    /// The selected cells, cut down for a quick look.
+    /// The selected cells; a quick run has fewer messages in each.
     pub(crate) fn cells(&self) -> Vec<Cell> {
         let mut cells = self.cells.clone();
         if self.is_quick() {
             for cell in &mut cells {
-                cell.messages /= QUICK_PART;
+                cell.messages /= QUICK_DIVISOR;
             }
         }
         cells
@@ -79,11 +79,12 @@ impl Arguments {
         self.servers.iter().map(|server| (*server, server.name().to_owned())).collect()
     }
 
-    fn is_quick(&self) -> bool {
+    /// Whether this is a quick run, by choice or because `cargo bench` did not start it.
+    pub(crate) fn is_quick(&self) -> bool {
         self.quick || !self.bench
     }
 
-    /// How often each server does each cell.
+    /// The number of rounds of each cell.
     pub(crate) fn rounds(&self) -> usize {
         self.rounds.unwrap_or(1).max(1)
     }
@@ -112,6 +113,6 @@ impl FromStr for Peer {
 fn cell_named(name: &str) -> Result<Cell> {
     match CELLS.iter().find(|cell| cell.name == name) {
         Some(cell) => Ok(cell.clone()),
-        None => bail!("there are {}", CELLS.map(|cell| cell.name).join(", ")),
+        None => bail!("the cells are {}", CELLS.map(|cell| cell.name).join(", ")),
     }
 }

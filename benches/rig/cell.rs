@@ -1,25 +1,26 @@
-//! The cells: which loads are measured and what ratio each is to reach.
+//! The cells of the table: the loads that are measured, and the goal of each.
 
 /// One load, the same for every server.
 #[derive(Clone)]
 pub(crate) struct Cell {
     pub(crate) name: &'static str,
     pub(crate) load: Load,
-    /// Messages in each round: a number and not a time, so that all servers do equal work. Sized for a
-    /// fifth of a second of a server's CPU: a machine that others use changes its pace within seconds,
-    /// and the two of a pair are to meet the same pace.
+    /// Messages in each round. A number and not a time, so that all servers do equal work.
+    ///
+    /// Enough for a fifth of a second of CPU. The speed of a shared machine changes within seconds, and
+    /// the two servers of a pair should run at the same speed.
     pub(crate) messages: usize,
-    /// The reactor's ratio to the raw loop that is wished for at most, if any is.
+    /// The highest ratio of the reactor to the raw loop that meets the goal, if there is a goal.
     pub(crate) goal: Option<f64>,
 }
 
-/// How connections come and what they carry. All loads are closed loops: latency is the round trip of
-/// a message that left as soon as its forerunners allowed.
+/// How connections are used. All loads are closed loops: a message is sent as soon as the window allows,
+/// and its latency is the round trip.
 #[derive(Clone, Copy)]
 pub(crate) enum Load {
-    /// Connections stay, and each keeps as many whole messages in flight as fit in `window_bytes`.
+    /// Connections stay open. Each keeps as many whole messages in flight as fit in `window_bytes`.
     Steady { connections: usize, message_len: usize, window_bytes: usize },
-    /// Each message has a connection of its own: connect, echo, close.
+    /// Each message has its own connection: connect, echo, close.
     Churn { concurrent: usize, message_len: usize },
 }
 
@@ -45,7 +46,7 @@ const fn one_outstanding(connections: usize, message_len: usize) -> Load {
 }
 
 impl Load {
-    /// Descriptors that a server, or the generator, needs for it.
+    /// Descriptors that the server and the generator each need for this load.
     pub(crate) fn descriptors(self) -> usize {
         match self {
             Load::Steady { connections, .. } => connections,

@@ -1,4 +1,4 @@
-//! The load of connections that come and go: connect, echo one message, close.
+//! The load of short connections: connect, echo one message, close.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -10,15 +10,15 @@ use libc::{EPOLLET, EPOLLIN};
 use socket2::{Domain, Socket, Type};
 
 use super::kernel::{self, Epoll, Events, Wait};
+use super::measurements::Measurements;
 use super::pattern::{PIECE_LEN_MAX, Pattern};
 use super::steady::STALL_TIMEOUT;
-use super::tally::Tally;
 
-/// Addresses to connect from, `127.0.0.2` and on. A closed connection holds its port for a minute, and one
-/// address has no more than 28,000.
+/// Source addresses, from `127.0.0.2` on. A closed connection keeps its port for a minute (TIME_WAIT), and
+/// Linux offers about 28,000 ports for each address.
 const SOURCES: usize = 16;
 
-/// A number of connections that are open at any time to one server, each for one message.
+/// Keeps a fixed number of connections open to one server, each for one message.
 pub(crate) struct Churn {
     address: SocketAddr,
     message_len: usize,
@@ -27,9 +27,9 @@ pub(crate) struct Churn {
     events: Events,
     wait: Wait,
     buffer: Vec<u8>,
-    /// One place for each concurrent connection.
+    /// One slot for each concurrent connection.
     calls: Vec<Option<Call>>,
-    /// Connections so far.
+    /// Number of connections so far.
     opened: usize,
 }
 
@@ -48,43 +48,43 @@ impl Churn {
         })
     }
 
-    /// Makes `messages` connections, the next as soon as one is done. A round trip is from before `connect`
-    /// until the whole echo is there.
-    pub(crate) fn exchange(&mut self, messages: usize, tally: &mut Tally) -> Result<()> {
+    /// Makes `messages` connections; the next one starts as soon as one is done. A round trip begins before
+    /// `connect` and ends when the whole echo has arrived.
+    pub(crate) fn exchange(&mut self, messages: usize, measurements: &mut Measurements) -> Result<()> {
         let last = self.opened + messages;
-        for place in 0..self.calls.len().min(messages) {
-            self.open(place)?;
+        for slot in 0..self.calls.len().min(messages) {
+            self.open(slot)?;
         }
         let mut unfinished = messages;
-        let mut moved = Instant::now();
+        let mut progress_at = Instant::now();
         while 0 < unfinished {
             let count = self.epoll.wait(&mut self.events, self.wait)?;
             if 0 < count {
-                moved = Instant::now();
+                progress_at = Instant::now();
             }
-            ensure!(moved.elapsed() < STALL_TIMEOUT, "{unfinished} messages got no answer for {STALL_TIMEOUT:?}");
+            ensure!(progress_at.elapsed() < STALL_TIMEOUT, "no echo for {STALL_TIMEOUT:?}, {unfinished} missing");
             for index in 0..count {
-                let place = self.events[index].u64 as usize;
-                let call = self.calls[place].as_mut().expect("a closed call has no facts");
+                let slot = self.events[index].u64 as usize;
+                let call = self.calls[slot].as_mut().expect("a closed socket has no events");
                 if !call.receive(self.message_len, &self.pattern, &mut self.buffer)? {
                     continue;
                 }
-                tally.record_round_trip(call.began.elapsed());
+                measurements.record_round_trip(call.began.elapsed());
                 unfinished -= 1;
-                self.calls[place] = None;
+                self.calls[slot] = None;
                 if self.opened < last {
-                    self.open(place)?;
+                    self.open(slot)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn open(&mut self, place: usize) -> Result<()> {
+    fn open(&mut self, slot: usize) -> Result<()> {
         let message = self.pattern.piece(self.opened, 0, self.message_len);
         let call = Call::open(self.address, self.opened, message)?;
-        self.epoll.add(call.stream.as_raw_fd(), EPOLLIN | EPOLLET, place)?;
-        self.calls[place] = Some(call);
+        self.epoll.add(call.stream.as_raw_fd(), EPOLLIN | EPOLLET, slot)?;
+        self.calls[slot] = Some(call);
         self.opened += 1;
         Ok(())
     }
@@ -99,7 +99,7 @@ struct Call {
 }
 
 impl Call {
-    /// Connects and sends the message. On loopback `connect` waits for nobody: the kernel answers it.
+    /// Connects and sends the message. On loopback the kernel completes `connect` without waiting for the server.
     fn open(address: SocketAddr, number: usize, message: &[u8]) -> Result<Call> {
         let began = Instant::now();
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
@@ -110,22 +110,22 @@ impl Call {
         let mut stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        // A new connection has room for far more than one short message.
-        stream.write_all(message).with_context(|| format!("connection {number} took no message"))?;
+        // The send buffer of a new connection holds far more than one short message.
+        stream.write_all(message).with_context(|| format!("cannot send a message on connection {number}"))?;
         Ok(Call { stream, number, received: 0, began })
     }
 
-    /// Takes what has come back; says whether that is the whole message.
+    /// Reads once; returns whether the whole message has arrived.
     fn receive(&mut self, message_len: usize, pattern: &Pattern, buffer: &mut [u8]) -> Result<bool> {
         let count = match self.stream.read(buffer) {
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
             Err(error) => return Err(error).with_context(|| format!("connection {} was lost", self.number)),
         };
-        ensure!(0 < count, "connection {} was lost: the server ended it", self.number);
-        ensure!(self.received + count <= message_len, "connection {}: more came back than was sent", self.number);
+        ensure!(0 < count, "connection {} was lost: the server closed it", self.number);
+        ensure!(self.received + count <= message_len, "connection {}: more bytes were echoed than sent", self.number);
         let is_right = buffer[..count] == *pattern.piece(self.number, self.received, count);
-        ensure!(is_right, "connection {}: wrong bytes behind byte {}", self.number, self.received);
+        ensure!(is_right, "connection {}: wrong bytes after byte {}", self.number, self.received);
         self.received += count;
         Ok(self.received == message_len)
     }

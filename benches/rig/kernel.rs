@@ -1,6 +1,6 @@
-//! The system's own calls: epoll, sockets by number, cores, CPU clocks. Every `unsafe` of the rig is here.
+//! System calls: epoll, sockets by descriptor, cores, CPU clocks. All `unsafe` code of the benchmarks is here.
 
-// Epoll as C has it, pinning and CPU clocks have no safe face in std.
+// std has no safe interface for epoll, for CPU affinity and for CPU clocks.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -16,13 +16,13 @@ use libc::{c_int, c_void, cpu_set_t, epoll_event};
 /// An epoll instance.
 pub(crate) struct Epoll(OwnedFd);
 
-/// Room for the facts of one wait: enough that the call is shared by many peers.
+/// The events of one wait: many, so that many peers share the call.
 pub(crate) type Events = [epoll_event; 1024];
 
 /// How long a wait may take.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// Ask, do not sleep.
+    /// Do not sleep.
     Spin,
     Sleep(Duration),
     SleepForever,
@@ -49,7 +49,7 @@ impl Epoll {
         Ok(())
     }
 
-    /// Waits for facts; returns how many came, none when interrupted.
+    /// Waits for events and returns their number; 0 when interrupted.
     pub(crate) fn wait(&self, events: &mut Events, wait: Wait) -> io::Result<usize> {
         let timeout_ms = match wait {
             Wait::Spin => 0,
@@ -68,14 +68,14 @@ impl Epoll {
     }
 }
 
-/// Room for events, with none in it.
+/// An empty array of events.
 pub(crate) fn no_events() -> Events {
     [epoll_event { events: 0, u64: 0 }; 1024]
 }
 
-/// Accepts one peer of a listener, non-blocking; its options are the listener's.
+/// Accepts one non-blocking connection; it inherits the options of the listener.
 pub(crate) fn accept(listener: RawFd) -> io::Result<RawFd> {
-    // SAFETY: null pointers say that the peer's address is not wanted.
+    // SAFETY: null pointers mean that the peer's address is not needed (accept(2)).
     checked(unsafe { libc::accept4(listener, null_mut(), null_mut(), libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) })
 }
 
@@ -89,14 +89,14 @@ pub(crate) fn send(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     counted(unsafe { libc::send(fd, bytes.as_ptr().cast::<c_void>(), bytes.len(), libc::MSG_NOSIGNAL) })
 }
 
-/// Closes a descriptor that the caller owns by number, and forgets it.
+/// Closes a descriptor that the caller owns by number.
 pub(crate) fn close(fd: RawFd) {
-    // SAFETY: takes no pointers; the caller's loop has one owner for each number.
+    // SAFETY: takes no pointers; the caller's loop is the only owner of the descriptor.
     unsafe { libc::close(fd) };
 }
 
-/// Lets `connect` choose the port of a socket bound to an address only, so that ports of closed connections
-/// to other places do not stand in the way (ip(7), `IP_BIND_ADDRESS_NO_PORT`).
+/// Lets `connect` choose the port of a socket that is bound to an address only. Ports of closed connections
+/// to other destinations can then be reused (ip(7), `IP_BIND_ADDRESS_NO_PORT`).
 pub(crate) fn choose_port_at_connect(socket: &impl AsRawFd) -> io::Result<()> {
     let on: c_int = 1;
     let len = size_of::<c_int>() as libc::socklen_t;
@@ -108,12 +108,12 @@ pub(crate) fn choose_port_at_connect(socket: &impl AsRawFd) -> io::Result<()> {
     Ok(())
 }
 
-/// User and system time that a process has spent, all its threads together (clock_getcpuclockid(3)).
+/// User and system time of all threads of a process (clock_getcpuclockid(3)).
 pub(crate) fn cpu_time(pid: u32) -> io::Result<Duration> {
-    // SAFETY: zero is a value of both types, and the calls write to them only before they return.
+    // SAFETY: zero is a valid value of both types, and the calls write to them only before they return.
     let time = unsafe {
         let mut clock: libc::clockid_t = 0;
-        // This one returns its error instead of leaving it in errno.
+        // This call returns its error instead of setting errno.
         match libc::clock_getcpuclockid(pid as libc::pid_t, &raw mut clock) {
             0 => {}
             number => return Err(io::Error::from_raw_os_error(number)),
@@ -146,7 +146,7 @@ pub(crate) fn pin(core: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the command's process stay on `core` if one is given, and end with this process however that ends.
+/// Pins the command's process to `core`, if there is one, and ends it when this process ends.
 pub(crate) fn tie(command: &mut Command, core: Option<usize>) {
     let before_exec = move || {
         if let Some(core) = core {

@@ -1,22 +1,22 @@
-//! The rig: what the comparisons share, from the servers compared to the table printed.
+//! The parts that all comparisons share: the servers, the loads, the measurement and the table.
 //!
-//! A comparison is a choice of servers and loads; it measures nothing by itself. The first server
-//! is the baseline, with which the others are compared.
+//! A comparison is a choice of servers and loads. Its first server is the baseline, with which the
+//! others are compared.
 
 mod arguments;
 mod cell;
 mod churn;
 mod compare;
-pub(crate) mod contender;
-mod entrant;
 pub(crate) mod kernel;
+pub(crate) mod measurements;
+mod participant;
 pub(crate) mod pattern;
 mod raw_epoll;
-mod report;
+pub(crate) mod report;
+pub(crate) mod running_server;
 mod server;
 mod slow;
 pub(crate) mod steady;
-pub(crate) mod tally;
 
 use std::process::ExitCode;
 
@@ -24,23 +24,25 @@ use arguments::Arguments;
 
 pub(crate) use server::{Server, serve};
 
-/// A comparison: what it compares unless it is told otherwise.
+/// A comparison with its defaults, which the command line can change.
 pub(crate) struct Comparison {
     pub(crate) name: &'static str,
-    /// What its help says it is.
+    /// The description in its help.
     pub(crate) about: &'static str,
-    /// The baseline, then what is compared with it.
+    /// The baseline, then the servers that are compared with it.
     pub(crate) servers: &'static [Server],
-    /// The loads by their names, and those of a quick look.
+    /// The names of the loads.
     pub(crate) cells: &'static [&'static str],
+    /// The names of the loads of a quick run.
     pub(crate) quick_cells: &'static [&'static str],
-    /// Rounds of each load, and of each in a quick look.
+    /// Rounds of each load.
     pub(crate) rounds: usize,
+    /// Rounds of each load in a quick run.
     pub(crate) quick_rounds: usize,
 }
 
 impl Comparison {
-    /// Does what the command line asks for.
+    /// Runs the program: the comparison, or one of its own servers.
     pub(crate) fn main(&self) -> ExitCode {
         let outcome = serve().unwrap_or_else(|| compare::run(&Arguments::parse(self)));
         match outcome {

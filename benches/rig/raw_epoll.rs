@@ -1,8 +1,8 @@
 //! The baseline: an echo server as a good C programmer writes it on raw epoll, call for call.
 //!
-//! Level-triggered; one `recv` into one 64 KiB buffer and one `send` for each event; what a short send
-//! leaves is kept by descriptor until `EPOLLOUT`. It has no limits, no deadlines and no tallies: whatever
-//! it costs is what the kernel costs.
+//! It is level-triggered, with one `recv` into one 64 KiB buffer and one `send` for each event. The rest
+//! of a short send is kept by descriptor until `EPOLLOUT`. It has no limits, deadlines or counters, so
+//! its cost is the cost of the kernel.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -14,22 +14,22 @@ use socket2::{Domain, Socket, Type};
 
 use super::kernel::{self, Epoll, Wait};
 
-/// What the kernel allows by default (`somaxconn`), as `readyloop serve` asks for.
+/// The default limit of the kernel (`somaxconn`) and the default of `readyloop serve`.
 const BACKLOG: i32 = 4096;
 
-/// The one buffer. Aligned to a page, because the kernel's copies to an unlucky place within a page
-/// can take twice the time, and the yardstick is to be the loop at its best.
+/// The only buffer. It is aligned to a page, because copies of the kernel to some offsets within a page
+/// take longer, and the baseline should be as fast as possible.
 #[repr(align(4096))]
 struct Buffer([u8; 64 * 1024]);
 
 struct RawLoop {
     epoll: Epoll,
     buffer: Box<Buffer>,
-    /// What did not go, by descriptor.
+    /// The rest of short sends, by descriptor.
     unsent: Vec<Vec<u8>>,
 }
 
-/// Prints where it listens, then echoes until it is killed.
+/// Prints its address, then echoes until it is killed.
 pub(crate) fn serve() -> Result<()> {
     let listener = listen()?;
     let mut stdout = io::stdout();
@@ -78,7 +78,7 @@ impl RawLoop {
         }
     }
 
-    /// Any error ends the peer, its end of input among them.
+    /// Closes the peer after any error, and at the end of its input.
     fn serve(&mut self, fd: RawFd) {
         let unsent = &self.unsent[fd as usize];
         let outcome = if unsent.is_empty() { self.echo(fd) } else { self.flush(fd) };

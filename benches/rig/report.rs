@@ -1,42 +1,50 @@
-//! The printed form: one line that says where and what, then a table with a row for each cell and server.
+//! The printed report: a line about the run and the machine, then a table with a row for each cell and server.
 
 use std::fs;
 
 use super::cell::Cell;
-use super::entrant::Entrant;
 use super::kernel::Wait;
-use super::tally::Tally;
+use super::measurements::Measurements;
+use super::participant::Participant;
 
-/// Where and how the run takes place.
+/// The note above the table of a quick run.
+pub(crate) const QUICK_RUN: &str =
+    "QUICK RUN: few rounds and messages, so the noise is large; `cargo bench` without --quick makes a full run";
+
+/// The conditions of the run.
 pub(crate) struct Setting<'a> {
-    /// The baseline, then what is compared with it.
+    /// The baseline, then the servers that are compared with it.
     pub(crate) names: &'a [&'a str],
     pub(crate) rounds: usize,
+    pub(crate) is_quick: bool,
     pub(crate) cores: usize,
     pub(crate) server_core: Option<usize>,
     pub(crate) generator_core: Option<usize>,
     pub(crate) wait: Wait,
 }
 
-/// Prints the line above the table and the table's head.
+/// Prints the lines above the table and its header.
 pub(crate) fn print_heading(setting: &Setting<'_>) {
-    let place = match (setting.server_core, setting.generator_core) {
+    let cores = match (setting.server_core, setting.generator_core) {
         (Some(server), Some(generator)) => {
             format!("{} cores: servers on {server}, generator on {generator}", setting.cores)
         }
         (None, _) | (_, None) => "1 core for servers and generator".to_owned(),
     };
-    let manner = match setting.wait {
-        Wait::Spin => "spinning",
-        Wait::Sleep(_) | Wait::SleepForever => "sleeping when idle",
+    let generator = match setting.wait {
+        Wait::Spin => "generator spins",
+        Wait::Sleep(_) | Wait::SleepForever => "generator sleeps when idle",
     };
     let (baseline, subjects) = setting.names.split_first().expect("there is a baseline");
     println!(
-        "{} against {baseline}: {}, {place}, {manner}; closed loop, medians of {} interleaved rounds",
+        "{} compared with {baseline}: {}, {cores}, {generator}; closed loop, medians of {} interleaved rounds",
         subjects.join(", "),
         machine(),
         setting.rounds,
     );
+    if setting.is_quick {
+        println!("{QUICK_RUN}");
+    }
     println!();
     println!(
         "{:<14} {:<16} {:>19}  {:>22}  {:>13}  {:>17}  {:>17}",
@@ -46,26 +54,26 @@ pub(crate) fn print_heading(setting: &Setting<'_>) {
         "{:<14} {:<16} {:>9} {:>9}  {:>6} {:>15}  {:>13}  {:>8} {:>8}  {:>8} {:>8}",
         "cell",
         "server",
-        "blocking",
+        "baseline",
         "server",
         "median",
         "min .. max",
         "goal",
-        "blocking",
+        "baseline",
         "server",
-        "blocking",
+        "baseline",
         "server"
     );
 }
 
-/// Prints a row for each entrant but the baseline, which is in every row.
-pub(crate) fn print_rows(cell: &Cell, entrants: &[&Entrant], tallies: &mut [Tally]) {
-    let (baseline, subjects) = tallies.split_first_mut().expect("there is a baseline");
+/// Prints a row for each server; every row includes the baseline.
+pub(crate) fn print_rows(cell: &Cell, participants: &[&Participant], measurements: &mut [Measurements]) {
+    let (baseline, subjects) = measurements.split_first_mut().expect("there is a baseline");
     let [base_p50, base_p99] = baseline.percentiles_ns([50, 99]).map(micros);
-    for (entrant, subject) in entrants[1..].iter().zip(subjects) {
+    for (participant, subject) in participants[1..].iter().zip(subjects) {
         let ratios = subject.ratios(baseline);
         let (least, median, most) = (ratios[0], ratios[ratios.len() / 2], ratios[ratios.len() - 1]);
-        let verdict = match entrant.goal(entrants[0], cell) {
+        let verdict = match participant.goal(participants[0], cell) {
             Some(goal) if median <= goal => format!("{goal:.2} met"),
             Some(goal) => format!("{goal:.2} missed"),
             None => String::new(),
@@ -74,7 +82,7 @@ pub(crate) fn print_rows(cell: &Cell, entrants: &[&Entrant], tallies: &mut [Tall
         println!(
             "{:<14} {:<16} {:>9.2} {:>9.2}  {:>6.3} {:>15}  {:>13}  {:>8.0} {:>8.0}  {:>8.0} {:>8.0}",
             cell.name,
-            entrant.name(),
+            participant.name(),
             baseline.cpu_median_ns() / 1e3,
             subject.cpu_median_ns() / 1e3,
             median,
@@ -88,11 +96,11 @@ pub(crate) fn print_rows(cell: &Cell, entrants: &[&Entrant], tallies: &mut [Tall
     }
 }
 
-/// Prints who could not take part, and why.
-pub(crate) fn print_absent(cell: &Cell, entrants: &[&Entrant]) {
-    for entrant in entrants {
-        let objection = entrant.objection(cell).unwrap_or_default();
-        println!("{:<14} {:<16} left out: {objection}", cell.name, entrant.name());
+/// Prints the servers that cannot serve the load, and the reasons.
+pub(crate) fn print_left_out(cell: &Cell, participants: &[&Participant]) {
+    for participant in participants {
+        let reason = participant.reason_left_out(cell).unwrap_or_default();
+        println!("{:<14} {:<16} left out: {reason}", cell.name, participant.name());
     }
 }
 
@@ -100,7 +108,7 @@ fn micros(nanos: u64) -> f64 {
     nanos as f64 / 1e3
 }
 
-/// Kernel, processor and congestion control: what figures of another machine may differ by.
+/// The kernel, the processor and the congestion control of this machine.
 fn machine() -> String {
     let first_line = |path: &str| fs::read_to_string(path).ok().and_then(|text| text.lines().next().map(str::to_owned));
     let unknown = || "unknown".to_owned();

@@ -1,7 +1,7 @@
-//! A server whose answers take their time, each a known one: what is measured over it is the
-//! server's and not the generator's own.
+//! An echo server that delays each echo by a known time, so that generators can be compared: they must
+//! agree about its latency.
 //!
-//! It echoes. As long as an answer is due it does not sleep, so that none is late.
+//! It does not sleep while an echo is due, so that no echo is late.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,29 +15,29 @@ use libc::EPOLLIN;
 
 use super::kernel::{self, Epoll, Wait};
 
-/// The times of the answers lie evenly between these two, so that the median is in their middle.
-/// Long beside what either end of the connection adds.
-const TIME_MIN: Duration = Duration::from_millis(20);
-const TIME_MAX: Duration = Duration::from_millis(40);
+/// Delays are spread evenly between these two, so that the median is in the middle. They are long
+/// compared with the time that either end of a connection adds.
+const DELAY_MIN: Duration = Duration::from_millis(20);
+const DELAY_MAX: Duration = Duration::from_millis(40);
 
-/// 2^64 over the golden ratio: its multiples, wrapped, are spread as evenly as can be however many
-/// there are, and never two equal ones in a row (Knuth, The Art of Computer Programming, 6.4).
+/// 2^64 divided by the golden ratio. Its multiples, wrapped, are spread evenly for any count of them
+/// (Knuth, The Art of Computer Programming, 6.4).
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The token of the listener; peers have their places.
+/// The token of the listener; the token of a peer is its index.
 const LISTENER: usize = usize::MAX;
 
 struct Slow {
     epoll: Epoll,
     listener: TcpListener,
-    /// By place, which is never given twice.
+    /// By index; an index is never reused.
     peers: Vec<Option<TcpStream>>,
-    /// What is due when, for which place.
+    /// Delayed echoes: when each is due, and for which peer.
     due: BinaryHeap<Reverse<(Instant, usize, Vec<u8>)>>,
-    answers: u64,
+    echoes: u64,
 }
 
-/// Prints where it listens, then echoes until it is killed.
+/// Prints its address, then echoes until it is killed.
 pub(crate) fn serve() -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
@@ -47,7 +47,7 @@ pub(crate) fn serve() -> Result<()> {
 
     let epoll = Epoll::new()?;
     epoll.add(listener.as_raw_fd(), EPOLLIN, LISTENER)?;
-    let mut slow = Slow { epoll, listener, peers: Vec::new(), due: BinaryHeap::new(), answers: 0 };
+    let mut slow = Slow { epoll, listener, peers: Vec::new(), due: BinaryHeap::new(), echoes: 0 };
     let mut events = kernel::no_events();
     loop {
         let wait = if slow.due.is_empty() { Wait::SleepForever } else { Wait::Spin };
@@ -55,10 +55,10 @@ pub(crate) fn serve() -> Result<()> {
         for event in &events[..count] {
             match event.u64 as usize {
                 LISTENER => slow.accept()?,
-                place => slow.read(place),
+                index => slow.read(index),
             }
         }
-        slow.answer();
+        slow.send_due();
     }
 }
 
@@ -78,36 +78,36 @@ impl Slow {
         }
     }
 
-    /// Any error ends the peer, its end of input among them.
-    fn read(&mut self, place: usize) {
-        let Some(peer) = &mut self.peers[place] else { return };
+    /// Closes the peer after any error, and at the end of its input.
+    fn read(&mut self, index: usize) {
+        let Some(peer) = &mut self.peers[index] else { return };
         let mut bytes = vec![0; 4096];
         match peer.read(&mut bytes) {
             Ok(count) if count > 0 => {
                 bytes.truncate(count);
-                let due = Instant::now() + self.next_time();
-                self.due.push(Reverse((due, place, bytes)));
+                let due = Instant::now() + self.next_delay();
+                self.due.push(Reverse((due, index, bytes)));
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Ok(_) | Err(_) => self.peers[place] = None,
+            Ok(_) | Err(_) => self.peers[index] = None,
         }
     }
 
-    fn next_time(&mut self) -> Duration {
-        self.answers += 1;
-        let part = self.answers.wrapping_mul(STEP) as f64 / u64::MAX as f64;
-        TIME_MIN + (TIME_MAX - TIME_MIN).mul_f64(part)
+    fn next_delay(&mut self) -> Duration {
+        self.echoes += 1;
+        let part = self.echoes.wrapping_mul(STEP) as f64 / u64::MAX as f64;
+        DELAY_MIN + (DELAY_MAX - DELAY_MIN).mul_f64(part)
     }
 
-    fn answer(&mut self) {
+    fn send_due(&mut self) {
         while let Some(Reverse((at, ..))) = self.due.peek()
             && *at <= Instant::now()
         {
-            let Some(Reverse((_, place, bytes))) = self.due.pop() else { break };
-            let Some(peer) = &mut self.peers[place] else { continue };
-            // A short message always finds room.
+            let Some(Reverse((_, index, bytes))) = self.due.pop() else { break };
+            let Some(peer) = &mut self.peers[index] else { continue };
+            // A short message always fits into the send buffer.
             if peer.write_all(&bytes).is_err() {
-                self.peers[place] = None;
+                self.peers[index] = None;
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The load of connections that stay: closed loop, each with a window of whole messages in flight.
+//! The load of connections that stay open: a closed loop, each with a window of whole messages in flight.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -12,17 +12,17 @@ use libc::{EPOLLET, EPOLLIN, EPOLLOUT};
 use socket2::SockRef;
 
 use super::kernel::{self, Epoll, Events, Wait};
+use super::measurements::Measurements;
 use super::pattern::{PIECE_LEN_MAX, Pattern};
-use super::tally::Tally;
 
-/// Connections that are opened before any of them is used: well below the backlog, beyond which a
-/// connection waits a second for its second try.
+/// Connections that are opened before any of them is used. With a full backlog the kernel would retry a
+/// connection only after a second, so this is well below the backlog.
 const OPENED_AT_ONCE: usize = 1024;
 
-/// An echo that has not moved for this long will not come.
+/// Without progress for this long, the run fails.
 pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What each connection carries.
+/// The traffic of each connection.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) message_len: usize,
@@ -41,7 +41,7 @@ pub(crate) struct Steady {
 }
 
 impl Steady {
-    /// Connects, and sends one message over each connection, so that the server has met them all.
+    /// Connects, and sends one message over each connection, so that the server has accepted all of them.
     pub(crate) fn open(address: SocketAddr, connections: usize, plan: Plan, wait: Wait) -> Result<Steady> {
         let mut steady = Steady {
             plan,
@@ -59,55 +59,59 @@ impl Steady {
                 steady.epoll.add(flow.stream.as_raw_fd(), EPOLLIN | EPOLLOUT | EPOLLET, number)?;
                 steady.flows.push(flow);
             }
-            steady.exchange_over(first..steady.flows.len(), 1, 0, &mut Tally::default())?;
+            steady.exchange_over(first..steady.flows.len(), 1, 0, &mut Measurements::default())?;
         }
         Ok(steady)
     }
 
-    /// Sends so many messages in all and takes them back, each byte checked; at least a window over
-    /// each connection. For each answer another leaves, so that nobody waits for the slowest.
-    pub(crate) fn exchange(&mut self, messages: usize, tally: &mut Tally) -> Result<()> {
+    /// Sends `messages` messages in total, at least a window over each connection, and checks every byte
+    /// of the echoes. Each echo allows one further message on its connection, so that no connection waits
+    /// for a slower one.
+    pub(crate) fn exchange(&mut self, messages: usize, measurements: &mut Measurements) -> Result<()> {
         let further = messages.saturating_sub(self.messages_min());
-        self.exchange_over(0..self.flows.len(), self.depth(), further, tally)
+        self.exchange_over(0..self.flows.len(), self.depth(), further, measurements)
     }
 
-    /// A window over each connection.
+    /// One window over each connection, in messages.
     pub(crate) fn messages_min(&self) -> usize {
         self.depth() * self.flows.len()
     }
 
-    /// How many messages fit in the window.
+    /// The number of messages in a window.
     fn depth(&self) -> usize {
         self.plan.window_bytes / self.plan.message_len
     }
 
-    /// `depth` messages over each of these, and so many more as answers come.
+    /// Sends `depth` messages over each of these connections, and `further` more as echoes arrive.
     fn exchange_over(
         &mut self,
         numbers: Range<usize>,
         depth: usize,
         mut further: usize,
-        tally: &mut Tally,
+        measurements: &mut Measurements,
     ) -> Result<()> {
         let mut unfinished = numbers.len();
         for flow in &mut self.flows[numbers] {
             flow.quota += depth * self.plan.message_len;
             flow.send(self.plan, &self.pattern)?;
         }
-        let mut moved = Instant::now();
+        let mut progress_at = Instant::now();
         while 0 < unfinished {
             let count = self.epoll.wait(&mut self.events, self.wait)?;
             if 0 < count {
-                moved = Instant::now();
+                progress_at = Instant::now();
             }
-            ensure!(moved.elapsed() < STALL_TIMEOUT, "{unfinished} connections got no answer for {STALL_TIMEOUT:?}");
+            ensure!(
+                progress_at.elapsed() < STALL_TIMEOUT,
+                "no echo for {STALL_TIMEOUT:?}, {unfinished} connections waiting"
+            );
             for event in &self.events[..count] {
                 let flow = &mut self.flows[event.u64 as usize];
                 if flow.is_finished() {
                     continue;
                 }
-                let answers = flow.receive(self.plan, &self.pattern, &mut self.buffer, tally)?;
-                let granted = answers.min(further);
+                let echoes = flow.receive(self.plan, &self.pattern, &mut self.buffer, measurements)?;
+                let granted = echoes.min(further);
                 further -= granted;
                 flow.quota += granted * self.plan.message_len;
                 flow.send(self.plan, &self.pattern)?;
@@ -120,18 +124,18 @@ impl Steady {
     }
 }
 
-/// One connection. Places are bytes since it began.
+/// One connection. Positions are bytes since its start.
 struct Flow {
     stream: TcpStream,
     number: usize,
-    /// Where it ends for now: a whole number of messages.
+    /// The position at which sending ends: a whole number of messages.
     quota: usize,
     sent: usize,
     received: usize,
-    /// Messages of which at least the first byte was tried.
-    departed: usize,
-    /// When each message that is still out departed.
-    departures: VecDeque<Instant>,
+    /// Messages that have started.
+    started: usize,
+    /// The start of each message that is in flight.
+    started_at: VecDeque<Instant>,
 }
 
 impl Flow {
@@ -139,28 +143,28 @@ impl Flow {
         let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        // Reset at the end, not finished: tens of thousands of closed connections that linger would leave no port free.
+        // The drop is a reset: tens of thousands of connections in TIME_WAIT would use up all ports.
         SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-        Ok(Flow { stream, number, quota: 0, sent: 0, received: 0, departed: 0, departures: VecDeque::new() })
+        Ok(Flow { stream, number, quota: 0, sent: 0, received: 0, started: 0, started_at: VecDeque::new() })
     }
 
     fn is_finished(&self) -> bool {
         self.received == self.quota
     }
 
-    /// Sends what the window allows, as far as the stream takes it.
+    /// Sends as much as the window and the socket allow.
     fn send(&mut self, plan: Plan, pattern: &Pattern) -> Result<()> {
         loop {
-            let started = self.sent % plan.message_len;
-            let has_room = self.sent - self.received + plan.message_len <= plan.window_bytes;
-            if started == 0 && (self.sent == self.quota || !has_room) {
+            let part = self.sent % plan.message_len;
+            let fits_window = self.sent - self.received + plan.message_len <= plan.window_bytes;
+            if part == 0 && (self.sent == self.quota || !fits_window) {
                 return Ok(());
             }
-            if self.sent == self.departed * plan.message_len {
-                self.departures.push_back(Instant::now());
-                self.departed += 1;
+            if self.sent == self.started * plan.message_len {
+                self.started_at.push_back(Instant::now());
+                self.started += 1;
             }
-            let rest = pattern.piece(self.number, self.sent, plan.message_len - started);
+            let rest = pattern.piece(self.number, self.sent, plan.message_len - part);
             match self.stream.write(rest) {
                 Ok(count) => {
                     self.sent += count;
@@ -174,35 +178,41 @@ impl Flow {
         }
     }
 
-    /// Takes what has come back and compares it with what left. Returns how many answers are whole now.
-    fn receive(&mut self, plan: Plan, pattern: &Pattern, buffer: &mut [u8], tally: &mut Tally) -> Result<usize> {
-        let mut answers = 0;
+    /// Reads and checks echoed bytes. Returns how many echoes are complete.
+    fn receive(
+        &mut self,
+        plan: Plan,
+        pattern: &Pattern,
+        buffer: &mut [u8],
+        measurements: &mut Measurements,
+    ) -> Result<usize> {
+        let mut echoes = 0;
         while !self.is_finished() {
             let count = match self.stream.read(buffer) {
                 Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(answers),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(echoes),
                 Err(error) => return Err(error).with_context(|| self.lost()),
             };
             let arrived = Instant::now();
-            ensure!(0 < count, "{}: the server ended it", self.lost());
-            ensure!(self.received + count <= self.sent, "connection {}: more came back than was sent", self.number);
+            ensure!(0 < count, "{}: the server closed it", self.lost());
+            ensure!(self.received + count <= self.sent, "connection {}: more bytes were echoed than sent", self.number);
             let is_right = buffer[..count] == *pattern.piece(self.number, self.received, count);
-            ensure!(is_right, "connection {}: wrong bytes behind byte {}", self.number, self.received);
-            let arrived_before = self.received / plan.message_len;
+            ensure!(is_right, "connection {}: wrong bytes after byte {}", self.number, self.received);
+            let complete_before = self.received / plan.message_len;
             self.received += count;
-            for _ in arrived_before..self.received / plan.message_len {
-                let departed = self.departures.pop_front().expect("what came back had departed");
-                tally.record_round_trip(arrived - departed);
-                answers += 1;
+            for _ in complete_before..self.received / plan.message_len {
+                let started_at = self.started_at.pop_front().expect("an echoed message was sent");
+                measurements.record_round_trip(arrived - started_at);
+                echoes += 1;
             }
             if count < buffer.len() {
-                return Ok(answers);
+                return Ok(echoes);
             }
         }
-        Ok(answers)
+        Ok(echoes)
     }
 
     fn lost(&self) -> String {
-        format!("connection {} was lost after {} of {} bytes came back", self.number, self.received, self.quota)
+        format!("connection {} was lost after {} of {} echoed bytes", self.number, self.received, self.quota)
     }
 }

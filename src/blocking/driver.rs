@@ -1,219 +1,159 @@
-//! The driver of one peer: what the turn is to a reactor, for a thread that has nobody else.
+//! The loop of a thread that serves one connection.
 //!
-//! Same connection, same service, same pump; only the waiting is another. The thread waits in one
-//! place, inside the step, when there is nothing left to do but to read.
+//! The connection, the service and the pump are those of the reactor. Only the waiting differs: the
+//! thread waits inside a read or a write of its socket.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::thread;
 
 use log::debug;
 
-use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::connection::{CloseReason, Connection, KIB, Limits};
+use crate::connection::{CloseReason, Connection, Limits};
 use crate::host::{CloseMode, Host};
 use crate::instant::Instant;
-use crate::net::blocking::{BlockingStream, NAP, Patience};
-use crate::net::{Link, PeerAddress, Stream, pump};
+use crate::net::blocking::{ReadMode, SOCKET_TIMEOUT, TimeoutStream};
+use crate::net::{Link, PeerAddress, Stream};
 use crate::service::Service;
 use crate::slab::Key;
 
-use super::ground::{Ground, Stage};
+use super::executor::WorkerState;
+use super::shared::ShutdownStage;
 
-/// What one read takes in at most. Every thread has its own, so it must be small; and small
-/// messages touch only its first page. 16 KiB is a TLS record, and a stream costs no more CPU per
-/// byte by larger reads, since each one waits for the next bytes anyway.
-///
-/// It is an ordinary piece of the heap: a mapping for each thread costs a short connection a seventh
-/// of its CPU.
-const SCRATCH_BYTES: usize = 16 * KIB;
-
-/// What a thread owns, from one peer to the next.
-pub(super) struct Tools {
-    scratch: Box<[u8]>,
-    reserve: Reserve,
-    /// How many of the reserve's blocks are in the common count.
-    blocks: usize,
+/// An admitted connection that waits for its thread. Dropping it resets the connection, so that the
+/// peer does not mistake a rejection for an empty reply.
+pub(super) struct AdmittedPeer {
+    address: PeerAddress,
+    link: Option<Link<TimeoutStream>>,
 }
 
-impl Tools {
-    /// The memory for queues is bounded for each thread: one that all shared would cost every
-    /// read a lock.
-    pub(super) fn new(ground: &Ground) -> Self {
-        let reserve = Reserve::new(ground.limits.queue_total_max);
-        Self { scratch: vec![0; SCRATCH_BYTES].into(), reserve, blocks: 0 }
-    }
-
-    #[inline]
-    fn recount_blocks(&mut self, ground: &Ground) {
-        let blocks = self.reserve.blocks();
-        if blocks != self.blocks {
-            ground.recount_mappings(self.blocks, blocks);
-            self.blocks = blocks;
-        }
-    }
-
-    /// Gives all memory back.
-    pub(super) fn put_away(self, ground: &Ground) {
-        ground.recount_mappings(self.blocks, 0);
+impl AdmittedPeer {
+    pub(super) fn new(stream: TimeoutStream, address: PeerAddress) -> Self {
+        Self { address, link: Some(Link::new(stream, address.group())) }
     }
 }
 
-/// A peer that was accepted and admitted and has no thread yet. Dropped without one, it is reset:
-/// nobody shall take that for an answer.
-pub(super) struct Newcomer {
-    who: PeerAddress,
-    link: Option<Link<BlockingStream>>,
-}
-
-impl Newcomer {
-    pub(super) fn new(stream: BlockingStream, who: PeerAddress) -> Self {
-        Self { who, link: Some(Link::new(stream, who.group())) }
-    }
-}
-
-impl Drop for Newcomer {
+impl Drop for AdmittedPeer {
     fn drop(&mut self) {
-        if let Some(link) = self.link.take()
-            && let Err(error) = link.into_stream().reset_on_drop()
-        {
-            debug!("{} was gone before it was refused: {error}", self.who);
+        if let Some(link) = self.link.take() {
+            reset(link, self.address);
         }
     }
 }
 
-/// One peer and its thread's means, from its first byte to its last.
-struct Driver<'a, S: Service, C: Codec> {
-    host: Host<S, C, Link<BlockingStream>>,
-    key: Key,
-    who: PeerAddress,
-    ground: &'a Ground,
-    tools: &'a mut Tools,
-    now: Instant,
-    /// What the peer was told of the end.
-    stage: Stage,
-    /// The last step found nothing to do.
-    is_quiet: bool,
+fn reset(link: Link<TimeoutStream>, address: PeerAddress) {
+    if let Err(error) = link.into_stream().reset_on_drop() {
+        debug!("cannot reset peer {address}: {error}");
+    }
 }
 
-/// Serves one peer to its end; returns when it is gone and counted.
+/// One connection, its host, and the state of its thread.
+struct Driver<'a, S: Service, C: Codec> {
+    host: Host<S, C, Link<TimeoutStream>>,
+    key: Key,
+    address: PeerAddress,
+    worker: &'a mut WorkerState,
+    now: Instant,
+    /// The stage that the connection was last notified of.
+    stage: ShutdownStage,
+    /// The last step did nothing.
+    is_idle: bool,
+}
+
+/// Serves one connection until it is closed, and counts it.
 pub(super) fn serve<S: Service, C: Codec>(
-    mut host: Host<S, C, Link<BlockingStream>>,
-    mut newcomer: Newcomer,
-    ground: &Ground,
-    tools: &mut Tools,
+    mut host: Host<S, C, Link<TimeoutStream>>,
+    mut peer: AdmittedPeer,
+    worker: &mut WorkerState,
 ) {
-    let who = newcomer.who;
-    let Some(link) = newcomer.link.take() else { return };
-    let now = ground.clock.now();
-    let Ok(key) = host.open(&who, &mut tools.reserve, now, |_| Ok::<_, Infallible>(link));
-    debug!("peer from {who}");
-    let mut driver = Driver { host, key, who, ground, tools, now, stage: Stage::Serving, is_quiet: false };
+    let Some(link) = peer.link.take() else { return };
+    let address = peer.address;
+    let now = worker.shared.clock.now();
+    let Ok(key) = host.open(&address, &mut worker.reserve, now, |_| Ok::<_, Infallible>(link));
+    debug!("peer {address} connected");
+    let mut driver = Driver { host, key, address, worker, now, stage: ShutdownStage::Running, is_idle: false };
     while !driver.host.is_empty() {
         driver.turn();
     }
-    ground.part(who.group(), driver.host.counters());
+    driver.worker.shared.count_closed(address.group(), driver.host.counters());
 }
 
 impl<S: Service, C: Codec> Driver<'_, S, C> {
     fn turn(&mut self) {
-        self.hear_of_the_end();
-        // It is served in every turn, marked or not.
+        self.apply_stage();
+        self.serve_steps();
+        let reserve = &mut self.worker.reserve;
+        self.host.carry_out_orders(reserve, self.now);
+        // The only peer is served in each turn, whether it is marked or not.
         while self.host.pop_marked().is_some() {}
-        self.step();
-        self.host.carry_out_orders(&mut self.tools.reserve, self.now);
         self.host.after(self.key);
-        // After serving: a peer that has sent something in time is not idle, however late we are.
-        self.host.handle_deadlines(&mut self.tools.reserve, self.now);
-        self.reap();
-        self.host.refuse_wanted(&mut self.tools.reserve, self.now);
-        self.tools.recount_blocks(self.ground);
-    }
-
-    #[inline]
-    fn hear_of_the_end(&mut self) {
-        let stage = self.ground.stage(self.now);
-        if stage != self.stage {
-            self.stage = stage;
-            self.is_quiet = false;
-            self.tell_of_the_end();
-        }
-    }
-
-    fn tell_of_the_end(&mut self) {
-        let (stage, bell) = (self.stage, self.ground.bell(self.stage));
-        self.host.tell_all(&mut self.tools.reserve, self.now, |peer, resources| {
-            peer.link.listen_to(Arc::clone(bell));
-            match stage {
-                Stage::Serving => {}
-                Stage::Draining => {
-                    peer.connection.handle_drain();
-                    // What was sent before may still be on its way behind a window.
-                    peer.link.read_on();
-                }
-                Stage::Finishing => peer.connection.handle_drain_late(resources),
-                Stage::Stopping => peer.connection.handle_error(CloseReason::Stopped),
+        // After serving, so that a peer with unread data does not count as idle.
+        self.host.handle_deadlines(reserve, self.now);
+        self.host.reap_closed(reserve, self.now, |_, link, reason, close_mode| {
+            debug!("peer {} closed: {reason}", self.address);
+            match close_mode {
+                CloseMode::Graceful => {}
+                CloseMode::Reset => reset(link, self.address),
             }
+        });
+        self.host.refuse_wanted(reserve, self.now);
+        self.worker.count_blocks();
+    }
+
+    /// Notifies the connection when the server has entered another stage of its shutdown.
+    fn apply_stage(&mut self) {
+        let stage = self.worker.shared.stage();
+        if stage == self.stage {
+            return;
+        }
+        self.stage = stage;
+        self.is_idle = false;
+        self.host.tell_all(&mut self.worker.reserve, self.now, |peer, resources| match stage {
+            ShutdownStage::Running => {}
+            ShutdownStage::Draining => {
+                peer.connection.handle_drain();
+                // Data that the peer sent earlier may still wait for space in our receive buffer.
+                peer.link.read_on();
+            }
+            ShutdownStage::Finishing => peer.connection.handle_drain_timeout(resources),
+            ShutdownStage::Stopping => peer.connection.handle_error(CloseReason::Stopped),
         });
     }
 
-    /// One step of the pump and, as long as messages come and are answered in one, the next: between
-    /// them the rest of a turn has nothing to do. Or where the pump has nothing to wait for, one wait.
-    // Apart: all of the stack that a message touches lies together then, and among a thousand threads
-    // each line of it comes from far away.
-    #[inline(never)]
-    fn step(&mut self) {
-        let stage_end = self.ground.stage_end(self.stage);
-        let until = self.host.next_deadline().unwrap_or(Instant::NEVER).min(stage_end);
-        let Tools { scratch, reserve, .. } = &mut *self.tools;
-        let Some(mut peer_guard) = self.host.peer_guard(self.key, reserve, self.now) else { return };
-        let glances = self.stage == Stage::Draining && !self.is_quiet;
-        let patience = if glances || has_work(&peer_guard.peer.connection, peer_guard.resources.limits) {
-            Patience::Watch(Instant::ORIGIN)
-        } else if self.is_quiet || self.stage != Stage::Serving || until.since(self.now) < NAP {
-            Patience::Watch(until)
-        } else {
-            Patience::Nap
+    /// Runs the pump: a step reads once, calls the service and writes.
+    ///
+    /// Steps follow each other while each serves whole messages, because nothing else is due between two messages.
+    fn serve_steps(&mut self) {
+        let WorkerState { shared, scratch, reserve, .. } = &mut *self.worker;
+        let Some(mut guard) = self.host.peer_guard(self.key, reserve, self.now) else { return };
+        // A draining connection is finished as soon as its socket is empty: the read must not wait for more.
+        let drains = self.stage == ShutdownStage::Draining && !self.is_idle;
+        let read_mode = match drains || has_work(&guard.peer.connection, guard.resources.limits) {
+            true => ReadMode::NoWait,
+            false => ReadMode::Wait,
         };
         loop {
-            peer_guard.peer.link.try_both(patience);
-            let done = pump::step(&mut peer_guard, scratch, usize::MAX);
-            self.now = peer_guard.resources.now;
-            self.is_quiet = done == 0;
-            let goes_on = !self.is_quiet && patience == Patience::Nap && peer_guard.is_between_messages();
-            if !goes_on || self.ground.stage(self.now) != self.stage {
+            guard.peer.link.prepare_step(read_mode);
+            self.is_idle = guard.step(scratch, usize::MAX) == 0;
+            self.now = guard.resources.now;
+            if self.is_idle || !guard.is_between_messages() || shared.stage() != self.stage {
                 break;
             }
         }
-        if self.is_quiet && waits_for_neither(&peer_guard.peer.connection) {
-            if let Err(error) = peer_guard.peer.link.wait_for_the_bell(until) {
-                debug!("cannot wait beside {}: {error}", self.who);
-                peer_guard.peer.connection.handle_error(CloseReason::Failed);
-            }
-            self.now = self.ground.clock.now();
+        if self.is_idle && waits_without_io(&guard.peer.connection) {
+            // No thread unparks this one. It looks at deadlines and at the shutdown as after a read.
+            thread::park_timeout(SOCKET_TIMEOUT);
+            self.now = shared.clock.now();
         }
-    }
-
-    fn reap(&mut self) {
-        let who = self.who;
-        self.host.reap_closed(&mut self.tools.reserve, self.now, |_, link, reason, close_mode| {
-            debug!("peer {who} closed: {reason}");
-            if close_mode == CloseMode::Reset
-                && let Err(error) = link.into_stream().reset_on_drop()
-            {
-                debug!("peer {who} was gone before its reset: {error}");
-            }
-        });
     }
 }
 
 /// Whether there is more to do than to read: bytes to write, a callback to make, our end to send.
-#[inline]
 fn has_work<C: Codec>(connection: &Connection<C>, limits: &Limits) -> bool {
-    !connection.unsent().is_empty() || connection.is_room_due(limits) || connection.wants_finish()
+    !connection.unsent().is_empty() || connection.is_writable_due(limits) || connection.wants_finish()
 }
 
-/// Whether the stream can neither be read nor written: the peer is paused, or owed an answer.
-fn waits_for_neither<C: Codec>(connection: &Connection<C>) -> bool {
+/// Whether there is nothing to read or write: the service has paused the peer or owes it a reply.
+fn waits_without_io<C: Codec>(connection: &Connection<C>) -> bool {
     connection.closed().is_none() && !connection.wants_read() && connection.unsent().is_empty()
 }

@@ -1,64 +1,61 @@
-//! The other designs of a server: the same machine, driven by threads that block.
+//! Other designs of a server: the same connections, served by threads that block.
 //!
-//! They are here to be compared with the reactor, so everything that can be equal is.
+//! They exist to be compared with the reactor. Everything that can be equal is equal.
 //!
 //! # What is held equal
 //!
-//! | what | how |
+//! | subject | how |
 //! |---|---|
-//! | the machine | every peer is a [`Connection`](crate::connection::Connection) in a [`Host`], its bytes moved by the same pump |
-//! | service, framing, limits | the same values, given to [`BlockingServer::listen`] as to [`Server`](crate::Server) |
-//! | sockets | the same listener with the same options, which accepted streams inherit |
-//! | who may come in | the same caps and the same rests after a failed accept |
-//! | the end | drain, finish, stop, at the same times and by the same signals |
-//! | the books | the same [`Totals`]; every peer ends for one reason, every byte is accounted for |
-//! | a service that panics | loses its own peer, is counted, and its thread goes on |
-//! | system calls for a message | two, a read and a write, as in any blocking server; the reactor adds its share of a poll |
+//! | connections | each peer is a [`Connection`](crate::connection::Connection) in a [`Host`]; the same pump moves its bytes |
+//! | service, framing, limits | [`BlockingServer::listen`] takes the same values as [`Server`](crate::Server) |
+//! | sockets | the same listener; accepted streams inherit its options |
+//! | admission | the same caps, and the same pauses after a failed accept |
+//! | shutdown | the same stages, times and signals |
+//! | counters | the same [`Totals`]; each peer closes for one reason, and every byte is counted |
+//! | a service that panics | loses its own peer only; the panic is counted and the thread continues |
+//! | system calls for a message | one read and one write; the reactor adds its share of a poll |
 //!
-//! # What cannot be
+//! # What cannot be held equal
 //!
-//! | what | reactor | here |
+//! | subject | reactor | here |
 //! |---|---|---|
-//! | who is served | everybody who came in | as many as there are threads: the others wait, unread |
-//! | when a peer's deadlines begin | when it is accepted | when a thread takes it |
-//! | one peer too many for the system | waits until descriptors are free | the same; one for whom there is no thread is refused and counted, and the rest wait up to a second for the next try |
-//! | fairness | each peer has a budget in each turn | as the scheduler of the system sees fit |
-//! | system calls for a connection | accept, register, close | accept, three for options, close; for a thread of its own its stack and its start |
-//! | system calls for a pause | none | a dozen on two threads, once it has lasted half a second: who sleeps in a read is roused, to hear of deadlines |
-//! | the clock | one look for all peers in a turn | one look after each call that may have waited |
-//! | memory for a peer | nothing but its record while it is idle | a stack, its kernel's half, and a read buffer of 16 KiB |
-//! | memory for queues | one bound for all peers together | one bound for each thread; with little of it nobody is kept out |
-//! | what waits for a slow peer | up to the high watermark, then its reading pauses | next to nothing: the write itself waits |
-//! | orders, posts, promises | reach every peer of the endpoint | reach nobody: each peer has a clone of the service to itself |
-//! | deadlines | on time | on time, but for writing half a second late |
-//! | the end of the server | is heard at once | is heard at once, or within half a second by a thread that falls asleep just then |
-//! | totals while it runs | up to the last turn | bytes are counted when their peer has gone |
+//! | peers served at once | all | as many as there are threads; the others wait, unread |
+//! | start of a peer's deadlines | when it is accepted | when a thread takes it |
+//! | deadlines | on time | up to half a second late: a thread checks them when a read or write ends or times out |
+//! | shutdown | noticed at once | noticed within half a second, for the same reason |
+//! | an idle peer | causes no wake-ups | wakes its thread twice a second |
+//! | timers for a message | none | the kernel sets and cancels one timer for each read that waits (`SO_RCVTIMEO`) |
+//! | system calls for a connection | accept, register, close | accept, three calls to set options, close, a wake-up of the accept loop; with one thread for each connection also its start and its stack |
+//! | a peer too many for the system | waits until a descriptor is free | the same; without a thread it is refused and counted, and accepting pauses for up to a second |
+//! | fairness | each peer has a budget in each turn | decided by the scheduler of the system |
+//! | the clock | read once for all peers of a turn | read after each read and each write |
+//! | memory for a peer | its record while it is idle | a stack, kernel memory for the thread, and a read buffer of 16 KiB |
+//! | memory for queues | one bound for all peers together | one bound for each thread; accepting does not pause when memory is short |
+//! | output to a slow peer | queued up to the high watermark, then its reads pause | the write itself waits, so little is queued |
+//! | orders, messages, deferred replies | reach every peer of the endpoint | reach no other peer: each one has a clone of the service |
+//! | totals of a running server | up to the last turn | bytes are counted when their peer closes |
 //! | TLS and datagrams | served | not served |
 //!
-//! A service that lives from orders, such as [`Chat`](crate::service::Chat), cannot be served so.
+//! So a service that depends on orders, such as [`Chat`](crate::service::Chat), does not work here.
 //!
-//! What all this comes to in CPU for a message, `cargo bench --bench models` measures: the designs
-//! beside each other, a plain thread for each peer, tokio, and a loop on raw epoll.
+//! `cargo bench --bench models` compares the CPU for one message: of each design, of a plain thread
+//! for each peer, of tokio and of a loop on raw epoll.
 //!
-//! # Who waits where
+//! # Threads
 //!
-//! One thread, the watch, sleeps in the reactor for newcomers, signals and handles, and gives every
-//! newcomer to the crew. The crew's threads sleep in their own peer's read. What they share, they
-//! share in `ground`.
-//!
-//! A read that ends by itself would cost a timer of the kernel for each message, so it has no end: the
-//! watch looks every quarter of a second who has slept in one read since, gives the socket a timeout
-//! and the thread a signal, `SIGURG`. While nobody sleeps so, the watch sleeps as well.
+//! The accept loop is one thread. It waits in the reactor for connections, signals and handles, and
+//! gives each connection to an executor: one thread for each connection, or a pool. A serving thread
+//! waits in the reads and writes of its own socket. Every one of them ends after half a second at the
+//! latest (`SO_RCVTIMEO`, `SO_SNDTIMEO`), so no other means is needed to wake a thread.
 
-mod crew;
+mod acceptor;
 mod driver;
-mod gate;
-mod ground;
-mod iterative;
+mod executor;
 mod pool;
+mod shared;
 #[cfg(test)]
 mod tests;
-mod threads;
+mod thread_per_peer;
 
 use std::io;
 use std::num::NonZero;
@@ -70,78 +67,76 @@ use crate::admission::{Listen, ServerLimits, Totals};
 use crate::codec::Codec;
 use crate::host::Host;
 use crate::instant::Instant;
-use crate::net::blocking::NAP;
 use crate::net::{Address, ControlEvent, Event, Handle, Net, Reactor, Token};
 use crate::service::Service;
 
-use crew::{Crew, Job};
-use gate::{Gate, Post};
-use ground::{Ground, Stage};
+use acceptor::{AcceptContext, Acceptor};
+use executor::{Executor, Job};
 use pool::Pool;
-use threads::Threads;
+use shared::{SharedState, ShutdownStage};
+use thread_per_peer::ThreadPerPeer;
 
 /// Which threads serve the peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Design {
-    /// One thread, one peer after another.
+    /// One thread serves one peer after another; the others wait in the kernel's backlog.
+    ///
+    /// The oldest design. A peer that stalls delays all others until one of its own deadlines ends it.
     Iterative,
-    /// A thread for each peer.
+    /// One thread for each peer.
     Threads,
-    /// So many threads; who finds them all busy waits.
+    /// A fixed number of threads; further peers wait until one is free.
     Pool {
-        /// How many.
+        /// How many threads.
         workers: NonZero<usize>,
     },
 }
 
-/// How many accepted peers may wait for a thread of a pool; more wait in the backlog.
+/// How many accepted peers may wait for a thread of a pool; further ones wait in the backlog.
 ///
-/// They hold descriptors that nobody reads, so not too many; and enough that threads which become
-/// free at once find a peer each.
-const WAITING_MAX: usize = 1024;
+/// Each of them holds a descriptor, so the number is small. It is large enough that several threads
+/// that become free at once find a peer each.
+const POOL_QUEUE_LEN_MAX: usize = 1024;
 
-/// Endpoints whose peers are served by threads that block.
+/// A server with blocking threads for its peers.
 pub struct BlockingServer {
     reactor: Reactor,
-    gates: Vec<Gate>,
-    crew: Box<dyn Crew>,
-    ground: Arc<Ground>,
+    acceptors: Vec<Acceptor>,
+    executor: Box<dyn Executor>,
+    shared: Arc<SharedState>,
     handle: Handle,
-    /// What the last poll told.
+    /// Events of the last poll.
     events: Vec<Event>,
     now: Instant,
-    /// How far the end had come at the last turn.
-    stage: Stage,
-    /// When to look who naps for too long; [`Instant::NEVER`] while nobody naps.
-    look_at: Instant,
+    /// When a drain enters its next stage; [`Instant::NEVER`] without a drain.
+    next_stage_at: Instant,
 }
 
 impl BlockingServer {
     /// A server without endpoints.
     ///
     /// # Errors
-    /// The threads of the design, or descriptors to stop them by, cannot be had.
+    /// The system refuses the threads of the design.
     pub fn new(reactor: Reactor, design: Design, limits: ServerLimits) -> io::Result<Self> {
-        let ground = Arc::new(Ground::new(&reactor, limits)?);
-        let crew: Box<dyn Crew> = match design {
-            Design::Iterative => Box::new(iterative::crew(&ground)?),
-            Design::Threads => Box::new(Threads::new(Arc::clone(&ground))),
-            Design::Pool { workers } => Box::new(Pool::new(&ground, workers, WAITING_MAX)?),
+        let shared = Arc::new(SharedState::new(&reactor, limits));
+        let executor: Box<dyn Executor> = match design {
+            Design::Iterative => Box::new(Pool::new(&shared, NonZero::<usize>::MIN, 0)?),
+            Design::Threads => Box::new(ThreadPerPeer::new(Arc::clone(&shared))),
+            Design::Pool { workers } => Box::new(Pool::new(&shared, workers, POOL_QUEUE_LEN_MAX)?),
         };
         Ok(Self {
             handle: Handle::new(reactor.wake()),
-            gates: Vec::new(),
-            crew,
+            acceptors: Vec::new(),
+            executor,
+            shared,
             events: Vec::new(),
             now: reactor.now(),
-            stage: Stage::Serving,
-            look_at: Instant::NEVER,
-            ground,
+            next_stage_at: Instant::NEVER,
             reactor,
         })
     }
 
-    /// Listens, and gives whoever connects to a clone of the service. Returns the address with its real port.
+    /// Listens, and serves each peer with a clone of the service. Returns the address with its real port.
     ///
     /// # Errors
     /// The address cannot be resolved or bound, or is a `tls://` one: only the reactor's design has TLS.
@@ -154,26 +149,26 @@ impl BlockingServer {
         if let Address::Tls(_) = address {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "only the reactor's design has TLS"));
         }
-        let listener = self.reactor.listen(&address, &socket, Token(self.gates.len() as u64))?;
+        let listener = self.reactor.listen(&address, &socket, Token(self.acceptors.len() as u64))?;
         let address = self.reactor.local_address(&listener);
         let limits = Arc::new(limits);
-        let job_for = move |newcomer| -> Job {
+        let job_for = move |peer| -> Job {
             let (service, codec, limits) = (service.clone(), codec.clone(), Arc::clone(&limits));
-            Box::new(move |ground, tools| driver::serve(Host::new(service, codec, limits), newcomer, ground, tools))
+            Box::new(move |worker| driver::serve(Host::new(service, codec, limits), peer, worker))
         };
-        self.gates.push(Gate::new(address.clone(), listener, Box::new(job_for)));
+        self.acceptors.push(Acceptor::new(address.clone(), listener, Arc::clone(&self.shared), Box::new(job_for)));
         Ok(address)
     }
 
-    /// What other threads ask things of this server with.
+    /// A handle with which other threads drain or stop this server.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Serves until it was drained or stopped and its last peer is gone.
+    /// Serves until the server is drained or stopped and its last peer is closed.
     ///
     /// # Errors
-    /// The poll itself is broken. Nothing that one peer does ends the server.
+    /// The poll itself fails. No peer can end the server.
     pub fn run(&mut self) -> io::Result<Totals> {
         while !self.is_done() {
             self.turn()?;
@@ -181,104 +176,99 @@ impl BlockingServer {
         Ok(self.totals())
     }
 
-    /// Everything counted so far; the bytes of a peer once it has gone.
+    /// The totals so far; the bytes of a peer are added when it closes.
     pub fn totals(&self) -> Totals {
-        self.ground.totals()
+        self.shared.totals()
     }
 
     fn is_done(&self) -> bool {
-        self.ground.stage(self.now) != Stage::Serving && self.ground.open() == 0
+        self.shared.stage() != ShutdownStage::Running && self.shared.open() == 0
     }
 
+    /// One pass of the accept loop.
     fn turn(&mut self) -> io::Result<()> {
-        self.sleep_until_a_fact()?;
-        for place in 0..self.events.len() {
-            match self.events[place] {
+        self.poll()?;
+        for index in 0..self.events.len() {
+            match self.events[index] {
                 Event::Ready(readiness) => {
-                    let gate = usize::try_from(readiness.token.0).ok().and_then(|place| self.gates.get_mut(place));
-                    if let Some(gate) = gate {
-                        gate.remember_newcomers();
+                    let index = usize::try_from(readiness.token.0).ok();
+                    if let Some(acceptor) = index.and_then(|index| self.acceptors.get_mut(index)) {
+                        acceptor.handle_ready();
                     }
                 }
-                Event::ControlEvent(control_event) => self.handle_control_event(control_event),
+                Event::ControlEvent(event) => self.handle_control_event(event),
             }
         }
-        self.at_each_gate(|gate, post| gate.accept(post));
-        self.look_after_naps();
-        self.watch_the_stage();
+        self.for_each_acceptor(Acceptor::accept);
+        self.advance_shutdown();
         Ok(())
     }
 
-    fn sleep_until_a_fact(&mut self) -> io::Result<()> {
+    /// Sleeps until an event, the next stage of a drain, or the end of a pause after a failed accept.
+    fn poll(&mut self) -> io::Result<()> {
+        let mut until = self.next_stage_at;
+        self.for_each_acceptor(|acceptor, cx| until = until.min(acceptor.next_accept_at(cx)));
         self.events.clear();
-        // Before looking who waits for room: whoever leaves it after that look wakes us.
-        self.ground.expect_word();
-        let mut until = self.ground.stage_end(self.stage).min(self.look_at);
-        self.at_each_gate(|gate, post| until = until.min(gate.next_work(post)));
-        if self.is_done() {
-            until = Instant::ORIGIN;
-        }
         self.reactor.poll(&mut self.events, (until != Instant::NEVER).then_some(until))?;
         self.now = self.reactor.now();
-        self.ground.books().totals.turns += 1;
+        self.shared.counters().totals.turns += 1;
         Ok(())
     }
 
-    fn at_each_gate(&mut self, mut act: impl FnMut(&mut Gate, &mut Post<'_>)) {
-        let Self { reactor, gates, crew, ground, now, .. } = self;
-        let mut post = Post { reactor, ground, crew: &mut **crew, now: *now };
-        gates.iter_mut().for_each(|gate| act(gate, &mut post));
+    fn for_each_acceptor(&mut self, mut call: impl FnMut(&mut Acceptor, &mut AcceptContext<'_>)) {
+        let mut cx = AcceptContext { reactor: &mut self.reactor, executor: &mut *self.executor, now: self.now };
+        self.acceptors.iter_mut().for_each(|acceptor| call(acceptor, &mut cx));
     }
 
-    fn handle_control_event(&mut self, control_event: ControlEvent) {
-        match control_event {
+    fn handle_control_event(&mut self, event: ControlEvent) {
+        match event {
             ControlEvent::Wake => {
-                for wish in self.handle.take_requests() {
-                    self.handle_control_event(wish);
+                for request in self.handle.take_requests() {
+                    self.handle_control_event(request);
                 }
             }
             ControlEvent::Drain => self.drain(),
             ControlEvent::Stop => self.stop(),
-            // There is no TLS here, and nothing else to read again.
+            // Only TLS certificates are reloaded, and there is no TLS here.
             ControlEvent::Reload => {}
             ControlEvent::Totals => info!("{}", self.totals()),
         }
     }
 
+    /// Begins a drain. A second request stops the server.
     fn drain(&mut self) {
-        // Whoever connects from now on is not in the backlog and meets a closed port.
-        self.at_each_gate(|gate, post| gate.drain(post));
-        if self.ground.drain(self.now) {
-            info!("draining: {} peers, at most {:?}", self.ground.open(), self.ground.limits.drain_timeout);
-        } else {
-            self.stop();
+        if self.shared.stage() != ShutdownStage::Running {
+            return self.stop();
         }
+        self.for_each_acceptor(Acceptor::drain);
+        self.shared.enter_stage(ShutdownStage::Draining);
+        let timeout = self.shared.limits.drain_timeout;
+        self.next_stage_at = self.now + timeout / 2;
+        info!("draining: open peers {}, timeout {timeout:?}", self.shared.open());
     }
 
     fn stop(&mut self) {
-        self.gates.iter_mut().for_each(Gate::close);
-        self.ground.stop(self.now);
-    }
-
-    /// Rouses whoever has slept in a read since the last look. Who naps first wakes us, so that no look
-    /// is missed; while nobody does there is none.
-    fn look_after_naps(&mut self) {
-        let naps = &self.ground.naps;
-        if naps.is_empty() {
-            self.look_at = Instant::NEVER;
-        } else if self.look_at == Instant::NEVER {
-            self.look_at = self.now + NAP / 2;
-        } else if self.look_at <= self.now {
-            naps.rouse_the_quiet();
-            self.look_at = self.now + NAP / 2;
+        if self.shared.stage() == ShutdownStage::Stopping {
+            return;
         }
+        self.acceptors.iter_mut().for_each(Acceptor::close);
+        self.shared.enter_stage(ShutdownStage::Stopping);
+        self.next_stage_at = Instant::NEVER;
+        info!("stopping: closing open peers {}", self.shared.open());
     }
 
-    /// Threads look at the stage by themselves; here it is only told.
-    fn watch_the_stage(&mut self) {
-        let before = std::mem::replace(&mut self.stage, self.ground.stage(self.now));
-        if before != self.stage && self.stage == Stage::Stopping {
-            info!("stopping: {} peers are cut off", self.ground.open());
+    /// Enters the next stage of a drain when its time has come.
+    fn advance_shutdown(&mut self) {
+        if self.now < self.next_stage_at {
+            return;
+        }
+        match self.shared.stage() {
+            ShutdownStage::Draining => {
+                self.shared.enter_stage(ShutdownStage::Finishing);
+                self.next_stage_at = self.next_stage_at + self.shared.limits.drain_timeout / 2;
+            }
+            ShutdownStage::Finishing => self.stop(),
+            ShutdownStage::Running | ShutdownStage::Stopping => self.next_stage_at = Instant::NEVER,
         }
     }
 }

@@ -1,96 +1,62 @@
-//! A fixed number of threads, and a bounded queue of peers that wait for one.
+//! A fixed number of threads, and a bounded queue of connections that wait for one.
 //!
-//! A peer keeps its thread until it is gone. So with fewer threads than peers the rest waits,
-//! however little the others do: first here, accepted and unread, then in the backlog.
+//! A connection keeps its thread until it closes. With fewer threads than connections the rest wait,
+//! however little the others do: first in the queue, accepted and unread, then in the kernel's backlog.
 
-use std::collections::VecDeque;
 use std::num::NonZero;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::{io, thread};
 
-use super::crew::{Crew, Job};
-use super::driver::Tools;
-use super::ground::Ground;
+use super::executor::{Executor, Job, WorkerState};
+use super::shared::SharedState;
 
-/// A fixed number of threads and those who wait for them.
+/// A fixed number of threads that take jobs from one queue. They end when the pool is dropped.
 pub(super) struct Pool {
-    waiting: Arc<Waiting>,
-    waiting_max: usize,
-}
-
-/// Where peers and threads meet.
-#[derive(Default)]
-struct Waiting {
-    room: Mutex<Room>,
-    somebody_came: Condvar,
-}
-
-#[derive(Default)]
-struct Room {
-    jobs: VecDeque<Job>,
-    /// How many threads wait for a job.
-    idle: usize,
-    is_closed: bool,
+    queue: Sender<Job>,
+    /// Jobs that run or wait.
+    pending: Arc<AtomicUsize>,
+    pending_max: usize,
 }
 
 impl Pool {
-    /// `workers` threads, and `waiting_max` places for who finds them all busy.
+    /// Starts `workers` threads. At most `waiting_max` jobs wait while all of them are busy.
     ///
     /// # Errors
-    /// A thread cannot be had.
-    pub(super) fn new(ground: &Arc<Ground>, workers: NonZero<usize>, waiting_max: usize) -> io::Result<Self> {
-        let pool = Self { waiting: Arc::default(), waiting_max };
+    /// The system refuses a thread.
+    pub(super) fn new(shared: &Arc<SharedState>, workers: NonZero<usize>, waiting_max: usize) -> io::Result<Self> {
+        let (queue, jobs) = mpsc::channel();
+        let jobs = Arc::new(Mutex::new(jobs));
+        let pending = Arc::new(AtomicUsize::new(0));
         for _ in 0..workers.get() {
-            let (ground, waiting) = (Arc::clone(ground), Arc::clone(&pool.waiting));
-            // All are idle from the first, even before they run.
-            pool.waiting.room().idle += 1;
-            thread::Builder::new().spawn(move || waiting.work(&ground))?;
+            let worker = WorkerState::new(Arc::clone(shared));
+            let (jobs, pending) = (Arc::clone(&jobs), Arc::clone(&pending));
+            thread::Builder::new().spawn(move || run_jobs(&jobs, &pending, worker))?;
         }
-        Ok(pool)
+        Ok(Self { queue, pending, pending_max: workers.get().saturating_add(waiting_max) })
     }
 }
 
-impl Waiting {
-    fn room(&self) -> MutexGuard<'_, Room> {
-        self.room.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// One thread's life: peer after peer, until the room is closed and empty.
-    fn work(&self, ground: &Ground) {
-        let mut tools = Tools::new(ground);
-        while let Some(job) = self.next_job() {
-            job(ground, &mut tools);
-            self.room().idle += 1;
-            ground.send_word();
-        }
-        tools.put_away(ground);
-    }
-
-    fn next_job(&self) -> Option<Job> {
-        let room = self.somebody_came.wait_while(self.room(), |room| room.jobs.is_empty() && !room.is_closed);
-        let mut room = room.unwrap_or_else(PoisonError::into_inner);
-        let job = room.jobs.pop_front();
-        room.idle -= 1;
-        job
+/// The loop of one thread, until the queue is closed and empty.
+fn run_jobs(jobs: &Mutex<Receiver<Job>>, pending: &AtomicUsize, mut worker: WorkerState) {
+    loop {
+        // The lock is released before the job runs. Of the idle threads one waits for a job, the others for the lock.
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        job(&mut worker);
+        pending.fetch_sub(1, Ordering::Release);
+        worker.shared.wake_accept_loop();
     }
 }
 
-impl Crew for Pool {
-    fn has_room(&self) -> bool {
-        let room = self.waiting.room();
-        room.jobs.len() < room.idle + self.waiting_max
+impl Executor for Pool {
+    fn has_capacity(&self) -> bool {
+        self.pending.load(Ordering::Acquire) < self.pending_max
     }
 
-    fn take(&mut self, job: Job) -> io::Result<()> {
-        self.waiting.room().jobs.push_back(job);
-        self.waiting.somebody_came.notify_one();
-        Ok(())
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        self.waiting.room().is_closed = true;
-        self.waiting.somebody_came.notify_all();
+    fn execute(&mut self, job: Job) -> io::Result<()> {
+        self.pending.fetch_add(1, Ordering::Relaxed);
+        self.queue.send(job).map_err(|_| io::Error::other("all threads of the pool have ended"))
     }
 }

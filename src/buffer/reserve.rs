@@ -1,44 +1,36 @@
-//! `Reserve`: lends blocks of memory to queues, up to a bound, and lets go of what is not needed.
+//! `Reserve`: the shared buffer pool, which lends blocks of memory to queues up to a bound.
 //!
-//! It does not know who borrowed what: a block must come back to the reserve that lent it.
+//! It does not record its borrowers: a block must return to the reserve that lent it.
 //!
-//! Each block is a memory mapping of its own. A heap would keep it: `malloc` returns memory to
-//! the system only from its top, and every large block that is freed raises the size from which
-//! it maps instead (glibc, up to 32 MiB). After a burst of queues the process would stay as large
-//! as it ever was. A mapping is gone when it is dropped.
+//! Each block is a memory mapping of its own, so the process shrinks again after a burst of queues. A
+//! heap would stay large: `malloc` returns memory to the system only from its top, and glibc raises its
+//! threshold for separate mappings, up to 32 MiB, whenever a large block is freed.
 //!
-//! Linux joins neighbouring mappings, and lets a process have 65,530 of what is left
-//! (`vm.max_map_count`): beyond that it refuses new ones, and one that goes from between two others
-//! stays resident for good. So beyond [`SCATTERED_MAX`] blocks no more go than leave the rest in one
-//! piece; the others wait, ready to be lent again, in the [`Overflow`].
+//! Linux merges adjacent mappings and allows a process 65,530 merged ones (`vm.max_map_count`). At
+//! that limit it refuses new mappings, and it cannot release a block inside a merged one. So with more
+//! than [`SCATTERED_BLOCKS_MAX`] blocks, only blocks above all others are unmapped. The rest wait in
+//! [`Overflow`], and can be lent again.
 
+mod block;
 mod overflow;
 
-use memmap2::MmapMut;
 use thiserror::Error;
 
+use block::{CLASSES, KEPT_BYTES_MAX, capacity_for, class};
 use overflow::Overflow;
 
-/// The unit of a block: the page of most machines. With larger pages a small block takes a whole
-/// one of them, so that more is resident than is counted here.
-const PAGE_BYTES: usize = 4096;
+pub(super) use block::Block;
 
-/// The most that is kept of returned blocks.
+/// The most bytes of returned blocks that are kept for reuse.
 ///
-/// What all peers together borrow and return within a few turns: 16 of the longest reads. More would
-/// save few system calls and show as memory that an idle server does not need.
+/// This covers the blocks that all peers borrow and return within a few turns. More would save few
+/// system calls and make an idle server look larger.
 pub const IDLE_BYTES_MAX: usize = 4 << 20;
 
-/// The largest block that is kept: beyond it the cost of touching the pages hides that of mapping
-/// them, and one peer's longest frame would push out everybody's everyday blocks.
-const KEPT_BYTES_MAX: usize = 1 << 20;
-
-/// How many sizes of block there are up to [`KEPT_BYTES_MAX`].
-const CLASSES: usize = class(KEPT_BYTES_MAX) + 1;
-
-/// With at most so many blocks any may go at any time: what is left is never in more pieces. Four
-/// reserves with so many each have room in one process.
-const SCATTERED_MAX: usize = 16 * 1024;
+/// With at most this many blocks, any of them can be unmapped.
+///
+/// Their mappings stay below the system's limit even for four reserves in one process.
+const SCATTERED_BLOCKS_MAX: usize = 16 * 1024;
 
 /// A page is given when it is first written to, and cleared: that takes as long as to move so many.
 ///
@@ -46,30 +38,30 @@ const SCATTERED_MAX: usize = 16 * 1024;
 /// and more, as long as to move thirty-two.
 const FRESH_COST: usize = 32;
 
-/// Lends memory to every [`ByteQueue`](super::ByteQueue) of one owner.
+/// Lends memory to the [`ByteQueue`](super::ByteQueue)s of one owner.
 #[derive(Debug)]
 pub struct Reserve {
     lent_bytes: usize,
     lent_bytes_max: usize,
     idle_bytes: usize,
     paging_bytes: usize,
-    /// Lent and idle ones.
+    /// Lent and idle blocks.
     blocks: usize,
     lent_blocks: usize,
-    /// Returned blocks by class; the last to come is the first to go, and still in the cache.
-    #[expect(clippy::vec_box, reason = "the box travels with its block, so that lending it again allocates nothing")]
+    /// Returned blocks by size class. The last one returned is lent first, because it is still in the cache.
+    #[expect(clippy::vec_box, reason = "the box moves with its block, so that lending it again allocates nothing")]
     idle: [Vec<Box<Block>>; CLASSES],
-    /// Idle ones that cannot go yet.
+    /// Returned blocks that cannot be unmapped yet.
     overflow: Overflow,
 }
 
-/// The reserve cannot lend that much: its bound is reached, or the system has no more.
+/// The reserve cannot lend enough memory: its bound is reached, or the system has no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("no memory left to lend to a queue")]
 pub struct Exhausted;
 
 impl Reserve {
-    /// Lends at most `lent_bytes_max` at a time; takes memory only when asked to lend.
+    /// A reserve that lends at most `lent_bytes_max` at a time. It takes no memory until it lends some.
     pub const fn new(lent_bytes_max: usize) -> Self {
         let idle = [const { Vec::new() }; CLASSES];
         Self {
@@ -84,26 +76,27 @@ impl Reserve {
         }
     }
 
-    /// The capacity of all blocks that are lent.
+    /// The capacity of all lent blocks, in bytes.
     #[inline]
     pub const fn lent_bytes(&self) -> usize {
         self.lent_bytes
     }
 
-    /// The most that is ever lent.
+    /// The bound on lent bytes.
     #[inline]
     pub const fn lent_bytes_max(&self) -> usize {
         self.lent_bytes_max
     }
 
-    /// What may still be lent.
+    /// The number of bytes that can still be lent.
     #[inline]
     pub const fn spare_bytes(&self) -> usize {
         self.lent_bytes_max - self.lent_bytes
     }
 
-    /// The capacity of the returned blocks that are kept: at most [`IDLE_BYTES_MAX`], and those that
-    /// cannot go yet, since there are very many.
+    /// The capacity of the returned blocks that are kept, in bytes.
+    ///
+    /// At most [`IDLE_BYTES_MAX`], plus the blocks that cannot be unmapped yet.
     #[inline]
     pub const fn idle_bytes(&self) -> usize {
         self.idle_bytes
@@ -116,13 +109,13 @@ impl Reserve {
         self.paging_bytes
     }
 
-    /// How many blocks there are, lent or kept: at most so many mappings.
+    /// The number of blocks, lent or kept. There are at most this many mappings.
     #[inline]
     pub const fn blocks(&self) -> usize {
         self.blocks
     }
 
-    /// An empty block for at least `len` bytes.
+    /// An empty block of at least `len` bytes.
     pub(super) fn lend(&mut self, len: usize) -> Result<Box<Block>, Exhausted> {
         let capacity = capacity_for(len);
         if self.spare_bytes() < capacity {
@@ -152,7 +145,7 @@ impl Reserve {
         self.idle[class(capacity)].pop().or_else(|| self.overflow.take(capacity))
     }
 
-    /// Takes back a block that [`lend`](Self::lend) gave, with whatever is in it.
+    /// Takes back a block from [`lend`](Self::lend), with any content.
     pub(super) fn give_back(&mut self, mut block: Box<Block>) {
         let capacity = block.capacity();
         self.lent_bytes -= capacity;
@@ -163,8 +156,8 @@ impl Reserve {
         }
         block.reset();
         self.idle_bytes += capacity;
-        if self.idle_bytes > IDLE_BYTES_MAX && (self.blocks > SCATTERED_MAX || !self.overflow.is_empty()) {
-            self.overflow.keep(block);
+        if self.idle_bytes > IDLE_BYTES_MAX && (self.blocks > SCATTERED_BLOCKS_MAX || !self.overflow.is_empty()) {
+            self.overflow.insert(block);
             self.unmap_overflow();
             return;
         }
@@ -174,12 +167,12 @@ impl Reserve {
         self.idle[class(capacity)].push(block);
     }
 
-    /// Lets go of a share of the blocks that wait for it, so that none waits when all are back.
+    /// Unmaps a share of the overflow, such that it is empty when all blocks are returned.
     ///
-    /// From the highest address down: above the last that went only the lent are left, and below it
-    /// nothing new is in pieces.
+    /// The highest address goes first. So only lent blocks remain above, and the mapping below stays
+    /// in one piece.
     fn unmap_overflow(&mut self) {
-        if self.lent_blocks > SCATTERED_MAX {
+        if self.lent_blocks > SCATTERED_BLOCKS_MAX {
             return;
         }
         for _ in 0..self.overflow.len().div_ceil(self.lent_blocks + 1) {
@@ -189,16 +182,15 @@ impl Reserve {
         }
     }
 
-    /// Lets go of one block of the class that keeps most: sizes that nobody asks for any more
-    /// make way for those that come back now.
+    /// Unmaps one block of the class that keeps most bytes, so unused sizes make space for used ones.
     fn unmap_one(&mut self) {
         let fullest = self.idle.iter_mut().max_by_key(|blocks| kept_bytes(blocks));
-        let block = fullest.and_then(Vec::pop).expect("bytes are idle, so a class keeps some");
+        let block = fullest.and_then(Vec::pop).expect("bytes are idle, so a class keeps a block");
         self.idle_bytes -= block.capacity();
         self.unmap(&block);
     }
 
-    /// Counts out a block that goes with the caller.
+    /// Counts a block as gone; the caller drops it.
     fn unmap(&mut self, block: &Block) {
         self.blocks -= 1;
         self.paging_bytes = self.paging_bytes.wrapping_add(block.capacity());
@@ -215,136 +207,14 @@ fn kept_bytes(blocks: &[Box<Block>]) -> usize {
     blocks.first().map_or(0, |block| block.capacity() * blocks.len())
 }
 
-/// The size of the block that is lent for `len` bytes: a power of two, or three quarters of one
-/// from 16 KiB on, so that at most a third of it is more than was asked for, or one page.
-const fn capacity_for(len: usize) -> usize {
-    let pages = if len == 0 { 1 } else { len.div_ceil(PAGE_BYTES) };
-    let power = pages.next_power_of_two();
-    let three_quarters = power / 4 * 3;
-    let pages = if pages <= three_quarters { three_quarters } else { power };
-    pages.saturating_mul(PAGE_BYTES)
-}
-
-/// The place of a capacity among all, smallest first: 1, 2, 3, 4, 6, 8, 12, … pages.
-const fn class(capacity: usize) -> usize {
-    let pages = capacity / PAGE_BYTES;
-    let twice_log = 2 * pages.ilog2() as usize;
-    if pages.is_power_of_two() { twice_log.saturating_sub(1) } else { twice_log }
-}
-
-/// Memory of one queue: the bytes that wait are `map[start..end]`.
-///
-/// Outside of these it holds what former borrowers left, which nobody is shown.
-#[derive(Debug)]
-pub(super) struct Block {
-    map: MmapMut,
-    start: usize,
-    end: usize,
-    /// Up to where something has ever been.
-    used: usize,
-}
-
-impl Block {
-    fn map(capacity: usize) -> Result<Self, Exhausted> {
-        let map = MmapMut::map_anon(capacity).map_err(|_| Exhausted)?;
-        Ok(Self { map, start: 0, end: 0, used: 0 })
-    }
-
-    fn reset(&mut self) {
-        self.start = 0;
-        self.end = 0;
-    }
-
-    /// Where it lies in memory.
-    fn address(&self) -> usize {
-        self.map.as_ptr().addr()
-    }
-
-    #[inline]
-    pub(super) fn capacity(&self) -> usize {
-        self.map.len()
-    }
-
-    #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.end - self.start
-    }
-
-    /// How many bytes are free in front.
-    pub(super) fn start(&self) -> usize {
-        self.start
-    }
-
-    /// How many bytes are free at the back.
-    pub(super) fn room(&self) -> usize {
-        self.capacity() - self.end
-    }
-
-    #[inline]
-    pub(super) fn as_slice(&self) -> &[u8] {
-        &self.map[self.start..self.end]
-    }
-
-    /// Appends `bytes`, for which there is room at the back; says how many lie where nothing had been.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> usize {
-        let end = self.end + bytes.len();
-        self.map[self.end..end].copy_from_slice(bytes);
-        self.end = end;
-        let fresh = end.saturating_sub(self.used);
-        self.used += fresh;
-        fresh
-    }
-
-    /// Takes away the first `count` bytes of at least as many.
-    pub(super) fn consume(&mut self, count: usize) {
-        self.start += count;
-    }
-
-    /// Moves the bytes to the front, so that all free room is at the back.
-    pub(super) fn compact(&mut self) {
-        self.map.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::block::PAGE_BYTES;
     use super::*;
 
     const KIB: usize = 1024;
-
-    #[track_caller]
-    fn check(len: usize, capacity: usize) {
-        assert_eq!(capacity_for(len), capacity, "for {len} bytes");
-    }
-
-    #[test]
-    fn blocks_are_powers_of_two_and_three_quarters_of_them() {
-        check(0, 4 * KIB);
-        check(1, 4 * KIB);
-        check(4 * KIB, 4 * KIB);
-        check(4 * KIB + 1, 8 * KIB);
-        check(8 * KIB + 1, 12 * KIB);
-        check(12 * KIB + 1, 16 * KIB);
-        check(16 * KIB + 1, 24 * KIB);
-        check(64 * KIB, 64 * KIB);
-        check(64 * KIB + 1, 96 * KIB);
-        check(96 * KIB + 1, 128 * KIB);
-        check(1024 * KIB + 1, 1536 * KIB);
-    }
-
-    #[test]
-    fn classes_are_numbered_without_gaps() {
-        let mut capacity = 0;
-        for number in 0..CLASSES {
-            capacity = capacity_for(capacity + 1);
-            assert_eq!(class(capacity), number, "{capacity} bytes");
-        }
-        assert_eq!(capacity, KEPT_BYTES_MAX);
-    }
 
     #[test]
     fn the_bound_is_exact() {
@@ -360,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absurd_length_is_refused_and_nothing_is_lent() {
+    fn a_length_beyond_memory_is_refused() {
         let mut reserve = Reserve::new(usize::MAX);
         assert_eq!(reserve.lend(usize::MAX).unwrap_err(), Exhausted);
         assert_eq!(reserve.lend(usize::MAX / 4).unwrap_err(), Exhausted);
@@ -376,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_nobody_asks_for_make_way() {
+    fn unused_sizes_are_unmapped_for_used_ones() {
         let mut reserve = Reserve::new(usize::MAX);
         let small: Vec<_> = (0..IDLE_BYTES_MAX / PAGE_BYTES).map(|_| reserve.lend(1).unwrap()).collect();
         small.into_iter().for_each(|block| reserve.give_back(block));
@@ -389,33 +259,27 @@ mod tests {
     }
 
     #[test]
-    fn very_many_blocks_wait_until_few_are_lent_and_are_lent_again_meanwhile() {
-        const MANY: usize = 3 * SCATTERED_MAX;
+    fn many_returned_blocks_are_kept_until_few_are_lent() {
+        const MANY: usize = 3 * SCATTERED_BLOCKS_MAX;
         let mut reserve = Reserve::new(usize::MAX);
         let mut lent: Vec<_> = (0..MANY).map(|_| reserve.lend(1).unwrap()).collect();
         lent.sort_unstable_by_key(|block| block.address());
         let (mut kept, mut back) = (Vec::new(), Vec::new());
         lent.into_iter()
             .enumerate()
-            .for_each(|(place, block)| if place % 2 == 0 { &mut kept } else { &mut back }.push(block));
+            .for_each(|(index, block)| if index % 2 == 0 { &mut kept } else { &mut back }.push(block));
         back.into_iter().for_each(|block| reserve.give_back(block));
         assert_eq!((reserve.blocks(), reserve.idle_bytes()), (MANY, MANY / 2 * PAGE_BYTES));
 
         let again: Vec<_> = (0..MANY / 2).map(|_| reserve.lend(1).unwrap()).collect();
-        assert_eq!((reserve.blocks(), reserve.idle_bytes()), (MANY, 0), "nothing new was mapped");
+        assert_eq!((reserve.blocks(), reserve.idle_bytes()), (MANY, 0), "no new block is mapped");
         again.into_iter().chain(kept).for_each(|block| reserve.give_back(block));
         assert_eq!((reserve.blocks(), reserve.idle_bytes()), (IDLE_BYTES_MAX / PAGE_BYTES, IDLE_BYTES_MAX));
     }
 
     proptest! {
         #[test]
-        fn little_of_a_block_is_unasked_for(len in 0_usize..8 << 20) {
-            let unasked = capacity_for(len) - len;
-            prop_assert!(unasked <= PAGE_BYTES || 3 * unasked <= capacity_for(len));
-        }
-
-        #[test]
-        fn every_byte_is_lent_or_idle_or_gone(steps in prop::collection::vec((0_usize..3 << 20, any::<bool>()), 1..60)) {
+        fn lent_and_idle_bytes_match_the_blocks(steps in prop::collection::vec((0_usize..3 << 20, any::<bool>()), 1..60)) {
             const LENT_BYTES_MAX: usize = 12 << 20;
             let mut reserve = Reserve::new(LENT_BYTES_MAX);
             let mut lent = Vec::new();
@@ -424,7 +288,7 @@ mod tests {
                     let fits = capacity_for(len) <= reserve.spare_bytes();
                     let block = reserve.lend(len).ok();
                     prop_assert_eq!(block.is_some(), fits);
-                    prop_assert!(block.iter().all(|block| block.len() == 0 && block.room() >= len));
+                    prop_assert!(block.iter().all(|block| block.len() == 0 && block.free_at_back() >= len));
                     lent.extend(block);
                 } else if !lent.is_empty() {
                     reserve.give_back(lent.swap_remove(len % lent.len()));

@@ -1,25 +1,22 @@
-//! `Scratch`: the one buffer that every read of a loop goes into.
+//! `Scratch`: the buffer that all reads of a loop share.
 //!
-//! It keeps nothing: what is in it is served, or stored elsewhere, before the next read.
+//! It keeps nothing between reads: its content is served or stored before the next one.
 
 use std::ops::{Deref, DerefMut};
 
 use memmap2::MmapMut;
 
-/// A buffer that begins at a page.
-///
-/// The kernel copies whole pages into whole pages fastest: against a `Vec`, which begins 16 bytes
-/// into one, 16 KiB messages cost some 2 % less.
+/// A buffer that starts at a page boundary, where the kernel copies whole pages fastest.
 #[derive(Debug)]
 pub(crate) struct Scratch(MmapMut);
 
 impl Scratch {
-    /// A scratch of `len` bytes; the system gives it the pages that are used.
+    /// A buffer of `len` bytes. A page becomes resident when it is first used.
     ///
     /// # Panics
-    /// There is no address space left for it.
+    /// When the process has no address space for it.
     pub(crate) fn new(len: usize) -> Self {
-        Self(MmapMut::map_anon(len).expect("a process that starts has address space"))
+        Self(MmapMut::map_anon(len).expect("a starting process has address space"))
     }
 }
 

@@ -1,12 +1,12 @@
-//! `Backoff`: how long to wait between one try and the next.
+//! [`Backoff`]: the pause between two attempts.
 //!
-//! A pure function of the attempt and a seed: it reads no clock and draws no number of its own.
+//! A pure function of the attempt number and a seed: it reads no clock and draws no random number.
 
 use std::time::Duration;
 
-/// Pauses that double from try to try up to a cap, each shortened by up to half at random.
+/// Exponential backoff with jitter: pauses double up to a cap, each shortened by up to half at random.
 ///
-/// Without the chance part, clients that lost the same server would all come back at once.
+/// Without jitter, all clients of a failed server would reconnect at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     first: Duration,
@@ -19,30 +19,30 @@ impl Backoff {
         Self { first, cap }
     }
 
-    /// The pause after the failure of the try with that number, the first being 0: at least half
-    /// of what the cap and the doubling allow, and less than all of it, as `seed` decides.
+    /// The pause after a failed attempt; the first attempt is number 0. The pause is at least half of
+    /// the full value for this attempt and less than all of it, depending on `seed`.
     ///
-    /// One seed for all tries of one client is enough.
+    /// One seed for all attempts of a client is enough.
     pub fn pause(&self, attempt: u32, seed: u64) -> Duration {
         let factor = 2_u32.checked_pow(attempt).unwrap_or(u32::MAX);
-        let whole = self.first.saturating_mul(factor).min(self.cap);
-        let half = whole / 2;
+        let full = self.first.saturating_mul(factor).min(self.cap);
+        let half = full / 2;
         // The upper half of the mixed seed, as a fraction of 2³².
-        let chance = mix(seed ^ u64::from(attempt)) >> 32;
-        let extra = (u128::from(chance) * half.as_nanos()) >> 32;
+        let random = mix(seed ^ u64::from(attempt)) >> 32;
+        let extra = (u128::from(random) * half.as_nanos()) >> 32;
         half + Duration::from_nanos(u64::try_from(extra).unwrap_or(u64::MAX))
     }
 }
 
 impl Default for Backoff {
-    /// From 100 ms, as long as a server takes to start again, up to 5 s, when a person looks.
+    /// From 100 ms, about the time of a server restart, up to 5 s, to stay responsive for a person.
     fn default() -> Self {
         Self::new(Duration::from_millis(100), Duration::from_secs(5))
     }
 }
 
-/// Spreads neighbouring numbers over all of them: the finalizer of SplitMix64 (Steele, Lea and
-/// Flood, 2014), behind its step.
+/// Maps similar numbers to unrelated ones: one step and the finalizer of SplitMix64 (Steele, Lea and
+/// Flood, 2014).
 const fn mix(number: u64) -> u64 {
     let z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -59,11 +59,11 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_cap() {
         let backoff = Backoff::new(100 * MILLISECOND, 1500 * MILLISECOND);
-        for (attempt, whole) in [100, 200, 400, 800, 1500, 1500, 1500].into_iter().enumerate() {
+        for (attempt, full) in [100, 200, 400, 800, 1500, 1500, 1500].into_iter().enumerate() {
             for seed in 0..1000 {
                 let pause = backoff.pause(attempt as u32, seed);
-                let whole = whole * MILLISECOND;
-                assert!(whole / 2 <= pause && pause < whole, "{pause:?} after attempt {attempt} with seed {seed}");
+                let full = full * MILLISECOND;
+                assert!(full / 2 <= pause && pause < full, "{pause:?} after attempt {attempt} with seed {seed}");
             }
         }
     }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn one_seed_gives_each_try_another_part() {
+    fn one_seed_gives_each_attempt_another_jitter() {
         let backoff = Backoff::new(MILLISECOND, MILLISECOND);
         let pauses: std::collections::HashSet<Duration> = (0..100).map(|attempt| backoff.pause(attempt, 7)).collect();
         assert!(pauses.len() > 90);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_of_tries_is_too_large() {
+    fn no_attempt_number_overflows() {
         assert!(Backoff::default().pause(u32::MAX, u64::MAX) < Duration::from_secs(5));
         let endless = Backoff::new(Duration::MAX, Duration::MAX);
         assert!(endless.pause(9, 9) >= Duration::MAX / 2);

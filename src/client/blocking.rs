@@ -1,6 +1,6 @@
-//! `BlockingStream`: one connection for a thread that may wait.
+//! [`BlockingStream`]: one connection with blocking reads and writes.
 //!
-//! It is the plain socket with `std`'s traits: it frames nothing and keeps no bytes.
+//! A plain socket behind the traits of `std`, without framing or buffering.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -12,7 +12,7 @@ use socket2::{Domain, Socket};
 
 use crate::net::TcpOrUnix;
 
-/// A connection over TCP or a Unix socket whose reads and writes wait.
+/// A connection over TCP or a Unix socket whose reads and writes block.
 ///
 /// ```no_run
 /// use std::io::{Read, Write};
@@ -22,7 +22,7 @@ use crate::net::TcpOrUnix;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut stream = Connect { retries: 3, ..Connect::default() }.to(&"localhost:80".parse()?)?.stream;
-/// stream.limit_waits(Some(Duration::from_secs(10)))?;
+/// stream.set_timeout(Some(Duration::from_secs(10)))?;
 /// stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
 /// stream.half_close()?;
 /// let mut page = String::new();
@@ -45,25 +45,26 @@ impl BlockingStream {
         Ok(Self { socket })
     }
 
-    /// The longest that one read, and one write, may wait; `None`: for ever. What takes longer
-    /// fails with `WouldBlock`, as the system has it.
+    /// Sets how long one read, and one write, may block. After that it fails with `WouldBlock`
+    /// (socket(7), `SO_RCVTIMEO`). `None` removes the limit, which is the default.
     ///
     /// # Errors
-    /// The span is zero.
-    pub fn limit_waits(&self, longest: Option<Duration>) -> io::Result<()> {
-        self.socket.set_read_timeout(longest)?;
-        self.socket.set_write_timeout(longest)
+    /// The timeout is zero.
+    pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket.set_read_timeout(timeout)?;
+        self.socket.set_write_timeout(timeout)
     }
 
-    /// Ends our direction: the peer reads all that was written and then the end; we read on.
+    /// Ends our direction: the peer reads everything written so far and then the end. Reading stays
+    /// possible.
     ///
     /// # Errors
-    /// The stream is gone already.
+    /// The connection has already failed.
     pub fn half_close(&self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// The same connection for another thread: one reads, one writes.
+    /// A second handle to the connection, so that one thread can read while another writes.
     ///
     /// # Errors
     /// No descriptor is free.
@@ -71,10 +72,10 @@ impl BlockingStream {
         Ok(Self { socket: self.socket.try_clone()? })
     }
 
-    /// The same connection for a loop, such as [`Client::adopt`](super::Client::adopt).
+    /// The connection as a non-blocking stream, for [`Client::adopt`](super::Client::adopt).
     ///
     /// # Errors
-    /// The stream is gone already.
+    /// The kernel refuses the change.
     pub fn into_nonblocking(self) -> io::Result<TcpOrUnix<TcpStream, UnixStream>> {
         self.socket.set_nonblocking(true)?;
         let is_unix = self.socket.domain()? == Domain::UNIX;
@@ -97,7 +98,7 @@ impl Write for BlockingStream {
         self.socket.write(bytes)
     }
 
-    /// Nothing is kept back here.
+    /// Does nothing, since writes are not buffered.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -111,23 +112,23 @@ mod tests {
     use super::super::Connect;
     use super::*;
 
-    /// A connection to a peer that says what it heard, backwards, once it has heard the end.
-    fn echo_of_the_end() -> BlockingStream {
+    /// A connection to a peer that reads to the end and then sends everything back reversed.
+    fn connect_to_reversing_peer() -> BlockingStream {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().into();
         thread::spawn(move || {
             let (mut peer, _) = listener.accept().unwrap();
-            let mut heard = Vec::new();
-            peer.read_to_end(&mut heard).unwrap();
-            heard.reverse();
-            peer.write_all(&heard).unwrap();
+            let mut bytes = Vec::new();
+            peer.read_to_end(&mut bytes).unwrap();
+            bytes.reverse();
+            peer.write_all(&bytes).unwrap();
         });
         Connect::default().to(&address).unwrap().stream
     }
 
     #[test]
-    fn one_thread_writes_while_another_waits_for_the_reply() {
-        let mut writer = echo_of_the_end();
+    fn one_thread_writes_while_another_reads() {
+        let mut writer = connect_to_reversing_peer();
         let mut reader = writer.try_clone().unwrap();
         let reply = thread::spawn(move || {
             let mut reply = String::new();
@@ -139,16 +140,16 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_when_it_is_too_long() {
-        let mut stream = echo_of_the_end();
-        stream.limit_waits(Some(Duration::from_millis(10))).unwrap();
+    fn a_read_that_blocks_too_long_fails() {
+        let mut stream = connect_to_reversing_peer();
+        stream.set_timeout(Some(Duration::from_millis(10))).unwrap();
         let error = stream.read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
-    fn a_loop_can_have_it() {
-        let mut stream = echo_of_the_end().into_nonblocking().unwrap();
+    fn a_blocking_stream_becomes_non_blocking() {
+        let mut stream = connect_to_reversing_peer().into_nonblocking().unwrap();
         let error = crate::net::Stream::read(&mut stream, &mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         assert!(matches!(stream, TcpOrUnix::Tcp(_)));

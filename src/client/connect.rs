@@ -1,7 +1,6 @@
-//! Connecting to an address as people write it: looks the name up, races what it stands for, and
-//! tries again, all before one deadline.
+//! [`Connect`]: a blocking connect by name, with several addresses, retries and one deadline.
 //!
-//! It blocks the calling thread, and sends no byte: so a new try never repeats anything.
+//! Only connecting is retried. No byte is sent, so a retry repeats nothing.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -19,20 +18,20 @@ use crate::net::{Address, ConnectOptions, Destination, Net, Reactor, Token};
 
 use super::backoff::Backoff;
 use super::blocking::BlockingStream;
-use super::race::{Race, Step};
+use super::race::{Race, RaceAction};
 
-/// How to connect, and how hard to try.
+/// Options of a blocking connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
-    /// Until when it must have succeeded: the look-up, every address and every retry in it.
+    /// The time for everything together: the lookup, all addresses and all retries.
     ///
-    /// 5 seconds: two lost packets and their retransmissions, after 1 and 3 seconds.
+    /// Default 5 seconds, which allows two lost packets: TCP retransmits after 1 and 3 seconds.
     pub timeout: Duration,
-    /// How often to try again when nobody answers at any address. None by default.
+    /// How often to try again after all addresses have failed. Default 0.
     pub retries: u32,
-    /// How long to wait before each of them.
+    /// The pause before each retry.
     pub backoff: Backoff,
-    /// How the stream is set.
+    /// The options of the socket.
     pub options: ConnectOptions,
 }
 
@@ -47,102 +46,109 @@ impl Default for Connect {
     }
 }
 
-/// A connection, and how it came about.
+/// An established connection, with the retries and the time it took.
 #[derive(Debug)]
 pub struct Connected {
-    /// The stream; its reads and writes block.
+    /// The stream.
     pub stream: BlockingStream,
-    /// Which of the addresses it leads to.
+    /// The address that was reached.
     pub to: Destination,
-    /// How many tries failed before.
+    /// How many retries were needed.
     pub retries: u32,
-    /// How long all of it took.
+    /// The time for everything together.
     pub took: Duration,
 }
 
-/// Why there is no connection.
+/// Why no connection was established.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    /// The name is not known, or nobody could be asked.
+    /// The name is unknown, or no name server could be reached.
     #[error("cannot look up {name}: {error}")]
     LookUp {
-        /// What was looked up.
+        /// The name with its port.
         name: String,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// Nothing came back before the deadline: from the resolver, or from these addresses.
-    #[error("nothing came back within {after:?}")]
+    /// The deadline passed without an answer from the resolver, or from some addresses.
+    #[error("no answer within {after:?}")]
     TimedOut {
-        /// The time there was.
+        /// The timeout.
         after: Duration,
-        /// What did fail meanwhile.
+        /// The addresses that failed before, and why.
         failures: Vec<(Destination, io::Error)>,
     },
-    /// Every address failed, as often as it was tried.
-    #[error("no connection after {} tries", retries + 1)]
+    /// Every address failed in every attempt.
+    #[error("no connection after {}", attempts(*retries))]
     Failed {
-        /// How often it was tried again.
+        /// How many retries were made.
         retries: u32,
-        /// Each address of the last try, and what the system says.
+        /// The addresses of the last attempt, and why each failed.
         failures: Vec<(Destination, io::Error)>,
     },
-    /// The system has no room for what connecting takes.
-    #[error("cannot begin to connect: {0}")]
+    /// The address cannot be connected to, or the system has no resources for a connection.
+    #[error("cannot start to connect: {0}")]
     System(#[from] io::Error),
 }
 
+fn attempts(retries: u32) -> String {
+    if retries == 0 { "1 attempt".to_owned() } else { format!("{} attempts", u64::from(retries) + 1) }
+}
+
 impl Connect {
-    /// Connects to `address`. Where it is a `tls://` one, nothing has been agreed on yet: that is
-    /// left to whoever speaks first.
+    /// Connects to `address`, blocking the calling thread. For a `tls://` address it establishes only
+    /// the TCP connection; the handshake is left to the caller.
     ///
     /// # Errors
-    /// The name is not known, nobody answers there, or not in time.
+    /// The name is unknown, every attempt failed, or the timeout was exceeded.
     pub fn to(&self, address: &Address) -> Result<Connected, ConnectError> {
-        let begun = SystemInstant::now();
+        let started = SystemInstant::now();
         let destinations = resolve(address, self.timeout)?;
         let mut net = Reactor::new()?;
-        let left = self.timeout.saturating_sub(begun.elapsed());
+        let left = self.timeout.saturating_sub(started.elapsed());
         let deadline = net.now() + left;
-        let (stream, to, retries) = self.insist(&mut net, &destinations, deadline)?;
+        let (stream, to, retries) = self.connect_with_retries(&mut net, &destinations, deadline)?;
         let stream = BlockingStream::from_nonblocking(stream)?;
-        Ok(Connected { stream, to, retries, took: begun.elapsed() })
+        Ok(Connected { stream, to, retries, took: started.elapsed() })
     }
 
-    /// Tries until it succeeds, there is no use in it, or one of the bounds is reached.
-    fn insist<N: Net>(
+    /// Tries until a connection is established, a retry is useless, or a bound is reached.
+    fn connect_with_retries<N: Net>(
         &self,
         net: &mut N,
         destinations: &[Destination],
         deadline: Instant,
     ) -> Result<(N::Stream, Destination, u32), ConnectError> {
-        // A random state is seeded by the system: the one source of chance that std has.
+        // The only source of randomness in std: the system seeds a `RandomState`.
         let seed = RandomState::new().hash_one(0);
         let mut retries = 0;
         loop {
             let failures = match try_once(net, destinations, &self.options, deadline)? {
-                Tried::Through(stream, to) => return Ok((stream, to, retries)),
-                Tried::TimedOut(failures) => return Err(ConnectError::TimedOut { after: self.timeout, failures }),
-                Tried::Failed(failures) => failures,
+                AttemptOutcome::Connected(stream, to) => return Ok((stream, to, retries)),
+                AttemptOutcome::TimedOut(failures) => {
+                    return Err(ConnectError::TimedOut { after: self.timeout, failures });
+                }
+                AttemptOutcome::Failed(failures) => failures,
             };
-            let again_at = net.now() + self.backoff.pause(retries, seed);
-            let is_hopeless = !failures.iter().any(|(_, error)| may_pass(error));
-            if retries == self.retries || again_at >= deadline || is_hopeless {
+            let retry_at = net.now() + self.backoff.pause(retries, seed);
+            let is_permanent = !failures.iter().any(|(_, error)| is_temporary(error));
+            if retries == self.retries || retry_at >= deadline || is_permanent {
                 return Err(ConnectError::Failed { retries, failures });
             }
             retries += 1;
-            let again_in = again_at.since(net.now());
+            let retry_in = retry_at.since(net.now());
             for (to, error) in &failures {
-                debug!("{to}: {error}; again in {} ms ({retries} of {})", again_in.as_millis(), self.retries);
+                let millis = retry_in.as_millis();
+                debug!("{to}: {error}; retry {retries} of {} in {millis} ms", self.retries);
             }
-            sleep(net, again_at)?;
+            sleep_until(net, retry_at)?;
         }
     }
 }
 
-/// How one try ended.
-enum Tried<S> {
-    Through(S, Destination),
+/// The outcome of one attempt, over all addresses.
+enum AttemptOutcome<S> {
+    Connected(S, Destination),
     TimedOut(Vec<(Destination, io::Error)>),
     Failed(Vec<(Destination, io::Error)>),
 }
@@ -152,7 +158,7 @@ fn try_once<N: Net>(
     destinations: &[Destination],
     options: &ConnectOptions,
     deadline: Instant,
-) -> io::Result<Tried<N::Stream>> {
+) -> io::Result<AttemptOutcome<N::Stream>> {
     match destinations {
         [Destination::Unix(_)] => try_unix(net, &destinations[0], options, deadline),
         destinations => {
@@ -160,78 +166,78 @@ fn try_once<N: Net>(
                 Destination::Tcp(address) => Some(*address),
                 Destination::Unix(_) => None,
             });
-            run(Race::new(addresses, deadline), net, options)
+            run_race(Race::new(addresses, deadline), net, options)
         }
     }
 }
 
-/// A Unix socket is connected at once, or refused, or its backlog is full.
+/// Connects a Unix socket, which succeeds or fails at once, or meets a full backlog.
 fn try_unix<N: Net>(
     net: &mut N,
     to: &Destination,
     options: &ConnectOptions,
     deadline: Instant,
-) -> io::Result<Tried<N::Stream>> {
+) -> io::Result<AttemptOutcome<N::Stream>> {
     loop {
         match net.connect(to, options, Token(0)) {
-            Ok(stream) => return Ok(Tried::Through(stream, to.clone())),
+            Ok(stream) => return Ok(AttemptOutcome::Connected(stream, to.clone())),
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                return Ok(Tried::Failed(vec![(to.clone(), error)]));
+                return Ok(AttemptOutcome::Failed(vec![(to.clone(), error)]));
             }
-            Err(_) if deadline <= net.now() => return Ok(Tried::TimedOut(Vec::new())),
-            Err(_) => sleep(net, deadline.min(net.now() + FULL_PAUSE))?,
+            Err(_) if deadline <= net.now() => return Ok(AttemptOutcome::TimedOut(Vec::new())),
+            Err(_) => sleep_until(net, deadline.min(net.now() + FULL_PAUSE))?,
         }
     }
 }
 
-/// Drives a race to its end; whoever has not won is dropped with its stream.
-fn run<N: Net>(mut race: Race, net: &mut N, options: &ConnectOptions) -> io::Result<Tried<N::Stream>> {
+/// Drives a race to its end. All streams but the winner's are dropped.
+fn run_race<N: Net>(mut race: Race, net: &mut N, options: &ConnectOptions) -> io::Result<AttemptOutcome<N::Stream>> {
     let mut events = Vec::new();
     let mut running: Vec<(SocketAddr, N::Stream)> = Vec::new();
     loop {
-        match race.poll_step(net.now()) {
-            Step::Start(address) => match net.connect(&Destination::Tcp(address), options, Token(0)) {
+        match race.poll_action(net.now()) {
+            RaceAction::Start(address) => match net.connect(&Destination::Tcp(address), options, Token(0)) {
                 Ok(stream) => running.push((address, stream)),
                 Err(error) => race.handle_failure(address, error),
             },
-            Step::Wait(until) => {
+            RaceAction::Wait(until) => {
                 events.clear();
                 net.poll(&mut events, Some(until))?;
-                // So few that each is asked, whomever the facts name.
-                let mut place = 0;
-                while let Some((address, stream)) = running.get_mut(place) {
+                // They are few: check each, whatever the events report.
+                let mut index = 0;
+                while let Some((address, stream)) = running.get_mut(index) {
                     match net.is_connected(stream) {
                         Ok(true) => {
-                            let (address, stream) = running.swap_remove(place);
-                            return Ok(Tried::Through(stream, Destination::Tcp(address)));
+                            let (address, stream) = running.swap_remove(index);
+                            return Ok(AttemptOutcome::Connected(stream, Destination::Tcp(address)));
                         }
-                        Ok(false) => place += 1,
+                        Ok(false) => index += 1,
                         Err(error) => {
                             race.handle_failure(*address, error);
-                            running.swap_remove(place);
+                            running.swap_remove(index);
                         }
                     }
                 }
             }
-            Step::TimedOut => return Ok(Tried::TimedOut(named(race))),
-            Step::Lost => return Ok(Tried::Failed(named(race))),
+            RaceAction::TimedOut => return Ok(AttemptOutcome::TimedOut(failures_of(race))),
+            RaceAction::Failed => return Ok(AttemptOutcome::Failed(failures_of(race))),
         }
     }
 }
 
-fn named(race: Race) -> Vec<(Destination, io::Error)> {
+fn failures_of(race: Race) -> Vec<(Destination, io::Error)> {
     race.into_failures().into_iter().map(|(address, error)| (Destination::Tcp(address), error)).collect()
 }
 
-fn sleep<N: Net>(net: &mut N, until: Instant) -> io::Result<()> {
+fn sleep_until<N: Net>(net: &mut N, until: Instant) -> io::Result<()> {
     while net.now() < until {
         net.poll(&mut Vec::new(), Some(until))?;
     }
     Ok(())
 }
 
-/// Whether a later try may fare better: the server may start, the path may heal.
-fn may_pass(error: &io::Error) -> bool {
+/// Whether a later attempt may succeed, since the server may start or the path may recover.
+fn is_temporary(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, NotFound, TimedOut,
     };
@@ -247,46 +253,46 @@ fn may_pass(error: &io::Error) -> bool {
     )
 }
 
-/// Where an address leads; for a name, to all that it stands for, the most welcome first.
+/// The destinations of an address, most preferred first; a name may have several.
 ///
 /// # Errors
-/// The name is not known, or that did not show in time.
+/// The name cannot be resolved within `timeout`, or the address is a `udp://` one.
 pub fn resolve(address: &Address, timeout: Duration) -> Result<Vec<Destination>, ConnectError> {
     match address {
         Address::Tcp(name) | Address::Tls(name) => {
             Ok(look_up(name, timeout)?.into_iter().map(Destination::Tcp).collect())
         }
         Address::Udp(_) => {
-            let error = io::Error::new(io::ErrorKind::InvalidInput, "a udp:// address has no connections");
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "a udp:// address does not accept connections");
             Err(error.into())
         }
         Address::Unix(path) => Ok(vec![Destination::Unix(path.clone())]),
     }
 }
 
-/// All that `host:port` stands for, the most welcome first.
+/// The socket addresses of `host:port`, most preferred first.
 ///
-/// The look-up is made on a thread of its own, since it can neither be watched nor broken off:
-/// when it takes too long the thread is left behind, and ends when the resolver gives up.
+/// A lookup can be neither polled nor cancelled, so it runs on a thread of its own. After `timeout`
+/// the thread is abandoned; it ends when the resolver does.
 ///
 /// # Errors
-/// The name is not known, or that did not show in time.
+/// The name cannot be resolved within `timeout`.
 pub fn look_up(host_port: &str, timeout: Duration) -> Result<Vec<SocketAddr>, ConnectError> {
     if let Ok(literal) = host_port.parse() {
         return Ok(vec![literal]);
     }
-    let (answer, answers) = sync_channel(1);
-    let (name, question) = (host_port.to_owned(), host_port.to_owned());
+    let (sender, receiver) = sync_channel(1);
+    let (name, query) = (host_port.to_owned(), host_port.to_owned());
     thread::Builder::new().name("resolver".to_owned()).spawn(move || {
-        let addresses = question.to_socket_addrs().map(Iterator::collect);
-        // Nobody waits for it any more when it comes too late.
-        let _ = answer.send(addresses);
+        let addresses = query.to_socket_addrs().map(Iterator::collect);
+        // Sending fails if the lookup took longer than the timeout.
+        let _ = sender.send(addresses);
     })?;
-    match answers.recv_timeout(timeout) {
+    match receiver.recv_timeout(timeout) {
         Ok(addresses) => addresses.map_err(|error| ConnectError::LookUp { name, error }),
         Err(RecvTimeoutError::Timeout) => Err(ConnectError::TimedOut { after: timeout, failures: Vec::new() }),
         Err(RecvTimeoutError::Disconnected) => {
-            Err(ConnectError::LookUp { name, error: io::Error::other("the resolver died") })
+            Err(ConnectError::LookUp { name, error: io::Error::other("the resolver thread panicked") })
         }
     }
 }

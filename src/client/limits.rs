@@ -1,26 +1,26 @@
-//! Every bound on a client as a whole, and on each of its peers.
+//! [`ClientLimits`]: the bounds on a client and on each of its peers.
 
 use std::time::Duration;
 
 use crate::connection::Limits;
 
-/// What one client may use.
+/// The bounds on one client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// What each peer may use.
+    /// The limits of each peer.
     pub peer: Limits,
-    /// From the first try to connect until the connection is through.
+    /// How long connecting may take, until the connection is established.
     ///
-    /// 5 seconds: two lost packets and their retransmissions, after 1 and 3 seconds.
+    /// Default 5 seconds, which allows two lost packets: TCP retransmits after 1 and 3 seconds.
     pub connect_timeout: Duration,
-    /// How many connections may be under way at once; further ones wait here.
+    /// How many connections may be connecting at once. Further ones wait in the client.
     ///
-    /// 128: the backlog of many a listener. What finds a backlog full loses a packet, and a whole
-    /// second with it.
+    /// Default 128, a common backlog. A connection that meets a full backlog loses a packet and
+    /// waits a second for the retransmission.
     pub connecting_max: usize,
-    /// How much memory may be lent to the queues of all peers together, in bytes.
+    /// How much memory the queues of all peers may use together, in bytes.
     ///
-    /// 512 MiB, as for a server.
+    /// Default 512 MiB, as for a server.
     pub queue_total_max: usize,
 }
 

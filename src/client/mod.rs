@@ -1,8 +1,8 @@
-//! Clients: who connects, and hears what comes back.
+//! Clients: outbound connections.
 //!
-//! [`Connect`] gives one thread one connection, by name, with retries; [`Client`] drives many on
-//! one loop, with a [`Service`](crate::service::Service) that gets the replies. [`Sequence`] is for
-//! datagrams, which have no connection: it tells which were lost.
+//! [`Connect`] opens one blocking connection by name, with retries. [`Client`] drives many
+//! connections on one event loop; its [`Service`](crate::service::Service) receives the replies.
+//! [`Sequence`] tracks datagrams: which were answered, lost or reordered.
 
 mod backoff;
 mod blocking;

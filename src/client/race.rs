@@ -1,11 +1,11 @@
-//! `Race`: which address of a name to try when, in the manner of Happy Eyeballs (RFC 8305).
+//! [`Race`]: which address of a name to try when, as in Happy Eyeballs (RFC 8305).
 //!
-//! A pure machine: addresses, times and failures go in, what to do next comes out. It opens no
-//! socket and reads no clock.
+//! A pure state machine: addresses, times and failures go in, the next action comes out. It opens
+//! no socket and reads no clock.
 //!
-//! Both families take turns, beginning with that of the first address. Each address has a head
-//! start before the next joins it; a failure lets the next go at once. Whoever is through first
-//! has won, and the driver drops the rest.
+//! The address families alternate, starting with that of the first address. Each attempt has a head
+//! start before the next begins; a failure starts the next at once. The first established connection
+//! wins, and the driver drops the others.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,73 +14,73 @@ use std::time::Duration;
 
 use crate::instant::Instant;
 
-/// The head start of each address, as RFC 8305, section 5, recommends.
+/// The head start of each attempt, as RFC 8305, section 5, recommends.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// What to do next.
+/// The next action of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Begin to connect to this address.
+pub(super) enum RaceAction {
+    /// Start to connect to this address.
     Start(SocketAddr),
-    /// Wait for news of those that run, or until then.
+    /// Wait for an event of a running attempt, at most until this time.
     Wait(Instant),
-    /// Time is up; some still run.
+    /// The deadline has passed, and some attempts are still running.
     TimedOut,
-    /// Everybody failed.
-    Lost,
+    /// Every attempt has failed.
+    Failed,
 }
 
-/// A race of connections to the addresses of one name.
+/// Concurrent connection attempts to the addresses of one name.
 #[derive(Debug)]
 pub(super) struct Race {
     waiting: VecDeque<SocketAddr>,
     running: usize,
-    /// When the next one may start.
+    /// When the next attempt may start.
     next_at: Instant,
     deadline: Instant,
     failures: Vec<(SocketAddr, io::Error)>,
 }
 
 impl Race {
-    /// A race to these addresses, the most welcome first; it is over at `deadline`.
+    /// A race to these addresses, most preferred first. It ends at `deadline`.
     pub(super) fn new(addresses: impl IntoIterator<Item = SocketAddr>, deadline: Instant) -> Self {
-        Self { waiting: in_turns(addresses), running: 0, next_at: Instant::ORIGIN, deadline, failures: Vec::new() }
+        Self { waiting: interleave(addresses), running: 0, next_at: Instant::ORIGIN, deadline, failures: Vec::new() }
     }
 
-    /// What to do now; ask again after that is done.
-    pub(super) fn poll_step(&mut self, now: Instant) -> Step {
+    /// The next action. Call again after it is done.
+    pub(super) fn poll_action(&mut self, now: Instant) -> RaceAction {
         if self.deadline <= now {
-            return Step::TimedOut;
+            return RaceAction::TimedOut;
         }
         if self.next_at <= now
             && let Some(address) = self.waiting.pop_front()
         {
             self.running += 1;
             self.next_at = now + HEAD_START;
-            return Step::Start(address);
+            return RaceAction::Start(address);
         }
         match (self.running, self.waiting.is_empty()) {
-            (0, true) => Step::Lost,
-            (_, true) => Step::Wait(self.deadline),
-            (_, false) => Step::Wait(self.next_at.min(self.deadline)),
+            (0, true) => RaceAction::Failed,
+            (_, true) => RaceAction::Wait(self.deadline),
+            (_, false) => RaceAction::Wait(self.next_at.min(self.deadline)),
         }
     }
 
-    /// One that runs has failed: the next need not wait.
+    /// A running attempt has failed. The next one may start at once.
     pub(super) fn handle_failure(&mut self, address: SocketAddr, error: io::Error) {
         self.running -= 1;
         self.next_at = Instant::ORIGIN;
         self.failures.push((address, error));
     }
 
-    /// Who failed and why, in that order.
+    /// The failed addresses with their errors, in the order of failure.
     pub(super) fn into_failures(self) -> Vec<(SocketAddr, io::Error)> {
         self.failures
     }
 }
 
-/// The addresses, each once, the families in turn as long as both have some.
-fn in_turns(addresses: impl IntoIterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
+/// The distinct addresses, with the families alternating while both have some left.
+fn interleave(addresses: impl IntoIterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
     let mut distinct: Vec<SocketAddr> = Vec::new();
     for address in addresses {
         if !distinct.contains(&address) {
@@ -91,11 +91,11 @@ fn in_turns(addresses: impl IntoIterator<Item = SocketAddr>) -> VecDeque<SocketA
     let (preferred, other): (VecDeque<_>, VecDeque<_>) =
         distinct.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
     let mut queues = [preferred, other];
-    let mut turns = VecDeque::new();
+    let mut interleaved = VecDeque::new();
     while queues.iter().any(|queue| !queue.is_empty()) {
-        turns.extend(queues.iter_mut().filter_map(VecDeque::pop_front));
+        interleaved.extend(queues.iter_mut().filter_map(VecDeque::pop_front));
     }
-    turns
+    interleaved
 }
 
 #[cfg(test)]
@@ -123,11 +123,11 @@ mod tests {
 
     #[track_caller]
     fn check_order(addresses: &[SocketAddr], order: &[SocketAddr]) {
-        assert_eq!(in_turns(addresses.iter().copied()), order);
+        assert_eq!(interleave(addresses.iter().copied()), order);
     }
 
     #[test]
-    fn the_families_take_turns_beginning_with_the_first() {
+    fn the_families_alternate_starting_with_the_first() {
         check_order(&[v6(1), v6(2), v6(3), v4(1), v4(2)], &[v6(1), v4(1), v6(2), v4(2), v6(3)]);
         check_order(&[v4(1), v4(2), v6(1)], &[v4(1), v6(1), v4(2)]);
         check_order(&[v6(1), v4(1), v6(1), v4(1)], &[v6(1), v4(1)]);
@@ -136,48 +136,48 @@ mod tests {
     }
 
     #[test]
-    fn each_has_a_head_start_and_no_more() {
+    fn each_attempt_has_a_head_start() {
         let mut race = Race::new([v6(1), v4(1)], DEADLINE);
-        assert_eq!(race.poll_step(at(10)), Step::Start(v6(1)));
-        assert_eq!(race.poll_step(at(10)), Step::Wait(at(260)));
-        assert_eq!(race.poll_step(at(259)), Step::Wait(at(260)));
-        assert_eq!(race.poll_step(at(260)), Step::Start(v4(1)));
-        assert_eq!(race.poll_step(at(260)), Step::Wait(DEADLINE));
+        assert_eq!(race.poll_action(at(10)), RaceAction::Start(v6(1)));
+        assert_eq!(race.poll_action(at(10)), RaceAction::Wait(at(260)));
+        assert_eq!(race.poll_action(at(259)), RaceAction::Wait(at(260)));
+        assert_eq!(race.poll_action(at(260)), RaceAction::Start(v4(1)));
+        assert_eq!(race.poll_action(at(260)), RaceAction::Wait(DEADLINE));
     }
 
     #[test]
-    fn a_failure_lets_the_next_go_at_once() {
+    fn a_failure_starts_the_next_attempt_at_once() {
         let mut race = Race::new([v6(1), v4(1)], DEADLINE);
-        assert_eq!(race.poll_step(at(0)), Step::Start(v6(1)));
+        assert_eq!(race.poll_action(at(0)), RaceAction::Start(v6(1)));
         race.handle_failure(v6(1), refused());
-        assert_eq!(race.poll_step(at(1)), Step::Start(v4(1)));
-        assert_eq!(race.poll_step(at(1)), Step::Wait(DEADLINE));
+        assert_eq!(race.poll_action(at(1)), RaceAction::Start(v4(1)));
+        assert_eq!(race.poll_action(at(1)), RaceAction::Wait(DEADLINE));
         race.handle_failure(v4(1), refused());
-        assert_eq!(race.poll_step(at(2)), Step::Lost);
+        assert_eq!(race.poll_action(at(2)), RaceAction::Failed);
         let failed: Vec<SocketAddr> = race.into_failures().into_iter().map(|(address, _)| address).collect();
         assert_eq!(failed, [v6(1), v4(1)]);
     }
 
     #[test]
-    fn with_one_failed_and_one_running_it_is_not_lost() {
+    fn the_race_goes_on_while_one_attempt_is_running() {
         let mut race = Race::new([v6(1), v4(1)], DEADLINE);
-        race.poll_step(at(0));
-        race.poll_step(at(250));
+        race.poll_action(at(0));
+        race.poll_action(at(250));
         race.handle_failure(v6(1), refused());
-        assert_eq!(race.poll_step(at(300)), Step::Wait(DEADLINE));
+        assert_eq!(race.poll_action(at(300)), RaceAction::Wait(DEADLINE));
     }
 
     #[test]
-    fn the_deadline_is_one_for_all() {
+    fn the_deadline_ends_all_attempts() {
         let mut race = Race::new([v6(1), v4(1), v6(2)], at(300));
-        assert_eq!(race.poll_step(at(0)), Step::Start(v6(1)));
-        assert_eq!(race.poll_step(at(250)), Step::Start(v4(1)));
-        assert_eq!(race.poll_step(at(250)), Step::Wait(at(300)));
-        assert_eq!(race.poll_step(at(300)), Step::TimedOut);
+        assert_eq!(race.poll_action(at(0)), RaceAction::Start(v6(1)));
+        assert_eq!(race.poll_action(at(250)), RaceAction::Start(v4(1)));
+        assert_eq!(race.poll_action(at(250)), RaceAction::Wait(at(300)));
+        assert_eq!(race.poll_action(at(300)), RaceAction::TimedOut);
     }
 
     #[test]
-    fn without_addresses_it_is_lost_at_once() {
-        assert_eq!(Race::new([], DEADLINE).poll_step(at(0)), Step::Lost);
+    fn without_addresses_the_race_fails_at_once() {
+        assert_eq!(Race::new([], DEADLINE).poll_action(at(0)), RaceAction::Failed);
     }
 }

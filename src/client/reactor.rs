@@ -1,7 +1,7 @@
-//! `Client`: many connections of ours on one loop, and one service for them all.
+//! [`Client`]: many outbound connections on one event loop, with one service for all.
 //!
-//! It is the server's twin: the same machine, the same pump, the same turn, with connecting in
-//! the place of accepting. It looks up no names and never tries again: who uses it decides that.
+//! It uses the same connection machine, pump and turn as the server, with connecting in place of
+//! accepting. It looks up no names and does not retry; that is up to its caller.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,7 +16,7 @@ use crate::connection::{CloseReason, READ_LEN_MAX};
 use crate::connector::{ConnectFailure, Connecting, Connector};
 use crate::host::{CloseMode, Host, HostCounters};
 use crate::instant::Instant;
-use crate::net::pump::{self, Opened};
+use crate::net::pump::{self, OpenOutcome};
 use crate::net::{
     AddressGroup, Budget, ConnectOptions, ControlEvent, Destination, Event, Handle, Layer, Link, MESSAGES_WAITING_MAX,
     Net, Plain, PollOutcome, Sender, Stream, TURN_BYTES, Token,
@@ -24,12 +24,12 @@ use crate::net::{
 use crate::service::{Context, Service};
 use crate::slab::Key;
 
-use super::ClientLimits;
+use super::limits::ClientLimits;
 
-/// Connections begun in one turn: 32 of them take about as long as one peer's whole budget.
+/// The most connects started in one turn; they take about as long as one peer's budget.
 const CONNECT_BUDGET: usize = 32;
 
-/// Many connections of ours on one loop.
+/// Many outbound connections on one event loop.
 ///
 /// ```no_run
 /// use readyloop::client::{Client, ClientLimits};
@@ -67,7 +67,7 @@ const CONNECT_BUDGET: usize = 32;
 /// # }
 /// ```
 ///
-/// Over TLS it is a `Client::under` a [`TlsTarget`](crate::net::tls::TlsTarget), for one server.
+/// For TLS to one server, use [`Client::with_layer`] and a [`TlsTarget`](crate::net::tls::TlsTarget).
 pub struct Client<N: Net, S: Service, C: Codec, W: Layer<N::Stream> = Plain> {
     net: N,
     layer: W,
@@ -76,13 +76,13 @@ pub struct Client<N: Net, S: Service, C: Codec, W: Layer<N::Stream> = Plain> {
     reserve: Reserve,
     host: Host<S, C, Link<W::Stream>>,
     options: ConnectOptions,
-    /// What the last poll told.
+    /// The events of the last poll.
     events: Vec<Event>,
-    /// How many facts were told since a poll last told all there were; none: the last one did.
-    told_in_part: Option<usize>,
+    /// The number of events since the last complete poll; `None` if the last poll was complete.
+    partial_events: Option<usize>,
     connector: Connector<S::Peer>,
-    breaks: VecDeque<(Key, io::Error)>,
-    notices: VecDeque<ControlEvent>,
+    layer_errors: VecDeque<(Key, io::Error)>,
+    control_events: VecDeque<ControlEvent>,
     handle: Handle,
     sender: Sender<S::Message>,
     inbox: Receiver<S::Message>,
@@ -91,13 +91,13 @@ pub struct Client<N: Net, S: Service, C: Codec, W: Layer<N::Stream> = Plain> {
 impl<N: Net, S: Service, C: Codec> Client<N, S, C> {
     /// A client without connections.
     pub fn new(net: N, codec: C, service: S, limits: ClientLimits) -> Self {
-        Self::under(Plain, net, codec, service, limits)
+        Self::with_layer(Plain, net, codec, service, limits)
     }
 }
 
 impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
-    /// A client without connections, which lays `layer` over each.
-    pub fn under(layer: W, net: N, codec: C, service: S, limits: ClientLimits) -> Self {
+    /// A client without connections that wraps each connection in `layer`.
+    pub fn with_layer(layer: W, net: N, codec: C, service: S, limits: ClientLimits) -> Self {
         let handle = Handle::new(net.wake());
         let (sender, inbox) = handle.channel();
         Self {
@@ -109,37 +109,38 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             host: Host::new(service, codec, limits.peer.clone()),
             options: ConnectOptions::default(),
             events: Vec::new(),
-            told_in_part: None,
+            partial_events: None,
             connector: Connector::new(limits.connecting_max, limits.connect_timeout),
-            breaks: VecDeque::new(),
-            notices: VecDeque::new(),
+            layer_errors: VecDeque::new(),
+            control_events: VecDeque::new(),
             handle,
             sender,
             inbox,
         }
     }
 
-    /// The same client, whose streams are set so; of the options, the source is that of each
-    /// [`Self::connect`].
+    /// Sets the options of all connections started later, except the source address: each call of
+    /// [`Self::connect`] has its own.
     pub fn with_options(self, options: ConnectOptions) -> Self {
         Self { options, ..self }
     }
 
-    /// Asks for one more connection, from `source` if that matters; `peer` is what the service
-    /// finds as its state in [`Service::on_open`].
+    /// Requests a connection, from the local address `source` if one is given. `peer` becomes the
+    /// service's state of the connection.
     ///
-    /// It begins in one of the next turns. Either the service is told that it opened, or
-    /// [`Self::poll_failure`] gives `peer` back.
+    /// The connect starts in one of the next turns. Exactly one of two things follows:
+    /// [`Service::on_open`] is called, or [`Self::poll_failure`] returns `peer`. [`Self::stop`] drops
+    /// pending connects without either.
     pub fn connect(&mut self, to: Destination, source: Option<IpAddr>, peer: S::Peer) {
         self.connector.enqueue(to, source, peer, None);
     }
 
-    /// Takes in a stream that somebody else has connected to `to`.
+    /// Adopts a stream that was connected to `to` elsewhere.
     ///
-    /// It opens at once, or when the layer over it does; then as a connection of [`Self::connect`].
+    /// It opens at once, or after the handshake of the layer.
     ///
     /// # Errors
-    /// The kernel has no room to watch it.
+    /// The kernel has no resources to watch it, or the layer cannot wrap it.
     pub fn adopt(&mut self, mut stream: N::Stream, to: Destination, peer: S::Peer) -> io::Result<Key> {
         let (net, layer) = (&mut self.net, &self.layer);
         let key = self.host.expect(|key| {
@@ -155,36 +156,36 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         Ok(key)
     }
 
-    /// One turn; it sleeps until there is something to do, but no longer than `until`.
+    /// One turn of the event loop. It sleeps until there is work, at most until `until`.
     ///
     /// # Errors
-    /// The poll itself is broken. Nothing that one peer does ends the client.
+    /// The poll itself is broken. A failure of one peer is never an error of the client.
     pub fn turn(&mut self, until: Option<Instant>) -> io::Result<()> {
-        self.sleep_until_a_fact(until)?;
-        self.remember_facts();
-        self.begin_wanted();
+        self.poll(until)?;
+        self.dispatch_events();
+        self.start_connects();
         self.serve_marked();
         self.handle_deadlines();
         self.reap_closed();
-        // Who uses a client asks the client for connections.
+        // A service of a client cannot order connections; its program calls `connect`.
         self.host.refuse_wanted(&mut self.reserve, self.now);
         Ok(())
     }
 
-    fn sleep_until_a_fact(&mut self, until: Option<Instant>) -> io::Result<()> {
+    fn poll(&mut self, until: Option<Instant>) -> io::Result<()> {
         self.events.clear();
         let until = self.next_work().min(until.unwrap_or(Instant::NEVER));
-        let told = self.net.poll(&mut self.events, (until != Instant::NEVER).then_some(until))?;
-        // The only look at the clock in a turn: all that happens in it happens at this time.
+        let outcome = self.net.poll(&mut self.events, (until != Instant::NEVER).then_some(until))?;
+        // The clock is read once a turn, so everything in the turn happens at the same time.
         self.now = self.net.now();
-        self.told_in_part = match told {
+        self.partial_events = match outcome {
             PollOutcome::Complete => None,
-            PollOutcome::Partial => Some(self.told_in_part.unwrap_or(0) + self.events.len()),
+            PollOutcome::Partial => Some(self.partial_events.unwrap_or(0) + self.events.len()),
         };
         Ok(())
     }
 
-    /// Until when to sleep unless a fact comes; `Instant::ORIGIN`: there is work now.
+    /// When the next work is due without an event; `Instant::ORIGIN` if there is work now.
     fn next_work(&self) -> Instant {
         if self.host.marked_len() > 0 {
             return Instant::ORIGIN;
@@ -192,7 +193,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         self.connector.next_work().min(self.host.next_deadline().unwrap_or(Instant::NEVER))
     }
 
-    fn remember_facts(&mut self) {
+    fn dispatch_events(&mut self) {
         for event in self.events.drain(..) {
             match event {
                 Event::Ready(readiness) => {
@@ -200,29 +201,29 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
                     self.host.handle_fact(key, |link| link.remember(&readiness));
                 }
                 Event::ControlEvent(ControlEvent::Wake) => {
-                    // No more than can wait at once: whoever posts meanwhile wakes us again.
-                    for post in self.inbox.try_iter().take(MESSAGES_WAITING_MAX) {
-                        self.host.handle_message(post, &mut self.reserve, self.now);
+                    // At most one full inbox: a message sent meanwhile wakes the loop again.
+                    for message in self.inbox.try_iter().take(MESSAGES_WAITING_MAX) {
+                        self.host.handle_message(message, &mut self.reserve, self.now);
                     }
-                    self.notices.extend(self.handle.take_requests());
+                    self.control_events.extend(self.handle.take_requests());
                 }
-                Event::ControlEvent(control_event) => self.notices.push_back(control_event),
+                Event::ControlEvent(control_event) => self.control_events.push_back(control_event),
             }
         }
     }
 
-    fn begin_wanted(&mut self) {
+    fn start_connects(&mut self) {
         for _ in 0..CONNECT_BUDGET {
-            let Some(wanted) = self.connector.poll_begin(self.now) else { break };
+            let Some(pending) = self.connector.poll_begin(self.now) else { break };
             let (net, layer, options) = (&mut self.net, &self.layer, &mut self.options);
-            options.source = wanted.source;
-            let begun = self.host.expect(|key| {
-                let stream = net.connect(&wanted.to, options, token(key))?;
+            options.source = pending.source;
+            let started = self.host.expect(|key| {
+                let stream = net.connect(&pending.to, options, token(key))?;
                 Ok(Link::new(layer.wrap(stream)?, AddressGroup::OURS))
             });
-            match begun {
-                Ok(key) => self.connector.handle_begun(key, wanted, self.now),
-                Err(error) => self.connector.handle_not_begun(wanted, error, self.now),
+            match started {
+                Ok(key) => self.connector.handle_begun(key, pending, self.now),
+                Err(error) => self.connector.handle_not_begun(pending, error, self.now),
             }
         }
     }
@@ -239,23 +240,23 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
                 Some(link) => match self.net.is_connected(self.layer.inner(link.stream_mut())) {
                     Ok(true) => self.handle_connected(key, &mut budget),
                     Ok(false) => {}
-                    Err(error) => self.give_up(key, error),
+                    Err(error) => self.fail_connect(key, error),
                 },
                 None => self.serve(key, &mut budget),
             }
         }
     }
 
-    /// The connection is there; what lies over it may still have to open.
+    /// The connection is established. The handshake of the layer may still be needed.
     fn handle_connected(&mut self, key: Key, budget: &mut Budget) {
-        let opened = match self.host.expected(key) {
+        let outcome = match self.host.expected(key) {
             Some(link) if W::HAS_HANDSHAKE => link.open(&self.layer),
-            Some(_) | None => Opened::Yes,
+            Some(_) | None => OpenOutcome::Open,
         };
-        match opened {
-            Opened::Yes => self.handle_arrival(key, budget),
-            Opened::NotYet => {}
-            Opened::Lost(_, error) => self.give_up(key, error),
+        match outcome {
+            OpenOutcome::Open => self.handle_arrival(key, budget),
+            OpenOutcome::WouldBlock => {}
+            OpenOutcome::Failed(_, error) => self.fail_connect(key, error),
         }
     }
 
@@ -270,15 +271,16 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         self.serve(key, budget);
     }
 
-    fn give_up(&mut self, key: Key, error: io::Error) {
+    fn fail_connect(&mut self, key: Key, error: io::Error) {
         self.host.dismiss(key);
         self.connector.handle_failure(key, error);
     }
 
     fn handle_deadlines(&mut self) {
-        // As for a server: who looks late may have been heard of in a fact that is still to be told.
-        self.told_in_part.take_if(|told| *told > self.host.len() + 1);
-        if self.told_in_part.is_some() {
+        // After a partial poll, an event that is still pending may belong to a peer that looks idle.
+        // Expire nothing until every peer and the waker may have had their event.
+        self.partial_events.take_if(|count| *count > self.host.len() + 1);
+        if self.partial_events.is_some() {
             return;
         }
         self.host.handle_deadlines(&mut self.reserve, self.now);
@@ -288,43 +290,43 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     }
 
     fn reap_closed(&mut self) {
-        let Self { host, layer, breaks, reserve, now, .. } = self;
+        let Self { host, layer, layer_errors, reserve, now, .. } = self;
         host.reap_closed(reserve, *now, |key, link, reason, close_mode| {
             debug!("peer {key:?} closed: {reason}");
             let mut stream = link.into_stream();
-            breaks.extend(layer.failure(&stream).map(|error| (key, error)));
+            layer_errors.extend(layer.failure(&stream).map(|error| (key, error)));
             if close_mode == CloseMode::Reset
                 && let Err(error) = stream.reset_on_drop()
             {
-                debug!("peer {key:?} was gone before its reset: {error}");
+                debug!("peer {key:?} cannot be reset: {error}");
             }
         });
     }
 
-    /// Calls on behalf of one peer, between turns: what is sent leaves with the next one.
-    ///
-    /// `None`, and nothing is called, when there is no such peer (any more, or yet).
+    /// Calls `call` with the service, the state and the context of one peer, between two turns. The
+    /// next turn sends what it queues. Returns `None`, without the call, if the peer is not open.
     pub fn call(&mut self, key: Key, call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>)) -> Option<()> {
         self.host.call(key, &mut self.reserve, self.now, call)
     }
 
-    /// The next connection that did not come about and was not told yet.
+    /// The next failed connect that was not returned yet.
     pub fn poll_failure(&mut self) -> Option<ConnectFailure<S::Peer>> {
         self.connector.poll_failure()
     }
 
-    /// The next peer that was closed because the layer over its stream failed, and was not told yet.
-    pub fn poll_break(&mut self) -> Option<(Key, io::Error)> {
-        self.breaks.pop_front()
+    /// The next peer that was closed because its layer failed, and that was not returned yet.
+    pub fn poll_layer_error(&mut self) -> Option<(Key, io::Error)> {
+        self.layer_errors.pop_front()
     }
 
-    /// The next notice, a signal's or a handle's, that was not told yet. The client itself obeys none.
-    pub fn poll_notice(&mut self) -> Option<ControlEvent> {
-        self.notices.pop_front()
+    /// The next control event, from a signal or a handle, that was not returned yet. The client
+    /// itself acts on none.
+    pub fn poll_control_event(&mut self) -> Option<ControlEvent> {
+        self.control_events.pop_front()
     }
 
-    /// Ends all peers now, and connects to nobody any more: the turn that follows is the last with
-    /// anything to do. Connections not through yet are dropped without a word.
+    /// Closes all peers with [`CloseReason::Stopped`] in the next turn. Drops pending and in-progress
+    /// connects silently.
     pub fn stop(&mut self) {
         for key in self.connector.clear() {
             self.host.dismiss(key);
@@ -332,7 +334,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         self.host.tell_all(&mut self.reserve, self.now, |peer, _| peer.connection.handle_error(CloseReason::Stopped));
     }
 
-    /// Whether nothing is open, under way or wanted.
+    /// Whether nothing is open, connecting or waiting to connect.
     pub fn is_idle(&self) -> bool {
         self.host.is_empty() && self.connector.wanted() == 0
     }
@@ -342,7 +344,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         self.host.len() - self.connector.connecting()
     }
 
-    /// How many connections are under way.
+    /// How many connections are connecting, including the handshake of the layer.
     pub fn connecting(&self) -> usize {
         self.connector.connecting()
     }
@@ -352,17 +354,17 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         self.host.service()
     }
 
-    /// The service, to be told or asked something between turns.
+    /// The service, to be changed between turns.
     pub fn service_mut(&mut self) -> &mut S {
         self.host.service_mut()
     }
 
-    /// The service, when the client has done its part.
+    /// The service, at the end of the client.
     pub fn into_service(self) -> S {
         self.host.into_service()
     }
 
-    /// What happened so far to those that were opened.
+    /// The counters of the connections opened so far.
     pub fn counters(&self) -> &HostCounters {
         self.host.counters()
     }
@@ -372,17 +374,17 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         self.now
     }
 
-    /// What other threads wake this client with; what they ask for comes out of [`Self::poll_notice`].
+    /// A handle for other threads. [`Self::poll_control_event`] returns their requests.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Posts to the service, from any thread.
+    /// Sends messages to the service, from any thread.
     pub fn sender(&self) -> Sender<S::Message> {
         self.sender.clone()
     }
 
-    /// The net this client runs over.
+    /// The net that this client uses.
     pub fn net(&self) -> &N {
         &self.net
     }

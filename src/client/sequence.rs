@@ -1,26 +1,20 @@
-//! `Sequence`: what became of each datagram that was sent: answered, late, lost; twice, out of order.
+//! [`Sequence`]: which datagrams were answered, late, lost, duplicated or reordered.
 //!
-//! A pure machine: sendings, replies and times go in, judgements come out. It opens no socket,
-//! reads no clock, and keeps no bytes: a datagram is known by a label, such as the number that it
-//! carries or a digest of what is in it.
-//!
-//! ```text
-//!              reply ──▶ Answered ──reply──▶ (a duplicate)
-//!   Awaited ──┤
-//!              timeout ─▶ Lost ──reply──▶ Late ──reply──▶ (a duplicate)
-//! ```
+//! A pure state machine: sent datagrams, replies and times go in, the kind of each reply comes out.
+//! It opens no socket, reads no clock and stores no bytes. A label identifies a datagram, such as the
+//! number that it carries or a digest of its contents.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::instant::Instant;
 
-/// How many datagrams are remembered: the last ones, in 128 KiB.
+/// How many of the last datagrams are remembered, in 128 KiB.
 ///
-/// A second of 4,000 datagrams each, which is longer than a path keeps one of them back.
+/// At 4,000 datagrams a second they cover one second, longer than a path delays a datagram.
 pub const REMEMBERED_MAX: usize = 4096;
 
-/// What is known of the datagrams that were sent, the oldest of them first.
+/// Tracks datagrams and their replies.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,7 +27,7 @@ pub const REMEMBERED_MAX: usize = 4096;
 ///     sequence.handle_sent(number, now);
 /// }
 /// assert!(matches!(sequence.handle_reply(1, now), Arrival::Answer { .. }));
-/// assert!(matches!(sequence.handle_reply(0, now), Arrival::Overtaken { .. }));
+/// assert!(matches!(sequence.handle_reply(0, now), Arrival::Reordered { .. }));
 /// assert!(matches!(sequence.handle_reply(1, now), Arrival::Duplicate { .. }));
 /// assert_eq!(sequence.poll_lost(now + Duration::from_secs(1)), Some(2));
 /// ```
@@ -41,11 +35,11 @@ pub const REMEMBERED_MAX: usize = 4096;
 pub struct Sequence {
     timeout: Duration,
     sent: VecDeque<Sent>,
-    /// The number of the first that is remembered.
+    /// The number of the oldest remembered datagram.
     first: u64,
-    /// How many at the front are known not to be awaited.
+    /// How many datagrams at the front are no longer awaited.
     settled: usize,
-    /// The number behind the latest that was answered in its turn.
+    /// One more than the highest number answered in time.
     next: u64,
     counters: SequenceCounters,
 }
@@ -54,127 +48,134 @@ pub struct Sequence {
 struct Sent {
     label: u64,
     at: Instant,
-    fate: Fate,
+    state: ReplyWait,
 }
 
-/// See the picture at the top.
+/// The state of one datagram.
+///
+/// ```text
+///            ┌─ reply ───▶ Answered ── reply ──▶ (a duplicate)
+///   Awaited ─┤
+///            └─ timeout ─▶ Lost ── reply ──▶ Late ── reply ──▶ (a duplicate)
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum ReplyWait {
     Awaited,
     Answered,
     Lost,
     Late,
 }
 
-/// What a reply is.
+/// The kind of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// The first to this datagram, in its turn and in time.
+    /// The first reply to a datagram, in order and in time.
     Answer {
-        /// Which datagram it answers, counted from 0.
+        /// The number of the datagram, counted from 0.
         number: u64,
-        /// How long after its datagram it came.
+        /// The time since the datagram was sent.
         round_trip: Duration,
     },
-    /// The same, but one to a later datagram came before (RFC 4737, section 3).
-    Overtaken {
-        /// Which datagram it answers.
+    /// The first reply to a datagram, in time but after the reply to a later one (RFC 4737, section 3).
+    Reordered {
+        /// The number of the datagram.
         number: u64,
-        /// How long after its datagram it came.
+        /// The time since the datagram was sent.
         round_trip: Duration,
     },
-    /// The first to a datagram that was held for lost.
+    /// The first reply to a datagram, after its timeout.
     Late {
-        /// Which datagram it answers.
+        /// The number of the datagram.
         number: u64,
-        /// How long after its datagram it came.
+        /// The time since the datagram was sent.
         round_trip: Duration,
     },
-    /// A further one to a datagram that has its answer.
+    /// Another reply to a datagram that has one.
     Duplicate {
-        /// Which datagram it answers.
+        /// The number of the datagram.
         number: u64,
     },
-    /// No datagram that is remembered has this label.
+    /// No remembered datagram has this label.
     Unknown,
 }
 
-/// Datagrams by what became of them.
+/// Numbers of datagrams and replies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SequenceCounters {
-    /// That were sent.
+    /// Datagrams sent.
     pub sent: u64,
-    /// That were answered in time.
+    /// Datagrams answered in time.
     pub answered: u64,
-    /// That were answered too late.
+    /// Datagrams answered after their timeout.
     pub late: u64,
-    /// To which no reply has come, and none is awaited any more.
+    /// Datagrams without a reply at their timeout or since.
     pub lost: u64,
-    /// To which a reply is awaited.
+    /// Datagrams still waiting for a reply.
     pub awaited: u64,
-    /// Replies behind the first.
+    /// Replies to a datagram that already had one.
     pub duplicates: u64,
-    /// Of those answered in time: how many were overtaken by a later one.
+    /// Of the datagrams answered in time: those answered after a later one.
     pub reordered: u64,
-    /// Replies to nothing that is remembered.
+    /// Replies to no remembered datagram.
     pub unknown: u64,
 }
 
 impl SequenceCounters {
-    /// Whether each datagram that was sent is accounted for.
+    /// Whether every datagram sent is counted exactly once.
     pub fn reconciles(&self) -> bool {
         self.sent == self.answered + self.late + self.lost + self.awaited && self.reordered <= self.answered
     }
 }
 
 impl Sequence {
-    /// A sequence of none, whose datagrams are held for lost after `timeout` without a reply.
+    /// An empty sequence. A datagram counts as lost `timeout` after it was sent.
     pub fn new(timeout: Duration) -> Self {
         Self { timeout, sent: VecDeque::new(), first: 0, settled: 0, next: 0, counters: SequenceCounters::default() }
     }
 
-    /// The counts so far.
+    /// The counters so far.
     pub fn counters(&self) -> &SequenceCounters {
         &self.counters
     }
 
-    /// Whether another datagram would be one too many: all that are remembered wait behind one
-    /// that is still awaited.
+    /// Whether no datagram may be sent: the memory is full and the oldest datagram is still awaited.
     pub fn is_full(&self) -> bool {
         self.sent.len() >= REMEMBERED_MAX && self.settled == 0
     }
 
-    /// A datagram was sent: its number, counted from 0.
+    /// Records a sent datagram and returns its number, counted from 0.
     ///
     /// # Panics
-    /// When the sequence [is full](Self::is_full).
+    /// If the sequence [is full](Self::is_full).
     pub fn handle_sent(&mut self, label: u64, now: Instant) -> u64 {
-        assert!(!self.is_full(), "no more are sent than are remembered");
+        assert!(!self.is_full(), "the sequence is full");
         if self.sent.len() >= REMEMBERED_MAX {
             self.sent.pop_front();
             self.first += 1;
             self.settled -= 1;
         }
-        self.sent.push_back(Sent { label, at: now, fate: Fate::Awaited });
+        self.sent.push_back(Sent { label, at: now, state: ReplyWait::Awaited });
         self.counters.sent += 1;
         self.counters.awaited += 1;
         self.counters.sent - 1
     }
 
-    /// Whether a datagram that is remembered has this label.
-    pub fn knows(&self, label: u64) -> bool {
+    /// Whether a remembered datagram has this label.
+    pub fn contains(&self, label: u64) -> bool {
         self.sent.iter().any(|sent| sent.label == label)
     }
 
-    /// A reply with that label came at `now`. Where several datagrams had it, it is to the oldest
-    /// that is awaited, or else to the oldest that was lost, or else a duplicate.
+    /// Records a reply with a label. If several datagrams have the label, the reply belongs to the
+    /// oldest awaited one, else to the oldest lost one. Otherwise it is a duplicate.
     pub fn handle_reply(&mut self, label: u64, now: Instant) -> Arrival {
-        let place =
-            |fates: &[Fate]| self.sent.iter().position(|sent| sent.label == label && fates.contains(&sent.fate));
-        let place =
-            place(&[Fate::Awaited]).or_else(|| place(&[Fate::Lost])).or_else(|| place(&[Fate::Answered, Fate::Late]));
-        match place {
-            Some(place) => self.settle(place, now),
+        let find = |states: &[ReplyWait]| {
+            self.sent.iter().position(|sent| sent.label == label && states.contains(&sent.state))
+        };
+        let index = find(&[ReplyWait::Awaited])
+            .or_else(|| find(&[ReplyWait::Lost]))
+            .or_else(|| find(&[ReplyWait::Answered, ReplyWait::Late]));
+        match index {
+            Some(index) => self.settle(index, now),
             None => {
                 self.counters.unknown += 1;
                 Arrival::Unknown
@@ -182,11 +183,10 @@ impl Sequence {
         }
     }
 
-    /// A reply came at `now` that does not say to what: it is taken for one to the oldest datagram
-    /// that is awaited.
-    pub fn handle_unlabelled(&mut self, now: Instant) -> Arrival {
-        match self.sent.iter().position(|sent| sent.fate == Fate::Awaited) {
-            Some(place) => self.settle(place, now),
+    /// Records a reply without a label. It belongs to the oldest awaited datagram.
+    pub fn handle_unlabeled_reply(&mut self, now: Instant) -> Arrival {
+        match self.sent.iter().position(|sent| sent.state == ReplyWait::Awaited) {
+            Some(index) => self.settle(index, now),
             None => {
                 self.counters.unknown += 1;
                 Arrival::Unknown
@@ -194,30 +194,30 @@ impl Sequence {
         }
     }
 
-    fn settle(&mut self, place: usize, now: Instant) -> Arrival {
-        let number = self.first + place as u64;
-        let sent = &mut self.sent[place];
+    fn settle(&mut self, index: usize, now: Instant) -> Arrival {
+        let number = self.first + index as u64;
+        let sent = &mut self.sent[index];
         let round_trip = now.since(sent.at);
-        let arrival = match sent.fate {
-            Fate::Awaited => {
-                sent.fate = Fate::Answered;
+        let arrival = match sent.state {
+            ReplyWait::Awaited => {
+                sent.state = ReplyWait::Answered;
                 self.counters.awaited -= 1;
                 self.counters.answered += 1;
                 if number < self.next {
                     self.counters.reordered += 1;
-                    Arrival::Overtaken { number, round_trip }
+                    Arrival::Reordered { number, round_trip }
                 } else {
                     self.next = number + 1;
                     Arrival::Answer { number, round_trip }
                 }
             }
-            Fate::Lost => {
-                sent.fate = Fate::Late;
+            ReplyWait::Lost => {
+                sent.state = ReplyWait::Late;
                 self.counters.lost -= 1;
                 self.counters.late += 1;
                 Arrival::Late { number, round_trip }
             }
-            Fate::Answered | Fate::Late => {
+            ReplyWait::Answered | ReplyWait::Late => {
                 self.counters.duplicates += 1;
                 Arrival::Duplicate { number }
             }
@@ -226,25 +226,25 @@ impl Sequence {
         arrival
     }
 
-    /// When the next datagram is to be held for lost.
+    /// When the next datagram counts as lost.
     pub fn poll_deadline(&self) -> Instant {
         self.sent.get(self.settled).map_or(Instant::NEVER, |sent| sent.at + self.timeout)
     }
 
-    /// Holds the oldest for lost if it has waited too long: its number. Ask again after that.
+    /// Counts the oldest awaited datagram as lost, if its timeout has passed, and returns its number.
+    /// Call again until it returns `None`.
     pub fn poll_lost(&mut self, now: Instant) -> Option<u64> {
-        // They were sent one after another: the oldest is due first.
         if self.poll_deadline() > now { None } else { self.lose_oldest() }
     }
 
-    /// Holds for lost whatever is awaited, as when nobody listens there.
+    /// Counts all awaited datagrams as lost.
     pub fn give_up(&mut self) {
         while self.lose_oldest().is_some() {}
     }
 
     fn lose_oldest(&mut self) -> Option<u64> {
         let sent = self.sent.get_mut(self.settled)?;
-        sent.fate = Fate::Lost;
+        sent.state = ReplyWait::Lost;
         self.counters.awaited -= 1;
         self.counters.lost += 1;
         let number = self.first + self.settled as u64;
@@ -253,7 +253,7 @@ impl Sequence {
     }
 
     fn advance(&mut self) {
-        while self.sent.get(self.settled).is_some_and(|sent| sent.fate != Fate::Awaited) {
+        while self.sent.get(self.settled).is_some_and(|sent| sent.state != ReplyWait::Awaited) {
             self.settled += 1;
         }
     }

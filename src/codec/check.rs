@@ -1,35 +1,34 @@
-//! What a codec makes of an input, however the input is cut into pieces; for the tests of codecs.
+//! Drives a codec over input cut into pieces, for the tests of codecs.
 //!
-//! It drives a codec the way the trait says: what was not consumed is kept, what arrives is put
-//! behind it, and the codec looks again.
+//! As the trait promises, bytes that were not consumed stay in front of those that arrive next.
 
 use proptest::prelude::*;
 
 use super::{Codec, Decoded, FrameError};
 
-/// One thing that was found in a stream.
+/// One item decoded from a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Frame(Vec<u8>),
-    /// The reading ends here.
-    Goodbye,
-    /// The reading ends here.
-    Lost(FrameError),
-    /// Bytes at the end that are no whole frame.
+    /// Decoding stops here.
+    Exit,
+    /// Decoding stops here.
+    Error(FrameError),
+    /// The bytes of an incomplete frame at the end.
     Rest(Vec<u8>),
 }
 
-/// All frames in a row.
+/// A stream of whole frames.
 pub(super) fn frames<const N: usize>(frames: [&[u8]; N]) -> Vec<Seen> {
     frames.map(|frame| Seen::Frame(frame.to_vec())).to_vec()
 }
 
-/// These frames, and after them the stream is lost to one longer than `frame_len_max`.
+/// These frames, followed by one longer than `frame_len_max`.
 pub(super) fn too_long<const N: usize>(before: [&[u8]; N], frame_len_max: usize) -> Vec<Seen> {
-    [frames(before), vec![Seen::Lost(FrameError::TooLong { frame_len_max })]].concat()
+    [frames(before), vec![Seen::Error(FrameError::TooLong { frame_len_max })]].concat()
 }
 
-/// What `codec` sees when `input` arrives cut at each of the sorted `cuts`.
+/// Decodes `input` in pieces that end at the sorted `cuts`.
 #[track_caller]
 pub(super) fn read_cut<C: Codec>(codec: &C, frame_len_max: usize, input: &[u8], cuts: &[usize]) -> Vec<Seen> {
     let mut state = C::State::default();
@@ -43,20 +42,20 @@ pub(super) fn read_cut<C: Codec>(codec: &C, frame_len_max: usize, input: &[u8], 
             let consumed = match codec.decode(&mut state, &stored, frame_len_max) {
                 Ok(Decoded::More) => break,
                 Ok(Decoded::Frame { frame, consumed }) => {
-                    assert!(frame.end <= consumed, "a frame reaches beyond what it consumes");
+                    assert!(frame.end <= consumed, "the frame ends after its consumed bytes");
                     seen.push(Seen::Frame(stored[frame].to_vec()));
                     consumed
                 }
-                Ok(Decoded::Goodbye { .. }) => {
-                    seen.push(Seen::Goodbye);
+                Ok(Decoded::Exit { .. }) => {
+                    seen.push(Seen::Exit);
                     return seen;
                 }
                 Err(error) => {
-                    seen.push(Seen::Lost(error));
+                    seen.push(Seen::Error(error));
                     return seen;
                 }
             };
-            assert!(consumed > 0, "a frame consumes nothing");
+            assert!(consumed > 0, "the frame consumes no bytes");
             stored.drain(..consumed);
         }
     }
@@ -66,36 +65,36 @@ pub(super) fn read_cut<C: Codec>(codec: &C, frame_len_max: usize, input: &[u8], 
     seen
 }
 
-/// `codec` sees `expected` in `input`: in one piece, in any two, in any three, in pieces of any
-/// one size.
+/// Checks that `codec` decodes `expected` from `input` in any one, two or three pieces, and in pieces
+/// of any one size.
 #[track_caller]
 pub(super) fn check<C: Codec>(codec: &C, frame_len_max: usize, input: &[u8], expected: &[Seen]) {
-    assert!(input.len() <= 64, "the number of ways to cut it grows with the square");
-    let one = |cuts: &[usize]| {
+    assert!(input.len() <= 64, "the number of cuts grows with the square of the length");
+    let check_cuts = |cuts: &[usize]| {
         let seen = read_cut(codec, frame_len_max, input, cuts);
         assert_eq!(seen, expected, "{:?} cut at {cuts:?}", input.escape_ascii().to_string());
     };
-    one(&[]);
+    check_cuts(&[]);
     for first in 0..input.len() {
-        one(&[first]);
+        check_cuts(&[first]);
         for second in first..input.len() {
-            one(&[first, second]);
+            check_cuts(&[first, second]);
         }
     }
     for size in 1..input.len() {
-        one(&(size..input.len()).step_by(size).collect::<Vec<_>>());
+        check_cuts(&(size..input.len()).step_by(size).collect::<Vec<_>>());
     }
 }
 
-/// How many bytes of `input` have arrived, one by one, when `codec` knows that the stream is lost.
-pub(super) fn lost_after(codec: &impl Codec, frame_len_max: usize, input: &[u8]) -> Option<usize> {
+/// The number of bytes of `input`, read one by one, after which `codec` returns an error.
+pub(super) fn bytes_until_error(codec: &impl Codec, frame_len_max: usize, input: &[u8]) -> Option<usize> {
     (1..=input.len()).find(|&len| {
         let bytewise: Vec<usize> = (1..len).collect();
-        matches!(read_cut(codec, frame_len_max, &input[..len], &bytewise).last(), Some(Seen::Lost(_)))
+        matches!(read_cut(codec, frame_len_max, &input[..len], &bytewise).last(), Some(Seen::Error(_)))
     })
 }
 
-/// The bytes of `frames` in their envelopes, one after the other; each frame is in two parts.
+/// Encodes `frames`, each from two parts.
 pub(super) fn encode(codec: &impl Codec, frames: &[Vec<u8>]) -> Result<Vec<u8>, FrameError> {
     let mut bytes = Vec::new();
     for frame in frames {
@@ -106,14 +105,14 @@ pub(super) fn encode(codec: &impl Codec, frames: &[Vec<u8>]) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
-/// Sorted places at which to cut an input of `len` bytes.
+/// Sorted offsets at which to cut an input of `len` bytes.
 pub(super) fn cuts(which: &[prop::sample::Index], len: usize) -> Vec<usize> {
     let mut cuts: Vec<usize> = which.iter().map(|cut| cut.index(len + 1)).collect();
     cuts.sort_unstable();
     cuts
 }
 
-/// `frames` come back from `codec` as they were, however they are cut on their way.
+/// Checks that `frames` are unchanged after they are encoded, cut and decoded.
 #[track_caller]
 pub(super) fn check_round_trip(codec: &impl Codec, frames: &[Vec<u8>], which: &[prop::sample::Index]) {
     let longest = frames.iter().map(Vec::len).max().unwrap_or(0);

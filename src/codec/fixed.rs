@@ -1,10 +1,10 @@
 //! `Fixed`: every frame has the same length.
 //!
-//! Nothing marks where a frame begins: both ends must have counted from the first byte.
+//! Nothing marks the start of a frame: both ends must count from the first byte.
 
 use super::{Codec, Decoded, Encode, Envelope, FrameError};
 
-/// So many bytes in a row are a frame.
+/// Frames of one fixed length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fixed {
     len: usize,
@@ -14,7 +14,7 @@ impl Fixed {
     /// Frames of `len` bytes.
     ///
     /// # Panics
-    /// When `len` is zero: a stream would hold frames without end.
+    /// When `len` is zero, because any input would hold an infinite number of frames.
     pub const fn new(len: usize) -> Self {
         assert!(len > 0, "a fixed frame has at least one byte");
         Self { len }
@@ -45,7 +45,7 @@ impl Encode for Fixed {
     fn envelope(&self, parts: &[&[u8]]) -> Result<Envelope, FrameError> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         if len != self.len {
-            return Err(FrameError::Malformed("not the one length that all frames have"));
+            return Err(FrameError::Malformed("the frame does not have the fixed length"));
         }
         Ok(Envelope::NONE)
     }
@@ -55,23 +55,23 @@ impl Encode for Fixed {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::check::{Seen, check, check_round_trip, frames, lost_after};
+    use super::super::check::{Seen, bytes_until_error, check, check_round_trip, frames};
     use super::*;
 
     #[test]
-    fn every_so_many_bytes_are_a_frame() {
+    fn input_is_cut_into_frames_of_the_fixed_length() {
         check(&Fixed::new(3), 9, b"abcdefgh", &[frames([b"abc", b"def"]), vec![Seen::Rest(b"gh".to_vec())]].concat());
         check(&Fixed::new(1), 1, b"\n\0", &frames([b"\n", b"\0"]));
     }
 
     #[test]
-    fn frames_longer_than_the_limit_are_refused_at_once() {
+    fn a_length_above_the_limit_is_refused_at_once() {
         check(&Fixed::new(4), 4, b"abcd", &frames([b"abcd"]));
-        assert_eq!(lost_after(&Fixed::new(5), 4, b"abcd"), Some(1));
+        assert_eq!(bytes_until_error(&Fixed::new(5), 4, b"abcd"), Some(1));
     }
 
     #[test]
-    fn only_the_one_length_can_be_sent() {
+    fn only_frames_of_the_fixed_length_can_be_sent() {
         assert_eq!(Fixed::new(3).envelope(&[b"a", b"bc"]), Ok(Envelope::NONE));
         assert!(matches!(Fixed::new(3).envelope(&[b"a", b"b"]), Err(FrameError::Malformed(_))));
         assert!(matches!(Fixed::new(3).envelope(&[b"ab", b"cd"]), Err(FrameError::Malformed(_))));
@@ -79,13 +79,13 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "at least one byte")]
-    fn a_frame_of_no_bytes_is_refused() {
+    fn a_length_of_zero_is_refused() {
         let _ = Fixed::new(0);
     }
 
     proptest! {
         #[test]
-        fn frames_come_back_as_they_were(
+        fn frames_are_unchanged_after_a_round_trip(
             frames in (1_usize..20).prop_flat_map(|len| prop::collection::vec(prop::collection::vec(any::<u8>(), len), 1..9)),
             cuts in any::<[prop::sample::Index; 5]>(),
         ) {

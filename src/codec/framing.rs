@@ -1,6 +1,6 @@
-//! `Framing`: any of the codecs here, chosen while the program runs.
+//! `Framing`: one of the codecs of this module, chosen at run time.
 //!
-//! It adds nothing to them but their names, as the command spells them.
+//! It adds only their names, as the command spells them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,27 +11,27 @@ use super::{
     ByteOrder, Codec, Decoded, Encode, Envelope, Fixed, FrameError, Length, LengthWidth, Lines, LinesState, Raw,
 };
 
-/// One of the codecs.
+/// Any codec of this module.
 ///
-/// Its name is `raw`, `lines`, `lines:utf8`, `length` (the same as `length:u32`), `length:u16le` and
-/// so on for each width, or `fixed:16`.
+/// It is parsed from and printed as `raw`, `lines`, `lines:utf8`, `length` (the same as `length:u32`),
+/// `length:u16le` and so on for each width, or `fixed:16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// What arrives together is a frame.
+    /// The bytes of one read are a frame.
     Raw(Raw),
-    /// One line is a frame. The name does not say whether the line `exit` means goodbye.
+    /// Each line is a frame. The name does not include [`Lines::with_exit`].
     Lines(Lines),
-    /// A length, then the frame.
+    /// Each frame follows its length.
     Length(Length),
     /// Every frame has the same length.
     Fixed(Fixed),
 }
 
-/// What one stream remembers under any framing: only lines need something.
+/// The state of one stream under any framing; only lines need it.
 pub type FramingState = LinesState;
 
 impl Framing {
-    /// Lets lines know `exit`, see [`Lines::with_exit`]; other framings have no such word.
+    /// Applies [`Lines::with_exit`] to lines; other framings are unchanged.
     pub const fn with_exit(self) -> Self {
         match self {
             Self::Lines(lines) => Self::Lines(lines.with_exit()),
@@ -64,24 +64,16 @@ impl Encode for Framing {
             Self::Fixed(fixed) => fixed.envelope(parts),
         }
     }
-
-    #[inline]
-    fn is_bare(&self) -> bool {
-        match self {
-            Self::Raw(raw) => raw.is_bare(),
-            Self::Lines(_) | Self::Length(_) | Self::Fixed(_) => false,
-        }
-    }
 }
 
-/// No framing has this name.
+/// The name of a framing that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "no framing is called `{name}`: type raw, lines, lines:utf8, length, length:u8, length:u16, length:u32 or \
-     length:u64 (with le behind it if the lowest byte comes first: length:u16le), or fixed:N with N bytes, at least 1"
+    "unknown framing `{name}`: type raw, lines, lines:utf8, length, length:u8, length:u16, length:u32, length:u64 \
+     (length:u16le and so on for little-endian), or fixed:N for frames of N bytes, where N is at least 1"
 )]
 pub struct UnknownFraming {
-    /// What was typed.
+    /// The name that was given.
     pub name: String,
 }
 
@@ -96,7 +88,7 @@ impl FromStr for Framing {
                 "length" => Some(Self::Length(Length::default())),
                 _ => None,
             },
-            Some(("lines", "utf8")) => Some(Self::Lines(Lines::new().of_text())),
+            Some(("lines", "utf8")) => Some(Self::Lines(Lines::new().utf8_only())),
             Some(("length", integer)) => parse_length(integer).map(Self::Length),
             Some(("fixed", len)) => parse_fixed(len).map(Self::Fixed),
             Some(_) => None,
@@ -128,15 +120,15 @@ impl fmt::Display for Framing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Raw(Raw) => f.write_str("raw"),
-            Self::Lines(lines) if lines.is_text() => f.write_str("lines:utf8"),
+            Self::Lines(lines) if lines.is_utf8_only() => f.write_str("lines:utf8"),
             Self::Lines(_) => f.write_str("lines"),
             Self::Length(length) if *length == Length::default() => f.write_str("length"),
             Self::Length(Length { width, order }) => {
-                let order = match order {
+                let suffix = match order {
                     ByteOrder::Big => "",
                     ByteOrder::Little => "le",
                 };
-                write!(f, "length:u{}{order}", 8 * width.bytes())
+                write!(f, "length:u{}{suffix}", 8 * width.bytes())
             }
             Self::Fixed(fixed) => write!(f, "fixed:{}", fixed.len()),
         }
@@ -164,18 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn only_where_nothing_goes_around_a_frame_is_a_framing_bare() {
-        for name in ["raw", "lines", "length:u8", "fixed:3"] {
-            assert_eq!(name.parse::<Framing>().unwrap().is_bare(), name == "raw", "{name}");
-        }
-    }
-
-    #[test]
     fn every_framing_has_a_name() {
         let length = |width, order| Framing::Length(Length { width, order });
         check("raw", Framing::Raw(Raw));
         check("lines", Framing::Lines(Lines::new()));
-        check("lines:utf8", Framing::Lines(Lines::new().of_text()));
+        check("lines:utf8", Framing::Lines(Lines::new().utf8_only()));
         check("length", length(LengthWidth::U32, ByteOrder::Big));
         check("length:u8", length(LengthWidth::U8, ByteOrder::Big));
         check("length:u16", length(LengthWidth::U16, ByteOrder::Big));
@@ -186,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn another_name_is_answered_with_those_there_are() {
+    fn an_unknown_name_is_answered_with_the_known_ones() {
         for name in ["", "line", "Raw", "raw:", "lines:1", "length:", "length:u24", "length:le", "length:u8lele"] {
             check_unknown(name);
         }
@@ -196,16 +181,16 @@ mod tests {
     }
 
     #[test]
-    fn only_lines_know_exit() {
-        let goodbye = |name: &str| {
+    fn only_lines_have_an_exit_line() {
+        let has_exit = |name: &str| {
             let framing: Framing = name.parse().unwrap();
-            read_cut(&framing.with_exit(), 9, b"exit\r\n", &[]).contains(&Seen::Goodbye)
+            read_cut(&framing.with_exit(), 9, b"exit\r\n", &[]).contains(&Seen::Exit)
         };
-        assert!(goodbye("lines"));
-        assert!(!goodbye("raw") && !goodbye("fixed:6") && !goodbye("length:u8"));
+        assert!(has_exit("lines"));
+        assert!(!has_exit("raw") && !has_exit("fixed:6") && !has_exit("length:u8"));
     }
 
-    /// Every framing but raw, under which a frame is what arrives together.
+    /// Every framing except raw, where each read is a frame.
     fn framings() -> impl Strategy<Value = Framing> {
         const NAMES: &[&str] =
             &["lines", "lines:utf8", "length:u8", "length:u16", "length:u32le", "length:u64", "fixed:1", "fixed:5"];
@@ -214,26 +199,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_mean_the_same_however_they_are_cut(
+        fn decoding_does_not_depend_on_read_boundaries(
             framing in framings(),
-            // Few values, so that lengths are short and lines end.
+            // Mostly small values, so that lengths are short and lines end.
             input in prop::collection::vec(prop_oneof![6 => Just(0_u8), 1 => 0_u8..14, 1 => any::<u8>()], 0..200),
             frame_len_max in 0_usize..20,
-            places in any::<[prop::sample::Index; 6]>(),
+            offsets in any::<[prop::sample::Index; 6]>(),
         ) {
             let whole = read_cut(&framing, frame_len_max, &input, &[]);
-            prop_assert_eq!(read_cut(&framing, frame_len_max, &input, &cuts(&places, input.len())), whole);
+            prop_assert_eq!(read_cut(&framing, frame_len_max, &input, &cuts(&offsets, input.len())), whole);
         }
 
         #[test]
-        fn what_was_read_can_be_sent(
+        fn a_decoded_frame_can_be_encoded(
             framing in framings(),
             input in prop::collection::vec(prop_oneof![6 => Just(0_u8), 1 => 0_u8..14, 1 => any::<u8>()], 0..200),
         ) {
             let seen = read_cut(&framing, 100, &input, &[]);
             let frames = seen.into_iter().filter_map(|seen| match seen {
                 Seen::Frame(frame) => Some(frame),
-                Seen::Goodbye | Seen::Lost(_) | Seen::Rest(_) => None,
+                Seen::Exit | Seen::Error(_) | Seen::Rest(_) => None,
             });
             prop_assert!(encode(&framing, &frames.collect::<Vec<_>>()).is_ok());
         }

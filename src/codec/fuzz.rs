@@ -1,15 +1,15 @@
-//! Any bytes at all, in any pieces, through every framing: what must hold of a codec whatever comes.
+//! Fuzz tests: arbitrary bytes in arbitrary pieces, for every framing.
 //!
-//! `cargo test` tries some thousand inputs drawn afresh; `cargo bolero test codec::fuzz::…` goes on
-//! from there, and from the few inputs in `__fuzz__`, which are always tried.
+//! `cargo test` tries a few thousand random inputs and those in `__fuzz__`. `cargo bolero test
+//! codec::fuzz::…` continues from there.
 
 use super::check::{Seen, read_cut};
 use super::{ByteOrder, Fixed, Framing, Length, LengthWidth, Lines, Raw};
 
-/// What one run of the tests can afford.
+/// The number of random inputs in a run of `cargo test`.
 const ITERATIONS: usize = 3_000;
 
-/// Each framing in each of its ways.
+/// One of all framings with all their options.
 fn framing(choice: u8) -> Framing {
     let widths = [LengthWidth::U8, LengthWidth::U16, LengthWidth::U32, LengthWidth::U64];
     let width = widths[usize::from(choice / 8 % 4)];
@@ -18,15 +18,15 @@ fn framing(choice: u8) -> Framing {
         0 => Framing::Raw(Raw),
         1 => Framing::Lines(Lines::new()),
         2 => Framing::Lines(Lines::new().with_exit()),
-        3 => Framing::Lines(Lines::new().of_text()),
+        3 => Framing::Lines(Lines::new().utf8_only()),
         4 => Framing::Fixed(Fixed::new(1 + usize::from(choice / 8))),
         _ => Framing::Length(Length { width, order }),
     }
 }
 
-/// What is seen does not depend on how the input is cut, but where bytes are frames as they come.
+/// Except for raw, where each read is a frame.
 #[test]
-fn what_is_seen_does_not_depend_on_the_cuts() {
+fn decoding_does_not_depend_on_read_boundaries() {
     bolero::check!().with_iterations(ITERATIONS).with_max_len(256).for_each(|bytes: &[u8]| {
         let [choice, limit, size, input @ ..] = bytes else { return };
         let (framing, limit, size) = (framing(*choice), usize::from(*limit), usize::from(*size).max(1));
@@ -48,18 +48,17 @@ fn what_is_seen_does_not_depend_on_the_cuts() {
 fn bytes_of(seen: &[Seen]) -> Vec<u8> {
     let frame = |seen: &Seen| match seen {
         Seen::Frame(frame) => frame.clone(),
-        Seen::Goodbye | Seen::Lost(_) | Seen::Rest(_) => panic!("{seen:?}"),
+        Seen::Exit | Seen::Error(_) | Seen::Rest(_) => panic!("{seen:?}"),
     };
     seen.iter().flat_map(frame).collect()
 }
 
-/// The names of framings are mostly read as they are here; whatever else is read, is printed so
-/// that it is read as the same again.
+/// Whatever name is parsed, the printed name is parsed as the same framing.
 #[test]
-fn a_framing_that_can_be_read_can_be_printed_and_read_again() {
+fn a_parsed_framing_prints_and_parses_back() {
     const WORDS: [&str; 12] = ["raw", "lines", ":", "utf8", "length", "u", "8", "16", "64", "le", "be", "fixed"];
     bolero::check!().with_iterations(ITERATIONS).with_max_len(32).for_each(|bytes: &[u8]| {
-        // Every other byte stands for a word, so that much of what is tried is nearly right.
+        // Half of the bytes stand for a word, so that many names are almost valid.
         let part = |byte: &u8| match *byte {
             byte if byte < 128 => char::from(byte).to_string(),
             byte => WORDS[usize::from(byte) % WORDS.len()].to_owned(),

@@ -1,30 +1,30 @@
 //! `Length`: each frame follows its own length.
 //!
-//! The length counts the frame alone, not itself; zero is a frame. A frame that is too long is
-//! refused by its length, before any of it has arrived.
+//! The length counts the frame alone, not itself. An empty frame has length zero. A frame that is
+//! too long is refused by its length, before any of it arrives.
 
 use super::{Codec, Decoded, Encode, Envelope, FrameError};
 
-/// An unsigned integer and as many bytes behind it are a frame.
+/// Frames that follow their length, an unsigned integer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Length {
-    /// How wide the integer is.
+    /// The width of the integer.
     pub width: LengthWidth,
-    /// Which of its bytes comes first.
+    /// The byte order of the integer.
     pub order: ByteOrder,
 }
 
-/// How many bytes a length takes.
+/// The number of bytes of a length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LengthWidth {
-    /// One byte: frames up to 255 bytes.
+    /// 1 byte: frames up to 255 bytes.
     U8,
-    /// Two bytes: frames below 64 KiB.
+    /// 2 bytes: frames below 64 KiB.
     U16,
-    /// Four bytes: frames below 4 GiB.
+    /// 4 bytes: frames below 4 GiB.
     #[default]
     U32,
-    /// Eight bytes.
+    /// 8 bytes: frames of any length.
     U64,
 }
 
@@ -50,13 +50,13 @@ impl LengthWidth {
     }
 }
 
-/// Which byte of an integer comes first.
+/// The byte order of an integer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ByteOrder {
-    /// The most significant, as in most protocols of the Internet.
+    /// The most significant byte first, as in most Internet protocols.
     #[default]
     Big,
-    /// The least significant.
+    /// The least significant byte first.
     Little,
 }
 
@@ -94,7 +94,7 @@ impl Encode for Length {
 }
 
 impl Length {
-    /// The integer that `head` is: as many bytes as the width says.
+    /// The integer in `head`, which has the width of the length.
     #[inline]
     fn read(self, head: &[u8]) -> u64 {
         let mut bytes = [0; 8];
@@ -115,7 +115,7 @@ impl Length {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::check::{Seen, check, check_round_trip, frames, lost_after, too_long};
+    use super::super::check::{Seen, bytes_until_error, check, check_round_trip, frames, too_long};
     use super::*;
 
     const WIDTHS: &[LengthWidth] = &[LengthWidth::U8, LengthWidth::U16, LengthWidth::U32, LengthWidth::U64];
@@ -123,7 +123,7 @@ mod tests {
     const BYTE: Length = Length { width: LengthWidth::U8, order: ByteOrder::Big };
 
     #[test]
-    fn every_width_in_every_order() {
+    fn every_width_and_byte_order_is_decoded() {
         let big = |width| Length { width, order: ByteOrder::Big };
         let little = |width| Length { width, order: ByteOrder::Little };
         let seen = frames([b"ab", b"", b"c"]);
@@ -138,22 +138,22 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_frame_is_no_frame() {
+    fn an_incomplete_frame_is_not_decoded() {
         check(&BYTE, 9, b"\x01a\x03bc", &[frames([b"a"]), vec![Seen::Rest(b"\x03bc".to_vec())]].concat());
     }
 
     #[test]
-    fn the_limit_itself_is_allowed() {
+    fn a_frame_may_be_as_long_as_the_limit() {
         check(&BYTE, 4, b"\x03abc\x04abcd", &frames([b"abc", b"abcd"]));
         check(&BYTE, 4, b"\x01a\x05abcde", &too_long([b"a"], 4));
         check(&BYTE, 0, b"\0\0", &frames([b"", b""]));
     }
 
     #[test]
-    fn a_frame_is_refused_by_its_length_alone() {
+    fn a_frame_above_the_limit_is_refused_by_its_length() {
         for &width in WIDTHS {
             for &order in ORDERS {
-                assert_eq!(lost_after(&Length { width, order }, 4, &[0xff; 20]), Some(width.bytes()));
+                assert_eq!(bytes_until_error(&Length { width, order }, 4, &[0xff; 20]), Some(width.bytes()));
             }
         }
     }
@@ -169,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_outgrows_its_length_cannot_be_sent() {
+    fn a_frame_too_long_for_the_width_cannot_be_sent() {
         assert_eq!(BYTE.envelope(&[&[0; 255]]), Ok(Envelope::with_head(&[255])));
         assert_eq!(BYTE.envelope(&[&[0; 255], &[0]]), Err(FrameError::TooLong { frame_len_max: 255 }));
     }
 
     proptest! {
         #[test]
-        fn frames_come_back_as_they_were(
+        fn frames_are_unchanged_after_a_round_trip(
             frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..9),
             width in prop::sample::select(WIDTHS),
             order in prop::sample::select(ORDERS),

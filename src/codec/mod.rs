@@ -1,7 +1,7 @@
 //! Codecs: where one frame ends and the next begins in a stream of bytes.
 //!
-//! A codec stores no bytes and knows no peer: it looks at what has arrived and says a frame, more
-//! bytes please, or this stream is lost.
+//! A codec stores no bytes and knows no peer. It inspects the input and returns a frame, a request
+//! for more bytes, or an error that ends the stream.
 
 #[cfg(test)]
 mod check;
@@ -23,59 +23,53 @@ pub use length::{ByteOrder, Length, LengthWidth};
 pub use lines::{Lines, LinesState};
 pub use raw::Raw;
 
-/// The rules of one framing, shared by all peers of an endpoint.
+/// Decodes frames; one value serves all peers of an endpoint.
 pub trait Codec: Encode {
-    /// What one stream remembers between looks: nothing, or how far it was searched.
+    /// The state of one stream between calls, such as how far its input was searched.
     type State: Default;
 
-    /// Looks for one frame at the front of `input`, which holds all that arrived and was not yet
-    /// consumed, and at least one byte.
+    /// Decodes the frame at the front of `input`, which holds all bytes not consumed yet and is never empty.
     ///
-    /// After [`Decoded::More`] the next look sees the same bytes and more behind them. A panic, or a
-    /// frame that is not in `input`, loses this peer only ([`CloseReason::Panicked`](crate::CloseReason)).
+    /// After [`Decoded::More`] the next call gets the same bytes and more behind them. A panic, or a
+    /// range outside of `input`, closes only this peer ([`CloseReason::Panicked`](crate::CloseReason)).
     ///
     /// # Errors
-    /// The stream is lost: nothing after this point can be understood. A frame longer than
-    /// `frame_len_max` is refused as soon as that can be known.
+    /// The rest of the stream cannot be decoded. A frame longer than `frame_len_max` is refused as
+    /// soon as its length is known.
     fn decode(&self, state: &mut Self::State, input: &[u8], frame_len_max: usize) -> Result<Decoded, FrameError>;
 }
 
-/// The other direction: what goes around a frame on its way out.
+/// Encodes frames: returns the bytes that go around a frame on its way out.
 ///
-/// Apart from [`Codec`] so that it can be a trait object and services need not know the framing.
+/// This is a trait of its own, so that it can be a trait object and services are independent of the framing.
 pub trait Encode {
     /// The bytes before and after a frame made of these `parts` in a row.
     ///
     /// # Errors
-    /// The frame cannot be carried by this framing.
+    /// The framing cannot carry the frame.
     fn envelope(&self, parts: &[&[u8]]) -> Result<Envelope, FrameError>;
-
-    /// Whether nothing ever goes around a frame: then nobody asks for an envelope.
-    fn is_bare(&self) -> bool {
-        false
-    }
 }
 
-/// What a codec found at the front of the input.
+/// The result of decoding the front of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decoded {
-    /// A whole frame is `input[frame]`; the first `consumed` bytes are done with.
+    /// A whole frame.
     Frame {
-        /// Where the frame is, without its envelope.
+        /// The range of the frame in the input, without its envelope.
         frame: Range<usize>,
-        /// How many bytes frame and envelope take; at least one.
+        /// The length of the frame with its envelope, in bytes; at least 1.
         consumed: usize,
     },
     /// No whole frame yet.
     More,
-    /// The peer said goodbye in the protocol's own words: treat it as the end of its direction.
-    Goodbye {
-        /// How many bytes that took.
+    /// The peer asks to end the connection in the words of the protocol, as if it ended its direction.
+    Exit {
+        /// The length of the request, in bytes.
         consumed: usize,
     },
 }
 
-/// What goes before and after a frame.
+/// The bytes before and after a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
     head: [u8; 8],
@@ -84,21 +78,21 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Nothing around the frame.
+    /// No bytes around the frame.
     pub const NONE: Self = Self { head: [0; 8], head_len: 0, tail: &[] };
 
-    /// Bytes before the frame: at most 8.
+    /// An envelope with at most 8 bytes before the frame.
     ///
     /// # Panics
     /// When `head` is longer than 8 bytes.
     pub fn with_head(head: &[u8]) -> Self {
         let mut envelope = Self::NONE;
         envelope.head[..head.len()].copy_from_slice(head);
-        envelope.head_len = u8::try_from(head.len()).expect("at most 8");
+        envelope.head_len = u8::try_from(head.len()).expect("the copy above checked the length");
         envelope
     }
 
-    /// Bytes after the frame.
+    /// An envelope with bytes after the frame.
     pub const fn with_tail(tail: &'static [u8]) -> Self {
         Self { tail, ..Self::NONE }
     }
@@ -109,13 +103,13 @@ impl Envelope {
         &self.head[..usize::from(self.head_len)]
     }
 
-    /// How many bytes it has.
+    /// The number of bytes before and after the frame.
     #[inline]
     pub fn len(&self) -> usize {
         usize::from(self.head_len) + self.tail.len()
     }
 
-    /// Whether it has none.
+    /// Whether there are no bytes around the frame.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -128,13 +122,13 @@ impl Envelope {
     }
 }
 
-/// Why a stream of bytes, or a reply, is no row of frames.
+/// Why a stream cannot be decoded, or a reply cannot be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum FrameError {
-    /// Longer than the limit; refused before it is stored.
+    /// The frame is longer than the limit.
     #[error("frame longer than {frame_len_max} bytes")]
     TooLong {
-        /// The limit that was passed.
+        /// The limit, in bytes.
         frame_len_max: usize,
     },
     /// The bytes break the rules of the framing.

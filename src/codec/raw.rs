@@ -1,11 +1,11 @@
 //! `Raw`: no framing at all.
 //!
-//! Whatever arrived together is one frame, so where frames end means nothing and no limit on
-//! their length applies: a read has its own.
+//! The bytes of each read are one frame, so the ends of frames mean nothing. `frame_len_max` does not
+//! apply, because a read has its own bound.
 
 use super::{Codec, Decoded, Encode, Envelope, FrameError};
 
-/// All that has arrived is a frame.
+/// The bytes of one read are a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Raw;
 
@@ -23,11 +23,6 @@ impl Encode for Raw {
     fn envelope(&self, _parts: &[&[u8]]) -> Result<Envelope, FrameError> {
         Ok(Envelope::NONE)
     }
-
-    #[inline]
-    fn is_bare(&self) -> bool {
-        true
-    }
 }
 
 #[cfg(test)]
@@ -36,14 +31,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_piece_is_a_frame_however_long() {
+    fn every_read_is_a_frame_of_any_length() {
         assert_eq!(read_cut(&Raw, 1, b"abcdef", &[]), frames([b"abcdef"]));
         assert_eq!(read_cut(&Raw, 1, b"abcdef", &[1, 4]), frames([b"a", b"bcd", b"ef"]));
     }
 
     #[test]
-    fn nothing_goes_around_a_frame() {
+    fn a_frame_has_an_empty_envelope() {
         assert_eq!(Raw.envelope(&[b"a", b"\n"]), Ok(Envelope::NONE));
-        assert!(Raw.is_bare());
     }
 }

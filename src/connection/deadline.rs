@@ -1,13 +1,14 @@
-//! Which deadline is armed in which state, and what follows when it passes.
+//! The deadline of a connection, and what happens when it passes.
 //!
-//! A deadline is a pure function of the machine: nothing is armed here, the driver asks.
+//! The deadline follows from the state of the connection. Nothing is armed here: the driver asks
+//! for the deadline and keeps the timer.
 
 use crate::codec::Codec;
 use crate::instant::Instant;
 
 use super::{CloseReason, Connection, Limits, Resources, WriteHalf};
 
-/// What we wait for, with an end.
+/// The timeout that is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deadline {
     Idle,
@@ -17,45 +18,46 @@ enum Deadline {
 }
 
 impl<C: Codec> Connection<C> {
-    /// The next instant at which [`Self::handle_deadline`] has something to do, unless bytes move first.
+    /// The next deadline; [`Instant::NEVER`] once the connection is closed.
+    ///
+    /// It is valid until the next call that changes the connection.
     pub fn poll_deadline(&self, limits: &Limits) -> Instant {
         self.deadline(limits).map_or(Instant::NEVER, |(at, _)| at)
     }
 
-    /// A deadline may have passed: ends the peer if one has.
+    /// Finishes or closes the connection if its deadline has passed.
     pub fn handle_deadline(&mut self, resources: &mut Resources<'_, C>) {
-        match self.deadline(resources.limits) {
-            Some((at, deadline)) if at <= resources.now => match deadline {
-                Deadline::Idle => self.finish(CloseReason::IdleTimeout, resources),
-                Deadline::Frame => self.finish(CloseReason::FrameTimeout, resources),
-                // What is queued cannot leave, so waiting for it to leave is no use.
-                Deadline::Write => self.cut(CloseReason::WriteTimeout),
-                Deadline::Linger => self.halves.give_up(),
-            },
-            Some(_) | None => {}
+        let passed = self.deadline(resources.limits).filter(|(at, _)| *at <= resources.now);
+        match passed.map(|(_, deadline)| deadline) {
+            Some(Deadline::Idle) => self.finish(CloseReason::IdleTimeout, resources),
+            Some(Deadline::Frame) => self.finish(CloseReason::FrameTimeout, resources),
+            // The peer does not read, so the queue cannot be flushed first.
+            Some(Deadline::Write) => self.halves.close(CloseReason::WriteTimeout),
+            Some(Deadline::Linger) => self.halves.stop_lingering(),
+            None => {}
         }
     }
 
-    /// The earliest deadline that is armed in this state.
+    /// The earliest deadline in this state.
     fn deadline(&self, limits: &Limits) -> Option<(Instant, Deadline)> {
         if self.closed().is_some() {
             return None;
         }
-        // After a mere half-close we wait for replies, not for the end alone.
-        let is_ending = self.halves.reason().is_some();
-        if self.halves.write() == WriteHalf::Finished && is_ending {
+        // A half-close has no reason: the peer may still send replies, so it does not linger.
+        let is_lingering = self.halves.write() == WriteHalf::Finished && self.halves.reason().is_some();
+        if is_lingering {
             return Some((self.waiting_since + limits.linger_timeout, Deadline::Linger));
         }
-        // A stream that is to be shut down may have something of its own to write first.
-        let quiet = if self.output.is_empty() && !self.wants_finish() {
-            (self.moved_at + limits.idle_timeout, Deadline::Idle)
+        // A stream that must be shut down may have bytes of its own to write, such as a TLS alert.
+        let idle_or_write = if self.output.is_empty() && !self.wants_finish() {
+            (self.last_activity + limits.idle_timeout, Deadline::Idle)
         } else {
             (self.waiting_since + limits.write_timeout, Deadline::Write)
         };
         if !self.input.is_empty() && !self.is_paused() {
-            let begun = (self.begun_at + limits.frame_timeout, Deadline::Frame);
-            return Some(if begun.0 < quiet.0 { begun } else { quiet });
+            let frame = (self.frame_started_at + limits.frame_timeout, Deadline::Frame);
+            return Some(if frame.0 < idle_or_write.0 { frame } else { idle_or_write });
         }
-        Some(quiet)
+        Some(idle_or_write)
     }
 }

@@ -1,6 +1,6 @@
-//! Taking whole frames from the front of some bytes, as long as the output has room.
+//! Decodes whole frames from the front of some bytes and passes each to the service.
 //!
-//! The bytes may be fresh from a read or stored; what is left over is the caller's to keep.
+//! The bytes are a fresh read or stored input. The caller keeps what is left.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,28 +9,27 @@ use crate::codec::{Codec, Decoded, FrameError};
 
 use super::{Limits, Reply};
 
-/// Why no more frames were taken from the front of some bytes.
+/// Why serving frames stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StopReason {
-    /// What is left, if anything is, is no whole frame.
-    Begun,
-    /// The output is over its watermark, or the service asked for a pause.
-    Held,
-    /// The service asked for a break: what it ordered comes first.
+    /// No whole frame is left.
+    NeedMore,
+    /// The output queue is above its watermark, or the service paused the peer.
+    Paused,
+    /// The service's orders must be carried out before the next frame.
     Break,
-    /// The peer said goodbye, or the service has ended this peer, or panicked: the rest is of no use.
+    /// The rest is discarded: the peer sent its exit word, or the service ended the peer or panicked.
     Discard,
-    /// The rest cannot be understood.
-    Lost(FrameError),
+    /// The rest cannot be decoded.
+    BadFrame(FrameError),
 }
 
-/// Gives the whole frames at the front of `bytes` to `on_frame`, one after another, as long as the
-/// output has room. Returns how many bytes that took, and why it stopped.
+/// Passes the whole frames at the front of `bytes` to `on_frame`, one by one.
 ///
-/// The codec and the service may be anybody's: a panic of either ends here, for all the frames of a
-/// read at once. The frame over which the service panicked counts as given.
-#[inline(always)]
-pub(super) fn give_frames<C: Codec>(
+/// Returns how many bytes were served, and why it stopped. A panic of the codec or the service is
+/// caught once for all frames of a read; the frame over which the service panicked counts as served.
+#[inline]
+pub(super) fn serve_frames<C: Codec>(
     codec: &C,
     state: &mut C::State,
     bytes: &[u8],
@@ -39,20 +38,20 @@ pub(super) fn give_frames<C: Codec>(
     mut on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
 ) -> (usize, StopReason) {
     let mut served = 0;
-    let given = catch_unwind(AssertUnwindSafe(|| {
+    let stop = catch_unwind(AssertUnwindSafe(|| {
         loop {
-            let left = &bytes[served..];
-            if left.is_empty() {
-                break StopReason::Begun;
+            let rest = &bytes[served..];
+            if rest.is_empty() {
+                break StopReason::NeedMore;
             }
-            if reply.is_full() || reply.is_paused {
-                break StopReason::Held;
+            if reply.is_full() || reply.outcome.is_paused {
+                break StopReason::Paused;
             }
-            match decode(codec, state, left, limits.frame_len_max) {
+            match decode(codec, state, rest, limits.frame_len_max) {
                 Ok(Decoded::Frame { frame, consumed }) => {
                     served += consumed;
                     reply.ledger.frames += 1;
-                    let flow = on_frame(&left[frame], reply);
+                    let flow = on_frame(&rest[frame], reply);
                     if reply.is_ending() {
                         break StopReason::Discard;
                     }
@@ -60,30 +59,31 @@ pub(super) fn give_frames<C: Codec>(
                         break StopReason::Break;
                     }
                 }
-                Ok(Decoded::More) => break StopReason::Begun,
-                Ok(Decoded::Goodbye { consumed }) => {
+                Ok(Decoded::More) => break StopReason::NeedMore,
+                Ok(Decoded::Exit { consumed }) => {
                     served += consumed;
                     break StopReason::Discard;
                 }
-                Err(error) => break StopReason::Lost(error),
+                Err(error) => break StopReason::BadFrame(error),
             }
         }
     }));
     reply.ledger.bytes_framed += served as u64;
-    let why = given.unwrap_or_else(|_| {
+    let stop = stop.unwrap_or_else(|_| {
         reply.panicked();
         StopReason::Discard
     });
-    (served, why)
+    (served, stop)
 }
 
-/// What the codec found. One that took more than there is would end the server, and one that took
-/// nothing would never end its turn.
+/// Decodes one frame and checks the range that the codec returned.
+///
+/// A range beyond the input would panic outside of `catch_unwind`, and a frame of zero bytes would
+/// be served forever.
 ///
 /// # Panics
-/// When the codec does, or found what is not there.
-// Always: of a framing whose frames are all there is, the checks are known to hold.
-#[inline(always)]
+/// When the codec panics or returns such a range.
+#[inline]
 fn decode<C: Codec>(
     codec: &C,
     state: &mut C::State,
@@ -93,10 +93,12 @@ fn decode<C: Codec>(
     let decoded = codec.decode(state, bytes, frame_len_max);
     match &decoded {
         Ok(Decoded::Frame { frame, consumed }) => {
-            let is_there = frame.start <= frame.end && frame.end <= bytes.len() && *consumed <= bytes.len();
-            assert!(is_there && *consumed > 0, "the codec found {decoded:?} in {} bytes", bytes.len());
+            let is_inside = frame.start <= frame.end && frame.end <= bytes.len() && *consumed <= bytes.len();
+            assert!(is_inside && *consumed > 0, "the codec returned {decoded:?} for {} bytes", bytes.len());
         }
-        Ok(Decoded::Goodbye { consumed }) => assert!(*consumed <= bytes.len(), "a goodbye of {consumed} bytes"),
+        Ok(Decoded::Exit { consumed }) => {
+            assert!(*consumed <= bytes.len(), "the codec returned {decoded:?} for {} bytes", bytes.len());
+        }
         Ok(Decoded::More) | Err(_) => {}
     }
     decoded

@@ -1,39 +1,41 @@
-//! The two halves of a connection: every transition of either, and the law that couples them.
+//! The two halves of a connection, and every transition of either.
 //!
 //! ```text
-//! read half:   Open ── peer's FIN ──▶ Ending ── the service was told, or we finish ──▶ Ended
-//!                └─ finish ─▶ Discarding ────────── peer's FIN ──────────────────────▶ Ended
-//!              a FIN that is not the peer's own end: Truncated, from either
+//! read half:   Open ── peer's FIN ──▶ Ending ── on_end was called, or we finish ──▶ Ended
+//!                └─ finish ─▶ Discarding ─────────── peer's FIN ──────────────────▶ Ended
+//!              from any state: the stream ends without the peer's own end ─▶ Truncated
 //!
-//! write half:  Open ── finish(reason), half_close ──▶ Finishing ── our FIN is out ──▶ Finished
+//! write half:  Open ── finish(reason), half_close ──▶ Finishing ── our FIN is sent ──▶ Finished
 //!
-//! the law:     Ended and Finished is closed, for the reason given first
-//! in any state, cut(reason) ends both; fall_short(reason) too, and the write half is Short
+//! closed:      both halves are over; the first reason counts
+//!              close(reason) ends both halves from any state;
+//!              close_incomplete(reason) does so too and leaves the write half Incomplete
 //! ```
 //!
-//! Only this file assigns a half. Whether reading is paused is not a state of the half: it is the
-//! watermark's answer.
+//! Only this file assigns a half. Whether reading is paused is not a state of a half: see
+//! `read_pause`.
 
 use super::CloseReason;
 
-/// Peer to us.
+/// The direction from the peer to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadHalf {
-    /// Bytes may come and are served.
+    /// Input is read and served.
     Open,
-    /// Bytes may come and are thrown away, until the peer's FIN: so that our close is not a reset
-    /// which destroys the tail of what we sent.
+    /// Input is read and discarded until the peer's FIN.
+    ///
+    /// Closing a socket with unread input sends a reset, which destroys the tail of our output.
     Discarding,
-    /// The peer's FIN has come, and the service has yet to be told: frames before it may be held.
+    /// The peer's FIN has arrived. Earlier frames may still be held, so `on_end` is not due yet.
     Ending,
-    /// The peer's FIN has come.
+    /// The peer's FIN has arrived and needs no further work.
     Ended,
-    /// It has come where the peer had not said its end: on a stream that says it otherwise.
+    /// The stream ended without the end that its own protocol requires, such as the close_notify of TLS.
     Truncated,
 }
 
 impl ReadHalf {
-    /// Whether nothing more comes.
+    /// Whether no more input can arrive.
     pub const fn is_over(self) -> bool {
         match self {
             Self::Open | Self::Discarding => false,
@@ -42,70 +44,70 @@ impl ReadHalf {
     }
 }
 
-/// Us to peer.
+/// The direction from us to the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteHalf {
-    /// Replies may be queued.
+    /// Replies can be queued.
     Open,
-    /// No more replies; what is queued leaves first.
+    /// No reply can be queued; our FIN follows the bytes that are queued.
     Finishing,
-    /// Our FIN is out, or never will be.
+    /// Our FIN is sent, or never will be.
     Finished,
-    /// It was cut, and what was queued last is lost: whatever the reason, the peer has not had all.
-    Short,
+    /// Ended with output lost. Whatever the reason is, the peer must see a reset.
+    Incomplete,
 }
 
 impl WriteHalf {
-    /// Whether nothing more leaves.
+    /// Whether no more output can leave.
     pub const fn is_over(self) -> bool {
         match self {
             Self::Open | Self::Finishing => false,
-            Self::Finished | Self::Short => true,
+            Self::Finished | Self::Incomplete => true,
         }
     }
 }
 
-/// Both halves, and why they end.
+/// Both halves and the reason why they end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Halves {
     read: ReadHalf,
     write: WriteHalf,
-    /// Known as soon as we finish; not yet while we have only half-closed.
+    /// Set when we finish or close. A half-close alone sets none.
     reason: Option<CloseReason>,
 }
 
 impl Halves {
-    /// Both open.
+    /// Both halves open.
     pub const fn new() -> Self {
         Self { read: ReadHalf::Open, write: WriteHalf::Open, reason: None }
     }
 
-    /// The peer's half.
+    /// The half from the peer to us.
     pub const fn read(&self) -> ReadHalf {
         self.read
     }
 
-    /// Our half.
+    /// The half from us to the peer.
     pub const fn write(&self) -> WriteHalf {
         self.write
     }
 
-    /// Whether nobody has ended anything.
+    /// Whether both halves are open.
     pub const fn are_open(&self) -> bool {
         matches!((self.read, self.write), (ReadHalf::Open, WriteHalf::Open))
     }
 
-    /// Why both end, as soon as that is known.
+    /// The reason why both halves end, as soon as it is known.
     pub const fn reason(&self) -> Option<CloseReason> {
         self.reason
     }
 
-    /// The reason, once both are over.
+    /// The reason, once both halves are over.
     pub const fn closed(&self) -> Option<CloseReason> {
         if self.read.is_over() && self.write.is_over() { self.reason } else { None }
     }
 
-    /// The peer's FIN has come.
+    /// The peer's FIN has arrived.
     pub(super) fn peer_ended(&mut self) {
         self.read = match self.read {
             ReadHalf::Open | ReadHalf::Ending => ReadHalf::Ending,
@@ -114,18 +116,18 @@ impl Halves {
         };
     }
 
-    /// The service is told of the peer's end; only then can it be the end of all.
-    pub(super) fn end_told(&mut self) {
+    /// The service gets `on_end`, so the read half is complete.
+    pub(super) fn end_reported(&mut self) {
         debug_assert_eq!(self.read, ReadHalf::Ending);
         self.read = ReadHalf::Ended;
     }
 
-    /// The peer's FIN has come, but not its end.
+    /// The stream has ended without the peer's own end.
     pub(super) fn peer_truncated(&mut self) {
         self.read = ReadHalf::Truncated;
     }
 
-    /// We take no more input and, once what is queued has left, end our direction.
+    /// Discards further input and sends our FIN behind the queued output.
     pub(super) fn finish(&mut self, reason: CloseReason) {
         if self.reason.is_some() {
             return;
@@ -139,22 +141,23 @@ impl Halves {
         };
     }
 
-    /// Once what is queued has left we end our direction; what the peer sends is served as before.
+    /// Sends our FIN behind the queued output; input is served as before.
     pub(super) fn half_close(&mut self) {
         if self.write == WriteHalf::Open {
             self.write = WriteHalf::Finishing;
         }
     }
 
-    /// Our FIN is out, or will be by the drop of the stream.
+    /// Our FIN is sent, or will be when the stream is dropped.
     pub(super) fn finished(&mut self) {
         debug_assert_eq!(self.write, WriteHalf::Finishing);
         self.write = WriteHalf::Finished;
     }
 
-    /// Both are over now. Once our FIN is out the peer has had everything, and the reason for
-    /// which we finished stands whatever happens to the rest.
-    pub(super) fn cut(&mut self, reason: CloseReason) {
+    /// Ends both halves at once.
+    ///
+    /// Once our FIN is sent, the peer has all output, so the reason for which we finished stays.
+    pub(super) fn close(&mut self, reason: CloseReason) {
         if !self.write.is_over() || self.reason.is_none() {
             self.reason = Some(reason);
         }
@@ -162,16 +165,16 @@ impl Halves {
         self.write = WriteHalf::Finished;
     }
 
-    /// Both are over, and part of a reply is lost with them: be they over already, for another reason.
-    pub(super) fn fall_short(&mut self, reason: CloseReason) {
-        self.cut(reason);
-        self.write = WriteHalf::Short;
+    /// Ends both halves at once with output lost, even if they are over already.
+    pub(super) fn close_incomplete(&mut self, reason: CloseReason) {
+        self.close(reason);
+        self.write = WriteHalf::Incomplete;
     }
 
-    /// The peer was given time enough to end: both are over, for the reason for which we finished.
-    pub(super) fn give_up(&mut self) {
+    /// Stops waiting for the peer's FIN: both halves end for the reason for which we finished.
+    pub(super) fn stop_lingering(&mut self) {
         if let Some(reason) = self.reason {
-            self.cut(reason);
+            self.close(reason);
         }
     }
 }
@@ -187,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_peer_ends_first() {
+    fn a_peer_that_ends_first_closes_with_our_fin() {
         let mut halves = Halves::new();
         halves.peer_ended();
         assert_eq!(halves.closed(), None);
@@ -197,11 +200,11 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_told_once_and_not_after_we_have_finished() {
+    fn the_end_is_reported_once_and_not_after_we_finish() {
         let mut halves = Halves::new();
         halves.peer_ended();
         assert_eq!(halves.read(), ReadHalf::Ending);
-        halves.end_told();
+        halves.end_reported();
         halves.peer_ended();
         assert_eq!(halves.read(), ReadHalf::Ended);
 
@@ -210,14 +213,14 @@ mod tests {
         late.peer_ended();
         assert_eq!(late.read(), ReadHalf::Ended);
 
-        let mut between = Halves::new();
-        between.peer_ended();
-        between.finish(CloseReason::IdleTimeout);
-        assert_eq!(between.read(), ReadHalf::Ended);
+        let mut ending = Halves::new();
+        ending.peer_ended();
+        ending.finish(CloseReason::IdleTimeout);
+        assert_eq!(ending.read(), ReadHalf::Ended);
     }
 
     #[test]
-    fn we_end_first_and_wait_for_the_peer() {
+    fn after_our_fin_we_wait_for_the_peers() {
         let mut halves = Halves::new();
         halves.finish(CloseReason::IdleTimeout);
         assert_eq!(halves.read(), ReadHalf::Discarding);
@@ -228,21 +231,21 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_before_our_end_is_the_reason_and_after_it_is_not() {
+    fn a_reset_is_the_reason_only_before_our_fin() {
         let mut early = Halves::new();
         early.finish(CloseReason::Drained);
-        early.cut(CloseReason::Reset);
+        early.close(CloseReason::Reset);
         assert_eq!(early.closed(), Some(CloseReason::Reset));
 
         let mut late = Halves::new();
         late.finish(CloseReason::Drained);
         late.finished();
-        late.cut(CloseReason::Reset);
+        late.close(CloseReason::Reset);
         assert_eq!(late.closed(), Some(CloseReason::Drained));
     }
 
     #[test]
-    fn after_a_half_close_the_peer_still_speaks_and_its_end_is_the_outcome() {
+    fn after_a_half_close_the_end_of_the_peer_decides_the_reason() {
         let mut halves = Halves::new();
         halves.half_close();
         halves.finished();
@@ -258,7 +261,7 @@ mod tests {
         let mut halves = Halves::new();
         halves.half_close();
         halves.finished();
-        halves.cut(CloseReason::Reset);
+        halves.close(CloseReason::Reset);
         assert_eq!(halves.closed(), Some(CloseReason::Reset));
     }
 
@@ -267,8 +270,8 @@ mod tests {
         let mut halves = Halves::new();
         halves.finish(CloseReason::FrameTooLong);
         halves.finish(CloseReason::IdleTimeout);
-        halves.cut(CloseReason::Service);
-        halves.cut(CloseReason::Reset);
+        halves.close(CloseReason::Service);
+        halves.close(CloseReason::Reset);
         assert_eq!(halves.closed(), Some(CloseReason::Service));
     }
 }

@@ -1,35 +1,35 @@
-//! The conservation ledger: where every byte went.
+//! The conservation law of bytes: every byte read or queued is accounted for.
 //!
 //! ```text
-//! in      read from peers   = framed  + discarded + stored with peers that live
-//! out     queued for peers  = written + unsent    + queued with peers that live
+//! input    read from peers  = framed  + discarded + stored with open peers
+//! output   queued for peers = written + unsent    + queued with open peers
 //! ```
 //!
-//! Entries are made where the thing happens; [`Ledger::reconciles`] holds at every moment.
+//! Each counter changes together with its bytes, so [`Ledger::reconciles`] holds at any time.
 
-/// Bytes by where they went, summed over peers.
+/// Bytes by outcome, summed over peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Read from peers.
+    /// Bytes read from peers.
     pub bytes_read: u64,
-    /// Of these: given to the service as frames, envelopes counted in.
+    /// Bytes read that were served as frames, including their envelopes.
     pub bytes_framed: u64,
-    /// Of these: thrown away, since the peer ended inside a frame, broke a rule, or we had finished.
+    /// Bytes read that were discarded: a partial or bad frame, or input after we finished.
     pub bytes_discarded: u64,
-    /// Queued for peers, envelopes counted in.
+    /// Bytes queued for peers, including envelopes.
     pub bytes_queued: u64,
-    /// Of these: taken by the kernel.
+    /// Bytes queued that the kernel took.
     pub bytes_written: u64,
-    /// Of these: thrown away when the peer was closed before it took them.
+    /// Bytes queued that were dropped when their peer was closed.
     pub bytes_unsent: u64,
-    /// Whole frames given to the service.
+    /// Whole frames passed to the service.
     pub frames: u64,
-    /// Callbacks of the service, and looks of the codec, that panicked.
+    /// Panics of the service in a callback, or of the codec.
     pub panics: u64,
 }
 
 impl Ledger {
-    /// Whether the books balance, with these bytes still stored with and queued for living peers.
+    /// Whether every byte is accounted for, given the bytes still stored with and queued for open peers.
     pub fn reconciles(&self, bytes_stored: u64, bytes_waiting: u64) -> bool {
         self.bytes_read == self.bytes_framed + self.bytes_discarded + bytes_stored
             && self.bytes_queued == self.bytes_written + self.bytes_unsent + bytes_waiting

@@ -1,63 +1,61 @@
-//! Every bound on one peer, with its unit in its name and a reason beside its default.
+//! Every bound on one peer, with its unit in its name.
 //!
-//! Bounds on many peers at once (how many, how much memory together) are not here: the server
-//! has those.
+//! Bounds on many peers together, such as their number and their memory, belong to the server.
 
 use std::time::Duration;
 
 use crate::watermark::Watermarks;
 
-/// One kibibyte.
+/// The number of bytes in a kibibyte.
 pub const KIB: usize = 1024;
 
-/// The most that one call reads from a stream: the size of the reactor's one scratch buffer.
+/// The most bytes that one call reads from a stream: the size of the reactor's shared read buffer.
 ///
-/// A write as long as a read should fill its packets. On loopback one carries 65,483 bytes, so that
-/// 64 KiB leave as two; 256 KiB leave as few as they can, and a stream costs a seventh less CPU.
-/// Larger reads fall out of the processor's cache.
+/// Reads of this size let an echo fill whole packets when it writes. Larger reads fall out of the
+/// processor's cache.
 pub const READ_LEN_MAX: usize = 256 * KIB;
 
-/// Room beside a frame for what a codec or a service puts around it: a length, a prefix, an end of line.
+/// The most bytes that a codec or a service may add around a frame, such as a length or a prefix.
 pub const ENVELOPE_LEN_MAX: usize = 4 * KIB;
 
-/// What one peer may use, and for how long.
+/// The bounds on one peer: memory and time.
 ///
-/// A deadline is never early. `Duration::MAX` turns one off.
+/// A deadline never fires early. `Duration::MAX` disables a timeout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Reading pauses at `high` bytes waiting to leave and resumes at `low`.
+    /// Reading pauses at `high` queued bytes and resumes at `low`, so a slow reader cannot exhaust memory.
     ///
-    /// 128 KiB keeps a fast path full beyond what the kernel buffers; a quarter of it as `low`
-    /// lets a peer that was paused run for a while before it is paused again.
+    /// Default: 32 KiB and 128 KiB. `high` keeps a fast path full beyond the kernel's buffers; `low`
+    /// lets a resumed peer run for a while before it pauses again.
     pub queue: Watermarks,
-    /// The longest frame a peer may send, in bytes; checked before anything is stored for it.
+    /// A longer frame closes the peer, in bytes. It is refused before any of it is stored.
     ///
-    /// 1 MiB: larger than any line or record a person writes, small enough for a thousand at once.
+    /// Default: 1 MiB, more than a typical line or record.
     pub frame_len_max: usize,
-    /// From the accept to the end of a TLS handshake; not restarted by the bytes between.
+    /// A peer is closed if its TLS handshake is not complete this long after the accept.
     ///
-    /// 10 seconds: three round trips over the slowest path in use, with their retransmissions.
+    /// Bytes do not restart it. Default: 10 s, which is several round trips with retransmissions.
     pub handshake_timeout: Duration,
-    /// No byte moved either way for this long, nothing begun, nothing waiting to leave.
+    /// A peer is finished after this time without a byte in either direction, unless a frame is
+    /// incomplete or output is queued.
     ///
-    /// 5 minutes: longer than a person thinks, shorter than most middleboxes forget.
+    /// Default: 5 minutes, less than the time after which most middleboxes drop an idle flow.
     pub idle_timeout: Duration,
-    /// From a frame's first byte to its last; not restarted by the bytes between.
+    /// A frame that takes longer from its first byte to its last finishes the peer.
     ///
-    /// 30 seconds: 1 MiB at 35 KB/s.
+    /// Bytes do not restart it. Default: 30 s, which is 1 MiB at 35 kB/s.
     pub frame_timeout: Duration,
-    /// Bytes wait to leave and the peer takes none.
+    /// A peer that takes no byte of the queued output for this time is closed with a reset.
     ///
-    /// 30 seconds: some ten retransmissions, a path that is gone stays gone.
+    /// Default: 30 s, which is several retransmissions.
     pub write_timeout: Duration,
-    /// After our end is sent, how long we wait for the peer's while discarding what it still sends.
+    /// After our FIN we wait at most this long for the peer's FIN, and discard what it sends.
     ///
-    /// 5 seconds: a round trip and its retransmissions.
+    /// Default: 5 s, which is a round trip with retransmissions.
     pub linger_timeout: Duration,
-    /// How many bytes we discard before the peer is cut off; while our own end cannot leave, before
-    /// it is no longer read.
+    /// After this many discarded bytes the connection is closed, or is not read until our FIN is sent.
     ///
-    /// 16 MiB: more than two kernels hold in flight between them by default.
+    /// Default: 16 MiB, more than two kernels buffer by default.
     pub linger_bytes_max: u32,
 }
 
@@ -77,15 +75,17 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The most bytes that may wait to leave for one peer: `high` and then one read or one
-    /// longest frame, answered whole.
+    /// The most bytes that may be queued for one peer.
+    ///
+    /// This is `high`, plus a whole reply to one read or to one frame of the maximum length.
     pub fn queue_len_max(&self) -> usize {
-        self.queue.high() + self.frame_len_max.max(READ_LEN_MAX) + ENVELOPE_LEN_MAX
+        self.queue.high().saturating_add(self.frame_len_max.max(READ_LEN_MAX)).saturating_add(ENVELOPE_LEN_MAX)
     }
 
-    /// The most bytes of input that may be stored for one peer: a longest frame less a byte, and
-    /// one read behind it.
+    /// The most bytes of input that may be stored for one peer.
+    ///
+    /// This is an incomplete frame of the maximum length and one read behind it.
     pub fn input_len_max(&self) -> usize {
-        self.frame_len_max + ENVELOPE_LEN_MAX + READ_LEN_MAX
+        self.frame_len_max.saturating_add(ENVELOPE_LEN_MAX + READ_LEN_MAX)
     }
 }

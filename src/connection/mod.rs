@@ -1,35 +1,35 @@
-//! One peer: a value without a socket and without a clock.
+//! The connection state machine: one peer, as a value without a socket and without a clock.
 //!
-//! Bytes and times go in by `handle_*`, what is to be done comes out by `wants_*` and `poll_*`. The
-//! reactor, a blocking thread and the simulated world drive the same value. It does no input or
-//! output, calls no service by itself and allocates nothing but storage lent by the reserve.
+//! Bytes and times go in by `handle_*`; work for the driver comes out by `wants_*` and `poll_*`. The
+//! reactor, a blocking thread and the simulated world drive the same value. It does no I/O, calls no
+//! service by itself, and allocates nothing except storage lent by the reserve.
 //!
 //! ```text
 //!            bytes read                                frames
 //! stream ──▶ handle_input ──▶ codec ──▶ (input queue) ────────▶ on_frame
 //!                                                                  │ Reply
-//! stream ◀── unsent + input_range ◀── output queue ◀─────────────────────┘
+//! stream ◀── unsent + input_range ◀── output queue ◀───────────────┘
 //! ```
 //!
-//! Here is what it remembers; what it does lies in `serving` (input, frames, the service's wishes),
-//! `read_pause` (when input waits), `ending` (how it ends) and `deadline` (how long it may take).
+//! This file has the state of a connection. Its behavior is in `callbacks` (input, frames, requests
+//! of the service), `read_pause` (when input waits), `closing` (how it ends) and `deadline` (timeouts).
 
-mod close;
+mod callbacks;
+mod close_reason;
+mod closing;
 mod deadline;
-mod ending;
 mod frames;
 mod halves;
 mod ledger;
 mod limits;
 mod read_pause;
 mod reply;
-mod serving;
 
 use crate::buffer::{ByteQueue, Reserve};
 use crate::codec::Codec;
 use crate::instant::Instant;
 
-pub use close::CloseReason;
+pub use close_reason::CloseReason;
 pub use halves::{Halves, ReadHalf, WriteHalf};
 pub use ledger::Ledger;
 pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX};
@@ -37,40 +37,40 @@ pub use reply::{InputRange, NO_INPUT_RANGE, Reply};
 
 use read_pause::ReadPause;
 
-/// What a connection is lent for the length of one call: the rules, the memory, the books, the time.
+/// What a connection borrows for one call: settings, memory, counters and the time.
 pub struct Resources<'a, C> {
     /// The framing of the endpoint.
     pub codec: &'a C,
     /// The limits of the endpoint.
     pub limits: &'a Limits,
-    /// Where storage comes from.
+    /// The shared buffer pool.
     pub reserve: &'a mut Reserve,
-    /// Where bytes are accounted for.
+    /// The byte counters of the endpoint.
     pub ledger: &'a mut Ledger,
     /// The time of this turn.
     pub now: Instant,
 }
 
-/// The machine for one peer.
+/// The state machine for one peer.
 ///
-/// Idle it holds no storage: what is not a whole frame yet, and what the stream does not take yet,
-/// are the only bytes kept.
+/// It stores only incomplete frames and output that the stream has not taken, so an idle connection
+/// holds no buffer.
 pub struct Connection<C: Codec> {
     halves: Halves,
     read_pause: ReadPause,
     is_draining: bool,
-    wants_room: bool,
-    promised: u16,
+    wants_writable: bool,
+    deferred_replies: u16,
     discarded: u32,
-    codec: C::State,
-    /// A frame that has begun; while frames are held back, whole ones too.
+    codec_state: C::State,
+    /// An incomplete frame, or whole frames while frames are held back.
     input: ByteQueue,
     output: ByteQueue,
-    /// When a byte last moved either way.
-    moved_at: Instant,
-    /// When the frame at the front of `input` began, or reading it was resumed.
-    begun_at: Instant,
-    /// Since when we wait for the peer: to take a byte of our output or, our FIN out, for its own.
+    /// When a byte last moved in either direction.
+    last_activity: Instant,
+    /// When the frame at the front of `input` started, or when reading it resumed.
+    frame_started_at: Instant,
+    /// Since when we wait for the peer to take output or, after our FIN, to send its own.
     waiting_since: Instant,
 }
 
@@ -79,98 +79,95 @@ impl<C: Codec> Connection<C> {
     pub fn new(now: Instant) -> Self {
         Self {
             halves: Halves::new(),
-            read_pause: ReadPause::Nothing,
+            read_pause: ReadPause::NotPaused,
             is_draining: false,
-            wants_room: false,
-            promised: 0,
+            wants_writable: false,
+            deferred_replies: 0,
             discarded: 0,
-            codec: C::State::default(),
+            codec_state: C::State::default(),
             input: ByteQueue::new(),
             output: ByteQueue::new(),
-            moved_at: now,
-            begun_at: now,
+            last_activity: now,
+            frame_started_at: now,
             waiting_since: now,
         }
     }
 
-    // ── In ──────────────────────────────────────────────────────────────────────────────────────
-
-    /// `count` bytes of the output queue were taken by the stream, and `quoted` bytes of the quote.
-    pub fn handle_written(&mut self, count: usize, quoted: usize, resources: &mut Resources<'_, C>) {
-        self.output.consume(count, resources.reserve);
-        resources.ledger.bytes_written += (count + quoted) as u64;
-        self.moved_at = resources.now;
+    /// The stream took `from_queue` bytes of the output queue and `from_input` bytes of the input range.
+    pub fn handle_written(&mut self, from_queue: usize, from_input: usize, resources: &mut Resources<'_, C>) {
+        self.output.consume(from_queue, resources.reserve);
+        resources.ledger.bytes_written += (from_queue + from_input) as u64;
+        self.last_activity = resources.now;
         self.waiting_since = resources.now;
     }
 
-    /// Stores `rest`, what the stream did not take of a quote, before the buffer it lies in is
-    /// used again.
+    /// Stores the part of an input range that the stream did not take, before its buffer is used again.
     #[inline]
     pub fn store(&mut self, rest: &[u8], resources: &mut Resources<'_, C>) {
         if self.output.push(rest, resources.reserve).is_err() {
             resources.ledger.bytes_unsent += rest.len() as u64;
-            self.halves.fall_short(CloseReason::BudgetSpent);
+            self.halves.close_incomplete(CloseReason::BudgetSpent);
         }
     }
 
-    /// Gives all storage back; the last call. Unserved input and unsent output are written off.
+    /// Returns all storage to the reserve; the last call. Unserved input and unsent output are lost.
     pub fn release(&mut self, reserve: &mut Reserve, ledger: &mut Ledger) {
         ledger.bytes_discarded += self.input.clear(reserve) as u64;
         ledger.bytes_unsent += self.output.clear(reserve) as u64;
     }
 
-    // ── Out ─────────────────────────────────────────────────────────────────────────────────────
-
-    /// What waits to be written.
+    /// The output queue.
     pub fn unsent(&self) -> &[u8] {
         self.output.as_slice()
     }
 
-    /// Whether the service asked for room and there is some; asks once.
-    pub fn poll_room(&mut self, limits: &Limits) -> bool {
-        let is_due = self.is_room_due(limits);
+    /// Whether `on_writable` is due: the service requested it and the queue is low enough.
+    ///
+    /// Returns `true` once for each request.
+    pub fn poll_writable(&mut self, limits: &Limits) -> bool {
+        let is_due = self.is_writable_due(limits);
         if is_due {
-            self.wants_room = false;
+            self.wants_writable = false;
         }
         is_due
     }
 
-    /// Whether [`Self::poll_room`] would say so.
-    pub fn is_room_due(&self, limits: &Limits) -> bool {
-        self.wants_room
+    /// Whether [`Self::poll_writable`] would return `true`.
+    pub fn is_writable_due(&self, limits: &Limits) -> bool {
+        self.wants_writable
             && self.halves.write() == WriteHalf::Open
             && self.closed().is_none()
             && self.output.len() <= limits.queue.low()
     }
 
-    /// Whether it is between two messages: nothing stored, queued, held back, asked for or ending.
-    /// The next thing to come is input, or the end of its idle time.
+    /// Whether only input or the idle deadline can cause work: both halves are open, and nothing is
+    /// stored, queued, paused, requested or draining.
     #[inline]
     pub fn is_between_messages(&self) -> bool {
         self.halves.are_open()
-            && self.read_pause == ReadPause::Nothing
+            && self.read_pause == ReadPause::NotPaused
             && !self.is_draining
-            && !self.wants_room
+            && !self.wants_writable
             && self.input.is_empty()
             && self.output.is_empty()
     }
 
-    /// Both halves.
+    /// The states of both halves.
     pub fn halves(&self) -> &Halves {
         &self.halves
     }
 
-    /// Bytes read and not served yet.
+    /// The number of bytes read and not served yet.
     pub fn input_len(&self) -> usize {
         self.input.len()
     }
 
-    /// Bytes queued and not written yet.
+    /// The number of bytes queued and not written yet.
     pub fn output_len(&self) -> usize {
         self.output.len()
     }
 
-    /// With nothing queued, whatever is queued next starts its wait now.
+    /// Starts the write timeout for bytes that are queued next, if the queue is empty.
     fn start_waiting(&mut self, now: Instant) {
         if self.output.is_empty() && self.halves.write() == WriteHalf::Open {
             self.waiting_since = now;

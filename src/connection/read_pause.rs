@@ -1,87 +1,95 @@
-//! When input is held back: the stream is not read, or frames that came are not served.
+//! When input is held back: the stream is not read, or frames that have arrived are not served.
 //!
-//! The output's watermarks hold a peer that does not take its replies; a service holds whom it
-//! pauses. Held is not a state of either half: a peer that is held can still end.
+//! Reading pauses while too much output is queued, and while the service pauses the peer. This is
+//! independent of the halves: a paused peer can still end.
 
 use crate::codec::Codec;
 
 use super::{Connection, ReadHalf, Resources};
 
-/// Whether input is held back, and how.
+/// Whether input is held back, and why.
+///
+/// ```text
+/// NotPaused ── queue reaches high ──▶ OutputHigh ── queue falls to low ──▶ NotPaused
+/// NotPaused ── the same, with frames unserved ──▶ FramesHeld ── queue falls to low ──▶ served
+/// NotPaused ── the service pauses ──▶ ByService ── it resumes ──▶ FramesReady ──▶ served
+/// NotPaused ── linger_bytes_max discarded ──▶ DiscardLimit ── our FIN is sent ──▶ NotPaused
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadPause {
-    /// Nothing is: read and serve.
-    Nothing,
-    /// The output is over its watermark: do not read.
-    Reading,
-    /// Serving stopped in the middle of the input, at the watermark: whole frames may be stored;
-    /// they come first.
-    Frames,
-    /// As [`ReadPause::Frames`], and nothing stands in their way any more.
-    Ready,
-    /// The service paused this peer; [`ReadPause::Ready`] once it resumes.
-    Paused,
-    /// Enough was discarded while our own end could not leave: read on once it is out.
-    Flood,
+    /// Input is read and served.
+    NotPaused,
+    /// The stream is not read, because the output queue is above its watermark.
+    OutputHigh,
+    /// As [`ReadPause::OutputHigh`], and whole frames may be stored, which are served first.
+    FramesHeld,
+    /// Whole frames may be stored and can be served at once.
+    FramesReady,
+    /// The service has paused this peer; [`ReadPause::FramesReady`] follows when it resumes.
+    ByService,
+    /// `linger_bytes_max` was discarded and our FIN is not sent; reading resumes after our FIN.
+    DiscardLimit,
 }
 
 impl<C: Codec> Connection<C> {
-    /// Whether a read is welcome, be it to serve or to discard.
+    /// Whether the driver should read the stream, to serve the input or to discard it.
     pub fn wants_read(&self) -> bool {
         match self.halves.read() {
-            ReadHalf::Open => self.read_pause == ReadPause::Nothing,
-            ReadHalf::Discarding => self.read_pause != ReadPause::Flood,
+            ReadHalf::Open => self.read_pause == ReadPause::NotPaused,
+            ReadHalf::Discarding => self.read_pause != ReadPause::DiscardLimit,
             ReadHalf::Ending | ReadHalf::Ended | ReadHalf::Truncated => false,
         }
     }
 
-    /// Whether frames that were held back can be served now: the queue has drained, or it was not
-    /// for the queue, and the service has not paused this peer.
+    /// Whether held frames can be served: the service has not paused this peer, and the output
+    /// queue is low enough.
     pub fn wants_held(&self, resources: &Resources<'_, C>) -> bool {
         let may_serve = match self.read_pause {
-            ReadPause::Frames => !self.is_over_watermark(true, resources),
-            ReadPause::Ready => true,
-            ReadPause::Nothing | ReadPause::Reading | ReadPause::Paused | ReadPause::Flood => false,
+            ReadPause::FramesHeld => !self.is_over_watermark(true, resources),
+            ReadPause::FramesReady => true,
+            ReadPause::NotPaused | ReadPause::OutputHigh | ReadPause::ByService | ReadPause::DiscardLimit => false,
         };
         may_serve && self.closed().is_none()
     }
 
     /// Whether reading is paused, or frames are held back.
     pub fn is_paused(&self) -> bool {
-        self.read_pause != ReadPause::Nothing
+        self.read_pause != ReadPause::NotPaused
     }
 
-    /// Whether whole frames may be stored that have yet to be served.
-    pub(super) fn is_held(&self) -> bool {
+    /// Whether whole frames may be stored that are not served yet.
+    pub(super) fn is_holding_frames(&self) -> bool {
         match self.read_pause {
-            ReadPause::Nothing | ReadPause::Reading | ReadPause::Flood => false,
-            ReadPause::Frames | ReadPause::Ready | ReadPause::Paused => true,
+            ReadPause::NotPaused | ReadPause::OutputHigh | ReadPause::DiscardLimit => false,
+            ReadPause::FramesHeld | ReadPause::FramesReady | ReadPause::ByService => true,
         }
     }
 
-    /// Ends a round of callbacks and writes, when the stream takes no more or nothing is left:
-    /// pauses or resumes reading.
+    /// Pauses or resumes reading by the length of the output queue.
+    ///
+    /// Call it after a round of callbacks and writes, when the stream takes no more or nothing is left.
     #[inline]
     pub fn settle(&mut self, resources: &Resources<'_, C>) {
         match self.read_pause {
-            ReadPause::Nothing if self.is_over_watermark(false, resources) => self.read_pause = ReadPause::Reading,
-            ReadPause::Reading if !self.is_over_watermark(true, resources) => {
-                self.read_pause = ReadPause::Nothing;
-                // While we did not read, the rest of a frame could not come.
-                self.begun_at = resources.now;
+            ReadPause::NotPaused if self.is_over_watermark(false, resources) => self.read_pause = ReadPause::OutputHigh,
+            ReadPause::OutputHigh if !self.is_over_watermark(true, resources) => {
+                self.read_pause = ReadPause::NotPaused;
+                // The peer could not send the rest of a frame while we did not read.
+                self.frame_started_at = resources.now;
             }
-            ReadPause::Nothing
-            | ReadPause::Reading
-            | ReadPause::Frames
-            | ReadPause::Ready
-            | ReadPause::Paused
-            | ReadPause::Flood => {}
+            ReadPause::NotPaused
+            | ReadPause::OutputHigh
+            | ReadPause::FramesHeld
+            | ReadPause::FramesReady
+            | ReadPause::ByService
+            | ReadPause::DiscardLimit => {}
         }
     }
 
-    /// The peer's own watermarks, and under pressure on the memory of all a lower one: nobody may
-    /// hold more than what is still spare, so that the largest are paused first and the spare
-    /// memory is never eaten up. A peer that holds nothing is never paused: no flush would wake it.
+    /// Whether the output queue is above the peer's watermark, or above the memory that is spare.
+    ///
+    /// The second bound pauses the peers with the longest queues first, so the shared memory never
+    /// runs out. An empty queue is never above: no later flush would resume the peer.
     fn is_over_watermark(&self, was_paused: bool, resources: &Resources<'_, C>) -> bool {
         let queued = self.output.len();
         queued > 0

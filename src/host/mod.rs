@@ -238,7 +238,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         let deadline = peer.connection.poll_deadline(&self.limits);
         if deadline < peer.armed_at {
             peer.armed_at = deadline;
-            self.timers.look_at(key, deadline);
+            self.timers.arm(key, deadline);
         }
     }
 
@@ -291,7 +291,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     fn release(&mut self, reserve: &mut Reserve, now: Instant, mut part: impl FnMut(Key, L, CloseReason, CloseMode)) {
         while let Some(key) = self.closed.pop() {
             let Some(peer) = self.peers.remove(key) else { continue };
-            self.timers.forget(key);
+            self.timers.disarm(key);
             let Peer { link, mut connection, state, .. } = peer;
             let reason = connection.closed().expect("only the closed are buried");
             let close_mode = if connection.wants_reset() { CloseMode::Reset } else { CloseMode::Graceful };

@@ -59,7 +59,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
             Verb::Send(range) => connection.handle_order(&bytes[range.clone()], &mut resources),
             Verb::Answer(range) => {
                 connection.handle_order(&bytes[range.clone()], &mut resources);
-                connection.handle_promise_kept(&mut resources);
+                connection.handle_deferred_reply(&mut resources);
             }
             Verb::NotifyWritable => connection.handle_callback(&mut resources, |reply| reply.notify_writable()),
             Verb::Resume => connection.handle_callback(&mut resources, |reply| reply.resume()),

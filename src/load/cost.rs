@@ -1,47 +1,51 @@
-//! `Cost`: what a run costs its two ends: CPU, memory, threads, context switches.
+//! `Cost`: the resources that server and generator use in a run: CPU, memory, threads, context switches.
 //!
-//! It is told when the measured time begins and ends, and looks then; it keeps no time of its own.
+//! The generator calls it at the begin and at the end of the measured time.
 
 use std::io;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::machine::{self, Threads};
-use super::plan::nanos;
-use super::record::{Generator, Server};
+use super::machine::{self, ThreadCounters};
+use super::record::{GeneratorCost, ServerCost};
+use super::schedule::nanos;
 
-/// A generator that rested for less than this part of the time may itself be what was measured.
-const REST_MIN: f64 = 0.05;
+/// If the generator was idle for a smaller fraction of the measured time, it may have limited the results.
+const IDLE_MIN: f64 = 0.05;
 
-/// A look at all threads that took longer than this part of the time tells of no moment in it.
-const LOOK_MAX: f64 = 0.1;
+/// A sample of all threads that took a longer fraction of the measured time belongs to no point in it.
+const SAMPLE_TIME_MAX: f64 = 0.1;
 
-/// A look at the server that takes a while, and how long it took, once it has come.
-type Coming<T> = Option<JoinHandle<(io::Result<T>, Duration)>>;
+/// A sample, and the time that it took.
+type Sample<T> = (T, Duration);
 
-/// Looks at both ends of a run.
+/// A sample of the server that another thread takes.
+type PendingSample<T> = Option<JoinHandle<Sample<io::Result<T>>>>;
+
+/// Samples of the resources of both processes.
 pub(super) struct Cost {
     pid: Option<u32>,
-    /// Memory before the first connection, and with all of them.
+    /// Memory before the first connection, and below with all of them.
     server_memory_before: Option<u64>,
-    server_memory: Coming<u64>,
+    server_memory: PendingSample<u64>,
     own_memory_before: Option<u64>,
     own_memory: Option<u64>,
-    /// When the measured time begins and ends.
+    /// At the begin and at the end of the measured time.
     server_cpu: (Option<Duration>, Option<Duration>),
-    server_threads: (Coming<Threads>, Coming<Threads>),
-    /// The last of these looks, once it was taken.
-    server_threads_last: Option<(Threads, Duration)>,
+    server_threads: (PendingSample<ThreadCounters>, PendingSample<ThreadCounters>),
+    /// The second of these samples, once it is complete.
+    server_threads_last: Option<Sample<ThreadCounters>>,
     own_cpu: Option<Duration>,
     own_wait: Duration,
+    /// CPU time and wait for a core in the measured time.
     spent: Option<(Duration, Duration)>,
 }
 
 impl Cost {
-    /// Looks for the first time.
+    /// Takes the first samples, before any connection.
     ///
     /// # Errors
-    /// There is no process of that number.
+    /// There is no process `pid`.
     pub(super) fn new(pid: Option<u32>) -> io::Result<Self> {
         Ok(Self {
             pid,
@@ -58,10 +62,10 @@ impl Cost {
         })
     }
 
-    /// All connections are there.
-    pub(super) fn look_when_open(&mut self) {
+    /// Samples the memory with all connections open.
+    pub(super) fn sample_when_open(&mut self) {
         self.own_memory = machine::own_memory();
-        self.server_memory = self.pid.and_then(|pid| soon(move || machine::memory_of(&pid.to_string())));
+        self.server_memory = self.pid.and_then(|pid| sample_in_thread(move || machine::memory_of(&pid.to_string())));
     }
 
     /// Whether the measured time has begun.
@@ -69,54 +73,60 @@ impl Cost {
         self.own_cpu.is_some()
     }
 
-    /// The measured time begins.
+    /// Samples the begin of the measured time.
     pub(super) fn begin(&mut self) {
         self.server_cpu.0 = self.server_cpu_now();
-        self.server_threads.0 = self.pid.and_then(|pid| soon(move || Threads::of(pid)));
+        self.server_threads.0 = self.pid.and_then(|pid| sample_in_thread(move || ThreadCounters::of(pid)));
         self.own_wait = machine::own_wait();
         self.own_cpu = Some(machine::own_cpu());
     }
 
-    /// The measured time ends, if it has begun and not ended before; whether it has.
+    /// Samples the end of the measured time. Returns false if it has not begun, or has already ended.
     pub(super) fn end(&mut self) -> bool {
         let Some(cpu) = self.own_cpu.filter(|_| self.spent.is_none()) else { return false };
         self.spent = Some((machine::own_cpu() - cpu, machine::own_wait().saturating_sub(self.own_wait)));
         self.server_cpu.1 = self.server_cpu_now();
-        self.server_threads.1 = self.pid.and_then(|pid| soon(move || Threads::of(pid)));
+        self.server_threads.1 = self.pid.and_then(|pid| sample_in_thread(move || ThreadCounters::of(pid)));
         true
     }
 
-    /// Waits for the last look: when connections close, threads end, and are no longer there to be
-    /// looked at.
-    pub(super) fn settle(&mut self) {
-        if let Some(coming) = self.server_threads.1.take() {
-            self.server_threads_last = seen(Some(coming));
+    /// Waits for the last sample. It must be complete before connections close, because a server may then
+    /// end its threads.
+    pub(super) fn finish_sampling(&mut self) {
+        if let Some(pending) = self.server_threads.1.take() {
+            self.server_threads_last = finished(Some(pending));
         }
     }
 
-    /// The figures for the record.
-    pub(super) fn into_figures(mut self, measured: Duration, answered: u64, open: u64) -> (Option<Server>, Generator) {
-        self.settle();
+    /// The values for the record.
+    pub(super) fn into_figures(
+        mut self,
+        measured: Duration,
+        answered: u64,
+        open: u64,
+    ) -> (Option<ServerCost>, GeneratorCost) {
+        self.finish_sampling();
         let (cpu, waited) = self.spent.unwrap_or_default();
-        let part = |span: Duration| if measured.is_zero() { 0.0 } else { span.as_secs_f64() / measured.as_secs_f64() };
+        let fraction =
+            |span: Duration| if measured.is_zero() { 0.0 } else { span.as_secs_f64() / measured.as_secs_f64() };
         let grown = self.own_memory.zip(self.own_memory_before).map(|(open, before)| open.saturating_sub(before));
-        let generator = Generator {
+        let generator = GeneratorCost {
             cpu_ns: nanos(cpu),
-            busy: part(cpu),
-            waited: part(waited),
-            was_bottleneck: part(cpu) + part(waited) > 1.0 - REST_MIN,
+            busy: fraction(cpu),
+            waited: fraction(waited),
+            was_bottleneck: fraction(cpu) + fraction(waited) > 1.0 - IDLE_MIN,
             memory_per_connection_bytes: grown.and_then(|bytes| bytes.checked_div(open)),
         };
         (self.into_server(measured, answered, open), generator)
     }
 
-    /// The server's; none where it has ended.
-    fn into_server(self, measured: Duration, answered: u64, open: u64) -> Option<Server> {
+    /// The values of the server; `None` if it has ended.
+    fn into_server(self, measured: Duration, answered: u64, open: u64) -> Option<ServerCost> {
         let cpu_ns = nanos(self.server_cpu.1?.saturating_sub(self.server_cpu.0?));
-        let (memory_before_bytes, (memory_bytes, _)) = (self.server_memory_before?, seen(self.server_memory)?);
-        let (first, last) = (seen(self.server_threads.0)?, self.server_threads_last?);
+        let (memory_before_bytes, (memory_bytes, _)) = (self.server_memory_before?, finished(self.server_memory)?);
+        let (first, last) = (finished(self.server_threads.0)?, self.server_threads_last?);
         let (switches_voluntary, switches_involuntary) = switches(first, last, measured).unzip();
-        Some(Server {
+        Some(ServerCost {
             pid: self.pid?,
             cpu_ns,
             cpu_per_request_ns: cpu_ns.checked_div(answered),
@@ -134,23 +144,23 @@ impl Cost {
     }
 }
 
-/// Looks from another thread, so that a server with thousands of threads holds up no request.
-fn soon<T: Send + 'static>(look: impl FnOnce() -> io::Result<T> + Send + 'static) -> Coming<T> {
-    let asked_at = Instant::now();
-    thread::Builder::new().name("look".to_owned()).spawn(move || (look(), asked_at.elapsed())).ok()
+/// Takes a sample in another thread, because a server with thousands of threads would delay requests.
+fn sample_in_thread<T: Send + 'static>(sample: impl FnOnce() -> io::Result<T> + Send + 'static) -> PendingSample<T> {
+    let begun_at = Instant::now();
+    thread::Builder::new().name("sample".to_owned()).spawn(move || (sample(), begun_at.elapsed())).ok()
 }
 
-/// What was seen, and how long it took; `None` where the process has ended.
-fn seen<T>(coming: Coming<T>) -> Option<(T, Duration)> {
-    let (seen, took) = coming?.join().ok()?;
-    Some((seen.ok()?, took))
+/// Waits for a sample; `None` if the process has ended.
+fn finished<T>(pending: PendingSample<T>) -> Option<Sample<T>> {
+    let (sample, took) = pending?.join().ok()?;
+    Some((sample.ok()?, took))
 }
 
-/// Voluntary and involuntary switches between two looks, unless one of them came too late: then it
-/// is not known how many there were in the measured time.
-fn switches(first: (Threads, Duration), last: (Threads, Duration), measured: Duration) -> Option<(u64, u64)> {
+/// Voluntary and involuntary context switches between two samples. `None` if a sample took too long:
+/// then their number in the measured time is unknown.
+fn switches(first: Sample<ThreadCounters>, last: Sample<ThreadCounters>, measured: Duration) -> Option<(u64, u64)> {
     let (first, last) = match (first, last) {
-        ((first, took), (last, again)) if took.max(again) <= measured.mul_f64(LOOK_MAX) => (first, last),
+        ((first, took), (last, again)) if took.max(again) <= measured.mul_f64(SAMPLE_TIME_MAX) => (first, last),
         _ => return None,
     };
     let voluntary = last.switches_voluntary.saturating_sub(first.switches_voluntary);
@@ -163,24 +173,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_looked_at_too_late_is_not_known() {
-        let threads = |switches| Threads { count: 1, switches_voluntary: switches, switches_involuntary: 2 * switches };
-        let (soon, late, measured) = (Duration::from_millis(299), Duration::from_millis(301), Duration::from_secs(3));
-        assert_eq!(switches((threads(1), soon), (threads(11), soon), measured), Some((10, 20)));
-        assert_eq!(switches((threads(1), late), (threads(11), soon), measured), None);
-        assert_eq!(switches((threads(1), soon), (threads(11), late), measured), None);
+    fn a_slow_sample_makes_the_switches_unknown() {
+        let threads =
+            |switches| ThreadCounters { count: 1, switches_voluntary: switches, switches_involuntary: 2 * switches };
+        let (fast, slow, measured) = (Duration::from_millis(299), Duration::from_millis(301), Duration::from_secs(3));
+        assert_eq!(switches((threads(1), fast), (threads(11), fast), measured), Some((10, 20)));
+        assert_eq!(switches((threads(1), slow), (threads(11), fast), measured), None);
+        assert_eq!(switches((threads(1), fast), (threads(11), slow), measured), None);
     }
 
     #[test]
-    fn the_time_of_a_server_is_taken_at_once() {
+    fn the_cpu_time_of_a_server_is_sampled_immediately() {
         let mut cost = Cost::new(Some(std::process::id())).unwrap();
-        cost.look_when_open();
+        cost.sample_when_open();
         cost.begin();
         let begun = machine::own_cpu();
         while machine::own_cpu() < begun + Duration::from_millis(20) {}
         cost.end();
         let (server, _) = cost.into_figures(Duration::from_secs(60), 2, 1);
-        let server = server.expect("this process has not ended");
+        let server = server.expect("this process is running");
         assert!(server.cpu_ns >= 20_000_000, "{server:?}");
         assert_eq!(server.cpu_per_request_ns, Some(server.cpu_ns / 2));
     }

@@ -1,7 +1,7 @@
-//! `RequestCounters`: the numbers of a run while it goes on.
+//! `RequestCounters`: the counters and histograms of a run.
 //!
-//! What counts is what belongs to the measured time: requests that left in it, or were planned for
-//! it. What comes before warms up, what comes after is none of it.
+//! Only requests that were sent in the measured time, or planned for it, count. Requests of the
+//! warm-up and later ones do not count.
 
 use std::time::Duration;
 
@@ -10,35 +10,35 @@ use hdrhistogram::Histogram;
 use crate::instant::Instant;
 
 use super::latencies::Latencies;
-use super::plan::nanos;
 use super::record::{ErrorCount, ErrorKind, Interval};
+use super::schedule::nanos;
 use super::series::Series;
 
-/// Three digits: a step of a thousandth, which is finer than any run repeats.
+/// Precision of a latency: three decimal digits, which is finer than the spread between runs.
 const DIGITS: u8 = 3;
 
-/// Latencies above this count as this long; an answer is given up long before.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// Maximum recorded latency; longer ones count as this long. Timeouts are much shorter.
+const LATENCY_MAX: Duration = Duration::from_secs(3600);
 
-/// A request under way.
+/// A request in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Request {
-    /// When it was to leave; in a closed loop when it left.
+    /// Planned time; in a closed loop the time when it was sent.
     pub(super) planned: Instant,
-    /// When it left.
-    pub(super) departed: Instant,
+    /// When it was sent.
+    pub(super) sent_at: Instant,
 }
 
-/// A histogram together with what buckets round.
-pub(super) struct Recorder {
+/// A histogram with the exact minimum and maximum, which buckets round.
+pub(super) struct LatencyRecorder {
     histogram: Histogram<u64>,
     min_ns: u64,
     max_ns: u64,
 }
 
-impl Recorder {
+impl LatencyRecorder {
     fn new() -> Self {
-        let histogram = Histogram::new_with_bounds(1, nanos(LONGEST), DIGITS).expect("these are bounds");
+        let histogram = Histogram::new_with_bounds(1, nanos(LATENCY_MAX), DIGITS).expect("the bounds are valid");
         Self { histogram, min_ns: u64::MAX, max_ns: 0 }
     }
 
@@ -54,28 +54,28 @@ impl Recorder {
     }
 }
 
-/// The numbers of a run.
+/// Counters and histograms of a run.
 pub(super) struct RequestCounters {
-    /// When the measured time began, once it has.
+    /// Begin of the measured time; never while it is unknown.
     begin: Instant,
-    /// When it was over, or will be.
+    /// End of the measured time; never while it is unknown.
     end: Instant,
     pub(super) sent: u64,
     pub(super) answered: u64,
     pub(super) failed: u64,
-    latency: Recorder,
-    /// Only where requests are planned.
-    service: Option<Recorder>,
-    pub(super) connect: Recorder,
+    latency: LatencyRecorder,
+    /// Latency from the real send time; only in an open loop.
+    service: Option<LatencyRecorder>,
+    pub(super) connect: LatencyRecorder,
     series: Series,
-    /// The answers that came in the measured time, whenever they were asked for.
-    answered_meanwhile: u64,
+    /// Answers received in the measured time, whenever their requests were sent.
+    answered_in_window: u64,
     errors: Vec<ErrorCount>,
     pub(super) last_answer: Instant,
 }
 
 impl RequestCounters {
-    /// Numbers of nothing; `is_planned` says whether requests have a planned time of their own.
+    /// Counters at zero. `is_planned` is true in an open loop.
     pub(super) fn new(is_planned: bool) -> Self {
         Self {
             begin: Instant::NEVER,
@@ -83,70 +83,71 @@ impl RequestCounters {
             sent: 0,
             answered: 0,
             failed: 0,
-            latency: Recorder::new(),
-            service: is_planned.then(Recorder::new),
-            connect: Recorder::new(),
-            series: Series::new(Instant::NEVER, LONGEST),
-            answered_meanwhile: 0,
+            latency: LatencyRecorder::new(),
+            service: is_planned.then(LatencyRecorder::new),
+            connect: LatencyRecorder::new(),
+            series: Series::new(Instant::NEVER, LATENCY_MAX),
+            answered_in_window: 0,
             errors: Vec::new(),
             last_answer: Instant::ORIGIN,
         }
     }
 
-    /// The measured time begins at `begin`; what is planned for then or later counts.
+    /// Sets the begin of the measured time.
     pub(super) fn begin(&mut self, begin: Instant) {
         self.begin = begin;
-        self.series = Series::new(begin, LONGEST);
+        self.series = Series::new(begin, LATENCY_MAX);
     }
 
-    /// The measured time is over at `end`; what is planned for then or later does not count.
+    /// Sets the end of the measured time, which does not belong to it.
     pub(super) fn end(&mut self, end: Instant) {
         self.end = end;
     }
 
-    /// The run is over, as planned or not. A measured time without an end had it with its last answer.
-    pub(super) fn end_at_last(&mut self, now: Instant, is_done: bool) {
-        let behind_last = self.last_answer + Duration::from_nanos(1);
-        let last = if is_done && self.end == Instant::NEVER { behind_last } else { now };
+    /// Ends the measured time at `now` at the latest. If a complete run had no planned end, the last answer
+    /// is the end.
+    pub(super) fn finish(&mut self, now: Instant, is_done: bool) {
+        let after_last = self.last_answer + Duration::from_nanos(1);
+        let last = if is_done && self.end == Instant::NEVER { after_last } else { now };
         self.end = self.end.min(last).max(self.begin);
     }
 
     /// Whether a request belongs to the measured time.
     #[inline]
-    pub(super) fn counts(&self, request: &Request) -> bool {
+    pub(super) fn is_measured(&self, request: &Request) -> bool {
         self.begin <= request.planned && request.planned < self.end
     }
 
-    /// A request has left.
+    /// Counts a sent request.
     #[inline]
     pub(super) fn count_sent(&mut self, request: &Request) {
-        self.sent += u64::from(self.counts(request));
+        self.sent += u64::from(self.is_measured(request));
     }
 
-    /// Its answer is there, whole.
+    /// Counts a complete answer.
     #[inline]
     pub(super) fn count_answer(&mut self, request: &Request, now: Instant) {
         let latency_ns = nanos(now.since(request.planned));
-        if self.counts(request) {
+        if self.is_measured(request) {
             self.answered += 1;
             self.latency.record(latency_ns);
             if let Some(service) = &mut self.service {
-                service.record(nanos(now.since(request.departed)));
+                service.record(nanos(now.since(request.sent_at)));
             }
             self.last_answer = now;
         }
         if self.begin <= now && now < self.end {
-            self.answered_meanwhile += 1;
+            self.answered_in_window += 1;
             self.series.record(latency_ns);
         }
     }
 
-    /// No good answer comes any more.
+    /// Counts a request without a correct answer.
     pub(super) fn count_failed(&mut self, request: &Request) {
-        self.failed += u64::from(self.counts(request));
+        self.failed += u64::from(self.is_measured(request));
     }
 
-    /// Something went wrong; `example` says it in words, of which the first are kept.
+    /// Counts an error. `example` makes its message; only the first of each kind is stored.
     pub(super) fn count_error(&mut self, kind: ErrorKind, example: impl FnOnce() -> String) {
         self.series.count_error();
         match self.errors.iter_mut().find(|error| error.kind == kind) {
@@ -155,7 +156,7 @@ impl RequestCounters {
         }
     }
 
-    /// It is `now`.
+    /// Closes intervals that ended before `now`.
     #[inline]
     pub(super) fn advance(&mut self, now: Instant) {
         if self.begin <= now {
@@ -163,12 +164,12 @@ impl RequestCounters {
         }
     }
 
-    /// How many things went wrong so far.
+    /// Number of errors so far.
     pub(super) fn error_count(&self) -> u64 {
         self.errors.iter().map(|error| error.count).sum()
     }
 
-    /// What went wrong, most frequent first.
+    /// Errors by kind, most frequent first.
     pub(super) fn errors(&self) -> Vec<ErrorCount> {
         let mut errors = self.errors.clone();
         errors.sort_by_key(|error| std::cmp::Reverse(error.count));
@@ -180,23 +181,23 @@ impl RequestCounters {
     }
 
     pub(super) fn service(&self) -> Option<Latencies> {
-        self.service.as_ref().map(Recorder::latencies)
+        self.service.as_ref().map(LatencyRecorder::latencies)
     }
 
-    /// The length of the measured time; none before it has begun.
+    /// Length of the measured time; zero before it begins.
     pub(super) fn measured(&self) -> Duration {
         if self.begin == Instant::NEVER { Duration::ZERO } else { self.end.since(self.begin) }
     }
 
-    /// Answers a second in the measured time.
+    /// Answers per second in the measured time.
     pub(super) fn rate(&self) -> f64 {
         let seconds = self.measured().as_secs_f64();
-        if seconds > 0.0 { self.answered_meanwhile as f64 / seconds } else { 0.0 }
+        if seconds > 0.0 { self.answered_in_window as f64 / seconds } else { 0.0 }
     }
 
-    /// The answers that came in the measured time so far.
-    pub(super) fn answered_meanwhile(&self) -> u64 {
-        self.answered_meanwhile
+    /// Answers received in the measured time so far.
+    pub(super) fn answered_in_window(&self) -> u64 {
+        self.answered_in_window
     }
 
     pub(super) fn into_intervals(self) -> Vec<Interval> {
@@ -215,12 +216,12 @@ mod tests {
         Instant::ORIGIN + ms * MS
     }
 
-    fn request(planned: u32, departed: u32) -> Request {
-        Request { planned: at(planned), departed: at(departed) }
+    fn request(planned: u32, sent_at: u32) -> Request {
+        Request { planned: at(planned), sent_at: at(sent_at) }
     }
 
     #[test]
-    fn what_was_planned_for_the_measured_time_counts_whenever_it_is_answered() {
+    fn a_request_of_the_measured_time_counts_whenever_it_is_answered() {
         let mut counters = RequestCounters::new(true);
         counters.begin(at(1000));
         counters.end(at(2000));
@@ -230,13 +231,13 @@ mod tests {
         }
         assert_eq!((counters.sent, counters.answered), (2, 2));
         assert_eq!(counters.latency().max_ns, nanos(501 * MS));
-        // In that second two answers came, if not to the same questions.
+        // Two answers were received in that second, one of them to an earlier request.
         assert!((counters.rate() - 2.0).abs() < 1e-9, "{}", counters.rate());
         assert_eq!(counters.into_intervals().iter().map(|interval| interval.answered).sum::<u64>(), 2);
     }
 
     #[test]
-    fn latency_counts_from_the_plan_and_service_from_the_departure() {
+    fn latency_starts_at_the_planned_time_and_service_time_at_the_send() {
         let mut counters = RequestCounters::new(true);
         counters.begin(at(0));
         counters.count_answer(&request(0, 900), at(1000));
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_measured_time_nothing_counts() {
+    fn nothing_counts_before_the_measured_time() {
         let mut counters = RequestCounters::new(false);
         counters.count_sent(&request(1, 1));
         counters.count_answer(&request(1, 1), at(2));
@@ -256,11 +257,11 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_each_kind_of_error_is_kept_in_words() {
+    fn the_message_of_the_first_error_of_each_kind_is_stored() {
         let mut counters = RequestCounters::new(false);
         counters.count_error(ErrorKind::Reset, || "the first".to_owned());
         counters.count_error(ErrorKind::Refused, || "another".to_owned());
-        counters.count_error(ErrorKind::Refused, || panic!("only the first is asked"));
+        counters.count_error(ErrorKind::Refused, || panic!("only the first message is made"));
         let errors = counters.errors();
         assert_eq!((errors[0].kind, errors[0].count, errors[0].example.as_str()), (ErrorKind::Refused, 2, "another"));
         assert_eq!(errors[1].kind, ErrorKind::Reset);

@@ -1,7 +1,7 @@
-//! `DatagramGenerator`: a run over UDP: many sockets, each datagram with its number in front.
+//! `DatagramGenerator`: a run over UDP with many sockets. Each datagram begins with its number.
 //!
-//! A datagram without an answer in time is lost, which is counted and no error. What comes later
-//! than that, or twice, is passed over.
+//! A datagram without an answer in time is lost, which is counted and is no error. Late and repeated
+//! answers are ignored.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind as Kind};
@@ -13,46 +13,43 @@ use crate::net::{Address, ControlEvent, DatagramOptions, Datagrams, Event, Net, 
 
 use super::cost::Cost;
 use super::counters::{Request, RequestCounters};
-use super::failure::kind_of;
-use super::generator::RunProgress;
-use super::outcome::Outcome;
-use super::pattern::{Pattern, Place};
-use super::plan::{Bound, DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, Pace, Plan, Schedule, Verify};
-use super::record::{Connections, Ending, ErrorKind, Record};
-use super::workload::Clock;
+use super::error_kind::ErrorKind;
+use super::outcome::RunOutcome;
+use super::pattern::{Pattern, PatternOffset};
+use super::plan::{DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, Plan, RunLength, Verify};
+use super::progress::{LoadRun, RunProgress};
+use super::record::{Connections, Record, RunEnd};
+use super::window::Window;
+use super::workload::ClockFn;
 
-/// How often within a timeout it is looked which datagrams are lost.
-const LOOKS_PER_TIMEOUT: u32 = 8;
+/// How often per timeout the generator looks for lost datagrams.
+const EXPIRY_CHECKS_PER_TIMEOUT: u32 = 8;
 
-/// One socket and what is under way from it, the oldest first.
-struct Caller<D> {
-    socket: D,
-    /// How many have left.
-    count: u64,
-    waiting: VecDeque<(u64, Request)>,
+/// One socket and its requests in flight, the oldest first.
+struct LoadSocket<D> {
+    datagrams: D,
+    /// Number of requests sent.
+    sent: u64,
+    in_flight: VecDeque<(u64, Request)>,
 }
 
 /// A run of the load generator over UDP.
 pub struct DatagramGenerator<N: Net> {
     net: N,
-    clock: Clock,
+    clock: ClockFn,
     plan: Plan,
-    to: SocketAddr,
-    callers: Vec<Caller<N::Datagrams>>,
+    server: SocketAddr,
+    sockets: Vec<LoadSocket<N::Datagrams>>,
     pattern: Pattern,
     counters: RequestCounters,
     lost: u64,
-    /// Requests of a closed loop that may still leave.
-    left: u64,
-    schedule: Option<Schedule>,
-    planned: std::ops::Range<u64>,
+    window: Window,
+    /// Number of the next planned request.
     next_planned: u64,
-    measure_from: Instant,
-    measure_until: Instant,
-    /// Answers are awaited until then, once nothing more is asked.
+    /// Until when answers are awaited, once no more requests are sent.
     waits_until: Option<Instant>,
-    ending: Option<Ending>,
-    looked_at: Instant,
+    run_end: Option<RunEnd>,
+    expiry_checked_at: Instant,
     sent_bytes: u64,
     received_bytes: u64,
     events: Vec<Event>,
@@ -61,46 +58,43 @@ pub struct DatagramGenerator<N: Net> {
 }
 
 impl DatagramGenerator<Reactor> {
-    /// A run over real sockets; `server` is the number of its process, if that is to be looked at.
+    /// A run over real sockets. The resources of the server process `pid` are measured.
     ///
     /// # Errors
-    /// There is no process of that number, or the system has no room for the sockets.
-    pub fn new(reactor: Reactor, to: SocketAddr, plan: Plan, server: Option<u32>) -> io::Result<Self> {
-        let cost = Cost::new(server)?;
+    /// There is no process `pid`, or the sockets cannot be bound.
+    pub fn new(reactor: Reactor, server: SocketAddr, plan: Plan, pid: Option<u32>) -> io::Result<Self> {
+        let cost = Cost::new(pid)?;
         let clock = reactor.clock();
-        Self::over(reactor, Box::new(move || clock.now()), to, plan, cost)
+        Self::over(reactor, Box::new(move || clock.now()), server, plan, cost)
     }
 }
 
 impl<N: Net> DatagramGenerator<N> {
-    /// A run over any net, whose clock is `clock`.
-    pub(super) fn over(mut net: N, clock: Clock, to: SocketAddr, plan: Plan, cost: Cost) -> io::Result<Self> {
-        let any = if to.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
-        let mut callers = Vec::with_capacity(plan.connections);
-        for place in 0..plan.connections as u64 {
-            let source = SocketAddr::new(plan.source(place).unwrap_or(any), 0);
+    /// A run over any `Net`; `clock` is the clock of that `Net`.
+    pub(super) fn over(mut net: N, clock: ClockFn, server: SocketAddr, plan: Plan, cost: Cost) -> io::Result<Self> {
+        let any = if server.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+        let mut sockets = Vec::with_capacity(plan.connections);
+        for index in 0..plan.connections as u64 {
+            let source = SocketAddr::new(plan.source(index).unwrap_or(any), 0);
             let address = Address::Udp(source.to_string());
-            let (socket, _) = net.bind(&address, &DatagramOptions::default(), Token(place))?;
-            callers.push(Caller { socket, count: 0, waiting: VecDeque::with_capacity(plan.pipeline) });
+            let (datagrams, _) = net.bind(&address, &DatagramOptions::default(), Token(index))?;
+            sockets.push(LoadSocket { datagrams, sent: 0, in_flight: VecDeque::with_capacity(plan.pipeline) });
         }
         let now = clock();
+        let window = Window::new(&plan, now);
         let mut generator = Self {
             net,
             clock,
-            to,
-            callers,
+            server,
+            sockets,
             pattern: Pattern::new(Framing::Raw(Raw)),
             counters: RequestCounters::new(plan.pace.rate().is_some()),
             lost: 0,
-            left: 0,
-            schedule: None,
-            planned: 0..0,
+            window,
             next_planned: 0,
-            measure_from: now,
-            measure_until: Instant::NEVER,
             waits_until: None,
-            ending: None,
-            looked_at: now,
+            run_end: None,
+            expiry_checked_at: now,
             sent_bytes: 0,
             received_bytes: 0,
             events: Vec::new(),
@@ -108,53 +102,190 @@ impl<N: Net> DatagramGenerator<N> {
             cost,
             plan,
         };
-        generator.cost.look_when_open();
-        generator.begin(now);
+        generator.cost.sample_when_open();
+        generator.counters.begin(generator.window.begin);
+        generator.counters.end(generator.window.end);
         Ok(generator)
     }
 
-    fn begin(&mut self, now: Instant) {
-        let (warm_up, bound) = (self.plan.warm_up, self.plan.bound);
-        match self.plan.pace {
-            Pace::Closed => {
-                self.measure_from = now + warm_up;
-                (self.left, self.measure_until) = match bound {
-                    Bound::Time(time) => (u64::MAX, self.measure_from + time),
-                    Bound::Requests(requests) => (requests, Instant::NEVER),
-                };
+    /// Sends every request that is due, as far as the pipeline of its socket permits.
+    fn send_due(&mut self, now: Instant) {
+        let Some(schedule) = self.window.schedule else {
+            if self.waits_until.is_none() {
+                (0..self.sockets.len()).for_each(|index| self.fill_pipeline(index));
             }
-            Pace::Open(rate) => {
-                let schedule = Schedule::new(now, rate);
-                let first = schedule.count_in(warm_up);
-                let count = match bound {
-                    Bound::Time(time) => schedule.count_in(time),
-                    Bound::Requests(requests) => requests,
-                };
-                self.planned = first..first.saturating_add(count);
-                self.measure_from = schedule.planned(first);
-                self.measure_until = schedule.planned(self.planned.end);
-                self.schedule = Some(schedule);
-            }
+            return;
+        };
+        while self.next_planned < self.window.planned.end && schedule.planned(self.next_planned) <= now {
+            let index = (self.next_planned % self.sockets.len() as u64) as usize;
+            self.next_planned += 1;
+            self.fill_pipeline(index);
         }
-        self.counters.begin(self.measure_from);
-        self.counters.end(self.measure_until);
     }
 
-    /// One turn; sleeps until there is something to do. How the run ended, once it has.
-    ///
-    /// # Errors
-    /// The poll itself is broken.
-    pub fn turn(&mut self) -> io::Result<Option<Ending>> {
-        if self.ending.is_some() {
-            return Ok(self.ending);
+    /// Number of the next request of a socket. The sockets send the planned requests in rotation.
+    fn next_serial(&self, index: usize) -> u64 {
+        index as u64 + self.sockets[index].sent * self.sockets.len() as u64
+    }
+
+    /// Sends every request that one socket may send.
+    fn fill_pipeline(&mut self, index: usize) {
+        while self.sockets[index].in_flight.len() < self.plan.pipeline {
+            let now = (self.clock)();
+            let planned = match self.window.schedule {
+                None if self.window.remaining == 0 || self.waits_until.is_some() => return,
+                None => now,
+                Some(schedule) => {
+                    let serial = self.next_serial(index);
+                    let planned = schedule.planned(serial);
+                    if self.window.planned.end <= serial || now < planned {
+                        return;
+                    }
+                    planned
+                }
+            };
+            let request = Request { planned, sent_at: now };
+            self.window.remaining -= u64::from(self.window.schedule.is_none() && self.counters.is_measured(&request));
+            self.send(index, request);
+        }
+    }
+
+    fn send(&mut self, index: usize, request: Request) {
+        let (serial, message_len) = (self.next_serial(index), self.plan.message_len);
+        let socket = &mut self.sockets[index];
+        socket.sent += 1;
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&serial.to_le_bytes());
+        let mut offset = PatternOffset::of_connection(serial);
+        for chunk in self.pattern.chunks(&mut offset, message_len - DATAGRAM_LEN_MIN) {
+            self.buffer.extend_from_slice(chunk);
+        }
+        self.counters.count_sent(&request);
+        match socket.datagrams.send(&self.buffer, &self.server) {
+            Ok(()) => self.sent_bytes += if self.counters.is_measured(&request) { message_len as u64 } else { 0 },
+            // A datagram that does not fit into the send buffer is lost like any other.
+            Err(error) if [Kind::WouldBlock, Kind::Interrupted].contains(&error.kind()) => {}
+            Err(error) => {
+                self.counters.count_error(ErrorKind::of_io(&error), || format!("{}: {error}", self.server));
+                self.counters.count_failed(&request);
+                return;
+            }
+        }
+        socket.in_flight.push_back((serial, request));
+    }
+
+    /// Receives every queued datagram of one socket, and sends the requests that may follow.
+    fn receive_all(&mut self, index: usize) {
+        loop {
+            self.buffer.resize(DATAGRAM_LEN_MAX + 1, 0);
+            match self.sockets[index].datagrams.receive(&mut self.buffer) {
+                Ok((len, from)) if from == self.server => self.handle_answer(index, len),
+                // A datagram of another sender.
+                Ok(_) => {}
+                Err(error) if error.kind() == Kind::Interrupted => {}
+                Err(error) if error.kind() == Kind::WouldBlock => return,
+                Err(error) => {
+                    self.counters.count_error(ErrorKind::of_io(&error), || format!("{}: {error}", self.server));
+                    return;
+                }
+            }
+            self.fill_pipeline(index);
+        }
+    }
+
+    fn handle_answer(&mut self, index: usize, len: usize) {
+        let now = (self.clock)();
+        let bytes = &self.buffer[..len];
+        let serial = bytes.first_chunk().map(|head| u64::from_le_bytes(*head));
+        let in_flight = &mut self.sockets[index].in_flight;
+        let found = in_flight.iter().position(|(number, _)| Some(*number) == serial);
+        let Some((_, request)) = found.and_then(|at| in_flight.remove(at)) else { return };
+        let mut offset = PatternOffset::of_connection(serial.unwrap_or_default());
+        let is_right = len == self.plan.message_len
+            && (self.plan.verify == Verify::Length || self.pattern.matches(&mut offset, &bytes[DATAGRAM_LEN_MIN..]));
+        if is_right {
+            self.received_bytes += if self.counters.is_measured(&request) { len as u64 } else { 0 };
+            self.counters.count_answer(&request, now);
+        } else {
+            self.counters.count_failed(&request);
+            self.counters.count_error(ErrorKind::Mismatch, || {
+                format!("socket {index}: received {len} bytes that differ from the sent datagram")
+            });
+        }
+    }
+
+    /// Counts requests without an answer in time as lost.
+    fn expire_requests(&mut self, now: Instant) {
+        if now < self.expiry_checked_at + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT {
+            return;
+        }
+        self.expiry_checked_at = now;
+        for index in 0..self.sockets.len() {
+            while let Some((_, request)) = self.sockets[index].in_flight.front().copied()
+                && request.sent_at + self.plan.timeout <= now
+            {
+                self.sockets[index].in_flight.pop_front();
+                self.lost += u64::from(self.counters.is_measured(&request));
+                self.fill_pipeline(index);
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let planned = match self.window.schedule {
+            Some(schedule) if self.next_planned < self.window.planned.end => schedule.planned(self.next_planned),
+            Some(_) | None => Instant::NEVER,
+        };
+        let is_warming_up = (self.clock)() < self.window.begin;
+        let phase = if is_warming_up { self.window.begin } else { self.waits_until.unwrap_or(self.window.end) };
+        planned.min(phase).min(self.expiry_checked_at + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT)
+    }
+
+    fn advance(&mut self, now: Instant) {
+        let is_idle = || self.sockets.iter().all(|socket| socket.in_flight.is_empty());
+        match self.waits_until {
+            Some(until) if until <= now || self.window.planned.end <= self.next_planned && is_idle() => {
+                self.end(now, RunEnd::Done);
+            }
+            Some(_) => {}
+            None if self.window.end <= now || self.window.remaining == 0 && self.window.schedule.is_none() => {
+                if let RunLength::Time(_) = self.plan.run_length {
+                    self.cost.end();
+                }
+                // The last request gets a full timeout.
+                self.waits_until = Some(now + self.plan.timeout + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT);
+            }
+            None => {}
+        }
+    }
+
+    fn end(&mut self, now: Instant, run_end: RunEnd) {
+        if self.run_end.is_some() {
+            return;
+        }
+        self.cost.end();
+        if run_end == RunEnd::Done {
+            let in_flight = self.sockets.iter().flat_map(|socket| &socket.in_flight);
+            self.lost += in_flight.filter(|(_, request)| self.counters.is_measured(request)).count() as u64;
+        }
+        self.counters.finish(now, run_end == RunEnd::Done);
+        self.window.end = self.window.end.min(now);
+        self.run_end = Some(run_end);
+    }
+}
+
+impl<N: Net> LoadRun for DatagramGenerator<N> {
+    fn turn(&mut self) -> io::Result<Option<RunEnd>> {
+        if self.run_end.is_some() {
+            return Ok(self.run_end);
         }
         let now = (self.clock)();
-        if self.measure_from <= now && !self.cost.has_begun() {
+        if self.window.begin <= now && !self.cost.has_begun() {
             self.cost.begin();
         }
         self.send_due(now);
         let mut events = std::mem::take(&mut self.events);
-        self.net.poll(&mut events, Some(self.next_work()))?;
+        self.net.poll(&mut events, Some(self.next_deadline()))?;
         for event in events.drain(..) {
             match event {
                 Event::Ready(readiness) => self.receive_all(readiness.token.0 as usize),
@@ -165,200 +296,31 @@ impl<N: Net> DatagramGenerator<N> {
         self.events = events;
         let now = (self.clock)();
         self.counters.advance(now);
-        self.give_up_late(now);
+        self.expire_requests(now);
         self.advance(now);
-        Ok(self.ending)
+        Ok(self.run_end)
     }
 
-    /// Ends the run now: what was measured so far stands.
-    pub fn interrupt(&mut self) {
+    fn interrupt(&mut self) {
         let now = (self.clock)();
-        self.end(now, Ending::Interrupted);
+        self.end(now, RunEnd::Interrupted);
     }
 
-    /// How the run stands.
-    pub fn glance(&self) -> RunProgress {
+    fn progress(&self) -> RunProgress {
         RunProgress {
-            open: self.callers.len(),
-            measured: (self.clock)().min(self.measure_until).since(self.measure_from),
-            answered: self.counters.answered_meanwhile(),
+            open: self.sockets.len(),
+            measured: (self.clock)().min(self.window.end).since(self.window.begin),
+            answered: self.counters.answered_in_window(),
             errors: self.counters.error_count(),
         }
     }
 
-    // ── Out ─────────────────────────────────────────────────────────────────────────────────────
-
-    /// Lets every datagram leave that is due and has room.
-    fn send_due(&mut self, now: Instant) {
-        let Some(schedule) = self.schedule else {
-            if self.waits_until.is_none() {
-                (0..self.callers.len()).for_each(|place| self.fill_up(place));
-            }
-            return;
-        };
-        while self.next_planned < self.planned.end && schedule.planned(self.next_planned) <= now {
-            let place = (self.next_planned % self.callers.len() as u64) as usize;
-            self.next_planned += 1;
-            self.fill_up(place);
-        }
-    }
-
-    /// Sends from one socket all that it may send now.
-    fn fill_up(&mut self, place: usize) {
-        while self.callers[place].waiting.len() < self.plan.pipeline {
-            let now = (self.clock)();
-            let planned = match self.schedule {
-                None if self.left == 0 || self.waits_until.is_some() => return,
-                None => now,
-                Some(schedule) => {
-                    let number = place as u64 + self.callers[place].count * self.callers.len() as u64;
-                    let planned = schedule.planned(number);
-                    if self.planned.end <= number || now < planned {
-                        return;
-                    }
-                    planned
-                }
-            };
-            let request = Request { planned, departed: now };
-            self.left -= u64::from(self.schedule.is_none() && self.counters.counts(&request));
-            self.send(place, request);
-        }
-    }
-
-    fn send(&mut self, place: usize, request: Request) {
-        let (callers_len, message_len) = (self.callers.len() as u64, self.plan.message_len);
-        let caller = &mut self.callers[place];
-        let serial = place as u64 + caller.count * callers_len;
-        caller.count += 1;
-        self.buffer.clear();
-        self.buffer.extend_from_slice(&serial.to_le_bytes());
-        let mut at = Place::of_connection(serial);
-        for piece in self.pattern.pieces(&mut at, message_len - DATAGRAM_LEN_MIN) {
-            self.buffer.extend_from_slice(piece);
-        }
-        self.counters.count_sent(&request);
-        match caller.socket.send(&self.buffer, &self.to) {
-            Ok(()) => self.sent_bytes += if self.counters.counts(&request) { message_len as u64 } else { 0 },
-            // What the socket has no room for is lost like any other.
-            Err(error) if [Kind::WouldBlock, Kind::Interrupted].contains(&error.kind()) => {}
-            Err(error) => {
-                self.counters.count_error(kind_of(&error), || format!("{}: {error}", self.to));
-                self.counters.count_failed(&request);
-                return;
-            }
-        }
-        caller.waiting.push_back((serial, request));
-    }
-
-    // ── In ──────────────────────────────────────────────────────────────────────────────────────
-
-    /// Takes in all that has come to one socket, and sends what may follow it.
-    fn receive_all(&mut self, place: usize) {
-        loop {
-            self.buffer.resize(DATAGRAM_LEN_MAX + 1, 0);
-            match self.callers[place].socket.receive(&mut self.buffer) {
-                Ok((len, from)) if from == self.to => self.take_in(place, len),
-                // Somebody else's.
-                Ok(_) => {}
-                Err(error) if error.kind() == Kind::Interrupted => {}
-                Err(error) if error.kind() == Kind::WouldBlock => return,
-                Err(error) => {
-                    self.counters.count_error(kind_of(&error), || format!("{}: {error}", self.to));
-                    return;
-                }
-            }
-            self.fill_up(place);
-        }
-    }
-
-    fn take_in(&mut self, place: usize, len: usize) {
-        let now = (self.clock)();
-        let bytes = &self.buffer[..len];
-        let serial = bytes.first_chunk().map(|head| u64::from_le_bytes(*head));
-        let waiting = &mut self.callers[place].waiting;
-        let found = waiting.iter().position(|(number, _)| Some(*number) == serial);
-        let Some((_, request)) = found.and_then(|at| waiting.remove(at)) else { return };
-        let mut at = Place::of_connection(serial.unwrap_or_default());
-        let is_right = len == self.plan.message_len
-            && (self.plan.verify == Verify::Length || self.pattern.matches(&mut at, &bytes[DATAGRAM_LEN_MIN..]));
-        if is_right {
-            self.received_bytes += if self.counters.counts(&request) { len as u64 } else { 0 };
-            self.counters.count_answer(&request, now);
-        } else {
-            self.counters.count_failed(&request);
-            self.counters.count_error(ErrorKind::Mismatch, || {
-                format!("socket {place}: {len} bytes came back that are not those that were sent")
-            });
-        }
-    }
-
-    fn give_up_late(&mut self, now: Instant) {
-        if now < self.looked_at + self.plan.timeout / LOOKS_PER_TIMEOUT {
-            return;
-        }
-        self.looked_at = now;
-        for place in 0..self.callers.len() {
-            while let Some((_, request)) = self.callers[place].waiting.front().copied()
-                && request.departed + self.plan.timeout <= now
-            {
-                self.callers[place].waiting.pop_front();
-                self.lost += u64::from(self.counters.counts(&request));
-                self.fill_up(place);
-            }
-        }
-    }
-
-    // ── Phases ──────────────────────────────────────────────────────────────────────────────────
-
-    fn next_work(&self) -> Instant {
-        let planned = match self.schedule {
-            Some(schedule) if self.next_planned < self.planned.end => schedule.planned(self.next_planned),
-            Some(_) | None => Instant::NEVER,
-        };
-        let is_warming_up = (self.clock)() < self.measure_from;
-        let phase = if is_warming_up { self.measure_from } else { self.waits_until.unwrap_or(self.measure_until) };
-        planned.min(phase).min(self.looked_at + self.plan.timeout / LOOKS_PER_TIMEOUT)
-    }
-
-    fn advance(&mut self, now: Instant) {
-        let is_idle = || self.callers.iter().all(|caller| caller.waiting.is_empty());
-        match self.waits_until {
-            Some(until) if until <= now || self.planned.end <= self.next_planned && is_idle() => {
-                self.end(now, Ending::Done);
-            }
-            Some(_) => {}
-            None if self.measure_until <= now || self.left == 0 && self.schedule.is_none() => {
-                if let Bound::Time(_) = self.plan.bound {
-                    self.cost.end();
-                }
-                // Whatever left last has its whole time.
-                self.waits_until = Some(now + self.plan.timeout + self.plan.timeout / LOOKS_PER_TIMEOUT);
-            }
-            None => {}
-        }
-    }
-
-    fn end(&mut self, now: Instant, ending: Ending) {
-        if self.ending.is_some() {
-            return;
-        }
-        self.cost.end();
-        if ending == Ending::Done {
-            let waiting = self.callers.iter().flat_map(|caller| &caller.waiting);
-            self.lost += waiting.filter(|(_, request)| self.counters.counts(request)).count() as u64;
-        }
-        self.counters.end_at_last(now, ending == Ending::Done);
-        self.measure_until = self.measure_until.min(now);
-        self.ending = Some(ending);
-    }
-
-    /// The whole run as plain data. An unfinished one ends by this.
-    pub fn into_record(mut self, name: String, begun_unix_s: u64) -> Record {
+    fn into_record(mut self, name: String, begun_unix_s: u64) -> Record {
         self.interrupt();
-        let sockets = self.callers.len() as u64;
-        let outcome = Outcome {
-            ending: self.ending.unwrap_or(Ending::Interrupted),
-            planned_len: self.planned.end - self.planned.start,
+        let sockets = self.sockets.len() as u64;
+        let outcome = RunOutcome {
+            ending: self.run_end.unwrap_or(RunEnd::Interrupted),
+            planned_count: self.window.planned_count(),
             lost: self.lost,
             connections: Connections { opened: sockets, open_max: sockets, ..Connections::default() },
             sent_bytes: self.sent_bytes,

@@ -1,35 +1,33 @@
-//! `Latencies`: how often each latency was met, as plain data that can be kept, merged and drawn.
+//! `Latencies`: a latency histogram as plain data, which can be stored, merged and drawn.
 //!
-//! It records nothing by itself: while a run is on, that is the histogram's part, of which this
-//! is the written form.
+//! The generator records into an HdrHistogram and converts it at the end.
 
 use hdrhistogram::{Counter, Histogram};
 use serde::{Deserialize, Serialize};
 
-/// A latency histogram (HdrHistogram's buckets) without its empty buckets.
+/// A latency histogram with the buckets of HdrHistogram, without the empty ones.
 ///
-/// Two of the same precision can be merged without loss. Every latency is a whole number of
-/// nanoseconds.
+/// Histograms of the same precision can be merged without loss. Latencies are whole nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latencies {
-    /// How many decimal digits of a latency are kept: with 3, all that differ by less than a
-    /// thousandth may share a bucket.
+    /// Precision in decimal digits. With 3, latencies that differ by less than a thousandth may share a
+    /// bucket.
     pub significant_digits: u8,
-    /// How many latencies there are.
+    /// Number of latencies.
     pub count: u64,
-    /// The smallest, as it was measured; 0 when there is none.
+    /// Exact minimum; 0 without latencies.
     pub min_ns: u64,
-    /// The largest, as it was measured; 0 when there is none.
+    /// Exact maximum; 0 without latencies.
     pub max_ns: u64,
-    /// All of them together, as far as the buckets tell.
+    /// Sum of all latencies, rounded by the buckets.
     pub sum_ns: u64,
-    /// The buckets with something in them, in rising order: the highest latency that falls into
-    /// it, and how many did.
+    /// Non-empty buckets in ascending order: the highest latency of the bucket, and the number of
+    /// latencies in it.
     pub buckets: Vec<(u64, u64)>,
 }
 
 impl Latencies {
-    /// What a histogram of nanoseconds holds; `min_ns` and `max_ns` as they were measured.
+    /// Converts a histogram of nanoseconds. `min_ns` and `max_ns` are the exact extremes.
     pub fn of<C: Counter>(histogram: &Histogram<C>, min_ns: u64, max_ns: u64) -> Self {
         let mut sum_ns = 0_u64;
         let mut buckets = Vec::new();
@@ -52,32 +50,31 @@ impl Latencies {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are no latencies.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The latency that this part of all did not exceed, 0.99 being the 99th percentile: the
-    /// highest of its bucket, but never more than the largest that was measured. `None` when there
-    /// is none.
+    /// The latency at this quantile; 0.99 is the 99th percentile. `None` without latencies.
+    ///
+    /// It is the highest latency of the bucket, and at most the exact maximum.
     pub fn at(&self, quantile: f64) -> Option<u64> {
-        // 0.56 of 175 is 98, though as floating-point numbers a little more.
-        let wanted = (quantile.clamp(0.0, 1.0) * self.count as f64 * (1.0 - 1e-12)).ceil() as u64;
+        // The factor corrects rounding: 0.56 of 175 is 98, but slightly more in floating point.
+        let rank = (quantile.clamp(0.0, 1.0) * self.count as f64 * (1.0 - 1e-12)).ceil() as u64;
         let mut seen = 0;
         let reached = self.buckets.iter().find(|(_, count)| {
             seen += count;
-            seen >= wanted.max(1)
+            seen >= rank.max(1)
         });
         reached.map(|&(highest, _)| highest.min(self.max_ns))
     }
 
-    /// The mean; `None` when there is none.
+    /// Mean latency; `None` without latencies.
     pub fn mean_ns(&self) -> Option<u64> {
         self.sum_ns.checked_div(self.count)
     }
 
-    /// Takes in all of `other`. Where the precisions differ the result has the lower one, though
-    /// not fewer buckets.
+    /// Adds all latencies of `other`. The result has the lower precision of both, but keeps all buckets.
     pub fn merge(&mut self, other: &Self) {
         if other.is_empty() {
             return;
@@ -100,11 +97,11 @@ impl Latencies {
         });
     }
 
-    /// Whether the numbers agree with each other, as those of a file may not.
+    /// Whether the fields agree with each other. Those of a file may not.
     pub fn is_consistent(&self) -> bool {
-        let rises = self.buckets.is_sorted_by(|left, right| left.0 < right.0);
+        let is_sorted = self.buckets.is_sorted_by(|left, right| left.0 < right.0);
         let total = self.buckets.iter().try_fold(0_u64, |sum, (_, count)| sum.checked_add(*count));
-        rises && total == Some(self.count) && self.min_ns <= self.max_ns
+        is_sorted && total == Some(self.count) && self.min_ns <= self.max_ns
     }
 }
 
@@ -122,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn of_nothing_there_is_no_percentile() {
+    fn an_empty_histogram_has_no_percentile() {
         let none = latencies(&[]);
         assert!(none.is_empty() && none.is_consistent());
         assert_eq!((none.at(0.5), none.mean_ns(), none.max_ns), (None, None, 0));
     }
 
     #[test]
-    fn percentiles_are_read_off_the_buckets() {
+    fn percentiles_come_from_the_buckets() {
         let hundred: Vec<u64> = (1..=100).collect();
         let hundred = latencies(&hundred);
         let read = [0.0, 0.01, 0.5, 0.501, 0.99, 0.999, 1.0].map(|quantile| hundred.at(quantile).unwrap());
@@ -138,13 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn no_percentile_exceeds_what_was_measured() {
+    fn no_percentile_exceeds_the_exact_maximum() {
         let one = latencies(&[1_000_003]);
         assert_eq!((one.at(0.5), one.min_ns, one.max_ns), (Some(1_000_003), 1_000_003, 1_000_003));
     }
 
     #[test]
-    fn numbers_that_disagree_are_seen() {
+    fn contradictory_fields_are_detected() {
         let good = latencies(&[1, 2, 3]);
         assert!(good.is_consistent());
         assert!(!Latencies { count: 4, ..good.clone() }.is_consistent());
@@ -154,7 +151,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_merged_is_as_if_measured_together(
+        fn a_merge_equals_a_single_histogram(
             left in prop::collection::vec(1_u64..10_000_000_000, 0..60),
             right in prop::collection::vec(1_u64..10_000_000_000, 0..60),
         ) {
@@ -166,7 +163,7 @@ mod tests {
         }
 
         #[test]
-        fn a_percentile_is_right_to_the_digits_it_has(
+        fn a_percentile_is_exact_within_its_precision(
             mut values in prop::collection::vec(1_u64..10_000_000_000, 1..200),
             percent in 1_usize..=100,
         ) {

@@ -1,6 +1,6 @@
-//! What the system tells of a machine and of a process: the numbers beside those of a run.
+//! Information of the kernel about this machine and about processes.
 //!
-//! What cannot be read is left out: no run fails for want of it.
+//! A value that cannot be read is left out: a run never fails for that.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::record::Machine;
 
 impl Machine {
-    /// This machine.
+    /// Describes this machine.
     pub fn here() -> Self {
         let unknown = || "unknown".to_owned();
         let line = |path: &str| fs::read_to_string(path).ok().and_then(|text| text.lines().next().map(str::to_owned));
@@ -32,71 +32,71 @@ impl Machine {
     }
 }
 
-/// User and system time of the calling thread.
+/// User and system CPU time of the calling thread.
 pub(super) fn own_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Time in which the calling thread could have run and had no core.
+/// Time in which the calling thread was runnable and waited for a core.
 pub(super) fn own_wait() -> Duration {
     let schedstat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanos = schedstat.split_whitespace().nth(1).and_then(|number| number.parse().ok());
     Duration::from_nanos(nanos.unwrap_or(0))
 }
 
-/// Memory of its own that this process has in use.
+/// Anonymous memory of this process in bytes.
 pub(super) fn own_memory() -> Option<u64> {
     memory_of("self").ok()
 }
 
-/// Memory of its own that a process has in use; `self` is this one.
+/// Anonymous memory of a process in bytes. `process` is a process id or `self`.
 ///
 /// # Errors
-/// There is none of that number, or it may not be looked at.
+/// The process does not exist, or access is denied.
 pub(super) fn memory_of(process: &str) -> io::Result<u64> {
     let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
-    let kib = number_behind(&rollup, "Anonymous:").ok_or(io::ErrorKind::InvalidData)?;
+    let kib = number_after(&rollup, "Anonymous:").ok_or(io::ErrorKind::InvalidData)?;
     Ok(kib * 1024)
 }
 
-/// The number behind `name` at the start of a line.
-fn number_behind(text: &str, name: &str) -> Option<u64> {
+/// The number after `name` in the line that starts with `name`.
+fn number_after(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
-/// User and system time of all threads of a process, those that have ended among them: one call,
-/// however many there are.
+/// User and system CPU time of all threads of a process, ended ones included. It is one system call
+/// for any number of threads.
 ///
 /// # Errors
-/// There is no process of that number.
+/// The process does not exist.
 pub(super) fn cpu_of(pid: u32) -> io::Result<Duration> {
     let number = i32::try_from(pid).map_err(|_| io::ErrorKind::NotFound)?;
     let time = clock_getcpuclockid(Pid::from_raw(number))?.now()?;
     Ok(Duration::from(time))
 }
 
-/// What `/proc` tells of the threads of a process. It takes a while where they are thousands.
+/// Numbers of `/proc` about the threads of a process. Reading them is slow with thousands of threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Threads {
+pub(super) struct ThreadCounters {
     pub(super) count: u64,
     pub(super) switches_voluntary: u64,
     pub(super) switches_involuntary: u64,
 }
 
-impl Threads {
-    /// Looks at the threads of a process.
+impl ThreadCounters {
+    /// Reads the numbers of all threads of a process.
     ///
     /// # Errors
-    /// There is none of that number, or it may not be looked at.
+    /// The process does not exist, or access is denied.
     pub(super) fn of(pid: u32) -> io::Result<Self> {
         let mut threads = Self::default();
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-            // A thread that has ended meanwhile is left out.
+            // The thread may have ended since the directory was read.
             let Ok(status) = fs::read_to_string(task?.path().join("status")) else { continue };
             threads.count += 1;
-            threads.switches_voluntary += number_behind(&status, "voluntary_ctxt_switches:").unwrap_or(0);
-            threads.switches_involuntary += number_behind(&status, "nonvoluntary_ctxt_switches:").unwrap_or(0);
+            threads.switches_voluntary += number_after(&status, "voluntary_ctxt_switches:").unwrap_or(0);
+            threads.switches_involuntary += number_after(&status, "nonvoluntary_ctxt_switches:").unwrap_or(0);
         }
         Ok(threads)
     }
@@ -107,9 +107,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_can_be_looked_at() {
+    fn this_process_can_be_inspected() {
         let this = std::process::id();
-        let threads = Threads::of(this).unwrap();
+        let threads = ThreadCounters::of(this).unwrap();
         assert!(threads.count > 0, "{threads:?}");
         assert!(own_memory().unwrap() > 10_000 && memory_of(&this.to_string()).unwrap() > 10_000);
         let before = (own_cpu(), cpu_of(this).unwrap());
@@ -120,15 +120,15 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_process_of_every_number() {
-        assert!(Threads::of(u32::MAX).is_err() && cpu_of(u32::MAX).is_err() && cpu_of(1 << 28).is_err());
+    fn an_unknown_process_is_an_error() {
+        assert!(ThreadCounters::of(u32::MAX).is_err() && cpu_of(u32::MAX).is_err() && cpu_of(1 << 28).is_err());
     }
 
     #[test]
-    fn a_number_stands_behind_its_whole_name() {
+    fn a_name_must_match_from_the_start_of_the_line() {
         let status = "nonvoluntary_ctxt_switches:\t7\nvoluntary_ctxt_switches:\t5\n";
-        assert_eq!(number_behind(status, "voluntary_ctxt_switches:"), Some(5));
-        assert_eq!(number_behind(status, "threads:"), None);
+        assert_eq!(number_after(status, "voluntary_ctxt_switches:"), Some(5));
+        assert_eq!(number_after(status, "threads:"), None);
     }
 
     #[test]

@@ -1,26 +1,30 @@
-//! The load generator: who asks a server for echoes, checks every byte, and measures.
+//! The load generator: sends requests to an echo server, checks every byte of the answers, and measures.
 //!
-//! One thread drives as many connections as there are descriptors, by the client's own loop. What
-//! is asked for is a [`Plan`], what came of it a [`Record`]; nothing is printed here.
+//! One thread drives all connections on the event loop of the client. The input is a [`Plan`], the
+//! result is a [`Record`]. Nothing is printed here.
 
-mod arrivals;
 mod cost;
 mod counters;
 mod datagrams;
-mod failure;
-mod flow;
+mod error_kind;
+mod exchange;
 mod generator;
 pub mod latencies;
 mod machine;
 mod outcome;
 mod pattern;
 pub mod plan;
+mod progress;
+mod recent_connects;
 pub mod record;
+mod schedule;
 mod series;
+mod window;
 mod workload;
 
 pub use datagrams::DatagramGenerator;
-pub use generator::{Generator, RunProgress};
+pub use generator::Generator;
 pub use latencies::Latencies;
 pub use plan::Plan;
+pub use progress::{LoadRun, RunProgress};
 pub use record::Record;

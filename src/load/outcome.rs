@@ -1,17 +1,18 @@
-//! `Outcome`: what is left of a run when it is over, on its way to being a record.
+//! `RunOutcome`: the results of a run, which become a `Record`.
 
 use super::cost::Cost;
 use super::counters::RequestCounters;
-use super::plan::{Plan, nanos};
-use super::record::{Connections, Ending, Machine, Record, Requests, SCHEMA, VERSION};
+use super::plan::Plan;
+use super::record::{Connections, Machine, Record, Requests, RunEnd, SCHEMA, VERSION};
+use super::schedule::nanos;
 
-/// What is left of a run when it is over.
-pub(super) struct Outcome {
+/// Results of a run.
+pub(super) struct RunOutcome {
     pub(super) plan: Plan,
     pub(super) counters: RequestCounters,
-    pub(super) ending: Ending,
-    /// How many requests were planned for the measured time; 0 in a closed loop.
-    pub(super) planned_len: u64,
+    pub(super) ending: RunEnd,
+    /// Number of requests planned for the measured time; 0 in a closed loop.
+    pub(super) planned_count: u64,
     pub(super) lost: u64,
     pub(super) connections: Connections,
     pub(super) sent_bytes: u64,
@@ -19,12 +20,12 @@ pub(super) struct Outcome {
     pub(super) cost: Cost,
 }
 
-impl Outcome {
+impl RunOutcome {
     /// The run as plain data.
     pub(super) fn into_record(self, name: String, begun_unix_s: u64) -> Record {
-        let Self { plan, counters, ending, planned_len, lost, connections, cost, .. } = self;
-        // What was broken off would have been answered, for all we know.
-        let is_done = ending == Ending::Done;
+        let Self { plan, counters, ending, planned_count, lost, connections, cost, .. } = self;
+        // Requests in flight at an early end are neither answered nor failed, so they do not count as sent.
+        let is_done = ending == RunEnd::Done;
         let sent = if is_done { counters.sent } else { counters.answered + counters.failed + lost };
         let measured = counters.measured();
         let (server, generator) = cost.into_figures(measured, counters.answered, connections.open_max);
@@ -34,14 +35,14 @@ impl Outcome {
             name,
             begun_unix_s,
             machine: Machine::here(),
-            asked: plan.asked(),
+            config: plan.config(),
             ending,
             requests: Requests {
                 sent,
                 answered: counters.answered,
                 failed: sent - counters.answered - lost,
                 lost,
-                unsent: if is_done { planned_len.saturating_sub(sent) } else { 0 },
+                unsent: if is_done { planned_count.saturating_sub(sent) } else { 0 },
                 measured_ns: nanos(measured),
                 rate: counters.rate(),
                 sent_bytes: self.sent_bytes,

@@ -1,6 +1,6 @@
-//! `Plan`: what a run is asked to do.
+//! `Plan`: the configuration of a run of the load generator.
 //!
-//! It opens nothing and reads no clock; what cannot be done by any machine is refused here.
+//! It opens no socket and reads no clock. [`Plan::check`] rejects plans that no machine can carry out.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,142 +8,143 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::codec::Framing;
-use crate::instant::Instant;
 use crate::net::Address;
 
-use super::record::{Asked, Transport};
+use super::record::{RunConfig, Transport};
+use super::schedule::nanos;
 
-/// The longest message: many of them at once must still fit into memory.
+/// Maximum length of a message. Many messages must fit into memory at once.
 pub const MESSAGE_LEN_MAX: usize = 16 * 1024 * 1024;
 
-/// The shortest message over UDP: its first bytes tell which request it answers.
+/// Minimum length of a message over UDP: its first 8 bytes hold the number of the request.
 pub const DATAGRAM_LEN_MIN: usize = 8;
 
-/// The longest datagram that IPv4 carries.
+/// Maximum payload of a UDP datagram over IPv4.
 pub const DATAGRAM_LEN_MAX: usize = 65_507;
 
-/// The most planned requests a second: a thread that did nothing else could not send as many.
+/// Maximum number of planned requests per second: more than one thread can send.
 pub const RATE_MAX: f64 = 10e6;
 
-/// What a run is asked to do.
+/// Configuration of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The server, as it was named.
+    /// Address of the server.
     pub address: Address,
-    /// How a request is framed; an echo comes back in the same framing.
+    /// Framing of requests and answers.
     pub framing: Framing,
-    /// Connections that carry requests, or how many at a time when each request has its own.
+    /// Number of connections that carry requests; with one connection per request, how many are in
+    /// use at once.
     pub connections: usize,
-    /// Connections beside them that carry nothing.
+    /// Number of additional idle connections.
     pub idle: usize,
-    /// The length of a request.
+    /// Length of a request in bytes, without the bytes that the framing adds.
     pub message_len: usize,
-    /// How many requests a connection may have under way at once.
+    /// Maximum number of requests in flight on one connection.
     pub pipeline: usize,
-    /// When requests leave.
+    /// When requests are sent.
     pub pace: Pace,
-    /// How long a connection lasts.
-    pub life: Life,
-    /// The most connections to begin in a second.
+    /// Lifetime of the connections.
+    pub reuse: ConnectionReuse,
+    /// Maximum number of connects per second.
     pub connect_rate: Option<f64>,
-    /// The addresses to connect from, in turn; empty: the kernel's choice.
+    /// Source addresses, used in rotation; if empty, the kernel chooses.
     pub sources: Vec<IpAddr>,
-    /// When it is enough.
-    pub bound: Bound,
-    /// For how long requests are made before any counts.
+    /// When the run ends.
+    pub run_length: RunLength,
+    /// Time before the measured time, in which requests are sent and not measured.
     pub warm_up: Duration,
-    /// How long an answer, or a connection, may take.
+    /// Timeout of an answer and of a connect.
     pub timeout: Duration,
-    /// What is looked at of what comes back.
+    /// How answers are checked.
     pub verify: Verify,
 }
 
-/// When requests leave.
+/// When requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// When an answer has come: a closed loop. A server that stalls is asked less meanwhile, so
-    /// its stall is in few of the latencies.
+    /// A closed loop: an answer triggers the next request. A server that stalls receives fewer
+    /// requests meanwhile, so few latencies contain the stall.
     Closed,
-    /// So many a second, whatever the server does: an open loop. Latency counts from when a request
-    /// was to leave.
+    /// An open loop with this many requests per second, however fast the server answers. Latency is
+    /// measured from the planned time of a request.
     Open(f64),
 }
 
-/// How long a connection lasts.
+/// Lifetime of the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
-    /// As long as the run.
-    Kept,
-    /// For one request.
-    Churn,
+pub enum ConnectionReuse {
+    /// Connections stay open for the whole run.
+    Persistent,
+    /// Every request uses a new connection.
+    PerRequest,
 }
 
-/// When it is enough.
+/// When a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// After this time.
+pub enum RunLength {
+    /// After this measured time.
     Time(Duration),
-    /// After so many requests.
+    /// After this number of measured requests.
     Requests(u64),
 }
 
-/// What is looked at of what comes back.
+/// How answers are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
-    /// Every byte.
+    /// Every byte is compared with the request.
     EveryByte,
-    /// How many bytes there are.
+    /// Only the length is checked.
     Length,
 }
 
-/// Why a plan cannot be carried out by any machine.
+/// Error of [`Plan::check`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
-    /// Nothing would be asked.
-    #[error("there is nothing to ask over {0} connections")]
-    NoConnections(usize),
-    /// A message that is no message.
-    #[error("a message of {len} bytes: there are {min} to {max}")]
+    /// The number of connections or the pipeline is zero.
+    #[error("connections and pipeline must be greater than zero")]
+    NoConnections,
+    /// The message length is out of range.
+    #[error("a message of {len} bytes is out of range: it must have {min} to {max} bytes")]
     MessageLen {
-        /// What was asked.
+        /// Configured length.
         len: usize,
-        /// The shortest.
+        /// Minimum length.
         min: usize,
-        /// The longest.
+        /// Maximum length.
         max: usize,
     },
-    /// All frames have another length than the messages.
-    #[error("frames of {frame_len} bytes carry no messages of {message_len}")]
+    /// The frames of this framing have another length than the messages.
+    #[error("frames of {frame_len} bytes cannot carry messages of {message_len} bytes")]
     FrameLen {
-        /// The length of a frame.
+        /// Length of a frame.
         frame_len: usize,
-        /// The length of a message.
+        /// Length of a message.
         message_len: usize,
     },
-    /// The framing cannot carry such a message.
-    #[error("{framing} cannot carry {message_len} bytes")]
+    /// The framing cannot carry messages of this length.
+    #[error("the framing {framing} cannot carry messages of {message_len} bytes")]
     Unframable {
-        /// The framing.
+        /// Configured framing.
         framing: Framing,
-        /// The length of a message.
+        /// Length of a message.
         message_len: usize,
     },
-    /// A connection that carries one request cannot have several under way.
-    #[error("a connection for one request has no pipeline")]
-    ChurnInPipeline,
-    /// A rate at which nothing, or too much, would leave.
-    #[error("a rate must be above 0 and at most {RATE_MAX}")]
+    /// A connection for one request cannot have several requests in flight.
+    #[error("a connection for one request cannot have a pipeline")]
+    PipelineNeedsReuse,
+    /// A rate is out of range.
+    #[error("a rate must be greater than 0 and at most {RATE_MAX}")]
     Rate,
-    /// What only connections can do.
-    #[error("{0} needs connections, and datagrams have none")]
+    /// An option has no meaning for UDP.
+    #[error("{0} needs connections, and UDP has none")]
     NeedsConnections(&'static str),
-    /// Addresses to connect from, where there are none.
-    #[error("a Unix socket is connected to from no address")]
-    SourceOfUnix,
+    /// Source addresses have no meaning for a Unix socket.
+    #[error("a Unix socket has no source address")]
+    UnixSource,
 }
 
 impl Plan {
-    /// A closed loop over one connection to `address`, 64 bytes a message, for ten seconds.
+    /// A closed loop over one connection to `address`, with messages of 64 bytes, for ten seconds.
     pub fn new(address: Address) -> Self {
         Self {
             address,
@@ -153,23 +154,23 @@ impl Plan {
             message_len: 64,
             pipeline: 1,
             pace: Pace::Closed,
-            life: Life::Kept,
+            reuse: ConnectionReuse::Persistent,
             connect_rate: None,
             sources: Vec::new(),
-            bound: Bound::Time(Duration::from_secs(10)),
+            run_length: RunLength::Time(Duration::from_secs(10)),
             warm_up: Duration::ZERO,
             timeout: Duration::from_secs(5),
             verify: Verify::EveryByte,
         }
     }
 
-    /// Refuses what no machine could do.
+    /// Checks the values against each other and against their limits.
     ///
     /// # Errors
-    /// The first thing that cannot be.
+    /// The first problem found.
     pub fn check(&self) -> Result<(), PlanError> {
         if self.connections == 0 || self.pipeline == 0 {
-            return Err(PlanError::NoConnections(0));
+            return Err(PlanError::NoConnections);
         }
         self.check_message()?;
         let rates = [self.connect_rate, self.pace.rate()];
@@ -177,20 +178,24 @@ impl Plan {
             return Err(PlanError::Rate);
         }
         if self.transport() == Transport::Unix && !self.sources.is_empty() {
-            return Err(PlanError::SourceOfUnix);
+            return Err(PlanError::UnixSource);
         }
         if self.transport() == Transport::Udp {
-            let in_vain = [
-                ("--churn", self.life == Life::Churn),
+            let unsupported = [
+                ("--churn", self.reuse == ConnectionReuse::PerRequest),
                 ("--idle", self.idle > 0),
                 ("--connect-rate", self.connect_rate.is_some()),
                 ("--framing", !matches!(self.framing, Framing::Raw(_))),
             ];
-            if let Some((flag, _)) = in_vain.into_iter().find(|(_, is_asked)| *is_asked) {
+            if let Some((flag, _)) = unsupported.into_iter().find(|(_, is_set)| *is_set) {
                 return Err(PlanError::NeedsConnections(flag));
             }
         }
-        if self.life == Life::Churn && self.pipeline > 1 { Err(PlanError::ChurnInPipeline) } else { Ok(()) }
+        if self.reuse == ConnectionReuse::PerRequest && self.pipeline > 1 {
+            Err(PlanError::PipelineNeedsReuse)
+        } else {
+            Ok(())
+        }
     }
 
     fn check_message(&self) -> Result<(), PlanError> {
@@ -210,7 +215,7 @@ impl Plan {
         }
     }
 
-    /// What carries the bytes.
+    /// Transport of the address.
     pub fn transport(&self) -> Transport {
         match self.address {
             Address::Tcp(_) => Transport::Tcp,
@@ -220,24 +225,24 @@ impl Plan {
         }
     }
 
-    /// How many connections are open at once at most.
+    /// Maximum number of open connections.
     pub fn connections_max(&self) -> usize {
         self.connections.saturating_add(self.idle)
     }
 
-    /// The source of a connection: each address in turn.
+    /// Source address of connection number `serial`: the addresses rotate.
     pub fn source(&self, serial: u64) -> Option<IpAddr> {
         let len = self.sources.len() as u64;
-        serial.checked_rem(len).and_then(|place| self.sources.get(place as usize)).copied()
+        serial.checked_rem(len).and_then(|index| self.sources.get(index as usize)).copied()
     }
 
-    /// The plan as plain data.
-    pub fn asked(&self) -> Asked {
-        let (duration_ns, requests) = match self.bound {
-            Bound::Time(time) => (Some(nanos(time)), None),
-            Bound::Requests(requests) => (None, Some(requests)),
+    /// The plan as plain data for a record.
+    pub fn config(&self) -> RunConfig {
+        let (duration_ns, requests) = match self.run_length {
+            RunLength::Time(time) => (Some(nanos(time)), None),
+            RunLength::Requests(requests) => (None, Some(requests)),
         };
-        Asked {
+        RunConfig {
             address: self.address.to_string(),
             transport: self.transport(),
             framing: self.framing.to_string(),
@@ -246,7 +251,7 @@ impl Plan {
             message_bytes: self.message_len as u64,
             pipeline: self.pipeline as u64,
             rate: self.pace.rate(),
-            churn: self.life == Life::Churn,
+            churn: self.reuse == ConnectionReuse::PerRequest,
             connect_rate: self.connect_rate,
             sources: self.sources.iter().map(ToString::to_string).collect(),
             duration_ns,
@@ -259,45 +264,12 @@ impl Plan {
 }
 
 impl Pace {
-    /// Requests a second; `None` in a closed loop.
+    /// Requests per second; `None` in a closed loop.
     pub const fn rate(self) -> Option<f64> {
         match self {
             Self::Closed => None,
             Self::Open(rate) => Some(rate),
         }
-    }
-}
-
-/// Whole nanoseconds; what does not fit is as good as for ever.
-pub(super) fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Planned times at a constant rate.
-///
-/// Each is computed from the first, so that rounding never adds up.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Schedule {
-    begin: Instant,
-    rate: f64,
-}
-
-impl Schedule {
-    pub(super) fn new(begin: Instant, rate: f64) -> Self {
-        Self { begin, rate }
-    }
-
-    /// When number `number` is planned, the first being 0.
-    #[inline]
-    pub(super) fn planned(&self, number: u64) -> Instant {
-        // Exact for a hundred days: a fraction of 53 bits holds as many nanoseconds.
-        self.begin + Duration::from_nanos((number as f64 * 1e9 / self.rate) as u64)
-    }
-
-    /// How many are planned in the first `span`.
-    pub(super) fn count_in(&self, span: Duration) -> u64 {
-        // Ten seconds at 0.1 a second are one, whatever floating-point numbers make of it.
-        (span.as_secs_f64() * self.rate * (1.0 - 1e-12)).ceil() as u64
     }
 }
 
@@ -314,19 +286,22 @@ mod tests {
     }
 
     #[test]
-    fn what_no_machine_can_do_is_refused() {
+    fn an_impossible_plan_is_rejected() {
         let tcp = || plan("127.0.0.1:7");
         assert_eq!(tcp().check(), Ok(()));
-        assert_eq!(Plan { connections: 0, ..tcp() }.check(), Err(PlanError::NoConnections(0)));
+        assert_eq!(Plan { connections: 0, ..tcp() }.check(), Err(PlanError::NoConnections));
         assert!(matches!(Plan { message_len: 0, ..tcp() }.check(), Err(PlanError::MessageLen { min: 1, .. })));
         assert_eq!(Plan { pace: Pace::Open(0.0), ..tcp() }.check(), Err(PlanError::Rate));
         assert_eq!(Plan { pace: Pace::Open(f64::NAN), ..tcp() }.check(), Err(PlanError::Rate));
         assert_eq!(Plan { connect_rate: Some(-1.0), ..tcp() }.check(), Err(PlanError::Rate));
-        assert_eq!(Plan { life: Life::Churn, pipeline: 2, ..tcp() }.check(), Err(PlanError::ChurnInPipeline));
+        assert_eq!(
+            Plan { reuse: ConnectionReuse::PerRequest, pipeline: 2, ..tcp() }.check(),
+            Err(PlanError::PipelineNeedsReuse)
+        );
     }
 
     #[test]
-    fn a_message_must_fit_its_frame() {
+    fn a_message_must_fit_into_its_frame() {
         assert_eq!(framed("fixed:64", 64).check(), Ok(()));
         assert!(matches!(framed("fixed:63", 64).check(), Err(PlanError::FrameLen { .. })));
         assert_eq!(framed("length:u8", 255).check(), Ok(()));
@@ -335,38 +310,33 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_have_no_connections() {
+    fn udp_rejects_options_for_connections() {
         let udp = || plan("udp://127.0.0.1:7");
         assert_eq!(udp().check(), Ok(()));
         assert_eq!(Plan { idle: 1, ..udp() }.check(), Err(PlanError::NeedsConnections("--idle")));
-        assert_eq!(Plan { life: Life::Churn, ..udp() }.check(), Err(PlanError::NeedsConnections("--churn")));
+        assert_eq!(
+            Plan { reuse: ConnectionReuse::PerRequest, ..udp() }.check(),
+            Err(PlanError::NeedsConnections("--churn"))
+        );
         assert!(matches!(Plan { message_len: 7, ..udp() }.check(), Err(PlanError::MessageLen { min: 8, .. })));
         assert!(matches!(Plan { message_len: 65_508, ..udp() }.check(), Err(PlanError::MessageLen { .. })));
     }
 
     #[test]
-    fn sources_take_turns() {
+    fn source_addresses_rotate() {
         assert_eq!(plan("127.0.0.1:7").source(5), None);
         let sources = vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()];
         let unix = Plan { sources: sources.clone(), ..plan("unix:/tmp/a") };
-        assert_eq!(unix.check(), Err(PlanError::SourceOfUnix));
+        assert_eq!(unix.check(), Err(PlanError::UnixSource));
         let plan = Plan { sources: sources.clone(), ..plan("127.0.0.1:7") };
         assert_eq!([0, 1, 2].map(|serial| plan.source(serial)), [Some(sources[0]), Some(sources[1]), Some(sources[0])]);
     }
 
     #[test]
-    fn planned_times_do_not_drift() {
-        let schedule = Schedule::new(Instant::ORIGIN, 3.0);
-        assert_eq!(schedule.planned(3_000_000), Instant::ORIGIN + Duration::from_secs(1_000_000));
-        assert_eq!(schedule.count_in(Duration::from_secs(10)), 30);
-        assert_eq!(schedule.planned(0), Instant::ORIGIN);
-    }
-
-    #[test]
-    fn a_plan_is_written_down_whole() {
-        let plan = Plan { bound: Bound::Requests(7), pace: Pace::Open(2.5), ..plan("tls://localhost:7") };
-        let asked = plan.asked();
-        assert_eq!((asked.transport, asked.requests, asked.duration_ns), (Transport::Tls, Some(7), None));
-        assert_eq!((asked.rate, asked.address.as_str()), (Some(2.5), "tls://localhost:7"));
+    fn the_run_configuration_holds_the_plan() {
+        let plan = Plan { run_length: RunLength::Requests(7), pace: Pace::Open(2.5), ..plan("tls://localhost:7") };
+        let config = plan.config();
+        assert_eq!((config.transport, config.requests, config.duration_ns), (Transport::Tls, Some(7), None));
+        assert_eq!((config.rate, config.address.as_str()), (Some(2.5), "tls://localhost:7"));
     }
 }

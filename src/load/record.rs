@@ -1,393 +1,315 @@
-//! `Record`: one run as plain data, to be kept, compared and drawn again.
+//! `Record`: one run of the load generator as plain data, to be stored, compared and drawn.
 //!
-//! It measures nothing and prints nothing: the generator fills it, any number of printers read it.
+//! It measures nothing and prints nothing. The generator fills it; reports read it.
 //!
 //! # The schema
 //!
-//! `bench --json` prints one record as JSON. Its members are the fields below, under their names:
+//! `bench --json` prints one record as JSON. Its members are the fields below, under their names;
+//! [`Record::config`] is called `asked`.
 //!
-//! - `schema` is always `"readyloop.run"`, `version` is [`VERSION`]. A field that is added leaves
-//!   the version as it is: readers pass over those that they do not know, and read 0 where a record
-//!   does not have it yet. A field that goes or changes its meaning raises it.
-//! - The end of a name is its unit: `_ns` is whole nanoseconds, `_bytes` bytes. A rate is per second.
-//! - What was not measured, or not asked for, is `null`.
-//! - Latencies are histograms, see [`Latencies`]: `buckets` has pairs of the highest latency of a
-//!   bucket and how many fell into it. So runs can be merged, and any percentile be read.
-//! - Names of kinds are in kebab case: `"timed-out"`.
-
-use std::fmt;
+//! - `schema` is always `"readyloop.run"` and `version` is [`VERSION`]. A new field does not change the
+//!   version: readers ignore unknown fields and use 0 for a missing one. Removing a field or changing
+//!   its meaning raises the version.
+//! - A name ends in its unit: `_ns` is whole nanoseconds, `_bytes` is bytes. A rate is per second.
+//! - A value that was not measured or not configured is `null`.
+//! - Latencies are histograms, see [`Latencies`]: `buckets` holds pairs of the highest latency of a
+//!   bucket and the number of latencies in it. So runs can be merged, and any percentile can be read.
+//! - Enum values are in kebab case: `"timed-out"`.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Latencies;
+use super::latencies::Latencies;
 
-/// What every record calls itself.
+pub use super::error_kind::{ErrorCount, ErrorKind};
+
+/// Value of [`Record::schema`] in every record.
 pub const SCHEMA: &str = "readyloop.run";
 
-/// The version of the schema that is written, and the latest that is read.
+/// Version of the schema that is written, and the newest that can be read.
 pub const VERSION: u32 = 1;
 
-/// One run: where, what was asked, and what came of it.
+/// One run: the machine, the configuration and the results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// [`SCHEMA`].
     pub schema: String,
     /// [`VERSION`] of the program that wrote it.
     pub version: u32,
-    /// What the run is called in a report; by default its address.
+    /// Name of the run in reports; the server address by default.
     pub name: String,
-    /// When it began, in seconds since 1970 (UTC).
+    /// Start of the run, in seconds since 1970 (UTC).
     pub begun_unix_s: u64,
-    /// Where it took place.
+    /// Machine of the generator.
     pub machine: Machine,
-    /// What was asked for.
-    pub asked: Asked,
-    /// How it ended.
-    pub ending: Ending,
-    /// What became of the requests.
+    /// Configuration of the run.
+    #[serde(rename = "asked")]
+    pub config: RunConfig,
+    /// How the run ended.
+    pub ending: RunEnd,
+    /// Results of the requests.
     pub requests: Requests,
-    /// What became of the connections.
+    /// Results of the connections.
     pub connections: Connections,
-    /// What went wrong, most frequent first; empty when nothing did.
+    /// Errors by kind, most frequent first.
     pub errors: Vec<ErrorCount>,
-    /// From when a request left until its answer was there; at a fixed rate from when it was *to*
-    /// leave. A connection that is made for one request counts from the beginning of its connect.
+    /// Time from sending a request to its complete answer. At a fixed rate it starts at the *planned*
+    /// time of the request. With one connection per request it starts at the connect.
     pub latency: Latencies,
-    /// At a fixed rate: from when a request really left. `null` in a closed loop, where that is the
-    /// same.
+    /// At a fixed rate: time from really sending a request to its complete answer. `null` in a closed
+    /// loop, where both are the same.
     pub service: Option<Latencies>,
-    /// The measured time in pieces of equal length, in their order.
+    /// The measured time in intervals of equal length, in order.
     pub series: Vec<Interval>,
-    /// What the run cost the generator itself.
-    pub generator: Generator,
-    /// What it cost the server, where its process was known.
-    pub server: Option<Server>,
+    /// Resources that the generator used.
+    pub generator: GeneratorCost,
+    /// Resources that the server used, if its process is known.
+    pub server: Option<ServerCost>,
 }
 
-/// Where a run took place, and with what.
+/// The machine of a run, and the version of readyloop.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// The version of readyloop.
+    /// Version of readyloop.
     pub readyloop: String,
-    /// The kernel: `Linux 6.12.0`.
+    /// Kernel: `Linux 6.12.0`.
     pub kernel: String,
-    /// The model of the processor.
+    /// Model of the processor.
     pub processor: String,
-    /// How many cores the generator could use.
+    /// Number of cores that the generator could use.
     pub cores: u64,
-    /// The congestion control of TCP.
+    /// TCP congestion control algorithm.
     pub congestion_control: String,
 }
 
-/// What was asked for.
+/// Configuration of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Asked {
-    /// The server: `tcp://127.0.0.1:7007`.
+pub struct RunConfig {
+    /// Server address: `tcp://127.0.0.1:7007`.
     pub address: String,
-    /// What carries the bytes.
+    /// Transport of the connections.
     pub transport: Transport,
-    /// How requests are framed: `raw`, `lines`, `length`, `fixed:16`.
+    /// Framing of requests and answers: `raw`, `lines`, `length`, `fixed:16`.
     pub framing: String,
-    /// Connections that carry requests.
+    /// Number of connections that carry requests.
     pub connections: u64,
-    /// Connections beside them that carry nothing.
+    /// Number of additional idle connections.
     pub idle_connections: u64,
-    /// The length of a request, and so of its answer, without what the framing puts around it.
+    /// Length of a request and of its answer, without the bytes that the framing adds.
     pub message_bytes: u64,
-    /// How many requests a connection may have under way at once.
+    /// Maximum number of requests in flight on one connection.
     pub pipeline: u64,
-    /// Requests a second, of all connections together; `null`: a closed loop, in which a request
-    /// leaves when an answer has come.
+    /// Requests per second over all connections. `null` is a closed loop: an answer triggers the next
+    /// request.
     pub rate: Option<f64>,
-    /// Whether every request has a connection of its own.
+    /// Whether every request uses a new connection.
     pub churn: bool,
-    /// The most connections that are begun in a second; `null`: as many as the kernel takes.
+    /// Maximum number of connects per second; `null` is no limit.
     pub connect_rate: Option<f64>,
-    /// The addresses to connect from; empty: the kernel's choice.
+    /// Source addresses; if empty, the kernel chooses.
     pub sources: Vec<String>,
-    /// For how long to measure; `null` when a number of requests was asked for.
+    /// Configured measured time; `null` if `requests` is set.
     pub duration_ns: Option<u64>,
-    /// How many requests to measure; `null` when a time was asked for.
+    /// Configured number of measured requests; `null` if `duration_ns` is set.
     pub requests: Option<u64>,
-    /// For how long requests are made before any counts.
+    /// Length of the warm-up, in which no request is measured.
     pub warm_up_ns: u64,
-    /// How long an answer, or a connection, may take.
+    /// Timeout of an answer and of a connect.
     pub timeout_ns: u64,
-    /// Whether every byte that came back was compared with what it should be.
+    /// Whether every returned byte was compared with the sent byte.
     pub verified: bool,
 }
 
-/// What carries the bytes.
+/// Transport of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
-    /// A TCP connection.
+    /// TCP connections.
     Tcp,
-    /// TLS over a TCP connection.
+    /// TLS over TCP connections.
     Tls,
-    /// A Unix socket.
+    /// Unix stream sockets.
     Unix,
-    /// Datagrams: what is lost is counted, and is no error.
+    /// UDP datagrams. Lost datagrams are counted and are no error.
     Udp,
 }
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ending {
-    /// As asked.
+pub enum RunEnd {
+    /// After the configured time or number of requests.
     Done,
-    /// Somebody interrupted it; what was measured until then stands.
+    /// Interrupted by the user or by a signal. The measurements until then are valid.
     Interrupted,
-    /// No connection was left to go on with.
+    /// No usable connection was left.
     Abandoned,
 }
 
-/// What became of the requests that belong to the measured time.
+/// Results of the requests that belong to the measured time.
 ///
 /// `sent = answered + failed + lost`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Requests {
-    /// Those that left.
+    /// Requests that were sent.
     pub sent: u64,
-    /// Those whose answer came, whole and in time, and right as far as it was looked at.
+    /// Requests with a complete and correct answer in time.
     pub answered: u64,
-    /// Those whose answer did not come, or was wrong.
+    /// Requests without an answer, or with a wrong one.
     pub failed: u64,
     /// Datagrams without an answer in time.
     pub lost: u64,
-    /// At a fixed rate: those that were to leave and never could.
+    /// At a fixed rate: planned requests that were never sent.
     pub unsent: u64,
-    /// The length of the measured time.
+    /// Length of the measured time.
     pub measured_ns: u64,
-    /// Answers a second in the measured time.
+    /// Answers per second in the measured time.
     pub rate: f64,
-    /// Bytes that left in the measured time.
+    /// Bytes sent in the measured time.
     pub sent_bytes: u64,
-    /// Bytes that came in the measured time.
+    /// Bytes received in the measured time.
     pub received_bytes: u64,
 }
 
-/// What became of the connections.
+/// Results of the connections.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Connections {
-    /// Those that came about.
+    /// Connections that were established.
     pub opened: u64,
-    /// Those that did not, and those that were not even begun because none came about any more.
+    /// Connects that failed, or were skipped because connects kept timing out.
     pub failed: u64,
-    /// Those that came about and broke.
+    /// Established connections that failed later.
     pub broken: u64,
-    /// Those that carried requests and never an answer: a server with fewer threads than peers keeps
-    /// them waiting.
+    /// Connections that carried requests and received no answer: a server with fewer threads than
+    /// peers keeps some of them waiting.
     #[serde(default)]
     pub silent: u64,
-    /// The most that were open at once.
+    /// Highest number of open connections.
     pub open_max: u64,
-    /// From the beginning of the first until the last of those that stay was there.
+    /// Time from the first connect until all lasting connections were open.
     pub opening_ns: u64,
-    /// From when each was begun until it could carry bytes, over TLS until both had agreed.
+    /// Time of each connect, with its TLS handshake if there is one.
     pub latency: Latencies,
 }
 
-/// How often one kind of thing went wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorCount {
-    /// What went wrong.
-    pub kind: ErrorKind,
-    /// How often.
-    pub count: u64,
-    /// The first of them, in words.
-    pub example: String,
-}
-
-/// What can go wrong with a connection, a request or the generator itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ErrorKind {
-    /// Nobody listens there.
-    Refused,
-    /// No way leads there.
-    Unreachable,
-    /// There was no connection in time.
-    ConnectTimedOut,
-    /// Both could not agree on TLS, or it broke.
-    Tls,
-    /// The server broke a connection off.
-    Reset,
-    /// The server ended a connection that had more to ask.
-    Ended,
-    /// No answer came in time.
-    TimedOut,
-    /// What came back is not what was sent.
-    Mismatch,
-    /// The generator had no descriptor left (`EMFILE`, `ENFILE`): its own limit.
-    NoDescriptors,
-    /// The generator had no local port left (`EADDRNOTAVAIL`): its own limit.
-    NoPorts,
-    /// Anything else.
-    Other,
-}
-
-impl ErrorKind {
-    /// Every kind, in the order of their declaration.
-    pub const ALL: [Self; 11] = [
-        Self::Refused,
-        Self::Unreachable,
-        Self::ConnectTimedOut,
-        Self::Tls,
-        Self::Reset,
-        Self::Ended,
-        Self::TimedOut,
-        Self::Mismatch,
-        Self::NoDescriptors,
-        Self::NoPorts,
-        Self::Other,
-    ];
-
-    /// Whether it says something of the generator's machine and nothing of the server.
-    pub const fn is_own(self) -> bool {
-        matches!(self, Self::NoDescriptors | Self::NoPorts)
-    }
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::ConnectTimedOut => "connect timed out",
-            Self::Tls => "no TLS",
-            Self::Reset => "reset",
-            Self::Ended => "ended by the server",
-            Self::TimedOut => "timed out",
-            Self::Mismatch => "mismatch",
-            Self::NoDescriptors => "no descriptors (ours)",
-            Self::NoPorts => "no ports (ours)",
-            Self::Other => "other",
-        })
-    }
-}
-
-/// A piece of the measured time.
+/// Results of one interval of the measured time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interval {
-    /// When it began, since the measured time did.
+    /// Start of the interval, from the start of the measured time.
     pub begin_ns: u64,
-    /// Its length; the last may be shorter.
+    /// Length of the interval; the last one may be shorter.
     pub span_ns: u64,
-    /// Answers that came in it.
+    /// Answers that were received in the interval.
     pub answered: u64,
-    /// What went wrong in it.
+    /// Errors in the interval.
     pub errors: u64,
-    /// The latencies of these answers, to two digits; 0 where none came.
+    /// Median latency of these answers, with a precision of two digits; 0 without answers.
     pub p50_ns: u64,
-    /// As `p50_ns`.
+    /// 90th percentile, as `p50_ns`.
     pub p90_ns: u64,
-    /// As `p50_ns`.
+    /// 99th percentile, as `p50_ns`.
     pub p99_ns: u64,
-    /// As `p50_ns`.
+    /// Maximum, as `p50_ns`.
     pub max_ns: u64,
 }
 
-/// What a run cost the generator itself, in the measured time.
+/// Resources that the generator used in the measured time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Generator {
-    /// User and system time.
+pub struct GeneratorCost {
+    /// User and system CPU time.
     pub cpu_ns: u64,
-    /// The part of the measured time in which it ran: 1 is all of one core.
+    /// CPU time as a fraction of the measured time: 1 is one full core.
     pub busy: f64,
-    /// The part in which it could have run and had no core; 0 also where that was not told.
+    /// Fraction of the measured time in which it was runnable and waited for a core; 0 if unknown.
     #[serde(default)]
     pub waited: f64,
-    /// Whether it rested so little that it may have been what was measured.
+    /// Whether its idle time was so short that it may have limited the results.
     pub was_bottleneck: bool,
-    /// Memory of its own for each connection; `null` when that could not be told.
+    /// Anonymous memory per connection; `null` if unknown.
     pub memory_per_connection_bytes: Option<u64>,
 }
 
-/// What a run cost the server's process, in the measured time.
+/// Resources that the server process used in the measured time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Server {
-    /// Its number.
+pub struct ServerCost {
+    /// Process id of the server.
     pub pid: u32,
-    /// User and system time of all its threads.
+    /// User and system CPU time of all its threads.
     pub cpu_ns: u64,
-    /// The same for each answer.
+    /// CPU time per answer.
     pub cpu_per_request_ns: Option<u64>,
-    /// Memory of its own before the first connection.
+    /// Anonymous memory before the first connection.
     pub memory_before_bytes: u64,
-    /// Memory of its own with all connections open.
+    /// Anonymous memory with all connections open.
     pub memory_bytes: u64,
-    /// The difference for each connection.
+    /// Growth of the anonymous memory per connection.
     pub memory_per_connection_bytes: Option<u64>,
-    /// Threads with all connections open.
+    /// Number of threads with all connections open.
     pub threads: u64,
-    /// How often a thread of it gave up a core by itself; unknown where so many threads could not
-    /// be looked at in time.
+    /// Voluntary context switches of all threads; `null` if reading them from `/proc` took too long.
     pub switches_voluntary: Option<u64>,
-    /// How often a core was taken from a thread of it; unknown likewise.
+    /// Involuntary context switches of all threads; `null` in the same case.
     pub switches_involuntary: Option<u64>,
 }
 
-/// Why a text is no record that can be read.
+/// Error of [`Record::from_json`].
 #[derive(Debug, Error)]
 pub enum RecordError {
-    /// It is no JSON, or something is missing in it.
-    #[error("no record of a run: {0}")]
+    /// The text is not valid JSON, or a field is missing.
+    #[error("not a record of a run: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// It is something else.
-    #[error("no record of a run: it has no \"schema\": \"{SCHEMA}\"")]
+    /// The JSON has another schema.
+    #[error("not a record of a run: it has no \"schema\": \"{SCHEMA}\"")]
     Foreign,
-    /// A later program wrote it.
-    #[error("version {0} of the schema; this program reads up to {VERSION}")]
+    /// A newer program wrote it.
+    #[error("schema version {0} is too new: this program reads versions up to {VERSION}")]
     TooNew(u32),
-    /// Its numbers contradict each other.
-    #[error("its latencies do not add up")]
+    /// The numbers of a histogram contradict each other.
+    #[error("the latency histograms are inconsistent")]
     Inconsistent,
 }
 
 impl Record {
-    /// The record as JSON, with its line end.
+    /// Formats the record as one line of JSON, with a line feed.
     ///
     /// # Panics
-    /// Never: all that it holds can be written.
+    /// Never: every field can be written as JSON.
     pub fn to_json(&self) -> String {
-        let mut json = serde_json::to_string(self).expect("names and numbers can be written");
+        let mut json = serde_json::to_string(self).expect("every field can be written as JSON");
         json.push('\n');
         json
     }
 
-    /// Reads what [`Self::to_json`] has written, in this version of the schema or an earlier one.
+    /// Parses the JSON of [`Self::to_json`], in this version of the schema or an older one.
     ///
     /// # Errors
-    /// It is no such text.
+    /// The text is not such JSON, or its histograms are inconsistent.
     pub fn from_json(json: &str) -> Result<Self, RecordError> {
         #[derive(Deserialize)]
-        struct Head {
+        struct RecordHead {
             #[serde(default)]
             schema: String,
             #[serde(default)]
             version: u32,
         }
-        let head: Head = serde_json::from_str(json)?;
+        let head: RecordHead = serde_json::from_str(json)?;
         match head {
-            Head { schema, .. } if schema != SCHEMA => return Err(RecordError::Foreign),
-            Head { version, .. } if version > VERSION => return Err(RecordError::TooNew(version)),
-            Head { .. } => {}
+            RecordHead { schema, .. } if schema != SCHEMA => return Err(RecordError::Foreign),
+            RecordHead { version, .. } if version > VERSION => return Err(RecordError::TooNew(version)),
+            RecordHead { .. } => {}
         }
         let record: Self = serde_json::from_str(json)?;
         let latencies = [Some(&record.latency), Some(&record.connections.latency), record.service.as_ref()];
-        let adds_up = latencies.into_iter().flatten().all(Latencies::is_consistent);
-        if adds_up { Ok(record) } else { Err(RecordError::Inconsistent) }
+        let is_consistent = latencies.into_iter().flatten().all(Latencies::is_consistent);
+        if is_consistent { Ok(record) } else { Err(RecordError::Inconsistent) }
     }
 
-    /// How many things went wrong.
+    /// Number of errors of all kinds.
     pub fn error_count(&self) -> u64 {
         self.errors.iter().map(|error| error.count).sum()
     }
 
-    /// Whether anything failed that was asked for; a datagram that was lost did not.
+    /// Whether a request or a connection failed. A lost datagram is not a failure.
     pub fn has_failed(&self) -> bool {
         self.error_count() > 0 || self.requests.failed > 0 || self.connections.failed > 0
     }

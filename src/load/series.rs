@@ -1,7 +1,7 @@
-//! `Series`: throughput and latency over time, in a bounded number of pieces.
+//! `Series`: throughput and latency over time, in a bounded number of intervals.
 //!
-//! How long a piece is depends on how long the run gets: whenever there would be too many, two
-//! become one.
+//! When there are too many intervals, each two are merged into one. So their length depends on the
+//! length of the run.
 
 use std::time::Duration;
 
@@ -9,94 +9,85 @@ use hdrhistogram::Histogram;
 
 use crate::instant::Instant;
 
-use super::plan::nanos;
+use super::latencies::Latencies;
 use super::record::Interval;
+use super::schedule::nanos;
 
-/// How long a piece is at first: some see a hundred pauses of a collector in a second, none a
-/// thousand.
+/// Length of the first intervals: short enough to show single pauses of a server.
 const SPAN_MIN: Duration = Duration::from_millis(100);
 
-/// As many as a chart is wide in pixels, some two or three to each.
-const PIECES_MAX: usize = 256;
+/// Maximum number of intervals: a chart has two or three pixels for each.
+const INTERVALS_MAX: usize = 256;
 
-/// Two digits: enough for a chart, and small enough to be written down in microseconds.
+/// Precision of a latency: two decimal digits, enough for a chart and cheap to evaluate.
 const DIGITS: u8 = 2;
 
-/// A piece that is over.
+/// Results of one closed interval.
 #[derive(Clone, Debug, Default)]
-struct Piece {
-    answered: u64,
+struct IntervalSamples {
     errors: u64,
-    max_ns: u64,
-    /// Latencies and how often, in rising order.
-    buckets: Vec<(u64, u64)>,
+    latencies: Latencies,
 }
 
-/// The pieces of the measured time so far.
+/// Intervals of the measured time so far.
 pub(super) struct Series {
     begin: Instant,
     span: Duration,
-    over: Vec<Piece>,
-    current: Piece,
-    latencies: Histogram<u32>,
+    closed: Vec<IntervalSamples>,
+    /// Values of the current interval.
+    errors: u64,
+    max_ns: u64,
+    histogram: Histogram<u32>,
 }
 
 impl Series {
-    /// A series that begins now; `longest` is the longest latency there can be.
-    pub(super) fn new(begin: Instant, longest: Duration) -> Self {
-        let bound = nanos(longest).max(2);
-        Self {
-            begin,
-            span: SPAN_MIN,
-            over: Vec::new(),
-            current: Piece::default(),
-            latencies: Histogram::new_with_bounds(1, bound, DIGITS).expect("1 and 2 or more are bounds"),
-        }
+    /// A series from `begin` on; `latency_max` is the maximum latency.
+    pub(super) fn new(begin: Instant, latency_max: Duration) -> Self {
+        let histogram = Histogram::new_with_bounds(1, nanos(latency_max).max(2), DIGITS).expect("the bounds are valid");
+        Self { begin, span: SPAN_MIN, closed: Vec::new(), errors: 0, max_ns: 0, histogram }
     }
 
     #[inline]
     pub(super) fn record(&mut self, latency_ns: u64) {
-        self.current.answered += 1;
-        self.current.max_ns = self.current.max_ns.max(latency_ns);
-        self.latencies.saturating_record(latency_ns);
+        self.max_ns = self.max_ns.max(latency_ns);
+        self.histogram.saturating_record(latency_ns);
     }
 
     pub(super) fn count_error(&mut self) {
-        self.current.errors += 1;
+        self.errors += 1;
     }
 
-    /// It is `now`: pieces that are over are put away.
+    /// Closes intervals that ended before `now`.
     #[inline]
     pub(super) fn advance(&mut self, now: Instant) {
         while self.current_end() <= now {
-            self.put_away();
+            self.close_interval();
         }
     }
 
     fn current_end(&self) -> Instant {
-        let pieces = u32::try_from(self.over.len() + 1).expect("there are few");
-        self.begin + self.span.saturating_mul(pieces)
+        let intervals = u32::try_from(self.closed.len() + 1).expect("the number of intervals is bounded");
+        self.begin + self.span.saturating_mul(intervals)
     }
 
-    fn put_away(&mut self) {
-        let mut piece = std::mem::take(&mut self.current);
-        let steps = self.latencies.iter_recorded();
-        piece.buckets = steps.map(|step| (step.value_iterated_to(), step.count_since_last_iteration())).collect();
-        self.latencies.reset();
-        self.over.push(piece);
-        if self.over.len() == PIECES_MAX {
-            self.over = self.over.chunks(2).map(merged).collect();
+    fn close_interval(&mut self) {
+        let latencies = Latencies::of(&self.histogram, 0, self.max_ns);
+        self.closed.push(IntervalSamples { errors: self.errors, latencies });
+        (self.errors, self.max_ns) = (0, 0);
+        self.histogram.reset();
+        if self.closed.len() == INTERVALS_MAX {
+            self.closed = self.closed.chunks(2).map(IntervalSamples::merged).collect();
             self.span *= 2;
         }
     }
 
-    /// All pieces of a measured time that is over at `end`; what came later is left out.
+    /// The intervals of a measured time that ends at `end`, without later ones.
     pub(super) fn into_intervals(mut self, end: Instant) -> Vec<Interval> {
-        self.put_away();
+        self.close_interval();
         let span_ns = nanos(self.span);
         let whole_ns = nanos(end.since(self.begin));
         let mut intervals: Vec<Interval> =
-            self.over.iter().zip(0..).map(|(piece, place)| piece.interval(place * span_ns, span_ns)).collect();
+            self.closed.iter().zip(0..).map(|(samples, index)| samples.interval(index * span_ns, span_ns)).collect();
         intervals.retain(|interval| interval.begin_ns < whole_ns);
         if let Some(last) = intervals.last_mut() {
             last.span_ns = last.span_ns.min(whole_ns - last.begin_ns);
@@ -105,41 +96,21 @@ impl Series {
     }
 }
 
-impl Piece {
-    fn interval(&self, begin_ns: u64, span_ns: u64) -> Interval {
-        Interval {
-            begin_ns,
-            span_ns,
-            answered: self.answered,
-            errors: self.errors,
-            p50_ns: self.at(50),
-            p90_ns: self.at(90),
-            p99_ns: self.at(99),
-            max_ns: self.max_ns,
+impl IntervalSamples {
+    fn merged(parts: &[Self]) -> Self {
+        let mut whole = Self::default();
+        for part in parts {
+            whole.errors += part.errors;
+            whole.latencies.merge(&part.latencies);
         }
+        whole
     }
 
-    fn at(&self, percent: u64) -> u64 {
-        let wanted = (self.answered * percent).div_ceil(100).max(1);
-        let mut seen = 0;
-        let reached = self.buckets.iter().find(|(_, count)| {
-            seen += count;
-            seen >= wanted
-        });
-        reached.map_or(0, |(latency, _)| (*latency).min(self.max_ns))
+    fn interval(&self, begin_ns: u64, span_ns: u64) -> Interval {
+        let [p50_ns, p90_ns, p99_ns] = [0.5, 0.9, 0.99].map(|quantile| self.latencies.at(quantile).unwrap_or(0));
+        let Latencies { count: answered, max_ns, .. } = self.latencies;
+        Interval { begin_ns, span_ns, answered, errors: self.errors, p50_ns, p90_ns, p99_ns, max_ns }
     }
-}
-
-fn merged(pieces: &[Piece]) -> Piece {
-    let mut whole = Piece::default();
-    for piece in pieces {
-        whole.answered += piece.answered;
-        whole.errors += piece.errors;
-        whole.max_ns = whole.max_ns.max(piece.max_ns);
-        whole.buckets.extend_from_slice(&piece.buckets);
-    }
-    whole.buckets.sort_unstable_by_key(|(latency, _)| *latency);
-    whole
 }
 
 #[cfg(test)]
@@ -153,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn each_piece_has_what_came_in_it() {
+    fn each_interval_counts_its_own_answers() {
         let mut series = series();
         (1..=100).for_each(|latency| series.record(latency));
         series.advance(Instant::ORIGIN + 250 * MS);
@@ -168,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_has_no_more_pieces_than_a_chart_can_show() {
+    fn an_hour_has_a_bounded_number_of_intervals() {
         let mut series = series();
         for second in 0..3600_u32 {
             series.advance(Instant::ORIGIN + 1000 * second * MS);
             series.record(5);
         }
         let intervals = series.into_intervals(Instant::ORIGIN + 3_600_000 * MS);
-        assert!((PIECES_MAX / 2 - 2..PIECES_MAX).contains(&intervals.len()), "{}", intervals.len());
+        assert!((INTERVALS_MAX / 2 - 2..INTERVALS_MAX).contains(&intervals.len()), "{}", intervals.len());
         assert_eq!(intervals.iter().map(|interval| interval.answered).sum::<u64>(), 3600);
         let last = intervals.last().unwrap();
         assert_eq!(last.begin_ns + last.span_ns, 3_600_000_000_000);

@@ -1,7 +1,6 @@
-//! `Workload`: the service of the generator's client: what leaves over each connection, and what
-//! becomes of the answers.
+//! `Workload`: the service of the generator's client. It sends requests and checks the answers.
 //!
-//! It decides neither when a run begins nor when it is over; it obeys what it is told to ask.
+//! It does not decide when a run begins or ends: the generator sets its [`SendMode`].
 
 use std::fmt::Display;
 
@@ -11,86 +10,87 @@ use crate::instant::Instant;
 use crate::service::{Context, Orders, Service};
 use crate::slab::Key;
 
-use super::arrivals::Arrivals;
 use super::counters::{Request, RequestCounters};
-use super::flow::{Flow, Role, Wrong};
-use super::pattern::{PIECE_LEN_MAX, Pattern};
-use super::plan::{Life, Plan, Schedule, Verify, nanos};
-use super::record::ErrorKind;
+use super::error_kind::ErrorKind;
+use super::exchange::{EchoMismatch, Exchange, Role};
+use super::pattern::{CHUNK_LEN_MAX, Pattern};
+use super::plan::{ConnectionReuse, Plan, Verify};
+use super::recent_connects::RecentConnects;
+use super::schedule::{RateSchedule, nanos};
 
-/// What tells the time between two looks of the loop: a round trip can be shorter than a turn.
-pub(super) type Clock = Box<dyn Fn() -> Instant>;
+/// Reads the clock. A round trip can be shorter than a turn, so the clock of the turn is too coarse.
+pub(super) type ClockFn = Box<dyn Fn() -> Instant>;
 
-/// What may leave now.
+/// Which requests may be sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Asking {
-    /// Nothing.
-    Nothing,
-    /// A request for each answer, until so many have left that count.
-    Loop { left: u64 },
-    /// The requests of a plan, up to number `last`; each connection has every `step`th.
-    Planned { schedule: Schedule, step: u64, last: u64 },
+pub(super) enum SendMode {
+    /// No request.
+    Stopped,
+    /// One request after each answer, until `remaining` measured requests have been sent.
+    ClosedLoop { remaining: u64 },
+    /// The planned requests below number `end`; each slot sends every `step`th one.
+    OpenLoop { schedule: RateSchedule, step: u64, end: u64 },
 }
 
-/// All connections of a run.
+/// State of all connections of a run, which are numbered by slots.
 pub(super) struct Workload {
-    clock: Clock,
+    clock: ClockFn,
     pattern: Pattern,
     framing: Framing,
     message_len: usize,
     pipeline: usize,
-    life: Life,
+    reuse: ConnectionReuse,
     verify: Verify,
-    pub(super) asking: Asking,
+    pub(super) send_mode: SendMode,
     pub(super) counters: RequestCounters,
-    /// Who has each seat.
+    /// Key of the connection in each slot.
     keys: Vec<Option<Key>>,
-    /// When the oldest request of each seat left.
-    asked_at: Vec<Instant>,
-    /// Seats without a connection, where each request has its own.
-    pub(super) free: Vec<usize>,
-    /// Requests under way.
-    pub(super) under_way: usize,
+    /// When the oldest request in flight of each slot was sent.
+    oldest_sent_at: Vec<Instant>,
+    /// Slots without a connection, if every request uses a new connection.
+    pub(super) free_slots: Vec<usize>,
+    /// Number of requests in flight.
+    pub(super) in_flight: usize,
     pub(super) opened: u64,
     pub(super) failed: u64,
     pub(super) broken: u64,
-    /// Those that ask and have not had an answer yet.
+    /// Requesting connections without any answer so far.
     pub(super) silent: u64,
-    pub(super) arrivals: Arrivals,
+    pub(super) recent_connects: RecentConnects,
     pub(super) open: usize,
     pub(super) open_max: usize,
-    /// Those among them that ask.
-    pub(super) asking_open: usize,
-    /// From now on every end is ours.
+    /// Number of open connections that carry requests.
+    pub(super) requesting_open: usize,
+    /// The generator closes all connections; a close is not an error.
     is_closing: bool,
 }
 
 impl Workload {
-    pub(super) fn new(plan: &Plan, clock: Clock) -> Self {
-        let seats = plan.connections;
+    pub(super) fn new(plan: &Plan, clock: ClockFn) -> Self {
+        let slots = plan.connections;
         Self {
             clock,
             pattern: Pattern::new(plan.framing),
             framing: plan.framing,
             message_len: plan.message_len,
             pipeline: plan.pipeline,
-            life: plan.life,
+            reuse: plan.reuse,
             verify: plan.verify,
-            asking: Asking::Nothing,
+            send_mode: SendMode::Stopped,
             counters: RequestCounters::new(plan.pace.rate().is_some()),
-            keys: vec![None; seats],
-            asked_at: vec![Instant::NEVER; seats],
-            free: if plan.life == Life::Churn { (0..seats).rev().collect() } else { Vec::new() },
-            under_way: 0,
+            keys: vec![None; slots],
+            oldest_sent_at: vec![Instant::NEVER; slots],
+            free_slots: if plan.reuse == ConnectionReuse::PerRequest { (0..slots).rev().collect() } else { Vec::new() },
+            in_flight: 0,
             opened: 0,
             failed: 0,
             broken: 0,
             silent: 0,
-            // A first retransmission, after a second, comes within half of most timeouts.
-            arrivals: Arrivals::within(plan.timeout / 2),
+            // The kernel retransmits a SYN after one second, which is within half of most timeouts.
+            recent_connects: RecentConnects::new(plan.timeout / 2),
             open: 0,
             open_max: 0,
-            asking_open: 0,
+            requesting_open: 0,
             is_closing: false,
         }
     }
@@ -100,213 +100,195 @@ impl Workload {
         (self.clock)()
     }
 
-    /// Who sits there.
-    pub(super) fn key(&self, seat: usize) -> Option<Key> {
-        self.keys[seat]
+    /// Key of the connection in this slot.
+    pub(super) fn key(&self, slot: usize) -> Option<Key> {
+        self.keys[slot]
     }
 
-    /// Those whose oldest request left at `since` or before.
-    pub(super) fn asked_until(&self, since: Instant) -> Vec<Key> {
-        let late = self.asked_at.iter().zip(&self.keys).filter(|(asked_at, _)| **asked_at <= since);
+    /// Keys of the connections with an oldest request that was sent at `time` or earlier.
+    pub(super) fn sent_by(&self, time: Instant) -> Vec<Key> {
+        let late = self.oldest_sent_at.iter().zip(&self.keys).filter(|(oldest_sent_at, _)| **oldest_sent_at <= time);
         late.filter_map(|(_, key)| *key).collect()
     }
 
-    /// A connection for one request, which was planned for `planned`: it counts from now on.
-    pub(super) fn begin_call(&mut self, seat: usize, serial: u64, planned: Instant) -> Flow {
+    /// State of a connection for one request that is planned at `planned`. The request counts as sent.
+    pub(super) fn begin_request(&mut self, slot: usize, serial: u64, planned: Instant) -> Exchange {
         let now = self.now();
-        let mut flow = Flow::new(Role::Asks, seat, serial, self.message_len, now);
-        let request = Request { planned, departed: now };
+        let mut exchange = Exchange::new(Role::Requesting, slot, serial, self.message_len, now);
+        let request = Request { planned, sent_at: now };
         self.counters.count_sent(&request);
-        self.under_way += 1;
-        flow.push(request);
-        flow
+        self.in_flight += 1;
+        exchange.in_flight.push_back(request);
+        exchange
     }
 
-    /// When the next request of a closed loop leaves, if it may.
-    pub(super) fn next_in_loop(&mut self, now: Instant) -> Option<Instant> {
-        match &mut self.asking {
-            Asking::Loop { left } if *left > 0 => {
-                *left -= u64::from(self.counters.counts(&Request { planned: now, departed: now }));
+    /// Takes the next request of a closed loop, if there is one. Its planned time is `now`.
+    pub(super) fn next_in_closed_loop(&mut self, now: Instant) -> Option<Instant> {
+        match &mut self.send_mode {
+            SendMode::ClosedLoop { remaining } if *remaining > 0 => {
+                *remaining -= u64::from(self.counters.is_measured(&Request { planned: now, sent_at: now }));
                 Some(now)
             }
-            Asking::Loop { .. } | Asking::Nothing | Asking::Planned { .. } => None,
+            SendMode::ClosedLoop { .. } | SendMode::Stopped | SendMode::OpenLoop { .. } => None,
         }
     }
 
-    /// Sends all that this connection may send now.
+    /// Sends every request that this connection may send at `now`.
     #[inline]
-    pub(super) fn go_on(&mut self, flow: &mut Flow, now: Instant, cx: &mut Context<'_, '_>) {
-        while flow.waiting_len() < self.pipeline {
-            let planned = match self.asking {
-                Asking::Nothing => None,
-                Asking::Loop { .. } => self.next_in_loop(now),
-                Asking::Planned { schedule, step, last } => {
-                    let planned = schedule.planned(flow.next);
-                    let is_due = flow.next < last && planned <= now;
-                    flow.next += if is_due { step } else { 0 };
+    pub(super) fn send_due(&mut self, exchange: &mut Exchange, now: Instant, cx: &mut Context<'_, '_>) {
+        while exchange.in_flight.len() < self.pipeline {
+            let planned = match self.send_mode {
+                SendMode::Stopped => None,
+                SendMode::ClosedLoop { .. } => self.next_in_closed_loop(now),
+                SendMode::OpenLoop { schedule, step, end } => {
+                    let planned = schedule.planned(exchange.next);
+                    let is_due = exchange.next < end && planned <= now;
+                    exchange.next += if is_due { step } else { 0 };
                     is_due.then_some(planned)
                 }
             };
             let Some(planned) = planned else { break };
-            let request = Request { planned, departed: now };
+            let request = Request { planned, sent_at: now };
             self.counters.count_sent(&request);
-            self.under_way += 1;
-            flow.push(request);
-            self.send(flow, cx);
+            self.in_flight += 1;
+            exchange.in_flight.push_back(request);
+            self.send(exchange, cx);
         }
-        self.note(flow);
+        self.update_oldest(exchange);
     }
 
-    /// Writes one message.
+    /// Queues one message.
     #[inline]
-    fn send(&self, flow: &mut Flow, cx: &mut Context<'_, '_>) {
-        let mut pieces = self.pattern.pieces(&mut flow.write_at, self.message_len);
-        if self.message_len <= PIECE_LEN_MAX || matches!(self.framing, Framing::Raw(_)) {
-            // Without a framing, any cut will do.
-            pieces.for_each(|piece| cx.send(piece));
+    fn send(&self, exchange: &mut Exchange, cx: &mut Context<'_, '_>) {
+        let mut chunks = self.pattern.chunks(&mut exchange.write_at, self.message_len);
+        if self.message_len <= CHUNK_LEN_MAX || matches!(self.framing, Framing::Raw(_)) {
+            // Without framing, a message may be cut anywhere.
+            chunks.for_each(|chunk| cx.send(chunk));
         } else {
-            let mut parts = Vec::with_capacity(self.message_len.div_ceil(PIECE_LEN_MAX));
-            parts.extend(&mut pieces);
+            let mut parts = Vec::with_capacity(self.message_len.div_ceil(CHUNK_LEN_MAX));
+            parts.extend(&mut chunks);
             cx.send_parts(&parts);
         }
     }
 
     #[inline]
-    fn note(&mut self, flow: &Flow) {
-        self.asked_at[flow.seat] = flow.oldest().map_or(Instant::NEVER, |request| request.departed);
+    fn update_oldest(&mut self, exchange: &Exchange) {
+        self.oldest_sent_at[exchange.slot] =
+            exchange.in_flight.front().map_or(Instant::NEVER, |request| request.sent_at);
     }
 
     #[inline]
-    fn receive(&mut self, flow: &mut Flow, bytes: &[u8], now: Instant) -> Result<(), Wrong> {
+    fn receive(&mut self, exchange: &mut Exchange, bytes: &[u8], now: Instant) -> Result<(), EchoMismatch> {
         let is_framed = !matches!(self.framing, Framing::Raw(_));
         if is_framed && bytes.len() != self.message_len {
-            return Err(Wrong::Length(bytes.len()));
+            return Err(EchoMismatch::Length(bytes.len()));
         }
         let pattern = (self.verify == Verify::EveryByte).then_some(&self.pattern);
-        flow.check(bytes, pattern)?;
-        let (counters, under_way) = (&mut self.counters, &mut self.under_way);
-        let mut has_answer = flow.has_answer;
-        let taken = flow.take(bytes.len(), self.message_len, |request| {
+        exchange.check(bytes, pattern)?;
+        let (counters, in_flight) = (&mut self.counters, &mut self.in_flight);
+        let mut has_answer = exchange.has_answer;
+        let taken = exchange.receive(bytes.len(), self.message_len, |request| {
             has_answer = true;
-            *under_way -= 1;
+            *in_flight -= 1;
             counters.count_answer(&request, now);
         });
-        self.silent -= u64::from(has_answer && !flow.has_answer);
-        flow.has_answer = has_answer;
+        self.silent -= u64::from(has_answer && !exchange.has_answer);
+        exchange.has_answer = has_answer;
         taken
     }
 
-    /// No answer comes over this connection any more, for this reason.
-    pub(super) fn lose(&mut self, flow: &mut Flow, kind: ErrorKind, example: impl FnOnce() -> String) {
+    /// Counts an error and fails every request in flight on this connection.
+    pub(super) fn fail_requests(&mut self, exchange: &mut Exchange, kind: ErrorKind, example: impl FnOnce() -> String) {
         self.counters.count_error(kind, example);
-        while let Some(request) = flow.pop() {
-            self.under_way -= 1;
+        while let Some(request) = exchange.in_flight.pop_front() {
+            self.in_flight -= 1;
             self.counters.count_failed(&request);
         }
-        flow.is_over = true;
+        exchange.is_ended = true;
     }
 
-    /// Its answer has not come in time.
-    pub(super) fn give_up(&mut self, flow: &mut Flow, cx: &mut Context<'_, '_>) {
-        if !flow.is_over {
+    /// Closes a connection after its answer did not arrive in time.
+    pub(super) fn expire(&mut self, exchange: &mut Exchange, cx: &mut Context<'_, '_>) {
+        if !exchange.is_ended {
             self.broken += 1;
-            self.lose(flow, ErrorKind::TimedOut, || "no answer in time".to_owned());
+            self.fail_requests(exchange, ErrorKind::TimedOut, || "no answer in time".to_owned());
             cx.close();
         }
     }
 
-    /// From now on every end is ours.
+    /// Stops sending, and stops counting closed connections as errors.
     pub(super) fn close(&mut self) {
         self.is_closing = true;
-        self.asking = Asking::Nothing;
+        self.send_mode = SendMode::Stopped;
     }
 }
 
 impl Service for Workload {
-    type Peer = Flow;
+    type Peer = Exchange;
     type Message = ();
 
-    fn on_open(&mut self, flow: &mut Flow, _who: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, exchange: &mut Exchange, _address: &dyn Display, cx: &mut Context<'_, '_>) {
         self.opened += 1;
-        self.arrivals.count_one(cx.now());
+        self.recent_connects.record(cx.now());
         self.open += 1;
         self.open_max = self.open_max.max(self.open);
-        let took = cx.now().since(flow.begun_at);
-        if flow.oldest().is_none_or(|request| self.counters.counts(request)) {
+        let took = cx.now().since(exchange.connect_begun_at);
+        if exchange.in_flight.front().is_none_or(|request| self.counters.is_measured(request)) {
             self.counters.connect.record(nanos(took));
         }
-        if flow.role == Role::Asks {
-            self.asking_open += 1;
+        if exchange.role == Role::Requesting {
+            self.requesting_open += 1;
             self.silent += 1;
-            self.keys[flow.seat] = Some(cx.key());
-            self.note(flow);
-            if self.life == Life::Churn {
-                self.send(flow, cx);
+            self.keys[exchange.slot] = Some(cx.key());
+            self.update_oldest(exchange);
+            if self.reuse == ConnectionReuse::PerRequest {
+                self.send(exchange, cx);
             }
         }
     }
 
     #[inline]
-    fn on_frame(&mut self, flow: &mut Flow, frame: &[u8], cx: &mut Context<'_, '_>) {
-        if flow.is_over {
+    fn on_frame(&mut self, exchange: &mut Exchange, frame: &[u8], cx: &mut Context<'_, '_>) {
+        if exchange.is_ended {
             return;
         }
         let now = self.now();
-        if let Err(wrong) = self.receive(flow, frame, now) {
+        if let Err(mismatch) = self.receive(exchange, frame, now) {
             self.broken += 1;
-            let seat = flow.seat;
-            self.lose(flow, ErrorKind::Mismatch, || wrong_words(wrong, seat));
+            let slot = exchange.slot;
+            self.fail_requests(exchange, ErrorKind::Mismatch, || mismatch_message(mismatch, slot));
             cx.close();
-        } else if self.life == Life::Kept {
-            self.go_on(flow, now, cx);
-        } else if flow.waiting_len() == 0 {
-            flow.is_over = true;
+        } else if self.reuse == ConnectionReuse::Persistent {
+            self.send_due(exchange, now, cx);
+        } else if exchange.in_flight.is_empty() {
+            exchange.is_ended = true;
             cx.close();
         }
     }
 
-    fn on_close(&mut self, mut flow: Flow, _key: Key, reason: CloseReason, _orders: &mut Orders<'_>) {
+    fn on_close(&mut self, mut exchange: Exchange, _key: Key, reason: CloseReason, _orders: &mut Orders<'_>) {
         self.open -= 1;
-        if !flow.is_over && !self.is_closing {
+        if !exchange.is_ended && !self.is_closing {
             self.broken += 1;
-            self.lose(&mut flow, kind_of(reason), || format!("a connection ended: {reason}"));
+            self.fail_requests(&mut exchange, ErrorKind::of_close(reason), || format!("connection closed: {reason}"));
         }
-        if flow.role == Role::Asks {
-            self.asking_open -= 1;
-            self.keys[flow.seat] = None;
-            self.asked_at[flow.seat] = Instant::NEVER;
-            if self.life == Life::Churn {
-                self.free.push(flow.seat);
+        if exchange.role == Role::Requesting {
+            self.requesting_open -= 1;
+            self.keys[exchange.slot] = None;
+            self.oldest_sent_at[exchange.slot] = Instant::NEVER;
+            if self.reuse == ConnectionReuse::PerRequest {
+                self.free_slots.push(exchange.slot);
             }
         }
     }
 }
 
-fn wrong_words(wrong: Wrong, seat: usize) -> String {
-    match wrong {
-        Wrong::TooMuch => format!("connection {seat}: more came back than was sent"),
-        Wrong::Length(len) => format!("connection {seat}: a frame of {len} bytes came back"),
-        Wrong::Bytes => format!("connection {seat}: other bytes came back than were sent"),
-    }
-}
-
-/// What the end of a connection means to those who had more to ask.
-fn kind_of(reason: CloseReason) -> ErrorKind {
-    match reason {
-        CloseReason::Finished | CloseReason::PartialFrame | CloseReason::Truncated => ErrorKind::Ended,
-        CloseReason::Reset => ErrorKind::Reset,
-        CloseReason::BadFrame | CloseReason::FrameTooLong => ErrorKind::Mismatch,
-        CloseReason::BadTls => ErrorKind::Tls,
-        CloseReason::IdleTimeout | CloseReason::FrameTimeout | CloseReason::WriteTimeout => ErrorKind::TimedOut,
-        CloseReason::HandshakeTimeout => ErrorKind::ConnectTimedOut,
-        CloseReason::Failed
-        | CloseReason::HandshakesFull
-        | CloseReason::QueueFull
-        | CloseReason::BudgetSpent
-        | CloseReason::Service
-        | CloseReason::BadReply
-        | CloseReason::Panicked
-        | CloseReason::Drained
-        | CloseReason::Stopped => ErrorKind::Other,
+fn mismatch_message(mismatch: EchoMismatch, slot: usize) -> String {
+    match mismatch {
+        EchoMismatch::Excess => format!("connection {slot}: received more bytes than were sent"),
+        EchoMismatch::Length(len) => {
+            format!("connection {slot}: received a frame of {len} bytes, which is not the length of a request")
+        }
+        EchoMismatch::Bytes => format!("connection {slot}: received other bytes than were sent"),
     }
 }

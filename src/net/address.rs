@@ -1,5 +1,5 @@
-//! Addresses as people write them: `tcp://host:port`, bare `host:port`, `tls://host:port`,
-//! `udp://host:port`, `unix:/path`.
+//! Addresses as people write them: `tcp://host:port`, `host:port`, `tls://host:port`,
+//! `udp://host:port`, `unix:/path`. And the addresses of peers.
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -8,34 +8,32 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::AddressGroup;
-
 /// Where a server listens or a client connects.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// `host:port`; the host may be a name, an IPv4 address, or an IPv6 address in brackets.
     Tcp(String),
-    /// The same, with TLS over it.
+    /// `host:port`, with TLS.
     Tls(String),
-    /// The same, for datagrams.
+    /// `host:port`, for datagrams.
     Udp(String),
     /// A path in the file system.
     Unix(PathBuf),
 }
 
-/// What is wrong with an address as written.
+/// Why a text is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AddressError {
-    /// No `:port` at the end, or the port is no number up to 65535.
+    /// No `:port` at the end, or the port is not a number up to 65535.
     #[error("`{0}` has no port: write host:port, such as 127.0.0.1:7007")]
     NoPort(String),
     /// An empty host, or an IPv6 address without brackets.
     #[error("`{0}` has no host: write host:port, such as 127.0.0.1:7007 or [::1]:7007")]
     NoHost(String),
-    /// `scheme://` that is not known.
+    /// An unknown `scheme://`.
     #[error("`{0}` is not an address scheme: use tcp://host:port, tls://host:port, udp://host:port or unix:/path")]
     UnknownScheme(String),
-    /// `unix:` with nothing behind it.
+    /// `unix:` without a path.
     #[error("`unix:` needs a path: write unix:/run/readyloop.sock")]
     NoPath,
 }
@@ -85,15 +83,15 @@ impl From<SocketAddr> for Address {
 }
 
 impl Address {
-    /// The socket addresses a TCP address names; blocks while a name is looked up.
+    /// The socket addresses of `host:port`. Blocks while a name is looked up.
     ///
     /// # Errors
-    /// The name does not resolve.
+    /// The name cannot be resolved.
     pub(crate) fn resolve(host_port: &str) -> std::io::Result<Vec<SocketAddr>> {
         Ok(host_port.to_socket_addrs()?.collect())
     }
 
-    /// The same kind of address, as it was bound.
+    /// The same kind of address, with the socket address it was bound to.
     pub(crate) fn bound_to(&self, address: SocketAddr) -> Self {
         match self {
             Self::Tls(_) => Self::Tls(address.to_string()),
@@ -102,7 +100,8 @@ impl Address {
         }
     }
 
-    /// Whether others than this machine can reach it; `false` for a name that does not resolve.
+    /// Whether other machines may reach it, because it is not a loopback address. `false` for a name
+    /// that cannot be resolved. May block, as a name lookup does.
     pub fn is_public(&self) -> bool {
         match self {
             Self::Unix(_) => false,
@@ -112,17 +111,17 @@ impl Address {
     }
 }
 
-/// Who connected.
+/// The address of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PeerAddress {
     /// Over TCP.
     Tcp(SocketAddr),
-    /// Over a Unix socket; such peers have no address of their own.
+    /// Over a Unix socket. These peers have no address.
     Unix,
 }
 
 impl PeerAddress {
-    /// Whom this peer counts with.
+    /// The group that this peer counts in.
     pub fn group(&self) -> AddressGroup {
         match self {
             Self::Tcp(address) => AddressGroup::of(address),
@@ -140,6 +139,34 @@ impl fmt::Display for PeerAddress {
     }
 }
 
+/// The unit in which connections of one origin are counted: an IPv4 address or an IPv6 /64 prefix.
+///
+/// An IPv4 address fills the low half of the number. Its high half is zero, as in no /64 prefix in
+/// use: `::/32` is reserved (RFC 4291). The largest numbers are free for [`Self::UNIX`] and
+/// [`Self::OURS`], since no peer connects from a multicast address (`ff00::/8`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddressGroup(u64);
+
+impl AddressGroup {
+    /// All peers of Unix sockets.
+    pub const UNIX: Self = Self(u64::MAX);
+    /// All connections that we opened.
+    pub const OURS: Self = Self(u64::MAX - 1);
+
+    /// Whether a limit on connections per address applies to the group.
+    pub const fn is_counted(self) -> bool {
+        self.0 < Self::OURS.0
+    }
+
+    /// The group of an address. An IPv4 address mapped into IPv6 counts as IPv4.
+    pub fn of(address: &SocketAddr) -> Self {
+        match address.ip().to_canonical() {
+            std::net::IpAddr::V4(v4) => Self(u64::from(v4.to_bits())),
+            std::net::IpAddr::V6(v6) => Self((v6.to_bits() >> 64) as u64),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_and_printed_in_one_form() {
+    fn an_address_is_parsed_and_printed_in_one_form() {
         check("127.0.0.1:7007", "tcp://127.0.0.1:7007");
         check("tcp://localhost:0", "tcp://localhost:0");
         check("[::1]:0", "tcp://[::1]:0");
@@ -161,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn an_invalid_address_has_a_specific_error() {
         let error = |text: &str| text.parse::<Address>().unwrap_err();
         assert!(matches!(error("localhost"), AddressError::NoPort(_)));
         assert!(matches!(error("localhost:70000"), AddressError::NoPort(_)));
@@ -172,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapped_address_counts_as_the_one_it_maps() {
+    fn a_mapped_address_counts_as_its_ipv4_address() {
         let group = |text: &str| AddressGroup::of(&text.parse().unwrap());
         assert_eq!(group("10.0.0.1:1"), group("[::ffff:10.0.0.1]:2"));
         assert_eq!(group("[2001:db8::1]:1"), group("[2001:db8::2]:1"));

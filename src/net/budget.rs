@@ -4,7 +4,8 @@
 
 use crate::connection::{KIB, READ_LEN_MAX};
 
-use super::pump::READ_LEN_MIN;
+/// The shortest read worth its system call: one page.
+pub(super) const READ_LEN_MIN: usize = 4096;
 
 /// Bytes moved for one peer, both ways together, per turn, while there are few: one full read and
 /// its echo. A peer that has more is served on in the next turn, after everybody else.

@@ -1,16 +1,15 @@
 //! `Clock`: the system's monotonic clock, as instants since an origin of its own.
 //!
-//! Below the border nobody reads a clock; above it, all threads of one server share one origin.
+//! Only the border reads it. All threads of one server share one origin.
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::instant::{Instant, NANOS_PER_SECOND};
 
-/// A clock; its copies tell the same time.
+/// A clock; its copies show the same time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
-    /// In nanoseconds of the system's clock, as one number: to subtract std's instants takes five
-    /// times as long.
+    /// Nanoseconds of the system's clock, as one number: subtracting two `std` instants is slower.
     origin: u64,
 }
 
@@ -26,7 +25,7 @@ impl Clock {
     }
 }
 
-/// Nanoseconds since some moment before the system started; they never go back (clock_gettime(2)).
+/// Nanoseconds since a fixed moment before the system started; they never decrease (clock_gettime(2)).
 #[inline]
 fn system_nanos() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);

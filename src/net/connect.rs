@@ -1,6 +1,6 @@
-//! Connecting: from where, and how far a connection under way has come.
+//! Non-blocking connects: the options, the start, and whether the connection is established.
 //!
-//! Nothing here waits and nothing looks a name up: a [`Destination`] is ready to be used.
+//! Names are looked up elsewhere: a [`Destination`] is a socket address or a path.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,16 +8,16 @@ use std::net::{IpAddr, SocketAddr};
 use mio::net::{TcpStream, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::listener::TcpOrUnix;
+use super::listener::{TcpOrUnix, set_buffer_sizes};
 use crate::destination::Destination;
 
-/// How a stream of ours is set.
+/// Options of a connecting socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectOptions {
-    /// The address to connect from; the kernel chooses the port, and without this the address too.
+    /// The local address to connect from. Unset, the kernel chooses it. The kernel chooses the port.
     ///
-    /// Each address of ours has its own ports: who wants more than some 28,000 connections to one
-    /// destination needs more than one.
+    /// Each local address has about 28,000 ports for one destination (`ip_local_port_range`, ip(7)).
+    /// More connections than that need several local addresses.
     pub source: Option<IpAddr>,
     /// Send small writes at once (`TCP_NODELAY`).
     pub nodelay: bool,
@@ -25,7 +25,7 @@ pub struct ConnectOptions {
     pub recv_buffer: Option<usize>,
     /// `SO_SNDBUF` in bytes; unset lets the kernel tune it.
     pub send_buffer: Option<usize>,
-    /// Where the kernel looks for the port.
+    /// How the kernel searches for a local port.
     pub ports: PortSearch,
 }
 
@@ -36,25 +36,24 @@ impl Default for ConnectOptions {
     }
 }
 
-/// Where the kernel looks for the port of a stream that connects.
+/// How the kernel searches for a local port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortSearch {
-    /// Among every second of its ports, and only then among the others: those are left to who
-    /// binds. Once the first half is taken each connect looks through all of it in vain, for a
-    /// millisecond.
+    /// First every second port, then the others, which the kernel prefers for `bind(2)`. Once the
+    /// first half is in use, every connect searches all of it again, which takes long.
     HalfFirst,
-    /// Among all of them, from where the last search ended: for who wants more than 14,000 to one
-    /// destination. With the feature `load`, on Linux from 6.8 on; elsewhere as `HalfFirst`.
+    /// All ports, from where the last search ended. For more than about 14,000 connections to one
+    /// destination. Needs the feature `load` and Linux 6.8; elsewhere it means `HalfFirst`.
     All,
 }
 
-/// Begins to connect a stream that never blocks.
+/// Starts to connect, without blocking.
 pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<TcpOrUnix<TcpStream, UnixStream>> {
     match to {
         Destination::Tcp(address) => {
             let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
             socket.set_nonblocking(true)?;
-            apply(&socket, options)?;
+            set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
             socket.set_tcp_nodelay(options.nodelay)?;
             if options.ports == PortSearch::All {
                 search_all_ports(&socket);
@@ -63,45 +62,34 @@ pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<Tc
                 choose_port_at_connect(&socket)?;
                 socket.bind(&SocketAddr::new(source, 0).into())?;
             }
-            under_way(socket.connect(&(*address).into()))?;
+            ignore_in_progress(socket.connect(&(*address).into()))?;
             Ok(TcpOrUnix::Tcp(TcpStream::from_std(socket.into())))
         }
         Destination::Unix(path) => {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
             socket.set_nonblocking(true)?;
-            apply(&socket, options)?;
-            under_way(socket.connect(&SockAddr::unix(path)?))?;
+            set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
+            ignore_in_progress(socket.connect(&SockAddr::unix(path)?))?;
             Ok(TcpOrUnix::Unix(UnixStream::from_std(socket.into())))
         }
     }
 }
 
-fn apply(socket: &Socket, options: &ConnectOptions) -> io::Result<()> {
-    if let Some(bytes) = options.recv_buffer {
-        socket.set_recv_buffer_size(bytes)?;
-    }
-    if let Some(bytes) = options.send_buffer {
-        socket.set_send_buffer_size(bytes)?;
-    }
-    Ok(())
-}
-
-/// Lets the connect choose the port, so that only those are taken that lead to the same place;
-/// among them are not even those that a closed connection still holds, if it is not too young
-/// (ip(7), `IP_BIND_ADDRESS_NO_PORT`).
+/// Defers the choice of the port from `bind(2)` to `connect(2)`, so that a port in use for another
+/// destination can be chosen, and most ports of closed connections too (ip(7), `IP_BIND_ADDRESS_NO_PORT`).
 #[cfg(all(feature = "load", target_os = "linux"))]
 fn choose_port_at_connect(socket: &Socket) -> io::Result<()> {
     nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true)?;
     Ok(())
 }
 
-/// Without that option each source has some 28,000 ports a minute.
+/// Without the option each local address has about 28,000 ports a minute.
 #[cfg(not(all(feature = "load", target_os = "linux")))]
 fn choose_port_at_connect(_socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// The ports that the kernel may give a socket: the first, and above 16 bits the last.
+/// The socket option for the range of local ports: the first port, and shifted by 16 bits the last.
 #[cfg(all(feature = "load", target_os = "linux"))]
 #[derive(Clone, Copy)]
 struct LocalPortRange;
@@ -115,16 +103,16 @@ nix::setsockopt_impl!(
     nix::sys::socket::sockopt::SetUsize
 );
 
-/// Of linux/in.h; libc does not have it.
+/// From `linux/in.h`; the libc crate does not have it.
 #[cfg(all(feature = "load", target_os = "linux"))]
 const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
 
-/// A socket with a range of its own is given any port in it, and of a range as wide as this the
-/// kernel takes those that it gives out anyway (ip(7), `IP_LOCAL_PORT_RANGE`).
+/// Gives the socket a port range of its own, which makes the kernel search all ports. The kernel
+/// clamps this range to the system's `ip_local_port_range` (ip(7), `IP_LOCAL_PORT_RANGE`).
 #[cfg(all(feature = "load", target_os = "linux"))]
 fn search_all_ports(socket: &Socket) {
     const FROM_1_TO_65535: usize = 0xffff << 16 | 1;
-    // A kernel without the option searches as it always did: slower, and no less well.
+    // A kernel without the option only searches more slowly.
     if let Err(error) = nix::sys::socket::setsockopt(socket, LocalPortRange, &FROM_1_TO_65535) {
         log::debug!("cannot search all ports: {error}");
     }
@@ -133,19 +121,19 @@ fn search_all_ports(socket: &Socket) {
 #[cfg(not(all(feature = "load", target_os = "linux")))]
 fn search_all_ports(_socket: &Socket) {}
 
-fn under_way(begun: io::Result<()>) -> io::Result<()> {
-    match begun {
-        // An interrupted connect goes on by itself (connect(2)).
+fn ignore_in_progress(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        // An interrupted connect continues in the kernel (connect(2)).
         Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => Ok(()),
-        begun => begun,
+        result => result,
     }
 }
 
-/// Whether a stream under way is through.
+/// Whether a connecting stream is established.
 ///
-/// That it is writable says nothing: a refused one is, too. Only no error *and* a known peer is
-/// success; no error and no peer yet means that it is still on its way.
-pub(super) fn is_through(stream: &TcpOrUnix<TcpStream, UnixStream>) -> io::Result<bool> {
+/// Being writable proves nothing: a refused stream is writable too. No error and a peer address
+/// mean success; no error and no peer address mean that the connect is still in progress.
+pub(super) fn is_connected(stream: &TcpOrUnix<TcpStream, UnixStream>) -> io::Result<bool> {
     let (error, peer) = match stream {
         TcpOrUnix::Tcp(tcp) => (tcp.take_error()?, tcp.peer_addr().map(drop)),
         TcpOrUnix::Unix(unix) => (unix.take_error()?, unix.peer_addr().map(drop)),
@@ -165,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    /// How many of many connections have a port with an even number, and how many an odd one.
+    /// How many of 100 connections have an even local port, and how many an odd one.
     fn even_and_odd(ports: PortSearch) -> [usize; 2] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = Destination::Tcp(listener.local_addr().unwrap());
@@ -180,13 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn who_wants_all_ports_is_given_both_halves_from_the_start() {
+    fn a_search_of_all_ports_uses_both_halves_from_the_start() {
         let counts = even_and_odd(PortSearch::All);
         assert!(counts.iter().all(|&count| count > 20), "{counts:?}: a kernel before 6.8?");
     }
 
     #[test]
-    fn who_does_not_leaves_a_half_to_those_who_bind() {
+    fn a_search_of_half_the_ports_leaves_the_other_half_free() {
         assert!(even_and_odd(PortSearch::HalfFirst).contains(&0));
     }
 }

@@ -1,17 +1,17 @@
-//! Any text at all where an address, a group or a certificate is expected.
+//! Fuzz tests: arbitrary text in place of an address, a multicast group or a certificate.
 //!
-//! `cargo test` tries some thousand texts drawn afresh; `cargo bolero test net::fuzz::…` goes on
-//! from there, and from the few inputs in `__fuzz__`, which are always tried.
+//! `cargo test` tries a few thousand random texts; `cargo bolero test net::fuzz::…` tries more. Both
+//! always try the inputs in `__fuzz__`.
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use super::{Address, MulticastGroup};
 
-/// What one run of the tests can afford.
+/// The number of texts in one run of the tests.
 const ITERATIONS: usize = 3_000;
 
-/// Every other byte stands for a word, so that much of what is tried is nearly right.
+/// Maps each byte above 127 to a word, so that many of the texts are almost valid.
 fn text_of(bytes: &[u8], words: &[&str]) -> String {
     let part = |byte: &u8| match *byte {
         byte if byte < 128 => char::from(byte).to_string(),
@@ -20,7 +20,7 @@ fn text_of(bytes: &[u8], words: &[&str]) -> String {
     bytes.iter().map(part).collect()
 }
 
-/// What can be read is printed so that it is read as the same again; what cannot is told in words.
+/// A text that parses prints as a text that parses to the same value. Any other has a message.
 #[track_caller]
 fn check<T: FromStr<Err: Debug + Display> + Display + PartialEq + Debug>(text: &str) {
     match text.parse::<T>() {
@@ -34,7 +34,7 @@ fn check<T: FromStr<Err: Debug + Display> + Display + PartialEq + Debug>(text: &
 }
 
 #[test]
-fn an_address_that_can_be_read_can_be_printed_and_read_again() {
+fn an_address_survives_printing_and_parsing() {
     const WORDS: [&str; 16] = [
         "tcp",
         "udp",
@@ -60,7 +60,7 @@ fn an_address_that_can_be_read_can_be_printed_and_read_again() {
 }
 
 #[test]
-fn a_group_that_can_be_read_can_be_printed_and_read_again() {
+fn a_multicast_group_survives_printing_and_parsing() {
     const WORDS: [&str; 8] = ["239.1.1.1", "ff02::1", "@", "127.0.0.1", "0", "4294967296", "::", "224.0.0.0"];
     bolero::check!()
         .with_iterations(ITERATIONS)
@@ -70,7 +70,7 @@ fn a_group_that_can_be_read_can_be_printed_and_read_again() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn what_is_no_certificate_and_no_key_is_refused_in_words() {
+fn an_invalid_certificate_or_key_is_refused_with_a_message() {
     use super::tls::{Pem, TlsServer, TlsServerOptions};
 
     const WORDS: [&str; 10] =
@@ -78,7 +78,7 @@ fn what_is_no_certificate_and_no_key_is_refused_in_words() {
     bolero::check!().with_iterations(ITERATIONS).with_max_len(40).for_each(|bytes: &[u8]| {
         let pem = Pem::Text(text_of(bytes, &WORDS).into());
         let options = TlsServerOptions { cert: pem.clone(), key: pem, client_ca: None, alpn: Vec::new() };
-        let refusal = TlsServer::new(options).expect_err("nobody draws a key by chance");
+        let refusal = TlsServer::new(options).expect_err("a random text is not a key");
         assert!(!refusal.to_string().is_empty());
     });
 }

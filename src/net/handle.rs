@@ -1,6 +1,6 @@
-//! Handles: how any thread reaches the loop.
+//! [`Handle`] and [`Sender`]: requests and messages to an event loop, from any thread.
 //!
-//! They carry wishes and posts, never sockets; the loop takes them at its next turn.
+//! They carry no sockets. The loop takes what they carry in its next turn.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use thiserror::Error;
 
-use super::ControlEvent;
+use super::event::ControlEvent;
 
-/// How many posts may wait for one service: a thread that posts faster than the loop takes is told.
+/// How many messages may wait for one service. Sending more fails until the loop has taken some.
 pub(crate) const MESSAGES_WAITING_MAX: usize = 1024;
 
-/// Ends the sleep of a loop; may be called from any thread, any number of times.
+/// Wakes an event loop. May be called from any thread, any number of times.
 pub trait Wake: Send + Sync {
-    /// The loop's current sleep, or its next, ends with [`ControlEvent::Wake`].
+    /// Ends the loop's current or next sleep with [`ControlEvent::Wake`].
     fn wake(&self);
 }
 
@@ -25,7 +25,9 @@ const STOP: u8 = 2;
 const TOTALS: u8 = 4;
 const RELOAD: u8 = 8;
 
-/// Asks things of a whole server, from any thread.
+/// Sends requests to an event loop, from any thread.
+///
+/// Every method returns at once. Equal requests that arrive before the loop's next turn count as one.
 #[derive(Clone)]
 pub struct Handle {
     requests: Arc<AtomicU8>,
@@ -37,38 +39,38 @@ impl Handle {
         Self { requests: Arc::default(), wake }
     }
 
-    /// Finish every peer, then end; see [`ControlEvent::Drain`].
+    /// Finishes every peer, then ends the loop; see [`ControlEvent::Drain`].
     pub fn drain(&self) {
-        self.ask(DRAIN);
+        self.request(DRAIN);
     }
 
-    /// End at once.
+    /// Ends the loop at once.
     pub fn stop(&self) {
-        self.ask(STOP);
+        self.request(STOP);
     }
 
-    /// Log the totals.
+    /// Logs the totals.
     pub fn log_totals(&self) {
-        self.ask(TOTALS);
+        self.request(TOTALS);
     }
 
-    /// Read certificates and keys again, for newcomers.
+    /// Reads certificates and keys again, for new connections.
     pub fn reload(&self) {
-        self.ask(RELOAD);
+        self.request(RELOAD);
     }
 
-    /// Make the loop turn once.
+    /// Makes the loop turn once.
     pub fn wake(&self) {
         self.wake.wake();
     }
 
-    /// What posts to one service travel through: the thread's end and the loop's.
-    pub(crate) fn channel<P>(&self) -> (Sender<P>, Receiver<P>) {
+    /// A channel for messages to one service: the sender for other threads, the receiver for the loop.
+    pub(crate) fn channel<M>(&self) -> (Sender<M>, Receiver<M>) {
         let (sender, receiver) = sync_channel(MESSAGES_WAITING_MAX);
         (Sender { sender, wake: Arc::clone(&self.wake) }, receiver)
     }
 
-    /// What was asked since the last time.
+    /// The requests since the last call.
     pub(crate) fn take_requests(&self) -> impl Iterator<Item = ControlEvent> + use<> {
         let requests = self.requests.swap(0, Ordering::AcqRel);
         [
@@ -81,8 +83,8 @@ impl Handle {
         .filter_map(move |(bit, control_event)| (requests & bit != 0).then_some(control_event))
     }
 
-    fn ask(&self, wish: u8) {
-        self.requests.fetch_or(wish, Ordering::AcqRel);
+    fn request(&self, bit: u8) {
+        self.requests.fetch_or(bit, Ordering::AcqRel);
         self.wake.wake();
     }
 }
@@ -93,46 +95,46 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Posts to the service of one endpoint, from any thread.
-pub struct Sender<P> {
-    sender: SyncSender<P>,
+/// Sends messages to the service of one endpoint, from any thread.
+pub struct Sender<M> {
+    sender: SyncSender<M>,
     wake: Arc<dyn Wake>,
 }
 
-/// Why a post was not taken; the post comes back.
+/// Why a message was not accepted. The message is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum SendError<P> {
-    /// The loop is behind: 1,024 posts wait already.
-    #[error("the service has 1024 posts waiting")]
-    Full(P),
+pub enum SendError<M> {
+    /// 1,024 messages are waiting already: the loop is behind.
+    #[error("1024 messages are waiting for the service already")]
+    Full(M),
     /// The server has ended.
     #[error("the server has ended")]
-    Gone(P),
+    Gone(M),
 }
 
-impl<P> Sender<P> {
-    /// Gives a post to the service, at its next turn.
+impl<M> Sender<M> {
+    /// Queues a message for the service, which receives it in the loop's next turn. Never blocks.
     ///
     /// # Errors
-    /// The post comes back when too many wait or the server has ended. Never waits.
-    pub fn send(&self, post: P) -> Result<(), SendError<P>> {
-        self.sender.try_send(post).map_err(|error| match error {
-            TrySendError::Full(post) => SendError::Full(post),
-            TrySendError::Disconnected(post) => SendError::Gone(post),
+    /// Too many messages are waiting, or the server has ended.
+    pub fn send(&self, message: M) -> Result<(), SendError<M>> {
+        self.sender.try_send(message).map_err(|error| match error {
+            TrySendError::Full(message) => SendError::Full(message),
+            TrySendError::Disconnected(message) => SendError::Gone(message),
         })?;
         self.wake.wake();
         Ok(())
     }
 }
 
-impl<P> Clone for Sender<P> {
+impl<M> Clone for Sender<M> {
     fn clone(&self) -> Self {
         Self { sender: self.sender.clone(), wake: Arc::clone(&self.wake) }
     }
 }
 
-impl<P> fmt::Debug for Sender<P> {
+impl<M> fmt::Debug for Sender<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Poster").finish_non_exhaustive()
+        f.debug_struct("Sender").finish_non_exhaustive()
     }
 }

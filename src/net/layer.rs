@@ -1,43 +1,46 @@
-//! A layer: what is laid over streams that were accepted or connected.
+//! [`Layer`]: a protocol between the service and the socket, such as TLS.
 //!
-//! Which layer a program has is part of its type, so that one without any pays nothing.
+//! The layer is part of the endpoint's type, so a plain endpoint pays nothing for it.
 
 use std::io;
 
-use super::Stream;
+use super::stream::Stream;
 
-/// What is laid over streams.
+/// Wraps every accepted or connected stream of an endpoint in a protocol of its own.
 pub trait Layer<T: Stream> {
-    /// A stream with the layer over it.
+    /// The wrapped stream.
     type Stream: Stream;
 
-    /// Whether such a stream must agree on something with its peer before it is open.
+    /// Whether a wrapped stream needs [`Self::open`] to succeed before it carries application bytes.
     const HAS_HANDSHAKE: bool;
 
-    /// Lays it over one stream.
+    /// Wraps one stream. Moves no bytes.
     ///
     /// # Errors
-    /// There is no memory or no randomness for it.
+    /// No memory or no randomness for it.
     fn wrap(&self, stream: T) -> io::Result<Self::Stream>;
 
-    /// The stream beneath.
+    /// The stream inside a wrapped one.
     fn inner<'a>(&self, stream: &'a mut Self::Stream) -> &'a mut T;
 
-    /// Goes on with opening a stream, as far as that goes now.
+    /// Continues the handshake as far as possible without blocking. `Ok` means that it is complete.
+    ///
+    /// A successful handshake may already have read application bytes. No event announces them:
+    /// the caller must read once after `Ok`.
     ///
     /// # Errors
-    /// `WouldBlock`: not open yet, a fact will come, in either direction. Or the peer does not
-    /// agree, or is gone.
+    /// `WouldBlock`: call again after the next event, in either direction. Anything else is final:
+    /// the handshake failed or the peer has left.
     fn open(&self, stream: &mut Self::Stream) -> io::Result<()>;
 
-    /// Why a stream failed, where it did so for a reason of the layer.
+    /// The layer's own reason why the stream failed, if it has one.
     fn failure(&self, stream: &Self::Stream) -> Option<io::Error>;
 
-    /// Reads again what it was made from, for the streams from now on; `None` when it was made
-    /// from nothing.
+    /// Reads the layer's files again; streams wrapped afterwards use the new contents. `None` if
+    /// the layer has no files.
     ///
     /// # Errors
-    /// Something cannot be read or used; then all stays as it was.
+    /// A file cannot be read or used. The layer then keeps its old contents.
     fn reload(&mut self) -> Option<io::Result<()>>;
 }
 

@@ -1,31 +1,32 @@
-//! A link: a stream together with what we remember of its readiness.
+//! [`Link`]: a stream with its remembered readiness.
 //!
-//! Facts are edges: each is told once, so it is kept here until the stream itself says that it no
-//! longer holds. Bytes are moved elsewhere, in `pump`.
+//! Readiness events are edges: each comes once, so the bits are kept here until the stream returns
+//! `WouldBlock`. `pump` moves the bytes.
 
-use super::{AddressGroup, Readiness};
+use super::address::AddressGroup;
+use super::event::Readiness;
 
 /// A stream and its readiness bits.
 pub struct Link<T> {
     pub(super) stream: T,
-    /// A read may succeed. Cleared by `WouldBlock`, by the end, and by a short read unless
-    /// `reads_on` or the stream says that it proves nothing.
+    /// A read may succeed. Cleared by `WouldBlock`, by the end, and by a short read, unless
+    /// `reads_on` is set or the stream says that a short read proves nothing.
     pub(super) readable: bool,
     /// A write may succeed. Cleared by `WouldBlock` and by a short write.
     pub(super) writable: bool,
-    /// A short read proves nothing: the end was announced and may lie behind the bytes that are
-    /// there, with no second fact to come. Read on until the stream says that there is no more.
+    /// Read until the stream returns `WouldBlock` or the end. The end was announced together with
+    /// the data before it, and no second event will come.
     pub(super) reads_on: bool,
     group: AddressGroup,
 }
 
 impl<T> Link<T> {
-    /// A link of which nothing is known yet: the first fact comes by itself.
+    /// A link with no bit set. Registering the stream makes the first event come.
     pub const fn new(stream: T, group: AddressGroup) -> Self {
         Self { stream, readable: false, writable: false, reads_on: false, group }
     }
 
-    /// Remembers a fact.
+    /// Remembers the readiness of an event.
     #[inline]
     pub fn remember(&mut self, event: &Readiness) {
         self.readable |= event.readable | event.read_closed;
@@ -33,28 +34,28 @@ impl<T> Link<T> {
         self.reads_on |= event.read_closed;
     }
 
-    /// From now on reads until the stream says that there is no more, whatever is known.
+    /// Makes the pump read until the stream returns `WouldBlock` or the end, without an event.
     pub fn read_on(&mut self) {
         self.readable = true;
         self.reads_on = true;
     }
 
-    /// The stream, to be asked how far it has come.
+    /// The stream.
     pub fn stream_mut(&mut self) -> &mut T {
         &mut self.stream
     }
 
-    /// Whom the peer counts with.
+    /// The group that the peer counts in.
     pub fn group(&self) -> AddressGroup {
         self.group
     }
 
-    /// The stream, for parting from it.
+    /// The stream, without its readiness.
     pub fn into_stream(self) -> T {
         self.stream
     }
 
-    /// Whether a read, and whether a write, may succeed as far as we know.
+    /// The readable and the writable bit.
     pub fn readiness(&self) -> (bool, bool) {
         (self.readable, self.writable)
     }

@@ -1,5 +1,6 @@
-//! Listening sockets: built with socket2, since the backlog and most options must be there before
-//! the first connection is.
+//! Listening sockets, over TCP and Unix.
+//!
+//! They are built with socket2, since most options must be set before the socket listens.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -11,15 +12,15 @@ use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
-use super::{Address, PeerAddress};
+use super::address::{Address, PeerAddress};
 
 /// Options of a listening socket.
 ///
-/// Accepted streams inherit all but the backlog from it (tcp(7), socket(7)), so that an option
-/// costs no system call per connection.
+/// Accepted streams inherit all of them except the backlog (tcp(7), socket(7)), so an option costs
+/// no system call per connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenOptions {
-    /// How many connections the kernel keeps for us while we do not accept; cut by `somaxconn`.
+    /// How many connections the kernel queues until they are accepted; at most `somaxconn`.
     pub backlog: u32,
     /// Send small replies at once (`TCP_NODELAY`).
     pub nodelay: bool,
@@ -33,21 +34,21 @@ pub struct ListenOptions {
     pub send_buffer: Option<usize>,
 }
 
-/// When silent peers are probed.
+/// When the kernel probes silent peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
     /// Silence before the first probe (`TCP_KEEPIDLE`); whole seconds, at least one.
     pub after: Duration,
-    /// Between probes (`TCP_KEEPINTVL`); whole seconds, at least one.
+    /// Time between probes (`TCP_KEEPINTVL`); whole seconds, at least one.
     pub every: Duration,
-    /// Unanswered probes until the peer is gone (`TCP_KEEPCNT`).
+    /// Unanswered probes until the connection is dropped (`TCP_KEEPCNT`).
     pub probes: u32,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
         Self {
-            // What Linux allows at most unless `net.core.somaxconn` was changed.
+            // The default of `net.core.somaxconn` on Linux.
             backlog: 4096,
             nodelay: true,
             keepalive: None,
@@ -58,7 +59,7 @@ impl Default for ListenOptions {
     }
 }
 
-/// One thing over TCP or the other over a Unix socket.
+/// A TCP socket or a Unix socket.
 pub enum TcpOrUnix<T, U> {
     /// Over TCP.
     Tcp(T),
@@ -75,7 +76,7 @@ impl<T: Source, U: Source> TcpOrUnix<T, U> {
     }
 }
 
-/// A listening socket. Dropping one on a Unix path removes the path, if it is still its own.
+/// A listening socket. Dropping a Unix listener removes its path, unless another socket has replaced it.
 pub struct Listener {
     socket: TcpOrUnix<TcpListener, UnixListener>,
     address: Address,
@@ -86,11 +87,13 @@ impl Listener {
     pub(super) fn bind(address: &Address, options: &ListenOptions) -> io::Result<Self> {
         match address {
             Address::Tcp(host_port) | Address::Tls(host_port) => {
-                let listener = bind_first(&Address::resolve(host_port)?, options)?;
+                let listener = bind_first(host_port, |address| bind_tcp(address, options))?;
                 let address = address.bound_to(listener.local_addr()?);
                 Ok(Self { socket: TcpOrUnix::Tcp(listener), address, file: None })
             }
-            Address::Udp(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "a udp:// address has no connections")),
+            Address::Udp(_) => {
+                Err(io::Error::new(io::ErrorKind::InvalidInput, "a udp:// address does not accept connections"))
+            }
             Address::Unix(path) => {
                 let listener = bind_unix(path, options)?;
                 let file = FileIdentity::of(path);
@@ -121,7 +124,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // Another server may have taken the path over since.
+        // Another server may have replaced the file since.
         if let Address::Unix(path) = &self.address
             && self.file.is_some()
             && FileIdentity::of(path) == self.file
@@ -132,7 +135,7 @@ impl Drop for Listener {
     }
 }
 
-/// Which file a path names: device and inode.
+/// The identity of a file: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileIdentity(u64, u64);
 
@@ -142,21 +145,21 @@ impl FileIdentity {
     }
 }
 
-/// Listens on the first of the addresses that lets us: a name may stand for several.
-fn bind_first(addresses: &[SocketAddr], options: &ListenOptions) -> io::Result<TcpListener> {
-    let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name stands for no address");
-    for address in addresses {
-        match bind_tcp(address, options) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => refused = error,
+/// Binds the first address that can be bound; a name may resolve to several.
+pub(super) fn bind_first<T>(host_port: &str, bind: impl Fn(&SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name resolves to no address");
+    for address in Address::resolve(host_port)? {
+        match bind(&address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last_error = error,
         }
     }
-    Err(refused)
+    Err(last_error)
 }
 
 fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for the last connections of the process before it (TIME_WAIT).
+    // A restart must not wait for closed connections of the previous process (TIME_WAIT).
     socket.set_reuse_address(true)?;
     if options.reuse_port {
         socket.set_reuse_port(true)?;
@@ -170,7 +173,7 @@ fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpList
         )?;
     }
     socket.set_tcp_nodelay(options.nodelay)?;
-    size_buffers(&socket, options)?;
+    set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
     socket.set_nonblocking(true)?;
     socket.bind(&(*address).into())?;
     socket.listen(backlog(options))?;
@@ -180,7 +183,7 @@ fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpList
 
 fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    size_buffers(&socket, options)?;
+    set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
     socket.set_nonblocking(true)?;
     let address = SockAddr::unix(path)?;
     match socket.bind(&address) {
@@ -194,8 +197,8 @@ fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<UnixListener> {
     Ok(UnixListener::from_std(socket.into()))
 }
 
-/// Whether a socket file is left over from a process that has ended: nobody accepts on it. Any
-/// other file is somebody's, though connecting to it fails in the same way.
+/// Whether the path is a socket file without a listener, left over from a process that has ended.
+/// Other kinds of files refuse a connect in the same way, so the type is checked first.
 fn is_abandoned(path: &Path) -> bool {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
     is_socket
@@ -203,11 +206,12 @@ fn is_abandoned(path: &Path) -> bool {
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-fn size_buffers(socket: &Socket, options: &ListenOptions) -> io::Result<()> {
-    if let Some(bytes) = options.recv_buffer {
+/// Sets the sizes that are given, in bytes.
+pub(super) fn set_buffer_sizes(socket: &Socket, recv: Option<usize>, send: Option<usize>) -> io::Result<()> {
+    if let Some(bytes) = recv {
         socket.set_recv_buffer_size(bytes)?;
     }
-    if let Some(bytes) = options.send_buffer {
+    if let Some(bytes) = send {
         socket.set_send_buffer_size(bytes)?;
     }
     Ok(())
@@ -217,10 +221,10 @@ fn backlog(options: &ListenOptions) -> i32 {
     i32::try_from(options.backlog).unwrap_or(i32::MAX)
 }
 
-/// What the kernel made of the options; it rounds and cuts without a word.
+/// Logs the effective options, since the kernel rounds and clamps them silently.
 fn log_options(socket: &Socket) {
     log::debug!(
-        "socket options: nodelay {:?}, keepalive {:?} after {:?} every {:?} times {:?}, receive buffer {:?}, send buffer {:?}",
+        "socket options: nodelay {:?}, keepalive {:?} after {:?} every {:?} probes {:?}, receive buffer {:?}, send buffer {:?}",
         socket.tcp_nodelay().ok(),
         socket.keepalive().ok(),
         socket.tcp_keepalive_time().ok(),
@@ -235,10 +239,10 @@ fn log_options(socket: &Socket) {
 mod tests {
     use super::*;
 
-    /// A directory of its own, gone with the value.
-    struct Scratch(std::path::PathBuf);
+    /// A temporary directory, removed on drop.
+    struct TempDir(std::path::PathBuf);
 
-    impl Scratch {
+    impl TempDir {
         fn new(name: &str) -> Self {
             let path = std::env::temp_dir().join(format!("readyloop-{name}-{}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
@@ -246,7 +250,7 @@ mod tests {
         }
     }
 
-    impl Drop for Scratch {
+    impl Drop for TempDir {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
@@ -257,18 +261,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_socket_is_not_taken_for_an_abandoned_one() {
-        let scratch = Scratch::new("no-socket");
-        let path = scratch.0.join("precious");
+    fn a_file_that_is_not_a_socket_is_never_replaced() {
+        let dir = TempDir::new("no-socket");
+        let path = dir.0.join("precious");
         fs::write(&path, "data").unwrap();
         assert_eq!(bind(&path).err().unwrap().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(fs::read(&path).unwrap(), b"data");
     }
 
     #[test]
-    fn an_abandoned_socket_is_replaced_and_a_served_one_is_not() {
-        let scratch = Scratch::new("abandoned");
-        let path = scratch.0.join("socket");
+    fn an_abandoned_socket_is_replaced_and_a_listening_one_is_not() {
+        let dir = TempDir::new("abandoned");
+        let path = dir.0.join("socket");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let listener = bind(&path).unwrap();
         assert_eq!(bind(&path).err().unwrap().kind(), io::ErrorKind::AddrInUse);
@@ -277,9 +281,9 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_another_server_took_over_is_left_alone() {
-        let scratch = Scratch::new("taken-over");
-        let path = scratch.0.join("socket");
+    fn a_path_that_another_server_has_replaced_is_not_removed() {
+        let dir = TempDir::new("taken-over");
+        let path = dir.0.join("socket");
         let listener = bind(&path).unwrap();
         fs::remove_file(&path).unwrap();
         let other = bind(&path).unwrap();

@@ -1,7 +1,7 @@
 //! The pump: moves bytes between a stream and its connection, in both directions.
 //!
-//! Nothing else reads or writes a stream. `WouldBlock` and `Interrupted` end here: the first
-//! becomes a cleared readiness bit, the second another try.
+//! Nothing else reads or writes a stream. `WouldBlock` and `Interrupted` end here: the first clears
+//! a readiness bit, the second repeats the call.
 
 use std::io::{self, ErrorKind, IoSlice};
 
@@ -13,44 +13,41 @@ use crate::instant::Instant;
 use crate::service::Service;
 use crate::slab::Key;
 
-use super::{Budget, Layer, Link, Stream};
+use super::budget::{Budget, READ_LEN_MIN};
+use super::layer::Layer;
+use super::link::Link;
+use super::stream::Stream;
 
-/// The part of the spare memory that one read may ask to be stored: when memory is short, reads
-/// become shorter long before any of them can fail.
-const SPARE_PART: usize = 8;
+/// One read takes at most this fraction of the spare memory, since all of it may have to be stored.
+/// Reads get shorter as memory runs out, long before any of them fails.
+const SPARE_FRACTION: usize = 8;
 
-/// The shortest read worth its system call: one page.
-pub(super) const READ_LEN_MIN: usize = 4096;
-
-/// What came out of trying to read.
-enum Filled {
+/// The outcome of a read.
+enum ReadOutcome {
     Bytes(usize),
-    /// Nothing now.
-    Dry,
-    /// The peer's direction has ended.
+    WouldBlock,
+    /// The peer has ended its direction.
     Ended,
-    /// It has ended where no end was said.
+    /// The peer's direction broke off without the end that its protocol requires.
     Truncated,
-    Lost(CloseReason),
+    Failed(CloseReason),
 }
 
-/// What came out of trying to write.
-enum Flushed {
+/// The outcome of a write.
+enum WriteOutcome {
     Bytes(usize),
-    /// Nothing goes now.
-    Full,
-    Lost(CloseReason),
+    WouldBlock,
+    Failed(CloseReason),
 }
 
-/// What came out of trying to open a stream.
-pub(crate) enum Opened {
-    Yes,
-    /// Not before another fact.
-    NotYet,
-    Lost(CloseReason, io::Error),
+/// The outcome of one step of a handshake.
+pub(crate) enum OpenOutcome {
+    Open,
+    WouldBlock,
+    Failed(CloseReason, io::Error),
 }
 
-/// Serves one peer: steps while bytes move and its share of the budget lasts.
+/// Serves one peer: takes steps while bytes move, until its share of the budget is spent.
 #[inline]
 pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
     host: &mut Host<S, C, Link<T>>,
@@ -67,7 +64,7 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
     while let Some(mut visit) = host.peer_guard(key, reserve, now) {
         // At the first step: what later ones find has not been looked at since.
         let was_between_messages = moved == 0 && visit.is_between_messages();
-        let done = step(&mut visit, scratch, budget.each());
+        let done = visit.step(scratch, budget.each());
         moved += done;
         // As nearly always: a message came and its answer has left. Nothing is due for such a peer but
         // the end of its idle time, and that has only moved away.
@@ -75,7 +72,7 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
             budget.spend(spent(moved, reserve));
             return;
         }
-        let has_more = has_more(&visit);
+        let has_more = visit.has_more();
         host.carry_out_orders(reserve, now);
         if done == 0 || !has_more {
             break;
@@ -89,225 +86,178 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
     host.after(key);
 }
 
-/// Whether another step can do anything before a fact comes. What was ordered for this peer
-/// meanwhile has marked it, so that it is not forgotten.
-#[inline]
-fn has_more<S: Service, C: Codec, T: Stream>(visit: &PeerGuard<'_, S, C, Link<T>>) -> bool {
-    let PeerGuard { peer: Peer { link, connection, .. }, resources, .. } = visit;
-    link.readable && connection.wants_read()
-        || link.writable && (!connection.unsent().is_empty() || connection.wants_finish())
-        || connection.wants_held(resources)
-        || connection.is_room_due(resources.limits)
-}
+impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
+    /// Whether another step can do anything before the next event. Orders for this peer that are
+    /// carried out meanwhile mark it, so they are not missed here.
+    fn has_more(&self) -> bool {
+        let PeerGuard { peer: Peer { link, connection, .. }, resources, .. } = self;
+        link.readable && connection.wants_read()
+            || link.writable && (!connection.unsent().is_empty() || connection.wants_finish())
+            || connection.wants_held(resources)
+            || connection.is_writable_due(resources.limits)
+    }
 
-/// One step of serving a peer: fill, give frames to the service, flush; each moves at most `budget`.
-///
-/// Returns how much was done, in bytes or callbacks: 0 when there is nothing to do until a fact comes.
-// Once it is compiled, all that a message takes is one function but for what may panic: with one around
-// each system call, a message of the only peer at work cost some 1 % more.
-#[inline(always)]
-pub(crate) fn step<S: Service, C: Codec, T: Stream>(
-    visit: &mut PeerGuard<'_, S, C, Link<T>>,
-    scratch: &mut [u8],
-    budget: usize,
-) -> usize {
-    let mut done = 0;
-    let mut input_range = NO_INPUT_RANGE;
-    let mut reads = true;
-    if !visit.is_between_messages() {
-        done = flush_waiting(visit, budget);
-        if visit.peer.connection.closed().is_some() || is_cut_short(visit) {
-            return done;
-        }
-        if visit.peer.connection.wants_held(&visit.resources) {
-            visit.handle_held();
-            done += 1;
-            reads = false;
-        } else {
-            if visit.peer.connection.poll_room(visit.resources.limits) {
-                visit.handle_room();
+    /// One step of serving a peer: flush the queue, read, serve the frames, flush the replies. Each
+    /// part moves at most `budget` bytes.
+    ///
+    /// Returns the work done, in bytes and callbacks. 0 means: nothing to do until the next event.
+    pub(crate) fn step(&mut self, scratch: &mut [u8], budget: usize) -> usize {
+        let mut done = 0;
+        let mut input_range = NO_INPUT_RANGE;
+        let mut reads = true;
+        if !self.is_between_messages() {
+            done = self.flush(&[], budget);
+            if self.peer.connection.closed().is_some() || self.is_limited_by_budget() {
+                return done;
+            }
+            if self.peer.connection.wants_held(&self.resources) {
+                self.handle_held();
                 done += 1;
-            }
-            reads = visit.peer.connection.wants_read();
-        }
-    }
-    // Also then: a service that always has more to send must not keep us from seeing the peer's end.
-    if reads && visit.peer.link.readable {
-        let (read, replied) = fill(visit, scratch, budget);
-        input_range = replied;
-        done += read;
-    }
-    if visit.peer.connection.poll_end() {
-        visit.handle_end();
-        done += 1;
-    }
-    done += flush(visit, &scratch[input_range], budget);
-    if visit.is_between_messages() { done } else { done + finish(visit) }
-}
-
-/// Reads once, at most half the budget: the other half is for the reply. Gives what came to the
-/// connection and its frames to the service. Returns how much was done, and what of the replies
-/// lies in `scratch`.
-#[inline(always)]
-fn fill<S: Service, C: Codec, T: Stream>(
-    visit: &mut PeerGuard<'_, S, C, Link<T>>,
-    scratch: &mut [u8],
-    budget: usize,
-) -> (usize, InputRange) {
-    let spare_part = visit.resources.reserve.spare_bytes() / SPARE_PART;
-    let len = scratch.len().min(budget / 2).min(spare_part.max(READ_LEN_MIN));
-    let filled = visit.peer.link.fill(&mut scratch[..len]);
-    keep_time(visit);
-    match filled {
-        Filled::Bytes(count) => (count, visit.handle_input(&scratch[..count])),
-        Filled::Dry => (0, NO_INPUT_RANGE),
-        Filled::Ended => {
-            visit.peer.connection.handle_end(&mut visit.resources);
-            (1, NO_INPUT_RANGE)
-        }
-        Filled::Truncated => {
-            visit.peer.connection.handle_truncated(&mut visit.resources);
-            (1, NO_INPUT_RANGE)
-        }
-        Filled::Lost(reason) => {
-            visit.peer.connection.handle_error(reason);
-            (0, NO_INPUT_RANGE)
-        }
-    }
-}
-
-/// Writes what waits since an earlier step, within the budget; mostly nothing does.
-#[inline]
-fn flush_waiting<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Link<T>>, budget: usize) -> usize {
-    // Apart, so that a step for which nothing waits does not hold the code of a second write.
-    #[inline(never)]
-    fn write_waiting<S: Service, C: Codec, T: Stream>(
-        visit: &mut PeerGuard<'_, S, C, Link<T>>,
-        budget: usize,
-    ) -> usize {
-        write(visit, &[], budget)
-    }
-    flush_kept(visit);
-    if visit.peer.connection.unsent().is_empty() { 0 } else { write_waiting(visit, budget) }
-}
-
-/// Writes what waits, and behind it `quoted`, within the budget; what does not go is stored.
-#[inline(always)]
-fn flush<S: Service, C: Codec, T: Stream>(
-    visit: &mut PeerGuard<'_, S, C, Link<T>>,
-    quoted: &[u8],
-    budget: usize,
-) -> usize {
-    flush_kept(visit);
-    if visit.peer.connection.unsent().is_empty() && quoted.is_empty() { 0 } else { write(visit, quoted, budget) }
-}
-
-/// Writes what the stream keeps of its own.
-#[inline]
-fn flush_kept<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Link<T>>) {
-    if let Some(reason) = visit.peer.link.flush_kept() {
-        visit.peer.connection.handle_error(reason);
-    }
-}
-
-#[inline(always)]
-fn write<S: Service, C: Codec, T: Stream>(
-    visit: &mut PeerGuard<'_, S, C, Link<T>>,
-    mut quoted: &[u8],
-    budget: usize,
-) -> usize {
-    let mut done = 0;
-    while visit.peer.link.writable && visit.peer.connection.closed().is_none() {
-        let Peer { link, connection, .. } = &mut *visit.peer;
-        let unsent = connection.unsent();
-        let unsent_len = unsent.len();
-        let flushed = match unsent.get(..budget) {
-            Some(part) => link.flush(part, &[]),
-            None => link.flush(unsent, quoted),
-        };
-        keep_time(visit);
-        let PeerGuard { peer, resources, .. } = visit;
-        match flushed {
-            Flushed::Bytes(count) => {
-                let from_queue = count.min(unsent_len);
-                quoted = &quoted[count - from_queue..];
-                peer.connection.handle_written(from_queue, count - from_queue, resources);
-                done += count;
-                if done >= budget || quoted.is_empty() && peer.connection.unsent().is_empty() {
-                    break;
+                reads = false;
+            } else {
+                if self.peer.connection.poll_writable(self.resources.limits) {
+                    self.handle_room();
+                    done += 1;
                 }
+                reads = self.peer.connection.wants_read();
             }
-            Flushed::Full => break,
-            Flushed::Lost(reason) => peer.connection.handle_error(reason),
+        }
+        // Reads even right after a callback, so that a service that always has more to send cannot
+        // hide the end of the peer's input.
+        if reads && self.peer.link.readable {
+            let (read, replied) = self.read_once(scratch, budget);
+            input_range = replied;
+            done += read;
+        }
+        if self.peer.connection.poll_end() {
+            self.handle_end();
+            done += 1;
+        }
+        done += self.flush(&scratch[input_range], budget);
+        if self.is_between_messages() { done } else { done + self.finish() }
+    }
+
+    /// Reads once, at most half the budget, since the other half is for the replies. Gives the input
+    /// to the connection and its frames to the service.
+    ///
+    /// Returns the work done, and the range of `scratch` that is part of the replies.
+    fn read_once(&mut self, scratch: &mut [u8], budget: usize) -> (usize, InputRange) {
+        let memory_share = self.resources.reserve.spare_bytes() / SPARE_FRACTION;
+        let len = scratch.len().min(budget / 2).min(memory_share.max(READ_LEN_MIN));
+        let outcome = self.peer.link.read(&mut scratch[..len]);
+        self.update_time();
+        match outcome {
+            ReadOutcome::Bytes(count) => return (count, self.handle_input(&scratch[..count])),
+            ReadOutcome::WouldBlock => return (0, NO_INPUT_RANGE),
+            ReadOutcome::Ended => self.peer.connection.handle_end(&mut self.resources),
+            ReadOutcome::Truncated => self.peer.connection.handle_truncated(&mut self.resources),
+            ReadOutcome::Failed(reason) => {
+                self.peer.connection.handle_error(reason);
+                return (0, NO_INPUT_RANGE);
+            }
+        }
+        (1, NO_INPUT_RANGE)
+    }
+
+    /// Writes the queue and then `reply`, at most `budget` bytes. The unwritten part of `reply` is
+    /// stored in the queue.
+    fn flush(&mut self, reply: &[u8], budget: usize) -> usize {
+        if let Some(reason) = self.peer.link.flush() {
+            self.peer.connection.handle_error(reason);
+        }
+        if self.peer.connection.unsent().is_empty() && reply.is_empty() { 0 } else { self.write(reply, budget) }
+    }
+
+    fn write(&mut self, mut reply: &[u8], budget: usize) -> usize {
+        let mut done = 0;
+        while self.peer.link.writable && self.peer.connection.closed().is_none() {
+            let Peer { link, connection, .. } = &mut *self.peer;
+            let unsent = connection.unsent();
+            let unsent_len = unsent.len();
+            let outcome = match unsent.get(..budget) {
+                Some(part) => link.write(part, &[]),
+                None => link.write(unsent, reply),
+            };
+            self.update_time();
+            let PeerGuard { peer, resources, .. } = self;
+            match outcome {
+                WriteOutcome::Bytes(count) => {
+                    let from_queue = count.min(unsent_len);
+                    reply = &reply[count - from_queue..];
+                    peer.connection.handle_written(from_queue, count - from_queue, resources);
+                    done += count;
+                    if done >= budget || reply.is_empty() && peer.connection.unsent().is_empty() {
+                        break;
+                    }
+                }
+                WriteOutcome::WouldBlock => break,
+                WriteOutcome::Failed(reason) => peer.connection.handle_error(reason),
+            }
+        }
+        self.peer.connection.store(reply, &mut self.resources);
+        if !self.is_limited_by_budget() {
+            self.peer.connection.settle(&self.resources);
+        }
+        done
+    }
+
+    /// Whether only the budget keeps queued bytes from being written. That is no reason to pause
+    /// reading, nor to read more now.
+    fn is_limited_by_budget(&self) -> bool {
+        self.peer.link.writable && !self.peer.connection.unsent().is_empty()
+    }
+
+    /// Advances the time of this turn, if the last call may have blocked.
+    fn update_time(&mut self) {
+        if let Some(now) = self.peer.link.stream.woke_at() {
+            self.pass_time(now);
         }
     }
-    visit.peer.connection.store(quoted, &mut visit.resources);
-    if !is_cut_short(visit) {
-        visit.peer.connection.settle(&visit.resources);
-    }
-    done
-}
 
-/// Whether only the budget keeps what is left from leaving: no reason to pause, and none to read on.
-#[inline]
-fn is_cut_short<S: Service, C: Codec, T: Stream>(visit: &PeerGuard<'_, S, C, Link<T>>) -> bool {
-    visit.peer.link.writable && !visit.peer.connection.unsent().is_empty()
-}
-
-/// Where a call waited, the time of this turn has passed meanwhile; else it stands still.
-#[inline]
-fn keep_time<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Link<T>>) {
-    if let Some(now) = visit.peer.link.stream.woke_at() {
-        visit.pass_time(now);
-    }
-}
-
-/// Ends our direction when its time has come. Where the peer's has ended too, a farewell is
-/// enough and the drop of the stream does the rest: one system call less.
-#[inline]
-fn finish<S: Service, C: Codec, T: Stream>(visit: &mut PeerGuard<'_, S, C, Link<T>>) -> usize {
-    let PeerGuard { peer, resources, .. } = visit;
-    if !peer.link.readable {
-        peer.connection.handle_dry(resources);
-    }
-    if !peer.connection.wants_finish() {
-        return 0;
-    }
-    let is_read_over = peer.connection.halves().read().is_over();
-    let ended = if is_read_over { peer.link.stream.send_close_notify() } else { peer.link.stream.shutdown_write() };
-    match ended {
-        Ok(()) => peer.connection.handle_finished(resources.now),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            peer.link.writable = false;
+    /// Ends our direction when it is due. If the peer's direction has ended too, the drop of the
+    /// stream ends ours, which saves a system call; only the layer's announcement is sent.
+    fn finish(&mut self) -> usize {
+        let PeerGuard { peer, resources, .. } = self;
+        if !peer.link.readable {
+            peer.connection.handle_not_readable(resources);
+        }
+        if !peer.connection.wants_finish() {
             return 0;
         }
-        Err(error) => peer.connection.handle_error(reason_of(&error)),
+        let is_read_over = peer.connection.halves().read().is_over();
+        let ended = if is_read_over { peer.link.stream.send_close_notify() } else { peer.link.stream.shutdown_write() };
+        match ended {
+            Ok(()) => peer.connection.handle_finished(resources.now),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                peer.link.writable = false;
+                return 0;
+            }
+            Err(error) => peer.connection.handle_error(close_reason(&error)),
+        }
+        1
     }
-    1
 }
 
 impl<T: Stream> Link<T> {
-    /// Goes on with opening the stream.
-    pub(crate) fn open<B: Stream>(&mut self, layer: &impl Layer<B, Stream = T>) -> Opened {
+    /// Continues the handshake of the stream's layer.
+    pub(crate) fn open<B: Stream>(&mut self, layer: &impl Layer<B, Stream = T>) -> OpenOutcome {
         loop {
             match layer.open(&mut self.stream) {
                 Ok(()) => {
-                    // It may have read on into what comes behind the agreement, and before any
-                    // fact was told: of that, none will tell.
+                    // The handshake may have read application bytes, which no event will announce.
                     self.readable = true;
                     self.writable = true;
-                    return Opened::Yes;
+                    return OpenOutcome::Open;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Opened::NotYet,
-                Err(error) => return Opened::Lost(reason_of(&error), error),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return OpenOutcome::WouldBlock,
+                Err(error) => return OpenOutcome::Failed(close_reason(&error), error),
             }
         }
     }
 
-    /// Writes what the stream keeps of its own; why it is lost, if it is.
-    #[inline]
-    fn flush_kept(&mut self) -> Option<CloseReason> {
+    /// Writes the bytes that the stream itself has buffered. Returns the reason if the stream failed.
+    fn flush(&mut self) -> Option<CloseReason> {
         if !self.writable {
             return None;
         }
@@ -317,68 +267,66 @@ impl<T: Stream> Link<T> {
                 self.writable = false;
                 None
             }
-            Err(error) => Some(reason_of(&error)),
+            Err(error) => Some(close_reason(&error)),
         }
     }
 
-    #[inline(always)]
-    fn fill(&mut self, buf: &mut [u8]) -> Filled {
+    fn read(&mut self, buf: &mut [u8]) -> ReadOutcome {
         loop {
             match self.stream.read(buf) {
                 Ok(0) => {
                     self.readable = false;
-                    return Filled::Ended;
+                    return ReadOutcome::Ended;
                 }
                 Ok(count) => {
-                    // What comes after a short read brings a fact of its own.
+                    // Input that arrives after a short read causes a new event.
                     if count < buf.len() && !self.reads_on && self.stream.short_read_means_empty() {
                         self.readable = false;
                     }
-                    return Filled::Bytes(count);
+                    return ReadOutcome::Bytes(count);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.readable = false;
-                    return Filled::Dry;
+                    return ReadOutcome::WouldBlock;
                 }
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                     self.readable = false;
-                    return Filled::Truncated;
+                    return ReadOutcome::Truncated;
                 }
-                Err(error) => return Filled::Lost(reason_of(&error)),
+                Err(error) => return ReadOutcome::Failed(close_reason(&error)),
             }
         }
     }
 
-    #[inline(always)]
-    fn flush(&mut self, unsent: &[u8], quoted: &[u8]) -> Flushed {
+    fn write(&mut self, unsent: &[u8], reply: &[u8]) -> WriteOutcome {
         loop {
-            let written = match (unsent, quoted) {
+            let written = match (unsent, reply) {
                 (unsent, []) => self.stream.write(unsent),
-                ([], quoted) => self.stream.write(quoted),
-                (unsent, quoted) => self.stream.write_vectored(&[IoSlice::new(unsent), IoSlice::new(quoted)]),
+                ([], reply) => self.stream.write(reply),
+                (unsent, reply) => self.stream.write_vectored(&[IoSlice::new(unsent), IoSlice::new(reply)]),
             };
             match written {
                 Ok(count) => {
-                    // A short write is a full stream: the kernel tells when there is room again.
-                    if count < unsent.len() + quoted.len() {
+                    // After a short write the stream is full. An event follows when it has space.
+                    if count < unsent.len() + reply.len() {
                         self.writable = false;
                     }
-                    return Flushed::Bytes(count);
+                    return WriteOutcome::Bytes(count);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.writable = false;
-                    return Flushed::Full;
+                    return WriteOutcome::WouldBlock;
                 }
-                Err(error) => return Flushed::Lost(reason_of(&error)),
+                Err(error) => return WriteOutcome::Failed(close_reason(&error)),
             }
         }
     }
 }
 
-/// The peer's doing, its path's, or that of what lies over the stream; or something else.
-fn reason_of(error: &io::Error) -> CloseReason {
+/// The close reason for an error of a stream: caused by the peer, the path, the layer or anything else.
+fn close_reason(error: &io::Error) -> CloseReason {
     use ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, InvalidData, NetworkUnreachable, NotConnected,
         TimedOut, UnexpectedEof,

@@ -1,6 +1,6 @@
-//! `Reactor`: the border's production side, on mio.
+//! [`Reactor`]: the production implementation of [`Net`], on mio.
 //!
-//! It tells facts and decides nothing. It is the only place that polls.
+//! It reports events and decides nothing. It is the only place that polls.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,11 +21,10 @@ use super::{
     PollOutcome, Readiness, Token, Wake,
 };
 
-/// How many events one poll brings at most. With fewer, ready peers wait behind each other for
-/// another system call; more do not fit the nearest cache.
+/// The most events of one poll. Fewer cost more polls; more do not fit the first-level cache.
 const EVENTS_MAX: usize = 1024;
 
-// Whomever one poll tells of is served in the same turn, if each has little to move.
+// All peers of one poll can be served in the same turn if each has little to move.
 const _: () = assert!(EVENTS_MAX < TURN_BYTES / SERVE_COST);
 
 const WAKE: mio::Token = mio::Token(usize::MAX);
@@ -34,8 +33,8 @@ const SIGNALS: mio::Token = mio::Token(usize::MAX - 1);
 #[cfg(target_os = "linux")]
 const ALARM: mio::Token = mio::Token(usize::MAX - 2);
 
-// An idle peer costs at most 128 bytes of our memory: its slot with the generation, its entry in
-// the timers and the place of that entry. (With debug assertions mio's sockets are larger.)
+// An idle peer costs at most 128 bytes of heap: its slot with the generation, its timer entry and
+// the index of that entry. (With debug assertions mio's sockets are larger.)
 #[cfg(not(debug_assertions))]
 const _: () = {
     type EchoPeer =
@@ -43,7 +42,7 @@ const _: () = {
     assert!(size_of::<EchoPeer>() + 8 + 20 <= 128);
 };
 
-// A token is a slot, a generation and an endpoint in one word.
+// A token packs endpoint, slot and generation into 64 bits, and mio's token is a `usize`.
 const _: () = assert!(usize::BITS == 64);
 
 /// One thread's real network and clock.
@@ -59,10 +58,10 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// A reactor of its own.
+    /// A reactor with nothing registered.
     ///
     /// # Errors
-    /// No descriptors for the poll, its waker and its alarm.
+    /// No descriptors are free for the poll, its waker and its alarm.
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
@@ -80,13 +79,13 @@ impl Reactor {
         })
     }
 
-    /// The clock, for other threads of the same server, and for who looks at it within a turn.
+    /// The clock, for other threads of the same server, and for measuring within a turn.
     #[cfg(any(feature = "blocking", feature = "load"))]
     pub(crate) fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// From now on a signal of that number is that notice, told by the same poll.
+    /// Turns a signal into a control event, which [`Net::poll`] then reports.
     ///
     /// # Errors
     /// The signal cannot be caught (`signal(7)`).
@@ -99,27 +98,27 @@ impl Reactor {
         signals.watch(number, control_event)
     }
 
-    /// How long the poll may sleep; where there is an alarm, it ends a sleep that has an end.
+    /// The timeout for mio's poll. On Linux the alarm ends the sleep, so the poll has no timeout.
     fn timeout(&mut self, until: Option<Instant>) -> io::Result<Option<Duration>> {
         match until {
             None => Ok(None),
             Some(Instant::ORIGIN) => Ok(Some(Duration::ZERO)),
             #[cfg(target_os = "linux")]
-            Some(at) if self.alarm.goes_off_by(at) => Ok(None),
+            Some(at) if self.alarm.fires_by(at) => Ok(None),
             Some(at) => {
-                let span = at.since(self.clock.now());
+                let delay = at.since(self.clock.now());
                 #[cfg(target_os = "linux")]
-                if !span.is_zero() {
-                    self.alarm.set(at, span)?;
+                if !delay.is_zero() {
+                    self.alarm.set(at, delay)?;
                     return Ok(None);
                 }
-                Ok(Some(span))
+                Ok(Some(delay))
             }
         }
     }
 
     /// Polls without sleeping.
-    fn look(&mut self) -> io::Result<()> {
+    fn poll_now(&mut self) -> io::Result<()> {
         match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             polled => polled,
@@ -137,14 +136,12 @@ impl Net for Reactor {
         self.clock.now()
     }
 
-    // Behind a system call the processor mispredicts each return to a caller of before: one less.
-    #[inline(always)]
     fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> io::Result<PollOutcome> {
         let timeout = self.timeout(until)?;
         match self.poll.poll(&mut self.events, timeout) {
-            // A process that was stopped goes on here, however much later: what came meanwhile must
-            // be told before anybody's deadline is looked at.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.look()?,
+            // A suspended process resumes here, perhaps much later. Poll again, so that events that
+            // arrived meanwhile are reported before any deadline is checked.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.poll_now()?,
             polled => polled?,
         }
         let mut count = 0;
@@ -154,16 +151,16 @@ impl Net for Reactor {
                 WAKE => events.push(Event::ControlEvent(ControlEvent::Wake)),
                 #[cfg(feature = "signals")]
                 SIGNALS => {
-                    let signals = self.signals.as_mut().expect("its token was registered");
+                    let signals = self.signals.as_mut().expect("the token is registered with the signals");
                     events.extend(signals.pending().map(Event::ControlEvent));
                 }
                 #[cfg(target_os = "linux")]
-                ALARM => self.alarm.went_off(),
+                ALARM => self.alarm.handle_fired(),
                 mio::Token(token) => events.push(Event::Ready(Readiness {
                     token: Token(token as u64),
                     readable: event.is_readable(),
                     writable: event.is_writable(),
-                    // An error is found out by reading, like an end.
+                    // A read reports the error.
                     read_closed: event.is_read_closed() || event.is_error(),
                 })),
             }
@@ -212,7 +209,7 @@ impl Net for Reactor {
     }
 
     fn is_connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool> {
-        super::connect::is_through(stream)
+        super::connect::is_connected(stream)
     }
 
     fn wake(&self) -> Arc<dyn Wake> {
@@ -223,13 +220,13 @@ impl Net for Reactor {
 impl Wake for Waker {
     fn wake(&self) {
         if let Err(error) = Self::wake(self) {
-            log::error!("cannot wake the loop: {error}");
+            log::error!("cannot wake the event loop: {error}");
         }
     }
 }
 
 fn mio_token(token: Token) -> mio::Token {
-    mio::Token(usize::try_from(token.0).expect("a word has 64 bits"))
+    mio::Token(usize::try_from(token.0).expect("usize has 64 bits"))
 }
 
 #[cfg(test)]
@@ -237,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_poll_is_not_over_before_its_time() {
+    fn a_poll_does_not_end_early() {
         let mut reactor = Reactor::new().unwrap();
         for micros in [1, 400, 1_600] {
             let until = reactor.now() + Duration::from_micros(micros);
@@ -247,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn after_an_end_that_is_past_a_poll_looks_and_does_not_sleep() {
+    fn a_deadline_in_the_past_does_not_sleep() {
         let mut reactor = Reactor::new().unwrap();
         let past = reactor.now();
         for _ in 0..3 {
@@ -258,11 +255,11 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn an_end_that_moves_later_is_met_after_one_poll_in_vain() {
+    fn a_deadline_that_moves_later_costs_one_needless_poll() {
         let mut reactor = Reactor::new().unwrap();
         let far = reactor.now() + Duration::from_millis(20);
         let near = reactor.now() + Duration::from_millis(2);
-        // Somebody wakes us, so that the alarm for the near end stays set.
+        // The wake ends the sleep, so the alarm for the near deadline stays set.
         Net::wake(&reactor).wake();
         reactor.poll(&mut Vec::new(), Some(near)).unwrap();
         let mut polls = 0;
@@ -274,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_moves_nearer_is_not_slept_through() {
+    fn a_deadline_that_moves_earlier_ends_the_sleep() {
         let mut reactor = Reactor::new().unwrap();
         Net::wake(&reactor).wake();
         let far = reactor.now() + Duration::from_secs(60);

@@ -1,6 +1,4 @@
-//! The border's [`Stream`] for the kernel's own sockets.
-//!
-//! It adds nothing to the system calls but their common name.
+//! [`Stream`]: the bytes of one connection, and its implementation for the kernel's sockets.
 
 use std::io::{self, IoSlice, Write};
 use std::net::Shutdown;
@@ -11,10 +9,85 @@ use mio::net::{TcpStream, UnixStream};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::SockRef;
 
-use super::Stream;
+use crate::instant::Instant;
+
 use super::listener::TcpOrUnix;
 
-// Where there is no such flag the signal is ignored all the same: from the start of a Rust program on.
+/// The bytes of one connection.
+///
+/// A stream that an event loop drives never blocks: a call that cannot proceed returns `WouldBlock`,
+/// and an [`Event`](super::Event) follows when it may succeed. `Interrupted` means: call again.
+///
+/// The methods with a default body are for streams that wrap another stream, such as TLS, and for
+/// streams that block on a thread of their own.
+pub trait Stream {
+    /// Reads at most `buf.len()` bytes. For a non-empty `buf`, `Ok(0)` means that the peer has ended
+    /// its direction; ours stays open.
+    ///
+    /// # Errors
+    /// As `read(2)`: `WouldBlock`, `Interrupted`, or the stream has failed. `UnexpectedEof`: the
+    /// peer's direction ended without the end that its protocol requires.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes a prefix of `bytes` and returns its length.
+    ///
+    /// # Errors
+    /// As `write(2)`: `WouldBlock`, `Interrupted`, or the stream has failed.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Writes a prefix of the concatenated slices and returns its length.
+    ///
+    /// # Errors
+    /// As `writev(2)`: `WouldBlock`, `Interrupted`, or the stream has failed.
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Ends our direction: the peer reads everything written so far and then the end. Reading stays
+    /// possible.
+    ///
+    /// # Errors
+    /// The stream has failed. `WouldBlock`: buffered bytes must be written first, call again.
+    fn shutdown_write(&mut self) -> io::Result<()>;
+
+    /// Turns the coming drop into a reset: unsent bytes are discarded and the peer gets an error.
+    ///
+    /// # Errors
+    /// The stream has already failed, or its kind has no reset.
+    fn reset_on_drop(&mut self) -> io::Result<()>;
+
+    /// Whether the last read, if it did not fill its buffer, proves that no more input is available.
+    #[inline]
+    fn short_read_means_empty(&self) -> bool {
+        true
+    }
+
+    /// Writes the bytes that the stream itself has buffered, such as TLS records.
+    ///
+    /// # Errors
+    /// As `write(2)`. `WouldBlock`: some bytes are still buffered.
+    #[inline]
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Announces that no more will be written, on a protocol that has such an announcement.
+    ///
+    /// [`Self::shutdown_write`] includes it; dropping the stream does not.
+    ///
+    /// # Errors
+    /// As [`Self::flush`].
+    #[inline]
+    fn send_close_notify(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The time after the last read or write, if that call may have blocked.
+    #[inline]
+    fn woke_at(&self) -> Option<Instant> {
+        None
+    }
+}
+
+// Apple systems lack the flag. SIGPIPE is ignored there too, since Rust programs start that way.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
@@ -58,7 +131,7 @@ impl Stream for TcpOrUnix<TcpStream, UnixStream> {
     fn reset_on_drop(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(tcp) => SockRef::from(&*tcp).set_linger(Some(Duration::ZERO)),
-            // A Unix stream is simply gone; its peer reads what was sent and then the end.
+            // Unix sockets have no reset; the peer reads what was sent and then the end.
             Self::Unix(_) => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
-//! UDP sockets: bound with socket2, read and written through mio.
+//! [`Datagrams`]: a UDP socket. It is bound with socket2, then read and written through mio.
 //!
-//! Who is answered is decided elsewhere, by `datagram::Guard`.
+//! `datagram::Guard` decides which sources are answered.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,25 @@ use thiserror::Error;
 
 use crate::datagram::{Reach, Source};
 
-use super::{Address, Datagrams};
+use super::address::Address;
+use super::listener::{bind_first, set_buffer_sizes};
+
+/// A bound UDP socket. It never blocks.
+pub trait Datagrams {
+    /// Receives one datagram: its length, and the source address that it claims, which can be forged.
+    /// A longer datagram is truncated to `buf`, so a filled `buf` may be incomplete.
+    ///
+    /// # Errors
+    /// As `recvfrom(2)`: `WouldBlock`, `Interrupted`, or an error that concerns one datagram. The
+    /// socket stays usable.
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+
+    /// Sends one datagram, whole or not at all.
+    ///
+    /// # Errors
+    /// As `sendto(2)`: `WouldBlock`, `Interrupted`, or this datagram cannot be sent.
+    fn send(&mut self, bytes: &[u8], to: &SocketAddr) -> io::Result<()>;
+}
 
 /// Options of a UDP socket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,20 +46,20 @@ pub struct DatagramOptions {
     pub multicast: Vec<MulticastGroup>,
 }
 
-/// A multicast group and where it is joined: `239.1.1.1`, `239.1.1.1@127.0.0.1`, `ff02::1@2`.
+/// A multicast group and the interface to join it on: `239.1.1.1`, `239.1.1.1@127.0.0.1`, `ff02::1@2`.
 ///
 /// Without `@` the kernel chooses the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MulticastGroup {
-    /// An IPv4 group, and an address of the interface; unspecified: the kernel chooses.
+    /// An IPv4 group, and an address of the interface. `0.0.0.0` lets the kernel choose.
     V4(Ipv4Addr, Ipv4Addr),
-    /// An IPv6 group, and the number of the interface; 0: the kernel chooses.
+    /// An IPv6 group, and the index of the interface. 0 lets the kernel choose.
     V6(Ipv6Addr, u32),
 }
 
-/// What was written is no multicast group.
+/// The text is not a multicast group.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{0}` is no multicast group: write 239.1.1.1, 239.1.1.1@ADDRESS, ff02::1 or ff02::1@NUMBER")]
+#[error("`{0}` is not a multicast group: write 239.1.1.1, 239.1.1.1@ADDRESS, ff02::1 or ff02::1@NUMBER")]
 pub struct UnknownGroup(String);
 
 impl FromStr for MulticastGroup {
@@ -75,19 +93,11 @@ impl fmt::Display for MulticastGroup {
     }
 }
 
-/// Binds the first of the addresses that a name stands for.
 pub(super) fn bind(address: &Address, options: &DatagramOptions) -> io::Result<UdpSocket> {
     let Address::Udp(host_port) = address else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "datagrams need a udp:// address"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "only a udp:// address receives datagrams"));
     };
-    let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name stands for no address");
-    for address in Address::resolve(host_port)? {
-        match bind_one(&address, options) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => refused = error,
-        }
-    }
-    Err(refused)
+    bind_first(host_port, |address| bind_one(address, options))
 }
 
 fn bind_one(address: &SocketAddr, options: &DatagramOptions) -> io::Result<UdpSocket> {
@@ -95,12 +105,7 @@ fn bind_one(address: &SocketAddr, options: &DatagramOptions) -> io::Result<UdpSo
     if options.reuse_port {
         socket.set_reuse_port(true)?;
     }
-    if let Some(bytes) = options.recv_buffer {
-        socket.set_recv_buffer_size(bytes)?;
-    }
-    if let Some(bytes) = options.send_buffer {
-        socket.set_send_buffer_size(bytes)?;
-    }
+    set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
     socket.set_nonblocking(true)?;
     socket.bind(&(*address).into())?;
     for group in &options.multicast {
@@ -118,22 +123,21 @@ impl Datagrams for UdpSocket {
     }
 
     fn send(&mut self, bytes: &[u8], to: &SocketAddr) -> io::Result<()> {
-        // A datagram goes whole or not at all.
         self.send_to(bytes, *to).map(|_| ())
     }
 }
 
-/// What the rules of answering need to know of an address.
+/// The properties of a source address that decide whether it is answered.
 pub(crate) fn source_of(address: &SocketAddr) -> Source {
-    let (prefix, reach) = match address.ip().to_canonical() {
+    let (prefix, is_not_unicast) = match address.ip().to_canonical() {
         IpAddr::V4(v4) => {
-            let is_many = v4.is_multicast() || v4.is_broadcast() || v4.is_unspecified();
-            (u64::from(v4.to_bits() >> 8), is_many)
+            let is_not_unicast = v4.is_multicast() || v4.is_broadcast() || v4.is_unspecified();
+            (u64::from(v4.to_bits() >> 8), is_not_unicast)
         }
-        // A prefix has 56 bits: the top one keeps the families apart.
+        // A prefix has 56 bits; the top bit of the number keeps the families apart.
         IpAddr::V6(v6) => ((v6.to_bits() >> 72) as u64 | 1 << 63, v6.is_multicast() || v6.is_unspecified()),
     };
-    Source { prefix, port: address.port(), reach: if reach { Reach::Other } else { Reach::Unicast } }
+    Source { prefix, port: address.port(), reach: if is_not_unicast { Reach::Other } else { Reach::Unicast } }
 }
 
 #[cfg(test)]
@@ -154,17 +158,17 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_read_and_printed_in_one_form() {
+    fn a_multicast_group_is_parsed_and_printed_in_one_form() {
         for text in ["239.1.1.1", "239.1.1.1@127.0.0.1", "ff02::1", "ff02::1@2"] {
             assert_eq!(text.parse::<MulticastGroup>().unwrap().to_string(), text);
         }
-        for text in ["10.0.0.1", "239.1.1.1@", "239.1.1.1@lo", "ff02::1@lo", "2001:db8::1", "everybody"] {
+        for text in ["10.0.0.1", "239.1.1.1@", "239.1.1.1@lo", "ff02::1@lo", "2001:db8::1", "all"] {
             assert_eq!(text.parse::<MulticastGroup>(), Err(UnknownGroup(text.to_owned())));
         }
     }
 
     #[test]
-    fn crowds_and_nobodies_are_told() {
+    fn only_unicast_addresses_have_unicast_reach() {
         for text in ["224.0.0.1:5", "255.255.255.255:5", "0.0.0.0:5", "[ff02::1]:5", "[::]:5"] {
             assert_eq!(source(text).reach, Reach::Other, "{text}");
         }

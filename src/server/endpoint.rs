@@ -307,8 +307,9 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpo
     fn finish_all(&mut self, shared: &mut LoopState<N>) {
         self.give_up_all(CloseReason::Drained, shared);
         self.stop_connecting(shared);
-        self.host
-            .tell_all(&mut shared.reserve, shared.now, |peer, resources| peer.connection.handle_drain_late(resources));
+        self.host.tell_all(&mut shared.reserve, shared.now, |peer, resources| {
+            peer.connection.handle_drain_timeout(resources);
+        });
     }
 
     fn stop(&mut self, shared: &mut LoopState<N>) {

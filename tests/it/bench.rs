@@ -1,5 +1,4 @@
-//! `readyloop bench` as a process: against a server that is well, against servers that are not, and
-//! at the limits of its own machine.
+//! `readyloop bench` as a process: with healthy servers, with faulty ones, and at the limits of its machine.
 
 mod stub;
 
@@ -11,19 +10,19 @@ use crate::support::tls::Secure;
 use crate::support::{Ended, Program, Serve, Server, TIMEOUT, descriptor_limit, exclusive_machine, wait_until};
 use stub::Stub;
 
-/// `readyloop bench` with these words.
-fn bench(words: &str) -> Serve {
-    Serve::command(&format!("bench {words}"))
+/// `readyloop bench` with these arguments.
+fn bench(arguments: &str) -> Serve {
+    Serve::command(&format!("bench {arguments}"))
 }
 
-/// The run as data.
+/// The JSON record on standard output.
 #[track_caller]
 fn data(ended: &Ended) -> Value {
     let json = ended.out.join("\n");
     serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}\n{}", ended.log_text()))
 }
 
-/// It ends with `code`, and one line on standard error holds every one of `parts`.
+/// Asserts the exit status, and that one line on standard error contains all `parts`.
 #[track_caller]
 fn ends_with(ended: &Ended, code: i32, parts: &[&str]) {
     assert_eq!(ended.code, Some(code), "{}\n{}", ended.out.join("\n"), ended.log_text());
@@ -41,19 +40,19 @@ fn echo() -> (Server, String) {
     (server, address)
 }
 
-/// A server that tells of each peer, so that one knows when a run is on.
-fn talkative() -> (Server, String) {
+/// A server that logs each peer, so that a test knows when a run has begun.
+fn verbose_echo() -> (Server, String) {
     let server = Serve::new().with("-v").start();
     let address = server.address().to_string();
     (server, address)
 }
 
 #[test]
-fn a_number_of_requests_is_that_number_at_both_ends() {
+fn both_ends_count_the_configured_number_of_requests() {
     let (server, address) = echo();
     let ended = bench(&format!("{address} -n 12345 -c 7 -s 100B --json")).run();
     ends_with(&ended, 0, &[]);
-    assert_eq!(ended.log, [""; 0], "nothing but the result in a pipe");
+    assert_eq!(ended.log, [""; 0], "in a pipe there is nothing but the result");
     let run = data(&ended);
     assert_eq!((count(&run, "/requests/answered"), count(&run, "/requests/sent")), (12_345, 12_345));
     assert_eq!((count(&run, "/latency/count"), count(&run, "/connections/opened")), (12_345, 7));
@@ -64,7 +63,7 @@ fn a_number_of_requests_is_that_number_at_both_ends() {
 }
 
 #[test]
-fn the_report_is_read_by_people() {
+fn the_text_report_has_every_section() {
     let (server, address) = echo();
     let ended = bench(&format!("{address} -d 300ms -w 100ms -c 20 --pid {}", server.process.pid)).run();
     ends_with(&ended, 0, &[]);
@@ -72,16 +71,16 @@ fn the_report_is_read_by_people() {
     let heading = format!("tcp echo, {address}, 20 connections, 64 B, closed loop, 300 ms after 100 ms warm-up");
     assert_eq!(ended.out[0], heading);
     for part in
-        ["requests   ", "errors 0", "each way", "p99.9", "round trip", "connect ", "server     CPU ", "1 threads"]
+        ["requests   ", "errors 0", "each way", "p99.9", "round trip", "connect ", "server     CPU ", "1 thread;"]
     {
         assert!(text.contains(part), "no `{part}` in\n{text}");
     }
-    assert!(!text.contains('\x1b') && ended.log.is_empty(), "no progress in a pipe");
+    assert!(!text.contains('\x1b') && ended.log.is_empty(), "in a pipe there is no progress line");
     server.drain();
 }
 
 #[test]
-fn every_framing_pipeline_and_size_comes_back_right() {
+fn every_framing_pipeline_and_size_works() {
     let server = Serve::new().with("--framing length --frame-len-max 4MiB").start();
     let address = server.address().to_string();
     for flags in ["-c 5 -p 16", "-s 1B -p 100", "-s 2MiB -c 2 -p 3", "-c 5 --idle 50"] {
@@ -96,7 +95,7 @@ fn every_framing_pipeline_and_size_comes_back_right() {
 }
 
 #[test]
-fn connections_may_come_and_go_and_come_from_anywhere() {
+fn churn_source_addresses_and_the_connect_rate_work() {
     let (server, address) = echo();
     let ended = bench(&format!("{address} --churn -c 16 -n 3000 --source 127.0.0.2-127.0.0.5 --json")).run();
     ends_with(&ended, 0, &[]);
@@ -105,12 +104,12 @@ fn connections_may_come_and_go_and_come_from_anywhere() {
     assert_eq!(count(&run, "/connections/latency/count"), 3_000);
     let ended = bench(&format!("{address} -c 40 --connect-rate 200 -n 40 --json")).run();
     let opening = Duration::from_nanos(count(&data(&ended), "/connections/opening_ns"));
-    assert!(opening >= Duration::from_millis(190), "40 at 200 a second took {opening:?}");
+    assert!(opening >= Duration::from_millis(190), "40 connects at 200 per second took {opening:?}");
     server.drain();
 }
 
 #[test]
-fn over_tls_and_unix_sockets_it_is_the_same() {
+fn tls_and_unix_sockets_work() {
     let secure = Secure::start("");
     let ca = secure.files.text("ca.pem");
     let address = format!("localhost:{}", secure.address().port());
@@ -128,7 +127,7 @@ fn over_tls_and_unix_sockets_it_is_the_same() {
 }
 
 #[test]
-fn datagrams_are_asked_for_as_well() {
+fn udp_works() {
     let server = Serve::bare().listen("udp://127.0.0.1:0").with("--udp-source-rate 1M --udp-total-rate 1M").start();
     let address = &server.addresses[0];
     let ended = bench(&format!("{address} -n 1000 -c 5 -s 1400B --json")).run();
@@ -136,7 +135,7 @@ fn datagrams_are_asked_for_as_well() {
     let run = data(&ended);
     let (answered, lost) = (count(&run, "/requests/answered"), count(&run, "/requests/lost"));
     assert_eq!((answered + lost, run["asked"]["transport"].as_str()), (1000, Some("udp")));
-    assert!(lost < 10, "{lost} lost on the way to ourselves");
+    assert!(lost < 10, "{lost} datagrams lost over loopback");
     let ended = bench(&format!("{} --udp -r 500 -d 200ms -w 0s", address.trim_start_matches("udp://"))).run();
     ends_with(&ended, 0, &[]);
     assert!(ended.out[0].starts_with("udp echo, ") && ended.out.join("\n").contains("lost "), "{:?}", ended.out);
@@ -146,33 +145,37 @@ fn datagrams_are_asked_for_as_well() {
 }
 
 #[test]
-fn a_server_that_lies_is_found_out() {
-    let liar = Stub::start(|bytes, count| {
-        // The thousandth byte only.
-        if let Some(byte) = 999_u64.checked_sub(count).and_then(|place| bytes.get_mut(place as usize)) {
+fn a_changed_byte_is_a_mismatch() {
+    let altering = Stub::start(|bytes, count| {
+        // Only the thousandth byte.
+        if let Some(byte) = 999_u64.checked_sub(count).and_then(|index| bytes.get_mut(index as usize)) {
             *byte ^= 0x40;
         }
     });
-    let ended = bench(&format!("{} -n 1000 -c 1", liar.address)).run();
-    ends_with(&ended, 1, &["readyloop: error: ", "mismatch 1", "other bytes came back"]);
-    assert!(ended.log_text().contains("hint: the server is no echo"), "{}", ended.log_text());
-    let ended = bench(&format!("{} -n 1000 -c 1 --no-verify", liar.address)).run();
+    let ended = bench(&format!("{} -n 1000 -c 1", altering.address)).run();
+    ends_with(&ended, 1, &["readyloop: error: ", "mismatch 1", "received other bytes than were sent"]);
+    assert!(
+        ended.log_text().contains("hint: check that this is an echo server with raw framing"),
+        "{}",
+        ended.log_text()
+    );
+    let ended = bench(&format!("{} -n 1000 -c 1 --no-verify", altering.address)).run();
     ends_with(&ended, 0, &[]);
     assert!(ended.out[0].ends_with("not verified"), "{}", ended.out[0]);
 }
 
 #[test]
-fn nobody_there_is_one_line() {
+fn a_refused_connection_is_one_error_line() {
     let ended = bench("127.0.0.1:1 -d 10s").run();
     ends_with(&ended, 1, &["readyloop: error: cannot connect to tcp://127.0.0.1:1", "refused"]);
     assert!(ended.out.is_empty() && ended.took < Duration::from_secs(5), "{:?}", ended.out);
-    assert!(ended.log_text().contains("hint: nobody listens there"), "{}", ended.log_text());
+    assert!(ended.log_text().contains("hint: no server listens there"), "{}", ended.log_text());
 }
 
 #[test]
-fn a_server_that_breaks_off_and_one_that_is_stuck_are_told_apart() {
-    let breaking = Stub::breaking_off_after(640);
-    let ended = bench(&format!("{} -n 1000 -c 2 --json", breaking.address)).run();
+fn a_resetting_server_differs_from_a_stuck_one() {
+    let resetting = Stub::resetting_after(640);
+    let ended = bench(&format!("{} -n 1000 -c 2 --json", resetting.address)).run();
     ends_with(&ended, 1, &["reset"]);
     assert_eq!(data(&ended)["ending"], "abandoned");
     let stuck = Stub::stuck_after(640);
@@ -183,10 +186,10 @@ fn a_server_that_breaks_off_and_one_that_is_stuck_are_told_apart() {
 }
 
 #[test]
-fn when_it_is_interrupted_it_tells_what_it_has() {
-    let (server, address) = talkative();
+fn an_interrupted_run_prints_its_results() {
+    let (server, address) = verbose_echo();
     let bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &["bench", &address, "-d", "10m", "-w", "0s"]);
-    // It is at work when the server has heard of it.
+    // The run has begun when the server logs a peer.
     server.logs("peer");
     bench.signal("INT");
     bench.prints("interrupted ");
@@ -195,46 +198,46 @@ fn when_it_is_interrupted_it_tells_what_it_has() {
 }
 
 #[test]
-fn who_has_read_enough_may_leave() {
+fn a_closed_output_pipe_is_not_an_error() {
     let (server, address) = echo();
-    let words = format!("\"$0\" bench {address} -n 10 --json | true; echo ${{PIPESTATUS[0]}}");
-    let shell = Program::start("bash", &["-c", &words, env!("CARGO_BIN_EXE_readyloop")]);
+    let arguments = format!("\"$0\" bench {address} -n 10 --json | true; echo ${{PIPESTATUS[0]}}");
+    let shell = Program::start("bash", &["-c", &arguments, env!("CARGO_BIN_EXE_readyloop")]);
     shell.prints("0");
     assert_eq!(shell.ends(), Some(0));
     server.drain();
 }
 
 #[test]
-fn wishes_that_are_missed_have_a_status_of_their_own() {
+fn an_exceeded_threshold_has_its_own_exit_status() {
     let (server, address) = echo();
     ends_with(&bench(&format!("{address} -n 100 --fail-if p99>1m --fail-if rate<1")).run(), 0, &[]);
     let ended = bench(&format!("{address} -n 100 --fail-if p50>1ns")).run();
-    ends_with(&ended, 3, &["p50>1ns: it is "]);
-    assert!(!ended.out.is_empty(), "the report comes all the same");
+    ends_with(&ended, 3, &["a --fail-if threshold was exceeded: p50>1ns, measured "]);
+    assert!(!ended.out.is_empty(), "the report is printed");
     server.drain();
 }
 
 #[test]
-fn wrong_words_are_answered_with_right_ones() {
-    for (words, part) in [
+fn invalid_arguments_are_usage_errors() {
+    for (arguments, part) in [
         ("", "`bench` needs an address"),
         ("localhost", "has no port"),
         ("127.0.0.1:7 -c 0", "zero"),
         ("127.0.0.1:7 --fail-if fast", "--fail-if"),
         ("127.0.0.1:7 -r 0", "zero"),
         ("127.0.0.1:7 -n 5 -d 1s", "cannot be used with"),
-        ("127.0.0.1:7 --churn -p 2", "no pipeline"),
-        ("127.0.0.1:7 --source localhost", "no address"),
+        ("127.0.0.1:7 --churn -p 2", "cannot have a pipeline"),
+        ("127.0.0.1:7 --source localhost", "not an IP address"),
         ("127.0.0.1:7 --source 192.0.2.1", "cannot connect from 192.0.2.1"),
-        ("127.0.0.1:7 --insecure", "--insecure is for tls://"),
-        ("unix:/tmp/a --tls", "--tls does not go with unix:/tmp/a"),
+        ("127.0.0.1:7 --insecure", "--insecure needs a tls:// address"),
+        ("unix:/tmp/a --tls", "--tls cannot be used with unix:/tmp/a"),
     ] {
-        ends_with(&bench(words).run(), 2, &["readyloop: error: ", part]);
+        ends_with(&bench(arguments).run(), 2, &["readyloop: error: ", part]);
     }
 }
 
 #[test]
-fn a_stall_is_in_the_latency_of_an_open_loop_and_not_of_a_closed_one() {
+fn a_stall_shows_in_an_open_loop_and_hardly_in_a_closed_one() {
     let p99 = |flags: &str| {
         let stalling = Stub::stalling(Duration::from_secs(1), Duration::from_secs(10));
         let ended = bench(&format!("{} -c 10 -d 10s -w 0s {flags} --json", stalling.address)).run();
@@ -257,35 +260,35 @@ fn a_stall_is_in_the_latency_of_an_open_loop_and_not_of_a_closed_one() {
 }
 
 #[test]
-fn a_rate_that_cannot_be_reached_is_told() {
+fn a_rate_that_is_not_reached_is_an_error() {
     let slow = Stub::stalling(Duration::from_millis(950), Duration::from_secs(1));
     let ended = bench(&format!("{} -c 1 -r 100k -d 500ms -w 0s --timeout 1s", slow.address)).run();
     assert_eq!(ended.code, Some(1), "{}", ended.log_text());
     let text = [ended.out.join("\n"), ended.log_text()].concat();
-    assert!(text.contains("100.0 k/s were asked for, "), "{text}");
+    assert!(text.contains("the rate was not reached: ") && text.contains(" of 100.0 k/s"), "{text}");
 }
 
 #[test]
-fn its_own_limits_are_not_the_servers() {
+fn limits_of_the_generator_are_not_errors_of_the_server() {
     let ended = bench("127.0.0.1:7 -c 1000").descriptors(64).run();
-    ends_with(&ended, 1, &["1000 connections need 1032 descriptors, and the limit is 64"]);
+    ends_with(&ended, 1, &["too few descriptors for 1 000 connections: 1032 are needed, and the limit is 64"]);
     assert!(ended.log_text().contains("ulimit -n 1032"), "{}", ended.log_text());
 
-    let (server, address) = talkative();
-    let words = format!("bench {address} -c 200 --connect-rate 100 -d 100ms -w 0s");
-    let words: Vec<&str> = words.split(' ').collect();
-    let mut bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &words);
+    let (server, address) = verbose_echo();
+    let arguments = format!("bench {address} -c 200 --connect-rate 100 -d 100ms -w 0s");
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let mut bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &arguments);
     server.logs("peer");
-    // It has looked before it began: what changes now it must find out.
+    // The check before the run has passed; this lower limit applies during the run.
     bench.running().limit_descriptors(40);
     assert_eq!(bench.wait(TIMEOUT), Some(1));
-    let said = bench.errors.all().join("\n");
-    assert!(said.contains("no descriptors (ours)") && said.contains("raise `ulimit -n`"), "{said}");
-    assert!(!said.contains("refused") && !said.contains("reset"), "{said}");
+    let log = bench.errors.all().join("\n");
+    assert!(log.contains("out of descriptors (generator)") && log.contains("raise it with `ulimit -n`"), "{log}");
+    assert!(!log.contains("refused") && !log.contains("reset"), "{log}");
 }
 
 #[test]
-fn as_many_connections_as_there_are_descriptors() {
+fn nineteen_thousand_connections_are_cheap() {
     const MANY: usize = 19_000;
     if descriptor_limit() < MANY + 500 {
         crate::support::print_note("bench was NOT tested with 19,000 connections: too few descriptors");
@@ -294,15 +297,15 @@ fn as_many_connections_as_there_are_descriptors() {
     let _machine = exclusive_machine();
     let (server, address) = echo();
     let with = |connections: usize| {
-        let words = format!("bench {address} -c {connections} -r 1000 -d 10m -w 0s --timeout 20s --json");
-        let words: Vec<&str> = words.split(' ').collect();
-        let bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &words);
+        let arguments = format!("bench {address} -c {connections} -r 1000 -d 10m -w 0s --timeout 20s --json");
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &arguments);
         wait_until(TIMEOUT, "all are open", || bench.running().descriptors() > connections);
         bench
     };
     let (base, bench) = (with(1).running().memory_bytes(), with(MANY));
-    // Where the kernel tries the half of its ports that is taken before each of the last 5,000, these
-    // alone take it four seconds.
+    // The kernel may try all used ports of one half of its range before each of the last connects, which
+    // takes most of this CPU time.
     let (cpu, memory) = (bench.running().cpu(), bench.running().memory_bytes());
     let each = (cpu / MANY as u32, memory.saturating_sub(base) / MANY);
     assert!(each.0 <= Duration::from_micros(100), "{:?} of CPU to open each connection", each.0);

@@ -1,4 +1,4 @@
-//! `readyloop compare`: servers under the same loads, in turns, as one report.
+//! `readyloop compare` as a process: order of the trials, report, and failing servers.
 
 use std::fs;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use serde_json::Value;
 
 use crate::support::{Ended, ScratchPath, Serve, TIMEOUT, wait_until};
 
-/// Trials as short as they can be: what is looked at here is not how fast anything is.
+/// Very short trials: these tests do not look at the measured performance.
 const SHORT: &str = "compare -d 500ms -w 50ms --no-calls";
 
 fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_readyloop")
 }
 
-fn compare(words: &str) -> Serve {
-    Serve::command(SHORT).with(words)
+fn compare(arguments: &str) -> Serve {
+    Serve::command(SHORT).with(arguments)
 }
 
-/// A server beside the designs, by name and shell command.
+/// Adds a server in the form NAME=COMMAND.
 fn with_peer(serve: Serve, peer: &str) -> Serve {
     serve.arg("--peer").arg(peer)
 }
@@ -28,7 +28,7 @@ fn run(serve: Serve) -> Ended {
     serve.run_within(4 * TIMEOUT)
 }
 
-/// Every trial of a comparison as its server, its connections, its round, and its rate if it has one.
+/// Server, connections, round and rate of every trial of a comparison.
 fn trials(json: &Value) -> Vec<(String, u64, u64, Option<f64>)> {
     let trials = json["trials"].as_array().expect("there are trials");
     let each = trials.iter().map(|trial| {
@@ -41,7 +41,7 @@ fn trials(json: &Value) -> Vec<(String, u64, u64, Option<f64>)> {
 }
 
 #[test]
-fn two_designs_are_compared_in_turns_and_every_form_agrees() {
+fn trials_alternate_and_all_output_forms_agree() {
     let [json_path, md, html, svg] = ["json", "md", "html", "svg"].map(ScratchPath::new);
     let mut command = compare("-c 2,4 --rounds 2 --designs reactor,threads");
     for (flag, path) in [("--json", &json_path), ("--md", &md), ("--html", &html), ("--svg", &svg)] {
@@ -50,8 +50,8 @@ fn two_designs_are_compared_in_turns_and_every_form_agrees() {
     let ended = run(command);
     assert_eq!(ended.code, Some(0), "{}", ended.log_text());
     let [json, md, html, svg] =
-        [&json_path, &md, &html, &svg].map(|path| fs::read_to_string(path.text()).expect("it is written"));
-    // What was written at once is what `report` makes of the trials alone.
+        [&json_path, &md, &html, &svg].map(|path| fs::read_to_string(path.text()).expect("the file was written"));
+    // `report` makes the same output from the JSON file.
     for (form, written) in [("--md", &md), ("--html", &html), ("--svg", &svg)] {
         let again = Serve::command("report").with(form).arg(json_path.text()).run();
         assert_eq!(again.out.join("\n"), written.trim_end(), "{form}");
@@ -61,9 +61,9 @@ fn two_designs_are_compared_in_turns_and_every_form_agrees() {
     let trials = trials(&json);
     let order: Vec<_> = trials.iter().map(|(server, load, round, _)| (server.as_str(), *load, *round)).collect();
     let [a, b] = ["reactor", "threads"];
-    // Round after round, and who is first changes; who fails again and again is left out.
+    // The first server alternates. A server is skipped after repeated failures.
     let mut expected = vec![(a, 2, 1), (b, 2, 1), (b, 4, 1), (a, 4, 1), (b, 2, 2), (a, 2, 2), (a, 4, 2), (b, 4, 2)];
-    expected.retain(|turn| turn.2 == 1 || order.contains(turn));
+    expected.retain(|trial| trial.2 == 1 || order.contains(trial));
     assert_eq!(order, expected);
     for (server, connections) in [(a, 2), (b, 2), (a, 4), (b, 4)] {
         let row = format!("| {connections} | {server} | ");
@@ -73,7 +73,7 @@ fn two_designs_are_compared_in_turns_and_every_form_agrees() {
         assert!(ended.out.iter().any(|line| line.contains(cell)), "{cell} is not in the text");
         let of_it = trials.iter().filter(|trial| (trial.0.as_str(), trial.1) == (server, connections));
         let mut rates: Vec<f64> = of_it.filter_map(|trial| trial.3).collect();
-        // On a machine that does something else for half a second, nobody answers.
+        // On a busy machine there may be no answer for half a second.
         if cell != "–" {
             rates.sort_by(f64::total_cmp);
             let median = (rates[(rates.len() - 1) / 2] + rates[rates.len() / 2]) / 2.0;
@@ -93,13 +93,13 @@ fn two_designs_are_compared_in_turns_and_every_form_agrees() {
         }
     }
     assert!(cells > 100, "only {cells} cells in\n{md}");
-    let last = ended.out.last().expect("it says something");
+    let last = ended.out.last().expect("there is output");
     assert!(last.ends_with('.') && !last.starts_with(' '), "no sentence at the end:\n{}", ended.out.join("\n"));
     assert!(md.contains(last.as_str()), "{last}");
 }
 
 #[test]
-fn one_round_concludes_nothing() {
+fn one_round_gives_no_conclusion() {
     let ended = run(compare("-c 2 --rounds 1 --designs reactor,threads"));
     let text = ended.out.join("\n");
     assert!(ended.code == Some(0) && text.contains("No conclusion is drawn"), "{text}\n{}", ended.log_text());
@@ -107,7 +107,7 @@ fn one_round_concludes_nothing() {
 }
 
 #[test]
-fn who_finds_all_workers_of_a_pool_busy_waits_and_is_no_error() {
+fn connections_that_wait_for_a_pool_are_no_errors() {
     let ended = run(compare("-c 5 --rounds 1 --designs reactor,pool --workers 2"));
     let text = ended.out.join("\n");
     assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
@@ -115,8 +115,8 @@ fn who_finds_all_workers_of_a_pool_busy_waits_and_is_no_error() {
 }
 
 #[test]
-fn who_does_not_even_come_in_waits_as_well() {
-    // One is served, five are in the backlog: what the others knock at is full.
+fn connections_that_are_not_accepted_count_as_waiting() {
+    // One connection is served and five are in the backlog, which is then full.
     let peer = format!("one={} serve -l 127.0.0.1:0 --design iterative --backlog 4", binary());
     let ended = run(with_peer(compare("-c 20 --rounds 2 --designs reactor"), &peer));
     let text = ended.out.join("\n");
@@ -126,7 +126,7 @@ fn who_does_not_even_come_in_waits_as_well() {
 }
 
 #[test]
-fn who_is_turned_away_is_counted_beside_those_who_are_served() {
+fn refused_connections_are_counted() {
     let peer = format!("small={} serve -l 127.0.0.1:0 --max-connections 3 --when-full refuse", binary());
     let ended = run(with_peer(compare("-c 5 --rounds 2 --designs reactor"), &peer));
     let text = ended.out.join("\n");
@@ -136,28 +136,29 @@ fn who_is_turned_away_is_counted_beside_those_who_are_served() {
 }
 
 #[test]
-fn what_nobody_asked_for_is_left_out_where_there_are_too_few_descriptors() {
+fn default_loads_are_skipped_if_there_are_too_few_descriptors() {
     let command = Serve::command("compare -d 200ms -w 0s --no-calls --rounds 1 --designs reactor").descriptors(150);
     let ended = run(command);
     let log = ended.log_text();
     assert_eq!(ended.code, Some(0), "{log}");
-    for left_out in ["100 connections", "1000 connections", "10000 connections"] {
-        assert!(log.contains(&format!("{left_out} are left out: they need ")), "no {left_out} in: {log}");
+    for skipped in ["100 connections", "1000 connections", "10000 connections"] {
+        assert!(log.contains(&format!("skipped {skipped}: ")), "no {skipped} in: {log}");
     }
     assert!(log.contains("the limit is 150") && ended.out.join("\n").contains("  10           reactor"), "{log}");
 }
 
 #[test]
-fn other_servers_are_found_by_their_line_or_by_their_port() {
+fn other_servers_print_their_address_or_use_the_given_port() {
     let json = ScratchPath::new("json");
-    let told = format!("told={} serve -l 127.0.0.1:0", binary());
+    let printing = format!("printing={} serve -l 127.0.0.1:0", binary());
     let silent = format!("silent=exec {} serve -l 127.0.0.1:{{port}} >/dev/null", binary());
-    let command = with_peer(with_peer(compare("-c 2 --rounds 1 --designs reactor"), &told), &silent);
+    let command = with_peer(with_peer(compare("-c 2 --rounds 1 --designs reactor"), &printing), &silent);
     let ended = run(command.arg("--json").arg(json.text()));
     assert_eq!(ended.code, Some(0), "{}", ended.log_text());
-    let json = serde_json::from_str(&fs::read_to_string(json.text()).expect("it is written")).expect("it is JSON");
+    let json =
+        serde_json::from_str(&fs::read_to_string(json.text()).expect("the file was written")).expect("it is JSON");
     let measured: Vec<_> = trials(&json).into_iter().map(|trial| (trial.0, trial.3.is_some())).collect();
-    assert_eq!(measured, ["reactor", "told", "silent"].map(|name| (name.to_owned(), true)));
+    assert_eq!(measured, ["reactor", "printing", "silent"].map(|name| (name.to_owned(), true)));
 }
 
 #[track_caller]
@@ -171,22 +172,22 @@ fn does_not_start(peer: &str, parts: &[&str]) {
 }
 
 #[test]
-fn a_peer_that_does_not_start_is_named_before_anything_is_measured() {
+fn a_peer_that_does_not_start_is_an_error_before_any_trial() {
     does_not_start("dead=echo no luck >&2; exit 7", &["dead does not start", "exit status 7", "no luck", "hint: "]);
     does_not_start("dead=/no/such/program", &["dead does not start", "exit status 127", "/no/such/program"]);
     does_not_start("dead=true {port}", &["dead does not start", "exit status 0"]);
 }
 
 #[test]
-fn a_peer_that_does_not_say_where_it_listens_is_named_and_ended() {
+fn a_peer_without_an_address_is_an_error_and_is_killed() {
     let mark = ScratchPath::with_text("mark", "");
     let peer = format!("mute=tail -f {}", mark.text());
     does_not_start(&peer, &["mute does not start", "did not print `listening on tcp://HOST:PORT`"]);
-    // Who is killed is gone a moment later.
+    // A killed process disappears shortly afterwards.
     wait_until(TIMEOUT, "it is gone", || !is_running(mark.text()));
 }
 
-/// Whether any process has this word in its command line.
+/// Whether a process has this word in its command line.
 fn is_running(word: &str) -> bool {
     let processes = fs::read_dir("/proc").expect("there is /proc").flatten();
     let words = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
@@ -194,25 +195,25 @@ fn is_running(word: &str) -> bool {
 }
 
 #[test]
-fn a_server_that_dies_under_load_is_a_result() {
+fn a_server_that_ends_under_load_is_a_result() {
     let peer = format!("mortal=timeout 2 {} serve -l 127.0.0.1:0", binary());
     let long = Serve::command("compare -d 4s -w 0s --no-calls -c 2 --rounds 1 --designs reactor");
     let ended = run(with_peer(long, &peer));
     let text = ended.out.join("\n");
     assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
-    assert!(text.contains("failed in 1 of 1 rounds: the server is gone: it ended with exit status 124"), "{text}");
+    assert!(text.contains("failed in 1 of 1 rounds: the server ended with exit status 124"), "{text}");
 }
 
 #[test]
-fn a_server_that_sends_back_something_else_is_told() {
-    let peer = format!("liar={} serve -l 127.0.0.1:0 --service chargen", binary());
+fn a_server_that_returns_other_bytes_is_an_error() {
+    let peer = format!("chargen={} serve -l 127.0.0.1:0 --service chargen", binary());
     let ended = run(with_peer(compare("-c 2 --rounds 1 --designs reactor"), &peer));
     assert_eq!(ended.code, Some(1), "{}", ended.out.join("\n"));
-    assert!(ended.log_text().contains("liar: it sent back other bytes than it was sent"), "{}", ended.log_text());
+    assert!(ended.log_text().contains("chargen: it returned other bytes than it received"), "{}", ended.log_text());
 }
 
 #[test]
-fn when_interrupted_it_prints_what_is_there_and_leaves_nobody_behind() {
+fn an_interrupt_prints_the_results_and_leaves_no_process() {
     let (starts, mark) = (ScratchPath::with_text("txt", ""), ScratchPath::new("ready"));
     let peer = format!(
         "counted=echo >> {}; exec {} serve -l 127.0.0.1:0 --ready-file {}",
@@ -221,29 +222,29 @@ fn when_interrupted_it_prints_what_is_there_and_leaves_nobody_behind() {
         mark.text()
     );
     let running = with_peer(compare("-c 2 --rounds 1000 --designs reactor"), &peer).spawn();
-    // It is started once to see whether it starts; with the third time it was measured once.
-    let started = || fs::read_to_string(starts.text()).expect("it is there").lines().count();
+    // The first start is a check. At the third start, one trial is complete.
+    let started = || fs::read_to_string(starts.text()).expect("the file exists").lines().count();
     wait_until(4 * TIMEOUT, "the first round is over", || started() >= 3);
     running.signal("INT");
     let ended = running.wait(TIMEOUT);
     let text = ended.out.join("\n");
     assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
     assert!(text.contains("counted") && text.contains("No conclusion is drawn"), "{text}");
-    assert!(ended.log_text().contains("interrupted: this is what was measured until then"), "{}", ended.log_text());
-    wait_until(Duration::from_secs(5), "its children are gone", || !is_running(mark.text()));
+    assert!(ended.log_text().contains("interrupted: these are the results so far"), "{}", ended.log_text());
+    wait_until(Duration::from_secs(5), "the children have ended", || !is_running(mark.text()));
 }
 
 #[test]
-fn what_cannot_be_is_refused_before_anything_is_started() {
+fn invalid_arguments_are_errors_before_any_start() {
     let refused = |serve: Serve, code: i32, part: &str| {
         let ended = run(serve);
         assert_eq!(ended.code, Some(code), "{}", ended.log_text());
         assert!(ended.log_text().contains(part), "no `{part}` in: {}", ended.log_text());
     };
     refused(compare("-c many"), 2, "not a count");
-    refused(compare("--peer nameless"), 2, "not a name and a command");
-    refused(compare("--designs reactor,reactor"), 2, "two servers called `reactor`");
+    refused(compare("--peer nameless"), 2, "not of the form NAME=COMMAND");
+    refused(compare("--designs reactor,reactor"), 2, "two servers have the name `reactor`");
     refused(compare("--designs best"), 2, "best");
-    refused(compare("-c 100").descriptors(120), 1, "need 164 descriptors");
+    refused(compare("-c 100").descriptors(120), 1, "164 are needed");
     refused(compare("--json /no/such/directory/file"), 1, "cannot write /no/such/directory/file");
 }

@@ -1,8 +1,7 @@
-//! What the code relies on of the kernel, of mio and of the C library, each as a small test on
-//! bare sockets: a surprise on another system is explained here and not debugged elsewhere.
+//! The behavior of the kernel, mio and the C library that the code relies on, each as a small test.
 //!
-//! No server takes part.
-#![expect(clippy::unwrap_used, reason = "these are tests throughout, and the system's own error says it best")]
+//! On another system, a failure here explains failures elsewhere. The tests use bare sockets, no server.
+#![expect(clippy::unwrap_used, reason = "all of this is test code, and the system's error is the best message")]
 
 mod closing;
 mod edges;
@@ -17,10 +16,10 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
-/// Nothing comes in this time that would not have come at once: both ends are in one kernel.
+/// How long to wait for an event that should not come. Events within one kernel come at once.
 const SILENCE: Duration = Duration::from_millis(100);
 
-/// Nonsense that is always too small: the kernel's own least buffer is taken.
+/// A buffer size below the minimum, which the kernel raises to its minimum.
 const SMALLEST: usize = 1;
 
 /// A listening socket on a free port, in blocking mode.
@@ -35,7 +34,7 @@ fn address(socket: &Socket) -> SocketAddr {
     socket.local_addr().unwrap().as_socket().unwrap()
 }
 
-/// Both ends of one connection, in blocking mode: the accepted one and the one that connected.
+/// Both ends of a connection, in blocking mode: the accepted one and the connecting one.
 fn pair() -> (std::net::TcpStream, std::net::TcpStream) {
     let listener = listener(1);
     let connected = std::net::TcpStream::connect(address(&listener)).unwrap();
@@ -43,16 +42,16 @@ fn pair() -> (std::net::TcpStream, std::net::TcpStream) {
     (accepted.into(), connected)
 }
 
-/// One stream under a poll, registered for both directions and asked about only by edges.
+/// A stream registered with a poll, for both directions.
 struct Watched {
     poll: Poll,
     events: Events,
     stream: TcpStream,
 }
 
-/// What one event said.
+/// The readiness of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Told {
+struct EdgeEvent {
     readable: bool,
     writable: bool,
     read_closed: bool,
@@ -65,14 +64,18 @@ impl Watched {
         let poll = Poll::new().unwrap();
         poll.registry().register(&mut stream, Token(0), Interest::READABLE | Interest::WRITABLE).unwrap();
         let mut watched = Self { poll, events: Events::with_capacity(16), stream };
-        assert!(watched.next().is_some_and(|told| told.writable), "a new connection can be written");
+        assert!(watched.next().is_some_and(|event| event.writable), "a new connection can be written");
         watched
     }
 
-    /// The next event, or none within the silence.
-    fn next(&mut self) -> Option<Told> {
+    /// The next event, or `None` if none comes.
+    fn next(&mut self) -> Option<EdgeEvent> {
         self.poll.poll(&mut self.events, Some(SILENCE)).unwrap();
         let event = self.events.iter().next()?;
-        Some(Told { readable: event.is_readable(), writable: event.is_writable(), read_closed: event.is_read_closed() })
+        Some(EdgeEvent {
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+            read_closed: event.is_read_closed(),
+        })
     }
 }

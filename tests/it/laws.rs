@@ -155,7 +155,6 @@ fn only_the_reactor_polls() {
     })
     .except_in(&[
         "src/net/reactor.rs",
-        "src/net/blocking/bell.rs",
         "src/server/mod.rs",
         "src/blocking/mod.rs",
         "src/client/reactor.rs",

@@ -1,7 +1,6 @@
-//! More blocks for queues than the kernel keeps mappings for: each is lent, none is lost; and where
-//! the kernel refuses, that is a full memory and nothing worse.
+//! Queues of one process at the limit of memory mappings (`vm.max_map_count`, mmap(2)).
 //!
-//! Each in a process of its own, for the kernel counts mappings by process.
+//! Each test runs in a process of its own, because the kernel counts mappings for each process.
 
 use std::fs;
 use std::iter;
@@ -13,31 +12,47 @@ use readyloop::service::Echo;
 use readyloop::{CloseReason, Limits, Raw, ServerLimits};
 
 use crate::support::{
-    Behavior, Crowd, InProcessServer, KIB, MIB, Process, TIMEOUT, is_own_process, run_in_own_process, shared_machine,
+    Behavior, Crowd, InProcessServer, KIB, MIB, Process, TIMEOUT, is_own_process, print_note, run_in_own_process,
+    shared_machine,
 };
 
-/// Freed every other one, more holes than Linux counts mappings (`vm.max_map_count`, 65,530).
+/// When every other block is freed, there are more separate pieces than the default limit of Linux, 65,530.
 const BLOCKS: usize = 140_000;
 
-/// How many mappings this process has, as the kernel counts them.
+/// The highest limit that the tests exhaust. Many distributions set 1,048,576: a process with that many mappings
+/// takes hundreds of megabytes of kernel memory, which may run out first.
+const EXHAUSTED_MAX: usize = 262_144;
+
+/// The number of mappings of this process.
 fn mappings() -> usize {
-    fs::read_to_string("/proc/self/maps").expect("it can be read").lines().count()
+    fs::read_to_string("/proc/self/maps").expect("/proc is mounted").lines().count()
 }
 
-/// How many it may have.
+/// The most mappings that a process may have.
 fn mappings_max() -> usize {
-    let max = fs::read_to_string("/proc/sys/vm/max_map_count").expect("it can be read");
+    let max = fs::read_to_string("/proc/sys/vm/max_map_count").expect("/proc is mounted");
     max.trim().parse().expect("a number")
 }
 
-/// Takes all mappings there are, without any memory: neighbours that differ are not joined.
+/// Whether all mappings of a process can be taken; prints a note if not.
+fn can_exhaust_mappings() -> bool {
+    let max = mappings_max();
+    if max > EXHAUSTED_MAX {
+        print_note(&format!(
+            "a process without mappings was NOT tested: vm.max_map_count is {max}, the test needs at most {EXHAUSTED_MAX}"
+        ));
+    }
+    max <= EXHAUSTED_MAX
+}
+
+/// Takes all mappings without using memory. The kernel does not merge neighbors whose flags differ.
 fn take_all_mappings() -> Vec<MmapMut> {
-    // A list that grows would ask for mappings itself.
+    // A list that grows would need mappings itself.
     let mut taken = Vec::with_capacity(mappings_max());
     let mut one = MmapOptions::new();
     let mut other = MmapOptions::new();
     let pair = [one.len(4 * KIB), other.len(4 * KIB).no_reserve_swap()];
-    // Not by a change of one that is there, which fails already where one more can still be had.
+    // New mappings, not parts of one: splitting fails when one more new mapping is still possible.
     taken.extend(pair.iter().cycle().map_while(|options| options.map_anon().ok()));
     taken
 }
@@ -59,7 +74,7 @@ fn a_process_with_very_many_blocks() {
     let mut reserve = Reserve::new(usize::MAX);
     let base = process.memory_bytes();
     for (place, queue) in queues.iter_mut().enumerate() {
-        queue.push(&place.to_le_bytes(), &mut reserve).expect("there is memory enough");
+        queue.push(&place.to_le_bytes(), &mut reserve).expect("memory is free");
     }
     assert_eq!(reserve.blocks(), BLOCKS);
     for every_other in [0, 1] {
@@ -69,13 +84,16 @@ fn a_process_with_very_many_blocks() {
         }
         assert!(mappings() < mappings_max() * 3 / 4, "{} mappings", mappings());
     }
-    // Beside what the reserve keeps there is what the heap keeps of the small things around each block.
+    // Besides the idle blocks of the reserve, the heap keeps some memory of small allocations.
     let left = process.memory_bytes().saturating_sub(base);
-    assert!(left <= IDLE_BYTES_MAX + 16 * MIB, "{left} bytes stay in use");
+    assert!(left <= IDLE_BYTES_MAX + 16 * MIB, "{left} bytes are still in use");
 }
 
 #[test]
-fn a_mapping_that_is_refused_is_a_full_memory_and_no_more() {
+fn a_refused_mapping_is_reported_as_exhausted_memory() {
+    if !can_exhaust_mappings() {
+        return;
+    }
     let _machine = shared_machine();
     run_in_own_process("mappings::a_process_without_mappings", "");
 }
@@ -92,12 +110,15 @@ fn a_process_without_mappings() {
     assert_eq!(queue.push(b"refused", &mut reserve), Err(Exhausted));
     assert_eq!((queue.len(), reserve.lent_bytes(), reserve.blocks()), (0, 0, 0));
     drop(taken);
-    queue.push(b"there is room again", &mut reserve).expect("mappings are free");
-    assert_eq!((queue.as_slice(), reserve.blocks()), (b"there is room again".as_slice(), 1));
+    queue.push(b"stored again", &mut reserve).expect("mappings are free");
+    assert_eq!((queue.as_slice(), reserve.blocks()), (b"stored again".as_slice(), 1));
 }
 
 #[test]
 fn a_server_without_mappings_loses_those_that_do_not_read_and_serves_the_others() {
+    if !can_exhaust_mappings() {
+        return;
+    }
     let _machine = shared_machine();
     run_in_own_process("mappings::a_server_in_a_process_without_mappings", "");
 }
@@ -105,7 +126,7 @@ fn a_server_without_mappings_loses_those_that_do_not_read_and_serves_the_others(
 #[test]
 #[ignore = "needs a process of its own: see the test above"]
 fn a_server_in_a_process_without_mappings() {
-    const DEAF: usize = 20;
+    const UNREAD: usize = 20;
     if !is_own_process() {
         return;
     }
@@ -114,15 +135,15 @@ fn a_server_in_a_process_without_mappings() {
     let pingers = crowd.join(server.address, 10, Behavior::OnRequest);
     crowd.echo(pingers.clone(), 100, TIMEOUT);
     let taken = take_all_mappings();
-    let deaf = crowd.join_with_buffers(4 * KIB, server.address, DEAF, Behavior::NeverReads);
-    let gone = crowd.run_until(TIMEOUT, |members| members[deaf.clone()].iter().all(|member| !member.is_open()));
-    assert!(gone, "nothing can wait for those that do not read");
+    let unread = crowd.join_with_buffers(4 * KIB, server.address, UNREAD, Behavior::NeverReads);
+    let gone = crowd.run_until(TIMEOUT, |members| members[unread.clone()].iter().all(|member| !member.is_open()));
+    assert!(gone, "peers that do not read are closed");
     crowd.echo(pingers.clone(), 100, TIMEOUT);
     drop(taken);
-    let more = crowd.join_with_buffers(4 * KIB, server.address, DEAF, Behavior::NeverReads);
+    let more = crowd.join_with_buffers(4 * KIB, server.address, UNREAD, Behavior::NeverReads);
     crowd.run_for(Duration::from_millis(300));
-    assert!(crowd.members[more].iter().all(|member| member.is_open()), "there is room again");
+    assert!(crowd.members[more].iter().all(|member| member.is_open()), "queues have memory again");
     crowd.echo(pingers, 100, TIMEOUT);
     drop(crowd);
-    assert_eq!(server.drain().closed(CloseReason::BudgetSpent), DEAF as u64);
+    assert_eq!(server.drain().closed(CloseReason::BudgetSpent), UNREAD as u64);
 }

@@ -97,7 +97,7 @@ fn a_broken_file_is_named_with_the_position_of_the_error() {
     let broken = saved(&format!("{good}\n{}", &good[..200]));
     refused(&[&broken], &[broken.text(), "line 2, column 200", "hint: "]);
     let foreign = saved("{\"name\": \"readyloop\"}");
-    refused(&[&saved(&good), &foreign], &[foreign.text(), "no record of a run", "schema"]);
+    refused(&[&saved(&good), &foreign], &[foreign.text(), "not a record of a run", "schema"]);
     refused(&[&saved("")], &["holds no run"]);
 }
 
@@ -106,14 +106,14 @@ fn a_file_of_a_newer_version_is_refused() {
     let mut newer = run_of("reactor", 10, 1_000.0);
     newer["version"] = json!(1_000);
     let file = saved(&newer.to_string());
-    refused(&[&file], &[file.text(), "line 1: version 1000 of the schema", "a newer readyloop"]);
+    refused(&[&file], &[file.text(), "line 1: schema version 1000 is too new", "a newer readyloop"]);
 }
 
 #[test]
 fn numbers_that_contradict_each_other_are_refused() {
     let mut wrong = run_of("reactor", 10, 1_000.0);
     wrong["latency"]["count"] = json!(7);
-    refused(&[&saved(&wrong.to_string())], &["latencies do not add up"]);
+    refused(&[&saved(&wrong.to_string())], &["latency histograms are inconsistent"]);
 }
 
 #[test]

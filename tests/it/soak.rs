@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::certs::Authority;
-use crate::support::tls::{CertFiles, Hand, Secure, VERSIONS};
+use crate::support::tls::{CertFiles, ManualClient, Secure, VERSIONS};
 use crate::support::{
     Behavior, Crowd, KIB, MIB, Role, Server, StreamEnd, TIMEOUT, echoes, exchange, exclusive_machine, print_note,
 };
@@ -93,7 +93,7 @@ impl Drop for EndSteady<'_> {
 /// The clients of one round. The TLS client stays connected for all rounds.
 struct Round<'a> {
     secure: &'a Secure,
-    old_friend: Hand,
+    long_lived: ManualClient,
     socket: UdpSocket,
     slow: Crowd,
     done: Done,
@@ -113,8 +113,8 @@ impl Round<'_> {
         let mut talks = secure.talks(version);
         talks.join(10, Role::Streams(100_000));
         talks.finish_all();
-        self.old_friend.send(b"still here");
-        self.old_friend.expect(b"still here");
+        self.long_lived.send(b"still here");
+        self.long_lived.expect(b"still here");
         for len in 0..DATAGRAMS {
             let datagram = vec![len as u8; len];
             assert_eq!(udp::ask(&self.socket, udp::udp_address(server), &datagram), datagram);
@@ -189,9 +189,9 @@ fn a_mixed_load_loses_no_byte_and_leaks_nothing() {
     let done = thread::scope(|scope| {
         let steady_thread = scope.spawn(|| steady.run());
         let end_steady = EndSteady(&steady);
-        let old_friend = secure.hand(VERSIONS[1]);
+        let long_lived = secure.client(VERSIONS[1]);
         let (socket, slow) = (udp::socket_at("127.0.0.1:0"), Crowd::new());
-        let mut round = Round { secure: &secure, old_friend, socket, slow, done: Done::default() };
+        let mut round = Round { secure: &secure, long_lived, socket, slow, done: Done::default() };
         for number in 0.. {
             round.run(number);
             let p99 = steady.p99().filter(|_| !is_stalled(number));

@@ -1,10 +1,11 @@
-//! `Overflow`: returned blocks that cannot go yet, in the order of their addresses.
+//! `Overflow`: returned blocks that cannot be unmapped yet, ordered by address.
 //!
-//! It is empty but for a server with very many queues: unlike the reserve's lists it allocates.
+//! It is empty except in a server with very many queues. Unlike the reserve's lists it allocates.
 
 use std::collections::BTreeMap;
 
-use super::{Block, CLASSES, class};
+use super::Block;
+use super::block::{CLASSES, class};
 
 /// Returned blocks by class and address.
 #[derive(Debug)]
@@ -26,19 +27,19 @@ impl Overflow {
         self.len == 0
     }
 
-    pub(super) fn keep(&mut self, block: Box<Block>) {
+    pub(super) fn insert(&mut self, block: Box<Block>) {
         self.len += 1;
         self.blocks[class(block.capacity())].insert(block.address(), block);
     }
 
-    /// A block of that capacity.
+    /// Removes a block of that capacity.
     pub(super) fn take(&mut self, capacity: usize) -> Option<Box<Block>> {
         let (_, block) = self.blocks[class(capacity)].pop_first()?;
         self.len -= 1;
         Some(block)
     }
 
-    /// The block above all others.
+    /// Removes the block with the highest address.
     pub(super) fn pop_highest(&mut self) -> Option<Box<Block>> {
         let highest = self.blocks.iter_mut().max_by_key(|blocks| blocks.last_key_value().map(|(address, _)| *address));
         let (_, block) = highest?.pop_last()?;

@@ -1,4 +1,4 @@
-//! Connecting in the simulated world, where hours pass in no time; the look-up is the real one.
+//! Connecting in the simulated world, without real waiting. The name lookup is the real one.
 
 use super::*;
 use crate::sim::{Behavior, SimNet, World};
@@ -13,10 +13,10 @@ fn v4() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 80))
 }
 
-fn insist(world: &World, connect: &Connect, to: &[Destination]) -> Result<(Destination, u32), ConnectError> {
+fn try_connect(world: &World, connect: &Connect, to: &[Destination]) -> Result<(Destination, u32), ConnectError> {
     let mut net: SimNet = world.net();
     let deadline = net.now() + connect.timeout;
-    connect.insist(&mut net, to, deadline).map(|(_, to, retries)| (to, retries))
+    connect.connect_with_retries(&mut net, to, deadline).map(|(_, to, retries)| (to, retries))
 }
 
 fn both() -> [Destination; 2] {
@@ -28,24 +28,24 @@ fn world() -> World {
 }
 
 #[test]
-fn a_refused_family_is_left_at_once_and_a_silent_one_after_its_head_start() {
+fn a_refused_address_is_skipped_at_once_and_a_silent_one_after_its_head_start() {
     let world = world();
     world.answer_at(&v4().into(), Behavior::default());
-    assert_eq!(insist(&world, &Connect::default(), &both()).unwrap(), (Destination::Tcp(v4()), 0));
+    assert_eq!(try_connect(&world, &Connect::default(), &both()).unwrap(), (Destination::Tcp(v4()), 0));
     assert!(world.now() < Instant::ORIGIN + 10 * MILLISECOND, "{:?}", world.now());
 
     world.be_silent_at(&v6().into());
     let before = world.now();
-    assert_eq!(insist(&world, &Connect::default(), &both()).unwrap(), (Destination::Tcp(v4()), 0));
+    assert_eq!(try_connect(&world, &Connect::default(), &both()).unwrap(), (Destination::Tcp(v4()), 0));
     let took = world.now().since(before);
     assert!((250 * MILLISECOND..260 * MILLISECOND).contains(&took), "{took:?}");
 }
 
 #[test]
-fn silence_everywhere_ends_at_the_deadline() {
+fn silent_addresses_time_out_at_the_deadline() {
     let world = world();
     world.be_silent_at(&v6().into());
-    let error = insist(&world, &Connect { retries: 9, ..Connect::default() }, &both()).unwrap_err();
+    let error = try_connect(&world, &Connect { retries: 9, ..Connect::default() }, &both()).unwrap_err();
     let ConnectError::TimedOut { after, failures } = error else { panic!("{error}") };
     assert_eq!(after, Duration::from_secs(5));
     assert_eq!(failures.iter().map(|(to, _)| to).collect::<Vec<_>>(), [&both()[1]]);
@@ -53,9 +53,9 @@ fn silence_everywhere_ends_at_the_deadline() {
 }
 
 #[test]
-fn refusals_are_tried_again_as_often_as_allowed() {
+fn refused_attempts_are_retried_as_often_as_allowed() {
     let world = world();
-    let error = insist(&world, &Connect { retries: 3, ..Connect::default() }, &both()).unwrap_err();
+    let error = try_connect(&world, &Connect { retries: 3, ..Connect::default() }, &both()).unwrap_err();
     let ConnectError::Failed { retries: 3, failures } = error else { panic!("{error}") };
     assert_eq!(failures.len(), 2);
     // At least half of 100, 200 and 400 ms.
@@ -63,34 +63,34 @@ fn refusals_are_tried_again_as_often_as_allowed() {
 }
 
 #[test]
-fn retries_end_where_the_deadline_would_pass() {
+fn no_retry_starts_after_the_deadline() {
     let world = world();
     let connect = Connect { retries: u32::MAX, timeout: Duration::from_secs(2), ..Connect::default() };
-    let error = insist(&world, &connect, &both()).unwrap_err();
+    let error = try_connect(&world, &connect, &both()).unwrap_err();
     assert!(matches!(error, ConnectError::Failed { retries: 3..10, .. }), "{error}");
     assert!(world.now() < Instant::ORIGIN + Duration::from_secs(2));
 }
 
 #[test]
-fn what_no_retry_can_heal_is_not_tried_again() {
+fn a_permanent_error_is_not_retried() {
     let world = world().with_descriptors(0);
-    let error = insist(&world, &Connect { retries: 3, ..Connect::default() }, &both()).unwrap_err();
+    let error = try_connect(&world, &Connect { retries: 3, ..Connect::default() }, &both()).unwrap_err();
     assert!(matches!(error, ConnectError::Failed { retries: 0, .. }), "{error}");
 }
 
 #[test]
-fn a_full_unix_backlog_is_waited_for_until_the_deadline() {
+fn a_full_unix_backlog_is_retried_until_the_deadline() {
     let world = world();
     let to = Destination::Unix("/run/a.sock".into());
     world.be_full_at(&Address::Unix("/run/a.sock".into()));
-    let error = insist(&world, &Connect::default(), std::slice::from_ref(&to)).unwrap_err();
+    let error = try_connect(&world, &Connect::default(), std::slice::from_ref(&to)).unwrap_err();
     assert!(matches!(error, ConnectError::TimedOut { .. }), "{error}");
     world.answer_at(&Address::Unix("/run/a.sock".into()), Behavior::default());
-    assert_eq!(insist(&world, &Connect::default(), std::slice::from_ref(&to)).unwrap(), (to, 0));
+    assert_eq!(try_connect(&world, &Connect::default(), std::slice::from_ref(&to)).unwrap(), (to, 0));
 }
 
 #[test]
-fn literals_and_paths_need_no_look_up() {
+fn ip_addresses_and_paths_need_no_lookup() {
     let resolved = |text: &str| resolve(&text.parse().unwrap(), Duration::ZERO).unwrap();
     assert_eq!(resolved("[::1]:80"), [Destination::Tcp(v6())]);
     assert_eq!(resolved("127.0.0.1:80"), [Destination::Tcp(v4())]);
@@ -98,7 +98,7 @@ fn literals_and_paths_need_no_look_up() {
 }
 
 #[test]
-fn datagrams_need_no_connection() {
+fn a_udp_address_cannot_be_connected() {
     let error = resolve(&"udp://127.0.0.1:80".parse().unwrap(), Duration::ZERO).unwrap_err();
     assert!(matches!(error, ConnectError::System(_)), "{error}");
 }

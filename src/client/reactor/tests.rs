@@ -1,4 +1,4 @@
-//! The client in the simulated world: no socket, no sleep.
+//! The client in the simulated world, without sockets and real waiting.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use crate::sim::{Behavior, Ending, Faults, Rng, SimNet, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Writes down what it is told; greets whoever opens.
+/// A service that records its callbacks and sends a greeting on open.
 #[derive(Default)]
-struct Diary {
+struct ClientRecorder {
     opened: Vec<(u32, String)>,
     replies: Vec<(u32, String)>,
     closed: Vec<(u32, CloseReason)>,
     half_closes: bool,
 }
 
-impl Service for Diary {
+impl Service for ClientRecorder {
     type Peer = u32;
     type Message = &'static str;
 
-    fn on_open(&mut self, peer: &mut u32, who: &dyn Display, cx: &mut Context<'_, '_>) {
-        self.opened.push((*peer, who.to_string()));
+    fn on_open(&mut self, peer: &mut u32, address: &dyn Display, cx: &mut Context<'_, '_>) {
+        self.opened.push((*peer, address.to_string()));
         cx.send(format!("hello from {peer}").as_bytes());
         if self.half_closes {
             cx.half_close();
@@ -40,15 +40,15 @@ impl Service for Diary {
         self.closed.push((peer, reason));
     }
 
-    fn on_message(&mut self, post: &'static str, orders: &mut crate::service::Orders<'_>) {
-        let _ = orders.send_to_others(&[post.as_bytes()]);
+    fn on_message(&mut self, message: &'static str, orders: &mut crate::service::Orders<'_>) {
+        let _ = orders.send_to_others(&[message.as_bytes()]);
     }
 }
 
-type SimClient = Client<SimNet, Diary, Lines>;
+type SimClient = Client<SimNet, ClientRecorder, Lines>;
 
 fn client(world: &World) -> SimClient {
-    Client::new(world.net(), Lines::new(), Diary::default(), ClientLimits::default())
+    Client::new(world.net(), Lines::new(), ClientRecorder::default(), ClientLimits::default())
 }
 
 fn at(port: u16) -> (Destination, Address) {
@@ -67,7 +67,7 @@ fn pass(world: &World, span: Duration, client: &mut SimClient) {
 }
 
 #[test]
-fn a_connection_opens_and_its_replies_come() {
+fn a_connection_opens_and_receives_replies() {
     let world = World::new(1);
     let (to, address) = at(7);
     world.answer_at(&address, Behavior::default());
@@ -87,7 +87,7 @@ fn a_connection_opens_and_its_replies_come() {
 }
 
 #[test]
-fn a_refusal_is_reported_and_the_service_hears_nothing() {
+fn a_refused_connect_is_a_failure_without_callbacks() {
     let world = World::new(1);
     let mut client = client(&world);
     client.connect(at(7).0, None, 5);
@@ -101,7 +101,7 @@ fn a_refusal_is_reported_and_the_service_hears_nothing() {
 }
 
 #[test]
-fn a_black_hole_ends_at_the_connect_timeout() {
+fn an_unanswered_connect_ends_at_the_connect_timeout() {
     let world = World::new(1);
     let (to, address) = at(7);
     world.be_silent_at(&address);
@@ -114,33 +114,33 @@ fn a_black_hole_ends_at_the_connect_timeout() {
     assert!(client.is_idle());
 }
 
-/// More at once than one poll tells, in a kind world and on mio.
-const CROWD: u32 = 1500;
+/// More peers than one poll reports events for.
+const PEERS: u32 = 1500;
 
 #[test]
-fn after_a_stall_nobody_is_idle_of_whom_there_is_still_to_tell() {
+fn after_a_stall_a_peer_with_a_pending_event_is_not_idle() {
     let world = World::new(1);
     let (to, address) = at(7);
     world.answer_at(&address, Behavior { ending: Ending::Stays, ..Behavior::default() });
     let mut client = client(&world);
-    for peer in 0..CROWD {
+    for peer in 0..PEERS {
         client.connect(to.clone(), None, peer);
     }
     settle(&world, &mut client);
-    assert_eq!(client.open(), CROWD as usize);
+    assert_eq!(client.open(), PEERS as usize);
 
-    // Nobody turns the loop for as long as a peer may be silent; none of them was.
+    // The loop makes no turn for the whole idle timeout, while every peer sends.
     world.pass(ClientLimits::default().peer.idle_timeout, || Ok::<_, io::Error>(())).unwrap();
     world.peers().for_each(|peer| peer.send(b"still here\n"));
     client.turn(None).unwrap();
-    assert!(client.service().replies.len() < CROWD as usize, "one poll tells of all of them");
+    assert!(client.service().replies.len() < PEERS as usize, "one poll reported all of them");
     settle(&world, &mut client);
-    assert_eq!(client.service().replies.len(), CROWD as usize);
-    assert_eq!((client.service().closed.len(), client.open()), (0, CROWD as usize));
+    assert_eq!(client.service().replies.len(), PEERS as usize);
+    assert_eq!((client.service().closed.len(), client.open()), (0, PEERS as usize));
 }
 
 #[test]
-fn who_is_slow_to_answer_is_waited_for() {
+fn a_slow_connect_is_awaited() {
     let world = World::new(1);
     let (to, address) = at(7);
     world.answer_at(&address, Behavior { pause_max: 4 * SECOND, ..Behavior::default() });
@@ -155,7 +155,7 @@ fn who_is_slow_to_answer_is_waited_for() {
 }
 
 #[test]
-fn no_more_are_under_way_than_allowed_and_no_turn_begins_too_many() {
+fn the_connects_in_progress_and_per_turn_are_bounded() {
     let world = World::new(1);
     let (to, address) = at(7);
     world.answer_at(&address, Behavior { pause_max: SECOND, ..Behavior::default() });
@@ -168,9 +168,9 @@ fn no_more_are_under_way_than_allowed_and_no_turn_begins_too_many() {
         .pass(60 * SECOND, || {
             client.turn(None)?;
             assert!(client.connecting() <= 128);
-            let begun = client.connecting() + client.service().opened.len();
-            assert!(begun <= before + CONNECT_BUDGET, "{begun} after {before}");
-            before = begun;
+            let started = client.connecting() + client.service().opened.len();
+            assert!(started <= before + CONNECT_BUDGET, "{started} after {before}");
+            before = started;
             Ok::<_, io::Error>(())
         })
         .unwrap();
@@ -178,7 +178,7 @@ fn no_more_are_under_way_than_allowed_and_no_turn_begins_too_many() {
 }
 
 #[test]
-fn a_unix_listener_with_a_full_backlog_is_tried_until_it_has_room_or_time_is_up() {
+fn a_full_unix_backlog_is_retried_until_the_connect_timeout() {
     let world = World::new(1);
     let address = Address::Unix("/run/a.sock".into());
     let to = Destination::Unix("/run/a.sock".into());
@@ -201,7 +201,7 @@ fn a_unix_listener_with_a_full_backlog_is_tried_until_it_has_room_or_time_is_up(
 }
 
 #[test]
-fn without_descriptors_the_error_says_so() {
+fn a_connect_without_free_descriptors_fails_with_emfile() {
     let world = World::new(1).with_descriptors(1);
     let (to, address) = at(7);
     world.answer_at(&address, Behavior::default());
@@ -214,7 +214,7 @@ fn without_descriptors_the_error_says_so() {
 }
 
 #[test]
-fn after_a_half_close_the_replies_still_come() {
+fn replies_arrive_after_a_half_close() {
     let world = World::new(1);
     let (to, address) = at(7);
     world.answer_at(&address, Behavior { ending: Ending::Stays, ..Behavior::default() });
@@ -223,19 +223,19 @@ fn after_a_half_close_the_replies_still_come() {
     client.connect(to, None, 1);
     settle(&world, &mut client);
     let peer = world.last_peer().unwrap();
-    assert!(peer.is_ended(), "it has read our end");
+    assert!(peer.is_ended(), "the peer has read our end");
     assert_eq!(peer.received(), b"hello from 1\n");
 
-    peer.send(b"as I was saying\n");
+    peer.send(b"a late reply\n");
     settle(&world, &mut client);
-    assert_eq!(client.service().replies, [(1, "as I was saying".to_owned())]);
+    assert_eq!(client.service().replies, [(1, "a late reply".to_owned())]);
     peer.finish();
     settle(&world, &mut client);
     assert_eq!(client.service().closed, [(1, CloseReason::Finished)]);
 }
 
 #[test]
-fn a_reset_in_mid_reply_is_the_reason() {
+fn a_reset_within_a_reply_is_the_close_reason() {
     let world = World::new(1);
     let (to, address) = at(7);
     world.answer_at(&address, Behavior { ending: Ending::ResetsAt(3), ..Behavior::default() });
@@ -249,7 +249,7 @@ fn a_reset_in_mid_reply_is_the_reason() {
 }
 
 #[test]
-fn calls_posts_and_notices_come_from_outside_the_loop() {
+fn calls_messages_and_requests_reach_the_client_between_turns() {
     let world = World::new(1);
     let (to, address) = at(7);
     world.answer_at(&address, Behavior::default());
@@ -263,22 +263,22 @@ fn calls_posts_and_notices_come_from_outside_the_loop() {
         key = Some(slot);
     }
 
-    let called = client.call(key.unwrap(), |_, peer, cx| cx.send(format!("{peer} calls").as_bytes()));
+    let called = client.call(key.unwrap(), |_, peer, cx| cx.send(format!("call for {peer}").as_bytes()));
     assert_eq!(called, Some(()));
-    client.sender().send("a post").unwrap();
+    client.sender().send("a message").unwrap();
     client.handle().drain();
     settle(&world, &mut client);
-    assert_eq!(peer.received(), b"1 calls\na post\n");
-    assert_eq!(client.poll_notice(), Some(ControlEvent::Drain));
+    assert_eq!(peer.received(), b"call for 1\na message\n");
+    assert_eq!(client.poll_control_event(), Some(ControlEvent::Drain));
 
     client.stop();
     settle(&world, &mut client);
     assert_eq!(client.service().closed, [(1, CloseReason::Stopped)]);
-    assert_eq!(client.call(key.unwrap(), |_, _, _| panic!("it has gone")), None);
+    assert_eq!(client.call(key.unwrap(), |_, _, _| panic!("the peer is closed")), None);
 }
 
 #[test]
-fn a_client_that_stops_leaves_nothing_behind() {
+fn a_stopped_client_is_idle() {
     let world = World::new(1);
     let (open, silent) = (at(7), at(8));
     world.answer_at(&open.1, Behavior::default());
@@ -297,10 +297,10 @@ fn a_client_that_stops_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_service_orders_no_connections_of_a_client() {
-    struct Caller(Vec<(u64, String)>);
+fn a_service_of_a_client_cannot_order_connections() {
+    struct OrderingService(Vec<(u64, String)>);
 
-    impl Service for Caller {
+    impl Service for OrderingService {
         type Peer = ();
         type Message = u16;
 
@@ -322,17 +322,16 @@ fn a_service_orders_no_connections_of_a_client() {
 
     let world = World::new(1);
     world.answer_at(&at(7).1, Behavior::default());
-    let mut client = Client::new(world.net(), Lines::new(), Caller(Vec::new()), ClientLimits::default());
+    let mut client = Client::new(world.net(), Lines::new(), OrderingService(Vec::new()), ClientLimits::default());
     client.sender().send(7).unwrap();
     world.settle(|| client.turn(None)).unwrap();
     assert_eq!(client.service().0, [(5, "only a server connects to whom its services order".to_owned())]);
     assert!(client.is_idle());
 }
 
-/// Whatever the world does: each connection fails or opens and closes, once; what comes back is
-/// what was sent, as far as it comes.
+/// Each connection either fails, or opens and closes, exactly once. Replies are prefixes of what was sent.
 #[test]
-fn in_any_world_every_connection_has_one_outcome() {
+fn under_random_faults_every_connection_has_exactly_one_outcome() {
     const CONNECTIONS: u32 = 12;
     let (mut failed, mut replied) = (0, 0);
     for seed in 0..300 {
@@ -379,5 +378,5 @@ fn in_any_world_every_connection_has_one_outcome() {
         assert!(client.is_idle(), "seed {seed}");
         assert!(client.counters().ledger.reconciles(0, 0), "seed {seed}");
     }
-    assert!(failed > 100 && replied > 300, "too kind a world: {failed} failed, {replied} replied");
+    assert!(failed > 100 && replied > 300, "too few faults or replies: {failed} failed, {replied} replied");
 }

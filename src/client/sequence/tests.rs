@@ -1,4 +1,4 @@
-//! What becomes of datagrams, case by case and against the plainest of models.
+//! Single cases, and a comparison with a plain list of datagrams.
 
 use proptest::prelude::*;
 
@@ -14,8 +14,8 @@ fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// So many datagrams, each labelled with ten times its number, one each millisecond.
-fn sent(count: u64) -> Sequence {
+/// A sequence of `count` datagrams, one each millisecond, each with ten times its number as its label.
+fn sequence_of(count: u64) -> Sequence {
     let mut sequence = Sequence::new(TIMEOUT);
     for number in 0..count {
         assert_eq!(sequence.handle_sent(number * 10, at(number)), number);
@@ -24,8 +24,8 @@ fn sent(count: u64) -> Sequence {
 }
 
 #[test]
-fn replies_in_their_turn_are_answers_with_their_round_trips() {
-    let mut sequence = sent(3);
+fn replies_in_order_are_answers_with_their_round_trips() {
+    let mut sequence = sequence_of(3);
     for number in 0..3 {
         let answer = Arrival::Answer { number, round_trip: millis(5) };
         assert_eq!(sequence.handle_reply(number * 10, at(number + 5)), answer);
@@ -35,19 +35,19 @@ fn replies_in_their_turn_are_answers_with_their_round_trips() {
 }
 
 #[test]
-fn who_is_overtaken_is_reordered_and_who_overtakes_is_not() {
-    let mut sequence = sent(4);
-    let is_overtaken = [20, 0, 10, 30].map(|label| {
+fn a_reply_after_a_later_one_is_reordered() {
+    let mut sequence = sequence_of(4);
+    let is_reordered = [20, 0, 10, 30].map(|label| {
         let arrival = sequence.handle_reply(label, at(10));
-        matches!(arrival, Arrival::Overtaken { .. })
+        matches!(arrival, Arrival::Reordered { .. })
     });
-    assert_eq!(is_overtaken, [false, true, true, false]);
+    assert_eq!(is_reordered, [false, true, true, false]);
     assert_eq!((sequence.counters().answered, sequence.counters().reordered), (4, 2));
 }
 
 #[test]
-fn a_second_reply_is_a_duplicate_however_late() {
-    let mut sequence = sent(2);
+fn a_second_reply_is_a_duplicate_at_any_time() {
+    let mut sequence = sequence_of(2);
     sequence.handle_reply(0, at(1));
     assert_eq!(sequence.handle_reply(0, at(2)), Arrival::Duplicate { number: 0 });
     sequence.handle_reply(10, at(3));
@@ -56,8 +56,8 @@ fn a_second_reply_is_a_duplicate_however_late() {
 }
 
 #[test]
-fn each_is_lost_at_its_own_deadline_and_not_before() {
-    let mut sequence = sent(3);
+fn each_datagram_is_lost_at_its_own_deadline() {
+    let mut sequence = sequence_of(3);
     sequence.handle_reply(10, at(3));
     assert_eq!(sequence.poll_deadline(), at(100));
     assert_eq!(sequence.poll_lost(at(99)), None);
@@ -69,8 +69,8 @@ fn each_is_lost_at_its_own_deadline_and_not_before() {
 }
 
 #[test]
-fn who_comes_after_that_is_late_and_lost_no_more() {
-    let mut sequence = sent(1);
+fn a_reply_after_the_deadline_is_late_and_no_longer_lost() {
+    let mut sequence = sequence_of(1);
     sequence.poll_lost(at(100));
     assert_eq!(sequence.handle_reply(0, at(150)), Arrival::Late { number: 0, round_trip: millis(150) });
     assert_eq!(sequence.handle_reply(0, at(151)), Arrival::Duplicate { number: 0 });
@@ -78,7 +78,7 @@ fn who_comes_after_that_is_late_and_lost_no_more() {
 }
 
 #[test]
-fn of_several_with_one_label_the_oldest_is_answered_first() {
+fn of_several_datagrams_with_one_label_the_oldest_is_answered_first() {
     let mut sequence = Sequence::new(TIMEOUT);
     for now in 0..3 {
         sequence.handle_sent(7, at(now));
@@ -91,25 +91,25 @@ fn of_several_with_one_label_the_oldest_is_answered_first() {
 }
 
 #[test]
-fn what_answers_nothing_is_unknown() {
-    let mut sequence = sent(1);
-    assert!(sequence.knows(0) && !sequence.knows(5));
+fn a_reply_to_no_datagram_is_unknown() {
+    let mut sequence = sequence_of(1);
+    assert!(sequence.contains(0) && !sequence.contains(5));
     assert_eq!(sequence.handle_reply(5, at(1)), Arrival::Unknown);
-    assert_eq!(sequence.handle_unlabelled(at(1)), Arrival::Answer { number: 0, round_trip: millis(1) });
-    assert_eq!(sequence.handle_unlabelled(at(1)), Arrival::Unknown);
+    assert_eq!(sequence.handle_unlabeled_reply(at(1)), Arrival::Answer { number: 0, round_trip: millis(1) });
+    assert_eq!(sequence.handle_unlabeled_reply(at(1)), Arrival::Unknown);
     assert_eq!(sequence.counters().unknown, 2);
 }
 
 #[test]
-fn given_up_is_lost_at_once() {
-    let mut sequence = sent(5);
+fn giving_up_counts_all_awaited_datagrams_as_lost() {
+    let mut sequence = sequence_of(5);
     sequence.handle_reply(20, at(5));
     sequence.give_up();
     assert_eq!((sequence.counters().lost, sequence.counters().awaited), (4, 0));
 }
 
 #[test]
-fn the_oldest_are_forgotten_but_never_one_that_is_awaited() {
+fn an_awaited_datagram_is_never_forgotten() {
     let mut sequence = Sequence::new(TIMEOUT);
     for number in 0..REMEMBERED_MAX as u64 {
         sequence.handle_sent(number, at(0));
@@ -128,21 +128,21 @@ fn the_oldest_are_forgotten_but_never_one_that_is_awaited() {
 }
 
 proptest! {
-    /// Against the plainest of models: a list of what was sent and how often each was answered.
+    /// The model is a plain list of datagrams with their replies.
     #[test]
-    fn it_tells_the_same_as_a_plain_list(steps in prop::collection::vec((0_u8..4, 0_u64..12, 0_u64..40), 0..200)) {
+    fn a_sequence_agrees_with_a_plain_list(steps in prop::collection::vec((0_u8..4, 0_u64..12, 0_u64..40), 0..200)) {
         let (mut sequence, mut now) = (Sequence::new(TIMEOUT), 0);
-        // When it was sent, the replies to it, and whether it was lost first.
+        // For each datagram: the time it was sent, its replies, and whether it was lost before the first.
         let mut model: Vec<(u64, u32, bool)> = Vec::new();
-        for (what, which, pass) in steps {
-            match what {
+        for (action, label, pass) in steps {
+            match action {
                 0 | 1 => {
                     sequence.handle_sent(model.len() as u64, at(now));
                     model.push((now, 0, false));
                 }
                 2 => {
-                    let arrival = sequence.handle_reply(which, at(now));
-                    match model.get_mut(which as usize) {
+                    let arrival = sequence.handle_reply(label, at(now));
+                    match model.get_mut(label as usize) {
                         None => prop_assert_eq!(arrival, Arrival::Unknown),
                         Some((_, replies, was_lost)) => {
                             *replies += 1;

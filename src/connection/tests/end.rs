@@ -1,113 +1,113 @@
-//! The peer ends its direction, and the service is told: once, when all before it was served.
+//! The peer ends its direction: `on_end` is reported once, after all frames.
 
 use super::*;
 
 #[test]
-fn an_end_is_told_once_before_the_peer_is_finished() {
-    let mut bench = Bench::new(Lines::new());
-    bench.feed(b"one\n");
-    bench.with(|connection, resources| connection.handle_end(resources));
-    bench.take_all();
-    assert!(!bench.connection.wants_finish(), "the service may have something to say");
-    bench.tell_end(|reply| reply.send(&[b"so long"]));
-    assert_eq!(bench.take_all(), b"so long\n");
-    assert!(bench.connection.wants_finish());
-    assert!(!bench.connection.poll_end());
-    bench.connection.handle_finished(Instant::ORIGIN);
-    assert_eq!((bench.ends, bench.connection.closed()), (1, Some(CloseReason::Finished)));
-    bench.release();
+fn the_end_is_reported_once_before_the_peer_is_finished() {
+    let mut peer = TestPeer::new(Lines::new());
+    peer.feed(b"one\n");
+    peer.with(|connection, resources| connection.handle_end(resources));
+    peer.take_all();
+    assert!(!peer.connection.wants_finish(), "the service may still send");
+    peer.report_end(|reply| reply.send(&[b"goodbye"]));
+    assert_eq!(peer.take_all(), b"goodbye\n");
+    assert!(peer.connection.wants_finish());
+    assert!(!peer.connection.poll_end());
+    peer.connection.handle_finished(Instant::ORIGIN);
+    assert_eq!((peer.ends, peer.connection.closed()), (1, Some(CloseReason::Finished)));
+    peer.release();
 }
 
 #[test]
-fn an_end_behind_held_frames_is_told_behind_them() {
-    let mut bench = Bench::new(Lines::new());
-    bench.feed(b"0123456789abcdef\nsecond\n");
-    bench.end();
-    assert_eq!((bench.frames.len(), bench.ends), (1, 0));
-    bench.take_all();
-    bench.serve_held();
-    assert_eq!((bench.frames.len(), bench.ends), (2, 1));
-    bench.take_all();
-    assert!(bench.connection.wants_finish());
+fn the_end_is_reported_after_held_frames() {
+    let mut peer = TestPeer::new(Lines::new());
+    peer.feed(b"0123456789abcdef\nsecond\n");
+    peer.end();
+    assert_eq!((peer.frames.len(), peer.ends), (1, 0));
+    peer.take_all();
+    peer.serve_held();
+    assert_eq!((peer.frames.len(), peer.ends), (2, 1));
+    peer.take_all();
+    assert!(peer.connection.wants_finish());
 }
 
 #[test]
-fn an_end_is_not_told_to_a_service_that_has_paused_the_peer() {
-    let mut bench = Bench::new(Lines::new());
-    bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.pause()));
-    bench.end();
-    assert_eq!(bench.ends, 0);
-    bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.resume()));
-    bench.serve_held();
-    assert_eq!(bench.ends, 1);
-    assert!(bench.connection.wants_finish());
+fn the_end_is_not_reported_while_the_service_pauses_the_peer() {
+    let mut peer = TestPeer::new(Lines::new());
+    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.pause()));
+    peer.end();
+    assert_eq!(peer.ends, 0);
+    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.resume()));
+    peer.serve_held();
+    assert_eq!(peer.ends, 1);
+    assert!(peer.connection.wants_finish());
 }
 
 #[test]
-fn a_promise_or_a_pause_made_at_the_end_keeps_the_peer() {
-    let mut bench = Bench::new(Lines::new());
-    bench.with(|connection, resources| connection.handle_end(resources));
-    bench.tell_end(|reply| {
+fn a_deferred_reply_or_a_pause_in_on_end_keeps_the_peer_open() {
+    let mut peer = TestPeer::new(Lines::new());
+    peer.with(|connection, resources| connection.handle_end(resources));
+    peer.report_end(|reply| {
         reply.defer_reply();
         reply.pause();
     });
-    assert!(!bench.connection.wants_finish());
-    bench.with(|connection, resources| {
+    assert!(!peer.connection.wants_finish());
+    peer.with(|connection, resources| {
         connection.handle_order(b"answer\n", resources);
-        connection.handle_promise_kept(resources);
+        connection.handle_deferred_reply(resources);
     });
-    assert_eq!(bench.take_all(), b"answer\n");
-    assert!(!bench.connection.wants_finish(), "still paused");
-    bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.resume()));
-    bench.serve_held();
-    assert!(bench.connection.wants_finish());
-    assert_eq!(bench.ends, 1);
+    assert_eq!(peer.take_all(), b"answer\n");
+    assert!(!peer.connection.wants_finish(), "still paused");
+    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.resume()));
+    peer.serve_held();
+    assert!(peer.connection.wants_finish());
+    assert_eq!(peer.ends, 1);
 }
 
 #[test]
-fn an_end_is_told_though_an_earlier_promise_is_open() {
-    let mut bench = Bench::new(Lines::new());
-    bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.defer_reply()));
-    bench.end();
-    assert_eq!((bench.ends, bench.connection.wants_finish()), (1, false));
-    bench.with(|connection, resources| connection.handle_promise_kept(resources));
-    assert!(bench.connection.wants_finish());
+fn the_end_is_reported_while_a_deferred_reply_is_outstanding() {
+    let mut peer = TestPeer::new(Lines::new());
+    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.defer_reply()));
+    peer.end();
+    assert_eq!((peer.ends, peer.connection.wants_finish()), (1, false));
+    peer.with(|connection, resources| connection.handle_deferred_reply(resources));
+    assert!(peer.connection.wants_finish());
 }
 
 #[test]
-fn an_end_after_a_half_close_is_told() {
-    let mut bench = Bench::new(Lines::new());
-    bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
-    bench.connection.handle_finished(Instant::ORIGIN);
-    bench.end();
-    assert_eq!((bench.ends, bench.connection.closed()), (1, Some(CloseReason::Finished)));
+fn the_end_is_reported_after_a_half_close() {
+    let mut peer = TestPeer::new(Lines::new());
+    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
+    peer.connection.handle_finished(Instant::ORIGIN);
+    peer.end();
+    assert_eq!((peer.ends, peer.connection.closed()), (1, Some(CloseReason::Finished)));
 }
 
 #[test]
-fn no_end_is_told_inside_a_frame_nor_of_a_stream_cut_off_nor_when_we_have_finished() {
-    let mut partial = Bench::new(Lines::new());
+fn no_end_is_reported_for_a_partial_frame_a_truncated_a_finished_or_a_reset_peer() {
+    let mut partial = TestPeer::new(Lines::new());
     partial.feed(b"whole\npart");
     partial.end();
 
-    let mut truncated = Bench::new(Lines::new());
+    let mut truncated = TestPeer::new(Lines::new());
     truncated.with(|connection, resources| connection.handle_truncated(resources));
-    truncated.tell_end(|_| {});
+    truncated.report_end(|_| {});
 
-    let mut finished = Bench::new(Lines::new());
+    let mut finished = TestPeer::new(Lines::new());
     finished.with(|connection, resources| connection.handle_callback(resources, |reply| reply.finish()));
     finished.end();
 
-    let mut reset = Bench::new(Lines::new());
+    let mut reset = TestPeer::new(Lines::new());
     reset.connection.handle_error(CloseReason::Reset);
-    reset.tell_end(|_| {});
+    reset.report_end(|_| {});
     assert_eq!([partial.ends, truncated.ends, finished.ends, reset.ends], [0; 4]);
 }
 
 #[test]
-fn a_service_that_fails_at_the_end_loses_the_peer() {
-    let mut bench = Bench::new(Lines::new());
-    bench.with(|connection, resources| connection.handle_end(resources));
-    bench.tell_end(|_| panic!("of the service"));
-    assert_eq!(bench.connection.closed(), Some(CloseReason::Panicked));
-    bench.release();
+fn a_panic_in_on_end_closes_the_peer() {
+    let mut peer = TestPeer::new(Lines::new());
+    peer.with(|connection, resources| connection.handle_end(resources));
+    peer.report_end(|_| panic!("in the service"));
+    assert_eq!(peer.connection.closed(), Some(CloseReason::Panicked));
+    peer.release();
 }

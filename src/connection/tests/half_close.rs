@@ -1,77 +1,77 @@
-//! We end our direction first and still listen, as a client does.
+//! We end our direction first and still serve input, as a client does.
 
 use super::*;
 
 #[test]
-fn after_a_half_close_replies_are_still_served_and_nothing_is_sent() {
-    let mut bench = Bench::new(Lines::new());
-    bench.with(|connection, resources| {
+fn after_a_half_close_input_is_served_and_nothing_is_sent() {
+    let mut peer = TestPeer::new(Lines::new());
+    peer.with(|connection, resources| {
         connection.handle_callback(resources, |reply| {
             reply.send(&[b"last words"]);
             reply.half_close();
-            reply.send(&[b"nobody hears this"]);
+            reply.send(&[b"not sent"]);
         });
     });
-    assert!(!bench.connection.wants_finish(), "what is queued leaves first");
-    assert_eq!(bench.take_all(), b"last words\n");
-    assert!(bench.connection.wants_finish());
-    bench.connection.handle_finished(Instant::ORIGIN);
+    assert!(!peer.connection.wants_finish(), "queued output is sent first");
+    assert_eq!(peer.take_all(), b"last words\n");
+    assert!(peer.connection.wants_finish());
+    peer.connection.handle_finished(Instant::ORIGIN);
 
-    bench.feed(b"one\ntw");
-    assert_eq!(bench.frames, [b"one"]);
-    assert_eq!(bench.connection.output_len(), 0, "a reply has nowhere to go");
-    let frame_at = Instant::ORIGIN + bench.limits.frame_timeout;
-    assert_eq!(bench.connection.poll_deadline(&bench.limits), frame_at, "it does not linger yet");
-    bench.feed(b"o\n");
-    bench.end();
-    assert_eq!(bench.frames, [b"one", b"two"]);
-    assert_eq!(bench.connection.closed(), Some(CloseReason::Finished));
-    bench.release();
+    peer.feed(b"one\ntw");
+    assert_eq!(peer.frames, [b"one"]);
+    assert_eq!(peer.connection.output_len(), 0, "replies are dropped");
+    let frame_at = Instant::ORIGIN + peer.limits.frame_timeout;
+    assert_eq!(peer.connection.poll_deadline(&peer.limits), frame_at, "the peer does not linger yet");
+    peer.feed(b"o\n");
+    peer.end();
+    assert_eq!(peer.frames, [b"one", b"two"]);
+    assert_eq!(peer.connection.closed(), Some(CloseReason::Finished));
+    peer.release();
 }
 
 #[test]
-fn a_stream_that_breaks_off_after_a_half_close_says_so() {
+fn an_end_after_a_half_close_has_the_right_reason() {
     for (input, reason) in [(&b""[..], CloseReason::Finished), (b"half a li", CloseReason::PartialFrame)] {
-        let mut bench = Bench::new(Lines::new());
-        bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
-        bench.connection.handle_finished(Instant::ORIGIN);
+        let mut peer = TestPeer::new(Lines::new());
+        peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
+        peer.connection.handle_finished(Instant::ORIGIN);
         if !input.is_empty() {
-            bench.feed(input);
+            peer.feed(input);
         }
-        bench.end();
-        assert_eq!(bench.connection.closed(), Some(reason));
-        bench.release();
+        peer.end();
+        assert_eq!(peer.connection.closed(), Some(reason));
+        peer.release();
     }
 }
 
 #[test]
-fn the_end_of_both_in_either_order_closes_a_half_closed_peer() {
-    let mut bench = Bench::new(Lines::new());
-    bench.with(|connection, resources| {
+fn a_half_closed_peer_closes_despite_a_deferred_reply() {
+    let mut peer = TestPeer::new(Lines::new());
+    peer.with(|connection, resources| {
         connection.handle_callback(resources, |reply| {
             reply.send(&[b"bye"]);
             reply.defer_reply();
             reply.half_close();
         });
     });
-    bench.end();
-    assert_eq!(bench.connection.closed(), None, "what is queued leaves first");
-    bench.take_all();
-    bench.connection.handle_finished(Instant::ORIGIN);
-    assert_eq!(bench.connection.closed(), Some(CloseReason::Finished), "the promise is void");
-    bench.release();
+    peer.end();
+    assert_eq!(peer.connection.closed(), None, "queued output is sent first");
+    peer.take_all();
+    peer.connection.handle_finished(Instant::ORIGIN);
+    assert_eq!(peer.connection.closed(), Some(CloseReason::Finished), "the deferred reply cannot be sent");
+    peer.release();
 }
 
 #[test]
-fn an_idle_peer_lingers_from_its_deadline_and_not_from_the_half_close() {
-    let mut bench = Bench::new(Lines::new());
-    bench.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
-    bench.connection.handle_finished(Instant::ORIGIN);
-    let (idle_timeout, linger_timeout) = (bench.limits.idle_timeout, bench.limits.linger_timeout);
+fn an_idle_peer_lingers_from_its_idle_deadline_on() {
+    let mut peer = TestPeer::new(Lines::new());
+    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
+    peer.connection.handle_finished(Instant::ORIGIN);
+    let (idle_timeout, linger_timeout) = (peer.limits.idle_timeout, peer.limits.linger_timeout);
     let idle_at = Instant::ORIGIN + idle_timeout;
-    assert_eq!(bench.connection.poll_deadline(&bench.limits), idle_at);
-    assert_eq!(bench.deadline_at(idle_at), None);
-    assert_eq!(bench.connection.poll_deadline(&bench.limits), idle_at + linger_timeout);
-    assert_eq!(bench.deadline_at(idle_at + linger_timeout), Some(CloseReason::IdleTimeout));
-    bench.release();
+    assert_eq!(peer.connection.poll_deadline(&peer.limits), idle_at);
+    assert_eq!(peer.deadline_at(idle_at), None);
+    assert_eq!(peer.connection.poll_deadline(&peer.limits), idle_at + linger_timeout);
+    assert_eq!(peer.deadline_at(idle_at + linger_timeout), Some(CloseReason::IdleTimeout));
+    peer.release();
 }

@@ -1,29 +1,30 @@
-//! The generator over datagrams in the simulated world: what is lost, doubled, late or wrong.
+//! The UDP generator in the simulated world, with lost, repeated, late and wrong datagrams.
 
 use std::time::Duration;
 
 use super::*;
+use crate::load::plan::Pace;
 use crate::sim::{SimNet, World};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// A server that gets the datagrams and what it makes of each: the ones that it sends.
+/// Runs `plan` against a server that sends the datagrams of `answer(number, datagram)`.
 fn run(plan: Plan, answer: impl Fn(u64, Vec<u8>) -> Vec<Vec<u8>>) -> Record {
     let world = World::new(1);
     let (clock, to) = (world.clone(), "127.0.0.1:7".parse().unwrap());
     let cost = Cost::new(None).unwrap();
-    let clock: Clock = Box::new(move || clock.now());
+    let clock: ClockFn = Box::new(move || clock.now());
     let mut generator = DatagramGenerator::<SimNet>::over(world.net(), clock, to, plan, cost).unwrap();
     let mut number = 0;
     for _ in 0..20_000 {
-        let mut ending = None;
+        let mut run_end = None;
         world
             .pass(MS, || {
-                ending = generator.turn()?;
+                run_end = generator.turn()?;
                 Ok::<_, io::Error>(())
             })
             .unwrap();
-        if ending.is_some() {
+        if run_end.is_some() {
             return generator.into_record("a run".to_owned(), 0);
         }
         for (from, to, datagram) in world.take_datagrams() {
@@ -33,16 +34,16 @@ fn run(plan: Plan, answer: impl Fn(u64, Vec<u8>) -> Vec<Vec<u8>>) -> Record {
             }
         }
     }
-    panic!("not over in twenty seconds");
+    panic!("the run did not end within 20 seconds");
 }
 
 fn plan() -> Plan {
     let address = "udp://127.0.0.1:7".parse().unwrap();
-    Plan { connections: 4, timeout: 200 * MS, bound: Bound::Requests(1000), ..Plan::new(address) }
+    Plan { connections: 4, timeout: 200 * MS, run_length: RunLength::Requests(1000), ..Plan::new(address) }
 }
 
 #[track_caller]
-fn reconciles(record: &Record) {
+fn assert_reconciled(record: &Record) {
     let requests = &record.requests;
     assert_eq!(requests.sent, requests.answered + requests.failed + requests.lost, "{requests:?}");
     assert_eq!(record.latency.count, requests.answered);
@@ -51,36 +52,36 @@ fn reconciles(record: &Record) {
 #[test]
 fn every_datagram_is_answered_and_counted_once() {
     let record = run(plan(), |_, datagram| vec![datagram]);
-    reconciles(&record);
-    assert_eq!((record.requests.sent, record.requests.answered, record.ending), (1000, 1000, Ending::Done));
+    assert_reconciled(&record);
+    assert_eq!((record.requests.sent, record.requests.answered, record.ending), (1000, 1000, RunEnd::Done));
     assert_eq!((record.requests.sent_bytes, record.requests.received_bytes), (64_000, 64_000));
     let record = run(Plan { pipeline: 5, ..plan() }, |_, datagram| vec![datagram.clone(), datagram]);
-    reconciles(&record);
-    assert_eq!((record.requests.answered, record.has_failed()), (1000, false), "what comes twice counts once");
+    assert_reconciled(&record);
+    assert_eq!((record.requests.answered, record.has_failed()), (1000, false), "a repeated answer counts once");
 }
 
 #[test]
-fn what_is_lost_is_counted_and_no_failure() {
+fn lost_datagrams_are_counted_and_are_no_failure() {
     let record = run(plan(), |number, datagram| if number % 10 == 0 { vec![] } else { vec![datagram] });
-    reconciles(&record);
+    assert_reconciled(&record);
     assert_eq!((record.requests.lost, record.requests.answered), (100, 900));
     assert!(!record.has_failed() && record.errors.is_empty());
-    let record = run(Plan { bound: Bound::Time(1000 * MS), ..plan() }, |_, _| vec![]);
-    reconciles(&record);
+    let record = run(Plan { run_length: RunLength::Time(1000 * MS), ..plan() }, |_, _| vec![]);
+    assert_reconciled(&record);
     assert_eq!(record.requests.answered, 0);
 }
 
 #[test]
-fn a_rate_is_kept_through_losses() {
-    let plan = Plan { pace: Pace::Open(500.0), bound: Bound::Time(1000 * MS), pipeline: 100, ..plan() };
+fn losses_do_not_change_the_rate() {
+    let plan = Plan { pace: Pace::Open(500.0), run_length: RunLength::Time(1000 * MS), pipeline: 100, ..plan() };
     let record = run(plan, |number, datagram| if number % 10 == 0 { vec![] } else { vec![datagram] });
-    reconciles(&record);
+    assert_reconciled(&record);
     assert_eq!((record.requests.sent, record.requests.lost, record.requests.unsent), (500, 50, 0));
 }
 
 #[test]
 fn wrong_bytes_and_wrong_lengths_are_mismatches() {
-    let meddled = run(plan(), |number, mut datagram| {
+    let altered = run(plan(), |number, mut datagram| {
         match number {
             7 => datagram[20] ^= 1,
             8 => datagram.truncate(60),
@@ -88,7 +89,7 @@ fn wrong_bytes_and_wrong_lengths_are_mismatches() {
         }
         vec![datagram]
     });
-    reconciles(&meddled);
-    assert_eq!((meddled.errors[0].kind, meddled.errors[0].count), (ErrorKind::Mismatch, 2));
-    assert_eq!(meddled.requests.failed, 2);
+    assert_reconciled(&altered);
+    assert_eq!((altered.errors[0].kind, altered.errors[0].count), (ErrorKind::Mismatch, 2));
+    assert_eq!(altered.requests.failed, 2);
 }

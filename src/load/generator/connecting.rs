@@ -1,152 +1,127 @@
-//! Which connection of a run begins when, and what becomes of one that does not come about.
-//!
-//! It decides from what the plan asks for and from what is under way; it serves none of them.
+//! When the connections of a run are opened, and what happens when a connect fails.
 
 use std::time::Duration;
 
-use crate::client::{ClientLimits, ConnectFailure};
-use crate::connection::{ENVELOPE_LEN_MAX, Limits};
+use crate::client::ConnectFailure;
 use crate::instant::Instant;
-use crate::load::failure::kind_of;
-use crate::load::flow::{Flow, Role};
-use crate::load::plan::{Life, Plan};
-use crate::load::record::ErrorKind;
-use crate::load::workload::Asking;
+use crate::load::error_kind::ErrorKind;
+use crate::load::exchange::{Exchange, Role};
+use crate::load::plan::ConnectionReuse;
+use crate::load::progress::Phase;
+use crate::load::workload::SendMode;
 use crate::net::{Layer, Net};
-use crate::watermark::Watermarks;
 
-use super::{Generator, Phase};
+use super::{CONNECTING_MAX, Generator};
 
-/// Connections under way at once, at most: the backlog of many a listener.
-const CONNECTING_MAX: usize = 128;
-
-/// How long no connection is begun after one for a request has failed: a server that is gone is
-/// asked a thousand times a second, not as often as a core can.
+/// Pause after a failed connect of a new connection per request. It bounds the CPU time and the
+/// connect rate when the server is gone.
 const FAILURE_PAUSE: Duration = Duration::from_millis(1);
 
 impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
-    /// Begins one connection if one is due. No more than one a turn: so it begins at once, and
-    /// the time that it takes is its own.
-    pub(super) fn begin_connections(&mut self, now: Instant) {
+    /// Begins one connect if one is due. One per turn, so that its measured time does not contain the
+    /// start of other connects.
+    pub(super) fn begin_connect(&mut self, now: Instant) {
         if self.next_connect() > now {
             return;
         }
-        let (serial, seats) = (self.begun, self.plan.connections as u64);
-        let keeps = self.plan.life == Life::Kept;
-        let flow = match self.phase {
-            Phase::Opening if keeps && serial < seats => {
-                Flow::new(Role::Asks, serial as usize, serial, self.plan.message_len, now)
+        let (serial, slots) = (self.connects_begun, self.plan.connections as u64);
+        let is_persistent = self.plan.reuse == ConnectionReuse::Persistent;
+        let exchange = match self.phase {
+            Phase::Connecting if is_persistent && serial < slots => {
+                Exchange::new(Role::Requesting, serial as usize, serial, self.plan.message_len, now)
             }
-            Phase::Opening => Flow::new(Role::Idle, 0, serial, self.plan.message_len, now),
-            Phase::Asking | Phase::Waiting(_) => {
-                let Some(planned) = self.next_call(now) else { return };
-                let callers = self.client.service_mut();
-                let Some(seat) = callers.free.pop() else { return };
-                callers.begin_call(seat, serial, planned)
+            Phase::Connecting => Exchange::new(Role::Idle, 0, serial, self.plan.message_len, now),
+            Phase::Sending | Phase::Waiting(_) => {
+                let Some(planned) = self.take_next_request(now) else { return };
+                let workload = self.client.service_mut();
+                let Some(slot) = workload.free_slots.pop() else { return };
+                workload.begin_request(slot, serial, planned)
             }
-            Phase::Over(_) => return,
+            Phase::Ended(_) => return,
         };
-        self.begun += 1;
-        self.client.connect(self.to.clone(), self.plan.source(serial), flow);
+        self.connects_begun += 1;
+        self.client.connect(self.server.clone(), self.plan.source(serial), exchange);
     }
 
-    /// When the next connection may begin, if one is wanted.
+    /// When the next connect may begin; never if none is needed.
     pub(super) fn next_connect(&self) -> Instant {
-        let callers = self.callers();
-        let is_wanted = match self.phase {
-            Phase::Opening => self.begun < self.to_open(),
-            Phase::Asking | Phase::Waiting(_) => !callers.free.is_empty() && self.next_call_at() != Instant::NEVER,
-            Phase::Over(_) => false,
+        let workload = self.workload();
+        let is_needed = match self.phase {
+            Phase::Connecting => self.connects_begun < self.connections_to_open(),
+            Phase::Sending | Phase::Waiting(_) => {
+                !workload.free_slots.is_empty() && self.next_request_at() != Instant::NEVER
+            }
+            Phase::Ended(_) => false,
         };
-        if !is_wanted || self.client.connecting() >= CONNECTING_MAX {
+        if !is_needed || self.client.connecting() >= CONNECTING_MAX {
             return Instant::NEVER;
         }
         let paced =
-            self.connects.map_or(self.rests_until, |connects| connects.planned(self.begun).max(self.rests_until));
-        if self.phase == Phase::Opening { paced } else { paced.max(self.next_call_at()) }
+            self.connects.map_or(self.retry_at, |connects| connects.planned(self.connects_begun).max(self.retry_at));
+        if self.phase == Phase::Connecting { paced } else { paced.max(self.next_request_at()) }
     }
 
-    /// How many connections are there before anything is asked.
-    pub(super) fn to_open(&self) -> u64 {
-        let asking = if self.plan.life == Life::Kept { self.plan.connections } else { 0 };
-        (asking + self.plan.idle) as u64
+    /// Number of connections that are opened before the first request.
+    pub(super) fn connections_to_open(&self) -> u64 {
+        let requesting = if self.plan.reuse == ConnectionReuse::Persistent { self.plan.connections } else { 0 };
+        (requesting + self.plan.idle) as u64
     }
 
-    /// When the next connection for one request may begin.
-    fn next_call_at(&self) -> Instant {
-        match self.callers().asking {
-            Asking::Loop { left } if left > 0 => Instant::ORIGIN,
-            Asking::Planned { schedule, last, .. } if self.next_planned < last => schedule.planned(self.next_planned),
-            Asking::Loop { .. } | Asking::Planned { .. } | Asking::Nothing => Instant::NEVER,
+    /// When the next request with its own connection may begin.
+    fn next_request_at(&self) -> Instant {
+        match self.workload().send_mode {
+            SendMode::ClosedLoop { remaining } if remaining > 0 => Instant::ORIGIN,
+            SendMode::OpenLoop { schedule, end, .. } if self.next_planned < end => schedule.planned(self.next_planned),
+            SendMode::ClosedLoop { .. } | SendMode::OpenLoop { .. } | SendMode::Stopped => Instant::NEVER,
         }
     }
 
-    /// For when it is planned, if it may begin now.
-    fn next_call(&mut self, now: Instant) -> Option<Instant> {
-        match self.callers().asking {
-            Asking::Nothing => None,
-            Asking::Loop { .. } => self.client.service_mut().next_in_loop(now),
-            Asking::Planned { .. } => {
-                let planned = self.next_call_at();
+    /// Takes that request, if it may begin at `now`. Returns its planned time.
+    fn take_next_request(&mut self, now: Instant) -> Option<Instant> {
+        match self.workload().send_mode {
+            SendMode::Stopped => None,
+            SendMode::ClosedLoop { .. } => self.client.service_mut().next_in_closed_loop(now),
+            SendMode::OpenLoop { .. } => {
+                let planned = self.next_request_at();
                 self.next_planned += u64::from(planned <= now);
                 (planned <= now).then_some(planned)
             }
         }
     }
 
-    pub(super) fn handle_failure(&mut self, failure: ConnectFailure<Flow>) {
-        let ConnectFailure { peer: mut flow, to, error } = failure;
-        let is_churn = self.plan.life == Life::Churn && flow.role == Role::Asks;
-        if is_churn {
-            self.rests_until = self.client.now() + FAILURE_PAUSE;
+    pub(super) fn handle_failure(&mut self, failure: ConnectFailure<Exchange>) {
+        let ConnectFailure { peer: mut exchange, to, error } = failure;
+        let is_per_request = self.plan.reuse == ConnectionReuse::PerRequest && exchange.role == Role::Requesting;
+        if is_per_request {
+            self.retry_at = self.client.now() + FAILURE_PAUSE;
         }
-        let kind = kind_of(&error);
-        let callers = self.client.service_mut();
-        callers.failed += 1;
-        callers.lose(&mut flow, kind, || format!("{to}: {error}"));
-        if is_churn {
-            callers.free.push(flow.seat);
-        } else if kind == ErrorKind::ConnectTimedOut && self.phase == Phase::Opening {
-            self.begin_no_more_in_vain();
+        let kind = ErrorKind::of_io(&error);
+        let workload = self.client.service_mut();
+        workload.failed += 1;
+        workload.fail_requests(&mut exchange, kind, || format!("{to}: {error}"));
+        if is_per_request {
+            workload.free_slots.push(exchange.slot);
+        } else if kind == ErrorKind::ConnectTimedOut && self.phase == Phase::Connecting {
+            self.abandon_pending_connects();
         }
     }
 
-    /// Where one has waited in vain and so few come in that those under way will not all, the rest
-    /// would wait as long, one lot behind another: they are not begun and count as if they had been.
-    fn begin_no_more_in_vain(&mut self) {
-        if self.client.connecting() < self.callers().arrivals.lately(self.client.now()) * 2 {
+    /// Skips the connects that have not begun, and counts them as timed out, if few connects succeed.
+    ///
+    /// It is called when a connect has timed out. If at least twice as many connects are in progress as
+    /// succeeded recently, the remaining ones would time out as well, batch after batch.
+    fn abandon_pending_connects(&mut self) {
+        if self.client.connecting() < self.workload().recent_connects.count_at(self.client.now()) * 2 {
             return;
         }
-        let left = self.to_open() - self.begun;
-        self.begun += left;
-        let callers = self.client.service_mut();
-        callers.failed += left;
-        for _ in 0..left {
-            callers.counters.count_error(ErrorKind::ConnectTimedOut, || "hardly any came about any more".to_owned());
+        let remaining = self.connections_to_open() - self.connects_begun;
+        self.connects_begun += remaining;
+        let workload = self.client.service_mut();
+        workload.failed += remaining;
+        for _ in 0..remaining {
+            workload
+                .counters
+                .count_error(ErrorKind::ConnectTimedOut, || "skipped, because connects kept timing out".to_owned());
         }
-    }
-}
-
-/// The limits of a client that keeps its own time, and whose peers must always be read: were it to
-/// pause one that does not read, both would wait for each other.
-pub(super) fn limits(plan: &Plan) -> ClientLimits {
-    let frame_len = plan.message_len + ENVELOPE_LEN_MAX;
-    let queue_max = plan.pipeline.saturating_mul(frame_len);
-    let never = Duration::MAX;
-    let peer = Limits {
-        queue: Watermarks::new(queue_max / 2, queue_max),
-        frame_len_max: frame_len,
-        handshake_timeout: never,
-        idle_timeout: never,
-        frame_timeout: never,
-        write_timeout: never,
-        ..Limits::default()
-    };
-    ClientLimits {
-        peer,
-        connect_timeout: plan.timeout,
-        connecting_max: CONNECTING_MAX,
-        // What may be queued is bounded by the plan.
-        queue_total_max: usize::MAX,
     }
 }

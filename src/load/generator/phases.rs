@@ -1,138 +1,102 @@
-//! The phases of a run: what each leads to, and when.
+//! The phases of a run, and when each one ends.
 //!
-//! Every phase has an end: whoever opens or answers does so within a timeout, or is given up.
+//! Every phase ends: a connect or an answer that is not complete within the timeout is given up.
 
 use crate::instant::Instant;
-use crate::load::plan::{Bound, Life, Pace, Schedule};
-use crate::load::record::Ending;
-use crate::load::workload::Asking;
+use crate::load::plan::{ConnectionReuse, Pace, RunLength};
+use crate::load::progress::Phase;
+use crate::load::record::RunEnd;
+use crate::load::window::Window;
+use crate::load::workload::SendMode;
 use crate::net::{Layer, Net};
 
 use super::Generator;
 
-/// Where a run stands.
-///
-/// ```text
-/// Opening ──all are open──▶ Asking ──time or number is up──▶ Waiting ──all answered──▶ Over
-///    └──────────────── nobody is left · interrupted ────────────────────────────────────▲
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Connections are made; nothing is asked.
-    Opening,
-    /// Requests leave: first to warm up, then to be measured.
-    Asking,
-    /// What is planned for the past may still leave, at most until then; those that have left by
-    /// then have a whole timeout for their answers.
-    Waiting(Instant),
-    Over(Ending),
-}
-
 impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
     pub(super) fn advance(&mut self, now: Instant) {
         match self.phase {
-            Phase::Opening => {
-                let callers = self.callers();
-                let is_open = callers.opened + callers.failed == self.to_open();
-                if is_open && callers.asking_open == 0 && self.plan.life == Life::Kept {
-                    self.end(now, Ending::Abandoned);
+            Phase::Connecting => {
+                let workload = self.workload();
+                let is_open = workload.opened + workload.failed == self.connections_to_open();
+                if is_open && workload.requesting_open == 0 && self.plan.reuse == ConnectionReuse::Persistent {
+                    self.end(now, RunEnd::Abandoned);
                 } else if is_open {
-                    self.begin_asking(now);
+                    self.begin_sending(now);
                 }
             }
-            Phase::Asking => {
-                if self.measure_from <= now && !self.cost.has_begun() {
+            Phase::Sending => {
+                if self.window.begin <= now && !self.cost.has_begun() {
                     self.ledger.0 = self.client.counters().ledger;
                     self.cost.begin();
                 }
-                if self.is_all_asked(now) {
+                if self.is_all_sent(now) {
                     self.begin_waiting(now);
-                } else if self.is_deserted(now) {
-                    self.end(now, Ending::Abandoned);
+                } else if self.is_abandoned(now) {
+                    self.end(now, RunEnd::Abandoned);
                 }
             }
             Phase::Waiting(until) => {
-                let is_idle = self.callers().under_way == 0 && self.is_plan_sent();
-                if is_idle || until <= now && !self.stop_asking(now) {
-                    self.end(now, Ending::Done);
+                let is_idle = self.workload().in_flight == 0 && self.is_plan_sent();
+                if is_idle || until <= now && !self.stop_sending(now) {
+                    self.end(now, RunEnd::Done);
                 }
             }
-            Phase::Over(_) => {}
+            Phase::Ended(_) => {}
         }
     }
 
-    fn begin_asking(&mut self, now: Instant) {
+    fn begin_sending(&mut self, now: Instant) {
         self.opened_at = now;
-        self.cost.look_when_open();
-        self.phase = Phase::Asking;
+        self.cost.sample_when_open();
+        self.phase = Phase::Sending;
         let step = self.plan.connections as u64;
-        let (warm_up, bound) = (self.plan.warm_up, self.plan.bound);
-        let asking = match self.plan.pace {
-            Pace::Closed => {
-                self.measure_from = now + warm_up;
-                match bound {
-                    Bound::Time(time) => {
-                        self.measure_until = self.measure_from + time;
-                        Asking::Loop { left: u64::MAX }
-                    }
-                    Bound::Requests(left) => Asking::Loop { left },
-                }
-            }
-            Pace::Open(rate) => {
-                let schedule = Schedule::new(now, rate);
-                let first = schedule.count_in(warm_up);
-                let count = match bound {
-                    Bound::Time(time) => schedule.count_in(time),
-                    Bound::Requests(requests) => requests,
-                };
-                self.planned = first..first.saturating_add(count);
-                self.measure_from = schedule.planned(first);
-                self.measure_until = schedule.planned(self.planned.end);
-                Asking::Planned { schedule, step, last: self.planned.end }
-            }
+        self.window = Window::new(&self.plan, now);
+        let send_mode = match self.window.schedule {
+            None => SendMode::ClosedLoop { remaining: self.window.remaining },
+            Some(schedule) => SendMode::OpenLoop { schedule, step, end: self.window.planned.end },
         };
-        let (from, until) = (self.measure_from, self.measure_until);
-        let callers = self.client.service_mut();
-        callers.asking = asking;
-        callers.counters.begin(from);
-        callers.counters.end(until);
+        let (begin, end) = (self.window.begin, self.window.end);
+        let workload = self.client.service_mut();
+        workload.send_mode = send_mode;
+        workload.counters.begin(begin);
+        workload.counters.end(end);
         self.advance(now);
-        if self.plan.life == Life::Kept && self.plan.pace == Pace::Closed {
-            for seat in 0..self.plan.connections {
-                if let Some(key) = self.callers().key(seat) {
-                    self.client.call(key, |callers, flow, cx| callers.go_on(flow, callers.now(), cx));
+        if self.plan.reuse == ConnectionReuse::Persistent && self.plan.pace == Pace::Closed {
+            for slot in 0..self.plan.connections {
+                if let Some(key) = self.workload().key(slot) {
+                    self.client.call(key, |workload, exchange, cx| workload.send_due(exchange, workload.now(), cx));
                 }
             }
         }
     }
 
-    /// Whether nothing more is to be asked but what is due already.
-    fn is_all_asked(&self, now: Instant) -> bool {
-        match self.callers().asking {
-            Asking::Loop { left: 0 } => true,
-            Asking::Loop { .. } | Asking::Planned { .. } | Asking::Nothing => self.measure_until <= now,
+    /// Whether no request will become due any more. Overdue ones may still be unsent.
+    fn is_all_sent(&self, now: Instant) -> bool {
+        match self.workload().send_mode {
+            SendMode::ClosedLoop { remaining: 0 } => true,
+            SendMode::ClosedLoop { .. } | SendMode::OpenLoop { .. } | SendMode::Stopped => self.window.end <= now,
         }
     }
 
     fn begin_waiting(&mut self, now: Instant) {
-        if let Asking::Loop { .. } = self.callers().asking {
-            self.client.service_mut().asking = Asking::Nothing;
+        if let SendMode::ClosedLoop { .. } = self.workload().send_mode {
+            self.client.service_mut().send_mode = SendMode::Stopped;
         }
-        if let Bound::Time(_) = self.plan.bound {
+        if let RunLength::Time(_) = self.plan.run_length {
             self.end_measuring();
         }
         self.phase = Phase::Waiting(now + self.plan.timeout);
     }
 
-    /// What is planned and has not left does not leave any more; whether anything was planned.
-    fn stop_asking(&mut self, now: Instant) -> bool {
-        let was_asking = matches!(self.callers().asking, Asking::Planned { .. });
-        if was_asking {
-            self.client.service_mut().asking = Asking::Nothing;
-            self.next_planned = self.planned.end;
+    /// Drops the planned requests that were not sent. Returns whether the run was still sending them.
+    fn stop_sending(&mut self, now: Instant) -> bool {
+        let was_sending = matches!(self.workload().send_mode, SendMode::OpenLoop { .. });
+        if was_sending {
+            self.client.service_mut().send_mode = SendMode::Stopped;
+            self.next_planned = self.window.planned.end;
             self.phase = Phase::Waiting(now + self.plan.timeout);
         }
-        was_asking
+        was_sending
     }
 
     fn end_measuring(&mut self) {
@@ -141,41 +105,41 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         }
     }
 
-    /// Whether every request that is planned had its turn.
-    pub(super) fn is_plan_sent(&self) -> bool {
-        self.planned.end <= self.next_planned
+    /// Whether every planned request became due and was considered.
+    fn is_plan_sent(&self) -> bool {
+        self.window.planned.end <= self.next_planned
     }
 
-    /// Whether nobody is left to ask, or nobody has answered for so long that nobody will.
-    fn is_deserted(&self, now: Instant) -> bool {
-        let callers = self.callers();
-        match self.plan.life {
-            Life::Kept => callers.asking_open == 0,
-            Life::Churn => {
-                let since = callers.counters.last_answer.max(self.opened_at);
-                callers.counters.error_count() > 0 && self.plan.timeout * 2 < now.since(since)
+    /// Whether no requesting connection is left, or the server has not answered for two timeouts.
+    fn is_abandoned(&self, now: Instant) -> bool {
+        let workload = self.workload();
+        match self.plan.reuse {
+            ConnectionReuse::Persistent => workload.requesting_open == 0,
+            ConnectionReuse::PerRequest => {
+                let since = workload.counters.last_answer.max(self.opened_at);
+                workload.counters.error_count() > 0 && self.plan.timeout * 2 < now.since(since)
             }
         }
     }
 
-    pub(super) fn end(&mut self, now: Instant, ending: Ending) {
-        if let Phase::Over(_) = self.phase {
+    pub(super) fn end(&mut self, now: Instant, ending: RunEnd) {
+        if let Phase::Ended(_) = self.phase {
             return;
         }
         self.end_measuring();
-        self.cost.settle();
-        let is_done = ending == Ending::Done;
-        let callers = self.client.service_mut();
-        callers.counters.end_at_last(now, is_done);
-        callers.close();
-        self.measure_until = self.measure_until.min(now);
+        self.cost.finish_sampling();
+        let is_done = ending == RunEnd::Done;
+        let workload = self.client.service_mut();
+        workload.counters.finish(now, is_done);
+        workload.close();
+        self.window.end = self.window.end.min(now);
         if is_done {
-            // Whoever was to answer has had a whole timeout for it.
-            for key in self.callers().asked_until(now) {
-                self.client.call(key, |callers, flow, cx| callers.give_up(flow, cx));
+            // Each of these requests had a full timeout.
+            for key in self.workload().sent_by(now) {
+                self.client.call(key, |workload, exchange, cx| workload.expire(exchange, cx));
             }
         }
-        self.phase = Phase::Over(ending);
+        self.phase = Phase::Ended(ending);
         self.client.stop();
     }
 }

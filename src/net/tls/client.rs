@@ -1,6 +1,6 @@
-//! `TlsClient`: whom the connecting side trusts, and what it shows.
+//! [`TlsClient`]: the connecting side of TLS.
 //!
-//! It makes streams of those that are connected; it neither connects nor moves bytes.
+//! It wraps connected streams. It opens no connections and moves no bytes.
 
 use std::io;
 use std::path::Path;
@@ -16,56 +16,55 @@ use super::server::unusable;
 use super::{Pem, TlsSetupError, TlsStream};
 use crate::net::{Layer, Stream};
 
-/// Where systems keep the authorities they trust: Debian, Fedora, Alpine and the BSDs.
+/// Where systems keep their trusted authorities: Debian, Fedora, Alpine and the BSDs.
 const SYSTEM_BUNDLES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
-/// Whose word a client takes for who a server is.
+/// Which server certificates a client accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// That of the authorities that this machine trusts.
+    /// Certificates signed by an authority that this machine trusts.
     #[default]
     System,
-    /// That of these authorities only.
+    /// Certificates signed by one of these authorities.
     Authorities(Pem),
-    /// Nobody's: whoever answers is taken for the server. For trials; anybody in between can read
-    /// and change everything.
-    Anybody,
+    /// Any certificate. For tests only: an attacker on the path can read and change everything.
+    AnyCertificate,
 }
 
-/// Whom a client trusts, and what it shows.
+/// Options of a TLS client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsClientOptions {
-    /// Whom it trusts.
+    /// The server certificates that it accepts.
     pub trust: Trust,
-    /// Certificate and key, for servers that ask for them.
+    /// Certificate and key of the client, for servers that require them.
     pub identity: Option<(Pem, Pem)>,
-    /// Protocols to offer by ALPN (RFC 7301), the best first; none offers none.
+    /// Protocols to offer by ALPN (RFC 7301), most preferred first. Empty: ALPN is not used.
     pub alpn: Vec<String>,
-    /// The only version to agree on; unset takes the best that both know.
+    /// The only version to accept. Unset: the newest that both sides support.
     pub version: Option<TlsVersion>,
 }
 
 /// A version of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TlsVersion {
-    /// RFC 5246.
+    /// TLS 1.2 (RFC 5246).
     Tls12,
-    /// RFC 8446.
+    /// TLS 1.3 (RFC 8446).
     Tls13,
 }
 
-/// The connecting side of TLS: versions 1.2 and 1.3.
+/// The connecting side of TLS, versions 1.2 and 1.3, for any server.
 #[derive(Clone, Debug)]
 pub struct TlsClient {
     config: Arc<ClientConfig>,
 }
 
 impl TlsClient {
-    /// Reads what the options name.
+    /// Reads the files that the options name.
     ///
     /// # Errors
-    /// Something cannot be read, does not fit together, or the key can be read by others than its owner.
+    /// A file cannot be read or used, certificate and key do not match, or other users can read the key.
     pub fn new(options: &TlsClientOptions) -> Result<Self, TlsSetupError> {
         let versions = match options.version {
             None => rustls::ALL_VERSIONS,
@@ -79,7 +78,9 @@ impl TlsClient {
         let builder = match &options.trust {
             Trust::System => builder.with_root_certificates(system_bundle()?.authorities()?),
             Trust::Authorities(pem) => builder.with_root_certificates(pem.authorities()?),
-            Trust::Anybody => builder.dangerous().with_custom_certificate_verifier(Arc::new(TakesAnybody { provider })),
+            Trust::AnyCertificate => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate { provider }))
+            }
         };
         let mut config = match &options.identity {
             Some((cert, key)) => {
@@ -91,22 +92,22 @@ impl TlsClient {
         Ok(Self { config: Arc::new(config) })
     }
 
-    /// Connections to the server that `name` names: a host name, or an IP address.
+    /// The layer for connections to one server, by host name or IP address.
     ///
-    /// The name goes to the server in clear (SNI), and its certificate must be for it.
+    /// The server's certificate must be for `name`. A host name is sent unencrypted (SNI).
     ///
     /// # Errors
-    /// The name can be in no certificate.
+    /// `name` is neither a host name nor an IP address.
     pub fn to(&self, name: &str) -> Result<TlsTarget, TlsSetupError> {
-        let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
-        match ServerName::try_from(bare.to_owned()) {
+        let unbracketed = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+        match ServerName::try_from(unbracketed.to_owned()) {
             Ok(name) => Ok(TlsTarget { config: Arc::clone(&self.config), name }),
             Err(_) => Err(TlsSetupError::BadName(name.to_owned())),
         }
     }
 }
 
-/// The connecting side of TLS to one server.
+/// The connecting side of TLS, for one server.
 #[derive(Clone, Debug)]
 pub struct TlsTarget {
     config: Arc<ClientConfig>,
@@ -123,7 +124,7 @@ impl<T: Stream> Layer<T> for TlsTarget {
     }
 
     fn inner<'a>(&self, stream: &'a mut TlsStream<T>) -> &'a mut T {
-        stream.beneath_mut()
+        stream.inner_mut()
     }
 
     fn open(&self, stream: &mut TlsStream<T>) -> io::Result<()> {
@@ -134,13 +135,12 @@ impl<T: Stream> Layer<T> for TlsTarget {
         stream.failure().map(io::Error::from)
     }
 
-    /// Whom a client trusts is decided once.
     fn reload(&mut self) -> Option<io::Result<()>> {
         None
     }
 }
 
-/// The list of authorities this machine trusts; `SSL_CERT_FILE` names another, as it does for OpenSSL.
+/// The authorities that this machine trusts. `SSL_CERT_FILE` overrides the file, as for OpenSSL.
 fn system_bundle() -> Result<Pem, TlsSetupError> {
     if let Some(path) = std::env::var_os("SSL_CERT_FILE") {
         return Ok(Pem::File(path.into()));
@@ -149,13 +149,13 @@ fn system_bundle() -> Result<Pem, TlsSetupError> {
     found.map(|path| Pem::File(path.into())).ok_or(TlsSetupError::NoSystemRoots)
 }
 
-/// Checks that the server holds the key of the certificate it shows, and nothing else.
+/// Accepts any certificate. It still checks that the server has the certificate's private key.
 #[derive(Debug)]
-struct TakesAnybody {
+struct AcceptAnyCertificate {
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for TakesAnybody {
+impl ServerCertVerifier for AcceptAnyCertificate {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

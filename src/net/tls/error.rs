@@ -1,45 +1,45 @@
-//! What can go wrong between two ends of TLS, in words that say who can mend it.
+//! [`TlsError`]: why TLS with a peer failed, in terms of what can be fixed.
 //!
-//! Nothing that a peer sent is quoted, so that a log line stays one line.
+//! No text that a peer sent is quoted, so a log line stays one line.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "what is matched here is rustls's, and it says that more may come")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "the enums of rustls are non-exhaustive")]
 
 use std::io;
 
 use rustls::{AlertDescription, CertificateError, HandshakeType, InvalidMessage};
 use thiserror::Error;
 
-/// Why TLS with a peer did not come about, or broke.
+/// Why TLS with a peer failed, in the handshake or later.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TlsError {
-    /// What came is no TLS.
+    /// The received bytes are not TLS.
     #[error("the peer does not speak TLS")]
     NotTls,
-    /// The peer's certificate is for other names.
+    /// The peer's certificate is for other names than this one.
     #[error("the peer's certificate is not for `{0}`")]
     WrongName(String),
-    /// The peer's certificate is out of date.
+    /// The peer's certificate has expired.
     #[error("the peer's certificate has expired")]
     Expired,
-    /// The peer's certificate is for later.
+    /// The peer's certificate is not valid yet.
     #[error("the peer's certificate is not valid yet")]
     NotYetValid,
-    /// Nobody whom we trust has signed the peer's certificate.
-    #[error("the peer's certificate is signed by nobody who is trusted here")]
+    /// No trusted authority has signed the peer's certificate.
+    #[error("the peer's certificate is not signed by a trusted authority")]
     UnknownSigner,
-    /// Something else is wrong with the peer's certificate.
-    #[error("the peer's certificate is refused: {0}")]
+    /// The peer's certificate is unusable for another reason.
+    #[error("the peer's certificate is not acceptable: {0}")]
     BadCertificate(String),
-    /// The peer was asked for a certificate and has none.
-    #[error("the peer shows no certificate")]
+    /// A certificate is required of the peer, and it sent none.
+    #[error("the peer sent no certificate")]
     NoCertificate,
-    /// The peer wants a certificate of ours, or another one.
-    #[error("the peer refuses our certificate, or that we have none ({0:?})")]
+    /// The peer refused our certificate, or requires one and we have none.
+    #[error("the peer refuses our certificate, or requires one and we have none ({0:?})")]
     Refused(AlertDescription),
-    /// Nothing of what we offer to agree on suits the peer, or the other way round.
-    #[error("nothing to agree on: {0}")]
+    /// The two sides have no version, cipher suite or protocol in common.
+    #[error("no common TLS parameters: {0}")]
     NothingInCommon(String),
-    /// Something rarer.
+    /// Any other failure.
     #[error("{0}")]
     Other(String),
 }
@@ -50,9 +50,9 @@ impl From<&rustls::Error> for TlsError {
             rustls::Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
             ) => Self::NotTls,
-            // An echo of our own greeting.
+            // A plain echo server returns our own ClientHello.
             rustls::Error::InappropriateHandshakeMessage { got_type: HandshakeType::ClientHello, .. } => Self::NotTls,
-            rustls::Error::InvalidCertificate(fault) => Self::from(fault),
+            rustls::Error::InvalidCertificate(error) => Self::from(error),
             rustls::Error::NoCertificatesPresented => Self::NoCertificate,
             rustls::Error::AlertReceived(alert) => Self::from(*alert),
             rustls::Error::NoApplicationProtocol => Self::NothingInCommon("no ALPN protocol".to_owned()),
@@ -63,12 +63,12 @@ impl From<&rustls::Error> for TlsError {
 }
 
 impl From<&CertificateError> for TlsError {
-    fn from(fault: &CertificateError) -> Self {
-        match fault {
+    fn from(error: &CertificateError) -> Self {
+        match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
             CertificateError::NotValidForNameContext { expected, .. } => Self::WrongName(expected.to_str().into()),
-            CertificateError::UnknownIssuer => Self::UnknownSigner,
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownSigner,
             other => Self::BadCertificate(format!("{other:?}")),
         }
     }
@@ -87,8 +87,8 @@ impl From<AlertDescription> for TlsError {
             AlertDescription::HandshakeFailure
             | AlertDescription::InsufficientSecurity
             | AlertDescription::ProtocolVersion
-            | AlertDescription::NoApplicationProtocol => Self::NothingInCommon(format!("the peer says {alert:?}")),
-            other => Self::Other(format!("the peer broke off ({other:?})")),
+            | AlertDescription::NoApplicationProtocol => Self::NothingInCommon(format!("the peer reports {alert:?}")),
+            other => Self::Other(format!("the peer aborted TLS ({other:?})")),
         }
     }
 }
@@ -100,7 +100,7 @@ impl From<TlsError> for io::Error {
 }
 
 impl TlsError {
-    /// What an error of a stream says of TLS, if it does.
+    /// The TLS error inside an error of a stream, if there is one.
     pub fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref().and_then(|inner| inner.downcast_ref())
     }

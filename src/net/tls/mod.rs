@@ -1,7 +1,7 @@
-//! TLS, as a stream over a stream: the same over a socket and over a simulated one.
+//! TLS as a [`Layer`](super::Layer): over a socket, or over a simulated stream.
 //!
-//! The protocol is rustls's and its cryptography ring's, here is only how it meets readiness. Who
-//! may wait how long is decided by the connection machine, as for every stream.
+//! rustls implements the protocol and ring the cryptography. This module adapts them to readiness.
+//! Timeouts belong to the connection, as for every stream.
 
 mod client;
 mod error;

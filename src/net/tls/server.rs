@@ -1,7 +1,7 @@
-//! `TlsServer`: what the listening side shows, and whom it lets in.
+//! [`TlsServer`]: the listening side of TLS.
 //!
-//! It makes streams, it moves no bytes. Its files can be read again while it is in use; a stream
-//! keeps what it began with.
+//! It wraps accepted streams and moves no bytes. Its files can be reloaded while it is in use; open
+//! streams are not affected.
 
 use std::io;
 use std::sync::Arc;
@@ -14,21 +14,21 @@ use rustls::{ServerConfig, ServerConnection};
 use super::{Pem, TlsSetupError, TlsStream};
 use crate::net::{Layer, Stream};
 
-/// What a server shows its clients, and what it wants of them.
+/// Options of a TLS server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsServerOptions {
-    /// The certificate of the server, and behind it those that lead to its authority.
+    /// The server's certificate, followed by the intermediate certificates.
     pub cert: Pem,
     /// The private key of that certificate.
     pub key: Pem,
-    /// Clients must show a certificate that one of these has signed; unset asks for none.
+    /// Authorities for client certificates. If set, a client needs a certificate signed by one of them.
     pub client_ca: Option<Pem>,
-    /// Protocols for ALPN (RFC 7301), the best first; none takes any client. With some, a client
-    /// that offers none of them is refused.
+    /// Protocols for ALPN (RFC 7301), most preferred first. A client that uses ALPN and offers none of
+    /// them is refused. Empty: ALPN is not used.
     pub alpn: Vec<String>,
 }
 
-/// The listening side of TLS: versions 1.2 and 1.3.
+/// The listening side of TLS, versions 1.2 and 1.3.
 #[derive(Clone, Debug)]
 pub struct TlsServer {
     options: TlsServerOptions,
@@ -39,15 +39,15 @@ impl TlsServer {
     /// Reads certificate and key.
     ///
     /// # Errors
-    /// They cannot be read or do not fit together, or the key can be read by others than its owner.
+    /// A file cannot be read or used, certificate and key do not match, or other users can read the key.
     pub fn new(options: TlsServerOptions) -> Result<Self, TlsSetupError> {
         Ok(Self { config: Arc::new(config_of(&options)?), options })
     }
 
-    /// Reads certificate and key again, for the streams from now on.
+    /// Reads certificate and key again. Streams wrapped afterwards use the new ones.
     ///
     /// # Errors
-    /// As [`Self::new`]; then all stays as it was.
+    /// As [`Self::new`]. The old certificate and key then stay in use.
     pub fn reload(&mut self) -> Result<(), TlsSetupError> {
         self.config = Arc::new(config_of(&self.options)?);
         Ok(())
@@ -98,7 +98,7 @@ impl<T: Stream> Layer<T> for TlsServer {
     }
 
     fn inner<'a>(&self, stream: &'a mut TlsStream<T>) -> &'a mut T {
-        stream.beneath_mut()
+        stream.inner_mut()
     }
 
     fn open(&self, stream: &mut TlsStream<T>) -> io::Result<()> {

@@ -1,7 +1,7 @@
-//! `TlsStream`: TLS as a stream over a stream.
+//! [`TlsStream`]: TLS over another stream.
 //!
-//! It neither waits nor knows a clock; which certificate is shown and what is trusted was decided
-//! before it was made. Beside what rustls keeps, at most one record each way, it stores nothing.
+//! It has no clock and no configuration of its own. Apart from at most one record each way, which
+//! rustls buffers, it stores no bytes.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
@@ -11,91 +11,93 @@ use super::TlsError;
 use crate::instant::Instant;
 use crate::net::Stream;
 
-/// How much ciphertext may wait for the stream beneath: one full record. A peer that does not
-/// read leaves the rest in its own queue, where it is counted.
-const KEPT_LEN_MAX: usize = 16 * 1024;
+/// The most bytes that rustls buffers for writing: one full record. What a slow peer does not take
+/// beyond that waits in the queue of its connection, where it is counted.
+const BUFFERED_LEN_MAX: usize = 16 * 1024;
 
-/// How much is read at a time while the handshake goes on: rustls takes no more in one piece, and
-/// a flight without long certificates fits.
+/// The length of one read during the handshake: rustls takes no more at a time, and a flight without
+/// long certificates fits.
 const FLIGHT_LEN: usize = 4096;
 
-/// TLS over another stream, as either side.
+/// TLS over another stream, as client or server.
 pub struct TlsStream<T> {
     inner: T,
     session: Box<Session>,
 }
 
-/// All but the stream beneath; in a box, so that the places in a table of peers stay small.
+/// The TLS state. It is boxed to keep the slots of peers small.
 struct Session {
     tls: Connection,
-    progress: Progress,
-    /// The last read left nothing, neither beneath nor in here, and no end was seen.
-    is_dry: bool,
+    phase: TlsPhase,
+    /// The last read took all input, here and from the inner stream, and saw no end.
+    is_empty: bool,
     failure: Option<TlsError>,
 }
 
-/// How far our direction has come.
+/// The phase of our direction.
 ///
 /// ```text
-/// Opening ── handshake done ──▶ Open ── close_notify out ──▶ Finished
-///    └───────────────────── given up ──────────────────────────▲
+/// Handshaking ── handshake done ──▶ Open ── close_notify written ──▶ Finished
+///      └──────────────────── shut down early ────────────────────────▲
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    Opening,
+enum TlsPhase {
+    Handshaking,
     Open,
     Finished,
 }
 
-/// What lies beneath, as rustls wants to see it.
-struct Beneath<'a, T>(&'a mut T);
+/// Gives rustls the inner stream as an [`io::Write`].
+struct InnerWriter<'a, T>(&'a mut T);
 
 impl<T: Stream> TlsStream<T> {
     pub(super) fn new(inner: T, tls: impl Into<Connection>) -> Self {
         let mut tls = tls.into();
-        tls.set_buffer_limit(Some(KEPT_LEN_MAX));
-        let session = Session { tls, progress: Progress::Opening, is_dry: false, failure: None };
+        tls.set_buffer_limit(Some(BUFFERED_LEN_MAX));
+        let session = Session { tls, phase: TlsPhase::Handshaking, is_empty: false, failure: None };
         Self { inner, session: Box::new(session) }
     }
 
-    /// The protocol that was agreed on by ALPN, if any was.
+    /// The protocol that ALPN selected, if any.
     pub fn alpn_protocol(&self) -> Option<&[u8]> {
         self.session.tls.alpn_protocol()
     }
 
-    /// Why TLS broke, if it did.
+    /// Why TLS failed, if it did.
     pub(super) fn failure(&self) -> Option<TlsError> {
         self.session.failure.clone()
     }
 
-    /// The stream beneath.
-    pub(super) fn beneath_mut(&mut self) -> &mut T {
+    /// The inner stream.
+    pub(super) fn inner_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 
-    /// Goes on with the handshake; `Ok` once it is done, though what we say last in it may be kept.
+    /// Continues the handshake; `Ok` once it is complete. Our last message of it may still be
+    /// buffered; [`Stream::flush`] writes it.
     ///
-    /// Reads and writes do so by themselves, but tell less of it.
+    /// Reads and writes continue the handshake too.
     ///
     /// # Errors
-    /// `WouldBlock`: a fact will come, in either direction. [`TlsError`] in an `InvalidData`: it
-    /// has failed. `UnexpectedEof`: the peer has left.
+    /// `WouldBlock`: call again after the next event, in either direction. `InvalidData` with a
+    /// [`TlsError`] inside: the handshake failed. `UnexpectedEof`: the peer has left.
     pub fn handshake(&mut self) -> io::Result<()> {
-        while self.session.progress == Progress::Opening {
-            match self.write_kept() {
-                // Where both speak at once, both would wait for ever if who cannot write did not read.
+        while self.session.phase == TlsPhase::Handshaking {
+            match self.write_buffered() {
+                // A side that cannot write must still read. Otherwise two sides that both have to
+                // write first would wait for each other forever.
                 Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
                 _ if self.session.tls.is_handshaking() => self.read_handshake()?,
-                _ => self.session.progress = Progress::Open,
+                _ => self.session.phase = TlsPhase::Open,
             }
         }
         Ok(())
     }
 
-    /// Reads a part of the handshake.
+    /// Reads one part of the handshake.
     fn read_handshake(&mut self) -> io::Result<()> {
         let mut flight = [0; FLIGHT_LEN];
-        let count = self.read_beneath(&mut flight)?;
+        let count = self.read_ciphertext(&mut flight)?;
         let mut rest = &flight[..count];
         while !rest.is_empty() {
             self.session.take(&mut rest).inspect_err(|_| self.send_alert())?;
@@ -103,21 +105,21 @@ impl<T: Stream> TlsStream<T> {
         Ok(())
     }
 
-    /// Reads ciphertext. Its end is an error: close_notify would have come before it.
-    fn read_beneath(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+    /// Reads ciphertext. Its end is an error, since a close_notify must come first.
+    fn read_ciphertext(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if let Some(failure) = &self.session.failure {
             return Err(failure.clone().into());
         }
         let count = self.inner.read(buf)?;
-        self.session.is_dry = count < buf.len() && self.inner.short_read_means_empty();
+        self.session.is_empty = count < buf.len() && self.inner.short_read_means_empty();
         if count == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(count) }
     }
 
-    /// Decrypts the ciphertext that fills the first `len` bytes of `buf` into the front of `buf`:
-    /// how much came out.
+    /// Decrypts the ciphertext in the first `len` bytes of `buf` into the front of `buf`. Returns the
+    /// length of the plaintext.
     ///
-    /// What comes out is shorter than what went in, and never overtakes it: only where a record
-    /// began in an earlier read may more be there than has room. That is pulled first next time.
+    /// Plaintext is shorter than its ciphertext, so it never overwrites unread ciphertext. A record
+    /// that began in an earlier read may not fit; the next read then returns the rest first.
     fn decrypt(&mut self, buf: &mut [u8], len: usize) -> io::Result<usize> {
         let (mut taken, mut pulled) = (0, 0);
         let mut outcome = Ok(true);
@@ -125,31 +127,31 @@ impl<T: Stream> TlsStream<T> {
             let mut rest = &buf[taken..len];
             outcome = self.session.take(&mut rest);
             taken = len - rest.len();
-            pulled += self.session.pull(&mut buf[pulled..taken]).unwrap_or(0);
+            pulled += self.session.read_plaintext(&mut buf[pulled..taken]).unwrap_or(0);
         }
-        pulled += self.session.pull(&mut buf[pulled..]).unwrap_or(0);
+        pulled += self.session.read_plaintext(&mut buf[pulled..]).unwrap_or(0);
         match outcome {
             Err(error) => {
                 self.send_alert();
-                // What came before the failure counts; the failure is told again next time.
+                // Plaintext before the failure is valid. The next read reports the failure again.
                 if pulled > 0 { Ok(pulled) } else { Err(error) }
             }
             Ok(_) => Ok(pulled),
         }
     }
 
-    /// Lets the peer know what was wrong, if it still listens.
+    /// Sends the alert that rustls has buffered, if the stream takes it.
     fn send_alert(&mut self) {
-        if let Err(error) = self.write_kept() {
-            log::debug!("the peer is not told what was wrong: {error}");
+        if let Err(error) = self.write_buffered() {
+            log::debug!("cannot send a TLS alert: {error}");
         }
     }
 
-    /// Encrypts some of `bytes`, a record at most.
+    /// Encrypts a prefix of `bytes`, at most one record. Returns its length.
     fn encrypt(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.session.tls.writer().write(bytes)? {
-            // A record waits already, or new keys must leave first.
-            0 => self.write_kept()?,
+            // The buffer is full, or a key update must be written first.
+            0 => self.write_buffered()?,
             count => return Ok(count),
         }
         match self.session.tls.writer().write(bytes)? {
@@ -158,10 +160,10 @@ impl<T: Stream> TlsStream<T> {
         }
     }
 
-    /// Writes ciphertext until none waits.
-    fn write_kept(&mut self) -> io::Result<()> {
-        while self.session.progress != Progress::Finished && self.session.tls.wants_write() {
-            match self.session.tls.write_tls(&mut Beneath(&mut self.inner)) {
+    /// Writes all buffered ciphertext.
+    fn write_buffered(&mut self) -> io::Result<()> {
+        while self.session.phase != TlsPhase::Finished && self.session.tls.wants_write() {
+            match self.session.tls.write_tls(&mut InnerWriter(&mut self.inner)) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -173,20 +175,20 @@ impl<T: Stream> TlsStream<T> {
 }
 
 impl Session {
-    /// Takes from the front of `ciphertext` what rustls takes in one piece; `Ok(false)` when it
-    /// takes no more, for the peer's close_notify has come.
+    /// Gives rustls a prefix of `ciphertext` and removes it. `Ok(false)`: rustls accepts no more,
+    /// since the peer's close_notify has come.
     fn take(&mut self, ciphertext: &mut &[u8]) -> io::Result<bool> {
         let is_open = self.tls.read_tls(ciphertext)? > 0;
         let state = self.tls.process_new_packets().map_err(|failure| {
-            self.is_dry = false;
+            self.is_empty = false;
             self.failure.insert(TlsError::from(&failure)).clone()
         })?;
-        self.is_dry &= !state.peer_has_closed();
+        self.is_empty &= !state.peer_has_closed();
         Ok(is_open)
     }
 
-    /// Moves plaintext that is there to `buf`. `None`: there is none; `Some(0)`: and none will come.
-    fn pull(&mut self, buf: &mut [u8]) -> Option<usize> {
+    /// Moves available plaintext to `buf`. `None`: none is available. `Some(0)`: the plaintext has ended.
+    fn read_plaintext(&mut self, buf: &mut [u8]) -> Option<usize> {
         self.tls.reader().read(buf).ok()
     }
 }
@@ -195,12 +197,13 @@ impl<T: Stream> Stream for TlsStream<T> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.handshake()?;
         loop {
-            if let Some(count) = self.session.pull(buf) {
-                // It is of an earlier read: a fact that came since is about bytes nobody has looked for.
-                self.session.is_dry = false;
+            if let Some(count) = self.session.read_plaintext(buf) {
+                // This plaintext is from an earlier read. Newer ciphertext may be waiting below, and
+                // its event has been reported already.
+                self.session.is_empty = false;
                 return Ok(count);
             }
-            let len = self.read_beneath(buf)?;
+            let len = self.read_ciphertext(buf)?;
             let count = self.decrypt(buf, len)?;
             if count > 0 {
                 return Ok(count);
@@ -214,8 +217,8 @@ impl<T: Stream> Stream for TlsStream<T> {
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.handshake()?;
-        // A stream that keeps ciphertext is full.
-        self.write_kept()?;
+        // A stream with buffered ciphertext counts as full.
+        self.write_buffered()?;
         let mut count = 0;
         for slice in slices {
             let mut rest = &slice[..];
@@ -230,14 +233,14 @@ impl<T: Stream> Stream for TlsStream<T> {
                 }
             }
         }
-        // All of it is taken, so an error here is for the next call, which meets it again.
-        let _ = self.write_kept();
+        // All bytes are accepted. An error here comes again in the next call, which reports it.
+        let _ = self.write_buffered();
         Ok(count)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.send_close_notify()?;
-        self.session.progress = Progress::Finished;
+        self.session.phase = TlsPhase::Finished;
         self.inner.shutdown_write()
     }
 
@@ -246,17 +249,17 @@ impl<T: Stream> Stream for TlsStream<T> {
     }
 
     fn short_read_means_empty(&self) -> bool {
-        self.session.is_dry
+        self.session.is_empty
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.write_kept()
+        self.write_buffered()
     }
 
     /// Sends close_notify (RFC 8446, section 6.1).
     fn send_close_notify(&mut self) -> io::Result<()> {
         self.session.tls.send_close_notify();
-        self.write_kept()
+        self.write_buffered()
     }
 
     fn woke_at(&self) -> Option<Instant> {
@@ -264,7 +267,7 @@ impl<T: Stream> Stream for TlsStream<T> {
     }
 }
 
-impl<T: Stream> Write for Beneath<'_, T> {
+impl<T: Stream> Write for InnerWriter<'_, T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }

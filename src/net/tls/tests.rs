@@ -1,4 +1,4 @@
-//! Both ends of TLS in one process, over a stream in memory that does its worst.
+//! Both sides of TLS in one process, over an in-memory stream that injects faults.
 
 mod certs;
 mod handshake;
@@ -10,16 +10,16 @@ use super::{Pem, TlsClient, TlsClientOptions, TlsError, TlsServer, TlsServerOpti
 use crate::net::{Layer, Stream};
 use crate::sim::{Rng, pattern};
 
-use certs::{Authority, Span};
-use pipe::{End, Weather, pair};
+use certs::{TestAuthority, Validity};
+use pipe::{MemoryStream, Transfer, pair};
 
-/// More rounds than any exchange here needs.
+/// An upper bound on the rounds of one exchange.
 const ROUNDS_MAX: usize = 1_000_000;
 
-/// One end of TLS over one end of a stream in memory.
-type Tls = TlsStream<End>;
+/// One side of TLS over an in-memory stream.
+type Tls = TlsStream<MemoryStream>;
 
-/// An authority, a server with a certificate of it, and who trusts it.
+/// A server with a certificate, and a client that trusts its authority.
 struct Setup {
     server: TlsServerOptions,
     client: TlsClientOptions,
@@ -27,8 +27,8 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
-        let authority = Authority::new();
-        let (cert, key) = authority.issue("server.test", Span::Now);
+        let authority = TestAuthority::new();
+        let (cert, key) = authority.issue("server.test", Validity::Now);
         Self {
             server: TlsServerOptions { cert, key, client_ca: None, alpn: Vec::new() },
             client: TlsClientOptions { trust: Trust::Authorities(authority.pem()), ..TlsClientOptions::default() },
@@ -40,21 +40,21 @@ impl Setup {
         self
     }
 
-    fn server(&self, end: End) -> Tls {
+    fn server(&self, end: MemoryStream) -> Tls {
         TlsServer::new(self.server.clone()).unwrap().wrap(end).unwrap()
     }
 
-    fn client(&self, end: End) -> Tls {
+    fn client(&self, end: MemoryStream) -> Tls {
         TlsClient::new(&self.client).unwrap().to("server.test").unwrap().wrap(end).unwrap()
     }
 
-    /// Both over a fair stream, not open yet: the client first.
+    /// Client and server over a stream without faults, before the handshake.
     fn ends(&self) -> (Tls, Tls) {
-        let (one, other) = pair(1 << 20, Weather::Fair, 0);
+        let (one, other) = pair(1 << 20, Transfer::Whole, 0);
         (self.client(one), self.server(other))
     }
 
-    /// Both open.
+    /// Client and server after the handshake.
     fn open_ends(&self) -> (Tls, Tls) {
         let (mut client, mut server) = self.ends();
         open(&mut client, &mut server).unwrap();
@@ -64,22 +64,22 @@ impl Setup {
 
 const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 
-/// Opens both; the first error of either.
+/// Completes the handshake of both, or returns the first error of either.
 fn open(client: &mut Tls, server: &mut Tls) -> io::Result<()> {
     for _ in 0..ROUNDS_MAX {
-        if let (true, true) = (go_on(client)?, go_on(server)?) {
+        if let (true, true) = (advance(client)?, advance(server)?) {
             return Ok(());
         }
     }
     panic!("the handshake does not end");
 }
 
-/// Whether it is open now.
-fn go_on(end: &mut Tls) -> io::Result<bool> {
-    passing(end.handshake().and_then(|()| passing(end.flush()))).map(|done| done.is_some())
+/// Continues the handshake of one side. Returns whether it is complete.
+fn advance(end: &mut Tls) -> io::Result<bool> {
+    retryable_as_none(end.handshake().and_then(|()| retryable_as_none(end.flush()))).map(|done| done.is_some())
 }
 
-fn is_passing(error: &io::Error) -> bool {
+fn is_retryable(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
@@ -100,8 +100,8 @@ fn assert_blocks<R: std::fmt::Debug>(result: io::Result<R>) {
     assert_eq!(result.unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
-/// What one end of an exchange has done so far.
-struct Talker {
+/// One side of an exchange, with its progress.
+struct Exchange {
     end: Tls,
     to_send: Vec<u8>,
     sent: usize,
@@ -111,7 +111,7 @@ struct Talker {
     rng: Rng,
 }
 
-impl Talker {
+impl Exchange {
     fn new(end: Tls, to_send: Vec<u8>, seed: u64) -> Self {
         let rng = Rng::new(seed);
         Self { end, to_send, sent: 0, received: Vec::new(), has_finished: false, has_seen_end: false, rng }
@@ -121,18 +121,18 @@ impl Talker {
         self.has_finished && self.has_seen_end
     }
 
-    /// Writes a little, reads a little, and ends when all is sent.
+    /// Writes a little and reads a little. Ends its direction after the last byte.
     fn act(&mut self) -> io::Result<()> {
         if self.sent < self.to_send.len() {
             let chunk = 1 + self.rng.below(self.to_send.len() - self.sent);
-            self.sent += passing(self.end.write(&self.to_send[self.sent..self.sent + chunk]))?.unwrap_or(0);
+            self.sent += retryable_as_none(self.end.write(&self.to_send[self.sent..self.sent + chunk]))?.unwrap_or(0);
         } else if !self.has_finished {
-            self.has_finished = passing(self.end.shutdown_write())?.is_some();
+            self.has_finished = retryable_as_none(self.end.shutdown_write())?.is_some();
         }
-        passing(self.end.flush())?;
+        retryable_as_none(self.end.flush())?;
         if !self.has_seen_end {
             let mut buf = vec![0; 1 + self.rng.below(30_000)];
-            if let Some(count) = passing(self.end.read(&mut buf))? {
+            if let Some(count) = retryable_as_none(self.end.read(&mut buf))? {
                 self.received.extend_from_slice(&buf[..count]);
                 self.has_seen_end = count == 0;
             }
@@ -141,22 +141,22 @@ impl Talker {
     }
 }
 
-/// `None` for what is only to be tried again.
-fn passing<R>(result: io::Result<R>) -> io::Result<Option<R>> {
+/// Maps an error that only asks for another try to `None`.
+fn retryable_as_none<R>(result: io::Result<R>) -> io::Result<Option<R>> {
     match result {
-        Err(error) if is_passing(&error) => Ok(None),
+        Err(error) if is_retryable(&error) => Ok(None),
         done => done.map(Some),
     }
 }
 
-/// Both send, both receive, both end: nothing lost, nothing added.
+/// Both sides send, receive and end; every byte arrives and none is added.
 #[track_caller]
-fn check_exchange(setup: &Setup, weather: Weather, capacity: usize, len_max: usize, seed: u64) {
+fn check_exchange(setup: &Setup, transfer: Transfer, capacity: usize, len_max: usize, seed: u64) {
     let mut rng = Rng::new(seed);
-    let (one, other) = pair(capacity, weather, seed);
+    let (one, other) = pair(capacity, transfer, seed);
     let (to_server, to_client) = (pattern(seed, 0, rng.below(len_max)), pattern(seed, 1 << 32, rng.below(len_max)));
-    let mut client = Talker::new(setup.client(one), to_server, seed);
-    let mut server = Talker::new(setup.server(other), to_client, !seed);
+    let mut client = Exchange::new(setup.client(one), to_server, seed);
+    let mut server = Exchange::new(setup.server(other), to_client, !seed);
     for _ in 0..ROUNDS_MAX {
         client.act().unwrap_or_else(|error| panic!("seed {seed}: client: {error}"));
         server.act().unwrap_or_else(|error| panic!("seed {seed}: server: {error}"));
@@ -170,26 +170,26 @@ fn check_exchange(setup: &Setup, weather: Weather, capacity: usize, len_max: usi
 }
 
 #[test]
-fn both_write_at_once_and_nothing_is_lost_whatever_the_stream_beneath_does() {
+fn both_sides_write_at_once_over_a_faulty_stream_and_lose_nothing() {
     for version in VERSIONS {
         let setup = Setup::new().with_version(version);
         for seed in 0..150 {
-            check_exchange(&setup, Weather::Foul, 1 + (seed as usize * 997) % 40_000, 100_000, seed);
+            check_exchange(&setup, Transfer::Faulty, 1 + (seed as usize * 997) % 40_000, 100_000, seed);
         }
     }
 }
 
 #[test]
-fn a_byte_at_a_time_is_enough() {
+fn a_stream_that_moves_one_byte_at_a_time_is_enough() {
     for version in VERSIONS {
         let setup = Setup::new().with_version(version);
-        check_exchange(&setup, Weather::Drip, 1, 3_000, 1);
-        check_exchange(&setup, Weather::Drip, 4_000, 50_000, 2);
+        check_exchange(&setup, Transfer::ByteByByte, 1, 3_000, 1);
+        check_exchange(&setup, Transfer::ByteByByte, 4_000, 50_000, 2);
     }
 }
 
 #[test]
-fn records_of_one_byte_are_read_many_at_a_time() {
+fn several_small_records_are_read_at_once() {
     let (mut client, mut server) = Setup::new().open_ends();
     let sent = pattern(1, 0, 5_000);
     for byte in &sent {
@@ -204,7 +204,7 @@ fn records_of_one_byte_are_read_many_at_a_time() {
 }
 
 #[test]
-fn a_short_read_is_dry_only_when_nothing_is_left_anywhere() {
+fn a_short_read_means_empty_only_when_no_layer_has_input_left() {
     let (mut client, mut server) = Setup::new().open_ends();
     write_all(&mut client, b"abc");
     assert_eq!(read_some(&mut server).unwrap(), b"abc");
@@ -218,12 +218,12 @@ fn a_short_read_is_dry_only_when_nothing_is_left_anywhere() {
     write_all(&mut client, b"abc");
     client.shutdown_write().unwrap();
     assert_eq!(read_some(&mut server).unwrap(), b"abc");
-    assert!(!server.short_read_means_empty(), "the end was read with it");
+    assert!(!server.short_read_means_empty(), "the end was read too");
     assert_eq!(read_some(&mut server).unwrap(), b"");
 }
 
 #[test]
-fn what_was_left_of_an_earlier_read_says_nothing_of_what_has_come_since() {
+fn plaintext_of_an_earlier_read_does_not_mean_empty() {
     for version in VERSIONS {
         let (mut client, mut server) = Setup::new().with_version(version).open_ends();
         write_all(&mut client, &[b'a'; 6_000]);
@@ -231,13 +231,13 @@ fn what_was_left_of_an_earlier_read_says_nothing_of_what_has_come_since() {
         assert_eq!(server.read(&mut buf).unwrap(), 4_096);
         write_all(&mut client, b"more");
         assert_eq!(server.read(&mut buf).unwrap(), 6_000 - 4_096);
-        assert!(!server.short_read_means_empty(), "no second fact will tell of it");
+        assert!(!server.short_read_means_empty(), "no second event reports the new bytes");
         assert_eq!(read_some(&mut server).unwrap(), b"more");
     }
 }
 
 #[test]
-fn after_the_end_of_one_direction_the_other_goes_on() {
+fn one_direction_stays_open_after_the_other_has_ended() {
     for version in VERSIONS {
         let (mut client, mut server) = Setup::new().with_version(version).open_ends();
         write_all(&mut client, b"question");
@@ -253,32 +253,32 @@ fn after_the_end_of_one_direction_the_other_goes_on() {
 }
 
 #[test]
-fn an_end_without_close_notify_is_told_from_a_clean_one() {
+fn an_end_without_close_notify_is_an_unexpected_eof() {
     for version in VERSIONS {
         let (mut client, mut server) = Setup::new().with_version(version).open_ends();
         write_all(&mut client, b"half a mess");
-        client.beneath_mut().shutdown_write().unwrap();
+        client.inner_mut().shutdown_write().unwrap();
         assert_eq!(read_some(&mut server).unwrap(), b"half a mess");
         assert_eq!(read_some(&mut server).unwrap_err().kind(), ErrorKind::UnexpectedEof);
     }
 }
 
 #[test]
-fn what_comes_after_close_notify_is_not_for_us() {
+fn bytes_after_close_notify_are_discarded() {
     let (mut client, mut server) = Setup::new().open_ends();
     client.send_close_notify().unwrap();
-    client.beneath_mut().write(b"anybody could have put this here").unwrap();
+    client.inner_mut().write(b"inserted by an attacker").unwrap();
     assert_eq!(read_some(&mut server).unwrap(), b"");
-    client.beneath_mut().write(b"and this").unwrap();
+    client.inner_mut().write(b"more of it").unwrap();
     assert_eq!(read_some(&mut server).unwrap(), b"");
 }
 
 #[test]
-fn a_record_that_was_changed_on_the_way_ends_it_and_what_came_before_counts() {
+fn a_corrupt_record_fails_the_stream_after_the_bytes_before_it() {
     let (mut client, mut server) = Setup::new().open_ends();
     write_all(&mut client, b"whole");
     client
-        .beneath_mut()
+        .inner_mut()
         .write(&[23, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20])
         .unwrap();
     assert_eq!(read_some(&mut server).unwrap(), b"whole");
@@ -288,23 +288,23 @@ fn a_record_that_was_changed_on_the_way_ends_it_and_what_came_before_counts() {
         assert_eq!(error.kind(), ErrorKind::InvalidData);
     }
     let error = read_some(&mut client).unwrap_err();
-    assert_eq!(TlsError::of(&error), Some(&TlsError::Other("the peer broke off (BadRecordMac)".to_owned())));
+    assert_eq!(TlsError::of(&error), Some(&TlsError::Other("the peer aborted TLS (BadRecordMac)".to_owned())));
 }
 
 #[test]
-fn a_stream_that_does_not_take_what_was_written_keeps_a_record_and_no_more() {
+fn at_most_one_record_is_buffered_for_a_full_stream() {
     let (mut client, mut server) = Setup::new().open_ends();
     while read_some(&mut client).is_ok() {}
-    server.beneath_mut().resize(1_000);
-    let before = server.beneath_mut().written();
+    server.inner_mut().resize(1_000);
+    let before = server.inner_mut().written();
     let bytes = pattern(1, 0, 100_000);
     let taken = server.write(&bytes).unwrap();
     assert!((16_000..18_000).contains(&taken), "{taken}");
     assert_blocks(server.write(&bytes[taken..]));
     assert_blocks(server.flush());
-    assert_eq!(server.beneath_mut().written() - before, 1_000);
+    assert_eq!(server.inner_mut().written() - before, 1_000);
 
-    server.beneath_mut().resize(1 << 20);
+    server.inner_mut().resize(1 << 20);
     server.flush().unwrap();
     let mut received = Vec::new();
     while let Ok(more) = read_some(&mut client) {
@@ -314,14 +314,14 @@ fn a_stream_that_does_not_take_what_was_written_keeps_a_record_and_no_more() {
 }
 
 #[test]
-fn a_farewell_waits_until_what_was_written_has_left() {
+fn close_notify_waits_for_buffered_bytes() {
     let (mut client, mut server) = Setup::new().open_ends();
     while read_some(&mut client).is_ok() {}
-    server.beneath_mut().resize(0);
-    assert_eq!(server.write(b"last words").unwrap(), 10);
+    server.inner_mut().resize(0);
+    assert_eq!(server.write(b"the last bytes").unwrap(), 14);
     assert_blocks(server.shutdown_write());
-    server.beneath_mut().resize(1_000);
+    server.inner_mut().resize(1_000);
     server.shutdown_write().unwrap();
-    assert_eq!(read_some(&mut client).unwrap(), b"last words");
+    assert_eq!(read_some(&mut client).unwrap(), b"the last bytes");
     assert_eq!(read_some(&mut client).unwrap(), b"");
 }

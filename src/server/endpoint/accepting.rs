@@ -9,7 +9,7 @@ use log::{debug, warn};
 use crate::admission::{AcceptError, Rejection, repeated_suffix};
 use crate::codec::Codec;
 use crate::connection::CloseReason;
-use crate::net::pump::Opened;
+use crate::net::pump::OpenOutcome;
 use crate::net::{Layer, Link, Net, PeerAddress, Stream};
 use crate::server::handshakes::Handshake;
 use crate::service::Service;
@@ -106,9 +106,9 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
     pub(super) fn handshake(&mut self, key: Key, shared: &mut LoopState<N>) -> bool {
         let Some(link) = self.host.expected(key) else { return true };
         match link.open(&self.layer) {
-            Opened::Yes => {}
-            Opened::NotYet => return false,
-            Opened::Lost(reason, error) => {
+            OpenOutcome::Open => {}
+            OpenOutcome::WouldBlock => return false,
+            OpenOutcome::Failed(reason, error) => {
                 let handshake = self.give_up(key, reason, shared);
                 if let (CloseReason::BadTls, Some(Handshake { who, .. })) = (reason, handshake)
                     && let Some(held_back) = self.failures.permit(shared.now)

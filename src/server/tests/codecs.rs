@@ -15,7 +15,7 @@ impl Codec for Faulty {
             b'>' => (0..1, input.len() + 1),
             b'<' => (0..input.len() + 1, 1),
             b'=' => (0..0, 0),
-            b'.' => return Ok(Decoded::Goodbye { consumed: input.len() + 1 }),
+            b'.' => return Ok(Decoded::Exit { consumed: input.len() + 1 }),
             _ => (0..1, 1),
         };
         Ok(Decoded::Frame { frame, consumed })

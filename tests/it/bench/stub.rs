@@ -1,4 +1,4 @@
-//! Servers that are not well, on a port of their own: each connection has a thread.
+//! Faulty servers, each on its own port, with one thread per connection.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,26 +11,26 @@ use socket2::SockRef;
 
 use crate::support::TIMEOUT;
 
-/// A server that ends with the test.
+/// A server that runs until the end of the test process.
 pub(super) struct Stub {
     pub(super) address: SocketAddr,
 }
 
 impl Stub {
-    /// Each piece is sent back as `meddle` leaves it, which is told how many bytes came before.
-    pub(super) fn start(meddle: fn(&mut [u8], u64)) -> Self {
+    /// Echoes what `alter(bytes, earlier)` leaves; `earlier` is the number of bytes before these.
+    pub(super) fn start(alter: fn(&mut [u8], u64)) -> Self {
         Self::serve(move |stream| {
             let mut count = 0;
             echo(stream, |bytes, _| {
-                meddle(bytes, count);
+                alter(bytes, count);
                 count += bytes.len() as u64;
                 true
             });
         })
     }
 
-    /// Each connection is reset when that many bytes have come.
-    pub(super) fn breaking_off_after(limit: u64) -> Self {
+    /// Resets each connection after more than `limit` bytes.
+    pub(super) fn resetting_after(limit: u64) -> Self {
         Self::serve(move |stream| {
             let mut count = 0;
             echo(stream, |bytes, stream| {
@@ -43,14 +43,14 @@ impl Stub {
         })
     }
 
-    /// Each connection is left alone when that many bytes have come.
+    /// Stops answering on each connection after more than `limit` bytes.
     pub(super) fn stuck_after(limit: u64) -> Self {
         Self::serve(move |stream| {
             let mut count = 0;
             echo(stream, |bytes, stream| {
                 count += bytes.len() as u64;
                 if count > limit {
-                    // Until the other end has gone.
+                    // Until the peer closes.
                     let _ = stream.read(&mut [0]);
                 }
                 count <= limit
@@ -58,18 +58,18 @@ impl Stub {
         })
     }
 
-    /// All connections stall together, for `stall` in every `period`, at its middle.
+    /// All connections stall at the same time, for `stall` in the middle of each `period`.
     pub(super) fn stalling(stall: Duration, period: Duration) -> Self {
         let begun: Arc<Mutex<Option<Instant>>> = Arc::default();
         Self::serve(move |stream| {
             let (_keep, never): (_, Receiver<()>) = channel();
             let begun = Arc::clone(&begun);
             echo(stream, move |_, _| {
-                let begun = *begun.lock().expect("nobody panics").get_or_insert_with(Instant::now);
+                let begun = *begun.lock().expect("no thread panics").get_or_insert_with(Instant::now);
                 let into = Duration::from_nanos((begun.elapsed().as_nanos() % period.as_nanos()) as u64);
                 let (from, until) = ((period - stall) / 2, (period + stall) / 2);
                 if (from..until).contains(&into) {
-                    // Nothing comes; the time goes by.
+                    // Nothing is sent, so this waits for the rest of the stall.
                     let _ = never.recv_timeout(until - into);
                 }
                 true
@@ -77,28 +77,28 @@ impl Stub {
         })
     }
 
-    fn serve(talk: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+    fn serve(handle: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = listener.local_addr().expect("it is bound");
-        let talk = Arc::new(talk);
+        let handle = Arc::new(handle);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let talk = Arc::clone(&talk);
-                thread::spawn(move || talk(stream));
+                let handle = Arc::clone(&handle);
+                thread::spawn(move || handle(stream));
             }
         });
         Self { address }
     }
 }
 
-/// Sends back what comes, as long as `look` says so.
-fn echo(mut stream: TcpStream, mut look: impl FnMut(&mut [u8], &mut TcpStream) -> bool) {
+/// Echoes all bytes until `inspect` returns false.
+fn echo(mut stream: TcpStream, mut inspect: impl FnMut(&mut [u8], &mut TcpStream) -> bool) {
     stream.set_nodelay(true).expect("it is a socket");
     stream.set_read_timeout(Some(3 * TIMEOUT)).expect("it is a socket");
     let mut bytes = [0; 64 * 1024];
-    // An end or an error: the other end has gone.
+    // The loop ends when the peer closes or resets.
     while let Ok(count @ 1..) = stream.read(&mut bytes) {
-        if !look(&mut bytes[..count], &mut stream) || stream.write_all(&bytes[..count]).is_err() {
+        if !inspect(&mut bytes[..count], &mut stream) || stream.write_all(&bytes[..count]).is_err() {
             return;
         }
     }

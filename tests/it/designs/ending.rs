@@ -1,4 +1,4 @@
-//! The end of a server of each design: drained, cut off, in time, and nothing lost.
+//! The shutdown of a server of each design: drained or stopped, in time, and without lost bytes.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ fn sigterm_loses_nothing_in_any_design() {
     for design in DESIGNS {
         let server = serve(design, "");
         let mut crowd = Crowd::new();
-        // One who is served, whatever the design; the others are served with it, or wait.
+        // This peer is served in every design; the others are served with it, or wait.
         crowd.join(server.address(), 1, Behavior::Streams { in_flight: MIB as u64 });
         assert!(crowd.run_until(TIMEOUT, |members| members[0].received > MIB as u64));
         crowd.join(server.address(), 20, Behavior::Repeats { len: 1000 });
@@ -27,20 +27,23 @@ fn sigterm_loses_nothing_in_any_design() {
         let gone = crowd.run_until(TIMEOUT, |members| members.iter().all(|member| !member.is_open()));
         assert!(gone, "{design}: {} are still connected", crowd.open());
         assert_eq!(crowd.ended(0..crowd.members.len(), StreamEnd::Clean), crowd.members.len(), "{design}");
-        assert_eq!(crowd.answered(waiting), 20, "{design}: the backlog was served");
-        let mut loops = crowd.members[1..21].iter().zip(sent);
-        assert!(loops.all(|(member, sent)| member.received >= sent), "{design}: what was sent before was answered");
+        assert_eq!(crowd.answered(waiting), 20, "{design}: connections in the backlog are served");
+        let mut repeating = crowd.members[1..21].iter().zip(sent);
+        assert!(
+            repeating.all(|(member, sent)| member.received >= sent),
+            "{design}: bytes that were sent before the drain are echoed"
+        );
         let ended = server.wait(TIMEOUT);
         assert_eq!(ended.code, Some(0), "{design}: {}", ended.log_text());
         let summary = ended.summary();
-        assert_eq!(summary.bytes_out, crowd.bytes_received(), "{design}: written and received differ");
+        assert_eq!(summary.bytes_out, crowd.bytes_received(), "{design}: written and received bytes differ");
         assert_eq!((summary.connections, summary.open), (46, 0), "{design}");
         assert_eq!(summary.closed_in_all(), 46, "{design}: {summary:?}");
     }
 }
 
 #[test]
-fn a_second_signal_ends_every_design_without_waiting() {
+fn a_second_signal_stops_every_design_at_once() {
     for design in DESIGNS {
         let server = serve(design, "--drain-timeout 1m --recv-buffer 16KiB --send-buffer 16KiB");
         let mut crowd = Crowd::new();
@@ -57,7 +60,7 @@ fn a_second_signal_ends_every_design_without_waiting() {
 }
 
 #[test]
-fn the_drain_timeout_cuts_off_who_does_not_read_in_every_design() {
+fn the_drain_timeout_closes_peers_that_do_not_read_in_every_design() {
     for design in DESIGNS {
         let server = serve(design, "--drain-timeout 500ms --recv-buffer 16KiB --send-buffer 16KiB");
         let mut crowd = Crowd::new();

@@ -1,4 +1,4 @@
-//! How connections end: what a close destroys, and what keeps it from doing so.
+//! How connections end: when a close destroys output, and when it does not.
 
 use std::io::{ErrorKind, Read, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -10,10 +10,10 @@ use socket2::SockRef;
 
 use super::{SMALLEST, Watched, address, listener, pair};
 
-/// More than a reader with the smallest buffer takes unread, less than a writer's buffer holds.
+/// More than the smallest receive buffer holds, and less than the send buffer holds.
 const TAIL: usize = 100_000;
 
-/// Both ends of a connection whose second end holds next to nothing unread.
+/// Both ends of a connection. The second has the smallest receive buffer.
 fn pair_with_a_small_reader() -> (TcpStream, TcpStream) {
     let listener = listener(1);
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -24,7 +24,7 @@ fn pair_with_a_small_reader() -> (TcpStream, TcpStream) {
     (accepted.into(), socket.into())
 }
 
-/// All that can be read, and whether it ends well.
+/// Reads to the end. Returns the number of bytes and the error, if any.
 fn read_all(stream: &mut impl Read) -> (usize, Option<ErrorKind>) {
     let mut bytes = Vec::new();
     let error = stream.read_to_end(&mut bytes).err().map(|error| error.kind());
@@ -39,18 +39,18 @@ fn closing_with_unread_input_destroys_the_tail() {
     ours.set_nonblocking(true).unwrap();
     drop(ours);
     let (arrived, error) = read_all(&mut theirs);
-    assert!(arrived < TAIL, "all of it has arrived");
+    assert!(arrived < TAIL, "everything arrived");
     assert_eq!(error, Some(ErrorKind::ConnectionReset));
 }
 
 #[test]
-fn input_that_comes_after_a_close_destroys_the_tail_as_well() {
+fn input_after_a_close_destroys_the_tail_too() {
     let (mut ours, mut theirs) = pair_with_a_small_reader();
     ours.write_all(&[1; TAIL]).unwrap();
     drop(ours);
     theirs.write_all(b"too late").unwrap();
     let (arrived, error) = read_all(&mut theirs);
-    assert!(arrived < TAIL, "all of it has arrived");
+    assert!(arrived < TAIL, "everything arrived");
     assert_eq!(error, Some(ErrorKind::ConnectionReset));
 }
 
@@ -86,7 +86,7 @@ fn a_linger_time_of_zero_makes_the_close_a_reset() {
 }
 
 #[test]
-fn a_reset_leaves_what_had_arrived_to_be_read() {
+fn bytes_that_arrived_before_a_reset_can_be_read() {
     let (mut ours, mut theirs) = pair();
     ours.write_all(b"arrived").unwrap();
     SockRef::from(&ours).set_linger(Some(Duration::ZERO)).unwrap();
@@ -95,7 +95,7 @@ fn a_reset_leaves_what_had_arrived_to_be_read() {
 }
 
 #[test]
-fn a_reset_is_told_once_and_then_reads_as_an_end() {
+fn a_reset_is_reported_by_one_read_and_then_reads_as_an_end() {
     let (ours, mut theirs) = pair();
     SockRef::from(&ours).set_linger(Some(Duration::ZERO)).unwrap();
     drop(ours);
@@ -104,22 +104,22 @@ fn a_reset_is_told_once_and_then_reads_as_an_end() {
 }
 
 #[test]
-fn a_reset_is_an_edge_that_says_the_input_has_ended() {
+fn a_reset_is_an_edge_with_read_closed() {
     let (ours, theirs) = pair();
     let mut watched = Watched::new(theirs);
     SockRef::from(&ours).set_linger(Some(Duration::ZERO)).unwrap();
     drop(ours);
-    assert!(watched.next().is_some_and(|told| told.readable && told.read_closed));
+    assert!(watched.next().is_some_and(|event| event.readable && event.read_closed));
     assert_eq!(watched.stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]
-fn writing_to_who_has_gone_is_answered_by_a_reset_first_and_then_by_a_broken_pipe() {
+fn writing_to_a_closed_peer_causes_a_reset_and_then_broken_pipes() {
     let (ours, mut theirs) = pair();
     drop(ours);
-    theirs.write_all(b"the answer to this is a reset").unwrap();
+    theirs.write_all(b"this causes a reset").unwrap();
     let kinds: Vec<_> = (0..2).map(|_| theirs.write(b"x").unwrap_err().kind()).collect();
-    // With the end unread the reset already counts as a broken pipe (RFC 793: CLOSE-WAIT).
+    // In CLOSE-WAIT the kernel reports the reset as a broken pipe (RFC 793).
     assert_eq!(kinds, [ErrorKind::BrokenPipe, ErrorKind::BrokenPipe]);
 }
 

@@ -1,4 +1,4 @@
-//! The C library's heap: what it keeps of what was freed.
+//! The C library's heap: which freed memory returns to the system.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
@@ -18,15 +18,15 @@ mod glibc {
         let process = Process { pid: std::process::id() };
         let base = process.memory_bytes();
         let used = || process.memory_bytes().saturating_sub(base);
-        // Below the size from which a block is mapped on its own (mallopt(3): 128 KiB).
+        // Smaller than the blocks that get a mapping of their own (mallopt(3): 128 KiB).
         let mut small: Vec<Vec<u8>> = (0..16 * KIB).map(|_| vec![1; 4 * KIB]).collect();
         assert!(used() > 64 * MIB);
         small.drain(..16 * KIB - 1);
-        assert!(used() > 60 * MIB, "one block at the top keeps all the freed ones resident");
+        assert!(used() > 60 * MIB, "one block at the top keeps all freed blocks resident");
     }
 
     #[test]
-    fn a_block_that_is_mapped_goes_back_at_once() {
+    fn a_mapped_block_returns_to_the_system_at_once() {
         run_in_own_process("kernel::heap::glibc::the_mapped_blocks_of_a_process_with_one_thread", "");
     }
 
@@ -42,7 +42,7 @@ mod glibc {
         let last = large.pop();
         drop(large);
         let used = process.memory_bytes().saturating_sub(base);
-        assert!(used < 4 * MIB, "{used} bytes stay in use");
+        assert!(used < 4 * MIB, "{used} bytes are still in use");
         drop(last);
     }
 }

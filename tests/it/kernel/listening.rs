@@ -1,4 +1,4 @@
-//! Listening sockets: the backlog, what accepted sockets inherit, and being stranded.
+//! Listening sockets: the backlog, inherited options, and stranded listeners.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -12,7 +12,7 @@ use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use super::{SILENCE, address, listener};
 use crate::support::{is_own_process, run_in_own_process};
 
-/// A poll that watches one listener.
+/// A listener, registered with a poll.
 fn watched_listener() -> (Poll, TcpListener) {
     let socket = listener(100);
     socket.set_nonblocking(true).unwrap();
@@ -22,40 +22,40 @@ fn watched_listener() -> (Poll, TcpListener) {
     (poll, listener)
 }
 
-fn is_told(poll: &mut Poll) -> bool {
+fn has_event(poll: &mut Poll) -> bool {
     let mut events = Events::with_capacity(4);
     poll.poll(&mut events, Some(SILENCE)).unwrap();
     !events.is_empty()
 }
 
 #[test]
-fn connections_left_in_the_backlog_are_not_told_again() {
+fn a_backlog_that_is_not_drained_causes_no_second_event() {
     let (mut poll, listener) = watched_listener();
     let at = listener.local_addr().unwrap();
     let _both = [TcpStream::connect(at).unwrap(), TcpStream::connect(at).unwrap()];
-    assert!(is_told(&mut poll));
+    assert!(has_event(&mut poll));
     listener.accept().unwrap();
-    assert!(!is_told(&mut poll), "one still waits, and nobody says so");
+    assert!(!has_event(&mut poll), "a connection is waiting without an event");
     let _third = TcpStream::connect(at).unwrap();
-    assert!(is_told(&mut poll), "the next newcomer is an edge again");
+    assert!(has_event(&mut poll), "the next connection is a new edge");
     listener.accept().unwrap();
     listener.accept().unwrap();
     assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
-fn registering_again_tells_of_a_backlog_that_waits() {
+fn registering_again_reports_a_waiting_backlog() {
     let (mut poll, mut listener) = watched_listener();
     let _one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    assert!(is_told(&mut poll));
-    assert!(!is_told(&mut poll));
+    assert!(has_event(&mut poll));
+    assert!(!has_event(&mut poll));
     poll.registry().reregister(&mut listener, Token(0), Interest::READABLE).unwrap();
-    assert!(is_told(&mut poll));
+    assert!(has_event(&mut poll));
 }
 
 #[test]
-fn without_descriptors_a_listener_is_stranded_even_when_some_come_free() {
-    // A limit of its own: the process that all tests share needs its descriptors.
+fn a_listener_is_stranded_after_emfile_even_when_descriptors_are_free_again() {
+    // A process of its own, since the other tests need their descriptors.
     let name = "kernel::listening::the_stranded_listener_of_a_process_without_descriptors";
     run_in_own_process(name, "ulimit -n 40 &&");
 }
@@ -69,25 +69,25 @@ fn the_stranded_listener_of_a_process_without_descriptors() {
     let (mut poll, listener) = watched_listener();
     let _waiting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let mut filling: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-    assert!(is_told(&mut poll));
+    assert!(has_event(&mut poll));
     assert_eq!(listener.accept().unwrap_err().raw_os_error(), Some(libc::EMFILE));
     filling.truncate(1);
-    assert!(!is_told(&mut poll), "descriptors are free again, and nobody says so");
+    assert!(!has_event(&mut poll), "descriptors are free again, without an event");
     listener.accept().unwrap();
 }
 
 #[test]
-fn whoever_resets_in_the_backlog_is_accepted_all_the_same() {
+fn a_connection_that_was_reset_in_the_backlog_is_still_accepted() {
     let listener = listener(10);
-    let gone = TcpStream::connect(address(&listener)).unwrap();
-    SockRef::from(&gone).set_linger(Some(Duration::ZERO)).unwrap();
-    drop(gone);
+    let client = TcpStream::connect(address(&listener)).unwrap();
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
     let mut accepted = TcpStream::from(listener.accept().unwrap().0);
     assert_eq!(accepted.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]
-fn accepted_sockets_have_the_options_of_their_listener() {
+fn accepted_sockets_inherit_the_options_of_their_listener() {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let keepalive =
         TcpKeepalive::new().with_time(Duration::from_secs(61)).with_interval(Duration::from_secs(11)).with_retries(7);
@@ -104,12 +104,12 @@ fn accepted_sockets_have_the_options_of_their_listener() {
     assert_eq!(accepted.tcp_keepalive_time().unwrap(), Duration::from_secs(61));
     assert_eq!(accepted.tcp_keepalive_interval().unwrap(), Duration::from_secs(11));
     assert_eq!(accepted.tcp_keepalive_retries().unwrap(), 7);
-    // Twice what was asked for: the kernel adds its own bookkeeping (socket(7)).
+    // The kernel doubles the sizes to leave space for its bookkeeping (socket(7)).
     assert_eq!((accepted.recv_buffer_size().unwrap(), accepted.send_buffer_size().unwrap()), (40_960, 61_440));
 }
 
 #[test]
-fn a_backlog_of_one_holds_two_and_others_wait_outside() {
+fn a_backlog_of_one_holds_two_connections() {
     let listener = listener(1);
     let at = address(&listener);
     let _inside = [TcpStream::connect(at).unwrap(), TcpStream::connect(at).unwrap()];
@@ -118,7 +118,7 @@ fn a_backlog_of_one_holds_two_and_others_wait_outside() {
 }
 
 #[test]
-fn what_is_sent_before_the_accept_is_kept() {
+fn bytes_sent_before_the_accept_are_kept() {
     let listener = listener(1);
     let mut early = TcpStream::connect(address(&listener)).unwrap();
     early.write_all(b"early").unwrap();

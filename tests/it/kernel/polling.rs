@@ -1,4 +1,4 @@
-//! mio's poll: its timeouts, its interruptions, what it takes and what a batch may hold.
+//! mio's poll: timeouts, interruptions, unsupported sources, connects and batches.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
@@ -20,10 +20,10 @@ use crate::support::{ScratchPath, TIMEOUT, is_own_process, run_in_own_process, s
 fn a_timeout_is_rounded_up_to_a_whole_millisecond() {
     let mut poll = Poll::new().unwrap();
     let mut events = Events::with_capacity(1);
-    for asked in [Duration::from_nanos(1), Duration::from_micros(1), Duration::from_micros(999)] {
+    for timeout in [Duration::from_nanos(1), Duration::from_micros(1), Duration::from_micros(999)] {
         let before = Instant::now();
-        poll.poll(&mut events, Some(asked)).unwrap();
-        assert!(before.elapsed() >= Duration::from_millis(1), "asked for {asked:?}, slept {:?}", before.elapsed());
+        poll.poll(&mut events, Some(timeout)).unwrap();
+        assert!(before.elapsed() >= Duration::from_millis(1), "timeout {timeout:?}, slept {:?}", before.elapsed());
     }
 }
 
@@ -38,16 +38,16 @@ fn the_interrupted_poll_of_a_process_with_one_thread() {
     if !is_own_process() {
         return;
     }
-    let came = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(libc::SIGUSR2, Arc::clone(&came)).unwrap();
+    let is_signaled = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(libc::SIGUSR2, Arc::clone(&is_signaled)).unwrap();
     let mut poll = Poll::new().unwrap();
     let mut events = Events::with_capacity(1);
-    // A signal to a thread's number reaches that thread, if it can, and else another of the process.
+    // A signal to a thread's number goes to that thread if possible, else to another of the process.
     let link = std::fs::read_link("/proc/thread-self").unwrap();
     let thread = link.file_name().unwrap().to_str().unwrap().parse().unwrap();
     let done = AtomicBool::new(false);
     let interrupted = std::thread::scope(|scope| {
-        // Again and again: the first may come before the poll has begun.
+        // Repeatedly, since the first signal may come before the poll has started.
         scope.spawn(|| {
             wait_until(TIMEOUT, "the poll ends", || {
                 signal(thread, "USR2");
@@ -59,19 +59,19 @@ fn the_interrupted_poll_of_a_process_with_one_thread() {
         polled.unwrap_err()
     });
     assert_eq!(interrupted.kind(), ErrorKind::Interrupted);
-    assert!(came.load(Ordering::Relaxed));
+    assert!(is_signaled.load(Ordering::Relaxed));
 }
 
 #[test]
 fn regular_files_are_refused() {
-    let path = ScratchPath::with_text("txt", "a file is always ready\n");
+    let path = ScratchPath::with_text("txt", "a regular file\n");
     let file = File::open(path.text()).unwrap();
     let poll = Poll::new().unwrap();
     let refused = poll.registry().register(&mut SourceFd(&file.as_raw_fd()), Token(0), Interest::READABLE);
     assert_eq!(refused.unwrap_err().raw_os_error(), Some(libc::EPERM));
 }
 
-/// A stream that starts to connect, under a poll.
+/// A connecting stream, registered with a poll.
 fn connecting(at: SocketAddr) -> (Poll, TcpStream) {
     let mut stream = TcpStream::connect(at).unwrap();
     let poll = Poll::new().unwrap();
@@ -79,47 +79,47 @@ fn connecting(at: SocketAddr) -> (Poll, TcpStream) {
     (poll, stream)
 }
 
-fn is_told(poll: &mut Poll, within: Duration) -> bool {
+fn has_event(poll: &mut Poll, within: Duration) -> bool {
     let mut events = Events::with_capacity(4);
     poll.poll(&mut events, Some(within)).unwrap();
     !events.is_empty()
 }
 
 #[test]
-fn a_connect_is_done_when_there_is_no_error_and_a_peer() {
+fn an_established_connect_has_no_error_and_a_peer_address() {
     let listener = listener(1);
     let (mut poll, stream) = connecting(address(&listener));
-    assert!(is_told(&mut poll, TIMEOUT));
+    assert!(has_event(&mut poll, TIMEOUT));
     assert!(stream.take_error().unwrap().is_none());
     assert_eq!(stream.peer_addr().unwrap(), address(&listener));
 }
 
 #[test]
-fn a_connect_under_way_has_neither_an_error_nor_a_peer() {
+fn a_connect_in_progress_has_neither_an_error_nor_a_peer_address() {
     let listener = listener(1);
     let at = address(&listener);
     let _full = [std::net::TcpStream::connect(at).unwrap(), std::net::TcpStream::connect(at).unwrap()];
     let (mut poll, stream) = connecting(at);
-    assert!(!is_told(&mut poll, SILENCE));
+    assert!(!has_event(&mut poll, SILENCE));
     assert!(stream.take_error().unwrap().is_none());
     assert_eq!(stream.peer_addr().unwrap_err().kind(), ErrorKind::NotConnected);
 }
 
 #[test]
-fn a_connect_that_fails_is_told_as_writable_and_has_its_error_once() {
+fn a_failed_connect_is_writable_and_reports_its_error_once() {
     let free = {
         let listener = listener(1);
         address(&listener)
     };
     let (mut poll, stream) = connecting(free);
-    assert!(is_told(&mut poll, TIMEOUT));
+    assert!(has_event(&mut poll, TIMEOUT));
     assert_eq!(stream.take_error().unwrap().unwrap().kind(), ErrorKind::ConnectionRefused);
     assert!(stream.take_error().unwrap().is_none());
     assert!(stream.peer_addr().is_err());
 }
 
 #[test]
-fn a_batch_may_name_a_stream_that_was_dropped_within_it() {
+fn a_batch_may_report_a_stream_that_was_dropped_meanwhile() {
     let mut poll = Poll::new().unwrap();
     let mut streams = Vec::new();
     let mut others = Vec::new();
@@ -134,18 +134,18 @@ fn a_batch_may_name_a_stream_that_was_dropped_within_it() {
     }
     let mut events = Events::with_capacity(16);
     poll.poll(&mut events, Some(TIMEOUT)).unwrap();
-    let mut named = Vec::new();
+    let mut tokens = Vec::new();
     for event in &events {
-        // Serving the first ends the other.
+        // Handling the first event drops both streams.
         streams.clear();
-        named.push(event.token().0);
+        tokens.push(event.token().0);
     }
-    named.sort_unstable();
-    assert_eq!(named, [0, 1]);
+    tokens.sort_unstable();
+    assert_eq!(tokens, [0, 1]);
 }
 
 #[test]
-fn what_does_not_fit_a_batch_comes_with_the_next() {
+fn events_beyond_one_batch_come_with_the_next() {
     let mut poll = Poll::new().unwrap();
     let mut kept = Vec::new();
     for token in 0..10 {
@@ -157,19 +157,19 @@ fn what_does_not_fit_a_batch_comes_with_the_next() {
         kept.push((stream, other));
     }
     let mut events = Events::with_capacity(4);
-    let mut named = Vec::new();
+    let mut tokens = Vec::new();
     let sizes = [(); 3].map(|()| {
         poll.poll(&mut events, Some(SILENCE)).unwrap();
-        named.extend(events.iter().map(|event| event.token().0));
+        tokens.extend(events.iter().map(|event| event.token().0));
         events.iter().count()
     });
     assert_eq!(sizes, [4, 4, 2]);
-    named.sort_unstable();
-    assert_eq!(named, (0..10).collect::<Vec<_>>());
+    tokens.sort_unstable();
+    assert_eq!(tokens, (0..10).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_full_unix_backlog_does_not_let_anybody_start_to_connect() {
+fn a_full_unix_backlog_makes_a_connect_fail_at_once() {
     let path = ScratchPath::new("sock");
     let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
     let at = socket2::SockAddr::unix(path.text()).unwrap();
@@ -181,5 +181,5 @@ fn a_full_unix_backlog_does_not_let_anybody_start_to_connect() {
         socket.connect(&at).map(|()| socket)
     };
     let _inside = connect().unwrap();
-    assert_eq!(connect().unwrap_err().kind(), ErrorKind::WouldBlock, "unlike TCP, where a connect waits its turn");
+    assert_eq!(connect().unwrap_err().kind(), ErrorKind::WouldBlock, "unlike TCP, where the connect stays in progress");
 }

@@ -72,7 +72,7 @@ impl<W: Layer<Inner>> Conversations<W> {
         // Without a limit on connects in progress, all connections reach the server at once.
         let limits =
             ClientLimits { peer, connect_timeout: TIMEOUT, connecting_max: usize::MAX, ..ClientLimits::default() };
-        Self { client: Client::under(layer, reactor, Raw, Recorder::default(), limits), to }
+        Self { client: Client::with_layer(layer, reactor, Raw, Recorder::default(), limits), to }
     }
 
     /// Starts `count` connections. Returns their indexes.

@@ -1,5 +1,5 @@
-//! TLS in the tests over real sockets: certificates as files, servers that show them, and a client
-//! that does as it is told, byte by byte.
+//! TLS in the tests over real sockets: certificate files, servers that use them, and a client that
+//! is driven step by step.
 
 use std::fs;
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
@@ -17,34 +17,34 @@ use super::{Conversations, ScratchPath, Serve, Server, connect, print_note};
 
 pub(crate) const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 
-/// What servers are called here; clients connect to an address and still ask for this name.
+/// The name in the servers' certificates. Clients verify it, whatever address they connect to.
 pub(crate) const SERVER_NAME: &str = "localhost";
 
-/// Whether a program is there; if not, says loudly what is not tested.
+/// Whether a program is installed. If not, prints a warning that it is not tested.
 pub(crate) fn has_program(name: &str) -> bool {
     let tried =
         Command::new(name).arg("version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if tried.is_err() {
-        print_note(&format!("{name} was NOT tried as a peer: it is missing (apt-get install {name})"));
+        print_note(&format!("{name} was NOT tested as a peer: it is not installed (apt-get install {name})"));
     }
     tried.is_ok()
 }
 
-/// A certificate, its key and its authority, as files in a directory of their own.
+/// A certificate, its key and its authority, as files in a temporary directory.
 #[derive(Debug)]
 pub(crate) struct CertFiles {
     directory: ScratchPath,
 }
 
 impl CertFiles {
-    /// Signed by `authority`, for [`SERVER_NAME`].
+    /// A certificate for [`SERVER_NAME`], signed by `authority`.
     pub(crate) fn of(authority: &Authority) -> Self {
         let files = Self { directory: ScratchPath::directory("certs") };
         files.install(authority);
         files
     }
 
-    /// Writes a new certificate, its key and the authority over those that are there.
+    /// Replaces the files by a new certificate, its key and its authority.
     pub(crate) fn install(&self, authority: &Authority) {
         let (cert, key) = authority.issue(SERVER_NAME);
         write(&self.path("key.pem"), &key, 0o600);
@@ -60,23 +60,23 @@ impl CertFiles {
         self.path(name).display().to_string()
     }
 
-    /// A server at a `tls://` address that shows them.
+    /// A server at a `tls://` address that uses them.
     pub(crate) fn serve(&self) -> Serve {
         let serve = Serve::bare().listen("tls://127.0.0.1:0");
         serve.arg("--cert").arg(&self.text("cert.pem")).arg("--key").arg(&self.text("key.pem"))
     }
 }
 
-/// Writes a PEM that is given as text; so that a reader sees the old one or the new.
+/// Replaces a file atomically, so that a reader sees either the old contents or the new.
 pub(crate) fn write(path: &Path, pem: &Pem, mode: u32) {
-    let Pem::Text(text) = pem else { panic!("{pem} is no text") };
-    let beside = path.with_extension("new");
-    fs::write(&beside, text.as_bytes()).expect("the temporary directory takes a file");
-    fs::set_permissions(&beside, fs::Permissions::from_mode(mode)).expect("the file is ours");
-    fs::rename(&beside, path).expect("the directory is ours");
+    let Pem::Text(text) = pem else { panic!("{pem} is not PEM from memory") };
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, text.as_bytes()).expect("the directory is writable");
+    fs::set_permissions(&temporary, fs::Permissions::from_mode(mode)).expect("we own the file");
+    fs::rename(&temporary, path).expect("we own the directory");
 }
 
-/// A server with a certificate, and who trusts it.
+/// A server with a certificate, and its authority.
 pub(crate) struct Secure {
     pub(crate) server: Server,
     pub(crate) authority: Authority,
@@ -84,7 +84,7 @@ pub(crate) struct Secure {
 }
 
 impl Secure {
-    /// A server with these flags.
+    /// Starts a server with these flags.
     #[track_caller]
     pub(crate) fn start(flags: &str) -> Self {
         let authority = Authority::new();
@@ -96,38 +96,38 @@ impl Secure {
     #[track_caller]
     pub(crate) fn address(&self) -> SocketAddr {
         let tls = self.server.addresses.iter().find_map(|address| address.strip_prefix("tls://"));
-        tls.and_then(|address| address.parse().ok()).expect("it listens on a TLS address")
+        tls.and_then(|address| address.parse().ok()).expect("the server listens on a TLS address")
     }
 
-    /// Whom a client trusts that trusts this server.
+    /// The options of a client that trusts this server.
     pub(crate) fn options(&self, version: Option<TlsVersion>) -> TlsClientOptions {
         TlsClientOptions { trust: Trust::Authorities(self.authority.pem()), version, ..TlsClientOptions::default() }
     }
 
-    /// Conversations with this server, none yet.
+    /// A set of conversations with this server, empty.
     #[track_caller]
     pub(crate) fn talks(&self, version: TlsVersion) -> Conversations<TlsTarget> {
         Conversations::under(target_of(&self.options(Some(version))), self.address())
     }
 
-    /// One client that is open.
+    /// A client after its handshake.
     #[track_caller]
-    pub(crate) fn hand(&self, version: TlsVersion) -> Hand {
-        Hand::open(connect(self.address()), &self.options(Some(version))).expect("the handshake succeeds")
+    pub(crate) fn client(&self, version: TlsVersion) -> ManualClient {
+        ManualClient::open(connect(self.address()), &self.options(Some(version))).expect("the handshake succeeds")
     }
 }
 
 #[track_caller]
 pub(crate) fn target_of(options: &TlsClientOptions) -> TlsTarget {
-    TlsClient::new(options).and_then(|client| client.to(SERVER_NAME)).expect("usable options")
+    TlsClient::new(options).and_then(|client| client.to(SERVER_NAME)).expect("the options are valid")
 }
 
-/// A socket that blocks, as the border's stream.
+/// A blocking socket as a [`Stream`].
 #[derive(Debug)]
-pub(crate) struct Socket(pub(crate) TcpStream);
+pub(crate) struct BlockingSocket(pub(crate) TcpStream);
 
-/// A call that has a timeout ends early where the process was stopped meanwhile (signal(7)).
-fn again_if_interrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+/// Repeats an interrupted call: a call with a timeout fails if the process was suspended (signal(7)).
+fn retry_if_interrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
     loop {
         match call() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -136,17 +136,17 @@ fn again_if_interrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Resul
     }
 }
 
-impl Stream for Socket {
+impl Stream for BlockingSocket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        again_if_interrupted(|| self.0.read(buf))
+        retry_if_interrupted(|| self.0.read(buf))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        again_if_interrupted(|| self.0.write(bytes))
+        retry_if_interrupted(|| self.0.write(bytes))
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        again_if_interrupted(|| self.0.write_vectored(slices))
+        retry_if_interrupted(|| self.0.write_vectored(slices))
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
@@ -158,11 +158,11 @@ impl Stream for Socket {
     }
 }
 
-/// Keeps what is written and has nothing to read.
+/// A stream that records writes and has no input.
 #[derive(Debug, Default)]
-struct Recorder(Vec<u8>);
+struct WriteRecorder(Vec<u8>);
 
-impl Stream for Recorder {
+impl Stream for WriteRecorder {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         Err(ErrorKind::WouldBlock.into())
     }
@@ -185,29 +185,29 @@ impl Stream for Recorder {
     }
 }
 
-/// The first bytes of a client: a server cannot tell whether it has seen them before.
+/// A ClientHello as bytes, which can be sent on any number of connections.
 #[track_caller]
-pub(crate) fn greeting_of(options: &TlsClientOptions) -> Vec<u8> {
+pub(crate) fn client_hello(options: &TlsClientOptions) -> Vec<u8> {
     let target = target_of(options);
-    let mut tls = target.wrap(Recorder::default()).expect("randomness");
-    assert!(tls.handshake().is_err(), "there is no server");
-    std::mem::take(&mut Layer::<Recorder>::inner(&target, &mut tls).0)
+    let mut tls = target.wrap(WriteRecorder::default()).expect("the system has randomness");
+    assert!(tls.handshake().is_err(), "no server answers");
+    std::mem::take(&mut Layer::<WriteRecorder>::inner(&target, &mut tls).0)
 }
 
-/// A client by hand: one connection, one step at a time, each with a deadline.
-pub(crate) struct Hand {
-    tls: TlsStream<Socket>,
-    /// The connection beneath.
+/// A TLS client that a test drives step by step. Each step has a deadline.
+pub(crate) struct ManualClient {
+    tls: TlsStream<BlockingSocket>,
+    /// The socket below TLS.
     pub(crate) socket: TcpStream,
 }
 
-impl Hand {
+impl ManualClient {
     /// # Errors
     /// The handshake failed.
     #[track_caller]
     pub(crate) fn open(socket: TcpStream, options: &TlsClientOptions) -> io::Result<Self> {
         let second = socket.try_clone().expect("a descriptor is free");
-        let mut tls = target_of(options).wrap(Socket(socket)).expect("randomness");
+        let mut tls = target_of(options).wrap(BlockingSocket(socket)).expect("the system has randomness");
         tls.handshake()?;
         Ok(Self { tls, socket: second })
     }
@@ -216,14 +216,14 @@ impl Hand {
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let count = self.tls.write(rest).expect("the server takes it in time");
+            let count = self.tls.write(rest).expect("the server reads in time");
             rest = &rest[count..];
         }
     }
 
-    /// Writes until nothing is taken any more for a while: how much was.
-    pub(crate) fn send_until_full(&mut self, patience: Duration) -> usize {
-        self.socket.set_write_timeout(Some(patience)).expect("not zero");
+    /// Writes until no byte is taken within `timeout`. Returns the number of bytes.
+    pub(crate) fn send_until_full(&mut self, timeout: Duration) -> usize {
+        self.socket.set_write_timeout(Some(timeout)).expect("the timeout is not zero");
         let bytes = [0; 16 * 1024];
         let mut sent = 0;
         while let Ok(count) = self.tls.write(&bytes) {
@@ -232,10 +232,10 @@ impl Hand {
         sent
     }
 
-    /// What came, or the end.
+    /// Reads once. Empty means the end.
     ///
     /// # Errors
-    /// The connection broke, or nothing came in time.
+    /// The connection failed, or no bytes came in time.
     pub(crate) fn receive(&mut self) -> io::Result<Vec<u8>> {
         let mut buf = [0; 64 * 1024];
         self.tls.read(&mut buf).map(|count| buf[..count].to_vec())
@@ -254,29 +254,29 @@ impl Hand {
         super::same_bytes(&received, bytes);
     }
 
-    /// Waits for the end, which must be a clean one.
+    /// Waits for the end, which must be clean.
     #[track_caller]
     pub(crate) fn expect_end(&mut self) {
-        assert_eq!(self.receive().expect("a clean end"), b"", "nothing but the end");
+        assert_eq!(self.receive().expect("the end is clean"), b"", "bytes before the end");
     }
 
-    /// Says close_notify and nothing more; the connection beneath stays open.
+    /// Sends close_notify. The socket stays open.
     #[track_caller]
     pub(crate) fn send_close_notify(&mut self) {
-        self.tls.send_close_notify().expect("the server takes it");
+        self.tls.send_close_notify().expect("the server reads it");
     }
 
-    /// Ends our direction as it should be.
+    /// Ends our direction: close_notify, then the end of the socket.
     #[track_caller]
     pub(crate) fn finish(&mut self) {
-        self.tls.shutdown_write().expect("the server takes it");
+        self.tls.shutdown_write().expect("the server reads it");
     }
 }
 
-/// Whether nothing comes for that long.
+/// Whether no byte arrives within `span`.
 pub(crate) fn is_silent(socket: &mut TcpStream, span: Duration) -> bool {
-    socket.set_read_timeout(Some(span)).expect("not zero");
-    let begun = SystemInstant::now();
+    socket.set_read_timeout(Some(span)).expect("the span is not zero");
+    let started = SystemInstant::now();
     let silent = matches!(socket.read(&mut [0; 1]), Err(error) if error.kind() == ErrorKind::WouldBlock);
-    silent && begun.elapsed() >= span
+    silent && started.elapsed() >= span
 }

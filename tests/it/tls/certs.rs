@@ -1,4 +1,4 @@
-//! `readyloop cert`, and what `serve` and `client` say when certificates are not as they should be.
+//! `readyloop cert`, and the errors of `serve` and `client` about certificates.
 
 use std::fs;
 use std::net::TcpListener;
@@ -18,12 +18,12 @@ fn refused(ended: &Ended, code: i32, parts: &[&str]) {
     }
 }
 
-/// Runs `readyloop client` with a line as its input: what it printed, what it said, how it ended.
-fn client(words: &[&str]) -> (String, String, Option<i32>) {
+/// Runs `readyloop client` with one line of input. Returns its output, its errors and its status.
+fn client(args: &[&str]) -> (String, String, Option<i32>) {
     let file = ScratchPath::with_text("input", "hello\n");
-    let input = fs::File::open(file.text()).expect("it was just written");
+    let input = fs::File::open(file.text()).expect("the file exists");
     let mut command = Command::new(env!("CARGO_BIN_EXE_readyloop"));
-    command.arg("client").args(words).env_remove("RUST_LOG").stdin(Stdio::from(input));
+    command.arg("client").args(args).env_remove("RUST_LOG").stdin(Stdio::from(input));
     let output = command.output().expect("the command starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(&output.stdout), text(&output.stderr), output.status.code())
@@ -36,13 +36,13 @@ fn what_cert_makes_serves_and_is_trusted() {
     let made = Serve::command("cert --dir").arg(directory.text()).run();
     assert_eq!((made.code, made.out.len()), (Some(0), 4), "{}", made.log_text());
     for (name, mode) in [("ca.pem", 0o644), ("ca-key.pem", 0o600), ("cert.pem", 0o644), ("cert-key.pem", 0o600)] {
-        let found = fs::metadata(path(name)).expect("it was made").permissions().mode() & 0o777;
+        let found = fs::metadata(path(name)).expect("the file exists").permissions().mode() & 0o777;
         assert_eq!(found, mode, "{name}");
     }
     assert_eq!(
         Serve::command("cert ann --stem ann --dir").arg(directory.text()).run().out.len(),
         2,
-        "the same authority"
+        "the second certificate uses the same authority"
     );
 
     let serve = Serve::bare().listen("tls://127.0.0.1:0").arg("--cert").arg(&path("cert.pem"));
@@ -55,23 +55,23 @@ fn what_cert_makes_serves_and_is_trusted() {
         let verified = Command::new("openssl")
             .args(["verify", "-x509_strict", "-CAfile", &path("ca.pem"), &path("cert.pem"), &path("ann.pem")])
             .output()
-            .expect("it is installed");
+            .expect("openssl is installed");
         assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     }
 }
 
 #[test]
-fn cert_writes_over_nothing_unless_it_is_told_to() {
+fn cert_overwrites_files_only_with_the_flag_replace() {
     let directory = ScratchPath::directory("kept");
     let cert = || Serve::command("cert --dir").arg(directory.text());
     assert_eq!(cert().run().code, Some(0));
-    let read = || fs::read_to_string(format!("{}/cert.pem", directory.text())).expect("it was made");
+    let read = || fs::read_to_string(format!("{}/cert.pem", directory.text())).expect("the file exists");
     let first = read();
     refused(&cert().run(), 2, &["cert.pem is there already", "--replace"]);
     assert_eq!(read(), first);
     assert_eq!(cert().with("--replace").run().code, Some(0));
     assert_ne!(read(), first);
-    fs::write(format!("{}/ca.pem", directory.text()), "somebody's").expect("it is ours");
+    fs::write(format!("{}/ca.pem", directory.text()), "another file").expect("we own the file");
     refused(&cert().with("--stem other").run(), 2, &["were not made by `readyloop cert`"]);
 }
 
@@ -79,19 +79,19 @@ fn cert_writes_over_nothing_unless_it_is_told_to() {
 fn a_server_does_not_start_with_a_certificate_that_it_cannot_use() {
     let authority = Authority::new();
     let files = CertFiles::of(&authority);
-    fs::set_permissions(files.path("key.pem"), fs::Permissions::from_mode(0o640)).expect("it is ours");
+    fs::set_permissions(files.path("key.pem"), fs::Permissions::from_mode(0o640)).expect("we own the file");
     refused(&files.serve().run(), 1, &["key.pem can be read by others (mode 640)", "chmod 600"]);
-    fs::remove_file(files.path("key.pem")).expect("it is ours");
+    fs::remove_file(files.path("key.pem")).expect("we own the file");
     refused(&files.serve().run(), 1, &["cannot read", "key.pem"]);
     crate::support::tls::write(&files.path("key.pem"), &authority.issue("localhost").1, 0o600);
     refused(&files.serve().run(), 1, &["is not that of the certificate"]);
-    fs::write(files.path("cert.pem"), "nothing").expect("it is ours");
-    refused(&files.serve().run(), 1, &["cert.pem holds no certificate"]);
+    fs::write(files.path("cert.pem"), "nothing").expect("we own the file");
+    refused(&files.serve().run(), 1, &["cert.pem contains no certificate"]);
     refused(&Serve::bare().listen("tls://127.0.0.1:0").run(), 2, &["needs a certificate", "readyloop cert"]);
 }
 
 #[test]
-fn the_client_says_what_is_wrong_with_the_server() {
+fn the_client_reports_why_it_refuses_the_server() {
     let secure = Secure::start("");
     let address = secure.server.addresses[0].clone();
     let named = address.replace("127.0.0.1", "localhost");
@@ -99,16 +99,16 @@ fn the_client_says_what_is_wrong_with_the_server() {
     assert_eq!(client(&["--ca", &ca, &named]), ("hello\n".to_owned(), String::new(), Some(0)));
     assert_eq!(client(&["--insecure", &address]), ("hello\n".to_owned(), String::new(), Some(0)));
 
-    let check = |words: &[&str], code: i32, parts: &[&str]| {
-        let (out, said, ended) = client(words);
-        assert_eq!((out.as_str(), ended), ("", Some(code)), "{said}");
+    let check = |args: &[&str], code: i32, parts: &[&str]| {
+        let (out, errors, status) = client(args);
+        assert_eq!((out.as_str(), status), ("", Some(code)), "{errors}");
         for part in ["readyloop: error: ", "hint: "].iter().chain(parts) {
-            assert!(said.contains(part), "no `{part}` in:\n{said}");
+            assert!(errors.contains(part), "no `{part}` in:\n{errors}");
         }
     };
     check(&["--ca", &ca, &address], 1, &["is not for `127.0.0.1`", "--insecure"]);
-    let stranger = CertFiles::of(&Authority::new());
-    check(&["--ca", &stranger.text("ca.pem"), &named], 1, &["signed by nobody who is trusted here", "--ca FILE"]);
+    let untrusted = CertFiles::of(&Authority::new());
+    check(&["--ca", &untrusted.text("ca.pem"), &named], 1, &["not signed by a trusted authority", "--ca FILE"]);
     check(&["--ca", "/nonexistent.pem", &named], 1, &["cannot read /nonexistent.pem"]);
     let plain = Serve::new().start();
     let plain_tls = format!("tls://{}", plain.address());
@@ -119,37 +119,37 @@ fn the_client_says_what_is_wrong_with_the_server() {
 }
 
 #[test]
-fn the_client_agrees_on_a_protocol_or_says_that_there_is_none() {
+fn the_client_selects_a_protocol_by_alpn_or_reports_that_none_is_common() {
     let secure = Secure::start("--alpn echo/2 --alpn echo/1");
     let (ca, named) = (secure.files.text("ca.pem"), secure.server.addresses[0].replace("127.0.0.1", "localhost"));
     let offer = |alpn: &[&str]| {
-        let words: Vec<&str> = alpn.iter().flat_map(|protocol| ["--alpn", protocol]).collect();
-        client(&[&["--ca", &ca, &named][..], &words].concat())
+        let flags: Vec<&str> = alpn.iter().flat_map(|protocol| ["--alpn", protocol]).collect();
+        client(&[&["--ca", &ca, &named][..], &flags].concat())
     };
     for offered in [&["echo/1"][..], &["chat", "echo/2"], &[]] {
         assert_eq!(offer(offered), ("hello\n".to_owned(), String::new(), Some(0)), "{offered:?}");
     }
-    let (out, said, code) = offer(&["chat"]);
-    assert_eq!((out.as_str(), code), ("", Some(1)), "{said}");
-    assert!(said.contains("--alpn") && said.contains("hint: "), "{said}");
+    let (out, errors, status) = offer(&["chat"]);
+    assert_eq!((out.as_str(), status), ("", Some(1)), "{errors}");
+    assert!(errors.contains("--alpn") && errors.contains("hint: "), "{errors}");
     secure.server.drain();
 }
 
 #[test]
-fn the_client_names_whom_it_wants_and_no_bare_address() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("it is bound").port();
+fn the_client_sends_a_host_name_in_sni_but_no_ip_address() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = listener.local_addr().expect("the listener is bound").port();
     for (host, is_named) in [("localhost", true), ("127.0.0.1", false)] {
         let address = format!("tls://{host}:{port}");
         let args = ["client", "--insecure", &address];
         let running = Program::start(env!("CARGO_BIN_EXE_readyloop"), &args);
         let (mut peer, _) = listener.accept().expect("the client connects");
-        peer.set_read_timeout(Some(TIMEOUT)).expect("not zero");
-        // The length of a record stands in its fourth and fifth byte (RFC 8446, section 5.1).
-        let head = read_exactly(&mut peer, 5);
-        let greeting = read_exactly(&mut peer, usize::from(u16::from_be_bytes([head[3], head[4]])));
-        let has = |name: &[u8]| greeting.windows(name.len()).any(|window| window == name);
-        // In clear: two bytes with its length, then the name (RFC 6066, section 3).
+        peer.set_read_timeout(Some(TIMEOUT)).expect("the timeout is not zero");
+        // The fourth and fifth byte of a record are its length (RFC 8446, section 5.1).
+        let header = read_exactly(&mut peer, 5);
+        let hello = read_exactly(&mut peer, usize::from(u16::from_be_bytes([header[3], header[4]])));
+        let has = |name: &[u8]| hello.windows(name.len()).any(|window| window == name);
+        // SNI is unencrypted: two bytes with the length, then the name (RFC 6066, section 3).
         assert_eq!(has(b"\0\x09localhost"), is_named, "{host}");
         assert!(!has(b"127.0.0.1"));
         drop(peer);
@@ -158,17 +158,17 @@ fn the_client_names_whom_it_wants_and_no_bare_address() {
 }
 
 #[test]
-fn the_client_says_when_what_came_may_be_cut_off() {
+fn the_client_reports_a_truncated_connection() {
     let secure = Secure::start("");
     let address = secure.server.addresses[0].replace("127.0.0.1", "localhost");
     let ca = secure.files.text("ca.pem");
     let mut client = Program::start(env!("CARGO_BIN_EXE_readyloop"), &["client", "--ca", &ca, &address]);
     client.type_in("hello\n");
     client.prints("hello");
-    // A server that is killed says no close_notify.
+    // A killed server sends no close_notify.
     drop(secure.server);
-    let said = client.errors.clone();
+    let errors = client.errors.clone();
     assert_eq!(client.ends(), Some(1));
-    let said = said.all().join("\n");
-    assert!(said.contains("without the close_notify of TLS"), "{said}");
+    let errors = errors.all().join("\n");
+    assert!(errors.contains("without the close_notify of TLS"), "{errors}");
 }

@@ -1,4 +1,4 @@
-//! Handshakes that go wrong, drag on, or come by the thousand.
+//! Handshakes that fail, that are slow, or that come by the thousand.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -7,39 +7,39 @@ use std::time::{Duration, Instant};
 use readyloop::net::tls::{Pem, TlsClientOptions, TlsError, Trust};
 
 use crate::support::certs::{Authority, Valid};
-use crate::support::tls::{CertFiles, Hand, Secure, VERSIONS, greeting_of, write};
+use crate::support::tls::{CertFiles, ManualClient, Secure, VERSIONS, client_hello, write};
 use crate::support::{Role, TIMEOUT, connect, exclusive_machine, wait_until};
 
-/// What a client is told that connects with these options.
+/// The error of a client that connects with these options.
 #[track_caller]
 fn refusal(secure: &Secure, options: &TlsClientOptions) -> TlsError {
-    let error = match Hand::open(connect(secure.address()), options) {
+    let error = match ManualClient::open(connect(secure.address()), options) {
         Err(error) => error,
-        // In TLS 1.3 a client hears only after its handshake what the server thinks of it.
-        Ok(mut hand) => hand.receive().expect_err("the server takes it"),
+        // In TLS 1.3 the server's alert reaches the client after the client's handshake.
+        Ok(mut client) => client.receive().expect_err("the server accepted the client"),
     };
     TlsError::of(&error).unwrap_or_else(|| panic!("{error}")).clone()
 }
 
 #[test]
-fn a_client_that_finds_a_fault_says_so_and_the_server_logs_it() {
+fn a_client_that_refuses_the_certificate_is_logged_by_the_server() {
     for version in VERSIONS {
         let secure = Secure::start("");
-        let stranger = TlsClientOptions {
+        let untrusting = TlsClientOptions {
             trust: Trust::Authorities(Authority::new().pem()),
             version: Some(version),
             ..TlsClientOptions::default()
         };
-        assert_eq!(refusal(&secure, &stranger), TlsError::UnknownSigner);
+        assert_eq!(refusal(&secure, &untrusting), TlsError::UnknownSigner);
         secure.server.logs("the peer refuses our certificate");
         assert_eq!(secure.server.drain().summary().closed("bad-tls"), 1);
     }
 }
 
 #[test]
-fn a_certificate_that_has_expired_or_is_for_another_is_refused_by_the_client() {
+fn the_client_refuses_an_expired_certificate_and_one_for_another_name() {
     for (name, valid, expected) in [
-        ("localhost", Valid::NoMore, TlsError::Expired),
+        ("localhost", Valid::Expired, TlsError::Expired),
         ("elsewhere.test", Valid::Now, TlsError::WrongName("localhost".to_owned())),
     ] {
         let authority = Authority::new();
@@ -62,15 +62,15 @@ fn only_clients_with_a_certificate_come_in_where_one_is_asked_for() {
         let secure = Secure { server, authority, files };
         let options = |identity: Option<(Pem, Pem)>| TlsClientOptions { identity, ..secure.options(Some(version)) };
         assert!(matches!(refusal(&secure, &options(None)), TlsError::Refused(_)));
-        let forged = Authority::new().issue("ann");
-        assert!(matches!(refusal(&secure, &options(Some(forged))), TlsError::Refused(_)));
+        let untrusted = Authority::new().issue("ann");
+        assert!(matches!(refusal(&secure, &options(Some(untrusted))), TlsError::Refused(_)));
 
-        let known = options(Some(secure.authority.issue("ann")));
-        let mut hand = Hand::open(connect(secure.address()), &known).expect("it is let in");
-        hand.send(b"it is me");
-        hand.expect(b"it is me");
-        hand.finish();
-        hand.expect_end();
+        let trusted = options(Some(secure.authority.issue("ann")));
+        let mut client = ManualClient::open(connect(secure.address()), &trusted).expect("the server accepts it");
+        client.send(b"accepted");
+        client.expect(b"accepted");
+        client.finish();
+        client.expect_end();
         let summary = secure.server.drain().summary();
         assert_eq!((summary.closed("bad-tls"), summary.closed("finished"), summary.bytes_in), (2, 1, 8));
     }
@@ -82,10 +82,10 @@ fn plain_text_is_answered_by_an_alert_and_logged_in_a_line_a_second() {
     let started = Instant::now();
     for _ in 0..200 {
         let mut plain = connect(secure.address());
-        plain.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("it is open");
+        plain.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("the connection is open");
         let mut answer = Vec::new();
-        plain.read_to_end(&mut answer).expect("a clean end");
-        assert_eq!(answer.first(), Some(&21), "an alert");
+        plain.read_to_end(&mut answer).expect("the end is clean");
+        assert_eq!(answer.first(), Some(&21), "not an alert");
     }
     let lines = secure.server.log.all().iter().filter(|line| line.contains("does not speak TLS")).count();
     assert!((1..=2 + started.elapsed().as_secs() as usize).contains(&lines), "{lines} lines");
@@ -93,20 +93,20 @@ fn plain_text_is_answered_by_an_alert_and_logged_in_a_line_a_second() {
 }
 
 #[test]
-fn who_connects_and_leaves_is_counted_and_no_cause_for_a_line() {
+fn a_peer_that_leaves_before_its_handshake_is_counted_and_not_logged() {
     let secure = Secure::start("");
     for _ in 0..100 {
         drop(connect(secure.address()));
     }
-    secure.hand(VERSIONS[0]).finish();
+    secure.client(VERSIONS[0]).finish();
     let ended = secure.server.drain();
     assert_eq!(ended.summary().closed("truncated"), 100);
     assert!(!ended.log_text().contains("no TLS with"), "{}", ended.log_text());
 }
 
-/// The beginning of a greeting that is longer than anybody will drip it here.
-fn greeting_begun(stream: &mut TcpStream) {
-    stream.write_all(&[22, 3, 1, 1, 244]).expect("it is open");
+/// Sends the header of a long ClientHello, so that single bytes can follow for the whole test.
+fn start_slow_hello(stream: &mut TcpStream) {
+    stream.write_all(&[22, 3, 1, 1, 244]).expect("the connection is open");
 }
 
 #[test]
@@ -116,76 +116,76 @@ fn a_greeting_that_drips_is_ended_at_its_deadline() {
     let descriptors = secure.server.process.descriptors();
     let started = Instant::now();
     let mut slow: Vec<TcpStream> = (0..300).map(|_| connect(secure.address())).collect();
-    slow.iter_mut().for_each(greeting_begun);
+    slow.iter_mut().for_each(start_slow_hello);
     let mut reader = slow[0].try_clone().expect("a descriptor is free");
-    reader.set_read_timeout(Some(Duration::from_millis(20))).expect("not zero");
-    // The first of them hears of its end.
+    reader.set_read_timeout(Some(Duration::from_millis(20))).expect("the timeout is not zero");
+    // Until the server closes the first connection.
     while reader.read(&mut [0; 100]).is_err() {
-        assert!(started.elapsed() < TIMEOUT, "the bytes between have moved the deadline");
+        assert!(started.elapsed() < TIMEOUT, "the single bytes have moved the deadline");
         for stream in &mut slow {
-            // Some may be ended already.
+            // Some may be closed already.
             let _ = stream.write_all(&[1]);
         }
     }
-    assert!(started.elapsed() >= handshake_timeout, "a deadline is never early");
-    wait_until(TIMEOUT, "all are ended", || secure.server.process.descriptors() <= descriptors);
-    let mut hand = secure.hand(VERSIONS[1]);
-    hand.send(b"hello");
-    hand.expect(b"hello");
-    drop(hand);
+    assert!(started.elapsed() >= handshake_timeout, "the deadline was early");
+    wait_until(TIMEOUT, "all slow handshakes are closed", || secure.server.process.descriptors() <= descriptors);
+    let mut client = secure.client(VERSIONS[1]);
+    client.send(b"hello");
+    client.expect(b"hello");
+    drop(client);
     let summary = secure.server.drain().summary();
     assert_eq!(summary.closed("handshake-timeout"), 300);
 }
 
 #[test]
-fn those_that_drip_a_greeting_keep_no_newcomer_waiting() {
+fn slow_handshakes_do_not_delay_new_connections() {
     let _machine = exclusive_machine();
     let secure = Secure::start("--handshake-timeout 1m --max-handshakes 3000");
-    // More than there may be at once: the first of them have to make way.
+    // More than `--max-handshakes`: the oldest ones are closed.
     let mut slow: Vec<TcpStream> = (0..5_000).map(|_| connect(secure.address())).collect();
-    slow.iter_mut().for_each(greeting_begun);
+    slow.iter_mut().for_each(start_slow_hello);
     let mut slowest = Duration::ZERO;
     for round in 0..20 {
         for stream in &mut slow {
             let _ = stream.write_all(&[1]);
         }
         let started = Instant::now();
-        let mut hand = secure.hand(VERSIONS[round % 2]);
-        hand.send(b"hello");
-        hand.expect(b"hello");
+        let mut client = secure.client(VERSIONS[round % 2]);
+        client.send(b"hello");
+        client.expect(b"hello");
         slowest = slowest.max(started.elapsed());
     }
-    assert!(slowest < Duration::from_millis(100), "a newcomer waited {slowest:?}");
+    assert!(slowest < Duration::from_millis(100), "a new connection waited {slowest:?}");
     drop(slow);
     let summary = secure.server.drain().summary();
     assert!(summary.closed("handshakes-full") >= 2_000, "{summary:?}");
 }
 
 #[test]
-fn a_crowd_of_newcomers_keeps_those_that_are_there_waiting_only_for_a_moment() {
+fn a_burst_of_handshakes_delays_open_connections_only_briefly() {
     let _machine = exclusive_machine();
     let secure = Secure::start("");
-    let mut here = secure.talks(VERSIONS[1]);
-    here.join(1, Role::Repeats(100));
-    assert!(here.run_until(TIMEOUT, |talks| talks[0].received > 0));
-    // All that two thousand handshakes take of the server is there at once.
-    let greeting = greeting_of(&secure.options(None));
+    let mut open = secure.talks(VERSIONS[1]);
+    open.join(1, Role::Repeats(100));
+    assert!(open.run_until(TIMEOUT, |talks| talks[0].received > 0));
+    // The input of two thousand handshakes is available at once.
+    let hello = client_hello(&secure.options(None));
     secure.server.process.stop();
-    let mut crowd: Vec<TcpStream> = (0..2_000).map(|_| connect(secure.address())).collect();
-    for newcomer in &mut crowd {
-        newcomer.write_all(&greeting).expect("the kernel takes it");
+    let mut burst: Vec<TcpStream> = (0..2_000).map(|_| connect(secure.address())).collect();
+    for stream in &mut burst {
+        stream.write_all(&hello).expect("the kernel buffers it");
     }
     let started = Instant::now();
     secure.server.process.resume();
     let (mut slowest, mut rounds) = (Duration::ZERO, 0);
-    crowd.iter().for_each(|newcomer| newcomer.set_nonblocking(true).expect("it is open"));
-    while !crowd.is_empty() {
-        let (asked, before) = (Instant::now(), here.all()[0].received);
-        assert!(here.run_until(TIMEOUT, |talks| talks[0].received > before), "it is served no more");
+    burst.iter().for_each(|stream| stream.set_nonblocking(true).expect("the connection is open"));
+    while !burst.is_empty() {
+        let (asked, before) = (Instant::now(), open.all()[0].received);
+        assert!(open.run_until(TIMEOUT, |talks| talks[0].received > before), "the open connection is not served");
         (slowest, rounds) = (slowest.max(asked.elapsed()), rounds + 1);
-        crowd.retain(|newcomer| newcomer.peek(&mut [0]).is_err());
-        assert!(started.elapsed() < TIMEOUT, "{} wait for an answer", crowd.len());
+        burst.retain(|stream| stream.peek(&mut [0]).is_err());
+        assert!(started.elapsed() < TIMEOUT, "{} handshakes have no answer", burst.len());
     }
     let all = started.elapsed();
-    assert!(slowest < all / 12, "it waited {slowest:?} of {all:?}, {rounds} rounds");
+    assert!(slowest < all / 12, "a reply took {slowest:?} of {all:?}, in {rounds} rounds");
 }

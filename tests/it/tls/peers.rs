@@ -1,11 +1,11 @@
-//! Peers that others have written: `openssl s_client` and `curl`.
+//! Other TLS implementations as peers: `openssl s_client` and `curl`.
 
 use crate::support::Program;
 use crate::support::certs::Authority;
 use crate::support::tls::{CertFiles, SERVER_NAME, Secure, has_program};
 
 #[test]
-fn openssl_talks_to_us_in_either_version_and_leaves_cleanly() {
+fn openssl_exchanges_lines_in_both_versions_and_ends_cleanly() {
     if !has_program("openssl") {
         return;
     }
@@ -31,7 +31,7 @@ fn openssl_talks_to_us_in_either_version_and_leaves_cleanly() {
 }
 
 #[test]
-fn openssl_with_a_certificate_is_let_in_and_one_without_is_not() {
+fn openssl_with_a_client_certificate_is_accepted_and_without_is_refused() {
     if !has_program("openssl") {
         return;
     }
@@ -43,27 +43,27 @@ fn openssl_with_a_certificate_is_let_in_and_one_without_is_not() {
     let (cert, key) = (secure.files.text("cert.pem"), secure.files.text("key.pem"));
     for version in ["-tls1_2", "-tls1_3"] {
         let plain = ["s_client", "-connect", &address, "-CAfile", &ca, version, "-quiet"];
-        let mut known =
+        let mut trusted =
             Program::start("openssl", &[&plain[..], &["-no_ign_eof", "-cert", &cert, "-key", &key]].concat());
-        known.type_in("it is me\n");
-        known.prints("it is me");
-        assert_eq!(known.ends(), Some(0));
-        let unknown = Program::start("openssl", &plain);
-        let said = unknown.errors.clone();
-        assert_ne!(unknown.ends(), Some(0));
-        assert!(said.all().join("\n").contains("alert"), "{}", said.all().join("\n"));
+        trusted.type_in("accepted\n");
+        trusted.prints("accepted");
+        assert_eq!(trusted.ends(), Some(0));
+        let refused = Program::start("openssl", &plain);
+        let errors = refused.errors.clone();
+        assert_ne!(refused.ends(), Some(0));
+        assert!(errors.all().join("\n").contains("alert"), "{}", errors.all().join("\n"));
     }
     let summary = secure.server.drain().summary();
     assert_eq!((summary.closed("finished"), summary.closed("bad-tls")), (2, 2));
 }
 
 #[test]
-fn curl_gets_its_own_request_back_and_sees_a_clean_end() {
+fn curl_receives_its_own_request_and_a_clean_end() {
     if !has_program("curl") {
         return;
     }
     for version in ["1.2", "1.3"] {
-        // What curl asks for never comes: it waits until the server ends.
+        // curl gets an echo instead of a response, and waits until the server closes.
         let secure = Secure::start("--idle-timeout 500ms");
         let (ca, port) = (secure.files.text("ca.pem"), secure.address().port());
         let url = format!("https://{SERVER_NAME}:{port}/anything");
@@ -72,13 +72,13 @@ fn curl_gets_its_own_request_back_and_sees_a_clean_end() {
             ["-sS", "--http0.9", "--cacert", &ca, "--resolve", &resolve, "--tls-max", version, "--tlsv1.2", &url];
         let curl = Program::start("curl", &args);
         curl.prints("GET /anything HTTP/1.1");
-        let said = curl.errors.clone();
-        assert_eq!(curl.ends(), Some(0), "{}", said.all().join("\n"));
+        let errors = curl.errors.clone();
+        assert_eq!(curl.ends(), Some(0), "{}", errors.all().join("\n"));
 
-        // Error 60 of curl: the certificate cannot be verified.
-        let others = CertFiles::of(&Authority::new());
-        let stranger = Program::start("curl", &["-sS", "--cacert", &others.text("ca.pem"), &url]);
-        assert_eq!(stranger.ends(), Some(60));
+        // Status 60 of curl: the certificate cannot be verified.
+        let other = CertFiles::of(&Authority::new());
+        let untrusting = Program::start("curl", &["-sS", "--cacert", &other.text("ca.pem"), &url]);
+        assert_eq!(untrusting.ends(), Some(60));
         let summary = secure.server.drain().summary();
         assert_eq!((summary.closed("idle-timeout"), summary.closed("bad-tls")), (1, 1), "TLS {version}");
     }

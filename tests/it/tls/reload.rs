@@ -1,4 +1,4 @@
-//! SIGHUP: certificate and key are read again, and nobody who is connected notices.
+//! SIGHUP: certificate and key are read again, without effect on open connections.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -6,67 +6,69 @@ use std::time::{Duration, Instant};
 use readyloop::net::tls::TlsClientOptions;
 
 use crate::support::certs::Authority;
-use crate::support::tls::{Hand, Secure, VERSIONS};
+use crate::support::tls::{ManualClient, Secure, VERSIONS};
 use crate::support::{Role, TIMEOUT, connect};
 
-/// How long a new certificate may take to be shown.
-const RELOAD: Duration = Duration::from_secs(1);
+/// How long a reload may take.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Whether a newcomer that trusts this authority is shown a certificate of it.
-fn is_shown(secure: &Secure, authority: &Authority) -> bool {
+/// Whether a new connection gets a certificate of this authority.
+fn is_in_use(secure: &Secure, authority: &Authority) -> bool {
     let trust = readyloop::net::tls::Trust::Authorities(authority.pem());
     let options = TlsClientOptions { trust, ..secure.options(None) };
-    Hand::open(connect(secure.address()), &options).is_ok()
+    ManualClient::open(connect(secure.address()), &options).is_ok()
 }
 
-/// How often the log says this.
+/// The number of log lines that contain `text`.
 fn count(secure: &Secure, text: &str) -> usize {
     secure.server.log.all().iter().filter(|line| line.contains(text)).count()
 }
 
-/// Signals, and waits until the server has done what that asks for.
+/// Sends SIGHUP, and waits for the log line.
 #[track_caller]
 fn reload(secure: &Secure, answer: &str) {
     let before = count(secure, answer);
     secure.server.signal("HUP");
-    let answered =
-        secure.server.log.wait_for(RELOAD, |lines| lines.iter().filter(|line| line.contains(answer)).count() > before);
-    assert!(answered, "not within {RELOAD:?}: {answer}");
+    let answered = secure
+        .server
+        .log
+        .wait_for(RELOAD_TIMEOUT, |lines| lines.iter().filter(|line| line.contains(answer)).count() > before);
+    assert!(answered, "not within {RELOAD_TIMEOUT:?}: {answer}");
 }
 
 const NEW: &str = "the certificate as it is now";
 const OLD: &str = "the certificate of before";
 
 #[test]
-fn a_new_certificate_is_shown_to_newcomers_and_a_broken_one_to_nobody() {
+fn a_reload_affects_new_connections_and_keeps_the_old_certificate_if_the_new_is_broken() {
     let secure = Secure::start("");
-    let mut here = secure.hand(VERSIONS[1]);
+    let mut open = secure.client(VERSIONS[1]);
     let next = Authority::new();
     secure.files.install(&next);
-    assert!(is_shown(&secure, &secure.authority), "nothing is read before the signal");
+    assert!(is_in_use(&secure, &secure.authority), "nothing is read before the signal");
     reload(&secure, NEW);
-    assert!(is_shown(&secure, &next) && !is_shown(&secure, &secure.authority));
+    assert!(is_in_use(&secure, &next) && !is_in_use(&secure, &secure.authority));
 
-    fs::write(secure.files.path("cert.pem"), "-----BEGIN CERTIFICATE-----\nno\n").expect("it is ours");
+    fs::write(secure.files.path("cert.pem"), "-----BEGIN CERTIFICATE-----\nno\n").expect("we own the file");
     reload(&secure, OLD);
-    fs::remove_file(secure.files.path("cert.pem")).expect("it is ours");
+    fs::remove_file(secure.files.path("cert.pem")).expect("we own the file");
     reload(&secure, OLD);
     // The key of another certificate.
-    let half = Authority::new();
-    let (cert, _) = half.issue("localhost");
+    let mismatched = Authority::new();
+    let (cert, _) = mismatched.issue("localhost");
     crate::support::tls::write(&secure.files.path("cert.pem"), &cert, 0o644);
     reload(&secure, OLD);
-    assert!(is_shown(&secure, &next) && !is_shown(&secure, &half));
+    assert!(is_in_use(&secure, &next) && !is_in_use(&secure, &mismatched));
 
-    here.send(b"still here");
-    here.expect(b"still here");
-    here.finish();
-    here.expect_end();
+    open.send(b"still open");
+    open.expect(b"still open");
+    open.finish();
+    open.expect_end();
     secure.server.drain();
 }
 
 #[test]
-fn a_hundred_reloads_under_load_drop_nobody() {
+fn a_hundred_reloads_under_load_close_no_connection() {
     let secure = Secure::start("");
     let mut old = secure.talks(VERSIONS[1]);
     old.join(50, Role::Repeats(5_000));
@@ -80,7 +82,7 @@ fn a_hundred_reloads_under_load_drop_nobody() {
     for round in 0..100 {
         let is_broken = round % 10 == 9;
         if is_broken {
-            fs::write(secure.files.path("cert.pem"), "no certificate").expect("it is ours");
+            fs::write(secure.files.path("cert.pem"), "no certificate").expect("we own the file");
         } else {
             secure.files.install(&authorities[round % 2]);
         }
@@ -88,8 +90,8 @@ fn a_hundred_reloads_under_load_drop_nobody() {
         old.run_for(Duration::from_millis(1));
         old12.run_for(Duration::from_millis(1));
         if round % 10 >= 8 {
-            assert!(is_shown(&secure, &authorities[0]), "the last good one, round {round}");
-            assert!(!is_shown(&secure, &authorities[1]), "round {round}");
+            assert!(is_in_use(&secure, &authorities[0]), "not the last valid certificate, round {round}");
+            assert!(!is_in_use(&secure, &authorities[1]), "round {round}");
         }
     }
     for talks in [&mut old, &mut old12] {
@@ -106,7 +108,7 @@ fn a_hundred_reloads_under_load_drop_nobody() {
 }
 
 #[test]
-fn a_reload_without_tls_is_no_matter() {
+fn a_reload_without_tls_does_nothing() {
     let server = crate::support::Serve::new().start();
     server.signal("HUP");
     server.signal("USR1");

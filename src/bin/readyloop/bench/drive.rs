@@ -1,13 +1,12 @@
-//! Driving a run: where it leads to, what lies over its connections, and who may break it off.
+//! Driving a run: resolves the address, chooses the generator, and runs it to its end.
 
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use readyloop::Reactor;
 use readyloop::client::{Connect, ConnectError, look_up, resolve};
-use readyloop::load::record::Ending;
-use readyloop::load::{DatagramGenerator, Generator, Plan, Record, RunProgress};
-use readyloop::net::{Address, ControlEvent, Destination, Layer, Net, Plain};
+use readyloop::load::{DatagramGenerator, Generator, LoadRun, Plan, Record};
+use readyloop::net::{Address, ControlEvent, Destination, Plain};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli_error::{CliError, io_message};
@@ -16,104 +15,71 @@ use crate::client::tls_target;
 use super::progress::Progress;
 use super::settings::Settings;
 
-/// Makes the run that was asked for.
+/// Runs the plan and returns its record.
 pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, CliError> {
     if let Address::Udp(host_port) = &plan.address {
-        let found = look_up(host_port, plan.timeout).map_err(|error| unknown(&plan.address, &error))?;
-        let Some(&to) = found.first() else { return Err(nowhere(&plan.address)) };
-        return run(settings, |reactor| DatagramGenerator::new(reactor, to, plan, settings.pid));
+        let found = look_up(host_port, plan.timeout).map_err(|error| unreachable_error(&plan.address, &error))?;
+        let Some(&server) = found.first() else { return Err(no_address(&plan.address)) };
+        return run(settings, |reactor| DatagramGenerator::new(reactor, server, plan, settings.pid));
     }
-    let to = destination(&plan)?;
+    let server = destination(&plan)?;
     match tls_target(&plan.address, &settings.tls)? {
-        Some(target) => run(settings, |reactor| Generator::new(reactor, target, to, plan, settings.pid)),
-        None => run(settings, |reactor| Generator::new(reactor, Plain, to, plan, settings.pid)),
+        Some(target) => run(settings, |reactor| Generator::new(reactor, target, server, plan, settings.pid)),
+        None => run(settings, |reactor| Generator::new(reactor, Plain, server, plan, settings.pid)),
     }
 }
 
-/// A run, over whatever carries it.
-trait Run {
-    fn turn(&mut self) -> io::Result<Option<Ending>>;
-    fn glance(&self) -> RunProgress;
-    fn into_record(self, name: String, begun_unix_s: u64) -> Record;
-}
-
-impl<W: Layer<<Reactor as Net>::Stream>> Run for Generator<Reactor, W> {
-    fn turn(&mut self) -> io::Result<Option<Ending>> {
-        self.turn()
-    }
-
-    fn glance(&self) -> RunProgress {
-        self.glance()
-    }
-
-    fn into_record(self, name: String, begun_unix_s: u64) -> Record {
-        self.into_record(name, begun_unix_s)
-    }
-}
-
-impl Run for DatagramGenerator<Reactor> {
-    fn turn(&mut self) -> io::Result<Option<Ending>> {
-        self.turn()
-    }
-
-    fn glance(&self) -> RunProgress {
-        self.glance()
-    }
-
-    fn into_record(self, name: String, begun_unix_s: u64) -> Record {
-        self.into_record(name, begun_unix_s)
-    }
-}
-
-/// Where the address leads. Of the several that a name stands for, the one that answers.
+/// The address to connect to. If a host name has several addresses, the first one that accepts.
 fn destination(plan: &Plan) -> Result<Destination, CliError> {
     let address = &plan.address;
     let found = match resolve(address, plan.timeout) {
         Ok(found) => found,
-        Err(error) => return Err(unknown(address, &error)),
+        Err(error) => return Err(unreachable_error(address, &error)),
     };
     match &found[..] {
         [only] => Ok(only.clone()),
-        [] => Err(nowhere(address)),
+        [] => Err(no_address(address)),
         [..] => {
             let connect = Connect { timeout: plan.timeout, ..Connect::default() };
-            connect.to(address).map(|connected| connected.to).map_err(|error| unknown(address, &error))
+            connect.to(address).map(|connected| connected.to).map_err(|error| unreachable_error(address, &error))
         }
     }
 }
 
-fn nowhere(address: &Address) -> CliError {
-    CliError::failure(format!("{address} stands for no address"), "type an address in numbers")
+fn no_address(address: &Address) -> CliError {
+    CliError::failure(format!("{address} has no address"), "use a numeric address such as 127.0.0.1:7007")
 }
 
-fn unknown(address: &Address, error: &ConnectError) -> CliError {
+fn unreachable_error(address: &Address, error: &ConnectError) -> CliError {
     let hint = match error {
-        ConnectError::LookUp { .. } => "check the name; an address such as 127.0.0.1:7007 needs no look-up",
-        ConnectError::TimedOut { .. } | ConnectError::Failed { .. } => "is the server up? `readyloop serve` starts one",
-        ConnectError::System(_) => "the system has run out of something: descriptors, threads or memory",
+        ConnectError::LookUp { .. } => "check the host name, or use a numeric address such as 127.0.0.1:7007",
+        ConnectError::TimedOut { .. } | ConnectError::Failed { .. } => {
+            "check that the server is running; `readyloop serve` starts one"
+        }
+        ConnectError::System(_) => "close other programs, or raise the limits on descriptors, threads and memory",
     };
     CliError::failure(format!("cannot reach {address}: {error}"), hint)
 }
 
-fn run<R: Run>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Record, CliError> {
+fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Record, CliError> {
     let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let reactor = reactor().map_err(|error| no_room(&error))?;
+    let reactor = reactor().map_err(|error| cannot_start(&error))?;
     let mut generator = begin(reactor).map_err(|error| match settings.pid {
         Some(pid) => CliError::failure(
-            format!("cannot look at process {pid}: {}", io_message(&error)),
-            "type the number of a process of yours that runs; `pidof readyloop` tells some",
+            format!("cannot inspect process {pid}: {}", io_message(&error)),
+            "use the id of a running process of yours; `pidof readyloop` prints some",
         ),
-        None => no_room(&error),
+        None => cannot_start(&error),
     })?;
     let mut progress = Progress::start();
     loop {
         match generator.turn() {
-            Ok(None) => progress.show(|| generator.glance()),
+            Ok(None) => progress.show(|| generator.progress()),
             Ok(Some(_)) => break,
             Err(error) => {
                 return Err(CliError::failure(
-                    format!("the loop broke: {}", io_message(&error)),
-                    "this should not happen: please report it",
+                    format!("the event loop failed: {}", io_message(&error)),
+                    "this is a bug: please report it",
                 ));
             }
         }
@@ -122,7 +88,7 @@ fn run<R: Run>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>
     Ok(generator.into_record(settings.name(), begun))
 }
 
-/// A reactor that hears who wants to break the run off.
+/// A reactor that stops the run on SIGINT and SIGTERM.
 fn reactor() -> io::Result<Reactor> {
     let mut reactor = Reactor::new()?;
     reactor.watch_signal(SIGINT, ControlEvent::Stop)?;
@@ -130,6 +96,9 @@ fn reactor() -> io::Result<Reactor> {
     Ok(reactor)
 }
 
-fn no_room(error: &io::Error) -> CliError {
-    CliError::failure(format!("cannot begin: {}", io_message(error)), "raise the descriptor limit: `ulimit -n 1024`")
+fn cannot_start(error: &io::Error) -> CliError {
+    CliError::failure(
+        format!("cannot start the generator: {}", io_message(error)),
+        "raise the descriptor limit: `ulimit -n 1024`",
+    )
 }

@@ -1,11 +1,11 @@
-//! Numbers as people read them: three digits and a unit.
+//! Numbers for people: three digits and a unit.
 
-/// A count in groups of three: `1 274 551`.
+/// A count in groups of three digits: `1 274 551`.
 pub(super) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);
@@ -13,7 +13,12 @@ pub(super) fn grouped(count: u64) -> String {
     text
 }
 
-/// So many a second: `127.4 k/s`.
+/// A count with its noun: `1 connection`, `1 000 connections`.
+pub(super) fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// A rate per second: `127.4 k/s`.
 pub(super) fn rate(per_second: f64) -> String {
     match per_second {
         rate if rate < 1_000.0 => format!("{rate:.1} /s"),
@@ -30,7 +35,7 @@ pub(super) fn span(nanos: u64) -> String {
         1_000_000..1_000_000_000 => (nanos as f64 / 1e6, "ms"),
         1_000_000_000.. => (nanos as f64 / 1e9, "s"),
     };
-    // A microsecond has no digits worth reading behind the point.
+    // A tenth of a microsecond is the finest useful digit.
     let digits = match value {
         value if value >= 99.95 || unit == "µs" && value >= 9.95 => 0,
         value if value >= 9.995 || unit == "µs" => 1,
@@ -56,12 +61,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_noun_agrees_with_its_count() {
+        assert_eq!([0, 1, 2_000].map(|count| counted(count, "thread")), ["0 threads", "1 thread", "2 000 threads"]);
+    }
+
+    #[test]
     fn counts_are_grouped() {
         assert_eq!([0, 999, 1_000, 1_274_551].map(grouped), ["0", "999", "1 000", "1 274 551"]);
     }
 
     #[test]
-    fn spans_have_three_digits() {
+    fn durations_have_three_digits() {
         let nanos = [0, 850, 1_234, 9_960, 31_499, 999_400, 1_163_000, 12_345_000, 123_456_000, 12_345_678_900];
         let texts = ["0 ns", "850 ns", "1.2 µs", "10 µs", "31 µs", "999 µs", "1.16 ms", "12.3 ms", "123 ms", "12.3 s"];
         assert_eq!(nanos.map(span), texts);

@@ -1,20 +1,20 @@
-//! The percentiles of a run in HdrHistogram's own text, which its plotters read.
+//! The percentiles of a run in the text format of HdrHistogram, which its plotting tools read.
 
 use std::fmt::Write as _;
 
 use readyloop::load::Latencies;
 
-/// Lines for each halving of what is left up to 1: as the format's own tools do.
+/// Lines per halving of the distance to 1, as in the tools of HdrHistogram.
 const TICKS_PER_HALF: u32 = 5;
 
-/// Values in microseconds, by percentile.
+/// Formats the percentiles; values are in microseconds.
 pub(super) fn print(latencies: &Latencies) -> String {
     let mut text = format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
     for quantile in quantiles(latencies.count) {
         let value_us = latencies.at(quantile).unwrap_or(0) as f64 / 1e3;
         let count = (quantile * latencies.count as f64).ceil() as u64;
         let inverse = if quantile < 1.0 { format!("{:.2}", 1.0 / (1.0 - quantile)) } else { "inf".to_owned() };
-        // A string takes any text.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "{value_us:>12.3} {quantile:>14.12} {count:>10} {inverse:>14}");
     }
     let (mean, max) = (latencies.mean_ns().unwrap_or(0) as f64 / 1e3, latencies.max_ns as f64 / 1e3);
@@ -24,7 +24,7 @@ pub(super) fn print(latencies: &Latencies) -> String {
     text
 }
 
-/// From 0 up, ever finer as far as there are values to tell apart, and 1.
+/// Quantiles from 0 to 1. They get finer towards 1, as far as the number of values permits.
 fn quantiles(count: u64) -> Vec<f64> {
     let mut quantiles = Vec::new();
     let mut half = 1.0;
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_rise_up_to_all() {
+    fn percentiles_rise_to_1() {
         let buckets: Vec<(u64, u64)> = (1..=1000).map(|value| (value * 1000, 1)).collect();
         let latencies = Latencies {
             significant_digits: 3,
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_answers_has_a_file_as_well() {
+    fn a_run_without_answers_has_a_valid_file() {
         assert!(print(&Latencies::default()).contains("Total count"));
     }
 }

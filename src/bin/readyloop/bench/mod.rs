@@ -1,8 +1,9 @@
-//! `readyloop bench`: the steps from a command line to a report.
+//! `readyloop bench`: measures an echo server.
 //!
-//! Each step is a file of its own; here is only their order.
+//! This file has the order of the steps and the help; each step is a file of its own.
 
 mod drive;
+mod exit_status;
 mod figures;
 mod hgrm;
 mod preflight;
@@ -11,59 +12,45 @@ mod settings;
 mod sources;
 mod text;
 mod threshold;
-mod verdict;
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::cli_error::{CliError, io_message};
 use crate::logging;
-use crate::report::Form;
+use crate::report::{Form, print_result};
 
 use settings::Settings;
 
 /// The name of this subcommand.
 pub(crate) const NAME: &str = "bench";
 
-/// Measures, and tells what came of it.
+/// Runs the subcommand: checks, measures and reports.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
+    let settings = Settings::from_arg_matches(matches).expect("clap has checked the arguments");
     logging::start(&settings.verbosity);
     let plan = settings.plan()?;
     preflight::check(&plan)?;
     let record = drive::measure(plan, &settings)?;
-    verdict::is_worth_a_report(&record)?;
+    exit_status::check_measured(&record)?;
     let report = if settings.output.json { record.to_json() } else { text::report(&record) };
-    print(&report)?;
+    print_result(&report)?;
     if let Some(path) = &settings.output.hgrm {
         write_file(path, &hgrm::print(&record.latency))?;
     }
     if let Some(path) = &settings.output.html {
         write_file(path, &Form::Html.print(&[record.clone().into()]))?;
     }
-    verdict::judge(&record, &settings.output.fail_if)
-}
-
-/// Prints the result; whoever reads a pipe and has left has seen enough.
-fn print(text: &str) -> Result<(), CliError> {
-    let mut output = io::stdout().lock();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::failure(
-            format!("cannot write to standard output: {}", io_message(&error)),
-            "redirect it to a place with room",
-        )),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    exit_status::check_outcome(&record, &settings.output.fail_if)
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
     fs::write(path, text).map_err(|error| {
         CliError::failure(
             format!("cannot write {}: {}", path.display(), io_message(&error)),
-            "type a path in a directory that you may write to",
+            "use a path in a writable directory",
         )
     })
 }
@@ -71,40 +58,42 @@ fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
 /// The flags and the help of `bench`.
 pub(crate) fn command() -> Command {
     Settings::augment_args(Command::new(NAME))
-        // Where settings have one source only, what is not given must have a value.
+        // `bench` reads no configuration file, so the flag needs a default value here.
         .mut_arg("quiet", |quiet| quiet.required(false).default_value("false").hide_default_value(true))
-        .about("Asks an echo server for as much as it can give, checks every byte, and measures")
+        .about("Measures an echo server and checks every byte it returns")
         .long_about(None)
-        .after_help("Counts are 1000, 10k or 1M; sizes 64B, 4KiB or 1MiB; durations 500ms, 2s or 1m.")
+        .after_help("Counts: 1000, 10k, 1M. Sizes: 64B, 4KiB, 1MiB. Durations: 500ms, 2s, 1m.")
         .after_long_help(HELP)
 }
 
 const HELP: &str = "\
-One thread drives all connections. In a closed loop, the default, a request leaves when an answer
-has come: a server that stalls is asked less meanwhile, and its stall hardly shows in the
-percentiles. With --rate requests leave on time whatever the server does, and latency counts from
-when each was to leave: that is what its users feel.
+One thread drives all connections. The default is a closed loop: each answer triggers the next
+request. If the server stalls, it receives fewer requests, so the stall hardly shows in the
+percentiles. With --rate, requests are sent at planned times, however fast the server answers.
+Latency is then measured from the planned time, as independent users would experience it.
 
 EXAMPLES
   readyloop bench 127.0.0.1:7007
-      50 connections, 64 bytes, a closed loop, ten seconds.
+      Closed loop with 50 connections and 64 bytes per request, for 10 seconds.
   readyloop bench 127.0.0.1:7007 -c 1000 --rate 20k --fail-if 'p99>5ms'
-      An open loop; exit status 3 when one in a hundred took longer than 5 ms.
+      Open loop. The exit status is 3 if the 99th percentile is above 5 ms.
   readyloop bench 127.0.0.1:7007 -c 100 --idle 10k --pid $(pidof readyloop)
-      With ten thousand others that only sit there; and what that costs the server.
+      100 busy and 10,000 idle connections, with the CPU time and memory of the server.
   readyloop bench 127.0.0.1:7007 --churn -c 64
-      Connect, one echo, close.
+      A new connection per request: connect, one echo, close.
   readyloop bench 127.0.0.1:7007 -c 50k --source 127.0.0.2-127.0.0.9
-      More connections than one address has ports.
-  readyloop bench tls://localhost:7443 --insecure -n 100k --json > run.json
-      A number of requests over TLS; the run as data.
+      More connections than one source address has ports.
+  readyloop bench tls://localhost:7443 --ca ca.pem -n 100k --json > run.json
+      100,000 requests over TLS, to a server with the certificate of `readyloop cert`. The result
+      is JSON.
 
 ENVIRONMENT
-  RUST_LOG  which lines are logged, as env_logger reads it; wins over -v and -q
+  RUST_LOG  log filter in the syntax of env_logger; overrides -v and -q
 
 EXIT STATUS
-  0  done, or interrupted: every answer that came was right
-  1  a request failed, an answer was wrong, less than 99 % of --rate was reached, or nothing could
-     be measured; a lost datagram is counted and no failure
-  2  wrong usage; nothing was sent
-  3  a --fail-if was missed";
+  0  finished or interrupted, and no request failed
+  1  a request failed, an answer was wrong, the rate stayed below 99 % of --rate, nothing was
+     measured, this machine has too few descriptors or ports, or an output cannot be written;
+     a lost UDP datagram is counted, but is not a failure
+  2  invalid usage; no request was sent
+  3  a --fail-if threshold was exceeded";

@@ -1,23 +1,24 @@
-//! What a run needs of this machine, looked at before anything is sent: descriptors, ports, the
-//! addresses to connect from.
+//! Checks of this machine before a run: descriptors, local ports and source addresses.
 
 use std::fs;
 use std::net::UdpSocket;
 
 use readyloop::load::Plan;
-use readyloop::load::plan::Life;
+use readyloop::load::plan::ConnectionReuse;
 use readyloop::load::record::Transport;
 
 use crate::cli_error::{CliError, io_message};
 
-/// Descriptors beside connections: standard streams, the poll and its alarm, signals, files that
-/// are looked at, and as much again.
+use super::figures::counted;
+
+/// Descriptors for other things than connections: standard streams, the poll, signals and files of
+/// `/proc`, with a reserve.
 const RESERVE: u64 = 32;
 
-/// What Linux starts with, where it cannot be asked.
+/// Size of the default port range of Linux, used if the real one cannot be read.
 const PORTS: u64 = 28_232;
 
-/// Refuses a run that would measure the limits of this machine.
+/// Rejects a run that would exceed the limits of this machine.
 pub(super) fn check(plan: &Plan) -> Result<(), CliError> {
     check_descriptors(plan)?;
     check_sources(plan)?;
@@ -29,10 +30,9 @@ fn check_descriptors(plan: &Plan) -> Result<(), CliError> {
     let limit = rlimit::increase_nofile_limit(needed.max(1024)).unwrap_or(u64::MAX);
     if limit < needed {
         let possible = limit.saturating_sub(RESERVE).max(1);
-        let fewer = if plan.idle == 0 { format!("-c {possible}") } else { format!("no more than {possible} in all") };
         return Err(CliError::failure(
-            format!("{} connections need {needed} descriptors, and the limit is {limit}", plan.connections_max()),
-            format!("raise it with `ulimit -n {needed}`, or type {fewer}"),
+            format!("too few descriptors for {}: {needed} are needed, and the limit is {limit}", connections(plan)),
+            format!("raise the limit with `ulimit -n {needed}`, or use at most {}", counted(possible, "connection")),
         ));
     }
     Ok(())
@@ -44,7 +44,7 @@ fn check_sources(plan: &Plan) -> Result<(), CliError> {
         if let Err(error) = bound {
             return Err(CliError::usage(
                 format!("cannot connect from {source}: {}", io_message(&error)),
-                "type addresses that this machine has: `ip -brief address` lists them",
+                "use addresses of this machine: `ip -brief address` lists them",
             ));
         }
     }
@@ -59,19 +59,19 @@ fn check_ports(plan: &Plan, ports: u64) -> Result<(), CliError> {
         return Ok(());
     }
     let last = needed.div_ceil(ports.max(1)) + 1;
-    let hint = match plan.life {
-        Life::Kept if last < 255 => format!("type --source 127.0.0.2-127.0.0.{last}, if the server is on this machine"),
-        Life::Kept | Life::Churn => "type fewer -c, or more addresses with --source".to_owned(),
+    let hint = match plan.reuse {
+        ConnectionReuse::Persistent if last < 255 => {
+            format!("use --source 127.0.0.2-127.0.0.{last}, if the server runs on this machine")
+        }
+        ConnectionReuse::Persistent | ConnectionReuse::PerRequest => {
+            "use a lower -c, or more addresses with --source".to_owned()
+        }
     };
-    Err(CliError::failure(
-        format!(
-            "{needed} connections to one server need as many ports, and {sources} of our addresses have {ports} each"
-        ),
-        hint,
-    ))
+    let available = ports.saturating_mul(sources);
+    Err(CliError::failure(format!("too few local ports for {}: there are {available}", connections(plan)), hint))
 }
 
-/// How many ports the kernel gives out to those who connect.
+/// Number of local ports that the kernel assigns to outgoing connections.
 fn ports() -> u64 {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let ends: Vec<u64> = range.split_whitespace().filter_map(|number| number.parse().ok()).collect();
@@ -79,6 +79,10 @@ fn ports() -> u64 {
         [first, last] if first <= last => last - first + 1,
         _ => PORTS,
     }
+}
+
+fn connections(plan: &Plan) -> String {
+    counted(plan.connections_max() as u64, "connection")
 }
 
 #[cfg(test)]
@@ -91,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn each_source_has_its_ports() {
+    fn each_source_address_has_its_own_ports() {
         assert_eq!(check_ports(&plan(100, &[]), 100), Ok(()));
         assert_eq!(check_ports(&plan(200, &["127.0.0.2", "127.0.0.3"]), 100), Ok(()));
         let refused = check_ports(&plan(201, &["127.0.0.2", "127.0.0.3"]), 100).unwrap_err();
@@ -101,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_others_is_no_source() {
+    fn a_foreign_address_cannot_be_a_source() {
         assert_eq!(check_sources(&plan(1, &["127.0.0.1"])), Ok(()));
         assert!(check_sources(&plan(1, &["192.0.2.1"])).is_err());
     }

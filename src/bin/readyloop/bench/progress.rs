@@ -1,19 +1,19 @@
-//! The progress of a run: one line on standard error that changes, for those who watch a terminal.
+//! The progress line of a run on standard error, if that is a terminal.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use readyloop::load::RunProgress;
 
-use super::figures::{grouped, rate};
+use super::figures::{counted, grouped, rate};
 
-/// As often as one can read it.
+/// Time between two updates.
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// Back to the first column, and away with what stands there (ECMA-48).
-const WIPE: &str = "\r\x1b[K";
+/// Return to the first column and erase the line (ECMA-48).
+const ERASE_LINE: &str = "\r\x1b[K";
 
-/// Shows how a run stands; on anything but a terminal nothing.
+/// The progress line; does nothing without a terminal.
 pub(super) struct Progress {
     next: Option<Instant>,
 }
@@ -23,36 +23,36 @@ impl Progress {
         Self { next: io::stderr().is_terminal().then(Instant::now) }
     }
 
-    /// Shows it, if it is time.
-    pub(super) fn show(&mut self, glance: impl FnOnce() -> RunProgress) {
+    /// Updates the line, if `PERIOD` has passed.
+    pub(super) fn show(&mut self, progress: impl FnOnce() -> RunProgress) {
         let Some(next) = self.next.filter(|next| *next <= Instant::now()) else { return };
         self.next = Some(next + PERIOD);
-        write(&format!("{WIPE}{}", line(&glance())));
+        write(&format!("{ERASE_LINE}{}", line(&progress())));
     }
 
-    /// Wipes it away.
+    /// Erases the line.
     pub(super) fn end(self) {
         if self.next.is_some() {
-            write(WIPE);
+            write(ERASE_LINE);
         }
     }
 }
 
 fn write(text: &str) {
-    // Nobody is left to tell when standard error is closed.
+    // The progress is optional, so a write error is ignored.
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-fn line(glance: &RunProgress) -> String {
-    let RunProgress { open, measured, answered, errors } = glance;
-    let open = grouped(*open as u64);
+fn line(progress: &RunProgress) -> String {
+    let RunProgress { open, measured, answered, errors } = progress;
+    let open = counted(*open as u64, "connection");
     let seconds = measured.as_secs_f64();
     let state = if measured.is_zero() {
         "warming up".to_owned()
     } else {
-        format!("{seconds:.1} s   {} requests   {}", grouped(*answered), rate(*answered as f64 / seconds))
+        format!("{seconds:.1} s   {}   {}", counted(*answered, "request"), rate(*answered as f64 / seconds))
     };
-    format!("{open} connections   {state}   errors {errors}")
+    format!("{open}   {state}   errors {}", grouped(*errors))
 }
 
 #[cfg(test)]
@@ -60,10 +60,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_far_it_is() {
-        let glance = RunProgress { open: 19_000, measured: Duration::ZERO, answered: 0, errors: 2 };
-        assert_eq!(line(&glance), "19 000 connections   warming up   errors 2");
-        let glance = RunProgress { open: 1, measured: Duration::from_secs(2), answered: 4_000, errors: 0 };
-        assert_eq!(line(&glance), "1 connections   2.0 s   4 000 requests   2.0 k/s   errors 0");
+    fn the_line_shows_the_state_of_the_run() {
+        let progress = RunProgress { open: 19_000, measured: Duration::ZERO, answered: 0, errors: 2 };
+        assert_eq!(line(&progress), "19 000 connections   warming up   errors 2");
+        let progress = RunProgress { open: 1, measured: Duration::from_secs(2), answered: 4_000, errors: 0 };
+        assert_eq!(line(&progress), "1 connection   2.0 s   4 000 requests   2.0 k/s   errors 0");
     }
 }

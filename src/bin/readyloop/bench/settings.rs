@@ -1,4 +1,4 @@
-//! Settings: all that can be asked of `bench`, as flags.
+//! The flags of `bench`, and the plan that they describe.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use readyloop::codec::{Framing, Raw};
 use readyloop::load::Plan;
-use readyloop::load::plan::{Bound, Life, Pace, PlanError, Verify};
+use readyloop::load::plan::{ConnectionReuse, Pace, PlanError, RunLength, Verify};
 use readyloop::net::Address;
 
 use crate::cli_error::CliError;
@@ -17,53 +17,60 @@ use crate::units::{above_zero, count, duration, rate, size};
 use super::sources::{Sources, sources};
 use super::threshold::Threshold;
 
-/// All that can be asked of `bench`.
+/// The flags of `bench`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Settings {
-    /// The server: HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:/PATH
+    /// Server address: HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:/PATH
     #[arg(value_name = "ADDRESS")]
     address: Address,
 
-    /// Connections that carry requests
+    /// Number of connections that carry requests
     #[arg(short, long, value_name = "COUNT", default_value = "50", value_parser = above_zero(count::<usize>))]
     connections: usize,
 
-    /// For how long to measure
+    /// Length of the measured time
     #[arg(short, long, value_name = "DURATION", default_value = "10s", value_parser = above_zero(duration))]
     #[arg(conflicts_with = "requests")]
     duration: Duration,
 
-    /// How many requests to measure, in place of a time
+    /// Number of measured requests, instead of a duration
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = above_zero(count::<u64>))]
     requests: Option<u64>,
 
-    /// For how long to ask before anything counts [default: 1s, with -n 0s]
+    /// Time before the measured time, in which requests are not measured [default: 1s; 0s with -n]
     #[arg(short, long, value_name = "DURATION", value_parser = duration)]
     warm_up: Option<Duration>,
 
-    /// The length of a request, without what the framing puts around it
+    /// Length of a request, without the bytes that the framing adds
     #[arg(short, long, value_name = "SIZE", default_value = "64B", value_parser = above_zero(size::<usize>))]
     size: usize,
 
-    /// How many requests each connection may have under way at once
+    /// Maximum number of requests in flight on one connection
     #[arg(short, long, value_name = "COUNT", default_value = "1", value_parser = above_zero(count::<usize>))]
     pipeline: usize,
 
-    /// Requests a second, of all connections together, whatever the server does (open loop)
+    /// Planned requests per second over all connections (open loop)
     #[arg(short, long, value_name = "RATE", value_parser = rate)]
     rate: Option<f64>,
 
-    /// How requests are framed: raw, lines, length, length:u16le, fixed:N ...
+    /// Framing of requests and answers: raw, lines, length, length:u16le, fixed:N ...
     #[arg(long, value_name = "FRAMING", default_value = "raw")]
     framing: Framing,
 
-    /// Give up on an answer, or a connection, after this time [default: 5s, over UDP 1s]
+    /// Timeout of an answer and of a connect [default: 5s; 1s over UDP]
     #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
     timeout: Option<Duration>,
 
-    /// Do not compare what comes back, only count it
+    /// Count the returned bytes, but do not compare them
     #[arg(long)]
     no_verify: bool,
+
+    /// Process id of the server: adds its CPU time, memory and context switches to the report
+    #[arg(long, value_name = "PID")]
+    pub(super) pid: Option<u32>,
+
+    #[command(flatten)]
+    pub(super) verbosity: Verbosity,
 
     #[command(flatten)]
     connecting: Connecting,
@@ -73,67 +80,60 @@ pub(super) struct Settings {
 
     #[command(flatten)]
     pub(super) output: Output,
-
-    /// The number of the server's process: what the run costs it is told as well
-    #[arg(long, value_name = "PID")]
-    pub(super) pid: Option<u32>,
-
-    #[command(flatten)]
-    pub(super) verbosity: Verbosity,
 }
 
-/// Which connections there are.
+/// Flags about connections.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connections")]
 struct Connecting {
-    /// Connections beside those that carry requests, which carry nothing
+    /// Number of additional idle connections
     #[arg(long, value_name = "COUNT", default_value = "0", value_parser = count::<usize>)]
     idle: usize,
 
-    /// The most connections to begin in a second [default: as many as the kernel takes]
+    /// Maximum number of connects per second [default: no limit]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     connect_rate: Option<f64>,
 
-    /// A connection for each request: connect, one echo, close
+    /// Use a new connection for each request: connect, one echo, close
     #[arg(long)]
     churn: bool,
 
-    /// Addresses to connect from, in turn: 127.0.0.2-127.0.0.9, or several with commas between
+    /// Source addresses, used in rotation: 127.0.0.2-127.0.0.9, or several separated by commas
     ///
-    /// Each has some 28,000 ports to one destination.
+    /// Linux has 28,232 local ports by default, for each pair of source address and destination.
     #[arg(long, value_name = "ADDRESSES", value_parser = sources)]
     source: Option<Sources>,
 
-    /// Take ADDRESS as one for TLS
+    /// Use TLS for ADDRESS
     #[arg(long = "tls", conflicts_with = "udp")]
     is_tls: bool,
 
-    /// Take ADDRESS as one for datagrams
+    /// Use UDP for ADDRESS
     #[arg(long = "udp", id = "udp")]
     is_udp: bool,
 }
 
-/// What is printed, and where.
+/// Flags about the output.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
 pub(super) struct Output {
-    /// Print the run as JSON, with its histograms, in place of a text
+    /// Print the run as JSON, with its histograms, instead of text
     #[arg(long)]
     pub(super) json: bool,
 
-    /// Write the percentiles of the latency to this file, as HdrHistogram prints them
+    /// Write the latency percentiles to FILE in the text format of HdrHistogram
     #[arg(long, value_name = "FILE")]
     pub(super) hgrm: Option<PathBuf>,
 
-    /// Write one page that loads nothing else: latency by percentile, answers and latency over time
+    /// Write a self-contained page to FILE: latency by percentile, rate and latency over time
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
 
-    /// Exit with status 3 when this is so: p99>5ms, max>=1s, rate<10k, lost>1%; may be repeated
+    /// Exit with status 3 if CONDITION is true: p99>5ms, max>=1s, rate<10k, lost>1%; may be repeated
     #[arg(long, value_name = "CONDITION")]
     pub(super) fail_if: Vec<Threshold>,
 
-    /// What the run is called in reports [default: its address]
+    /// Name of the run in reports [default: ADDRESS]
     #[arg(long, value_name = "TEXT")]
     pub(super) name: Option<String>,
 }
@@ -141,11 +141,11 @@ pub(super) struct Output {
 impl Settings {
     /// The plan that the flags describe.
     pub(super) fn plan(&self) -> Result<Plan, CliError> {
-        let bound = self.requests.map_or(Bound::Time(self.duration), Bound::Requests);
-        // Where every request counts, none is made before.
+        let run_length = self.requests.map_or(RunLength::Time(self.duration), RunLength::Requests);
+        // With a number of requests, every request is measured.
         let warm_up = if self.requests.is_some() { Duration::ZERO } else { Duration::from_secs(1) };
         let address = self.address()?;
-        // A datagram that is lost holds up those behind it for so long.
+        // A lost datagram occupies its place in the pipeline until the timeout.
         let timeout = Duration::from_secs(if matches!(address, Address::Udp(_)) { 1 } else { 5 });
         let plan = Plan {
             address,
@@ -155,10 +155,10 @@ impl Settings {
             message_len: self.message_len(),
             pipeline: self.pipeline,
             pace: self.rate.map_or(Pace::Closed, Pace::Open),
-            life: if self.connecting.churn { Life::Churn } else { Life::Kept },
+            reuse: if self.connecting.churn { ConnectionReuse::PerRequest } else { ConnectionReuse::Persistent },
             connect_rate: self.connecting.connect_rate,
             sources: self.connecting.source.clone().map(|sources| sources.0).unwrap_or_default(),
-            bound,
+            run_length,
             warm_up: self.warm_up.unwrap_or(warm_up),
             timeout: self.timeout.unwrap_or(timeout),
             verify: if self.no_verify { Verify::Length } else { Verify::EveryByte },
@@ -168,7 +168,7 @@ impl Settings {
         Ok(plan)
     }
 
-    /// What the run is called.
+    /// Name of the run in reports.
     pub(super) fn name(&self) -> String {
         self.output.name.clone().unwrap_or_else(|| self.address().unwrap_or_else(|_| self.address.clone()).to_string())
     }
@@ -176,14 +176,14 @@ impl Settings {
     fn check_tls_flags(&self, plan: &Plan) -> Result<(), CliError> {
         match (&plan.address, self.tls.given()) {
             (Address::Tcp(_) | Address::Udp(_) | Address::Unix(_), Some(flag)) => Err(CliError::usage(
-                format!("{flag} is for tls:// addresses, and {} is none", plan.address),
-                format!("leave {flag} out, or type --tls"),
+                format!("{flag} needs a tls:// address, and {} is not one", plan.address),
+                format!("remove {flag}, or add --tls"),
             )),
             (_, _) => Ok(()),
         }
     }
 
-    /// A frame of a fixed length says how long a message is.
+    /// Length of a message; a fixed framing determines it.
     fn message_len(&self) -> usize {
         match self.framing {
             Framing::Fixed(fixed) => fixed.len(),
@@ -202,8 +202,8 @@ impl Settings {
             Address::Tls(_) if self.connecting.is_tls => Ok(self.address.clone()),
             Address::Udp(_) if self.connecting.is_udp => Ok(self.address.clone()),
             Address::Tls(_) | Address::Udp(_) | Address::Unix(_) => Err(CliError::usage(
-                format!("{flag} does not go with {}", self.address),
-                format!("leave {flag} out, or type HOST:PORT alone"),
+                format!("{flag} cannot be used with {}", self.address),
+                format!("remove {flag}, or use an address of the form HOST:PORT"),
             )),
         }
     }
@@ -211,13 +211,13 @@ impl Settings {
 
 fn hint(error: &PlanError) -> &'static str {
     match error {
-        PlanError::NoConnections(_) => "type -c 1 or more",
-        PlanError::MessageLen { .. } => "type another --size",
-        PlanError::FrameLen { .. } => "leave --size out: the frame tells it",
-        PlanError::Unframable { .. } => "type a smaller --size, or a wider length such as length:u32",
-        PlanError::ChurnInPipeline => "leave --pipeline out; -c says how many connections there are at once",
-        PlanError::Rate => "type a rate such as 1000 or 10k",
-        PlanError::NeedsConnections(_) => "leave it out, or leave out udp:// and --udp",
-        PlanError::SourceOfUnix => "leave --source out",
+        PlanError::NoConnections => "use -c 1 or more",
+        PlanError::MessageLen { .. } => "change --size",
+        PlanError::FrameLen { .. } => "remove --size: the framing determines it",
+        PlanError::Unframable { .. } => "use a smaller --size, or a wider length field such as length:u32",
+        PlanError::PipelineNeedsReuse => "remove --pipeline; -c is the number of simultaneous connections",
+        PlanError::Rate => "use a rate such as 1000 or 10k",
+        PlanError::NeedsConnections(_) => "remove the option, or use TCP",
+        PlanError::UnixSource => "remove --source",
     }
 }

@@ -1,17 +1,17 @@
-//! The addresses to connect from, as they are typed: `127.0.0.2-127.0.0.9,10.0.0.1`.
+//! Parser for the value of `--source`: `127.0.0.2-127.0.0.9,10.0.0.1`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::units::ParseError;
 
-/// More would be a slip of the finger; each gives 28,000 connections.
+/// Maximum number of source addresses. One address has some 28,000 ports.
 const SOURCES_MAX: u128 = 65_536;
 
-/// Addresses to connect from.
+/// Source addresses of connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sources(pub(super) Vec<IpAddr>);
 
-/// Reads single addresses and ranges, with commas between.
+/// Parses single addresses and ranges, separated by commas.
 pub(super) fn sources(text: &str) -> Result<Sources, ParseError> {
     let mut addresses = Vec::new();
     for part in text.split(',') {
@@ -25,8 +25,8 @@ pub(super) fn sources(text: &str) -> Result<Sources, ParseError> {
                 let range = numbers(first.to_bits(), last.to_bits())?;
                 addresses.extend(range.map(|number| IpAddr::V6(Ipv6Addr::from_bits(number))));
             }
-            (Ok(_), Ok(_)) => return Err(misread("a range from one family to the other")),
-            (Err(_), _) | (_, Err(_)) => return Err(misread("no address")),
+            (Ok(_), Ok(_)) => return Err(parse_error("a range that mixes IPv4 and IPv6")),
+            (Err(_), _) | (_, Err(_)) => return Err(parse_error("not an IP address")),
         }
     }
     Ok(Sources(addresses))
@@ -34,14 +34,14 @@ pub(super) fn sources(text: &str) -> Result<Sources, ParseError> {
 
 fn numbers(first: u128, last: u128) -> Result<impl Iterator<Item = u128>, ParseError> {
     match last.checked_sub(first) {
-        None => Err(misread("a range that ends before it begins")),
-        Some(steps) if steps >= SOURCES_MAX => Err(misread("more than 65536 addresses")),
+        None => Err(parse_error("a range with its end below its start")),
+        Some(steps) if steps >= SOURCES_MAX => Err(parse_error("more than 65536 addresses")),
         Some(_) => Ok(first..=last),
     }
 }
 
-fn misread(what: &str) -> ParseError {
-    ParseError::new(what, "type addresses of this machine, such as 127.0.0.2-127.0.0.9 or 10.0.0.1,10.0.0.2")
+fn parse_error(what: &str) -> ParseError {
+    ParseError::new(what, "use addresses of this machine, such as 127.0.0.2-127.0.0.9 or 10.0.0.1,10.0.0.2")
 }
 
 #[cfg(test)]
@@ -60,18 +60,18 @@ mod tests {
     }
 
     #[test]
-    fn a_range_has_both_its_ends() {
+    fn a_range_includes_both_ends() {
         check("127.0.0.2-127.0.0.4", &["127.0.0.2", "127.0.0.3", "127.0.0.4"]);
         check("10.0.0.255-10.0.1.0,::1", &["10.0.0.255", "10.0.1.0", "::1"]);
         check("fd00::9-fd00::a", &["fd00::9", "fd00::a"]);
     }
 
     #[test]
-    fn what_is_no_range_is_refused() {
-        check_wrong("127.0.0.2-", "no address");
-        check_wrong("localhost", "no address");
-        check_wrong("127.0.0.9-127.0.0.2", "a range that ends before it begins");
-        check_wrong("127.0.0.1-::1", "a range from one family to the other");
+    fn an_invalid_range_is_rejected() {
+        check_wrong("127.0.0.2-", "not an IP address");
+        check_wrong("localhost", "not an IP address");
+        check_wrong("127.0.0.9-127.0.0.2", "a range with its end below its start");
+        check_wrong("127.0.0.1-::1", "a range that mixes IPv4 and IPv6");
         check_wrong("127.0.0.1-128.0.0.1", "more than 65536 addresses");
     }
 }

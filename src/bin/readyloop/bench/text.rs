@@ -1,75 +1,75 @@
-//! The report of a run for people: what was asked, what came of it, what it cost.
+//! The text report of a run: configuration, results and costs.
 
 use std::fmt::Write as _;
 
 use readyloop::load::Latencies;
-use readyloop::load::record::{Ending, Record, Server, Transport};
+use readyloop::load::record::{Record, RunEnd, ServerCost, Transport};
 
-use super::figures::{bytes, grouped, rate, span};
-use super::verdict::missed_rate;
+use super::exit_status::rate_shortfall;
+use super::figures::{bytes, counted, grouped, rate, span};
 
-/// The columns of the table: a name and the part of all that took no longer.
+/// Columns of the latency table: name and quantile.
 const COLUMNS: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
 
 /// The whole report.
 pub(super) fn report(record: &Record) -> String {
     let mut text = format!("{}\n", heading(record));
     for line in lines(record) {
-        // A string takes any text.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "  {line}");
     }
     text
 }
 
-/// What was asked, in one line.
+/// The configuration in one line.
 fn heading(record: &Record) -> String {
-    let asked = &record.asked;
-    let transport = match asked.transport {
+    let config = &record.config;
+    let transport = match config.transport {
         Transport::Tcp => "tcp",
         Transport::Tls => "tls",
         Transport::Unix => "unix",
         Transport::Udp => "udp",
     };
-    let address = asked.address.split_once("://").map_or(asked.address.as_str(), |(_, host)| host);
+    let address = config.address.split_once("://").map_or(config.address.as_str(), |(_, host)| host);
     let mut parts = vec![format!("{transport} echo"), address.to_owned()];
-    let (connections, idle) = (grouped(asked.connections), grouped(asked.idle_connections));
-    parts.push(match (asked.transport, asked.idle_connections) {
-        (Transport::Udp, _) => format!("{connections} sockets"),
-        (_, 0) => format!("{connections} connections"),
-        (_, _) => format!("{connections} connections and {idle} idle"),
+    let (connections, idle) = (counted(config.connections, "connection"), grouped(config.idle_connections));
+    parts.push(match (config.transport, config.idle_connections) {
+        (Transport::Udp, _) => counted(config.connections, "socket"),
+        (_, 0) => connections,
+        (_, _) => format!("{connections} and {idle} idle"),
     });
-    if asked.churn {
-        parts.push("each for one request".to_owned());
+    if config.churn {
+        parts.push("one request per connection".to_owned());
     }
-    let framing = if asked.framing == "raw" { String::new() } else { format!(" in {}", asked.framing) };
-    parts.push(format!("{} B{framing}", grouped(asked.message_bytes)));
-    if asked.pipeline > 1 {
-        parts.push(format!("pipeline of {}", asked.pipeline));
+    let framing = if config.framing == "raw" { String::new() } else { format!(" in {}", config.framing) };
+    parts.push(format!("{} B{framing}", grouped(config.message_bytes)));
+    if config.pipeline > 1 {
+        parts.push(format!("pipeline of {}", config.pipeline));
     }
-    parts.push(match asked.rate {
+    parts.push(match config.rate {
         None => "closed loop".to_owned(),
-        Some(asked) => format!("open loop at {}", rate(asked)),
+        Some(per_second) => format!("open loop at {}", rate(per_second)),
     });
     parts.push(length(record));
-    if !asked.verified {
+    if !config.verified {
         parts.push("not verified".to_owned());
     }
     parts.join(", ")
 }
 
 fn length(record: &Record) -> String {
-    let asked = &record.asked;
-    let warm_up = match asked.warm_up_ns {
+    let config = &record.config;
+    let warm_up = match config.warm_up_ns {
         0 => String::new(),
         nanos => format!(" after {} warm-up", short_span(nanos)),
     };
-    match (asked.duration_ns, asked.requests) {
-        (_, Some(requests)) => format!("{} requests{warm_up}", grouped(requests)),
+    match (config.duration_ns, config.requests) {
+        (_, Some(requests)) => format!("{}{warm_up}", counted(requests, "request")),
         (duration, None) => format!("{}{warm_up}", short_span(duration.unwrap_or(0))),
     }
 }
 
-/// As it is typed: `10 s`, `1.5 s`, `200 ms`.
+/// A configured duration: `10 s`, `1.5 s`, `200 ms`.
 fn short_span(nanos: u64) -> String {
     if nanos < 1_000_000_000 { format!("{} ms", nanos as f64 / 1e6) } else { format!("{} s", nanos as f64 / 1e9) }
 }
@@ -78,14 +78,16 @@ fn lines(record: &Record) -> Vec<String> {
     let requests = &record.requests;
     let mut lines = Vec::new();
     match record.ending {
-        Ending::Done => {}
-        Ending::Interrupted => {
+        RunEnd::Done => {}
+        RunEnd::Interrupted => {
             lines.push(match requests.measured_ns {
                 0 => "interrupted before anything was measured".to_owned(),
-                measured => format!("interrupted after {} of measuring", span(measured)),
+                measured => format!("interrupted after {} of the measured time", span(measured)),
             });
         }
-        Ending::Abandoned => lines.push(format!("given up after {}: nobody is left", span(requests.measured_ns))),
+        RunEnd::Abandoned => {
+            lines.push(format!("stopped after {}: no connection is left", span(requests.measured_ns)));
+        }
     }
     let seconds = (requests.measured_ns as f64 / 1e9).max(1e-9);
     let (sent, received) = (requests.sent_bytes as f64 / seconds, requests.received_bytes as f64 / seconds);
@@ -102,14 +104,14 @@ fn lines(record: &Record) -> Vec<String> {
     lines.extend(shortcomings(record));
     lines.push(row("latency", ["min", "p50", "p90", "p99", "p99.9", "p99.99", "max"].map(str::to_owned)));
     match &record.service {
-        // From the plan, and from when it really left.
+        // From the planned time of a request, and from the time when it was really sent.
         Some(service) => {
             lines.push(latencies("response", &record.latency));
             lines.push(latencies("service", service));
         }
         None => lines.push(latencies("round trip", &record.latency)),
     }
-    if record.asked.transport != Transport::Udp {
+    if record.config.transport != Transport::Udp {
         lines.push(latencies("connect", &record.connections.latency));
     }
     lines.extend(record.server.iter().map(server));
@@ -117,7 +119,7 @@ fn lines(record: &Record) -> Vec<String> {
     lines
 }
 
-/// What did not come back, kind by kind.
+/// Errors by kind, failed, unsent and lost requests.
 fn shortcomings(record: &Record) -> Vec<String> {
     let requests = &record.requests;
     let mut lines: Vec<String> = record
@@ -130,11 +132,11 @@ fn shortcomings(record: &Record) -> Vec<String> {
             lines.push(format!("{what:<10} {}", grouped(count)));
         }
     }
-    if record.asked.transport == Transport::Udp {
+    if record.config.transport == Transport::Udp {
         let percent = requests.lost as f64 * 100.0 / (requests.sent as f64).max(1.0);
         lines.push(format!("lost       {}   {percent:.3} %", grouped(requests.lost)));
     }
-    lines.extend(missed_rate(record));
+    lines.extend(rate_shortfall(record));
     lines
 }
 
@@ -142,10 +144,10 @@ fn latencies(name: &str, latencies: &Latencies) -> String {
     if latencies.is_empty() {
         return format!("{name:<10} none");
     }
-    // A percentile needs as many values as there are beyond it.
+    // A percentile is shown only if at least one value lies above it.
     let at = |quantile: f64| {
-        let is_told = latencies.count as f64 * (1.0 - quantile) >= 1.0 - 1e-9;
-        latencies.at(quantile).filter(|_| is_told).map(span).unwrap_or_default()
+        let is_known = latencies.count as f64 * (1.0 - quantile) >= 1.0 - 1e-9;
+        latencies.at(quantile).filter(|_| is_known).map(span).unwrap_or_default()
     };
     let [p50, p90, p99, p999, p9999] = COLUMNS.map(|(_, quantile)| at(quantile));
     row(name, [span(latencies.min_ns), p50, p90, p99, p999, p9999, span(latencies.max_ns)])
@@ -156,23 +158,25 @@ fn row(name: &str, cells: [String; 7]) -> String {
     format!("{name:<10}{}", cells.join(" ")).trim_end().to_owned()
 }
 
-fn server(server: &Server) -> String {
-    let told = |nanos: Option<u64>| nanos.map_or_else(|| "unknown".to_owned(), span);
+fn server(server: &ServerCost) -> String {
+    let known = |nanos: Option<u64>| nanos.map_or_else(|| "unknown".to_owned(), span);
     let each =
         server.memory_per_connection_bytes.map_or_else(String::new, |each| format!(", {} each", bytes(each as f64)));
     let switches = match (server.switches_voluntary, server.switches_involuntary) {
-        (Some(voluntary), Some(not)) => format!("{} voluntary, {} not", grouped(voluntary), grouped(not)),
+        (Some(voluntary), Some(involuntary)) => {
+            format!("{} voluntary, {} involuntary", grouped(voluntary), grouped(involuntary))
+        }
         (_, None) | (None, _) => "unknown".to_owned(),
     };
     format!(
-        "server     CPU {} a request; {} with all connections open{each}; {} threads; switches {switches}",
-        told(server.cpu_per_request_ns),
+        "server     CPU {} per request; {} with all connections open{each}; {}; context switches {switches}",
+        known(server.cpu_per_request_ns),
         bytes(server.memory_bytes as f64),
-        server.threads,
+        counted(server.threads, "thread"),
     )
 }
 
-/// What a reader must know before believing the figures.
+/// Warnings about the validity of the results.
 fn caveats(record: &Record) -> Vec<String> {
     let generator = &record.generator;
     let mut lines = Vec::new();
@@ -183,7 +187,7 @@ fn caveats(record: &Record) -> Vec<String> {
             waited => format!(" and waited {waited} % for a core"),
         };
         lines.push(format!(
-            "note: the generator was busy for {} % of the time{waited}: it may be the limit, not the server",
+            "note: the generator was busy {} % of the time{waited}, so it may limit the results",
             percent(generator.busy)
         ));
     }

@@ -1,4 +1,4 @@
-//! `--fail-if`: a wish for a run, as a condition under which it is missed.
+//! `--fail-if`: conditions under which a run counts as failed.
 
 use std::str::FromStr;
 
@@ -8,32 +8,32 @@ use crate::units::{ParseError, duration, rate};
 
 use super::figures;
 
-/// A condition under which a run is not good enough.
+/// A condition under which a run counts as failed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Threshold {
     text: String,
     metric: Metric,
-    order: Order,
-    /// Nanoseconds, requests a second, a number or a part of all, as the metric has it.
-    bound: f64,
+    comparator: Comparator,
+    /// In the unit of the metric: nanoseconds, requests per second, a number, or a fraction.
+    limit: f64,
 }
 
-/// What of a run is looked at.
+/// The compared value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Metric {
-    /// This part of the requests took no longer.
+    /// Latency at this quantile.
     Percentile(f64),
     Min,
     Mean,
     Max,
     Rate,
     Errors,
-    /// Part of the datagrams.
+    /// Fraction of the datagrams.
     Lost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+enum Comparator {
     Below,
     AtMost,
     Above,
@@ -41,21 +41,21 @@ enum Order {
 }
 
 impl Threshold {
-    /// What to say if the run is not good enough.
-    pub(super) fn missed(&self, record: &Record) -> Option<String> {
+    /// Message about a run that fulfills the condition.
+    pub(super) fn violation(&self, record: &Record) -> Option<String> {
         let value = self.metric.of(record)?;
-        let is_so = match self.order {
-            Order::Below => value < self.bound,
-            Order::AtMost => value <= self.bound,
-            Order::Above => value > self.bound,
-            Order::AtLeast => value >= self.bound,
+        let is_met = match self.comparator {
+            Comparator::Below => value < self.limit,
+            Comparator::AtMost => value <= self.limit,
+            Comparator::Above => value > self.limit,
+            Comparator::AtLeast => value >= self.limit,
         };
-        is_so.then(|| format!("{}: it is {}", self.text, self.metric.print(value)))
+        is_met.then(|| format!("{}, measured {}", self.text, self.metric.print(value)))
     }
 }
 
 impl Metric {
-    /// Its value, if the run has one.
+    /// Its value in a run, if there is one.
     fn of(self, record: &Record) -> Option<f64> {
         let latency = &record.latency;
         let nanos = match self {
@@ -93,16 +93,16 @@ impl Metric {
         }
     }
 
-    fn parse_bound(self, text: &str) -> Result<f64, ParseError> {
+    fn parse_limit(self, text: &str) -> Result<f64, ParseError> {
         match self {
             Self::Percentile(_) | Self::Min | Self::Mean | Self::Max => {
                 duration(text).map(|span| span.as_nanos() as f64)
             }
             Self::Rate => rate(text),
-            Self::Errors => text.parse().map_err(|_| misread("a number of errors is a whole number")),
+            Self::Errors => text.parse().map_err(|_| parse_error("the number of errors must be a whole number")),
             Self::Lost => {
                 let percent = text.strip_suffix('%').and_then(|digits| digits.trim().parse::<f64>().ok());
-                percent.map(|percent| percent / 100.0).ok_or_else(|| misread("a part of all ends in %"))
+                percent.map(|percent| percent / 100.0).ok_or_else(|| parse_error("the value of `lost` must end in %"))
             }
         }
     }
@@ -112,21 +112,28 @@ impl FromStr for Threshold {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        // The longer of two that begin alike comes first.
-        const ORDERS: [(&str, Order); 4] =
-            [("<=", Order::AtMost), (">=", Order::AtLeast), ("<", Order::Below), (">", Order::Above)];
-        let parts = ORDERS.into_iter().find_map(|(sign, order)| Some((text.split_once(sign)?, order)));
-        let Some(((name, bound), order)) = parts else {
-            return Err(misread("no comparison: there are <, <=, > and >="));
+        // `<=` must be tried before `<`.
+        const COMPARATORS: [(&str, Comparator); 4] = [
+            ("<=", Comparator::AtMost),
+            (">=", Comparator::AtLeast),
+            ("<", Comparator::Below),
+            (">", Comparator::Above),
+        ];
+        let parts = COMPARATORS.into_iter().find_map(|(sign, comparator)| Some((text.split_once(sign)?, comparator)));
+        let Some(((name, limit), comparator)) = parts else {
+            return Err(parse_error("there is no comparison: use <, <=, > or >="));
         };
-        let metric = Metric::parse(name.trim()).ok_or_else(|| misread("nothing that is measured"))?;
-        let bound = metric.parse_bound(bound.trim())?;
-        Ok(Self { text: text.to_owned(), metric, order, bound })
+        let metric = Metric::parse(name.trim()).ok_or_else(|| parse_error("unknown metric"))?;
+        let limit = metric.parse_limit(limit.trim())?;
+        Ok(Self { text: text.to_owned(), metric, comparator, limit })
     }
 }
 
-fn misread(what: &str) -> ParseError {
-    ParseError::new(what, "type such as p99>5ms, p99.9>=20ms, mean>1ms, max>1s, rate<10k, errors>0 or lost>1%")
+fn parse_error(what: &str) -> ParseError {
+    ParseError::new(
+        what,
+        "use a condition such as p99>5ms, p99.9>=20ms, mean>1ms, max>1s, rate<10k, errors>0 or lost>1%",
+    )
 }
 
 #[cfg(test)]
@@ -134,22 +141,22 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(text: &str, metric: Metric, order: Order, bound: f64) {
-        assert_eq!(text.parse(), Ok(Threshold { text: text.to_owned(), metric, order, bound }));
+    fn check(text: &str, metric: Metric, comparator: Comparator, limit: f64) {
+        assert_eq!(text.parse(), Ok(Threshold { text: text.to_owned(), metric, comparator, limit }));
     }
 
     #[test]
-    fn conditions_are_read() {
-        check("p99>5ms", Metric::Percentile(0.99), Order::Above, 5e6);
-        check("p99.9 >= 1s", Metric::Percentile(99.9 / 100.0), Order::AtLeast, 1e9);
-        check("max<=1m", Metric::Max, Order::AtMost, 60e9);
-        check("rate<10k", Metric::Rate, Order::Below, 10_000.0);
-        check("lost>1%", Metric::Lost, Order::Above, 0.01);
-        check("errors>0", Metric::Errors, Order::Above, 0.0);
+    fn conditions_are_parsed() {
+        check("p99>5ms", Metric::Percentile(0.99), Comparator::Above, 5e6);
+        check("p99.9 >= 1s", Metric::Percentile(99.9 / 100.0), Comparator::AtLeast, 1e9);
+        check("max<=1m", Metric::Max, Comparator::AtMost, 60e9);
+        check("rate<10k", Metric::Rate, Comparator::Below, 10_000.0);
+        check("lost>1%", Metric::Lost, Comparator::Above, 0.01);
+        check("errors>0", Metric::Errors, Comparator::Above, 0.0);
     }
 
     #[test]
-    fn what_is_no_condition_is_refused() {
+    fn an_invalid_condition_is_rejected() {
         for text in ["", "p99", "p99=5ms", "p101>5ms", "speed>5ms", "p99>5", "rate<", "lost>1", "errors>many"] {
             assert!(text.parse::<Threshold>().is_err(), "{text}");
         }

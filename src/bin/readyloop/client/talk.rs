@@ -103,7 +103,7 @@ impl<V: View, W: Layer<Socket>> Talk<V, W> {
         };
         let teller = Teller { view, awaited, sending: Sending::Full, is_paused: false, failure: None, closed: None };
         let limits = ClientLimits { peer: patient(), ..ClientLimits::default() };
-        let mut client = Client::under(layer, reactor, framing, teller, limits);
+        let mut client = Client::with_layer(layer, reactor, framing, teller, limits);
         let Connected { stream, to, .. } = connected;
         let key = client.adopt(stream.into_nonblocking()?, to, ())?;
         Ok(Self { client, key })
@@ -118,7 +118,7 @@ impl<V: View, W: Layer<Socket>> Talk<V, W> {
                 return Ending::Broken(error);
             }
             let unopened = self.client.poll_failure().map(|failure| failure.error);
-            if let Some(error) = unopened.or_else(|| self.client.poll_break().map(|(_, error)| error)) {
+            if let Some(error) = unopened.or_else(|| self.client.poll_layer_error().map(|(_, error)| error)) {
                 return Ending::Broke(error);
             }
             let teller = self.client.service_mut();

@@ -12,7 +12,7 @@ use super::settings::Tls;
 pub(crate) fn target(address: &Address, tls: &Tls) -> Result<Option<TlsTarget>, CliError> {
     let Address::Tls(host_port) = address else { return Ok(None) };
     let trust = match (&tls.ca, tls.insecure) {
-        (_, true) => Trust::Anybody,
+        (_, true) => Trust::AnyCertificate,
         (Some(path), false) => Trust::Authorities(Pem::File(path.clone())),
         (None, false) => Trust::System,
     };

@@ -1,4 +1,4 @@
-//! The servers to compare: each with the command that starts it, and running until it is dropped.
+//! The servers to compare: the command of each, and the running process.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
@@ -9,118 +9,119 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use super::calls::Tracer;
 use super::interrupt::Interrupt;
-use super::process::{Missed, Process, wait_for};
+use super::process::{Process, WaitError, wait_for};
+use super::tracer::Tracer;
 use crate::cli_error::io_message;
 use crate::report::comparison::Server;
 use crate::units::ParseError;
 
-/// A server that takes longer than this to listen will not.
+/// Timeout until a server listens.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a server may take to be gone when its output is.
+/// Timeout of the end of a server after its output was closed.
 const END_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long to wait before another look whether a port is open.
-const PORT_LOOK: Duration = Duration::from_millis(20);
+/// Time between two attempts to connect to a port.
+const PORT_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How every server says that it listens.
+/// Start of the output line with the address of a server.
 const LISTENING: &str = "listening on tcp://";
 
-/// What a port stands for in a command.
+/// Placeholder for the port in a command.
 const PORT: &str = "{port}";
 
 /// A server to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Contender {
     pub(super) name: String,
-    start: Start,
+    start: Launch,
 }
 
-/// How it is started.
+/// How a server is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Start {
-    /// This program, with these words.
-    Ours(Vec<String>),
-    /// A command for the shell.
+enum Launch {
+    /// This program with these arguments.
+    Readyloop(Vec<String>),
+    /// A shell command.
     Shell(String),
 }
 
-/// A server that listens.
-pub(super) struct Running {
+/// A server that listens; dropping it kills its process.
+pub(super) struct RunningServer {
     pub(super) address: String,
     pub(super) process: Process,
 }
 
 impl Contender {
-    /// `readyloop serve` under this design.
+    /// `readyloop serve` with this design.
     pub(super) fn design(design: &str, workers: Option<usize>) -> Self {
         let mut words = ["serve", "--listen", "127.0.0.1:0", "--quiet", "--design", design].map(str::to_owned).to_vec();
         if let Some(workers) = workers.filter(|_| design == "pool") {
             words.extend(["--workers".to_owned(), workers.to_string()]);
         }
-        Self { name: design.to_owned(), start: Start::Ours(words) }
+        Self { name: design.to_owned(), start: Launch::Readyloop(words) }
     }
 
-    /// As it stands in a record.
+    /// The server as part of a `Comparison`.
     pub(super) fn to_server(&self) -> Server {
         let command = match &self.start {
-            Start::Ours(words) => format!("readyloop {}", words.join(" ")),
-            Start::Shell(command) => command.clone(),
+            Launch::Readyloop(words) => format!("readyloop {}", words.join(" ")),
+            Launch::Shell(command) => command.clone(),
         };
         Server { name: self.name.clone(), command }
     }
 
-    /// Starts it on a core, under a tracer if there is one, and waits until it listens.
+    /// Starts the server on `core`, under `tracer` if there is one, and waits until it listens.
     ///
     /// # Errors
-    /// What there is to say of it, as the rest of a sentence.
+    /// The reason as a clause, such as `it cannot be started: …`.
     pub(super) fn start(
         &self,
         core: Option<usize>,
         tracer: Option<&Tracer>,
         interrupt: &Interrupt,
-    ) -> Result<Running, String> {
-        let port = self.wants_port().then(free_port).transpose().map_err(|error| io_message(&error))?;
+    ) -> Result<RunningServer, String> {
+        let port = self.needs_port().then(free_port).transpose().map_err(|error| io_message(&error))?;
         let words = self.words(port).map_err(|error| io_message(&error))?;
         let mut words = tracer.map_or_else(Vec::new, Tracer::words).into_iter().chain(words);
-        let mut command = Command::new(words.next().expect("there is a program"));
+        let mut command = Command::new(words.next().expect("the command has a program"));
         let spawned = Process::spawn(command.args(words), core);
         let (mut process, output) = spawned.map_err(|error| format!("it cannot be started: {}", io_message(&error)))?;
-        let said = addresses_in(output);
+        let addresses = addresses_in(output);
         let address = match port {
-            Some(port) => wait_for_port(port, &mut process, &said, interrupt),
-            None => wait_for(&said, START_TIMEOUT, interrupt),
+            Some(port) => wait_for_port(port, &mut process, &addresses, interrupt),
+            None => wait_for(&addresses, START_TIMEOUT, interrupt),
         };
         match address {
-            Ok(address) => Ok(Running { address, process }),
-            Err(Missed::Ended) => {
-                let ending = process.ending_within(END_TIMEOUT);
-                Err(ending.unwrap_or_else(|| "it closed its standard output".to_owned()))
+            Ok(address) => Ok(RunningServer { address, process }),
+            Err(WaitError::Ended) => {
+                let end = process.wait_for_end(END_TIMEOUT).map(|end| format!("it ended with {end}"));
+                Err(end.unwrap_or_else(|| "it closed its standard output".to_owned()))
             }
-            Err(Missed::Interrupted) => Err("it was interrupted".to_owned()),
-            Err(Missed::TimedOut) => {
-                let last_words = process.last_words().map_or_else(String::new, |words| format!("; it said: {words}"));
+            Err(WaitError::Interrupted) => Err("it was interrupted".to_owned()),
+            Err(WaitError::TimedOut) => {
+                let last = process.last_error_line();
+                let last = last.map_or_else(String::new, |line| format!("; its last error line: {line}"));
                 Err(match port {
-                    Some(port) => format!("nobody listened on 127.0.0.1:{port} within {START_TIMEOUT:?}{last_words}"),
-                    None => format!("it did not print `{LISTENING}HOST:PORT` within {START_TIMEOUT:?}{last_words}"),
+                    Some(port) => format!("it did not listen on 127.0.0.1:{port} within {START_TIMEOUT:?}{last}"),
+                    None => format!("it did not print `{LISTENING}HOST:PORT` within {START_TIMEOUT:?}{last}"),
                 })
             }
         }
     }
 
-    fn wants_port(&self) -> bool {
-        matches!(&self.start, Start::Shell(command) if command.contains(PORT))
+    fn needs_port(&self) -> bool {
+        matches!(&self.start, Launch::Shell(command) if command.contains(PORT))
     }
 
     fn words(&self, port: Option<u16>) -> io::Result<Vec<OsString>> {
         Ok(match &self.start {
-            Start::Ours(words) => {
+            Launch::Readyloop(words) => {
                 let program = std::env::current_exe()?;
                 [program.into_os_string()].into_iter().chain(words.iter().map(OsString::from)).collect()
             }
-            Start::Shell(command) => {
+            Launch::Shell(command) => {
                 let command = port.map_or_else(|| command.clone(), |port| command.replace(PORT, &port.to_string()));
                 ["sh", "-c", &command].map(OsString::from).to_vec()
             }
@@ -128,74 +129,75 @@ impl Contender {
     }
 }
 
-/// `NAME=COMMAND`.
+/// Parses `NAME=COMMAND`.
 impl FromStr for Contender {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         match text.split_once('=') {
             Some((name, command)) if !name.trim().is_empty() && !command.trim().is_empty() => {
-                Ok(Self { name: name.trim().to_owned(), start: Start::Shell(command.trim().to_owned()) })
+                Ok(Self { name: name.trim().to_owned(), start: Launch::Shell(command.trim().to_owned()) })
             }
             Some(_) | None => Err(ParseError::new(
-                "not a name and a command",
-                "type a name, `=` and what starts it, such as 'other=./other-server --port {port}'",
+                "not of the form NAME=COMMAND",
+                "use a name, `=` and a command, such as 'other=./other-server --port {port}'",
             )),
         }
     }
 }
 
-/// Sends the first address that is told on this output, and reads on: a server must not block on it.
+/// Sends the first printed address. It reads to the end of the output, so that the server never blocks on
+/// a full pipe.
 fn addresses_in(output: ChildStdout) -> Receiver<String> {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut output = BufReader::new(output);
         let mut line = Vec::new();
-        let mut tell = Some(tell);
+        let mut sender = Some(sender);
         while let Ok(1..) = output.by_ref().take(64 * 1024).read_until(b'\n', &mut line) {
             let text = String::from_utf8_lossy(&line);
             if let Some(address) = text.trim_end().strip_prefix(LISTENING) {
-                // Told once; whoever was to hear it may have given up.
-                let _ = tell.take().map(|tell| tell.send(address.to_owned()));
+                // Only the first address is sent. The receiver may be gone.
+                let _ = sender.take().map(|sender| sender.send(address.to_owned()));
             }
             line.clear();
         }
     });
-    told
+    receiver
 }
 
-/// Waits until somebody listens there, or the server has ended. It may have closed its output.
+/// Waits until a connect to `port` succeeds, or the server prints an address or ends. The server may close
+/// its output.
 fn wait_for_port(
     port: u16,
     process: &mut Process,
-    said: &Receiver<String>,
+    addresses: &Receiver<String>,
     interrupt: &Interrupt,
-) -> Result<String, Missed> {
+) -> Result<String, WaitError> {
     let deadline = Instant::now() + START_TIMEOUT;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     loop {
-        // An address in its words is as good.
-        match wait_for(said, PORT_LOOK, interrupt) {
+        match wait_for(addresses, PORT_CHECK_INTERVAL, interrupt) {
             Ok(address) => return Ok(address),
-            Err(Missed::Ended) => thread::park_timeout(PORT_LOOK),
-            Err(Missed::TimedOut | Missed::Interrupted) => {}
+            Err(WaitError::Ended) => thread::park_timeout(PORT_CHECK_INTERVAL),
+            Err(WaitError::TimedOut | WaitError::Interrupted) => {}
         }
         if TcpStream::connect_timeout(&address, START_TIMEOUT).is_ok() {
             return Ok(address.to_string());
         }
-        if process.ending().is_some() {
-            return Err(Missed::Ended);
+        if process.end().is_some() {
+            return Err(WaitError::Ended);
         }
-        if interrupt.has_come() {
-            return Err(Missed::Interrupted);
+        if interrupt.is_set() {
+            return Err(WaitError::Interrupted);
         }
         if deadline < Instant::now() {
-            return Err(Missed::TimedOut);
+            return Err(WaitError::TimedOut);
         }
     }
 }
 
-/// A port that nobody has at this moment.
+/// A port that is free at the moment.
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
@@ -211,14 +213,14 @@ mod tests {
             peer.to_server(),
             Server { name: "other".to_owned(), command: "./other --flag=1 {port}".to_owned() }
         );
-        assert!(peer.wants_port());
+        assert!(peer.needs_port());
         for wrong in ["", "other", "=./other", "other=", "other= "] {
             assert!(wrong.parse::<Contender>().is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn workers_are_for_a_pool() {
+    fn only_the_pool_gets_workers() {
         let command = |design| Contender::design(design, Some(7)).to_server().command;
         assert!(command("pool").ends_with("--design pool --workers 7"));
         assert!(command("threads").ends_with("--design threads"));

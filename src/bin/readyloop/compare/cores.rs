@@ -1,4 +1,4 @@
-//! Which core is whose. A process runs where the thread that starts it may run.
+//! Core affinity. A child process inherits the affinity of the thread that starts it.
 
 use std::thread;
 
@@ -6,22 +6,22 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::report::comparison::Cores;
 
-/// A core for the servers and another for the generator, where there are two.
+/// One core for the servers and another one for the generator, if there are two.
 pub(super) fn choose() -> Option<Cores> {
     let set = sched_getaffinity(None).ok()?;
-    let mut ours = (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core));
-    Some(Cores { server: ours.next()?, generator: ours.next()? })
+    let mut available = (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core));
+    Some(Cores { server: available.next()?, generator: available.next()? })
 }
 
-/// Runs `act` in a thread that may only use this core; what it starts may only use it as well.
+/// Runs `act` in a thread that is pinned to `core`. Processes that it starts are pinned as well.
 pub(super) fn on<T: Send>(core: Option<usize>, act: impl FnOnce() -> T + Send) -> T {
     let Some(core) = core else { return act() };
-    // In a thread of its own, so that nothing has to be put back.
+    // A new thread, so that the affinity of this one stays unchanged.
     let done = thread::scope(|scope| {
         let there = scope.spawn(|| {
             let mut set = CpuSet::new();
             set.set(core);
-            // A core that was taken from us meanwhile: then anywhere.
+            // If the core is not available any more, the thread runs on any core.
             let _ = sched_setaffinity(None, &set);
             act()
         });
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_started_there_stays_there() {
+    fn a_thread_runs_on_its_core() {
         let before = sched_getaffinity(None).unwrap();
         let Some(cores) = choose() else { return };
         assert_ne!(cores.server, cores.generator);

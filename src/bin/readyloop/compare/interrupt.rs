@@ -1,4 +1,4 @@
-//! The user's wish to end early, by Ctrl-C or SIGTERM: what is there by then is printed.
+//! `Interrupt`: whether SIGINT or SIGTERM was received.
 
 use std::io;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// Whether the user has had enough.
+/// A flag that a signal handler sets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From now on these signals end nothing but set this.
-    pub(super) fn listen() -> io::Result<Self> {
+    /// Installs the handlers. The signals no longer end the process.
+    pub(super) fn install() -> io::Result<Self> {
         let interrupt = Self::default();
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&interrupt.0))?;
@@ -20,7 +20,7 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    pub(super) fn has_come(&self) -> bool {
+    pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

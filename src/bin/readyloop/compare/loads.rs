@@ -1,31 +1,31 @@
-//! Loads as people write them, and the order in which everything takes place.
+//! The loads of a comparison, and the order of its trials.
 
 use std::str::FromStr;
 
 use crate::report::comparison::Load;
 use crate::units::{ParseError, count};
 
-/// So many connections, some of them idle: `100`, or `100+18900`.
+/// Busy and idle connections: `100`, or `100+18900`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Crowd {
+pub(super) struct ConnectionCounts {
     pub(super) connections: u64,
     pub(super) idle_connections: u64,
 }
 
-impl FromStr for Crowd {
+impl FromStr for ConnectionCounts {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let (connections, idle) = text.split_once('+').map_or((text, None), |(work, idle)| (work, Some(idle)));
+        let (connections, idle) = text.split_once('+').map_or((text, None), |(busy, idle)| (busy, Some(idle)));
         let connections = crate::units::above_zero(count::<u64>)(connections)?;
         Ok(Self { connections, idle_connections: idle.map_or(Ok(0), count)? })
     }
 }
 
-/// Every crowd with every length of a request.
-pub(super) fn loads(crowds: &[Crowd], sizes: &[u64]) -> Vec<Load> {
+/// All combinations of connection counts and request lengths.
+pub(super) fn loads(counts: &[ConnectionCounts], sizes: &[u64]) -> Vec<Load> {
     let each = sizes.iter().flat_map(|&message_bytes| {
-        crowds.iter().map(move |&Crowd { connections, idle_connections }| Load {
+        counts.iter().map(move |&ConnectionCounts { connections, idle_connections }| Load {
             message_bytes,
             connections,
             idle_connections,
@@ -36,64 +36,65 @@ pub(super) fn loads(crowds: &[Crowd], sizes: &[u64]) -> Vec<Load> {
 
 /// One server under one load in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
-    /// The first is 1.
+pub(super) struct ScheduledTrial {
+    /// The first round is 1.
     pub(super) round: u64,
     pub(super) load: Load,
-    /// The place of the server among all.
+    /// Index of the server.
     pub(super) server: usize,
 }
 
-/// All trials in their order: round after round, in each every load, under each every server. Who
-/// comes first changes from load to load and from round to round, so that nobody always comes after
-/// the same one.
-pub(super) fn turns(rounds: u64, loads: &[Load], servers: usize) -> Vec<Turn> {
-    let mut turns = Vec::new();
+/// All trials in order: each round has every load, and each load has every server.
+///
+/// The first server rotates from load to load and from round to round, so that no server always runs
+/// first.
+pub(super) fn schedule(rounds: u64, loads: &[Load], servers: usize) -> Vec<ScheduledTrial> {
+    let mut schedule = Vec::new();
     for round in 1..=rounds {
-        for (place, &load) in loads.iter().enumerate() {
-            let first = round as usize - 1 + place;
-            turns.extend((0..servers).map(|step| Turn { round, load, server: (first + step) % servers }));
+        for (index, &load) in loads.iter().enumerate() {
+            let first = round as usize - 1 + index;
+            schedule.extend((0..servers).map(|step| ScheduledTrial { round, load, server: (first + step) % servers }));
         }
     }
-    turns
+    schedule
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn crowd(connections: u64, idle_connections: u64) -> Crowd {
-        Crowd { connections, idle_connections }
+    fn counts(connections: u64, idle_connections: u64) -> ConnectionCounts {
+        ConnectionCounts { connections, idle_connections }
     }
 
     #[test]
-    fn a_crowd_may_be_idle_in_part() {
-        assert_eq!("100".parse(), Ok(crowd(100, 0)));
-        assert_eq!("10k".parse(), Ok(crowd(10_000, 0)));
-        assert_eq!("100+18900".parse(), Ok(crowd(100, 18_900)));
+    fn some_connections_may_be_idle() {
+        assert_eq!("100".parse(), Ok(counts(100, 0)));
+        assert_eq!("10k".parse(), Ok(counts(10_000, 0)));
+        assert_eq!("100+18900".parse(), Ok(counts(100, 18_900)));
         for wrong in ["", "0", "+5", "0+5", "5+", "5+5+5", "many"] {
-            assert!(wrong.parse::<Crowd>().is_err(), "{wrong}");
+            assert!(wrong.parse::<ConnectionCounts>().is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn every_server_has_its_turn_under_every_load_in_every_round() {
-        let loads = loads(&[crowd(1, 0), crowd(2, 0)], &[64]);
-        let turns = turns(3, &loads, 3);
-        assert_eq!(turns.len(), 3 * 2 * 3);
+    fn every_round_has_every_server_under_every_load() {
+        let loads = loads(&[counts(1, 0), counts(2, 0)], &[64]);
+        let schedule = schedule(3, &loads, 3);
+        assert_eq!(schedule.len(), 3 * 2 * 3);
         for round in 1..=3 {
             for load in &loads {
-                let mut servers: Vec<usize> = turns
+                let mut servers: Vec<usize> = schedule
                     .iter()
-                    .filter(|turn| turn.round == round && turn.load == *load)
-                    .map(|turn| turn.server)
+                    .filter(|trial| trial.round == round && trial.load == *load)
+                    .map(|trial| trial.server)
                     .collect();
                 servers.sort_unstable();
                 assert_eq!(servers, [0, 1, 2]);
             }
         }
-        let first = |round| turns.iter().find(|turn| turn.round == round).unwrap().server;
+        let first = |round| schedule.iter().find(|trial| trial.round == round).unwrap().server;
         assert_eq!([first(1), first(2), first(3)], [0, 1, 2]);
-        assert!(turns.is_sorted_by_key(|turn| turn.round));
+        assert!(schedule.is_sorted_by_key(|trial| trial.round));
     }
 }

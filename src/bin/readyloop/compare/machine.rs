@@ -1,4 +1,4 @@
-//! What this machine allows at most, and whether that is enough.
+//! Limits of this machine, and whether they permit the loads.
 
 use std::fs;
 use std::io::{self, Write};
@@ -8,10 +8,10 @@ use rlimit::Resource;
 use crate::cli_error::CliError;
 use crate::report::comparison::Load;
 
-/// Descriptors that are no connections, of a server or the generator. Generous.
+/// Descriptors of a server or of the generator for other things than connections, with a reserve.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// Limits by name, as far as they can be read.
+/// Names and values of the limits that can be read.
 pub(super) fn limits() -> Vec<(String, String)> {
     let process =
         [("descriptors of a process", Resource::NOFILE), ("processes and threads of a user", Resource::NPROC)];
@@ -34,42 +34,50 @@ fn print_limit(limit: u64) -> String {
     if limit == rlimit::INFINITY { "no limit".to_owned() } else { limit.to_string() }
 }
 
-/// Raises the soft limit on descriptors, which children inherit, and tells what it is then.
+/// Raises the soft limit on descriptors, which children inherit, and returns it.
 pub(super) fn raise_descriptors() -> u64 {
-    // What cannot be raised stays as it is.
+    // If it cannot be raised, the present limit applies.
     rlimit::increase_nofile_limit(u64::MAX).or_else(|_| Resource::NOFILE.get_soft()).unwrap_or(u64::MAX)
 }
 
-/// Leaves out loads beyond so many descriptors, and says which. The least stays, to be refused.
-pub(super) fn leave_out(loads: &mut Vec<Load>, descriptors: u64) {
-    let least = loads.iter().map(Load::open).min();
+/// Removes and reports loads that need more descriptors. The smallest load stays: if it is too large as
+/// well, [`check_descriptors`] rejects it.
+pub(super) fn drop_oversized(loads: &mut Vec<Load>, descriptors: u64) {
+    let smallest = loads.iter().map(Load::open).min();
     loads.retain(|load| {
-        let fits = needed(load) <= descriptors || Some(load.open()) == least;
+        let fits = needed(load) <= descriptors || Some(load.open()) == smallest;
         if !fits {
-            let needs = format!("they need {} descriptors, and the limit is {descriptors}", needed(load));
-            // Nobody is left to tell when standard error is closed.
-            let _ = writeln!(io::stderr(), "readyloop: {} connections are left out: {needs}", load.open());
+            let reason = format!("{} descriptors are needed, and the limit is {descriptors}", needed(load));
+            // The notice is optional, so a write error is ignored.
+            let _ = writeln!(io::stderr(), "readyloop: skipped {}: {reason}", connections(load.open()));
         }
         fits
     });
 }
 
-/// Refuses loads beyond so many descriptors.
-pub(super) fn check_room(loads: &[Load], descriptors: u64) -> Result<(), CliError> {
-    let Some(most) = loads.iter().max_by_key(|load| load.open()).filter(|load| needed(load) > descriptors) else {
+/// Rejects loads that need more descriptors.
+pub(super) fn check_descriptors(loads: &[Load], descriptors: u64) -> Result<(), CliError> {
+    let Some(largest) = loads.iter().max_by_key(|load| load.open()).filter(|load| needed(load) > descriptors) else {
         return Ok(());
     };
-    let needed = needed(most);
+    let needed = needed(largest);
     let possible = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
     Err(CliError::failure(
-        format!("{} connections need {needed} descriptors, and the limit is {descriptors}", most.open()),
-        format!("type `ulimit -n {needed}` as a user who may, or no more than {possible} connections"),
+        format!(
+            "too few descriptors for {}: {needed} are needed, and the limit is {descriptors}",
+            connections(largest.open())
+        ),
+        format!("raise the limit with `ulimit -n {needed}`, or use at most {}", connections(possible)),
     ))
 }
 
-/// Descriptors of a process that has these connections.
+/// Descriptors of a process with this load.
 fn needed(load: &Load) -> u64 {
     load.open().saturating_add(OTHER_DESCRIPTORS)
+}
+
+fn connections(count: u64) -> String {
+    format!("{count} connection{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -77,20 +85,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_refused_before_anything_is_started() {
+    fn a_load_with_too_many_connections_is_rejected() {
         let load = |connections| Load { message_bytes: 64, connections, idle_connections: 5 };
-        assert_eq!(check_room(&[load(1)], 70), Ok(()));
-        assert!(check_room(&[load(1), load(2)], 70).is_err_and(|problem| problem.hint.contains("no more than 6 ")));
-        assert!(check_room(&[load(1), load(u64::MAX)], u64::MAX - 1).is_err());
+        assert_eq!(check_descriptors(&[load(1)], 70), Ok(()));
+        assert!(
+            check_descriptors(&[load(1), load(2)], 70).is_err_and(|error| error.hint.contains("at most 6 connections"))
+        );
+        assert!(check_descriptors(&[load(1), load(u64::MAX)], u64::MAX - 1).is_err());
     }
 
     #[test]
-    fn what_nobody_asked_for_is_left_out_where_it_does_not_fit() {
+    fn default_loads_with_too_many_connections_are_skipped() {
         let load = |connections| Load { message_bytes: 64, connections, idle_connections: 0 };
         let mut loads = vec![load(10), load(1_000)];
-        leave_out(&mut loads, 1_024);
+        drop_oversized(&mut loads, 1_024);
         assert_eq!(loads, [load(10)]);
-        leave_out(&mut loads, 5);
-        assert!(check_room(&loads, 5).is_err());
+        drop_oversized(&mut loads, 5);
+        assert!(check_descriptors(&loads, 5).is_err());
     }
 }

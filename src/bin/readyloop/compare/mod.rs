@@ -1,7 +1,7 @@
-//! `readyloop compare`: servers under the same loads, in turns, as one report.
+//! `readyloop compare`: measures servers under the same loads and reports the differences.
 //!
-//! Each trial is a fresh server and a fresh generator, each a child process. Here is only the order
-//! of the steps; a trial that fails is a result, and no failure of the whole.
+//! Each trial is a new server process and a new generator process. This file has the order of the steps
+//! and the help. A trial that fails is a result and does not end the comparison.
 
 mod calls;
 mod contender;
@@ -12,6 +12,7 @@ mod loads;
 mod machine;
 mod process;
 mod settings;
+mod tracer;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,39 +21,42 @@ use std::time::SystemTime;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use readyloop::load::plan::RunLength;
 use readyloop::load::record::Machine;
 
 use crate::cli_error::{CliError, io_message};
 use crate::report::comparison::{Calls, Comparison, Load, Outcome, SCHEMA, Trial, VERSION};
 use crate::report::{Form, print_result};
 
-use calls::Tracer;
+use calls::CallCounter;
 use contender::Contender;
-use generator::{Asked, Bound, Trouble};
+use generator::{TrialConfig, TrialError};
 use interrupt::Interrupt;
-use loads::Turn;
+use loads::ScheduledTrial;
 use settings::Settings;
+use tracer::Tracer;
 
 /// The name of this subcommand.
 pub(crate) const NAME: &str = "compare";
 
-/// Once may be the machine's doing; who fails twice under a load fails under it.
+/// Failed trials of a server under one load, after which it is skipped under this load. A single failure
+/// may be an accident.
 const FAILURES_MAX: u64 = 2;
 
-/// Compares, and tells what came of it.
+/// Runs the subcommand: checks, measures and reports.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
+    let settings = Settings::from_arg_matches(matches).expect("clap has checked the arguments");
     let contenders = settings.contenders()?;
     let mut loads = loads::loads(&settings.connections, &settings.size);
     let descriptors = machine::raise_descriptors();
     if matches.value_source("connections") == Some(ValueSource::DefaultValue) {
-        // Nobody asked for so many: a machine that cannot have them compares with fewer.
-        machine::leave_out(&mut loads, descriptors);
+        // The user did not choose these loads, so too large ones are skipped.
+        machine::drop_oversized(&mut loads, descriptors);
     }
-    machine::check_room(&loads, descriptors)?;
+    machine::check_descriptors(&loads, descriptors)?;
     settings.output.check()?;
-    let interrupt = Interrupt::listen().map_err(|error| {
-        CliError::failure(format!("signals cannot be had: {}", io_message(&error)), "this should not happen")
+    let interrupt = Interrupt::install().map_err(|error| {
+        CliError::failure(format!("cannot handle signals: {}", io_message(&error)), "this is a bug: please report it")
     })?;
     check_start(&contenders, &interrupt)?;
 
@@ -62,33 +66,33 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
         contenders: &contenders,
         interrupt: &interrupt,
         progress: Progress::new(),
-        liar: None,
+        mismatch: None,
     };
     run.measure(&loads, &mut comparison);
     if !settings.no_calls {
         run.count_calls(&loads, &mut comparison);
     }
     run.progress.clear();
-    if interrupt.has_come() && comparison.records().next().is_none() {
-        return Err(CliError::failure("interrupted before anything was measured", "let it run for one trial at least"));
+    if interrupt.is_set() && comparison.records().next().is_none() {
+        return Err(CliError::failure("interrupted before anything was measured", "let it run for at least one trial"));
     }
-    if interrupt.has_come() {
-        // Nobody is left to tell when standard error is closed.
-        let _ = writeln!(io::stderr(), "readyloop: interrupted: this is what was measured until then");
+    if interrupt.is_set() {
+        // The notice is optional, so a write error is ignored.
+        let _ = writeln!(io::stderr(), "readyloop: interrupted: these are the results so far");
     }
-    let liar = run.liar.take();
+    let mismatch = run.mismatch.take();
     report(&settings, &comparison)?;
-    let advice = "it is no echo: its figures, if it has any, count for nothing";
-    liar.map_or(Ok(()), |liar| Err(CliError::failure(liar, advice)))
+    let hint = "check that it is an echo server; ignore its results";
+    mismatch.map_or(Ok(()), |mismatch| Err(CliError::failure(mismatch, hint)))
 }
 
-/// Every server is started once: one that does not start ends all, before an hour is spent.
+/// Starts every server once, so that a wrong command fails before a long measurement.
 fn check_start(contenders: &[Contender], interrupt: &Interrupt) -> Result<(), CliError> {
     for contender in contenders {
         contender.start(None, None, interrupt).map_err(|reason| {
             CliError::failure(
                 format!("{} does not start: {reason}", contender.name),
-                "try its command by itself; it is to print `listening on tcp://HOST:PORT` or listen on {port}",
+                "run its command alone: it must print `listening on tcp://HOST:PORT`, or listen on the port {port}",
             )
         })?;
     }
@@ -111,80 +115,84 @@ fn begin(contenders: &[Contender]) -> Comparison {
     }
 }
 
-/// A run while it is on.
+/// A comparison in progress.
 struct Run<'a> {
     settings: &'a Settings,
     contenders: &'a [Contender],
     interrupt: &'a Interrupt,
     progress: Progress,
-    /// Who sent back other bytes than it was sent, in words.
-    liar: Option<String>,
+    /// Message about the first server that returned other bytes than it received.
+    mismatch: Option<String>,
 }
 
 impl Run<'_> {
-    /// All trials, in their order. Who has failed too often under a load is not put under it again.
+    /// Runs all trials in order, without those of servers that failed too often under a load.
     fn measure(&mut self, loads: &[Load], comparison: &mut Comparison) {
         let mut failures: BTreeMap<_, u64> = BTreeMap::new();
-        for turn in loads::turns(self.settings.rounds, loads, self.contenders.len()) {
-            let place = (turn.server, turn.load);
-            if failures.get(&place).is_some_and(|count| *count >= FAILURES_MAX) {
+        for trial in loads::schedule(self.settings.rounds, loads, self.contenders.len()) {
+            let case = (trial.server, trial.load);
+            if failures.get(&case).is_some_and(|count| *count >= FAILURES_MAX) {
                 continue;
             }
-            let outcome = match self.trial(turn, comparison) {
+            let outcome = match self.trial(trial, comparison) {
                 Ok(outcome) => outcome,
                 Err(Interrupted) => return,
             };
             if let Outcome::Failed(_) = outcome {
-                *failures.entry(place).or_default() += 1;
+                *failures.entry(case).or_default() += 1;
             }
-            let server = self.contenders[turn.server].name.clone();
-            comparison.trials.push(Trial { server, load: turn.load, round: turn.round, outcome });
+            let server = self.contenders[trial.server].name.clone();
+            comparison.trials.push(Trial { server, load: trial.load, round: trial.round, outcome });
         }
     }
 
-    fn trial(&mut self, turn: Turn, comparison: &Comparison) -> Result<Outcome, Interrupted> {
-        let contender = &self.contenders[turn.server];
-        let (rounds, load) = (self.settings.rounds, load_words(turn.load));
-        self.progress.show(&format!("round {} of {rounds}, {load} connections: {}", turn.round, contender.name));
-        if self.interrupt.has_come() {
+    fn trial(&mut self, trial: ScheduledTrial, comparison: &Comparison) -> Result<Outcome, Interrupted> {
+        let contender = &self.contenders[trial.server];
+        let (rounds, load) = (self.settings.rounds, load_text(trial.load));
+        self.progress.show(&format!("round {} of {rounds}, {load} connections: {}", trial.round, contender.name));
+        if self.interrupt.is_set() {
             return Err(Interrupted);
         }
         let (server_core, generator_core) =
             comparison.cores.map_or((None, None), |cores| (Some(cores.server), Some(cores.generator)));
-        let asked =
-            Asked { load: turn.load, bound: Bound::Time(self.settings.duration), warm_up: self.settings.warm_up };
-        let started = contender.start(server_core, None, self.interrupt).map_err(Trouble::Failed);
+        let config = TrialConfig {
+            load: trial.load,
+            run_length: RunLength::Time(self.settings.duration),
+            warm_up: self.settings.warm_up,
+        };
+        let started = contender.start(server_core, None, self.interrupt).map_err(TrialError::Failed);
         let measured =
-            started.and_then(|mut server| generator::run(&mut server, &asked, generator_core, self.interrupt));
+            started.and_then(|mut server| generator::run(&mut server, &config, generator_core, self.interrupt));
         match measured {
-            // Whatever ends while it is interrupted says nothing of the server.
-            _ if self.interrupt.has_come() => Err(Interrupted),
+            // A result during an interrupt says nothing about the server.
+            _ if self.interrupt.is_set() => Err(Interrupted),
             Ok(mut record) => {
                 contender.name.clone_into(&mut record.name);
                 Ok(Outcome::Measured(Box::new(record)))
             }
-            Err(Trouble::Failed(reason)) => Ok(Outcome::Failed(reason)),
-            Err(Trouble::Mismatch(reason)) => {
-                self.liar.get_or_insert_with(|| format!("{}: {reason}", contender.name));
+            Err(TrialError::Failed(reason)) => Ok(Outcome::Failed(reason)),
+            Err(TrialError::Mismatch(reason)) => {
+                self.mismatch.get_or_insert_with(|| format!("{}: {reason}", contender.name));
                 Ok(Outcome::Failed(reason))
             }
         }
     }
 
-    /// System calls of whoever was measured, if anything here can count them.
+    /// Counts system calls of the measured servers, if a tracer is available.
     fn count_calls(&mut self, loads: &[Load], comparison: &mut Comparison) {
         let Some(tracer) = Tracer::find() else { return };
+        let counter = CallCounter { tracer, cores: comparison.cores, interrupt: self.interrupt };
         for &load in loads {
             for contender in self.contenders {
-                let is_it = |trial: &&Trial| trial.server == contender.name && trial.load == load;
-                let outcomes = || comparison.trials.iter().filter(is_it).map(|trial| &trial.outcome);
+                let is_this = |trial: &&Trial| trial.server == contender.name && trial.load == load;
+                let outcomes = || comparison.trials.iter().filter(is_this).map(|trial| &trial.outcome);
                 let is_measured = outcomes().any(|outcome| matches!(outcome, Outcome::Measured(_)));
-                if self.interrupt.has_come() || !is_measured {
+                if self.interrupt.is_set() || !is_measured {
                     continue;
                 }
-                self.progress.show(&format!("system calls, {} connections: {}", load_words(load), contender.name));
-                let counted = tracer.count(contender, load, comparison.cores, self.interrupt);
-                if let Some(per_request) = counted.filter(|_| !self.interrupt.has_come()) {
+                self.progress.show(&format!("system calls, {} connections: {}", load_text(load), contender.name));
+                let counted = counter.count(contender, load);
+                if let Some(per_request) = counted.filter(|_| !self.interrupt.is_set()) {
                     comparison.calls.push(Calls { server: contender.name.clone(), load, per_request });
                 }
             }
@@ -192,10 +200,10 @@ impl Run<'_> {
     }
 }
 
-/// The user has had enough.
+/// The user interrupted the comparison.
 struct Interrupted;
 
-/// Prints the table, and writes what was asked for.
+/// Prints the text report and writes the output files.
 fn report(settings: &Settings, comparison: &Comparison) -> Result<(), CliError> {
     let output = &settings.output;
     let printed = [(&output.html, Form::Html), (&output.md, Form::Markdown), (&output.svg, Form::Svg)];
@@ -210,14 +218,14 @@ fn report(settings: &Settings, comparison: &Comparison) -> Result<(), CliError> 
     print_result(&Form::Text.print(all))
 }
 
-fn load_words(load: Load) -> String {
+fn load_text(load: Load) -> String {
     match load.idle_connections {
         0 => load.connections.to_string(),
         idle => format!("{}+{idle}", load.connections),
     }
 }
 
-/// One line that says what is going on, on a terminal only.
+/// A progress line on standard error, if that is a terminal.
 struct Progress {
     is_on: bool,
 }
@@ -229,7 +237,7 @@ impl Progress {
 
     fn show(&self, text: &str) {
         if self.is_on {
-            // Losing it harms nothing.
+            // The progress is optional, so a write error is ignored.
             let _ = write!(io::stderr(), "\r\x1b[K{}", text.escape_debug());
         }
     }
@@ -242,30 +250,31 @@ impl Progress {
 /// The flags and the help of `compare`.
 pub(crate) fn command() -> Command {
     Settings::augment_args(Command::new(NAME))
-        .about("Compares the designs of a server, and other echo servers, under the same loads")
+        .about("Compares the server designs and other echo servers under the same loads")
         .long_about(None)
-        .after_help("Counts are 1000, 10k or 1M; sizes 64B, 4KiB or 1MiB; durations 500ms, 2s or 1m.")
+        .after_help("Counts: 1000, 10k, 1M. Sizes: 64B, 4KiB, 1MiB. Durations: 500ms, 2s, 1m.")
         .after_long_help(HELP)
 }
 
 const HELP: &str = "\
-In each round every server has its turn under every load: a fresh server and a fresh generator, each
-a process on a core of its own where there are two. A figure is the median of all rounds, beside it
-the least and the most. Servers differ where no round of one lies among those of the other; all else
-is within noise.
+In each round, every server runs under every load. Each trial has a new server process and a new
+generator process, pinned to different cores if there are two. A result is the median of all rounds,
+with the minimum and the maximum. Two servers differ only if their rounds do not overlap; all other
+differences are within noise. System calls are counted with perf or strace if one is installed.
 
 EXAMPLES
   readyloop compare
-      Three designs, 10 to 10,000 connections, five rounds: some seven minutes.
+      Three designs with 10 to 10,000 connections in five rounds; takes about seven minutes.
   readyloop compare --json all.json --html all.html
-      With a page to look at, and all trials for `readyloop report`.
+      Also writes a page with charts, and all trials for `readyloop report`.
   readyloop compare -c 100,100+900,100+18900 --designs reactor,threads
-      A hundred connections at work, and more and more beside them that are idle.
+      100 busy connections with 0, 900 and 18,900 idle ones.
   readyloop compare --peer 'other=./other-server --port {port}' --designs reactor
-      Any echo server; one that prints `listening on tcp://HOST:PORT` needs no {port}.
+      The reactor and another echo server.
 
 EXIT STATUS
-  0  done, or interrupted by Ctrl-C: what was measured until then is printed. A server that could
-     not be measured under a load is a result
-  1  a server does not start, or sent back other bytes than it was sent
-  2  wrong usage; nothing was started";
+  0  finished, or interrupted after at least one trial; a server that could not be measured under a
+     load is a result
+  1  a server does not start, a server returned other bytes than it received, nothing was measured
+     before an interrupt, there are too few descriptors, or an output cannot be written
+  2  invalid usage; no server was started";

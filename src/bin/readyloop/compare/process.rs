@@ -1,6 +1,6 @@
-//! A child process: on its core, in a process group of its own, and gone when it is dropped.
+//! A child process: runs on one core, in a process group of its own, and is killed on drop.
 //!
-//! Ctrl-C at a terminal is for us alone: what the children are to do then is ours to say.
+//! Because of the process group, Ctrl-C on a terminal signals only this program and not the children.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
@@ -16,46 +16,46 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use super::cores;
 use super::interrupt::Interrupt;
 
-/// How often it is looked whether the user has had enough.
-const LOOK: Duration = Duration::from_millis(50);
+/// Time between two checks for an interrupt.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How much of a line is kept of what a child says last.
-const LAST_WORDS_CHARS_MAX: usize = 200;
+/// Maximum length of the stored last error line.
+const LAST_LINE_CHARS_MAX: usize = 200;
 
 /// A running child.
 pub(super) struct Process {
     child: Child,
-    /// The last line on its standard error that had something in it.
-    last_words: Arc<Mutex<String>>,
+    /// The last line with text on its standard error.
+    last_error_line: Arc<Mutex<String>>,
 }
 
-/// Why something that was waited for has not come.
+/// Why a wait failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missed {
-    /// It cannot come any more: the child has closed its output.
+pub(super) enum WaitError {
+    /// The child closed its output.
     Ended,
-    /// Its time is over.
+    /// The timeout passed.
     TimedOut,
-    /// The user has had enough.
+    /// The user interrupted the program.
     Interrupted,
 }
 
 impl Process {
-    /// Starts it on a core; its standard output is for the caller to read.
+    /// Starts a process on `core`. The caller must read the returned standard output.
     pub(super) fn spawn(command: &mut Command, core: Option<usize>) -> io::Result<(Self, ChildStdout)> {
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for (name, _) in std::env::vars_os() {
-            // What is set for a server of the user's is not for those that are compared.
+            // Settings for other servers of the user must not change the compared ones.
             if name == "RUST_LOG" || name.to_string_lossy().starts_with("READYLOOP_") {
                 command.env_remove(name);
             }
         }
         let mut child = cores::on(core, || command.spawn())?;
-        let output = child.stdout.take().expect("it was piped");
-        let errors = child.stderr.take().expect("it was piped");
-        let last_words = Arc::default();
-        let process = Self { child, last_words: Arc::clone(&last_words) };
-        thread::Builder::new().spawn(move || keep_last_line(errors, &last_words))?;
+        let output = child.stdout.take().expect("the output is piped");
+        let errors = child.stderr.take().expect("the output is piped");
+        let last_error_line = Arc::default();
+        let process = Self { child, last_error_line: Arc::clone(&last_error_line) };
+        thread::Builder::new().spawn(move || store_last_line(errors, &last_error_line))?;
         Ok((process, output))
     }
 
@@ -63,8 +63,7 @@ impl Process {
         self.child.id()
     }
 
-    /// The process that works: a shell or a tracer that has started one child and waits for it is
-    /// not meant.
+    /// Process id of the server itself. A shell or a tracer has one child, which is the server.
     pub(super) fn working_pid(&self) -> u32 {
         let mut pid = self.pid();
         while let Some(only) = only_child(pid) {
@@ -73,35 +72,35 @@ impl Process {
         pid
     }
 
-    /// What it said last, if it said anything.
-    pub(super) fn last_words(&self) -> Option<String> {
-        let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        (!words.is_empty()).then_some(words)
+    /// The last line on standard error, if there is one.
+    pub(super) fn last_error_line(&self) -> Option<String> {
+        let line = self.last_error_line.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (!line.is_empty()).then_some(line)
     }
 
-    /// How it has ended, if it has.
-    pub(super) fn ending(&mut self) -> Option<String> {
+    /// Exit status and last error line, if the process has ended.
+    pub(super) fn end(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
-        let last_words = self.last_words().map_or_else(String::new, |words| format!(": {words}"));
-        Some(format!("it ended with {}{last_words}", status_words(status)))
+        let last_line = self.last_error_line().map_or_else(String::new, |line| format!(": {line}"));
+        Some(format!("{}{last_line}", status_text(status)))
     }
 
-    /// The same once it has had the time to.
-    pub(super) fn ending_within(&mut self, timeout: Duration) -> Option<String> {
+    /// Waits for the end, at most for `timeout`.
+    pub(super) fn wait_for_end(&mut self, timeout: Duration) -> Option<String> {
         let deadline = Instant::now() + timeout;
         loop {
-            let ending = self.ending();
-            if ending.is_some() || deadline <= Instant::now() {
-                return ending;
+            let end = self.end();
+            if end.is_some() || deadline <= Instant::now() {
+                return end;
             }
-            thread::park_timeout(LOOK / 10);
+            thread::park_timeout(CHECK_INTERVAL / 10);
         }
     }
 
-    /// Asks the process that works to end.
+    /// Sends SIGTERM to the server itself.
     pub(super) fn terminate(&self) {
         let pid = i32::try_from(self.working_pid()).ok().and_then(Pid::from_raw);
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
     }
 }
@@ -109,7 +108,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if let Ok(Some(_)) = self.child.try_wait() {
-            // Its number may already be another's.
+            // Another process may have this id by now.
             return;
         }
         let group = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
@@ -118,31 +117,31 @@ impl Drop for Process {
     }
 }
 
-/// Waits for what another thread sends.
-pub(super) fn wait_for<T>(told: &Receiver<T>, within: Duration, interrupt: &Interrupt) -> Result<T, Missed> {
+/// Waits for a message of another thread.
+pub(super) fn wait_for<T>(receiver: &Receiver<T>, within: Duration, interrupt: &Interrupt) -> Result<T, WaitError> {
     let deadline = Instant::now() + within;
     loop {
-        match told.recv_timeout(LOOK) {
-            Ok(told) => return Ok(told),
-            Err(RecvTimeoutError::Disconnected) => return Err(Missed::Ended),
-            Err(RecvTimeoutError::Timeout) if interrupt.has_come() => return Err(Missed::Interrupted),
-            Err(RecvTimeoutError::Timeout) if deadline <= Instant::now() => return Err(Missed::TimedOut),
+        match receiver.recv_timeout(CHECK_INTERVAL) {
+            Ok(message) => return Ok(message),
+            Err(RecvTimeoutError::Disconnected) => return Err(WaitError::Ended),
+            Err(RecvTimeoutError::Timeout) if interrupt.is_set() => return Err(WaitError::Interrupted),
+            Err(RecvTimeoutError::Timeout) if deadline <= Instant::now() => return Err(WaitError::TimedOut),
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
 }
 
-fn keep_last_line(pipe: impl Read, last: &Mutex<String>) {
+fn store_last_line(pipe: impl Read, last: &Mutex<String>) {
     let mut pipe = BufReader::new(pipe);
     let mut line = Vec::new();
-    // A line without end must not fill our memory.
+    // The limit bounds the memory for a very long line.
     while let Ok(1..) = pipe.by_ref().take(64 * 1024).read_until(b'\n', &mut line) {
         let text = String::from_utf8_lossy(&line);
         let text = text.trim();
-        // The hint below an error is for whoever typed the command, and that was us.
+        // The hint line of readyloop follows the error line, but the error says more.
         if !text.is_empty() && !text.starts_with("hint: ") {
-            let words = text.chars().take(LAST_WORDS_CHARS_MAX).collect();
-            *last.lock().unwrap_or_else(PoisonError::into_inner) = words;
+            let line = text.chars().take(LAST_LINE_CHARS_MAX).collect();
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = line;
         }
         line.clear();
     }
@@ -155,7 +154,7 @@ fn only_child(pid: u32) -> Option<u32> {
     children.next().is_none().then_some(first)
 }
 
-fn status_words(status: ExitStatus) -> String {
+fn status_text(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
         (None, Some(signal)) => format!("signal {signal}{}", signal_name(signal)),
@@ -163,7 +162,7 @@ fn status_words(status: ExitStatus) -> String {
     }
 }
 
-/// The names of those that end servers, with their numbers from signal(7).
+/// Name of a common signal, with the numbers of signal(7).
 fn signal_name(signal: i32) -> &'static str {
     match signal {
         6 => " (SIGABRT)",

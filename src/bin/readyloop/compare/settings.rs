@@ -1,4 +1,4 @@
-//! Settings: all that can be asked of `compare`, as flags.
+//! The flags of `compare`.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -7,52 +7,52 @@ use std::time::Duration;
 use clap::Args;
 
 use super::contender::Contender;
-use super::loads::Crowd;
+use super::loads::ConnectionCounts;
 use crate::cli_error::{CliError, io_message};
 use crate::units::{above_zero, count, duration, size};
 
-/// All that can be asked of `compare`.
+/// The flags of `compare`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Settings {
-    /// How many connections, in turn; 100+900: 900 more that are idle
+    /// Numbers of connections, separated by commas; 100+900 adds 900 idle ones
     #[arg(short, long, value_name = "COUNT", value_delimiter = ',', default_value = "10,100,1000,10000")]
-    pub(super) connections: Vec<Crowd>,
+    pub(super) connections: Vec<ConnectionCounts>,
 
-    /// The length of a request; may be several with commas between
+    /// Lengths of a request, separated by commas
     #[arg(short, long, value_name = "SIZE", value_delimiter = ',', default_value = "64B")]
     #[arg(value_parser = above_zero(size::<u64>))]
     pub(super) size: Vec<u64>,
 
-    /// For how long each trial is measured
+    /// Measured time of each trial
     #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = above_zero(duration))]
     pub(super) duration: Duration,
 
-    /// For how long each trial runs before any of it counts
+    /// Time before the measured time of each trial, in which requests are not measured
     #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     pub(super) warm_up: Duration,
 
-    /// How often all of it is done; from one round nothing is concluded
+    /// Number of rounds; with one round, no conclusion is drawn
     #[arg(long, value_name = "COUNT", default_value = "5", value_parser = above_zero(count::<u64>))]
     pub(super) rounds: u64,
 
-    /// Which designs of `serve`, with commas between; the first of all servers is what the others
-    /// are compared with, if there is no reactor
+    /// Designs of `serve`, separated by commas; the others are compared with the reactor, or with the
+    /// first server if there is no reactor
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "reactor,threads,pool")]
     #[arg(value_parser = ["reactor", "iterative", "threads", "pool"])]
     pub(super) designs: Vec<String>,
 
-    /// The threads of a pool; who finds them all busy waits [default: as `serve` has it]
+    /// Number of threads of the pool; more connections wait for a free thread [default: as in `serve`]
     #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<usize>))]
     pub(super) workers: Option<usize>,
 
-    /// Another echo server: its name and the command that starts it; may be repeated
+    /// Another echo server: its name and its command; may be repeated
     ///
-    /// It is to print `listening on tcp://HOST:PORT`, or to listen on the free port of 127.0.0.1 that
-    /// stands in its command for {port}.
+    /// The command must print `listening on tcp://HOST:PORT`. Otherwise it must contain {port}, which is
+    /// replaced by a free port, and listen on 127.0.0.1 with this port.
     #[arg(long = "peer", value_name = "NAME=COMMAND")]
     pub(super) peers: Vec<Contender>,
 
-    /// Do not count system calls, although perf or strace is there
+    /// Do not count system calls with perf or strace
     #[arg(long)]
     pub(super) no_calls: bool,
 
@@ -60,36 +60,39 @@ pub(super) struct Settings {
     pub(super) output: Output,
 }
 
-/// Where it is written, beside the table on standard output.
+/// Output files, in addition to the text on standard output.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
 pub(super) struct Output {
-    /// Write every trial, for `readyloop report`
+    /// Write all trials to FILE as JSON, for `readyloop report`
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
 
-    /// Write one page that loads nothing else: charts, tables, and how it was measured
+    /// Write a self-contained page to FILE: charts, tables and the method
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
 
-    /// Write tables as Markdown
+    /// Write the tables to FILE as Markdown
     #[arg(long, value_name = "FILE")]
     pub(super) md: Option<PathBuf>,
 
-    /// Write the figure that says most
+    /// Write the main chart to FILE as SVG
     #[arg(long, value_name = "FILE")]
     pub(super) svg: Option<PathBuf>,
 }
 
 impl Settings {
-    /// All servers, each with a name of its own.
+    /// All servers. Their names must be unique.
     pub(super) fn contenders(&self) -> Result<Vec<Contender>, CliError> {
         let designs = self.designs.iter().map(|design| Contender::design(design, self.workers));
         let contenders: Vec<Contender> = designs.chain(self.peers.iter().cloned()).collect();
-        for (place, contender) in contenders.iter().enumerate() {
-            if contenders[..place].iter().any(|other| other.name == contender.name) {
-                let message = format!("there are two servers called `{}`", contender.name);
-                return Err(CliError::usage(message, "type another name before the `=` of --peer"));
+        for (index, contender) in contenders.iter().enumerate() {
+            if contenders[..index].iter().any(|other| other.name == contender.name) {
+                let message = format!("two servers have the name `{}`", contender.name);
+                return Err(CliError::usage(
+                    message,
+                    "use another name before the `=` of --peer, and each design once",
+                ));
             }
         }
         Ok(contenders)
@@ -97,22 +100,22 @@ impl Settings {
 }
 
 impl Output {
-    /// Refuses what could not be written when all is measured.
+    /// Rejects output files that cannot be written, before anything is measured.
     pub(super) fn check(&self) -> Result<(), CliError> {
         [&self.json, &self.html, &self.md, &self.svg].into_iter().flatten().try_for_each(|path| {
-            // What is there stays as it is until there is a report, and what is not is not left behind.
-            let was_there = path.exists();
+            // An existing file stays unchanged until there is a report, and a missing one is not left behind.
+            let existed = path.exists();
             let opened = OpenOptions::new().create(true).append(true).open(path);
-            let tried = opened.and_then(|_| if was_there { Ok(()) } else { fs::remove_file(path) });
-            tried.map_err(|error| cannot_write(path, &error))
+            let checked = opened.and_then(|_| if existed { Ok(()) } else { fs::remove_file(path) });
+            checked.map_err(|error| cannot_write(path, &error))
         })
     }
 }
 
-/// A file for a result cannot be written.
+/// Error about an output file.
 pub(super) fn cannot_write(path: &Path, error: &std::io::Error) -> CliError {
     CliError::failure(
         format!("cannot write {}: {}", path.display(), io_message(error)),
-        "type a path in a directory that exists and that you may write to",
+        "use a path in an existing, writable directory",
     )
 }

@@ -5,7 +5,7 @@ use readyloop::load::{Latencies, Record};
 
 use super::chart::{Axis, Chart, Line, LineStyle, Point, Scale, Served};
 use super::comparison::Load;
-use super::metric::Metric;
+use super::metric::{Metric, rate_in};
 use super::quantity::Unit;
 use super::results::{Cell, Family};
 use super::spread::Spread;
@@ -124,11 +124,6 @@ type Value = fn(&Interval) -> f64;
 const MAX: Value = |piece| piece.max_ns as f64;
 const P99: Value = |piece| piece.p99_ns as f64;
 const P50: Value = |piece| piece.p50_ns as f64;
-
-/// Answers per second in an interval of a run.
-pub(super) fn rate_in(piece: &Interval) -> f64 {
-    piece.answered as f64 * 1e9 / piece.span_ns as f64
-}
 
 fn for_each_load(family: &Family<'_>, draw: impl Fn(Load) -> Chart) -> Vec<Chart> {
     family.loads().into_iter().map(draw).collect()

@@ -100,7 +100,7 @@ impl Load {
 
     /// The load of a run.
     fn of(record: &Record) -> Self {
-        let asked = &record.asked;
+        let asked = &record.config;
         let (connections, idle_connections) = (asked.connections, asked.idle_connections);
         Self { message_bytes: asked.message_bytes, connections, idle_connections }
     }

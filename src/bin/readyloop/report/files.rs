@@ -101,14 +101,17 @@ mod tests {
         check_refused("", "the file holds no run");
         check_refused(
             "{\n \"schema\": 5}",
-            "line 2, column 12: no record of a run: invalid type: integer `5`, expected a string",
+            "line 2, column 12: not a record of a run: invalid type: integer `5`, expected a string",
         );
-        check_refused(&format!("{good}\n{{\"a\":"), "line 3, column 5: no record of a run: EOF while parsing a value");
+        check_refused(
+            &format!("{good}\n{{\"a\":"),
+            "line 3, column 5: not a record of a run: EOF while parsing a value",
+        );
         check_refused(
             &format!("{good}{{\"a\":1}}"),
-            "line 2: no record of a run: it has no \"schema\": \"readyloop.run\"",
+            "line 2: not a record of a run: it has no \"schema\": \"readyloop.run\"",
         );
         let newer = samples::comparison().to_json().replace("\"version\":1", "\"version\":7");
-        check_refused(&newer, "line 1: version 7 of the schema; this program reads up to 1");
+        check_refused(&newer, "line 1: schema version 7 is too new: this program reads versions up to 1");
     }
 }

@@ -1,6 +1,7 @@
 //! The metrics of a report: the name and unit of each, and how a record gives its value.
 
 use readyloop::load::Record;
+use readyloop::load::record::Interval;
 
 use super::quantity::Unit;
 
@@ -72,4 +73,9 @@ impl Metric {
             Self::Calls => None,
         }
     }
+}
+
+/// Answers per second in an interval of a run.
+pub(super) fn rate_in(piece: &Interval) -> f64 {
+    piece.answered as f64 * 1e9 / piece.span_ns as f64
 }

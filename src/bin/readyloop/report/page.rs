@@ -136,13 +136,13 @@ fn method(comparisons: &[Comparison], results: &Results<'_>) -> Vec<String> {
         None => {}
     }
     sentences.extend(noise(results));
-    if records.iter().any(|record| record.asked.rate.is_none()) {
+    if records.iter().any(|record| record.config.rate.is_none()) {
         sentences.push("In a closed loop a request is sent when the previous answer has arrived. A slow server therefore gets fewer requests, and its latencies look better than those of independent users.".to_owned());
     }
-    if records.iter().any(|record| is_loopback(&record.asked.address)) {
+    if records.iter().any(|record| is_loopback(&record.config.address)) {
         sentences.push("Loopback is not a network: it has no distance and no loss, and generator and server share caches and memory.".to_owned());
     }
-    if records.iter().all(|record| record.asked.verified) && !records.is_empty() {
+    if records.iter().all(|record| record.config.verified) && !records.is_empty() {
         sentences.push("Every received byte was compared with the expected one.".to_owned());
     }
     if records.iter().any(|record| record.server.is_some()) {
@@ -212,12 +212,12 @@ fn origin(comparisons: &[Comparison], results: &Results<'_>) -> Table {
     }
     for record in comparisons.iter().flat_map(Comparison::records) {
         let seconds = |ns: u64| Unit::Time.print(ns as f64);
-        let measured = record.asked.duration_ns.map(seconds);
+        let measured = record.config.duration_ns.map(seconds);
         let measured =
-            measured.or(record.asked.requests.map(|count| format!("{} requests", Unit::Count.print(count as f64))));
+            measured.or(record.config.requests.map(|count| format!("{} requests", Unit::Count.print(count as f64))));
         row(
             "measured",
-            &format!("{} after {} of warm-up", measured.unwrap_or_default(), seconds(record.asked.warm_up_ns)),
+            &format!("{} after {} of warm-up", measured.unwrap_or_default(), seconds(record.config.warm_up_ns)),
         );
     }
     table
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn loads_that_differ_in_more_than_connections_have_separate_charts() {
         let mut large = record("reactor", 10);
-        large.asked.message_bytes = 16_384;
+        large.config.message_bytes = 16_384;
         let document = document(&[record("reactor", 10).into(), large.into()]);
         let headings: Vec<_> = document.sections.iter().map(|section| section.heading.as_str()).collect();
         assert!(

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use readyloop::load::Record;
-use readyloop::load::record::{Asked, ErrorKind, Machine, Transport};
+use readyloop::load::record::{ErrorKind, Machine, RunConfig, Transport};
 
 use super::chart::LineStyle;
 use super::comparison::{Comparison, Load, Outcome, Trial};
@@ -238,7 +238,7 @@ impl Unserved {
     /// Counts the connections of a run that never got an answer. With one connection per request
     /// (`churn`) a missing answer is an ordinary error.
     fn in_run(record: &Record) -> Self {
-        let Asked { connections, idle_connections, churn, .. } = record.asked;
+        let RunConfig { connections, idle_connections, churn, .. } = record.config;
         if churn {
             return Self { waiting: 0, refused: 0, all: connections, is_least: false };
         }
@@ -269,7 +269,7 @@ impl Unserved {
 /// the same message size.
 fn family_of(comparison: &Comparison, trial: &Trial) -> String {
     let told = |trial: &Trial| match &trial.outcome {
-        Outcome::Measured(record) => Some(label(&record.asked)),
+        Outcome::Measured(record) => Some(label(&record.config)),
         Outcome::Failed(_) => None,
     };
     let bytes = trial.load.message_bytes;
@@ -277,7 +277,7 @@ fn family_of(comparison: &Comparison, trial: &Trial) -> String {
     told(trial).or_else(alike).unwrap_or_else(|| Unit::Bytes.print(bytes as f64))
 }
 
-fn label(asked: &Asked) -> String {
+fn label(asked: &RunConfig) -> String {
     let transport = match asked.transport {
         Transport::Tcp => "tcp",
         Transport::Tls => "tls",

@@ -1,7 +1,7 @@
 //! Sample runs for the tests of printers and charts.
 
 use readyloop::load::record::{
-    Asked, Connections, Ending, Generator, Interval, Machine, Requests, SCHEMA, Server as Process, Transport, VERSION,
+    Connections, GeneratorCost, Interval, Machine, Requests, RunConfig, RunEnd, SCHEMA, ServerCost, Transport, VERSION,
 };
 use readyloop::load::{Latencies, Record};
 
@@ -21,7 +21,7 @@ pub(super) fn record(name: &str, connections: u64) -> Record {
             cores: 2,
             congestion_control: "cubic".to_owned(),
         },
-        asked: Asked {
+        config: RunConfig {
             address: "tcp://127.0.0.1:7007".to_owned(),
             transport: Transport::Tcp,
             framing: "raw".to_owned(),
@@ -39,7 +39,7 @@ pub(super) fn record(name: &str, connections: u64) -> Record {
             timeout_ns: 5_000_000_000,
             verified: true,
         },
-        ending: Ending::Done,
+        ending: RunEnd::Done,
         requests: Requests {
             sent: 1_000,
             answered: 1_000,
@@ -59,8 +59,8 @@ pub(super) fn record(name: &str, connections: u64) -> Record {
         },
         service: None,
         series: (0..2).map(piece).collect(),
-        generator: Generator::default(),
-        server: Some(Process {
+        generator: GeneratorCost::default(),
+        server: Some(ServerCost {
             pid: 42,
             cpu_ns: 8_000_000,
             cpu_per_request_ns: Some(8_000),

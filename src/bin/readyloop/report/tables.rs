@@ -1,9 +1,8 @@
 //! Makes tables of the results: a row for each load and server, with the spread and ratio of each metric.
 
-use super::charts::rate_in;
 use super::comparison::Load;
 use super::document::Table;
-use super::metric::Metric;
+use super::metric::{Metric, rate_in};
 use super::quantity::Unit;
 use super::results::{Cell, Family, Unserved};
 use super::spread::{Spread, Verdict};

@@ -1,4 +1,4 @@
-//! Authorities and certificates for tests, out of thin air.
+//! Authorities and certificates for tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,19 +10,19 @@ use crate::net::tls::Pem;
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// An authority that signs whatever it is asked to.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+/// An authority that signs any certificate.
+pub(super) struct TestAuthority(CertifiedIssuer<'static, KeyPair>);
 
-/// From when until when, counted from now.
-pub(super) enum Span {
+/// When a certificate is valid, relative to the current time.
+pub(super) enum Validity {
     Now,
     Past,
     Future,
 }
 
-impl Authority {
+impl TestAuthority {
     pub(super) fn new() -> Self {
-        // An authority is known by its name first: no two may share one.
+        // Verification finds an authority by its name, so each needs a unique one.
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let mut params = CertificateParams::new([]).unwrap();
         let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -35,15 +35,15 @@ impl Authority {
         text(self.0.pem())
     }
 
-    /// A certificate for that name, and its key.
-    pub(super) fn issue(&self, name: &str, span: Span) -> (Pem, Pem) {
+    /// A certificate for `name`, and its key.
+    pub(super) fn issue(&self, name: &str, validity: Validity) -> (Pem, Pem) {
         let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         let now = date_time_ymd(1970, 1, 1) + SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        (params.not_before, params.not_after) = match span {
-            Span::Now => (now - DAY, now + DAY),
-            Span::Past => (now - 2 * DAY, now - DAY),
-            Span::Future => (now + DAY, now + 2 * DAY),
+        (params.not_before, params.not_after) = match validity {
+            Validity::Now => (now - DAY, now + DAY),
+            Validity::Past => (now - 2 * DAY, now - DAY),
+            Validity::Future => (now + DAY, now + 2 * DAY),
         };
         let cert = params.signed_by(&key, &self.0).unwrap();
         (text(cert.pem()), text(key.serialize_pem()))

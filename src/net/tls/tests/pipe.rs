@@ -1,4 +1,4 @@
-//! Two ends of a stream in memory, and what may befall each call on them.
+//! An in-memory stream pair with fault injection.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -7,75 +7,75 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::net::Stream;
 use crate::sim::Rng;
 
-/// What happens to the calls on an end.
+/// How many bytes one call moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Weather {
-    /// What can be done is done.
-    Fair,
-    /// One byte a call.
-    Drip,
-    /// Any number of bytes, `WouldBlock` and `Interrupted` at any time.
-    Foul,
+pub(super) enum Transfer {
+    /// As many as possible.
+    Whole,
+    /// One byte.
+    ByteByByte,
+    /// A random number; the call may also fail with `WouldBlock` or `Interrupted`.
+    Faulty,
 }
 
-/// One direction.
+/// One direction of the stream.
 #[derive(Debug, Default)]
-struct Pipe {
+struct MemoryPipe {
     bytes: VecDeque<u8>,
     capacity: usize,
     is_ended: bool,
-    /// All that ever went in.
+    /// Total of the bytes written.
     written: usize,
 }
 
-/// One end of a stream in memory.
+/// One end of an in-memory stream.
 #[derive(Debug)]
-pub(super) struct End {
-    outgoing: Arc<Mutex<Pipe>>,
-    incoming: Arc<Mutex<Pipe>>,
-    weather: Weather,
+pub(super) struct MemoryStream {
+    outgoing: Arc<Mutex<MemoryPipe>>,
+    incoming: Arc<Mutex<MemoryPipe>>,
+    transfer: Transfer,
     rng: Rng,
 }
 
-/// Two ends, with room for `capacity` bytes each way.
-pub(super) fn pair(capacity: usize, weather: Weather, seed: u64) -> (End, End) {
-    let pipe = || Arc::new(Mutex::new(Pipe { capacity, ..Pipe::default() }));
+/// Two connected ends that buffer `capacity` bytes each way.
+pub(super) fn pair(capacity: usize, transfer: Transfer, seed: u64) -> (MemoryStream, MemoryStream) {
+    let pipe = || Arc::new(Mutex::new(MemoryPipe { capacity, ..MemoryPipe::default() }));
     let (one, other) = (pipe(), pipe());
-    let end = |outgoing: &Arc<Mutex<Pipe>>, incoming: &Arc<Mutex<Pipe>>, seed| End {
+    let end = |outgoing: &Arc<Mutex<MemoryPipe>>, incoming: &Arc<Mutex<MemoryPipe>>, seed| MemoryStream {
         outgoing: Arc::clone(outgoing),
         incoming: Arc::clone(incoming),
-        weather,
+        transfer,
         rng: Rng::new(seed),
     };
     (end(&one, &other, seed), end(&other, &one, !seed))
 }
 
-impl End {
-    fn outgoing(&self) -> MutexGuard<'_, Pipe> {
+impl MemoryStream {
+    fn outgoing(&self) -> MutexGuard<'_, MemoryPipe> {
         self.outgoing.lock().unwrap()
     }
 
-    /// Changes how much may wait in the direction that this end writes.
+    /// Changes the capacity of the direction that this end writes.
     pub(super) fn resize(&self, capacity: usize) {
         self.outgoing().capacity = capacity;
     }
 
-    /// How many bytes this end ever wrote.
+    /// How many bytes this end has written in total.
     pub(super) fn written(&self) -> usize {
         self.outgoing().written
     }
 
-    /// How many bytes this end could read.
+    /// How many bytes this end can read.
     pub(super) fn unread(&self) -> usize {
         self.incoming.lock().unwrap().bytes.len()
     }
 
     /// How many of `len` bytes this call may move.
     fn allow(&mut self, len: usize) -> io::Result<usize> {
-        match self.weather {
-            Weather::Fair => Ok(len),
-            Weather::Drip => Ok(1),
-            Weather::Foul => match self.rng.below(8) {
+        match self.transfer {
+            Transfer::Whole => Ok(len),
+            Transfer::ByteByByte => Ok(1),
+            Transfer::Faulty => match self.rng.below(8) {
                 0 => Err(ErrorKind::WouldBlock.into()),
                 1 => Err(ErrorKind::Interrupted.into()),
                 2 => Ok(1),
@@ -85,7 +85,7 @@ impl End {
     }
 }
 
-impl Stream for End {
+impl Stream for MemoryStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let len_max = self.allow(buf.len())?;
         let mut pipe = self.incoming.lock().unwrap();
@@ -110,8 +110,8 @@ impl Stream for End {
         if pipe.is_ended {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        let room = pipe.capacity.saturating_sub(pipe.bytes.len());
-        let len = wanted.min(len_max).min(room);
+        let free = pipe.capacity.saturating_sub(pipe.bytes.len());
+        let len = wanted.min(len_max).min(free);
         if len == 0 && wanted > 0 {
             return Err(ErrorKind::WouldBlock.into());
         }

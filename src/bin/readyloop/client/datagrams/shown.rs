@@ -127,7 +127,7 @@ fn print(bytes: &[u8]) -> io::Result<()> {
 fn remarks(arrival: &Arrival) -> Vec<String> {
     match arrival {
         Arrival::Answer { round_trip, .. } => vec![text::span(*round_trip)],
-        Arrival::Overtaken { round_trip, .. } => vec![text::span(*round_trip), "out of order".to_owned()],
+        Arrival::Reordered { round_trip, .. } => vec![text::span(*round_trip), "out of order".to_owned()],
         Arrival::Late { round_trip, .. } => vec![text::span(*round_trip), "late".to_owned()],
         Arrival::Duplicate { .. } => vec!["a duplicate".to_owned()],
         Arrival::Unknown => vec!["unasked".to_owned()],
@@ -138,7 +138,7 @@ fn numbered(len: usize, arrival: &Arrival) -> String {
     let remarks = remarks(arrival).join(", ");
     match arrival {
         Arrival::Answer { number, .. }
-        | Arrival::Overtaken { number, .. }
+        | Arrival::Reordered { number, .. }
         | Arrival::Late { number, .. }
         | Arrival::Duplicate { number } => format!("number {number}: {len} bytes  ({remarks})\n"),
         Arrival::Unknown => format!("{len} bytes that were not sent like this\n"),
@@ -158,7 +158,7 @@ mod tests {
     fn each_numbered_one_has_its_line() {
         let round_trip = Duration::from_micros(131);
         check(Arrival::Answer { number: 0, round_trip }, "number 0: 64 bytes  (131 µs)\n");
-        check(Arrival::Overtaken { number: 1, round_trip }, "number 1: 64 bytes  (131 µs, out of order)\n");
+        check(Arrival::Reordered { number: 1, round_trip }, "number 1: 64 bytes  (131 µs, out of order)\n");
         check(Arrival::Late { number: 2, round_trip }, "number 2: 64 bytes  (131 µs, late)\n");
         check(Arrival::Duplicate { number: 3 }, "number 3: 64 bytes  (a duplicate)\n");
         check(Arrival::Unknown, "64 bytes that were not sent like this\n");

@@ -295,13 +295,13 @@ impl Talk {
         let is_labelled = match self.source {
             Source::Numbers(_) => true,
             // Whoever is no echo answers one after another, as far as anybody can tell.
-            Source::Input(_) => self.sequence.knows(label),
+            Source::Input(_) => self.sequence.contains(label),
         };
         let arrival =
-            if is_labelled { self.sequence.handle_reply(label, at) } else { self.sequence.handle_unlabelled(at) };
+            if is_labelled { self.sequence.handle_reply(label, at) } else { self.sequence.handle_unlabeled_reply(at) };
         match arrival {
             Arrival::Answer { round_trip, .. }
-            | Arrival::Overtaken { round_trip, .. }
+            | Arrival::Reordered { round_trip, .. }
             | Arrival::Late { round_trip, .. } => {
                 self.answered_at = at;
                 self.trips.add(round_trip);

@@ -1,8 +1,8 @@
-//! The baseline: a closed loop of requests as a good C programmer writes it on raw epoll, call for call.
+//! The baseline: a closed-loop client as a good C programmer writes it on raw epoll, call for call.
 //!
-//! Level-triggered; for each event one `recv` into one buffer, a comparison with what is due, and one
-//! `send` of the next message. It has no latencies, no deadlines and no tallies, and a server that
-//! takes half a message is beyond it: whatever it costs is what the kernel costs.
+//! It is level-triggered. For each event it makes one `recv` into one buffer, compares the bytes with
+//! the expected ones, and makes one `send` of the next message. It has no latencies, deadlines or
+//! counters, and does not support short sends, so its cost is the cost of the kernel.
 
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
@@ -27,7 +27,7 @@ pub(crate) struct RawLoop {
     flows: Vec<Flow>,
 }
 
-/// One connection. Places are bytes since it began.
+/// One connection. Positions are bytes since its start.
 struct Flow {
     stream: TcpStream,
     sent: usize,
@@ -42,7 +42,7 @@ impl RawLoop {
             let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
-            // Reset at the end: closed connections that linger would leave no port free.
+            // The drop is a reset: connections in TIME_WAIT would use up all ports.
             SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO))?;
             epoll.add(stream.as_raw_fd(), EPOLLIN, number)?;
             flows.push(Flow { stream, sent: 0, received: 0 });
@@ -51,23 +51,23 @@ impl RawLoop {
         Ok(Self { message_len, pattern, epoll, events, buffer, flows })
     }
 
-    /// Sends so many messages, one at a time over each connection, and takes back as many.
+    /// Exchanges `messages` messages, one at a time over each connection.
     pub(crate) fn exchange(&mut self, messages: usize) -> Result<()> {
         let mut unsent = messages;
         for number in 0..self.flows.len().min(messages) {
             self.send(number)?;
             unsent -= 1;
         }
-        let mut unanswered = messages;
-        while 0 < unanswered {
+        let mut missing = messages;
+        while 0 < missing {
             let count = self.epoll.wait(&mut self.events, Wait::Sleep(STALL_TIMEOUT))?;
-            ensure!(0 < count, "{unanswered} messages got no answer for {STALL_TIMEOUT:?}");
+            ensure!(0 < count, "no echo for {STALL_TIMEOUT:?}, {missing} missing");
             for index in 0..count {
                 let number = self.events[index].u64 as usize;
                 if !self.receive(number)? {
                     continue;
                 }
-                unanswered -= 1;
+                missing -= 1;
                 if 0 < unsent {
                     unsent -= 1;
                     self.send(number)?;
@@ -81,19 +81,19 @@ impl RawLoop {
         let flow = &mut self.flows[number];
         let message = self.pattern.piece(number, flow.sent, self.message_len);
         let count = kernel::send(flow.stream.as_raw_fd(), message).with_context(|| format!("connection {number}"))?;
-        ensure!(count == message.len(), "connection {number} took {count} bytes of a message");
+        ensure!(count == message.len(), "connection {number}: short send of {count} bytes");
         flow.sent += count;
         Ok(())
     }
 
-    /// Takes what has come; says whether that makes the message whole.
+    /// Reads once; returns whether the whole message has arrived.
     fn receive(&mut self, number: usize) -> Result<bool> {
         let flow = &mut self.flows[number];
         let read = kernel::receive(flow.stream.as_raw_fd(), &mut self.buffer);
         let count = read.with_context(|| format!("connection {number}"))?;
-        ensure!(0 < count && flow.received + count <= flow.sent, "connection {number}: {count} bytes came back");
+        ensure!(0 < count && flow.received + count <= flow.sent, "connection {number}: {count} unexpected bytes");
         let is_right = self.buffer[..count] == *self.pattern.piece(number, flow.received, count);
-        ensure!(is_right, "connection {number}: wrong bytes behind byte {}", flow.received);
+        ensure!(is_right, "connection {number}: wrong bytes after byte {}", flow.received);
         flow.received += count;
         Ok(flow.received == flow.sent)
     }

@@ -1,56 +1,56 @@
-//! Why a peer was closed: exactly one reason each.
+//! The reason why a peer was closed.
 //!
-//! A reason is an outcome, not an error; the tallies count every one of them.
+//! A reason is an outcome, not an error. Every peer ends with exactly one, and the counters count each.
 
 use std::fmt;
 
 /// Why a peer was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// Both directions ended, every whole frame was served.
+    /// Both directions ended, and every whole frame was served.
     Finished,
     /// The peer ended its direction inside a frame.
     PartialFrame,
     /// The peer broke the rules of the framing.
     BadFrame,
-    /// The peer's frame is longer than `frame_len_max`.
+    /// The peer sent a frame longer than `frame_len_max`.
     FrameTooLong,
-    /// The peer reset the connection, or was found gone.
+    /// The peer reset the connection, or was unreachable.
     Reset,
     /// The stream failed in another way.
     Failed,
-    /// What the peer says is no TLS, or there was nothing to agree on with it.
+    /// The peer does not speak TLS, or both sides have no TLS parameters in common.
     BadTls,
-    /// The stream ended without the close_notify of TLS: somebody may have cut it off.
+    /// The stream ended without the close_notify of TLS, so it may have been cut off on the path.
     Truncated,
-    /// `handshake_timeout`.
+    /// The TLS handshake exceeded `handshake_timeout`.
     HandshakeTimeout,
-    /// There were more handshakes at once than may be, and this one had gone on for the longest.
+    /// Too many handshakes were in progress, and this one was the oldest.
     HandshakesFull,
-    /// `idle_timeout`.
+    /// The peer was idle for `idle_timeout`.
     IdleTimeout,
-    /// `frame_timeout`.
+    /// A frame was not complete within `frame_timeout`.
     FrameTimeout,
-    /// `write_timeout`: the peer does not read.
+    /// The peer took no output for `write_timeout`.
     WriteTimeout,
-    /// More waits to leave than one peer may have waiting.
+    /// The output queue of this peer reached its bound.
     QueueFull,
-    /// More is stored than all peers together may have stored.
+    /// The memory shared by all peers was exhausted.
     BudgetSpent,
-    /// The service asked for it.
+    /// The service closed the peer.
     Service,
-    /// The service sent what its framing cannot carry.
+    /// The service sent a frame that the framing cannot carry.
     BadReply,
     /// The service or its codec panicked while it served this peer.
     Panicked,
     /// The server drained: this peer was served and finished.
     Drained,
-    /// The server stopped before this peer was done.
+    /// The server stopped before this peer was finished.
     Stopped,
 }
 
 impl CloseReason {
-    /// Every reason, in the order of their declaration: `ALL[reason as usize] == reason`.
+    /// Every reason in declaration order: `ALL[reason as usize] == reason`.
     pub const ALL: [Self; 20] = [
         Self::Finished,
         Self::PartialFrame,
@@ -74,7 +74,7 @@ impl CloseReason {
         Self::Stopped,
     ];
 
-    /// The reason as one lower-case word for logs and reports.
+    /// The reason in lower case with hyphens, for logs and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Finished => "finished",
@@ -112,9 +112,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_stands_at_its_own_place() {
-        for (place, reason) in CloseReason::ALL.into_iter().enumerate() {
-            assert_eq!(reason as usize, place);
+    fn reasons_are_listed_in_declaration_order() {
+        for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
         }
     }
 }

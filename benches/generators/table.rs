@@ -1,46 +1,50 @@
-//! The printed form: a row for each figure, with what the machine cannot tell apart beside it.
+//! The printed table: a row for each figure, with the noise of the measurement beside it.
 
-use super::contestant::{Contestant, Figures, MESSAGE_LEN};
+use super::generator::{Figures, Generator, MESSAGE_LEN};
+use crate::rig::report::QUICK_RUN;
 
-/// The most that `readyloop bench` may cost of the loop on raw epoll.
-const GOAL: f64 = 1.3;
+/// The highest ratio of CPU of `readyloop bench` to the loop on raw epoll that meets the goal.
+const CPU_GOAL: f64 = 1.3;
 
-/// What is wished for of a figure.
+/// The goal of a figure.
 #[derive(Clone, Copy)]
 enum Goal {
     None,
-    /// A ratio to the other's.
+    /// The highest ratio to the other generator.
     AtMost(f64),
-    /// No further from the other's than a bucket of the histogram is wide.
-    SameStep,
+    /// A difference of at most the width of a histogram bucket.
+    SameBucket,
 }
 
-/// What a table is about.
+/// The heading of a table.
 pub(crate) struct Title<'a> {
     pub(crate) server: &'a str,
     pub(crate) connections: usize,
-    /// In each round.
+    /// Messages in each round.
     pub(crate) messages: usize,
     pub(crate) rounds: usize,
-    /// The server takes its time, so that percentiles are its own.
+    /// The server delays its echoes, so percentiles depend on the server only.
     pub(crate) is_slow: bool,
 }
 
-/// Prints what the tables below are about.
-pub(crate) fn print_heading() {
+/// Prints the heading of all tables.
+pub(crate) fn print_heading(is_quick: bool) {
     println!(
-        "readyloop bench beside a loop on raw epoll (CPU) and an independent generator (the rest): \
+        "readyloop bench compared with a loop on raw epoll (CPU) and an independent generator (other figures): \
          {MESSAGE_LEN} B, closed loop, medians of interleaved rounds"
     );
-    println!("ratios are min .. median .. max of the rounds; `noise` is the other against itself");
+    println!("ratios are min .. median .. max of the rounds; `noise` compares the other generator with itself");
+    if is_quick {
+        println!("{QUICK_RUN}");
+    }
 }
 
-/// Prints the rows of one number of connections; the columns are in the order of [`Contestant::ALL`].
+/// Prints the rows of one number of connections; the columns are in the order of [`Generator::ALL`].
 pub(crate) fn print(title: &Title<'_>, columns: &[Vec<Figures>]) {
-    use Contestant::{Bench, Independent, IndependentAgain, RawLoop, RawLoopAgain};
-    type Figure = (&'static str, [Contestant; 2], fn(&Figures) -> f64, Goal);
-    let percentile = if title.is_slow { Goal::SameStep } else { Goal::None };
-    let cost = if title.is_slow { Goal::None } else { Goal::AtMost(GOAL) };
+    use Generator::{Bench, Independent, IndependentAgain, RawLoop, RawLoopAgain};
+    type Figure = (&'static str, [Generator; 2], fn(&Figures) -> f64, Goal);
+    let percentile = if title.is_slow { Goal::SameBucket } else { Goal::None };
+    let cost = if title.is_slow { Goal::None } else { Goal::AtMost(CPU_GOAL) };
     let rows: [Figure; 4] = [
         ("CPU µs each", [RawLoop, RawLoopAgain], |figures| figures.cpu_ns / 1e3, cost),
         ("rate k/s", [Independent, IndependentAgain], |figures| figures.rate / 1e3, Goal::None),
@@ -53,20 +57,20 @@ pub(crate) fn print(title: &Title<'_>, columns: &[Vec<Figures>]) {
         title.server, title.connections, title.rounds, title.messages
     );
     println!("{:<14} {:>9} {:>9}   {:>24}   {:>24}   goal", "", "other", "bench", "ratio", "noise");
-    let column = |contestant: Contestant, figure: fn(&Figures) -> f64| -> Vec<f64> {
-        let place = Contestant::ALL.iter().position(|other| *other == contestant).expect("it is one of all");
-        columns[place].iter().map(figure).collect()
+    let column = |generator: Generator, figure: fn(&Figures) -> f64| -> Vec<f64> {
+        let index = Generator::ALL.iter().position(|other| *other == generator).expect("ALL has every generator");
+        columns[index].iter().map(figure).collect()
     };
     for (name, [other, again], figure, goal) in rows {
-        let [other, again, bench] = [other, again, Bench].map(|contestant| column(contestant, figure));
+        let [other, again, bench] = [other, again, Bench].map(|generator| column(generator, figure));
         let (ratio, noise) = (ratios(&bench, &other), ratios(&again, &other));
         let (theirs, ours) = (median(&other), median(&bench));
         let verdict = match goal {
             Goal::None => String::new(),
             Goal::AtMost(most) => verdict(&format!("{most:.2}"), median(&ratio) <= most),
-            Goal::SameStep => {
-                let step = step_us(theirs);
-                verdict(&format!("a step of {step:.1} µs"), (ours - theirs).abs() <= step)
+            Goal::SameBucket => {
+                let bucket = bucket_us(theirs);
+                verdict(&format!("within {bucket:.1} µs"), (ours - theirs).abs() <= bucket)
             }
         };
         println!("{name:<14} {theirs:>9.2} {ours:>9.2}   {:>24}   {:>24}   {verdict}", spread(&ratio), spread(&noise));
@@ -77,14 +81,14 @@ fn verdict(goal: &str, is_met: bool) -> String {
     format!("{goal} {}", if is_met { "met" } else { "missed" })
 }
 
-/// How wide the histogram's bucket for such a latency is: with three digits kept, each power of two
-/// has 1,024 of them.
-fn step_us(latency_us: f64) -> f64 {
+/// The width of the histogram bucket of a latency: with three significant digits, each power of two has
+/// 1,024 buckets.
+fn bucket_us(latency_us: f64) -> f64 {
     let nanos = (latency_us * 1e3) as u64;
     (1_u64 << nanos.max(1).ilog2().saturating_sub(10)) as f64 / 1e3
 }
 
-/// Round by round.
+/// The ratios, round by round.
 fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
     ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
 }

@@ -1,0 +1,89 @@
+//! The exit status of a run, with the error and the hint.
+
+use readyloop::load::Record;
+use readyloop::load::record::{ErrorKind, RunEnd};
+
+use crate::cli_error::CliError;
+
+use super::figures::{counted, grouped, rate};
+use super::threshold::Threshold;
+
+/// Fraction of the configured rate at which it counts as reached.
+const REACHED: f64 = 0.99;
+
+/// Returns an error if a run measured nothing, so that there is no report.
+pub(super) fn check_measured(record: &Record) -> Result<(), CliError> {
+    let is_abandoned = record.connections.opened == 0 && record.ending == RunEnd::Abandoned;
+    match record.errors.first() {
+        Some(error) if is_abandoned => Err(CliError::failure(
+            format!("cannot connect to {}: {}", record.config.address, error.example),
+            hint(error.kind, record),
+        )),
+        None if record.requests.lost > 0 && record.requests.answered == 0 => Err(CliError::failure(
+            format!("no answer from {}: {} lost", record.config.address, counted(record.requests.lost, "datagram")),
+            "check that a UDP echo server listens there; `readyloop serve -l udp://HOST:PORT` starts one",
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Returns an error if requests failed, then if the rate or a `--fail-if` threshold was missed.
+pub(super) fn check_outcome(record: &Record, thresholds: &[Threshold]) -> Result<(), CliError> {
+    if let Some(error) = record.errors.first() {
+        let kinds: Vec<String> =
+            record.errors.iter().map(|error| format!("{} {}", error.kind, grouped(error.count))).collect();
+        return Err(CliError::failure(
+            format!("there were errors: {} (first: {})", kinds.join(", "), error.example),
+            hint(error.kind, record),
+        ));
+    }
+    if record.requests.failed > 0 {
+        return Err(CliError::failure(
+            format!("{} without an answer", counted(record.requests.failed, "request")),
+            "--timeout 30s waits longer",
+        ));
+    }
+    if let Some(message) = rate_shortfall(record) {
+        return Err(CliError::failure(message, "use a lower --rate, or more connections with -c"));
+    }
+    let exceeded: Vec<String> = thresholds.iter().filter_map(|threshold| threshold.violation(record)).collect();
+    if exceeded.is_empty() {
+        return Ok(());
+    }
+    let message = format!("a --fail-if threshold was exceeded: {}", exceeded.join("; "));
+    Err(CliError::missed(message, "lower the load, or change --fail-if"))
+}
+
+/// Message about a run that did not reach its configured rate.
+pub(super) fn rate_shortfall(record: &Record) -> Option<String> {
+    let planned = record.config.rate.filter(|_| record.ending == RunEnd::Done)?;
+    // The answer to the last request may arrive just after the end.
+    let seconds = record.requests.measured_ns as f64 / 1e9;
+    let reached = (record.requests.rate * seconds + 1.0) / seconds;
+    let is_missed = reached < REACHED * planned;
+    is_missed.then(|| format!("the rate was not reached: {} of {}", rate(record.requests.rate), rate(planned)))
+}
+
+fn hint(kind: ErrorKind, record: &Record) -> String {
+    let hint = match kind {
+        ErrorKind::Refused => "no server listens there: start one with `readyloop serve`, or check host and port",
+        ErrorKind::Unreachable => "there is no route to the server: check the network and the address family",
+        ErrorKind::ConnectTimedOut => {
+            "check the host, the firewall and the backlog of the server, or use --connect-rate 1k to connect slower"
+        }
+        ErrorKind::Tls => {
+            "check that a TLS server listens there; --ca ca.pem trusts its authority, --insecure any certificate"
+        }
+        ErrorKind::Reset | ErrorKind::Ended => "check the log and the limits of the server: it closed connections",
+        ErrorKind::TimedOut => "the server is stuck or too slow; --timeout 30s waits longer",
+        ErrorKind::Mismatch => {
+            return format!("check that this is an echo server with {} framing", record.config.framing);
+        }
+        ErrorKind::NoDescriptors => "the generator reached its own descriptor limit: raise it with `ulimit -n`",
+        ErrorKind::NoPorts => {
+            "the machine of the generator has no free port: add addresses with --source 127.0.0.2-127.0.0.9"
+        }
+        ErrorKind::Other => "-v logs more",
+    };
+    hint.to_owned()
+}

@@ -1,0 +1,170 @@
+//! Runs the service's callbacks for one connection and applies what they requested.
+//!
+//! A whole frame is served from the buffer it was read into. Only an incomplete frame is stored.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::codec::{Codec, FrameError};
+
+use super::frames::{StopReason, serve_frames};
+use super::read_pause::ReadPause;
+use super::reply::{CloseRequest, ReplyOutcome, ReplyState};
+use super::{CloseReason, Connection, InputRange, NO_INPUT_RANGE, ReadHalf, Reply, Resources, WriteHalf};
+
+impl<C: Codec> Connection<C> {
+    /// Takes bytes that were read and passes each whole frame in them to `on_frame`.
+    ///
+    /// If `on_frame` breaks, the remaining frames wait for [`Self::handle_held`]. Returns the part of
+    /// the replies that lies in `input`: write it after [`Self::unsent`], and pass what the stream
+    /// does not take to [`Self::store`] before `input` changes.
+    #[inline]
+    pub fn handle_input(
+        &mut self,
+        input: &[u8],
+        resources: &mut Resources<'_, C>,
+        on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
+    ) -> InputRange {
+        self.last_activity = resources.now;
+        resources.ledger.bytes_read += input.len() as u64;
+        if self.halves.read() != ReadHalf::Open {
+            self.discard(input.len(), resources);
+            return NO_INPUT_RANGE;
+        }
+        if !self.input.is_empty() {
+            if self.store_input(input, resources) {
+                self.serve_stored(resources, on_frame);
+            }
+            return NO_INPUT_RANGE;
+        }
+
+        self.start_waiting(resources.now);
+        let (codec, limits, reply_state) = (resources.codec, resources.limits, self.reply_state());
+        let mut reply = Reply::new(&mut self.output, input, reply_state, resources);
+        let (served, stop) = serve_frames(codec, &mut self.codec_state, input, limits, &mut reply, on_frame);
+        let outcome = reply.outcome;
+        let input_range = self.apply(outcome, resources);
+        self.store_rest(&input[served..], stop, resources);
+        self.handle_stop(stop, resources);
+        input_range
+    }
+
+    /// Serves frames that were held back; call it when [`Self::wants_held`].
+    pub fn handle_held(
+        &mut self,
+        resources: &mut Resources<'_, C>,
+        on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
+    ) {
+        self.read_pause = ReadPause::NotPaused;
+        self.frame_started_at = resources.now;
+        self.serve_stored(resources, on_frame);
+    }
+
+    /// Runs a callback without input. Its replies go to the output queue, and its panic is caught.
+    pub fn handle_callback(&mut self, resources: &mut Resources<'_, C>, callback: impl FnOnce(&mut Reply<'_>)) {
+        self.start_waiting(resources.now);
+        let reply_state = self.reply_state();
+        let mut reply = Reply::new(&mut self.output, &[], reply_state, resources);
+        if catch_unwind(AssertUnwindSafe(|| callback(&mut reply))).is_err() {
+            reply.panicked();
+        }
+        let outcome = reply.outcome;
+        self.apply(outcome, resources);
+        self.finish_if_done(resources);
+    }
+
+    /// Queues framed bytes that a callback of another peer, or a message, ordered for this one.
+    pub fn handle_order(&mut self, framed: &[u8], resources: &mut Resources<'_, C>) {
+        if self.halves.write() == WriteHalf::Open {
+            self.handle_callback(resources, |reply| reply.send_framed(framed));
+        }
+    }
+
+    /// One deferred reply is no longer outstanding: its bytes are queued.
+    pub fn handle_deferred_reply(&mut self, resources: &mut Resources<'_, C>) {
+        self.deferred_replies = self.deferred_replies.saturating_sub(1);
+        self.finish_if_done(resources);
+    }
+
+    fn serve_stored(
+        &mut self,
+        resources: &mut Resources<'_, C>,
+        on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
+    ) {
+        self.start_waiting(resources.now);
+        let (codec, limits, reply_state) = (resources.codec, resources.limits, self.reply_state());
+        let mut reply = Reply::new(&mut self.output, &[], reply_state, resources);
+        let stored = self.input.as_slice();
+        let (served, stop) = serve_frames(codec, &mut self.codec_state, stored, limits, &mut reply, on_frame);
+        let outcome = reply.outcome;
+        self.input.consume(served, resources.reserve);
+        if served > 0 {
+            self.frame_started_at = resources.now;
+        }
+        self.apply(outcome, resources);
+        self.handle_stop(stop, resources);
+        self.finish_if_done(resources);
+    }
+
+    /// Stores the rest of a read for the next call, or discards it when nothing will serve it.
+    fn store_rest(&mut self, rest: &[u8], stop: StopReason, resources: &mut Resources<'_, C>) {
+        let is_open = self.halves.read() == ReadHalf::Open && self.closed().is_none();
+        let is_needed = match stop {
+            StopReason::NeedMore | StopReason::Paused | StopReason::Break => is_open,
+            StopReason::Discard | StopReason::BadFrame(_) => false,
+        };
+        if is_needed {
+            self.frame_started_at = resources.now;
+            self.store_input(rest, resources);
+        } else {
+            resources.ledger.bytes_discarded += rest.len() as u64;
+        }
+    }
+
+    /// Stores `bytes` behind the stored input, or closes the peer; returns whether they are stored.
+    fn store_input(&mut self, bytes: &[u8], resources: &mut Resources<'_, C>) -> bool {
+        let is_stored = self.input.push(bytes, resources.reserve).is_ok();
+        if !is_stored {
+            resources.ledger.bytes_discarded += bytes.len() as u64;
+            self.halves.close(CloseReason::BudgetSpent);
+        }
+        is_stored
+    }
+
+    fn handle_stop(&mut self, stop: StopReason, resources: &mut Resources<'_, C>) {
+        match stop {
+            StopReason::Paused if self.read_pause != ReadPause::ByService => self.read_pause = ReadPause::FramesHeld,
+            StopReason::Break if self.read_pause != ReadPause::ByService => self.read_pause = ReadPause::FramesReady,
+            StopReason::NeedMore | StopReason::Paused | StopReason::Break => {}
+            StopReason::Discard => self.finish(CloseReason::Finished, resources),
+            StopReason::BadFrame(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, resources),
+            StopReason::BadFrame(FrameError::Malformed(_)) => self.finish(CloseReason::BadFrame, resources),
+        }
+    }
+
+    /// Carries out what a callback requested.
+    #[inline]
+    fn apply(&mut self, outcome: ReplyOutcome, resources: &mut Resources<'_, C>) -> InputRange {
+        self.wants_writable |= outcome.wants_writable;
+        match self.deferred_replies.checked_add(outcome.deferred_replies) {
+            Some(deferred_replies) => self.deferred_replies = deferred_replies,
+            None => self.halves.close(CloseReason::QueueFull),
+        }
+        if outcome.is_paused {
+            self.read_pause = ReadPause::ByService;
+        } else if self.read_pause == ReadPause::ByService {
+            self.read_pause = ReadPause::FramesReady;
+        }
+        match outcome.request {
+            CloseRequest::KeepOpen => {}
+            CloseRequest::HalfClose => self.halves.half_close(),
+            CloseRequest::Finish(reason) => self.finish(reason, resources),
+            CloseRequest::Close(reason) => self.halves.close(reason),
+        }
+        outcome.input_range
+    }
+
+    fn reply_state(&self) -> ReplyState {
+        ReplyState { write: self.halves.write(), is_paused: self.read_pause == ReadPause::ByService }
+    }
+}

@@ -1,0 +1,85 @@
+//! Timeouts of frames, output and lingering.
+
+use super::*;
+
+#[test]
+fn lingering_ends_after_a_number_of_bytes_or_a_timeout() {
+    for by_time in [false, true] {
+        let mut peer = TestPeer::new(Raw);
+        peer.limits.linger_bytes_max = 10;
+        assert_eq!(peer.deadline_at(Instant::ORIGIN + peer.limits.idle_timeout), None);
+        assert!(peer.connection.wants_finish());
+        peer.with(|connection, resources| connection.handle_finished(resources.now));
+        if by_time {
+            let linger_at = peer.now + peer.limits.linger_timeout;
+            assert_eq!(peer.connection.poll_deadline(&peer.limits), linger_at);
+            peer.deadline_at(linger_at);
+        } else {
+            peer.feed(b"01234567890");
+        }
+        assert_eq!(peer.connection.closed(), Some(CloseReason::IdleTimeout));
+        peer.release();
+    }
+}
+
+#[test]
+fn a_peer_that_sends_without_reading_hits_the_write_timeout() {
+    for reads_later in [false, true] {
+        let mut peer = TestPeer::new(Raw);
+        peer.limits.linger_bytes_max = 10;
+        peer.feed(b"unread");
+        peer.with(|connection, resources| connection.handle_drain_timeout(resources));
+        peer.feed(b"01234567890");
+        assert_eq!((peer.connection.wants_read(), peer.connection.closed()), (false, None));
+        if reads_later {
+            assert_eq!(peer.take_all(), b"unread");
+            peer.with(|connection, resources| connection.handle_finished(resources.now));
+            assert!(peer.connection.wants_read(), "waits for the peer's FIN");
+            peer.feed(b"x");
+            assert_eq!(peer.connection.closed(), Some(CloseReason::Drained));
+        } else {
+            let late = peer.now + peer.limits.write_timeout;
+            assert_eq!(peer.deadline_at(late), Some(CloseReason::WriteTimeout));
+        }
+        assert_eq!(peer.connection.wants_reset(), !reads_later);
+        peer.release();
+    }
+}
+
+#[test]
+fn the_frame_deadline_is_not_restarted_by_bytes() {
+    let mut peer = TestPeer::new(Lines::new());
+    peer.limits.frame_timeout = 3 * SECOND;
+    for _ in 0..3 {
+        peer.feed(b"x");
+        assert_eq!(peer.connection.poll_deadline(&peer.limits), Instant::ORIGIN + 3 * SECOND);
+        peer.now = peer.now + SECOND;
+    }
+    assert_eq!(peer.deadline_at(Instant::ORIGIN + 3 * SECOND), None);
+    assert!(peer.connection.wants_finish());
+    peer.release();
+}
+
+#[test]
+fn the_write_deadline_is_restarted_by_progress_and_ends_in_a_reset() {
+    let mut peer = TestPeer::new(Raw);
+    peer.limits.write_timeout = 3 * SECOND;
+    peer.feed(b"0123456789");
+    peer.now = Instant::ORIGIN + 2 * SECOND;
+    peer.take(1);
+    assert_eq!(peer.deadline_at(Instant::ORIGIN + 3 * SECOND), None);
+    assert_eq!(peer.deadline_at(Instant::ORIGIN + 5 * SECOND), Some(CloseReason::WriteTimeout));
+    assert!(peer.connection.wants_reset());
+    peer.release();
+    assert_eq!(peer.ledger.bytes_unsent, 9);
+}
+
+#[test]
+fn a_paused_peer_has_only_the_write_deadline() {
+    let mut peer = TestPeer::new(Lines::new());
+    peer.limits.frame_timeout = SECOND;
+    peer.limits.idle_timeout = SECOND;
+    peer.limits.write_timeout = 10 * SECOND;
+    peer.feed(b"0123456789abcdef\npart");
+    assert_eq!(peer.connection.poll_deadline(&peer.limits), Instant::ORIGIN + 10 * SECOND);
+}

@@ -1,0 +1,63 @@
+//! `Window`: the measured time of a run, and the requests that belong to it.
+
+use std::ops::Range;
+
+use crate::instant::Instant;
+
+use super::plan::{Pace, Plan, RunLength};
+use super::schedule::RateSchedule;
+
+pub(super) struct Window {
+    /// Begin of the measured time.
+    pub(super) begin: Instant,
+    /// End of the measured time; never if a number of requests ends a closed loop.
+    pub(super) end: Instant,
+    /// Planned times of an open loop.
+    pub(super) schedule: Option<RateSchedule>,
+    /// Numbers of the measured requests of an open loop.
+    pub(super) planned: Range<u64>,
+    /// Number of measured requests that a closed loop may still send.
+    pub(super) remaining: u64,
+}
+
+impl Window {
+    /// The window of a run that has sent no request yet.
+    pub(super) fn unset() -> Self {
+        Self { begin: Instant::NEVER, end: Instant::NEVER, schedule: None, planned: 0..0, remaining: 0 }
+    }
+
+    /// The window of a run that sends its first request at `now`.
+    pub(super) fn new(plan: &Plan, now: Instant) -> Self {
+        match plan.pace {
+            Pace::Closed => {
+                let begin = now + plan.warm_up;
+                let (remaining, end) = match plan.run_length {
+                    RunLength::Time(time) => (u64::MAX, begin + time),
+                    RunLength::Requests(requests) => (requests, Instant::NEVER),
+                };
+                Self { begin, end, remaining, ..Self::unset() }
+            }
+            Pace::Open(rate) => {
+                let schedule = RateSchedule::new(now, rate);
+                let first = schedule.count_in(plan.warm_up);
+                let count = match plan.run_length {
+                    RunLength::Time(time) => schedule.count_in(time),
+                    RunLength::Requests(requests) => requests,
+                };
+                let end = first.saturating_add(count);
+                Self {
+                    begin: schedule.planned(first),
+                    end: schedule.planned(end),
+                    schedule: Some(schedule),
+                    planned: first..end,
+                    remaining: 0,
+                }
+            }
+        }
+    }
+
+    /// Number of requests that are planned for the measured time; 0 in a closed loop.
+    pub(super) fn planned_count(&self) -> u64 {
+        self.planned.end - self.planned.start
+    }
+}

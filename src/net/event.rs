@@ -1,0 +1,59 @@
+//! What [`Net::poll`](super::Net::poll) reports: readiness of one source, or a request to the whole loop.
+//!
+//! Plain values; the loop decides what to do about them.
+
+/// The name under which a stream, a listener or a UDP socket is registered.
+///
+/// Every [`Event::Ready`] about the source carries it. Its bits mean nothing to [`Net`](super::Net);
+/// the loop packs endpoint, slot and generation into them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// One report of a poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A registered source may be ready.
+    Ready(Readiness),
+    /// A signal or a [`Handle`](super::Handle) asks something of the whole loop.
+    ControlEvent(ControlEvent),
+}
+
+/// The readiness of one source.
+///
+/// Readiness is edge-triggered: a bit is reported when it becomes true, and not again until a call
+/// returned `WouldBlock`. The caller must remember it until then. A report can be spurious.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// The source, by the name it was registered under.
+    pub token: Token,
+    /// A read or an accept may succeed.
+    pub readable: bool,
+    /// A write may succeed.
+    pub writable: bool,
+    /// The peer has ended its direction, or the stream has failed. Read until 0 or an error.
+    pub read_closed: bool,
+}
+
+/// Whether one poll reported every pending event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PollOutcome {
+    /// Every event that was pending when the poll looked.
+    Complete,
+    /// As many events as fit in one batch. More may be pending.
+    Partial,
+}
+
+/// A request to the whole loop, by a signal or through a [`Handle`](super::Handle).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ControlEvent {
+    /// Check the inboxes: another thread has sent a message or a request.
+    Wake,
+    /// Finish every peer, then end. A second one means [`ControlEvent::Stop`].
+    Drain,
+    /// End at once.
+    Stop,
+    /// Read certificates and keys again, for new connections.
+    Reload,
+    /// Log the totals.
+    Totals,
+}

@@ -25,19 +25,6 @@ fn seed() -> u64 {
     std::env::var(SEED).map_or(20_261_121, |seed| seed.parse().expect("the seed is a number"))
 }
 
-fn no_fault(_: &mut Rng) -> Fault {
-    Fault::None
-}
-
-/// Truncates anywhere, including before the first byte and after the last.
-fn truncate(rng: &mut Rng) -> Fault {
-    Fault::Truncate { after: rng.below(BYTES as usize + 100) as u64 }
-}
-
-fn reset(rng: &mut Rng) -> Fault {
-    Fault::Reset { after: rng.below(BYTES as usize) as u64, from: rng.below(2) }
-}
-
 /// The outcome of all connections with one kind of fault.
 #[derive(Debug)]
 struct Outcome {
@@ -79,14 +66,17 @@ where
 {
     println!("replay with {SEED}={} cargo test --test it bad_path", seed());
     let base = server.process.descriptors();
-    let complete = run(layer(), address, COMPLETE, no_fault);
+    let complete = run(layer(), address, COMPLETE, |_| Fault::None);
     assert_eq!(complete.endings, BTreeMap::from([("finished".to_owned(), COMPLETE)]));
     assert!(complete.received.iter().all(|received| *received == BYTES), "{complete:?}");
     assert!(complete.reports.iter().all(|report| !report.is_reset), "{complete:?}");
+    // Truncates anywhere, including before the first byte and after the last.
+    let truncate = |rng: &mut Rng| Fault::Truncate { after: rng.below(BYTES as usize + 100) as u64 };
     let truncated = run(layer(), address, TRUNCATED, truncate);
     // The server answers the bytes that arrived and then ends cleanly.
     assert_eq!(truncated.endings, BTreeMap::from([("finished".to_owned(), TRUNCATED)]), "{truncated:?}");
     assert!(truncated.reports.iter().all(|report| !report.is_reset), "{truncated:?}");
+    let reset = |rng: &mut Rng| Fault::Reset { after: rng.below(BYTES as usize) as u64, from: rng.below(2) };
     let reset = run(layer(), address, RESET, reset);
     server.descriptors_return_to(base);
 

@@ -190,7 +190,7 @@ fn in_concurrent_designs_connections_beyond_the_cap_wait_for_a_free_place() {
             crowd.run_until(TIMEOUT, |members| members.iter().filter(|member| member.is_answered()).count() == count)
         };
         assert!(answered(&mut crowd, 20), "{design}");
-        while crowd.turn(Duration::from_millis(200)) {}
+        crowd.settle(Duration::from_millis(200));
         assert_eq!((crowd.answered(all.clone()), crowd.open()), (20, 30), "{design}");
         crowd.leave(0..10);
         assert!(answered(&mut crowd, 30), "{design}");

@@ -43,7 +43,7 @@ pub(crate) fn check_once(round: u64) {
     server.process.stop();
     let waiting = crowd.join(server.address(), IN_BACKLOG, Behavior::OnRequest);
     crowd.ask(waiting.clone(), 100);
-    while crowd.turn(Duration::from_millis(20)) {}
+    crowd.settle(Duration::from_millis(20));
     // Short enough to be in the server's hands as a whole.
     let sent: Vec<u64> = crowd.members[..MID_STREAM].iter().map(|member| member.sent).collect();
     server.signal("TERM");

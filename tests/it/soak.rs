@@ -6,7 +6,7 @@
 
 use std::net::UdpSocket;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,12 +46,12 @@ struct Done {
 /// 100 clients that send a request every 10 ms, on their own thread, from the first round to the last.
 struct Steady<'a> {
     server: &'a Server,
-    is_over: AtomicBool,
     round_trips: Mutex<Vec<Duration>>,
 }
 
 impl Steady<'_> {
-    fn run(&self) {
+    /// Runs until the sender of `stop` is dropped, by the test or by its panic.
+    fn run(&self, stop: &Receiver<()>) {
         let mut crowd = Crowd::new();
         let all = crowd.join(self.server.address(), STEADY, Behavior::OnRequest);
         for lap in 0_u64.. {
@@ -62,7 +62,7 @@ impl Steady<'_> {
             }
             crowd.run_for(Duration::from_millis(10));
             self.round_trips.lock().expect("the other thread has not panicked").append(&mut crowd.round_trips);
-            if self.is_over.load(Ordering::Relaxed) {
+            if stop.try_recv() == Err(TryRecvError::Disconnected) {
                 break;
             }
         }
@@ -78,15 +78,6 @@ impl Steady<'_> {
         let mut trips = std::mem::take(&mut *self.round_trips.lock().expect("the other thread has not panicked"));
         trips.sort_unstable();
         trips.get(trips.len() * 99 / 100).copied()
-    }
-}
-
-/// Ends the steady load on drop, so that a failed round does not wait for it.
-struct EndSteady<'a>(&'a Steady<'a>);
-
-impl Drop for EndSteady<'_> {
-    fn drop(&mut self) {
-        self.0.is_over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -183,12 +174,15 @@ fn a_mixed_load_loses_no_byte_and_leaks_nothing() {
     let server = serve.with("--write-timeout 1s --recv-buffer 16KiB --send-buffer 16KiB").start();
     let base = server.process.descriptors();
     let secure = Secure { server, authority, files };
-    let steady = Steady { server: &secure.server, is_over: AtomicBool::new(false), round_trips: Mutex::default() };
+    let steady = Steady { server: &secure.server, round_trips: Mutex::default() };
     let started = Instant::now();
     let mut samples = Vec::new();
     let done = thread::scope(|scope| {
-        let steady_thread = scope.spawn(|| steady.run());
-        let end_steady = EndSteady(&steady);
+        let (stop_sender, stop) = mpsc::channel();
+        let steady_thread = scope.spawn({
+            let steady = &steady;
+            move || steady.run(&stop)
+        });
         let long_lived = secure.client(VERSIONS[1]);
         let (socket, slow) = (udp::socket_at("127.0.0.1:0"), Crowd::new());
         let mut round = Round { secure: &secure, long_lived, socket, slow, done: Done::default() };
@@ -207,7 +201,7 @@ fn a_mixed_load_loses_no_byte_and_leaks_nothing() {
         let all_ended = round.slow.run_until(TIMEOUT, |members| members.iter().all(|member| !member.is_open()));
         assert!(all_ended, "slow readers are not closed");
         echoes(&mut secure.server.connect(), b"last");
-        drop(end_steady);
+        drop(stop_sender);
         steady_thread.join().expect("every byte is right");
         round.done
     });

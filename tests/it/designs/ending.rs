@@ -19,7 +19,7 @@ fn sigterm_loses_nothing_in_any_design() {
         server.process.stop();
         let waiting = crowd.join(server.address(), 20, Behavior::OnRequest);
         crowd.ask(waiting.clone(), 100);
-        while crowd.turn(Duration::from_millis(20)) {}
+        crowd.settle(Duration::from_millis(20));
         let sent: Vec<u64> = crowd.members[1..21].iter().map(|member| member.sent).collect();
         server.signal("TERM");
         server.process.resume();

@@ -68,7 +68,7 @@ fn more_peers_than_a_pool_has_threads_wait_and_none_fails() {
     for served in (3..=18).step_by(3) {
         let done = crowd.run_until(TIMEOUT, |members| members[..served].iter().all(|member| member.is_answered()));
         assert!(done, "{} of {served} are served", crowd.answered(all.clone()));
-        while crowd.turn(Duration::from_millis(100)) {}
+        crowd.settle(Duration::from_millis(100));
         assert_eq!(crowd.answered(all.clone()), served, "each thread serves one peer");
         assert!(crowd.members.iter().all(|member| member.ending.is_none()), "a waiting connection stays open");
         crowd.leave(served - 3..served);
@@ -100,7 +100,7 @@ fn peers_beyond_the_queue_of_a_pool_wait_in_the_backlog() {
     let all = crowd.join(server.address(), PEERS, Behavior::OnRequest);
     crowd.ask(all.clone(), 10);
     assert!(crowd.run_until(TIMEOUT, |members| members[..2].iter().all(|member| member.is_answered())));
-    while crowd.turn(Duration::from_millis(100)) {}
+    crowd.settle(Duration::from_millis(100));
     assert_eq!((crowd.answered(all.clone()), crowd.open()), (2, PEERS));
     let descriptors = server.process.descriptors();
     assert!(descriptors < PEERS, "{descriptors} descriptors: all connections were accepted");

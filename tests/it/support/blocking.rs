@@ -2,40 +2,28 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{StreamEnd, TIMEOUT};
 
 /// A stream that one thread can write while another thread reads.
-pub(crate) trait Duplex: Read + Write + Send + Sized {
-    fn duplicate(&self) -> Self;
+pub(crate) trait Duplex: Read + Write + AsFd + From<OwnedFd> + Send {
+    fn duplicate(&self) -> Self {
+        Self::from(self.as_fd().try_clone_to_owned().expect("a descriptor is free"))
+    }
+
     /// Ends our direction.
-    fn finish(&self);
-}
-
-impl Duplex for TcpStream {
-    fn duplicate(&self) -> Self {
-        self.try_clone().expect("a descriptor is free")
-    }
-
     fn finish(&self) {
-        self.shutdown(Shutdown::Write).expect("the connection is open");
+        SockRef::from(self).shutdown(Shutdown::Write).expect("the connection is open");
     }
 }
 
-impl Duplex for UnixStream {
-    fn duplicate(&self) -> Self {
-        self.try_clone().expect("a descriptor is free")
-    }
-
-    fn finish(&self) {
-        self.shutdown(Shutdown::Write).expect("the connection is open");
-    }
-}
+impl<T: Read + Write + AsFd + From<OwnedFd> + Send> Duplex for T {}
 
 #[track_caller]
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {

@@ -1,5 +1,4 @@
-//! Heap use: an echo and a client in steady state allocate nothing, and an idle peer uses at most 128
-//! bytes.
+//! Heap use: an echo and a client allocate nothing per message, and an idle peer uses at most 128 bytes.
 //!
 //! The allocator of this binary counts only in threads that request it, so the clients and the test code
 //! do not count. Other tests measure resident memory, on the real process. To print the figures, run

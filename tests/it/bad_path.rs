@@ -73,7 +73,7 @@ where
     // Truncates anywhere, including before the first byte and after the last.
     let truncate = |rng: &mut Rng| Fault::Truncate { after: rng.below(BYTES as usize + 100) as u64 };
     let truncated = run(layer(), address, TRUNCATED, truncate);
-    // The server answers the bytes that arrived and then ends cleanly.
+    // The server echoes the bytes that arrived and then ends cleanly.
     assert_eq!(truncated.endings, BTreeMap::from([("finished".to_owned(), TRUNCATED)]), "{truncated:?}");
     assert!(truncated.reports.iter().all(|report| !report.is_reset), "{truncated:?}");
     let reset = |rng: &mut Rng| Fault::Reset { after: rng.below(BYTES as usize) as u64, from: rng.below(2) };

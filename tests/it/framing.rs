@@ -36,7 +36,7 @@ fn exit_ends_the_connection_however_it_is_split() {
             let (first, second) = input.as_bytes().split_at(split);
             stream.write_all(first).unwrap();
             if first.contains(&b'\n') {
-                // After this reply, the server has surely read the first part separately.
+                // After this reply, the server has read the first part separately.
                 assert_eq!(read_exactly(&mut stream, 6), b"hello\n");
             }
             stream.write_all(second).unwrap();

@@ -99,9 +99,8 @@ pub(crate) fn short_connections_of_every_ending(many: usize, times: usize) {
     let ended = server.drain();
     let summary = ended.summary();
     let each = (many * times / 8) as u64;
-    let counted = |reason| summary.closed(reason);
-    assert_eq!((counted("partial-frame"), counted("frame-too-long")), (each, each), "{summary:?}");
-    assert!(counted("reset") >= 3 * each && counted("finished") >= 2 * each, "{summary:?}");
+    assert_eq!((summary.closed("partial-frame"), summary.closed("frame-too-long")), (each, each), "{summary:?}");
+    assert!(summary.closed("reset") >= 3 * each && summary.closed("finished") >= 2 * each, "{summary:?}");
     assert_eq!(summary.closed_in_all(), (many * times) as u64);
     ended.check_log_rate();
 }

@@ -12,8 +12,8 @@ use crate::support::{
 #[test]
 fn discard_reads_everything_and_sends_nothing() {
     let server = Serve::new().with("--service discard").start();
-    let (answer, ending) = exchange(&mut server.connect(), &vec![1; 8 * MIB], MIB);
-    assert_eq!((answer.len(), ending), (0, StreamEnd::Clean));
+    let (reply, ending) = exchange(&mut server.connect(), &vec![1; 8 * MIB], MIB);
+    assert_eq!((reply.len(), ending), (0, StreamEnd::Clean));
     let summary = server.drain().summary();
     assert_eq!((summary.bytes_in, summary.bytes_out), (8 * MIB as u64, 0));
 }
@@ -113,7 +113,7 @@ fn a_service_serves_500_connections_at_once() {
 
 #[test]
 fn every_design_gives_the_same_replies_with_its_threads() {
-    let ask = |peer: &mut TcpStream| {
+    let echo = |peer: &mut TcpStream| {
         peer.write_all(b"hello\n").expect("the server reads");
         assert_eq!(read_exactly(peer, 11), b"said:hello\n");
     };
@@ -121,8 +121,8 @@ fn every_design_gives_the_same_replies_with_its_threads() {
     for (design, threads) in [("reactor", 1..=1), ("threads", 3..=4), ("pool --workers 5", 5..=7)] {
         let server = Serve::new().with("--prefix said: --design").with(design).start();
         let (mut first, mut second) = (server.connect(), server.connect());
-        ask(&mut first);
-        ask(&mut second);
+        echo(&mut first);
+        echo(&mut second);
         let found = server.process.threads();
         assert!(threads.contains(&found), "{design}: {found}");
         drop((first, second));
@@ -130,10 +130,10 @@ fn every_design_gives_the_same_replies_with_its_threads() {
     }
     let server = Serve::new().with("--prefix said: --design iterative").start();
     let (mut first, mut second) = (server.connect(), server.connect());
-    ask(&mut first);
+    echo(&mut first);
     second.write_all(b"hello\n").expect("the socket buffer takes it");
     // The second client waits while the first is connected.
-    ask(&mut first);
+    echo(&mut first);
     second.set_read_timeout(Some(Duration::from_millis(100))).expect("the timeout is not zero");
     assert!(second.read(&mut [0; 1]).is_err());
     second.set_read_timeout(Some(TIMEOUT)).expect("the timeout is not zero");

@@ -1,8 +1,6 @@
-//! A burst fills thousands of queues. Afterwards the memory returns to the system, and no turn takes
-//! long meanwhile.
+//! A burst fills thousands of queues. No turn takes long, and the memory returns to the system.
 //!
-//! The server is part of this test, because only code inside the process can measure a turn. It runs in
-//! its own process.
+//! The server is part of this test, because only code inside its process can measure a turn.
 
 use std::time::Duration;
 

@@ -174,15 +174,12 @@ fn a_mixed_load_loses_no_byte_and_leaks_nothing() {
     let server = serve.with("--write-timeout 1s --recv-buffer 16KiB --send-buffer 16KiB").start();
     let base = server.process.descriptors();
     let secure = Secure { server, authority, files };
-    let steady = Steady { server: &secure.server, round_trips: Mutex::default() };
+    let steady = &Steady { server: &secure.server, round_trips: Mutex::default() };
     let started = Instant::now();
     let mut samples = Vec::new();
     let done = thread::scope(|scope| {
         let (stop_sender, stop) = mpsc::channel();
-        let steady_thread = scope.spawn({
-            let steady = &steady;
-            move || steady.run(&stop)
-        });
+        let steady_thread = scope.spawn(move || steady.run(&stop));
         let long_lived = secure.client(VERSIONS[1]);
         let (socket, slow) = (udp::socket_at("127.0.0.1:0"), Crowd::new());
         let mut round = Round { secure: &secure, long_lived, socket, slow, done: Done::default() };

@@ -12,9 +12,6 @@ use serde_json::Value;
 
 use crate::support::Program;
 
-/// The deadline of `cargo metadata`, which may wait for the lock of another cargo command.
-const CARGO_TIMEOUT: Duration = Duration::from_secs(300);
-
 /// Licenses that require nothing but a copy of the license.
 const LICENSES: [&str; 9] = [
     "0BSD",
@@ -79,7 +76,8 @@ fn metadata() -> Vec<Value> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let arguments = ["metadata", "--locked", "--offline", "--format-version", "1", "--manifest-path", manifest];
     let mut cargo = Program::start(env!("CARGO"), &[&arguments[..], &["--filter-platform", &target]].concat());
-    assert_eq!(cargo.wait(CARGO_TIMEOUT), Some(0), "{}", cargo.errors.all().join("\n"));
+    // It may wait for the lock of another cargo command.
+    assert_eq!(cargo.wait(Duration::from_secs(300)), Some(0), "{}", cargo.errors.all().join("\n"));
     let metadata: Value = serde_json::from_str(&cargo.out.all().concat()).expect("cargo writes JSON");
     metadata["packages"].as_array().expect("packages are a list").clone()
 }

@@ -196,7 +196,7 @@ fn a_flood_of_datagrams_does_not_delay_connections() {
     let _machine = exclusive_machine();
     let server = Serve::new().listen("udp://127.0.0.1:0").start();
     let mut pinger = server.connect();
-    repeat_attempts("pings beside a flood of datagrams", || {
+    repeat_attempts("pings during a flood of datagrams", || {
         let alone = ping(&mut pinger, PINGS);
         let is_over = AtomicBool::new(false);
         let (started, waited_before) = (Instant::now(), server.process.waited_for_cpu());

@@ -100,8 +100,7 @@ pub(crate) fn same_bytes(left: &[u8], right: &[u8]) {
     }
 }
 
-/// Writes `bytes` in pieces of length `piece` on another thread and half-closes. Meanwhile reads until the
-/// peer ends the stream.
+/// Writes `bytes` in pieces on another thread, half-closes, and reads until the peer ends the stream.
 #[track_caller]
 pub(crate) fn exchange(stream: &mut impl Duplex, bytes: &[u8], piece: usize) -> (Vec<u8>, StreamEnd) {
     let mut writer = stream.duplicate();

@@ -49,7 +49,6 @@ pub(crate) enum Behavior {
     SendsFirst,
 }
 
-/// One client.
 #[derive(Debug)]
 pub(crate) struct Member {
     pattern: Pattern,
@@ -105,9 +104,7 @@ impl Member {
             let Some(stream) = self.stream.as_mut().filter(|_| !bytes.is_empty()) else { return false };
             match stream.write(bytes) {
                 Ok(count) => self.sent += count as u64,
-                Err(error) if error.kind() == ErrorKind::WouldBlock || error.kind() == ErrorKind::NotConnected => {
-                    return false;
-                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => return false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Bytes that arrived before the reset can still be read.
                 Err(error) if self.behavior != Behavior::NeverReads && StreamEnd::of(&error) == StreamEnd::Reset => {
@@ -132,9 +129,7 @@ impl Member {
                     self.pattern.check(self.received, &scratch[..count]);
                     self.received += count as u64;
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock || error.kind() == ErrorKind::NotConnected => {
-                    return false;
-                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => return false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => self.end(StreamEnd::of(&error)),
             }
@@ -173,7 +168,7 @@ impl Crowd {
         self.join_from(None, None, address, count, behavior)
     }
 
-    /// Connects clients whose socket buffers are as small as the kernel makes them for `bytes`.
+    /// Connects clients with socket buffers as small as the kernel makes them for `bytes`.
     #[track_caller]
     pub(crate) fn join_with_buffers(
         &mut self,
@@ -220,7 +215,7 @@ impl Crowd {
         first..first + count
     }
 
-    /// Lets each client of `range` send `len` more bytes.
+    /// Makes each client of `range` send `len` more bytes.
     pub(crate) fn ask(&mut self, range: Range<usize>, len: u64) {
         for key in range {
             let member = &mut self.members[key];
@@ -300,7 +295,7 @@ impl Crowd {
         }
     }
 
-    /// Lets each client of `range` send `len` bytes, and waits for all echoes.
+    /// Makes each client of `range` send `len` bytes, and waits for all echoes.
     #[track_caller]
     pub(crate) fn echo(&mut self, range: Range<usize>, len: u64, within: Duration) {
         self.ask(range.clone(), len);
@@ -309,7 +304,7 @@ impl Crowd {
         assert!(answered, "{missing} clients have no reply within {within:?}");
     }
 
-    /// The number of clients of `range` whose requests are all echoed.
+    /// The number of clients of `range` that have all their echoes.
     pub(crate) fn answered(&self, range: Range<usize>) -> usize {
         self.members[range].iter().filter(|member| member.is_answered()).count()
     }

@@ -212,9 +212,8 @@ impl Tunnel {
         }
         direction.paused_until = None;
         if direction.bytes.is_empty() && !direction.source_ended && direction.readable {
-            match direction.fill(&mut sides[from]) {
-                Moved::Reset => return Moved::Reset,
-                Moved::Some | Moved::Nothing => {}
+            if matches!(direction.fill(&mut sides[from]), Moved::Reset) {
+                return Moved::Reset;
             }
         }
         let len_max = match self.fault {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::process::wait_for_exit;
 use super::{Lines, TIMEOUT};
 
-/// A program whose input and output are pipes. It is killed on drop.
+/// A program with pipes as input and output. It is killed on drop.
 pub(crate) struct Program {
     child: Child,
     pub(crate) out: Lines,
@@ -36,7 +36,6 @@ impl Program {
         assert!(printed, "no `{text}` in:\n{}\n{}", self.out.all().join("\n"), self.errors.all().join("\n"));
     }
 
-    /// Its process.
     pub(crate) fn running(&self) -> super::Process {
         super::Process { pid: self.child.id() }
     }

@@ -52,7 +52,7 @@ impl Serve {
         more
     }
 
-    /// Expects this number of listeners whose addresses no flag names.
+    /// Expects this number of listeners from other sources than `--listen`.
     pub(crate) fn expect_listeners(mut self, listeners: usize) -> Self {
         self.listeners = listeners;
         self
@@ -278,7 +278,7 @@ impl Ended {
         Summary::among(&self.log)
     }
 
-    /// Checks that the log has at most 10 lines a second, besides the lines of the start and the exit.
+    /// Checks that the log has at most 10 lines a second, plus 20 for start and exit.
     #[track_caller]
     pub(crate) fn check_log_rate(&self) {
         let allowed = 20 + self.lived.as_secs() as usize * 10;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::support::{
     Behavior, Crowd, Duplex as _, KIB, MIB, Serve, Server, StreamEnd, TIMEOUT, connect_with_buffers, echoes,
-    read_to_the_end, same_bytes,
+    read_to_the_end, retry_if_interrupted, same_bytes,
 };
 
 /// Enough replies to exceed the small buffers of the client, but not the high watermark.
@@ -104,7 +104,7 @@ fn a_client_that_sends_without_end_is_reset() {
     let mut sent = 0;
     // More than `linger_bytes_max` and the buffers of both sockets.
     while sent < 64 * MIB {
-        match stream.write(&[b'x'; 64 * KIB]) {
+        match retry_if_interrupted(|| stream.write(&[b'x'; 64 * KIB])) {
             Ok(count) => sent += count,
             Err(error) => {
                 assert_eq!(StreamEnd::of(&error), StreamEnd::Reset);

@@ -15,7 +15,7 @@ use socket2::SockRef;
 
 use crate::support::{
     InProcessServer, KIB, MIB, Pattern, StreamEnd, TIMEOUT, connect, exchange, read_exactly, read_to_the_end,
-    same_bytes, shared_machine,
+    retry_if_interrupted, same_bytes, shared_machine,
 };
 
 fn start_proxy(upstream: SocketAddr) -> InProcessServer {
@@ -122,7 +122,7 @@ fn unread_bytes_are_bounded_and_none_are_lost() {
     let pattern = Pattern::of(3);
     let mut sent = 0;
     while sent < MORE_THAN_ALL_BUFFERS {
-        match client.write(pattern.at(sent as u64, MIB as u64)) {
+        match retry_if_interrupted(|| client.write(pattern.at(sent as u64, MIB as u64))) {
             Ok(len) => sent += len,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => panic!("after {sent} bytes: {error}"),

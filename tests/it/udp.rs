@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Attempt, Serve, Server, TIMEOUT, echoes, exclusive_machine, print_note, repeat_attempts};
+use crate::support::{
+    Attempt, Serve, Server, TIMEOUT, echoes, exclusive_machine, print_note, repeat_attempts, retry_if_interrupted,
+};
 
 /// The time without a datagram after which none is expected: about a thousand round trips.
 const SILENCE: Duration = Duration::from_millis(100);
@@ -27,7 +29,7 @@ pub(crate) fn socket_at(local: &str) -> UdpSocket {
 pub(crate) fn ask(socket: &UdpSocket, server: SocketAddr, datagram: &[u8]) -> Vec<u8> {
     socket.send_to(datagram, server).expect("the datagram is sent");
     let mut buf = vec![0; 1 << 16];
-    let (len, from) = socket.recv_from(&mut buf).expect("a reply arrives in time");
+    let (len, from) = retry_if_interrupted(|| socket.recv_from(&mut buf)).expect("a reply arrives in time");
     assert_eq!(from, server);
     buf.truncate(len);
     buf
@@ -36,7 +38,7 @@ pub(crate) fn ask(socket: &UdpSocket, server: SocketAddr, datagram: &[u8]) -> Ve
 #[track_caller]
 fn check_silent(socket: &UdpSocket) {
     socket.set_read_timeout(Some(SILENCE)).expect("the timeout is not zero");
-    match socket.recv_from(&mut [0; 64]) {
+    match retry_if_interrupted(|| socket.recv_from(&mut [0; 64])) {
         Err(error) => assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}"),
         Ok((len, from)) => panic!("an unexpected reply of {len} bytes from {from}"),
     }

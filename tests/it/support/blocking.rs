@@ -1,6 +1,6 @@
 //! Blocking clients, each for one connection, with a timeout for each read and write.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -57,16 +57,24 @@ fn with_timeouts(stream: TcpStream) -> TcpStream {
     stream
 }
 
+/// Repeats an interrupted call: a call with a timeout fails if the process was suspended (signal(7)).
+pub(crate) fn retry_if_interrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 #[track_caller]
 pub(crate) fn read_exactly(stream: &mut impl Read, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     let mut filled = 0;
     while filled < len {
-        match stream.read(&mut bytes[filled..]) {
+        match retry_if_interrupted(|| stream.read(&mut bytes[filled..])) {
             Ok(0) => panic!("the stream ended after {filled} of {len} bytes"),
             Ok(count) => filled += count,
-            // A call with a timeout fails if the process was suspended meanwhile (signal(7)).
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => panic!("{error} after {filled} of {len} bytes"),
         }
     }

@@ -27,7 +27,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use blocking::{
-    Duplex, connect, connect_unix, connect_with_buffers, echoes, exchange, read_exactly, read_to_the_end, same_bytes,
+    Duplex, connect, connect_unix, connect_with_buffers, echoes, exchange, read_exactly, read_to_the_end,
+    retry_if_interrupted, same_bytes,
 };
 pub(crate) use conversations::{Conversation, Conversations, Role};
 pub(crate) use crowd::{Behavior, Crowd, StreamEnd};

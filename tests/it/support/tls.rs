@@ -13,7 +13,7 @@ use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsStream, TlsTarget
 use readyloop::net::{Layer, Stream};
 
 use super::certs::Authority;
-use super::{Conversations, ScratchPath, Serve, Server, connect, print_note};
+use super::{Conversations, ScratchPath, Serve, Server, connect, print_note, retry_if_interrupted};
 
 pub(crate) const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 
@@ -125,16 +125,6 @@ pub(crate) fn target_of(options: &TlsClientOptions) -> TlsTarget {
 /// A blocking socket as a [`Stream`].
 #[derive(Debug)]
 pub(crate) struct BlockingSocket(pub(crate) TcpStream);
-
-/// Repeats an interrupted call: a call with a timeout fails if the process was suspended (signal(7)).
-fn retry_if_interrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
-}
 
 impl Stream for BlockingSocket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {

@@ -1,15 +1,22 @@
-//! Echo with the crate: the traps of the last example are somebody else's, and so are the limits,
-//! the deadlines and the end.
+//! Echo with this crate, which handles the traps of the previous example, and adds limits, timeouts
+//! and a graceful shutdown.
 //!
 //! Try it: `cargo run --example 04_echo`, then `nc 127.0.0.1 7007` and type.
 //!
-//! What you see at the end, after Ctrl-C: every peer was finished, and one line says how many
-//! there were, where their bytes went and why each was closed.
+//! Press Ctrl-C to end it. It finishes every peer and prints one line: how many there were, where their
+//! bytes went, and why each was closed.
 
 use readyloop::service::Echo;
 use readyloop::{Address, ControlEvent, Raw, Reactor, Server, ServerLimits};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut reactor = Reactor::new()?;
     reactor.watch_signal(libc::SIGINT, ControlEvent::Drain)?;
     let mut server = Server::new(reactor, ServerLimits::default());

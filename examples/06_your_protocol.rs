@@ -1,4 +1,4 @@
-//! Your own protocol: a small store of words, one command a line.
+//! Your own protocol: a small dictionary with one command per line.
 //!
 //! Try it: `cargo run --example 06_your_protocol`, then `nc 127.0.0.1 7007` and type:
 //!
@@ -13,23 +13,23 @@
 //! quit                 →  goodbye, 5 commands
 //! ```
 //!
-//! The framing finds the lines, so the service sees whole commands only. A mistake is answered, not
-//! punished; only a peer that makes three in a row is let go. What all peers may store together
-//! and the length of a line have a bound, as everything has that a stranger can fill.
+//! The framing splits the input into lines, so the service gets whole commands. It answers a wrong
+//! command with an error, and finishes a peer that sends three of them in a row. The number of words
+//! and the length of a line are limited, because any client may send them.
 
 use std::collections::HashMap;
 
 use readyloop::{Address, Context, Limits, Lines, Listen, Reactor, Server, ServerLimits, Service};
 use thiserror::Error;
 
-/// With lines of at most [`LINE_LEN_MAX`] bytes, all words and meanings together take 10 MB at most.
+/// With lines of at most [`LINE_LEN_MAX`] bytes, all words and meanings take at most 10 MB.
 const WORDS_MAX: usize = 10_000;
-/// Longer than a line that anybody types.
+/// Longer than any line that a person types.
 const LINE_LEN_MAX: usize = 1000;
-/// A person who mistypes twice reads the answer; a program that speaks another protocol does not.
+/// A person who mistypes reads the answer. A program that speaks another protocol does not.
 const MISTAKES_IN_A_ROW_MAX: u32 = 3;
 
-/// What a line asks for.
+/// The command in a line.
 enum Command<'a> {
     Put { word: &'a [u8], meaning: &'a [u8] },
     Ask { word: &'a [u8] },
@@ -38,12 +38,12 @@ enum Command<'a> {
     Quit,
 }
 
-/// Why a line was not carried out; the peer is told in these words.
+/// Why a command failed. The text is sent to the peer.
 #[derive(Debug, Error)]
 enum Mistake {
     #[error("no command is called `{0}`: type put, ask, drop, count or quit")]
     UnknownCommand(String),
-    #[error("`{0}` needs {1} behind it")]
+    #[error("`{0}` needs {1} after it")]
     Incomplete(&'static str, &'static str),
     #[error("nothing is stored under `{0}`")]
     UnknownWord(String),
@@ -76,26 +76,26 @@ fn split(text: &[u8]) -> (&[u8], &[u8]) {
     (&text[..end], text[end..].trim_ascii_start())
 }
 
-/// A peer's bytes are shown escaped, whoever reads them.
+/// Bytes of a peer, escaped so that they are safe to show on a terminal.
 fn printable(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-/// What is kept for each peer.
+/// State of one peer.
 #[derive(Default)]
-struct Visitor {
+struct PeerState {
     commands: u64,
     mistakes_in_a_row: u32,
 }
 
-/// One store for all peers; no lock, since all of them are served on one thread.
+/// The dictionary, which all peers share. It needs no lock, because one thread serves all peers.
 #[derive(Default)]
 struct Store {
     meanings: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Store {
-    fn carry_out(&mut self, command: Command<'_>, visitor: &Visitor, cx: &mut Context<'_, '_>) -> Result<(), Mistake> {
+    fn execute(&mut self, command: Command<'_>, peer: &PeerState, cx: &mut Context<'_, '_>) -> Result<(), Mistake> {
         let unknown = |word| Mistake::UnknownWord(printable(word));
         match command {
             Command::Put { word, meaning } => {
@@ -112,8 +112,8 @@ impl Store {
             }
             Command::Count => cx.send(self.meanings.len().to_string().as_bytes()),
             Command::Quit => {
-                cx.send(format!("goodbye, {} commands", visitor.commands).as_bytes());
-                // What is queued still leaves, then the peer sees a clean end.
+                cx.send(format!("goodbye, {} commands", peer.commands).as_bytes());
+                // The queued reply is sent first.
                 cx.finish();
             }
         }
@@ -122,18 +122,18 @@ impl Store {
 }
 
 impl Service for Store {
-    type Peer = Visitor;
+    type Peer = PeerState;
     type Message = ();
 
-    fn on_frame(&mut self, visitor: &mut Visitor, line: &[u8], cx: &mut Context<'_, '_>) {
-        let done = Command::parse(line).and_then(|command| self.carry_out(command, visitor, cx));
-        visitor.commands += 1;
+    fn on_frame(&mut self, peer: &mut PeerState, line: &[u8], cx: &mut Context<'_, '_>) {
+        let done = Command::parse(line).and_then(|command| self.execute(command, peer, cx));
+        peer.commands += 1;
         match done {
-            Ok(()) => visitor.mistakes_in_a_row = 0,
+            Ok(()) => peer.mistakes_in_a_row = 0,
             Err(mistake) => {
-                visitor.mistakes_in_a_row += 1;
+                peer.mistakes_in_a_row += 1;
                 cx.send(format!("error: {mistake}").as_bytes());
-                if visitor.mistakes_in_a_row == MISTAKES_IN_A_ROW_MAX {
+                if peer.mistakes_in_a_row == MISTAKES_IN_A_ROW_MAX {
                     cx.finish();
                 }
             }
@@ -141,7 +141,14 @@ impl Service for Store {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut server = Server::new(Reactor::new()?, ServerLimits::default());
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
     let listen = Listen {

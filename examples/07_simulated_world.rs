@@ -1,23 +1,22 @@
-//! A service tested in the simulated world: a bug that no test by hand finds, found by a seed.
+//! A service in the simulated world: a seed finds a bug that a test without faults misses.
 //!
 //! Try it: `cargo run --example 07_simulated_world`
 //!
-//! What you see: two versions of a service that adds numbers. One leaves it to the framing to find
-//! the lines; the other takes what one read brings for whole lines, which on a quiet machine is
-//! nearly always so. In a kind world both are right. Then the same peers send the same lines in
-//! hostile worlds, where reads and writes are short, blocked, interrupted, in any order: one
-//! version gives the same answers in all of them, the other is caught, together with the seed that
-//! shows it again and the calls that led there.
+//! What you see: two versions of a service that adds numbers. One relies on the framing for whole
+//! lines. The other takes the bytes of each read as whole lines, which works on a quiet machine. In
+//! a world without faults both are right. Then reads and writes are short, blocked, interrupted and
+//! reordered. The first version gives the same answers. The second one fails, and its seed repeats
+//! the run with all calls that led to the wrong answer.
 //!
 //! ```text
-//! In a kind world both versions answer …
-//! In 500 hostile worlds the one over `Lines` answers just the same. …
-//! The hasty one is caught by seed …: it answers …
-//!   turn …: we read … bytes of peer 0
+//! Without faults both versions answer …
+//! In 500 worlds with faults the version with `Lines` gives the same answers. …
+//! The version without framing fails with seed …: it answers …
+//!   turn …: the server reads … bytes from peer 0
 //! ```
 //!
-//! The server in here is the one that ships. Only its net is another: no socket is opened, no
-//! thread started, and a minute passes in microseconds.
+//! This is the production server. Only its `Net` is simulated: it opens no socket, starts no thread,
+//! and a minute passes in microseconds.
 
 use std::time::Duration;
 
@@ -25,15 +24,15 @@ use readyloop::codec::Codec;
 use readyloop::sim::{FaultCounts, Faults, World};
 use readyloop::{Address, Context, Lines, Raw, Server, ServerLimits, Service};
 
-/// How many hostile worlds the service must pass.
+/// The number of worlds with faults.
 const SEEDS: u64 = 500;
 
-/// What the peers send, each all at once.
-const SCRIPTS: [&str; 2] = ["1 2 3\n", "10 20\n7\n100 200 300 400\n"];
-/// What they are to hear.
+/// What each peer sends.
+const REQUESTS: [&str; 2] = ["1 2 3\n", "10 20\n7\n100 200 300 400\n"];
+/// What each peer must receive.
 const ANSWERS: [&str; 2] = ["6\n", "30\n7\n1000\n"];
 
-/// Adds the numbers of a line; the framing says what a line is.
+/// Adds the numbers of each line. The framing finds the lines.
 struct Adder;
 
 impl Service for Adder {
@@ -45,10 +44,10 @@ impl Service for Adder {
     }
 }
 
-/// Adds the numbers of a line; finds the lines in each read by itself. That is the bug.
-struct HastyAdder;
+/// Adds the numbers of each line, but takes each read for whole lines. That is the bug.
+struct ReadAdder;
 
-impl Service for HastyAdder {
+impl Service for ReadAdder {
     type Peer = ();
     type Message = ();
 
@@ -65,50 +64,52 @@ fn sum(line: &[u8]) -> String {
     sum.map_or_else(|| "error: only whole numbers can be added".to_owned(), |sum| sum.to_string())
 }
 
-/// What the peers hear when they say their lines to that service in that world.
+/// What the peers receive from this service in this world.
 fn answers(world: &World, framing: impl Codec + 'static, service: impl Service + 'static) -> [String; 2] {
     let address: Address = "10.0.0.99:7007".parse().expect("an address");
     let mut server = Server::new(world.net(), ServerLimits::default());
     server.listen(address.clone(), framing, service).expect("the address is free");
-    let peers = SCRIPTS.map(|script| {
+    let peers = REQUESTS.map(|request| {
         let peer = world.connect(&address);
-        peer.send(script.as_bytes());
+        peer.send(request.as_bytes());
         peer.finish();
         peer
     });
-    // Where accepts fail for a while, the server rests before it tries again.
-    world.pass(Duration::from_secs(60), || server.turn()).expect("a simulated poll does not fail");
+    // A minute, because the server pauses before it retries a failed accept.
+    world.advance(Duration::from_secs(60), || server.turn()).expect("a simulated poll does not fail");
     assert!(server.totals().reconciles(), "every peer and every byte is accounted for");
     peers.map(|peer| String::from_utf8_lossy(&peer.received()).into_owned())
 }
 
-/// A world in which everything happens that costs nothing but time.
-fn hostile(seed: u64) -> World {
+/// A world with all faults that cost only time.
+fn world_with_delays(seed: u64) -> World {
     World::new(seed).with_faults(Faults::delays_drawn_from(seed))
 }
 
 fn main() {
-    println!("In a kind world both versions answer {ANSWERS:?}.");
+    println!("Without faults both versions answer {ANSWERS:?}.");
     assert_eq!(answers(&World::new(0), Lines::new(), Adder), ANSWERS);
-    assert_eq!(answers(&World::new(0), Raw, HastyAdder), ANSWERS);
+    assert_eq!(answers(&World::new(0), Raw, ReadAdder), ANSWERS);
 
-    let mut struck = FaultCounts::default();
+    let mut injected = FaultCounts::default();
     for seed in 0..SEEDS {
-        let world = hostile(seed);
+        let world = world_with_delays(seed);
         assert_eq!(answers(&world, Lines::new(), Adder), ANSWERS, "seed {seed}");
-        struck += &world.fault_counts();
+        injected += &world.fault_counts();
     }
-    println!("\nIn {SEEDS} hostile worlds the one over `Lines` answers just the same. What struck there:");
-    for (fault, count) in struck.rows().filter(|(_, count)| *count > 0) {
+    println!("\nIn {SEEDS} worlds with faults the version with `Lines` gives the same answers. Injected faults:");
+    for (fault, count) in injected.rows().filter(|(_, count)| *count > 0) {
         println!("  {count:>8} × {fault}");
     }
 
-    let caught = (0..SEEDS).find(|seed| answers(&hostile(*seed), Raw, HastyAdder) != ANSWERS);
-    let seed = caught.expect("somewhere a line is cut in two");
-    let world = hostile(seed).with_trace();
-    println!("\nThe hasty one is caught by seed {seed}: it answers {:?}.", answers(&world, Raw, HastyAdder));
-    println!("The same seed does the same again, so here is how it read and wrote:");
-    for line in world.trace().lines().filter(|line| line.contains(": we read") || line.contains(": we write")) {
+    let failed = (0..SEEDS).find(|seed| answers(&world_with_delays(*seed), Raw, ReadAdder) != ANSWERS);
+    let seed = failed.expect("a short read cuts a line in two");
+    let world = world_with_delays(seed).with_trace();
+    let wrong = answers(&world, Raw, ReadAdder);
+    println!("\nThe version without framing fails with seed {seed}: it answers {wrong:?}.");
+    println!("The same seed repeats the run. Its reads and writes:");
+    let is_call = |line: &&str| line.contains(": the server reads") || line.contains(": the server writes");
+    for line in world.trace().lines().filter(is_call) {
         println!("  {line}");
     }
 }

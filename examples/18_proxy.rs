@@ -1,25 +1,28 @@
-//! A TCP proxy on one loop: each peer is coupled with a connection of its own to somebody else, and
-//! who is slow slows the other down, without a buffer between them that grows.
+//! A TCP proxy on one event loop. Each peer is paired with an outbound connection, and a slow side slows
+//! down the other without a growing buffer in between.
 //!
 //! Try it: `cargo run --release --example 18_proxy`
 //!
-//! What you see: an echo, a proxy before it, and a client that drives 64 MiB through, both ways at
-//! once. Then one that sends and does not read: soon the kernels' buffers are full, and nobody
-//! takes any more of it, until it reads. Then the ends: one direction ended while the other goes
-//! on, a reset that arrives as one, and nobody behind the proxy. All servers share one thread.
+//! It shows five things, with all servers on one thread:
+//!
+//! 1. A client sends 64 MiB through the proxy to an echo server and reads them back at the same time.
+//! 2. A client sends without reading. Its writes block once the buffers in the kernel are full.
+//! 3. A client ends its direction, and the echo still arrives.
+//! 4. A reset of the upstream server arrives as a reset.
+//! 5. If no upstream server listens, the client is reset.
 //!
 //! ```text
-//! 64 MiB went through and came back as they were sent: … MiB/s each way
-//! who reads nothing was stopped after … MiB, and then heard all of it
-//! an end was passed on, the answer still came, and then the end: "anything else?"
-//! a reset arrives as one: Connection reset by peer (os error 104)
-//! where nobody answers behind the proxy: Connection reset by peer (os error 104)
-//! 13 connections, 0 open, … 1 not connected to; …
+//! sent 64 MiB through the proxy and back: … MiB/s each way
+//! a client that does not read was stopped after … MiB, and then read all of them
+//! after the end of its direction, a client still got the reply: "anything else?"
+//! the upstream server resets: Connection reset by peer (os error 104)
+//! no upstream server listens: Connection reset by peer (os error 104)
+//! 13 connections, 0 open, … 1 connect failed; …
 //! ```
 //!
-//! As a proxy of your own, until Ctrl-C:
-//! `cargo run --release --example 18_proxy 127.0.0.1:8080 localhost:7007`. What it does is in
-//! `src/service/proxy.rs`, which only orders; the loop does the rest.
+//! To run a proxy until Ctrl-C:
+//! `cargo run --release --example 18_proxy 127.0.0.1:8080 localhost:7007`. The service is in
+//! `src/service/proxy.rs`.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -36,42 +39,49 @@ use readyloop::{
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const MIB: usize = 1 << 20;
-/// What is driven through, each way.
+/// Bytes to send through the proxy, each way.
 const VOLUME: usize = 64 * MIB;
-/// How long a write waits until it counts as stuck.
-const STUCK_AFTER: Duration = Duration::from_millis(500);
+/// A write that makes no progress for this long counts as blocked.
+const BLOCKED_AFTER: Duration = Duration::from_millis(500);
 
-fn main() -> Result<(), Failure> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match &words[..] {
-        [] => show(),
-        [listen, upstream] => run(listen.parse()?, &upstream.parse()?),
-        _ => Err("no arguments; or where to listen, and where to pass on to".into()),
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("error: {error}");
+        std::process::exit(1);
     }
 }
 
-/// A proxy until Ctrl-C.
-fn run(listen: Address, upstream: &Address) -> Result<(), Failure> {
-    // A name is looked up before the loop: nothing in it may wait.
+fn run() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments[..] {
+        [] => demonstrate(),
+        [listen, upstream] => run_proxy(listen.parse()?, &upstream.parse()?),
+        _ => Err("pass no arguments, or an address to listen on and an upstream address".into()),
+    }
+}
+
+/// Runs a proxy until Ctrl-C.
+fn run_proxy(listen: Address, upstream: &Address) -> Result<(), Failure> {
+    // The name is resolved before the event loop starts, because that blocks.
     let to = resolve(upstream, Duration::from_secs(5))?.swap_remove(0);
     let mut net = Reactor::new()?;
     net.watch_signal(libc::SIGINT, ControlEvent::Drain)?;
     let mut server = Server::new(net, ServerLimits::default());
-    let endpoint = server.listen(limited(listen), Raw, Proxy::to(to.clone()))?;
-    println!("{} is passed on to {to}", server.local_address(&endpoint));
+    let endpoint = server.listen(proxy_listen(listen), Raw, Proxy::to(to.clone()))?;
+    println!("proxy from {} to {to}", server.local_address(&endpoint));
     println!("{}", server.run()?);
     Ok(())
 }
 
-/// With these limits neither direction of a couple waits for the other.
-fn limited(address: Address) -> Listen {
+/// A listener with the limits that the proxy needs, so that the two directions never wait for each other.
+fn proxy_listen(address: Address) -> Listen {
     Listen { limits: Limits { queue: Proxy::QUEUE, ..Limits::default() }, ..Listen::from(address) }
 }
 
-/// Resets whoever says something.
-struct Rude;
+/// Resets each peer that sends something.
+struct Resetting;
 
-impl Service for Rude {
+impl Service for Resetting {
     type Peer = ();
     type Message = ();
 
@@ -81,124 +91,125 @@ impl Service for Rude {
     }
 }
 
-/// The proxies to try, and the way to end their loop.
+/// The addresses of the proxies, and a handle to end their event loop.
 struct Proxies {
     to_echo: SocketAddr,
-    to_rude: SocketAddr,
-    to_nobody: SocketAddr,
+    to_resetting: SocketAddr,
+    to_unreachable: SocketAddr,
     handle: Handle,
 }
 
-/// All servers on one loop; tells where they are, and runs until it is stopped.
-fn serve(tell: &Sender<Proxies>) -> Result<Totals, Failure> {
-    let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+/// Runs all servers on one event loop, and sends their addresses.
+fn serve(ready: &Sender<Proxies>) -> Result<Totals, Failure> {
+    let unreachable = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let mut server = Server::new(Reactor::new()?, ServerLimits::default());
     let echo = listen(&mut server, Echo::new())?;
-    let rude = listen(&mut server, Rude)?;
+    let resetting = listen(&mut server, Resetting)?;
     let proxies = Proxies {
         to_echo: listen(&mut server, Proxy::to(echo))?,
-        to_rude: listen(&mut server, Proxy::to(rude))?,
-        to_nobody: listen(&mut server, Proxy::to(nobody))?,
+        to_resetting: listen(&mut server, Proxy::to(resetting))?,
+        to_unreachable: listen(&mut server, Proxy::to(unreachable))?,
         handle: server.handle(),
     };
-    tell.send(proxies)?;
+    ready.send(proxies)?;
     Ok(server.run()?)
 }
 
 fn listen(server: &mut Server<Reactor>, service: impl Service + 'static) -> Result<SocketAddr, Failure> {
-    let endpoint = server.listen(limited("127.0.0.1:0".parse()?), Raw, service)?;
+    let endpoint = server.listen(proxy_listen("127.0.0.1:0".parse()?), Raw, service)?;
     let address = server.local_address(&endpoint).to_string();
     Ok(address.trim_start_matches("tcp://").parse()?)
 }
 
-fn show() -> Result<(), Failure> {
-    let (tell, told) = channel();
-    let loop_thread = thread::spawn(move || serve(&tell));
-    let proxies = told.recv()?;
+fn demonstrate() -> Result<(), Failure> {
+    let (ready, started) = channel();
+    let loop_thread = thread::spawn(move || serve(&ready));
+    let proxies = started.recv()?;
 
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let echoed = echo_through(TcpStream::connect(proxies.to_echo)?, VOLUME)?;
-    let rate = echoed as f64 / MIB as f64 / begun.elapsed().as_secs_f64();
-    println!("{} MiB went through and came back as they were sent: {rate:.0} MiB/s each way", echoed / MIB);
+    let rate = echoed as f64 / MIB as f64 / started_at.elapsed().as_secs_f64();
+    println!("sent {} MiB through the proxy and back: {rate:.0} MiB/s each way", echoed / MIB);
 
     let sent = send_without_reading(TcpStream::connect(proxies.to_echo)?)?;
-    println!("who reads nothing was stopped after {:.1} MiB, and then heard all of it", sent as f64 / MIB as f64);
+    let sent = sent as f64 / MIB as f64;
+    println!("a client that does not read was stopped after {sent:.1} MiB, and then read all of them");
 
     let mut peer = TcpStream::connect(proxies.to_echo)?;
     peer.write_all(b"anything else?")?;
     peer.shutdown(Shutdown::Write)?;
     let mut rest = String::new();
     peer.read_to_string(&mut rest)?;
-    println!("an end was passed on, the answer still came, and then the end: {rest:?}");
+    println!("after the end of its direction, a client still got the reply: {rest:?}");
 
-    println!("a reset arrives as one: {}", ask(proxies.to_rude)?);
-    println!("where nobody answers behind the proxy: {}", ask(proxies.to_nobody)?);
+    println!("the upstream server resets: {}", describe_reply(proxies.to_resetting)?);
+    println!("no upstream server listens: {}", describe_reply(proxies.to_unreachable)?);
 
     proxies.handle.drain();
-    let totals = loop_thread.join().expect("a panic of a service ends no loop")?;
+    let totals = loop_thread.join().expect("the event loop does not panic")?;
     println!("{totals}");
     Ok(())
 }
 
-/// The byte at a place of what is driven through.
-fn byte(place: usize) -> u8 {
-    (place.wrapping_mul(2_654_435_761) >> 13) as u8
+/// The byte at `index` of the test data.
+fn byte(index: usize) -> u8 {
+    (index.wrapping_mul(2_654_435_761) >> 13) as u8
 }
 
-/// Sends that many bytes and reads them back at the same time; each must be the one that was sent.
+/// Sends `len` bytes and reads them back at the same time. Returns their number, or an error if one differs.
 fn echo_through(stream: TcpStream, len: usize) -> Result<usize, Failure> {
     let mut sending = stream.try_clone()?;
     let sender = thread::spawn(move || {
-        let mut piece = vec![0; MIB];
+        let mut chunk = vec![0; MIB];
         for start in (0..len).step_by(MIB) {
-            piece.iter_mut().enumerate().for_each(|(place, slot)| *slot = byte(start + place));
-            sending.write_all(&piece)?;
+            chunk.iter_mut().enumerate().for_each(|(index, slot)| *slot = byte(start + index));
+            sending.write_all(&chunk)?;
         }
         sending.shutdown(Shutdown::Write)
     });
-    let heard = check_to_end(stream)?;
-    sender.join().expect("it does not panic")?;
-    if heard == len { Ok(heard) } else { Err(format!("{heard} of {len} bytes came back").into()) }
+    let received = check_to_end(stream)?;
+    sender.join().expect("the thread does not panic")?;
+    if received == len { Ok(received) } else { Err(format!("{received} of {len} bytes came back").into()) }
 }
 
-/// Reads to the end; says how many bytes came.
+/// Reads to the end and returns the number of bytes, or an error if one differs from the test data.
 fn check_to_end(mut stream: TcpStream) -> Result<usize, Failure> {
-    let (mut piece, mut heard) = (vec![0; MIB], 0);
+    let (mut chunk, mut received) = (vec![0; MIB], 0);
     loop {
-        let len = stream.read(&mut piece)?;
+        let len = stream.read(&mut chunk)?;
         if len == 0 {
-            return Ok(heard);
+            return Ok(received);
         }
-        if let Some(wrong) = (0..len).find(|place| piece[*place] != byte(heard + place)) {
-            return Err(format!("byte {} is not the one that was sent", heard + wrong).into());
+        if let Some(wrong) = (0..len).find(|index| chunk[*index] != byte(received + index)) {
+            return Err(format!("byte {} differs from the one that was sent", received + wrong).into());
         }
-        heard += len;
+        received += len;
     }
 }
 
-/// Sends until nobody takes any more, and only then reads. Says how much that was.
+/// Sends until a write blocks, then reads. Returns the number of bytes sent.
 fn send_without_reading(mut stream: TcpStream) -> Result<usize, Failure> {
-    stream.set_write_timeout(Some(STUCK_AFTER))?;
+    stream.set_write_timeout(Some(BLOCKED_AFTER))?;
     let mut sent = 0;
-    let mut piece = vec![0; MIB / 16];
+    let mut chunk = vec![0; MIB / 16];
     loop {
-        piece.iter_mut().enumerate().for_each(|(place, slot)| *slot = byte(sent + place));
-        match stream.write(&piece) {
+        chunk.iter_mut().enumerate().for_each(|(index, slot)| *slot = byte(sent + index));
+        match stream.write(&chunk) {
             Ok(len) => sent += len,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error.into()),
         }
     }
     stream.shutdown(Shutdown::Write)?;
-    let heard = check_to_end(stream)?;
-    if heard == sent { Ok(sent) } else { Err(format!("{heard} of {sent} bytes came back").into()) }
+    let received = check_to_end(stream)?;
+    if received == sent { Ok(sent) } else { Err(format!("{received} of {sent} bytes came back").into()) }
 }
 
-/// Says something, and tells what comes back in words.
-fn ask(address: SocketAddr) -> Result<String, Failure> {
+/// Sends a few bytes and describes what comes back.
+fn describe_reply(address: SocketAddr) -> Result<String, Failure> {
     let mut stream = TcpStream::connect(address)?;
-    // Who is reset may find that out here already.
-    let asked = stream.write_all(b"hello?");
-    let heard = asked.and_then(|()| stream.read_to_end(&mut Vec::new()));
-    Ok(heard.map_or_else(|error| error.to_string(), |len| format!("{len} bytes and a clean end")))
+    // The reset may arrive before the write.
+    let written = stream.write_all(b"hello?");
+    let received = written.and_then(|()| stream.read_to_end(&mut Vec::new()));
+    Ok(received.map_or_else(|error| error.to_string(), |len| format!("{len} bytes and a clean end")))
 }

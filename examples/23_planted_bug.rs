@@ -1,28 +1,26 @@
-//! A service of your own in a thousand worlds: the seed that catches its bug, and the story of it.
+//! A simulation test of your own service: a seed finds its bug and prints the story of the run.
 //!
 //! Try it: `cargo run --example 23_planted_bug`
 //!
-//! What you see: a counter, which adds up the numbers that each peer sends and answers each with
-//! the sum so far. It keeps the sums in a table by slot, and forgets to empty the slot of who has
-//! gone. With one peer, or with any number that are there at the same time, it is right, and a
-//! test by hand says so. Then it is put on trial: many peers who come, stay and vanish as they
-//! like, in worlds where everything goes wrong that can. A few seeds later somebody hears a sum
-//! that it never asked for; the same seed again tells why, a line at a time. The version without
-//! the bug, which leaves it to the server to keep something for each peer, passes them all.
+//! What you see: a counter that adds up the numbers of each peer and answers each with the sum so
+//! far. It keeps the sums in a table by slot, and does not reset the slot of a closed peer. A test
+//! with two peers at once passes. Then many random peers connect, stay and vanish in worlds with
+//! faults. After a few seeds a peer receives a sum of another one. The same seed repeats the run and
+//! shows why, line by line. The correct version keeps the sum in the peer's own state, and passes.
 
 use std::panic::set_hook;
 use std::time::Duration;
 
 use readyloop::sim::{Rng, World};
-use readyloop::simtest::{Play, Script, Trial};
+use readyloop::simtest::{Scenario, SimTest, TestSubject};
 use readyloop::{Address, Context, Lines, Server, ServerLimits, Service};
 
-/// How many worlds each version is shown.
+/// The number of seeds for each version.
 const SEEDS: u64 = 1000;
-/// How much of the end of the story is printed.
+/// How many of the last lines of the story are printed.
 const STORY_LINES: usize = 12;
 
-/// Adds up what each peer sends, in what the server keeps for that peer.
+/// Keeps each sum in the state of its peer.
 struct Counter;
 
 impl Service for Counter {
@@ -35,14 +33,13 @@ impl Service for Counter {
     }
 }
 
-/// The same with a table of its own. A slot is free for the next as soon as its peer has gone, and
-/// nobody empties it here. That is the bug.
+/// Keeps the sums in a table of its own. The next peer in a slot continues the old sum. That is the bug.
 #[derive(Default)]
-struct ForgetfulCounter {
+struct TableCounter {
     sums: Vec<u64>,
 }
 
-impl Service for ForgetfulCounter {
+impl Service for TableCounter {
     type Peer = ();
     type Message = ();
 
@@ -60,10 +57,10 @@ fn number_in(line: &[u8]) -> u64 {
     String::from_utf8_lossy(line).parse().unwrap_or(0)
 }
 
-/// Either of them, as `make` makes it, and what its peers say.
-struct Counting<S>(fn() -> S);
+/// The test subject for both versions. It holds the constructor of the service.
+struct CounterTest<S>(fn() -> S);
 
-impl<S: Service + 'static> Play for Counting<S> {
+impl<S: Service + 'static> TestSubject for CounterTest<S> {
     type Service = S;
     type Codec = Lines;
 
@@ -75,49 +72,49 @@ impl<S: Service + 'static> Play for Counting<S> {
         Lines::new()
     }
 
-    fn script(&self, rng: &mut Rng) -> Script {
-        let (mut script, mut sum) = (Script::default(), 0);
+    fn scenario(&self, rng: &mut Rng) -> Scenario {
+        let (mut scenario, mut sum) = (Scenario::default(), 0);
         for _ in 0..rng.up_to(20) {
             let number = rng.below(100);
             sum += number;
-            script.sent.extend(format!("{number}\n").bytes());
-            script.heard.extend(format!("{sum}\n").bytes());
+            scenario.sent.extend(format!("{number}\n").bytes());
+            scenario.expected.extend(format!("{sum}\n").bytes());
         }
-        script
+        scenario
     }
 }
 
-/// The test by hand: two peers at once, and each has its own sum.
-fn test_by_hand() {
+/// A test with two peers at once. Each receives its own sums.
+fn test_two_peers() {
     let (world, address): (_, Address) = (World::new(0), "10.0.0.99:7007".parse().expect("an address"));
     let mut server = Server::new(world.net(), ServerLimits::default());
-    server.listen(address.clone(), Lines::new(), ForgetfulCounter::default()).expect("the address is free");
+    server.listen(address.clone(), Lines::new(), TableCounter::default()).expect("the address is free");
     let (ann, bob) = (world.connect(&address), world.connect(&address));
     ann.send(b"1\n2\n3\n");
     bob.send(b"10\n20\n");
-    world.pass(Duration::from_secs(1), || server.turn()).expect("a simulated poll does not fail");
+    world.advance(Duration::from_secs(1), || server.turn()).expect("a simulated poll does not fail");
     assert_eq!((ann.received(), bob.received()), (b"1\n3\n6\n".to_vec(), b"10\n30\n".to_vec()));
 }
 
 fn main() {
-    test_by_hand();
-    println!("The forgetful counter passes its test by hand.");
+    test_two_peers();
+    println!("The counter with the bug passes a test with two peers.");
 
-    // A run that fails does so by a panic, which is told below.
+    // A failed run panics. Its message is printed below.
     set_hook(Box::new(|_| {}));
-    let counting = Counting(ForgetfulCounter::default);
-    let trial = Trial::of(&counting);
-    let failure = (0..SEEDS).find_map(|seed| trial.run(seed).err()).expect("somebody takes over a slot");
-    println!("\nSeed {} catches it. Its story, in which \"we\" are the server; who came and went:", failure.seed);
-    let story = trial.tell(failure.seed).story;
-    story.lines().filter(|line| line.contains("the service hears")).for_each(|line| println!("  {line}"));
-    println!("\nAnd its end:");
+    let subject = CounterTest(TableCounter::default);
+    let test = SimTest::of(&subject);
+    let failure = (0..SEEDS).find_map(|seed| test.run(seed).err()).expect("a peer gets a used slot");
+    println!("\nSeed {} finds the bug. The callbacks of its run:", failure.seed);
+    let story = test.story(failure.seed).text;
+    story.lines().filter(|line| line.contains("callback on_")).for_each(|line| println!("  {line}"));
+    println!("\nThe last lines of its story:");
     let lines: Vec<&str> = story.lines().collect();
     lines[lines.len().saturating_sub(STORY_LINES)..].iter().for_each(|line| println!("  {line}"));
-    println!("\nSo this does not hold:\n  {}", failure.message);
+    println!("\nThe violated invariant:\n  {}", failure.message);
 
-    let counting = Counting(|| Counter);
-    let sum = Trial::of(&counting).sweep(0..SEEDS, |_| {});
-    assert!(sum.failures.is_empty(), "{}", sum.failures[0]);
-    println!("\nThe counter that leaves it to the server passes {} worlds, {} turns.", sum.runs, sum.turns);
+    let subject = CounterTest(|| Counter);
+    let summary = SimTest::of(&subject).sweep(0..SEEDS, |_| {});
+    assert!(summary.failures.is_empty(), "{}", summary.failures[0]);
+    println!("\nThe correct counter passes {} seeds with {} turns.", summary.runs, summary.turns);
 }

@@ -1,8 +1,7 @@
-//! `Connector`: connections of ours that have not come about yet: who waits for one, whose is under
-//! way, whose failed.
+//! `Connector`: outbound connections that are queued, in progress or failed.
 //!
-//! A pure machine: it opens no stream and reads no clock. It says when the next connection may
-//! begin, and which has taken too long; on whichever loop, whoever drives it does the rest.
+//! It is a state machine that opens no stream and reads no clock. It decides which connection starts
+//! next and which one has timed out; the event loop that drives it does the rest.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,19 +14,20 @@ use crate::destination::Destination;
 use crate::instant::Instant;
 use crate::slab::Key;
 
-/// How long to leave a Unix listener alone whose backlog is full: no fact tells of room in it.
+/// The pause after a connect that found the backlog of a Unix listener full. The kernel reports no
+/// event when the backlog has space again.
 pub(crate) const FULL_PAUSE: Duration = Duration::from_millis(10);
 
-/// A connection that has not begun.
+/// A connection that has not started.
 pub(crate) struct PendingConnect<P> {
     pub(crate) to: Destination,
     pub(crate) source: Option<IpAddr>,
     peer: P,
-    /// Since when its time runs, if it does.
+    /// The start of its timeout; `None` until the first attempt.
     since: Option<Instant>,
 }
 
-/// A connection under way.
+/// A connection in progress.
 pub(crate) struct Connecting<P> {
     key: Key,
     pub(crate) to: Destination,
@@ -35,178 +35,165 @@ pub(crate) struct Connecting<P> {
     since: Instant,
 }
 
-/// A connection that did not come about.
+/// An outbound connection that failed.
 #[derive(Debug)]
 pub struct ConnectFailure<P> {
-    /// What was given for it when it was asked for.
+    /// The value that was passed in with the request to connect.
     pub peer: P,
-    /// Where it should have led.
+    /// The destination of the connection.
     pub to: Destination,
-    /// Why. `TimedOut` without a number of the system's: nothing came back within `connect_timeout`.
+    /// The error. `TimedOut` without an OS error number means that `connect_timeout` has passed.
     pub error: io::Error,
 }
 
-/// All connections of one loop, or of one endpoint, that have not come about.
+/// The outbound connections of one event loop or endpoint until they are established.
 pub(crate) struct Connector<P> {
-    /// In the order in which they were asked for.
-    wanted: VecDeque<PendingConnect<P>>,
-    /// In the order in which they began: the first is the first to be late.
+    /// In the order of their requests.
+    pending: VecDeque<PendingConnect<P>>,
+    /// In the order in which they started, which is the order in which they time out.
     connecting: VecDeque<Connecting<P>>,
     failures: VecDeque<ConnectFailure<P>>,
-    /// How many may be under way at once.
     connecting_max: usize,
     connect_timeout: Duration,
-    /// None begins before this.
-    rests_until: Instant,
+    /// No connection starts before this time.
+    paused_until: Instant,
     is_closed: bool,
 }
 
 impl<P> Connector<P> {
     pub(crate) const fn new(connecting_max: usize, connect_timeout: Duration) -> Self {
         Self {
-            wanted: VecDeque::new(),
+            pending: VecDeque::new(),
             connecting: VecDeque::new(),
             failures: VecDeque::new(),
             connecting_max,
             connect_timeout,
-            rests_until: Instant::ORIGIN,
+            paused_until: Instant::ORIGIN,
             is_closed: false,
         }
     }
 
-    /// One more is wanted. Its time runs from `since` on, or else from when it is first tried.
+    /// Queues a connection. Its timeout starts at `since`, or else at the first attempt.
     pub(crate) fn enqueue(&mut self, to: Destination, source: Option<IpAddr>, peer: P, since: Option<Instant>) {
         if self.is_closed {
             self.refuse(to, peer, closed());
         } else {
-            self.wanted.push_back(PendingConnect { to, source, peer, since });
+            self.pending.push_back(PendingConnect { to, source, peer, since });
         }
     }
 
-    /// One was wanted, and is not to be had.
+    /// Reports a failure for a connection that is not queued.
     pub(crate) fn refuse(&mut self, to: Destination, peer: P, error: io::Error) {
         debug!("cannot connect to {to}: {error}");
         self.failures.push_back(ConnectFailure { peer, to, error });
     }
 
-    /// Whether nobody is wanted, under way or still to be told of: as in nearly every turn of a server.
-    #[inline]
-    pub(crate) fn is_idle(&self) -> bool {
-        self.wanted.is_empty() && self.connecting.is_empty() && self.failures.is_empty()
+    /// The number of queued connections.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len()
     }
 
-    /// How many are wanted and have not begun.
-    pub(crate) fn wanted(&self) -> usize {
-        self.wanted.len()
-    }
-
-    /// How many are under way.
+    /// The number of connections in progress.
     pub(crate) fn connecting(&self) -> usize {
         self.connecting.len()
     }
 
-    /// When the next one may begin, or is late, whichever comes first.
-    #[inline]
+    /// The time at which the next connection may start or times out, whichever is earlier.
     pub(crate) fn next_work(&self) -> Instant {
-        if self.is_idle() { Instant::NEVER } else { self.next_work_of_some() }
+        let start_at = if self.may_start() { self.paused_until } else { Instant::NEVER };
+        let connecting_since = self.connecting.front().map(|first| first.since);
+        let since = [connecting_since, self.pending_since()].into_iter().flatten().min();
+        since.map_or(start_at, |since| start_at.min(since + self.connect_timeout))
     }
 
-    fn next_work_of_some(&self) -> Instant {
-        let begin_at = if self.may_begin() { self.rests_until } else { Instant::NEVER };
-        let began = self.connecting.front().map(|first| first.since);
-        let since = [began, self.waiting_since()].into_iter().flatten().min();
-        since.map_or(begin_at, |since| begin_at.min(since + self.connect_timeout))
+    /// The start of the timeout of the first queued connection.
+    fn pending_since(&self) -> Option<Instant> {
+        self.pending.front().and_then(|first| first.since)
     }
 
-    /// Since when the time of the first of those runs that have not begun, if it does.
-    fn waiting_since(&self) -> Option<Instant> {
-        self.wanted.front().and_then(|first| first.since)
+    fn may_start(&self) -> bool {
+        !self.pending.is_empty() && self.connecting.len() < self.connecting_max
     }
 
-    fn may_begin(&self) -> bool {
-        !self.wanted.is_empty() && self.connecting.len() < self.connecting_max
-    }
-
-    fn is_late(&self, since: Instant, now: Instant) -> bool {
+    fn has_timed_out(&self, since: Instant, now: Instant) -> bool {
         since + self.connect_timeout <= now
     }
 
-    /// The next one that is to begin now.
-    pub(crate) fn poll_begin(&mut self, now: Instant) -> Option<PendingConnect<P>> {
-        if self.may_begin() && self.rests_until <= now { self.wanted.pop_front() } else { None }
+    /// The next connection to start now.
+    pub(crate) fn poll_start(&mut self, now: Instant) -> Option<PendingConnect<P>> {
+        if self.may_start() && self.paused_until <= now { self.pending.pop_front() } else { None }
     }
 
-    /// It has begun, under that key.
-    pub(crate) fn handle_begun(&mut self, key: Key, wanted: PendingConnect<P>, now: Instant) {
-        let PendingConnect { to, peer, since, .. } = wanted;
+    /// A connection has started, under this key.
+    pub(crate) fn handle_started(&mut self, key: Key, pending: PendingConnect<P>, now: Instant) {
+        let PendingConnect { to, peer, since, .. } = pending;
         self.connecting.push_back(Connecting { key, to, peer, since: since.unwrap_or(now) });
     }
 
-    /// One that somebody else began is under way, under that key.
+    /// Takes over a connection that was started elsewhere.
     pub(crate) fn adopt(&mut self, key: Key, to: Destination, peer: P, now: Instant) {
         self.connecting.push_back(Connecting { key, to, peer, since: now });
     }
 
-    /// It could not begin. Where only a backlog was full it is tried again, before all others.
-    pub(crate) fn handle_not_begun(&mut self, wanted: PendingConnect<P>, error: io::Error, now: Instant) {
-        let since = wanted.since.unwrap_or(now);
+    /// A connection could not start. If only a backlog was full, it is tried again before all others.
+    pub(crate) fn handle_start_failed(&mut self, pending: PendingConnect<P>, error: io::Error, now: Instant) {
+        let since = pending.since.unwrap_or(now);
         let is_full = error.kind() == io::ErrorKind::WouldBlock;
-        if is_full && !self.is_late(since, now) {
-            self.rests_until = now + FULL_PAUSE;
-            self.wanted.push_front(PendingConnect { since: Some(since), ..wanted });
+        if is_full && !self.has_timed_out(since, now) {
+            self.paused_until = now + FULL_PAUSE;
+            self.pending.push_front(PendingConnect { since: Some(since), ..pending });
         } else {
-            self.refuse(wanted.to, wanted.peer, if is_full { too_late() } else { error });
+            self.refuse(pending.to, pending.peer, if is_full { timed_out() } else { error });
         }
     }
 
-    /// Takes out one that is through. Those that begin first are mostly through first: the search
-    /// ends near the front.
+    /// Removes a connection that is established. Connections mostly complete in the order in which
+    /// they start, so the search ends near the front.
     pub(crate) fn take(&mut self, key: Key) -> Option<Connecting<P>> {
-        let place = self.connecting.iter().position(|connecting| connecting.key == key)?;
-        self.connecting.remove(place)
+        let index = self.connecting.iter().position(|connecting| connecting.key == key)?;
+        self.connecting.remove(index)
     }
 
-    /// One under way has failed.
+    /// A connection in progress has failed.
     pub(crate) fn handle_failure(&mut self, key: Key, error: io::Error) {
         if let Some(Connecting { to, peer, .. }) = self.take(key) {
             self.refuse(to, peer, error);
         }
     }
 
-    /// The next one under way that has taken too long; it has failed by that, as have those that
-    /// waited for too long before they could begin.
-    pub(crate) fn poll_late(&mut self, now: Instant) -> Option<Key> {
-        while self.waiting_since().is_some_and(|since| self.is_late(since, now)) {
-            let PendingConnect { to, peer, .. } = self.wanted.pop_front()?;
-            self.refuse(to, peer, too_late());
+    /// The next connection in progress that has timed out. Queued ones that have timed out fail as well.
+    pub(crate) fn poll_timed_out(&mut self, now: Instant) -> Option<Key> {
+        while self.pending_since().is_some_and(|since| self.has_timed_out(since, now)) {
+            let PendingConnect { to, peer, .. } = self.pending.pop_front()?;
+            self.refuse(to, peer, timed_out());
         }
-        self.connecting.front().filter(|first| self.is_late(first.since, now))?;
+        self.connecting.front().filter(|first| self.has_timed_out(first.since, now))?;
         let Connecting { key, to, peer, .. } = self.connecting.pop_front()?;
-        self.refuse(to, peer, too_late());
+        self.refuse(to, peer, timed_out());
         Some(key)
     }
 
-    /// The next failure that was not told yet.
+    /// The next failure to report.
     pub(crate) fn poll_failure(&mut self) -> Option<ConnectFailure<P>> {
         self.failures.pop_front()
     }
 
-    /// Forgets who is wanted and who is under way, without a word; gives the keys of the latter.
+    /// Drops queued and in-progress connections without reporting them. Returns the keys of the latter.
     pub(crate) fn clear(&mut self) -> impl Iterator<Item = Key> + '_ {
-        self.wanted.clear();
+        self.pending.clear();
         self.connecting.drain(..).map(|connecting| connecting.key)
     }
 
-    /// From now on none begins: who waits, or is still to be wanted, has failed.
+    /// Fails queued connections, and all that are queued later.
     pub(crate) fn close(&mut self) {
         self.is_closed = true;
-        while let Some(PendingConnect { to, peer, .. }) = self.wanted.pop_front() {
+        while let Some(PendingConnect { to, peer, .. }) = self.pending.pop_front() {
             self.refuse(to, peer, closed());
         }
     }
 
-    /// The next one under way, which has failed by being given up.
-    pub(crate) fn poll_given_up(&mut self) -> Option<Key> {
+    /// Fails the next connection in progress and returns its key.
+    pub(crate) fn poll_aborted(&mut self) -> Option<Key> {
         let Connecting { key, to, peer, .. } = self.connecting.pop_front()?;
         self.refuse(to, peer, closed());
         Some(key)
@@ -214,9 +201,9 @@ impl<P> Connector<P> {
 }
 
 fn closed() -> io::Error {
-    io::Error::other("the loop ends")
+    io::Error::other("the event loop is shutting down")
 }
 
-fn too_late() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "nothing came back in time")
+fn timed_out() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer within the connect timeout")
 }

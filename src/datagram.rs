@@ -1,8 +1,8 @@
-//! UDP without a socket: who may be answered, and with how much.
+//! Datagram services, and the rules for which datagrams are answered.
 //!
-//! A datagram's source is whatever its sender wrote there, so an answer can be aimed at somebody
-//! who asked for nothing, or at another server that answers in turn, for ever (CVE-1999-0103,
-//! CVE-2024-2169). Hence the rules of [`Guard`]; no socket and no clock is known here.
+//! The source address of a datagram can be forged. An answer may therefore reach a host that sent
+//! nothing, or another server that answers in turn, in an endless loop (CVE-1999-0103, CVE-2024-2169).
+//! [`Guard`] prevents both. It has no socket and no clock.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,82 +10,82 @@ use std::time::Duration;
 use crate::instant::Instant;
 use crate::service::{Chargen, Discard, Echo};
 
-/// An application that answers datagrams one by one.
+/// An application that answers single datagrams.
 pub trait DatagramService {
-    /// The answer to one datagram, if there is one: a piece of the datagram itself, or what was
-    /// put into `room`, which comes empty.
+    /// Returns the answer to one datagram, or `None`.
     ///
-    /// An answer longer than the datagram is not sent: see [`DatagramRefusal::TooLong`]. A panic leaves this
-    /// one datagram without an answer, and nothing else: [`DatagramRefusal::Panicked`].
-    fn on_datagram<'a>(&mut self, datagram: &'a [u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]>;
+    /// The answer is a part of the datagram or of `buffer`, which is empty at first. An answer longer than
+    /// the datagram is not sent ([`DatagramRefusal::TooLong`]). A panic leaves only this datagram
+    /// unanswered ([`DatagramRefusal::Panicked`]).
+    fn on_datagram<'a>(&mut self, datagram: &'a [u8], buffer: &'a mut Vec<u8>) -> Option<&'a [u8]>;
 }
 
 impl DatagramService for Echo {
-    fn on_datagram<'a>(&mut self, datagram: &'a [u8], _room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    fn on_datagram<'a>(&mut self, datagram: &'a [u8], _buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         Some(datagram)
     }
 }
 
 impl DatagramService for Discard {
-    fn on_datagram<'a>(&mut self, _datagram: &'a [u8], _room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    fn on_datagram<'a>(&mut self, _datagram: &'a [u8], _buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         None
     }
 }
 
 impl DatagramService for Chargen {
-    /// The first line of the pattern, and no more of it than was sent.
-    fn on_datagram<'a>(&mut self, datagram: &'a [u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-        room.extend_from_slice(&Self::line(0));
-        room.extend_from_slice(b"\r\n");
-        Some(&room[..room.len().min(datagram.len())])
+    /// Answers with the first line of the pattern, cut to the length of the datagram.
+    fn on_datagram<'a>(&mut self, datagram: &'a [u8], buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        buffer.extend_from_slice(&Self::line(0));
+        buffer.extend_from_slice(b"\r\n");
+        Some(&buffer[..buffer.len().min(datagram.len())])
     }
 }
 
-/// What is known of a datagram's source.
+/// The source of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Its network as a number: an IPv4 /24 or an IPv6 /56, as for limiting the rate of DNS responses.
+    /// Its network as a number: an IPv4 /24 or an IPv6 /56, as in DNS response rate limiting.
     pub prefix: u64,
-    /// Its port.
+    /// The source port.
     pub port: u16,
-    /// Whether its address is one that a single host can have.
+    /// The kind of its address.
     pub reach: Reach,
 }
 
-/// What kind of address a source has.
+/// The kind of a source address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// One host.
+    /// An address of one host.
     Unicast,
-    /// Many hosts, or none: multicast, broadcast, unspecified.
+    /// An address of many hosts or of none: multicast, broadcast, unspecified.
     Other,
 }
 
 /// Why a datagram is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DatagramRefusal {
-    /// It comes from a port on which we, or another of our kind, answer too.
+    /// It comes from a port on which this server, or another like it, answers datagrams.
     OwnPort,
-    /// It comes from port 0 or from one of the small services that answer anything.
+    /// It comes from port 0 or from the port of a service that answers any datagram.
     ServicePort,
-    /// It comes from an address that no single host has.
+    /// Its source is not the address of a single host.
     Unanswerable,
-    /// It did not fit the buffer: its end is missing.
+    /// It was longer than the receive buffer, so its end is missing.
     Truncated,
-    /// Its network asks more than its share.
+    /// Its network is over [`DatagramLimits::source_rate`].
     SourceRate,
-    /// All together ask more than we answer.
+    /// The server is over [`DatagramLimits::total_rate`].
     TotalRate,
-    /// The answer is longer than the question: we would amplify.
+    /// The answer is longer than the datagram and would amplify an attack.
     TooLong,
-    /// Answers wait for the socket already, as many as may.
+    /// [`DatagramLimits::waiting_bytes_max`] bytes of answers are waiting already.
     QueueFull,
-    /// The service panicked over it.
+    /// The service panicked.
     Panicked,
 }
 
 impl DatagramRefusal {
-    /// Every refusal, in the order of their declaration.
+    /// All variants in the order of their declaration.
     pub const ALL: [Self; 9] = [
         Self::OwnPort,
         Self::ServicePort,
@@ -99,24 +99,25 @@ impl DatagramRefusal {
     ];
 }
 
-/// How much is answered.
+/// Limits on the answers to datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatagramLimits {
-    /// Answers a second to one source network.
+    /// Answers per second to one source network.
     ///
-    /// 10,000: a busy host's worth; at the size of a question each, no gain for who forges it.
+    /// The default is 10,000: enough for a busy host. No answer is longer than its datagram, so a forged
+    /// source gains an attacker nothing.
     pub source_rate: u32,
-    /// Answers a second in all.
+    /// Answers per second in total.
     ///
-    /// 200,000: about what one thread can send.
+    /// The default is 200,000, about as many as one thread can send.
     pub total_rate: u32,
-    /// How much of a second's answers may go at once.
+    /// How many answers both rates allow at once, given as the time over which they add up.
     ///
-    /// 100 milliseconds: longer than any scheduling hiccup of an honest client.
+    /// The default is 100 milliseconds, more than a client is commonly delayed by its scheduler.
     pub burst: Duration,
-    /// Bytes of answers that may wait for the socket. One answer always may.
+    /// Most bytes of answers that wait for the socket. One answer may always wait.
     ///
-    /// 256 KiB: a socket's own buffer again.
+    /// The default is 256 KiB, about the size of a socket's own buffer.
     pub waiting_bytes_max: usize,
 }
 
@@ -131,36 +132,36 @@ impl Default for DatagramLimits {
     }
 }
 
-/// Datagrams by what became of them.
+/// Counters of the datagrams of one endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DatagramCounters {
-    /// That came.
+    /// Datagrams received, whether answered or not.
     pub received: u64,
-    /// Bytes in them.
+    /// Bytes in all received datagrams.
     pub bytes_in: u64,
-    /// That were answered: the kernel took the answer.
+    /// Datagrams answered: the kernel accepted the answer.
     pub answered: u64,
-    /// Bytes in the answers.
+    /// Bytes in these answers.
     pub bytes_out: u64,
-    /// To which the service had nothing to say.
+    /// Datagrams to which the service returned no answer.
     pub unanswered: u64,
-    /// That were refused, by [`DatagramRefusal`].
+    /// Datagrams refused, by reason: `refused[refusal as usize]`.
     pub refused: [u64; DatagramRefusal::ALL.len()],
-    /// Answers that the kernel did not take, or that were thrown away at the end.
+    /// Answers that the kernel rejected, or that were dropped when the endpoint closed.
     pub lost: u64,
     /// Answers that wait for the socket.
     pub waiting: u64,
-    /// Receiving failed.
+    /// Failed attempts to receive.
     pub receive_errors: u64,
 }
 
 impl DatagramCounters {
-    /// How many were refused for that reason.
+    /// The number of datagrams refused for this reason.
     pub fn refused(&self, refusal: DatagramRefusal) -> u64 {
         self.refused[refusal as usize]
     }
 
-    /// Whether every datagram that came is accounted for.
+    /// Whether every datagram received is accounted for.
     pub fn reconciles(&self) -> bool {
         let refused: u64 = self.refused.iter().sum();
         self.received == self.answered + self.unanswered + refused + self.lost + self.waiting
@@ -174,22 +175,21 @@ impl std::ops::AddAssign for DatagramCounters {
         self.answered += other.answered;
         self.bytes_out += other.bytes_out;
         self.unanswered += other.unanswered;
-        self.refused.iter_mut().zip(other.refused).for_each(|(sum, more)| *sum += more);
+        self.refused.iter_mut().zip(other.refused).for_each(|(sum, count)| *sum += count);
         self.lost += other.lost;
         self.waiting += other.waiting;
         self.receive_errors += other.receive_errors;
     }
 }
 
-/// Services that answer whatever comes, and whose answers would be answered by us: echo, discard,
-/// daytime, quote of the day, chargen, time, DNS, TFTP, NTP. 7007 is our own.
+/// Ports of services that answer any datagram, so that two of them could answer each other endlessly:
+/// echo, discard, daytime, quote of the day, chargen, time, DNS, TFTP, NTP. 7007 is our default.
 const SERVICE_PORTS: [u16; 10] = [7, 9, 13, 17, 19, 37, 53, 69, 123, 7007];
 
-/// How many source networks are told apart: 1 MiB of memory. A flood of forged ones beyond that
-/// shares one bucket.
+/// Most source networks with a bucket of their own, about 1 MiB of memory. All further ones share one.
 const SOURCES_MAX: usize = 1 << 16;
 
-/// Decides who is answered.
+/// Decides which datagrams are answered.
 #[derive(Debug)]
 pub struct Guard {
     limits: DatagramLimits,
@@ -201,7 +201,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard that has seen nobody yet.
+    /// A guard that has seen no datagram.
     pub fn new(limits: DatagramLimits) -> Self {
         Self {
             limits,
@@ -213,15 +213,15 @@ impl Guard {
         }
     }
 
-    /// Ports on which this server answers datagrams.
-    pub fn learn_own_ports(&mut self, ports: &[u16]) {
+    /// Sets the ports on which this server answers datagrams. Datagrams from these ports are refused.
+    pub fn refuse_own_ports(&mut self, ports: &[u16]) {
         self.own_ports = ports.to_vec();
     }
 
-    /// Whether a datagram of that source may be answered at all.
+    /// Checks whether a datagram from this source may be answered.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why it may not.
     pub fn admit(&mut self, source: &Source, now: Instant) -> Result<(), DatagramRefusal> {
         if source.port == 0 || SERVICE_PORTS.contains(&source.port) {
             return Err(DatagramRefusal::ServicePort);
@@ -255,15 +255,15 @@ impl Guard {
     }
 }
 
-/// A token bucket as one instant: when it would be full again (the "generic cell rate algorithm" of
-/// ITU-T I.371, which needs no refilling).
+/// A token bucket, stored as the time at which it is full again. It needs no refilling (generic cell
+/// rate algorithm, ITU-T I.371).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Bucket {
     full_at: Instant,
 }
 
 impl Bucket {
-    /// Takes one token, if there is one. There is always a first one.
+    /// Takes one token, if there is one. A full bucket has at least one, whatever the burst.
     fn take(&mut self, rate: u32, burst: Duration, now: Instant) -> bool {
         let per_token = Duration::from_secs(1) / rate.max(1);
         let full_at = self.full_at.max(now);
@@ -291,20 +291,20 @@ mod tests {
     }
 
     #[test]
-    fn what_could_bounce_is_not_answered() {
+    fn datagrams_that_could_start_a_loop_are_not_answered() {
         let mut guard = guard(100, 100);
-        guard.learn_own_ports(&[40_001]);
+        guard.refuse_own_ports(&[40_001]);
         for port in [0, 7, 9, 13, 17, 19, 37, 53, 69, 123, 7007] {
             assert_eq!(guard.admit(&Source { port, ..CLIENT }, Instant::ORIGIN), Err(DatagramRefusal::ServicePort));
         }
         assert_eq!(guard.admit(&Source { port: 40_001, ..CLIENT }, Instant::ORIGIN), Err(DatagramRefusal::OwnPort));
-        let crowd = Source { reach: Reach::Other, ..CLIENT };
-        assert_eq!(guard.admit(&crowd, Instant::ORIGIN), Err(DatagramRefusal::Unanswerable));
+        let multicast = Source { reach: Reach::Other, ..CLIENT };
+        assert_eq!(guard.admit(&multicast, Instant::ORIGIN), Err(DatagramRefusal::Unanswerable));
         assert_eq!(guard.admit(&CLIENT, Instant::ORIGIN), Ok(()));
     }
 
     #[test]
-    fn a_source_has_its_share_and_a_second_gives_it_back() {
+    fn each_source_has_a_rate_limit_that_recovers_with_time() {
         let mut guard = guard(10, 1000);
         let answered = |guard: &mut Guard, now| (0..50).filter(|_| guard.admit(&CLIENT, now).is_ok()).count();
         assert_eq!(answered(&mut guard, Instant::ORIGIN), 10);
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn all_together_have_a_bound() {
+    fn all_sources_together_have_a_rate_limit() {
         let mut guard = guard(1000, 10);
         let answered = (0..50).filter(|n| guard.admit(&Source { prefix: *n, ..CLIENT }, Instant::ORIGIN).is_ok());
         assert_eq!(answered.count(), 10);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_forged_sources_takes_no_more_memory() {
+    fn a_flood_of_forged_sources_has_bounded_memory() {
         let mut guard = guard(1, u32::MAX);
         for prefix in 0..SOURCES_MAX as u64 * 2 {
             let _ = guard.admit(&Source { prefix, ..CLIENT }, Instant::ORIGIN);
@@ -334,10 +334,10 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_chargen_is_as_long_as_the_question_at_most() {
-        let mut room = Vec::new();
-        assert_eq!(Chargen::new().on_datagram(b"abc", &mut room), Some(&b" !\""[..]));
-        room.clear();
-        assert_eq!(Chargen::new().on_datagram(&[0; 500], &mut room).map(<[u8]>::len), Some(74));
+    fn an_answer_of_chargen_is_never_longer_than_the_datagram() {
+        let mut buffer = Vec::new();
+        assert_eq!(Chargen::new().on_datagram(b"abc", &mut buffer), Some(&b" !\""[..]));
+        buffer.clear();
+        assert_eq!(Chargen::new().on_datagram(&[0; 500], &mut buffer).map(<[u8]>::len), Some(74));
     }
 }

@@ -1,32 +1,33 @@
-//! When accepting fails: which errors are one newcomer's own, and how long to leave the listener
-//! alone after the others.
+//! What to do when `accept` fails: try again at once, or after a pause.
 //!
-//! A listener is never given up: every error is followed by another try.
+//! The server never gives up a listener: every error is followed by another try.
 
 use std::io;
 use std::time::Duration;
 
 use crate::instant::Instant;
 
-/// The first rest; doubled with every failure in a row.
+/// The first pause. It doubles with every failure in a row.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 
-/// The longest rest: who waits in the backlog waits at most this long for descriptors that came
-/// free elsewhere in the process.
+/// The longest pause. Descriptors may also become free elsewhere in the process, and a connection
+/// in the backlog waits at most this long for one.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Whose trouble a failed accept is.
+/// What a failed accept concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AcceptError {
-    /// The newcomer's: it is gone, the next one may be fine.
-    Newcomer,
-    /// Ours: no descriptors, no memory, or something nobody foresaw.
-    Ours,
+    /// Only the connection that was to be accepted. It is gone, and the next one may succeed.
+    Connection,
+    /// The process or the system: no descriptors, no memory, or an unknown error.
+    System,
 }
 
 impl AcceptError {
-    /// Linux passes errors of the new connection on through accept; accept(2) says to treat them
-    /// as a reason to try again.
+    /// Classifies an error of `accept`.
+    ///
+    /// Linux also returns errors that are pending on the new connection. According to accept(2),
+    /// these call for another try.
     pub(crate) fn of(error: &io::Error) -> Self {
         match error.raw_os_error() {
             Some(
@@ -40,36 +41,36 @@ impl AcceptError {
                 | libc::EHOSTUNREACH
                 | libc::EOPNOTSUPP
                 | libc::ENETUNREACH,
-            ) => Self::Newcomer,
+            ) => Self::Connection,
             #[cfg(target_os = "linux")]
-            Some(libc::ENONET) => Self::Newcomer,
-            _ => Self::Ours,
+            Some(libc::ENONET) => Self::Connection,
+            _ => Self::System,
         }
     }
 }
 
-/// The rest after a failure of ours: until a time, or until any peer has been closed.
+/// The pause after a system error: it ends after a time, or when any peer is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AcceptRetry {
-    rest: Option<Rest>,
-    pause: Duration,
+    pause: Option<Pause>,
+    next_len: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Rest {
+struct Pause {
     until: Instant,
-    /// How many peers had been closed when it began.
+    /// The number of peers that had been closed when the pause began.
     closes: u64,
 }
 
 impl AcceptRetry {
     pub(crate) const fn new() -> Self {
-        Self { rest: None, pause: PAUSE_MIN }
+        Self { pause: None, next_len: PAUSE_MIN }
     }
 
     pub(crate) fn failed(&mut self, now: Instant, closes: u64) {
-        self.rest = Some(Rest { until: now + self.pause, closes });
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        self.pause = Some(Pause { until: now + self.next_len, closes });
+        self.next_len = (self.next_len * 2).min(PAUSE_MAX);
     }
 
     pub(crate) fn succeeded(&mut self) {
@@ -77,13 +78,13 @@ impl AcceptRetry {
     }
 
     /// Whether it is too early for another try.
-    pub(crate) fn is_resting(&self, now: Instant, closes: u64) -> bool {
-        self.rest.is_some_and(|rest| now < rest.until && rest.closes == closes)
+    pub(crate) fn is_paused(&self, now: Instant, closes: u64) -> bool {
+        self.pause.is_some_and(|pause| now < pause.until && pause.closes == closes)
     }
 
-    /// When the rest is over at the latest.
+    /// The latest end of the pause.
     pub(crate) fn until(&self) -> Option<Instant> {
-        self.rest.map(|rest| rest.until)
+        self.pause.map(|pause| pause.until)
     }
 }
 
@@ -92,18 +93,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rest_ends_by_time_or_by_a_close() {
+    fn a_pause_ends_after_a_time_or_when_a_peer_is_closed() {
         let mut accept_retry = AcceptRetry::new();
         let now = Instant::ORIGIN;
-        assert!(!accept_retry.is_resting(now, 0));
+        assert!(!accept_retry.is_paused(now, 0));
         accept_retry.failed(now, 7);
-        assert!(accept_retry.is_resting(now, 7));
-        assert!(!accept_retry.is_resting(now, 8));
-        assert!(!accept_retry.is_resting(now + PAUSE_MIN, 7));
+        assert!(accept_retry.is_paused(now, 7));
+        assert!(!accept_retry.is_paused(now, 8));
+        assert!(!accept_retry.is_paused(now + PAUSE_MIN, 7));
     }
 
     #[test]
-    fn rests_grow_to_a_second_and_start_small_again_after_a_success() {
+    fn pauses_grow_to_a_second_and_start_small_again_after_a_success() {
         let mut accept_retry = AcceptRetry::new();
         for _ in 0..20 {
             accept_retry.failed(Instant::ORIGIN, 0);
@@ -115,12 +116,12 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_the_newcomer_are_told_from_ours() {
+    fn errors_of_one_connection_are_distinguished_from_errors_of_the_system() {
         let of = |number| AcceptError::of(&io::Error::from_raw_os_error(number));
-        assert_eq!(of(libc::ECONNABORTED), AcceptError::Newcomer);
-        assert_eq!(of(libc::EPERM), AcceptError::Newcomer);
-        assert_eq!(of(libc::EMFILE), AcceptError::Ours);
-        assert_eq!(of(libc::ENOMEM), AcceptError::Ours);
-        assert_eq!(of(libc::EINVAL), AcceptError::Ours);
+        assert_eq!(of(libc::ECONNABORTED), AcceptError::Connection);
+        assert_eq!(of(libc::EPERM), AcceptError::Connection);
+        assert_eq!(of(libc::EMFILE), AcceptError::System);
+        assert_eq!(of(libc::ENOMEM), AcceptError::System);
+        assert_eq!(of(libc::EINVAL), AcceptError::System);
     }
 }

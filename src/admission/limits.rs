@@ -1,56 +1,57 @@
-//! Every bound on the server as a whole; those on one peer are in [`Limits`](crate::connection::Limits).
+//! Limits of the server as a whole. Those of one peer are in [`Limits`](crate::connection::Limits).
 
 use std::time::Duration;
 
-/// What all peers of a server may use together.
+/// Limits that all peers of a server share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// How many peers at once, over all endpoints.
+    /// Most peers at a time, over all endpoints.
     pub connections_max: usize,
-    /// How many of them from one IPv4 address or one IPv6 /64.
+    /// Most peers at a time from one IPv4 address or one IPv6 /64.
     pub connections_per_address_max: usize,
-    /// What becomes of those beyond `connections_max`. One address too often is always refused.
+    /// What happens to connections beyond `connections_max`. Connections beyond
+    /// `connections_per_address_max` are always refused.
     pub when_full: WhenFull,
-    /// How many TLS handshakes at once on one endpoint. Beyond it the one that has gone on for the
-    /// longest is given up ([`CloseReason::HandshakesFull`](crate::connection::CloseReason)).
+    /// Most TLS handshakes at a time on one endpoint. When one more begins, the oldest is closed
+    /// ([`CloseReason::HandshakesFull`](crate::connection::CloseReason)).
     ///
-    /// 4096: some 80 MiB, since one that goes on holds up to 20 KiB.
+    /// The default is 4096: at most 80 MiB, because one handshake holds up to 20 KiB.
     pub handshakes_max: usize,
-    /// From the order of a service to connect until the connection is through.
+    /// Time from the order of a service to connect until the connection is established.
     ///
-    /// 5 seconds: two lost packets and their retransmissions, after 1 and 3 seconds.
+    /// The default is 5 seconds. A lost packet is sent again after 1 second and once more after 3.
     pub connect_timeout: Duration,
-    /// How many connections that a service ordered may be under way at once; further ones wait.
+    /// Most outbound connections in progress at a time. Further ones wait.
     ///
-    /// 128: the backlog of many a listener. What finds a backlog full loses a packet, and a whole
-    /// second with it.
+    /// The default is 128, a common length of a backlog. A packet that meets a full backlog is lost
+    /// and costs a second.
     pub connecting_max: usize,
-    /// How much memory may be lent to the queues of all peers together, in bytes.
+    /// Most memory for the queues of all peers together, in bytes.
     ///
-    /// 512 MiB: 4,000 slow peers at the default high watermark. Long before it is spent the
-    /// largest queues are paused, then nobody new is accepted.
+    /// The default is 512 MiB: 4,000 slow peers at the default high watermark. As memory runs short,
+    /// the server first pauses the peers with the largest queues, then stops accepting.
     pub queue_total_max: usize,
-    /// How long a drain may take. At half of it peers are finished whatever they still send, at
-    /// its end they are cut off.
+    /// Most time a drain may take. After half of it, the server stops reading and finishes every
+    /// peer. At its end, the server closes every peer.
     ///
-    /// 10 seconds: what process supervisors commonly grant before they kill.
+    /// The default is 10 seconds, the time that process supervisors commonly grant before they kill.
     pub drain_timeout: Duration,
 }
 
-/// What becomes of connections that come when the server is full.
+/// What happens to a connection that arrives while the server is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenFull {
-    /// They wait in the kernel's backlog until there is room.
+    /// It waits in the kernel's backlog until another connection closes.
     #[default]
     Pause,
-    /// They are accepted and reset at once, so that their clients know.
+    /// It is accepted and reset at once, so that its client gets an error.
     Refuse,
 }
 
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
-            // A library does not know the descriptor limit; EMFILE is handled whatever this says.
+            // A library does not know the descriptor limit. EMFILE is handled at any value.
             connections_max: usize::MAX,
             connections_per_address_max: usize::MAX,
             when_full: WhenFull::Pause,

@@ -1,11 +1,10 @@
-//! The door of a server: where it is, who may come in, what happens when accepting fails, and the
-//! count of all who came.
+//! Admission: the settings of listening endpoints, the caps on connections, and the totals.
 //!
-//! It accepts nobody by itself: whatever drives the peers asks here first, so that every design of
-//! a server keeps the same rules and the same books.
+//! It accepts no connection itself. Every server design asks here before it admits one, so that all
+//! of them follow the same rules and report the same counters.
 
 mod accept;
-mod admission;
+mod caps;
 mod limits;
 mod log_throttle;
 mod totals;
@@ -16,21 +15,24 @@ use crate::net::tls::TlsServer;
 use crate::net::{Address, ListenOptions};
 
 pub(crate) use accept::{AcceptError, AcceptRetry};
-pub(crate) use admission::{Admission, Rejection};
+pub(crate) use caps::{Admission, AdmissionRefusal};
 pub use limits::{ServerLimits, WhenFull};
 pub(crate) use log_throttle::{LogThrottle, repeated_suffix};
+pub(crate) use totals::Count;
 pub use totals::Totals;
 
-/// Where an endpoint listens, how its sockets are set, and what each of its peers may use.
+/// Where an endpoint listens, and the settings of its sockets and peers.
+///
+/// An [`Address`] converts into a `Listen` with default settings.
 #[derive(Clone, Debug)]
 pub struct Listen {
-    /// Where.
+    /// The address to bind.
     pub address: Address,
-    /// How its sockets are set.
+    /// Options of the listening socket and of the sockets it accepts.
     pub socket: ListenOptions,
-    /// What each peer may use.
+    /// Limits of each peer.
     pub limits: Limits,
-    /// What is shown at a `tls://` address, which cannot do without; other addresses ignore it.
+    /// Certificate and key. Required at a `tls://` address, ignored at any other.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsServer>,
 }

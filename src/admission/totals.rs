@@ -1,4 +1,4 @@
-//! What a server did in all, and the one line that says it.
+//! `Totals`: the counters of a whole server.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,56 +7,61 @@ use crate::connection::CloseReason;
 use crate::datagram::DatagramCounters;
 use crate::host::HostCounters;
 
-/// Everything counted since the server was made.
+/// Everything a server has counted since it was created.
+///
+/// `Display` prints a summary on one line:
+///
+/// ```text
+/// 1 connection, 0 open, 0 refused; 11 bytes in, 12 out, 1 frame; closed: finished 1; 5.2 s
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// The peers of all endpoints, summed.
+    /// Sum over the peers of all endpoints.
     pub peers: HostCounters,
-    /// The datagrams of all UDP endpoints, summed.
+    /// Sum over the datagrams of all UDP endpoints.
     pub datagrams: DatagramCounters,
-    /// Peers that are open now.
+    /// Peers that are open now, including those in a TLS handshake or still being connected to.
     pub open: u64,
-    /// How many of them are still in their TLS handshake.
+    /// Open peers that are in their TLS handshake.
     pub handshakes: u64,
-    /// Connections that were accepted and refused, since the server was full.
+    /// Connections that were accepted and refused because the server was full.
     pub refused_full: u64,
-    /// Connections that were accepted and refused, since their address had too many already.
+    /// Connections that were accepted and refused because their address had too many already.
     pub refused_address: u64,
-    /// Connections that services ordered and that are under way, of those that are open.
+    /// Outbound connections in progress.
     pub connecting: u64,
-    /// Connections that services ordered and that did not come about.
+    /// Outbound connections that failed.
     pub connects_failed: u64,
-    /// Accepts that failed, and connections lost since they could not be registered.
+    /// Accepts that failed, and accepted connections that could not be registered.
     pub accept_errors: u64,
-    /// Turns of the loop.
+    /// Turns of the event loop.
     pub turns: u64,
-    /// Since the server was made.
+    /// Time since the server was created.
     pub duration: Duration,
-    /// Bytes read and not served yet, of peers that are open.
+    /// Bytes read from open peers and not yet passed to a service.
     pub bytes_stored: u64,
-    /// Bytes queued and not written yet, for peers that are open.
+    /// Bytes queued for open peers and not yet written.
     pub bytes_waiting: u64,
 }
 
 impl Totals {
-    /// Adds one endpoint's share.
+    /// Adds the counters of one endpoint.
     pub(crate) fn add(&mut self, counters: &HostCounters) {
         self.peers.opened += counters.opened;
-        for (sum, more) in self.peers.closed.iter_mut().zip(counters.closed) {
-            *sum += more;
+        for (sum, count) in self.peers.closed.iter_mut().zip(counters.closed) {
+            *sum += count;
         }
         self.peers.resets += counters.resets;
-        self.peers.stale_facts += counters.stale_facts;
+        self.peers.stale_events += counters.stale_events;
         self.peers.ledger += counters.ledger;
     }
 
-    /// How many peers were closed for this reason.
+    /// The number of peers that were closed for this reason.
     pub fn closed(&self, reason: CloseReason) -> u64 {
         self.peers.closed[reason as usize]
     }
 
-    /// Whether every peer and every byte is accounted for: who came in is still here or was
-    /// closed, and the ledger balances.
+    /// Whether every peer is open or closed for a reason, and every byte is accounted for.
     pub fn reconciles(&self) -> bool {
         self.peers.opened + self.handshakes + self.connecting == self.open + self.peers.closed.iter().sum::<u64>()
             && self.peers.ledger.reconciles(self.bytes_stored, self.bytes_waiting)
@@ -69,13 +74,13 @@ impl fmt::Display for Totals {
         let ledger = &self.peers.ledger;
         write!(
             f,
-            "{} connections, {} open, {} refused; {} bytes in, {} out, {} frames; closed:",
-            self.peers.opened,
+            "{}, {} open, {} refused; {} in, {} out, {}; closed:",
+            Count(self.peers.opened, "connection"),
             self.open,
             self.refused_full + self.refused_address,
-            ledger.bytes_read,
+            Count(ledger.bytes_read, "byte"),
             ledger.bytes_written,
-            ledger.frames,
+            Count(ledger.frames, "frame"),
         )?;
         let mut separator = " ";
         for reason in CloseReason::ALL.into_iter().filter(|reason| self.closed(*reason) > 0) {
@@ -85,20 +90,29 @@ impl fmt::Display for Totals {
         if separator == " " {
             f.write_str(" none")?;
         }
-        let dropped = (ledger.bytes_discarded, ledger.bytes_unsent);
-        if dropped != (0, 0) {
-            write!(f, "; dropped: {} bytes in, {} out", dropped.0, dropped.1)?;
+        if (ledger.bytes_discarded, ledger.bytes_unsent) != (0, 0) {
+            write!(f, "; dropped: {} in, {} out", Count(ledger.bytes_discarded, "byte"), ledger.bytes_unsent)?;
         }
         if self.connects_failed > 0 {
-            write!(f, "; {} not connected to", self.connects_failed)?;
+            write!(f, "; {} failed", Count(self.connects_failed, "connect"))?;
         }
-        let datagrams = &self.datagrams;
-        if datagrams.received > 0 {
-            let refused: u64 = datagrams.refused.iter().sum();
-            let DatagramCounters { received, answered, lost, .. } = datagrams;
-            write!(f, "; {received} datagrams, {answered} answered, {refused} refused, {lost} lost")?;
+        if self.datagrams.received > 0 {
+            let DatagramCounters { received, answered, lost, .. } = self.datagrams;
+            let refused: u64 = self.datagrams.refused.iter().sum();
+            let received = Count(received, "datagram");
+            write!(f, "; {received}, {answered} answered, {refused} refused, {lost} lost")?;
         }
         write!(f, "; {:.1} s", self.duration.as_secs_f64())
+    }
+}
+
+/// Prints a number with its unit in singular or plural: `1 frame`, `2 frames`.
+pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, unit) = self;
+        write!(f, "{count} {unit}{}", if *count == 1 { "" } else { "s" })
     }
 }
 
@@ -107,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_names_only_reasons_that_occurred() {
+    fn the_summary_names_only_reasons_that_occurred() {
         let mut totals = Totals::default();
         assert!(totals.to_string().contains("closed: none"));
         totals.peers.opened = 3;
@@ -117,5 +131,14 @@ mod tests {
         assert!(totals.reconciles());
         totals.open = 1;
         assert!(!totals.reconciles());
+    }
+
+    #[test]
+    fn singular_and_plural_agree() {
+        let mut totals = Totals::default();
+        totals.peers.opened = 1;
+        totals.peers.ledger.frames = 1;
+        let expected = "1 connection, 0 open, 0 refused; 0 bytes in, 0 out, 1 frame; closed: none; 0.0 s";
+        assert_eq!(totals.to_string(), expected);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use log::{debug, warn};
 
-use crate::admission::{AcceptError, AcceptRetry, LogThrottle, Rejection, repeated_suffix};
+use crate::admission::{AcceptError, AcceptRetry, AdmissionRefusal, LogThrottle, repeated_suffix};
 use crate::instant::Instant;
 use crate::net::blocking::TimeoutStream;
 use crate::net::{Address, Listener, Net, PeerAddress, Reactor};
@@ -77,7 +77,7 @@ impl Acceptor {
 
     /// Accepts as many connections as limits, threads and the bound of one turn allow.
     pub(super) fn accept(&mut self, cx: &mut AcceptContext<'_>) {
-        if self.is_resting(cx) {
+        if self.is_paused(cx) {
             return;
         }
         for _ in 0..ACCEPTS_PER_TURN_MAX {
@@ -106,13 +106,13 @@ impl Acceptor {
     pub(super) fn next_accept_at(&self, cx: &AcceptContext<'_>) -> Instant {
         match self.accept_retry.until() {
             _ if !self.wants_accept(cx) => Instant::NEVER,
-            Some(until) if self.is_resting(cx) => until,
+            Some(until) if self.is_paused(cx) => until,
             Some(_) | None => Instant::ORIGIN,
         }
     }
 
-    fn is_resting(&self, cx: &AcceptContext<'_>) -> bool {
-        self.accept_retry.is_resting(cx.now, self.shared.counters().closes)
+    fn is_paused(&self, cx: &AcceptContext<'_>) -> bool {
+        self.accept_retry.is_paused(cx.now, self.shared.counters().closes)
     }
 
     /// Accepts one connection; breaks when no further accept is to follow in this turn.
@@ -142,8 +142,8 @@ impl Acceptor {
         let mut counters = self.shared.counters();
         if let Err(rejection) = counters.admission.admit(group) {
             match rejection {
-                Rejection::Full => counters.totals.refused_full += 1,
-                Rejection::AddressFull => counters.totals.refused_address += 1,
+                AdmissionRefusal::Full => counters.totals.refused_full += 1,
+                AdmissionRefusal::AddressFull => counters.totals.refused_address += 1,
             }
             debug!("refused {address}: {rejection:?}");
             return ControlFlow::Continue(());
@@ -166,8 +166,8 @@ impl Acceptor {
         self.shared.counters().totals.accept_errors += 1;
         self.log_failure(&format!("cannot accept on {}: {error}", self.address), now);
         match AcceptError::of(error) {
-            AcceptError::Newcomer => ControlFlow::Continue(()),
-            AcceptError::Ours => {
+            AcceptError::Connection => ControlFlow::Continue(()),
+            AcceptError::System => {
                 self.rest(now);
                 ControlFlow::Break(())
             }

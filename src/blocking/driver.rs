@@ -83,10 +83,10 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
         self.apply_stage();
         self.serve_steps();
         let reserve = &mut self.worker.reserve;
-        self.host.carry_out_orders(reserve, self.now);
+        self.host.apply_orders(reserve, self.now);
         // The only peer is served in each turn, whether it is marked or not.
         while self.host.pop_marked().is_some() {}
-        self.host.after(self.key);
+        self.host.reschedule(self.key);
         // After serving, so that a peer with unread data does not count as idle.
         self.host.handle_deadlines(reserve, self.now);
         self.host.reap_closed(reserve, self.now, |_, link, reason, close_mode| {
@@ -96,7 +96,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
                 CloseMode::Reset => reset(link, self.address),
             }
         });
-        self.host.refuse_wanted(reserve, self.now);
+        self.host.refuse_connects(reserve, self.now);
         self.worker.count_blocks();
     }
 
@@ -108,7 +108,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
         }
         self.stage = stage;
         self.is_idle = false;
-        self.host.tell_all(&mut self.worker.reserve, self.now, |peer, resources| match stage {
+        self.host.for_each_peer(&mut self.worker.reserve, self.now, |peer, resources| match stage {
             ShutdownStage::Running => {}
             ShutdownStage::Draining => {
                 peer.connection.handle_drain();

@@ -196,7 +196,7 @@ impl BlockingServer {
                         acceptor.handle_ready();
                     }
                 }
-                Event::ControlEvent(event) => self.handle_control_event(event),
+                Event::Control(event) => self.handle_control_event(event),
             }
         }
         self.for_each_acceptor(Acceptor::accept);

@@ -32,19 +32,13 @@ pub const IDLE_BYTES_MAX: usize = 4 << 20;
 /// Their mappings stay below the system's limit even for four reserves in one process.
 const SCATTERED_BLOCKS_MAX: usize = 16 * 1024;
 
-/// A page is given when it is first written to, and cleared: that takes as long as to move so many.
-///
-/// Two on a machine of one's own. In a virtual one whose host gives the page only then it takes 40 µs
-/// and more, as long as to move thirty-two.
-const FRESH_COST: usize = 32;
-
 /// Lends memory to the [`ByteQueue`](super::ByteQueue)s of one owner.
 #[derive(Debug)]
 pub struct Reserve {
     lent_bytes: usize,
     lent_bytes_max: usize,
     idle_bytes: usize,
-    paging_bytes: usize,
+    paged_bytes: usize,
     /// Lent and idle blocks.
     blocks: usize,
     lent_blocks: usize,
@@ -68,7 +62,7 @@ impl Reserve {
             lent_bytes: 0,
             lent_bytes_max,
             idle_bytes: 0,
-            paging_bytes: 0,
+            paged_bytes: 0,
             blocks: 0,
             lent_blocks: 0,
             idle,
@@ -102,11 +96,12 @@ impl Reserve {
         self.idle_bytes
     }
 
-    /// What it took the system so far to give memory and to take it back, in bytes that could have
-    /// been moved meanwhile; wraps.
+    /// The number of bytes written to fresh memory or returned to the system so far; wraps.
+    ///
+    /// The kernel needs time for both: it clears each fresh page, and unmaps each returned one.
     #[inline]
-    pub const fn paging_bytes(&self) -> usize {
-        self.paging_bytes
+    pub const fn paged_bytes(&self) -> usize {
+        self.paged_bytes
     }
 
     /// The number of blocks, lent or kept. There are at most this many mappings.
@@ -193,13 +188,13 @@ impl Reserve {
     /// Counts a block as gone; the caller drops it.
     fn unmap(&mut self, block: &Block) {
         self.blocks -= 1;
-        self.paging_bytes = self.paging_bytes.wrapping_add(block.capacity());
+        self.paged_bytes = self.paged_bytes.wrapping_add(block.capacity());
     }
 
-    /// So many bytes were put where nothing had been before.
+    /// Counts bytes that were written to memory that was never used before.
     #[inline]
     pub(super) fn count_fresh(&mut self, bytes: usize) {
-        self.paging_bytes = self.paging_bytes.wrapping_add(FRESH_COST * bytes);
+        self.paged_bytes = self.paged_bytes.wrapping_add(bytes);
     }
 }
 

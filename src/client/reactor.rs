@@ -143,7 +143,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     /// The kernel has no resources to watch it, or the layer cannot wrap it.
     pub fn adopt(&mut self, mut stream: N::Stream, to: Destination, peer: S::Peer) -> io::Result<Key> {
         let (net, layer) = (&mut self.net, &self.layer);
-        let key = self.host.expect(|key| {
+        let key = self.host.insert_pending(|key| {
             net.register(&mut stream, token(key))?;
             Ok::<_, io::Error>(Link::new(layer.wrap(stream)?, AddressGroup::OURS))
         })?;
@@ -151,7 +151,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             self.connector.adopt(key, to, peer, self.now);
             self.host.mark(key);
         } else {
-            self.host.handle_arrival(key, peer, &to, &mut self.reserve, self.now);
+            self.host.handle_opened(key, peer, &to, &mut self.reserve, self.now);
         }
         Ok(key)
     }
@@ -168,7 +168,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         self.handle_deadlines();
         self.reap_closed();
         // A service of a client cannot order connections; its program calls `connect`.
-        self.host.refuse_wanted(&mut self.reserve, self.now);
+        self.host.refuse_connects(&mut self.reserve, self.now);
         Ok(())
     }
 
@@ -198,45 +198,45 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             match event {
                 Event::Ready(readiness) => {
                     let key = Key::from_bits(readiness.token.0);
-                    self.host.handle_fact(key, |link| link.remember(&readiness));
+                    self.host.handle_event(key, |link| link.remember(&readiness));
                 }
-                Event::ControlEvent(ControlEvent::Wake) => {
+                Event::Control(ControlEvent::Wake) => {
                     // At most one full inbox: a message sent meanwhile wakes the loop again.
                     for message in self.inbox.try_iter().take(MESSAGES_WAITING_MAX) {
                         self.host.handle_message(message, &mut self.reserve, self.now);
                     }
                     self.control_events.extend(self.handle.take_requests());
                 }
-                Event::ControlEvent(control_event) => self.control_events.push_back(control_event),
+                Event::Control(control_event) => self.control_events.push_back(control_event),
             }
         }
     }
 
     fn start_connects(&mut self) {
         for _ in 0..CONNECT_BUDGET {
-            let Some(pending) = self.connector.poll_begin(self.now) else { break };
+            let Some(pending) = self.connector.poll_start(self.now) else { break };
             let (net, layer, options) = (&mut self.net, &self.layer, &mut self.options);
             options.source = pending.source;
-            let started = self.host.expect(|key| {
+            let started = self.host.insert_pending(|key| {
                 let stream = net.connect(&pending.to, options, token(key))?;
                 Ok(Link::new(layer.wrap(stream)?, AddressGroup::OURS))
             });
             match started {
-                Ok(key) => self.connector.handle_begun(key, pending, self.now),
-                Err(error) => self.connector.handle_not_begun(pending, error, self.now),
+                Ok(key) => self.connector.handle_started(key, pending, self.now),
+                Err(error) => self.connector.handle_start_failed(pending, error, self.now),
             }
         }
     }
 
     fn serve_marked(&mut self) {
         let marked = self.host.begin_round();
-        let mut budget = Budget::new(TURN_BYTES, marked);
+        let mut budget = Budget::new(TURN_BYTES, marked, &self.reserve);
         for _ in 0..marked {
-            if budget.is_spent() {
+            if budget.is_spent(&self.reserve) {
                 break;
             }
             let Some(key) = self.host.pop_marked() else { break };
-            match self.host.expected(key) {
+            match self.host.pending(key) {
                 Some(link) => match self.net.is_connected(self.layer.inner(link.stream_mut())) {
                     Ok(true) => self.handle_connected(key, &mut budget),
                     Ok(false) => {}
@@ -249,7 +249,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
 
     /// The connection is established. The handshake of the layer may still be needed.
     fn handle_connected(&mut self, key: Key, budget: &mut Budget) {
-        let outcome = match self.host.expected(key) {
+        let outcome = match self.host.pending(key) {
             Some(link) if W::HAS_HANDSHAKE => link.open(&self.layer),
             Some(_) | None => OpenOutcome::Open,
         };
@@ -267,12 +267,12 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     fn handle_arrival(&mut self, key: Key, budget: &mut Budget) {
         let Some(Connecting { to, peer, .. }) = self.connector.take(key) else { return };
         debug!("peer {key:?} at {to}");
-        self.host.handle_arrival(key, peer, &to, &mut self.reserve, self.now);
+        self.host.handle_opened(key, peer, &to, &mut self.reserve, self.now);
         self.serve(key, budget);
     }
 
     fn fail_connect(&mut self, key: Key, error: io::Error) {
-        self.host.dismiss(key);
+        self.host.remove_pending(key);
         self.connector.handle_failure(key, error);
     }
 
@@ -284,8 +284,8 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             return;
         }
         self.host.handle_deadlines(&mut self.reserve, self.now);
-        while let Some(key) = self.connector.poll_late(self.now) {
-            self.host.dismiss(key);
+        while let Some(key) = self.connector.poll_timed_out(self.now) {
+            self.host.remove_pending(key);
         }
     }
 
@@ -329,14 +329,15 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     /// connects silently.
     pub fn stop(&mut self) {
         for key in self.connector.clear() {
-            self.host.dismiss(key);
+            self.host.remove_pending(key);
         }
-        self.host.tell_all(&mut self.reserve, self.now, |peer, _| peer.connection.handle_error(CloseReason::Stopped));
+        self.host
+            .for_each_peer(&mut self.reserve, self.now, |peer, _| peer.connection.handle_error(CloseReason::Stopped));
     }
 
     /// Whether nothing is open, connecting or waiting to connect.
     pub fn is_idle(&self) -> bool {
-        self.host.is_empty() && self.connector.wanted() == 0
+        self.host.is_empty() && self.connector.pending() == 0
     }
 
     /// How many connections are open.

@@ -1,4 +1,9 @@
-//! Who comes to a host: expected first, with a key and a place, then here, or given up.
+//! How peers enter a host: pending first, then open, or removed.
+//!
+//! ```text
+//! insert_pending ──▶ Pending ── handle_opened, handle_connected ──▶ Open
+//!                       └────── remove_pending, close_pending ────▶ removed
+//! ```
 
 use std::fmt::Display;
 
@@ -12,29 +17,29 @@ use crate::slab::Key;
 use super::{Host, Mark, Peer, Presence};
 
 impl<S: Service, C: Codec, L> Host<S, C, L> {
-    /// Takes in a peer; `link` makes its link once its key is known, and may fail.
+    /// Inserts a peer and opens it at once. `link` makes its link from its key.
     ///
     /// # Errors
-    /// What `link` failed with; then nothing has happened.
+    /// Passes on an error of `link`, and inserts no peer.
     pub fn open<E>(
         &mut self,
-        who: &dyn Display,
+        address: &dyn Display,
         reserve: &mut Reserve,
         now: Instant,
         link: impl FnOnce(Key) -> Result<L, E>,
     ) -> Result<Key, E> {
-        let key = self.expect(link)?;
-        self.handle_arrival(key, S::Peer::default(), who, reserve, now);
+        let key = self.insert_pending(link)?;
+        self.handle_opened(key, S::Peer::default(), address, reserve, now);
         Ok(key)
     }
 
-    /// Gives a key and a place to a peer that has yet to come, as one that we connect to has.
+    /// Inserts a pending peer, which is still connecting or in its handshake.
     ///
-    /// Until [`Self::handle_arrival`] it can be marked, and else nothing happens to it.
+    /// It can be marked, but it is not served and the service does not know of it.
     ///
     /// # Errors
-    /// What `link` failed with; then nothing has happened.
-    pub fn expect<E>(&mut self, link: impl FnOnce(Key) -> Result<L, E>) -> Result<Key, E> {
+    /// Passes on an error of `link`, and inserts no peer.
+    pub fn insert_pending<E>(&mut self, link: impl FnOnce(Key) -> Result<L, E>) -> Result<Key, E> {
         self.peers.try_insert_with(|key| {
             Ok(Peer {
                 link: link(key)?,
@@ -47,52 +52,62 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         })
     }
 
-    /// The link of a peer that has yet to come; `None` when it has come or is expected no more.
-    pub fn expected(&mut self, key: Key) -> Option<&mut L> {
-        let peer = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Pending)?;
-        Some(&mut peer.link)
+    /// The link of a pending peer. Returns `None` if the peer is open or gone.
+    pub fn pending(&mut self, key: Key) -> Option<&mut L> {
+        self.pending_peer(key).map(|peer| &mut peer.link)
     }
 
-    /// The expected peer has come: its life begins now, with `state`, and the service is told.
-    pub fn handle_arrival(&mut self, key: Key, state: S::Peer, who: &dyn Display, reserve: &mut Reserve, now: Instant) {
-        self.arrive(key, state, reserve, now, |service, peer, cx| service.on_open(peer, who, cx));
+    fn pending_peer(&mut self, key: Key) -> Option<&mut Peer<S, C, L>> {
+        self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Pending)
     }
 
-    /// The expected peer, which the service ordered, has been connected to: as
-    /// [`Self::handle_arrival`].
+    /// Opens a pending peer with this state, and calls [`Service::on_open`].
+    pub fn handle_opened(
+        &mut self,
+        key: Key,
+        state: S::Peer,
+        address: &dyn Display,
+        reserve: &mut Reserve,
+        now: Instant,
+    ) {
+        self.open_pending(key, state, reserve, now, |service, peer, cx| service.on_open(peer, address, cx));
+    }
+
+    /// Opens a pending peer that the service has ordered, and calls [`Service::on_connect`].
     pub fn handle_connected(&mut self, key: Key, ticket: u64, reserve: &mut Reserve, now: Instant) {
-        self.arrive(key, S::Peer::default(), reserve, now, |service, peer, cx| service.on_connect(peer, ticket, cx));
+        self.open_pending(key, S::Peer::default(), reserve, now, |service, peer, cx| {
+            service.on_connect(peer, ticket, cx);
+        });
     }
 
-    fn arrive(
+    fn open_pending(
         &mut self,
         key: Key,
         state: S::Peer,
         reserve: &mut Reserve,
         now: Instant,
-        tell: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>),
+        notify: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>),
     ) {
-        let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Pending) else { return };
+        let Some(peer) = self.pending_peer(key) else { return };
         peer.presence = Presence::Open;
         peer.state = state;
         peer.connection = Connection::new(now);
         self.counters.opened += 1;
         if let Some(mut peer_guard) = self.peer_guard(key, reserve, now) {
-            peer_guard.callback(tell);
+            peer_guard.callback(notify);
         }
-        self.after(key);
+        self.reschedule(key);
     }
 
-    /// The expected peer does not come: its place is free, the service was never told of it.
-    pub fn dismiss(&mut self, key: Key) -> Option<L> {
-        self.expected(key)?;
+    /// Removes a pending peer, which is not counted.
+    pub fn remove_pending(&mut self, key: Key) -> Option<L> {
+        self.pending(key)?;
         self.peers.remove(key).map(|peer| peer.link)
     }
 
-    /// The expected peer is given up: counted as one that came and was closed for that reason,
-    /// though the service was never told of it.
-    pub fn give_up(&mut self, key: Key, reason: CloseReason) -> Option<L> {
-        let link = self.dismiss(key)?;
+    /// Removes a pending peer and counts it as opened and closed, without notifying the service.
+    pub fn close_pending(&mut self, key: Key, reason: CloseReason) -> Option<L> {
+        let link = self.remove_pending(key)?;
         self.counters.opened += 1;
         self.counters.closed[reason as usize] += 1;
         Some(link)

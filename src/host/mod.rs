@@ -1,7 +1,8 @@
-//! Many peers, one service: who is there, who has work, and what the service ordered.
+//! `Host`: the peers of one endpoint and their service.
 //!
-//! It moves no bytes and sleeps on nothing: what a peer is linked to is opaque to it. The slots of
-//! those who came are freed only by [`Host::reap_closed`], never while a batch is served.
+//! It knows which peers are open, which of them are marked to be served, and what the service has
+//! ordered. It does no I/O and does not sleep: the link of a peer is opaque to it. The slots of
+//! closed peers are freed only by [`Host::reap_closed`], never while a round is being served.
 
 mod admitting;
 mod counters;
@@ -21,62 +22,62 @@ use crate::slab::{Key, Slab};
 use crate::timers::Timers;
 
 pub use counters::HostCounters;
-pub use orders::ConnectsToNobody;
+pub use orders::ConnectUnsupported;
 pub use peer_guard::PeerGuard;
 
 use peer_guard::ServiceCall;
 
-/// One peer: the machine, what it is linked to, and what the service keeps for it.
+/// One peer: its connection, its link, and the state that the service keeps for it.
 pub struct Peer<S: Service, C: Codec, L> {
-    /// What the driver keeps for it: a stream and what is known of its readiness.
+    /// State of the driver: a stream and its readiness.
     pub link: L,
-    /// The machine.
+    /// The state machine of the connection.
     pub connection: Connection<C>,
     state: S::Peer,
-    /// When the timers look at it next.
+    /// When the timer of this peer fires.
     armed_at: Instant,
     presence: Presence,
     mark: Mark,
 }
 
-/// Whether a peer is one of us yet.
+/// Whether a peer is known to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
-    /// It has a key and a link; the service does not know of it, nobody can send to it.
+    /// It has a key and a link, but its connection or handshake is still in progress.
     Pending,
-    /// The service was told of it.
+    /// The service has been notified of it.
     Open,
 }
 
 /// Whether a peer is to be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
-    /// It waits for a fact.
+    /// It waits for an event.
     Unmarked,
-    /// It is to be served, and has not been since it was marked: what it does not know yet may be
-    /// in time, so that no deadline of it counts before.
+    /// It is to be served, and has not been served since it was marked. Its deadlines do not expire
+    /// until then, because its stream may hold data that arrived in time.
     Waiting,
-    /// It was served in this turn, and is to be served on in the next.
+    /// It was served in this turn and has more work for the next one.
     Again,
 }
 
-/// Many peers and their service.
+/// The peers of one endpoint and their service.
 pub struct Host<S: Service, C: Codec, L> {
     service: S,
     codec: C,
-    /// Apart, since a server of many threads has a host in each, and one copy stays in the cache.
+    /// Shared, because a server with many threads has a host in each of them.
     limits: Arc<Limits>,
     peers: Slab<Peer<S, C, L>>,
     timers: Timers,
-    /// Peers to be served, each once; who was marked first comes first.
+    /// Peers to be served, in the order in which they were marked. Each is listed once.
     marked: VecDeque<Key>,
-    /// Peers to be served on in the next turn, each once.
-    again: Vec<Key>,
-    /// Peers to be buried; may name one twice.
+    /// Peers with more work for the next round. Each is listed once.
+    next_round: Vec<Key>,
+    /// Closed peers. One peer may be listed twice.
     closed: Vec<Key>,
     outbox: Outbox,
-    /// Whom the service wants to be connected to, with its ticket for that.
-    wanted: VecDeque<(Destination, u64)>,
+    /// Outbound connections that the service has ordered, with their tickets.
+    connects: VecDeque<(Destination, u64)>,
     counters: HostCounters,
 }
 
@@ -86,7 +87,7 @@ impl<S: Service, C: Codec, L> Peer<S, C, L> {
         self.mark != Mark::Unmarked
     }
 
-    /// When the timers look at it next.
+    /// When the timer of this peer fires.
     pub fn armed_at(&self) -> Instant {
         self.armed_at
     }
@@ -102,20 +103,20 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
             peers: Slab::new(),
             timers: Timers::new(),
             marked: VecDeque::new(),
-            again: Vec::new(),
+            next_round: Vec::new(),
             closed: Vec::new(),
             outbox: Outbox::default(),
-            wanted: VecDeque::new(),
+            connects: VecDeque::new(),
             counters: HostCounters::default(),
         }
     }
 
-    /// The same host, whose keys begin with that generation, so that a test can see them wrap.
+    /// Starts the generations of keys at `first`, so that a test can make them wrap.
     pub fn with_first_generation(self, first: u32) -> Self {
         Self { peers: Slab::with_first_generation(first), ..self }
     }
 
-    /// Takes one peer out to be served; `None` when it has gone, is closed, or has yet to come.
+    /// Borrows one peer to serve it. Returns `None` if it is pending, closed or gone.
     #[inline]
     pub fn peer_guard<'a>(
         &'a mut self,
@@ -123,8 +124,8 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         reserve: &'a mut Reserve,
         now: Instant,
     ) -> Option<PeerGuard<'a, S, C, L>> {
-        let is_here = |peer: &&mut Peer<S, C, L>| peer.presence == Presence::Open && peer.connection.closed().is_none();
-        let peer = self.peers.get_mut(key).filter(is_here)?;
+        let is_open = |peer: &&mut Peer<S, C, L>| peer.presence == Presence::Open && peer.connection.closed().is_none();
+        let peer = self.peers.get_mut(key).filter(is_open)?;
         Some(PeerGuard {
             peer,
             resources: Resources {
@@ -138,10 +139,10 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         })
     }
 
-    /// Serves a callback that the driver starts, on one peer; `None` when there is no such peer.
+    /// Runs a callback on one peer on behalf of the driver. Returns `None` if there is no such peer.
     ///
-    /// It may send, finish and order as any other callback; the peer is marked, so that what was
-    /// sent leaves with the next turn.
+    /// The callback may send, finish and order like any other. The peer is marked, so that the next
+    /// turn writes what was queued.
     pub fn call(
         &mut self,
         key: Key,
@@ -150,27 +151,24 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>),
     ) -> Option<()> {
         self.peer_guard(key, reserve, now)?.callback(call);
-        self.carry_out_orders(reserve, now);
-        self.after(key);
+        self.apply_orders(reserve, now);
+        self.reschedule(key);
         self.mark(key);
         Some(())
     }
 
-    /// Remembers a fact in a peer's link and marks the peer; a fact that names nobody is counted.
+    /// Records an event in the link of a peer and marks the peer. An event for a peer that is gone is
+    /// counted as stale.
     #[inline]
-    pub fn handle_fact(&mut self, key: Key, remember: impl FnOnce(&mut L)) {
-        let Some(peer) = self.peers.get_mut(key) else {
-            self.counters.stale_facts += 1;
-            return;
-        };
-        remember(&mut peer.link);
-        if peer.mark == Mark::Unmarked {
-            peer.mark = Mark::Waiting;
-            self.marked.push_back(key);
+    pub fn handle_event(&mut self, key: Key, record: impl FnOnce(&mut L)) {
+        match self.peers.get_mut(key) {
+            Some(peer) => record(&mut peer.link),
+            None => self.counters.stale_events += 1,
         }
+        self.mark(key);
     }
 
-    /// Marks a peer: it is served before the next sleep. Once is enough.
+    /// Marks a peer to be served before the next sleep.
     #[inline]
     pub fn mark(&mut self, key: Key) {
         if let Some(peer) = self.peers.get_mut(key)
@@ -181,41 +179,37 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         }
     }
 
-    /// Marks a peer that was served and has more to do: its next turn comes.
+    /// Marks a peer that was served and has more work, to be served again in the next round.
     pub fn mark_again(&mut self, key: Key) {
         if let Some(peer) = self.peers.get_mut(key)
             && peer.mark == Mark::Unmarked
         {
             peer.mark = Mark::Again;
-            self.again.push(key);
+            self.next_round.push(key);
         }
     }
 
-    /// How many peers are marked.
+    /// The number of marked peers.
     pub fn marked_len(&self) -> usize {
-        self.marked.len() + self.again.len()
+        self.marked.len() + self.next_round.len()
     }
 
-    /// Begins to serve: those who have more to do line up behind those who were marked since. So
-    /// many are marked now; [`Self::pop_marked`] gives them, and then whoever is marked meanwhile.
+    /// Begins a round and returns the number of peers in it.
+    ///
+    /// Peers with more work from the last round come last.
+    /// [`Self::pop_marked`] returns the peers of the round, and after them those marked during it.
     #[inline]
     pub fn begin_round(&mut self) -> usize {
-        if !self.again.is_empty() {
-            self.line_up_again();
-        }
-        self.marked.len()
-    }
-
-    fn line_up_again(&mut self) {
-        for key in self.again.drain(..) {
+        for key in self.next_round.drain(..) {
             if let Some(peer) = self.peers.get_mut(key) {
                 peer.mark = Mark::Waiting;
                 self.marked.push_back(key);
             }
         }
+        self.marked.len()
     }
 
-    /// The next marked peer, no longer marked.
+    /// Removes and returns the next marked peer.
     pub fn pop_marked(&mut self) -> Option<Key> {
         let key = self.marked.pop_front()?;
         if let Some(peer) = self.peers.get_mut(key) {
@@ -224,13 +218,13 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         Some(key)
     }
 
-    /// To be called when something was done with a peer: arms its timer and notes when it is over.
+    /// Arms the timer of a peer, or lists the peer to be reaped if it is closed.
     ///
-    /// A timer that is armed too early is left so: looking once in vain is cheaper than moving it
-    /// with every byte.
+    /// Call it after any work on a peer. A timer that fires too early stays as it is: one needless
+    /// check is cheaper than moving the timer with every byte. A pending peer has no timer.
     #[inline]
-    pub fn after(&mut self, key: Key) {
-        let Some(peer) = self.peers.get_mut(key) else { return };
+    pub fn reschedule(&mut self, key: Key) {
+        let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Open) else { return };
         if peer.connection.closed().is_some() {
             self.closed.push(key);
             return;
@@ -242,21 +236,17 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         }
     }
 
-    /// The next instant at which [`Self::handle_deadlines`] has something to look at.
+    /// The next time at which [`Self::handle_deadlines`] has work.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.timers.next()
     }
 
-    /// Tells peers whose deadline has passed; looks again later at those whose has moved, and at
-    /// those who wait to be served once they have been.
+    /// Expires deadlines that have passed.
+    ///
+    /// If a deadline has moved, its timer is armed again. A peer that waits to be served is skipped, and
+    /// its timer is armed after it has been served.
     #[inline]
     pub fn handle_deadlines(&mut self, reserve: &mut Reserve, now: Instant) {
-        if self.timers.next().is_some_and(|at| at <= now) {
-            self.handle_due(reserve, now);
-        }
-    }
-
-    fn handle_due(&mut self, reserve: &mut Reserve, now: Instant) {
         while let Some(key) = self.timers.pop_due(now) {
             let Some(PeerGuard { peer, mut resources, .. }) = self.peer_guard(key, reserve, now) else { continue };
             peer.armed_at = Instant::NEVER;
@@ -268,58 +258,51 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
             if *peer.connection.halves() != before {
                 self.mark(key);
             }
-            self.after(key);
+            self.reschedule(key);
         }
     }
 
-    /// Buries the closed: the service is told once, storage goes back, the slot is freed.
+    /// Frees closed peers: returns their storage, frees their slots and notifies the service once.
     ///
-    /// `part` gets the link, and whether its stream is to be reset.
+    /// `on_close` gets the link of each peer and how its stream is to be closed.
     #[inline]
     pub fn reap_closed(
         &mut self,
         reserve: &mut Reserve,
         now: Instant,
-        part: impl FnMut(Key, L, CloseReason, CloseMode),
+        mut on_close: impl FnMut(Key, L, CloseReason, CloseMode),
     ) {
-        if !self.closed.is_empty() {
-            self.release(reserve, now, part);
-        }
-    }
-
-    #[inline(never)]
-    fn release(&mut self, reserve: &mut Reserve, now: Instant, mut part: impl FnMut(Key, L, CloseReason, CloseMode)) {
         while let Some(key) = self.closed.pop() {
             let Some(peer) = self.peers.remove(key) else { continue };
             self.timers.disarm(key);
             let Peer { link, mut connection, state, .. } = peer;
-            let reason = connection.closed().expect("only the closed are buried");
+            let reason = connection.closed().expect("only closed peers are listed");
             let close_mode = if connection.wants_reset() { CloseMode::Reset } else { CloseMode::Graceful };
             self.counters.resets += u64::from(close_mode == CloseMode::Reset);
             self.counters.closed[reason as usize] += 1;
             connection.release(reserve, &mut self.counters.ledger);
-            part(key, link, reason, close_mode);
+            on_close(key, link, reason, close_mode);
 
-            self.tell_service(reserve, now, |service, orders| service.on_close(state, key, reason, orders));
+            self.call_service(reserve, now, |service, orders| service.on_close(state, key, reason, orders));
         }
     }
 
-    /// Tells every peer something, and marks it.
-    pub fn tell_all(
+    /// Calls `change` on every open peer and marks the peer.
+    pub fn for_each_peer(
         &mut self,
         reserve: &mut Reserve,
         now: Instant,
-        mut tell: impl FnMut(&mut Peer<S, C, L>, &mut Resources<'_, C>),
+        mut change: impl FnMut(&mut Peer<S, C, L>, &mut Resources<'_, C>),
     ) {
         for key in self.peers.keys().collect::<Vec<_>>() {
             let Some(PeerGuard { peer, mut resources, .. }) = self.peer_guard(key, reserve, now) else { continue };
-            tell(peer, &mut resources);
-            self.after(key);
+            change(peer, &mut resources);
+            self.reschedule(key);
             self.mark(key);
         }
     }
 
-    /// How many peers there are, those that have yet to come and those not yet buried among them.
+    /// The number of peers, including pending peers and closed peers that are not yet reaped.
     pub fn len(&self) -> usize {
         self.peers.len()
     }
@@ -329,42 +312,42 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         self.peers.is_empty()
     }
 
-    /// All peers but those that have yet to come.
+    /// All peers except pending ones.
     pub fn peers(&self) -> impl Iterator<Item = (Key, &Peer<S, C, L>)> {
         self.peers.iter().filter(|(_, peer)| peer.presence == Presence::Open)
     }
 
-    /// What happened so far.
+    /// The counters of this host.
     pub fn counters(&self) -> &HostCounters {
         &self.counters
     }
 
-    /// The limits of every peer.
+    /// The limits of each peer.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// The service.
+    /// Borrows the service.
     pub fn service(&self) -> &S {
         &self.service
     }
 
-    /// The service, to be told or asked something between turns.
+    /// Borrows the service for changes between turns.
     pub fn service_mut(&mut self) -> &mut S {
         &mut self.service
     }
 
-    /// The service; all peers go without a word.
+    /// Drops all peers without notifying the service, and returns the service.
     pub fn into_service(self) -> S {
         self.service
     }
 }
 
-/// How a stream is let go.
+/// How the stream of a closed peer is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseMode {
-    /// All that was queued has been written.
+    /// All queued bytes were written.
     Graceful,
-    /// Bytes were thrown away: the peer must see that.
+    /// Queued bytes were dropped, and a reset reports that to the peer.
     Reset,
 }

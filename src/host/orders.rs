@@ -1,7 +1,7 @@
-//! What a service orders, carried out; and what it is told on nobody's behalf.
+//! Orders of the service: applied to peers, or queued for the driver.
 //!
-//! Whom an order concerns is marked, so that the next turn serves it. To connect is the driver's
-//! part: it takes the wish from here, and owes the outcome.
+//! Each peer that an order concerns is marked, so that the next turn serves it. Outbound connections
+//! are the driver's part: it takes the orders from here and reports each result.
 
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,107 +11,115 @@ use crate::codec::Codec;
 use crate::connection::CloseReason;
 use crate::destination::Destination;
 use crate::instant::Instant;
-use crate::service::{Order, Orders, Service, Target, Verb};
+use crate::service::{Action, Order, Orders, Service, Target};
 use crate::slab::Key;
 
 use super::{Host, PeerGuard};
 
-/// Why an order to connect fails where none can be carried out.
+/// The error of an outbound connection that the driver does not support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("only a server connects to whom its services order")]
-pub struct ConnectsToNobody;
+#[error("outbound connections need a `Server`")]
+pub struct ConnectUnsupported;
 
 impl<S: Service, C: Codec, L> Host<S, C, L> {
-    /// Carries out the orders of the callbacks since the last time; marks whom they concern.
+    /// Applies the orders of recent callbacks, and marks the peers they concern.
     #[inline]
-    pub fn carry_out_orders(&mut self, reserve: &mut Reserve, now: Instant) {
-        if !self.outbox.is_empty() {
-            self.carry_out(reserve, now);
+    pub fn apply_orders(&mut self, reserve: &mut Reserve, now: Instant) {
+        if self.outbox.is_empty() {
+            return;
         }
-    }
-
-    fn carry_out(&mut self, reserve: &mut Reserve, now: Instant) {
         let mut outbox = std::mem::take(&mut self.outbox);
         let (orders, bytes) = outbox.take();
         for order in orders {
             match order {
-                Order::For(Target::One(key), verb) => self.apply(key, &verb, bytes, reserve, now),
-                Order::For(Target::All, verb) => self.obey_all(None, &verb, bytes, reserve, now),
-                Order::For(Target::AllBut(sender), verb) => self.obey_all(Some(sender), &verb, bytes, reserve, now),
-                Order::Connect { to, ticket } => self.wanted.push_back((to, ticket)),
+                Order::Apply(Target::One(key), action) => self.apply(key, &action, bytes, reserve, now),
+                Order::Apply(Target::All, action) => self.apply_to_all(None, &action, bytes, reserve, now),
+                Order::Apply(Target::AllExcept(key), action) => {
+                    self.apply_to_all(Some(key), &action, bytes, reserve, now);
+                }
+                Order::Connect { to, ticket } => self.connects.push_back((to, ticket)),
             }
         }
         outbox.clear();
         self.outbox = outbox;
     }
 
-    fn obey_all(&mut self, but: Option<Key>, verb: &Verb, bytes: &[u8], reserve: &mut Reserve, now: Instant) {
-        let keys: Vec<Key> = self.peers.keys().filter(|key| Some(*key) != but).collect();
+    fn apply_to_all(
+        &mut self,
+        except: Option<Key>,
+        action: &Action,
+        bytes: &[u8],
+        reserve: &mut Reserve,
+        now: Instant,
+    ) {
+        let keys: Vec<Key> = self.peers.keys().filter(|key| Some(*key) != except).collect();
         for key in keys {
-            self.apply(key, verb, bytes, reserve, now);
+            self.apply(key, action, bytes, reserve, now);
         }
     }
 
-    fn apply(&mut self, key: Key, verb: &Verb, bytes: &[u8], reserve: &mut Reserve, now: Instant) {
+    fn apply(&mut self, key: Key, action: &Action, bytes: &[u8], reserve: &mut Reserve, now: Instant) {
         let Some(PeerGuard { peer, mut resources, .. }) = self.peer_guard(key, reserve, now) else { return };
         let connection = &mut peer.connection;
-        match verb {
-            Verb::Send(range) => connection.handle_order(&bytes[range.clone()], &mut resources),
-            Verb::Answer(range) => {
+        match action {
+            Action::Send(range) => connection.handle_order(&bytes[range.clone()], &mut resources),
+            Action::Answer(range) => {
                 connection.handle_order(&bytes[range.clone()], &mut resources);
                 connection.handle_deferred_reply(&mut resources);
             }
-            Verb::NotifyWritable => connection.handle_callback(&mut resources, |reply| reply.notify_writable()),
-            Verb::Resume => connection.handle_callback(&mut resources, |reply| reply.resume()),
-            Verb::HalfClose => connection.handle_callback(&mut resources, |reply| reply.half_close()),
-            Verb::Finish => connection.handle_callback(&mut resources, |reply| reply.finish()),
-            Verb::Close => connection.handle_error(CloseReason::Service),
-            Verb::Reset => connection.handle_reset(),
+            Action::NotifyWritable => connection.handle_callback(&mut resources, |reply| reply.notify_writable()),
+            Action::Resume => connection.handle_callback(&mut resources, |reply| reply.resume()),
+            Action::HalfClose => connection.handle_callback(&mut resources, |reply| reply.half_close()),
+            Action::Finish => connection.handle_callback(&mut resources, |reply| reply.finish()),
+            Action::Close => connection.handle_error(CloseReason::Service),
+            Action::Reset => connection.handle_reset(),
         }
-        self.after(key);
+        self.reschedule(key);
         self.mark(key);
     }
 
-    /// Gives a post of another thread to the service.
-    pub fn handle_message(&mut self, post: S::Message, reserve: &mut Reserve, now: Instant) {
-        self.tell_service(reserve, now, |service, orders| service.on_message(post, orders));
+    /// Delivers a message of another thread to the service.
+    pub fn handle_message(&mut self, message: S::Message, reserve: &mut Reserve, now: Instant) {
+        self.call_service(reserve, now, |service, orders| service.on_message(message, orders));
     }
 
-    /// Calls the service on nobody's behalf. A panic loses nobody and is counted.
-    pub(super) fn tell_service(
+    /// Runs a callback that serves no peer. A panic in it is counted and closes no peer.
+    pub(super) fn call_service(
         &mut self,
         reserve: &mut Reserve,
         now: Instant,
-        tell: impl FnOnce(&mut S, &mut Orders<'_>),
+        call: impl FnOnce(&mut S, &mut Orders<'_>),
     ) {
         let mut orders = Orders::new(&mut self.outbox, &self.codec, None);
         let service = &mut self.service;
-        if catch_unwind(AssertUnwindSafe(|| tell(service, &mut orders))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| call(service, &mut orders))).is_err() {
             self.counters.ledger.panics += 1;
         }
-        self.carry_out_orders(reserve, now);
+        self.apply_orders(reserve, now);
     }
 
-    /// Somebody whom the service wants to be connected to, and its ticket for that; its outcome is
-    /// owed to the service from now on.
-    pub fn pop_wanted(&mut self) -> Option<(Destination, u64)> {
-        self.wanted.pop_front()
+    /// Removes and returns the next ordered connection and its ticket.
+    ///
+    /// The driver must report its result by [`Self::handle_connected`] or
+    /// [`Self::handle_connect_failed`].
+    pub fn pop_connect(&mut self) -> Option<(Destination, u64)> {
+        self.connects.pop_front()
     }
 
-    /// How many wait for [`Self::pop_wanted`].
-    pub fn wanted_len(&self) -> usize {
-        self.wanted.len()
+    /// Whether ordered connections wait for [`Self::pop_connect`].
+    pub fn wants_connect(&self) -> bool {
+        !self.connects.is_empty()
     }
 
-    /// Fails what the service has ordered so far: for a driver that has only peers who came.
-    pub fn refuse_wanted(&mut self, reserve: &mut Reserve, now: Instant) {
-        for _ in 0..self.wanted.len() {
-            let Some((_, ticket)) = self.wanted.pop_front() else { break };
-            self.handle_connect_failed(ticket, &ConnectsToNobody, reserve, now);
+    /// Fails the connections ordered so far, for a driver that does not support them.
+    pub fn refuse_connects(&mut self, reserve: &mut Reserve, now: Instant) {
+        for _ in 0..self.connects.len() {
+            let Some((_, ticket)) = self.connects.pop_front() else { break };
+            self.handle_connect_failed(ticket, &ConnectUnsupported, reserve, now);
         }
     }
 
-    /// A connection that the service ordered does not come about.
+    /// Reports to the service that an ordered connection has failed.
     pub fn handle_connect_failed(
         &mut self,
         ticket: u64,
@@ -119,6 +127,6 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         reserve: &mut Reserve,
         now: Instant,
     ) {
-        self.tell_service(reserve, now, |service, orders| service.on_connect_failed(ticket, error, orders));
+        self.call_service(reserve, now, |service, orders| service.on_connect_failed(ticket, error, orders));
     }
 }

@@ -1,6 +1,6 @@
-//! A visit: one peer together with all that serving it takes, for the length of one step.
+//! `PeerGuard`: one peer, borrowed with all that is needed to serve it.
 //!
-//! Here the connection meets the service.
+//! This is where the connection meets the service.
 
 use std::ops::ControlFlow;
 
@@ -12,16 +12,16 @@ use crate::slab::Key;
 
 use super::Peer;
 
-/// One peer together with all that serving it takes, for the length of one step.
+/// One peer, borrowed with all that is needed to serve it, for one step.
 pub struct PeerGuard<'a, S: Service, C: Codec, L> {
-    /// The peer.
+    /// The peer to serve.
     pub peer: &'a mut Peer<S, C, L>,
-    /// What its connection is lent.
+    /// What its connection needs for each call.
     pub resources: Resources<'a, C>,
     pub(super) service_call: ServiceCall<'a, S>,
 }
 
-/// The service and where its orders go, apart from the peer so that both can be lent at once.
+/// The service and its outbox, separate from the peer so that both can be borrowed at once.
 pub(super) struct ServiceCall<'a, S> {
     pub(super) key: Key,
     pub(super) now: Instant,
@@ -30,44 +30,38 @@ pub(super) struct ServiceCall<'a, S> {
 }
 
 impl<S: Service, C: Codec, L> PeerGuard<'_, S, C, L> {
-    /// Gives input to the connection and its frames to the service.
-    #[inline(always)]
+    /// Passes input to the connection, and its frames to the service.
+    #[inline]
     pub fn handle_input(&mut self, input: &[u8]) -> InputRange {
         let Self { peer: Peer { connection, state, .. }, resources, service_call } = self;
         connection.handle_input(input, resources, |frame, reply| service_call.serve(state, frame, reply))
     }
 
-    /// Whether there is nothing to do but to wait for the peer's next message.
-    #[inline]
+    /// Whether no work is due until the next message of the peer. A blocking driver then takes the next
+    /// step without the rest of a turn.
     pub fn is_between_messages(&self) -> bool {
         self.peer.connection.is_between_messages() && self.service_call.outbox.is_empty()
     }
 
-    /// Whether the timers look at it some time, which is before its next deadline.
-    #[inline]
-    pub fn is_armed(&self) -> bool {
-        self.peer.armed_at != Instant::NEVER
-    }
-
-    /// It is later than when this visit began: a driver that blocks has waited in it.
+    /// Moves the time forward. Only a blocking driver needs this, because its streams wait.
     #[inline]
     pub fn pass_time(&mut self, now: Instant) {
         self.resources.now = now;
         self.service_call.now = now;
     }
 
-    /// Serves frames that were held back.
+    /// Passes frames that were held back to the service.
     pub fn handle_held(&mut self) {
         let Self { peer: Peer { connection, state, .. }, resources, service_call } = self;
         connection.handle_held(resources, |frame, reply| service_call.serve(state, frame, reply));
     }
 
-    /// Tells the service that there is room again.
-    pub fn handle_room(&mut self) {
+    /// Calls [`Service::on_writable`].
+    pub fn handle_writable(&mut self) {
         self.callback(|service, peer, cx| service.on_writable(peer, cx));
     }
 
-    /// Tells the service that the peer has ended its direction.
+    /// Calls [`Service::on_end`].
     pub fn handle_end(&mut self) {
         self.callback(|service, peer, cx| service.on_end(peer, cx));
     }
@@ -82,7 +76,7 @@ impl<S: Service, C: Codec, L> PeerGuard<'_, S, C, L> {
 }
 
 impl<S: Service> ServiceCall<'_, S> {
-    /// One frame to the service; breaks off when it is time to carry out its orders.
+    /// Passes one frame to the service. Breaks when its orders must be applied first.
     #[inline]
     fn serve(&mut self, state: &mut S::Peer, frame: &[u8], reply: &mut Reply<'_>) -> ControlFlow<()> {
         let (service, mut cx) = self.open(reply);
@@ -90,7 +84,7 @@ impl<S: Service> ServiceCall<'_, S> {
         if self.outbox.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    /// The service, and what it is given for one callback.
+    /// The service and the context of one callback.
     #[inline]
     fn open<'c, 'r>(&'c mut self, reply: &'c mut Reply<'r>) -> (&'c mut S, Context<'c, 'r>) {
         (self.service, Context { key: self.key, now: self.now, reply, outbox: self.outbox })

@@ -289,8 +289,8 @@ impl<N: Net> LoadRun for DatagramGenerator<N> {
         for event in events.drain(..) {
             match event {
                 Event::Ready(readiness) => self.receive_all(readiness.token.0 as usize),
-                Event::ControlEvent(ControlEvent::Drain | ControlEvent::Stop) => self.interrupt(),
-                Event::ControlEvent(ControlEvent::Wake | ControlEvent::Reload | ControlEvent::Totals) => {}
+                Event::Control(ControlEvent::Drain | ControlEvent::Stop) => self.interrupt(),
+                Event::Control(ControlEvent::Wake | ControlEvent::Reload | ControlEvent::Totals) => {}
             }
         }
         self.events = events;

@@ -1,96 +1,106 @@
-//! `Budget`: what may be moved in one turn, for each peer and for all together.
+//! `Budget`: bounds on the work of one endpoint in one turn, so that other peers do not wait long.
 //!
-//! It bounds how long everybody else waits for the next turn; who was not served by then is first in it.
+//! Peers that are not served because a bound is reached come first in the next turn.
 
+use crate::buffer::Reserve;
 use crate::connection::{KIB, READ_LEN_MAX};
 
 /// The shortest read worth its system call: one page.
 pub(super) const READ_LEN_MIN: usize = 4096;
 
-/// Bytes moved for one peer, both ways together, per turn, while there are few: one full read and
-/// its echo. A peer that has more is served on in the next turn, after everybody else.
+/// Most bytes moved for one peer in a turn, both ways together: one full read and its echo.
 ///
-/// Moving much of a stream in a row costs half the CPU of moving 64 KiB per turn, since what the
-/// kernel keeps for it stays in the cache; more than this gains nothing, and others wait.
-const SERVE_BYTES_MAX: usize = 512 * KIB;
-// A peer must be able to fill the scratch at least once a turn, and have it answered.
-const _: () = assert!(2 * READ_LEN_MAX <= SERVE_BYTES_MAX);
+/// Moving much of one stream in a row uses the cache well. More than this gains nothing, and other peers
+/// wait meanwhile.
+const PEER_BYTES_MAX: usize = 512 * KIB;
+// A peer must be able to fill the scratch buffer once a turn and get an echo of the same length.
+const _: () = assert!(2 * READ_LEN_MAX <= PEER_BYTES_MAX);
 
-/// The same however many there are: the shortest read and its echo.
-const SERVE_BYTES_MIN: usize = 2 * READ_LEN_MIN;
+/// What every peer may move, however many peers are marked: the shortest read and its echo.
+const PEER_BYTES_MIN: usize = 2 * READ_LEN_MIN;
 
-/// What all peers of an endpoint share in a turn: the whole share of 32 of them, so that streams move
-/// much in a row; with more, each moves less rather than that all wait longer.
+/// Most bytes moved for all peers in a turn. 32 peers can move their maximum; with more, each moves less.
 pub(crate) const TURN_BYTES: usize = 16 * 1024 * KIB;
 
-/// What serving somebody counts for beside what is moved: the system calls take as long, were it
-/// for one byte.
+/// Most peers served in a turn, since serving a peer takes system calls even if it moves few bytes.
 ///
-/// A turn so serves 1,366 at most, which must be more than one poll tells of: whoever is told of and
-/// not served piles up, is forgotten by the cache meanwhile, and costs 3 % more.
-pub(super) const SERVE_COST: usize = 12 * KIB;
+/// All peers that one poll reports must be served in the same turn. Otherwise they accumulate, and their
+/// data is no longer in the cache when they are served.
+pub(super) const TURN_PEERS: usize = 1280;
 
-/// What may still be moved in a turn.
+/// Most bytes of queue memory that are written for the first time or returned to the system in a turn.
+///
+/// The kernel clears a page when it is first written. In a virtual machine, the host may have to provide
+/// the page first, which takes as long as serving several messages.
+const TURN_PAGED_BYTES: usize = 2 * 1024 * KIB;
+
+/// The work that one endpoint may still do in a turn.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    each: usize,
-    left: usize,
+    peer_bytes: usize,
+    bytes_left: usize,
+    peers_left: usize,
+    /// The counter of the reserve when the turn began.
+    paged_before: usize,
 }
 
 impl Budget {
-    /// `bytes` for so many peers that are marked: the more they are the less for each.
-    #[inline]
-    pub(crate) fn new(bytes: usize, marked: usize) -> Self {
-        // Few, as nearly always: no division.
-        let is_few = marked <= bytes / SERVE_BYTES_MAX;
-        let each = if is_few { SERVE_BYTES_MAX } else { (bytes / marked).clamp(SERVE_BYTES_MIN, SERVE_BYTES_MAX) };
-        Self { each, left: bytes }
+    /// A budget of `bytes` for this number of marked peers.
+    pub(crate) fn new(bytes: usize, marked: usize, reserve: &Reserve) -> Self {
+        let share = bytes.checked_div(marked).unwrap_or(PEER_BYTES_MAX);
+        Self {
+            peer_bytes: share.clamp(PEER_BYTES_MIN, PEER_BYTES_MAX),
+            bytes_left: bytes,
+            peers_left: TURN_PEERS,
+            paged_before: reserve.paged_bytes(),
+        }
     }
 
-    /// How much may be moved for one peer.
-    #[inline]
-    pub(super) fn each(&self) -> usize {
-        self.each
+    /// The number of bytes that may be moved for one peer.
+    pub(super) fn peer_bytes(&self) -> usize {
+        self.peer_bytes
     }
 
-    /// Whether the rest of the marked must wait for the next turn.
-    #[inline]
-    pub(crate) fn is_spent(&self) -> bool {
-        self.left == 0
+    /// Whether the remaining marked peers must wait for the next turn.
+    pub(crate) fn is_spent(&self, reserve: &Reserve) -> bool {
+        let paged = reserve.paged_bytes().wrapping_sub(self.paged_before);
+        self.bytes_left == 0 || self.peers_left == 0 || paged >= TURN_PAGED_BYTES
     }
 
-    /// Somebody was served, and so much was moved, or could have been while the system gave memory
-    /// and took it back.
-    #[inline]
-    pub(super) fn spend(&mut self, done: usize) {
-        self.left = self.left.saturating_sub(done.saturating_add(SERVE_COST));
+    /// Counts one peer that was served and the bytes moved for it.
+    pub(super) fn spend(&mut self, moved: usize) {
+        self.bytes_left = self.bytes_left.saturating_sub(moved);
+        self.peers_left = self.peers_left.saturating_sub(1);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buffer::ByteQueue;
 
     #[track_caller]
-    fn check(marked: usize, each: usize) {
-        assert_eq!(Budget::new(TURN_BYTES, marked).each(), each, "with {marked} marked");
+    fn check(marked: usize, peer_bytes: usize) {
+        let budget = Budget::new(TURN_BYTES, marked, &Reserve::new(0));
+        assert_eq!(budget.peer_bytes(), peer_bytes, "with {marked} marked");
     }
 
     #[test]
-    fn the_more_are_marked_the_less_is_moved_for_each() {
-        check(0, SERVE_BYTES_MAX);
-        check(32, SERVE_BYTES_MAX);
+    fn the_more_peers_are_marked_the_less_each_may_move() {
+        check(0, PEER_BYTES_MAX);
+        check(32, PEER_BYTES_MAX);
         check(512, 32 * KIB);
-        check(2048, SERVE_BYTES_MIN);
-        check(usize::MAX, SERVE_BYTES_MIN);
+        check(2048, PEER_BYTES_MIN);
+        check(usize::MAX, PEER_BYTES_MIN);
     }
 
-    /// How many of so many that are marked are served in a turn, if each moves so much.
+    /// Checks how many of `marked` peers are served in a turn, if `moved` bytes are moved for each.
     #[track_caller]
     fn check_served(marked: usize, moved: usize, served: usize) {
-        let mut budget = Budget::new(TURN_BYTES, marked);
+        let reserve = Reserve::new(0);
+        let mut budget = Budget::new(TURN_BYTES, marked, &reserve);
         let mut count = 0;
-        while !budget.is_spent() && count < marked {
+        while !budget.is_spent(&reserve) && count < marked {
             budget.spend(moved);
             count += 1;
         }
@@ -98,11 +108,22 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_ends_when_enough_was_moved_or_enough_were_served() {
-        check_served(32, SERVE_BYTES_MAX, 32);
-        check_served(10_000, SERVE_BYTES_MIN, 820);
-        check_served(10_000, 1, 1366);
+    fn a_turn_ends_after_enough_bytes_or_enough_peers() {
+        check_served(32, PEER_BYTES_MAX, 32);
+        check_served(10_000, 4 * PEER_BYTES_MIN, 512);
+        check_served(10_000, 1, TURN_PEERS);
         check_served(10, 1, 10);
         check_served(1, usize::MAX, 1);
+    }
+
+    #[test]
+    fn a_turn_ends_after_enough_fresh_memory_is_used() {
+        let mut reserve = Reserve::new(2 * TURN_PAGED_BYTES);
+        let budget = Budget::new(TURN_BYTES, 1, &reserve);
+        let mut queue = ByteQueue::new();
+        queue.push(&[0; KIB], &mut reserve).unwrap();
+        assert!(!budget.is_spent(&reserve));
+        queue.push(&vec![0; TURN_PAGED_BYTES], &mut reserve).unwrap();
+        assert!(budget.is_spent(&reserve));
     }
 }

@@ -15,7 +15,7 @@ pub enum Event {
     /// A registered source may be ready.
     Ready(Readiness),
     /// A signal or a [`Handle`](super::Handle) asks something of the whole loop.
-    ControlEvent(ControlEvent),
+    Control(ControlEvent),
 }
 
 /// The readiness of one source.

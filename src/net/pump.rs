@@ -58,32 +58,21 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
     now: Instant,
 ) {
     let mut moved = 0;
-    // A queue that grows takes memory, one that was emptied gives it back; the system takes its time for both.
-    let paging_before = reserve.paging_bytes();
-    let spent = |moved: usize, reserve: &Reserve| moved + reserve.paging_bytes().wrapping_sub(paging_before);
-    while let Some(mut visit) = host.peer_guard(key, reserve, now) {
-        // At the first step: what later ones find has not been looked at since.
-        let was_between_messages = moved == 0 && visit.is_between_messages();
-        let done = visit.step(scratch, budget.each());
+    while let Some(mut peer_guard) = host.peer_guard(key, reserve, now) {
+        let done = peer_guard.step(scratch, budget.peer_bytes());
         moved += done;
-        // As nearly always: a message came and its answer has left. Nothing is due for such a peer but
-        // the end of its idle time, and that has only moved away.
-        if was_between_messages && visit.is_between_messages() && visit.is_armed() && !visit.peer.link.readable {
-            budget.spend(spent(moved, reserve));
-            return;
-        }
-        let has_more = visit.has_more();
-        host.carry_out_orders(reserve, now);
+        let has_more = peer_guard.has_more();
+        host.apply_orders(reserve, now);
         if done == 0 || !has_more {
             break;
         }
-        if moved >= budget.each() {
+        if moved >= budget.peer_bytes() {
             host.mark_again(key);
             break;
         }
     }
-    budget.spend(spent(moved, reserve));
-    host.after(key);
+    budget.spend(moved);
+    host.reschedule(key);
 }
 
 impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
@@ -102,39 +91,33 @@ impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
     ///
     /// Returns the work done, in bytes and callbacks. 0 means: nothing to do until the next event.
     pub(crate) fn step(&mut self, scratch: &mut [u8], budget: usize) -> usize {
-        let mut done = 0;
-        let mut input_range = NO_INPUT_RANGE;
-        let mut reads = true;
-        if !self.is_between_messages() {
-            done = self.flush(&[], budget);
-            if self.peer.connection.closed().is_some() || self.is_limited_by_budget() {
-                return done;
-            }
-            if self.peer.connection.wants_held(&self.resources) {
-                self.handle_held();
-                done += 1;
-                reads = false;
-            } else {
-                if self.peer.connection.poll_writable(self.resources.limits) {
-                    self.handle_room();
-                    done += 1;
-                }
-                reads = self.peer.connection.wants_read();
-            }
+        let mut done = self.flush(&[], budget);
+        if self.peer.connection.closed().is_some() || self.is_limited_by_budget() {
+            return done;
         }
-        // Reads even right after a callback, so that a service that always has more to send cannot
-        // hide the end of the peer's input.
-        if reads && self.peer.link.readable {
-            let (read, replied) = self.read_once(scratch, budget);
-            input_range = replied;
-            done += read;
+        let mut input_range = NO_INPUT_RANGE;
+        if self.peer.connection.wants_held(&self.resources) {
+            self.handle_held();
+            done += 1;
+        } else {
+            if self.peer.connection.poll_writable(self.resources.limits) {
+                self.handle_writable();
+                done += 1;
+            }
+            // Reads even right after a callback, so that a service that always has more to send cannot
+            // hide the end of the peer's input.
+            if self.peer.link.readable && self.peer.connection.wants_read() {
+                let (read, replied) = self.read_once(scratch, budget);
+                input_range = replied;
+                done += read;
+            }
         }
         if self.peer.connection.poll_end() {
             self.handle_end();
             done += 1;
         }
         done += self.flush(&scratch[input_range], budget);
-        if self.is_between_messages() { done } else { done + self.finish() }
+        done + self.finish()
     }
 
     /// Reads once, at most half the budget, since the other half is for the replies. Gives the input

@@ -13,7 +13,7 @@ use crate::instant::Instant;
 
 #[cfg(target_os = "linux")]
 use super::alarm::Alarm;
-use super::budget::{SERVE_COST, TURN_BYTES};
+use super::budget::TURN_PEERS;
 use super::clock::Clock;
 use super::listener::{Listener, TcpOrUnix};
 use super::{
@@ -25,7 +25,7 @@ use super::{
 const EVENTS_MAX: usize = 1024;
 
 // All peers of one poll can be served in the same turn if each has little to move.
-const _: () = assert!(EVENTS_MAX < TURN_BYTES / SERVE_COST);
+const _: () = assert!(EVENTS_MAX < TURN_PEERS);
 
 const WAKE: mio::Token = mio::Token(usize::MAX);
 #[cfg(feature = "signals")]
@@ -148,11 +148,11 @@ impl Net for Reactor {
         for event in &self.events {
             count += 1;
             match event.token() {
-                WAKE => events.push(Event::ControlEvent(ControlEvent::Wake)),
+                WAKE => events.push(Event::Control(ControlEvent::Wake)),
                 #[cfg(feature = "signals")]
                 SIGNALS => {
                     let signals = self.signals.as_mut().expect("the token is registered with the signals");
-                    events.extend(signals.pending().map(Event::ControlEvent));
+                    events.extend(signals.pending().map(Event::Control));
                 }
                 #[cfg(target_os = "linux")]
                 ALARM => self.alarm.handle_fired(),

@@ -1,6 +1,6 @@
 //! A UDP endpoint: a socket and its service, without peers.
 //!
-//! Who is answered is the guard's to say. One datagram's error never ends the loop.
+//! The [`Guard`] decides which datagrams are answered. An error of one datagram never ends the server.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -14,46 +14,46 @@ use crate::admission::{LogThrottle, Totals, repeated_suffix};
 use crate::datagram::{DatagramCounters, DatagramLimits, DatagramRefusal, DatagramService, Guard};
 use crate::host::HostCounters;
 use crate::instant::Instant;
-use crate::net::{Address, Datagrams, Event, Net, udp};
+use crate::net::{Address, Datagrams, Net, Readiness, udp};
 
 use super::endpoint::{AnyEndpoint, LoopState, listener_token};
 use super::snapshot::EndpointSnapshot;
 
-/// Datagrams per turn: as many as take about as long as one peer's whole budget.
+/// Most datagrams per turn. They take about as long as one peer may be served.
 const DATAGRAM_BUDGET: usize = 128;
 
-/// Failures to receive in a row after which the socket is left alone until something new comes:
-/// an error that stays must not become a spin.
+/// After this many failures in a row, the endpoint waits for the next event, so that a permanent error
+/// cannot keep the event loop busy.
 const ERRORS_IN_A_ROW_MAX: usize = 16;
 
-/// A datagram in the socket when a drain begins is answered; no socket holds more than that.
+/// Most datagrams answered when a drain begins. No socket holds more.
 const DRAIN_MAX: usize = 1 << 16;
 
-/// A socket, its service, and the answers that wait for room in the socket.
+/// A socket, its service, and the answers that wait until the socket is writable.
 pub(super) struct DatagramEndpoint<S, N: Net> {
     index: u8,
     bound: SocketAddr,
     address: Address,
     socket: Option<N::Datagrams>,
-    /// A receive may succeed, as far as we know.
+    /// Whether a receive may succeed.
     readable: bool,
-    /// A send may succeed, as far as we know.
+    /// Whether a send may succeed.
     writable: bool,
     service: S,
     guard: Guard,
     limits: DatagramLimits,
     waiting: VecDeque<(SocketAddr, Vec<u8>)>,
     waiting_bytes: usize,
-    room: Vec<u8>,
-    panics: LogThrottle,
+    answer_buffer: Vec<u8>,
+    panic_log: LogThrottle,
     counters: DatagramCounters,
 }
 
-/// What came out of trying to receive.
+/// The result of an attempt to receive.
 enum Received {
-    One,
+    Datagram,
     Failed,
-    Dry,
+    Nothing,
 }
 
 impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
@@ -70,8 +70,8 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
             limits,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            room: Vec::new(),
-            panics: LogThrottle::default(),
+            answer_buffer: Vec::new(),
+            panic_log: LogThrottle::default(),
             counters: DatagramCounters::default(),
         }
     }
@@ -83,35 +83,35 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
     }
 
     /// Receives and answers up to `budget` datagrams.
-    fn serve(&mut self, budget: usize, shared: &mut LoopState<N>) {
+    fn serve(&mut self, budget: usize, state: &mut LoopState<N>) {
         self.flush();
         let mut errors = 0;
         for _ in 0..budget {
             if !self.readable || !self.waiting.is_empty() {
                 return;
             }
-            match self.receive_one(shared) {
-                Received::One => errors = 0,
+            match self.receive_one(state) {
+                Received::Datagram => errors = 0,
                 Received::Failed if errors < ERRORS_IN_A_ROW_MAX => errors += 1,
-                Received::Failed | Received::Dry => self.readable = false,
+                Received::Failed | Received::Nothing => self.readable = false,
             }
         }
     }
 
-    fn receive_one(&mut self, shared: &mut LoopState<N>) -> Received {
-        let Some(socket) = &mut self.socket else { return Received::Dry };
+    fn receive_one(&mut self, state: &mut LoopState<N>) -> Received {
+        let Some(socket) = &mut self.socket else { return Received::Nothing };
         let received = loop {
-            match socket.receive(&mut shared.scratch) {
+            match socket.receive(&mut state.scratch) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 received => break received,
             }
         };
         match received {
             Ok((len, from)) => {
-                self.answer(&shared.scratch[..len], len == shared.scratch.len(), &from, shared.now);
-                Received::One
+                self.answer(&state.scratch[..len], len == state.scratch.len(), &from, state.now);
+                Received::Datagram
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Received::Dry,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Received::Nothing,
             Err(error) => {
                 self.counters.receive_errors += 1;
                 debug!("cannot receive on {}: {error}", self.address);
@@ -128,20 +128,21 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         if let Err(refusal) = admitted {
             return self.refuse(refusal);
         }
-        let mut room = std::mem::take(&mut self.room);
-        room.clear();
-        match ask(&mut self.service, datagram, &mut room) {
+        let mut buffer = std::mem::take(&mut self.answer_buffer);
+        buffer.clear();
+        match call_service(&mut self.service, datagram, &mut buffer) {
             Ok(None) => self.counters.unanswered += 1,
             Ok(Some(answer)) if answer.len() > datagram.len() => self.refuse(DatagramRefusal::TooLong),
             Ok(Some(answer)) => self.send(answer, from),
             Err(_) => {
                 self.refuse(DatagramRefusal::Panicked);
-                if let Some(more) = self.panics.permit(now) {
-                    error!("the service on {} panicked over a datagram{}", self.address, repeated_suffix(more));
+                if let Some(suppressed) = self.panic_log.permit(now) {
+                    let suffix = repeated_suffix(suppressed);
+                    error!("the service on {} panicked while it served a datagram{suffix}", self.address);
                 }
             }
         }
-        self.room = room;
+        self.answer_buffer = buffer;
     }
 
     fn refuse(&mut self, refusal: DatagramRefusal) {
@@ -161,7 +162,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         self.waiting.push_back((*to, answer.to_vec()));
     }
 
-    /// Whether that answer is done with: taken by the kernel, or never to be.
+    /// Returns `false` if the socket is full and the answer must wait.
     fn try_send(&mut self, answer: &[u8], to: &SocketAddr) -> bool {
         let Some(socket) = &mut self.socket else { return true };
         loop {
@@ -185,7 +186,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         }
     }
 
-    /// Sends answers that wait, as long as the socket takes them.
+    /// Sends waiting answers until the socket is full.
     fn flush(&mut self) {
         while self.writable
             && let Some((to, answer)) = self.waiting.pop_front()
@@ -199,7 +200,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         }
     }
 
-    /// Closes the socket; answers that still wait are lost, and counted.
+    /// Closes the socket. Waiting answers are dropped and counted as lost.
     fn close(&mut self) {
         self.socket = None;
         self.counters.lost += self.waiting.len() as u64;
@@ -210,41 +211,37 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
 }
 
 impl<S: DatagramService, N: Net> AnyEndpoint<N> for DatagramEndpoint<S, N> {
-    fn remember(&mut self, events: &[Event]) {
-        for event in events {
-            if let Event::Ready(readiness) = event
-                && readiness.token == listener_token(self.index)
-            {
-                self.readable |= readiness.readable | readiness.read_closed;
-                self.writable |= readiness.writable;
-            }
+    fn handle_event(&mut self, readiness: &Readiness) {
+        if readiness.token == listener_token(self.index) {
+            self.readable |= readiness.readable | readiness.read_closed;
+            self.writable |= readiness.writable;
         }
     }
 
-    fn deliver_messages(&mut self, _shared: &mut LoopState<N>) {}
+    fn deliver_messages(&mut self, _state: &mut LoopState<N>) {}
 
-    fn turn(&mut self, shared: &mut LoopState<N>) {
-        self.serve(DATAGRAM_BUDGET, shared);
+    fn turn(&mut self, state: &mut LoopState<N>) {
+        self.serve(DATAGRAM_BUDGET, state);
     }
 
-    fn reap_closed(&mut self, _shared: &mut LoopState<N>) {}
+    fn reap(&mut self, _state: &mut LoopState<N>) {}
 
-    fn next_work(&self, _shared: &LoopState<N>) -> Instant {
+    fn next_work(&self, _state: &LoopState<N>) -> Instant {
         if self.has_work() { Instant::ORIGIN } else { Instant::NEVER }
     }
 
-    fn drain(&mut self, shared: &mut LoopState<N>) {
-        // What was sent before may not have been told yet.
+    fn drain(&mut self, state: &mut LoopState<N>) {
+        // Datagrams may have arrived that are not yet reported.
         self.readable = true;
-        self.serve(DRAIN_MAX, shared);
+        self.serve(DRAIN_MAX, state);
         self.close();
     }
 
-    fn finish_all(&mut self, _shared: &mut LoopState<N>) {
+    fn finish_all(&mut self, _state: &mut LoopState<N>) {
         self.close();
     }
 
-    fn stop(&mut self, _shared: &mut LoopState<N>) {
+    fn stop(&mut self, _state: &mut LoopState<N>) {
         self.close();
     }
 
@@ -264,8 +261,8 @@ impl<S: DatagramService, N: Net> AnyEndpoint<N> for DatagramEndpoint<S, N> {
         Some(self.bound.port())
     }
 
-    fn learn_own_ports(&mut self, ports: &[u16]) {
-        self.guard.learn_own_ports(ports);
+    fn refuse_own_ports(&mut self, ports: &[u16]) {
+        self.guard.refuse_own_ports(ports);
     }
 
     fn snapshot(&self) -> EndpointSnapshot {
@@ -280,17 +277,17 @@ impl<S: DatagramService, N: Net> AnyEndpoint<N> for DatagramEndpoint<S, N> {
     }
 }
 
-/// What the service answers; an error if it panicked.
-fn ask<'a, S: DatagramService>(
+/// The answer of the service, or an error if it panicked.
+fn call_service<'a, S: DatagramService>(
     service: &mut S,
     datagram: &'a [u8],
-    room: &'a mut Vec<u8>,
+    buffer: &'a mut Vec<u8>,
 ) -> thread::Result<Option<&'a [u8]>> {
-    let lent = AssertUnwindSafe((service, room));
+    let borrowed = AssertUnwindSafe((service, buffer));
     catch_unwind(move || {
-        // As one piece, for only so is it asserted.
-        let AssertUnwindSafe((service, room)) = { lent };
-        service.on_datagram(datagram, room)
+        // The block captures the whole value: a closure that captures its fields is not unwind safe.
+        let AssertUnwindSafe((service, buffer)) = { borrowed };
+        service.on_datagram(datagram, buffer)
     })
 }
 

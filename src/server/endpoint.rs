@@ -1,7 +1,7 @@
-//! An endpoint: a listener, its service, its peers.
+//! `Endpoint`: one listener with its service and its peers.
 //!
-//! Endpoints differ in their service and framing, so the server keeps them behind [`AnyEndpoint`]. When a
-//! turn begins is the server's to say, and what was told; each endpoint does the rest for its own.
+//! Endpoints differ in their service and codec, so the server keeps them as [`AnyEndpoint`] objects. The
+//! server polls and dispatches events. Each endpoint does the other steps of a turn for its own peers.
 
 mod accepting;
 mod connecting;
@@ -13,40 +13,34 @@ use log::{debug, error, info};
 use crate::admission::{AcceptRetry, Admission, LogThrottle, ServerLimits, Totals, repeated_suffix};
 use crate::buffer::{Reserve, Scratch};
 use crate::codec::Codec;
-use crate::connection::{CloseReason, Connection};
+use crate::connection::{CloseReason, READ_LEN_MAX};
 use crate::connector::Connector;
-use crate::host::{CloseMode, Host};
+use crate::host::{CloseMode, Host, Peer};
 use crate::instant::Instant;
 use crate::net::pump;
-use crate::net::{Address, Budget, Event, Layer, Link, MESSAGES_WAITING_MAX, Net, Stream, Token};
+use crate::net::{Address, Budget, Layer, Link, MESSAGES_WAITING_MAX, Net, Readiness, Stream, TURN_BYTES, Token};
 use crate::service::Service;
 use crate::slab::Key;
 
 use super::handshakes::Handshakes;
+use super::peer_log::PeerLog;
 use super::snapshot::{EndpointSnapshot, PeerSnapshot};
-use accepting::Accepted;
 
-/// Newcomers per endpoint and turn: 256 of them take about as long as one peer's whole budget.
-const ACCEPT_BUDGET: usize = 256;
-
-/// Handshakes that go on per endpoint and turn: with an elliptic key 16 take some 3 ms, so that
-/// whoever is served beside a crowd of newcomers hardly notices.
+/// Most handshake steps per endpoint and turn. The cryptography of a step takes far longer than serving
+/// a message, and other peers wait meanwhile.
 const HANDSHAKE_BUDGET: usize = 16;
 
-/// No backlog is longer: who keeps connecting during a drain does not keep it from going on.
-const BACKLOG_MAX: usize = 1 << 16;
-
-/// What the endpoints of a server share.
+/// The state that all endpoints of a server share.
 pub(super) struct LoopState<N: Net> {
     pub(super) net: N,
     pub(super) now: Instant,
     pub(super) scratch: Scratch,
     pub(super) reserve: Reserve,
-    /// What each endpoint may move in a turn.
+    /// Most bytes that each endpoint may move in a turn.
     pub(super) turn_bytes: usize,
-    /// How many facts were told since a poll last told all there were. Until then who looks idle may
-    /// have sent something; none: everybody has been told.
-    pub(super) told_in_part: Option<usize>,
+    /// The number of events reported since the last complete poll; `None` after a complete one. While it
+    /// is set, a peer that looks idle may have an event that is not yet reported.
+    pub(super) partial_poll: Option<usize>,
     pub(super) admission: Admission,
     pub(super) closes: u64,
     pub(super) refused_full: u64,
@@ -55,58 +49,80 @@ pub(super) struct LoopState<N: Net> {
     pub(super) connects_failed: u64,
 }
 
-/// The server's view of an endpoint: its share of the turn.
+impl<N: Net> LoopState<N> {
+    pub(super) fn new(net: N, limits: &ServerLimits) -> Self {
+        Self {
+            now: net.now(),
+            net,
+            scratch: Scratch::new(READ_LEN_MAX),
+            reserve: Reserve::new(limits.queue_total_max),
+            turn_bytes: TURN_BYTES,
+            partial_poll: None,
+            admission: Admission::new(limits),
+            closes: 0,
+            refused_full: 0,
+            refused_address: 0,
+            accept_errors: 0,
+            connects_failed: 0,
+        }
+    }
+}
+
+/// An endpoint as the server sees it.
 pub(super) trait AnyEndpoint<N: Net> {
-    /// Remembers facts about the listener and about peers.
-    fn remember(&mut self, events: &[Event]);
-    /// Gives the posts of other threads to the service.
-    fn deliver_messages(&mut self, shared: &mut LoopState<N>);
-    /// Its share of the turn.
-    fn turn(&mut self, shared: &mut LoopState<N>);
-    /// Buries the closed. Last, and never inside the batch: a slot that is taken again could be named
-    /// by an older fact.
-    fn reap_closed(&mut self, shared: &mut LoopState<N>);
-    /// Until when there is nothing to do unless a fact comes; `Instant::ORIGIN`: there is work now.
-    fn next_work(&self, shared: &LoopState<N>) -> Instant;
-    /// Takes in who is in the backlog, stops listening, and lets every peer finish.
-    fn drain(&mut self, shared: &mut LoopState<N>);
-    /// Finishes every peer, whatever it still sends.
-    fn finish_all(&mut self, shared: &mut LoopState<N>);
-    /// Ends every peer now.
-    fn stop(&mut self, shared: &mut LoopState<N>);
-    /// Reads again what newcomers are shown.
+    /// Records an event of the listener or of a peer.
+    fn handle_event(&mut self, readiness: &Readiness);
+    /// Delivers the messages of other threads to the service.
+    fn deliver_messages(&mut self, state: &mut LoopState<N>);
+    /// Does the endpoint's steps of a turn.
+    fn turn(&mut self, state: &mut LoopState<N>);
+    /// Frees the closed peers. It is the last step, because an event of the same poll may still name a
+    /// slot that was freed and used again.
+    fn reap(&mut self, state: &mut LoopState<N>);
+    /// When the endpoint has work even if no event comes: `Instant::ORIGIN` if now.
+    fn next_work(&self, state: &LoopState<N>) -> Instant;
+    /// Accepts the connections in the backlog, closes the listener, and finishes each peer once its
+    /// input is served.
+    fn drain(&mut self, state: &mut LoopState<N>);
+    /// Finishes every peer and discards its further input.
+    fn finish_all(&mut self, state: &mut LoopState<N>);
+    /// Closes every peer now.
+    fn stop(&mut self, state: &mut LoopState<N>);
+    /// Reads the TLS certificate again, for new connections.
     fn reload(&mut self) {}
     fn is_empty(&self) -> bool;
     fn local_address(&self) -> &Address;
-    /// Adds what was counted to the totals.
+    /// Adds the counters of the endpoint.
     fn add_to(&self, totals: &mut Totals);
-    /// The port on which datagrams are answered, if they are.
+    /// The port of a UDP endpoint.
     fn datagram_port(&self) -> Option<u16> {
         None
     }
-    /// Ports whose datagrams are not answered, since this server answers on them.
-    fn learn_own_ports(&mut self, ports: &[u16]) {
+    /// Refuses datagrams from these ports, on which this server answers.
+    fn refuse_own_ports(&mut self, ports: &[u16]) {
         let _ = ports;
     }
     fn snapshot(&self) -> EndpointSnapshot;
 }
 
-/// A listener, what is laid over its streams, its service, its peers.
+/// One listener with its layer, its service and its peers.
 pub(super) struct Endpoint<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> {
     index: u8,
     address: Address,
+    /// `None` once the endpoint is draining.
     listener: Option<N::Listener>,
-    /// An accept may succeed, as far as we know.
+    /// Whether an accept may succeed.
     is_acceptable: bool,
     accept_retry: AcceptRetry,
-    complaint: LogThrottle,
-    panics: LogThrottle,
+    accept_log: LogThrottle,
+    panic_log: LogThrottle,
     layer: W,
     handshakes: Handshakes,
-    failures: LogThrottle,
-    /// What the service ordered, by its tickets.
+    handshake_log: LogThrottle,
+    /// Outbound connections that the service has ordered, by its tickets.
     connector: Connector<u64>,
-    unreached: LogThrottle,
+    connect_log: LogThrottle,
+    peer_log: PeerLog,
     host: Host<S, C, Link<W::Stream>>,
     inbox: Receiver<S::Message>,
 }
@@ -126,144 +142,114 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
             listener: Some(listener),
             is_acceptable: false,
             accept_retry: AcceptRetry::new(),
-            complaint: LogThrottle::default(),
-            panics: LogThrottle::default(),
+            accept_log: LogThrottle::default(),
+            panic_log: LogThrottle::default(),
             layer,
             handshakes: Handshakes::new(limits.handshakes_max),
-            failures: LogThrottle::default(),
+            handshake_log: LogThrottle::default(),
             connector: Connector::new(limits.connecting_max, limits.connect_timeout),
-            unreached: LogThrottle::default(),
+            connect_log: LogThrottle::default(),
+            peer_log: PeerLog::default(),
             host,
             inbox,
         }
     }
-}
 
-/// What was sent before may not have been told yet, or still be on its way behind a window.
-fn drain<C: Codec, T>(link: &mut Link<T>, connection: &mut Connection<C>) {
-    connection.handle_drain();
-    link.read_on();
-}
-
-impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
-    /// Accepts, within the budget, if there is room.
-    #[inline]
-    fn accept(&mut self, shared: &mut LoopState<N>) {
-        if self.is_acceptable {
-            self.accept_some(shared);
-        }
-    }
-
-    #[inline(never)]
-    fn accept_some(&mut self, shared: &mut LoopState<N>) {
-        if self.accept_retry.is_resting(shared.now, shared.closes) {
-            return;
-        }
-        for _ in 0..ACCEPT_BUDGET {
-            if !self.wants_accept(shared) {
-                break;
-            }
-            match self.accept_one(shared) {
-                Accepted::Next => {}
-                Accepted::Enough => break,
-            }
-        }
-    }
-
-    /// Begins the connections that the service ordered, within the budget.
-    #[inline]
-    fn connect(&mut self, shared: &mut LoopState<N>) {
-        if self.host.wanted_len() > 0 || !self.connector.is_idle() {
-            self.begin_ordered(shared);
-        }
-    }
-
-    /// Serves each marked peer once, as far as the budget lasts; the rest stay marked.
-    #[inline]
-    fn serve_marked(&mut self, shared: &mut LoopState<N>) {
+    /// Serves each marked peer once within the budget. The others stay marked.
+    fn serve(&mut self, state: &mut LoopState<N>) {
         let mut handshakes = HANDSHAKE_BUDGET;
         let marked = self.host.begin_round();
-        let mut budget = Budget::new(shared.turn_bytes, marked);
+        let mut budget = Budget::new(state.turn_bytes, marked, &state.reserve);
         for _ in 0..marked {
-            if budget.is_spent() {
+            if budget.is_spent(&state.reserve) {
                 break;
             }
             let Some(key) = self.host.pop_marked() else { break };
-            if self.connector.connecting() > 0 && self.host.expected(key).is_some() {
-                if !self.go_on_connecting(key, shared) {
-                    continue;
-                }
-            } else if W::HAS_HANDSHAKE && self.host.expected(key).is_some() {
+            let is_pending = self.host.pending(key).is_some();
+            if is_pending && W::HAS_HANDSHAKE {
                 if handshakes == 0 {
                     self.host.mark(key);
                     continue;
                 }
                 handshakes -= 1;
-                if !self.handshake(key, shared) {
-                    continue;
-                }
+                self.handshake(key, state);
+            } else if is_pending {
+                self.check_connected(key, state);
             }
-            pump::serve(&mut self.host, key, &mut budget, &mut shared.scratch, &mut shared.reserve, shared.now);
+            self.serve_one(key, &mut budget, state);
         }
     }
 
-    /// Tells peers whose deadline has passed. After serving: a peer that has sent something in time is
-    /// not idle, however late we are.
-    #[inline]
-    fn handle_deadlines(&mut self, shared: &mut LoopState<N>) {
-        if shared.told_in_part.is_some() {
+    /// Serves one peer, unless it is still pending.
+    fn serve_one(&mut self, key: Key, budget: &mut Budget, state: &mut LoopState<N>) {
+        let LoopState { scratch, reserve, now, .. } = state;
+        let before = self.peer_log.is_active().then(|| self.host.counters().ledger);
+        pump::serve(&mut self.host, key, budget, scratch, reserve, *now);
+        if let Some(before) = before {
+            self.peer_log.served(key, &before, &self.host.counters().ledger);
+        }
+    }
+
+    /// Expires deadlines. This comes after serving: a peer with unread data is not idle.
+    fn expire_deadlines(&mut self, state: &mut LoopState<N>) {
+        if state.partial_poll.is_some() {
             return;
         }
-        self.host.handle_deadlines(&mut shared.reserve, shared.now);
-        while let Some(oldest) = self.handshakes.oldest()
-            && oldest.since + self.host.limits().handshake_timeout <= shared.now
+        self.host.handle_deadlines(&mut state.reserve, state.now);
+        self.expire_handshakes(state);
+        self.expire_connects(state);
+    }
+
+    /// Drains a peer that was opened after the drain began.
+    fn drain_if_draining(&mut self, key: Key, state: &mut LoopState<N>) {
+        if self.listener.is_none()
+            && let Some(peer_guard) = self.host.peer_guard(key, &mut state.reserve, state.now)
         {
-            self.give_up(oldest.key, CloseReason::HandshakeTimeout, shared);
-        }
-        if !self.connector.is_idle() {
-            self.give_up_late(shared);
+            drain_peer(peer_guard.peer);
         }
     }
 }
 
+/// Finishes a peer once its input is served. Reads until the stream is empty, because data that the peer
+/// sent before the drain may not have been reported, or may still be on its way.
+fn drain_peer<S: Service, C: Codec, T>(peer: &mut Peer<S, C, Link<T>>) {
+    peer.connection.handle_drain();
+    peer.link.read_on();
+}
+
 impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, C, N, W> {
-    fn remember(&mut self, events: &[Event]) {
-        for event in events {
-            match event {
-                Event::Ready(readiness) if readiness.token == listener_token(self.index) => self.is_acceptable = true,
-                Event::Ready(readiness) => {
-                    self.host.handle_fact(key_of(readiness.token), |link| link.remember(readiness));
-                }
-                Event::ControlEvent(_) => {}
-            }
+    fn handle_event(&mut self, readiness: &Readiness) {
+        if readiness.token == listener_token(self.index) {
+            self.is_acceptable = true;
+        } else {
+            self.host.handle_event(key_of(readiness.token), |link| link.remember(readiness));
         }
     }
 
-    fn turn(&mut self, shared: &mut LoopState<N>) {
-        self.accept(shared);
-        self.connect(shared);
-        self.serve_marked(shared);
-        self.handle_deadlines(shared);
-        self.reap_closed(shared);
-    }
-
-    fn deliver_messages(&mut self, shared: &mut LoopState<N>) {
-        // No more than can wait at once: whoever posts meanwhile wakes us again.
-        for post in self.inbox.try_iter().take(MESSAGES_WAITING_MAX) {
-            self.host.handle_message(post, &mut shared.reserve, shared.now);
+    fn deliver_messages(&mut self, state: &mut LoopState<N>) {
+        // At most a full inbox: a thread that sends more meanwhile wakes the loop again.
+        for message in self.inbox.try_iter().take(MESSAGES_WAITING_MAX) {
+            self.host.handle_message(message, &mut state.reserve, state.now);
         }
     }
 
-    #[inline]
-    fn reap_closed(&mut self, shared: &mut LoopState<N>) {
-        let LoopState { reserve, now, admission, closes, .. } = shared;
-        let (panics, address) = (&mut self.panics, &self.address);
-        self.host.reap_closed(reserve, *now, |key, link, reason, close_mode| {
-            debug!("peer {key:?} closed: {reason}");
+    fn turn(&mut self, state: &mut LoopState<N>) {
+        self.accept(state);
+        self.connect(state);
+        self.serve(state);
+        self.expire_deadlines(state);
+        self.reap(state);
+    }
+
+    fn reap(&mut self, state: &mut LoopState<N>) {
+        let LoopState { reserve, now, admission, closes, .. } = state;
+        let Self { host, peer_log, panic_log, address, .. } = self;
+        host.reap_closed(reserve, *now, |key, link, reason, close_mode| {
+            peer_log.closed(key, reason, *now);
             if reason == CloseReason::Panicked
-                && let Some(more) = panics.permit(*now)
+                && let Some(suppressed) = panic_log.permit(*now)
             {
-                error!("the service on {address} panicked; its peer is closed{}", repeated_suffix(more));
+                error!("the service on {address} panicked; its peer is closed{}", repeated_suffix(suppressed));
             }
             admission.release(link.group());
             *closes += 1;
@@ -271,18 +257,18 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpo
             if close_mode == CloseMode::Reset
                 && let Err(error) = stream.reset_on_drop()
             {
-                debug!("peer {key:?} was gone before its reset: {error}");
+                debug!("cannot reset {key}: {error}");
             }
         });
     }
 
-    fn next_work(&self, shared: &LoopState<N>) -> Instant {
-        if self.host.marked_len() > 0 || self.host.wanted_len() > 0 {
+    fn next_work(&self, state: &LoopState<N>) -> Instant {
+        if self.host.marked_len() > 0 || self.host.wants_connect() {
             return Instant::ORIGIN;
         }
         let accept_at = match self.accept_retry.until() {
-            _ if !self.wants_accept(shared) => Instant::NEVER,
-            Some(until) if self.accept_retry.is_resting(shared.now, shared.closes) => until,
+            _ if !self.wants_accept(state) => Instant::NEVER,
+            Some(until) if self.accept_retry.is_paused(state.now, state.closes) => until,
             Some(_) | None => Instant::ORIGIN,
         };
         let handshake_at = self.handshakes.deadline(self.host.limits().handshake_timeout);
@@ -292,31 +278,25 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpo
             .min(self.host.next_deadline().unwrap_or(Instant::NEVER))
     }
 
-    fn drain(&mut self, shared: &mut LoopState<N>) {
-        // Whoever connects from now on is not in the backlog and meets a closed port.
-        for _ in 0..BACKLOG_MAX {
-            match self.accept_one(shared) {
-                Accepted::Next => {}
-                Accepted::Enough => break,
-            }
-        }
+    fn drain(&mut self, state: &mut LoopState<N>) {
+        self.accept_backlog(state);
         self.listener = None;
-        self.host.tell_all(&mut shared.reserve, shared.now, |peer, _| drain(&mut peer.link, &mut peer.connection));
+        self.host.for_each_peer(&mut state.reserve, state.now, |peer, _| drain_peer(peer));
     }
 
-    fn finish_all(&mut self, shared: &mut LoopState<N>) {
-        self.give_up_all(CloseReason::Drained, shared);
-        self.stop_connecting(shared);
-        self.host.tell_all(&mut shared.reserve, shared.now, |peer, resources| {
+    fn finish_all(&mut self, state: &mut LoopState<N>) {
+        self.close_handshakes(CloseReason::Drained, state);
+        self.abort_connects(state);
+        self.host.for_each_peer(&mut state.reserve, state.now, |peer, resources| {
             peer.connection.handle_drain_timeout(resources);
         });
     }
 
-    fn stop(&mut self, shared: &mut LoopState<N>) {
+    fn stop(&mut self, state: &mut LoopState<N>) {
         self.listener = None;
-        self.give_up_all(CloseReason::Stopped, shared);
-        self.stop_connecting(shared);
-        self.host.tell_all(&mut shared.reserve, shared.now, |peer, _| {
+        self.close_handshakes(CloseReason::Stopped, state);
+        self.abort_connects(state);
+        self.host.for_each_peer(&mut state.reserve, state.now, |peer, _| {
             peer.connection.handle_error(CloseReason::Stopped);
         });
     }
@@ -324,8 +304,8 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpo
     fn reload(&mut self) {
         match self.layer.reload() {
             None => {}
-            Some(Ok(())) => info!("newcomers on {} are shown the certificate as it is now", self.address),
-            Some(Err(error)) => error!("newcomers on {} are shown the certificate of before: {error}", self.address),
+            Some(Ok(())) => info!("reloaded TLS certificate for {}", self.address),
+            Some(Err(error)) => error!("kept the previous TLS certificate for {}: {error}", self.address),
         }
     }
 
@@ -359,7 +339,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpo
     }
 }
 
-/// Endpoint in the top byte, slot below it, generation in the low half.
+/// The token of a peer: the endpoint in the top byte, the slot below it, the generation in the low half.
 fn token(index: u8, key: Key) -> Token {
     Token(u64::from(index) << 56 | key.to_bits())
 }
@@ -368,12 +348,12 @@ fn key_of(token: Token) -> Key {
     Key::from_bits(token.0 & (u64::MAX >> 8))
 }
 
-/// The listener's token: generation 0, which no peer has.
+/// The token of a listener. It has generation 0, which no peer has.
 pub(super) fn listener_token(index: u8) -> Token {
     Token(u64::from(index) << 56)
 }
 
-/// Which endpoint a token belongs to.
+/// The endpoint that a token belongs to.
 pub(super) fn index_of(token: Token) -> usize {
     (token.0 >> 56) as usize
 }

@@ -1,6 +1,6 @@
-//! Handshakes in flight on one endpoint, the oldest first: who they are with and since when.
+//! The handshakes in progress on one endpoint, oldest first.
 //!
-//! It knows no stream: what a handshake is and how it goes on is the layer's.
+//! It holds no streams: the layer of the endpoint performs the handshakes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,50 +9,51 @@ use crate::instant::Instant;
 use crate::net::PeerAddress;
 use crate::slab::Key;
 
-/// A peer whose stream is not open yet.
+/// A peer in its handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Handshake {
     pub(super) key: Key,
-    pub(super) who: PeerAddress,
+    pub(super) address: PeerAddress,
     pub(super) since: Instant,
 }
 
 /// The handshakes of one endpoint, in the order in which they began.
 pub(super) struct Handshakes {
-    in_flight: VecDeque<Handshake>,
-    in_flight_max: usize,
+    in_progress: VecDeque<Handshake>,
+    in_progress_max: usize,
 }
 
 impl Handshakes {
-    pub(super) const fn new(in_flight_max: usize) -> Self {
-        Self { in_flight: VecDeque::new(), in_flight_max }
+    pub(super) const fn new(in_progress_max: usize) -> Self {
+        Self { in_progress: VecDeque::new(), in_progress_max }
     }
 
-    /// One more. With too many, the one that has gone on for the longest is to make way: a peer
-    /// that means well is done in a few round trips, so it is hardly ever that one.
+    /// Adds a handshake. If there are too many, returns the oldest one, which must be closed.
+    ///
+    /// An honest peer completes its handshake in a few round trips and is rarely the oldest.
     pub(super) fn add(&mut self, handshake: Handshake) -> Option<Key> {
-        self.in_flight.push_back(handshake);
-        if self.in_flight.len() > self.in_flight_max { self.oldest().map(|oldest| oldest.key) } else { None }
+        self.in_progress.push_back(handshake);
+        if self.in_progress.len() > self.in_progress_max { self.oldest().map(|oldest| oldest.key) } else { None }
     }
 
-    /// It is over. Those that begin first are mostly over first: the search ends near the front.
+    /// Removes a handshake that is over. Handshakes mostly end in the order in which they begin, so the
+    /// search ends near the front.
     pub(super) fn take(&mut self, key: Key) -> Option<Handshake> {
-        let place = self.in_flight.iter().position(|handshake| handshake.key == key)?;
-        self.in_flight.remove(place)
+        let index = self.in_progress.iter().position(|handshake| handshake.key == key)?;
+        self.in_progress.remove(index)
     }
 
-    /// The one that has gone on for the longest.
     pub(super) fn oldest(&self) -> Option<&Handshake> {
-        self.in_flight.front()
+        self.in_progress.front()
     }
 
-    /// When the oldest has gone on for too long.
+    /// When the oldest handshake times out.
     pub(super) fn deadline(&self, timeout: Duration) -> Instant {
         self.oldest().map_or(Instant::NEVER, |oldest| oldest.since + timeout)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.in_flight.len()
+        self.in_progress.len()
     }
 }
 
@@ -62,11 +63,11 @@ mod tests {
     use crate::slab::Slab;
 
     #[test]
-    fn the_oldest_makes_way_and_is_the_first_to_be_late() {
-        let mut table = Slab::new();
+    fn the_oldest_handshake_is_closed_first_and_times_out_first() {
+        let mut slab = Slab::new();
         let begin = |seconds| Handshake {
-            key: table.insert(()),
-            who: PeerAddress::Unix,
+            key: slab.insert(()),
+            address: PeerAddress::Unix,
             since: Instant::ORIGIN + Duration::from_secs(seconds),
         };
         let begun: Vec<Handshake> = (0..4).map(begin).collect();

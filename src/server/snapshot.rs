@@ -1,7 +1,7 @@
-//! A look at everything a server remembers, for tests and the curious: the basis for checking
-//! that nobody who has work is forgotten.
+//! `Snapshot`: a copy of the whole state of a server, for tests.
 //!
-//! It costs time and memory in proportion to the peers; a running server has no use for it.
+//! Tests use it to check that no peer with work is forgotten. Taking one costs time and memory in
+//! proportion to the number of peers.
 
 use crate::codec::Codec;
 use crate::connection::{CloseReason, Halves, Limits};
@@ -11,66 +11,66 @@ use crate::net::Link;
 use crate::service::Service;
 use crate::slab::Key;
 
-/// Everything a server remembers.
+/// The state of a server.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The endpoints, in the order in which they were added.
     pub endpoints: Vec<EndpointSnapshot>,
     /// Memory lent to queues, in bytes.
     pub lent_bytes: usize,
-    /// The most that may be lent.
+    /// Most memory that may be lent, in bytes.
     pub lent_bytes_max: usize,
     /// Peers that are counted as open.
     pub open: usize,
     /// The time of the last turn.
     pub now: Instant,
-    /// Until when the server would sleep now; `None`: until a fact comes.
+    /// The time until which the server would sleep; `None` if it would wait for an event.
     pub sleeps_until: Option<Instant>,
-    /// Whether the last turn looked at no deadline, since there was more to tell than was told.
+    /// Whether the last turn expired no deadlines, since there may be events that are not yet reported.
     pub deadlines_wait: bool,
 }
 
-/// Everything one endpoint remembers.
+/// The state of one endpoint.
 #[derive(Clone, Debug)]
 pub struct EndpointSnapshot {
-    /// What was counted.
+    /// The counters of the endpoint.
     pub counters: HostCounters,
     /// The limits of its peers.
     pub limits: Limits,
-    /// Its peers.
+    /// The peers, except pending ones.
     pub peers: Vec<PeerSnapshot>,
-    /// Whether an accept may succeed, as far as it knows; of a UDP endpoint, whether it has work.
+    /// Whether an accept may succeed; at a UDP endpoint, whether it has work.
     pub is_acceptable: bool,
-    /// Whether it still has its listener.
+    /// Whether it still listens.
     pub is_listening: bool,
-    /// How many peers are marked.
+    /// The number of marked peers.
     pub marked: usize,
 }
 
-/// Everything remembered about one peer.
+/// The state of one peer.
 #[derive(Clone, Debug)]
 pub struct PeerSnapshot {
-    /// Its name.
+    /// The key of the peer.
     pub key: Key,
     /// Both halves of its connection.
     pub halves: Halves,
-    /// Why it is over, once it is.
+    /// Why it was closed, if it was.
     pub closed: Option<CloseReason>,
-    /// Bytes read and not served yet.
+    /// Bytes read and not yet served.
     pub input_len: usize,
-    /// Bytes queued and not written yet.
+    /// Bytes queued and not yet written.
     pub output_len: usize,
-    /// Whether reading is paused, or frames are held back.
+    /// Whether reading is paused or frames are held back.
     pub is_paused: bool,
-    /// Whether a read is welcome.
+    /// Whether its connection would accept input.
     pub wants_read: bool,
-    /// Whether a read may succeed, as far as is known.
+    /// Whether a read may succeed.
     pub readable: bool,
-    /// Whether a write may succeed, as far as is known.
+    /// Whether a write may succeed.
     pub writable: bool,
     /// Whether it is to be served before the next sleep.
     pub is_marked: bool,
-    /// When the timers look at it next.
+    /// When its timer fires.
     pub armed_at: Instant,
     /// Its earliest deadline.
     pub deadline: Instant,

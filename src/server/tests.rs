@@ -1,8 +1,8 @@
-//! The server from other threads, over the real reactor; what a service may do, in the simulated world.
+//! Tests of the server: from other threads over the reactor, and its services in the simulated world.
 
 mod codecs;
 mod connecting;
-mod small_worlds;
+mod exhaustive;
 
 use std::fmt::Display;
 use std::io::{Read, Write};
@@ -19,27 +19,27 @@ use crate::service::{Chat, Context, Echo, Orders};
 use crate::sim::World;
 use crate::slab::Key;
 
-/// Answers `slow` later, panics on `boom`, and passes posts on to everybody.
+/// Answers `slow` later, panics on `boom`, and sends messages on to all peers.
 #[derive(Default)]
-struct Mischief {
-    owed: Vec<Key>,
+struct TestService {
+    deferred: Vec<Key>,
     closed: Vec<CloseReason>,
 }
 
-impl Service for Mischief {
+impl Service for TestService {
     type Peer = ();
     type Message = String;
 
-    fn on_open(&mut self, _peer: &mut (), who: &dyn Display, cx: &mut Context<'_, '_>) {
-        cx.send_parts(&[b"hello ", who.to_string().split(':').next().unwrap().as_bytes()]);
+    fn on_open(&mut self, _peer: &mut (), address: &dyn Display, cx: &mut Context<'_, '_>) {
+        cx.send_parts(&[b"hello ", address.to_string().split(':').next().unwrap().as_bytes()]);
     }
 
     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
         match line {
-            b"boom" => panic!("as asked"),
+            b"boom" => panic!("on request"),
             b"slow" => {
                 cx.defer_reply();
-                self.owed.push(cx.key());
+                self.deferred.push(cx.key());
             }
             _ => cx.send(line),
         }
@@ -49,15 +49,15 @@ impl Service for Mischief {
         self.closed.push(reason);
     }
 
-    fn on_message(&mut self, post: String, orders: &mut Orders<'_>) {
-        for key in self.owed.drain(..) {
+    fn on_message(&mut self, message: String, orders: &mut Orders<'_>) {
+        for key in self.deferred.drain(..) {
             orders.answer(key, &[b"at last"]).unwrap();
         }
-        orders.send_to_others(&[post.as_bytes()]).unwrap();
+        orders.send_to_others(&[message.as_bytes()]).unwrap();
     }
 }
 
-/// Counts lines and tells how many there were, when there are no more; none at all is a panic.
+/// Counts the lines of a peer and sends their number at its end. Panics if there are none.
 struct Counter;
 
 impl Service for Counter {
@@ -83,9 +83,9 @@ fn port_of(address: &Address) -> u16 {
 }
 
 #[test]
-fn other_threads_post_to_a_service_and_drain_the_server() {
+fn other_threads_send_messages_and_drain_the_server() {
     let mut server = Server::new(Reactor::new().unwrap(), ServerLimits::default());
-    let endpoint = server.listen(address("127.0.0.1:0"), Lines::new(), Mischief::default()).unwrap();
+    let endpoint = server.listen(address("127.0.0.1:0"), Lines::new(), TestService::default()).unwrap();
     let (port, sender, handle) = (port_of(server.local_address(&endpoint)), endpoint.sender(), server.handle());
 
     let client = thread::spawn(move || {
@@ -113,18 +113,18 @@ fn other_threads_post_to_a_service_and_drain_the_server() {
 }
 
 #[test]
-fn who_posts_faster_than_the_loop_takes_is_told() {
+fn sending_fails_when_too_many_messages_wait() {
     let mut server = Server::new(Reactor::new().unwrap(), ServerLimits::default());
-    let endpoint = server.listen(address("127.0.0.1:0"), Lines::new(), Mischief::default()).unwrap();
+    let endpoint = server.listen(address("127.0.0.1:0"), Lines::new(), TestService::default()).unwrap();
     let sender = endpoint.sender();
-    let taken = (0..2000).take_while(|_| sender.send(String::new()).is_ok()).count();
-    assert_eq!(taken, crate::net::MESSAGES_WAITING_MAX);
+    let accepted = (0..2000).take_while(|_| sender.send(String::new()).is_ok()).count();
+    assert_eq!(accepted, crate::net::MESSAGES_WAITING_MAX);
     server.turn().unwrap();
     assert_eq!(sender.send(String::new()), Ok(()));
 }
 
 #[test]
-fn a_stop_from_another_thread_ends_a_server_whose_peer_would_stay() {
+fn a_stop_from_another_thread_closes_peers_and_ends_the_server() {
     let mut server = Server::new(Reactor::new().unwrap(), ServerLimits::default());
     let endpoint = server.listen(address("127.0.0.1:0"), Raw, Echo::new()).unwrap();
     let (port, handle) = (port_of(server.local_address(&endpoint)), server.handle());
@@ -141,11 +141,11 @@ fn a_stop_from_another_thread_ends_a_server_whose_peer_would_stay() {
 }
 
 #[test]
-fn a_panic_loses_its_own_peer_only() {
+fn a_panic_closes_only_its_own_peer() {
     let world = World::new(1);
     let mut server = Server::new(world.net(), ServerLimits::default());
     let at = address("127.0.0.1:7000");
-    server.listen(at.clone(), Lines::new(), Mischief::default()).unwrap();
+    server.listen(at.clone(), Lines::new(), TestService::default()).unwrap();
     let (victim, other) = (world.connect(&at), world.connect(&at));
     victim.send(b"boom\n");
     other.send(b"fine\n");
@@ -156,11 +156,11 @@ fn a_panic_loses_its_own_peer_only() {
 }
 
 #[test]
-fn a_peer_that_ended_waits_for_what_it_was_promised() {
+fn a_peer_that_ended_is_not_finished_before_its_deferred_reply() {
     let world = World::new(1);
     let mut server = Server::new(world.net(), ServerLimits::default());
     let at = address("127.0.0.1:7000");
-    let endpoint = server.listen(at.clone(), Lines::new(), Mischief::default()).unwrap();
+    let endpoint = server.listen(at.clone(), Lines::new(), TestService::default()).unwrap();
     let client = world.connect(&at);
     client.send(b"slow\n");
     client.finish();
@@ -174,7 +174,7 @@ fn a_peer_that_ended_waits_for_what_it_was_promised() {
 }
 
 #[test]
-fn a_service_is_told_of_a_peers_end_and_has_the_last_word() {
+fn a_service_may_still_send_when_a_peer_ends() {
     let world = World::new(1);
     let mut server = Server::new(world.net(), ServerLimits::default());
     let at = address("127.0.0.1:7000");
@@ -186,11 +186,11 @@ fn a_service_is_told_of_a_peers_end_and_has_the_last_word() {
         peer
     });
     world.settle(|| server.turn()).unwrap();
-    assert_eq!(peers[0].received(), b"", "there may be more");
-    peers.iter().for_each(crate::sim::Peer::finish);
+    assert_eq!(peers[0].received(), b"", "the peer has not ended");
+    peers.iter().for_each(crate::sim::SimPeer::finish);
     world.settle(|| server.turn()).unwrap();
     assert_eq!(peers[0].received(), b"2 lines\n");
-    assert_eq!(peers[2].received(), b"", "its last line never came");
+    assert_eq!(peers[2].received(), b"", "its last line is not whole");
     let totals = server.totals();
     let closed =
         [CloseReason::Finished, CloseReason::Panicked, CloseReason::PartialFrame].map(|why| totals.closed(why));
@@ -218,27 +218,27 @@ fn endpoints_on_one_loop_keep_their_peers_apart() {
 }
 
 #[test]
-fn a_crowd_of_newcomers_comes_in_a_part_each_turn() {
-    const CROWD: u64 = 1000;
+fn many_new_connections_are_accepted_over_several_turns() {
+    const PEERS: u64 = 1000;
     let world = World::new(1);
     let mut server = Server::new(world.net(), ServerLimits::default());
     let at = address("127.0.0.1:7000");
     server.listen(at.clone(), Raw, Echo::new()).unwrap();
-    let crowd: Vec<_> = (0..CROWD).map(|_| world.connect(&at)).collect();
+    let peers: Vec<_> = (0..PEERS).map(|_| world.connect(&at)).collect();
     let mut before = 0;
-    while before < CROWD {
+    while before < PEERS {
         server.turn().unwrap();
         let open = server.totals().open;
         assert!((1..=256).contains(&(open - before)), "{} in one turn", open - before);
         before = open;
     }
-    drop(crowd);
+    drop(peers);
 }
 
 #[test]
-fn who_has_spent_its_budget_is_served_on_though_no_fact_comes() {
+fn a_peer_that_spent_its_budget_is_served_again_without_an_event() {
     const LEN: usize = 2 * 1024 * 1024;
-    // All of it is there at once, so that one fact tells of all.
+    // All bytes arrive at once, so that only one event reports them.
     let world = World::new(1).with_kernel_buffer(2 * LEN);
     let mut server = Server::new(world.net(), ServerLimits::default());
     let at = address("127.0.0.1:7000");
@@ -251,7 +251,7 @@ fn who_has_spent_its_budget_is_served_on_though_no_fact_comes() {
 }
 
 #[test]
-fn no_deadline_counts_for_who_waits_to_be_served() {
+fn deadlines_do_not_expire_for_peers_that_wait_to_be_served() {
     let world = World::new(1);
     let mut server = Server::new(world.net(), ServerLimits::default()).with_turn_bytes(1);
     let at = address("127.0.0.1:7000");
@@ -262,21 +262,24 @@ fn no_deadline_counts_for_who_waits_to_be_served() {
     peers.iter().for_each(|peer| peer.send(b"x"));
     for served in 1..=5 {
         server.turn().unwrap();
-        assert_eq!(server.totals().peers.ledger.frames, served, "one in each turn");
-        world.pass(Duration::from_secs(2), || Ok::<_, io::Error>(())).unwrap();
+        assert_eq!(server.totals().peers.ledger.frames, served, "one peer in each turn");
+        world.advance(Duration::from_secs(2), || Ok::<_, io::Error>(())).unwrap();
     }
     world.settle(|| server.turn()).unwrap();
-    assert!(peers.iter().all(|peer| peer.received() == b"x" && peer.is_ended()), "served first, idle after that");
-    peers.iter().for_each(crate::sim::Peer::finish);
+    assert!(
+        peers.iter().all(|peer| peer.received() == b"x" && peer.is_ended()),
+        "served first, closed as idle afterwards"
+    );
+    peers.iter().for_each(crate::sim::SimPeer::finish);
     world.settle(|| server.turn()).unwrap();
     assert_eq!(server.totals().closed(CloseReason::IdleTimeout), 5);
 }
 
-/// Writes down what it is told, in order.
+/// Records frames and closes in order.
 #[derive(Clone, Default)]
-struct Diary(Arc<Mutex<Vec<String>>>);
+struct Recorder(Arc<Mutex<Vec<String>>>);
 
-impl Service for Diary {
+impl Service for Recorder {
     type Peer = ();
     type Message = ();
 
@@ -290,16 +293,16 @@ impl Service for Diary {
 }
 
 #[test]
-fn nobody_is_buried_before_all_are_served() {
+fn closed_peers_are_reaped_after_all_peers_are_served() {
     let world = World::new(1);
     let mut server = Server::new(world.net(), ServerLimits::default());
-    let (at, diary) = (address("127.0.0.1:7000"), Diary::default());
-    server.listen(at.clone(), Lines::new(), diary.clone()).unwrap();
+    let (at, recorder) = (address("127.0.0.1:7000"), Recorder::default());
+    server.listen(at.clone(), Lines::new(), recorder.clone()).unwrap();
     let (leaves, stays) = (world.connect(&at), world.connect(&at));
     world.settle(|| server.turn()).unwrap();
     leaves.send(b"goodbye\n");
     leaves.finish();
     stays.send(b"hello\n");
     server.turn().unwrap();
-    assert_eq!(*diary.0.lock().unwrap(), ["goodbye", "hello", "finished"]);
+    assert_eq!(*recorder.0.lock().unwrap(), ["goodbye", "hello", "finished"]);
 }

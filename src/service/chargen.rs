@@ -1,5 +1,5 @@
-//! Chargen (RFC 864): sends the rotating pattern of printable characters for as long as the peer
-//! reads, and throws away what it sends.
+//! Chargen (RFC 864): sends a rotating pattern of printable characters while the peer reads, and
+//! discards its input.
 
 use std::fmt::Display;
 
@@ -9,29 +9,29 @@ use super::{Context, Service};
 const CHARACTERS: usize = 95;
 /// Characters in one line, as in the RFC's example.
 const LINE: usize = 72;
-/// Lines sent at a time: 5 KiB, so that a peer which takes them slowly has little waiting.
+/// Lines sent at a time: about 5 KiB, so that little is queued for a slow peer.
 const LINES_AT_ONCE: usize = 72;
 
-/// Sends lines of 72 characters, each beginning one character further.
+/// Sends lines of 72 characters. Each line begins one character later in the pattern.
 ///
-/// Over raw framing the lines end in CR LF, as in the RFC; over any other, each line is a frame.
+/// Over raw framing, lines end in CR LF, as in the RFC. Over any other framing, each line is a frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Chargen {
     line_end: &'static [u8],
 }
 
 impl Chargen {
-    /// Lines that end in CR LF: for raw framing.
+    /// Sends lines that end in CR LF, for raw framing.
     pub const fn new() -> Self {
         Self { line_end: b"\r\n" }
     }
 
-    /// Bare lines: for a framing that tells where they end.
+    /// Sends lines without a line end, for a framing that delimits them.
     pub const fn bare() -> Self {
         Self { line_end: b"" }
     }
 
-    /// The line that begins with that character of the pattern, without its end.
+    /// The line that begins with the character at `start` of the pattern, without its line end.
     pub(crate) fn line(start: usize) -> [u8; LINE] {
         std::array::from_fn(|column| character(start + column))
     }
@@ -52,17 +52,17 @@ impl Default for Chargen {
     }
 }
 
-/// The character at a place of the endless row.
-fn character(place: usize) -> u8 {
-    b' ' + u8::try_from(place % CHARACTERS).expect("95 characters fit a byte")
+/// The character at `index` of the endless pattern.
+fn character(index: usize) -> u8 {
+    b' ' + u8::try_from(index % CHARACTERS).expect("95 characters fit a byte")
 }
 
 impl Service for Chargen {
-    /// With which character the next line starts.
+    /// The character of the pattern that the next line begins with.
     type Peer = usize;
     type Message = ();
 
-    fn on_open(&mut self, start: &mut usize, _who: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, start: &mut usize, _address: &dyn Display, cx: &mut Context<'_, '_>) {
         self.send_lines(start, cx);
     }
 

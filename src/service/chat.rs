@@ -1,22 +1,22 @@
-//! Chat: what one peer says, all the others hear.
+//! Chat: passes each frame on to all other peers.
 //!
-//! It knows no names and keeps no history; who comes late has missed it.
+//! It has no names and keeps no history.
 
 use super::{Context, Service};
 
-/// Sends every frame to all peers but its sender.
+/// Sends every frame to all peers except its sender.
 #[derive(Clone, Debug, Default)]
 pub struct Chat {
     prefix: Vec<u8>,
 }
 
 impl Chat {
-    /// Passes on just what came.
+    /// Passes frames on unchanged.
     pub const fn new() -> Self {
         Self { prefix: Vec::new() }
     }
 
-    /// Puts `prefix` at the start of every frame it passes on.
+    /// Passes frames on with `prefix` before each.
     pub fn with_prefix(prefix: impl Into<Vec<u8>>) -> Self {
         Self { prefix: prefix.into() }
     }

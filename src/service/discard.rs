@@ -1,8 +1,8 @@
-//! Discard (RFC 863): takes everything, says nothing.
+//! Discard (RFC 863): reads all input and sends nothing.
 
 use super::{Context, Service};
 
-/// Throws every frame away.
+/// Discards every frame.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Discard;
 

@@ -1,22 +1,20 @@
-//! Echo (RFC 862): sends back every frame.
-//!
-//! It looks at no byte and keeps nothing.
+//! Echo (RFC 862): sends every frame back.
 
 use super::{Context, Service};
 
-/// Sends every frame back, with a prefix if one was given.
+/// Sends every frame back, optionally with a prefix.
 #[derive(Clone, Debug, Default)]
 pub struct Echo {
     prefix: Vec<u8>,
 }
 
 impl Echo {
-    /// Sends back just what came.
+    /// Sends frames back unchanged.
     pub const fn new() -> Self {
         Self { prefix: Vec::new() }
     }
 
-    /// Puts `prefix` at the start of every frame it sends.
+    /// Sends frames back with `prefix` before each.
     pub fn with_prefix(prefix: impl Into<Vec<u8>>) -> Self {
         Self { prefix: prefix.into() }
     }

@@ -1,8 +1,8 @@
-//! A service: what is said to peers, once somebody else has taken care of how.
+//! Services: the applications that run on the event loop.
 //!
-//! One value serves all peers of its endpoint, so what peers share needs no lock. It reads and
-//! writes no stream and never waits; work that takes long belongs on another thread, and its
-//! result comes back as a post.
+//! One [`Service`] value serves all peers of its endpoint on one thread, so state that peers share
+//! needs no lock. A service does no I/O on streams and never blocks. Long work belongs on another
+//! thread, which sends its result back as a message.
 
 mod chargen;
 mod chat;
@@ -23,67 +23,72 @@ pub use chat::Chat;
 pub use discard::Discard;
 pub use echo::Echo;
 pub use outbox::Orders;
-pub(crate) use outbox::{Order, Outbox, Target, Verb};
+pub(crate) use outbox::{Action, Order, Outbox, Target};
 pub use proxy::Proxy;
 
-/// An application: gets whole frames, sends whole frames.
+/// An application that receives whole frames and sends whole frames.
 ///
-/// Every callback runs on the loop's one thread: while it runs, nobody else is served. A callback
-/// that panics loses its own peer only ([`CloseReason::Panicked`]).
+/// Every callback runs on the thread of the event loop, which serves no other peer meanwhile. A
+/// callback that panics closes its own peer only ([`CloseReason::Panicked`]).
 pub trait Service {
-    /// What the service keeps for each peer; `()` costs nothing.
+    /// State that the service keeps for each peer. `()` takes no memory.
     type Peer: Default;
-    /// What other threads may post to the service; `()` where none do.
+    /// Messages that other threads may send to the service, or `()`.
     type Message: Send + 'static;
 
-    /// A peer connected. `who` is its address, for a log or a greeting.
-    fn on_open(&mut self, peer: &mut Self::Peer, who: &dyn Display, cx: &mut Context<'_, '_>) {
-        let _ = (peer, who, cx);
+    /// Called when a peer has connected. `address` is its address, for a log or a greeting.
+    fn on_open(&mut self, peer: &mut Self::Peer, address: &dyn Display, cx: &mut Context<'_, '_>) {
+        let _ = (peer, address, cx);
     }
 
-    /// A connection that [`Orders::connect`] ordered has come about: this peer is its other end.
-    /// Stands in the place of [`Self::on_open`].
+    /// Called in place of [`Self::on_open`] for a connection that was ordered by [`Orders::connect`].
+    ///
+    /// `ticket` is the number given in the order.
     fn on_connect(&mut self, peer: &mut Self::Peer, ticket: u64, cx: &mut Context<'_, '_>) {
         let _ = (peer, ticket, cx);
     }
 
-    /// A connection that [`Orders::connect`] ordered does not come about: nobody answers there, or
-    /// there is no room for it. The system's errors are [`std::io::Error`]s. Who orders the same at
-    /// once again keeps the loop busy with it.
+    /// Called when a connection ordered by [`Orders::connect`] has failed or was not permitted.
+    ///
+    /// Errors of the system are [`std::io::Error`]s. A service that orders the same connection again
+    /// at once keeps the event loop busy.
     fn on_connect_failed(&mut self, ticket: u64, error: &(dyn Error + 'static), orders: &mut Orders<'_>) {
         let _ = (ticket, error, orders);
     }
 
-    /// A whole frame came. It is gone when the callback returns.
+    /// Called for each whole frame of a peer. The frame is valid until the callback returns.
     fn on_frame(&mut self, peer: &mut Self::Peer, frame: &[u8], cx: &mut Context<'_, '_>);
 
-    /// The queue of a peer for which [`Context::notify_writable`] was called has fallen to its low watermark.
+    /// Called once after [`Context::notify_writable`], as soon as the peer's queue is at its low
+    /// watermark or below.
     fn on_writable(&mut self, peer: &mut Self::Peer, cx: &mut Context<'_, '_>) {
         let _ = (peer, cx);
     }
 
-    /// A peer has ended its direction, and every frame of it was served: it says no more, and
-    /// still listens. Once this returns it is finished, unless something was promised to it.
+    /// Called when a peer has ended its direction and all its frames have been served.
     ///
-    /// Comes once at most, and only for an end between two frames: one inside a frame, one that
-    /// is not the peer's own ([`CloseReason::Truncated`]) and one that comes after we have finished
-    /// the peer are told by its close alone.
+    /// The peer sends no more, but still reads. When this returns, the peer is finished, unless a reply
+    /// was deferred by [`Context::defer_reply`].
+    ///
+    /// It is called at most once, and only for an end between two frames. It is not called after
+    /// [`Context::finish`], for an end inside a frame, or for a truncated stream
+    /// ([`CloseReason::Truncated`]).
     fn on_end(&mut self, peer: &mut Self::Peer, cx: &mut Context<'_, '_>) {
         let _ = (peer, cx);
     }
 
-    /// A peer is gone. Follows every [`Self::on_open`] and every [`Self::on_connect`] exactly once.
+    /// Called exactly once for each peer that was opened or connected, when it is closed.
     fn on_close(&mut self, peer: Self::Peer, key: Key, reason: CloseReason, orders: &mut Orders<'_>) {
         let _ = (peer, key, reason, orders);
     }
 
-    /// Another thread posted something.
-    fn on_message(&mut self, post: Self::Message, orders: &mut Orders<'_>) {
-        let _ = (post, orders);
+    /// Called for each message that another thread has sent through a [`Sender`](crate::net::Sender).
+    fn on_message(&mut self, message: Self::Message, orders: &mut Orders<'_>) {
+        let _ = (message, orders);
     }
 }
 
-/// One callback's view of the peer it serves, and its way to the others.
+/// The peer that a callback serves, with access to all other peers through [`Self::orders`].
 pub struct Context<'c, 'r> {
     pub(crate) key: Key,
     pub(crate) now: Instant,
@@ -92,7 +97,9 @@ pub struct Context<'c, 'r> {
 }
 
 impl Context<'_, '_> {
-    /// The name of this peer: good for orders and posts, also after it has gone.
+    /// The key of this peer, for use in orders and messages.
+    ///
+    /// It stays unique after the peer is closed: an order for a closed peer does nothing.
     pub fn key(&self) -> Key {
         self.key
     }
@@ -102,60 +109,65 @@ impl Context<'_, '_> {
         self.now
     }
 
-    /// Sends one frame. What does not fit any more closes the peer, see [`CloseReason`].
+    /// Queues one frame for this peer.
+    ///
+    /// If the queue has no space for it, the peer is closed with [`CloseReason::QueueFull`] or
+    /// [`CloseReason::BudgetSpent`]. If the codec cannot carry it, with [`CloseReason::BadReply`].
     #[inline]
     pub fn send(&mut self, frame: &[u8]) {
         self.reply.send(&[frame]);
     }
 
-    /// Sends one frame made of these parts in a row.
+    /// Queues one frame that consists of these parts in a row; see [`Self::send`].
     pub fn send_parts(&mut self, parts: &[&[u8]]) {
         self.reply.send(parts);
     }
 
-    /// How many bytes may be sent until this peer counts as slow; sending more is possible and
-    /// pauses the reading from it.
+    /// The number of bytes that can be queued before reading from this peer pauses.
     pub fn writable_bytes(&self) -> usize {
         self.reply.writable_bytes()
     }
 
-    /// Asks for one call of [`Service::on_writable`].
+    /// Requests one call of [`Service::on_writable`].
     pub fn notify_writable(&mut self) {
         self.reply.notify_writable();
     }
 
-    /// Says that an answer comes later, by [`Orders::answer`]: a peer that ended
-    /// its direction is not finished before that.
+    /// Announces a reply that is sent later, by [`Orders::answer`].
+    ///
+    /// A peer that has ended its direction is not finished until all deferred replies are sent. More
+    /// than 65,535 deferred replies close the peer with [`CloseReason::QueueFull`].
     pub fn defer_reply(&mut self) {
         self.reply.defer_reply();
     }
 
-    /// Stops giving frames of this peer and reading it, until [`Self::resume`] or [`Orders::resume`]:
-    /// so a service that passes bytes on is never flooded.
+    /// Stops reading this peer and delivering its frames, until [`Self::resume`] or
+    /// [`Orders::resume`].
     ///
-    /// The peer is told nothing; what it sends waits in its own kernel once ours is full. Its end,
-    /// too, is only seen after that, and the idle deadline does not rest.
+    /// The peer is not notified: its data fills our receive buffer in the kernel, then its own send
+    /// buffer. The end of its direction is not detected meanwhile, and the idle timeout keeps running.
     pub fn pause(&mut self) {
         self.reply.pause();
     }
 
-    /// Takes back [`Self::pause`].
+    /// Undoes [`Self::pause`].
     pub fn resume(&mut self) {
         self.reply.resume();
     }
 
-    /// Sends what is queued, then ends our direction; frames of the peer still come. What is sent
-    /// after this goes nowhere.
+    /// Sends queued bytes, then ends our direction. Frames of the peer are still delivered.
+    ///
+    /// Frames sent after this call are dropped.
     pub fn half_close(&mut self) {
         self.reply.half_close();
     }
 
-    /// Sends what is queued, then ends our direction; what the peer still sends is thrown away.
+    /// Sends queued bytes, then ends our direction. Further input from the peer is discarded.
     pub fn finish(&mut self) {
         self.reply.finish();
     }
 
-    /// Ends both directions now. Where queued bytes are thrown away by that, the peer sees a reset.
+    /// Ends both directions now. If queued bytes are dropped by this, the peer gets a reset.
     pub fn close(&mut self) {
         self.reply.close();
     }

@@ -1,7 +1,6 @@
-//! Orders for other peers, as data: the host carries them out after the callback.
+//! Orders for other peers, as data. The host applies them after the callback.
 //!
-//! Nothing is sent here, and no peer is looked up: an order for a peer that has gone is dropped
-//! by the host.
+//! Nothing is sent here and no peer is looked up. The host drops orders for peers that are closed.
 
 use std::ops::Range;
 
@@ -10,28 +9,28 @@ use crate::connection::READ_LEN_MAX;
 use crate::destination::Destination;
 use crate::slab::Key;
 
-/// A batch is carried out before it grows past this many orders, or past one read's worth of bytes.
+/// The host applies a batch when it holds this many orders, or the bytes of one read.
 ///
-/// 1,024 orders take some tens of microseconds: no other peer notices.
+/// Few enough that applying them does not noticeably delay other peers.
 const ORDERS_MAX: usize = 1024;
 
-/// What the storage of an empty outbox may keep.
+/// Most memory that an empty outbox keeps.
 const IDLE_BYTES_MAX: usize = 2 * READ_LEN_MAX;
 
-/// For whom an order is.
+/// The peers that an order concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     One(Key),
-    AllBut(Key),
+    AllExcept(Key),
     All,
 }
 
-/// What is ordered for a peer.
+/// What an order does to a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
-    /// Send these bytes of the outbox, which are framed.
+pub(crate) enum Action {
+    /// Sends these bytes of the outbox, which are already encoded.
     Send(Range<usize>),
-    /// The same, and a promise is kept by it.
+    /// Sends these bytes as a deferred reply.
     Answer(Range<usize>),
     NotifyWritable,
     Resume,
@@ -43,13 +42,13 @@ pub(crate) enum Verb {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// For peers that are here.
-    For(Target, Verb),
-    /// For one that has yet to come.
+    /// An action on open peers.
+    Apply(Target, Action),
+    /// A new outbound connection.
     Connect { to: Destination, ticket: u64 },
 }
 
-/// The orders of one callback or a few, with the bytes they send.
+/// The orders of one or several callbacks, and the bytes they send.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     bytes: Vec<u8>,
@@ -61,32 +60,33 @@ impl Outbox {
         self.orders.is_empty()
     }
 
-    /// Whether it is time to carry out what is here before more is ordered.
+    /// Whether the orders must be applied before more are added.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes.len() >= READ_LEN_MAX || self.orders.len() >= ORDERS_MAX
     }
 
-    /// The orders, and the bytes that they send ranges of.
+    /// Takes the orders, and lends the bytes that they refer to.
     pub(crate) fn take(&mut self) -> (impl Iterator<Item = Order>, &[u8]) {
         (self.orders.drain(..), &self.bytes)
     }
 
-    /// Forgets the bytes of orders that were taken.
+    /// Drops the bytes of orders that were taken.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(IDLE_BYTES_MAX);
     }
 
-    /// Frames sent to the same target in a row become one order: a crowd is walked once a batch.
-    fn push(&mut self, target: Target, verb: Verb) {
-        if let (Some(Order::For(last, Verb::Send(range))), Verb::Send(more)) = (self.orders.last_mut(), &verb)
+    /// Adds an order. Frames in a row for the same target become one order, so that the host goes
+    /// through all peers once per batch.
+    fn push(&mut self, target: Target, action: Action) {
+        if let (Some(Order::Apply(last, Action::Send(range))), Action::Send(next)) = (self.orders.last_mut(), &action)
             && *last == target
-            && range.end == more.start
+            && range.end == next.start
         {
-            range.end = more.end;
+            range.end = next.end;
             return;
         }
-        self.orders.push(Order::For(target, verb));
+        self.orders.push(Order::Apply(target, action));
     }
 
     fn write(&mut self, encode: &dyn Encode, parts: &[&[u8]]) -> Result<Range<usize>, FrameError> {
@@ -99,96 +99,103 @@ impl Outbox {
     }
 }
 
-/// Where a service puts its orders for other peers.
+/// Collects orders of a service for peers other than the one it serves.
 ///
-/// They are carried out in their order, soon after the callback has returned. A peer that has too
-/// much waiting already is closed with [`CloseReason::QueueFull`](crate::connection::CloseReason::QueueFull).
+/// The orders are applied in sequence soon after the callback returns. If a peer's queue has no space
+/// for a frame, that peer is closed with
+/// [`CloseReason::QueueFull`](crate::connection::CloseReason::QueueFull). An order for a peer that is
+/// closed does nothing.
 pub struct Orders<'a> {
     outbox: &'a mut Outbox,
     encode: &'a dyn Encode,
-    sender: Option<Key>,
+    served: Option<Key>,
 }
 
 impl<'a> Orders<'a> {
-    pub(crate) fn new(outbox: &'a mut Outbox, encode: &'a dyn Encode, sender: Option<Key>) -> Self {
-        Self { outbox, encode, sender }
+    pub(crate) fn new(outbox: &'a mut Outbox, encode: &'a dyn Encode, served: Option<Key>) -> Self {
+        Self { outbox, encode, served }
     }
 
-    /// Sends a frame made of these parts in a row to one peer.
+    /// Sends one peer a frame that consists of these parts in a row.
     ///
     /// # Errors
-    /// The framing cannot carry it.
+    /// The codec cannot encode the frame.
     pub fn send_to(&mut self, key: Key, parts: &[&[u8]]) -> Result<(), FrameError> {
         self.send(Target::One(key), parts)
     }
 
-    /// Sends a frame made of these parts in a row to all peers but the one that is served, or to all when none is.
+    /// Sends a frame that consists of these parts in a row to all peers except the one being served.
+    /// In a callback that serves no peer, it is sent to all.
     ///
     /// # Errors
-    /// The framing cannot carry it.
+    /// The codec cannot encode the frame.
     pub fn send_to_others(&mut self, parts: &[&[u8]]) -> Result<(), FrameError> {
-        self.send(self.sender.map_or(Target::All, Target::AllBut), parts)
+        self.send(self.served.map_or(Target::All, Target::AllExcept), parts)
     }
 
-    /// Sends a frame made of these parts in a row to one peer and keeps one promise made to it.
+    /// Sends one peer a frame that consists of these parts in a row, as the reply to one
+    /// [`Context::defer_reply`](super::Context::defer_reply).
     ///
     /// # Errors
-    /// The framing cannot carry it; the promise stays open.
+    /// The codec cannot encode the frame. The reply is still expected.
     pub fn answer(&mut self, key: Key, parts: &[&[u8]]) -> Result<(), FrameError> {
         let range = self.outbox.write(self.encode, parts)?;
-        self.outbox.push(Target::One(key), Verb::Answer(range));
+        self.outbox.push(Target::One(key), Action::Answer(range));
         Ok(())
     }
 
-    /// Connects to somebody, who is then a peer of this endpoint like those who came by themselves.
+    /// Opens an outbound connection, which becomes a peer of this endpoint.
     ///
-    /// `ticket` is a number of yours: it comes back with the one outcome that the order has,
+    /// The result is reported once, with `ticket`, to
     /// [`Service::on_connect`](super::Service::on_connect) or
-    /// [`Service::on_connect_failed`](super::Service::on_connect_failed); unless the server ends
-    /// before. Only a server connects, and not at a `tls://` address: elsewhere the order fails.
+    /// [`Service::on_connect_failed`](super::Service::on_connect_failed), unless the server ends first.
+    ///
+    /// Outbound connections need a [`Server`](crate::Server) and a plain endpoint. In a client, or at
+    /// a `tls://` address, the order fails.
     pub fn connect(&mut self, to: impl Into<Destination>, ticket: u64) {
         self.outbox.orders.push(Order::Connect { to: to.into(), ticket });
     }
 
-    /// Asks for one call of [`Service::on_writable`](super::Service::on_writable) on behalf of a peer.
+    /// Requests one call of [`Service::on_writable`](super::Service::on_writable) for a peer.
     pub fn notify_writable(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Verb::NotifyWritable);
+        self.outbox.push(Target::One(key), Action::NotifyWritable);
     }
 
-    /// Takes back the pause of a peer, see [`Context::pause`](super::Context::pause).
+    /// Undoes the pause of a peer; see [`Context::pause`](super::Context::pause).
     pub fn resume(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Verb::Resume);
+        self.outbox.push(Target::One(key), Action::Resume);
     }
 
-    /// Sends what is queued for a peer, then ends our direction to it; its frames still come.
+    /// Sends the queued bytes of a peer, then ends our direction. Its frames are still delivered.
     pub fn half_close(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Verb::HalfClose);
+        self.outbox.push(Target::One(key), Action::HalfClose);
     }
 
-    /// Sends what is queued for a peer, then ends our direction to it; its input is thrown away.
+    /// Sends the queued bytes of a peer, then ends our direction. Its further input is discarded.
     pub fn finish(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Verb::Finish);
+        self.outbox.push(Target::One(key), Action::Finish);
     }
 
     /// Ends both directions of a peer now.
     pub fn close(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Verb::Close);
+        self.outbox.push(Target::One(key), Action::Close);
     }
 
-    /// Ends both directions of a peer now, in a reset even if all that was queued is written: what
-    /// it was sent is not to pass for the whole.
+    /// Resets the connection of a peer now, even if all queued bytes are written.
+    ///
+    /// A reset shows the peer that the data it received is incomplete.
     pub fn reset(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Verb::Reset);
+        self.outbox.push(Target::One(key), Action::Reset);
     }
 
     /// Ends both directions of every peer now.
     pub fn close_all(&mut self) {
-        self.outbox.push(Target::All, Verb::Close);
+        self.outbox.push(Target::All, Action::Close);
     }
 
     fn send(&mut self, target: Target, parts: &[&[u8]]) -> Result<(), FrameError> {
         let range = self.outbox.write(self.encode, parts)?;
-        self.outbox.push(target, Verb::Send(range));
+        self.outbox.push(target, Action::Send(range));
         Ok(())
     }
 }
@@ -199,24 +206,24 @@ mod tests {
     use crate::codec::Lines;
 
     #[test]
-    fn frames_for_the_same_crowd_are_one_order() {
+    fn frames_in_a_row_for_the_same_target_are_one_order() {
         let mut outbox = Outbox::default();
         let lines = Lines::new();
-        let sender = Key::from_bits(1);
-        let mut orders = Orders::new(&mut outbox, &lines, Some(sender));
+        let served = Key::from_bits(1);
+        let mut orders = Orders::new(&mut outbox, &lines, Some(served));
         orders.send_to_others(&[b"one"]).unwrap();
         orders.send_to_others(&[b"two"]).unwrap();
-        orders.finish(sender);
+        orders.finish(served);
         orders.send_to_others(&[b"three"]).unwrap();
         let (orders, bytes) = outbox.take();
         assert_eq!(bytes, b"one\ntwo\nthree\n");
-        let others = Target::AllBut(sender);
+        let others = Target::AllExcept(served);
         assert_eq!(
             orders.collect::<Vec<_>>(),
             [
-                Order::For(others, Verb::Send(0..8)),
-                Order::For(Target::One(sender), Verb::Finish),
-                Order::For(others, Verb::Send(8..14)),
+                Order::Apply(others, Action::Send(0..8)),
+                Order::Apply(Target::One(served), Action::Finish),
+                Order::Apply(others, Action::Send(8..14)),
             ]
         );
     }

@@ -1,13 +1,13 @@
-//! Proxy: couples each peer with one of our own at another address, and passes on what either says.
+//! Proxy: pairs each peer with an outbound connection and passes frames on in both directions.
 //!
-//! It stores nothing: a frame is in the one's queue or still with the other. Whoever takes less
-//! than the other says stops the reading of that one, so both kernels' buffers fill up, and the
-//! far end waits as it would without a proxy between.
+//! It stores nothing: each frame is either in one peer's output queue or still with the other peer.
+//! When one side reads slowly, reading of the other side is paused. The kernel buffers on that side
+//! fill up, and its far end has to wait, as it would without a proxy.
 //!
 //! ```text
-//! who came ── frame ──▶ send_to ──▶ queue ──▶ who answers       and the same way back
-//!     ▲                               │
-//!     └── resume ◀── on_writable ◀────────┘ asked for after each window, paused until then
+//! peer ── frame ──▶ send_to ──▶ output queue ──▶ partner       and back in the same way
+//!   ▲                                │
+//!   └── resume ◀── on_writable ◀─────┘ requested after each window; the peer is paused until then
 //! ```
 
 use std::collections::HashMap;
@@ -21,63 +21,65 @@ use crate::watermark::Watermarks;
 
 use super::{Context, Orders, Service};
 
-/// How much of the one is passed on before the other is asked whether it has room for more.
+/// Bytes of one peer that are passed on before it is paused until its partner's queue is low.
 ///
-/// 64 KiB: to ask costs a turn, which is little beside what the kernel takes for as many bytes.
+/// Each pause costs a turn, which is little compared with the system calls for 64 KiB.
 const WINDOW_BYTES: usize = 64 * KIB;
 
-/// Connects to one address for each peer that comes, and passes on frames in both directions.
+/// Connects to one destination for each peer, and passes frames on in both directions.
 ///
-/// An end of either direction is passed on as an end, a reset as a reset; so is whatever else cuts
-/// one side off. Who comes when nobody answers is reset.
+/// The end of one direction is passed on as an end, and a reset or any other failure as a reset. If the
+/// destination cannot be reached, the peer is reset.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     to: Destination,
-    /// With whom each peer is coupled; with nobody, while that one is being connected to.
-    others: HashMap<Key, Option<Key>>,
+    /// The partner of each peer; `None` while the outbound connection is in progress.
+    partners: HashMap<Key, Option<Key>>,
 }
 
 impl Proxy {
-    /// Where reading a peer of a proxy should pause and resume, so that the two directions do not
-    /// wait for each other: who has been sent a whole window and one read is read all the same.
+    /// Watermarks for the peers of a proxy.
+    ///
+    /// With these, a peer that was sent a whole window and one read more is still read, so that the
+    /// two directions never wait for each other.
     pub const QUEUE: Watermarks = Watermarks::new(64 * KIB, 512 * KIB);
 
-    /// Passes on to that address.
+    /// A proxy to this destination.
     pub fn to(to: impl Into<Destination>) -> Self {
-        Self { to: to.into(), others: HashMap::new() }
+        Self { to: to.into(), partners: HashMap::new() }
     }
 
-    fn other(&self, key: Key) -> Option<Key> {
-        self.others.get(&key).copied().flatten()
+    fn partner(&self, key: Key) -> Option<Key> {
+        self.partners.get(&key).copied().flatten()
     }
 }
 
 const _: () = assert!(Proxy::QUEUE.low() + WINDOW_BYTES + READ_LEN_MAX < Proxy::QUEUE.high());
 
 impl Service for Proxy {
-    /// How many bytes of this peer were passed on since the other was last asked for room.
+    /// Bytes of this peer that were passed on in the current window.
     type Peer = usize;
     type Message = ();
 
-    fn on_open(&mut self, _passed: &mut usize, _who: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, _passed: &mut usize, _address: &dyn Display, cx: &mut Context<'_, '_>) {
         let key = cx.key();
-        self.others.insert(key, None);
-        // Its own end must not be the end of all: until the other ends, there may be answers.
+        self.partners.insert(key, None);
+        // The partner may reply after this peer has ended its direction.
         cx.defer_reply();
         cx.pause();
         cx.orders().connect(self.to.clone(), key.to_bits());
     }
 
     fn on_connect(&mut self, _passed: &mut usize, ticket: u64, cx: &mut Context<'_, '_>) {
-        let (key, newcomer) = (cx.key(), Key::from_bits(ticket));
-        let Some(other) = self.others.get_mut(&newcomer) else {
-            // It did not wait.
+        let (key, client) = (cx.key(), Key::from_bits(ticket));
+        let Some(partner) = self.partners.get_mut(&client) else {
+            // The client was closed meanwhile.
             return cx.close();
         };
-        *other = Some(key);
-        self.others.insert(key, Some(newcomer));
+        *partner = Some(key);
+        self.partners.insert(key, Some(client));
         cx.defer_reply();
-        cx.orders().resume(newcomer);
+        cx.orders().resume(client);
     }
 
     fn on_connect_failed(&mut self, ticket: u64, _error: &(dyn Error + 'static), orders: &mut Orders<'_>) {
@@ -85,35 +87,35 @@ impl Service for Proxy {
     }
 
     fn on_frame(&mut self, passed: &mut usize, frame: &[u8], cx: &mut Context<'_, '_>) {
-        let Some(other) = self.other(cx.key()) else { return };
-        cx.orders().send_to(other, &[frame]).expect("it came in the same framing");
+        let Some(partner) = self.partner(cx.key()) else { return };
+        cx.orders().send_to(partner, &[frame]).expect("both peers have the same codec");
         *passed += frame.len();
         if *passed >= WINDOW_BYTES {
             *passed = 0;
             cx.pause();
-            cx.orders().notify_writable(other);
+            cx.orders().notify_writable(partner);
         }
     }
 
     fn on_writable(&mut self, _passed: &mut usize, cx: &mut Context<'_, '_>) {
-        if let Some(other) = self.other(cx.key()) {
-            cx.orders().resume(other);
+        if let Some(partner) = self.partner(cx.key()) {
+            cx.orders().resume(partner);
         }
     }
 
     fn on_end(&mut self, _passed: &mut usize, cx: &mut Context<'_, '_>) {
-        if let Some(other) = self.other(cx.key()) {
-            cx.orders().half_close(other);
+        if let Some(partner) = self.partner(cx.key()) {
+            cx.orders().half_close(partner);
         }
     }
 
     fn on_close(&mut self, _passed: usize, key: Key, reason: CloseReason, orders: &mut Orders<'_>) {
-        let Some(Some(other)) = self.others.remove(&key) else { return };
-        let is_whole = matches!(reason, CloseReason::Finished | CloseReason::IdleTimeout | CloseReason::Drained);
-        if is_whole {
-            orders.finish(other);
+        let Some(Some(partner)) = self.partners.remove(&key) else { return };
+        let is_complete = matches!(reason, CloseReason::Finished | CloseReason::IdleTimeout | CloseReason::Drained);
+        if is_complete {
+            orders.finish(partner);
         } else {
-            orders.reset(other);
+            orders.reset(partner);
         }
     }
 }

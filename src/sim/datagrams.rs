@@ -1,6 +1,7 @@
-//! UDP in a simulated world: sockets with an inbox; what is sent to nobody's address is kept to be looked at.
+//! `SimDatagrams`: UDP sockets of a simulated world.
 //!
-//! No datagram is lost on the way; what a full inbox cannot take is dropped, as in a kernel.
+//! No datagram is lost in the network. A full inbox drops datagrams, as a kernel does. Datagrams to
+//! unknown addresses are kept for the test.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,39 +10,19 @@ use std::net::SocketAddr;
 use libc::{EADDRINUSE, EAGAIN, ECONNREFUSED, EINTR, EINVAL};
 
 use super::faults::Fault;
-use super::outcome::{Outcome, told};
-use super::state::{Registration, Source, State};
-use super::trace::TraceEvent;
-use super::world::Shared;
+use super::state::{EventSource, Registration, SharedWorld, SocketState, WorldState};
+use super::sys_result::{SysResult, to_io};
+use super::trace_event::TraceEvent;
 use crate::net::{Address, Datagrams, Token};
 
-/// How many datagrams an inbox holds.
+/// The most datagrams in an inbox.
 const INBOX_MAX: usize = 256;
 
 /// A UDP socket of a simulated world.
 #[derive(Debug)]
 pub struct SimDatagrams {
-    pub(super) world: Shared,
+    pub(super) world: SharedWorld,
     pub(super) number: usize,
-}
-
-/// A bound UDP socket, or what is left of it.
-#[derive(Debug)]
-pub(super) struct SocketState {
-    pub(super) address: SocketAddr,
-    is_open: bool,
-    inbox: VecDeque<(SocketAddr, Vec<u8>)>,
-    pub(super) registration: Registration,
-}
-
-impl SocketState {
-    pub(super) fn has_datagrams(&self) -> bool {
-        !self.inbox.is_empty()
-    }
-
-    pub(super) fn datagrams_len(&self) -> usize {
-        self.inbox.len()
-    }
 }
 
 impl Datagrams for SimDatagrams {
@@ -49,38 +30,38 @@ impl Datagrams for SimDatagrams {
         let mut state = self.world.lock();
         let mut from = None;
         let socket = self.number;
-        let outcome = state.receive_datagram(socket, |source, datagram| {
+        let result = state.receive_datagram(socket, |source, datagram| {
             let len = datagram.len().min(buf.len());
             buf[..len].copy_from_slice(&datagram[..len]);
             from = Some(source);
             len
         });
-        state.trace.add(TraceEvent::Received { socket, outcome });
-        let len = told(outcome)?;
+        state.trace.add(TraceEvent::Received { socket, result });
+        let len = to_io(result)?;
         Ok((len, from.expect("a datagram has a source")))
     }
 
     fn send(&mut self, bytes: &[u8], to: &SocketAddr) -> io::Result<()> {
         let mut state = self.world.lock();
         let socket = self.number;
-        let outcome = state.send_datagram(socket, bytes, *to);
-        state.trace.add(TraceEvent::Sent { socket, outcome });
-        told(outcome).map(|_| ())
+        let result = state.send_datagram(socket, bytes, *to);
+        state.trace.add(TraceEvent::Sent { socket, result });
+        to_io(result).map(|_| ())
     }
 }
 
 impl Drop for SimDatagrams {
     fn drop(&mut self) {
         let mut state = self.world.lock();
-        state.deregister(Source::Socket(self.number));
+        state.deregister(EventSource::Socket(self.number));
         state.sockets[self.number].is_open = false;
         state.sockets[self.number].inbox.clear();
     }
 }
 
-impl State {
-    /// Binds a UDP socket; a port of 0 becomes a free one.
-    pub(super) fn bind(&mut self, address: &Address, token: Token, free_port: u16) -> Outcome {
+impl WorldState {
+    /// Binds a UDP socket. Port 0 selects a free port, counted from `free_port`.
+    pub(super) fn bind(&mut self, address: &Address, token: Token, free_port: u16) -> SysResult {
         let Address::Udp(host_port) = address else { return Err(EINVAL) };
         let mut bound: SocketAddr = host_port.parse().map_err(|_| EINVAL)?;
         if bound.port() == 0 {
@@ -92,8 +73,8 @@ impl State {
         let number = self.sockets.len();
         let registration = Registration::default();
         self.sockets.push(SocketState { address: bound, is_open: true, inbox: VecDeque::new(), registration });
-        self.trace.meet_socket(token.0, &Address::Udp(bound.to_string()));
-        self.register(Source::Socket(number), token);
+        self.trace.with_story(|story| story.name_socket(token.0, &Address::Udp(bound.to_string())));
+        self.register(EventSource::Socket(number), token);
         Ok(number)
     }
 
@@ -101,19 +82,19 @@ impl State {
         self.sockets.iter().position(|socket| socket.is_open && socket.address == address)
     }
 
-    fn receive_datagram(&mut self, number: usize, take: impl FnOnce(SocketAddr, &[u8]) -> usize) -> Outcome {
-        if self.strikes(Fault::ReadInterrupted) {
+    fn receive_datagram(&mut self, number: usize, take: impl FnOnce(SocketAddr, &[u8]) -> usize) -> SysResult {
+        if self.inject(Fault::ReadInterrupted) {
             return Err(EINTR);
         }
         if self.sockets[number].inbox.is_empty() {
             return Err(EAGAIN);
         }
-        if self.strikes(Fault::ReadBlocks) {
-            self.list(Source::Socket(number));
+        if self.inject(Fault::ReadBlocks) {
+            self.mark_ready(EventSource::Socket(number));
             return Err(EAGAIN);
         }
-        // As after an ICMP message about an earlier answer.
-        if self.strikes(Fault::Reset) {
+        // As after an ICMP error for an earlier answer.
+        if self.inject(Fault::Reset) {
             return Err(ECONNREFUSED);
         }
         let (source, datagram) = self.sockets[number].inbox.pop_front().ok_or(EAGAIN)?;
@@ -121,16 +102,16 @@ impl State {
         Ok(take(source, &datagram))
     }
 
-    fn send_datagram(&mut self, number: usize, bytes: &[u8], to: SocketAddr) -> Outcome {
-        if self.strikes(Fault::WriteInterrupted) {
+    fn send_datagram(&mut self, number: usize, bytes: &[u8], to: SocketAddr) -> SysResult {
+        if self.inject(Fault::WriteInterrupted) {
             return Err(EINTR);
         }
-        if self.strikes(Fault::WriteBlocks) {
-            self.list(Source::Socket(number));
+        if self.inject(Fault::WriteBlocks) {
+            self.mark_ready(EventSource::Socket(number));
             return Err(EAGAIN);
         }
-        // As after an ICMP message about an earlier answer.
-        if self.strikes(Fault::Reset) {
+        // As after an ICMP error for an earlier answer.
+        if self.inject(Fault::Reset) {
             return Err(ECONNREFUSED);
         }
         self.counters.progress += 1;
@@ -138,12 +119,12 @@ impl State {
         Ok(bytes.len())
     }
 
-    /// Puts a datagram where it is sent to.
+    /// Puts a datagram into the inbox of its destination, or keeps it for the test.
     pub(super) fn deliver(&mut self, from: SocketAddr, to: SocketAddr, datagram: Vec<u8>) {
         match self.socket_at(to) {
             Some(number) if self.sockets[number].inbox.len() < INBOX_MAX => {
                 self.sockets[number].inbox.push_back((from, datagram));
-                self.list(Source::Socket(number));
+                self.mark_ready(EventSource::Socket(number));
             }
             Some(_) => {}
             None => self.sent_datagrams.push((from, to, datagram)),

@@ -1,11 +1,10 @@
-//! A simulated world behind the border of [`crate::net`]: a network, a clock and peers, all out of one seed.
+//! A simulated world behind [`crate::net`]: a network, a clock and peers, all derived from one seed.
 //!
-//! The server that ships runs in it unchanged. A kind world is a place to test a service without
-//! sockets, threads and sleeps; a hostile one does, call by call, the worst that a kernel may do,
-//! and the same again for the same seed. The kernel that it knows is Linux. It opens no socket
-//! and reads no clock.
+//! The production server runs in it unchanged. Without faults, a world tests a service without
+//! sockets, threads and sleeps. With faults, each call meets what a Linux kernel may do at its
+//! worst, and the same seed repeats the same run. The simulation opens no socket and reads no clock.
 //!
-//! Your own service, tested:
+//! A test of your own service:
 //!
 //! ```
 //! use std::time::Duration;
@@ -29,38 +28,43 @@
 //! assert_eq!(ann.received(), b"how are you?\n");
 //! assert!(ann.is_ended());
 //!
-//! // Half an hour later: whoever said nothing in five minutes has been shown out.
+//! // Half an hour later the idle timeout of five minutes has closed a silent peer.
 //! let bob = world.connect(&address);
-//! world.pass(Duration::from_secs(1800), || server.turn())?;
+//! world.advance(Duration::from_secs(1800), || server.turn())?;
 //! assert!(bob.is_ended());
 //! assert!(server.totals().reconciles());
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! The same in a hostile world: `World::new(seed).with_faults(Faults::delays_drawn_from(seed))`,
-//! for as many seeds as there is time for.
+//! For a world with faults, use `World::new(seed).with_faults(Faults::delays_drawn_from(seed))`, and
+//! run as many seeds as time allows.
 
 mod behavior;
 mod connect;
 mod datagrams;
 mod faults;
 mod net;
-mod outcome;
 mod peer;
+mod peer_actions;
+mod peer_state;
+mod poll;
 mod rng;
 mod state;
 mod story;
+mod sys_result;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod trace_event;
 mod wire;
 mod world;
 
-pub use behavior::{Behavior, Ending};
+pub use behavior::{Behavior, PeerEnding};
 pub use datagrams::SimDatagrams;
-pub use faults::{Fault, FaultCounts, Faults, Harm};
+pub use faults::{Fault, FaultCost, FaultCounts, Faults};
 pub use net::{SimListener, SimNet, SimStream};
-pub use peer::Peer;
+pub use peer::SimPeer;
 pub use rng::{Rng, pattern};
-pub use world::{ListenerView, Progress, StreamView, World, WorldCounters};
+pub use state::{WorldCounters, WorldProgress};
+pub use world::{ListenerView, StreamView, World};

@@ -1,7 +1,7 @@
-//! `SimNet`: the border, simulated: what each call of the server meets, faults included.
+//! `SimNet`: the simulated implementation of `Net`, with faults in its calls.
 //!
-//! Everything that a call may do wrong is something a kernel may do: after a `WouldBlock` that
-//! was not true an edge follows, so nobody is stranded who keeps the rules.
+//! Each fault is something that a kernel may do. After an injected `WouldBlock` an edge follows, so
+//! that a server which handles edges correctly never waits forever.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -11,50 +11,49 @@ use std::time::Duration;
 use libc::{EADDRINUSE, EAGAIN, ECONNABORTED, ECONNRESET, EINTR, EINVAL, EMFILE, ENOMEM, ENOSPC, EPIPE, ETIMEDOUT};
 
 use super::datagrams::SimDatagrams;
-use super::faults::{ACCEPT_ERRORS, ACCEPT_EXHAUSTED, Fault, Head};
-use super::outcome::{Outcome, told};
-use super::state::{ListenerState, Source, State};
-use super::trace::TraceEvent;
+use super::faults::{ACCEPT_ERRORS, ACCEPT_OUTAGE_ERRORS, BacklogEffect, Fault};
+use super::state::{EventSource, ListenerState, SharedWorld, WorldState};
+use super::sys_result::{SysResult, to_io};
+use super::trace_event::TraceEvent;
 use super::wire::Side;
-use super::world::Shared;
 use crate::instant::Instant;
 use crate::net::{
     Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress, PollOutcome, Stream,
     Token, Wake,
 };
 
-/// The longest that accepts fail in a row for want of something.
-const SPELL_MAX: Duration = Duration::from_secs(5);
-/// Where ports that the kernel chooses begin, as in `ip_local_port_range`.
+/// The longest accept outage.
+const ACCEPT_OUTAGE_MAX: Duration = Duration::from_secs(5);
+/// The first port that the kernel chooses for port 0, as in `ip_local_port_range`.
 const FREE_PORT_FIRST: u16 = 32_768;
 
-/// The reactor of a simulated world.
+/// The `Net` of a simulated world.
 ///
-/// There is one in each world; all that [`World::net`](super::World::net) gives are handles on it.
+/// It is a handle. All handles that [`World::net`](crate::sim::World::net) returns share the world.
 #[derive(Clone, Debug)]
 pub struct SimNet {
-    pub(super) world: Shared,
+    pub(super) world: SharedWorld,
 }
 
-/// A listener of a simulated world. To drop it closes it and resets its backlog.
+/// A listener of a simulated world. Dropping it closes it and resets its backlog.
 #[derive(Debug)]
 pub struct SimListener {
-    world: Shared,
+    world: SharedWorld,
     number: usize,
 }
 
-/// Our end of a simulated connection. To drop it closes it, with all that close(2) does.
+/// The server's end of a simulated connection. Dropping it has all effects of close(2).
 #[derive(Debug)]
 pub struct SimStream {
-    world: Shared,
+    world: SharedWorld,
     number: usize,
     drop_is_reset: bool,
 }
 
-/// Ends the sleep of a simulated world.
+/// Wakes the poll of a simulated world.
 #[derive(Debug)]
 struct SimWake {
-    world: Shared,
+    world: SharedWorld,
 }
 
 impl Wake for SimWake {
@@ -78,9 +77,9 @@ impl Net for SimNet {
 
     fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> io::Result<SimListener> {
         let mut state = self.world.lock();
-        let outcome = state.listen(address, options, token);
-        state.trace.add(TraceEvent::Listened { outcome });
-        told(outcome).map(|number| SimListener { world: self.world.clone(), number })
+        let result = state.listen(address, options, token);
+        state.trace.add(TraceEvent::Listened { result });
+        to_io(result).map(|number| SimListener { world: self.world.clone(), number })
     }
 
     fn bind(
@@ -90,7 +89,7 @@ impl Net for SimNet {
         token: Token,
     ) -> io::Result<(SimDatagrams, SocketAddr)> {
         let mut state = self.world.lock();
-        let number = told(state.bind(address, token, FREE_PORT_FIRST))?;
+        let number = to_io(state.bind(address, token, FREE_PORT_FIRST))?;
         let bound = state.sockets[number].address;
         Ok((SimDatagrams { world: self.world.clone(), number }, bound))
     }
@@ -102,9 +101,9 @@ impl Net for SimNet {
     fn accept(&mut self, listener: &mut SimListener) -> io::Result<(SimStream, PeerAddress)> {
         let mut state = self.world.lock();
         state.interleave();
-        let outcome = state.accept(listener.number);
-        state.trace.add(TraceEvent::Accepted { listener: listener.number, outcome });
-        let number = told(outcome)?;
+        let result = state.accept(listener.number);
+        state.trace.add(TraceEvent::Accepted { listener: listener.number, result });
+        let number = to_io(result)?;
         let stream = SimStream { world: self.world.clone(), number, drop_is_reset: false };
         Ok((stream, state.peer_address(number)))
     }
@@ -113,30 +112,30 @@ impl Net for SimNet {
         let mut state = self.world.lock();
         state.interleave();
         let wire = stream.number;
-        let outcome = if state.strikes(Fault::RegisterFails) {
+        let result = if state.inject(Fault::RegisterFails) {
             let peer = state.wires[wire].peer;
-            state.peers[peer].is_harmed = true;
+            state.peers[peer].is_hit_by_fault = true;
             Err(state.rng.pick(&[ENOMEM, ENOSPC]))
         } else {
-            state.register(Source::Wire(wire), token);
+            state.register(EventSource::Wire(wire), token);
             Ok(())
         };
-        state.trace.add(TraceEvent::Registered { wire, token: token.0, outcome });
-        told(outcome)
+        state.trace.add(TraceEvent::Registered { wire, token: token.0, result });
+        to_io(result)
     }
 
     fn connect(&mut self, to: &Destination, _options: &ConnectOptions, token: Token) -> io::Result<SimStream> {
         let mut state = self.world.lock();
-        let outcome = state.connect(to, token);
-        state.trace.add(TraceEvent::Began { token: token.0, outcome });
-        told(outcome).map(|number| SimStream { world: self.world.clone(), number, drop_is_reset: false })
+        let result = state.connect(to, token);
+        state.trace.add(TraceEvent::ConnectStarted { token: token.0, result });
+        to_io(result).map(|number| SimStream { world: self.world.clone(), number, drop_is_reset: false })
     }
 
     fn is_connected(&mut self, stream: &mut SimStream) -> io::Result<bool> {
         let mut state = self.world.lock();
-        let outcome = state.is_connected(stream.number);
-        state.trace.add(TraceEvent::Asked { wire: stream.number, outcome });
-        told(outcome)
+        let result = state.is_connected(stream.number);
+        state.trace.add(TraceEvent::ConnectChecked { wire: stream.number, result });
+        to_io(result)
     }
 
     fn wake(&self) -> Arc<dyn Wake> {
@@ -147,9 +146,9 @@ impl Net for SimNet {
 impl Stream for SimStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = self.world.lock();
-        let outcome = state.read(self.number, buf);
-        state.trace.add(TraceEvent::Read { wire: self.number, wanted: buf.len(), outcome });
-        told(outcome)
+        let result = state.read(self.number, buf);
+        state.trace.add(TraceEvent::Read { wire: self.number, wanted: buf.len(), result });
+        to_io(result)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -159,19 +158,19 @@ impl Stream for SimStream {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.world.lock();
         let wanted = slices.iter().map(|slice| slice.len()).sum();
-        let outcome = state.write(self.number, slices, wanted);
-        state.trace.add(TraceEvent::Wrote { wire: self.number, wanted, outcome });
-        told(outcome)
+        let result = state.write(self.number, slices, wanted);
+        state.trace.add(TraceEvent::Wrote { wire: self.number, wanted, result });
+        to_io(result)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
         let mut state = self.world.lock();
         state.interleave();
-        state.break_perhaps(self.number);
-        let outcome = state.wires[self.number].wire.finish(Side::Server);
+        state.inject_break(self.number);
+        let result = state.wires[self.number].wire.finish(Side::Server);
         state.counters.progress += 1;
-        state.trace.add(TraceEvent::Finished { wire: self.number, outcome });
-        told(outcome)
+        state.trace.add(TraceEvent::Finished { wire: self.number, result });
+        to_io(result)
     }
 
     fn reset_on_drop(&mut self) -> io::Result<()> {
@@ -184,7 +183,7 @@ impl Drop for SimStream {
     fn drop(&mut self) {
         let mut state = self.world.lock();
         let wire = self.number;
-        state.deregister(Source::Wire(wire));
+        state.deregister(EventSource::Wire(wire));
         state.streams_open -= 1;
         state.counters.progress += 1;
         if self.drop_is_reset && state.wires[wire].wire.is_open(Side::Server) {
@@ -192,10 +191,10 @@ impl Drop for SimStream {
             state.wires[wire].wire.reset(Side::Server, 0);
             state.trace.add(TraceEvent::Reset { wire });
         } else {
-            let is_cut_off =
+            let has_unread =
                 state.wires[wire].wire.is_open(Side::Server) && state.wires[wire].wire.unread(Side::Server) > 0;
             let peer = state.wires[wire].peer;
-            state.peers[peer].is_cut_off |= is_cut_off;
+            state.peers[peer].is_reset_by_close |= has_unread;
             state.wires[wire].wire.close(Side::Server);
             state.trace.add(TraceEvent::Dropped { wire });
         }
@@ -208,8 +207,8 @@ impl Drop for SimListener {
     }
 }
 
-impl State {
-    fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> Outcome {
+impl WorldState {
+    fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> SysResult {
         let address = match address {
             Address::Udp(_) => return Err(EINVAL),
             Address::Unix(_) => address.clone(),
@@ -227,59 +226,60 @@ impl State {
         }
         let number = self.listeners.len();
         self.listeners.push(ListenerState::new(address, options.backlog as usize));
-        self.trace.meet_listener(number, token.0, &self.listeners[number].address);
-        self.register(Source::Listener(number), token);
+        let address = &self.listeners[number].address;
+        self.trace.with_story(|story| story.name_listener(number, token.0, address));
+        self.register(EventSource::Listener(number), token);
         Ok(number)
     }
 
     fn peer_address(&self, wire: usize) -> PeerAddress {
         let peer = &self.peers[self.wires[wire].peer];
-        match peer.to {
+        match peer.address {
             Address::Tcp(_) | Address::Tls(_) => PeerAddress::Tcp(peer.source),
             Address::Udp(_) | Address::Unix(_) => PeerAddress::Unix,
         }
     }
 
-    fn accept(&mut self, listener: usize) -> Outcome {
+    fn accept(&mut self, listener: usize) -> SysResult {
         if let Some(errno) = self.accept_error(listener) {
-            self.counts.count_accept_error(errno);
+            self.fault_counts.count_accept_error(errno);
             return Err(errno);
         }
         if self.streams_open >= self.descriptors_max {
             return Err(EMFILE);
         }
-        let is_anyone_there = !self.listeners[listener].backlog.is_empty();
-        if is_anyone_there && self.strikes(Fault::AcceptBlocks) {
-            self.list(Source::Listener(listener));
+        let has_connection = !self.listeners[listener].backlog.is_empty();
+        if has_connection && self.inject(Fault::AcceptBlocks) {
+            self.mark_ready(EventSource::Listener(listener));
             return Err(EAGAIN);
         }
         let wire = self.listeners[listener].backlog.pop_front().ok_or(EAGAIN)?;
         self.streams_open += 1;
         self.counters.accepted += 1;
         self.counters.progress += 1;
-        self.wires[wire].moved_at = self.now;
+        self.wires[wire].active_at = self.now;
         Ok(wire)
     }
 
-    /// Whether this accept fails, and how; a connection whose own error it is, is lost.
+    /// Returns the error if this accept fails. The first connection of the backlog may be lost.
     fn accept_error(&mut self, listener: usize) -> Option<i32> {
-        self.spell = self.spell.filter(|(until, _)| self.now < *until);
-        if self.spell.is_none() && self.strikes(Fault::AcceptSpell) {
-            let errno = self.rng.pick(&ACCEPT_EXHAUSTED);
-            self.spell = Some((self.now + self.rng.span(SPELL_MAX), errno));
+        self.accept_outage = self.accept_outage.filter(|(until, _)| self.now < *until);
+        if self.accept_outage.is_none() && self.inject(Fault::AcceptOutage) {
+            let errno = self.rng.pick(&ACCEPT_OUTAGE_ERRORS);
+            self.accept_outage = Some((self.now + self.rng.span(ACCEPT_OUTAGE_MAX), errno));
         }
-        if let Some((_, errno)) = self.spell {
+        if let Some((_, errno)) = self.accept_outage {
             return Some(errno);
         }
-        if self.listeners[listener].backlog.is_empty() || !self.strikes(Fault::AcceptFails) {
+        if self.listeners[listener].backlog.is_empty() || !self.inject(Fault::AcceptFails) {
             return None;
         }
-        let (errno, _, head) = self.rng.pick(ACCEPT_ERRORS);
-        match head {
-            Head::Kept => {}
-            Head::Taken => {
-                let wire = self.listeners[listener].backlog.pop_front().expect("somebody is there");
-                self.harm(wire, ECONNABORTED);
+        let (errno, _, effect) = self.rng.pick(ACCEPT_ERRORS);
+        match effect {
+            BacklogEffect::Kept => {}
+            BacklogEffect::Removed => {
+                let wire = self.listeners[listener].backlog.pop_front().expect("the backlog is not empty");
+                self.break_connection(wire, ECONNABORTED);
                 self.wires[wire].wire.close(Side::Server);
                 self.counters.progress += 1;
             }
@@ -287,85 +287,86 @@ impl State {
         Some(errno)
     }
 
-    /// The connection of that wire may die right before a call.
-    pub(super) fn break_perhaps(&mut self, wire: usize) {
-        const WAYS: [(Fault, i32); 3] =
+    /// May break the connection right before a call.
+    pub(super) fn inject_break(&mut self, wire: usize) {
+        const BREAKS: [(Fault, i32); 3] =
             [(Fault::Reset, ECONNRESET), (Fault::BrokenPipe, EPIPE), (Fault::TimedOut, ETIMEDOUT)];
-        for (fault, errno) in WAYS {
-            if self.wires[wire].wire.is_open(Side::Server) && self.strikes(fault) {
-                self.harm(wire, errno);
+        for (fault, errno) in BREAKS {
+            if self.wires[wire].wire.is_open(Side::Server) && self.inject(fault) {
+                self.break_connection(wire, errno);
             }
         }
     }
 
-    fn read(&mut self, wire: usize, buf: &mut [u8]) -> Outcome {
+    fn read(&mut self, wire: usize, buf: &mut [u8]) -> SysResult {
         self.interleave();
-        if self.strikes(Fault::ReadInterrupted) {
+        if self.inject(Fault::ReadInterrupted) {
             return Err(EINTR);
         }
-        self.break_perhaps(wire);
-        let is_readable = self.wires[wire].wire.level(Side::Server).readable;
-        if is_readable && self.strikes(Fault::ReadBlocks) {
-            self.list(Source::Wire(wire));
+        self.inject_break(wire);
+        let is_readable = self.wires[wire].wire.readiness(Side::Server).readable;
+        if is_readable && self.inject(Fault::ReadBlocks) {
+            self.mark_ready(EventSource::Wire(wire));
             return Err(EAGAIN);
         }
-        let whole = buf.len().min(self.wires[wire].wire.unread(Side::Server));
-        let is_short = whole > 1 && self.strikes(Fault::ShortRead);
-        let len_max = if is_short { self.rng.up_to(whole - 1) } else { buf.len() };
-        if is_short && !self.wires[wire].registration.is_end_told {
-            // As if the rest had arrived only now. Whoever was told of the end must read on to it unasked.
-            self.list(Source::Wire(wire));
+        let available = buf.len().min(self.wires[wire].wire.unread(Side::Server));
+        let is_short = available > 1 && self.inject(Fault::ShortRead);
+        let len_max = if is_short { self.rng.up_to(available - 1) } else { buf.len() };
+        if is_short && !self.wires[wire].registration.is_end_reported {
+            // An event follows, as if the rest arrived later. After an event with read-closed none
+            // follows, and the server must read to the end without one.
+            self.mark_ready(EventSource::Wire(wire));
         }
-        let outcome = self.wires[wire].wire.read(Side::Server, &mut buf[..len_max]);
-        self.list_edge(wire);
-        self.count_move(wire, outcome);
-        self.counters.bytes_read += outcome.unwrap_or(0) as u64;
-        outcome
+        let result = self.wires[wire].wire.read(Side::Server, &mut buf[..len_max]);
+        self.forward_edge(wire);
+        self.record_transfer(wire, result);
+        self.counters.bytes_read += result.unwrap_or(0) as u64;
+        result
     }
 
-    /// Notes what a read or a write of the server did.
-    fn count_move(&mut self, wire: usize, outcome: Outcome) {
-        self.counters.progress += u64::from(outcome != Err(EAGAIN));
-        let Ok(len) = outcome else { return };
+    /// Records the effect of a read or write of the server.
+    fn record_transfer(&mut self, wire: usize, result: SysResult) {
+        self.counters.progress += u64::from(result != Err(EAGAIN));
+        let Ok(len) = result else { return };
         let (polls, now) = (self.counters.polls, self.now);
         let state = &mut self.wires[wire];
-        state.moved_at = now;
+        state.active_at = now;
         if state.turn != polls {
             state.turn = polls;
-            state.moved_in_turn = 0;
+            state.bytes_in_turn = 0;
         }
-        state.moved_in_turn += len;
+        state.bytes_in_turn += len;
     }
 
-    fn write(&mut self, wire: usize, slices: &[IoSlice<'_>], wanted: usize) -> Outcome {
+    fn write(&mut self, wire: usize, slices: &[IoSlice<'_>], wanted: usize) -> SysResult {
         self.interleave();
-        if self.strikes(Fault::WriteInterrupted) {
+        if self.inject(Fault::WriteInterrupted) {
             return Err(EINTR);
         }
-        self.break_perhaps(wire);
+        self.inject_break(wire);
         if self.peers[self.wires[wire].peer].behavior.read_len_max == 0 {
-            self.counts.count(Fault::NeverReads);
+            self.fault_counts.count(Fault::NeverReads);
         }
-        let room = self.wires[wire].wire.room(Side::Server).min(wanted);
-        if room > 0 && self.strikes(Fault::WriteBlocks) {
-            // The edge comes at once, or when there is enough room to be told of.
-            self.wires[wire].wire.await_room(Side::Server);
-            self.list(Source::Wire(wire));
+        let free_space = self.wires[wire].wire.free_space(Side::Server).min(wanted);
+        if free_space > 0 && self.inject(Fault::WriteBlocks) {
+            // The edge comes at once, or when enough space is free.
+            self.wires[wire].wire.await_space(Side::Server);
+            self.mark_ready(EventSource::Wire(wire));
             return Err(EAGAIN);
         }
-        let is_short = room > 1 && self.strikes(Fault::ShortWrite);
-        let len_max = if is_short { self.rng.up_to(room - 1) } else { wanted };
+        let is_short = free_space > 1 && self.inject(Fault::ShortWrite);
+        let len_max = if is_short { self.rng.up_to(free_space - 1) } else { wanted };
         if is_short {
-            // There is room left, and no read of the peer need come to tell of it.
-            self.list(Source::Wire(wire));
+            // There is space left, and the peer may never read more.
+            self.mark_ready(EventSource::Wire(wire));
         }
-        let outcome = self.wires[wire].wire.write(Side::Server, slices, len_max);
-        self.list_edge(wire);
-        self.count_move(wire, outcome);
-        if let Ok(len) = outcome {
+        let result = self.wires[wire].wire.write(Side::Server, slices, len_max);
+        self.forward_edge(wire);
+        self.record_transfer(wire, result);
+        if let Ok(len) = result {
             self.counters.bytes_written += len as u64;
             self.wires[wire].wrote_at = self.now;
         }
-        outcome
+        result
     }
 }

@@ -1,18 +1,18 @@
-//! `Rng`: all chance in the simulated world comes out of one seed.
+//! `Rng`: the random numbers of the simulated world, all derived from one seed.
 //!
-//! It is SplitMix64: one word of state, full period, good enough to choose faults and far too
-//! weak for secrets.
+//! The generator is SplitMix64: one word of state and a full period. It is good enough to choose
+//! faults and far too weak for secrets.
 
 use std::time::Duration;
 
-/// A generator of numbers that look random and are the same for the same seed, everywhere.
+/// A random number generator that gives the same numbers for the same seed on every machine.
 #[derive(Clone, Debug)]
 pub struct Rng {
     state: u64,
 }
 
 impl Rng {
-    /// The generator of that seed. Neighbouring seeds give unrelated numbers.
+    /// Creates a generator. Neighboring seeds give unrelated numbers.
     pub const fn new(seed: u64) -> Self {
         Self { state: seed }
     }
@@ -26,9 +26,9 @@ impl Rng {
     /// A number from 0 to `end - 1`.
     ///
     /// # Panics
-    /// When `end` is 0.
+    /// If `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
-        assert!(end > 0, "nothing is below 0");
+        assert!(end > 0, "the range is empty");
         // The high half of the product is uniform up to end / 2^64, and needs no division.
         ((u128::from(self.bits()) * end as u128) >> 64) as usize
     }
@@ -44,9 +44,9 @@ impl Rng {
         Duration::from_nanos(self.below(nanos + 1) as u64)
     }
 
-    /// True with that probability: never at 0.0, always at 1.0.
+    /// Returns true with this probability: never at 0.0, always at 1.0.
     pub fn chance(&mut self, probability: f64) -> bool {
-        // 53 bits are what a float between 0 and 1 can hold.
+        // An f64 between 0 and 1 holds 53 bits.
         const STEP: f64 = 1.0 / (1_u64 << 53) as f64;
         probability > 0.0 && ((self.bits() >> 11) as f64 * STEP) < probability
     }
@@ -54,35 +54,35 @@ impl Rng {
     /// One of `items`.
     ///
     /// # Panics
-    /// When there is none.
+    /// If `items` is empty.
     pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.below(items.len())]
     }
 
-    /// Puts `items` into a random order.
+    /// Shuffles `items`.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
     }
 
-    /// A second generator, unrelated to what this one gives from now on.
+    /// Creates a second generator with unrelated numbers.
     pub fn fork(&mut self) -> Self {
         Self::new(self.bits())
     }
 }
 
-/// Spreads every bit of `word` over all bits of the result; no two words give the same.
+/// Spreads every bit of `word` over all bits of the result. No two words give the same result.
 pub(super) const fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
 }
 
-/// `len` bytes of the stream that belongs to `key`, from `position` on.
+/// Returns `len` bytes of the pattern of `key`, from `position` on.
 ///
-/// A byte depends on key and position, so a byte that is lost, doubled, out of place or of
-/// another stream shows at once.
+/// Each byte depends on the key and the position. So a comparison detects a byte that is lost,
+/// duplicated, moved or taken from another stream.
 pub fn pattern(key: u64, position: u64, len: usize) -> Vec<u8> {
     let start = (position % 8) as usize;
     let mut bytes = Vec::with_capacity(start + len + 8);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_below_the_end_comes_equally_often() {
+    fn all_numbers_below_the_end_are_equally_likely() {
         let mut rng = Rng::new(1);
         let mut seen = [0_u32; 7];
         for _ in 0..70_000 {
@@ -119,13 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn chance_never_hits_at_zero_and_always_at_one() {
+    fn chance_is_never_true_at_zero_and_always_true_at_one() {
         let mut rng = Rng::new(2);
         assert!((0..1000).all(|_| rng.chance(1.0) && !rng.chance(0.0)));
     }
 
     #[test]
-    fn a_pattern_is_the_same_however_it_is_cut() {
+    fn a_pattern_does_not_depend_on_how_it_is_split() {
         let whole = pattern(9, 0, 100);
         for cut in 0..=100 {
             assert_eq!([pattern(9, 0, cut), pattern(9, cut as u64, 100 - cut)].concat(), whole);

@@ -1,9 +1,9 @@
-//! The simulated world against the promises of the border: what edges come, and when.
+//! Tests of the simulated world: which edges come, and when.
 
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::{Behavior, Ending, Fault, Faults, Peer, Progress, Rng, SimNet, SimStream, World, pattern};
+use super::{Behavior, Fault, Faults, PeerEnding, Rng, SimNet, SimPeer, SimStream, World, WorldProgress, pattern};
 use crate::instant::Instant;
 use crate::net::{Address, ControlEvent, Event, ListenOptions, Net, Readiness, Stream, Token};
 
@@ -20,92 +20,92 @@ fn poll(net: &mut SimNet) -> Vec<Event> {
     events
 }
 
-/// The facts about the one stream, as the letters of its bits.
-fn told(net: &mut SimNet) -> String {
+/// The next events of the stream, with one letter for each readiness bit.
+fn ready_bits(net: &mut SimNet) -> String {
     let letter = |bit, letter| if bit { letter } else { "" };
     let of_stream = |event| match event {
         Event::Ready(Readiness { token: STREAM, readable, writable, read_closed }) => {
             [letter(readable, "r"), letter(writable, "w"), letter(read_closed, "c")].concat()
         }
-        Event::Ready(_) | Event::ControlEvent(_) => String::new(),
+        Event::Ready(_) | Event::Control(_) => String::new(),
     };
     poll(net).into_iter().map(of_stream).collect()
 }
 
-/// A world with one peer, accepted and registered, and all edges of that told.
-fn one_stream(world: &World) -> (SimNet, SimStream, Peer) {
+/// Creates a peer, accepts and registers it, and takes its first event.
+fn one_stream(world: &World) -> (SimNet, SimStream, SimPeer) {
     let mut net = world.net();
     let mut listener = net.listen(&address(), &ListenOptions::default(), LISTENER).unwrap();
     let peer = world.connect(&address());
     assert_eq!(poll(&mut net).len(), 1);
     let (mut stream, _) = net.accept(&mut listener).unwrap();
     net.register(&mut stream, STREAM).unwrap();
-    assert_eq!(told(&mut net), "w");
+    assert_eq!(ready_bits(&mut net), "w");
     (net, stream, peer)
 }
 
 #[test]
-fn data_is_told_once_and_again_when_more_comes() {
+fn data_raises_one_event_and_more_data_another() {
     let (mut net, mut stream, peer) = one_stream(&World::new(1));
     peer.send(b"abc");
-    assert_eq!(told(&mut net), "rw");
-    assert_eq!(told(&mut net), "", "an edge, not a level");
+    assert_eq!(ready_bits(&mut net), "rw");
+    assert_eq!(ready_bits(&mut net), "", "edge-triggered, not level-triggered");
     peer.send(b"d");
-    assert_eq!(told(&mut net), "rw");
+    assert_eq!(ready_bits(&mut net), "rw");
     assert_eq!(stream.read(&mut [0; 9]).unwrap(), 4);
     assert_eq!(stream.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
-fn data_and_its_end_come_in_one_edge() {
+fn data_and_fin_come_in_one_event() {
     let (mut net, mut stream, peer) = one_stream(&World::new(1));
     peer.send(b"abc");
     peer.finish();
-    assert_eq!(told(&mut net), "rwc");
+    assert_eq!(ready_bits(&mut net), "rwc");
     assert_eq!(stream.read(&mut [0; 9]).unwrap(), 3);
     assert_eq!(stream.read(&mut [0; 9]).unwrap(), 0);
 }
 
 #[test]
-fn room_is_told_after_a_write_that_met_too_little() {
+fn free_space_raises_an_event_after_a_short_write() {
     let (mut net, mut stream, peer) = one_stream(&World::new(1).with_kernel_buffer(8));
     peer.stop_reading();
     assert_eq!(stream.write(b"0123456789").unwrap(), 8);
     assert_eq!(stream.write(b"89").unwrap_err().kind(), ErrorKind::WouldBlock);
-    assert_eq!(told(&mut net), "");
+    assert_eq!(ready_bits(&mut net), "");
     peer.resume_reading();
-    assert_eq!(told(&mut net), "w");
+    assert_eq!(ready_bits(&mut net), "w");
     assert_eq!(peer.received(), b"01234567");
 }
 
 #[test]
-fn the_clock_moves_only_as_far_as_it_may() {
+fn the_clock_stops_at_the_horizon() {
     let world = World::new(1);
     let mut net = world.net();
     let soon = Instant::ORIGIN + Duration::from_secs(1);
     net.poll(&mut Vec::new(), Some(soon)).unwrap();
-    assert_eq!((net.now(), world.rest()), (Instant::ORIGIN, Progress::Horizon));
+    assert_eq!((net.now(), world.progress()), (Instant::ORIGIN, WorldProgress::Horizon));
 
     let free = world.with_free_clock();
     net.poll(&mut Vec::new(), Some(soon)).unwrap();
-    assert_eq!((net.now(), free.rest()), (soon, Progress::Busy));
+    assert_eq!((net.now(), free.progress()), (soon, WorldProgress::Busy));
     net.poll(&mut Vec::new(), None).unwrap();
-    assert_eq!((net.now(), free.rest()), (soon, Progress::Idle));
+    assert_eq!((net.now(), free.progress()), (soon, WorldProgress::Idle));
 }
 
 #[test]
-fn a_wake_and_a_notice_are_told_in_the_next_poll() {
+fn the_next_poll_returns_wake_and_control_events() {
     let world = World::new(1);
     let mut net = world.net();
     net.wake().wake();
     net.wake().wake();
     world.notify(ControlEvent::Drain);
-    assert_eq!(poll(&mut net), [Event::ControlEvent(ControlEvent::Drain), Event::ControlEvent(ControlEvent::Wake)]);
+    assert_eq!(poll(&mut net), [Event::Control(ControlEvent::Drain), Event::Control(ControlEvent::Wake)]);
     assert_eq!(poll(&mut net), []);
 }
 
 #[test]
-fn a_backlog_that_was_not_emptied_for_want_of_descriptors_is_stranded() {
+fn no_event_comes_for_a_backlog_left_behind_by_emfile() {
     let world = World::new(1).with_descriptors(0);
     let mut net = world.net();
     let mut listener = net.listen(&address(), &ListenOptions::default(), LISTENER).unwrap();
@@ -113,13 +113,13 @@ fn a_backlog_that_was_not_emptied_for_want_of_descriptors_is_stranded() {
     assert_eq!(poll(&mut net).len(), 1);
     assert_eq!(net.accept(&mut listener).unwrap_err().raw_os_error(), Some(libc::EMFILE));
     let world = world.with_descriptors(1);
-    assert_eq!(poll(&mut net), [], "no edge tells of free descriptors");
+    assert_eq!(poll(&mut net), [], "a free descriptor raises no edge");
     assert_eq!(world.backlog_len(), 1);
     assert!(net.accept(&mut listener).is_ok());
 }
 
 #[test]
-fn who_connects_where_nobody_listens_is_refused() {
+fn a_connect_without_a_listener_is_refused() {
     let world = World::new(1);
     let peer = world.connect(&address());
     poll(&mut world.net());
@@ -127,20 +127,20 @@ fn who_connects_where_nobody_listens_is_refused() {
 }
 
 #[test]
-fn a_peer_of_habits_drips_waits_and_breaks_off() {
+fn a_slow_peer_writes_byte_by_byte_and_finishes_early() {
     let world = World::new(1).with_free_clock();
     let (mut net, mut stream, peer) = one_stream(&world);
     let behavior = Behavior {
         write_len_max: 1,
         read_len_max: 1,
         pause_max: Duration::from_secs(1),
-        ending: Ending::FinishesAt(3),
+        ending: PeerEnding::FinishesAt(3),
     };
-    peer.change_habits(behavior);
+    peer.change_behavior(behavior);
     peer.send(b"abcdef");
     let mut bytes = Vec::new();
     while !peer.is_broken() && bytes.len() < 4 {
-        told(&mut net);
+        ready_bits(&mut net);
         let mut buf = [0; 9];
         match stream.read(&mut buf) {
             Ok(0) => break,
@@ -149,30 +149,30 @@ fn a_peer_of_habits_drips_waits_and_breaks_off() {
         }
     }
     assert_eq!((bytes.as_slice(), peer.sent_len()), (&b"abc"[..], 3));
-    assert!(world.now() > Instant::ORIGIN, "it took its time");
+    assert!(world.now() > Instant::ORIGIN, "the peer paused");
 }
 
-/// The smallest echo that keeps the rules of an edge-triggered poll.
-fn echo_until_quiet(world: &World, net: &mut SimNet, stream: &mut SimStream) {
-    let (mut held, mut read_ended, mut readable, mut writable) = (Vec::new(), false, true, true);
+/// The smallest correct echo over an edge-triggered poll.
+fn echo_until_end(world: &World, net: &mut SimNet, stream: &mut SimStream) {
+    let (mut pending, mut read_ended, mut readable, mut writable) = (Vec::new(), false, true, true);
     for _ in 0..100_000 {
         while readable && !read_ended {
             let mut buf = [0; 100];
             match stream.read(&mut buf) {
                 Ok(0) => read_ended = true,
-                Ok(len) => held.extend_from_slice(&buf[..len]),
+                Ok(len) => pending.extend_from_slice(&buf[..len]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => readable = false,
             }
         }
-        while writable && !held.is_empty() {
-            match stream.write(&held) {
-                Ok(len) => drop(held.drain(..len)),
+        while writable && !pending.is_empty() {
+            match stream.write(&pending) {
+                Ok(len) => drop(pending.drain(..len)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => writable = false,
             }
         }
-        if read_ended && held.is_empty() {
+        if read_ended && pending.is_empty() {
             return stream.shutdown_write().unwrap();
         }
         for event in poll(net) {
@@ -181,28 +181,32 @@ fn echo_until_quiet(world: &World, net: &mut SimNet, stream: &mut SimStream) {
                     readable |= of.readable;
                     writable |= of.writable;
                 }
-                Event::Ready(_) | Event::ControlEvent(_) => {}
+                Event::Ready(_) | Event::Control(_) => {}
             }
         }
-        assert_ne!(world.rest(), Progress::Idle, "stranded:\n{}", world.trace());
+        assert_ne!(world.progress(), WorldProgress::Idle, "stranded:\n{}", world.trace());
     }
-    panic!("no end in sight:\n{}", world.trace());
+    panic!("the peer never ended:\n{}", world.trace());
 }
 
 #[test]
-fn delays_strand_nobody_who_keeps_the_rules() {
+fn delay_faults_never_strand_a_correct_server() {
     for seed in 0..300 {
-        let kind = World::new(seed).with_trace().with_free_clock();
-        let (mut net, mut stream, peer) = one_stream(&kind);
-        let world = kind.with_faults(Faults::delays_drawn_from(seed));
+        let calm = World::new(seed).with_trace().with_free_clock();
+        let (mut net, mut stream, peer) = one_stream(&calm);
+        let world = calm.with_faults(Faults::delays_drawn_from(seed));
         let mut rng = Rng::new(seed);
         let sent = pattern(seed, 0, rng.below(5000));
         let drawn = Behavior::drawn_from(&mut rng, 0);
-        peer.change_habits(Behavior { read_len_max: drawn.read_len_max.max(1), ending: Ending::Finishes, ..drawn });
+        peer.change_behavior(Behavior {
+            read_len_max: drawn.read_len_max.max(1),
+            ending: PeerEnding::Finishes,
+            ..drawn
+        });
         peer.send(&sent);
-        echo_until_quiet(&world, &mut net, &mut stream);
+        echo_until_end(&world, &mut net, &mut stream);
         drop(stream);
-        while world.rest() != Progress::Idle {
+        while world.progress() != WorldProgress::Idle {
             poll(&mut net);
         }
         assert!(peer.is_ended(), "seed {seed}:\n{}", world.trace());
@@ -211,7 +215,7 @@ fn delays_strand_nobody_who_keeps_the_rules() {
 }
 
 #[test]
-fn a_fault_strikes_as_often_as_it_is_likely() {
+fn a_fault_is_injected_as_often_as_its_probability() {
     let world = World::new(1);
     let (_net, mut stream, peer) = one_stream(&world);
     let world = world.with_faults(Faults::none().with(Fault::ReadInterrupted, 0.25));
@@ -219,7 +223,7 @@ fn a_fault_strikes_as_often_as_it_is_likely() {
     let count = interrupted.count();
     assert!((200..300).contains(&count), "{count}");
     assert_eq!(world.fault_counts().of(Fault::ReadInterrupted), count as u64);
-    assert!(!peer.is_harmed());
+    assert!(!peer.is_hit_by_fault());
 }
 
 #[test]
@@ -230,7 +234,7 @@ fn the_same_seed_gives_the_same_trace() {
         let world = world.with_faults(Faults::delays_drawn_from(seed)).with_free_clock();
         peer.send(&pattern(1, 0, 1000));
         peer.finish();
-        echo_until_quiet(&world, &mut net, &mut stream);
+        echo_until_end(&world, &mut net, &mut stream);
         world.trace_hash()
     };
     assert_eq!(run(3), run(3));

@@ -1,7 +1,7 @@
-//! `Wire`: one simulated connection, with the rules of the kernel for both of its ends.
+//! `Wire`: one simulated connection with Linux's rules for bytes, FINs, resets and edges.
 //!
-//! No chance and no clock in here: bytes, ends, resets, and the edges that they raise, as Linux
-//! has them. Both ends obey the same rules, so every method says at which end it is called.
+//! It knows neither random faults nor time. Both ends follow the same rules, so each method takes
+//! the side it is called on.
 //!
 //! ```text
 //!          write ──▶ ┌ outgoing of Server ┐ ──▶ read
@@ -15,14 +15,14 @@ use std::io::IoSlice;
 
 use libc::{EAGAIN, ECONNRESET, ENOTCONN, EPIPE};
 
-use super::outcome::Outcome;
+use super::sys_result::SysResult;
 
-/// Which end of a wire.
+/// One of the two ends of a wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Side {
-    /// The one that the server under test holds.
+    /// The end of the server under test.
     Server,
-    /// The one that the world holds.
+    /// The end of the simulated peer.
     Peer,
 }
 
@@ -35,51 +35,51 @@ impl Side {
     }
 }
 
-/// What can be done with one end right now.
+/// The readiness of one end at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Level {
+pub(super) struct EndReadiness {
     pub(super) readable: bool,
     pub(super) writable: bool,
     pub(super) read_closed: bool,
 }
 
-/// How far one end's life has come.
+/// The state of one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
+enum EndState {
     Open,
-    /// The connection is gone; the error waits to be told, once.
+    /// The connection is broken. The next call returns the error, once.
     Broken(Option<i32>),
-    /// Nobody holds this end any more.
+    /// This end was closed.
     Closed,
 }
 
-/// One direction: what was written and not yet read.
+/// One direction: bytes that were written and not yet read.
 #[derive(Debug)]
 struct Pipe {
     bytes: VecDeque<u8>,
     capacity: usize,
-    /// The writer's FIN stands behind the bytes.
+    /// The writer's FIN follows the bytes.
     is_ended: bool,
-    /// A write met too little room, so that room is worth an edge.
-    is_starved: bool,
+    /// A write was cut short, so free space raises an edge.
+    awaits_space: bool,
 }
 
 impl Pipe {
     const fn new(capacity: usize) -> Self {
-        Self { bytes: VecDeque::new(), capacity, is_ended: false, is_starved: false }
+        Self { bytes: VecDeque::new(), capacity, is_ended: false, awaits_space: false }
     }
 
-    fn room(&self) -> usize {
+    fn free_space(&self) -> usize {
         self.capacity - self.bytes.len()
     }
 
-    /// Whether there is enough room to wake a writer: a third, so that it is not woken for a byte.
+    /// Whether a third is free, which wakes a writer. Linux does not wake it for a single byte.
     fn is_writable(&self) -> bool {
-        self.room() * 3 >= self.capacity
+        self.free_space() * 3 >= self.capacity
     }
 
     fn push(&mut self, slices: &[IoSlice<'_>], len_max: usize) -> usize {
-        let mut left = len_max.min(self.room());
+        let mut left = len_max.min(self.free_space());
         let before = self.bytes.len();
         for slice in slices {
             let taken = left.min(slice.len());
@@ -101,114 +101,114 @@ impl Pipe {
 }
 
 #[derive(Debug)]
-struct End {
-    life: Life,
+struct WireEnd {
+    state: EndState,
     outgoing: Pipe,
-    /// Something happened that epoll would tell this end.
+    /// Something happened that epoll reports to this end.
     edge: bool,
 }
 
-impl End {
+impl WireEnd {
     const fn new(capacity: usize) -> Self {
-        Self { life: Life::Open, outgoing: Pipe::new(capacity), edge: false }
+        Self { state: EndState::Open, outgoing: Pipe::new(capacity), edge: false }
     }
 }
 
-/// One connection: two ends.
+/// One connection with its two ends.
 #[derive(Debug)]
 pub(super) struct Wire {
-    server: End,
-    peer: End,
+    server: WireEnd,
+    peer: WireEnd,
 }
 
 impl Wire {
-    /// A new connection whose kernels keep `capacity` bytes in each direction.
+    /// Creates a connection with kernel buffers of `capacity` bytes in each direction.
     pub(super) const fn new(capacity: usize) -> Self {
-        Self { server: End::new(capacity), peer: End::new(capacity) }
+        Self { server: WireEnd::new(capacity), peer: WireEnd::new(capacity) }
     }
 
-    const fn end(&self, side: Side) -> &End {
+    const fn end(&self, side: Side) -> &WireEnd {
         match side {
             Side::Server => &self.server,
             Side::Peer => &self.peer,
         }
     }
 
-    const fn end_mut(&mut self, side: Side) -> &mut End {
+    const fn end_mut(&mut self, side: Side) -> &mut WireEnd {
         match side {
             Side::Server => &mut self.server,
             Side::Peer => &mut self.peer,
         }
     }
 
-    /// How many bytes `side` could read.
+    /// The number of bytes that `side` can read.
     pub(super) fn unread(&self, side: Side) -> usize {
         self.end(side.other()).outgoing.bytes.len()
     }
 
-    /// How many bytes `side` could write; 0 once it cannot.
-    pub(super) fn room(&self, side: Side) -> usize {
+    /// The number of bytes that `side` can write, 0 if its direction has ended.
+    pub(super) fn free_space(&self, side: Side) -> usize {
         let end = self.end(side);
-        if end.life == Life::Open && !end.outgoing.is_ended { end.outgoing.room() } else { 0 }
+        if end.state == EndState::Open && !end.outgoing.is_ended { end.outgoing.free_space() } else { 0 }
     }
 
-    /// Whether `side` met too little room, and will be told when there is more.
-    pub(super) const fn awaits_room(&self, side: Side) -> bool {
-        self.end(side).outgoing.is_starved
+    /// Whether a write of `side` was cut short, so that free space will raise an edge.
+    pub(super) const fn awaits_space(&self, side: Side) -> bool {
+        self.end(side).outgoing.awaits_space
     }
 
-    /// As if `side` had met too little room.
-    pub(super) const fn await_room(&mut self, side: Side) {
-        self.end_mut(side).outgoing.is_starved = true;
+    /// Behaves as if a write of `side` had been cut short.
+    pub(super) const fn await_space(&mut self, side: Side) {
+        self.end_mut(side).outgoing.awaits_space = true;
     }
 
-    /// From now on the kernels keep at least `capacity` bytes in each direction.
-    pub(super) fn widen(&mut self, capacity: usize) {
+    /// Enlarges the kernel buffers to at least `capacity` bytes in each direction.
+    pub(super) fn enlarge(&mut self, capacity: usize) {
         for side in [Side::Server, Side::Peer] {
             let pipe = &mut self.end_mut(side).outgoing;
             pipe.capacity = pipe.capacity.max(capacity);
-            self.tell_of_room(side);
+            self.raise_if_writable(side);
         }
     }
 
-    /// Whether `side` has ended its own direction.
+    /// Whether `side` has sent its FIN.
     pub(super) const fn has_finished(&self, side: Side) -> bool {
         self.end(side).outgoing.is_ended
     }
 
     pub(super) fn is_open(&self, side: Side) -> bool {
-        self.end(side).life == Life::Open
+        self.end(side).state == EndState::Open
     }
 
     pub(super) fn is_closed(&self, side: Side) -> bool {
-        self.end(side).life == Life::Closed
+        self.end(side).state == EndState::Closed
     }
 
-    /// What epoll_wait would say of `side` now.
-    pub(super) fn level(&self, side: Side) -> Level {
+    /// What epoll_wait(2) reports for `side` now.
+    pub(super) fn readiness(&self, side: Side) -> EndReadiness {
         let (end, other) = (self.end(side), self.end(side.other()));
-        let is_broken = matches!(end.life, Life::Broken(_));
+        let is_broken = matches!(end.state, EndState::Broken(_));
         let read_closed = is_broken || other.outgoing.is_ended;
-        Level {
+        EndReadiness {
             readable: read_closed || !other.outgoing.bytes.is_empty(),
             writable: is_broken || end.outgoing.is_ended || end.outgoing.is_writable(),
             read_closed,
         }
     }
 
-    /// Whether something was raised for `side` since this was last asked.
+    /// Returns and clears the edge of `side`.
     pub(super) const fn take_edge(&mut self, side: Side) -> bool {
         let edge = &mut self.end_mut(side).edge;
         std::mem::replace(edge, false)
     }
 
     /// read(2).
-    pub(super) fn read(&mut self, side: Side, buf: &mut [u8]) -> Outcome {
+    pub(super) fn read(&mut self, side: Side, buf: &mut [u8]) -> SysResult {
         let writer = self.end_mut(side.other());
         let is_ended = writer.outgoing.is_ended;
         let len = writer.outgoing.pull(buf);
         if len > 0 {
-            self.tell_of_room(side.other());
+            self.raise_if_writable(side.other());
             return Ok(len);
         }
         match self.take_error(side) {
@@ -218,32 +218,32 @@ impl Wire {
         }
     }
 
-    fn tell_of_room(&mut self, writer: Side) {
+    fn raise_if_writable(&mut self, writer: Side) {
         let writer = self.end_mut(writer);
-        if writer.outgoing.is_starved && writer.outgoing.is_writable() {
-            writer.outgoing.is_starved = false;
+        if writer.outgoing.awaits_space && writer.outgoing.is_writable() {
+            writer.outgoing.awaits_space = false;
             writer.edge = true;
         }
     }
 
     /// writev(2) of at most `len_max` bytes.
-    pub(super) fn write(&mut self, side: Side, slices: &[IoSlice<'_>], len_max: usize) -> Outcome {
+    pub(super) fn write(&mut self, side: Side, slices: &[IoSlice<'_>], len_max: usize) -> SysResult {
         if let Some(errno) = self.take_error(side) {
             return Err(errno);
         }
-        let is_answered = !self.is_closed(side.other());
+        let is_other_open = !self.is_closed(side.other());
         let end = self.end_mut(side);
-        if end.life != Life::Open || end.outgoing.is_ended {
+        if end.state != EndState::Open || end.outgoing.is_ended {
             return Err(EPIPE);
         }
         let wanted = slices.iter().map(|slice| slice.len()).sum();
-        if !is_answered {
-            // The kernel takes them; what they find at the other end is nobody, which comes back as a reset.
+        if !is_other_open {
+            // The kernel takes the bytes. The other end is closed and answers with a reset.
             self.reset(side.other(), 0);
             return Ok(wanted);
         }
         let len = end.outgoing.push(slices, len_max);
-        end.outgoing.is_starved |= len < wanted;
+        end.outgoing.awaits_space |= len < wanted;
         if len == 0 && wanted > 0 {
             return Err(EAGAIN);
         }
@@ -251,8 +251,8 @@ impl Wire {
         Ok(len)
     }
 
-    /// shutdown(2) of the direction that `side` writes.
-    pub(super) fn finish(&mut self, side: Side) -> Outcome<()> {
+    /// shutdown(2) of the writing direction of `side`.
+    pub(super) fn finish(&mut self, side: Side) -> SysResult<()> {
         if !self.is_open(side) {
             return Err(ENOTCONN);
         }
@@ -261,8 +261,8 @@ impl Wire {
         Ok(())
     }
 
-    /// close(2): a FIN behind the bytes; or, when some that came were never read, a reset that
-    /// destroys what the other end has not read yet.
+    /// close(2): sends a FIN behind the bytes, or a reset if this end has unread input.
+    /// The reset destroys all bytes that the other end has not read.
     pub(super) fn close(&mut self, side: Side) {
         if self.is_open(side) && self.unread(side) > 0 {
             return self.reset(side, 0);
@@ -271,21 +271,20 @@ impl Wire {
             self.end_mut(side).outgoing.is_ended = true;
             self.end_mut(side.other()).edge = true;
         }
-        self.bury(side);
+        self.release(side);
     }
 
-    /// Closes with a reset: of what `side` wrote the other end still reads `arrived` bytes at most.
+    /// Closes with a reset. The other end can still read at most `arrived` bytes.
     pub(super) fn reset(&mut self, side: Side, arrived: usize) {
         let end = self.end_mut(side);
         end.outgoing.bytes.truncate(arrived);
-        // Linux tells who had read our end already that its pipe broke, anybody else of a reset.
+        // Linux reports EPIPE to an end that had already received a FIN, else ECONNRESET.
         let errno = if end.outgoing.is_ended { EPIPE } else { ECONNRESET };
         self.break_end(side.other(), errno);
-        self.bury(side);
+        self.release(side);
     }
 
-    /// The connection dies on its way: `side` is told `errno`, the other end of a reset, and
-    /// nothing that was not read yet arrives anywhere.
+    /// Breaks the connection and destroys all unread bytes. `side` gets `errno`, the other end ECONNRESET.
     pub(super) fn break_with(&mut self, side: Side, errno: i32) {
         for (end, errno) in [(side, errno), (side.other(), ECONNRESET)] {
             self.break_end(end, errno);
@@ -294,23 +293,24 @@ impl Wire {
 
     fn break_end(&mut self, side: Side, errno: i32) {
         let end = self.end_mut(side);
-        if end.life == Life::Open {
-            end.life = Life::Broken(Some(errno));
+        if end.state == EndState::Open {
+            end.state = EndState::Broken(Some(errno));
             end.outgoing.bytes = VecDeque::new();
             end.edge = true;
         }
     }
 
-    /// Nobody holds this end any more; what it wrote still travels.
-    fn bury(&mut self, side: Side) {
-        self.end_mut(side).life = Life::Closed;
+    /// Closes this end. The bytes that it wrote still arrive.
+    fn release(&mut self, side: Side) {
+        self.end_mut(side).state = EndState::Closed;
         self.end_mut(side.other()).outgoing.bytes = VecDeque::new();
     }
 
+    /// Returns and clears the error of a broken end.
     pub(super) const fn take_error(&mut self, side: Side) -> Option<i32> {
-        match &mut self.end_mut(side).life {
-            Life::Broken(errno) => errno.take(),
-            Life::Open | Life::Closed => None,
+        match &mut self.end_mut(side).state {
+            EndState::Broken(errno) => errno.take(),
+            EndState::Open | EndState::Closed => None,
         }
     }
 }
@@ -320,17 +320,17 @@ mod tests {
     use super::Side::{Peer, Server};
     use super::*;
 
-    fn write(wire: &mut Wire, side: Side, bytes: &[u8]) -> Outcome {
+    fn write(wire: &mut Wire, side: Side, bytes: &[u8]) -> SysResult {
         wire.write(side, &[IoSlice::new(bytes)], usize::MAX)
     }
 
-    fn read(wire: &mut Wire, side: Side) -> Outcome<Vec<u8>> {
+    fn read(wire: &mut Wire, side: Side) -> SysResult<Vec<u8>> {
         let mut buf = [0; 64];
         wire.read(side, &mut buf).map(|len| buf[..len].to_vec())
     }
 
     #[test]
-    fn bytes_come_out_as_they_went_in_and_then_the_end() {
+    fn bytes_arrive_in_order_and_then_the_end() {
         let mut wire = Wire::new(8);
         assert_eq!(read(&mut wire, Server), Err(EAGAIN));
         assert_eq!(wire.write(Peer, &[IoSlice::new(b"ab"), IoSlice::new(b"cd")], usize::MAX), Ok(4));
@@ -342,11 +342,11 @@ mod tests {
     }
 
     #[test]
-    fn room_raises_an_edge_only_for_a_writer_that_met_too_little() {
+    fn free_space_raises_an_edge_only_after_a_short_write() {
         let mut wire = Wire::new(6);
         assert_eq!(write(&mut wire, Server, b"123"), Ok(3));
         assert_eq!(read(&mut wire, Peer), Ok(b"123".to_vec()));
-        assert!(!wire.take_edge(Server), "nobody asked for room");
+        assert!(!wire.take_edge(Server), "no write was cut short");
 
         assert_eq!(write(&mut wire, Server, b"1234567"), Ok(6));
         assert_eq!(write(&mut wire, Server, b"7"), Err(EAGAIN));
@@ -357,18 +357,18 @@ mod tests {
     }
 
     #[test]
-    fn a_close_with_unread_input_destroys_the_tail_of_what_was_sent() {
+    fn a_close_with_unread_input_destroys_unread_output() {
         let mut wire = Wire::new(8);
         write(&mut wire, Server, b"reply").unwrap();
         write(&mut wire, Peer, b"more").unwrap();
         wire.close(Server);
         assert_eq!(read(&mut wire, Peer), Err(ECONNRESET));
-        assert_eq!(read(&mut wire, Peer), Ok(vec![]), "an error is told once");
+        assert_eq!(read(&mut wire, Peer), Ok(vec![]), "an error is returned once");
         assert_eq!(write(&mut wire, Peer, b"x"), Err(EPIPE));
     }
 
     #[test]
-    fn a_close_with_nothing_unread_ends_after_the_last_byte() {
+    fn a_close_without_unread_input_ends_after_the_last_byte() {
         let mut wire = Wire::new(8);
         write(&mut wire, Server, b"reply").unwrap();
         wire.close(Server);
@@ -377,21 +377,21 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_a_close_is_answered_with_a_reset() {
+    fn a_write_after_the_close_of_the_other_end_is_answered_with_a_reset() {
         let mut wire = Wire::new(8);
         write(&mut wire, Server, b"reply").unwrap();
         wire.close(Server);
         assert_eq!(write(&mut wire, Peer, b"late"), Ok(4));
-        assert_eq!(read(&mut wire, Peer), Err(EPIPE), "the tail is gone, and the end was there before the reset");
+        assert_eq!(read(&mut wire, Peer), Err(EPIPE), "the unread bytes are gone, and the FIN came before the reset");
     }
 
     #[test]
-    fn what_arrived_before_a_reset_can_still_be_read() {
+    fn bytes_that_arrived_before_a_reset_can_be_read() {
         let mut wire = Wire::new(8);
         write(&mut wire, Peer, b"abcd").unwrap();
         wire.reset(Peer, 2);
         assert!(wire.take_edge(Server));
-        assert_eq!(wire.level(Server), Level { readable: true, writable: true, read_closed: true });
+        assert_eq!(wire.readiness(Server), EndReadiness { readable: true, writable: true, read_closed: true });
         assert_eq!(read(&mut wire, Server), Ok(b"ab".to_vec()));
         assert_eq!(read(&mut wire, Server), Err(ECONNRESET));
         assert_eq!(read(&mut wire, Server), Ok(vec![]));

@@ -1,328 +1,278 @@
-//! `World`: the face of a simulated world for those who test a server in it.
+//! `World`: the interface of a simulated world for tests.
 //!
-//! It holds no rules of its own: what exists is in `state`, and every handle shares it.
+//! It has no rules of its own. The state is in `state`, shared by all handles.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use super::behavior::Behavior;
-use super::datagrams::SocketState;
 use super::faults::{FaultCounts, Faults};
 use super::net::SimNet;
-use super::peer::{Peer, PeerState};
-use super::state::State;
+use super::peer::SimPeer;
+use super::peer_state::PeerState;
+use super::state::{SharedWorld, WorldCounters, WorldProgress, WorldState};
 use super::wire::Side;
 use crate::instant::Instant;
 use crate::net::{Address, ControlEvent, Token};
 
-/// More turns than any server needs to come to rest; one that needs more spins.
+/// More turns than any server needs until it sleeps. A server that needs more spins.
 const SETTLE_TURNS_MAX: u64 = 1_000_000;
-/// Where the addresses of peers begin: 10.0.0.1.
+/// The address of the first peer, 10.0.0.1.
 const SOURCE_FIRST: u32 = u32::from_be_bytes([10, 0, 0, 1]);
 
-/// What all handles of one world share. One thread uses them, so the lock is always free.
-#[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<State>>);
-
-impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves the world as it was between two calls.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Shared {
-    /// Everything that exists would tell nobody anything.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("World { .. }")
-    }
-}
-
-/// How the last poll ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Progress {
-    /// It brought facts, or returned because the server wanted no sleep, or no more.
-    #[default]
-    Busy,
-    /// It would have slept longer than the clock may go.
-    Horizon,
-    /// It would have slept for ever.
-    Idle,
-}
-
-/// What the server did in a world, as the world counts it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WorldCounters {
-    /// Calls of `poll`.
-    pub polls: u64,
-    /// Polls that moved the clock because nothing was ready.
-    pub sleeps: u64,
-    /// Facts that were true when they were told.
-    pub events: u64,
-    /// Calls that did something: bytes moved, an end or an error told, a stream accepted or dropped.
-    pub progress: u64,
-    /// Streams that came out of `accept`.
-    pub accepted: u64,
-    /// Streams that the server dropped with a reset by intention.
-    pub resets: u64,
-    /// Bytes that the server read.
-    pub bytes_read: u64,
-    /// Bytes that the server wrote.
-    pub bytes_written: u64,
-}
-
-/// What the kernel knows of one stream that the server holds.
+/// The kernel's state of one stream of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamView {
-    /// The name it is registered under.
+    /// The token of its registration.
     pub token: Token,
-    /// Whose it is: [`Peer::number`].
+    /// The [`SimPeer::number`] of the peer.
     pub peer: usize,
-    /// Bytes that the server could read.
+    /// Bytes that the server can read.
     pub unread: usize,
     /// The peer's direction ended, or the connection broke.
     pub is_read_closed: bool,
-    /// There is enough room to write.
+    /// There is enough free space to write.
     pub is_writable: bool,
-    /// A fact is still to be told.
-    pub is_listed: bool,
-    /// A write met too little room: a fact comes as soon as there is more.
-    pub awaits_room: bool,
+    /// An event is still to be returned.
+    pub is_ready: bool,
+    /// A write was cut short, so an event comes as soon as there is space.
+    pub awaits_space: bool,
     /// Bytes that the server read and wrote since its last poll.
-    pub moved_in_turn: usize,
-    /// When the server accepted it, last read something or the end, or last wrote something.
-    pub moved_at: Instant,
-    /// When the server last wrote something.
+    pub bytes_in_turn: usize,
+    /// When the server accepted it, last read bytes or the end, or last wrote bytes.
+    pub active_at: Instant,
+    /// When the server last wrote bytes.
     pub wrote_at: Instant,
 }
 
-/// What the kernel knows of one listener that the server holds.
+/// The kernel's state of one listener of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenerView {
-    /// The name it is registered under.
+    /// The token of its registration.
     pub token: Token,
-    /// How many connections wait in its backlog.
+    /// The number of connections in its backlog.
     pub backlog_len: usize,
-    /// A fact is still to be told.
-    pub is_listed: bool,
+    /// An event is still to be returned.
+    pub is_ready: bool,
 }
 
-/// A simulated world: a network, a clock, and peers, all out of one seed.
+/// A simulated world: a network, a clock and peers, all derived from one seed.
 ///
-/// It is kind until [`World::with_faults`] says otherwise, and its time stands still until
-/// [`World::pass`] lets some go by.
+/// It has no faults before [`World::with_faults`], and its clock moves only in [`World::pass`],
+/// unless [`World::with_free_clock`] was called.
 #[derive(Clone, Debug)]
 pub struct World {
-    pub(super) shared: Shared,
+    pub(super) shared: SharedWorld,
 }
 
 impl World {
-    /// An empty world.
+    /// Creates an empty world.
     pub fn new(seed: u64) -> Self {
-        Self { shared: Shared(Arc::new(Mutex::new(State::new(seed)))) }
+        Self { shared: SharedWorld::new(WorldState::new(seed)) }
     }
 
-    /// The same world with faults.
+    /// Sets the probabilities of faults.
     pub fn with_faults(self, faults: Faults) -> Self {
         self.state().faults = faults;
         self
     }
 
-    /// The same world, in which a poll that has nothing to tell jumps at once to where it would
-    /// have slept to, and in which faults of the clock can strike.
+    /// Lets polls move the clock.
+    ///
+    /// A poll without events moves it to where the server would have slept to. Faults of the clock
+    /// become possible.
     pub fn with_free_clock(self) -> Self {
         self.state().horizon = None;
         self
     }
 
-    /// The same world, in which a server may hold that many streams at once: one more and accept
-    /// fails with `EMFILE`.
+    /// Limits the streams that the server may hold at once. Beyond it, accept fails with `EMFILE`.
     pub fn with_descriptors(self, streams_max: usize) -> Self {
         self.state().descriptors_max = streams_max;
         self
     }
 
-    /// The same world, in which kernels keep that many bytes in each direction of a connection.
+    /// Sets the size of the kernel buffers, for one direction of each connection.
     pub fn with_kernel_buffer(self, bytes: usize) -> Self {
         self.state().kernel_buffer = bytes;
         self
     }
 
-    /// The same world, which writes down all that happens in it: see [`World::trace`].
+    /// Records everything that happens, for [`World::trace`].
     pub fn with_trace(self) -> Self {
-        self.state().trace.write_down();
+        self.state().trace.enable_story();
         self
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, WorldState> {
         self.shared.lock()
     }
 
-    /// The border over which a server runs in this world.
+    /// Returns the `Net` for a server in this world.
     pub fn net(&self) -> SimNet {
         SimNet { world: self.shared.clone() }
     }
 
-    /// A new peer that connects to `address` and is attentive: it writes and reads all it can.
-    pub fn connect(&self, address: &Address) -> Peer {
+    /// Creates a peer that connects to `address`, with the default behavior.
+    pub fn connect(&self, address: &Address) -> SimPeer {
         let number = self.state().peers.len() as u32;
         let source = SocketAddr::from((Ipv4Addr::from(SOURCE_FIRST + number), 1024));
         self.connect_as(address, source, Behavior::default())
     }
 
-    /// A new peer that connects from `source` to `address` and has those habits.
-    pub fn connect_as(&self, address: &Address, source: SocketAddr, behavior: Behavior) -> Peer {
+    /// Creates a peer that connects from `source` to `address`, with this behavior.
+    pub fn connect_as(&self, address: &Address, source: SocketAddr, behavior: Behavior) -> SimPeer {
         let mut state = self.state();
         let number = state.peers.len();
         let mut peer = PeerState::new(address.clone(), source, behavior);
         peer.next_act = state.now;
         state.peers.push(peer);
-        Peer { world: self.shared.clone(), number }
+        SimPeer { world: self.shared.clone(), number }
     }
 
-    /// Sends a datagram that says it comes from `from`, be that true or not.
+    /// Sends a datagram with the source address `from`, which may be forged.
     ///
     /// # Panics
-    /// When `to` is not the address of a UDP endpoint.
+    /// If `to` is not the address of a UDP endpoint.
     pub fn send_datagram(&self, from: SocketAddr, to: &Address, datagram: &[u8]) {
-        let Address::Udp(to) = to else { panic!("{to} takes no datagrams") };
-        let to = to.parse().expect("a bound address is a number");
+        let Address::Udp(to) = to else { panic!("{to} is not a UDP address") };
+        let to = to.parse().expect("a bound address is numeric");
         self.state().deliver(from, to, datagram.to_vec());
     }
 
-    /// Takes the datagrams that were sent to where no socket of this world is: from, to, what.
+    /// Takes the datagrams to addresses without a socket in this world: source, destination, bytes.
     pub fn take_datagrams(&self) -> Vec<(SocketAddr, SocketAddr, Vec<u8>)> {
         std::mem::take(&mut self.state().sent_datagrams)
     }
 
-    /// Tells the server something that comes from outside, as a signal does.
+    /// Sends a control event to the server, as a signal handler does.
     pub fn notify(&self, control_event: ControlEvent) {
-        self.state().notices.push_back(control_event);
+        self.state().control_events.push_back(control_event);
     }
 
-    /// Takes turns until nothing is left to do at this moment. No time passes.
+    /// Runs turns until the server has nothing to do at this moment. No time passes.
     ///
     /// # Errors
-    /// What `turn` returns.
+    /// The error that `turn` returns.
     ///
     /// # Panics
-    /// When the server does not come to rest.
+    /// If the server never sleeps.
     pub fn settle<R, E>(&self, turn: impl FnMut() -> Result<R, E>) -> Result<(), E> {
-        self.pass(Duration::ZERO, turn)
+        self.advance(Duration::ZERO, turn)
     }
 
-    /// Takes turns until `span` has gone by and nothing is left to do then. Deadlines that pass
-    /// and peers that wait have their moments, each in its turn.
+    /// Runs turns until `span` has passed and the server has nothing to do at that moment.
+    ///
+    /// Deadlines and paused peers come up in between, each at its time.
     ///
     /// # Errors
-    /// What `turn` returns.
+    /// The error that `turn` returns.
     ///
     /// # Panics
-    /// When the server does not come to rest.
-    pub fn pass<R, E>(&self, span: Duration, mut turn: impl FnMut() -> Result<R, E>) -> Result<(), E> {
+    /// If the server never sleeps.
+    pub fn advance<R, E>(&self, span: Duration, mut turn: impl FnMut() -> Result<R, E>) -> Result<(), E> {
         let horizon = self.now() + span;
         self.state().horizon = Some(horizon);
         for _ in 0..SETTLE_TURNS_MAX {
             let polls = self.counters().polls;
             turn()?;
             let mut state = self.state();
-            // A server that has ended polls no more.
-            if state.counters.polls == polls || state.rest != Progress::Busy {
+            // A server that has ended does not poll.
+            if state.counters.polls == polls || state.progress != WorldProgress::Busy {
                 state.now = state.now.max(horizon);
                 return Ok(());
             }
         }
-        panic!("after {SETTLE_TURNS_MAX} turns the server still does not sleep");
+        panic!("the server does not sleep after {SETTLE_TURNS_MAX} turns");
     }
 
-    /// Lets peers act though no server polls any more.
+    /// Lets peers act without a poll of the server.
     pub fn run_peers(&self) {
         self.state().poll(&mut Vec::new(), None);
     }
 
-    /// From now on nothing goes wrong any more; what is broken stays broken.
+    /// Ends all faults. Broken connections stay broken.
     pub fn disable_faults(&self) {
         self.state().disable_faults();
     }
 
-    /// The clock of this world.
+    /// The time of this world.
     pub fn now(&self) -> Instant {
         self.state().now
     }
 
     /// How the last poll ended.
-    pub fn rest(&self) -> Progress {
-        self.state().rest
+    pub fn progress(&self) -> WorldProgress {
+        self.state().progress
     }
 
-    /// What the server did so far.
+    /// Counters of what the server did so far.
     pub fn counters(&self) -> WorldCounters {
         self.state().counters
     }
 
-    /// Which faults struck so far.
+    /// Counts of the faults that were injected so far.
     pub fn fault_counts(&self) -> FaultCounts {
-        self.state().counts.clone()
+        self.state().fault_counts.clone()
     }
 
-    /// All calls and their results so far, as one number: equal seeds give equal numbers.
+    /// A hash of all calls and results so far. Equal seeds give equal hashes.
     pub fn trace_hash(&self) -> u64 {
         self.state().trace.hash()
     }
 
-    /// Puts a line of your own into [`World::trace`].
+    /// Adds a line to [`World::trace`].
     pub fn note(&self, line: fmt::Arguments<'_>) {
-        self.state().trace.note(line);
+        self.state().trace.with_story(|story| story.note(line));
     }
 
-    /// All that happened so far, told a line each in words; empty without [`World::with_trace`].
+    /// Everything that happened so far, one line for each event. It is empty without [`World::with_trace`].
     ///
-    /// "We" are the server, or whoever runs over this border; a line with a `!` is a fault that
-    /// shows in the next line.
+    /// A line with `!` is an injected fault. The next lines show its effect.
     pub fn trace(&self) -> String {
         self.state().trace.text().to_owned()
     }
 
-    /// Looks at every stream that the server holds and has registered.
-    pub fn for_each_stream(&self, mut look: impl FnMut(StreamView)) {
+    /// Calls `view` with each stream that the server has registered.
+    pub fn for_each_stream(&self, mut view: impl FnMut(StreamView)) {
         let state = self.state();
         for wire in &state.wires {
             let Some(token) = wire.registration.token else {
                 continue;
             };
-            let level = wire.wire.level(Side::Server);
-            look(StreamView {
+            let readiness = wire.wire.readiness(Side::Server);
+            view(StreamView {
                 token,
                 peer: wire.peer,
                 unread: wire.wire.unread(Side::Server),
-                is_read_closed: level.read_closed,
-                is_writable: level.writable,
-                is_listed: wire.registration.is_listed,
-                awaits_room: wire.wire.awaits_room(Side::Server),
-                moved_in_turn: if wire.turn == state.counters.polls { wire.moved_in_turn } else { 0 },
-                moved_at: wire.moved_at,
+                is_read_closed: readiness.read_closed,
+                is_writable: readiness.writable,
+                is_ready: wire.registration.is_ready,
+                awaits_space: wire.wire.awaits_space(Side::Server),
+                bytes_in_turn: if wire.turn == state.counters.polls { wire.bytes_in_turn } else { 0 },
+                active_at: wire.active_at,
                 wrote_at: wire.wrote_at,
             });
         }
     }
 
-    /// Looks at every listener that the server holds.
-    pub fn for_each_listener(&self, mut look: impl FnMut(ListenerView)) {
+    /// Calls `view` with each listener of the server.
+    pub fn for_each_listener(&self, mut view: impl FnMut(ListenerView)) {
         for listener in &self.state().listeners {
             let Some(token) = listener.registration.token else { continue };
-            let is_listed = listener.registration.is_listed;
-            look(ListenerView { token, backlog_len: listener.backlog.len(), is_listed });
+            let is_ready = listener.registration.is_ready;
+            view(ListenerView { token, backlog_len: listener.backlog.len(), is_ready });
         }
     }
 
-    /// How many datagrams wait in the sockets of the server.
+    /// The number of datagrams in the server's sockets that are not read yet.
     pub fn datagrams_len(&self) -> usize {
-        self.state().sockets.iter().map(SocketState::datagrams_len).sum()
+        self.state().sockets.iter().map(|socket| socket.inbox.len()).sum()
     }
 
-    /// How many connections wait in backlogs.
+    /// The number of connections in all backlogs.
     pub fn backlog_len(&self) -> usize {
         self.state().listeners.iter().map(|listener| listener.backlog.len()).sum()
     }

@@ -1,20 +1,21 @@
-//! Trials tried: the house keeps what must hold, and a service that does not is caught.
+//! Tests of the simulation tests: the built-in services pass, and a wrong service is caught.
 
 use super::*;
 use crate::codec::Lines;
-use crate::service::Context;
+use crate::service::{Context, Service};
+use crate::sim::Rng;
 
 #[test]
 fn the_first_worlds_keep_what_must_hold() {
-    let sum = Trial::house().sweep(0..400, |_| {});
-    assert!(sum.failures.is_empty(), "{}", sum.failures[0]);
-    assert_eq!(sum.runs, 400);
+    let summary = SimTest::built_in().sweep(0..400, |_| {});
+    assert!(summary.failures.is_empty(), "{}", summary.failures[0]);
+    assert_eq!(summary.runs, 400);
 }
 
-/// Answers each line with itself, but the second of a peer as it likes.
-struct Fickle(fn(&mut Context<'_, '_>));
+/// Echoes lines, except for the second line of each peer.
+struct WrongAtSecond(fn(&mut Context<'_, '_>));
 
-impl Service for Fickle {
+impl Service for WrongAtSecond {
     type Peer = u32;
     type Message = ();
 
@@ -24,61 +25,61 @@ impl Service for Fickle {
     }
 }
 
-/// What a fickle service is asked, and what a right one would answer.
-struct Fickleness(fn(&mut Context<'_, '_>));
+/// A test subject that expects an echo of three lines.
+struct EchoTest(fn(&mut Context<'_, '_>));
 
-impl Play for Fickleness {
-    type Service = Fickle;
+impl TestSubject for EchoTest {
+    type Service = WrongAtSecond;
     type Codec = Lines;
 
-    fn service(&self) -> Fickle {
-        Fickle(self.0)
+    fn service(&self) -> WrongAtSecond {
+        WrongAtSecond(self.0)
     }
 
     fn codec(&self) -> Lines {
         Lines::new()
     }
 
-    fn script(&self, _rng: &mut Rng) -> Script {
+    fn scenario(&self, _rng: &mut Rng) -> Scenario {
         let text = b"one\ntwo\nthree\n".to_vec();
-        Script { sent: text.clone(), heard: text }
+        Scenario { sent: text.clone(), expected: text }
     }
 }
 
-/// The first failure within a few seeds, and its story.
+/// Checks the message and the story of the first failure.
 #[track_caller]
-fn check(second: fn(&mut Context<'_, '_>), message: &str, story: &str) {
-    let play = Fickleness(second);
-    let trial = Trial::of(&play);
-    let failure = (0..100).find_map(|seed| trial.run(seed).err()).expect("nobody caught it");
+fn check(second: fn(&mut Context<'_, '_>), message: &str, text: &str) {
+    let subject = EchoTest(second);
+    let test = SimTest::of(&subject);
+    let failure = (0..100).find_map(|seed| test.run(seed).err()).expect("a failure");
     assert!(failure.message.contains(message), "{failure}");
-    let tale = trial.tell(failure.seed);
-    assert_eq!(tale.outcome, Err(failure), "it fails again in the same way");
-    assert!(tale.story.contains(story), "{}", tale.story);
+    let story = test.story(failure.seed);
+    assert_eq!(story.outcome, Err(failure), "the same seed fails in the same way");
+    assert!(story.text.contains(text), "{}", story.text);
 }
 
 #[test]
 fn a_wrong_answer_is_caught() {
-    check(|cx| cx.send(b"2"), "heard \"", "the service gets a frame of peer");
+    check(|cx| cx.send(b"2"), "received \"", "callback on_frame: peer");
 }
 
 #[test]
 fn a_missing_answer_is_caught() {
-    check(|_| {}, "heard \"", "\"two\"");
+    check(|_| {}, "received \"", "\"two\"");
 }
 
 #[test]
 fn an_early_end_is_caught() {
-    check(|cx| cx.finish(), "heard only part of its answer", "\"two\"");
+    check(|cx| cx.finish(), "received only part of its answer", "\"two\"");
 }
 
 #[test]
-fn a_panic_is_caught_and_told() {
+fn a_panic_is_caught_and_in_the_story() {
     check(|_| panic!("at two"), "closed for panicked", "the service panics: at two");
 }
 
 #[test]
-fn a_right_service_passes() {
-    let play = Fickleness(|cx| cx.send(b"two"));
-    assert_eq!(Trial::of(&play).sweep(0..100, |_| {}).failures, []);
+fn a_correct_service_passes() {
+    let subject = EchoTest(|cx| cx.send(b"two"));
+    assert_eq!(SimTest::of(&subject).sweep(0..100, |_| {}).failures, []);
 }

@@ -190,7 +190,7 @@ fn an_interrupted_run_prints_its_results() {
     let (server, address) = verbose_echo();
     let bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &["bench", &address, "-d", "10m", "-w", "0s"]);
     // The run has begun when the server logs a peer.
-    server.logs("peer");
+    server.logs("opened");
     bench.signal("INT");
     bench.prints("interrupted ");
     bench.prints("round trip");
@@ -278,7 +278,7 @@ fn limits_of_the_generator_are_not_errors_of_the_server() {
     let arguments = format!("bench {address} -c 200 --connect-rate 100 -d 100ms -w 0s");
     let arguments: Vec<&str> = arguments.split(' ').collect();
     let mut bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &arguments);
-    server.logs("peer");
+    server.logs("opened");
     // The check before the run has passed; this lower limit applies during the run.
     bench.running().limit_descriptors(40);
     assert_eq!(bench.wait(TIMEOUT), Some(1));

@@ -241,7 +241,7 @@ fn invalid_arguments_are_errors_before_any_start() {
         assert_eq!(ended.code, Some(code), "{}", ended.log_text());
         assert!(ended.log_text().contains(part), "no `{part}` in: {}", ended.log_text());
     };
-    refused(compare("-c many"), 2, "not a count");
+    refused(compare("-c many"), 2, "not a whole number");
     refused(compare("--peer nameless"), 2, "not of the form NAME=COMMAND");
     refused(compare("--designs reactor,reactor"), 2, "two servers have the name `reactor`");
     refused(compare("--designs best"), 2, "best");

@@ -1,4 +1,4 @@
-//! What the log holds: nothing a peer sent unless escaped, one line for one thing, never a flood.
+//! The log: bytes of a peer are escaped, each event is one line, and connections do not flood it.
 
 use std::io::Write as _;
 use std::net::Shutdown;
@@ -8,7 +8,7 @@ use readyloop::sim::Rng;
 use crate::support::{Behavior, Crowd, Duplex as _, Serve, TIMEOUT, read_to_the_end};
 
 #[test]
-fn what_peers_send_never_reaches_a_terminal_raw() {
+fn bytes_of_peers_are_escaped_in_the_log() {
     let server = Serve::new().with("-v -v --framing lines --frame-len-max 64").start();
     for bytes in
         [b"\x1b[2J\x1b]0;owned\x07\n".as_slice(), b"\r\nlistening on tcp://evil\r\n", &[0xFF; 500], &[0x1b; 500]]
@@ -25,7 +25,7 @@ fn what_peers_send_never_reaches_a_terminal_raw() {
 }
 
 #[test]
-fn garbage_in_every_framing_leaves_a_calm_and_printable_log() {
+fn garbage_in_every_framing_leaves_a_printable_log() {
     const PEERS: usize = 200;
     for framing in ["raw", "lines", "lines:utf8", "length", "fixed:16"] {
         let server = Serve::new().with(&format!("--frame-len-max 1KiB --framing {framing}")).start();
@@ -33,7 +33,7 @@ fn garbage_in_every_framing_leaves_a_calm_and_printable_log() {
         for _ in 0..PEERS {
             let mut stream = server.connect();
             let garbage: Vec<u8> = (0..rng.up_to(3000)).map(|_| rng.bits() as u8).collect();
-            // Whom the server has ended meanwhile it does not read any more.
+            // Fails if the server has closed the connection.
             let _ = stream.write_all(&garbage);
             let _ = stream.shutdown(Shutdown::Write);
             read_to_the_end(&mut stream);
@@ -45,7 +45,7 @@ fn garbage_in_every_framing_leaves_a_calm_and_printable_log() {
 }
 
 #[test]
-fn a_quiet_server_says_nothing_but_where_it_listens() {
+fn quiet_logs_nothing_and_prints_the_listening_line() {
     let server = Serve::new().with("-q").start();
     assert_eq!(server.addresses.len(), 1);
     let mut crowd = Crowd::new();
@@ -58,9 +58,9 @@ fn a_quiet_server_says_nothing_but_where_it_listens() {
 }
 
 #[test]
-fn connections_that_come_and_go_are_not_logged_one_by_one() {
+fn single_connections_are_not_logged_by_default() {
     let server = Serve::new().start();
-    // The last line of a start; from here on only what happens is logged.
+    // The last log line of the start.
     server.logs("descriptor limit");
     let before = server.log.count();
     for _ in 0..200 {

@@ -1,12 +1,11 @@
-//! The socket options: what was asked for is what the kernel was told and what each accepted
-//! connection has.
+//! Socket options: the listener and each accepted connection have the requested ones.
 
 use std::fs;
 use std::net::SocketAddr;
 
 use crate::support::{Ended, Process, Serve, Server, TIMEOUT, echoes, exclusive_machine, wait_until};
 
-/// Starts a server with these flags and ends it; its log names the options the kernel has.
+/// Runs a server with these flags. Its log names the socket options in force.
 #[track_caller]
 fn log_of(flags: &str) -> Ended {
     let server = Serve::new().with("-v").with(flags).start();
@@ -17,33 +16,33 @@ fn log_of(flags: &str) -> Ended {
 #[track_caller]
 fn check(flags: &str, option: &str) {
     let ended = log_of(flags);
-    let said = ended.log.iter().any(|line| line.contains("socket options") && line.contains(option));
-    assert!(said, "no `{option}` with `{flags}` in\n{}", ended.log_text());
+    let is_logged = ended.log.iter().any(|line| line.contains("socket options") && line.contains(option));
+    assert!(is_logged, "no `{option}` with `{flags}` in\n{}", ended.log_text());
 }
 
 #[test]
-fn small_replies_leave_at_once_unless_told_otherwise() {
+fn nodelay_is_set_by_default() {
     check("", "nodelay Some(true)");
     check("--no-nodelay", "nodelay Some(false)");
 }
 
 #[test]
-fn buffers_are_set_as_asked() {
-    // The kernel doubles what it is asked for, for its own bookkeeping (socket(7)).
+fn buffer_sizes_are_set() {
+    // The kernel doubles the requested size, for its own bookkeeping (socket(7)).
     check("--recv-buffer 20KiB", "receive buffer Some(40960)");
     check("--send-buffer 30KiB", "send buffer Some(61440)");
 }
 
 #[test]
-fn keepalive_is_set_as_asked() {
+fn keepalive_is_set() {
     check("", "keepalive Some(false)");
     check("--keepalive 61s,11s,7", "keepalive Some(true) after Some(61s) every Some(11s) times Some(7)");
 }
 
-/// The timer of the server's end of a connection, from /proc/net/tcp: its kind and when it is due.
+/// The kind and the due time of the server's timer for a connection, from /proc/net/tcp.
 fn timer_of(process: Process, server: SocketAddr, peer: SocketAddr) -> Option<(u8, u64)> {
     let text = fs::read_to_string(format!("/proc/{}/net/tcp", process.pid)).expect("the kernel lists TCP sockets");
-    // A port of ours may be in use towards another server too: both ends make a connection.
+    // Both ends identify a connection: the local port may be in use with another server too.
     let ends = [server, peer].map(|end| format!("0100007F:{:04X}", end.port()));
     let fields = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let line = fields.into_iter().find(|fields| fields.get(1..3).is_some_and(|pair| pair == ends))?;
@@ -52,12 +51,12 @@ fn timer_of(process: Process, server: SocketAddr, peer: SocketAddr) -> Option<(u
 }
 
 #[test]
-fn accepted_connections_are_probed_without_a_call_for_each() {
-    /// The kernel's own number for a keepalive timer (proc_net_tcp).
+fn accepted_connections_inherit_keepalive() {
+    /// The number of a keepalive timer in /proc/net/tcp (proc_net_tcp).
     const KEEPALIVE: u8 = 2;
-    /// Hundredths of a second, on every architecture.
+    /// Ticks per second, on every architecture.
     const TICKS: u64 = 100;
-    // The kernel's table is long while others hold thousands of connections, and slow to read.
+    // The table is long and slow to read while other tests hold thousands of connections.
     let _quiet = exclusive_machine();
     let server = Serve::new().with("--keepalive 1000s,10s,6").start();
     let mut stream = server.connect();
@@ -75,7 +74,7 @@ fn accepted_connections_are_probed_without_a_call_for_each() {
 }
 
 #[test]
-fn a_port_is_shared_only_by_those_who_all_want_to() {
+fn a_port_is_shared_only_if_all_servers_allow_it() {
     let first = Serve::new().with("--reuse-port").start();
     let address = first.address().to_string();
     let second = Serve::bare().listen(&address).with("--reuse-port").start();
@@ -89,22 +88,22 @@ fn drop_all(first: Server, second: Server) {
     second.drain();
 }
 
-/// The ports that a process has sockets at, as the kernel's tables name them.
+/// The local ports of the sockets of a process, from the tables of the kernel.
 fn ports_of(process: Process) -> Vec<u16> {
-    let entries = fs::read_dir(format!("/proc/{}/fd", process.pid)).expect("it runs").flatten();
+    let entries = fs::read_dir(format!("/proc/{}/fd", process.pid)).expect("the process runs").flatten();
     let links = entries.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned()));
     let inodes: Vec<String> =
         links.filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
     let tables = ["tcp", "tcp6", "udp", "udp6", "raw", "raw6"].map(|table| {
-        // A machine without IPv6 has half of them.
+        // Without IPv6, half of the tables are missing.
         fs::read_to_string(format!("/proc/{}/net/{table}", process.pid)).unwrap_or_default()
     });
     let mut ports = Vec::new();
     for line in tables.iter().flat_map(|table| table.lines().skip(1)) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if inodes.iter().any(|inode| words.get(9) == Some(&inode.as_str())) {
-            let port = words[1].rsplit(':').next().expect("an address has a port");
-            ports.push(u16::from_str_radix(port, 16).expect("the kernel writes it so"));
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        if inodes.iter().any(|inode| fields.get(9) == Some(&inode.as_str())) {
+            let port = fields[1].rsplit(':').next().expect("an address has a port");
+            ports.push(u16::from_str_radix(port, 16).expect("the kernel writes a hexadecimal port"));
         }
     }
     ports.sort_unstable();
@@ -112,11 +111,11 @@ fn ports_of(process: Process) -> Vec<u16> {
 }
 
 #[test]
-fn it_listens_where_it_was_told_and_nowhere_else() {
+fn the_server_has_no_ports_other_than_its_listeners() {
     let server = Serve::new().listen("127.0.0.1:0").listen("udp://127.0.0.1:0").start();
-    let told = server.addresses.iter().map(|address| address.rsplit(':').next().and_then(|port| port.parse().ok()));
-    let mut told: Vec<u16> = told.map(|port| port.expect("each has a port")).collect();
-    told.sort_unstable();
-    assert_eq!(ports_of(server.process), told);
+    let ports = server.addresses.iter().map(|address| address.rsplit(':').next().and_then(|port| port.parse().ok()));
+    let mut ports: Vec<u16> = ports.map(|port| port.expect("each has a port")).collect();
+    ports.sort_unstable();
+    assert_eq!(ports_of(server.process), ports);
     server.drain();
 }

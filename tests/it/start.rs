@@ -1,4 +1,4 @@
-//! How a server starts and tells of it: where it listens, what it warns of, its totals, its end.
+//! The output of a server: listening lines, ready file, warnings and totals.
 
 use std::fs;
 use std::io::Write as _;
@@ -18,17 +18,17 @@ fn the_line_on_standard_output_names_the_real_port() {
     let v6 = has_ipv6().then_some(("[::1]:0", "tcp://[::1]:"));
     let v4 =
         [("tcp://127.0.0.1:0", "tcp://127.0.0.1:"), ("127.0.0.2:0", "tcp://127.0.0.2:"), ("localhost:0", "tcp://")];
-    for (asked, said) in v4.into_iter().chain(v6) {
-        let server = Serve::bare().listen(asked).start();
-        let address = &server.addresses[0];
-        assert!(address.starts_with(said) && !address.ends_with(":0"), "{address}");
+    for (address, expected) in v4.into_iter().chain(v6) {
+        let server = Serve::bare().listen(address).start();
+        let bound = &server.addresses[0];
+        assert!(bound.starts_with(expected) && !bound.ends_with(":0"), "{bound}");
         echoes(&mut server.connect(), b"hello");
         assert_eq!(server.drain().out.len(), 1, "one line and no more");
     }
 }
 
 #[test]
-fn every_listener_has_its_line_in_the_order_of_the_flags() {
+fn listening_lines_have_the_order_of_the_flags() {
     let path = ScratchPath::new("sock");
     let unix = format!("unix:{}", path.text());
     let server = Serve::bare().listen("127.0.0.2:0").listen(&unix).listen("127.0.0.1:0").start();
@@ -36,22 +36,22 @@ fn every_listener_has_its_line_in_the_order_of_the_flags() {
     assert_eq!(server.addresses[1], unix);
     assert!(server.addresses[2].starts_with("tcp://127.0.0.1:"));
     server.drain();
-    assert!(!fs::exists(path.text()).unwrap(), "the path is removed at the end");
+    assert!(!fs::exists(path.text()).unwrap(), "the path is removed at exit");
 }
 
 #[test]
-fn the_ready_file_holds_the_same_lines_while_it_listens() {
+fn the_ready_file_holds_the_same_lines_while_the_server_listens() {
     let path = ScratchPath::new("ready");
     fs::write(path.text(), "listening on something older\n").unwrap();
     let server = Serve::new().listen("127.0.0.2:0").with("--ready-file").arg(path.text()).start();
     let expected: String = server.addresses.iter().map(|address| format!("listening on {address}\n")).collect();
-    wait_until(TIMEOUT, "the file is there", || fs::read_to_string(path.text()).is_ok_and(|text| text == expected));
+    wait_until(TIMEOUT, "the ready file exists", || fs::read_to_string(path.text()).is_ok_and(|text| text == expected));
     server.drain();
-    assert!(!fs::exists(path.text()).unwrap(), "a file that stays tells of a server that is gone");
+    assert!(!fs::exists(path.text()).unwrap(), "the ready file is removed at exit");
 }
 
 #[test]
-fn a_closed_standard_output_ends_it_quietly() {
+fn a_closed_standard_output_ends_the_server_quietly() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let ended = Serve::new().stdout(Stdio::from(writer)).run();
@@ -60,7 +60,7 @@ fn a_closed_standard_output_ends_it_quietly() {
 }
 
 #[test]
-fn an_address_that_others_can_reach_is_warned_of_once() {
+fn non_loopback_addresses_are_one_warning() {
     let ended = Serve::bare().listen("0.0.0.0:0").listen("0.0.0.0:0").start().drain();
     assert_eq!(warnings(&ended).len(), 1, "{}", ended.log_text());
     let ended = Serve::bare().listen("127.0.0.1:0").listen("127.0.0.2:0").start().drain();
@@ -68,7 +68,7 @@ fn an_address_that_others_can_reach_is_warned_of_once() {
 }
 
 #[test]
-fn a_backlog_that_the_kernel_cuts_is_warned_of() {
+fn a_capped_backlog_is_a_warning() {
     let somaxconn = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
     let somaxconn: u64 = somaxconn.trim().parse().unwrap();
     let ended = Serve::new().with("--backlog").arg(&(somaxconn + 1).to_string()).start().drain();
@@ -79,7 +79,7 @@ fn a_backlog_that_the_kernel_cuts_is_warned_of() {
 }
 
 #[test]
-fn a_cap_that_the_descriptor_limit_cannot_hold_is_warned_of() {
+fn too_many_connections_for_the_descriptor_limit_are_a_warning() {
     let ended = Serve::new().descriptors(100).with("--max-connections 1000").start().drain();
     assert_eq!(warnings(&ended).len(), 1, "{}", ended.log_text());
     assert!(warnings(&ended)[0].contains("1000") && warnings(&ended)[0].contains("100"), "{}", ended.log_text());
@@ -88,7 +88,7 @@ fn a_cap_that_the_descriptor_limit_cannot_hold_is_warned_of() {
 }
 
 #[test]
-fn sigusr1_logs_the_totals_and_disturbs_nobody() {
+fn sigusr1_logs_the_totals_and_keeps_connections() {
     let server = Serve::new().start();
     let mut stream = server.connect();
     echoes(&mut stream, b"12345");
@@ -103,7 +103,7 @@ fn sigusr1_logs_the_totals_and_disturbs_nobody() {
 }
 
 #[test]
-fn the_last_line_sums_up() {
+fn the_last_line_has_the_totals() {
     let server = Serve::new().with("--framing lines").start();
     echoes(&mut server.connect(), b"hello\n");
     let mut unfinished = server.connect();
@@ -119,7 +119,7 @@ fn the_last_line_sums_up() {
 }
 
 #[test]
-fn nothing_that_one_peer_does_moves_the_listening_line() {
+fn data_of_a_peer_adds_no_listening_line() {
     let server = Serve::new().start();
     let mut stream = server.connect();
     echoes(&mut stream, b"listening on tcp://elsewhere\n");
@@ -128,14 +128,14 @@ fn nothing_that_one_peer_does_moves_the_listening_line() {
 }
 
 #[test]
-fn without_a_flag_it_echoes_on_port_7007_of_this_machine_alone() {
+fn the_default_is_echo_on_loopback_port_7007() {
     match Serve::bare().expect_listeners(1).try_start() {
         Ok(server) => {
             assert_eq!(server.addresses, ["tcp://127.0.0.1:7007"]);
             echoes(&mut server.connect(), b"hello");
             server.drain();
         }
-        // Somebody is there already: then it says which address it wanted.
+        // Another process uses the port: the error names the default address.
         Err(ended) => {
             assert!(ended.log_text().contains("cannot listen on 127.0.0.1:7007"), "{}", ended.log_text());
         }

@@ -1,5 +1,5 @@
-//! Wrong words, wrong files, a system that refuses: one error line, one hint, and the exit status
-//! that a script can tell them apart by.
+//! Errors of `serve`: wrong arguments, wrong files and failed system calls, each with one error line,
+//! one hint and its exit status.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::support::{Ended, ScratchPath, Serve, Server, exchange};
 const FAILURE: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(2);
 
-/// Ends with `code`, one line `readyloop: error: …` that holds every one of `parts`, and a hint.
+/// Checks for exit status `code`, one error line with all `parts`, and a hint.
 #[track_caller]
-fn refused(ended: &Ended, code: Option<i32>, parts: &[&str]) {
+fn check_error(ended: &Ended, code: Option<i32>, parts: &[&str]) {
     let text = ended.log_text();
     assert_eq!(ended.code, code, "{text}");
     let errors: Vec<_> = ended.log.iter().filter(|line| line.starts_with("readyloop: error: ")).collect();
@@ -23,7 +23,7 @@ fn refused(ended: &Ended, code: Option<i32>, parts: &[&str]) {
 }
 
 #[test]
-fn no_argument_is_answered_by_help_on_standard_error() {
+fn no_argument_prints_the_help_on_standard_error() {
     let ended = Serve::command("").run();
     assert_eq!((ended.code, ended.out.len()), (USAGE, 0));
     assert!(
@@ -34,40 +34,42 @@ fn no_argument_is_answered_by_help_on_standard_error() {
 }
 
 #[test]
-fn help_that_was_asked_for_goes_to_standard_output() {
-    let ended = Serve::command("serve --help").run();
-    assert_eq!((ended.code, ended.log_text()), (Some(0), String::new()));
-    let help = ended.out.join("\n");
-    for part in ["EXAMPLES", "ENVIRONMENT", "EXIT STATUS", "--max-connections", "READYLOOP_"] {
-        assert!(help.contains(part), "no {part} in the help");
+fn help_goes_to_standard_output() {
+    for (subcommand, flag) in [("serve", "--max-connections"), ("cert", "--valid-for")] {
+        let ended = Serve::command(&format!("{subcommand} --help")).run();
+        assert_eq!((ended.code, ended.log_text()), (Some(0), String::new()));
+        let help = ended.out.join("\n");
+        for part in ["EXAMPLES", "ENVIRONMENT", "EXIT STATUS", flag] {
+            assert!(help.contains(part), "no {part} in the help of {subcommand}");
+        }
     }
     assert_eq!(Serve::command("--version").run().code, Some(0));
 }
 
 #[test]
-fn wrong_words_are_named() {
-    refused(&Serve::new().with("--fast").run(), USAGE, &["--fast"]);
-    refused(&Serve::command("sreve").run(), USAGE, &["sreve"]);
-    refused(&Serve::new().with("--service ehco").run(), USAGE, &["ehco", "--service"]);
-    refused(&Serve::new().with("--framing fixed:0").run(), USAGE, &["fixed:0", "--framing"]);
-    refused(&Serve::bare().listen("localhost").run(), USAGE, &["localhost"]);
-    refused(&Serve::bare().listen("http://localhost:80").run(), USAGE, &["http"]);
-    refused(&Serve::bare().listen("unix:").run(), USAGE, &["unix:"]);
-    refused(&Serve::new().with("--when-full panic").run(), USAGE, &["panic"]);
+fn an_error_names_the_wrong_argument() {
+    check_error(&Serve::new().with("--fast").run(), USAGE, &["--fast"]);
+    check_error(&Serve::command("sreve").run(), USAGE, &["sreve"]);
+    check_error(&Serve::new().with("--service ehco").run(), USAGE, &["ehco", "--service"]);
+    check_error(&Serve::new().with("--framing fixed:0").run(), USAGE, &["fixed:0", "--framing"]);
+    check_error(&Serve::bare().listen("localhost").run(), USAGE, &["localhost"]);
+    check_error(&Serve::bare().listen("http://localhost:80").run(), USAGE, &["http"]);
+    check_error(&Serve::bare().listen("unix:").run(), USAGE, &["unix:"]);
+    check_error(&Serve::new().with("--when-full panic").run(), USAGE, &["panic"]);
 }
 
 #[test]
-fn a_number_without_its_unit_is_named() {
-    refused(&Serve::new().with("--idle-timeout 5").run(), USAGE, &["5", "--idle-timeout", "unit"]);
-    refused(&Serve::new().with("--idle-timeout 5parsecs").run(), USAGE, &["5parsecs"]);
-    refused(&Serve::new().with("--queue-high 64k").run(), USAGE, &["64k", "--queue-high"]);
-    refused(&Serve::new().with("--max-connections 1KiB").run(), USAGE, &["1KiB"]);
-    refused(&Serve::new().with("--max-connections 0").run(), USAGE, &["0"]);
-    refused(&Serve::new().with("--keepalive 60s").run(), USAGE, &["60s", "--keepalive"]);
+fn an_error_names_the_number_with_a_wrong_unit() {
+    check_error(&Serve::new().with("--idle-timeout 5").run(), USAGE, &["5", "--idle-timeout", "unit"]);
+    check_error(&Serve::new().with("--idle-timeout 5parsecs").run(), USAGE, &["5parsecs"]);
+    check_error(&Serve::new().with("--queue-high 64k").run(), USAGE, &["64k", "--queue-high"]);
+    check_error(&Serve::new().with("--max-connections 1KiB").run(), USAGE, &["1KiB"]);
+    check_error(&Serve::new().with("--max-connections 0").run(), USAGE, &["0"]);
+    check_error(&Serve::new().with("--keepalive 60s").run(), USAGE, &["60s", "--keepalive"]);
 }
 
 #[test]
-fn every_unit_is_understood() {
+fn every_unit_is_accepted() {
     Serve::new()
         .with("--max-connections 10 --max-connections-per-ip 1k --backlog 128 --frame-len-max 64B --queue-low 4KiB")
         .with("--queue-high 1MiB --queue-total-max 64MB --idle-timeout 500ms --frame-timeout 2s --write-timeout 1m")
@@ -77,63 +79,63 @@ fn every_unit_is_understood() {
 }
 
 #[test]
-fn a_low_watermark_above_the_high_one_is_refused() {
-    refused(&Serve::new().with("--queue-low 2MiB --queue-high 1MiB").run(), USAGE, &["queue-low", "queue-high"]);
+fn a_low_watermark_above_the_high_one_is_an_error() {
+    check_error(&Serve::new().with("--queue-low 2MiB --queue-high 1MiB").run(), USAGE, &["queue-low", "queue-high"]);
 }
 
 #[test]
-fn an_address_in_use_is_named_with_what_to_do() {
+fn an_error_names_the_address_in_use() {
     let server = Serve::new().start();
     let address = server.address().to_string();
     let ended = Serve::bare().listen(&address).run();
-    refused(&ended, FAILURE, &["cannot listen on", &address, "address in use", "os error 98"]);
+    check_error(&ended, FAILURE, &["cannot listen on", &address, "address in use", "os error 98"]);
     server.drain();
 }
 
 #[test]
-fn a_unix_path_in_use_is_not_taken_away_from_its_server() {
+fn a_unix_path_in_use_stays_with_its_server() {
     let path = ScratchPath::new("sock");
     let address = format!("unix:{}", path.text());
     let server = Serve::bare().listen(&address).start();
-    refused(&Serve::bare().listen(&address).run(), FAILURE, &["cannot listen on", path.text()]);
-    assert!(std::fs::exists(path.text()).unwrap(), "the second has removed the first one's path");
+    check_error(&Serve::bare().listen(&address).run(), FAILURE, &["cannot listen on", path.text()]);
+    assert!(std::fs::exists(path.text()).unwrap(), "the second server removed the path of the first");
     server.drain();
     let file = ScratchPath::with_text("sock", "not a socket\n");
-    refused(&Serve::bare().listen(&format!("unix:{}", file.text())).run(), FAILURE, &[file.text()]);
+    check_error(&Serve::bare().listen(&format!("unix:{}", file.text())).run(), FAILURE, &[file.text()]);
     assert_eq!(std::fs::read_to_string(file.text()).unwrap(), "not a socket\n");
 }
 
 #[test]
-fn what_the_system_refuses_is_named() {
-    refused(&Serve::bare().listen("192.0.2.1:0").run(), FAILURE, &["192.0.2.1:0"]);
-    refused(&Serve::bare().listen("unix:/no/such/directory/socket").run(), FAILURE, &["/no/such/directory/socket"]);
-    refused(&Serve::bare().listen("name.invalid:0").run(), FAILURE, &["name.invalid"]);
+fn an_error_names_the_address_that_cannot_be_bound() {
+    check_error(&Serve::bare().listen("192.0.2.1:0").run(), FAILURE, &["192.0.2.1:0"]);
+    check_error(&Serve::bare().listen("unix:/no/such/directory/socket").run(), FAILURE, &["/no/such/directory/socket"]);
+    check_error(&Serve::bare().listen("name.invalid:0").run(), FAILURE, &["name.invalid"]);
 }
 
 #[test]
-fn missing_descriptors_are_named() {
-    // Enough to start a program, too few for a poll, its waker and signals.
-    refused(&Serve::new().descriptors(5).run(), FAILURE, &["os error 24"]);
+fn an_error_names_missing_descriptors() {
+    // Enough to start the program, too few for the poll, its waker and signals.
+    check_error(&Serve::new().descriptors(5).run(), FAILURE, &["os error 24"]);
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
-    refused(&Serve::new().with("--config /no/such/file.toml").run(), USAGE, &["/no/such/file.toml"]);
+fn an_error_names_an_unreadable_file() {
+    check_error(&Serve::new().with("--config /no/such/file.toml").run(), USAGE, &["/no/such/file.toml"]);
 }
 
 #[track_caller]
-fn wrong_file(text: &str, parts: &[&str]) {
+fn check_file_error(text: &str, parts: &[&str]) {
     let file = ScratchPath::with_text("toml", text);
-    refused(&Serve::new().with("--config").arg(file.text()).run(), USAGE, parts);
+    check_error(&Serve::new().with("--config").arg(file.text()).run(), USAGE, parts);
 }
 
 #[test]
-fn a_wrong_file_is_told_by_its_line() {
-    wrong_file("# limits\nidle-timeout = \"5s\"\nidle-timout = \"5s\"\n", &[":3", "idle-timout"]);
-    wrong_file("prefix = \"a\"\n\nqueue-high = \"lots\"\n", &[":3", "lots"]);
-    wrong_file("prefix = \"a\"\nprefix = \n", &[":2"]);
-    wrong_file("service = 5\n", &[":1", "service"]);
-    wrong_file("[limits]\n", &[":1", "limits"]);
+fn an_error_names_the_line_of_the_file() {
+    check_file_error("# limits\nidle-timeout = \"5s\"\nidle-timout = \"5s\"\n", &[":3", "idle-timout"]);
+    check_file_error("prefix = \"a\"\n\nqueue-high = \"lots\"\n", &[":3", "lots"]);
+    check_file_error("prefix = \"a\"\nprefix = \n", &[":2"]);
+    check_file_error("service = 5\n", &[":1", "service"]);
+    check_file_error("[limits]\n", &[":1", "limits"]);
 }
 
 #[track_caller]
@@ -144,7 +146,7 @@ fn echoes_with(server: Server, prefix: &str) {
 }
 
 #[test]
-fn a_flag_is_heard_before_the_environment_and_that_before_the_file() {
+fn a_flag_overrides_the_environment_and_the_environment_the_file() {
     let file = ScratchPath::with_text("toml", "framing = \"lines\"\nprefix = \"file \"\n");
     let serve = || Serve::new().with("--config").arg(file.text());
     echoes_with(serve().start(), "file ");
@@ -156,7 +158,7 @@ fn a_flag_is_heard_before_the_environment_and_that_before_the_file() {
 }
 
 #[test]
-fn a_file_and_the_environment_can_say_where_to_listen() {
+fn a_file_and_the_environment_can_set_the_addresses() {
     let file = ScratchPath::with_text("toml", "listen = [\"127.0.0.1:0\", \"127.0.0.2:0\"]\n");
     let server = Serve::bare().with("--config").arg(file.text()).expect_listeners(2).start();
     assert!(server.addresses[1].starts_with("tcp://127.0.0.2:"));
@@ -166,12 +168,12 @@ fn a_file_and_the_environment_can_say_where_to_listen() {
 }
 
 #[test]
-fn a_wrong_variable_is_named() {
-    refused(&Serve::new().env("READYLOOP_IDLE_TIMEOUT", "soon").run(), USAGE, &["READYLOOP_IDLE_TIMEOUT", "soon"]);
+fn an_error_names_the_variable() {
+    check_error(&Serve::new().env("READYLOOP_IDLE_TIMEOUT", "soon").run(), USAGE, &["READYLOOP_IDLE_TIMEOUT", "soon"]);
 }
 
 #[test]
-fn a_refusal_does_not_wait() {
+fn a_usage_error_is_immediate() {
     let ended = Serve::new().with("--fast").run();
     assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
 }

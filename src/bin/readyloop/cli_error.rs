@@ -1,80 +1,69 @@
-//! `CliError`: why the command ends without having done its work, as its user reads it.
+//! `CliError`: an error message, a hint and an exit status for the user of the command.
 //!
-//! It knows no cause of its own: whoever meets one says what happened and what to type.
+//! The causes are elsewhere: the code that meets one writes the message and the hint.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// One error line, one hint line, and the exit status that goes with them.
+use crate::exit_status;
+
+/// One error line, one hint line, and the exit status for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CliError {
-    blame: Kind,
+    exit_status: u8,
     /// What happened.
     pub(crate) message: String,
-    /// What to type now.
+    /// What the user can do about it.
     pub(crate) hint: String,
 }
 
-/// Who can act.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// The user: a word on the command line, a variable or a configuration.
-    Usage,
-    /// The system refused something at run time.
-    Failure,
-    /// Nobody: what was measured is not what was wished for.
-    Wish,
-}
-
 impl CliError {
-    /// The user asked for what cannot be.
+    /// Wrong usage: a flag, a variable or a configuration file has to change.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { blame: Kind::Usage, message: message.into(), hint: hint.into() }
+        Self { exit_status: exit_status::USAGE, message: message.into(), hint: hint.into() }
     }
 
-    /// The system refused what the user asked for.
+    /// A failure at run time.
     pub(crate) fn failure(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { blame: Kind::Failure, message: message.into(), hint: hint.into() }
+        Self { exit_status: exit_status::FAILURE, message: message.into(), hint: hint.into() }
     }
 
-    /// All went well, but not as well as the user wished.
-    pub(crate) fn missed(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { blame: Kind::Wish, message: message.into(), hint: hint.into() }
+    /// The run succeeded, and a result exceeds a threshold of the user.
+    pub(crate) fn threshold_exceeded(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { exit_status: exit_status::THRESHOLD, message: message.into(), hint: hint.into() }
     }
 
-    /// The same, with where it was met in front: `server.toml:3`.
+    /// Puts a place such as `server.toml:3` before the message.
     pub(crate) fn at(self, place: &str) -> Self {
         Self { message: format!("{place}: {}", self.message), ..self }
     }
 
-    /// Prints both lines on standard error and tells the exit status.
+    /// Prints both lines on standard error and returns the exit status.
     pub(crate) fn print(self) -> ExitCode {
         let (message, hint) = (one_line(&self.message), one_line(&self.hint));
-        // Nobody is left to tell when standard error is closed.
+        // A closed standard error leaves no place to report to.
         let _ = write!(io::stderr(), "readyloop: error: {message}\nhint: {hint}\n");
-        match self.blame {
-            Kind::Usage => ExitCode::from(2),
-            Kind::Failure => ExitCode::from(1),
-            Kind::Wish => ExitCode::from(3),
-        }
+        ExitCode::from(self.exit_status)
     }
 }
 
-/// What the system says of an error, as the rest of a sentence.
+/// The message of a system error, in lower case, as the rest of a sentence.
 pub(crate) fn io_message(error: &io::Error) -> String {
-    // What a newcomer meets most, in the shorter words of its kind.
+    // For these, the text of the kind is shorter than that of the system.
     let short = [io::ErrorKind::AddrInUse, io::ErrorKind::AddrNotAvailable, io::ErrorKind::PermissionDenied];
     match error.raw_os_error() {
         Some(number) if short.contains(&error.kind()) => format!("{} (os error {number})", error.kind()),
         Some(_) | None => {
             let text = error.to_string();
+            // std puts this before the reason of the resolver.
+            let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
             let mut chars = text.chars();
             chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
         }
     }
 }
 
-/// Line ends and escapes that came in with a user's word must not break the line apart.
+/// Escapes control characters, which an argument of the user may contain.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {
@@ -92,21 +81,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_stays_on_its_line() {
+    fn control_characters_are_escaped() {
         assert_eq!(one_line("grüße\n\u{1b}[2J"), "grüße\\n\\u{1b}[2J");
     }
 
     #[track_caller]
-    fn check_words(number: i32, expected: &str) {
+    fn check(number: i32, expected: &str) {
         assert_eq!(io_message(&io::Error::from_raw_os_error(number)), expected);
     }
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn the_system_speaks_in_lower_case_with_its_number() {
-        check_words(98, "address in use (os error 98)");
-        check_words(13, "permission denied (os error 13)");
-        check_words(2, "no such file or directory (os error 2)");
-        check_words(24, "too many open files (os error 24)");
+    fn system_errors_are_in_lower_case_with_their_number() {
+        check(98, "address in use (os error 98)");
+        check(13, "permission denied (os error 13)");
+        check(2, "no such file or directory (os error 2)");
+        check(24, "too many open files (os error 24)");
     }
 }

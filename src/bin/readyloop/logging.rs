@@ -1,6 +1,8 @@
-//! Logging: which lines go to standard error.
+//! Logging on standard error: one line an event, with its time and its level.
 //!
-//! Results never pass through here: they are for standard output.
+//! Results go to standard output and are not logged.
+
+use std::io::Write as _;
 
 use clap::{ArgAction, Args};
 use env_logger::{Builder, Env};
@@ -8,17 +10,17 @@ use log::LevelFilter;
 
 use crate::units::switch;
 
-/// The flags that choose how much is logged.
+/// The flags for the log level.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verbosity {
-    /// Log more (debug); twice for everything (trace)
+    /// Log more: once for debug, twice for trace
     #[arg(short, long, value_name = "STEPS", action = ArgAction::Append)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     pub(crate) verbose: Vec<u8>,
 
-    /// Log errors only; wins over -v
+    /// Log errors only; overrides -v
     ///
-    /// What goes to standard output is no log and stays.
+    /// Standard output is not affected.
     #[arg(short, long, value_name = "BOOL", action = ArgAction::Set, hide_possible_values = true)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_parser = switch)]
@@ -37,9 +39,17 @@ impl Verbosity {
     }
 }
 
-/// Starts to log on standard error, with times; `RUST_LOG` wins over the flags.
+/// Starts logging. `RUST_LOG` overrides the flags.
 pub(crate) fn start(verbosity: &Verbosity) {
-    Builder::new().filter_level(verbosity.level()).parse_env(Env::default()).format_timestamp_millis().init();
+    Builder::new()
+        .filter_level(verbosity.level())
+        .parse_env(Env::default())
+        .format(|line, record| {
+            let (time, level) = (line.timestamp_millis(), record.level());
+            let style = line.default_level_style(level);
+            writeln!(line, "{time} {style}{level:<5}{style:#} {}", record.args())
+        })
+        .init();
 }
 
 #[cfg(test)]
@@ -52,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn each_step_adds_a_level_and_quiet_wins() {
+    fn each_verbose_step_adds_a_level_and_quiet_overrides_them() {
         check(false, &[], LevelFilter::Info);
         check(false, &[1], LevelFilter::Debug);
         check(false, &[1, 1], LevelFilter::Trace);

@@ -1,7 +1,7 @@
-//! The command `readyloop`: from the words on a command line to an exit status.
+//! The command `readyloop`: from the arguments to the exit status.
 //!
-//! It owns arguments, output and exit status. Whatever serves a peer is in the library, of which
-//! it sees only the public face.
+//! It owns arguments, output and exit status. Serving and connecting are in the library, and only
+//! the public API of the library is used here.
 
 mod bench;
 mod cert;
@@ -9,21 +9,23 @@ mod cli_error;
 mod client;
 mod command_line;
 mod compare;
+mod exit_status;
 mod logging;
 mod report;
 mod serve;
 mod sim;
 mod tls;
 mod units;
+mod usage_error;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let matches = match command_line::read(std::env::args_os()) {
         Ok(matches) => matches,
-        Err(answer) => return answer.print(),
+        Err(exit) => return exit.print(),
     };
-    let done = match matches.subcommand() {
+    let result = match matches.subcommand() {
         Some((serve::NAME, matches)) => serve::run(matches),
         Some((cert::NAME, matches)) => cert::run(matches),
         Some((client::NAME, matches)) => client::run(matches),
@@ -31,10 +33,10 @@ fn main() -> ExitCode {
         Some((compare::NAME, matches)) => compare::run(matches),
         Some((report::NAME, matches)) => report::run(matches),
         Some((sim::NAME, matches)) => sim::run(matches),
-        other => unreachable!("no such subcommand is declared: {other:?}"),
+        other => unreachable!("clap accepts declared subcommands only: {other:?}"),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => problem.print(),
+        Err(error) => error.print(),
     }
 }

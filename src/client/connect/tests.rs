@@ -30,11 +30,11 @@ fn world() -> World {
 #[test]
 fn a_refused_address_is_skipped_at_once_and_a_silent_one_after_its_head_start() {
     let world = world();
-    world.answer_at(&v4().into(), Behavior::default());
+    world.accept_connects_at(&v4().into(), Behavior::default());
     assert_eq!(try_connect(&world, &Connect::default(), &both()).unwrap(), (Destination::Tcp(v4()), 0));
     assert!(world.now() < Instant::ORIGIN + 10 * MILLISECOND, "{:?}", world.now());
 
-    world.be_silent_at(&v6().into());
+    world.ignore_connects_at(&v6().into());
     let before = world.now();
     assert_eq!(try_connect(&world, &Connect::default(), &both()).unwrap(), (Destination::Tcp(v4()), 0));
     let took = world.now().since(before);
@@ -44,7 +44,7 @@ fn a_refused_address_is_skipped_at_once_and_a_silent_one_after_its_head_start() 
 #[test]
 fn silent_addresses_time_out_at_the_deadline() {
     let world = world();
-    world.be_silent_at(&v6().into());
+    world.ignore_connects_at(&v6().into());
     let error = try_connect(&world, &Connect { retries: 9, ..Connect::default() }, &both()).unwrap_err();
     let ConnectError::TimedOut { after, failures } = error else { panic!("{error}") };
     assert_eq!(after, Duration::from_secs(5));
@@ -82,10 +82,10 @@ fn a_permanent_error_is_not_retried() {
 fn a_full_unix_backlog_is_retried_until_the_deadline() {
     let world = world();
     let to = Destination::Unix("/run/a.sock".into());
-    world.be_full_at(&Address::Unix("/run/a.sock".into()));
+    world.fill_backlog_at(&Address::Unix("/run/a.sock".into()));
     let error = try_connect(&world, &Connect::default(), std::slice::from_ref(&to)).unwrap_err();
     assert!(matches!(error, ConnectError::TimedOut { .. }), "{error}");
-    world.answer_at(&Address::Unix("/run/a.sock".into()), Behavior::default());
+    world.accept_connects_at(&Address::Unix("/run/a.sock".into()), Behavior::default());
     assert_eq!(try_connect(&world, &Connect::default(), std::slice::from_ref(&to)).unwrap(), (to, 0));
 }
 

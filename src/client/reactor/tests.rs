@@ -7,7 +7,7 @@ use super::*;
 use crate::codec::Lines;
 use crate::connector::FULL_PAUSE;
 use crate::net::Address;
-use crate::sim::{Behavior, Ending, Faults, Rng, SimNet, World};
+use crate::sim::{Behavior, Faults, PeerEnding, Rng, SimNet, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -63,14 +63,14 @@ fn settle(world: &World, client: &mut SimClient) {
 
 #[track_caller]
 fn pass(world: &World, span: Duration, client: &mut SimClient) {
-    world.pass(span, || client.turn(None)).unwrap();
+    world.advance(span, || client.turn(None)).unwrap();
 }
 
 #[test]
 fn a_connection_opens_and_receives_replies() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior::default());
+    world.accept_connects_at(&address, Behavior::default());
     let mut client = client(&world);
     client.connect(to, None, 5);
     settle(&world, &mut client);
@@ -104,7 +104,7 @@ fn a_refused_connect_is_a_failure_without_callbacks() {
 fn an_unanswered_connect_ends_at_the_connect_timeout() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.be_silent_at(&address);
+    world.ignore_connects_at(&address);
     let mut client = client(&world);
     client.connect(to, None, 5);
     pass(&world, 5 * SECOND - Duration::from_nanos(1), &mut client);
@@ -121,7 +121,7 @@ const PEERS: u32 = 1500;
 fn after_a_stall_a_peer_with_a_pending_event_is_not_idle() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior { ending: Ending::Stays, ..Behavior::default() });
+    world.accept_connects_at(&address, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
     let mut client = client(&world);
     for peer in 0..PEERS {
         client.connect(to.clone(), None, peer);
@@ -130,7 +130,7 @@ fn after_a_stall_a_peer_with_a_pending_event_is_not_idle() {
     assert_eq!(client.open(), PEERS as usize);
 
     // The loop makes no turn for the whole idle timeout, while every peer sends.
-    world.pass(ClientLimits::default().peer.idle_timeout, || Ok::<_, io::Error>(())).unwrap();
+    world.advance(ClientLimits::default().peer.idle_timeout, || Ok::<_, io::Error>(())).unwrap();
     world.peers().for_each(|peer| peer.send(b"still here\n"));
     client.turn(None).unwrap();
     assert!(client.service().replies.len() < PEERS as usize, "one poll reported all of them");
@@ -143,7 +143,7 @@ fn after_a_stall_a_peer_with_a_pending_event_is_not_idle() {
 fn a_slow_connect_is_awaited() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior { pause_max: 4 * SECOND, ..Behavior::default() });
+    world.accept_connects_at(&address, Behavior { pause_max: 4 * SECOND, ..Behavior::default() });
     let mut client = client(&world);
     for peer in 0..20 {
         client.connect(to.clone(), None, peer);
@@ -158,14 +158,14 @@ fn a_slow_connect_is_awaited() {
 fn the_connects_in_progress_and_per_turn_are_bounded() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior { pause_max: SECOND, ..Behavior::default() });
+    world.accept_connects_at(&address, Behavior { pause_max: SECOND, ..Behavior::default() });
     let mut client = client(&world);
     for peer in 0..1000 {
         client.connect(to.clone(), None, peer);
     }
     let mut before = 0;
     world
-        .pass(60 * SECOND, || {
+        .advance(60 * SECOND, || {
             client.turn(None)?;
             assert!(client.connecting() <= 128);
             let started = client.connecting() + client.service().opened.len();
@@ -182,16 +182,16 @@ fn a_full_unix_backlog_is_retried_until_the_connect_timeout() {
     let world = World::new(1);
     let address = Address::Unix("/run/a.sock".into());
     let to = Destination::Unix("/run/a.sock".into());
-    world.be_full_at(&address);
+    world.fill_backlog_at(&address);
     let mut client = client(&world);
     client.connect(to.clone(), None, 1);
     pass(&world, SECOND, &mut client);
     assert_eq!(client.connecting(), 0);
-    world.answer_at(&address, Behavior::default());
+    world.accept_connects_at(&address, Behavior::default());
     pass(&world, FULL_PAUSE, &mut client);
     assert_eq!(client.service().opened, [(1, "/run/a.sock".to_owned())]);
 
-    world.be_full_at(&address);
+    world.fill_backlog_at(&address);
     client.connect(to, None, 2);
     pass(&world, 5 * SECOND - FULL_PAUSE, &mut client);
     assert!(client.poll_failure().is_none());
@@ -204,7 +204,7 @@ fn a_full_unix_backlog_is_retried_until_the_connect_timeout() {
 fn a_connect_without_free_descriptors_fails_with_emfile() {
     let world = World::new(1).with_descriptors(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior::default());
+    world.accept_connects_at(&address, Behavior::default());
     let mut client = client(&world);
     client.connect(to.clone(), None, 1);
     client.connect(to, None, 2);
@@ -217,7 +217,7 @@ fn a_connect_without_free_descriptors_fails_with_emfile() {
 fn replies_arrive_after_a_half_close() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior { ending: Ending::Stays, ..Behavior::default() });
+    world.accept_connects_at(&address, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
     let mut client = client(&world);
     client.service_mut().half_closes = true;
     client.connect(to, None, 1);
@@ -238,7 +238,7 @@ fn replies_arrive_after_a_half_close() {
 fn a_reset_within_a_reply_is_the_close_reason() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior { ending: Ending::ResetsAt(3), ..Behavior::default() });
+    world.accept_connects_at(&address, Behavior { ending: PeerEnding::ResetsAt(3), ..Behavior::default() });
     let mut client = client(&world);
     client.connect(to, None, 1);
     settle(&world, &mut client);
@@ -252,7 +252,7 @@ fn a_reset_within_a_reply_is_the_close_reason() {
 fn calls_messages_and_requests_reach_the_client_between_turns() {
     let world = World::new(1);
     let (to, address) = at(7);
-    world.answer_at(&address, Behavior::default());
+    world.accept_connects_at(&address, Behavior::default());
     let mut client = client(&world);
     let mut key = None;
     client.connect(to, None, 1);
@@ -281,8 +281,8 @@ fn calls_messages_and_requests_reach_the_client_between_turns() {
 fn a_stopped_client_is_idle() {
     let world = World::new(1);
     let (open, silent) = (at(7), at(8));
-    world.answer_at(&open.1, Behavior::default());
-    world.be_silent_at(&silent.1);
+    world.accept_connects_at(&open.1, Behavior::default());
+    world.ignore_connects_at(&silent.1);
     let mut client = client(&world);
     for peer in 0..200 {
         client.connect(if peer < 3 { open.0.clone() } else { silent.0.clone() }, None, peer);
@@ -321,11 +321,11 @@ fn a_service_of_a_client_cannot_order_connections() {
     }
 
     let world = World::new(1);
-    world.answer_at(&at(7).1, Behavior::default());
+    world.accept_connects_at(&at(7).1, Behavior::default());
     let mut client = Client::new(world.net(), Lines::new(), OrderingService(Vec::new()), ClientLimits::default());
     client.sender().send(7).unwrap();
     world.settle(|| client.turn(None)).unwrap();
-    assert_eq!(client.service().0, [(5, "only a server connects to whom its services order".to_owned())]);
+    assert_eq!(client.service().0, [(5, "outbound connections need a `Server`".to_owned())]);
     assert!(client.is_idle());
 }
 
@@ -341,9 +341,9 @@ fn under_random_faults_every_connection_has_exactly_one_outcome() {
         let mut client = client(&world);
         for peer in 0..CONNECTIONS {
             if peer % 3 == 0 {
-                world.answer_at(&address, Behavior::drawn_from(&mut rng, 20));
+                world.accept_connects_at(&address, Behavior::drawn_from(&mut rng, 20));
             } else if peer % 7 == 0 {
-                world.be_silent_at(&address);
+                world.ignore_connects_at(&address);
             }
             client.connect(to.clone(), None, peer);
             for _ in 0..40 {

@@ -19,7 +19,7 @@ fn run(plan: Plan, answer: impl Fn(u64, Vec<u8>) -> Vec<Vec<u8>>) -> Record {
     for _ in 0..20_000 {
         let mut run_end = None;
         world
-            .pass(MS, || {
+            .advance(MS, || {
                 run_end = generator.turn()?;
                 Ok::<_, io::Error>(())
             })

@@ -5,7 +5,7 @@ use crate::client::Backoff;
 use crate::load::plan::{Pace, RunLength, Verify};
 use crate::load::record::{ErrorKind, Record};
 use crate::net::Address;
-use crate::sim::{Behavior, Ending as PeerEnding, Faults, Peer, SimNet, World};
+use crate::sim::{Behavior, Faults, PeerEnding, SimNet, SimPeer, World};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 struct SimulatedRun {
     world: World,
     generator: Generator<SimNet>,
-    peers: Vec<Peer>,
+    peers: Vec<SimPeer>,
     /// When no peer echoes.
     stall: std::ops::Range<Duration>,
     /// Received bytes that each peer has not echoed yet.
@@ -44,7 +44,7 @@ impl SimulatedRun {
     /// A world without faults, in which every request is answered.
     fn healthy(plan: Plan) -> Self {
         let world = World::new(1);
-        world.answer_at(&address(), Behavior { ending: PeerEnding::FollowsServer, ..Behavior::default() });
+        world.accept_connects_at(&address(), Behavior { ending: PeerEnding::FollowsServer, ..Behavior::default() });
         Self::new(world, plan)
     }
 
@@ -53,7 +53,7 @@ impl SimulatedRun {
         let Self { world, generator, peers, held, .. } = self;
         let mut ending = None;
         world
-            .pass(MS, || {
+            .advance(MS, || {
                 let connects_begun = generator.connects_begun;
                 ending = generator.turn()?;
                 if generator.connects_begun > connects_begun {
@@ -250,12 +250,12 @@ fn each_cause_of_a_failed_connect_has_its_own_kind() {
     assert_eq!(refused.connections.failed, 3);
 
     let world = World::new(1);
-    world.be_silent_at(&address());
+    world.ignore_connects_at(&address());
     let silent = SimulatedRun::new(world, plan()).run(2 * SECOND);
     assert_eq!((silent.errors[0].kind, silent.ending), (ErrorKind::ConnectTimedOut, RunEnd::Abandoned));
 
     let world = World::new(1).with_descriptors(2);
-    world.answer_at(&address(), Behavior::default());
+    world.accept_connects_at(&address(), Behavior::default());
     let own = SimulatedRun::new(world, Plan { connections: 3, ..plan() }).run(4 * SECOND);
     assert_eq!((own.errors[0].kind, own.errors[0].count), (ErrorKind::NoDescriptors, 1));
     assert!(own.requests.answered > 500, "the other connections continued");
@@ -267,7 +267,7 @@ fn connects_to_a_full_backlog_time_out_together() {
     while simulated.generator.connects_begun < 3 {
         assert_eq!(simulated.step(), None);
     }
-    simulated.world.be_silent_at(&address());
+    simulated.world.ignore_connects_at(&address());
     let record = simulated.run(3 * SECOND);
     assert_reconciled(&record);
     let opened = record.connections.opened;
@@ -285,7 +285,7 @@ fn each_way_to_close_a_connection_has_its_own_kind() {
         (PeerEnding::ClosesAt(640), ErrorKind::Reset),
     ] {
         let world = World::new(1);
-        world.answer_at(&address(), Behavior { ending, ..Behavior::default() });
+        world.accept_connects_at(&address(), Behavior { ending, ..Behavior::default() });
         let record = SimulatedRun::new(world, plan()).run(4 * SECOND);
         assert_reconciled(&record);
         assert_eq!((record.errors[0].kind, record.requests.answered), (kind, 10), "{ending:?}");
@@ -324,7 +324,7 @@ fn random_faults_leave_each_request_with_one_outcome() {
     for seed in 0..40 {
         let world = World::new(seed).with_faults(Faults::drawn_from(seed));
         let pause_max = Backoff::default().pause(0, seed) / 20;
-        world.answer_at(&address(), Behavior { pause_max, ..Behavior::default() });
+        world.accept_connects_at(&address(), Behavior { pause_max, ..Behavior::default() });
         let reuse = if seed % 3 == 0 { ConnectionReuse::PerRequest } else { ConnectionReuse::Persistent };
         let pace = if seed % 2 == 0 { Pace::Closed } else { Pace::Open(300.0) };
         let record = SimulatedRun::new(world, Plan { connections: 6, reuse, pace, ..plan() }).run(20 * SECOND);

@@ -1,4 +1,4 @@
-//! Datagrams in the simulated world: who is answered, and what never ends the loop.
+//! UDP endpoints in the simulated world.
 
 use super::*;
 use crate::net::{ControlEvent, DatagramOptions};
@@ -22,7 +22,7 @@ fn udp(text: &str) -> Address {
 }
 
 #[test]
-fn datagrams_come_back_to_whom_they_came_from_empty_ones_too() {
+fn datagrams_of_every_length_are_sent_back_to_their_source() {
     let world = World::new(1);
     let address = udp("udp://127.0.0.1:9000");
     let mut server = server(&world, &["udp://127.0.0.1:9000"]);
@@ -38,7 +38,7 @@ fn datagrams_come_back_to_whom_they_came_from_empty_ones_too() {
 }
 
 #[test]
-fn one_forged_datagram_between_two_servers_is_followed_by_silence() {
+fn a_forged_datagram_starts_no_loop_between_two_servers() {
     let world = World::new(1);
     let mut both = server(&world, &["udp://127.0.0.1:9000", "udp://127.0.0.2:9001"]);
     let mut other = server(&world, &["udp://127.0.0.3:9000"]);
@@ -58,7 +58,7 @@ fn one_forged_datagram_between_two_servers_is_followed_by_silence() {
 }
 
 #[test]
-fn crowds_and_nobodies_are_not_answered() {
+fn addresses_that_are_not_one_host_are_not_answered() {
     let world = World::new(1);
     let address = udp("udp://127.0.0.1:9000");
     let mut server = server(&world, &["udp://127.0.0.1:9000"]);
@@ -71,12 +71,12 @@ fn crowds_and_nobodies_are_not_answered() {
 }
 
 #[test]
-fn an_answer_longer_than_the_question_is_not_sent() {
+fn an_answer_longer_than_the_datagram_is_not_sent() {
     struct Amplify;
     impl DatagramService for Amplify {
-        fn on_datagram<'a>(&mut self, _datagram: &'a [u8], room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-            room.extend_from_slice(b"much more than was asked");
-            Some(room)
+        fn on_datagram<'a>(&mut self, _datagram: &'a [u8], buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+            buffer.extend_from_slice(b"an answer that is too long");
+            Some(buffer)
         }
     }
     let world = World::new(1);
@@ -90,10 +90,10 @@ fn an_answer_longer_than_the_question_is_not_sent() {
 }
 
 #[test]
-fn a_panic_over_one_datagram_leaves_the_others_answered() {
+fn a_panic_leaves_only_its_own_datagram_unanswered() {
     struct Fragile;
     impl DatagramService for Fragile {
-        fn on_datagram<'a>(&mut self, datagram: &'a [u8], _room: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        fn on_datagram<'a>(&mut self, datagram: &'a [u8], _buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
             assert!(datagram != b"boom", "as asked");
             Some(datagram)
         }
@@ -112,7 +112,7 @@ fn a_panic_over_one_datagram_leaves_the_others_answered() {
 }
 
 #[test]
-fn a_drain_answers_what_had_arrived() {
+fn a_drain_answers_datagrams_that_have_arrived() {
     let world = World::new(1);
     let address = udp("udp://127.0.0.1:9000");
     let mut server = server(&world, &["udp://127.0.0.1:9000"]);
@@ -126,7 +126,7 @@ fn a_drain_answers_what_had_arrived() {
 }
 
 #[test]
-fn errors_and_full_sockets_neither_end_nor_strand_nor_spin_it() {
+fn an_endpoint_survives_errors_and_full_sockets() {
     for seed in 0..200 {
         let world = World::new(seed).with_faults(Faults::drawn_from(seed));
         let address = udp("udp://127.0.0.1:9000");
@@ -140,7 +140,7 @@ fn errors_and_full_sockets_neither_end_nor_strand_nor_spin_it() {
         world.settle(|| server.turn()).unwrap();
         let totals = server.totals();
         let DatagramCounters { received, answered, lost, .. } = totals.datagrams;
-        // An answer is lost where the kernel tells of an earlier one that was refused.
+        // An answer is lost when the kernel returns the error of an earlier one instead of sending it.
         assert_eq!((received, answered + lost), (101, 101), "seed {seed}");
         let answers = world.take_datagrams();
         assert_eq!(answers.len() as u64, answered, "seed {seed}");

@@ -1,12 +1,13 @@
-//! Newcomers: accepted, admitted, and where a layer lies over their streams, through its handshake.
+//! Inbound connections: accepted, admitted and, at a TLS endpoint, taken through their handshake.
 //!
-//! A listener is never given up: whatever fails, another try follows.
+//! The endpoint never gives up its listener: every failed accept is followed by another try.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use log::{debug, warn};
 
-use crate::admission::{AcceptError, Rejection, repeated_suffix};
+use crate::admission::{AcceptError, AdmissionRefusal, repeated_suffix};
 use crate::codec::Codec;
 use crate::connection::CloseReason;
 use crate::net::pump::OpenOutcome;
@@ -15,131 +16,162 @@ use crate::server::handshakes::Handshake;
 use crate::service::Service;
 use crate::slab::Key;
 
-use super::{Endpoint, LoopState, drain, token};
+use super::{Endpoint, LoopState, token};
 
-/// Above this part of the memory for queues, in eighths, nobody new is accepted.
+/// Most connections accepted per endpoint and turn. They take about as long as one peer may be served.
+const ACCEPT_BUDGET: usize = 256;
+
+/// Most connections accepted when a drain begins. No backlog is longer, and clients that keep connecting
+/// cannot delay the drain.
+const BACKLOG_MAX: usize = 1 << 16;
+
+/// No connection is accepted while this part of the memory for queues is lent, in eighths.
 const CROWDED_EIGHTHS: usize = 7;
 
-/// Whether accepting goes on.
-pub(super) enum Accepted {
-    Next,
-    Enough,
-}
-
 impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
-    #[inline]
-    pub(super) fn wants_accept(&self, shared: &LoopState<N>) -> bool {
-        let is_crowded = || shared.reserve.lent_bytes() / CROWDED_EIGHTHS >= shared.reserve.lent_bytes_max() / 8;
-        self.is_acceptable && self.listener.is_some() && shared.admission.may_accept() && !is_crowded()
+    pub(super) fn wants_accept(&self, state: &LoopState<N>) -> bool {
+        let is_crowded = || state.reserve.lent_bytes() / CROWDED_EIGHTHS >= state.reserve.lent_bytes_max() / 8;
+        self.is_acceptable && self.listener.is_some() && state.admission.may_accept() && !is_crowded()
     }
 
-    pub(super) fn accept_one(&mut self, shared: &mut LoopState<N>) -> Accepted {
-        let Some(listener) = &mut self.listener else { return Accepted::Enough };
-        match shared.net.accept(listener) {
-            Ok((stream, who)) => self.admit(stream, &who, shared),
+    /// Accepts connections within the budget.
+    pub(super) fn accept(&mut self, state: &mut LoopState<N>) {
+        if self.accept_retry.is_paused(state.now, state.closes) {
+            return;
+        }
+        for _ in 0..ACCEPT_BUDGET {
+            if !self.wants_accept(state) {
+                break;
+            }
+            if self.accept_one(state).is_break() {
+                break;
+            }
+        }
+    }
+
+    /// Accepts all connections in the backlog, beyond the budget of a turn.
+    pub(super) fn accept_backlog(&mut self, state: &mut LoopState<N>) {
+        for _ in 0..BACKLOG_MAX {
+            if self.accept_one(state).is_break() {
+                break;
+            }
+        }
+    }
+
+    /// Accepts one connection. Breaks if there is none, or after an error of the system.
+    fn accept_one(&mut self, state: &mut LoopState<N>) -> ControlFlow<()> {
+        let Some(listener) = &mut self.listener else { return ControlFlow::Break(()) };
+        match state.net.accept(listener) {
+            Ok((stream, address)) => self.admit(stream, &address, state),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.is_acceptable = false;
-                Accepted::Enough
+                ControlFlow::Break(())
             }
-            Err(error) => self.cannot_accept(&error, shared),
+            Err(error) => self.handle_accept_error(&error, state),
         }
     }
 
-    fn admit(&mut self, mut stream: N::Stream, who: &PeerAddress, shared: &mut LoopState<N>) -> Accepted {
+    fn admit(&mut self, mut stream: N::Stream, address: &PeerAddress, state: &mut LoopState<N>) -> ControlFlow<()> {
         self.accept_retry.succeeded();
-        let group = who.group();
-        if let Err(refusal) = shared.admission.admit(group) {
-            match refusal {
-                Rejection::Full => shared.refused_full += 1,
-                Rejection::AddressFull => shared.refused_address += 1,
+        let group = address.group();
+        if let Err(rejection) = state.admission.admit(group) {
+            match rejection {
+                AdmissionRefusal::Full => state.refused_full += 1,
+                AdmissionRefusal::AddressFull => state.refused_address += 1,
             }
-            debug!("refused {who}: {refusal:?}");
+            debug!("refused {address}: {rejection}");
             if let Err(error) = stream.reset_on_drop() {
-                debug!("{who} was gone before it was refused: {error}");
+                debug!("cannot reset {address}: {error}");
             }
-            return Accepted::Next;
+            return ControlFlow::Continue(());
         }
-        let (index, net, layer) = (self.index, &mut shared.net, &self.layer);
-        let expected = self.host.expect(|key| {
+        let (index, net, layer) = (self.index, &mut state.net, &self.layer);
+        let inserted = self.host.insert_pending(|key| {
             net.register(&mut stream, token(index, key))?;
             Ok::<_, io::Error>(Link::new(layer.wrap(stream)?, group))
         });
-        match expected {
+        match inserted {
             Ok(key) => {
-                debug!("peer {key:?} from {who}");
+                self.peer_log.opened(key, address, state.now);
                 if W::HAS_HANDSHAKE {
-                    self.begin_handshake(Handshake { key, who: *who, since: shared.now }, shared);
+                    self.begin_handshake(Handshake { key, address: *address, since: state.now }, state);
                 } else {
-                    self.host.handle_arrival(key, S::Peer::default(), who, &mut shared.reserve, shared.now);
+                    self.host.handle_opened(key, S::Peer::default(), address, &mut state.reserve, state.now);
                 }
                 self.host.mark(key);
-                Accepted::Next
+                ControlFlow::Continue(())
             }
             Err(error) => {
-                shared.admission.release(group);
-                self.cannot_accept(&error, shared)
+                state.admission.release(group);
+                self.handle_accept_error(&error, state)
             }
         }
     }
 
-    fn cannot_accept(&mut self, error: &io::Error, shared: &mut LoopState<N>) -> Accepted {
-        shared.accept_errors += 1;
-        if let Some(held_back) = self.complaint.permit(shared.now) {
-            warn!("cannot accept on {}: {error}{}", self.address, repeated_suffix(held_back));
+    fn handle_accept_error(&mut self, error: &io::Error, state: &mut LoopState<N>) -> ControlFlow<()> {
+        state.accept_errors += 1;
+        if let Some(suppressed) = self.accept_log.permit(state.now) {
+            warn!("cannot accept on {}: {error}{}", self.address, repeated_suffix(suppressed));
         }
         match AcceptError::of(error) {
-            AcceptError::Newcomer => Accepted::Next,
-            AcceptError::Ours => {
-                self.accept_retry.failed(shared.now, shared.closes);
-                Accepted::Enough
+            AcceptError::Connection => ControlFlow::Continue(()),
+            AcceptError::System => {
+                self.accept_retry.failed(state.now, state.closes);
+                ControlFlow::Break(())
             }
         }
     }
 
-    fn begin_handshake(&mut self, handshake: Handshake, shared: &mut LoopState<N>) {
+    fn begin_handshake(&mut self, handshake: Handshake, state: &mut LoopState<N>) {
         if let Some(oldest) = self.handshakes.add(handshake) {
-            self.give_up(oldest, CloseReason::HandshakesFull, shared);
+            self.close_handshake(oldest, CloseReason::HandshakesFull, state);
         }
     }
 
-    /// Goes on with one handshake: whether it is done, so that its peer can be served.
-    pub(super) fn handshake(&mut self, key: Key, shared: &mut LoopState<N>) -> bool {
-        let Some(link) = self.host.expected(key) else { return true };
+    /// Continues one handshake, and opens the peer if it is complete.
+    pub(super) fn handshake(&mut self, key: Key, state: &mut LoopState<N>) {
+        let Some(link) = self.host.pending(key) else { return };
         match link.open(&self.layer) {
-            OpenOutcome::Open => {}
-            OpenOutcome::WouldBlock => return false,
+            OpenOutcome::Open => {
+                let Some(Handshake { address, .. }) = self.handshakes.take(key) else { return };
+                self.host.handle_opened(key, S::Peer::default(), &address, &mut state.reserve, state.now);
+                self.drain_if_draining(key, state);
+            }
+            OpenOutcome::WouldBlock => {}
             OpenOutcome::Failed(reason, error) => {
-                let handshake = self.give_up(key, reason, shared);
-                if let (CloseReason::BadTls, Some(Handshake { who, .. })) = (reason, handshake)
-                    && let Some(held_back) = self.failures.permit(shared.now)
+                let handshake = self.close_handshake(key, reason, state);
+                if let (CloseReason::BadTls, Some(Handshake { address, .. })) = (reason, handshake)
+                    && let Some(suppressed) = self.handshake_log.permit(state.now)
                 {
-                    warn!("no TLS with {who} on {}: {error}{}", self.address, repeated_suffix(held_back));
+                    let suffix = repeated_suffix(suppressed);
+                    warn!("TLS handshake with {address} on {} failed: {error}{suffix}", self.address);
                 }
-                return false;
             }
         }
-        let Some(Handshake { who, .. }) = self.handshakes.take(key) else { return false };
-        self.host.handle_arrival(key, S::Peer::default(), &who, &mut shared.reserve, shared.now);
-        if let (None, Some(peer_guard)) = (&self.listener, self.host.peer_guard(key, &mut shared.reserve, shared.now)) {
-            drain(&mut peer_guard.peer.link, &mut peer_guard.peer.connection);
-        }
-        true
     }
 
-    /// Ends a handshake that does not come to its end.
-    pub(super) fn give_up(&mut self, key: Key, reason: CloseReason, shared: &mut LoopState<N>) -> Option<Handshake> {
+    /// Closes a peer before its handshake is complete.
+    fn close_handshake(&mut self, key: Key, reason: CloseReason, state: &mut LoopState<N>) -> Option<Handshake> {
         let handshake = self.handshakes.take(key);
-        if let Some(link) = self.host.give_up(key, reason) {
-            debug!("peer {key:?} closed in its handshake: {reason}");
-            shared.admission.release(link.group());
-            shared.closes += 1;
+        if let Some(link) = self.host.close_pending(key, reason) {
+            self.peer_log.closed(key, reason, state.now);
+            state.admission.release(link.group());
+            state.closes += 1;
         }
         handshake
     }
 
-    pub(super) fn give_up_all(&mut self, reason: CloseReason, shared: &mut LoopState<N>) {
+    pub(super) fn close_handshakes(&mut self, reason: CloseReason, state: &mut LoopState<N>) {
         while let Some(oldest) = self.handshakes.oldest() {
-            self.give_up(oldest.key, reason, shared);
+            self.close_handshake(oldest.key, reason, state);
+        }
+    }
+
+    pub(super) fn expire_handshakes(&mut self, state: &mut LoopState<N>) {
+        while let Some(oldest) = self.handshakes.oldest()
+            && oldest.since + self.host.limits().handshake_timeout <= state.now
+        {
+            self.close_handshake(oldest.key, CloseReason::HandshakeTimeout, state);
         }
     }
 }

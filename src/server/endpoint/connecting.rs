@@ -1,120 +1,114 @@
-//! Connections that a service ordered: begun here, and taken in as peers once they are through.
+//! Outbound connections that the service has ordered.
 //!
-//! Which may begin, and which is late, is the [`Connector`]'s to say. Every order has one outcome, told
-//! in a turn of its own: what a service orders when it hears of one begins in the next.
+//! The [`Connector`] decides which connection starts and which one times out. The result of each order is
+//! reported once. A connection that the service orders while it handles a result starts in the next turn.
 //!
-//! [`Connector`]: crate::dial::Dial
+//! [`Connector`]: crate::connector::Connector
 
 use std::io;
 
-use log::{debug, warn};
+use log::warn;
 
-use crate::admission::{Rejection, repeated_suffix};
+use crate::admission::repeated_suffix;
 use crate::codec::Codec;
 use crate::connector::{ConnectFailure, PendingConnect};
 use crate::net::{AddressGroup, ConnectOptions, Layer, Link, Net};
 use crate::service::Service;
 use crate::slab::Key;
 
-use super::{Endpoint, LoopState, drain, token};
+use super::{Endpoint, LoopState, token};
 
-/// Connections begun per endpoint and turn: 32 of them take about as long as one peer's whole budget.
+/// Most connections started per endpoint and turn. They take about as long as one peer may be served.
 const CONNECT_BUDGET: usize = 32;
 
-/// How many may wait to begin, per endpoint. As many newcomers as one backlog holds at most can
-/// each order one; who orders more than that is told.
-const WANTED_MAX: usize = 1 << 16;
+/// Most connections queued per endpoint: enough for one from each connection in a full backlog.
+const PENDING_MAX: usize = 1 << 16;
 
 impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
-    /// Takes the orders to connect, and begins as many as may.
-    pub(super) fn begin_ordered(&mut self, shared: &mut LoopState<N>) {
-        while let Some((to, ticket)) = self.host.pop_wanted() {
+    /// Queues the connections that the service has ordered, and starts queued ones within the budget.
+    pub(super) fn connect(&mut self, state: &mut LoopState<N>) {
+        while let Some((to, ticket)) = self.host.pop_connect() {
             if W::HAS_HANDSHAKE {
-                let error = io::Error::new(io::ErrorKind::Unsupported, "a tls:// endpoint connects to nobody");
+                let error = io::Error::new(io::ErrorKind::Unsupported, "a tls:// endpoint cannot connect");
                 self.connector.refuse(to, ticket, error);
-            } else if self.connector.wanted() >= WANTED_MAX {
-                self.connector.refuse(to, ticket, io::Error::other("too many connections wait to begin"));
+            } else if self.connector.pending() >= PENDING_MAX {
+                self.connector.refuse(to, ticket, io::Error::other("too many connections are queued"));
             } else {
-                self.connector.enqueue(to, None, ticket, Some(shared.now));
+                self.connector.enqueue(to, None, ticket, Some(state.now));
             }
         }
         for _ in 0..CONNECT_BUDGET {
-            let Some(wanted) = self.connector.poll_begin(shared.now) else { break };
-            match self.begin(&wanted, shared) {
-                Ok(key) => self.connector.handle_begun(key, wanted, shared.now),
-                Err(error) => self.connector.handle_not_begun(wanted, error, shared.now),
+            let Some(pending) = self.connector.poll_start(state.now) else { break };
+            match self.start_connect(&pending, state) {
+                Ok(key) => self.connector.handle_started(key, pending, state.now),
+                Err(error) => self.connector.handle_start_failed(pending, error, state.now),
             }
         }
-        self.tell_failures(shared);
+        self.report_failures(state);
     }
 
-    fn begin(&mut self, wanted: &PendingConnect<u64>, shared: &mut LoopState<N>) -> io::Result<Key> {
-        shared.admission.admit(AddressGroup::OURS).map_err(|refusal| match refusal {
-            Rejection::Full | Rejection::AddressFull => io::Error::other("the server is full"),
-        })?;
-        let (index, net, layer) = (self.index, &mut shared.net, &self.layer);
-        let begun = self.host.expect(|key| {
-            let stream = net.connect(&wanted.to, &ConnectOptions::default(), token(index, key))?;
+    fn start_connect(&mut self, pending: &PendingConnect<u64>, state: &mut LoopState<N>) -> io::Result<Key> {
+        state.admission.admit(AddressGroup::OURS).map_err(io::Error::other)?;
+        let (index, net, layer) = (self.index, &mut state.net, &self.layer);
+        let started = self.host.insert_pending(|key| {
+            let stream = net.connect(&pending.to, &ConnectOptions::default(), token(index, key))?;
             Ok::<_, io::Error>(Link::new(layer.wrap(stream)?, AddressGroup::OURS))
         });
-        if begun.is_err() {
-            shared.admission.release(AddressGroup::OURS);
+        if started.is_err() {
+            state.admission.release(AddressGroup::OURS);
         }
-        begun
+        started
     }
 
-    /// Looks how far one has come: whether it is through, so that its peer can be served.
-    pub(super) fn go_on_connecting(&mut self, key: Key, shared: &mut LoopState<N>) -> bool {
-        let Some(link) = self.host.expected(key) else { return true };
-        match shared.net.is_connected(self.layer.inner(link.stream_mut())) {
-            Ok(true) => {}
-            Ok(false) => return false,
+    /// Checks whether a connection is established, and opens the peer if it is.
+    pub(super) fn check_connected(&mut self, key: Key, state: &mut LoopState<N>) {
+        let Some(link) = self.host.pending(key) else { return };
+        match state.net.is_connected(self.layer.inner(link.stream_mut())) {
+            Ok(true) => {
+                let Some(connecting) = self.connector.take(key) else { return };
+                self.peer_log.opened(key, &connecting.to, state.now);
+                self.host.handle_connected(key, connecting.peer, &mut state.reserve, state.now);
+                self.drain_if_draining(key, state);
+            }
+            Ok(false) => {}
             Err(error) => {
                 self.connector.handle_failure(key, error);
-                self.release(key, shared);
-                self.tell_failures(shared);
-                return false;
+                self.release(key, state);
+                self.report_failures(state);
             }
         }
-        let Some(connecting) = self.connector.take(key) else { return false };
-        debug!("peer {key:?} at {}", connecting.to);
-        self.host.handle_connected(key, connecting.peer, &mut shared.reserve, shared.now);
-        if let (None, Some(peer_guard)) = (&self.listener, self.host.peer_guard(key, &mut shared.reserve, shared.now)) {
-            drain(&mut peer_guard.peer.link, &mut peer_guard.peer.connection);
-        }
-        true
     }
 
-    pub(super) fn give_up_late(&mut self, shared: &mut LoopState<N>) {
-        while let Some(key) = self.connector.poll_late(shared.now) {
-            self.release(key, shared);
+    pub(super) fn expire_connects(&mut self, state: &mut LoopState<N>) {
+        while let Some(key) = self.connector.poll_timed_out(state.now) {
+            self.release(key, state);
         }
-        self.tell_failures(shared);
+        self.report_failures(state);
     }
 
-    /// Nobody is connected to any more.
-    pub(super) fn stop_connecting(&mut self, shared: &mut LoopState<N>) {
+    /// Fails all connections that are queued or in progress, and all that are ordered later.
+    pub(super) fn abort_connects(&mut self, state: &mut LoopState<N>) {
         self.connector.close();
-        while let Some(key) = self.connector.poll_given_up() {
-            self.release(key, shared);
+        while let Some(key) = self.connector.poll_aborted() {
+            self.release(key, state);
         }
-        self.tell_failures(shared);
+        self.report_failures(state);
     }
 
-    fn release(&mut self, key: Key, shared: &mut LoopState<N>) {
-        if self.host.dismiss(key).is_some() {
-            shared.admission.release(AddressGroup::OURS);
-            shared.closes += 1;
+    fn release(&mut self, key: Key, state: &mut LoopState<N>) {
+        if self.host.remove_pending(key).is_some() {
+            state.admission.release(AddressGroup::OURS);
+            state.closes += 1;
         }
     }
 
-    fn tell_failures(&mut self, shared: &mut LoopState<N>) {
+    fn report_failures(&mut self, state: &mut LoopState<N>) {
         while let Some(ConnectFailure { peer: ticket, to, error }) = self.connector.poll_failure() {
-            shared.connects_failed += 1;
-            if let Some(held_back) = self.unreached.permit(shared.now) {
-                warn!("cannot connect to {to} from {}: {error}{}", self.address, repeated_suffix(held_back));
+            state.connects_failed += 1;
+            if let Some(suppressed) = self.connect_log.permit(state.now) {
+                warn!("cannot connect to {to} from {}: {error}{}", self.address, repeated_suffix(suppressed));
             }
-            self.host.handle_connect_failed(ticket, &error, &mut shared.reserve, shared.now);
+            self.host.handle_connect_failed(ticket, &error, &mut state.reserve, state.now);
         }
     }
 }

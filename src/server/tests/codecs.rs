@@ -1,9 +1,9 @@
-//! A codec of somebody's own that fails: who it fails for is lost, and nobody else.
+//! A codec that panics or breaks its contract closes only the peer it failed for.
 
 use super::*;
 use crate::codec::{Codec, Decoded, Encode, Envelope, FrameError};
 
-/// A byte is a frame, and some of them are a fault.
+/// Each byte is a frame, and some bytes make the codec fail.
 struct Faulty;
 
 impl Codec for Faulty {
@@ -11,7 +11,7 @@ impl Codec for Faulty {
 
     fn decode(&self, (): &mut (), input: &[u8], _frame_len_max: usize) -> Result<Decoded, FrameError> {
         let (frame, consumed) = match input[0] {
-            b'!' => panic!("as asked"),
+            b'!' => panic!("on request"),
             b'>' => (0..1, input.len() + 1),
             b'<' => (0..input.len() + 1, 1),
             b'=' => (0..0, 0),
@@ -29,7 +29,7 @@ impl Encode for Faulty {
 }
 
 #[test]
-fn a_codec_that_fails_loses_its_own_peer_only() {
+fn a_codec_that_fails_closes_only_its_own_peer() {
     let world = World::new(1);
     let mut server = Server::new(world.net(), ServerLimits::default());
     let at = address("127.0.0.1:7000");

@@ -1,49 +1,50 @@
-//! A service that orders connections, in the simulated world: each order has one outcome.
+//! Outbound connections in the simulated world: the result of each order is reported once.
 
 use std::error::Error;
 use std::io;
 
 use super::*;
 use crate::destination::Destination;
-use crate::sim::{Behavior, Ending, Peer, SimNet};
+use crate::sim::{Behavior, PeerEnding, SimNet, SimPeer};
 
-/// Connects for each line to the port in it; tells whoever asked what came of it.
+/// Connects to the port in each line, and sends the result to the peer that sent the line.
 #[derive(Default)]
-struct Caller {
-    asked: Vec<Key>,
+struct ConnectService {
+    /// The peer that each ticket belongs to.
+    clients: Vec<Key>,
 }
 
-impl Caller {
-    fn tell(&mut self, ticket: u64, outcome: &str, orders: &mut Orders<'_>) {
-        orders.answer(self.asked[ticket as usize], &[outcome.as_bytes()]).unwrap();
+impl ConnectService {
+    fn report(&mut self, ticket: u64, result: &str, orders: &mut Orders<'_>) {
+        orders.answer(self.clients[ticket as usize], &[result.as_bytes()]).unwrap();
     }
 }
 
-impl Service for Caller {
+impl Service for ConnectService {
     type Peer = ();
     type Message = ();
 
     fn on_connect(&mut self, _peer: &mut (), ticket: u64, cx: &mut Context<'_, '_>) {
         cx.send(b"hello");
-        self.tell(ticket, "there", &mut cx.orders());
+        self.report(ticket, "connected", &mut cx.orders());
     }
 
     fn on_connect_failed(&mut self, ticket: u64, error: &(dyn Error + 'static), orders: &mut Orders<'_>) {
-        let error = error.downcast_ref::<io::Error>().expect("it is one of the system");
-        let outcome = error.raw_os_error().map_or(format!("{}, {error}", error.kind()), |number| number.to_string());
-        self.tell(ticket, &outcome, orders);
+        let error = error.downcast_ref::<io::Error>().expect("the error is an io::Error");
+        let result = error.raw_os_error().map_or(format!("{}, {error}", error.kind()), |number| number.to_string());
+        self.report(ticket, &result, orders);
     }
 
     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
         match line {
             b"hello" => cx.send(b"hello to you"),
             b"break" => {
-                let asked = self.asked[0];
-                cx.orders().reset(asked);
+                let client = self.clients[0];
+                cx.orders().reset(client);
             }
             port => {
-                let ticket = self.asked.len() as u64;
-                self.asked.push(cx.key());
+                let ticket = self.clients.len() as u64;
+                self.clients.push(cx.key());
                 cx.defer_reply();
                 cx.orders().connect(upstream(std::str::from_utf8(port).unwrap().parse().unwrap()).0, ticket);
             }
@@ -56,17 +57,17 @@ fn upstream(port: u16) -> (Destination, Address) {
     (Destination::Tcp(address), address.into())
 }
 
-/// A server with a caller, and whoever asks it.
-fn asking(world: &World, limits: ServerLimits, lines: &[u8]) -> (Server<SimNet>, Peer) {
+/// A server with a `ConnectService`, and a client that has sent `lines`.
+fn start(world: &World, limits: ServerLimits, lines: &[u8]) -> (Server<SimNet>, SimPeer) {
     let mut server = Server::new(world.net(), limits);
     let at = address("127.0.0.1:7000");
-    server.listen(at.clone(), Lines::new(), Caller::default()).unwrap();
-    let asking = world.connect(&at);
-    asking.send(lines);
-    (server, asking)
+    server.listen(at.clone(), Lines::new(), ConnectService::default()).unwrap();
+    let client = world.connect(&at);
+    client.send(lines);
+    (server, client)
 }
 
-fn shown(peer: &Peer) -> String {
+fn received(peer: &SimPeer) -> String {
     String::from_utf8(peer.received()).unwrap()
 }
 
@@ -77,12 +78,12 @@ fn settle(world: &World, server: &mut Server<SimNet>) {
 }
 
 #[test]
-fn a_connection_that_was_ordered_is_a_peer_like_any_other() {
+fn an_outbound_connection_is_a_peer_like_any_other() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Behavior::default());
-    let (mut server, asking) = asking(&world, ServerLimits::default(), b"80\n");
+    world.accept_connects_at(&upstream(80).1, Behavior::default());
+    let (mut server, client) = start(&world, ServerLimits::default(), b"80\n");
     settle(&world, &mut server);
-    assert_eq!(shown(&asking), "there\n");
+    assert_eq!(received(&client), "connected\n");
     let other = world.last_peer().unwrap();
     assert_eq!(other.received(), b"hello\n");
     other.send(b"hello\n");
@@ -91,95 +92,95 @@ fn a_connection_that_was_ordered_is_a_peer_like_any_other() {
     assert_eq!((server.totals().open, server.totals().peers.opened), (2, 2));
 
     other.finish();
-    asking.finish();
+    client.finish();
     settle(&world, &mut server);
     assert_eq!((server.totals().open, server.totals().closed(CloseReason::Finished)), (0, 2));
 }
 
 #[test]
-fn each_failure_is_told_for_what_it_is() {
+fn each_kind_of_failure_is_reported() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Behavior::default());
-    world.be_silent_at(&upstream(81).1);
+    world.accept_connects_at(&upstream(80).1, Behavior::default());
+    world.ignore_connects_at(&upstream(81).1);
     let limits = ServerLimits { connections_max: 3, ..ServerLimits::default() };
-    let (mut server, asking) = asking(&world, limits.clone(), b"82\n81\n80\n");
+    let (mut server, client) = start(&world, limits.clone(), b"82\n81\n80\n");
     settle(&world, &mut server);
     let refused = libc::ECONNREFUSED;
-    assert_eq!(shown(&asking), format!("other error, the server is full\n{refused}\n"));
-    asking.send(b"80\n");
+    assert_eq!(received(&client), format!("other error, the server is full\n{refused}\n"));
+    client.send(b"80\n");
     settle(&world, &mut server);
-    assert_eq!(shown(&asking), "there\n");
+    assert_eq!(received(&client), "connected\n");
     assert_eq!((server.totals().connecting, server.totals().open), (1, 3));
-    world.pass(limits.connect_timeout, || server.turn()).unwrap();
-    assert_eq!(shown(&asking), "timed out, nothing came back in time\n");
+    world.advance(limits.connect_timeout, || server.turn()).unwrap();
+    assert_eq!(received(&client), "timed out, no answer within the connect timeout\n");
     assert_eq!((server.totals().connects_failed, server.totals().open), (3, 2));
 }
 
 #[test]
-fn without_descriptors_the_error_says_so() {
+fn running_out_of_descriptors_is_reported() {
     let world = World::new(1).with_descriptors(2);
-    world.answer_at(&upstream(80).1, Behavior::default());
-    let (mut server, asking) = asking(&world, ServerLimits::default(), b"80\n80\n");
+    world.accept_connects_at(&upstream(80).1, Behavior::default());
+    let (mut server, client) = start(&world, ServerLimits::default(), b"80\n80\n");
     settle(&world, &mut server);
-    assert_eq!(shown(&asking), format!("{}\nthere\n", libc::EMFILE));
+    assert_eq!(received(&client), format!("{}\nconnected\n", libc::EMFILE));
 }
 
 #[test]
-fn no_more_are_under_way_than_allowed_and_who_waits_too_long_has_failed() {
+fn connects_in_progress_are_limited_and_queued_ones_time_out() {
     let world = World::new(1);
-    world.be_silent_at(&upstream(81).1);
+    world.ignore_connects_at(&upstream(81).1);
     let limits = ServerLimits { connecting_max: 2, ..ServerLimits::default() };
-    let (mut server, asking) = asking(&world, limits.clone(), b"81\n81\n81\n81\n81\n");
+    let (mut server, client) = start(&world, limits.clone(), b"81\n81\n81\n81\n81\n");
     settle(&world, &mut server);
     assert_eq!((server.totals().connecting, server.totals().open), (2, 3));
-    assert_eq!(shown(&asking), "");
-    world.pass(limits.connect_timeout, || server.turn()).unwrap();
-    assert_eq!(shown(&asking), "timed out, nothing came back in time\n".repeat(5));
+    assert_eq!(received(&client), "");
+    world.advance(limits.connect_timeout, || server.turn()).unwrap();
+    assert_eq!(received(&client), "timed out, no answer within the connect timeout\n".repeat(5));
     assert_eq!((server.totals().connecting, server.totals().open), (0, 1));
 }
 
 #[test]
-fn a_drain_still_connects_and_at_half_of_its_time_no_more() {
+fn a_drain_aborts_connects_at_half_of_its_timeout() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Behavior::default());
-    world.be_silent_at(&upstream(81).1);
+    world.accept_connects_at(&upstream(80).1, Behavior::default());
+    world.ignore_connects_at(&upstream(81).1);
     let limits = ServerLimits { connect_timeout: Duration::from_secs(60), ..ServerLimits::default() };
     let half = limits.drain_timeout / 2;
-    let (mut server, asking) = asking(&world, limits, b"81\n");
+    let (mut server, client) = start(&world, limits, b"81\n");
     settle(&world, &mut server);
-    asking.send(b"80\n");
+    client.send(b"80\n");
     server.handle().drain();
     settle(&world, &mut server);
-    assert_eq!(shown(&asking), "there\n");
+    assert_eq!(received(&client), "connected\n");
     assert!(!server.is_done());
-    world.pass(half, || server.turn()).unwrap();
-    assert_eq!(shown(&asking), "other error, the loop ends\n");
+    world.advance(half, || server.turn()).unwrap();
+    assert_eq!(received(&client), "other error, the event loop is shutting down\n");
     assert!(server.is_done());
     assert!(server.totals().reconciles());
 }
 
 #[test]
-fn a_stop_gives_up_who_is_under_way() {
+fn a_stop_aborts_connects_in_progress() {
     let world = World::new(1);
-    world.be_silent_at(&upstream(81).1);
+    world.ignore_connects_at(&upstream(81).1);
     let limits = ServerLimits { connecting_max: 1, ..ServerLimits::default() };
-    let (mut server, asking) = asking(&world, limits, b"81\n81\n");
+    let (mut server, client) = start(&world, limits, b"81\n81\n");
     settle(&world, &mut server);
     server.handle().stop();
     let totals = server.run().unwrap();
-    assert!(!asking.is_connected() && totals.reconciles());
+    assert!(!client.is_connected() && totals.reconciles());
     assert_eq!((totals.connects_failed, totals.connecting, totals.open), (2, 0, 0));
 }
 
 #[test]
-fn an_ordered_reset_is_one_though_everything_is_written() {
+fn an_ordered_reset_is_sent_even_if_all_bytes_are_written() {
     let world = World::new(1);
-    world.answer_at(&upstream(80).1, Behavior { ending: Ending::Stays, ..Behavior::default() });
-    let (mut server, asking) = asking(&world, ServerLimits::default(), b"80\n");
+    world.accept_connects_at(&upstream(80).1, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
+    let (mut server, client) = start(&world, ServerLimits::default(), b"80\n");
     settle(&world, &mut server);
-    assert_eq!(shown(&asking), "there\n");
+    assert_eq!(received(&client), "connected\n");
     world.last_peer().unwrap().send(b"break\n");
     settle(&world, &mut server);
-    assert!(asking.is_broken() && !asking.is_ended());
+    assert!(client.is_broken() && !client.is_ended());
     assert_eq!((server.totals().peers.resets, server.totals().closed(CloseReason::Service)), (1, 1));
 }

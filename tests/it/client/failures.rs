@@ -1,5 +1,4 @@
-//! What breaks in the middle, and words that make no sense: one error line, one hint, and the exit
-//! status that a script can tell them apart by.
+//! Failures during a session, and wrong arguments: one error line, one hint and the exit status.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -17,7 +16,7 @@ const FAILURE: i32 = 1;
 const USAGE: i32 = 2;
 
 #[test]
-fn a_reset_in_mid_reply_is_told_behind_what_came() {
+fn a_reset_is_an_error_after_the_partial_reply() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let mut running = Client::to(listener.local_addr().expect("it is bound")).start();
     let (mut peer, _) = listener.accept().expect("the client connects");
@@ -25,28 +24,28 @@ fn a_reset_in_mid_reply_is_told_behind_what_came() {
     running.prints(b"half a re");
     SockRef::from(&peer).set_linger(Some(Duration::ZERO)).expect("the connection is open");
     drop(peer);
-    running.wait().failed(FAILURE, &["broke the connection off"]);
+    running.wait().failed(FAILURE, &["reset the connection"]);
 }
 
 #[test]
-fn a_server_killed_in_mid_reply_is_told() {
+fn a_killed_server_is_an_error() {
     let server = Serve::new().start();
     let zeros = File::open("/dev/zero").expect("every Linux has it");
     let mut running = Client::to(server.address()).spawn(zeros.into(), Stdio::piped());
     let mut out = running.out.take().expect("it is a pipe");
     let mut some = vec![1; 64 * KIB];
     out.read_exact(&mut some).expect("zeros come back");
-    // What it has not read by now makes its end a reset.
+    // The server has unread input, so the kernel resets the connection when the process ends.
     server.process.stop();
     signal(server.process.pid, "KILL");
     running.out = Some(out);
     let ran = running.wait();
-    ran.failed(FAILURE, &["broke the connection off"]);
+    ran.failed(FAILURE, &["reset the connection"]);
     assert!(ran.out.iter().all(|&byte| byte == 0));
 }
 
 #[test]
-fn a_peer_that_ends_before_it_has_all_of_the_input_is_told() {
+fn a_peer_that_ends_before_all_input_is_sent_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let zeros = File::open("/dev/zero").expect("every Linux has it");
     let running = Client::to(listener.local_addr().expect("it is bound")).spawn(zeros.into(), Stdio::piped());
@@ -54,25 +53,25 @@ fn a_peer_that_ends_before_it_has_all_of_the_input_is_told() {
     let mut some = vec![1; KIB];
     peer.read_exact(&mut some).expect("zeros come");
     peer.write_all(b"enough").expect("the client reads");
-    // Its end alone, and it reads on: nothing is broken.
+    // The peer ends its direction only, and reads on.
     peer.shutdown(Shutdown::Write).expect("the connection is open");
     let drain = thread::spawn(move || io::copy(&mut peer, &mut io::sink()));
     let ran = running.wait();
-    ran.failed(FAILURE, &["before it had all of the input"]);
+    ran.failed(FAILURE, &["before all input was sent"]);
     assert_eq!(ran.out, b"enough");
     drain.join().expect("no panic").expect("a clean end");
 }
 
 #[test]
-fn an_input_that_cannot_be_read_is_told() {
+fn an_unreadable_input_is_an_error() {
     let server = Serve::new().start();
-    let folder = File::open("/").expect("it is there");
+    let folder = File::open("/").expect("the root directory exists");
     Client::to(server.address()).reading(folder).failed(FAILURE, &["cannot read standard input", "is a directory"]);
     server.drain();
 }
 
 #[test]
-fn an_output_without_room_is_told() {
+fn a_full_output_is_an_error() {
     let server = Serve::new().start();
     let full = File::options().write(true).open("/dev/full").expect("every Linux has it");
     let mut running = Client::to(server.address()).stdout(full);
@@ -82,8 +81,8 @@ fn an_output_without_room_is_told() {
 }
 
 #[test]
-fn wrong_words_are_named() {
-    let ran = |words: &str| Client::with_words(words).fed(b"");
+fn an_error_names_the_wrong_argument() {
+    let ran = |arguments: &str| Client::with_arguments(arguments).fed(b"");
     ran("client").failed(USAGE, &["`client` needs an address"]);
     ran("client localhost").failed(USAGE, &["localhost", "no port"]);
     ran("client --udp tls://127.0.0.1:7").failed(USAGE, &["--udp", "tls://127.0.0.1:7"]);
@@ -104,8 +103,8 @@ fn wrong_words_are_named() {
 }
 
 #[test]
-fn help_says_all_there_is_to_say() {
-    let ran = Client::with_words("client --help").fed(b"");
+fn the_help_has_every_section_and_flag() {
+    let ran = Client::with_arguments("client --help").fed(b"");
     let help = String::from_utf8_lossy(&ran.out);
     for part in ["EXAMPLES", "ENVIRONMENT", "EXIT STATUS", "--connect-timeout", "--retries", "--hex", "--framing"] {
         assert!(help.contains(part), "no {part} in the help");

@@ -1,4 +1,4 @@
-//! Frames in a pipe: each line of the input is one, each of the peer is printed on a line.
+//! Frames in a pipe: each line of the input is sent as a frame, and each received frame is printed on a line.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use super::program::Client;
 use crate::support::Serve;
 
 #[test]
-fn lines_are_lines_however_they_end_and_wherever_they_were_cut() {
+fn lines_end_with_lf_or_crlf_under_any_segmentation() {
     let server = Serve::new().with("--framing lines").start();
     let mut running = Client::to(server.address()).with("--framing lines").start();
     running.feed(b"on");
@@ -23,14 +23,14 @@ fn lines_are_lines_however_they_end_and_wherever_they_were_cut() {
 }
 
 #[test]
-fn exit_is_the_servers_to_understand() {
+fn the_server_handles_exit_not_the_client() {
     let server = Serve::new().with("--framing lines").start();
     Client::to(server.address()).with("--framing lines").fed(b"hello\r\nexit\r\n").printed(b"hello\n");
     server.drain();
 }
 
 #[test]
-fn every_framing_goes_there_and_back() {
+fn every_framing_is_echoed() {
     for framing in ["lines", "length", "length:u8", "length:u16le", "length:u64", "fixed:5"] {
         let server = Serve::new().with("--framing").arg(framing).start();
         let client = Client::to(server.address()).with("--framing").with(framing);
@@ -40,7 +40,7 @@ fn every_framing_goes_there_and_back() {
 }
 
 #[test]
-fn frames_that_no_line_could_hold_are_dumped_each_for_itself() {
+fn hex_prints_one_dump_for_each_frame() {
     let server = Serve::new().with("--framing length:u16").start();
     let dump = "00000000  6f 6e 65                                          |one|\n\
                 00000000  74 77 6f                                          |two|\n";
@@ -49,15 +49,15 @@ fn frames_that_no_line_could_hold_are_dumped_each_for_itself() {
 }
 
 #[test]
-fn a_line_that_a_framing_cannot_carry_is_a_failure() {
+fn a_line_that_does_not_fit_the_framing_is_an_error() {
     let server = Serve::new().with("--framing fixed:5").start();
     let client = || Client::to(server.address()).with("--framing fixed:5");
-    client().fed(b"hello\nhi\n").failed(1, &["a line of the input is no frame of this framing"]);
+    client().fed(b"hello\nhi\n").failed(1, &["a line of the input is not a frame of this framing"]);
     server.drain();
 }
 
 #[test]
-fn a_line_too_long_is_a_failure_and_not_stored() {
+fn a_line_too_long_is_an_error() {
     let server = Serve::new().with("--framing lines").start();
     let line = vec![b'x'; 3 << 20];
     Client::to(server.address()).with("--framing lines").fed(&line).failed(1, &["standard input", "longer than"]);
@@ -65,7 +65,7 @@ fn a_line_too_long_is_a_failure_and_not_stored() {
 }
 
 #[test]
-fn text_that_is_none_is_refused_where_text_is_asked_for() {
+fn invalid_utf8_is_refused_in_utf8_lines() {
     let server = Serve::new().with("--framing lines:utf8").start();
     let ask = |line: &[u8]| Client::to(server.address()).with("--framing lines").fed(line);
     ask("grüße\r\n".as_bytes()).printed("grüße\n".as_bytes());
@@ -74,12 +74,12 @@ fn text_that_is_none_is_refused_where_text_is_asked_for() {
 
     let server = Serve::new().with("--framing raw").start();
     let client = Client::to(server.address()).with("--framing lines:utf8");
-    client.fed(b"b\xffd\n").failed(1, &["is no frame of this framing", "bad-frame"]);
+    client.fed(b"b\xffd\n").failed(1, &["is not a frame of this framing", "bad-frame"]);
     server.drain();
 }
 
 #[test]
-fn a_reply_that_breaks_off_is_a_failure_and_the_whole_ones_are_printed() {
+fn an_incomplete_reply_is_an_error_after_the_complete_ones() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let server = thread::spawn(move || {

@@ -1,5 +1,5 @@
-//! Netcat manners: standard input to the peer, its end passed on, and what comes back to standard
-//! output until the peer ends.
+//! In a pipe, like netcat: standard input goes to the peer, its end is passed on, and replies go to
+//! standard output until the peer ends.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -10,14 +10,14 @@ use std::thread;
 use super::program::Client;
 use crate::support::{MIB, Pattern, ScratchPath, Serve, StreamEnd, TIMEOUT, read_to_the_end, same_bytes};
 
-/// A listener of our own on a free port, for a peer that does what no server does.
+/// A listener on a free port, for a peer with special behavior.
 fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     (listener, address)
 }
 
-/// The next connection, with deadlines.
+/// Accepts a connection and sets its timeouts.
 #[track_caller]
 fn accept(listener: &TcpListener) -> TcpStream {
     let (stream, _) = listener.accept().expect("the client connects");
@@ -27,7 +27,7 @@ fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 #[test]
-fn what_goes_in_comes_back() {
+fn input_is_echoed() {
     let server = Serve::new().start();
     Client::to(server.address()).fed(b"hello\r\n\xff\x00 there").printed(b"hello\r\n\xff\x00 there");
     Client::to(server.address()).fed(b"").printed(b"");
@@ -35,7 +35,7 @@ fn what_goes_in_comes_back() {
 }
 
 #[test]
-fn every_kind_of_address_is_one() {
+fn every_kind_of_address_works() {
     let path = ScratchPath::new("sock");
     let unix = format!("unix:{}", path.text());
     let server = Serve::bare().listen("127.0.0.1:0").listen("[::1]:0").listen(&unix).start();
@@ -47,7 +47,7 @@ fn every_kind_of_address_is_one() {
 }
 
 #[test]
-fn a_file_of_10_mib_comes_back_to_the_byte() {
+fn a_file_of_10_mib_is_echoed_byte_for_byte() {
     let server = Serve::new().start();
     let bytes = Pattern::of(7).take(10 * MIB);
     let path = ScratchPath::new("bin");
@@ -72,19 +72,19 @@ fn standard_output_may_be_a_file() {
 }
 
 #[test]
-fn the_null_device_is_an_input_with_nothing_in_it() {
+fn the_null_device_is_an_empty_input() {
     let server = Serve::new().start();
     Client::to(server.address()).reading(Stdio::null()).printed(b"");
     server.drain();
 }
 
 #[test]
-fn a_page_comes_for_a_request_in_a_pipe() {
+fn an_http_request_in_a_pipe_gets_its_page() {
     let (listener, address) = listener();
     let page = "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhello\n";
     let server = thread::spawn(move || {
         let mut peer = accept(&listener);
-        // A web server ends at the empty line and waits for no end of the stream.
+        // A web server answers after the empty line and does not wait for the end of the stream.
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -99,34 +99,34 @@ fn a_page_comes_for_a_request_in_a_pipe() {
 }
 
 #[test]
-fn the_end_of_the_input_is_passed_on_and_the_reply_may_come_after_it() {
+fn a_reply_after_the_end_of_the_input_is_printed() {
     let (listener, address) = listener();
     let server = thread::spawn(move || {
         let mut peer = accept(&listener);
-        let heard = read_to_the_end(&mut peer);
-        peer.write_all(b"I heard you").expect("the client listens on");
-        heard
+        let received = read_to_the_end(&mut peer);
+        peer.write_all(b"received").expect("the client still reads");
+        received
     });
-    Client::to(address).fed(b"over").printed(b"I heard you");
+    Client::to(address).fed(b"over").printed(b"received");
     assert_eq!(server.join().expect("no panic"), (b"over".to_vec(), StreamEnd::Clean));
 }
 
 #[test]
-fn it_leaves_when_the_peer_ends_though_its_input_has_not() {
+fn the_client_exits_when_the_peer_ends_before_the_input() {
     let (listener, address) = listener();
     let mut running = Client::to(address).start();
     let mut peer = accept(&listener);
     peer.write_all(b"bye").expect("the client reads");
     drop(peer);
     running.prints(b"bye");
-    // Held open until the client has gone.
+    // The input stays open until the client exits.
     let input = running.input.take();
     running.wait().printed(b"");
     drop(input);
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_it_quietly() {
+fn a_closed_output_pipe_ends_the_client_quietly() {
     let server = Serve::new().with("--service chargen").start();
     let mut running = Client::to(server.address()).start();
     running.prints(b" !\"#");
@@ -137,7 +137,7 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_holds_up_the_input_and_costs_no_memory() {
+fn a_peer_that_does_not_read_pauses_the_input_with_bounded_memory() {
     let (listener, address) = listener();
     let zeros = File::open("/dev/zero").expect("every Linux has it");
     let running = Client::to(address).spawn(zeros.into(), Stdio::piped());
@@ -152,13 +152,13 @@ fn a_peer_that_does_not_read_holds_up_the_input_and_costs_no_memory() {
 }
 
 #[test]
-fn a_reader_that_is_slow_holds_up_the_peer_and_costs_no_memory() {
+fn a_slow_reader_of_the_output_pauses_the_peer_with_bounded_memory() {
     let server = Serve::new().with("--service chargen").start();
     let mut running = Client::to(server.address()).start();
     let mut out = running.out.take().expect("it is a pipe");
     let mut buffer = vec![0; MIB];
     for _ in 0..64 {
-        out.read_exact(&mut buffer).expect("the peer says much");
+        out.read_exact(&mut buffer).expect("the peer sends without end");
         let memory = running.process.memory_bytes();
         assert!(memory < 16 * MIB, "{} KiB", memory / 1024);
     }
@@ -167,26 +167,26 @@ fn a_reader_that_is_slow_holds_up_the_peer_and_costs_no_memory() {
 }
 
 #[test]
-fn a_reader_that_does_not_read_does_not_hold_up_the_input() {
+fn a_blocked_output_does_not_pause_the_input() {
     let (listener, address) = listener();
     let mut running = Client::to(address).start();
     let mut peer = accept(&listener);
     let mut flood = peer.try_clone().expect("a descriptor is free");
     let flood = thread::spawn(move || {
-        // Far more than a pipe, the batches and both kernels hold; it ends with the client.
+        // More than all buffers hold together. It fails when the client exits.
         let _ = flood.write_all(&vec![b'x'; 64 * MIB]);
     });
     let mut stdin = running.input.take().expect("it is a pipe");
     let feeder = thread::spawn(move || stdin.write_all(&vec![b'y'; 4 * MIB]));
-    let (heard, ending) = read_to_the_end(&mut peer);
-    assert_eq!((heard.len(), ending), (4 * MIB, StreamEnd::Clean));
-    feeder.join().expect("no panic").expect("all of it was taken");
+    let (received, ending) = read_to_the_end(&mut peer);
+    assert_eq!((received.len(), ending), (4 * MIB, StreamEnd::Clean));
+    feeder.join().expect("no panic").expect("all input was sent");
     drop(running);
     flood.join().expect("no panic");
 }
 
 #[test]
-fn a_dump_has_16_bytes_a_line() {
+fn a_hex_dump_has_16_bytes_per_line() {
     let server = Serve::new().start();
     let dump = "00000000  47 45 54 20 2f 20 48 54  54 50 2f 31 2e 30 0d 0a  |GET / HTTP/1.0..|\n\
                 00000010  ff 0a                                             |..|\n";

@@ -1,6 +1,6 @@
 //! `readyloop client` as a child process with pipes for its standard streams.
 //!
-//! One that is dropped is killed, so that no test leaves one behind.
+//! Dropping it kills the process, so that no test leaves one behind.
 
 use std::fmt::Display;
 use std::io::{Read as _, Write as _};
@@ -10,27 +10,27 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Lines, Process, TIMEOUT};
 
-/// How a client is to be started.
+/// The command line of a client.
 pub(super) struct Client {
     command: Command,
 }
 
 impl Client {
-    /// A client for that address.
+    /// A client for this address.
     pub(super) fn to(address: impl Display) -> Self {
-        Self::with_words(&format!("client {address}"))
+        Self::with_arguments(&format!("client {address}"))
     }
 
-    /// `readyloop` with these words.
-    pub(super) fn with_words(words: &str) -> Self {
+    /// `readyloop` with these arguments.
+    pub(super) fn with_arguments(arguments: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_readyloop"));
-        command.args(words.split_whitespace()).env_remove("RUST_LOG").env_remove("READYLOOP_HISTORY");
+        command.args(arguments.split_whitespace()).env_remove("RUST_LOG").env_remove("READYLOOP_HISTORY");
         Self { command }
     }
 
-    /// Adds words that hold no blanks.
-    pub(super) fn with(mut self, words: &str) -> Self {
-        self.command.args(words.split_whitespace());
+    /// Adds arguments, separated by spaces.
+    pub(super) fn with(mut self, arguments: &str) -> Self {
+        self.command.args(arguments.split_whitespace());
         self
     }
 
@@ -43,24 +43,24 @@ impl Client {
         self.spawn(Stdio::piped(), Stdio::piped())
     }
 
-    /// Runs it with that input, to its end.
+    /// Runs it with this input until it exits.
     #[track_caller]
     pub(super) fn fed(self, input: &[u8]) -> Ran {
         let mut running = self.start();
         let mut stdin = running.input.take().expect("it is a pipe");
         let input = input.to_vec();
-        // A client that ends early closes its end: that is for the test to judge.
+        // Fails if the client exits early, which the test judges.
         thread::spawn(move || stdin.write_all(&input));
         running.wait()
     }
 
-    /// Runs it with that for its standard input, to its end.
+    /// Runs it with this standard input until it exits.
     #[track_caller]
     pub(super) fn reading(self, stdin: impl Into<Stdio>) -> Ran {
         self.spawn(stdin.into(), Stdio::piped()).wait()
     }
 
-    /// Runs it on other streams, such as those of a terminal; nothing of it can be read here.
+    /// Starts it on other streams, such as those of a terminal.
     pub(super) fn spawn(mut self, stdin: Stdio, stdout: Stdio) -> Running {
         let started = Instant::now();
         let mut child =
@@ -88,15 +88,15 @@ impl Running {
         self.input.as_mut().expect("its input is a pipe").write_all(bytes).expect("it reads");
     }
 
-    /// The next bytes that it prints.
+    /// Checks the next bytes that it prints.
     #[track_caller]
     pub(super) fn prints(&mut self, expected: &[u8]) {
         let mut bytes = vec![0; expected.len()];
-        self.out.as_mut().expect("its output is a pipe").read_exact(&mut bytes).expect("it prints so much");
+        self.out.as_mut().expect("its output is a pipe").read_exact(&mut bytes).expect("it prints as many bytes");
         assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
     }
 
-    /// Waits until it ends, and for all that it still prints. Its input ends now.
+    /// Closes its input and waits for its output and its exit.
     #[track_caller]
     pub(super) fn wait(mut self) -> Ran {
         self.input = None;
@@ -106,7 +106,7 @@ impl Running {
                 out.read_to_end(&mut bytes).map(|_| bytes)
             })
         });
-        assert!(self.log.wait_for_the_end(TIMEOUT), "it has not ended:\n{}", self.log.all().join("\n"));
+        assert!(self.log.wait_for_the_end(TIMEOUT), "it has not exited:\n{}", self.log.all().join("\n"));
         let status = self.child.wait().expect("the child is ours to wait for");
         let out = reader.map_or_else(Vec::new, |reader| reader.join().expect("no panic").expect("a pipe can be read"));
         Ran { code: status.code(), out, log: self.log.all(), took: self.started.elapsed() }
@@ -115,16 +115,16 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing to kill.
+        // Fails if the process has exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A client that has ended.
+/// A client that has exited.
 #[derive(Debug)]
 pub(super) struct Ran {
-    /// Unset when a signal ended it.
+    /// `None` if a signal ended it.
     pub(super) code: Option<i32>,
     pub(super) out: Vec<u8>,
     pub(super) log: Vec<String>,
@@ -132,14 +132,14 @@ pub(super) struct Ran {
 }
 
 impl Ran {
-    /// It did what it should and printed this, and nothing on standard error.
+    /// Checks for success, this output and an empty standard error.
     #[track_caller]
     pub(super) fn printed(&self, expected: &[u8]) {
         assert_eq!((self.code, self.log.join("\n")), (Some(0), String::new()));
         assert_eq!(self.out.escape_ascii().to_string(), expected.escape_ascii().to_string());
     }
 
-    /// It ended with `code`, one error line that holds every one of `parts`, one hint, and nothing else.
+    /// Checks for exit status `code`, one error line with all `parts`, one hint, and nothing else.
     #[track_caller]
     pub(super) fn failed(&self, code: i32, parts: &[&str]) {
         let text = self.log.join("\n");

@@ -1,4 +1,4 @@
-//! The prompt: a line, its reply and how long that took; history and editing; three ways to leave.
+//! The prompt: replies with their round-trip time, history, editing, and ways to leave.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -28,7 +28,7 @@ fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 #[test]
-fn a_reply_comes_with_its_round_trip_time() {
+fn a_reply_has_its_round_trip_time() {
     let server = echo();
     let mut terminal = Terminal::of(server.address(), "");
     terminal.shows("> ");
@@ -43,21 +43,21 @@ fn a_reply_comes_with_its_round_trip_time() {
 }
 
 #[test]
-fn there_are_three_ways_to_leave() {
+fn exit_ctrl_d_and_ctrl_c_leave() {
     for leave in ["exit\r", END_OF_INPUT, INTERRUPT] {
         let server = echo();
         let mut terminal = Terminal::of(server.address(), "");
         terminal.shows("> ");
-        assert!(!terminal.is_as_before(), "the prompt reads key by key");
+        assert!(!terminal.has_original_modes(), "the prompt reads key by key");
         terminal.types(leave);
         assert_eq!(terminal.ends(), Some(0), "after {leave:?}");
-        assert!(terminal.is_as_before());
+        assert!(terminal.has_original_modes());
         server.drain();
     }
 }
 
 #[test]
-fn lines_pasted_at_once_are_all_sent_and_the_last_reply_is_shown() {
+fn pasted_lines_are_all_sent_and_answered() {
     let server = echo();
     let mut terminal = Terminal::of(server.address(), "");
     terminal.shows("> ");
@@ -70,7 +70,7 @@ fn lines_pasted_at_once_are_all_sent_and_the_last_reply_is_shown() {
 }
 
 #[test]
-fn lines_are_recalled_and_edited() {
+fn a_line_can_be_recalled_and_edited() {
     let server = echo();
     let mut terminal = Terminal::of(server.address(), "");
     terminal.types("helo\r");
@@ -85,7 +85,7 @@ fn lines_are_recalled_and_edited() {
 }
 
 #[test]
-fn history_is_kept_where_a_file_was_named_for_it() {
+fn history_is_kept_in_the_named_file() {
     let server = echo();
     let file = ScratchPath::new("history");
     let mut terminal = Terminal::with_history(server.address(), "", file.text());
@@ -104,7 +104,7 @@ fn history_is_kept_where_a_file_was_named_for_it() {
 }
 
 #[test]
-fn what_comes_unasked_is_shown_and_no_byte_of_it_commands_the_terminal() {
+fn unsolicited_data_is_escaped_and_printed_above_the_prompt() {
     let (listener, address) = listener();
     let mut terminal = Terminal::of(address, "");
     let mut peer = accept(&listener);
@@ -113,7 +113,7 @@ fn what_comes_unasked_is_shown_and_no_byte_of_it_commands_the_terminal() {
     terminal.shows("half a li");
     peer.write_all(b"psst\x1b[2J\xff\r\n").expect("the client reads");
     terminal.shows("psst\\u{1b}[2J\\xff  (not UTF-8)");
-    // What was typed is still there.
+    // The typed text is still there.
     terminal.shows("> half a li");
     terminal.types("ne\r");
     assert_eq!(read_exactly(&mut peer, 12), b"half a line\n");
@@ -124,7 +124,7 @@ fn what_comes_unasked_is_shown_and_no_byte_of_it_commands_the_terminal() {
 }
 
 #[test]
-fn a_peer_that_ends_ends_the_prompt_and_the_terminal_is_as_before() {
+fn a_peer_that_ends_closes_the_prompt_and_restores_the_terminal() {
     let (listener, address) = listener();
     let mut terminal = Terminal::of(address, "");
     let peer = accept(&listener);
@@ -132,13 +132,13 @@ fn a_peer_that_ends_ends_the_prompt_and_the_terminal_is_as_before() {
     terminal.types("never sent");
     terminal.shows("never sent");
     drop(peer);
-    terminal.shows("has ended the connection");
+    terminal.shows("closed the connection");
     assert_eq!(terminal.ends(), Some(0));
-    assert!(terminal.is_as_before());
+    assert!(terminal.has_original_modes());
 }
 
 #[test]
-fn a_dump_at_the_prompt_is_one_for_each_reply() {
+fn hex_prints_a_dump_for_each_reply() {
     let server = echo();
     let mut terminal = Terminal::of(server.address(), "--hex");
     terminal.types("hi\r");
@@ -150,7 +150,7 @@ fn a_dump_at_the_prompt_is_one_for_each_reply() {
 }
 
 #[test]
-fn other_framings_have_a_prompt_too() {
+fn the_prompt_works_with_other_framings() {
     let server = Serve::new().with("--framing length:u16").start();
     let mut terminal = Terminal::of(server.address(), "--framing length:u16");
     terminal.types("hello\r");
@@ -169,7 +169,7 @@ fn other_framings_have_a_prompt_too() {
 }
 
 #[test]
-fn a_refusal_is_told_before_there_is_a_prompt() {
+fn a_refused_connection_is_an_error_without_a_prompt() {
     let address = listener().1;
     let mut terminal = Terminal::of(address, "--retries 0");
     terminal.shows("readyloop: error: cannot connect to");

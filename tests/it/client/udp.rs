@@ -1,4 +1,4 @@
-//! Datagrams: each line is one, and what became of each is told, whatever a path or a server does to them.
+//! UDP: each line is a datagram, and losses, duplicates and reordering are reported.
 
 use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
@@ -14,10 +14,10 @@ use crate::support::{KIB, MIB, Pattern, Serve, Server, TIMEOUT, has_ipv6, same_b
 
 const FAILURE: i32 = 1;
 
-/// Longer than any reply over loopback takes, and short enough to wait for where none comes.
+/// For tests in which some replies are missing: longer than a reply over loopback takes.
 const SHORT: &str = "--reply-timeout 2s";
 
-/// Where each datagram has its reply.
+/// For tests in which every datagram has its reply.
 const LONG: &str = "--reply-timeout 15s";
 
 fn socket() -> (UdpSocket, SocketAddr) {
@@ -27,17 +27,16 @@ fn socket() -> (UdpSocket, SocketAddr) {
     (socket, address)
 }
 
-/// A peer of our own, for what no server does: `answer` gets each datagram with its number, and
-/// says what goes back.
+/// A server with special behavior: `answer` gets each datagram with its number and returns the replies.
 fn stub(mut answer: impl FnMut(usize, Vec<u8>) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
     let (socket, address) = socket();
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * KIB];
-        // Ends when nobody has asked for long.
+        // Ends when no datagram arrives within the timeout.
         for number in 0.. {
             let Ok((len, from)) = socket.recv_from(&mut buffer) else { return };
             for reply in answer(number, buffer[..len].to_vec()) {
-                // Whoever has left hears nothing.
+                // Fails if the client has exited.
                 let _ = socket.send_to(&reply, from);
             }
         }
@@ -45,7 +44,7 @@ fn stub(mut answer: impl FnMut(usize, Vec<u8>) -> Vec<Vec<u8>> + Send + 'static)
     address
 }
 
-/// An echo over UDP and its address.
+/// An echo server over UDP and its address.
 fn echo() -> (Server, String) {
     let server = Serve::bare().listen("udp://127.0.0.1:0").start();
     let address = server.addresses[0].clone();
@@ -56,29 +55,29 @@ fn udp(address: SocketAddr) -> Client {
     Client::to(format_args!("udp://{address}"))
 }
 
-/// A client that does not lose patience on a busy machine.
+/// A client with a long reply timeout, for a busy machine.
 fn to(address: &str) -> Client {
     Client::to(address).with(LONG)
 }
 
 impl Ran {
-    /// The line of counts begins like this, after which there is an error or nothing.
+    /// Checks the counts on the first line of standard error.
     #[track_caller]
     fn counted(&self, counts: &str) -> &Self {
         let line = self.log.first().map_or("", String::as_str);
-        assert!(line.split("; ").next() == Some(counts), "not `{counts}` but:\n{}", self.log.join("\n"));
+        assert!(line.split("; ").next() == Some(counts), "no `{counts}` in:\n{}", self.log.join("\n"));
         self
     }
 
     #[track_caller]
-    fn went_well(&self, out: &[u8]) {
+    fn succeeded(&self, out: &[u8]) {
         assert_eq!((self.code, self.log.len()), (Some(0), 1), "{:?}", self.log);
         same_bytes(&self.out, out);
     }
 
-    /// One error line with all of these behind the counts, and one hint.
+    /// Checks for the counts, one error line with all `parts`, and one hint.
     #[track_caller]
-    fn went_wrong(&self, parts: &[&str]) {
+    fn failed_after_counts(&self, parts: &[&str]) {
         let [_, error, hint] = &self.log[..] else { panic!("not three lines: {:?}", self.log) };
         assert!(error.starts_with("readyloop: error: ") && hint.starts_with("hint: "), "{error}\n{hint}");
         assert_eq!(self.code, Some(FAILURE));
@@ -89,98 +88,99 @@ impl Ran {
 }
 
 #[test]
-fn each_line_is_a_datagram_and_each_reply_a_line() {
+fn each_line_is_a_datagram_and_each_reply_is_a_line() {
     let (server, address) = echo();
     let ran = to(&address).fed(b"one\r\ntwo\n\nthree");
-    ran.counted("4 sent, 4 answered, 0 lost, 0 duplicates, 0 reordered").went_well(b"one\ntwo\n\nthree\n");
+    ran.counted("4 sent, 4 answered, 0 lost, 0 duplicates, 0 reordered").succeeded(b"one\ntwo\n\nthree\n");
     assert!(ran.log[0].contains("; round trip "), "{:?}", ran.log);
-    // The same by a flag, and with an empty input.
+    // The --udp flag, and an empty input.
     let bare = address.trim_start_matches("udp://");
     to(bare).with("--udp").fed(b"hello\n").counted("1 sent, 1 answered, 0 lost, 0 duplicates, 0 reordered");
-    to(&address).reading(Stdio::null()).went_well(b"");
+    to(&address).reading(Stdio::null()).succeeded(b"");
     let ended = server.drain();
     assert!(ended.log_text().contains("5 datagrams, "), "{}", ended.log_text());
 }
 
 #[test]
-fn a_name_and_the_other_family_are_addresses_too() {
+fn names_and_ipv6_addresses_work() {
     let (server, address) = echo();
     let port = address.rsplit(':').next().expect("a port");
-    // On many a machine the first address of this name is one where nobody listens.
-    to(&format!("udp://localhost:{port}")).fed(b"hello\n").went_well(b"hello\n");
+    // On many machines, the first address of this name is refused.
+    to(&format!("udp://localhost:{port}")).fed(b"hello\n").succeeded(b"hello\n");
     server.drain();
     if has_ipv6() {
         let server = Serve::bare().listen("udp://[::1]:0").start();
-        to(&server.addresses[0]).fed(b"hello\n").went_well(b"hello\n");
+        to(&server.addresses[0]).fed(b"hello\n").succeeded(b"hello\n");
         server.drain();
     }
 }
 
 #[test]
-fn a_long_input_comes_back_whole() {
+fn a_long_input_is_echoed_completely() {
     let (server, address) = echo();
     let lines: String = (0..3000).map(|number| format!("line {number}\n")).collect();
     let ran = to(&address).fed(lines.as_bytes());
-    ran.counted("3000 sent, 3000 answered, 0 lost, 0 duplicates, 0 reordered").went_well(lines.as_bytes());
+    ran.counted("3000 sent, 3000 answered, 0 lost, 0 duplicates, 0 reordered").succeeded(lines.as_bytes());
     server.drain();
 }
 
 #[test]
-fn pieces_of_any_length_come_back_in_their_order() {
+fn pieces_of_a_fixed_length_are_echoed_in_order() {
     let (server, address) = echo();
     let bytes = Pattern::of(3).take(200_001);
     for framing in ["fixed:65507", "fixed:1000"] {
         let ran = to(&address).with("--framing").with(framing).fed(&bytes);
-        ran.went_well(&bytes);
+        ran.succeeded(&bytes);
     }
-    to(&address).with("--framing raw").fed(&bytes[..65_507]).went_well(&bytes[..65_507]);
+    to(&address).with("--framing raw").fed(&bytes[..65_507]).succeeded(&bytes[..65_507]);
     let dump = b"00000000  68 69                                             |hi|\n";
-    to(&address).with("--hex").fed(b"hi\n").went_well(dump);
+    to(&address).with("--hex").fed(b"hi\n").succeeded(dump);
     server.drain();
 }
 
 #[test]
-fn what_no_datagram_can_hold_is_told_and_not_sent() {
+fn a_line_longer_than_a_datagram_is_an_error() {
     let (server, address) = echo();
     let bytes = vec![b'x'; 65_508];
     for framing in ["raw", "lines", "fixed:65508"] {
         let ran = to(&address).with("--framing").with(framing).fed(&bytes);
-        ran.counted("0 sent, 0 answered, 0 lost, 0 duplicates, 0 reordered").went_wrong(&["longer than", "65507"]);
+        ran.counted("0 sent, 0 answered, 0 lost, 0 duplicates, 0 reordered")
+            .failed_after_counts(&["longer than", "65507"]);
     }
     to(&address).fed(&bytes[1..]).counted("1 sent, 1 answered, 0 lost, 0 duplicates, 0 reordered");
     server.drain();
 }
 
 #[test]
-fn what_is_dropped_is_lost() {
+fn a_missing_reply_is_counted_as_lost() {
     let address = stub(|number, datagram| if number % 3 == 1 { vec![] } else { vec![datagram] });
     let ran = udp(address).with(SHORT).fed(b"a\nb\nc\nd\ne\n");
     ran.counted("5 sent, 3 answered, 2 lost, 0 duplicates, 0 reordered");
-    ran.went_wrong(&["2 of 5 datagrams had no reply", &address.to_string(), "within 2s"]);
+    ran.failed_after_counts(&["2 of 5 datagrams had no reply", &address.to_string(), "within 2s"]);
     assert_eq!(ran.out, b"a\nc\nd\n");
 }
 
 #[test]
-fn what_comes_twice_is_a_duplicate() {
-    // The last one comes once: what comes behind it, nobody may wait for.
+fn a_second_reply_is_a_duplicate() {
+    // The last datagram has one reply: the client may exit before a second one.
     let address = stub(|number, datagram| vec![datagram; if number < 4 { 2 } else { 1 }]);
     let ran = udp(address).with(LONG).fed(b"a\nb\nc\nd\ne\n");
     ran.counted("5 sent, 5 answered, 0 lost, 4 duplicates, 0 reordered");
-    ran.went_well(b"a\na\nb\nb\nc\nc\nd\nd\ne\n");
+    ran.succeeded(b"a\na\nb\nb\nc\nc\nd\nd\ne\n");
 }
 
 #[test]
-fn a_duplicate_of_the_last_is_waited_for_a_little() {
-    // In proportion to the round trips.
+fn the_client_waits_briefly_for_a_duplicate_of_the_last_reply() {
+    // The wait is proportional to the round-trip time.
     let address = stub(|_, datagram| {
         thread::park_timeout(Duration::from_millis(200));
         vec![datagram; 2]
     });
-    udp(address).with(LONG).fed(b"a\n").counted("1 sent, 1 answered, 0 lost, 1 duplicates, 0 reordered");
+    udp(address).with(LONG).fed(b"a\n").counted("1 sent, 1 answered, 0 lost, 1 duplicate, 0 reordered");
 }
 
 #[test]
-fn who_is_overtaken_is_reordered() {
+fn an_overtaken_reply_is_reordered() {
     let mut held = None;
     let address = stub(move |_, datagram| match held.take() {
         None => {
@@ -190,22 +190,22 @@ fn who_is_overtaken_is_reordered() {
         Some(before) => vec![datagram, before],
     });
     let ran = udp(address).with(LONG).fed(b"a\nb\nc\nd\n");
-    ran.counted("4 sent, 4 answered, 0 lost, 0 duplicates, 2 reordered").went_well(b"b\na\nd\nc\n");
+    ran.counted("4 sent, 4 answered, 0 lost, 0 duplicates, 2 reordered").succeeded(b"b\na\nd\nc\n");
 }
 
 #[test]
-fn lines_that_are_alike_are_told_apart_by_their_number() {
+fn equal_lines_are_counted_separately() {
     let address = stub(|number, datagram| if number == 1 { vec![] } else { vec![datagram] });
     let ran = udp(address).with(SHORT).fed(b"same\nsame\nsame\n");
     ran.counted("3 sent, 2 answered, 1 lost, 0 duplicates, 0 reordered");
 }
 
 #[test]
-fn a_server_that_is_no_echo_is_taken_to_answer_in_order() {
+fn a_server_that_is_no_echo_is_assumed_to_answer_in_order() {
     let address = stub(|_, datagram| vec![datagram.to_ascii_uppercase()]);
     let ran = udp(address).with(LONG).fed(b"one\ntwo\n");
-    ran.counted("2 sent, 2 answered, 0 lost, 0 duplicates, 0 reordered").went_well(b"ONE\nTWO\n");
-    // What nothing was sent for.
+    ran.counted("2 sent, 2 answered, 0 lost, 0 duplicates, 0 reordered").succeeded(b"ONE\nTWO\n");
+    // An unsolicited reply.
     let address =
         stub(|number, _| if number == 0 { vec![b"yes".to_vec(), b"and".to_vec()] } else { vec![b"no".to_vec()] });
     let mut running = udp(address).with(LONG).start();
@@ -217,17 +217,17 @@ fn a_server_that_is_no_echo_is_taken_to_answer_in_order() {
 }
 
 #[test]
-fn numbered_datagrams_are_checked_to_the_byte() {
+fn numbered_datagrams_are_verified_byte_for_byte() {
     let (server, address) = echo();
-    // No more than a socket's buffer takes while the server is held up.
+    // Few enough for the buffer of a socket while the server is delayed.
     for (size, count) in [("16B", 5), ("64B", 5), ("1472B", 5), ("65507B", 2)] {
         let client = to(&address).with(&format!("--interval 1ms --count {count} --size {size}"));
         let ran = client.fed(b"");
         ran.counted(&format!("{count} sent, {count} answered, 0 lost, 0 duplicates, 0 reordered"));
         let lines = String::from_utf8_lossy(&ran.out).into_owned();
         for (number, line) in lines.lines().enumerate() {
-            let begin = format!("number {number}: {} bytes  (", size.trim_end_matches('B'));
-            assert!(line.starts_with(&begin) && line.ends_with(')'), "{line}");
+            let start = format!("number {number}: {} bytes  (", size.trim_end_matches('B'));
+            assert!(line.starts_with(&start) && line.ends_with(')'), "{line}");
         }
         assert_eq!((ran.code, lines.lines().count()), (Some(0), count), "{lines}");
     }
@@ -235,7 +235,7 @@ fn numbered_datagrams_are_checked_to_the_byte() {
 }
 
 #[test]
-fn a_reply_that_is_cut_or_changed_is_none() {
+fn a_truncated_or_changed_reply_counts_as_none() {
     let address = stub(|number, mut datagram| match number {
         0 => vec![datagram[..20].to_vec()],
         1 => {
@@ -246,20 +246,20 @@ fn a_reply_that_is_cut_or_changed_is_none() {
     });
     let ran = udp(address).with("--count 3 --interval 1ms").with(SHORT).fed(b"");
     ran.counted("3 sent, 1 answered, 2 lost, 0 duplicates, 0 reordered, 2 unknown");
-    ran.went_wrong(&["2 of 3 datagrams had no reply", "2 replies were to none of them as sent"]);
+    ran.failed_after_counts(&["2 of 3 datagrams had no reply", "2 replies match no sent datagram"]);
     let lines = String::from_utf8_lossy(&ran.out).into_owned();
-    for line in ["20 bytes that were not sent like this", "number 0: no reply within 2s", "number 2: 64 bytes"] {
+    for line in ["20 bytes that match no sent datagram", "number 0: no reply within 2s", "number 2: 64 bytes"] {
         assert!(lines.contains(line), "no `{line}` in:\n{lines}");
     }
 }
 
 #[test]
-fn a_refused_port_is_told_at_once() {
+fn a_refused_port_is_an_error_at_once() {
     let address = socket().1;
     for client in [udp(address), udp(address).with("--count 1000")] {
-        let ran = client.with(LONG).fed(b"anybody there\n");
+        let ran = client.with(LONG).fed(b"hello there\n");
         ran.counted("1 sent, 0 answered, 1 lost, 0 duplicates, 0 reordered");
-        ran.went_wrong(&[&format!("cannot reach udp://{address}"), "connection refused (os error 111)"]);
+        ran.failed_after_counts(&[&format!("cannot reach udp://{address}"), "connection refused (os error 111)"]);
         assert!(ran.took < Duration::from_secs(12), "{:?}", ran.took);
     }
 }
@@ -267,17 +267,17 @@ fn a_refused_port_is_told_at_once() {
 #[test]
 fn silence_ends_at_the_reply_timeout() {
     let (_silent, address) = socket();
-    let ran = udp(address).with("--reply-timeout 500ms").fed(b"anybody there\n");
+    let ran = udp(address).with("--reply-timeout 500ms").fed(b"hello there\n");
     ran.counted("1 sent, 0 answered, 1 lost, 0 duplicates, 0 reordered");
-    ran.went_wrong(&["1 of 1 datagrams had no reply", "within 500ms"]);
+    ran.failed_after_counts(&["1 of 1 datagram had no reply", "within 500ms"]);
     assert!(ran.took >= Duration::from_millis(500) && ran.took < TIMEOUT / 2, "{:?}", ran.took);
 }
 
 #[test]
-fn who_waits_for_no_reply_sends_and_leaves() {
+fn a_reply_timeout_of_zero_sends_and_exits() {
     let (listener, address) = socket();
     let ran = udp(address).with("--reply-timeout 0s").fed(b"one\ntwo\n");
-    ran.counted("2 sent").went_well(b"");
+    ran.counted("2 sent").succeeded(b"");
     let mut buffer = [0; 64];
     for line in [&b"one"[..], b"two"] {
         let len = listener.recv(&mut buffer).expect("it was sent");
@@ -286,36 +286,36 @@ fn who_waits_for_no_reply_sends_and_leaves() {
 }
 
 #[test]
-fn a_name_that_nobody_knows_or_a_group_is_told() {
+fn an_unknown_name_and_a_multicast_group_are_errors() {
     let ran = Client::to("udp://no-such-host.invalid:80").fed(b"hello\n");
     ran.failed(FAILURE, &["no-such-host.invalid:80"]);
-    Client::to("udp://239.255.7.7:80").fed(b"hello\n").failed(FAILURE, &["a group has many members"]);
+    Client::to("udp://239.255.7.7:80").fed(b"hello\n").failed(FAILURE, &["a multicast group is not a single peer"]);
 }
 
 #[test]
-fn only_the_peer_is_heard() {
+fn datagrams_of_other_senders_are_ignored() {
     let (peer, address) = socket();
     let mut running = udp(address).with(LONG).start();
     running.feed(b"question\n");
-    let (_, client) = peer.recv_from(&mut [0; 64]).expect("it asks");
-    socket().0.send_to(b"question", client).expect("a datagram goes out");
-    peer.send_to(b"question", client).expect("a datagram goes out");
+    let (_, client) = peer.recv_from(&mut [0; 64]).expect("the client sends");
+    socket().0.send_to(b"question", client).expect("the datagram is sent");
+    peer.send_to(b"question", client).expect("the datagram is sent");
     let ran = running.wait();
-    ran.counted("1 sent, 1 answered, 0 lost, 0 duplicates, 0 reordered").went_well(b"question\n");
+    ran.counted("1 sent, 1 answered, 0 lost, 0 duplicates, 0 reordered").succeeded(b"question\n");
 }
 
 #[test]
-fn who_floods_it_does_not_keep_it() {
+fn a_flood_does_not_delay_the_end() {
     let (peer, address) = socket();
     let is_over = Arc::new(AtomicBool::new(false));
     let mut running = udp(address).with("--count 2 --interval 1ms").with(SHORT).start();
     let mut first = [0; 64];
-    let (_, client) = peer.recv_from(&mut first).expect("it asks");
-    peer.send_to(&first, client).expect("a datagram goes out");
+    let (_, client) = peer.recv_from(&mut first).expect("the client sends");
+    peer.send_to(&first, client).expect("the datagram is sent");
     let flood = Arc::clone(&is_over);
     let flooder = thread::spawn(move || {
         while !flood.load(Ordering::Relaxed) {
-            // A full buffer drops it.
+            // Fails if the buffer is full.
             let _ = (0..20).try_for_each(|_| peer.send_to(b"flood", client).map(|_| ()));
             thread::park_timeout(Duration::from_millis(1));
         }
@@ -325,11 +325,11 @@ fn who_floods_it_does_not_keep_it() {
     is_over.store(true, Ordering::Relaxed);
     flooder.join().expect("no panic");
     assert!(ran.log[0].starts_with("2 sent, 1 answered, 1 lost, 0 duplicates, 0 reordered, "), "{:?}", ran.log);
-    ran.went_wrong(&["1 of 2 datagrams had no reply", "were to none of them as sent"]);
+    ran.failed_after_counts(&["1 of 2 datagrams had no reply", "no sent datagram"]);
 }
 
 #[test]
-fn whoever_breaks_it_off_is_told_the_counts() {
+fn an_interrupt_prints_the_counts() {
     let (server, address) = echo();
     let mut running = to(&address).with("--count 5 --interval 1h").start();
     running.prints(b"number 0: 64 bytes  (");
@@ -341,20 +341,20 @@ fn whoever_breaks_it_off_is_told_the_counts() {
 }
 
 #[test]
-fn it_sleeps_while_there_is_nothing_to_do_and_grows_with_no_input() {
+fn an_idle_client_sleeps_and_memory_is_bounded() {
     let (server, address) = echo();
     let mut running = to(&address).start();
     running.feed(b"hello\n");
     running.prints(b"hello\n");
     let (quiet, _) = socket();
     quiet.set_read_timeout(Some(Duration::from_millis(100))).expect("not zero");
-    // Until the linger and the threads' last steps are over.
+    // Waits until all threads are idle.
     assert!(quiet.recv(&mut [0; 1]).is_err());
     let before = running.process.switches();
     quiet.set_read_timeout(Some(Duration::from_millis(500))).expect("not zero");
     assert!(quiet.recv(&mut [0; 1]).is_err());
     let switches = running.process.switches() - before;
-    assert!(switches <= 2, "{switches} switches in half a second of silence");
+    assert!(switches <= 2, "{switches} context switches in half a second");
 
     let zeros = File::open("/dev/zero").expect("every Linux has it");
     let mut endless = to(&address).with("--framing fixed:1000").spawn(zeros.into(), Stdio::piped());
@@ -365,7 +365,7 @@ fn it_sleeps_while_there_is_nothing_to_do_and_grows_with_no_input() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_it_quietly() {
+fn a_closed_output_pipe_ends_the_client_quietly() {
     let (server, address) = echo();
     let mut running = to(&address).start();
     running.out = None;
@@ -376,7 +376,7 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
 }
 
 #[test]
-fn at_a_prompt_a_line_is_a_datagram_and_its_reply_has_its_time() {
+fn at_a_prompt_a_reply_has_its_round_trip_time() {
     let (server, address) = echo();
     let mut terminal = Terminal::of(&address, "");
     terminal.shows("> ");
@@ -385,12 +385,12 @@ fn at_a_prompt_a_line_is_a_datagram_and_its_reply_has_its_time() {
     terminal.types("exit\r");
     terminal.shows("1 sent, 1 answered, 0 lost");
     assert_eq!(terminal.ends(), Some(0));
-    assert!(terminal.is_as_before());
+    assert!(terminal.has_original_modes());
     server.drain();
 }
 
 #[test]
-fn at_a_prompt_silence_and_what_comes_late_are_told() {
+fn at_a_prompt_a_loss_and_a_late_reply_are_reported() {
     let mut first = None;
     let address = stub(move |_, datagram| match first.take() {
         None => {
@@ -412,14 +412,14 @@ fn at_a_prompt_silence_and_what_comes_late_are_told() {
 }
 
 #[test]
-fn at_a_prompt_a_refusal_is_told_and_the_next_line_may_fare_better() {
+fn at_a_prompt_a_refusal_is_reported_and_the_session_continues() {
     let address = socket().1;
     let mut terminal = Terminal::of(format_args!("udp://{address}"), "");
-    terminal.types("anybody there\r");
+    terminal.types("hello there\r");
     terminal.shows("connection refused (os error 111)");
     let server = Serve::bare().listen(&format!("udp://{address}")).start();
-    terminal.types("and now\r");
-    terminal.shows("and now  (");
+    terminal.types("hello again\r");
+    terminal.shows("hello again  (");
     terminal.types("exit\r");
     assert_eq!(terminal.ends(), Some(0));
     server.drain();

@@ -1,9 +1,9 @@
-//! `readyloop sim`: what it prints, and what its exit status says.
+//! `readyloop sim`: its output and its exit status.
 
 use crate::support::Serve;
 
 #[test]
-fn a_sweep_tells_what_struck_and_how_fast_it_was() {
+fn a_sweep_prints_the_counts_and_its_speed() {
     let ended = Serve::command("sim --seeds 3..23").run();
     assert_eq!((ended.code, ended.log.len()), (Some(0), 0), "{:?}", ended.log);
     assert!(ended.out.iter().any(|line| line.trim_start().starts_with("read interrupted")), "{:?}", ended.out);
@@ -11,17 +11,17 @@ fn a_sweep_tells_what_struck_and_how_fast_it_was() {
 }
 
 #[test]
-fn a_story_tells_the_same_run_each_time() {
-    let tell = || Serve::command("sim --seed 7 --story").run();
-    let (first, second) = (tell(), tell());
+fn a_story_is_the_same_each_time() {
+    let story = || Serve::command("sim --seed 7 --story").run();
+    let (first, second) = (story(), story());
     assert_eq!((first.code, &first.out), (Some(0), &second.out));
-    for part in ["turn 1: it is ", " connects", "we accept peer 0", "the service hears that peer 0 is gone"] {
+    for part in ["turn 1: the poll at ", " connects", "the server accepts peer 0", "callback on_close: peer 0"] {
         assert!(first.out.iter().any(|line| line.contains(part)), "no `{part}`");
     }
 }
 
 #[test]
-fn a_story_is_of_one_seed() {
+fn a_story_needs_one_seed() {
     let ended = Serve::command("sim --story").run();
     assert_eq!(ended.code, Some(2), "{:?}", ended.log);
     assert_eq!(ended.log.len(), 2, "{:?}", ended.log);

@@ -1,29 +1,30 @@
-//! A proxy in the simulated world: two peers coupled by a service, whatever goes wrong with either.
+//! A proxy in the simulated world: two peers connected by a service, with faults on both sides.
 //!
-//! Who comes says who it is in its first two bytes; who answers sends back each byte turned over.
-//! So both ends of a couple are checked byte by byte, and in both directions.
+//! The first two bytes of a client are its number. The upstream peer answers each byte with its
+//! complement. So both directions are checked byte by byte.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use readyloop::connection::{KIB, READ_LEN_MAX};
 use readyloop::net::Destination;
 use readyloop::service::Proxy;
-use readyloop::sim::{Behavior, Ending, Faults, Peer, Progress, Rng, SimNet, World, pattern};
+use readyloop::sim::{Behavior, Faults, PeerEnding, Rng, SimNet, SimPeer, World, WorldProgress, pattern};
 use readyloop::{Address, CloseReason, Limits, Listen, Raw, Server, ServerLimits};
 
 use crate::support::shared_machine;
 
-/// Runs of the hostile world.
+/// The number of random worlds.
 const SEEDS: u64 = 1500;
-/// Turns of one run while faults strike.
+/// The turns of one run with faults.
 const STEPS: usize = 400;
-/// Turns after which a world without faults must have come to rest.
+/// The most turns of one run without faults.
 const CALM_TURNS_MAX: usize = 40_000;
-/// The most couples of one run.
-const COUPLES_MAX: usize = 8;
-/// What one peer of a proxy may have queued: what its other passes on before it is asked for room,
-/// on top of that a read, and what was left when it last had room.
+/// The most connections of one run.
+const PAIRS_MAX: usize = 8;
+/// The most output that the proxy may queue for one peer.
+/// It is the limit at which reading pauses, one more read, and the low watermark.
 const QUEUED_MAX: usize = 64 * KIB + READ_LEN_MAX + Proxy::QUEUE.low();
 
 fn front() -> Address {
@@ -34,369 +35,368 @@ fn upstream() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 7001))
 }
 
-fn proxy(world: &World, limits: ServerLimits) -> Server<SimNet> {
-    let mut server = Server::new(world.net(), limits);
-    let listen = Listen { limits: Limits { queue: Proxy::QUEUE, ..Limits::default() }, ..Listen::from(front()) };
-    server.listen(listen, Raw, Proxy::to(Destination::Tcp(upstream()))).expect("nobody else is bound there");
-    server
-}
-
-fn turned_over(bytes: &[u8]) -> Vec<u8> {
+fn complement(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().map(|byte| !byte).collect()
 }
 
-/// One who came, and who answers it once both are coupled.
-struct Couple {
-    near: Peer,
+/// A client, and the upstream peer that the proxy connected it to.
+struct ProxiedPair {
+    client: SimPeer,
     sent: Vec<u8>,
-    heard_len: usize,
-    far: Option<Peer>,
-    far_heard_len: usize,
+    received_len: usize,
+    upstream: Option<SimPeer>,
+    forwarded_len: usize,
 }
 
-/// All couples of a run.
-struct Crowd {
+/// A proxy in a world, and its connections.
+struct ProxyTest {
     world: World,
-    couples: Vec<Couple>,
-    /// Those at the upstream who have not said yet whom they answer.
-    strangers: Vec<(Peer, Vec<u8>)>,
+    server: Server<SimNet>,
+    pairs: Vec<ProxiedPair>,
+    /// The upstream peers that have not received a client number yet, with the bytes they received.
+    unpaired: Vec<(SimPeer, Vec<u8>)>,
     seen: usize,
 }
 
-impl Crowd {
-    fn new(world: &World) -> Self {
-        Self { world: world.clone(), couples: Vec::new(), strangers: Vec::new(), seen: 0 }
+impl ProxyTest {
+    fn new(world: &World, limits: ServerLimits) -> Self {
+        let mut server = Server::new(world.net(), limits);
+        let listen = Listen { limits: Limits { queue: Proxy::QUEUE, ..Limits::default() }, ..Listen::from(front()) };
+        server.listen(listen, Raw, Proxy::to(Destination::Tcp(upstream()))).expect("the address is free");
+        Self { world: world.clone(), server, pairs: Vec::new(), unpaired: Vec::new(), seen: 0 }
     }
 
-    /// One more comes and sends that many bytes, the two of its name among them.
-    fn come(&mut self, len: usize, behavior: Behavior) -> Peer {
-        let name = self.couples.len() as u16;
-        let mut sent = name.to_be_bytes().to_vec();
-        sent.extend(pattern(u64::from(name), 0, len.saturating_sub(sent.len())));
+    /// Connects a client that sends `len` bytes, which begin with its number.
+    fn connect(&mut self, len: usize, behavior: Behavior) -> SimPeer {
+        let number = self.pairs.len() as u16;
+        let mut sent = number.to_be_bytes().to_vec();
+        sent.extend(pattern(u64::from(number), 0, len.saturating_sub(sent.len())));
         sent.truncate(len);
-        let source = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 1024 + name));
-        let near = self.world.connect_as(&front(), source, behavior);
-        near.send(&sent);
-        self.couples.push(Couple { near: near.clone(), sent, heard_len: 0, far: None, far_heard_len: 0 });
-        near
+        let source = SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 1024 + number));
+        let client = self.world.connect_as(&front(), source, behavior);
+        client.send(&sent);
+        let pair = ProxiedPair { client: client.clone(), sent, received_len: 0, upstream: None, forwarded_len: 0 };
+        self.pairs.push(pair);
+        client
     }
 
-    /// Checks what everybody heard, and lets those who answer answer.
-    fn listen(&mut self) {
-        let nears: Vec<usize> = self.couples.iter().map(|couple| couple.near.number()).collect();
-        let count = self.world.peers().count();
-        let news = self.world.peers().skip(self.seen).filter(|peer| !nears.contains(&peer.number()));
-        self.strangers.extend(news.map(|peer| (peer, Vec::new())));
-        self.seen = count;
-        for (peer, heard) in &mut self.strangers {
-            heard.extend(peer.received());
-            if let [high, low, ..] = heard[..] {
-                let couple = &mut self.couples[usize::from(u16::from_be_bytes([high, low]))];
-                assert!(couple.far.is_none(), "two answer the same peer");
-                couple.far = Some(peer.clone());
-                couple.far_hears(heard);
+    /// Checks all received bytes and lets the upstream peers answer.
+    fn exchange(&mut self) {
+        let clients: Vec<usize> = self.pairs.iter().map(|pair| pair.client.number()).collect();
+        let new = self.world.peers().skip(self.seen).filter(|peer| !clients.contains(&peer.number()));
+        self.unpaired.extend(new.map(|peer| (peer, Vec::new())));
+        self.seen = self.world.peers().count();
+        for (peer, received) in &mut self.unpaired {
+            received.extend(peer.received());
+            if let [high, low, ..] = received[..] {
+                let pair = &mut self.pairs[usize::from(u16::from_be_bytes([high, low]))];
+                assert!(pair.upstream.is_none(), "two upstream peers have the same client");
+                pair.upstream = Some(peer.clone());
+                pair.answer(received);
             }
         }
-        self.strangers.retain(|(_, heard)| heard.len() < 2);
-        self.strangers.iter().for_each(|(peer, _)| end_behind_its_answers(peer));
-        self.couples.iter_mut().for_each(Couple::listen);
-    }
-}
-
-impl Couple {
-    fn far_hears(&mut self, news: &[u8]) {
-        let until = self.far_heard_len + news.len();
-        assert_eq!(self.sent.get(self.far_heard_len..until), Some(news), "the far end hears what was not said");
-        self.far_heard_len = until;
-        let far = self.far.as_ref().expect("it hears");
-        far.send(&turned_over(news));
-        end_behind_its_answers(far);
+        self.unpaired.retain(|(_, received)| received.len() < 2);
+        self.unpaired.iter().for_each(|(peer, _)| finish_after_answers(peer));
+        self.pairs.iter_mut().for_each(ProxiedPair::exchange);
     }
 
-    fn listen(&mut self) {
-        if let Some(far) = &self.far {
-            let news = far.received();
-            self.far_hears(&news);
+    /// Runs a turn and checks its results.
+    #[track_caller]
+    fn turn(&mut self) -> io::Result<()> {
+        self.server.turn()?;
+        self.exchange();
+        self.check_accounts();
+        Ok(())
+    }
+
+    /// Runs turns until neither the server nor a peer has anything to do.
+    #[track_caller]
+    fn settle(&mut self) {
+        let world = self.world.clone();
+        // Answers sent after the last turn give the server more to do.
+        let mut before = u64::MAX;
+        while before != world.counters().progress {
+            before = world.counters().progress;
+            world.settle(|| self.turn()).expect("a simulated poll does not fail");
         }
-        let news = self.near.received();
-        let until = self.heard_len + news.len();
-        assert!(until <= self.far_heard_len, "more came back than was there");
-        assert_eq!(turned_over(&self.sent[self.heard_len..until]), news, "the near end hears what was not said");
-        self.heard_len = until;
     }
 
-    /// Whether neither end met a fault, nor leaves by itself before all is said.
-    fn is_well(&self) -> bool {
-        let ends = [Some(&self.near), self.far.as_ref()];
-        let is_well = |peer: &Peer| !peer.is_harmed() && !peer.is_broken() && peer.behavior().is_patient();
-        ends.into_iter().all(|end| end.is_some_and(is_well))
+    /// Lets time pass without answers of upstream peers.
+    fn pass(&mut self, span: Duration) {
+        self.world.advance(span, || self.server.turn()).expect("a simulated poll does not fail");
+    }
+
+    /// Checks the bounds of the proxy's queues and the totals.
+    #[track_caller]
+    fn check_accounts(&self) {
+        let (snapshot, totals) = (self.server.snapshot(), self.server.totals());
+        assert!(totals.reconciles(), "{totals:?}");
+        for peer in snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.peers) {
+            assert!(peer.output_len <= QUEUED_MAX, "too much output is queued: {peer:?}");
+            assert_eq!(peer.input_len, 0, "the proxy stores input: {peer:?}");
+        }
+    }
+
+    /// Ends the faults, makes all peers fast, and runs until nothing is left to do.
+    fn run_until_idle(&mut self) {
+        self.world.disable_faults();
+        for _ in 0..CALM_TURNS_MAX {
+            for peer in self.world.peers() {
+                let Behavior { ending, read_len_max, .. } = peer.behavior();
+                let read_len_max = if read_len_max > 0 { usize::MAX } else { 0 };
+                peer.change_behavior(Behavior { ending, read_len_max, ..Behavior::default() });
+            }
+            if self.server.is_done() || self.world.progress() == WorldProgress::Idle {
+                return;
+            }
+            self.turn().expect("a simulated poll does not fail");
+        }
+        panic!("still not idle after {CALM_TURNS_MAX} turns without faults");
     }
 }
 
-/// Who answers ends when it has read the end, and never before its last answer.
-fn end_behind_its_answers(far: &Peer) {
-    if far.is_ended() && far.behavior().ending == Ending::Stays {
-        far.finish();
+impl ProxiedPair {
+    /// Checks what the upstream peer received, and answers it.
+    fn answer(&mut self, received: &[u8]) {
+        let end = self.forwarded_len + received.len();
+        assert_eq!(self.sent.get(self.forwarded_len..end), Some(received), "upstream received wrong bytes");
+        self.forwarded_len = end;
+        let upstream_peer = self.upstream.as_ref().expect("an upstream peer");
+        upstream_peer.send(&complement(received));
+        finish_after_answers(upstream_peer);
+    }
+
+    fn exchange(&mut self) {
+        if let Some(upstream_peer) = &self.upstream {
+            let received = upstream_peer.received();
+            self.answer(&received);
+        }
+        let received = self.client.received();
+        let end = self.received_len + received.len();
+        assert!(end <= self.forwarded_len, "more answers than requests");
+        assert_eq!(complement(&self.sent[self.received_len..end]), received, "the client received wrong bytes");
+        self.received_len = end;
+    }
+
+    /// Whether neither end was hit by a fault or ends before everything is sent.
+    fn is_unharmed(&self) -> bool {
+        let is_unharmed = |peer: &SimPeer| !peer.is_hit_by_fault() && !peer.is_broken();
+        let mut ends = [Some(&self.client), self.upstream.as_ref()].into_iter();
+        ends.all(|end| end.is_some_and(|peer| is_unharmed(peer) && peer.behavior().is_well_behaved()))
     }
 }
 
-/// The habits of one who answers: it does not end by itself, unless it breaks off.
-fn answering(behavior: Behavior) -> Behavior {
+/// Lets an upstream peer finish after it has read the end, so that its last answer comes first.
+fn finish_after_answers(upstream_peer: &SimPeer) {
+    if upstream_peer.is_ended() && upstream_peer.behavior().ending == PeerEnding::Stays {
+        upstream_peer.finish();
+    }
+}
+
+/// The behavior of an upstream peer, which ends by itself only if it ends early.
+fn upstream_behavior(behavior: Behavior) -> Behavior {
     let ending = match behavior.ending {
-        Ending::FollowsServer | Ending::Finishes | Ending::Stays => Ending::Stays,
-        ending @ (Ending::FinishesAt(_) | Ending::ResetsAt(_) | Ending::ClosesAt(_)) => ending,
+        PeerEnding::FollowsServer | PeerEnding::Finishes | PeerEnding::Stays => PeerEnding::Stays,
+        ending @ (PeerEnding::FinishesAt(_) | PeerEnding::ResetsAt(_) | PeerEnding::ClosesAt(_)) => ending,
     };
     Behavior { ending, ..behavior }
 }
 
-/// No queue of a proxy grows, and everything is accounted for.
-#[track_caller]
-fn check_books(server: &Server<SimNet>) {
-    let (snapshot, totals) = (server.snapshot(), server.totals());
-    assert!(totals.reconciles(), "{totals:?}");
-    for peer in snapshot.endpoints.iter().flat_map(|room| &room.peers) {
-        assert!(peer.output_len <= QUEUED_MAX, "a queue grows: {peer:?}");
-        assert_eq!(peer.input_len, 0, "a proxy stores what it should pass on: {peer:?}");
-    }
-}
-
-#[track_caller]
-fn settle(world: &World, server: &mut Server<SimNet>, crowd: &mut Crowd) {
-    let mut turn = || {
-        server.turn()?;
-        crowd.listen();
-        check_books(server);
-        std::io::Result::Ok(())
-    };
-    // Who is answered, or sees an end, after the last turn has more to do.
-    let mut before = u64::MAX;
-    while before != world.counters().progress {
-        before = world.counters().progress;
-        world.settle(&mut turn).expect("a poll never fails here");
-    }
-}
-
 #[test]
-fn every_byte_is_passed_on_both_ways_and_then_both_ends() {
+fn every_byte_is_forwarded_in_both_directions_and_then_both_ends() {
     for len in [1, 2, 3, 1000, 64 * KIB, 3 * 1024 * KIB, 16 * 1024 * KIB] {
         let world = World::new(len as u64);
-        world.answer_at(&upstream().into(), Behavior { ending: Ending::Finishes, ..Behavior::default() });
-        let (mut server, mut crowd) = (proxy(&world, ServerLimits::default()), Crowd::new(&world));
-        // Who has not said its name is answered by nobody: one byte only goes through.
-        let near = crowd.come(len, Behavior { ending: Ending::Stays, ..Behavior::default() });
-        settle(&world, &mut server, &mut crowd);
-        let far = world.last_peer().expect("somebody answers");
-        assert!(near.is_ended(), "the far end's end is passed on at once: it had nothing to say");
-        assert_eq!(far.received_len(), len as u64);
-        assert!(!far.is_ended() && server.totals().open == 2, "the other direction is open");
-        near.finish();
-        settle(&world, &mut server, &mut crowd);
-        assert!(far.is_ended() && !far.is_broken());
-        assert_eq!(server.totals().closed(CloseReason::Finished), 2);
+        world.accept_connects_at(&upstream().into(), Behavior { ending: PeerEnding::Finishes, ..Behavior::default() });
+        let mut test = ProxyTest::new(&world, ServerLimits::default());
+        // A client that sends only one byte gets no answer, because its number has two.
+        let client = test.connect(len, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
+        test.settle();
+        let upstream_peer = world.last_peer().expect("an upstream peer");
+        assert!(client.is_ended(), "the FIN of the upstream peer is forwarded at once");
+        assert_eq!(upstream_peer.received_len(), len as u64);
+        assert!(!upstream_peer.is_ended() && test.server.totals().open == 2, "the other direction is open");
+        client.finish();
+        test.settle();
+        assert!(upstream_peer.is_ended() && !upstream_peer.is_broken());
+        assert_eq!(test.server.totals().closed(CloseReason::Finished), 2);
     }
 }
 
 #[test]
-fn after_the_end_of_one_direction_the_other_goes_on() {
+fn one_direction_ends_and_the_other_continues() {
     for len in [1, 64 * KIB, 3 * 1024 * KIB] {
         let world = World::new(len as u64);
-        world.answer_at(&upstream().into(), answering(Behavior::default()));
-        let (mut server, mut crowd) = (proxy(&world, ServerLimits::default()), Crowd::new(&world));
-        let near = crowd.come(len.max(2), Behavior { ending: Ending::Finishes, ..Behavior::default() });
-        settle(&world, &mut server, &mut crowd);
-        assert!(near.is_ended() && !near.is_broken());
-        assert_eq!(crowd.couples[0].heard_len, len.max(2));
-        assert_eq!(server.totals().closed(CloseReason::Finished), 2);
+        world.accept_connects_at(&upstream().into(), upstream_behavior(Behavior::default()));
+        let mut test = ProxyTest::new(&world, ServerLimits::default());
+        let client = test.connect(len.max(2), Behavior { ending: PeerEnding::Finishes, ..Behavior::default() });
+        test.settle();
+        assert!(client.is_ended() && !client.is_broken());
+        assert_eq!(test.pairs[0].received_len, len.max(2));
+        assert_eq!(test.server.totals().closed(CloseReason::Finished), 2);
     }
 }
 
 #[test]
-fn who_reads_slowly_stops_the_reading_of_the_other_and_not_its_own() {
+fn a_slow_reader_pauses_reading_from_the_other_peer_only() {
     const LEN: usize = 4 * 1024 * KIB;
     let world = World::new(1);
-    world.answer_at(&upstream().into(), Behavior { ending: Ending::Stays, ..Behavior::default() });
-    let (mut server, mut crowd) = (proxy(&world, ServerLimits::default()), Crowd::new(&world));
-    let near = crowd.come(2, Behavior { read_len_max: 0, ending: Ending::Stays, ..Behavior::default() });
-    settle(&world, &mut server, &mut crowd);
-    let far = world.last_peer().expect("somebody answers");
-    far.send(&pattern(9, 0, LEN));
-    world.settle(|| server.turn()).expect("a poll never fails here");
-    check_books(&server);
-    let under_way = far.sent_len() as usize;
-    assert!(under_way < QUEUED_MAX + READ_LEN_MAX + 4 * 64 * KIB, "{under_way} bytes were taken for nobody");
+    world.accept_connects_at(&upstream().into(), Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
+    let mut test = ProxyTest::new(&world, ServerLimits::default());
+    let client = test.connect(2, Behavior { read_len_max: 0, ending: PeerEnding::Stays, ..Behavior::default() });
+    test.settle();
+    let upstream_peer = world.last_peer().expect("an upstream peer");
+    upstream_peer.send(&pattern(9, 0, LEN));
+    test.pass(Duration::ZERO);
+    test.check_accounts();
+    let sent = upstream_peer.sent_len() as usize;
+    assert!(sent < QUEUED_MAX + READ_LEN_MAX + 4 * 64 * KIB, "{sent} bytes were read for a peer that reads none");
 
-    near.send(&pattern(8, 0, LEN));
-    world.settle(|| server.turn()).expect("a poll never fails here");
-    assert_eq!(far.received_len() as usize, 2 + LEN, "the other way is free");
-    near.resume_reading();
-    world.settle(|| server.turn()).expect("a poll never fails here");
-    assert_eq!(near.received_len() as usize, 2 + LEN);
+    client.send(&pattern(8, 0, LEN));
+    test.pass(Duration::ZERO);
+    assert_eq!(upstream_peer.received_len() as usize, 2 + LEN, "the other direction is not paused");
+    client.resume_reading();
+    test.pass(Duration::ZERO);
+    assert_eq!(client.received_len() as usize, 2 + LEN);
 }
 
 #[test]
-fn a_reset_of_either_is_passed_on_as_one() {
-    for is_near in [true, false] {
+fn a_reset_is_forwarded_as_a_reset() {
+    for is_client in [true, false] {
         let world = World::new(1);
-        world.answer_at(&upstream().into(), Behavior { ending: Ending::Stays, ..Behavior::default() });
-        let (mut server, mut crowd) = (proxy(&world, ServerLimits::default()), Crowd::new(&world));
-        let near = crowd.come(100, Behavior { ending: Ending::Stays, ..Behavior::default() });
-        settle(&world, &mut server, &mut crowd);
-        let far = world.last_peer().expect("somebody answers");
-        let (one, other) = if is_near { (&near, &far) } else { (&far, &near) };
+        world.accept_connects_at(&upstream().into(), Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
+        let mut test = ProxyTest::new(&world, ServerLimits::default());
+        let client = test.connect(100, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
+        test.settle();
+        let upstream_peer = world.last_peer().expect("an upstream peer");
+        let (one, other) = if is_client { (&client, &upstream_peer) } else { (&upstream_peer, &client) };
         one.reset();
-        settle(&world, &mut server, &mut crowd);
-        assert!(other.is_broken() && !other.is_ended(), "it takes half for the whole");
-        assert_eq!(server.totals().open, 0);
+        test.settle();
+        assert!(other.is_broken() && !other.is_ended(), "a cut stream looks complete");
+        assert_eq!(test.server.totals().open, 0);
     }
 }
 
 #[test]
-fn who_is_answered_by_nobody_is_reset() {
+fn a_failed_connect_resets_the_client() {
     let world = World::new(1);
-    let (mut server, mut crowd) = (proxy(&world, ServerLimits::default()), Crowd::new(&world));
-    let near = crowd.come(100, Behavior::default());
-    settle(&world, &mut server, &mut crowd);
-    assert!(near.is_broken() && !near.is_ended());
+    let mut test = ProxyTest::new(&world, ServerLimits::default());
+    let client = test.connect(100, Behavior::default());
+    test.settle();
+    assert!(client.is_broken() && !client.is_ended());
 
-    world.be_silent_at(&upstream().into());
-    let near = crowd.come(100, Behavior::default());
-    settle(&world, &mut server, &mut crowd);
-    assert!(near.is_connected());
-    world.pass(Duration::from_secs(5), || server.turn()).expect("a poll never fails here");
-    assert!(near.is_broken() && !near.is_ended());
-    assert_eq!((server.totals().connects_failed, server.totals().open), (2, 0));
+    world.ignore_connects_at(&upstream().into());
+    let client = test.connect(100, Behavior::default());
+    test.settle();
+    assert!(client.is_connected());
+    test.pass(Duration::from_secs(5));
+    assert!(client.is_broken() && !client.is_ended());
+    assert_eq!((test.server.totals().connects_failed, test.server.totals().open), (2, 0));
 }
 
 #[test]
-fn who_leaves_before_it_is_answered_leaves_nothing_behind() {
+fn a_client_that_leaves_before_the_connect_leaves_nothing_behind() {
     let world = World::new(1);
-    world.answer_at(&upstream().into(), Behavior { pause_max: Duration::from_secs(4), ..Behavior::default() });
+    world.accept_connects_at(&upstream().into(), Behavior { pause_max: Duration::from_secs(4), ..Behavior::default() });
     let limits = ServerLimits { drain_timeout: Duration::from_secs(60), ..ServerLimits::default() };
-    let (mut server, mut crowd) = (proxy(&world, limits), Crowd::new(&world));
-    let near = crowd.come(100, Behavior::default());
-    world.settle(|| server.turn()).expect("a poll never fails here");
-    near.reset();
-    world.pass(Duration::from_secs(60), || server.turn()).expect("a poll never fails here");
-    assert_eq!(server.totals().open, 0);
-    check_books(&server);
+    let mut test = ProxyTest::new(&world, limits);
+    let client = test.connect(100, Behavior::default());
+    test.pass(Duration::ZERO);
+    client.reset();
+    test.pass(Duration::from_secs(60));
+    assert_eq!(test.server.totals().open, 0);
+    test.check_accounts();
 }
 
-/// What a drain finds on its way still gets there, and comes back.
 #[test]
-fn a_drain_passes_on_what_was_sent_before() {
+fn a_drain_forwards_bytes_that_were_sent_before() {
     let world = World::new(1);
-    world.answer_at(&upstream().into(), answering(Behavior::default()));
-    let (mut server, mut crowd) = (proxy(&world, ServerLimits::default()), Crowd::new(&world));
-    let near = crowd.come(1024 * KIB, Behavior { ending: Ending::Finishes, ..Behavior::default() });
-    world.settle(|| Ok::<_, ()>(())).expect("nothing turns");
-    server.handle().drain();
-    while !server.is_done() {
-        server.turn().expect("a poll never fails here");
-        crowd.listen();
-        check_books(&server);
+    world.accept_connects_at(&upstream().into(), upstream_behavior(Behavior::default()));
+    let mut test = ProxyTest::new(&world, ServerLimits::default());
+    let client = test.connect(1024 * KIB, Behavior { ending: PeerEnding::Finishes, ..Behavior::default() });
+    test.server.handle().drain();
+    while !test.server.is_done() {
+        test.turn().expect("a simulated poll does not fail");
     }
-    crowd.listen();
-    assert_eq!((crowd.couples[0].heard_len, near.is_broken()), (1024 * KIB, false));
+    test.exchange();
+    assert_eq!((test.pairs[0].received_len, client.is_broken()), (1024 * KIB, false));
 }
 
-/// What a run of the hostile world came to.
+/// Counts over all runs.
 #[derive(Debug, Default)]
-struct Sum {
-    whole: usize,
-    harmed: usize,
-    unreached: u64,
+struct RunCounts {
+    complete: usize,
+    broken: usize,
+    connects_failed: u64,
 }
 
-fn run(seed: u64, sum: &mut Sum) {
+fn run(seed: u64, counts: &mut RunCounts) {
     let mut rng = Rng::new(seed);
-    // Every other world costs only time.
+    // Every other world has only faults that cost time.
     let draw = if seed.is_multiple_of(2) { Faults::drawn_from } else { Faults::delays_drawn_from };
     let world = World::new(rng.bits()).with_free_clock().with_faults(draw(rng.bits()));
-    let mut world = world.with_kernel_buffer(4096 << rng.below(5));
-    if rng.chance(0.1) {
-        world = world.with_descriptors(rng.up_to(10));
-    }
+    let world = world.with_kernel_buffer(4096 << rng.below(5));
+    let world = if rng.chance(0.1) { world.with_descriptors(rng.up_to(10)) } else { world };
     let unlimited = ServerLimits::default();
     let limits = ServerLimits {
         connections_max: if rng.chance(0.2) { rng.up_to(8) } else { unlimited.connections_max },
         connecting_max: rng.up_to(4),
         ..unlimited
     };
-    let (mut server, mut crowd) = (proxy(&world, limits), Crowd::new(&world));
+    let mut test = ProxyTest::new(&world, limits);
     for step in 0..STEPS {
-        if crowd.couples.len() < COUPLES_MAX && (step == 0 || rng.chance(0.05)) {
+        if test.pairs.len() < PAIRS_MAX && (step == 0 || rng.chance(0.05)) {
             let halvings = rng.below(18);
             let len = 2 + rng.below((1 << 18) >> halvings);
             match rng.below(8) {
-                0 => world.be_silent_at(&upstream().into()),
-                1..4 => world.answer_at(&upstream().into(), answering(Behavior::default())),
-                _ => world.answer_at(&upstream().into(), answering(Behavior::drawn_from(&mut rng, len as u64))),
+                0 => world.ignore_connects_at(&upstream().into()),
+                1..4 => world.accept_connects_at(&upstream().into(), upstream_behavior(Behavior::default())),
+                _ => world.accept_connects_at(
+                    &upstream().into(),
+                    upstream_behavior(Behavior::drawn_from(&mut rng, len as u64)),
+                ),
             }
-            let quick = Behavior { ending: Ending::Finishes, ..Behavior::default() };
-            crowd.come(len, if rng.chance(0.5) { quick } else { Behavior::drawn_from(&mut rng, len as u64) });
+            let quick = Behavior { ending: PeerEnding::Finishes, ..Behavior::default() };
+            test.connect(len, if rng.chance(0.5) { quick } else { Behavior::drawn_from(&mut rng, len as u64) });
         }
         if rng.chance(0.1 / STEPS as f64) {
-            server.handle().drain();
+            test.server.handle().drain();
         }
         if rng.chance(0.1 / STEPS as f64) {
-            server.handle().stop();
+            test.server.handle().stop();
         }
-        if server.is_done() {
+        if test.server.is_done() {
             break;
         }
-        server.turn().expect("a poll never fails here");
-        crowd.listen();
-        check_books(&server);
+        test.turn().expect("a simulated poll does not fail");
     }
-    come_to_rest(&world, &mut server, &mut crowd);
-    assert_eq!(server.totals().open, 0, "somebody is left");
-    let totals = server.totals();
-    // Who is shown out for being idle, or in a drain, is let go with a clean end all the same.
-    if !server.is_done() && totals.refused_full == 0 && totals.accept_errors == 0 {
+    test.run_until_idle();
+    assert_eq!(test.server.totals().open, 0, "a connection is still open");
+    let totals = test.server.totals();
+    if !test.server.is_done() && totals.refused_full == 0 && totals.accept_errors == 0 {
         let outcomes = totals.peers.opened + totals.connects_failed;
-        assert_eq!(outcomes, 2 * world.counters().accepted, "each of those who came has one outcome of its order");
+        assert_eq!(outcomes, 2 * world.counters().accepted, "each accepted client has one upstream connect");
     }
-    let was_shown_out = [CloseReason::IdleTimeout, CloseReason::Drained].iter().any(|why| totals.closed(*why) > 0);
-    for couple in &crowd.couples {
-        let far_end = couple.far.as_ref().map(Peer::is_broken);
-        if couple.near.is_broken() || far_end == Some(true) {
-            sum.harmed += 1;
-        }
-        if couple.is_well() && couple.near.is_ended() && !was_shown_out {
-            assert_eq!(couple.heard_len, couple.far_heard_len, "an end came before the last answer");
-            sum.whole += usize::from(couple.far_heard_len == couple.sent.len());
+    // An idle timeout or a drain ends a peer with a FIN too.
+    let has_timeouts = [CloseReason::IdleTimeout, CloseReason::Drained].iter().any(|why| totals.closed(*why) > 0);
+    for pair in &test.pairs {
+        let is_broken = pair.client.is_broken() || pair.upstream.as_ref().is_some_and(SimPeer::is_broken);
+        counts.broken += usize::from(is_broken);
+        if pair.is_unharmed() && pair.client.is_ended() && !has_timeouts {
+            assert_eq!(pair.received_len, pair.forwarded_len, "the FIN came before the last answer");
+            counts.complete += usize::from(pair.forwarded_len == pair.sent.len());
         }
     }
-    sum.unreached += totals.connects_failed;
-}
-
-/// Faults end, everybody is quick and leaves; the server goes on until nothing is left to happen.
-fn come_to_rest(world: &World, server: &mut Server<SimNet>, crowd: &mut Crowd) {
-    world.disable_faults();
-    for _ in 0..CALM_TURNS_MAX {
-        for peer in world.peers() {
-            let Behavior { ending, read_len_max, .. } = peer.behavior();
-            let read_len_max = if read_len_max > 0 { usize::MAX } else { 0 };
-            peer.change_habits(Behavior { ending, read_len_max, ..Behavior::default() });
-        }
-        if server.is_done() || world.rest() == Progress::Idle {
-            return;
-        }
-        server.turn().expect("a poll never fails here");
-        crowd.listen();
-        check_books(server);
-    }
-    panic!("no rest after {CALM_TURNS_MAX} calm turns");
+    counts.connects_failed += totals.connects_failed;
 }
 
 #[test]
-fn in_any_world_what_is_heard_was_said_and_nobody_is_left() {
+fn random_worlds_forward_every_byte_and_close_every_connection() {
     let _machine = shared_machine();
-    let mut sum = Sum::default();
+    let mut counts = RunCounts::default();
     for seed in 0..SEEDS {
-        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed, &mut sum)));
-        assert!(ran.is_ok(), "seed {seed}");
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed, &mut counts)));
+        assert!(result.is_ok(), "seed {seed}");
     }
-    println!("{sum:?}");
-    assert!(sum.whole > 500 && sum.harmed > 500 && sum.unreached > 500, "too kind, or too hostile a world: {sum:?}");
+    println!("{counts:?}");
+    assert!(counts.complete > 500 && counts.broken > 500 && counts.connects_failed > 500, "too rare: {counts:?}");
 }

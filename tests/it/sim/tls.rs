@@ -1,8 +1,7 @@
-//! The production server behind `tls://` in the simulated world: every delay that a kernel may
-//! cause, under a handshake, a conversation and its end.
+//! The production server behind `tls://` in the simulated world, with delay faults in handshakes, data and ends.
 //!
-//! A client here is the library's own, over its end of a simulated connection. What is asked: no
-//! byte is lost or added, nobody who has work is left waiting, and nothing spins.
+//! The clients use the library's own TLS over simulated connections. The tests check that no byte is
+//! lost or added, that no connection with work is forgotten, and that nothing spins.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -13,7 +12,7 @@ use readyloop::net::tls::{
 };
 use readyloop::net::{Address, Layer, Stream};
 use readyloop::service::Echo;
-use readyloop::sim::{Faults, Peer, Rng, SimNet, World, pattern};
+use readyloop::sim::{Faults, Rng, SimNet, SimPeer, World, pattern};
 use readyloop::{CloseReason, ControlEvent, Limits, Listen, Raw, Server, ServerLimits};
 
 use crate::support::certs::Authority;
@@ -23,16 +22,16 @@ use super::volume;
 
 /// A client's end of a simulated connection.
 struct Wire {
-    peer: Peer,
-    came: VecDeque<u8>,
+    peer: SimPeer,
+    input: VecDeque<u8>,
 }
 
 impl Stream for Wire {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.came.extend(self.peer.received());
-        let len = buf.len().min(self.came.len());
-        for (place, byte) in buf.iter_mut().zip(self.came.drain(..len)) {
-            *place = byte;
+        self.input.extend(self.peer.received());
+        let len = buf.len().min(self.input.len());
+        for (slot, byte) in buf.iter_mut().zip(self.input.drain(..len)) {
+            *slot = byte;
         }
         match len {
             0 if self.peer.is_ended() => Ok(0),
@@ -61,9 +60,9 @@ impl Stream for Wire {
     }
 }
 
-/// A client, and how far its conversation has come.
+/// A client and its progress.
 struct Client {
-    peer: Peer,
+    peer: SimPeer,
     tls: TlsStream<Wire>,
     to_send: Vec<u8>,
     sent: usize,
@@ -73,25 +72,26 @@ struct Client {
 }
 
 impl Client {
-    /// Does what can be done now, and ends when all is said: whether that was anything.
+    /// Reads and writes as far as possible, and ends after the last byte. Returns whether it made progress.
     fn act(&mut self, rng: &mut Rng) -> io::Result<bool> {
         let is_ending = self.sent == self.to_send.len() && !self.has_finished;
         if is_ending {
-            self.has_finished = now(self.tls.shutdown_write())?.is_some();
+            self.has_finished = ready(self.tls.shutdown_write())?.is_some();
         }
-        Ok(self.say_and_hear(rng)? || (is_ending && self.has_finished))
+        Ok(self.read_and_write(rng)? || (is_ending && self.has_finished))
     }
 
-    fn say_and_hear(&mut self, rng: &mut Rng) -> io::Result<bool> {
+    /// Reads and writes as far as possible. Returns whether it made progress.
+    fn read_and_write(&mut self, rng: &mut Rng) -> io::Result<bool> {
         let before = (self.sent, self.received.len(), self.has_seen_end);
         if self.sent < self.to_send.len() {
             let chunk = 1 + rng.below(self.to_send.len() - self.sent);
-            self.sent += now(self.tls.write(&self.to_send[self.sent..self.sent + chunk]))?.unwrap_or(0);
+            self.sent += ready(self.tls.write(&self.to_send[self.sent..self.sent + chunk]))?.unwrap_or(0);
         }
-        now(self.tls.flush())?;
+        ready(self.tls.flush())?;
         let mut buf = [0; 5_000];
         while !self.has_seen_end
-            && let Some(count) = now(self.tls.read(&mut buf))?
+            && let Some(count) = ready(self.tls.read(&mut buf))?
         {
             self.received.extend_from_slice(&buf[..count]);
             self.has_seen_end = count == 0;
@@ -104,23 +104,23 @@ impl Client {
     }
 }
 
-/// `None` for what is to be tried again later.
-fn now<R>(result: io::Result<R>) -> io::Result<Option<R>> {
+/// Converts `WouldBlock` to `None`.
+fn ready<R>(result: io::Result<R>) -> io::Result<Option<R>> {
     match result {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
         done => done.map(Some),
     }
 }
 
-/// An echo over TLS in a world, and its clients.
-struct Scene {
+/// A TLS echo server in a world.
+struct TlsSetup {
     world: World,
     server: Server<SimNet>,
     address: Address,
     tls: TlsTarget,
 }
 
-impl Scene {
+impl TlsSetup {
     fn new(world: World, seed: u64, limits: Limits, server_limits: ServerLimits) -> Self {
         let mut rng = Rng::new(seed);
         let authority = Authority::new();
@@ -139,19 +139,20 @@ impl Scene {
 
     fn client(&mut self, to_send: Vec<u8>) -> Client {
         let peer = self.world.connect(&self.address);
-        let wire = Wire { peer: peer.clone(), came: VecDeque::new() };
-        let tls = self.tls.wrap(wire).expect("randomness");
+        let wire = Wire { peer: peer.clone(), input: VecDeque::new() };
+        let tls = self.tls.wrap(wire).expect("a TLS session");
         Client { peer, tls, to_send, sent: 0, received: Vec::new(), has_finished: false, has_seen_end: false }
     }
 
-    /// Lets the server turn until it rests.
-    fn settle(&mut self) {
-        self.world.settle(|| self.server.turn()).expect("no poll fails");
+    /// Runs turns until the server has nothing to do. Returns whether it made progress.
+    fn settle(&mut self) -> bool {
+        let before = self.world.counters().progress;
+        self.world.settle(|| self.server.turn()).expect("a simulated poll does not fail");
+        self.world.counters().progress > before
     }
 
-    /// Lets time pass.
     fn pass(&mut self, span: Duration) {
-        self.world.pass(span, || self.server.turn()).expect("no poll fails");
+        self.world.advance(span, || self.server.turn()).expect("a simulated poll does not fail");
     }
 
     #[track_caller]
@@ -162,169 +163,160 @@ impl Scene {
     }
 }
 
-/// Some clients talk at once, and each hears all that it said; however the kernel delays.
-fn check_conversations(seed: u64) {
-    // Accepting may fail for seconds, and no deadline is to be met here.
+/// Checks that several clients at once receive their whole echo, with delay faults.
+fn check_echoes(seed: u64) {
+    // Accepts may fail for seconds, and no deadline may expire here.
     let never = Duration::MAX;
     let limits = Limits { handshake_timeout: never, idle_timeout: never, write_timeout: never, ..Limits::default() };
     let mut rng = Rng::new(!seed);
-    // Small enough to be full in the middle of every flight, large enough not to be all the time.
+    // The kernel buffers are small enough to fill within a handshake flight, but are not always full.
     let world = World::new(seed).with_kernel_buffer(1 + rng.below(3_000));
     let world = world.with_faults(Faults::delays_drawn_from(seed));
-    let mut scene = Scene::new(world, seed, limits, ServerLimits::default());
+    let mut setup = TlsSetup::new(world, seed, limits, ServerLimits::default());
     let mut clients: Vec<Client> =
-        (0..=rng.below(3)).map(|key| scene.client(pattern(key as u64, 0, rng.below(40_000)))).collect();
+        (0..=rng.below(3)).map(|key| setup.client(pattern(key as u64, 0, rng.below(40_000)))).collect();
     let mut idle_seconds = 0;
     while !clients.iter().all(Client::is_done) {
-        let mut has_moved = scene.turned();
+        let mut has_moved = setup.settle();
         for client in &mut clients {
             has_moved |= client.act(&mut rng).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         }
         idle_seconds = if has_moved { 0 } else { idle_seconds + 1 };
-        // One spell in which nobody is accepted may follow another.
-        assert!(idle_seconds < 100, "seed {seed}: nobody does anything any more");
+        // One accept outage may follow another.
+        assert!(idle_seconds < 100, "seed {seed}: no progress");
         if !has_moved {
-            scene.pass(Duration::from_secs(1));
+            setup.pass(Duration::from_secs(1));
         }
     }
     for client in &clients {
         assert_eq!(client.received, client.to_send, "seed {seed}");
     }
-    scene.pass(Duration::from_secs(1));
-    scene.assert_closed(CloseReason::Finished, clients.len() as u64);
+    setup.pass(Duration::from_secs(1));
+    setup.assert_closed(CloseReason::Finished, clients.len() as u64);
 }
 
 #[test]
-fn every_conversation_over_tls_ends_as_it_should_whatever_delays_it() {
+fn every_tls_echo_is_complete_with_delay_faults() {
     let _machine = shared_machine();
     for seed in 0..volume(400) {
-        check_conversations(seed);
+        check_echoes(seed);
     }
 }
 
 #[test]
-fn what_harms_a_connection_harms_nobody_else_and_every_peer_is_accounted_for() {
+fn a_broken_tls_connection_affects_no_other_and_totals_reconcile() {
     let _machine = shared_machine();
     for seed in 0..volume(200) {
         let mut rng = Rng::new(!seed);
         let world = World::new(seed).with_faults(Faults::drawn_from(seed));
-        let mut scene = Scene::new(world, seed, Limits::default(), ServerLimits::default());
-        let mut clients: Vec<Client> = (0..8).map(|key| scene.client(pattern(key, 0, rng.below(10_000)))).collect();
+        let mut setup = TlsSetup::new(world, seed, Limits::default(), ServerLimits::default());
+        let mut clients: Vec<Client> = (0..8).map(|key| setup.client(pattern(key, 0, rng.below(10_000)))).collect();
         for _ in 0..200 {
             clients.retain_mut(|client| client.act(&mut rng).is_ok());
-            scene.settle();
+            setup.settle();
         }
         for client in &clients {
             assert!(client.to_send.starts_with(&client.received), "seed {seed}");
         }
-        scene.world.disable_faults();
-        scene.world.notify(ControlEvent::Stop);
-        let totals = scene.server.run().expect("no poll fails");
+        setup.world.disable_faults();
+        setup.world.notify(ControlEvent::Stop);
+        let totals = setup.server.run().expect("a simulated poll does not fail");
         assert!(totals.reconciles(), "seed {seed}: {totals:?}");
     }
 }
 
 #[test]
-fn a_handshake_has_until_its_deadline_however_it_drips() {
+fn a_slow_handshake_ends_at_its_deadline() {
     let limits = Limits { handshake_timeout: Duration::from_secs(10), ..Limits::default() };
-    let mut scene = Scene::new(World::new(1), 1, limits, ServerLimits::default());
-    let dripping = scene.world.connect(&scene.address);
-    let silent = scene.world.connect(&scene.address);
-    // The beginning of a greeting of 500 bytes.
-    dripping.send(&[22, 3, 1, 1, 244]);
+    let mut setup = TlsSetup::new(World::new(1), 1, limits, ServerLimits::default());
+    let slow = setup.world.connect(&setup.address);
+    let silent = setup.world.connect(&setup.address);
+    // The beginning of a ClientHello of 500 bytes.
+    slow.send(&[22, 3, 1, 1, 244]);
     for _ in 0..9 {
-        scene.pass(Duration::from_secs(1));
-        dripping.send(&[1]);
+        setup.pass(Duration::from_secs(1));
+        slow.send(&[1]);
     }
-    scene.settle();
-    assert_eq!((scene.server.totals().open, scene.server.totals().handshakes), (2, 2));
-    scene.pass(Duration::from_secs(1));
-    scene.assert_closed(CloseReason::HandshakeTimeout, 2);
-    assert!(dripping.is_ended() && silent.is_ended());
-    scene.pass(Duration::from_secs(3_600));
-    scene.assert_closed(CloseReason::HandshakeTimeout, 2);
+    setup.settle();
+    assert_eq!((setup.server.totals().open, setup.server.totals().handshakes), (2, 2));
+    setup.pass(Duration::from_secs(1));
+    setup.assert_closed(CloseReason::HandshakeTimeout, 2);
+    assert!(slow.is_ended() && silent.is_ended());
+    setup.pass(Duration::from_secs(3_600));
+    setup.assert_closed(CloseReason::HandshakeTimeout, 2);
 }
 
 #[test]
-fn with_too_many_handshakes_the_oldest_makes_way_and_who_means_well_gets_through() {
+fn the_oldest_handshake_is_closed_when_there_are_too_many() {
     let server_limits = ServerLimits { handshakes_max: 3, ..ServerLimits::default() };
-    let mut scene = Scene::new(World::new(1), 1, Limits::default(), server_limits);
-    let idlers: Vec<Peer> = (0..5).map(|_| scene.world.connect(&scene.address)).collect();
-    scene.settle();
-    scene.assert_closed(CloseReason::HandshakesFull, 2);
-    assert_eq!(idlers.iter().filter(|idler| idler.is_ended()).count(), 2);
+    let mut setup = TlsSetup::new(World::new(1), 1, Limits::default(), server_limits);
+    let silent_peers: Vec<SimPeer> = (0..5).map(|_| setup.world.connect(&setup.address)).collect();
+    setup.settle();
+    setup.assert_closed(CloseReason::HandshakesFull, 2);
+    assert_eq!(silent_peers.iter().filter(|peer| peer.is_ended()).count(), 2);
 
-    let mut client = scene.client(b"hello".to_vec());
+    let mut client = setup.client(b"hello".to_vec());
     let mut rng = Rng::new(1);
     while !client.is_done() {
-        assert!(client.act(&mut rng).expect("it is served") | scene.turned());
+        assert!(client.act(&mut rng).expect("the connection is open") | setup.settle());
     }
     assert_eq!(client.received, b"hello");
-    scene.assert_closed(CloseReason::HandshakesFull, 3);
-}
-
-impl Scene {
-    /// Settles: whether that did anything.
-    fn turned(&mut self) -> bool {
-        let before = self.world.counters().progress;
-        self.settle();
-        self.world.counters().progress > before
-    }
+    setup.assert_closed(CloseReason::HandshakesFull, 3);
 }
 
 #[test]
-fn a_drain_waits_for_handshakes_and_then_no_longer() {
-    let mut scene = Scene::new(World::new(1), 1, Limits::default(), ServerLimits::default());
-    let mut client = scene.client(b"last order".to_vec());
+fn a_drain_waits_for_handshakes_until_half_of_its_timeout() {
+    let mut setup = TlsSetup::new(World::new(1), 1, Limits::default(), ServerLimits::default());
+    let mut client = setup.client(b"last order".to_vec());
     let mut rng = Rng::new(1);
-    client.act(&mut rng).expect("it says hello");
-    let silent = scene.world.connect(&scene.address);
-    scene.settle();
-    scene.world.notify(ControlEvent::Drain);
-    scene.settle();
-    assert!(!scene.server.is_done(), "two are still in their handshakes");
+    client.act(&mut rng).expect("the ClientHello is sent");
+    let silent = setup.world.connect(&setup.address);
+    setup.settle();
+    setup.world.notify(ControlEvent::Drain);
+    setup.settle();
+    assert!(!setup.server.is_done(), "two handshakes are unfinished");
     while !client.has_seen_end {
-        assert!(client.act(&mut rng).expect("it is served") | scene.turned());
+        assert!(client.act(&mut rng).expect("the connection is open") | setup.settle());
     }
     assert!(!silent.is_ended());
-    scene.pass(ServerLimits::default().drain_timeout / 2);
-    assert!(silent.is_ended() && scene.server.is_done());
-    scene.assert_closed(CloseReason::Drained, 2);
+    setup.pass(ServerLimits::default().drain_timeout / 2);
+    assert!(silent.is_ended() && setup.server.is_done());
+    setup.assert_closed(CloseReason::Drained, 2);
 }
 
 #[test]
-fn who_says_that_it_ends_has_ended_though_its_connection_has_not() {
-    let mut scene = Scene::new(World::new(1), 1, Limits::default(), ServerLimits::default());
-    let mut client = scene.client(Vec::new());
+fn close_notify_ends_the_input_without_a_fin() {
+    let mut setup = TlsSetup::new(World::new(1), 1, Limits::default(), ServerLimits::default());
+    let mut client = setup.client(Vec::new());
     let mut rng = Rng::new(1);
-    while client.say_and_hear(&mut rng).expect("it is served") | scene.turned() {}
-    assert_eq!(scene.server.totals().handshakes, 0);
+    while client.read_and_write(&mut rng).expect("the connection is open") | setup.settle() {}
+    assert_eq!(setup.server.totals().handshakes, 0);
 
-    // Both in one read.
-    assert_eq!(client.tls.write(b"goodbye").expect("room"), 7);
-    client.tls.send_close_notify().expect("room");
-    while client.say_and_hear(&mut rng).expect("it is served") | scene.turned() {}
+    // The server reads both at once.
+    assert_eq!(client.tls.write(b"goodbye").expect("there is space"), 7);
+    client.tls.send_close_notify().expect("there is space");
+    while client.read_and_write(&mut rng).expect("the connection is open") | setup.settle() {}
     assert_eq!((client.received.as_slice(), client.has_seen_end), (&b"goodbye"[..], true));
-    scene.assert_closed(CloseReason::Finished, 1);
+    setup.assert_closed(CloseReason::Finished, 1);
 }
 
 #[test]
-fn plain_text_and_an_early_end_are_counted_for_what_they_are() {
-    let mut scene = Scene::new(World::new(1), 1, Limits::default(), ServerLimits::default());
-    let plain = scene.world.connect(&scene.address);
+fn plain_text_and_truncation_are_counted_as_such() {
+    let mut setup = TlsSetup::new(World::new(1), 1, Limits::default(), ServerLimits::default());
+    let plain = setup.world.connect(&setup.address);
     plain.send(b"GET / HTTP/1.0\r\n\r\n");
-    let scanner = scene.world.connect(&scene.address);
+    let scanner = setup.world.connect(&setup.address);
     scanner.finish();
-    let mut cut_off = scene.client(b"half a wo".to_vec());
+    let mut cut_off = setup.client(b"half a wo".to_vec());
     let mut rng = Rng::new(1);
     while cut_off.received.len() < 9 {
-        let has_moved = cut_off.say_and_hear(&mut rng).expect("it is served");
-        assert!(has_moved | scene.turned());
+        let has_moved = cut_off.read_and_write(&mut rng).expect("the connection is open");
+        assert!(has_moved | setup.settle());
     }
     cut_off.peer.finish();
-    scene.settle();
-    scene.assert_closed(CloseReason::BadTls, 1);
+    setup.settle();
+    setup.assert_closed(CloseReason::BadTls, 1);
     assert_eq!(plain.received().len(), 7, "an alert");
-    // The scanner left before it said anything.
-    scene.assert_closed(CloseReason::Truncated, 2);
+    // The scanner ended before it sent a byte.
+    setup.assert_closed(CloseReason::Truncated, 2);
 }

@@ -1,8 +1,8 @@
-//! The line of totals that the server prints at its end and at SIGUSR1, read back.
+//! Parses the summary line that the server prints at its end and on SIGUSR1.
 
 use std::collections::BTreeMap;
 
-/// What a server says it did in all.
+/// The numbers in a summary line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub(crate) connections: u64,
@@ -11,7 +11,7 @@ pub(crate) struct Summary {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     closed: BTreeMap<String, u64>,
-    /// Read and not answered, and queued and not written.
+    /// Bytes read and not served, and bytes queued and not written.
     pub(crate) dropped_in: u64,
     pub(crate) dropped_out: u64,
 }
@@ -22,7 +22,7 @@ impl Summary {
     pub(crate) fn among(log: &[String]) -> Self {
         let line = log.iter().rev().find(|line| line.contains("; closed: "));
         let line = line.unwrap_or_else(|| panic!("no summary in the log:\n{}", log.join("\n")));
-        Self::parse(line).unwrap_or_else(|| panic!("not understood: {line}"))
+        Self::parse(line).unwrap_or_else(|| panic!("cannot parse: {line}"))
     }
 
     fn parse(line: &str) -> Option<Self> {
@@ -33,18 +33,18 @@ impl Summary {
         });
         let dropped = line.split_once("; dropped: ").map_or("", |(_, rest)| rest.split(';').next().unwrap_or(rest));
         Some(Self {
-            connections: before(counts, " connections")?,
+            connections: before(counts, " connection")?,
             open: before(counts, " open")?,
             refused: before(counts, " refused")?,
-            bytes_in: before(counts, " bytes in")?,
+            bytes_in: before(counts, " bytes in").or_else(|| before(counts, " byte in"))?,
             bytes_out: before(counts, " out")?,
             closed: closed.collect::<Option<_>>()?,
-            dropped_in: before(dropped, " bytes in").unwrap_or(0),
+            dropped_in: before(dropped, " bytes in").or_else(|| before(dropped, " byte in")).unwrap_or(0),
             dropped_out: before(dropped, " out").unwrap_or(0),
         })
     }
 
-    /// How many were closed for this reason.
+    /// The number of connections closed for this reason.
     pub(crate) fn closed(&self, reason: &str) -> u64 {
         self.closed.get(reason).copied().unwrap_or(0)
     }
@@ -60,7 +60,7 @@ impl Summary {
     }
 }
 
-/// The number that stands right before `name`.
+/// The number right before `name`.
 fn before(text: &str, name: &str) -> Option<u64> {
     text.split_once(name)?.0.rsplit([' ', ',', ';']).next()?.parse().ok()
 }

@@ -67,7 +67,7 @@ fn cert_overwrites_files_only_with_the_flag_replace() {
     assert_eq!(cert().run().code, Some(0));
     let read = || fs::read_to_string(format!("{}/cert.pem", directory.text())).expect("the file exists");
     let first = read();
-    refused(&cert().run(), 2, &["cert.pem is there already", "--replace"]);
+    refused(&cert().run(), 2, &["cert.pem already exists", "--replace"]);
     assert_eq!(read(), first);
     assert_eq!(cert().with("--replace").run().code, Some(0));
     assert_ne!(read(), first);

@@ -36,8 +36,8 @@ fn reload(secure: &Secure, answer: &str) {
     assert!(answered, "not within {RELOAD_TIMEOUT:?}: {answer}");
 }
 
-const NEW: &str = "the certificate as it is now";
-const OLD: &str = "the certificate of before";
+const NEW: &str = "reloaded TLS certificate for";
+const OLD: &str = "kept the previous TLS certificate for";
 
 #[test]
 fn a_reload_affects_new_connections_and_keeps_the_old_certificate_if_the_new_is_broken() {

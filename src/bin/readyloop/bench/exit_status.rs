@@ -51,7 +51,7 @@ pub(super) fn check_outcome(record: &Record, thresholds: &[Threshold]) -> Result
         return Ok(());
     }
     let message = format!("a --fail-if threshold was exceeded: {}", exceeded.join("; "));
-    Err(CliError::missed(message, "lower the load, or change --fail-if"))
+    Err(CliError::threshold_exceeded(message, "lower the load, or change --fail-if"))
 }
 
 /// Message about a run that did not reach its configured rate.

@@ -1,7 +1,6 @@
-//! `Authority`: signs certificates for development. It knows no files.
+//! `Authority`: issues certificates for development, in PEM. It knows no files.
 //!
-//! Its name says whose key it has, so that no two are mistaken for each other, and so that it can
-//! be told from its key alone.
+//! Its subject name contains a part of its public key, so that two authorities never have the same name.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,18 +13,18 @@ use rustls_pki_types::pem::PemObject;
 
 use crate::cli_error::CliError;
 
-use super::DAY;
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Nobody wants to hand out a new one every year.
+/// Long, because every client has to trust a new authority again.
 const AUTHORITY_VALID_FOR: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// For `never`: the year in a certificate has four digits.
+/// The validity for `never`. The year in a certificate has four digits.
 const VALID_FOR_MAX: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
 
-/// Clocks differ: what is made here must be valid there.
+/// Certificates are valid from this long ago, because the clocks of machines differ.
 const CLOCK_SKEW: Duration = DAY;
 
-/// Signs certificates.
+/// A certificate authority.
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     cert: String,
@@ -39,7 +38,7 @@ pub(super) struct Issued {
 }
 
 impl Authority {
-    /// A new one.
+    /// Makes a new authority.
     pub(super) fn new() -> Result<Self, CliError> {
         let key = KeyPair::generate().map_err(failed)?;
         let params = params_of(&key)?;
@@ -47,13 +46,16 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, key), cert })
     }
 
-    /// The one that these belong to, if this command made them.
+    /// Restores an authority from its certificate and key.
+    ///
+    /// # Errors
+    /// The files do not belong together, or another program made them.
     pub(super) fn from_pem(cert: &str, key: &str) -> Result<Self, CliError> {
-        let key = KeyPair::from_pem(key).map_err(|_| foreign())?;
-        let der = CertificateDer::from_pem_slice(cert.as_bytes()).map_err(|_| foreign())?;
+        let key = KeyPair::from_pem(key).map_err(|_| foreign_files())?;
+        let der = CertificateDer::from_pem_slice(cert.as_bytes()).map_err(|_| foreign_files())?;
         let holds = |bytes: &[u8]| der.windows(bytes.len()).any(|window| window == bytes);
         if !holds(key.public_key_raw()) || !holds(name_of(&key).as_bytes()) {
-            return Err(foreign());
+            return Err(foreign_files());
         }
         Ok(Self { issuer: Issuer::new(params_of(&key)?, key), cert: cert.to_owned() })
     }
@@ -66,13 +68,13 @@ impl Authority {
         self.issuer.key().serialize_pem()
     }
 
-    /// A certificate for these names, good for a server and for a client.
+    /// Issues a certificate for these names, for a server or a client.
     pub(super) fn issue(&self, names: &[String], valid_for: Duration) -> Result<Issued, CliError> {
         let key = KeyPair::generate().map_err(failed)?;
-        let mut params = CertificateParams::new(names).map_err(|error| {
+        let mut params = CertificateParams::new(names).map_err(|_| {
             CliError::usage(
-                format!("no certificate can be for {}: {error}", names.join(", ")),
-                "type host names or IP addresses",
+                format!("cannot issue a certificate for {}", names.join(", ")),
+                "type ASCII host names or IP addresses",
             )
         })?;
         if let Some(name) = names.first() {
@@ -81,30 +83,32 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        limit(&mut params, valid_for);
+        limit_validity(&mut params, valid_for);
         let cert = params.signed_by(&key, &self.issuer).map_err(failed)?;
         Ok(Issued { cert: cert.pem(), key: key.serialize_pem() })
     }
 }
 
-/// What the certificate of the authority with this key says.
+/// The contents of the certificate of the authority with this key.
 fn params_of(key: &KeyPair) -> Result<CertificateParams, CliError> {
     let mut params = CertificateParams::new([]).map_err(failed)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.distinguished_name.push(DnType::CommonName, name_of(key));
-    limit(&mut params, AUTHORITY_VALID_FOR);
+    limit_validity(&mut params, AUTHORITY_VALID_FOR);
     Ok(params)
 }
 
-/// Two authorities of one name would be taken for one, whose signatures are wrong.
+/// The name of the authority with this key.
+///
+/// Clients find an authority by its name. With two of one name, signatures would fail to verify.
 fn name_of(key: &KeyPair) -> String {
-    // Behind the first byte, which says of every point that it is one.
+    // The first byte is the same in every key: the encoding of the point.
     let start: String = key.public_key_raw().iter().skip(1).take(4).map(|byte| format!("{byte:02x}")).collect();
     format!("readyloop development {start}")
 }
 
-fn limit(params: &mut CertificateParams, valid_for: Duration) {
+fn limit_validity(params: &mut CertificateParams, valid_for: Duration) {
     let epoch = date_time_ymd(1970, 1, 1);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     params.not_before = epoch + now.saturating_sub(CLOCK_SKEW);
@@ -112,12 +116,12 @@ fn limit(params: &mut CertificateParams, valid_for: Duration) {
 }
 
 fn failed(error: rcgen::Error) -> CliError {
-    CliError::failure(format!("cannot make a certificate: {error}"), "this should not happen: please report it")
+    CliError::failure(format!("cannot make a certificate: {error}"), "this is a bug in readyloop: please report it")
 }
 
-fn foreign() -> CliError {
+fn foreign_files() -> CliError {
     CliError::usage(
-        "the ca.pem and ca-key.pem that are there were not made by `readyloop cert`",
+        "ca.pem and ca-key.pem in the directory were not made by `readyloop cert`",
         "type --dir with another directory",
     )
 }
@@ -127,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_authority_is_known_by_its_files_and_no_other_is() {
+    fn an_authority_is_restored_from_its_own_files_only() {
         let (one, other) = (Authority::new().unwrap(), Authority::new().unwrap());
         assert!(Authority::from_pem(one.cert_pem(), &one.key_pem()).is_ok());
         assert!(Authority::from_pem(one.cert_pem(), &other.key_pem()).is_err());
@@ -136,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn it_signs_for_hosts_and_addresses_and_for_any_span() {
+    fn a_certificate_is_for_hosts_and_addresses_and_any_validity() {
         let authority = Authority::new().unwrap();
         let names = ["localhost", "::1", "10.0.0.1"].map(ToOwned::to_owned);
         for span in [Duration::from_secs(1), DAY, Duration::MAX] {

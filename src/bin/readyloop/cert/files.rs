@@ -1,6 +1,4 @@
-//! The files of `cert`: each appears whole, and keys are for their owner only.
-//!
-//! What is in them is not known here.
+//! Reads and writes the files of `cert`: atomically, and keys with permissions for their owner only.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -9,29 +7,29 @@ use std::path::{Path, PathBuf};
 
 use crate::cli_error::{CliError, io_message};
 
-/// Who may read a file.
+/// The readers of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Secrecy {
     Public,
     OwnerOnly,
 }
 
-/// Makes the directory and those above it, if they are not there.
+/// Creates the directory and its parents if they do not exist.
 pub(super) fn make_directory(path: &Path) -> Result<(), CliError> {
     fs::create_dir_all(path).map_err(|error| {
         CliError::failure(
-            format!("cannot make the directory {}: {}", path.display(), io_message(&error)),
-            "type --dir with a directory that you may write to",
+            format!("cannot create the directory {}: {}", path.display(), io_message(&error)),
+            "type --dir with a writable directory",
         )
     })
 }
 
-/// Refuses to write over what is there.
+/// Checks that no file exists at `path`.
 pub(super) fn check_absent(path: &Path) -> Result<(), CliError> {
     if fs::symlink_metadata(path).is_ok() {
         return Err(CliError::usage(
-            format!("{} is there already", path.display()),
-            "type --replace to write over it, or --stem with another name",
+            format!("{} already exists", path.display()),
+            "add --replace to overwrite it, or type --stem with another name",
         ));
     }
     Ok(())
@@ -41,22 +39,22 @@ pub(super) fn read(path: &Path) -> Result<String, CliError> {
     fs::read_to_string(path).map_err(|error| {
         CliError::failure(
             format!("cannot read {}: {}", path.display(), io_message(&error)),
-            "ca.pem and ca-key.pem belong together: type --dir with a directory that holds both or neither",
+            "type --dir with a directory that has both ca.pem and ca-key.pem, or neither",
         )
     })
 }
 
-/// Writes a file so that a reader sees all of it or what was there before.
+/// Writes a file atomically: a reader sees the complete new file or the old one.
 pub(super) fn write(path: &Path, text: &str, secrecy: Secrecy) -> Result<(), CliError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let written = write_new(&beside, text, secrecy).and_then(|()| fs::rename(&beside, path));
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    let written = write_new(&temporary, text, secrecy).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|error| {
-        let _ = fs::remove_file(&beside);
+        let _ = fs::remove_file(&temporary);
         CliError::failure(
             format!("cannot write {}: {}", path.display(), io_message(&error)),
-            "type --dir with a directory that you may write to",
+            "type --dir with a writable directory",
         )
     })
 }
@@ -78,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_for_its_owner_and_nothing_is_left_beside_it() {
+    fn a_key_is_for_its_owner_and_no_temporary_file_remains() {
         let directory = std::env::temp_dir().join(format!("readyloop-{}-cert-files", std::process::id()));
         make_directory(&directory).unwrap();
         let path = directory.join("key.pem");

@@ -1,6 +1,6 @@
-//! `readyloop cert`: an authority for development, and certificates that it signs, as files.
+//! `readyloop cert`: makes a certificate authority for development, and certificates that it signs.
 //!
-//! For machines and trials of one's own: it asks nobody who he is and takes nothing back.
+//! It verifies no identity and revokes no certificate, so it is for tests only.
 
 mod authority;
 mod files;
@@ -12,67 +12,64 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use readyloop::net::tls::Pem;
 
 use crate::cli_error::CliError;
-use crate::command_line::EXIT_STATUS;
 use crate::units::{above_zero, duration};
 
-use authority::Authority;
+use authority::{Authority, DAY};
 use files::Secrecy;
 
-/// The name of this subcommand.
+/// The name of the subcommand.
 pub(crate) const NAME: &str = "cert";
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The names under which clients reach a server on this machine.
+const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// What a server on this machine is called by its clients.
-const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-
-/// What is asked of `cert`.
+/// The arguments of `cert`.
 #[derive(Args, Clone, Debug)]
 struct Settings {
-    /// What the certificate is for: host names, IP addresses, the name of a client [default: localhost 127.0.0.1 ::1]
+    /// Host names, IP addresses or a client name for the certificate [default: localhost 127.0.0.1 ::1]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
-    /// The directory of the files; the authority that is there already is used
+    /// Directory for the files; an authority in it is reused
     #[arg(long, value_name = "DIRECTORY", default_value = ".")]
     dir: PathBuf,
 
-    /// What the files are called: STEM.pem for the certificate, STEM-key.pem for its key
+    /// Name of the files: STEM.pem is the certificate, STEM-key.pem its private key
     #[arg(long, value_name = "STEM", default_value = "cert")]
     stem: String,
 
-    /// How long the certificate is valid [default: 30d]
+    /// Validity of the certificate [default: 30d]
     #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
     valid_for: Option<Duration>,
 
-    /// Write over a certificate and a key that are there
+    /// Replace an existing certificate and its key
     #[arg(long)]
     replace: bool,
 }
 
-/// Makes what is asked for, and tells which files there are now.
+/// Makes the certificate and prints the path of each file.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
-    let names = if settings.names.is_empty() { own_names() } else { settings.names };
-    let place = |name: String| settings.dir.join(name);
-    let (cert, key) = (place(format!("{}.pem", settings.stem)), place(format!("{}-key.pem", settings.stem)));
+    let settings = Settings::from_arg_matches(matches).expect("clap checked the arguments");
+    let names = if settings.names.is_empty() { local_names() } else { settings.names };
+    let path = |name: String| settings.dir.join(name);
+    let (cert, key) = (path(format!("{}.pem", settings.stem)), path(format!("{}-key.pem", settings.stem)));
 
     files::make_directory(&settings.dir)?;
     if !settings.replace {
         files::check_absent(&cert)?;
         files::check_absent(&key)?;
     }
-    let authority = authority_of(&place("ca.pem".to_owned()), &place("ca-key.pem".to_owned()))?;
+    let authority = authority_of(&path("ca.pem".to_owned()), &path("ca-key.pem".to_owned()))?;
     let issued = authority.issue(&names, settings.valid_for.unwrap_or(30 * DAY))?;
-    // The key first: whoever waits for the certificate finds both.
+    // The key comes first: a script that waits for the certificate finds both.
     files::write(&key, &issued.key, Secrecy::OwnerOnly)?;
     files::write(&cert, &issued.cert, Secrecy::Public)?;
-    println!("{}: a certificate for {}", cert.display(), names.join(", "));
-    println!("{}: its key", key.display());
+    println!("{}: certificate for {}", cert.display(), names.join(", "));
+    println!("{}: private key", key.display());
     Ok(())
 }
 
-/// The authority of these files; a new one when there is none.
+/// Reads the authority from its files, or makes a new one.
 fn authority_of(cert: &Path, key: &Path) -> Result<Authority, CliError> {
     if cert.exists() || key.exists() {
         return Authority::from_pem(&files::read(cert)?, &files::read(key)?);
@@ -80,19 +77,19 @@ fn authority_of(cert: &Path, key: &Path) -> Result<Authority, CliError> {
     let authority = Authority::new()?;
     files::write(key, &authority.key_pem(), Secrecy::OwnerOnly)?;
     files::write(cert, authority.cert_pem(), Secrecy::Public)?;
-    println!("{}: a new authority, for those who are to trust what it signs", cert.display());
-    println!("{}: its key", key.display());
+    println!("{}: new certificate authority for the clients to trust", cert.display());
+    println!("{}: private key", key.display());
     Ok(authority)
 }
 
-/// A certificate that nobody has signed but its own authority, of which nothing is kept.
+/// Makes a certificate and its key. The key of its authority is discarded.
 pub(crate) fn self_signed(names: &[String]) -> Result<(Pem, Pem), CliError> {
     let issued = Authority::new()?.issue(names, 365 * DAY)?;
     Ok((Pem::Text(issued.cert.into()), Pem::Text(issued.key.into())))
 }
 
-fn own_names() -> Vec<String> {
-    OWN_NAMES.map(ToOwned::to_owned).to_vec()
+fn local_names() -> Vec<String> {
+    LOCAL_NAMES.map(ToOwned::to_owned).to_vec()
 }
 
 /// The flags and the help of `cert`.
@@ -100,21 +97,33 @@ pub(crate) fn command() -> Command {
     Settings::augment_args(Command::new(NAME))
         .about("Makes a certificate for development, and the authority that signs it")
         .long_about(None)
-        .after_help("A duration is 90d, 12h or 5m.")
-        .after_long_help(format!("{HELP}\n\n{EXIT_STATUS}"))
+        .after_help("Durations are 90d, 12h, 5m or never.")
+        .after_long_help(HELP)
 }
 
 const HELP: &str = "\
 FILES
-  ca.pem, ca-key.pem      the authority, made once; ca.pem is for those who are to trust it
-  cert.pem, cert-key.pem  the certificate and its key
+  ca.pem, ca-key.pem      the authority, made once; clients that trust ca.pem trust its certificates
+  cert.pem, cert-key.pem  the certificate and its private key
 
 EXAMPLES
   readyloop cert
   readyloop serve --listen tls://127.0.0.1:7443 --cert cert.pem --key cert-key.pem
-      A server; a client that trusts it: curl --cacert ca.pem telnet... or openssl s_client -CAfile ca.pem
+      Make a certificate and serve with it. Connect to this server with one of:
+        readyloop client --ca ca.pem tls://localhost:7443
+        openssl s_client -connect localhost:7443 -CAfile ca.pem
   readyloop cert --stem ann ann
-  readyloop serve --listen tls://127.0.0.1:7443 --cert cert.pem --key cert-key.pem --client-ca ca.pem
-      A certificate for a client, and a server that lets in only such clients.
+  readyloop serve --listen tls://127.0.0.1:7443 \\
+      --cert cert.pem --key cert-key.pem --client-ca ca.pem
+      Make a client certificate, and accept only clients that have one. Connect with:
+        readyloop client --ca ca.pem --cert ann.pem --key ann-key.pem tls://localhost:7443
   readyloop cert --replace && kill -HUP $(pidof readyloop)
-      A new certificate for a server that is running.";
+      Renew the certificate of a running server.
+
+ENVIRONMENT
+  `cert` reads no variables.
+
+EXIT STATUS
+  0  the files were written
+  1  a failure at run time: a file cannot be read or written
+  2  wrong usage, or the certificate already exists";

@@ -1,22 +1,29 @@
-//! A dump of bytes, 16 on a line, with their offset and their text.
+//! Hex dumps: lines of 16 bytes with their offset and their text.
 //!
-//! The lines do not depend on how the bytes arrived: a line is given out once it is full.
+//! The lines do not depend on the segmentation of the bytes: a line is written once it is full.
 
 use std::io::Write as _;
 
 const LINE_BYTES: usize = 16;
 
-/// A dump under way.
+/// A hex dump in progress.
 #[derive(Debug, Default)]
 pub(super) struct Dump {
-    /// Bytes on the lines before.
+    /// The number of bytes on earlier lines.
     offset: u64,
-    /// The line that is not full yet.
+    /// The bytes of the current line.
     line: Vec<u8>,
 }
 
+/// Writes a complete dump of `bytes`.
+pub(super) fn dump(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut dump = Dump::default();
+    dump.push(bytes, out);
+    dump.finish(out);
+}
+
 impl Dump {
-    /// Takes bytes and writes the lines that are full.
+    /// Adds bytes and writes complete lines.
     pub(super) fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         while !bytes.is_empty() {
             let (taken, rest) = bytes.split_at(bytes.len().min(LINE_BYTES - self.line.len()));
@@ -28,7 +35,7 @@ impl Dump {
         }
     }
 
-    /// Writes what is left and begins anew.
+    /// Writes the last line and starts a new dump.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
         if !self.line.is_empty() {
             self.end_line(out);
@@ -58,7 +65,7 @@ impl Dump {
 mod tests {
     use super::*;
 
-    fn dump(pieces: &[&[u8]]) -> String {
+    fn dump_of(pieces: &[&[u8]]) -> String {
         let (mut dump, mut out) = (Dump::default(), Vec::new());
         for piece in pieces {
             dump.push(piece, &mut out);
@@ -70,21 +77,21 @@ mod tests {
     #[test]
     fn a_line_has_its_offset_its_bytes_and_its_text() {
         assert_eq!(
-            dump(&[b"hello, world!\r\n\xff\x00more"]),
+            dump_of(&[b"hello, world!\r\n\xff\x00more"]),
             "00000000  68 65 6c 6c 6f 2c 20 77  6f 72 6c 64 21 0d 0a ff  |hello, world!...|\n\
              00000010  00 6d 6f 72 65                                    |.more|\n"
         );
-        assert_eq!(dump(&[]), "");
+        assert_eq!(dump_of(&[]), "");
     }
 
     #[test]
-    fn it_is_the_same_however_the_bytes_arrive() {
+    fn a_dump_does_not_depend_on_segmentation() {
         let bytes: Vec<u8> = (0..100).collect();
-        let whole = dump(&[&bytes]);
+        let whole = dump_of(&[&bytes]);
         for cut in 0..bytes.len() {
-            assert_eq!(dump(&[&bytes[..cut], &bytes[cut..]]), whole);
+            assert_eq!(dump_of(&[&bytes[..cut], &bytes[cut..]]), whole);
         }
-        assert_eq!(dump(&bytes.chunks(1).collect::<Vec<_>>()), whole);
+        assert_eq!(dump_of(&bytes.chunks(1).collect::<Vec<_>>()), whole);
         assert_eq!(whole.lines().count(), 7);
     }
 }

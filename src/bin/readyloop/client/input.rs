@@ -1,10 +1,10 @@
-//! Standard input, read by a thread of its own: epoll refuses regular files, and a terminal's
-//! line editor blocks.
+//! Reads standard input on a thread of its own, because epoll refuses regular files and the line
+//! editor of a terminal blocks.
 //!
-//! The thread is never more than a few pieces ahead of the peer, and is left behind when the
-//! conversation ends first.
+//! The thread reads at most a few pieces ahead. If the session ends first, the thread is abandoned.
 
 use std::io::{self, BufRead, ErrorKind, Read, stdin};
+use std::iter;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::thread;
@@ -12,48 +12,59 @@ use std::thread;
 use readyloop::codec::Framing;
 use readyloop::net::Wake;
 
-/// How far reading may be ahead: enough that neither side waits for the other's next step.
+/// The most pieces that wait for the event loop.
 const PIECES_MAX: usize = 4;
 
-/// The most that is read at once.
+/// The most bytes in one read.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// The longest line that is a frame, in bytes: what a server takes by default.
+/// The longest line that becomes a frame, in bytes: the default limit of a server.
 const FRAME_LEN_MAX: usize = 1024 * 1024;
 
-/// What comes from standard input.
+/// A piece of standard input.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// One frame to send.
+    /// A frame to send.
     Frame(Vec<u8>),
-    /// There is no more.
+    /// The input has ended.
     End,
-    /// Reading failed.
+    /// The input cannot be read.
     Failed(io::Error),
 }
 
-/// The thread's end: gives pieces to the loop and wakes it.
+/// The sender of pieces to the event loop, which it wakes.
 pub(super) struct Feed {
     pieces: SyncSender<Input>,
     wake: Arc<dyn Wake>,
 }
 
 impl Feed {
-    /// Waits while the loop is behind.
+    /// Sends one piece. Blocks while the queue is full.
     ///
     /// # Errors
-    /// The loop has ended.
-    pub(super) fn give(&self, piece: Input) -> Result<(), SendError<Input>> {
+    /// The session has ended.
+    pub(super) fn send(&self, piece: Input) -> Result<(), SendError<Input>> {
         self.pieces.send(piece)?;
         self.wake.wake();
         Ok(())
     }
+
+    /// Sends each frame, then the end of the input or the error that stopped reading.
+    pub(super) fn send_all(&self, frames: impl Iterator<Item = io::Result<Vec<u8>>>) {
+        let pieces = frames.map(|frame| frame.map_or_else(Input::Failed, Input::Frame)).chain([Input::End]);
+        for piece in pieces {
+            let is_last = !matches!(piece, Input::Frame(_));
+            if self.send(piece).is_err() || is_last {
+                return;
+            }
+        }
+    }
 }
 
-/// Starts a thread that feeds the loop behind `wake`.
+/// Starts a thread that sends what `read` reads to the event loop behind `wake`.
 ///
 /// # Errors
-/// The system has no room for a thread.
+/// The system cannot start a thread.
 pub(super) fn start(wake: Arc<dyn Wake>, read: impl FnOnce(&Feed) + Send + 'static) -> io::Result<Receiver<Input>> {
     let (pieces, receiver) = sync_channel(PIECES_MAX);
     let feed = Feed { pieces, wake };
@@ -61,7 +72,7 @@ pub(super) fn start(wake: Arc<dyn Wake>, read: impl FnOnce(&Feed) + Send + 'stat
     Ok(receiver)
 }
 
-/// What to read for that framing: bytes as they come, or lines.
+/// Returns the reader for a framing: bytes as they arrive, or lines.
 pub(super) fn reader_for(framing: Framing) -> impl FnOnce(&Feed) + Send + 'static {
     move |feed| match framing {
         Framing::Raw(_) => read_bytes(feed),
@@ -69,44 +80,31 @@ pub(super) fn reader_for(framing: Framing) -> impl FnOnce(&Feed) + Send + 'stati
     }
 }
 
-/// Reads standard input as it comes, to its end.
 fn read_bytes(feed: &Feed) {
     let mut input = stdin().lock();
     let mut buffer = vec![0; PIECE_BYTES];
-    let last = loop {
-        match input.read(&mut buffer) {
-            Ok(0) => break Input::End,
-            Ok(len) => {
-                if feed.give(Input::Frame(buffer[..len].to_vec())).is_err() {
-                    return;
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => break Input::Failed(error),
-        }
-    };
-    // When the loop has ended, nobody asks for the last word.
-    let _ = feed.give(last);
+    feed.send_all(iter::from_fn(|| read_piece(&mut input, &mut buffer).transpose()));
 }
 
-/// Reads standard input line by line, each without its end a frame.
+/// Reads standard input line by line. Each line without its end is a frame.
 pub(super) fn read_lines(feed: &Feed, line_len_max: usize) {
     let mut input = stdin().lock();
-    let last = loop {
-        match read_line(&mut input, line_len_max) {
-            Ok(None) => break Input::End,
-            Ok(Some(line)) => {
-                if feed.give(Input::Frame(line)).is_err() {
-                    return;
-                }
-            }
-            Err(error) => break Input::Failed(error),
-        }
-    };
-    let _ = feed.give(last);
+    feed.send_all(iter::from_fn(|| read_line(&mut input, line_len_max).transpose()));
 }
 
-/// The next line without its LF or CRLF; the last one may lack it.
+/// Reads available bytes; `None` at the end of the input.
+fn read_piece(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<Option<Vec<u8>>> {
+    loop {
+        match input.read(buffer) {
+            Ok(0) => return Ok(None),
+            Ok(len) => return Ok(Some(buffer[..len].to_vec())),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Reads the next line without its LF or CRLF, which the last line may lack.
 fn read_line(input: &mut impl BufRead, line_len_max: usize) -> io::Result<Option<Vec<u8>>> {
     const ENDING_LEN_MAX: usize = 2;
     let mut line = Vec::new();
@@ -130,12 +128,12 @@ mod tests {
     #[track_caller]
     fn check(input: &[u8], expected: &[&[u8]]) {
         let mut input = input;
-        let lines: Vec<Vec<u8>> = std::iter::from_fn(|| read_line(&mut input, 5).unwrap()).collect();
+        let lines: Vec<Vec<u8>> = iter::from_fn(|| read_line(&mut input, 5).unwrap()).collect();
         assert_eq!(lines, expected);
     }
 
     #[test]
-    fn a_line_ends_in_either_way_or_with_the_input() {
+    fn a_line_ends_with_lf_crlf_or_the_input() {
         check(b"one\ntwo\r\n\nthree", &[b"one", b"two", b"", b"three"]);
         check(b"fives\r\nfives\nfives", &[b"fives", b"fives", b"fives"]);
         check(b"a\rb\n\r\n", &[b"a\rb", b""]);
@@ -143,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_too_long_is_an_error_and_not_stored() {
+    fn a_line_too_long_is_an_error_and_is_not_read_whole() {
         for input in [&b"sixsix\n"[..], b"sixsix", b"sevenxx\n", &[b'x'; 100]] {
             let mut rest = input;
             assert_eq!(read_line(&mut rest, 5).unwrap_err().kind(), ErrorKind::InvalidData);

@@ -1,6 +1,6 @@
-//! Views: how replies are shown, in a pipe and above a prompt.
+//! Views: formats of replies in a pipe and above a prompt.
 //!
-//! They know no peer and no clock: what is shown, and how long it took, is told to them.
+//! They know no peer and no clock.
 
 use std::io;
 use std::mem;
@@ -8,47 +8,47 @@ use std::time::Duration;
 
 use readyloop::codec::Framing;
 
-use super::hex::Dump;
+use super::hex::{Dump, dump};
 use super::output::Output;
 use super::prompt::Screen;
 use super::text;
 
-/// From this many bytes on a slow reader holds up the peer: one turn's reading.
+/// Reading from the peer pauses at this many unwritten bytes: as many as one turn reads.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// Shows what comes back.
+/// Shows replies.
 pub(super) trait View {
-    /// Shows one reply; `round_trip` is how long after its line it came, if it answers one.
+    /// Shows one reply, with the round-trip time if it answers a line.
     ///
     /// # Errors
-    /// Nothing can be shown any more.
+    /// The output cannot be written.
     fn show(&mut self, reply: &[u8], round_trip: Option<Duration>) -> io::Result<()>;
 
-    /// Passes on what was shown, as far as that needs no waiting.
+    /// Writes buffered output without blocking.
     ///
     /// # Errors
-    /// Nothing can be shown any more.
-    fn pass_on(&mut self) -> io::Result<()>;
+    /// The output cannot be written.
+    fn flush(&mut self) -> io::Result<()>;
 
-    /// Whether it would rather not be shown more for now.
+    /// Whether the buffer is full, so that reading from the peer should pause.
     fn is_full(&self) -> bool;
 }
 
-/// Replies on standard output, byte by byte.
+/// Replies on standard output, without additions.
 pub(super) struct Pipe {
     output: Output,
     batch: Vec<u8>,
     style: Style,
 }
 
-/// How a reply is written.
+/// The format of a reply.
 enum Style {
     Bytes,
-    /// With a line feed behind it.
+    /// Each reply ends with a line feed.
     Lines,
-    /// One dump of the whole stream.
+    /// One hex dump of the whole stream.
     Dump(Dump),
-    /// A dump of each frame.
+    /// One hex dump per frame.
     Dumps,
 }
 
@@ -63,10 +63,10 @@ impl Pipe {
         Self { output, batch: Vec::new(), style }
     }
 
-    /// Writes what is left and waits until all is written.
+    /// Writes the rest and waits until everything is written.
     ///
     /// # Errors
-    /// Why writing failed.
+    /// The output cannot be written.
     pub(super) fn finish(mut self) -> io::Result<()> {
         match &mut self.style {
             Style::Dump(dump) => dump.finish(&mut self.batch),
@@ -83,21 +83,17 @@ impl View for Pipe {
             Style::Bytes => batch.extend_from_slice(reply),
             Style::Lines => batch.extend(reply.iter().chain(b"\n")),
             Style::Dump(dump) => dump.push(reply, batch),
-            Style::Dumps => {
-                let mut dump = Dump::default();
-                dump.push(reply, batch);
-                dump.finish(batch);
-            }
+            Style::Dumps => dump(reply, batch),
         }
         Ok(())
     }
 
-    fn pass_on(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         if let Some(error) = self.output.poll_failure() {
             return Err(error);
         }
         if !self.batch.is_empty()
-            && let Err(batch) = self.output.pass(mem::take(&mut self.batch))
+            && let Err(batch) = self.output.try_send(mem::take(&mut self.batch))
         {
             self.batch = batch;
         }
@@ -123,11 +119,11 @@ impl Terminal {
 
 impl View for Terminal {
     fn show(&mut self, reply: &[u8], round_trip: Option<Duration>) -> io::Result<()> {
-        let took = round_trip.map(text::span).into_iter().collect();
-        self.screen.print(&told(reply, self.hex, took))
+        let round_trip = round_trip.map(text::span).into_iter().collect();
+        self.screen.print(&format_reply(reply, self.hex, round_trip))
     }
 
-    fn pass_on(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 
@@ -136,9 +132,9 @@ impl View for Terminal {
     }
 }
 
-/// A reply as text or as a dump, with what there is to say of it behind it.
-pub(super) fn told(reply: &[u8], hex: bool, mut remarks: Vec<String>) -> String {
-    let (text, gap) = if hex { (dumped(reply), "") } else { (line_of(reply), "  ") };
+/// Formats a reply as text or as a hex dump, followed by remarks.
+pub(super) fn format_reply(reply: &[u8], hex: bool, mut remarks: Vec<String>) -> String {
+    let (text, gap) = if hex { (hex_dump(reply), "") } else { (reply_line(reply), "  ") };
     if !hex && str::from_utf8(reply).is_err() {
         remarks.push("not UTF-8".to_owned());
     }
@@ -149,15 +145,14 @@ pub(super) fn told(reply: &[u8], hex: bool, mut remarks: Vec<String>) -> String 
     }
 }
 
-fn line_of(reply: &[u8]) -> String {
+fn reply_line(reply: &[u8]) -> String {
     let line = reply.strip_suffix(b"\n").unwrap_or(reply);
     text::printable(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-fn dumped(reply: &[u8]) -> String {
-    let (mut dump, mut lines) = (Dump::default(), Vec::new());
-    dump.push(reply, &mut lines);
-    dump.finish(&mut lines);
+fn hex_dump(reply: &[u8]) -> String {
+    let mut lines = Vec::new();
+    dump(reply, &mut lines);
     String::from_utf8_lossy(&lines).into_owned()
 }
 
@@ -167,23 +162,23 @@ mod tests {
 
     #[track_caller]
     fn check(reply: &[u8], remarks: &[&str], expected: &str) {
-        assert_eq!(told(reply, false, remarks.iter().copied().map(str::to_owned).collect()), expected);
+        assert_eq!(format_reply(reply, false, remarks.iter().copied().map(str::to_owned).collect()), expected);
     }
 
     #[test]
-    fn a_reply_is_told_with_its_time_and_what_is_wrong_with_it() {
+    fn a_reply_is_followed_by_its_remarks() {
         check(b"hello", &["131 µs"], "hello  (131 µs)\n");
         check(b"two\nlines\r\n", &["131 µs", "late"], "two\nlines  (131 µs, late)\n");
-        check(b"unasked", &[], "unasked\n");
+        check(b"unsolicited", &[], "unsolicited\n");
         check(b"\x1b[31m\xff", &["131 µs"], "\\u{1b}[31m\\xff  (131 µs, not UTF-8)\n");
     }
 
     #[test]
-    fn a_dump_has_its_time_below() {
-        let dump = told(b"hi", true, vec!["131 µs".to_owned()]);
+    fn a_dump_has_its_remarks_below() {
+        let dump = format_reply(b"hi", true, vec!["131 µs".to_owned()]);
         let lines: Vec<&str> = dump.lines().collect();
         assert!(lines[0].starts_with("00000000  68 69 ") && lines[0].ends_with("|hi|"), "{dump}");
         assert_eq!(lines[1..], ["(131 µs)"]);
-        assert_eq!(told(b"hi", true, Vec::new()).lines().count(), 1);
+        assert_eq!(format_reply(b"hi", true, Vec::new()).lines().count(), 1);
     }
 }

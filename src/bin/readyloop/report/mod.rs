@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::cli_error::{CliError, io_message};
-use crate::command_line::EXIT_STATUS;
+use crate::exit_status::EXIT_STATUS;
 
 use comparison::Comparison;
 

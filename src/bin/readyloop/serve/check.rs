@@ -1,6 +1,6 @@
-//! What the settings must be to each other, checked before anything is bound.
+//! Finds settings that contradict each other, before any listener is bound.
 //!
-//! What one setting may be by itself is checked where it is read.
+//! The value of a single setting is checked by the parser of its flag.
 
 use readyloop::connection::ENVELOPE_LEN_MAX;
 use readyloop::{Address, Framing};
@@ -10,14 +10,16 @@ use crate::units::print_size;
 
 use super::settings::{Design, Service, Settings, Threads};
 
-/// The room that is left for a prefix when the longest frame has its envelope: a length is at
-/// most 8 bytes.
+/// The longest prefix, in bytes. The rest of an envelope is the length of a frame, at most 8 bytes.
 const PREFIX_LEN_MAX: usize = ENVELOPE_LEN_MAX - 8;
 
-/// How long a line of chargen is.
+/// The length of a line of chargen, without its end.
 const CHARGEN_LEN: usize = 72;
 
-/// Refuses settings that contradict each other.
+/// Checks the settings against each other.
+///
+/// # Errors
+/// The first contradiction.
 pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     check_queues(settings)?;
     check_tls(settings)?;
@@ -32,11 +34,11 @@ fn check_queues(settings: &Settings) -> Result<(), CliError> {
     let (low, high) = (peer.queue_low, peer.queue_high);
     if low >= high {
         return Err(CliError::usage(
-            format!("--queue-low {} is not below --queue-high {}", print_size(low), print_size(high)),
+            format!("--queue-low {} must be less than --queue-high {}", print_size(low), print_size(high)),
             format!("type --queue-low {}, a quarter of --queue-high", print_size(high / 4)),
         ));
     }
-    // Added up with care: a limit of its own may be as large as a number can be.
+    // Checked: each limit may be as large as a `usize`.
     let one_peer = peer.queue_high.checked_add(peer.frame_len_max).and_then(|sum| {
         sum.checked_add(peer.frame_len_max)?.checked_add(2 * (readyloop::connection::READ_LEN_MAX + ENVELOPE_LEN_MAX))
     });
@@ -47,7 +49,7 @@ fn check_queues(settings: &Settings) -> Result<(), CliError> {
             format!("type --queue-total-max {} or more, or lower --queue-high or --frame-len-max", print_size(bytes)),
         )),
         None => Err(CliError::usage(
-            "--queue-high and --frame-len-max together are more than any memory",
+            "the sum of --queue-high and --frame-len-max is too large",
             "lower --queue-high or --frame-len-max",
         )),
     }
@@ -65,23 +67,22 @@ fn check_tls(settings: &Settings) -> Result<(), CliError> {
     ];
     let given = given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag);
     match (served, given, &tls.cert, &tls.key, tls.self_signed) {
-        (None, Some(flag), ..) => Err(CliError::usage(
-            format!("{flag} is for tls:// addresses, and there is none"),
-            "type --listen tls://127.0.0.1:7443",
-        )),
+        (None, Some(flag), ..) => {
+            Err(CliError::usage(format!("{flag} needs a tls:// address"), "add --listen tls://127.0.0.1:7443"))
+        }
         (Some(address), _, None, None, false) => Err(CliError::usage(
-            format!("{address} needs a certificate to show"),
-            "type --cert FILE --key FILE, which `readyloop cert` makes for development, or --self-signed for a trial",
+            format!("{address} needs a certificate"),
+            "add --cert FILE --key FILE, which `readyloop cert` makes for development, or --self-signed for tests",
         )),
         (Some(_), _, Some(_), None, false) => {
-            Err(CliError::usage("--cert needs the private key of that certificate", "type --key FILE with it"))
+            Err(CliError::usage("--cert needs the private key of the certificate", "add --key FILE"))
         }
         (Some(_), _, None, Some(_), false) => {
-            Err(CliError::usage("--key needs the certificate that it belongs to", "type --cert FILE with it"))
+            Err(CliError::usage("--key needs the certificate for the key", "add --cert FILE"))
         }
         (Some(_), _, Some(_), _, true) | (Some(_), _, _, Some(_), true) => Err(CliError::usage(
-            "--self-signed makes a certificate, and one is given",
-            "leave --self-signed out, or --cert and --key",
+            "--self-signed cannot be used with --cert or --key",
+            "leave out --self-signed, or --cert and --key",
         )),
         (None, None, ..) | (Some(_), _, Some(_), Some(_), false) | (Some(_), _, None, None, true) => Ok(()),
     }
@@ -92,13 +93,13 @@ fn check_framing(settings: &Settings) -> Result<(), CliError> {
     let (len, len_max) = (fixed.len(), settings.peer.frame_len_max);
     if len > len_max {
         return Err(CliError::usage(
-            format!("frames of --framing fixed:{len} are longer than --frame-len-max {}", print_size(len_max)),
+            format!("--framing fixed:{len} exceeds --frame-len-max {}", print_size(len_max)),
             format!("type --frame-len-max {}", print_size(len)),
         ));
     }
     if settings.endpoints.service == Service::Chargen && len != CHARGEN_LEN {
         return Err(CliError::usage(
-            format!("the lines of chargen have {CHARGEN_LEN} characters and do not fit --framing fixed:{len}"),
+            format!("lines of chargen have {CHARGEN_LEN} characters, which --framing fixed:{len} cannot carry"),
             "type --framing raw, lines or length",
         ));
     }
@@ -111,26 +112,26 @@ fn check_prefix(settings: &Settings) -> Result<(), CliError> {
         Service::Echo | Service::Chat => {}
         Service::Discard | Service::Chargen => {
             return Err(CliError::usage(
-                "--prefix is for what peers sent, which this service does not send on",
-                "leave --prefix out, or type --service echo",
+                "--prefix needs a service that sends frames of peers: echo or chat",
+                "leave out --prefix, or type --service echo",
             ));
         }
     }
     if prefix.len() > PREFIX_LEN_MAX {
         return Err(CliError::usage(
-            format!("the --prefix has {} bytes", prefix.len()),
-            format!("type one of at most {PREFIX_LEN_MAX} bytes"),
+            format!("--prefix is {} bytes long", prefix.len()),
+            format!("type a prefix of at most {PREFIX_LEN_MAX} bytes"),
         ));
     }
     match settings.framing() {
         Framing::Lines(_) if prefix.contains('\n') => Err(CliError::usage(
-            "a --prefix of lines cannot hold a line feed",
-            "leave the line feed out, or type --framing length",
+            "with --framing lines, --prefix cannot contain a line feed",
+            "leave out the line feed, or type --framing length",
         )),
         Framing::Lines(_) | Framing::Length(_) => Ok(()),
         framing @ (Framing::Raw(_) | Framing::Fixed(_)) => Err(CliError::usage(
-            format!("--prefix needs frames that can grow, which those of --framing {framing} cannot"),
-            "type --framing lines or --framing length with it",
+            format!("--prefix cannot be used with --framing {framing}: its frames cannot grow"),
+            "type --framing lines or --framing length",
         )),
     }
 }
@@ -140,22 +141,22 @@ fn check_datagrams(settings: &Settings) -> Result<(), CliError> {
     let Some(address) = settings.endpoints.listen.iter().find(|address| matches!(address, Address::Udp(_))) else {
         return match groups.first() {
             Some(group) => Err(CliError::usage(
-                format!("--multicast {group} is for datagrams, and no --listen address takes them"),
-                "type --listen udp://0.0.0.0:7007 with it",
+                format!("--multicast {group} needs a udp:// address"),
+                "add --listen udp://0.0.0.0:7007",
             )),
             None => Ok(()),
         };
     };
     if settings.endpoints.service == Service::Chat {
         return Err(CliError::usage(
-            format!("chat needs connections, which {address} has none of"),
+            format!("chat needs connections, and {address} has none"),
             "type a tcp:// address, or --service echo",
         ));
     }
     if settings.prefix().is_some() {
         return Err(CliError::usage(
-            format!("with a --prefix an answer at {address} would be longer than its question, and those are not sent"),
-            "leave --prefix out, or type a tcp:// address",
+            format!("--prefix cannot be used with {address}: a reply must not be longer than its request"),
+            "leave out --prefix, or type a tcp:// address",
         ));
     }
     Ok(())
@@ -166,22 +167,22 @@ fn check_design(settings: &Settings) -> Result<(), CliError> {
     match design {
         Design::Pool => {}
         Design::Reactor | Design::Iterative | Design::Threads if workers.is_some() => {
-            return Err(CliError::usage("--workers is how many threads a pool has", "type --design pool with it"));
+            return Err(CliError::usage("--workers needs --design pool", "add --design pool"));
         }
         Design::Reactor => return Ok(()),
         Design::Iterative | Design::Threads => {}
     }
     if settings.endpoints.service == Service::Chat {
         return Err(CliError::usage(
-            "chat needs a design in which peers reach each other, which only the reactor is",
-            "leave --design out, or type --service echo",
+            "chat needs --design reactor: peers of other designs cannot send to each other",
+            "leave out --design, or type --service echo",
         ));
     }
-    let is_other = |address: &&Address| matches!(address, Address::Udp(_) | Address::Tls(_));
-    match settings.endpoints.listen.iter().find(is_other) {
+    let needs_reactor = |address: &&Address| matches!(address, Address::Udp(_) | Address::Tls(_));
+    match settings.endpoints.listen.iter().find(needs_reactor) {
         Some(address) => Err(CliError::usage(
-            format!("only the reactor serves {address}: the other designs are there to compare plain connections"),
-            "leave --design out, or type a tcp:// address",
+            format!("{address} needs --design reactor: other designs serve plain connections only"),
+            "leave out --design, or type a tcp:// address",
         )),
         None => Ok(()),
     }
@@ -189,127 +190,114 @@ fn check_design(settings: &Settings) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
+    use clap::{Args, Command};
 
+    use super::super::sources::{ConfigFile, read_settings};
     use super::*;
 
-    fn checked(words: &str) -> Result<(), CliError> {
-        let all = ["readyloop", "serve"].into_iter().chain(words.split_whitespace()).map(OsString::from);
-        let Ok(matches) = crate::command_line::read(all) else { panic!("{words} cannot be read") };
-        let (_, matches) = matches.subcommand().unwrap();
-        check(&super::super::sources::gather(matches, |_| None)?)
+    fn checked(arguments: &str) -> Result<(), CliError> {
+        let command = ConfigFile::augment_args(Settings::augment_args_for_update(Command::new("serve")));
+        let arguments = std::iter::once("serve").chain(arguments.split_whitespace());
+        check(&read_settings(&command.get_matches_from(arguments), |_| None)?)
     }
 
     #[track_caller]
-    fn check_right(words: &str) {
-        assert_eq!(checked(words), Ok(()), "{words}");
+    fn check_valid(arguments: &str) {
+        assert_eq!(checked(arguments), Ok(()), "{arguments}");
     }
 
     #[track_caller]
-    fn check_wrong(words: &str, message: &str) {
-        assert_eq!(checked(words).map_err(|problem| problem.message), Err(message.to_owned()));
+    fn check_invalid(arguments: &str, message: &str) {
+        assert_eq!(checked(arguments).map_err(|error| error.message), Err(message.to_owned()));
     }
 
     #[test]
-    fn the_queues_fit_into_each_other() {
-        check_right("");
-        check_right("--queue-low 0 --queue-high 1");
-        check_wrong("--queue-low 128KiB", "--queue-low 128KiB is not below --queue-high 128KiB");
-        check_wrong("--queue-high 1000", "--queue-low 32KiB is not below --queue-high 1000B");
-        check_wrong(
+    fn queue_limits_are_consistent() {
+        check_valid("");
+        check_valid("--queue-low 0 --queue-high 1");
+        check_invalid("--queue-low 128KiB", "--queue-low 128KiB must be less than --queue-high 128KiB");
+        check_invalid("--queue-high 1000", "--queue-low 32KiB must be less than --queue-high 1000B");
+        check_invalid(
             "--queue-total-max 1MiB --frame-len-max 1MiB",
             "one peer may need 2696KiB, more than --queue-total-max 1MiB",
         );
-        check_wrong(
-            "--queue-high 18446744073709551615",
-            "--queue-high and --frame-len-max together are more than any memory",
-        );
+        check_invalid("--queue-high 18446744073709551615", "the sum of --queue-high and --frame-len-max is too large");
     }
 
     #[test]
-    fn a_certificate_has_its_key_and_an_address_to_be_shown_at() {
-        check_right("-l tls://[::1]:0 --cert c --key k --client-ca a --alpn echo/1");
-        check_right("-l tls://[::1]:0 --self-signed");
-        check_wrong("-l tls://[::1]:0", "tls://[::1]:0 needs a certificate to show");
-        check_wrong("-l tls://[::1]:0 --alpn echo/1", "tls://[::1]:0 needs a certificate to show");
-        check_wrong("-l tls://[::1]:0 --cert c", "--cert needs the private key of that certificate");
-        check_wrong("-l tls://[::1]:0 --key k", "--key needs the certificate that it belongs to");
-        check_wrong(
+    fn a_certificate_needs_its_key_and_a_tls_address() {
+        check_valid("-l tls://[::1]:0 --cert c --key k --client-ca a --alpn echo/1");
+        check_valid("-l tls://[::1]:0 --self-signed");
+        check_invalid("-l tls://[::1]:0", "tls://[::1]:0 needs a certificate");
+        check_invalid("-l tls://[::1]:0 --alpn echo/1", "tls://[::1]:0 needs a certificate");
+        check_invalid("-l tls://[::1]:0 --cert c", "--cert needs the private key of the certificate");
+        check_invalid("-l tls://[::1]:0 --key k", "--key needs the certificate for the key");
+        check_invalid(
             "-l tls://[::1]:0 --self-signed --cert c --key k",
-            "--self-signed makes a certificate, and one is given",
+            "--self-signed cannot be used with --cert or --key",
         );
-        check_wrong("--cert c --key k", "--cert is for tls:// addresses, and there is none");
-        check_wrong(
+        check_invalid("--cert c --key k", "--cert needs a tls:// address");
+        check_invalid(
             "-l tls://[::1]:0 --self-signed --design threads",
-            "only the reactor serves tls://[::1]:0: the other designs are there to compare plain connections",
+            "tls://[::1]:0 needs --design reactor: other designs serve plain connections only",
         );
-        check_wrong("--self-signed", "--self-signed is for tls:// addresses, and there is none");
+        check_invalid("--self-signed", "--self-signed needs a tls:// address");
     }
 
     #[test]
-    fn a_fixed_frame_is_within_the_limit_and_fits_its_service() {
-        check_right("--framing fixed:1024 --frame-len-max 1KiB");
-        check_wrong(
-            "--framing fixed:1025 --frame-len-max 1KiB",
-            "frames of --framing fixed:1025 are longer than --frame-len-max 1KiB",
-        );
-        check_right("--service chargen --framing fixed:72");
-        check_wrong(
+    fn a_fixed_frame_fits_the_limit_and_the_service() {
+        check_valid("--framing fixed:1024 --frame-len-max 1KiB");
+        check_invalid("--framing fixed:1025 --frame-len-max 1KiB", "--framing fixed:1025 exceeds --frame-len-max 1KiB");
+        check_valid("--service chargen --framing fixed:72");
+        check_invalid(
             "--service chargen --framing fixed:64",
-            "the lines of chargen have 72 characters and do not fit --framing fixed:64",
+            "lines of chargen have 72 characters, which --framing fixed:64 cannot carry",
         );
     }
 
     #[test]
-    fn datagrams_have_no_crowd_and_no_longer_answers() {
-        check_right("-l udp://127.0.0.1:0 --multicast 239.1.1.1 --multicast ff02::1234");
-        check_wrong(
-            "--multicast 239.1.1.1",
-            "--multicast 239.1.1.1 is for datagrams, and no --listen address takes them",
-        );
-        check_wrong(
-            "-l udp://127.0.0.1:1 --service chat",
-            "chat needs connections, which udp://127.0.0.1:1 has none of",
-        );
-        check_wrong(
+    fn datagrams_need_a_service_without_chat_and_prefix() {
+        check_valid("-l udp://127.0.0.1:0 --multicast 239.1.1.1 --multicast ff02::1234");
+        check_invalid("--multicast 239.1.1.1", "--multicast 239.1.1.1 needs a udp:// address");
+        check_invalid("-l udp://127.0.0.1:1 --service chat", "chat needs connections, and udp://127.0.0.1:1 has none");
+        check_invalid(
             "-l udp://127.0.0.1:1 --prefix a",
-            "with a --prefix an answer at udp://127.0.0.1:1 would be longer than its question, and those are not sent",
+            "--prefix cannot be used with udp://127.0.0.1:1: a reply must not be longer than its request",
         );
     }
 
     #[test]
     fn a_prefix_needs_frames_that_can_grow() {
-        check_right("--prefix a");
-        check_right("--prefix a --framing lines");
-        check_right("--prefix a --framing length:u16");
-        check_right("--prefix a --service chat");
-        check_right("--prefix= --framing raw");
-        let message =
-            |name: &str| format!("--prefix needs frames that can grow, which those of --framing {name} cannot");
-        check_wrong("--prefix a --framing raw", &message("raw"));
-        check_wrong("--prefix a --framing fixed:8", &message("fixed:8"));
-        check_wrong(
+        check_valid("--prefix a");
+        check_valid("--prefix a --framing lines");
+        check_valid("--prefix a --framing length:u16");
+        check_valid("--prefix a --service chat");
+        check_valid("--prefix= --framing raw");
+        let message = |name: &str| format!("--prefix cannot be used with --framing {name}: its frames cannot grow");
+        check_invalid("--prefix a --framing raw", &message("raw"));
+        check_invalid("--prefix a --framing fixed:8", &message("fixed:8"));
+        check_invalid(
             "--prefix a --service discard",
-            "--prefix is for what peers sent, which this service does not send on",
+            "--prefix needs a service that sends frames of peers: echo or chat",
         );
-        check_wrong(&format!("--prefix {}", "a".repeat(4089)), "the --prefix has 4089 bytes");
+        check_invalid(&format!("--prefix {}", "a".repeat(4089)), "--prefix is 4089 bytes long");
     }
 
     #[test]
-    fn a_design_with_threads_serves_connections_one_by_one() {
-        check_right("--design pool");
-        check_right("--design pool --workers 4");
-        check_right("--design threads --service chargen");
-        check_right("--design reactor --service chat");
-        check_wrong("--workers 4", "--workers is how many threads a pool has");
-        check_wrong("--design threads --workers 4", "--workers is how many threads a pool has");
-        check_wrong(
+    fn blocking_designs_serve_plain_connections_only() {
+        check_valid("--design pool");
+        check_valid("--design pool --workers 4");
+        check_valid("--design threads --service chargen");
+        check_valid("--design reactor --service chat");
+        check_invalid("--workers 4", "--workers needs --design pool");
+        check_invalid("--design threads --workers 4", "--workers needs --design pool");
+        check_invalid(
             "--design iterative --service chat",
-            "chat needs a design in which peers reach each other, which only the reactor is",
+            "chat needs --design reactor: peers of other designs cannot send to each other",
         );
-        check_wrong(
+        check_invalid(
             "--design pool -l 127.0.0.1:0 -l udp://127.0.0.1:7007",
-            "only the reactor serves udp://127.0.0.1:7007: the other designs are there to compare plain connections",
+            "udp://127.0.0.1:7007 needs --design reactor: other designs serve plain connections only",
         );
     }
 }

@@ -1,52 +1,57 @@
-//! Descriptors: how many the process may have open, and so how many peers fit.
+//! The descriptor limit of the process, and the number of connections that it allows.
 //!
-//! Running out of them all the same is no matter of this file: the server rests and tries again.
+//! Running out of descriptors later is handled by the server, which pauses accepting.
 
 use log::{info, warn};
 use rlimit::Resource;
 
 use crate::cli_error::io_message;
 
-/// What the process needs beside peers and listeners: the three standard streams, the poll, its
-/// waker, three for signals, and as much again for name lookups, a preloaded library, and the
-/// descriptors that whoever started us left open.
+/// Descriptors for other uses than peers and listeners.
+///
+/// These are three standard streams, the poll, its waker and three for signals. The rest is for name
+/// lookups, preloaded libraries and descriptors inherited from the parent process.
 const RESERVE: usize = 32;
 
-/// Raises the soft limit to the hard one, and tells how many descriptors that makes.
+/// Raises the soft descriptor limit to the hard one and returns the limit in force.
 pub(super) fn raise_limit() -> usize {
     let limit = match Resource::NOFILE.get() {
+        Ok((soft, hard)) if soft == hard => {
+            info!("descriptor limit: {hard}");
+            hard
+        }
         Ok((soft, hard)) => match Resource::NOFILE.set(hard, hard) {
             Ok(()) => {
-                info!("descriptor limit: soft {soft} raised to hard {hard}");
+                info!("descriptor limit raised from {soft} to {hard}");
                 hard
             }
             Err(error) => {
-                warn!("descriptor limit: soft {soft}, hard {hard}; cannot be raised: {}", io_message(&error));
+                warn!("cannot raise the descriptor limit from {soft} to {hard}: {}", io_message(&error));
                 soft
             }
         },
         Err(error) => {
-            warn!("the descriptor limit cannot be read: {}", io_message(&error));
+            warn!("cannot read the descriptor limit: {}", io_message(&error));
             u64::MAX
         }
     };
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// How many peers there may be at once, of `asked` for, when `listeners` listen.
-pub(super) fn connections_max(limit: usize, listeners: usize, asked: Option<usize>) -> usize {
-    // One at least: if even that does not fit, the system will say so.
+/// Returns the most connections that fit the descriptor limit, at most `requested`.
+pub(super) fn connections_max(limit: usize, listeners: usize, requested: Option<usize>) -> usize {
+    // At least one: if it does not fit, accepting it fails.
     let fits = limit.saturating_sub(RESERVE + listeners).max(1);
-    match asked {
-        Some(asked) if asked > fits => {
-            let needed = asked.saturating_add(RESERVE + listeners);
+    match requested {
+        Some(requested) if requested > fits => {
+            let needed = requested.saturating_add(RESERVE + listeners);
             warn!(
-                "--max-connections {asked} does not fit the descriptor limit of {limit} and is {fits} now; \
-                 it needs `ulimit -n {needed}`"
+                "--max-connections {requested} exceeds the descriptor limit {limit} and is lowered to {fits}; \
+                 raise the limit with `ulimit -n {needed}`"
             );
             fits
         }
-        Some(asked) => asked,
+        Some(requested) => requested,
         None => fits,
     }
 }
@@ -56,12 +61,12 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(limit: usize, listeners: usize, asked: Option<usize>, expected: usize) {
-        assert_eq!(connections_max(limit, listeners, asked), expected);
+    fn check(limit: usize, listeners: usize, requested: Option<usize>, expected: usize) {
+        assert_eq!(connections_max(limit, listeners, requested), expected);
     }
 
     #[test]
-    fn the_limit_less_a_reserve_is_for_peers() {
+    fn peers_get_the_limit_less_the_reserve() {
         check(20_000, 1, None, 19_967);
         check(20_000, 3, None, 19_965);
         check(20_000, 1, Some(19_000), 19_000);
@@ -70,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_below_the_reserve_leaves_one() {
+    fn a_limit_below_the_reserve_leaves_one_peer() {
         check(34, 1, None, 1);
         check(5, 1, None, 1);
         check(5, 1, Some(10), 1);

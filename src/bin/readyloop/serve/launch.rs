@@ -1,6 +1,4 @@
-//! Launching: from settings to a server whose every listener is bound.
-//!
-//! All that the command asks of the library's server is asked here.
+//! Builds the server from the settings and binds every listener.
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -18,14 +16,14 @@ use crate::cli_error::{CliError, io_message};
 use super::settings::{Design, Service, Settings};
 use super::tls;
 
-/// A server of the design that was asked for.
-pub(super) enum Launched {
+/// A server of any design.
+pub(super) enum AnyServer {
     Reactor(Box<Server<Reactor>>),
     Blocking(Box<BlockingServer>),
 }
 
-impl Launched {
-    /// Serves until it is drained.
+impl AnyServer {
+    /// Serves until the server is drained or stopped.
     pub(super) fn run(&mut self) -> io::Result<Totals> {
         match self {
             Self::Reactor(server) => server.run(),
@@ -56,44 +54,45 @@ impl Launched {
     }
 }
 
-/// A server with every listener of the settings, and the real address of each.
-pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(Launched, Vec<Address>), CliError> {
+/// Builds a server with every listener of the settings. Returns it with the bound addresses.
+pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(AnyServer, Vec<Address>), CliError> {
     let mut server = launch(settings, settings.server_limits(connections_max)).map_err(|error| {
         CliError::failure(
             format!("cannot start the server: {}", io_message(&error)),
-            "raise the descriptor limit: `ulimit -n 1024`",
+            "raise the descriptor limit, for example with `ulimit -n 1024`",
         )
     })?;
     let tls = tls::server(settings)?;
     let mut addresses = Vec::new();
     for address in &settings.endpoints.listen {
         check_path(address)?;
-        addresses.push(listen(&mut server, settings, tls.as_ref(), address).map_err(|error| refused(address, &error))?);
+        addresses
+            .push(listen(&mut server, settings, tls.as_ref(), address).map_err(|error| listen_error(address, &error))?);
     }
     Ok((server, addresses))
 }
 
-fn launch(settings: &Settings, limits: ServerLimits) -> io::Result<Launched> {
+fn launch(settings: &Settings, limits: ServerLimits) -> io::Result<AnyServer> {
     let reactor = reactor()?;
     let design = match settings.threads.design {
-        Design::Reactor => return Ok(Launched::Reactor(Box::new(Server::new(reactor, limits)))),
+        Design::Reactor => return Ok(AnyServer::Reactor(Box::new(Server::new(reactor, limits)))),
         Design::Iterative => blocking::Design::Iterative,
         Design::Threads => blocking::Design::Threads,
         Design::Pool => blocking::Design::Pool { workers: settings.workers() },
     };
-    Ok(Launched::Blocking(Box::new(BlockingServer::new(reactor, design, limits)?)))
+    Ok(AnyServer::Blocking(Box::new(BlockingServer::new(reactor, design, limits)?)))
 }
 
-/// Refuses a Unix path that holds anything but a socket.
+/// Refuses a Unix path where a file other than a socket exists.
 ///
-/// A socket that nobody accepts on is replaced; a file cannot be connected to either, and would be
-/// taken for one and lost.
+/// Binding replaces a socket to which no connection succeeds. A connection to a regular file fails
+/// too, so the file would be deleted.
 fn check_path(address: &Address) -> Result<(), CliError> {
     match address {
         Address::Unix(path) if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) => {
             Err(CliError::failure(
-                format!("cannot listen on {address}: what is there is no socket"),
-                "type a path where nothing is yet",
+                format!("cannot listen on {address}: a file other than a socket exists there"),
+                "type a path that does not exist",
             ))
         }
         Address::Unix(_) | Address::Tcp(_) | Address::Tls(_) | Address::Udp(_) => Ok(()),
@@ -110,7 +109,7 @@ fn reactor() -> io::Result<Reactor> {
 }
 
 fn listen(
-    server: &mut Launched,
+    server: &mut AnyServer,
     settings: &Settings,
     tls: Option<&TlsServer>,
     address: &Address,
@@ -143,12 +142,12 @@ fn listen_datagrams(server: &mut Server<Reactor>, settings: &Settings, address: 
         Service::Echo => server.listen_datagrams(address, &options, limits, Echo::new()),
         Service::Discard => server.listen_datagrams(address, &options, limits, Discard),
         Service::Chargen => server.listen_datagrams(address, &options, limits, Chargen::new()),
-        Service::Chat => Err(io::Error::new(io::ErrorKind::Unsupported, "chat needs connections, UDP has none")),
+        Service::Chat => Err(io::Error::new(io::ErrorKind::Unsupported, "chat needs connections, and UDP has none")),
     }?;
     Ok(server.local_address(&endpoint).clone())
 }
 
-fn refused(address: &Address, error: &io::Error) -> CliError {
+fn listen_error(address: &Address, error: &io::Error) -> CliError {
     let (place, hint) = match address {
         Address::Tcp(host_port) | Address::Tls(host_port) => {
             (host_port.clone(), port_hint("", "-ltnp", host_port, error))
@@ -164,14 +163,14 @@ fn port_hint(scheme: &str, ss_flags: &str, host_port: &str, error: &io::Error) -
     let kind = error.kind();
     if kind == io::ErrorKind::AddrInUse {
         format!(
-            "type --listen {scheme}{host}:0 for any free port, or see who has this one: ss {ss_flags} 'sport = :{port}'"
+            "type --listen {scheme}{host}:0 for a free port, or find the process on this port: ss {ss_flags} 'sport = :{port}'"
         )
     } else if kind == io::ErrorKind::PermissionDenied {
-        format!("ports below 1024 are for root: type a higher one, such as --listen {scheme}{host}:7007")
+        format!("ports below 1024 need root: type a higher port, such as --listen {scheme}{host}:7007")
     } else if kind == io::ErrorKind::AddrNotAvailable {
-        format!("this machine has no address {host}: `ip -brief address` lists those it has")
+        format!("{host} is not an address of this machine: `ip -brief address` lists its addresses")
     } else if error.raw_os_error().is_none() {
-        format!("the name {host} is not known: type an IP address, such as --listen {scheme}127.0.0.1:{port}")
+        format!("type an IP address, such as --listen {scheme}127.0.0.1:{port}")
     } else {
         any_hint()
     }
@@ -181,20 +180,20 @@ fn unix_hint(path: &Path, error: &io::Error) -> String {
     let kind = error.kind();
     let directory = path.parent().unwrap_or(path).display();
     if kind == io::ErrorKind::AddrInUse {
-        "another server accepts on this path: type another one".to_owned()
+        "another server listens on this path: type another path".to_owned()
     } else if kind == io::ErrorKind::PermissionDenied {
-        format!("type a path in a directory that you may write to; {directory} is not one")
+        format!("type a path in a writable directory: {directory} is not writable")
     } else if kind == io::ErrorKind::NotFound && !path.parent().is_some_and(Path::is_dir) {
-        format!("there is no directory {directory}: mkdir -p {directory}")
+        format!("create the directory: mkdir -p {directory}")
     } else if kind == io::ErrorKind::InvalidInput {
-        "type a shorter path: a socket's has at most 107 bytes".to_owned()
+        "type a shorter path: the path of a socket has at most 107 bytes".to_owned()
     } else {
         any_hint()
     }
 }
 
 fn any_hint() -> String {
-    "type --listen with another address; `ulimit -n` tells how many descriptors there may be".to_owned()
+    "type another --listen address, or check the descriptor limit with `ulimit -n`".to_owned()
 }
 
 #[cfg(test)]
@@ -202,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_never_taken_for_a_socket() {
+    fn a_regular_file_is_not_replaced_by_a_socket() {
         let path = std::env::temp_dir().join(format!("readyloop-{}-file.sock", std::process::id()));
         let address = Address::Unix(path.clone());
         assert_eq!(check_path(&address), Ok(()));

@@ -1,11 +1,13 @@
-//! `readyloop serve`: the steps from a command line to a drained server.
+//! `readyloop serve`: the steps from the arguments to a drained server.
 //!
-//! Each step is a file of its own; here is only their order.
+//! Each step is a file of its own. This file has their order and the help.
 
 mod announce;
 mod check;
+mod defaults;
 mod descriptors;
 mod launch;
+mod options;
 mod settings;
 mod sources;
 mod tls;
@@ -16,40 +18,41 @@ use clap::{ArgMatches, Args, Command};
 use log::info;
 
 use crate::cli_error::{CliError, io_message};
-use crate::command_line::EXIT_STATUS;
 use crate::logging;
 
-use announce::{Audience, ReadyFile};
+pub(crate) use settings::NAME;
+
+use announce::{OutputState, ReadyFile};
 use settings::Settings;
 use sources::ConfigFile;
 
-/// The name of this subcommand.
-pub(crate) const NAME: &str = "serve";
-
-/// Serves until it is drained.
+/// Serves until a signal ends the server.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = sources::gather(matches, |name| std::env::var_os(name))?;
+    let settings = sources::read_settings(matches, |name| std::env::var_os(name))?;
     check::check(&settings)?;
     logging::start(&settings.output.verbosity);
 
     let ready_path = settings.output.ready_file.as_deref();
-    ready_path.map_or(Ok(()), ReadyFile::clear)?;
+    ready_path.map_or(Ok(()), ReadyFile::remove_leftover)?;
     let limit = descriptors::raise_limit();
     let listeners = settings.endpoints.listen.len();
     let connections_max = descriptors::connections_max(limit, listeners, settings.total.max_connections);
     let (mut server, addresses) = launch::bind(&settings, connections_max)?;
 
-    warnings::public_bind(&addresses);
-    warnings::cut_backlog(settings.sockets.backlog);
+    warnings::warn_of_public_addresses(&addresses);
+    warnings::warn_of_capped_backlog(settings.sockets.backlog);
     let lines = announce::lines(&addresses);
     let _ready_file = ready_path.map(|path| ReadyFile::write(path, &lines)).transpose()?;
-    if announce::print(&lines)? == Audience::Gone {
-        // As any command in a pipe: its reader has left, so it ends.
+    if announce::print(&lines)? == OutputState::Closed {
+        // Like any command in a pipe, the server ends when the reader has closed it.
         return Ok(());
     }
 
     let totals = server.run().map_err(|error| {
-        CliError::failure(format!("the loop broke: {}", io_message(&error)), "this should not happen: please report it")
+        CliError::failure(
+            format!("the event loop failed: {}", io_message(&error)),
+            "this is a bug in readyloop: please report it",
+        )
     })?;
     info!("{totals}");
     Ok(())
@@ -57,39 +60,39 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
 
 /// The flags and the help of `serve`.
 pub(crate) fn command() -> Command {
-    // For an update: no flag is required, what is not given stays as it was.
+    // No flag is required: this is an update of the settings from weaker sources.
     let command = Settings::augment_args_for_update(Command::new(NAME));
-    // The groups of flags bring their own descriptions, so the command's comes last.
+    // The description comes last, because each group of flags overwrites it.
     ConfigFile::augment_args(command)
-        .about("Serves until SIGTERM or SIGINT: echo on 127.0.0.1:7007 by default")
+        .about("Runs a server until SIGTERM or SIGINT; by default echo on 127.0.0.1:7007")
         .long_about(None)
         .after_help("Counts are 1000, 10k or 1M; sizes 64B, 4KiB or 1MiB; durations 500ms, 2s, 1m or never.")
-        .after_long_help(format!("{HELP}\n\n{EXIT_STATUS}"))
+        .after_long_help(HELP)
 }
 
 const HELP: &str = "\
 UNITS
   COUNT     1000, 10k, 1M
-  SIZE      64B, 4KiB, 1MiB; 64kB is 64,000 bytes, a plain number is bytes
+  SIZE      64B, 4KiB, 1MiB; 64kB is 64,000 bytes, a number without a unit is bytes
   DURATION  500ms, 2s, 1m 30s, 1h; `never` turns a timeout off
 
 EXAMPLES
   readyloop serve
-      Echo on tcp://127.0.0.1:7007. Try it: nc 127.0.0.1 7007
+      Run an echo server on tcp://127.0.0.1:7007. Connect with: readyloop client 127.0.0.1:7007
   readyloop serve --listen 127.0.0.1:0 --listen unix:/tmp/echo.sock
-      Two listeners, one on any free port; standard output tells which.
+      Listen on a free port and on a Unix socket; the port is printed on standard output.
   readyloop serve --prefix 'echo: '
-      Line by line, each with a prefix; the line `exit` ends the connection.
-  readyloop serve --listen tls://127.0.0.1:7443 --cert cert.pem --key key.pem
-      Over TLS; `readyloop cert` makes such files for development.
+      Echo line by line with a prefix; the line `exit` ends the connection.
+  readyloop serve --listen tls://127.0.0.1:7443 --cert cert.pem --key cert-key.pem
+      Serve TLS; `readyloop cert` makes these files for development.
   readyloop serve --service chat --idle-timeout never
-      What one types, the others read.
+      Send each line to all other peers.
   READYLOOP_MAX_CONNECTIONS=1k readyloop serve --config server.toml
-      Settings from all three sources.
+      Combine a flag, a variable and a file.
 
 CONFIGURATION
-  Every flag but --config is also a key in the file and a variable. Flag wins over variable,
-  variable over file. Keys are called like the flags:
+  Every flag except --config is also a variable and a key of the file. A flag overrides the
+  variable, and the variable overrides the file. Keys have the names of the flags:
 
       listen = [\"127.0.0.1:7007\", \"unix:/run/echo.sock\"]
       idle-timeout = \"2m\"
@@ -97,13 +100,18 @@ CONFIGURATION
       reuse-port = true
 
 ENVIRONMENT
-  READYLOOP_…   the flag of that name: READYLOOP_IDLE_TIMEOUT is --idle-timeout.
-                READYLOOP_LISTEN holds one or more addresses with commas between.
-                READYLOOP_CONFIG names the file. An empty variable counts as none.
-  RUST_LOG      which lines are logged, as env_logger reads it; wins over -v and -q
+  READYLOOP_…   the flag of the same name: READYLOOP_IDLE_TIMEOUT is --idle-timeout.
+                READYLOOP_LISTEN is one address or several, separated by commas.
+                READYLOOP_CONFIG is the path of the file. An empty variable is ignored.
+  RUST_LOG      log filter in the syntax of env_logger; overrides -v and -q
 
 SIGNALS
-  SIGTERM, SIGINT   drain: accept nobody new, serve what peers have sent, finish every peer.
-                    A second one stops at once.
-  SIGHUP            read certificate and key again; those of before stay when they cannot be used
-  SIGUSR1           log the totals";
+  SIGTERM, SIGINT   drain: stop accepting, answer received requests, then close each connection.
+                    A second signal closes all connections at once.
+  SIGHUP            reload certificate and key; if that fails, the loaded ones stay in use
+  SIGUSR1           log the totals
+
+EXIT STATUS
+  0  drained or stopped by a signal, or standard output is a closed pipe
+  1  a failure at run time, such as an address in use, no permission or no free descriptors
+  2  wrong usage or configuration; nothing was started";

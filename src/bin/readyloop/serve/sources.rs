@@ -1,7 +1,7 @@
-//! Sources of settings: flag over variable over file over default.
+//! Reads settings from flags, variables, a file and defaults, in this order of precedence.
 //!
-//! There is one reading of every value, that of its flag: a variable and a key in a file are
-//! turned into the flag they stand for. So whatever a flag takes and refuses, they do.
+//! A variable and a key of a file are turned into the flag of the same name, so that one parser
+//! reads every value.
 
 use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
@@ -12,101 +12,105 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::cli_error::CliError;
-use crate::command_line::misuse;
+use crate::usage_error::usage_error;
 
-use super::settings::Settings;
+use super::settings::{NAME, Settings};
 use super::toml_file::{self, Entry, Value};
 
-/// The flag that names the file; not a setting, so no file can name another.
+/// The flag for the file. It is no setting, so a file cannot include another file.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Configuration")]
 pub(super) struct ConfigFile {
-    /// Read settings from this TOML file; flags and variables win over it
+    /// Read settings from this TOML file; flags and variables override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// Finds the settings for a command line, asking `variable` for the environment.
+/// Reads the settings from all sources. `variable` looks up a variable of the environment.
 ///
-/// From the weakest source to the strongest, each overwrites what it mentions.
-pub(super) fn gather(matches: &ArgMatches, variable: impl Fn(&str) -> Option<OsString>) -> Result<Settings, CliError> {
-    // An empty variable is one that somebody wanted to unset.
+/// Sources are applied from the weakest to the strongest. Each overwrites the settings it names.
+pub(super) fn read_settings(
+    matches: &ArgMatches,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Settings, CliError> {
+    // An empty variable counts as unset.
     let variable = |flag: &str| variable(&variable_name(flag)).filter(|value| !value.is_empty());
     let mut settings = Settings::default();
-    let named = ConfigFile::from_arg_matches(matches).ok().and_then(|file| file.config);
-    if let Some(path) = named.or_else(|| variable("config").map(PathBuf::from)) {
+    let path = ConfigFile::from_arg_matches(matches).ok().and_then(|file| file.config);
+    if let Some(path) = path.or_else(|| variable("config").map(PathBuf::from)) {
         for entry in toml_file::read(&path)? {
-            overwrite_by_entry(&mut settings, &entry).map_err(|problem| problem.at(&entry.place))?;
+            apply_entry(&mut settings, &entry).map_err(|error| error.at(&entry.place))?;
         }
     }
     for arg in flags().get_arguments() {
         if let Some(value) = variable(flag_of(arg)) {
-            overwrite_by_variable(&mut settings, arg, &value)?;
+            apply_variable(&mut settings, arg, &value)?;
         }
     }
-    settings.update_from_arg_matches(matches).map_err(|error| misuse(&error, super::NAME, None))?;
+    settings.update_from_arg_matches(matches).map_err(|error| usage_error(&error, NAME, None))?;
     Ok(settings)
 }
 
-/// The flags of all settings, and no other.
+/// The flags of all settings, without `--help` and `--config`.
 fn flags() -> Command {
-    Settings::augment_args_for_update(Command::new("serve")).disable_help_flag(true)
+    Settings::augment_args_for_update(Command::new(NAME)).disable_help_flag(true)
 }
 
 fn flag_of(arg: &Arg) -> &str {
     arg.get_long().expect("every setting has a long flag")
 }
 
-/// The variable that stands for a flag: `READYLOOP_IDLE_TIMEOUT` for `idle-timeout`.
+/// The variable for a flag: `READYLOOP_IDLE_TIMEOUT` for `idle-timeout`.
 fn variable_name(flag: &str) -> String {
     format!("READYLOOP_{}", flag.replace('-', "_").to_uppercase())
 }
 
-fn overwrite_by_variable(settings: &mut Settings, arg: &Arg, value: &OsStr) -> Result<(), CliError> {
+fn apply_variable(settings: &mut Settings, arg: &Arg, value: &OsStr) -> Result<(), CliError> {
     let flag = flag_of(arg);
     let name = variable_name(flag);
     match (arg.get_action(), value.to_str()) {
-        (ArgAction::Append, Some(text)) => overwrite(settings, flag, text.split(',').map(str::trim), &name),
-        (_, _) => overwrite(settings, flag, [value], &name),
+        (ArgAction::Append, Some(text)) => apply(settings, flag, text.split(',').map(str::trim), &name),
+        (_, _) => apply(settings, flag, [value], &name),
     }
 }
 
-fn overwrite_by_entry(settings: &mut Settings, entry: &Entry) -> Result<(), CliError> {
+fn apply_entry(settings: &mut Settings, entry: &Entry) -> Result<(), CliError> {
     let Entry { key, value, .. } = entry;
     let flags = flags();
     let Some(arg) = flags.get_arguments().find(|arg| flag_of(arg) == key) else {
         return Err(unknown_key(entry));
     };
-    if !takes(arg, value) {
+    if !accepts(arg, value) {
         return Err(CliError::usage(
             format!("{key} cannot be {}", value.kind()),
             format!("write {key} = {}", example(arg)),
         ));
     }
-    overwrite(settings, key, value.words(), key)
+    apply(settings, key, value.arguments(), key)
 }
 
-/// Overwrites what one flag sets, given once with each of `values`; `name` is what its user calls it.
-fn overwrite(
+/// Applies a flag, given once with each of `values`. Errors call it `name`.
+fn apply(
     settings: &mut Settings,
     flag: &str,
     values: impl IntoIterator<Item = impl AsRef<OsStr>>,
     name: &str,
 ) -> Result<(), CliError> {
-    let word = |value: &OsStr| {
-        let mut word = OsString::from(format!("--{flag}="));
-        word.push(value);
-        word
+    let argument = |value: &OsStr| {
+        let mut argument = OsString::from(format!("--{flag}="));
+        argument.push(value);
+        argument
     };
-    let words = values.into_iter().map(|value| word(value.as_ref()));
-    let words = std::iter::once(OsString::from("serve")).chain(words);
-    let matches = flags().try_get_matches_from(words).map_err(|error| misuse(&error, super::NAME, Some(name)))?;
-    settings.update_from_arg_matches(&matches).map_err(|error| misuse(&error, super::NAME, Some(name)))
+    let arguments = values.into_iter().map(|value| argument(value.as_ref()));
+    let arguments = std::iter::once(OsString::from(NAME)).chain(arguments);
+    let matches = flags().try_get_matches_from(arguments).map_err(|error| usage_error(&error, NAME, Some(name)))?;
+    settings.update_from_arg_matches(&matches).map_err(|error| usage_error(&error, NAME, Some(name)))
 }
 
-/// Whether a TOML value has the type of a flag: `true` for a switch, a number for a number, and a
-/// string for everything that is not a switch, since `64KiB` is one.
-fn takes(arg: &Arg, value: &Value) -> bool {
+/// Whether a flag accepts the type of a TOML value.
+///
+/// A switch is a boolean. A number may also be a string, such as `64KiB`.
+fn accepts(arg: &Arg, value: &Value) -> bool {
     match value {
         Value::Bool(_) => is_switch(arg),
         Value::Integer(_) => is_number(arg),
@@ -129,7 +133,7 @@ fn is_duration(arg: &Arg) -> bool {
     arg.get_value_parser().type_id() == TypeId::of::<Duration>()
 }
 
-/// What may stand behind a key in a file.
+/// An example of a value in a file.
 fn example(arg: &Arg) -> String {
     if is_switch(arg) {
         "true or false".to_owned()
@@ -138,23 +142,23 @@ fn example(arg: &Arg) -> String {
     } else if is_duration(arg) {
         "\"30s\", a string with a unit".to_owned()
     } else {
-        "\"…\", a string as the flag takes it".to_owned()
+        "\"…\", a string in the syntax of the flag".to_owned()
     }
 }
 
 fn unknown_key(Entry { key, value, .. }: &Entry) -> CliError {
     let message = format!("unknown key `{key}`");
     if let Value::Other("a table") = value {
-        return CliError::usage(message, "keys stand at the top of the file, under no [section]");
+        return CliError::usage(message, "write all keys at the top of the file, in no [section]");
     }
-    // clap knows which flag is spelled alike.
+    // clap finds the flag with the most similar name.
     let unknown = flags().try_get_matches_from(["serve".to_owned(), format!("--{key}=")]).err();
-    let alike = unknown.as_ref().and_then(|error| error.get(ContextKind::SuggestedArg));
-    match alike {
+    let suggestion = unknown.as_ref().and_then(|error| error.get(ContextKind::SuggestedArg));
+    match suggestion {
         Some(ContextValue::String(flag)) => {
             CliError::usage(message, format!("did you mean `{}`?", flag.trim_start_matches('-')))
         }
-        _ => CliError::usage(message, "keys are called like the flags in `readyloop serve --help`, without the dashes"),
+        _ => CliError::usage(message, "keys have the names of the flags in `readyloop serve --help`, without dashes"),
     }
 }
 
@@ -164,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    /// A file that is gone when the test is.
+    /// A file that is removed on drop.
     struct File(PathBuf);
 
     impl File {
@@ -181,18 +185,18 @@ mod tests {
         }
     }
 
-    fn gathered(words: &[&str], variables: &[(&str, &str)], file: Option<&File>) -> Result<Settings, CliError> {
+    fn gathered(arguments: &[&str], variables: &[(&str, &str)], file: Option<&File>) -> Result<Settings, CliError> {
         let command = ConfigFile::augment_args(flags());
-        let matches = command.try_get_matches_from([&["serve"], words].concat()).unwrap();
-        gather(&matches, |name| match name {
+        let matches = command.try_get_matches_from([&["serve"], arguments].concat()).unwrap();
+        read_settings(&matches, |name| match name {
             "READYLOOP_CONFIG" => file.map(|file| file.0.clone().into()),
             name => variables.iter().find(|(set, _)| *set == name).map(|(_, value)| value.into()),
         })
     }
 
     #[track_caller]
-    fn check_idle(words: &[&str], variables: &[(&str, &str)], file: Option<&File>, seconds: u64) {
-        let settings = gathered(words, variables, file).unwrap();
+    fn check_idle(arguments: &[&str], variables: &[(&str, &str)], file: Option<&File>, seconds: u64) {
+        let settings = gathered(arguments, variables, file).unwrap();
         assert_eq!(settings.peer.idle_timeout, Duration::from_secs(seconds));
     }
 
@@ -200,24 +204,24 @@ mod tests {
     fn flag_wins_over_variable_over_file_over_default() {
         let file = File::new("precedence", "idle-timeout = '2s'\n");
         let variables = [("READYLOOP_IDLE_TIMEOUT", "3s")];
-        let words = ["--idle-timeout", "4s"];
-        check_idle(&words, &variables, Some(&file), 4);
+        let arguments = ["--idle-timeout", "4s"];
+        check_idle(&arguments, &variables, Some(&file), 4);
         check_idle(&[], &variables, Some(&file), 3);
         check_idle(&[], &[], Some(&file), 2);
         check_idle(&[], &[], None, 300);
-        check_idle(&words, &[], Some(&file), 4);
-        check_idle(&words, &variables, None, 4);
+        check_idle(&arguments, &[], Some(&file), 4);
+        check_idle(&arguments, &variables, None, 4);
         check_idle(&[], &[("READYLOOP_IDLE_TIMEOUT", "")], Some(&file), 2);
     }
 
     #[test]
-    fn a_flag_names_the_file_before_the_variable_does() {
+    fn the_config_flag_overrides_the_config_variable() {
         let (weak, strong) = (File::new("weak", "idle-timeout = '1s'"), File::new("strong", "idle-timeout = '2s'"));
         check_idle(&["--config", strong.0.to_str().unwrap()], &[], Some(&weak), 2);
     }
 
     #[test]
-    fn a_list_replaces_a_weaker_one() {
+    fn a_list_replaces_the_list_of_a_weaker_source() {
         let listens =
             |settings: Settings| settings.endpoints.listen.iter().map(ToString::to_string).collect::<Vec<_>>();
         let file = File::new("list", "listen = ['127.0.0.1:1', 'unix:/a']");
@@ -229,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_can_be_turned_off_again() {
+    fn a_stronger_source_turns_a_switch_off() {
         let file = File::new("switch", "reuse-port = true\nverbose = 2\nquiet = true\n");
         let settings = gathered(&[], &[], Some(&file)).unwrap();
         assert!(settings.sockets.reuse_port && settings.output.verbosity.quiet);
@@ -247,11 +251,11 @@ mod tests {
             let takes_any_text = matches!(flag, "prefix" | "ready-file" | "cert" | "key" | "client-ca" | "alpn");
             match wrong {
                 Ok(_) => assert!(takes_any_text, "{flag}"),
-                Err(problem) => assert!(problem.message.contains(&variable_name(flag)), "{}", problem.message),
+                Err(error) => assert!(error.message.contains(&variable_name(flag)), "{}", error.message),
             }
             let file = File::new(flag, &format!("\n{flag} = 1979-05-27\n"));
-            let problem = gathered(&[], &[], Some(&file)).unwrap_err();
-            assert!(problem.message.ends_with(&format!(".toml:2: {flag} cannot be a date")), "{}", problem.message);
+            let error = gathered(&[], &[], Some(&file)).unwrap_err();
+            assert!(error.message.ends_with(&format!(".toml:2: {flag} cannot be a date")), "{}", error.message);
         }
     }
 
@@ -261,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_variable_is_named() {
+    fn an_error_names_the_variable() {
         check_variable(
             "READYLOOP_IDLE_TIMEOUT",
             "5",
@@ -279,13 +283,13 @@ mod tests {
     #[track_caller]
     fn check_file(test: &str, text: &str, message: &str, hint: &str) {
         let file = File::new(test, text);
-        let problem = gathered(&[], &[], Some(&file)).unwrap_err();
-        assert_eq!(problem, CliError::usage(format!("{}:{message}", file.0.display()), hint));
+        let error = gathered(&[], &[], Some(&file)).unwrap_err();
+        assert_eq!(error, CliError::usage(format!("{}:{message}", file.0.display()), hint));
     }
 
     #[test]
-    fn a_wrong_line_of_a_file_is_named() {
-        let keys = "keys are called like the flags in `readyloop serve --help`, without the dashes";
+    fn an_error_names_the_line_of_the_file() {
+        let keys = "keys have the names of the flags in `readyloop serve --help`, without dashes";
         check_file(
             "unknown",
             "# a\n\nidel-timeout = '5s'\n",
@@ -298,7 +302,7 @@ mod tests {
             "section",
             "[serve]\nservice = 'echo'",
             "1: unknown key `serve`",
-            "keys stand at the top of the file, under no [section]",
+            "write all keys at the top of the file, in no [section]",
         );
         check_file(
             "value",
@@ -316,7 +320,7 @@ mod tests {
             "number",
             "prefix = 5",
             "1: prefix cannot be an integer",
-            "write prefix = \"…\", a string as the flag takes it",
+            "write prefix = \"…\", a string in the syntax of the flag",
         );
         check_file(
             "duration",
@@ -334,64 +338,39 @@ mod tests {
             "twice",
             "backlog = 1\nbacklog = 2",
             "2: duplicate key",
-            "a line is: key = \"text\", key = 10 or key = true",
+            "write lines such as key = \"text\", key = 10 or key = true",
         );
     }
 
-    /// Whatever a file holds, it is settings or it is told where it is wrong and what to write.
     #[test]
-    fn any_file_is_settings_or_is_told_where_it_is_wrong() {
-        const WORDS: [&str; 24] = [
-            "idle-timeout",
-            "listen",
-            "max-connections",
-            "quiet",
-            "framing",
-            "prefix",
-            " = ",
-            "=",
-            "\"",
-            "5s",
-            "1KiB",
-            "true",
-            "10",
-            "-1",
-            "1.5",
-            "[",
-            "]",
-            "\n",
-            "\n",
-            "{",
-            "}",
-            "#",
-            "'",
-            "1979-05-27",
-        ];
+    fn any_file_is_valid_or_its_error_names_a_line() {
+        const WORDS: &str = "idle-timeout|listen|max-connections|quiet|framing|prefix| = |=|\"|5s|1KiB|true|10|-1|1.5|[|]|\n|\n|{|}|#|'|\
+                             1979-05-27";
+        let words: Vec<&str> = WORDS.split('|').collect();
         bolero::check!().with_iterations(500).with_max_len(24).for_each(|bytes: &[u8]| {
-            // Every other byte stands for a word, so that much of what is tried is nearly right.
+            // Half of the byte values stand for a word, so that many inputs are nearly valid.
             let part = |byte: &u8| match *byte {
                 byte if byte < 128 => char::from(byte).to_string(),
-                byte => WORDS[usize::from(byte) % WORDS.len()].to_owned(),
+                byte => words[usize::from(byte) % words.len()].to_owned(),
             };
             let text: String = bytes.iter().map(part).collect();
             let mut settings = Settings::default();
             let outcome = toml_file::entries("any.toml", &text).and_then(|entries| {
-                let mut overwrite = |entry: &Entry| {
-                    overwrite_by_entry(&mut settings, entry).map_err(|problem| problem.at(&entry.place))
-                };
-                entries.iter().try_for_each(&mut overwrite)
+                let mut apply =
+                    |entry: &Entry| apply_entry(&mut settings, entry).map_err(|error| error.at(&entry.place));
+                entries.iter().try_for_each(&mut apply)
             });
-            if let Err(problem) = outcome {
-                assert!(problem.message.starts_with("any.toml:"), "{text:?}: {problem:?}");
-                assert!(!problem.hint.is_empty(), "{text:?}: {problem:?}");
+            if let Err(error) = outcome {
+                assert!(error.message.starts_with("any.toml:"), "{text:?}: {error:?}");
+                assert!(!error.hint.is_empty(), "{text:?}: {error:?}");
             }
         });
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_a_configuration_error() {
+    fn a_missing_file_is_a_usage_error() {
         let file = File(PathBuf::from("/nonexistent/server.toml"));
-        let problem = gathered(&[], &[], Some(&file)).unwrap_err();
-        assert!(problem.message.starts_with("cannot read /nonexistent/server.toml: "), "{}", problem.message);
+        let error = gathered(&[], &[], Some(&file)).unwrap_err();
+        assert!(error.message.starts_with("cannot read /nonexistent/server.toml: "), "{}", error.message);
     }
 }

@@ -1,15 +1,15 @@
-//! What `serve` shows at its `tls://` addresses: from settings to the library's TLS server.
+//! Builds the TLS server of the library from the settings.
 
 use readyloop::Address;
 use readyloop::net::tls::{Pem, TlsServer, TlsServerOptions};
 
 use crate::cert::self_signed;
 use crate::cli_error::CliError;
-use crate::tls::setup_problem;
+use crate::tls::setup_error;
 
 use super::settings::Settings;
 
-/// The TLS server that the settings ask for. They must have been checked.
+/// Builds the TLS server, if the settings name a certificate. The settings must have been checked.
 pub(super) fn server(settings: &Settings) -> Result<Option<TlsServer>, CliError> {
     let tls = &settings.tls;
     let (cert, key) = match (&tls.cert, &tls.key) {
@@ -19,10 +19,10 @@ pub(super) fn server(settings: &Settings) -> Result<Option<TlsServer>, CliError>
     };
     let options =
         TlsServerOptions { cert, key, client_ca: tls.client_ca.clone().map(Pem::File), alpn: tls.alpn.clone() };
-    TlsServer::new(options).map(Some).map_err(|error| setup_problem(&error))
+    TlsServer::new(options).map(Some).map_err(|error| setup_error(&error))
 }
 
-/// By what names clients may call a server that listens there.
+/// The names for a self-signed certificate: those of this machine and the hosts of `tls://` addresses.
 fn names(addresses: &[Address]) -> Vec<String> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     for address in addresses {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_of_our_own_is_for_every_name_we_listen_at() {
+    fn a_self_signed_certificate_is_for_every_tls_host() {
         let addresses = ["tls://[::1]:1", "tls://example.org:2", "tcp://other.org:3"].map(|text| text.parse().unwrap());
         assert_eq!(names(&addresses), ["127.0.0.1", "::1", "example.org", "localhost"]);
     }

@@ -1,6 +1,6 @@
-//! A configuration file: its keys and values, each with the place where it stands.
+//! Reads the keys and values of a TOML file, each with its line.
 //!
-//! Whether a key is known and what its value means is not decided here.
+//! It does not know which keys exist.
 
 use std::ffi::OsString;
 use std::ops::Range;
@@ -11,33 +11,30 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use crate::cli_error::{CliError, io_message};
 
-/// One line of a file: a key and what is set to it.
+/// A key of a file with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// `server.toml:3`.
+    /// File and line, such as `server.toml:3`.
     pub(super) place: String,
     pub(super) key: String,
     pub(super) value: Value,
 }
 
-/// What can be set to a key.
+/// The value of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
-    /// `true` or `false`.
     Bool(bool),
-    /// A number, in decimal.
+    /// An integer, in decimal.
     Integer(String),
-    /// A text.
     Text(String),
-    /// Several texts.
     Texts(Vec<String>),
-    /// Nothing that any key takes; in the words of TOML.
+    /// A type that no key accepts, by its name in an error message.
     Other(&'static str),
 }
 
 impl Value {
-    /// As it would be typed behind a flag, once for each time the flag is given.
-    pub(super) fn words(&self) -> Vec<OsString> {
+    /// The values that a flag would get, one for each time the flag is given.
+    pub(super) fn arguments(&self) -> Vec<OsString> {
         match self {
             Self::Bool(value) => vec![value.to_string().into()],
             Self::Integer(text) | Self::Text(text) => vec![text.into()],
@@ -46,7 +43,7 @@ impl Value {
         }
     }
 
-    /// In the words of TOML.
+    /// The name of the type in an error message.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Bool(_) => "a boolean",
@@ -69,7 +66,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, CliError> {
     entries(&path.display().to_string(), &text)
 }
 
-/// The entries of a file with this name and text, in their order.
+/// Parses the text of a file. The entries keep their order.
 pub(super) fn entries(name: &str, text: &str) -> Result<Vec<Entry>, CliError> {
     let place = |span: Range<usize>| {
         let above = text.as_bytes()[..span.start].iter().filter(|byte| **byte == b'\n').count();
@@ -77,7 +74,7 @@ pub(super) fn entries(name: &str, text: &str) -> Result<Vec<Entry>, CliError> {
     };
     let table = DeTable::parse(text).map_err(|error| {
         let what = error.message().replace('\n', ", ");
-        CliError::usage(what, "a line is: key = \"text\", key = 10 or key = true")
+        CliError::usage(what, "write lines such as key = \"text\", key = 10 or key = true")
             .at(&place(error.span().unwrap_or(0..0)))
     })?;
     let mut spanned: Vec<_> = table.get_ref().iter().collect();
@@ -102,7 +99,7 @@ fn value_of(value: &DeValue<'_>) -> Value {
             let text = |value: &Spanned<DeValue<'_>>| value.get_ref().as_str().map(ToOwned::to_owned);
             match values.iter().map(text).collect() {
                 Some(texts) => Value::Texts(texts),
-                None => Value::Other("an array of other things than strings"),
+                None => Value::Other("an array with a value that is not a string"),
             }
         }
         DeValue::Float(_) => Value::Other("a number with a fraction"),

@@ -1,7 +1,7 @@
-//! `readyloop sim`: the server that ships, in simulated worlds, watched at every turn.
+//! `readyloop sim`: runs the production server in simulated worlds.
 //!
-//! It opens no socket. What must hold, and what a run is, is in `readyloop::simtest`; here is which
-//! seeds are run, and how it is told.
+//! The runs and their invariants are in `readyloop::simtest`. This module selects the seeds and
+//! prints the results. It opens no socket.
 
 mod progress;
 
@@ -11,7 +11,7 @@ use std::panic::{PanicHookInfo, set_hook};
 use std::sync::{Mutex, PoisonError};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use readyloop::simtest::{Failure, Outcome, Trial};
+use readyloop::simtest::{Failure, SimOutcome, SimTest};
 use thiserror::Error;
 
 use crate::cli_error::{CliError, io_message};
@@ -21,10 +21,10 @@ use progress::Progress;
 /// The name of this subcommand.
 pub(crate) const NAME: &str = "sim";
 
-/// What is asked of `sim`.
+/// The flags of `sim`.
 #[derive(Args, Clone, Debug)]
 struct Settings {
-    /// The seeds to run: the first, two dots, and one past the last
+    /// Seeds to run, from A to B - 1
     #[arg(long, value_name = "A..B", default_value = "0..2000", value_parser = range, conflicts_with = "seed")]
     seeds: Range<u64>,
 
@@ -32,77 +32,77 @@ struct Settings {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// Tell that run, a line for each thing that happens in it
+    /// Print what happens in this run, one line for each event
     #[arg(long, requires = "seed")]
     story: bool,
 }
 
-/// What is wrong with a range of seeds.
+/// An invalid range of seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("not a range of seeds: write the first, two dots, and one past the last, such as 0..50000")]
-struct NoRange;
+#[error("not a range of seeds: write FIRST..END, such as 0..50000")]
+struct RangeError;
 
-fn range(text: &str) -> Result<Range<u64>, NoRange> {
+fn range(text: &str) -> Result<Range<u64>, RangeError> {
     let parsed = text.split_once("..").and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?));
-    parsed.filter(|range: &Range<u64>| !range.is_empty()).ok_or(NoRange)
+    parsed.filter(|range: &Range<u64>| !range.is_empty()).ok_or(RangeError)
 }
 
-/// Runs what is asked for, and tells what came of it.
+/// Runs the selected seeds and prints the results.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
-    // A run fails by a panic, and services panic on purpose: what there is to say is said once, by us.
-    set_hook(Box::new(note_place));
-    let trial = Trial::house();
+    // Violations are panics, and some services panic on purpose. The hook replaces their messages.
+    set_hook(Box::new(store_location));
+    let test = SimTest::built_in();
     match settings.seed {
-        Some(seed) if settings.story => tell(&trial, seed),
+        Some(seed) if settings.story => print_story(&test, seed),
         Some(seed) => {
-            let outcome = trial.run(seed).map_err(|failure| broken(&trial, &failure))?;
+            let outcome = test.run(seed).map_err(|failure| seed_error(&test, &failure))?;
             print(&summary(seed, &outcome))
         }
-        None => sweep(&trial, settings.seeds),
+        None => sweep(&test, settings.seeds),
     }
 }
 
-fn tell(trial: &Trial<'_>, seed: u64) -> Result<(), CliError> {
-    let tale = trial.tell(seed);
-    print(&tale.story)?;
-    match tale.outcome {
+fn print_story(test: &SimTest<'_>, seed: u64) -> Result<(), CliError> {
+    let story = test.story(seed);
+    print(&story.text)?;
+    match story.outcome {
         Ok(outcome) => print(&summary(seed, &outcome)),
-        Err(failure) => Err(CliError::failure(words(&failure), "the end of the story above is what led there")),
+        Err(failure) => Err(CliError::failure(message(&failure), "the last lines above show what led to it")),
     }
 }
 
-fn sweep(trial: &Trial<'_>, seeds: Range<u64>) -> Result<(), CliError> {
+fn sweep(test: &SimTest<'_>, seeds: Range<u64>) -> Result<(), CliError> {
     let progress = Progress::new(seeds.end - seeds.start);
-    let sum = trial.sweep(seeds, |done| progress.show(done));
+    let summary = test.sweep(seeds, |done| progress.show(done));
     progress.clear();
-    print(&format!("{sum}\n"))?;
-    match sum.failures.first() {
-        Some(failure) => Err(broken(trial, failure)),
-        None => print("everything that must hold after a turn held after each of them\n"),
+    print(&format!("{summary}\n"))?;
+    match summary.failures.first() {
+        Some(failure) => Err(seed_error(test, failure)),
+        None => print("all invariants held after every turn\n"),
     }
 }
 
-fn broken(trial: &Trial<'_>, failure: &Failure) -> CliError {
-    // Once more with nobody beside it, so that the place of the last panic is its own.
-    let again = trial.run(failure.seed).err();
+fn seed_error(test: &SimTest<'_>, failure: &Failure) -> CliError {
+    // Runs the seed again, alone, so that the stored location is that of its panic.
+    let again = test.run(failure.seed).err();
     let seed = failure.seed;
     CliError::failure(
-        words(again.as_ref().unwrap_or(failure)),
-        format!("type `readyloop sim --seed {seed} --story` to see what led there"),
+        message(again.as_ref().unwrap_or(failure)),
+        format!("type `readyloop sim --seed {seed} --story` to see what led to it"),
     )
 }
 
-/// Where something panicked last.
-static PLACE: Mutex<String> = Mutex::new(String::new());
+/// The location of the last panic.
+static PANIC_LOCATION: Mutex<String> = Mutex::new(String::new());
 
-fn note_place(panic: &PanicHookInfo<'_>) {
-    let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    *PLACE.lock().unwrap_or_else(PoisonError::into_inner) = place;
+fn store_location(panic: &PanicHookInfo<'_>) {
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
+    *PANIC_LOCATION.lock().unwrap_or_else(PoisonError::into_inner) = location;
 }
 
-/// What does not hold, in one line that is not too long, and where that was found.
-fn words(Failure { seed, message }: &Failure) -> String {
+/// The violated invariant and its location, as one line of limited length.
+fn message(Failure { seed, message }: &Failure) -> String {
     const LEN_MAX: usize = 500;
     let line: Vec<&str> = message.split_whitespace().collect();
     let mut line = line.join(" ");
@@ -110,23 +110,25 @@ fn words(Failure { seed, message }: &Failure) -> String {
         line.truncate(end);
         line.push('…');
     }
-    let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
-    format!("seed {seed} fails at {place}: {line}")
+    let location = PANIC_LOCATION.lock().unwrap_or_else(PoisonError::into_inner);
+    format!("seed {seed} fails at {location}: {line}")
 }
 
-fn summary(seed: u64, outcome: &Outcome) -> String {
-    let struck: u64 = outcome.rows().map(|(_, count)| count).sum();
-    let Outcome { turns, trace_hash, .. } = outcome;
-    format!("seed {seed}: {turns} turns, {struck} things went wrong, and all held; trace {trace_hash:016x}\n")
+fn summary(seed: u64, outcome: &SimOutcome) -> String {
+    let SimOutcome { turns, trace_hash, .. } = outcome;
+    let events: u64 = outcome.rows().map(|(_, count)| count).sum();
+    format!(
+        "seed {seed}: {turns} turns, {events} faults and other events, all invariants held; trace {trace_hash:016x}\n"
+    )
 }
 
-/// Prints on standard output; who has read enough and closed it is no failure.
+/// Prints on standard output. A reader that closes the pipe early is not an error.
 fn print(text: &str) -> Result<(), CliError> {
     match stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done.map_err(|error| {
             let message = format!("cannot write to standard output: {}", io_message(&error));
-            CliError::failure(message, "check where it goes: a full disk, perhaps")
+            CliError::failure(message, "check where it is redirected to, for example a full disk")
         }),
     }
 }
@@ -134,50 +136,51 @@ fn print(text: &str) -> Result<(), CliError> {
 /// The flags and the help of `sim`.
 pub(crate) fn command() -> Command {
     Settings::augment_args(Command::new(NAME))
-        .about("Runs the server in simulated worlds, where everything goes wrong that can")
+        .about("Runs the server in simulated worlds with injected faults")
         .long_about(None)
-        .after_help("The same seed is the same run, on every machine.")
+        .after_help("The same seed gives the same run on every machine.")
         .after_long_help(HELP)
 }
 
 const HELP: &str = "\
 WHAT IT RUNS
-  The server that `serve` runs, over a network, a clock and peers that are made up out of a seed.
-  Reads and writes are short, blocked, interrupted; connections break; accepts fail; facts come
-  late, twice, untrue or about somebody who has gone; the clock stands, or jumps 50 days; peers
-  drip, stall and vanish; services misbehave. After every turn it is checked that no byte is lost
-  or added, nobody is forgotten, nothing grows, spins or is late, and everything is accounted for.
+  The server that `serve` runs, over a simulated network, clock and peers. A seed determines them.
+  Reads and writes are short, blocked or interrupted. Connections break and accepts fail. Events
+  are late, duplicate, spurious or for closed streams. The clock stands still or jumps 50 days.
+  Peers are slow, stall and vanish. Services misbehave. After every turn the invariants are checked:
+  no byte is lost or added, no peer with work is forgotten, no queue exceeds its limit, no turn
+  spins, no deadline is missed, and all totals reconcile.
 
 EXAMPLES
   readyloop sim
-      2,000 worlds, on every core.
+      Run 2,000 seeds on all cores.
   readyloop sim --seeds 0..50000
-      As many as before every change of this program; a night is --seeds 0..10000000.
+      Run as many seeds as before each change of this program.
   readyloop sim --seed 7 --story
-      One of them, told a line at a time.
+      Run one seed and print its events line by line.
 
 EXIT STATUS
-  0  everything held
-  1  something did not: the seed is named
+  0  all invariants held
+  1  an invariant was violated; the seed is printed
   2  wrong usage; nothing was run";
 
 #[cfg(test)]
 mod tests {
     use readyloop::sim::Rng;
-    use readyloop::simtest::{Play, Script};
+    use readyloop::simtest::{Scenario, TestSubject};
     use readyloop::{Context, Lines, Service};
 
     use super::*;
 
     #[test]
-    fn a_range_has_two_ends_and_something_between() {
+    fn a_range_has_two_ends_and_is_not_empty() {
         assert_eq!(range("3..10"), Ok(3..10));
         for wrong in ["", "3", "3..", "..3", "3..3", "4..3", "a..b", "-1..3"] {
-            assert_eq!(range(wrong), Err(NoRange), "{wrong}");
+            assert_eq!(range(wrong), Err(RangeError), "{wrong}");
         }
     }
 
-    /// Says nothing, where an echo is expected.
+    /// Sends no reply, although an echo is expected.
     struct Mute;
 
     impl Service for Mute {
@@ -189,7 +192,7 @@ mod tests {
         }
     }
 
-    impl Play for Mute {
+    impl TestSubject for Mute {
         type Service = Self;
         type Codec = Lines;
 
@@ -201,21 +204,21 @@ mod tests {
             Lines::new()
         }
 
-        fn script(&self, _rng: &mut Rng) -> Script {
-            Script { sent: b"hello\n".to_vec(), heard: b"hello\n".to_vec() }
+        fn scenario(&self, _rng: &mut Rng) -> Scenario {
+            Scenario { sent: b"hello\n".to_vec(), expected: b"hello\n".to_vec() }
         }
     }
 
     #[test]
-    fn a_seed_that_fails_is_named_with_what_to_type() {
-        let trial = Trial::of(&Mute);
-        let failure = (0..100).find_map(|seed| trial.run(seed).err()).expect("nobody is answered");
+    fn a_failed_seed_is_printed_with_the_command_for_its_story() {
+        let test = SimTest::of(&Mute);
+        let failure = (0..100).find_map(|seed| test.run(seed).err()).expect("a failure");
         let seed = failure.seed;
-        let problem = broken(&trial, &failure);
-        assert!(problem.message.starts_with(&format!("seed {seed} fails at ")), "{problem:?}");
-        assert!(problem.message.contains("closed for service, and heard only part of its answer"), "{problem:?}");
-        assert!(problem.hint.contains(&format!("`readyloop sim --seed {seed} --story`")), "{problem:?}");
-        let summary = summary(seed, &Trial::house().run(seed).expect("the house keeps its promises"));
+        let error = seed_error(&test, &failure);
+        assert!(error.message.starts_with(&format!("seed {seed} fails at ")), "{error:?}");
+        assert!(error.message.contains("the peer received only part of its answer"), "{error:?}");
+        assert!(error.hint.contains(&format!("`readyloop sim --seed {seed} --story`")), "{error:?}");
+        let summary = summary(seed, &SimTest::built_in().run(seed).expect("all invariants hold"));
         assert!(summary.starts_with(&format!("seed {seed}: ")), "{summary}");
     }
 }

@@ -1,43 +1,41 @@
-//! `Progress`: how far a sweep has come, on a line of its own, for somebody who looks at it.
-//!
-//! On a terminal only: nothing of it is in a file or a pipe.
+//! `Progress`: a progress line on standard error, if that is a terminal.
 
 use std::io::{self, IsTerminal, Write, stderr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The line is drawn again when so many parts in a thousand are done.
+/// How many times the line is drawn from 0 to 100 %.
 const STEPS: u64 = 1000;
 
-/// A line that is drawn over and over.
+/// The progress line of a sweep.
 #[derive(Debug)]
 pub(super) struct Progress {
     all: u64,
-    is_seen: bool,
+    is_terminal: bool,
     shown: AtomicU64,
 }
 
 impl Progress {
     pub(super) fn new(all: u64) -> Self {
-        Self { all, is_seen: stderr().is_terminal(), shown: AtomicU64::new(0) }
+        Self { all, is_terminal: stderr().is_terminal(), shown: AtomicU64::new(0) }
     }
 
-    /// So many are done.
+    /// Shows the number of completed runs.
     pub(super) fn show(&self, done: u64) {
         let step = done.saturating_mul(STEPS) / self.all.max(1);
-        if self.is_seen && self.shown.swap(step, Ordering::Relaxed) != step {
+        if self.is_terminal && self.shown.swap(step, Ordering::Relaxed) != step {
             let _ = draw(&format!("{done} of {} seeds, {} %", self.all, step / (STEPS / 100)));
         }
     }
 
-    /// Leaves the line empty.
+    /// Erases the line.
     pub(super) fn clear(&self) {
-        if self.is_seen {
+        if self.is_terminal {
             let _ = draw("");
         }
     }
 }
 
-/// Over what stood in the line. Nobody is left to tell when standard error is closed.
+/// Replaces the line. The callers ignore errors, because standard error may be closed.
 fn draw(text: &str) -> io::Result<()> {
     write!(stderr(), "\r\x1b[K{text}")
 }

@@ -1,14 +1,13 @@
-//! `readyloop client` over UDP: the steps from a command line to the last count.
+//! `readyloop client` over UDP: the steps from the settings to the final counts.
 //!
-//! What is typed or piped goes out as it is, one datagram for each line, with no number in it: the
-//! server may be any. Which datagram a reply answers is found out here, by its bytes. Only the
-//! datagrams of `--count`, which are our own, carry numbers.
+//! Each line of the input is sent as a datagram without additions, so that the server may be any.
+//! A reply is matched to its datagram by its bytes. Only the datagrams of `--count` carry numbers.
 
-mod judgement;
-mod shown;
+mod reply_printer;
+mod session;
 mod source;
-mod talk;
-mod way;
+mod summary;
+mod udp_path;
 
 use std::io;
 use std::sync::Arc;
@@ -25,105 +24,101 @@ use signal_hook::iterator::Signals;
 
 use crate::cli_error::CliError;
 
+use super::connect::connect_error;
+use super::input;
+use super::outcome::start_error;
+use super::prompt::{LAST_REPLIES_TIMEOUT, Prompt};
 use super::settings::Settings;
-use super::{LAST_REPLIES, input, no_room, prompt, reach};
 
-use judgement::Account;
-use shown::Shown;
-use source::{Numbers, Source};
-use talk::{Pace, Talk};
-use way::{Clock, Event, Way};
+use reply_printer::ReplyPrinter;
+use session::{Pace, UdpSession};
+use source::{DATAGRAM_LEN_MAX, NumberedDatagrams, Source};
+use summary::UdpSummary;
+use udp_path::{Clock, EVENTS_MAX, Event, UdpPath};
 
-/// The longest datagram that IPv4 carries: 65,535 bytes less the headers of IP and UDP.
-const DATAGRAM_LEN_MAX: usize = 65_507;
-
-/// The shortest datagram of our own: what tells the run, and its number.
+/// The shortest numbered datagram: the identifier of the run, and the number.
 const NUMBERED_LEN_MIN: usize = 16;
 
-/// As long as a ping.
-const NUMBERED_LEN: usize = 64;
+/// The default length of a numbered datagram.
+const NUMBERED_LEN_DEFAULT: usize = 64;
 
-/// As often as a ping, which harms no path.
+/// The default interval of numbered datagrams, as in ping(8).
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest round trip on earth several times over; a second is also what a person waits.
+/// The default time to wait for a reply: several times the longest round trip on earth.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What may wait to be looked at: less than 4 MiB of the longest datagrams.
-const EVENTS_MAX: usize = 64;
-
-/// Sends, listens, and says what became of it.
+/// Sends datagrams, prints the replies and the counts.
 pub(super) fn run(settings: &Settings, address: &Address, host_port: &str) -> Result<(), CliError> {
     let len = numbered_len(settings)?;
-    let framing = settings.framing_of_datagrams();
+    let framing = settings.framing_or_lines();
     if let Framing::Length(_) = framing {
         return Err(CliError::usage(
-            "--framing length is for connections: a datagram has a length of its own",
-            "type lines, raw for the whole input as one datagram, or fixed:N for pieces of it",
+            "--framing length cannot be used over UDP: a datagram has its own length",
+            "type lines, raw for the whole input as one datagram, or fixed:N for pieces of N bytes",
         ));
     }
-    let addresses = look_up(host_port, settings.connect_timeout).map_err(|error| reach::problem(address, &error))?;
+    let addresses = look_up(host_port, settings.connect_timeout).map_err(|error| connect_error(address, &error))?;
     let (sender, events) = sync_channel(EVENTS_MAX);
     let clock = Clock::start();
-    let way = Way::open(addresses, sender.clone(), clock).map_err(|error| judgement::no_way(address, &error))?;
-    listen_for_signals(sender.clone()).map_err(no_room)?;
+    let path = UdpPath::open(addresses, sender.clone(), clock).map_err(|error| summary::path_error(address, &error))?;
+    listen_for_signals(sender.clone()).map_err(start_error)?;
 
     let timeout = settings.datagrams.reply_timeout.unwrap_or(REPLY_TIMEOUT);
-    let sequence = Sequence::new(timeout);
-    let wake = Arc::new(Bell(sender));
-    let mut talk = match settings.datagrams.count {
+    let interval = settings.datagrams.interval;
+    let wake = Arc::new(EventSender(sender));
+    let (source, pace, printer) = match settings.datagrams.count {
         Some(count) => {
-            let pace = Pace::Every(settings.datagrams.interval.unwrap_or(INTERVAL));
-            Talk::new(way, sequence, Source::Numbers(Numbers::new(count, len)), pace, Shown::numbers(timeout), clock)
+            let source = Source::Numbered(NumberedDatagrams::new(count, len));
+            (source, Pace::Every(interval.unwrap_or(INTERVAL)), ReplyPrinter::Numbers { timeout })
         }
-        None => {
-            let pace = settings.datagrams.interval.map_or(Pace::AsAnswered, Pace::Every);
-            match prompt() {
-                Some((prompt, screen)) => {
-                    let input = input::start(wake, move |feed| prompt.read_lines(feed)).map_err(no_room)?;
-                    let shown = Shown::above_a_prompt(screen, settings.hex, timeout);
-                    Talk::new(way, sequence, Source::Input(input), Pace::AsTyped(LAST_REPLIES), shown, clock)
-                }
-                None => {
-                    let input = input::start(wake, source::reader_for(framing)).map_err(no_room)?;
-                    let shown = Shown::in_a_pipe(framing, settings.hex);
-                    Talk::new(way, sequence, Source::Input(input), pace, shown, clock)
-                }
+        None => match Prompt::open() {
+            Some((prompt, screen)) => {
+                let input = input::start(wake, move |feed| prompt.read_lines(feed)).map_err(start_error)?;
+                let printer = ReplyPrinter::AbovePrompt { screen, hex: settings.hex, timeout };
+                (Source::Input(input), Pace::AsTyped(LAST_REPLIES_TIMEOUT), printer)
             }
-        }
+            None => {
+                let input = input::start(wake, source::reader_for(framing)).map_err(start_error)?;
+                let pace = interval.map_or(Pace::AsAnswered, Pace::Every);
+                (Source::Input(input), pace, ReplyPrinter::in_pipe(framing, settings.hex))
+            }
+        },
     };
-    let ending = talk.run(&events);
-    let account = Account { address, counters: *talk.counters(), trips: *talk.trips(), timeout };
-    talk.leave();
-    judgement::judge(ending, &account)
+    let mut session = UdpSession::new(path, Sequence::new(timeout), source, pace, printer, clock);
+    let end = session.run(&events);
+    let (counters, round_trips) = session.statistics();
+    let summary = UdpSummary { address, counters, round_trips, timeout };
+    session.leave();
+    summary.finish(end)
 }
 
-/// How long the datagrams of our own are.
+/// Returns the length of numbered datagrams.
 fn numbered_len(settings: &Settings) -> Result<usize, CliError> {
     if settings.datagrams.interval == Some(Duration::MAX) {
-        return Err(CliError::usage("after an --interval of never nothing would follow", "type 1s, 10ms or 0s"));
+        return Err(CliError::usage("--interval never would send one datagram only", "type 1s, 10ms or 0s"));
     }
     match settings.datagrams.size {
-        None => Ok(NUMBERED_LEN),
+        None => Ok(NUMBERED_LEN_DEFAULT),
         Some(len @ NUMBERED_LEN_MIN..=DATAGRAM_LEN_MAX) => Ok(len),
         Some(len) => Err(CliError::usage(
-            format!("no numbered datagram is {len} bytes long"),
-            format!("type a --size from {NUMBERED_LEN_MIN}B to {DATAGRAM_LEN_MAX}B"),
+            format!("a numbered datagram cannot be {len} bytes long"),
+            format!("type --size {NUMBERED_LEN_MIN}B to {DATAGRAM_LEN_MAX}B"),
         )),
     }
 }
 
-/// Tells the loop that there is input.
-struct Bell(SyncSender<Event>);
+/// Wakes the session when there is input.
+struct EventSender(SyncSender<Event>);
 
-impl Wake for Bell {
+impl Wake for EventSender {
     fn wake(&self) {
-        // Where there is no room for it, the loop is awake.
+        // A full channel means that the session is awake.
         let _ = self.0.try_send(Event::Input);
     }
 }
 
-/// Whoever breaks it off is told the counts so far.
+/// Turns SIGINT and SIGTERM into an event, so that the counts are printed.
 fn listen_for_signals(events: SyncSender<Event>) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {

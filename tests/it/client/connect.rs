@@ -1,4 +1,4 @@
-//! Reaching the peer: who refuses, who is silent, which of two families, and another try.
+//! Connecting: refusals, silence, several addresses, and retries.
 
 use std::io::{ErrorKind, Read as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,13 +11,13 @@ use crate::support::{ScratchPath, Serve, TIMEOUT};
 
 const FAILURE: i32 = 1;
 
-/// An address that was free a moment ago.
+/// An address without a listener.
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
 #[test]
-fn a_refused_port_is_told() {
+fn a_refused_port_is_an_error() {
     let address = free_address();
     let ran = Client::to(address).with("--retries 0").fed(b"");
     ran.failed(FAILURE, &[&format!("cannot connect to tcp://{address}"), "connection refused (os error 111)"]);
@@ -26,23 +26,23 @@ fn a_refused_port_is_told() {
 }
 
 #[test]
-fn a_socket_path_where_nothing_is_is_told() {
+fn a_missing_socket_path_is_an_error() {
     let path = ScratchPath::new("sock");
     let ran = Client::to(format_args!("unix:{}", path.text())).with("--retries 0").fed(b"");
     ran.failed(FAILURE, &[path.text(), "no such file or directory"]);
 }
 
 #[test]
-fn a_name_that_nobody_knows_is_told() {
+fn an_unknown_name_is_an_error() {
     let ran = Client::to("no-such-host.invalid:80").fed(b"");
     assert_eq!(ran.code, Some(FAILURE), "{:?}", ran.log);
     let [error, hint] = &ran.log[..] else { panic!("{:?}", ran.log) };
-    // A machine without a resolver learns nothing in time; one with a resolver learns that there is none.
+    // Without a resolver, the look-up times out.
     let parts = ["cannot look up no-such-host.invalid:80", "cannot connect to tcp://no-such-host.invalid:80"];
     assert!(parts.iter().any(|part| error.contains(part)) && hint.starts_with("hint: "), "{:?}", ran.log);
 }
 
-/// A listener whose backlog is full: what knocks now is not heard.
+/// A listener with a full backlog: the kernel drops new connections.
 struct BlackHole {
     address: SocketAddr,
     _listener: Socket,
@@ -57,9 +57,9 @@ impl BlackHole {
         let address = listener.local_addr().expect("it is bound").as_socket().expect("it is TCP");
         let mut waiting = Vec::new();
         let deadline = Instant::now() + TIMEOUT;
-        // The kernel takes one or two more than it was asked to; then it drops what comes.
+        // The kernel queues a few more than requested.
         while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
-            assert!(Instant::now() < deadline, "the backlog is never full");
+            assert!(Instant::now() < deadline, "the backlog does not fill up");
             waiting.push(stream);
         }
         Self { address, _listener: listener, _waiting: waiting }
@@ -67,16 +67,16 @@ impl BlackHole {
 }
 
 #[test]
-fn a_black_hole_ends_at_the_connect_timeout() {
+fn silence_ends_at_the_connect_timeout() {
     let hole = BlackHole::new();
     let ran = Client::to(hole.address).with("--connect-timeout 500ms --retries 9").fed(b"");
-    ran.failed(FAILURE, &[&hole.address.to_string(), "nothing came back within 500ms"]);
+    ran.failed(FAILURE, &[&hole.address.to_string(), "no reply within 500ms"]);
     assert!(ran.took >= Duration::from_millis(500) && ran.took < TIMEOUT / 2, "{:?}", ran.took);
 }
 
 #[test]
-fn a_name_leads_to_whichever_family_answers() {
-    // On many a machine this stands for both loopback addresses, and the server has one of them.
+fn a_name_with_both_families_connects_to_the_one_that_accepts() {
+    // On many machines, this name has both loopback addresses, and the server listens on one.
     let server = Serve::new().start();
     let address = format!("localhost:{}", server.address().port());
     let ran = Client::to(address).with("--retries 0").fed(b"hello");
@@ -86,7 +86,7 @@ fn a_name_leads_to_whichever_family_answers() {
 }
 
 #[test]
-fn tries_go_on_until_a_server_is_there() {
+fn retries_continue_until_a_server_listens() {
     let address = free_address();
     let mut client = Client::to(address).with("--retries 1000 --connect-timeout 20s -v").start();
     let tries = |lines: &[String]| lines.iter().filter(|line| line.contains("; again in ")).count();
@@ -100,8 +100,8 @@ fn tries_go_on_until_a_server_is_there() {
 }
 
 #[test]
-fn another_try_never_sends_twice() {
-    // The first peer dies with the request in its hands: no second one ever sees it.
+fn a_retry_never_sends_data_twice() {
+    // The peer resets the connection after it received the request.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let mut client = Client::to(address).with("--retries 5").start();
@@ -111,8 +111,8 @@ fn another_try_never_sends_twice() {
     (&peer).read_exact(&mut first).expect("the request comes");
     SockRef::from(&peer).set_linger(Some(Duration::ZERO)).expect("the connection is open");
     drop(peer);
-    client.wait().failed(FAILURE, &["broke the connection off"]);
+    client.wait().failed(FAILURE, &["reset the connection"]);
     listener.set_nonblocking(true).expect("it is open");
     let again = listener.accept();
-    assert!(again.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "it came back");
+    assert!(again.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "the client connected again");
 }

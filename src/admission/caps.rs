@@ -1,23 +1,25 @@
-//! Who may come in: the caps on all peers and on the peers of one address.
-//!
-//! It counts; it neither accepts nor refuses by itself.
+//! The caps on the number of peers, in total and per address.
 
 use std::collections::HashMap;
+
+use thiserror::Error;
 
 use crate::net::AddressGroup;
 
 use super::{ServerLimits, WhenFull};
 
-/// Why a connection is not taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rejection {
-    /// `connections_max`.
+/// Why a connection is not admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum AdmissionRefusal {
+    #[error("the server is full")]
     Full,
-    /// `connections_per_address_max`.
+    #[error("its address has too many connections")]
     AddressFull,
 }
 
-/// How many peers there are, in all and by address.
+/// The number of peers, in total and by address, and their caps.
+///
+/// It only counts: it accepts and refuses no connection itself.
 pub(crate) struct Admission {
     open: usize,
     open_max: usize,
@@ -37,20 +39,23 @@ impl Admission {
         }
     }
 
-    /// Whether it is right to accept: there is room, or those who find none are to be told.
+    /// Whether to accept connections: the server is not full, or it accepts them to refuse them.
     pub(crate) fn may_accept(&self) -> bool {
         self.open < self.open_max || self.when_full == WhenFull::Refuse
     }
 
-    /// Counts a newcomer in.
-    pub(crate) fn admit(&mut self, group: AddressGroup) -> Result<(), Rejection> {
+    /// Counts a new peer.
+    ///
+    /// # Errors
+    /// A cap is reached, and the peer is not counted.
+    pub(crate) fn admit(&mut self, group: AddressGroup) -> Result<(), AdmissionRefusal> {
         if self.open >= self.open_max {
-            return Err(Rejection::Full);
+            return Err(AdmissionRefusal::Full);
         }
         if self.by_address_max != usize::MAX && group.is_counted() {
             let count = self.by_address.entry(group).or_default();
             if *count >= self.by_address_max {
-                return Err(Rejection::AddressFull);
+                return Err(AdmissionRefusal::AddressFull);
             }
             *count += 1;
         }
@@ -58,7 +63,7 @@ impl Admission {
         Ok(())
     }
 
-    /// Counts one out that was counted in.
+    /// Removes an admitted peer from the count.
     pub(crate) fn release(&mut self, group: AddressGroup) {
         self.open -= 1;
         if let Some(count) = self.by_address.get_mut(&group) {
@@ -83,15 +88,15 @@ mod tests {
     }
 
     #[test]
-    fn a_freed_place_is_given_again_and_an_empty_address_is_forgotten() {
+    fn a_released_place_is_used_again_and_an_address_without_peers_is_dropped() {
         let limits = ServerLimits { connections_max: 2, connections_per_address_max: 1, ..ServerLimits::default() };
         let mut admission = Admission::new(&limits);
         let (one, two, three) = (group("10.0.0.1:1"), group("10.0.0.2:1"), group("10.0.0.3:1"));
         assert_eq!(admission.admit(one), Ok(()));
-        assert_eq!(admission.admit(one), Err(Rejection::AddressFull));
+        assert_eq!(admission.admit(one), Err(AdmissionRefusal::AddressFull));
         assert_eq!(admission.admit(two), Ok(()));
         assert!(!admission.may_accept());
-        assert_eq!(admission.admit(three), Err(Rejection::Full));
+        assert_eq!(admission.admit(three), Err(AdmissionRefusal::Full));
         admission.release(one);
         assert_eq!(admission.by_address.len(), 1);
         assert_eq!(admission.admit(three), Ok(()));

@@ -1,6 +1,7 @@
-//! What is shown of replies and of their absence: above a prompt, in a pipe, or by their numbers.
+//! `ReplyPrinter`: prints replies and lost datagrams above a prompt, in a pipe, or by number.
 
 use std::io::{self, Write, stdout};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use readyloop::client::Arrival;
@@ -8,40 +9,29 @@ use readyloop::codec::Framing;
 
 use crate::cli_error::io_message;
 use crate::client::prompt::Screen;
-use crate::client::{hex::Dump, text, view};
+use crate::client::{hex, text, view};
 
-/// Shows what comes back.
-pub(super) enum Shown {
-    /// Text with what there is to say of it; silence is told as well.
+/// Prints replies and losses.
+pub(super) enum ReplyPrinter {
+    /// Text with remarks. Losses are printed as well.
     AbovePrompt { screen: Screen, hex: bool, timeout: Duration },
-    /// What came, as it came.
+    /// The replies only.
     InPipe(Style),
-    /// One line for each of our own datagrams.
+    /// One line for each numbered datagram.
     Numbers { timeout: Duration },
 }
 
-/// How a reply is written.
+/// The format of a reply in a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
     Bytes,
-    /// With a line feed behind it.
+    /// Each reply ends with a line feed.
     Lines,
     Dumps,
 }
 
-/// Whether the conversation goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum After {
-    GoOn,
-    Leave,
-}
-
-impl Shown {
-    pub(super) fn above_a_prompt(screen: Screen, hex: bool, timeout: Duration) -> Self {
-        Self::AbovePrompt { screen, hex, timeout }
-    }
-
-    pub(super) fn in_a_pipe(framing: Framing, hex: bool) -> Self {
+impl ReplyPrinter {
+    pub(super) fn in_pipe(framing: Framing, hex: bool) -> Self {
         Self::InPipe(match (framing, hex) {
             (_, true) => Style::Dumps,
             (Framing::Raw(_) | Framing::Fixed(_), false) => Style::Bytes,
@@ -49,29 +39,25 @@ impl Shown {
         })
     }
 
-    pub(super) fn numbers(timeout: Duration) -> Self {
-        Self::Numbers { timeout }
-    }
-
-    /// Shows a reply and what it is.
+    /// Prints a reply, with its round-trip time and remarks where the mode has them.
     ///
     /// # Errors
-    /// Nothing can be shown any more.
+    /// The output cannot be written.
     pub(super) fn reply(&mut self, bytes: &[u8], arrival: &Arrival) -> io::Result<()> {
         match self {
-            Self::AbovePrompt { screen, hex, .. } => screen.print(&view::told(bytes, *hex, remarks(arrival))),
-            Self::InPipe(style) => print(&style.written(bytes)),
-            Self::Numbers { .. } => print(numbered(bytes.len(), arrival).as_bytes()),
+            Self::AbovePrompt { screen, hex, .. } => screen.print(&view::format_reply(bytes, *hex, remarks(arrival))),
+            Self::InPipe(style) => print(&style.format(bytes)),
+            Self::Numbers { .. } => print(numbered_line(bytes.len(), arrival).as_bytes()),
         }
     }
 
-    /// Tells that nothing came for this datagram.
+    /// Reports that this datagram had no reply in time.
     ///
     /// # Errors
-    /// Nothing can be shown any more.
+    /// The output cannot be written.
     pub(super) fn lost(&mut self, number: u64) -> io::Result<()> {
         match self {
-            // Who wants to wait for no reply is not told of each that did not come.
+            // With a timeout of zero, no reply is expected.
             Self::AbovePrompt { timeout: Duration::ZERO, .. } | Self::Numbers { timeout: Duration::ZERO } => Ok(()),
             Self::AbovePrompt { screen, timeout, .. } => screen.print(&format!("no reply within {timeout:?}\n")),
             Self::Numbers { timeout } => print(format!("number {number}: no reply within {timeout:?}\n").as_bytes()),
@@ -79,21 +65,21 @@ impl Shown {
         }
     }
 
-    /// Tells a person that a datagram was refused or could not be sent; a script is told by the end.
+    /// Reports at a prompt that a datagram was refused or not sent. Without a prompt, the session stops.
     ///
     /// # Errors
-    /// Nothing can be shown any more.
-    pub(super) fn failure(&mut self, error: &io::Error) -> io::Result<After> {
+    /// The output cannot be written.
+    pub(super) fn failure(&mut self, error: &io::Error) -> io::Result<ControlFlow<()>> {
         match self {
             Self::AbovePrompt { screen, .. } => {
                 screen.print(&format!("{}\n", io_message(error)))?;
-                Ok(After::GoOn)
+                Ok(ControlFlow::Continue(()))
             }
-            Self::InPipe(_) | Self::Numbers { .. } => Ok(After::Leave),
+            Self::InPipe(_) | Self::Numbers { .. } => Ok(ControlFlow::Break(())),
         }
     }
 
-    /// Leaves the prompt, if one is still waiting for its line.
+    /// Restores the terminal if a prompt still waits for a line.
     pub(super) fn leave(self) {
         if let Self::AbovePrompt { screen, .. } = self {
             screen.leave();
@@ -102,22 +88,18 @@ impl Shown {
 }
 
 impl Style {
-    fn written(self, reply: &[u8]) -> Vec<u8> {
-        let mut written = Vec::new();
+    fn format(self, reply: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
         match self {
-            Self::Bytes => written.extend_from_slice(reply),
-            Self::Lines => written.extend(reply.iter().chain(b"\n")),
-            Self::Dumps => {
-                let mut dump = Dump::default();
-                dump.push(reply, &mut written);
-                dump.finish(&mut written);
-            }
+            Self::Bytes => bytes.extend_from_slice(reply),
+            Self::Lines => bytes.extend(reply.iter().chain(b"\n")),
+            Self::Dumps => hex::dump(reply, &mut bytes),
         }
-        written
+        bytes
     }
 }
 
-/// Each reply at once: somebody may wait for it.
+/// Prints and flushes, so that a reader gets each reply at once.
 fn print(bytes: &[u8]) -> io::Result<()> {
     let mut output = stdout().lock();
     output.write_all(bytes)?;
@@ -129,19 +111,19 @@ fn remarks(arrival: &Arrival) -> Vec<String> {
         Arrival::Answer { round_trip, .. } => vec![text::span(*round_trip)],
         Arrival::Reordered { round_trip, .. } => vec![text::span(*round_trip), "out of order".to_owned()],
         Arrival::Late { round_trip, .. } => vec![text::span(*round_trip), "late".to_owned()],
-        Arrival::Duplicate { .. } => vec!["a duplicate".to_owned()],
-        Arrival::Unknown => vec!["unasked".to_owned()],
+        Arrival::Duplicate { .. } => vec!["duplicate".to_owned()],
+        Arrival::Unknown => vec!["unsolicited".to_owned()],
     }
 }
 
-fn numbered(len: usize, arrival: &Arrival) -> String {
+fn numbered_line(len: usize, arrival: &Arrival) -> String {
     let remarks = remarks(arrival).join(", ");
     match arrival {
         Arrival::Answer { number, .. }
         | Arrival::Reordered { number, .. }
         | Arrival::Late { number, .. }
         | Arrival::Duplicate { number } => format!("number {number}: {len} bytes  ({remarks})\n"),
-        Arrival::Unknown => format!("{len} bytes that were not sent like this\n"),
+        Arrival::Unknown => format!("{len} bytes that match no sent datagram\n"),
     }
 }
 
@@ -151,16 +133,16 @@ mod tests {
 
     #[track_caller]
     fn check(arrival: Arrival, expected: &str) {
-        assert_eq!(numbered(64, &arrival), expected);
+        assert_eq!(numbered_line(64, &arrival), expected);
     }
 
     #[test]
-    fn each_numbered_one_has_its_line() {
+    fn each_numbered_reply_has_its_line() {
         let round_trip = Duration::from_micros(131);
         check(Arrival::Answer { number: 0, round_trip }, "number 0: 64 bytes  (131 µs)\n");
         check(Arrival::Reordered { number: 1, round_trip }, "number 1: 64 bytes  (131 µs, out of order)\n");
         check(Arrival::Late { number: 2, round_trip }, "number 2: 64 bytes  (131 µs, late)\n");
-        check(Arrival::Duplicate { number: 3 }, "number 3: 64 bytes  (a duplicate)\n");
-        check(Arrival::Unknown, "64 bytes that were not sent like this\n");
+        check(Arrival::Duplicate { number: 3 }, "number 3: 64 bytes  (duplicate)\n");
+        check(Arrival::Unknown, "64 bytes that match no sent datagram\n");
     }
 }

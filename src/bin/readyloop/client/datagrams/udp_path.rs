@@ -1,7 +1,7 @@
-//! The way to the peer: a connected socket, which hears nobody else, and a thread that waits for replies.
+//! `UdpPath`: a connected UDP socket, which receives from one peer only, and a thread that receives.
 //!
-//! A name may stand for several addresses. There is no connection that could fail; so as long as
-//! nobody has answered, a refusal leads to the next address.
+//! A name may have several addresses. UDP has no connection that could fail, so the session switches
+//! to the next address when a datagram is refused before the first reply.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -12,23 +12,26 @@ use std::time::Instant as SystemInstant;
 
 use readyloop::instant::Instant;
 
-/// More than any datagram holds: none is cut off here.
+/// Larger than any datagram, so that none is truncated.
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// What the loop is told.
+/// The most events in the channel: less than 4 MiB of the longest datagrams.
+pub(super) const EVENTS_MAX: usize = 64;
+
+/// An event for the session.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A reply came, by that way, at that time.
-    Reply { way: usize, bytes: Vec<u8>, at: Instant },
-    /// The system could not receive on that way: most often, a datagram was refused.
-    Failed { way: usize, error: io::Error },
-    /// There is something new in the input.
+    /// A reply arrived on path number `path`.
+    Reply { path: usize, bytes: Vec<u8>, at: Instant },
+    /// Receiving failed on path number `path`, usually because a datagram was refused.
+    Failed { path: usize, error: io::Error },
+    /// The input has a new piece.
     Input,
-    /// A signal asks for the end.
+    /// SIGINT or SIGTERM arrived.
     Interrupted,
 }
 
-/// The time, counted from the start.
+/// A clock that starts at [`Instant::ORIGIN`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock(SystemInstant);
 
@@ -42,25 +45,25 @@ impl Clock {
     }
 }
 
-/// Where datagrams go.
-pub(super) struct Way {
+/// The socket to one address, with the addresses to try next.
+pub(super) struct UdpPath {
     socket: UdpSocket,
-    /// Which one it is: the thread of one that was given up may still have something to tell.
+    /// The number of this path. The thread of an earlier path may still send events.
     number: usize,
     untried: VecDeque<SocketAddr>,
     events: SyncSender<Event>,
     clock: Clock,
 }
 
-impl Way {
-    /// A way to the first address to which this machine knows one.
+impl UdpPath {
+    /// Opens a path to the first address to which this machine has a route.
     ///
     /// # Errors
-    /// It knows a way to none of them.
+    /// It has a route to none of them.
     pub(super) fn open(addresses: Vec<SocketAddr>, events: SyncSender<Event>, clock: Clock) -> io::Result<Self> {
         let mut untried = VecDeque::from(addresses);
         let socket = next_socket(&mut untried)?;
-        listen(&socket, 0, &events, clock)?;
+        start_receiver(&socket, 0, &events, clock)?;
         Ok(Self { socket, number: 0, untried, events, clock })
     }
 
@@ -68,28 +71,30 @@ impl Way {
         self.number
     }
 
-    /// Whether there is an address left that was not tried.
-    pub(super) fn has_others(&self) -> bool {
+    /// Whether there are more addresses to try.
+    pub(super) fn has_untried(&self) -> bool {
         !self.untried.is_empty()
     }
 
-    /// Goes by the next address from now on.
+    /// Switches to the next address.
     ///
     /// # Errors
-    /// This machine knows no way to any that is left.
-    pub(super) fn turn_to_the_next(&mut self) -> io::Result<()> {
+    /// No address is left to which this machine has a route.
+    pub(super) fn switch_to_next(&mut self) -> io::Result<()> {
         self.socket = next_socket(&mut self.untried)?;
         self.number += 1;
-        listen(&self.socket, self.number, &self.events, self.clock)
+        start_receiver(&self.socket, self.number, &self.events, self.clock)
     }
 
+    /// Sends one datagram.
+    ///
     /// # Errors
-    /// As `send(2)`; `ConnectionRefused`: one before it was refused, and this one has not left.
+    /// Those of send(2). `ConnectionRefused` reports an earlier datagram, and this one was not sent.
     pub(super) fn send(&self, datagram: &[u8]) -> io::Result<()> {
         loop {
             match self.socket.send(datagram) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // A datagram goes whole or not at all.
+                // A datagram is sent whole or not at all.
                 sent => return sent.map(|_| ()),
             }
         }
@@ -97,7 +102,7 @@ impl Way {
 }
 
 fn next_socket(untried: &mut VecDeque<SocketAddr>) -> io::Result<UdpSocket> {
-    let mut failed = io::Error::new(ErrorKind::NotFound, "the name stands for no address");
+    let mut failed = io::Error::new(ErrorKind::NotFound, "the name has no address");
     while let Some(address) = untried.pop_front() {
         match connect(address) {
             Ok(socket) => return Ok(socket),
@@ -109,7 +114,7 @@ fn next_socket(untried: &mut VecDeque<SocketAddr>) -> io::Result<UdpSocket> {
 
 fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
     if address.ip().is_multicast() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "a group has many members, and this speaks with one peer"));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "a multicast group is not a single peer"));
     }
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0))?;
@@ -117,19 +122,20 @@ fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Starts a thread that tells what comes. It waits for the kernel and for nobody else: so when a
-/// reply came is told to the microsecond, whatever the loop is doing.
-fn listen(socket: &UdpSocket, way: usize, events: &SyncSender<Event>, clock: Clock) -> io::Result<()> {
+/// Starts a thread that receives replies.
+///
+/// The thread only waits in recv(2), so that the arrival time is exact even while the session is busy.
+fn start_receiver(socket: &UdpSocket, path: usize, events: &SyncSender<Event>, clock: Clock) -> io::Result<()> {
     let (socket, events) = (socket.try_clone()?, events.clone());
     thread::Builder::new().name("replies".to_owned()).spawn(move || {
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             let event = match socket.recv(&mut buffer) {
-                Ok(len) => Event::Reply { way, bytes: buffer[..len].to_vec(), at: clock.now() },
+                Ok(len) => Event::Reply { path, bytes: buffer[..len].to_vec(), at: clock.now() },
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => Event::Failed { way, error },
+                Err(error) => Event::Failed { path, error },
             };
-            // The loop has ended, or will when it hears of the failure.
+            // Fails if the session has ended.
             if events.send(event).is_err() {
                 return;
             }

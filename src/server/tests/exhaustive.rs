@@ -1,8 +1,6 @@
-//! Small worlds, all of them: one peer with a few bytes, whose reads and writes come out in every
-//! way that there is, in every order, to a depth of seven calls.
+//! Exhaustive tests: one peer with a few bytes, and every sequence of results of its first seven calls.
 //!
-//! Where the simulated world draws, this one leaves nothing out. After the seventh call all goes
-//! well.
+//! The simulated world draws results at random; this one tries all of them. Later calls succeed.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
@@ -18,30 +16,30 @@ use crate::server::{Server, ServerLimits};
 use crate::service::Echo;
 use crate::sim::SimDatagrams;
 
-/// How many calls are tried in every way.
+/// The number of calls for which every result is tried.
 const DEPTH: usize = 7;
-/// More turns than any of these worlds needs.
+/// More turns than any path needs.
 const TURNS_MAX: u32 = 40;
 
-/// How a read or a write comes out.
+/// The result of a read or a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum CallResult {
     Blocks,
     Interrupted,
-    /// The connection breaks.
+    /// The connection fails.
     Fails,
-    /// The peer has ended here, whatever it still wanted to send; to a write it is gone.
+    /// A read finds the end of the input, and the rest of it is dropped. A write fails.
     Ends,
     One,
     Two,
     All,
 }
 
-impl Way {
+impl CallResult {
     const ALL: [Self; 7] = [Self::Blocks, Self::Interrupted, Self::Fails, Self::Ends, Self::One, Self::Two, Self::All];
 
-    /// How many of `len` bytes that lets through.
-    fn of(self, len: usize) -> usize {
+    /// The number of bytes moved, of `len`.
+    fn len(self, len: usize) -> usize {
         match self {
             Self::One => len.min(1),
             Self::Two => len.min(2),
@@ -50,26 +48,25 @@ impl Way {
     }
 }
 
-/// One path through one world.
+/// One sequence of results, and the state of the peer.
 #[derive(Debug, Default)]
 struct Path {
-    /// Which way each call takes, as a place in [`Way::ALL`].
-    ways: Vec<usize>,
-    /// How many calls there were.
+    /// The result of each call, as an index into [`CallResult::ALL`].
+    results: Vec<usize>,
+    /// The number of calls so far.
     calls: usize,
-    /// What the peer has sent and nobody has read; its end stands behind it.
+    /// Bytes that the peer has sent and that are not read. The end of its direction follows them.
     input: Vec<u8>,
-    /// What was read.
+    /// Bytes that were read.
     consumed: Vec<u8>,
-    /// What the peer hears.
-    heard: Vec<u8>,
-    /// Its end is told with the first fact, and no other fact follows a short read.
-    is_end_told: bool,
+    /// Bytes that the peer has received.
+    received: Vec<u8>,
+    /// The first event reports the end of the input, and no event follows a short read.
+    is_end_reported: bool,
     is_broken: bool,
-    is_error_told: bool,
-    is_waiting: bool,
-    /// Something to tell.
-    edge: bool,
+    is_in_backlog: bool,
+    /// An event is due.
+    has_event: bool,
     token: Option<Token>,
     is_finished: bool,
     is_reset: bool,
@@ -77,21 +74,20 @@ struct Path {
 }
 
 impl Path {
-    /// The next call comes out like that.
-    fn way(&mut self) -> Way {
+    /// The result of the next call.
+    fn next_result(&mut self) -> CallResult {
         if self.calls == DEPTH {
-            return Way::All;
+            return CallResult::All;
         }
-        if self.calls == self.ways.len() {
-            self.ways.push(0);
+        if self.calls == self.results.len() {
+            self.results.push(0);
         }
         self.calls += 1;
-        Way::ALL[self.ways[self.calls - 1]]
+        CallResult::ALL[self.results[self.calls - 1]]
     }
 
-    /// An error that is told once.
     fn fail(&mut self, kind: ErrorKind) -> io::Error {
-        (self.is_broken, self.is_error_told) = (true, true);
+        self.is_broken = true;
         kind.into()
     }
 
@@ -99,22 +95,22 @@ impl Path {
         if self.is_broken {
             return Ok(0);
         }
-        let way = self.way();
-        match way {
-            Way::Blocks => {
-                self.edge = true;
+        let result = self.next_result();
+        match result {
+            CallResult::Blocks => {
+                self.has_event = true;
                 return Err(ErrorKind::WouldBlock.into());
             }
-            Way::Interrupted => return Err(ErrorKind::Interrupted.into()),
-            Way::Fails => return Err(self.fail(ErrorKind::ConnectionReset)),
-            Way::Ends => self.input.clear(),
-            Way::One | Way::Two | Way::All => {}
+            CallResult::Interrupted => return Err(ErrorKind::Interrupted.into()),
+            CallResult::Fails => return Err(self.fail(ErrorKind::ConnectionReset)),
+            CallResult::Ends => self.input.clear(),
+            CallResult::One | CallResult::Two | CallResult::All => {}
         }
-        let count = way.of(self.input.len()).min(buf.len());
+        let count = result.len(self.input.len()).min(buf.len());
         buf[..count].copy_from_slice(&self.input[..count]);
         self.consumed.extend(self.input.drain(..count));
-        // What comes behind a short read raises a fact of its own, unless all was told before.
-        self.edge |= count > 0 && !self.is_end_told;
+        // Input after a short read causes another event, unless the first event reported the end.
+        self.has_event |= count > 0 && !self.is_end_reported;
         Ok(count)
     }
 
@@ -123,25 +119,25 @@ impl Path {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        let way = self.way();
-        match way {
-            Way::Blocks => {
-                self.edge = true;
+        let result = self.next_result();
+        match result {
+            CallResult::Blocks => {
+                self.has_event = true;
                 return Err(ErrorKind::WouldBlock.into());
             }
-            Way::Interrupted => return Err(ErrorKind::Interrupted.into()),
-            Way::Fails => return Err(self.fail(ErrorKind::ConnectionReset)),
-            Way::Ends => return Err(self.fail(ErrorKind::BrokenPipe)),
-            Way::One | Way::Two | Way::All => {}
+            CallResult::Interrupted => return Err(ErrorKind::Interrupted.into()),
+            CallResult::Fails => return Err(self.fail(ErrorKind::ConnectionReset)),
+            CallResult::Ends => return Err(self.fail(ErrorKind::BrokenPipe)),
+            CallResult::One | CallResult::Two | CallResult::All => {}
         }
-        let count = way.of(bytes.len());
-        self.heard.extend(&bytes[..count]);
-        self.edge |= count < bytes.len();
+        let count = result.len(bytes.len());
+        self.received.extend(&bytes[..count]);
+        self.has_event |= count < bytes.len();
         Ok(count)
     }
 }
 
-/// The border of one path after the other.
+/// A `Net` with one peer, which follows a path.
 #[derive(Clone, Default)]
 struct SmallNet(Arc<Mutex<Path>>);
 
@@ -151,10 +147,9 @@ impl SmallNet {
     }
 }
 
-/// Nobody sleeps here.
-struct Awake;
+struct NoWake;
 
-impl Wake for Awake {
+impl Wake for NoWake {
     fn wake(&self) {}
 }
 
@@ -169,12 +164,12 @@ impl Net for SmallNet {
 
     fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> io::Result<PollOutcome> {
         let mut path = self.path();
-        if path.is_waiting && path.token.is_none() {
+        if path.is_in_backlog && path.token.is_none() {
             events.push(ready(Token(0), false));
         }
-        if let Some(token) = path.token.filter(|_| path.edge) {
-            events.push(ready(token, path.is_end_told || path.input.is_empty() || path.is_broken));
-            path.edge = false;
+        if let Some(token) = path.token.filter(|_| path.has_event) {
+            events.push(ready(token, path.is_end_reported || path.input.is_empty() || path.is_broken));
+            path.has_event = false;
         }
         path.is_quiet = events.is_empty() && until.is_none_or(|at| at > self.now());
         Ok(PollOutcome::Complete)
@@ -194,7 +189,7 @@ impl Net for SmallNet {
 
     fn accept(&mut self, _: &mut Token) -> io::Result<(SmallNet, PeerAddress)> {
         let mut path = self.path();
-        if !std::mem::take(&mut path.is_waiting) {
+        if !std::mem::take(&mut path.is_in_backlog) {
             return Err(ErrorKind::WouldBlock.into());
         }
         Ok((self.clone(), PeerAddress::Unix))
@@ -202,7 +197,7 @@ impl Net for SmallNet {
 
     fn register(&mut self, _: &mut SmallNet, token: Token) -> io::Result<()> {
         let mut path = self.path();
-        (path.token, path.edge) = (Some(token), true);
+        (path.token, path.has_event) = (Some(token), true);
         Ok(())
     }
 
@@ -215,7 +210,7 @@ impl Net for SmallNet {
     }
 
     fn wake(&self) -> Arc<dyn Wake> {
-        Arc::new(Awake)
+        Arc::new(NoWake)
     }
 }
 
@@ -247,58 +242,65 @@ impl Stream for SmallNet {
     }
 }
 
-/// Walks every path of that message; `answer` says what is heard of what was read. How many there are.
-fn walk(codec: impl Codec + 'static, message: &[u8], is_end_told: bool, answer: fn(&[u8]) -> Vec<u8>) -> u64 {
+/// Tries every path for this message and returns their number. `answer` is the expected reply to the bytes
+/// that were read.
+fn try_all_paths(
+    codec: impl Codec + 'static,
+    message: &[u8],
+    is_end_reported: bool,
+    answer: fn(&[u8]) -> Vec<u8>,
+) -> u64 {
     let net = SmallNet::default();
     let mut server = Server::new(net.clone(), ServerLimits::default());
     server.listen(super::address("127.0.0.1:7007"), codec, Echo::new()).unwrap();
-    let (mut ways, mut paths) = (Vec::new(), 0);
+    let (mut results, mut paths) = (Vec::new(), 0);
     loop {
-        *net.path() = Path { ways, input: message.to_vec(), is_end_told, is_waiting: true, ..Path::default() };
+        *net.path() =
+            Path { results, input: message.to_vec(), is_end_reported, is_in_backlog: true, ..Path::default() };
         for turn in 0.. {
             server.turn().unwrap();
             if net.path().is_quiet {
                 break;
             }
-            assert!(turn < TURNS_MAX, "no rest: {:?}", net.path());
+            assert!(turn < TURNS_MAX, "it does not become idle: {:?}", net.path());
         }
         let path = std::mem::take(&mut *net.path());
         paths += 1;
-        let whole = answer(&path.consumed);
-        assert!(whole.starts_with(&path.heard), "heard what it did not say: {path:?}");
-        assert!(path.is_broken || path.heard == whole, "heard only part of its answer: {path:?}");
-        assert!(path.is_broken || !path.is_reset, "reset though all went well: {path:?}");
+        let expected = answer(&path.consumed);
+        assert!(expected.starts_with(&path.received), "received wrong bytes: {path:?}");
+        assert!(path.is_broken || path.received == expected, "received only part of the reply: {path:?}");
+        assert!(path.is_broken || !path.is_reset, "reset without an error: {path:?}");
         let totals = server.totals();
-        assert_eq!((totals.open, totals.peers.opened), (0, paths), "it is still there: {path:?}");
+        assert_eq!((totals.open, totals.peers.opened), (0, paths), "the peer is still open: {path:?}");
         assert!(totals.reconciles(), "{path:?}: {totals:?}");
 
-        // The next path: the last call that can come out in yet another way does.
-        ways = path.ways;
-        while ways.pop_if(|way| *way + 1 == Way::ALL.len()).is_some() {}
-        match ways.last_mut() {
-            Some(way) => *way += 1,
+        // The next path: the last call that has further results returns the next one.
+        results = path.results;
+        while results.pop_if(|result| *result + 1 == CallResult::ALL.len()).is_some() {}
+        match results.last_mut() {
+            Some(result) => *result += 1,
             None => return paths,
         }
     }
 }
 
-/// Of lines only the whole ones are answered.
+/// Only whole lines are answered.
 fn whole_lines(consumed: &[u8]) -> Vec<u8> {
-    let end = consumed.iter().rposition(|&byte| byte == b'\n').map_or(0, |place| place + 1);
+    let end = consumed.iter().rposition(|&byte| byte == b'\n').map_or(0, |index| index + 1);
     consumed[..end].to_vec()
 }
 
 #[test]
-fn every_path_of_every_small_world_ends_well() {
+fn every_sequence_of_results_ends_with_a_whole_reply_or_an_error() {
     let mut paths = 0;
-    for is_end_told in [false, true] {
+    for is_end_reported in [false, true] {
         for message in [&b""[..], b"a", b"ab", b"abc", b"abcd"] {
-            paths += walk(Raw, message, is_end_told, <[u8]>::to_vec);
+            paths += try_all_paths(Raw, message, is_end_reported, <[u8]>::to_vec);
         }
         for message in [&b"\n"[..], b"a\n", b"a\nb\n", b"a\nb", b"\n\n\n\n"] {
-            paths += walk(Lines::new(), message, is_end_told, whole_lines);
+            paths += try_all_paths(Lines::new(), message, is_end_reported, whole_lines);
         }
     }
     println!("{paths} paths");
-    assert!(paths > 1_000_000, "{paths} paths only: they are not all walked");
+    assert!(paths > 1_000_000, "only {paths} paths were tried");
 }

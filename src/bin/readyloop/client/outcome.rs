@@ -1,0 +1,101 @@
+//! Turns the end of a session into the result of the command.
+
+use std::io;
+
+use readyloop::Address;
+use readyloop::connection::CloseReason;
+
+use crate::cli_error::{CliError, io_message};
+use crate::tls::connection_error;
+
+use super::session::SessionEnd;
+
+/// The result of a session with `address`.
+///
+/// # Errors
+/// The session did not end cleanly.
+pub(super) fn session_result(end: SessionEnd, address: &Address) -> Result<(), CliError> {
+    match end {
+        SessionEnd::ClosedEarly(CloseReason::Finished) => Err(CliError::failure(
+            format!("{address} ended the connection before all input was sent"),
+            "the replies until then were printed",
+        )),
+        SessionEnd::Closed(reason) | SessionEnd::ClosedEarly(reason) => close_result(reason, address),
+        SessionEnd::LayerFailed(error) => Err(connection_error(address, &error)),
+        SessionEnd::TimedOut => Ok(()),
+        SessionEnd::InputFailed(error) => Err(input_error(&error)),
+        SessionEnd::OutputFailed(error) => output_result(&error),
+        SessionEnd::LoopFailed(error) => Err(CliError::failure(
+            format!("the event loop failed: {}", io_message(&error)),
+            "this is a bug in readyloop: please report it",
+        )),
+    }
+}
+
+/// A session cannot be started.
+pub(super) fn start_error(error: io::Error) -> CliError {
+    CliError::failure(
+        format!("cannot start the session: {}", io_message(&error)),
+        "free some descriptors, threads or memory",
+    )
+}
+
+/// Standard input cannot be read.
+pub(super) fn input_error(error: &io::Error) -> CliError {
+    CliError::failure(
+        format!("cannot read standard input: {}", io_message(error)),
+        "check the input; the part before the error was sent",
+    )
+}
+
+/// Standard output cannot be written. A closed pipe is no error: its reader needs no more.
+pub(super) fn output_result(error: &io::Error) -> Result<(), CliError> {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Ok(());
+    }
+    Err(CliError::failure(
+        format!("cannot write to standard output: {}", io_message(error)),
+        "redirect it to a writable file with free space",
+    ))
+}
+
+fn close_result(reason: CloseReason, address: &Address) -> Result<(), CliError> {
+    let (message, hint) = match reason {
+        CloseReason::Finished => return Ok(()),
+        CloseReason::PartialFrame => (
+            format!("{address} ended the connection in the middle of a frame"),
+            "the incomplete frame is not printed; --framing raw prints every byte",
+        ),
+        CloseReason::BadFrame | CloseReason::FrameTooLong => (
+            format!("{address} sent data that is not a frame of this framing ({reason})"),
+            "--framing raw prints every byte",
+        ),
+        CloseReason::BadReply => {
+            ("a line of the input is not a frame of this framing".to_owned(), "--framing raw sends the input unchanged")
+        }
+        CloseReason::Reset => (
+            format!("{address} reset the connection"),
+            "the replies until then were printed, and some may be missing; check whether the server still runs",
+        ),
+        CloseReason::Truncated => (
+            format!("{address} ended the connection without the close_notify of TLS"),
+            "the replies until then were printed; an attacker on the path may have removed the rest",
+        ),
+        CloseReason::BadTls
+        | CloseReason::HandshakeTimeout
+        | CloseReason::HandshakesFull
+        | CloseReason::Failed
+        | CloseReason::IdleTimeout
+        | CloseReason::FrameTimeout
+        | CloseReason::WriteTimeout
+        | CloseReason::QueueFull
+        | CloseReason::BudgetSpent
+        | CloseReason::Service
+        | CloseReason::Panicked
+        | CloseReason::Drained
+        | CloseReason::Stopped => {
+            (format!("the connection to {address} ended: {reason}"), "run again with -v for details")
+        }
+    };
+    Err(CliError::failure(message, hint))
+}

@@ -1,0 +1,164 @@
+//! What must hold when a peer is closed: a possible reason, no early timeout, no lost answer.
+
+use std::time::Duration;
+
+use super::peer_history::PeerHistory;
+use super::peers::{LastFrame, ServiceKind, TestPeer};
+use crate::connection::CloseReason;
+use crate::instant::Instant;
+
+/// What a run knows about a peer at its close.
+#[derive(Debug)]
+pub(super) struct CloseInvariants {
+    pub(super) now: Instant,
+    /// Its last turns.
+    pub(super) history: PeerHistory,
+    /// A drain was requested.
+    pub(super) may_drain: bool,
+    /// A stop was requested.
+    pub(super) may_stop: bool,
+    /// There is little memory for queues.
+    pub(super) has_little_memory: bool,
+    /// `on_end` was called.
+    pub(super) is_end_reported: bool,
+}
+
+impl CloseInvariants {
+    /// Checks a close at this moment.
+    pub(super) fn check(&self, peer: &TestPeer, reason: CloseReason) {
+        let is_possible = self.is_possible(peer, reason);
+        assert!(is_possible, "closed for {reason}, which cannot have happened: {peer:?} {self:?}");
+        self.check_not_early(peer, reason);
+        self.check_end_reported(peer, reason);
+        self.check_lingered(peer, reason);
+    }
+
+    /// Whether this reason is possible for this peer.
+    fn is_possible(&self, sim_peer: &TestPeer, reason: CloseReason) -> bool {
+        let TestPeer { peer, last, .. } = sim_peer;
+        let service = sim_peer.endpoint.service;
+        let misbehaves = service == ServiceKind::Misbehaving;
+        // A service under test may close any peer for its frames, but it must not panic.
+        let is_under_test = service == ServiceKind::Scenario;
+        match reason {
+            CloseReason::Finished => {
+                peer.has_stopped_sending() || peer.is_hit_by_fault() || *last == LastFrame::Exit || is_under_test
+            }
+            // A peer may end its direction at any byte, so also inside a frame.
+            CloseReason::PartialFrame => peer.has_stopped_sending(),
+            CloseReason::FrameTooLong => *last == LastFrame::TooLong || is_under_test,
+            CloseReason::Reset => peer.is_hit_by_fault() || sim_peer.has_left(),
+            CloseReason::IdleTimeout | CloseReason::FrameTimeout | CloseReason::WriteTimeout => true,
+            CloseReason::QueueFull => misbehaves || is_under_test || service == ServiceKind::Chat,
+            CloseReason::BudgetSpent => self.has_little_memory,
+            CloseReason::Service => misbehaves || is_under_test,
+            CloseReason::BadReply | CloseReason::Panicked => misbehaves,
+            CloseReason::Drained => self.may_drain,
+            CloseReason::Stopped => self.may_stop,
+            // The built-in framings have no rules to break.
+            CloseReason::BadFrame => is_under_test,
+            // No simulated call returns an unexpected error.
+            CloseReason::Failed => false,
+            // There is no TLS here.
+            CloseReason::BadTls
+            | CloseReason::Truncated
+            | CloseReason::HandshakeTimeout
+            | CloseReason::HandshakesFull => false,
+        }
+    }
+
+    /// Checks that no deadline fired early.
+    fn check_not_early(&self, peer: &TestPeer, reason: CloseReason) {
+        let limits = &peer.endpoint.limits;
+        let (elapsed, timeout) = if reason == CloseReason::IdleTimeout {
+            let (at, active_at) = self.history.finishing.expect("an idle peer is finished first");
+            (at.since(active_at), limits.idle_timeout)
+        } else if reason == CloseReason::FrameTimeout {
+            let (at, _) = self.history.finishing.expect("a slow peer is finished first");
+            let (began_at, _) = self.history.frame_began.expect("a frame has begun");
+            (at.since(began_at), limits.frame_timeout)
+        } else if reason == CloseReason::WriteTimeout {
+            let start = self.history.queued_since.expect("the queue is not empty").max(self.history.wrote_at);
+            (self.now.since(start), limits.write_timeout)
+        } else {
+            return;
+        };
+        assert!(elapsed >= timeout, "closed for {reason} after {elapsed:?} of {timeout:?}: {peer:?}");
+    }
+
+    /// Checks that `on_end` was called if the peer's end closed it, and not without an end.
+    fn check_end_reported(&self, peer: &TestPeer, reason: CloseReason) {
+        let is_reported = self.is_end_reported;
+        assert!(!is_reported || peer.peer.has_stopped_sending(), "on_end without an end: {peer:?}");
+        if reason == CloseReason::Finished {
+            // A service under test may finish a peer before its end.
+            let may_end_early = peer.last == LastFrame::Exit || peer.endpoint.service == ServiceKind::Scenario;
+            assert!(is_reported || may_end_early, "finished without on_end: {peer:?}");
+        }
+        if matches!(reason, CloseReason::PartialFrame | CloseReason::FrameTooLong | CloseReason::FrameTimeout) {
+            assert!(!is_reported, "on_end inside a frame, {reason}: {peer:?}");
+        }
+    }
+
+    /// Checks that a graceful close waited for the peer's end, within the bounds of lingering.
+    fn check_lingered(&self, TestPeer { peer, endpoint, .. }: &TestPeer, reason: CloseReason) {
+        // A stop, or a service that closes its peers, cuts a graceful close short.
+        if !is_graceful(reason) || self.may_stop || endpoint.service == ServiceKind::Misbehaving {
+            return;
+        }
+        let lingered = self.history.finished_at.map_or(Duration::ZERO, |at| self.now.since(at));
+        let is_time_over = lingered >= endpoint.limits.linger_timeout;
+        let is_limit_exceeded = peer.sent_len() > u64::from(endpoint.limits.linger_bytes_max);
+        let has_ended = peer.has_stopped_sending() && !peer.is_reset_by_close();
+        let is_right = has_ended || peer.is_hit_by_fault() || is_time_over || is_limit_exceeded;
+        let number = peer.number();
+        assert!(is_right, "closed for {reason} after lingering only {lingered:?}: peer {number} of {endpoint:?}");
+    }
+}
+
+/// Checks at the end of a run that a well-behaved peer without faults received its whole answer.
+pub(super) fn check_answer(sim_peer: &TestPeer, reason: CloseReason) {
+    let peer = &sim_peer.peer;
+    let is_unharmed = sim_peer.behavior.is_well_behaved() && !sim_peer.has_left() && !peer.is_hit_by_fault();
+    if !is_unharmed || !sim_peer.has_sent_all() {
+        return;
+    }
+    let is_finished = reason == CloseReason::Finished;
+    assert!(
+        !is_finished || (peer.is_ended() && !peer.is_broken()),
+        "closed for {reason}, but the peer saw a reset: {sim_peer:?}"
+    );
+    // A scenario is complete even if the service ends the peer. Deadlines, drains and limits may cut it short.
+    let is_choice = matches!(reason, CloseReason::Service | CloseReason::FrameTooLong | CloseReason::BadFrame);
+    let is_complete = is_finished || (is_choice && sim_peer.endpoint.service == ServiceKind::Scenario);
+    assert!(
+        !is_complete || sim_peer.has_received_all(),
+        "closed for {reason}, but the peer received only part of its answer: {sim_peer:?}"
+    );
+}
+
+/// Whether the whole queue is sent before the end.
+fn is_graceful(reason: CloseReason) -> bool {
+    match reason {
+        CloseReason::Finished
+        | CloseReason::PartialFrame
+        | CloseReason::BadFrame
+        | CloseReason::FrameTooLong
+        | CloseReason::IdleTimeout
+        | CloseReason::FrameTimeout
+        | CloseReason::BadReply
+        | CloseReason::Truncated
+        | CloseReason::Drained => true,
+        CloseReason::Reset
+        | CloseReason::Failed
+        | CloseReason::BadTls
+        | CloseReason::HandshakeTimeout
+        | CloseReason::HandshakesFull
+        | CloseReason::WriteTimeout
+        | CloseReason::QueueFull
+        | CloseReason::BudgetSpent
+        | CloseReason::Service
+        | CloseReason::Panicked
+        | CloseReason::Stopped => false,
+    }
+}

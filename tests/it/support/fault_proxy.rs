@@ -211,10 +211,9 @@ impl Tunnel {
             return Moved::Nothing;
         }
         direction.paused_until = None;
-        if direction.bytes.is_empty() && !direction.source_ended && direction.readable {
-            if matches!(direction.fill(&mut sides[from]), Moved::Reset) {
-                return Moved::Reset;
-            }
+        let wants_input = direction.bytes.is_empty() && !direction.source_ended && direction.readable;
+        if wants_input && matches!(direction.fill(&mut sides[from]), Moved::Reset) {
+            return Moved::Reset;
         }
         let len_max = match self.fault {
             Fault::Truncate { after } if from == UPSTREAM => after - direction.forwarded,

@@ -72,10 +72,12 @@ pub(crate) fn burst_and_rest(peers: usize, len: usize, turn_max: Duration) {
     crowd.ask(all.clone(), len as u64);
     let sent = crowd.run_until(6 * TIMEOUT, |members| members.iter().all(|member| member.sent == len as u64 + 100));
     assert!(sent, "the server does not read the burst");
-    // When the server sleeps, it has read all bytes from its socket buffers.
-    wait_until(TIMEOUT, "the server has read the burst", || server.process.is_asleep());
-    let peak = server.process.memory_bytes();
-    assert!(peak > total / 3, "{peak} bytes are too few for a burst of {total}");
+    // When the server sleeps and its memory has grown, it has read the bytes in its socket buffers.
+    let mut peak = 0;
+    wait_until(TIMEOUT, "the server has read the burst", || {
+        peak = server.process.memory_bytes();
+        server.process.is_asleep() && peak > total / 3
+    });
 
     let answered = crowd.run_until(6 * TIMEOUT, |members| members.iter().all(|member| member.is_answered()));
     assert!(answered, "{} of {peers} have all their bytes", crowd.answered(all.clone()));

@@ -8,7 +8,7 @@ use readyloop::net::tls::{Pem, TlsClientOptions, TlsError, Trust};
 
 use crate::support::certs::{Authority, Valid};
 use crate::support::tls::{CertFiles, ManualClient, Secure, VERSIONS, client_hello, write};
-use crate::support::{Role, TIMEOUT, connect, exclusive_machine, wait_until};
+use crate::support::{Attempt, Role, TIMEOUT, connect, exclusive_machine, repeat_attempts, wait_until};
 
 /// The error of a client that connects with these options.
 #[track_caller]
@@ -144,18 +144,27 @@ fn slow_handshakes_do_not_delay_new_connections() {
     // More than `--max-handshakes`: the oldest ones are closed.
     let mut slow: Vec<TcpStream> = (0..5_000).map(|_| connect(secure.address())).collect();
     slow.iter_mut().for_each(start_slow_hello);
-    let mut slowest = Duration::ZERO;
-    for round in 0..20 {
-        for stream in &mut slow {
-            let _ = stream.write_all(&[1]);
+    repeat_attempts("new connections beside slow handshakes", || {
+        let mut slowest = Duration::ZERO;
+        let waited_before = secure.server.process.waited_for_cpu();
+        for round in 0..20 {
+            for stream in &mut slow {
+                let _ = stream.write_all(&[1]);
+            }
+            let started = Instant::now();
+            let mut client = secure.client(VERSIONS[round % 2]);
+            client.send(b"hello");
+            client.expect(b"hello");
+            slowest = slowest.max(started.elapsed());
         }
-        let started = Instant::now();
-        let mut client = secure.client(VERSIONS[round % 2]);
-        client.send(b"hello");
-        client.expect(b"hello");
-        slowest = slowest.max(started.elapsed());
-    }
-    assert!(slowest < Duration::from_millis(100), "a new connection waited {slowest:?}");
+        let server_waited = secure.server.process.waited_for_cpu() - waited_before;
+        println!("slowest new connection {slowest:?}; the server waited {server_waited:?}");
+        Attempt {
+            is_good: slowest < Duration::from_millis(100),
+            is_disturbed: server_waited > Duration::from_millis(50),
+            is_bounded: slowest < Duration::from_secs(1),
+        }
+    });
     drop(slow);
     let summary = secure.server.drain().summary();
     assert!(summary.closed("handshakes-full") >= 2_000, "{summary:?}");

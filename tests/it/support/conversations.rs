@@ -13,7 +13,6 @@ use readyloop::{CloseReason, Context, Key, Limits, Orders, Raw, Reactor, Service
 
 use super::TIMEOUT;
 
-/// The stream below the layer.
 type Inner = <Reactor as Net>::Stream;
 
 /// Many connections on one event loop, each with a role.

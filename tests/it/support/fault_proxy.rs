@@ -157,7 +157,6 @@ struct Direction {
     paused_until: Option<Instant>,
 }
 
-/// The result of a step.
 enum Moved {
     Some,
     Nothing,

@@ -1,6 +1,4 @@
-//! The lines that a child process prints, read by a thread.
-//!
-//! The pipe ends when the child has exited.
+//! The lines that a child process prints, read by a thread until the child has closed the pipe.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex};

@@ -1,11 +1,10 @@
-//! Memory by construction: an echo and a client in steady state allocate nothing, and an idle peer
-//! costs at most 128 bytes of heap.
+//! Heap use: an echo and a client allocate nothing per message, and an idle peer uses at most 128 bytes.
 //!
-//! The allocator of this binary counts only what a thread does while it asks for that, so neither
-//! clients nor the tests themselves are seen. What is resident is another matter: that is measured
-//! on the real process. The figures: `cargo test --test allocations -- --nocapture`.
+//! The allocator of this binary counts only in threads that request it, so the clients and the test code
+//! do not count. Other tests measure resident memory, on the real process. To print the figures, run
+//! `cargo test --test allocations -- --nocapture`.
 
-#![expect(unsafe_code, reason = "an allocator can be written in no other way")]
+#![expect(unsafe_code, reason = "the trait of allocators is unsafe")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -14,7 +13,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant as SystemInstant};
 
 use readyloop::client::{Client, ClientLimits};
 use readyloop::codec::{Codec, Framing, Length};
@@ -25,45 +24,48 @@ use readyloop::net::{
     Stream, Token, Wake,
 };
 use readyloop::service::Echo;
-use readyloop::{Address, Context, Lines, ListenOptions, Raw, Reactor, Server, ServerLimits, Service};
+use readyloop::{Address, Context, Limits, Lines, Listen, ListenOptions, Raw, Reactor, Server, ServerLimits, Service};
+
+/// The deadline of every step.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 // ── The allocator ───────────────────────────────────────────────────────────────────────────────
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The system's allocator, which counts for threads that ask for it.
+/// The system's allocator, with counters for threads that request them.
 struct Counting;
 
-/// What one thread allocated while it counted.
+/// The counters of one thread.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
     is_on: bool,
-    /// New blocks and blocks that were resized.
+    /// New and resized blocks.
     allocations: u64,
-    /// Bytes taken less bytes given back.
+    /// Allocated minus freed bytes.
     bytes: isize,
 }
 
 thread_local! {
-    // Constant and without a destructor, so that to reach it allocates nothing.
+    // Constant and without a destructor, so that access allocates nothing.
     static COUNT: Cell<Count> = const { Cell::new(Count { is_on: false, allocations: 0, bytes: 0 }) };
 }
 
-fn count(allocations: u64, taken: usize, given_back: usize) {
+fn count(allocations: u64, allocated: usize, freed: usize) {
     let mut count = COUNT.get();
     if count.is_on {
         count.allocations += allocations;
-        count.bytes += taken.cast_signed() - given_back.cast_signed();
+        count.bytes += allocated.cast_signed() - freed.cast_signed();
         COUNT.set(count);
     }
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: each call is forwarded unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size(), 0);
-        // SAFETY: the caller's promises are those that are asked for here.
+        // SAFETY: the caller guarantees what this method requires.
         unsafe { System.alloc(layout) }
     }
 
@@ -86,7 +88,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// What this thread allocates in `work`.
+/// The allocations of this thread in `work`.
 fn counted(work: impl FnOnce()) -> Count {
     COUNT.set(Count { is_on: true, ..Count::default() });
     work();
@@ -103,49 +105,54 @@ fn the_allocator_counts() {
     });
     assert_eq!((count.allocations, count.bytes), (3, 300));
     drop(vec![0; 1000]);
-    assert_eq!(COUNT.get().allocations, 0, "nobody counts");
+    assert_eq!(COUNT.get().allocations, 0, "counting is off");
 }
 
-// ── Nothing for a message ───────────────────────────────────────────────────────────────────────
+// ── Messages of a server ────────────────────────────────────────────────────────────────────────
 
-/// Peers that speak at once.
+/// Concurrent clients.
 const CLIENTS: usize = 16;
-/// Rounds until everything that grows has grown: every client speaks once in each.
+/// Rounds until all buffers have their final size. Each client sends once a round.
 const WARM_UP_ROUNDS: usize = 50;
-/// Rounds that are counted: 10,000 messages.
+/// Counted rounds: 10,000 messages.
 const ROUNDS: usize = 625;
 
-/// An echo over real sockets, turned by hand, so that only its turns are counted.
-struct Conversation {
+/// An echo server over real sockets. The test calls its turns, so that only these are counted.
+struct EchoTest {
     server: Server<Reactor>,
     clients: Vec<TcpStream>,
 }
 
-impl Conversation {
+impl EchoTest {
     fn new(codec: impl Codec + 'static) -> Self {
         let mut server = Server::new(Reactor::new().expect("descriptors are free"), ServerLimits::default());
-        let address: Address = "127.0.0.1:0".parse().expect("an address");
-        let endpoint = server.listen(address, codec, Echo::new()).expect("a port is free");
-        let Address::Tcp(address) = server.local_address(&endpoint) else { panic!("it is bound to a port") };
+        let address: Address = "127.0.0.1:0".parse().expect("the address is valid");
+        // A turn waits at most until the idle deadline.
+        let limits = Limits { idle_timeout: TIMEOUT, ..Limits::default() };
+        let endpoint = server.listen(Listen { limits, ..Listen::from(address) }, codec, Echo::new());
+        let endpoint = endpoint.expect("a port is free");
+        let Address::Tcp(address) = server.local_address(&endpoint) else { panic!("it is a TCP address") };
         let clients = (0..CLIENTS).map(|_| connect(address)).collect();
         Self { server, clients }
     }
 
-    /// Sends these pieces one after another for every client, and takes their echo; says what the
-    /// server allocated meanwhile.
+    /// Sends the pieces one after another on each client, and checks the echoes. Returns the number of
+    /// allocations of the server.
     fn round(&mut self, pieces: &[&[u8]], echo: &[u8]) -> u64 {
         let ledger = self.server.totals().peers.ledger;
         let (mut read, mut allocations) = (ledger.bytes_read, 0);
         for piece in pieces {
             self.clients.iter_mut().for_each(|client| client.write_all(piece).expect("the server reads"));
             read += (CLIENTS * piece.len()) as u64;
+            let deadline = SystemInstant::now() + TIMEOUT;
             while self.server.totals().peers.ledger.bytes_read < read {
+                assert!(SystemInstant::now() < deadline, "the server does not read all bytes");
                 allocations += counted(|| self.server.turn().expect("the poll works")).allocations;
             }
         }
         let mut received = vec![0; echo.len()];
         for client in &mut self.clients {
-            client.read_exact(&mut received).expect("the echo comes");
+            client.read_exact(&mut received).expect("the echo arrives");
             assert_eq!(received, echo);
         }
         allocations
@@ -154,18 +161,18 @@ impl Conversation {
 
 fn connect(address: &str) -> TcpStream {
     let client = TcpStream::connect(address).expect("the server listens");
-    client.set_nodelay(true).expect("the stream is open");
-    client.set_read_timeout(Some(Duration::from_secs(10))).expect("the stream is open");
+    client.set_nodelay(true).expect("the connection is open");
+    client.set_read_timeout(Some(TIMEOUT)).expect("the connection is open");
     client
 }
 
 #[track_caller]
 fn check_steady_state(codec: impl Codec + 'static, pieces: &[&[u8]]) {
-    let mut conversation = Conversation::new(codec);
+    let mut echo_test = EchoTest::new(codec);
     let echo = pieces.concat();
-    let warm_up: u64 = (0..WARM_UP_ROUNDS).map(|_| conversation.round(pieces, &echo)).sum();
-    assert!(warm_up > 0, "to take in a peer allocates, and that is seen");
-    let allocations: u64 = (0..ROUNDS).map(|_| conversation.round(pieces, &echo)).sum();
+    let warm_up: u64 = (0..WARM_UP_ROUNDS).map(|_| echo_test.round(pieces, &echo)).sum();
+    assert!(warm_up > 0, "accepting a peer allocates, and is counted");
+    let allocations: u64 = (0..ROUNDS).map(|_| echo_test.round(pieces, &echo)).sum();
     println!("{allocations} heap allocations in {} echoed messages", ROUNDS * CLIENTS);
     assert_eq!(allocations, 0);
 }
@@ -185,9 +192,9 @@ fn a_frame_that_comes_in_pieces_allocates_nothing() {
     check_steady_state(Length::default(), &[b"\x00\x00", b"\x00\x05he", b"llo"]);
 }
 
-// ── Nothing for a message of a client of ours ───────────────────────────────────────────────────
+// ── Messages of a client ────────────────────────────────────────────────────────────────────────
 
-/// Says a line when it opens, and again whenever the line comes back.
+/// A client service that sends a line, and sends it again after each echo.
 #[derive(Default)]
 struct Pinger {
     replies: u64,
@@ -210,65 +217,67 @@ impl Service for Pinger {
 
 #[test]
 fn a_client_allocates_nothing_for_a_message() {
-    let (tell, told) = mpsc::channel();
-    let server = thread::spawn(move || {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
         let mut server = Server::new(Reactor::new().expect("descriptors are free"), ServerLimits::default());
-        let address: Address = "127.0.0.1:0".parse().expect("an address");
+        let address: Address = "127.0.0.1:0".parse().expect("the address is valid");
         let endpoint = server.listen(address, Raw, Echo::new()).expect("a port is free");
-        tell.send((server.local_address(&endpoint).clone(), server.handle())).expect("the test waits for it");
+        sender.send((server.local_address(&endpoint).clone(), server.handle())).expect("the test waits for it");
         server.run().expect("the poll works");
     });
-    let (Address::Tcp(to), handle) = told.recv().expect("it listens") else { panic!("it is bound to a port") };
-    let to = Destination::Tcp(to.parse().expect("it has no name"));
+    let (address, handle) = receiver.recv_timeout(TIMEOUT).expect("the server starts");
+    let Address::Tcp(address) = address else { panic!("it is a TCP address") };
+    let to = Destination::Tcp(address.parse().expect("the address is numeric"));
 
     let net = Reactor::new().expect("descriptors are free");
     let mut client = Client::new(net, Lines::new(), Pinger::default(), ClientLimits::default());
     (0..CLIENTS).for_each(|_| client.connect(to.clone(), None, ()));
     let mut allocations_until = |replies: usize| {
         let mut allocations = 0;
+        let deadline = client.net().now() + TIMEOUT;
         while client.service().replies < replies as u64 {
-            allocations += counted(|| client.turn(None).expect("the poll works")).allocations;
+            assert!(client.net().now() < deadline, "the replies do not arrive");
+            allocations += counted(|| client.turn(Some(deadline)).expect("the poll works")).allocations;
         }
         allocations
     };
     let warm_up = WARM_UP_ROUNDS * CLIENTS;
-    assert!(allocations_until(warm_up) > 0, "to connect allocates, and that is seen");
+    assert!(allocations_until(warm_up) > 0, "connecting allocates, and is counted");
     assert_eq!(allocations_until(warm_up + ROUNDS * CLIENTS), 0, "in {} messages", ROUNDS * CLIENTS);
 
     handle.stop();
-    server.join().expect("the server does not panic");
 }
 
-// ── Little for an idle peer ─────────────────────────────────────────────────────────────────────
+// ── Idle peers ──────────────────────────────────────────────────────────────────────────────────
 
-/// What all peers together may cost beside their own share.
+/// The allowed bytes that do not depend on the number of peers.
 const BASE_BYTES: usize = 4 << 20;
-/// What one idle peer may cost, every limit and deadline on.
+/// The allowed bytes of one idle peer with all limits and deadlines.
 const PEER_BYTES_MAX: usize = 128;
 
-/// A net of as many peers as one likes: each says two lines, the first in two pieces, hears their
-/// echo, and is idle from then on.
-struct Crowd {
-    coming: u32,
+/// A net with any number of peers. Each peer sends two lines in two reads and is idle afterwards.
+struct IdlePeers {
+    /// Peers that are not accepted yet.
+    pending: u32,
     listener: Token,
-    /// Who was registered since the last poll, and who before that.
+    /// The peers registered since the last poll, and those registered before it.
     new: Vec<Token>,
     known: Vec<Token>,
 }
 
-/// More newcomers than any server takes in a turn: so the crowd itself allocates nothing then.
-const NEWCOMERS_MAX: usize = 4096;
+/// More peers than a server accepts in a turn, so that the vectors never grow.
+const ACCEPTED_MAX: usize = 4096;
 
-/// One of the crowd, as large as a real stream is where mio has no checks for debugging in it.
-struct Idler {
+/// The stream of a peer, as large as a real stream without the debug assertions of mio.
+struct IdleStream {
     reads: u32,
     _descriptor: u32,
 }
 
 #[cfg(not(debug_assertions))]
-const _: () = assert!(size_of::<Idler>() == size_of::<<Reactor as Net>::Stream>());
+const _: () = assert!(size_of::<IdleStream>() == size_of::<<Reactor as Net>::Stream>());
 
-/// The crowd sends no datagrams.
+/// There are no datagrams.
 struct NoDatagrams;
 
 impl Datagrams for NoDatagrams {
@@ -287,7 +296,7 @@ impl Wake for NoWake {
     fn wake(&self) {}
 }
 
-impl Stream for Idler {
+impl Stream for IdleStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         const PIECES: [&[u8]; 2] = [b"hel", b"lo\nworld\n"];
         let piece = PIECES.get(self.reads as usize).ok_or(ErrorKind::WouldBlock)?;
@@ -313,8 +322,8 @@ impl Stream for Idler {
     }
 }
 
-impl Net for Crowd {
-    type Stream = Idler;
+impl Net for IdlePeers {
+    type Stream = IdleStream;
     type Listener = ();
     type Datagrams = NoDatagrams;
 
@@ -322,7 +331,7 @@ impl Net for Crowd {
         Instant::ORIGIN
     }
 
-    /// Tells of each peer twice: once for each of its reads.
+    /// Reports each peer twice, once for each of its reads.
     fn poll(&mut self, events: &mut Vec<Event>, _until: Option<Instant>) -> io::Result<PollOutcome> {
         let event = |token| Event::Ready(Readiness { token, readable: true, writable: true, read_closed: false });
         events.extend(self.known.drain(..).map(event));
@@ -341,23 +350,23 @@ impl Net for Crowd {
         Address::Tcp("10.0.0.1:7007".to_owned())
     }
 
-    fn accept(&mut self, (): &mut ()) -> io::Result<(Idler, PeerAddress)> {
-        self.coming = self.coming.checked_sub(1).ok_or(ErrorKind::WouldBlock)?;
-        // Each from an address of its own, since every address is counted.
-        let source = SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(self.coming)), 1024);
-        Ok((Idler { reads: 0, _descriptor: 0 }, PeerAddress::Tcp(source)))
+    fn accept(&mut self, (): &mut ()) -> io::Result<(IdleStream, PeerAddress)> {
+        self.pending = self.pending.checked_sub(1).ok_or(ErrorKind::WouldBlock)?;
+        // Each peer has its own address, because the server counts connections per address.
+        let source = SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(self.pending)), 1024);
+        Ok((IdleStream { reads: 0, _descriptor: 0 }, PeerAddress::Tcp(source)))
     }
 
-    fn register(&mut self, _stream: &mut Idler, token: Token) -> io::Result<()> {
+    fn register(&mut self, _stream: &mut IdleStream, token: Token) -> io::Result<()> {
         self.new.push(token);
         Ok(())
     }
 
-    fn connect(&mut self, _to: &Destination, _options: &ConnectOptions, _token: Token) -> io::Result<Idler> {
+    fn connect(&mut self, _to: &Destination, _options: &ConnectOptions, _token: Token) -> io::Result<IdleStream> {
         Err(ErrorKind::ConnectionRefused.into())
     }
 
-    fn is_connected(&mut self, _stream: &mut Idler) -> io::Result<bool> {
+    fn is_connected(&mut self, _stream: &mut IdleStream) -> io::Result<bool> {
         Ok(true)
     }
 
@@ -375,51 +384,55 @@ impl Net for Crowd {
     }
 }
 
-/// The heap of a server whose peers have all come, said their lines and fallen silent.
+/// The heap bytes of a server after all peers have sent their lines and are idle.
 fn heap_bytes(peers: u32, connections_per_address_max: usize) -> usize {
     let limits =
         ServerLimits { connections_max: peers as usize, connections_per_address_max, ..ServerLimits::default() };
-    let crowd = Crowd {
-        coming: peers,
+    let net = IdlePeers {
+        pending: peers,
         listener: Token(0),
-        new: Vec::with_capacity(NEWCOMERS_MAX),
-        known: Vec::with_capacity(NEWCOMERS_MAX),
+        new: Vec::with_capacity(ACCEPTED_MAX),
+        known: Vec::with_capacity(ACCEPTED_MAX),
     };
-    let address: Address = "10.0.0.1:7007".parse().expect("an address");
-    let mut lived = None;
+    let address: Address = "10.0.0.1:7007".parse().expect("the address is valid");
+    let mut kept = None;
     let count = counted(|| {
-        let mut server = Server::new(crowd, limits);
-        server.listen(address, Framing::Lines(Lines::new()), Echo::new()).expect("the net takes any address");
+        let mut server = Server::new(net, limits);
+        server.listen(address, Framing::Lines(Lines::new()), Echo::new()).expect("this net accepts any address");
         while server.totals().peers.ledger.frames < 2 * u64::from(peers) {
-            server.turn().expect("this poll does not fail");
+            server.turn().expect("this poll cannot fail");
         }
-        lived = Some(server);
+        kept = Some(server);
     });
-    let snapshot = lived.expect("it was made").snapshot();
+    let snapshot = kept.expect("the closure has run").snapshot();
     let endpoint = &snapshot.endpoints[0];
-    assert_eq!((snapshot.open, snapshot.lent_bytes), (peers as usize, 0), "all are there and none holds a buffer");
-    assert!(endpoint.peers.iter().all(|peer| peer.armed_at != Instant::NEVER), "every deadline is armed");
+    assert_eq!(
+        (snapshot.open, snapshot.lent_bytes),
+        (peers as usize, 0),
+        "all peers are open, and none holds a buffer"
+    );
+    assert!(endpoint.peers.iter().all(|peer| peer.armed_at != Instant::NEVER), "a deadline is not armed");
     let bytes = count.bytes.unsigned_abs();
     println!("{peers:>6} idle peers: {bytes:>8} bytes of heap, {:>5.1} each", bytes as f64 / f64::from(peers));
     bytes
 }
 
 #[test]
-fn a_crowd_of_idle_peers_costs_128_bytes_each_and_a_base() {
-    // Vectors grow by doubling: at a power of two they are full, at one more half empty. What is
-    // empty was never touched, so it is not resident, but it is counted here all the same.
+fn idle_peers_use_128_bytes_each_plus_a_base() {
+    // Vectors double: at a power of two they are full, and at one more they are half empty. Their empty
+    // part counts here, although it is not resident.
     for peers in [1, 1_000, 16_384, 16_385, 19_000, 32_768] {
-        // Every address is counted as well, the worst case: each peer has one of its own.
+        // The worst case: the server counts each address, and each peer has its own.
         let bytes = heap_bytes(peers, 1);
         assert!(bytes <= BASE_BYTES + PEER_BYTES_MAX * peers as usize, "{bytes} bytes for {peers}");
     }
 }
 
 #[test]
-fn one_more_idle_peer_costs_at_most_128_bytes() {
+fn one_more_idle_peer_uses_at_most_128_bytes() {
     let [few, many] = [16_384, 65_536];
     let each = (heap_bytes(many, usize::MAX) - heap_bytes(few, usize::MAX)) / (many - few) as usize;
-    let peer = size_of::<Peer<Echo, Framing, Link<Idler>>>();
-    println!("{each} bytes each, of which {peer} are the peer and the rest its key and its timer");
+    let peer = size_of::<Peer<Echo, Framing, Link<IdleStream>>>();
+    println!("{each} bytes each: {peer} for the peer, the rest for its key and its timer");
     assert!((peer..=PEER_BYTES_MAX).contains(&each), "{each} bytes");
 }

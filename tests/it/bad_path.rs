@@ -1,5 +1,5 @@
-//! A bad path between real client and real server: bytes come one by one, late, in fits; the path
-//! ends or breaks off anywhere. Nothing that it carried is lost, and everything else is counted.
+//! A bad network between a real client and a real server: single bytes, delays, stalls, early ends and
+//! resets. No byte that the network delivers is lost, and every connection is counted.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,116 +9,107 @@ use readyloop::sim::Rng;
 use readyloop::{CloseReason, Reactor};
 
 use crate::support::tls::{Secure, VERSIONS, target_of};
-use crate::support::{Fate, FaultProxy, KIB, Manner, PATIENCE, Passage, Serve, Server, Summary, Talks};
+use crate::support::{Conversations, Fault, FaultProxy, KIB, PathReport, Role, Serve, Server, Summary, TIMEOUT};
 
-/// Whose bytes are all to arrive, whose are cut short, and who is reset.
-const WHOLE: usize = 120;
-const CUT: usize = 40;
+/// The number of connections with each kind of fault.
+const COMPLETE: usize = 120;
+const TRUNCATED: usize = 40;
 const RESET: usize = 40;
+/// The bytes of each connection.
 const BYTES: u64 = 20 * KIB as u64;
 
 /// The environment variable that replays one seed.
 const SEED: &str = "READYLOOP_BAD_PATH_SEED";
 
 fn seed() -> u64 {
-    std::env::var(SEED).map_or(20_261_121, |seed| seed.parse().expect("a number"))
+    std::env::var(SEED).map_or(20_261_121, |seed| seed.parse().expect("the seed is a number"))
 }
 
-fn whole(_: &mut Rng) -> Fate {
-    Fate::Whole
-}
-
-/// Anywhere, at the very beginning and where all has gone as well.
-fn cut(rng: &mut Rng) -> Fate {
-    Fate::Cut { after: rng.below(BYTES as usize + 100) as u64 }
-}
-
-fn reset(rng: &mut Rng) -> Fate {
-    Fate::Reset { after: rng.below(BYTES as usize) as u64, way: rng.below(2) }
-}
-
-/// What became of the conversations of one kind, and of what the path carried of them.
+/// The outcome of all connections with one kind of fault.
 #[derive(Debug)]
-struct Kind {
+struct Outcome {
     endings: BTreeMap<String, usize>,
+    /// The echoed bytes of each connection, sorted.
     received: Vec<u64>,
-    passages: Vec<Passage>,
+    reports: Vec<PathReport>,
 }
 
-/// Lets `count` conversations run over a path of one kind to their ends.
+/// Runs `count` connections through a fault proxy until all have closed.
 #[track_caller]
-fn talk<W>(layer: W, to: SocketAddr, count: usize, draw: fn(&mut Rng) -> Fate) -> Kind
+fn run<W>(layer: W, to: SocketAddr, count: usize, draw: fn(&mut Rng) -> Fault) -> Outcome
 where
     W: Layer<<Reactor as Net>::Stream>,
 {
     let proxy = FaultProxy::start(seed(), to, draw);
-    let mut talks = Talks::under(layer, proxy.address);
-    talks.join(count, Manner::Streams(BYTES));
+    let mut talks = Conversations::under(layer, proxy.address);
+    talks.join(count, Role::Streams(BYTES));
     let over =
-        talks.run_until(3 * PATIENCE, |talks| talks.iter().all(|talk| talk.reason.is_some() || talk.failure.is_some()));
+        talks.run_until(3 * TIMEOUT, |talks| talks.iter().all(|talk| talk.reason.is_some() || talk.failure.is_some()));
     assert!(over, "{:?}", talks.all().iter().find(|talk| talk.reason.is_none()));
     let (mut endings, mut received) = (BTreeMap::new(), Vec::new());
     for talk in talks.all() {
-        let how = talk.reason.map_or("not begun", CloseReason::name);
-        *endings.entry(how.to_owned()).or_default() += 1;
+        let ending = talk.reason.map_or("not connected", CloseReason::name);
+        *endings.entry(ending.to_owned()).or_default() += 1;
         received.push(talk.received);
     }
     received.sort_unstable();
     drop(talks);
-    Kind { endings, received, passages: proxy.stop() }
+    Outcome { endings, received, reports: proxy.stop() }
 }
 
-/// All three kinds with one server, one after the other: what became of the second, and what the
-/// server counted.
+/// Runs all three kinds of faults against one server. Returns the outcome of the truncated connections
+/// and the summary of the server.
 #[track_caller]
-fn check<W>(layer: impl Fn() -> W, server: Server, address: SocketAddr) -> (Kind, Summary)
+fn check<W>(layer: impl Fn() -> W, server: Server, address: SocketAddr) -> (Outcome, Summary)
 where
     W: Layer<<Reactor as Net>::Stream>,
 {
     println!("replay with {SEED}={} cargo test --test it bad_path", seed());
     let base = server.process.descriptors();
-    let whole = talk(layer(), address, WHOLE, whole);
-    assert_eq!(whole.endings, BTreeMap::from([("finished".to_owned(), WHOLE)]));
-    assert!(whole.received.iter().all(|received| *received == BYTES), "{whole:?}");
-    assert!(whole.passages.iter().all(|passage| !passage.is_broken), "{whole:?}");
-    let cut = talk(layer(), address, CUT, cut);
-    // The server answers what came and ends as it should: no reset where none was injected.
-    assert_eq!(cut.endings, BTreeMap::from([("finished".to_owned(), CUT)]), "{cut:?}");
-    assert!(cut.passages.iter().all(|passage| !passage.is_broken), "{cut:?}");
-    let reset = talk(layer(), address, RESET, reset);
+    let complete = run(layer(), address, COMPLETE, |_| Fault::None);
+    assert_eq!(complete.endings, BTreeMap::from([("finished".to_owned(), COMPLETE)]));
+    assert!(complete.received.iter().all(|received| *received == BYTES), "{complete:?}");
+    assert!(complete.reports.iter().all(|report| !report.is_reset), "{complete:?}");
+    // Truncates anywhere, including before the first byte and after the last.
+    let truncate = |rng: &mut Rng| Fault::Truncate { after: rng.below(BYTES as usize + 100) as u64 };
+    let truncated = run(layer(), address, TRUNCATED, truncate);
+    // The server echoes the bytes that arrived and then ends cleanly.
+    assert_eq!(truncated.endings, BTreeMap::from([("finished".to_owned(), TRUNCATED)]), "{truncated:?}");
+    assert!(truncated.reports.iter().all(|report| !report.is_reset), "{truncated:?}");
+    let reset = |rng: &mut Rng| Fault::Reset { after: rng.below(BYTES as usize) as u64, from: rng.below(2) };
+    let reset = run(layer(), address, RESET, reset);
     server.descriptors_return_to(base);
 
     let ended = server.drain();
     let summary = ended.summary();
-    println!("cut {:?}, reset {:?}, server: {summary:?}", cut.endings, reset.endings);
-    let all = (WHOLE + CUT + RESET) as u64;
-    // Whoever was reset on the way may not have come so far as the server.
+    println!("truncated {:?}, reset {:?}, server: {summary:?}", truncated.endings, reset.endings);
+    let all = (COMPLETE + TRUNCATED + RESET) as u64;
+    // A connection can be reset before the server accepts it.
     assert!((all - RESET as u64..=all).contains(&summary.connections), "{}", ended.log_text());
     assert!(summary.reconciles_as_echo(), "{}", ended.log_text());
-    ended.log_is_calm();
-    (cut, summary)
+    ended.check_log_rate();
+    (truncated, summary)
 }
 
 #[test]
-fn nothing_is_lost_over_a_bad_path() {
+fn no_byte_is_lost_over_a_bad_path() {
     let server = Serve::new().start();
     let address = server.address();
-    let (mut cut, summary) = check(|| Plain, server, address);
-    // To the byte what the path carried of each.
-    let mut carried: Vec<u64> = cut.passages.drain(..).map(|passage| passage.passed[0]).collect();
-    carried.sort_unstable();
-    assert_eq!(cut.received, carried);
+    let (truncated, summary) = check(|| Plain, server, address);
+    let mut forwarded: Vec<u64> = truncated.reports.iter().map(|report| report.forwarded[0]).collect();
+    forwarded.sort_unstable();
+    assert_eq!(truncated.received, forwarded, "the server echoes exactly the bytes that it received");
     assert_eq!(summary.closed("finished") + summary.closed("reset"), summary.connections);
 }
 
 #[test]
-fn nothing_is_lost_over_a_bad_path_under_tls() {
+fn no_byte_is_lost_over_a_bad_path_under_tls() {
     for version in VERSIONS {
         let secure = Secure::start("");
         let (options, address) = (secure.options(Some(version)), secure.address());
         let (_, summary) = check(|| target_of(&options), secure.server, address);
-        // Only whole records count, and an end before its time is never taken for a clean one.
-        assert_eq!((summary.closed("truncated"), summary.closed("bad-tls")), (CUT as u64, 0));
-        assert!(summary.closed("finished") <= (WHOLE + RESET) as u64);
+        // An end without close_notify is never taken for a clean one.
+        assert_eq!((summary.closed("truncated"), summary.closed("bad-tls")), (TRUNCATED as u64, 0));
+        assert!(summary.closed("finished") <= (COMPLETE + RESET) as u64);
     }
 }

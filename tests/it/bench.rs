@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::tls::Secure;
-use crate::support::{Ended, PATIENCE, Program, Serve, Server, alone, descriptor_limit, until};
+use crate::support::{Ended, Program, Serve, Server, TIMEOUT, descriptor_limit, exclusive_machine, wait_until};
 use stub::Stub;
 
 /// `readyloop bench` with these arguments.
@@ -190,7 +190,7 @@ fn an_interrupted_run_prints_its_results() {
     let (server, address) = verbose_echo();
     let bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &["bench", &address, "-d", "10m", "-w", "0s"]);
     // The run has begun when the server logs a peer.
-    server.says("opened");
+    server.logs("opened");
     bench.signal("INT");
     bench.prints("interrupted ");
     bench.prints("round trip");
@@ -278,10 +278,10 @@ fn limits_of_the_generator_are_not_errors_of_the_server() {
     let arguments = format!("bench {address} -c 200 --connect-rate 100 -d 100ms -w 0s");
     let arguments: Vec<&str> = arguments.split(' ').collect();
     let mut bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &arguments);
-    server.says("opened");
+    server.logs("opened");
     // The check before the run has passed; this lower limit applies during the run.
     bench.running().limit_descriptors(40);
-    assert_eq!(bench.wait(PATIENCE), Some(1));
+    assert_eq!(bench.wait(TIMEOUT), Some(1));
     let log = bench.errors.all().join("\n");
     assert!(log.contains("out of descriptors (generator)") && log.contains("raise it with `ulimit -n`"), "{log}");
     assert!(!log.contains("refused") && !log.contains("reset"), "{log}");
@@ -291,16 +291,16 @@ fn limits_of_the_generator_are_not_errors_of_the_server() {
 fn nineteen_thousand_connections_are_cheap() {
     const MANY: usize = 19_000;
     if descriptor_limit() < MANY + 500 {
-        crate::support::say_loudly("bench was NOT tested with 19,000 connections: too few descriptors");
+        crate::support::print_note("bench was NOT tested with 19,000 connections: too few descriptors");
         return;
     }
-    let _machine = alone();
+    let _machine = exclusive_machine();
     let (server, address) = echo();
     let with = |connections: usize| {
         let arguments = format!("bench {address} -c {connections} -r 1000 -d 10m -w 0s --timeout 20s --json");
         let arguments: Vec<&str> = arguments.split(' ').collect();
         let bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &arguments);
-        until(PATIENCE, "all are open", || bench.running().descriptors() > connections);
+        wait_until(TIMEOUT, "all are open", || bench.running().descriptors() > connections);
         bench
     };
     let (base, bench) = (with(1).running().memory_bytes(), with(MANY));

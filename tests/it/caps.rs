@@ -1,79 +1,80 @@
-//! The caps on connections, in all and per address: exactly so many, the rest by policy, counted,
-//! and a place that comes free is given again.
+//! The caps on connections, in total and per address: they are exact, connections above them are
+//! refused or wait, and a slot that becomes free is used again.
 
 use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::support::{Crowd, Ending, Habit, PATIENCE, Serve, Summary};
+use crate::support::{Behavior, Crowd, Serve, StreamEnd, Summary, TIMEOUT};
 
 const ALLOWED: usize = 1000;
-const COME: usize = 1500;
-const REUSED_WITHIN: Duration = Duration::from_secs(1);
+const CLIENTS: usize = 1500;
+const ACCEPTED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Asks everybody for a word; whether in the end `answered` have an answer and `refused` were sent away.
+/// Sends on all connections, and checks how many get a reply and how many are refused.
 #[track_caller]
-fn settles(crowd: &mut Crowd, who: Range<usize>, answered: usize, refused: usize) {
-    crowd.ask(who.clone(), 10);
-    crowd.runs_until(PATIENCE, |members| {
-        let members = &members[who.clone()];
+fn check_cap(crowd: &mut Crowd, range: Range<usize>, answered: usize, refused: usize) {
+    crowd.ask(range.clone(), 10);
+    crowd.run_until(TIMEOUT, |members| {
+        let members = &members[range.clone()];
         members.iter().filter(|member| member.is_answered()).count() >= answered
             && members.iter().filter(|member| member.ending.is_some()).count() >= refused
     });
-    // Too many would come in at once or not at all.
-    while crowd.turn(Duration::from_millis(200)) {}
-    let sent_away = crowd.ended(who.clone(), Ending::Reset) + crowd.ended(who.clone(), Ending::Clean);
-    assert_eq!((crowd.answered(who), sent_away), (answered, refused));
+    // Further replies or refusals would follow at once.
+    crowd.settle(Duration::from_millis(200));
+    let ended = crowd.ended(range.clone(), StreamEnd::Reset) + crowd.ended(range.clone(), StreamEnd::Clean);
+    assert_eq!((crowd.answered(range), ended), (answered, refused));
 }
 
+/// Waits until these clients have a reply.
 #[track_caller]
-fn comes_in(crowd: &mut Crowd, who: Range<usize>) {
-    let came =
-        crowd.runs_until(REUSED_WITHIN, |members| members[who.clone()].iter().all(|member| member.is_answered()));
-    assert!(came, "{} of {} came in within {REUSED_WITHIN:?}", crowd.answered(who.clone()), who.len());
+fn check_accepted(crowd: &mut Crowd, range: Range<usize>) {
+    let accepted =
+        crowd.run_until(ACCEPTED_WITHIN, |members| members[range.clone()].iter().all(|member| member.is_answered()));
+    assert!(accepted, "{} of {} are accepted within {ACCEPTED_WITHIN:?}", crowd.answered(range.clone()), range.len());
 }
 
 #[test]
-fn those_beyond_the_cap_are_refused_and_a_free_place_is_given_again() {
+fn connections_above_the_cap_are_refused_until_a_slot_is_free() {
     let server = Serve::new().with("--max-connections 1k --when-full refuse").start();
     let base = server.process.descriptors();
     let mut crowd = Crowd::new();
-    let first = crowd.join(server.address(), COME, Habit::Answers);
-    settles(&mut crowd, first, ALLOWED, COME - ALLOWED);
+    let first = crowd.join(server.address(), CLIENTS, Behavior::OnRequest);
+    check_cap(&mut crowd, first, ALLOWED, CLIENTS - ALLOWED);
 
     crowd.leave(0..100);
     server.descriptors_return_to(base + ALLOWED - 100);
-    let later = crowd.join(server.address(), 100, Habit::Answers);
+    let later = crowd.join(server.address(), 100, Behavior::OnRequest);
     crowd.ask(later.clone(), 10);
-    comes_in(&mut crowd, later);
+    check_accepted(&mut crowd, later);
     drop(crowd);
 
     let summary = server.drain().summary();
-    assert_eq!((summary.connections, summary.refused), (ALLOWED as u64 + 100, (COME - ALLOWED) as u64));
+    assert_eq!((summary.connections, summary.refused), (ALLOWED as u64 + 100, (CLIENTS - ALLOWED) as u64));
 }
 
 #[test]
-fn those_beyond_the_cap_wait_and_a_free_place_is_given_to_them() {
+fn connections_above_the_cap_wait_until_a_slot_is_free() {
     let server = Serve::new().with("--max-connections 1000 --when-full pause").start();
     let mut crowd = Crowd::new();
-    let all = crowd.join(server.address(), COME, Habit::Answers);
-    settles(&mut crowd, all, ALLOWED, 0);
+    let all = crowd.join(server.address(), CLIENTS, Behavior::OnRequest);
+    check_cap(&mut crowd, all, ALLOWED, 0);
     crowd.leave(0..100);
-    comes_in(&mut crowd, ALLOWED..ALLOWED + 100);
-    // Asked before the end: who still waits when a drain finds no room is refused.
+    check_accepted(&mut crowd, ALLOWED..ALLOWED + 100);
+    // Read before the drain, which refuses the connections that still wait.
     server.signal("USR1");
-    server.says("; closed: ");
+    server.logs("; closed: ");
     assert_eq!(Summary::among(&server.log.all()).refused, 0);
 }
 
 #[test]
-fn one_address_has_so_many_and_another_its_own() {
+fn each_address_has_its_own_cap() {
     let server = Serve::new().with("--max-connections-per-ip 50").start();
     let mut crowd = Crowd::new();
     for last in 2..6 {
         let source = IpAddr::from([127, 0, 0, last]);
-        let all = crowd.join_from(Some(source), None, server.address(), 60, Habit::Answers);
-        settles(&mut crowd, all, 50, 10);
+        let all = crowd.join_from(Some(source), None, server.address(), 60, Behavior::OnRequest);
+        check_cap(&mut crowd, all, 50, 10);
     }
     drop(crowd);
     let summary = server.drain().summary();
@@ -81,21 +82,21 @@ fn one_address_has_so_many_and_another_its_own() {
 }
 
 #[test]
-fn ten_thousand_over_the_cap_at_once_disturb_nobody_who_is_in() {
+fn ten_thousand_refused_connections_do_not_affect_open_ones() {
     let server = Serve::new().with("--max-connections 100 --when-full refuse").start();
     let mut crowd = Crowd::new();
-    let pingers = crowd.join(server.address(), 100, Habit::Repeats { len: 64 });
+    let pingers = crowd.join(server.address(), 100, Behavior::Repeats { len: 64 });
     crowd.run_for(Duration::from_millis(100));
     let received = crowd.bytes_received();
     for _ in 0..20 {
-        let more = crowd.join(server.address(), 500, Habit::Answers);
-        let gone = crowd.runs_until(PATIENCE, |members| members[more.clone()].iter().all(|member| !member.is_open()));
-        assert!(gone, "some of the refused were not told");
+        let more = crowd.join(server.address(), 500, Behavior::OnRequest);
+        let ended = crowd.run_until(TIMEOUT, |members| members[more.clone()].iter().all(|member| !member.is_open()));
+        assert!(ended, "refused connections are still open");
     }
     assert!(crowd.members[pingers].iter().all(|member| member.is_open()));
     assert!(crowd.bytes_received() > received + 100 * 64);
     drop(crowd);
     let ended = server.drain();
     assert_eq!(ended.summary().refused, 10_000);
-    ended.log_is_calm();
+    ended.check_log_rate();
 }

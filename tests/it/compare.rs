@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Ended, PATIENCE, ScratchPath, Serve, until};
+use crate::support::{Ended, ScratchPath, Serve, TIMEOUT, wait_until};
 
 /// Very short trials: these tests do not look at the measured performance.
 const SHORT: &str = "compare -d 500ms -w 50ms --no-calls";
@@ -25,7 +25,7 @@ fn with_peer(serve: Serve, peer: &str) -> Serve {
 
 #[track_caller]
 fn run(serve: Serve) -> Ended {
-    serve.run_within(4 * PATIENCE)
+    serve.run_within(4 * TIMEOUT)
 }
 
 /// Server, connections, round and rate of every trial of a comparison.
@@ -180,11 +180,11 @@ fn a_peer_that_does_not_start_is_an_error_before_any_trial() {
 
 #[test]
 fn a_peer_without_an_address_is_an_error_and_is_killed() {
-    let mark = ScratchPath::holding("mark", "");
+    let mark = ScratchPath::with_text("mark", "");
     let peer = format!("mute=tail -f {}", mark.text());
     does_not_start(&peer, &["mute does not start", "did not print `listening on tcp://HOST:PORT`"]);
     // A killed process disappears shortly afterwards.
-    until(PATIENCE, "it is gone", || !is_running(mark.text()));
+    wait_until(TIMEOUT, "it is gone", || !is_running(mark.text()));
 }
 
 /// Whether a process has this word in its command line.
@@ -214,24 +214,24 @@ fn a_server_that_returns_other_bytes_is_an_error() {
 
 #[test]
 fn an_interrupt_prints_the_results_and_leaves_no_process() {
-    let (starts, mark) = (ScratchPath::holding("txt", ""), ScratchPath::new("ready"));
+    let (starts, mark) = (ScratchPath::with_text("txt", ""), ScratchPath::new("ready"));
     let peer = format!(
         "counted=echo >> {}; exec {} serve -l 127.0.0.1:0 --ready-file {}",
         starts.text(),
         binary(),
         mark.text()
     );
-    let running = with_peer(compare("-c 2 --rounds 1000 --designs reactor"), &peer).begin();
+    let running = with_peer(compare("-c 2 --rounds 1000 --designs reactor"), &peer).spawn();
     // The first start is a check. At the third start, one trial is complete.
     let started = || fs::read_to_string(starts.text()).expect("the file exists").lines().count();
-    until(4 * PATIENCE, "the first round is over", || started() >= 3);
+    wait_until(4 * TIMEOUT, "the first round is over", || started() >= 3);
     running.signal("INT");
-    let ended = running.wait(PATIENCE);
+    let ended = running.wait(TIMEOUT);
     let text = ended.out.join("\n");
     assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
     assert!(text.contains("counted") && text.contains("No conclusion is drawn"), "{text}");
     assert!(ended.log_text().contains("interrupted: these are the results so far"), "{}", ended.log_text());
-    until(Duration::from_secs(5), "the children have ended", || !is_running(mark.text()));
+    wait_until(Duration::from_secs(5), "the children have ended", || !is_running(mark.text()));
 }
 
 #[test]

@@ -1,113 +1,114 @@
-//! At the descriptor limit: those who are in are served, those who are not wait, nothing spins,
-//! and the waiting come in as soon as there is room.
+//! At the descriptor limit: open connections are served, further ones wait, the server does not spin,
+//! and waiting connections are accepted when descriptors become free.
 
 use std::time::Duration;
 
-use crate::support::{Crowd, Habit, PATIENCE, Serve, Server};
+use crate::support::{Behavior, Crowd, Serve, Server, TIMEOUT};
 
 pub(crate) const LIMIT: usize = 64;
 pub(crate) const CROWD: usize = 300;
 
-/// Who waited comes in within this: the server's longest rest and a fifth of it.
-pub(crate) const COMES_IN: Duration = Duration::from_millis(1200);
+/// A waiting connection is accepted within this time: the longest retry interval of one second, and a margin.
+pub(crate) const ACCEPTED_WITHIN: Duration = Duration::from_millis(1500);
 
-/// Lets `room` of the crowd be served, and then watches the server being full for a while.
+/// Fills the `free` descriptors, and then checks that the full server uses little CPU and logs little.
 #[track_caller]
-fn fills_and_stays_calm(server: &Server, crowd: &mut Crowd, room: usize, watched: Duration) {
-    let all = crowd.join(server.address(), CROWD, Habit::Answers);
+fn fill_and_watch(server: &Server, crowd: &mut Crowd, free: usize, watched: Duration) {
+    let all = crowd.join(server.address(), CROWD, Behavior::OnRequest);
     crowd.ask(all, 100);
-    let served = 0..room;
-    let filled =
-        crowd.runs_until(PATIENCE, |members| members[served.clone()].iter().all(|member| member.is_answered()));
-    assert!(filled, "{} of {room} are served", crowd.answered(served));
+    let served = 0..free;
+    let filled = crowd.run_until(TIMEOUT, |members| members[served.clone()].iter().all(|member| member.is_answered()));
+    assert!(filled, "{} of {free} are served", crowd.answered(served));
 
     let (cpu, lines) = (server.process.cpu(), server.log.count());
     crowd.run_for(watched);
     let spent = server.process.cpu() - cpu;
     assert!(spent <= watched / 20, "{spent:?} of CPU in {watched:?}");
-    let said = server.log.count() - lines;
-    assert!(said <= 1 + watched.as_secs() as usize, "{said} lines in {watched:?}");
-    assert_eq!(crowd.answered(0..CROWD), room, "no more than there is room for");
-    assert_eq!(crowd.open(), CROWD, "nobody was turned away");
-    crowd.echo(served, 100, PATIENCE);
+    let logged = server.log.count() - lines;
+    assert!(logged <= 1 + watched.as_secs() as usize, "{logged} lines in {watched:?}");
+    assert_eq!(crowd.answered(0..CROWD), free, "more than there are free descriptors");
+    assert_eq!(crowd.open(), CROWD, "a waiting connection was closed");
+    crowd.echo(served, 100, TIMEOUT);
 }
 
-/// `leaving` clients leave and as many of the waiting come in, without anybody connecting anew.
+/// Closes `leaving` connections and checks that as many waiting ones are accepted, without a new connect.
 #[track_caller]
-fn the_waiting_come_in(crowd: &mut Crowd, room: usize, leaving: usize) {
+fn replace(crowd: &mut Crowd, free: usize, leaving: usize) {
     crowd.leave(0..leaving);
-    let next = room..room + leaving;
-    let came = crowd.runs_until(COMES_IN, |members| members[next.clone()].iter().all(|member| member.is_answered()));
-    assert!(came, "{} of {leaving} came in within {COMES_IN:?}", crowd.answered(next));
+    let next = free..free + leaving;
+    let accepted =
+        crowd.run_until(ACCEPTED_WITHIN, |members| members[next.clone()].iter().all(|member| member.is_answered()));
+    assert!(accepted, "{} of {leaving} are accepted within {ACCEPTED_WITHIN:?}", crowd.answered(next));
 }
 
 #[test]
-fn the_descriptor_limit_stops_nobody_who_is_in_and_the_waiting_come_in_later() {
+fn the_descriptor_limit_affects_only_waiting_connections() {
     meets_the_limit(Duration::from_secs(4));
 }
 
 #[track_caller]
 pub(crate) fn meets_the_limit(watched: Duration) {
     let server = Serve::new().start();
-    // The server keeps its cap below the limit it finds at its start: it meets this one unprepared.
+    // The server derives its cap from the limit at its start, so this later limit is below the cap.
     server.process.limit_descriptors(LIMIT);
-    let room = LIMIT - server.process.descriptors_below(LIMIT);
+    let free = LIMIT - server.process.descriptors_below(LIMIT);
     let mut crowd = Crowd::new();
-    fills_and_stays_calm(&server, &mut crowd, room, watched);
-    the_waiting_come_in(&mut crowd, room, 32);
+    fill_and_watch(&server, &mut crowd, free, watched);
+    replace(&mut crowd, free, 32);
     drop(crowd);
     server.drain();
 }
 
 #[test]
-fn the_waiting_come_in_when_descriptors_come_free_elsewhere() {
+fn waiting_connections_are_accepted_when_the_limit_is_raised() {
     let server = Serve::new().start();
     server.process.limit_descriptors(LIMIT);
     let mut crowd = Crowd::new();
-    let all = crowd.join(server.address(), 2 * LIMIT, Habit::Answers);
+    let all = crowd.join(server.address(), 2 * LIMIT, Behavior::OnRequest);
     crowd.ask(all.clone(), 100);
-    server.says("cannot accept");
-    // Long enough for the rests to have grown to their longest.
+    server.logs("cannot accept");
+    // Long enough for the retry interval to reach its maximum.
     crowd.run_for(Duration::from_secs(2));
     assert!(crowd.answered(all.clone()) < LIMIT);
 
-    // Nobody leaves: only a timer can tell that there is room again.
+    // No connection closes, so only a timer can notice the free descriptors.
     server.process.limit_descriptors(4 * LIMIT);
-    let came = crowd.runs_until(COMES_IN, |members| members[all.clone()].iter().all(|member| member.is_answered()));
-    assert!(came, "{} of {} are served within {COMES_IN:?}", crowd.answered(all.clone()), all.len());
+    let accepted =
+        crowd.run_until(ACCEPTED_WITHIN, |members| members[all.clone()].iter().all(|member| member.is_answered()));
+    assert!(accepted, "{} of {} are served within {ACCEPTED_WITHIN:?}", crowd.answered(all.clone()), all.len());
     drop(crowd);
     server.drain();
 }
 
 #[test]
-fn the_cap_that_follows_from_the_limit_is_kept_without_an_error() {
+fn the_cap_derived_from_the_limit_prevents_accept_errors() {
     let server = Serve::new().descriptors(LIMIT).start();
     let mut crowd = Crowd::new();
-    // Not known from outside: what is left after the server's reserve.
-    let all = crowd.join(server.address(), LIMIT, Habit::Answers);
+    // The cap is the limit minus a reserve that the test does not know.
+    let all = crowd.join(server.address(), LIMIT, Behavior::OnRequest);
     crowd.ask(all.clone(), 1);
-    while crowd.turn(Duration::from_millis(300)) {}
-    let room = crowd.answered(all);
-    assert!((LIMIT / 3..LIMIT).contains(&room), "{room} peers at a limit of {LIMIT} descriptors");
+    crowd.settle(Duration::from_millis(300));
+    let cap = crowd.answered(all);
+    assert!((LIMIT / 3..LIMIT).contains(&cap), "{cap} peers at a limit of {LIMIT} descriptors");
     drop(crowd);
 
     let mut crowd = Crowd::new();
-    fills_and_stays_calm(&server, &mut crowd, room, Duration::from_secs(4));
-    the_waiting_come_in(&mut crowd, room, 16);
+    fill_and_watch(&server, &mut crowd, cap, Duration::from_secs(4));
+    replace(&mut crowd, cap, 16);
     drop(crowd);
     let ended = server.drain();
     assert!(!ended.log_text().contains("cannot accept"), "{}", ended.log_text());
 }
 
 #[test]
-fn the_soft_limit_is_raised_to_the_hard_one() {
+fn the_soft_limit_is_raised_to_the_hard_limit() {
     let server = Serve::new().soft_descriptors(LIMIT).start();
     assert!(server.process.descriptor_limit() > LIMIT as u64);
     let mut crowd = Crowd::new();
-    let all = crowd.join(server.address(), 2 * LIMIT, Habit::Answers);
-    crowd.echo(all, 10, PATIENCE);
+    let all = crowd.join(server.address(), 2 * LIMIT, Behavior::OnRequest);
+    crowd.echo(all, 10, TIMEOUT);
     drop(crowd);
     let ended = server.drain();
-    let said = ended.log.iter().any(|line| line.contains("descriptor") && line.contains(&LIMIT.to_string()));
-    assert!(said, "both limits are logged:\n{}", ended.log_text());
+    let is_logged = ended.log.iter().any(|line| line.contains("descriptor") && line.contains(&LIMIT.to_string()));
+    assert!(is_logged, "the old limit is not logged:\n{}", ended.log_text());
 }

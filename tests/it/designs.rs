@@ -10,8 +10,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Crowd, Ending, Habit, KIB, MIB, PATIENCE, Pattern, Serve, Server, Summary, connect_with_buffers, echoes, exchange,
-    read_exactly, read_to_the_end, same_bytes,
+    Behavior, Crowd, KIB, MIB, Pattern, Serve, Server, StreamEnd, Summary, TIMEOUT, connect_with_buffers, echoes,
+    exchange, read_exactly, read_to_the_end, same_bytes,
 };
 
 /// Every design, by its flags. The pool has a thread for each peer of most tests; the other tests choose a size.
@@ -41,7 +41,7 @@ fn receives_nothing(stream: &mut TcpStream) -> bool {
 fn receives_nothing_for(stream: &mut TcpStream, time: Duration) -> bool {
     stream.set_read_timeout(Some(time)).expect("not zero");
     let received = stream.read(&mut [0; 1]);
-    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("not zero");
     received.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
@@ -54,7 +54,7 @@ fn every_design_echoes_every_byte_and_then_closes_cleanly() {
             let bytes = Pattern::of(len).take(len);
             let (echoed, ending) = exchange(&mut server.connect(), &bytes, piece);
             same_bytes(&echoed, &bytes);
-            assert_eq!(ending, Ending::Clean, "{design}, {len} bytes");
+            assert_eq!(ending, StreamEnd::Clean, "{design}, {len} bytes");
             bytes_sent += len as u64;
         }
         let summary = drain_and_reconcile(design, server);
@@ -71,11 +71,11 @@ fn every_design_applies_the_framing_the_prefix_and_the_exit_command() {
         stream.write_all(b"one\r\ntw").unwrap();
         assert_eq!(read_exactly(&mut stream, 10), b"echo: one\n", "{design}");
         stream.write_all(b"o\nexit\nnever\n").unwrap();
-        assert_eq!(read_to_the_end(&mut stream), (b"echo: two\n".to_vec(), Ending::Clean), "{design}");
+        assert_eq!(read_to_the_end(&mut stream), (b"echo: two\n".to_vec(), StreamEnd::Clean), "{design}");
         drop(stream);
 
         let (echoed, ending) = exchange(&mut server.connect(), b"no end of line", 3);
-        assert_eq!((echoed.as_slice(), ending), (b"".as_slice(), Ending::Clean), "{design}");
+        assert_eq!((echoed.as_slice(), ending), (b"".as_slice(), StreamEnd::Clean), "{design}");
         let summary = drain_and_reconcile(design, server);
         assert_eq!(summary.closed("partial-frame"), 1, "{design}: {summary:?}");
     }
@@ -90,7 +90,7 @@ fn every_design_serves_over_a_unix_socket() {
         let bytes = Pattern::of(7).take(MIB);
         let (echoed, ending) = exchange(&mut stream, &bytes, 10 * KIB);
         same_bytes(&echoed, &bytes);
-        assert_eq!(ending, Ending::Clean, "{design}");
+        assert_eq!(ending, StreamEnd::Clean, "{design}");
         drain_and_reconcile(design, server);
     }
 }
@@ -101,7 +101,7 @@ fn every_design_limits_the_length_of_a_frame() {
         let server = serve(design, "--framing lines --frame-len-max 1KiB");
         let mut stream = server.connect();
         stream.write_all(&[b'x'; 4 * KIB]).unwrap();
-        assert_eq!(read_to_the_end(&mut stream), (Vec::new(), Ending::Clean), "{design}");
+        assert_eq!(read_to_the_end(&mut stream), (Vec::new(), StreamEnd::Clean), "{design}");
         drop(stream);
         assert_eq!(drain_and_reconcile(design, server).closed("frame-too-long"), 1, "{design}");
     }
@@ -113,14 +113,14 @@ fn every_design_has_an_idle_timeout_and_a_frame_timeout() {
         let server = serve(design, "--framing lines --idle-timeout 300ms --frame-timeout 600ms");
         let started = Instant::now();
         let mut idle = server.connect();
-        assert_eq!(read_to_the_end(&mut idle), (Vec::new(), Ending::Clean), "{design}");
+        assert_eq!(read_to_the_end(&mut idle), (Vec::new(), StreamEnd::Clean), "{design}");
         assert!(started.elapsed() >= Duration::from_millis(300), "{design}: a deadline is never early");
 
         let mut slow = server.connect();
         let started = Instant::now();
         // Each byte moves the idle deadline, but not that of the frame.
         while slow.write_all(b"x").is_ok() && receives_nothing_for(&mut slow, Duration::from_millis(50)) {
-            assert!(started.elapsed() < PATIENCE, "{design}: the bytes have moved the deadline of the frame");
+            assert!(started.elapsed() < TIMEOUT, "{design}: the bytes have moved the deadline of the frame");
         }
         assert!(started.elapsed() >= Duration::from_millis(600), "{design}: a deadline is never early");
         drop(slow);
@@ -137,12 +137,12 @@ fn every_design_closes_a_peer_that_does_not_read() {
         let mut stream = connect_with_buffers(server.address(), 4 * KIB);
         let started = Instant::now();
         let sent = loop {
-            assert!(started.elapsed() < PATIENCE, "{design}: the peer is still connected");
+            assert!(started.elapsed() < TIMEOUT, "{design}: the peer is still connected");
             if let Err(error) = stream.write_all(&[b'x'; 64 * KIB]) {
                 break error;
             }
         };
-        assert_eq!(Ending::of(&sent), Ending::Reset, "{design}");
+        assert_eq!(StreamEnd::of(&sent), StreamEnd::Reset, "{design}");
         assert!(started.elapsed() >= Duration::from_millis(500), "{design}: a deadline is never early");
         server.descriptors_return_to(base);
         assert_eq!(drain_and_reconcile(design, server).closed("write-timeout"), 1, "{design}");
@@ -156,7 +156,7 @@ fn every_design_closes_a_finished_peer_that_does_not_close_its_end() {
         let base = server.process.descriptors();
         let mut stream = server.connect();
         stream.write_all(b"exit\n").unwrap();
-        assert_eq!(read_to_the_end(&mut stream), (Vec::new(), Ending::Clean), "{design}");
+        assert_eq!(read_to_the_end(&mut stream), (Vec::new(), StreamEnd::Clean), "{design}");
         // Our direction stays open and idle.
         server.descriptors_return_to(base);
         drain_and_reconcile(design, server);
@@ -168,13 +168,11 @@ fn concurrent_designs_refuse_connections_beyond_the_cap() {
     for design in CONCURRENT {
         let server = serve(design, "--max-connections 20 --when-full refuse");
         let mut crowd = Crowd::new();
-        let all = crowd.join(server.address(), 30, Habit::Answers);
+        let all = crowd.join(server.address(), 30, Behavior::OnRequest);
         crowd.ask(all.clone(), 10);
-        assert!(crowd.runs_until(PATIENCE, |members| members.iter().filter(|member| !member.is_open()).count() == 10));
-        assert!(
-            crowd.runs_until(PATIENCE, |members| members.iter().filter(|member| member.is_answered()).count() == 20)
-        );
-        assert_eq!(crowd.ended(all, Ending::Reset), 10, "{design}");
+        assert!(crowd.run_until(TIMEOUT, |members| members.iter().filter(|member| !member.is_open()).count() == 10));
+        assert!(crowd.run_until(TIMEOUT, |members| members.iter().filter(|member| member.is_answered()).count() == 20));
+        assert_eq!(crowd.ended(all, StreamEnd::Reset), 10, "{design}");
         drop(crowd);
         let summary = drain_and_reconcile(design, server);
         assert_eq!((summary.connections, summary.refused), (20, 10), "{design}");
@@ -186,13 +184,13 @@ fn in_concurrent_designs_connections_beyond_the_cap_wait_for_a_free_place() {
     for design in CONCURRENT {
         let server = serve(design, "--max-connections 20");
         let mut crowd = Crowd::new();
-        let all = crowd.join(server.address(), 30, Habit::Answers);
+        let all = crowd.join(server.address(), 30, Behavior::OnRequest);
         crowd.ask(all.clone(), 10);
         let answered = |crowd: &mut Crowd, count| {
-            crowd.runs_until(PATIENCE, |members| members.iter().filter(|member| member.is_answered()).count() == count)
+            crowd.run_until(TIMEOUT, |members| members.iter().filter(|member| member.is_answered()).count() == count)
         };
         assert!(answered(&mut crowd, 20), "{design}");
-        while crowd.turn(Duration::from_millis(200)) {}
+        crowd.settle(Duration::from_millis(200));
         assert_eq!((crowd.answered(all.clone()), crowd.open()), (20, 30), "{design}");
         crowd.leave(0..10);
         assert!(answered(&mut crowd, 30), "{design}");
@@ -204,11 +202,11 @@ fn in_concurrent_designs_connections_beyond_the_cap_wait_for_a_free_place() {
 /// Requests the totals until they have one closed connection: its thread counts it after the client sees the end.
 #[track_caller]
 fn totals_with_one_closed(server: &Server) -> Summary {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let lines = server.log.count();
         server.signal("USR1");
-        assert!(server.log.wait_for(PATIENCE, |log| log.len() > lines), "the server logs nothing");
+        assert!(server.log.wait_for(TIMEOUT, |log| log.len() > lines), "the server logs nothing");
         let summary = Summary::among(&server.log.all());
         if summary.closed_in_all() == 1 || deadline < Instant::now() {
             return summary;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Crowd, Ended, Ending, Habit, KIB, MIB, PATIENCE, Serve, Server, until};
+use crate::support::{Behavior, Crowd, Ended, KIB, MIB, Serve, Server, StreamEnd, TIMEOUT, wait_until};
 
 const MID_STREAM: usize = 1000;
 const IN_BACKLOG: usize = 200;
@@ -17,16 +17,16 @@ fn serve_with_small_buffers(flags: &str) -> Server {
 /// Checks that every connection ended cleanly and received all bytes that the server counts as written.
 #[track_caller]
 fn check_clean_ends(server: Server, crowd: &mut Crowd) -> Ended {
-    let gone = crowd.runs_until(DRAIN_TIMEOUT, |members| members.iter().all(|member| !member.is_open()));
+    let gone = crowd.run_until(DRAIN_TIMEOUT, |members| members.iter().all(|member| !member.is_open()));
     assert!(gone, "{} are still connected", crowd.open());
-    assert_eq!(crowd.ended(0..crowd.members.len(), Ending::Clean), crowd.members.len());
-    let ended = server.wait(PATIENCE);
+    assert_eq!(crowd.ended(0..crowd.members.len(), StreamEnd::Clean), crowd.members.len());
+    let ended = server.wait(TIMEOUT);
     assert_eq!(ended.code, Some(0), "{}", ended.log_text());
     let summary = ended.summary();
     assert_eq!(summary.bytes_out, crowd.bytes_received(), "bytes written and bytes received differ");
     assert_eq!(summary.connections, crowd.members.len() as u64);
     assert_eq!(summary.closed_in_all(), summary.connections);
-    ended.log_is_calm();
+    ended.check_log_rate();
     ended
 }
 
@@ -35,15 +35,15 @@ fn check_clean_ends(server: Server, crowd: &mut Crowd) -> Ended {
 pub(crate) fn check_once(round: u64) {
     let server = Serve::new().start();
     let mut crowd = Crowd::new();
-    crowd.join(server.address(), MID_STREAM, Habit::Repeats { len: 64 + round % 1000 });
-    crowd.join(server.address(), 8, Habit::Streams { in_flight: MIB as u64 });
+    crowd.join(server.address(), MID_STREAM, Behavior::Repeats { len: 64 + round % 1000 });
+    crowd.join(server.address(), 8, Behavior::Streams { in_flight: MIB as u64 });
     // Each round stops at another moment.
     crowd.run_for(Duration::from_millis(50) + Duration::from_micros(round * 977 % 10_000));
     // While the process is stopped, the kernel receives everything below before the signal.
     server.process.stop();
-    let waiting = crowd.join(server.address(), IN_BACKLOG, Habit::Answers);
+    let waiting = crowd.join(server.address(), IN_BACKLOG, Behavior::OnRequest);
     crowd.ask(waiting.clone(), 100);
-    while crowd.turn(Duration::from_millis(20)) {}
+    crowd.settle(Duration::from_millis(20));
     // Requests short enough for the receive buffer.
     let sent: Vec<u64> = crowd.members[..MID_STREAM].iter().map(|member| member.sent).collect();
     server.signal("TERM");
@@ -67,8 +67,8 @@ fn sigterm_loses_no_data_in_streams_or_the_backlog() {
 fn sigint_drains_too() {
     let server = Serve::new().start();
     let mut crowd = Crowd::new();
-    let all = crowd.join(server.address(), 10, Habit::Answers);
-    crowd.echo(all, 10, PATIENCE);
+    let all = crowd.join(server.address(), 10, Behavior::OnRequest);
+    crowd.echo(all, 10, TIMEOUT);
     server.signal("INT");
     let ended = check_clean_ends(server, &mut crowd);
     assert_eq!(ended.summary().closed("drained"), 10);
@@ -78,8 +78,8 @@ fn sigint_drains_too() {
 fn input_unread_at_the_signal_is_answered() {
     let server = Serve::new().start();
     let mut crowd = Crowd::new();
-    let all = crowd.join(server.address(), 100, Habit::Answers);
-    crowd.echo(all.clone(), 1, PATIENCE);
+    let all = crowd.join(server.address(), 100, Behavior::OnRequest);
+    crowd.echo(all.clone(), 1, TIMEOUT);
     server.process.stop();
     crowd.ask(all.clone(), 40 * KIB as u64);
     assert_eq!(crowd.bytes_sent(), 100 * (40 * KIB as u64 + 1), "all bytes are sent");
@@ -95,11 +95,11 @@ fn a_draining_server_refuses_connections() {
     let address = server.address();
     let mut crowd = Crowd::new();
     // This client never reads, so the drain does not finish.
-    crowd.join_with_buffers(4 * KIB, address, 1, Habit::NeverReads);
+    crowd.join_with_buffers(4 * KIB, address, 1, Behavior::NeverReads);
     crowd.run_for(Duration::from_millis(300));
     server.signal("TERM");
-    server.says("draining");
-    until(PATIENCE, "connecting is refused", || std::net::TcpStream::connect(address).is_err());
+    server.logs("draining");
+    wait_until(TIMEOUT, "connecting is refused", || std::net::TcpStream::connect(address).is_err());
     server.signal("TERM");
     let ended = server.wait(Duration::from_secs(1));
     assert_eq!(ended.summary().closed_in_all(), ended.summary().connections);
@@ -109,29 +109,29 @@ fn a_draining_server_refuses_connections() {
 fn a_second_signal_stops_the_server_at_once() {
     let server = serve_with_small_buffers("--drain-timeout 1m");
     let mut crowd = Crowd::new();
-    let slow = crowd.join_with_buffers(4 * KIB, server.address(), 50, Habit::NeverReads);
+    let slow = crowd.join_with_buffers(4 * KIB, server.address(), 50, Behavior::NeverReads);
     crowd.run_for(Duration::from_millis(300));
     server.signal("TERM");
-    server.says("draining");
+    server.logs("draining");
     server.signal("INT");
     let ended = server.wait(Duration::from_secs(1));
     let summary = ended.summary();
     assert_eq!(summary.closed("stopped"), slow.len() as u64, "{}", ended.log_text());
-    assert!(crowd.runs_until(PATIENCE, |members| members.iter().all(|member| !member.is_open())));
+    assert!(crowd.run_until(TIMEOUT, |members| members.iter().all(|member| !member.is_open())));
 }
 
 #[test]
 fn slow_readers_are_closed_at_the_drain_timeout() {
     let server = serve_with_small_buffers("--drain-timeout 500ms");
     let mut crowd = Crowd::new();
-    crowd.join_with_buffers(4 * KIB, server.address(), 20, Habit::NeverReads);
-    let done = crowd.join(server.address(), 20, Habit::Answers);
-    crowd.echo(done.clone(), 100, PATIENCE);
+    crowd.join_with_buffers(4 * KIB, server.address(), 20, Behavior::NeverReads);
+    let done = crowd.join(server.address(), 20, Behavior::OnRequest);
+    crowd.echo(done.clone(), 100, TIMEOUT);
     crowd.run_for(Duration::from_millis(300));
     server.signal("TERM");
-    assert!(crowd.runs_until(PATIENCE, |members| members.iter().all(|member| !member.is_open())));
-    assert_eq!(crowd.ended(done, Ending::Clean), 20);
-    let ended = server.wait(PATIENCE);
+    assert!(crowd.run_until(TIMEOUT, |members| members.iter().all(|member| !member.is_open())));
+    assert_eq!(crowd.ended(done, StreamEnd::Clean), 20);
+    let ended = server.wait(TIMEOUT);
     assert_eq!(ended.code, Some(0));
     assert_eq!(ended.summary().closed("stopped"), 20, "{}", ended.log_text());
 }

@@ -1,25 +1,23 @@
-//! What is sent comes back: every size, every cut, every kind of address.
+//! Echoes of every length, split and kind of address are complete.
 //!
-//! How a conversation ends is tested elsewhere; here each ends by the client's half-close.
-
-use std::os::unix::net::UnixStream;
+//! Each connection ends by a half-close of the client. Other endings have tests of their own.
 
 use crate::support::{
-    Duplex, Ending, KIB, MIB, PATIENCE, Pattern, ScratchPath, Serve, connect, connect_with_buffers, exchange, has_ipv6,
-    same_bytes,
+    Duplex, KIB, MIB, Pattern, ScratchPath, Serve, StreamEnd, connect, connect_unix, connect_with_buffers, exchange,
+    has_ipv6, same_bytes,
 };
 
-/// Sends `len` bytes in pieces and expects just them.
+/// Sends `len` bytes in pieces and checks that they are echoed.
 #[track_caller]
 fn check(stream: &mut impl Duplex, len: usize, piece: usize) {
     let bytes = Pattern::of(len).take(len);
     let (echoed, ending) = exchange(stream, &bytes, piece);
     same_bytes(&echoed, &bytes);
-    assert_eq!(ending, Ending::Clean);
+    assert_eq!(ending, StreamEnd::Clean);
 }
 
 #[test]
-fn bytes_come_back_whatever_their_number() {
+fn an_echo_of_any_length_is_complete() {
     let server = Serve::new().start();
     let base = server.process.descriptors();
     for len in [1, 2, 63, 4 * KIB, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, MIB, 16 * MIB + 1, 64 * MIB] {
@@ -32,19 +30,17 @@ fn bytes_come_back_whatever_their_number() {
 }
 
 #[test]
-fn bytes_come_back_over_a_unix_socket() {
+fn an_echo_over_a_unix_socket_is_complete() {
     let path = ScratchPath::new("sock");
     let server = Serve::bare().listen(&format!("unix:{}", path.text())).start();
     for len in [1, 64 * KIB + 1, 16 * MIB] {
-        let mut stream = UnixStream::connect(path.text()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        check(&mut stream, len, 256 * KIB);
+        check(&mut connect_unix(path.text()), len, 256 * KIB);
     }
     server.drain();
 }
 
 #[test]
-fn bytes_come_back_over_ipv6() {
+fn an_echo_over_ipv6_is_complete() {
     if !has_ipv6() {
         return;
     }
@@ -54,22 +50,22 @@ fn bytes_come_back_over_ipv6() {
 }
 
 #[test]
-fn bytes_come_back_through_tiny_socket_buffers() {
-    // Smaller ones hold no whole segment of the loopback device: the kernel itself then stalls for seconds.
+fn an_echo_through_small_socket_buffers_is_complete() {
+    // Smaller buffers hold no full loopback segment, and the kernel itself then stalls for seconds.
     let server = Serve::new().with("--recv-buffer 4KiB --send-buffer 4KiB").start();
     check(&mut connect_with_buffers(server.address(), 4 * KIB), 4 * MIB, 10_000);
     server.drain();
 }
 
 #[test]
-fn bytes_come_back_with_the_lowest_watermarks() {
+fn an_echo_with_the_lowest_watermarks_is_complete() {
     let server = Serve::new().with("--queue-high 1 --queue-low 0").start();
     check(&mut server.connect(), 16 * MIB, 256 * KIB);
     server.drain();
 }
 
 #[test]
-fn bytes_written_one_by_one_come_back() {
+fn an_echo_of_bytes_written_one_by_one_is_complete() {
     let server = Serve::new().start();
     check(&mut server.connect(), 20_000, 1);
     server.drain();
@@ -84,6 +80,6 @@ fn several_listeners_share_one_server() {
     for address in server.addresses.iter().filter_map(|address| address.strip_prefix("tcp://")) {
         check(&mut connect(address.parse().unwrap()), 100 * KIB, 64 * KIB);
     }
-    check(&mut UnixStream::connect(path.text()).unwrap(), 100 * KIB, 64 * KIB);
+    check(&mut connect_unix(path.text()), 100 * KIB, 64 * KIB);
     assert_eq!(server.drain().summary().closed("finished"), 4);
 }

@@ -1,26 +1,25 @@
-//! Each framing over a real socket: where a frame ends, what ends a conversation, and what is
-//! refused.
+//! Each framing over a real socket: frame boundaries, ends of connections, and frames that are too long.
 
 use std::io::Write as _;
 use std::time::Duration;
 
 use crate::support::{
-    Duplex as _, Ending, KIB, MIB, Serve, Server, echoes, exchange, read_exactly, read_to_the_end, same_bytes,
+    Duplex as _, KIB, MIB, Serve, Server, StreamEnd, echoes, exchange, read_exactly, read_to_the_end, same_bytes,
 };
 
 fn serve(flags: &str) -> Server {
     Serve::new().with(flags).start()
 }
 
-/// Sends `input`, ends our direction, and expects `output` and a clean end.
+/// Sends `input`, half-closes, and checks for `output` and a clean end.
 #[track_caller]
 fn check(server: &Server, input: &[u8], output: &[u8]) {
-    let (answer, ending) = exchange(&mut server.connect(), input, input.len().max(1));
-    assert_eq!((answer.escape_ascii().to_string(), ending), (output.escape_ascii().to_string(), Ending::Clean));
+    let (reply, ending) = exchange(&mut server.connect(), input, input.len().max(1));
+    assert_eq!((reply.escape_ascii().to_string(), ending), (output.escape_ascii().to_string(), StreamEnd::Clean));
 }
 
 #[test]
-fn a_line_is_answered_by_a_line_in_lf() {
+fn replies_to_lines_end_in_lf() {
     let server = serve("--framing lines");
     check(&server, b"one\ntwo\r\n\n\r\nth\rree\n", b"one\ntwo\n\n\nth\rree\n");
     check(&server, b"no end of line", b"");
@@ -29,28 +28,28 @@ fn a_line_is_answered_by_a_line_in_lf() {
 }
 
 #[test]
-fn exit_ends_the_conversation_however_it_is_cut() {
+fn exit_ends_the_connection_however_it_is_split() {
     let server = serve("--framing lines");
-    for conversation in ["hello\nexit\n", "hello\r\nexit\r\n"] {
-        for cut in 1..conversation.len() {
+    for input in ["hello\nexit\n", "hello\r\nexit\r\n"] {
+        for split in 1..input.len() {
             let mut stream = server.connect();
-            let (first, second) = conversation.as_bytes().split_at(cut);
+            let (first, second) = input.as_bytes().split_at(split);
             stream.write_all(first).unwrap();
             if first.contains(&b'\n') {
-                // The first part has surely been read alone once its answer is here.
+                // After this reply, the server has read the first part separately.
                 assert_eq!(read_exactly(&mut stream, 6), b"hello\n");
             }
             stream.write_all(second).unwrap();
             let (rest, ending) = read_to_the_end(&mut stream);
             let expected: &[u8] = if first.contains(&b'\n') { b"" } else { b"hello\n" };
-            assert_eq!((rest.as_slice(), ending), (expected, Ending::Clean), "cut at {cut}");
+            assert_eq!((rest.as_slice(), ending), (expected, StreamEnd::Clean), "split at {split}");
         }
     }
     server.drain();
 }
 
 #[test]
-fn only_the_whole_line_exit_ends_a_conversation() {
+fn only_the_exact_line_exit_ends_the_connection() {
     let server = serve("--framing lines");
     let words = b"exit now\n exit\nEXIT\nexit \nexi\rt\nexits\n";
     check(&server, words, words);
@@ -60,21 +59,21 @@ fn only_the_whole_line_exit_ends_a_conversation() {
 }
 
 #[test]
-fn a_prefix_stands_before_every_line() {
+fn a_prefix_precedes_every_line() {
     let server = Serve::new().with("--framing lines --prefix").arg("echo: ").start();
     check(&server, b"one\ntwo\r\n", b"echo: one\necho: two\n");
     server.drain();
 }
 
 #[test]
-fn a_line_too_long_ends_the_conversation_after_the_lines_before_it() {
+fn a_line_that_is_too_long_ends_the_connection_after_earlier_replies() {
     let server = serve("--framing lines --frame-len-max 8");
     check(&server, b"12345678\n12345678\r\n123456789\nnever\n", b"12345678\n12345678\n");
     assert_eq!(server.drain().summary().closed("frame-too-long"), 1);
 }
 
 #[test]
-fn an_endless_line_is_refused_before_it_fills_memory() {
+fn an_endless_line_is_rejected_before_it_fills_memory() {
     let server = serve("--framing lines --frame-len-max 64KiB");
     let mut first = server.connect();
     echoes(&mut first, b"warm\n");
@@ -91,28 +90,28 @@ fn an_endless_line_is_refused_before_it_fills_memory() {
 }
 
 fn with_length(frame: &[u8]) -> Vec<u8> {
-    let mut bytes = u32::try_from(frame.len()).expect("a short frame").to_be_bytes().to_vec();
+    let mut bytes = u32::try_from(frame.len()).expect("the frame is short").to_be_bytes().to_vec();
     bytes.extend_from_slice(frame);
     bytes
 }
 
 #[test]
-fn a_length_stands_before_each_frame() {
+fn length_prefixed_frames_are_echoed() {
     let server = serve("--framing length");
     let mut input = with_length(b"hello");
     input.extend(with_length(b""));
     input.extend(with_length(&vec![b'z'; 300 * KIB]));
-    let (answer, ending) = exchange(&mut server.connect(), &input, 1000);
-    same_bytes(&answer, &input);
-    assert_eq!(ending, Ending::Clean);
+    let (reply, ending) = exchange(&mut server.connect(), &input, 1000);
+    same_bytes(&reply, &input);
+    assert_eq!(ending, StreamEnd::Clean);
     check(&server, &with_length(b"cut off")[..9], b"");
     let summary = server.drain().summary();
     assert_eq!((summary.closed("finished"), summary.closed("partial-frame")), (1, 1));
 }
 
 #[test]
-fn every_width_and_order_of_a_length_is_on_the_wire_as_it_is_named() {
-    // `hello`, as each of them puts it.
+fn each_length_format_has_its_width_and_byte_order() {
+    // The length prefix of `hello` in each format.
     for (framing, head) in [
         ("length", &[0, 0, 0, 5][..]),
         ("length:u8", &[5]),
@@ -125,21 +124,21 @@ fn every_width_and_order_of_a_length_is_on_the_wire_as_it_is_named() {
     ] {
         let server = serve(&format!("--framing {framing} --prefix said:"));
         let frame = [head, b"hello"].concat();
-        let mut answer = [head, b"said:hello"].concat();
-        *answer.iter_mut().find(|byte| **byte == 5).expect("a length") = 10;
-        check(&server, &[&frame[..], &frame].concat(), &[&answer[..], &answer].concat());
+        let mut reply = [head, b"said:hello"].concat();
+        *reply.iter_mut().find(|byte| **byte == 5).expect("the length is 5") = 10;
+        check(&server, &[&frame[..], &frame].concat(), &[&reply[..], &reply].concat());
         server.drain();
     }
 }
 
 #[test]
-fn a_length_too_large_is_refused_before_its_frame_has_come() {
+fn a_length_that_is_too_large_is_rejected_before_its_frame_arrives() {
     let server = serve("--framing length --frame-len-max 1KiB");
     let mut stream = server.connect();
     stream.write_all(&with_length(b"fits")).unwrap();
     stream.write_all(&1025_u32.to_be_bytes()).unwrap();
-    let (answer, ending) = read_to_the_end(&mut stream);
-    assert_eq!((answer, ending), (with_length(b"fits"), Ending::Clean));
+    let (reply, ending) = read_to_the_end(&mut stream);
+    assert_eq!((reply, ending), (with_length(b"fits"), StreamEnd::Clean));
     drop(stream);
     assert_eq!(server.drain().summary().closed("frame-too-long"), 1);
 }
@@ -151,17 +150,17 @@ fn fixed_frames_wait_for_their_last_byte() {
     stream.write_all(b"12345678abcd").unwrap();
     assert_eq!(read_exactly(&mut stream, 8), b"12345678");
     stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-    assert!(std::io::Read::read(&mut stream, &mut [0]).is_err(), "half a frame has no answer");
+    assert!(std::io::Read::read(&mut stream, &mut [0]).is_err(), "half a frame gets a reply");
     stream.write_all(b"efgh").unwrap();
     assert_eq!(read_exactly(&mut stream, 8), b"abcdefgh");
     stream.write_all(b"half").unwrap();
     stream.finish();
-    assert_eq!(read_to_the_end(&mut stream), (Vec::new(), Ending::Clean));
+    assert_eq!(read_to_the_end(&mut stream), (Vec::new(), StreamEnd::Clean));
     assert_eq!(server.drain().summary().closed("partial-frame"), 1);
 }
 
 #[test]
-fn raw_bytes_are_answered_as_they_come() {
+fn raw_bytes_are_echoed_as_they_arrive() {
     let server = serve("");
     let mut stream = server.connect();
     for word in [b"a".as_slice(), b"exit\n", b"\r\n", b"\0\xFF"] {

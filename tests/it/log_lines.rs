@@ -5,7 +5,7 @@ use std::net::Shutdown;
 
 use readyloop::sim::Rng;
 
-use crate::support::{Crowd, Duplex as _, Habit, PATIENCE, Serve, read_to_the_end};
+use crate::support::{Behavior, Crowd, Duplex as _, Serve, TIMEOUT, read_to_the_end};
 
 #[test]
 fn bytes_of_peers_are_escaped_in_the_log() {
@@ -49,8 +49,8 @@ fn quiet_logs_nothing_and_prints_the_listening_line() {
     let server = Serve::new().with("-q").start();
     assert_eq!(server.addresses.len(), 1);
     let mut crowd = Crowd::new();
-    let some = crowd.join(server.address(), 10, Habit::Answers);
-    crowd.echo(some, 10, PATIENCE);
+    let some = crowd.join(server.address(), 10, Behavior::OnRequest);
+    crowd.echo(some, 10, TIMEOUT);
     drop(crowd);
     let ended = server.drain();
     assert_eq!(ended.log_text(), "");
@@ -61,14 +61,14 @@ fn quiet_logs_nothing_and_prints_the_listening_line() {
 fn single_connections_are_not_logged_by_default() {
     let server = Serve::new().start();
     // The last log line of the start.
-    server.says("descriptor limit");
+    server.logs("descriptor limit");
     let before = server.log.count();
     for _ in 0..200 {
         drop(server.connect());
     }
     let mut crowd = Crowd::new();
-    let last = crowd.join(server.address(), 1, Habit::Answers);
-    crowd.echo(last, 10, PATIENCE);
+    let last = crowd.join(server.address(), 1, Behavior::OnRequest);
+    crowd.echo(last, 10, TIMEOUT);
     assert_eq!(server.log.count(), before);
     drop(crowd);
     server.drain();

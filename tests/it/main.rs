@@ -1,8 +1,7 @@
-//! The real `readyloop serve` over loopback, each behaviour in a file of its own; the kernel's own
-//! behaviour that the code relies on, in `kernel`.
+//! Integration tests: the real `readyloop` command over loopback, one file for each topic.
 //!
-//! This process is the client, the server its child. In `sim` there is no process and no socket: the
-//! same server in a simulated world.
+//! The test process is the client, and the server is its child. Module `kernel` tests kernel behavior
+//! that the code relies on. Module `sim` runs the server in the simulated world.
 
 mod bad_path;
 mod bench;

@@ -12,7 +12,8 @@ use readyloop::service::Echo;
 use readyloop::{CloseReason, Limits, Raw, ServerLimits};
 
 use crate::support::{
-    Crowd, Habit, Here, KIB, MIB, PATIENCE, Process, in_a_process_of_its_own, is_own_process, say_loudly, share,
+    Behavior, Crowd, InProcessServer, KIB, MIB, Process, TIMEOUT, is_own_process, print_note, run_in_own_process,
+    shared_machine,
 };
 
 /// When every other block is freed, there are more separate pieces than the default limit of Linux, 65,530.
@@ -37,7 +38,7 @@ fn mappings_max() -> usize {
 fn can_exhaust_mappings() -> bool {
     let max = mappings_max();
     if max > EXHAUSTED_MAX {
-        say_loudly(&format!(
+        print_note(&format!(
             "a process without mappings was NOT tested: vm.max_map_count is {max}, the test needs at most {EXHAUSTED_MAX}"
         ));
     }
@@ -58,8 +59,8 @@ fn take_all_mappings() -> Vec<MmapMut> {
 
 #[test]
 fn more_blocks_than_the_kernel_keeps_mappings_for_are_lent_and_none_is_lost() {
-    let _machine = share();
-    in_a_process_of_its_own("mappings::a_process_with_very_many_blocks", "");
+    let _machine = shared_machine();
+    run_in_own_process("mappings::a_process_with_very_many_blocks", "");
 }
 
 #[test]
@@ -93,8 +94,8 @@ fn a_refused_mapping_is_reported_as_exhausted_memory() {
     if !can_exhaust_mappings() {
         return;
     }
-    let _machine = share();
-    in_a_process_of_its_own("mappings::a_process_without_mappings", "");
+    let _machine = shared_machine();
+    run_in_own_process("mappings::a_process_without_mappings", "");
 }
 
 #[test]
@@ -118,8 +119,8 @@ fn a_server_without_mappings_loses_those_that_do_not_read_and_serves_the_others(
     if !can_exhaust_mappings() {
         return;
     }
-    let _machine = share();
-    in_a_process_of_its_own("mappings::a_server_in_a_process_without_mappings", "");
+    let _machine = shared_machine();
+    run_in_own_process("mappings::a_server_in_a_process_without_mappings", "");
 }
 
 #[test]
@@ -129,20 +130,20 @@ fn a_server_in_a_process_without_mappings() {
     if !is_own_process() {
         return;
     }
-    let server = Here::serve(Echo::new(), Raw, Limits::default(), ServerLimits::default());
+    let server = InProcessServer::serve(Echo::new(), Raw, Limits::default(), ServerLimits::default());
     let mut crowd = Crowd::new();
-    let pingers = crowd.join(server.address, 10, Habit::Answers);
-    crowd.echo(pingers.clone(), 100, PATIENCE);
+    let pingers = crowd.join(server.address, 10, Behavior::OnRequest);
+    crowd.echo(pingers.clone(), 100, TIMEOUT);
     let taken = take_all_mappings();
-    let unread = crowd.join_with_buffers(4 * KIB, server.address, UNREAD, Habit::NeverReads);
-    let gone = crowd.runs_until(PATIENCE, |members| members[unread.clone()].iter().all(|member| !member.is_open()));
+    let unread = crowd.join_with_buffers(4 * KIB, server.address, UNREAD, Behavior::NeverReads);
+    let gone = crowd.run_until(TIMEOUT, |members| members[unread.clone()].iter().all(|member| !member.is_open()));
     assert!(gone, "peers that do not read are closed");
-    crowd.echo(pingers.clone(), 100, PATIENCE);
+    crowd.echo(pingers.clone(), 100, TIMEOUT);
     drop(taken);
-    let more = crowd.join_with_buffers(4 * KIB, server.address, UNREAD, Habit::NeverReads);
+    let more = crowd.join_with_buffers(4 * KIB, server.address, UNREAD, Behavior::NeverReads);
     crowd.run_for(Duration::from_millis(300));
     assert!(crowd.members[more].iter().all(|member| member.is_open()), "queues have memory again");
-    crowd.echo(pingers, 100, PATIENCE);
+    crowd.echo(pingers, 100, TIMEOUT);
     drop(crowd);
     assert_eq!(server.drain().closed(CloseReason::BudgetSpent), UNREAD as u64);
 }

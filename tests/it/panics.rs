@@ -1,6 +1,6 @@
-//! A service that panics on one peer loses that peer, and nobody else notices.
+//! A panic of the service closes only the peer that caused it.
 //!
-//! In a process of its own: a panic that got past the loop would end the thread it runs on.
+//! The test runs in its own process, because it replaces the panic hook.
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -9,104 +9,105 @@ use std::net::{SocketAddr, TcpStream};
 use readyloop::{CloseReason, Context, Key, Limits, Lines, Orders, ServerLimits, Service};
 
 use crate::support::{
-    Duplex as _, Ending, Here, connect, echoes, in_a_process_of_its_own, is_own_process, read_to_the_end, share,
+    Duplex as _, InProcessServer, StreamEnd, connect, echoes, is_own_process, read_to_the_end, run_in_own_process,
+    shared_machine,
 };
 
-/// Panics where its peer asks for it; else an echo.
+/// An echo service that panics on request.
 struct Fragile {
-    /// Peers it was told of and has not seen go.
+    /// Peers that were opened and not yet closed.
     open: usize,
 }
 
-/// What a peer asked for that is yet to happen.
+/// The panic that a peer has requested for a later callback.
 #[derive(Default, PartialEq, Eq)]
-enum Fate {
+enum LaterPanic {
     #[default]
     None,
-    PanicAtRoom,
-    PanicAtClose,
+    OnWritable,
+    OnClose,
 }
 
 impl Service for Fragile {
-    type Peer = Fate;
+    type Peer = LaterPanic;
     type Message = ();
 
-    fn on_open(&mut self, _: &mut Fate, _: &dyn Display, _: &mut Context<'_, '_>) {
+    fn on_open(&mut self, _: &mut LaterPanic, _: &dyn Display, _: &mut Context<'_, '_>) {
         self.open += 1;
-        assert!(self.open <= OPEN_MAX, "one too many");
+        assert!(self.open <= OPEN_MAX, "too many peers");
     }
 
-    fn on_frame(&mut self, fate: &mut Fate, line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, later: &mut LaterPanic, line: &[u8], cx: &mut Context<'_, '_>) {
         match line {
-            b"panic" => panic!("as asked"),
-            b"panic after an answer" => {
-                cx.send(b"the last word");
-                panic!("as asked");
+            b"panic" => panic!("requested"),
+            b"panic after a reply" => {
+                cx.send(b"last reply");
+                panic!("requested");
             }
-            b"panic at room" => {
-                *fate = Fate::PanicAtRoom;
+            b"panic on writable" => {
+                *later = LaterPanic::OnWritable;
                 cx.notify_writable();
             }
-            b"panic at close" => *fate = Fate::PanicAtClose,
+            b"panic on close" => *later = LaterPanic::OnClose,
             line => cx.send(line),
         }
     }
 
-    fn on_writable(&mut self, fate: &mut Fate, _: &mut Context<'_, '_>) {
-        assert!(*fate != Fate::PanicAtRoom, "as asked");
+    fn on_writable(&mut self, later: &mut LaterPanic, _: &mut Context<'_, '_>) {
+        assert!(*later != LaterPanic::OnWritable, "requested");
     }
 
-    fn on_close(&mut self, fate: Fate, _: Key, _: CloseReason, _: &mut Orders<'_>) {
+    fn on_close(&mut self, later: LaterPanic, _: Key, _: CloseReason, _: &mut Orders<'_>) {
         self.open -= 1;
-        assert!(fate != Fate::PanicAtClose, "as asked");
+        assert!(later != LaterPanic::OnClose, "requested");
     }
 }
 
-/// Who comes while so many are open makes the service panic in `on_open`.
+/// The service panics in `on_open` if more peers than this are open.
 const OPEN_MAX: usize = 60;
 
-/// A peer that has been served, and then asks for a fate.
+/// Connects, checks one echo, and sends a request.
 #[track_caller]
-fn cries(address: SocketAddr, cry: &str) -> TcpStream {
+fn connect_and_send(address: SocketAddr, request: &str) -> TcpStream {
     let mut stream = connect(address);
     echoes(&mut stream, b"hello\n");
-    stream.write_all(cry.as_bytes()).expect("the server reads");
+    stream.write_all(request.as_bytes()).expect("the server reads");
     stream
 }
 
 #[test]
-fn a_service_that_panics_on_one_peer_loses_that_peer_only() {
-    let _machine = share();
-    in_a_process_of_its_own("panics::a_process_whose_service_panics", "");
+fn a_panic_of_the_service_closes_only_its_peer() {
+    let _machine = shared_machine();
+    run_in_own_process("panics::a_process_whose_service_panics", "");
 }
 
 #[test]
-#[ignore = "needs a process of its own: see the test above"]
+#[ignore = "runs in its own process, started by the test above"]
 fn a_process_whose_service_panics() {
     const ROUNDS: usize = 25;
     if !is_own_process() {
         return;
     }
-    // A panic that is expected is no news.
+    // The expected panics print nothing.
     std::panic::set_hook(Box::new(|_| {}));
-    let server = Here::serve(Fragile { open: 0 }, Lines::new(), Limits::default(), ServerLimits::default());
-    let mut neighbour = connect(server.address);
-    echoes(&mut neighbour, b"I was here before\n");
+    let server = InProcessServer::serve(Fragile { open: 0 }, Lines::new(), Limits::default(), ServerLimits::default());
+    let mut neighbor = connect(server.address);
+    echoes(&mut neighbor, b"hello\n");
     for _ in 0..ROUNDS {
-        for cry in ["panic\n", "panic after an answer\n", "panic at room\n"] {
-            let (said, _) = read_to_the_end(&mut cries(server.address, cry));
-            assert!(said.is_empty() || said == b"the last word\n", "{}", said.escape_ascii());
-            echoes(&mut neighbour, b"and I still am\n");
+        for request in ["panic\n", "panic after a reply\n", "panic on writable\n"] {
+            let (reply, _) = read_to_the_end(&mut connect_and_send(server.address, request));
+            assert!(reply.is_empty() || reply == b"last reply\n", "{}", reply.escape_ascii());
+            echoes(&mut neighbor, b"still open\n");
         }
-        let mut stream = cries(server.address, "panic at close\n");
+        let mut stream = connect_and_send(server.address, "panic on close\n");
         stream.finish();
-        assert_eq!(read_to_the_end(&mut stream), (Vec::new(), Ending::Clean), "all was over before the panic");
-        echoes(&mut neighbour, b"and I still am\n");
+        assert_eq!(read_to_the_end(&mut stream), (Vec::new(), StreamEnd::Clean), "the panic is after the clean end");
+        echoes(&mut neighbor, b"still open\n");
     }
-    let mut others: Vec<TcpStream> = (1..OPEN_MAX).map(|_| cries(server.address, "")).collect();
-    assert_eq!(read_to_the_end(&mut connect(server.address)).0, b"", "one too many");
-    others.push(neighbour);
-    others.iter_mut().for_each(|stream| echoes(stream, b"and I still am\n"));
+    let mut others: Vec<TcpStream> = (1..OPEN_MAX).map(|_| connect_and_send(server.address, "")).collect();
+    assert_eq!(read_to_the_end(&mut connect(server.address)).0, b"", "one peer too many");
+    others.push(neighbor);
+    others.iter_mut().for_each(|stream| echoes(stream, b"still open\n"));
     drop(others);
     let totals = server.drain();
     assert_eq!(totals.peers.ledger.panics, 4 * ROUNDS as u64 + 1);

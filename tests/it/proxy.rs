@@ -1,172 +1,139 @@
-//! A proxy between real sockets: bytes, ends and resets of two coupled connections, and how much of
-//! what nobody takes it takes.
+//! The proxy service between real sockets: forwarded bytes, half-closes and resets, and a bound on the
+//! bytes that the slower side does not read.
 //!
-//! The proxy runs on a thread of this process, before a server of the standard library's sockets.
+//! The proxy runs on a thread of this process. The upstream server is the test itself.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use readyloop::net::Destination;
 use readyloop::service::Proxy;
-use readyloop::{Address, Handle, Limits, Listen, Raw, Reactor, Server, ServerLimits, Totals};
+use readyloop::{CloseReason, Limits, Raw, ServerLimits};
+use socket2::SockRef;
 
-use crate::support::{Ending, KIB, MIB, PATIENCE, Pattern, exchange, read_exactly, read_to_the_end, same_bytes, share};
+use crate::support::{
+    InProcessServer, KIB, MIB, Pattern, StreamEnd, TIMEOUT, connect, exchange, read_exactly, read_to_the_end,
+    retry_if_interrupted, same_bytes, shared_machine,
+};
 
-/// A proxy on a thread of its own.
-struct Running {
-    address: SocketAddr,
-    handle: Handle,
-    thread: JoinHandle<Totals>,
+fn start_proxy(upstream: SocketAddr) -> InProcessServer {
+    let limits = Limits { queue: Proxy::QUEUE, ..Limits::default() };
+    InProcessServer::serve(Proxy::to(Destination::Tcp(upstream)), Raw, limits, ServerLimits::default())
 }
 
-impl Running {
-    fn before(upstream: SocketAddr) -> Self {
-        let (tell, told) = std::sync::mpsc::channel();
-        let thread = thread::spawn(move || {
-            let mut server = Server::new(Reactor::new().expect("a reactor"), ServerLimits::default());
-            let address: Address = "127.0.0.1:0".parse().expect("an address");
-            let limits = Limits { queue: Proxy::QUEUE, ..Limits::default() };
-            let proxy = Proxy::to(Destination::Tcp(upstream));
-            let endpoint = server.listen(Listen { limits, ..Listen::from(address) }, Raw, proxy).expect("it is free");
-            let bound = server.local_address(&endpoint).to_string();
-            let bound = bound.trim_start_matches("tcp://").parse().expect("a bound address is a number");
-            tell.send((bound, server.handle())).expect("somebody waits for it");
-            server.run().expect("a poll never fails")
-        });
-        let (address, handle) = told.recv().expect("it listens");
-        Self { address, handle, thread }
-    }
-
-    fn connect(&self) -> TcpStream {
-        patient(TcpStream::connect(self.address).expect("it listens"))
-    }
-
-    /// Ends it; nothing may be left of anybody.
-    fn end(self) -> Totals {
-        self.handle.drain();
-        let totals = self.thread.join().expect("it does not panic");
-        assert!(totals.reconciles() && totals.open == 0, "{totals:?}");
-        totals
-    }
-}
-
-fn patient(stream: TcpStream) -> TcpStream {
-    stream.set_read_timeout(Some(PATIENCE)).expect("it is open");
-    stream.set_write_timeout(Some(PATIENCE)).expect("it is open");
-    stream
-}
-
-/// An upstream of which each connection is handed to the test.
+/// The upstream server. The test gets each of its connections.
 struct Upstream(TcpListener);
 
 impl Upstream {
-    fn new() -> (Self, Running) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
-        let running = Running::before(listener.local_addr().expect("it is bound"));
-        (Self(listener), running)
+    /// Starts a proxy in front of a new upstream server.
+    fn with_proxy() -> (Self, InProcessServer) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        SockRef::from(&listener).set_read_timeout(Some(TIMEOUT)).expect("the timeout is not zero");
+        let proxy = start_proxy(listener.local_addr().expect("the listener is bound"));
+        (Self(listener), proxy)
     }
 
-    /// Both ends of a new couple.
-    fn couple(&self, running: &Running) -> (TcpStream, TcpStream) {
-        let near = running.connect();
-        (near, patient(self.0.accept().expect("the proxy connects").0))
+    /// Connects through the proxy. Returns the client's and the upstream's end.
+    fn pair(&self, proxy: &InProcessServer) -> (TcpStream, TcpStream) {
+        let client = connect(proxy.address);
+        let upstream = self.0.accept().expect("the proxy connects in time").0;
+        upstream.set_read_timeout(Some(TIMEOUT)).expect("the timeout is not zero");
+        upstream.set_write_timeout(Some(TIMEOUT)).expect("the timeout is not zero");
+        (client, upstream)
     }
-}
-
-fn resets(stream: TcpStream) {
-    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("it is open");
 }
 
 #[test]
-fn every_byte_is_passed_on_both_ways_whatever_the_size() {
-    let _machine = share();
-    let (upstream, running) = Upstream::new();
+fn every_byte_is_forwarded_in_both_directions() {
+    let _machine = shared_machine();
+    let (upstream, proxy) = Upstream::with_proxy();
     for len in [1, 2, KIB, 64 * KIB, 300 * KIB, 16 * MIB] {
-        let (mut near, far) = upstream.couple(&running);
+        let (mut client, server) = upstream.pair(&proxy);
         let echo = thread::spawn(move || {
-            let (mut from, mut to) = (far.try_clone().expect("it is open"), far);
-            io::copy(&mut from, &mut to).expect("it is echoed");
+            let (mut from, mut to) = (server.try_clone().expect("a descriptor is free"), server);
+            io::copy(&mut from, &mut to).expect("every byte is echoed");
         });
         let bytes = Pattern::of(len).take(len);
-        let (echoed, ending) = exchange(&mut near, &bytes, MIB);
+        let (echoed, ending) = exchange(&mut client, &bytes, MIB);
         same_bytes(&echoed, &bytes);
-        assert_eq!(ending, Ending::Clean, "{len} bytes");
-        echo.join().expect("it does not panic");
+        assert_eq!(ending, StreamEnd::Clean, "{len} bytes");
+        echo.join().expect("the thread does not panic");
     }
-    let totals = running.end();
-    assert_eq!(totals.closed(readyloop::CloseReason::Finished), 12);
+    let totals = proxy.drain();
+    assert_eq!(totals.closed(CloseReason::Finished), 12);
 }
 
 #[test]
-fn the_end_of_either_direction_is_passed_on_and_the_other_goes_on() {
-    let _machine = share();
-    let (upstream, running) = Upstream::new();
-    for is_near in [true, false] {
-        let (near, far) = upstream.couple(&running);
-        let (mut one, mut other) = if is_near { (near, far) } else { (far, near) };
-        one.write_all(b"first").and_then(|()| one.shutdown(Shutdown::Write)).expect("it is open");
-        assert_eq!(read_to_the_end(&mut other), (b"first".to_vec(), Ending::Clean));
+fn a_half_close_is_forwarded_and_the_other_direction_stays_open() {
+    let _machine = shared_machine();
+    let (upstream, proxy) = Upstream::with_proxy();
+    for from_client in [true, false] {
+        let (client, server) = upstream.pair(&proxy);
+        let (mut one, mut other) = if from_client { (client, server) } else { (server, client) };
+        one.write_all(b"first").and_then(|()| one.shutdown(Shutdown::Write)).expect("the connection is open");
+        assert_eq!(read_to_the_end(&mut other), (b"first".to_vec(), StreamEnd::Clean));
         let bytes = Pattern::of(9).take(3 * MIB);
         let late = bytes.clone();
         let writer = thread::spawn(move || other.write_all(&late).expect("the other direction is open"));
-        let (heard, ending) = read_to_the_end(&mut one);
-        writer.join().expect("it does not panic");
-        same_bytes(&heard, &bytes);
-        assert_eq!(ending, Ending::Clean);
+        let (received, ending) = read_to_the_end(&mut one);
+        writer.join().expect("the thread does not panic");
+        same_bytes(&received, &bytes);
+        assert_eq!(ending, StreamEnd::Clean);
     }
-    running.end();
+    proxy.drain();
 }
 
 #[test]
-fn a_reset_of_either_is_passed_on_as_one() {
-    let _machine = share();
-    let (upstream, running) = Upstream::new();
-    for is_near in [true, false] {
-        let (near, far) = upstream.couple(&running);
-        let (mut one, mut other) = if is_near { (near, far) } else { (far, near) };
-        one.write_all(b"half a st").expect("it is open");
-        assert_eq!(read_exactly(&mut other, 9), b"half a st");
-        resets(one);
-        let error = other.read(&mut [0]).expect_err("half passes for the whole");
+fn a_reset_of_either_side_is_forwarded() {
+    let _machine = shared_machine();
+    let (upstream, proxy) = Upstream::with_proxy();
+    for from_client in [true, false] {
+        let (client, server) = upstream.pair(&proxy);
+        let (mut one, mut other) = if from_client { (client, server) } else { (server, client) };
+        one.write_all(b"incomplete").expect("the connection is open");
+        assert_eq!(read_exactly(&mut other, 10), b"incomplete");
+        SockRef::from(&one).set_linger(Some(Duration::ZERO)).expect("the connection is open");
+        drop(one);
+        let error = other.read(&mut [0]).expect_err("a reset is not a clean end");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
-    running.end();
+    proxy.drain();
 }
 
 #[test]
-fn who_is_answered_by_nobody_is_reset() {
-    let _machine = share();
-    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("there is a port");
-    let running = Running::before(nobody);
-    let error = running.connect().read(&mut [0]).expect_err("nobody answered");
+fn a_client_is_reset_if_the_upstream_refuses() {
+    let _machine = shared_machine();
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
+    let proxy = start_proxy(closed);
+    let error = connect(proxy.address).read(&mut [0]).expect_err("the upstream refuses");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-    assert_eq!(running.end().connects_failed, 1);
+    assert_eq!(proxy.drain().connects_failed, 1);
 }
 
 #[test]
-fn what_nobody_reads_is_not_taken_without_end_and_none_of_it_is_lost() {
-    let _machine = share();
-    const FAR_TOO_MUCH: usize = 256 * MIB;
-    let (upstream, running) = Upstream::new();
-    let (mut near, mut far) = upstream.couple(&running);
-    near.set_write_timeout(Some(Duration::from_secs(1))).expect("it is open");
+fn unread_bytes_are_bounded_and_none_are_lost() {
+    let _machine = shared_machine();
+    const MORE_THAN_ALL_BUFFERS: usize = 256 * MIB;
+    let (upstream, proxy) = Upstream::with_proxy();
+    let (mut client, mut server) = upstream.pair(&proxy);
+    client.set_write_timeout(Some(Duration::from_secs(1))).expect("the connection is open");
     let pattern = Pattern::of(3);
     let mut sent = 0;
-    while sent < FAR_TOO_MUCH {
-        match near.write(pattern.at(sent as u64, MIB as u64)) {
+    while sent < MORE_THAN_ALL_BUFFERS {
+        match retry_if_interrupted(|| client.write(pattern.at(sent as u64, MIB as u64))) {
             Ok(len) => sent += len,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => panic!("after {sent} bytes: {error}"),
         }
     }
-    // Two kernels' buffers on each side, of some MiB each; of the proxy's own there is less than one.
-    assert!(sent < FAR_TOO_MUCH, "all of it was taken");
-    near.shutdown(Shutdown::Write).expect("it is open");
-    let (heard, ending) = read_to_the_end(&mut far);
-    assert_eq!((heard.len(), ending), (sent, Ending::Clean));
-    pattern.check(0, &heard);
-    drop((near, far));
-    running.end();
+    // The socket buffers of both sides take some MiB each, and the proxy less than one.
+    assert!(sent < MORE_THAN_ALL_BUFFERS, "the proxy reads without bound");
+    client.shutdown(Shutdown::Write).expect("the connection is open");
+    let (received, ending) = read_to_the_end(&mut server);
+    assert_eq!((received.len(), ending), (sent, StreamEnd::Clean));
+    pattern.check(0, &received);
+    drop((client, server));
+    proxy.drain();
 }

@@ -46,7 +46,7 @@ fn run_of(name: &str, connections: u64, rate: f64) -> Value {
 }
 
 fn saved(text: &str) -> ScratchPath {
-    ScratchPath::holding("json", text)
+    ScratchPath::with_text("json", text)
 }
 
 fn report(files: &[&ScratchPath], form: &str) -> Ended {

@@ -1,8 +1,6 @@
-//! A burst that fills thousands of queues: once it is over its memory is back, and on the way no
-//! turn is long.
+//! A burst fills thousands of queues. No turn takes long, and the memory returns to the system.
 //!
-//! The server is one of the test's own, in a process of its own, since from outside nobody sees
-//! where a turn begins and ends.
+//! The server is part of this test, because only code inside its process can measure a turn.
 
 use std::time::Duration;
 
@@ -12,13 +10,14 @@ use readyloop::{Address, ControlEvent, Limits, Listen, ListenOptions, Raw, React
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::support::{
-    Crowd, Ending, Habit, KIB, MIB, PATIENCE, Server, alone, descriptor_limit, is_own_process, own_process, until,
+    Behavior, Crowd, KIB, MIB, Server, StreamEnd, TIMEOUT, descriptor_limit, exclusive_machine, is_own_process,
+    own_process, wait_until,
 };
 
 const PEERS: &str = "READYLOOP_IT_PEERS";
 const LEN: &str = "READYLOOP_IT_LEN";
 
-/// Begins the line in which the server says how long its longest turn computed, in nanoseconds.
+/// The start of the line with the CPU time of the longest turn, in nanoseconds.
 const LONGEST_TURN: &str = "longest turn: ";
 
 #[test]
@@ -38,7 +37,7 @@ fn a_server_that_times_its_turns() {
         Limits { queue: Watermarks::new(64 * KIB, len), write_timeout: Duration::from_secs(600), ..Limits::default() };
     let address: Address = "127.0.0.1:0".parse().unwrap();
     let endpoint = server.listen(Listen { socket, limits, ..Listen::from(address) }, Raw, Echo::new()).unwrap();
-    // On a line of its own, behind what the test runner has begun.
+    // Starts a new line, because the test runner has printed the name of the test.
     println!("\nlistening on {}", server.local_address(&endpoint));
     let mut longest = 0;
     while !server.is_done() {
@@ -50,57 +49,57 @@ fn a_server_that_times_its_turns() {
     eprintln!("{}", server.totals());
 }
 
-/// Time on a CPU: what other programs take of it is no turn of ours.
+/// The CPU time of this thread, which other programs do not affect.
 fn thread_cpu_nanos() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
-/// `peers` that each send `len` bytes before they read any; while they read and all is given back,
-/// no turn is longer than `turn_max`.
+/// Connects `peers` clients that each send `len` bytes before they read any. No turn may use more than
+/// `turn_max` of CPU time.
 #[track_caller]
 pub(crate) fn burst_and_rest(peers: usize, len: usize, turn_max: Duration) {
-    let _machine = alone();
+    let _machine = exclusive_machine();
     let total = peers * len;
     let mut command = own_process("shrink::a_server_that_times_its_turns", "");
     command.env(PEERS, peers.to_string()).env(LEN, len.to_string());
     let server = Server::in_own_process(command);
     let mut crowd = Crowd::new();
-    let all = crowd.join_with_buffers(16 * KIB, server.address(), peers, Habit::SendsFirst);
-    crowd.echo(all.clone(), 100, PATIENCE);
+    let all = crowd.join_with_buffers(16 * KIB, server.address(), peers, Behavior::SendsFirst);
+    crowd.echo(all.clone(), 100, TIMEOUT);
     let base = server.process.memory_bytes();
 
     crowd.ask(all.clone(), len as u64);
-    let sent = crowd.runs_until(6 * PATIENCE, |members| members.iter().all(|member| member.sent == len as u64 + 100));
-    assert!(sent, "the burst is not taken");
-    // What the kernel still held for the server is in its queues as well.
-    until(PATIENCE, "the burst is taken", || server.process.is_asleep());
-    let peak = server.process.memory_bytes();
-    assert!(peak > total / 3, "{peak} bytes are no burst of {total}");
+    let sent = crowd.run_until(6 * TIMEOUT, |members| members.iter().all(|member| member.sent == len as u64 + 100));
+    assert!(sent, "the server does not read the burst");
+    // When the server sleeps and its memory has grown, it has read the bytes in its socket buffers.
+    let mut peak = 0;
+    wait_until(TIMEOUT, "the server has read the burst", || {
+        peak = server.process.memory_bytes();
+        server.process.is_asleep() && peak > total / 3
+    });
 
-    let answered = crowd.runs_until(6 * PATIENCE, |members| members.iter().all(|member| member.is_answered()));
-    assert!(answered, "{} of {peers} have their bytes", crowd.answered(all.clone()));
+    let answered = crowd.run_until(6 * TIMEOUT, |members| members.iter().all(|member| member.is_answered()));
+    assert!(answered, "{} of {peers} have all their bytes", crowd.answered(all.clone()));
     let mut left = 0;
-    until(PATIENCE, "memory is back", || {
+    wait_until(TIMEOUT, "the memory returns to the system", || {
         left = server.process.memory_bytes();
         left <= base * 13 / 10 + 8 * MIB
     });
 
-    crowd.echo(all.clone(), 100, PATIENCE);
-    assert_eq!(crowd.ended(all, Ending::Reset), 0);
+    crowd.echo(all.clone(), 100, TIMEOUT);
+    assert_eq!(crowd.ended(all, StreamEnd::Reset), 0);
     drop(crowd);
     let ended = server.drain();
     let summary = ended.summary();
     assert!(summary.reconciles_as_echo() && summary.closed("finished") == summary.connections, "{summary:?}");
-    let told = ended.out.iter().find_map(|line| line.strip_prefix(LONGEST_TURN));
-    let longest = Duration::from_nanos(told.and_then(|nanos| nanos.parse().ok()).expect("the server tells"));
-    println!(
-        "{peers} peers, {len} bytes each: base {base}, peak {peak}, in the end {left}; {longest:?} for the longest turn"
-    );
-    assert!(longest <= turn_max, "a turn took {longest:?}");
+    let printed = ended.out.iter().find_map(|line| line.strip_prefix(LONGEST_TURN));
+    let longest = Duration::from_nanos(printed.and_then(|nanos| nanos.parse().ok()).expect("the server prints it"));
+    println!("{peers} peers, {len} bytes each: base {base}, peak {peak}, afterwards {left}; longest turn {longest:?}");
+    assert!(longest <= turn_max, "a turn used {longest:?} of CPU time");
 }
 
 #[test]
-fn memory_goes_back_after_a_burst_and_no_turn_is_long() {
+fn memory_returns_after_a_burst_and_no_turn_is_long() {
     burst_and_rest(500, 256 * KIB, Duration::from_millis(50));
 }

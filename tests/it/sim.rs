@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use readyloop::simtest::{Pair, SimTest};
 
-use crate::support::share;
+use crate::support::shared_machine;
 
 /// The seeds to run if the environment names none.
 const SEEDS: Range<u64> = 0..2000;
@@ -51,7 +51,7 @@ fn print_story(test: &SimTest<'_>, seed: u64) {
 
 #[test]
 fn all_invariants_hold_after_every_turn_of_every_seed() {
-    let _machine = share();
+    let _machine = shared_machine();
     let (test, seeds) = (SimTest::built_in(), seeds());
     let summary = test.sweep(known_seeds().chain(seeds.clone()), |_| {});
     println!("{summary}");
@@ -67,7 +67,7 @@ fn all_invariants_hold_after_every_turn_of_every_seed() {
 
 #[test]
 fn a_seed_gives_the_same_run_with_and_without_its_story() {
-    let _machine = share();
+    let _machine = shared_machine();
     let test = SimTest::built_in();
     for seed in 0..50 {
         let run = test.run(seed);

@@ -1,30 +1,32 @@
-//! Clients that send and never read: they cost a bounded amount, stop being read, and are ended.
+//! Clients that send and never read: the server pauses reading them, bounds their memory, and closes them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::support::{Crowd, Habit, KIB, MIB, PATIENCE, Serve};
+use crate::support::{Behavior, Crowd, KIB, MIB, Serve, TIMEOUT};
 
 const SLOW: usize = 1000;
 const QUEUE_HIGH: usize = 64 * KIB;
-/// The most that one call reads.
+/// The maximum of bytes that one call reads.
 const READ: usize = 256 * KIB;
 
 #[test]
-fn a_thousand_that_never_read_stop_us_reading_and_are_ended() {
-    // Small socket buffers: it is the server's memory that should fill, not the kernel's.
+fn a_thousand_slow_readers_pause_reading_and_are_closed() {
+    // With small socket buffers, the queues of the server fill.
     let server = Serve::new()
         .with("--queue-high 64KiB --queue-low 16KiB --write-timeout 2s")
         .with("--recv-buffer 16KiB --send-buffer 16KiB")
         .start();
     let mut crowd = Crowd::new();
-    let pingers = crowd.join(server.address(), 100, Habit::Repeats { len: 64 });
+    let pingers = crowd.join(server.address(), 100, Behavior::Repeats { len: 64 });
     crowd.run_for(Duration::from_millis(100));
     let (base, descriptors) = (server.process.memory_bytes(), server.process.descriptors());
 
-    let slow = crowd.join_with_buffers(16 * KIB, server.address(), SLOW, Habit::NeverReads);
+    let slow = crowd.join_with_buffers(16 * KIB, server.address(), SLOW, Behavior::NeverReads);
     let sent = |crowd: &Crowd| crowd.members[slow.clone()].iter().map(|member| member.sent).sum::<u64>();
     let mut before = u64::MAX;
+    let started = Instant::now();
     while sent(&crowd) != before {
+        assert!(started.elapsed() < TIMEOUT, "the server does not pause reading");
         before = sent(&crowd);
         crowd.run_for(Duration::from_millis(200));
     }
@@ -32,37 +34,37 @@ fn a_thousand_that_never_read_stop_us_reading_and_are_ended() {
     let allowed = 4 * MIB + SLOW * (QUEUE_HIGH + READ);
     assert!(used <= allowed, "{used} bytes for {SLOW} slow readers, more than {allowed}");
 
-    let ended = crowd.runs_until(PATIENCE, |members| members[slow.clone()].iter().all(|member| !member.is_open()));
-    assert!(ended, "the write timeout has not ended them");
+    let ended = crowd.run_until(TIMEOUT, |members| members[slow.clone()].iter().all(|member| !member.is_open()));
+    assert!(ended, "the write timeout has not closed them");
     server.descriptors_return_to(descriptors);
     let left = server.process.memory_bytes().saturating_sub(base);
-    assert!(left <= base / 3 + 8 * MIB, "{left} bytes stay in use after they are gone");
+    assert!(left <= base / 3 + 8 * MIB, "{left} bytes are still in use after they are closed");
 
     let received = crowd.bytes_received();
     crowd.run_for(Duration::from_millis(100));
     assert!(crowd.members[pingers].iter().all(|member| member.is_open()));
-    assert!(crowd.bytes_received() > received, "the pingers go on");
+    assert!(crowd.bytes_received() > received, "the pinging clients get no more replies");
     drop(crowd);
     assert_eq!(server.drain().summary().closed("write-timeout"), SLOW as u64);
 }
 
 #[test]
-fn all_queues_together_are_bounded_as_well() {
+fn the_total_of_all_queues_is_bounded() {
     let server = Serve::new()
         .with("--queue-high 256KiB --queue-total-max 8MiB --write-timeout 1s")
         .with("--recv-buffer 16KiB --send-buffer 16KiB")
         .start();
     let mut crowd = Crowd::new();
-    let pinger = crowd.join(server.address(), 1, Habit::Answers);
-    crowd.echo(pinger.clone(), 64, PATIENCE);
+    let pinger = crowd.join(server.address(), 1, Behavior::OnRequest);
+    crowd.echo(pinger.clone(), 64, TIMEOUT);
     let base = server.process.memory_bytes();
-    let slow = crowd.join_with_buffers(16 * KIB, server.address(), 200, Habit::NeverReads);
+    let slow = crowd.join_with_buffers(16 * KIB, server.address(), 200, Behavior::NeverReads);
     crowd.run_for(Duration::from_millis(500));
     let used = server.process.memory_bytes().saturating_sub(base);
-    assert!(used <= 4 * MIB + 8 * MIB, "{used} bytes, though 8 MiB are allowed for all");
-    crowd.echo(pinger.clone(), 64, PATIENCE);
-    assert!(crowd.runs_until(PATIENCE, |members| members[slow.clone()].iter().all(|member| !member.is_open())));
-    crowd.echo(pinger, 64, PATIENCE);
+    assert!(used <= 4 * MIB + 8 * MIB, "{used} bytes, although all queues together may use 8 MiB");
+    crowd.echo(pinger.clone(), 64, TIMEOUT);
+    assert!(crowd.run_until(TIMEOUT, |members| members[slow.clone()].iter().all(|member| !member.is_open())));
+    crowd.echo(pinger, 64, TIMEOUT);
     drop(crowd);
     server.drain();
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use crate::support::{Ended, PATIENCE, Process, Serve, Server, alone, echoes, until};
+use crate::support::{Ended, Process, Serve, Server, TIMEOUT, echoes, exclusive_machine, wait_until};
 
 /// Runs a server with these flags. Its log names the socket options in force.
 #[track_caller]
@@ -57,13 +57,13 @@ fn accepted_connections_inherit_keepalive() {
     /// Ticks per second, on every architecture.
     const TICKS: u64 = 100;
     // The table is long and slow to read while other tests hold thousands of connections.
-    let _quiet = alone();
+    let _quiet = exclusive_machine();
     let server = Serve::new().with("--keepalive 1000s,10s,6").start();
     let mut stream = server.connect();
     echoes(&mut stream, b"hello");
     let (peer, here) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
     let mut timer = None;
-    until(PATIENCE, "the reply is acknowledged", || {
+    wait_until(TIMEOUT, "the reply is acknowledged", || {
         timer = timer_of(server.process, here, peer);
         timer.is_some_and(|(kind, _)| kind == KEEPALIVE)
     });

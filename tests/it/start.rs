@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use crate::support::{
-    Duplex as _, Ended, PATIENCE, ScratchPath, Serve, Summary, echoes, has_ipv6, read_to_the_end, until,
+    Duplex as _, Ended, ScratchPath, Serve, Summary, TIMEOUT, echoes, has_ipv6, read_to_the_end, wait_until,
 };
 
 #[track_caller]
@@ -45,7 +45,7 @@ fn the_ready_file_holds_the_same_lines_while_the_server_listens() {
     fs::write(path.text(), "listening on something older\n").unwrap();
     let server = Serve::new().listen("127.0.0.2:0").with("--ready-file").arg(path.text()).start();
     let expected: String = server.addresses.iter().map(|address| format!("listening on {address}\n")).collect();
-    until(PATIENCE, "the ready file exists", || fs::read_to_string(path.text()).is_ok_and(|text| text == expected));
+    wait_until(TIMEOUT, "the ready file exists", || fs::read_to_string(path.text()).is_ok_and(|text| text == expected));
     server.drain();
     assert!(!fs::exists(path.text()).unwrap(), "the ready file is removed at exit");
 }
@@ -93,7 +93,7 @@ fn sigusr1_logs_the_totals_and_keeps_connections() {
     let mut stream = server.connect();
     echoes(&mut stream, b"12345");
     server.signal("USR1");
-    server.says("; closed: ");
+    server.logs("; closed: ");
     let totals = Summary::among(&server.log.all());
     assert_eq!((totals.connections, totals.open, totals.bytes_in, totals.bytes_out), (1, 1, 5, 5));
     assert_eq!(totals.closed_in_all(), 0);
@@ -129,7 +129,7 @@ fn data_of_a_peer_adds_no_listening_line() {
 
 #[test]
 fn the_default_is_echo_on_loopback_port_7007() {
-    match Serve::bare().listening(1).try_start() {
+    match Serve::bare().expect_listeners(1).try_start() {
         Ok(server) => {
             assert_eq!(server.addresses, ["tcp://127.0.0.1:7007"]);
             echoes(&mut server.connect(), b"hello");

@@ -14,7 +14,7 @@ use std::time::Duration;
 use readyloop::CloseReason;
 
 use crate::support::tls::{Secure, VERSIONS};
-use crate::support::{KIB, MIB, Manner, PATIENCE, alone, until};
+use crate::support::{KIB, MIB, Role, TIMEOUT, exclusive_machine, wait_until};
 
 #[test]
 fn an_echo_of_any_length_is_complete() {
@@ -22,9 +22,9 @@ fn an_echo_of_any_length_is_complete() {
         let secure = Secure::start("");
         let mut talks = secure.talks(version);
         for len in [0, 1, 100, 64 * KIB, 10 * MIB] {
-            talks.join(1, Manner::Streams(len as u64));
+            talks.join(1, Role::Streams(len as u64));
         }
-        talks.finish_well();
+        talks.finish_all();
         let summary = secure.server.drain().summary();
         assert_eq!((summary.bytes_in, summary.bytes_out), (talks.received(), talks.received()));
         assert_eq!(summary.closed("finished"), 5);
@@ -36,8 +36,8 @@ fn both_sides_write_at_once_through_small_buffers() {
     for version in VERSIONS {
         let secure = Secure::start("--recv-buffer 4KiB --send-buffer 4KiB --queue-high 64KiB --queue-low 16KiB");
         let mut talks = secure.talks(version);
-        talks.join(8, Manner::Streams(2 * MIB as u64));
-        talks.finish_well();
+        talks.join(8, Role::Streams(2 * MIB as u64));
+        talks.finish_all();
         secure.server.drain();
     }
 }
@@ -47,8 +47,8 @@ fn five_hundred_connections_at_once_are_served() {
     for version in VERSIONS {
         let secure = Secure::start("");
         let mut talks = secure.talks(version);
-        talks.join(500, Manner::Streams(20_000));
-        talks.finish_well();
+        talks.join(500, Role::Streams(20_000));
+        talks.finish_all();
         assert_eq!(secure.server.drain().summary().closed("finished"), 500);
     }
 }
@@ -83,19 +83,19 @@ fn a_peer_that_does_not_read_is_closed_at_its_write_timeout() {
         // The queue, one more read, and the buffers of TLS.
         let each = (128 + 64 + 64) * KIB;
         assert!(used < MIB + clients.len() * each, "{used} bytes for {} peers", clients.len());
-        until(PATIENCE, "all peers are closed", || secure.server.process.descriptors() <= descriptors);
+        wait_until(TIMEOUT, "all peers are closed", || secure.server.process.descriptors() <= descriptors);
         assert_eq!(secure.server.drain().summary().closed("write-timeout"), 20);
     }
 }
 
 #[test]
 fn idle_peers_cause_no_wake_ups() {
-    let _machine = alone();
+    let _machine = exclusive_machine();
     for version in VERSIONS {
         let secure = Secure::start("");
         let mut talks = secure.talks(version);
-        talks.join(300, Manner::Silent);
-        assert!(talks.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.is_open)));
+        talks.join(300, Role::Silent);
+        assert!(talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.is_open)));
         // One peer is stuck: its replies fill all buffers, so nothing can be sent to it.
         let mut stuck = secure.client(version);
         stuck.send_until_full(Duration::from_millis(50));
@@ -108,7 +108,7 @@ fn idle_peers_cause_no_wake_ups() {
         assert!(talks.all().iter().all(|talk| talk.reason.is_none()));
         drop(stuck);
         secure.server.signal("TERM");
-        assert!(talks.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.reason.is_some())));
+        assert!(talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.reason.is_some())));
         assert!(talks.all().iter().all(|talk| talk.reason == Some(CloseReason::Finished)), "an end was not clean");
     }
 }

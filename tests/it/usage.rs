@@ -100,7 +100,7 @@ fn a_unix_path_in_use_stays_with_its_server() {
     check_error(&Serve::bare().listen(&address).run(), FAILURE, &["cannot listen on", path.text()]);
     assert!(std::fs::exists(path.text()).unwrap(), "the second server removed the path of the first");
     server.drain();
-    let file = ScratchPath::holding("sock", "not a socket\n");
+    let file = ScratchPath::with_text("sock", "not a socket\n");
     check_error(&Serve::bare().listen(&format!("unix:{}", file.text())).run(), FAILURE, &[file.text()]);
     assert_eq!(std::fs::read_to_string(file.text()).unwrap(), "not a socket\n");
 }
@@ -125,7 +125,7 @@ fn an_error_names_an_unreadable_file() {
 
 #[track_caller]
 fn check_file_error(text: &str, parts: &[&str]) {
-    let file = ScratchPath::holding("toml", text);
+    let file = ScratchPath::with_text("toml", text);
     check_error(&Serve::new().with("--config").arg(file.text()).run(), USAGE, parts);
 }
 
@@ -147,7 +147,7 @@ fn echoes_with(server: Server, prefix: &str) {
 
 #[test]
 fn a_flag_overrides_the_environment_and_the_environment_the_file() {
-    let file = ScratchPath::holding("toml", "framing = \"lines\"\nprefix = \"file \"\n");
+    let file = ScratchPath::with_text("toml", "framing = \"lines\"\nprefix = \"file \"\n");
     let serve = || Serve::new().with("--config").arg(file.text());
     echoes_with(serve().start(), "file ");
     echoes_with(serve().env("READYLOOP_PREFIX", "environment ").start(), "environment ");
@@ -159,11 +159,11 @@ fn a_flag_overrides_the_environment_and_the_environment_the_file() {
 
 #[test]
 fn a_file_and_the_environment_can_set_the_addresses() {
-    let file = ScratchPath::holding("toml", "listen = [\"127.0.0.1:0\", \"127.0.0.2:0\"]\n");
-    let server = Serve::bare().with("--config").arg(file.text()).listening(2).start();
+    let file = ScratchPath::with_text("toml", "listen = [\"127.0.0.1:0\", \"127.0.0.2:0\"]\n");
+    let server = Serve::bare().with("--config").arg(file.text()).expect_listeners(2).start();
     assert!(server.addresses[1].starts_with("tcp://127.0.0.2:"));
     server.drain();
-    let server = Serve::bare().env("READYLOOP_LISTEN", "127.0.0.1:0").listening(1).start();
+    let server = Serve::bare().env("READYLOOP_LISTEN", "127.0.0.1:0").expect_listeners(1).start();
     server.drain();
 }
 

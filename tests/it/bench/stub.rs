@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::support::PATIENCE;
+use crate::support::TIMEOUT;
 
 /// A server that runs until the end of the test process.
 pub(super) struct Stub {
@@ -94,7 +94,7 @@ impl Stub {
 /// Echoes all bytes until `inspect` returns false.
 fn echo(mut stream: TcpStream, mut inspect: impl FnMut(&mut [u8], &mut TcpStream) -> bool) {
     stream.set_nodelay(true).expect("it is a socket");
-    stream.set_read_timeout(Some(3 * PATIENCE)).expect("it is a socket");
+    stream.set_read_timeout(Some(3 * TIMEOUT)).expect("it is a socket");
     let mut bytes = [0; 64 * 1024];
     // The loop ends when the peer closes or resets.
     while let Ok(count @ 1..) = stream.read(&mut bytes) {

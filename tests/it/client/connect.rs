@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::program::Client;
-use crate::support::{PATIENCE, ScratchPath, Serve};
+use crate::support::{ScratchPath, Serve, TIMEOUT};
 
 const FAILURE: i32 = 1;
 
@@ -56,7 +56,7 @@ impl BlackHole {
         listener.listen(0).expect("it is bound");
         let address = listener.local_addr().expect("it is bound").as_socket().expect("it is TCP");
         let mut waiting = Vec::new();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         // The kernel queues a few more than requested.
         while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
             assert!(Instant::now() < deadline, "the backlog does not fill up");
@@ -71,7 +71,7 @@ fn silence_ends_at_the_connect_timeout() {
     let hole = BlackHole::new();
     let ran = Client::to(hole.address).with("--connect-timeout 500ms --retries 9").fed(b"");
     ran.failed(FAILURE, &[&hole.address.to_string(), "no reply within 500ms"]);
-    assert!(ran.took >= Duration::from_millis(500) && ran.took < PATIENCE / 2, "{:?}", ran.took);
+    assert!(ran.took >= Duration::from_millis(500) && ran.took < TIMEOUT / 2, "{:?}", ran.took);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_name_with_both_families_connects_to_the_one_that_accepts() {
     let address = format!("localhost:{}", server.address().port());
     let ran = Client::to(address).with("--retries 0").fed(b"hello");
     ran.printed(b"hello");
-    assert!(ran.took < PATIENCE / 4, "{:?}", ran.took);
+    assert!(ran.took < TIMEOUT / 4, "{:?}", ran.took);
     server.drain();
 }
 
@@ -90,7 +90,7 @@ fn retries_continue_until_a_server_listens() {
     let address = free_address();
     let mut client = Client::to(address).with("--retries 1000 --connect-timeout 20s -v").start();
     let tries = |lines: &[String]| lines.iter().filter(|line| line.contains("; again in ")).count();
-    assert!(client.log.wait_for(PATIENCE, |lines| tries(lines) >= 3), "{:?}", client.log.all());
+    assert!(client.log.wait_for(TIMEOUT, |lines| tries(lines) >= 3), "{:?}", client.log.all());
     let server = Serve::bare().listen(&address.to_string()).start();
     client.feed(b"at last");
     let ran = client.wait();

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::thread;
 
 use super::program::Client;
-use crate::support::{Ending, MIB, PATIENCE, Pattern, ScratchPath, Serve, read_to_the_end, same_bytes};
+use crate::support::{MIB, Pattern, ScratchPath, Serve, StreamEnd, TIMEOUT, read_to_the_end, same_bytes};
 
 /// A listener on a free port, for a peer with special behavior.
 fn listener() -> (TcpListener, SocketAddr) {
@@ -21,8 +21,8 @@ fn listener() -> (TcpListener, SocketAddr) {
 #[track_caller]
 fn accept(listener: &TcpListener) -> TcpStream {
     let (stream, _) = listener.accept().expect("the client connects");
-    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
-    stream.set_write_timeout(Some(PATIENCE)).expect("not zero");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("not zero");
+    stream.set_write_timeout(Some(TIMEOUT)).expect("not zero");
     stream
 }
 
@@ -62,7 +62,7 @@ fn a_file_of_10_mib_is_echoed_byte_for_byte() {
 #[test]
 fn standard_output_may_be_a_file() {
     let server = Serve::new().start();
-    let path = ScratchPath::holding("txt", "");
+    let path = ScratchPath::with_text("txt", "");
     let file = File::options().write(true).open(path.text()).expect("it was just written");
     let mut running = Client::to(server.address()).stdout(file);
     running.feed(b"to a file");
@@ -108,7 +108,7 @@ fn a_reply_after_the_end_of_the_input_is_printed() {
         received
     });
     Client::to(address).fed(b"over").printed(b"received");
-    assert_eq!(server.join().expect("no panic"), (b"over".to_vec(), Ending::Clean));
+    assert_eq!(server.join().expect("no panic"), (b"over".to_vec(), StreamEnd::Clean));
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_blocked_output_does_not_pause_the_input() {
     let mut stdin = running.input.take().expect("it is a pipe");
     let feeder = thread::spawn(move || stdin.write_all(&vec![b'y'; 4 * MIB]));
     let (received, ending) = read_to_the_end(&mut peer);
-    assert_eq!((received.len(), ending), (4 * MIB, Ending::Clean));
+    assert_eq!((received.len(), ending), (4 * MIB, StreamEnd::Clean));
     feeder.join().expect("no panic").expect("all input was sent");
     drop(running);
     flood.join().expect("no panic");

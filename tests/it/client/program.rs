@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Lines, PATIENCE, Process};
+use crate::support::{Lines, Process, TIMEOUT};
 
 /// The command line of a client.
 pub(super) struct Client {
@@ -106,7 +106,7 @@ impl Running {
                 out.read_to_end(&mut bytes).map(|_| bytes)
             })
         });
-        assert!(self.log.wait_for_the_end(PATIENCE), "it has not exited:\n{}", self.log.all().join("\n"));
+        assert!(self.log.wait_for_the_end(TIMEOUT), "it has not exited:\n{}", self.log.all().join("\n"));
         let status = self.child.wait().expect("the child is ours to wait for");
         let out = reader.map_or_else(Vec::new, |reader| reader.join().expect("no panic").expect("a pipe can be read"));
         Ran { code: status.code(), out, log: self.log.all(), took: self.started.elapsed() }

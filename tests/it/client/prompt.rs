@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use super::terminal::Terminal;
-use crate::support::{Ending, PATIENCE, ScratchPath, Serve, Server, read_exactly, read_to_the_end};
+use crate::support::{ScratchPath, Serve, Server, StreamEnd, TIMEOUT, read_exactly, read_to_the_end};
 
 const UP: &str = "\x1b[A";
 const LEFT: &str = "\x1b[D";
@@ -23,7 +23,7 @@ fn listener() -> (TcpListener, SocketAddr) {
 
 fn accept(listener: &TcpListener) -> TcpStream {
     let (stream, _) = listener.accept().expect("the client connects");
-    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("not zero");
     stream
 }
 
@@ -118,7 +118,7 @@ fn unsolicited_data_is_escaped_and_printed_above_the_prompt() {
     terminal.types("ne\r");
     assert_eq!(read_exactly(&mut peer, 12), b"half a line\n");
     terminal.types("exit\r");
-    assert_eq!(read_to_the_end(&mut peer), (Vec::new(), Ending::Clean));
+    assert_eq!(read_to_the_end(&mut peer), (Vec::new(), StreamEnd::Clean));
     drop(peer);
     assert_eq!(terminal.ends(), Some(0));
 }

@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, tcgetattr};
 
-use crate::support::{PATIENCE, until};
+use crate::support::{TIMEOUT, wait_until};
 
 /// A client on a pseudo-terminal.
 pub(super) struct Terminal {
@@ -82,7 +82,7 @@ impl Terminal {
         let guard = self.screen.0.lock().expect("no thread panics with the lock");
         let waiting = |screen: &mut Vec<u8>| find(screen).is_none();
         let (mut screen, _) =
-            self.screen.1.wait_timeout_while(guard, PATIENCE, waiting).expect("no thread panics with the lock");
+            self.screen.1.wait_timeout_while(guard, TIMEOUT, waiting).expect("no thread panics with the lock");
         match find(&screen) {
             Some(end) => String::from_utf8_lossy(&screen.drain(..end).collect::<Vec<_>>()).into_owned(),
             None => panic!("no `{text}` in: {}", screen.escape_ascii()),
@@ -101,7 +101,7 @@ impl Terminal {
     pub(super) fn ends(&mut self) -> Option<i32> {
         let child = &mut self.child;
         let mut code = None;
-        until(PATIENCE, "the client has exited", || {
+        wait_until(TIMEOUT, "the client has exited", || {
             child.try_wait().expect("the child is ours to wait for").map(|status| code = status.code()).is_some()
         });
         code

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::program::{Client, Ran};
 use super::terminal::Terminal;
-use crate::support::{KIB, MIB, PATIENCE, Pattern, Serve, Server, has_ipv6, same_bytes, signal};
+use crate::support::{KIB, MIB, Pattern, Serve, Server, TIMEOUT, has_ipv6, same_bytes, signal};
 
 const FAILURE: i32 = 1;
 
@@ -22,7 +22,7 @@ const LONG: &str = "--reply-timeout 15s";
 
 fn socket() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    socket.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    socket.set_read_timeout(Some(TIMEOUT)).expect("not zero");
     let address = socket.local_addr().expect("it is bound");
     (socket, address)
 }
@@ -270,7 +270,7 @@ fn silence_ends_at_the_reply_timeout() {
     let ran = udp(address).with("--reply-timeout 500ms").fed(b"hello there\n");
     ran.counted("1 sent, 0 answered, 1 lost, 0 duplicates, 0 reordered");
     ran.failed_after_counts(&["1 of 1 datagram had no reply", "within 500ms"]);
-    assert!(ran.took >= Duration::from_millis(500) && ran.took < PATIENCE / 2, "{:?}", ran.took);
+    assert!(ran.took >= Duration::from_millis(500) && ran.took < TIMEOUT / 2, "{:?}", ran.took);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{drain_and_reconcile, serve};
-use crate::support::{Crowd, Ending, Habit, PATIENCE, Serve, alone, say_loudly, until};
+use crate::support::{Behavior, Crowd, Serve, StreamEnd, TIMEOUT, exclusive_machine, print_note, wait_until};
 
 /// The timeout of a blocking read (`SOCKET_TIMEOUT` in `src/net/blocking.rs`).
 const SOCKET_TIMEOUT: Duration = Duration::from_millis(500);
@@ -13,12 +13,12 @@ const SOCKET_TIMEOUT: Duration = Duration::from_millis(500);
 fn an_idle_thread_wakes_only_when_its_read_times_out() {
     const PEERS: u64 = 200;
     const TIMEOUTS: u32 = 4;
-    let _machine = alone();
+    let _machine = exclusive_machine();
     for design in ["--design threads", "--design pool --workers 300"] {
         let server = serve(design, "");
         let mut crowd = Crowd::new();
-        let all = crowd.join(server.address(), PEERS as usize, Habit::Answers);
-        crowd.echo(all.clone(), 100, PATIENCE);
+        let all = crowd.join(server.address(), PEERS as usize, Behavior::OnRequest);
+        crowd.echo(all.clone(), 100, TIMEOUT);
         let switches = server.process.switches();
         crowd.run_for(TIMEOUTS * SOCKET_TIMEOUT);
         let switches = server.process.switches() - switches;
@@ -26,7 +26,7 @@ fn an_idle_thread_wakes_only_when_its_read_times_out() {
         // preempted once before it waits again.
         let switches_max = 2 * PEERS * u64::from(TIMEOUTS + 1);
         assert!(switches <= switches_max, "{design}: {switches} context switches, at most {switches_max} expected");
-        crowd.echo(all, 100, PATIENCE);
+        crowd.echo(all, 100, TIMEOUT);
         drop(crowd);
         drain_and_reconcile(design, server);
     }
@@ -37,19 +37,19 @@ fn a_thousand_peers_have_a_thousand_threads_and_all_threads_end() {
     let server = serve("--design threads", "");
     let base = (server.process.threads(), server.process.descriptors());
     let mut crowd = Crowd::new();
-    let all = crowd.join(server.address(), 1000, Habit::Answers);
-    crowd.echo(all.clone(), 100, PATIENCE);
+    let all = crowd.join(server.address(), 1000, Behavior::OnRequest);
+    crowd.echo(all.clone(), 100, TIMEOUT);
     assert_eq!(server.process.threads(), base.0 + 1000);
     // Those that the server counts for each thread, and some of the heap. The standard library aborts a
     // process that has no mapping left for a new thread.
     let mappings = mappings(server.process.pid);
     assert!(mappings <= 1000 * 5 + 200, "{mappings} mappings with 1000 threads: `MAPPINGS_PER_THREAD` is too low");
     crowd.leave(all);
-    until(PATIENCE, "the threads end", || server.process.threads() == base.0);
+    wait_until(TIMEOUT, "the threads end", || server.process.threads() == base.0);
     server.descriptors_return_to(base.1);
     // The memory of ended threads is reused.
-    let again = crowd.join(server.address(), 1000, Habit::Answers);
-    crowd.echo(again, 100, PATIENCE);
+    let again = crowd.join(server.address(), 1000, Behavior::OnRequest);
+    crowd.echo(again, 100, TIMEOUT);
     drop(crowd);
     assert_eq!(drain_and_reconcile("threads", server).closed("finished"), 2000);
 }
@@ -66,22 +66,22 @@ fn a_peer_without_a_thread_is_refused_and_counted_and_the_others_continue() {
     let server = limited.with("--design threads").start();
     let free = TASKS - server.process.threads();
     let mut crowd = Crowd::new();
-    let first = crowd.join(server.address(), free, Habit::Answers);
-    crowd.echo(first.clone(), 100, PATIENCE);
+    let first = crowd.join(server.address(), free, Behavior::OnRequest);
+    crowd.echo(first.clone(), 100, TIMEOUT);
     // One at a time: after a failure, accepting pauses.
     for _ in 0..3 {
-        let more = crowd.join(server.address(), 1, Habit::Answers);
+        let more = crowd.join(server.address(), 1, Behavior::OnRequest);
         crowd.ask(more.clone(), 100);
-        let is_closed = crowd.runs_until(PATIENCE, |members| !members[more.start].is_open());
+        let is_closed = crowd.run_until(TIMEOUT, |members| !members[more.start].is_open());
         assert!(is_closed, "a connection without a thread is still open");
-        assert_eq!(crowd.ended(more, Ending::Reset), 1);
+        assert_eq!(crowd.ended(more, StreamEnd::Reset), 1);
     }
-    crowd.echo(first.clone(), 100, PATIENCE);
+    crowd.echo(first.clone(), 100, TIMEOUT);
     // After a thread has ended, another one can start.
     crowd.leave(0..1);
-    until(PATIENCE, "a thread ends", || server.process.threads() < TASKS);
-    let next = crowd.join(server.address(), 1, Habit::Answers);
-    crowd.echo(next, 100, PATIENCE);
+    wait_until(TIMEOUT, "a thread ends", || server.process.threads() < TASKS);
+    let next = crowd.join(server.address(), 1, Behavior::OnRequest);
+    crowd.echo(next, 100, TIMEOUT);
     drop(crowd);
     let ended = server.drain();
     let summary = ended.summary();
@@ -99,7 +99,7 @@ fn with_tasks(count: usize) -> Option<Serve> {
         .arg(format!("{setpriv} {} --version", env!("CARGO_BIN_EXE_readyloop")))
         .output();
     if !version.is_ok_and(|output| output.status.success()) {
-        say_loudly("a refused thread was NOT tested: this needs root, setpriv, and a binary that every user can run");
+        print_note("a refused thread was NOT tested: this needs root, setpriv, and a binary that every user can run");
         return None;
     }
     Some(Serve::new().under(&format!("prlimit --nproc={count} {setpriv}")))

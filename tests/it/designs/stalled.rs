@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{CONCURRENT, drain_and_reconcile, receives_nothing, serve};
 use crate::support::{
-    Crowd, Ending, Habit, KIB, MIB, PATIENCE, connect, echoes, exchange, read_exactly, read_to_the_end,
+    Behavior, Crowd, KIB, MIB, StreamEnd, TIMEOUT, connect, echoes, exchange, read_exactly, read_to_the_end,
 };
 
 #[test]
@@ -35,11 +35,11 @@ fn one_stalled_peer_does_not_delay_others_in_concurrent_designs() {
         echoes(&mut silent, b"in the middle of something");
         let mut crowd = Crowd::new();
         // One peer that sends nothing, and one that does not read its replies.
-        crowd.join_with_buffers(4 * KIB, server.address(), 1, Habit::NeverReads);
+        crowd.join_with_buffers(4 * KIB, server.address(), 1, Behavior::NeverReads);
         crowd.run_for(Duration::from_millis(100));
-        let others = crowd.join(server.address(), 40, Habit::Answers);
+        let others = crowd.join(server.address(), 40, Behavior::OnRequest);
         for _ in 0..3 {
-            crowd.echo(others.clone(), 100, PATIENCE);
+            crowd.echo(others.clone(), 100, TIMEOUT);
         }
         crowd.leave(0..others.end);
         drop(silent);
@@ -54,7 +54,7 @@ fn a_deadline_of_the_stalled_peer_unblocks_the_iterative_design() {
     echoes(&mut stalled, b"in the middle of something");
     let mut next = server.connect();
     echoes(&mut next, b"at last");
-    assert_eq!(read_to_the_end(&mut stalled).1, Ending::Clean);
+    assert_eq!(read_to_the_end(&mut stalled).1, StreamEnd::Clean);
     drop((stalled, next));
     assert_eq!(drain_and_reconcile("iterative", server).closed("idle-timeout"), 1);
 }
@@ -63,17 +63,17 @@ fn a_deadline_of_the_stalled_peer_unblocks_the_iterative_design() {
 fn more_peers_than_a_pool_has_threads_wait_and_none_fails() {
     let server = serve("--design pool --workers 3", "");
     let mut crowd = Crowd::new();
-    let all = crowd.join(server.address(), 20, Habit::Answers);
+    let all = crowd.join(server.address(), 20, Behavior::OnRequest);
     crowd.ask(all.clone(), 100);
     for served in (3..=18).step_by(3) {
-        let done = crowd.runs_until(PATIENCE, |members| members[..served].iter().all(|member| member.is_answered()));
+        let done = crowd.run_until(TIMEOUT, |members| members[..served].iter().all(|member| member.is_answered()));
         assert!(done, "{} of {served} are served", crowd.answered(all.clone()));
-        while crowd.turn(Duration::from_millis(100)) {}
+        crowd.settle(Duration::from_millis(100));
         assert_eq!(crowd.answered(all.clone()), served, "each thread serves one peer");
         assert!(crowd.members.iter().all(|member| member.ending.is_none()), "a waiting connection stays open");
         crowd.leave(served - 3..served);
     }
-    let done = crowd.runs_until(PATIENCE, |members| members.iter().all(|member| member.is_answered()));
+    let done = crowd.run_until(TIMEOUT, |members| members.iter().all(|member| member.is_answered()));
     assert!(done, "{} are served", crowd.answered(all));
     drop(crowd);
     let summary = drain_and_reconcile("pool", server);
@@ -84,11 +84,11 @@ fn more_peers_than_a_pool_has_threads_wait_and_none_fails() {
 fn deadlines_of_stalled_peers_free_the_threads_of_a_pool() {
     let server = serve("--design pool --workers 3", "--idle-timeout 300ms");
     let mut crowd = Crowd::new();
-    let all = crowd.join(server.address(), 12, Habit::Answers);
+    let all = crowd.join(server.address(), 12, Behavior::OnRequest);
     // No peer closes by itself.
-    crowd.echo(all.clone(), 100, PATIENCE);
-    assert!(crowd.runs_until(PATIENCE, |members| members.iter().all(|member| !member.is_open())));
-    assert_eq!(crowd.ended(all, Ending::Clean), 12);
+    crowd.echo(all.clone(), 100, TIMEOUT);
+    assert!(crowd.run_until(TIMEOUT, |members| members.iter().all(|member| !member.is_open())));
+    assert_eq!(crowd.ended(all, StreamEnd::Clean), 12);
     assert_eq!(drain_and_reconcile("pool", server).closed("idle-timeout"), 12);
 }
 
@@ -97,19 +97,19 @@ fn peers_beyond_the_queue_of_a_pool_wait_in_the_backlog() {
     const PEERS: usize = 1500;
     let server = serve("--design pool --workers 2", "");
     let mut crowd = Crowd::new();
-    let all = crowd.join(server.address(), PEERS, Habit::Answers);
+    let all = crowd.join(server.address(), PEERS, Behavior::OnRequest);
     crowd.ask(all.clone(), 10);
-    assert!(crowd.runs_until(PATIENCE, |members| members[..2].iter().all(|member| member.is_answered())));
-    while crowd.turn(Duration::from_millis(100)) {}
+    assert!(crowd.run_until(TIMEOUT, |members| members[..2].iter().all(|member| member.is_answered())));
+    crowd.settle(Duration::from_millis(100));
     assert_eq!((crowd.answered(all.clone()), crowd.open()), (2, PEERS));
     let descriptors = server.process.descriptors();
     assert!(descriptors < PEERS, "{descriptors} descriptors: all connections were accepted");
     // They are served and leave one after another.
     let mut next = 0;
-    let deadline = Instant::now() + 3 * PATIENCE;
+    let deadline = Instant::now() + 3 * TIMEOUT;
     while next < PEERS {
         assert!(Instant::now() < deadline, "{next} of {PEERS} were served");
-        crowd.turn(PATIENCE);
+        crowd.turn(TIMEOUT);
         while next < PEERS && crowd.members[next].is_answered() {
             crowd.leave(next..next + 1);
             next += 1;
@@ -122,7 +122,7 @@ fn peers_beyond_the_queue_of_a_pool_wait_in_the_backlog() {
 fn a_new_peer_is_served_while_all_threads_but_one_are_busy() {
     let server = serve("--design pool --workers 5", "");
     let mut crowd = Crowd::new();
-    crowd.join(server.address(), 4, Habit::Streams { in_flight: MIB as u64 });
+    crowd.join(server.address(), 4, Behavior::Streams { in_flight: MIB as u64 });
     crowd.run_for(Duration::from_millis(200));
     for _ in 0..10 {
         let mut peer = connect(server.address());

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{PATIENCE, ScratchPath, Serve, exchange, has_ipv6};
+use crate::support::{ScratchPath, Serve, TIMEOUT, exchange, has_ipv6};
 
 use super::commands::{Call, calls, commands};
 use super::page::Page;
@@ -70,7 +70,7 @@ fn every_server_in_the_text_starts_and_drains() {
             words.extend(["-l".to_owned(), "127.0.0.1:0".to_owned()]);
         }
         let listeners = words.iter().filter(|word| *word == "-l").count();
-        command("serve", &words).listening(listeners).start().drain();
+        command("serve", &words).expect_listeners(listeners).start().drain();
     }
 }
 
@@ -107,12 +107,12 @@ fn saved_runs_become_the_reports_in_the_text() {
     let server = Serve::new().start();
     let run = Serve::command("bench -d 100ms -w 0s --json").arg(&server.address().to_string()).run();
     assert_eq!(run.code, Some(0), "{}", run.log_text());
-    let saved = ScratchPath::holding("json", &run.out.join("\n"));
+    let saved = ScratchPath::with_text("json", &run.out.join("\n"));
     let all = arguments_of("report");
     assert!(all.len() > 2, "{all:?}");
     for mut arguments in all {
         arguments.iter_mut().filter(|word| word.ends_with(".json")).for_each(|word| saved.text().clone_into(word));
-        let ended = command("report", &arguments).run_within(PATIENCE);
+        let ended = command("report", &arguments).run_within(TIMEOUT);
         assert_eq!((ended.code, ended.out.is_empty()), (Some(0), false), "{arguments:?}: {}", ended.log_text());
     }
     server.drain();

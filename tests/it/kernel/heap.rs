@@ -2,11 +2,11 @@
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
-    use crate::support::{KIB, MIB, Process, in_a_process_of_its_own, is_own_process};
+    use crate::support::{KIB, MIB, Process, is_own_process, run_in_own_process};
 
     #[test]
     fn a_heap_does_not_shrink_below_its_top_block() {
-        in_a_process_of_its_own("kernel::heap::glibc::the_heap_of_a_process_with_one_thread", "");
+        run_in_own_process("kernel::heap::glibc::the_heap_of_a_process_with_one_thread", "");
     }
 
     #[test]
@@ -27,7 +27,7 @@ mod glibc {
 
     #[test]
     fn a_mapped_block_returns_to_the_system_at_once() {
-        in_a_process_of_its_own("kernel::heap::glibc::the_mapped_blocks_of_a_process_with_one_thread", "");
+        run_in_own_process("kernel::heap::glibc::the_mapped_blocks_of_a_process_with_one_thread", "");
     }
 
     #[test]

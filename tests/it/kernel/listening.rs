@@ -10,7 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use super::{SILENCE, address, listener};
-use crate::support::{in_a_process_of_its_own, is_own_process};
+use crate::support::{is_own_process, run_in_own_process};
 
 /// A listener, registered with a poll.
 fn watched_listener() -> (Poll, TcpListener) {
@@ -57,7 +57,7 @@ fn registering_again_reports_a_waiting_backlog() {
 fn a_listener_is_stranded_after_emfile_even_when_descriptors_are_free_again() {
     // A process of its own, since the other tests need their descriptors.
     let name = "kernel::listening::the_stranded_listener_of_a_process_without_descriptors";
-    in_a_process_of_its_own(name, "ulimit -n 40 &&");
+    run_in_own_process(name, "ulimit -n 40 &&");
 }
 
 #[test]

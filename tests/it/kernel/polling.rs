@@ -14,7 +14,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
 use super::{SILENCE, address, listener, pair};
-use crate::support::{PATIENCE, ScratchPath, in_a_process_of_its_own, is_own_process, signal, until};
+use crate::support::{ScratchPath, TIMEOUT, is_own_process, run_in_own_process, signal, wait_until};
 
 #[test]
 fn a_timeout_is_rounded_up_to_a_whole_millisecond() {
@@ -29,7 +29,7 @@ fn a_timeout_is_rounded_up_to_a_whole_millisecond() {
 
 #[test]
 fn a_signal_interrupts_a_poll() {
-    in_a_process_of_its_own("kernel::polling::the_interrupted_poll_of_a_process_with_one_thread", "");
+    run_in_own_process("kernel::polling::the_interrupted_poll_of_a_process_with_one_thread", "");
 }
 
 #[test]
@@ -49,12 +49,12 @@ fn the_interrupted_poll_of_a_process_with_one_thread() {
     let interrupted = std::thread::scope(|scope| {
         // Repeatedly, since the first signal may come before the poll has started.
         scope.spawn(|| {
-            until(PATIENCE, "the poll ends", || {
+            wait_until(TIMEOUT, "the poll ends", || {
                 signal(thread, "USR2");
                 done.load(Ordering::Relaxed)
             });
         });
-        let polled = poll.poll(&mut events, Some(PATIENCE));
+        let polled = poll.poll(&mut events, Some(TIMEOUT));
         done.store(true, Ordering::Relaxed);
         polled.unwrap_err()
     });
@@ -64,7 +64,7 @@ fn the_interrupted_poll_of_a_process_with_one_thread() {
 
 #[test]
 fn regular_files_are_refused() {
-    let path = ScratchPath::holding("txt", "a regular file\n");
+    let path = ScratchPath::with_text("txt", "a regular file\n");
     let file = File::open(path.text()).unwrap();
     let poll = Poll::new().unwrap();
     let refused = poll.registry().register(&mut SourceFd(&file.as_raw_fd()), Token(0), Interest::READABLE);
@@ -89,7 +89,7 @@ fn has_event(poll: &mut Poll, within: Duration) -> bool {
 fn an_established_connect_has_no_error_and_a_peer_address() {
     let listener = listener(1);
     let (mut poll, stream) = connecting(address(&listener));
-    assert!(has_event(&mut poll, PATIENCE));
+    assert!(has_event(&mut poll, TIMEOUT));
     assert!(stream.take_error().unwrap().is_none());
     assert_eq!(stream.peer_addr().unwrap(), address(&listener));
 }
@@ -112,7 +112,7 @@ fn a_failed_connect_is_writable_and_reports_its_error_once() {
         address(&listener)
     };
     let (mut poll, stream) = connecting(free);
-    assert!(has_event(&mut poll, PATIENCE));
+    assert!(has_event(&mut poll, TIMEOUT));
     assert_eq!(stream.take_error().unwrap().unwrap().kind(), ErrorKind::ConnectionRefused);
     assert!(stream.take_error().unwrap().is_none());
     assert!(stream.peer_addr().is_err());
@@ -133,7 +133,7 @@ fn a_batch_may_report_a_stream_that_was_dropped_meanwhile() {
         others.push(other);
     }
     let mut events = Events::with_capacity(16);
-    poll.poll(&mut events, Some(PATIENCE)).unwrap();
+    poll.poll(&mut events, Some(TIMEOUT)).unwrap();
     let mut tokens = Vec::new();
     for event in &events {
         // Handling the first event drops both streams.

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::support::{ScratchPath, say_loudly};
+use crate::support::{ScratchPath, print_note};
 
 /// The names of Chromium on various systems.
 const NAMES: [&str; 6] =
@@ -35,10 +35,10 @@ const POINTED_AT: &str = "<script>{
 #[track_caller]
 pub(super) fn shows(html: &str, charts: usize) {
     let Some(browser) = chromium() else {
-        say_loudly(&format!("pages were NOT tested in a browser: there is no Chromium, and {VARIABLE} names none"));
+        print_note(&format!("pages were NOT tested in a browser: there is no Chromium, and {VARIABLE} names none"));
         return;
     };
-    let page = ScratchPath::holding("html", &html.replace("</body>", &format!("{POINTED_AT}</body>")));
+    let page = ScratchPath::with_text("html", &html.replace("</body>", &format!("{POINTED_AT}</body>")));
     let (dom, log) = opened(&browser, &page, &["--dump-dom"]);
     assert!(dom.contains(&format!("data-charts=\"{charts}\"")), "its script did not run to the end:\n{log}");
     assert_eq!(dom.matches("<svg class=\"chart\"").count(), charts);

@@ -13,7 +13,7 @@ use readyloop::service::Proxy;
 use readyloop::sim::{Behavior, Faults, PeerEnding, Rng, SimNet, SimPeer, World, WorldProgress, pattern};
 use readyloop::{Address, CloseReason, Limits, Listen, Raw, Server, ServerLimits};
 
-use crate::support::share;
+use crate::support::shared_machine;
 
 /// The number of random worlds.
 const SEEDS: u64 = 1500;
@@ -391,7 +391,7 @@ fn run(seed: u64, counts: &mut RunCounts) {
 
 #[test]
 fn random_worlds_forward_every_byte_and_close_every_connection() {
-    let _machine = share();
+    let _machine = shared_machine();
     let mut counts = RunCounts::default();
     for seed in 0..SEEDS {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed, &mut counts)));

@@ -16,7 +16,7 @@ use readyloop::sim::{Faults, Rng, SimNet, SimPeer, World, pattern};
 use readyloop::{CloseReason, ControlEvent, Limits, Listen, Raw, Server, ServerLimits};
 
 use crate::support::certs::Authority;
-use crate::support::share;
+use crate::support::shared_machine;
 
 use super::volume;
 
@@ -197,7 +197,7 @@ fn check_echoes(seed: u64) {
 
 #[test]
 fn every_tls_echo_is_complete_with_delay_faults() {
-    let _machine = share();
+    let _machine = shared_machine();
     for seed in 0..volume(400) {
         check_echoes(seed);
     }
@@ -205,7 +205,7 @@ fn every_tls_echo_is_complete_with_delay_faults() {
 
 #[test]
 fn a_broken_tls_connection_affects_no_other_and_totals_reconcile() {
-    let _machine = share();
+    let _machine = shared_machine();
     for seed in 0..volume(200) {
         let mut rng = Rng::new(!seed);
         let world = World::new(seed).with_faults(Faults::drawn_from(seed));

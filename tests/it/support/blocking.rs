@@ -1,63 +1,70 @@
-//! Clients that block: one conversation each, with deadlines on every read and write.
+//! Blocking clients, each for one connection, with a timeout for each read and write.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::thread;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
-use super::{Ending, PATIENCE};
+use super::{StreamEnd, TIMEOUT};
 
-/// A stream that one thread may write while another reads.
-pub(crate) trait Duplex: Read + Write + Send + Sized {
-    fn second(&self) -> Self;
+/// A stream that one thread can write while another thread reads.
+pub(crate) trait Duplex: Read + Write + AsFd + From<OwnedFd> + Send {
+    fn duplicate(&self) -> Self {
+        Self::from(self.as_fd().try_clone_to_owned().expect("a descriptor is free"))
+    }
+
     /// Ends our direction.
-    fn finish(&self);
-}
-
-impl Duplex for TcpStream {
-    fn second(&self) -> Self {
-        self.try_clone().expect("a descriptor is free")
-    }
-
     fn finish(&self) {
-        self.shutdown(Shutdown::Write).expect("the connection is open");
+        SockRef::from(self).shutdown(Shutdown::Write).expect("the connection is open");
     }
 }
 
-impl Duplex for UnixStream {
-    fn second(&self) -> Self {
-        self.try_clone().expect("a descriptor is free")
-    }
-
-    fn finish(&self) {
-        self.shutdown(Shutdown::Write).expect("the connection is open");
-    }
-}
+impl<T: Read + Write + AsFd + From<OwnedFd> + Send> Duplex for T {}
 
 #[track_caller]
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server lets us connect");
-    with_deadlines(stream)
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT).expect("the server accepts connections");
+    with_timeouts(stream)
 }
 
-/// A connection with both socket buffers as small as the kernel makes them for `bytes`.
+#[track_caller]
+pub(crate) fn connect_unix(path: impl AsRef<Path>) -> UnixStream {
+    let stream = UnixStream::connect(path).expect("the server accepts connections");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("the timeout is not zero");
+    stream.set_write_timeout(Some(TIMEOUT)).expect("the timeout is not zero");
+    stream
+}
+
+/// Connects with both socket buffers as small as the kernel makes them for `bytes`.
 #[track_caller]
 pub(crate) fn connect_with_buffers(address: SocketAddr, bytes: usize) -> TcpStream {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
-    // Before the connect: the window's scale is agreed on then.
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a descriptor is free");
+    // Must be set before the connect, which negotiates the window scale.
     socket.set_recv_buffer_size(bytes).expect("the receive buffer is set");
     socket.set_send_buffer_size(bytes).expect("the send buffer is set");
-    socket.connect_timeout(&address.into(), PATIENCE).expect("the server lets us connect");
-    with_deadlines(socket.into())
+    socket.connect_timeout(&address.into(), TIMEOUT).expect("the server accepts connections");
+    with_timeouts(socket.into())
 }
 
-fn with_deadlines(stream: TcpStream) -> TcpStream {
-    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
-    stream.set_write_timeout(Some(PATIENCE)).expect("not zero");
+fn with_timeouts(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(TIMEOUT)).expect("the timeout is not zero");
+    stream.set_write_timeout(Some(TIMEOUT)).expect("the timeout is not zero");
     stream.set_nodelay(true).expect("the connection is open");
     stream
+}
+
+/// Repeats an interrupted call: a call with a timeout fails if the process was suspended (signal(7)).
+pub(crate) fn retry_if_interrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
 }
 
 #[track_caller]
@@ -65,49 +72,46 @@ pub(crate) fn read_exactly(stream: &mut impl Read, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     let mut filled = 0;
     while filled < len {
-        match stream.read(&mut bytes[filled..]) {
-            Ok(0) => panic!("the end after {filled} of {len} bytes"),
+        match retry_if_interrupted(|| stream.read(&mut bytes[filled..])) {
+            Ok(0) => panic!("the stream ended after {filled} of {len} bytes"),
             Ok(count) => filled += count,
-            // A call that has a timeout ends early where the process was stopped meanwhile (signal(7)).
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => panic!("{error} after {filled} of {len} bytes"),
         }
     }
     bytes
 }
 
-/// All that comes until the peer ends, and how it ends.
+/// Reads until the peer ends the stream. Returns the bytes and the kind of the end.
 #[track_caller]
-pub(crate) fn read_to_the_end(stream: &mut impl Read) -> (Vec<u8>, Ending) {
+pub(crate) fn read_to_the_end(stream: &mut impl Read) -> (Vec<u8>, StreamEnd) {
     let mut bytes = Vec::new();
     let ending = match stream.read_to_end(&mut bytes) {
-        Ok(_) => Ending::Clean,
-        Err(error) => Ending::of(&error),
+        Ok(_) => StreamEnd::Clean,
+        Err(error) => StreamEnd::of(&error),
     };
     (bytes, ending)
 }
 
-/// Whether the server answers `bytes` with the same.
+/// Checks that the server echoes `bytes`.
 #[track_caller]
 pub(crate) fn echoes(stream: &mut (impl Read + Write), bytes: &[u8]) {
     stream.write_all(bytes).expect("the server reads");
     same_bytes(&read_exactly(stream, bytes.len()), bytes);
 }
 
-/// `assert_eq!` for bytes too many to print.
+/// Like `assert_eq!`, but prints only the first difference.
 #[track_caller]
 pub(crate) fn same_bytes(left: &[u8], right: &[u8]) {
     if left != right {
-        let same = left.iter().zip(right).take_while(|(left, right)| left == right).count();
-        panic!("{} bytes and {} bytes differ from {same} on", left.len(), right.len());
+        let index = left.iter().zip(right).take_while(|(left, right)| left == right).count();
+        panic!("{} bytes and {} bytes differ at index {index}", left.len(), right.len());
     }
 }
 
-/// Writes `bytes` in pieces of `piece` from one thread, ends our direction, and reads in another
-/// until the peer ends.
+/// Writes `bytes` in pieces on another thread, half-closes, and reads until the peer ends the stream.
 #[track_caller]
-pub(crate) fn exchange(stream: &mut impl Duplex, bytes: &[u8], piece: usize) -> (Vec<u8>, Ending) {
-    let mut writer = stream.second();
+pub(crate) fn exchange(stream: &mut impl Duplex, bytes: &[u8], piece: usize) -> (Vec<u8>, StreamEnd) {
+    let mut writer = stream.duplicate();
     thread::scope(|scope| {
         scope.spawn(move || {
             for piece in bytes.chunks(piece) {

@@ -1,6 +1,6 @@
-//! Very many clients on one thread: each sends its own pattern and checks every byte that comes back.
+//! Thousands of clients on one thread. Each sends its own pattern and checks every echoed byte.
 //!
-//! A member that the peer has ended is dropped at once; how it ended stays known.
+//! The socket of a client is closed as soon as the server has ended the connection.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -12,61 +12,63 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
-use super::{KIB, Pattern};
+use super::{KIB, Pattern, TIMEOUT};
 
-/// How a peer ended a connection.
+/// Writes in a row before other clients are served.
+const WRITES_MAX: usize = 64;
+
+/// How the peer ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// Its direction ended after all it had sent.
+pub(crate) enum StreamEnd {
+    /// Its direction ended after all its bytes.
     Clean,
     Reset,
     Other(ErrorKind),
 }
 
-impl Ending {
+impl StreamEnd {
     pub(crate) fn of(error: &io::Error) -> Self {
-        // A write after the peer's reset was read breaks the pipe.
+        // The first call after a reset fails with `ConnectionReset`, later writes with `BrokenPipe`.
         let is_reset = matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
         if is_reset { Self::Reset } else { Self::Other(error.kind()) }
     }
 }
 
-/// What a member does besides what [`Crowd::ask`] tells it to.
+/// What a client sends and reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Habit {
-    /// Nothing; reads what comes.
-    Answers,
-    /// Sends so many bytes and again as soon as they are back.
+pub(crate) enum Behavior {
+    /// Sends what [`Crowd::ask`] requests, and reads.
+    OnRequest,
+    /// Sends this many bytes, and again after each echo.
     Repeats { len: u64 },
-    /// Always has so many bytes on the way.
+    /// Keeps this many bytes in flight.
     Streams { in_flight: u64 },
-    /// Sends for ever and never reads.
+    /// Sends without end and never reads.
     NeverReads,
-    /// Reads only when all that it was asked for is sent.
+    /// Reads only after it has sent all requested bytes.
     SendsFirst,
 }
 
-/// One client.
 #[derive(Debug)]
 pub(crate) struct Member {
     pattern: Pattern,
-    habit: Habit,
-    /// Gone when the connection is.
+    behavior: Behavior,
+    /// `None` after the end of the connection.
     stream: Option<TcpStream>,
-    /// Bytes it was told to send, in all.
-    asked: u64,
+    /// The total of bytes to send.
+    requested: u64,
     pub(crate) sent: u64,
     pub(crate) received: u64,
-    asked_at: Instant,
-    /// A write met a reset: the read that follows sees an end, which was none.
+    requested_at: Instant,
+    /// A write failed because of a reset. The next read then sees an end, which is not a clean one.
     met_reset: bool,
-    pub(crate) ending: Option<Ending>,
+    pub(crate) ending: Option<StreamEnd>,
 }
 
 impl Member {
-    /// Everything it was asked to send was sent and has come back.
+    /// Whether all requested bytes were sent and echoed.
     pub(crate) fn is_answered(&self) -> bool {
-        self.received == self.asked
+        self.received == self.requested
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -74,79 +76,77 @@ impl Member {
     }
 
     fn reads(&self) -> bool {
-        match self.habit {
-            Habit::Answers | Habit::Repeats { .. } | Habit::Streams { .. } => true,
-            Habit::NeverReads => false,
-            Habit::SendsFirst => self.sent == self.asked,
+        match self.behavior {
+            Behavior::OnRequest | Behavior::Repeats { .. } | Behavior::Streams { .. } => true,
+            Behavior::NeverReads => false,
+            Behavior::SendsFirst => self.sent == self.requested,
         }
     }
 
-    fn end(&mut self, ending: Ending) {
+    fn end(&mut self, ending: StreamEnd) {
         self.ending = Some(ending);
         self.stream = None;
     }
 
-    /// How many bytes may be sent now.
+    /// The number of bytes that can be sent now.
     fn sendable(&self) -> u64 {
-        match self.habit {
-            Habit::Answers | Habit::Repeats { .. } | Habit::SendsFirst => self.asked - self.sent,
-            Habit::Streams { in_flight } => in_flight - (self.sent - self.received),
-            Habit::NeverReads => u64::MAX,
+        match self.behavior {
+            Behavior::OnRequest | Behavior::Repeats { .. } | Behavior::SendsFirst => self.requested - self.sent,
+            Behavior::Streams { in_flight } => in_flight - (self.sent - self.received),
+            Behavior::NeverReads => u64::MAX,
         }
     }
 
-    fn flush(&mut self) {
-        loop {
+    /// Sends what can be sent. Returns whether there may be more to send.
+    fn flush(&mut self) -> bool {
+        for _ in 0..WRITES_MAX {
             let bytes = self.pattern.at(self.sent, self.sendable());
-            let Some(stream) = self.stream.as_mut().filter(|_| !bytes.is_empty()) else { return };
+            let Some(stream) = self.stream.as_mut().filter(|_| !bytes.is_empty()) else { return false };
             match stream.write(bytes) {
                 Ok(count) => self.sent += count as u64,
-                Err(error) if error.kind() == ErrorKind::WouldBlock || error.kind() == ErrorKind::NotConnected => {
-                    return;
-                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => return false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // What came before the reset is still there to read.
-                Err(error) if self.habit != Habit::NeverReads && Ending::of(&error) == Ending::Reset => {
+                // Bytes that arrived before the reset can still be read.
+                Err(error) if self.behavior != Behavior::NeverReads && StreamEnd::of(&error) == StreamEnd::Reset => {
                     self.met_reset = true;
-                    return;
+                    return false;
                 }
-                Err(error) => self.end(Ending::of(&error)),
+                Err(error) => self.end(StreamEnd::of(&error)),
             }
         }
+        true
     }
 
-    /// Reads and checks what is there; whether more may be.
+    /// Reads and checks. Returns whether there may be more to read.
     fn fill(&mut self, scratch: &mut [u8]) -> bool {
-        // One member that streams must not keep the others from being read.
+        // The bound gives the other clients their turn.
         for _ in 0..4 {
             let Some(stream) = &mut self.stream else { return false };
             match stream.read(scratch) {
-                Ok(0) => self.end(if self.met_reset { Ending::Reset } else { Ending::Clean }),
+                Ok(0) => self.end(if self.met_reset { StreamEnd::Reset } else { StreamEnd::Clean }),
                 Ok(count) => {
-                    assert!(self.received + count as u64 <= self.sent, "more came back than was sent");
+                    assert!(self.received + count as u64 <= self.sent, "more bytes were echoed than sent");
                     self.pattern.check(self.received, &scratch[..count]);
                     self.received += count as u64;
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock || error.kind() == ErrorKind::NotConnected => {
-                    return false;
-                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => return false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => self.end(Ending::of(&error)),
+                Err(error) => self.end(StreamEnd::of(&error)),
             }
         }
         true
     }
 }
 
-/// The members and the poll they share.
+/// The clients and their poll.
 pub(crate) struct Crowd {
     poll: Poll,
     events: Events,
     scratch: Vec<u8>,
-    /// Members that may have more to read than they were given time for.
+    /// Members that were interrupted and must be served without another event.
     again: VecDeque<usize>,
     pub(crate) members: Vec<Member>,
-    /// From the moment a member was asked to the moment all was back.
+    /// Each time from a request to the end of its echo.
     pub(crate) round_trips: Vec<Duration>,
 }
 
@@ -162,25 +162,25 @@ impl Crowd {
         }
     }
 
-    /// Connects `count` more members.
+    /// Connects `count` more clients. Returns their indexes.
     #[track_caller]
-    pub(crate) fn join(&mut self, address: SocketAddr, count: usize, habit: Habit) -> Range<usize> {
-        self.join_from(None, None, address, count, habit)
+    pub(crate) fn join(&mut self, address: SocketAddr, count: usize, behavior: Behavior) -> Range<usize> {
+        self.join_from(None, None, address, count, behavior)
     }
 
-    /// Connects members whose socket buffers are as small as the kernel makes them for `bytes`.
+    /// Connects clients with socket buffers as small as the kernel makes them for `bytes`.
     #[track_caller]
     pub(crate) fn join_with_buffers(
         &mut self,
         bytes: usize,
         address: SocketAddr,
         count: usize,
-        habit: Habit,
+        behavior: Behavior,
     ) -> Range<usize> {
-        self.join_from(None, Some(bytes), address, count, habit)
+        self.join_from(None, Some(bytes), address, count, behavior)
     }
 
-    /// Connects members from an address of their own.
+    /// Connects clients from a given source address.
     #[track_caller]
     pub(crate) fn join_from(
         &mut self,
@@ -188,45 +188,48 @@ impl Crowd {
         buffers: Option<usize>,
         address: SocketAddr,
         count: usize,
-        habit: Habit,
+        behavior: Behavior,
     ) -> Range<usize> {
         let first = self.members.len();
         for key in first..first + count {
             let stream = start_connect(source, buffers, address);
-            let mut stream = stream.unwrap_or_else(|error| panic!("connection {key} of the clients: {error}"));
+            let mut stream = stream.unwrap_or_else(|error| panic!("connect {key}: {error}"));
             let both = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(&mut stream, Token(key), both).expect("the kernel has room");
+            self.poll.registry().register(&mut stream, Token(key), both).expect("the kernel has memory");
             let mut member = Member {
                 pattern: Pattern::of(key),
-                habit,
+                behavior,
                 stream: Some(stream),
-                asked: 0,
+                requested: 0,
                 sent: 0,
                 received: 0,
-                asked_at: Instant::now(),
+                requested_at: Instant::now(),
                 met_reset: false,
                 ending: None,
             };
-            if let Habit::Repeats { len } = habit {
-                member.asked = len;
+            if let Behavior::Repeats { len } = behavior {
+                member.requested = len;
             }
             self.members.push(member);
         }
         first..first + count
     }
 
-    /// Asks each of `who` to send `len` more bytes.
-    pub(crate) fn ask(&mut self, who: Range<usize>, len: u64) {
-        for member in &mut self.members[who] {
-            member.asked += len;
-            member.asked_at = Instant::now();
-            member.flush();
+    /// Makes each client of `range` send `len` more bytes.
+    pub(crate) fn ask(&mut self, range: Range<usize>, len: u64) {
+        for key in range {
+            let member = &mut self.members[key];
+            member.requested += len;
+            member.requested_at = Instant::now();
+            if member.flush() {
+                self.again.push_back(key);
+            }
         }
     }
 
-    /// Closes members from our side.
-    pub(crate) fn leave(&mut self, who: Range<usize>) {
-        for member in &mut self.members[who] {
+    /// Closes the connections of these clients.
+    pub(crate) fn leave(&mut self, range: Range<usize>) {
+        for member in &mut self.members[range] {
             member.stream = None;
         }
     }
@@ -234,29 +237,27 @@ impl Crowd {
     fn serve(&mut self, key: usize) {
         let member = &mut self.members[key];
         let was_answered = member.is_answered();
-        if member.habit == Habit::SendsFirst {
-            member.flush();
-        }
-        if member.reads() && member.fill(&mut self.scratch) {
-            self.again.push_back(key);
-        }
+        let mut has_more = member.behavior == Behavior::SendsFirst && member.flush();
+        has_more |= member.reads() && member.fill(&mut self.scratch);
         if member.is_answered() && !was_answered {
-            self.round_trips.push(member.asked_at.elapsed());
-            if let Habit::Repeats { len } = member.habit {
-                member.asked += len;
-                member.asked_at = Instant::now();
+            self.round_trips.push(member.requested_at.elapsed());
+            if let Behavior::Repeats { len } = member.behavior {
+                member.requested += len;
+                member.requested_at = Instant::now();
             }
         }
-        member.flush();
+        if member.flush() || has_more {
+            self.again.push_back(key);
+        }
     }
 
-    /// Serves whoever is ready, waiting for that at most `within`; whether anyone was.
+    /// Waits for events, at most `within`, and serves the clients that are ready. Returns whether any were.
     pub(crate) fn turn(&mut self, within: Duration) -> bool {
         let wait = if self.again.is_empty() { within } else { Duration::ZERO };
         match self.poll.poll(&mut self.events, Some(wait)) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => return false,
-            Err(error) => panic!("the clients' poll: {error}"),
+            Err(error) => panic!("poll: {error}"),
         }
         let mut ready: Vec<usize> = self.again.drain(..).collect();
         ready.extend(self.events.iter().map(|event| event.token().0));
@@ -266,8 +267,8 @@ impl Crowd {
         !ready.is_empty()
     }
 
-    /// Runs until `done` or until `within` has passed; whether it was done.
-    pub(crate) fn runs_until(&mut self, within: Duration, mut done: impl FnMut(&[Member]) -> bool) -> bool {
+    /// Runs until `done` holds. Returns whether it holds within `within`.
+    pub(crate) fn run_until(&mut self, within: Duration, mut done: impl FnMut(&[Member]) -> bool) -> bool {
         let deadline = Instant::now() + within;
         loop {
             if done(&self.members) {
@@ -281,26 +282,36 @@ impl Crowd {
         }
     }
 
-    /// Runs for `time`, whatever happens.
-    pub(crate) fn run_for(&mut self, time: Duration) {
-        self.runs_until(time, |_| false);
+    pub(crate) fn run_for(&mut self, span: Duration) {
+        self.run_until(span, |_| false);
     }
 
-    /// Asks each of `who` for `len` bytes and waits for all of them to be back.
+    /// Runs until no event has occurred for `span`.
     #[track_caller]
-    pub(crate) fn echo(&mut self, who: Range<usize>, len: u64, within: Duration) {
-        self.ask(who.clone(), len);
-        let answered = self.runs_until(within, |members| members[who.clone()].iter().all(Member::is_answered));
-        let missing = self.members[who].iter().filter(|member| !member.is_answered()).count();
-        assert!(answered, "{missing} members have no answer within {within:?}");
+    pub(crate) fn settle(&mut self, span: Duration) {
+        let deadline = Instant::now() + TIMEOUT;
+        while self.turn(span) {
+            assert!(Instant::now() < deadline, "the events do not end");
+        }
     }
 
-    pub(crate) fn answered(&self, who: Range<usize>) -> usize {
-        self.members[who].iter().filter(|member| member.is_answered()).count()
+    /// Makes each client of `range` send `len` bytes, and waits for all echoes.
+    #[track_caller]
+    pub(crate) fn echo(&mut self, range: Range<usize>, len: u64, within: Duration) {
+        self.ask(range.clone(), len);
+        let answered = self.run_until(within, |members| members[range.clone()].iter().all(Member::is_answered));
+        let missing = self.members[range].iter().filter(|member| !member.is_answered()).count();
+        assert!(answered, "{missing} clients have no reply within {within:?}");
     }
 
-    pub(crate) fn ended(&self, who: Range<usize>, how: Ending) -> usize {
-        self.members[who].iter().filter(|member| member.ending == Some(how)).count()
+    /// The number of clients of `range` that have all their echoes.
+    pub(crate) fn answered(&self, range: Range<usize>) -> usize {
+        self.members[range].iter().filter(|member| member.is_answered()).count()
+    }
+
+    /// The number of clients of `range` that the server has ended in this way.
+    pub(crate) fn ended(&self, range: Range<usize>, ending: StreamEnd) -> usize {
+        self.members[range].iter().filter(|member| member.ending == Some(ending)).count()
     }
 
     pub(crate) fn open(&self) -> usize {

@@ -1,8 +1,8 @@
-//! A proxy between client and server that does to the bytes what the worst of paths does, out of a
-//! seed: pieces of one byte, delays, stalls, an end before its time, a reset.
+//! A proxy between client and server that simulates a bad network from a seed: single bytes, delays,
+//! stalls, early ends, resets.
 //!
-//! Each connection has dice of its own, so that its fate is the same for the same seed; how fast
-//! the others are moves only what one read finds.
+//! Each connection has its own random numbers, so the same seed gives it the same faults. Only the
+//! sizes of reads depend on timing.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
@@ -18,64 +18,65 @@ use socket2::SockRef;
 
 use super::KIB;
 
-/// What becomes of a connection.
+/// The fault of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// All of it arrives, whatever the pace.
-    Whole,
-    /// So many bytes of the client arrive and then an end, wherever that falls.
-    Cut { after: u64 },
-    /// Both sides are reset once so many bytes have gone one way.
-    Reset { after: u64, way: usize },
+pub(crate) enum Fault {
+    /// All bytes arrive, with delays.
+    None,
+    /// The server receives this many bytes and then an end.
+    Truncate { after: u64 },
+    /// Both sides are reset after this many bytes in one direction.
+    Reset { after: u64, from: usize },
 }
 
-/// What became of it.
+/// The outcome of one connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Passage {
-    /// Bytes given on to the server, and to the client.
-    pub(crate) passed: [u64; 2],
-    /// One side was reset, by us or by the other.
-    pub(crate) is_broken: bool,
+pub(crate) struct PathReport {
+    /// Bytes forwarded to the server, and to the client.
+    pub(crate) forwarded: [u64; 2],
+    /// The proxy or one of the sides has reset the connection.
+    pub(crate) is_reset: bool,
 }
 
-/// The way from the client to the server; 1 is the way back.
-const UP: usize = 0;
+/// The index of the direction from the client to the server. 1 is the opposite direction.
+const UPSTREAM: usize = 0;
 const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 
-/// The proxy, on a thread of its own.
+/// The proxy, on its own thread.
 pub(crate) struct FaultProxy {
     pub(crate) address: SocketAddr,
-    is_over: Arc<AtomicBool>,
+    is_stopped: Arc<AtomicBool>,
     waker: Waker,
-    thread: JoinHandle<Vec<Passage>>,
+    thread: JoinHandle<Vec<PathReport>>,
 }
 
 impl FaultProxy {
-    /// Draws each connection's fate by `draw` and its pace by itself.
-    pub(crate) fn start(seed: u64, server: SocketAddr, draw: fn(&mut Rng) -> Fate) -> Self {
-        let mut listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address")).expect("a port is free");
+    /// Starts a proxy in front of `server`. `draw` chooses the fault of each connection.
+    pub(crate) fn start(seed: u64, server: SocketAddr, draw: fn(&mut Rng) -> Fault) -> Self {
+        let mut listener =
+            TcpListener::bind("127.0.0.1:0".parse().expect("the address is valid")).expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let poll = Poll::new().expect("a descriptor is free");
         let waker = Waker::new(poll.registry(), WAKER).expect("a descriptor is free");
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE).expect("the kernel has room");
-        let is_over = Arc::new(AtomicBool::new(false));
-        let (told, rng) = (Arc::clone(&is_over), Rng::new(seed));
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE).expect("the kernel has memory");
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let (stop, rng) = (Arc::clone(&is_stopped), Rng::new(seed));
         let mut work = Work { poll, listener, server, draw, rng, tunnels: Vec::new(), has_more: false };
         let thread = thread::spawn(move || {
-            while !told.load(Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 work.turn();
             }
-            work.tunnels.iter().map(Tunnel::passage).collect()
+            work.tunnels.iter().map(Tunnel::report).collect()
         });
-        Self { address, is_over, waker, thread }
+        Self { address, is_stopped, waker, thread }
     }
 
-    /// Stops it: what became of each connection, in the order in which they came.
-    pub(crate) fn stop(self) -> Vec<Passage> {
-        self.is_over.store(true, Ordering::Relaxed);
-        self.waker.wake().expect("the poll is whole");
-        self.thread.join().expect("the proxy lives through all this")
+    /// Stops the proxy. Returns the outcomes of the connections, in the order of their accept.
+    pub(crate) fn stop(self) -> Vec<PathReport> {
+        self.is_stopped.store(true, Ordering::Relaxed);
+        self.waker.wake().expect("the poll works");
+        self.thread.join().expect("the proxy does not panic")
     }
 }
 
@@ -83,30 +84,30 @@ struct Work {
     poll: Poll,
     listener: TcpListener,
     server: SocketAddr,
-    draw: fn(&mut Rng) -> Fate,
+    draw: fn(&mut Rng) -> Fault,
     rng: Rng,
     tunnels: Vec<Tunnel>,
-    /// Somebody has more to move than it was given time for.
+    /// A tunnel was interrupted and must be served without another event.
     has_more: bool,
 }
 
 impl Work {
     fn turn(&mut self) {
         let now = Instant::now();
-        let waits = self.tunnels.iter().filter_map(Tunnel::waits_until).min();
-        let wait = waits.map(|until| until.saturating_duration_since(now).max(Duration::from_millis(1)));
+        let pause_end = self.tunnels.iter().filter_map(Tunnel::paused_until).min();
+        let wait = pause_end.map(|until| until.saturating_duration_since(now).max(Duration::from_millis(1)));
         let wait = if self.has_more { Some(Duration::ZERO) } else { wait };
         let mut events = Events::with_capacity(KIB);
         match self.poll.poll(&mut events, wait) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => return,
-            Err(error) => panic!("the proxy's poll: {error}"),
+            Err(error) => panic!("poll: {error}"),
         }
         for event in &events {
             if let Some(tunnel) = self.tunnels.get_mut(event.token().0 / 2) {
                 let side = event.token().0 % 2;
-                tunnel.ways[side].readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-                tunnel.ways[1 - side].writable |= event.is_writable() || event.is_error();
+                tunnel.directions[side].readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                tunnel.directions[1 - side].writable |= event.is_writable() || event.is_error();
             }
         }
         while let Ok((client, _)) = self.listener.accept() {
@@ -125,107 +126,105 @@ impl Work {
         for (side, stream) in sides.iter_mut().enumerate() {
             stream.set_nodelay(true).expect("it is open");
             let token = Token(2 * self.tunnels.len() + side);
-            self.poll.registry().register(stream, token, Interest::READABLE | Interest::WRITABLE).expect("room");
+            let both = Interest::READABLE | Interest::WRITABLE;
+            self.poll.registry().register(stream, token, both).expect("the kernel has memory");
         }
         let mut rng = self.rng.fork();
-        let fate = (self.draw)(&mut rng);
-        let ways = [Way::new(rng.fork()), Way::new(rng.fork())];
-        self.tunnels.push(Tunnel { sides: Some(sides), fate, ways, is_broken: false });
+        let fault = (self.draw)(&mut rng);
+        let directions = [Direction::new(rng.fork()), Direction::new(rng.fork())];
+        self.tunnels.push(Tunnel { sides: Some(sides), fault, directions, is_reset: false });
     }
 }
 
-/// One connection on either side: `ways[side]` comes from that side.
+/// A pair of connections. `directions[side]` carries the bytes that `sides[side]` sends.
 struct Tunnel {
     sides: Option<[TcpStream; 2]>,
-    fate: Fate,
-    ways: [Way; 2],
-    is_broken: bool,
+    fault: Fault,
+    directions: [Direction; 2],
+    is_reset: bool,
 }
 
-/// One direction.
-struct Way {
+/// One direction of a tunnel.
+struct Direction {
     rng: Rng,
     bytes: Vec<u8>,
     readable: bool,
     writable: bool,
     source_ended: bool,
-    /// The end was given on.
+    /// The end was forwarded.
     is_over: bool,
-    passed: u64,
-    rests_until: Option<Instant>,
+    forwarded: u64,
+    paused_until: Option<Instant>,
 }
 
-/// What came of moving bytes.
 enum Moved {
     Some,
     Nothing,
-    Broken,
+    Reset,
 }
 
 impl Tunnel {
-    fn passage(&self) -> Passage {
-        Passage { passed: [self.ways[0].passed, self.ways[1].passed], is_broken: self.is_broken }
+    fn report(&self) -> PathReport {
+        PathReport { forwarded: [0, 1].map(|from| self.directions[from].forwarded), is_reset: self.is_reset }
     }
 
-    fn waits_until(&self) -> Option<Instant> {
+    fn paused_until(&self) -> Option<Instant> {
         self.sides.as_ref()?;
-        self.ways.iter().filter_map(|way| way.rests_until).min()
+        self.directions.iter().filter_map(|direction| direction.paused_until).min()
     }
 
-    /// Moves a little in each direction; whether there may be more.
+    /// Moves some bytes in each direction. Returns whether there may be more.
     fn turn(&mut self, now: Instant) -> bool {
         let mut has_more = false;
-        for way in 0..2 {
-            // One tunnel must not keep the others waiting.
+        for from in 0..2 {
+            // The bound gives the other tunnels their turn.
             for piece in 0..8 {
-                match self.move_some(way, now) {
+                match self.move_some(from, now) {
                     Moved::Some => has_more |= piece == 7,
                     Moved::Nothing => break,
-                    Moved::Broken => self.reset(),
+                    Moved::Reset => self.reset(),
                 }
             }
         }
-        // A close with input unread would be a reset.
-        if self.ways.iter().all(|way| way.is_over && way.source_ended) {
+        // An earlier close, with unread input, would be a reset.
+        if self.directions.iter().all(|direction| direction.is_over && direction.source_ended) {
             self.sides = None;
         }
         has_more
     }
 
-    /// Both sides see a reset.
+    /// Resets both sides.
     fn reset(&mut self) {
         for stream in self.sides.iter().flatten() {
-            // One of them may be gone already.
+            // Fails if the side is already closed.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
         self.sides = None;
-        self.is_broken = true;
+        self.is_reset = true;
     }
 
     fn move_some(&mut self, from: usize, now: Instant) -> Moved {
         let Some(sides) = &mut self.sides else { return Moved::Nothing };
-        let way = &mut self.ways[from];
-        if way.rests_until.is_some_and(|until| now < until) {
+        let direction = &mut self.directions[from];
+        if direction.paused_until.is_some_and(|end| now < end) {
             return Moved::Nothing;
         }
-        way.rests_until = None;
-        if way.bytes.is_empty() && !way.source_ended && way.readable {
-            match way.fill(&mut sides[from]) {
-                Moved::Broken => return Moved::Broken,
-                Moved::Some | Moved::Nothing => {}
-            }
+        direction.paused_until = None;
+        let wants_input = direction.bytes.is_empty() && !direction.source_ended && direction.readable;
+        if wants_input && matches!(direction.fill(&mut sides[from]), Moved::Reset) {
+            return Moved::Reset;
         }
-        let room = match self.fate {
-            Fate::Cut { after } if from == UP => after - way.passed,
-            Fate::Reset { after, way: which } if which == from && way.passed >= after => return Moved::Broken,
-            Fate::Reset { after, way: which } if which == from => after - way.passed,
-            Fate::Whole | Fate::Cut { .. } | Fate::Reset { .. } => u64::MAX,
+        let len_max = match self.fault {
+            Fault::Truncate { after } if from == UPSTREAM => after - direction.forwarded,
+            Fault::Reset { after, from: side } if side == from && direction.forwarded >= after => return Moved::Reset,
+            Fault::Reset { after, from: side } if side == from => after - direction.forwarded,
+            Fault::None | Fault::Truncate { .. } | Fault::Reset { .. } => u64::MAX,
         };
-        way.drain(&mut sides[1 - from], room, now)
+        direction.drain(&mut sides[1 - from], len_max, now)
     }
 }
 
-impl Way {
+impl Direction {
     fn new(rng: Rng) -> Self {
         Self {
             rng,
@@ -234,8 +233,8 @@ impl Way {
             writable: true,
             source_ended: false,
             is_over: false,
-            passed: 0,
-            rests_until: None,
+            forwarded: 0,
+            paused_until: None,
         }
     }
 
@@ -248,20 +247,20 @@ impl Way {
                 self.readable = false;
                 return Moved::Nothing;
             }
-            Err(_) => return Moved::Broken,
+            Err(_) => return Moved::Reset,
         }
         Moved::Some
     }
 
-    /// Writes one piece of at most `room` bytes, or gives the end on; rests now and then.
-    fn drain(&mut self, target: &mut TcpStream, room: u64, now: Instant) -> Moved {
+    /// Writes one piece of at most `len_max` bytes, or forwards the end. Pauses at random.
+    fn drain(&mut self, target: &mut TcpStream, len_max: u64, now: Instant) -> Moved {
         if self.is_over {
-            // What comes after an end before its time is thrown away, so that its sender is not reset.
+            // Bytes after an injected end are discarded, because unread input would cause a reset.
             let had = !self.bytes.is_empty();
             self.bytes.clear();
             return if had { Moved::Some } else { Moved::Nothing };
         }
-        if room == 0 || (self.bytes.is_empty() && self.source_ended) {
+        if len_max == 0 || (self.bytes.is_empty() && self.source_ended) {
             if !self.writable {
                 return Moved::Nothing;
             }
@@ -271,30 +270,30 @@ impl Way {
                     Moved::Some
                 }
                 Err(error) if is_later(error.kind()) => Moved::Nothing,
-                Err(_) => Moved::Broken,
+                Err(_) => Moved::Reset,
             };
         }
         if self.bytes.is_empty() || !self.writable {
             return Moved::Nothing;
         }
         let longest = self.rng.pick(&[1, 1, 7, 100, KIB, 4 * KIB]);
-        let piece = self.rng.up_to(longest).min(self.bytes.len()).min(usize::try_from(room).unwrap_or(usize::MAX));
+        let piece = self.rng.up_to(longest).min(self.bytes.len()).min(usize::try_from(len_max).unwrap_or(usize::MAX));
         match target.write(&self.bytes[..piece]) {
             Ok(count) => {
                 self.bytes.drain(..count);
-                self.passed += count as u64;
-                self.rest(now);
+                self.forwarded += count as u64;
+                self.pause(now);
                 Moved::Some
             }
             Err(error) if is_later(error.kind()) => {
                 self.writable = false;
                 Moved::Nothing
             }
-            Err(_) => Moved::Broken,
+            Err(_) => Moved::Reset,
         }
     }
 
-    fn rest(&mut self, now: Instant) {
+    fn pause(&mut self, now: Instant) {
         let span = if self.rng.chance(0.005) {
             Duration::from_millis(300)
         } else if self.rng.chance(0.1) {
@@ -302,7 +301,7 @@ impl Way {
         } else {
             return;
         };
-        self.rests_until = Some(now + span);
+        self.paused_until = Some(now + span);
     }
 }
 

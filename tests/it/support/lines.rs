@@ -1,6 +1,4 @@
-//! The lines that a child process prints, read by a thread as they come.
-//!
-//! The end of the lines is an event too: the pipe closes when the child has ended.
+//! The lines that a child process prints, read by a thread until the child has closed the pipe.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex};
@@ -13,7 +11,7 @@ struct Printed {
     ended: bool,
 }
 
-/// What was printed so far.
+/// The lines printed so far.
 #[derive(Clone)]
 pub(crate) struct Lines {
     state: Arc<(Mutex<Printed>, Condvar)>,
@@ -43,8 +41,8 @@ impl Lines {
         self.state.0.lock().expect("no reader panics").lines.len()
     }
 
-    /// Waits until `enough` holds of the lines so far; whether it came to hold before `within` passed
-    /// and before the lines ended.
+    /// Waits until `enough` holds for the lines, `within` has passed, or the pipe has ended. Returns
+    /// whether `enough` holds.
     pub(crate) fn wait_for(&self, within: Duration, enough: impl Fn(&[String]) -> bool) -> bool {
         let guard = self.state.0.lock().expect("no reader panics");
         let waiting = |state: &mut Printed| !state.ended && !enough(&state.lines);
@@ -52,7 +50,7 @@ impl Lines {
         enough(&state.lines)
     }
 
-    /// Waits until nothing more can come; whether that was so before `within` passed.
+    /// Waits until the pipe has ended. Returns whether it ended within `within`.
     pub(crate) fn wait_for_the_end(&self, within: Duration) -> bool {
         let guard = self.state.0.lock().expect("no reader panics");
         let (state, _) =

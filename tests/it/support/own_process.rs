@@ -1,20 +1,19 @@
-//! A test's body in a process of its own: for what a process has only once (descriptor limit,
-//! signals, heap) and for a client that is killed.
+//! Test code in a separate process, for state that a process has only once (descriptor limit,
+//! signals, heap) and for clients that are killed.
 //!
-//! The process is this test binary again, told to run one ignored test.
+//! The process is this test binary again. It runs one ignored test.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Once;
-use std::time::Instant;
 
-use super::PATIENCE;
+use super::{Lines, TIMEOUT};
 
-/// The body's way to know that it was started by [`own_process`] and not by `--ignored` alone.
+/// Is set when [`own_process`] starts the test, and unset when `--ignored` starts it.
 const MARK: &str = "READYLOOP_IT_OWN_PROCESS";
 
-/// The command that runs the ignored test `name` (with its module), after the shell words `prelude`.
+/// The command that runs the ignored test `name` (`module::function`), after the shell words `prelude`.
 pub(crate) fn own_process(name: &str, prelude: &str) -> Command {
-    let binary = std::env::current_exe().expect("this test has a path");
+    let binary = std::env::current_exe().expect("the test binary has a path");
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("{prelude} exec \"$0\" \"$@\"")).arg(binary);
     command.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]);
@@ -27,32 +26,27 @@ pub(crate) fn is_own_process() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-/// Runs the ignored test `name` in a process of its own and passes on whether it passed.
+/// Runs the ignored test `name` in a separate process and checks that it passes.
 #[track_caller]
-pub(crate) fn in_a_process_of_its_own(name: &str, prelude: &str) {
+pub(crate) fn run_in_own_process(name: &str, prelude: &str) {
     let child = own_process(name, prelude).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let output = wait_with_output(child.expect("this binary starts again"));
-    assert!(output.contains("test result: ok. 1 passed"), "{name} in a process of its own:\n{output}");
-}
-
-fn wait_with_output(mut child: Child) -> String {
-    let out = super::lines::Lines::of(child.stdout.take().expect("stdout is a pipe"));
-    let log = super::lines::Lines::of(child.stderr.take().expect("stderr is a pipe"));
-    let deadline = Instant::now() + PATIENCE;
-    if !(out.wait_for_the_end(PATIENCE) && log.wait_for_the_end(deadline.saturating_duration_since(Instant::now()))) {
-        // Best effort: the assertion of the caller tells.
-        let _ = child.kill();
-    }
+    let mut child = child.expect("this binary starts again");
+    let out = Lines::of(child.stdout.take().expect("stdout is a pipe"));
+    let log = Lines::of(child.stderr.take().expect("stderr is a pipe"));
+    let _ = out.wait_for_the_end(TIMEOUT) && log.wait_for_the_end(TIMEOUT);
+    // Has no effect if the process has exited. If it hangs, the assertion below fails.
+    let _ = child.kill();
     let _ = child.wait();
-    [out.all(), log.all()].concat().join("\n")
+    let output = [out.all(), log.all()].concat().join("\n");
+    assert!(output.contains("test result: ok. 1 passed"), "{name} in its own process:\n{output}");
 }
 
-/// How many descriptors this process may have, raised as far as the system allows.
+/// The limit on descriptors of this process, after raising the soft limit to the hard limit.
 pub(crate) fn descriptor_limit() -> usize {
     static RAISE: Once = Once::new();
     RAISE.call_once(|| {
-        rlimit::increase_nofile_limit(u64::MAX).expect("the soft limit may be raised to the hard one");
+        rlimit::increase_nofile_limit(u64::MAX).expect("the soft limit can be raised");
     });
-    let (soft, _) = rlimit::getrlimit(rlimit::Resource::NOFILE).expect("there is a descriptor limit");
+    let (soft, _) = rlimit::getrlimit(rlimit::Resource::NOFILE).expect("the descriptor limit can be read");
     usize::try_from(soft).unwrap_or(usize::MAX)
 }

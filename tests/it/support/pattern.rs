@@ -1,18 +1,18 @@
 //! The bytes that a test sends: known at every offset, different for every peer.
 //!
-//! A byte that is lost, doubled, out of order or another peer's does not match.
+//! A byte that is lost, duplicated, out of order or from another peer does not match.
 
 use std::sync::LazyLock;
 
-/// A prime beside 64 KiB: what moves by a buffer's length no longer matches.
+/// A prime near 64 KiB, so that bytes shifted by the length of a buffer do not match.
 const PERIOD: usize = 65_521;
 
-/// Twice the period, so that a whole period stands in one piece from any place.
+/// Two periods, so that a whole period is contiguous from any offset.
 static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut bytes: Vec<u8> = (0..PERIOD)
         .map(|_| {
-            // xorshift64: any full-period generator would do.
+            // xorshift64. Any full-period generator works.
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
@@ -23,7 +23,7 @@ static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     bytes
 });
 
-/// The endless bytes of one peer.
+/// The infinite bytes of one peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pattern {
     start: usize,
@@ -31,11 +31,11 @@ pub(crate) struct Pattern {
 
 impl Pattern {
     pub(crate) fn of(peer: usize) -> Self {
-        // Any step that is no divisor of the period keeps that many peers apart.
+        // Any step that does not divide the period gives each peer another start.
         Self { start: peer * 7_919 % PERIOD }
     }
 
-    /// The bytes from `offset` on, at most `len_max` of them and at least one if that is not 0.
+    /// Between 1 and `len_max` bytes from `offset` on, or none if `len_max` is 0.
     pub(crate) fn at(self, offset: u64, len_max: u64) -> &'static [u8] {
         let begin = (self.start + (offset % PERIOD as u64) as usize) % PERIOD;
         let len = usize::try_from(len_max).unwrap_or(PERIOD).min(PERIOD);
@@ -51,7 +51,7 @@ impl Pattern {
         bytes
     }
 
-    /// Panics unless `bytes` are those from `offset` on.
+    /// Panics unless `bytes` are the bytes from `offset` on.
     #[track_caller]
     pub(crate) fn check(self, offset: u64, bytes: &[u8]) {
         let mut done = 0;

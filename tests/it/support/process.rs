@@ -1,12 +1,12 @@
-//! Another process as `/proc` shows it, and the signals it is sent.
+//! Other processes: their numbers in `/proc`, their limits, signals, and their exit.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use rlimit::Resource;
 
-/// A process by its number.
+/// A process, identified by its number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
@@ -18,16 +18,16 @@ impl Process {
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// A number behind `name:` in a `status` file.
+    /// The number after `name:` in a `status` file.
     fn status_number(status: &str, name: &str) -> u64 {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let number = line.and_then(|rest| rest.split_whitespace().next()).and_then(|word| word.parse().ok());
         number.unwrap_or_else(|| panic!("no {name} in\n{status}"))
     }
 
-    /// Memory of its own in use, in bytes; files that it maps do not count.
+    /// Anonymous memory in use, in bytes. Mapped files do not count.
     pub(crate) fn memory_bytes(self) -> usize {
-        // `smaps_rollup` walks the pages; the counters in `status` may lag by 64 pages per CPU.
+        // `smaps_rollup` counts pages. The counters in `status` can lag by 64 pages per CPU.
         let rollup = self.read("smaps_rollup");
         Self::status_number(&rollup, "Anonymous") as usize * 1024
     }
@@ -42,27 +42,27 @@ impl Process {
         self.each_thread().count()
     }
 
-    /// Time on a CPU, of all threads.
+    /// The CPU time of all threads.
     pub(crate) fn cpu(self) -> Duration {
         self.schedstat(0)
     }
 
-    /// Time in which a thread of it was ready to run and none of the CPUs was free for it.
+    /// The time during which its threads were ready to run but had no CPU.
     pub(crate) fn waited_for_cpu(self) -> Duration {
         self.schedstat(1)
     }
 
-    /// The sum over all threads of one number of `schedstat`, in nanoseconds (sched-stats.rst).
-    fn schedstat(self, place: usize) -> Duration {
+    /// The sum over all threads of one field of `schedstat`, in nanoseconds (sched-stats.rst).
+    fn schedstat(self, index: usize) -> Duration {
         let nanos = self.each_thread().map(|thread| {
             let schedstat = self.read(&format!("{thread}/schedstat"));
-            let number = schedstat.split_whitespace().nth(place).and_then(|word| word.parse::<u64>().ok());
+            let number = schedstat.split_whitespace().nth(index).and_then(|word| word.parse::<u64>().ok());
             number.expect("schedstat has three numbers")
         });
         Duration::from_nanos(nanos.sum())
     }
 
-    /// How often a thread of it gave up a CPU, by itself or not: each wake-up ends in one.
+    /// The number of context switches of all threads. Each wake-up causes at least one.
     pub(crate) fn switches(self) -> u64 {
         let each = self.each_thread().map(|thread| {
             let status = self.read(&format!("{thread}/status"));
@@ -76,7 +76,7 @@ impl Process {
         self.descriptors_below(usize::MAX)
     }
 
-    /// How many of its descriptors have a number below `limit`: only these count against a limit.
+    /// The number of descriptors below `limit`. Only these count against a descriptor limit.
     pub(crate) fn descriptors_below(self, limit: usize) -> usize {
         let path = format!("/proc/{}/fd", self.pid);
         let each = fs::read_dir(&path).unwrap_or_else(|error| panic!("{path}: {error}")).flatten();
@@ -88,39 +88,52 @@ impl Process {
     pub(crate) fn descriptor_limit(self) -> u64 {
         let limits = self.read("limits");
         let line =
-            limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("limits has a line for files");
+            limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("limits has a line about files");
         line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("the limit is a number")
     }
 
-    /// Moves the soft limit on descriptors while it runs, without its knowledge.
+    /// Changes the soft limit on descriptors from outside, while the process runs.
     pub(crate) fn limit_descriptors(self, count: usize) {
         let pid = i32::try_from(self.pid).expect("a process number is positive");
         let mut limits = (0, 0);
-        rlimit::prlimit(pid, Resource::NOFILE, None, Some((&mut limits.0, &mut limits.1))).expect("it can be read");
-        rlimit::prlimit(pid, Resource::NOFILE, Some((count as u64, limits.1)), None).expect("it is below the hard one");
+        rlimit::prlimit(pid, Resource::NOFILE, None, Some((&mut limits.0, &mut limits.1)))
+            .expect("the limits can be read");
+        rlimit::prlimit(pid, Resource::NOFILE, Some((count as u64, limits.1)), None)
+            .expect("it is below the hard limit");
     }
 
-    /// The letter of proc(5): `S` asleep, `T` stopped.
+    /// The state letter of proc(5): `S` is asleep, `T` is stopped.
     fn state(self) -> char {
         let stat = self.read("stat");
-        // The name before it stands in parentheses and may hold anything.
+        // The field before it is the name in parentheses, which can contain any byte.
         stat.rsplit(") ").next().and_then(|rest| rest.chars().next()).expect("stat has a state")
     }
 
-    /// Whether it waits for something other than a processor.
+    /// Whether it waits for an event, not for a CPU.
     pub(crate) fn is_asleep(self) -> bool {
         self.state() == 'S'
     }
 
-    /// Stops it in its tracks: what comes now waits in the kernel.
+    /// Suspends it by SIGSTOP. Input from now on waits in the kernel.
     pub(crate) fn stop(self) {
         signal(self.pid, "STOP");
-        super::until(super::PATIENCE, "the process is stopped", || self.state() == 'T');
+        super::wait_until(super::TIMEOUT, "the process is suspended", || self.state() == 'T');
     }
 
     pub(crate) fn resume(self) {
         signal(self.pid, "CONT");
     }
+}
+
+/// Waits until a child has exited.
+#[track_caller]
+pub(crate) fn wait_for_exit(child: &mut Child, within: Duration) -> ExitStatus {
+    let mut status = None;
+    super::wait_until(within, "the child exits", || {
+        status = child.try_wait().expect("it is our child");
+        status.is_some()
+    });
+    status.expect("the wait has succeeded")
 }
 
 /// Sends a signal by its name.

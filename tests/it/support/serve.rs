@@ -1,6 +1,6 @@
-//! `readyloop serve` as a child process: how it is started, what it said, how it ended.
+//! `readyloop serve` as a child process: its start, its output and its exit.
 //!
-//! A server that is dropped is killed, so that no test leaves one behind.
+//! A server is killed on drop, so that no test leaves one behind.
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpStream};
@@ -9,10 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::lines::Lines;
-use super::machine::{self, Share};
-use super::{PATIENCE, Process, Summary, until};
+use super::machine::{self, SharedMachine};
+use super::process::wait_for_exit;
+use super::{Process, Summary, TIMEOUT, wait_until};
 
-/// How a server is to be started.
+/// The command that starts a server.
 pub(crate) struct Serve {
     /// Shell words before the command.
     prelude: String,
@@ -23,12 +24,12 @@ pub(crate) struct Serve {
 }
 
 impl Serve {
-    /// `readyloop serve` with nothing else: it would listen on its default port.
+    /// `readyloop serve` without arguments, which listens on the default port.
     pub(crate) fn bare() -> Self {
         Self::command("serve")
     }
 
-    /// `readyloop` with these words.
+    /// `readyloop` with these arguments, separated by spaces.
     pub(crate) fn command(words: &str) -> Self {
         let bare = Self {
             prelude: "exec".to_owned(),
@@ -51,19 +52,19 @@ impl Serve {
         more
     }
 
-    /// It will listen on so many addresses that no flag names.
-    pub(crate) fn listening(mut self, listeners: usize) -> Self {
+    /// Expects this number of listeners from other sources than `--listen`.
+    pub(crate) fn expect_listeners(mut self, listeners: usize) -> Self {
         self.listeners = listeners;
         self
     }
 
-    /// Adds words that hold no blanks.
+    /// Adds arguments, separated by spaces.
     pub(crate) fn with(mut self, words: &str) -> Self {
         self.args.extend(words.split_whitespace().map(str::to_owned));
         self
     }
 
-    /// Adds one word, with any blanks in it.
+    /// Adds one argument, which may contain spaces.
     pub(crate) fn arg(mut self, word: &str) -> Self {
         self.args.push(word.to_owned());
         self
@@ -74,19 +75,19 @@ impl Serve {
         self
     }
 
-    /// The most descriptors it may have: both limits.
+    /// Sets the soft and the hard limit on descriptors.
     pub(crate) fn descriptors(mut self, count: usize) -> Self {
         self.prelude = format!("ulimit -n {count} && {}", self.prelude);
         self
     }
 
-    /// The soft limit on descriptors, which it may raise.
+    /// Sets the soft limit on descriptors.
     pub(crate) fn soft_descriptors(mut self, count: usize) -> Self {
         self.prelude = format!("ulimit -S -n {count} && {}", self.prelude);
         self
     }
 
-    /// Runs it under another program, which must keep its process number.
+    /// Runs it under another program, which must not change its process number.
     pub(crate) fn under(mut self, program: &str) -> Self {
         self.prelude = format!("{} {program}", self.prelude);
         self
@@ -97,7 +98,8 @@ impl Serve {
         self
     }
 
-    fn spawn(self) -> Server {
+    /// Starts it without waiting until it listens.
+    pub(crate) fn spawn(self) -> Server {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{} \"$0\" \"$@\"", self.prelude));
         command.arg(env!("CARGO_BIN_EXE_readyloop")).args(&self.args);
@@ -113,62 +115,57 @@ impl Serve {
     /// Starts it and waits until it listens.
     #[track_caller]
     pub(crate) fn start(self) -> Server {
-        self.try_start().unwrap_or_else(|ended| panic!("it has ended with {:?}:\n{}", ended.code, ended.log_text()))
+        self.try_start()
+            .unwrap_or_else(|ended| panic!("the server has exited with {:?}:\n{}", ended.code, ended.log_text()))
     }
 
-    /// Starts it and waits until it listens or has ended.
+    /// Starts it and waits until it listens or has exited.
     #[track_caller]
     pub(crate) fn try_start(self) -> Result<Server, Ended> {
         let listeners = self.listeners;
         let mut server = self.spawn();
-        let out = server.out.clone().expect("its standard output is ours to read");
-        if !out.wait_for(PATIENCE, |lines| lines.len() >= listeners) {
-            return Err(server.wait(PATIENCE));
+        let out = server.out.clone().expect("stdout is a pipe");
+        if !out.wait_for(TIMEOUT, |lines| lines.len() >= listeners) {
+            return Err(server.wait(TIMEOUT));
         }
         server.addresses = addresses(&out.all());
-        assert_eq!(server.addresses.len(), listeners, "other lines than expected: {:?}", out.all());
+        assert_eq!(server.addresses.len(), listeners, "unexpected lines: {:?}", out.all());
         Ok(server)
     }
 
-    /// Starts what should end by itself and waits for that.
+    /// Starts a command that exits by itself, and waits for its exit.
     #[track_caller]
     pub(crate) fn run(self) -> Ended {
-        self.run_within(PATIENCE)
+        self.run_within(TIMEOUT)
     }
 
-    /// The same for what takes its time.
+    /// Like [`run`](Self::run), with another deadline.
     #[track_caller]
     pub(crate) fn run_within(self, within: Duration) -> Ended {
         self.spawn().wait(within)
     }
-
-    /// Starts what listens nowhere.
-    pub(crate) fn begin(self) -> Server {
-        self.spawn()
-    }
 }
 
-/// A server that runs.
+/// A running server.
 pub(crate) struct Server {
     child: Child,
     pub(crate) process: Process,
-    /// Where it says it listens, in order.
+    /// The addresses that it has printed, in order.
     pub(crate) addresses: Vec<String>,
     out: Option<Lines>,
     pub(crate) log: Lines,
     started: Instant,
-    _share: Share,
+    _share: SharedMachine,
 }
 
-/// Where those lines say it listens.
+/// The addresses in the lines of the standard output.
 fn addresses(lines: &[String]) -> Vec<String> {
     lines.iter().filter_map(|line| line.strip_prefix("listening on ")).map(str::to_owned).collect()
 }
 
 impl Server {
-    /// What that command starts.
     fn of(mut command: Command) -> Self {
-        let share = machine::share();
+        let share = machine::shared_machine();
         let started = Instant::now();
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the command starts");
         let out = child.stdout.take().map(Lines::of);
@@ -177,23 +174,23 @@ impl Server {
         Self { child, process, addresses: Vec::new(), out, log, started, _share: share }
     }
 
-    /// A server of a test's own, in the process that such a command starts: see `own_process`.
+    /// Starts a server that a test implements itself, by a command of [`own_process`](super::own_process).
     #[track_caller]
     pub(crate) fn in_own_process(mut command: Command) -> Self {
         command.stdout(Stdio::piped());
         let mut server = Self::of(command);
-        let out = server.out.clone().expect("its standard output is ours to read");
-        let listens = out.wait_for(PATIENCE, |lines| !addresses(lines).is_empty());
-        assert!(listens, "it does not listen: {:?}", out.all());
+        let out = server.out.clone().expect("stdout is a pipe");
+        let listens = out.wait_for(TIMEOUT, |lines| !addresses(lines).is_empty());
+        assert!(listens, "the server does not listen: {:?}", out.all());
         server.addresses = addresses(&out.all());
         server
     }
 
-    /// The socket address of its only or first TCP listener.
+    /// The socket address of its first TCP listener.
     #[track_caller]
     pub(crate) fn address(&self) -> SocketAddr {
         let tcp = self.addresses.iter().find_map(|address| address.strip_prefix("tcp://"));
-        tcp.and_then(|address| address.parse().ok()).expect("it listens on a TCP address")
+        tcp.and_then(|address| address.parse().ok()).expect("the server listens on a TCP address")
     }
 
     #[track_caller]
@@ -207,46 +204,45 @@ impl Server {
 
     /// Waits until a line of its log contains `text`.
     #[track_caller]
-    pub(crate) fn says(&self, text: &str) {
-        let said = self.log.wait_for(PATIENCE, |lines| lines.iter().any(|line| line.contains(text)));
-        assert!(said, "nothing of `{text}` in the log:\n{}", self.log.all().join("\n"));
+    pub(crate) fn logs(&self, text: &str) {
+        let logged = self.log.wait_for(TIMEOUT, |lines| lines.iter().any(|line| line.contains(text)));
+        assert!(logged, "no `{text}` in the log:\n{}", self.log.all().join("\n"));
     }
 
     /// Waits until it has no more descriptors than `base`.
     #[track_caller]
     pub(crate) fn descriptors_return_to(&self, base: usize) {
-        until(Duration::from_secs(2), "descriptors are back to base", || self.process.descriptors() <= base);
+        wait_until(Duration::from_secs(2), "descriptors are back at their base", || self.process.descriptors() <= base);
     }
 
-    /// Waits until it ends.
+    /// Waits until it exits.
     #[track_caller]
     pub(crate) fn wait(mut self, within: Duration) -> Ended {
-        let asked = Instant::now();
-        assert!(self.log.wait_for_the_end(within), "it has not ended within {within:?}");
-        let status = self.child.wait().expect("the child is ours to wait for");
-        let took = asked.elapsed();
-        // A full end: what was printed last is read as well.
+        let waiting = Instant::now();
+        assert!(self.log.wait_for_the_end(within), "the server has not exited within {within:?}");
+        let status = wait_for_exit(&mut self.child, TIMEOUT);
+        let took = waiting.elapsed();
         let out = self.out.take().map_or_else(Vec::new, |out| {
-            out.wait_for_the_end(PATIENCE);
+            out.wait_for_the_end(TIMEOUT);
             out.all()
         });
         Ended { code: status.code(), out, log: self.log.all(), took, lived: self.started.elapsed() }
     }
 
-    /// Asks it to finish and waits until it has, as it should.
+    /// Drains it by SIGTERM and waits until it exits with status 0.
     #[track_caller]
     pub(crate) fn drain(self) -> Ended {
         self.signal("TERM");
-        let ended = self.wait(PATIENCE);
+        let ended = self.wait(TIMEOUT);
         assert_eq!(ended.code, Some(0), "after SIGTERM:\n{}", ended.log_text());
-        ended.log_is_calm();
+        ended.check_log_rate();
         ended
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing to kill.
+        // Has no effect if it has exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
@@ -260,14 +256,14 @@ impl Drop for Server {
     }
 }
 
-/// A command that has ended.
+/// A command that has exited.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// Unset when a signal ended it.
+    /// `None` after a signal.
     pub(crate) code: Option<i32>,
     pub(crate) out: Vec<String>,
     pub(crate) log: Vec<String>,
-    /// From the wait for its end to its end.
+    /// The time from the call of [`Server::wait`] to the exit.
     pub(crate) took: Duration,
     lived: Duration,
 }
@@ -282,9 +278,9 @@ impl Ended {
         Summary::among(&self.log)
     }
 
-    /// At most 10 lines a second, beside those of the start and the end.
+    /// Checks that the log has at most 10 lines a second, plus 20 for start and exit.
     #[track_caller]
-    pub(crate) fn log_is_calm(&self) {
+    pub(crate) fn check_log_rate(&self) {
         let allowed = 20 + self.lived.as_secs() as usize * 10;
         assert!(self.log.len() <= allowed, "{} lines in {:?}:\n{}", self.log.len(), self.lived, self.log_text());
     }

@@ -13,7 +13,7 @@ use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsStream, TlsTarget
 use readyloop::net::{Layer, Stream};
 
 use super::certs::Authority;
-use super::{ScratchPath, Serve, Server, Talks, connect, say_loudly};
+use super::{Conversations, ScratchPath, Serve, Server, connect, print_note, retry_if_interrupted};
 
 pub(crate) const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 
@@ -25,7 +25,7 @@ pub(crate) fn has_program(name: &str) -> bool {
     let tried =
         Command::new(name).arg("version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if tried.is_err() {
-        say_loudly(&format!("{name} was NOT tested as a peer: it is not installed (apt-get install {name})"));
+        print_note(&format!("{name} was NOT tested as a peer: it is not installed (apt-get install {name})"));
     }
     tried.is_ok()
 }
@@ -106,8 +106,8 @@ impl Secure {
 
     /// A set of conversations with this server, empty.
     #[track_caller]
-    pub(crate) fn talks(&self, version: TlsVersion) -> Talks<TlsTarget> {
-        Talks::under(target_of(&self.options(Some(version))), self.address())
+    pub(crate) fn talks(&self, version: TlsVersion) -> Conversations<TlsTarget> {
+        Conversations::under(target_of(&self.options(Some(version))), self.address())
     }
 
     /// A client after its handshake.
@@ -125,16 +125,6 @@ pub(crate) fn target_of(options: &TlsClientOptions) -> TlsTarget {
 /// A blocking socket as a [`Stream`].
 #[derive(Debug)]
 pub(crate) struct BlockingSocket(pub(crate) TcpStream);
-
-/// Repeats an interrupted call: a call with a timeout fails if the process was suspended (signal(7)).
-fn retry_if_interrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
-}
 
 impl Stream for BlockingSocket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {

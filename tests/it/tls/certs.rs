@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::certs::Authority;
 use crate::support::tls::{CertFiles, Secure, has_program};
-use crate::support::{Ended, PATIENCE, Program, ScratchPath, Serve, read_exactly};
+use crate::support::{Ended, Program, ScratchPath, Serve, TIMEOUT, read_exactly};
 
 #[track_caller]
 fn refused(ended: &Ended, code: i32, parts: &[&str]) {
@@ -20,7 +20,7 @@ fn refused(ended: &Ended, code: i32, parts: &[&str]) {
 
 /// Runs `readyloop client` with one line of input. Returns its output, its errors and its status.
 fn client(args: &[&str]) -> (String, String, Option<i32>) {
-    let file = ScratchPath::holding("input", "hello\n");
+    let file = ScratchPath::with_text("input", "hello\n");
     let input = fs::File::open(file.text()).expect("the file exists");
     let mut command = Command::new(env!("CARGO_BIN_EXE_readyloop"));
     command.arg("client").args(args).env_remove("RUST_LOG").stdin(Stdio::from(input));
@@ -144,7 +144,7 @@ fn the_client_sends_a_host_name_in_sni_but_no_ip_address() {
         let args = ["client", "--insecure", &address];
         let running = Program::start(env!("CARGO_BIN_EXE_readyloop"), &args);
         let (mut peer, _) = listener.accept().expect("the client connects");
-        peer.set_read_timeout(Some(PATIENCE)).expect("the timeout is not zero");
+        peer.set_read_timeout(Some(TIMEOUT)).expect("the timeout is not zero");
         // The fourth and fifth byte of a record are its length (RFC 8446, section 5.1).
         let header = read_exactly(&mut peer, 5);
         let hello = read_exactly(&mut peer, usize::from(u16::from_be_bytes([header[3], header[4]])));

@@ -7,7 +7,7 @@ use readyloop::CloseReason;
 use readyloop::net::tls::TlsVersion;
 
 use crate::support::tls::{Secure, VERSIONS, is_silent};
-use crate::support::{MIB, Manner, PATIENCE, Talk};
+use crate::support::{Conversation, MIB, Role, TIMEOUT};
 
 #[test]
 fn close_notify_alone_ends_one_direction_and_the_other_is_still_served() {
@@ -80,34 +80,34 @@ fn sigterm_mid_stream_loses_nothing_and_ends_every_connection_cleanly() {
 pub(crate) fn ends_all_cleanly(version: TlsVersion, mid_stream: usize, round: u64) {
     let secure = Secure::start("");
     let mut talks = secure.talks(version);
-    talks.join(mid_stream, Manner::Repeats(64 + round % 1000));
-    talks.join(8, Manner::Repeats(MIB as u64));
-    assert!(talks.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.received > 0)));
+    talks.join(mid_stream, Role::Repeats(64 + round % 1000));
+    talks.join(8, Role::Repeats(MIB as u64));
+    assert!(talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.received > 0)));
     // At a different moment in each round.
     talks.run_for(Duration::from_micros(round * 977 % 10_000));
     // While the server is suspended, everything below happens before the signal.
     secure.server.process.stop();
-    let waiting = talks.join(mid_stream / 5, Manner::Asks(100));
-    talks.begin_all();
+    let waiting = talks.join(mid_stream / 5, Role::SendsOnce(100));
+    talks.start_all();
     talks.run_for(Duration::from_millis(50));
     // Short enough to be complete in the server's buffers.
     let sent: Vec<u64> = talks.all()[..mid_stream].iter().map(|talk| talk.sent).collect();
     secure.server.signal("TERM");
     secure.server.process.resume();
 
-    let is_over = |talk: &Talk| talk.reason.is_some() || talk.failure.is_some();
-    let all_over = talks.run_until(PATIENCE, |talks| talks.iter().all(is_over));
+    let is_over = |talk: &Conversation| talk.reason.is_some() || talk.failure.is_some();
+    let all_over = talks.run_until(TIMEOUT, |talks| talks.iter().all(is_over));
     assert!(all_over, "{:?} is still connected", talks.all().iter().find(|talk| !is_over(talk)));
     let broken = talks.all().iter().find(|talk| talk.reason != Some(CloseReason::Finished));
     assert!(broken.is_none(), "{broken:?} has no clean end");
     assert!(talks.all()[waiting].iter().all(|talk| talk.is_open), "the backlog was not accepted");
     let mut loops = talks.all().iter().zip(sent);
     assert!(loops.all(|(talk, sent)| talk.received >= sent), "a request from before the stop has no reply");
-    let ended = secure.server.wait(PATIENCE);
+    let ended = secure.server.wait(TIMEOUT);
     let summary = ended.summary();
     assert_eq!((ended.code, summary.bytes_out), (Some(0), talks.received()), "{}", ended.log_text());
     assert_eq!((summary.connections, summary.closed_in_all()), (talks.all().len() as u64, summary.connections));
-    ended.log_is_calm();
+    ended.check_log_rate();
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_second_signal_does_not_wait_for_slow_readers() {
             client.send_until_full(Duration::from_millis(50));
         }
         secure.server.signal("TERM");
-        secure.server.says("draining");
+        secure.server.logs("draining");
         secure.server.signal("INT");
         let ended = secure.server.wait(Duration::from_secs(1));
         assert_eq!(ended.summary().closed("stopped"), slow.len() as u64, "{}", ended.log_text());
@@ -132,7 +132,7 @@ fn a_drain_does_not_wait_for_a_handshake_deadline() {
     let mut silent = crate::support::connect(secure.address());
     assert!(is_silent(&mut silent, Duration::from_millis(100)));
     secure.server.signal("TERM");
-    let ended = secure.server.wait(PATIENCE);
+    let ended = secure.server.wait(TIMEOUT);
     assert_eq!((ended.code, ended.summary().closed("drained")), (Some(0), 1), "{}", ended.log_text());
     assert!(ended.took < Duration::from_millis(900), "it took {:?}", ended.took);
 }

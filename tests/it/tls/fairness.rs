@@ -3,20 +3,18 @@
 //!
 //! Every bound is relative to a measurement of the same client alone, a moment before.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use readyloop::net::tls::TlsVersion;
 
 use crate::support::tls::{ManualClient, Secure, VERSIONS};
-use crate::support::{MIB, Manner, PATIENCE, alone, say_loudly};
+use crate::support::{Attempt, MIB, Role, TIMEOUT, exclusive_machine, repeat_attempts};
 
 const HOSES: usize = 8;
 /// How long the pinger measures, alone and beside the hoses.
 const SPELL: Duration = Duration::from_millis(500);
-/// Other programs may disturb some measurements. An unfair server fails all of them.
-const SPELLS: usize = 4;
 /// The bound on a disturbed machine.
 const PING_MAX: Duration = Duration::from_millis(100);
 
@@ -34,69 +32,48 @@ fn ping(pinger: &mut ManualClient) -> Duration {
     times[times.len() * 99 / 100]
 }
 
-/// One measurement, alone and beside the hoses.
-#[derive(Debug)]
-struct Measurement {
-    pinged_alone: Duration,
-    pinged: Duration,
-    /// The bytes echoed to the hoses meanwhile.
-    hosed: u64,
-    /// How long the server waited for a CPU meanwhile.
-    server_waited: Duration,
-}
-
-impl Measurement {
-    #[track_caller]
-    fn new(secure: &Secure, version: TlsVersion, pinger: &mut ManualClient) -> Self {
-        let pinged_alone = ping(pinger);
-        let ((flow_sender, flow_receiver), (stop_sender, stop_receiver)) = (channel(), channel::<()>());
-        thread::scope(|scope| {
-            let hoses = scope.spawn(move || {
-                let mut hoses = secure.talks(version);
-                hoses.join(HOSES, Manner::Repeats(MIB as u64));
-                assert!(hoses.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.received > 0)));
-                let before = hoses.received();
-                flow_sender.send(()).expect("the pinger waits for it");
-                while stop_receiver.try_recv().is_err() {
-                    hoses.run_for(Duration::from_millis(5));
-                }
-                hoses.received() - before
-            });
-            flow_receiver.recv_timeout(PATIENCE).expect("the hoses flow");
-            let before = secure.server.process.waited_for_cpu();
-            let pinged = ping(pinger);
-            let server_waited = secure.server.process.waited_for_cpu() - before;
-            stop_sender.send(()).expect("the hoses flow until then");
-            Self { pinged_alone, pinged, hosed: hoses.join().expect("every byte is correct"), server_waited }
-        })
-    }
-
-    fn is_fair(&self) -> bool {
-        self.hosed > 0 && self.pinged <= Duration::from_millis(5).max(3 * self.pinged_alone)
-    }
-
-    /// Whether other programs used the CPUs so much that this measures the scheduler, not the server.
-    fn is_disturbed(&self) -> bool {
-        self.server_waited > SPELL / 20
+/// Measures the pinger, first alone and then beside the hoses.
+#[track_caller]
+fn measure(secure: &Secure, version: TlsVersion, pinger: &mut ManualClient) -> Attempt {
+    let ping_alone = ping(pinger);
+    let ((flow_sender, flow_receiver), (stop_sender, stop_receiver)) = (channel(), channel::<()>());
+    let (ping, hosed, server_waited) = thread::scope(|scope| {
+        let hoses = scope.spawn(move || {
+            let mut hoses = secure.talks(version);
+            hoses.join(HOSES, Role::Repeats(MIB as u64));
+            assert!(hoses.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.received > 0)));
+            let before = hoses.received();
+            flow_sender.send(()).expect("the pinger waits for it");
+            // The test stops the hoses, or its panic drops the sender.
+            while stop_receiver.try_recv() == Err(TryRecvError::Empty) {
+                hoses.run_for(Duration::from_millis(5));
+            }
+            hoses.received() - before
+        });
+        flow_receiver.recv_timeout(TIMEOUT).expect("the hoses flow");
+        let waited_before = secure.server.process.waited_for_cpu();
+        let ping = ping(pinger);
+        let server_waited = secure.server.process.waited_for_cpu() - waited_before;
+        drop(stop_sender);
+        (ping, hoses.join().expect("every byte is correct"), server_waited)
+    });
+    println!(
+        "{version:?}: alone {ping_alone:?}; together {ping:?}, {hosed} bytes; the server waited {server_waited:?}"
+    );
+    Attempt {
+        is_good: hosed > 0 && ping <= Duration::from_millis(5).max(3 * ping_alone),
+        is_disturbed: server_waited > SPELL / 20,
+        is_bounded: ping < PING_MAX,
     }
 }
 
 #[test]
 fn fire_hoses_keep_a_pinger_waiting_no_longer_than_without_tls() {
-    let _machine = alone();
+    let _machine = exclusive_machine();
     for version in VERSIONS {
         let secure = Secure::start("");
         let mut pinger = secure.client(version);
-        let mut measurements = Vec::new();
-        while measurements.len() < SPELLS && !measurements.last().is_some_and(Measurement::is_fair) {
-            measurements.push(Measurement::new(&secure, version, &mut pinger));
-        }
-        println!("{version:?}: {measurements:#?}");
-        if !measurements.iter().any(Measurement::is_fair) {
-            assert!(measurements.iter().all(Measurement::is_disturbed), "{measurements:#?}");
-            assert!(measurements.iter().any(|one| one.pinged < PING_MAX), "{measurements:#?}");
-            say_loudly("fairness over TLS was tested by its outer bound only: other programs kept the CPUs busy");
-        }
+        repeat_attempts("fairness over TLS", || measure(&secure, version, &mut pinger));
         drop(pinger);
         secure.server.drain();
     }

@@ -8,7 +8,7 @@ use readyloop::net::tls::{Pem, TlsClientOptions, TlsError, Trust};
 
 use crate::support::certs::{Authority, Valid};
 use crate::support::tls::{CertFiles, ManualClient, Secure, VERSIONS, client_hello, write};
-use crate::support::{Manner, PATIENCE, alone, connect, until};
+use crate::support::{Attempt, Role, TIMEOUT, connect, exclusive_machine, repeat_attempts, wait_until};
 
 /// The error of a client that connects with these options.
 #[track_caller]
@@ -31,7 +31,7 @@ fn a_client_that_refuses_the_certificate_is_logged_by_the_server() {
             ..TlsClientOptions::default()
         };
         assert_eq!(refusal(&secure, &untrusting), TlsError::UnknownSigner);
-        secure.server.says("the peer refuses our certificate");
+        secure.server.logs("the peer refuses our certificate");
         assert_eq!(secure.server.drain().summary().closed("bad-tls"), 1);
     }
 }
@@ -121,14 +121,14 @@ fn a_greeting_that_drips_is_ended_at_its_deadline() {
     reader.set_read_timeout(Some(Duration::from_millis(20))).expect("the timeout is not zero");
     // Until the server closes the first connection.
     while reader.read(&mut [0; 100]).is_err() {
-        assert!(started.elapsed() < PATIENCE, "the single bytes have moved the deadline");
+        assert!(started.elapsed() < TIMEOUT, "the single bytes have moved the deadline");
         for stream in &mut slow {
             // Some may be closed already.
             let _ = stream.write_all(&[1]);
         }
     }
     assert!(started.elapsed() >= handshake_timeout, "the deadline was early");
-    until(PATIENCE, "all slow handshakes are closed", || secure.server.process.descriptors() <= descriptors);
+    wait_until(TIMEOUT, "all slow handshakes are closed", || secure.server.process.descriptors() <= descriptors);
     let mut client = secure.client(VERSIONS[1]);
     client.send(b"hello");
     client.expect(b"hello");
@@ -139,23 +139,32 @@ fn a_greeting_that_drips_is_ended_at_its_deadline() {
 
 #[test]
 fn slow_handshakes_do_not_delay_new_connections() {
-    let _machine = alone();
+    let _machine = exclusive_machine();
     let secure = Secure::start("--handshake-timeout 1m --max-handshakes 3000");
     // More than `--max-handshakes`: the oldest ones are closed.
     let mut slow: Vec<TcpStream> = (0..5_000).map(|_| connect(secure.address())).collect();
     slow.iter_mut().for_each(start_slow_hello);
-    let mut slowest = Duration::ZERO;
-    for round in 0..20 {
-        for stream in &mut slow {
-            let _ = stream.write_all(&[1]);
+    repeat_attempts("new connections beside slow handshakes", || {
+        let mut slowest = Duration::ZERO;
+        let waited_before = secure.server.process.waited_for_cpu();
+        for round in 0..20 {
+            for stream in &mut slow {
+                let _ = stream.write_all(&[1]);
+            }
+            let started = Instant::now();
+            let mut client = secure.client(VERSIONS[round % 2]);
+            client.send(b"hello");
+            client.expect(b"hello");
+            slowest = slowest.max(started.elapsed());
         }
-        let started = Instant::now();
-        let mut client = secure.client(VERSIONS[round % 2]);
-        client.send(b"hello");
-        client.expect(b"hello");
-        slowest = slowest.max(started.elapsed());
-    }
-    assert!(slowest < Duration::from_millis(100), "a new connection waited {slowest:?}");
+        let server_waited = secure.server.process.waited_for_cpu() - waited_before;
+        println!("slowest new connection {slowest:?}; the server waited {server_waited:?}");
+        Attempt {
+            is_good: slowest < Duration::from_millis(100),
+            is_disturbed: server_waited > Duration::from_millis(50),
+            is_bounded: slowest < Duration::from_secs(1),
+        }
+    });
     drop(slow);
     let summary = secure.server.drain().summary();
     assert!(summary.closed("handshakes-full") >= 2_000, "{summary:?}");
@@ -163,11 +172,11 @@ fn slow_handshakes_do_not_delay_new_connections() {
 
 #[test]
 fn a_burst_of_handshakes_delays_open_connections_only_briefly() {
-    let _machine = alone();
+    let _machine = exclusive_machine();
     let secure = Secure::start("");
     let mut open = secure.talks(VERSIONS[1]);
-    open.join(1, Manner::Repeats(100));
-    assert!(open.run_until(PATIENCE, |talks| talks[0].received > 0));
+    open.join(1, Role::Repeats(100));
+    assert!(open.run_until(TIMEOUT, |talks| talks[0].received > 0));
     // The input of two thousand handshakes is available at once.
     let hello = client_hello(&secure.options(None));
     secure.server.process.stop();
@@ -181,10 +190,10 @@ fn a_burst_of_handshakes_delays_open_connections_only_briefly() {
     burst.iter().for_each(|stream| stream.set_nonblocking(true).expect("the connection is open"));
     while !burst.is_empty() {
         let (asked, before) = (Instant::now(), open.all()[0].received);
-        assert!(open.run_until(PATIENCE, |talks| talks[0].received > before), "the open connection is not served");
+        assert!(open.run_until(TIMEOUT, |talks| talks[0].received > before), "the open connection is not served");
         (slowest, rounds) = (slowest.max(asked.elapsed()), rounds + 1);
         burst.retain(|stream| stream.peek(&mut [0]).is_err());
-        assert!(started.elapsed() < PATIENCE, "{} handshakes have no answer", burst.len());
+        assert!(started.elapsed() < TIMEOUT, "{} handshakes have no answer", burst.len());
     }
     let all = started.elapsed();
     assert!(slowest < all / 12, "a reply took {slowest:?} of {all:?}, in {rounds} rounds");

@@ -7,7 +7,7 @@ use readyloop::net::tls::TlsClientOptions;
 
 use crate::support::certs::Authority;
 use crate::support::tls::{ManualClient, Secure, VERSIONS};
-use crate::support::{Manner, PATIENCE, connect};
+use crate::support::{Role, TIMEOUT, connect};
 
 /// How long a reload may take.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(1);
@@ -71,11 +71,11 @@ fn a_reload_affects_new_connections_and_keeps_the_old_certificate_if_the_new_is_
 fn a_hundred_reloads_under_load_close_no_connection() {
     let secure = Secure::start("");
     let mut old = secure.talks(VERSIONS[1]);
-    old.join(50, Manner::Repeats(5_000));
+    old.join(50, Role::Repeats(5_000));
     let mut old12 = secure.talks(VERSIONS[0]);
-    old12.join(50, Manner::Repeats(5_000));
+    old12.join(50, Role::Repeats(5_000));
     for talks in [&mut old, &mut old12] {
-        assert!(talks.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.is_open)));
+        assert!(talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.is_open)));
     }
     let authorities = [Authority::new(), Authority::new()];
     let started = Instant::now();
@@ -96,14 +96,14 @@ fn a_hundred_reloads_under_load_close_no_connection() {
     }
     for talks in [&mut old, &mut old12] {
         let before = talks.received();
-        assert!(talks.run_until(PATIENCE, |talks| talks.iter().map(|talk| talk.received).sum::<u64>() > before));
+        assert!(talks.run_until(TIMEOUT, |talks| talks.iter().map(|talk| talk.received).sum::<u64>() > before));
         assert!(talks.all().iter().all(|talk| talk.is_open && talk.reason.is_none()), "after {:?}", started.elapsed());
     }
     secure.server.signal("TERM");
     for talks in [&mut old, &mut old12] {
-        assert!(talks.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.reason.is_some())));
+        assert!(talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.reason.is_some())));
     }
-    let ended = secure.server.wait(PATIENCE);
+    let ended = secure.server.wait(TIMEOUT);
     assert_eq!(ended.code, Some(0), "{}", ended.log_text());
 }
 
@@ -112,7 +112,7 @@ fn a_reload_without_tls_does_nothing() {
     let server = crate::support::Serve::new().start();
     server.signal("HUP");
     server.signal("USR1");
-    server.says("closed: none");
+    server.logs("closed: none");
     assert!(crate::support::exchange(&mut server.connect(), b"hello", 5).0 == b"hello");
     server.drain();
 }

@@ -7,9 +7,9 @@ use readyloop::CloseReason;
 use readyloop::net::tls::TlsVersion;
 use socket2::SockRef;
 
-use crate::descriptors::{COMES_IN, CROWD, LIMIT};
+use crate::descriptors::{ACCEPTED_WITHIN, CROWD, LIMIT};
 use crate::support::tls::{ManualClient, Secure, VERSIONS, client_hello};
-use crate::support::{KIB, MIB, Manner, PATIENCE, Serve, Talk, alone, connect, connect_with_buffers};
+use crate::support::{Conversation, KIB, MIB, Role, Serve, TIMEOUT, connect, connect_with_buffers, exclusive_machine};
 
 /// Connects, and resets after 0 to 4 steps.
 #[track_caller]
@@ -43,14 +43,14 @@ pub(crate) fn resets_beside_pingers(resets: usize) {
     for version in VERSIONS {
         let secure = Secure::start("");
         let mut pingers = secure.talks(version);
-        pingers.join(20, Manner::Repeats(64));
-        assert!(pingers.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.received > 0)));
+        pingers.join(20, Role::Repeats(64));
+        assert!(pingers.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.received > 0)));
         let (base, received) = (secure.server.process.descriptors(), pingers.received());
         for round in 0..resets {
             reset_after(round % 5, &secure, version);
             pingers.run_for(Duration::ZERO);
         }
-        assert!(pingers.run_until(PATIENCE, |talks| talks.iter().map(|talk| talk.received).sum::<u64>() > received));
+        assert!(pingers.run_until(TIMEOUT, |talks| talks.iter().map(|talk| talk.received).sum::<u64>() > received));
         assert!(pingers.all().iter().all(|talk| talk.reason.is_none()));
         secure.server.descriptors_return_to(base);
         drop(pingers);
@@ -106,9 +106,8 @@ fn connections_above_the_cap_are_refused_until_a_slot_is_free() {
     for _ in 0..2 {
         let base = secure.server.process.descriptors();
         let mut talks = secure.talks(VERSIONS[1]);
-        talks.join(150, Manner::Silent);
-        let settled =
-            talks.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.is_open || talk.failure.is_some()));
+        talks.join(150, Role::Silent);
+        let settled = talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.is_open || talk.failure.is_some()));
         assert!(settled, "a connection has no outcome");
         let open = talks.all().iter().filter(|talk| talk.is_open && talk.reason.is_none()).count();
         assert_eq!((open, secure.server.process.descriptors()), (100, base + 100));
@@ -137,13 +136,13 @@ pub(crate) fn meets_the_descriptor_limit(watched: Duration) {
         let free = LIMIT - process.descriptors_below(LIMIT);
         let mut staying = secure.client(version);
         let mut leaving = secure.talks(version);
-        leaving.join(LEAVING, Manner::Asks(100));
-        assert!(leaving.run_until(PATIENCE, |talks| talks.iter().all(Talk::is_answered)));
+        leaving.join(LEAVING, Role::SendsOnce(100));
+        assert!(leaving.run_until(TIMEOUT, |talks| talks.iter().all(Conversation::is_answered)));
         let mut others = secure.talks(version);
-        others.join(CROWD - LEAVING - 1, Manner::Asks(100));
-        let answered = |talks: &[Talk]| talks.iter().filter(|talk| talk.is_answered()).count();
+        others.join(CROWD - LEAVING - 1, Role::SendsOnce(100));
+        let answered = |talks: &[Conversation]| talks.iter().filter(|talk| talk.is_answered()).count();
         let served = free - LEAVING - 1;
-        assert!(others.run_until(PATIENCE, |talks| answered(talks) == served), "{}", answered(others.all()));
+        assert!(others.run_until(TIMEOUT, |talks| answered(talks) == served), "{}", answered(others.all()));
 
         let (cpu, lines) = (process.cpu(), secure.server.log.count());
         others.run_for(watched);
@@ -155,8 +154,8 @@ pub(crate) fn meets_the_descriptor_limit(watched: Duration) {
         staying.expect(b"still open");
 
         drop(leaving);
-        let accepted = others.run_until(COMES_IN, |talks| answered(talks) == served + LEAVING);
-        assert!(accepted, "{} of {LEAVING} were accepted within {COMES_IN:?}", answered(others.all()) - served);
+        let accepted = others.run_until(ACCEPTED_WITHIN, |talks| answered(talks) == served + LEAVING);
+        assert!(accepted, "{} of {LEAVING} were accepted within {ACCEPTED_WITHIN:?}", answered(others.all()) - served);
         let lost = others.all().iter().find(|talk| talk.reason.is_some() || talk.failure.is_some());
         assert!(lost.is_none(), "{lost:?} was closed");
         drop((staying, others));
@@ -168,8 +167,8 @@ pub(crate) fn meets_the_descriptor_limit(watched: Duration) {
 fn a_killed_server_is_not_a_clean_end_and_its_port_is_free_at_once() {
     let secure = Secure::start("");
     let mut talks = secure.talks(VERSIONS[1]);
-    talks.join(100, Manner::Repeats(1_000));
-    assert!(talks.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.received > 0)));
+    talks.join(100, Role::Repeats(1_000));
+    assert!(talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.received > 0)));
     let address = secure.address();
     secure.server.signal("KILL");
     let all_ended = talks.run_until(Duration::from_secs(2), |talks| talks.iter().all(|talk| talk.reason.is_some()));
@@ -184,17 +183,17 @@ fn a_killed_server_is_not_a_clean_end_and_its_port_is_free_at_once() {
 #[test]
 fn a_server_that_was_suspended_closes_no_peer_with_unread_bytes() {
     // Alone, since a client that gets no CPU for the whole idle timeout is idle indeed.
-    let _machine = alone();
+    let _machine = exclusive_machine();
     for version in VERSIONS {
         let secure = Secure::start("--idle-timeout 1s");
         let mut talks = secure.talks(version);
-        talks.join(100, Manner::Repeats(1_000));
-        assert!(talks.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.received > 0)));
+        talks.join(100, Role::Repeats(1_000));
+        assert!(talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.received > 0)));
         secure.server.process.stop();
         talks.run_for(Duration::from_millis(1500));
         let before: Vec<u64> = talks.all().iter().map(|talk| talk.received).collect();
         secure.server.process.resume();
-        let served = talks.run_until(PATIENCE, |talks| {
+        let served = talks.run_until(TIMEOUT, |talks| {
             talks.iter().zip(&before).all(|(talk, before)| talk.received > *before || talk.reason.is_some())
         });
         assert!(served, "a peer is not served");

@@ -1,6 +1,6 @@
-//! Conversations of the library's own client with a server, plain or over TLS, many on one loop.
+//! Connections of the library's own client to a server, plain or over TLS, many on one event loop.
 //!
-//! Every byte that comes back is checked.
+//! Every echoed byte is checked.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -11,97 +11,99 @@ use readyloop::net::{Destination, Layer, Net};
 use readyloop::sim::pattern;
 use readyloop::{CloseReason, Context, Key, Limits, Orders, Raw, Reactor, Service};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
-/// What a layer lies over here.
-type Beneath = <Reactor as Net>::Stream;
+type Inner = <Reactor as Net>::Stream;
 
-/// Many conversations on one loop.
-pub(crate) struct Talks<W: Layer<Beneath>> {
-    client: Client<Reactor, Ears, Raw, W>,
+/// Many connections on one event loop, each with a role.
+pub(crate) struct Conversations<W: Layer<Inner>> {
+    client: Client<Reactor, Recorder, Raw, W>,
     to: SocketAddr,
 }
 
-/// What one side of a conversation does.
+/// What the client sends on one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// Nothing but listen.
+pub(crate) enum Role {
+    /// Sends nothing.
     #[default]
     Silent,
-    /// Sends so many bytes as fast as it can, ends its direction and reads on.
+    /// Sends this many bytes as fast as possible, then half-closes and reads to the end.
     Streams(u64),
-    /// Sends so many bytes once, and stays.
-    Asks(u64),
-    /// Sends so many bytes, waits for the same back, and does it again.
+    /// Sends this many bytes once, and stays open.
+    SendsOnce(u64),
+    /// Sends this many bytes, waits for the echo, and repeats that.
     Repeats(u64),
 }
 
-/// One conversation, as far as it has come.
+/// The progress of one connection.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Talk {
+pub(crate) struct Conversation {
     number: usize,
-    manner: Manner,
+    role: Role,
     pub(crate) sent: u64,
     pub(crate) received: u64,
     pub(crate) is_open: bool,
-    /// How it ended, once it has.
+    /// Set when the connection has closed.
     pub(crate) reason: Option<CloseReason>,
-    /// Why it did not begin, if it did not.
+    /// Set when the connect has failed.
     pub(crate) failure: Option<String>,
 }
 
-impl Talk {
-    /// Everything it has sent has come back, and that is something.
+impl Conversation {
+    /// Whether something was sent and all of it was echoed.
     pub(crate) fn is_answered(&self) -> bool {
         self.sent > 0 && self.sent == self.received
     }
 }
 
-/// The service of all conversations: keeps the record, and checks every byte that comes back.
+/// The service of all connections: records their progress and checks every echoed byte.
 #[derive(Default)]
-struct Ears {
-    talks: Vec<Talk>,
+struct Recorder {
+    talks: Vec<Conversation>,
 }
 
-impl<W: Layer<Beneath>> Talks<W> {
+impl<W: Layer<Inner>> Conversations<W> {
     #[track_caller]
     pub(crate) fn under(layer: W, to: SocketAddr) -> Self {
         let reactor = Reactor::new().expect("descriptors are free");
-        // The tests have deadlines of their own.
+        // The tests have their own deadlines.
         let peer = Limits { idle_timeout: Duration::MAX, write_timeout: Duration::MAX, ..Limits::default() };
-        // Nobody waits here until others are through: the server has them all at once.
+        // Without a limit on connects in progress, all connections reach the server at once.
         let limits =
-            ClientLimits { peer, connect_timeout: PATIENCE, connecting_max: usize::MAX, ..ClientLimits::default() };
-        Self { client: Client::with_layer(layer, reactor, Raw, Ears::default(), limits), to }
+            ClientLimits { peer, connect_timeout: TIMEOUT, connecting_max: usize::MAX, ..ClientLimits::default() };
+        Self { client: Client::with_layer(layer, reactor, Raw, Recorder::default(), limits), to }
     }
 
-    /// Begins so many conversations of that manner.
-    pub(crate) fn join(&mut self, count: usize, manner: Manner) -> Range<usize> {
+    /// Starts `count` connections. Returns their indexes.
+    pub(crate) fn join(&mut self, count: usize, role: Role) -> Range<usize> {
         let first = self.all().len();
         for number in first..first + count {
-            let talk = Talk { number, manner, ..Talk::default() };
+            let talk = Conversation { number, role, ..Conversation::default() };
             self.client.service_mut().talks.push(talk);
             self.client.connect(Destination::Tcp(self.to), None, number);
         }
         first..first + count
     }
 
-    pub(crate) fn all(&self) -> &[Talk] {
+    pub(crate) fn all(&self) -> &[Conversation] {
         &self.client.service().talks
     }
 
-    /// Goes on until all that have joined are connected or about to be; none of them may have ended.
-    pub(crate) fn begin_all(&mut self) {
+    /// Runs until all connects are started. No connection may have closed before.
+    #[track_caller]
+    pub(crate) fn start_all(&mut self) {
+        let deadline = self.client.net().now() + TIMEOUT;
         while self.client.open() + self.client.connecting() < self.all().len() {
-            self.client.turn(None).expect("the loop is whole");
+            assert!(self.client.net().now() < deadline, "not all connects are started");
+            self.client.turn(Some(deadline)).expect("the poll works");
         }
     }
 
-    /// Goes on until `enough` holds: whether it came to hold within that time.
-    pub(crate) fn run_until(&mut self, within: Duration, enough: impl Fn(&[Talk]) -> bool) -> bool {
+    /// Runs until `enough` holds. Returns whether it holds within `within`.
+    pub(crate) fn run_until(&mut self, within: Duration, enough: impl Fn(&[Conversation]) -> bool) -> bool {
         let deadline = self.client.net().now() + within;
         while !enough(self.all()) {
-            self.client.turn(Some(deadline)).expect("the loop is whole");
+            self.client.turn(Some(deadline)).expect("the poll works");
             while let Some(failure) = self.client.poll_failure() {
                 self.client.service_mut().talks[failure.peer].failure = Some(failure.error.to_string());
             }
@@ -116,11 +118,11 @@ impl<W: Layer<Beneath>> Talks<W> {
         self.run_until(span, |_| false);
     }
 
-    /// Goes on until all have ended, every one cleanly and with all its bytes back.
+    /// Runs until all connections have closed, and checks that each has finished with all its bytes.
     #[track_caller]
-    pub(crate) fn finish_well(&mut self) {
+    pub(crate) fn finish_all(&mut self) {
         let done =
-            self.run_until(PATIENCE, |talks| talks.iter().all(|talk| talk.reason.is_some() || talk.failure.is_some()));
+            self.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.reason.is_some() || talk.failure.is_some()));
         assert!(done, "{:?}", self.all().iter().find(|talk| talk.reason.is_none()));
         for talk in self.all() {
             assert_eq!((talk.reason, talk.sent), (Some(CloseReason::Finished), talk.received), "{talk:?}");
@@ -132,17 +134,17 @@ impl<W: Layer<Beneath>> Talks<W> {
     }
 }
 
-impl Ears {
-    fn talk_on(&mut self, number: usize, cx: &mut Context<'_, '_>) {
+impl Recorder {
+    fn send_next(&mut self, number: usize, cx: &mut Context<'_, '_>) {
         let talk = &mut self.talks[number];
-        match talk.manner {
-            Manner::Repeats(len) if talk.sent == talk.received => say(talk, len, cx),
-            Manner::Asks(len) if talk.sent == 0 => say(talk, len, cx),
-            Manner::Silent | Manner::Repeats(_) | Manner::Asks(_) => {}
-            Manner::Streams(len) => {
+        match talk.role {
+            Role::Repeats(len) if talk.sent == talk.received => send(talk, len, cx),
+            Role::SendsOnce(len) if talk.sent == 0 => send(talk, len, cx),
+            Role::Silent | Role::Repeats(_) | Role::SendsOnce(_) => {}
+            Role::Streams(len) => {
                 while talk.sent < len && cx.writable_bytes() > 0 {
                     let chunk = (cx.writable_bytes() as u64).min(len - talk.sent);
-                    say(talk, chunk, cx);
+                    send(talk, chunk, cx);
                 }
                 if talk.sent == len {
                     cx.half_close();
@@ -154,30 +156,30 @@ impl Ears {
     }
 }
 
-/// Sends the next bytes of its pattern.
-fn say(talk: &mut Talk, len: u64, cx: &mut Context<'_, '_>) {
+/// Sends the next bytes of the pattern.
+fn send(talk: &mut Conversation, len: u64, cx: &mut Context<'_, '_>) {
     cx.send(&pattern(talk.number as u64, talk.sent, len as usize));
     talk.sent += len;
 }
 
-impl Service for Ears {
+impl Service for Recorder {
     type Peer = usize;
     type Message = ();
 
     fn on_open(&mut self, number: &mut usize, _: &dyn std::fmt::Display, cx: &mut Context<'_, '_>) {
         self.talks[*number].is_open = true;
-        self.talk_on(*number, cx);
+        self.send_next(*number, cx);
     }
 
     fn on_frame(&mut self, number: &mut usize, bytes: &[u8], cx: &mut Context<'_, '_>) {
         let talk = &mut self.talks[*number];
-        assert!(bytes == pattern(*number as u64, talk.received, bytes.len()), "other bytes than sent: {talk:?}");
+        assert!(bytes == pattern(*number as u64, talk.received, bytes.len()), "echoed bytes differ: {talk:?}");
         talk.received += bytes.len() as u64;
-        self.talk_on(*number, cx);
+        self.send_next(*number, cx);
     }
 
     fn on_writable(&mut self, number: &mut usize, cx: &mut Context<'_, '_>) {
-        self.talk_on(*number, cx);
+        self.send_next(*number, cx);
     }
 
     fn on_close(&mut self, number: usize, _: Key, reason: CloseReason, _: &mut Orders<'_>) {

@@ -26,7 +26,7 @@ use thiserror::Error;
 const WORDS_MAX: usize = 10_000;
 /// Longer than any line that a person types.
 const LINE_LEN_MAX: usize = 1000;
-/// A person who mistypes reads the answer. A program that speaks another protocol does not.
+/// More mistakes than a person makes in a row, so the peer is a program with another protocol.
 const MISTAKES_IN_A_ROW_MAX: u32 = 3;
 
 /// The command in a line.

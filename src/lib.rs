@@ -58,6 +58,8 @@
 //! 4. Nothing grows without a bound: every bound is in [`Limits`] or [`ServerLimits`].
 //! 5. Nothing spins: a turn makes progress, or sleeps until an event or a deadline.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod admission;
 #[cfg(feature = "blocking")]
 pub mod blocking;

@@ -1,4 +1,4 @@
-//! A page of Markdown: its headings, links, code spans, fenced blocks and tables.
+//! A page of Markdown: its links, code spans, fenced blocks and tables.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,11 @@ pub(super) fn names_in(folder: &str, ending: &str) -> Vec<String> {
     names
 }
 
+/// The code at the beginning of a cell.
+pub(super) fn code_in(cell: &str) -> Option<&str> {
+    cell.strip_prefix('`')?.split_once('`').map(|(code, _)| code)
+}
+
 pub(super) struct Page {
     /// Its path in this repository.
     pub(super) path: String,
@@ -36,31 +41,21 @@ impl Page {
         Self::new(path, &text_of(path))
     }
 
-    /// The README, the chapters of the guide, and the results of the tests.
+    /// The README, the results of the tests, and the chapters of the guide.
     pub(super) fn all() -> Vec<Self> {
-        let chapters = names_in("src/guide", ".md").into_iter().map(|name| format!("src/guide/{name}.md"));
-        let paths = ["README.md", "tests/RESULTS.md"].map(str::to_owned).into_iter().chain(chapters);
-        paths.map(|path| Self::read(&path)).collect()
+        let chapters = names_in("src/guide", ".md").into_iter().map(|name| Self::read(&format!("src/guide/{name}.md")));
+        ["README.md", "tests/RESULTS.md"].map(Self::read).into_iter().chain(chapters).collect()
     }
 
     /// The lines outside fenced blocks.
     fn prose(&self) -> impl Iterator<Item = &str> {
-        let mut is_fenced = false;
-        self.text.lines().filter(move |line| {
-            let is_fence = line.starts_with("```");
-            is_fenced ^= is_fence;
-            !is_fenced && !is_fence
-        })
+        self.text.split("```").step_by(2).flat_map(str::lines)
     }
 
     /// The fenced blocks of a language, as their text.
     pub(super) fn blocks(&self, language: &str) -> Vec<&str> {
-        let blocks = self.text.split("\n```").skip(1).step_by(2);
-        blocks
-            .filter_map(|block| block.split_once('\n'))
-            .filter(|block| block.0 == language)
-            .map(|block| block.1)
-            .collect()
+        let blocks = self.text.split("```").skip(1).step_by(2);
+        blocks.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n')).map(str::trim_end).collect()
     }
 
     /// The code in backticks. A `\|` stands for a `|` in a table.
@@ -76,23 +71,9 @@ impl Page {
 
     /// The targets of the links.
     pub(super) fn links(&self) -> Vec<String> {
-        let without_code = self.prose().map(|line| line.split('`').step_by(2).collect::<String>());
-        let targets_in = |line: String| -> Vec<String> {
-            let targets = line.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
-            targets.map(|(target, _)| target.to_owned()).collect()
-        };
-        without_code.flat_map(targets_in).collect()
-    }
-
-    /// The anchors of the headings, as GitHub and rustdoc make them.
-    pub(super) fn anchors(&self) -> Vec<String> {
-        let headings = self.prose().filter(|line| line.starts_with('#'));
-        let anchor = |heading: &str| {
-            let words = heading.trim_start_matches('#').trim().to_lowercase();
-            let kept = words.chars().filter(|sign| sign.is_alphanumeric() || " -_".contains(*sign));
-            kept.map(|sign| if sign == ' ' { '-' } else { sign }).collect()
-        };
-        headings.map(anchor).collect()
+        let prose: String = self.prose().flat_map(|line| line.split('`').step_by(2)).collect();
+        let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+        targets.map(|(target, _)| target.to_owned()).collect()
     }
 
     /// The rows of the table below `heading`, as their cells.
@@ -103,20 +84,13 @@ impl Page {
     }
 }
 
-/// The code at the beginning of a cell.
-pub(super) fn code_in(cell: &str) -> Option<&str> {
-    cell.strip_prefix('`')?.split_once('`').map(|(code, _)| code)
-}
-
 #[test]
 fn every_part_of_a_page_is_found() {
-    let text = "# A Page, of `code`!\n\n[one](a.md) and `[no](b.md)` [`two`](c.md#d)\n\n```sh\n# not a heading\nls | wc\n```\n\
+    let text = "[one](a.md) and `[no](b.md)` [`two`](c.md)\n\n```sh\nls | wc\n```\n\
                 | a | b |\n|---|---|\n| `x \\| y` | z |\n\nopen ` span\n";
     let page = Page::new("a.md", text);
-    assert_eq!(page.anchors(), ["a-page-of-code"]);
-    assert_eq!(page.links(), ["a.md", "c.md#d"]);
-    assert_eq!(page.blocks("sh"), ["# not a heading\nls | wc"]);
-    assert_eq!(page.blocks("rust"), [""; 0]);
+    assert_eq!(page.links(), ["a.md", "c.md"]);
+    assert_eq!((page.blocks("sh"), page.blocks("rust")), (vec!["ls | wc"], vec![]));
     assert!(page.code_spans().contains(&"x | y".to_owned()));
     assert_eq!(page.table("| a |"), [["`x \\| y`", "z"]]);
     assert_eq!(page.unclosed_spans(), ["open ` span"]);

@@ -50,12 +50,6 @@ pub(super) struct ModulePath<'a> {
     pub(super) is_test: bool,
 }
 
-/// A name and its line.
-pub(super) struct Named<'a> {
-    pub(super) name: &'a str,
-    pub(super) line: usize,
-}
-
 impl Source {
     /// A file with this text.
     pub(super) fn new(path: &str, text: &str) -> Self {
@@ -119,50 +113,41 @@ impl Source {
 
     /// Whether another file must declare this one, and none does.
     pub(super) fn is_orphan(&self, all: &[Self]) -> bool {
-        self.module().is_some_and(|(folder, name)| declarations(folder, name, all, Code::All) == 0)
+        self.declarations(all, Code::All) == Some(0)
     }
 
     /// Whether it is compiled for tests only, and not yet marked so.
     fn is_declared_for_tests(&self, all: &[Self]) -> bool {
         let is_marked = self.tokens.iter().all(|token| token.is_test);
-        !is_marked
-            && self.module().is_some_and(|(folder, name)| {
-                declarations(folder, name, all, Code::All) > declarations(folder, name, all, Code::Shipped)
-            })
+        !is_marked && self.declarations(all, Code::All) > self.declarations(all, Code::Shipped)
     }
 
-    /// The folder in which this file must be declared, and its name there; `None` where cargo finds it.
-    fn module(&self) -> Option<(&str, &str)> {
-        let (folder, file) = self.folder_and_file();
-        let stem = file.strip_suffix(".rs").expect("only Rust files are read");
-        match folder.rsplit_once('/') {
-            _ if ["main", "lib"].contains(&stem) || FOLDERS_OF_PROGRAMS.contains(&folder) => None,
-            Some(parent) if stem == "mod" => Some(parent),
-            Some(_) | None => Some((folder, stem)),
+    /// How often other files declare this one as a module; `None` where cargo finds it.
+    fn declarations(&self, all: &[Self], code: Code) -> Option<usize> {
+        let module = self.path.strip_suffix(".rs").expect("only Rust files are read");
+        let (folder, name) = module.trim_end_matches("/mod").rsplit_once('/').expect("no file is at the root");
+        if ["main", "lib"].contains(&name) || FOLDERS_OF_PROGRAMS.contains(&folder) && !module.ends_with("/mod") {
+            return None;
         }
+        let owners = all.iter().filter(|owner| {
+            let (parent, file) = owner.path.rsplit_once('/').expect("no file is at the root");
+            let is_root = FOLDERS_OF_PROGRAMS.contains(&parent) || ["mod.rs", "main.rs", "lib.rs"].contains(&file);
+            owner.path == format!("{folder}.rs") || parent == folder && is_root
+        });
+        Some(owners.map(|owner| owner.lines_with(&[&format!("mod {name};")], code).len()).sum())
     }
 
-    /// Whether the modules of `folder` may be declared here.
-    fn may_declare_in(&self, folder: &str) -> bool {
-        let (parent, file) = self.folder_and_file();
-        let is_root = FOLDERS_OF_PROGRAMS.contains(&parent) || ["mod.rs", "main.rs", "lib.rs"].contains(&file);
-        self.path == format!("{folder}.rs") || parent == folder && is_root
+    /// The lines with one of these patterns: words and signs that follow each other, with any space between.
+    pub(super) fn lines_with(&self, patterns: &[&str], code: Code) -> Vec<usize> {
+        patterns.iter().flat_map(|pattern| self.lines_of(self.places_of(pattern), code)).collect()
     }
 
-    fn folder_and_file(&self) -> (&str, &str) {
-        self.path.rsplit_once('/').expect("no file is at the root")
-    }
-
-    /// The lines where these words and signs follow each other, with any space between them.
-    pub(super) fn lines_with(&self, pattern: &str, code: Code) -> Vec<usize> {
-        self.lines_of(self.places_of(pattern), code)
-    }
-
-    /// The lines that call a method or function of that name with at least one argument.
-    pub(super) fn calls_with_arguments(&self, name: &str, code: Code) -> Vec<usize> {
-        let mut places = [self.places_of(&format!(".{name}(")), self.places_of(&format!("::{name}("))].concat();
+    /// The lines that call a method or function of one of these names with at least one argument.
+    pub(super) fn calls_with_arguments(&self, names: &[&str], code: Code) -> Vec<usize> {
+        let patterns = names.iter().flat_map(|name| [format!(".{name}("), format!("::{name}(")]);
+        let mut places: Vec<usize> = patterns.flat_map(|pattern| self.places_of(&pattern)).collect();
         places.retain(|&at| {
-            let bracket = (at..).find(|&at| self.tokens[at].text == "(").expect("both patterns end with one");
+            let bracket = (at..).find(|&at| self.tokens[at].text == "(").expect("each pattern ends with one");
             self.tokens[bracket + 1].text != ")"
         });
         self.lines_of(places, code)
@@ -203,39 +188,12 @@ impl Source {
         }
     }
 
-    /// Every name that this file declares with one of these words.
-    pub(super) fn names_after(&self, words: &[&str]) -> Vec<Named<'_>> {
+    /// Every name that this file declares with one of these words, and its line.
+    pub(super) fn names_after(&self, words: &[&str], code: Code) -> Vec<(&str, usize)> {
         let pairs = self.tokens.windows(2).enumerate().filter(|(_, pair)| words.contains(&pair[0].text.as_str()));
-        let names = pairs.map(|(at, pair)| if pair[1].text == "mut" { at + 2 } else { at + 1 });
-        names.filter(|&at| is_word(&self.tokens[at].text)).map(|at| self.named(at)).collect()
-    }
-
-    /// Every type or trait that is declared in shipped code.
-    pub(super) fn shipped_types(&self) -> Vec<Named<'_>> {
-        let kinds = ["struct", "enum", "trait", "union"];
-        let pairs = self.tokens.windows(2).enumerate();
-        let types = pairs.filter(|(_, pair)| kinds.contains(&pair[0].text.as_str()) && !pair[0].is_test);
-        types.map(|(at, _)| at + 1).filter(|&at| is_word(&self.tokens[at].text)).map(|at| self.named(at)).collect()
-    }
-
-    /// Every function with a body, and its lines from `fn` to its last brace.
-    pub(super) fn function_lengths(&self) -> Vec<(Named<'_>, usize)> {
-        let functions = self.names_after(&["fn"]);
-        let places = self.places_of("fn").into_iter().filter(|&at| is_word(&self.tokens[at + 1].text));
-        iter::zip(functions, places)
-            .filter_map(|(named, at)| Some((named, self.tokens[self.body_end(at)?].line - self.tokens[at].line + 1)))
-            .collect()
-    }
-
-    fn body_end(&self, function: usize) -> Option<usize> {
-        let mut at = function;
-        loop {
-            match self.tokens[at].text.as_str() {
-                "{" => return self.tokens[at].close,
-                ";" => return None,
-                _ => at = self.tokens[at].close.unwrap_or(at) + 1,
-            }
-        }
+        let pairs = pairs.filter(|(_, pair)| code == Code::All || !pair[0].is_test);
+        let names = pairs.map(|(at, pair)| &self.tokens[if pair[1].text == "mut" { at + 2 } else { at + 1 }]);
+        names.filter(|name| is_word(&name.text)).map(|name| (name.text.as_str(), name.line)).collect()
     }
 
     fn places_of(&self, pattern: &str) -> Vec<usize> {
@@ -244,17 +202,6 @@ impl Source {
         let matches = |window: &[Token]| iter::zip(window, &pattern).all(|(token, text)| token.text == *text);
         windows.filter(|(_, window)| matches(window)).map(|(at, _)| at).collect()
     }
-
-    fn named(&self, at: usize) -> Named<'_> {
-        Named { name: &self.tokens[at].text, line: self.tokens[at].line }
-    }
-}
-
-/// How many files declare that module of a folder.
-fn declarations(folder: &str, name: &str, all: &[Source], code: Code) -> usize {
-    let declaration = format!("mod {name};");
-    let owners = all.iter().filter(|source| source.may_declare_in(folder));
-    owners.map(|owner| owner.lines_with(&declaration, code).len()).sum()
 }
 
 /// All files with that ending in a folder, at any depth; none if there is no such folder.

@@ -72,7 +72,7 @@ impl<C: Codec> TestPeer<C> {
                 ControlFlow::Continue(())
             });
             connection.store(&input[input_range], resources);
-            connection.settle(resources);
+            connection.apply_watermarks(resources);
         });
         self.frames.append(&mut frames);
     }
@@ -104,7 +104,7 @@ impl<C: Codec> TestPeer<C> {
         let taken = self.connection.unsent()[..count].to_vec();
         self.with(|connection, resources| {
             connection.handle_written(count, 0, resources);
-            connection.settle(resources);
+            connection.apply_watermarks(resources);
         });
         taken
     }
@@ -231,7 +231,7 @@ fn no_frame_is_served_after_a_finish_in_the_same_read() {
             ControlFlow::Continue(())
         });
         connection.store(&input[input_range], resources);
-        connection.settle(resources);
+        connection.apply_watermarks(resources);
     });
     assert_eq!(calls, 1);
     assert_eq!(peer.take_all(), b"goodbye\n");

@@ -33,29 +33,17 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         for order in orders {
             match order {
                 Order::Apply(Target::One(key), action) => self.apply(key, &action, bytes, reserve, now),
-                Order::Apply(Target::All, action) => self.apply_to_all(None, &action, bytes, reserve, now),
-                Order::Apply(Target::AllExcept(key), action) => {
-                    self.apply_to_all(Some(key), &action, bytes, reserve, now);
+                Order::Apply(target @ (Target::All | Target::AllExcept(_)), action) => {
+                    let keys = self.peers.keys().filter(|key| target != Target::AllExcept(*key));
+                    for key in keys.collect::<Vec<_>>() {
+                        self.apply(key, &action, bytes, reserve, now);
+                    }
                 }
                 Order::Connect { to, ticket } => self.connects.push_back((to, ticket)),
             }
         }
         outbox.clear();
         self.outbox = outbox;
-    }
-
-    fn apply_to_all(
-        &mut self,
-        except: Option<Key>,
-        action: &Action,
-        bytes: &[u8],
-        reserve: &mut Reserve,
-        now: Instant,
-    ) {
-        let keys: Vec<Key> = self.peers.keys().filter(|key| Some(*key) != except).collect();
-        for key in keys {
-            self.apply(key, action, bytes, reserve, now);
-        }
     }
 
     fn apply(&mut self, key: Key, action: &Action, bytes: &[u8], reserve: &mut Reserve, now: Instant) {

@@ -112,7 +112,8 @@ impl Context<'_, '_> {
     /// Queues one frame for this peer.
     ///
     /// If the queue has no space for it, the peer is closed with [`CloseReason::QueueFull`] or
-    /// [`CloseReason::BudgetSpent`]. If the codec cannot carry it, with [`CloseReason::BadReply`].
+    /// [`CloseReason::BudgetSpent`]. If the codec cannot carry it, the peer is finished with
+    /// [`CloseReason::BadReply`].
     #[inline]
     pub fn send(&mut self, frame: &[u8]) {
         self.reply.send(&[frame]);

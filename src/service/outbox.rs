@@ -11,10 +11,10 @@ use crate::slab::Key;
 
 /// The host applies a batch when it holds this many orders, or the bytes of one read.
 ///
-/// Few enough that applying them does not noticeably delay other peers.
+/// Applying so few does not noticeably delay other peers.
 const ORDERS_MAX: usize = 1024;
 
-/// Most memory that an empty outbox keeps.
+/// Most bytes of memory that an empty outbox keeps.
 const IDLE_BYTES_MAX: usize = 2 * READ_LEN_MAX;
 
 /// The peers that an order concerns.
@@ -121,7 +121,7 @@ impl<'a> Orders<'a> {
     /// # Errors
     /// The codec cannot encode the frame.
     pub fn send_to(&mut self, key: Key, parts: &[&[u8]]) -> Result<(), FrameError> {
-        self.send(Target::One(key), parts)
+        self.send(Target::One(key), parts, Action::Send)
     }
 
     /// Sends a frame that consists of these parts in a row to all peers except the one being served.
@@ -130,7 +130,7 @@ impl<'a> Orders<'a> {
     /// # Errors
     /// The codec cannot encode the frame.
     pub fn send_to_others(&mut self, parts: &[&[u8]]) -> Result<(), FrameError> {
-        self.send(self.served.map_or(Target::All, Target::AllExcept), parts)
+        self.send(self.served.map_or(Target::All, Target::AllExcept), parts, Action::Send)
     }
 
     /// Sends one peer a frame that consists of these parts in a row, as the reply to one
@@ -139,9 +139,7 @@ impl<'a> Orders<'a> {
     /// # Errors
     /// The codec cannot encode the frame. The reply is still expected.
     pub fn answer(&mut self, key: Key, parts: &[&[u8]]) -> Result<(), FrameError> {
-        let range = self.outbox.write(self.encode, parts)?;
-        self.outbox.push(Target::One(key), Action::Answer(range));
-        Ok(())
+        self.send(Target::One(key), parts, Action::Answer)
     }
 
     /// Opens an outbound connection, which becomes a peer of this endpoint.
@@ -193,9 +191,9 @@ impl<'a> Orders<'a> {
         self.outbox.push(Target::All, Action::Close);
     }
 
-    fn send(&mut self, target: Target, parts: &[&[u8]]) -> Result<(), FrameError> {
+    fn send(&mut self, target: Target, parts: &[&[u8]], action: fn(Range<usize>) -> Action) -> Result<(), FrameError> {
         let range = self.outbox.write(self.encode, parts)?;
-        self.outbox.push(target, Action::Send(range));
+        self.outbox.push(target, action(range));
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ fn a_pause_holds_frames_and_stops_reading_until_the_service_resumes() {
             ControlFlow::Continue(())
         });
         assert_eq!(input_range, NO_INPUT_RANGE);
-        connection.settle(resources);
+        connection.apply_watermarks(resources);
     });
     assert!(!peer.connection.wants_read());
     assert!(!peer.with(|connection, resources| connection.wants_held(resources)));

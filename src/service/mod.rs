@@ -23,7 +23,7 @@ pub use chat::Chat;
 pub use discard::Discard;
 pub use echo::Echo;
 pub use outbox::Orders;
-pub(crate) use outbox::{Action, Order, Outbox, Target};
+pub(crate) use outbox::{Order, OrderAction, Outbox, Target};
 pub use proxy::Proxy;
 
 /// An application that receives whole frames and sends whole frames.

@@ -172,7 +172,7 @@ fn echo<C: Codec>(criterion: &mut Criterion, name: &str, codec: &C, input: &[u8]
             // The stream takes all bytes at once.
             let (from_queue, from_input) = (peer.unsent().len(), in_input.len());
             peer.handle_written(from_queue, from_input, &mut resources);
-            peer.settle(&resources);
+            peer.apply_watermarks(&resources);
             assert_eq!(from_queue + from_input, input.len());
             peer.poll_deadline(&limits)
         });

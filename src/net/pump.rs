@@ -179,7 +179,7 @@ impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
         }
         self.peer.connection.store(reply, &mut self.resources);
         if !self.is_limited_by_budget() {
-            self.peer.connection.settle(&self.resources);
+            self.peer.connection.apply_watermarks(&self.resources);
         }
         done
     }

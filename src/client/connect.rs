@@ -27,7 +27,7 @@ pub struct Connect {
     ///
     /// Default 5 seconds, which allows two lost packets: TCP retransmits after 1 and 3 seconds.
     pub timeout: Duration,
-    /// How often to try again after all addresses have failed. Default 0.
+    /// The most retries after all addresses have failed. Default 0.
     pub retries: u32,
     /// The pause before each retry.
     pub backoff: Backoff,
@@ -190,7 +190,7 @@ fn try_unix<N: Net>(
     }
 }
 
-/// Drives a race to its end. All streams but the winner's are dropped.
+/// Drives a race to its end. The streams of all attempts but the first established one are dropped.
 fn run_race<N: Net>(mut race: Race, net: &mut N, options: &ConnectOptions) -> io::Result<AttemptOutcome<N::Stream>> {
     let mut events = Vec::new();
     let mut running: Vec<(SocketAddr, N::Stream)> = Vec::new();
@@ -203,7 +203,7 @@ fn run_race<N: Net>(mut race: Race, net: &mut N, options: &ConnectOptions) -> io
             RaceAction::Wait(until) => {
                 events.clear();
                 net.poll(&mut events, Some(until))?;
-                // They are few: check each, whatever the events report.
+                // The attempts are few, so each one is checked, whatever the events report.
                 let mut index = 0;
                 while let Some((address, stream)) = running.get_mut(index) {
                     match net.is_connected(stream) {
@@ -272,7 +272,7 @@ pub fn resolve(address: &Address, timeout: Duration) -> Result<Vec<Destination>,
 
 /// The socket addresses of `host:port`, most preferred first.
 ///
-/// A lookup can be neither polled nor cancelled, so it runs on a thread of its own. After `timeout`
+/// A lookup can be neither polled nor canceled, so it runs on a thread of its own. After `timeout`
 /// the thread is abandoned; it ends when the resolver does.
 ///
 /// # Errors

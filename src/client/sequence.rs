@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::instant::Instant;
 
-/// How many of the last datagrams are remembered, in 128 KiB.
+/// How many of the last datagrams are remembered.
 ///
-/// At 4,000 datagrams a second they cover one second, longer than a path delays a datagram.
+/// At 4,000 datagrams a second they cover one second, which is longer than most paths delay a datagram.
 pub const REMEMBERED_MAX: usize = 4096;
 
 /// Tracks datagrams and their replies.
@@ -37,7 +37,7 @@ pub struct Sequence {
     sent: VecDeque<Sent>,
     /// The number of the oldest remembered datagram.
     first: u64,
-    /// How many datagrams at the front are no longer awaited.
+    /// How many datagrams at the front are not awaited: answered, lost or late.
     settled: usize,
     /// One more than the highest number answered in time.
     next: u64,

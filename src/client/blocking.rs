@@ -55,8 +55,8 @@ impl BlockingStream {
         self.socket.set_write_timeout(timeout)
     }
 
-    /// Ends our direction: the peer reads everything written so far and then the end. Reading stays
-    /// possible.
+    /// Ends our direction: the peer reads everything written so far and then the end. The stream can
+    /// still be read.
     ///
     /// # Errors
     /// The connection has already failed.

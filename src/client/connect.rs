@@ -136,9 +136,8 @@ impl Connect {
                 return Err(ConnectError::Failed { retries, failures });
             }
             retries += 1;
-            let retry_in = retry_at.since(net.now());
+            let millis = retry_at.since(net.now()).as_millis();
             for (to, error) in &failures {
-                let millis = retry_in.as_millis();
                 debug!("{to}: {error}; retry {retries} of {} in {millis} ms", self.retries);
             }
             sleep_until(net, retry_at)?;
@@ -160,7 +159,7 @@ fn try_once<N: Net>(
     deadline: Instant,
 ) -> io::Result<AttemptOutcome<N::Stream>> {
     match destinations {
-        [Destination::Unix(_)] => try_unix(net, &destinations[0], options, deadline),
+        [to @ Destination::Unix(_)] => try_unix(net, to, options, deadline),
         destinations => {
             let addresses = destinations.iter().filter_map(|to| match to {
                 Destination::Tcp(address) => Some(*address),

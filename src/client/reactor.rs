@@ -326,7 +326,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     }
 
     /// Closes all peers with [`CloseReason::Stopped`] in the next turn. Drops pending and in-progress
-    /// connects silently.
+    /// connects without a callback or a failure.
     pub fn stop(&mut self) {
         for key in self.connector.clear() {
             self.host.remove_pending(key);

@@ -156,13 +156,12 @@ fn finished<T>(pending: PendingSample<T>) -> Option<Sample<T>> {
     Some((sample.ok()?, took))
 }
 
-/// Voluntary and involuntary context switches between two samples. `None` if a sample took too long:
-/// then their number in the measured time is unknown.
+/// Voluntary and involuntary context switches between two samples. `None` if a sample took too long.
 fn switches(first: Sample<ThreadCounters>, last: Sample<ThreadCounters>, measured: Duration) -> Option<(u64, u64)> {
-    let (first, last) = match (first, last) {
-        ((first, took), (last, again)) if took.max(again) <= measured.mul_f64(SAMPLE_TIME_MAX) => (first, last),
-        _ => return None,
-    };
+    let ((first, first_took), (last, last_took)) = (first, last);
+    if first_took.max(last_took) > measured.mul_f64(SAMPLE_TIME_MAX) {
+        return None;
+    }
     let voluntary = last.switches_voluntary.saturating_sub(first.switches_voluntary);
     let involuntary = last.switches_involuntary.saturating_sub(first.switches_involuntary);
     Some((voluntary, involuntary))

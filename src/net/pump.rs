@@ -308,30 +308,19 @@ impl<T: Stream> Link<T> {
     }
 }
 
-/// The close reason for an error of a stream: caused by the peer, the path, the layer or anything else.
+/// The close reason for an error of a stream.
+#[expect(clippy::wildcard_enum_match_arm, reason = "`io::ErrorKind` is non-exhaustive")]
 fn close_reason(error: &io::Error) -> CloseReason {
-    use ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, InvalidData, NetworkUnreachable, NotConnected,
-        TimedOut, UnexpectedEof,
-    };
-    let kind = error.kind();
-    let is_peer_gone = matches!(
-        kind,
-        BrokenPipe
-            | ConnectionAborted
-            | ConnectionReset
-            | HostUnreachable
-            | NetworkUnreachable
-            | NotConnected
-            | TimedOut
-    );
-    if is_peer_gone {
-        CloseReason::Reset
-    } else if kind == InvalidData {
-        CloseReason::BadTls
-    } else if kind == UnexpectedEof {
-        CloseReason::Truncated
-    } else {
-        CloseReason::Failed
+    match error.kind() {
+        ErrorKind::BrokenPipe
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::ConnectionReset
+        | ErrorKind::HostUnreachable
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::NotConnected
+        | ErrorKind::TimedOut => CloseReason::Reset,
+        ErrorKind::InvalidData => CloseReason::BadTls,
+        ErrorKind::UnexpectedEof => CloseReason::Truncated,
+        _ => CloseReason::Failed,
     }
 }

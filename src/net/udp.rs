@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::datagram::{Reach, Source};
 
 use super::address::Address;
-use super::listener::{bind_first, apply_buffer_sizes};
+use super::listener::{apply_buffer_sizes, bind_first};
 
 /// A bound UDP socket. It never blocks.
 pub trait Datagrams {

@@ -22,7 +22,7 @@ const PEER_READ_BYTES: usize = 4096;
 enum Action {
     Connect,
     Write,
-    /// End the own direction, or all, as the behavior says.
+    /// End its direction or the whole connection, as the behavior says.
     End,
     Read,
     /// close(2), after both directions have ended or the connection broke.
@@ -74,7 +74,7 @@ impl WorldState {
         })
     }
 
-    /// Lets a peer do once each action that it can do, then starts its pause.
+    /// Performs each action that a peer can do once, then starts its pause.
     pub(super) fn act(&mut self, peer: usize) {
         for action in ACTIONS {
             if self.can(peer, action) {

@@ -75,7 +75,7 @@ fn print_table(table: &Table, out: &mut String) {
         return;
     }
     out.push_str("<div class=\"wide\"><table>\n<thead><tr>");
-    let conclusions = |column| if table.has_words_in(column) { " class=\"words\"" } else { "" };
+    let conclusions = |column| if table.has_text_in(column) { " class=\"words\"" } else { "" };
     for (column, cell) in table.head.iter().enumerate() {
         let _ = write!(out, r#"<th scope="col"{}>{}</th>"#, conclusions(column), xml(cell));
     }

@@ -36,8 +36,7 @@ fn print_table(table: &Table, out: &mut String) {
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     };
     print_row(&table.head, out);
-    let rules: Vec<&str> =
-        (0..table.head.len()).map(|at| if table.has_words_in(at) { "---" } else { "---:" }).collect();
+    let rules: Vec<&str> = (0..table.head.len()).map(|at| if table.has_text_in(at) { "---" } else { "---:" }).collect();
     let _ = writeln!(out, "|{}|", rules.join("|"));
     for row in &table.rows {
         print_row(row, out);

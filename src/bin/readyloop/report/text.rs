@@ -36,7 +36,7 @@ fn print_table(table: &Table, out: &mut String) {
             let mut line = String::new();
             for column in (0..table.names).chain(figures.clone()) {
                 let (cell, width) = (plain(&row[column]), widths[column]);
-                let _ = if table.has_words_in(column) {
+                let _ = if table.has_text_in(column) {
                     write!(line, "  {cell:<width$}")
                 } else {
                     write!(line, "  {cell:>width$}")

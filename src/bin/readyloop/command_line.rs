@@ -140,7 +140,10 @@ mod tests {
             "type 5s, 5ms or 5m",
         );
         check("serve --service ehco", "invalid value `ehco` for --service", "type one of echo, discard, chargen, chat");
-        check("serve --idle-timeout", "--idle-timeout needs a value", lists);
+        let explains = "`readyloop serve --help` explains --idle-timeout";
+        check("serve --idle-timeout", "--idle-timeout needs a value", explains);
+        let explains = "`readyloop sim --help` explains --seed";
+        check("sim --seed one", "invalid value `one` for --seed: not a whole number", explains);
         check("sreve", "unknown subcommand `sreve`", "did you mean `serve`?");
         check("dance", "unknown subcommand `dance`", "`readyloop --help` lists the subcommands");
         check("cert --fast", "unknown argument `--fast`", "`readyloop cert --help` lists every flag");

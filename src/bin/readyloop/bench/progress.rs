@@ -30,7 +30,6 @@ impl Progress {
         write(&format!("{ERASE_LINE}{}", line(&progress())));
     }
 
-    /// Erases the line.
     pub(super) fn end(self) {
         if self.next.is_some() {
             write(ERASE_LINE);

@@ -125,7 +125,6 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Returns the first given flag.
     pub(crate) fn given(&self) -> Option<&'static str> {
         let given = [
             ("--ca", self.ca.is_some()),

@@ -41,7 +41,6 @@ pub(super) struct Pipe {
     style: Style,
 }
 
-/// The format of a reply.
 enum Style {
     Bytes,
     /// Each reply ends with a line feed.

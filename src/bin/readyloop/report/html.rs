@@ -14,7 +14,6 @@ const SCRIPT: &str = include_str!("page.js");
 /// The content security policy: the page may use only its own inline content.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
-/// The whole page.
 pub(crate) fn print(document: &Document) -> String {
     let title = xml(&document.title);
     let mut out = format!(

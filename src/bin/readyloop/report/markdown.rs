@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use super::document::{Document, Table};
 use super::escape::markdown;
 
-/// The whole report.
 pub(crate) fn print(document: &Document) -> String {
     let mut out = format!("# {}\n\n{}\n", markdown(&document.title), markdown(&document.about));
     if !document.conclusions.is_empty() {

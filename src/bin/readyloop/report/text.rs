@@ -9,7 +9,6 @@ use super::escape::plain;
 /// The widest line that fits most terminals.
 const WIDTH_MAX: usize = 100;
 
-/// The whole report.
 pub(crate) fn print(document: &Document) -> String {
     let mut out = format!("{}\n{}\n", plain(&document.title), plain(&document.about));
     for section in &document.sections {

@@ -24,7 +24,7 @@ pub enum Address {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AddressError {
     /// No `:port` at the end, or the port is not a number up to 65535.
-    #[error("`{0}` has no port: write host:port, such as 127.0.0.1:7007")]
+    #[error("`{0}` has no port (0 to 65535): write host:port, such as 127.0.0.1:7007")]
     NoPort(String),
     /// An empty host, or an IPv6 address without brackets.
     #[error("`{0}` has no host: write host:port, such as 127.0.0.1:7007 or [::1]:7007")]

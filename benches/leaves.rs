@@ -99,7 +99,7 @@ fn timers(criterion: &mut Criterion) {
         now = now + Duration::from_micros(10);
         timers.arm(*key, now + Duration::from_secs(300));
     }
-    group.bench_function("forget one of 10,000, arm it anew", |bencher| {
+    group.bench_function("disarm one of 10,000, arm it again", |bencher| {
         bencher.iter(|| {
             let key = keys[next()];
             now = now + Duration::from_nanos(100);
@@ -107,7 +107,7 @@ fn timers(criterion: &mut Criterion) {
             timers.arm(key, now + Duration::from_secs(300));
         });
     });
-    group.bench_function("one of 10,000 is due and armed anew", |bencher| {
+    group.bench_function("one of 10,000 is due and armed again", |bencher| {
         bencher.iter(|| {
             now = timers.next().expect("all are armed");
             let key = timers.pop_due(now).expect("a timer is due");
@@ -172,7 +172,7 @@ fn echo<C: Codec>(criterion: &mut Criterion, name: &str, codec: &C, input: &[u8]
             // The stream takes all bytes at once.
             let (from_queue, from_input) = (peer.unsent().len(), in_input.len());
             peer.handle_written(from_queue, from_input, &mut resources);
-            peer.settle(&resources);
+            peer.apply_watermarks(&resources);
             assert_eq!(from_queue + from_input, input.len());
             peer.poll_deadline(&limits)
         });

@@ -2,7 +2,7 @@
 //!
 //! Both servers get the same number of messages in interleaved rounds of one run, each round in a process
 //! of its own, so a slow or busy machine slows both. A poor ratio is not a failure; a wrong byte or a lost
-//! connection is. Without `--bench`, which `cargo bench` passes, the program makes a quick run and says so.
+//! connection is. Without `--bench`, which `cargo bench` passes, the program makes a quick run.
 //!
 //! ```text
 //! cargo bench --bench yardstick                       all cells, about two minutes

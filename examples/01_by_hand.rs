@@ -107,7 +107,7 @@ fn receive<C: Codec>(peer: &mut Connection<C>, input: &[u8], write_len_max: usiz
     }
     // The next read overwrites the input, so the rest is stored.
     peer.store(rest, resources);
-    peer.settle(resources);
+    peer.apply_watermarks(resources);
 }
 
 /// Writes at most `len_max` bytes of the queue, and returns how many it wrote.

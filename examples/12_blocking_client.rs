@@ -46,7 +46,7 @@ fn main() -> anyhow::Result<()> {
 
     // Without a timeout, a read can block forever.
     let timeout = Duration::from_millis(200);
-    stream.set_timeout(Some(timeout))?;
+    stream.apply_timeout(Some(timeout))?;
     match request(&mut stream, "quiet") {
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
             println!("the crate: \"quiet\" → no reply within {timeout:?}");
@@ -56,7 +56,7 @@ fn main() -> anyhow::Result<()> {
     }
 
     // The peer reads the end of our input, and can still reply.
-    stream.set_timeout(None)?;
+    stream.apply_timeout(None)?;
     stream.half_close()?;
     let mut rest = String::new();
     stream.read_to_string(&mut rest)?;

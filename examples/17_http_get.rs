@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
 /// The page at `/`, with the response header.
 fn get(address: &Address, host: &str) -> anyhow::Result<String> {
     let Connected { mut stream, .. } = Connect { retries: 3, ..Connect::default() }.to(address)?;
-    stream.set_timeout(Some(READ_TIMEOUT))?;
+    stream.apply_timeout(Some(READ_TIMEOUT))?;
     write!(stream, "GET / HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
     stream.half_close()?;
     let mut page = Vec::new();

@@ -1,6 +1,6 @@
 //! `Destination`: a resolved address to connect to.
 //!
-//! An address is a plain value here: it needs neither a socket nor the system.
+//! It is a plain value, which needs neither a socket nor the system.
 
 use core::net::SocketAddr;
 use std::fmt;

@@ -41,7 +41,7 @@
 //! | ring | modules | what they are |
 //! |---|---|---|
 //! | 0 | [`buffer`], [`watermark`], [`instant`], [`slab`], [`timers`], [`destination`] | values: queued bytes, where reading pauses, time, peers by key, deadlines, addresses to connect to |
-//! | 1 | [`codec`] | frames in bytes |
+//! | 1 | [`codec`] | where frames begin and end in a stream of bytes |
 //! | 2 | [`connection`] | one peer: a state machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | the trait you implement; many peers and one service; which datagrams are answered |
 //! | 4 | [`net`], [`sim`], [`admission`], [`connector`] | the border: sockets, mio, the clock; a simulated network behind it; caps and totals; outbound connections in progress |
@@ -50,13 +50,15 @@
 //!
 //! # Laws
 //!
-//! 1. One connection machine, many drivers: a [`Connection`](connection::Connection) never sees a socket
-//!    or a clock.
-//! 2. The whole server runs over one border, [`Net`](net::Net): the simulation runs the code that ships.
-//! 3. Nothing is lost: bytes read = framed + discarded, bytes queued = written + unsent
-//!    ([`Ledger`](connection::Ledger)), and every peer ends with exactly one [`CloseReason`].
-//! 4. Nothing grows without a bound: every bound is in [`Limits`] or [`ServerLimits`].
-//! 5. Nothing spins: a turn makes progress, or sleeps until an event or a deadline.
+//! 1. A [`Connection`](connection::Connection) never sees a socket or a clock, so every driver runs the
+//!    same state machine.
+//! 2. A [`Server`] reaches the system only through [`Net`](net::Net), so the simulation runs the same
+//!    server as production.
+//! 3. Every byte is counted: bytes read = framed + discarded, bytes queued = written + unsent
+//!    ([`Ledger`](connection::Ledger)). Every peer ends with exactly one [`CloseReason`].
+//! 4. Nothing grows without a bound. The bounds that an application can change are in [`Limits`],
+//!    [`ServerLimits`] and [`DatagramLimits`](datagram::DatagramLimits).
+//! 5. No turn spins: it makes progress, or sleeps until an event or a deadline.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -95,15 +95,7 @@ impl<T> Slab<T> {
     /// # Panics
     /// When the slab holds [`SLOTS_MAX`] values.
     pub fn insert(&mut self, value: T) -> Key {
-        self.insert_with(|_| value)
-    }
-
-    /// Inserts the value that `make` builds from its own key.
-    ///
-    /// # Panics
-    /// When the slab holds [`SLOTS_MAX`] values.
-    pub fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
-        self.try_insert_with(|key| Ok::<T, Infallible>(make(key))).unwrap_or_else(|never| match never {})
+        self.try_insert_with(|_| Ok::<T, Infallible>(value)).unwrap_or_else(|never| match never {})
     }
 
     /// Inserts the value that `make` builds from its own key, unless `make` fails.
@@ -227,13 +219,6 @@ mod tests {
         assert_eq!(slab.get_mut(old), None);
         assert_eq!(slab.remove(old), None);
         assert_eq!(slab.get(new), Some(&'b'));
-    }
-
-    #[test]
-    fn a_value_can_store_its_own_key() {
-        let mut slab = Slab::new();
-        let key = slab.insert_with(|key| key);
-        assert_eq!(slab.get(key), Some(&key));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) const MESSAGE_LEN: usize = 64;
 /// A load generator.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Generator {
-    /// The loop on raw epoll. It takes part twice, to show the noise of the measurement.
+    /// The loop on raw epoll. It runs twice in each round, to show the noise of the measurement.
     RawLoop,
     RawLoopAgain,
     /// The generator of the other comparisons, which shares no code with `readyloop bench`; also twice.
@@ -102,7 +102,7 @@ impl Usage {
     }
 }
 
-/// Runs `readyloop bench` in a process of its own. Its report has its cost.
+/// Runs `readyloop bench` in a process of its own, and reads the figures from its report.
 fn bench(round: &Round) -> Result<Figures> {
     // Cargo has built it with this benchmark.
     let mut command = Command::new(env!("CARGO_BIN_EXE_readyloop"));

@@ -1,6 +1,7 @@
 //! The printed table: a row for each figure, with the noise of the measurement beside it.
 
 use super::generator::{Figures, Generator, MESSAGE_LEN};
+use crate::rig::measurements::{median, ratios, sorted};
 use crate::rig::report::QUICK_RUN;
 
 /// The highest ratio of CPU of `readyloop bench` to the loop on raw epoll that meets the goal.
@@ -86,21 +87,6 @@ fn verdict(goal: &str, is_met: bool) -> String {
 fn bucket_us(latency_us: f64) -> f64 {
     let nanos = (latency_us * 1e3) as u64;
     (1_u64 << nanos.max(1).ilog2().saturating_sub(10)) as f64 / 1e3
-}
-
-/// The ratios, round by round.
-fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
-    ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
-}
-
-fn sorted(values: &[f64]) -> Vec<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted
-}
-
-fn median(values: &[f64]) -> f64 {
-    sorted(values)[values.len() / 2]
 }
 
 fn spread(values: &[f64]) -> String {

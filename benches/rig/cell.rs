@@ -7,8 +7,8 @@ pub(crate) struct Cell {
     pub(crate) load: Load,
     /// Messages in each round. A number and not a time, so that all servers do equal work.
     ///
-    /// Enough for a fifth of a second of CPU. The speed of a shared machine changes within seconds, and
-    /// the two servers of a pair should run at the same speed.
+    /// They take about a fifth of a second of CPU: the speed of a shared machine changes within seconds,
+    /// and all servers of a round should run at the same speed.
     pub(crate) messages: usize,
     /// The highest ratio of the reactor to the raw loop that meets the goal, if there is a goal.
     pub(crate) goal: Option<f64>,

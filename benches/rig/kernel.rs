@@ -156,7 +156,7 @@ pub(crate) fn tie(command: &mut Command, core: Option<usize>) {
         checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;
         Ok(())
     };
-    // SAFETY: between fork and exec it only calls into the kernel: no allocation, no lock.
+    // SAFETY: between fork and exec it only makes system calls. It allocates nothing and takes no lock.
     unsafe { command.pre_exec(before_exec) };
 }
 

@@ -23,17 +23,12 @@ impl Measurements {
 
     /// The ratios of CPU to that of `baseline`, round by round, in ascending order.
     pub(crate) fn ratios(&self, baseline: &Self) -> Vec<f64> {
-        let mut ratios: Vec<f64> =
-            self.cpu_ns.iter().zip(&baseline.cpu_ns).map(|(ours, theirs)| ours / theirs).collect();
-        ratios.sort_by(f64::total_cmp);
-        ratios
+        sorted(&ratios(&self.cpu_ns, &baseline.cpu_ns))
     }
 
     /// The median over all rounds of the CPU for one message.
     pub(crate) fn cpu_median_ns(&self) -> f64 {
-        let mut sorted = self.cpu_ns.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted[sorted.len() / 2]
+        median(&self.cpu_ns)
     }
 
     /// Percentiles of the round trips.
@@ -42,4 +37,19 @@ impl Measurements {
         let last = self.round_trips_ns.len() - 1;
         percents.map(|percent| self.round_trips_ns[last * percent / 100])
     }
+}
+
+/// The ratios, round by round.
+pub(crate) fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
+    ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
+}
+
+pub(crate) fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+}
+
+pub(crate) fn median(values: &[f64]) -> f64 {
+    sorted(values)[values.len() / 2]
 }

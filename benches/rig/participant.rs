@@ -1,8 +1,8 @@
 //! `Participant`: a server that takes part in a comparison, and how it is started for each round.
 //!
-//! The addresses at which a process and its kernel structures lie change its cost by more than the
-//! differences that are compared. So each round has a process of its own: such chance effects widen
-//! the spread and do not move the median.
+//! The memory addresses of a process and of its kernel structures change its cost by more than the
+//! differences that are compared. So each round has a process of its own: random effects then widen the
+//! spread and do not move the median.
 
 use anyhow::Result;
 

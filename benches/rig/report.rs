@@ -1,6 +1,6 @@
 //! The printed report: a line about the run and the machine, then a table with a row for each cell and server.
 
-use std::fs;
+use readyloop::load::record::Machine;
 
 use super::cell::Cell;
 use super::kernel::Wait;
@@ -110,13 +110,6 @@ fn micros(nanos: u64) -> f64 {
 
 /// The kernel, the processor and the congestion control of this machine.
 fn machine() -> String {
-    let first_line = |path: &str| fs::read_to_string(path).ok().and_then(|text| text.lines().next().map(str::to_owned));
-    let unknown = || "unknown".to_owned();
-    let kernel = first_line("/proc/sys/kernel/osrelease").unwrap_or_else(unknown);
-    let control = first_line("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_else(unknown);
-    let processor = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-        let model = text.lines().find_map(|line| line.strip_prefix("model name"))?;
-        Some(model.trim_start_matches([' ', '\t', ':']).to_owned())
-    });
-    format!("Linux {kernel}, {}, {control}", processor.unwrap_or_else(unknown))
+    let Machine { kernel, processor, congestion_control, .. } = Machine::here();
+    format!("{kernel}, {processor}, {congestion_control}")
 }

@@ -19,8 +19,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that has used no CPU for this long is idle.
 const QUIET_TIME: Duration = Duration::from_millis(2);
 
-/// A server that does not become idle in this time is measured as it is. With many blocking threads there
-/// is always one whose read times out, and a long wait would add the cost of those wake-ups to the messages.
+/// A server that does not become idle in this time is measured as it is. With many blocking threads a read
+/// of some thread always times out, and a long wait would add the cost of those wake-ups to the messages.
 const QUIET_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A server process; killed when dropped.

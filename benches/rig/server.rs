@@ -166,8 +166,7 @@ fn this_program(flag: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// The command for an example. `cargo run` replaces its own process by the example, so the process id
-/// stays.
+/// The command for an example. `cargo run` replaces its own process, so the process id stays.
 fn example(name: &str) -> Command {
     let mut command = cargo("run", name);
     command.args(["--", "127.0.0.1:0"]);

@@ -1,5 +1,4 @@
-//! An echo server that delays each echo by a known time, so that generators can be compared: they must
-//! agree about its latency.
+//! An echo server that delays each echo by a known time. Generators that are compared must measure that time.
 //!
 //! It does not sleep while an echo is due, so that no echo is late.
 

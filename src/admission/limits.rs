@@ -1,4 +1,4 @@
-//! Limits of the server as a whole. Those of one peer are in [`Limits`](crate::connection::Limits).
+//! Limits of the server as a whole. Limits of one peer are in [`Limits`](crate::connection::Limits).
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ pub struct ServerLimits {
     ///
     /// The default is 5 seconds. A lost packet is sent again after 1 second and once more after 3.
     pub connect_timeout: Duration,
-    /// Most outbound connections in progress at a time. Further ones wait.
+    /// Most outbound connections in progress at a time on one endpoint. Further ones wait.
     ///
-    /// The default is 128, a common length of a backlog. A packet that meets a full backlog is lost
-    /// and costs a second.
+    /// The default is 128, a common length of a backlog. A connect that meets a full backlog takes a
+    /// second longer, because its packet is lost.
     pub connecting_max: usize,
     /// Most memory for the queues of all peers together, in bytes.
     ///

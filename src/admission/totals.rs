@@ -20,7 +20,7 @@ pub struct Totals {
     pub peers: HostCounters,
     /// Sum over the datagrams of all UDP endpoints.
     pub datagrams: DatagramCounters,
-    /// Peers that are open now, including those in a TLS handshake or still being connected to.
+    /// Peers that are open now, including those in a TLS handshake and outbound connections in progress.
     pub open: u64,
     /// Open peers that are in their TLS handshake.
     pub handshakes: u64,

@@ -18,11 +18,11 @@ use super::driver::AdmittedPeer;
 use super::executor::{Executor, Job};
 use super::shared::SharedState;
 
-/// Connections that are accepted in one turn, so that signals are handled between turns.
+/// The most connections accepted in one turn, so that signals are handled between turns.
 const ACCEPTS_PER_TURN_MAX: usize = 256;
 
-/// Connections that a drain accepts at most, so that new connections cannot prolong it without end.
-/// No backlog is longer.
+/// The most connections that a drain accepts, so that new connections cannot prolong it without end.
+/// Usual backlogs are much shorter.
 const DRAIN_ACCEPTS_MAX: usize = 1 << 16;
 
 /// One listener, and the job that serves each of its connections.
@@ -140,12 +140,12 @@ impl Acceptor {
         };
         let group = address.group();
         let mut counters = self.shared.counters();
-        if let Err(rejection) = counters.admission.admit(group) {
-            match rejection {
+        if let Err(refusal) = counters.admission.admit(group) {
+            match refusal {
                 AdmissionRefusal::Full => counters.totals.refused_full += 1,
                 AdmissionRefusal::AddressFull => counters.totals.refused_address += 1,
             }
-            debug!("refused {address}: {rejection:?}");
+            debug!("refused {address}: {refusal}");
             return ControlFlow::Continue(());
         }
         drop(counters);
@@ -155,7 +155,7 @@ impl Acceptor {
             counters.totals.refused_full += 1;
             drop(counters);
             self.log_failure(&format!("refused {address}, no thread for it: {error}"), cx.now);
-            self.rest(cx.now);
+            self.pause(cx.now);
             return ControlFlow::Break(());
         }
         self.accept_retry.succeeded();
@@ -168,14 +168,14 @@ impl Acceptor {
         match AcceptError::of(error) {
             AcceptError::Connection => ControlFlow::Continue(()),
             AcceptError::System => {
-                self.rest(now);
+                self.pause(now);
                 ControlFlow::Break(())
             }
         }
     }
 
     /// Pauses accepting after a failure.
-    fn rest(&mut self, now: Instant) {
+    fn pause(&mut self, now: Instant) {
         let closes = self.shared.counters().closes;
         self.accept_retry.failed(now, closes);
     }

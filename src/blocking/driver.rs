@@ -21,7 +21,7 @@ use super::executor::WorkerState;
 use super::shared::ShutdownStage;
 
 /// An admitted connection that waits for its thread. Dropping it resets the connection, so that the
-/// peer does not mistake a rejection for an empty reply.
+/// peer does not mistake a refusal for an empty reply.
 pub(super) struct AdmittedPeer {
     address: PeerAddress,
     link: Option<Link<TimeoutStream>>,
@@ -43,7 +43,7 @@ impl Drop for AdmittedPeer {
 
 fn reset(link: Link<TimeoutStream>, address: PeerAddress) {
     if let Err(error) = link.into_stream().reset_on_drop() {
-        debug!("cannot reset peer {address}: {error}");
+        debug!("cannot reset {address}: {error}");
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn serve<S: Service, C: Codec>(
     let address = peer.address;
     let now = worker.shared.clock.now();
     let Ok(key) = host.open(&address, &mut worker.reserve, now, |_| Ok::<_, Infallible>(link));
-    debug!("peer {address} connected");
+    debug!("opened {address}");
     let mut driver = Driver { host, key, address, worker, now, stage: ShutdownStage::Running, is_idle: false };
     while !driver.host.is_empty() {
         driver.turn();
@@ -90,7 +90,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
         // After serving, so that a peer with unread data does not count as idle.
         self.host.handle_deadlines(reserve, self.now);
         self.host.reap_closed(reserve, self.now, |_, link, reason, close_mode| {
-            debug!("peer {} closed: {reason}", self.address);
+            debug!("closed {}: {reason}", self.address);
             match close_mode {
                 CloseMode::Graceful => {}
                 CloseMode::Reset => reset(link, self.address),
@@ -122,7 +122,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
 
     /// Runs the pump: a step reads once, calls the service and writes.
     ///
-    /// Steps follow each other while each serves whole messages, because nothing else is due between two messages.
+    /// Steps follow each other while each one serves whole messages: between two messages nothing else is due.
     fn serve_steps(&mut self) {
         let WorkerState { shared, scratch, reserve, .. } = &mut *self.worker;
         let Some(mut guard) = self.host.peer_guard(self.key, reserve, self.now) else { return };
@@ -141,7 +141,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
             }
         }
         if self.is_idle && waits_without_io(&guard.peer.connection) {
-            // No thread unparks this one. It looks at deadlines and at the shutdown as after a read.
+            // No thread unparks this one. After the timeout it checks its deadlines and the shutdown.
             thread::park_timeout(SOCKET_TIMEOUT);
             self.now = shared.clock.now();
         }

@@ -1,6 +1,6 @@
 //! `Executor`: the interface to the threads that serve connections.
 //!
-//! Admission is decided before a job gets here; an executor only finds a thread for it.
+//! An executor finds a thread for a job. It does not decide whether the connection is admitted.
 
 use std::io;
 use std::sync::Arc;

@@ -26,7 +26,7 @@
 //! | an idle peer | causes no wake-ups | wakes its thread twice a second |
 //! | timers for a message | none | the kernel sets and cancels one timer for each read that waits (`SO_RCVTIMEO`) |
 //! | system calls for a connection | accept, register, close | accept, three calls to set options, close, a wake-up of the accept loop; with one thread for each connection also its start and its stack |
-//! | a peer too many for the system | waits until a descriptor is free | the same; without a thread it is refused and counted, and accepting pauses for up to a second |
+//! | no descriptor or thread for a peer | it waits until a descriptor is free | the same; without a thread it is refused and counted, and accepting pauses for up to a second |
 //! | fairness | each peer has a budget in each turn | decided by the scheduler of the system |
 //! | the clock | read once for all peers of a turn | read after each read and each write |
 //! | memory for a peer | its record while it is idle | a stack, kernel memory for the thread, and a read buffer of 16 KiB |
@@ -63,7 +63,7 @@ use std::sync::Arc;
 
 use log::info;
 
-use crate::admission::{Listen, ServerLimits, Totals};
+use crate::admission::{Count, Listen, ServerLimits, Totals};
 use crate::codec::Codec;
 use crate::host::Host;
 use crate::instant::Instant;
@@ -244,7 +244,7 @@ impl BlockingServer {
         self.shared.enter_stage(ShutdownStage::Draining);
         let timeout = self.shared.limits.drain_timeout;
         self.next_stage_at = self.now + timeout / 2;
-        info!("draining: open peers {}, timeout {timeout:?}", self.shared.open());
+        info!("draining: {} open, timeout {timeout:?}", self.open_connections());
     }
 
     fn stop(&mut self) {
@@ -254,7 +254,11 @@ impl BlockingServer {
         self.acceptors.iter_mut().for_each(Acceptor::close);
         self.shared.enter_stage(ShutdownStage::Stopping);
         self.next_stage_at = Instant::NEVER;
-        info!("stopping: closing open peers {}", self.shared.open());
+        info!("stopping: closing {}", self.open_connections());
+    }
+
+    fn open_connections(&self) -> Count {
+        Count(self.shared.open() as u64, "connection")
     }
 
     /// Enters the next stage of a drain when its time has come.

@@ -41,7 +41,7 @@ impl Pool {
 /// The loop of one thread, until the queue is closed and empty.
 fn run_jobs(jobs: &Mutex<Receiver<Job>>, pending: &AtomicUsize, mut worker: WorkerState) {
     loop {
-        // The lock is released before the job runs. Of the idle threads one waits for a job, the others for the lock.
+        // The lock is released before the job runs. One idle thread waits for a job, the others for the lock.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         job(&mut worker);

@@ -12,16 +12,15 @@ use super::shared::SharedState;
 /// Address space of one stack; only pages that were used take memory.
 ///
 /// An echo uses a small part of it; the rest is for the service, the log and the report of a panic.
-/// The default of 2 MiB would reserve 20 GiB of address space for 10,000 threads, which some systems
-/// refuse.
+/// With the default of 2 MiB, 10,000 threads would reserve 20 GiB, which some systems refuse.
 const STACK_BYTES: usize = 256 * 1024;
 
 /// A thread has a stack and an alternate stack on which an overflow of the first is handled
 /// (sigaltstack(2)), each with a guard page.
 const MAPPINGS_PER_THREAD: usize = 4;
 
-/// One part in this many of all mappings is left to the rest of the process: the program, its heaps,
-/// queues that were mapped since the last count and threads that are just ending.
+/// All mappings divided by this are left to the rest of the process: the program, its heaps, queues
+/// that were mapped since the last count, and ending threads.
 const MAPPINGS_LEFT_DIVISOR: usize = 16;
 
 /// Starts a thread for each connection.

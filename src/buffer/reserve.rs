@@ -233,14 +233,6 @@ mod tests {
     }
 
     #[test]
-    fn a_large_block_is_not_kept() {
-        let mut reserve = Reserve::new(usize::MAX);
-        let block = reserve.lend(KEPT_BYTES_MAX + 1).unwrap();
-        reserve.give_back(block);
-        assert_eq!(reserve.idle_bytes(), 0);
-    }
-
-    #[test]
     fn unused_sizes_are_unmapped_for_used_ones() {
         let mut reserve = Reserve::new(usize::MAX);
         let small: Vec<_> = (0..IDLE_BYTES_MAX / PAGE_BYTES).map(|_| reserve.lend(1).unwrap()).collect();

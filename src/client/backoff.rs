@@ -35,7 +35,7 @@ impl Backoff {
 }
 
 impl Default for Backoff {
-    /// From 100 ms, about the time of a server restart, up to 5 s, to stay responsive for a person.
+    /// From 100 ms, about the time of a server restart, up to 5 s, a tolerable wait for a user.
     fn default() -> Self {
         Self::new(Duration::from_millis(100), Duration::from_secs(5))
     }

@@ -12,7 +12,7 @@ use socket2::{Domain, Socket};
 
 use crate::net::TcpOrUnix;
 
-/// A connection over TCP or a Unix socket whose reads and writes block.
+/// A connection over TCP or a Unix socket, with reads and writes that block.
 ///
 /// ```no_run
 /// use std::io::{Read, Write};
@@ -22,7 +22,7 @@ use crate::net::TcpOrUnix;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut stream = Connect { retries: 3, ..Connect::default() }.to(&"localhost:80".parse()?)?.stream;
-/// stream.set_timeout(Some(Duration::from_secs(10)))?;
+/// stream.apply_timeout(Some(Duration::from_secs(10)))?;
 /// stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
 /// stream.half_close()?;
 /// let mut page = String::new();
@@ -45,18 +45,18 @@ impl BlockingStream {
         Ok(Self { socket })
     }
 
-    /// Sets how long one read, and one write, may block. After that it fails with `WouldBlock`
+    /// Limits the time that one read or one write may block; after it the call fails with `WouldBlock`
     /// (socket(7), `SO_RCVTIMEO`). `None` removes the limit, which is the default.
     ///
     /// # Errors
     /// The timeout is zero.
-    pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+    pub fn apply_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.socket.set_read_timeout(timeout)?;
         self.socket.set_write_timeout(timeout)
     }
 
-    /// Ends our direction: the peer reads everything written so far and then the end. Reading stays
-    /// possible.
+    /// Ends our direction: the peer reads everything written so far and then the end. The stream can
+    /// still be read.
     ///
     /// # Errors
     /// The connection has already failed.
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_read_that_blocks_too_long_fails() {
         let mut stream = connect_to_reversing_peer();
-        stream.set_timeout(Some(Duration::from_millis(10))).unwrap();
+        stream.apply_timeout(Some(Duration::from_millis(10))).unwrap();
         let error = stream.read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }

@@ -27,7 +27,7 @@ pub struct Connect {
     ///
     /// Default 5 seconds, which allows two lost packets: TCP retransmits after 1 and 3 seconds.
     pub timeout: Duration,
-    /// How often to try again after all addresses have failed. Default 0.
+    /// The most retries after all addresses have failed. Default 0.
     pub retries: u32,
     /// The pause before each retry.
     pub backoff: Backoff,
@@ -136,9 +136,8 @@ impl Connect {
                 return Err(ConnectError::Failed { retries, failures });
             }
             retries += 1;
-            let retry_in = retry_at.since(net.now());
+            let millis = retry_at.since(net.now()).as_millis();
             for (to, error) in &failures {
-                let millis = retry_in.as_millis();
                 debug!("{to}: {error}; retry {retries} of {} in {millis} ms", self.retries);
             }
             sleep_until(net, retry_at)?;
@@ -160,7 +159,7 @@ fn try_once<N: Net>(
     deadline: Instant,
 ) -> io::Result<AttemptOutcome<N::Stream>> {
     match destinations {
-        [Destination::Unix(_)] => try_unix(net, &destinations[0], options, deadline),
+        [to @ Destination::Unix(_)] => try_unix(net, to, options, deadline),
         destinations => {
             let addresses = destinations.iter().filter_map(|to| match to {
                 Destination::Tcp(address) => Some(*address),
@@ -190,7 +189,7 @@ fn try_unix<N: Net>(
     }
 }
 
-/// Drives a race to its end. All streams but the winner's are dropped.
+/// Drives a race to its end. The streams of all attempts but the first established one are dropped.
 fn run_race<N: Net>(mut race: Race, net: &mut N, options: &ConnectOptions) -> io::Result<AttemptOutcome<N::Stream>> {
     let mut events = Vec::new();
     let mut running: Vec<(SocketAddr, N::Stream)> = Vec::new();
@@ -203,7 +202,7 @@ fn run_race<N: Net>(mut race: Race, net: &mut N, options: &ConnectOptions) -> io
             RaceAction::Wait(until) => {
                 events.clear();
                 net.poll(&mut events, Some(until))?;
-                // They are few: check each, whatever the events report.
+                // The attempts are few, so each one is checked, whatever the events report.
                 let mut index = 0;
                 while let Some((address, stream)) = running.get_mut(index) {
                     match net.is_connected(stream) {
@@ -272,7 +271,7 @@ pub fn resolve(address: &Address, timeout: Duration) -> Result<Vec<Destination>,
 
 /// The socket addresses of `host:port`, most preferred first.
 ///
-/// A lookup can be neither polled nor cancelled, so it runs on a thread of its own. After `timeout`
+/// A lookup can be neither polled nor canceled, so it runs on a thread of its own. After `timeout`
 /// the thread is abandoned; it ends when the resolver does.
 ///
 /// # Errors

@@ -167,7 +167,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         self.serve_marked();
         self.handle_deadlines();
         self.reap_closed();
-        // A service of a client cannot order connections; its program calls `connect`.
+        // The service of a client cannot order connections; the program calls `connect`.
         self.host.refuse_connects(&mut self.reserve, self.now);
         Ok(())
     }
@@ -254,7 +254,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             Some(_) | None => OpenOutcome::Open,
         };
         match outcome {
-            OpenOutcome::Open => self.handle_arrival(key, budget),
+            OpenOutcome::Open => self.open_peer(key, budget),
             OpenOutcome::WouldBlock => {}
             OpenOutcome::Failed(_, error) => self.fail_connect(key, error),
         }
@@ -264,9 +264,9 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         pump::serve(&mut self.host, key, budget, &mut self.scratch, &mut self.reserve, self.now);
     }
 
-    fn handle_arrival(&mut self, key: Key, budget: &mut Budget) {
+    fn open_peer(&mut self, key: Key, budget: &mut Budget) {
         let Some(Connecting { to, peer, .. }) = self.connector.take(key) else { return };
-        debug!("peer {key:?} at {to}");
+        debug!("opened {key} {to}");
         self.host.handle_opened(key, peer, &to, &mut self.reserve, self.now);
         self.serve(key, budget);
     }
@@ -292,13 +292,13 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     fn reap_closed(&mut self) {
         let Self { host, layer, layer_errors, reserve, now, .. } = self;
         host.reap_closed(reserve, *now, |key, link, reason, close_mode| {
-            debug!("peer {key:?} closed: {reason}");
+            debug!("closed {key}: {reason}");
             let mut stream = link.into_stream();
             layer_errors.extend(layer.failure(&stream).map(|error| (key, error)));
             if close_mode == CloseMode::Reset
                 && let Err(error) = stream.reset_on_drop()
             {
-                debug!("peer {key:?} cannot be reset: {error}");
+                debug!("cannot reset {key}: {error}");
             }
         });
     }
@@ -326,7 +326,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     }
 
     /// Closes all peers with [`CloseReason::Stopped`] in the next turn. Drops pending and in-progress
-    /// connects silently.
+    /// connects without a callback or a failure.
     pub fn stop(&mut self) {
         for key in self.connector.clear() {
             self.host.remove_pending(key);

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::instant::Instant;
 
-/// How many of the last datagrams are remembered, in 128 KiB.
+/// How many of the last datagrams are remembered.
 ///
-/// At 4,000 datagrams a second they cover one second, longer than a path delays a datagram.
+/// At 4,000 datagrams a second they cover one second, which is longer than most paths delay a datagram.
 pub const REMEMBERED_MAX: usize = 4096;
 
 /// Tracks datagrams and their replies.
@@ -37,7 +37,7 @@ pub struct Sequence {
     sent: VecDeque<Sent>,
     /// The number of the oldest remembered datagram.
     first: u64,
-    /// How many datagrams at the front are no longer awaited.
+    /// How many datagrams at the front are not awaited: answered, lost or late.
     settled: usize,
     /// One more than the highest number answered in time.
     next: u64,
@@ -174,27 +174,20 @@ impl Sequence {
         let index = find(&[ReplyWait::Awaited])
             .or_else(|| find(&[ReplyWait::Lost]))
             .or_else(|| find(&[ReplyWait::Answered, ReplyWait::Late]));
-        match index {
-            Some(index) => self.settle(index, now),
-            None => {
-                self.counters.unknown += 1;
-                Arrival::Unknown
-            }
-        }
+        self.handle_reply_to(index, now)
     }
 
     /// Records a reply without a label. It belongs to the oldest awaited datagram.
     pub fn handle_unlabeled_reply(&mut self, now: Instant) -> Arrival {
-        match self.sent.iter().position(|sent| sent.state == ReplyWait::Awaited) {
-            Some(index) => self.settle(index, now),
-            None => {
-                self.counters.unknown += 1;
-                Arrival::Unknown
-            }
-        }
+        let index = self.sent.iter().position(|sent| sent.state == ReplyWait::Awaited);
+        self.handle_reply_to(index, now)
     }
 
-    fn settle(&mut self, index: usize, now: Instant) -> Arrival {
+    fn handle_reply_to(&mut self, index: Option<usize>, now: Instant) -> Arrival {
+        let Some(index) = index else {
+            self.counters.unknown += 1;
+            return Arrival::Unknown;
+        };
         let number = self.first + index as u64;
         let sent = &mut self.sent[index];
         let round_trip = now.since(sent.at);

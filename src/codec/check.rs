@@ -1,6 +1,6 @@
 //! Drives a codec over input cut into pieces, for the tests of codecs.
 //!
-//! As the trait promises, bytes that were not consumed stay in front of those that arrive next.
+//! Bytes that were not consumed stay in front of the next ones, as the trait promises.
 
 use proptest::prelude::*;
 
@@ -106,7 +106,7 @@ pub(super) fn encode(codec: &impl Codec, frames: &[Vec<u8>]) -> Result<Vec<u8>, 
 }
 
 /// Sorted offsets at which to cut an input of `len` bytes.
-pub(super) fn cuts(which: &[prop::sample::Index], len: usize) -> Vec<usize> {
+fn cuts(which: &[prop::sample::Index], len: usize) -> Vec<usize> {
     let mut cuts: Vec<usize> = which.iter().map(|cut| cut.index(len + 1)).collect();
     cuts.sort_unstable();
     cuts

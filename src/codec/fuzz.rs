@@ -24,7 +24,7 @@ fn framing(choice: u8) -> Framing {
     }
 }
 
-/// Except for raw, where each read is a frame.
+/// With raw framing each read is a frame, so only the bytes are compared.
 #[test]
 fn decoding_does_not_depend_on_read_boundaries() {
     bolero::check!().with_iterations(ITERATIONS).with_max_len(256).for_each(|bytes: &[u8]| {
@@ -53,7 +53,6 @@ fn bytes_of(seen: &[Seen]) -> Vec<u8> {
     seen.iter().flat_map(frame).collect()
 }
 
-/// Whatever name is parsed, the printed name is parsed as the same framing.
 #[test]
 fn a_parsed_framing_prints_and_parses_back() {
     const WORDS: [&str; 12] = ["raw", "lines", ":", "utf8", "length", "u", "8", "16", "64", "le", "be", "fixed"];

@@ -39,9 +39,10 @@ pub trait Codec: Encode {
     fn decode(&self, state: &mut Self::State, input: &[u8], frame_len_max: usize) -> Result<Decoded, FrameError>;
 }
 
-/// Encodes frames: returns the bytes that go around a frame on its way out.
+/// Encodes frames: returns the bytes that go around a frame.
 ///
-/// This is a trait of its own, so that it can be a trait object and services are independent of the framing.
+/// It is separate from [`Codec`], so that it can be a trait object. Services are then independent of
+/// the framing.
 pub trait Encode {
     /// The bytes before and after a frame made of these `parts` in a row.
     ///
@@ -62,7 +63,8 @@ pub enum Decoded {
     },
     /// No whole frame yet.
     More,
-    /// The peer asks to end the connection in the words of the protocol, as if it ended its direction.
+    /// A request to end the connection, such as an exit line. The peer is finished without a call of
+    /// [`Service::on_end`](crate::Service::on_end).
     Exit {
         /// The length of the request, in bytes.
         consumed: usize,

@@ -1,6 +1,6 @@
 //! `Raw`: no framing at all.
 //!
-//! The bytes of each read are one frame, so the ends of frames mean nothing. `frame_len_max` does not
+//! The bytes of each read are one frame, so frame boundaries mean nothing. `frame_len_max` does not
 //! apply, because a read has its own bound.
 
 use super::{Codec, Decoded, Encode, Envelope, FrameError};

@@ -73,14 +73,14 @@ impl<C: Codec> Connection<C> {
         self.finish_if_done(resources);
     }
 
-    /// Queues framed bytes that a callback of another peer, or a message, ordered for this one.
+    /// Queues framed bytes that the service ordered for this peer in another callback.
     pub fn handle_order(&mut self, framed: &[u8], resources: &mut Resources<'_, C>) {
         if self.halves.write() == WriteHalf::Open {
             self.handle_callback(resources, |reply| reply.send_framed(framed));
         }
     }
 
-    /// One deferred reply is no longer outstanding: its bytes are queued.
+    /// The bytes of one deferred reply are queued, so it is no longer outstanding.
     pub fn handle_deferred_reply(&mut self, resources: &mut Resources<'_, C>) {
         self.deferred_replies = self.deferred_replies.saturating_sub(1);
         self.finish_if_done(resources);

@@ -18,7 +18,7 @@ pub(super) enum StopReason {
     Paused,
     /// The service's orders must be carried out before the next frame.
     Break,
-    /// The rest is discarded: the peer sent its exit word, or the service ended the peer or panicked.
+    /// The rest is discarded: the peer sent an exit request, or the service ended the peer or panicked.
     Discard,
     /// The rest cannot be decoded.
     BadFrame(FrameError),

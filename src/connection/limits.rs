@@ -15,7 +15,7 @@ pub const KIB: usize = 1024;
 /// processor's cache.
 pub const READ_LEN_MAX: usize = 256 * KIB;
 
-/// The most bytes that a codec or a service may add around a frame, such as a length or a prefix.
+/// The most bytes around a frame, such as a length or a prefix, that the bounds of the queues allow for.
 pub const ENVELOPE_LEN_MAX: usize = 4 * KIB;
 
 /// The bounds on one peer: memory and time.
@@ -28,7 +28,7 @@ pub struct Limits {
     /// Default: 32 KiB and 128 KiB. `high` keeps a fast path full beyond the kernel's buffers; `low`
     /// lets a resumed peer run for a while before it pauses again.
     pub queue: Watermarks,
-    /// A longer frame closes the peer, in bytes. It is refused before any of it is stored.
+    /// The maximum length of a frame, in bytes. A longer one finishes the peer as soon as that is known.
     ///
     /// Default: 1 MiB, more than a typical line or record.
     pub frame_len_max: usize,
@@ -36,12 +36,11 @@ pub struct Limits {
     ///
     /// Bytes do not restart it. Default: 10 s, which is several round trips with retransmissions.
     pub handshake_timeout: Duration,
-    /// A peer is finished after this time without a byte in either direction, unless a frame is
-    /// incomplete or output is queued.
+    /// A peer is finished after this time without a byte in either direction, unless output is queued.
     ///
     /// Default: 5 minutes, less than the time after which most middleboxes drop an idle flow.
     pub idle_timeout: Duration,
-    /// A frame that takes longer from its first byte to its last finishes the peer.
+    /// A peer is finished if a frame takes longer than this from its first byte to its last.
     ///
     /// Bytes do not restart it. Default: 30 s, which is 1 MiB at 35 kB/s.
     pub frame_timeout: Duration,

@@ -69,7 +69,7 @@ impl<C: Codec> Connection<C> {
     ///
     /// Call it after a round of callbacks and writes, when the stream takes no more or nothing is left.
     #[inline]
-    pub fn settle(&mut self, resources: &Resources<'_, C>) {
+    pub fn apply_watermarks(&mut self, resources: &Resources<'_, C>) {
         match self.read_pause {
             ReadPause::NotPaused if self.is_over_watermark(false, resources) => self.read_pause = ReadPause::OutputHigh,
             ReadPause::OutputHigh if !self.is_over_watermark(true, resources) => {

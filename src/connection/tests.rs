@@ -57,6 +57,10 @@ impl<C: Codec> TestPeer<C> {
         call(&mut self.connection, &mut resources)
     }
 
+    fn callback(&mut self, request: impl FnOnce(&mut Reply<'_>)) {
+        self.with(|connection, resources| connection.handle_callback(resources, request));
+    }
+
     /// Passes input to the echo and stores all replies.
     fn feed(&mut self, input: &[u8]) {
         let prefix = self.prefix;
@@ -68,7 +72,7 @@ impl<C: Codec> TestPeer<C> {
                 ControlFlow::Continue(())
             });
             connection.store(&input[input_range], resources);
-            connection.settle(resources);
+            connection.apply_watermarks(resources);
         });
         self.frames.append(&mut frames);
     }
@@ -91,7 +95,7 @@ impl<C: Codec> TestPeer<C> {
     fn report_end(&mut self, on_end: impl FnOnce(&mut Reply<'_>)) {
         if self.connection.poll_end() {
             self.ends += 1;
-            self.with(|connection, resources| connection.handle_callback(resources, on_end));
+            self.callback(on_end);
         }
     }
 
@@ -100,7 +104,7 @@ impl<C: Codec> TestPeer<C> {
         let taken = self.connection.unsent()[..count].to_vec();
         self.with(|connection, resources| {
             connection.handle_written(count, 0, resources);
-            connection.settle(resources);
+            connection.apply_watermarks(resources);
         });
         taken
     }
@@ -187,21 +191,6 @@ fn above_the_high_watermark_reading_stops_and_frames_are_held() {
 }
 
 #[test]
-fn held_frames_are_served_before_the_peer_is_finished() {
-    let mut peer = TestPeer::new(Lines::new());
-    peer.feed(b"0123456789abcdef\nsecond\n");
-    peer.end();
-    assert!(!peer.connection.wants_finish());
-    peer.take_all();
-    peer.serve_held();
-    assert_eq!(peer.take_all(), b"second\n");
-    assert!(peer.connection.wants_finish());
-    peer.with(|connection, resources| connection.handle_finished(resources.now));
-    assert_eq!(peer.connection.closed(), Some(CloseReason::Finished));
-    peer.release();
-}
-
-#[test]
 fn an_end_inside_a_frame_closes_with_partial_frame() {
     let mut peer = TestPeer::new(Lines::new());
     peer.feed(b"whole\npart");
@@ -242,7 +231,7 @@ fn no_frame_is_served_after_a_finish_in_the_same_read() {
             ControlFlow::Continue(())
         });
         connection.store(&input[input_range], resources);
-        connection.settle(resources);
+        connection.apply_watermarks(resources);
     });
     assert_eq!(calls, 1);
     assert_eq!(peer.take_all(), b"goodbye\n");
@@ -275,26 +264,6 @@ fn the_exit_line_finishes_the_peer() {
 }
 
 #[test]
-fn a_deferred_reply_keeps_an_ended_peer_open() {
-    let mut peer = TestPeer::new(Raw);
-    peer.with(|connection, resources| {
-        connection.handle_input(b"slow", resources, |_, reply| {
-            reply.defer_reply();
-            ControlFlow::Continue(())
-        });
-    });
-    peer.end();
-    assert!(!peer.connection.wants_finish());
-    peer.with(|connection, resources| {
-        connection.handle_order(b"done", resources);
-        connection.handle_deferred_reply(resources);
-    });
-    assert_eq!(peer.take_all(), b"done");
-    assert!(peer.connection.wants_finish());
-    peer.release();
-}
-
-#[test]
 fn a_draining_peer_is_finished_once_its_input_is_served() {
     let mut peer = TestPeer::new(Lines::new());
     peer.connection.handle_drain();
@@ -318,15 +287,4 @@ fn a_break_holds_the_remaining_frames() {
     });
     peer.serve_held();
     assert_eq!(peer.frames, [b"two".to_vec()]);
-}
-
-#[test]
-fn the_first_close_reason_stays() {
-    let mut peer = TestPeer::new(Raw);
-    peer.feed(b"x");
-    peer.connection.handle_error(CloseReason::Reset);
-    peer.connection.handle_error(CloseReason::Failed);
-    assert_eq!(peer.connection.closed(), Some(CloseReason::Reset));
-    assert_eq!(peer.connection.poll_deadline(&peer.limits), Instant::NEVER);
-    peer.release();
 }

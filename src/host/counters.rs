@@ -13,6 +13,6 @@ pub struct HostCounters {
     pub resets: u64,
     /// Events for peers that were already gone.
     pub stale_events: u64,
-    /// Where the bytes went.
+    /// Bytes by outcome.
     pub ledger: Ledger,
 }

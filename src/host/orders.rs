@@ -11,7 +11,7 @@ use crate::codec::Codec;
 use crate::connection::CloseReason;
 use crate::destination::Destination;
 use crate::instant::Instant;
-use crate::service::{Action, Order, Orders, Service, Target};
+use crate::service::{Order, OrderAction, Orders, Service, Target};
 use crate::slab::Key;
 
 use super::{Host, PeerGuard};
@@ -33,9 +33,11 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         for order in orders {
             match order {
                 Order::Apply(Target::One(key), action) => self.apply(key, &action, bytes, reserve, now),
-                Order::Apply(Target::All, action) => self.apply_to_all(None, &action, bytes, reserve, now),
-                Order::Apply(Target::AllExcept(key), action) => {
-                    self.apply_to_all(Some(key), &action, bytes, reserve, now);
+                Order::Apply(target @ (Target::All | Target::AllExcept(_)), action) => {
+                    let keys = self.peers.keys().filter(|key| target != Target::AllExcept(*key));
+                    for key in keys.collect::<Vec<_>>() {
+                        self.apply(key, &action, bytes, reserve, now);
+                    }
                 }
                 Order::Connect { to, ticket } => self.connects.push_back((to, ticket)),
             }
@@ -44,35 +46,21 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         self.outbox = outbox;
     }
 
-    fn apply_to_all(
-        &mut self,
-        except: Option<Key>,
-        action: &Action,
-        bytes: &[u8],
-        reserve: &mut Reserve,
-        now: Instant,
-    ) {
-        let keys: Vec<Key> = self.peers.keys().filter(|key| Some(*key) != except).collect();
-        for key in keys {
-            self.apply(key, action, bytes, reserve, now);
-        }
-    }
-
-    fn apply(&mut self, key: Key, action: &Action, bytes: &[u8], reserve: &mut Reserve, now: Instant) {
+    fn apply(&mut self, key: Key, action: &OrderAction, bytes: &[u8], reserve: &mut Reserve, now: Instant) {
         let Some(PeerGuard { peer, mut resources, .. }) = self.peer_guard(key, reserve, now) else { return };
         let connection = &mut peer.connection;
         match action {
-            Action::Send(range) => connection.handle_order(&bytes[range.clone()], &mut resources),
-            Action::Answer(range) => {
+            OrderAction::Send(range) => connection.handle_order(&bytes[range.clone()], &mut resources),
+            OrderAction::Answer(range) => {
                 connection.handle_order(&bytes[range.clone()], &mut resources);
                 connection.handle_deferred_reply(&mut resources);
             }
-            Action::NotifyWritable => connection.handle_callback(&mut resources, |reply| reply.notify_writable()),
-            Action::Resume => connection.handle_callback(&mut resources, |reply| reply.resume()),
-            Action::HalfClose => connection.handle_callback(&mut resources, |reply| reply.half_close()),
-            Action::Finish => connection.handle_callback(&mut resources, |reply| reply.finish()),
-            Action::Close => connection.handle_error(CloseReason::Service),
-            Action::Reset => connection.handle_reset(),
+            OrderAction::NotifyWritable => connection.handle_callback(&mut resources, |reply| reply.notify_writable()),
+            OrderAction::Resume => connection.handle_callback(&mut resources, |reply| reply.resume()),
+            OrderAction::HalfClose => connection.handle_callback(&mut resources, |reply| reply.half_close()),
+            OrderAction::Finish => connection.handle_callback(&mut resources, |reply| reply.finish()),
+            OrderAction::Close => connection.handle_error(CloseReason::Service),
+            OrderAction::Reset => connection.handle_reset(),
         }
         self.reschedule(key);
         self.mark(key);

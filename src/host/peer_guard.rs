@@ -1,6 +1,4 @@
-//! `PeerGuard`: one peer, borrowed with all that is needed to serve it.
-//!
-//! This is where the connection meets the service.
+//! `PeerGuard`: the calls between one connection and its service.
 
 use std::ops::ControlFlow;
 

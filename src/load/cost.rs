@@ -1,6 +1,6 @@
 //! `Cost`: the resources that server and generator use in a run: CPU, memory, threads, context switches.
 //!
-//! The generator calls it at the begin and at the end of the measured time.
+//! The generator calls it at the start and at the end of the measured time.
 
 use std::io;
 use std::thread::{self, JoinHandle};
@@ -10,10 +10,10 @@ use super::machine::{self, ThreadCounters};
 use super::record::{GeneratorCost, ServerCost};
 use super::schedule::nanos;
 
-/// If the generator was idle for a smaller fraction of the measured time, it may have limited the results.
+/// A generator that is idle for less than this fraction of the measured time may limit the results.
 const IDLE_MIN: f64 = 0.05;
 
-/// A sample of all threads that took a longer fraction of the measured time belongs to no point in it.
+/// A sample of all threads that takes more than this fraction of the measured time is too imprecise.
 const SAMPLE_TIME_MAX: f64 = 0.1;
 
 /// A sample, and the time that it took.
@@ -25,12 +25,12 @@ type PendingSample<T> = Option<JoinHandle<Sample<io::Result<T>>>>;
 /// Samples of the resources of both processes.
 pub(super) struct Cost {
     pid: Option<u32>,
-    /// Memory before the first connection, and below with all of them.
+    /// Memory before the first connection; the next field is with all connections open.
     server_memory_before: Option<u64>,
     server_memory: PendingSample<u64>,
     own_memory_before: Option<u64>,
     own_memory: Option<u64>,
-    /// At the begin and at the end of the measured time.
+    /// At the start and at the end of the measured time.
     server_cpu: (Option<Duration>, Option<Duration>),
     server_threads: (PendingSample<ThreadCounters>, PendingSample<ThreadCounters>),
     /// The second of these samples, once it is complete.
@@ -45,7 +45,7 @@ impl Cost {
     /// Takes the first samples, before any connection.
     ///
     /// # Errors
-    /// There is no process `pid`.
+    /// There is no process `pid`, or access to it is denied.
     pub(super) fn new(pid: Option<u32>) -> io::Result<Self> {
         Ok(Self {
             pid,
@@ -73,7 +73,7 @@ impl Cost {
         self.own_cpu.is_some()
     }
 
-    /// Samples the begin of the measured time.
+    /// Samples the start of the measured time.
     pub(super) fn begin(&mut self) {
         self.server_cpu.0 = self.server_cpu_now();
         self.server_threads.0 = self.pid.and_then(|pid| sample_in_thread(move || ThreadCounters::of(pid)));
@@ -156,13 +156,12 @@ fn finished<T>(pending: PendingSample<T>) -> Option<Sample<T>> {
     Some((sample.ok()?, took))
 }
 
-/// Voluntary and involuntary context switches between two samples. `None` if a sample took too long:
-/// then their number in the measured time is unknown.
+/// Voluntary and involuntary context switches between two samples. `None` if a sample took too long.
 fn switches(first: Sample<ThreadCounters>, last: Sample<ThreadCounters>, measured: Duration) -> Option<(u64, u64)> {
-    let (first, last) = match (first, last) {
-        ((first, took), (last, again)) if took.max(again) <= measured.mul_f64(SAMPLE_TIME_MAX) => (first, last),
-        _ => return None,
-    };
+    let ((first, first_took), (last, last_took)) = (first, last);
+    if first_took.max(last_took) > measured.mul_f64(SAMPLE_TIME_MAX) {
+        return None;
+    }
     let voluntary = last.switches_voluntary.saturating_sub(first.switches_voluntary);
     let involuntary = last.switches_involuntary.saturating_sub(first.switches_involuntary);
     Some((voluntary, involuntary))

@@ -1,7 +1,6 @@
 //! `RequestCounters`: the counters and histograms of a run.
 //!
-//! Only requests that were sent in the measured time, or planned for it, count. Requests of the
-//! warm-up and later ones do not count.
+//! Only requests that were sent in the measured time, or planned for it, count.
 
 use std::time::Duration;
 
@@ -56,9 +55,9 @@ impl LatencyRecorder {
 
 /// Counters and histograms of a run.
 pub(super) struct RequestCounters {
-    /// Begin of the measured time; never while it is unknown.
+    /// Start of the measured time; [`Instant::NEVER`] while it is unknown.
     begin: Instant,
-    /// End of the measured time; never while it is unknown.
+    /// End of the measured time; [`Instant::NEVER`] while it is unknown.
     end: Instant,
     pub(super) sent: u64,
     pub(super) answered: u64,
@@ -93,13 +92,13 @@ impl RequestCounters {
         }
     }
 
-    /// Sets the begin of the measured time.
+    /// Sets the start of the measured time.
     pub(super) fn begin(&mut self, begin: Instant) {
         self.begin = begin;
         self.series = Series::new(begin, LATENCY_MAX);
     }
 
-    /// Sets the end of the measured time, which does not belong to it.
+    /// Sets the end of the measured time. A request planned for exactly that time is not measured.
     pub(super) fn end(&mut self, end: Instant) {
         self.end = end;
     }

@@ -22,9 +22,6 @@ use super::record::{Connections, Record, RunEnd};
 use super::window::Window;
 use super::workload::ClockFn;
 
-/// How often per timeout the generator looks for lost datagrams.
-const EXPIRY_CHECKS_PER_TIMEOUT: u32 = 8;
-
 /// One socket and its requests in flight, the oldest first.
 struct LoadSocket<D> {
     datagrams: D,
@@ -61,7 +58,7 @@ impl DatagramGenerator<Reactor> {
     /// A run over real sockets. The resources of the server process `pid` are measured.
     ///
     /// # Errors
-    /// There is no process `pid`, or the sockets cannot be bound.
+    /// There is no process `pid`, access to it is denied, or the sockets cannot be bound.
     pub fn new(reactor: Reactor, server: SocketAddr, plan: Plan, pid: Option<u32>) -> io::Result<Self> {
         let cost = Cost::new(pid)?;
         let clock = reactor.clock();
@@ -216,7 +213,7 @@ impl<N: Net> DatagramGenerator<N> {
 
     /// Counts requests without an answer in time as lost.
     fn expire_requests(&mut self, now: Instant) {
-        if now < self.expiry_checked_at + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT {
+        if now < self.expiry_checked_at + self.plan.expiry_interval() {
             return;
         }
         self.expiry_checked_at = now;
@@ -238,7 +235,7 @@ impl<N: Net> DatagramGenerator<N> {
         };
         let is_warming_up = (self.clock)() < self.window.begin;
         let phase = if is_warming_up { self.window.begin } else { self.waits_until.unwrap_or(self.window.end) };
-        planned.min(phase).min(self.expiry_checked_at + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT)
+        planned.min(phase).min(self.expiry_checked_at + self.plan.expiry_interval())
     }
 
     fn advance(&mut self, now: Instant) {
@@ -253,7 +250,7 @@ impl<N: Net> DatagramGenerator<N> {
                     self.cost.end();
                 }
                 // The last request gets a full timeout.
-                self.waits_until = Some(now + self.plan.timeout + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT);
+                self.waits_until = Some(now + self.plan.timeout + self.plan.expiry_interval());
             }
             None => {}
         }

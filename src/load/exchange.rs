@@ -1,4 +1,4 @@
-//! `Exchange`: the state of one connection of the generator: requests in flight and expected bytes.
+//! `Exchange`: the requests in flight and the expected bytes of one connection of the generator.
 //!
 //! It sends nothing and counts nothing.
 

@@ -25,9 +25,6 @@ use super::schedule::{RateSchedule, nanos};
 use super::window::Window;
 use super::workload::{ClockFn, SendMode, Workload};
 
-/// How often per timeout the generator looks for requests without an answer in time.
-const EXPIRY_CHECKS_PER_TIMEOUT: u32 = 8;
-
 /// Maximum number of connects in progress, which is the backlog of many listeners.
 const CONNECTING_MAX: usize = 128;
 
@@ -40,7 +37,7 @@ pub struct Generator<N: Net, W: Layer<N::Stream> = Plain> {
     /// Planned times of the connects, if their rate is limited.
     connects: Option<RateSchedule>,
     connects_begun: u64,
-    /// No connect begins earlier, after a failed one.
+    /// The earliest time of the next connect, after a failed one.
     retry_at: Instant,
     began_at: Instant,
     opened_at: Instant,
@@ -48,7 +45,7 @@ pub struct Generator<N: Net, W: Layer<N::Stream> = Plain> {
     /// Number of the next planned request.
     next_planned: u64,
     expiry_checked_at: Instant,
-    /// Byte counters at the begin and at the end of the measured time.
+    /// Byte counters at the start and at the end of the measured time.
     ledger: (Ledger, Ledger),
     cost: Cost,
 }
@@ -57,7 +54,7 @@ impl<W: Layer<<Reactor as Net>::Stream>> Generator<Reactor, W> {
     /// A run over real sockets. The resources of the server process `pid` are measured.
     ///
     /// # Errors
-    /// There is no process `pid`.
+    /// There is no process `pid`, or access to it is denied.
     pub fn new(reactor: Reactor, layer: W, server: Destination, plan: Plan, pid: Option<u32>) -> io::Result<Self> {
         let cost = Cost::new(pid)?;
         let clock = reactor.clock();
@@ -122,13 +119,13 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             Phase::Waiting(until) => until,
             Phase::Ended(_) => Instant::NEVER,
         };
-        let expiry_check = self.expiry_checked_at + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT;
+        let expiry_check = self.expiry_checked_at + self.plan.expiry_interval();
         planned.min(self.next_connect()).min(phase).min(expiry_check)
     }
 
     /// Closes each connection if its oldest request has no answer in time.
     fn expire_requests(&mut self, now: Instant) {
-        if now < self.expiry_checked_at + self.plan.timeout / EXPIRY_CHECKS_PER_TIMEOUT {
+        if now < self.expiry_checked_at + self.plan.expiry_interval() {
             return;
         }
         self.expiry_checked_at = now;

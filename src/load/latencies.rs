@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Histograms of the same precision can be merged without loss. Latencies are whole nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latencies {
-    /// Precision in decimal digits. With 3, latencies that differ by less than a thousandth may share a
-    /// bucket.
+    /// Precision in decimal digits. With 3, latencies in one bucket differ by less than a thousandth.
     pub significant_digits: u8,
     /// Number of latencies.
     pub count: u64,

@@ -1,6 +1,6 @@
 //! Information of the kernel about this machine and about processes.
 //!
-//! A value that cannot be read is left out: a run never fails for that.
+//! A value about this machine that cannot be read is left out or `unknown`.
 
 use std::fs;
 use std::io;

@@ -8,8 +8,8 @@ use crate::codec::Framing;
 /// Maximum length of a chunk.
 pub(super) const CHUNK_LEN_MAX: usize = 64 * 1024;
 
-/// Length of the pattern. It is prime, so no message length divides it: after any number of lost
-/// messages the following bytes differ.
+/// Length of the pattern. It is prime, so lost messages shift the bytes by whole periods only if their
+/// number or their length is a multiple of it.
 const PERIOD: usize = 65_521;
 
 /// Distance of the first bytes of two connections. It must have no common factor with the period.

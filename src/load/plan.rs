@@ -230,6 +230,11 @@ impl Plan {
         self.connections.saturating_add(self.idle)
     }
 
+    /// Time between two searches for requests without an answer in time.
+    pub(super) fn expiry_interval(&self) -> Duration {
+        self.timeout / 8
+    }
+
     /// Source address of connection number `serial`: the addresses rotate.
     pub fn source(&self, serial: u64) -> Option<IpAddr> {
         let len = self.sources.len() as u64;

@@ -99,8 +99,8 @@ pub struct RunConfig {
     pub message_bytes: u64,
     /// Maximum number of requests in flight on one connection.
     pub pipeline: u64,
-    /// Requests per second over all connections. `null` is a closed loop: an answer triggers the next
-    /// request.
+    /// Requests per second over all connections. `null` is a closed loop, in which an answer triggers
+    /// the next request.
     pub rate: Option<f64>,
     /// Whether every request uses a new connection.
     pub churn: bool,

@@ -1,7 +1,6 @@
 //! `Series`: throughput and latency over time, in a bounded number of intervals.
 //!
-//! When there are too many intervals, each two are merged into one. So their length depends on the
-//! length of the run.
+//! When there are too many, each pair is merged into one, so their length depends on that of the run.
 
 use std::time::Duration;
 

@@ -8,9 +8,9 @@ use super::plan::{Pace, Plan, RunLength};
 use super::schedule::RateSchedule;
 
 pub(super) struct Window {
-    /// Begin of the measured time.
+    /// Start of the measured time.
     pub(super) begin: Instant,
-    /// End of the measured time; never if a number of requests ends a closed loop.
+    /// End of the measured time; [`Instant::NEVER`] if a number of requests ends a closed loop.
     pub(super) end: Instant,
     /// Planned times of an open loop.
     pub(super) schedule: Option<RateSchedule>,

@@ -1,6 +1,6 @@
 //! `Workload`: the service of the generator's client. It sends requests and checks the answers.
 //!
-//! It does not decide when a run begins or ends: the generator sets its [`SendMode`].
+//! It does not decide when requests are sent: the generator chooses its [`SendMode`].
 
 use std::fmt::Display;
 
@@ -24,7 +24,7 @@ pub(super) type ClockFn = Box<dyn Fn() -> Instant>;
 /// Which requests may be sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SendMode {
-    /// No request.
+    /// No request may be sent.
     Stopped,
     /// One request after each answer, until `remaining` measured requests have been sent.
     ClosedLoop { remaining: u64 },

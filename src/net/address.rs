@@ -1,5 +1,4 @@
-//! Addresses as people write them: `tcp://host:port`, `host:port`, `tls://host:port`,
-//! `udp://host:port`, `unix:/path`. And the addresses of peers.
+//! Addresses of servers as text, such as `tcp://host:port` and `unix:/path`, and addresses of peers.
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -8,7 +7,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Where a server listens or a client connects.
+/// The address of a server, at which it listens and to which clients connect.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// `host:port`; the host may be a name, an IPv4 address, or an IPv6 address in brackets.
@@ -25,7 +24,7 @@ pub enum Address {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AddressError {
     /// No `:port` at the end, or the port is not a number up to 65535.
-    #[error("`{0}` has no port: write host:port, such as 127.0.0.1:7007")]
+    #[error("`{0}` has no port (0 to 65535): write host:port, such as 127.0.0.1:7007")]
     NoPort(String),
     /// An empty host, or an IPv6 address without brackets.
     #[error("`{0}` has no host: write host:port, such as 127.0.0.1:7007 or [::1]:7007")]
@@ -54,8 +53,8 @@ impl FromStr for Address {
             None => (Self::Tcp, text),
         };
         let (host, port) = host_port.rsplit_once(':').ok_or_else(|| AddressError::NoPort(text.to_owned()))?;
-        let bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;
-        if host.is_empty() || (host.contains(':') && !bracketed) {
+        let is_bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;
+        if host.is_empty() || (host.contains(':') && !is_bracketed) {
             return Err(AddressError::NoHost(text.to_owned()));
         }
         if port.parse::<u16>().is_err() {
@@ -100,8 +99,8 @@ impl Address {
         }
     }
 
-    /// Whether other machines may reach it, because it is not a loopback address. `false` for a name
-    /// that cannot be resolved. May block, as a name lookup does.
+    /// Whether other machines may be able to connect, because it is not a loopback address. `false` for
+    /// a name that cannot be resolved. Blocks while a name is looked up.
     pub fn is_public(&self) -> bool {
         match self {
             Self::Unix(_) => false,
@@ -114,9 +113,9 @@ impl Address {
 /// The address of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PeerAddress {
-    /// Over TCP.
+    /// The address of a peer over TCP.
     Tcp(SocketAddr),
-    /// Over a Unix socket. These peers have no address.
+    /// A peer over a Unix socket, which has no address.
     Unix,
 }
 

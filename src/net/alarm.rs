@@ -41,7 +41,7 @@ impl Alarm {
 
     /// Sets it to fire at `at`, which is `delay` from now. A `delay` of zero would disarm it.
     pub(super) fn set(&mut self, at: Instant, delay: Duration) -> io::Result<()> {
-        // A sleep of more than 68 years ends early, once.
+        // A sleep of more than 68 years ends early.
         let tv_sec = i32::try_from(delay.as_secs()).unwrap_or(i32::MAX).into();
         let it_value = Timespec { tv_sec, tv_nsec: delay.subsec_nanos().into() };
         let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };

@@ -28,7 +28,7 @@ pub(crate) const SOCKET_TIMEOUT: Duration = Duration::from_millis(500);
 /// Whether the reads of a step wait for data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadMode {
-    /// For at most [`SOCKET_TIMEOUT`].
+    /// A read waits for at most [`SOCKET_TIMEOUT`].
     Wait,
     /// A read without data fails with `WouldBlock` at once.
     NoWait,
@@ -42,7 +42,7 @@ pub(crate) struct TimeoutStream {
 }
 
 impl TimeoutStream {
-    /// Makes an accepted stream a waiting one.
+    /// Makes an accepted stream blocking, with [`SOCKET_TIMEOUT`] for reads and writes.
     ///
     /// # Errors
     /// The kernel refuses a socket option.

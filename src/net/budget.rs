@@ -10,8 +10,8 @@ pub(super) const READ_LEN_MIN: usize = 4096;
 
 /// Most bytes moved for one peer in a turn, both ways together: one full read and its echo.
 ///
-/// Moving much of one stream in a row uses the cache well. More than this gains nothing, and other peers
-/// wait meanwhile.
+/// Moving many bytes of one stream in a row uses the cache well. More than this gains nothing and
+/// delays other peers.
 const PEER_BYTES_MAX: usize = 512 * KIB;
 // A peer must be able to fill the scratch buffer once a turn and get an echo of the same length.
 const _: () = assert!(2 * READ_LEN_MAX <= PEER_BYTES_MAX);

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use mio::net::{TcpStream, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::listener::{TcpOrUnix, set_buffer_sizes};
+use super::listener::{TcpOrUnix, apply_buffer_sizes};
 use crate::destination::Destination;
 
 /// Options of a connecting socket.
@@ -39,7 +39,7 @@ impl Default for ConnectOptions {
 /// How the kernel searches for a local port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortSearch {
-    /// First every second port, then the others, which the kernel prefers for `bind(2)`. Once the
+    /// First every second port, then the others, which the kernel keeps for `bind(2)`. Once the
     /// first half is in use, every connect searches all of it again, which takes long.
     HalfFirst,
     /// All ports, from where the last search ended. For more than about 14,000 connections to one
@@ -53,7 +53,7 @@ pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<Tc
         Destination::Tcp(address) => {
             let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
             socket.set_nonblocking(true)?;
-            set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
+            apply_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
             socket.set_tcp_nodelay(options.nodelay)?;
             if options.ports == PortSearch::All {
                 search_all_ports(&socket);
@@ -68,7 +68,7 @@ pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<Tc
         Destination::Unix(path) => {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
             socket.set_nonblocking(true)?;
-            set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
+            apply_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
             ignore_in_progress(socket.connect(&SockAddr::unix(path)?))?;
             Ok(TcpOrUnix::Unix(UnixStream::from_std(socket.into())))
         }
@@ -83,7 +83,7 @@ fn choose_port_at_connect(socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// Without the option each local address has about 28,000 ports a minute.
+/// Without the option, `bind(2)` chooses the port: about 28,000 ports of each local address a minute.
 #[cfg(not(all(feature = "load", target_os = "linux")))]
 fn choose_port_at_connect(_socket: &Socket) -> io::Result<()> {
     Ok(())

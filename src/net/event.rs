@@ -14,7 +14,7 @@ pub struct Token(pub u64);
 pub enum Event {
     /// A registered source may be ready.
     Ready(Readiness),
-    /// A signal or a [`Handle`](super::Handle) asks something of the whole loop.
+    /// A signal or a [`Handle`](super::Handle) requests something of the whole loop.
     Control(ControlEvent),
 }
 
@@ -37,9 +37,9 @@ pub struct Readiness {
 /// Whether one poll reported every pending event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PollOutcome {
-    /// Every event that was pending when the poll looked.
+    /// The poll reported every event that was pending.
     Complete,
-    /// As many events as fit in one batch. More may be pending.
+    /// The batch was full, so more events may be pending.
     Partial,
 }
 

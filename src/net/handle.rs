@@ -1,6 +1,6 @@
 //! [`Handle`] and [`Sender`]: requests and messages to an event loop, from any thread.
 //!
-//! They carry no sockets. The loop takes what they carry in its next turn.
+//! The loop receives them in its next turn. They carry no sockets.
 
 use std::fmt;
 use std::sync::Arc;

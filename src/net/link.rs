@@ -10,7 +10,7 @@ use super::event::Readiness;
 pub struct Link<T> {
     pub(super) stream: T,
     /// A read may succeed. Cleared by `WouldBlock`, by the end, and by a short read, unless
-    /// `reads_on` is set or the stream says that a short read proves nothing.
+    /// `reads_on` is set or the stream reports that a short read proves nothing.
     pub(super) readable: bool,
     /// A write may succeed. Cleared by `WouldBlock` and by a short write.
     pub(super) writable: bool,
@@ -21,7 +21,7 @@ pub struct Link<T> {
 }
 
 impl<T> Link<T> {
-    /// A link with no bit set. Registering the stream makes the first event come.
+    /// A link with no bit set. The first event follows the registration of the stream.
     pub const fn new(stream: T, group: AddressGroup) -> Self {
         Self { stream, readable: false, writable: false, reads_on: false, group }
     }

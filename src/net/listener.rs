@@ -61,9 +61,9 @@ impl Default for ListenOptions {
 
 /// A TCP socket or a Unix socket.
 pub enum TcpOrUnix<T, U> {
-    /// Over TCP.
+    /// The TCP socket.
     Tcp(T),
-    /// Over a Unix socket.
+    /// The Unix socket.
     Unix(U),
 }
 
@@ -124,7 +124,6 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // Another server may have replaced the file since.
         if let Address::Unix(path) = &self.address
             && self.file.is_some()
             && FileIdentity::of(path) == self.file
@@ -173,7 +172,7 @@ fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpList
         )?;
     }
     socket.set_tcp_nodelay(options.nodelay)?;
-    set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
+    apply_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
     socket.set_nonblocking(true)?;
     socket.bind(&(*address).into())?;
     socket.listen(backlog(options))?;
@@ -183,7 +182,7 @@ fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpList
 
 fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
+    apply_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
     socket.set_nonblocking(true)?;
     let address = SockAddr::unix(path)?;
     match socket.bind(&address) {
@@ -207,7 +206,7 @@ fn is_abandoned(path: &Path) -> bool {
 }
 
 /// Sets the sizes that are given, in bytes.
-pub(super) fn set_buffer_sizes(socket: &Socket, recv: Option<usize>, send: Option<usize>) -> io::Result<()> {
+pub(super) fn apply_buffer_sizes(socket: &Socket, recv: Option<usize>, send: Option<usize>) -> io::Result<()> {
     if let Some(bytes) = recv {
         socket.set_recv_buffer_size(bytes)?;
     }

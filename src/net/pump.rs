@@ -18,9 +18,9 @@ use super::layer::Layer;
 use super::link::Link;
 use super::stream::Stream;
 
-/// One read takes at most this fraction of the spare memory, since all of it may have to be stored.
+/// One read takes at most the spare memory divided by this, since all of it may have to be stored.
 /// Reads get shorter as memory runs out, long before any of them fails.
-const SPARE_FRACTION: usize = 8;
+const SPARE_DIVISOR: usize = 8;
 
 /// The outcome of a read.
 enum ReadOutcome {
@@ -76,8 +76,8 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
 }
 
 impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
-    /// Whether another step can do anything before the next event. Orders for this peer that are
-    /// carried out meanwhile mark it, so they are not missed here.
+    /// Whether another step can do anything before the next event. Orders for this peer need no check:
+    /// applying them marks the peer.
     fn has_more(&self) -> bool {
         let PeerGuard { peer: Peer { link, connection, .. }, resources, .. } = self;
         link.readable && connection.wants_read()
@@ -104,8 +104,8 @@ impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
                 self.handle_writable();
                 done += 1;
             }
-            // Reads even right after a callback, so that a service that always has more to send cannot
-            // hide the end of the peer's input.
+            // Read even right after a callback. Otherwise a service that always has more to send would
+            // never see the end of the peer's input.
             if self.peer.link.readable && self.peer.connection.wants_read() {
                 let (read, replied) = self.read_once(scratch, budget);
                 input_range = replied;
@@ -125,7 +125,7 @@ impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
     ///
     /// Returns the work done, and the range of `scratch` that is part of the replies.
     fn read_once(&mut self, scratch: &mut [u8], budget: usize) -> (usize, InputRange) {
-        let memory_share = self.resources.reserve.spare_bytes() / SPARE_FRACTION;
+        let memory_share = self.resources.reserve.spare_bytes() / SPARE_DIVISOR;
         let len = scratch.len().min(budget / 2).min(memory_share.max(READ_LEN_MIN));
         let outcome = self.peer.link.read(&mut scratch[..len]);
         self.update_time();
@@ -179,13 +179,13 @@ impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
         }
         self.peer.connection.store(reply, &mut self.resources);
         if !self.is_limited_by_budget() {
-            self.peer.connection.settle(&self.resources);
+            self.peer.connection.apply_watermarks(&self.resources);
         }
         done
     }
 
-    /// Whether only the budget keeps queued bytes from being written. That is no reason to pause
-    /// reading, nor to read more now.
+    /// Whether only the budget keeps queued bytes from being written. Then reading is not paused, and
+    /// no more is read in this step.
     fn is_limited_by_budget(&self) -> bool {
         self.peer.link.writable && !self.peer.connection.unsent().is_empty()
     }
@@ -308,30 +308,19 @@ impl<T: Stream> Link<T> {
     }
 }
 
-/// The close reason for an error of a stream: caused by the peer, the path, the layer or anything else.
+/// The close reason for an error of a stream.
+#[expect(clippy::wildcard_enum_match_arm, reason = "`io::ErrorKind` is non-exhaustive")]
 fn close_reason(error: &io::Error) -> CloseReason {
-    use ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, InvalidData, NetworkUnreachable, NotConnected,
-        TimedOut, UnexpectedEof,
-    };
-    let kind = error.kind();
-    let is_peer_gone = matches!(
-        kind,
-        BrokenPipe
-            | ConnectionAborted
-            | ConnectionReset
-            | HostUnreachable
-            | NetworkUnreachable
-            | NotConnected
-            | TimedOut
-    );
-    if is_peer_gone {
-        CloseReason::Reset
-    } else if kind == InvalidData {
-        CloseReason::BadTls
-    } else if kind == UnexpectedEof {
-        CloseReason::Truncated
-    } else {
-        CloseReason::Failed
+    match error.kind() {
+        ErrorKind::BrokenPipe
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::ConnectionReset
+        | ErrorKind::HostUnreachable
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::NotConnected
+        | ErrorKind::TimedOut => CloseReason::Reset,
+        ErrorKind::InvalidData => CloseReason::BadTls,
+        ErrorKind::UnexpectedEof => CloseReason::Truncated,
+        _ => CloseReason::Failed,
     }
 }

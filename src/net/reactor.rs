@@ -21,7 +21,8 @@ use super::{
     PollOutcome, Readiness, Token, Wake,
 };
 
-/// The most events of one poll. Fewer cost more polls; more do not fit the first-level cache.
+/// The most events of one poll. A smaller number costs more polls; a larger one does not fit the
+/// first-level cache.
 const EVENTS_MAX: usize = 1024;
 
 // All peers of one poll can be served in the same turn if each has little to move.
@@ -45,7 +46,7 @@ const _: () = {
 // A token packs endpoint, slot and generation into 64 bits, and mio's token is a `usize`.
 const _: () = assert!(usize::BITS == 64);
 
-/// One thread's real network and clock.
+/// The network and the clock of one thread, on mio.
 pub struct Reactor {
     poll: Poll,
     events: Events,
@@ -61,7 +62,7 @@ impl Reactor {
     /// A reactor with nothing registered.
     ///
     /// # Errors
-    /// No descriptors are free for the poll, its waker and its alarm.
+    /// No descriptor is free for the poll, its waker or its alarm.
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);

@@ -41,8 +41,8 @@ pub trait Stream {
     /// As `writev(2)`: `WouldBlock`, `Interrupted`, or the stream has failed.
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Ends our direction: the peer reads everything written so far and then the end. Reading stays
-    /// possible.
+    /// Ends our direction: the peer reads everything written so far and then the end. The stream can
+    /// still be read.
     ///
     /// # Errors
     /// The stream has failed. `WouldBlock`: buffered bytes must be written first, call again.

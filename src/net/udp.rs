@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::datagram::{Reach, Source};
 
 use super::address::Address;
-use super::listener::{bind_first, set_buffer_sizes};
+use super::listener::{apply_buffer_sizes, bind_first};
 
 /// A bound UDP socket. It never blocks.
 pub trait Datagrams {
@@ -105,7 +105,7 @@ fn bind_one(address: &SocketAddr, options: &DatagramOptions) -> io::Result<UdpSo
     if options.reuse_port {
         socket.set_reuse_port(true)?;
     }
-    set_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
+    apply_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
     socket.set_nonblocking(true)?;
     socket.bind(&(*address).into())?;
     for group in &options.multicast {

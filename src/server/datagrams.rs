@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
 
 use log::{debug, error};
 
@@ -130,7 +129,13 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         }
         let mut buffer = std::mem::take(&mut self.answer_buffer);
         buffer.clear();
-        match call_service(&mut self.service, datagram, &mut buffer) {
+        let (service, borrowed) = (&mut self.service, &mut buffer);
+        let answer = catch_unwind(AssertUnwindSafe(|| {
+            // The closure takes the borrow by value, so that the answer may lie in the buffer.
+            let buffer = borrowed;
+            service.on_datagram(datagram, buffer)
+        }));
+        match answer {
             Ok(None) => self.counters.unanswered += 1,
             Ok(Some(answer)) if answer.len() > datagram.len() => self.refuse(DatagramRefusal::TooLong),
             Ok(Some(answer)) => self.send(answer, from),
@@ -275,20 +280,6 @@ impl<S: DatagramService, N: Net> AnyEndpoint<N> for DatagramEndpoint<S, N> {
             marked: 0,
         }
     }
-}
-
-/// The answer of the service, or an error if it panicked.
-fn call_service<'a, S: DatagramService>(
-    service: &mut S,
-    datagram: &'a [u8],
-    buffer: &'a mut Vec<u8>,
-) -> thread::Result<Option<&'a [u8]>> {
-    let borrowed = AssertUnwindSafe((service, buffer));
-    catch_unwind(move || {
-        // The block captures the whole value: a closure that captures its fields is not unwind safe.
-        let AssertUnwindSafe((service, buffer)) = { borrowed };
-        service.on_datagram(datagram, buffer)
-    })
 }
 
 #[cfg(test)]

@@ -50,8 +50,8 @@ pub struct Server<N: Net> {
 /// The phases of a server. In every phase after `Running`, it ends when its last peer is gone.
 ///
 /// ```text
-/// Running ── drain ──▶ Draining ── half of drain_timeout ──▶ Finishing ── drain_timeout, or a second drain ──▶ Stopping
-///    └─────────────────────────────────── stop, in any phase ─────────────────────────────────────────────────────▲
+/// Running ── drain ──▶ Draining ── half of drain_timeout ──▶ Finishing ── drain_timeout ──▶ Stopping
+///    └─ stop in any phase, or a second drain ──────────────────────────────────────────────────▲
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ServerPhase {
@@ -215,7 +215,8 @@ impl<N: Net> Server<N> {
     /// The poll fails.
     pub fn turn(&mut self) -> io::Result<()> {
         self.poll()?;
-        self.read_clock();
+        // All steps of a turn happen at this time.
+        self.state.now = self.state.net.now();
         self.dispatch_events();
         self.deliver_messages();
         // Each endpoint: accept, connect, serve marked peers, expire deadlines, reap closed peers.
@@ -241,11 +242,6 @@ impl<N: Net> Server<N> {
             }
         };
         Ok(())
-    }
-
-    /// Reads the clock, once per turn. All steps of a turn happen at this time.
-    fn read_clock(&mut self) {
-        self.state.now = self.state.net.now();
     }
 
     /// Records readiness and marks the peers that the events name.

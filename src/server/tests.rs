@@ -16,7 +16,7 @@ use crate::codec::{Lines, Raw};
 use crate::connection::{CloseReason, Limits};
 use crate::net::{Reactor, SendError};
 use crate::service::{Chat, Context, Echo, Orders};
-use crate::sim::World;
+use crate::sim::{SimNet, SimPeer, World};
 use crate::slab::Key;
 
 /// Answers `slow` later, panics on `boom`, and sends messages on to all peers.
@@ -76,6 +76,14 @@ impl Service for Counter {
 
 fn address(text: &str) -> Address {
     text.parse().unwrap()
+}
+
+/// A server in `world` with one endpoint, and the address of it.
+fn serve(world: &World, codec: impl Codec + 'static, service: impl Service + 'static) -> (Server<SimNet>, Address) {
+    let mut server = Server::new(world.net(), ServerLimits::default());
+    let at = address("127.0.0.1:7000");
+    server.listen(at.clone(), codec, service).unwrap();
+    (server, at)
 }
 
 fn port_of(address: &Address) -> u16 {
@@ -143,9 +151,7 @@ fn a_stop_from_another_thread_closes_peers_and_ends_the_server() {
 #[test]
 fn a_panic_closes_only_its_own_peer() {
     let world = World::new(1);
-    let mut server = Server::new(world.net(), ServerLimits::default());
-    let at = address("127.0.0.1:7000");
-    server.listen(at.clone(), Lines::new(), TestService::default()).unwrap();
+    let (mut server, at) = serve(&world, Lines::new(), TestService::default());
     let (victim, other) = (world.connect(&at), world.connect(&at));
     victim.send(b"boom\n");
     other.send(b"fine\n");
@@ -176,9 +182,7 @@ fn a_peer_that_ended_is_not_finished_before_its_deferred_reply() {
 #[test]
 fn a_service_may_still_send_when_a_peer_ends() {
     let world = World::new(1);
-    let mut server = Server::new(world.net(), ServerLimits::default());
-    let at = address("127.0.0.1:7000");
-    server.listen(at.clone(), Lines::new(), Counter).unwrap();
+    let (mut server, at) = serve(&world, Lines::new(), Counter);
     let scripts: [&[u8]; 3] = [b"one\ntwo\n", b"", b"one\nhalf a l"];
     let peers = scripts.map(|script| {
         let peer = world.connect(&at);
@@ -187,13 +191,13 @@ fn a_service_may_still_send_when_a_peer_ends() {
     });
     world.settle(|| server.turn()).unwrap();
     assert_eq!(peers[0].received(), b"", "the peer has not ended");
-    peers.iter().for_each(crate::sim::SimPeer::finish);
+    peers.iter().for_each(SimPeer::finish);
     world.settle(|| server.turn()).unwrap();
     assert_eq!(peers[0].received(), b"2 lines\n");
     assert_eq!(peers[2].received(), b"", "its last line is not whole");
     let totals = server.totals();
     let closed =
-        [CloseReason::Finished, CloseReason::Panicked, CloseReason::PartialFrame].map(|why| totals.closed(why));
+        [CloseReason::Finished, CloseReason::Panicked, CloseReason::PartialFrame].map(|reason| totals.closed(reason));
     assert_eq!((closed, totals.peers.ledger.panics, totals.open), ([1; 3], 1, 0));
 }
 
@@ -221,9 +225,7 @@ fn endpoints_on_one_loop_keep_their_peers_apart() {
 fn many_new_connections_are_accepted_over_several_turns() {
     const PEERS: u64 = 1000;
     let world = World::new(1);
-    let mut server = Server::new(world.net(), ServerLimits::default());
-    let at = address("127.0.0.1:7000");
-    server.listen(at.clone(), Raw, Echo::new()).unwrap();
+    let (mut server, at) = serve(&world, Raw, Echo::new());
     let peers: Vec<_> = (0..PEERS).map(|_| world.connect(&at)).collect();
     let mut before = 0;
     while before < PEERS {
@@ -240,9 +242,7 @@ fn a_peer_that_spent_its_budget_is_served_again_without_an_event() {
     const LEN: usize = 2 * 1024 * 1024;
     // All bytes arrive at once, so that only one event reports them.
     let world = World::new(1).with_kernel_buffer(2 * LEN);
-    let mut server = Server::new(world.net(), ServerLimits::default());
-    let at = address("127.0.0.1:7000");
-    server.listen(at.clone(), Raw, Echo::new()).unwrap();
+    let (mut server, at) = serve(&world, Raw, Echo::new());
     let peer = world.connect(&at);
     world.settle(|| server.turn()).unwrap();
     peer.send(&vec![7; LEN]);
@@ -270,7 +270,7 @@ fn deadlines_do_not_expire_for_peers_that_wait_to_be_served() {
         peers.iter().all(|peer| peer.received() == b"x" && peer.is_ended()),
         "served first, closed as idle afterwards"
     );
-    peers.iter().for_each(crate::sim::SimPeer::finish);
+    peers.iter().for_each(SimPeer::finish);
     world.settle(|| server.turn()).unwrap();
     assert_eq!(server.totals().closed(CloseReason::IdleTimeout), 5);
 }
@@ -295,9 +295,8 @@ impl Service for Recorder {
 #[test]
 fn closed_peers_are_reaped_after_all_peers_are_served() {
     let world = World::new(1);
-    let mut server = Server::new(world.net(), ServerLimits::default());
-    let (at, recorder) = (address("127.0.0.1:7000"), Recorder::default());
-    server.listen(at.clone(), Lines::new(), recorder.clone()).unwrap();
+    let recorder = Recorder::default();
+    let (mut server, at) = serve(&world, Lines::new(), recorder.clone());
     let (leaves, stays) = (world.connect(&at), world.connect(&at));
     world.settle(|| server.turn()).unwrap();
     leaves.send(b"goodbye\n");

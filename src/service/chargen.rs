@@ -33,7 +33,9 @@ impl Chargen {
 
     /// The line that begins with the character at `start` of the pattern, without its line end.
     pub(crate) fn line(start: usize) -> [u8; LINE] {
-        std::array::from_fn(|column| character(start + column))
+        std::array::from_fn(|column| {
+            b' ' + u8::try_from((start + column) % CHARACTERS).expect("95 characters fit a byte")
+        })
     }
 
     fn send_lines(self, start: &mut usize, cx: &mut Context<'_, '_>) {
@@ -50,11 +52,6 @@ impl Default for Chargen {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The character at `index` of the endless pattern.
-fn character(index: usize) -> u8 {
-    b' ' + u8::try_from(index % CHARACTERS).expect("95 characters fit a byte")
 }
 
 impl Service for Chargen {

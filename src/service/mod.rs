@@ -23,7 +23,7 @@ pub use chat::Chat;
 pub use discard::Discard;
 pub use echo::Echo;
 pub use outbox::Orders;
-pub(crate) use outbox::{Action, Order, Outbox, Target};
+pub(crate) use outbox::{Order, OrderAction, Outbox, Target};
 pub use proxy::Proxy;
 
 /// An application that receives whole frames and sends whole frames.
@@ -112,7 +112,8 @@ impl Context<'_, '_> {
     /// Queues one frame for this peer.
     ///
     /// If the queue has no space for it, the peer is closed with [`CloseReason::QueueFull`] or
-    /// [`CloseReason::BudgetSpent`]. If the codec cannot carry it, with [`CloseReason::BadReply`].
+    /// [`CloseReason::BudgetSpent`]. If the codec cannot carry it, the peer is finished with
+    /// [`CloseReason::BadReply`].
     #[inline]
     pub fn send(&mut self, frame: &[u8]) {
         self.reply.send(&[frame]);

@@ -11,10 +11,10 @@ use crate::slab::Key;
 
 /// The host applies a batch when it holds this many orders, or the bytes of one read.
 ///
-/// Few enough that applying them does not noticeably delay other peers.
+/// Applying so few does not noticeably delay other peers.
 const ORDERS_MAX: usize = 1024;
 
-/// Most memory that an empty outbox keeps.
+/// Most bytes of memory that an empty outbox keeps.
 const IDLE_BYTES_MAX: usize = 2 * READ_LEN_MAX;
 
 /// The peers that an order concerns.
@@ -27,7 +27,7 @@ pub(crate) enum Target {
 
 /// What an order does to a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(crate) enum OrderAction {
     /// Sends these bytes of the outbox, which are already encoded.
     Send(Range<usize>),
     /// Sends these bytes as a deferred reply.
@@ -43,7 +43,7 @@ pub(crate) enum Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// An action on open peers.
-    Apply(Target, Action),
+    Apply(Target, OrderAction),
     /// A new outbound connection.
     Connect { to: Destination, ticket: u64 },
 }
@@ -78,8 +78,9 @@ impl Outbox {
 
     /// Adds an order. Frames in a row for the same target become one order, so that the host goes
     /// through all peers once per batch.
-    fn push(&mut self, target: Target, action: Action) {
-        if let (Some(Order::Apply(last, Action::Send(range))), Action::Send(next)) = (self.orders.last_mut(), &action)
+    fn push(&mut self, target: Target, action: OrderAction) {
+        if let (Some(Order::Apply(last, OrderAction::Send(range))), OrderAction::Send(next)) =
+            (self.orders.last_mut(), &action)
             && *last == target
             && range.end == next.start
         {
@@ -121,7 +122,7 @@ impl<'a> Orders<'a> {
     /// # Errors
     /// The codec cannot encode the frame.
     pub fn send_to(&mut self, key: Key, parts: &[&[u8]]) -> Result<(), FrameError> {
-        self.send(Target::One(key), parts)
+        self.send(Target::One(key), parts, OrderAction::Send)
     }
 
     /// Sends a frame that consists of these parts in a row to all peers except the one being served.
@@ -130,7 +131,7 @@ impl<'a> Orders<'a> {
     /// # Errors
     /// The codec cannot encode the frame.
     pub fn send_to_others(&mut self, parts: &[&[u8]]) -> Result<(), FrameError> {
-        self.send(self.served.map_or(Target::All, Target::AllExcept), parts)
+        self.send(self.served.map_or(Target::All, Target::AllExcept), parts, OrderAction::Send)
     }
 
     /// Sends one peer a frame that consists of these parts in a row, as the reply to one
@@ -139,9 +140,7 @@ impl<'a> Orders<'a> {
     /// # Errors
     /// The codec cannot encode the frame. The reply is still expected.
     pub fn answer(&mut self, key: Key, parts: &[&[u8]]) -> Result<(), FrameError> {
-        let range = self.outbox.write(self.encode, parts)?;
-        self.outbox.push(Target::One(key), Action::Answer(range));
-        Ok(())
+        self.send(Target::One(key), parts, OrderAction::Answer)
     }
 
     /// Opens an outbound connection, which becomes a peer of this endpoint.
@@ -158,44 +157,49 @@ impl<'a> Orders<'a> {
 
     /// Requests one call of [`Service::on_writable`](super::Service::on_writable) for a peer.
     pub fn notify_writable(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Action::NotifyWritable);
+        self.outbox.push(Target::One(key), OrderAction::NotifyWritable);
     }
 
     /// Undoes the pause of a peer; see [`Context::pause`](super::Context::pause).
     pub fn resume(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Action::Resume);
+        self.outbox.push(Target::One(key), OrderAction::Resume);
     }
 
     /// Sends the queued bytes of a peer, then ends our direction. Its frames are still delivered.
     pub fn half_close(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Action::HalfClose);
+        self.outbox.push(Target::One(key), OrderAction::HalfClose);
     }
 
     /// Sends the queued bytes of a peer, then ends our direction. Its further input is discarded.
     pub fn finish(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Action::Finish);
+        self.outbox.push(Target::One(key), OrderAction::Finish);
     }
 
     /// Ends both directions of a peer now.
     pub fn close(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Action::Close);
+        self.outbox.push(Target::One(key), OrderAction::Close);
     }
 
     /// Resets the connection of a peer now, even if all queued bytes are written.
     ///
     /// A reset shows the peer that the data it received is incomplete.
     pub fn reset(&mut self, key: Key) {
-        self.outbox.push(Target::One(key), Action::Reset);
+        self.outbox.push(Target::One(key), OrderAction::Reset);
     }
 
     /// Ends both directions of every peer now.
     pub fn close_all(&mut self) {
-        self.outbox.push(Target::All, Action::Close);
+        self.outbox.push(Target::All, OrderAction::Close);
     }
 
-    fn send(&mut self, target: Target, parts: &[&[u8]]) -> Result<(), FrameError> {
+    fn send(
+        &mut self,
+        target: Target,
+        parts: &[&[u8]],
+        action: fn(Range<usize>) -> OrderAction,
+    ) -> Result<(), FrameError> {
         let range = self.outbox.write(self.encode, parts)?;
-        self.outbox.push(target, Action::Send(range));
+        self.outbox.push(target, action(range));
         Ok(())
     }
 }
@@ -221,9 +225,9 @@ mod tests {
         assert_eq!(
             orders.collect::<Vec<_>>(),
             [
-                Order::Apply(others, Action::Send(0..8)),
-                Order::Apply(Target::One(served), Action::Finish),
-                Order::Apply(others, Action::Send(8..14)),
+                Order::Apply(others, OrderAction::Send(0..8)),
+                Order::Apply(Target::One(served), OrderAction::Finish),
+                Order::Apply(others, OrderAction::Send(8..14)),
             ]
         );
     }

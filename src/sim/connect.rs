@@ -1,6 +1,6 @@
-//! Outbound connections of the server in a simulated world: what answers, and when.
+//! Outbound connections of the server in a simulated world, and the peers that accept them.
 //!
-//! A [`SimPeer`] with a behavior answers, not a second server. Two servers would need two `Net`s.
+//! The other end is a [`SimPeer`] with a behavior, not a second server, which would need its own `Net`.
 
 use std::net::Ipv4Addr;
 
@@ -16,16 +16,16 @@ use super::world::World;
 use crate::net::{Address, Destination, Token};
 
 impl World {
-    /// Answers later connects to `address`, each by a new peer with this behavior.
+    /// Accepts later connects to `address`, each by a new peer with this behavior.
     ///
-    /// The answer takes up to `pause_max`.
+    /// A connect takes up to `pause_max`.
     pub fn accept_connects_at(&self, address: &Address, behavior: Behavior) {
         self.store_response(address, ConnectResponse::Peer(behavior));
     }
 
     /// Leaves later connects to `address` without an answer.
     ///
-    /// Without any setting for an address, its connects are refused.
+    /// Connects to an address without a setting are refused.
     pub fn ignore_connects_at(&self, address: &Address) {
         self.store_response(address, ConnectResponse::Silence);
     }

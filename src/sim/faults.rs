@@ -129,14 +129,14 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// Returns zero for all probabilities.
+    /// No faults: all probabilities are zero.
     pub const fn none() -> Self {
         Self { probability: [0.0; Fault::ALL.len()], turn_span_max: Duration::ZERO }
     }
 
     /// Draws the probability of each kind from the seed.
     ///
-    /// About a third of the kinds is left out, so that each fault also occurs without the others.
+    /// About a third of the kinds are left out, so that each fault also occurs without the others.
     /// The probabilities of the rest range from rare to nearly always.
     pub fn drawn_from(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
@@ -179,7 +179,7 @@ impl Faults {
 /// What an error of accept(2) does to the first connection of the backlog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BacklogEffect {
-    /// The connection is lost: the error was its own.
+    /// The connection is lost, because the error concerns this connection.
     Removed,
     /// The connection stays in the backlog.
     Kept,

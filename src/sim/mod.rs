@@ -1,8 +1,8 @@
 //! A simulated world behind [`crate::net`]: a network, a clock and peers, all derived from one seed.
 //!
 //! The production server runs in it unchanged. Without faults, a world tests a service without
-//! sockets, threads and sleeps. With faults, each call meets what a Linux kernel may do at its
-//! worst, and the same seed repeats the same run. The simulation opens no socket and reads no clock.
+//! sockets, threads and sleeps. With faults, each call may fail or be delayed in any way that a
+//! Linux kernel allows, and the same seed repeats the same run. The simulation opens no socket and reads no clock.
 //!
 //! A test of your own service:
 //!

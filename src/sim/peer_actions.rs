@@ -19,10 +19,10 @@ const PEER_READ_BYTES: usize = 4096;
 
 /// What a peer can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
+enum PeerAction {
     Connect,
     Write,
-    /// End the own direction, or all, as the behavior says.
+    /// End its direction or the whole connection, as the behavior says.
     End,
     Read,
     /// close(2), after both directions have ended or the connection broke.
@@ -30,7 +30,8 @@ enum Action {
 }
 
 /// All actions, in the order in which a peer does them.
-const ACTIONS: [Action; 5] = [Action::Connect, Action::Write, Action::End, Action::Read, Action::Close];
+const ACTIONS: [PeerAction; 5] =
+    [PeerAction::Connect, PeerAction::Write, PeerAction::End, PeerAction::Read, PeerAction::Close];
 
 impl WorldState {
     /// Whether a peer can do anything now.
@@ -38,12 +39,12 @@ impl WorldState {
         ACTIONS.iter().any(|&action| self.can(peer, action))
     }
 
-    fn can(&self, peer: usize, action: Action) -> bool {
+    fn can(&self, peer: usize, action: PeerAction) -> bool {
         let peer = &self.peers[peer];
         let wire = match peer.stage {
             PeerStage::Refused | PeerStage::Silent => return false,
-            PeerStage::Answering(_) => return action == Action::Connect,
-            PeerStage::Connecting => return action == Action::Connect && !self.is_backlog_full(peer),
+            PeerStage::Answering(_) => return action == PeerAction::Connect,
+            PeerStage::Connecting => return action == PeerAction::Connect && !self.is_backlog_full(peer),
             PeerStage::Connected(wire) => &self.wires[wire].wire,
         };
         if wire.is_closed(Side::Peer) {
@@ -52,17 +53,17 @@ impl WorldState {
         let is_open = wire.is_open(Side::Peer);
         let has_finished = wire.has_finished(Side::Peer);
         match action {
-            Action::Connect => false,
-            Action::Write => {
+            PeerAction::Connect => false,
+            PeerAction::Write => {
                 let wants_write = !peer.outbox.is_empty() && peer.left_to_write() > 0;
                 is_open && wants_write && wire.free_space(Side::Peer) > 0
             }
-            Action::End => is_open && peer.is_ending_due(has_finished),
-            Action::Read => {
+            PeerAction::End => is_open && peer.is_ending_due(has_finished),
+            PeerAction::Read => {
                 let has_input = wire.readiness(Side::Peer).readable;
                 peer.behavior.read_len_max > 0 && has_input && !peer.has_seen_end && peer.error.is_none()
             }
-            Action::Close => peer.error.is_some() || !is_open || (peer.has_seen_end && has_finished),
+            PeerAction::Close => peer.error.is_some() || !is_open || (peer.has_seen_end && has_finished),
         }
     }
 
@@ -74,7 +75,7 @@ impl WorldState {
         })
     }
 
-    /// Lets a peer do once each action that it can do, then starts its pause.
+    /// Performs each action that a peer can do once, then starts its pause.
     pub(super) fn act(&mut self, peer: usize) {
         for action in ACTIONS {
             if self.can(peer, action) {
@@ -87,16 +88,16 @@ impl WorldState {
         }
     }
 
-    fn run_action(&mut self, peer: usize, action: Action) {
+    fn run_action(&mut self, peer: usize, action: PeerAction) {
         match (action, self.peers[peer].stage) {
-            (Action::Connect, PeerStage::Answering(wire)) => self.peer_answers(peer, wire),
-            (Action::Connect, _) => self.peer_connects(peer),
-            (Action::Write, PeerStage::Connected(wire)) => self.peer_writes(peer, wire),
-            (Action::End, PeerStage::Connected(wire)) => self.peer_ends(peer, wire),
-            (Action::Read, PeerStage::Connected(wire)) => self.peer_reads(peer, wire),
-            (Action::Close, PeerStage::Connected(wire)) => self.peer_closes(peer, wire),
+            (PeerAction::Connect, PeerStage::Answering(wire)) => self.peer_answers(peer, wire),
+            (PeerAction::Connect, _) => self.peer_connects(peer),
+            (PeerAction::Write, PeerStage::Connected(wire)) => self.peer_writes(peer, wire),
+            (PeerAction::End, PeerStage::Connected(wire)) => self.peer_ends(peer, wire),
+            (PeerAction::Read, PeerStage::Connected(wire)) => self.peer_reads(peer, wire),
+            (PeerAction::Close, PeerStage::Connected(wire)) => self.peer_closes(peer, wire),
             (
-                Action::Write | Action::End | Action::Read | Action::Close,
+                PeerAction::Write | PeerAction::End | PeerAction::Read | PeerAction::Close,
                 PeerStage::Connecting | PeerStage::Answering(_) | PeerStage::Silent | PeerStage::Refused,
             ) => {}
         }

@@ -24,7 +24,6 @@ pub(super) enum PeerStage {
     Refused,
 }
 
-/// The state of a peer.
 #[derive(Debug)]
 pub(super) struct PeerState {
     /// The destination of the connect: a listener of the server, or this peer's own address.

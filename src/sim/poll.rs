@@ -1,6 +1,6 @@
 //! The simulated poll: it moves the clock, lets peers act and returns events.
 //!
-//! Time moves only here and in [`World::pass`](crate::sim::World::pass).
+//! Time moves only here and in [`World::advance`](crate::sim::World::advance).
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::net::{ControlEvent, Event, PollOutcome, Readiness, Token};
 const BATCH_MAX: usize = 1024;
 
 impl WorldState {
-    /// The whole of `Net::poll`.
+    /// Implements `Net::poll`.
     pub(super) fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> PollOutcome {
         let first = events.len();
         self.counters.polls += 1;
@@ -32,7 +32,7 @@ impl WorldState {
             }
         }
         self.counters.events += (events.len() - first) as u64;
-        self.add_untrue(events, first);
+        self.add_false_events(events, first);
         self.trace.add(TraceEvent::Polled { now: self.now, events: events.len() - first });
         for event in &events[first..] {
             self.trace.add((*event).into());
@@ -127,17 +127,17 @@ impl WorldState {
         (readable || writable).then_some(Event::Ready(Readiness { token, readable, writable, read_closed }))
     }
 
-    /// Whether this is a connection of the server's that has no answer yet.
+    /// Whether this is an outbound connection of the server without an answer yet.
     fn is_connecting(&self, wire: usize) -> bool {
         let is_open = self.wires[wire].wire.is_open(Side::Server);
         is_open && matches!(self.peers[self.wires[wire].peer].stage, PeerStage::Answering(_) | PeerStage::Silent)
     }
 
     /// Adds duplicate, stale and spurious events, which a kernel may return too.
-    fn add_untrue(&mut self, events: &mut Vec<Event>, first: usize) {
+    fn add_false_events(&mut self, events: &mut Vec<Event>, first: usize) {
         if events.len() > first && self.inject(Fault::Duplicate) {
             let duplicate = events[first + self.rng.below(events.len() - first)];
-            // A second control event would be a second request.
+            // A duplicate of a control event would be a second request.
             if let Event::Ready(_) = duplicate {
                 events.push(duplicate);
             }
@@ -178,7 +178,7 @@ impl WorldState {
         self.peers[peer].next_act <= self.now && self.can_act(peer)
     }
 
-    /// When the next peer that can act does so.
+    /// The time of the next action of any peer.
     fn next_act(&self) -> Option<Instant> {
         let able = (0..self.peers.len()).filter(|&peer| self.can_act(peer));
         able.map(|peer| self.peers[peer].next_act.max(self.now)).min()

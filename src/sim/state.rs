@@ -41,7 +41,7 @@ pub struct WorldCounters {
     pub polls: u64,
     /// Polls that moved the clock because nothing was ready.
     pub sleeps: u64,
-    /// Returned events, without stale, spurious and duplicate ones.
+    /// Returned events, without the stale, spurious and duplicate ones.
     pub events: u64,
     /// Calls that had an effect: bytes moved, an end or error returned, a stream accepted or dropped.
     pub progress: u64,
@@ -281,7 +281,7 @@ impl WorldState {
         self.forward_edge(wire);
     }
 
-    /// Ends all faults.
+    /// Ends all faults, and restores small kernel buffers to their usual size.
     pub(super) fn disable_faults(&mut self) {
         self.faults = Faults::none();
         self.accept_outage = None;

@@ -86,11 +86,11 @@ fn the_clock_stops_at_the_horizon() {
     net.poll(&mut Vec::new(), Some(soon)).unwrap();
     assert_eq!((net.now(), world.progress()), (Instant::ORIGIN, WorldProgress::Horizon));
 
-    let free = world.with_free_clock();
+    let world = world.with_free_clock();
     net.poll(&mut Vec::new(), Some(soon)).unwrap();
-    assert_eq!((net.now(), free.progress()), (soon, WorldProgress::Busy));
+    assert_eq!((net.now(), world.progress()), (soon, WorldProgress::Busy));
     net.poll(&mut Vec::new(), None).unwrap();
-    assert_eq!((net.now(), free.progress()), (soon, WorldProgress::Idle));
+    assert_eq!((net.now(), world.progress()), (soon, WorldProgress::Idle));
 }
 
 #[test]
@@ -192,9 +192,9 @@ fn echo_until_end(world: &World, net: &mut SimNet, stream: &mut SimStream) {
 #[test]
 fn delay_faults_never_strand_a_correct_server() {
     for seed in 0..300 {
-        let calm = World::new(seed).with_trace().with_free_clock();
-        let (mut net, mut stream, peer) = one_stream(&calm);
-        let world = calm.with_faults(Faults::delays_drawn_from(seed));
+        let faultless = World::new(seed).with_trace().with_free_clock();
+        let (mut net, mut stream, peer) = one_stream(&faultless);
+        let world = faultless.with_faults(Faults::delays_drawn_from(seed));
         let mut rng = Rng::new(seed);
         let sent = pattern(seed, 0, rng.below(5000));
         let drawn = Behavior::drawn_from(&mut rng, 0);

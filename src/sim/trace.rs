@@ -9,7 +9,6 @@ use super::rng::mix;
 use super::story::StoryFormatter;
 use super::trace_event::TraceEvent;
 
-/// The trace of one world.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     hash: StableHasher,

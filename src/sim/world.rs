@@ -60,7 +60,7 @@ pub struct ListenerView {
 
 /// A simulated world: a network, a clock and peers, all derived from one seed.
 ///
-/// It has no faults before [`World::with_faults`], and its clock moves only in [`World::pass`],
+/// It has no faults before [`World::with_faults`], and its clock moves only in [`World::advance`],
 /// unless [`World::with_free_clock`] was called.
 #[derive(Clone, Debug)]
 pub struct World {

@@ -34,9 +34,9 @@ impl CloseInvariants {
     }
 
     /// Whether this reason is possible for this peer.
-    fn is_possible(&self, sim_peer: &TestPeer, reason: CloseReason) -> bool {
-        let TestPeer { peer, last, .. } = sim_peer;
-        let service = sim_peer.endpoint.service;
+    fn is_possible(&self, test_peer: &TestPeer, reason: CloseReason) -> bool {
+        let TestPeer { peer, last, .. } = test_peer;
+        let service = test_peer.endpoint.service;
         let misbehaves = service == ServiceKind::Misbehaving;
         // A service under test may close any peer for its frames, but it must not panic.
         let is_under_test = service == ServiceKind::Scenario;
@@ -47,7 +47,7 @@ impl CloseInvariants {
             // A peer may end its direction at any byte, so also inside a frame.
             CloseReason::PartialFrame => peer.has_stopped_sending(),
             CloseReason::FrameTooLong => *last == LastFrame::TooLong || is_under_test,
-            CloseReason::Reset => peer.is_hit_by_fault() || sim_peer.has_left(),
+            CloseReason::Reset => peer.is_hit_by_fault() || test_peer.has_left(),
             CloseReason::IdleTimeout | CloseReason::FrameTimeout | CloseReason::WriteTimeout => true,
             CloseReason::QueueFull => misbehaves || is_under_test || service == ServiceKind::Chat,
             CloseReason::BudgetSpent => self.has_little_memory,
@@ -117,23 +117,23 @@ impl CloseInvariants {
 }
 
 /// Checks at the end of a run that a well-behaved peer without faults received its whole answer.
-pub(super) fn check_answer(sim_peer: &TestPeer, reason: CloseReason) {
-    let peer = &sim_peer.peer;
-    let is_unharmed = sim_peer.behavior.is_well_behaved() && !sim_peer.has_left() && !peer.is_hit_by_fault();
-    if !is_unharmed || !sim_peer.has_sent_all() {
+pub(super) fn check_answer(test_peer: &TestPeer, reason: CloseReason) {
+    let peer = &test_peer.peer;
+    let is_unharmed = test_peer.behavior.is_well_behaved() && !test_peer.has_left() && !peer.is_hit_by_fault();
+    if !is_unharmed || !test_peer.has_sent_all() {
         return;
     }
     let is_finished = reason == CloseReason::Finished;
     assert!(
         !is_finished || (peer.is_ended() && !peer.is_broken()),
-        "closed for {reason}, but the peer saw a reset: {sim_peer:?}"
+        "closed for {reason}, but the peer saw a reset: {test_peer:?}"
     );
     // A scenario is complete even if the service ends the peer. Deadlines, drains and limits may cut it short.
     let is_choice = matches!(reason, CloseReason::Service | CloseReason::FrameTooLong | CloseReason::BadFrame);
-    let is_complete = is_finished || (is_choice && sim_peer.endpoint.service == ServiceKind::Scenario);
+    let is_complete = is_finished || (is_choice && test_peer.endpoint.service == ServiceKind::Scenario);
     assert!(
-        !is_complete || sim_peer.has_received_all(),
-        "closed for {reason}, but the peer received only part of its answer: {sim_peer:?}"
+        !is_complete || test_peer.has_received_all(),
+        "closed for {reason}, but the peer received only part of its answer: {test_peer:?}"
     );
 }
 

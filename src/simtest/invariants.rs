@@ -1,6 +1,6 @@
 //! `Invariants`: what must hold after every turn of a simulated run, with all faults.
 //!
-//! It compares three independent accounts: the server's snapshot, the simulated kernel's state and
+//! It compares three independent sources: the server's snapshot, the simulated kernel's state and
 //! the log of the services.
 
 use std::collections::HashMap;
@@ -16,7 +16,8 @@ use crate::instant::Instant;
 use crate::server::PeerSnapshot;
 use crate::sim::{Fault, StreamView, WorldCounters};
 
-/// The most consecutive turns without progress and without sleep. One finds that its marks have no work.
+/// The most consecutive turns without progress and without sleep. In one such turn, the server may find
+/// that its marked peers have no work.
 const IDLE_TURNS_MAX: u32 = 1;
 /// The most turns in which a server may still run after its drain timeout.
 const LATE_TURNS_MAX: u32 = 2;
@@ -47,7 +48,7 @@ struct Shutdown {
     blocked_reads: u64,
 }
 
-/// The accounts before the turn.
+/// The state before the turn.
 #[derive(Default)]
 struct Before {
     counters: WorldCounters,
@@ -61,7 +62,7 @@ struct Before {
 }
 
 impl Before {
-    /// The accounts after a turn, for the next one.
+    /// Stores the state after a turn, for the checks of the next one.
     fn new(view: TurnView<'_>) -> Self {
         Self {
             marked: view.marked(),
@@ -100,7 +101,7 @@ impl Invariants {
         self.turns += 1;
         let view = TurnView::new(run);
         self.turns_with_marks_left += u64::from(view.marked() > 0);
-        view.check_accounts();
+        view.check_agreement();
         view.check_memory();
         if let Some(datagrams) = &run.datagrams {
             datagrams.check(&view.totals.datagrams);

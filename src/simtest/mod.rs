@@ -1,7 +1,7 @@
 //! Simulation tests: the production server in simulated worlds, with its invariants checked each turn.
 //!
 //! A seed determines the faults and their probabilities, the limits, the peers and their behavior,
-//! and when the server is drained or stopped. After every turn three independent accounts are
+//! and when the server is drained or stopped. After every turn three independent sources are
 //! compared: the server's snapshot, the simulated kernel, and what services and peers received. A
 //! run opens no socket and never sleeps. The same seed repeats the same run and gives its story.
 //!

@@ -86,7 +86,7 @@ pub(super) struct TestPeer {
 impl fmt::Debug for TestPeer {
     /// Leaves out the bytes that it sends and receives.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimPeer")
+        f.debug_struct("TestPeer")
             .field("number", &self.peer.number())
             .field("endpoint", &self.endpoint)
             .field("behavior", &self.behavior)

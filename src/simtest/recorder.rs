@@ -86,7 +86,7 @@ impl<S: Service> Service for ServiceRecorder<S> {
 
     fn on_connect(&mut self, _peer: &mut S::Peer, ticket: u64, _cx: &mut Context<'_, '_>) {
         self.log.lock().violation =
-            Some(format!("connect {ticket} succeeded, although nothing answers in these worlds"));
+            Some(format!("connect {ticket} succeeded, although no peer accepts connects in these worlds"));
     }
 
     fn on_connect_failed(&mut self, ticket: u64, error: &(dyn Error + 'static), orders: &mut Orders<'_>) {

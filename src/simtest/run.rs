@@ -15,7 +15,7 @@ const PEERS_MAX: usize = 48;
 /// The most peers that connect before one turn.
 const NEW_PEERS_MAX: usize = 12;
 /// The most turns without faults until the world is idle.
-const CALM_TURNS_MAX: usize = 20_000;
+const FAULTLESS_TURNS_MAX: usize = 20_000;
 
 /// The run of one seed.
 pub(super) struct Run<'a> {
@@ -155,13 +155,13 @@ impl<'a> Run<'a> {
     fn run_until_idle(&mut self) {
         self.state.world.disable_faults();
         self.state.peers.iter().for_each(TestPeer::speed_up);
-        for _ in 0..CALM_TURNS_MAX {
+        for _ in 0..FAULTLESS_TURNS_MAX {
             if self.state.server.is_done() || self.state.world.progress() == WorldProgress::Idle {
                 return;
             }
             self.turn();
         }
-        panic!("still not idle after {CALM_TURNS_MAX} turns without faults");
+        panic!("still not idle after {FAULTLESS_TURNS_MAX} turns without faults");
     }
 
     /// Drains the server, then lets the peers read what it wrote last.
@@ -176,7 +176,7 @@ impl<'a> Run<'a> {
             }
         }
         assert!(self.state.server.is_done(), "the server does not end, although no peer is open");
-        for _ in 0..CALM_TURNS_MAX {
+        for _ in 0..FAULTLESS_TURNS_MAX {
             self.state.world.run_peers();
             self.check_received();
             if self.state.world.progress() == WorldProgress::Idle {

@@ -50,8 +50,8 @@ impl<'a> SimTest<'a> {
     /// Runs one seed.
     ///
     /// # Errors
-    /// The invariant that was violated. A violation is a panic, which is caught here. The panic hook
-    /// of the process sees it first.
+    /// The invariant that was violated. A violation is a panic, which is caught here after the panic
+    /// hook of the process has run.
     pub fn run(&self, seed: u64) -> Result<SimOutcome, Failure> {
         run_caught(&mut Run::draw(seed, self.setup.as_ref(), false), seed)
     }
@@ -60,7 +60,7 @@ impl<'a> SimTest<'a> {
     pub fn story(&self, seed: u64) -> Story {
         let mut run = Run::draw(seed, self.setup.as_ref(), true);
         let outcome = run_caught(&mut run, seed);
-        // Before the run is dropped, which would add lines.
+        // The text is taken before the run is dropped, which would add lines.
         Story { text: run.state.world.trace(), outcome }
     }
 

@@ -18,11 +18,11 @@ pub struct Summary {
     pub failures: Vec<Failure>,
     names: Vec<&'static str>,
     counts: Vec<u64>,
-    /// The number of runs in which two things both occurred: a square matrix over `names`.
+    /// The number of runs in which two kinds both occurred, as a square matrix over `names`.
     pairs: Vec<u64>,
 }
 
-/// Two things that may occur in the same run.
+/// Two kinds of events that may occur in the same run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// The name of the first one.

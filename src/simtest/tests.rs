@@ -1,4 +1,4 @@
-//! Tests of the simulation tests: the built-in services pass, and a wrong service is caught.
+//! Tests of the simulation tests: the built-in services pass, and a wrong service fails.
 
 use super::*;
 use crate::codec::Lines;
@@ -6,7 +6,7 @@ use crate::service::{Context, Service};
 use crate::sim::Rng;
 
 #[test]
-fn the_first_worlds_keep_what_must_hold() {
+fn the_first_seeds_violate_no_invariant() {
     let summary = SimTest::built_in().sweep(0..400, |_| {});
     assert!(summary.failures.is_empty(), "{}", summary.failures[0]);
     assert_eq!(summary.runs, 400);

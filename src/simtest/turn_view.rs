@@ -1,4 +1,4 @@
-//! `TurnView`: the accounts of server, simulated kernel and services after one turn, and their checks.
+//! `TurnView`: the state of server, simulated kernel and services after one turn, and its checks.
 //!
 //! Each check here looks at one turn. The checks that compare turns are in `invariants`.
 
@@ -19,7 +19,7 @@ use crate::sim::{Fault, ListenerView, StreamView, WorldCounters};
 /// The last read, its echo and a full queue may exceed it.
 const SERVE_BUDGET_BYTES: usize = 512 * KIB;
 
-/// All accounts after one turn.
+/// The state after one turn, as the server, the simulated kernel and the services report it.
 pub(super) struct TurnView<'a> {
     pub(super) run: &'a RunState,
     pub(super) snapshot: Snapshot,
@@ -53,8 +53,8 @@ impl<'a> TurnView<'a> {
         self.run.world.fault_counts().of(fault)
     }
 
-    /// Checks that the three accounts agree on every peer and byte.
-    pub(super) fn check_accounts(&self) {
+    /// Checks that the three reports agree on every peer and byte.
+    pub(super) fn check_agreement(&self) {
         let (ledger, log, streams) = (&self.totals.peers.ledger, self.run.log.lock(), self.streams.len());
         if let Some(violation) = &log.violation {
             panic!("{violation}");
@@ -72,8 +72,8 @@ impl<'a> TurnView<'a> {
         assert!(self.counters.resets <= self.totals.peers.resets + refused, "resets without a reason");
         let has_stream = |name: &PeerName| self.streams.contains_key(&token_of(*name));
         assert!(log.open.keys().all(has_stream), "a service knows a peer that the server does not have");
-        let survivor = log.panicked.iter().find(|name| log.open.contains_key(name));
-        assert_eq!(survivor, None, "a peer is still open after a panic of its callback");
+        let still_open = log.panicked.iter().find(|name| log.open.contains_key(name));
+        assert_eq!(still_open, None, "a peer is still open after a panic of its callback");
     }
 
     /// Checks the bounds of each queue and of all queues together.

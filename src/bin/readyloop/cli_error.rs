@@ -1,6 +1,6 @@
 //! `CliError`: an error message, a hint and an exit status for the user of the command.
 //!
-//! The causes are elsewhere: the code that meets one writes the message and the hint.
+//! The code that finds the cause writes the message and the hint.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -11,9 +11,9 @@ use crate::exit_status;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CliError {
     exit_status: u8,
-    /// What happened.
+    /// The error, in one line.
     pub(crate) message: String,
-    /// What the user can do about it.
+    /// The next step for the user, in one line.
     pub(crate) hint: String,
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn io_message(error: &io::Error) -> String {
     }
 }
 
-/// Escapes control characters, which an argument of the user may contain.
+/// Escapes control characters, because the text may contain an argument of the user.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {

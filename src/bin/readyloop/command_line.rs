@@ -13,13 +13,13 @@ use crate::cert;
 use crate::cli_error::CliError;
 use crate::client;
 use crate::compare;
-use crate::exit_status::{self, EXIT_STATUS};
+use crate::exit_status;
 use crate::report;
 use crate::serve;
 use crate::sim;
 use crate::usage_error::usage_error;
 
-/// The width of the help on wide terminals: longer lines are hard to read.
+/// The width of the help on wide terminals, because longer lines are hard to read.
 const HELP_WIDTH_MAX: usize = 100;
 
 /// The subcommands other than `serve`.
@@ -50,7 +50,7 @@ impl EarlyExit {
 /// Parses the arguments. The first one is the name of the program.
 pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<ArgMatches, EarlyExit> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    // The subcommand comes first: the command has no flags of its own.
+    // The subcommand comes first, because the command has no flags of its own.
     let is_given = |name: &&str| arguments.get(1).is_some_and(|argument| argument == name);
     let subcommand = OTHERS.into_iter().find(is_given).unwrap_or(serve::NAME);
     command().try_get_matches_from(arguments).map_err(|error| {
@@ -76,7 +76,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(HELP_WIDTH_MAX)
-        .after_long_help(format!("{HELP}\n\n{EXIT_STATUS}"))
+        .after_long_help(HELP)
 }
 
 const HELP: &str = "\
@@ -101,7 +101,13 @@ EXAMPLES
 ENVIRONMENT
   READYLOOP_…        the flags of `serve`: READYLOOP_IDLE_TIMEOUT is --idle-timeout
   READYLOOP_HISTORY  the file for the history of `client`
-  RUST_LOG           log filter in the syntax of env_logger: warn, readyloop=debug";
+  RUST_LOG           log filter in the syntax of env_logger: warn, readyloop=debug
+
+EXIT STATUS
+  0  success; for `serve`, a complete shutdown after SIGTERM or SIGINT
+  1  a failure at run time, such as an address in use or a failed request
+  2  wrong usage or configuration; nothing was started
+  3  a `bench --fail-if` threshold was exceeded";
 
 #[cfg(test)]
 mod tests {
@@ -134,13 +140,16 @@ mod tests {
             "type 5s, 5ms or 5m",
         );
         check("serve --service ehco", "invalid value `ehco` for --service", "type one of echo, discard, chargen, chat");
-        check("serve --idle-timeout", "--idle-timeout needs a value", lists);
+        let explains = "`readyloop serve --help` explains --idle-timeout";
+        check("serve --idle-timeout", "--idle-timeout needs a value", explains);
+        let explains = "`readyloop sim --help` explains --seed";
+        check("sim --seed one", "invalid value `one` for --seed: not a whole number", explains);
         check("sreve", "unknown subcommand `sreve`", "did you mean `serve`?");
         check("dance", "unknown subcommand `dance`", "`readyloop --help` lists the subcommands");
         check("cert --fast", "unknown argument `--fast`", "`readyloop cert --help` lists every flag");
         check(
             "serve -l localhost",
-            "invalid value `localhost` for --listen: `localhost` has no port: write host:port, such as 127.0.0.1:7007",
+            "invalid value `localhost` for --listen: `localhost` has no port (0 to 65535): write host:port, such as 127.0.0.1:7007",
             "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock",
         );
     }
@@ -150,7 +159,7 @@ mod tests {
         let files = "type the path of a file that `bench --json` or `compare --json` wrote";
         check("report", "`report` needs a file", files);
         check("report --html", "`report` needs a file", files);
-        check("report a --html --md", "the argument `--html` cannot be used with `--md`", "leave out one of them");
+        check("report a --html --md", "the argument `--html` cannot be used with `--md`", "remove one of them");
     }
 
     #[test]
@@ -160,7 +169,7 @@ mod tests {
         check("client", "`client` needs an address", addresses);
         check(
             "client localhost",
-            "invalid value `localhost` for <ADDRESS>: `localhost` has no port: write host:port, such as 127.0.0.1:7007",
+            "invalid value `localhost` for <ADDRESS>: `localhost` has no port (0 to 65535): write host:port, such as 127.0.0.1:7007",
             addresses,
         );
         check("client 127.0.0.1:1 127.0.0.1:2", "unknown argument `127.0.0.1:2`", lists);

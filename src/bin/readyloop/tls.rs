@@ -1,4 +1,4 @@
-//! Errors of TLS, with a hint for each cause.
+//! Converts errors of TLS to messages, with a hint for each cause.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use readyloop::net::tls::{TlsError, TlsSetupError};
 
 use crate::cli_error::{CliError, io_message};
 
-/// TLS cannot be set up from the given certificates, keys and names.
+/// The error message and hint for certificates, keys or names that cannot be used.
 pub(crate) fn setup_error(error: &TlsSetupError) -> CliError {
     let hint = match error {
         TlsSetupError::Unreadable { .. } => {
@@ -24,10 +24,15 @@ pub(crate) fn setup_error(error: &TlsSetupError) -> CliError {
             "type another file; `readyloop cert` makes certificates for development".to_owned()
         }
     };
-    CliError::failure(error.to_string(), hint)
+    let message = if let TlsSetupError::Unreadable { path, error } = error {
+        format!("cannot read {}: {}", path.display(), io_message(error))
+    } else {
+        error.to_string()
+    };
+    CliError::failure(message, hint)
 }
 
-/// The handshake with a server failed, or the TLS connection broke.
+/// The error message and hint for a failed handshake or a broken TLS connection.
 pub(crate) fn connection_error(address: &Address, error: &io::Error) -> CliError {
     let (reason, hint) = match TlsError::of(error) {
         Some(tls) => (tls.to_string(), tls_hint(tls)),
@@ -42,7 +47,7 @@ pub(crate) fn connection_error(address: &Address, error: &io::Error) -> CliError
 
 fn tls_hint(error: &TlsError) -> &'static str {
     match error {
-        TlsError::NotTls => "another protocol is spoken there: type tcp://HOST:PORT, or check the port",
+        TlsError::NotTls => "the server there speaks another protocol: type tcp://HOST:PORT, or check the port",
         TlsError::WrongName(_) => "type a name that is in the certificate; --insecure skips the check, for tests only",
         TlsError::Expired | TlsError::NotYetValid => "renew the certificate of the server, or check the clock here",
         TlsError::UnknownSigner => {

@@ -1,6 +1,7 @@
-//! Usage errors: what clap finds wrong with arguments, in the words of this command.
+//! Usage errors: converts an error of clap to the message and the hint of this command.
 
 use std::error::Error;
+use std::num::ParseIntError;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use readyloop::Address;
@@ -15,10 +16,12 @@ use crate::units::ParseError;
 /// `name` replaces the name of the flag when the value came from a variable or a file.
 pub(crate) fn usage_error(error: &clap::Error, subcommand: &str, name: Option<&str>) -> CliError {
     let argument = text(error, ContextKind::InvalidArg);
-    // clap shows a flag with its value: `--listen <ADDRESS>`, `--quiet[=<BOOL>]`.
-    let flag = name.unwrap_or_else(|| argument.split([' ', '[']).next().unwrap_or(argument));
+    let flag = name.unwrap_or_else(|| flag_of(argument));
     let value = text(error, ContextKind::InvalidValue);
     let message = match (error.kind(), error.source()) {
+        (ErrorKind::ValueValidation, Some(source)) if source.is::<ParseIntError>() => {
+            format!("invalid value `{value}` for {flag}: not a whole number")
+        }
         (ErrorKind::ValueValidation, Some(source)) => format!("invalid value `{value}` for {flag}: {source}"),
         (ErrorKind::InvalidValue | ErrorKind::ValueValidation, _) if value.is_empty() => {
             format!("{flag} needs a value")
@@ -65,6 +68,9 @@ fn hint(error: &clap::Error, subcommand: &str) -> String {
         return format!("type one of {}", values.join(", "));
     }
     let argument = text(error, ContextKind::InvalidArg);
+    if matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
+        return format!("`readyloop {subcommand} --help` explains {}", flag_of(argument));
+    }
     if argument.parse::<Address>().is_ok() && subcommand == "serve" {
         return format!("type --listen {argument}");
     }
@@ -72,10 +78,15 @@ fn hint(error: &clap::Error, subcommand: &str) -> String {
     match suggestion.into_iter().find_map(|kind| error.get(kind)) {
         Some(ContextValue::String(name)) => format!("did you mean `{name}`?"),
         Some(ContextValue::Strings(names)) if !names.is_empty() => format!("did you mean `{}`?", names.join("` or `")),
-        _ if error.kind() == ErrorKind::ArgumentConflict => "leave out one of them".to_owned(),
+        _ if error.kind() == ErrorKind::ArgumentConflict => "remove one of them".to_owned(),
         _ if error.kind() == ErrorKind::InvalidSubcommand => "`readyloop --help` lists the subcommands".to_owned(),
         _ => format!("`readyloop {subcommand} --help` lists every flag"),
     }
+}
+
+/// The flag without its value, which clap shows as `--listen <ADDRESS>` or `--quiet[=<BOOL>]`.
+fn flag_of(argument: &str) -> &str {
+    argument.split([' ', '[']).next().unwrap_or(argument)
 }
 
 /// A text that clap attached to the error, or the empty text.

@@ -47,7 +47,7 @@ pub(in crate::buffer) struct Block {
     map: MmapMut,
     start: usize,
     end: usize,
-    /// Up to where something has ever been.
+    /// The end of the bytes that were ever written.
     used: usize,
 }
 
@@ -92,7 +92,8 @@ impl Block {
         &self.map[self.start..self.end]
     }
 
-    /// Appends `bytes`, for which there is room at the back; says how many lie where nothing had been.
+    /// Appends `bytes`, which must fit at the back. Returns how many of them lie in memory that was
+    /// never written before.
     pub(in crate::buffer) fn append(&mut self, bytes: &[u8]) -> usize {
         let end = self.end + bytes.len();
         self.map[self.end..end].copy_from_slice(bytes);

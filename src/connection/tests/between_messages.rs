@@ -18,10 +18,6 @@ fn check_ends_it(change: impl FnOnce(&mut TestPeer<Lines>)) {
     assert!(!peer.connection.is_between_messages());
 }
 
-fn call(peer: &mut TestPeer<Lines>, request: impl FnOnce(&mut Reply<'_>)) {
-    peer.with(|connection, resources| connection.handle_callback(resources, request));
-}
-
 #[test]
 fn a_new_connection_is_between_messages() {
     assert!(TestPeer::new(Raw).connection.is_between_messages());
@@ -35,11 +31,11 @@ fn stored_input_or_queued_output_ends_it() {
 
 #[test]
 fn a_request_of_the_service_ends_it() {
-    check_ends_it(|peer| call(peer, |reply| reply.notify_writable()));
-    check_ends_it(|peer| call(peer, |reply| reply.pause()));
-    check_ends_it(|peer| call(peer, |reply| reply.half_close()));
-    check_ends_it(|peer| call(peer, |reply| reply.finish()));
-    check_ends_it(|peer| call(peer, |reply| reply.close()));
+    check_ends_it(|peer| peer.callback(|reply| reply.notify_writable()));
+    check_ends_it(|peer| peer.callback(|reply| reply.pause()));
+    check_ends_it(|peer| peer.callback(|reply| reply.half_close()));
+    check_ends_it(|peer| peer.callback(|reply| reply.finish()));
+    check_ends_it(|peer| peer.callback(|reply| reply.close()));
 }
 
 #[test]
@@ -55,8 +51,8 @@ fn a_connection_is_between_messages_again_once_its_work_is_done() {
     peer.feed(b"tw");
     peer.feed(b"o\n");
     peer.take_all();
-    call(&mut peer, |reply| reply.pause());
-    call(&mut peer, |reply| reply.resume());
+    peer.callback(|reply| reply.pause());
+    peer.callback(|reply| reply.resume());
     peer.serve_held();
     assert!(peer.connection.is_between_messages());
 }

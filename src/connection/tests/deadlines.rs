@@ -18,6 +18,7 @@ fn lingering_ends_after_a_number_of_bytes_or_a_timeout() {
             peer.feed(b"01234567890");
         }
         assert_eq!(peer.connection.closed(), Some(CloseReason::IdleTimeout));
+        assert_eq!(peer.connection.poll_deadline(&peer.limits), Instant::NEVER);
         peer.release();
     }
 }

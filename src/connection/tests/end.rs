@@ -34,10 +34,10 @@ fn the_end_is_reported_after_held_frames() {
 #[test]
 fn the_end_is_not_reported_while_the_service_pauses_the_peer() {
     let mut peer = TestPeer::new(Lines::new());
-    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.pause()));
+    peer.callback(|reply| reply.pause());
     peer.end();
     assert_eq!(peer.ends, 0);
-    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.resume()));
+    peer.callback(|reply| reply.resume());
     peer.serve_held();
     assert_eq!(peer.ends, 1);
     assert!(peer.connection.wants_finish());
@@ -58,7 +58,7 @@ fn a_deferred_reply_or_a_pause_in_on_end_keeps_the_peer_open() {
     });
     assert_eq!(peer.take_all(), b"answer\n");
     assert!(!peer.connection.wants_finish(), "still paused");
-    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.resume()));
+    peer.callback(|reply| reply.resume());
     peer.serve_held();
     assert!(peer.connection.wants_finish());
     assert_eq!(peer.ends, 1);
@@ -67,7 +67,7 @@ fn a_deferred_reply_or_a_pause_in_on_end_keeps_the_peer_open() {
 #[test]
 fn the_end_is_reported_while_a_deferred_reply_is_outstanding() {
     let mut peer = TestPeer::new(Lines::new());
-    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.defer_reply()));
+    peer.callback(|reply| reply.defer_reply());
     peer.end();
     assert_eq!((peer.ends, peer.connection.wants_finish()), (1, false));
     peer.with(|connection, resources| connection.handle_deferred_reply(resources));
@@ -77,7 +77,7 @@ fn the_end_is_reported_while_a_deferred_reply_is_outstanding() {
 #[test]
 fn the_end_is_reported_after_a_half_close() {
     let mut peer = TestPeer::new(Lines::new());
-    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
+    peer.callback(|reply| reply.half_close());
     peer.connection.handle_finished(Instant::ORIGIN);
     peer.end();
     assert_eq!((peer.ends, peer.connection.closed()), (1, Some(CloseReason::Finished)));
@@ -94,7 +94,7 @@ fn no_end_is_reported_for_a_partial_frame_a_truncated_a_finished_or_a_reset_peer
     truncated.report_end(|_| {});
 
     let mut finished = TestPeer::new(Lines::new());
-    finished.with(|connection, resources| connection.handle_callback(resources, |reply| reply.finish()));
+    finished.callback(|reply| reply.finish());
     finished.end();
 
     let mut reset = TestPeer::new(Lines::new());

@@ -5,12 +5,10 @@ use super::*;
 #[test]
 fn after_a_half_close_input_is_served_and_nothing_is_sent() {
     let mut peer = TestPeer::new(Lines::new());
-    peer.with(|connection, resources| {
-        connection.handle_callback(resources, |reply| {
-            reply.send(&[b"last words"]);
-            reply.half_close();
-            reply.send(&[b"not sent"]);
-        });
+    peer.callback(|reply| {
+        reply.send(&[b"last words"]);
+        reply.half_close();
+        reply.send(&[b"not sent"]);
     });
     assert!(!peer.connection.wants_finish(), "queued output is sent first");
     assert_eq!(peer.take_all(), b"last words\n");
@@ -33,7 +31,7 @@ fn after_a_half_close_input_is_served_and_nothing_is_sent() {
 fn an_end_after_a_half_close_has_the_right_reason() {
     for (input, reason) in [(&b""[..], CloseReason::Finished), (b"half a li", CloseReason::PartialFrame)] {
         let mut peer = TestPeer::new(Lines::new());
-        peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
+        peer.callback(|reply| reply.half_close());
         peer.connection.handle_finished(Instant::ORIGIN);
         if !input.is_empty() {
             peer.feed(input);
@@ -47,12 +45,10 @@ fn an_end_after_a_half_close_has_the_right_reason() {
 #[test]
 fn a_half_closed_peer_closes_despite_a_deferred_reply() {
     let mut peer = TestPeer::new(Lines::new());
-    peer.with(|connection, resources| {
-        connection.handle_callback(resources, |reply| {
-            reply.send(&[b"bye"]);
-            reply.defer_reply();
-            reply.half_close();
-        });
+    peer.callback(|reply| {
+        reply.send(&[b"bye"]);
+        reply.defer_reply();
+        reply.half_close();
     });
     peer.end();
     assert_eq!(peer.connection.closed(), None, "queued output is sent first");
@@ -65,7 +61,7 @@ fn a_half_closed_peer_closes_despite_a_deferred_reply() {
 #[test]
 fn an_idle_peer_lingers_from_its_idle_deadline_on() {
     let mut peer = TestPeer::new(Lines::new());
-    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.half_close()));
+    peer.callback(|reply| reply.half_close());
     peer.connection.handle_finished(Instant::ORIGIN);
     let (idle_timeout, linger_timeout) = (peer.limits.idle_timeout, peer.limits.linger_timeout);
     let idle_at = Instant::ORIGIN + idle_timeout;

@@ -60,7 +60,7 @@ fn a_reply_lost_after_a_close_needs_a_reset() {
             });
             assert_eq!((input_range.clone(), connection.closed()), (0..1, Some(reason)));
             connection.store(&b"x"[input_range], resources);
-            connection.settle(resources);
+            connection.apply_watermarks(resources);
         });
         assert_eq!(peer.connection.output_len(), 0);
         assert!(peer.connection.wants_reset(), "after a FIN the output would look complete");

@@ -12,13 +12,13 @@ fn a_pause_holds_frames_and_stops_reading_until_the_service_resumes() {
             ControlFlow::Continue(())
         });
         assert_eq!(input_range, NO_INPUT_RANGE);
-        connection.settle(resources);
+        connection.apply_watermarks(resources);
     });
     assert!(!peer.connection.wants_read());
     assert!(!peer.with(|connection, resources| connection.wants_held(resources)));
 
     peer.now = Instant::ORIGIN + SECOND;
-    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.resume()));
+    peer.callback(|reply| reply.resume());
     assert!(peer.with(|connection, resources| connection.wants_held(resources)));
     peer.serve_held();
     assert_eq!(peer.frames, [b"two"]);
@@ -33,8 +33,8 @@ fn a_resumed_peer_is_read_with_a_queue_above_the_low_watermark() {
     peer.feed(b"0123456789\n");
     let low = peer.limits.queue.low();
     assert!(peer.connection.output_len() > low);
-    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.pause()));
-    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.resume()));
+    peer.callback(|reply| reply.pause());
+    peer.callback(|reply| reply.resume());
     assert!(peer.with(|connection, resources| connection.wants_held(resources)));
     peer.serve_held();
     assert!(peer.connection.wants_read(), "the service had paused it, not the queue");
@@ -44,14 +44,14 @@ fn a_resumed_peer_is_read_with_a_queue_above_the_low_watermark() {
 fn a_pause_inside_a_frame_restarts_the_frame_deadline() {
     let mut peer = TestPeer::new(Lines::new());
     peer.feed(b"beg");
-    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.pause()));
+    peer.callback(|reply| reply.pause());
     assert!(!peer.connection.wants_read());
     assert!(!peer.with(|connection, resources| connection.wants_held(resources)), "no whole frame is held");
     let idle_at = Instant::ORIGIN + peer.limits.idle_timeout;
     assert_eq!(peer.connection.poll_deadline(&peer.limits), idle_at);
 
     peer.now = Instant::ORIGIN + 100 * SECOND;
-    peer.with(|connection, resources| connection.handle_callback(resources, |reply| reply.resume()));
+    peer.callback(|reply| reply.resume());
     peer.serve_held();
     assert!(peer.connection.wants_read());
     let frame_at = peer.now + peer.limits.frame_timeout;

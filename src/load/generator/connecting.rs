@@ -18,8 +18,8 @@ use super::{CONNECTING_MAX, Generator};
 const FAILURE_PAUSE: Duration = Duration::from_millis(1);
 
 impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
-    /// Begins one connect if one is due. One per turn, so that its measured time does not contain the
-    /// start of other connects.
+    /// Begins one connect if one is due. It begins only one per turn, so that the measured time of a
+    /// connect does not contain the start of others.
     pub(super) fn begin_connect(&mut self, now: Instant) {
         if self.next_connect() > now {
             return;
@@ -43,7 +43,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         self.client.connect(self.server.clone(), self.plan.source(serial), exchange);
     }
 
-    /// When the next connect may begin; never if none is needed.
+    /// When the next connect may begin; [`Instant::NEVER`] if none is needed.
     pub(super) fn next_connect(&self) -> Instant {
         let workload = self.workload();
         let is_needed = match self.phase {
@@ -76,7 +76,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         }
     }
 
-    /// Takes that request, if it may begin at `now`. Returns its planned time.
+    /// Takes the next request with its own connection, if it may begin at `now`. Returns its planned time.
     fn take_next_request(&mut self, now: Instant) -> Option<Instant> {
         match self.workload().send_mode {
             SendMode::Stopped => None,

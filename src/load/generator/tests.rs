@@ -207,7 +207,7 @@ fn changed_bytes_are_a_mismatch() {
 }
 
 #[test]
-fn every_framing_works() {
+fn requests_are_answered_with_every_framing() {
     for framing in ["lines", "length", "length:u16le", "fixed:100"] {
         let framing = framing.parse().unwrap();
         let record = run_healthy(Plan { framing, message_len: 100, pipeline: 4, ..plan() });

@@ -6,7 +6,6 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ServerConfig, ServerConnection};
@@ -60,7 +59,11 @@ fn config_of(options: &TlsServerOptions) -> Result<ServerConfig, TlsSetupError> 
         .with_safe_default_protocol_versions()
         .map_err(unusable)?;
     let builder = match &options.client_ca {
-        Some(client_ca) => builder.with_client_cert_verifier(verifier_of(client_ca, provider)?),
+        Some(client_ca) => {
+            let roots = Arc::new(client_ca.authorities()?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+            builder.with_client_cert_verifier(verifier.map_err(|error| TlsSetupError::Unusable(error.to_string()))?)
+        }
         None => builder.with_no_client_auth(),
     };
     let (cert, key) = (options.cert.certificates()?, options.key.private_key()?);
@@ -73,15 +76,6 @@ fn config_of(options: &TlsServerOptions) -> Result<ServerConfig, TlsSetupError> 
     })?;
     config.alpn_protocols = options.alpn.iter().map(|protocol| protocol.clone().into_bytes()).collect();
     Ok(config)
-}
-
-fn verifier_of(
-    client_ca: &Pem,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsSetupError> {
-    WebPkiClientVerifier::builder_with_provider(Arc::new(client_ca.authorities()?), provider)
-        .build()
-        .map_err(|error| TlsSetupError::Unusable(error.to_string()))
 }
 
 pub(super) fn unusable(error: rustls::Error) -> TlsSetupError {

@@ -11,12 +11,12 @@ use super::TlsError;
 use crate::instant::Instant;
 use crate::net::Stream;
 
-/// The most bytes that rustls buffers for writing: one full record. What a slow peer does not take
-/// beyond that waits in the queue of its connection, where it is counted.
+/// The most bytes that rustls buffers for writing: one full record. Further bytes for a slow peer
+/// wait in the queue of its connection, where they are counted.
 const BUFFERED_LEN_MAX: usize = 16 * 1024;
 
-/// The length of one read during the handshake: rustls takes no more at a time, and a flight without
-/// long certificates fits.
+/// The length of one read during the handshake. rustls takes no more at a time, and a flight (the
+/// messages that one side sends in a row) without long certificates fits.
 const FLIGHT_LEN: usize = 4096;
 
 /// TLS over another stream, as client or server.

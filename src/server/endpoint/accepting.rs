@@ -1,6 +1,4 @@
 //! Inbound connections: accepted, admitted and, at a TLS endpoint, taken through their handshake.
-//!
-//! The endpoint never gives up its listener: every failed accept is followed by another try.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -40,10 +38,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
             return;
         }
         for _ in 0..ACCEPT_BUDGET {
-            if !self.wants_accept(state) {
-                break;
-            }
-            if self.accept_one(state).is_break() {
+            if !self.wants_accept(state) || self.accept_one(state).is_break() {
                 break;
             }
         }
@@ -74,12 +69,12 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
     fn admit(&mut self, mut stream: N::Stream, address: &PeerAddress, state: &mut LoopState<N>) -> ControlFlow<()> {
         self.accept_retry.succeeded();
         let group = address.group();
-        if let Err(rejection) = state.admission.admit(group) {
-            match rejection {
+        if let Err(refusal) = state.admission.admit(group) {
+            match refusal {
                 AdmissionRefusal::Full => state.refused_full += 1,
                 AdmissionRefusal::AddressFull => state.refused_address += 1,
             }
-            debug!("refused {address}: {rejection}");
+            debug!("refused {address}: {refusal}");
             if let Err(error) = stream.reset_on_drop() {
                 debug!("cannot reset {address}: {error}");
             }
@@ -94,7 +89,10 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
             Ok(key) => {
                 self.peer_log.opened(key, address, state.now);
                 if W::HAS_HANDSHAKE {
-                    self.begin_handshake(Handshake { key, address: *address, since: state.now }, state);
+                    let handshake = Handshake { key, address: *address, since: state.now };
+                    if let Some(oldest) = self.handshakes.add(handshake) {
+                        self.close_handshake(oldest, CloseReason::HandshakesFull, state);
+                    }
                 } else {
                     self.host.handle_opened(key, S::Peer::default(), address, &mut state.reserve, state.now);
                 }
@@ -119,12 +117,6 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
                 self.accept_retry.failed(state.now, state.closes);
                 ControlFlow::Break(())
             }
-        }
-    }
-
-    fn begin_handshake(&mut self, handshake: Handshake, state: &mut LoopState<N>) {
-        if let Some(oldest) = self.handshakes.add(handshake) {
-            self.close_handshake(oldest, CloseReason::HandshakesFull, state);
         }
     }
 

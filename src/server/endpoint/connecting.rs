@@ -1,9 +1,7 @@
 //! Outbound connections that the service has ordered.
 //!
-//! The [`Connector`] decides which connection starts and which one times out. The result of each order is
+//! The connector decides which connection starts and which one times out. The result of each order is
 //! reported once. A connection that the service orders while it handles a result starts in the next turn.
-//!
-//! [`Connector`]: crate::connector::Connector
 
 use std::io;
 

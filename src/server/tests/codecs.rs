@@ -1,7 +1,7 @@
 //! A codec that panics or breaks its contract closes only the peer it failed for.
 
 use super::*;
-use crate::codec::{Codec, Decoded, Encode, Envelope, FrameError};
+use crate::codec::{Decoded, Encode, Envelope, FrameError};
 
 /// Each byte is a frame, and some bytes make the codec fail.
 struct Faulty;
@@ -31,9 +31,7 @@ impl Encode for Faulty {
 #[test]
 fn a_codec_that_fails_closes_only_its_own_peer() {
     let world = World::new(1);
-    let mut server = Server::new(world.net(), ServerLimits::default());
-    let at = address("127.0.0.1:7000");
-    server.listen(at.clone(), Faulty, Echo::new()).unwrap();
+    let (mut server, at) = serve(&world, Faulty, Echo::new());
     let other = world.connect(&at);
     for (lost, fault) in ["ab!cd", ">", "a<b", "=", "abc."].into_iter().enumerate() {
         let victim = world.connect(&at);

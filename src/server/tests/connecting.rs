@@ -5,7 +5,7 @@ use std::io;
 
 use super::*;
 use crate::destination::Destination;
-use crate::sim::{Behavior, PeerEnding, SimNet, SimPeer};
+use crate::sim::{Behavior, PeerEnding};
 
 /// Connects to the port in each line, and sends the result to the peer that sent the line.
 #[derive(Default)]

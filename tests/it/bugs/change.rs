@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Takes a short read for the last one, although the event reports the end of the peer's direction.
-//! Seen by: lib simtest::tests::the_first_worlds_keep_the_invariants
+//! Seen by: lib simtest::tests::the_first_seeds_violate_no_invariant
 //!
 //! in src/net, fn read
 //! - if count < buf.len() && !self.reads_on

@@ -89,7 +89,7 @@ fn a_name_with_both_families_connects_to_the_one_that_accepts() {
 fn retries_continue_until_a_server_listens() {
     let address = free_address();
     let mut client = Client::to(address).with("--retries 1000 --connect-timeout 20s -v").start();
-    let tries = |lines: &[String]| lines.iter().filter(|line| line.contains("; again in ")).count();
+    let tries = |lines: &[String]| lines.iter().filter(|line| line.contains("; retry ")).count();
     assert!(client.log.wait_for(TIMEOUT, |lines| tries(lines) >= 3), "{:?}", client.log.all());
     let server = Serve::bare().listen(&address.to_string()).start();
     client.feed(b"at last");

@@ -20,11 +20,11 @@ const SEEDS: u64 = 1500;
 /// The turns of one run with faults.
 const STEPS: usize = 400;
 /// The most turns of one run without faults.
-const CALM_TURNS_MAX: usize = 40_000;
+const FAULTLESS_TURNS_MAX: usize = 40_000;
 /// The most connections of one run.
 const PAIRS_MAX: usize = 8;
-/// The most output that the proxy may queue for one peer.
-/// It is the limit at which reading pauses, one more read, and the low watermark.
+/// The most output that the proxy may queue for one peer: the limit at which reading pauses, one more
+/// read, and the low watermark.
 const QUEUED_MAX: usize = 64 * KIB + READ_LEN_MAX + Proxy::QUEUE.low();
 
 fn front() -> Address {
@@ -39,7 +39,7 @@ fn complement(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().map(|byte| !byte).collect()
 }
 
-/// A client, and the upstream peer that the proxy connected it to.
+/// A client and its upstream peer.
 struct ProxiedPair {
     client: SimPeer,
     sent: Vec<u8>,
@@ -55,7 +55,8 @@ struct ProxyTest {
     pairs: Vec<ProxiedPair>,
     /// The upstream peers that have not received a client number yet, with the bytes they received.
     unpaired: Vec<(SimPeer, Vec<u8>)>,
-    seen: usize,
+    /// The number of peers that were inspected so far.
+    peers_seen: usize,
 }
 
 impl ProxyTest {
@@ -63,7 +64,7 @@ impl ProxyTest {
         let mut server = Server::new(world.net(), limits);
         let listen = Listen { limits: Limits { queue: Proxy::QUEUE, ..Limits::default() }, ..Listen::from(front()) };
         server.listen(listen, Raw, Proxy::to(Destination::Tcp(upstream()))).expect("the address is free");
-        Self { world: world.clone(), server, pairs: Vec::new(), unpaired: Vec::new(), seen: 0 }
+        Self { world: world.clone(), server, pairs: Vec::new(), unpaired: Vec::new(), peers_seen: 0 }
     }
 
     /// Connects a client that sends `len` bytes, which begin with its number.
@@ -83,9 +84,9 @@ impl ProxyTest {
     /// Checks all received bytes and lets the upstream peers answer.
     fn exchange(&mut self) {
         let clients: Vec<usize> = self.pairs.iter().map(|pair| pair.client.number()).collect();
-        let new = self.world.peers().skip(self.seen).filter(|peer| !clients.contains(&peer.number()));
+        let new = self.world.peers().skip(self.peers_seen).filter(|peer| !clients.contains(&peer.number()));
         self.unpaired.extend(new.map(|peer| (peer, Vec::new())));
-        self.seen = self.world.peers().count();
+        self.peers_seen = self.world.peers().count();
         for (peer, received) in &mut self.unpaired {
             received.extend(peer.received());
             if let [high, low, ..] = received[..] {
@@ -105,7 +106,7 @@ impl ProxyTest {
     fn turn(&mut self) -> io::Result<()> {
         self.server.turn()?;
         self.exchange();
-        self.check_accounts();
+        self.check_queues();
         Ok(())
     }
 
@@ -126,9 +127,9 @@ impl ProxyTest {
         self.world.advance(span, || self.server.turn()).expect("a simulated poll does not fail");
     }
 
-    /// Checks the bounds of the proxy's queues and the totals.
+    /// Checks that the queues of the proxy are within their bounds, and that the totals reconcile.
     #[track_caller]
-    fn check_accounts(&self) {
+    fn check_queues(&self) {
         let (snapshot, totals) = (self.server.snapshot(), self.server.totals());
         assert!(totals.reconciles(), "{totals:?}");
         for peer in snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.peers) {
@@ -140,7 +141,7 @@ impl ProxyTest {
     /// Ends the faults, makes all peers fast, and runs until nothing is left to do.
     fn run_until_idle(&mut self) {
         self.world.disable_faults();
-        for _ in 0..CALM_TURNS_MAX {
+        for _ in 0..FAULTLESS_TURNS_MAX {
             for peer in self.world.peers() {
                 let Behavior { ending, read_len_max, .. } = peer.behavior();
                 let read_len_max = if read_len_max > 0 { usize::MAX } else { 0 };
@@ -151,7 +152,7 @@ impl ProxyTest {
             }
             self.turn().expect("a simulated poll does not fail");
         }
-        panic!("still not idle after {CALM_TURNS_MAX} turns without faults");
+        panic!("still not idle after {FAULTLESS_TURNS_MAX} turns without faults");
     }
 }
 
@@ -178,7 +179,7 @@ impl ProxiedPair {
         self.received_len = end;
     }
 
-    /// Whether neither end was hit by a fault or ends before everything is sent.
+    /// Whether no fault hit either end, and both ends send and read everything.
     fn is_unharmed(&self) -> bool {
         let is_unharmed = |peer: &SimPeer| !peer.is_hit_by_fault() && !peer.is_broken();
         let mut ends = [Some(&self.client), self.upstream.as_ref()].into_iter();
@@ -247,7 +248,7 @@ fn a_slow_reader_pauses_reading_from_the_other_peer_only() {
     let upstream_peer = world.last_peer().expect("an upstream peer");
     upstream_peer.send(&pattern(9, 0, LEN));
     test.pass(Duration::ZERO);
-    test.check_accounts();
+    test.check_queues();
     let sent = upstream_peer.sent_len() as usize;
     assert!(sent < QUEUED_MAX + READ_LEN_MAX + 4 * 64 * KIB, "{sent} bytes were read for a peer that reads none");
 
@@ -271,7 +272,7 @@ fn a_reset_is_forwarded_as_a_reset() {
         let (one, other) = if is_client { (&client, &upstream_peer) } else { (&upstream_peer, &client) };
         one.reset();
         test.settle();
-        assert!(other.is_broken() && !other.is_ended(), "a cut stream looks complete");
+        assert!(other.is_broken() && !other.is_ended(), "a truncated stream looks complete");
         assert_eq!(test.server.totals().open, 0);
     }
 }
@@ -304,7 +305,7 @@ fn a_client_that_leaves_before_the_connect_leaves_nothing_behind() {
     client.reset();
     test.pass(Duration::from_secs(60));
     assert_eq!(test.server.totals().open, 0);
-    test.check_accounts();
+    test.check_queues();
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn the_client_reports_why_it_refuses_the_server() {
 }
 
 #[test]
-fn the_client_selects_a_protocol_by_alpn_or_reports_that_none_is_common() {
+fn the_client_selects_a_protocol_by_alpn_or_reports_that_none_matches() {
     let secure = Secure::start("--alpn echo/2 --alpn echo/1");
     let (ca, named) = (secure.files.text("ca.pem"), secure.server.addresses[0].replace("127.0.0.1", "localhost"));
     let offer = |alpn: &[&str]| {

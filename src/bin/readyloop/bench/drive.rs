@@ -1,16 +1,16 @@
-//! Driving a run: resolves the address, chooses the generator, and runs it to its end.
+//! Runs a plan: resolves the address, chooses the generator, and runs it to its end.
 
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use readyloop::Reactor;
-use readyloop::client::{Connect, ConnectError, look_up, resolve};
+use readyloop::client::{Connect, look_up, resolve};
 use readyloop::load::{DatagramGenerator, Generator, LoadRun, Plan, Record};
 use readyloop::net::{Address, ControlEvent, Destination, Plain};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli_error::{CliError, io_message};
-use crate::client::tls_target;
+use crate::client::{connect_error, tls_target};
 
 use super::progress::Progress;
 use super::settings::Settings;
@@ -18,7 +18,7 @@ use super::settings::Settings;
 /// Runs the plan and returns its record.
 pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, CliError> {
     if let Address::Udp(host_port) = &plan.address {
-        let found = look_up(host_port, plan.timeout).map_err(|error| unreachable_error(&plan.address, &error))?;
+        let found = look_up(host_port, plan.timeout).map_err(|error| connect_error(&plan.address, &error))?;
         let Some(&server) = found.first() else { return Err(no_address(&plan.address)) };
         return run(settings, |reactor| DatagramGenerator::new(reactor, server, plan, settings.pid));
     }
@@ -32,33 +32,22 @@ pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, CliErro
 /// The address to connect to. If a host name has several addresses, the first one that accepts.
 fn destination(plan: &Plan) -> Result<Destination, CliError> {
     let address = &plan.address;
-    let found = match resolve(address, plan.timeout) {
-        Ok(found) => found,
-        Err(error) => return Err(unreachable_error(address, &error)),
-    };
+    let found = resolve(address, plan.timeout).map_err(|error| connect_error(address, &error))?;
     match &found[..] {
         [only] => Ok(only.clone()),
         [] => Err(no_address(address)),
         [..] => {
             let connect = Connect { timeout: plan.timeout, ..Connect::default() };
-            connect.to(address).map(|connected| connected.to).map_err(|error| unreachable_error(address, &error))
+            connect.to(address).map(|connected| connected.to).map_err(|error| connect_error(address, &error))
         }
     }
 }
 
 fn no_address(address: &Address) -> CliError {
-    CliError::failure(format!("{address} has no address"), "use a numeric address such as 127.0.0.1:7007")
-}
-
-fn unreachable_error(address: &Address, error: &ConnectError) -> CliError {
-    let hint = match error {
-        ConnectError::LookUp { .. } => "check the host name, or use a numeric address such as 127.0.0.1:7007",
-        ConnectError::TimedOut { .. } | ConnectError::Failed { .. } => {
-            "check that the server is running; `readyloop serve` starts one"
-        }
-        ConnectError::System(_) => "close other programs, or raise the limits on descriptors, threads and memory",
-    };
-    CliError::failure(format!("cannot reach {address}: {error}"), hint)
+    CliError::failure(
+        format!("cannot connect to {address}: the name has no address"),
+        "type an IP address such as 127.0.0.1:7007",
+    )
 }
 
 fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Record, CliError> {
@@ -67,7 +56,7 @@ fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Resul
     let mut generator = begin(reactor).map_err(|error| match settings.pid {
         Some(pid) => CliError::failure(
             format!("cannot inspect process {pid}: {}", io_message(&error)),
-            "use the id of a running process of yours; `pidof readyloop` prints some",
+            "type the id of a running process of yours; `pidof readyloop` prints those of readyloop",
         ),
         None => cannot_start(&error),
     })?;
@@ -79,7 +68,7 @@ fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Resul
             Err(error) => {
                 return Err(CliError::failure(
                     format!("the event loop failed: {}", io_message(&error)),
-                    "this is a bug: please report it",
+                    "this is a bug in readyloop: please report it",
                 ));
             }
         }

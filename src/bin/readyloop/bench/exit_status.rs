@@ -8,7 +8,7 @@ use crate::cli_error::CliError;
 use super::figures::{counted, grouped, rate};
 use super::threshold::Threshold;
 
-/// Fraction of the configured rate at which it counts as reached.
+/// The fraction of the configured rate from which on the rate counts as reached.
 const REACHED: f64 = 0.99;
 
 /// Returns an error if a run measured nothing, so that there is no report.
@@ -21,7 +21,7 @@ pub(super) fn check_measured(record: &Record) -> Result<(), CliError> {
         )),
         None if record.requests.lost > 0 && record.requests.answered == 0 => Err(CliError::failure(
             format!("no answer from {}: {} lost", record.config.address, counted(record.requests.lost, "datagram")),
-            "check that a UDP echo server listens there; `readyloop serve -l udp://HOST:PORT` starts one",
+            "no UDP server listens there: start one with `readyloop serve -l udp://HOST:PORT`, or check host and port",
         )),
         Some(_) | None => Ok(()),
     }
@@ -54,7 +54,7 @@ pub(super) fn check_outcome(record: &Record, thresholds: &[Threshold]) -> Result
     Err(CliError::threshold_exceeded(message, "lower the load, or change --fail-if"))
 }
 
-/// Message about a run that did not reach its configured rate.
+/// The message about a run that did not reach its configured rate.
 pub(super) fn rate_shortfall(record: &Record) -> Option<String> {
     let planned = record.config.rate.filter(|_| record.ending == RunEnd::Done)?;
     // The answer to the last request may arrive just after the end.
@@ -67,15 +67,15 @@ pub(super) fn rate_shortfall(record: &Record) -> Option<String> {
 fn hint(kind: ErrorKind, record: &Record) -> String {
     let hint = match kind {
         ErrorKind::Refused => "no server listens there: start one with `readyloop serve`, or check host and port",
-        ErrorKind::Unreachable => "there is no route to the server: check the network and the address family",
+        ErrorKind::Unreachable => "this machine has no route to the address: check the network and the address family",
         ErrorKind::ConnectTimedOut => {
             "check the host, the firewall and the backlog of the server, or use --connect-rate 1k to connect slower"
         }
         ErrorKind::Tls => {
-            "check that a TLS server listens there; --ca ca.pem trusts its authority, --insecure any certificate"
+            "check that a TLS server listens there, or type --ca FILE with the authority that signed its certificate"
         }
-        ErrorKind::Reset | ErrorKind::Ended => "check the log and the limits of the server: it closed connections",
-        ErrorKind::TimedOut => "the server is stuck or too slow; --timeout 30s waits longer",
+        ErrorKind::Reset | ErrorKind::Ended => "the server closed connections: check its log and its limits",
+        ErrorKind::TimedOut => "the server hangs or is too slow; --timeout 30s waits longer",
         ErrorKind::Mismatch => {
             return format!("check that this is an echo server with {} framing", record.config.framing);
         }
@@ -83,7 +83,7 @@ fn hint(kind: ErrorKind, record: &Record) -> String {
         ErrorKind::NoPorts => {
             "the machine of the generator has no free port: add addresses with --source 127.0.0.2-127.0.0.9"
         }
-        ErrorKind::Other => "-v logs more",
+        ErrorKind::Other => "run again with -v for details",
     };
     hint.to_owned()
 }

@@ -95,5 +95,5 @@ EXIT STATUS
   1  a request failed, an answer was wrong, the rate stayed below 99 % of --rate, nothing was
      measured, this machine has too few descriptors or ports, or an output cannot be written;
      a lost UDP datagram is counted, but is not a failure
-  2  invalid usage; no request was sent
+  2  wrong usage; no request was sent
   3  a --fail-if threshold was exceeded";

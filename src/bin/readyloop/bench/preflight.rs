@@ -11,8 +11,7 @@ use crate::cli_error::{CliError, io_message};
 
 use super::figures::counted;
 
-/// Descriptors for other things than connections: standard streams, the poll, signals and files of
-/// `/proc`, with a reserve.
+/// Descriptors for other uses than connections: standard streams, the poll, signals and files of `/proc`.
 const RESERVE: u64 = 32;
 
 /// Size of the default port range of Linux, used if the real one cannot be read.

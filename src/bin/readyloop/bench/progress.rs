@@ -13,7 +13,7 @@ const PERIOD: Duration = Duration::from_millis(250);
 /// Return to the first column and erase the line (ECMA-48).
 const ERASE_LINE: &str = "\r\x1b[K";
 
-/// The progress line; does nothing without a terminal.
+/// The progress line. Without a terminal, its methods do nothing.
 pub(super) struct Progress {
     next: Option<Instant>,
 }
@@ -30,7 +30,6 @@ impl Progress {
         write(&format!("{ERASE_LINE}{}", line(&progress())));
     }
 
-    /// Erases the line.
     pub(super) fn end(self) {
         if self.next.is_some() {
             write(ERASE_LINE);

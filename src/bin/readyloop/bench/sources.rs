@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::units::ParseError;
 
-/// Maximum number of source addresses. One address has some 28,000 ports.
+/// Maximum number of source addresses. One address has about 28,000 ports.
 const SOURCES_MAX: u128 = 65_536;
 
 /// Source addresses of connections.

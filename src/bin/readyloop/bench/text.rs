@@ -11,7 +11,6 @@ use super::figures::{bytes, counted, grouped, rate, span};
 /// Columns of the latency table: name and quantile.
 const COLUMNS: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
 
-/// The whole report.
 pub(super) fn report(record: &Record) -> String {
     let mut text = format!("{}\n", heading(record));
     for line in lines(record) {

@@ -61,7 +61,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     }
     let authority = authority_of(&path("ca.pem".to_owned()), &path("ca-key.pem".to_owned()))?;
     let issued = authority.issue(&names, settings.valid_for.unwrap_or(30 * DAY))?;
-    // The key comes first: a script that waits for the certificate finds both.
+    // The key comes first, so that a script that waits for the certificate finds both.
     files::write(&key, &issued.key, Secrecy::OwnerOnly)?;
     files::write(&cert, &issued.cert, Secrecy::Public)?;
     println!("{}: certificate for {}", cert.display(), names.join(", "));
@@ -103,7 +103,7 @@ pub(crate) fn command() -> Command {
 
 const HELP: &str = "\
 FILES
-  ca.pem, ca-key.pem      the authority, made once; clients that trust ca.pem trust its certificates
+  ca.pem, ca-key.pem      the authority, made once; --ca ca.pem makes a client trust it
   cert.pem, cert-key.pem  the certificate and its private key
 
 EXAMPLES
@@ -119,9 +119,6 @@ EXAMPLES
         readyloop client --ca ca.pem --cert ann.pem --key ann-key.pem tls://localhost:7443
   readyloop cert --replace && kill -HUP $(pidof readyloop)
       Renew the certificate of a running server.
-
-ENVIRONMENT
-  `cert` reads no variables.
 
 EXIT STATUS
   0  the files were written

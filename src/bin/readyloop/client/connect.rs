@@ -24,7 +24,7 @@ pub(super) fn connect(address: &Address, settings: &Settings) -> Result<Connecte
 }
 
 /// The error message and hint for a failed connection.
-pub(super) fn connect_error(address: &Address, error: &ConnectError) -> CliError {
+pub(crate) fn connect_error(address: &Address, error: &ConnectError) -> CliError {
     match error {
         ConnectError::LookUp { name, error } => CliError::failure(
             format!("cannot look up {name}: {}", io_message(error)),
@@ -64,9 +64,9 @@ fn suffix(failures: &[(Destination, io::Error)]) -> String {
 fn hint(failures: &[(Destination, io::Error)]) -> &'static str {
     match failures.first().map(|(_, error)| error.kind()) {
         Some(io::ErrorKind::ConnectionRefused) => {
-            "no server listens there: start one (`readyloop serve`) or check host and port"
+            "no server listens there: start one with `readyloop serve`, or check host and port"
         }
-        Some(io::ErrorKind::NotFound) => "no socket exists there: start the server or check the path",
+        Some(io::ErrorKind::NotFound) => "no socket exists there: start the server, or check the path",
         Some(io::ErrorKind::PermissionDenied) => "check the permissions of the socket, or the firewall",
         Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
             "this machine has no route to the address: check the network and the address family"

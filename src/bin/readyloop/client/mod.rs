@@ -25,6 +25,7 @@ use readyloop::{Address, CloseReason, Reactor};
 use crate::cli_error::CliError;
 use crate::logging;
 
+pub(crate) use connect::connect_error;
 pub(crate) use settings::Tls as TlsFlags;
 pub(crate) use tls::target as tls_target;
 
@@ -120,13 +121,13 @@ pub(crate) fn command() -> Command {
 
 const HELP: &str = "\
 On a terminal, a prompt sends each line and prints each reply with its round-trip time. The arrow
-keys edit and recall lines; `exit` or Ctrl-D leaves. In a pipe, standard input is sent as it is, its
-end is passed on, and replies are printed until the server ends the connection.
+keys edit and recall lines; `exit` or Ctrl-D leaves. In a pipe, standard input is sent unchanged.
+At its end the client half-closes the connection, and prints replies until the server ends it too.
 
 Over UDP, each line is one datagram. In a pipe, up to 16 datagrams are in flight. A reply with the
-bytes of a sent datagram answers that one; any other reply answers the oldest datagram without a
-reply. At the end, standard error gets the counts: sent, answered, lost, duplicates, reordered. With
---count, the client sends numbered datagrams, and a truncated or changed reply counts as none.
+bytes of a sent datagram answers that datagram. Any other reply answers the oldest datagram without
+a reply. At the end, the counts are printed on standard error. With --count, the client sends
+numbered datagrams, and a truncated or changed reply answers none of them.
 
 EXAMPLES
   readyloop client 127.0.0.1:7007

@@ -44,7 +44,7 @@ pub(super) fn start_error(error: io::Error) -> CliError {
 pub(super) fn input_error(error: &io::Error) -> CliError {
     CliError::failure(
         format!("cannot read standard input: {}", io_message(error)),
-        "check the input; the part before the error was sent",
+        "the input before the error was sent; check the rest",
     )
 }
 

@@ -1,6 +1,6 @@
 //! Writes to standard output on a thread of its own.
 //!
-//! A slow reader of the output pauses reading from the peer, but not sending to it.
+//! A slow reader of standard output pauses reading from the peer, but not sending to it.
 
 use std::io::{self, Write, stdout};
 use std::sync::Arc;

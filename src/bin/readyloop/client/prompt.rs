@@ -1,7 +1,7 @@
 //! The prompt: a line editor on a thread of its own, and a printer for replies.
 //!
 //! A reply that arrives soon is printed before the next prompt is drawn, a later one above the prompt.
-//! The only line with a meaning here is `exit`.
+//! The line `exit` leaves the prompt, and all other lines are sent.
 
 use std::env;
 use std::io::{self, IsTerminal, Write, stderr, stdin, stdout};
@@ -79,7 +79,7 @@ impl Prompt {
                         return;
                     }
                     if self.printed.recv_timeout(REPLY_WAIT_MAX) == Err(RecvTimeoutError::Disconnected) {
-                        // The session is over: another prompt would change the terminal modes again.
+                        // The session is over, and another prompt would change the terminal modes again.
                         return;
                     }
                 }

@@ -81,7 +81,7 @@ enum Sending {
 /// Whether each reply is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timing {
-    /// From sending its line.
+    /// From the time when its line was sent.
     RoundTrip,
     Off,
 }
@@ -187,7 +187,7 @@ impl<V: View, W: Layer<Socket>> Session<V, W> {
     }
 }
 
-/// Limits without timeouts: a person types slowly, and a pipe may be idle for long.
+/// Limits without timeouts, because a person types slowly and a pipe may be idle for long.
 fn no_timeouts() -> Limits {
     Limits {
         idle_timeout: Duration::MAX,

@@ -23,8 +23,8 @@ pub(super) struct Settings {
 
     /// Framing: raw, lines, length, length:u16le, fixed:N ... [default: raw in a pipe, lines at a prompt]
     ///
-    /// With raw, bytes are sent and printed unchanged. With any other, each line of the input is sent
-    /// as a frame, and each received frame is printed on a line. Over UDP, a datagram is one line (the
+    /// With raw, bytes are sent and printed unchanged. With any other framing, each line of the input
+    /// is sent as a frame, and each received frame is printed on a line. Over UDP, a datagram is one line (the
     /// default), the whole input (raw) or N bytes (fixed:N).
     #[arg(long, value_name = "FRAMING")]
     framing: Option<Framing>,
@@ -35,7 +35,7 @@ pub(super) struct Settings {
 
     /// Number of retries when connecting fails
     ///
-    /// The first follows after about 100 ms, and the pause doubles up to 5 s. Only connecting is
+    /// The first retry follows after about 100 ms, and the pause doubles up to 5 s. Only connecting is
     /// retried; data is never sent twice.
     #[arg(long, value_name = "COUNT", default_value = "3", value_parser = count::<u32>)]
     pub(super) retries: u32,
@@ -78,7 +78,7 @@ pub(super) struct Datagrams {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) interval: Option<Duration>,
 
-    /// Time to wait for each reply; 0s waits for none [default: 1s]
+    /// Time to wait for each reply; 0s expects no replies [default: 1s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) reply_timeout: Option<Duration>,
 }
@@ -125,7 +125,6 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Returns the first given flag.
     pub(crate) fn given(&self) -> Option<&'static str> {
         let given = [
             ("--ca", self.ca.is_some()),
@@ -148,7 +147,7 @@ impl Settings {
             (Address::Tls(_) | Address::Unix(_), true) => {
                 return Err(CliError::usage(
                     format!("--udp cannot be used with {}, which is not a UDP address", self.address),
-                    "leave out --udp, or type udp://HOST:PORT",
+                    "remove --udp, or type udp://HOST:PORT",
                 ));
             }
             (address, _) => address.clone(),
@@ -156,11 +155,11 @@ impl Settings {
         match (&address, self.datagrams.given(), self.tls.given()) {
             (Address::Tcp(_) | Address::Tls(_) | Address::Unix(_), Some(flag), _) => Err(CliError::usage(
                 format!("{flag} is for datagrams, and {address} is not a udp:// address"),
-                format!("leave out {flag}, or type udp://HOST:PORT"),
+                format!("remove {flag}, or type udp://HOST:PORT"),
             )),
             (Address::Tcp(_) | Address::Udp(_) | Address::Unix(_), _, Some(flag)) => Err(CliError::usage(
                 format!("{flag} is for tls:// addresses, and {address} is not one"),
-                format!("leave out {flag}, or type tls://HOST:PORT"),
+                format!("remove {flag}, or type tls://HOST:PORT"),
             )),
             (_, _, _) => Ok(address),
         }

@@ -16,7 +16,7 @@ use super::text;
 /// Reading from the peer pauses at this many unwritten bytes: as many as one turn reads.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// Shows replies.
+/// A destination for the replies of a session.
 pub(super) trait View {
     /// Shows one reply, with the round-trip time if it answers a line.
     ///
@@ -41,7 +41,6 @@ pub(super) struct Pipe {
     style: Style,
 }
 
-/// The format of a reply.
 enum Style {
     Bytes,
     /// Each reply ends with a line feed.

@@ -1,8 +1,8 @@
 //! System calls per request, counted with perf(1) or strace(1).
 //!
 //! Counting slows a server down, so it has runs of its own. The server is traced from its start to its
-//! end, in a short run and in a long one. The difference of both runs contains only the requests: the
-//! calls for start, connects and end cancel out.
+//! end, in a short run and in a long one. The difference of both runs contains only the requests,
+//! because the calls for start, connects and end are the same in both.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use super::interrupt::Interrupt;
 use super::tracer::Tracer;
 use crate::report::comparison::{Cores, Load};
 
-/// Requests of the short run, and additional requests of the long run. There is at least one request
-/// per connection.
+/// Requests of the short run, unless there are more connections.
 const SHORT: u64 = 2_000;
+/// Additional requests of the long run, unless there are more connections.
 const MORE: u64 = 10_000;
 
 /// Timeout for the end of the server and the output of the tracer.

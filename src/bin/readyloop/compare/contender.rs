@@ -146,8 +146,7 @@ impl FromStr for Contender {
     }
 }
 
-/// Sends the first printed address. It reads to the end of the output, so that the server never blocks on
-/// a full pipe.
+/// Sends the first printed address, and reads to the end so that the server never blocks on a full pipe.
 fn addresses_in(output: ChildStdout) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -166,8 +165,9 @@ fn addresses_in(output: ChildStdout) -> Receiver<String> {
     receiver
 }
 
-/// Waits until a connect to `port` succeeds, or the server prints an address or ends. The server may close
-/// its output.
+/// Waits until a connect to `port` succeeds, or the server prints an address or ends.
+///
+/// The server may close its output.
 fn wait_for_port(
     port: u16,
     process: &mut Process,
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_is_a_name_and_a_command() {
+    fn a_peer_has_a_name_and_a_command() {
         let peer: Contender = "other = ./other --flag=1 {port}".parse().unwrap();
         assert_eq!(
             peer.to_server(),

@@ -19,11 +19,11 @@ use crate::report::comparison::Load;
 /// Time for opening all connections.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Timeout of an answer and of a connect. It is short, because connections that wait for a busy worker
-/// of a pool use it up in each trial.
+/// Timeout of an answer and of a connect. Connections that wait for a busy worker of a pool take the
+/// whole timeout in each trial, so it is short.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Addition to the timeout per connection: with simultaneous requests, the last answer comes after all
+/// Addition to the timeout per connection, because the last of many simultaneous requests waits for all
 /// others.
 const ANSWER_TIMEOUT_EACH: Duration = Duration::from_micros(250);
 
@@ -127,7 +127,7 @@ fn check_record(server: &mut RunningServer, record: Record) -> Result<Record, Tr
     if let Some(own) = record.errors.iter().find(|error| error.kind.is_own()) {
         return Err(format!("the generator failed to connect ({}): {}", own.count, own.kind).into());
     }
-    // Waiting and refused connections are no failure: the report shows them next to the results.
+    // Waiting and refused connections are no failure. The report shows them next to the results.
     if record.requests.answered == 0 {
         let advice = if first.is_none() { "; use a longer --duration" } else { "" };
         return Err(format!("no request of the measured time was answered{}{advice}", kind()).into());
@@ -146,17 +146,17 @@ fn ended_with(end: &str) -> String {
 
 fn arguments(server: &RunningServer, config: &TrialConfig) -> Vec<String> {
     let load = config.load;
-    let seconds = |time: Duration| format!("{}ns", time.as_nanos());
+    let nanos = |time: Duration| format!("{}ns", time.as_nanos());
     let mut arguments = vec!["bench".to_owned(), server.address.clone()];
     let mut flag = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
     flag("--connections", load.connections.to_string());
     flag("--idle", load.idle_connections.to_string());
     flag("--size", load.message_bytes.to_string());
-    flag("--warm-up", seconds(config.warm_up));
-    flag("--timeout", seconds(answer_timeout(load)));
+    flag("--warm-up", nanos(config.warm_up));
+    flag("--timeout", nanos(answer_timeout(load)));
     flag("--pid", server.process.working_pid().to_string());
     match config.run_length {
-        RunLength::Time(time) => flag("--duration", seconds(time)),
+        RunLength::Time(time) => flag("--duration", nanos(time)),
         RunLength::Requests(requests) => flag("--requests", requests.to_string()),
     }
     arguments.push("--json".to_owned());

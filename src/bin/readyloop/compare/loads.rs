@@ -46,8 +46,7 @@ pub(super) struct ScheduledTrial {
 
 /// All trials in order: each round has every load, and each load has every server.
 ///
-/// The first server rotates from load to load and from round to round, so that no server always runs
-/// first.
+/// The first server rotates from load to load and from round to round, so that none always runs first.
 pub(super) fn schedule(rounds: u64, loads: &[Load], servers: usize) -> Vec<ScheduledTrial> {
     let mut schedule = Vec::new();
     for round in 1..=rounds {

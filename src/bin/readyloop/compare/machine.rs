@@ -8,7 +8,7 @@ use rlimit::Resource;
 use crate::cli_error::CliError;
 use crate::report::comparison::Load;
 
-/// Descriptors of a server or of the generator for other things than connections, with a reserve.
+/// Descriptors of a server or of the generator for other uses than connections, with a reserve.
 const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Names and values of the limits that can be read.

@@ -39,8 +39,7 @@ use tracer::Tracer;
 /// The name of this subcommand.
 pub(crate) const NAME: &str = "compare";
 
-/// Failed trials of a server under one load, after which it is skipped under this load. A single failure
-/// may be an accident.
+/// A server is skipped under a load after this many failed trials under it. One failure may be accidental.
 const FAILURES_MAX: u64 = 2;
 
 /// Runs the subcommand: checks, measures and reports.
@@ -56,7 +55,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     machine::check_descriptors(&loads, descriptors)?;
     settings.output.check()?;
     let interrupt = Interrupt::install().map_err(|error| {
-        CliError::failure(format!("cannot handle signals: {}", io_message(&error)), "this is a bug: please report it")
+        CliError::failure(
+            format!("cannot handle signals: {}", io_message(&error)),
+            "this is a bug in readyloop: please report it",
+        )
     })?;
     check_start(&contenders, &interrupt)?;
 
@@ -82,7 +84,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     }
     let mismatch = run.mismatch.take();
     report(&settings, &comparison)?;
-    let hint = "check that it is an echo server; ignore its results";
+    let hint = "check that it is an echo server, and ignore its results";
     mismatch.map_or(Ok(()), |mismatch| Err(CliError::failure(mismatch, hint)))
 }
 
@@ -266,7 +268,7 @@ EXAMPLES
   readyloop compare
       Three designs with 10 to 10,000 connections in five rounds; takes about seven minutes.
   readyloop compare --json all.json --html all.html
-      Also writes a page with charts, and all trials for `readyloop report`.
+      Also write all trials for `readyloop report`, and a page with charts.
   readyloop compare -c 100,100+900,100+18900 --designs reactor,threads
       100 busy connections with 0, 900 and 18,900 idle ones.
   readyloop compare --peer 'other=./other-server --port {port}' --designs reactor
@@ -277,4 +279,4 @@ EXIT STATUS
      load is a result
   1  a server does not start, a server returned other bytes than it received, nothing was measured
      before an interrupt, there are too few descriptors, or an output cannot be written
-  2  invalid usage; no server was started";
+  2  wrong usage; no server was started";

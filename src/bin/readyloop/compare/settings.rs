@@ -35,8 +35,8 @@ pub(super) struct Settings {
     #[arg(long, value_name = "COUNT", default_value = "5", value_parser = above_zero(count::<u64>))]
     pub(super) rounds: u64,
 
-    /// Designs of `serve`, separated by commas; the others are compared with the reactor, or with the
-    /// first server if there is no reactor
+    /// Designs of `serve`, separated by commas; each server is compared with the reactor, or with the
+    /// first server if the reactor is not among them
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "reactor,threads,pool")]
     #[arg(value_parser = ["reactor", "iterative", "threads", "pool"])]
     pub(super) designs: Vec<String>,

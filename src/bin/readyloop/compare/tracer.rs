@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::{env, fs, process};
 
-/// strace stops a thread twice per system call. With more connections it would take minutes.
+/// The most connections under strace, which stops a thread twice per system call. More would take minutes.
 const STRACE_CONNECTIONS_MAX: u64 = 1_000;
 
 /// A tracer that is installed and permitted.

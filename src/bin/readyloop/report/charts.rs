@@ -9,7 +9,7 @@ use super::metric::{Metric, rate_in};
 use super::quantity::Unit;
 use super::results::{Cell, Family};
 use super::spread::Spread;
-use super::tables::load_phrase;
+use super::tables::connections_phrase;
 
 /// The quantiles that are drawn, as far as there are enough answers for them.
 const QUANTILES: [f64; 12] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999];
@@ -76,7 +76,7 @@ pub(super) fn by_percentile(family: &Family<'_>) -> Vec<Chart> {
             lines.push(Line { name, style, points });
         }
         Chart {
-            title: format!("Latency by percentile, {} connections", load_phrase(load)),
+            title: format!("Latency by percentile, {}", connections_phrase(load)),
             x: Axis { title: "share of all answers", unit: Unit::Percentile, scale: Scale::Log },
             y: Axis { title: "latency, lower is better", unit: Unit::Time, scale: Scale::Log },
             lines,
@@ -87,7 +87,7 @@ pub(super) fn by_percentile(family: &Family<'_>) -> Vec<Chart> {
 /// Charts of rate and latency over time of the median round, two for each load.
 pub(super) fn over_time(family: &Family<'_>) -> Vec<Chart> {
     let draw = |load, title: String, y: Axis, lines: Vec<Line>| Chart {
-        title: format!("{title} over time, {} connections", load_phrase(load)),
+        title: format!("{title} over time, {}", connections_phrase(load)),
         x: Axis { title: "measured time", unit: Unit::Time, scale: Scale::Linear },
         y,
         lines,

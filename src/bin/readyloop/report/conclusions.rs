@@ -1,4 +1,4 @@
-//! The conclusions that the numbers support, in two plain sentences, or the reason why there are none.
+//! Draws conclusions from the results, in two sentences, or gives the reason why there are none.
 
 use super::comparison::Load;
 use super::metric::Metric;
@@ -16,8 +16,8 @@ pub(super) fn conclude(family: &Family<'_>) -> Vec<String> {
     bases.sort_unstable();
     bases.dedup();
     let mut words: Vec<String> = Vec::new();
-    for sentence in bases.into_iter().flat_map(|base| conclude_beside(family, base)) {
-        // Machines may share the sentence that nothing can be concluded.
+    for sentence in bases.into_iter().flat_map(|base| conclude_against(family, base)) {
+        // Several machines may have the same sentence, such as that no conclusion is drawn.
         if !words.contains(&sentence) {
             words.push(sentence);
         }
@@ -26,19 +26,20 @@ pub(super) fn conclude(family: &Family<'_>) -> Vec<String> {
 }
 
 /// The sentences about the servers that are compared with this one.
-fn conclude_beside(family: &Family<'_>, base: usize) -> Vec<String> {
+fn conclude_against(family: &Family<'_>, base: usize) -> Vec<String> {
     let mut loads = family.loads();
     loads.sort_by_key(Load::open);
-    let is_told = |server| move |load: &&Load| family.figure(**load, server, Metric::Rate).is_some();
+    let is_measured = |server| move |load: &&Load| family.figure(**load, server, Metric::Rate).is_some();
     let has_rival = |load: &&Load| rivals(family, base).any(|rival| family.cell(**load, rival).is_some());
     // A load under which both servers ran several rounds and served all connections says the most.
-    let has_equal = |load: &&Load| {
-        let tells = |server| family.cell(**load, server).is_some_and(|cell| cell.served_all() && cell.runs.len() > 1);
-        tells(base) && rivals(family, base).any(tells)
+    let has_comparison = |load: &&Load| {
+        let is_complete =
+            |server| family.cell(**load, server).is_some_and(|cell| cell.served_all() && cell.runs.len() > 1);
+        is_complete(base) && rivals(family, base).any(is_complete)
     };
-    let sentence_loads = || loads.iter().rev().filter(has_rival).filter(is_told(base));
-    let Some(&load) = sentence_loads().find(has_equal).or_else(|| sentence_loads().next()) else {
-        return vec![format!("{} was not measured beside another server, so nothing is compared.", name(family, base))];
+    let sentence_loads = || loads.iter().rev().filter(has_rival).filter(is_measured(base));
+    let Some(&load) = sentence_loads().find(has_comparison).or_else(|| sentence_loads().next()) else {
+        return vec![format!("{} was not measured with another server, so nothing is compared.", name(family, base))];
     };
     let rounds = |server| family.figure(load, server, Metric::Rate).map(|figure| figure.rounds);
     if rivals(family, base).chain([base]).filter_map(rounds).any(|rounds| rounds < 2) {
@@ -47,19 +48,19 @@ fn conclude_beside(family: &Family<'_>, base: usize) -> Vec<String> {
             "No conclusion is drawn. Run it again with --rounds 5.".to_owned(),
         ];
     }
-    let said = |say: fn(&Family<'_>, Load, usize, usize) -> Option<String>| -> Vec<String> {
-        rivals(family, base).filter_map(|rival| say(family, load, base, rival)).collect()
+    let clauses = |clause: fn(&Family<'_>, Load, usize, usize) -> Option<String>| -> Vec<String> {
+        rivals(family, base).filter_map(|rival| clause(family, load, base, rival)).collect()
     };
-    let costs = said(costs);
+    let costs = clauses(costs);
     let costs = if costs.is_empty() { "The cost of a request was not measured".to_owned() } else { costs.join("; ") };
     // Only the smallest load is named under which a server could not be measured.
     let beyond = rivals(family, base).filter_map(|rival| {
         let is_lost = |load: Load| family.cell(load, rival).is_some_and(Cell::is_lost);
         let lost = loads.iter().copied().find(|beyond| load.open() < beyond.open() && is_lost(*beyond))?;
-        Some(format!("with {} {} could not be measured", load_phrase(lost), name(family, rival)))
+        Some(format!("with {}, {} could not be measured", load_phrase(lost), name(family, rival)))
     });
-    let served: Vec<String> = said(service).into_iter().chain(beyond).collect();
-    vec![format!("With {} connections {}.", load_phrase(load), served.join("; ")), format!("{}.", capital(&costs))]
+    let served: Vec<String> = clauses(service).into_iter().chain(beyond).collect();
+    vec![format!("With {}, {}.", load_phrase(load), served.join("; ")), format!("{}.", capital(&costs))]
 }
 
 /// The servers that are compared with this one.
@@ -120,15 +121,15 @@ fn unserved_phrase(unserved: Unserved) -> String {
 
 /// A clause about the CPU and the memory that both servers used.
 fn costs(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option<String> {
-    // Costs per request and connection mean nothing for a server that left connections unserved.
+    // A server that left connections unserved has no comparable cost per request and connection.
     for server in [base, rival] {
         family.cell(load, server).filter(|cell| cell.unserved().is_none())?;
     }
     let (us, them) = (name(family, base), name(family, rival));
     let clause = |metric, each: &str, what: &str| match compare(family, load, metric, base, rival)? {
-        Difference::Noise => Some(format!("{each} no difference in {what} could be shown between {us} and {them}")),
+        Difference::Noise => Some(format!("{each}, no difference in {what} could be shown between {us} and {them}")),
         Difference::More { which, times, than } => {
-            Some(format!("{each} {which} used {times} times the {what} of {than}"))
+            Some(format!("{each}, {which} used {times} times the {what} of {than}"))
         }
     };
     let memory = clause(Metric::Memory, "per connection", "memory").filter(|_| load.open() >= MEMORY_CONNECTIONS_MIN);
@@ -162,11 +163,9 @@ fn compare<'a>(
 }
 
 fn load_phrase(load: Load) -> String {
-    let print = |count: u64| Unit::Count.print(count as f64);
-    match load.idle_connections {
-        0 => print(load.connections),
-        _ => format!("{} open", print(load.open())),
-    }
+    let open = if load.idle_connections == 0 { "" } else { "open " };
+    let noun = if load.open() == 1 { "connection" } else { "connections" };
+    format!("{} {open}{noun}", Unit::Count.print(load.open() as f64))
 }
 
 fn capital(text: &str) -> String {
@@ -196,9 +195,9 @@ mod tests {
         assert_eq!(
             conclusions_of(comparison()),
             [
-                "With 100 connections reactor answered 2.00 times as many requests per second as threads, and no \
+                "With 100 connections, reactor answered 2.00 times as many requests per second as threads, and no \
                  difference in p99 latency could be shown.",
-                "Per request no difference in CPU could be shown between reactor and threads, and per connection no \
+                "Per request, no difference in CPU could be shown between reactor and threads, and per connection, no \
                  difference in memory could be shown between reactor and threads."
             ]
         );
@@ -232,19 +231,19 @@ mod tests {
         let words = conclusions_of(comparison_of(trials));
         assert_eq!(
             words,
-            ["With 100 connections threads could not be measured.", "The cost of a request was not measured."]
+            ["With 100 connections, threads could not be measured.", "The cost of a request was not measured."]
         );
     }
 
     #[test]
-    fn a_greater_load_that_one_server_does_not_bear_is_named_too() {
+    fn a_larger_load_that_one_server_cannot_serve_is_named_too() {
         let mut trials = rounds([("reactor", [100.0, 110.0]), ("threads", [50.0, 55.0])]);
         let mut lost = trial("threads", 1_000, 1, 0.0);
         lost.outcome = Outcome::Failed("no threads left".to_owned());
         trials.extend([trial("reactor", 1_000, 1, 90.0), trial("reactor", 1_000, 2, 90.0), lost]);
         let words = conclusions_of(comparison_of(trials));
-        assert!(words[0].starts_with("With 100 connections reactor answered 2.00 times"), "{words:?}");
-        assert!(words[0].ends_with("; with 1,000 threads could not be measured."), "{words:?}");
+        assert!(words[0].starts_with("With 100 connections, reactor answered 2.00 times"), "{words:?}");
+        assert!(words[0].ends_with("; with 1,000 connections, threads could not be measured."), "{words:?}");
     }
 
     #[test]
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn alone_there_is_nothing_to_compare() {
+    fn a_single_server_has_no_conclusion() {
         assert_eq!(conclusions_of(comparison_of(vec![trial("reactor", 10, 1, 900.0)])), [""; 0]);
     }
 }

@@ -70,12 +70,12 @@ impl Table {
     }
 
     /// The same table with text in its last column.
-    pub(crate) fn ending_in_words(self) -> Self {
+    pub(crate) fn ending_in_text(self) -> Self {
         Self { last: Last::Words, ..self }
     }
 
     /// Whether a column holds text and not numbers.
-    pub(crate) fn has_words_in(&self, column: usize) -> bool {
+    pub(crate) fn has_text_in(&self, column: usize) -> bool {
         column < self.names || self.last == Last::Words && column + 1 == self.head.len()
     }
 
@@ -83,7 +83,7 @@ impl Table {
     pub(crate) fn without_empty_columns(mut self, empty: &str) -> Self {
         for column in (self.names..self.head.len()).rev() {
             if self.rows.iter().all(|row| row[column] == empty || row[column].is_empty()) {
-                if self.has_words_in(column) {
+                if self.has_text_in(column) {
                     self.last = Last::Figures;
                 }
                 self.head.remove(column);

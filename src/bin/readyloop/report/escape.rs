@@ -1,4 +1,4 @@
-//! Escapes foreign text for each output format: names of servers and machines come from files and from
+//! Escapes foreign text for each output format. Names of servers and machines come from files and
 //! command lines.
 //!
 //! Escaped text opens no tag, ends no table cell, and moves no cursor.

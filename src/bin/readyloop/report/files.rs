@@ -20,7 +20,7 @@ pub(crate) fn read<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Vec<
     for path in paths {
         let text = fs::read_to_string(path).map_err(|error| {
             let message = format!("cannot read {}: {}", path.display(), io_message(&error));
-            CliError::usage(message, "give the path of a file that `bench --json` or `compare --json` has written")
+            CliError::usage(message, "type the path of a file that `bench --json` or `compare --json` wrote")
         })?;
         for comparison in parse(&text).map_err(|problem| problem.at(&path.display().to_string()))? {
             // The same run twice would look like two rounds without noise.

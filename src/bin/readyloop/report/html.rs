@@ -14,7 +14,6 @@ const SCRIPT: &str = include_str!("page.js");
 /// The content security policy: the page may use only its own inline content.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
-/// The whole page.
 pub(crate) fn print(document: &Document) -> String {
     let title = xml(&document.title);
     let mut out = format!(
@@ -75,7 +74,7 @@ fn print_table(table: &Table, out: &mut String) {
         return;
     }
     out.push_str("<div class=\"wide\"><table>\n<thead><tr>");
-    let conclusions = |column| if table.has_words_in(column) { " class=\"words\"" } else { "" };
+    let conclusions = |column| if table.has_text_in(column) { " class=\"words\"" } else { "" };
     for (column, cell) in table.head.iter().enumerate() {
         let _ = write!(out, r#"<th scope="col"{}>{}</th>"#, conclusions(column), xml(cell));
     }

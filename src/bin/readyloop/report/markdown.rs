@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use super::document::{Document, Table};
 use super::escape::markdown;
 
-/// The whole report.
 pub(crate) fn print(document: &Document) -> String {
     let mut out = format!("# {}\n\n{}\n", markdown(&document.title), markdown(&document.about));
     if !document.conclusions.is_empty() {
@@ -36,8 +35,7 @@ fn print_table(table: &Table, out: &mut String) {
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     };
     print_row(&table.head, out);
-    let rules: Vec<&str> =
-        (0..table.head.len()).map(|at| if table.has_words_in(at) { "---" } else { "---:" }).collect();
+    let rules: Vec<&str> = (0..table.head.len()).map(|at| if table.has_text_in(at) { "---" } else { "---:" }).collect();
     let _ = writeln!(out, "|{}|", rules.join("|"));
     for row in &table.rows {
         print_row(row, out);

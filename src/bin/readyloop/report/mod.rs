@@ -28,7 +28,6 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::cli_error::{CliError, io_message};
-use crate::exit_status::EXIT_STATUS;
 
 use comparison::Comparison;
 
@@ -96,7 +95,7 @@ pub(crate) fn print_result(text: &str) -> Result<(), CliError> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::failure(
             format!("cannot write to standard output: {}", io_message(&error)),
-            "redirect it to a file system with free space",
+            "redirect it to a writable file with free space",
         )),
         Ok(()) | Err(_) => Ok(()),
     }
@@ -107,14 +106,14 @@ pub(crate) fn command() -> Command {
     Settings::augment_args(Command::new(NAME))
         .about("Merges saved runs of `bench` and `compare` and draws them")
         .long_about(None)
-        .after_long_help(format!("{HELP}\n\n{EXIT_STATUS}"))
+        .after_long_help(HELP)
 }
 
 const HELP: &str = "\
 MERGING
   Runs of the same server under the same load on the same machine are rounds of one measurement. The
-  report shows their median, minimum and maximum. When the runs come from several machines, the number
-  of the machine follows the name of each server. A run that is in two files counts once.
+  report shows their median, minimum and maximum. When the runs come from several machines, the
+  number of the machine follows the name of each server. A run that is in two files counts once.
 
 EXAMPLES
   readyloop report monday.json tuesday.json
@@ -122,4 +121,9 @@ EXAMPLES
   readyloop report --html */runs.json > report.html
       One page with all charts and tables.
   readyloop report --svg comparison.json > figure.svg
-      A figure for a README.";
+      A figure for a README.
+
+EXIT STATUS
+  0  the report was printed, or standard output is a closed pipe
+  1  standard output cannot be written
+  2  wrong usage, or a file cannot be read or holds something other than runs";

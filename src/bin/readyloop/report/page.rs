@@ -49,7 +49,7 @@ fn about(results: &Results<'_>) -> String {
     let machines: BTreeSet<String> = results
         .machines
         .iter()
-        .map(|machine| format!("{}, {}, {} cores", machine.kernel, machine.processor, machine.cores))
+        .map(|machine| format!("{}, {}, {}", machine.kernel, machine.processor, cores(machine.cores)))
         .collect();
     let machines: Vec<String> = machines.into_iter().collect();
     let rounds = match results.rounds() {
@@ -57,6 +57,10 @@ fn about(results: &Results<'_>) -> String {
         Some(_) | None => String::new(),
     };
     format!("{}{rounds}; {}", labels.join("; "), machines.join("; "))
+}
+
+fn cores(count: u64) -> String {
+    format!("{count} core{}", if count == 1 { "" } else { "s" })
 }
 
 fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
@@ -104,7 +108,7 @@ fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
             table: tables::of_time(family),
         },
     ];
-    sections.retain(Section::tells_something);
+    sections.retain(Section::has_values);
     if with_label {
         for section in &mut sections {
             section.heading = format!("{}: {}", section.heading, family.label);
@@ -114,8 +118,8 @@ fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
 }
 
 impl Section {
-    /// Whether there is a figure in its table.
-    fn tells_something(&self) -> bool {
+    /// Whether its table has a value.
+    fn has_values(&self) -> bool {
         self.table.head.len() > self.table.names && !self.table.rows.is_empty()
     }
 }
@@ -125,14 +129,14 @@ fn method(comparisons: &[Comparison], results: &Results<'_>) -> Vec<String> {
     let mut sentences = Vec::new();
     let is_compared = comparisons.iter().any(|comparison| comparison.trials.len() > 1);
     if is_compared {
-        sentences.push("Each trial started a new server process. Each round tried every server under every load, in a different order.".to_owned());
+        sentences.push("Each trial started a new server process. Each round ran every server under every load, in a different order.".to_owned());
     }
     match comparisons.iter().find_map(|comparison| comparison.cores) {
         Some(cores) => sentences.push(format!(
             "Servers were pinned to core {}, and the generator to core {}. A design with many threads had one core as well.",
             cores.server, cores.generator
         )),
-        None if is_compared => sentences.push("Servers and generator shared the cores, so each disturbed the other.".to_owned()),
+        None if is_compared => sentences.push("Servers and generator shared the cores, so each slowed the other down.".to_owned()),
         None => {}
     }
     sentences.extend(noise(results));
@@ -168,7 +172,7 @@ fn noise(results: &Results<'_>) -> Option<String> {
         );
     }
     Some(format!(
-        "Each value is the median of {rounds} rounds, with the minimum and the maximum beside it. Two servers are said to differ only if their rounds do not overlap. By chance, 1 in {} pairs of equal servers would be said to differ.",
+        "Each value is the median of {rounds} rounds, with the minimum and the maximum beside it. Two servers are reported as different only if their rounds do not overlap. By chance, 1 in {} pairs of equal servers would be reported as different.",
         Unit::Count.print(splits(rounds))
     ))
 }
@@ -185,7 +189,7 @@ fn is_loopback(address: &str) -> bool {
 }
 
 fn origin(comparisons: &[Comparison], results: &Results<'_>) -> Table {
-    let mut table = Table::new(1, &["name", "value"]).ending_in_words();
+    let mut table = Table::new(1, &["name", "value"]).ending_in_text();
     let mut row = |name: &str, value: &str| {
         let row = vec![name.to_owned(), value.to_owned()];
         if !value.is_empty() && !table.rows.contains(&row) {
@@ -194,7 +198,7 @@ fn origin(comparisons: &[Comparison], results: &Results<'_>) -> Table {
     };
     for (place, machine) in results.machines.iter().enumerate() {
         let name = if results.machines.len() > 1 { format!("machine ({})", place + 1) } else { "machine".to_owned() };
-        row(&name, &format!("{}, {} cores", machine.processor, machine.cores));
+        row(&name, &format!("{}, {}", machine.processor, cores(machine.cores)));
         row("kernel", &machine.kernel);
         row("congestion control", &machine.congestion_control);
         row("readyloop", &machine.readyloop);

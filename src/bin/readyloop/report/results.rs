@@ -1,7 +1,6 @@
 //! The trials of any number of comparisons, sorted by load and server.
 //!
-//! The rounds of one cell come from one machine. A server that was measured on two machines counts as
-//! two servers.
+//! The rounds of one cell come from one machine. A server that was measured on two machines counts as two.
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ use super::spread::{Spread, Verdict};
 /// The cell for a value that was not measured.
 pub(crate) const NONE: &str = "–";
 
-/// The cell for a ratio of servers of which one did not serve all connections.
+/// The cell for a ratio if one of the two servers did not serve all connections.
 pub(crate) const UNLIKE: &str = "not all served";
 
 /// The number of columns with names.
@@ -38,7 +38,7 @@ pub(super) fn of_metrics(family: &Family<'_>, metrics: &[Metric]) -> Table {
     let mut table = Table::new(NAMES, &head);
     table.breaks = (0..metrics.len()).map(|place| NAMES + place * FIGURE).collect();
     if has_notes {
-        table = table.ending_in_words();
+        table = table.ending_in_text();
     }
     for_each_row(family, |load, server, cell| {
         let mut row = names(family, load, server);
@@ -115,6 +115,11 @@ fn names(family: &Family<'_>, load: Load, server: usize) -> Vec<String> {
     vec![load_phrase(load), family.servers[server].name.clone()]
 }
 
+/// `100 connections`, or `100 + 900 idle connections`.
+pub(super) fn connections_phrase(load: Load) -> String {
+    format!("{} connection{}", load_phrase(load), if load.open() == 1 { "" } else { "s" })
+}
+
 /// `100`, or `100 + 900 idle`.
 pub(super) fn load_phrase(load: Load) -> String {
     let print = |count: u64| Unit::Count.print(count as f64);
@@ -131,7 +136,7 @@ fn figure(family: &Family<'_>, load: Load, server: usize, metric: Metric) -> [St
     let base = family.servers[server].base.and_then(|base| family.figure(load, base, metric));
     // System calls are counted once, in a separate run, so there are no rounds to compare.
     let is_counted = metric == Metric::Calls;
-    // A server that serves only some connections serves them well, so a ratio would mislead.
+    // A server that serves only some connections serves those faster, so a ratio would mislead.
     let serves_all = |server| family.cell(load, server).is_none_or(|cell| cell.unserved().is_none());
     let is_alike = serves_all(server) && family.servers[server].base.is_none_or(serves_all);
     let ratio = match base {

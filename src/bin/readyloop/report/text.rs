@@ -9,7 +9,6 @@ use super::escape::plain;
 /// The widest line that fits most terminals.
 const WIDTH_MAX: usize = 100;
 
-/// The whole report.
 pub(crate) fn print(document: &Document) -> String {
     let mut out = format!("{}\n{}\n", plain(&document.title), plain(&document.about));
     for section in &document.sections {
@@ -36,7 +35,7 @@ fn print_table(table: &Table, out: &mut String) {
             let mut line = String::new();
             for column in (0..table.names).chain(figures.clone()) {
                 let (cell, width) = (plain(&row[column]), widths[column]);
-                let _ = if table.has_words_in(column) {
+                let _ = if table.has_text_in(column) {
                     write!(line, "  {cell:<width$}")
                 } else {
                     write!(line, "  {cell:>width$}")

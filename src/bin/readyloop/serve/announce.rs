@@ -39,7 +39,7 @@ pub(super) fn print(lines: &str) -> Result<OutputState, CliError> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(OutputState::Closed),
         Err(error) => Err(CliError::failure(
             format!("cannot write to standard output: {}", io_message(&error)),
-            "redirect it to a writable file: the bound addresses are printed there",
+            "redirect it to a writable file with free space",
         )),
     }
 }
@@ -48,7 +48,7 @@ pub(super) fn print(lines: &str) -> Result<OutputState, CliError> {
 #[derive(Debug)]
 pub(super) struct ReadyFile {
     path: PathBuf,
-    /// Device and inode of our file: another server may have replaced it since.
+    /// Device and inode of our file, because another server may have replaced it since.
     identity: (u64, u64),
 }
 
@@ -56,9 +56,9 @@ impl ReadyFile {
     /// Removes the ready file of an earlier server, so that no script reads it too early.
     ///
     /// # Errors
-    /// Another file exists at `path`. It is left alone: the path may be mistyped.
+    /// Another file exists at `path`. It is not removed, because the path may be mistyped.
     pub(super) fn remove_leftover(path: &Path) -> Result<(), CliError> {
-        // Links are not followed: the link itself would be removed, such as /dev/stderr.
+        // Links are not followed, because the link itself would be removed, such as /dev/stderr.
         let Ok(metadata) = fs::symlink_metadata(path) else {
             // The path is free, or writing to it reports the error.
             return Ok(());

@@ -38,7 +38,7 @@ fn check_queues(settings: &Settings) -> Result<(), CliError> {
             format!("type --queue-low {}, a quarter of --queue-high", print_size(high / 4)),
         ));
     }
-    // Checked: each limit may be as large as a `usize`.
+    // Checked arithmetic, because each limit may be as large as a `usize`.
     let one_peer = peer.queue_high.checked_add(peer.frame_len_max).and_then(|sum| {
         sum.checked_add(peer.frame_len_max)?.checked_add(2 * (readyloop::connection::READ_LEN_MAX + ENVELOPE_LEN_MAX))
     });
@@ -82,7 +82,7 @@ fn check_tls(settings: &Settings) -> Result<(), CliError> {
         }
         (Some(_), _, Some(_), _, true) | (Some(_), _, _, Some(_), true) => Err(CliError::usage(
             "--self-signed cannot be used with --cert or --key",
-            "leave out --self-signed, or --cert and --key",
+            "remove --self-signed, or --cert and --key",
         )),
         (None, None, ..) | (Some(_), _, Some(_), Some(_), false) | (Some(_), _, None, None, true) => Ok(()),
     }
@@ -113,7 +113,7 @@ fn check_prefix(settings: &Settings) -> Result<(), CliError> {
         Service::Discard | Service::Chargen => {
             return Err(CliError::usage(
                 "--prefix needs a service that sends frames of peers: echo or chat",
-                "leave out --prefix, or type --service echo",
+                "remove --prefix, or type --service echo",
             ));
         }
     }
@@ -126,7 +126,7 @@ fn check_prefix(settings: &Settings) -> Result<(), CliError> {
     match settings.framing() {
         Framing::Lines(_) if prefix.contains('\n') => Err(CliError::usage(
             "with --framing lines, --prefix cannot contain a line feed",
-            "leave out the line feed, or type --framing length",
+            "remove the line feed, or type --framing length",
         )),
         Framing::Lines(_) | Framing::Length(_) => Ok(()),
         framing @ (Framing::Raw(_) | Framing::Fixed(_)) => Err(CliError::usage(
@@ -156,7 +156,7 @@ fn check_datagrams(settings: &Settings) -> Result<(), CliError> {
     if settings.prefix().is_some() {
         return Err(CliError::usage(
             format!("--prefix cannot be used with {address}: a reply must not be longer than its request"),
-            "leave out --prefix, or type a tcp:// address",
+            "remove --prefix, or type a tcp:// address",
         ));
     }
     Ok(())
@@ -175,14 +175,14 @@ fn check_design(settings: &Settings) -> Result<(), CliError> {
     if settings.endpoints.service == Service::Chat {
         return Err(CliError::usage(
             "chat needs --design reactor: peers of other designs cannot send to each other",
-            "leave out --design, or type --service echo",
+            "remove --design, or type --service echo",
         ));
     }
     let needs_reactor = |address: &&Address| matches!(address, Address::Udp(_) | Address::Tls(_));
     match settings.endpoints.listen.iter().find(needs_reactor) {
         Some(address) => Err(CliError::usage(
             format!("{address} needs --design reactor: other designs serve plain connections only"),
-            "leave out --design, or type a tcp:// address",
+            "remove --design, or type a tcp:// address",
         )),
         None => Ok(()),
     }

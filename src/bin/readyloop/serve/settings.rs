@@ -117,7 +117,7 @@ pub(super) enum Service {
 pub(super) struct PeerLimits {
     /// Close a connection after this long without traffic [default: 5m]
     ///
-    /// Applies while no frame is incomplete and no output is queued. Longer than a pause in typing,
+    /// Applies while no output is queued. Longer than a pause in typing,
     /// shorter than the timeout of most NATs and firewalls.
     #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
     pub(super) idle_timeout: Duration,
@@ -170,7 +170,7 @@ pub(super) struct TotalLimits {
     #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<usize>))]
     pub(super) max_connections: Option<usize>,
 
-    /// Most connections from one IPv4 address or IPv6 /64 [default: no such limit]
+    /// Most connections from one IPv4 address or IPv6 /64 [default: no limit]
     ///
     /// Connections beyond it are reset. There is no default, because many clients may share one
     /// address behind a NAT.
@@ -190,8 +190,8 @@ pub(super) struct TotalLimits {
 
     /// Time to drain after SIGTERM or SIGINT [default: 10s]
     ///
-    /// After half of it, connections are finished even if the peer still sends. At the end, the rest
-    /// is closed at once; 0s does that immediately. Process supervisors usually wait this long.
+    /// After half of it, connections are finished even if the peer still sends. At its end, all others
+    /// are closed at once. Process supervisors usually wait at least this long.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) drain_timeout: Duration,
 }
@@ -294,8 +294,8 @@ pub(super) struct Sockets {
 pub(super) struct Datagrams {
     /// Datagrams answered per second for one source network, IPv4 /24 or IPv6 /56 [default: 10k]
     ///
-    /// Enough for a busy host. The limit protects networks with forged addresses; for the same
-    /// reason, a reply is never longer than its request.
+    /// Enough for a busy host. An attacker can forge the source address, and the limit protects the
+    /// owner of that address. For the same reason, a reply is never longer than its request.
     #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<u32>))]
     pub(super) udp_source_rate: u32,
 
@@ -320,8 +320,8 @@ pub(super) struct Datagrams {
 pub(super) struct Output {
     /// Also write the `listening on` lines to this file; it exists while the server listens
     ///
-    /// The complete file appears once every listener is bound. It is removed at exit, and a leftover
-    /// at the next start.
+    /// The complete file appears once every listener is bound. It is removed at exit, and a file that
+    /// an earlier server left is removed at the start.
     #[arg(long, value_name = "PATH")]
     pub(super) ready_file: Option<PathBuf>,
 

@@ -5,16 +5,16 @@
 
 mod progress;
 
-use std::io::{self, Write, stdout};
 use std::ops::Range;
 use std::panic::{PanicHookInfo, set_hook};
 use std::sync::{Mutex, PoisonError};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use readyloop::simtest::{Failure, SimOutcome, SimTest};
-use thiserror::Error;
 
-use crate::cli_error::{CliError, io_message};
+use crate::cli_error::CliError;
+use crate::report::print_result;
+use crate::units::ParseError;
 
 use progress::Progress;
 
@@ -24,8 +24,8 @@ pub(crate) const NAME: &str = "sim";
 /// The flags of `sim`.
 #[derive(Args, Clone, Debug)]
 struct Settings {
-    /// Seeds to run, from A to B - 1
-    #[arg(long, value_name = "A..B", default_value = "0..2000", value_parser = range, conflicts_with = "seed")]
+    /// Seeds to run, without END
+    #[arg(long, value_name = "FIRST..END", default_value = "0..2000", value_parser = range, conflicts_with = "seed")]
     seeds: Range<u64>,
 
     /// Run this one seed
@@ -37,14 +37,10 @@ struct Settings {
     story: bool,
 }
 
-/// An invalid range of seeds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("not a range of seeds: write FIRST..END, such as 0..50000")]
-struct RangeError;
-
-fn range(text: &str) -> Result<Range<u64>, RangeError> {
+fn range(text: &str) -> Result<Range<u64>, ParseError> {
     let parsed = text.split_once("..").and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?));
-    parsed.filter(|range: &Range<u64>| !range.is_empty()).ok_or(RangeError)
+    let hint = "type FIRST..END, such as 0..50000";
+    parsed.filter(|range: &Range<u64>| !range.is_empty()).ok_or_else(|| ParseError::new("not a range of seeds", hint))
 }
 
 /// Runs the selected seeds and prints the results.
@@ -57,7 +53,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
         Some(seed) if settings.story => print_story(&test, seed),
         Some(seed) => {
             let outcome = test.run(seed).map_err(|failure| seed_error(&test, &failure))?;
-            print(&summary(seed, &outcome))
+            print_result(&summary(seed, &outcome))
         }
         None => sweep(&test, settings.seeds),
     }
@@ -65,9 +61,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
 
 fn print_story(test: &SimTest<'_>, seed: u64) -> Result<(), CliError> {
     let story = test.story(seed);
-    print(&story.text)?;
+    print_result(&story.text)?;
     match story.outcome {
-        Ok(outcome) => print(&summary(seed, &outcome)),
+        Ok(outcome) => print_result(&summary(seed, &outcome)),
         Err(failure) => Err(CliError::failure(message(&failure), "the last lines above show what led to it")),
     }
 }
@@ -76,10 +72,10 @@ fn sweep(test: &SimTest<'_>, seeds: Range<u64>) -> Result<(), CliError> {
     let progress = Progress::new(seeds.end - seeds.start);
     let summary = test.sweep(seeds, |done| progress.show(done));
     progress.clear();
-    print(&format!("{summary}\n"))?;
+    print_result(&format!("{summary}\n"))?;
     match summary.failures.first() {
         Some(failure) => Err(seed_error(test, failure)),
-        None => print("all invariants held after every turn\n"),
+        None => print_result("all invariants held after every turn\n"),
     }
 }
 
@@ -118,19 +114,8 @@ fn summary(seed: u64, outcome: &SimOutcome) -> String {
     let SimOutcome { turns, trace_hash, .. } = outcome;
     let events: u64 = outcome.rows().map(|(_, count)| count).sum();
     format!(
-        "seed {seed}: {turns} turns, {events} faults and other events, all invariants held; trace {trace_hash:016x}\n"
+        "seed {seed}: all invariants held; turns: {turns}, faults and other events: {events}, trace {trace_hash:016x}\n"
     )
-}
-
-/// Prints on standard output. A reader that closes the pipe early is not an error.
-fn print(text: &str) -> Result<(), CliError> {
-    match stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done.map_err(|error| {
-            let message = format!("cannot write to standard output: {}", io_message(&error));
-            CliError::failure(message, "check where it is redirected to, for example a full disk")
-        }),
-    }
 }
 
 /// The flags and the help of `sim`.
@@ -147,7 +132,7 @@ WHAT IT RUNS
   The server that `serve` runs, over a simulated network, clock and peers. A seed determines them.
   Reads and writes are short, blocked or interrupted. Connections break and accepts fail. Events
   are late, duplicate, spurious or for closed streams. The clock stands still or jumps 50 days.
-  Peers are slow, stall and vanish. Services misbehave. After every turn the invariants are checked:
+  Peers are slow, stall and disappear. Services misbehave. After every turn the invariants are checked:
   no byte is lost or added, no peer with work is forgotten, no queue exceeds its limit, no turn
   spins, no deadline is missed, and all totals reconcile.
 
@@ -155,7 +140,7 @@ EXAMPLES
   readyloop sim
       Run 2,000 seeds on all cores.
   readyloop sim --seeds 0..50000
-      Run as many seeds as before each change of this program.
+      Run 50,000 seeds, as before each change of this program.
   readyloop sim --seed 7 --story
       Run one seed and print its events line by line.
 
@@ -176,7 +161,7 @@ mod tests {
     fn a_range_has_two_ends_and_is_not_empty() {
         assert_eq!(range("3..10"), Ok(3..10));
         for wrong in ["", "3", "3..", "..3", "3..3", "4..3", "a..b", "-1..3"] {
-            assert_eq!(range(wrong), Err(RangeError), "{wrong}");
+            assert!(range(wrong).is_err(), "{wrong}");
         }
     }
 

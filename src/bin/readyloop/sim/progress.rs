@@ -27,7 +27,6 @@ impl Progress {
         }
     }
 
-    /// Erases the line.
     pub(super) fn clear(&self) {
         if self.is_terminal {
             let _ = draw("");

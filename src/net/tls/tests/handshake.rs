@@ -87,7 +87,7 @@ fn a_server_with_a_client_ca_accepts_only_clients_with_its_certificates() {
 }
 
 #[test]
-fn alpn_selects_a_common_protocol_if_the_client_offers_any() {
+fn alpn_selects_a_protocol_of_both_sides_if_the_client_offers_any() {
     let protocols = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let mut setup = Setup::new();
     setup.server.alpn = protocols(&["echo/2", "echo/1"]);
@@ -218,28 +218,28 @@ fn a_reload_uses_the_new_certificate_or_keeps_the_old_one_if_it_is_broken() {
     };
     let (cert, key) = install(&before);
     let mut server = TlsServer::new(options_of(&cert, &key)).unwrap();
-    let is_shown = |server: &TlsServer, authority: &TestAuthority| {
+    let presents = |server: &TlsServer, authority: &TestAuthority| {
         let mut setup = Setup::new();
         setup.client.trust = Trust::Authorities(authority.pem());
         let (one, other) = pair(1 << 20, Transfer::Whole, 0);
         let (mut client, mut server) = (setup.client(one), server.wrap(other).unwrap());
         open(&mut client, &mut server).is_ok()
     };
-    assert!(is_shown(&server, &before));
+    assert!(presents(&server, &before));
 
     install(&after);
     fs::write(&cert, "-----BEGIN CERTIFICATE-----\nnonsense").unwrap();
     assert!(matches!(server.reload(), Err(TlsSetupError::NotPem { .. })));
-    assert!(is_shown(&server, &before));
+    assert!(presents(&server, &before));
 
     install(&after);
     server.reload().unwrap();
-    assert!(is_shown(&server, &after) && !is_shown(&server, &before));
+    assert!(presents(&server, &after) && !presents(&server, &before));
 
     let (cert_of_another, _) = before.issue("server.test", Validity::Now);
     directory.write("cert.pem", &cert_of_another, 0o644);
     assert!(matches!(server.reload(), Err(TlsSetupError::Mismatch { .. })));
-    assert!(is_shown(&server, &after));
+    assert!(presents(&server, &after));
 }
 
 #[test]

@@ -278,7 +278,7 @@ impl UdpSession {
                     self.probe = self.is_probing().then_some(datagram);
                     return Ok(());
                 }
-                // The error is about an earlier datagram, and this one was not sent.
+                // The error is about an earlier datagram. This one was not sent.
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => self.handle_failure(error)?,
                 Err(error) => return self.report_failure(error, UdpSessionEnd::SocketFailed),
             }

@@ -1,4 +1,4 @@
-//! The counts at the end of a session, and whether they are a success.
+//! `UdpSummary`: the counts at the end of a session, and the result of the command.
 
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(super) struct UdpSummary<'a> {
 /// The error for a server that cannot be reached.
 pub(super) fn path_error(address: &Address, error: &io::Error) -> CliError {
     let hint = if error.kind() == io::ErrorKind::ConnectionRefused {
-        "no UDP server listens there: start one (`readyloop serve -l udp://HOST:PORT`) or check host and port"
+        "no UDP server listens there: start one with `readyloop serve -l udp://HOST:PORT`, or check host and port"
     } else {
         "check the address, and whether this machine has a route to it"
     };

@@ -90,7 +90,7 @@ mod tests {
                 let color = value(&format!(".{}", LineStyle::nth(place).class()), "color");
                 let contrast = (paper.max(color) + 0.05) / (paper.min(color) + 0.05);
                 // The minimum of WCAG for text.
-                assert!(contrast > 4.5, "look {place}: {contrast}");
+                assert!(contrast > 4.5, "style {place}: {contrast}");
             }
         }
     }

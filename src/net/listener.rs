@@ -222,15 +222,18 @@ fn backlog(options: &ListenOptions) -> i32 {
 
 /// Logs the effective options, since the kernel rounds and clamps them silently.
 fn log_options(socket: &Socket) {
+    fn shown<T: std::fmt::Debug>(option: io::Result<T>) -> String {
+        option.map_or_else(|_| "unknown".to_owned(), |value| format!("{value:?}"))
+    }
     log::debug!(
-        "socket options: nodelay {:?}, keepalive {:?} after {:?} every {:?} probes {:?}, receive buffer {:?}, send buffer {:?}",
-        socket.tcp_nodelay().ok(),
-        socket.keepalive().ok(),
-        socket.tcp_keepalive_time().ok(),
-        socket.tcp_keepalive_interval().ok(),
-        socket.tcp_keepalive_retries().ok(),
-        socket.recv_buffer_size().ok(),
-        socket.send_buffer_size().ok(),
+        "socket options: nodelay {}, keepalive {} after {} every {}, {} probes, receive buffer {} bytes, send buffer {} bytes",
+        shown(socket.tcp_nodelay()),
+        shown(socket.keepalive()),
+        shown(socket.tcp_keepalive_time()),
+        shown(socket.tcp_keepalive_interval()),
+        shown(socket.tcp_keepalive_retries()),
+        shown(socket.recv_buffer_size()),
+        shown(socket.send_buffer_size()),
     );
 }
 

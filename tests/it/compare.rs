@@ -132,7 +132,7 @@ fn refused_connections_are_counted() {
     let text = ended.out.join("\n");
     assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
     assert!(text.contains("refused: 2 of 5") && !text.contains("errors"), "{text}");
-    assert!(text.contains("small served 3 of 5 that asked and refused the others"), "{text}");
+    assert!(text.contains("small served 3 of 5 connections and refused the others"), "{text}");
 }
 
 #[test]

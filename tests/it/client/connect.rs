@@ -95,7 +95,7 @@ fn retries_continue_until_a_server_listens() {
     client.feed(b"at last");
     let ran = client.wait();
     assert_eq!((ran.code, ran.out.escape_ascii().to_string()), (Some(0), "at last".to_owned()), "{:?}", ran.log);
-    assert!(ran.log.iter().any(|line| line.contains("(3 of 1000)")), "{:?}", ran.log);
+    assert!(ran.log.iter().any(|line| line.contains("retry 3 of 1000")), "{:?}", ran.log);
     server.drain();
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -27,6 +27,7 @@ pub(super) struct Process {
     child: Child,
     /// The last line with text on its standard error.
     last_error_line: Arc<Mutex<String>>,
+    error_reader: JoinHandle<()>,
 }
 
 /// Why a wait failed.
@@ -54,9 +55,9 @@ impl Process {
         let output = child.stdout.take().expect("the output is piped");
         let errors = child.stderr.take().expect("the output is piped");
         let last_error_line = Arc::default();
-        let process = Self { child, last_error_line: Arc::clone(&last_error_line) };
-        thread::Builder::new().spawn(move || store_last_line(errors, &last_error_line))?;
-        Ok((process, output))
+        let last = Arc::clone(&last_error_line);
+        let error_reader = thread::Builder::new().spawn(move || store_last_line(errors, &last))?;
+        Ok((Self { child, last_error_line, error_reader }, output))
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -85,12 +86,12 @@ impl Process {
         Some(format!("{}{last_line}", status_text(status)))
     }
 
-    /// Waits for the end, at most for `timeout`.
+    /// Waits for the end and for the last error line, at most for `timeout`.
     pub(super) fn wait_for_end(&mut self, timeout: Duration) -> Option<String> {
         let deadline = Instant::now() + timeout;
         loop {
             let end = self.end();
-            if end.is_some() || deadline <= Instant::now() {
+            if end.is_some() && self.error_reader.is_finished() || deadline <= Instant::now() {
                 return end;
             }
             thread::park_timeout(CHECK_INTERVAL / 10);

@@ -28,6 +28,28 @@ fn run(serve: Serve) -> Ended {
     serve.run_within(4 * TIMEOUT)
 }
 
+/// Runs a comparison, which must succeed, print all of `parts`, and print none of `absent`.
+#[track_caller]
+fn prints(serve: Serve, parts: &[&str], absent: &[&str]) {
+    let ended = run(serve);
+    let text = ended.out.join("\n");
+    assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
+    assert!(parts.iter().all(|part| text.contains(part)), "not all of {parts:?} in:\n{text}");
+    assert!(!absent.iter().any(|part| text.contains(part)), "one of {absent:?} in:\n{text}");
+}
+
+/// Runs a command that must fail, and checks that its log has all `parts`.
+#[track_caller]
+fn fails(serve: Serve, code: i32, parts: &[&str]) -> Ended {
+    let ended = run(serve);
+    let log = ended.log_text();
+    assert_eq!(ended.code, Some(code), "{}\n{log}", ended.out.join("\n"));
+    for part in parts {
+        assert!(log.contains(part), "no `{part}` in: {log}");
+    }
+    ended
+}
+
 /// Server, connections, round and rate of every trial of a comparison.
 fn trials(json: &Value) -> Vec<(String, u64, u64, Option<f64>)> {
     let trials = json["trials"].as_array().expect("there are trials");
@@ -100,39 +122,31 @@ fn trials_alternate_and_all_output_forms_agree() {
 
 #[test]
 fn one_round_gives_no_conclusion() {
-    let ended = run(compare("-c 2 --rounds 1 --designs reactor,threads"));
-    let text = ended.out.join("\n");
-    assert!(ended.code == Some(0) && text.contains("No conclusion is drawn"), "{text}\n{}", ended.log_text());
-    assert!(text.contains(", one round") && !text.contains("times as many"), "{text}");
+    let one_round = compare("-c 2 --rounds 1 --designs reactor,threads");
+    prints(one_round, &["No conclusion is drawn", ", one round"], &["times as many"]);
 }
 
 #[test]
 fn connections_that_wait_for_a_pool_are_no_errors() {
-    let ended = run(compare("-c 5 --rounds 1 --designs reactor,pool --workers 2"));
-    let text = ended.out.join("\n");
-    assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
-    assert!(text.contains("waiting: 3 of 5") && !text.contains("errors"), "{text}");
+    let pool = compare("-c 5 --rounds 1 --designs reactor,pool --workers 2");
+    prints(pool, &["waiting: 3 of 5"], &["errors"]);
 }
 
 #[test]
 fn connections_that_are_not_accepted_count_as_waiting() {
     // One connection is served and five are in the backlog, which is then full.
     let peer = format!("one={} serve -l 127.0.0.1:0 --design iterative --backlog 4", binary());
-    let ended = run(with_peer(compare("-c 20 --rounds 2 --designs reactor"), &peer));
-    let text = ended.out.join("\n");
-    assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
-    assert!(text.contains("waiting: 19 of 20") && !text.contains("failed"), "{text}");
-    assert!(text.contains("one served 1 of 20 connections and left the others waiting"), "{text}");
+    let served = "one served 1 of 20 connections and left the others waiting";
+    let many = with_peer(compare("-c 20 --rounds 2 --designs reactor"), &peer);
+    prints(many, &["waiting: 19 of 20", served], &["failed"]);
 }
 
 #[test]
 fn refused_connections_are_counted() {
     let peer = format!("small={} serve -l 127.0.0.1:0 --max-connections 3 --when-full refuse", binary());
-    let ended = run(with_peer(compare("-c 5 --rounds 2 --designs reactor"), &peer));
-    let text = ended.out.join("\n");
-    assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
-    assert!(text.contains("refused: 2 of 5") && !text.contains("errors"), "{text}");
-    assert!(text.contains("small served 3 of 5 connections and refused the others"), "{text}");
+    let served = "small served 3 of 5 connections and refused the others";
+    let five = with_peer(compare("-c 5 --rounds 2 --designs reactor"), &peer);
+    prints(five, &["refused: 2 of 5", served], &["errors"]);
 }
 
 #[test]
@@ -163,12 +177,7 @@ fn other_servers_print_their_address_or_use_the_given_port() {
 
 #[track_caller]
 fn does_not_start(peer: &str, parts: &[&str]) {
-    let ended = run(with_peer(compare("--designs reactor"), peer));
-    let log = ended.log_text();
-    assert_eq!((ended.code, ended.out.len()), (Some(1), 0), "{log}");
-    for part in parts {
-        assert!(log.contains(part), "no `{part}` in: {log}");
-    }
+    assert_eq!(fails(with_peer(compare("--designs reactor"), peer), 1, parts).out, [""; 0]);
 }
 
 #[test]
@@ -198,29 +207,21 @@ fn is_running(word: &str) -> bool {
 fn a_server_that_ends_under_load_is_a_result() {
     let peer = format!("mortal=timeout 2 {} serve -l 127.0.0.1:0", binary());
     let long = Serve::command("compare -d 4s -w 0s --no-calls -c 2 --rounds 1 --designs reactor");
-    let ended = run(with_peer(long, &peer));
-    let text = ended.out.join("\n");
-    assert_eq!(ended.code, Some(0), "{text}\n{}", ended.log_text());
-    assert!(text.contains("failed in 1 of 1 rounds: the server ended with exit status 124"), "{text}");
+    prints(with_peer(long, &peer), &["failed in 1 of 1 rounds: the server ended with exit status 124"], &[]);
 }
 
 #[test]
 fn a_server_that_returns_other_bytes_is_an_error() {
     let peer = format!("chargen={} serve -l 127.0.0.1:0 --service chargen", binary());
-    let ended = run(with_peer(compare("-c 2 --rounds 1 --designs reactor"), &peer));
-    assert_eq!(ended.code, Some(1), "{}", ended.out.join("\n"));
-    assert!(ended.log_text().contains("chargen: it returned other bytes than it received"), "{}", ended.log_text());
+    let command = with_peer(compare("-c 2 --rounds 1 --designs reactor"), &peer);
+    fails(command, 1, &["chargen: it returned other bytes than it received"]);
 }
 
 #[test]
 fn an_interrupt_prints_the_results_and_leaves_no_process() {
     let (starts, mark) = (ScratchPath::with_text("txt", ""), ScratchPath::new("ready"));
-    let peer = format!(
-        "counted=echo >> {}; exec {} serve -l 127.0.0.1:0 --ready-file {}",
-        starts.text(),
-        binary(),
-        mark.text()
-    );
+    let serve = format!("exec {} serve -l 127.0.0.1:0 --ready-file {}", binary(), mark.text());
+    let peer = format!("counted=echo >> {}; {serve}", starts.text());
     let running = with_peer(compare("-c 2 --rounds 1000 --designs reactor"), &peer).spawn();
     // The first start is a check. At the third start, one trial is complete.
     let started = || fs::read_to_string(starts.text()).expect("the file exists").lines().count();
@@ -236,15 +237,10 @@ fn an_interrupt_prints_the_results_and_leaves_no_process() {
 
 #[test]
 fn invalid_arguments_are_errors_before_any_start() {
-    let refused = |serve: Serve, code: i32, part: &str| {
-        let ended = run(serve);
-        assert_eq!(ended.code, Some(code), "{}", ended.log_text());
-        assert!(ended.log_text().contains(part), "no `{part}` in: {}", ended.log_text());
-    };
-    refused(compare("-c many"), 2, "not a whole number");
-    refused(compare("--peer nameless"), 2, "not of the form NAME=COMMAND");
-    refused(compare("--designs reactor,reactor"), 2, "two servers have the name `reactor`");
-    refused(compare("--designs best"), 2, "best");
-    refused(compare("-c 100").descriptors(120), 1, "164 are needed");
-    refused(compare("--json /no/such/directory/file"), 1, "cannot write /no/such/directory/file");
+    fails(compare("-c many"), 2, &["not a whole number"]);
+    fails(compare("--peer nameless"), 2, &["not of the form NAME=COMMAND"]);
+    fails(compare("--designs reactor,reactor"), 2, &["two servers have the name `reactor`"]);
+    fails(compare("--designs best"), 2, &["best"]);
+    fails(compare("-c 100").descriptors(120), 1, &["164 are needed"]);
+    fails(compare("--json /no/such/directory/file"), 1, &["cannot write /no/such/directory/file"]);
 }

@@ -128,11 +128,8 @@ impl Example {
         assert!(!out.is_empty(), "it prints nothing");
         let mut rest = out.iter();
         for line in self.text() {
-            assert!(
-                rest.any(|printed| matches(&line, printed)),
-                "no `{line}`, or not in this order, in:\n{}",
-                out.join("\n")
-            );
+            let is_there = rest.any(|printed| matches(&line, printed));
+            assert!(is_there, "no `{line}`, or not in this order, in:\n{}", out.join("\n"));
         }
     }
 
@@ -178,15 +175,12 @@ fn matches(pattern: &str, line: &str) -> bool {
 fn every_example_does_what_its_header_says() {
     let all = Example::all();
     assert!(all.len() > 10);
-    let failed: Vec<&str> = all
-        .iter()
-        .filter(|example| {
-            eprintln!("{}", example.name);
-            // A failure does not stop the others, so that one run reports all failures.
-            catch_unwind(AssertUnwindSafe(|| example.run())).is_err()
-        })
-        .map(|example| example.name.as_str())
-        .collect();
+    let fails = |example: &&Example| {
+        eprintln!("{}", example.name);
+        // A failure does not stop the others, so that one run reports all failures.
+        catch_unwind(AssertUnwindSafe(|| example.run())).is_err()
+    };
+    let failed: Vec<&str> = all.iter().filter(fails).map(|example| example.name.as_str()).collect();
     assert!(failed.is_empty(), "{failed:?}");
 }
 
@@ -206,9 +200,8 @@ fn the_kind_of_each_example_is_recognized() {
 
 #[test]
 fn lines_are_compared_with_patterns() {
-    for (pattern, line) in
-        [("a", "a"), ("a…", "abc"), ("…c", "abc"), ("a…c…e", "abcde"), ("…", ""), ("a … c ", "a b c")]
-    {
+    let equal = [("a", "a"), ("a…", "abc"), ("…c", "abc"), ("a…c…e", "abcde"), ("…", ""), ("a … c ", "a b c")];
+    for (pattern, line) in equal {
         assert!(matches(pattern, line), "{pattern}: {line}");
     }
     for (pattern, line) in [("a", "ab"), ("a…", "ba"), ("…c", "cb"), ("a…x…e", "abcde"), ("ab…ba", "aba")] {

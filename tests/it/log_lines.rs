@@ -5,23 +5,27 @@ use std::net::Shutdown;
 
 use readyloop::sim::Rng;
 
-use crate::support::{Behavior, Crowd, Duplex as _, Serve, TIMEOUT, read_to_the_end};
+use crate::support::{Behavior, Crowd, Duplex as _, Ended, Serve, TIMEOUT, read_to_the_end};
+
+/// Checks that every character of the log is a space or can be printed.
+#[track_caller]
+fn check_printable(ended: &Ended) {
+    for line in &ended.log {
+        assert!(line.chars().all(|char| char == ' ' || char.is_ascii_graphic()), "{}", line.escape_debug());
+    }
+}
 
 #[test]
 fn bytes_of_peers_are_escaped_in_the_log() {
     let server = Serve::new().with("-v -v --framing lines --frame-len-max 64").start();
-    for bytes in
-        [b"\x1b[2J\x1b]0;owned\x07\n".as_slice(), b"\r\nlistening on tcp://evil\r\n", &[0xFF; 500], &[0x1b; 500]]
-    {
+    let escapes = b"\x1b[2J\x1b]0;owned\x07\n".as_slice();
+    for bytes in [escapes, b"\r\nlistening on tcp://evil\r\n", &[0xFF; 500], &[0x1b; 500]] {
         let mut stream = server.connect();
         stream.write_all(bytes).unwrap();
         stream.finish();
         read_to_the_end(&mut stream);
     }
-    let ended = server.drain();
-    for line in &ended.log {
-        assert!(line.chars().all(|char| char == ' ' || char.is_ascii_graphic()), "{}", line.escape_debug());
-    }
+    check_printable(&server.drain());
 }
 
 #[test]
@@ -39,7 +43,7 @@ fn garbage_in_every_framing_leaves_a_printable_log() {
             read_to_the_end(&mut stream);
         }
         let ended = server.drain();
-        assert!(ended.log.iter().all(|line| line.chars().all(|char| char == ' ' || char.is_ascii_graphic())));
+        check_printable(&ended);
         assert_eq!(ended.summary().closed_in_all(), PEERS as u64, "{framing}: {}", ended.log_text());
     }
 }

@@ -83,44 +83,26 @@ fn runs_of_several_files_become_one_report() {
     let markdown = printed(&[&first, &second], "--md");
     assert!(markdown.contains("| 10 | threads | 505 /s | 500 /s .. 510 /s | 0.48× |"), "{markdown}");
     assert!(printed(&[&first, &second], "--svg").starts_with("<svg "));
+    assert!(printed(&[&first, &first], "").contains("No conclusion is drawn"), "the same file is no second round");
 }
 
 #[test]
-fn the_same_file_twice_is_not_a_second_round() {
-    let file = saved(&format!("{}\n{}\n", run_of("reactor", 10, 1_000.0), run_of("threads", 10, 500.0)));
-    assert!(printed(&[&file, &file], "").contains("No conclusion is drawn"));
-}
-
-#[test]
-fn a_broken_file_is_named_with_the_position_of_the_error() {
+fn a_file_that_is_broken_missing_newer_or_inconsistent_is_refused() {
     let good = run_of("reactor", 10, 1_000.0).to_string();
     let broken = saved(&format!("{good}\n{}", &good[..200]));
     refused(&[&broken], &[broken.text(), "line 2, column 200", "hint: "]);
     let foreign = saved("{\"name\": \"readyloop\"}");
     refused(&[&saved(&good), &foreign], &[foreign.text(), "not a record of a run", "schema"]);
     refused(&[&saved("")], &["holds no run"]);
-}
-
-#[test]
-fn a_file_of_a_newer_version_is_refused() {
+    let missing = ScratchPath::new("json");
+    refused(&[&missing], &[&format!("cannot read {}: no such file", missing.text())]);
     let mut newer = run_of("reactor", 10, 1_000.0);
     newer["version"] = json!(1_000);
     let file = saved(&newer.to_string());
     refused(&[&file], &[file.text(), "line 1: schema version 1000 is too new", "a newer readyloop"]);
-}
-
-#[test]
-fn numbers_that_contradict_each_other_are_refused() {
     let mut wrong = run_of("reactor", 10, 1_000.0);
     wrong["latency"]["count"] = json!(7);
     refused(&[&saved(&wrong.to_string())], &["latency histograms are inconsistent"]);
-}
-
-#[test]
-fn a_missing_file_is_named() {
-    let ended = Serve::command("report /no/such/file.json").run();
-    assert_eq!(ended.code, Some(2));
-    assert!(ended.log_text().contains("cannot read /no/such/file.json: no such file"), "{}", ended.log_text());
 }
 
 #[test]

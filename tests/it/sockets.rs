@@ -3,38 +3,25 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use crate::support::{Ended, Process, Serve, Server, TIMEOUT, echoes, exclusive_machine, wait_until};
+use crate::support::{Process, Serve, TIMEOUT, echoes, exclusive_machine, wait_until};
 
 /// Runs a server with these flags. Its log names the socket options in force.
 #[track_caller]
-fn log_of(flags: &str) -> Ended {
+fn check(flags: &str, option: &str) {
     let server = Serve::new().with("-v").with(flags).start();
     echoes(&mut server.connect(), b"hello");
-    server.drain()
-}
-
-#[track_caller]
-fn check(flags: &str, option: &str) {
-    let ended = log_of(flags);
+    let ended = server.drain();
     let is_logged = ended.log.iter().any(|line| line.contains("socket options") && line.contains(option));
     assert!(is_logged, "no `{option}` with `{flags}` in\n{}", ended.log_text());
 }
 
 #[test]
-fn nodelay_is_set_by_default() {
+fn nodelay_keepalive_and_buffer_sizes_are_set() {
     check("", "nodelay true");
     check("--no-nodelay", "nodelay false");
-}
-
-#[test]
-fn buffer_sizes_are_set() {
     // The kernel doubles the requested size, for its own bookkeeping (socket(7)).
     check("--recv-buffer 20KiB", "receive buffer 40960 bytes");
     check("--send-buffer 30KiB", "send buffer 61440 bytes");
-}
-
-#[test]
-fn keepalive_is_set() {
     check("", "keepalive false");
     check("--keepalive 61s,11s,7", "keepalive true after 61s every 11s, 7 probes");
 }
@@ -80,10 +67,6 @@ fn a_port_is_shared_only_if_all_servers_allow_it() {
     let second = Serve::bare().listen(&address).with("--reuse-port").start();
     let third = Serve::bare().listen(&address).run();
     assert_eq!(third.code, Some(1), "{}", third.log_text());
-    drop_all(first, second);
-}
-
-fn drop_all(first: Server, second: Server) {
     first.drain();
     second.drain();
 }

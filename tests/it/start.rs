@@ -4,13 +4,15 @@ use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::support::{
-    Duplex as _, Ended, ScratchPath, Serve, Summary, TIMEOUT, echoes, has_ipv6, read_to_the_end, wait_until,
-};
+use crate::support::{Duplex as _, ScratchPath, Serve, TIMEOUT, echoes, has_ipv6, read_to_the_end, wait_until};
 
+/// Starts and drains a server, whose log has one warning with all `parts`, or none if there are no parts.
 #[track_caller]
-fn warnings(ended: &Ended) -> Vec<&String> {
-    ended.log.iter().filter(|line| line.contains("WARN")).collect()
+fn check_warning(serve: Serve, parts: &[&str]) {
+    let ended = serve.start().drain();
+    let warnings: Vec<&String> = ended.log.iter().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), usize::from(!parts.is_empty()), "{}", ended.log_text());
+    assert!(parts.iter().all(|part| warnings[0].contains(part)), "not all of {parts:?} in {}", ended.log_text());
 }
 
 #[test]
@@ -22,32 +24,26 @@ fn the_line_on_standard_output_names_the_real_port() {
         let server = Serve::bare().listen(address).start();
         let bound = &server.addresses[0];
         assert!(bound.starts_with(expected) && !bound.ends_with(":0"), "{bound}");
-        echoes(&mut server.connect(), b"hello");
+        // A peer adds no such line.
+        echoes(&mut server.connect(), b"listening on tcp://elsewhere\n");
         assert_eq!(server.drain().out.len(), 1, "one line and no more");
     }
 }
 
 #[test]
-fn listening_lines_have_the_order_of_the_flags() {
-    let path = ScratchPath::new("sock");
+fn listening_lines_have_the_order_of_the_flags_and_are_in_the_ready_file() {
+    let (path, ready) = (ScratchPath::new("sock"), ScratchPath::with_text("ready", "listening on something older\n"));
     let unix = format!("unix:{}", path.text());
-    let server = Serve::bare().listen("127.0.0.2:0").listen(&unix).listen("127.0.0.1:0").start();
+    let serve = Serve::bare().listen("127.0.0.2:0").listen(&unix).listen("127.0.0.1:0");
+    let server = serve.with("--ready-file").arg(ready.text()).start();
     assert!(server.addresses[0].starts_with("tcp://127.0.0.2:"));
     assert_eq!(server.addresses[1], unix);
     assert!(server.addresses[2].starts_with("tcp://127.0.0.1:"));
+    let lines: String = server.addresses.iter().map(|address| format!("listening on {address}\n")).collect();
+    wait_until(TIMEOUT, "the ready file exists", || fs::read_to_string(ready.text()).is_ok_and(|text| text == lines));
     server.drain();
     assert!(!fs::exists(path.text()).unwrap(), "the path is removed at exit");
-}
-
-#[test]
-fn the_ready_file_holds_the_same_lines_while_the_server_listens() {
-    let path = ScratchPath::new("ready");
-    fs::write(path.text(), "listening on something older\n").unwrap();
-    let server = Serve::new().listen("127.0.0.2:0").with("--ready-file").arg(path.text()).start();
-    let expected: String = server.addresses.iter().map(|address| format!("listening on {address}\n")).collect();
-    wait_until(TIMEOUT, "the ready file exists", || fs::read_to_string(path.text()).is_ok_and(|text| text == expected));
-    server.drain();
-    assert!(!fs::exists(path.text()).unwrap(), "the ready file is removed at exit");
+    assert!(!fs::exists(ready.text()).unwrap(), "the ready file is removed at exit");
 }
 
 #[test]
@@ -61,45 +57,18 @@ fn a_closed_standard_output_ends_the_server_quietly() {
 
 #[test]
 fn non_loopback_addresses_are_one_warning() {
-    let ended = Serve::bare().listen("0.0.0.0:0").listen("0.0.0.0:0").start().drain();
-    assert_eq!(warnings(&ended).len(), 1, "{}", ended.log_text());
-    let ended = Serve::bare().listen("127.0.0.1:0").listen("127.0.0.2:0").start().drain();
-    assert_eq!(warnings(&ended), Vec::<&String>::new());
+    check_warning(Serve::bare().listen("0.0.0.0:0").listen("0.0.0.0:0"), &[""]);
+    check_warning(Serve::bare().listen("127.0.0.1:0").listen("127.0.0.2:0"), &[]);
 }
 
 #[test]
-fn a_capped_backlog_is_a_warning() {
+fn a_value_above_a_limit_of_the_system_is_a_warning() {
     let somaxconn = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
     let somaxconn: u64 = somaxconn.trim().parse().unwrap();
-    let ended = Serve::new().with("--backlog").arg(&(somaxconn + 1).to_string()).start().drain();
-    assert_eq!(warnings(&ended).len(), 1, "{}", ended.log_text());
-    assert!(warnings(&ended)[0].contains("somaxconn"), "{}", ended.log_text());
-    let ended = Serve::new().with("--backlog").arg(&somaxconn.to_string()).start().drain();
-    assert_eq!(warnings(&ended), Vec::<&String>::new());
-}
-
-#[test]
-fn too_many_connections_for_the_descriptor_limit_are_a_warning() {
-    let ended = Serve::new().descriptors(100).with("--max-connections 1000").start().drain();
-    assert_eq!(warnings(&ended).len(), 1, "{}", ended.log_text());
-    assert!(warnings(&ended)[0].contains("1000") && warnings(&ended)[0].contains("100"), "{}", ended.log_text());
-    let ended = Serve::new().descriptors(100).with("--max-connections 10").start().drain();
-    assert_eq!(warnings(&ended), Vec::<&String>::new());
-}
-
-#[test]
-fn sigusr1_logs_the_totals_and_keeps_connections() {
-    let server = Serve::new().start();
-    let mut stream = server.connect();
-    echoes(&mut stream, b"12345");
-    server.signal("USR1");
-    server.logs("; closed: ");
-    let totals = Summary::among(&server.log.all());
-    assert_eq!((totals.connections, totals.open, totals.bytes_in, totals.bytes_out), (1, 1, 5, 5));
-    assert_eq!(totals.closed_in_all(), 0);
-    echoes(&mut stream, b"67890");
-    drop(stream);
-    server.drain();
+    check_warning(Serve::new().with(&format!("--backlog {}", somaxconn + 1)), &["somaxconn"]);
+    check_warning(Serve::new().with(&format!("--backlog {somaxconn}")), &[]);
+    check_warning(Serve::new().descriptors(100).with("--max-connections 1000"), &["1000", "100"]);
+    check_warning(Serve::new().descriptors(100).with("--max-connections 10"), &[]);
 }
 
 #[test]
@@ -119,15 +88,6 @@ fn the_last_line_has_the_totals() {
 }
 
 #[test]
-fn data_of_a_peer_adds_no_listening_line() {
-    let server = Serve::new().start();
-    let mut stream = server.connect();
-    echoes(&mut stream, b"listening on tcp://elsewhere\n");
-    drop(stream);
-    assert_eq!(server.drain().out.len(), 1);
-}
-
-#[test]
 fn the_default_is_echo_on_loopback_port_7007() {
     match Serve::bare().expect_listeners(1).try_start() {
         Ok(server) => {
@@ -136,8 +96,6 @@ fn the_default_is_echo_on_loopback_port_7007() {
             server.drain();
         }
         // Another process uses the port: the error names the default address.
-        Err(ended) => {
-            assert!(ended.log_text().contains("cannot listen on 127.0.0.1:7007"), "{}", ended.log_text());
-        }
+        Err(ended) => assert!(ended.log_text().contains("cannot listen on 127.0.0.1:7007"), "{}", ended.log_text()),
     }
 }

@@ -26,20 +26,21 @@ fn check_error(ended: &Ended, code: Option<i32>, parts: &[&str]) {
 fn no_argument_prints_the_help_on_standard_error() {
     let ended = Serve::command("").run();
     assert_eq!((ended.code, ended.out.len()), (USAGE, 0));
-    assert!(
-        ended.log_text().contains("Usage: readyloop") && ended.log_text().contains("serve"),
-        "{}",
-        ended.log_text()
-    );
+    let log = ended.log_text();
+    assert!(log.contains("Usage: readyloop") && log.contains("serve"), "{log}");
 }
 
 #[test]
 fn help_goes_to_standard_output() {
-    for (subcommand, last) in [("serve", "--max-connections"), ("serve", "ENVIRONMENT"), ("cert", "--valid-for")] {
+    for (subcommand, flags) in [
+        ("serve", "--max-connections ENVIRONMENT"),
+        ("cert", "--valid-for"),
+        ("client", "ENVIRONMENT --connect-timeout --retries --hex --framing"),
+    ] {
         let ended = Serve::command(&format!("{subcommand} --help")).run();
         assert_eq!((ended.code, ended.log_text()), (Some(0), String::new()));
         let help = ended.out.join("\n");
-        for part in ["EXAMPLES", "EXIT STATUS", last] {
+        for part in ["EXAMPLES", "EXIT STATUS"].into_iter().chain(flags.split(' ')) {
             assert!(help.contains(part), "no {part} in the help of {subcommand}");
         }
     }
@@ -47,8 +48,10 @@ fn help_goes_to_standard_output() {
 }
 
 #[test]
-fn an_error_names_the_wrong_argument() {
-    check_error(&Serve::new().with("--fast").run(), USAGE, &["--fast"]);
+fn an_error_names_the_wrong_argument_or_variable() {
+    let ended = Serve::new().with("--fast").run();
+    check_error(&ended, USAGE, &["--fast"]);
+    assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
     check_error(&Serve::command("sreve").run(), USAGE, &["sreve"]);
     check_error(&Serve::new().with("--service ehco").run(), USAGE, &["ehco", "--service"]);
     check_error(&Serve::new().with("--framing fixed:0").run(), USAGE, &["fixed:0", "--framing"]);
@@ -56,10 +59,10 @@ fn an_error_names_the_wrong_argument() {
     check_error(&Serve::bare().listen("http://localhost:80").run(), USAGE, &["http"]);
     check_error(&Serve::bare().listen("unix:").run(), USAGE, &["unix:"]);
     check_error(&Serve::new().with("--when-full panic").run(), USAGE, &["panic"]);
-}
-
-#[test]
-fn an_error_names_the_number_with_a_wrong_unit() {
+    check_error(&Serve::new().with("--queue-low 2MiB --queue-high 1MiB").run(), USAGE, &["queue-low", "queue-high"]);
+    check_error(&Serve::new().with("--config /no/such/file.toml").run(), USAGE, &["/no/such/file.toml"]);
+    check_error(&Serve::new().env("READYLOOP_IDLE_TIMEOUT", "soon").run(), USAGE, &["READYLOOP_IDLE_TIMEOUT", "soon"]);
+    // Numbers with a wrong unit.
     check_error(&Serve::new().with("--idle-timeout 5").run(), USAGE, &["5", "--idle-timeout", "unit"]);
     check_error(&Serve::new().with("--idle-timeout 5parsecs").run(), USAGE, &["5parsecs"]);
     check_error(&Serve::new().with("--queue-high 64k").run(), USAGE, &["64k", "--queue-high"]);
@@ -79,20 +82,6 @@ fn every_unit_is_accepted() {
 }
 
 #[test]
-fn a_low_watermark_above_the_high_one_is_an_error() {
-    check_error(&Serve::new().with("--queue-low 2MiB --queue-high 1MiB").run(), USAGE, &["queue-low", "queue-high"]);
-}
-
-#[test]
-fn an_error_names_the_address_in_use() {
-    let server = Serve::new().start();
-    let address = server.address().to_string();
-    let ended = Serve::bare().listen(&address).run();
-    check_error(&ended, FAILURE, &["cannot listen on", &address, "address in use", "os error 98"]);
-    server.drain();
-}
-
-#[test]
 fn a_unix_path_in_use_stays_with_its_server() {
     let path = ScratchPath::new("sock");
     let address = format!("unix:{}", path.text());
@@ -106,21 +95,17 @@ fn a_unix_path_in_use_stays_with_its_server() {
 }
 
 #[test]
-fn an_error_names_the_address_that_cannot_be_bound() {
+fn an_error_names_the_address_that_cannot_be_bound_and_missing_descriptors() {
+    let server = Serve::new().start();
+    let address = server.address().to_string();
+    let ended = Serve::bare().listen(&address).run();
+    check_error(&ended, FAILURE, &["cannot listen on", &address, "address in use", "os error 98"]);
+    server.drain();
     check_error(&Serve::bare().listen("192.0.2.1:0").run(), FAILURE, &["192.0.2.1:0"]);
     check_error(&Serve::bare().listen("unix:/no/such/directory/socket").run(), FAILURE, &["/no/such/directory/socket"]);
     check_error(&Serve::bare().listen("name.invalid:0").run(), FAILURE, &["name.invalid"]);
-}
-
-#[test]
-fn an_error_names_missing_descriptors() {
-    // Enough to start the program, too few for the poll, its waker and signals.
+    // Enough descriptors to start the program, too few for the poll, its waker and signals.
     check_error(&Serve::new().descriptors(5).run(), FAILURE, &["os error 24"]);
-}
-
-#[test]
-fn an_error_names_an_unreadable_file() {
-    check_error(&Serve::new().with("--config /no/such/file.toml").run(), USAGE, &["/no/such/file.toml"]);
 }
 
 #[track_caller]
@@ -163,17 +148,5 @@ fn a_file_and_the_environment_can_set_the_addresses() {
     let server = Serve::bare().with("--config").arg(file.text()).expect_listeners(2).start();
     assert!(server.addresses[1].starts_with("tcp://127.0.0.2:"));
     server.drain();
-    let server = Serve::bare().env("READYLOOP_LISTEN", "127.0.0.1:0").expect_listeners(1).start();
-    server.drain();
-}
-
-#[test]
-fn an_error_names_the_variable() {
-    check_error(&Serve::new().env("READYLOOP_IDLE_TIMEOUT", "soon").run(), USAGE, &["READYLOOP_IDLE_TIMEOUT", "soon"]);
-}
-
-#[test]
-fn a_usage_error_is_immediate() {
-    let ended = Serve::new().with("--fast").run();
-    assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
+    Serve::bare().env("READYLOOP_LISTEN", "127.0.0.1:0").expect_listeners(1).start().drain();
 }

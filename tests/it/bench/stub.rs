@@ -7,8 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
-
 use crate::support::TIMEOUT;
 
 /// A server that runs until the end of the test process.
@@ -29,29 +27,14 @@ impl Stub {
         })
     }
 
-    /// Resets each connection after more than `limit` bytes.
-    pub(super) fn resetting_after(limit: u64) -> Self {
+    /// Echoes up to `limit` bytes on each connection, and then calls `fail` and closes it.
+    pub(super) fn failing_after(limit: u64, fail: fn(&mut TcpStream)) -> Self {
         Self::serve(move |stream| {
             let mut count = 0;
             echo(stream, |bytes, stream| {
                 count += bytes.len() as u64;
                 if count > limit {
-                    SockRef::from(&*stream).set_linger(Some(Duration::ZERO)).expect("it is a socket");
-                }
-                count <= limit
-            });
-        })
-    }
-
-    /// Stops answering on each connection after more than `limit` bytes.
-    pub(super) fn stuck_after(limit: u64) -> Self {
-        Self::serve(move |stream| {
-            let mut count = 0;
-            echo(stream, |bytes, stream| {
-                count += bytes.len() as u64;
-                if count > limit {
-                    // Until the peer closes.
-                    let _ = stream.read(&mut [0]);
+                    fail(stream);
                 }
                 count <= limit
             });

@@ -1,32 +1,22 @@
 //! Connecting: refusals, silence, several addresses, and retries.
 
 use std::io::{ErrorKind, Read as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
-use super::program::Client;
+use super::program::{Client, FAILURE, accept, listener, reset};
 use crate::support::{ScratchPath, Serve, TIMEOUT};
 
-const FAILURE: i32 = 1;
-
-/// An address without a listener.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
-}
-
 #[test]
-fn a_refused_port_is_an_error() {
-    let address = free_address();
+fn a_refused_port_and_a_missing_socket_path_are_errors() {
+    // Nothing listens there any more.
+    let address = listener().1;
     let ran = Client::to(address).with("--retries 0").fed(b"");
     ran.failed(FAILURE, &[&format!("cannot connect to tcp://{address}"), "connection refused (os error 111)"]);
     let ran = Client::to(address).with("--retries 2").fed(b"");
     ran.failed(FAILURE, &["connection refused", "(3 tries)"]);
-}
-
-#[test]
-fn a_missing_socket_path_is_an_error() {
     let path = ScratchPath::new("sock");
     let ran = Client::to(format_args!("unix:{}", path.text())).with("--retries 0").fed(b"");
     ran.failed(FAILURE, &[path.text(), "no such file or directory"]);
@@ -42,35 +32,22 @@ fn an_unknown_name_is_an_error() {
     assert!(parts.iter().any(|part| error.contains(part)) && hint.starts_with("hint: "), "{:?}", ran.log);
 }
 
-/// A listener with a full backlog: the kernel drops new connections.
-struct BlackHole {
-    address: SocketAddr,
-    _listener: Socket,
-    _waiting: Vec<TcpStream>,
-}
-
-impl BlackHole {
-    fn new() -> Self {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
-        listener.listen(0).expect("it is bound");
-        let address = listener.local_addr().expect("it is bound").as_socket().expect("it is TCP");
-        let mut waiting = Vec::new();
-        let deadline = Instant::now() + TIMEOUT;
-        // The kernel queues a few more than requested.
-        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
-            assert!(Instant::now() < deadline, "the backlog does not fill up");
-            waiting.push(stream);
-        }
-        Self { address, _listener: listener, _waiting: waiting }
-    }
-}
-
 #[test]
 fn silence_ends_at_the_connect_timeout() {
-    let hole = BlackHole::new();
-    let ran = Client::to(hole.address).with("--connect-timeout 500ms --retries 9").fed(b"");
-    ran.failed(FAILURE, &[&hole.address.to_string(), "no reply within 500ms"]);
+    // A listener with a full backlog: the kernel drops new connections.
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    listener.listen(0).expect("it is bound");
+    let address = listener.local_addr().expect("it is bound").as_socket().expect("it is TCP");
+    let mut waiting = Vec::new();
+    let deadline = Instant::now() + TIMEOUT;
+    // The kernel queues a few more than requested.
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        assert!(Instant::now() < deadline, "the backlog does not fill up");
+        waiting.push(stream);
+    }
+    let ran = Client::to(address).with("--connect-timeout 500ms --retries 9").fed(b"");
+    ran.failed(FAILURE, &[&address.to_string(), "no reply within 500ms"]);
     assert!(ran.took >= Duration::from_millis(500) && ran.took < TIMEOUT / 2, "{:?}", ran.took);
 }
 
@@ -87,7 +64,8 @@ fn a_name_with_both_families_connects_to_the_one_that_accepts() {
 
 #[test]
 fn retries_continue_until_a_server_listens() {
-    let address = free_address();
+    // Nothing listens there any more.
+    let address = listener().1;
     let mut client = Client::to(address).with("--retries 1000 --connect-timeout 20s -v").start();
     let tries = |lines: &[String]| lines.iter().filter(|line| line.contains("; retry ")).count();
     assert!(client.log.wait_for(TIMEOUT, |lines| tries(lines) >= 3), "{:?}", client.log.all());
@@ -102,15 +80,12 @@ fn retries_continue_until_a_server_listens() {
 #[test]
 fn a_retry_never_sends_data_twice() {
     // The peer resets the connection after it received the request.
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let (listener, address) = listener();
     let mut client = Client::to(address).with("--retries 5").start();
     client.feed(b"charge my card\n");
-    let (peer, _) = listener.accept().expect("the client connects");
-    let mut first = [0];
-    (&peer).read_exact(&mut first).expect("the request comes");
-    SockRef::from(&peer).set_linger(Some(Duration::ZERO)).expect("the connection is open");
-    drop(peer);
+    let mut peer = accept(&listener);
+    peer.read_exact(&mut [0]).expect("the request comes");
+    reset(peer);
     client.wait().failed(FAILURE, &["reset the connection"]);
     listener.set_nonblocking(true).expect("it is open");
     let again = listener.accept();

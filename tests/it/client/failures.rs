@@ -2,43 +2,34 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener};
+use std::net::Shutdown;
 use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
 
-use socket2::SockRef;
-
-use super::program::Client;
+use super::program::{Client, FAILURE, accept, listener, reset, zeros};
 use crate::support::{KIB, Serve, signal};
 
-const FAILURE: i32 = 1;
 const USAGE: i32 = 2;
 
 #[test]
 fn a_reset_is_an_error_after_the_partial_reply() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let mut running = Client::to(listener.local_addr().expect("it is bound")).start();
-    let (mut peer, _) = listener.accept().expect("the client connects");
+    let (listener, address) = listener();
+    let mut running = Client::to(address).start();
+    let mut peer = accept(&listener);
     peer.write_all(b"half a re").expect("the client reads");
     running.prints(b"half a re");
-    SockRef::from(&peer).set_linger(Some(Duration::ZERO)).expect("the connection is open");
-    drop(peer);
+    reset(peer);
     running.wait().failed(FAILURE, &["reset the connection"]);
 }
 
 #[test]
 fn a_killed_server_is_an_error() {
     let server = Serve::new().start();
-    let zeros = File::open("/dev/zero").expect("every Linux has it");
-    let mut running = Client::to(server.address()).spawn(zeros.into(), Stdio::piped());
-    let mut out = running.out.take().expect("it is a pipe");
-    let mut some = vec![1; 64 * KIB];
-    out.read_exact(&mut some).expect("zeros come back");
+    let mut running = Client::to(server.address()).spawn(zeros(), Stdio::piped());
+    running.prints(&[0; 64 * KIB]);
     // The server has unread input, so the kernel resets the connection when the process ends.
     server.process.stop();
     signal(server.process.pid, "KILL");
-    running.out = Some(out);
     let ran = running.wait();
     ran.failed(FAILURE, &["reset the connection"]);
     assert!(ran.out.iter().all(|&byte| byte == 0));
@@ -46,12 +37,10 @@ fn a_killed_server_is_an_error() {
 
 #[test]
 fn a_peer_that_ends_before_all_input_is_sent_is_an_error() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let zeros = File::open("/dev/zero").expect("every Linux has it");
-    let running = Client::to(listener.local_addr().expect("it is bound")).spawn(zeros.into(), Stdio::piped());
-    let (mut peer, _) = listener.accept().expect("the client connects");
-    let mut some = vec![1; KIB];
-    peer.read_exact(&mut some).expect("zeros come");
+    let (listener, address) = listener();
+    let running = Client::to(address).spawn(zeros(), Stdio::piped());
+    let mut peer = accept(&listener);
+    peer.read_exact(&mut [1; KIB]).expect("zeros come");
     peer.write_all(b"enough").expect("the client reads");
     // The peer ends its direction only, and reads on.
     peer.shutdown(Shutdown::Write).expect("the connection is open");
@@ -63,16 +52,10 @@ fn a_peer_that_ends_before_all_input_is_sent_is_an_error() {
 }
 
 #[test]
-fn an_unreadable_input_is_an_error() {
+fn an_unreadable_input_and_a_full_output_are_errors() {
     let server = Serve::new().start();
     let folder = File::open("/").expect("the root directory exists");
     Client::to(server.address()).reading(folder).failed(FAILURE, &["cannot read standard input", "is a directory"]);
-    server.drain();
-}
-
-#[test]
-fn a_full_output_is_an_error() {
-    let server = Serve::new().start();
     let full = File::options().write(true).open("/dev/full").expect("every Linux has it");
     let mut running = Client::to(server.address()).stdout(full);
     running.feed(b"hello");
@@ -100,14 +83,4 @@ fn an_error_names_the_wrong_argument() {
     ran("client 127.0.0.1:7 --framing line").failed(USAGE, &["line", "--framing"]);
     ran("client 127.0.0.1:7 --connect-timeout 5").failed(USAGE, &["--connect-timeout", "unit"]);
     ran("client 127.0.0.1:7 --retries -1").failed(USAGE, &["-1"]);
-}
-
-#[test]
-fn the_help_has_every_section_and_flag() {
-    let ran = Client::with_arguments("client --help").fed(b"");
-    let help = String::from_utf8_lossy(&ran.out);
-    for part in ["EXAMPLES", "ENVIRONMENT", "EXIT STATUS", "--connect-timeout", "--retries", "--hex", "--framing"] {
-        assert!(help.contains(part), "no {part} in the help");
-    }
-    assert_eq!((ran.code, ran.log.len()), (Some(0), 0));
 }

@@ -1,10 +1,9 @@
 //! Frames in a pipe: each line of the input is sent as a frame, and each received frame is printed on a line.
 
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::thread;
 
-use super::program::Client;
+use super::program::{Client, Ran, accept, listener};
 use crate::support::Serve;
 
 #[test]
@@ -22,46 +21,31 @@ fn lines_end_with_lf_or_crlf_under_any_segmentation() {
     server.drain();
 }
 
-#[test]
-fn the_server_handles_exit_not_the_client() {
-    let server = Serve::new().with("--framing lines").start();
-    Client::to(server.address()).with("--framing lines").fed(b"hello\r\nexit\r\n").printed(b"hello\n");
+/// Runs a client with this input beside an echo server with the same framing.
+#[track_caller]
+fn ask(framing: &str, flags: &str, input: &[u8]) -> Ran {
+    let server = Serve::new().with("--framing").with(framing).start();
+    let ran = Client::to(server.address()).with("--framing").with(framing).with(flags).fed(input);
     server.drain();
+    ran
 }
 
 #[test]
 fn every_framing_is_echoed() {
     for framing in ["lines", "length", "length:u8", "length:u16le", "length:u64", "fixed:5"] {
-        let server = Serve::new().with("--framing").arg(framing).start();
-        let client = Client::to(server.address()).with("--framing").with(framing);
-        client.fed(b"hello\nthere\n").printed(b"hello\nthere\n");
-        server.drain();
+        ask(framing, "", b"hello\nthere\n").printed(b"hello\nthere\n");
     }
-}
-
-#[test]
-fn hex_prints_one_dump_for_each_frame() {
-    let server = Serve::new().with("--framing length:u16").start();
-    let dump = "00000000  6f 6e 65                                          |one|\n\
-                00000000  74 77 6f                                          |two|\n";
-    Client::to(server.address()).with("--framing length:u16 --hex").fed(b"one\ntwo\n").printed(dump.as_bytes());
-    server.drain();
+    // The server handles `exit`, not the client.
+    ask("lines", "", b"hello\r\nexit\r\n").printed(b"hello\n");
+    let dump = b"00000000  6f 6e 65                                          |one|\n\
+                 00000000  74 77 6f                                          |two|\n";
+    ask("length:u16", "--hex", b"one\ntwo\n").printed(dump);
 }
 
 #[test]
 fn a_line_that_does_not_fit_the_framing_is_an_error() {
-    let server = Serve::new().with("--framing fixed:5").start();
-    let client = || Client::to(server.address()).with("--framing fixed:5");
-    client().fed(b"hello\nhi\n").failed(1, &["a line of the input is not a frame of this framing"]);
-    server.drain();
-}
-
-#[test]
-fn a_line_too_long_is_an_error() {
-    let server = Serve::new().with("--framing lines").start();
-    let line = vec![b'x'; 3 << 20];
-    Client::to(server.address()).with("--framing lines").fed(&line).failed(1, &["standard input", "longer than"]);
-    server.drain();
+    ask("fixed:5", "", b"hello\nhi\n").failed(1, &["a line of the input is not a frame of this framing"]);
+    ask("lines", "", &vec![b'x'; 3 << 20]).failed(1, &["standard input", "longer than"]);
 }
 
 #[test]
@@ -80,11 +64,9 @@ fn invalid_utf8_is_refused_in_utf8_lines() {
 
 #[test]
 fn an_incomplete_reply_is_an_error_after_the_complete_ones() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let (listener, address) = listener();
     let server = thread::spawn(move || {
-        let (mut peer, _) = listener.accept().expect("the client connects");
-        peer.write_all(b"whole\nhal").expect("the client reads");
+        accept(&listener).write_all(b"whole\nhal").expect("the client reads");
     });
     let ran = Client::to(address).with("--framing lines").fed(b"");
     ran.failed(1, &["ended the connection in the middle of a frame"]);

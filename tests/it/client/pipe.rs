@@ -2,35 +2,30 @@
 //! standard output until the peer ends.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{Read, Write as _};
 use std::process::Stdio;
 use std::thread;
 
-use super::program::Client;
-use crate::support::{MIB, Pattern, ScratchPath, Serve, StreamEnd, TIMEOUT, read_to_the_end, same_bytes};
-
-/// A listener on a free port, for a peer with special behavior.
-fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    (listener, address)
-}
-
-/// Accepts a connection and sets its timeouts.
-#[track_caller]
-fn accept(listener: &TcpListener) -> TcpStream {
-    let (stream, _) = listener.accept().expect("the client connects");
-    stream.set_read_timeout(Some(TIMEOUT)).expect("not zero");
-    stream.set_write_timeout(Some(TIMEOUT)).expect("not zero");
-    stream
-}
+use super::program::{Client, accept, listener, zeros};
+use crate::support::{MIB, Pattern, Process, ScratchPath, Serve, StreamEnd, read_to_the_end, same_bytes};
 
 #[test]
-fn input_is_echoed() {
+fn input_is_echoed_to_a_pipe_to_a_file_and_as_a_hex_dump() {
     let server = Serve::new().start();
-    Client::to(server.address()).fed(b"hello\r\n\xff\x00 there").printed(b"hello\r\n\xff\x00 there");
-    Client::to(server.address()).fed(b"").printed(b"");
+    let client = || Client::to(server.address());
+    client().fed(b"hello\r\n\xff\x00 there").printed(b"hello\r\n\xff\x00 there");
+    client().fed(b"").printed(b"");
+    client().reading(Stdio::null()).printed(b"");
+
+    let path = ScratchPath::with_text("txt", "");
+    let mut running = client().stdout(File::options().write(true).open(path.text()).expect("it was just written"));
+    running.feed(b"to a file");
+    running.wait().printed(b"");
+    assert_eq!(std::fs::read(path.text()).expect("it is there"), b"to a file");
+
+    let dump = b"00000000  47 45 54 20 2f 20 48 54  54 50 2f 31 2e 30 0d 0a  |GET / HTTP/1.0..|\n\
+                 00000010  ff 0a                                             |..|\n";
+    client().with("--hex").fed(b"GET / HTTP/1.0\r\n\xff\n").printed(dump);
     server.drain();
 }
 
@@ -55,27 +50,7 @@ fn a_file_of_10_mib_is_echoed_byte_for_byte() {
     let ran = Client::to(server.address()).reading(File::open(path.text()).expect("it was just written"));
     assert_eq!((ran.code, ran.log.join("\n")), (Some(0), String::new()));
     same_bytes(&ran.out, &bytes);
-    let summary = server.drain().summary();
-    assert_eq!(summary.closed("finished"), 1);
-}
-
-#[test]
-fn standard_output_may_be_a_file() {
-    let server = Serve::new().start();
-    let path = ScratchPath::with_text("txt", "");
-    let file = File::options().write(true).open(path.text()).expect("it was just written");
-    let mut running = Client::to(server.address()).stdout(file);
-    running.feed(b"to a file");
-    running.wait().printed(b"");
-    assert_eq!(std::fs::read(path.text()).expect("it is there"), b"to a file");
-    server.drain();
-}
-
-#[test]
-fn the_null_device_is_an_empty_input() {
-    let server = Serve::new().start();
-    Client::to(server.address()).reading(Stdio::null()).printed(b"");
-    server.drain();
+    assert_eq!(server.drain().summary().closed("finished"), 1);
 }
 
 #[test]
@@ -131,37 +106,33 @@ fn a_closed_output_pipe_ends_the_client_quietly() {
     let mut running = Client::to(server.address()).start();
     running.prints(b" !\"#");
     running.out = None;
-    let ran = running.wait();
-    assert_eq!((ran.code, ran.log.join("\n")), (Some(0), String::new()));
+    running.wait().printed(b"");
     server.drain();
 }
 
-#[test]
-fn a_peer_that_does_not_read_pauses_the_input_with_bounded_memory() {
-    let (listener, address) = listener();
-    let zeros = File::open("/dev/zero").expect("every Linux has it");
-    let running = Client::to(address).spawn(zeros.into(), Stdio::piped());
-    let mut peer = accept(&listener);
+/// Reads 64 MiB of what the client passes on, and checks that it stores little of it.
+#[track_caller]
+fn memory_is_bounded(client: Process, reader: &mut impl Read) {
     let mut buffer = vec![0; MIB];
     for _ in 0..64 {
-        peer.read_exact(&mut buffer).expect("the input has no end");
-        let memory = running.process.memory_bytes();
+        reader.read_exact(&mut buffer).expect("the bytes have no end");
+        let memory = client.memory_bytes();
         assert!(memory < 16 * MIB, "{} KiB", memory / 1024);
     }
-    assert!(running.log.all().is_empty());
 }
 
 #[test]
-fn a_slow_reader_of_the_output_pauses_the_peer_with_bounded_memory() {
+fn a_slow_reader_pauses_the_other_end_with_bounded_memory() {
+    let (listener, address) = listener();
+    let running = Client::to(address).spawn(zeros(), Stdio::piped());
+    let mut peer = accept(&listener);
+    memory_is_bounded(running.process, &mut peer);
+    assert!(running.log.all().is_empty());
+
     let server = Serve::new().with("--service chargen").start();
     let mut running = Client::to(server.address()).start();
     let mut out = running.out.take().expect("it is a pipe");
-    let mut buffer = vec![0; MIB];
-    for _ in 0..64 {
-        out.read_exact(&mut buffer).expect("the peer sends without end");
-        let memory = running.process.memory_bytes();
-        assert!(memory < 16 * MIB, "{} KiB", memory / 1024);
-    }
+    memory_is_bounded(running.process, &mut out);
     drop(running);
     server.drain();
 }
@@ -183,13 +154,4 @@ fn a_blocked_output_does_not_pause_the_input() {
     feeder.join().expect("no panic").expect("all input was sent");
     drop(running);
     flood.join().expect("no panic");
-}
-
-#[test]
-fn a_hex_dump_has_16_bytes_per_line() {
-    let server = Serve::new().start();
-    let dump = "00000000  47 45 54 20 2f 20 48 54  54 50 2f 31 2e 30 0d 0a  |GET / HTTP/1.0..|\n\
-                00000010  ff 0a                                             |..|\n";
-    Client::to(server.address()).with("--hex").fed(b"GET / HTTP/1.0\r\n\xff\n").printed(dump.as_bytes());
-    server.drain();
 }

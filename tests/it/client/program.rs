@@ -3,12 +3,45 @@
 //! Dropping it kills the process, so that no test leaves one behind.
 
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 use crate::support::{Lines, Process, TIMEOUT};
+
+/// The exit status after a failure.
+pub(super) const FAILURE: i32 = 1;
+
+/// A listener on a free port, for a peer with special behavior.
+pub(super) fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    (listener, address)
+}
+
+/// Accepts a connection and sets its timeouts.
+#[track_caller]
+pub(super) fn accept(listener: &TcpListener) -> TcpStream {
+    let (stream, _) = listener.accept().expect("the client connects");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("not zero");
+    stream.set_write_timeout(Some(TIMEOUT)).expect("not zero");
+    stream
+}
+
+/// An input without an end.
+pub(super) fn zeros() -> Stdio {
+    File::open("/dev/zero").expect("every Linux has it").into()
+}
+
+/// Closes a connection with a reset.
+pub(super) fn reset(peer: TcpStream) {
+    SockRef::from(&peer).set_linger(Some(Duration::ZERO)).expect("the connection is open");
+}
 
 /// The command line of a client.
 pub(super) struct Client {

@@ -1,10 +1,10 @@
 //! The prompt: replies with their round-trip time, history, editing, and ways to leave.
 
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener, TcpStream};
 
+use super::program::{accept, listener};
 use super::terminal::Terminal;
-use crate::support::{ScratchPath, Serve, Server, StreamEnd, TIMEOUT, read_exactly, read_to_the_end};
+use crate::support::{ScratchPath, Serve, Server, StreamEnd, read_exactly, read_to_the_end};
 
 const UP: &str = "\x1b[A";
 const LEFT: &str = "\x1b[D";
@@ -13,18 +13,6 @@ const INTERRUPT: &str = "\x03";
 
 fn echo() -> Server {
     Serve::new().with("--framing lines").start()
-}
-
-fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    (listener, address)
-}
-
-fn accept(listener: &TcpListener) -> TcpStream {
-    let (stream, _) = listener.accept().expect("the client connects");
-    stream.set_read_timeout(Some(TIMEOUT)).expect("not zero");
-    stream
 }
 
 #[test]
@@ -37,8 +25,7 @@ fn a_reply_has_its_round_trip_time() {
     let time = terminal.shows(")");
     assert!(time.ends_with(" µs)") || time.ends_with(" ms)") || time.ends_with(" s)"), "{time}");
     terminal.shows("> ");
-    terminal.types("exit\r");
-    assert_eq!(terminal.ends(), Some(0));
+    terminal.leaves();
     assert_eq!(server.drain().summary().closed("finished"), 1);
 }
 
@@ -56,32 +43,28 @@ fn exit_ctrl_d_and_ctrl_c_leave() {
     }
 }
 
-#[test]
-fn pasted_lines_are_all_sent_and_answered() {
-    let server = echo();
-    let mut terminal = Terminal::of(server.address(), "");
-    terminal.shows("> ");
-    terminal.types("one\rtwo\rlast words\rexit\r");
-    terminal.shows("one  (");
-    terminal.shows("two  (");
-    terminal.shows("last words  (");
-    assert_eq!(terminal.ends(), Some(0));
+/// Types keys at the prompt of an echo server, waits for each text, and leaves.
+#[track_caller]
+fn check(serve_flags: &str, flags: &str, steps: &[(&str, &[&str])]) {
+    let server = Serve::new().with(serve_flags).start();
+    let mut terminal = Terminal::of(server.address(), flags);
+    for (keys, texts) in steps {
+        terminal.types(keys);
+        texts.iter().for_each(|text| _ = terminal.shows(text));
+    }
+    terminal.leaves();
     server.drain();
 }
 
 #[test]
-fn a_line_can_be_recalled_and_edited() {
-    let server = echo();
-    let mut terminal = Terminal::of(server.address(), "");
-    terminal.types("helo\r");
-    terminal.shows("helo  (");
-    terminal.types(UP);
-    terminal.types(LEFT);
-    terminal.types("l\r");
-    terminal.shows("hello  (");
-    terminal.types("exit\r");
-    assert_eq!(terminal.ends(), Some(0));
-    server.drain();
+fn typed_and_pasted_lines_are_sent_and_answered_in_every_form() {
+    let pasted = ["one  (", "two  (", "last words  ("];
+    check("--framing lines", "", &[("", &["> "]), ("one\rtwo\rlast words\rexit\r", &pasted)]);
+    // A recalled line can be edited.
+    check("--framing lines", "", &[("helo\r", &["helo  ("]), (UP, &[]), (LEFT, &[]), ("l\r", &["hello  ("])]);
+    check("--framing lines", "--hex", &[("hi\r", &["00000000  68 69 ", "|hi|"])]);
+    check("--framing length:u16", "--framing length:u16", &[("hello\r", &["hello  ("])]);
+    check("", "--framing raw", &[("no line\r", &["no line  ("])]);
 }
 
 #[test]
@@ -94,12 +77,9 @@ fn history_is_kept_in_the_named_file() {
 
     let mut terminal = Terminal::with_history(server.address(), "", file.text());
     terminal.shows("> ");
-    terminal.types(UP);
-    terminal.types(UP);
-    terminal.types("\r");
+    [UP, UP, "\r"].iter().for_each(|keys| terminal.types(keys));
     terminal.shows("remember me  (");
-    terminal.types("exit\r");
-    assert_eq!(terminal.ends(), Some(0));
+    terminal.leaves();
     server.drain();
 }
 
@@ -135,37 +115,6 @@ fn a_peer_that_ends_closes_the_prompt_and_restores_the_terminal() {
     terminal.shows("closed the connection");
     assert_eq!(terminal.ends(), Some(0));
     assert!(terminal.has_original_modes());
-}
-
-#[test]
-fn hex_prints_a_dump_for_each_reply() {
-    let server = echo();
-    let mut terminal = Terminal::of(server.address(), "--hex");
-    terminal.types("hi\r");
-    terminal.shows("00000000  68 69 ");
-    terminal.shows("|hi|");
-    terminal.types("exit\r");
-    assert_eq!(terminal.ends(), Some(0));
-    server.drain();
-}
-
-#[test]
-fn the_prompt_works_with_other_framings() {
-    let server = Serve::new().with("--framing length:u16").start();
-    let mut terminal = Terminal::of(server.address(), "--framing length:u16");
-    terminal.types("hello\r");
-    terminal.shows("hello  (");
-    terminal.types("exit\r");
-    assert_eq!(terminal.ends(), Some(0));
-    server.drain();
-
-    let server = Serve::new().start();
-    let mut terminal = Terminal::of(server.address(), "--framing raw");
-    terminal.types("no line\r");
-    terminal.shows("no line  (");
-    terminal.types("exit\r");
-    assert_eq!(terminal.ends(), Some(0));
-    server.drain();
 }
 
 #[test]

@@ -106,6 +106,13 @@ impl Terminal {
         });
         code
     }
+
+    /// Leaves the prompt by its command, and waits for a successful exit.
+    #[track_caller]
+    pub(super) fn leaves(&mut self) {
+        self.types("exit\r");
+        assert_eq!(self.ends(), Some(0));
+    }
 }
 
 impl Drop for Terminal {

@@ -42,7 +42,8 @@ fn a_thousand_peers_have_a_thousand_threads_and_all_threads_end() {
     assert_eq!(server.process.threads(), base.0 + 1000);
     // Those that the server counts for each thread, and some of the heap. The standard library aborts a
     // process that has no mapping left for a new thread.
-    let mappings = mappings(server.process.pid);
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", server.process.pid)).expect("the process runs");
+    let mappings = maps.lines().count();
     assert!(mappings <= 1000 * 5 + 200, "{mappings} mappings with 1000 threads: `MAPPINGS_PER_THREAD` is too low");
     crowd.leave(all);
     wait_until(TIMEOUT, "the threads end", || server.process.threads() == base.0);
@@ -52,11 +53,6 @@ fn a_thousand_peers_have_a_thousand_threads_and_all_threads_end() {
     crowd.echo(again, 100, TIMEOUT);
     drop(crowd);
     assert_eq!(drain_and_reconcile("threads", server).closed("finished"), 2000);
-}
-
-/// How many mappings a process has.
-fn mappings(pid: u32) -> usize {
-    std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process runs").lines().count()
 }
 
 #[test]

@@ -12,14 +12,8 @@ const NAMES: [&str; 6] =
 const VARIABLE: &str = "CHROMIUM";
 
 /// Flags against background network access, so that the log holds only messages about the page.
-const OFFLINE: [&str; 6] = [
-    "--no-first-run",
-    "--no-default-browser-check",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-sync",
-];
+const OFFLINE: &str = "--no-first-run --no-default-browser-check --disable-background-networking \
+    --disable-component-update --disable-default-apps --disable-sync";
 
 /// Moves the pointer to the first point of the page after its script has run.
 const POINTED_AT: &str = "<script>{
@@ -46,10 +40,8 @@ pub(super) fn shows(html: &str, charts: usize) {
     // The tip shows the server, the value and the position of the point.
     let (_, tip) = dom.split_once("<div class=\"tip\"").expect("there is a tip");
     let tip = tip.split("</div>").next().expect("it ends");
-    assert!(
-        !tip.starts_with(" hidden") && tip.contains(" connections"),
-        "a point under the pointer shows nothing: {tip}"
-    );
+    let is_shown = !tip.starts_with(" hidden") && tip.contains(" connections");
+    assert!(is_shown, "a point under the pointer shows nothing: {tip}");
     for setting in ["preferredColorScheme=1", "preferredColorScheme=0"] {
         let picture = ScratchPath::new("png");
         let shot = format!("--screenshot={}", picture.text());
@@ -75,7 +67,7 @@ fn opened(browser: &str, page: &ScratchPath, args: &[&str]) -> (String, String) 
     let profile = ScratchPath::directory("profile");
     let mut command = Command::new(browser);
     command.args(["--headless", "--disable-gpu", "--enable-logging=stderr", "--window-size=1360,2000"]);
-    command.args(OFFLINE);
+    command.args(OFFLINE.split(' '));
     // In a container tests run as root, and the sandbox of Chromium does not work there. The page is ours.
     command.arg("--no-sandbox").arg(format!("--user-data-dir={}", profile.text()));
     let output = command.args(args).arg(format!("file://{}", page.text())).output().expect("it starts");

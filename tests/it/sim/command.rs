@@ -11,18 +11,13 @@ fn a_sweep_prints_the_counts_and_its_speed() {
 }
 
 #[test]
-fn a_story_is_the_same_each_time() {
+fn a_story_is_the_same_each_time_and_needs_one_seed() {
     let story = || Serve::command("sim --seed 7 --story").run();
     let (first, second) = (story(), story());
     assert_eq!((first.code, &first.out), (Some(0), &second.out));
     for part in ["turn 1: the poll at ", " connects", "the server accepts peer 0", "callback on_close: peer 0"] {
         assert!(first.out.iter().any(|line| line.contains(part)), "no `{part}`");
     }
-}
-
-#[test]
-fn a_story_needs_one_seed() {
     let ended = Serve::command("sim --story").run();
-    assert_eq!(ended.code, Some(2), "{:?}", ended.log);
-    assert_eq!(ended.log.len(), 2, "{:?}", ended.log);
+    assert_eq!((ended.code, ended.log.len()), (Some(2), 2), "{:?}", ended.log);
 }

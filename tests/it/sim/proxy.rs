@@ -39,6 +39,11 @@ fn complement(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().map(|byte| !byte).collect()
 }
 
+/// A fast peer with this ending.
+fn with_ending(ending: PeerEnding) -> Behavior {
+    Behavior { ending, ..Behavior::default() }
+}
+
 /// A client and its upstream peer.
 struct ProxiedPair {
     client: SimPeer,
@@ -65,6 +70,13 @@ impl ProxyTest {
         let listen = Listen { limits: Limits { queue: Proxy::QUEUE, ..Limits::default() }, ..Listen::from(front()) };
         server.listen(listen, Raw, Proxy::to(Destination::Tcp(upstream()))).expect("the address is free");
         Self { world: world.clone(), server, pairs: Vec::new(), unpaired: Vec::new(), peers_seen: 0 }
+    }
+
+    /// A proxy in a world with this seed, whose upstream peers have this behavior.
+    fn with_upstream(seed: usize, behavior: Behavior) -> Self {
+        let world = World::new(seed as u64);
+        world.accept_connects_at(&upstream().into(), behavior);
+        Self::new(&world, ServerLimits::default())
     }
 
     /// Connects a client that sends `len` bytes, which begin with its number.
@@ -206,13 +218,11 @@ fn upstream_behavior(behavior: Behavior) -> Behavior {
 #[test]
 fn every_byte_is_forwarded_in_both_directions_and_then_both_ends() {
     for len in [1, 2, 3, 1000, 64 * KIB, 3 * 1024 * KIB, 16 * 1024 * KIB] {
-        let world = World::new(len as u64);
-        world.accept_connects_at(&upstream().into(), Behavior { ending: PeerEnding::Finishes, ..Behavior::default() });
-        let mut test = ProxyTest::new(&world, ServerLimits::default());
+        let mut test = ProxyTest::with_upstream(len, with_ending(PeerEnding::Finishes));
         // A client that sends only one byte gets no answer, because its number has two.
-        let client = test.connect(len, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
+        let client = test.connect(len, with_ending(PeerEnding::Stays));
         test.settle();
-        let upstream_peer = world.last_peer().expect("an upstream peer");
+        let upstream_peer = test.world.last_peer().expect("an upstream peer");
         assert!(client.is_ended(), "the FIN of the upstream peer is forwarded at once");
         assert_eq!(upstream_peer.received_len(), len as u64);
         assert!(!upstream_peer.is_ended() && test.server.totals().open == 2, "the other direction is open");
@@ -226,10 +236,8 @@ fn every_byte_is_forwarded_in_both_directions_and_then_both_ends() {
 #[test]
 fn one_direction_ends_and_the_other_continues() {
     for len in [1, 64 * KIB, 3 * 1024 * KIB] {
-        let world = World::new(len as u64);
-        world.accept_connects_at(&upstream().into(), upstream_behavior(Behavior::default()));
-        let mut test = ProxyTest::new(&world, ServerLimits::default());
-        let client = test.connect(len.max(2), Behavior { ending: PeerEnding::Finishes, ..Behavior::default() });
+        let mut test = ProxyTest::with_upstream(len, upstream_behavior(Behavior::default()));
+        let client = test.connect(len.max(2), with_ending(PeerEnding::Finishes));
         test.settle();
         assert!(client.is_ended() && !client.is_broken());
         assert_eq!(test.pairs[0].received_len, len.max(2));
@@ -240,12 +248,10 @@ fn one_direction_ends_and_the_other_continues() {
 #[test]
 fn a_slow_reader_pauses_reading_from_the_other_peer_only() {
     const LEN: usize = 4 * 1024 * KIB;
-    let world = World::new(1);
-    world.accept_connects_at(&upstream().into(), Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
-    let mut test = ProxyTest::new(&world, ServerLimits::default());
+    let mut test = ProxyTest::with_upstream(1, with_ending(PeerEnding::Stays));
     let client = test.connect(2, Behavior { read_len_max: 0, ending: PeerEnding::Stays, ..Behavior::default() });
     test.settle();
-    let upstream_peer = world.last_peer().expect("an upstream peer");
+    let upstream_peer = test.world.last_peer().expect("an upstream peer");
     upstream_peer.send(&pattern(9, 0, LEN));
     test.pass(Duration::ZERO);
     test.check_queues();
@@ -263,12 +269,10 @@ fn a_slow_reader_pauses_reading_from_the_other_peer_only() {
 #[test]
 fn a_reset_is_forwarded_as_a_reset() {
     for is_client in [true, false] {
-        let world = World::new(1);
-        world.accept_connects_at(&upstream().into(), Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
-        let mut test = ProxyTest::new(&world, ServerLimits::default());
-        let client = test.connect(100, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
+        let mut test = ProxyTest::with_upstream(1, with_ending(PeerEnding::Stays));
+        let client = test.connect(100, with_ending(PeerEnding::Stays));
         test.settle();
-        let upstream_peer = world.last_peer().expect("an upstream peer");
+        let upstream_peer = test.world.last_peer().expect("an upstream peer");
         let (one, other) = if is_client { (&client, &upstream_peer) } else { (&upstream_peer, &client) };
         one.reset();
         test.settle();
@@ -310,10 +314,8 @@ fn a_client_that_leaves_before_the_connect_leaves_nothing_behind() {
 
 #[test]
 fn a_drain_forwards_bytes_that_were_sent_before() {
-    let world = World::new(1);
-    world.accept_connects_at(&upstream().into(), upstream_behavior(Behavior::default()));
-    let mut test = ProxyTest::new(&world, ServerLimits::default());
-    let client = test.connect(1024 * KIB, Behavior { ending: PeerEnding::Finishes, ..Behavior::default() });
+    let mut test = ProxyTest::with_upstream(1, upstream_behavior(Behavior::default()));
+    let client = test.connect(1024 * KIB, with_ending(PeerEnding::Finishes));
     test.server.handle().drain();
     while !test.server.is_done() {
         test.turn().expect("a simulated poll does not fail");
@@ -356,7 +358,7 @@ fn run(seed: u64, counts: &mut RunCounts) {
                     upstream_behavior(Behavior::drawn_from(&mut rng, len as u64)),
                 ),
             }
-            let quick = Behavior { ending: PeerEnding::Finishes, ..Behavior::default() };
+            let quick = with_ending(PeerEnding::Finishes);
             test.connect(len, if rng.chance(0.5) { quick } else { Behavior::drawn_from(&mut rng, len as u64) });
         }
         if rng.chance(0.1 / STEPS as f64) {

@@ -20,8 +20,8 @@ use readyloop::codec::{Codec, Framing, Length};
 use readyloop::host::Peer;
 use readyloop::instant::Instant;
 use readyloop::net::{
-    ConnectOptions, DatagramOptions, Datagrams, Destination, Event, Link, Net, PeerAddress, PollOutcome, Readiness,
-    Stream, Token, Wake,
+    ConnectOptions, DatagramOptions, Destination, Event, Link, Net, PeerAddress, PollOutcome, Readiness, Stream, Token,
+    Wake,
 };
 use readyloop::service::Echo;
 use readyloop::{Address, Context, Limits, Lines, Listen, ListenOptions, Raw, Reactor, Server, ServerLimits, Service};
@@ -125,13 +125,7 @@ struct EchoTest {
 
 impl EchoTest {
     fn new(codec: impl Codec + 'static) -> Self {
-        let mut server = Server::new(Reactor::new().expect("descriptors are free"), ServerLimits::default());
-        let address: Address = "127.0.0.1:0".parse().expect("the address is valid");
-        // A turn waits at most until the idle deadline.
-        let limits = Limits { idle_timeout: TIMEOUT, ..Limits::default() };
-        let endpoint = server.listen(Listen { limits, ..Listen::from(address) }, codec, Echo::new());
-        let endpoint = endpoint.expect("a port is free");
-        let Address::Tcp(address) = server.local_address(&endpoint) else { panic!("it is a TCP address") };
+        let (server, address) = listen(codec);
         let clients = (0..CLIENTS).map(|_| connect(address)).collect();
         Self { server, clients }
     }
@@ -159,7 +153,20 @@ impl EchoTest {
     }
 }
 
-fn connect(address: &str) -> TcpStream {
+/// An echo server on a free port.
+fn listen(codec: impl Codec + 'static) -> (Server<Reactor>, SocketAddr) {
+    let mut server = Server::new(Reactor::new().expect("descriptors are free"), ServerLimits::default());
+    let address: Address = "127.0.0.1:0".parse().expect("the address is valid");
+    // A turn waits at most until the idle deadline.
+    let limits = Limits { idle_timeout: TIMEOUT, ..Limits::default() };
+    let endpoint = server.listen(Listen { limits, ..Listen::from(address) }, codec, Echo::new());
+    let endpoint = endpoint.expect("a port is free");
+    let Address::Tcp(address) = server.local_address(&endpoint) else { panic!("it is a TCP address") };
+    let address = address.parse().expect("the address is numeric");
+    (server, address)
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
     let client = TcpStream::connect(address).expect("the server listens");
     client.set_nodelay(true).expect("the connection is open");
     client.set_read_timeout(Some(TIMEOUT)).expect("the connection is open");
@@ -178,17 +185,10 @@ fn check_steady_state(codec: impl Codec + 'static, pieces: &[&[u8]]) {
 }
 
 #[test]
-fn an_echo_without_framing_allocates_nothing() {
+fn an_echo_allocates_nothing_in_any_framing() {
     check_steady_state(Raw, &[&[b'x'; 64]]);
-}
-
-#[test]
-fn an_echo_of_lines_allocates_nothing() {
     check_steady_state(Lines::new(), &[b"one line\nand another\n"]);
-}
-
-#[test]
-fn a_frame_that_comes_in_pieces_allocates_nothing() {
+    // A frame that comes in pieces.
     check_steady_state(Length::default(), &[b"\x00\x00", b"\x00\x05he", b"llo"]);
 }
 
@@ -219,19 +219,14 @@ impl Service for Pinger {
 fn a_client_allocates_nothing_for_a_message() {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        let mut server = Server::new(Reactor::new().expect("descriptors are free"), ServerLimits::default());
-        let address: Address = "127.0.0.1:0".parse().expect("the address is valid");
-        let endpoint = server.listen(address, Raw, Echo::new()).expect("a port is free");
-        sender.send((server.local_address(&endpoint).clone(), server.handle())).expect("the test waits for it");
+        let (mut server, address) = listen(Raw);
+        sender.send((address, server.handle())).expect("the test waits for it");
         server.run().expect("the poll works");
     });
     let (address, handle) = receiver.recv_timeout(TIMEOUT).expect("the server starts");
-    let Address::Tcp(address) = address else { panic!("it is a TCP address") };
-    let to = Destination::Tcp(address.parse().expect("the address is numeric"));
-
     let net = Reactor::new().expect("descriptors are free");
     let mut client = Client::new(net, Lines::new(), Pinger::default(), ClientLimits::default());
-    (0..CLIENTS).for_each(|_| client.connect(to.clone(), None, ()));
+    (0..CLIENTS).for_each(|_| client.connect(Destination::Tcp(address), None, ()));
     let mut allocations_until = |replies: usize| {
         let mut allocations = 0;
         let deadline = client.net().now() + TIMEOUT;
@@ -277,19 +272,6 @@ struct IdleStream {
 #[cfg(not(debug_assertions))]
 const _: () = assert!(size_of::<IdleStream>() == size_of::<<Reactor as Net>::Stream>());
 
-/// There are no datagrams.
-struct NoDatagrams;
-
-impl Datagrams for NoDatagrams {
-    fn receive(&mut self, _buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        Err(ErrorKind::WouldBlock.into())
-    }
-
-    fn send(&mut self, _bytes: &[u8], _to: &SocketAddr) -> io::Result<()> {
-        Err(ErrorKind::WouldBlock.into())
-    }
-}
-
 struct NoWake;
 
 impl Wake for NoWake {
@@ -325,7 +307,8 @@ impl Stream for IdleStream {
 impl Net for IdlePeers {
     type Stream = IdleStream;
     type Listener = ();
-    type Datagrams = NoDatagrams;
+    /// There are none.
+    type Datagrams = <Reactor as Net>::Datagrams;
 
     fn now(&self) -> Instant {
         Instant::ORIGIN
@@ -370,12 +353,7 @@ impl Net for IdlePeers {
         Ok(true)
     }
 
-    fn bind(
-        &mut self,
-        _address: &Address,
-        _options: &DatagramOptions,
-        _token: Token,
-    ) -> io::Result<(NoDatagrams, SocketAddr)> {
+    fn bind(&mut self, _: &Address, _: &DatagramOptions, _: Token) -> io::Result<(Self::Datagrams, SocketAddr)> {
         Err(ErrorKind::AddrNotAvailable.into())
     }
 
@@ -388,12 +366,8 @@ impl Net for IdlePeers {
 fn heap_bytes(peers: u32, connections_per_address_max: usize) -> usize {
     let limits =
         ServerLimits { connections_max: peers as usize, connections_per_address_max, ..ServerLimits::default() };
-    let net = IdlePeers {
-        pending: peers,
-        listener: Token(0),
-        new: Vec::with_capacity(ACCEPTED_MAX),
-        known: Vec::with_capacity(ACCEPTED_MAX),
-    };
+    let (new, known) = (Vec::with_capacity(ACCEPTED_MAX), Vec::with_capacity(ACCEPTED_MAX));
+    let net = IdlePeers { pending: peers, listener: Token(0), new, known };
     let address: Address = "10.0.0.1:7007".parse().expect("the address is valid");
     let mut kept = None;
     let count = counted(|| {
@@ -406,11 +380,8 @@ fn heap_bytes(peers: u32, connections_per_address_max: usize) -> usize {
     });
     let snapshot = kept.expect("the closure has run").snapshot();
     let endpoint = &snapshot.endpoints[0];
-    assert_eq!(
-        (snapshot.open, snapshot.lent_bytes),
-        (peers as usize, 0),
-        "all peers are open, and none holds a buffer"
-    );
+    let expected = (peers as usize, 0);
+    assert_eq!((snapshot.open, snapshot.lent_bytes), expected, "all peers are open, and none holds a buffer");
     assert!(endpoint.peers.iter().all(|peer| peer.armed_at != Instant::NEVER), "a deadline is not armed");
     let bytes = count.bytes.unsigned_abs();
     println!("{peers:>6} idle peers: {bytes:>8} bytes of heap, {:>5.1} each", bytes as f64 / f64::from(peers));

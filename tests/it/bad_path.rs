@@ -11,6 +11,8 @@ use readyloop::{CloseReason, Reactor};
 use crate::support::tls::{Secure, VERSIONS, target_of};
 use crate::support::{Conversations, Fault, FaultProxy, KIB, PathReport, Role, Serve, Server, Summary, TIMEOUT};
 
+type Inner = <Reactor as Net>::Stream;
+
 /// The number of connections with each kind of fault.
 const COMPLETE: usize = 120;
 const TRUNCATED: usize = 40;
@@ -28,7 +30,7 @@ fn seed() -> u64 {
 /// The outcome of all connections with one kind of fault.
 #[derive(Debug)]
 struct Outcome {
-    endings: BTreeMap<String, usize>,
+    endings: BTreeMap<&'static str, usize>,
     /// The echoed bytes of each connection, sorted.
     received: Vec<u64>,
     reports: Vec<PathReport>,
@@ -36,10 +38,7 @@ struct Outcome {
 
 /// Runs `count` connections through a fault proxy until all have closed.
 #[track_caller]
-fn run<W>(layer: W, to: SocketAddr, count: usize, draw: fn(&mut Rng) -> Fault) -> Outcome
-where
-    W: Layer<<Reactor as Net>::Stream>,
-{
+fn run(layer: impl Layer<Inner>, to: SocketAddr, count: usize, draw: fn(&mut Rng) -> Fault) -> Outcome {
     let proxy = FaultProxy::start(seed(), to, draw);
     let mut talks = Conversations::under(layer, proxy.address);
     talks.join(count, Role::Streams(BYTES));
@@ -48,8 +47,7 @@ where
     assert!(over, "{:?}", talks.all().iter().find(|talk| talk.reason.is_none()));
     let (mut endings, mut received) = (BTreeMap::new(), Vec::new());
     for talk in talks.all() {
-        let ending = talk.reason.map_or("not connected", CloseReason::name);
-        *endings.entry(ending.to_owned()).or_default() += 1;
+        *endings.entry(talk.reason.map_or("not connected", CloseReason::name)).or_default() += 1;
         received.push(talk.received);
     }
     received.sort_unstable();
@@ -60,21 +58,18 @@ where
 /// Runs all three kinds of faults against one server. Returns the outcome of the truncated connections
 /// and the summary of the server.
 #[track_caller]
-fn check<W>(layer: impl Fn() -> W, server: Server, address: SocketAddr) -> (Outcome, Summary)
-where
-    W: Layer<<Reactor as Net>::Stream>,
-{
+fn check<W: Layer<Inner>>(layer: impl Fn() -> W, server: Server, address: SocketAddr) -> (Outcome, Summary) {
     println!("replay with {SEED}={} cargo test --test it bad_path", seed());
     let base = server.process.descriptors();
     let complete = run(layer(), address, COMPLETE, |_| Fault::None);
-    assert_eq!(complete.endings, BTreeMap::from([("finished".to_owned(), COMPLETE)]));
+    assert_eq!(complete.endings, BTreeMap::from([("finished", COMPLETE)]));
     assert!(complete.received.iter().all(|received| *received == BYTES), "{complete:?}");
     assert!(complete.reports.iter().all(|report| !report.is_reset), "{complete:?}");
     // Truncates anywhere, including before the first byte and after the last.
     let truncate = |rng: &mut Rng| Fault::Truncate { after: rng.below(BYTES as usize + 100) as u64 };
     let truncated = run(layer(), address, TRUNCATED, truncate);
     // The server echoes the bytes that arrived and then ends cleanly.
-    assert_eq!(truncated.endings, BTreeMap::from([("finished".to_owned(), TRUNCATED)]), "{truncated:?}");
+    assert_eq!(truncated.endings, BTreeMap::from([("finished", TRUNCATED)]), "{truncated:?}");
     assert!(truncated.reports.iter().all(|report| !report.is_reset), "{truncated:?}");
     let reset = |rng: &mut Rng| Fault::Reset { after: rng.below(BYTES as usize) as u64, from: rng.below(2) };
     let reset = run(layer(), address, RESET, reset);

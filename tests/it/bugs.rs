@@ -35,8 +35,7 @@ fn text_of(path: &Path) -> String {
 
 /// All bugs, by number.
 fn bugs() -> Vec<Bug> {
-    let entries = fs::read_dir(root().join("tests/bugs")).expect("the bugs are there");
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
+    let mut files = files_in(vec![root().join("tests/bugs")]);
     files.sort();
     let parse = |file: &PathBuf| {
         let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
@@ -45,21 +44,26 @@ fn bugs() -> Vec<Bug> {
     files.iter().map(parse).collect()
 }
 
-/// All sources of a copy of the crate, by path.
-fn sources_in(root: &Path) -> BTreeMap<String, String> {
-    let (mut sources, mut folders) = (BTreeMap::new(), vec![root.join("src")]);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("it is ours") {
-            let path = entry.expect("it is ours").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let name = path.strip_prefix(root).expect("it is inside").to_string_lossy().into_owned();
-                sources.insert(name, text_of(&path));
-            }
+/// The files among `paths`, and all files in the folders among them.
+fn files_in(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(path).expect("it is ours");
+            paths.extend(entries.map(|entry| entry.expect("it is ours").path()));
+        } else {
+            files.push(path);
         }
     }
-    sources
+    files
+}
+
+/// All sources of a copy of the crate, by path.
+fn sources_in(root: &Path) -> BTreeMap<String, String> {
+    let mut files = files_in(vec![root.join("src")]);
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "rs"));
+    let name = |path: &Path| path.strip_prefix(root).expect("it is inside").to_string_lossy().into_owned();
+    files.iter().map(|path| (name(path), text_of(path))).collect()
 }
 
 /// Whether that test is in the file of its module.
@@ -97,17 +101,15 @@ impl Copy {
     /// so that cargo does not build it again.
     fn new() -> Self {
         let copy = Self { folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join("bugs") };
-        let (mut kept, mut from) = (BTreeSet::new(), COPIED.map(|name| root().join(name)).to_vec());
-        while let Some(path) = from.pop() {
-            if path.is_dir() {
-                from.extend(fs::read_dir(&path).expect("it is ours").map(|entry| entry.expect("it is ours").path()));
-                continue;
-            }
+        let mut kept = BTreeSet::new();
+        for path in files_in(COPIED.map(|name| root().join(name)).to_vec()) {
             let place = path.strip_prefix(root()).expect("it is inside").to_owned();
             copy.write(&place, &fs::read(&path).expect("it is ours"));
-            kept.insert(place);
+            kept.insert(copy.tree().join(place));
         }
-        copy.remove_others(&kept);
+        // Files that this crate no longer has.
+        let others = files_in(vec![copy.tree()]).into_iter().filter(|path| !kept.contains(path));
+        others.for_each(|path| fs::remove_file(path).expect("it is ours"));
         copy
     }
 
@@ -127,22 +129,6 @@ impl Copy {
     fn write_all<'a>(&self, files: impl IntoIterator<Item = (impl AsRef<Path>, &'a String)>) {
         for (file, text) in files {
             self.write(file.as_ref(), text.as_bytes());
-        }
-    }
-
-    /// Removes files that this crate no longer has.
-    fn remove_others(&self, kept: &BTreeSet<PathBuf>) {
-        let mut folders = vec![self.tree()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).expect("it is ours") {
-                let path = entry.expect("it is ours").path();
-                let is_kept = kept.contains(path.strip_prefix(self.tree()).expect("it is inside"));
-                match path.is_dir() {
-                    true => folders.push(path),
-                    false if is_kept => {}
-                    false => fs::remove_file(path).expect("it is ours"),
-                }
-            }
         }
     }
 

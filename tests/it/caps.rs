@@ -26,14 +26,6 @@ fn check_cap(crowd: &mut Crowd, range: Range<usize>, answered: usize, refused: u
     assert_eq!((crowd.answered(range), ended), (answered, refused));
 }
 
-/// Waits until these clients have a reply.
-#[track_caller]
-fn check_accepted(crowd: &mut Crowd, range: Range<usize>) {
-    let accepted =
-        crowd.run_until(ACCEPTED_WITHIN, |members| members[range.clone()].iter().all(|member| member.is_answered()));
-    assert!(accepted, "{} of {} are accepted within {ACCEPTED_WITHIN:?}", crowd.answered(range.clone()), range.len());
-}
-
 #[test]
 fn connections_above_the_cap_are_refused_until_a_slot_is_free() {
     let server = Serve::new().with("--max-connections 1k --when-full refuse").start();
@@ -46,7 +38,7 @@ fn connections_above_the_cap_are_refused_until_a_slot_is_free() {
     server.descriptors_return_to(base + ALLOWED - 100);
     let later = crowd.join(server.address(), 100, Behavior::OnRequest);
     crowd.ask(later.clone(), 10);
-    check_accepted(&mut crowd, later);
+    crowd.wait_for_echoes(later, ACCEPTED_WITHIN);
     drop(crowd);
 
     let summary = server.drain().summary();
@@ -60,7 +52,7 @@ fn connections_above_the_cap_wait_until_a_slot_is_free() {
     let all = crowd.join(server.address(), CLIENTS, Behavior::OnRequest);
     check_cap(&mut crowd, all, ALLOWED, 0);
     crowd.leave(0..100);
-    check_accepted(&mut crowd, ALLOWED..ALLOWED + 100);
+    crowd.wait_for_echoes(ALLOWED..ALLOWED + 100, ACCEPTED_WITHIN);
     // Read before the drain, which refuses the connections that still wait.
     server.signal("USR1");
     server.logs("; closed: ");
@@ -90,8 +82,7 @@ fn ten_thousand_refused_connections_do_not_affect_open_ones() {
     let received = crowd.bytes_received();
     for _ in 0..20 {
         let more = crowd.join(server.address(), 500, Behavior::OnRequest);
-        let ended = crowd.run_until(TIMEOUT, |members| members[more.clone()].iter().all(|member| !member.is_open()));
-        assert!(ended, "refused connections are still open");
+        assert!(crowd.run_until_closed(TIMEOUT, more), "refused connections are still open");
     }
     assert!(crowd.members[pingers].iter().all(|member| member.is_open()));
     assert!(crowd.bytes_received() > received + 100 * 64);

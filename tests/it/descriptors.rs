@@ -17,8 +17,7 @@ fn fill_and_watch(server: &Server, crowd: &mut Crowd, free: usize, watched: Dura
     let all = crowd.join(server.address(), CROWD, Behavior::OnRequest);
     crowd.ask(all, 100);
     let served = 0..free;
-    let filled = crowd.run_until(TIMEOUT, |members| members[served.clone()].iter().all(|member| member.is_answered()));
-    assert!(filled, "{} of {free} are served", crowd.answered(served));
+    crowd.wait_for_echoes(served.clone(), TIMEOUT);
 
     let (cpu, lines) = (server.process.cpu(), server.log.count());
     crowd.run_for(watched);
@@ -29,16 +28,6 @@ fn fill_and_watch(server: &Server, crowd: &mut Crowd, free: usize, watched: Dura
     assert_eq!(crowd.answered(0..CROWD), free, "more than there are free descriptors");
     assert_eq!(crowd.open(), CROWD, "a waiting connection was closed");
     crowd.echo(served, 100, TIMEOUT);
-}
-
-/// Closes `leaving` connections and checks that as many waiting ones are accepted, without a new connect.
-#[track_caller]
-fn replace(crowd: &mut Crowd, free: usize, leaving: usize) {
-    crowd.leave(0..leaving);
-    let next = free..free + leaving;
-    let accepted =
-        crowd.run_until(ACCEPTED_WITHIN, |members| members[next.clone()].iter().all(|member| member.is_answered()));
-    assert!(accepted, "{} of {leaving} are accepted within {ACCEPTED_WITHIN:?}", crowd.answered(next));
 }
 
 #[test]
@@ -54,7 +43,8 @@ pub(crate) fn meets_the_limit(watched: Duration) {
     let free = LIMIT - server.process.descriptors_below(LIMIT);
     let mut crowd = Crowd::new();
     fill_and_watch(&server, &mut crowd, free, watched);
-    replace(&mut crowd, free, 32);
+    crowd.leave(0..32);
+    crowd.wait_for_echoes(free..free + 32, ACCEPTED_WITHIN);
     drop(crowd);
     server.drain();
 }
@@ -73,9 +63,7 @@ fn waiting_connections_are_accepted_when_the_limit_is_raised() {
 
     // No connection closes, so only a timer can notice the free descriptors.
     server.process.limit_descriptors(4 * LIMIT);
-    let accepted =
-        crowd.run_until(ACCEPTED_WITHIN, |members| members[all.clone()].iter().all(|member| member.is_answered()));
-    assert!(accepted, "{} of {} are served within {ACCEPTED_WITHIN:?}", crowd.answered(all.clone()), all.len());
+    crowd.wait_for_echoes(all, ACCEPTED_WITHIN);
     drop(crowd);
     server.drain();
 }
@@ -94,7 +82,9 @@ fn the_cap_derived_from_the_limit_prevents_accept_errors() {
 
     let mut crowd = Crowd::new();
     fill_and_watch(&server, &mut crowd, cap, Duration::from_secs(4));
-    replace(&mut crowd, cap, 16);
+    // As many waiting connections are accepted as leave, without a new connect.
+    crowd.leave(0..16);
+    crowd.wait_for_echoes(cap..cap + 16, ACCEPTED_WITHIN);
     drop(crowd);
     let ended = server.drain();
     assert!(!ended.log_text().contains("cannot accept"), "{}", ended.log_text());

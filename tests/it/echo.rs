@@ -20,33 +20,15 @@ fn check(stream: &mut impl Duplex, len: usize, piece: usize) {
 fn an_echo_of_any_length_is_complete() {
     let server = Serve::new().start();
     let base = server.process.descriptors();
-    for len in [1, 2, 63, 4 * KIB, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, MIB, 16 * MIB + 1, 64 * MIB] {
+    let lens = [0, 1, 2, 63, 4 * KIB, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, MIB, 10 * MIB, 16 * MIB + 1, 64 * MIB];
+    for len in lens {
         check(&mut server.connect(), len, 256 * KIB);
     }
     server.descriptors_return_to(base);
     let summary = server.drain().summary();
-    assert_eq!(summary.closed("finished"), 10);
-    assert_eq!(summary.bytes_in, summary.bytes_out);
-}
-
-#[test]
-fn an_echo_over_a_unix_socket_is_complete() {
-    let path = ScratchPath::new("sock");
-    let server = Serve::bare().listen(&format!("unix:{}", path.text())).start();
-    for len in [1, 64 * KIB + 1, 16 * MIB] {
-        check(&mut connect_unix(path.text()), len, 256 * KIB);
-    }
-    server.drain();
-}
-
-#[test]
-fn an_echo_over_ipv6_is_complete() {
-    if !has_ipv6() {
-        return;
-    }
-    let server = Serve::bare().listen("[::1]:0").start();
-    check(&mut server.connect(), MIB, 64 * KIB);
-    server.drain();
+    assert_eq!((summary.connections, summary.closed("finished")), (12, 12));
+    let all = lens.iter().sum::<usize>() as u64;
+    assert_eq!((summary.bytes_in, summary.bytes_out), (all, all));
 }
 
 #[test]
@@ -58,28 +40,30 @@ fn an_echo_through_small_socket_buffers_is_complete() {
 }
 
 #[test]
-fn an_echo_with_the_lowest_watermarks_is_complete() {
-    let server = Serve::new().with("--queue-high 1 --queue-low 0").start();
-    check(&mut server.connect(), 16 * MIB, 256 * KIB);
-    server.drain();
+fn an_echo_with_the_lowest_watermarks_or_in_single_bytes_is_complete() {
+    for (flags, len, piece) in [("--queue-high 1 --queue-low 0", 16 * MIB, 256 * KIB), ("", 20_000, 1)] {
+        let server = Serve::new().with(flags).start();
+        check(&mut server.connect(), len, piece);
+        server.drain();
+    }
 }
 
 #[test]
-fn an_echo_of_bytes_written_one_by_one_is_complete() {
-    let server = Serve::new().start();
-    check(&mut server.connect(), 20_000, 1);
-    server.drain();
-}
-
-#[test]
-fn several_listeners_share_one_server() {
+fn several_listeners_of_every_kind_share_one_server() {
     let path = ScratchPath::new("sock");
     let unix = format!("unix:{}", path.text());
-    let server = Serve::new().listen("127.0.0.1:0").listen("127.0.0.2:0").listen(&unix).start();
-    assert_eq!(server.addresses[3], unix);
-    for address in server.addresses.iter().filter_map(|address| address.strip_prefix("tcp://")) {
-        check(&mut connect(address.parse().unwrap()), 100 * KIB, 64 * KIB);
+    let mut serve = Serve::new().listen("127.0.0.1:0").listen("127.0.0.2:0").listen(&unix);
+    if has_ipv6() {
+        serve = serve.listen("[::1]:0");
     }
-    check(&mut connect_unix(path.text()), 100 * KIB, 64 * KIB);
-    assert_eq!(server.drain().summary().closed("finished"), 4);
+    let server = serve.start();
+    assert_eq!(server.addresses[3], unix);
+    for len in [1, 64 * KIB + 1, 16 * MIB] {
+        for address in server.addresses.iter().filter_map(|address| address.strip_prefix("tcp://")) {
+            check(&mut connect(address.parse().unwrap()), len, 64 * KIB);
+        }
+        check(&mut connect_unix(path.text()), len, 256 * KIB);
+    }
+    let connections = 3 * server.addresses.len() as u64;
+    assert_eq!(server.drain().summary().closed("finished"), connections);
 }

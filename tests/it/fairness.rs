@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Attempt, Behavior, Crowd, MIB, Serve, Server, TIMEOUT, exclusive_machine, repeat_attempts};
+use crate::support::{Attempt, Behavior, Crowd, MIB, Serve, Server, TIMEOUT, exclusive_machine, p99, repeat_attempts};
 
 const STREAMS: usize = 8;
 const IN_FLIGHT: u64 = MIB as u64;
@@ -43,9 +43,8 @@ fn ping(crowd: &mut Crowd) -> Duration {
         let next = Duration::from_millis(millisecond as u64 + 1);
         crowd.run_for(next.saturating_sub(now).max(Duration::from_micros(1)));
     }
-    assert!(crowd.run_until(TIMEOUT, |members| members.iter().all(|member| member.is_answered())));
-    crowd.round_trips.sort_unstable();
-    crowd.round_trips[crowd.round_trips.len() * 99 / 100]
+    crowd.wait_for_echoes(0..PINGERS, TIMEOUT);
+    p99(&mut crowd.round_trips).expect("there were pings")
 }
 
 fn join(address: SocketAddr, count: usize, behavior: Behavior) -> Crowd {

@@ -4,26 +4,28 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use crate::support::{
-    Duplex as _, KIB, MIB, Serve, Server, StreamEnd, echoes, exchange, read_exactly, read_to_the_end, same_bytes,
+    Duplex as _, KIB, MIB, Serve, Server, StreamEnd, Summary, echoes, exchange, read_exactly, read_to_the_end,
+    same_bytes,
 };
 
 fn serve(flags: &str) -> Server {
     Serve::new().with(flags).start()
 }
 
-/// Sends `input`, half-closes, and checks for `output` and a clean end.
+/// Sends each input on a connection, half-closes, and checks for the output and a clean end.
 #[track_caller]
-fn check(server: &Server, input: &[u8], output: &[u8]) {
-    let (reply, ending) = exchange(&mut server.connect(), input, input.len().max(1));
-    assert_eq!((reply.escape_ascii().to_string(), ending), (output.escape_ascii().to_string(), StreamEnd::Clean));
+fn check(server: Server, cases: &[(&[u8], &[u8])]) -> Summary {
+    for (input, output) in cases {
+        let (reply, ending) = exchange(&mut server.connect(), input, input.len().max(1));
+        assert_eq!((reply.escape_ascii().to_string(), ending), (output.escape_ascii().to_string(), StreamEnd::Clean));
+    }
+    server.drain().summary()
 }
 
 #[test]
 fn replies_to_lines_end_in_lf() {
-    let server = serve("--framing lines");
-    check(&server, b"one\ntwo\r\n\n\r\nth\rree\n", b"one\ntwo\n\n\nth\rree\n");
-    check(&server, b"no end of line", b"");
-    let summary = server.drain().summary();
+    let lines: &[u8] = b"one\ntwo\r\n\n\r\nth\rree\n";
+    let summary = check(serve("--framing lines"), &[(lines, b"one\ntwo\n\n\nth\rree\n"), (b"no end of line", b"")]);
     assert_eq!((summary.closed("finished"), summary.closed("partial-frame")), (1, 1));
 }
 
@@ -50,26 +52,21 @@ fn exit_ends_the_connection_however_it_is_split() {
 
 #[test]
 fn only_the_exact_line_exit_ends_the_connection() {
-    let server = serve("--framing lines");
     let words = b"exit now\n exit\nEXIT\nexit \nexi\rt\nexits\n";
-    check(&server, words, words);
-    check(&server, b"a\nexit\nb\n", b"a\n");
-    check(&server, b"exit", b"");
-    server.drain();
+    check(serve("--framing lines"), &[(words, words), (b"a\nexit\nb\n", b"a\n"), (b"exit", b"")]);
 }
 
 #[test]
 fn a_prefix_precedes_every_line() {
     let server = Serve::new().with("--framing lines --prefix").arg("echo: ").start();
-    check(&server, b"one\ntwo\r\n", b"echo: one\necho: two\n");
-    server.drain();
+    check(server, &[(b"one\ntwo\r\n", b"echo: one\necho: two\n")]);
 }
 
 #[test]
 fn a_line_that_is_too_long_ends_the_connection_after_earlier_replies() {
-    let server = serve("--framing lines --frame-len-max 8");
-    check(&server, b"12345678\n12345678\r\n123456789\nnever\n", b"12345678\n12345678\n");
-    assert_eq!(server.drain().summary().closed("frame-too-long"), 1);
+    let lines: &[u8] = b"12345678\n12345678\r\n123456789\nnever\n";
+    let summary = check(serve("--framing lines --frame-len-max 8"), &[(lines, b"12345678\n12345678\n")]);
+    assert_eq!(summary.closed("frame-too-long"), 1);
 }
 
 #[test]
@@ -98,14 +95,11 @@ fn with_length(frame: &[u8]) -> Vec<u8> {
 #[test]
 fn length_prefixed_frames_are_echoed() {
     let server = serve("--framing length");
-    let mut input = with_length(b"hello");
-    input.extend(with_length(b""));
-    input.extend(with_length(&vec![b'z'; 300 * KIB]));
+    let input = [with_length(b"hello"), with_length(b""), with_length(&vec![b'z'; 300 * KIB])].concat();
     let (reply, ending) = exchange(&mut server.connect(), &input, 1000);
     same_bytes(&reply, &input);
     assert_eq!(ending, StreamEnd::Clean);
-    check(&server, &with_length(b"cut off")[..9], b"");
-    let summary = server.drain().summary();
+    let summary = check(server, &[(&with_length(b"cut off")[..9], b"")]);
     assert_eq!((summary.closed("finished"), summary.closed("partial-frame")), (1, 1));
 }
 
@@ -126,8 +120,7 @@ fn each_length_format_has_its_width_and_byte_order() {
         let frame = [head, b"hello"].concat();
         let mut reply = [head, b"said:hello"].concat();
         *reply.iter_mut().find(|byte| **byte == 5).expect("the length is 5") = 10;
-        check(&server, &[&frame[..], &frame].concat(), &[&reply[..], &reply].concat());
-        server.drain();
+        check(server, &[(&frame.repeat(2), &reply.repeat(2))]);
     }
 }
 
@@ -137,8 +130,7 @@ fn a_length_that_is_too_large_is_rejected_before_its_frame_arrives() {
     let mut stream = server.connect();
     stream.write_all(&with_length(b"fits")).unwrap();
     stream.write_all(&1025_u32.to_be_bytes()).unwrap();
-    let (reply, ending) = read_to_the_end(&mut stream);
-    assert_eq!((reply, ending), (with_length(b"fits"), StreamEnd::Clean));
+    assert_eq!(read_to_the_end(&mut stream), (with_length(b"fits"), StreamEnd::Clean));
     drop(stream);
     assert_eq!(server.drain().summary().closed("frame-too-long"), 1);
 }

@@ -3,44 +3,9 @@
 use std::io::Write as _;
 
 use crate::support::{
-    Behavior, Crowd, Duplex as _, KIB, MIB, Pattern, Serve, StreamEnd, TIMEOUT, connect_with_buffers, exchange,
+    Behavior, Crowd, Duplex as _, KIB, Pattern, Serve, StreamEnd, TIMEOUT, connect_with_buffers, exchange,
     read_to_the_end, same_bytes,
 };
-
-/// Sends `len` bytes, half-closes at once, and reads all replies.
-#[track_caller]
-fn check(len: usize) {
-    let server = Serve::new().start();
-    for _ in 0..3 {
-        let bytes = Pattern::of(len).take(len);
-        let (echoed, ending) = exchange(&mut server.connect(), &bytes, MIB);
-        same_bytes(&echoed, &bytes);
-        assert_eq!(ending, StreamEnd::Clean, "{len} bytes");
-    }
-    let summary = server.drain().summary();
-    assert_eq!((summary.connections, summary.closed("finished")), (3, 3));
-    assert_eq!((summary.bytes_in, summary.bytes_out), (3 * len as u64, 3 * len as u64));
-}
-
-#[test]
-fn a_half_close_without_bytes_gets_a_clean_end() {
-    check(0);
-}
-
-#[test]
-fn one_byte_and_the_end_in_one_event() {
-    check(1);
-}
-
-#[test]
-fn a_half_close_after_one_full_read() {
-    check(64 * KIB);
-}
-
-#[test]
-fn a_half_close_after_more_than_the_kernel_buffers() {
-    check(10 * MIB);
-}
 
 #[test]
 fn a_client_that_reads_only_after_its_half_close_gets_all_bytes() {

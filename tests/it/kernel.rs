@@ -42,6 +42,12 @@ fn pair() -> (std::net::TcpStream, std::net::TcpStream) {
     (accepted.into(), connected)
 }
 
+fn has_event(poll: &mut Poll, within: Duration) -> bool {
+    let mut events = Events::with_capacity(4);
+    poll.poll(&mut events, Some(within)).unwrap();
+    !events.is_empty()
+}
+
 /// A stream registered with a poll, for both directions.
 struct Watched {
     poll: Poll,
@@ -68,14 +74,17 @@ impl Watched {
         watched
     }
 
+    /// A registered stream and its other end.
+    fn pair() -> (Self, std::net::TcpStream) {
+        let (accepted, other) = pair();
+        (Self::new(accepted), other)
+    }
+
     /// The next event, or `None` if none comes.
     fn next(&mut self) -> Option<EdgeEvent> {
         self.poll.poll(&mut self.events, Some(SILENCE)).unwrap();
         let event = self.events.iter().next()?;
-        Some(EdgeEvent {
-            readable: event.is_readable(),
-            writable: event.is_writable(),
-            read_closed: event.is_read_closed(),
-        })
+        let (readable, writable, read_closed) = (event.is_readable(), event.is_writable(), event.is_read_closed());
+        Some(EdgeEvent { readable, writable, read_closed })
     }
 }

@@ -11,10 +11,7 @@ use readyloop::buffer::{ByteQueue, Exhausted, IDLE_BYTES_MAX, Reserve};
 use readyloop::service::Echo;
 use readyloop::{CloseReason, Limits, Raw, ServerLimits};
 
-use crate::support::{
-    Behavior, Crowd, InProcessServer, KIB, MIB, Process, TIMEOUT, is_own_process, print_note, run_in_own_process,
-    shared_machine,
-};
+use crate::support::{Behavior, Crowd, InProcessServer, KIB, MIB, Process, TIMEOUT, print_note, runs_in_own_process};
 
 /// When every other block is freed, there are more separate pieces than the default limit of Linux, 65,530.
 const BLOCKS: usize = 140_000;
@@ -59,14 +56,7 @@ fn take_all_mappings() -> Vec<MmapMut> {
 
 #[test]
 fn more_blocks_than_the_kernel_keeps_mappings_for_are_lent_and_none_is_lost() {
-    let _machine = shared_machine();
-    run_in_own_process("mappings::a_process_with_very_many_blocks", "");
-}
-
-#[test]
-#[ignore = "needs a process of its own: see the test above"]
-fn a_process_with_very_many_blocks() {
-    if !is_own_process() {
+    if runs_in_own_process("mappings::more_blocks_than_the_kernel_keeps_mappings_for_are_lent_and_none_is_lost", "") {
         return;
     }
     let process = Process { pid: std::process::id() };
@@ -91,17 +81,8 @@ fn a_process_with_very_many_blocks() {
 
 #[test]
 fn a_refused_mapping_is_reported_as_exhausted_memory() {
-    if !can_exhaust_mappings() {
-        return;
-    }
-    let _machine = shared_machine();
-    run_in_own_process("mappings::a_process_without_mappings", "");
-}
-
-#[test]
-#[ignore = "needs a process of its own: see the test above"]
-fn a_process_without_mappings() {
-    if !is_own_process() {
+    let name = "mappings::a_refused_mapping_is_reported_as_exhausted_memory";
+    if !can_exhaust_mappings() || runs_in_own_process(name, "") {
         return;
     }
     let mut reserve = Reserve::new(usize::MAX);
@@ -116,18 +97,9 @@ fn a_process_without_mappings() {
 
 #[test]
 fn a_server_without_mappings_loses_those_that_do_not_read_and_serves_the_others() {
-    if !can_exhaust_mappings() {
-        return;
-    }
-    let _machine = shared_machine();
-    run_in_own_process("mappings::a_server_in_a_process_without_mappings", "");
-}
-
-#[test]
-#[ignore = "needs a process of its own: see the test above"]
-fn a_server_in_a_process_without_mappings() {
     const UNREAD: usize = 20;
-    if !is_own_process() {
+    let name = "mappings::a_server_without_mappings_loses_those_that_do_not_read_and_serves_the_others";
+    if !can_exhaust_mappings() || runs_in_own_process(name, "") {
         return;
     }
     let server = InProcessServer::serve(Echo::new(), Raw, Limits::default(), ServerLimits::default());
@@ -136,8 +108,7 @@ fn a_server_in_a_process_without_mappings() {
     crowd.echo(pingers.clone(), 100, TIMEOUT);
     let taken = take_all_mappings();
     let unread = crowd.join_with_buffers(4 * KIB, server.address, UNREAD, Behavior::NeverReads);
-    let gone = crowd.run_until(TIMEOUT, |members| members[unread.clone()].iter().all(|member| !member.is_open()));
-    assert!(gone, "peers that do not read are closed");
+    assert!(crowd.run_until_closed(TIMEOUT, unread), "a peer that does not read is open");
     crowd.echo(pingers.clone(), 100, TIMEOUT);
     drop(taken);
     let more = crowd.join_with_buffers(4 * KIB, server.address, UNREAD, Behavior::NeverReads);

@@ -8,10 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use readyloop::{CloseReason, Context, Key, Limits, Lines, Orders, ServerLimits, Service};
 
-use crate::support::{
-    Duplex as _, InProcessServer, StreamEnd, connect, echoes, is_own_process, read_to_the_end, run_in_own_process,
-    shared_machine,
-};
+use crate::support::{Duplex as _, InProcessServer, StreamEnd, connect, echoes, read_to_the_end, runs_in_own_process};
 
 /// An echo service that panics on request.
 struct Fragile {
@@ -77,15 +74,8 @@ fn connect_and_send(address: SocketAddr, request: &str) -> TcpStream {
 
 #[test]
 fn a_panic_of_the_service_closes_only_its_peer() {
-    let _machine = shared_machine();
-    run_in_own_process("panics::a_process_whose_service_panics", "");
-}
-
-#[test]
-#[ignore = "runs in its own process, started by the test above"]
-fn a_process_whose_service_panics() {
     const ROUNDS: usize = 25;
-    if !is_own_process() {
+    if runs_in_own_process("panics::a_panic_of_the_service_closes_only_its_peer", "") {
         return;
     }
     // The expected panics print nothing.

@@ -14,8 +14,8 @@ use readyloop::{CloseReason, Limits, Raw, ServerLimits};
 use socket2::SockRef;
 
 use crate::support::{
-    InProcessServer, KIB, MIB, Pattern, StreamEnd, TIMEOUT, connect, exchange, read_exactly, read_to_the_end,
-    retry_if_interrupted, same_bytes, shared_machine,
+    Duplex as _, InProcessServer, KIB, MIB, Pattern, StreamEnd, TIMEOUT, connect, exchange, read_exactly,
+    read_to_the_end, retry_if_interrupted, same_bytes,
 };
 
 fn start_proxy(upstream: SocketAddr) -> InProcessServer {
@@ -47,13 +47,11 @@ impl Upstream {
 
 #[test]
 fn every_byte_is_forwarded_in_both_directions() {
-    let _machine = shared_machine();
     let (upstream, proxy) = Upstream::with_proxy();
     for len in [1, 2, KIB, 64 * KIB, 300 * KIB, 16 * MIB] {
         let (mut client, server) = upstream.pair(&proxy);
         let echo = thread::spawn(move || {
-            let (mut from, mut to) = (server.try_clone().expect("a descriptor is free"), server);
-            io::copy(&mut from, &mut to).expect("every byte is echoed");
+            io::copy(&mut &server, &mut &server).expect("every byte is echoed");
         });
         let bytes = Pattern::of(len).take(len);
         let (echoed, ending) = exchange(&mut client, &bytes, MIB);
@@ -61,13 +59,11 @@ fn every_byte_is_forwarded_in_both_directions() {
         assert_eq!(ending, StreamEnd::Clean, "{len} bytes");
         echo.join().expect("the thread does not panic");
     }
-    let totals = proxy.drain();
-    assert_eq!(totals.closed(CloseReason::Finished), 12);
+    assert_eq!(proxy.drain().closed(CloseReason::Finished), 12);
 }
 
 #[test]
 fn a_half_close_is_forwarded_and_the_other_direction_stays_open() {
-    let _machine = shared_machine();
     let (upstream, proxy) = Upstream::with_proxy();
     for from_client in [true, false] {
         let (client, server) = upstream.pair(&proxy);
@@ -87,15 +83,13 @@ fn a_half_close_is_forwarded_and_the_other_direction_stays_open() {
 
 #[test]
 fn a_reset_of_either_side_is_forwarded() {
-    let _machine = shared_machine();
     let (upstream, proxy) = Upstream::with_proxy();
     for from_client in [true, false] {
         let (client, server) = upstream.pair(&proxy);
         let (mut one, mut other) = if from_client { (client, server) } else { (server, client) };
         one.write_all(b"incomplete").expect("the connection is open");
         assert_eq!(read_exactly(&mut other, 10), b"incomplete");
-        SockRef::from(&one).set_linger(Some(Duration::ZERO)).expect("the connection is open");
-        drop(one);
+        one.reset();
         let error = other.read(&mut [0]).expect_err("a reset is not a clean end");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
@@ -104,7 +98,6 @@ fn a_reset_of_either_side_is_forwarded() {
 
 #[test]
 fn a_client_is_reset_if_the_upstream_refuses() {
-    let _machine = shared_machine();
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
     let proxy = start_proxy(closed);
     let error = connect(proxy.address).read(&mut [0]).expect_err("the upstream refuses");
@@ -114,7 +107,6 @@ fn a_client_is_reset_if_the_upstream_refuses() {
 
 #[test]
 fn unread_bytes_are_bounded_and_none_are_lost() {
-    let _machine = shared_machine();
     const MORE_THAN_ALL_BUFFERS: usize = 256 * MIB;
     let (upstream, proxy) = Upstream::with_proxy();
     let (mut client, mut server) = upstream.pair(&proxy);

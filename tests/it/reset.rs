@@ -4,15 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use socket2::SockRef;
-
 use crate::support::{Behavior, Crowd, Duplex as _, MIB, Serve, StreamEnd, TIMEOUT, connect, read_to_the_end};
 
 /// Connects, and resets after 0 to 3 steps.
 pub(crate) fn reset_after(steps: usize, address: SocketAddr) {
     let mut stream = connect(address);
-    // A linger time of zero makes the drop a reset.
-    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("the connection is open");
     if steps >= 1 {
         stream.write_all(&b"a line\n".repeat(400)).expect("the connection is open");
     }
@@ -22,6 +18,7 @@ pub(crate) fn reset_after(steps: usize, address: SocketAddr) {
     if steps >= 3 {
         stream.finish();
     }
+    stream.reset();
 }
 
 #[test]

@@ -76,11 +76,10 @@ pub(crate) fn burst_and_rest(peers: usize, len: usize, turn_max: Duration) {
     let mut peak = 0;
     wait_until(TIMEOUT, "the server has read the burst", || {
         peak = server.process.memory_bytes();
-        server.process.is_asleep() && peak > total / 3
+        server.process.state() == 'S' && peak > total / 3
     });
 
-    let answered = crowd.run_until(6 * TIMEOUT, |members| members.iter().all(|member| member.is_answered()));
-    assert!(answered, "{} of {peers} have all their bytes", crowd.answered(all.clone()));
+    crowd.wait_for_echoes(all.clone(), 6 * TIMEOUT);
     let mut left = 0;
     wait_until(TIMEOUT, "the memory returns to the system", || {
         left = server.process.memory_bytes();

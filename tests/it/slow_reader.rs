@@ -2,20 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Behavior, Crowd, KIB, MIB, Serve, TIMEOUT};
+use crate::support::{Behavior, Crowd, KIB, MIB, Serve, Server, TIMEOUT};
 
 const SLOW: usize = 1000;
 const QUEUE_HIGH: usize = 64 * KIB;
 /// The maximum of bytes that one call reads.
 const READ: usize = 256 * KIB;
 
+/// A server with small socket buffers, so that its queues fill.
+#[track_caller]
+fn serve(flags: &str) -> Server {
+    Serve::new().with("--recv-buffer 16KiB --send-buffer 16KiB").with(flags).start()
+}
+
 #[test]
 fn a_thousand_slow_readers_pause_reading_and_are_closed() {
-    // With small socket buffers, the queues of the server fill.
-    let server = Serve::new()
-        .with("--queue-high 64KiB --queue-low 16KiB --write-timeout 2s")
-        .with("--recv-buffer 16KiB --send-buffer 16KiB")
-        .start();
+    let server = serve("--queue-high 64KiB --queue-low 16KiB --write-timeout 2s");
     let mut crowd = Crowd::new();
     let pingers = crowd.join(server.address(), 100, Behavior::Repeats { len: 64 });
     crowd.run_for(Duration::from_millis(100));
@@ -34,8 +36,7 @@ fn a_thousand_slow_readers_pause_reading_and_are_closed() {
     let allowed = 4 * MIB + SLOW * (QUEUE_HIGH + READ);
     assert!(used <= allowed, "{used} bytes for {SLOW} slow readers, more than {allowed}");
 
-    let ended = crowd.run_until(TIMEOUT, |members| members[slow.clone()].iter().all(|member| !member.is_open()));
-    assert!(ended, "the write timeout has not closed them");
+    assert!(crowd.run_until_closed(TIMEOUT, slow), "the write timeout has not closed them");
     server.descriptors_return_to(descriptors);
     let left = server.process.memory_bytes().saturating_sub(base);
     assert!(left <= base / 3 + 8 * MIB, "{left} bytes are still in use after they are closed");
@@ -50,10 +51,7 @@ fn a_thousand_slow_readers_pause_reading_and_are_closed() {
 
 #[test]
 fn the_total_of_all_queues_is_bounded() {
-    let server = Serve::new()
-        .with("--queue-high 256KiB --queue-total-max 8MiB --write-timeout 1s")
-        .with("--recv-buffer 16KiB --send-buffer 16KiB")
-        .start();
+    let server = serve("--queue-high 256KiB --queue-total-max 8MiB --write-timeout 1s");
     let mut crowd = Crowd::new();
     let pinger = crowd.join(server.address(), 1, Behavior::OnRequest);
     crowd.echo(pinger.clone(), 64, TIMEOUT);
@@ -63,7 +61,7 @@ fn the_total_of_all_queues_is_bounded() {
     let used = server.process.memory_bytes().saturating_sub(base);
     assert!(used <= 4 * MIB + 8 * MIB, "{used} bytes, although all queues together may use 8 MiB");
     crowd.echo(pinger.clone(), 64, TIMEOUT);
-    assert!(crowd.run_until(TIMEOUT, |members| members[slow.clone()].iter().all(|member| !member.is_open())));
+    assert!(crowd.run_until_closed(TIMEOUT, slow));
     crowd.echo(pinger, 64, TIMEOUT);
     drop(crowd);
     server.drain();

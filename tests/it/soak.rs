@@ -10,10 +10,9 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::certs::Authority;
-use crate::support::tls::{CertFiles, ManualClient, Secure, VERSIONS};
+use crate::support::tls::{ManualClient, Secure, VERSIONS};
 use crate::support::{
-    Behavior, Crowd, KIB, MIB, Role, Server, StreamEnd, TIMEOUT, echoes, exchange, exclusive_machine, print_note,
+    Behavior, Crowd, KIB, MIB, Role, Server, StreamEnd, TIMEOUT, echoes, exchange, exclusive_machine, p99, print_note,
 };
 use crate::{reset, tls, udp};
 
@@ -66,18 +65,13 @@ impl Steady<'_> {
                 break;
             }
         }
-        assert!(
-            crowd.run_until(TIMEOUT, |members| members.iter().all(|member| member.is_answered())),
-            "bytes were lost"
-        );
+        crowd.wait_for_echoes(all, TIMEOUT);
         assert_eq!(crowd.open(), STEADY, "a connection was closed");
     }
 
     /// The 99th percentile of the round trips since the last call.
     fn p99(&self) -> Option<Duration> {
-        let mut trips = std::mem::take(&mut *self.round_trips.lock().expect("the other thread has not panicked"));
-        trips.sort_unstable();
-        trips.get(trips.len() * 99 / 100).copied()
+        p99(&mut std::mem::take(&mut *self.round_trips.lock().expect("the other thread has not panicked")))
     }
 }
 
@@ -104,8 +98,7 @@ impl Round<'_> {
         let mut talks = secure.talks(version);
         talks.join(10, Role::Streams(100_000));
         talks.finish_all();
-        self.long_lived.send(b"still here");
-        self.long_lived.expect(b"still here");
+        self.long_lived.echoes(b"still here");
         for len in 0..DATAGRAMS {
             let datagram = vec![len as u8; len];
             assert_eq!(udp::ask(&self.socket, udp::udp_address(server), &datagram), datagram);
@@ -153,10 +146,9 @@ fn median<T: Ord + Copy>(rounds: &[Sample], of: impl Fn(&Sample) -> Option<T>) -
 fn check_growth(rounds: &[Sample]) {
     let third = rounds.len() / 3;
     let (first, last) = (&rounds[..third], &rounds[rounds.len() - third..]);
-    let memory = (median(first, |sample| Some(sample.memory)), median(last, |sample| Some(sample.memory)));
+    let [memory, descriptors] = [|sample: &Sample| Some(sample.memory), |sample: &Sample| Some(sample.descriptors)]
+        .map(|of| (median(first, of), median(last, of)));
     assert!(memory.1 <= memory.0 + memory.0 / 10 + MIB, "memory grows: {memory:?}");
-    let descriptors =
-        (median(first, |sample| Some(sample.descriptors)), median(last, |sample| Some(sample.descriptors)));
     assert!(descriptors.1 <= descriptors.0 + SLOW, "descriptors grow: {descriptors:?}");
     let p99 = (median(first, |sample| sample.p99), median(last, |sample| sample.p99));
     println!("first and last third: memory {memory:?}, descriptors {descriptors:?}, p99 {p99:?}");
@@ -168,12 +160,11 @@ fn check_growth(rounds: &[Sample]) {
 #[ignore = "half a minute, or READYLOOP_SOAK"]
 fn a_mixed_load_loses_no_byte_and_leaks_nothing() {
     let _machine = exclusive_machine();
-    let authority = Authority::new();
-    let files = CertFiles::of(&authority);
-    let serve = files.serve().listen("tcp://127.0.0.1:0").listen("udp://127.0.0.1:0");
-    let server = serve.with("--write-timeout 1s --recv-buffer 16KiB --send-buffer 16KiB").start();
-    let base = server.process.descriptors();
-    let secure = Secure { server, authority, files };
+    let secure = Secure::start_with(|files, _| {
+        let serve = files.serve().listen("tcp://127.0.0.1:0").listen("udp://127.0.0.1:0");
+        serve.with("--write-timeout 1s --recv-buffer 16KiB --send-buffer 16KiB")
+    });
+    let base = secure.server.process.descriptors();
     let steady = &Steady { server: &secure.server, round_trips: Mutex::default() };
     let started = Instant::now();
     let mut samples = Vec::new();
@@ -195,8 +186,8 @@ fn a_mixed_load_loses_no_byte_and_leaks_nothing() {
                 break;
             }
         }
-        let all_ended = round.slow.run_until(TIMEOUT, |members| members.iter().all(|member| !member.is_open()));
-        assert!(all_ended, "slow readers are not closed");
+        let all = 0..round.slow.members.len();
+        assert!(round.slow.run_until_closed(TIMEOUT, all), "slow readers are not closed");
         echoes(&mut secure.server.connect(), b"last");
         drop(stop_sender);
         steady_thread.join().expect("every byte is right");

@@ -140,10 +140,8 @@ fn no_crate_has_a_known_advisory() {
     for (name, version, _) in &crates {
         for (_, _, advisory) in FIXED.iter().filter(|(affected, _, _)| affected == name) {
             let fixes = FIXED.iter().filter(|(affected, _, of)| affected == name && of == advisory);
-            assert!(
-                is_fixed(version, &fixes.map(|(_, fixed, _)| *fixed).collect::<Vec<_>>()),
-                "{name} {version}: {advisory}"
-            );
+            let fixes: Vec<_> = fixes.map(|(_, fixed, _)| *fixed).collect();
+            assert!(is_fixed(version, &fixes), "{name} {version}: {advisory}");
             seen.insert(name.as_str());
         }
     }
@@ -177,10 +175,8 @@ fn every_test_named_in_the_security_page_exists() {
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
         let begin = text.find(&format!("\nfn {function}() {{")).unwrap_or_else(|| panic!("{name} does not exist"));
         let attributes = text[..begin].rsplit("\n\n").next().unwrap_or_default();
-        assert!(
-            attributes.starts_with("#[test]") && !attributes.contains("ignore"),
-            "{name} is not a test: {attributes}"
-        );
+        let is_test = attributes.starts_with("#[test]") && !attributes.contains("ignore");
+        assert!(is_test, "{name} is not a test: {attributes}");
         count += 1;
     }
     let rows = page.lines().filter(|line| line.starts_with("| ")).count() - 1;

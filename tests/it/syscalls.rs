@@ -23,13 +23,16 @@ fn can_trace() -> bool {
     can
 }
 
-/// Runs a server under strace. Returns its trace, one line for each call.
-fn trace(flags: &str, client: impl FnOnce(&Server)) -> Vec<String> {
+/// Runs a server under strace. Returns its trace, one line for each call, or `None` if strace does not work.
+fn trace(flags: &str, client: impl FnOnce(&Server)) -> Option<Vec<String>> {
+    if !can_trace() {
+        return None;
+    }
     let file = ScratchPath::new("strace");
     let server = Serve::new().under(&format!("{STRACE} {}", file.text())).with(flags).start();
     client(&server);
     server.drain();
-    complete_trace(&file)
+    Some(complete_trace(&file))
 }
 
 /// Waits until strace has written its last line.
@@ -79,10 +82,7 @@ fn echo_messages(server: &Server) {
 
 #[test]
 fn a_message_costs_one_read_one_write_and_at_most_one_poll() {
-    if !can_trace() {
-        return;
-    }
-    let lines = trace("", echo_messages);
+    let Some(lines) = trace("", echo_messages) else { return };
     let middle = between(&lines, "<first>", "<last>");
     // Includes the first and the last message.
     let expected = MESSAGES + 2;
@@ -105,11 +105,8 @@ fn others(lines: &[String]) -> Vec<&str> {
 
 #[test]
 fn in_blocking_designs_a_message_costs_one_read_and_one_write() {
-    if !can_trace() {
-        return;
-    }
     for design in ["--design threads", "--design pool", "--design iterative"] {
-        let mut lines = trace(design, echo_messages);
+        let Some(mut lines) = trace(design, echo_messages) else { return };
         // Other threads of a pool may still be starting.
         let thread = lines.iter().rfind(|line| line.contains("<last>")).map(|line| thread_of(line).to_owned());
         lines.retain(|line| thread.as_deref() == Some(thread_of(line)));
@@ -131,9 +128,6 @@ fn in_blocking_designs_a_message_costs_one_read_and_one_write() {
 fn simultaneous_messages_share_polls() {
     const PEERS: usize = 50;
     const ROUNDS: usize = 20;
-    if !can_trace() {
-        return;
-    }
     let lines = trace("", |server| {
         let mut crowd = Crowd::new();
         let all = crowd.join(server.address(), PEERS, Behavior::OnRequest);
@@ -145,6 +139,7 @@ fn simultaneous_messages_share_polls() {
         }
         echoes(&mut marker, b"<last>");
     });
+    let Some(lines) = lines else { return };
     let middle = between(&lines, "<first>", "<last>");
     assert_eq!(count(middle, &READS), PEERS * ROUNDS + 2);
     assert_eq!(count(middle, &WRITES), PEERS * ROUNDS + 2);
@@ -155,9 +150,6 @@ fn simultaneous_messages_share_polls() {
 #[test]
 fn a_connection_is_registered_only_once() {
     const PEERS: usize = 100;
-    if !can_trace() {
-        return;
-    }
     let lines = trace("--recv-buffer 16KiB --send-buffer 16KiB", |server| {
         let mut crowd = Crowd::new();
         // Windows fill and empty, and reading pauses and resumes. Other event loops re-register then.
@@ -165,6 +157,7 @@ fn a_connection_is_registered_only_once() {
         assert!(crowd.run_until(TIMEOUT, |members| members.iter().all(|member| member.received > 300 * KIB as u64)));
         crowd.leave(all);
     });
+    let Some(lines) = lines else { return };
     let first = lines.iter().position(|line| call(line).starts_with("accept")).expect("a connection was accepted");
     let registered = count(&lines[first..], &["epoll_ctl"]);
     assert_eq!(registered, PEERS, "registrations for {PEERS} connections");
@@ -173,16 +166,14 @@ fn a_connection_is_registered_only_once() {
 #[test]
 fn opening_and_closing_a_connection_costs_few_calls() {
     const PEERS: usize = 200;
-    if !can_trace() {
-        return;
-    }
-    let mut lines = trace("", |server| {
+    let lines = trace("", |server| {
         for _ in 0..PEERS {
             let mut stream = server.connect();
             stream.write_all(b"<hello>").unwrap();
             assert_eq!(exchange(&mut stream, b"", 1).0, b"<hello>");
         }
     });
+    let Some(mut lines) = lines else { return };
     // Checked by the standard library before it closes a descriptor, in debug builds only.
     lines.retain(|line| !line.contains("F_GETFD"));
     let first = lines.iter().position(|line| call(line).starts_with("accept")).expect("a connection was accepted");
@@ -217,10 +208,6 @@ fn a_request_of_bench_costs_one_write_one_read_and_one_poll() {
     assert!(more(&WRITES).abs_diff(MORE) <= 2, "{} writes for {MORE} requests", more(&WRITES));
     assert!(more(&POLLS) <= MORE + 20, "{} polls for {MORE} requests", more(&POLLS));
     let others = |lines: &[String]| others(lines).len();
-    assert!(
-        others(&many).abs_diff(others(&few)) <= 50,
-        "{} other calls, {} for fewer requests",
-        others(&many),
-        others(&few)
-    );
+    let (many, few) = (others(&many), others(&few));
+    assert!(many.abs_diff(few) <= 50, "{many} other calls, {few} for fewer requests");
 }

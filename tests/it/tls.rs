@@ -13,13 +13,12 @@ use std::time::Duration;
 
 use readyloop::CloseReason;
 
-use crate::support::tls::{Secure, VERSIONS};
+use crate::support::tls::for_each_version;
 use crate::support::{KIB, MIB, Role, TIMEOUT, exclusive_machine, wait_until};
 
 #[test]
 fn an_echo_of_any_length_is_complete() {
-    for version in VERSIONS {
-        let secure = Secure::start("");
+    for_each_version("", |secure, version| {
         let mut talks = secure.talks(version);
         for len in [0, 1, 100, 64 * KIB, 10 * MIB] {
             talks.join(1, Role::Streams(len as u64));
@@ -28,35 +27,32 @@ fn an_echo_of_any_length_is_complete() {
         let summary = secure.server.drain().summary();
         assert_eq!((summary.bytes_in, summary.bytes_out), (talks.received(), talks.received()));
         assert_eq!(summary.closed("finished"), 5);
-    }
+    });
+}
+
+#[track_caller]
+fn check_streams(flags: &str, connections: usize, bytes: usize) {
+    for_each_version(flags, |secure, version| {
+        let mut talks = secure.talks(version);
+        talks.join(connections, Role::Streams(bytes as u64));
+        talks.finish_all();
+        assert_eq!(secure.server.drain().summary().closed("finished"), connections as u64);
+    });
 }
 
 #[test]
 fn both_sides_write_at_once_through_small_buffers() {
-    for version in VERSIONS {
-        let secure = Secure::start("--recv-buffer 4KiB --send-buffer 4KiB --queue-high 64KiB --queue-low 16KiB");
-        let mut talks = secure.talks(version);
-        talks.join(8, Role::Streams(2 * MIB as u64));
-        talks.finish_all();
-        secure.server.drain();
-    }
+    check_streams("--recv-buffer 4KiB --send-buffer 4KiB --queue-high 64KiB --queue-low 16KiB", 8, 2 * MIB);
 }
 
 #[test]
 fn five_hundred_connections_at_once_are_served() {
-    for version in VERSIONS {
-        let secure = Secure::start("");
-        let mut talks = secure.talks(version);
-        talks.join(500, Role::Streams(20_000));
-        talks.finish_all();
-        assert_eq!(secure.server.drain().summary().closed("finished"), 500);
-    }
+    check_streams("", 500, 20_000);
 }
 
 #[test]
 fn records_of_one_byte_are_served() {
-    for version in VERSIONS {
-        let secure = Secure::start("");
+    for_each_version("", |secure, version| {
         let mut client = secure.client(version);
         let bytes: Vec<u8> = (0..2_000_u32).map(|index| index as u8).collect();
         for byte in &bytes {
@@ -66,13 +62,12 @@ fn records_of_one_byte_are_served() {
         client.finish();
         client.expect_end();
         secure.server.drain();
-    }
+    });
 }
 
 #[test]
 fn a_peer_that_does_not_read_is_closed_at_its_write_timeout() {
-    for version in VERSIONS {
-        let secure = Secure::start("--recv-buffer 16KiB --send-buffer 16KiB --write-timeout 2s");
+    for_each_version("--recv-buffer 16KiB --send-buffer 16KiB --write-timeout 2s", |secure, version| {
         let (before, descriptors) = (secure.server.process.memory_bytes(), secure.server.process.descriptors());
         let mut clients: Vec<_> = (0..20).map(|_| secure.client(version)).collect();
         for client in &mut clients {
@@ -85,14 +80,13 @@ fn a_peer_that_does_not_read_is_closed_at_its_write_timeout() {
         assert!(used < MIB + clients.len() * each, "{used} bytes for {} peers", clients.len());
         wait_until(TIMEOUT, "all peers are closed", || secure.server.process.descriptors() <= descriptors);
         assert_eq!(secure.server.drain().summary().closed("write-timeout"), 20);
-    }
+    });
 }
 
 #[test]
 fn idle_peers_cause_no_wake_ups() {
     let _machine = exclusive_machine();
-    for version in VERSIONS {
-        let secure = Secure::start("");
+    for_each_version("", |secure, version| {
         let mut talks = secure.talks(version);
         talks.join(300, Role::Silent);
         assert!(talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.is_open)));
@@ -110,5 +104,5 @@ fn idle_peers_cause_no_wake_ups() {
         secure.server.signal("TERM");
         assert!(talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.reason.is_some())));
         assert!(talks.all().iter().all(|talk| talk.reason == Some(CloseReason::Finished)), "an end was not clean");
-    }
+    });
 }

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Attempt, Serve, Server, TIMEOUT, echoes, exclusive_machine, print_note, repeat_attempts, retry_if_interrupted,
+    Attempt, Serve, Server, TIMEOUT, echoes, exclusive_machine, p99_within, print_note, repeat_attempts,
+    retry_if_interrupted,
 };
 
 /// The time without a datagram after which none is expected: about a thousand round trips.
@@ -47,11 +48,15 @@ fn check_silent(socket: &UdpSocket) {
 /// A number of the summary about datagrams.
 #[track_caller]
 fn counted(log: &[String], what: &str) -> u64 {
-    let parts = log.iter().rev().flat_map(|line| line.split("; "));
-    let part =
-        parts.into_iter().find(|part| part.contains(" datagrams, ")).expect("the log has a summary of datagrams");
+    let mut parts = log.iter().rev().flat_map(|line| line.split("; "));
+    let part = parts.find(|part| part.contains(" datagrams, ")).expect("the log has a summary of datagrams");
     let before = part.split_once(&format!(" {what}")).expect("the summary has this number").0;
     before.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("it is a number")
+}
+
+#[track_caller]
+fn serve(flags: &str) -> Server {
+    Serve::bare().listen("udp://127.0.0.1:0").with(flags).start()
 }
 
 #[test]
@@ -90,7 +95,7 @@ fn datagrams_and_connections_share_one_loop() {
 
 #[test]
 fn closed_client_sockets_affect_no_other_client() {
-    let server = Serve::bare().listen("udp://127.0.0.1:0").start();
+    let server = serve("");
     for _ in 0..200 {
         socket_at("127.0.0.1:0").send_to(b"gone", udp_address(&server)).expect("the datagram is sent");
     }
@@ -100,19 +105,19 @@ fn closed_client_sockets_affect_no_other_client() {
 
 #[test]
 fn discard_sends_nothing_and_chargen_no_more_than_the_request() {
-    let discard = Serve::bare().listen("udp://127.0.0.1:0").with("--service discard").start();
+    let discard = serve("--service discard");
     let socket = socket_at("127.0.0.1:0");
     socket.send_to(b"hello", udp_address(&discard)).expect("the datagram is sent");
     check_silent(&socket);
 
-    let chargen = Serve::bare().listen("udp://127.0.0.1:0").with("--service chargen").start();
+    let chargen = serve("--service chargen");
     let socket = socket_at("127.0.0.1:0");
     assert_eq!(ask(&socket, udp_address(&chargen), b"12345"), b" !\"#$");
 }
 
 #[test]
 fn datagrams_that_could_loop_get_no_reply() {
-    let server = Serve::bare().listen("udp://127.0.0.1:0").start();
+    let server = serve("");
     let address = udp_address(&server);
     let twin = Serve::bare().listen(&format!("udp://127.0.0.2:{}", address.port())).start();
     // The port of another echo server, and ports of services that reply to any datagram.
@@ -145,13 +150,17 @@ fn datagrams_that_could_loop_get_no_reply() {
 /// Sends 100 datagrams from these sources and checks that the replies keep a rate of 50 a second.
 #[track_caller]
 fn check_rate(flags: &str, sources: &[&str]) {
-    let server = Serve::bare().listen("udp://127.0.0.1:0").with(flags).start();
+    let server = serve(flags);
     let sockets: Vec<UdpSocket> = sources.iter().map(|source| socket_at(source)).collect();
     let started = Instant::now();
     for socket in sockets.iter().cycle().take(100) {
         socket.send_to(b"more", udp_address(&server)).expect("the datagram is sent");
     }
-    sockets.iter().for_each(discard_replies);
+    for socket in &sockets {
+        socket.set_read_timeout(Some(SILENCE)).expect("the timeout is not zero");
+        let replies = (0..1000).take_while(|_| socket.recv_from(&mut [0; 64]).is_ok()).count();
+        assert!(replies < 1000, "the replies do not end");
+    }
     let ended = server.drain();
     // A burst of a tenth of a second, plus the rate times the elapsed time.
     let allowed = 6 + (started.elapsed().as_secs_f64() * 50.0) as u64;
@@ -169,13 +178,6 @@ fn the_source_rate_limits_replies() {
 fn the_total_rate_limits_replies() {
     // Sources in two networks have separate source rates and one total rate.
     check_rate("--udp-total-rate 50", &["127.0.1.1:0", "127.0.2.1:0"]);
-}
-
-/// Receives replies until none arrives for [`SILENCE`].
-fn discard_replies(socket: &UdpSocket) {
-    socket.set_read_timeout(Some(SILENCE)).expect("the timeout is not zero");
-    let count = (0..1000).take_while(|_| socket.recv_from(&mut [0; 64]).is_ok()).count();
-    assert!(count < 1000, "the replies do not end");
 }
 
 #[test]
@@ -223,14 +225,7 @@ fn a_flood_of_datagrams_does_not_delay_connections() {
 
 /// The 99th percentile of the round trips within half a second.
 fn ping(stream: &mut TcpStream) -> Duration {
-    let (begin, mut round_trips) = (Instant::now(), Vec::new());
-    while begin.elapsed() < Duration::from_millis(500) {
-        let started = Instant::now();
-        echoes(stream, b"ping");
-        round_trips.push(started.elapsed());
-    }
-    round_trips.sort_unstable();
-    round_trips[round_trips.len() * 99 / 100]
+    p99_within(Duration::from_millis(500), || echoes(stream, b"ping"))
 }
 
 /// Sends datagrams as fast as possible until `is_over` is set, and reads no replies.

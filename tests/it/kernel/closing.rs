@@ -4,24 +4,22 @@ use std::io::{ErrorKind, Read, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::thread;
-use std::time::Duration;
-
-use socket2::SockRef;
 
 use super::{SMALLEST, Watched, address, listener, pair};
+use crate::support::{Duplex as _, connect_with_buffers};
 
 /// More than the smallest receive buffer holds, and less than the send buffer holds.
 const TAIL: usize = 100_000;
 
-/// Both ends of a connection. The second has the smallest receive buffer.
-fn pair_with_a_small_reader() -> (TcpStream, TcpStream) {
+/// Both ends of a connection. The first has sent [`TAIL`] bytes, and the second has the smallest receive buffer.
+fn pair_with_an_unread_tail() -> (TcpStream, TcpStream) {
     let listener = listener(1);
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(SMALLEST).unwrap();
-    socket.connect(&address(&listener).into()).unwrap();
+    let reader = connect_with_buffers(address(&listener), SMALLEST);
     let accepted = listener.accept().unwrap().0;
     accepted.set_send_buffer_size(4 * TAIL).unwrap();
-    (accepted.into(), socket.into())
+    let mut writer = TcpStream::from(accepted);
+    writer.write_all(&[1; TAIL]).unwrap();
+    (writer, reader)
 }
 
 /// Reads to the end. Returns the number of bytes and the error, if any.
@@ -31,33 +29,34 @@ fn read_all(stream: &mut impl Read) -> (usize, Option<ErrorKind>) {
     (bytes.len(), error)
 }
 
+/// Checks that only a part of the tail arrives, and then a reset.
+#[track_caller]
+fn check_destroyed(theirs: &mut TcpStream) {
+    let (arrived, error) = read_all(theirs);
+    assert!(arrived < TAIL, "everything arrived");
+    assert_eq!(error, Some(ErrorKind::ConnectionReset));
+}
+
 #[test]
 fn closing_with_unread_input_destroys_the_tail() {
-    let (mut ours, mut theirs) = pair_with_a_small_reader();
-    ours.write_all(&[1; TAIL]).unwrap();
+    let (ours, mut theirs) = pair_with_an_unread_tail();
     theirs.write_all(b"never read").unwrap();
     ours.set_nonblocking(true).unwrap();
     drop(ours);
-    let (arrived, error) = read_all(&mut theirs);
-    assert!(arrived < TAIL, "everything arrived");
-    assert_eq!(error, Some(ErrorKind::ConnectionReset));
+    check_destroyed(&mut theirs);
 }
 
 #[test]
 fn input_after_a_close_destroys_the_tail_too() {
-    let (mut ours, mut theirs) = pair_with_a_small_reader();
-    ours.write_all(&[1; TAIL]).unwrap();
+    let (ours, mut theirs) = pair_with_an_unread_tail();
     drop(ours);
     theirs.write_all(b"too late").unwrap();
-    let (arrived, error) = read_all(&mut theirs);
-    assert!(arrived < TAIL, "everything arrived");
-    assert_eq!(error, Some(ErrorKind::ConnectionReset));
+    check_destroyed(&mut theirs);
 }
 
 #[test]
 fn ending_our_direction_and_discarding_input_delivers_the_tail() {
-    let (mut ours, mut theirs) = pair_with_a_small_reader();
-    ours.write_all(&[1; TAIL]).unwrap();
+    let (mut ours, mut theirs) = pair_with_an_unread_tail();
     theirs.write_all(b"discarded").unwrap();
     ours.shutdown(Shutdown::Write).unwrap();
     thread::scope(|scope| {
@@ -71,44 +70,31 @@ fn ending_our_direction_and_discarding_input_delivers_the_tail() {
 
 #[test]
 fn closing_with_all_input_read_delivers_the_tail() {
-    let (mut ours, mut theirs) = pair_with_a_small_reader();
-    ours.write_all(&[1; TAIL]).unwrap();
+    let (ours, mut theirs) = pair_with_an_unread_tail();
     drop(ours);
     assert_eq!(read_all(&mut theirs), (TAIL, None));
-}
-
-#[test]
-fn a_linger_time_of_zero_makes_the_close_a_reset() {
-    let (ours, mut theirs) = pair();
-    SockRef::from(&ours).set_linger(Some(Duration::ZERO)).unwrap();
-    drop(ours);
-    assert_eq!(read_all(&mut theirs), (0, Some(ErrorKind::ConnectionReset)));
 }
 
 #[test]
 fn bytes_that_arrived_before_a_reset_can_be_read() {
     let (mut ours, mut theirs) = pair();
     ours.write_all(b"arrived").unwrap();
-    SockRef::from(&ours).set_linger(Some(Duration::ZERO)).unwrap();
-    drop(ours);
+    ours.reset();
     assert_eq!(read_all(&mut theirs), (7, Some(ErrorKind::ConnectionReset)));
 }
 
 #[test]
-fn a_reset_is_reported_by_one_read_and_then_reads_as_an_end() {
+fn a_close_with_a_linger_time_of_zero_is_reported_by_one_read_and_then_reads_as_an_end() {
     let (ours, mut theirs) = pair();
-    SockRef::from(&ours).set_linger(Some(Duration::ZERO)).unwrap();
-    drop(ours);
+    ours.reset();
     assert_eq!(theirs.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
 }
 
 #[test]
 fn a_reset_is_an_edge_with_read_closed() {
-    let (ours, theirs) = pair();
-    let mut watched = Watched::new(theirs);
-    SockRef::from(&ours).set_linger(Some(Duration::ZERO)).unwrap();
-    drop(ours);
+    let (mut watched, ours) = Watched::pair();
+    ours.reset();
     assert!(watched.next().is_some_and(|event| event.readable && event.read_closed));
     assert_eq!(watched.stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }

@@ -3,33 +3,25 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
 
-use super::{EdgeEvent, Watched, pair};
+use super::{EdgeEvent, Watched};
 
 #[test]
-fn unread_data_causes_no_second_event() {
-    let (accepted, mut other) = pair();
-    let mut watched = Watched::new(accepted);
+fn unread_data_causes_one_event_and_new_data_another() {
+    let (mut watched, mut other) = Watched::pair();
     other.write_all(b"unread").unwrap();
-    assert!(watched.next().is_some_and(|event| event.readable));
+    assert_eq!(watched.next(), Some(EdgeEvent { readable: true, writable: true, read_closed: false }));
     assert_eq!(watched.next(), None);
     assert_eq!(watched.stream.read(&mut [0; 3]).unwrap(), 3);
     assert_eq!(watched.next(), None, "also not after a part was read");
-}
-
-#[test]
-fn new_data_causes_an_event_while_old_data_is_unread() {
-    let (accepted, mut other) = pair();
-    let mut watched = Watched::new(accepted);
     for _ in 0..3 {
         other.write_all(b"more").unwrap();
-        assert!(watched.next().is_some_and(|event| event.readable));
+        assert!(watched.next().is_some_and(|event| event.readable), "new data while old data is unread");
     }
 }
 
 #[test]
 fn data_after_a_short_read_causes_an_event() {
-    let (accepted, mut other) = pair();
-    let mut watched = Watched::new(accepted);
+    let (mut watched, mut other) = Watched::pair();
     other.write_all(b"first").unwrap();
     assert!(watched.next().is_some());
     // Shorter than the buffer, so no input is left, although no call returned `WouldBlock`.
@@ -40,8 +32,7 @@ fn data_after_a_short_read_causes_an_event() {
 
 #[test]
 fn data_and_the_end_can_be_one_edge() {
-    let (accepted, mut other) = pair();
-    let mut watched = Watched::new(accepted);
+    let (mut watched, mut other) = Watched::pair();
     other.write_all(b"last bytes").unwrap();
     other.shutdown(Shutdown::Write).unwrap();
     let both = EdgeEvent { readable: true, writable: true, read_closed: true };
@@ -52,17 +43,8 @@ fn data_and_the_end_can_be_one_edge() {
 }
 
 #[test]
-fn a_readable_edge_is_writable_too() {
-    let (accepted, mut other) = pair();
-    let mut watched = Watched::new(accepted);
-    other.write_all(b"hello").unwrap();
-    assert_eq!(watched.next(), Some(EdgeEvent { readable: true, writable: true, read_closed: false }));
-}
-
-#[test]
 fn a_writable_event_comes_only_after_a_write_would_block() {
-    let (accepted, mut other) = pair();
-    let mut watched = Watched::new(accepted);
+    let (mut watched, mut other) = Watched::pair();
     let mut sent = 0;
     let blocked = loop {
         match watched.stream.write(&[0; 65_536]) {
@@ -81,25 +63,15 @@ fn a_writable_event_comes_only_after_a_write_would_block() {
 }
 
 #[test]
-fn the_end_of_input_ends_only_the_input() {
-    let (accepted, mut other) = pair();
-    let mut watched = Watched::new(accepted);
+fn the_end_of_input_ends_only_the_input_and_can_be_read_repeatedly() {
+    let (mut watched, mut other) = Watched::pair();
     other.shutdown(Shutdown::Write).unwrap();
     assert!(watched.next().is_some_and(|event| event.read_closed));
-    assert_eq!(watched.stream.read(&mut [0; 10]).unwrap(), 0);
+    for _ in 0..3 {
+        assert_eq!(watched.stream.read(&mut [0; 10]).unwrap(), 0);
+    }
     watched.stream.write_all(b"still open").unwrap();
     let mut received = [0; 10];
     other.read_exact(&mut received).unwrap();
     assert_eq!(&received, b"still open");
-}
-
-#[test]
-fn the_end_can_be_read_repeatedly() {
-    let (accepted, other) = pair();
-    let mut watched = Watched::new(accepted);
-    drop(other);
-    assert!(watched.next().is_some());
-    for _ in 0..3 {
-        assert_eq!(watched.stream.read(&mut [0; 10]).unwrap(), 0);
-    }
 }

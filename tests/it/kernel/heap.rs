@@ -2,17 +2,11 @@
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
-    use crate::support::{KIB, MIB, Process, is_own_process, run_in_own_process};
+    use crate::support::{KIB, MIB, Process, runs_in_own_process};
 
     #[test]
     fn a_heap_does_not_shrink_below_its_top_block() {
-        run_in_own_process("kernel::heap::glibc::the_heap_of_a_process_with_one_thread", "");
-    }
-
-    #[test]
-    #[ignore = "needs a process of its own: see the test above"]
-    fn the_heap_of_a_process_with_one_thread() {
-        if !is_own_process() {
+        if runs_in_own_process("kernel::heap::glibc::a_heap_does_not_shrink_below_its_top_block", "") {
             return;
         }
         let process = Process { pid: std::process::id() };
@@ -27,13 +21,7 @@ mod glibc {
 
     #[test]
     fn a_mapped_block_returns_to_the_system_at_once() {
-        run_in_own_process("kernel::heap::glibc::the_mapped_blocks_of_a_process_with_one_thread", "");
-    }
-
-    #[test]
-    #[ignore = "needs a process of its own: see the test above"]
-    fn the_mapped_blocks_of_a_process_with_one_thread() {
-        if !is_own_process() {
+        if runs_in_own_process("kernel::heap::glibc::a_mapped_block_returns_to_the_system_at_once", "") {
             return;
         }
         let process = Process { pid: std::process::id() };

@@ -6,11 +6,11 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Token};
-use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use mio::{Interest, Poll, Token};
+use socket2::{Domain, Socket, TcpKeepalive, Type};
 
-use super::{SILENCE, address, listener};
-use crate::support::{is_own_process, run_in_own_process};
+use super::{SILENCE, address, has_event, listener};
+use crate::support::{Duplex as _, runs_in_own_process};
 
 /// A listener, registered with a poll.
 fn watched_listener() -> (Poll, TcpListener) {
@@ -22,22 +22,16 @@ fn watched_listener() -> (Poll, TcpListener) {
     (poll, listener)
 }
 
-fn has_event(poll: &mut Poll) -> bool {
-    let mut events = Events::with_capacity(4);
-    poll.poll(&mut events, Some(SILENCE)).unwrap();
-    !events.is_empty()
-}
-
 #[test]
 fn a_backlog_that_is_not_drained_causes_no_second_event() {
     let (mut poll, listener) = watched_listener();
     let at = listener.local_addr().unwrap();
     let _both = [TcpStream::connect(at).unwrap(), TcpStream::connect(at).unwrap()];
-    assert!(has_event(&mut poll));
+    assert!(has_event(&mut poll, SILENCE));
     listener.accept().unwrap();
-    assert!(!has_event(&mut poll), "a connection is waiting without an event");
+    assert!(!has_event(&mut poll, SILENCE), "a connection is waiting without an event");
     let _third = TcpStream::connect(at).unwrap();
-    assert!(has_event(&mut poll), "the next connection is a new edge");
+    assert!(has_event(&mut poll, SILENCE), "the next connection is a new edge");
     listener.accept().unwrap();
     listener.accept().unwrap();
     assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
@@ -47,32 +41,26 @@ fn a_backlog_that_is_not_drained_causes_no_second_event() {
 fn registering_again_reports_a_waiting_backlog() {
     let (mut poll, mut listener) = watched_listener();
     let _one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    assert!(has_event(&mut poll));
-    assert!(!has_event(&mut poll));
+    assert!(has_event(&mut poll, SILENCE));
+    assert!(!has_event(&mut poll, SILENCE));
     poll.registry().reregister(&mut listener, Token(0), Interest::READABLE).unwrap();
-    assert!(has_event(&mut poll));
+    assert!(has_event(&mut poll, SILENCE));
 }
 
 #[test]
 fn a_listener_is_stranded_after_emfile_even_when_descriptors_are_free_again() {
     // A process of its own, since the other tests need their descriptors.
-    let name = "kernel::listening::the_stranded_listener_of_a_process_without_descriptors";
-    run_in_own_process(name, "ulimit -n 40 &&");
-}
-
-#[test]
-#[ignore = "needs a process of its own: see the test above"]
-fn the_stranded_listener_of_a_process_without_descriptors() {
-    if !is_own_process() {
+    let name = "kernel::listening::a_listener_is_stranded_after_emfile_even_when_descriptors_are_free_again";
+    if runs_in_own_process(name, "ulimit -n 40 &&") {
         return;
     }
     let (mut poll, listener) = watched_listener();
     let _waiting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let mut filling: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-    assert!(has_event(&mut poll));
+    assert!(has_event(&mut poll, SILENCE));
     assert_eq!(listener.accept().unwrap_err().raw_os_error(), Some(libc::EMFILE));
     filling.truncate(1);
-    assert!(!has_event(&mut poll), "descriptors are free again, without an event");
+    assert!(!has_event(&mut poll, SILENCE), "descriptors are free again, without an event");
     listener.accept().unwrap();
 }
 
@@ -80,8 +68,7 @@ fn the_stranded_listener_of_a_process_without_descriptors() {
 fn a_connection_that_was_reset_in_the_backlog_is_still_accepted() {
     let listener = listener(10);
     let client = TcpStream::connect(address(&listener)).unwrap();
-    SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
-    drop(client);
+    client.reset();
     let mut accepted = TcpStream::from(listener.accept().unwrap().0);
     assert_eq!(accepted.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
@@ -109,20 +96,9 @@ fn accepted_sockets_inherit_the_options_of_their_listener() {
 }
 
 #[test]
-fn a_backlog_of_one_holds_two_connections() {
-    let listener = listener(1);
-    let at = address(&listener);
-    let _inside = [TcpStream::connect(at).unwrap(), TcpStream::connect(at).unwrap()];
-    let outside = TcpStream::connect_timeout(&at, SILENCE);
-    assert_eq!(outside.unwrap_err().kind(), ErrorKind::TimedOut);
-}
-
-#[test]
 fn bytes_sent_before_the_accept_are_kept() {
     let listener = listener(1);
-    let mut early = TcpStream::connect(address(&listener)).unwrap();
-    early.write_all(b"early").unwrap();
-    drop(early);
+    TcpStream::connect(address(&listener)).unwrap().write_all(b"early").unwrap();
     let mut accepted = TcpStream::from(listener.accept().unwrap().0);
     let mut text = String::new();
     accepted.read_to_string(&mut text).unwrap();

@@ -13,8 +13,8 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
-use super::{SILENCE, address, listener, pair};
-use crate::support::{ScratchPath, TIMEOUT, is_own_process, run_in_own_process, signal, wait_until};
+use super::{SILENCE, address, has_event, listener, pair};
+use crate::support::{ScratchPath, TIMEOUT, runs_in_own_process, signal, wait_until};
 
 #[test]
 fn a_timeout_is_rounded_up_to_a_whole_millisecond() {
@@ -29,13 +29,7 @@ fn a_timeout_is_rounded_up_to_a_whole_millisecond() {
 
 #[test]
 fn a_signal_interrupts_a_poll() {
-    run_in_own_process("kernel::polling::the_interrupted_poll_of_a_process_with_one_thread", "");
-}
-
-#[test]
-#[ignore = "needs a process of its own: see the test above"]
-fn the_interrupted_poll_of_a_process_with_one_thread() {
-    if !is_own_process() {
+    if runs_in_own_process("kernel::polling::a_signal_interrupts_a_poll", "") {
         return;
     }
     let is_signaled = Arc::new(AtomicBool::new(false));
@@ -79,12 +73,6 @@ fn connecting(at: SocketAddr) -> (Poll, TcpStream) {
     (poll, stream)
 }
 
-fn has_event(poll: &mut Poll, within: Duration) -> bool {
-    let mut events = Events::with_capacity(4);
-    poll.poll(&mut events, Some(within)).unwrap();
-    !events.is_empty()
-}
-
 #[test]
 fn an_established_connect_has_no_error_and_a_peer_address() {
     let listener = listener(1);
@@ -107,10 +95,8 @@ fn a_connect_in_progress_has_neither_an_error_nor_a_peer_address() {
 
 #[test]
 fn a_failed_connect_is_writable_and_reports_its_error_once() {
-    let free = {
-        let listener = listener(1);
-        address(&listener)
-    };
+    // The listener is closed at once, so the port is free.
+    let free = address(&listener(1));
     let (mut poll, stream) = connecting(free);
     assert!(has_event(&mut poll, TIMEOUT));
     assert_eq!(stream.take_error().unwrap().unwrap().kind(), ErrorKind::ConnectionRefused);
@@ -118,20 +104,24 @@ fn a_failed_connect_is_writable_and_reports_its_error_once() {
     assert!(stream.peer_addr().is_err());
 }
 
-#[test]
-fn a_batch_may_report_a_stream_that_was_dropped_meanwhile() {
-    let mut poll = Poll::new().unwrap();
-    let mut streams = Vec::new();
-    let mut others = Vec::new();
-    for token in 0..2 {
+/// A poll in which `count` streams are readable. Returns each with its other end.
+fn readable_streams(count: usize) -> (Poll, Vec<(TcpStream, std::net::TcpStream)>) {
+    let poll = Poll::new().unwrap();
+    let each = (0..count).map(|token| {
         let (stream, mut other) = pair();
         stream.set_nonblocking(true).unwrap();
         let mut stream = TcpStream::from_std(stream);
         poll.registry().register(&mut stream, Token(token), Interest::READABLE).unwrap();
         other.write_all(b"ready").unwrap();
-        streams.push(stream);
-        others.push(other);
-    }
+        (stream, other)
+    });
+    let streams = each.collect();
+    (poll, streams)
+}
+
+#[test]
+fn a_batch_may_report_a_stream_that_was_dropped_meanwhile() {
+    let (mut poll, mut streams) = readable_streams(2);
     let mut events = Events::with_capacity(16);
     poll.poll(&mut events, Some(TIMEOUT)).unwrap();
     let mut tokens = Vec::new();
@@ -146,16 +136,7 @@ fn a_batch_may_report_a_stream_that_was_dropped_meanwhile() {
 
 #[test]
 fn events_beyond_one_batch_come_with_the_next() {
-    let mut poll = Poll::new().unwrap();
-    let mut kept = Vec::new();
-    for token in 0..10 {
-        let (stream, mut other) = pair();
-        stream.set_nonblocking(true).unwrap();
-        let mut stream = TcpStream::from_std(stream);
-        poll.registry().register(&mut stream, Token(token), Interest::READABLE).unwrap();
-        other.write_all(b"ready").unwrap();
-        kept.push((stream, other));
-    }
+    let (mut poll, _streams) = readable_streams(10);
     let mut events = Events::with_capacity(4);
     let mut tokens = Vec::new();
     let sizes = [(); 3].map(|()| {

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -13,8 +14,9 @@ use super::{StreamEnd, TIMEOUT};
 
 /// A stream that one thread can write while another thread reads.
 pub(crate) trait Duplex: Read + Write + AsFd + From<OwnedFd> + Send {
-    fn duplicate(&self) -> Self {
-        Self::from(self.as_fd().try_clone_to_owned().expect("a descriptor is free"))
+    /// Closes it with a reset.
+    fn reset(self) {
+        SockRef::from(&self).set_linger(Some(Duration::ZERO)).expect("the connection is open");
     }
 
     /// Ends our direction.
@@ -110,8 +112,8 @@ pub(crate) fn same_bytes(left: &[u8], right: &[u8]) {
 
 /// Writes `bytes` in pieces on another thread, half-closes, and reads until the peer ends the stream.
 #[track_caller]
-pub(crate) fn exchange(stream: &mut impl Duplex, bytes: &[u8], piece: usize) -> (Vec<u8>, StreamEnd) {
-    let mut writer = stream.duplicate();
+pub(crate) fn exchange<S: Duplex>(stream: &mut S, bytes: &[u8], piece: usize) -> (Vec<u8>, StreamEnd) {
+    let mut writer = S::from(stream.as_fd().try_clone_to_owned().expect("a descriptor is free"));
     thread::scope(|scope| {
         scope.spawn(move || {
             for piece in bytes.chunks(piece) {

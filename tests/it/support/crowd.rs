@@ -196,20 +196,17 @@ impl Crowd {
             let mut stream = stream.unwrap_or_else(|error| panic!("connect {key}: {error}"));
             let both = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut stream, Token(key), both).expect("the kernel has memory");
-            let mut member = Member {
+            let member = Member {
                 pattern: Pattern::of(key),
                 behavior,
                 stream: Some(stream),
-                requested: 0,
+                requested: if let Behavior::Repeats { len } = behavior { len } else { 0 },
                 sent: 0,
                 received: 0,
                 requested_at: Instant::now(),
                 met_reset: false,
                 ending: None,
             };
-            if let Behavior::Repeats { len } = behavior {
-                member.requested = len;
-            }
             self.members.push(member);
         }
         first..first + count
@@ -270,16 +267,19 @@ impl Crowd {
     /// Runs until `done` holds. Returns whether it holds within `within`.
     pub(crate) fn run_until(&mut self, within: Duration, mut done: impl FnMut(&[Member]) -> bool) -> bool {
         let deadline = Instant::now() + within;
-        loop {
-            if done(&self.members) {
-                return true;
-            }
+        while !done(&self.members) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
             self.turn(left);
         }
+        true
+    }
+
+    /// Runs until these clients are not connected. Returns whether they are within `within`.
+    pub(crate) fn run_until_closed(&mut self, within: Duration, range: Range<usize>) -> bool {
+        self.run_until(within, |members| members[range.clone()].iter().all(|member| !member.is_open()))
     }
 
     pub(crate) fn run_for(&mut self, span: Duration) {
@@ -299,6 +299,12 @@ impl Crowd {
     #[track_caller]
     pub(crate) fn echo(&mut self, range: Range<usize>, len: u64, within: Duration) {
         self.ask(range.clone(), len);
+        self.wait_for_echoes(range, within);
+    }
+
+    /// Waits until these clients have all their echoes.
+    #[track_caller]
+    pub(crate) fn wait_for_echoes(&mut self, range: Range<usize>, within: Duration) {
         let answered = self.run_until(within, |members| members[range.clone()].iter().all(Member::is_answered));
         let missing = self.members[range].iter().filter(|member| !member.is_answered()).count();
         assert!(answered, "{missing} clients have no reply within {within:?}");

@@ -8,12 +8,14 @@ use readyloop::codec::Codec;
 use readyloop::{Address, Handle, Limits, Listen, Reactor, Server, ServerLimits, Service, Totals};
 
 use super::TIMEOUT;
+use super::machine::{SharedMachine, shared_machine};
 
 /// A running server.
 pub(crate) struct InProcessServer {
     pub(crate) address: SocketAddr,
     handle: Handle,
     totals: Receiver<Totals>,
+    _share: SharedMachine,
 }
 
 impl InProcessServer {
@@ -24,6 +26,7 @@ impl InProcessServer {
         S: Service + Send + 'static,
         C: Codec + Send + 'static,
     {
+        let share = shared_machine();
         let (start_sender, started) = mpsc::channel();
         let (totals_sender, totals) = mpsc::channel();
         thread::spawn(move || {
@@ -37,7 +40,7 @@ impl InProcessServer {
         });
         let (address, handle) = started.recv_timeout(TIMEOUT).expect("the server starts");
         let address = address.trim_start_matches("tcp://").parse().expect("the address is a TCP address");
-        Self { address, handle, totals }
+        Self { address, handle, totals, _share: share }
     }
 
     /// Drains the server and returns its totals, in which every connection is closed.

@@ -4,7 +4,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::print_note;
 
@@ -84,6 +84,24 @@ impl Drop for SharedMachine {
         }
         CHANGED.notify_all();
     }
+}
+
+/// The 99th percentile of some times, which are sorted for it.
+pub(crate) fn p99(times: &mut [Duration]) -> Option<Duration> {
+    times.sort_unstable();
+    times.get(times.len() * 99 / 100).copied()
+}
+
+/// The 99th percentile of the time that `call` takes, repeated for `span`.
+#[track_caller]
+pub(crate) fn p99_within(span: Duration, mut call: impl FnMut()) -> Duration {
+    let (begin, mut times) = (Instant::now(), Vec::new());
+    while begin.elapsed() < span {
+        let started = Instant::now();
+        call();
+        times.push(started.elapsed());
+    }
+    p99(&mut times).expect("the span is not zero")
 }
 
 /// The result of one timed measurement.

@@ -1,22 +1,22 @@
 //! Test code in a separate process, for state that a process has only once (descriptor limit,
 //! signals, heap) and for clients that are killed.
 //!
-//! The process is this test binary again. It runs one ignored test.
+//! The process is this test binary again. It runs one test.
 
 use std::process::{Command, Stdio};
 use std::sync::Once;
 
-use super::{Lines, TIMEOUT};
+use super::{Lines, TIMEOUT, shared_machine};
 
-/// Is set when [`own_process`] starts the test, and unset when `--ignored` starts it.
+/// Is set only in a process that [`own_process`] has started.
 const MARK: &str = "READYLOOP_IT_OWN_PROCESS";
 
-/// The command that runs the ignored test `name` (`module::function`), after the shell words `prelude`.
+/// The command that runs the test `name` (`module::function`), after the shell words `prelude`.
 pub(crate) fn own_process(name: &str, prelude: &str) -> Command {
     let binary = std::env::current_exe().expect("the test binary has a path");
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("{prelude} exec \"$0\" \"$@\"")).arg(binary);
-    command.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", name, "--include-ignored", "--nocapture", "--test-threads=1"]);
     command.env(MARK, "1").stdin(Stdio::null());
     command
 }
@@ -26,9 +26,14 @@ pub(crate) fn is_own_process() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-/// Runs the ignored test `name` in a separate process and checks that it passes.
+/// In the first process, runs the calling test `name` again in a process of its own, checks that it passes
+/// there, and returns true. In that process, returns false.
 #[track_caller]
-pub(crate) fn run_in_own_process(name: &str, prelude: &str) {
+pub(crate) fn runs_in_own_process(name: &str, prelude: &str) -> bool {
+    if is_own_process() {
+        return false;
+    }
+    let _machine = shared_machine();
     let child = own_process(name, prelude).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("this binary starts again");
     let out = Lines::of(child.stdout.take().expect("stdout is a pipe"));
@@ -39,6 +44,7 @@ pub(crate) fn run_in_own_process(name: &str, prelude: &str) {
     let _ = child.wait();
     let output = [out.all(), log.all()].concat().join("\n");
     assert!(output.contains("test result: ok. 1 passed"), "{name} in its own process:\n{output}");
+    true
 }
 
 /// The limit on descriptors of this process, after raising the soft limit to the hard limit.

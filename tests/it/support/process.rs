@@ -102,16 +102,11 @@ impl Process {
             .expect("it is below the hard limit");
     }
 
-    /// The state letter of proc(5): `S` is asleep, `T` is stopped.
-    fn state(self) -> char {
+    /// The state letter of proc(5): `S` waits for an event and not for a CPU, `T` is stopped.
+    pub(crate) fn state(self) -> char {
         let stat = self.read("stat");
         // The field before it is the name in parentheses, which can contain any byte.
         stat.rsplit(") ").next().and_then(|rest| rest.chars().next()).expect("stat has a state")
-    }
-
-    /// Whether it waits for an event, not for a CPU.
-    pub(crate) fn is_asleep(self) -> bool {
-        self.state() == 'S'
     }
 
     /// Suspends it by SIGSTOP. Input from now on waits in the kernel.

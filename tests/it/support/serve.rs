@@ -2,7 +2,6 @@
 //!
 //! A server is killed on drop, so that no test leaves one behind.
 
-use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -31,14 +30,8 @@ impl Serve {
 
     /// `readyloop` with these arguments, separated by spaces.
     pub(crate) fn command(words: &str) -> Self {
-        let bare = Self {
-            prelude: "exec".to_owned(),
-            args: Vec::new(),
-            environment: Vec::new(),
-            listeners: 0,
-            stdout: Stdio::piped(),
-        };
-        bare.with(words)
+        let (prelude, stdout) = ("exec".to_owned(), Stdio::piped());
+        Self { prelude, args: Vec::new(), environment: Vec::new(), listeners: 0, stdout }.with(words)
     }
 
     /// A server on a free port of 127.0.0.1.
@@ -247,11 +240,8 @@ impl Drop for Server {
         let _ = self.child.wait();
         if thread::panicking() {
             let lines = self.log.all();
-            let mut text = String::new();
-            for line in &lines[lines.len().saturating_sub(40)..] {
-                let _ = writeln!(text, "    {line}");
-            }
-            eprintln!("the end of the server's log:\n{text}");
+            let end = &lines[lines.len().saturating_sub(40)..];
+            eprintln!("the end of the server's log:\n    {}", end.join("\n    "));
         }
     }
 }

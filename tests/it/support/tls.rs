@@ -2,12 +2,12 @@
 //! is driven step by step.
 
 use std::fs;
-use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant as SystemInstant};
+use std::time::Duration;
 
 use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsStream, TlsTarget, TlsVersion, Trust};
 use readyloop::net::{Layer, Stream};
@@ -60,9 +60,13 @@ impl CertFiles {
         self.path(name).display().to_string()
     }
 
-    /// A server at a `tls://` address that uses them.
+    /// A server on a free port of 127.0.0.1 that uses them.
     pub(crate) fn serve(&self) -> Serve {
-        let serve = Serve::bare().listen("tls://127.0.0.1:0");
+        self.serve_at("127.0.0.1:0")
+    }
+
+    pub(crate) fn serve_at(&self, address: &str) -> Serve {
+        let serve = Serve::bare().listen(&format!("tls://{address}"));
         serve.arg("--cert").arg(&self.text("cert.pem")).arg("--key").arg(&self.text("key.pem"))
     }
 }
@@ -76,6 +80,14 @@ pub(crate) fn write(path: &Path, pem: &Pem, mode: u32) {
     fs::rename(&temporary, path).expect("we own the directory");
 }
 
+/// Runs a test with each version of TLS, each with a new server with these flags.
+#[track_caller]
+pub(crate) fn for_each_version(flags: &str, test: impl Fn(Secure, TlsVersion)) {
+    for version in VERSIONS {
+        test(Secure::start(flags), version);
+    }
+}
+
 /// A server with a certificate, and its authority.
 pub(crate) struct Secure {
     pub(crate) server: Server,
@@ -87,10 +99,22 @@ impl Secure {
     /// Starts a server with these flags.
     #[track_caller]
     pub(crate) fn start(flags: &str) -> Self {
+        Self::start_with(|files, _| files.serve().with(flags))
+    }
+
+    /// Starts the server that `serve` describes. It may change the files before.
+    #[track_caller]
+    pub(crate) fn start_with(serve: impl FnOnce(&CertFiles, &Authority) -> Serve) -> Self {
         let authority = Authority::new();
         let files = CertFiles::of(&authority);
-        let server = files.serve().with(flags).start();
+        let server = serve(&files, &authority).start();
         Self { server, authority, files }
+    }
+
+    /// Starts a server that requires a certificate of each client.
+    #[track_caller]
+    pub(crate) fn start_with_client_ca() -> Self {
+        Self::start_with(|files, _| files.serve().arg("--client-ca").arg(&files.text("ca.pem")))
     }
 
     #[track_caller]
@@ -148,40 +172,18 @@ impl Stream for BlockingSocket {
     }
 }
 
-/// A stream that records writes and has no input.
-#[derive(Debug, Default)]
-struct WriteRecorder(Vec<u8>);
-
-impl Stream for WriteRecorder {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(ErrorKind::WouldBlock.into())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        slices.iter().map(|slice| self.write(slice)).sum()
-    }
-
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn reset_on_drop(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// A ClientHello as bytes, which can be sent on any number of connections.
 #[track_caller]
 pub(crate) fn client_hello(options: &TlsClientOptions) -> Vec<u8> {
-    let target = target_of(options);
-    let mut tls = target.wrap(WriteRecorder::default()).expect("the system has randomness");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let client = connect(listener.local_addr().expect("the listener is bound"));
+    client.set_nonblocking(true).expect("the connection is open");
+    let mut tls = target_of(options).wrap(BlockingSocket(client)).expect("the system has randomness");
     assert!(tls.handshake().is_err(), "no server answers");
-    std::mem::take(&mut Layer::<WriteRecorder>::inner(&target, &mut tls).0)
+    drop(tls);
+    let (mut hello, mut server) = (Vec::new(), listener.accept().expect("the client has connected").0);
+    server.read_to_end(&mut hello).expect("the client has closed");
+    hello
 }
 
 /// A TLS client that a test drives step by step. Each step has a deadline.
@@ -231,6 +233,13 @@ impl ManualClient {
         self.tls.read(&mut buf).map(|count| buf[..count].to_vec())
     }
 
+    /// Checks that the server echoes `bytes`.
+    #[track_caller]
+    pub(crate) fn echoes(&mut self, bytes: &[u8]) {
+        self.send(bytes);
+        self.expect(bytes);
+    }
+
     #[track_caller]
     pub(crate) fn expect(&mut self, bytes: &[u8]) {
         let mut received = Vec::new();
@@ -261,12 +270,4 @@ impl ManualClient {
     pub(crate) fn finish(&mut self) {
         self.tls.shutdown_write().expect("the server reads it");
     }
-}
-
-/// Whether no byte arrives within `span`.
-pub(crate) fn is_silent(socket: &mut TcpStream, span: Duration) -> bool {
-    socket.set_read_timeout(Some(span)).expect("the span is not zero");
-    let started = SystemInstant::now();
-    let silent = matches!(socket.read(&mut [0; 1]), Err(error) if error.kind() == ErrorKind::WouldBlock);
-    silent && started.elapsed() >= span
 }

@@ -6,13 +6,18 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use crate::support::certs::Authority;
-use crate::support::tls::{CertFiles, Secure, has_program};
+use crate::support::tls::{CertFiles, Secure, has_program, write};
 use crate::support::{Ended, Program, ScratchPath, Serve, TIMEOUT, read_exactly};
 
 #[track_caller]
 fn refused(ended: &Ended, code: i32, parts: &[&str]) {
-    let text = ended.log_text();
-    assert_eq!(ended.code, Some(code), "{text}");
+    check_error(&ended.log_text(), ended.code, code, parts);
+}
+
+/// Checks the exit status and the error message of a command.
+#[track_caller]
+fn check_error(text: &str, status: Option<i32>, code: i32, parts: &[&str]) {
+    assert_eq!(status, Some(code), "{text}");
     for part in ["readyloop: error: ", "hint: "].iter().chain(parts) {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
@@ -29,6 +34,11 @@ fn client(args: &[&str]) -> (String, String, Option<i32>) {
     (text(&output.stdout), text(&output.stderr), output.status.code())
 }
 
+/// The output of [`client`] for an echo.
+fn echoed() -> (String, String, Option<i32>) {
+    ("hello\n".to_owned(), String::new(), Some(0))
+}
+
 #[test]
 fn what_cert_makes_serves_and_is_trusted() {
     let directory = ScratchPath::directory("made");
@@ -39,17 +49,14 @@ fn what_cert_makes_serves_and_is_trusted() {
         let found = fs::metadata(path(name)).expect("the file exists").permissions().mode() & 0o777;
         assert_eq!(found, mode, "{name}");
     }
-    assert_eq!(
-        Serve::command("cert ann --stem ann --dir").arg(directory.text()).run().out.len(),
-        2,
-        "the second certificate uses the same authority"
-    );
+    let ann = Serve::command("cert ann --stem ann --dir").arg(directory.text()).run();
+    assert_eq!(ann.out.len(), 2, "the second certificate uses the same authority");
 
     let serve = Serve::bare().listen("tls://127.0.0.1:0").arg("--cert").arg(&path("cert.pem"));
     let server = serve.arg("--key").arg(&path("cert-key.pem")).arg("--client-ca").arg(&path("ca.pem")).start();
     let ann =
         ["--ca", &path("ca.pem"), "--cert", &path("ann.pem"), "--key", &path("ann-key.pem"), &server.addresses[0]];
-    assert_eq!(client(&ann), ("hello\n".to_owned(), String::new(), Some(0)));
+    assert_eq!(client(&ann), echoed());
     server.drain();
     if has_program("openssl") {
         let verified = Command::new("openssl")
@@ -83,7 +90,7 @@ fn a_server_does_not_start_with_a_certificate_that_it_cannot_use() {
     refused(&files.serve().run(), 1, &["key.pem can be read by others (mode 640)", "chmod 600"]);
     fs::remove_file(files.path("key.pem")).expect("we own the file");
     refused(&files.serve().run(), 1, &["cannot read", "key.pem"]);
-    crate::support::tls::write(&files.path("key.pem"), &authority.issue("localhost").1, 0o600);
+    write(&files.path("key.pem"), &authority.issue("localhost").1, 0o600);
     refused(&files.serve().run(), 1, &["is not that of the certificate"]);
     fs::write(files.path("cert.pem"), "nothing").expect("we own the file");
     refused(&files.serve().run(), 1, &["cert.pem contains no certificate"]);
@@ -96,15 +103,13 @@ fn the_client_reports_why_it_refuses_the_server() {
     let address = secure.server.addresses[0].clone();
     let named = address.replace("127.0.0.1", "localhost");
     let ca = secure.files.text("ca.pem");
-    assert_eq!(client(&["--ca", &ca, &named]), ("hello\n".to_owned(), String::new(), Some(0)));
-    assert_eq!(client(&["--insecure", &address]), ("hello\n".to_owned(), String::new(), Some(0)));
+    assert_eq!(client(&["--ca", &ca, &named]), echoed());
+    assert_eq!(client(&["--insecure", &address]), echoed());
 
     let check = |args: &[&str], code: i32, parts: &[&str]| {
         let (out, errors, status) = client(args);
-        assert_eq!((out.as_str(), status), ("", Some(code)), "{errors}");
-        for part in ["readyloop: error: ", "hint: "].iter().chain(parts) {
-            assert!(errors.contains(part), "no `{part}` in:\n{errors}");
-        }
+        assert_eq!(out, "");
+        check_error(&errors, status, code, parts);
     };
     check(&["--ca", &ca, &address], 1, &["is not for `127.0.0.1`", "--insecure"]);
     let untrusted = CertFiles::of(&Authority::new());
@@ -127,11 +132,11 @@ fn the_client_selects_a_protocol_by_alpn_or_reports_that_none_matches() {
         client(&[&["--ca", &ca, &named][..], &flags].concat())
     };
     for offered in [&["echo/1"][..], &["chat", "echo/2"], &[]] {
-        assert_eq!(offer(offered), ("hello\n".to_owned(), String::new(), Some(0)), "{offered:?}");
+        assert_eq!(offer(offered), echoed(), "{offered:?}");
     }
     let (out, errors, status) = offer(&["chat"]);
-    assert_eq!((out.as_str(), status), ("", Some(1)), "{errors}");
-    assert!(errors.contains("--alpn") && errors.contains("hint: "), "{errors}");
+    assert_eq!(out, "");
+    check_error(&errors, status, 1, &["--alpn"]);
     secure.server.drain();
 }
 
@@ -141,8 +146,7 @@ fn the_client_sends_a_host_name_in_sni_but_no_ip_address() {
     let port = listener.local_addr().expect("the listener is bound").port();
     for (host, is_named) in [("localhost", true), ("127.0.0.1", false)] {
         let address = format!("tls://{host}:{port}");
-        let args = ["client", "--insecure", &address];
-        let running = Program::start(env!("CARGO_BIN_EXE_readyloop"), &args);
+        let running = Program::start(env!("CARGO_BIN_EXE_readyloop"), &["client", "--insecure", &address]);
         let (mut peer, _) = listener.accept().expect("the client connects");
         peer.set_read_timeout(Some(TIMEOUT)).expect("the timeout is not zero");
         // The fourth and fifth byte of a record are its length (RFC 8446, section 5.1).

@@ -5,12 +5,12 @@
 
 use std::sync::mpsc::{TryRecvError, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use readyloop::net::tls::TlsVersion;
 
-use crate::support::tls::{ManualClient, Secure, VERSIONS};
-use crate::support::{Attempt, MIB, Role, TIMEOUT, exclusive_machine, repeat_attempts};
+use crate::support::tls::{ManualClient, Secure, for_each_version};
+use crate::support::{Attempt, MIB, Role, TIMEOUT, exclusive_machine, p99_within, repeat_attempts};
 
 const HOSES: usize = 8;
 /// How long the pinger measures, alone and beside the hoses.
@@ -21,15 +21,7 @@ const PING_MAX: Duration = Duration::from_millis(100);
 /// The 99th percentile of the round-trip times within one `SPELL`.
 #[track_caller]
 fn ping(pinger: &mut ManualClient) -> Duration {
-    let (started, mut times) = (Instant::now(), Vec::new());
-    while started.elapsed() < SPELL {
-        let asked = Instant::now();
-        pinger.send(b"ping");
-        pinger.expect(b"ping");
-        times.push(asked.elapsed());
-    }
-    times.sort_unstable();
-    times[times.len() * 99 / 100]
+    p99_within(SPELL, || pinger.echoes(b"ping"))
 }
 
 /// Measures the pinger, first alone and then beside the hoses.
@@ -70,11 +62,10 @@ fn measure(secure: &Secure, version: TlsVersion, pinger: &mut ManualClient) -> A
 #[test]
 fn fire_hoses_keep_a_pinger_waiting_no_longer_than_without_tls() {
     let _machine = exclusive_machine();
-    for version in VERSIONS {
-        let secure = Secure::start("");
+    for_each_version("", |secure, version| {
         let mut pinger = secure.client(version);
         repeat_attempts("fairness over TLS", || measure(&secure, version, &mut pinger));
         drop(pinger);
         secure.server.drain();
-    }
+    });
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use readyloop::net::tls::{Pem, TlsClientOptions, TlsError, Trust};
 
 use crate::support::certs::{Authority, Valid};
-use crate::support::tls::{CertFiles, ManualClient, Secure, VERSIONS, client_hello, write};
+use crate::support::tls::{ManualClient, Secure, VERSIONS, client_hello, for_each_version, write};
 use crate::support::{Attempt, Role, TIMEOUT, connect, exclusive_machine, repeat_attempts, wait_until};
 
 /// The error of a client that connects with these options.
@@ -23,17 +23,13 @@ fn refusal(secure: &Secure, options: &TlsClientOptions) -> TlsError {
 
 #[test]
 fn a_client_that_refuses_the_certificate_is_logged_by_the_server() {
-    for version in VERSIONS {
-        let secure = Secure::start("");
-        let untrusting = TlsClientOptions {
-            trust: Trust::Authorities(Authority::new().pem()),
-            version: Some(version),
-            ..TlsClientOptions::default()
-        };
+    for_each_version("", |secure, version| {
+        let trust = Trust::Authorities(Authority::new().pem());
+        let untrusting = TlsClientOptions { trust, ..secure.options(Some(version)) };
         assert_eq!(refusal(&secure, &untrusting), TlsError::UnknownSigner);
         secure.server.logs("the peer refuses our certificate");
         assert_eq!(secure.server.drain().summary().closed("bad-tls"), 1);
-    }
+    });
 }
 
 #[test]
@@ -42,12 +38,12 @@ fn the_client_refuses_an_expired_certificate_and_one_for_another_name() {
         ("localhost", Valid::Expired, TlsError::Expired),
         ("elsewhere.test", Valid::Now, TlsError::WrongName("localhost".to_owned())),
     ] {
-        let authority = Authority::new();
-        let files = CertFiles::of(&authority);
-        let (cert, key) = authority.issue_for(name, valid);
-        write(&files.path("cert.pem"), &cert, 0o644);
-        write(&files.path("key.pem"), &key, 0o600);
-        let secure = Secure { server: files.serve().start(), authority, files };
+        let secure = Secure::start_with(|files, authority| {
+            let (cert, key) = authority.issue_for(name, valid);
+            write(&files.path("cert.pem"), &cert, 0o644);
+            write(&files.path("key.pem"), &key, 0o600);
+            files.serve()
+        });
         assert_eq!(refusal(&secure, &secure.options(None)), expected);
         secure.server.drain();
     }
@@ -56,10 +52,7 @@ fn the_client_refuses_an_expired_certificate_and_one_for_another_name() {
 #[test]
 fn only_clients_with_a_certificate_come_in_where_one_is_asked_for() {
     for version in VERSIONS {
-        let authority = Authority::new();
-        let files = CertFiles::of(&authority);
-        let server = files.serve().arg("--client-ca").arg(&files.text("ca.pem")).start();
-        let secure = Secure { server, authority, files };
+        let secure = Secure::start_with_client_ca();
         let options = |identity: Option<(Pem, Pem)>| TlsClientOptions { identity, ..secure.options(Some(version)) };
         assert!(matches!(refusal(&secure, &options(None)), TlsError::Refused(_)));
         let untrusted = Authority::new().issue("ann");
@@ -67,8 +60,7 @@ fn only_clients_with_a_certificate_come_in_where_one_is_asked_for() {
 
         let trusted = options(Some(secure.authority.issue("ann")));
         let mut client = ManualClient::open(connect(secure.address()), &trusted).expect("the server accepts it");
-        client.send(b"accepted");
-        client.expect(b"accepted");
+        client.echoes(b"accepted");
         client.finish();
         client.expect_end();
         let summary = secure.server.drain().summary();
@@ -130,11 +122,9 @@ fn a_greeting_that_drips_is_ended_at_its_deadline() {
     assert!(started.elapsed() >= handshake_timeout, "the deadline was early");
     wait_until(TIMEOUT, "all slow handshakes are closed", || secure.server.process.descriptors() <= descriptors);
     let mut client = secure.client(VERSIONS[1]);
-    client.send(b"hello");
-    client.expect(b"hello");
+    client.echoes(b"hello");
     drop(client);
-    let summary = secure.server.drain().summary();
-    assert_eq!(summary.closed("handshake-timeout"), 300);
+    assert_eq!(secure.server.drain().summary().closed("handshake-timeout"), 300);
 }
 
 #[test]
@@ -153,8 +143,7 @@ fn slow_handshakes_do_not_delay_new_connections() {
             }
             let started = Instant::now();
             let mut client = secure.client(VERSIONS[round % 2]);
-            client.send(b"hello");
-            client.expect(b"hello");
+            client.echoes(b"hello");
             slowest = slowest.max(started.elapsed());
         }
         let server_waited = secure.server.process.waited_for_cpu() - waited_before;

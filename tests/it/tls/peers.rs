@@ -35,10 +35,7 @@ fn openssl_with_a_client_certificate_is_accepted_and_without_is_refused() {
     if !has_program("openssl") {
         return;
     }
-    let authority = Authority::new();
-    let files = CertFiles::of(&authority);
-    let server = files.serve().arg("--client-ca").arg(&files.text("ca.pem")).start();
-    let secure = Secure { server, authority, files };
+    let secure = Secure::start_with_client_ca();
     let (address, ca) = (secure.address().to_string(), secure.files.text("ca.pem"));
     let (cert, key) = (secure.files.text("cert.pem"), secure.files.text("key.pem"));
     for version in ["-tls1_2", "-tls1_3"] {

@@ -3,36 +3,29 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use readyloop::net::tls::TlsClientOptions;
+use readyloop::net::tls::{TlsClientOptions, Trust};
 
 use crate::support::certs::Authority;
-use crate::support::tls::{ManualClient, Secure, VERSIONS};
-use crate::support::{Role, TIMEOUT, connect};
+use crate::support::tls::{ManualClient, Secure, VERSIONS, write};
+use crate::support::{Role, Serve, TIMEOUT, connect, exchange};
 
 /// How long a reload may take.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whether a new connection gets a certificate of this authority.
 fn is_in_use(secure: &Secure, authority: &Authority) -> bool {
-    let trust = readyloop::net::tls::Trust::Authorities(authority.pem());
+    let trust = Trust::Authorities(authority.pem());
     let options = TlsClientOptions { trust, ..secure.options(None) };
     ManualClient::open(connect(secure.address()), &options).is_ok()
-}
-
-/// The number of log lines that contain `text`.
-fn count(secure: &Secure, text: &str) -> usize {
-    secure.server.log.all().iter().filter(|line| line.contains(text)).count()
 }
 
 /// Sends SIGHUP, and waits for the log line.
 #[track_caller]
 fn reload(secure: &Secure, answer: &str) {
-    let before = count(secure, answer);
+    let count = |lines: &[String]| lines.iter().filter(|line| line.contains(answer)).count();
+    let before = count(&secure.server.log.all());
     secure.server.signal("HUP");
-    let answered = secure
-        .server
-        .log
-        .wait_for(RELOAD_TIMEOUT, |lines| lines.iter().filter(|line| line.contains(answer)).count() > before);
+    let answered = secure.server.log.wait_for(RELOAD_TIMEOUT, |lines| count(lines) > before);
     assert!(answered, "not within {RELOAD_TIMEOUT:?}: {answer}");
 }
 
@@ -56,12 +49,11 @@ fn a_reload_affects_new_connections_and_keeps_the_old_certificate_if_the_new_is_
     // The key of another certificate.
     let mismatched = Authority::new();
     let (cert, _) = mismatched.issue("localhost");
-    crate::support::tls::write(&secure.files.path("cert.pem"), &cert, 0o644);
+    write(&secure.files.path("cert.pem"), &cert, 0o644);
     reload(&secure, OLD);
     assert!(is_in_use(&secure, &next) && !is_in_use(&secure, &mismatched));
 
-    open.send(b"still open");
-    open.expect(b"still open");
+    open.echoes(b"still open");
     open.finish();
     open.expect_end();
     secure.server.drain();
@@ -70,11 +62,9 @@ fn a_reload_affects_new_connections_and_keeps_the_old_certificate_if_the_new_is_
 #[test]
 fn a_hundred_reloads_under_load_close_no_connection() {
     let secure = Secure::start("");
-    let mut old = secure.talks(VERSIONS[1]);
-    old.join(50, Role::Repeats(5_000));
-    let mut old12 = secure.talks(VERSIONS[0]);
-    old12.join(50, Role::Repeats(5_000));
-    for talks in [&mut old, &mut old12] {
+    let mut old = VERSIONS.map(|version| secure.talks(version));
+    for talks in &mut old {
+        talks.join(50, Role::Repeats(5_000));
         assert!(talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.is_open)));
     }
     let authorities = [Authority::new(), Authority::new()];
@@ -87,20 +77,19 @@ fn a_hundred_reloads_under_load_close_no_connection() {
             secure.files.install(&authorities[round % 2]);
         }
         reload(&secure, if is_broken { OLD } else { NEW });
-        old.run_for(Duration::from_millis(1));
-        old12.run_for(Duration::from_millis(1));
+        old.iter_mut().for_each(|talks| talks.run_for(Duration::from_millis(1)));
         if round % 10 >= 8 {
             assert!(is_in_use(&secure, &authorities[0]), "not the last valid certificate, round {round}");
             assert!(!is_in_use(&secure, &authorities[1]), "round {round}");
         }
     }
-    for talks in [&mut old, &mut old12] {
+    for talks in &mut old {
         let before = talks.received();
         assert!(talks.run_until(TIMEOUT, |talks| talks.iter().map(|talk| talk.received).sum::<u64>() > before));
         assert!(talks.all().iter().all(|talk| talk.is_open && talk.reason.is_none()), "after {:?}", started.elapsed());
     }
     secure.server.signal("TERM");
-    for talks in [&mut old, &mut old12] {
+    for talks in &mut old {
         assert!(talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.reason.is_some())));
     }
     let ended = secure.server.wait(TIMEOUT);
@@ -109,10 +98,10 @@ fn a_hundred_reloads_under_load_close_no_connection() {
 
 #[test]
 fn a_reload_without_tls_does_nothing() {
-    let server = crate::support::Serve::new().start();
+    let server = Serve::new().start();
     server.signal("HUP");
     server.signal("USR1");
     server.logs("closed: none");
-    assert!(crate::support::exchange(&mut server.connect(), b"hello", 5).0 == b"hello");
+    assert_eq!(exchange(&mut server.connect(), b"hello", 5).0, b"hello");
     server.drain();
 }

@@ -8,8 +8,8 @@ use readyloop::net::tls::TlsVersion;
 use socket2::SockRef;
 
 use crate::descriptors::{ACCEPTED_WITHIN, CROWD, LIMIT};
-use crate::support::tls::{ManualClient, Secure, VERSIONS, client_hello};
-use crate::support::{Conversation, KIB, MIB, Role, Serve, TIMEOUT, connect, connect_with_buffers, exclusive_machine};
+use crate::support::tls::{ManualClient, Secure, VERSIONS, client_hello, for_each_version};
+use crate::support::{Conversation, KIB, MIB, Role, TIMEOUT, connect, connect_with_buffers, exclusive_machine};
 
 /// Connects, and resets after 0 to 4 steps.
 #[track_caller]
@@ -25,8 +25,7 @@ pub(crate) fn reset_after(steps: usize, secure: &Secure, version: TlsVersion) {
     }
     let mut client = ManualClient::open(socket, &secure.options(Some(version))).expect("the handshake succeeds");
     if steps >= 3 {
-        client.send(b"hello");
-        client.expect(b"hello");
+        client.echoes(b"hello");
     }
     if steps >= 4 {
         client.send(&[b'r'; 3000]);
@@ -40,8 +39,7 @@ fn resets_in_every_phase_are_counted_and_affect_no_other_peer() {
 
 #[track_caller]
 pub(crate) fn resets_beside_pingers(resets: usize) {
-    for version in VERSIONS {
-        let secure = Secure::start("");
+    for_each_version("", |secure, version| {
         let mut pingers = secure.talks(version);
         pingers.join(20, Role::Repeats(64));
         assert!(pingers.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.received > 0)));
@@ -59,7 +57,7 @@ pub(crate) fn resets_beside_pingers(resets: usize) {
         assert_eq!(summary.connections, resets as u64 + 20);
         assert!(summary.reconciles_as_echo(), "{summary:?}");
         assert!(summary.closed("reset") >= resets as u64 * 4 / 5, "{summary:?}");
-    }
+    });
 }
 
 #[test]
@@ -70,8 +68,7 @@ fn short_connections_with_every_ending_leak_no_memory() {
 /// Makes `many` connections, `times` times: neither memory nor descriptors grow.
 #[track_caller]
 pub(crate) fn short_connections_of_every_ending(many: usize, times: usize) {
-    for version in VERSIONS {
-        let secure = Secure::start("");
+    for_each_version("", |secure, version| {
         let base = secure.server.process.descriptors();
         let all_endings = || {
             for round in 0..many {
@@ -80,8 +77,7 @@ pub(crate) fn short_connections_of_every_ending(many: usize, times: usize) {
                     continue;
                 }
                 let mut client = secure.client(version);
-                client.send(b"short");
-                client.expect(b"short");
+                client.echoes(b"short");
                 if round % 7 == 5 {
                     client.finish();
                     client.expect_end();
@@ -97,7 +93,7 @@ pub(crate) fn short_connections_of_every_ending(many: usize, times: usize) {
         }
         let summary = secure.server.drain().summary();
         assert_eq!((summary.connections, summary.closed_in_all()), ((many * times) as u64, (many * times) as u64));
-    }
+    });
 }
 
 #[test]
@@ -128,8 +124,7 @@ fn the_descriptor_limit_affects_only_waiting_connections() {
 #[track_caller]
 pub(crate) fn meets_the_descriptor_limit(watched: Duration) {
     const LEAVING: usize = 32;
-    for version in VERSIONS {
-        let secure = Secure::start("");
+    for_each_version("", |secure, version| {
         let process = secure.server.process;
         // The server derives its cap from the limit at its start, so this later limit is below the cap.
         process.limit_descriptors(LIMIT);
@@ -150,8 +145,7 @@ pub(crate) fn meets_the_descriptor_limit(watched: Duration) {
         assert!(spent <= watched / 20, "{spent:?} of CPU in {watched:?}");
         assert!(logged <= 1 + watched.as_secs() as usize, "{logged} lines in {watched:?}");
         assert_eq!(answered(others.all()), served, "more than there are free descriptors");
-        staying.send(b"still open");
-        staying.expect(b"still open");
+        staying.echoes(b"still open");
 
         drop(leaving);
         let accepted = others.run_until(ACCEPTED_WITHIN, |talks| answered(talks) == served + LEAVING);
@@ -160,7 +154,7 @@ pub(crate) fn meets_the_descriptor_limit(watched: Duration) {
         assert!(lost.is_none(), "{lost:?} was closed");
         drop((staying, others));
         secure.server.drain();
-    }
+    });
 }
 
 #[test]
@@ -175,17 +169,14 @@ fn a_killed_server_is_not_a_clean_end_and_its_port_is_free_at_once() {
     assert!(all_ended, "a client is still waiting");
     let is_cut = |reason| matches!(reason, Some(CloseReason::Reset | CloseReason::Truncated));
     assert!(talks.all().iter().all(|talk| is_cut(talk.reason)), "a client saw a clean end");
-    let again = Serve::bare().listen(&format!("tls://{address}"));
-    let again = again.arg("--cert").arg(&secure.files.text("cert.pem")).arg("--key").arg(&secure.files.text("key.pem"));
-    again.start().drain();
+    secure.files.serve_at(&address.to_string()).start().drain();
 }
 
 #[test]
 fn a_server_that_was_suspended_closes_no_peer_with_unread_bytes() {
     // Alone, since a client that gets no CPU for the whole idle timeout is idle indeed.
     let _machine = exclusive_machine();
-    for version in VERSIONS {
-        let secure = Secure::start("--idle-timeout 1s");
+    for_each_version("--idle-timeout 1s", |secure, version| {
         let mut talks = secure.talks(version);
         talks.join(100, Role::Repeats(1_000));
         assert!(talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.received > 0)));
@@ -201,13 +192,12 @@ fn a_server_that_was_suspended_closes_no_peer_with_unread_bytes() {
         assert!(ended.is_empty(), "a peer with unread bytes was closed: {ended:?}");
         drop(talks);
         secure.server.drain();
-    }
+    });
 }
 
 #[test]
 fn a_line_too_long_costs_the_client_no_reply_it_had_earned() {
-    for version in VERSIONS {
-        let secure = Secure::start("--framing lines --frame-len-max 1KiB");
+    for_each_version("--framing lines --frame-len-max 1KiB", |secure, version| {
         let socket = connect_with_buffers(secure.address(), 4 * KIB);
         let mut client = ManualClient::open(socket, &secure.options(Some(version))).expect("the handshake succeeds");
         // More than the client's receive buffer holds, and below the high watermark.
@@ -219,5 +209,5 @@ fn a_line_too_long_costs_the_client_no_reply_it_had_earned() {
         drop(client);
         let summary = secure.server.drain().summary();
         assert_eq!((summary.closed("frame-too-long"), summary.bytes_out), (1, lines.len() as u64));
-    }
+    });
 }

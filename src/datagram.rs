@@ -182,7 +182,7 @@ impl std::ops::AddAssign for DatagramCounters {
     }
 }
 
-/// Ports of services that answer any datagram, so that two of them could answer each other endlessly:
+/// Ports of well-known services. Most answer any datagram, so two of them could answer each other endlessly:
 /// echo, discard, daytime, quote of the day, chargen, time, DNS, TFTP, NTP. 7007 is our default.
 const SERVICE_PORTS: [u16; 10] = [7, 9, 13, 17, 19, 37, 53, 69, 123, 7007];
 

@@ -19,8 +19,8 @@ use super::{Endpoint, LoopState, token};
 /// Most connections accepted per endpoint and turn. They take about as long as one peer may be served.
 const ACCEPT_BUDGET: usize = 256;
 
-/// Most connections accepted when a drain begins. No backlog is longer, and clients that keep connecting
-/// cannot delay the drain.
+/// Most connections accepted when a drain begins: sixteen times the default backlog. The bound keeps
+/// clients that connect all the time from delaying the drain.
 const BACKLOG_MAX: usize = 1 << 16;
 
 /// No connection is accepted while this part of the memory for queues is lent, in eighths.

@@ -123,7 +123,9 @@ impl Copy {
         if fs::read(&to).is_ok_and(|content| content == bytes) {
             return;
         }
-        fs::create_dir_all(to.parent().expect("it is in the tree")).and_then(|()| fs::write(&to, bytes)).expect("room");
+        fs::create_dir_all(to.parent().expect("it is in the tree"))
+            .and_then(|()| fs::write(&to, bytes))
+            .expect("a copy");
     }
 
     fn write_all<'a>(&self, files: impl IntoIterator<Item = (impl AsRef<Path>, &'a String)>) {

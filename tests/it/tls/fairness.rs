@@ -12,49 +12,49 @@ use readyloop::net::tls::TlsVersion;
 use crate::support::tls::{ManualClient, Secure, for_each_version};
 use crate::support::{Attempt, MIB, Role, TIMEOUT, exclusive_machine, p99_within, repeat_attempts};
 
-const HOSES: usize = 8;
-/// How long the pinger measures, alone and beside the hoses.
-const SPELL: Duration = Duration::from_millis(500);
+const STREAMS: usize = 8;
+/// How long the pinger measures, alone and beside the streams.
+const SPAN: Duration = Duration::from_millis(500);
 /// The bound on a disturbed machine.
 const PING_MAX: Duration = Duration::from_millis(100);
 
-/// The 99th percentile of the round-trip times within one `SPELL`.
+/// The 99th percentile of the round-trip times within one `SPAN`.
 #[track_caller]
 fn ping(pinger: &mut ManualClient) -> Duration {
-    p99_within(SPELL, || pinger.echoes(b"ping"))
+    p99_within(SPAN, || pinger.echoes(b"ping"))
 }
 
-/// Measures the pinger, first alone and then beside the hoses.
+/// Measures the pinger, first alone and then beside the streams.
 #[track_caller]
 fn measure(secure: &Secure, version: TlsVersion, pinger: &mut ManualClient) -> Attempt {
     let ping_alone = ping(pinger);
     let ((flow_sender, flow_receiver), (stop_sender, stop_receiver)) = (channel(), channel::<()>());
     let (ping, hosed, server_waited) = thread::scope(|scope| {
-        let hoses = scope.spawn(move || {
-            let mut hoses = secure.talks(version);
-            hoses.join(HOSES, Role::Repeats(MIB as u64));
-            assert!(hoses.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.received > 0)));
-            let before = hoses.received();
+        let streams = scope.spawn(move || {
+            let mut streams = secure.talks(version);
+            streams.join(STREAMS, Role::Repeats(MIB as u64));
+            assert!(streams.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.received > 0)));
+            let before = streams.received();
             flow_sender.send(()).expect("the pinger waits for it");
-            // The test stops the hoses, or its panic drops the sender.
+            // The test stops the streams, or its panic drops the sender.
             while stop_receiver.try_recv() == Err(TryRecvError::Empty) {
-                hoses.run_for(Duration::from_millis(5));
+                streams.run_for(Duration::from_millis(5));
             }
-            hoses.received() - before
+            streams.received() - before
         });
-        flow_receiver.recv_timeout(TIMEOUT).expect("the hoses flow");
+        flow_receiver.recv_timeout(TIMEOUT).expect("the streams flow");
         let waited_before = secure.server.process.waited_for_cpu();
         let ping = ping(pinger);
         let server_waited = secure.server.process.waited_for_cpu() - waited_before;
         drop(stop_sender);
-        (ping, hoses.join().expect("every byte is correct"), server_waited)
+        (ping, streams.join().expect("every byte is correct"), server_waited)
     });
     println!(
         "{version:?}: alone {ping_alone:?}; together {ping:?}, {hosed} bytes; the server waited {server_waited:?}"
     );
     Attempt {
         is_good: hosed > 0 && ping <= Duration::from_millis(5).max(3 * ping_alone),
-        is_disturbed: server_waited > SPELL / 20,
+        is_disturbed: server_waited > SPAN / 20,
         is_bounded: ping < PING_MAX,
     }
 }

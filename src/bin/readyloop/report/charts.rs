@@ -24,9 +24,9 @@ pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Ch
         loads.iter().filter(|load| load.idle_connections > 0).map(|load| load.connections).collect();
     active.dedup();
     for count in active {
-        let alike = loads.iter().copied().filter(|load| load.connections == count).collect();
+        let similar = loads.iter().copied().filter(|load| load.connections == count).collect();
         let count = Unit::Count.print(count as f64);
-        sets.push((format!("{}, {count} busy connections, the others idle", title(metric)), alike));
+        sets.push((format!("{}, {count} busy connections, the others idle", title(metric)), similar));
     }
     let sets = sets.into_iter().filter(|(_, loads)| loads.len() > 1);
     sets.map(|(title, mut loads)| {

@@ -267,13 +267,14 @@ impl Unserved {
 /// The label of a trial's family. A failed trial has no record, so it takes the label of the trials with
 /// the same message size.
 fn family_of(comparison: &Comparison, trial: &Trial) -> String {
-    let told = |trial: &Trial| match &trial.outcome {
+    let label_of_trial = |trial: &Trial| match &trial.outcome {
         Outcome::Measured(record) => Some(label(&record.config)),
         Outcome::Failed(_) => None,
     };
     let bytes = trial.load.message_bytes;
-    let alike = || comparison.trials.iter().filter(|other| other.load.message_bytes == bytes).find_map(told);
-    told(trial).or_else(alike).unwrap_or_else(|| Unit::Bytes.print(bytes as f64))
+    let similar =
+        || comparison.trials.iter().filter(|other| other.load.message_bytes == bytes).find_map(label_of_trial);
+    label_of_trial(trial).or_else(similar).unwrap_or_else(|| Unit::Bytes.print(bytes as f64))
 }
 
 fn label(asked: &RunConfig) -> String {

@@ -49,12 +49,12 @@ fn print_table(table: &Table, out: &mut String) {
 /// Splits the columns after the names into as few parts as fit. A metric with several columns stays whole.
 fn parts(table: &Table, widths: &[usize]) -> Vec<Range<usize>> {
     let width = |columns: Range<usize>| -> usize { widths[columns].iter().map(|width| width + 2).sum() };
-    let room = WIDTH_MAX.saturating_sub(width(0..table.names));
+    let width_left = WIDTH_MAX.saturating_sub(width(0..table.names));
     let mut begin = table.names;
     let mut parts = Vec::new();
     let ends = table.breaks.iter().copied().skip(1).chain([table.head.len()]);
     for (figure, end) in table.breaks.iter().copied().zip(ends) {
-        if begin < figure && room < width(begin..end) {
+        if begin < figure && width_left < width(begin..end) {
             parts.push(begin..figure);
             begin = figure;
         }

@@ -37,11 +37,11 @@ impl Service for Chat {
     type Peer = Option<String>;
     type Message = OpenFor;
 
-    fn on_open(&mut self, _name: &mut Option<String>, address: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, _name: &mut Option<String>, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         cx.send(format!("* hello, {address}; what is your name?").as_bytes());
     }
 
-    fn on_frame(&mut self, name: &mut Option<String>, line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, name: &mut Option<String>, line: &[u8], cx: &mut Context<'_, Self>) {
         match name {
             Some(name) => to_others(&mut cx.orders(), &[name.as_bytes(), b": ", line]),
             None => {
@@ -55,20 +55,20 @@ impl Service for Chat {
         }
     }
 
-    fn on_close(&mut self, name: Option<String>, _key: Key, reason: CloseReason, orders: &mut Orders<'_>) {
+    fn on_close(&mut self, name: Option<String>, _key: Key, reason: CloseReason, orders: &mut Orders<'_, Self>) {
         if let Some(name) = name {
             self.named -= 1;
             to_others(orders, &[b"* ", name.as_bytes(), b" is gone: ", reason.name().as_bytes()]);
         }
     }
 
-    fn on_message(&mut self, OpenFor(duration): OpenFor, orders: &mut Orders<'_>) {
+    fn on_message(&mut self, OpenFor(duration): OpenFor, orders: &mut Orders<'_, Self>) {
         to_others(orders, &[format!("* open for {} s, {} here", duration.as_secs(), self.named).as_bytes()]);
     }
 }
 
 /// Sends a line to all peers except the one being served.
-fn to_others(orders: &mut Orders<'_>, parts: &[&[u8]]) {
+fn to_others(orders: &mut Orders<'_, Self>, parts: &[&[u8]]) {
     orders.send_to_others(parts).expect("no part contains a line feed");
 }
 

@@ -39,7 +39,7 @@ impl Service for Adder {
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, Self>) {
         cx.send(sum(line).as_bytes());
     }
 }
@@ -51,7 +51,7 @@ impl Service for ReadAdder {
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _peer: &mut (), read: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), read: &[u8], cx: &mut Context<'_, Self>) {
         for line in read.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             cx.send_parts(&[sum(line).as_bytes(), b"\n"]);
         }

@@ -95,7 +95,7 @@ impl Service for Calculator {
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _: &mut (), line: &[u8], cx: &mut Context) {
+    fn on_frame(&mut self, _: &mut (), line: &[u8], cx: &mut Context<Self>) {
         // Compact JSON has no line feed, so each answer is one line.
         cx.send(answer(line).to_string().as_bytes());
     }

@@ -33,7 +33,7 @@ impl Service for Replies {
     type Peer = usize;
     type Message = ();
 
-    fn on_open(&mut self, number: &mut usize, _: &dyn Display, cx: &mut Context) {
+    fn on_open(&mut self, number: &mut usize, _info: &PeerInfo<'_>, cx: &mut Context<Self>) {
         cx.send(greeting(*number).as_bytes());
     }
 

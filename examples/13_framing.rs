@@ -46,11 +46,11 @@ impl Service for Recorder {
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, (): &mut (), frame: &[u8], _: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, (): &mut (), frame: &[u8], _: &mut Context<'_, Self>) {
         self.record(Callback::Frame(String::from_utf8_lossy(frame).into_owned()));
     }
 
-    fn on_close(&mut self, (): (), _: Key, reason: CloseReason, _: &mut Orders<'_>) {
+    fn on_close(&mut self, (): (), _: Key, reason: CloseReason, _: &mut Orders<'_, Self>) {
         self.record(Callback::Close(reason));
     }
 }

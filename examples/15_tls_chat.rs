@@ -45,7 +45,7 @@ impl Service for Talkers {
     type Message = ();
 
     /// The handshake is complete: the server is verified, and all bytes are encrypted.
-    fn on_open(&mut self, name: &mut &'static str, _: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, name: &mut &'static str, _info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         println!("{name} is connected");
         self.open += 1;
         // The first client would talk to an empty room.
@@ -54,7 +54,7 @@ impl Service for Talkers {
         }
     }
 
-    fn on_frame(&mut self, name: &mut &'static str, line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, name: &mut &'static str, line: &[u8], cx: &mut Context<'_, Self>) {
         println!("{name} received: {}", line.escape_ascii());
         if line.ends_with(b"?") {
             cx.send(format!("{name}: welcome").as_bytes());

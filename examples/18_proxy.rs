@@ -85,7 +85,7 @@ impl Service for Resetting {
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _peer: &mut (), _frame: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), _frame: &[u8], cx: &mut Context<'_, Self>) {
         let key = cx.key();
         cx.orders().reset(key);
     }

@@ -27,7 +27,7 @@ impl Service for Counter {
     type Peer = u64;
     type Message = ();
 
-    fn on_frame(&mut self, sum: &mut u64, line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, sum: &mut u64, line: &[u8], cx: &mut Context<'_, Self>) {
         *sum += number_in(line);
         cx.send(sum.to_string().as_bytes());
     }
@@ -43,7 +43,7 @@ impl Service for TableCounter {
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, Self>) {
         let slot = cx.key().slot();
         if self.sums.len() <= slot {
             self.sums.resize(slot + 1, 0);

@@ -204,11 +204,11 @@ impl Service for Pinger {
     type Peer = ();
     type Message = ();
 
-    fn on_open(&mut self, _: &mut (), _: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, _: &mut (), _info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         cx.send(b"ping");
     }
 
-    fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context<'_, Self>) {
         assert_eq!(reply, b"ping");
         self.replies += 1;
         cx.send(reply);

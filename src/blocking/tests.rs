@@ -23,7 +23,7 @@ impl Service for LineService {
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, Self>) {
         match line {
             b"panic" => panic!("as requested"),
             b"pause" => cx.pause(),

@@ -60,7 +60,10 @@ pub struct Connection<C: Codec> {
     read_pause: ReadPause,
     is_draining: bool,
     wants_writable: bool,
-    deferred_replies: u16,
+    /// A reply comes later. No frame is served until then, so that replies keep the order of requests.
+    owes_reply: bool,
+    /// The peer stays open after its end, until the service finishes it.
+    keeps_open: bool,
     discarded: u32,
     codec_state: C::State,
     /// An incomplete frame, or whole frames while frames are held back.
@@ -82,7 +85,8 @@ impl<C: Codec> Connection<C> {
             read_pause: ReadPause::NotPaused,
             is_draining: false,
             wants_writable: false,
-            deferred_replies: 0,
+            owes_reply: false,
+            keeps_open: false,
             discarded: 0,
             codec_state: C::State::default(),
             input: ByteQueue::new(),
@@ -148,6 +152,7 @@ impl<C: Codec> Connection<C> {
             && self.read_pause == ReadPause::NotPaused
             && !self.is_draining
             && !self.wants_writable
+            && !self.owes_reply
             && self.input.is_empty()
             && self.output.is_empty()
     }

@@ -35,7 +35,7 @@ impl<C: Codec> Connection<C> {
     /// Whether the driver should read the stream, to serve the input or to discard it.
     pub fn wants_read(&self) -> bool {
         match self.halves.read() {
-            ReadHalf::Open => self.read_pause == ReadPause::NotPaused,
+            ReadHalf::Open => !self.is_paused(),
             ReadHalf::Discarding => self.read_pause != ReadPause::DiscardLimit,
             ReadHalf::Ending | ReadHalf::Ended | ReadHalf::Truncated => false,
         }
@@ -49,20 +49,21 @@ impl<C: Codec> Connection<C> {
             ReadPause::FramesReady => true,
             ReadPause::NotPaused | ReadPause::OutputHigh | ReadPause::ByService | ReadPause::DiscardLimit => false,
         };
-        may_serve && self.closed().is_none()
+        may_serve && !self.owes_reply && self.closed().is_none()
     }
 
     /// Whether reading is paused, or frames are held back.
     pub fn is_paused(&self) -> bool {
-        self.read_pause != ReadPause::NotPaused
+        self.read_pause != ReadPause::NotPaused || self.owes_reply
     }
 
     /// Whether whole frames may be stored that are not served yet.
     pub(super) fn is_holding_frames(&self) -> bool {
-        match self.read_pause {
-            ReadPause::NotPaused | ReadPause::OutputHigh | ReadPause::DiscardLimit => false,
-            ReadPause::FramesHeld | ReadPause::FramesReady | ReadPause::ByService => true,
-        }
+        self.owes_reply
+            || match self.read_pause {
+                ReadPause::NotPaused | ReadPause::OutputHigh | ReadPause::DiscardLimit => false,
+                ReadPause::FramesHeld | ReadPause::FramesReady | ReadPause::ByService => true,
+            }
     }
 
     /// Pauses or resumes reading by the length of the output queue.

@@ -10,7 +10,6 @@ use std::io;
 use std::time::Duration;
 
 use crate::client::{Client, ClientLimits};
-use crate::codec::Framing;
 use crate::connection::{ENVELOPE_LEN_MAX, Ledger, Limits};
 use crate::instant::Instant;
 use crate::net::{ConnectOptions, ControlEvent, Destination, Layer, Net, Plain, PortSearch, Reactor};
@@ -32,7 +31,7 @@ const CONNECTING_MAX: usize = 128;
 pub struct Generator<N: Net, W: Layer<N::Stream> = Plain> {
     plan: Plan,
     server: Destination,
-    client: Client<N, Workload, Framing, W>,
+    client: Client<N, Workload, W>,
     phase: Phase,
     /// Planned times of the connects, if their rate is limited.
     connects: Option<RateSchedule>,

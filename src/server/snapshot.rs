@@ -3,9 +3,8 @@
 //! Tests use it to check that no peer with work is forgotten. Taking one costs time and memory in
 //! proportion to the number of peers.
 
-use crate::codec::Codec;
 use crate::connection::{CloseReason, Halves, Limits};
-use crate::host::{HostCounters, Peer};
+use crate::host::{Host, HostCounters, Peer};
 use crate::instant::Instant;
 use crate::net::Link;
 use crate::service::Service;
@@ -77,7 +76,7 @@ pub struct PeerSnapshot {
 }
 
 impl PeerSnapshot {
-    pub(super) fn of<S: Service, C: Codec, T>(key: Key, peer: &Peer<S, C, Link<T>>, limits: &Limits) -> Self {
+    pub(super) fn of<S: Service, T>(key: Key, peer: &Peer<S, Link<T>>, host: &Host<S, Link<T>>) -> Self {
         let connection = &peer.connection;
         let (readable, writable) = peer.link.readiness();
         Self {
@@ -92,7 +91,7 @@ impl PeerSnapshot {
             writable,
             is_marked: peer.is_marked(),
             armed_at: peer.armed_at(),
-            deadline: connection.poll_deadline(limits),
+            deadline: connection.poll_deadline(host.codec(), host.limits()),
         }
     }
 }

@@ -30,11 +30,11 @@ impl Service for TestService {
     type Peer = ();
     type Message = String;
 
-    fn on_open(&mut self, _peer: &mut (), address: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, _peer: &mut (), info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         cx.send_parts(&[b"hello ", address.to_string().split(':').next().unwrap().as_bytes()]);
     }
 
-    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, Self>) {
         match line {
             b"boom" => panic!("on request"),
             b"slow" => {
@@ -45,11 +45,11 @@ impl Service for TestService {
         }
     }
 
-    fn on_close(&mut self, _peer: (), _key: Key, reason: CloseReason, _orders: &mut Orders<'_>) {
+    fn on_close(&mut self, _peer: (), _key: Key, reason: CloseReason, _orders: &mut Orders<'_, Self>) {
         self.closed.push(reason);
     }
 
-    fn on_message(&mut self, message: String, orders: &mut Orders<'_>) {
+    fn on_message(&mut self, message: String, orders: &mut Orders<'_, Self>) {
         for key in self.deferred.drain(..) {
             orders.answer(key, &[b"at last"]).unwrap();
         }
@@ -64,11 +64,11 @@ impl Service for Counter {
     type Peer = usize;
     type Message = ();
 
-    fn on_frame(&mut self, count: &mut usize, _line: &[u8], _cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, count: &mut usize, _line: &[u8], _cx: &mut Context<'_, Self>) {
         *count += 1;
     }
 
-    fn on_end(&mut self, count: &mut usize, cx: &mut Context<'_, '_>) {
+    fn on_end(&mut self, count: &mut usize, cx: &mut Context<'_, Self>) {
         assert!(*count > 0, "nothing to count");
         cx.send(format!("{count} lines").as_bytes());
     }
@@ -283,11 +283,11 @@ impl Service for Recorder {
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _peer: &mut (), line: &[u8], _cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], _cx: &mut Context<'_, Self>) {
         self.0.lock().unwrap().push(String::from_utf8_lossy(line).into_owned());
     }
 
-    fn on_close(&mut self, _peer: (), _key: Key, reason: CloseReason, _orders: &mut Orders<'_>) {
+    fn on_close(&mut self, _peer: (), _key: Key, reason: CloseReason, _orders: &mut Orders<'_, Self>) {
         self.0.lock().unwrap().push(reason.to_string());
     }
 }

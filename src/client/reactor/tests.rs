@@ -24,7 +24,7 @@ impl Service for ClientRecorder {
     type Peer = u32;
     type Message = &'static str;
 
-    fn on_open(&mut self, peer: &mut u32, address: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, peer: &mut u32, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         self.opened.push((*peer, address.to_string()));
         cx.send(format!("hello from {peer}").as_bytes());
         if self.half_closes {
@@ -32,15 +32,15 @@ impl Service for ClientRecorder {
         }
     }
 
-    fn on_frame(&mut self, peer: &mut u32, frame: &[u8], _: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, peer: &mut u32, frame: &[u8], _: &mut Context<'_, Self>) {
         self.replies.push((*peer, String::from_utf8_lossy(frame).into_owned()));
     }
 
-    fn on_close(&mut self, peer: u32, _: Key, reason: CloseReason, _: &mut crate::service::Orders<'_>) {
+    fn on_close(&mut self, peer: u32, _: Key, reason: CloseReason, _: &mut crate::service::Orders<'_, Self>) {
         self.closed.push((peer, reason));
     }
 
-    fn on_message(&mut self, message: &'static str, orders: &mut crate::service::Orders<'_>) {
+    fn on_message(&mut self, message: &'static str, orders: &mut crate::service::Orders<'_, Self>) {
         let _ = orders.send_to_others(&[message.as_bytes()]);
     }
 }
@@ -301,18 +301,18 @@ fn a_service_of_a_client_cannot_order_connections() {
         type Peer = ();
         type Message = u16;
 
-        fn on_frame(&mut self, _: &mut (), _: &[u8], _: &mut Context<'_, '_>) {}
+        fn on_frame(&mut self, _: &mut (), _: &[u8], _: &mut Context<'_, Self>) {}
 
         fn on_connect_failed(
             &mut self,
             ticket: u64,
             error: &(dyn std::error::Error + 'static),
-            _: &mut crate::service::Orders<'_>,
+            _: &mut crate::service::Orders<'_, Self>,
         ) {
             self.0.push((ticket, error.to_string()));
         }
 
-        fn on_message(&mut self, port: u16, orders: &mut crate::service::Orders<'_>) {
+        fn on_message(&mut self, port: u16, orders: &mut crate::service::Orders<'_, Self>) {
             orders.connect(at(port).0, 5);
         }
     }

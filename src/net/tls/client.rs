@@ -15,6 +15,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use super::server::unusable;
 use super::{Pem, TlsSetupError, TlsStream};
 use crate::net::{Layer, Stream};
+pub use crate::service::TlsVersion;
 
 /// Where systems keep their trusted authorities: Debian, Fedora, Alpine and the BSDs.
 const SYSTEM_BUNDLES: [&str; 3] =
@@ -43,15 +44,6 @@ pub struct TlsClientOptions {
     pub alpn: Vec<String>,
     /// The only version to accept. Unset: the newest that both sides support.
     pub version: Option<TlsVersion>,
-}
-
-/// A version of TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TlsVersion {
-    /// TLS 1.2 (RFC 5246).
-    Tls12,
-    /// TLS 1.3 (RFC 8446).
-    Tls13,
 }
 
 /// The connecting side of TLS, versions 1.2 and 1.3, for any server.

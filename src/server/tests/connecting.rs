@@ -15,7 +15,7 @@ struct ConnectService {
 }
 
 impl ConnectService {
-    fn report(&mut self, ticket: u64, result: &str, orders: &mut Orders<'_>) {
+    fn report(&mut self, ticket: u64, result: &str, orders: &mut Orders<'_, Self>) {
         orders.answer(self.clients[ticket as usize], &[result.as_bytes()]).unwrap();
     }
 }
@@ -24,18 +24,18 @@ impl Service for ConnectService {
     type Peer = ();
     type Message = ();
 
-    fn on_connect(&mut self, _peer: &mut (), ticket: u64, cx: &mut Context<'_, '_>) {
+    fn on_connect(&mut self, _peer: &mut (), ticket: u64, cx: &mut Context<'_, Self>) {
         cx.send(b"hello");
         self.report(ticket, "connected", &mut cx.orders());
     }
 
-    fn on_connect_failed(&mut self, ticket: u64, error: &(dyn Error + 'static), orders: &mut Orders<'_>) {
+    fn on_connect_failed(&mut self, ticket: u64, error: &(dyn Error + 'static), orders: &mut Orders<'_, Self>) {
         let error = error.downcast_ref::<io::Error>().expect("the error is an io::Error");
         let result = error.raw_os_error().map_or(format!("{}, {error}", error.kind()), |number| number.to_string());
         self.report(ticket, &result, orders);
     }
 
-    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, Self>) {
         match line {
             b"hello" => cx.send(b"hello to you"),
             b"break" => {

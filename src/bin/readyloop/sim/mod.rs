@@ -172,7 +172,7 @@ mod tests {
         type Peer = ();
         type Message = ();
 
-        fn on_frame(&mut self, _peer: &mut (), _line: &[u8], cx: &mut Context<'_, '_>) {
+        fn on_frame(&mut self, _peer: &mut (), _line: &[u8], cx: &mut Context<'_, Self>) {
             cx.finish();
         }
     }

@@ -22,7 +22,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use readyloop::buffer::Reserve;
-use readyloop::codec::Codec;
+use readyloop::codec::{Codec, FrameError};
 use readyloop::connection::{Connection, Ledger, Reply, Resources};
 use readyloop::instant::Instant;
 use readyloop::{Limits, Lines, Raw};
@@ -121,14 +121,14 @@ fn flush<C: Codec>(peer: &mut Connection<C>, len_max: usize, resources: &mut Res
 }
 
 /// The service: sends every frame back.
-fn echo(frame: &[u8], reply: &mut Reply<'_>) -> ControlFlow<()> {
+fn echo<C: Codec>(frame: &[u8], reply: &mut Reply<'_, C>) -> Result<ControlFlow<()>, FrameError> {
     println!("  frame:    {}", quoted(frame));
     reply.send(&[frame]);
-    ControlFlow::Continue(())
+    Ok(ControlFlow::Continue(()))
 }
 
 fn print_deadline<C: Codec>(peer: &Connection<C>, resources: &Resources<'_, C>) {
-    println!("  deadline: in {:?}", peer.poll_deadline(resources.limits).since(resources.now));
+    println!("  deadline: in {:?}", peer.poll_deadline(resources.codec, resources.limits).since(resources.now));
 }
 
 fn quoted(bytes: &[u8]) -> String {

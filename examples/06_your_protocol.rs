@@ -122,6 +122,7 @@ impl Store {
 }
 
 impl Service for Store {
+    type Codec = Lines;
     type Peer = PeerState;
     type Message = ();
 

@@ -36,6 +36,7 @@ const ANSWERS: [&str; 2] = ["6\n", "30\n7\n1000\n"];
 struct Adder;
 
 impl Service for Adder {
+    type Codec = Lines;
     type Peer = ();
     type Message = ();
 
@@ -48,6 +49,7 @@ impl Service for Adder {
 struct ReadAdder;
 
 impl Service for ReadAdder {
+    type Codec = Raw;
     type Peer = ();
     type Message = ();
 
@@ -65,7 +67,7 @@ fn sum(line: &[u8]) -> String {
 }
 
 /// What the peers receive from this service in this world.
-fn answers(world: &World, framing: impl Codec + 'static, service: impl Service + 'static) -> [String; 2] {
+fn answers<S: Service + 'static>(world: &World, framing: S::Codec, service: S) -> [String; 2] {
     let address: Address = "10.0.0.99:7007".parse().expect("an address");
     let mut server = Server::new(world.net(), ServerLimits::default());
     server.listen(address.clone(), framing, service).expect("the address is free");

@@ -92,6 +92,7 @@ fn answer(line: &[u8]) -> Value {
 struct Calculator;
 
 impl Service for Calculator {
+    type Codec = Lines;
     type Peer = ();
     type Message = ();
 

@@ -17,7 +17,6 @@
 //! Mallory trusts another authority, so it refuses the server's certificate. `readyloop cert` makes
 //! certificate files for `readyloop serve`.
 
-use std::fmt::Display;
 use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
@@ -27,7 +26,7 @@ use readyloop::client::{Client, ClientLimits, look_up};
 use readyloop::net::Destination;
 use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsServer, TlsServerOptions, TlsTarget, Trust};
 use readyloop::service::Chat;
-use readyloop::{Address, Context, Handle, Lines, Listen, Reactor, Server, ServerLimits, Service};
+use readyloop::{Address, Context, Handle, Lines, Listen, PeerInfo, Reactor, Server, ServerLimits, Service};
 
 /// The name in the server's certificate.
 const NAME: &str = "localhost";
@@ -40,6 +39,7 @@ struct Talkers {
 }
 
 impl Service for Talkers {
+    type Codec = Lines;
     /// The name of the client.
     type Peer = &'static str;
     type Message = ();

@@ -63,6 +63,7 @@ struct Request {
 }
 
 impl Service for Pages {
+    type Codec = Lines;
     type Peer = Request;
     type Message = ();
 

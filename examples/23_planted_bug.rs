@@ -24,6 +24,7 @@ const STORY_LINES: usize = 12;
 struct Counter;
 
 impl Service for Counter {
+    type Codec = Lines;
     type Peer = u64;
     type Message = ();
 
@@ -40,6 +41,7 @@ struct TableCounter {
 }
 
 impl Service for TableCounter {
+    type Codec = Lines;
     type Peer = ();
     type Message = ();
 
@@ -60,9 +62,8 @@ fn number_in(line: &[u8]) -> u64 {
 /// The test subject for both versions. It holds the constructor of the service.
 struct CounterTest<S>(fn() -> S);
 
-impl<S: Service + 'static> TestSubject for CounterTest<S> {
+impl<S: Service<Codec = Lines> + 'static> TestSubject for CounterTest<S> {
     type Service = S;
-    type Codec = Lines;
 
     fn service(&self) -> S {
         (self.0)()

@@ -95,7 +95,7 @@ pub use codec::{Fixed, Framing, Length, Lines, Raw};
 pub use connection::{CloseReason, Limits};
 pub use net::{Address, ControlEvent, Handle, Keepalive, ListenOptions, Reactor, Sender};
 pub use server::Server;
-pub use service::{Context, Orders, Service};
+pub use service::{Context, Orders, PeerInfo, Service};
 
 /// Compiles the code in the README.
 #[cfg(doctest)]

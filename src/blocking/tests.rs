@@ -20,6 +20,7 @@ struct LineService {
 }
 
 impl Service for LineService {
+    type Codec = Lines;
     type Peer = ();
     type Message = ();
 
@@ -27,7 +28,7 @@ impl Service for LineService {
         match line {
             b"panic" => panic!("as requested"),
             b"pause" => cx.pause(),
-            b"defer" => cx.defer_reply(),
+            b"defer" => drop(cx.defer_reply()),
             b"broadcast" => cx.orders().send_to_others(&[b"broadcast"]).unwrap(),
             _ => {
                 self.answered += 1;

@@ -334,7 +334,7 @@ impl<N: Net, S: Service, W: Layer<N::Stream>> Client<N, S, W> {
             self.host.remove_pending(key);
         }
         self.host.for_peers_from(0, usize::MAX, &mut self.reserve, self.now, |peer, _| {
-            peer.connection.handle_error(CloseReason::Stopped)
+            peer.connection.handle_error(CloseReason::Stopped);
         });
     }
 

@@ -76,9 +76,9 @@ mod tests {
 
     #[test]
     fn only_frames_of_the_fixed_length_can_be_sent() {
-        assert_eq!(Fixed::new(3).envelope(&[b"a", b"bc"]), Ok(Envelope::NONE));
-        assert!(matches!(Fixed::new(3).envelope(&[b"a", b"b"]), Err(FrameError::Malformed(_))));
-        assert!(matches!(Fixed::new(3).envelope(&[b"ab", b"cd"]), Err(FrameError::Malformed(_))));
+        assert_eq!(Fixed::new(3).envelope(&(), &[b"a", b"bc"]), Ok(Envelope::NONE));
+        assert!(matches!(Fixed::new(3).envelope(&(), &[b"a", b"b"]), Err(FrameError::Malformed(_))));
+        assert!(matches!(Fixed::new(3).envelope(&(), &[b"ab", b"cd"]), Err(FrameError::Malformed(_))));
     }
 
     #[test]

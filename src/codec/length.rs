@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn a_frame_too_long_for_the_width_cannot_be_sent() {
-        assert_eq!(BYTE.envelope(&[&[0; 255]]), Ok(Envelope::with_head(&[255])));
-        assert_eq!(BYTE.envelope(&[&[0; 255], &[0]]), Err(FrameError::TooLong { frame_len_max: 255 }));
+        assert_eq!(BYTE.envelope(&(), &[&[0; 255]]), Ok(Envelope::with_head(&[255])));
+        assert_eq!(BYTE.envelope(&(), &[&[0; 255], &[0]]), Err(FrameError::TooLong { frame_len_max: 255 }));
     }
 
     proptest! {

@@ -181,8 +181,8 @@ mod tests {
 
     #[test]
     fn a_line_with_a_line_feed_cannot_be_sent() {
-        assert_eq!(LINES.envelope(&[b"a", b"b"]), Ok(Envelope::with_tail(b"\n")));
-        assert!(matches!(LINES.envelope(&[b"a", b"b\n"]), Err(FrameError::Malformed(_))));
+        assert_eq!(LINES.envelope(&LinesState::default(), &[b"a", b"b"]), Ok(Envelope::with_tail(b"\n")));
+        assert!(matches!(LINES.envelope(&LinesState::default(), &[b"a", b"b\n"]), Err(FrameError::Malformed(_))));
     }
 
     proptest! {

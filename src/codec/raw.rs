@@ -42,6 +42,6 @@ mod tests {
 
     #[test]
     fn a_frame_has_an_empty_envelope() {
-        assert_eq!(Raw.envelope(&[b"a", b"\n"]), Ok(Envelope::NONE));
+        assert_eq!(Raw.envelope(&(), &[b"a", b"\n"]), Ok(Envelope::NONE));
     }
 }

@@ -13,7 +13,7 @@ fn the_first_seeds_violate_no_invariant() {
 }
 
 /// Echoes lines, except for the second line of each peer.
-struct WrongAtSecond(fn(&mut Context<'_, Self>));
+struct WrongAtSecond(fn(&mut Context<'_, WrongAtSecond>));
 
 impl Service for WrongAtSecond {
     type Codec = Lines;
@@ -27,7 +27,7 @@ impl Service for WrongAtSecond {
 }
 
 /// A test subject that expects an echo of three lines.
-struct EchoTest(fn(&mut Context<'_, Self>));
+struct EchoTest(fn(&mut Context<'_, WrongAtSecond>));
 
 impl TestSubject for EchoTest {
     type Service = WrongAtSecond;
@@ -48,7 +48,7 @@ impl TestSubject for EchoTest {
 
 /// Checks the message and the story of the first failure.
 #[track_caller]
-fn check(second: fn(&mut Context<'_, Self>), message: &str, text: &str) {
+fn check(second: fn(&mut Context<'_, WrongAtSecond>), message: &str, text: &str) {
     let subject = EchoTest(second);
     let test = SimTest::of(&subject);
     let failure = (0..100).find_map(|seed| test.run(seed).err()).expect("a failure");

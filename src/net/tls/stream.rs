@@ -256,10 +256,8 @@ impl<T: Stream> Stream for TlsStream<T> {
 
     fn tls(&self) -> Option<TlsInfo> {
         let tls = &self.session.tls;
-        let version = match tls.protocol_version()? {
-            ProtocolVersion::TLSv1_2 => TlsVersion::Tls12,
-            _ => TlsVersion::Tls13,
-        };
+        let is_old = tls.protocol_version()? == ProtocolVersion::TLSv1_2;
+        let version = if is_old { TlsVersion::Tls12 } else { TlsVersion::Tls13 };
         let server_name = match tls {
             Connection::Server(server) => server.server_name().map(str::to_owned),
             Connection::Client(_) => None,

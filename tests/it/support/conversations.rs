@@ -9,7 +9,7 @@ use std::time::Duration;
 use readyloop::client::{Client, ClientLimits};
 use readyloop::net::{Destination, Layer, Net};
 use readyloop::sim::pattern;
-use readyloop::{CloseReason, Context, Key, Limits, Orders, Raw, Reactor, Service};
+use readyloop::{CloseReason, Context, Key, Limits, Orders, PeerInfo, Raw, Reactor, Service};
 
 use super::TIMEOUT;
 
@@ -17,7 +17,7 @@ type Inner = <Reactor as Net>::Stream;
 
 /// Many connections on one event loop, each with a role.
 pub(crate) struct Conversations<W: Layer<Inner>> {
-    client: Client<Reactor, Recorder, Raw, W>,
+    client: Client<Reactor, Recorder, W>,
     to: SocketAddr,
 }
 
@@ -157,12 +157,13 @@ impl Recorder {
 }
 
 /// Sends the next bytes of the pattern.
-fn send(talk: &mut Conversation, len: u64, cx: &mut Context<'_, Self>) {
+fn send(talk: &mut Conversation, len: u64, cx: &mut Context<'_, Recorder>) {
     cx.send(&pattern(talk.number as u64, talk.sent, len as usize));
     talk.sent += len;
 }
 
 impl Service for Recorder {
+    type Codec = Raw;
     type Peer = usize;
     type Message = ();
 

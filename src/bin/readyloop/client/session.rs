@@ -4,7 +4,6 @@
 //! pauses the input, and a slow reader of our output pauses reading from the peer.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
 use std::io;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use readyloop::codec::Framing;
 use readyloop::connection::CloseReason;
 use readyloop::instant::Instant;
 use readyloop::net::{Layer, Net};
-use readyloop::{Context, Key, Limits, Orders, Reactor, Service};
+use readyloop::{Context, Key, Limits, Orders, PeerInfo, Reactor, Service};
 
 use super::input::Input;
 use super::view::View;
@@ -27,7 +26,7 @@ const INPUT_IDLE_MAX: Duration = Duration::from_millis(100);
 
 /// A connection with its input and its view.
 pub(super) struct Session<V: View, W: Layer<Socket>> {
-    client: Client<Reactor, ClientService<V>, Framing, W>,
+    client: Client<Reactor, ClientService<V>, W>,
     key: Key,
 }
 
@@ -171,7 +170,7 @@ impl<V: View, W: Layer<Socket>> Session<V, W> {
         }
     }
 
-    fn call(&mut self, call: impl FnOnce(&mut ClientService<V>, &mut Context<'_, Self>)) {
+    fn call(&mut self, call: impl FnOnce(&mut ClientService<V>, &mut Context<'_, ClientService<V>>)) {
         // Fails if the peer has just closed, which the next turn reports.
         let _ = self.client.call(self.key, |service, (), cx| call(service, cx));
     }
@@ -222,10 +221,11 @@ impl<V: View> ClientService<V> {
 }
 
 impl<V: View> Service for ClientService<V> {
+    type Codec = Framing;
     type Peer = ();
     type Message = ();
 
-    fn on_open(&mut self, _: &mut (), _: &dyn Display, _: &mut Context<'_, Self>) {
+    fn on_open(&mut self, _: &mut (), _: &PeerInfo<'_>, _: &mut Context<'_, Self>) {
         self.sending = Sending::Open;
     }
 

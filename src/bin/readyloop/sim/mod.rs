@@ -169,6 +169,7 @@ mod tests {
     struct Mute;
 
     impl Service for Mute {
+        type Codec = Lines;
         type Peer = ();
         type Message = ();
 
@@ -179,7 +180,6 @@ mod tests {
 
     impl TestSubject for Mute {
         type Service = Self;
-        type Codec = Lines;
 
         fn service(&self) -> Self {
             Self

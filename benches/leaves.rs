@@ -167,14 +167,14 @@ fn echo<C: Codec>(criterion: &mut Criterion, name: &str, codec: &C, input: &[u8]
             resources.now = resources.now + Duration::from_micros(1);
             let in_input = peer.handle_input(black_box(input), &mut resources, |frame, reply| {
                 reply.send(&[frame]);
-                ControlFlow::Continue(())
+                Ok(ControlFlow::Continue(()))
             });
             // The stream takes all bytes at once.
             let (from_queue, from_input) = (peer.unsent().len(), in_input.len());
             peer.handle_written(from_queue, from_input, &mut resources);
             peer.apply_watermarks(&resources);
             assert_eq!(from_queue + from_input, input.len());
-            peer.poll_deadline(&limits)
+            peer.poll_deadline(codec, &limits)
         });
     });
 }

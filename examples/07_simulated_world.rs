@@ -20,7 +20,6 @@
 
 use std::time::Duration;
 
-use readyloop::codec::Codec;
 use readyloop::sim::{FaultCounts, Faults, World};
 use readyloop::{Address, Context, Lines, Raw, Server, ServerLimits, Service};
 

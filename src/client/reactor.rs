@@ -170,6 +170,8 @@ impl<N: Net, S: Service, W: Layer<N::Stream>> Client<N, S, W> {
         self.reap_closed();
         // The service of a client cannot order connections; the program calls `connect`.
         self.host.refuse_connects(self.now);
+        let mut allowance = Budget::new(TURN_BYTES, 0, &self.reserve).orders;
+        self.host.apply_orders(&mut self.reserve, self.now, &mut allowance, pump::write_queued);
         Ok(())
     }
 
@@ -232,7 +234,6 @@ impl<N: Net, S: Service, W: Layer<N::Stream>> Client<N, S, W> {
     fn serve_marked(&mut self) {
         let marked = self.host.begin_round();
         let mut budget = Budget::new(TURN_BYTES, marked, &self.reserve);
-        self.host.apply_orders(&mut self.reserve, self.now, &mut budget.orders, pump::write_queued);
         for _ in 0..marked {
             if budget.is_spent(&self.reserve) {
                 break;

@@ -40,7 +40,7 @@ impl<C: Codec> Connection<C> {
 
         self.start_waiting(resources.now);
         let mut outcome = self.no_request();
-        let mut reply = Reply::new(&mut self.output, &mut self.codec_state, input, &mut outcome, resources);
+        let mut reply = Reply::new(self.role, &mut self.output, &mut self.codec_state, input, &mut outcome, resources);
         let (served, stop) = serve_frames(input, &mut reply, on_frame);
         let input_range = self.apply(outcome, resources);
         self.store_rest(&input[served..], stop, resources);
@@ -63,7 +63,7 @@ impl<C: Codec> Connection<C> {
     pub fn handle_callback(&mut self, resources: &mut Resources<'_, C>, callback: impl FnOnce(&mut Reply<'_, C>)) {
         self.start_waiting(resources.now);
         let mut outcome = self.no_request();
-        let mut reply = Reply::new(&mut self.output, &mut self.codec_state, &[], &mut outcome, resources);
+        let mut reply = Reply::new(self.role, &mut self.output, &mut self.codec_state, &[], &mut outcome, resources);
         if catch_unwind(AssertUnwindSafe(|| callback(&mut reply))).is_err() {
             reply.panicked();
         }
@@ -80,7 +80,9 @@ impl<C: Codec> Connection<C> {
 
     /// The deferred reply is queued, so the frames behind its request are due.
     pub fn handle_answered(&mut self, resources: &mut Resources<'_, C>) {
-        self.owes_reply = false;
+        if let ReadPause::ForReply { is_paused } = self.read_pause {
+            self.read_pause = if is_paused { ReadPause::ByService } else { ReadPause::FramesReady };
+        }
         // The peer could not send the rest of a frame while we did not read.
         self.frame_started_at = resources.now;
         self.finish_if_done(resources);
@@ -93,7 +95,7 @@ impl<C: Codec> Connection<C> {
     ) {
         self.start_waiting(resources.now);
         let mut outcome = self.no_request();
-        let mut reply = Reply::new(&mut self.output, &mut self.codec_state, &[], &mut outcome, resources);
+        let mut reply = Reply::new(self.role, &mut self.output, &mut self.codec_state, &[], &mut outcome, resources);
         let (served, stop) = serve_frames(self.input.as_slice(), &mut reply, on_frame);
         self.input.consume(served, resources.reserve);
         if served > 0 {
@@ -131,8 +133,8 @@ impl<C: Codec> Connection<C> {
 
     fn handle_stop(&mut self, stop: StopReason, resources: &mut Resources<'_, C>) {
         match stop {
-            StopReason::Paused if self.read_pause != ReadPause::ByService => self.read_pause = ReadPause::FramesHeld,
-            StopReason::Break if self.read_pause != ReadPause::ByService => self.read_pause = ReadPause::FramesReady,
+            StopReason::Paused if !self.is_held_by_service() => self.read_pause = ReadPause::FramesHeld,
+            StopReason::Break if !self.is_held_by_service() => self.read_pause = ReadPause::FramesReady,
             StopReason::NeedMore | StopReason::Paused | StopReason::Break => {}
             StopReason::Discard => self.finish(CloseReason::Finished, resources),
             StopReason::BadFrame(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, resources),
@@ -144,11 +146,13 @@ impl<C: Codec> Connection<C> {
     #[inline]
     fn apply(&mut self, outcome: ReplyOutcome, resources: &mut Resources<'_, C>) -> InputRange {
         self.wants_writable |= outcome.wants_writable;
-        self.owes_reply |= outcome.owes_reply;
         self.keeps_open |= outcome.keeps_open;
-        if outcome.is_paused {
+        let can_reply = self.halves.write() == WriteHalf::Open && outcome.request == CloseRequest::KeepOpen;
+        if can_reply && (outcome.owes_reply || self.owes_reply()) {
+            self.read_pause = ReadPause::ForReply { is_paused: outcome.is_paused };
+        } else if outcome.is_paused {
             self.read_pause = ReadPause::ByService;
-        } else if self.read_pause == ReadPause::ByService {
+        } else if self.is_held_by_service() {
             self.read_pause = ReadPause::FramesReady;
         }
         match outcome.request {
@@ -162,6 +166,7 @@ impl<C: Codec> Connection<C> {
 
     /// The outcome of a callback that changes nothing.
     fn no_request(&self) -> ReplyOutcome {
-        ReplyOutcome::new(self.halves.write(), self.read_pause == ReadPause::ByService)
+        let is_paused = matches!(self.read_pause, ReadPause::ByService | ReadPause::ForReply { is_paused: true });
+        ReplyOutcome::new(self.halves.write(), is_paused)
     }
 }

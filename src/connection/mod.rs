@@ -32,7 +32,7 @@ use crate::instant::Instant;
 pub use close_reason::CloseReason;
 pub use halves::{Halves, ReadHalf, WriteHalf};
 pub use ledger::Ledger;
-pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX};
+pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX, Role};
 pub use reply::{InputRange, NO_INPUT_RANGE, Reply};
 
 use read_pause::ReadPause;
@@ -56,12 +56,11 @@ pub struct Resources<'a, C> {
 /// It stores only incomplete frames and output that the stream has not taken, so an idle connection
 /// holds no buffer.
 pub struct Connection<C: Codec> {
+    role: Role,
     halves: Halves,
     read_pause: ReadPause,
     is_draining: bool,
     wants_writable: bool,
-    /// A reply comes later. No frame is served until then, so that replies keep the order of requests.
-    owes_reply: bool,
     /// The peer stays open after its end, until the service finishes it.
     keeps_open: bool,
     discarded: u32,
@@ -79,13 +78,13 @@ pub struct Connection<C: Codec> {
 
 impl<C: Codec> Connection<C> {
     /// A connection that was opened at `now`.
-    pub fn new(now: Instant) -> Self {
+    pub fn new(role: Role, now: Instant) -> Self {
         Self {
+            role,
             halves: Halves::new(),
             read_pause: ReadPause::NotPaused,
             is_draining: false,
             wants_writable: false,
-            owes_reply: false,
             keeps_open: false,
             discarded: 0,
             codec_state: C::State::default(),
@@ -152,7 +151,6 @@ impl<C: Codec> Connection<C> {
             && self.read_pause == ReadPause::NotPaused
             && !self.is_draining
             && !self.wants_writable
-            && !self.owes_reply
             && self.input.is_empty()
             && self.output.is_empty()
     }
@@ -160,6 +158,11 @@ impl<C: Codec> Connection<C> {
     /// The states of both halves.
     pub fn halves(&self) -> &Halves {
         &self.halves
+    }
+
+    /// Our side of the connection.
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// The number of bytes read and not served yet.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::buffer::{ByteQueue, Exhausted, Reserve};
 use crate::codec::{Codec, Envelope, FrameError};
 
-use super::{CloseReason, Ledger, Limits, Resources, WriteHalf};
+use super::{CloseReason, Ledger, Limits, Resources, Role, WriteHalf};
 
 /// The end of a peer's output that still lies in the buffer its input was read into.
 ///
@@ -42,7 +42,11 @@ pub struct Reply<'a, C: Codec> {
     pub(super) limits: &'a Limits,
     /// The read buffer that `input_range` refers to; empty when the input does not outlive the call.
     pub(super) input: &'a [u8],
+    /// The source of the output stops at this length of the queue.
     pub(super) queue_high: usize,
+    /// No more input is served at this length of the queue.
+    pub(super) pause_len: usize,
+    role: Role,
     pub(super) outcome: &'a mut ReplyOutcome,
 }
 
@@ -77,14 +81,21 @@ impl ReplyOutcome {
 impl<'a, C: Codec> Reply<'a, C> {
     /// A reply that may refer to ranges of `input`.
     pub(super) fn new(
+        role: Role,
         output: &'a mut ByteQueue,
         codec_state: &'a mut C::State,
         input: &'a [u8],
         outcome: &'a mut ReplyOutcome,
         resources: &'a mut Resources<'_, C>,
     ) -> Self {
+        let queue_high = resources.limits.queue.high().min(resources.reserve.spare_bytes());
         Self {
-            queue_high: resources.limits.queue.high().min(resources.reserve.spare_bytes()),
+            queue_high,
+            pause_len: match role {
+                Role::Accepted => queue_high,
+                Role::Connected => resources.limits.reading_marks(Role::Connected).high(),
+            },
+            role,
             limits: resources.limits,
             output,
             codec_state,
@@ -108,6 +119,8 @@ impl<'a, C: Codec> Reply<'a, C> {
             limits: self.limits,
             input: self.input,
             queue_high: self.queue_high,
+            pause_len: self.pause_len,
+            role: self.role,
             outcome: self.outcome,
         }
     }
@@ -144,7 +157,7 @@ impl<'a, C: Codec> Reply<'a, C> {
     fn enqueue(&mut self, envelope: &Envelope, parts: &[&[u8]]) {
         let len = envelope.len() + parts.iter().map(|part| part.len()).sum::<usize>();
         let before = self.queued();
-        if before + len > self.limits.queue_len_max() {
+        if before.saturating_add(len) > self.limits.queue_len_max(self.role) {
             self.outcome.request = CloseRequest::Close(CloseReason::QueueFull);
             return;
         }
@@ -188,12 +201,12 @@ impl<'a, C: Codec> Reply<'a, C> {
         self.queue_high.saturating_sub(self.queued())
     }
 
-    /// Whether the queue is above its high watermark.
+    /// Whether the queue is so long that input is held back.
     ///
     /// An empty queue never is, even with no memory left: no later flush would end that state.
     pub(super) fn is_full(&self) -> bool {
         let queued = self.queued();
-        queued > 0 && queued >= self.queue_high
+        queued > 0 && queued >= self.pause_len
     }
 
     /// Announces a reply that comes later. No further frame of the peer is served until then, and the

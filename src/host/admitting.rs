@@ -2,17 +2,18 @@
 //!
 //! ```text
 //! insert_pending ──▶ Pending ── handle_opened ──▶ Open
-//!                       └── remove_pending, close_pending ──▶ removed
+//!                       ├── remove_pending, close_pending ──▶ removed
+//!                       └── refuse_pending ──▶ Refused ── lingers ──▶ removed
 //! ```
 
 use crate::buffer::Reserve;
-use crate::connection::{CloseReason, Connection};
+use crate::connection::{CloseReason, Connection, Role};
 use crate::instant::Instant;
 use crate::peer_address::PeerAddress;
-use crate::service::{Identity, Role, Service};
+use crate::service::{Identity, Service};
 use crate::slab::Key;
 
-use super::{Host, Mark, Peer, Presence};
+use super::{Host, Mark, Peer, PeerGuard, Presence};
 
 impl<S: Service, L: Identity> Host<S, L> {
     /// Inserts a peer and opens it at once. `link` makes its link from its key.
@@ -41,7 +42,7 @@ impl<S: Service, L: Identity> Host<S, L> {
         self.peers.try_insert_with(|key| {
             Ok(Peer {
                 link: link(key)?,
-                connection: Connection::new(Instant::ORIGIN),
+                connection: Connection::new(Role::Accepted, Instant::ORIGIN),
                 state: S::Peer::default(),
                 armed_at: Instant::NEVER,
                 presence: Presence::Pending,
@@ -56,7 +57,7 @@ impl<S: Service, L: Identity> Host<S, L> {
     }
 
     fn pending_peer(&mut self, key: Key) -> Option<&mut Peer<S, L>> {
-        self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Pending)
+        self.peers.get_mut(key).filter(|peer| peer.is_pending())
     }
 
     /// Opens a pending peer with this state, and calls [`Service::on_open`].
@@ -71,7 +72,7 @@ impl<S: Service, L: Identity> Host<S, L> {
         let Some(peer) = self.pending_peer(key) else { return };
         peer.presence = Presence::Open;
         peer.state = state;
-        peer.connection = Connection::new(now);
+        peer.connection = Connection::new(role, now);
         self.counters.opened += 1;
         if let Some(mut peer_guard) = self.peer_guard(key, reserve, now) {
             peer_guard.handle_open(address, role);
@@ -83,6 +84,20 @@ impl<S: Service, L: Identity> Host<S, L> {
     pub fn remove_pending(&mut self, key: Key) -> Option<L> {
         self.pending(key)?;
         self.peers.remove(key).map(|peer| peer.link)
+    }
+
+    /// Finishes a pending peer whose handshake failed: what its stream has buffered is written, and its
+    /// input is discarded within the limits. The service is not notified.
+    pub fn refuse_pending(&mut self, key: Key, reason: CloseReason, reserve: &mut Reserve, now: Instant) {
+        let Some(peer) = self.pending_peer(key) else { return };
+        peer.presence = Presence::Refused;
+        peer.connection = Connection::new(Role::Accepted, now);
+        self.counters.opened += 1;
+        if let Some(PeerGuard { peer, mut resources, .. }) = self.peer_guard(key, reserve, now) {
+            peer.connection.handle_layer_error(reason, &mut resources);
+        }
+        self.reschedule(key);
+        self.mark(key);
     }
 
     /// Removes a pending peer and counts it as opened and closed, without notifying the service.

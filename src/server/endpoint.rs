@@ -158,11 +158,10 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     }
 
     /// Serves each marked peer once within the budget. The others stay marked.
-    fn serve(&mut self, state: &mut LoopState<N>) {
+    fn serve(&mut self, state: &mut LoopState<N>) -> Budget {
         let mut handshakes = HANDSHAKE_BUDGET;
         let marked = self.host.begin_round();
         let mut budget = Budget::new(state.turn_bytes, marked, &state.reserve);
-        self.host.apply_orders(&mut state.reserve, state.now, &mut budget.orders, pump::write_queued);
         for _ in 0..marked {
             if budget.is_spent(&state.reserve) {
                 break;
@@ -181,6 +180,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             }
             self.serve_one(key, &mut budget, state);
         }
+        budget
     }
 
     /// Serves one peer, unless it is still pending.
@@ -248,9 +248,10 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
         }
         self.accept(state);
         self.connect(state);
-        self.serve(state);
+        let mut budget = self.serve(state);
         self.expire_deadlines(state);
         self.host.handle_timers(&mut state.reserve, state.now);
+        self.host.apply_orders(&mut state.reserve, state.now, &mut budget.orders, pump::write_queued);
         self.reap(state);
     }
 
@@ -350,6 +351,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
             is_acceptable: self.is_acceptable,
             is_listening: self.listener.is_some(),
             marked: self.host.marked_len(),
+            has_orders: self.host.has_orders(),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::connection::CloseReason;
 use crate::destination::Destination;
 use crate::slab::Key;
 
+pub use crate::connection::Role;
 pub use chargen::Chargen;
 pub(crate) use chargen::chargen_line;
 pub use chat::Chat;
@@ -31,7 +32,7 @@ pub use echo::Echo;
 pub use orders::{Orders, ReplyToken};
 pub use outbox::OutboxFull;
 pub(crate) use outbox::{Action, Batch, Order, Outbox, Target};
-pub use peer_info::{Identity, PeerInfo, Role, TlsInfo, TlsVersion};
+pub use peer_info::{Identity, PeerInfo, TlsInfo, TlsVersion};
 pub use proxy::{PROXY_QUEUE, Proxied, Proxy};
 pub use timers::TimerKey;
 pub(crate) use timers::TimerTarget;

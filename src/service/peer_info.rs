@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::connection::Role;
 use crate::peer_address::PeerAddress;
 
 /// The other end of a connection, for [`Service::on_open`](super::Service::on_open). It prints as its address.
@@ -9,15 +10,6 @@ pub struct PeerInfo<'a> {
     address: PeerAddress,
     role: Role,
     identity: &'a dyn Identity,
-}
-
-/// Which side opened a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// The peer connected to us.
-    Accepted,
-    /// We connected to the peer.
-    Connected,
 }
 
 /// What a stream knows about its ends. The driver's links implement it.

@@ -71,9 +71,8 @@ fn the_end_is_reported_after_a_deferred_reply() {
     peer.end();
     assert_eq!((peer.ends, peer.connection.wants_finish()), (0, false));
     peer.with(|connection, resources| connection.handle_answered(resources));
-    peer.report_end(|_| {});
+    peer.serve_held();
     assert_eq!(peer.ends, 1);
-    peer.with(|connection, resources| connection.handle_end(resources));
     assert!(peer.connection.wants_finish());
 }
 

@@ -12,32 +12,32 @@ struct ConnectService {
     first_client: Option<Key>,
 }
 
-/// The reply that an outbound connection owes to its client.
-type Owed = Option<ReplyToken>;
+/// The client that an outbound connection belongs to.
+type Client = Option<Key>;
 
-fn report(owed: Owed, result: &str, orders: &mut Orders<'_, ConnectService>) {
-    orders.answer(owed.expect("a client ordered the connection"), &[result.as_bytes()]).unwrap();
+fn report(client: Client, result: &str, orders: &mut Orders<'_, ConnectService>) {
+    orders.send_to(client.expect("a client ordered the connection"), &[result.as_bytes()]).unwrap();
 }
 
 impl Service for ConnectService {
     type Codec = Lines;
-    type Peer = Owed;
+    type Peer = Client;
     type Message = ();
 
-    fn on_open(&mut self, owed: &mut Owed, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
+    fn on_open(&mut self, client: &mut Client, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         if info.role() == Role::Connected {
             cx.send(b"hello");
-            report(owed.take(), "connected", &mut cx.orders());
+            report(*client, "connected", &mut cx.orders());
         }
     }
 
-    fn on_connect_failed(&mut self, failure: ConnectFailure<Owed>, orders: &mut Orders<'_, Self>) {
+    fn on_connect_failed(&mut self, failure: ConnectFailure<Client>, orders: &mut Orders<'_, Self>) {
         let error = failure.error;
         let result = error.raw_os_error().map_or(format!("{}, {error}", error.kind()), |number| number.to_string());
         report(failure.peer, &result, orders);
     }
 
-    fn on_frame(&mut self, _owed: &mut Owed, line: &[u8], cx: &mut Context<'_, Self>) {
+    fn on_frame(&mut self, _client: &mut Client, line: &[u8], cx: &mut Context<'_, Self>) {
         match line {
             b"hello" => cx.send(b"hello to you"),
             b"break" => {
@@ -46,8 +46,8 @@ impl Service for ConnectService {
             }
             port => {
                 self.first_client.get_or_insert(cx.key());
-                let owed = Some(cx.defer_reply());
-                cx.orders().connect(upstream(std::str::from_utf8(port).unwrap().parse().unwrap()).0, owed);
+                let client = Some(cx.key());
+                cx.orders().connect(upstream(std::str::from_utf8(port).unwrap().parse().unwrap()).0, client);
             }
         }
     }

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use readyloop::buffer::Reserve;
 use readyloop::codec::{Codec, FrameError};
-use readyloop::connection::{Connection, Ledger, Reply, Resources};
+use readyloop::connection::{Connection, Ledger, Reply, Resources, Role};
 use readyloop::instant::Instant;
 use readyloop::{Limits, Lines, Raw};
 
@@ -41,7 +41,7 @@ fn show_lines() {
     let (mut reserve, mut ledger) = (Reserve::new(LENT_BYTES_MAX), Ledger::default());
     let mut resources =
         Resources { codec: &codec, limits: &limits, reserve: &mut reserve, ledger: &mut ledger, now: Instant::ORIGIN };
-    let mut peer = Connection::<Lines>::new(resources.now);
+    let mut peer = Connection::<Lines>::new(Role::Accepted, resources.now);
 
     println!("A peer connects.");
     print_deadline(&peer, &resources);
@@ -77,7 +77,7 @@ fn show_raw() {
     let (limits, mut reserve, mut ledger) = (Limits::default(), Reserve::new(LENT_BYTES_MAX), Ledger::default());
     let mut resources =
         Resources { codec: &Raw, limits: &limits, reserve: &mut reserve, ledger: &mut ledger, now: Instant::ORIGIN };
-    let mut peer = Connection::<Raw>::new(resources.now);
+    let mut peer = Connection::<Raw>::new(Role::Accepted, resources.now);
 
     println!("\nWithout framing, an echo is written from the buffer it was read into.");
     receive(&mut peer, b"not copied", usize::MAX, &mut resources);

@@ -190,7 +190,7 @@ fn a_full_unix_backlog_is_retried_until_the_connect_timeout() {
     assert_eq!(client.connecting(), 0);
     world.accept_connects_at(&address, Behavior::default());
     pass(&world, FULL_PAUSE, &mut client);
-    assert_eq!(client.service().opened, [(1, "/run/a.sock".to_owned())]);
+    assert_eq!(client.service().opened, [(1, "unix peer".to_owned())]);
 
     world.fill_backlog_at(&address);
     client.connect(to, None, 2);

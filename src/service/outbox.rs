@@ -180,3 +180,78 @@ impl<P, M> Outbox<P, M> {
         orders.push(Order { target, action });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type TestOutbox = Outbox<(), ()>;
+
+    fn key(slot: u64) -> Key {
+        Key::from_bits(slot << 32 | 1)
+    }
+
+    fn send(outbox: &mut TestOutbox, target: Target, frame: &[u8]) -> Result<(), OutboxFull> {
+        outbox.send(target, FrameAction::Send, &[frame])
+    }
+
+    #[test]
+    fn frames_in_a_row_for_the_same_target_are_one_order() {
+        let mut outbox = TestOutbox::default();
+        let others = Target::AllExcept(key(1));
+        send(&mut outbox, others.clone(), b"one").unwrap();
+        send(&mut outbox, others.clone(), b"two").unwrap();
+        outbox.act(Target::One(key(1)), Action::Finish);
+        send(&mut outbox, others.clone(), b"three").unwrap();
+        let batch = outbox.take(Batch::default());
+        let order = |target, action| Order { target, action };
+        let expected = [
+            order(others.clone(), Action::Send(0..2)),
+            order(Target::One(key(1)), Action::Finish),
+            order(others, Action::Send(2..3)),
+        ];
+        assert_eq!(batch.orders, expected);
+        assert_eq!([0, 1, 2].map(|index| batch.frame(index)), [&b"one"[..], b"two", b"three"]);
+    }
+
+    #[test]
+    fn frames_beyond_the_bound_of_a_callback_are_refused() {
+        let mut outbox = TestOutbox::default();
+        let frame = vec![0; 1 << 20];
+        let sent = (0..100).take_while(|_| send(&mut outbox, Target::All, &frame).is_ok()).count();
+        assert_eq!(sent * frame.len(), BYTES_MAX);
+        assert_eq!(send(&mut outbox, Target::All, b"x"), Err(OutboxFull));
+        let empty = (0..).take_while(|_| send(&mut outbox, Target::All, b"").is_ok()).count();
+        assert_eq!(empty + sent, ORDERS_MAX, "frames without bytes are counted too");
+    }
+
+    #[test]
+    fn keys_beyond_the_bound_of_a_callback_are_refused() {
+        let mut outbox = TestOutbox::default();
+        assert_eq!(outbox.target_each(std::iter::repeat(key(1))), Err(OutboxFull));
+        assert_eq!(outbox.target_each([key(1), key(2)]), Ok(Target::Each(0..2)));
+    }
+
+    #[test]
+    #[should_panic(expected = "more than 1048576 orders")]
+    fn a_callback_that_gives_orders_without_end_panics() {
+        let mut outbox = TestOutbox::default();
+        loop {
+            outbox.act(Target::All, Action::Close);
+        }
+    }
+
+    #[test]
+    fn an_outbox_is_full_with_the_bytes_of_one_read_or_1_024_orders_or_keys() {
+        let full = |fill: fn(&mut TestOutbox)| {
+            let mut outbox = TestOutbox::default();
+            assert!(!outbox.is_full());
+            fill(&mut outbox);
+            outbox.is_full()
+        };
+        assert!(full(|outbox| send(outbox, Target::All, &[0; READ_LEN_MAX]).unwrap()));
+        assert!(full(|outbox| (0..1024).for_each(|slot| outbox.act(Target::One(key(slot)), Action::Close))));
+        assert!(full(|outbox| drop(outbox.target_each((0..1024).map(key)).unwrap())));
+        assert!(!full(|outbox| send(outbox, Target::All, b"x").unwrap()));
+    }
+}

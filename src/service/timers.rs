@@ -93,3 +93,71 @@ impl<M> ServiceTimers<M> {
         self.targets.remove(timer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+
+    const COUNT: u64 = 1_000_000;
+
+    /// The next number of a linear congruential generator (Knuth's MMIX).
+    fn next(random: &mut u64) -> u64 {
+        *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *random >> 33
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::ORIGIN + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_million_timers_are_set_moved_and_cancelled_as_in_a_model() {
+        let (mut timers, mut model) = (ServiceTimers::default(), BTreeMap::new());
+        let (mut keys, mut random) = (Vec::new(), 1);
+        for number in 0..COUNT {
+            let due = next(&mut random) % 1_000_000;
+            keys.push((timers.send_later(at(due), number), due));
+            model.insert((due, number), ());
+        }
+        for number in (0..COUNT).step_by(3) {
+            let (key, due) = &mut keys[number as usize];
+            model.remove(&(*due, number));
+            if number % 2 == 0 {
+                assert_eq!(timers.cancel(*key), Some(number));
+                assert_eq!(timers.cancel(*key), None);
+            } else {
+                *due = next(&mut random) % 1_000_000;
+                assert!(timers.move_to(*key, at(*due)));
+                model.insert((*due, number), ());
+            }
+        }
+        let mut fired = 0;
+        for now in (0..=1_000_000).step_by(1_000) {
+            assert_eq!(timers.next(), model.first_key_value().map(|(&(due, _), ())| at(due)));
+            while let Some(target) = timers.pop_due(at(now)) {
+                let TimerTarget::Message(number) = target else { panic!("no peer has a timer") };
+                let due = keys[number as usize].1;
+                assert!(due <= now && model.remove(&(due, number)).is_some(), "timer {number} is early or fired twice");
+                fired += 1;
+            }
+            assert!(model.first_key_value().is_none_or(|(&(due, _), ())| due > now), "a timer is late");
+        }
+        assert_eq!((fired, model.len()), (COUNT - COUNT.div_ceil(6), 0));
+    }
+
+    #[test]
+    fn a_peer_has_one_timer_which_ends_with_it() {
+        let mut timers = ServiceTimers::<()>::default();
+        let [stays, leaves] = [Key::from_bits(1), Key::from_bits(2)];
+        timers.start(leaves, at(1));
+        timers.start(stays, at(5));
+        timers.start(stays, at(2));
+        timers.stop(leaves);
+        assert_eq!(timers.next(), Some(at(2)));
+        assert!(matches!(timers.pop_due(at(9)), Some(TimerTarget::Peer(key)) if key == stays));
+        assert!(timers.pop_due(at(9)).is_none());
+    }
+}

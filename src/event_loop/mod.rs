@@ -1,233 +1,164 @@
-//! `Server`: endpoints on one event loop.
+//! `EventLoop`: endpoints on one thread, and the turn that serves them.
 //!
-//! The server decides the order of the steps of a turn. The modules below it implement the steps. It runs
+//! The loop decides the order of the steps of a turn. The modules below it implement the steps. It runs
 //! over any [`Net`]: the reactor or the simulated world.
 
+mod any_endpoint;
 mod datagrams;
 mod endpoint;
+mod endpoints;
 mod handshakes;
+mod listen_error;
 mod peer_log;
+pub(crate) mod shutdown;
 mod snapshot;
+mod sources;
+#[cfg(test)]
+mod tests;
 
-use std::{io, mem};
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
 
 use log::info;
 
-use crate::admission::{Count, Listen, ServerLimits, Totals};
-use crate::datagram::{DatagramLimits, DatagramService};
-use crate::host::Host;
+use crate::admission::{Count, ServerLimits, Totals};
 use crate::instant::Instant;
-use crate::net::{Address, ControlEvent, DatagramOptions, Event, Handle, Layer, Net, Plain, PollOutcome, Sender};
-use crate::service::Service;
+use crate::net::{ControlEvent, Event, Handle, Net, PollOutcome};
 
+pub use any_endpoint::EndpointId;
+pub use endpoints::Dial;
+pub use listen_error::ListenError;
 pub use snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot};
+pub use sources::SourceEvent;
 
-use datagrams::DatagramEndpoint;
-use endpoint::{AnyEndpoint, Endpoint, LoopState};
+use any_endpoint::{AnyEndpoint, EndpointCell};
+use endpoint::LoopState;
+use shutdown::{Shutdown, Stage};
+use sources::Sources;
 
-/// A single-threaded server: one event loop with any number of endpoints.
+/// A single-threaded event loop with any number of endpoints.
 ///
-/// Add endpoints with [`listen`](Self::listen), then call [`run`](Self::run). The server uses the thread that
-/// calls `run`. Other threads control it through a [`Handle`] and send messages to its services through a
-/// [`Sender`].
-pub struct Server<N: Net> {
+/// An endpoint [listens](Self::listen), [connects](Self::dial), or both, and has a service of its own.
+/// [`Server`](crate::Server) and [`Client`](crate::client::Client) are simpler faces of it. A program that
+/// has another poll of its own embeds the loop: it watches the [descriptor](std::os::fd::AsRawFd) of the loop, sleeps at most for
+/// [`timeout`](Self::timeout), and calls [`turn`](Self::turn) with the current time.
+///
+/// The loop uses the thread that calls it. It is not `Send`, because services need not be: build it on the
+/// thread that runs it. Other threads control it through a [`Handle`] and send messages to its services
+/// through a [`Sender`](crate::net::Sender).
+pub struct EventLoop<N: Net> {
     state: LoopState<N>,
-    endpoints: Vec<Box<dyn AnyEndpoint<N>>>,
+    endpoints: Vec<Box<dyn EndpointCell<N>>>,
+    sources: Sources<N>,
     /// The events of the last poll.
     events: Vec<Event>,
     /// The control events among them.
-    control_events: Vec<ControlEvent>,
+    control_events: VecDeque<ControlEvent>,
+    control: Control,
     handle: Handle,
     limits: ServerLimits,
-    phase: ServerPhase,
+    shutdown: Shutdown,
     started_at: Instant,
     turns: u64,
     /// The first generation of the keys of each endpoint.
     first_generation: u32,
 }
 
-/// The phases of a server. In every phase after `Running`, it ends when its last peer is gone.
-///
-/// ```text
-/// Running ── drain ──▶ Draining ── half of drain_timeout ──▶ Finishing ── drain_timeout ──▶ Stopping
-///    └─ stop in any phase, or a second drain ──────────────────────────────────────────────────▲
-/// ```
+/// What happens to control events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ServerPhase {
-    Running,
-    /// Input that peers have sent is served, then each peer is finished.
-    Draining {
-        finish_at: Instant,
-        stop_at: Instant,
-    },
-    /// Queued output is written. Further input is discarded.
-    Finishing {
-        stop_at: Instant,
-    },
-    /// Every peer is closed.
-    Stopping,
+enum Control {
+    /// The loop carries them out.
+    CarryOut,
+    /// [`EventLoop::poll_control_event`] returns them.
+    Return,
 }
 
-/// The identifier of an endpoint in its server. `P` is the message type of its service.
-#[derive(Debug)]
-pub struct EndpointId<P> {
-    index: usize,
-    sender: Sender<P>,
-}
-
-impl<P> EndpointId<P> {
-    /// Returns a sender of messages to the service, for use on any thread.
-    pub fn sender(&self) -> Sender<P> {
-        self.sender.clone()
-    }
-}
-
-/// Most endpoints of a server. The index must fit one byte of a token, and the reactor uses the last.
-const ENDPOINTS_MAX: u8 = u8::MAX;
-
-impl<N: Net> Server<N> {
-    /// Creates a server without endpoints.
+impl<N: Net + 'static> EventLoop<N> {
+    /// Creates an event loop without endpoints.
     pub fn new(net: N, limits: ServerLimits) -> Self {
         Self {
             handle: Handle::new(net.wake()),
             started_at: net.now(),
             state: LoopState::new(net, &limits),
             endpoints: Vec::new(),
+            sources: Sources::default(),
             events: Vec::new(),
-            control_events: Vec::new(),
+            control_events: VecDeque::new(),
+            control: Control::CarryOut,
+            shutdown: Shutdown::new(limits.drain_timeout),
             limits,
-            phase: ServerPhase::Running,
             turns: 0,
             first_generation: 1,
         }
     }
 
     /// Starts the generations of the keys of all endpoints at `first`, so that a test can make them wrap.
+    #[must_use]
     pub fn with_first_generation(self, first: u32) -> Self {
         Self { first_generation: first, ..self }
     }
 
     /// Limits the bytes that each endpoint moves in a turn, so that a test can make peers wait for the next.
+    #[must_use]
     pub fn with_turn_bytes(mut self, bytes: usize) -> Self {
         self.state.turn_bytes = bytes;
         self
     }
 
-    /// Adds an endpoint that listens for connections and serves them with `service`.
-    ///
-    /// # Errors
-    /// The address cannot be resolved or bound, a `tls://` address has no certificate, or the server has
-    /// 255 endpoints already.
-    pub fn listen<S: Service + 'static>(
-        &mut self,
-        listen: impl Into<Listen>,
-        codec: S::Codec,
-        service: S,
-    ) -> io::Result<EndpointId<S::Message>>
-    where
-        N: 'static,
-    {
-        let listen = listen.into();
-        match &listen.address {
-            #[cfg(feature = "tls")]
-            Address::Tls(_) => match listen.tls.clone() {
-                Some(tls) => self.listen_with(tls, listen, codec, service),
-                None => Err(io::Error::new(io::ErrorKind::InvalidInput, "a tls:// address needs a certificate")),
-            },
-            #[cfg(not(feature = "tls"))]
-            Address::Tls(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "this build has no TLS")),
-            Address::Tcp(_) | Address::Udp(_) | Address::Unix(_) => self.listen_with(Plain, listen, codec, service),
+    /// Makes [`Self::poll_control_event`] return signals and the requests of handles. The loop then carries
+    /// out none of them.
+    #[must_use]
+    pub fn with_returned_control_events(self) -> Self {
+        Self { control: Control::Return, ..self }
+    }
+
+    /// Returns the next control event, if the loop returns them.
+    pub fn poll_control_event(&mut self) -> Option<ControlEvent> {
+        match self.control {
+            Control::CarryOut => None,
+            Control::Return => self.control_events.pop_front(),
         }
     }
 
-    fn listen_with<S: Service + 'static, W: Layer<N::Stream> + 'static>(
-        &mut self,
-        layer: W,
-        listen: Listen,
-        codec: S::Codec,
-        service: S,
-    ) -> io::Result<EndpointId<S::Message>>
-    where
-        N: 'static,
-    {
-        let index = self.next_index()?;
-        let token = endpoint::listener_token(index);
-        let listener = self.state.net.listen(&listen.address, &listen.socket, token)?;
-        let address = self.state.net.local_address(&listener);
-        let (sender, inbox) = self.handle.channel();
-        let host = Host::new(service, codec, listen.limits).with_first_generation(self.first_generation);
-        self.endpoints.push(Box::new(Endpoint::new(index, (listener, address), layer, &self.limits, host, inbox)));
-        Ok(EndpointId { index: usize::from(index), sender })
-    }
-
-    /// Adds an endpoint that answers datagrams. Datagrams are independent of each other and open no peer.
-    ///
-    /// # Errors
-    /// The address is not a `udp://` one or cannot be bound, or the server has 255 endpoints already.
-    pub fn listen_datagrams<S: DatagramService + 'static>(
-        &mut self,
-        address: &Address,
-        options: &DatagramOptions,
-        limits: DatagramLimits,
-        service: S,
-    ) -> io::Result<EndpointId<()>>
-    where
-        N: 'static,
-    {
-        let index = self.next_index()?;
-        let (socket, bound) = self.state.net.bind(address, options, endpoint::listener_token(index))?;
-        self.endpoints.push(Box::new(DatagramEndpoint::new(index, bound, socket, service, limits)));
-        let ports: Vec<u16> = self.endpoints.iter().filter_map(|endpoint| endpoint.datagram_port()).collect();
-        self.endpoints.iter_mut().for_each(|endpoint| endpoint.refuse_own_ports(&ports));
-        Ok(EndpointId { index: usize::from(index), sender: self.handle.channel().0 })
-    }
-
-    fn next_index(&self) -> io::Result<u8> {
-        let index = u8::try_from(self.endpoints.len()).ok().filter(|index| *index < ENDPOINTS_MAX);
-        index.ok_or_else(|| io::Error::other("a server has at most 255 endpoints"))
-    }
-
-    /// The address that an endpoint is bound to, with the actual port.
-    pub fn local_address<P>(&self, endpoint: &EndpointId<P>) -> &Address {
-        self.endpoints[endpoint.index].local_address()
-    }
-
-    /// Returns a handle to control this server from other threads.
+    /// Returns a handle to control this loop from other threads.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Runs the event loop until the server is drained or stopped and its last peer is gone.
+    /// Runs until the loop is drained or stopped and its last peer is gone.
     ///
     /// # Errors
-    /// The poll fails. An error of one peer closes that peer and never ends the server.
+    /// The poll fails. An error of one peer closes that peer and never ends the loop.
     pub fn run(&mut self) -> io::Result<Totals> {
         while !self.is_done() {
-            self.turn()?;
+            self.turn(None)?;
         }
         Ok(self.totals())
     }
 
-    /// Runs one turn of the event loop. It sleeps until an event, a deadline or a wake-up.
+    /// Runs one turn. It sleeps until an event, a deadline or a wake-up, at most until `until`.
+    ///
+    /// An `until` that has passed, such as [`now`](Self::now), does not sleep.
     ///
     /// # Errors
     /// The poll fails.
-    pub fn turn(&mut self) -> io::Result<()> {
-        self.poll()?;
+    pub fn turn(&mut self, until: Option<Instant>) -> io::Result<()> {
+        self.poll(until)?;
         // All steps of a turn happen at this time.
         self.state.now = self.state.net.now();
         self.dispatch_events();
         self.deliver_messages();
-        // Each endpoint: accept, connect, serve marked peers, expire deadlines, reap closed peers.
-        for endpoint in &mut self.endpoints {
-            endpoint.turn(&mut self.state);
+        // Each endpoint: accept, connect, serve marked peers, expire deadlines and timers, reap closed peers.
+        for cell in &mut self.endpoints {
+            cell.endpoint_mut().turn(&mut self.state);
         }
         self.advance_shutdown();
         Ok(())
     }
 
-    fn poll(&mut self) -> io::Result<()> {
-        let until = self.next_work();
+    fn poll(&mut self, until: Option<Instant>) -> io::Result<()> {
+        let until = [self.next_work(), until].into_iter().flatten().min();
         let outcome = self.state.net.poll(&mut self.events, until)?;
         self.turns += 1;
         self.state.partial_poll = match outcome {
@@ -236,7 +167,7 @@ impl<N: Net> Server<N> {
                 // The kernel reports every descriptor once before any of them twice. After as many events
                 // as there are descriptors, none is left unreported.
                 let reported = self.state.partial_poll.unwrap_or(0) + self.events.len();
-                let descriptors = self.state.admission.open() + self.endpoints.len();
+                let descriptors = self.state.admission.open() + self.endpoints.len() + self.sources.len();
                 (reported <= descriptors).then_some(reported)
             }
         };
@@ -244,98 +175,125 @@ impl<N: Net> Server<N> {
     }
 
     /// Records readiness and marks the peers that the events name.
+    ///
+    /// No endpoint takes its turn before all events are recorded, so no slot is used again meanwhile.
     fn dispatch_events(&mut self) {
         for event in self.events.drain(..) {
             match event {
-                Event::Ready(readiness) => {
-                    if let Some(endpoint) = self.endpoints.get_mut(endpoint::index_of(readiness.token)) {
-                        endpoint.handle_event(&readiness);
-                    }
-                }
-                Event::Control(control_event) => self.control_events.push(control_event),
+                Event::Ready(readiness) => match self.endpoints.get_mut(endpoint::index_of(readiness.token)) {
+                    Some(cell) => cell.endpoint_mut().handle_event(&readiness),
+                    None => self.sources.handle_event(&readiness),
+                },
+                Event::Control(control_event) => self.control_events.push_back(control_event),
             }
         }
     }
 
-    /// Delivers messages of other threads to the services, and carries out control requests.
+    /// Calls the program's own sources, delivers messages of other threads to the services, and carries out
+    /// control requests.
     fn deliver_messages(&mut self) {
-        let mut control_events = mem::take(&mut self.control_events);
-        control_events.drain(..).for_each(|control_event| self.handle_control_event(control_event));
-        self.control_events = control_events;
+        self.call_sources();
+        for _ in 0..self.control_events.len() {
+            match self.control_events.pop_front() {
+                Some(ControlEvent::Wake) => {
+                    for cell in &mut self.endpoints {
+                        cell.endpoint_mut().deliver_messages(&mut self.state);
+                    }
+                    self.handle.take_requests().for_each(|request| self.handle_control_event(request));
+                }
+                Some(control_event) => self.handle_control_event(control_event),
+                None => {}
+            }
+        }
     }
 
     fn handle_control_event(&mut self, control_event: ControlEvent) {
+        if self.control == Control::Return {
+            return self.control_events.push_back(control_event);
+        }
         match control_event {
-            ControlEvent::Wake => {
-                self.endpoints.iter_mut().for_each(|endpoint| endpoint.deliver_messages(&mut self.state));
-                for request in self.handle.take_requests() {
-                    self.handle_control_event(request);
-                }
-            }
+            ControlEvent::Wake => {}
+            ControlEvent::LameDuck(timeout) => self.lame_duck(timeout),
             ControlEvent::Drain => self.drain(),
             ControlEvent::Stop => self.stop(),
-            ControlEvent::Reload => self.endpoints.iter_mut().for_each(|endpoint| endpoint.reload()),
+            ControlEvent::Reload => self.reload(),
             ControlEvent::Totals => info!("{}", self.totals()),
         }
     }
 
-    /// Enters the next phase of a shutdown when its time has come, after serving, as for other deadlines.
+    /// Reads certificates and keys again, for new connections.
+    pub fn reload(&mut self) {
+        self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().reload());
+    }
+
+    /// Stops accepting and serves the peers until they leave. After `timeout`, a drain begins.
+    pub fn lame_duck(&mut self, timeout: Duration) {
+        let entered = self.shutdown.lame_duck(timeout, self.state.now);
+        self.enter_stage(entered);
+    }
+
+    /// Finishes every peer within `drain_timeout`, then ends the loop. A second call is a stop.
+    pub fn drain(&mut self) {
+        let entered = self.shutdown.drain(self.state.now);
+        self.enter_stage(entered);
+    }
+
+    /// Closes every peer, then ends the loop.
+    pub fn stop(&mut self) {
+        let entered = self.shutdown.stop();
+        self.enter_stage(entered);
+    }
+
+    /// Enters the next stage of a shutdown when its time has come, and applies the stage to a slice of the
+    /// peers. This comes after serving, as for other deadlines.
     fn advance_shutdown(&mut self) {
-        match self.phase {
-            ServerPhase::Draining { finish_at, stop_at } if finish_at <= self.state.now => {
-                self.phase = ServerPhase::Finishing { stop_at };
-                self.endpoints.iter_mut().for_each(|endpoint| endpoint.finish_all(&mut self.state));
-            }
-            ServerPhase::Finishing { stop_at } if stop_at <= self.state.now => self.stop(),
-            ServerPhase::Running
-            | ServerPhase::Draining { .. }
-            | ServerPhase::Finishing { .. }
-            | ServerPhase::Stopping => return,
-        }
-        self.endpoints.iter_mut().for_each(|endpoint| endpoint.reap(&mut self.state));
-    }
-
-    fn drain(&mut self) {
-        match self.phase {
-            ServerPhase::Running => {
-                let (now, timeout) = (self.state.now, self.limits.drain_timeout);
-                self.phase = ServerPhase::Draining { finish_at: now + timeout / 2, stop_at: now + timeout };
-                info!("draining: {} open, timeout {timeout:?}", self.open_connections());
-                self.endpoints.iter_mut().for_each(|endpoint| endpoint.drain(&mut self.state));
-            }
-            ServerPhase::Draining { .. } | ServerPhase::Finishing { .. } => self.stop(),
-            ServerPhase::Stopping => {}
+        let entered = self.shutdown.advance(self.state.now);
+        self.enter_stage(entered);
+        if self.shutdown.stage() != Stage::Running {
+            self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().advance_stage(&mut self.state));
         }
     }
 
-    fn stop(&mut self) {
-        if self.phase != ServerPhase::Stopping {
-            self.phase = ServerPhase::Stopping;
-            info!("stopping: closing {}", self.open_connections());
-            self.endpoints.iter_mut().for_each(|endpoint| endpoint.stop(&mut self.state));
+    fn enter_stage(&mut self, entered: Option<Stage>) {
+        let Some(stage) = entered else { return };
+        let open = Count(self.state.admission.open() as u64, "connection");
+        match stage {
+            Stage::Running | Stage::Finishing => {}
+            Stage::LameDuck => info!("lame duck: {open} open, waiting until they leave"),
+            Stage::Draining => info!("draining: {open} open, timeout {:?}", self.limits.drain_timeout),
+            Stage::Stopping => info!("stopping: closing {open}"),
         }
+        self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().enter_stage(stage, &mut self.state));
     }
 
-    fn open_connections(&self) -> Count {
-        Count(self.state.admission.open() as u64, "connection")
-    }
-
-    /// Whether the server is drained or stopped and its last peer is gone.
+    /// Whether the loop is drained or stopped and its last peer is gone.
     pub fn is_done(&self) -> bool {
-        self.phase != ServerPhase::Running && self.endpoints.iter().all(|endpoint| endpoint.is_empty())
+        self.shutdown.stage() != Stage::Running && self.is_idle()
     }
 
-    /// When there is work even if no event comes. `None` means never.
-    fn next_work(&self) -> Option<Instant> {
-        let phase_at = match self.phase {
-            ServerPhase::Running => Instant::NEVER,
-            ServerPhase::Draining { finish_at, .. } => finish_at,
-            ServerPhase::Finishing { stop_at } => stop_at,
-            ServerPhase::Stopping => Instant::ORIGIN,
-        };
-        let work_at =
-            self.endpoints.iter().map(|endpoint| endpoint.next_work(&self.state)).fold(phase_at, Instant::min);
+    /// Whether nothing is open, connecting or waiting to connect.
+    pub fn is_idle(&self) -> bool {
+        self.all_endpoints().all(AnyEndpoint::is_empty)
+    }
+
+    /// When there is work even if no event comes: [`Instant::ORIGIN`] if now, `None` if never.
+    pub fn next_work(&self) -> Option<Instant> {
+        let work_at = self
+            .all_endpoints()
+            .map(|endpoint| endpoint.next_work(&self.state))
+            .fold(self.shutdown.next_at(), Instant::min);
         (work_at != Instant::NEVER).then_some(work_at)
+    }
+
+    /// How long a foreign poll may sleep on the descriptor of this loop; `None` if without a limit.
+    ///
+    /// A poll with a timeout in milliseconds must round it up, or it wakes too early and polls again.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.next_work().map(|work_at| work_at.since(self.state.net.now()))
+    }
+
+    fn all_endpoints(&self) -> impl Iterator<Item = &dyn AnyEndpoint<N>> {
+        self.endpoints.iter().map(|cell| cell.endpoint())
     }
 
     /// Everything counted so far.
@@ -350,16 +308,14 @@ impl<N: Net> Server<N> {
             duration: self.state.net.now().since(self.started_at),
             ..Totals::default()
         };
-        for endpoint in &self.endpoints {
-            endpoint.add_to(&mut totals);
-        }
-        totals
+        self.all_endpoints().for_each(|endpoint| endpoint.add_to(&mut totals));
+        totals.with_bytes_of_open_peers()
     }
 
-    /// Copies the whole state of the server, for tests.
+    /// Copies the whole state of the loop, for tests.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
-            endpoints: self.endpoints.iter().map(|endpoint| endpoint.snapshot()).collect(),
+            endpoints: self.all_endpoints().map(AnyEndpoint::snapshot).collect(),
             lent_bytes: self.state.reserve.lent_bytes(),
             lent_bytes_max: self.state.reserve.lent_bytes_max(),
             open: self.state.admission.open(),
@@ -369,11 +325,13 @@ impl<N: Net> Server<N> {
         }
     }
 
-    /// The network that this server runs over.
+    /// The time of the last turn.
+    pub fn now(&self) -> Instant {
+        self.state.now
+    }
+
+    /// The network that this loop runs over.
     pub fn net(&self) -> &N {
         &self.state.net
     }
 }
-
-#[cfg(test)]
-mod tests;

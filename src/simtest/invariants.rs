@@ -152,7 +152,7 @@ impl Invariants {
         let frames = view.run.log.lock().frames.get(&name).copied().unwrap_or(0);
         let history = self.histories.entry(name).or_default();
         history.update(peer, stream, now, frames);
-        if peer.is_marked {
+        if peer.is_marked || peer.closed.is_some() {
             return;
         }
         let (at, what) = history.deadline(peer, limits);

@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
             (RunEvent::WrappedGeneration, u64::from(has_wrapped)),
             (RunEvent::TurnCutShort, cut_short),
             (RunEvent::DatagramAnswered, totals.datagrams.answered),
-            (RunEvent::DatagramRefused, totals.datagrams.refused.iter().sum()),
+            (RunEvent::DatagramRefused, totals.datagrams.refused_total()),
         ];
         for (event, count) in counts {
             self.events[event as usize] = count;

@@ -94,7 +94,7 @@ fn exchange(to: &Destination, count: usize) -> anyhow::Result<Replies> {
         client.turn(None)?;
     }
     if let Some(error) = &client.service().first_error {
-        println!("connections failed: {}; the first error: {error}", client.service().failed);
+        println!("{} connections failed, the first one with: {error}", client.service().failed);
     }
     println!("connections open: {}", client.open());
     Ok(client.into_service())

@@ -1,4 +1,4 @@
-//! [`Server`]: an event loop whose endpoints listen.
+//! [`Server`]: an event loop with endpoints that listen.
 //!
 //! It is a face of the [`EventLoop`], which does the work.
 

@@ -50,7 +50,7 @@ impl Totals {
         self.peers.closed(reason)
     }
 
-    /// Derives the bytes that are stored with open peers: what came in or was queued, and went nowhere yet.
+    /// Derives the bytes that are stored with open peers from the counters of all others.
     pub(crate) fn with_bytes_of_open_peers(mut self) -> Self {
         let ledger = &self.peers.ledger;
         let served = ledger.bytes_framed.saturating_add(ledger.bytes_discarded);

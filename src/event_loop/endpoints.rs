@@ -275,8 +275,9 @@ impl<N: Net + 'static> EventLoop<N> {
         self.endpoint_mut(id).0.enqueue(to.into(), source, peer);
     }
 
-    /// Adopts a stream that was connected to `to` elsewhere. It opens at once, or after the handshake of
-    /// the layer.
+    /// Adopts a stream that was connected to `to` elsewhere.
+    ///
+    /// Its peer opens at once, or after the handshake of the layer.
     ///
     /// # Errors
     /// The kernel has no resources to watch it, the layer cannot wrap it, or the loop is full.

@@ -33,7 +33,7 @@ pub enum ListenError {
     #[error("cannot listen on {0}: connections and datagrams have different addresses")]
     WrongKind(Address),
     /// A `tls://` address needs a certificate.
-    #[error("cannot listen on {0}: a tls:// address needs a certificate")]
+    #[error("cannot listen on {0} without a certificate")]
     NoCertificate(Address),
     /// This build or this design has no TLS.
     #[error("cannot listen on {0}: there is no TLS in this build or this design")]

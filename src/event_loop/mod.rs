@@ -39,10 +39,13 @@ use sources::Sources;
 
 /// A single-threaded event loop with any number of endpoints.
 ///
-/// An endpoint [listens](Self::listen), [connects](Self::dial), or both, and has a service of its own.
-/// [`Server`](crate::Server) and [`Client`](crate::client::Client) are simpler faces of it. A program that
-/// has another poll of its own embeds the loop: it watches the [descriptor](std::os::fd::AsRawFd) of the loop, sleeps at most for
-/// [`timeout`](Self::timeout), and calls [`turn`](Self::turn) with the current time.
+/// An endpoint has a service of its own. It accepts connections, opens them, or does both; see
+/// [`listen`](Self::listen) and [`dial`](Self::dial). [`Server`](crate::Server) and
+/// [`Client`](crate::client::Client) are simpler faces of a loop.
+///
+/// A program with another poll embeds the loop. It watches the [descriptor](std::os::fd::AsRawFd) of the
+/// loop and sleeps at most for [`timeout`](Self::timeout). Then it calls [`turn`](Self::turn) with the time
+/// of the last turn.
 ///
 /// The loop uses the thread that calls it. It is not `Send`, because services need not be: build it on the
 /// thread that runs it. Other threads control it through a [`Handle`] and send messages to its services
@@ -189,8 +192,7 @@ impl<N: Net + 'static> EventLoop<N> {
         }
     }
 
-    /// Calls the program's own sources, delivers messages of other threads to the services, and carries out
-    /// control requests.
+    /// Calls the program's own sources, delivers messages of other threads, carries out control requests.
     fn deliver_messages(&mut self) {
         self.call_sources();
         for _ in 0..self.control_events.len() {

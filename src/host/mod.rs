@@ -292,8 +292,7 @@ impl<S: Service, L> Host<S, L> {
         }
     }
 
-    /// Frees at most `count_max` closed peers: returns their storage, frees their slots and notifies the
-    /// service once.
+    /// Frees at most `count_max` closed peers, and notifies the service of each once.
     ///
     /// `on_close` gets the link of each peer and how its stream is to be closed. It returns the error of the
     /// layer, if the layer failed.

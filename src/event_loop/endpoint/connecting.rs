@@ -15,7 +15,7 @@ use crate::net::{AddressGroup, Layer, Net, Token};
 use crate::service::{Role, Service};
 use crate::slab::Key;
 
-use super::{Endpoint, LoopState};
+use super::{Endpoint, LoopState, Stage};
 
 /// Most connections started per endpoint and turn. They take about as long as one peer may be served.
 const CONNECT_BUDGET: usize = 32;
@@ -30,7 +30,9 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     /// Queues the connections that the service has ordered, and starts queued ones within the budget.
     pub(super) fn connect(&mut self, state: &mut LoopState<N>) {
         while let Some((to, peer)) = self.host.pop_connect() {
-            if self.connector.pending() >= PENDING_MAX {
+            if self.ending.stage == Stage::Stopping {
+                // No result is reported, so a service that always tries again cannot keep the loop running.
+            } else if self.connector.pending() >= PENDING_MAX {
                 self.connector.refuse(to, peer, io::Error::other("too many connections are queued"));
             } else {
                 self.connector.enqueue(to, None, peer, Some(state.now));

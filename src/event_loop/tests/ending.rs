@@ -160,6 +160,39 @@ fn a_connection_that_is_established_during_a_drain_is_drained_as_well() {
 }
 
 #[test]
+fn a_service_that_always_connects_again_does_not_keep_the_loop_running() {
+    struct Stubborn;
+
+    impl Service for Stubborn {
+        type Codec = Lines;
+        type Peer = ();
+        type Message = ();
+
+        fn on_frame(&mut self, (): &mut (), _: &[u8], _: &mut Context<'_, Self>) {}
+
+        fn on_connect_failed(&mut self, failure: ConnectFailure<()>, orders: &mut Orders<'_, Self>) {
+            orders.connect(failure.to, ());
+        }
+    }
+
+    let world = World::new(1);
+    let (to, address) = destination(81);
+    world.ignore_connects_at(&address);
+    for shut_down in [SimLoop::stop, SimLoop::drain] {
+        let mut event_loop = EventLoop::new(world.net(), ServerLimits::default());
+        let endpoint = event_loop.dial(Dial::default(), Lines::new(), Stubborn).unwrap();
+        event_loop.connect(&endpoint, to.clone(), None, ());
+        settle(&world, &mut event_loop);
+        shut_down(&mut event_loop);
+        for _ in 0..30 {
+            event_loop.turn(Some(Instant::ORIGIN)).unwrap();
+            stall(&world, SECOND);
+        }
+        assert!(event_loop.is_done());
+    }
+}
+
+#[test]
 fn a_stop_fails_queued_connects() {
     let world = World::new(1);
     let (to, address) = destination(81);

@@ -14,7 +14,7 @@ use crate::support::certs::Authority;
 /// More turns than any handshake needs.
 const STEPS_MAX: usize = 50;
 
-/// One end of a connection through the gateway, and what it has received.
+/// One end of a connection through the gateway, with the bytes to send and the received bytes.
 struct End {
     stream: MaybeTls<Wire>,
     to_send: Vec<u8>,

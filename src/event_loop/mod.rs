@@ -323,6 +323,7 @@ impl<N: Net + 'static> EventLoop<N> {
             open: self.state.admission.open(),
             now: self.state.now,
             sleeps_until: self.next_work(),
+            is_draining: self.shutdown.stage() > Stage::LameDuck,
             deadlines_wait: self.state.partial_poll.is_some(),
         }
     }

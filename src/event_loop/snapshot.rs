@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub now: Instant,
     /// The time until which the loop would sleep; `None` if it would wait for an event.
     pub sleeps_until: Option<Instant>,
+    /// Whether a drain or a stop has begun.
+    pub is_draining: bool,
     /// Whether the last turn expired no deadlines, since there may be events that are not yet reported.
     pub deadlines_wait: bool,
 }

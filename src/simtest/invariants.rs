@@ -187,8 +187,7 @@ impl Invariants {
 
     /// Checks that a drain accepts the backlog and ends in time.
     fn check_shutdown(&mut self, view: &TurnView<'_>) {
-        let is_ending = view.snapshot.endpoints.iter().all(|endpoint| !endpoint.is_listening);
-        if !is_ending {
+        if !view.snapshot.is_draining {
             return;
         }
         if view.fault_count(Fault::ReadBlocks) > self.shutdown.blocked_reads {

@@ -77,7 +77,7 @@ impl<'a> Run<'a> {
     fn run_with_faults(&mut self) {
         let (ends_early, sends_messages) = (self.state.rng.chance(0.5), self.state.rng.chance(0.5));
         let end_probability = if ends_early { 2.0 / self.steps as f64 } else { 0.0 };
-        let lame_duck_probability = if self.state.side_rng.chance(0.4) { 2.0 / self.steps as f64 } else { 0.0 };
+        let lame_duck_probability = if self.state.lame_duck_rng.chance(0.4) { 2.0 / self.steps as f64 } else { 0.0 };
         for step in 0..self.steps {
             if self.state.peers.len() < self.peers_max && (step == 0 || self.state.rng.chance(0.1)) {
                 self.connect_some();
@@ -88,7 +88,7 @@ impl<'a> Run<'a> {
             if let Some(datagrams) = &mut self.state.datagrams {
                 datagrams.send_some(&self.state.world, &mut self.state.side_rng);
             }
-            if self.state.side_rng.chance(lame_duck_probability) {
+            if self.state.lame_duck_rng.chance(lame_duck_probability) {
                 self.request_lame_duck();
             }
             if self.state.rng.chance(end_probability) {
@@ -143,10 +143,10 @@ impl<'a> Run<'a> {
 
     /// Makes the server wait until its peers have left. At the end of the wait, it drains by itself.
     fn request_lame_duck(&mut self) {
-        let timeout = draw_timeout(&mut self.state.side_rng);
+        let timeout = draw_timeout(&mut self.state.lame_duck_rng);
         self.events[RunEvent::LameDuck as usize] += 1;
         self.invariants.drain_requested();
-        if self.state.side_rng.chance(0.5) {
+        if self.state.lame_duck_rng.chance(0.5) {
             self.state.world.notify(ControlEvent::LameDuck(timeout));
         } else {
             self.state.server.handle().lame_duck(timeout);

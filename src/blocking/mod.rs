@@ -151,8 +151,10 @@ impl BlockingServer {
         S: Service<Codec: Clone + Send> + Clone + Send + 'static,
     {
         let Listen { address, socket, limits, .. } = listen.try_into().map_err(Into::into)?;
-        if let Address::Tls(_) = address {
-            return Err(ListenError::NoTls(address));
+        match address {
+            Address::Tcp(_) | Address::Unix(_) => {}
+            Address::Tls(_) => return Err(ListenError::NoTls(address)),
+            Address::Udp(_) => return Err(ListenError::WrongKind(address)),
         }
         let bound = self.reactor.listen(&address, &socket, Token(self.acceptors.len() as u64));
         let listener = bound.map_err(|error| ListenError::of(&address, error))?;

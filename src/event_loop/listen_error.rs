@@ -53,9 +53,8 @@ impl ListenError {
             io::ErrorKind::AddrNotAvailable => Self::NotAvailable(address, error),
             io::ErrorKind::PermissionDenied => Self::PermissionDenied(address, error),
             // A failed lookup has no number of the system.
-            _ if error.raw_os_error().is_none() && !matches!(address, Address::Unix(_)) => {
-                Self::NoAddress(address, error)
-            }
+            io::ErrorKind::InvalidInput => Self::System(address, error),
+            _ if error.raw_os_error().is_none() => Self::NoAddress(address, error),
             _ => Self::System(address, error),
         }
     }

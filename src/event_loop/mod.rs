@@ -18,6 +18,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem::discriminant;
 use std::time::Duration;
 
 use log::info;
@@ -211,6 +212,8 @@ impl<N: Net + 'static> EventLoop<N> {
 
     fn handle_control_event(&mut self, control_event: ControlEvent) {
         if self.control == Control::Return {
+            // At most one of each kind waits, so that a program that never takes them needs no more memory.
+            self.control_events.retain(|waiting| discriminant(waiting) != discriminant(&control_event));
             return self.control_events.push_back(control_event);
         }
         match control_event {

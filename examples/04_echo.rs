@@ -7,7 +7,7 @@
 //! bytes went, and why each was closed.
 
 use readyloop::service::Echo;
-use readyloop::{Address, ControlEvent, Raw, Reactor, Server, ServerLimits};
+use readyloop::{Raw, Reactor, Server, ServerLimits};
 
 fn main() {
     if let Err(error) = run() {
@@ -17,11 +17,9 @@ fn main() {
 }
 
 fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let mut reactor = Reactor::new()?;
-    reactor.watch_signal(libc::SIGINT, ControlEvent::Drain)?;
-    let mut server = Server::new(reactor, ServerLimits::default());
+    let mut server = Server::new(Reactor::new()?.draining_on_signals()?, ServerLimits::default());
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".to_owned());
-    let endpoint = server.listen(address.parse::<Address>()?, Raw, Echo::new())?;
+    let endpoint = server.listen(&*address, Raw, Echo::new())?;
     println!("listening on {}", server.local_address(&endpoint));
     println!("{}", server.run()?);
     Ok(())

@@ -13,9 +13,10 @@
 //! backlog. A connection that meets a full backlog loses a packet and waits a second for the
 //! retransmission.
 
+use std::io;
 use std::time::{Duration, Instant};
 
-use readyloop::client::{Client, ClientLimits, resolve};
+use readyloop::client::{Client, ClientLimits, ConnectFailure, resolve};
 use readyloop::net::Destination;
 use readyloop::{CloseReason, Context, Key, Lines, Orders, PeerInfo, Reactor, Service};
 
@@ -26,6 +27,9 @@ struct Replies {
     wrong: usize,
     /// Connections that the server closed early.
     closed: usize,
+    /// Connections that could not be established, and the first reason.
+    failed: usize,
+    first_error: Option<io::Error>,
 }
 
 impl Service for Replies {
@@ -35,6 +39,11 @@ impl Service for Replies {
 
     fn on_open(&mut self, number: &mut usize, _info: &PeerInfo<'_>, cx: &mut Context<Self>) {
         cx.send(greeting(*number).as_bytes());
+    }
+
+    fn on_connect_failed(&mut self, failure: ConnectFailure<usize>, _: &mut Orders<Self>) {
+        self.failed += 1;
+        self.first_error.get_or_insert(failure.error);
     }
 
     fn on_frame(&mut self, number: &mut usize, reply: &[u8], _: &mut Context<Self>) {
@@ -77,20 +86,15 @@ fn exchange(to: &Destination, count: usize) -> anyhow::Result<Replies> {
     for number in 0..count {
         client.connect(to.clone(), None, number);
     }
-    let (mut failed, mut first_error) = (0, None);
     loop {
         let replies = client.service();
-        if replies.correct + replies.wrong + replies.closed + failed >= count {
+        if replies.correct + replies.wrong + replies.closed + replies.failed >= count {
             break;
         }
         client.turn(None)?;
-        while let Some(failure) = client.poll_failure() {
-            failed += 1;
-            first_error.get_or_insert(failure.error);
-        }
     }
-    if let Some(error) = first_error {
-        println!("connections failed: {failed}; the first error: {error}");
+    if let Some(error) = &client.service().first_error {
+        println!("{} connections failed, the first one with: {error}", client.service().failed);
     }
     println!("connections open: {}", client.open());
     Ok(client.into_service())

@@ -61,8 +61,9 @@ fn serve(sender: &SyncSender<(SocketAddr, Handle)>) -> io::Result<DatagramCounte
     let mut server = Server::new(Reactor::new()?, ServerLimits::default());
     let address: Address = "udp://127.0.0.1:0".parse().expect("the address is valid");
     let (options, limits) = (DatagramOptions::default(), DatagramLimits::default());
-    let endpoint = server.listen_datagrams(&address, &options, limits, Echo::new())?;
-    let Address::Udp(bound) = server.local_address(&endpoint) else { unreachable!("the server listens for datagrams") };
+    let Address::Udp(bound) = server.listen_datagrams(&address, &options, limits, Echo::new())? else {
+        unreachable!("the server listens for datagrams")
+    };
     let bound = bound.parse().expect("the bound address is an IP address");
     sender.send((bound, server.handle())).expect("main waits for it");
     Ok(server.run()?.datagrams)

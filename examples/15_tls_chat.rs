@@ -22,11 +22,11 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use readyloop::client::{Client, ClientLimits, look_up};
+use readyloop::client::{Client, ClientLimits, ConnectFailure, look_up};
 use readyloop::net::Destination;
 use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsServer, TlsServerOptions, TlsTarget, Trust};
 use readyloop::service::Chat;
-use readyloop::{Address, Context, Handle, Lines, Listen, PeerInfo, Reactor, Server, ServerLimits, Service};
+use readyloop::{Address, Context, Handle, Lines, Listen, Orders, PeerInfo, Reactor, Server, ServerLimits, Service};
 
 /// The name in the server's certificate.
 const NAME: &str = "localhost";
@@ -52,6 +52,11 @@ impl Service for Talkers {
         if self.open == 2 {
             cx.send(format!("{name}: hello?").as_bytes());
         }
+    }
+
+    fn on_connect_failed(&mut self, failure: ConnectFailure<&'static str>, _: &mut Orders<'_, Self>) {
+        println!("{} cannot connect: {}", failure.peer, failure.error);
+        self.is_over = true;
     }
 
     fn on_frame(&mut self, name: &mut &'static str, line: &[u8], cx: &mut Context<'_, Self>) {
@@ -92,18 +97,14 @@ fn serve(cert: Pem, key: Pem, sender: &SyncSender<(Address, Handle)>) -> io::Res
     server.run().map(drop)
 }
 
-/// Connects the clients one after another, and runs them until they have talked or one cannot connect.
+/// Connects the clients one after another, and runs them until they have talked, or one cannot connect.
 fn talk(target: TlsTarget, to: &Destination, names: &[&'static str]) -> io::Result<()> {
-    let reactor = Reactor::new()?;
-    let mut client = Client::with_layer(target, reactor, Lines::new(), Talkers::default(), ClientLimits::default());
+    let (reactor, limits) = (Reactor::new()?, ServerLimits::default());
+    let mut client = Client::dialing(reactor, target.into(), Lines::new(), Talkers::default(), limits);
     for (number, name) in names.iter().enumerate() {
         client.connect(to.clone(), None, *name);
         while client.service().open <= number && !client.service().is_over {
             client.turn(None)?;
-            if let Some(failure) = client.poll_failure() {
-                println!("{} cannot connect: {}", failure.peer, failure.error);
-                return Ok(());
-            }
         }
     }
     while !client.service().is_over {

@@ -32,9 +32,7 @@ use std::time::{Duration, Instant};
 
 use readyloop::client::resolve;
 use readyloop::service::{Echo, PROXY_QUEUE, Proxy};
-use readyloop::{
-    Address, Context, ControlEvent, Handle, Limits, Listen, Raw, Reactor, Server, ServerLimits, Service, Totals,
-};
+use readyloop::{Address, Context, Handle, Limits, Listen, Raw, Reactor, Server, ServerLimits, Service, Totals};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -64,9 +62,7 @@ fn run() -> Result<(), Failure> {
 fn run_proxy(listen: Address, upstream: &Address) -> Result<(), Failure> {
     // The name is resolved before the event loop starts, because that blocks.
     let to = resolve(upstream, Duration::from_secs(5))?.swap_remove(0);
-    let mut net = Reactor::new()?;
-    net.watch_signal(libc::SIGINT, ControlEvent::Drain)?;
-    let mut server = Server::new(net, ServerLimits::default());
+    let mut server = Server::new(Reactor::new()?.draining_on_signals()?, ServerLimits::default());
     let endpoint = server.listen(proxy_listen(listen), Raw, Proxy::to(to.clone()))?;
     println!("proxy from {} to {to}", server.local_address(&endpoint));
     println!("{}", server.run()?);

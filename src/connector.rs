@@ -168,10 +168,14 @@ impl<P> Connector<P> {
         self.failures.pop_front()
     }
 
-    /// Drops queued and in-progress connections without reporting them. Returns the keys of the latter.
-    pub(crate) fn clear(&mut self) -> impl Iterator<Item = Key> + '_ {
-        self.pending.clear();
-        self.connecting.drain(..).map(|connecting| connecting.key)
+    /// Whether failures wait to be reported.
+    pub(crate) fn has_failures(&self) -> bool {
+        !self.failures.is_empty()
+    }
+
+    /// Whether no connection is queued, in progress or failed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.is_empty() && self.connecting.is_empty() && self.failures.is_empty()
     }
 
     /// Fails queued connections, and all that are queued later.

@@ -147,7 +147,7 @@ pub struct DatagramCounters {
     /// Datagrams to which the service returned no answer.
     pub unanswered: u64,
     /// Datagrams refused, by reason: `refused[refusal as usize]`.
-    pub refused: [u64; DatagramRefusal::ALL.len()],
+    refused: [u64; DatagramRefusal::ALL.len()],
     /// Answers that the kernel rejected, or that were dropped when the endpoint closed.
     pub lost: u64,
     /// Answers that wait for the socket.
@@ -162,10 +162,18 @@ impl DatagramCounters {
         self.refused[refusal as usize]
     }
 
+    /// The number of datagrams refused.
+    pub fn refused_total(&self) -> u64 {
+        self.refused.iter().sum()
+    }
+
+    pub(crate) fn count_refused(&mut self, refusal: DatagramRefusal) {
+        self.refused[refusal as usize] += 1;
+    }
+
     /// Whether every datagram received is accounted for.
     pub fn reconciles(&self) -> bool {
-        let refused: u64 = self.refused.iter().sum();
-        self.received == self.answered + self.unanswered + refused + self.lost + self.waiting
+        self.received == self.answered + self.unanswered + self.refused_total() + self.lost + self.waiting
     }
 }
 

@@ -19,7 +19,7 @@
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let mut server = Server::new(Reactor::new()?, ServerLimits::default());
-//!     server.listen("127.0.0.1:7007".parse::<readyloop::Address>()?, Lines::new(), Shout)?;
+//!     server.listen("127.0.0.1:7007", Lines::new(), Shout)?;
 //!     println!("{}", server.run()?);
 //!     Ok(())
 //! }
@@ -36,7 +36,7 @@
 //! # Modules in reading order
 //!
 //! A module imports only from lower rings, and within its ring only from modules to its left. In
-//! ring 5, only `load` imports from another module of the ring, `client`. A test reads this table
+//! ring 6, only `load` imports from another module of the ring, `client`. A test reads this table
 //! and checks the sources.
 //!
 //! | ring | modules | what they are |
@@ -46,15 +46,16 @@
 //! | 2 | [`connection`] | one peer: a state machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | the trait you implement; many peers and one service; which datagrams are answered |
 //! | 4 | [`net`], [`sim`], [`admission`], [`connector`] | the border: sockets, mio, the clock; a simulated network behind it; caps and totals; outbound connections in progress |
-//! | 5 | [`server`], [`client`], [`blocking`], [`load`] | endpoints on one loop; outbound connections; designs with threads; the load generator |
-//! | 6 | [`simtest`] | the server in a simulated network, checked after every turn |
+//! | 5 | [`event_loop`] | endpoints on one loop, and the turn that serves them |
+//! | 6 | [`server`], [`client`], [`blocking`], [`load`] | simpler faces of the loop, for servers and for clients; designs with threads; the load generator |
+//! | 7 | [`simtest`] | the server in a simulated network, checked after every turn |
 //!
 //! # Laws
 //!
 //! 1. A [`Connection`](connection::Connection) never sees a socket or a clock, so every driver runs the
 //!    same state machine.
-//! 2. A [`Server`] reaches the system only through [`Net`](net::Net), so the simulation runs the same
-//!    server as production.
+//! 2. An [`EventLoop`] reaches the system only through [`Net`](net::Net), so the simulation runs the same
+//!    loop as production.
 //! 3. Every byte is counted: bytes read = framed + discarded, bytes queued = written + unsent
 //!    ([`Ledger`](connection::Ledger)). Every peer ends with exactly one [`CloseReason`].
 //! 4. Nothing grows without a bound. The bounds that an application can change are in [`Limits`],
@@ -73,6 +74,7 @@ pub mod connection;
 pub mod connector;
 pub mod datagram;
 pub mod destination;
+pub mod event_loop;
 pub mod guide;
 pub mod host;
 pub mod instant;
@@ -93,6 +95,7 @@ pub use self::slab::Key;
 pub use admission::{Listen, ServerLimits, Totals, WhenFull};
 pub use codec::{Fixed, Framing, Length, Lines, Raw};
 pub use connection::{CloseReason, Limits};
+pub use event_loop::{Dial, EndpointId, EventLoop, ListenError};
 pub use net::{Address, ControlEvent, Handle, Keepalive, ListenOptions, Reactor, Sender};
 pub use server::Server;
 pub use service::{Context, Orders, PeerInfo, Service};

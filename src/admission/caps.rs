@@ -52,15 +52,41 @@ impl Admission {
         if self.open >= self.open_max {
             return Err(AdmissionRefusal::Full);
         }
-        if self.by_address_max != usize::MAX && group.is_counted() {
-            let count = self.by_address.entry(group).or_default();
-            if *count >= self.by_address_max {
+        let by_address_max = self.by_address_max;
+        if let Some(count) = self.counted(group) {
+            if *count >= by_address_max {
                 return Err(AdmissionRefusal::AddressFull);
             }
             *count += 1;
         }
         self.open += 1;
         Ok(())
+    }
+
+    /// The number of peers of an address, if the cap applies to it.
+    fn counted(&mut self, group: AddressGroup) -> Option<&mut usize> {
+        let is_capped = self.by_address_max != usize::MAX && group.is_counted();
+        is_capped.then(|| self.by_address.entry(group).or_default())
+    }
+
+    /// Counts an admitted peer under another address, such as the one that a proxy announces for it.
+    ///
+    /// # Errors
+    /// The cap of the other address is reached. The peer still counts under its first address.
+    pub(crate) fn regroup(&mut self, old: AddressGroup, new: AddressGroup) -> Result<(), AdmissionRefusal> {
+        if old == new {
+            return Ok(());
+        }
+        self.release(old);
+        let moved = self.admit(new);
+        if moved.is_err() {
+            // Its place is free, because it was released just before.
+            self.open += 1;
+            if let Some(count) = self.counted(old) {
+                *count += 1;
+            }
+        }
+        moved
     }
 
     /// Removes an admitted peer from the count.
@@ -101,5 +127,18 @@ mod tests {
         assert_eq!(admission.by_address.len(), 1);
         assert_eq!(admission.admit(three), Ok(()));
         assert_eq!(admission.open(), 2);
+    }
+
+    #[test]
+    fn a_peer_behind_a_proxy_counts_under_its_original_address() {
+        let limits = ServerLimits { connections_per_address_max: 1, ..ServerLimits::default() };
+        let mut admission = Admission::new(&limits);
+        let (proxy, one, two) = (group("10.0.0.1:1"), group("10.0.0.2:1"), group("10.0.0.3:1"));
+        assert_eq!((admission.admit(proxy), admission.regroup(proxy, one)), (Ok(()), Ok(())));
+        assert_eq!((admission.admit(proxy), admission.regroup(proxy, two)), (Ok(()), Ok(())));
+        assert_eq!(admission.admit(proxy), Ok(()));
+        assert_eq!(admission.regroup(proxy, one), Err(AdmissionRefusal::AddressFull));
+        assert_eq!(admission.admit(proxy), Err(AdmissionRefusal::AddressFull), "it still counts there");
+        assert_eq!(admission.open(), 3);
     }
 }

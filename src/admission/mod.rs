@@ -11,8 +11,8 @@ mod totals;
 
 use crate::connection::Limits;
 #[cfg(feature = "tls")]
-use crate::net::tls::TlsServer;
-use crate::net::{Address, ListenOptions};
+use crate::net::tls::{TlsServer, TlsTarget};
+use crate::net::{Address, AddressError, ListenOptions};
 
 pub(crate) use accept::{AcceptError, AcceptRetry};
 pub(crate) use caps::{Admission, AdmissionRefusal};
@@ -35,6 +35,9 @@ pub struct Listen {
     /// Certificate and key. Required at a `tls://` address, ignored at any other.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsServer>,
+    /// TLS of the connections that the service orders; `None` for plain ones.
+    #[cfg(feature = "tls")]
+    pub connect_tls: Option<TlsTarget>,
 }
 
 impl From<Address> for Listen {
@@ -45,6 +48,16 @@ impl From<Address> for Listen {
             limits: Limits::default(),
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "tls")]
+            connect_tls: None,
         }
+    }
+}
+
+impl TryFrom<&str> for Listen {
+    type Error = AddressError;
+
+    fn try_from(address: &str) -> Result<Self, AddressError> {
+        Ok(Self::from(address.parse::<Address>()?))
     }
 }

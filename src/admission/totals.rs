@@ -45,26 +45,26 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds the counters of one endpoint.
-    pub(crate) fn add(&mut self, counters: &HostCounters) {
-        self.peers.opened += counters.opened;
-        for (sum, count) in self.peers.closed.iter_mut().zip(counters.closed) {
-            *sum += count;
-        }
-        self.peers.resets += counters.resets;
-        self.peers.stale_events += counters.stale_events;
-        self.peers.ledger += counters.ledger;
-    }
-
     /// The number of peers that were closed for this reason.
     pub fn closed(&self, reason: CloseReason) -> u64 {
-        self.peers.closed[reason as usize]
+        self.peers.closed(reason)
+    }
+
+    /// Derives the bytes that are stored with open peers from the counters of all others.
+    pub(crate) fn with_bytes_of_open_peers(mut self) -> Self {
+        let ledger = &self.peers.ledger;
+        let served = ledger.bytes_framed.saturating_add(ledger.bytes_discarded);
+        self.bytes_stored = ledger.bytes_read.saturating_sub(served);
+        self.bytes_waiting =
+            ledger.bytes_queued.saturating_sub(ledger.bytes_written.saturating_add(ledger.bytes_unsent));
+        self
     }
 
     /// Whether every peer is open or closed for a reason, and every byte is accounted for.
     pub fn reconciles(&self) -> bool {
-        self.peers.opened + self.handshakes + self.connecting == self.open + self.peers.closed.iter().sum::<u64>()
+        self.peers.opened + self.handshakes + self.connecting == self.open + self.peers.closed_total()
             && self.peers.ledger.reconciles(self.bytes_stored, self.bytes_waiting)
+            && (self.open > 0 || (self.bytes_stored, self.bytes_waiting) == (0, 0))
             && self.datagrams.reconciles()
     }
 }
@@ -98,7 +98,7 @@ impl fmt::Display for Totals {
         }
         if self.datagrams.received > 0 {
             let DatagramCounters { received, answered, lost, .. } = self.datagrams;
-            let refused: u64 = self.datagrams.refused.iter().sum();
+            let refused = self.datagrams.refused_total();
             let received = Count(received, "datagram");
             write!(f, "; {received}, {answered} answered, {refused} refused, {lost} lost")?;
         }
@@ -125,8 +125,9 @@ mod tests {
         let mut totals = Totals::default();
         assert!(totals.to_string().contains("closed: none"));
         totals.peers.opened = 3;
-        totals.peers.closed[CloseReason::Finished as usize] = 2;
-        totals.peers.closed[CloseReason::Reset as usize] = 1;
+        [CloseReason::Finished, CloseReason::Finished, CloseReason::Reset]
+            .into_iter()
+            .for_each(|reason| totals.peers.count_closed(reason));
         assert!(totals.to_string().contains("closed: finished 2, reset 1;"), "{totals}");
         assert!(totals.reconciles());
         totals.open = 1;

@@ -10,6 +10,7 @@ use log::debug;
 
 use crate::codec::Codec;
 use crate::connection::{CloseReason, Connection, Limits};
+use crate::event_loop::shutdown::Stage;
 use crate::host::{CloseMode, Host, OrderAllowance};
 use crate::instant::Instant;
 use crate::net::blocking::{ReadMode, SOCKET_TIMEOUT, TimeoutStream};
@@ -18,7 +19,6 @@ use crate::service::Service;
 use crate::slab::Key;
 
 use super::executor::WorkerState;
-use super::shared::ShutdownStage;
 
 /// An admitted connection that waits for its thread. Dropping it resets the connection, so that the
 /// peer does not mistake a refusal for an empty reply.
@@ -55,7 +55,7 @@ struct Driver<'a, S: Service> {
     worker: &'a mut WorkerState,
     now: Instant,
     /// The stage that the connection was last notified of.
-    stage: ShutdownStage,
+    stage: Stage,
     /// The last step did nothing.
     is_idle: bool,
 }
@@ -71,7 +71,7 @@ pub(super) fn serve<S: Service>(
     let now = worker.shared.clock.now();
     let Ok(key) = host.open(address, &mut worker.reserve, now, |_| Ok::<_, Infallible>(link));
     debug!("opened {address}");
-    let mut driver = Driver { host, key, address, worker, now, stage: ShutdownStage::Running, is_idle: false };
+    let mut driver = Driver { host, key, address, worker, now, stage: Stage::Running, is_idle: false };
     while !driver.host.is_empty() {
         driver.turn();
     }
@@ -90,12 +90,13 @@ impl<S: Service> Driver<'_, S> {
         // After serving, so that a peer with unread data does not count as idle.
         self.host.handle_deadlines(reserve, self.now);
         self.host.handle_timers(reserve, self.now);
-        self.host.reap_closed(reserve, self.now, |_, link, reason, close_mode| {
+        self.host.reap_closed(usize::MAX, reserve, self.now, |_, link, reason, close_mode| {
             debug!("closed {}: {reason}", self.address);
             match close_mode {
                 CloseMode::Graceful => {}
                 CloseMode::Reset => reset(link, self.address),
             }
+            None
         });
         self.host.refuse_connects(self.now);
         self.worker.count_blocks();
@@ -109,15 +110,18 @@ impl<S: Service> Driver<'_, S> {
         }
         self.stage = stage;
         self.is_idle = false;
+        if stage == Stage::Draining {
+            self.host.handle_drain(self.now);
+        }
         self.host.for_peers_from(0, usize::MAX, &mut self.worker.reserve, self.now, |peer, resources| match stage {
-            ShutdownStage::Running => {}
-            ShutdownStage::Draining => {
+            Stage::Running | Stage::LameDuck => {}
+            Stage::Draining => {
                 peer.connection.handle_drain();
                 // Data that the peer sent earlier may still wait for space in our receive buffer.
                 peer.link.read_on();
             }
-            ShutdownStage::Finishing => peer.connection.handle_drain_timeout(resources),
-            ShutdownStage::Stopping => peer.connection.handle_error(CloseReason::Stopped),
+            Stage::Finishing => peer.connection.handle_drain_timeout(resources),
+            Stage::Stopping => peer.connection.handle_error(CloseReason::Stopped),
         });
     }
 
@@ -128,7 +132,7 @@ impl<S: Service> Driver<'_, S> {
         let WorkerState { shared, scratch, reserve, .. } = &mut *self.worker;
         let Some(mut guard) = self.host.peer_guard(self.key, reserve, self.now) else { return };
         // A draining connection is finished as soon as its socket is empty: the read must not wait for more.
-        let drains = self.stage == ShutdownStage::Draining && !self.is_idle;
+        let drains = self.stage == Stage::Draining && !self.is_idle;
         let read_mode = match drains || has_work(&guard.peer.connection, guard.resources.limits) {
             true => ReadMode::NoWait,
             false => ReadMode::Wait,

@@ -64,6 +64,8 @@ use std::sync::Arc;
 use log::info;
 
 use crate::admission::{Count, Listen, ServerLimits, Totals};
+use crate::event_loop::ListenError;
+use crate::event_loop::shutdown::{Shutdown, Stage};
 use crate::host::Host;
 use crate::instant::Instant;
 use crate::net::{Address, ControlEvent, Event, Handle, Net, Reactor, Token};
@@ -72,7 +74,7 @@ use crate::service::Service;
 use acceptor::{AcceptContext, Acceptor};
 use executor::{Executor, Job};
 use pool::Pool;
-use shared::{SharedState, ShutdownStage};
+use shared::SharedState;
 use thread_per_peer::ThreadPerPeer;
 
 /// Which threads serve the peers.
@@ -107,8 +109,7 @@ pub struct BlockingServer {
     /// Events of the last poll.
     events: Vec<Event>,
     now: Instant,
-    /// When a drain enters its next stage; [`Instant::NEVER`] without a drain.
-    next_stage_at: Instant,
+    shutdown: Shutdown,
 }
 
 impl BlockingServer {
@@ -117,6 +118,7 @@ impl BlockingServer {
     /// # Errors
     /// The system refuses the threads of the design.
     pub fn new(reactor: Reactor, design: Design, limits: ServerLimits) -> io::Result<Self> {
+        let shutdown = Shutdown::new(limits.drain_timeout);
         let shared = Arc::new(SharedState::new(&reactor, limits));
         let executor: Box<dyn Executor> = match design {
             Design::Iterative => Box::new(Pool::new(&shared, NonZero::<usize>::MIN, 0)?),
@@ -130,7 +132,7 @@ impl BlockingServer {
             shared,
             events: Vec::new(),
             now: reactor.now(),
-            next_stage_at: Instant::NEVER,
+            shutdown,
             reactor,
         })
     }
@@ -139,15 +141,23 @@ impl BlockingServer {
     ///
     /// # Errors
     /// The address cannot be resolved or bound, or is a `tls://` one: only the reactor's design has TLS.
-    pub fn listen<S>(&mut self, listen: impl Into<Listen>, codec: S::Codec, service: S) -> io::Result<Address>
+    pub fn listen<S>(
+        &mut self,
+        listen: impl TryInto<Listen, Error: Into<ListenError>>,
+        codec: S::Codec,
+        service: S,
+    ) -> Result<Address, ListenError>
     where
         S: Service<Codec: Clone + Send> + Clone + Send + 'static,
     {
-        let Listen { address, socket, limits, .. } = listen.into();
-        if let Address::Tls(_) = address {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "only the reactor's design has TLS"));
+        let Listen { address, socket, limits, .. } = listen.try_into().map_err(Into::into)?;
+        match address {
+            Address::Tcp(_) | Address::Unix(_) => {}
+            Address::Tls(_) => return Err(ListenError::NoTls(address)),
+            Address::Udp(_) => return Err(ListenError::WrongKind(address)),
         }
-        let listener = self.reactor.listen(&address, &socket, Token(self.acceptors.len() as u64))?;
+        let bound = self.reactor.listen(&address, &socket, Token(self.acceptors.len() as u64));
+        let listener = bound.map_err(|error| ListenError::of(&address, error))?;
         let address = self.reactor.local_address(&listener);
         let limits = Arc::new(limits);
         let job_for = move |peer| -> Job {
@@ -180,7 +190,7 @@ impl BlockingServer {
     }
 
     fn is_done(&self) -> bool {
-        self.shared.stage() != ShutdownStage::Running && self.shared.open() == 0
+        self.shutdown.stage() != Stage::Running && self.shared.open() == 0
     }
 
     /// One pass of the accept loop.
@@ -204,7 +214,7 @@ impl BlockingServer {
 
     /// Sleeps until an event, the next stage of a drain, or the end of a pause after a failed accept.
     fn poll(&mut self) -> io::Result<()> {
-        let mut until = self.next_stage_at;
+        let mut until = self.shutdown.next_at();
         self.for_each_acceptor(|acceptor, cx| until = until.min(acceptor.next_accept_at(cx)));
         self.events.clear();
         self.reactor.poll(&mut self.events, (until != Instant::NEVER).then_some(until))?;
@@ -225,52 +235,44 @@ impl BlockingServer {
                     self.handle_control_event(request);
                 }
             }
-            ControlEvent::Drain => self.drain(),
-            ControlEvent::Stop => self.stop(),
+            ControlEvent::LameDuck(timeout) => {
+                let entered = self.shutdown.lame_duck(timeout, self.now);
+                self.enter_stage(entered);
+            }
+            ControlEvent::Drain => {
+                let entered = self.shutdown.drain(self.now);
+                self.enter_stage(entered);
+            }
+            ControlEvent::Stop => {
+                let entered = self.shutdown.stop();
+                self.enter_stage(entered);
+            }
             // Only TLS certificates are reloaded, and there is no TLS here.
             ControlEvent::Reload => {}
             ControlEvent::Totals => info!("{}", self.totals()),
         }
     }
 
-    /// Begins a drain. A second request stops the server.
-    fn drain(&mut self) {
-        if self.shared.stage() != ShutdownStage::Running {
-            return self.stop();
+    fn enter_stage(&mut self, entered: Option<Stage>) {
+        let Some(stage) = entered else { return };
+        let (open, timeout) = (Count(self.shared.open() as u64, "connection"), self.shared.limits.drain_timeout);
+        match stage {
+            Stage::Running | Stage::Finishing => {}
+            Stage::LameDuck => info!("lame duck: {open} open, waiting until they leave"),
+            Stage::Draining => info!("draining: {open} open, timeout {timeout:?}"),
+            Stage::Stopping => info!("stopping: closing {open}"),
         }
-        self.for_each_acceptor(Acceptor::drain);
-        self.shared.enter_stage(ShutdownStage::Draining);
-        let timeout = self.shared.limits.drain_timeout;
-        self.next_stage_at = self.now + timeout / 2;
-        info!("draining: {} open, timeout {timeout:?}", self.open_connections());
-    }
-
-    fn stop(&mut self) {
-        if self.shared.stage() == ShutdownStage::Stopping {
-            return;
+        if stage == Stage::Stopping {
+            self.acceptors.iter_mut().for_each(Acceptor::close);
+        } else {
+            self.for_each_acceptor(Acceptor::drain);
         }
-        self.acceptors.iter_mut().for_each(Acceptor::close);
-        self.shared.enter_stage(ShutdownStage::Stopping);
-        self.next_stage_at = Instant::NEVER;
-        info!("stopping: closing {}", self.open_connections());
+        self.shared.enter_stage(stage);
     }
 
-    fn open_connections(&self) -> Count {
-        Count(self.shared.open() as u64, "connection")
-    }
-
-    /// Enters the next stage of a drain when its time has come.
+    /// Enters the next stage of a shutdown when its time has come.
     fn advance_shutdown(&mut self) {
-        if self.now < self.next_stage_at {
-            return;
-        }
-        match self.shared.stage() {
-            ShutdownStage::Draining => {
-                self.shared.enter_stage(ShutdownStage::Finishing);
-                self.next_stage_at = self.next_stage_at + self.shared.limits.drain_timeout / 2;
-            }
-            ShutdownStage::Finishing => self.stop(),
-            ShutdownStage::Running | ShutdownStage::Stopping => self.next_stage_at = Instant::NEVER,
-        }
+        let entered = self.shutdown.advance(self.now);
+        self.enter_stage(entered);
     }
 }

@@ -6,30 +6,10 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::admission::{Admission, ServerLimits, Totals};
+use crate::event_loop::shutdown::Stage;
 use crate::host::HostCounters;
 use crate::instant::Instant;
 use crate::net::{AddressGroup, Clock, Net, Reactor, Wake};
-
-/// How far the shutdown of the server has come.
-///
-/// ```text
-/// Running ── drain ──▶ Draining ── half of the drain timeout ──▶ Finishing ── all of it ──▶ Stopping
-///    └───────────────────────────── stop, in any stage ────────────────────────────────────────▲
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ShutdownStage {
-    Running,
-    /// Data that peers have sent is served, then their connections are finished.
-    Draining,
-    /// Only queued output is sent.
-    Finishing,
-    /// Connections are closed at once.
-    Stopping,
-}
-
-impl ShutdownStage {
-    const ALL: [Self; 4] = [Self::Running, Self::Draining, Self::Finishing, Self::Stopping];
-}
 
 /// Numbers of all threads. The bytes of an open connection are added when it closes.
 pub(super) struct SharedCounters {
@@ -45,7 +25,7 @@ pub(super) struct SharedState {
     pub(super) limits: ServerLimits,
     started_at: Instant,
     counters: Mutex<SharedCounters>,
-    /// A [`ShutdownStage`]; written by the accept loop only.
+    /// A [`Stage`]; written by the accept loop only.
     stage: AtomicU8,
     accept_loop: Arc<dyn Wake>,
     /// Memory mappings of all threads and of their queues.
@@ -61,7 +41,7 @@ impl SharedState {
             limits,
             started_at: clock.now(),
             counters: Mutex::new(counters),
-            stage: AtomicU8::new(ShutdownStage::Running as u8),
+            stage: AtomicU8::new(Stage::Running as u8),
             accept_loop: reactor.wake(),
             mappings: AtomicUsize::new(0),
         }
@@ -74,7 +54,7 @@ impl SharedState {
     /// Counts a connection that has been served and closed.
     pub(super) fn count_closed(&self, group: AddressGroup, connection: &HostCounters) {
         let mut counters = self.counters();
-        counters.totals.add(connection);
+        counters.totals.peers += connection;
         counters.admission.release(group);
         counters.closes += 1;
     }
@@ -94,12 +74,12 @@ impl SharedState {
     }
 
     #[inline]
-    pub(super) fn stage(&self) -> ShutdownStage {
-        ShutdownStage::ALL[usize::from(self.stage.load(Ordering::Acquire))]
+    pub(super) fn stage(&self) -> Stage {
+        Stage::ALL[usize::from(self.stage.load(Ordering::Acquire))]
     }
 
     /// Enters a stage. Serving threads see it when their current read, write or park ends.
-    pub(super) fn enter_stage(&self, stage: ShutdownStage) {
+    pub(super) fn enter_stage(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Release);
     }
 

@@ -104,7 +104,7 @@ impl<S: Service, L: Identity> Host<S, L> {
     pub fn close_pending(&mut self, key: Key, reason: CloseReason) -> Option<L> {
         let link = self.remove_pending(key)?;
         self.counters.opened += 1;
-        self.counters.closed[reason as usize] += 1;
+        self.counters.count_closed(reason);
         Some(link)
     }
 }

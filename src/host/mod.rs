@@ -10,6 +10,7 @@ mod orders;
 mod peer_guard;
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use crate::buffer::Reserve;
@@ -291,19 +292,23 @@ impl<S: Service, L> Host<S, L> {
         }
     }
 
-    /// Frees closed peers: returns their storage, frees their slots and notifies the service once.
+    /// Frees at most `count_max` closed peers, and notifies the service of each once.
     ///
-    /// `on_close` gets the link of each peer and how its stream is to be closed.
+    /// `on_close` gets the link of each peer and how its stream is to be closed. It returns the error of the
+    /// layer, if the layer failed.
     #[inline]
     pub fn reap_closed(
         &mut self,
+        count_max: usize,
         reserve: &mut Reserve,
         now: Instant,
-        mut on_close: impl FnMut(Key, L, CloseReason, CloseMode),
+        mut on_close: impl FnMut(Key, L, CloseReason, CloseMode) -> Option<io::Error>,
     ) {
-        while !self.is_outbox_full()
-            && let Some(key) = self.closed.pop()
-        {
+        for _ in 0..count_max {
+            if self.is_outbox_full() {
+                break;
+            }
+            let Some(key) = self.closed.pop() else { break };
             let Some(peer) = self.peers.remove(key) else { continue };
             self.timers.disarm(key);
             self.outbox.timers.stop(key);
@@ -311,14 +316,23 @@ impl<S: Service, L> Host<S, L> {
             let reason = connection.closed().expect("only closed peers are listed");
             let close_mode = if connection.wants_reset() { CloseMode::Reset } else { CloseMode::Graceful };
             self.counters.resets += u64::from(close_mode == CloseMode::Reset);
-            self.counters.closed[reason as usize] += 1;
+            self.counters.count_closed(reason);
             connection.release(reserve, &mut self.counters.ledger);
-            on_close(key, link, reason, close_mode);
-
+            let layer_error = on_close(key, link, reason, close_mode);
             if presence == Presence::Open {
-                self.call_service(now, |service, orders| service.on_close(state, key, reason, orders));
+                self.call_service(now, |service, orders| {
+                    if let Some(error) = layer_error {
+                        service.on_layer_error(key, &error);
+                    }
+                    service.on_close(state, key, reason, orders);
+                });
             }
         }
+    }
+
+    /// Whether closed peers wait to be reaped.
+    pub fn has_closed(&self) -> bool {
+        !self.closed.is_empty()
     }
 
     /// Calls `change` on open peers from slot `first` on, and marks them. It visits at most `slots_max` slots.

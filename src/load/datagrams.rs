@@ -287,7 +287,9 @@ impl<N: Net> LoadRun for DatagramGenerator<N> {
             match event {
                 Event::Ready(readiness) => self.receive_all(readiness.token.0 as usize),
                 Event::Control(ControlEvent::Drain | ControlEvent::Stop) => self.interrupt(),
-                Event::Control(ControlEvent::Wake | ControlEvent::Reload | ControlEvent::Totals) => {}
+                Event::Control(
+                    ControlEvent::Wake | ControlEvent::LameDuck(_) | ControlEvent::Reload | ControlEvent::Totals,
+                ) => {}
             }
         }
         self.events = events;

@@ -9,10 +9,12 @@ mod phases;
 use std::io;
 use std::time::Duration;
 
-use crate::client::{Client, ClientLimits};
+use crate::admission::ServerLimits;
+use crate::client::Client;
 use crate::connection::{ENVELOPE_LEN_MAX, Ledger, Limits};
+use crate::event_loop::Dial;
 use crate::instant::Instant;
-use crate::net::{ConnectOptions, ControlEvent, Destination, Layer, Net, Plain, PortSearch, Reactor};
+use crate::net::{ConnectOptions, ControlEvent, Destination, Net, PortSearch, Reactor};
 use crate::watermark::Watermarks;
 
 use super::cost::Cost;
@@ -28,10 +30,10 @@ use super::workload::{ClockFn, SendMode, Workload};
 const CONNECTING_MAX: usize = 128;
 
 /// A run of the load generator.
-pub struct Generator<N: Net, W: Layer<N::Stream> = Plain> {
+pub struct Generator<N: Net> {
     plan: Plan,
     server: Destination,
-    client: Client<N, Workload, W>,
+    client: Client<N, Workload>,
     phase: Phase,
     /// Planned times of the connects, if their rate is limited.
     connects: Option<RateSchedule>,
@@ -49,25 +51,33 @@ pub struct Generator<N: Net, W: Layer<N::Stream> = Plain> {
     cost: Cost,
 }
 
-impl<W: Layer<<Reactor as Net>::Stream>> Generator<Reactor, W> {
-    /// A run over real sockets. The resources of the server process `pid` are measured.
+impl Generator<Reactor> {
+    /// A run over real sockets, with the TLS of `dial` if it has any. The resources of the server process `pid` are measured.
     ///
     /// # Errors
     /// There is no process `pid`, or access to it is denied.
-    pub fn new(reactor: Reactor, layer: W, server: Destination, plan: Plan, pid: Option<u32>) -> io::Result<Self> {
+    pub fn new(reactor: Reactor, dial: Dial, server: Destination, plan: Plan, pid: Option<u32>) -> io::Result<Self> {
         let cost = Cost::new(pid)?;
         let clock = reactor.clock();
-        Ok(Self::over(reactor, Box::new(move || clock.now()), layer, server, plan, cost))
+        Ok(Self::over(reactor, Box::new(move || clock.now()), dial, server, plan, cost))
     }
 }
 
-impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
+impl<N: Net + 'static> Generator<N> {
     /// A run over any `Net`; `clock` is the clock of that `Net`.
-    pub(super) fn over(net: N, clock: ClockFn, layer: W, server: Destination, plan: Plan, cost: Cost) -> Self {
+    pub(super) fn over(net: N, clock: ClockFn, dial: Dial, server: Destination, plan: Plan, cost: Cost) -> Self {
         let now = net.now();
         let workload = Workload::new(&plan, clock);
-        let client = Client::with_layer(layer, net, plan.framing, workload, limits(&plan))
-            .with_options(ConnectOptions { ports: PortSearch::All, ..ConnectOptions::default() });
+        let socket = ConnectOptions { ports: PortSearch::All, ..dial.socket };
+        let dial = Dial { limits: peer_limits(&plan), socket, ..dial };
+        let limits = ServerLimits {
+            connect_timeout: plan.timeout,
+            connecting_max: CONNECTING_MAX,
+            // The plan bounds the queued bytes.
+            queue_total_max: usize::MAX,
+            ..ServerLimits::default()
+        };
+        let client = Client::dialing(net, dial, plan.framing, workload, limits);
         Self {
             server,
             client,
@@ -140,7 +150,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
     }
 }
 
-impl<N: Net, W: Layer<N::Stream>> LoadRun for Generator<N, W> {
+impl<N: Net + 'static> LoadRun for Generator<N> {
     fn turn(&mut self) -> io::Result<Option<RunEnd>> {
         if let Phase::Ended(ending) = self.phase {
             return Ok(Some(ending));
@@ -149,13 +159,13 @@ impl<N: Net, W: Layer<N::Stream>> LoadRun for Generator<N, W> {
         self.begin_connect(now);
         self.send_planned(now);
         self.client.turn(Some(self.next_deadline()))?;
-        while let Some(failure) = self.client.poll_failure() {
+        while let Some(failure) = self.client.service_mut().failures.pop_front() {
             self.handle_failure(failure);
         }
         while let Some(control_event) = self.client.poll_control_event() {
             match control_event {
                 ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
-                ControlEvent::Wake | ControlEvent::Reload | ControlEvent::Totals => {}
+                ControlEvent::Wake | ControlEvent::LameDuck(_) | ControlEvent::Reload | ControlEvent::Totals => {}
             }
         }
         let now = self.workload().now();
@@ -214,13 +224,13 @@ impl<N: Net, W: Layer<N::Stream>> LoadRun for Generator<N, W> {
     }
 }
 
-/// Limits of the client. The generator checks its timeouts itself, and every peer must always be read:
+/// Limits of each peer. The generator checks its timeouts itself, and every peer must always be read:
 /// if reading paused while the server does not read either, both would wait for each other.
-fn limits(plan: &Plan) -> ClientLimits {
+fn peer_limits(plan: &Plan) -> Limits {
     let frame_len = plan.message_len + ENVELOPE_LEN_MAX;
     let queue_max = plan.pipeline.saturating_mul(frame_len);
     let never = Duration::MAX;
-    let peer = Limits {
+    Limits {
         queue: Watermarks::new(queue_max / 2, queue_max),
         frame_len_max: frame_len,
         handshake_timeout: never,
@@ -228,13 +238,6 @@ fn limits(plan: &Plan) -> ClientLimits {
         frame_timeout: never,
         write_timeout: never,
         ..Limits::default()
-    };
-    ClientLimits {
-        peer,
-        connect_timeout: plan.timeout,
-        connecting_max: CONNECTING_MAX,
-        // The plan bounds the queued bytes.
-        queue_total_max: usize::MAX,
     }
 }
 

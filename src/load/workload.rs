@@ -2,10 +2,12 @@
 //!
 //! It does not decide when requests are sent: the generator chooses its [`SendMode`].
 
+use std::collections::VecDeque;
+
 use crate::codec::Framing;
 use crate::connection::CloseReason;
 use crate::instant::Instant;
-use crate::service::{Context, Orders, PeerInfo, Service};
+use crate::service::{ConnectFailure, Context, Orders, PeerInfo, Service};
 use crate::slab::Key;
 
 use super::counters::{Request, RequestCounters};
@@ -55,6 +57,8 @@ pub(super) struct Workload {
     /// Requesting connections without any answer so far.
     pub(super) silent: u64,
     pub(super) recent_connects: RecentConnects,
+    /// Failed connects that the generator has not handled.
+    pub(super) failures: VecDeque<ConnectFailure<Exchange>>,
     pub(super) open: usize,
     pub(super) open_max: usize,
     /// Number of open connections that carry requests.
@@ -86,6 +90,7 @@ impl Workload {
             silent: 0,
             // The kernel retransmits a SYN after one second, which is within half of most timeouts.
             recent_connects: RecentConnects::new(plan.timeout / 2),
+            failures: VecDeque::new(),
             open: 0,
             open_max: 0,
             requesting_open: 0,
@@ -244,6 +249,10 @@ impl Service for Workload {
                 self.send(exchange, cx);
             }
         }
+    }
+
+    fn on_connect_failed(&mut self, failure: ConnectFailure<Exchange>, _orders: &mut Orders<'_, Self>) {
+        self.failures.push_back(failure);
     }
 
     #[inline]

@@ -2,6 +2,8 @@
 //!
 //! Plain values; the loop decides what to do about them.
 
+use std::time::Duration;
+
 /// The name under which a stream, a listener or a UDP socket is registered.
 ///
 /// Every [`Event::Ready`] about the source carries it. Its bits mean nothing to [`Net`](super::Net);
@@ -48,6 +50,8 @@ pub enum PollOutcome {
 pub enum ControlEvent {
     /// Check the inboxes: another thread has sent a message or a request.
     Wake,
+    /// Stop accepting and wait until all peers have left, or for this time; then drain.
+    LameDuck(Duration),
     /// Finish every peer, then end. A second one means [`ControlEvent::Stop`].
     Drain,
     /// End at once.

@@ -4,8 +4,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -24,19 +25,37 @@ const DRAIN: u8 = 1;
 const STOP: u8 = 2;
 const TOTALS: u8 = 4;
 const RELOAD: u8 = 8;
+const LAME_DUCK: u8 = 16;
 
 /// Sends requests to an event loop, from any thread.
 ///
 /// Every method returns at once. Equal requests that arrive before the loop's next turn count as one.
 #[derive(Clone)]
 pub struct Handle {
-    requests: Arc<AtomicU8>,
+    requests: Arc<Requests>,
     wake: Arc<dyn Wake>,
+}
+
+/// The requests that the loop has not taken.
+#[derive(Default)]
+struct Requests {
+    bits: AtomicU8,
+    /// The timeout of the last request for a lame duck. It is written before its bit.
+    lame_duck_ns: AtomicU64,
 }
 
 impl Handle {
     pub(crate) fn new(wake: Arc<dyn Wake>) -> Self {
         Self { requests: Arc::default(), wake }
+    }
+
+    /// Stops accepting and serves the peers until they leave. After `timeout`, a drain begins.
+    ///
+    /// A repeated request moves the deadline. During a drain it has no effect.
+    pub fn lame_duck(&self, timeout: Duration) {
+        let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        self.requests.lame_duck_ns.store(nanos, Ordering::Release);
+        self.request(LAME_DUCK);
     }
 
     /// Finishes every peer, then ends the loop; see [`ControlEvent::Drain`].
@@ -72,10 +91,12 @@ impl Handle {
 
     /// The requests since the last call.
     pub(crate) fn take_requests(&self) -> impl Iterator<Item = ControlEvent> + use<> {
-        let requests = self.requests.swap(0, Ordering::AcqRel);
+        let requests = self.requests.bits.swap(0, Ordering::AcqRel);
+        let timeout = Duration::from_nanos(self.requests.lame_duck_ns.load(Ordering::Acquire));
         [
             (TOTALS, ControlEvent::Totals),
             (RELOAD, ControlEvent::Reload),
+            (LAME_DUCK, ControlEvent::LameDuck(timeout)),
             (DRAIN, ControlEvent::Drain),
             (STOP, ControlEvent::Stop),
         ]
@@ -84,7 +105,7 @@ impl Handle {
     }
 
     fn request(&self, bit: u8) {
-        self.requests.fetch_or(bit, Ordering::AcqRel);
+        self.requests.bits.fetch_or(bit, Ordering::AcqRel);
         self.wake.wake();
     }
 }

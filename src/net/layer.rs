@@ -5,6 +5,7 @@
 use std::io;
 
 use super::stream::Stream;
+use crate::service::Role;
 
 /// Wraps every accepted or connected stream of an endpoint in a protocol of its own.
 pub trait Layer<T: Stream> {
@@ -12,13 +13,13 @@ pub trait Layer<T: Stream> {
     type Stream: Stream;
 
     /// Whether a wrapped stream needs [`Self::open`] to succeed before it carries application bytes.
-    const HAS_HANDSHAKE: bool;
+    fn has_handshake(&self, role: Role) -> bool;
 
     /// Wraps one stream. Moves no bytes.
     ///
     /// # Errors
     /// No memory or no randomness for it.
-    fn wrap(&self, stream: T) -> io::Result<Self::Stream>;
+    fn wrap(&self, stream: T, role: Role) -> io::Result<Self::Stream>;
 
     /// The stream inside a wrapped one.
     fn inner<'a>(&self, stream: &'a mut Self::Stream) -> &'a mut T;
@@ -50,10 +51,14 @@ pub struct Plain;
 
 impl<T: Stream> Layer<T> for Plain {
     type Stream = T;
-    const HAS_HANDSHAKE: bool = false;
 
     #[inline]
-    fn wrap(&self, stream: T) -> io::Result<T> {
+    fn has_handshake(&self, _role: Role) -> bool {
+        false
+    }
+
+    #[inline]
+    fn wrap(&self, stream: T, _role: Role) -> io::Result<T> {
         Ok(stream)
     }
 

@@ -6,7 +6,7 @@
 use super::event::Readiness;
 use super::stream::Stream;
 use crate::peer_address::{AddressGroup, PeerAddress};
-use crate::service::{Identity, TlsInfo};
+use crate::service::{Identity, Role, TlsInfo};
 
 /// A stream and its readiness bits.
 pub struct Link<T> {
@@ -50,6 +50,16 @@ impl<T> Link<T> {
     /// The group that the peer counts in.
     pub fn group(&self) -> AddressGroup {
         self.group
+    }
+
+    /// Counts the peer in another group from now on.
+    pub(crate) fn regroup(&mut self, group: AddressGroup) {
+        self.group = group;
+    }
+
+    /// Which side began the connection.
+    pub fn role(&self) -> Role {
+        if self.group == AddressGroup::OURS { Role::Connected } else { Role::Accepted }
     }
 
     /// The stream, without its readiness.

@@ -4,9 +4,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
 
 use crate::instant::Instant;
@@ -97,6 +99,36 @@ impl Reactor {
             none => none.insert(super::signals::Signals::new(self.poll.registry(), SIGNALS)?),
         };
         signals.watch(number, control_event)
+    }
+
+    /// Begins a drain on SIGINT (Ctrl-C) and SIGTERM. A second signal stops the loop.
+    ///
+    /// # Errors
+    /// A signal cannot be caught (`signal(7)`).
+    #[cfg(feature = "signals")]
+    pub fn draining_on_signals(mut self) -> io::Result<Self> {
+        for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            self.watch_signal(number, ControlEvent::Drain)?;
+        }
+        Ok(self)
+    }
+
+    /// Registers a descriptor of the program for both directions.
+    ///
+    /// # Errors
+    /// As `epoll_ctl(2)` or `kevent(2)`.
+    pub(crate) fn watch(&self, descriptor: &impl AsFd, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let descriptor = descriptor.as_fd().as_raw_fd();
+        self.poll.registry().register(&mut SourceFd(&descriptor), mio_token(token), both)
+    }
+
+    /// Undoes [`Self::watch`].
+    ///
+    /// # Errors
+    /// As `epoll_ctl(2)` or `kevent(2)`.
+    pub(crate) fn unwatch(&self, descriptor: &impl AsFd) -> io::Result<()> {
+        self.poll.registry().deregister(&mut SourceFd(&descriptor.as_fd().as_raw_fd()))
     }
 
     /// The timeout for mio's poll. On Linux the alarm ends the sleep, so the poll has no timeout.
@@ -215,6 +247,13 @@ impl Net for Reactor {
 
     fn wake(&self) -> Arc<dyn Wake> {
         Arc::clone(&self.waker) as Arc<dyn Wake>
+    }
+}
+
+impl AsRawFd for Reactor {
+    /// The descriptor of the poll, readable while an event is pending.
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
     }
 }
 

@@ -61,6 +61,12 @@ pub trait Stream {
         None
     }
 
+    /// The address of the peer that a proxy on the way has announced, once the handshake of the layer is
+    /// complete. `None` if no proxy has.
+    fn original_address(&self) -> Option<PeerAddress> {
+        None
+    }
+
     /// The result of the TLS handshake. `None` without TLS, and before it is complete.
     fn tls(&self) -> Option<TlsInfo> {
         None

@@ -42,8 +42,7 @@ impl DatagramClients {
         let limits = DatagramLimits { source_rate, waiting_bytes_max, ..usual };
         let address: Address = "udp://127.0.0.1:0".parse().expect("an address");
         let options = DatagramOptions::default();
-        let endpoint = server.listen_datagrams(&address, &options, limits, Echo::new());
-        let to = server.local_address(&endpoint.expect("the address is free")).clone();
+        let to = server.listen_datagrams(&address, &options, limits, Echo::new()).expect("the address is free");
         let Address::Udp(host_port) = &to else { unreachable!("a UDP address was requested") };
         let bound = host_port.parse().expect("a bound address is numeric");
         let probability = 0.5_f64.powi(rng.below(6) as i32);

@@ -152,7 +152,7 @@ impl Invariants {
         let frames = view.run.log.lock().frames.get(&name).copied().unwrap_or(0);
         let history = self.histories.entry(name).or_default();
         history.update(peer, stream, now, frames);
-        if peer.is_marked {
+        if peer.is_marked || peer.closed.is_some() {
             return;
         }
         let (at, what) = history.deadline(peer, limits);
@@ -187,8 +187,7 @@ impl Invariants {
 
     /// Checks that a drain accepts the backlog and ends in time.
     fn check_shutdown(&mut self, view: &TurnView<'_>) {
-        let is_ending = view.snapshot.endpoints.iter().all(|endpoint| !endpoint.is_listening);
-        if !is_ending {
+        if !view.snapshot.is_draining {
             return;
         }
         if view.fault_count(Fault::ReadBlocks) > self.shutdown.blocked_reads {

@@ -3,7 +3,7 @@
 use super::invariants::Invariants;
 use super::outcome::{RunEvent, RunEventCounts, SimOutcome};
 use super::peers::{PORT_FIRST, TestPeer};
-use super::run_state::{RunState, SimSetup};
+use super::run_state::{RunState, SimSetup, draw_timeout};
 use crate::connection::CloseReason;
 use crate::net::ControlEvent;
 use crate::sim::WorldProgress;
@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
             (RunEvent::WrappedGeneration, u64::from(has_wrapped)),
             (RunEvent::TurnCutShort, cut_short),
             (RunEvent::DatagramAnswered, totals.datagrams.answered),
-            (RunEvent::DatagramRefused, totals.datagrams.refused.iter().sum()),
+            (RunEvent::DatagramRefused, totals.datagrams.refused_total()),
         ];
         for (event, count) in counts {
             self.events[event as usize] = count;
@@ -77,6 +77,7 @@ impl<'a> Run<'a> {
     fn run_with_faults(&mut self) {
         let (ends_early, sends_messages) = (self.state.rng.chance(0.5), self.state.rng.chance(0.5));
         let end_probability = if ends_early { 2.0 / self.steps as f64 } else { 0.0 };
+        let lame_duck_probability = if self.state.lame_duck_rng.chance(0.4) { 2.0 / self.steps as f64 } else { 0.0 };
         for step in 0..self.steps {
             if self.state.peers.len() < self.peers_max && (step == 0 || self.state.rng.chance(0.1)) {
                 self.connect_some();
@@ -86,6 +87,9 @@ impl<'a> Run<'a> {
             }
             if let Some(datagrams) = &mut self.state.datagrams {
                 datagrams.send_some(&self.state.world, &mut self.state.side_rng);
+            }
+            if self.state.lame_duck_rng.chance(lame_duck_probability) {
+                self.request_lame_duck();
             }
             if self.state.rng.chance(end_probability) {
                 self.request_shutdown();
@@ -134,6 +138,18 @@ impl<'a> Run<'a> {
             (false, true) => server.handle().drain(),
             (true, false) => world.notify(ControlEvent::Stop),
             (true, true) => server.handle().stop(),
+        }
+    }
+
+    /// Makes the server wait until its peers have left. At the end of the wait, it drains by itself.
+    fn request_lame_duck(&mut self) {
+        let timeout = draw_timeout(&mut self.state.lame_duck_rng);
+        self.events[RunEvent::LameDuck as usize] += 1;
+        self.invariants.drain_requested();
+        if self.state.lame_duck_rng.chance(0.5) {
+            self.state.world.notify(ControlEvent::LameDuck(timeout));
+        } else {
+            self.state.server.handle().lame_duck(timeout);
         }
     }
 

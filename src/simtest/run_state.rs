@@ -42,6 +42,8 @@ pub(super) struct RunState {
     pub(super) rng: Rng,
     /// Random numbers for additions to these runs, so that known seeds keep their meaning.
     pub(super) side_rng: Rng,
+    /// Random numbers for lame ducks, for the same reason.
+    pub(super) lame_duck_rng: Rng,
     /// The server has few file descriptors.
     pub(super) has_few_descriptors: bool,
     /// Generations of the slabs wrap early.
@@ -87,6 +89,7 @@ impl RunState {
             senders: Vec::new(),
             rng,
             side_rng,
+            lame_duck_rng: Rng::new(seed.rotate_left(16)),
             has_few_descriptors,
             has_last_generations,
             has_short_turns,

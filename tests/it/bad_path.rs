@@ -4,14 +4,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use readyloop::net::{Layer, Net, Plain};
 use readyloop::sim::Rng;
-use readyloop::{CloseReason, Reactor};
+use readyloop::{CloseReason, Dial};
 
 use crate::support::tls::{Secure, VERSIONS, target_of};
 use crate::support::{Conversations, Fault, FaultProxy, KIB, PathReport, Role, Serve, Server, Summary, TIMEOUT};
-
-type Inner = <Reactor as Net>::Stream;
 
 /// The number of connections with each kind of fault.
 const COMPLETE: usize = 120;
@@ -38,9 +35,9 @@ struct Outcome {
 
 /// Runs `count` connections through a fault proxy until all have closed.
 #[track_caller]
-fn run(layer: impl Layer<Inner>, to: SocketAddr, count: usize, draw: fn(&mut Rng) -> Fault) -> Outcome {
+fn run(dial: Dial, to: SocketAddr, count: usize, draw: fn(&mut Rng) -> Fault) -> Outcome {
     let proxy = FaultProxy::start(seed(), to, draw);
-    let mut talks = Conversations::under(layer, proxy.address);
+    let mut talks = Conversations::under(dial, proxy.address);
     talks.join(count, Role::Streams(BYTES));
     let over =
         talks.run_until(3 * TIMEOUT, |talks| talks.iter().all(|talk| talk.reason.is_some() || talk.failure.is_some()));
@@ -58,21 +55,21 @@ fn run(layer: impl Layer<Inner>, to: SocketAddr, count: usize, draw: fn(&mut Rng
 /// Runs all three kinds of faults against one server. Returns the outcome of the truncated connections
 /// and the summary of the server.
 #[track_caller]
-fn check<W: Layer<Inner>>(layer: impl Fn() -> W, server: Server, address: SocketAddr) -> (Outcome, Summary) {
+fn check(dial: &Dial, server: Server, address: SocketAddr) -> (Outcome, Summary) {
     println!("replay with {SEED}={} cargo test --test it bad_path", seed());
     let base = server.process.descriptors();
-    let complete = run(layer(), address, COMPLETE, |_| Fault::None);
+    let complete = run(dial.clone(), address, COMPLETE, |_| Fault::None);
     assert_eq!(complete.endings, BTreeMap::from([("finished", COMPLETE)]));
     assert!(complete.received.iter().all(|received| *received == BYTES), "{complete:?}");
     assert!(complete.reports.iter().all(|report| !report.is_reset), "{complete:?}");
     // Truncates anywhere, including before the first byte and after the last.
     let truncate = |rng: &mut Rng| Fault::Truncate { after: rng.below(BYTES as usize + 100) as u64 };
-    let truncated = run(layer(), address, TRUNCATED, truncate);
+    let truncated = run(dial.clone(), address, TRUNCATED, truncate);
     // The server echoes the bytes that arrived and then ends cleanly.
     assert_eq!(truncated.endings, BTreeMap::from([("finished", TRUNCATED)]), "{truncated:?}");
     assert!(truncated.reports.iter().all(|report| !report.is_reset), "{truncated:?}");
     let reset = |rng: &mut Rng| Fault::Reset { after: rng.below(BYTES as usize) as u64, from: rng.below(2) };
-    let reset = run(layer(), address, RESET, reset);
+    let reset = run(dial.clone(), address, RESET, reset);
     server.descriptors_return_to(base);
 
     let ended = server.drain();
@@ -90,7 +87,7 @@ fn check<W: Layer<Inner>>(layer: impl Fn() -> W, server: Server, address: Socket
 fn no_byte_is_lost_over_a_bad_path() {
     let server = Serve::new().start();
     let address = server.address();
-    let (truncated, summary) = check(|| Plain, server, address);
+    let (truncated, summary) = check(&Dial::default(), server, address);
     let mut forwarded: Vec<u64> = truncated.reports.iter().map(|report| report.forwarded[0]).collect();
     forwarded.sort_unstable();
     assert_eq!(truncated.received, forwarded, "the server echoes exactly the bytes that it received");
@@ -102,7 +99,7 @@ fn no_byte_is_lost_over_a_bad_path_under_tls() {
     for version in VERSIONS {
         let secure = Secure::start("");
         let (options, address) = (secure.options(Some(version)), secure.address());
-        let (_, summary) = check(|| target_of(&options), secure.server, address);
+        let (_, summary) = check(&Dial::from(target_of(&options)), secure.server, address);
         // An end without close_notify is never taken for a clean one.
         assert_eq!((summary.closed("truncated"), summary.closed("bad-tls")), (TRUNCATED as u64, 0));
         assert!(summary.closed("finished") <= (COMPLETE + RESET) as u64);

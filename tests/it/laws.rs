@@ -99,10 +99,10 @@ fn only_the_pump_moves_bytes() {
         "src/client/blocking.rs",
         "src/sim/",
     ])
-    .forbids("src/server/endpoint.rs", "fn f() { stream.read(&mut scratch); }")
-    .forbids("src/server/endpoint.rs", "fn f() { Stream::write(&mut stream, b\"bye\"); }")
-    .allows("src/server/endpoint.rs", "fn f() { halves.read() == halves.write() }")
-    .allows("src/server/endpoint.rs", "#[cfg(test)] mod tests { fn f() { stream.read(&mut scratch); } }")
+    .forbids("src/event_loop/endpoint.rs", "fn f() { stream.read(&mut scratch); }")
+    .forbids("src/event_loop/endpoint.rs", "fn f() { Stream::write(&mut stream, b\"bye\"); }")
+    .allows("src/event_loop/endpoint.rs", "fn f() { halves.read() == halves.write() }")
+    .allows("src/event_loop/endpoint.rs", "#[cfg(test)] mod tests { fn f() { stream.read(&mut scratch); } }")
     .allows("src/bin/readyloop/main.rs", "fn f() { std::fs::read(\"readyloop.toml\") }")
     .holds();
 }
@@ -142,7 +142,7 @@ fn only_the_reactor_polls() {
             "src/load/datagrams.rs",
             "src/sim/",
         ])
-        .forbids("src/server/endpoint.rs", "fn f() { state.net.poll(&mut events, None) }")
+        .forbids("src/event_loop/endpoint.rs", "fn f() { state.net.poll(&mut events, None) }")
         .holds();
 }
 

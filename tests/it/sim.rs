@@ -5,6 +5,7 @@
 //! it. Add it to `sim/seeds.txt`: these seeds always run first.
 
 mod command;
+mod gateway;
 mod protocols;
 mod proxy;
 mod tls;

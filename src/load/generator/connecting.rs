@@ -9,7 +9,7 @@ use crate::load::exchange::{Exchange, Role};
 use crate::load::plan::ConnectionReuse;
 use crate::load::progress::Phase;
 use crate::load::workload::SendMode;
-use crate::net::{Layer, Net};
+use crate::net::Net;
 
 use super::{CONNECTING_MAX, Generator};
 
@@ -17,7 +17,7 @@ use super::{CONNECTING_MAX, Generator};
 /// connect rate when the server is gone.
 const FAILURE_PAUSE: Duration = Duration::from_millis(1);
 
-impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
+impl<N: Net + 'static> Generator<N> {
     /// Begins one connect if one is due. It begins only one per turn, so that the measured time of a
     /// connect does not contain the start of others.
     pub(super) fn begin_connect(&mut self, now: Instant) {

@@ -8,11 +8,11 @@ use crate::load::progress::Phase;
 use crate::load::record::RunEnd;
 use crate::load::window::Window;
 use crate::load::workload::SendMode;
-use crate::net::{Layer, Net};
+use crate::net::Net;
 
 use super::Generator;
 
-impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
+impl<N: Net + 'static> Generator<N> {
     pub(super) fn advance(&mut self, now: Instant) {
         match self.phase {
             Phase::Connecting => {

@@ -36,7 +36,7 @@ impl SimulatedRun {
         let clock = world.clone();
         let to = Destination::Tcp("127.0.0.1:7".parse().unwrap());
         let cost = Cost::new(None).unwrap();
-        let generator = Generator::over(world.net(), Box::new(move || clock.now()), Plain, to, plan, cost);
+        let generator = Generator::over(world.net(), Box::new(move || clock.now()), Dial::default(), to, plan, cost);
         let stall = Duration::MAX..Duration::MAX;
         Self { world, generator, peers: Vec::new(), stall, held: Vec::new(), alter: |_| {} }
     }

@@ -13,6 +13,7 @@ use super::pem::{alpn_protocols, identity_error};
 use super::trust::Verifier;
 use super::{Pem, TlsError, TlsSetupError, TlsStream, Trust};
 use crate::net::{Layer, Stream};
+use crate::service::Role;
 pub use crate::service::TlsVersion;
 
 /// Options of a TLS client.
@@ -86,9 +87,12 @@ pub struct TlsTarget {
 
 impl<T: Stream> Layer<T> for TlsTarget {
     type Stream = TlsStream<T>;
-    const HAS_HANDSHAKE: bool = true;
 
-    fn wrap(&self, stream: T) -> io::Result<TlsStream<T>> {
+    fn has_handshake(&self, _role: Role) -> bool {
+        true
+    }
+
+    fn wrap(&self, stream: T, _role: Role) -> io::Result<TlsStream<T>> {
         let tls = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
         Ok(TlsStream::new(stream, tls.map_err(|error| TlsError::from(&error))?))
     }

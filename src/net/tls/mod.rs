@@ -5,6 +5,7 @@
 
 mod client;
 mod error;
+mod layer;
 mod pem;
 mod sections;
 mod server;
@@ -15,6 +16,7 @@ mod trust;
 
 pub use client::{TlsClient, TlsClientOptions, TlsTarget, TlsVersion};
 pub use error::{Alert, CertificateFault, Incompatibility, TlsError, TlsFault};
+pub use layer::{MaybeTls, TlsLayer};
 pub use pem::{Pem, TlsSetupError};
 pub use sections::{PemItem, PemProblem};
 pub use server::{TlsServer, TlsServerOptions};

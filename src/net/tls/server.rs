@@ -14,6 +14,7 @@ use super::pem::{alpn_protocols, identity_error};
 use super::trust::root_store;
 use super::{Pem, TlsError, TlsSetupError, TlsStream};
 use crate::net::{Layer, Stream};
+use crate::service::Role;
 
 /// Options of a TLS server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,9 +78,12 @@ fn config_of(options: &TlsServerOptions) -> Result<ServerConfig, TlsSetupError> 
 
 impl<T: Stream> Layer<T> for TlsServer {
     type Stream = TlsStream<T>;
-    const HAS_HANDSHAKE: bool = true;
 
-    fn wrap(&self, stream: T) -> io::Result<TlsStream<T>> {
+    fn has_handshake(&self, _role: Role) -> bool {
+        true
+    }
+
+    fn wrap(&self, stream: T, _role: Role) -> io::Result<TlsStream<T>> {
         let tls = ServerConnection::new(Arc::clone(&self.config));
         Ok(TlsStream::new(stream, tls.map_err(|error| TlsError::from(&error))?))
     }

@@ -275,6 +275,10 @@ impl<T: Stream> Stream for TlsStream<T> {
         self.inner.local_address()
     }
 
+    fn original_address(&self) -> Option<PeerAddress> {
+        self.inner.original_address()
+    }
+
     fn tls(&self) -> Option<TlsInfo> {
         let tls = &self.session.tls;
         let is_old = tls.protocol_version()? == ProtocolVersion::TLSv1_2;

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 
 use super::{Pem, TlsClient, TlsClientOptions, TlsError, TlsServer, TlsServerOptions, TlsStream, TlsVersion, Trust};
 use crate::net::{Layer, Stream};
+use crate::service::Role;
 use crate::sim::{Rng, pattern};
 
 use certs::{TestAuthority, Validity};
@@ -42,11 +43,11 @@ impl Setup {
     }
 
     fn server(&self, end: MemoryStream) -> Tls {
-        TlsServer::new(self.server.clone()).unwrap().wrap(end).unwrap()
+        TlsServer::new(self.server.clone()).unwrap().wrap(end, Role::Accepted).unwrap()
     }
 
     fn client(&self, end: MemoryStream) -> Tls {
-        TlsClient::new(&self.client).unwrap().to("server.test").unwrap().wrap(end).unwrap()
+        TlsClient::new(&self.client).unwrap().to("server.test").unwrap().wrap(end, Role::Connected).unwrap()
     }
 
     /// Client and server over a stream without faults, before the handshake.

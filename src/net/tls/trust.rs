@@ -77,6 +77,7 @@ fn system_roots() -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsSe
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(loaded.certs.iter().cloned());
     if roots.is_empty() {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is non-exhaustive")]
         let unreadable = loaded.errors.into_iter().find_map(|error| match error.kind {
             ErrorKind::Io { inner, path } => Some(TlsSetupError::Unreadable { path, error: inner }),
             _ => None,

@@ -12,32 +12,32 @@ struct ConnectService {
     first_client: Option<Key>,
 }
 
-/// The client that an outbound connection belongs to.
-type Client = Option<Key>;
+/// The reply that an outbound connection owes to its client.
+type Owed = Option<ReplyToken>;
 
-fn report(client: Client, result: &str, orders: &mut Orders<'_, ConnectService>) {
-    orders.send_to(client.expect("a client ordered the connection"), &[result.as_bytes()]).unwrap();
+fn report(owed: Owed, result: &str, orders: &mut Orders<'_, ConnectService>) {
+    orders.answer(owed.expect("a client ordered the connection"), &[result.as_bytes()]).unwrap();
 }
 
 impl Service for ConnectService {
     type Codec = Lines;
-    type Peer = Client;
+    type Peer = Owed;
     type Message = ();
 
-    fn on_open(&mut self, client: &mut Client, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
+    fn on_open(&mut self, owed: &mut Owed, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         if info.role() == Role::Connected {
             cx.send(b"hello");
-            report(*client, "connected", &mut cx.orders());
+            report(owed.take(), "connected", &mut cx.orders());
         }
     }
 
-    fn on_connect_failed(&mut self, failure: ConnectFailure<Client>, orders: &mut Orders<'_, Self>) {
+    fn on_connect_failed(&mut self, failure: ConnectFailure<Owed>, orders: &mut Orders<'_, Self>) {
         let error = failure.error;
         let result = error.raw_os_error().map_or(format!("{}, {error}", error.kind()), |number| number.to_string());
         report(failure.peer, &result, orders);
     }
 
-    fn on_frame(&mut self, _client: &mut Client, line: &[u8], cx: &mut Context<'_, Self>) {
+    fn on_frame(&mut self, _owed: &mut Owed, line: &[u8], cx: &mut Context<'_, Self>) {
         match line {
             b"hello" => cx.send(b"hello to you"),
             b"break" => {
@@ -46,8 +46,8 @@ impl Service for ConnectService {
             }
             port => {
                 self.first_client.get_or_insert(cx.key());
-                let client = Some(cx.key());
-                cx.orders().connect(upstream(std::str::from_utf8(port).unwrap().parse().unwrap()).0, client);
+                let owed = Some(cx.defer_reply());
+                cx.orders().connect(upstream(std::str::from_utf8(port).unwrap().parse().unwrap()).0, owed);
             }
         }
     }
@@ -58,14 +58,16 @@ fn upstream(port: u16) -> (Destination, Address) {
     (Destination::Tcp(address), address.into())
 }
 
-/// A server with a `ConnectService`, and a client that has sent `lines`.
-fn start(world: &World, limits: ServerLimits, lines: &[u8]) -> (Server<SimNet>, SimPeer) {
+/// A server with a `ConnectService`, and a client for each line, which it has sent.
+fn start<const N: usize>(world: &World, limits: ServerLimits, lines: [&[u8]; N]) -> (Server<SimNet>, [SimPeer; N]) {
     let mut server = Server::new(world.net(), limits);
-    let at = address("127.0.0.1:7000");
-    server.listen(at.clone(), Lines::new(), ConnectService::default()).unwrap();
-    let client = world.connect(&at);
-    client.send(lines);
-    (server, client)
+    server.listen("127.0.0.1:7000", Lines::new(), ConnectService::default()).unwrap();
+    let clients = lines.map(|line| {
+        let client = world.connect(&address("127.0.0.1:7000"));
+        client.send(line);
+        client
+    });
+    (server, clients)
 }
 
 fn received(peer: &SimPeer) -> String {
@@ -82,7 +84,7 @@ fn settle(world: &World, server: &mut Server<SimNet>) {
 fn an_outbound_connection_is_a_peer_like_any_other() {
     let world = World::new(1);
     world.accept_connects_at(&upstream(80).1, Behavior::default());
-    let (mut server, client) = start(&world, ServerLimits::default(), b"80\n");
+    let (mut server, [client]) = start(&world, ServerLimits::default(), [b"80\n"]);
     settle(&world, &mut server);
     assert_eq!(received(&client), "connected\n");
     let other = world.last_peer().unwrap();
@@ -103,27 +105,29 @@ fn each_kind_of_failure_is_reported() {
     let world = World::new(1);
     world.accept_connects_at(&upstream(80).1, Behavior::default());
     world.ignore_connects_at(&upstream(81).1);
-    let limits = ServerLimits { connections_max: 3, ..ServerLimits::default() };
-    let (mut server, client) = start(&world, limits.clone(), b"82\n81\n80\n");
+    let limits = ServerLimits { connections_max: 5, ..ServerLimits::default() };
+    let (mut server, clients) = start(&world, limits.clone(), [b"82\n", b"81\n", b"80\n"]);
     settle(&world, &mut server);
-    let refused = libc::ECONNREFUSED;
-    assert_eq!(received(&client), format!("other error, the server is full\n{refused}\n"));
-    client.send(b"80\n");
+    assert_eq!(received(&clients[0]), format!("{}\n", libc::ECONNREFUSED));
+    assert_eq!(received(&clients[2]), "other error, the server is full\n");
+    clients[2].send(b"80\n");
     settle(&world, &mut server);
-    assert_eq!(received(&client), "connected\n");
-    assert_eq!((server.totals().connecting, server.totals().open), (1, 3));
+    assert_eq!(received(&clients[2]), "connected\n");
+    assert_eq!((server.totals().connecting, server.totals().open), (1, 5));
     world.advance(limits.connect_timeout, || server.turn()).unwrap();
-    assert_eq!(received(&client), "timed out, no answer within the connect timeout\n");
-    assert_eq!((server.totals().connects_failed, server.totals().open), (3, 2));
+    assert_eq!(received(&clients[1]), "timed out, no answer within the connect timeout\n");
+    assert_eq!((server.totals().connects_failed, server.totals().open), (3, 4));
 }
 
 #[test]
 fn running_out_of_descriptors_is_reported() {
-    let world = World::new(1).with_descriptors(2);
+    let world = World::new(1).with_descriptors(3);
     world.accept_connects_at(&upstream(80).1, Behavior::default());
-    let (mut server, client) = start(&world, ServerLimits::default(), b"80\n80\n");
+    let (mut server, clients) = start(&world, ServerLimits::default(), [b"80\n", b"80\n"]);
     settle(&world, &mut server);
-    assert_eq!(received(&client), format!("{}\nconnected\n", libc::EMFILE));
+    let mut results = clients.map(|client| received(&client));
+    results.sort_unstable();
+    assert_eq!(results, [format!("{}\n", libc::EMFILE), "connected\n".to_owned()]);
 }
 
 #[test]
@@ -131,13 +135,15 @@ fn connects_in_progress_are_limited_and_queued_ones_time_out() {
     let world = World::new(1);
     world.ignore_connects_at(&upstream(81).1);
     let limits = ServerLimits { connecting_max: 2, ..ServerLimits::default() };
-    let (mut server, client) = start(&world, limits.clone(), b"81\n81\n81\n81\n81\n");
+    let (mut server, clients) = start(&world, limits.clone(), [b"81\n"; 5]);
     settle(&world, &mut server);
-    assert_eq!((server.totals().connecting, server.totals().open), (2, 3));
-    assert_eq!(received(&client), "");
+    assert_eq!((server.totals().connecting, server.totals().open), (2, 7));
+    assert!(clients.iter().all(|client| client.received().is_empty()));
     world.advance(limits.connect_timeout, || server.turn()).unwrap();
-    assert_eq!(received(&client), "timed out, no answer within the connect timeout\n".repeat(5));
-    assert_eq!((server.totals().connecting, server.totals().open), (0, 1));
+    for client in &clients {
+        assert_eq!(received(client), "timed out, no answer within the connect timeout\n");
+    }
+    assert_eq!((server.totals().connecting, server.totals().open), (0, 5));
 }
 
 #[test]
@@ -147,12 +153,13 @@ fn a_drain_aborts_connects_at_half_of_its_timeout() {
     world.ignore_connects_at(&upstream(81).1);
     let limits = ServerLimits { connect_timeout: Duration::from_secs(60), ..ServerLimits::default() };
     let half = limits.drain_timeout / 2;
-    let (mut server, client) = start(&world, limits, b"81\n");
+    let (mut server, [client]) = start(&world, limits, [b"81\n"]);
     settle(&world, &mut server);
-    client.send(b"80\n");
+    let other = world.connect(&address("127.0.0.1:7000"));
+    other.send(b"80\n");
     server.handle().drain();
     settle(&world, &mut server);
-    assert_eq!(received(&client), "connected\n");
+    assert_eq!(received(&other), "connected\n");
     assert!(!server.is_done());
     world.advance(half, || server.turn()).unwrap();
     assert_eq!(received(&client), "other error, the event loop is shutting down\n");
@@ -165,11 +172,13 @@ fn a_stop_aborts_connects_in_progress() {
     let world = World::new(1);
     world.ignore_connects_at(&upstream(81).1);
     let limits = ServerLimits { connecting_max: 1, ..ServerLimits::default() };
-    let (mut server, client) = start(&world, limits, b"81\n81\n");
+    let (mut server, clients) = start(&world, limits, [b"81\n"; 2]);
     settle(&world, &mut server);
     server.handle().stop();
     let totals = server.run().unwrap();
-    assert!(!client.is_connected() && totals.reconciles());
+    assert!(totals.reconciles(), "{totals:?}");
+    world.run_peers();
+    assert!(clients.iter().all(SimPeer::is_ended), "{clients:?}");
     assert_eq!((totals.connects_failed, totals.connecting, totals.open), (2, 0, 0));
 }
 
@@ -177,7 +186,7 @@ fn a_stop_aborts_connects_in_progress() {
 fn an_ordered_reset_is_sent_even_if_all_bytes_are_written() {
     let world = World::new(1);
     world.accept_connects_at(&upstream(80).1, Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
-    let (mut server, client) = start(&world, ServerLimits::default(), b"80\n");
+    let (mut server, [client]) = start(&world, ServerLimits::default(), [b"80\n"]);
     settle(&world, &mut server);
     assert_eq!(received(&client), "connected\n");
     world.last_peer().unwrap().send(b"break\n");

@@ -26,7 +26,7 @@ const MAY_ALSO: (&str, &str) = ("load", "client");
 /// The lowest ring that knows sockets, threads, the clock and the log is the ring of this module.
 const BORDER: &str = "net";
 
-/// The ring of the programs is the ring of this module.
+/// The ring of the faces and programs is the ring of this module.
 const PROGRAM: &str = "server";
 
 /// The ring of a top module, and its position there.
@@ -81,6 +81,8 @@ fn imports_point_down_the_rings() {
     .forbids("src/client/mod.rs", "use crate::server::Server;")
     .forbids("src/client/mod.rs", "use crate::load::Record;")
     .allows("src/load/generator.rs", "use crate::client::Client;")
+    .forbids("src/event_loop/mod.rs", "use crate::server::Server;")
+    .allows("src/server.rs", "use crate::event_loop::EventLoop;")
     .forbids("src/sim/world.rs", "use crate::server::Server;")
     .allows("src/simtest/run.rs", "use crate::server::Server;")
     .allows("src/host.rs", "use crate::{connection::Limits, service::Service};")

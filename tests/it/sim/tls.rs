@@ -12,6 +12,7 @@ use readyloop::net::tls::{
 };
 use readyloop::net::{Address, Layer, Stream};
 use readyloop::service::Echo;
+use readyloop::service::Role;
 use readyloop::sim::{Faults, Rng, SimNet, SimPeer, World, pattern};
 use readyloop::{CloseReason, ControlEvent, Limits, Listen, Raw, Server, ServerLimits};
 
@@ -20,10 +21,11 @@ use crate::support::shared_machine;
 
 use super::volume;
 
-/// A client's end of a simulated connection.
-struct Wire {
-    peer: SimPeer,
-    input: VecDeque<u8>,
+/// A peer's end of a simulated connection.
+pub(super) struct Wire {
+    pub(super) peer: SimPeer,
+    /// Bytes that were received and not read.
+    pub(super) input: VecDeque<u8>,
 }
 
 impl Stream for Wire {
@@ -105,7 +107,7 @@ impl Client {
 }
 
 /// Converts `WouldBlock` to `None`.
-fn ready<R>(result: io::Result<R>) -> io::Result<Option<R>> {
+pub(super) fn ready<R>(result: io::Result<R>) -> io::Result<Option<R>> {
     match result {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
         done => done.map(Some),
@@ -140,7 +142,7 @@ impl TlsSetup {
     fn client(&mut self, to_send: Vec<u8>) -> Client {
         let peer = self.world.connect(&self.address);
         let wire = Wire { peer: peer.clone(), input: VecDeque::new() };
-        let tls = self.tls.wrap(wire).expect("a TLS session");
+        let tls = self.tls.wrap(wire, Role::Connected).expect("a TLS session");
         Client { peer, tls, to_send, sent: 0, received: Vec::new(), has_finished: false, has_seen_end: false }
     }
 

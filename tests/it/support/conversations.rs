@@ -6,18 +6,16 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use readyloop::client::{Client, ClientLimits};
-use readyloop::net::{Destination, Layer, Net};
+use readyloop::client::{Client, ConnectFailure};
+use readyloop::net::{Destination, Net};
 use readyloop::sim::pattern;
-use readyloop::{CloseReason, Context, Key, Limits, Orders, PeerInfo, Raw, Reactor, Service};
+use readyloop::{CloseReason, Context, Dial, Key, Limits, Orders, PeerInfo, Raw, Reactor, ServerLimits, Service};
 
 use super::TIMEOUT;
 
-type Inner = <Reactor as Net>::Stream;
-
 /// Many connections on one event loop, each with a role.
-pub(crate) struct Conversations<W: Layer<Inner>> {
-    client: Client<Reactor, Recorder, W>,
+pub(crate) struct Conversations {
+    client: Client<Reactor, Recorder>,
     to: SocketAddr,
 }
 
@@ -62,16 +60,17 @@ struct Recorder {
     talks: Vec<Conversation>,
 }
 
-impl<W: Layer<Inner>> Conversations<W> {
+impl Conversations {
     #[track_caller]
-    pub(crate) fn under(layer: W, to: SocketAddr) -> Self {
+    pub(crate) fn under(dial: Dial, to: SocketAddr) -> Self {
         let reactor = Reactor::new().expect("descriptors are free");
         // The tests have their own deadlines.
-        let peer = Limits { idle_timeout: Duration::MAX, write_timeout: Duration::MAX, ..Limits::default() };
+        let limits = Limits { idle_timeout: Duration::MAX, write_timeout: Duration::MAX, ..Limits::default() };
         // Without a limit on connects in progress, all connections reach the server at once.
-        let limits =
-            ClientLimits { peer, connect_timeout: TIMEOUT, connecting_max: usize::MAX, ..ClientLimits::default() };
-        Self { client: Client::with_layer(layer, reactor, Raw, Recorder::default(), limits), to }
+        let loop_limits =
+            ServerLimits { connect_timeout: TIMEOUT, connecting_max: usize::MAX, ..ServerLimits::default() };
+        let dial = Dial { limits, ..dial };
+        Self { client: Client::dialing(reactor, dial, Raw, Recorder::default(), loop_limits), to }
     }
 
     /// Starts `count` connections. Returns their indexes.
@@ -104,9 +103,6 @@ impl<W: Layer<Inner>> Conversations<W> {
         let deadline = self.client.net().now() + within;
         while !enough(self.all()) {
             self.client.turn(Some(deadline)).expect("the poll works");
-            while let Some(failure) = self.client.poll_failure() {
-                self.client.service_mut().talks[failure.peer].failure = Some(failure.error.to_string());
-            }
             if self.client.net().now() >= deadline {
                 return enough(self.all());
             }
@@ -170,6 +166,10 @@ impl Service for Recorder {
     fn on_open(&mut self, number: &mut usize, _info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         self.talks[*number].is_open = true;
         self.send_next(*number, cx);
+    }
+
+    fn on_connect_failed(&mut self, failure: ConnectFailure<usize>, _: &mut Orders<'_, Self>) {
+        self.talks[failure.peer].failure = Some(failure.error.to_string());
     }
 
     fn on_frame(&mut self, number: &mut usize, bytes: &[u8], cx: &mut Context<'_, Self>) {

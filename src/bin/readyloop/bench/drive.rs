@@ -3,10 +3,10 @@
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use readyloop::Reactor;
 use readyloop::client::{Connect, look_up, resolve};
 use readyloop::load::{DatagramGenerator, Generator, LoadRun, Plan, Record};
-use readyloop::net::{Address, ControlEvent, Destination, Plain};
+use readyloop::net::{Address, ControlEvent, Destination};
+use readyloop::{Dial, Reactor};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli_error::{CliError, io_message};
@@ -23,10 +23,8 @@ pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, CliErro
         return run(settings, |reactor| DatagramGenerator::new(reactor, server, plan, settings.pid));
     }
     let server = destination(&plan)?;
-    match tls_target(&plan.address, &settings.tls)? {
-        Some(target) => run(settings, |reactor| Generator::new(reactor, target, server, plan, settings.pid)),
-        None => run(settings, |reactor| Generator::new(reactor, Plain, server, plan, settings.pid)),
-    }
+    let dial = Dial { tls: tls_target(&plan.address, &settings.tls)?, ..Dial::default() };
+    run(settings, |reactor| Generator::new(reactor, dial, server, plan, settings.pid))
 }
 
 /// The address to connect to. If a host name has several addresses, the first one that accepts.

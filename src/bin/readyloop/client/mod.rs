@@ -19,7 +19,7 @@ use std::io::{Write, stderr};
 use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use readyloop::net::{Layer, Net, Plain};
+use readyloop::net::Net;
 use readyloop::{Address, CloseReason, Reactor};
 
 use crate::cli_error::CliError;
@@ -32,7 +32,7 @@ pub(crate) use tls::target as tls_target;
 use outcome::{session_result, start_error};
 use output::Output;
 use prompt::{LAST_REPLIES_TIMEOUT, Prompt, Screen};
-use session::{Session, SessionEnd, Socket, Timing, Transport};
+use session::{Session, SessionEnd, Timing, Transport};
 use settings::Settings;
 use view::{Pipe, Terminal};
 
@@ -47,26 +47,16 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     if let Address::Udp(host_port) = &address {
         return datagrams::run(&settings, &address, host_port);
     }
-    match tls::target(&address, &settings.tls)? {
-        Some(target) => run_session(target, &address, &settings),
-        None => run_session(Plain, &address, &settings),
-    }
-}
-
-fn run_session<W: Layer<Socket>>(layer: W, address: &Address, settings: &Settings) -> Result<(), CliError> {
-    let connected = connect::connect(address, settings)?;
-    let transport = Transport { layer, connected };
+    let tls = tls::target(&address, &settings.tls)?;
+    let connected = connect::connect(&address, &settings)?;
+    let transport = Transport { tls, connected };
     match Prompt::open() {
-        Some((prompt, screen)) => run_at_prompt(prompt, screen, transport, address, settings),
-        None => run_in_pipe(transport, address, settings),
+        Some((prompt, screen)) => run_at_prompt(prompt, screen, transport, &address, &settings),
+        None => run_in_pipe(transport, &address, &settings),
     }
 }
 
-fn run_in_pipe<W: Layer<Socket>>(
-    transport: Transport<W>,
-    address: &Address,
-    settings: &Settings,
-) -> Result<(), CliError> {
+fn run_in_pipe(transport: Transport, address: &Address, settings: &Settings) -> Result<(), CliError> {
     let reactor = Reactor::new().map_err(start_error)?;
     let framing = settings.framing_or_raw();
     let output = Output::start(reactor.wake()).map_err(start_error)?;
@@ -82,10 +72,10 @@ fn run_in_pipe<W: Layer<Socket>>(
     session_result(end, address)
 }
 
-fn run_at_prompt<W: Layer<Socket>>(
+fn run_at_prompt(
     prompt: Prompt,
     screen: Screen,
-    transport: Transport<W>,
+    transport: Transport,
     address: &Address,
     settings: &Settings,
 ) -> Result<(), CliError> {

@@ -8,31 +8,28 @@ use std::io;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use readyloop::client::{Client, ClientLimits, Connected};
+use readyloop::client::{Client, ConnectFailure, Connected};
 use readyloop::codec::Framing;
 use readyloop::connection::CloseReason;
 use readyloop::instant::Instant;
-use readyloop::net::{Layer, Net};
-use readyloop::{Context, Key, Limits, Orders, PeerInfo, Reactor, Service};
+use readyloop::net::tls::{TlsError, TlsTarget};
+use readyloop::{Context, Dial, Key, Limits, Orders, PeerInfo, Reactor, ServerLimits, Service};
 
 use super::input::Input;
 use super::view::View;
-
-/// The plain connection under a layer.
-pub(super) type Socket = <Reactor as Net>::Stream;
 
 /// An input without data for this long is idle. A file or a busy pipe is faster.
 const INPUT_IDLE_MAX: Duration = Duration::from_millis(100);
 
 /// A connection with its input and its view.
-pub(super) struct Session<V: View, W: Layer<Socket>> {
-    client: Client<Reactor, ClientService<V>, W>,
+pub(super) struct Session<V: View + 'static> {
+    client: Client<Reactor, ClientService<V>>,
     key: Key,
 }
 
-/// A connection and the layer to use on it.
-pub(super) struct Transport<W> {
-    pub(super) layer: W,
+/// A connection, and TLS to use on it.
+pub(super) struct Transport {
+    pub(super) tls: Option<TlsTarget>,
     pub(super) connected: Connected,
 }
 
@@ -62,7 +59,10 @@ struct ClientService<V> {
     sent_times: Option<VecDeque<Instant>>,
     sending: Sending,
     is_paused: bool,
+    /// Replies cannot be shown.
     failure: Option<io::Error>,
+    /// The handshake of the layer failed, or the layer broke.
+    layer_failure: Option<io::Error>,
     closed: Option<CloseReason>,
 }
 
@@ -85,13 +85,13 @@ pub(super) enum Timing {
     Off,
 }
 
-impl<V: View, W: Layer<Socket>> Session<V, W> {
+impl<V: View + 'static> Session<V> {
     /// Starts a session over a connection, with an event loop on `reactor`.
     ///
     /// # Errors
     /// The connection is already closed, or the reactor cannot register it.
     pub(super) fn new(
-        Transport { layer, connected }: Transport<W>,
+        Transport { tls, connected }: Transport,
         reactor: Reactor,
         framing: Framing,
         view: V,
@@ -101,10 +101,17 @@ impl<V: View, W: Layer<Socket>> Session<V, W> {
             Timing::RoundTrip => Some(VecDeque::new()),
             Timing::Off => None,
         };
-        let service =
-            ClientService { view, sent_times, sending: Sending::Full, is_paused: false, failure: None, closed: None };
-        let limits = ClientLimits { peer: no_timeouts(), ..ClientLimits::default() };
-        let mut client = Client::with_layer(layer, reactor, framing, service, limits);
+        let service = ClientService {
+            view,
+            sent_times,
+            sending: Sending::Full,
+            is_paused: false,
+            failure: None,
+            layer_failure: None,
+            closed: None,
+        };
+        let dial = Dial { limits: no_timeouts(), tls, ..Dial::default() };
+        let mut client = Client::dialing(reactor, dial, framing, service, ServerLimits::default());
         let Connected { stream, to, .. } = connected;
         let key = client.adopt(stream.into_nonblocking()?, to, ())?;
         Ok(Self { client, key })
@@ -119,11 +126,10 @@ impl<V: View, W: Layer<Socket>> Session<V, W> {
             if let Err(error) = self.client.turn(Some(deadline)) {
                 return SessionEnd::LoopFailed(error);
             }
-            let failure = self.client.poll_failure().map(|failure| failure.error);
-            if let Some(error) = failure.or_else(|| self.client.poll_layer_error().map(|(_, error)| error)) {
+            let service = self.client.service_mut();
+            if let Some(error) = service.layer_failure.take() {
                 return SessionEnd::LayerFailed(error);
             }
-            let service = self.client.service_mut();
             if let Some(error) = service.failure.take().or_else(|| service.view.flush().err()) {
                 return SessionEnd::OutputFailed(error);
             }
@@ -243,6 +249,15 @@ impl<V: View> Service for ClientService<V> {
 
     fn on_writable(&mut self, _: &mut (), _: &mut Context<'_, Self>) {
         self.sending = Sending::Open;
+    }
+
+    fn on_connect_failed(&mut self, failure: ConnectFailure<()>, _: &mut Orders<'_, Self>) {
+        self.layer_failure = Some(failure.error);
+    }
+
+    fn on_layer_error(&mut self, _: Key, error: &io::Error) {
+        let copy = TlsError::of(error).cloned().map_or_else(|| error.kind().into(), io::Error::from);
+        self.layer_failure = Some(copy);
     }
 
     fn on_close(&mut self, _: (), _: Key, reason: CloseReason, _: &mut Orders<'_, Self>) {

@@ -8,7 +8,7 @@ use readyloop::blocking::{self, BlockingServer};
 use readyloop::net::tls::TlsServer;
 use readyloop::net::{Address, ControlEvent, Reactor};
 use readyloop::service::{Chargen, Chat, Discard, Echo};
-use readyloop::{Framing, Listen, Server, ServerLimits, Totals};
+use readyloop::{Framing, Listen, ListenError, Server, ServerLimits, Totals};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::cli_error::{CliError, io_message};
@@ -36,7 +36,7 @@ impl AnyServer {
         listen: Listen,
         framing: Framing,
         service: S,
-    ) -> io::Result<Address> {
+    ) -> Result<Address, ListenError> {
         match self {
             Self::Reactor(server) => {
                 let endpoint = server.listen(listen, framing, service)?;
@@ -122,10 +122,11 @@ fn listen(
         socket: settings.listen_options(),
         limits: settings.limits(),
         tls: tls.cloned(),
+        connect_tls: None,
     };
     let framing = settings.framing();
     let prefix = settings.prefix().unwrap_or_default();
-    match (settings.endpoints.service, framing) {
+    let bound = match (settings.endpoints.service, framing) {
         (Service::Echo, _) => server.listen(listen, framing, Echo::with_prefix(prefix)),
         (Service::Discard, _) => server.listen(listen, framing, Discard::new()),
         (Service::Chargen, Framing::Raw(_)) => server.listen(listen, framing, Chargen::new()),
@@ -133,18 +134,21 @@ fn listen(
             server.listen(listen, framing, Chargen::bare())
         }
         (Service::Chat, _) => server.listen(listen, framing, Chat::with_prefix(prefix)),
-    }
+    };
+    Ok(bound?)
 }
 
 fn listen_datagrams(server: &mut Server<Reactor>, settings: &Settings, address: &Address) -> io::Result<Address> {
     let (options, limits) = (settings.datagram_options(), settings.datagram_limits());
-    let endpoint = match settings.endpoints.service {
+    let bound = match settings.endpoints.service {
         Service::Echo => server.listen_datagrams(address, &options, limits, Echo::new()),
         Service::Discard => server.listen_datagrams(address, &options, limits, Discard::new()),
         Service::Chargen => server.listen_datagrams(address, &options, limits, Chargen::new()),
-        Service::Chat => Err(io::Error::new(io::ErrorKind::Unsupported, "chat needs connections, and UDP has none")),
-    }?;
-    Ok(server.local_address(&endpoint).clone())
+        Service::Chat => {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "chat needs connections, and UDP has none"));
+        }
+    };
+    Ok(bound?)
 }
 
 fn listen_error(address: &Address, error: &io::Error) -> CliError {

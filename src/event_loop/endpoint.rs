@@ -1,35 +1,45 @@
-//! `Endpoint`: one listener with its service and its peers.
+//! `Endpoint`: one service with its peers, which it accepts, connects to, or both.
 //!
-//! Endpoints differ in their service and codec, so the server keeps them as [`AnyEndpoint`] objects. The
-//! server polls and dispatches events. Each endpoint does the other steps of a turn for its own peers.
+//! Endpoints differ in their service and layer, so the event loop keeps them as objects. The loop polls
+//! and dispatches events. Each endpoint does the other steps of a turn for its own peers.
 
 mod accepting;
 mod connecting;
+mod ending;
 
+use std::io;
+use std::net::IpAddr;
 use std::sync::mpsc::Receiver;
 
-use log::{debug, error, info};
+use log::{error, info};
 
-use crate::admission::{AcceptRetry, Admission, LogThrottle, ServerLimits, Totals, repeated_suffix};
+use crate::admission::{AcceptRetry, Admission, LogThrottle, ServerLimits, Totals};
 use crate::buffer::{Reserve, Scratch};
-use crate::connection::{CloseReason, READ_LEN_MAX};
+use crate::connection::READ_LEN_MAX;
 use crate::connector::Connector;
-use crate::host::{CloseMode, Host, Peer};
+use crate::destination::Destination;
+use crate::host::{Host, HostCounters};
 use crate::instant::Instant;
 use crate::net::pump;
-use crate::net::{Address, Budget, Layer, Link, MESSAGES_WAITING_MAX, Net, Readiness, Stream, TURN_BYTES, Token};
-use crate::service::Service;
+use crate::net::{
+    Address, AddressGroup, Budget, ConnectOptions, Layer, Link, MESSAGES_WAITING_MAX, Net, Readiness, TURN_BYTES, Token,
+};
+use crate::service::{Role, Service};
 use crate::slab::Key;
 
+use super::any_endpoint::{AnyEndpoint, PeerCall, ServiceEndpoint};
 use super::handshakes::Handshakes;
 use super::peer_log::PeerLog;
+use super::shutdown::Stage;
 use super::snapshot::{EndpointSnapshot, PeerSnapshot};
+
+use ending::Ending;
 
 /// Most handshake steps per endpoint and turn. The cryptography of a step takes far longer than serving
 /// a message, and other peers wait meanwhile.
 const HANDSHAKE_BUDGET: usize = 16;
 
-/// The state that all endpoints of a server share.
+/// The state that all endpoints of a loop share.
 pub(super) struct LoopState<N: Net> {
     pub(super) net: N,
     pub(super) now: Instant,
@@ -67,48 +77,12 @@ impl<N: Net> LoopState<N> {
     }
 }
 
-/// An endpoint as the server sees it.
-pub(super) trait AnyEndpoint<N: Net> {
-    /// Records an event of the listener or of a peer.
-    fn handle_event(&mut self, readiness: &Readiness);
-    /// Delivers the messages of other threads to the service.
-    fn deliver_messages(&mut self, state: &mut LoopState<N>);
-    /// Does the endpoint's steps of a turn.
-    fn turn(&mut self, state: &mut LoopState<N>);
-    /// Frees the closed peers. It is the last step, because an event of the same poll may still name a
-    /// slot that was freed and used again.
-    fn reap(&mut self, state: &mut LoopState<N>);
-    /// When the endpoint has work even if no event comes: `Instant::ORIGIN` if now.
-    fn next_work(&self, state: &LoopState<N>) -> Instant;
-    /// Accepts the connections in the backlog, closes the listener, and finishes each peer once its
-    /// input is served.
-    fn drain(&mut self, state: &mut LoopState<N>);
-    /// Finishes every peer and discards its further input.
-    fn finish_all(&mut self, state: &mut LoopState<N>);
-    /// Closes every peer now.
-    fn stop(&mut self, state: &mut LoopState<N>);
-    /// Reads the TLS certificate again, for new connections.
-    fn reload(&mut self) {}
-    fn is_empty(&self) -> bool;
-    fn local_address(&self) -> &Address;
-    /// Adds the counters of the endpoint.
-    fn add_to(&self, totals: &mut Totals);
-    /// The port of a UDP endpoint.
-    fn datagram_port(&self) -> Option<u16> {
-        None
-    }
-    /// Refuses datagrams from these ports, on which this server answers.
-    fn refuse_own_ports(&mut self, ports: &[u16]) {
-        let _ = ports;
-    }
-    fn snapshot(&self) -> EndpointSnapshot;
-}
-
-/// One listener with its layer, its service and its peers.
+/// One service with its layer and its peers, and its listener if it has one.
 pub(super) struct Endpoint<S: Service, N: Net, W: Layer<N::Stream>> {
     index: u8,
-    address: Address,
-    /// `None` once the endpoint is draining.
+    /// The address that it listens at; `None` if it only connects.
+    address: Option<Address>,
+    /// `None` if it only connects, and once it is draining.
     listener: Option<N::Listener>,
     /// Whether an accept may succeed.
     is_acceptable: bool,
@@ -116,9 +90,10 @@ pub(super) struct Endpoint<S: Service, N: Net, W: Layer<N::Stream>> {
     accept_log: LogThrottle,
     panic_log: LogThrottle,
     layer: W,
+    /// Handshakes of accepted connections. Those of connected ones belong to the connector.
     handshakes: Handshakes,
     handshake_log: LogThrottle,
-    /// Outbound connections that the service has ordered, with the states of their peers.
+    connect_options: ConnectOptions,
     connector: Connector<S::Peer>,
     connect_log: LogThrottle,
     peer_log: PeerLog,
@@ -126,21 +101,21 @@ pub(super) struct Endpoint<S: Service, N: Net, W: Layer<N::Stream>> {
     inbox: Receiver<S::Message>,
     /// Messages wait until the service's orders are applied.
     has_messages: bool,
+    ending: Ending,
 }
 
 impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     pub(super) fn new(
         index: u8,
-        (listener, address): (N::Listener, Address),
         layer: W,
-        limits: &ServerLimits,
         host: Host<S, Link<W::Stream>>,
+        limits: &ServerLimits,
         inbox: Receiver<S::Message>,
     ) -> Self {
         Self {
             index,
-            address,
-            listener: Some(listener),
+            address: None,
+            listener: None,
             is_acceptable: false,
             accept_retry: AcceptRetry::new(),
             accept_log: LogThrottle::default(),
@@ -148,13 +123,42 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             layer,
             handshakes: Handshakes::new(limits.handshakes_max),
             handshake_log: LogThrottle::default(),
+            connect_options: ConnectOptions::default(),
             connector: Connector::new(limits.connecting_max, limits.connect_timeout),
             connect_log: LogThrottle::default(),
             peer_log: PeerLog::default(),
             host,
             inbox,
             has_messages: false,
+            ending: Ending::default(),
         }
+    }
+
+    /// Makes it listen.
+    pub(super) fn with_listener(self, (listener, address): (N::Listener, Address)) -> Self {
+        Self { listener: Some(listener), address: Some(address), ..self }
+    }
+
+    /// Makes it connect with these options.
+    pub(super) fn with_connect_options(self, connect_options: ConnectOptions) -> Self {
+        Self { connect_options, ..self }
+    }
+
+    /// The endpoint in log lines.
+    fn name(&self) -> String {
+        self.address.as_ref().map_or_else(|| "an outbound endpoint".to_owned(), Address::to_string)
+    }
+
+    /// Inserts a pending peer under the layer of this endpoint. `stream` registers its stream.
+    fn insert_pending(
+        &mut self,
+        role: Role,
+        group: AddressGroup,
+        net: &mut N,
+        stream: impl FnOnce(&mut N, Token) -> io::Result<N::Stream>,
+    ) -> io::Result<Key> {
+        let (index, layer) = (self.index, &self.layer);
+        self.host.insert_pending(|key| Ok(Link::new(layer.wrap(stream(net, token(index, key))?, role)?, group)))
     }
 
     /// Serves each marked peer once within the budget. The others stay marked.
@@ -167,16 +171,18 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
                 break;
             }
             let Some(key) = self.host.pop_marked() else { break };
-            let is_pending = self.host.pending(key).is_some();
-            if is_pending && W::HAS_HANDSHAKE {
-                if handshakes == 0 {
-                    self.host.mark(key);
-                    continue;
+            if let Some(role) = self.host.pending(key).map(|link| link.role()) {
+                if self.layer.has_handshake(role) {
+                    if handshakes == 0 {
+                        self.host.mark(key);
+                        continue;
+                    }
+                    handshakes -= 1;
                 }
-                handshakes -= 1;
-                self.handshake(key, state);
-            } else if is_pending {
-                self.check_connected(key, state);
+                match role {
+                    Role::Accepted => self.handshake(key, state),
+                    Role::Connected => self.check_connected(key, state),
+                }
             }
             self.serve_one(key, &mut budget, state);
         }
@@ -193,8 +199,9 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         }
     }
 
-    /// Expires deadlines. This comes after serving: a peer with unread data is not idle.
-    fn expire_deadlines(&mut self, state: &mut LoopState<N>) {
+    /// Expires deadlines and timers. This comes after serving: a peer with unread data is not idle.
+    fn expire(&mut self, state: &mut LoopState<N>) {
+        self.host.handle_timers(&mut state.reserve, state.now);
         if state.partial_poll.is_some() {
             return;
         }
@@ -202,22 +209,6 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         self.expire_handshakes(state);
         self.expire_connects(state);
     }
-
-    /// Drains a peer that was opened after the drain began.
-    fn drain_if_draining(&mut self, key: Key, state: &mut LoopState<N>) {
-        if self.listener.is_none()
-            && let Some(peer_guard) = self.host.peer_guard(key, &mut state.reserve, state.now)
-        {
-            drain_peer(peer_guard.peer);
-        }
-    }
-}
-
-/// Finishes a peer once its input is served. Reads until the stream is empty, because data that the peer
-/// sent before the drain may not have been reported, or may still be on its way.
-fn drain_peer<S: Service, T>(peer: &mut Peer<S, Link<T>>) {
-    peer.connection.handle_drain();
-    peer.link.read_on();
 }
 
 impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, W> {
@@ -249,35 +240,20 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
         self.accept(state);
         self.connect(state);
         let mut budget = self.serve(state);
-        self.expire_deadlines(state);
-        self.host.handle_timers(&mut state.reserve, state.now);
+        self.expire(state);
         self.host.apply_orders(&mut state.reserve, state.now, &mut budget.orders, pump::write_queued);
         self.reap(state);
     }
 
-    fn reap(&mut self, state: &mut LoopState<N>) {
-        let LoopState { reserve, now, admission, closes, .. } = state;
-        let Self { host, peer_log, panic_log, address, .. } = self;
-        host.reap_closed(reserve, *now, |key, link, reason, close_mode| {
-            peer_log.closed(key, reason, *now);
-            if reason == CloseReason::Panicked
-                && let Some(suppressed) = panic_log.permit(*now)
-            {
-                error!("the service on {address} panicked; its peer is closed{}", repeated_suffix(suppressed));
-            }
-            admission.release(link.group());
-            *closes += 1;
-            let mut stream = link.into_stream();
-            if close_mode == CloseMode::Reset
-                && let Err(error) = stream.reset_on_drop()
-            {
-                debug!("cannot reset {key}: {error}");
-            }
-        });
-    }
-
     fn next_work(&self, state: &LoopState<N>) -> Instant {
-        if self.host.marked_len() > 0 || self.host.wants_connect() || self.host.has_orders() || self.has_messages {
+        let has_work = self.host.marked_len() > 0
+            || self.host.wants_connect()
+            || self.host.has_orders()
+            || self.has_messages
+            || self.host.has_closed()
+            || self.connector.has_failures()
+            || self.wants_stage();
+        if has_work {
             return Instant::ORIGIN;
         }
         let accept_at = match self.accept_retry.until() {
@@ -286,61 +262,39 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
             Some(_) | None => Instant::ORIGIN,
         };
         let handshake_at = self.handshakes.deadline(self.host.limits().handshake_timeout);
-        accept_at
-            .min(handshake_at)
-            .min(self.connector.next_work())
-            .min(self.host.next_deadline().unwrap_or(Instant::NEVER))
-            .min(self.host.next_timer().unwrap_or(Instant::NEVER))
+        let timers = [self.host.next_deadline(), self.host.next_timer()];
+        let deadline = timers.into_iter().flatten().min().unwrap_or(Instant::NEVER);
+        accept_at.min(handshake_at).min(self.connector.next_work()).min(deadline)
     }
 
-    fn drain(&mut self, state: &mut LoopState<N>) {
-        self.accept_backlog(state);
-        self.listener = None;
-        self.host.handle_drain(state.now);
-        self.host.for_peers_from(0, usize::MAX, &mut state.reserve, state.now, |peer, _| drain_peer(peer));
+    fn enter_stage(&mut self, stage: Stage, state: &mut LoopState<N>) {
+        self.enter(stage, state);
     }
 
-    fn finish_all(&mut self, state: &mut LoopState<N>) {
-        self.close_handshakes(CloseReason::Drained, state);
-        self.abort_connects(state);
-        self.host.for_peers_from(0, usize::MAX, &mut state.reserve, state.now, |peer, resources| {
-            peer.connection.handle_drain_timeout(resources);
-        });
-    }
-
-    fn stop(&mut self, state: &mut LoopState<N>) {
-        self.listener = None;
-        self.close_handshakes(CloseReason::Stopped, state);
-        self.abort_connects(state);
-        self.host.for_peers_from(0, usize::MAX, &mut state.reserve, state.now, |peer, _| {
-            peer.connection.handle_error(CloseReason::Stopped);
-        });
+    fn advance_stage(&mut self, state: &mut LoopState<N>) {
+        self.advance(state);
     }
 
     fn reload(&mut self) {
         match self.layer.reload() {
             None => {}
-            Some(Ok(())) => info!("reloaded TLS certificate for {}", self.address),
-            Some(Err(error)) => error!("kept the previous TLS certificate for {}: {error}", self.address),
+            Some(Ok(())) => info!("reloaded TLS certificate for {}", self.name()),
+            Some(Err(error)) => error!("kept the previous TLS certificate for {}: {error}", self.name()),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.host.is_empty()
+        self.host.is_empty() && self.connector.is_empty() && !self.host.wants_connect() && !self.wants_stage()
     }
 
-    fn local_address(&self) -> &Address {
-        &self.address
+    fn local_address(&self) -> Option<&Address> {
+        self.address.as_ref()
     }
 
     fn add_to(&self, totals: &mut Totals) {
-        totals.add(self.host.counters());
+        totals.peers += self.host.counters();
         totals.handshakes += self.handshakes.len() as u64;
         totals.connecting += self.connector.connecting() as u64;
-        for (_, peer) in self.host.peers() {
-            totals.bytes_stored += peer.connection.input_len() as u64;
-            totals.bytes_waiting += peer.connection.output_len() as u64;
-        }
     }
 
     fn snapshot(&self) -> EndpointSnapshot {
@@ -353,6 +307,50 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
             marked: self.host.marked_len(),
             has_orders: self.host.has_orders(),
         }
+    }
+}
+
+impl<S: Service, N: Net, W: Layer<N::Stream>> ServiceEndpoint<S, N> for Endpoint<S, N, W> {
+    fn service(&self) -> &S {
+        self.host.service()
+    }
+
+    fn service_mut(&mut self) -> &mut S {
+        self.host.service_mut()
+    }
+
+    fn into_service(self: Box<Self>) -> S {
+        self.host.into_service()
+    }
+
+    fn counters(&self) -> &HostCounters {
+        self.host.counters()
+    }
+
+    fn call(&mut self, key: Key, call: PeerCall<'_, S>, state: &mut LoopState<N>) -> Option<()> {
+        self.host.call(key, &mut state.reserve, state.now, call)
+    }
+
+    fn enqueue(&mut self, to: Destination, source: Option<IpAddr>, peer: S::Peer) {
+        self.connector.enqueue(to, source, peer, None);
+    }
+
+    fn adopt(
+        &mut self,
+        stream: N::Stream,
+        to: Destination,
+        peer: S::Peer,
+        state: &mut LoopState<N>,
+    ) -> io::Result<Key> {
+        self.adopt_stream(stream, to, peer, state)
+    }
+
+    fn open(&self) -> usize {
+        self.host.len() - self.connector.connecting() - self.handshakes.len()
+    }
+
+    fn connecting(&self) -> usize {
+        self.connector.connecting()
     }
 }
 

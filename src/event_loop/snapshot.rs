@@ -1,4 +1,4 @@
-//! `Snapshot`: a copy of the whole state of a server, for tests.
+//! `Snapshot`: a copy of the whole state of an event loop, for tests.
 //!
 //! Tests use it to check that no peer with work is forgotten. Taking one costs time and memory in
 //! proportion to the number of peers.
@@ -10,7 +10,7 @@ use crate::net::Link;
 use crate::service::Service;
 use crate::slab::Key;
 
-/// The state of a server.
+/// The state of an event loop.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The endpoints, in the order in which they were added.
@@ -23,8 +23,10 @@ pub struct Snapshot {
     pub open: usize,
     /// The time of the last turn.
     pub now: Instant,
-    /// The time until which the server would sleep; `None` if it would wait for an event.
+    /// The time until which the loop would sleep; `None` if it would wait for an event.
     pub sleeps_until: Option<Instant>,
+    /// Whether a drain or a stop has begun.
+    pub is_draining: bool,
     /// Whether the last turn expired no deadlines, since there may be events that are not yet reported.
     pub deadlines_wait: bool,
 }

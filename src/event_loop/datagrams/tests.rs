@@ -1,15 +1,16 @@
 //! UDP endpoints in the simulated world.
 
 use super::*;
+use crate::admission::ServerLimits;
+use crate::event_loop::EventLoop;
 use crate::net::{ControlEvent, DatagramOptions};
-use crate::server::{Server, ServerLimits};
 use crate::service::Echo;
 use crate::sim::{Faults, SimNet, World};
 
 const CLIENT: &str = "10.0.0.1:40000";
 
-fn server(world: &World, addresses: &[&Address], service: impl DatagramService + Clone + 'static) -> Server<SimNet> {
-    let mut server = Server::new(world.net(), ServerLimits::default());
+fn server(world: &World, addresses: &[&Address], service: impl DatagramService + Clone + 'static) -> EventLoop<SimNet> {
+    let mut server = EventLoop::new(world.net(), ServerLimits::default());
     for address in addresses {
         let (options, limits) = (DatagramOptions::default(), DatagramLimits::default());
         server.listen_datagrams(address, &options, limits, service.clone()).unwrap();
@@ -28,7 +29,7 @@ fn datagrams_of_every_length_are_sent_back_to_their_source() {
     let mut server = server(&world, &[&address], Echo::new());
     for datagram in [&b""[..], b"x", &[7; 1472], &[9; 65_507]] {
         world.send_datagram(CLIENT.parse().unwrap(), &address, datagram);
-        world.settle(|| server.turn()).unwrap();
+        world.settle(|| server.turn(None)).unwrap();
         let sent = world.take_datagrams();
         assert_eq!(sent.len(), 1);
         assert_eq!(sent[0].1, CLIENT.parse().unwrap());
@@ -47,8 +48,8 @@ fn a_forged_datagram_starts_no_loop_between_two_servers() {
         world.send_datagram(from.parse().unwrap(), &address, b"hello");
     }
     for _ in 0..10 {
-        world.settle(|| both.turn()).unwrap();
-        world.settle(|| other.turn()).unwrap();
+        world.settle(|| both.turn(None)).unwrap();
+        world.settle(|| other.turn(None)).unwrap();
     }
     let totals = both.totals().datagrams;
     assert_eq!((totals.received, totals.answered), (6, 0));
@@ -78,7 +79,7 @@ fn a_panic_or_a_long_answer_leaves_only_its_own_datagram_unanswered() {
     for datagram in [&b"before"[..], b"panic", b"long", b"after"] {
         world.send_datagram(CLIENT.parse().unwrap(), &address, datagram);
     }
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     let totals = server.totals();
     let refused =
         [DatagramRefusal::Panicked, DatagramRefusal::TooLong].map(|refusal| totals.datagrams.refused(refusal));
@@ -95,7 +96,7 @@ fn a_drain_answers_datagrams_that_have_arrived() {
         world.send_datagram(CLIENT.parse().unwrap(), &address, b"x");
     }
     world.notify(ControlEvent::Drain);
-    world.settle(|| if server.is_done() { Ok(()) } else { server.turn() }).unwrap();
+    world.settle(|| if server.is_done() { Ok(()) } else { server.turn(None) }).unwrap();
     assert!(server.is_done());
     assert_eq!(server.totals().datagrams.answered, 200);
 }
@@ -108,11 +109,11 @@ fn an_endpoint_survives_errors_and_full_sockets() {
         let mut server = server(&world, &[&address], Echo::new());
         for number in 0..100_u8 {
             world.send_datagram(CLIENT.parse().unwrap(), &address, &[number]);
-            server.turn().unwrap();
+            server.turn(None).unwrap();
         }
         world.disable_faults();
         world.send_datagram(CLIENT.parse().unwrap(), &address, b"last");
-        world.settle(|| server.turn()).unwrap();
+        world.settle(|| server.turn(None)).unwrap();
         let totals = server.totals();
         let DatagramCounters { received, answered, lost, .. } = totals.datagrams;
         // An answer is lost when the kernel returns the error of an earlier one instead of sending it.

@@ -15,7 +15,9 @@ use crate::host::HostCounters;
 use crate::instant::Instant;
 use crate::net::{Address, Datagrams, Net, Readiness, udp};
 
-use super::endpoint::{AnyEndpoint, LoopState, listener_token};
+use super::any_endpoint::{AnyEndpoint, EndpointCell};
+use super::endpoint::{LoopState, listener_token};
+use super::shutdown::Stage;
 use super::snapshot::EndpointSnapshot;
 
 /// Most datagrams per turn. They take about as long as one peer may be served.
@@ -25,7 +27,7 @@ const DATAGRAM_BUDGET: usize = 128;
 /// cannot keep the event loop busy.
 const ERRORS_IN_A_ROW_MAX: usize = 16;
 
-/// Most datagrams answered when a drain begins. No socket holds more.
+/// Most datagrams received after a drain began. No socket holds more.
 const DRAIN_MAX: usize = 1 << 16;
 
 /// A socket, its service, and the answers that wait until the socket is writable.
@@ -46,6 +48,8 @@ pub(super) struct DatagramEndpoint<S, N: Net> {
     answer_buffer: Vec<u8>,
     panic_log: LogThrottle,
     counters: DatagramCounters,
+    /// How many datagrams may still be received during a drain; `None` without a drain.
+    drain_left: Option<usize>,
 }
 
 /// The result of an attempt to receive.
@@ -72,6 +76,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
             answer_buffer: Vec::new(),
             panic_log: LogThrottle::default(),
             counters: DatagramCounters::default(),
+            drain_left: None,
         }
     }
 
@@ -151,7 +156,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
     }
 
     fn refuse(&mut self, refusal: DatagramRefusal) {
-        self.counters.refused[refusal as usize] += 1;
+        self.counters.count_refused(refusal);
     }
 
     fn send(&mut self, answer: &[u8], to: &SocketAddr) {
@@ -227,35 +232,43 @@ impl<S: DatagramService, N: Net> AnyEndpoint<N> for DatagramEndpoint<S, N> {
 
     fn turn(&mut self, state: &mut LoopState<N>) {
         self.serve(DATAGRAM_BUDGET, state);
+        if let Some(left) = &mut self.drain_left {
+            *left = left.saturating_sub(DATAGRAM_BUDGET);
+            // No more datagrams, or an answer that the socket does not take.
+            if !self.readable || !self.waiting.is_empty() || *left == 0 {
+                self.close();
+            }
+        }
     }
-
-    fn reap(&mut self, _state: &mut LoopState<N>) {}
 
     fn next_work(&self, _state: &LoopState<N>) -> Instant {
-        if self.has_work() { Instant::ORIGIN } else { Instant::NEVER }
+        if self.has_work() || self.drain_left.is_some() && self.socket.is_some() {
+            Instant::ORIGIN
+        } else {
+            Instant::NEVER
+        }
     }
 
-    fn drain(&mut self, state: &mut LoopState<N>) {
-        // Datagrams may have arrived that are not yet reported.
-        self.readable = true;
-        self.serve(DRAIN_MAX, state);
-        self.close();
+    fn enter_stage(&mut self, stage: Stage, _state: &mut LoopState<N>) {
+        match stage {
+            Stage::Running | Stage::LameDuck => {}
+            Stage::Draining => {
+                // Datagrams may have arrived that are not yet reported.
+                self.readable = true;
+                self.drain_left = Some(DRAIN_MAX);
+            }
+            Stage::Finishing | Stage::Stopping => self.close(),
+        }
     }
 
-    fn finish_all(&mut self, _state: &mut LoopState<N>) {
-        self.close();
-    }
-
-    fn stop(&mut self, _state: &mut LoopState<N>) {
-        self.close();
-    }
+    fn advance_stage(&mut self, _state: &mut LoopState<N>) {}
 
     fn is_empty(&self) -> bool {
         self.socket.is_none()
     }
 
-    fn local_address(&self) -> &Address {
-        &self.address
+    fn local_address(&self) -> Option<&Address> {
+        Some(&self.address)
     }
 
     fn add_to(&self, totals: &mut Totals) {
@@ -280,6 +293,16 @@ impl<S: DatagramService, N: Net> AnyEndpoint<N> for DatagramEndpoint<S, N> {
             marked: 0,
             has_orders: false,
         }
+    }
+}
+
+impl<S: DatagramService + 'static, N: Net + 'static> EndpointCell<N> for DatagramEndpoint<S, N> {
+    fn endpoint(&self) -> &dyn AnyEndpoint<N> {
+        self
+    }
+
+    fn endpoint_mut(&mut self) -> &mut dyn AnyEndpoint<N> {
+        self
     }
 }
 

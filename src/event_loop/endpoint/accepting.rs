@@ -7,20 +7,20 @@ use log::{debug, warn};
 
 use crate::admission::{AcceptError, AdmissionRefusal, repeated_suffix};
 use crate::connection::CloseReason;
+use crate::event_loop::handshakes::Handshake;
 use crate::net::pump::OpenOutcome;
-use crate::net::{Layer, Link, Net, PeerAddress, Stream};
-use crate::server::handshakes::Handshake;
+use crate::net::{Layer, Net, PeerAddress, Stream};
 use crate::service::{Role, Service};
 use crate::slab::Key;
 
-use super::{Endpoint, LoopState, token};
+use super::{Endpoint, LoopState, Stage};
 
 /// Most connections accepted per endpoint and turn. They take about as long as one peer may be served.
 const ACCEPT_BUDGET: usize = 256;
 
-/// Most connections accepted when a drain begins: sixteen times the default backlog. The bound keeps
-/// clients that connect all the time from delaying the drain.
-const BACKLOG_MAX: usize = 1 << 16;
+/// Most connections accepted after a shutdown began: sixteen times the default backlog. The bound keeps
+/// clients that connect all the time from delaying the shutdown.
+pub(super) const BACKLOG_MAX: usize = 1 << 16;
 
 /// No connection is accepted while this part of the memory for queues is lent, in eighths.
 const CROWDED_EIGHTHS: usize = 7;
@@ -33,6 +33,9 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
 
     /// Accepts connections within the budget.
     pub(super) fn accept(&mut self, state: &mut LoopState<N>) {
+        if self.ending.stage > Stage::Running {
+            return self.accept_backlog(state);
+        }
         if self.accept_retry.is_paused(state.now, state.closes) {
             return;
         }
@@ -43,12 +46,14 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         }
     }
 
-    /// Accepts all connections in the backlog, beyond the budget of a turn.
-    pub(super) fn accept_backlog(&mut self, state: &mut LoopState<N>) {
-        for _ in 0..BACKLOG_MAX {
-            if self.accept_one(state).is_break() {
-                break;
+    /// Accepts connections that are in the backlog when a shutdown begins. Closes the listener after the last.
+    fn accept_backlog(&mut self, state: &mut LoopState<N>) {
+        for _ in 0..ACCEPT_BUDGET {
+            if self.ending.backlog_left == 0 || self.accept_one(state).is_break() {
+                self.listener = None;
+                return;
             }
+            self.ending.backlog_left -= 1;
         }
     }
 
@@ -74,27 +79,23 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
                 AdmissionRefusal::AddressFull => state.refused_address += 1,
             }
             debug!("refused {address}: {refusal}");
-            if let Err(error) = stream.reset_on_drop() {
-                debug!("cannot reset {address}: {error}");
-            }
+            reset(stream, address);
             return ControlFlow::Continue(());
         }
-        let (index, net, layer) = (self.index, &mut state.net, &self.layer);
-        let inserted = self.host.insert_pending(|key| {
-            net.register(&mut stream, token(index, key))?;
-            Ok::<_, io::Error>(Link::new(layer.wrap(stream)?, group))
+        let inserted = self.insert_pending(Role::Accepted, group, &mut state.net, |net, token| {
+            net.register(&mut stream, token)?;
+            Ok(stream)
         });
         match inserted {
             Ok(key) => {
                 self.peer_log.opened(key, address, state.now);
-                if W::HAS_HANDSHAKE {
+                if self.layer.has_handshake(Role::Accepted) {
                     let handshake = Handshake { key, address: *address, since: state.now };
                     if let Some(oldest) = self.handshakes.add(handshake) {
                         self.close_handshake(oldest, CloseReason::HandshakesFull, state);
                     }
                 } else {
-                    let from = (*address, Role::Accepted);
-                    self.host.handle_opened(key, S::Peer::default(), from, &mut state.reserve, state.now);
+                    self.open_accepted(key, *address, state);
                 }
                 self.host.mark(key);
                 ControlFlow::Continue(())
@@ -106,10 +107,35 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         }
     }
 
+    /// Opens a peer after its handshake. Its address is the original one, if a proxy has announced it.
+    fn open_as_original(&mut self, key: Key, address: PeerAddress, state: &mut LoopState<N>) {
+        let Some(link) = self.host.pending(key) else { return };
+        let original = link.stream_mut().original_address().unwrap_or(address);
+        let (old, new) = (link.group(), original.group());
+        if let Err(refusal) = state.admission.regroup(old, new) {
+            state.refused_address += 1;
+            debug!("refused {original}: {refusal}");
+            if let Some(link) = self.host.remove_pending(key) {
+                state.admission.release(old);
+                state.closes += 1;
+                reset(link.into_stream(), &original);
+            }
+            return;
+        }
+        link.regroup(new);
+        self.open_accepted(key, original, state);
+    }
+
+    fn open_accepted(&mut self, key: Key, address: PeerAddress, state: &mut LoopState<N>) {
+        let from = (address, Role::Accepted);
+        self.host.handle_opened(key, S::Peer::default(), from, &mut state.reserve, state.now);
+        self.apply_stage_to(key, state);
+    }
+
     fn handle_accept_error(&mut self, error: &io::Error, state: &mut LoopState<N>) -> ControlFlow<()> {
         state.accept_errors += 1;
         if let Some(suppressed) = self.accept_log.permit(state.now) {
-            warn!("cannot accept on {}: {error}{}", self.address, repeated_suffix(suppressed));
+            warn!("cannot accept on {}: {error}{}", self.name(), repeated_suffix(suppressed));
         }
         match AcceptError::of(error) {
             AcceptError::Connection => ControlFlow::Continue(()),
@@ -126,9 +152,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         match link.open(&self.layer) {
             OpenOutcome::Open => {
                 let Some(Handshake { address, .. }) = self.handshakes.take(key) else { return };
-                let from = (address, Role::Accepted);
-                self.host.handle_opened(key, S::Peer::default(), from, &mut state.reserve, state.now);
-                self.drain_if_draining(key, state);
+                self.open_as_original(key, address, state);
             }
             OpenOutcome::WouldBlock => {}
             OpenOutcome::Failed(reason @ CloseReason::BadTls, error) => {
@@ -138,7 +162,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
                     && let Some(suppressed) = self.handshake_log.permit(state.now)
                 {
                     let suffix = repeated_suffix(suppressed);
-                    warn!("TLS handshake with {address} on {} failed: {error}{suffix}", self.address);
+                    warn!("TLS handshake with {address} on {} failed: {error}{suffix}", self.name());
                 }
             }
             OpenOutcome::Failed(reason, _) => self.close_handshake(key, reason, state),
@@ -155,10 +179,13 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         }
     }
 
-    pub(super) fn close_handshakes(&mut self, reason: CloseReason, state: &mut LoopState<N>) {
-        while let Some(oldest) = self.handshakes.oldest() {
-            self.close_handshake(oldest.key, reason, state);
-        }
+    /// Closes the oldest handshake. Returns `false` if there is none.
+    pub(super) fn close_oldest_handshake(&mut self, reason: CloseReason, state: &mut LoopState<N>) -> bool {
+        let oldest = self.handshakes.oldest().map(|oldest| oldest.key);
+        oldest.is_some_and(|key| {
+            self.close_handshake(key, reason, state);
+            true
+        })
     }
 
     pub(super) fn expire_handshakes(&mut self, state: &mut LoopState<N>) {
@@ -167,5 +194,12 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         {
             self.close_handshake(oldest.key, CloseReason::HandshakeTimeout, state);
         }
+    }
+}
+
+/// Drops a refused stream with a reset, so that the peer does not take it for an empty reply.
+fn reset(mut stream: impl Stream, address: &PeerAddress) {
+    if let Err(error) = stream.reset_on_drop() {
+        debug!("cannot reset {address}: {error}");
     }
 }

@@ -1,0 +1,343 @@
+//! `EventLoop`: endpoints on one thread, and the turn that serves them.
+//!
+//! The loop decides the order of the steps of a turn. The modules below it implement the steps. It runs
+//! over any [`Net`]: the reactor or the simulated world.
+
+mod any_endpoint;
+mod datagrams;
+mod endpoint;
+mod endpoints;
+mod handshakes;
+mod listen_error;
+mod peer_log;
+pub(crate) mod shutdown;
+mod snapshot;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem::discriminant;
+use std::time::Duration;
+
+use log::info;
+
+use crate::admission::{Count, ServerLimits, Totals};
+use crate::instant::Instant;
+use crate::net::{ControlEvent, Event, Handle, Net, PollOutcome};
+
+pub use any_endpoint::EndpointId;
+pub use endpoints::Dial;
+pub use listen_error::ListenError;
+pub use snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot};
+pub use sources::SourceEvent;
+
+use any_endpoint::{AnyEndpoint, EndpointCell};
+use endpoint::LoopState;
+use shutdown::{Shutdown, Stage};
+use sources::Sources;
+
+/// A single-threaded event loop with any number of endpoints.
+///
+/// An endpoint has a service of its own. It accepts connections, opens them, or does both; see
+/// [`listen`](Self::listen) and [`dial`](Self::dial). [`Server`](crate::Server) and
+/// [`Client`](crate::client::Client) are simpler faces of a loop.
+///
+/// A program with another poll embeds the loop. It watches the [descriptor](std::os::fd::AsRawFd) of the
+/// loop and sleeps at most for [`timeout`](Self::timeout). Then it calls [`turn`](Self::turn) with the time
+/// of the last turn.
+///
+/// The loop uses the thread that calls it. It is not `Send`, because services need not be: build it on the
+/// thread that runs it. Other threads control it through a [`Handle`] and send messages to its services
+/// through a [`Sender`](crate::net::Sender).
+pub struct EventLoop<N: Net> {
+    state: LoopState<N>,
+    endpoints: Vec<Box<dyn EndpointCell<N>>>,
+    sources: Sources<N>,
+    /// The events of the last poll.
+    events: Vec<Event>,
+    /// The control events among them.
+    control_events: VecDeque<ControlEvent>,
+    control: Control,
+    handle: Handle,
+    limits: ServerLimits,
+    shutdown: Shutdown,
+    started_at: Instant,
+    turns: u64,
+    /// The first generation of the keys of each endpoint.
+    first_generation: u32,
+}
+
+/// What happens to control events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Control {
+    /// The loop carries them out.
+    CarryOut,
+    /// [`EventLoop::poll_control_event`] returns them.
+    Return,
+}
+
+impl<N: Net + 'static> EventLoop<N> {
+    /// Creates an event loop without endpoints.
+    pub fn new(net: N, limits: ServerLimits) -> Self {
+        Self {
+            handle: Handle::new(net.wake()),
+            started_at: net.now(),
+            state: LoopState::new(net, &limits),
+            endpoints: Vec::new(),
+            sources: Sources::default(),
+            events: Vec::new(),
+            control_events: VecDeque::new(),
+            control: Control::CarryOut,
+            shutdown: Shutdown::new(limits.drain_timeout),
+            limits,
+            turns: 0,
+            first_generation: 1,
+        }
+    }
+
+    /// Starts the generations of the keys of all endpoints at `first`, so that a test can make them wrap.
+    #[must_use]
+    pub fn with_first_generation(self, first: u32) -> Self {
+        Self { first_generation: first, ..self }
+    }
+
+    /// Limits the bytes that each endpoint moves in a turn, so that a test can make peers wait for the next.
+    #[must_use]
+    pub fn with_turn_bytes(mut self, bytes: usize) -> Self {
+        self.state.turn_bytes = bytes;
+        self
+    }
+
+    /// Makes [`Self::poll_control_event`] return signals and the requests of handles. The loop then carries
+    /// out none of them.
+    #[must_use]
+    pub fn with_returned_control_events(self) -> Self {
+        Self { control: Control::Return, ..self }
+    }
+
+    /// Returns the next control event, if the loop returns them.
+    pub fn poll_control_event(&mut self) -> Option<ControlEvent> {
+        match self.control {
+            Control::CarryOut => None,
+            Control::Return => self.control_events.pop_front(),
+        }
+    }
+
+    /// Returns a handle to control this loop from other threads.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs until the loop is drained or stopped and its last peer is gone.
+    ///
+    /// # Errors
+    /// The poll fails. An error of one peer closes that peer and never ends the loop.
+    pub fn run(&mut self) -> io::Result<Totals> {
+        while !self.is_done() {
+            self.turn(None)?;
+        }
+        Ok(self.totals())
+    }
+
+    /// Runs one turn. It sleeps until an event, a deadline or a wake-up, at most until `until`.
+    ///
+    /// An `until` that has passed, such as [`now`](Self::now), does not sleep.
+    ///
+    /// # Errors
+    /// The poll fails.
+    pub fn turn(&mut self, until: Option<Instant>) -> io::Result<()> {
+        self.poll(until)?;
+        // All steps of a turn happen at this time.
+        self.state.now = self.state.net.now();
+        self.dispatch_events();
+        self.deliver_messages();
+        // Each endpoint: accept, connect, serve marked peers, expire deadlines and timers, reap closed peers.
+        for cell in &mut self.endpoints {
+            cell.endpoint_mut().turn(&mut self.state);
+        }
+        self.advance_shutdown();
+        Ok(())
+    }
+
+    fn poll(&mut self, until: Option<Instant>) -> io::Result<()> {
+        let until = [self.next_work(), until].into_iter().flatten().min();
+        let outcome = self.state.net.poll(&mut self.events, until)?;
+        self.turns += 1;
+        self.state.partial_poll = match outcome {
+            PollOutcome::Complete => None,
+            PollOutcome::Partial => {
+                // The kernel reports every descriptor once before any of them twice. After as many events
+                // as there are descriptors, none is left unreported.
+                let reported = self.state.partial_poll.unwrap_or(0) + self.events.len();
+                let descriptors = self.state.admission.open() + self.endpoints.len() + self.sources.len();
+                (reported <= descriptors).then_some(reported)
+            }
+        };
+        Ok(())
+    }
+
+    /// Records readiness and marks the peers that the events name.
+    ///
+    /// No endpoint takes its turn before all events are recorded, so no slot is used again meanwhile.
+    fn dispatch_events(&mut self) {
+        for event in self.events.drain(..) {
+            match event {
+                Event::Ready(readiness) => match self.endpoints.get_mut(endpoint::index_of(readiness.token)) {
+                    Some(cell) => cell.endpoint_mut().handle_event(&readiness),
+                    None => self.sources.handle_event(&readiness),
+                },
+                Event::Control(control_event) => self.control_events.push_back(control_event),
+            }
+        }
+    }
+
+    /// Calls the program's own sources, delivers messages of other threads, carries out control requests.
+    fn deliver_messages(&mut self) {
+        self.call_sources();
+        for _ in 0..self.control_events.len() {
+            match self.control_events.pop_front() {
+                Some(ControlEvent::Wake) => {
+                    for cell in &mut self.endpoints {
+                        cell.endpoint_mut().deliver_messages(&mut self.state);
+                    }
+                    self.handle.take_requests().for_each(|request| self.handle_control_event(request));
+                }
+                Some(control_event) => self.handle_control_event(control_event),
+                None => {}
+            }
+        }
+    }
+
+    fn handle_control_event(&mut self, control_event: ControlEvent) {
+        if self.control == Control::Return {
+            // At most one of each kind waits, so that a program that never takes them needs no more memory.
+            self.control_events.retain(|waiting| discriminant(waiting) != discriminant(&control_event));
+            return self.control_events.push_back(control_event);
+        }
+        match control_event {
+            ControlEvent::Wake => {}
+            ControlEvent::LameDuck(timeout) => self.lame_duck(timeout),
+            ControlEvent::Drain => self.drain(),
+            ControlEvent::Stop => self.stop(),
+            ControlEvent::Reload => self.reload(),
+            ControlEvent::Totals => info!("{}", self.totals()),
+        }
+    }
+
+    /// Reads certificates and keys again, for new connections.
+    pub fn reload(&mut self) {
+        self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().reload());
+    }
+
+    /// Stops accepting and serves the peers until they leave. After `timeout`, a drain begins.
+    pub fn lame_duck(&mut self, timeout: Duration) {
+        let entered = self.shutdown.lame_duck(timeout, self.state.now);
+        self.enter_stage(entered);
+    }
+
+    /// Finishes every peer within `drain_timeout`, then ends the loop. A second call is a stop.
+    pub fn drain(&mut self) {
+        let entered = self.shutdown.drain(self.state.now);
+        self.enter_stage(entered);
+    }
+
+    /// Closes every peer, then ends the loop.
+    pub fn stop(&mut self) {
+        let entered = self.shutdown.stop();
+        self.enter_stage(entered);
+    }
+
+    /// Enters the next stage of a shutdown when its time has come, and applies the stage to a slice of the
+    /// peers. This comes after serving, as for other deadlines.
+    fn advance_shutdown(&mut self) {
+        let entered = self.shutdown.advance(self.state.now);
+        self.enter_stage(entered);
+        if self.shutdown.stage() != Stage::Running {
+            self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().advance_stage(&mut self.state));
+        }
+    }
+
+    fn enter_stage(&mut self, entered: Option<Stage>) {
+        let Some(stage) = entered else { return };
+        let open = Count(self.state.admission.open() as u64, "connection");
+        match stage {
+            Stage::Running | Stage::Finishing => {}
+            Stage::LameDuck => info!("lame duck: {open} open, waiting until they leave"),
+            Stage::Draining => info!("draining: {open} open, timeout {:?}", self.limits.drain_timeout),
+            Stage::Stopping => info!("stopping: closing {open}"),
+        }
+        self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().enter_stage(stage, &mut self.state));
+    }
+
+    /// Whether the loop is drained or stopped and its last peer is gone.
+    pub fn is_done(&self) -> bool {
+        self.shutdown.stage() != Stage::Running && self.is_idle()
+    }
+
+    /// Whether nothing is open, connecting or waiting to connect.
+    pub fn is_idle(&self) -> bool {
+        self.all_endpoints().all(AnyEndpoint::is_empty)
+    }
+
+    /// When there is work even if no event comes: [`Instant::ORIGIN`] if now, `None` if never.
+    pub fn next_work(&self) -> Option<Instant> {
+        let work_at = self
+            .all_endpoints()
+            .map(|endpoint| endpoint.next_work(&self.state))
+            .fold(self.shutdown.next_at(), Instant::min);
+        (work_at != Instant::NEVER).then_some(work_at)
+    }
+
+    /// How long a foreign poll may sleep on the descriptor of this loop; `None` if without a limit.
+    ///
+    /// A poll with a timeout in milliseconds must round it up, or it wakes too early and polls again.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.next_work().map(|work_at| work_at.since(self.state.net.now()))
+    }
+
+    fn all_endpoints(&self) -> impl Iterator<Item = &dyn AnyEndpoint<N>> {
+        self.endpoints.iter().map(|cell| cell.endpoint())
+    }
+
+    /// Everything counted so far.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            open: self.state.admission.open() as u64,
+            refused_full: self.state.refused_full,
+            refused_address: self.state.refused_address,
+            accept_errors: self.state.accept_errors,
+            connects_failed: self.state.connects_failed,
+            turns: self.turns,
+            duration: self.state.net.now().since(self.started_at),
+            ..Totals::default()
+        };
+        self.all_endpoints().for_each(|endpoint| endpoint.add_to(&mut totals));
+        totals.with_bytes_of_open_peers()
+    }
+
+    /// Copies the whole state of the loop, for tests.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            endpoints: self.all_endpoints().map(AnyEndpoint::snapshot).collect(),
+            lent_bytes: self.state.reserve.lent_bytes(),
+            lent_bytes_max: self.state.reserve.lent_bytes_max(),
+            open: self.state.admission.open(),
+            now: self.state.now,
+            sleeps_until: self.next_work(),
+            is_draining: self.shutdown.stage() > Stage::LameDuck,
+            deadlines_wait: self.state.partial_poll.is_some(),
+        }
+    }
+
+    /// The time of the last turn.
+    pub fn now(&self) -> Instant {
+        self.state.now
+    }
+
+    /// The network that this loop runs over.
+    pub fn net(&self) -> &N {
+        &self.state.net
+    }
+}

@@ -157,7 +157,7 @@ fn no_timer_is_early_or_lost_or_for_a_peer_that_is_gone() {
             pass(&world, MILLISECOND * rng.below(500) as u32, &mut server);
         }
         pass(&world, RUN, &mut server);
-        let alarms = server.service(&id);
+        let alarms = server.event_loop().service(&id);
         assert!(alarms.own.is_empty(), "seed {seed}: {} messages are lost", alarms.own.len());
         assert!(alarms.of_peers.is_empty(), "seed {seed}: timers of {:?} are lost", alarms.of_peers);
         let record = record.lock().expect("no test has panicked with it");

@@ -16,7 +16,7 @@ use crate::net::{Address, Net, Readiness, Sender};
 use crate::service::{Context, Service};
 use crate::slab::Key;
 
-use super::endpoint::LoopState;
+use super::loop_state::LoopState;
 use super::shutdown::Stage;
 use super::snapshot::EndpointSnapshot;
 

@@ -16,7 +16,8 @@ use crate::instant::Instant;
 use crate::net::{Address, Datagrams, Net, Readiness, udp};
 
 use super::any_endpoint::{AnyEndpoint, EndpointCell};
-use super::endpoint::{LoopState, listener_token};
+use super::endpoint::listener_token;
+use super::loop_state::LoopState;
 use super::shutdown::Stage;
 use super::snapshot::EndpointSnapshot;
 

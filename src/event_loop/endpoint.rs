@@ -13,22 +13,21 @@ use std::sync::mpsc::Receiver;
 
 use log::{error, info};
 
-use crate::admission::{AcceptRetry, Admission, LogThrottle, ServerLimits, Totals};
-use crate::buffer::{Reserve, Scratch};
-use crate::connection::READ_LEN_MAX;
+use crate::admission::{AcceptRetry, LogThrottle, ServerLimits, Totals};
 use crate::connector::Connector;
 use crate::destination::Destination;
 use crate::host::{Host, HostCounters};
 use crate::instant::Instant;
 use crate::net::pump;
 use crate::net::{
-    Address, AddressGroup, Budget, ConnectOptions, Layer, Link, MESSAGES_WAITING_MAX, Net, Readiness, TURN_BYTES, Token,
+    Address, AddressGroup, Budget, ConnectOptions, Layer, Link, MESSAGES_WAITING_MAX, Net, Readiness, Token,
 };
 use crate::service::{Role, Service};
 use crate::slab::Key;
 
 use super::any_endpoint::{AnyEndpoint, PeerCall, ServiceEndpoint};
 use super::handshakes::Handshakes;
+use super::loop_state::LoopState;
 use super::peer_log::PeerLog;
 use super::shutdown::Stage;
 use super::snapshot::{EndpointSnapshot, PeerSnapshot};
@@ -38,44 +37,6 @@ use ending::Ending;
 /// Most handshake steps per endpoint and turn. The cryptography of a step takes far longer than serving
 /// a message, and other peers wait meanwhile.
 const HANDSHAKE_BUDGET: usize = 16;
-
-/// The state that all endpoints of a loop share.
-pub(super) struct LoopState<N: Net> {
-    pub(super) net: N,
-    pub(super) now: Instant,
-    pub(super) scratch: Scratch,
-    pub(super) reserve: Reserve,
-    /// Most bytes that each endpoint may move in a turn.
-    pub(super) turn_bytes: usize,
-    /// The number of events reported since the last complete poll; `None` after a complete one. While it
-    /// is set, a peer that looks idle may have an event that is not yet reported.
-    pub(super) partial_poll: Option<usize>,
-    pub(super) admission: Admission,
-    pub(super) closes: u64,
-    pub(super) refused_full: u64,
-    pub(super) refused_address: u64,
-    pub(super) accept_errors: u64,
-    pub(super) connects_failed: u64,
-}
-
-impl<N: Net> LoopState<N> {
-    pub(super) fn new(net: N, limits: &ServerLimits) -> Self {
-        Self {
-            now: net.now(),
-            net,
-            scratch: Scratch::new(READ_LEN_MAX),
-            reserve: Reserve::new(limits.queue_total_max),
-            turn_bytes: TURN_BYTES,
-            partial_poll: None,
-            admission: Admission::new(limits),
-            closes: 0,
-            refused_full: 0,
-            refused_address: 0,
-            accept_errors: 0,
-            connects_failed: 0,
-        }
-    }
-}
 
 /// One service with its layer and its peers, and its listener if it has one.
 pub(super) struct Endpoint<S: Service, N: Net, W: Layer<N::Stream>> {
@@ -172,6 +133,11 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             }
             let Some(key) = self.host.pop_marked() else { break };
             if let Some(role) = self.host.pending(key).map(|link| link.role()) {
+                if self.host.is_outbox_full() {
+                    // No callback is called until the orders are applied.
+                    self.host.mark(key);
+                    continue;
+                }
                 if self.layer.has_handshake(role) {
                     if handshakes == 0 {
                         self.host.mark(key);

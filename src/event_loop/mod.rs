@@ -9,6 +9,7 @@ mod endpoint;
 mod endpoints;
 mod handshakes;
 mod listen_error;
+mod loop_state;
 mod peer_log;
 pub(crate) mod shutdown;
 mod snapshot;
@@ -34,7 +35,7 @@ pub use snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot};
 pub use sources::SourceEvent;
 
 use any_endpoint::{AnyEndpoint, EndpointCell};
-use endpoint::LoopState;
+use loop_state::LoopState;
 use shutdown::{Shutdown, Stage};
 use sources::Sources;
 
@@ -47,6 +48,22 @@ use sources::Sources;
 /// A program with another poll embeds the loop. It watches the [descriptor](std::os::fd::AsRawFd) of the
 /// loop and sleeps at most for [`timeout`](Self::timeout). Then it calls [`turn`](Self::turn) with the time
 /// of the last turn.
+///
+/// ```no_run
+/// use std::net::SocketAddr;
+///
+/// use readyloop::service::{Chat, Discard};
+/// use readyloop::{Dial, EventLoop, Lines, Reactor, ServerLimits};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut event_loop = EventLoop::new(Reactor::new()?, ServerLimits::default());
+/// event_loop.listen("127.0.0.1:7007", Lines::new(), Chat::new())?;
+/// let feed = event_loop.dial(Dial::default(), Lines::new(), Discard::new())?;
+/// event_loop.connect(&feed, SocketAddr::from(([127, 0, 0, 1], 7008)), None, ());
+/// println!("{}", event_loop.run()?);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// The loop uses the thread that calls it. It is not `Send`, because services need not be: build it on the
 /// thread that runs it. Other threads control it through a [`Handle`] and send messages to its services

@@ -28,7 +28,8 @@ const CROWDED_EIGHTHS: usize = 7;
 impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     pub(super) fn wants_accept(&self, state: &LoopState<N>) -> bool {
         let is_crowded = || state.reserve.lent_bytes() / CROWDED_EIGHTHS >= state.reserve.lent_bytes_max() / 8;
-        self.is_acceptable && self.listener.is_some() && state.admission.may_accept() && !is_crowded()
+        let may_accept = state.admission.may_accept() && !self.host.is_outbox_full();
+        self.is_acceptable && self.listener.is_some() && may_accept && !is_crowded()
     }
 
     /// Accepts connections within the budget.
@@ -49,6 +50,9 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     /// Accepts connections that are in the backlog when a shutdown begins. Closes the listener after the last.
     fn accept_backlog(&mut self, state: &mut LoopState<N>) {
         for _ in 0..ACCEPT_BUDGET {
+            if self.host.is_outbox_full() {
+                return;
+            }
             if self.ending.backlog_left == 0 || self.accept_one(state).is_break() {
                 self.listener = None;
                 return;

@@ -59,5 +59,5 @@ fn a_regular_file_cannot_be_watched() {
     let mut event_loop = EventLoop::new(Reactor::new().unwrap(), ServerLimits::default());
     let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
     let watched = event_loop.watch(file, |_, _, _| ControlFlow::Continue(()));
-    assert_eq!(watched.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    assert_eq!(watched.unwrap_err().kind(), ErrorKind::PermissionDenied);
 }

@@ -4,14 +4,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
 
-use crate::instant::Instant;
+use crate::instant::{ClockAnchor, Instant};
 
 #[cfg(target_os = "linux")]
 use super::alarm::Alarm;
@@ -80,6 +80,11 @@ impl Reactor {
             #[cfg(feature = "signals")]
             signals: None,
         })
+    }
+
+    /// One moment on the clock of the loop and on that of the standard library, to convert instants.
+    pub fn clock_anchor(&self) -> ClockAnchor {
+        self.clock.anchor()
     }
 
     /// The clock, for other threads of the same server, and for measuring within a turn.
@@ -247,6 +252,13 @@ impl Net for Reactor {
 
     fn wake(&self) -> Arc<dyn Wake> {
         Arc::clone(&self.waker) as Arc<dyn Wake>
+    }
+}
+
+impl AsFd for Reactor {
+    /// The descriptor of the poll, readable while an event is pending.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.poll.registry().as_fd()
     }
 }
 

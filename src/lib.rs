@@ -33,6 +33,11 @@
 //! `tls` and `cli` (the command) are on by default. `cli` turns on all others: `signals`, `blocking`,
 //! `load` and `simtest`. The library without the command is `default-features = false`.
 //!
+//! # Systems
+//!
+//! Linux is tested. For macOS and FreeBSD it is only checked that the library and the command compile.
+//! Measurements of other processes and core pinning need Linux.
+//!
 //! # Modules in reading order
 //!
 //! A module imports only from lower rings, and within its ring only from modules to its left. In

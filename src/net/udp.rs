@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use mio::event::Source;
 use mio::net::UdpSocket;
+use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg, sendmsg};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
@@ -169,7 +170,14 @@ impl Datagrams for DatagramSocket {
 
     fn send(&mut self, bytes: &[u8], route: &DatagramRoute) -> io::Result<()> {
         let (fd, slices, peer) = (self.socket.as_raw_fd(), [IoSlice::new(bytes)], SockaddrStorage::from(route.peer));
-        packet_info::with_source(route.local, |control| sendmsg(fd, &slices, control, MsgFlags::empty(), Some(&peer)))?;
+        let send_from = |local| {
+            packet_info::with_source(local, |control| sendmsg(fd, &slices, control, MsgFlags::empty(), Some(&peer)))
+        };
+        match send_from(route.local) {
+            // Some addresses that receive cannot send, such as the broadcast address of a network.
+            Err(Errno::EINVAL | Errno::EADDRNOTAVAIL) if route.local.is_some() => send_from(None)?,
+            sent => sent?,
+        };
         Ok(())
     }
 }

@@ -31,7 +31,7 @@ const DUPLICATED: [&str; 8] =
     ["getrandom", "r-efi", "rand", "rand_core", "syn", "toml_datetime", "windows-sys", "winnow"];
 
 /// The dependencies of the library without features.
-const REQUIRED: [&str; 9] = ["libc", "log", "memchr", "memmap2", "mio", "rustix", "slab", "socket2", "thiserror"];
+const REQUIRED: [&str; 10] = ["libc", "log", "memchr", "memmap2", "mio", "nix", "rustix", "slab", "socket2", "thiserror"];
 
 /// The first version of a crate that fixes an advisory. An older line with a fix has its own row.
 const FIXED: [(&str, &str, &str); 16] = [

@@ -68,7 +68,7 @@ const CONNECT_BUDGET: usize = 32;
 /// # }
 /// ```
 ///
-/// For TLS to one server, use [`Client::with_layer`] and a [`TlsTarget`](crate::net::tls::TlsTarget).
+/// For TLS to one server, use [`Client::with_layer`] and a `TlsTarget` of [`crate::net`].
 pub struct Client<N: Net, S: Service, W: Layer<N::Stream> = Plain> {
     net: N,
     layer: W,

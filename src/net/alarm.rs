@@ -40,7 +40,11 @@ mod system {
 
         /// The timeout of a poll that sleeps until `at`: none, once the alarm is set.
         #[inline]
-        pub(in crate::net) fn timeout(&mut self, at: Instant, now: impl Fn() -> Instant) -> io::Result<Option<Duration>> {
+        pub(in crate::net) fn timeout(
+            &mut self,
+            at: Instant,
+            now: impl Fn() -> Instant,
+        ) -> io::Result<Option<Duration>> {
             if self.at <= at {
                 return Ok(None);
             }
@@ -87,7 +91,11 @@ mod system {
             Ok(Self)
         }
 
-        pub(in crate::net) fn timeout(&mut self, at: Instant, now: impl Fn() -> Instant) -> io::Result<Option<Duration>> {
+        pub(in crate::net) fn timeout(
+            &mut self,
+            at: Instant,
+            now: impl Fn() -> Instant,
+        ) -> io::Result<Option<Duration>> {
             Ok(Some(at.since(now())))
         }
 

@@ -16,8 +16,8 @@ use super::budget::TURN_PEERS;
 use super::clock::Clock;
 use super::listener::{Listener, TcpOrUnix};
 use super::{
-    Address, ConnectOptions, ControlEvent, DatagramOptions, DatagramSocket, Destination, Event, ListenOptions, Net, PeerAddress,
-    PollOutcome, Readiness, Token, Wake,
+    Address, ConnectOptions, ControlEvent, DatagramOptions, DatagramSocket, Destination, Event, ListenOptions, Net,
+    PeerAddress, PollOutcome, Readiness, Token, Wake,
 };
 
 /// The most events of one poll. A smaller number costs more polls; a larger one does not fit the

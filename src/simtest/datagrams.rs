@@ -43,7 +43,9 @@ impl DatagramClients {
         let address = Address::Udp(format!("{host}:0"));
         let options = DatagramOptions::default();
         let endpoint = server.listen_datagrams(&address, &options, limits, Echo::new());
-        let Address::Udp(host_port) = server.local_address(&endpoint.expect("the address is free")) else { unreachable!("a UDP address was requested") };
+        let Address::Udp(host_port) = server.local_address(&endpoint.expect("the address is free")) else {
+            unreachable!("a UDP address was requested")
+        };
         let bound = host_port.parse().expect("a bound address is numeric");
         let probability = 0.5_f64.powi(rng.below(6) as i32);
         Self { bound, unanswered: HashMap::new(), sent: 0, sent_bytes: 0, answered: 0, probability }

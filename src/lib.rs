@@ -30,8 +30,23 @@
 //!
 //! # Features
 //!
-//! `tls` and `cli` (the command) are on by default. `cli` turns on all others: `signals`, `blocking`,
-//! `load` and `simtest`. The library without the command is `default-features = false`.
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `tls` | yes | TLS endpoints and clients, on rustls |
+//! | `cli` | yes | the command `readyloop`; turns on all others |
+//! | `signals` | by `cli` | `Reactor::watch_signal`: signals as control events |
+//! | `blocking` | by `cli` | other designs of a server, with threads, to compare with |
+//! | `load` | by `cli` | the load generator and the record of its runs |
+//! | `simtest` | by `cli` | tests of a service in simulated networks, from seeds |
+//!
+//! A program that only uses the library sets `default-features = false`, so that it does not build the
+//! crates of the command. The defaults build the command, because `cargo run` in a checkout has no other
+//! way to turn features on.
+//!
+//! # Systems
+//!
+//! Linux is tested. For macOS and FreeBSD it is only checked that the library and the command compile.
+//! Measurements of other processes and core pinning need Linux.
 //!
 //! # Modules in reading order
 //!
@@ -62,6 +77,11 @@
 //!    [`ServerLimits`] and [`DatagramLimits`](datagram::DatagramLimits).
 //! 5. No turn spins: it makes progress, or sleeps until an event or a deadline.
 
+#![doc = ""]
+#![cfg_attr(not(feature = "blocking"), doc = "[`blocking`]: #features")]
+#![cfg_attr(not(feature = "load"), doc = "[`load`]: #features")]
+#![cfg_attr(not(feature = "simtest"), doc = "[`simtest`]: #features")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod admission;

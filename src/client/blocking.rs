@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use mio::net::{TcpStream, UnixStream};
-use socket2::{Domain, Socket};
+use socket2::Socket;
 
 use crate::net::TcpOrUnix;
 
@@ -78,7 +78,7 @@ impl BlockingStream {
     /// The kernel refuses the change.
     pub fn into_nonblocking(self) -> io::Result<TcpOrUnix<TcpStream, UnixStream>> {
         self.socket.set_nonblocking(true)?;
-        let is_unix = self.socket.domain()? == Domain::UNIX;
+        let is_unix = self.socket.local_addr()?.is_unix();
         Ok(if is_unix {
             TcpOrUnix::Unix(UnixStream::from_std(self.socket.into()))
         } else {

@@ -13,7 +13,7 @@ use crate::admission::{LogThrottle, Totals, repeated_suffix};
 use crate::datagram::{DatagramCounters, DatagramLimits, DatagramRefusal, DatagramService, Guard};
 use crate::host::HostCounters;
 use crate::instant::Instant;
-use crate::net::{Address, Datagrams, Net, Readiness, udp};
+use crate::net::{Address, DatagramRoute, Datagrams, Net, Readiness, udp};
 
 use super::any_endpoint::{AnyEndpoint, EndpointCell};
 use super::endpoint::listener_token;
@@ -44,7 +44,7 @@ pub(super) struct DatagramEndpoint<S, N: Net> {
     service: S,
     guard: Guard,
     limits: DatagramLimits,
-    waiting: VecDeque<(SocketAddr, Vec<u8>)>,
+    waiting: VecDeque<(DatagramRoute, Vec<u8>)>,
     waiting_bytes: usize,
     answer_buffer: Vec<u8>,
     panic_log: LogThrottle,
@@ -112,8 +112,8 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
             }
         };
         match received {
-            Ok((len, from)) => {
-                self.answer(&state.scratch[..len], len == state.scratch.len(), &from, state.now);
+            Ok((len, route)) => {
+                self.answer(&state.scratch[..len], len == state.scratch.len(), &route, state.now);
                 Received::Datagram
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Received::Nothing,
@@ -125,11 +125,14 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         }
     }
 
-    fn answer(&mut self, datagram: &[u8], fills_buffer: bool, from: &SocketAddr, now: Instant) {
+    fn answer(&mut self, datagram: &[u8], fills_buffer: bool, route: &DatagramRoute, now: Instant) {
         self.counters.received += 1;
         self.counters.bytes_in += datagram.len() as u64;
-        let admitted =
-            if fills_buffer { Err(DatagramRefusal::Truncated) } else { self.guard.admit(&udp::source_of(from), now) };
+        let admitted = if fills_buffer {
+            Err(DatagramRefusal::Truncated)
+        } else {
+            self.guard.admit(&udp::source_of(&route.peer), now)
+        };
         if let Err(refusal) = admitted {
             return self.refuse(refusal);
         }
@@ -144,7 +147,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         match answer {
             Ok(None) => self.counters.unanswered += 1,
             Ok(Some(answer)) if answer.len() > datagram.len() => self.refuse(DatagramRefusal::TooLong),
-            Ok(Some(answer)) => self.send(answer, from),
+            Ok(Some(answer)) => self.send(answer, route),
             Err(_) => {
                 self.refuse(DatagramRefusal::Panicked);
                 if let Some(suppressed) = self.panic_log.permit(now) {
@@ -160,8 +163,8 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         self.counters.count_refused(refusal);
     }
 
-    fn send(&mut self, answer: &[u8], to: &SocketAddr) {
-        if self.writable && self.try_send(answer, to) {
+    fn send(&mut self, answer: &[u8], route: &DatagramRoute) {
+        if self.writable && self.try_send(answer, route) {
             return;
         }
         let fits = self.waiting.is_empty() || self.waiting_bytes + answer.len() <= self.limits.waiting_bytes_max;
@@ -170,14 +173,14 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
         }
         self.waiting_bytes += answer.len();
         self.counters.waiting += 1;
-        self.waiting.push_back((*to, answer.to_vec()));
+        self.waiting.push_back((*route, answer.to_vec()));
     }
 
     /// Returns `false` if the socket is full and the answer must wait.
-    fn try_send(&mut self, answer: &[u8], to: &SocketAddr) -> bool {
+    fn try_send(&mut self, answer: &[u8], route: &DatagramRoute) -> bool {
         let Some(socket) = &mut self.socket else { return true };
         loop {
-            match socket.send(answer, to) {
+            match socket.send(answer, route) {
                 Ok(()) => {
                     self.counters.answered += 1;
                     self.counters.bytes_out += answer.len() as u64;
@@ -190,7 +193,7 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
                 }
                 Err(error) => {
                     self.counters.lost += 1;
-                    debug!("cannot answer {to}: {error}");
+                    debug!("cannot answer {}: {error}", route.peer);
                     return true;
                 }
             }
@@ -200,10 +203,10 @@ impl<S: DatagramService, N: Net> DatagramEndpoint<S, N> {
     /// Sends waiting answers until the socket is full.
     fn flush(&mut self) {
         while self.writable
-            && let Some((to, answer)) = self.waiting.pop_front()
+            && let Some((route, answer)) = self.waiting.pop_front()
         {
-            if !self.try_send(&answer, &to) {
-                self.waiting.push_front((to, answer));
+            if !self.try_send(&answer, &route) {
+                self.waiting.push_front((route, answer));
                 return;
             }
             self.waiting_bytes -= answer.len();

@@ -9,6 +9,9 @@
 //! - [`internals`]: the map of the sources, the turn in detail, where to add what.
 //! - [`changelog`]: what the versions hold.
 
+// The chapters link to the modules of all features.
+#![cfg_attr(not(feature = "cli"), allow(rustdoc::broken_intra_doc_links))]
+
 #[doc = include_str!("benchmarking.md")]
 pub mod benchmarking {}
 #[doc = include_str!("changelog.md")]

@@ -255,7 +255,7 @@ impl<S: Service, L> Host<S, L> {
         self.outbox.timers.next()
     }
 
-    /// Calls the service for each of its timers that is due, at most [`TIMERS_MAX`] of them.
+    /// Calls the service for each of its timers that is due, at most `TIMERS_MAX` of them.
     pub fn handle_timers(&mut self, reserve: &mut Reserve, now: Instant) {
         for _ in 0..TIMERS_MAX {
             if self.is_outbox_full() {

@@ -158,7 +158,7 @@ impl<N: Net> DatagramGenerator<N> {
             self.buffer.extend_from_slice(chunk);
         }
         self.counters.count_sent(&request);
-        match socket.datagrams.send(&self.buffer, &self.server) {
+        match socket.datagrams.send(&self.buffer, &self.server.into()) {
             Ok(()) => self.sent_bytes += if self.counters.is_measured(&request) { message_len as u64 } else { 0 },
             // A datagram that does not fit into the send buffer is lost like any other.
             Err(error) if [Kind::WouldBlock, Kind::Interrupted].contains(&error.kind()) => {}
@@ -176,7 +176,7 @@ impl<N: Net> DatagramGenerator<N> {
         loop {
             self.buffer.resize(DATAGRAM_LEN_MAX + 1, 0);
             match self.sockets[index].datagrams.receive(&mut self.buffer) {
-                Ok((len, from)) if from == self.server => self.handle_answer(index, len),
+                Ok((len, route)) if route.peer == self.server => self.handle_answer(index, len),
                 // A datagram of another sender.
                 Ok(_) => {}
                 Err(error) if error.kind() == Kind::Interrupted => {}

@@ -7,8 +7,7 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use nix::time::clock_getcpuclockid;
-use nix::unistd::Pid;
+use rustix::system::uname;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::record::Machine;
@@ -24,7 +23,7 @@ impl Machine {
         });
         Self {
             readyloop: env!("CARGO_PKG_VERSION").to_owned(),
-            kernel: format!("Linux {}", line("/proc/sys/kernel/osrelease").unwrap_or_else(unknown)),
+            kernel: format!("{} {}", uname().sysname().to_string_lossy(), uname().release().to_string_lossy()),
             processor: processor.unwrap_or_else(unknown),
             cores: thread::available_parallelism().map_or(0, |cores| cores.get() as u64),
             congestion_control: line("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_else(unknown),
@@ -70,10 +69,17 @@ fn number_after(text: &str, name: &str) -> Option<u64> {
 ///
 /// # Errors
 /// The process does not exist.
+#[cfg(not(target_vendor = "apple"))]
 pub(super) fn cpu_of(pid: u32) -> io::Result<Duration> {
     let number = i32::try_from(pid).map_err(|_| io::ErrorKind::NotFound)?;
-    let time = clock_getcpuclockid(Pid::from_raw(number))?.now()?;
+    let time = nix::time::clock_getcpuclockid(nix::unistd::Pid::from_raw(number))?.now()?;
     Ok(Duration::from(time))
+}
+
+/// Apple systems have no clock of another process.
+#[cfg(target_vendor = "apple")]
+pub(super) fn cpu_of(_pid: u32) -> io::Result<Duration> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Numbers of `/proc` about the threads of a process. Reading them is slow with thousands of threads.

@@ -43,7 +43,7 @@ pub enum PortSearch {
     /// first half is in use, every connect searches all of it again, which takes long.
     HalfFirst,
     /// All ports, from where the last search ended. For more than about 14,000 connections to one
-    /// destination. Needs the feature `load` and Linux 6.8; elsewhere it means `HalfFirst`.
+    /// destination. Needs Linux 6.8; elsewhere it means `HalfFirst`.
     All,
 }
 
@@ -56,10 +56,10 @@ pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<Tc
             apply_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
             socket.set_tcp_nodelay(options.nodelay)?;
             if options.ports == PortSearch::All {
-                search_all_ports(&socket);
+                system::search_all_ports(&socket);
             }
             if let Some(source) = options.source {
-                choose_port_at_connect(&socket)?;
+                system::choose_port_at_connect(&socket)?;
                 socket.bind(&SocketAddr::new(source, 0).into())?;
             }
             ignore_in_progress(socket.connect(&(*address).into()))?;
@@ -75,51 +75,54 @@ pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<Tc
     }
 }
 
-/// Defers the choice of the port from `bind(2)` to `connect(2)`, so that a port in use for another
-/// destination can be chosen, and most ports of closed connections too (ip(7), `IP_BIND_ADDRESS_NO_PORT`).
-#[cfg(all(feature = "load", target_os = "linux"))]
-fn choose_port_at_connect(socket: &Socket) -> io::Result<()> {
-    nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true)?;
-    Ok(())
-}
+#[cfg(target_os = "linux")]
+mod system {
+    use std::io;
 
-/// Without the option, `bind(2)` chooses the port: about 28,000 ports of each local address a minute.
-#[cfg(not(all(feature = "load", target_os = "linux")))]
-fn choose_port_at_connect(_socket: &Socket) -> io::Result<()> {
-    Ok(())
-}
+    use nix::sys::socket::setsockopt;
+    use nix::sys::socket::sockopt::{IpBindAddressNoPort, SetUsize};
+    use socket2::Socket;
 
-/// The socket option for the range of local ports: the first port, and shifted by 16 bits the last.
-#[cfg(all(feature = "load", target_os = "linux"))]
-#[derive(Clone, Copy)]
-struct LocalPortRange;
+    /// The socket option for the range of local ports: the first port, and shifted by 16 bits the last.
+    #[derive(Clone, Copy)]
+    struct LocalPortRange;
 
-#[cfg(all(feature = "load", target_os = "linux"))]
-nix::setsockopt_impl!(
-    LocalPortRange,
-    libc::IPPROTO_IP,
-    IP_LOCAL_PORT_RANGE,
-    usize,
-    nix::sys::socket::sockopt::SetUsize
-);
+    nix::setsockopt_impl!(LocalPortRange, libc::IPPROTO_IP, IP_LOCAL_PORT_RANGE, usize, SetUsize);
 
-/// From `linux/in.h`; the libc crate does not have it.
-#[cfg(all(feature = "load", target_os = "linux"))]
-const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
+    /// From `linux/in.h`; the libc crate does not have it.
+    const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
 
-/// Gives the socket a port range of its own, which makes the kernel search all ports. The kernel
-/// clamps this range to the system's `ip_local_port_range` (ip(7), `IP_LOCAL_PORT_RANGE`).
-#[cfg(all(feature = "load", target_os = "linux"))]
-fn search_all_ports(socket: &Socket) {
-    const FROM_1_TO_65535: usize = 0xffff << 16 | 1;
-    // A kernel without the option only searches more slowly.
-    if let Err(error) = nix::sys::socket::setsockopt(socket, LocalPortRange, &FROM_1_TO_65535) {
-        log::debug!("cannot search all ports: {error}");
+    /// Defers the choice of the port from `bind(2)` to `connect(2)`, so that a port in use for another
+    /// destination can be chosen, and most ports of closed connections too (ip(7), `IP_BIND_ADDRESS_NO_PORT`).
+    pub(super) fn choose_port_at_connect(socket: &Socket) -> io::Result<()> {
+        setsockopt(socket, IpBindAddressNoPort, &true)?;
+        Ok(())
+    }
+
+    /// Gives the socket a port range of its own, which makes the kernel search all ports. The kernel
+    /// clamps this range to the system's `ip_local_port_range` (ip(7), `IP_LOCAL_PORT_RANGE`).
+    pub(super) fn search_all_ports(socket: &Socket) {
+        const FROM_1_TO_65535: usize = 0xffff << 16 | 1;
+        // A kernel without the option only searches more slowly.
+        if let Err(error) = setsockopt(socket, LocalPortRange, &FROM_1_TO_65535) {
+            log::debug!("cannot search all ports: {error}");
+        }
     }
 }
 
-#[cfg(not(all(feature = "load", target_os = "linux")))]
-fn search_all_ports(_socket: &Socket) {}
+/// Without these options, `bind(2)` chooses the port, and each search is the usual one of the system.
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::io;
+
+    use socket2::Socket;
+
+    pub(super) fn choose_port_at_connect(_socket: &Socket) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn search_all_ports(_socket: &Socket) {}
+}
 
 fn ignore_in_progress(result: io::Result<()>) -> io::Result<()> {
     match result {
@@ -146,8 +149,7 @@ pub(super) fn is_connected(stream: &TcpOrUnix<TcpStream, UnixStream>) -> io::Res
     }
 }
 
-#[cfg(test)]
-#[cfg(all(feature = "load", target_os = "linux"))]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::net::TcpListener;
 

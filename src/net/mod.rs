@@ -5,7 +5,6 @@
 //! simulated world. Each method states what it does not promise; the simulated world exploits all of it.
 
 mod address;
-#[cfg(target_os = "linux")]
 mod alarm;
 #[cfg(feature = "blocking")]
 pub(crate) mod blocking;
@@ -19,6 +18,7 @@ mod handle;
 mod layer;
 mod link;
 mod listener;
+mod packet_info;
 pub(crate) mod pump;
 mod reactor;
 #[cfg(feature = "signals")]
@@ -49,7 +49,7 @@ pub use link::Link;
 pub use listener::{Keepalive, ListenOptions, Listener, TcpOrUnix};
 pub use reactor::Reactor;
 pub use stream::Stream;
-pub use udp::{DatagramOptions, Datagrams, MulticastGroup, UnknownGroup};
+pub use udp::{DatagramOptions, DatagramRoute, DatagramSocket, Datagrams, MulticastGroup, UnknownGroup};
 
 /// One thread's view of the network and the clock.
 ///

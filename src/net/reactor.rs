@@ -13,14 +13,13 @@ use mio::{Events, Interest, Poll, Waker};
 
 use crate::instant::{ClockAnchor, Instant};
 
-#[cfg(target_os = "linux")]
 use super::alarm::Alarm;
 use super::budget::TURN_PEERS;
 use super::clock::Clock;
 use super::listener::{Listener, TcpOrUnix};
 use super::{
-    Address, ConnectOptions, ControlEvent, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress,
-    PollOutcome, Readiness, Token, Wake,
+    Address, ConnectOptions, ControlEvent, DatagramOptions, DatagramSocket, Destination, Event, ListenOptions, Net,
+    PeerAddress, PollOutcome, Readiness, Token, Wake,
 };
 
 /// The most events of one poll. A smaller number costs more polls; a larger one does not fit the
@@ -33,7 +32,6 @@ const _: () = assert!(EVENTS_MAX < TURN_PEERS);
 const WAKE: mio::Token = mio::Token(usize::MAX);
 #[cfg(feature = "signals")]
 const SIGNALS: mio::Token = mio::Token(usize::MAX - 1);
-#[cfg(target_os = "linux")]
 const ALARM: mio::Token = mio::Token(usize::MAX - 2);
 
 // An idle peer costs at most 128 bytes of heap: its slot with the generation, its timer entry and
@@ -54,7 +52,6 @@ pub struct Reactor {
     events: Events,
     waker: Arc<Waker>,
     clock: Clock,
-    #[cfg(target_os = "linux")]
     alarm: Alarm,
     #[cfg(feature = "signals")]
     signals: Option<super::signals::Signals>,
@@ -68,14 +65,12 @@ impl Reactor {
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        #[cfg(target_os = "linux")]
         let alarm = Alarm::new(poll.registry(), ALARM)?;
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             waker,
             clock: Clock::new(),
-            #[cfg(target_os = "linux")]
             alarm,
             #[cfg(feature = "signals")]
             signals: None,
@@ -136,22 +131,12 @@ impl Reactor {
         self.poll.registry().deregister(&mut SourceFd(&descriptor.as_fd().as_raw_fd()))
     }
 
-    /// The timeout for mio's poll. On Linux the alarm ends the sleep, so the poll has no timeout.
+    /// The timeout for mio's poll. `None` if the alarm ends the sleep.
     fn timeout(&mut self, until: Option<Instant>) -> io::Result<Option<Duration>> {
         match until {
             None => Ok(None),
             Some(Instant::ORIGIN) => Ok(Some(Duration::ZERO)),
-            #[cfg(target_os = "linux")]
-            Some(at) if self.alarm.fires_by(at) => Ok(None),
-            Some(at) => {
-                let delay = at.since(self.clock.now());
-                #[cfg(target_os = "linux")]
-                if !delay.is_zero() {
-                    self.alarm.set(at, delay)?;
-                    return Ok(None);
-                }
-                Ok(Some(delay))
-            }
+            Some(at) => self.alarm.timeout(at, || self.clock.now()),
         }
     }
 
@@ -167,7 +152,7 @@ impl Reactor {
 impl Net for Reactor {
     type Stream = TcpOrUnix<mio::net::TcpStream, mio::net::UnixStream>;
     type Listener = Listener;
-    type Datagrams = mio::net::UdpSocket;
+    type Datagrams = DatagramSocket;
 
     #[inline]
     fn now(&self) -> Instant {
@@ -192,7 +177,6 @@ impl Net for Reactor {
                     let signals = self.signals.as_mut().expect("the token is registered with the signals");
                     events.extend(signals.pending().map(Event::Control));
                 }
-                #[cfg(target_os = "linux")]
                 ALARM => self.alarm.handle_fired(),
                 mio::Token(token) => events.push(Event::Ready(Readiness {
                     token: Token(token as u64),
@@ -220,7 +204,7 @@ impl Net for Reactor {
     ) -> io::Result<(Self::Datagrams, SocketAddr)> {
         let mut socket = super::udp::bind(address, options)?;
         let both = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut socket, mio_token(token), both)?;
+        self.poll.registry().register(socket.source(), mio_token(token), both)?;
         let bound = socket.local_addr()?;
         Ok((socket, bound))
     }

@@ -1,36 +1,58 @@
-//! [`Datagrams`]: a UDP socket. It is bound with socket2, then read and written through mio.
+//! [`Datagrams`]: a UDP socket, and its implementation for the kernel's sockets.
 //!
 //! `datagram::Guard` decides which sources are answered.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::str::FromStr;
 
+use mio::event::Source;
 use mio::net::UdpSocket;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg, sendmsg};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
-use crate::datagram::{Reach, Source};
+use crate::datagram::{Reach, Source as DatagramSource};
 
 use super::address::Address;
 use super::listener::{apply_buffer_sizes, bind_first};
+use super::packet_info;
 
 /// A bound UDP socket. It never blocks.
 pub trait Datagrams {
-    /// Receives one datagram: its length, and the source address that it claims, which can be forged.
-    /// A longer datagram is truncated to `buf`, so a filled `buf` may be incomplete.
+    /// Receives one datagram: its length and its addresses. A longer datagram is truncated to `buf`, so a
+    /// filled `buf` may be incomplete.
     ///
     /// # Errors
-    /// As `recvfrom(2)`: `WouldBlock`, `Interrupted`, or an error that concerns one datagram. The
+    /// As `recvmsg(2)`: `WouldBlock`, `Interrupted`, or an error that concerns one datagram. The
     /// socket stays usable.
-    fn receive(&mut self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<(usize, DatagramRoute)>;
 
-    /// Sends one datagram, whole or not at all.
+    /// Sends one datagram, whole or not at all. With the route of a received datagram, it is an answer
+    /// from the address that was asked.
     ///
     /// # Errors
-    /// As `sendto(2)`: `WouldBlock`, `Interrupted`, or this datagram cannot be sent.
-    fn send(&mut self, bytes: &[u8], to: &SocketAddr) -> io::Result<()>;
+    /// As `sendmsg(2)`: `WouldBlock`, `Interrupted`, or this datagram cannot be sent.
+    fn send(&mut self, bytes: &[u8], route: &DatagramRoute) -> io::Result<()>;
+}
+
+/// The addresses of one datagram, on both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DatagramRoute {
+    /// The address of the other end. A received one can be forged.
+    pub peer: SocketAddr,
+    /// Our address, if the socket is bound to all addresses. A connected client drops an answer from
+    /// another address than the one it asked. `None` leaves the choice to the kernel.
+    pub local: Option<IpAddr>,
+}
+
+impl From<SocketAddr> for DatagramRoute {
+    fn from(peer: SocketAddr) -> Self {
+        Self { peer, local: None }
+    }
 }
 
 /// Options of a UDP socket.
@@ -93,14 +115,32 @@ impl fmt::Display for MulticastGroup {
     }
 }
 
-pub(super) fn bind(address: &Address, options: &DatagramOptions) -> io::Result<UdpSocket> {
+/// A UDP socket of the kernel.
+#[derive(Debug)]
+pub struct DatagramSocket {
+    socket: UdpSocket,
+    /// A buffer for the address that a datagram was sent to. Empty if the socket is bound to one address.
+    control: Vec<u8>,
+}
+
+impl DatagramSocket {
+    pub(super) fn source(&mut self) -> &mut dyn Source {
+        &mut self.socket
+    }
+
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+pub(super) fn bind(address: &Address, options: &DatagramOptions) -> io::Result<DatagramSocket> {
     let Address::Udp(host_port) = address else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "only a udp:// address receives datagrams"));
     };
     bind_first(host_port, |address| bind_one(address, options))
 }
 
-fn bind_one(address: &SocketAddr, options: &DatagramOptions) -> io::Result<UdpSocket> {
+fn bind_one(address: &SocketAddr, options: &DatagramOptions) -> io::Result<DatagramSocket> {
     let socket = Socket::new(Domain::for_address(*address), Type::DGRAM, Some(Protocol::UDP))?;
     if options.reuse_port {
         socket.set_reuse_port(true)?;
@@ -114,21 +154,41 @@ fn bind_one(address: &SocketAddr, options: &DatagramOptions) -> io::Result<UdpSo
             MulticastGroup::V6(group, interface) => socket.join_multicast_v6(group, *interface)?,
         }
     }
-    Ok(UdpSocket::from_std(socket.into()))
+    let control = if address.ip().is_unspecified() { packet_info::request(&socket, address)? } else { Vec::new() };
+    Ok(DatagramSocket { socket: UdpSocket::from_std(socket.into()), control })
 }
 
-impl Datagrams for UdpSocket {
-    fn receive(&mut self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.recv_from(buf)
+impl Datagrams for DatagramSocket {
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<(usize, DatagramRoute)> {
+        let mut slices = [IoSliceMut::new(buf)];
+        let (fd, control) = (self.socket.as_raw_fd(), Some(&mut self.control[..]));
+        let message = recvmsg::<SockaddrStorage>(fd, &mut slices, control, MsgFlags::empty())?;
+        let peer = message.address.as_ref().and_then(socket_address).ok_or(io::ErrorKind::InvalidData)?;
+        let local = message.cmsgs().ok().and_then(|mut found| found.find_map(|each| packet_info::local_of(&each)));
+        Ok((message.bytes, DatagramRoute { peer, local }))
     }
 
-    fn send(&mut self, bytes: &[u8], to: &SocketAddr) -> io::Result<()> {
-        self.send_to(bytes, *to).map(|_| ())
+    fn send(&mut self, bytes: &[u8], route: &DatagramRoute) -> io::Result<()> {
+        let (fd, slices, peer) = (self.socket.as_raw_fd(), [IoSlice::new(bytes)], SockaddrStorage::from(route.peer));
+        let send_from = |local| {
+            packet_info::with_source(local, |control| sendmsg(fd, &slices, control, MsgFlags::empty(), Some(&peer)))
+        };
+        match send_from(route.local) {
+            // Some addresses that receive cannot send, such as the broadcast address of a network.
+            Err(Errno::EINVAL | Errno::EADDRNOTAVAIL) if route.local.is_some() => send_from(None)?,
+            sent => sent?,
+        };
+        Ok(())
     }
+}
+
+fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
 }
 
 /// The properties of a source address that decide whether it is answered.
-pub(crate) fn source_of(address: &SocketAddr) -> Source {
+pub(crate) fn source_of(address: &SocketAddr) -> DatagramSource {
     let (prefix, is_not_unicast) = match address.ip().to_canonical() {
         IpAddr::V4(v4) => {
             let is_not_unicast = v4.is_multicast() || v4.is_broadcast() || v4.is_unspecified();
@@ -137,14 +197,14 @@ pub(crate) fn source_of(address: &SocketAddr) -> Source {
         // A prefix has 56 bits; the top bit of the number keeps the families apart.
         IpAddr::V6(v6) => ((v6.to_bits() >> 72) as u64 | 1 << 63, v6.is_multicast() || v6.is_unspecified()),
     };
-    Source { prefix, port: address.port(), reach: if is_not_unicast { Reach::Other } else { Reach::Unicast } }
+    DatagramSource { prefix, port: address.port(), reach: if is_not_unicast { Reach::Other } else { Reach::Unicast } }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn source(text: &str) -> Source {
+    fn source(text: &str) -> DatagramSource {
         source_of(&text.parse().unwrap())
     }
 

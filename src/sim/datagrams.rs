@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use libc::{EADDRINUSE, EAGAIN, ECONNREFUSED, EINTR, EINVAL};
 
@@ -13,7 +13,7 @@ use super::faults::Fault;
 use super::state::{EventSource, Registration, SharedWorld, SocketState, WorldState};
 use super::sys_result::{SysResult, to_io};
 use super::trace_event::TraceEvent;
-use crate::net::{Address, Datagrams, Token};
+use crate::net::{Address, DatagramRoute, Datagrams, Token};
 
 /// The most datagrams in an inbox.
 const INBOX_MAX: usize = 256;
@@ -26,25 +26,25 @@ pub struct SimDatagrams {
 }
 
 impl Datagrams for SimDatagrams {
-    fn receive(&mut self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<(usize, DatagramRoute)> {
         let mut state = self.world.lock();
-        let mut from = None;
+        let mut found = None;
         let socket = self.number;
-        let result = state.receive_datagram(socket, |source, datagram| {
+        let result = state.receive_datagram(socket, |route, datagram| {
             let len = datagram.len().min(buf.len());
             buf[..len].copy_from_slice(&datagram[..len]);
-            from = Some(source);
+            found = Some(route);
             len
         });
         state.trace.add(TraceEvent::Received { socket, result });
         let len = to_io(result)?;
-        Ok((len, from.expect("a datagram has a source")))
+        Ok((len, found.expect("a datagram has a route")))
     }
 
-    fn send(&mut self, bytes: &[u8], to: &SocketAddr) -> io::Result<()> {
+    fn send(&mut self, bytes: &[u8], route: &DatagramRoute) -> io::Result<()> {
         let mut state = self.world.lock();
         let socket = self.number;
-        let result = state.send_datagram(socket, bytes, *to);
+        let result = state.send_datagram(socket, bytes, *route);
         state.trace.add(TraceEvent::Sent { socket, result });
         to_io(result).map(|_| ())
     }
@@ -67,7 +67,7 @@ impl WorldState {
         if bound.port() == 0 {
             bound.set_port(free_port + self.sockets.len() as u16);
         }
-        if self.socket_at(bound).is_some() {
+        if self.sockets.iter().any(|socket| socket.is_open && overlap(socket.address, bound)) {
             return Err(EADDRINUSE);
         }
         let number = self.sockets.len();
@@ -79,10 +79,10 @@ impl WorldState {
     }
 
     fn socket_at(&self, address: SocketAddr) -> Option<usize> {
-        self.sockets.iter().position(|socket| socket.is_open && socket.address == address)
+        self.sockets.iter().position(|socket| socket.is_open && overlap(socket.address, address))
     }
 
-    fn receive_datagram(&mut self, number: usize, take: impl FnOnce(SocketAddr, &[u8]) -> usize) -> SysResult {
+    fn receive_datagram(&mut self, number: usize, take: impl FnOnce(DatagramRoute, &[u8]) -> usize) -> SysResult {
         if self.inject(Fault::ReadInterrupted) {
             return Err(EINTR);
         }
@@ -97,12 +97,12 @@ impl WorldState {
         if self.inject(Fault::Reset) {
             return Err(ECONNREFUSED);
         }
-        let (source, datagram) = self.sockets[number].inbox.pop_front().ok_or(EAGAIN)?;
+        let (route, datagram) = self.sockets[number].inbox.pop_front().ok_or(EAGAIN)?;
         self.counters.progress += 1;
-        Ok(take(source, &datagram))
+        Ok(take(route, &datagram))
     }
 
-    fn send_datagram(&mut self, number: usize, bytes: &[u8], to: SocketAddr) -> SysResult {
+    fn send_datagram(&mut self, number: usize, bytes: &[u8], route: DatagramRoute) -> SysResult {
         if self.inject(Fault::WriteInterrupted) {
             return Err(EINTR);
         }
@@ -115,7 +115,8 @@ impl WorldState {
             return Err(ECONNREFUSED);
         }
         self.counters.progress += 1;
-        self.deliver(self.sockets[number].address, to, bytes.to_vec());
+        let from = source_of_answer(self.sockets[number].address, route.local);
+        self.deliver(from, route.peer, bytes.to_vec());
         Ok(bytes.len())
     }
 
@@ -123,11 +124,29 @@ impl WorldState {
     pub(super) fn deliver(&mut self, from: SocketAddr, to: SocketAddr, datagram: Vec<u8>) {
         match self.socket_at(to) {
             Some(number) if self.sockets[number].inbox.len() < INBOX_MAX => {
-                self.sockets[number].inbox.push_back((from, datagram));
+                let local = self.sockets[number].address.ip().is_unspecified().then_some(to.ip());
+                self.sockets[number].inbox.push_back((DatagramRoute { peer: from, local }, datagram));
                 self.mark_ready(EventSource::Socket(number));
             }
             Some(_) => {}
             None => self.sent_datagrams.push((from, to, datagram)),
         }
     }
+}
+
+/// Whether two addresses are the same, or one of them is a wildcard address that contains the other.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_same_family = one.is_ipv4() == other.is_ipv4();
+    let is_same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && is_same_family && is_same_ip
+}
+
+/// The source of a datagram. A socket that is bound to all addresses sends from `local`, or else from the
+/// address of the route, which is the loopback address here.
+fn source_of_answer(bound: SocketAddr, local: Option<IpAddr>) -> SocketAddr {
+    if !bound.ip().is_unspecified() {
+        return bound;
+    }
+    let chosen: IpAddr = if bound.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    SocketAddr::new(local.unwrap_or(chosen), bound.port())
 }

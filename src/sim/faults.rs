@@ -204,6 +204,7 @@ pub(super) const ACCEPT_ERRORS: &[(i32, &str, BacklogEffect)] = &[
     (libc::ENFILE, "accept: ENFILE", BacklogEffect::Kept),
     (libc::ENOBUFS, "accept: ENOBUFS", BacklogEffect::Kept),
     (libc::ENOMEM, "accept: ENOMEM", BacklogEffect::Kept),
+    #[cfg(target_os = "linux")]
     (libc::ENOSR, "accept: ENOSR", BacklogEffect::Kept),
     (libc::ESOCKTNOSUPPORT, "accept: ESOCKTNOSUPPORT", BacklogEffect::Kept),
     (libc::EPROTONOSUPPORT, "accept: EPROTONOSUPPORT", BacklogEffect::Kept),

@@ -15,7 +15,7 @@ use super::rng::Rng;
 use super::trace::Trace;
 use super::wire::{Side, Wire};
 use crate::instant::Instant;
-use crate::net::{Address, ControlEvent, Token};
+use crate::net::{Address, ControlEvent, DatagramRoute, Token};
 
 /// How many tokens of dropped streams are kept for stale events.
 const DROPPED_TOKENS_MAX: usize = 16;
@@ -119,8 +119,8 @@ impl ListenerState {
 pub(super) struct SocketState {
     pub(super) address: SocketAddr,
     pub(super) is_open: bool,
-    /// Received datagrams, each with its source.
-    pub(super) inbox: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// Received datagrams, each with its addresses.
+    pub(super) inbox: VecDeque<(DatagramRoute, Vec<u8>)>,
     pub(super) registration: Registration,
 }
 

@@ -1,7 +1,7 @@
 //! `DatagramClients`: the datagrams that a run sends to its UDP endpoint, and their answers.
 //!
-//! An answer must repeat the request and come at most once for each request. It must never go to an
-//! address that may answer again.
+//! An answer must repeat the request, come from the address that was asked, and come at most once for each
+//! request. It must never go to an address that may answer again.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -22,10 +22,9 @@ const FORBIDDEN_PORTS: [u16; 4] = [7, 19, 53, 0];
 /// The clients of the UDP endpoint of a run.
 #[derive(Debug)]
 pub(super) struct DatagramClients {
-    to: Address,
     bound: SocketAddr,
-    /// The number of unanswered requests, by source and content.
-    unanswered: HashMap<(SocketAddr, Vec<u8>), u64>,
+    /// The number of unanswered requests, by destination, source and content.
+    unanswered: HashMap<(SocketAddr, SocketAddr, Vec<u8>), u64>,
     sent: u64,
     sent_bytes: u64,
     answered: u64,
@@ -40,13 +39,14 @@ impl DatagramClients {
         let source_rate = if rng.chance(0.5) { 1 << rng.below(10) } else { usual.source_rate };
         let waiting_bytes_max = if rng.chance(0.5) { rng.below(4096) } else { usual.waiting_bytes_max };
         let limits = DatagramLimits { source_rate, waiting_bytes_max, ..usual };
-        let address: Address = "udp://127.0.0.1:0".parse().expect("an address");
+        let host = if rng.chance(0.5) { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        let address = Address::Udp(format!("{host}:0"));
         let options = DatagramOptions::default();
         let to = server.listen_datagrams(&address, &options, limits, Echo::new()).expect("the address is free");
         let Address::Udp(host_port) = &to else { unreachable!("a UDP address was requested") };
         let bound = host_port.parse().expect("a bound address is numeric");
         let probability = 0.5_f64.powi(rng.below(6) as i32);
-        Self { to, bound, unanswered: HashMap::new(), sent: 0, sent_bytes: 0, answered: 0, probability }
+        Self { bound, unanswered: HashMap::new(), sent: 0, sent_bytes: 0, answered: 0, probability }
     }
 
     /// At random sends some datagrams, partly with forged sources.
@@ -65,10 +65,12 @@ impl DatagramClients {
             let len_max = LEN_MAX >> rng.below(11);
             let len = rng.below(len_max + 1);
             let datagram = pattern(self.sent, 0, len);
-            world.send_datagram(source, &self.to, &datagram);
+            let host = if self.bound.ip().is_unspecified() { 1 + rng.below(3) as u8 } else { 1 };
+            let to = SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), self.bound.port()));
+            world.send_datagram(source, &Address::Udp(to.to_string()), &datagram);
             self.sent += 1;
             self.sent_bytes += len as u64;
-            *self.unanswered.entry((source, datagram)).or_default() += 1;
+            *self.unanswered.entry((to, source, datagram)).or_default() += 1;
         }
     }
 
@@ -76,13 +78,13 @@ impl DatagramClients {
     pub(super) fn take_answers(&mut self, world: &World) {
         for (from, to, datagram) in world.take_datagrams() {
             // After the end of the server its address is free, and the world returns our own datagrams.
-            if from != self.bound {
+            if !from.ip().is_loopback() {
                 continue;
             }
             assert!(!self.is_forbidden(&to), "an answer to {to}, which may answer again");
             self.answered += 1;
-            let left = self.unanswered.get_mut(&(to, datagram)).filter(|left| **left > 0);
-            *left.unwrap_or_else(|| panic!("{to} got an answer without a request")) -= 1;
+            let left = self.unanswered.get_mut(&(from, to, datagram)).filter(|left| **left > 0);
+            *left.unwrap_or_else(|| panic!("{to} got an answer from {from} without a request")) -= 1;
         }
     }
 

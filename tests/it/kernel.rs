@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this is test code, and the system's error is the best message")]
 
 mod closing;
+mod datagrams;
 mod edges;
 mod heap;
 mod listening;

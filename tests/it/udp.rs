@@ -1,7 +1,7 @@
 //! Datagrams: which get a reply, what the reply is, and that a flood does not affect connections.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -70,6 +70,46 @@ fn datagrams_of_every_size_are_echoed() {
         }
         let ended = server.drain();
         assert_eq!((counted(&ended.log, "datagrams"), counted(&ended.log, "answered")), (4, 4));
+    }
+}
+
+#[test]
+fn a_socket_for_all_addresses_answers_from_the_address_that_was_asked() {
+    let asked = [
+        ("udp://0.0.0.0:0", "127.0.0.1:0", "127.0.0.2"),
+        ("udp://0.0.0.0:0", "127.0.0.3:0", "127.0.0.1"),
+        ("udp://[::]:0", "[::1]:0", "::1"),
+        // A socket for IPv6 also receives over IPv4.
+        ("udp://[::]:0", "127.0.0.1:0", "127.0.0.2"),
+    ];
+    for (listen, local, host) in asked {
+        let server = Serve::bare().listen(listen).start();
+        let host: IpAddr = host.parse().expect("an address");
+        let (socket, to) = (socket_at(local), SocketAddr::new(host, udp_address(&server).port()));
+        // A connected socket drops what comes from another address.
+        socket.connect(to).expect("the address is valid");
+        for datagram in [&b"first"[..], b"second"] {
+            socket.send(datagram).expect("the datagram is sent");
+            let mut buf = [0; 64];
+            let len = retry_if_interrupted(|| socket.recv(&mut buf)).unwrap_or_else(|error| panic!("{to}: {error}"));
+            assert_eq!(&buf[..len], datagram);
+        }
+        server.drain();
+    }
+}
+
+#[test]
+fn a_broadcast_is_answered_from_an_address_of_the_machine() {
+    for listen in ["udp://0.0.0.0:0", "udp://[::]:0"] {
+        let server = Serve::bare().listen(listen).start();
+        let socket = socket_at("127.0.0.1:0");
+        socket.set_broadcast(true).expect("the option is known");
+        let everyone = SocketAddr::from(([127, 255, 255, 255], udp_address(&server).port()));
+        socket.send_to(b"hello", everyone).expect("the datagram is sent");
+        let mut buf = [0; 64];
+        let (len, from) = retry_if_interrupted(|| socket.recv_from(&mut buf)).expect("a reply arrives in time");
+        assert_eq!((&buf[..len], from.ip()), (&b"hello"[..], IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        server.drain();
     }
 }
 

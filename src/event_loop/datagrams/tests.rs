@@ -39,6 +39,26 @@ fn datagrams_of_every_length_are_sent_back_to_their_source() {
 }
 
 #[test]
+fn a_socket_for_all_addresses_answers_from_the_address_that_was_asked() {
+    // With faults, some answers wait until the socket is writable.
+    for seed in 0..50 {
+        let world = World::new(seed).with_faults(Faults::drawn_from(seed));
+        let mut server = server(&world, &[&udp("0.0.0.0:9000"), &udp("[::]:9001")], Echo::new());
+        for to in ["127.0.0.1:9000", "127.0.0.2:9000", "10.0.0.9:9000", "[::1]:9001", "[2001:db8::1]:9001"] {
+            world.send_datagram(CLIENT.parse().unwrap(), &udp(to), to.as_bytes());
+            server.turn().unwrap();
+        }
+        world.disable_faults();
+        world.settle(|| server.turn()).unwrap();
+        for (from, _, asked) in world.take_datagrams() {
+            assert_eq!(from.to_string().as_bytes(), asked, "seed {seed}");
+        }
+        let DatagramCounters { answered, lost, .. } = server.totals().datagrams;
+        assert_eq!(answered + lost, 5, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_forged_datagram_starts_no_loop_between_two_servers() {
     let world = World::new(1);
     let address = udp("127.0.0.1:9000");

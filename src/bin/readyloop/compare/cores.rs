@@ -2,14 +2,11 @@
 
 use std::thread;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-
 use crate::report::comparison::Cores;
 
 /// One core for the servers and another one for the generator, if there are two.
 pub(super) fn choose() -> Option<Cores> {
-    let set = sched_getaffinity(None).ok()?;
-    let mut available = (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core));
+    let mut available = system::available_cores();
     Some(Cores { server: available.next()?, generator: available.next()? })
 }
 
@@ -19,10 +16,7 @@ pub(super) fn on<T: Send>(core: Option<usize>, act: impl FnOnce() -> T + Send) -
     // A new thread, so that the affinity of this one stays unchanged.
     let done = thread::scope(|scope| {
         let there = scope.spawn(|| {
-            let mut set = CpuSet::new();
-            set.set(core);
-            // If the core is not available any more, the thread runs on any core.
-            let _ = sched_setaffinity(None, &set);
+            system::pin(core);
             act()
         });
         there.join()
@@ -30,8 +24,38 @@ pub(super) fn on<T: Send>(core: Option<usize>, act: impl FnOnce() -> T + Send) -
     done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-#[cfg(test)]
+#[cfg(not(target_vendor = "apple"))]
+mod system {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+    /// The cores on which the calling thread may run.
+    pub(super) fn available_cores() -> impl Iterator<Item = usize> {
+        let set = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
+        (0..CpuSet::MAX_CPU).filter(move |core| set.is_set(*core))
+    }
+
+    /// Pins the calling thread to `core`. If the core is not available, the thread runs on any core.
+    pub(super) fn pin(core: usize) {
+        let mut set = CpuSet::new();
+        set.set(core);
+        let _ = sched_setaffinity(None, &set);
+    }
+}
+
+/// Apple systems cannot pin a thread to a core.
+#[cfg(target_vendor = "apple")]
+mod system {
+    pub(super) fn available_cores() -> impl Iterator<Item = usize> {
+        std::iter::empty()
+    }
+
+    pub(super) fn pin(_core: usize) {}
+}
+
+#[cfg(all(test, not(target_vendor = "apple")))]
 mod tests {
+    use rustix::thread::sched_getaffinity;
+
     use super::*;
 
     #[test]

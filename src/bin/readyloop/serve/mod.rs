@@ -153,7 +153,7 @@ mod tests {
             Settings::from_arg_matches(&serve.try_get_matches_from(arguments).map_err(usage)?).map_err(usage)?;
         check::check(&settings)?;
         let limits = settings.limits();
-        assert!(limits.queue_len_max() > 0 && limits.input_len_max() > 0);
+        assert!(limits.queue.low() < limits.queue.high() && limits.input_len_max() > 0);
         settings.server_limits(descriptors::connections_max(20_000, 1, settings.total.max_connections));
         settings.listen_options();
         settings.datagram_limits();

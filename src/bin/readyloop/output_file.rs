@@ -118,7 +118,7 @@ pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<File> {
 }
 
 /// A file with this content beside `path`, which is removed on drop.
-fn temporary(path: &Path, bytes: &[u8], mode: u32) -> io::Result<NamedTempFile> {
+pub(crate) fn temporary(path: &Path, bytes: &[u8], mode: u32) -> io::Result<NamedTempFile> {
     let permissions = Permissions::from_mode(mode);
     let mut file =
         tempfile::Builder::new().prefix(".readyloop-").permissions(permissions).tempfile_in(directory(path))?;

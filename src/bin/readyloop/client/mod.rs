@@ -105,8 +105,9 @@ fn run_at_prompt<W: Layer<Socket>>(
 pub(crate) const UNITS: &str = "Durations are 500ms, 2s, 1m or never.";
 
 pub(crate) const HELP: &str = "\
-On a terminal, a prompt sends each line and prints each reply with its round-trip time. The arrow
-keys edit and recall lines; `exit` or Ctrl-D leaves. In a pipe, standard input is sent unchanged.
+On a terminal, a prompt sends each line and prints each reply with its time: the round trip of the
+line that it repeats, or the time after a line. The arrow keys edit and recall lines; `exit` or
+Ctrl-D leaves. In a pipe, standard input is sent unchanged.
 At its end the client half-closes the connection, and prints replies until the server ends it too.
 
 Over UDP, each line is one datagram. In a pipe, up to 16 datagrams are in flight. A reply with the
@@ -131,7 +132,8 @@ EXAMPLES
       Send lines to a server that does not reply.
 
 ENVIRONMENT
-  READYLOOP_HISTORY  the file for the history of the prompt; without it, the history is not saved
+  READYLOOP_HISTORY  the file for the history of the prompt, a new one or one of this command;
+                     without it, the history is not saved
   RUST_LOG           log filter in the syntax of env_logger; overrides -v and -q
 
 EXIT STATUS

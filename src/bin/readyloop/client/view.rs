@@ -4,7 +4,6 @@
 
 use std::io;
 use std::mem;
-use std::time::Duration;
 
 use readyloop::codec::Framing;
 
@@ -18,11 +17,11 @@ const BATCH_BYTES: usize = 256 * 1024;
 
 /// A destination for the replies of a session.
 pub(super) trait View {
-    /// Shows one reply, with the round-trip time if it answers a line.
+    /// Shows one reply, with a remark on its time if there is one.
     ///
     /// # Errors
     /// The output cannot be written.
-    fn show(&mut self, reply: &[u8], round_trip: Option<Duration>) -> io::Result<()>;
+    fn show(&mut self, reply: &[u8], remark: Option<String>) -> io::Result<()>;
 
     /// Writes buffered output without blocking.
     ///
@@ -76,7 +75,7 @@ impl Pipe {
 }
 
 impl View for Pipe {
-    fn show(&mut self, reply: &[u8], _: Option<Duration>) -> io::Result<()> {
+    fn show(&mut self, reply: &[u8], _: Option<String>) -> io::Result<()> {
         let batch = &mut self.batch;
         match &mut self.style {
             Style::Bytes => batch.extend_from_slice(reply),
@@ -117,9 +116,8 @@ impl Terminal {
 }
 
 impl View for Terminal {
-    fn show(&mut self, reply: &[u8], round_trip: Option<Duration>) -> io::Result<()> {
-        let round_trip = round_trip.map(text::span).into_iter().collect();
-        self.screen.print(&format_reply(reply, self.hex, round_trip))
+    fn show(&mut self, reply: &[u8], remark: Option<String>) -> io::Result<()> {
+        self.screen.print(&format_reply(reply, self.hex, remark.into_iter().collect()))
     }
 
     fn flush(&mut self) -> io::Result<()> {

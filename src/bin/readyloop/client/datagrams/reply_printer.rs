@@ -1,6 +1,6 @@
 //! `ReplyPrinter`: prints replies and lost datagrams above a prompt, in a pipe, or by number.
 
-use std::io::{self, Write, stdout};
+use std::io::{self, stdout};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use readyloop::codec::Framing;
 use crate::cli_error::io_message;
 use crate::client::prompt::Screen;
 use crate::client::{hex, text, view};
+use crate::stream;
 
 /// Prints replies and losses.
 pub(super) enum ReplyPrinter {
@@ -46,8 +47,8 @@ impl ReplyPrinter {
     pub(super) fn reply(&mut self, bytes: &[u8], arrival: &Arrival) -> io::Result<()> {
         match self {
             Self::AbovePrompt { screen, hex, .. } => screen.print(&view::format_reply(bytes, *hex, remarks(arrival))),
-            Self::InPipe(style) => print(&style.format(bytes)),
-            Self::Numbers { .. } => print(numbered_line(bytes.len(), arrival).as_bytes()),
+            Self::InPipe(style) => stream::write_all(stdout(), &style.format(bytes), None),
+            Self::Numbers { .. } => stream::write_all(stdout(), numbered_line(bytes.len(), arrival).as_bytes(), None),
         }
     }
 
@@ -60,7 +61,10 @@ impl ReplyPrinter {
             // With a timeout of zero, no reply is expected.
             Self::AbovePrompt { timeout: Duration::ZERO, .. } | Self::Numbers { timeout: Duration::ZERO } => Ok(()),
             Self::AbovePrompt { screen, timeout, .. } => screen.print(&format!("no reply within {timeout:?}\n")),
-            Self::Numbers { timeout } => print(format!("number {number}: no reply within {timeout:?}\n").as_bytes()),
+            Self::Numbers { timeout } => {
+                let line = format!("number {number}: no reply within {timeout:?}\n");
+                stream::write_all(stdout(), line.as_bytes(), None)
+            }
             Self::InPipe(_) => Ok(()),
         }
     }
@@ -97,13 +101,6 @@ impl Style {
         }
         bytes
     }
-}
-
-/// Prints and flushes, so that a reader gets each reply at once.
-fn print(bytes: &[u8]) -> io::Result<()> {
-    let mut output = stdout().lock();
-    output.write_all(bytes)?;
-    output.flush()
 }
 
 fn remarks(arrival: &Arrival) -> Vec<String> {

@@ -71,15 +71,15 @@ pub(super) fn root_store(pem: &Pem, listed: &[CertificateDer<'static>]) -> Resul
     Ok(roots)
 }
 
-/// The authorities that this machine trusts, without those that cannot be parsed.
+/// The authorities that this machine trusts. Certificates that cannot be parsed are left out.
 fn system_roots() -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsSetupError> {
     let loaded = load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(loaded.certs.iter().cloned());
     if roots.is_empty() {
-        let unreadable = loaded.errors.into_iter().find_map(|error| match error.kind {
-            ErrorKind::Io { inner, path } => Some(TlsSetupError::Unreadable { path, error: inner }),
-            _ => None,
+        let unreadable = loaded.errors.into_iter().find_map(|error| {
+            let ErrorKind::Io { inner, path } = error.kind else { return None };
+            Some(TlsSetupError::Unreadable { path, error: inner })
         });
         return Err(unreadable.unwrap_or(TlsSetupError::NoSystemRoots));
     }

@@ -13,7 +13,7 @@ use crate::output_file::temporary;
 /// The longest file of an authority that is read.
 const LEN_MAX: u64 = 64 * 1024;
 
-/// The permissions of a file that everyone may read.
+/// The permissions of a file for all users to read.
 pub(super) const PUBLIC: u32 = 0o644;
 
 /// The permissions of a key.
@@ -73,9 +73,9 @@ impl Staged {
             Existing::Keep => file.persist_noclobber(&path),
             Existing::Replace => file.persist(&path),
         };
-        committed.map(drop).map_err(|error| match error.error.kind() {
-            ErrorKind::AlreadyExists => exists(&path),
-            _ => failure("write", &path, &error.error),
+        committed.map(drop).map_err(|error| {
+            let is_there = error.error.kind() == ErrorKind::AlreadyExists;
+            if is_there { exists(&path) } else { failure("write", &path, &error.error) }
         })
     }
 }

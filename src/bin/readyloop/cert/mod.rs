@@ -99,7 +99,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), CliError> {
     let (authority, mut report) = authority_in(&settings.dir)?;
     let issued = authority.issue(&names, settings.valid_for.unwrap_or(30 * DAY))?;
     write(&issued, (&cert, &key), existing)?;
-    report += &format!("{}: certificate for {}\n{}: private key\n", cert.display(), names.join(", "), key.display());
+    report += &lines(&cert, &format!("certificate for {}", names.join(", ")), &key);
     print(&report)
 }
 
@@ -126,8 +126,12 @@ fn authority_in(directory: &Path) -> Result<(Authority, String), CliError> {
     }
     let authority = Authority::new()?;
     write(&authority.issued(), (&cert, &key), Existing::Keep)?;
-    let what = "new certificate authority for the clients to trust";
-    Ok((authority, format!("{}: {what}\n{}: private key\n", cert.display(), key.display())))
+    Ok((authority, lines(&cert, "new certificate authority for the clients to trust", &key)))
+}
+
+/// Two lines of output: a certificate, and its key.
+fn lines(cert: &Path, what: &str, key: &Path) -> String {
+    [(cert, what), (key, "private key")].map(|(path, what)| format!("{}: {what}\n", path.display())).concat()
 }
 
 /// Makes a certificate and its key. The key of its authority is discarded.

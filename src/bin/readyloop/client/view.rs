@@ -40,14 +40,27 @@ pub(super) struct Pipe {
     style: Style,
 }
 
-enum Style {
+/// The format of replies without a prompt.
+pub(super) enum Style {
     Bytes,
     /// Each reply ends with a line feed.
     Lines,
     /// One hex dump of the whole stream.
     Dump(Dump),
-    /// One hex dump per frame.
+    /// One hex dump per frame or datagram.
     Dumps,
+}
+
+impl Style {
+    /// Appends one reply to `out`.
+    pub(super) fn format(&mut self, reply: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Bytes => out.extend_from_slice(reply),
+            Self::Lines => out.extend(reply.iter().chain(b"\n")),
+            Self::Dump(dump) => dump.push(reply, out),
+            Self::Dumps => dump(reply, out),
+        }
+    }
 }
 
 impl Pipe {
@@ -76,13 +89,7 @@ impl Pipe {
 
 impl View for Pipe {
     fn show(&mut self, reply: &[u8], _: Option<String>) -> io::Result<()> {
-        let batch = &mut self.batch;
-        match &mut self.style {
-            Style::Bytes => batch.extend_from_slice(reply),
-            Style::Lines => batch.extend(reply.iter().chain(b"\n")),
-            Style::Dump(dump) => dump.push(reply, batch),
-            Style::Dumps => dump(reply, batch),
-        }
+        self.style.format(reply, &mut self.batch);
         Ok(())
     }
 

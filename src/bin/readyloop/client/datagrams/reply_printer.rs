@@ -9,7 +9,8 @@ use readyloop::codec::Framing;
 
 use crate::cli_error::io_message;
 use crate::client::prompt::Screen;
-use crate::client::{hex, text, view};
+use crate::client::text;
+use crate::client::view::{Style, format_reply};
 use crate::stream;
 
 /// Prints replies and losses.
@@ -20,15 +21,6 @@ pub(super) enum ReplyPrinter {
     InPipe(Style),
     /// One line for each numbered datagram.
     Numbers { timeout: Duration },
-}
-
-/// The format of a reply in a pipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
-    Bytes,
-    /// Each reply ends with a line feed.
-    Lines,
-    Dumps,
 }
 
 impl ReplyPrinter {
@@ -46,9 +38,13 @@ impl ReplyPrinter {
     /// The output cannot be written.
     pub(super) fn reply(&mut self, bytes: &[u8], arrival: &Arrival) -> io::Result<()> {
         match self {
-            Self::AbovePrompt { screen, hex, .. } => screen.print(&view::format_reply(bytes, *hex, remarks(arrival))),
-            Self::InPipe(style) => stream::write_all(stdout(), &style.format(bytes), None),
-            Self::Numbers { .. } => stream::write_all(stdout(), numbered_line(bytes.len(), arrival).as_bytes(), None),
+            Self::AbovePrompt { screen, hex, .. } => screen.print(&format_reply(bytes, *hex, remarks(arrival))),
+            Self::InPipe(style) => {
+                let mut text = Vec::new();
+                style.format(bytes, &mut text);
+                print(&text)
+            }
+            Self::Numbers { .. } => print(numbered_line(bytes.len(), arrival).as_bytes()),
         }
     }
 
@@ -61,10 +57,7 @@ impl ReplyPrinter {
             // With a timeout of zero, no reply is expected.
             Self::AbovePrompt { timeout: Duration::ZERO, .. } | Self::Numbers { timeout: Duration::ZERO } => Ok(()),
             Self::AbovePrompt { screen, timeout, .. } => screen.print(&format!("no reply within {timeout:?}\n")),
-            Self::Numbers { timeout } => {
-                let line = format!("number {number}: no reply within {timeout:?}\n");
-                stream::write_all(stdout(), line.as_bytes(), None)
-            }
+            Self::Numbers { timeout } => print(format!("number {number}: no reply within {timeout:?}\n").as_bytes()),
             Self::InPipe(_) => Ok(()),
         }
     }
@@ -91,16 +84,8 @@ impl ReplyPrinter {
     }
 }
 
-impl Style {
-    fn format(self, reply: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        match self {
-            Self::Bytes => bytes.extend_from_slice(reply),
-            Self::Lines => bytes.extend(reply.iter().chain(b"\n")),
-            Self::Dumps => hex::dump(reply, &mut bytes),
-        }
-        bytes
-    }
+fn print(bytes: &[u8]) -> io::Result<()> {
+    stream::write_all(stdout(), bytes, None)
 }
 
 fn remarks(arrival: &Arrival) -> Vec<String> {

@@ -159,7 +159,9 @@ fn io_error(error: ReadlineError) -> io::Error {
     match error {
         ReadlineError::Io(error) => error,
         ReadlineError::Errno(number) => number.into(),
-        _ => io::Error::other("the line editor failed"),
+        ReadlineError::Eof | ReadlineError::Interrupted | ReadlineError::Signal(_) | _ => {
+            io::Error::other("the line editor failed")
+        }
     }
 }
 

@@ -178,11 +178,12 @@ fn each_kind_of_file_that_is_no_usable_key_or_certificate_has_its_own_message() 
         let path = file.expect("the directory can be read").path();
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("we own the file");
     }
+    let secret = key.lines().nth(1).expect("a key has several lines");
     let check = |cert: &str, key: &str, parts: &[&str]| {
         let serve = Serve::bare().listen("tls://127.0.0.1:0").arg("--cert").arg(&path(cert));
         let ended = serve.arg("--key").arg(&path(key)).run();
         refused(&ended, 1, parts);
-        assert!(ended.log.len() <= 2 && !ended.log_text().contains("MIG"), "{}", ended.log_text());
+        assert!(!ended.log_text().contains(secret), "{}", ended.log_text());
     };
     check("cert.pem", "one-line.pem", &["its line breaks may be lost"]);
     check("cert.pem", "p521.pem", &["is on the curve P-521", "P-256"]);

@@ -186,10 +186,11 @@ impl UdpSession {
         if let Some(end) = self.session_end(now) {
             return Err(end);
         }
-        self.poll(if has_sent || self.is_readable { Instant::ORIGIN } else { self.next_work() })
+        self.wait(if has_sent || self.is_readable { Instant::ORIGIN } else { self.next_work() })
     }
 
-    fn poll(&mut self, until: Instant) -> Result<(), UdpSessionEnd> {
+    /// Sleeps until an event or `until`, and remembers the readiness of the socket.
+    fn wait(&mut self, until: Instant) -> Result<(), UdpSessionEnd> {
         let mut events = Vec::new();
         let until = (until != Instant::NEVER).then_some(until);
         self.reactor.poll(&mut events, until).map_err(UdpSessionEnd::SocketFailed)?;

@@ -156,9 +156,11 @@ impl Halves {
 
     /// Ends both halves at once.
     ///
-    /// Once our FIN is sent, the peer has all output, so the reason for which we finished stays.
+    /// Once our FIN is sent, the peer has all output, so the reason for which we finished stays. After a
+    /// failure of TLS no output is left, so that reason stays too.
     pub(super) fn close(&mut self, reason: CloseReason) {
-        if !self.write.is_over() || self.reason.is_none() {
+        let stays = self.write.is_over() || self.reason == Some(CloseReason::BadTls);
+        if !stays || self.reason.is_none() {
             self.reason = Some(reason);
         }
         self.read = ReadHalf::Ended;
@@ -242,6 +244,14 @@ mod tests {
         late.finished();
         late.close(CloseReason::Reset);
         assert_eq!(late.closed(), Some(CloseReason::Drained));
+    }
+
+    #[test]
+    fn a_reset_after_a_failure_of_tls_is_not_the_reason() {
+        let mut halves = Halves::new();
+        halves.finish(CloseReason::BadTls);
+        halves.close(CloseReason::Reset);
+        assert_eq!(halves.closed(), Some(CloseReason::BadTls));
     }
 
     #[test]

@@ -86,8 +86,8 @@ impl<S: Service, L: Identity> Host<S, L> {
         self.peers.remove(key).map(|peer| peer.link)
     }
 
-    /// Finishes a pending peer whose handshake failed: what its stream has buffered is written, and its
-    /// input is discarded within the limits. The service is not notified.
+    /// Finishes a pending peer after a failed handshake. The buffered bytes of its stream are written, and
+    /// its input is discarded within the limits. The service is not notified.
     pub fn refuse_pending(&mut self, key: Key, reason: CloseReason, reserve: &mut Reserve, now: Instant) {
         let Some(peer) = self.pending_peer(key) else { return };
         peer.presence = Presence::Refused;

@@ -73,8 +73,23 @@ fn a_multicast_group_survives_printing_and_parsing() {
 fn an_invalid_certificate_or_key_is_refused_with_a_message() {
     use super::tls::{Pem, TlsServer, TlsServerOptions};
 
-    const WORDS: [&str; 10] =
-        ["-----BEGIN ", "-----END ", "CERTIFICATE", "PRIVATE KEY", "-----", "\n", "\r\n", "MIIB", "AAAA", "="];
+    const WORDS: [&str; 15] = [
+        "-----BEGIN ",
+        "-----END ",
+        "CERTIFICATE",
+        "PRIVATE KEY",
+        "-----",
+        "\n",
+        "\r\n",
+        "MIIB",
+        "AAAA",
+        "=",
+        "TRUSTED ",
+        "ENCRYPTED ",
+        "Proc-Type: 4,ENCRYPTED",
+        "\u{feff}",
+        "  ",
+    ];
     bolero::check!().with_iterations(ITERATIONS).with_max_len(40).for_each(|bytes: &[u8]| {
         let pem = Pem::Text(text_of(bytes, &WORDS).into());
         let options = TlsServerOptions { cert: pem.clone(), key: pem, client_ca: None, alpn: Vec::new() };

@@ -114,7 +114,7 @@ impl<'a> TurnView<'a> {
         let (snapshot, endpoint) = (&self.snapshot, &self.run.endpoints[name.0]);
         let endpoint_view = &snapshot.endpoints[name.0];
         let limits = &endpoint_view.limits;
-        let moved_max = SERVE_BUDGET_BYTES + 2 * READ_LEN_MAX + limits.queue_len_max(peer.role);
+        let moved_max = limits.queue_len_max(peer.role).saturating_add(SERVE_BUDGET_BYTES + 2 * READ_LEN_MAX);
         assert!(stream.bytes_in_turn <= moved_max, "{} bytes in one turn: {peer:?}", stream.bytes_in_turn);
         if peer.is_marked || peer.closed.is_some() {
             // A shutdown closes peers at the end of a turn. The next turn reaps them.

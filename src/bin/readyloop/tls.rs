@@ -19,7 +19,7 @@ pub(crate) fn setup_error(error: &TlsSetupError) -> CliError {
             format!("type another file, or remove that certificate; openssl x509 -in {name} -text prints the first one")
         }
         TlsSetupError::KeyOnP521(_) => {
-            "make a key on P-256 or P-384: openssl ecparam -name prime256v1 -genkey".to_owned()
+            "make another key: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out NEW.pem".to_owned()
         }
         TlsSetupError::UnsupportedKey(_) => {
             "supported are RSA from 2048 bits, ECDSA on P-256 and P-384, and Ed25519; `readyloop cert` makes such keys"
@@ -31,13 +31,11 @@ pub(crate) fn setup_error(error: &TlsSetupError) -> CliError {
         TlsSetupError::NoSystemRoots => "type --ca FILE with the certificate authorities to trust".to_owned(),
         _ => "type another file; `readyloop cert` makes certificates for development".to_owned(),
     };
-    match error {
-        TlsSetupError::Unreadable { path, error } => {
-            CliError::failure(format!("cannot read {}: {}", path.display(), io_message(error)), hint)
-        }
-        TlsSetupError::BadName(_) | TlsSetupError::BadAlpn(_) => CliError::usage(error.to_string(), hint),
-        _ => CliError::failure(error.to_string(), hint),
+    if let TlsSetupError::Unreadable { path, error } = error {
+        return CliError::failure(format!("cannot read {}: {}", path.display(), io_message(error)), hint);
     }
+    let is_usage = matches!(error, TlsSetupError::BadName(_) | TlsSetupError::BadAlpn(_));
+    if is_usage { CliError::usage(error.to_string(), hint) } else { CliError::failure(error.to_string(), hint) }
 }
 
 /// The hint for a PEM file that cannot be used.
@@ -54,7 +52,9 @@ fn pem_hint(problem: PemProblem, name: &str) -> String {
             "check that the files for certificate and key are not exchanged; `readyloop cert` makes such files"
                 .to_owned()
         }
-        _ => "a PEM file has lines such as -----BEGIN CERTIFICATE-----; `readyloop cert` makes such files".to_owned(),
+        PemProblem::NoSection(_) | PemProblem::TooLong(_) | PemProblem::NoEnd(_) | PemProblem::NotBase64(_) | _ => {
+            "a PEM file has lines such as -----BEGIN CERTIFICATE-----; `readyloop cert` makes such files".to_owned()
+        }
     }
 }
 
@@ -98,6 +98,6 @@ fn tls_hint(error: &TlsError) -> &'static str {
         TlsError::NothingInCommon(Incompatibility::Alpn) => "type another --alpn, or none",
         TlsError::NothingInCommon(Incompatibility::Version) => "the server must support TLS 1.2 or 1.3",
         TlsError::NothingInCommon(_) => "check which versions, cipher suites and protocols the server supports",
-        _ => "check the server; its log may name the reason",
+        TlsError::Other(_) | _ => "check the server; its log may name the reason",
     }
 }

@@ -1,4 +1,4 @@
-//! The sections of a PEM text, and what is wrong with a text that has none to use.
+//! The sections of a PEM text, and the faults of a text without a usable section.
 //!
 //! It decodes no base64. No message quotes the text, which may be a key.
 
@@ -218,7 +218,8 @@ mod tests {
         check_key(&section("CERTIFICATE"), Err("contains no private key, but a section CERTIFICATE"));
         check_key(&section("PUBLIC KEY"), Err("contains no private key, but a section PUBLIC KEY"));
         check_key(&section("ENCRYPTED PRIVATE KEY"), Err("has an encrypted private key on line 1"));
-        let traditional = section("RSA PRIVATE KEY").replace("TUlJ", "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES\n\nTUlJ");
+        let headers = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES\n\nTUlJ";
+        let traditional = section("RSA PRIVATE KEY").replace("TUlJ", headers);
         check_key(&traditional, Err("has an encrypted private key on line 1"));
     }
 }

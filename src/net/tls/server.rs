@@ -7,11 +7,10 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::crypto::ring::default_provider;
-use rustls::server::WebPkiClientVerifier;
 use rustls::{ServerConfig, ServerConnection};
 
 use super::pem::{alpn_protocols, identity_error};
-use super::trust::root_store;
+use super::trust::ClientVerifier;
 use super::{Pem, TlsError, TlsSetupError, TlsStream};
 use crate::net::{Layer, Stream};
 use crate::service::Role;
@@ -23,7 +22,8 @@ pub struct TlsServerOptions {
     pub cert: Pem,
     /// The private key of that certificate.
     pub key: Pem,
-    /// Authorities for client certificates. If set, a client needs a certificate signed by one of them.
+    /// Authorities for client certificates. If set, a client needs a certificate that is signed by one of
+    /// them, or is one of them.
     pub client_ca: Option<Pem>,
     /// Protocols for ALPN (RFC 7301), most preferred first. A client that uses ALPN and offers none of
     /// them is refused. Empty: ALPN is not used.
@@ -62,11 +62,7 @@ fn config_of(options: &TlsServerOptions) -> Result<ServerConfig, TlsSetupError> 
         .with_safe_default_protocol_versions()
         .expect("the provider supports every version");
     let builder = match &options.client_ca {
-        Some(client_ca) => {
-            let roots = Arc::new(root_store(client_ca, &client_ca.certificates()?)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
-            builder.with_client_cert_verifier(verifier.expect("the store is not empty"))
-        }
+        Some(client_ca) => builder.with_client_cert_verifier(Arc::new(ClientVerifier::new(client_ca, provider)?)),
         None => builder.with_no_client_auth(),
     };
     let (cert, key) = (options.cert.certificates()?, options.key.private_key()?);

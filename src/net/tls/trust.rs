@@ -1,4 +1,6 @@
-//! [`Trust`]: which server certificates a client accepts, and the verifier for it.
+//! [`Trust`]: which server certificates a client accepts, and the verifiers of both sides.
+//!
+//! A certificate that is itself listed as trusted is accepted, although it may be that of an authority.
 
 use std::sync::Arc;
 
@@ -6,8 +8,9 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
 use rustls_native_certs::{ErrorKind, load_native_certs};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -61,8 +64,28 @@ impl Verifier {
     }
 }
 
+/// Verifies certificates of clients.
+#[derive(Debug)]
+pub(super) struct ClientVerifier {
+    chains: Arc<dyn ClientCertVerifier>,
+    listed: Vec<CertificateDer<'static>>,
+}
+
+impl ClientVerifier {
+    /// Reads the certificates to trust.
+    ///
+    /// # Errors
+    /// A file cannot be read or used.
+    pub(super) fn new(trusted: &Pem, provider: Arc<CryptoProvider>) -> Result<Self, TlsSetupError> {
+        let listed = trusted.certificates()?;
+        let roots = Arc::new(root_store(trusted, &listed)?);
+        let chains = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+        Ok(Self { chains: chains.expect("the store is not empty, and there are no revocation lists"), listed })
+    }
+}
+
 /// A store of the authorities from `pem`.
-pub(super) fn root_store(pem: &Pem, listed: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsSetupError> {
+fn root_store(pem: &Pem, listed: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsSetupError> {
     let mut roots = RootCertStore::empty();
     for (number, certificate) in (1..).zip(listed) {
         let added = roots.add(certificate.clone());
@@ -71,16 +94,15 @@ pub(super) fn root_store(pem: &Pem, listed: &[CertificateDer<'static>]) -> Resul
     Ok(roots)
 }
 
-/// The authorities that this machine trusts, without those that cannot be parsed.
+/// The authorities that this machine trusts. Certificates that cannot be parsed are left out.
 fn system_roots() -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsSetupError> {
     let loaded = load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(loaded.certs.iter().cloned());
     if roots.is_empty() {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is non-exhaustive")]
-        let unreadable = loaded.errors.into_iter().find_map(|error| match error.kind {
-            ErrorKind::Io { inner, path } => Some(TlsSetupError::Unreadable { path, error: inner }),
-            _ => None,
+        let unreadable = loaded.errors.into_iter().find_map(|error| {
+            let ErrorKind::Io { inner, path } = error.kind else { return None };
+            Some(TlsSetupError::Unreadable { path, error: inner })
         });
         return Err(unreadable.unwrap_or(TlsSetupError::NoSystemRoots));
     }
@@ -135,5 +157,47 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl ClientCertVerifier for ClientVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chains.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        match self.chains.verify_client_cert(end_entity, intermediates, now) {
+            Err(error) if is_authority(&error) && self.listed.contains(end_entity) => {
+                Ok(ClientCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chains.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chains.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chains.supported_verify_schemes()
     }
 }

@@ -3,8 +3,12 @@
 
 use std::fs::File;
 use std::io::{Read, Write as _};
+use std::os::fd::AsFd as _;
 use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::program::{Client, accept, listener, zeros};
 use crate::support::{MIB, Pattern, Process, ScratchPath, Serve, StreamEnd, read_to_the_end, same_bytes};
@@ -98,6 +102,52 @@ fn the_client_exits_when_the_peer_ends_before_the_input() {
     let input = running.input.take();
     running.wait().printed(b"");
     drop(input);
+}
+
+#[test]
+fn a_reader_that_starts_late_gets_a_long_echo_whole() {
+    let path = ScratchPath::new("sock");
+    let server = Serve::bare().listen("127.0.0.1:0").listen(&format!("unix:{}", path.text())).start();
+    let (input, bytes) = (ScratchPath::new("bin"), Pattern::of(9).take(20_000_000));
+    std::fs::write(input.text(), &bytes).expect("the temporary directory takes a file");
+    for address in &server.addresses {
+        let file = File::open(input.text()).expect("it was just written");
+        let mut running = Client::to(address).spawn(file.into(), Stdio::piped());
+        let mut out = running.out.take().expect("it is a pipe");
+        // Until every buffer on the way is full.
+        thread::park_timeout(Duration::from_secs(1));
+        let mut received = Vec::new();
+        out.read_to_end(&mut received).expect("a pipe can be read");
+        same_bytes(&received, &bytes);
+        running.wait().printed(b"");
+    }
+    assert_eq!(server.drain().summary().closed("finished"), 2);
+}
+
+#[test]
+fn non_blocking_standard_streams_are_waited_for() {
+    let server = Serve::new().start();
+    let (reader, mut writer) = std::io::pipe().expect("descriptors are free");
+    let (mut out, output) = std::io::pipe().expect("descriptors are free");
+    for end in [reader.as_fd(), output.as_fd()] {
+        let flags = fcntl_getfl(end).expect("the descriptor is open");
+        fcntl_setfl(end, flags | OFlags::NONBLOCK).expect("the descriptor is open");
+    }
+    let running = Client::to(server.address()).spawn(reader.into(), output.into());
+    let bytes = Pattern::of(4).take(MIB);
+    let sent = bytes.clone();
+    let feeder = thread::spawn(move || {
+        // The client waits for input, and later for space in the pipe behind it.
+        thread::park_timeout(Duration::from_millis(100));
+        writer.write_all(&sent)
+    });
+    thread::park_timeout(Duration::from_millis(300));
+    let mut received = Vec::new();
+    out.read_to_end(&mut received).expect("a pipe can be read");
+    same_bytes(&received, &bytes);
+    feeder.join().expect("no panic").expect("all input was sent");
+    running.wait().printed(b"");
+    server.drain();
 }
 
 #[test]

@@ -84,6 +84,36 @@ fn history_is_kept_in_the_named_file() {
 }
 
 #[test]
+fn a_file_that_is_no_history_stays_as_it_is() {
+    let server = echo();
+    let notes = ScratchPath::with_text("notes", "my notes\n");
+    for (file, reason) in [(notes.text(), "it holds something else"), ("/dev/full", "it is not a regular file")] {
+        let mut terminal = Terminal::with_history(server.address(), "", file);
+        terminal.shows(&format!("no history in {file}: {reason}"));
+        terminal.types("hello\r");
+        terminal.shows("hello  (");
+        terminal.leaves();
+    }
+    assert_eq!(std::fs::read_to_string(notes.text()).expect("it is there"), "my notes\n");
+    server.drain();
+}
+
+#[test]
+fn the_line_of_another_peer_has_no_round_trip_time() {
+    let (listener, address) = listener();
+    let mut terminal = Terminal::of(address, "");
+    let mut peer = accept(&listener);
+    terminal.shows("> ");
+    terminal.types("hello\r");
+    assert_eq!(read_exactly(&mut peer, 6), b"hello\n");
+    peer.write_all(b"ann: good morning\n").expect("the client reads");
+    terminal.shows("ann: good morning  (");
+    terminal.shows(" after a line)");
+    terminal.leaves();
+    drop(peer);
+}
+
+#[test]
 fn unsolicited_data_is_escaped_and_printed_above_the_prompt() {
     let (listener, address) = listener();
     let mut terminal = Terminal::of(address, "");

@@ -83,6 +83,119 @@ fn cert_overwrites_files_only_with_the_flag_replace() {
 }
 
 #[test]
+fn cert_refuses_a_wrong_name_or_stem_before_it_makes_a_file() {
+    let directory = ScratchPath::directory("refused");
+    let cert = |args: &[&str]| {
+        let serve = Serve::command("cert --dir").arg(directory.text());
+        args.iter().fold(serve, |serve, arg| serve.arg(arg)).run()
+    };
+    for stem in ["ca", "ca-key", "", "../x"] {
+        refused(&cert(&["--stem", stem]), 2, &["--stem"]);
+    }
+    for name in ["localhost:7443", "", "a b", "größe"] {
+        refused(&cert(&[name]), 2, &["NAME"]);
+    }
+    assert_eq!(fs::read_dir(directory.text()).expect("the directory exists").count(), 0);
+    assert_eq!(cert(&["[::1]"]).code, Some(0));
+}
+
+#[test]
+fn cert_reports_that_its_output_is_full() {
+    let directory = ScratchPath::directory("full");
+    let full = fs::File::options().write(true).open("/dev/full").expect("every Linux has it");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_readyloop"));
+    let ended = command.args(["cert", "--dir", directory.text()]).stdout(full).output().expect("the command starts");
+    let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+    check_error(&errors, ended.status.code(), 1, &["cannot write to standard output"]);
+    assert!(fs::exists(format!("{}/cert.pem", directory.text())).expect("the directory can be read"));
+}
+
+#[test]
+fn certs_that_are_made_at_once_are_signed_by_one_authority() {
+    for _ in 0..5 {
+        let directory = ScratchPath::directory("at-once");
+        let run = |stem: &str| Serve::command("cert --stem").arg(stem).arg("--dir").arg(directory.text()).run();
+        let ended: Vec<Ended> = std::thread::scope(|scope| {
+            let running = ["a", "b", "c", "d"].map(|stem| scope.spawn(move || run(stem)));
+            running.map(|running| running.join().expect("no panic")).into()
+        });
+        assert!(ended.iter().all(|ended| ended.code == Some(0)));
+        let made = ended.iter().filter(|ended| ended.out.iter().any(|line| line.contains("new certificate authority")));
+        assert_eq!(made.count(), 1, "the others use the same one");
+        assert_eq!(fs::read_dir(directory.text()).expect("the directory exists").count(), 10);
+    }
+}
+
+/// Runs `openssl` in a directory.
+#[track_caller]
+fn openssl(directory: &ScratchPath, args: &str) {
+    let run = Command::new("openssl").args(args.split_whitespace()).current_dir(directory.text()).output();
+    let run = run.expect("openssl is installed");
+    assert!(run.status.success(), "{args}: {}", String::from_utf8_lossy(&run.stderr));
+}
+
+#[test]
+fn a_self_signed_certificate_of_openssl_is_trusted_by_its_own_file() {
+    if !has_program("openssl") {
+        return;
+    }
+    let directory = ScratchPath::directory("self-signed");
+    let request = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost";
+    openssl(&directory, &format!("{request} -addext subjectAltName=DNS:localhost"));
+    let path = |name: &str| format!("{}/{name}", directory.text());
+    fs::set_permissions(path("key.pem"), fs::Permissions::from_mode(0o600)).expect("we own the file");
+    let serve = Serve::bare().listen("tls://127.0.0.1:0").arg("--cert").arg(&path("cert.pem"));
+    let server = serve.arg("--key").arg(&path("key.pem")).start();
+    let address = &server.addresses[0];
+    let named = address.replace("127.0.0.1", "localhost");
+    assert_eq!(client(&["--ca", &path("cert.pem"), &named]), echoed());
+    let (_, errors, status) = client(&["--ca", &path("cert.pem"), address]);
+    check_error(&errors, status, 1, &["is not for `127.0.0.1`"]);
+    openssl(&directory, &format!("{request} -keyout other-key.pem -out other.pem"));
+    let (_, errors, status) = client(&["--ca", &path("other.pem"), &named]);
+    check_error(&errors, status, 1, &["is that of an authority", "--ca FILE with this very certificate"]);
+    server.drain();
+}
+
+#[test]
+fn each_kind_of_file_that_is_no_usable_key_or_certificate_has_its_own_message() {
+    if !has_program("openssl") {
+        return;
+    }
+    let directory = ScratchPath::directory("kinds");
+    openssl(&directory, "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem");
+    openssl(&directory, "req -x509 -key key.pem -out cert.pem -days 2 -subj /CN=localhost");
+    openssl(&directory, "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521 -out p521.pem");
+    openssl(&directory, "pkcs8 -topk8 -in key.pem -out encrypted.pem -passout pass:secret");
+    openssl(&directory, "pkey -in key.pem -pubout -out public.pem");
+    openssl(&directory, "pkey -in key.pem -outform der -out key.der");
+    openssl(&directory, "x509 -in cert.pem -trustout -out trusted.pem");
+    openssl(&directory, "genpkey -algorithm ed448 -out ed448.pem");
+    let path = |name: &str| format!("{}/{name}", directory.text());
+    let key = fs::read_to_string(path("key.pem")).expect("it was just written");
+    fs::write(path("one-line.pem"), key.replace('\n', "")).expect("we own the directory");
+    for file in fs::read_dir(directory.text()).expect("the directory exists") {
+        let path = file.expect("the directory can be read").path();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("we own the file");
+    }
+    let secret = key.lines().nth(1).expect("a key has several lines");
+    let check = |cert: &str, key: &str, parts: &[&str]| {
+        let serve = Serve::bare().listen("tls://127.0.0.1:0").arg("--cert").arg(&path(cert));
+        let ended = serve.arg("--key").arg(&path(key)).run();
+        refused(&ended, 1, parts);
+        assert!(!ended.log_text().contains(secret), "{}", ended.log_text());
+    };
+    check("cert.pem", "one-line.pem", &["its line breaks may be lost"]);
+    check("cert.pem", "p521.pem", &["is on the curve P-521", "P-256"]);
+    check("cert.pem", "ed448.pem", &["its type is not supported", "Ed25519"]);
+    check("cert.pem", "encrypted.pem", &["has an encrypted private key on line 1", "openssl pkey -in"]);
+    check("cert.pem", "public.pem", &["contains no private key, but a section PUBLIC KEY"]);
+    check("cert.pem", "key.der", &["is a binary file", "openssl"]);
+    check("trusted.pem", "key.pem", &["in the TRUSTED format of OpenSSL on line 1", "openssl x509 -in"]);
+    check("key.pem", "cert.pem", &["contains no certificate, but a section PRIVATE KEY", "not exchanged"]);
+}
+
+#[test]
 fn a_server_does_not_start_with_a_certificate_that_it_cannot_use() {
     let authority = Authority::new();
     let files = CertFiles::of(&authority);

@@ -106,7 +106,7 @@ pub(crate) fn ends_all_cleanly(version: TlsVersion, mid_stream: usize, round: u6
 }
 
 /// Enough that the server has input left when it fails, and that the kernel of the client buffers it.
-const REST: [u8; 64 * 1024] = [7; 64 * 1024];
+static REST: [u8; 64 * 1024] = [7; 64 * 1024];
 
 #[test]
 fn the_alert_for_a_failed_handshake_reaches_a_client_that_still_sends() {

@@ -60,12 +60,9 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params_of(&key)?, key), cert: cert.to_owned() })
     }
 
-    pub(super) fn cert_pem(&self) -> &str {
-        &self.cert
-    }
-
-    pub(super) fn key_pem(&self) -> String {
-        self.issuer.key().serialize_pem()
+    /// Its own certificate and key.
+    pub(super) fn issued(&self) -> Issued {
+        Issued { cert: self.cert.clone(), key: self.issuer.key().serialize_pem() }
     }
 
     /// Issues a certificate for these names, for a server or a client.
@@ -77,7 +74,8 @@ impl Authority {
                 "type ASCII host names or IP addresses",
             )
         })?;
-        if let Some(name) = names.first() {
+        // RFC 5280 allows no longer common name. Clients read the other list of names.
+        if let Some(name) = names.iter().find(|name| name.len() <= 64) {
             params.distinguished_name.push(DnType::CommonName, name);
         }
         params.use_authority_key_identifier_extension = true;
@@ -115,8 +113,11 @@ fn limit_validity(params: &mut CertificateParams, valid_for: Duration) {
     params.not_after = epoch + now + valid_for.min(VALID_FOR_MAX);
 }
 
-fn failed(error: rcgen::Error) -> CliError {
-    CliError::failure(format!("cannot make a certificate: {error}"), "this is a bug in readyloop: please report it")
+fn failed(_: rcgen::Error) -> CliError {
+    CliError::failure(
+        "cannot make a certificate: the random generator of the system or the encoding failed",
+        "try again; if it stays, this is a bug in readyloop: please report it",
+    )
 }
 
 fn foreign_files() -> CliError {
@@ -132,11 +133,11 @@ mod tests {
 
     #[test]
     fn an_authority_is_restored_from_its_own_files_only() {
-        let (one, other) = (Authority::new().unwrap(), Authority::new().unwrap());
-        assert!(Authority::from_pem(one.cert_pem(), &one.key_pem()).is_ok());
-        assert!(Authority::from_pem(one.cert_pem(), &other.key_pem()).is_err());
-        assert!(Authority::from_pem("", &one.key_pem()).is_err());
-        assert!(Authority::from_pem(one.cert_pem(), "").is_err());
+        let [one, other] = [(); 2].map(|()| Authority::new().unwrap().issued());
+        assert!(Authority::from_pem(&one.cert, &one.key).is_ok());
+        assert!(Authority::from_pem(&one.cert, &other.key).is_err());
+        assert!(Authority::from_pem("", &one.key).is_err());
+        assert!(Authority::from_pem(&one.cert, "").is_err());
     }
 
     #[test]

@@ -1,94 +1,95 @@
-//! Reads and writes the files of `cert`: atomically, and keys with permissions for their owner only.
+//! Reads and writes the files of `cert`: complete or not at all, and keys for their owner only.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use crate::cli_error::{CliError, io_message};
+use rustix::fs::{FlockOperation, flock};
+use tempfile::NamedTempFile;
 
-/// The readers of a file.
+use crate::cli_error::{CliError, io_message};
+use crate::output_file::temporary;
+
+/// The longest file of an authority that is read.
+const LEN_MAX: u64 = 64 * 1024;
+
+/// The permissions of a file for all users to read.
+pub(super) const PUBLIC: u32 = 0o644;
+
+/// The permissions of a key.
+pub(super) const OWNER_ONLY: u32 = 0o600;
+
+/// Whether a file that exists is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Secrecy {
-    Public,
-    OwnerOnly,
+pub(super) enum Existing {
+    Keep,
+    Replace,
 }
 
-/// Creates the directory and its parents if they do not exist.
-pub(super) fn make_directory(path: &Path) -> Result<(), CliError> {
-    fs::create_dir_all(path).map_err(|error| {
-        CliError::failure(
-            format!("cannot create the directory {}: {}", path.display(), io_message(&error)),
-            "type --dir with a writable directory",
-        )
-    })
+/// Creates the directory if it does not exist, and locks it until the value is dropped.
+pub(super) fn lock_directory(path: &Path) -> Result<File, CliError> {
+    let open = || {
+        fs::create_dir_all(path)?;
+        let directory = File::open(path)?;
+        flock(&directory, FlockOperation::LockExclusive)?;
+        Ok(directory)
+    };
+    open().map_err(|error| failure("use the directory", path, &error))
+}
+
+/// Reads a file of the authority; `None` if it does not exist.
+pub(super) fn read(path: &Path) -> Result<Option<String>, CliError> {
+    let mut text = String::new();
+    match File::open(path).and_then(|file| file.take(LEN_MAX).read_to_string(&mut text)) {
+        Ok(_) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failure("read", path, &error)),
+    }
 }
 
 /// Checks that no file exists at `path`.
 pub(super) fn check_absent(path: &Path) -> Result<(), CliError> {
-    if fs::symlink_metadata(path).is_ok() {
-        return Err(CliError::usage(
-            format!("{} already exists", path.display()),
-            "add --replace to overwrite it, or type --stem with another name",
-        ));
-    }
-    Ok(())
+    if fs::symlink_metadata(path).is_ok() { Err(exists(path)) } else { Ok(()) }
 }
 
-pub(super) fn read(path: &Path) -> Result<String, CliError> {
-    fs::read_to_string(path).map_err(|error| {
-        CliError::failure(
-            format!("cannot read {}: {}", path.display(), io_message(&error)),
-            "type --dir with a directory that has both ca.pem and ca-key.pem, or neither",
-        )
-    })
+/// A complete file under a temporary name, which is removed on drop.
+pub(super) struct Staged {
+    file: NamedTempFile,
+    path: PathBuf,
 }
 
-/// Writes a file atomically: a reader sees the complete new file or the old one.
-pub(super) fn write(path: &Path, text: &str, secrecy: Secrecy) -> Result<(), CliError> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}", std::process::id()));
-    let temporary = PathBuf::from(temporary);
-    let written = write_new(&temporary, text, secrecy).and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&temporary);
-        CliError::failure(
-            format!("cannot write {}: {}", path.display(), io_message(&error)),
-            "type --dir with a writable directory",
-        )
-    })
-}
-
-fn write_new(path: &Path, text: &str, secrecy: Secrecy) -> io::Result<()> {
-    let mode = match secrecy {
-        Secrecy::Public => 0o644,
-        Secrecy::OwnerOnly => 0o600,
-    };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn a_key_is_for_its_owner_and_no_temporary_file_remains() {
-        let directory = std::env::temp_dir().join(format!("readyloop-{}-cert-files", std::process::id()));
-        make_directory(&directory).unwrap();
-        let path = directory.join("key.pem");
-        assert_eq!(check_absent(&path), Ok(()));
-        for text in ["one", "another"] {
-            write(&path, text, Secrecy::OwnerOnly).unwrap();
-            assert_eq!(read(&path).unwrap(), text);
+impl Staged {
+    pub(super) fn new(path: PathBuf, text: &str, mode: u32) -> Result<Self, CliError> {
+        match temporary(&path, text.as_bytes(), mode) {
+            Ok(file) => Ok(Self { file, path }),
+            Err(error) => Err(failure("write", &path, &error)),
         }
-        assert!(check_absent(&path).is_err());
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
-        assert!(write(&directory.join("none/key.pem"), "", Secrecy::Public).is_err());
-        fs::remove_dir_all(&directory).unwrap();
     }
+
+    /// Gives the file its name, so that a reader sees the complete file or the earlier one.
+    pub(super) fn commit(self, existing: Existing) -> Result<(), CliError> {
+        let Self { file, path } = self;
+        let committed = match existing {
+            Existing::Keep => file.persist_noclobber(&path),
+            Existing::Replace => file.persist(&path),
+        };
+        committed.map(drop).map_err(|error| {
+            let is_there = error.error.kind() == ErrorKind::AlreadyExists;
+            if is_there { exists(&path) } else { failure("write", &path, &error.error) }
+        })
+    }
+}
+
+fn exists(path: &Path) -> CliError {
+    CliError::usage(
+        format!("{} already exists", path.display()),
+        "add --replace to overwrite it, or type --stem with another name",
+    )
+}
+
+fn failure(what: &str, path: &Path, error: &io::Error) -> CliError {
+    CliError::failure(
+        format!("cannot {what} {}: {}", path.display(), io_message(error)),
+        "type --dir with a writable directory",
+    )
 }

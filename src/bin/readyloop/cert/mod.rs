@@ -5,29 +5,32 @@
 mod authority;
 mod files;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::Args;
 use readyloop::net::tls::Pem;
+use rustls_pki_types::DnsName;
 
 use crate::cli_error::CliError;
-use crate::units::{above_zero, duration};
+use crate::standard_output::print;
+use crate::units::{ParseError, above_zero, duration};
 
-use authority::{Authority, DAY};
-use files::Secrecy;
+use authority::{Authority, DAY, Issued};
+use files::{Existing, OWNER_ONLY, PUBLIC, Staged};
 
-/// The name of the subcommand.
-pub(crate) const NAME: &str = "cert";
+/// The stem of the files of the authority.
+const AUTHORITY_STEM: &str = "ca";
 
 /// The names under which clients reach a server on this machine.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// The arguments of `cert`.
 #[derive(Args, Clone, Debug)]
-struct Settings {
+pub(crate) struct Settings {
     /// Host names, IP addresses or a client name for the certificate [default: localhost 127.0.0.1 ::1]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = name)]
     names: Vec<String>,
 
     /// Directory for the files; an authority in it is reused
@@ -35,7 +38,7 @@ struct Settings {
     dir: PathBuf,
 
     /// Name of the files: STEM.pem is the certificate, STEM-key.pem its private key
-    #[arg(long, value_name = "STEM", default_value = "cert")]
+    #[arg(long, value_name = "STEM", default_value = "cert", value_parser = stem)]
     stem: String,
 
     /// Validity of the certificate [default: 30d]
@@ -47,39 +50,88 @@ struct Settings {
     replace: bool,
 }
 
-/// Makes the certificate and prints the path of each file.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = Settings::from_arg_matches(matches).expect("clap checked the arguments");
-    let names = if settings.names.is_empty() { local_names() } else { settings.names };
-    let path = |name: String| settings.dir.join(name);
-    let (cert, key) = (path(format!("{}.pem", settings.stem)), path(format!("{}-key.pem", settings.stem)));
+/// Parses a name for a certificate. Brackets around an IPv6 address are removed.
+fn name(text: &str) -> Result<String, ParseError> {
+    let unbracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if unbracketed.parse::<IpAddr>().is_ok() {
+        return Ok(unbracketed.to_owned());
+    }
+    let message = match text.rsplit_once(':') {
+        _ if DnsName::try_from(text.strip_prefix("*.").unwrap_or(text)).is_ok() => return Ok(text.to_owned()),
+        _ if text.is_empty() => "a name cannot be empty",
+        _ if !text.is_ascii() => "a name must be ASCII, such as xn--bcher-kva.example",
+        Some((_, port)) if port.parse::<u16>().is_ok() => "a certificate is for a host, and not for a port",
+        _ => "neither a host name nor an IP address",
+    };
+    Err(ParseError::new(message, "type a host name or an IP address, such as localhost or ::1"))
+}
 
-    files::make_directory(&settings.dir)?;
-    if !settings.replace {
+/// Parses the name of the files.
+fn stem(text: &str) -> Result<String, ParseError> {
+    let hint = "type a name such as cert; --dir is for the directory";
+    let authority = [AUTHORITY_STEM.to_owned(), format!("{AUTHORITY_STEM}-key")];
+    if authority.iter().any(|reserved| reserved.eq_ignore_ascii_case(text)) {
+        return Err(ParseError::new("these are the files of the authority", hint));
+    }
+    if text.is_empty() || text.contains(|char: char| char == '/' || char.is_control()) {
+        return Err(ParseError::new("not the name of a file", hint));
+    }
+    Ok(text.to_owned())
+}
+
+/// The paths of a certificate and of its key.
+fn paths(directory: &Path, stem: &str) -> (PathBuf, PathBuf) {
+    (directory.join(format!("{stem}.pem")), directory.join(format!("{stem}-key.pem")))
+}
+
+/// Makes the certificate and prints the path of each file.
+pub(crate) fn run(settings: Settings) -> Result<(), CliError> {
+    let names = if settings.names.is_empty() { LOCAL_NAMES.map(str::to_owned).to_vec() } else { settings.names };
+    let (cert, key) = paths(&settings.dir, &settings.stem);
+    let existing = if settings.replace { Existing::Replace } else { Existing::Keep };
+
+    // Two processes would make two authorities, and the certificates of one would not be trusted.
+    let _lock = files::lock_directory(&settings.dir)?;
+    if existing == Existing::Keep {
         files::check_absent(&cert)?;
         files::check_absent(&key)?;
     }
-    let authority = authority_of(&path("ca.pem".to_owned()), &path("ca-key.pem".to_owned()))?;
+    let (authority, mut report) = authority_in(&settings.dir)?;
     let issued = authority.issue(&names, settings.valid_for.unwrap_or(30 * DAY))?;
-    // The key comes first, so that a script that waits for the certificate finds both.
-    files::write(&key, &issued.key, Secrecy::OwnerOnly)?;
-    files::write(&cert, &issued.cert, Secrecy::Public)?;
-    println!("{}: certificate for {}", cert.display(), names.join(", "));
-    println!("{}: private key", key.display());
-    Ok(())
+    write(&issued, (&cert, &key), existing)?;
+    report += &lines(&cert, &format!("certificate for {}", names.join(", ")), &key);
+    print(&report)
 }
 
-/// Reads the authority from its files, or makes a new one.
-fn authority_of(cert: &Path, key: &Path) -> Result<Authority, CliError> {
-    if cert.exists() || key.exists() {
-        return Authority::from_pem(&files::read(cert)?, &files::read(key)?);
+/// Writes both files. The key comes first, so that a script that waits for the certificate finds both.
+fn write(issued: &Issued, (cert, key): (&Path, &Path), existing: Existing) -> Result<(), CliError> {
+    let key = Staged::new(key.to_owned(), &issued.key, OWNER_ONLY)?;
+    let cert = Staged::new(cert.to_owned(), &issued.cert, PUBLIC)?;
+    key.commit(existing)?;
+    cert.commit(existing)
+}
+
+/// Reads the authority from its files, or makes a new one and reports its files.
+fn authority_in(directory: &Path) -> Result<(Authority, String), CliError> {
+    let (cert, key) = paths(directory, AUTHORITY_STEM);
+    match (files::read(&cert)?, files::read(&key)?) {
+        (Some(cert), Some(key)) => return Ok((Authority::from_pem(&cert, &key)?, String::new())),
+        (None, None) => {}
+        (Some(_), None) | (None, Some(_)) => {
+            return Err(CliError::usage(
+                format!("{} has only one of ca.pem and ca-key.pem", directory.display()),
+                "restore the other file, or type --dir with another directory",
+            ));
+        }
     }
     let authority = Authority::new()?;
-    files::write(key, &authority.key_pem(), Secrecy::OwnerOnly)?;
-    files::write(cert, authority.cert_pem(), Secrecy::Public)?;
-    println!("{}: new certificate authority for the clients to trust", cert.display());
-    println!("{}: private key", key.display());
-    Ok(authority)
+    write(&authority.issued(), (&cert, &key), Existing::Keep)?;
+    Ok((authority, lines(&cert, "new certificate authority for the clients to trust", &key)))
+}
+
+/// Two lines of output: a certificate, and its key.
+fn lines(cert: &Path, what: &str, key: &Path) -> String {
+    [(cert, what), (key, "private key")].map(|(path, what)| format!("{}: {what}\n", path.display())).concat()
 }
 
 /// Makes a certificate and its key. The key of its authority is discarded.
@@ -88,20 +140,9 @@ pub(crate) fn self_signed(names: &[String]) -> Result<(Pem, Pem), CliError> {
     Ok((Pem::Text(issued.cert.into()), Pem::Text(issued.key.into())))
 }
 
-fn local_names() -> Vec<String> {
-    LOCAL_NAMES.map(ToOwned::to_owned).to_vec()
-}
+pub(crate) const UNITS: &str = "Durations are 90d, 12h, 5m or never.";
 
-/// The flags and the help of `cert`.
-pub(crate) fn command() -> Command {
-    Settings::augment_args(Command::new(NAME))
-        .about("Makes a certificate for development, and the authority that signs it")
-        .long_about(None)
-        .after_help("Durations are 90d, 12h, 5m or never.")
-        .after_long_help(HELP)
-}
-
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 FILES
   ca.pem, ca-key.pem      the authority, made once; --ca ca.pem makes a client trust it
   cert.pem, cert-key.pem  the certificate and its private key
@@ -124,3 +165,40 @@ EXIT STATUS
   0  the files were written
   1  a failure at run time: a file cannot be read or written
   2  wrong usage, or the certificate already exists";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(parsed: Result<String, ParseError>, expected: Result<&str, &str>) {
+        assert_eq!(parsed.map_err(|error| error.to_string()), expected.map(str::to_owned).map_err(str::to_owned));
+    }
+
+    #[test]
+    fn a_name_is_a_host_or_an_address() {
+        for text in ["localhost", "*.example.org", "ann", "::1", "10.0.0.1"] {
+            check(name(text), Ok(text));
+        }
+        check(name("[::1]"), Ok("::1"));
+        check(name(""), Err("a name cannot be empty"));
+        check(name("größe"), Err("a name must be ASCII, such as xn--bcher-kva.example"));
+        for text in ["localhost:7443", "[::1]:7443", "10.0.0.1:0"] {
+            check(name(text), Err("a certificate is for a host, and not for a port"));
+        }
+        for text in ["a b", "[localhost]", "a..b", "*", "https://example.org"] {
+            check(name(text), Err("neither a host name nor an IP address"));
+        }
+    }
+
+    #[test]
+    fn a_stem_is_a_file_name_and_not_that_of_the_authority() {
+        check(stem("ann"), Ok("ann"));
+        for text in ["ca", "CA", "ca-key"] {
+            check(stem(text), Err("these are the files of the authority"));
+        }
+        for text in ["", "../x", "/x", "a\nb"] {
+            check(stem(text), Err("not the name of a file"));
+        }
+    }
+}

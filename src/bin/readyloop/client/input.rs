@@ -3,7 +3,7 @@
 //!
 //! The thread reads at most a few pieces ahead. If the session ends first, the thread is abandoned.
 
-use std::io::{self, BufRead, ErrorKind, Read, stdin};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, stdin};
 use std::iter;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
@@ -11,6 +11,8 @@ use std::thread;
 
 use readyloop::codec::Framing;
 use readyloop::net::Wake;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 /// The most pieces that wait for the event loop.
 const PIECES_MAX: usize = 4;
@@ -80,28 +82,46 @@ pub(super) fn reader_for(framing: Framing) -> impl FnOnce(&Feed) + Send + 'stati
     }
 }
 
+/// Standard input, which may be non-blocking if another program has made it so.
+struct StandardInput;
+
+/// Standard input with a buffer. Only one thread of the process reads it.
+pub(super) fn standard_input() -> impl BufRead {
+    BufReader::with_capacity(PIECE_BYTES, StandardInput)
+}
+
+impl Read for StandardInput {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let input = stdin();
+        loop {
+            match rustix::io::read(&input, &mut *buffer) {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => match poll(&mut [PollFd::new(&input, PollFlags::IN)], None) {
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                },
+                done => return Ok(done?),
+            }
+        }
+    }
+}
+
 fn read_bytes(feed: &Feed) {
-    let mut input = stdin().lock();
+    let mut input = StandardInput;
     let mut buffer = vec![0; PIECE_BYTES];
     feed.send_all(iter::from_fn(|| read_piece(&mut input, &mut buffer).transpose()));
 }
 
 /// Reads standard input line by line. Each line without its end is a frame.
 pub(super) fn read_lines(feed: &Feed, line_len_max: usize) {
-    let mut input = stdin().lock();
+    let mut input = standard_input();
     feed.send_all(iter::from_fn(|| read_line(&mut input, line_len_max).transpose()));
 }
 
 /// Reads available bytes; `None` at the end of the input.
 fn read_piece(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<Option<Vec<u8>>> {
-    loop {
-        match input.read(buffer) {
-            Ok(0) => return Ok(None),
-            Ok(len) => return Ok(Some(buffer[..len].to_vec())),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let len = input.read(buffer)?;
+    Ok((len > 0).then(|| buffer[..len].to_vec()))
 }
 
 /// Reads the next line without its LF or CRLF, which the last line may lack.

@@ -18,7 +18,6 @@ mod view;
 use std::io::{Write, stderr};
 use std::time::Duration;
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
 use readyloop::net::Net;
 use readyloop::{Address, CloseReason, Reactor};
 
@@ -26,7 +25,7 @@ use crate::cli_error::CliError;
 use crate::logging;
 
 pub(crate) use connect::connect_error;
-pub(crate) use settings::Tls as TlsFlags;
+pub(crate) use settings::{Settings, Tls as TlsFlags};
 pub(crate) use tls::target as tls_target;
 
 use outcome::{session_result, start_error};
@@ -36,23 +35,19 @@ use session::{Session, SessionEnd, Timing, Transport};
 use settings::Settings;
 use view::{Pipe, Terminal};
 
-/// The name of the subcommand.
-pub(crate) const NAME: &str = "client";
-
 /// Connects, sends the input and prints replies until the session ends.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = Settings::from_arg_matches(matches).expect("clap checked the arguments");
+pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     logging::start(&settings.verbosity);
     let address = settings.address()?;
     if let Address::Udp(host_port) = &address {
-        return datagrams::run(&settings, &address, host_port);
+        return datagrams::run(settings, &address, host_port);
     }
     let tls = tls::target(&address, &settings.tls)?;
-    let connected = connect::connect(&address, &settings)?;
+    let connected = connect::connect(&address, settings)?;
     let transport = Transport { tls, connected };
     match Prompt::open() {
-        Some((prompt, screen)) => run_at_prompt(prompt, screen, transport, &address, &settings),
-        None => run_in_pipe(transport, &address, &settings),
+        Some((prompt, screen)) => run_at_prompt(prompt, screen, transport, &address, settings),
+        None => run_in_pipe(transport, &address, settings),
     }
 }
 
@@ -98,20 +93,12 @@ fn run_at_prompt(
     session_result(end, address)
 }
 
-/// The flags and the help of `client`.
-pub(crate) fn command() -> Command {
-    Settings::augment_args(Command::new(NAME))
-        // `serve` shares this flag and has no default, so that a file or a variable can set it.
-        .mut_arg("quiet", |quiet| quiet.required(false).default_value("false").hide_default_value(true))
-        .about("Connects to a server, sends standard input and prints the replies")
-        .long_about(None)
-        .after_help("Durations are 500ms, 2s, 1m or never.")
-        .after_long_help(HELP)
-}
+pub(crate) const UNITS: &str = "Durations are 500ms, 2s, 1m or never.";
 
-const HELP: &str = "\
-On a terminal, a prompt sends each line and prints each reply with its round-trip time. The arrow
-keys edit and recall lines; `exit` or Ctrl-D leaves. In a pipe, standard input is sent unchanged.
+pub(crate) const HELP: &str = "\
+On a terminal, a prompt sends each line and prints each reply with its time: the round trip of the
+line that it repeats, or the time after a line. The arrow keys edit and recall lines; `exit` or
+Ctrl-D leaves. In a pipe, standard input is sent unchanged.
 At its end the client half-closes the connection, and prints replies until the server ends it too.
 
 Over UDP, each line is one datagram. In a pipe, up to 16 datagrams are in flight. A reply with the
@@ -136,7 +123,8 @@ EXAMPLES
       Send lines to a server that does not reply.
 
 ENVIRONMENT
-  READYLOOP_HISTORY  the file for the history of the prompt; without it, the history is not saved
+  READYLOOP_HISTORY  the file for the history of the prompt, a new one or one of this command;
+                     without it, the history is not saved
   RUST_LOG           log filter in the syntax of env_logger; overrides -v and -q
 
 EXIT STATUS

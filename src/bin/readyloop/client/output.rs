@@ -2,12 +2,14 @@
 //!
 //! A slow reader of standard output pauses reading from the peer, but not sending to it.
 
-use std::io::{self, Write, stdout};
+use std::io::{self, stdout};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
 use readyloop::net::Wake;
+
+use crate::stream;
 
 /// The most batches that wait for the thread.
 const BATCHES_MAX: usize = 4;
@@ -61,10 +63,8 @@ impl Output {
 }
 
 fn write_batches(batches: &Receiver<Vec<u8>>, wake: &dyn Wake) -> io::Result<()> {
-    let mut output = stdout().lock();
     for batch in batches {
-        output.write_all(&batch)?;
-        output.flush()?;
+        stream::write_all(stdout(), &batch, None)?;
         wake.wake();
     }
     Ok(())

@@ -4,8 +4,9 @@
 //! The line `exit` leaves the prompt, and all other lines are sent.
 
 use std::env;
-use std::io::{self, IsTerminal, Write, stderr, stdin, stdout};
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read as _, Write, stderr, stdin, stdout};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -31,14 +32,41 @@ pub(super) const LAST_REPLIES_TIMEOUT: Duration = Duration::from_millis(500);
 /// Longer than most round trips, and hardly noticeable for a person.
 const REPLY_WAIT_MAX: Duration = Duration::from_millis(200);
 
-/// The file for the history, if the environment names one.
+/// The first line of a history file.
+const HISTORY_HEADER: &[u8] = b"#V2\n";
+
+/// The longest history file that is read: a hundred long lines.
+const HISTORY_LEN_MAX: u64 = 1024 * 1024;
+
+/// The file for the history, if the environment names one that may be written.
 fn history_file() -> Option<PathBuf> {
-    env::var_os("READYLOOP_HISTORY").filter(|path| !path.is_empty()).map(PathBuf::from)
+    let path = env::var_os("READYLOOP_HISTORY").filter(|path| !path.is_empty()).map(PathBuf::from)?;
+    check_history(&path).inspect_err(|reason| log::warn!("no history in {}: {reason}", path.display())).ok()?;
+    Some(path)
+}
+
+/// Checks that a file does not exist, is empty or is a history. Any other file is left alone.
+fn check_history(path: &Path) -> Result<(), String> {
+    let found = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(|error| io_message(&error))?,
+    };
+    if !found.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    let (mut start, header_len) = (Vec::new(), HISTORY_HEADER.len() as u64);
+    let read = File::open(path).and_then(|file| file.take(header_len).read_to_end(&mut start));
+    read.map_err(|error| io_message(&error))?;
+    if !start.is_empty() && start != HISTORY_HEADER || found.len() > HISTORY_LEN_MAX {
+        return Err("it holds something else; name a new file".to_owned());
+    }
+    Ok(())
 }
 
 /// A line editor with its history.
 pub(super) struct Prompt {
     editor: DefaultEditor,
+    history: Option<PathBuf>,
     /// Receives a notice after each print; disconnected when the session is over.
     printed: Receiver<()>,
 }
@@ -57,14 +85,13 @@ impl Prompt {
         let printer = editor.create_external_printer().map_err(io_error)?;
         let (notify, printed) = sync_channel(1);
         let screen = Screen { printer: Box::new(printer), printed: notify, modes: tcgetattr(stdin())? };
-        if let Some(file) = history_file() {
-            match editor.load_history(&file) {
-                Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => log::warn!("cannot read {}: {}", file.display(), io_message(&io_error(error))),
-                Ok(()) => {}
-            }
+        let history = history_file();
+        if let Some(file) = history.as_ref().filter(|file| file.exists())
+            && let Err(error) = editor.load_history(file)
+        {
+            log::warn!("cannot read {}: {}", file.display(), io_message(&io_error(error)));
         }
-        Ok((Self { editor, printed }, screen))
+        Ok((Self { editor, history, printed }, screen))
     }
 
     /// Reads lines until the user leaves.
@@ -87,8 +114,8 @@ impl Prompt {
                 Err(error) => break Input::Failed(io_error(error)),
             }
         };
-        if let Some(file) = history_file()
-            && let Err(error) = self.editor.save_history(&file)
+        if let Some(file) = &self.history
+            && let Err(error) = self.editor.append_history(file)
         {
             log::warn!("cannot write {}: {}", file.display(), io_message(&io_error(error)));
         }
@@ -129,5 +156,35 @@ impl Screen {
 }
 
 fn io_error(error: ReadlineError) -> io::Error {
-    if let ReadlineError::Io(error) = error { error } else { io::Error::other(error) }
+    match error {
+        ReadlineError::Io(error) => error,
+        ReadlineError::Errno(number) => number.into(),
+        ReadlineError::Eof | ReadlineError::Interrupted | ReadlineError::Signal(_) | _ => {
+            io::Error::other("the line editor failed")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_history_or_an_empty_file_is_written() {
+        let path = env::temp_dir().join(format!("readyloop-{}-history", std::process::id()));
+        assert_eq!(check_history(&path), Ok(()), "it does not exist");
+        let check = |text: &[u8]| {
+            fs::write(&path, text).unwrap();
+            check_history(&path)
+        };
+        assert_eq!(check(b""), Ok(()));
+        assert_eq!(check(b"#V2\nhello\n"), Ok(()));
+        for text in [&b"my notes\n"[..], b"#V2", b"#V2 notes\n"] {
+            assert!(check(text).is_err(), "{}", text.escape_ascii());
+        }
+        fs::remove_file(&path).unwrap();
+        for path in ["/dev/full", "/dev/zero", "/tmp"] {
+            assert_eq!(check_history(Path::new(path)), Err("it is not a regular file".to_owned()));
+        }
+    }
 }

@@ -15,8 +15,14 @@ use readyloop::instant::Instant;
 use readyloop::net::tls::{TlsError, TlsTarget};
 use readyloop::{Context, Dial, Key, Limits, Orders, PeerInfo, Reactor, ServerLimits, Service};
 
+use memchr::memmem;
+
 use super::input::Input;
+use super::text;
 use super::view::View;
+
+/// The most lines without a reply that are remembered.
+const SENT_MAX: usize = 64;
 
 /// An input without data for this long is idle. A file or a busy pipe is faster.
 const INPUT_IDLE_MAX: Duration = Duration::from_millis(100);
@@ -55,8 +61,8 @@ pub(super) enum SessionEnd {
 /// The service of the client: shows replies and tracks both directions.
 struct ClientService<V> {
     view: V,
-    /// The send times of lines without a reply; `None` if replies are not timed.
-    sent_times: Option<VecDeque<Instant>>,
+    /// The lines without a reply, with their send times; `None` if replies are not timed.
+    sent: Option<VecDeque<(Vec<u8>, Instant)>>,
     sending: Sending,
     is_paused: bool,
     /// Replies cannot be shown.
@@ -97,13 +103,13 @@ impl<V: View + 'static> Session<V> {
         view: V,
         timing: Timing,
     ) -> io::Result<Self> {
-        let sent_times = match timing {
+        let sent = match timing {
             Timing::RoundTrip => Some(VecDeque::new()),
             Timing::Off => None,
         };
         let service = ClientService {
             view,
-            sent_times,
+            sent,
             sending: Sending::Full,
             is_paused: false,
             failure: None,
@@ -192,6 +198,18 @@ impl<V: View + 'static> Session<V> {
     }
 }
 
+/// How long a reply took: the round trip of the line that it repeats, or the time since the first line
+/// without a reply. The second one may be another peer's line and no reply.
+fn time_remark(sent: &mut VecDeque<(Vec<u8>, Instant)>, reply: &[u8], now: Instant) -> Option<String> {
+    let repeats = |line: &[u8]| {
+        line.is_empty() && reply.is_empty() || memmem::find(reply, line).is_some_and(|_| !line.is_empty())
+    };
+    let repeated = sent.iter().position(|(line, _)| repeats(line));
+    let (_, sent_at) = sent.drain(..=repeated.unwrap_or(0).min(sent.len().checked_sub(1)?)).next_back()?;
+    let suffix = if repeated.is_some() { "" } else { " after a line" };
+    Some(text::span(now.since(sent_at)) + suffix)
+}
+
 /// Limits without timeouts, because a person types slowly and a pipe may be idle for long.
 fn no_timeouts() -> Limits {
     Limits {
@@ -210,8 +228,11 @@ fn has_more(input: &Receiver<Input>) -> bool {
 impl<V: View> ClientService<V> {
     fn send(&mut self, frame: &[u8], cx: &mut Context<'_, Self>) {
         cx.send(frame);
-        if let Some(sent_times) = &mut self.sent_times {
-            sent_times.push_back(cx.now());
+        if let Some(sent) = &mut self.sent {
+            if sent.len() == SENT_MAX {
+                sent.pop_front();
+            }
+            sent.push_back((frame.to_vec(), cx.now()));
         }
         if cx.writable_bytes() == 0 {
             self.sending = Sending::Full;
@@ -236,8 +257,8 @@ impl<V: View> Service for ClientService<V> {
     }
 
     fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context<'_, Self>) {
-        let sent_at = self.sent_times.as_mut().and_then(VecDeque::pop_front);
-        if let Err(error) = self.view.show(reply, sent_at.map(|sent_at| cx.now().since(sent_at))) {
+        let remark = self.sent.as_mut().and_then(|sent| time_remark(sent, reply, cx.now()));
+        if let Err(error) = self.view.show(reply, remark) {
             self.failure = Some(error);
             return cx.close();
         }

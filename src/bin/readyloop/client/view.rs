@@ -4,7 +4,6 @@
 
 use std::io;
 use std::mem;
-use std::time::Duration;
 
 use readyloop::codec::Framing;
 
@@ -18,11 +17,11 @@ const BATCH_BYTES: usize = 256 * 1024;
 
 /// A destination for the replies of a session.
 pub(super) trait View {
-    /// Shows one reply, with the round-trip time if it answers a line.
+    /// Shows one reply, with a remark on its time if there is one.
     ///
     /// # Errors
     /// The output cannot be written.
-    fn show(&mut self, reply: &[u8], round_trip: Option<Duration>) -> io::Result<()>;
+    fn show(&mut self, reply: &[u8], remark: Option<String>) -> io::Result<()>;
 
     /// Writes buffered output without blocking.
     ///
@@ -41,14 +40,27 @@ pub(super) struct Pipe {
     style: Style,
 }
 
-enum Style {
+/// The format of replies without a prompt.
+pub(super) enum Style {
     Bytes,
     /// Each reply ends with a line feed.
     Lines,
     /// One hex dump of the whole stream.
     Dump(Dump),
-    /// One hex dump per frame.
+    /// One hex dump per frame or datagram.
     Dumps,
+}
+
+impl Style {
+    /// Appends one reply to `out`.
+    pub(super) fn format(&mut self, reply: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Bytes => out.extend_from_slice(reply),
+            Self::Lines => out.extend(reply.iter().chain(b"\n")),
+            Self::Dump(dump) => dump.push(reply, out),
+            Self::Dumps => dump(reply, out),
+        }
+    }
 }
 
 impl Pipe {
@@ -76,14 +88,8 @@ impl Pipe {
 }
 
 impl View for Pipe {
-    fn show(&mut self, reply: &[u8], _: Option<Duration>) -> io::Result<()> {
-        let batch = &mut self.batch;
-        match &mut self.style {
-            Style::Bytes => batch.extend_from_slice(reply),
-            Style::Lines => batch.extend(reply.iter().chain(b"\n")),
-            Style::Dump(dump) => dump.push(reply, batch),
-            Style::Dumps => dump(reply, batch),
-        }
+    fn show(&mut self, reply: &[u8], _: Option<String>) -> io::Result<()> {
+        self.style.format(reply, &mut self.batch);
         Ok(())
     }
 
@@ -117,9 +123,8 @@ impl Terminal {
 }
 
 impl View for Terminal {
-    fn show(&mut self, reply: &[u8], round_trip: Option<Duration>) -> io::Result<()> {
-        let round_trip = round_trip.map(text::span).into_iter().collect();
-        self.screen.print(&format_reply(reply, self.hex, round_trip))
+    fn show(&mut self, reply: &[u8], remark: Option<String>) -> io::Result<()> {
+        self.screen.print(&format_reply(reply, self.hex, remark.into_iter().collect()))
     }
 
     fn flush(&mut self) -> io::Result<()> {

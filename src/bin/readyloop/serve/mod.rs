@@ -4,32 +4,30 @@
 
 mod announce;
 mod check;
-mod defaults;
+mod config_file;
 mod descriptors;
 mod launch;
 mod options;
 mod settings;
-mod sources;
 mod tls;
-mod toml_file;
+mod variables;
 mod warnings;
 
-use clap::{ArgMatches, Args, Command};
 use log::info;
 
 use crate::cli_error::{CliError, io_message};
 use crate::logging;
+use crate::standard_output::{OutputState, print_and_check};
 
-pub(crate) use settings::NAME;
+pub(crate) use config_file::{read_file, with_file};
+pub(crate) use settings::Settings;
+pub(crate) use variables::{check_variables, with_variables};
 
-use announce::{OutputState, ReadyFile};
-use settings::Settings;
-use sources::ConfigFile;
+use announce::ReadyFile;
 
 /// Serves until a signal ends the server.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = sources::read_settings(matches, |name| std::env::var_os(name))?;
-    check::check(&settings)?;
+pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
+    check::check(settings)?;
     logging::start(&settings.output.verbosity);
 
     let ready_path = settings.output.ready_file.as_deref();
@@ -37,13 +35,13 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let limit = descriptors::raise_limit();
     let listeners = settings.endpoints.listen.len();
     let connections_max = descriptors::connections_max(limit, listeners, settings.total.max_connections);
-    let (mut server, addresses) = launch::bind(&settings, connections_max)?;
+    let (mut server, addresses) = launch::bind(settings, connections_max)?;
 
     warnings::warn_of_public_addresses(&addresses);
     warnings::warn_of_capped_backlog(settings.sockets.backlog);
     let lines = announce::lines(&addresses);
     let _ready_file = ready_path.map(|path| ReadyFile::write(path, &lines)).transpose()?;
-    if announce::print(&lines)? == OutputState::Closed {
+    if print_and_check(&lines)? == OutputState::Closed {
         // Like any command in a pipe, the server ends when the reader has closed it.
         return Ok(());
     }
@@ -58,19 +56,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The flags and the help of `serve`.
-pub(crate) fn command() -> Command {
-    // No flag is required: this is an update of the settings from weaker sources.
-    let command = Settings::augment_args_for_update(Command::new(NAME));
-    // The description comes last, because each group of flags overwrites it.
-    ConfigFile::augment_args(command)
-        .about("Runs a server until SIGTERM or SIGINT; by default echo on 127.0.0.1:7007")
-        .long_about(None)
-        .after_help("Counts are 1000, 10k or 1M; sizes 64B, 4KiB or 1MiB; durations 500ms, 2s, 1m or never.")
-        .after_long_help(HELP)
-}
+pub(crate) const UNITS: &str = "Counts are 1000, 10k or 1M; sizes 64B, 4KiB or 1MiB; durations 500ms, 2s, 1m or never.";
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 UNITS
   COUNT     1000, 10k, 1M
   SIZE      64B, 4KiB, 1MiB; 64kB is 64,000 bytes, a number without a unit is bytes
@@ -115,3 +103,83 @@ EXIT STATUS
   0  drained or stopped by a signal, or standard output is a closed pipe
   1  a failure at run time, such as an address in use, no permission or no free descriptors
   2  wrong usage or configuration; nothing was started";
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+    use crate::usage_error::usage_error;
+
+    /// What a flag, a variable or a key of a file may hold.
+    const VALUES: [&str; 30] = [
+        "",
+        " ",
+        "0",
+        "1",
+        "-1",
+        "+1",
+        "NaN",
+        "inf",
+        "1e9",
+        "1.5",
+        "0x10",
+        "18446744073709551615",
+        "18446744073709551616",
+        "9223372036854775808",
+        "18446744073709551615s",
+        "18446744073709551615s 1000000000ns",
+        "18446744073709551615GiB",
+        "never",
+        "true",
+        "\u{feff}1",
+        "\u{661}",
+        "\u{1f41f}",
+        "\u{1b}[2J",
+        "a\0b",
+        "unix:",
+        "[::1]:99999",
+        "fixed:18446744073709551615",
+        "length:u64",
+        "60s,10s,18446744073709551615",
+        "239.1.1.1@",
+    ];
+
+    /// Reads the arguments as the command does, up to the limits and options of the library.
+    fn read(serve: Command, arguments: &[String]) -> Result<(), CliError> {
+        let arguments = std::iter::once("serve".to_owned()).chain(arguments.iter().cloned());
+        let usage = |error| usage_error(&error, Some("serve"));
+        let settings =
+            Settings::from_arg_matches(&serve.try_get_matches_from(arguments).map_err(usage)?).map_err(usage)?;
+        check::check(&settings)?;
+        let limits = settings.limits();
+        assert!(limits.queue.low() < limits.queue.high() && limits.input_len_max() > 0);
+        settings.server_limits(descriptors::connections_max(20_000, 1, settings.total.max_connections));
+        settings.listen_options();
+        settings.datagram_limits();
+        settings.datagram_options();
+        Ok(())
+    }
+
+    #[test]
+    fn any_value_of_any_flag_or_key_is_read_or_refused_with_a_hint() {
+        let serve = Settings::augment_args(Command::new("serve"));
+        let flags: Vec<String> = serve.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
+        assert!(flags.len() > 30, "{flags:?}");
+        let long = "a".repeat(70_000);
+        let values: Vec<&str> = VALUES.into_iter().chain([long.as_str()]).collect();
+        for (flag, value) in flags.iter().flat_map(|flag| values.iter().map(move |value| (flag, value))) {
+            let check = |result: Result<(), CliError>| {
+                if let Err(error) = result {
+                    assert!(!error.message.is_empty() && !error.hint.is_empty(), "{flag} {value:?}: {error:?}");
+                }
+            };
+            check(read(serve.clone(), &[format!("--{flag}={value}")]));
+            check(read(serve.clone(), &[format!("--{flag}={value}"), format!("--{flag}={value}")]));
+            for text in [format!("{flag} = {value:?}"), format!("{flag} = {value}"), format!("{flag} = [{value:?}]")] {
+                let entries = config_file::entries("any.toml", &text);
+                check(entries.and_then(|entries| read(with_file(serve.clone(), entries), &[])));
+            }
+        }
+    }
+}

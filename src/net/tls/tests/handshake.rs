@@ -100,6 +100,13 @@ fn a_server_with_a_client_ca_accepts_only_clients_with_its_certificates() {
 
         setup.client.identity = Some(authority.issue("ann", Validity::Now));
         assert_eq!(failures(&setup), (None, None));
+
+        let (cert, key) = self_signed("ann", Validity::Now);
+        setup.client.identity = Some((cert.clone(), key));
+        let not_listed = TlsError::BadCertificate(CertificateFault::Authority);
+        assert_eq!(failures(&setup).1, Some(not_listed));
+        setup.server.client_ca = Some(cert);
+        assert_eq!(failures(&setup), (None, None), "it is listed itself");
     }
 }
 

@@ -9,18 +9,13 @@ mod source;
 mod summary;
 mod udp_path;
 
-use std::io;
-use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread;
 use std::time::Duration;
 
-use readyloop::Address;
 use readyloop::client::{Sequence, look_up};
 use readyloop::codec::Framing;
-use readyloop::net::Wake;
+use readyloop::net::{ControlEvent, Net};
+use readyloop::{Address, Reactor};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use crate::cli_error::CliError;
 
@@ -34,7 +29,7 @@ use reply_printer::ReplyPrinter;
 use session::{Pace, UdpSession};
 use source::{DATAGRAM_LEN_MAX, NumberedDatagrams, Source};
 use summary::UdpSummary;
-use udp_path::{Clock, EVENTS_MAX, Event, UdpPath};
+use udp_path::UdpPath;
 
 /// The shortest numbered datagram: the identifier of the run, and the number.
 const NUMBERED_LEN_MIN: usize = 16;
@@ -59,14 +54,15 @@ pub(super) fn run(settings: &Settings, address: &Address, host_port: &str) -> Re
         ));
     }
     let addresses = look_up(host_port, settings.connect_timeout).map_err(|error| connect_error(address, &error))?;
-    let (sender, events) = sync_channel(EVENTS_MAX);
-    let clock = Clock::start();
-    let path = UdpPath::open(addresses, sender.clone(), clock).map_err(|error| summary::path_error(address, &error))?;
-    listen_for_signals(sender.clone()).map_err(start_error)?;
+    let mut reactor = Reactor::new().map_err(start_error)?;
+    let path = UdpPath::open(addresses, &mut reactor).map_err(|error| summary::path_error(address, &error))?;
+    // An interrupted session still prints its counts.
+    for signal in [SIGINT, SIGTERM] {
+        reactor.watch_signal(signal, ControlEvent::Stop).map_err(start_error)?;
+    }
 
     let timeout = settings.datagrams.reply_timeout.unwrap_or(REPLY_TIMEOUT);
     let interval = settings.datagrams.interval;
-    let wake = Arc::new(EventSender(sender));
     let (source, pace, printer) = match settings.datagrams.count {
         Some(count) => {
             let source = Source::Numbered(NumberedDatagrams::new(count, len));
@@ -74,19 +70,19 @@ pub(super) fn run(settings: &Settings, address: &Address, host_port: &str) -> Re
         }
         None => match Prompt::open() {
             Some((prompt, screen)) => {
-                let input = input::start(wake, move |feed| prompt.read_lines(feed)).map_err(start_error)?;
+                let input = input::start(reactor.wake(), move |feed| prompt.read_lines(feed)).map_err(start_error)?;
                 let printer = ReplyPrinter::AbovePrompt { screen, hex: settings.hex, timeout };
                 (Source::Input(input), Pace::AsTyped(LAST_REPLIES_TIMEOUT), printer)
             }
             None => {
-                let input = input::start(wake, source::reader_for(framing)).map_err(start_error)?;
+                let input = input::start(reactor.wake(), source::reader_for(framing)).map_err(start_error)?;
                 let pace = interval.map_or(Pace::AsAnswered, Pace::Every);
                 (Source::Input(input), pace, ReplyPrinter::in_pipe(framing, settings.hex))
             }
         },
     };
-    let mut session = UdpSession::new(path, Sequence::new(timeout), source, pace, printer, clock);
-    let end = session.run(&events);
+    let mut session = UdpSession::new((reactor, path), Sequence::new(timeout), source, pace, printer);
+    let end = session.run();
     let (counters, round_trips) = session.statistics();
     let summary = UdpSummary { address, counters, round_trips, timeout };
     session.leave();
@@ -106,27 +102,4 @@ fn numbered_len(settings: &Settings) -> Result<usize, CliError> {
             format!("type --size {NUMBERED_LEN_MIN}B to {DATAGRAM_LEN_MAX}B"),
         )),
     }
-}
-
-/// Wakes the session when there is input.
-struct EventSender(SyncSender<Event>);
-
-impl Wake for EventSender {
-    fn wake(&self) {
-        // A full channel means that the session is awake.
-        let _ = self.0.try_send(Event::Input);
-    }
-}
-
-/// Turns SIGINT and SIGTERM into an event, so that the counts are printed.
-fn listen_for_signals(events: SyncSender<Event>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for _ in signals.forever() {
-            if events.send(Event::Interrupted).is_err() {
-                return;
-            }
-        }
-    })?;
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `ReplyPrinter`: prints replies and lost datagrams above a prompt, in a pipe, or by number.
 
-use std::io::{self, Write, stdout};
+use std::io::{self, stdout};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -9,7 +9,9 @@ use readyloop::codec::Framing;
 
 use crate::cli_error::io_message;
 use crate::client::prompt::Screen;
-use crate::client::{hex, text, view};
+use crate::client::text;
+use crate::client::view::{Style, format_reply};
+use crate::stream;
 
 /// Prints replies and losses.
 pub(super) enum ReplyPrinter {
@@ -19,15 +21,6 @@ pub(super) enum ReplyPrinter {
     InPipe(Style),
     /// One line for each numbered datagram.
     Numbers { timeout: Duration },
-}
-
-/// The format of a reply in a pipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
-    Bytes,
-    /// Each reply ends with a line feed.
-    Lines,
-    Dumps,
 }
 
 impl ReplyPrinter {
@@ -45,8 +38,12 @@ impl ReplyPrinter {
     /// The output cannot be written.
     pub(super) fn reply(&mut self, bytes: &[u8], arrival: &Arrival) -> io::Result<()> {
         match self {
-            Self::AbovePrompt { screen, hex, .. } => screen.print(&view::format_reply(bytes, *hex, remarks(arrival))),
-            Self::InPipe(style) => print(&style.format(bytes)),
+            Self::AbovePrompt { screen, hex, .. } => screen.print(&format_reply(bytes, *hex, remarks(arrival))),
+            Self::InPipe(style) => {
+                let mut text = Vec::new();
+                style.format(bytes, &mut text);
+                print(&text)
+            }
             Self::Numbers { .. } => print(numbered_line(bytes.len(), arrival).as_bytes()),
         }
     }
@@ -87,23 +84,8 @@ impl ReplyPrinter {
     }
 }
 
-impl Style {
-    fn format(self, reply: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        match self {
-            Self::Bytes => bytes.extend_from_slice(reply),
-            Self::Lines => bytes.extend(reply.iter().chain(b"\n")),
-            Self::Dumps => hex::dump(reply, &mut bytes),
-        }
-        bytes
-    }
-}
-
-/// Prints and flushes, so that a reader gets each reply at once.
 fn print(bytes: &[u8]) -> io::Result<()> {
-    let mut output = stdout().lock();
-    output.write_all(bytes)?;
-    output.flush()
+    stream::write_all(stdout(), bytes, None)
 }
 
 fn remarks(arrival: &Arrival) -> Vec<String> {

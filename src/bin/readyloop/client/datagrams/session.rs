@@ -1,21 +1,22 @@
 //! A session over UDP: sends datagrams at a pace, matches replies and detects losses.
 //!
-//! One thread waits on one channel for replies, for input, and for the time of the next loss or the
-//! next datagram. The number of datagrams in flight is bounded, and with it the memory.
+//! It is driven by the poll of the reactor: replies, input, signals, and the time of the next loss or
+//! the next datagram. The number of datagrams in flight is bounded, and with it the memory.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::ops::ControlFlow;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use readyloop::Reactor;
 use readyloop::client::{Arrival, Sequence, SequenceCounters};
 use readyloop::instant::Instant;
+use readyloop::net::{ControlEvent, Event, Net};
 
 use super::reply_printer::ReplyPrinter;
 use super::source::{Next, Source};
-use super::udp_path::{Clock, EVENTS_MAX, Event, UdpPath};
+use super::udp_path::UdpPath;
 
 /// The most datagrams in flight when replies pace them, enough to hide the round-trip time.
 const IN_FLIGHT_MAX: usize = 16;
@@ -25,6 +26,12 @@ const IN_FLIGHT_BYTES_MAX: usize = 64 * 1024;
 
 /// The shortest interval when replies pace them: half the rate at which `serve` answers one network.
 const PACED_INTERVAL_MIN: Duration = Duration::from_micros(200);
+
+/// The most datagrams that are received before other work, so that a flood does not delay it.
+const RECEIVE_BUDGET: usize = 64;
+
+/// Larger than any datagram, so that none is truncated.
+const BUFFER_BYTES: usize = 1 << 16;
 
 /// The time to wait for a duplicate of the last reply, in multiples of the longest round trip.
 const LINGER_ROUND_TRIPS: u32 = 2;
@@ -94,13 +101,18 @@ enum InputState {
 
 /// A session with one server.
 pub(super) struct UdpSession {
+    reactor: Reactor,
     path: UdpPath,
+    buffer: Vec<u8>,
+    /// Whether a receive may succeed.
+    is_readable: bool,
+    /// Whether the socket takes no datagram until an event reports space.
+    is_full: bool,
     sequence: Sequence,
     source: Source,
     input_state: InputState,
     pace: Pace,
     printer: ReplyPrinter,
-    clock: Clock,
     /// Hashes datagrams to labels. The seed is random, so that a peer cannot provoke collisions.
     digest: RandomState,
     /// The earliest time for the next datagram.
@@ -116,21 +128,23 @@ pub(super) struct UdpSession {
 
 impl UdpSession {
     pub(super) fn new(
-        path: UdpPath,
+        (reactor, path): (Reactor, UdpPath),
         sequence: Sequence,
         source: Source,
         pace: Pace,
         printer: ReplyPrinter,
-        clock: Clock,
     ) -> Self {
         Self {
+            reactor,
             path,
+            buffer: vec![0; BUFFER_BYTES],
+            is_readable: false,
+            is_full: false,
             sequence,
             source,
             input_state: InputState::Open,
             pace,
             printer,
-            clock,
             digest: RandomState::new(),
             next_at: Instant::ORIGIN,
             longest_sent: 0,
@@ -142,9 +156,9 @@ impl UdpSession {
     }
 
     /// Sends and receives until the session ends.
-    pub(super) fn run(&mut self, events: &Receiver<Event>) -> UdpSessionEnd {
+    pub(super) fn run(&mut self) -> UdpSessionEnd {
         loop {
-            if let Err(end) = self.turn(events) {
+            if let Err(end) = self.turn() {
                 return end;
             }
         }
@@ -161,13 +175,10 @@ impl UdpSession {
         }
     }
 
-    fn turn(&mut self, events: &Receiver<Event>) -> Result<(), UdpSessionEnd> {
-        // Received replies come first, so that they are not counted as lost. Their number is bounded,
-        // so that a flood does not delay everything else.
-        for event in events.try_iter().take(EVENTS_MAX) {
-            self.handle(event)?;
-        }
-        let now = self.clock.now();
+    fn turn(&mut self) -> Result<(), UdpSessionEnd> {
+        // Received replies come first, so that they are not counted as lost.
+        self.receive()?;
+        let now = self.reactor.now();
         while let Some(number) = self.sequence.poll_lost(now) {
             self.printer.lost(number).map_err(UdpSessionEnd::OutputFailed)?;
         }
@@ -175,11 +186,39 @@ impl UdpSession {
         if let Some(end) = self.session_end(now) {
             return Err(end);
         }
-        let until = if has_sent { now } else { self.next_work() };
-        match events.recv_timeout(until.since(now)) {
-            Ok(event) => self.handle(event),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(()),
+        self.wait(if has_sent || self.is_readable { Instant::ORIGIN } else { self.next_work() })
+    }
+
+    /// Sleeps until an event or `until`, and remembers the readiness of the socket.
+    fn wait(&mut self, until: Instant) -> Result<(), UdpSessionEnd> {
+        let mut events = Vec::new();
+        let until = (until != Instant::NEVER).then_some(until);
+        self.reactor.poll(&mut events, until).map_err(UdpSessionEnd::SocketFailed)?;
+        for event in events {
+            match event {
+                Event::Ready(ready) if ready.token == self.path.token() => {
+                    self.is_readable |= ready.readable || ready.read_closed;
+                    self.is_full &= !ready.writable;
+                }
+                Event::Control(ControlEvent::Stop) => return Err(UdpSessionEnd::Interrupted),
+                Event::Ready(_) | Event::Control(_) => {}
+            }
         }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<(), UdpSessionEnd> {
+        for _ in 0..RECEIVE_BUDGET {
+            if !self.is_readable {
+                break;
+            }
+            match self.path.receive(&mut self.buffer) {
+                Ok(len) => self.handle_reply(len)?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_readable = false,
+                Err(error) => self.handle_failure(error)?,
+            }
+        }
+        Ok(())
     }
 
     fn session_end(&self, now: Instant) -> Option<UdpSessionEnd> {
@@ -201,8 +240,8 @@ impl UdpSession {
     fn next_work(&self) -> Instant {
         let work = match &self.input_state {
             InputState::Open => Instant::NEVER,
-            // A full window waits for a reply or a loss, not for a time.
-            InputState::Pending(datagram) if self.has_space(datagram.len()) => self.next_at,
+            // A full window waits for a reply or a loss, and a full socket for an event.
+            InputState::Pending(datagram) if !self.is_full && self.has_space(datagram.len()) => self.next_at,
             InputState::Pending(_) => Instant::NEVER,
             InputState::Ended { deadline } if self.sequence.counters().awaited == 0 => {
                 (*deadline).min(self.answered_at + self.linger())
@@ -243,13 +282,16 @@ impl UdpSession {
             }
         }
         match &self.input_state {
-            InputState::Pending(datagram) if self.next_at <= now && self.has_space(datagram.len()) => {}
+            InputState::Pending(datagram) if self.next_at <= now && !self.is_full && self.has_space(datagram.len()) => {
+            }
             InputState::Pending(_) | InputState::Open | InputState::Ended { .. } => return Ok(false),
         }
         let InputState::Pending(datagram) = mem::replace(&mut self.input_state, InputState::Open) else {
             return Ok(false);
         };
-        self.send(datagram)?;
+        if !self.send(datagram)? {
+            return Ok(false);
+        }
         let interval = match self.pace {
             Pace::AsAnswered => PACED_INTERVAL_MIN,
             Pace::Every(interval) => interval,
@@ -267,34 +309,32 @@ impl UdpSession {
         self.input_state = InputState::Ended { deadline: now + last_replies_timeout };
     }
 
-    fn send(&mut self, datagram: Vec<u8>) -> Result<(), UdpSessionEnd> {
+    /// Sends a datagram, or keeps it if the socket is full. Returns whether it is sent.
+    fn send(&mut self, datagram: Vec<u8>) -> Result<bool, UdpSessionEnd> {
         loop {
             // Taken before sending: the reply may arrive before send(2) returns.
-            let now = self.clock.now();
+            let now = self.reactor.now();
             match self.path.send(&datagram) {
                 Ok(()) => {
                     self.sequence.handle_sent(self.digest.hash_one(&datagram[..]), now);
                     self.longest_sent = self.longest_sent.max(datagram.len());
                     self.probe = self.is_probing().then_some(datagram);
-                    return Ok(());
+                    return Ok(true);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_full = true;
+                    self.input_state = InputState::Pending(datagram);
+                    return Ok(false);
                 }
                 // The error is about an earlier datagram. This one was not sent.
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => self.handle_failure(error)?,
-                Err(error) => return self.report_failure(error, UdpSessionEnd::SocketFailed),
+                Err(error) => return self.report_failure(error, UdpSessionEnd::SocketFailed).map(|()| true),
             }
         }
     }
 
-    fn handle(&mut self, event: Event) -> Result<(), UdpSessionEnd> {
-        match event {
-            Event::Reply { path, bytes, at } if path == self.path.number() => self.handle_reply(&bytes, at),
-            Event::Failed { path, error } if path == self.path.number() => self.handle_failure(error),
-            Event::Reply { .. } | Event::Failed { .. } | Event::Input => Ok(()),
-            Event::Interrupted => Err(UdpSessionEnd::Interrupted),
-        }
-    }
-
-    fn handle_reply(&mut self, bytes: &[u8], at: Instant) -> Result<(), UdpSessionEnd> {
+    fn handle_reply(&mut self, len: usize) -> Result<(), UdpSessionEnd> {
+        let (bytes, at) = (&self.buffer[..len], self.reactor.now());
         (self.has_reply, self.probe) = (true, None);
         let label = self.digest.hash_one(bytes);
         let is_labelled = match self.source {
@@ -321,7 +361,7 @@ impl UdpSession {
         if error.kind() != ErrorKind::ConnectionRefused {
             return self.report_failure(error, UdpSessionEnd::SocketFailed);
         }
-        if self.is_probing() && self.path.switch_to_next().is_ok() {
+        if self.is_probing() && self.path.switch_to_next(&mut self.reactor).is_ok() {
             let Some(probe) = self.probe.take() else { return Ok(()) };
             // The probe was refused, so no server has received it.
             self.path.send(&probe).map_err(UdpSessionEnd::SocketFailed)?;

@@ -1,13 +1,13 @@
 //! The source of datagrams: numbered ones, or the input in pieces.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind, Read, stdin};
+use std::io::{self, ErrorKind, Read};
 use std::iter;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use readyloop::codec::Framing;
 
-use crate::client::input::{Feed, Input, read_lines};
+use crate::client::input::{Feed, Input, read_lines, standard_input};
 
 /// The longest datagram over IPv4: 65,535 bytes less the headers of IP and UDP.
 pub(super) const DATAGRAM_LEN_MAX: usize = 65_507;
@@ -21,7 +21,7 @@ pub(super) enum Source {
 /// The next step of a source.
 pub(super) enum Next {
     Datagram(Vec<u8>),
-    /// No datagram yet. An `Event::Input` follows.
+    /// No datagram yet. The reactor wakes when there is one.
     NotYet,
     /// There are no more datagrams.
     End,
@@ -85,9 +85,10 @@ impl Iterator for NumberedDatagrams {
 /// Returns the reader that splits the input into datagrams for this framing.
 pub(super) fn reader_for(framing: Framing) -> impl FnOnce(&Feed) + Send + 'static {
     move |feed| match framing {
-        Framing::Raw(_) => feed.send_all(iter::once_with(|| read_whole(&mut stdin().lock()))),
+        Framing::Raw(_) => feed.send_all(iter::once_with(|| read_whole(&mut standard_input()))),
         Framing::Fixed(fixed) => {
-            let pieces = iter::repeat_with(|| read_piece(&mut stdin().lock(), fixed.len()));
+            let mut input = standard_input();
+            let pieces = iter::repeat_with(|| read_piece(&mut input, fixed.len()));
             // An empty piece is the end of the input.
             feed.send_all(pieces.take_while(|piece| !piece.as_ref().is_ok_and(Vec::is_empty)));
         }

@@ -30,14 +30,14 @@ fn echo(count: usize) -> SocketAddr {
 
 /// Sends empty datagrams to a name with these addresses. Empty replies print nothing.
 fn run(addresses: Vec<SocketAddr>, count: usize) -> (UdpSessionEnd, SequenceCounters) {
-    let ((sender, events), clock) = (sync_channel(8), Clock::start());
+    let mut reactor = Reactor::new().unwrap();
     let (feed, input) = sync_channel(count + 1);
     (0..count).for_each(|_| feed.send(Input::Frame(Vec::new())).unwrap());
     feed.send(Input::End).unwrap();
-    let path = UdpPath::open(addresses, sender, clock).unwrap();
+    let path = UdpPath::open(addresses, &mut reactor).unwrap();
     let (sequence, printer) = (Sequence::new(Duration::from_secs(15)), ReplyPrinter::in_pipe(Framing::Raw(Raw), false));
-    let mut session = UdpSession::new(path, sequence, Source::Input(input), Pace::AsAnswered, printer, clock);
-    let end = session.run(&events);
+    let mut session = UdpSession::new((reactor, path), sequence, Source::Input(input), Pace::AsAnswered, printer);
+    let end = session.run();
     (end, session.statistics().0)
 }
 

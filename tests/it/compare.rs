@@ -242,5 +242,5 @@ fn invalid_arguments_are_errors_before_any_start() {
     fails(compare("--designs reactor,reactor"), 2, &["two servers have the name `reactor`"]);
     fails(compare("--designs best"), 2, &["best"]);
     fails(compare("-c 100").descriptors(120), 1, &["164 are needed"]);
-    fails(compare("--json /no/such/directory/file"), 1, &["cannot write /no/such/directory/file"]);
+    fails(compare("--json /no/such/directory/file"), 2, &["cannot write --json /no/such/directory/file"]);
 }

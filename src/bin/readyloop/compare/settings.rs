@@ -1,22 +1,22 @@
 //! The flags of `compare`.
 
-use std::fs::{self, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::contender::Contender;
 use super::loads::ConnectionCounts;
-use crate::cli_error::{CliError, io_message};
+use crate::cli_error::CliError;
+use crate::output_file;
 use crate::units::{above_zero, count, duration, size};
 
 /// The flags of `compare`.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Settings {
-    /// Numbers of connections, separated by commas; 100+900 adds 900 idle ones
-    #[arg(short, long, value_name = "COUNT", value_delimiter = ',', default_value = "10,100,1000,10000")]
-    pub(super) connections: Vec<ConnectionCounts>,
+pub(crate) struct Settings {
+    /// Numbers of connections, separated by commas; 100+900 adds 900 idle ones [default: 10,100,1000,10000]
+    #[arg(short, long, value_name = "COUNT", value_delimiter = ',')]
+    pub(super) connections: Option<Vec<ConnectionCounts>>,
 
     /// Lengths of a request, separated by commas
     #[arg(short, long, value_name = "SIZE", value_delimiter = ',', default_value = "64B")]
@@ -82,6 +82,12 @@ pub(super) struct Output {
 }
 
 impl Settings {
+    /// The numbers of connections, by default four magnitudes.
+    pub(super) fn connections(&self) -> Vec<ConnectionCounts> {
+        let counts = |connections| ConnectionCounts { connections, idle_connections: 0 };
+        self.connections.clone().unwrap_or_else(|| [10, 100, 1_000, 10_000].map(counts).to_vec())
+    }
+
     /// All servers. Their names must be unique.
     pub(super) fn contenders(&self) -> Result<Vec<Contender>, CliError> {
         let designs = self.designs.iter().map(|design| Contender::design(design, self.workers));
@@ -102,20 +108,7 @@ impl Settings {
 impl Output {
     /// Rejects output files that cannot be written, before anything is measured.
     pub(super) fn check(&self) -> Result<(), CliError> {
-        [&self.json, &self.html, &self.md, &self.svg].into_iter().flatten().try_for_each(|path| {
-            // An existing file stays unchanged until there is a report, and a missing one is not left behind.
-            let existed = path.exists();
-            let opened = OpenOptions::new().create(true).append(true).open(path);
-            let checked = opened.and_then(|_| if existed { Ok(()) } else { fs::remove_file(path) });
-            checked.map_err(|error| cannot_write(path, &error))
-        })
+        let outputs = [("--json", &self.json), ("--html", &self.html), ("--md", &self.md), ("--svg", &self.svg)];
+        output_file::check(outputs.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?))))
     }
-}
-
-/// Error about an output file.
-pub(super) fn cannot_write(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::failure(
-        format!("cannot write {}: {}", path.display(), io_message(error)),
-        "use a path in an existing, writable directory",
-    )
 }

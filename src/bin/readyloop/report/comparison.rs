@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) const SCHEMA: &str = "readyloop.comparison";
 
 /// The schema version that this program writes, and the newest that it reads.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Several servers, measured under several loads in rounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

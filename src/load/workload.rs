@@ -28,8 +28,9 @@ pub(super) enum SendMode {
     Stopped,
     /// One request after each answer, until `remaining` measured requests have been sent.
     ClosedLoop { remaining: u64 },
-    /// The planned requests below number `end`; each slot sends every `step`th one.
-    OpenLoop { schedule: RateSchedule, step: u64, end: u64 },
+    /// The planned requests below number `end`; each slot sends every `step`th one. Number `first` is the
+    /// first measured one.
+    OpenLoop { schedule: RateSchedule, step: u64, first: u64, end: u64 },
 }
 
 /// State of all connections of a run, which are numbered by slots.
@@ -140,7 +141,8 @@ impl Workload {
             let planned = match self.send_mode {
                 SendMode::Stopped => None,
                 SendMode::ClosedLoop { .. } => self.next_in_closed_loop(now),
-                SendMode::OpenLoop { schedule, step, end } => {
+                SendMode::OpenLoop { schedule, step, first, end } => {
+                    exchange.next = schedule.without_overdue(exchange.next, step, first, now);
                     let planned = schedule.planned(exchange.next);
                     let is_due = exchange.next < end && planned <= now;
                     exchange.next += if is_due { step } else { 0 };

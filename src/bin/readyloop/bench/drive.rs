@@ -1,6 +1,7 @@
 //! Runs a plan: resolves the address, chooses the generator, and runs it to its end.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use readyloop::Reactor;
@@ -20,9 +21,14 @@ pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, CliErro
     if let Address::Udp(host_port) = &plan.address {
         let found = look_up(host_port, plan.timeout).map_err(|error| connect_error(&plan.address, &error))?;
         let Some(&server) = found.first() else { return Err(no_address(&plan.address)) };
+        let server = reachable(server);
+        check_family(&plan, server)?;
         return run(settings, |reactor| DatagramGenerator::new(reactor, server, plan, settings.pid));
     }
     let server = destination(&plan)?;
+    if let Destination::Tcp(server) = server {
+        check_family(&plan, server)?;
+    }
     match tls_target(&plan.address, &settings.tls)? {
         Some(target) => run(settings, |reactor| Generator::new(reactor, target, server, plan, settings.pid)),
         None => run(settings, |reactor| Generator::new(reactor, Plain, server, plan, settings.pid)),
@@ -40,6 +46,26 @@ fn destination(plan: &Plan) -> Result<Destination, CliError> {
             let connect = Connect { timeout: plan.timeout, ..Connect::default() };
             connect.to(address).map(|connected| connected.to).map_err(|error| connect_error(address, &error))
         }
+    }
+}
+
+/// The address to send to. A server that listens on all addresses answers a datagram to the unspecified one
+/// from the loopback address.
+fn reachable(server: SocketAddr) -> SocketAddr {
+    match server.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, server.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, server.port()).into(),
+        IpAddr::V4(_) | IpAddr::V6(_) => server,
+    }
+}
+
+fn check_family(plan: &Plan, server: SocketAddr) -> Result<(), CliError> {
+    match plan.sources.iter().find(|source| source.is_ipv4() != server.is_ipv4()) {
+        None => Ok(()),
+        Some(source) => Err(CliError::usage(
+            format!("cannot connect from {source} to {server}: one is IPv4, the other is IPv6"),
+            "type --source with addresses of the same family as the server",
+        )),
     }
 }
 

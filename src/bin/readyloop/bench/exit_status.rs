@@ -27,8 +27,9 @@ pub(super) fn check_measured(record: &Record) -> Result<(), CliError> {
     }
 }
 
-/// Returns an error if requests failed, then if the rate or a `--fail-if` threshold was missed.
-pub(super) fn check_outcome(record: &Record, thresholds: &[Threshold]) -> Result<(), CliError> {
+/// Returns an error if requests failed or nothing was measured, then if the rate or a `--fail-if` threshold was
+/// missed. `pid` is the configured process of the server.
+pub(super) fn check_outcome(record: &Record, pid: Option<u32>, thresholds: &[Threshold]) -> Result<(), CliError> {
     if let Some(error) = record.errors.first() {
         let kinds: Vec<String> =
             record.errors.iter().map(|error| format!("{} {}", error.kind, grouped(error.count))).collect();
@@ -41,6 +42,18 @@ pub(super) fn check_outcome(record: &Record, thresholds: &[Threshold]) -> Result
         return Err(CliError::failure(
             format!("{} without an answer", counted(record.requests.failed, "request")),
             "--timeout 30s waits longer",
+        ));
+    }
+    if record.requests.answered == 0 {
+        return Err(CliError::failure(
+            "nothing was measured: no answer arrived to a request of the measured time",
+            if record.ending == RunEnd::Interrupted { "let it run longer" } else { "type a longer --duration" },
+        ));
+    }
+    if let (Some(pid), None) = (pid, &record.server) {
+        return Err(CliError::failure(
+            format!("cannot measure process {pid}: it ended during the run"),
+            "check the log of the server, or type the id of its lasting process",
         ));
     }
     if let Some(message) = rate_shortfall(record) {

@@ -38,7 +38,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     if let Some(path) = &settings.output.html {
         write_file(path, &Form::Html.print(&[record.clone().into()]))?;
     }
-    exit_status::check_outcome(&record, &settings.output.fail_if)
+    exit_status::check_outcome(&record, settings.pid, &settings.output.fail_if)
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), CliError> {

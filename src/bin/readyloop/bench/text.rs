@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use readyloop::datagram::DatagramLimits;
 use readyloop::load::Latencies;
 use readyloop::load::record::{OtherWork, Record, RunEnd, ServerCost, Transport};
 
@@ -85,7 +86,8 @@ fn lines(record: &Record) -> Vec<String> {
             });
         }
         RunEnd::Abandoned => {
-            lines.push(format!("stopped after {}: no connection is left", span(requests.measured_ns)));
+            let reason = if is_udp(record) { "datagrams cannot be sent" } else { "no connection is left" };
+            lines.push(format!("stopped after {}: {reason}", span(requests.measured_ns)));
         }
     }
     let seconds = (requests.measured_ns as f64 / 1e9).max(1e-9);
@@ -110,12 +112,16 @@ fn lines(record: &Record) -> Vec<String> {
         }
         None => lines.push(latencies("round trip", &record.latency)),
     }
-    if record.config.transport != Transport::Udp {
+    if !is_udp(record) {
         lines.push(latencies("connect", &record.connections.latency));
     }
     lines.extend(record.server.iter().map(server));
     lines.extend(caveats(record));
     lines
+}
+
+fn is_udp(record: &Record) -> bool {
+    record.config.transport == Transport::Udp
 }
 
 /// Errors by kind, failed, unsent and lost requests.
@@ -131,7 +137,7 @@ fn shortcomings(record: &Record) -> Vec<String> {
             lines.push(format!("{what:<10} {}", grouped(count)));
         }
     }
-    if record.config.transport == Transport::Udp {
+    if is_udp(record) {
         let percent = requests.lost as f64 * 100.0 / (requests.sent as f64).max(1.0);
         lines.push(format!("lost       {}   {percent:.3} %", grouped(requests.lost)));
     }
@@ -188,6 +194,13 @@ fn caveats(record: &Record) -> Vec<String> {
         lines.push(format!(
             "note: the generator was busy {} % of the time{waited}, so it may limit the results",
             percent(generator.busy)
+        ));
+    }
+    if record.requests.lost > 0 {
+        lines.push(format!(
+            "note: `readyloop serve` answers at most {} to one source network and ignores the other datagrams; its \
+             --udp-source-rate and --udp-total-rate change that",
+            rate(DatagramLimits::default().source_rate.into())
         ));
     }
     if record.other_work.is_notable() {

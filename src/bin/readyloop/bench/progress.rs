@@ -1,9 +1,14 @@
 //! The progress line of a run on standard error, if that is a terminal.
+//!
+//! The line is made by hand: the `indicatif` crate needs as much code here, because a run has no number of
+//! steps, and it brings four more crates.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use readyloop::load::RunProgress;
+
+use crate::stream::write_all;
 
 use super::figures::{counted, grouped, rate};
 
@@ -38,8 +43,8 @@ impl Progress {
 }
 
 fn write(text: &str) {
-    // The progress is optional, so a write error is ignored.
-    let _ = io::stderr().write_all(text.as_bytes());
+    // The progress is optional, so a terminal that does not take it is ignored.
+    let _ = write_all(io::stderr(), text.as_bytes(), Some(Duration::ZERO));
 }
 
 fn line(progress: &RunProgress) -> String {

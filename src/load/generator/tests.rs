@@ -115,7 +115,7 @@ fn a_closed_loop_sends_after_each_answer() {
     // Each answer takes one millisecond: 4 connections × 3 requests per millisecond.
     assert_eq!(record.requests.measured_ns, 1_000_000_000);
     assert!((11_000..=12_100).contains(&record.requests.answered), "{:?}", record.requests);
-    assert!((record.requests.rate - record.requests.answered as f64).abs() < 50.0, "{:?}", record.requests);
+    assert!((record.rate_per_s - record.requests.answered as f64).abs() < 50.0, "{:?}", record.requests);
     assert_eq!(record.series.iter().map(|interval| interval.span_ns).sum::<u64>(), 1_000_000_000);
     assert_eq!(record.series.len(), 10);
 }
@@ -125,7 +125,7 @@ fn a_fixed_rate_is_reached() {
     let plan = Plan { connections: 4, pace: Pace::Open(500.0), warm_up: SECOND, ..plan() };
     let record = run_healthy(plan);
     assert_eq!((record.requests.sent, record.requests.unsent), (500, 0));
-    assert!((495.0..505.0).contains(&record.requests.rate), "{}", record.requests.rate);
+    assert!((495.0..505.0).contains(&record.rate_per_s), "{}", record.rate_per_s);
     let plan = Plan { pace: Pace::Open(500.0), run_length: RunLength::Requests(50), ..self::plan() };
     assert_eq!(run_healthy(plan).requests.sent, 50);
 }

@@ -59,9 +59,9 @@ pub(super) fn rate_shortfall(record: &Record) -> Option<String> {
     let planned = record.config.rate.filter(|_| record.ending == RunEnd::Done)?;
     // The answer to the last request may arrive just after the end.
     let seconds = record.requests.measured_ns as f64 / 1e9;
-    let reached = (record.requests.rate * seconds + 1.0) / seconds;
+    let reached = (record.rate_per_s * seconds + 1.0) / seconds;
     let is_missed = reached < REACHED * planned;
-    is_missed.then(|| format!("the rate was not reached: {} of {}", rate(record.requests.rate), rate(planned)))
+    is_missed.then(|| format!("the rate was not reached: {} of {}", rate(record.rate_per_s), rate(planned)))
 }
 
 fn hint(kind: ErrorKind, record: &Record) -> String {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use readyloop::load::Latencies;
-use readyloop::load::record::{Record, RunEnd, ServerCost, Transport};
+use readyloop::load::record::{OtherWork, Record, RunEnd, ServerCost, Transport};
 
 use super::exit_status::rate_shortfall;
 use super::figures::{bytes, counted, grouped, rate, span};
@@ -98,7 +98,7 @@ fn lines(record: &Record) -> Vec<String> {
     lines.push(format!(
         "requests   {}   {}     errors {errors}     {volume}",
         grouped(requests.answered),
-        rate(requests.rate)
+        rate(record.rate_per_s)
     ));
     lines.extend(shortcomings(record));
     lines.push(row("latency", ["min", "p50", "p90", "p99", "p99.9", "p99.99", "max"].map(str::to_owned)));
@@ -189,6 +189,15 @@ fn caveats(record: &Record) -> Vec<String> {
             "note: the generator was busy {} % of the time{waited}, so it may limit the results",
             percent(generator.busy)
         ));
+    }
+    if record.other_work.is_notable() {
+        let OtherWork { busy_cores, stolen_cores } = record.other_work;
+        let parts = [("other processes", busy_cores), ("other virtual machines", stolen_cores)];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter_map(|(what, cores)| Some(format!("{what} used {:.1} cores", cores.filter(|cores| *cores >= 0.05)?)))
+            .collect();
+        lines.push(format!("note: {} of this machine, so the results may vary", parts.join(" and ")));
     }
     lines
 }

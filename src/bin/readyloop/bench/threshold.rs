@@ -63,7 +63,7 @@ impl Metric {
             Self::Min => (!latency.is_empty()).then_some(latency.min_ns),
             Self::Mean => latency.mean_ns(),
             Self::Max => (!latency.is_empty()).then_some(latency.max_ns),
-            Self::Rate => return Some(record.requests.rate),
+            Self::Rate => return Some(record.rate_per_s),
             Self::Errors => return Some((record.error_count() + record.requests.failed) as f64),
             Self::Lost if record.requests.sent == 0 => return None,
             Self::Lost => return Some(record.requests.lost as f64 / record.requests.sent as f64),

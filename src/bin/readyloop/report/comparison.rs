@@ -155,8 +155,11 @@ impl Comparison {
             Head { version, .. } if version > VERSION => Err(RecordError::TooNew(version)),
             Head { .. } => {
                 let comparison: Self = serde_json::from_str(json)?;
-                let is_consistent = |record: &Record| record.latency.is_consistent();
-                if comparison.records().all(is_consistent) { Ok(comparison) } else { Err(RecordError::Inconsistent) }
+                if comparison.records().all(Record::is_consistent) {
+                    Ok(comparison)
+                } else {
+                    Err(RecordError::Inconsistent)
+                }
             }
         }
     }

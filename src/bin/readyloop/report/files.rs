@@ -61,15 +61,12 @@ fn refused(error: &RecordError, lines_before: usize) -> CliError {
         }
     };
     match error {
-        RecordError::Malformed(json) => {
-            // serde_json reports a position within this value; it is replaced by the position in the file.
-            let message = error.to_string();
-            let own_place = format!(" at line {} column {}", json.line(), json.column());
-            let message = message.strip_suffix(&own_place).unwrap_or(&message);
+        // The position is one within this value; it is 0 if only the meaning is wrong.
+        RecordError::Malformed(json) if json.line() > 0 => {
             let place = format!("line {}, column {}", lines_before + json.line(), json.column());
-            CliError::usage(format!("{place}: {message}"), hint)
+            CliError::usage(format!("{place}: {error}"), hint)
         }
-        RecordError::TooNew(_) | RecordError::Foreign | RecordError::Inconsistent => {
+        RecordError::Malformed(_) | RecordError::TooNew(_) | RecordError::Foreign | RecordError::Inconsistent => {
             CliError::usage(format!("line {}: {error}", lines_before + 1), hint)
         }
     }
@@ -101,12 +98,9 @@ mod tests {
         check_refused("", "the file holds no run");
         check_refused(
             "{\n \"schema\": 5}",
-            "line 2, column 12: not a record of a run: invalid type: integer `5`, expected a string",
+            "line 2, column 12: not a record of a run: a field is missing, or has another type",
         );
-        check_refused(
-            &format!("{good}\n{{\"a\":"),
-            "line 3, column 5: not a record of a run: EOF while parsing a value",
-        );
+        check_refused(&format!("{good}\n{{\"a\":"), "line 3, column 5: not a record of a run: the text ends too early");
         check_refused(
             &format!("{good}{{\"a\":1}}"),
             "line 2: not a record of a run: it has no \"schema\": \"readyloop.run\"",

@@ -59,7 +59,7 @@ impl Metric {
         let quantile = |quantile| record.latency.at(quantile).map(|ns| ns as f64);
         let server = record.server.as_ref();
         match self {
-            Self::Rate => Some(record.requests.rate),
+            Self::Rate => Some(record.rate_per_s),
             Self::P50 => quantile(0.5),
             Self::P99 => quantile(0.99),
             Self::P999 => quantile(0.999),

@@ -174,7 +174,7 @@ impl Cell<'_> {
     /// The run with the median rate, which represents the others where only one run can be shown.
     pub(crate) fn middle_run(&self) -> Option<&Record> {
         let mut runs = self.runs.clone();
-        runs.sort_by(|a, b| a.requests.rate.total_cmp(&b.requests.rate));
+        runs.sort_by(|a, b| a.rate_per_s.total_cmp(&b.rate_per_s));
         runs.get(runs.len() / 2).copied()
     }
 

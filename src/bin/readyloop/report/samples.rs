@@ -1,7 +1,8 @@
 //! Sample runs for the tests of printers and charts.
 
 use readyloop::load::record::{
-    Connections, GeneratorCost, Interval, Machine, Requests, RunConfig, RunEnd, SCHEMA, ServerCost, Transport, VERSION,
+    Connections, GeneratorCost, Interval, Machine, OtherWork, Requests, RunConfig, RunEnd, SCHEMA, ServerCost,
+    Transport, VERSION,
 };
 use readyloop::load::{Latencies, Record};
 
@@ -40,13 +41,8 @@ pub(super) fn record(name: &str, connections: u64) -> Record {
             verified: true,
         },
         ending: RunEnd::Done,
-        requests: Requests {
-            sent: 1_000,
-            answered: 1_000,
-            rate: 500.0,
-            measured_ns: 2_000_000_000,
-            ..Requests::default()
-        },
+        rate_per_s: 500.0,
+        requests: Requests { sent: 1_000, answered: 1_000, measured_ns: 2_000_000_000, ..Requests::default() },
         connections: Connections { opened: connections, open_max: connections, ..Connections::default() },
         errors: Vec::new(),
         latency: Latencies {
@@ -71,6 +67,7 @@ pub(super) fn record(name: &str, connections: u64) -> Record {
             switches_voluntary: Some(900),
             switches_involuntary: Some(100),
         }),
+        other_work: OtherWork::default(),
     }
 }
 
@@ -87,7 +84,7 @@ fn piece(place: u64) -> Interval {
 /// A trial in which the server answered at this rate.
 pub(super) fn trial(name: &str, connections: u64, round: u64, rate: f64) -> Trial {
     let mut record = record(name, connections);
-    record.requests.rate = rate;
+    record.rate_per_s = rate;
     let load = Load { message_bytes: 64, connections, idle_connections: 0 };
     Trial { server: name.to_owned(), load, round, outcome: Outcome::Measured(Box::new(record)) }
 }

@@ -16,10 +16,10 @@ mod metric;
 mod page;
 mod quantity;
 mod results;
-#[cfg(test)]
-mod samples;
 mod spread;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::io::{self, Write};

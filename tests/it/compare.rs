@@ -54,7 +54,7 @@ fn fails(serve: Serve, code: i32, parts: &[&str]) -> Ended {
 fn trials(json: &Value) -> Vec<(String, u64, u64, Option<f64>)> {
     let trials = json["trials"].as_array().expect("there are trials");
     let each = trials.iter().map(|trial| {
-        let rate = trial["outcome"]["measured"]["requests"]["rate"].as_f64();
+        let rate = trial["outcome"]["measured"]["rate_per_s"].as_f64();
         let connections = trial["load"]["connections"].as_u64().expect("a number");
         let server = trial["server"].as_str().expect("a name").to_owned();
         (server, connections, trial["round"].as_u64().expect("a number"), rate)

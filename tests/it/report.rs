@@ -1,5 +1,6 @@
 //! `readyloop report`: saved runs from files become one report in any form.
 
+mod any_file;
 mod browser;
 mod charts;
 mod conclusions;

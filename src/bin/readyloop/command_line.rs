@@ -17,6 +17,7 @@ use crate::exit_status;
 use crate::report;
 use crate::serve;
 use crate::sim;
+use crate::supervise;
 use crate::usage_error::usage_error;
 
 /// The width of the help on wide terminals, because longer lines are hard to read.
@@ -73,6 +74,7 @@ fn command() -> Command {
         .subcommand(compare::command())
         .subcommand(report::command())
         .subcommand(sim::command())
+        .subcommand(supervise::command())
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(HELP_WIDTH_MAX)

@@ -14,6 +14,7 @@ mod logging;
 mod report;
 mod serve;
 mod sim;
+mod supervise;
 mod tls;
 mod units;
 mod usage_error;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Some((compare::NAME, matches)) => compare::run(matches),
         Some((report::NAME, matches)) => report::run(matches),
         Some((sim::NAME, matches)) => sim::run(matches),
+        Some((supervise::NAME, matches)) => supervise::run(matches),
         other => unreachable!("clap accepts declared subcommands only: {other:?}"),
     };
     match result {

@@ -7,8 +7,8 @@ use super::{printed_of, saved};
 
 /// Values of an attribute in a text, in order.
 fn attributes<'a>(svg: &'a str, tag: &str, name: &str) -> Vec<&'a str> {
-    let start = format!(" {name}=\"");
-    let tags = svg.split(&format!("<{tag} ")).skip(1).map(|rest| rest.split('>').next().unwrap_or_default());
+    let (begin, start) = (format!("<{tag}"), format!(" {name}=\""));
+    let tags = svg.split(&begin).skip(1).map(|rest| rest.split('>').next().unwrap_or_default());
     tags.filter_map(|tag| tag.split_once(&start)?.1.split('"').next()).collect()
 }
 

@@ -79,7 +79,7 @@ fn check_size(all: &[Comparison]) -> Result<(), CliError> {
     }
 }
 
-pub(super) fn parse(text: &str) -> Result<Vec<Comparison>, CliError> {
+fn parse(text: &str) -> Result<Vec<Comparison>, CliError> {
     // First the syntax of the whole file, so that the punctuation of arrays needs no further check.
     for_each_value(text, BLANK, |_, _| Ok(()))?;
     let mut comparisons = Vec::new();

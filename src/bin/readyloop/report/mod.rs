@@ -18,8 +18,6 @@ mod quantity;
 mod results;
 mod spread;
 mod tables;
-#[cfg(test)]
-mod tests;
 mod text;
 
 use std::io::{self, Write};

@@ -162,5 +162,8 @@ fn note(cell: &Cell<'_>) -> String {
     if cell.runs.iter().any(|run| run.generator.was_bottleneck) {
         notes.push("the generator may have been the bottleneck".to_owned());
     }
+    if cell.runs.iter().any(|run| run.other_work.is_notable()) {
+        notes.push("the machine was busy with other work".to_owned());
+    }
     notes.join("; ")
 }

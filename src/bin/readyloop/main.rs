@@ -11,6 +11,7 @@ mod command_line;
 mod compare;
 mod exit_status;
 mod logging;
+mod quantity;
 mod report;
 mod serve;
 mod sim;

@@ -1,22 +1,6 @@
 //! Numbers for people: three digits and a unit.
 
-/// A count in groups of three digits: `1 274 551`.
-pub(super) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A count with its noun: `1 connection`, `1 000 connections`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
-}
+pub(super) use crate::quantity::{counted, grouped};
 
 /// A rate per second: `127.4 k/s`.
 pub(super) fn rate(per_second: f64) -> String {
@@ -59,16 +43,6 @@ pub(super) fn bytes(count: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_noun_agrees_with_its_count() {
-        assert_eq!([0, 1, 2_000].map(|count| counted(count, "thread")), ["0 threads", "1 thread", "2 000 threads"]);
-    }
-
-    #[test]
-    fn counts_are_grouped() {
-        assert_eq!([0, 999, 1_000, 1_274_551].map(grouped), ["0", "999", "1 000", "1 274 551"]);
-    }
 
     #[test]
     fn durations_have_three_digits() {

@@ -61,8 +61,8 @@ mod tests {
     #[test]
     fn the_line_shows_the_state_of_the_run() {
         let progress = RunProgress { open: 19_000, measured: Duration::ZERO, answered: 0, errors: 2 };
-        assert_eq!(line(&progress), "19 000 connections   warming up   errors 2");
+        assert_eq!(line(&progress), "19,000 connections   warming up   errors 2");
         let progress = RunProgress { open: 1, measured: Duration::from_secs(2), answered: 4_000, errors: 0 };
-        assert_eq!(line(&progress), "1 connection   2.0 s   4 000 requests   2.0 k/s   errors 0");
+        assert_eq!(line(&progress), "1 connection   2.0 s   4,000 requests   2.0 k/s   errors 0");
     }
 }

@@ -8,10 +8,10 @@ use readyloop::load::{Latencies, Record};
 use super::chart::{Axis, Chart, Line, LineStyle, Point, Scale, Served};
 use super::comparison::Load;
 use super::metric::{Metric, rate_in};
-use super::quantity::Unit;
 use super::results::{Cell, Family};
 use super::spread::Spread;
 use super::tables::connections_phrase;
+use crate::quantity::{Unit, grouped};
 
 /// The quantiles that are drawn, as far as there are enough answers for them.
 const QUANTILES: [f64; 12] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999];
@@ -24,7 +24,7 @@ pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Ch
     let mut sets = vec![(title(metric), having(&|load| load.idle_connections == 0))];
     let busy: BTreeSet<u64> = having(&|load| load.idle_connections > 0).iter().map(|load| load.connections).collect();
     for count in busy {
-        let title = format!("{}, {} busy connections, the others idle", title(metric), Unit::Count.print(count as f64));
+        let title = format!("{}, {} busy connections, the others idle", title(metric), grouped(count));
         sets.push((title, having(&|load| load.connections == count)));
     }
     let sets = sets.into_iter().filter(|(_, loads)| loads.len() > 1);

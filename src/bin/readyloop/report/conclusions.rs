@@ -2,9 +2,9 @@
 
 use super::comparison::Load;
 use super::metric::{CPU, MEMORY, Metric, P99, RATE};
-use super::quantity::{Unit, plural};
 use super::results::{Cell, Family, Unserved};
 use super::spread::Verdict;
+use crate::quantity::{Unit, counted, grouped};
 
 /// Memory is counted in pages, so with fewer connections the result says little about a connection.
 const MEMORY_CONNECTIONS_MIN: u64 = 100;
@@ -106,8 +106,7 @@ fn service(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option
 
 /// A clause about the connections that were not served.
 fn unserved_phrase(unserved: Unserved) -> String {
-    let print = |count: u64| Unit::Count.print(count as f64);
-    let (served, all) = (print(unserved.all.saturating_sub(unserved.count())), print(unserved.all));
+    let (served, all) = (grouped(unserved.all.saturating_sub(unserved.count())), grouped(unserved.all));
     let served = if unserved.is_least {
         format!("held at most {served} of {all} connections")
     } else {
@@ -117,7 +116,7 @@ fn unserved_phrase(unserved: Unserved) -> String {
         Unserved { refused: 0, .. } => format!("{served} and left the others waiting"),
         Unserved { waiting: 0, .. } => format!("{served} and refused the others"),
         Unserved { waiting, refused, .. } => {
-            format!("{served}, refused {} and left {} waiting", print(refused), print(waiting))
+            format!("{served}, refused {} and left {} waiting", grouped(refused), grouped(waiting))
         }
     }
 }
@@ -166,6 +165,5 @@ enum Difference<'a> {
 }
 
 fn load_phrase(load: Load) -> String {
-    let open = if load.idle_connections == 0 { "" } else { "open " };
-    format!("{} {open}{}", Unit::Count.print(load.open() as f64), plural(load.open(), "connection"))
+    counted(load.open(), if load.idle_connections == 0 { "connection" } else { "open connection" })
 }

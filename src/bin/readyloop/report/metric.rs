@@ -3,7 +3,7 @@
 use readyloop::load::Record;
 use readyloop::load::record::{Interval, ServerCost};
 
-use super::quantity::Unit;
+use crate::quantity::Unit;
 
 /// A measured value of one trial.
 #[derive(Clone, Copy, Debug)]

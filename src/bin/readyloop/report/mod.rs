@@ -14,7 +14,6 @@ mod html;
 mod markdown;
 mod metric;
 mod page;
-mod quantity;
 mod results;
 mod spread;
 mod tables;

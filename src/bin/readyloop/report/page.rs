@@ -11,9 +11,9 @@ use super::comparison::Comparison;
 use super::document::{Document, Section, Table};
 use super::escape::plain;
 use super::metric::{CALLS, CPU, MEMORY, Metric, P50, P99, P999, RATE, SWITCHES, THREADS};
-use super::quantity::{Unit, plural};
 use super::results::{Family, Results};
 use super::{charts, conclusions, tables};
+use crate::quantity::{Unit, counted, grouped};
 
 /// The longest foreign text in a cell, such as the command of a server.
 const VALUE_CHARS_MAX: usize = 300;
@@ -68,8 +68,7 @@ fn about(results: &Results<'_>) -> String {
 }
 
 fn processor(machine: &Machine) -> String {
-    let cores = Unit::Count.print(machine.cores as f64);
-    format!("{}, {cores} {}", plain(&machine.processor, VALUE_CHARS_MAX), plural(machine.cores, "core"))
+    format!("{}, {}", plain(&machine.processor, VALUE_CHARS_MAX), counted(machine.cores, "core"))
 }
 
 fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
@@ -183,7 +182,7 @@ fn noise(results: &Results<'_>) -> Option<String> {
 fn splits(rounds: usize) -> String {
     let ways: f64 = (1..=rounds.min(SPLIT_ROUNDS_MAX)).map(|at| (rounds + at) as f64 / at as f64).product();
     match rounds {
-        0..SPLIT_ROUNDS_MAX => format!("1 in {}", Unit::Count.print((ways / 2.0).round())),
+        0..SPLIT_ROUNDS_MAX => format!("1 in {}", grouped((ways / 2.0).round())),
         _ => "fewer than 1 in a billion".to_owned(),
     }
 }
@@ -214,7 +213,7 @@ fn origin(comparisons: &[Comparison], results: &Results<'_>) -> Table {
     results.commands().for_each(|(name, command)| row(&name, command));
     for config in comparisons.iter().flat_map(Comparison::records).map(|record| &record.config) {
         let time = |ns: u64| Unit::Time.print(ns as f64);
-        let requests = || config.requests.map(|count| format!("{} requests", Unit::Count.print(count as f64)));
+        let requests = || config.requests.map(|count| counted(count, "request"));
         let measured = config.duration_ns.map(time).or_else(requests).unwrap_or_default();
         row("measured", &format!("{measured} after {} of warm-up", time(config.warm_up_ns)));
     }

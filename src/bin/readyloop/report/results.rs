@@ -12,8 +12,8 @@ use super::chart::LineStyle;
 use super::comparison::{Comparison, Load, Outcome};
 use super::escape::plain;
 use super::metric::{CALLS, Metric};
-use super::quantity::Unit;
 use super::spread::Spread;
+use crate::quantity::{Unit, grouped};
 
 /// The other servers are compared with the server of this name.
 const BASE: &str = "reactor";
@@ -319,7 +319,7 @@ fn label(asked: &RunConfig) -> String {
         asked.rate.map_or_else(|| "closed loop".to_owned(), |rate| format!("{} planned", Unit::Rate.print(rate))),
     );
     if asked.pipeline > 1 {
-        parts.push(format!("{} in flight", Unit::Count.print(asked.pipeline as f64)));
+        parts.push(format!("{} in flight", grouped(asked.pipeline)));
     }
     if asked.churn {
         parts.push("one connection per request".to_owned());

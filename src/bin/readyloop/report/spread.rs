@@ -2,7 +2,7 @@
 //!
 //! One round allows no conclusion, and neither do rounds of two servers that overlap.
 
-use super::quantity::is_shown;
+use crate::quantity::is_shown;
 
 /// The minimum, median and maximum of a number of rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,9 +4,9 @@ use super::comparison::Load;
 use super::document::Table;
 use super::escape::plain;
 use super::metric::{CALLS, Metric, RATE, rate_in};
-use super::quantity::{Unit, plural};
 use super::results::{Cell, Family, Unserved};
 use super::spread::{Spread, Verdict};
+use crate::quantity::{Unit, counted, grouped};
 
 /// The cell for a value that was not measured.
 pub(crate) const NONE: &str = "–";
@@ -61,14 +61,13 @@ pub(super) fn of_time(family: &Family<'_>) -> Table {
         let answered = || series.iter().filter(|piece| piece.answered > 0);
         let rates = Spread::of(series.iter().map(rate_in));
         let latencies = Spread::of(answered().map(|piece| piece.p99_ns as f64));
-        let count = |count: usize| Unit::Count.print(count as f64);
         Some(vec![
-            count(series.len()),
+            grouped(series.len()),
             print(Unit::Rate, rates.map(|spread| spread.least)),
             print(Unit::Rate, rates.map(|spread| spread.most)),
             print(Unit::Time, latencies.map(|spread| spread.least)),
             print(Unit::Time, latencies.map(|spread| spread.most)),
-            count(series.len() - answered().count()),
+            grouped(series.len() - answered().count()),
         ])
     })
 }
@@ -89,15 +88,17 @@ fn table(family: &Family<'_>, head: &[&str], figures: impl Fn(Load, usize, &Cell
 
 /// `100 connections`, or `100 + 900 idle connections`.
 pub(super) fn connections_phrase(load: Load) -> String {
-    format!("{} {}", load_phrase(load), plural(load.open(), "connection"))
+    match load.idle_connections {
+        0 => counted(load.connections, "connection"),
+        idle => format!("{} + {}", grouped(load.connections), counted(idle, "idle connection")),
+    }
 }
 
 /// `100`, or `100 + 900 idle`.
 fn load_phrase(load: Load) -> String {
-    let busy = Unit::Count.print(load.connections as f64);
     match load.idle_connections {
-        0 => busy,
-        idle => format!("{busy} + {} idle", Unit::Count.print(idle as f64)),
+        0 => grouped(load.connections),
+        idle => format!("{} + {} idle", grouped(load.connections), grouped(idle)),
     }
 }
 
@@ -145,7 +146,6 @@ fn base_name(family: &Family<'_>) -> String {
 
 /// The note of a row: failures, unserved connections, errors.
 fn note(cell: &Cell<'_>) -> String {
-    let count = |count: u64| Unit::Count.print(count as f64);
     let mut notes = Vec::new();
     if let Some(reason) = cell.failures.first() {
         let (failed, all) = (cell.failures.len(), cell.failures.len() + cell.runs.len());
@@ -154,10 +154,10 @@ fn note(cell: &Cell<'_>) -> String {
     if let Some(Unserved { waiting, refused, all, is_least }) = cell.unserved() {
         let each = [("waiting", waiting), ("refused", refused)].into_iter().filter(|(_, count)| *count > 0);
         let at_least = if is_least { "at least " } else { "" };
-        notes.extend(each.map(|(what, some)| format!("{what}: {at_least}{} of {}", count(some), count(all))));
+        notes.extend(each.map(|(what, some)| format!("{what}: {at_least}{} of {}", grouped(some), grouped(all))));
     }
     if let Some((kind, errors)) = cell.error() {
-        notes.push(format!("errors: {} {kind}", count(errors)));
+        notes.push(format!("errors: {} {kind}", grouped(errors)));
     }
     if cell.runs.iter().any(|run| run.generator.was_bottleneck) {
         notes.push("the generator may have been the bottleneck".to_owned());

@@ -13,7 +13,7 @@ pub(crate) use drawing::figure;
 pub(crate) use scale::Scale;
 pub(crate) use styles::LineStyle;
 
-use super::quantity::Unit;
+use crate::quantity::Unit;
 
 /// The style sheet of the charts, with light and dark colors.
 pub(crate) const STYLE: &str = include_str!("chart.css");

@@ -39,7 +39,7 @@ impl Unit {
     pub(crate) fn print(self, value: f64) -> String {
         match self {
             _ if !is_shown(value) => "–".to_owned(),
-            Self::Count => grouped(&format!("{value:.0}")),
+            Self::Count => grouped(format!("{value:.0}")),
             Self::Rate => scaled(value, RATES),
             Self::Time => scaled(value, TIMES),
             Self::Bytes => scaled(value, BYTES),
@@ -50,7 +50,7 @@ impl Unit {
     }
 
     /// Prints a round value for an axis.
-    pub(super) fn print_tick(self, value: f64) -> String {
+    pub(crate) fn print_tick(self, value: f64) -> String {
         let text = match self {
             _ if value == 0.0 => "0".to_owned(),
             Self::Count if value >= 1e3 => scaled(value, &[(1e3, "k"), (1e6, "M")]),
@@ -74,33 +74,34 @@ fn digits(value: f64) -> String {
         middle if middle < 99.95 => 1,
         _ => 0,
     };
-    grouped(&format!("{value:.decimals$}"))
+    grouped(format!("{value:.decimals$}"))
 }
 
 fn scaled(value: f64, multiples: Multiples) -> String {
     let fits = |(scale, _): &&(f64, &str)| value.abs() / scale < NEXT_MULTIPLE;
     let (scale, name) = multiples.iter().find(fits).or(multiples.last()).expect("there is a multiple");
     let is_whole = *scale == 1.0 && value.fract() == 0.0;
-    let number = if is_whole { grouped(&format!("{value:.0}")) } else { digits(value / scale) };
+    let number = if is_whole { grouped(format!("{value:.0}")) } else { digits(value / scale) };
     format!("{number}{name}")
 }
 
 /// Whether a value can be printed as a number.
-pub(super) fn is_shown(value: f64) -> bool {
+pub(crate) fn is_shown(value: f64) -> bool {
     value.abs() < NUMBER_MAX
 }
 
-/// The noun in the singular or with an `s`.
-pub(crate) fn plural(count: u64, noun: &str) -> String {
-    format!("{noun}{}", if count == 1 { "" } else { "s" })
+/// Prints a count with its noun: `1 connection`, `10,000 connections`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
-/// Puts thousands separators into a printed number.
-fn grouped(number: &str) -> String {
+/// Prints a number with a comma before each group of three digits: `1,274,551`, `-1,000.5`.
+pub(crate) fn grouped(number: impl ToString) -> String {
+    let number = number.to_string();
     let (whole, fraction) = number.split_at(number.find('.').unwrap_or(number.len()));
     let mut text = String::new();
     for (place, digit) in whole.char_indices() {
-        if place > 0 && (whole.len() - place).is_multiple_of(3) && !text.ends_with('-') {
+        if text.ends_with(|char: char| char.is_ascii_digit()) && (whole.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -139,6 +140,13 @@ mod tests {
         check(Unit::Bytes, 14_300.0, "14.3 kB", "14.3 kB");
         check(Unit::Each, 2.008, "2.01", "2.01");
         check(Unit::Ratio, 1.0, "1.00×", "1×");
+    }
+
+    #[test]
+    fn a_noun_agrees_with_its_count() {
+        assert_eq!([0, 1, 2_000].map(|count| counted(count, "thread")), ["0 threads", "1 thread", "2,000 threads"]);
+        assert_eq!([999, 1_000, 1_274_551].map(grouped), ["999", "1,000", "1,274,551"]);
+        assert_eq!(grouped("-123456.7891"), "-123,456.7891");
     }
 
     #[test]

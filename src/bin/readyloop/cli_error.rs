@@ -2,10 +2,15 @@
 //!
 //! The code that finds the cause writes the message and the hint.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::exit_status;
+use crate::stream;
+
+/// How long an error waits for a reader of standard error. Without a reader, the error is lost.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One error line, one hint line, and the exit status for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +46,9 @@ impl CliError {
     /// Prints both lines on standard error and returns the exit status.
     pub(crate) fn print(self) -> ExitCode {
         let (message, hint) = (one_line(&self.message), one_line(&self.hint));
+        let text = format!("readyloop: error: {message}\nhint: {hint}\n");
         // A closed standard error leaves no place to report to.
-        let _ = write!(io::stderr(), "readyloop: error: {message}\nhint: {hint}\n");
+        let _ = stream::write_all(io::stderr(), text.as_bytes(), Some(PATIENCE));
         ExitCode::from(self.exit_status)
     }
 }

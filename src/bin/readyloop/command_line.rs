@@ -3,10 +3,11 @@
 //! Each subcommand declares its own flags.
 
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{ArgMatches, Command};
+use clap::error::{ContextKind, ErrorKind};
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
 use crate::bench;
 use crate::cert;
@@ -17,19 +18,56 @@ use crate::exit_status;
 use crate::report;
 use crate::serve;
 use crate::sim;
+use crate::standard_output;
+use crate::stream;
 use crate::supervise;
 use crate::usage_error::usage_error;
 
 /// The width of the help on wide terminals, because longer lines are hard to read.
 const HELP_WIDTH_MAX: usize = 100;
 
-/// The subcommands other than `serve`.
-const OTHERS: [&str; 6] = [cert::NAME, client::NAME, bench::NAME, compare::NAME, report::NAME, sim::NAME];
+/// Serves tens of thousands of connections from one thread
+#[derive(Parser)]
+#[command(name = "readyloop", version, arg_required_else_help = true, after_long_help = HELP)]
+#[command(max_term_width = HELP_WIDTH_MAX)]
+struct CommandLine {
+    #[command(subcommand)]
+    subcommand: Subcommand,
+}
+
+/// The subcommands with their settings.
+#[derive(clap::Subcommand)]
+pub(crate) enum Subcommand {
+    /// Runs a server until SIGTERM or SIGINT; by default echo on 127.0.0.1:7007
+    #[command(after_help = serve::UNITS, after_long_help = serve::HELP)]
+    Serve(Box<serve::Settings>),
+    /// Makes a certificate for development, and the authority that signs it
+    #[command(after_help = cert::UNITS, after_long_help = cert::HELP)]
+    Cert(cert::Settings),
+    /// Connects to a server, sends standard input and prints the replies
+    #[command(after_help = client::UNITS, after_long_help = client::HELP)]
+    Client(Box<client::Settings>),
+    /// Measures an echo server and checks every byte it returns
+    #[command(after_help = bench::UNITS, after_long_help = bench::HELP)]
+    Bench(Box<bench::Settings>),
+    /// Compares servers under the same loads and draws the results
+    #[command(after_help = compare::UNITS, after_long_help = compare::HELP)]
+    Compare(Box<compare::Settings>),
+    /// Merges saved runs of `bench` and `compare` and draws them
+    #[command(after_long_help = report::HELP)]
+    Report(report::Settings),
+    /// Runs the server in simulated worlds with injected faults
+    #[command(after_help = sim::NOTE, after_long_help = sim::HELP)]
+    Sim(sim::Settings),
+    /// Runs one command of `compare`
+    #[command(hide = true)]
+    Supervise(supervise::Settings),
+}
 
 /// Why the command ends without running a subcommand.
 pub(crate) enum EarlyExit {
-    /// clap printed a help text or the version.
-    Text(clap::Error),
+    /// A help text or the version, for standard output or standard error.
+    Text(Box<clap::Error>),
     /// The arguments are wrong.
     Usage(CliError),
 }
@@ -37,48 +75,74 @@ pub(crate) enum EarlyExit {
 impl EarlyExit {
     /// Prints the text or the error and returns the exit status.
     pub(crate) fn print(self) -> ExitCode {
+        let print_text = |text: &clap::Error| {
+            let text = text.render();
+            let has_colors = stream::has_colors(&io::stdout());
+            standard_output::print(&if has_colors { text.ansi().to_string() } else { text.to_string() })
+        };
         match self {
             Self::Usage(error) => error.print(),
-            Self::Text(text) => {
-                // Fails when the output is a closed pipe, which is no error.
+            Self::Text(text) if text.use_stderr() => {
+                // A closed standard error leaves no place to report to.
                 let _ = text.print();
-                if text.use_stderr() { ExitCode::from(exit_status::USAGE) } else { ExitCode::SUCCESS }
+                ExitCode::from(exit_status::USAGE)
             }
+            Self::Text(text) => print_text(&text).map_or_else(CliError::print, |_| ExitCode::SUCCESS),
         }
     }
 }
 
-/// Parses the arguments. The first one is the name of the program.
-pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<ArgMatches, EarlyExit> {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
-    // The subcommand comes first, because the command has no flags of its own.
-    let is_given = |name: &&str| arguments.get(1).is_some_and(|argument| argument == name);
-    let subcommand = OTHERS.into_iter().find(is_given).unwrap_or(serve::NAME);
-    command().try_get_matches_from(arguments).map_err(|error| {
-        let is_text = matches!(
-            error.kind(),
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-        );
-        if is_text { EarlyExit::Text(error) } else { EarlyExit::Usage(usage_error(&error, subcommand, None)) }
+impl From<CliError> for EarlyExit {
+    fn from(error: CliError) -> Self {
+        Self::Usage(error)
+    }
+}
+
+/// Reads the arguments, the variables and the configuration file. The first argument is the name of the program.
+///
+/// Only `serve` has variables and a file. A value of the file replaces the default of its flag.
+pub(crate) fn read(arguments: &[OsString]) -> Result<Subcommand, EarlyExit> {
+    let with_variables = || CommandLine::command().mut_subcommand("serve", serve::with_variables);
+    let mut matches = parse(with_variables(), arguments)?;
+    if let Some(("serve", settings)) = matches.subcommand() {
+        serve::check_variables(std::env::vars_os())?;
+        let entries = serve::read_file(settings)?;
+        matches = parse(with_variables().mut_subcommand("serve", |serve| serve::with_file(serve, entries)), arguments)?;
+    }
+    Subcommand::from_arg_matches(&matches).map_err(|error| usage_error(&error, subcommand(arguments)).into())
+}
+
+/// The name of the subcommand. It comes first, because the command has no flags of its own.
+fn subcommand(arguments: &[OsString]) -> Option<&str> {
+    let name = arguments.get(1)?.to_str()?;
+    CommandLine::command().find_subcommand(name).map(|_| name)
+}
+
+fn parse(command: Command, arguments: &[OsString]) -> Result<ArgMatches, EarlyExit> {
+    command.clone().try_get_matches_from(arguments).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            EarlyExit::Text(Box::new(error))
+        }
+        _ => {
+            let usage = usage_error(&error, subcommand(arguments));
+            EarlyExit::Usage(match variable_of(&error, &command, arguments) {
+                Some(name) => usage.at(&name),
+                None => usage,
+            })
+        }
     })
 }
 
-fn command() -> Command {
-    Command::new("readyloop")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Serves tens of thousands of connections from one thread")
-        .subcommand(serve::command())
-        .subcommand(cert::command())
-        .subcommand(client::command())
-        .subcommand(bench::command())
-        .subcommand(compare::command())
-        .subcommand(report::command())
-        .subcommand(sim::command())
-        .subcommand(supervise::command())
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .max_term_width(HELP_WIDTH_MAX)
-        .after_long_help(HELP)
+/// The variable whose value is wrong: without variables, the same arguments have no such error.
+fn variable_of(error: &clap::Error, command: &Command, arguments: &[OsString]) -> Option<String> {
+    let argument = |error: &clap::Error| error.get(ContextKind::InvalidArg).map(ToString::to_string);
+    let without = CommandLine::command().try_get_matches_from(arguments).err();
+    let is_named = |arg: &&clap::Arg| Some(arg.to_string()) == argument(error);
+    if without.as_ref().and_then(argument) == argument(error) {
+        return None;
+    }
+    let arg = command.find_subcommand("serve")?.get_arguments().find(is_named)?;
+    arg.get_env().map(|name| name.to_string_lossy().into_owned())
 }
 
 const HELP: &str = "\
@@ -117,13 +181,13 @@ mod tests {
 
     #[test]
     fn the_declarations_are_consistent() {
-        command().debug_assert();
+        CommandLine::command().debug_assert();
     }
 
     #[track_caller]
     fn check(arguments: &str, message: &str, hint: &str) {
         let arguments = std::iter::once("readyloop").chain(arguments.split(' ')).map(OsString::from);
-        match read(arguments) {
+        match read(&arguments.collect::<Vec<_>>()) {
             Err(EarlyExit::Usage(error)) => assert_eq!(error, CliError::usage(message, hint)),
             Err(EarlyExit::Text(text)) => panic!("printed {text}"),
             Ok(_) => panic!("was accepted"),
@@ -132,57 +196,48 @@ mod tests {
 
     #[test]
     fn an_error_in_the_arguments_has_a_fitting_hint() {
-        let lists = "`readyloop serve --help` lists every flag";
-        check("serve --idle-timout 5s", "unknown argument `--idle-timout`", "did you mean `--idle-timeout`?");
-        check("serve --fast", "unknown argument `--fast`", lists);
-        check("serve 127.0.0.1:7007", "unknown argument `127.0.0.1:7007`", "type --listen 127.0.0.1:7007");
+        let explains = "`readyloop serve --help` explains every flag";
+        let unknown = "unexpected argument `--idle-timout` found";
+        check("serve --idle-timout 5s", unknown, "a similar argument exists: `--idle-timeout`");
+        check("serve --fast", "unexpected argument `--fast` found", explains);
+        check("serve 127.0.0.1:7007", "unexpected argument `127.0.0.1:7007` found", "type --listen 127.0.0.1:7007");
         check(
             "serve --idle-timeout 5",
-            "invalid value `5` for --idle-timeout: a duration needs a unit",
+            "invalid value `5` for `--idle-timeout <DURATION>`: a duration needs a unit",
             "type 5s, 5ms or 5m",
         );
-        check("serve --service ehco", "invalid value `ehco` for --service", "type one of echo, discard, chargen, chat");
-        let explains = "`readyloop serve --help` explains --idle-timeout";
-        check("serve --idle-timeout", "--idle-timeout needs a value", explains);
-        let explains = "`readyloop sim --help` explains --seed";
-        check("sim --seed one", "invalid value `one` for --seed: not a whole number", explains);
-        check("sreve", "unknown subcommand `sreve`", "did you mean `serve`?");
-        check("dance", "unknown subcommand `dance`", "`readyloop --help` lists the subcommands");
-        check("cert --fast", "unknown argument `--fast`", "`readyloop cert --help` lists every flag");
         check(
-            "serve -l localhost",
-            "invalid value `localhost` for --listen: `localhost` has no port (0 to 65535): write host:port, such as 127.0.0.1:7007",
-            "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock",
+            "serve --service ehco",
+            "invalid value `ehco` for `--service <NAME>` [possible values: echo, discard, chargen, chat]",
+            "a similar value exists: `echo`",
         );
+        let none = "a value is required for `--idle-timeout <DURATION>` but none was supplied";
+        check("serve --idle-timeout", none, explains);
+        check(
+            "sim --seed one",
+            "invalid value `one` for `--seed <N>`: not a whole number",
+            "type a whole number such as 1000, 10k or 1M",
+        );
+        check("sreve", "unrecognized subcommand `sreve`", "a similar subcommand exists: `serve`");
+        check("dance", "unrecognized subcommand `dance`", "`readyloop --help` lists the subcommands");
     }
 
     #[test]
-    fn a_report_needs_a_file_and_one_format() {
-        let files = "type the path of a file that `bench --json` or `compare --json` wrote";
-        check("report", "`report` needs a file", files);
-        check("report --html", "`report` needs a file", files);
-        check("report a --html --md", "the argument `--html` cannot be used with `--md`", "remove one of them");
-    }
-
-    #[test]
-    fn a_client_needs_one_address_and_no_flags_of_a_server() {
-        let addresses = "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock";
-        let lists = "`readyloop client --help` lists every flag";
-        check("client", "`client` needs an address", addresses);
+    fn a_missing_argument_is_named_with_the_usage() {
         check(
-            "client localhost",
-            "invalid value `localhost` for <ADDRESS>: `localhost` has no port (0 to 65535): write host:port, such as 127.0.0.1:7007",
-            addresses,
+            "client",
+            "the following required arguments were not provided: <ADDRESS>",
+            "type readyloop client <ADDRESS>",
         );
-        check("client 127.0.0.1:1 127.0.0.1:2", "unknown argument `127.0.0.1:2`", lists);
-        check("client 127.0.0.1:1 --backlog 5", "unknown argument `--backlog`", lists);
-        check("client 127.0.0.1:1 --tls", "unknown argument `--tls`", lists);
-        check("client tls://127.0.0.1:1 --cert a.pem", "--key <FILE> is missing", "add --key <FILE>");
-        check("client udp://127.0.0.1:1 --size 64B", "--count <COUNT> is missing", "add --count <COUNT>");
         check(
-            "client 127.0.0.1:1 --connect-timeout 0s",
-            "invalid value `0s` for --connect-timeout: must be greater than zero",
-            "type a duration such as 500ms or 5s",
+            "report --html",
+            "the following required arguments were not provided: <FILE>...",
+            "type readyloop report --html <FILE>...",
+        );
+        check(
+            "report a --html --md",
+            "the argument `--html` cannot be used with `--md`",
+            "`readyloop report --help` explains every flag",
         );
     }
 }

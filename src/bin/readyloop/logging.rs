@@ -21,9 +21,8 @@ pub(crate) struct Verbosity {
     /// Log errors only; overrides -v
     ///
     /// Standard output is not affected.
-    #[arg(short, long, value_name = "BOOL", action = ArgAction::Set, hide_possible_values = true)]
-    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(value_parser = switch)]
+    #[arg(short, long, value_name = "BOOL", action = ArgAction::Set, value_parser = switch, num_args = 0..=1)]
+    #[arg(require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true)]
     pub(crate) quiet: bool,
 }
 

@@ -3,6 +3,8 @@
 //! It owns arguments, output and exit status. Serving and connecting are in the library, and only
 //! the public API of the library is used here.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod bench;
 mod cert;
 mod cli_error;
@@ -11,10 +13,14 @@ mod command_line;
 mod compare;
 mod exit_status;
 mod logging;
+mod output_file;
+mod process_state;
 mod quantity;
 mod report;
 mod serve;
 mod sim;
+mod standard_output;
+mod stream;
 mod supervise;
 mod tls;
 mod units;
@@ -22,21 +28,23 @@ mod usage_error;
 
 use std::process::ExitCode;
 
+use command_line::Subcommand;
+
 fn main() -> ExitCode {
-    let matches = match command_line::read(std::env::args_os()) {
-        Ok(matches) => matches,
+    process_state::normalize();
+    let subcommand = match command_line::read(&std::env::args_os().collect::<Vec<_>>()) {
+        Ok(subcommand) => subcommand,
         Err(exit) => return exit.print(),
     };
-    let result = match matches.subcommand() {
-        Some((serve::NAME, matches)) => serve::run(matches),
-        Some((cert::NAME, matches)) => cert::run(matches),
-        Some((client::NAME, matches)) => client::run(matches),
-        Some((bench::NAME, matches)) => bench::run(matches),
-        Some((compare::NAME, matches)) => compare::run(matches),
-        Some((report::NAME, matches)) => report::run(matches),
-        Some((sim::NAME, matches)) => sim::run(matches),
-        Some((supervise::NAME, matches)) => supervise::run(matches),
-        other => unreachable!("clap accepts declared subcommands only: {other:?}"),
+    let result = match subcommand {
+        Subcommand::Serve(settings) => serve::run(&settings),
+        Subcommand::Cert(settings) => cert::run(settings),
+        Subcommand::Client(settings) => client::run(&settings),
+        Subcommand::Bench(settings) => bench::run(&settings),
+        Subcommand::Compare(settings) => compare::run(&settings),
+        Subcommand::Report(settings) => report::run(&settings),
+        Subcommand::Sim(settings) => sim::run(&settings),
+        Subcommand::Supervise(settings) => supervise::run(&settings),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

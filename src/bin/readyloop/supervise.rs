@@ -12,7 +12,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::{ArgMatches, Args, Command as ClapCommand, FromArgMatches};
+use clap::Args;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -51,8 +51,7 @@ enum Event {
 ///
 /// # Errors
 /// The command cannot be started.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
+pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     adopt_orphans();
     settings.core.into_iter().for_each(pin);
     let mut command = Command::new(&settings.command[0]);
@@ -131,8 +130,4 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
     lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()).collect()
-}
-
-pub(crate) fn command() -> ClapCommand {
-    Settings::augment_args(ClapCommand::new(NAME)).hide(true)
 }

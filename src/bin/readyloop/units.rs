@@ -1,10 +1,14 @@
-//! Parsers for counts, sizes, durations and switches: `10k`, `64KiB`, `500ms`, `true`.
+//! Parsers and printers for values of flags: counts, sizes, rates, durations, switches, addresses.
 //!
-//! The parsers do not know which flag the text is for.
+//! The parsers do not know which flag the text is for. They refuse what the value cannot hold, so no
+//! text wraps or panics.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use readyloop::net::Keepalive;
+use readyloop::codec::Framing;
+use readyloop::net::{Address, Keepalive};
 use thiserror::Error;
 
 /// A text that is not a value, with the reason and a hint.
@@ -22,8 +26,8 @@ impl ParseError {
     }
 }
 
-/// Counts have decimal units only.
-const COUNT_UNITS: [(&str, u64); 4] = [("", 1), ("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)];
+/// Counts have decimal units only. Largest unit first.
+const COUNT_UNITS: [(&str, u64); 4] = [("G", 1_000_000_000), ("M", 1_000_000), ("k", 1_000), ("", 1)];
 
 /// Largest binary unit first: [`print_size`] takes the first one that fits.
 const SIZE_UNITS: [(&str, u64); 9] = [
@@ -43,15 +47,19 @@ pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, ParseError> {
     scaled(text, &COUNT_UNITS, "not a whole number", "type a whole number such as 1000, 10k or 1M")
 }
 
+/// The rates per second that a flag accepts. Their intervals fit a [`Duration`].
+const RATES: RangeInclusive<f64> = 0.000_001..=1_000_000_000.0;
+
 /// Parses a rate per second: `1000`, `0.5`, `2.5k`.
 pub(crate) fn rate(text: &str) -> Result<f64, ParseError> {
-    let hint = "type a number greater than zero, such as 1000, 0.5 or 20k";
+    let hint = "type a number such as 1000, 0.5 or 20k";
     let digits = text.find(|char: char| !(char.is_ascii_digit() || char == '.')).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let scale = COUNT_UNITS.iter().find(|(name, _)| *name == unit).map(|&(_, scale)| scale as f64);
     match number.parse::<f64>().ok().zip(scale) {
-        Some((number, scale)) if number > 0.0 => Ok(number * scale),
-        Some(_) => Err(ParseError::new(ZERO, hint)),
+        Some((number, scale)) if RATES.contains(&(number * scale)) => Ok(number * scale),
+        Some((number, _)) if number <= 0.0 => Err(ParseError::new(ZERO, hint)),
+        Some(_) => Err(ParseError::new("must be 0.000001 to 1G", hint)),
         None => Err(ParseError::new("not a rate", hint)),
     }
 }
@@ -67,15 +75,29 @@ fn scaled<T: TryFrom<u64>>(text: &str, units: &[(&str, u64)], message: &str, hin
     let scale = units.iter().find(|(name, _)| *name == unit).map(|&(_, scale)| scale);
     let (Some(scale), false) = (scale, number.is_empty()) else { return Err(ParseError::new(message, hint)) };
     let scaled = number.parse().ok().and_then(|number: u64| number.checked_mul(scale));
-    scaled.and_then(|number| T::try_from(number).ok()).ok_or_else(|| ParseError::new("the number is too large", hint))
+    scaled.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
+        // Every type of a value is an unsigned integer.
+        let max = u64::MAX >> (u64::BITS as usize - 8 * size_of::<T>().min(8));
+        ParseError::new(format!("must be at most {max}"), hint)
+    })
 }
 
-/// Formats a size in the largest binary unit that needs no fraction.
+/// Prints a number in the largest unit that needs no fraction. The units begin with the largest one.
+fn print(number: u64, units: &[(&str, u64)]) -> String {
+    let fits = |&&(_, scale): &&(&str, u64)| number >= scale && number.is_multiple_of(scale);
+    let smallest = units.last().unwrap_or(&("", 1));
+    let (unit, scale) = units.iter().find(fits).unwrap_or(smallest);
+    format!("{}{unit}", number / scale)
+}
+
+/// Prints a count: `200k`.
+pub(crate) fn print_count(count: u64) -> String {
+    print(count, &COUNT_UNITS)
+}
+
+/// Prints a size: `64KiB`.
 pub(crate) fn print_size(bytes: usize) -> String {
-    let bytes = bytes as u64;
-    let fits = |&&(_, scale): &&(&str, u64)| bytes >= scale && bytes.is_multiple_of(scale);
-    let (unit, scale) = SIZE_UNITS.iter().find(fits).unwrap_or(&("B", 1));
-    format!("{}{unit}", bytes / scale)
+    print(bytes as u64, &SIZE_UNITS[..4])
 }
 
 /// Parses a switch: `true`, `yes`, `on`, `1`, or the opposite.
@@ -87,6 +109,33 @@ pub(crate) fn switch(text: &str) -> Result<bool, ParseError> {
     }
 }
 
+/// Units of durations in nanoseconds, the largest first.
+const DURATION_UNITS: [(&str, u64); 8] = [
+    ("w", 604_800_000_000_000),
+    ("d", 86_400_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("ns", 1),
+];
+
+/// Other names of these units.
+const DURATION_NAMES: [(&str, &[&str]); 8] = [
+    ("w", &["week", "weeks"]),
+    ("d", &["day", "days"]),
+    ("h", &["hr", "hour", "hours"]),
+    ("m", &["min", "minute", "minutes"]),
+    ("s", &["sec", "second", "seconds"]),
+    ("ms", &["msec"]),
+    ("us", &["µs", "usec"]),
+    ("ns", &["nsec"]),
+];
+
+/// The longest duration besides `never`: 100 years of 365.25 days, which a clock in nanoseconds can add.
+const DURATION_MAX: Duration = Duration::from_secs(36_525 * 86_400);
+
 /// Parses a duration: `500ms`, `2s`, `1m 30s`. `never` and `off` are [`Duration::MAX`].
 pub(crate) fn duration(text: &str) -> Result<Duration, ParseError> {
     if matches!(text, "never" | "off") {
@@ -95,10 +144,59 @@ pub(crate) fn duration(text: &str) -> Result<Duration, ParseError> {
     let hint = "type a number with a unit, such as 500ms, 2s, 1m or 1h, or type never";
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let is_zero = text.bytes().all(|byte| byte == b'0');
-        let hint = if is_zero { hint.to_owned() } else { format!("type {text}s, {text}ms or {text}m") };
+        let is_long = text.len() > 9;
+        let hint = if is_zero || is_long { hint.to_owned() } else { format!("type {text}s, {text}ms or {text}m") };
         return Err(ParseError::new("a duration needs a unit", hint));
     }
-    humantime::parse_duration(text).map_err(|_| ParseError::new("not a duration", hint))
+    let mut sum = Some(Duration::ZERO);
+    for part in numbers_with_units(text) {
+        let (number, scale) = part.ok_or_else(|| ParseError::new("not a duration", hint))?;
+        let nanos = number.parse().ok().and_then(|number: u64| number.checked_mul(scale));
+        sum = sum.zip(nanos).and_then(|(sum, nanos)| sum.checked_add(Duration::from_nanos(nanos)));
+    }
+    sum.filter(|sum| *sum <= DURATION_MAX)
+        .ok_or_else(|| ParseError::new("must be at most 36525d (100 years), or never", hint))
+}
+
+/// Splits `1m 30s` into numbers, each with the nanoseconds of its unit. `None` is a part without both.
+fn numbers_with_units(text: &str) -> impl Iterator<Item = Option<(&str, u64)>> {
+    let mut rest = Some(text.trim());
+    std::iter::from_fn(move || {
+        let part = rest.take()?;
+        let (number, unit) = part.split_at(part.find(|char: char| !char.is_ascii_digit()).unwrap_or(part.len()));
+        let unit = unit.trim_start();
+        let end = unit.find(|char: char| char.is_ascii_digit() || char.is_whitespace()).unwrap_or(unit.len());
+        let (unit, next) = unit.split_at(end);
+        rest = Some(next.trim_start()).filter(|next| !next.is_empty());
+        let unit = DURATION_NAMES.iter().find(|(_, others)| others.contains(&unit)).map_or(unit, |(name, _)| name);
+        let scale = DURATION_UNITS.iter().find(|(name, _)| *name == unit).map(|&(_, scale)| scale);
+        Some(scale.filter(|_| !number.is_empty()).map(|scale| (number, scale)))
+    })
+}
+
+/// Prints a duration: `5m`. [`Duration::MAX`] is `never`.
+pub(crate) fn print_duration(duration: Duration) -> String {
+    u64::try_from(duration.as_nanos()).map_or_else(|_| "never".to_owned(), |nanos| print(nanos, &DURATION_UNITS))
+}
+
+/// Parses an address of a server.
+pub(crate) fn address(text: &str) -> Result<Address, ParseError> {
+    let hint = "type an address such as 127.0.0.1:7007, [::1]:7007 or unix:/tmp/echo.sock";
+    text.trim().parse().map_err(|error: readyloop::net::AddressError| ParseError::new(error.to_string(), hint))
+}
+
+/// Parses a framing.
+pub(crate) fn framing(text: &str) -> Result<Framing, ParseError> {
+    let hint = "type raw for a stream of bytes, lines for text";
+    text.parse().map_err(|error: readyloop::codec::UnknownFraming| ParseError::new(error.to_string(), hint))
+}
+
+/// Parses the name of a protocol for ALPN (RFC 7301).
+pub(crate) fn alpn(text: &str) -> Result<String, ParseError> {
+    match text.len() {
+        1..=255 => Ok(text.to_owned()),
+        _ => Err(ParseError::new("a protocol name has 1 to 255 bytes", "type a name such as h2 or echo/1")),
+    }
 }
 
 const ZERO: &str = "must be greater than zero";
@@ -116,6 +214,21 @@ pub(crate) fn above_zero<T: Default + PartialEq>(
         let needs_unit = parse("1").is_err();
         let hint = if needs_unit { "type a duration such as 500ms or 5s" } else { "type 1 or more" };
         Err(ParseError::new(ZERO, hint))
+    }
+}
+
+/// Wraps a parser so that it refuses values outside of `range`.
+pub(crate) fn within<T: Display + PartialOrd + Clone + Send + Sync>(
+    parse: fn(&str) -> Result<T, ParseError>,
+    range: RangeInclusive<T>,
+) -> impl Fn(&str) -> Result<T, ParseError> + Clone {
+    move |text| {
+        let value = parse(text)?;
+        if range.contains(&value) {
+            return Ok(value);
+        }
+        let (min, max) = (range.start(), range.end());
+        Err(ParseError::new(format!("must be {min} to {max}"), format!("type a number from {min} to {max}")))
     }
 }
 
@@ -176,9 +289,10 @@ mod tests {
         for text in ["", "k", "-1", "1.5k", "1 k", "10K", "1KiB", "ten", "1k1", "١"] {
             check_wrong(count::<usize>, text, "not a whole number");
         }
-        check_wrong(count::<u32>, "5G", "the number is too large");
-        check_wrong(count::<u64>, "99999999999999999999", "the number is too large");
-        check_wrong(count::<u64>, "99999999999G", "the number is too large");
+        check_wrong(count::<u8>, "256", "must be at most 255");
+        check_wrong(count::<u32>, "5G", "must be at most 4294967295");
+        check_wrong(count::<u64>, "99999999999999999999", "must be at most 18446744073709551615");
+        check_wrong(count::<u64>, "99999999999G", "must be at most 18446744073709551615");
     }
 
     #[test]
@@ -206,6 +320,10 @@ mod tests {
             check_wrong(rate, text, "not a rate");
         }
         check_wrong(rate, "0", ZERO);
+        let range = "must be 0.000001 to 1G";
+        check_wrong(rate, "0.0000001", range);
+        check_wrong(rate, "1.1G", range);
+        check_wrong(rate, &"9".repeat(400), range);
     }
 
     #[test]
@@ -234,9 +352,35 @@ mod tests {
         check(duration, "never", Duration::MAX);
         check(duration, "off", Duration::MAX);
         check_wrong(duration, "5", "a duration needs a unit");
-        for text in ["", "s", "-1s", "5 parsecs", "NEVER"] {
+        check(duration, "1m30s", Duration::from_secs(90));
+        check(duration, "2weeks 1day", Duration::from_secs(15 * 86_400));
+        check(duration, " 2 hours 1 min ", Duration::from_secs(7_260));
+        check(duration, "7µs", Duration::from_micros(7));
+        check(duration, "36525d", DURATION_MAX);
+        for text in ["", " ", "s", "-1s", "5 parsecs", "5 5s", "NEVER", "1.5s", "1e3s", "s5", "5s5", "\u{661}s"] {
             check_wrong(duration, text, "not a duration");
         }
+        let range = "must be at most 36525d (100 years), or never";
+        for text in ["36526d", "18446744073709551615s 1000000000ns", "18446744073709551616ns", "36525d 1ns"] {
+            check_wrong(duration, text, range);
+        }
+    }
+
+    #[test]
+    fn a_printed_duration_or_count_can_be_parsed_again() {
+        for text in ["0ns", "5m", "90s", "1500ms", "2w", "never"] {
+            assert_eq!(print_duration(duration(text).unwrap()), text);
+        }
+        for text in ["0", "4096", "10k", "1M"] {
+            assert_eq!(print_count(count(text).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn a_value_outside_of_its_range_is_refused() {
+        check_wrong(within(count::<u32>, 1..=10), "11", "must be 1 to 10");
+        check_wrong(within(count::<u32>, 1..=10), "0", "must be 1 to 10");
+        assert_eq!(within(count::<u32>, 1..=10)("10"), Ok(10));
     }
 
     #[test]
@@ -248,7 +392,10 @@ mod tests {
 
     #[test]
     fn any_text_is_a_value_or_gets_a_hint() {
-        let words: Vec<&str> = "1|0|500|18446744073709551615|k|M|KiB|B|ms|s|m|h|,| |never|on".split('|').collect();
+        let words: Vec<&str> =
+            "1|0|500|18446744073709551615|.|k|M|G|KiB|B|ns|ms|s|m|h|,| |never|on|[|::1|]:|fixed:|length:"
+                .split('|')
+                .collect();
         fn check<T>(parse: impl Fn(&str) -> Result<T, ParseError>, text: &str) {
             if let Err(error) = parse(text) {
                 assert!(error.hint.starts_with("type ") && !error.to_string().is_empty(), "{text:?}: {error:?}");
@@ -267,6 +414,13 @@ mod tests {
             check(switch, &text);
             check(above_zero(duration), &text);
             check(keepalive, &text);
+            check(rate, &text);
+            check(address, &text);
+            check(framing, &text);
+            if let Ok(duration) = duration(&text) {
+                assert!(duration <= DURATION_MAX || duration == Duration::MAX, "{text:?}");
+                assert_eq!(super::duration(&print_duration(duration)), Ok(duration), "{text:?}");
+            }
             if let Ok(bytes) = size::<usize>(&text) {
                 assert_eq!(size(&print_size(bytes)), Ok(bytes), "{text:?}");
             }

@@ -13,30 +13,25 @@ mod sources;
 mod text;
 mod threshold;
 
-use std::fs;
 use std::path::Path;
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
-
-use crate::cli_error::{CliError, io_message};
+use crate::cli_error::CliError;
 use crate::logging;
-use crate::report::{Form, print_result};
+use crate::output_file::{PUBLIC_MODE, cannot_write, write};
+use crate::report::Form;
+use crate::standard_output::print;
 
-use settings::Settings;
-
-/// The name of this subcommand.
-pub(crate) const NAME: &str = "bench";
+pub(crate) use settings::Settings;
 
 /// Runs the subcommand: checks, measures and reports.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = Settings::from_arg_matches(matches).expect("clap has checked the arguments");
+pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     logging::start(&settings.verbosity);
     let plan = settings.plan()?;
     preflight::check(&plan)?;
-    let record = drive::measure(plan, &settings)?;
+    let record = drive::measure(plan, settings)?;
     exit_status::check_measured(&record)?;
     let report = if settings.output.json { record.to_json() } else { text::report(&record) };
-    print_result(&report)?;
+    print(&report)?;
     if let Some(path) = &settings.output.hgrm {
         write_file(path, &hgrm::print(&record.latency))?;
     }
@@ -47,26 +42,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
-    fs::write(path, text).map_err(|error| {
-        CliError::failure(
-            format!("cannot write {}: {}", path.display(), io_message(&error)),
-            "use a path in a writable directory",
-        )
-    })
+    write(path, text.as_bytes(), PUBLIC_MODE).map_err(|error| cannot_write(path, &error))
 }
 
-/// The flags and the help of `bench`.
-pub(crate) fn command() -> Command {
-    Settings::augment_args(Command::new(NAME))
-        // `bench` reads no configuration file, so the flag needs a default value here.
-        .mut_arg("quiet", |quiet| quiet.required(false).default_value("false").hide_default_value(true))
-        .about("Measures an echo server and checks every byte it returns")
-        .long_about(None)
-        .after_help("Counts: 1000, 10k, 1M. Sizes: 64B, 4KiB, 1MiB. Durations: 500ms, 2s, 1m.")
-        .after_long_help(HELP)
-}
+pub(crate) const UNITS: &str = "Counts: 1000, 10k, 1M. Sizes: 64B, 4KiB, 1MiB. Durations: 500ms, 2s, 1m.";
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 One thread drives all connections. The default is a closed loop: each answer triggers the next
 request. If the server stalls, it receives fewer requests, so the stall hardly shows in the
 percentiles. With --rate, requests are sent at planned times, however fast the server answers.

@@ -12,16 +12,16 @@ use readyloop::net::Address;
 use crate::cli_error::CliError;
 use crate::client::TlsFlags;
 use crate::logging::Verbosity;
-use crate::units::{above_zero, count, duration, rate, size};
+use crate::units::{above_zero, address, count, duration, framing, rate, size};
 
 use super::sources::{Sources, sources};
 use super::threshold::Threshold;
 
 /// The flags of `bench`.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// Server address: HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:/PATH
-    #[arg(value_name = "ADDRESS")]
+    #[arg(value_name = "ADDRESS", value_parser = address)]
     address: Address,
 
     /// Number of connections that carry requests
@@ -54,7 +54,7 @@ pub(super) struct Settings {
     rate: Option<f64>,
 
     /// Framing of requests and answers: raw, lines, length, length:u16le, fixed:N ...
-    #[arg(long, value_name = "FRAMING", default_value = "raw")]
+    #[arg(long, value_name = "FRAMING", default_value = "raw", value_parser = framing)]
     framing: Framing,
 
     /// Timeout of an answer and of a connect [default: 5s; 1s over UDP]

@@ -8,24 +8,22 @@ mod files;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::Args;
 use readyloop::net::tls::Pem;
 
 use crate::cli_error::CliError;
+use crate::standard_output::print;
 use crate::units::{above_zero, duration};
 
 use authority::{Authority, DAY};
 use files::Secrecy;
-
-/// The name of the subcommand.
-pub(crate) const NAME: &str = "cert";
 
 /// The names under which clients reach a server on this machine.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// The arguments of `cert`.
 #[derive(Args, Clone, Debug)]
-struct Settings {
+pub(crate) struct Settings {
     /// Host names, IP addresses or a client name for the certificate [default: localhost 127.0.0.1 ::1]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
@@ -48,8 +46,7 @@ struct Settings {
 }
 
 /// Makes the certificate and prints the path of each file.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = Settings::from_arg_matches(matches).expect("clap checked the arguments");
+pub(crate) fn run(settings: Settings) -> Result<(), CliError> {
     let names = if settings.names.is_empty() { local_names() } else { settings.names };
     let path = |name: String| settings.dir.join(name);
     let (cert, key) = (path(format!("{}.pem", settings.stem)), path(format!("{}-key.pem", settings.stem)));
@@ -64,9 +61,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     // The key comes first, so that a script that waits for the certificate finds both.
     files::write(&key, &issued.key, Secrecy::OwnerOnly)?;
     files::write(&cert, &issued.cert, Secrecy::Public)?;
-    println!("{}: certificate for {}", cert.display(), names.join(", "));
-    println!("{}: private key", key.display());
-    Ok(())
+    print(&format!("{}: certificate for {}\n{}: private key\n", cert.display(), names.join(", "), key.display()))
 }
 
 /// Reads the authority from its files, or makes a new one.
@@ -77,8 +72,11 @@ fn authority_of(cert: &Path, key: &Path) -> Result<Authority, CliError> {
     let authority = Authority::new()?;
     files::write(key, &authority.key_pem(), Secrecy::OwnerOnly)?;
     files::write(cert, authority.cert_pem(), Secrecy::Public)?;
-    println!("{}: new certificate authority for the clients to trust", cert.display());
-    println!("{}: private key", key.display());
+    print(&format!(
+        "{}: new certificate authority for the clients to trust\n{}: private key\n",
+        cert.display(),
+        key.display()
+    ))?;
     Ok(authority)
 }
 
@@ -92,16 +90,9 @@ fn local_names() -> Vec<String> {
     LOCAL_NAMES.map(ToOwned::to_owned).to_vec()
 }
 
-/// The flags and the help of `cert`.
-pub(crate) fn command() -> Command {
-    Settings::augment_args(Command::new(NAME))
-        .about("Makes a certificate for development, and the authority that signs it")
-        .long_about(None)
-        .after_help("Durations are 90d, 12h, 5m or never.")
-        .after_long_help(HELP)
-}
+pub(crate) const UNITS: &str = "Durations are 90d, 12h, 5m or never.";
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 FILES
   ca.pem, ca-key.pem      the authority, made once; --ca ca.pem makes a client trust it
   cert.pem, cert-key.pem  the certificate and its private key

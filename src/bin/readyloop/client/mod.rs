@@ -18,7 +18,6 @@ mod view;
 use std::io::{Write, stderr};
 use std::time::Duration;
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
 use readyloop::net::{Layer, Net, Plain};
 use readyloop::{Address, CloseReason, Reactor};
 
@@ -26,30 +25,25 @@ use crate::cli_error::CliError;
 use crate::logging;
 
 pub(crate) use connect::connect_error;
-pub(crate) use settings::Tls as TlsFlags;
+pub(crate) use settings::{Settings, Tls as TlsFlags};
 pub(crate) use tls::target as tls_target;
 
 use outcome::{session_result, start_error};
 use output::Output;
 use prompt::{LAST_REPLIES_TIMEOUT, Prompt, Screen};
 use session::{Session, SessionEnd, Socket, Timing, Transport};
-use settings::Settings;
 use view::{Pipe, Terminal};
 
-/// The name of the subcommand.
-pub(crate) const NAME: &str = "client";
-
 /// Connects, sends the input and prints replies until the session ends.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = Settings::from_arg_matches(matches).expect("clap checked the arguments");
+pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     logging::start(&settings.verbosity);
     let address = settings.address()?;
     if let Address::Udp(host_port) = &address {
-        return datagrams::run(&settings, &address, host_port);
+        return datagrams::run(settings, &address, host_port);
     }
     match tls::target(&address, &settings.tls)? {
-        Some(target) => run_session(target, &address, &settings),
-        None => run_session(Plain, &address, &settings),
+        Some(target) => run_session(target, &address, settings),
+        None => run_session(Plain, &address, settings),
     }
 }
 
@@ -108,18 +102,9 @@ fn run_at_prompt<W: Layer<Socket>>(
     session_result(end, address)
 }
 
-/// The flags and the help of `client`.
-pub(crate) fn command() -> Command {
-    Settings::augment_args(Command::new(NAME))
-        // `serve` shares this flag and has no default, so that a file or a variable can set it.
-        .mut_arg("quiet", |quiet| quiet.required(false).default_value("false").hide_default_value(true))
-        .about("Connects to a server, sends standard input and prints the replies")
-        .long_about(None)
-        .after_help("Durations are 500ms, 2s, 1m or never.")
-        .after_long_help(HELP)
-}
+pub(crate) const UNITS: &str = "Durations are 500ms, 2s, 1m or never.";
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 On a terminal, a prompt sends each line and prints each reply with its round-trip time. The arrow
 keys edit and recall lines; `exit` or Ctrl-D leaves. In a pipe, standard input is sent unchanged.
 At its end the client half-closes the connection, and prints replies until the server ends it too.

@@ -9,16 +9,16 @@ use readyloop::net::Address;
 
 use crate::cli_error::CliError;
 use crate::logging::Verbosity;
-use crate::units::{above_zero, count, duration, size};
+use crate::units::{above_zero, address, alpn, count, duration, framing, size};
 
 /// All settings of `client`.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// Server address: HOST:PORT, tcp://HOST:PORT, [::1]:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:/PATH
     ///
     /// If a name has several addresses, the client tries them 250 ms apart and uses the first
     /// connection. Over UDP, it tries the next address when a datagram is refused.
-    #[arg(value_name = "ADDRESS")]
+    #[arg(value_name = "ADDRESS", value_parser = address)]
     address: Address,
 
     /// Framing: raw, lines, length, length:u16le, fixed:N ... [default: raw in a pipe, lines at a prompt]
@@ -26,7 +26,7 @@ pub(super) struct Settings {
     /// With raw, bytes are sent and printed unchanged. With any other framing, each line of the input
     /// is sent as a frame, and each received frame is printed on a line. Over UDP, a datagram is one line (the
     /// default), the whole input (raw) or N bytes (fixed:N).
-    #[arg(long, value_name = "FRAMING")]
+    #[arg(long, value_name = "FRAMING", value_parser = framing)]
     framing: Option<Framing>,
 
     /// Time to connect, including retries
@@ -120,7 +120,7 @@ pub(crate) struct Tls {
     pub(crate) key: Option<PathBuf>,
 
     /// Protocol to offer (ALPN); repeat in order of preference
-    #[arg(long, value_name = "PROTOCOL")]
+    #[arg(long, value_name = "PROTOCOL", value_parser = alpn)]
     pub(crate) alpn: Vec<String>,
 }
 

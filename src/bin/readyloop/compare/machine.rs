@@ -26,8 +26,9 @@ pub(super) fn limits() -> Vec<(String, String)> {
     ];
     let kernel = kernel.into_iter().filter_map(|(name, path)| {
         let value = fs::read_to_string(path).ok()?;
-        let numbers =
-            value.split_whitespace().map(|value| value.parse().map_or_else(|_| value.to_owned(), grouped::<u64>));
+        let numbers = value
+            .split_whitespace()
+            .map(|value| value.parse().map_or_else(|_| value.to_owned(), |number: u64| grouped(number)));
         Some((name, numbers.collect::<Vec<_>>().join(" to ")))
     });
     process.chain(kernel).map(|(name, value)| (name.to_owned(), value)).collect()

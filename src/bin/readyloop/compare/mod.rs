@@ -15,40 +15,36 @@ mod settings;
 mod tracer;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::time::SystemTime;
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Command, FromArgMatches};
 use readyloop::load::plan::RunLength;
 use readyloop::load::record::Machine;
 
 use crate::cli_error::{CliError, io_message};
+use crate::output_file;
+use crate::report::Form;
 use crate::report::comparison::{Calls, Comparison, Load, Outcome, SCHEMA, Trial, VERSION};
-use crate::report::{Form, print_result};
+use crate::standard_output::print;
 
 use calls::CallCounter;
 use contender::Contender;
 use generator::{TrialConfig, TrialError};
 use interrupt::Interrupt;
 use loads::ScheduledTrial;
-use settings::Settings;
 use tracer::Tracer;
 
-/// The name of this subcommand.
-pub(crate) const NAME: &str = "compare";
+pub(crate) use settings::Settings;
 
 /// A server is skipped under a load after this many failed trials under it. One failure may be accidental.
 const FAILURES_MAX: u64 = 2;
 
 /// Runs the subcommand: checks, measures and reports.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = Settings::from_arg_matches(matches).expect("clap has checked the arguments");
+pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     let contenders = settings.contenders()?;
-    let mut loads = loads::loads(&settings.connections, &settings.size);
+    let mut loads = loads::loads(&settings.connections(), &settings.size);
     let descriptors = machine::raise_descriptors();
-    if matches.value_source("connections") == Some(ValueSource::DefaultValue) {
+    if settings.connections.is_none() {
         // The user did not choose these loads, so too large ones are skipped.
         machine::drop_oversized(&mut loads, descriptors);
     }
@@ -63,13 +59,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     check_start(&contenders, &interrupt)?;
 
     let mut comparison = begin(&contenders);
-    let mut run = Run {
-        settings: &settings,
-        contenders: &contenders,
-        interrupt: &interrupt,
-        progress: Progress::new(),
-        mismatch: None,
-    };
+    let mut run =
+        Run { settings, contenders: &contenders, interrupt: &interrupt, progress: Progress::new(), mismatch: None };
     run.measure(&loads, &mut comparison);
     if !settings.no_calls {
         run.count_calls(&loads, &mut comparison);
@@ -83,7 +74,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
         let _ = writeln!(io::stderr(), "readyloop: interrupted: these are the results so far");
     }
     let mismatch = run.mismatch.take();
-    report(&settings, &comparison)?;
+    report(settings, &comparison)?;
     if let Some(mismatch) = mismatch {
         return Err(CliError::failure(mismatch, "check that it is an echo server, and ignore its results"));
     }
@@ -217,12 +208,9 @@ fn report(settings: &Settings, comparison: &Comparison) -> Result<(), CliError> 
     let all = std::slice::from_ref(comparison);
     let printed = printed.map(|(path, form)| (path, path.as_ref().map_or_else(String::new, |_| form.print(all))));
     let json = (&output.json, output.json.as_ref().map_or_else(String::new, |_| comparison.to_json()));
-    for (path, text) in printed.into_iter().chain([json]) {
-        if let Some(path) = path {
-            fs::write(path, text).map_err(|error| settings::cannot_write(path, &error))?;
-        }
-    }
-    print_result(&Form::Text.print(all))
+    let files = printed.into_iter().chain([json]);
+    let written = output_file::write_all(files.filter_map(|(path, text)| Some((path.as_deref()?, text))));
+    print(&Form::Text.print(all)).and(written)
 }
 
 fn load_text(load: Load) -> String {
@@ -254,16 +242,9 @@ impl Progress {
     }
 }
 
-/// The flags and the help of `compare`.
-pub(crate) fn command() -> Command {
-    Settings::augment_args(Command::new(NAME))
-        .about("Compares the server designs and other echo servers under the same loads")
-        .long_about(None)
-        .after_help("Counts: 1000, 10k, 1M. Sizes: 64B, 4KiB, 1MiB. Durations: 500ms, 2s, 1m.")
-        .after_long_help(HELP)
-}
+pub(crate) const UNITS: &str = "Counts: 1000, 10k, 1M. Sizes: 64B, 4KiB, 1MiB. Durations: 500ms, 2s, 1m.";
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 In each round, every server runs under every load. Each trial has a new server process and a new
 generator process, pinned to different cores if there are two. A result is the median of all rounds,
 with the minimum and the maximum. Two servers differ only if their rounds do not overlap; all other

@@ -1,7 +1,6 @@
 //! The flags of `compare`.
 
-use std::fs::{self, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,19 +8,20 @@ use readyloop::load::plan::MESSAGE_LEN_MAX;
 
 use super::contender::Contender;
 use super::loads::ConnectionCounts;
-use crate::cli_error::{CliError, io_message};
-use crate::units::{ParseError, above_zero, count, duration, size};
+use crate::cli_error::CliError;
+use crate::output_file;
+use crate::units::{ParseError, above_zero, count, duration, size, within};
 
 /// The flags of `compare`.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Settings {
-    /// Numbers of connections, separated by commas; 100+900 adds 900 idle ones
-    #[arg(short, long, value_name = "COUNT", value_delimiter = ',', default_value = "10,100,1000,10000")]
-    pub(super) connections: Vec<ConnectionCounts>,
+pub(crate) struct Settings {
+    /// Numbers of connections, separated by commas; 100+900 adds 900 idle ones [default: 10,100,1000,10000]
+    #[arg(short, long, value_name = "COUNT", value_delimiter = ',')]
+    pub(super) connections: Option<Vec<ConnectionCounts>>,
 
     /// Lengths of a request, separated by commas
     #[arg(short, long, value_name = "SIZE", value_delimiter = ',', default_value = "64B")]
-    #[arg(value_parser = above_zero(message_size))]
+    #[arg(value_parser = within(size::<u64>, 1..=SIZE_MAX))]
     pub(super) size: Vec<u64>,
 
     /// Measured time of each trial
@@ -33,7 +33,7 @@ pub(super) struct Settings {
     pub(super) warm_up: Duration,
 
     /// Number of rounds; with one round, no conclusion is drawn
-    #[arg(long, value_name = "COUNT", default_value = "5", value_parser = above_zero(round_count))]
+    #[arg(long, value_name = "COUNT", default_value = "5", value_parser = within(count::<u64>, 1..=ROUNDS_MAX))]
     pub(super) rounds: u64,
 
     /// Designs of `serve`, separated by commas; each server is compared with the reactor, or with the
@@ -88,26 +88,21 @@ const TRIAL_TIME_MAX: Duration = Duration::from_secs(60 * 60);
 /// The most rounds. They would take days.
 const ROUNDS_MAX: u64 = 1_000;
 
+/// The longest request.
+const SIZE_MAX: u64 = MESSAGE_LEN_MAX as u64;
+
 fn trial_time(text: &str) -> Result<Duration, ParseError> {
-    at_most(TRIAL_TIME_MAX, duration(text)?, "1h")
-}
-
-fn message_size(text: &str) -> Result<u64, ParseError> {
-    at_most(MESSAGE_LEN_MAX as u64, size(text)?, "16MiB")
-}
-
-fn round_count(text: &str) -> Result<u64, ParseError> {
-    at_most(ROUNDS_MAX, count(text)?, "1000")
-}
-
-fn at_most<T: PartialOrd>(max: T, value: T, printed_max: &str) -> Result<T, ParseError> {
-    if value <= max {
-        return Ok(value);
-    }
-    Err(ParseError::new(format!("must be at most {printed_max}"), format!("type {printed_max} or less")))
+    let refused = || ParseError::new("must be at most 1h", "type a duration such as 3s, 1m or 1h");
+    Some(duration(text)?).filter(|time| *time <= TRIAL_TIME_MAX).ok_or_else(refused)
 }
 
 impl Settings {
+    /// The numbers of connections, by default four magnitudes.
+    pub(super) fn connections(&self) -> Vec<ConnectionCounts> {
+        let counts = |connections| ConnectionCounts { connections, idle_connections: 0 };
+        self.connections.clone().unwrap_or_else(|| [10, 100, 1_000, 10_000].map(counts).to_vec())
+    }
+
     /// All servers. Their names must be unique.
     pub(super) fn contenders(&self) -> Result<Vec<Contender>, CliError> {
         let designs = self.designs.iter().map(|design| Contender::design(design, self.workers));
@@ -128,20 +123,7 @@ impl Settings {
 impl Output {
     /// Rejects output files that cannot be written, before anything is measured.
     pub(super) fn check(&self) -> Result<(), CliError> {
-        [&self.json, &self.html, &self.md, &self.svg].into_iter().flatten().try_for_each(|path| {
-            // An existing file stays unchanged until there is a report, and a missing one is not left behind.
-            let existed = path.exists();
-            let opened = OpenOptions::new().create(true).append(true).open(path);
-            let checked = opened.and_then(|_| if existed { Ok(()) } else { fs::remove_file(path) });
-            checked.map_err(|error| cannot_write(path, &error))
-        })
+        let outputs = [("--json", &self.json), ("--html", &self.html), ("--md", &self.md), ("--svg", &self.svg)];
+        output_file::check(outputs.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?))))
     }
-}
-
-/// Error about an output file.
-pub(super) fn cannot_write(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::failure(
-        format!("cannot write {}: {}", path.display(), io_message(error)),
-        "use a path in an existing, writable directory",
-    )
 }

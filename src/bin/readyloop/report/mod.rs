@@ -19,21 +19,18 @@ mod spread;
 mod tables;
 mod text;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::Args;
 
-use crate::cli_error::{CliError, io_message};
+use crate::cli_error::CliError;
+use crate::standard_output::print;
 
 use comparison::Comparison;
 
-/// The name of this subcommand.
-pub(crate) const NAME: &str = "report";
-
 /// The arguments of `report`.
 #[derive(Args, Clone, Debug)]
-struct Settings {
+pub(crate) struct Settings {
     /// Files written by `bench --json` or `compare --json`; a file may hold several runs
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -74,8 +71,7 @@ impl Form {
 }
 
 /// Prints the report of all files on standard output.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
+pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     let form = match (settings.html, settings.md, settings.svg) {
         (true, _, _) => Form::Html,
         (_, true, _) => Form::Markdown,
@@ -83,30 +79,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
         (false, false, false) => Form::Text,
     };
     let comparisons = files::read(settings.files.iter().map(PathBuf::as_path))?;
-    print_result(&form.print(&comparisons))
+    print(&form.print(&comparisons))
 }
 
-/// Prints a result on standard output. A closed pipe is not an error.
-pub(crate) fn print_result(text: &str) -> Result<(), CliError> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::failure(
-            format!("cannot write to standard output: {}", io_message(&error)),
-            "redirect it to a writable file with free space",
-        )),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// The flags and the help of `report`.
-pub(crate) fn command() -> Command {
-    Settings::augment_args(Command::new(NAME))
-        .about("Merges saved runs of `bench` and `compare` and draws them")
-        .long_about(None)
-        .after_long_help(HELP)
-}
-
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 MERGING
   Runs of the same server under the same load on the same machine are rounds of one measurement. The
   report shows their median, minimum and maximum. When the runs come from several machines, the

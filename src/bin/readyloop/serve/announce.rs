@@ -2,98 +2,80 @@
 //!
 //! Scripts read the real port from these lines.
 
-use std::fs::{self, Metadata};
-use std::io::{self, Write};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use log::debug;
 use readyloop::Address;
+use rustix::fs::{FlockOperation, flock};
 
 use crate::cli_error::{CliError, io_message};
+use crate::output_file::{self, PUBLIC_MODE};
 
 /// The start of each line. A file of such lines is recognized as a ready file.
 const LINE_START: &[u8] = b"listening on ";
+
+/// The longest ready file: 255 listeners with the longest addresses.
+const LEN_MAX: u64 = 256 << 10;
 
 /// Returns one line for each listener.
 pub(super) fn lines(addresses: &[Address]) -> String {
     addresses.iter().map(|address| format!("listening on {address}\n")).collect()
 }
 
-/// The state of standard output after a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OutputState {
-    Open,
-    /// A pipe that its reader has closed.
-    Closed,
-}
-
-/// Prints the lines on standard output and flushes it.
-///
-/// # Errors
-/// Standard output cannot be written. A closed pipe is not an error.
-pub(super) fn print(lines: &str) -> Result<OutputState, CliError> {
-    let mut output = io::stdout().lock();
-    match output.write_all(lines.as_bytes()).and_then(|()| output.flush()) {
-        Ok(()) => Ok(OutputState::Open),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(OutputState::Closed),
-        Err(error) => Err(CliError::failure(
-            format!("cannot write to standard output: {}", io_message(&error)),
-            "redirect it to a writable file with free space",
-        )),
-    }
-}
-
 /// A file that exists while the server listens. It is removed on drop.
+///
+/// The server holds a lock on it, so that a second server does not take it for a leftover.
 #[derive(Debug)]
 pub(super) struct ReadyFile {
     path: PathBuf,
-    /// Device and inode of our file, because another server may have replaced it since.
-    identity: (u64, u64),
+    file: File,
 }
 
 impl ReadyFile {
     /// Removes the ready file of an earlier server, so that no script reads it too early.
     ///
     /// # Errors
-    /// Another file exists at `path`. It is not removed, because the path may be mistyped.
+    /// A running server holds the file, or another kind of file exists at `path`, which may be mistyped.
     pub(super) fn remove_leftover(path: &Path) -> Result<(), CliError> {
         // Links are not followed, because the link itself would be removed, such as /dev/stderr.
         let Ok(metadata) = fs::symlink_metadata(path) else {
             // The path is free, or writing to it reports the error.
             return Ok(());
         };
-        if metadata.is_file() && fs::read(path).is_ok_and(|content| is_announcement(&content)) {
-            return fs::remove_file(path).map_err(|error| write_error(path, &error));
+        let mut content = Vec::new();
+        let file = if metadata.is_file() { File::open(path).ok() } else { None };
+        let is_read = |file: &File| file.take(LEN_MAX).read_to_end(&mut content).is_ok();
+        let Some(file) = file.filter(is_read).filter(|_| is_announcement(&content)) else {
+            return Err(CliError::usage(
+                format!("--ready-file {} exists and is not a ready file", path.display()),
+                "type the path of a file that does not exist",
+            ));
+        };
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(CliError::failure(
+                format!("--ready-file {} belongs to a running server", path.display()),
+                "type another path, or stop that server",
+            ));
         }
-        Err(CliError::usage(
-            format!("--ready-file {} exists and is not a ready file", path.display()),
-            "type the path of a file that does not exist",
-        ))
+        fs::remove_file(path).map_err(|error| write_error(path, &error))
     }
 
     /// Writes the lines atomically: a reader sees the complete file or none.
     pub(super) fn write(path: &Path, lines: &str) -> Result<Self, CliError> {
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(format!(".{}", std::process::id()));
-        let temporary = PathBuf::from(temporary);
-        let written = fs::write(&temporary, lines).and_then(|()| fs::metadata(&temporary)).and_then(|metadata| {
-            fs::rename(&temporary, path)?;
-            Ok(identity(&metadata))
-        });
-        match written {
-            Ok(identity) => Ok(Self { path: path.to_owned(), identity }),
-            Err(error) => {
-                let _ = fs::remove_file(&temporary);
-                Err(write_error(path, &error))
-            }
-        }
+        let file = output_file::create(path, lines.as_bytes(), PUBLIC_MODE);
+        let file = file.map_err(|error| write_error(path, &error))?;
+        Ok(Self { path: path.to_owned(), file })
     }
 }
 
 impl Drop for ReadyFile {
     fn drop(&mut self) {
-        let is_own = fs::metadata(&self.path).is_ok_and(|metadata| identity(&metadata) == self.identity);
+        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let found = fs::symlink_metadata(&self.path).map(identity);
+        let is_own = found.ok().zip(self.file.metadata().map(identity).ok()).is_some_and(|(found, own)| found == own);
         if is_own && let Err(error) = fs::remove_file(&self.path) {
             debug!("cannot remove {}: {}", self.path.display(), io_message(&error));
         }
@@ -104,10 +86,6 @@ impl Drop for ReadyFile {
 fn is_announcement(content: &[u8]) -> bool {
     let is_whole = content.is_empty() || content.ends_with(b"\n");
     is_whole && content.split_inclusive(|byte| *byte == b'\n').all(|line| line.starts_with(LINE_START))
-}
-
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
 }
 
 fn write_error(path: &Path, error: &io::Error) -> CliError {
@@ -137,14 +115,26 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_the_next_server_is_not_removed() {
-        let path = path("next");
-        let first = ReadyFile::write(&path, "first").unwrap();
-        let second = ReadyFile::write(&path, "second").unwrap();
+    fn the_file_of_a_running_server_stays() {
+        let path = path("running");
+        let line = "listening on unix:/a\n";
+        let first = ReadyFile::write(&path, line).unwrap();
+        assert!(ReadyFile::remove_leftover(&path).is_err());
+        assert!(ReadyFile::write(&path, "listening on unix:/b\n").is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), line);
         drop(first);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "second");
-        drop(second);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_that_another_program_has_put_there_stays() {
+        let path = path("replaced");
+        let ready = ReadyFile::write(&path, "listening on unix:/a\n").unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "theirs").unwrap();
+        drop(ready);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
+        fs::remove_file(&path).unwrap();
     }
 
     #[test]

@@ -190,15 +190,14 @@ fn check_design(settings: &Settings) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Args, Command};
+    use clap::{Args, Command, FromArgMatches};
 
-    use super::super::sources::{ConfigFile, read_settings};
     use super::*;
 
     fn checked(arguments: &str) -> Result<(), CliError> {
-        let command = ConfigFile::augment_args(Settings::augment_args_for_update(Command::new("serve")));
         let arguments = std::iter::once("serve").chain(arguments.split_whitespace());
-        check(&read_settings(&command.get_matches_from(arguments), |_| None)?)
+        let matches = Settings::augment_args(Command::new("serve")).get_matches_from(arguments);
+        check(&Settings::from_arg_matches(&matches).unwrap())
     }
 
     #[track_caller]

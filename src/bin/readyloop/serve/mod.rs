@@ -4,32 +4,30 @@
 
 mod announce;
 mod check;
-mod defaults;
+mod config_file;
 mod descriptors;
 mod launch;
 mod options;
 mod settings;
-mod sources;
 mod tls;
-mod toml_file;
+mod variables;
 mod warnings;
 
-use clap::{ArgMatches, Args, Command};
 use log::info;
 
 use crate::cli_error::{CliError, io_message};
 use crate::logging;
+use crate::standard_output::{OutputState, print_and_check};
 
-pub(crate) use settings::NAME;
+pub(crate) use config_file::{read_file, with_file};
+pub(crate) use settings::Settings;
+pub(crate) use variables::{check_variables, with_variables};
 
-use announce::{OutputState, ReadyFile};
-use settings::Settings;
-use sources::ConfigFile;
+use announce::ReadyFile;
 
 /// Serves until a signal ends the server.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = sources::read_settings(matches, |name| std::env::var_os(name))?;
-    check::check(&settings)?;
+pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
+    check::check(settings)?;
     logging::start(&settings.output.verbosity);
 
     let ready_path = settings.output.ready_file.as_deref();
@@ -37,13 +35,13 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let limit = descriptors::raise_limit();
     let listeners = settings.endpoints.listen.len();
     let connections_max = descriptors::connections_max(limit, listeners, settings.total.max_connections);
-    let (mut server, addresses) = launch::bind(&settings, connections_max)?;
+    let (mut server, addresses) = launch::bind(settings, connections_max)?;
 
     warnings::warn_of_public_addresses(&addresses);
     warnings::warn_of_capped_backlog(settings.sockets.backlog);
     let lines = announce::lines(&addresses);
     let _ready_file = ready_path.map(|path| ReadyFile::write(path, &lines)).transpose()?;
-    if announce::print(&lines)? == OutputState::Closed {
+    if print_and_check(&lines)? == OutputState::Closed {
         // Like any command in a pipe, the server ends when the reader has closed it.
         return Ok(());
     }
@@ -58,19 +56,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The flags and the help of `serve`.
-pub(crate) fn command() -> Command {
-    // No flag is required: this is an update of the settings from weaker sources.
-    let command = Settings::augment_args_for_update(Command::new(NAME));
-    // The description comes last, because each group of flags overwrites it.
-    ConfigFile::augment_args(command)
-        .about("Runs a server until SIGTERM or SIGINT; by default echo on 127.0.0.1:7007")
-        .long_about(None)
-        .after_help("Counts are 1000, 10k or 1M; sizes 64B, 4KiB or 1MiB; durations 500ms, 2s, 1m or never.")
-        .after_long_help(HELP)
-}
+pub(crate) const UNITS: &str = "Counts are 1000, 10k or 1M; sizes 64B, 4KiB or 1MiB; durations 500ms, 2s, 1m or never.";
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 UNITS
   COUNT     1000, 10k, 1M
   SIZE      64B, 4KiB, 1MiB; 64kB is 64,000 bytes, a number without a unit is bytes

@@ -1,22 +1,34 @@
 //! The settings of `serve` as flags.
 //!
-//! Each setting is one field here. Its flag, its variable and its key in a file follow from it.
+//! Each setting is one field here. Its flag, its variable and its key in a file follow from it. The
+//! defaults are those of the library.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use readyloop::codec::Framing;
-use readyloop::net::{Address, Keepalive, MulticastGroup};
+use readyloop::datagram::DatagramLimits;
+use readyloop::net::{Address, Keepalive, ListenOptions, MulticastGroup};
+use readyloop::{Limits, ServerLimits};
 
 use crate::logging::Verbosity;
-use crate::units::{above_zero, count, duration, keepalive, size, switch};
+use crate::units::{
+    above_zero, address, alpn, count, duration, framing, keepalive, print_count, print_duration, print_size, size,
+    switch, within,
+};
 
-/// The name of the subcommand.
-pub(crate) const NAME: &str = "serve";
+/// The largest size of a socket buffer, a C `int` for the kernel.
+const BUFFER_LEN_MAX: usize = i32::MAX as usize;
+
+/// The largest backlog, a C `int` for the kernel.
+const BACKLOG_MAX: u32 = i32::MAX as u32;
+
+/// The largest pool. More threads than this are beyond the default limits of a system.
+const WORKERS_MAX: usize = 32_768;
 
 /// All settings of `serve`.
-#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[derive(Args, Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     #[command(flatten)]
     pub(super) endpoints: Endpoints,
@@ -34,21 +46,26 @@ pub(crate) struct Settings {
     pub(super) datagrams: Datagrams,
     #[command(flatten)]
     pub(super) output: Output,
+
+    /// Read settings from this TOML file; flags and variables override it
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    pub(super) config: Option<PathBuf>,
 }
 
 /// Addresses and the service on them.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Service")]
 pub(super) struct Endpoints {
-    /// Address to listen on; repeat for more [default: 127.0.0.1:7007]
+    /// Address to listen on; repeat for more, or separate them by commas
     ///
     /// One of HOST:PORT, tcp://HOST:PORT, [::1]:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:/PATH.
     /// Port 0 is any free port. The default is reachable from this machine only.
-    #[arg(short, long, value_name = "ADDRESS")]
+    #[arg(short, long, value_name = "ADDRESS", value_parser = address, value_delimiter = ',')]
+    #[arg(default_value = "127.0.0.1:7007")]
     pub(super) listen: Vec<Address>,
 
-    /// Service on all addresses [default: echo]
-    #[arg(long, value_name = "NAME")]
+    /// Service on all addresses
+    #[arg(long, value_name = "NAME", default_value = "echo")]
     pub(super) service: Service,
 
     /// Framing: raw, lines, length, length:u16le, fixed:N ... [default: raw]
@@ -57,7 +74,7 @@ pub(super) struct Endpoints {
     /// connection; lines:utf8 refuses lines that are not UTF-8. length: a 4-byte big-endian length
     /// before each frame; also length:u8, u16, u32 and u64, with the suffix `le` for little-endian.
     /// fixed:N: frames of N bytes. With --prefix or --service chat, the default is lines.
-    #[arg(long, value_name = "FRAMING")]
+    #[arg(long, value_name = "FRAMING", value_parser = framing)]
     pub(super) framing: Option<Framing>,
 
     /// Text before each frame that echo and chat send
@@ -72,16 +89,16 @@ pub(super) struct Endpoints {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Design")]
 pub(super) struct Threads {
-    /// Which threads serve the peers [default: reactor]
+    /// Which threads serve the peers
     ///
     /// Every design runs the same service with the same limits, for comparison.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", default_value = "reactor")]
     pub(super) design: Design,
 
     /// Threads in the pool [default: 64, for a pool]
     ///
     /// Each thread serves one peer until its connection closes; more peers wait. Needs --design pool.
-    #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<usize>))]
+    #[arg(long, value_name = "COUNT", value_parser = within(count::<usize>, 1..=WORKERS_MAX))]
     pub(super) workers: Option<usize>,
 }
 
@@ -115,47 +132,54 @@ pub(super) enum Service {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Limits on one peer")]
 pub(super) struct PeerLimits {
-    /// Close a connection after this long without traffic [default: 5m]
+    /// Close a connection after this long without traffic
     ///
     /// Applies while no output is queued. Longer than a pause in typing,
     /// shorter than the timeout of most NATs and firewalls.
     #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
+    #[arg(default_value = print_duration(Limits::default().idle_timeout))]
     pub(super) idle_timeout: Duration,
 
-    /// Close a connection if a frame is incomplete this long after its first byte [default: 30s]
+    /// Close a connection if a frame is incomplete this long after its first byte
     ///
     /// More bytes do not extend the deadline. Enough for the longest frame at 35 KB/s.
     #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
+    #[arg(default_value = print_duration(Limits::default().frame_timeout))]
     pub(super) frame_timeout: Duration,
 
-    /// Close a connection if the peer reads no queued output for this long [default: 30s]
+    /// Close a connection if the peer reads no queued output for this long
     ///
     /// Covers about ten TCP retransmissions. A path that is down for longer rarely recovers.
     #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
+    #[arg(default_value = print_duration(Limits::default().write_timeout))]
     pub(super) write_timeout: Duration,
 
-    /// After the server's end, wait this long for the peer's end and discard its input [default: 5s]
+    /// After the server's end, wait this long for the peer's end and discard its input
     ///
     /// Covers a round trip with retransmissions. Closing at once could destroy output in transit.
     #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
+    #[arg(default_value = print_duration(Limits::default().linger_timeout))]
     pub(super) linger_timeout: Duration,
 
-    /// Longest frame that a peer may send; a longer one closes the connection [default: 1MiB]
+    /// Longest frame that a peer may send; a longer one closes the connection
     ///
     /// Longer than any typed line, and small enough for a thousand frames at once.
     #[arg(long, value_name = "SIZE", value_parser = above_zero(size::<usize>))]
+    #[arg(default_value = print_size(Limits::default().frame_len_max))]
     pub(super) frame_len_max: usize,
 
-    /// Pause reading from a peer while this much output is queued for it [default: 128KiB]
+    /// Pause reading from a peer while this much output is queued for it
     ///
     /// Keeps a fast path busy beyond the buffers of the kernel.
     #[arg(long, value_name = "SIZE", value_parser = above_zero(size::<usize>))]
+    #[arg(default_value = print_size(Limits::default().queue.high()))]
     pub(super) queue_high: usize,
 
-    /// Resume reading when at most this much is queued [default: 32KiB]
+    /// Resume reading when at most this much is queued
     ///
     /// A quarter of --queue-high, so that a resumed peer runs for a while before the next pause.
     #[arg(long, value_name = "SIZE", value_parser = size::<usize>)]
+    #[arg(default_value = print_size(Limits::default().queue.low()))]
     pub(super) queue_low: usize,
 }
 
@@ -177,22 +201,24 @@ pub(super) struct TotalLimits {
     #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<usize>))]
     pub(super) max_connections_per_ip: Option<usize>,
 
-    /// Action on connections beyond --max-connections [default: pause]
-    #[arg(long, value_name = "ACTION")]
+    /// Action on connections beyond --max-connections
+    #[arg(long, value_name = "ACTION", default_value = "pause")]
     pub(super) when_full: WhenFullAction,
 
-    /// Most memory for the queues of all peers together [default: 512MiB]
+    /// Most memory for the queues of all peers together
     ///
     /// Enough for 4,000 slow peers at the default --queue-high. When usage approaches it, reading
     /// pauses for the peers with the largest queues, and later accepting pauses.
     #[arg(long, value_name = "SIZE", value_parser = above_zero(size::<usize>))]
+    #[arg(default_value = print_size(ServerLimits::default().queue_total_max))]
     pub(super) queue_total_max: usize,
 
-    /// Time to drain after SIGTERM or SIGINT [default: 10s]
+    /// Time to drain after SIGTERM or SIGINT
     ///
     /// After half of it, connections are finished even if the peer still sends. At its end, all others
     /// are closed at once. Process supervisors usually wait at least this long.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(default_value = print_duration(ServerLimits::default().drain_timeout))]
     pub(super) drain_timeout: Duration,
 }
 
@@ -225,28 +251,29 @@ pub(super) struct Tls {
     pub(super) client_ca: Option<PathBuf>,
 
     /// Make a new self-signed certificate at every start, for tests only
-    #[arg(long, value_name = "BOOL", action = ArgAction::Set, hide_possible_values = true)]
-    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(value_parser = switch)]
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, value_parser = switch, num_args = 0..=1)]
+    #[arg(require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true)]
     pub(super) self_signed: bool,
 
     /// Protocol to offer (ALPN); repeat in order of preference
     ///
     /// A client that offers only other protocols is refused. A client that offers none is accepted.
-    #[arg(long, value_name = "PROTOCOL")]
+    #[arg(long, value_name = "PROTOCOL", value_parser = alpn, value_delimiter = ',')]
     pub(super) alpn: Vec<String>,
 
-    /// Close a connection if its TLS handshake is incomplete after this long [default: 10s]
+    /// Close a connection if its TLS handshake is incomplete after this long
     ///
     /// More bytes do not extend the deadline. Covers three round trips over a slow path, with
     /// retransmissions.
     #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
+    #[arg(default_value = print_duration(Limits::default().handshake_timeout))]
     pub(super) handshake_timeout: Duration,
 
-    /// Most TLS handshakes at once on each address [default: 4096]
+    /// Most TLS handshakes at once on each address
     ///
     /// Beyond it, the oldest handshake is closed. Each handshake holds up to 20 KiB.
     #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<usize>))]
+    #[arg(default_value = ServerLimits::default().handshakes_max.to_string())]
     pub(super) max_handshakes: usize,
 }
 
@@ -254,16 +281,16 @@ pub(super) struct Tls {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Sockets")]
 pub(super) struct Sockets {
-    /// Connections that the kernel keeps until the server accepts them [default: 4096]
+    /// Connections that the kernel keeps until the server accepts them
     ///
     /// Linux caps it at net.core.somaxconn, by default 4096. A lower cap is logged as a warning.
-    #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<u32>))]
+    #[arg(long, value_name = "COUNT", value_parser = within(count::<u32>, 1..=BACKLOG_MAX))]
+    #[arg(default_value = ListenOptions::default().backlog.to_string())]
     pub(super) backlog: u32,
 
     /// Let the kernel delay small replies to merge them (TCP_NODELAY unset)
-    #[arg(long, value_name = "BOOL", action = ArgAction::Set, hide_possible_values = true)]
-    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(value_parser = switch)]
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, value_parser = switch, num_args = 0..=1)]
+    #[arg(require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true)]
     pub(super) no_nodelay: bool,
 
     /// TCP keepalive: idle time, interval and number of probes [default: no probes]
@@ -274,17 +301,16 @@ pub(super) struct Sockets {
     pub(super) keepalive: Option<Keepalive>,
 
     /// Allow other processes to listen on the same port (SO_REUSEPORT)
-    #[arg(long, value_name = "BOOL", action = ArgAction::Set, hide_possible_values = true)]
-    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(value_parser = switch)]
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, value_parser = switch, num_args = 0..=1)]
+    #[arg(require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true)]
     pub(super) reuse_port: bool,
 
     /// Receive buffer of each socket (SO_RCVBUF) [default: tuned by the kernel]
-    #[arg(long, value_name = "SIZE", value_parser = above_zero(size::<usize>))]
+    #[arg(long, value_name = "SIZE", value_parser = within(size::<usize>, 1..=BUFFER_LEN_MAX))]
     pub(super) recv_buffer: Option<usize>,
 
     /// Send buffer of each socket (SO_SNDBUF) [default: tuned by the kernel]
-    #[arg(long, value_name = "SIZE", value_parser = above_zero(size::<usize>))]
+    #[arg(long, value_name = "SIZE", value_parser = within(size::<usize>, 1..=BUFFER_LEN_MAX))]
     pub(super) send_buffer: Option<usize>,
 }
 
@@ -292,17 +318,19 @@ pub(super) struct Sockets {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Datagrams (udp:// addresses)")]
 pub(super) struct Datagrams {
-    /// Datagrams answered per second for one source network, IPv4 /24 or IPv6 /56 [default: 10k]
+    /// Datagrams answered per second for one source network, IPv4 /24 or IPv6 /56
     ///
     /// Enough for a busy host. An attacker can forge the source address, and the limit protects the
     /// owner of that address. For the same reason, a reply is never longer than its request.
     #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<u32>))]
+    #[arg(default_value = print_count(DatagramLimits::default().source_rate.into()))]
     pub(super) udp_source_rate: u32,
 
-    /// Datagrams answered per second in total [default: 200k]
+    /// Datagrams answered per second in total
     ///
     /// About the rate at which one thread can send.
     #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<u32>))]
+    #[arg(default_value = print_count(DatagramLimits::default().total_rate.into()))]
     pub(super) udp_total_rate: u32,
 
     /// Multicast group to join; repeat for more
@@ -310,12 +338,12 @@ pub(super) struct Datagrams {
     /// 239.1.1.1 uses the interface that the kernel chooses, 239.1.1.1@ADDRESS the interface with that
     /// address. For IPv6: ff02::1, or ff02::1@NUMBER with the index of the interface. A reply goes to
     /// the sender of the request.
-    #[arg(long, value_name = "GROUP")]
+    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     pub(super) multicast: Vec<MulticastGroup>,
 }
 
 /// The ready file and the log.
-#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Output")]
 pub(super) struct Output {
     /// Also write the `listening on` lines to this file; it exists while the server listens

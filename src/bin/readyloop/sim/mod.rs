@@ -9,27 +9,24 @@ use std::ops::Range;
 use std::panic::{PanicHookInfo, set_hook};
 use std::sync::{Mutex, PoisonError};
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::Args;
 use readyloop::simtest::{Failure, SimOutcome, SimTest};
 
 use crate::cli_error::CliError;
-use crate::report::print_result;
-use crate::units::ParseError;
+use crate::standard_output::print;
+use crate::units::{ParseError, count};
 
 use progress::Progress;
 
-/// The name of this subcommand.
-pub(crate) const NAME: &str = "sim";
-
 /// The flags of `sim`.
 #[derive(Args, Clone, Debug)]
-struct Settings {
+pub(crate) struct Settings {
     /// Seeds to run, without END
     #[arg(long, value_name = "FIRST..END", default_value = "0..2000", value_parser = range, conflicts_with = "seed")]
     seeds: Range<u64>,
 
     /// Run this one seed
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<u64>)]
     seed: Option<u64>,
 
     /// Print what happens in this run, one line for each event
@@ -38,14 +35,13 @@ struct Settings {
 }
 
 fn range(text: &str) -> Result<Range<u64>, ParseError> {
-    let parsed = text.split_once("..").and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?));
+    let parsed = text.split_once("..").and_then(|(start, end)| Some(count(start).ok()?..count(end).ok()?));
     let hint = "type FIRST..END, such as 0..50000";
     parsed.filter(|range: &Range<u64>| !range.is_empty()).ok_or_else(|| ParseError::new("not a range of seeds", hint))
 }
 
 /// Runs the selected seeds and prints the results.
-pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
-    let settings = Settings::from_arg_matches(matches).expect("clap has checked what it declares");
+pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     // Violations are panics, and some services panic on purpose. The hook replaces their messages.
     set_hook(Box::new(store_location));
     let test = SimTest::built_in();
@@ -53,17 +49,17 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), CliError> {
         Some(seed) if settings.story => print_story(&test, seed),
         Some(seed) => {
             let outcome = test.run(seed).map_err(|failure| seed_error(&test, &failure))?;
-            print_result(&summary(seed, &outcome))
+            print(&summary(seed, &outcome))
         }
-        None => sweep(&test, settings.seeds),
+        None => sweep(&test, settings.seeds.clone()),
     }
 }
 
 fn print_story(test: &SimTest<'_>, seed: u64) -> Result<(), CliError> {
     let story = test.story(seed);
-    print_result(&story.text)?;
+    print(&story.text)?;
     match story.outcome {
-        Ok(outcome) => print_result(&summary(seed, &outcome)),
+        Ok(outcome) => print(&summary(seed, &outcome)),
         Err(failure) => Err(CliError::failure(message(&failure), "the last lines above show what led to it")),
     }
 }
@@ -72,10 +68,10 @@ fn sweep(test: &SimTest<'_>, seeds: Range<u64>) -> Result<(), CliError> {
     let progress = Progress::new(seeds.end - seeds.start);
     let summary = test.sweep(seeds, |done| progress.show(done));
     progress.clear();
-    print_result(&format!("{summary}\n"))?;
+    print(&format!("{summary}\n"))?;
     match summary.failures.first() {
         Some(failure) => Err(seed_error(test, failure)),
-        None => print_result("all invariants held after every turn\n"),
+        None => print("all invariants held after every turn\n"),
     }
 }
 
@@ -118,16 +114,9 @@ fn summary(seed: u64, outcome: &SimOutcome) -> String {
     )
 }
 
-/// The flags and the help of `sim`.
-pub(crate) fn command() -> Command {
-    Settings::augment_args(Command::new(NAME))
-        .about("Runs the server in simulated worlds with injected faults")
-        .long_about(None)
-        .after_help("The same seed gives the same run on every machine.")
-        .after_long_help(HELP)
-}
+pub(crate) const NOTE: &str = "The same seed gives the same run on every machine.";
 
-const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 WHAT IT RUNS
   The server that `serve` runs, over a simulated network, clock and peers. A seed determines them.
   Reads and writes are short, blocked or interrupted. Connections break and accepts fail. Events

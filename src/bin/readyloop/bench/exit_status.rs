@@ -4,8 +4,8 @@ use readyloop::load::Record;
 use readyloop::load::record::{ErrorKind, RunEnd};
 
 use crate::cli_error::CliError;
+use crate::quantity::{Unit, counted, grouped};
 
-use super::figures::{counted, grouped, rate};
 use super::threshold::Threshold;
 
 /// The fraction of the configured rate from which on the rate counts as reached.
@@ -74,7 +74,8 @@ pub(super) fn rate_shortfall(record: &Record) -> Option<String> {
     let seconds = record.requests.measured_ns as f64 / 1e9;
     let reached = (record.rate_per_s * seconds + 1.0) / seconds;
     let is_missed = reached < REACHED * planned;
-    is_missed.then(|| format!("the rate was not reached: {} of {}", rate(record.rate_per_s), rate(planned)))
+    let print = |rate| Unit::Rate.print(rate);
+    is_missed.then(|| format!("the rate was not reached: {} of {}", print(record.rate_per_s), print(planned)))
 }
 
 fn hint(kind: ErrorKind, record: &Record) -> String {

@@ -4,7 +4,6 @@
 
 mod drive;
 mod exit_status;
-mod figures;
 mod hgrm;
 mod preflight;
 mod progress;

@@ -9,8 +9,8 @@ use readyloop::load::record::Transport;
 use socket2::{Domain, Socket, Type};
 
 use crate::cli_error::{CliError, io_message};
+use crate::quantity::counted;
 
-use super::figures::counted;
 
 /// Descriptors for other uses than connections: standard streams, the poll, signals and files of `/proc`.
 const RESERVE: u64 = 32;

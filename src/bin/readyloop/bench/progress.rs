@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use readyloop::load::RunProgress;
 
+use crate::quantity::{Unit, counted, grouped};
 use crate::stream::write_all;
 
-use super::figures::{counted, grouped, rate};
 
 /// Time between two updates.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -54,7 +54,7 @@ fn line(progress: &RunProgress) -> String {
     let state = if measured.is_zero() {
         "warming up".to_owned()
     } else {
-        format!("{seconds:.1} s   {}   {}", counted(*answered, "request"), rate(*answered as f64 / seconds))
+        format!("{seconds:.1} s   {}   {}", counted(*answered, "request"), Unit::Rate.print(*answered as f64 / seconds))
     };
     format!("{open}   {state}   errors {}", grouped(*errors))
 }
@@ -66,8 +66,8 @@ mod tests {
     #[test]
     fn the_line_shows_the_state_of_the_run() {
         let progress = RunProgress { open: 19_000, measured: Duration::ZERO, answered: 0, errors: 2 };
-        assert_eq!(line(&progress), "19 000 connections   warming up   errors 2");
+        assert_eq!(line(&progress), "19,000 connections   warming up   errors 2");
         let progress = RunProgress { open: 1, measured: Duration::from_secs(2), answered: 4_000, errors: 0 };
-        assert_eq!(line(&progress), "1 connection   2.0 s   4 000 requests   2.0 k/s   errors 0");
+        assert_eq!(line(&progress), "1 connection   2.0 s   4,000 requests   2.00 k/s   errors 0");
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use readyloop::load::Record;
 
+use crate::quantity::Unit;
 use crate::units::{ParseError, count, duration, rate};
 
-use super::figures;
 
 /// A condition under which a run counts as failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,9 +74,9 @@ impl Metric {
 
     fn print(self, value: f64) -> String {
         match self {
-            Self::Percentile(_) | Self::Min | Self::Mean | Self::Max => figures::span(value as u64),
-            Self::Rate => figures::rate(value),
-            Self::Errors => format!("{value}"),
+            Self::Percentile(_) | Self::Min | Self::Mean | Self::Max => Unit::Time.print(value),
+            Self::Rate => Unit::Rate.print(value),
+            Self::Errors => Unit::Count.print(value),
             Self::Lost => format!("{:.3} %", value * 100.0),
         }
     }

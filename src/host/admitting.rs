@@ -1,15 +1,15 @@
 //! How peers enter a host: pending first, then open, or removed.
 //!
 //! ```text
-//! insert_pending ──▶ Pending ── handle_opened, handle_connected ──▶ Open
-//!                       └────── remove_pending, close_pending ────▶ removed
+//! insert_pending ──▶ Pending ── handle_opened, handle_dialed, handle_connected ──▶ Open
+//!                       └────────────── remove_pending, close_pending ───────────▶ removed
 //! ```
 
 use std::fmt::Display;
 
 use crate::buffer::Reserve;
 use crate::codec::Codec;
-use crate::connection::{CloseReason, Connection};
+use crate::connection::{CloseReason, Connection, Role};
 use crate::instant::Instant;
 use crate::service::{Context, Service};
 use crate::slab::Key;
@@ -43,7 +43,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         self.peers.try_insert_with(|key| {
             Ok(Peer {
                 link: link(key)?,
-                connection: Connection::new(Instant::ORIGIN),
+                connection: Connection::new(Role::Responder, Instant::ORIGIN),
                 state: S::Peer::default(),
                 armed_at: Instant::NEVER,
                 presence: Presence::Pending,
@@ -61,7 +61,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Pending)
     }
 
-    /// Opens a pending peer with this state, and calls [`Service::on_open`].
+    /// Opens a pending peer that connected to us, with this state, and calls [`Service::on_open`].
     pub fn handle_opened(
         &mut self,
         key: Key,
@@ -70,12 +70,31 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         reserve: &mut Reserve,
         now: Instant,
     ) {
-        self.open_pending(key, state, reserve, now, |service, peer, cx| service.on_open(peer, address, cx));
+        let connection = Connection::new(Role::Responder, now);
+        self.open_pending(key, (connection, state), reserve, now, |service, peer, cx| {
+            service.on_open(peer, address, cx);
+        });
+    }
+
+    /// Opens a pending peer that we connected to, with this state, and calls [`Service::on_open`].
+    pub fn handle_dialed(
+        &mut self,
+        key: Key,
+        state: S::Peer,
+        address: &dyn Display,
+        reserve: &mut Reserve,
+        now: Instant,
+    ) {
+        let connection = Connection::new(Role::Initiator, now);
+        self.open_pending(key, (connection, state), reserve, now, |service, peer, cx| {
+            service.on_open(peer, address, cx);
+        });
     }
 
     /// Opens a pending peer that the service has ordered, and calls [`Service::on_connect`].
     pub fn handle_connected(&mut self, key: Key, ticket: u64, reserve: &mut Reserve, now: Instant) {
-        self.open_pending(key, S::Peer::default(), reserve, now, |service, peer, cx| {
+        let connection = Connection::new(Role::Initiator, now);
+        self.open_pending(key, (connection, S::Peer::default()), reserve, now, |service, peer, cx| {
             service.on_connect(peer, ticket, cx);
         });
     }
@@ -83,7 +102,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     fn open_pending(
         &mut self,
         key: Key,
-        state: S::Peer,
+        (connection, state): (Connection<C>, S::Peer),
         reserve: &mut Reserve,
         now: Instant,
         notify: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>),
@@ -91,7 +110,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         let Some(peer) = self.pending_peer(key) else { return };
         peer.presence = Presence::Open;
         peer.state = state;
-        peer.connection = Connection::new(now);
+        peer.connection = connection;
         self.counters.opened += 1;
         if let Some(mut peer_guard) = self.peer_guard(key, reserve, now) {
             peer_guard.callback(notify);

@@ -18,15 +18,15 @@ pub const READ_LEN_MAX: usize = 256 * KIB;
 /// The most bytes around a frame, such as a length or a prefix, that the bounds of the queues allow for.
 pub const ENVELOPE_LEN_MAX: usize = 4 * KIB;
 
-/// The side that opened a connection. It decides when reading pauses because of our own output.
+/// Our side of a connection. It decides when reading pauses because of our own output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The peer connected to us. Its input causes our output, so reading pauses at [`Limits::queue`].
-    Responder,
+    /// We accepted it. The input of the peer causes our output, so reading pauses at [`Limits::queue`].
+    Accepted,
     /// We connected to the peer. Most of our output has another source, which stops at
     /// [`Limits::queue`] by itself. Reading goes on beyond it. If both sides stopped reading until the
     /// other one reads, both would wait forever.
-    Initiator,
+    Connected,
 }
 
 /// The bounds on one peer: memory and time.
@@ -92,16 +92,19 @@ impl Limits {
     /// This is the length at which reading pauses, plus a whole reply to one read or to one frame of
     /// the maximum length.
     pub fn queue_len_max(&self, role: Role) -> usize {
-        self.reading_marks(role).high().saturating_add(self.frame_len_max.max(READ_LEN_MAX)).saturating_add(ENVELOPE_LEN_MAX)
+        self.reading_marks(role)
+            .high()
+            .saturating_add(self.frame_len_max.max(READ_LEN_MAX))
+            .saturating_add(ENVELOPE_LEN_MAX)
     }
 
     /// When reading pauses and resumes.
     ///
-    /// The source of an initiator stops at `high` or less than one frame above it, where reading goes on.
+    /// The source of a connected side stops at `high` or less than one frame above, and reading goes on there.
     pub(super) fn reading_marks(&self, role: Role) -> Watermarks {
         match role {
-            Role::Responder => self.queue,
-            Role::Initiator => self.queue.raised_by(self.frame_len_max.max(READ_LEN_MAX)),
+            Role::Accepted => self.queue,
+            Role::Connected => self.queue.raised_by(self.frame_len_max.max(READ_LEN_MAX)),
         }
     }
 

@@ -159,7 +159,7 @@ impl<C: Codec> Connection<C> {
         &self.halves
     }
 
-    /// The side that opened the connection.
+    /// Our side of the connection.
     pub fn role(&self) -> Role {
         self.role
     }

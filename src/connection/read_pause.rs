@@ -93,7 +93,7 @@ impl<C: Codec> Connection<C> {
     fn is_over_watermark(&self, was_paused: bool, resources: &Resources<'_, C>) -> bool {
         let queued = self.output.len();
         let is_over = || resources.limits.reading_marks(self.role).is_paused(was_paused, queued);
-        let is_scarce = || self.role == Role::Responder && resources.reserve.spare_bytes() <= queued;
+        let is_scarce = || self.role == Role::Accepted && resources.reserve.spare_bytes() <= queued;
         queued > 0 && (is_scarce() || is_over())
     }
 }

@@ -78,8 +78,8 @@ impl<'a> Reply<'a> {
         Self {
             queue_high,
             pause_len: match state.role {
-                Role::Responder => queue_high,
-                Role::Initiator => resources.limits.reading_marks(Role::Initiator).high(),
+                Role::Accepted => queue_high,
+                Role::Connected => resources.limits.reading_marks(Role::Connected).high(),
             },
             role: state.role,
             limits: resources.limits,

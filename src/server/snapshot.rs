@@ -52,7 +52,7 @@ pub struct EndpointSnapshot {
 pub struct PeerSnapshot {
     /// The key of the peer.
     pub key: Key,
-    /// The side that opened its connection.
+    /// Our side of its connection.
     pub role: Role,
     /// Both halves of its connection.
     pub halves: Halves,

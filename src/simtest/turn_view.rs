@@ -81,7 +81,10 @@ impl<'a> TurnView<'a> {
         assert!(self.snapshot.lent_bytes <= self.snapshot.lent_bytes_max, "{} bytes lent", self.snapshot.lent_bytes);
         for endpoint in &self.snapshot.endpoints {
             for peer in &endpoint.peers {
-                assert!(peer.output_len <= endpoint.limits.queue_len_max(peer.role), "too much output is queued: {peer:?}");
+                assert!(
+                    peer.output_len <= endpoint.limits.queue_len_max(peer.role),
+                    "too much output is queued: {peer:?}"
+                );
                 assert!(peer.input_len <= endpoint.limits.input_len_max(), "too much input is stored: {peer:?}");
             }
         }

@@ -38,7 +38,7 @@ impl End {
 
 /// Sends from a source of this role to an echo. Returns the bytes that came back until no byte moves.
 fn bytes_returned(role: Role, capacity: usize, read_len: usize) -> usize {
-    let (mut source, mut echo) = (End::new(role), End::new(Role::Responder));
+    let (mut source, mut echo) = (End::new(role), End::new(Role::Accepted));
     let (mut to_send, mut returned) = (SENT_LEN, 0);
     loop {
         let mut moved = 0;
@@ -74,7 +74,7 @@ fn bytes_returned(role: Role, capacity: usize, read_len: usize) -> usize {
 fn a_source_that_fills_its_queue_still_reads_until_all_is_delivered() {
     for capacity in 1..40 {
         for read_len in [1, 3, 8, 100] {
-            let returned = bytes_returned(Role::Initiator, capacity, read_len);
+            let returned = bytes_returned(Role::Connected, capacity, read_len);
             assert_eq!(returned, SENT_LEN, "capacity {capacity}, reads of {read_len}");
         }
     }
@@ -82,13 +82,13 @@ fn a_source_that_fills_its_queue_still_reads_until_all_is_delivered() {
 
 #[test]
 fn two_machines_that_both_stop_reading_wait_for_each_other() {
-    assert!(bytes_returned(Role::Responder, 5, 8) < SENT_LEN);
+    assert!(bytes_returned(Role::Accepted, 5, 8) < SENT_LEN);
 }
 
 #[test]
-fn replies_of_an_initiator_pause_reading_and_never_overfill_the_queue() {
+fn replies_of_a_connected_side_pause_reading_and_never_overfill_the_queue() {
     let mut peer = TestPeer::new(Raw);
-    peer.connection = Connection::new(Role::Initiator, Instant::ORIGIN);
+    peer.connection = Connection::new(Role::Connected, Instant::ORIGIN);
     peer.reserve = Reserve::new(1 << 24);
     let mut reads = 0;
     while peer.connection.wants_read() {

@@ -151,7 +151,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             self.connector.adopt(key, to, peer, self.now);
             self.host.mark(key);
         } else {
-            self.host.handle_opened(key, peer, &to, &mut self.reserve, self.now);
+            self.host.handle_dialed(key, peer, &to, &mut self.reserve, self.now);
         }
         Ok(key)
     }
@@ -267,7 +267,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     fn open_peer(&mut self, key: Key, budget: &mut Budget) {
         let Some(Connecting { to, peer, .. }) = self.connector.take(key) else { return };
         debug!("opened {key} {to}");
-        self.host.handle_opened(key, peer, &to, &mut self.reserve, self.now);
+        self.host.handle_dialed(key, peer, &to, &mut self.reserve, self.now);
         self.serve(key, budget);
     }
 

@@ -165,6 +165,7 @@ impl<C: Codec> Connection<C> {
     }
 
     fn reply_state(&self) -> ReplyState {
-        ReplyState { write: self.halves.write(), is_paused: self.read_pause == ReadPause::ByService }
+        let is_paused = self.read_pause == ReadPause::ByService;
+        ReplyState { role: self.role, write: self.halves.write(), is_paused }
     }
 }

@@ -30,6 +30,16 @@ impl<C: Codec> Connection<C> {
         self.halves.close(reason);
     }
 
+    /// The layer of the stream has failed, and its announcement of that, such as a TLS alert, may still
+    /// be buffered. Our direction ends after it, and input is discarded. Unsent output is dropped.
+    pub fn handle_layer_error(&mut self, reason: CloseReason, resources: &mut Resources<'_, C>) {
+        if self.halves.write().is_over() {
+            return self.halves.close(reason);
+        }
+        resources.ledger.bytes_unsent += self.output.clear(resources.reserve) as u64;
+        self.finish(reason, resources);
+    }
+
     /// Closes the connection with a reset, at the service's request.
     pub fn handle_reset(&mut self) {
         self.halves.close_incomplete(CloseReason::Service);

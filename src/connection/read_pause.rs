@@ -1,11 +1,11 @@
 //! When input is held back: the stream is not read, or frames that have arrived are not served.
 //!
-//! Reading pauses while too much output is queued, and while the service pauses the peer. This is
-//! independent of the halves: a paused peer can still end.
+//! Reading pauses while too much output is queued, and while the service pauses the peer. How much is
+//! too much depends on the [`Role`]. This is independent of the halves: a paused peer can still end.
 
 use crate::codec::Codec;
 
-use super::{Connection, ReadHalf, Resources};
+use super::{Connection, ReadHalf, Resources, Role};
 
 /// Whether input is held back, and why.
 ///
@@ -92,7 +92,8 @@ impl<C: Codec> Connection<C> {
     /// runs out. An empty queue is never above: no later flush would resume the peer.
     fn is_over_watermark(&self, was_paused: bool, resources: &Resources<'_, C>) -> bool {
         let queued = self.output.len();
-        queued > 0
-            && (queued >= resources.reserve.spare_bytes() || resources.limits.queue.is_paused(was_paused, queued))
+        let is_over = || resources.limits.reading_marks(self.role).is_paused(was_paused, queued);
+        let is_scarce = || self.role == Role::Accepted && resources.reserve.spare_bytes() <= queued;
+        queued > 0 && (is_scarce() || is_over())
     }
 }

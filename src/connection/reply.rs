@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::buffer::{ByteQueue, Exhausted, Reserve};
 use crate::codec::{Codec, Encode, Envelope, FrameError};
 
-use super::{CloseReason, Ledger, Limits, Resources, WriteHalf};
+use super::{CloseReason, Ledger, Limits, Resources, Role, WriteHalf};
 
 /// The end of a peer's output that still lies in the buffer its input was read into.
 ///
@@ -41,7 +41,11 @@ pub struct Reply<'a> {
     pub(super) limits: &'a Limits,
     /// The read buffer that `input_range` refers to; empty when the input does not outlive the call.
     pub(super) input: &'a [u8],
+    /// The source of the output stops at this length of the queue.
     pub(super) queue_high: usize,
+    /// No more input is served at this length of the queue.
+    pub(super) pause_len: usize,
+    role: Role,
     pub(super) outcome: ReplyOutcome,
 }
 
@@ -57,6 +61,7 @@ pub(super) struct ReplyOutcome {
 /// The state of a connection that a callback starts with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReplyState {
+    pub(super) role: Role,
     pub(super) write: WriteHalf,
     pub(super) is_paused: bool,
 }
@@ -69,8 +74,14 @@ impl<'a> Reply<'a> {
         state: ReplyState,
         resources: &'a mut Resources<'_, C>,
     ) -> Self {
+        let queue_high = resources.limits.queue.high().min(resources.reserve.spare_bytes());
         Self {
-            queue_high: resources.limits.queue.high().min(resources.reserve.spare_bytes()),
+            queue_high,
+            pause_len: match state.role {
+                Role::Accepted => queue_high,
+                Role::Connected => resources.limits.reading_marks(Role::Connected).high(),
+            },
+            role: state.role,
             limits: resources.limits,
             output,
             reserve: resources.reserve,
@@ -119,7 +130,7 @@ impl<'a> Reply<'a> {
     fn enqueue(&mut self, envelope: &Envelope, parts: &[&[u8]]) {
         let len = envelope.len() + parts.iter().map(|part| part.len()).sum::<usize>();
         let before = self.queued();
-        if before + len > self.limits.queue_len_max() {
+        if before.saturating_add(len) > self.limits.queue_len_max(self.role) {
             self.outcome.request = CloseRequest::Close(CloseReason::QueueFull);
             return;
         }
@@ -163,12 +174,12 @@ impl<'a> Reply<'a> {
         self.queue_high.saturating_sub(self.queued())
     }
 
-    /// Whether the queue is above its high watermark.
+    /// Whether the queue is so long that input is held back.
     ///
     /// An empty queue never is, even with no memory left: no later flush would end that state.
     pub(super) fn is_full(&self) -> bool {
         let queued = self.queued();
-        queued > 0 && queued >= self.queue_high
+        queued > 0 && queued >= self.pause_len
     }
 
     /// Announces a reply that comes later. A peer that ends its direction stays open until then.

@@ -6,6 +6,7 @@ mod end;
 mod half_close;
 mod output_limits;
 mod pause;
+mod two_machines;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -34,7 +35,7 @@ struct TestPeer<C: Codec> {
 impl<C: Codec> TestPeer<C> {
     fn new(codec: C) -> Self {
         Self {
-            connection: Connection::new(Instant::ORIGIN),
+            connection: Connection::new(Role::Accepted, Instant::ORIGIN),
             codec,
             limits: Limits { queue: Watermarks::new(4, 16), ..Limits::default() },
             reserve: Reserve::new(1 << 20),

@@ -47,6 +47,8 @@ enum Presence {
     Pending,
     /// The service has been notified of it.
     Open,
+    /// Its handshake failed. The service does not know it, and it only has to close.
+    Refused,
 }
 
 /// Whether a peer is to be served.
@@ -87,6 +89,10 @@ impl<S: Service, C: Codec, L> Peer<S, C, L> {
         self.mark != Mark::Unmarked
     }
 
+    fn is_pending(&self) -> bool {
+        self.presence == Presence::Pending
+    }
+
     /// When the timer of this peer fires.
     pub fn armed_at(&self) -> Instant {
         self.armed_at
@@ -124,7 +130,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         reserve: &'a mut Reserve,
         now: Instant,
     ) -> Option<PeerGuard<'a, S, C, L>> {
-        let is_open = |peer: &&mut Peer<S, C, L>| peer.presence == Presence::Open && peer.connection.closed().is_none();
+        let is_open = |peer: &&mut Peer<S, C, L>| !peer.is_pending() && peer.connection.closed().is_none();
         let peer = self.peers.get_mut(key).filter(is_open)?;
         Some(PeerGuard {
             peer,
@@ -224,7 +230,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     /// check is cheaper than moving the timer with every byte. A pending peer has no timer.
     #[inline]
     pub fn reschedule(&mut self, key: Key) {
-        let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Open) else { return };
+        let Some(peer) = self.peers.get_mut(key).filter(|peer| !peer.is_pending()) else { return };
         if peer.connection.closed().is_some() {
             self.closed.push(key);
             return;
@@ -275,7 +281,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         while let Some(key) = self.closed.pop() {
             let Some(peer) = self.peers.remove(key) else { continue };
             self.timers.disarm(key);
-            let Peer { link, mut connection, state, .. } = peer;
+            let Peer { link, mut connection, state, presence, .. } = peer;
             let reason = connection.closed().expect("only closed peers are listed");
             let close_mode = if connection.wants_reset() { CloseMode::Reset } else { CloseMode::Graceful };
             self.counters.resets += u64::from(close_mode == CloseMode::Reset);
@@ -283,7 +289,9 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
             connection.release(reserve, &mut self.counters.ledger);
             on_close(key, link, reason, close_mode);
 
-            self.call_service(reserve, now, |service, orders| service.on_close(state, key, reason, orders));
+            if presence == Presence::Open {
+                self.call_service(reserve, now, |service, orders| service.on_close(state, key, reason, orders));
+            }
         }
     }
 
@@ -314,7 +322,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
 
     /// All peers except pending ones.
     pub fn peers(&self) -> impl Iterator<Item = (Key, &Peer<S, C, L>)> {
-        self.peers.iter().filter(|(_, peer)| peer.presence == Presence::Open)
+        self.peers.iter().filter(|(_, peer)| !peer.is_pending())
     }
 
     /// The counters of this host.

@@ -314,6 +314,10 @@ impl<N: Net> LoadRun for DatagramGenerator<N> {
         self.end(now, RunEnd::Interrupted);
     }
 
+    fn take_tls_error(&mut self) -> Option<io::Error> {
+        None
+    }
+
     fn progress(&self) -> RunProgress {
         RunProgress {
             open: self.sockets.len(),

@@ -53,6 +53,8 @@ pub struct Generator<N: Net, W: Layer<N::Stream> = Plain> {
     /// Byte counters at the start and at the end of the measured time.
     ledger: (Ledger, Ledger),
     cost: Cost,
+    /// The first error of TLS.
+    tls_error: Option<io::Error>,
 }
 
 impl<W: Layer<<Reactor as Net>::Stream>> Generator<Reactor, W> {
@@ -88,6 +90,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             expiry_checked_at: now,
             ledger: (Ledger::default(), Ledger::default()),
             cost,
+            tls_error: None,
             plan,
         }
     }
@@ -164,6 +167,9 @@ impl<N: Net, W: Layer<N::Stream>> LoadRun for Generator<N, W> {
         while let Some(failure) = self.client.poll_failure() {
             self.handle_failure(failure);
         }
+        while let Some((_, error)) = self.client.poll_layer_error() {
+            self.tls_error.get_or_insert(error);
+        }
         while let Some(control_event) = self.client.poll_control_event() {
             match control_event {
                 ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
@@ -182,6 +188,10 @@ impl<N: Net, W: Layer<N::Stream>> LoadRun for Generator<N, W> {
     fn interrupt(&mut self) {
         let now = self.workload().now();
         self.end(now, RunEnd::Interrupted);
+    }
+
+    fn take_tls_error(&mut self) -> Option<io::Error> {
+        self.tls_error.take()
     }
 
     fn progress(&self) -> RunProgress {

@@ -134,6 +134,11 @@ impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
             ReadOutcome::WouldBlock => return (0, NO_INPUT_RANGE),
             ReadOutcome::Ended => self.peer.connection.handle_end(&mut self.resources),
             ReadOutcome::Truncated => self.peer.connection.handle_truncated(&mut self.resources),
+            // An alert may be buffered, and more input may follow the bad record.
+            ReadOutcome::Failed(reason @ CloseReason::BadTls) => {
+                self.peer.connection.handle_layer_error(reason, &mut self.resources);
+                return (0, NO_INPUT_RANGE);
+            }
             ReadOutcome::Failed(reason) => {
                 self.peer.connection.handle_error(reason);
                 return (0, NO_INPUT_RANGE);
@@ -231,6 +236,12 @@ impl<T: Stream> Link<T> {
                     self.readable = true;
                     self.writable = true;
                     return OpenOutcome::Open;
+                }
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    // An alert may have to be written, and input may be unread.
+                    self.readable = true;
+                    self.writable = true;
+                    return OpenOutcome::Failed(CloseReason::BadTls, error);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return OpenOutcome::WouldBlock,

@@ -4,7 +4,7 @@
 //! proportion to the number of peers.
 
 use crate::codec::Codec;
-use crate::connection::{CloseReason, Halves, Limits};
+use crate::connection::{CloseReason, Halves, Limits, Role};
 use crate::host::{HostCounters, Peer};
 use crate::instant::Instant;
 use crate::net::Link;
@@ -52,6 +52,8 @@ pub struct EndpointSnapshot {
 pub struct PeerSnapshot {
     /// The key of the peer.
     pub key: Key,
+    /// Our side of its connection.
+    pub role: Role,
     /// Both halves of its connection.
     pub halves: Halves,
     /// Why it was closed, if it was.
@@ -82,6 +84,7 @@ impl PeerSnapshot {
         let (readable, writable) = peer.link.readiness();
         Self {
             key,
+            role: connection.role(),
             halves: *connection.halves(),
             closed: connection.closed(),
             input_len: connection.input_len(),

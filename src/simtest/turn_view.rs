@@ -81,7 +81,10 @@ impl<'a> TurnView<'a> {
         assert!(self.snapshot.lent_bytes <= self.snapshot.lent_bytes_max, "{} bytes lent", self.snapshot.lent_bytes);
         for endpoint in &self.snapshot.endpoints {
             for peer in &endpoint.peers {
-                assert!(peer.output_len <= endpoint.limits.queue_len_max(), "too much output is queued: {peer:?}");
+                assert!(
+                    peer.output_len <= endpoint.limits.queue_len_max(peer.role),
+                    "too much output is queued: {peer:?}"
+                );
                 assert!(peer.input_len <= endpoint.limits.input_len_max(), "too much input is stored: {peer:?}");
             }
         }
@@ -101,7 +104,7 @@ impl<'a> TurnView<'a> {
     pub(super) fn check_work(&self, name: PeerName, peer: &PeerSnapshot, stream: &StreamView) {
         let (snapshot, endpoint) = (&self.snapshot, &self.run.endpoints[name.0]);
         let limits = &snapshot.endpoints[name.0].limits;
-        let moved_max = SERVE_BUDGET_BYTES + 2 * READ_LEN_MAX + limits.queue_len_max();
+        let moved_max = SERVE_BUDGET_BYTES + 2 * READ_LEN_MAX + limits.queue_len_max(peer.role);
         assert!(stream.bytes_in_turn <= moved_max, "{} bytes in one turn: {peer:?}", stream.bytes_in_turn);
         assert_eq!(peer.closed, None, "closed and not released: {peer:?}");
         if peer.is_marked {

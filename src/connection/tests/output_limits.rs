@@ -6,7 +6,7 @@ use super::*;
 fn a_full_output_queue_closes_the_peer() {
     let mut peer = TestPeer::new(Raw);
     peer.reserve = Reserve::new(1 << 24);
-    let len_max = peer.limits.queue_len_max();
+    let len_max = peer.limits.queue_len_max(Role::Accepted);
     peer.with(|connection, resources| {
         connection.handle_order(&vec![0; len_max], resources);
         assert_eq!(connection.closed(), None);
@@ -38,7 +38,7 @@ fn lost_output_needs_a_reset_even_with_an_empty_queue() {
     assert!(peer.connection.wants_reset(), "after a FIN the output would look complete");
 
     let mut peer = TestPeer::new(Raw);
-    let oversized = vec![0; peer.limits.queue_len_max() + 1];
+    let oversized = vec![0; peer.limits.queue_len_max(Role::Accepted) + 1];
     peer.with(|connection, resources| connection.handle_order(&oversized, resources));
     assert_eq!(peer.connection.closed(), Some(CloseReason::QueueFull));
     assert!(peer.connection.wants_reset());

@@ -130,27 +130,28 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
                 self.drain_if_draining(key, state);
             }
             OpenOutcome::WouldBlock => {}
-            OpenOutcome::Failed(reason, error) => {
-                let handshake = self.close_handshake(key, reason, state);
-                if let (CloseReason::BadTls, Some(Handshake { address, .. })) = (reason, handshake)
+            OpenOutcome::Failed(reason @ CloseReason::BadTls, error) => {
+                let handshake = self.handshakes.take(key);
+                self.host.refuse_pending(key, reason, &mut state.reserve, state.now);
+                if let Some(Handshake { address, .. }) = handshake
                     && let Some(suppressed) = self.handshake_log.permit(state.now)
                 {
                     let suffix = repeated_suffix(suppressed);
                     warn!("TLS handshake with {address} on {} failed: {error}{suffix}", self.address);
                 }
             }
+            OpenOutcome::Failed(reason, _) => self.close_handshake(key, reason, state),
         }
     }
 
     /// Closes a peer before its handshake is complete.
-    fn close_handshake(&mut self, key: Key, reason: CloseReason, state: &mut LoopState<N>) -> Option<Handshake> {
-        let handshake = self.handshakes.take(key);
+    fn close_handshake(&mut self, key: Key, reason: CloseReason, state: &mut LoopState<N>) {
+        self.handshakes.take(key);
         if let Some(link) = self.host.close_pending(key, reason) {
             self.peer_log.closed(key, reason, state.now);
             state.admission.release(link.group());
             state.closes += 1;
         }
-        handshake
     }
 
     pub(super) fn close_handshakes(&mut self, reason: CloseReason, state: &mut LoopState<N>) {

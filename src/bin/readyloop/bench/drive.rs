@@ -16,8 +16,15 @@ use crate::client::{connect_error, tls_target};
 use super::progress::Progress;
 use super::settings::Settings;
 
-/// Runs the plan and returns its record.
-pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, CliError> {
+/// A run that has ended.
+pub(super) struct Measured {
+    pub(super) record: Record,
+    /// The first error of TLS.
+    pub(super) tls_error: Option<io::Error>,
+}
+
+/// Runs the plan to its end.
+pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Measured, CliError> {
     if let Address::Udp(host_port) = &plan.address {
         let found = look_up(host_port, plan.timeout).map_err(|error| connect_error(&plan.address, &error))?;
         let Some(&server) = found.first() else { return Err(no_address(&plan.address)) };
@@ -76,7 +83,7 @@ fn no_address(address: &Address) -> CliError {
     )
 }
 
-fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Record, CliError> {
+fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Measured, CliError> {
     let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let reactor = reactor().map_err(|error| cannot_start(&error))?;
     let mut generator = begin(reactor).map_err(|error| match settings.pid {
@@ -100,7 +107,8 @@ fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Resul
         }
     }
     progress.end();
-    Ok(generator.into_record(settings.name(), begun))
+    let tls_error = generator.take_tls_error();
+    Ok(Measured { record: generator.into_record(settings.name(), begun), tls_error })
 }
 
 /// A reactor that stops the run on SIGINT and SIGTERM.

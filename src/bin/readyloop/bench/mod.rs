@@ -29,14 +29,15 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     let outputs = [("--hgrm", hgrm), ("--html", html)];
     output_file::check(outputs.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?))))?;
     preflight::check(&plan)?;
-    let record = drive::measure(plan, settings)?;
-    exit_status::check_measured(&record)?;
-    let printed = print(&if *json { record.to_json() } else { text::report(&record) });
+    let measured = drive::measure(plan, settings)?;
+    exit_status::check_measured(&measured)?;
+    let record = &measured.record;
+    let printed = print(&if *json { record.to_json() } else { text::report(record) });
     let page = || Form::Html.print(&[record.clone().into()]);
     let hgrm = hgrm.iter().map(|path| (path.as_path(), hgrm::print(&record.latency)));
     let written = output_file::write_all(hgrm.chain(html.iter().map(|path| (path.as_path(), page()))));
     printed.and(written)?;
-    exit_status::check_outcome(&record, settings.pid, fail_if)
+    exit_status::check_outcome(&measured, settings.pid, fail_if)
 }
 
 pub(crate) const UNITS: &str = "Counts: 1000, 10k, 1M. Sizes: 64B, 4KiB, 1MiB. Durations: 500ms, 2s, 1m.";

@@ -11,7 +11,6 @@ use socket2::{Domain, Socket, Type};
 use crate::cli_error::{CliError, io_message};
 use crate::quantity::counted;
 
-
 /// Descriptors for other uses than connections: standard streams, the poll, signals and files of `/proc`.
 const RESERVE: u64 = 32;
 

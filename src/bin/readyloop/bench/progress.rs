@@ -11,7 +11,6 @@ use readyloop::load::RunProgress;
 use crate::quantity::{Unit, counted, grouped};
 use crate::stream::write_all;
 
-
 /// Time between two updates.
 const PERIOD: Duration = Duration::from_millis(250);
 

@@ -10,7 +10,6 @@ use crate::quantity::{Unit, counted, grouped};
 
 use super::exit_status::rate_shortfall;
 
-
 /// Columns of the latency table: name and quantile.
 const COLUMNS: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
 
@@ -50,7 +49,10 @@ fn heading(record: &Record) -> String {
     }
     parts.push(match config.rate {
         None => "closed loop".to_owned(),
-        Some(per_second) => format!("open loop at {}", if per_second < 1.0 { format!("{per_second} /s") } else { Unit::Rate.print(per_second) }),
+        Some(per_second) => format!(
+            "open loop at {}",
+            if per_second < 1.0 { format!("{per_second} /s") } else { Unit::Rate.print(per_second) }
+        ),
     });
     parts.push(length(record));
     if !config.verified {
@@ -171,8 +173,9 @@ fn row(name: &str, cells: [String; 7]) -> String {
 
 fn server(server: &ServerCost) -> String {
     let known = |nanos: Option<u64>| nanos.map_or_else(|| "unknown".to_owned(), time);
-    let each =
-        server.memory_per_connection_bytes.map_or_else(String::new, |each| format!(", {} each", Unit::Bytes.print(each as f64)));
+    let each = server
+        .memory_per_connection_bytes
+        .map_or_else(String::new, |each| format!(", {} each", Unit::Bytes.print(each as f64)));
     let switches = match (server.switches_voluntary, server.switches_involuntary) {
         (Some(voluntary), Some(involuntary)) => {
             format!("{} voluntary, {} involuntary", grouped(voluntary), grouped(involuntary))

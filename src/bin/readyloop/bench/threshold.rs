@@ -8,7 +8,6 @@ use readyloop::load::Record;
 use crate::quantity::Unit;
 use crate::units::{ParseError, count, duration, rate};
 
-
 /// A condition under which a run counts as failed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Threshold {

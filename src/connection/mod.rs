@@ -61,7 +61,8 @@ pub struct Connection<C: Codec> {
     read_pause: ReadPause,
     is_draining: bool,
     wants_writable: bool,
-    deferred_replies: u16,
+    /// The peer stays open after its end, until the service finishes it.
+    keeps_open: bool,
     discarded: u32,
     codec_state: C::State,
     /// An incomplete frame, or whole frames while frames are held back.
@@ -84,7 +85,7 @@ impl<C: Codec> Connection<C> {
             read_pause: ReadPause::NotPaused,
             is_draining: false,
             wants_writable: false,
-            deferred_replies: 0,
+            keeps_open: false,
             discarded: 0,
             codec_state: C::State::default(),
             input: ByteQueue::new(),

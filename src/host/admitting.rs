@@ -1,36 +1,34 @@
 //! How peers enter a host: pending first, then open, or removed.
 //!
 //! ```text
-//! insert_pending ──▶ Pending ── handle_opened, handle_dialed, handle_connected ──▶ Open
-//!                       ├────────────── remove_pending, close_pending ───────────▶ removed
-//!                       └────────────── refuse_pending ──▶ Refused ── lingers ───▶ removed
+//! insert_pending ──▶ Pending ── handle_opened ──▶ Open
+//!                       ├── remove_pending, close_pending ──▶ removed
+//!                       └── refuse_pending ──▶ Refused ── lingers ──▶ removed
 //! ```
 
-use std::fmt::Display;
-
 use crate::buffer::Reserve;
-use crate::codec::Codec;
 use crate::connection::{CloseReason, Connection, Role};
 use crate::instant::Instant;
-use crate::service::{Context, Service};
+use crate::peer_address::PeerAddress;
+use crate::service::{Identity, Service};
 use crate::slab::Key;
 
 use super::{Host, Mark, Peer, PeerGuard, Presence};
 
-impl<S: Service, C: Codec, L> Host<S, C, L> {
+impl<S: Service, L: Identity> Host<S, L> {
     /// Inserts a peer and opens it at once. `link` makes its link from its key.
     ///
     /// # Errors
     /// Passes on an error of `link`, and inserts no peer.
     pub fn open<E>(
         &mut self,
-        address: &dyn Display,
+        address: PeerAddress,
         reserve: &mut Reserve,
         now: Instant,
         link: impl FnOnce(Key) -> Result<L, E>,
     ) -> Result<Key, E> {
         let key = self.insert_pending(link)?;
-        self.handle_opened(key, S::Peer::default(), address, reserve, now);
+        self.handle_opened(key, S::Peer::default(), (address, Role::Accepted), reserve, now);
         Ok(key)
     }
 
@@ -58,63 +56,26 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         self.pending_peer(key).map(|peer| &mut peer.link)
     }
 
-    fn pending_peer(&mut self, key: Key) -> Option<&mut Peer<S, C, L>> {
+    fn pending_peer(&mut self, key: Key) -> Option<&mut Peer<S, L>> {
         self.peers.get_mut(key).filter(|peer| peer.is_pending())
     }
 
-    /// Opens a pending peer that connected to us, with this state, and calls [`Service::on_open`].
+    /// Opens a pending peer with this state, and calls [`Service::on_open`].
     pub fn handle_opened(
         &mut self,
         key: Key,
         state: S::Peer,
-        address: &dyn Display,
+        (address, role): (PeerAddress, Role),
         reserve: &mut Reserve,
         now: Instant,
-    ) {
-        let connection = Connection::new(Role::Accepted, now);
-        self.open_pending(key, (connection, state), reserve, now, |service, peer, cx| {
-            service.on_open(peer, address, cx);
-        });
-    }
-
-    /// Opens a pending peer that we connected to, with this state, and calls [`Service::on_open`].
-    pub fn handle_dialed(
-        &mut self,
-        key: Key,
-        state: S::Peer,
-        address: &dyn Display,
-        reserve: &mut Reserve,
-        now: Instant,
-    ) {
-        let connection = Connection::new(Role::Connected, now);
-        self.open_pending(key, (connection, state), reserve, now, |service, peer, cx| {
-            service.on_open(peer, address, cx);
-        });
-    }
-
-    /// Opens a pending peer that the service has ordered, and calls [`Service::on_connect`].
-    pub fn handle_connected(&mut self, key: Key, ticket: u64, reserve: &mut Reserve, now: Instant) {
-        let connection = Connection::new(Role::Connected, now);
-        self.open_pending(key, (connection, S::Peer::default()), reserve, now, |service, peer, cx| {
-            service.on_connect(peer, ticket, cx);
-        });
-    }
-
-    fn open_pending(
-        &mut self,
-        key: Key,
-        (connection, state): (Connection<C>, S::Peer),
-        reserve: &mut Reserve,
-        now: Instant,
-        notify: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>),
     ) {
         let Some(peer) = self.pending_peer(key) else { return };
         peer.presence = Presence::Open;
         peer.state = state;
-        peer.connection = connection;
+        peer.connection = Connection::new(role, now);
         self.counters.opened += 1;
         if let Some(mut peer_guard) = self.peer_guard(key, reserve, now) {
-            peer_guard.callback(notify);
+            peer_guard.handle_open(address, role);
         }
         self.reschedule(key);
     }

@@ -10,7 +10,6 @@ use std::io;
 use std::time::Duration;
 
 use crate::client::{Client, ClientLimits};
-use crate::codec::Framing;
 use crate::connection::{ENVELOPE_LEN_MAX, Ledger, Limits};
 use crate::instant::Instant;
 use crate::net::{ConnectOptions, ControlEvent, Destination, Layer, Net, Plain, PortSearch, Reactor};
@@ -37,7 +36,7 @@ const SLICE_BYTES: usize = 1024 * 1024;
 pub struct Generator<N: Net, W: Layer<N::Stream> = Plain> {
     plan: Plan,
     server: Destination,
-    client: Client<N, Workload, Framing, W>,
+    client: Client<N, Workload, W>,
     phase: Phase,
     /// Planned times of the connects, if their rate is limited.
     connects: Option<RateSchedule>,

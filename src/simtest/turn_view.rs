@@ -90,8 +90,9 @@ impl<'a> TurnView<'a> {
         }
         if self.streams.is_empty() {
             assert_eq!(self.snapshot.lent_bytes, 0, "memory is lent without a peer");
-            let has_work =
-                |endpoint: &EndpointSnapshot| !endpoint.is_listening || endpoint.is_acceptable || endpoint.marked > 0;
+            let has_work = |endpoint: &EndpointSnapshot| {
+                !endpoint.is_listening || endpoint.is_acceptable || endpoint.marked > 0 || endpoint.has_orders
+            };
             assert!(
                 self.snapshot.endpoints.iter().any(has_work) || self.snapshot.sleeps_until.is_none(),
                 "a timer of a closed peer is left: {:#?}",
@@ -119,7 +120,7 @@ impl<'a> TurnView<'a> {
             Some("output")
         } else if (peer.wants_read && peer.readable) || (queued > 0 && peer.writable) {
             Some("readiness")
-        } else if peer.is_paused && queued == 0 {
+        } else if peer.is_paused && queued == 0 && !peer.is_held_by_service {
             Some("the pause with an empty queue")
         } else if write == WriteHalf::Finishing && queued == 0 {
             Some("the FIN")

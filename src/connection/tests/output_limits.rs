@@ -47,7 +47,7 @@ fn lost_output_needs_a_reset_even_with_an_empty_queue() {
 #[test]
 fn a_reply_lost_after_a_close_needs_a_reset() {
     for (close, reason) in [
-        ((|reply| reply.close()) as fn(&mut Reply<'_>), CloseReason::Service),
+        ((|reply| reply.close()) as fn(&mut Reply<'_, Raw>), CloseReason::Service),
         (|_| panic!("in the service"), CloseReason::Panicked),
     ] {
         let mut peer = TestPeer::new(Raw);
@@ -56,7 +56,7 @@ fn a_reply_lost_after_a_close_needs_a_reset() {
             let input_range = connection.handle_input(b"x", resources, |frame, reply| {
                 reply.send(&[frame]);
                 close(reply);
-                ControlFlow::Break(())
+                Ok(ControlFlow::Break(()))
             });
             assert_eq!((input_range.clone(), connection.closed()), (0..1, Some(reason)));
             connection.store(&b"x"[input_range], resources);

@@ -59,7 +59,7 @@ fn bytes_returned(role: Role, capacity: usize, read_len: usize) -> usize {
         let reply = source.read(read_len);
         if !reply.is_empty() {
             source.peer.with(|connection, resources| {
-                connection.handle_input(&reply, resources, |_, _| ControlFlow::Continue(()));
+                connection.handle_input(&reply, resources, |_, _| Ok(ControlFlow::Continue(())));
             });
         }
         moved += reply.len();

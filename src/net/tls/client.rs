@@ -13,6 +13,7 @@ use super::pem::{alpn_protocols, identity_error};
 use super::trust::Verifier;
 use super::{Pem, TlsError, TlsSetupError, TlsStream, Trust};
 use crate::net::{Layer, Stream};
+pub use crate::service::TlsVersion;
 
 /// Options of a TLS client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,15 +26,6 @@ pub struct TlsClientOptions {
     pub alpn: Vec<String>,
     /// The only version to accept. Unset: the newest that both sides support.
     pub version: Option<TlsVersion>,
-}
-
-/// A version of TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TlsVersion {
-    /// TLS 1.2 (RFC 5246).
-    Tls12,
-    /// TLS 1.3 (RFC 8446).
-    Tls13,
 }
 
 /// The connecting side of TLS, versions 1.2 and 1.3, for any server.

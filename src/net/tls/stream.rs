@@ -5,11 +5,13 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
-use rustls::Connection;
+use rustls::{Connection, ProtocolVersion};
 
 use super::TlsError;
 use crate::instant::Instant;
 use crate::net::Stream;
+use crate::peer_address::PeerAddress;
+use crate::service::{TlsInfo, TlsVersion};
 
 /// The most bytes that rustls buffers for writing: one full record. Further bytes for a slow peer
 /// wait in the queue of its connection, where they are counted.
@@ -267,6 +269,27 @@ impl<T: Stream> Stream for TlsStream<T> {
 
     fn reset_on_drop(&mut self) -> io::Result<()> {
         self.inner.reset_on_drop()
+    }
+
+    fn local_address(&self) -> Option<PeerAddress> {
+        self.inner.local_address()
+    }
+
+    fn tls(&self) -> Option<TlsInfo> {
+        let tls = &self.session.tls;
+        let is_old = tls.protocol_version()? == ProtocolVersion::TLSv1_2;
+        let version = if is_old { TlsVersion::Tls12 } else { TlsVersion::Tls13 };
+        let server_name = match tls {
+            Connection::Server(server) => server.server_name().map(str::to_owned),
+            Connection::Client(_) => None,
+        };
+        let certificates = tls.peer_certificates().unwrap_or_default();
+        Some(TlsInfo {
+            server_name,
+            alpn: tls.alpn_protocol().map(<[u8]>::to_vec),
+            certificates: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
+            ..TlsInfo::new(version)
+        })
     }
 
     fn short_read_means_empty(&self) -> bool {

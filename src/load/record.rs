@@ -20,9 +20,8 @@
 //!
 //! Files of version 1 are read as well, see `version_1`.
 
+mod errors_by_kind;
 mod version_1;
-
-use std::collections::BTreeMap;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -375,37 +374,6 @@ impl<'de> Deserialize<'de> for Record {
             version_1::upgrade(&mut run);
         }
         Self::deserialize(run).map_err(D::Error::custom)
-    }
-}
-
-/// [`Record::errors`] as two members, `errors` and `error_examples`.
-mod errors_by_kind {
-    use super::{BTreeMap, Deserialize, Deserializer, ErrorCount, ErrorKind, Serialize, Serializer};
-
-    #[derive(Serialize, Deserialize)]
-    struct Errors {
-        errors: BTreeMap<ErrorKind, u64>,
-        error_examples: BTreeMap<ErrorKind, String>,
-    }
-
-    pub(super) fn serialize<S: Serializer>(errors: &[ErrorCount], serializer: S) -> Result<S::Ok, S::Error> {
-        let mut by_kind =
-            Errors { errors: ErrorKind::ALL.map(|kind| (kind, 0)).into(), error_examples: BTreeMap::new() };
-        for ErrorCount { kind, count, example } in errors {
-            by_kind.errors.insert(*kind, *count);
-            by_kind.error_examples.insert(*kind, example.clone());
-        }
-        by_kind.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ErrorCount>, D::Error> {
-        let Errors { errors, mut error_examples } = Errors::deserialize(deserializer)?;
-        let occurred = errors.into_iter().filter(|(_, count)| *count > 0);
-        let mut errors: Vec<ErrorCount> = occurred
-            .map(|(kind, count)| ErrorCount { kind, count, example: error_examples.remove(&kind).unwrap_or_default() })
-            .collect();
-        errors.sort_by_key(|error| std::cmp::Reverse(error.count));
-        Ok(errors)
     }
 }
 

@@ -112,7 +112,7 @@ impl<N: Net> DatagramGenerator<N> {
     }
 
     /// Sends requests that no answer triggers: planned ones, as far as the pipeline of their socket
-    /// permits, and the first ones of a closed loop. One turn sends a slice of those that are due.
+    /// permits, and the first ones of a closed loop. One turn sends at most a slice of the due requests.
     fn send_unprompted(&mut self, now: Instant) {
         for _ in 0..SLICE {
             if self.next_unprompted() > now {

@@ -49,7 +49,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// All kinds.
+    /// All error kinds, in the order of their declaration.
     pub(super) const ALL: [Self; 11] = [
         Self::Refused,
         Self::Unreachable,

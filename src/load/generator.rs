@@ -95,7 +95,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
     }
 
     /// Sends requests that no answer triggers: planned ones, as far as the pipeline of their connection
-    /// permits, and the first ones of a closed loop. One turn sends a slice of those that are due.
+    /// permits, and the first ones of a closed loop. One turn sends at most a slice of the due requests.
     fn send_unprompted(&mut self, now: Instant) {
         let slots = self.plan.connections;
         let bytes = self.plan.pipeline.saturating_mul(self.plan.message_len);

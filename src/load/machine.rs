@@ -89,9 +89,9 @@ pub(super) fn cpu_of(pid: u32) -> io::Result<Duration> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CoreTicks {
     cores: u64,
-    /// In processes.
+    /// Ticks in which processes ran.
     busy: u64,
-    /// The hypervisor ran other machines.
+    /// Ticks in which the hypervisor ran other machines.
     stolen: u64,
     total: u64,
 }
@@ -104,7 +104,7 @@ impl CoreTicks {
     fn parse(stat: &str) -> Option<Self> {
         let mut lines = stat.lines().take_while(|line| line.starts_with("cpu"));
         let ticks: Vec<u64> = lines.next()?.split_whitespace().skip(1).map_while(|tick| tick.parse().ok()).collect();
-        // After these follow the guests, whose time is part of `user` and `nice`.
+        // The next fields are about guests, and their time is part of `user` and `nice`.
         let [user, nice, system, idle, io_wait, interrupt, soft_interrupt, stolen] = *ticks.first_chunk()?;
         let busy = user + nice + system;
         let total = busy + idle + io_wait + interrupt + soft_interrupt + stolen;

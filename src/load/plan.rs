@@ -31,7 +31,7 @@ pub const CONNECTIONS_MAX: usize = 10_000_000;
 /// Maximum number of requests in flight over all connections. The generator stores the times of each.
 pub const IN_FLIGHT_MAX: usize = 50_000_000;
 
-/// Maximum number of bytes of all requests in flight. Those that a server does not read stay in memory.
+/// Maximum number of bytes of all requests in flight. Requests that a server does not read stay in memory.
 pub const IN_FLIGHT_BYTES_MAX: usize = 1 << 36;
 
 /// Maximum measured time and maximum warm-up. Planned times are exact for that long.

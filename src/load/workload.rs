@@ -10,7 +10,7 @@ use crate::slab::Key;
 
 use super::counters::{Request, RequestCounters};
 use super::error_kind::ErrorKind;
-use super::exchange::{EchoMismatch, Exchange, Role};
+use super::exchange::{EchoMismatch, Exchange, Purpose};
 use super::pattern::{CHUNK_LEN_MAX, Pattern};
 use super::plan::{ConnectionReuse, Plan, Verify};
 use super::recent_connects::RecentConnects;
@@ -113,7 +113,7 @@ impl Workload {
     /// State of a connection for one request that is planned at `planned`. The request counts as sent.
     pub(super) fn begin_request(&mut self, slot: usize, serial: u64, planned: Instant) -> Exchange {
         let now = self.now();
-        let mut exchange = Exchange::new(Role::Requesting, slot, serial, self.message_len, now);
+        let mut exchange = Exchange::new(Purpose::Requesting, slot, serial, self.message_len, now);
         let request = Request { planned, sent_at: now };
         self.counters.count_sent(&request);
         self.in_flight += 1;
@@ -237,7 +237,7 @@ impl Service for Workload {
         if exchange.in_flight.front().is_none_or(|request| self.counters.is_measured(request)) {
             self.counters.connect.record(nanos(took));
         }
-        if exchange.role == Role::Requesting {
+        if exchange.purpose == Purpose::Requesting {
             self.requesting_open += 1;
             self.silent += 1;
             self.keys[exchange.slot] = Some(cx.key());
@@ -273,7 +273,7 @@ impl Service for Workload {
             self.broken += 1;
             self.fail_requests(&mut exchange, ErrorKind::of_close(reason), || format!("connection closed: {reason}"));
         }
-        if exchange.role == Role::Requesting {
+        if exchange.purpose == Purpose::Requesting {
             self.requesting_open -= 1;
             self.keys[exchange.slot] = None;
             self.oldest_sent_at[exchange.slot] = Instant::NEVER;

@@ -13,7 +13,7 @@ use crate::net::{Layer, Net};
 use super::Generator;
 
 impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
-    /// Ends each phase whose end is reached.
+    /// Moves from phase to phase, as long as the current one is over.
     pub(super) fn advance(&mut self, now: Instant) {
         loop {
             let phase = self.phase;

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-/// Renames and moves the fields that have another place in version 2. What is not there stays missing.
+/// Renames and moves the fields that have another place in version 2. A missing field stays missing.
 pub(super) fn upgrade(run: &mut Value) {
     let Some(run) = run.as_object_mut() else { return };
     for (name, new_name) in [("asked", "config"), ("latency", "latency_ns"), ("service", "service_ns")] {

@@ -1,4 +1,4 @@
-//! When a run ends, and what it reports if it measured nothing.
+//! When a run ends, and its report if it measured nothing.
 
 use std::io::Read as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,9 +64,11 @@ fn an_interrupted_run_prints_its_results() {
 
 #[test]
 fn a_run_that_measured_nothing_fails() {
-    let (server, address) = echo("-v");
+    let (server, address) = echo("");
     let ended = bench(&format!("{address} -w 0s -d 1ns --fail-if p99>1ns")).run();
     ends_with(&ended, 1, &["readyloop: error: nothing was measured"]);
+    server.drain();
+    let (server, address) = echo("-v");
     let bench = started(&format!("{address} -c 1 -w 10m"));
     server.logs("opened");
     bench.signal("INT");

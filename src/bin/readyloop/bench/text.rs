@@ -194,7 +194,7 @@ fn server(server: &ServerCost) -> String {
 fn caveats(record: &Record) -> Vec<String> {
     let generator = &record.generator;
     let mut lines = Vec::new();
-    if generator.was_bottleneck {
+    if generator.was_bottleneck && record.requests.answered > 0 {
         let percent = |part: f64| (part * 100.0).round();
         let waited = match percent(generator.waited) {
             0.0 => String::new(),

@@ -120,7 +120,7 @@ fn bench(round: &Round) -> Result<Figures> {
     };
     Ok(Figures {
         cpu_ns: record.generator.cpu_ns as f64 / requests.answered as f64,
-        rate: requests.rate,
+        rate: record.rate_per_s,
         p50_ns: p50_ns as f64,
         p99_ns: p99_ns as f64,
     })

@@ -6,8 +6,8 @@ use std::io;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::machine::{self, ThreadCounters};
-use super::record::{GeneratorCost, ServerCost};
+use super::machine::{self, CoreTicks, ThreadCounters};
+use super::record::{GeneratorCost, OtherWork, ServerCost};
 use super::schedule::nanos;
 
 /// A generator that is idle for less than this fraction of the measured time may limit the results.
@@ -15,6 +15,9 @@ const IDLE_MIN: f64 = 0.05;
 
 /// A sample of all threads that takes more than this fraction of the measured time is too imprecise.
 const SAMPLE_TIME_MAX: f64 = 0.1;
+
+/// The kernel counts the time of cores in ticks, so a shorter measured time says nothing about other work.
+const OTHER_WORK_MEASURED_MIN: Duration = Duration::from_millis(500);
 
 /// A sample, and the time that it took.
 type Sample<T> = (T, Duration);
@@ -35,6 +38,9 @@ pub(super) struct Cost {
     server_threads: (PendingSample<ThreadCounters>, PendingSample<ThreadCounters>),
     /// The second of these samples, once it is complete.
     server_threads_last: Option<Sample<ThreadCounters>>,
+    /// All cores with the CPU time of this process, at the start and at the end of the measured time.
+    cores: (Option<CoreTicks>, Option<CoreTicks>),
+    own_process_cpu: Duration,
     own_cpu: Option<Duration>,
     own_wait: Duration,
     /// CPU time and wait for a core in the measured time.
@@ -56,6 +62,8 @@ impl Cost {
             server_cpu: (None, None),
             server_threads: (None, None),
             server_threads_last: None,
+            cores: (None, None),
+            own_process_cpu: Duration::ZERO,
             own_cpu: None,
             own_wait: Duration::ZERO,
             spent: None,
@@ -77,6 +85,8 @@ impl Cost {
     pub(super) fn begin(&mut self) {
         self.server_cpu.0 = self.server_cpu_now();
         self.server_threads.0 = self.pid.and_then(|pid| sample_in_thread(move || ThreadCounters::of(pid)));
+        self.cores.0 = CoreTicks::now();
+        self.own_process_cpu = machine::own_process_cpu();
         self.own_wait = machine::own_wait();
         self.own_cpu = Some(machine::own_cpu());
     }
@@ -86,6 +96,8 @@ impl Cost {
         let Some(cpu) = self.own_cpu.filter(|_| self.spent.is_none()) else { return false };
         self.spent = Some((machine::own_cpu() - cpu, machine::own_wait().saturating_sub(self.own_wait)));
         self.server_cpu.1 = self.server_cpu_now();
+        self.own_process_cpu = machine::own_process_cpu().saturating_sub(self.own_process_cpu);
+        self.cores.1 = CoreTicks::now();
         self.server_threads.1 = self.pid.and_then(|pid| sample_in_thread(move || ThreadCounters::of(pid)));
         true
     }
@@ -104,7 +116,7 @@ impl Cost {
         measured: Duration,
         answered: u64,
         open: u64,
-    ) -> (Option<ServerCost>, GeneratorCost) {
+    ) -> (Option<ServerCost>, GeneratorCost, OtherWork) {
         self.finish_sampling();
         let (cpu, waited) = self.spent.unwrap_or_default();
         let fraction =
@@ -117,7 +129,16 @@ impl Cost {
             was_bottleneck: fraction(cpu) + fraction(waited) > 1.0 - IDLE_MIN,
             memory_per_connection_bytes: grown.and_then(|bytes| bytes.checked_div(open)),
         };
-        (self.into_server(measured, answered, open), generator)
+        let other_work = self.other_work(measured).unwrap_or_default();
+        (self.into_server(measured, answered, open), generator, other_work)
+    }
+
+    fn other_work(&self, measured: Duration) -> Option<OtherWork> {
+        let (busy, stolen) = self.cores.1?.since(&self.cores.0?).filter(|_| OTHER_WORK_MEASURED_MIN <= measured)?;
+        let cores = |cpu: Duration| cpu.as_secs_f64() / measured.as_secs_f64();
+        let server = self.server_cpu.1.zip(self.server_cpu.0).map(|(last, first)| last.saturating_sub(first));
+        let busy_cores = server.map(|server| (busy - cores(server + self.own_process_cpu)).max(0.0));
+        Some(OtherWork { busy_cores, stolen_cores: Some(stolen) })
     }
 
     /// The values of the server; `None` if it has ended.
@@ -189,7 +210,7 @@ mod tests {
         let begun = machine::own_cpu();
         while machine::own_cpu() < begun + Duration::from_millis(20) {}
         cost.end();
-        let (server, _) = cost.into_figures(Duration::from_secs(60), 2, 1);
+        let (server, _, _) = cost.into_figures(Duration::from_secs(60), 2, 1);
         let server = server.expect("this process is running");
         assert!(server.cpu_ns >= 20_000_000, "{server:?}");
         assert_eq!(server.cpu_per_request_ns, Some(server.cpu_ns / 2));

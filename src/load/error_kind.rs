@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::connection::CloseReason;
 
 /// Number of errors of one kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorCount {
     /// Kind of the errors.
     pub kind: ErrorKind,
@@ -22,7 +22,7 @@ pub struct ErrorCount {
 
 /// Kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The connection was refused.
     Refused,
@@ -49,6 +49,21 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All error kinds, in the order of their declaration.
+    pub(super) const ALL: [Self; 11] = [
+        Self::Refused,
+        Self::Unreachable,
+        Self::ConnectTimedOut,
+        Self::Tls,
+        Self::Reset,
+        Self::Ended,
+        Self::TimedOut,
+        Self::Mismatch,
+        Self::NoDescriptors,
+        Self::NoPorts,
+        Self::Other,
+    ];
+
     /// Whether the generator's own machine is the cause, and not the server.
     pub const fn is_own(self) -> bool {
         matches!(self, Self::NoDescriptors | Self::NoPorts)

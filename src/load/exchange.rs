@@ -12,7 +12,7 @@ use super::pattern::{Pattern, PatternOffset};
 /// State of one connection of the generator.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
-    pub(super) role: Role,
+    pub(super) purpose: Purpose,
     /// Index of the connection in the tables of the workload.
     pub(super) slot: usize,
     /// When its connect began.
@@ -33,7 +33,7 @@ pub(super) struct Exchange {
 
 /// Purpose of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum Purpose {
     /// It stays open and idle.
     #[default]
     Idle,
@@ -54,10 +54,16 @@ pub(super) enum EchoMismatch {
 
 impl Exchange {
     /// Connection number `serial` of the run.
-    pub(super) fn new(role: Role, slot: usize, serial: u64, message_len: usize, connect_begun_at: Instant) -> Self {
+    pub(super) fn new(
+        purpose: Purpose,
+        slot: usize,
+        serial: u64,
+        message_len: usize,
+        connect_begun_at: Instant,
+    ) -> Self {
         let start = PatternOffset::of_connection(serial);
         Self {
-            role,
+            purpose,
             slot,
             connect_begun_at,
             next: slot as u64,
@@ -109,7 +115,7 @@ mod tests {
     use crate::codec::{Framing, Raw};
 
     fn exchange_with(requests: u64) -> Exchange {
-        let mut exchange = Exchange::new(Role::Requesting, 0, 3, 10, Instant::ORIGIN);
+        let mut exchange = Exchange::new(Purpose::Requesting, 0, 3, 10, Instant::ORIGIN);
         (0..requests).for_each(|number| exchange.in_flight.push_back(request(number)));
         exchange
     }

@@ -3,22 +3,34 @@
 //! The generator records into an HdrHistogram and converts it at the end.
 
 use hdrhistogram::{Counter, Histogram};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The percentiles that are written beside the histogram, with their names.
+const PERCENTILES: [(&str, f64); 6] =
+    [("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999), ("p99_99", 0.9999)];
 
 /// A latency histogram with the buckets of HdrHistogram, without the empty ones.
 ///
 /// Histograms of the same precision can be merged without loss. Latencies are whole nanoseconds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// As JSON it has the members `min`, `mean`, `p50`, `p75`, `p90`, `p99`, `p99_9`, `p99_99` and `max`, which
+/// are `null` without latencies, then `count`, `sum`, `significant_digits` and `buckets`. A bucket is a
+/// pair of its highest latency and the number of latencies in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Latencies {
     /// Precision in decimal digits. With 3, latencies in one bucket differ by less than a thousandth.
     pub significant_digits: u8,
     /// Number of latencies.
     pub count: u64,
     /// Exact minimum; 0 without latencies.
+    #[serde(rename = "min", alias = "min_ns", deserialize_with = "or_zero")]
     pub min_ns: u64,
     /// Exact maximum; 0 without latencies.
+    #[serde(rename = "max", alias = "max_ns", deserialize_with = "or_zero")]
     pub max_ns: u64,
     /// Sum of all latencies, rounded by the buckets.
+    #[serde(rename = "sum", alias = "sum_ns")]
     pub sum_ns: u64,
     /// Non-empty buckets in ascending order: the highest latency of the bucket, and the number of
     /// latencies in it.
@@ -83,14 +95,14 @@ impl Latencies {
             if is_first { other.significant_digits } else { self.significant_digits.min(other.significant_digits) };
         self.min_ns = if is_first { other.min_ns } else { self.min_ns.min(other.min_ns) };
         self.max_ns = self.max_ns.max(other.max_ns);
-        self.count += other.count;
+        self.count = self.count.saturating_add(other.count);
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
         self.buckets.extend_from_slice(&other.buckets);
         self.buckets.sort_unstable_by_key(|&(highest, _)| highest);
         self.buckets.dedup_by(|later, kept| {
             let is_same = later.0 == kept.0;
             if is_same {
-                kept.1 += later.1;
+                kept.1 = kept.1.saturating_add(later.1);
             }
             is_same
         });
@@ -102,6 +114,28 @@ impl Latencies {
         let total = self.buckets.iter().try_fold(0_u64, |sum, (_, count)| sum.checked_add(*count));
         is_sorted && total == Some(self.count) && self.min_ns <= self.max_ns
     }
+}
+
+impl Serialize for Latencies {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let known = |nanos: u64| (!self.is_empty()).then_some(nanos);
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("min", &known(self.min_ns))?;
+        map.serialize_entry("mean", &self.mean_ns())?;
+        for (name, quantile) in PERCENTILES {
+            map.serialize_entry(name, &self.at(quantile))?;
+        }
+        map.serialize_entry("max", &known(self.max_ns))?;
+        map.serialize_entry("count", &self.count)?;
+        map.serialize_entry("sum", &self.sum_ns)?;
+        map.serialize_entry("significant_digits", &self.significant_digits)?;
+        map.serialize_entry("buckets", &self.buckets)?;
+        map.end()
+    }
+}
+
+fn or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(0))
 }
 
 #[cfg(test)]

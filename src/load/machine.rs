@@ -33,7 +33,16 @@ impl Machine {
 
 /// User and system CPU time of the calling thread.
 pub(super) fn own_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    cpu_clock(ClockId::ThreadCPUTime)
+}
+
+/// User and system CPU time of this process.
+pub(super) fn own_process_cpu() -> Duration {
+    cpu_clock(ClockId::ProcessCPUTime)
+}
+
+fn cpu_clock(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
@@ -82,6 +91,40 @@ pub(super) fn cpu_of(_pid: u32) -> io::Result<Duration> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Time of all cores of this machine since its start, in ticks of the kernel (`/proc/stat`, proc(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CoreTicks {
+    cores: u64,
+    /// Ticks in which processes ran.
+    busy: u64,
+    /// Ticks in which the hypervisor ran other machines.
+    stolen: u64,
+    total: u64,
+}
+
+impl CoreTicks {
+    pub(super) fn now() -> Option<Self> {
+        Self::parse(&fs::read_to_string("/proc/stat").ok()?)
+    }
+
+    fn parse(stat: &str) -> Option<Self> {
+        let mut lines = stat.lines().take_while(|line| line.starts_with("cpu"));
+        let ticks: Vec<u64> = lines.next()?.split_whitespace().skip(1).map_while(|tick| tick.parse().ok()).collect();
+        // The next fields are about guests, and their time is part of `user` and `nice`.
+        let [user, nice, system, idle, io_wait, interrupt, soft_interrupt, stolen] = *ticks.first_chunk()?;
+        let busy = user + nice + system;
+        let total = busy + idle + io_wait + interrupt + soft_interrupt + stolen;
+        Some(Self { cores: lines.count() as u64, busy, stolen, total })
+    }
+
+    /// Cores in use by processes, and cores in use by other machines, since `earlier`.
+    pub(super) fn since(&self, earlier: &Self) -> Option<(f64, f64)> {
+        let total = self.total.checked_sub(earlier.total).filter(|total| *total > 0)?;
+        let cores = |ticks: u64| self.cores as f64 * ticks as f64 / total as f64;
+        Some((cores(self.busy.saturating_sub(earlier.busy)), cores(self.stolen.saturating_sub(earlier.stolen))))
+    }
+}
+
 /// Numbers of `/proc` about the threads of a process. Reading them is slow with thousands of threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ThreadCounters {
@@ -123,6 +166,19 @@ mod tests {
         while own_cpu() == before.0 || cpu_of(this).unwrap() == before.1 {
             sum = std::hint::black_box(sum + 1);
         }
+    }
+
+    #[test]
+    fn ticks_become_cores() {
+        let stat = |busy: u64, idle: u64, stolen: u64| {
+            let (user, system) = (busy / 2, busy - busy / 2);
+            CoreTicks::parse(&format!("cpu  {user} 0 {system} {idle} 0 0 0 {stolen} 0 0\ncpu0 1 2\ncpu1 1 2\nintr 5\n"))
+        };
+        let (first, last) = (stat(100, 1000, 0).unwrap(), stat(200, 1250, 50).unwrap());
+        assert_eq!(last.since(&first), Some((0.5, 0.25)));
+        assert_eq!(first.since(&first), None);
+        assert_eq!(first.since(&last), None);
+        assert_eq!((CoreTicks::parse(""), CoreTicks::parse("cpu  1 2 3\n")), (None, None));
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl RunOutcome {
         let is_done = ending == RunEnd::Done;
         let sent = if is_done { counters.sent } else { counters.answered + counters.failed + lost };
         let measured = counters.measured();
-        let (server, generator) = cost.into_figures(measured, counters.answered, connections.open_max);
+        let (server, generator, other_work) = cost.into_figures(measured, counters.answered, connections.open_max);
         Record {
             schema: SCHEMA.to_owned(),
             version: VERSION,
@@ -37,6 +37,7 @@ impl RunOutcome {
             machine: Machine::here(),
             config: plan.config(),
             ending,
+            rate_per_s: counters.rate(),
             requests: Requests {
                 sent,
                 answered: counters.answered,
@@ -44,7 +45,6 @@ impl RunOutcome {
                 lost,
                 unsent: if is_done { planned_count.saturating_sub(sent) } else { 0 },
                 measured_ns: nanos(measured),
-                rate: counters.rate(),
                 sent_bytes: self.sent_bytes,
                 received_bytes: self.received_bytes,
             },
@@ -54,6 +54,7 @@ impl RunOutcome {
             service: counters.service(),
             generator,
             server,
+            other_work,
             series: counters.into_intervals(),
         }
     }

@@ -25,6 +25,21 @@ pub const DATAGRAM_LEN_MAX: usize = 65_507;
 /// Maximum number of planned requests per second: more than one thread can send.
 pub const RATE_MAX: f64 = 10e6;
 
+/// Maximum number of connections, with the idle ones.
+pub const CONNECTIONS_MAX: usize = 10_000_000;
+
+/// Maximum number of requests in flight over all connections. The generator stores the times of each.
+pub const IN_FLIGHT_MAX: usize = 50_000_000;
+
+/// Maximum number of bytes of all requests in flight. Requests that a server does not read stay in memory.
+pub const IN_FLIGHT_BYTES_MAX: usize = 1 << 36;
+
+/// Maximum measured time and maximum warm-up. Planned times are exact for that long.
+pub const TIME_MAX: Duration = Duration::from_secs(100 * 24 * 3600);
+
+/// Maximum time for the last answers of a run with a duration, so that it ends even with a timeout of hours.
+const LAST_ANSWERS_MAX: Duration = Duration::from_secs(10);
+
 /// Configuration of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -100,9 +115,27 @@ pub enum Verify {
 /// Error of [`Plan::check`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
-    /// The number of connections or the pipeline is zero.
-    #[error("connections and pipeline must be greater than zero")]
-    NoConnections,
+    /// The number of connections is out of range.
+    #[error("the number of connections, with the idle ones, must be 1 to {CONNECTIONS_MAX}")]
+    Connections,
+    /// The pipeline is zero.
+    #[error("the pipeline must be greater than zero")]
+    NoPipeline,
+    /// The connections may have too many requests in flight.
+    #[error(
+        "{connections} connections with a pipeline of {pipeline} are too many requests in flight: at most {max} are possible"
+    )]
+    InFlight {
+        /// Number of connections that carry requests.
+        connections: usize,
+        /// Requests in flight on each.
+        pipeline: usize,
+        /// Maximum number of requests in flight, for messages of this length.
+        max: usize,
+    },
+    /// The measured time or the warm-up is out of range.
+    #[error("{0} must be at most {days} days", days = TIME_MAX.as_secs() / 86_400)]
+    Time(&'static str),
     /// The message length is out of range.
     #[error("a message of {len} bytes is out of range: it must have {min} to {max} bytes")]
     MessageLen {
@@ -169,10 +202,12 @@ impl Plan {
     /// # Errors
     /// The first problem found.
     pub fn check(&self) -> Result<(), PlanError> {
-        if self.connections == 0 || self.pipeline == 0 {
-            return Err(PlanError::NoConnections);
+        if self.connections == 0 || self.connections_max() > CONNECTIONS_MAX {
+            return Err(PlanError::Connections);
         }
         self.check_message()?;
+        self.check_in_flight()?;
+        self.check_times()?;
         let rates = [self.connect_rate, self.pace.rate()];
         if !rates.into_iter().flatten().all(|rate| rate > 0.0 && rate <= RATE_MAX) {
             return Err(PlanError::Rate);
@@ -195,6 +230,26 @@ impl Plan {
             Err(PlanError::PipelineNeedsReuse)
         } else {
             Ok(())
+        }
+    }
+
+    fn check_in_flight(&self) -> Result<(), PlanError> {
+        let (connections, pipeline) = (self.connections, self.pipeline);
+        let max = IN_FLIGHT_MAX.min(IN_FLIGHT_BYTES_MAX / self.message_len);
+        match connections.checked_mul(pipeline) {
+            Some(0) => Err(PlanError::NoPipeline),
+            Some(in_flight) if in_flight <= max => Ok(()),
+            Some(_) | None => Err(PlanError::InFlight { connections, pipeline, max }),
+        }
+    }
+
+    fn check_times(&self) -> Result<(), PlanError> {
+        match self.run_length {
+            RunLength::Time(time) if time > TIME_MAX => Err(PlanError::Time("the measured time")),
+            RunLength::Time(_) | RunLength::Requests(_) if self.warm_up > TIME_MAX => {
+                Err(PlanError::Time("the warm-up"))
+            }
+            RunLength::Time(_) | RunLength::Requests(_) => Ok(()),
         }
     }
 
@@ -228,6 +283,15 @@ impl Plan {
     /// Maximum number of open connections.
     pub fn connections_max(&self) -> usize {
         self.connections.saturating_add(self.idle)
+    }
+
+    /// Time for the last answers of a run, after its last request.
+    pub(super) fn last_answers_timeout(&self) -> Duration {
+        match self.run_length {
+            RunLength::Time(_) => self.timeout.min(LAST_ANSWERS_MAX),
+            // The run ends with the last answer.
+            RunLength::Requests(_) => self.timeout,
+        }
     }
 
     /// Time between two searches for requests without an answer in time.
@@ -279,69 +343,4 @@ impl Pace {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan(address: &str) -> Plan {
-        Plan::new(address.parse().unwrap())
-    }
-
-    fn framed(framing: &str, message_len: usize) -> Plan {
-        Plan { framing: framing.parse().unwrap(), message_len, ..plan("127.0.0.1:7") }
-    }
-
-    #[test]
-    fn an_impossible_plan_is_rejected() {
-        let tcp = || plan("127.0.0.1:7");
-        assert_eq!(tcp().check(), Ok(()));
-        assert_eq!(Plan { connections: 0, ..tcp() }.check(), Err(PlanError::NoConnections));
-        assert!(matches!(Plan { message_len: 0, ..tcp() }.check(), Err(PlanError::MessageLen { min: 1, .. })));
-        assert_eq!(Plan { pace: Pace::Open(0.0), ..tcp() }.check(), Err(PlanError::Rate));
-        assert_eq!(Plan { pace: Pace::Open(f64::NAN), ..tcp() }.check(), Err(PlanError::Rate));
-        assert_eq!(Plan { connect_rate: Some(-1.0), ..tcp() }.check(), Err(PlanError::Rate));
-        assert_eq!(
-            Plan { reuse: ConnectionReuse::PerRequest, pipeline: 2, ..tcp() }.check(),
-            Err(PlanError::PipelineNeedsReuse)
-        );
-    }
-
-    #[test]
-    fn a_message_must_fit_into_its_frame() {
-        assert_eq!(framed("fixed:64", 64).check(), Ok(()));
-        assert!(matches!(framed("fixed:63", 64).check(), Err(PlanError::FrameLen { .. })));
-        assert_eq!(framed("length:u8", 255).check(), Ok(()));
-        assert!(matches!(framed("length:u8", 256).check(), Err(PlanError::Unframable { .. })));
-        assert_eq!(framed("lines", 1).check(), Ok(()));
-    }
-
-    #[test]
-    fn udp_rejects_options_for_connections() {
-        let udp = || plan("udp://127.0.0.1:7");
-        assert_eq!(udp().check(), Ok(()));
-        assert_eq!(Plan { idle: 1, ..udp() }.check(), Err(PlanError::NeedsConnections("--idle")));
-        assert_eq!(
-            Plan { reuse: ConnectionReuse::PerRequest, ..udp() }.check(),
-            Err(PlanError::NeedsConnections("--churn"))
-        );
-        assert!(matches!(Plan { message_len: 7, ..udp() }.check(), Err(PlanError::MessageLen { min: 8, .. })));
-        assert!(matches!(Plan { message_len: 65_508, ..udp() }.check(), Err(PlanError::MessageLen { .. })));
-    }
-
-    #[test]
-    fn source_addresses_rotate() {
-        assert_eq!(plan("127.0.0.1:7").source(5), None);
-        let sources = vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()];
-        let unix = Plan { sources: sources.clone(), ..plan("unix:/tmp/a") };
-        assert_eq!(unix.check(), Err(PlanError::UnixSource));
-        let plan = Plan { sources: sources.clone(), ..plan("127.0.0.1:7") };
-        assert_eq!([0, 1, 2].map(|serial| plan.source(serial)), [Some(sources[0]), Some(sources[1]), Some(sources[0])]);
-    }
-
-    #[test]
-    fn the_run_configuration_holds_the_plan() {
-        let plan = Plan { run_length: RunLength::Requests(7), pace: Pace::Open(2.5), ..plan("tls://localhost:7") };
-        let config = plan.config();
-        assert_eq!((config.transport, config.requests, config.duration_ns), (Transport::Tls, Some(7), None));
-        assert_eq!((config.rate, config.address.as_str()), (Some(2.5), "tls://localhost:7"));
-    }
-}
+mod tests;

@@ -5,18 +5,28 @@
 //! # The schema
 //!
 //! `bench --json` prints one record as JSON. Its members are the fields below, under their names;
-//! [`Record::config`] is called `asked`.
+//! [`Record::latency`] is called `latency_ns`, and [`Record::service`] is called `service_ns`.
 //!
 //! - `schema` is always `"readyloop.run"` and `version` is [`VERSION`]. A new field does not change the
 //!   version: readers ignore unknown fields and use 0 for a missing one. Removing a field or changing
 //!   its meaning raises the version.
-//! - A name ends in its unit: `_ns` is whole nanoseconds, `_bytes` is bytes. A rate is per second.
+//! - A name ends in its unit: `_ns` is whole nanoseconds, `_bytes` is bytes, `_per_s` is per second.
 //! - A value that was not measured or not configured is `null`.
-//! - Latencies are histograms, see [`Latencies`]: `buckets` holds pairs of the highest latency of a
-//!   bucket and the number of latencies in it. So runs can be merged, and any percentile can be read.
-//! - Enum values are in kebab case: `"timed-out"`.
+//! - Latencies are percentiles and a histogram, see [`Latencies`]. So runs can be merged, and any other
+//!   percentile can be read.
+//! - `errors` has the number of errors of each [`ErrorKind`], zeros included. `error_examples` has the
+//!   message of the first error of each kind that occurred.
+//! - Enum values are in snake case: `"timed_out"`.
+//!
+//! Files of version 1 are read as well, see `version_1`.
 
-use serde::{Deserialize, Serialize};
+mod errors_by_kind;
+mod version_1;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::error::Category;
 use thiserror::Error;
 
 use super::latencies::Latencies;
@@ -27,10 +37,11 @@ pub use super::error_kind::{ErrorCount, ErrorKind};
 pub const SCHEMA: &str = "readyloop.run";
 
 /// Version of the schema that is written, and the newest that can be read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One run: the machine, the configuration and the results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Record {
     /// [`SCHEMA`].
     pub schema: String,
@@ -43,21 +54,25 @@ pub struct Record {
     /// Machine of the generator.
     pub machine: Machine,
     /// Configuration of the run.
-    #[serde(rename = "asked")]
     pub config: RunConfig,
     /// How the run ended.
     pub ending: RunEnd,
+    /// Answers per second in the measured time.
+    pub rate_per_s: f64,
     /// Results of the requests.
     pub requests: Requests,
     /// Results of the connections.
     pub connections: Connections,
     /// Errors by kind, most frequent first.
+    #[serde(flatten, with = "errors_by_kind")]
     pub errors: Vec<ErrorCount>,
     /// Time from sending a request to its complete answer. At a fixed rate it starts at the *planned*
     /// time of the request. With one connection per request it starts at the connect.
+    #[serde(rename = "latency_ns")]
     pub latency: Latencies,
     /// At a fixed rate: time from really sending a request to its complete answer. `null` in a closed
     /// loop, where both are the same.
+    #[serde(rename = "service_ns")]
     pub service: Option<Latencies>,
     /// The measured time in intervals of equal length, in order.
     pub series: Vec<Interval>,
@@ -65,6 +80,9 @@ pub struct Record {
     pub generator: GeneratorCost,
     /// Resources that the server used, if its process is known.
     pub server: Option<ServerCost>,
+    /// What else used the cores of the generator's machine.
+    #[serde(default)]
+    pub other_work: OtherWork,
 }
 
 /// The machine of a run, and the version of readyloop.
@@ -122,7 +140,7 @@ pub struct RunConfig {
 
 /// Transport of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// TCP connections.
     Tcp,
@@ -136,7 +154,7 @@ pub enum Transport {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum RunEnd {
     /// After the configured time or number of requests.
     Done,
@@ -149,7 +167,7 @@ pub enum RunEnd {
 /// Results of the requests that belong to the measured time.
 ///
 /// `sent = answered + failed + lost`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requests {
     /// Requests that were sent.
     pub sent: u64,
@@ -163,8 +181,6 @@ pub struct Requests {
     pub unsent: u64,
     /// Length of the measured time.
     pub measured_ns: u64,
-    /// Answers per second in the measured time.
-    pub rate: f64,
     /// Bytes sent in the measured time.
     pub sent_bytes: u64,
     /// Bytes received in the measured time.
@@ -189,6 +205,7 @@ pub struct Connections {
     /// Time from the first connect until all lasting connections were open.
     pub opening_ns: u64,
     /// Time of each connect, with its TLS handshake if there is one.
+    #[serde(rename = "latency_ns")]
     pub latency: Latencies,
 }
 
@@ -252,11 +269,31 @@ pub struct ServerCost {
     pub switches_involuntary: Option<u64>,
 }
 
+/// Work on the generator's machine that is not part of the run, in the measured time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OtherWork {
+    /// Cores that other processes used: 1 is one full core. `null` if it is unknown, or if the server may
+    /// be one of them.
+    pub busy_cores: Option<f64>,
+    /// Cores that the hypervisor gave to other machines while this one needed them; `null` if unknown.
+    pub stolen_cores: Option<f64>,
+}
+
+/// Other work of more than this many cores is worth a note.
+const OTHER_CORES_MAX: f64 = 0.1;
+
+impl OtherWork {
+    /// Whether it may have changed the results.
+    pub fn is_notable(&self) -> bool {
+        [self.busy_cores, self.stolen_cores].into_iter().flatten().any(|cores| cores > OTHER_CORES_MAX)
+    }
+}
+
 /// Error of [`Record::from_json`].
 #[derive(Debug, Error)]
 pub enum RecordError {
     /// The text is not valid JSON, or a field is missing.
-    #[error("not a record of a run: {0}")]
+    #[error("not a record of a run: {}", reason(.0.classify()))]
     Malformed(#[from] serde_json::Error),
     /// The JSON has another schema.
     #[error("not a record of a run: it has no \"schema\": \"{SCHEMA}\"")]
@@ -267,6 +304,15 @@ pub enum RecordError {
     /// The numbers of a histogram contradict each other.
     #[error("the latency histograms are inconsistent")]
     Inconsistent,
+}
+
+fn reason(category: Category) -> &'static str {
+    match category {
+        Category::Io => "the text cannot be read",
+        Category::Syntax => "the text is not valid JSON",
+        Category::Data => "a field is missing, or has another type",
+        Category::Eof => "the text ends too early",
+    }
 }
 
 impl Record {
@@ -285,33 +331,49 @@ impl Record {
     /// # Errors
     /// The text is not such JSON, or its histograms are inconsistent.
     pub fn from_json(json: &str) -> Result<Self, RecordError> {
-        #[derive(Deserialize)]
-        struct RecordHead {
-            #[serde(default)]
-            schema: String,
-            #[serde(default)]
-            version: u32,
+        let run: Value = serde_json::from_str(json)?;
+        if run["schema"] != SCHEMA {
+            return Err(RecordError::Foreign);
         }
-        let head: RecordHead = serde_json::from_str(json)?;
-        match head {
-            RecordHead { schema, .. } if schema != SCHEMA => return Err(RecordError::Foreign),
-            RecordHead { version, .. } if version > VERSION => return Err(RecordError::TooNew(version)),
-            RecordHead { .. } => {}
+        let version = run["version"].as_u64().unwrap_or(0);
+        if version > u64::from(VERSION) {
+            return Err(RecordError::TooNew(u32::try_from(version).unwrap_or(u32::MAX)));
         }
-        let record: Self = serde_json::from_str(json)?;
-        let latencies = [Some(&record.latency), Some(&record.connections.latency), record.service.as_ref()];
-        let is_consistent = latencies.into_iter().flatten().all(Latencies::is_consistent);
-        if is_consistent { Ok(record) } else { Err(RecordError::Inconsistent) }
+        let record: Self = serde_json::from_value(run)?;
+        if record.is_consistent() { Ok(record) } else { Err(RecordError::Inconsistent) }
+    }
+
+    /// Whether the numbers of each histogram agree with each other. Those of a file may not.
+    pub fn is_consistent(&self) -> bool {
+        let latencies = [Some(&self.latency), Some(&self.connections.latency), self.service.as_ref()];
+        latencies.into_iter().flatten().all(Latencies::is_consistent)
     }
 
     /// Number of errors of all kinds.
     pub fn error_count(&self) -> u64 {
-        self.errors.iter().map(|error| error.count).sum()
+        self.errors.iter().fold(0, |sum, error| sum.saturating_add(error.count))
     }
 
     /// Whether a request or a connection failed. A lost datagram is not a failure.
     pub fn has_failed(&self) -> bool {
         self.error_count() > 0 || self.requests.failed > 0 || self.connections.failed > 0
+    }
+}
+
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Record {
+    /// Reads any version, also inside another document.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut run = Value::deserialize(deserializer)?;
+        if run["version"] == 1 {
+            version_1::upgrade(&mut run);
+        }
+        Self::deserialize(run).map_err(D::Error::custom)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::slab::Key;
 
 use super::counters::{Request, RequestCounters};
 use super::error_kind::ErrorKind;
-use super::exchange::{EchoMismatch, Exchange, Role};
+use super::exchange::{EchoMismatch, Exchange, Purpose};
 use super::pattern::{CHUNK_LEN_MAX, Pattern};
 use super::plan::{ConnectionReuse, Plan, Verify};
 use super::recent_connects::RecentConnects;
@@ -28,8 +28,9 @@ pub(super) enum SendMode {
     Stopped,
     /// One request after each answer, until `remaining` measured requests have been sent.
     ClosedLoop { remaining: u64 },
-    /// The planned requests below number `end`; each slot sends every `step`th one.
-    OpenLoop { schedule: RateSchedule, step: u64, end: u64 },
+    /// The planned requests below number `end`; each slot sends every `step`th one. Number `first` is the
+    /// first measured one.
+    OpenLoop { schedule: RateSchedule, step: u64, first: u64, end: u64 },
 }
 
 /// State of all connections of a run, which are numbered by slots.
@@ -117,7 +118,7 @@ impl Workload {
     /// State of a connection for one request that is planned at `planned`. The request counts as sent.
     pub(super) fn begin_request(&mut self, slot: usize, serial: u64, planned: Instant) -> Exchange {
         let now = self.now();
-        let mut exchange = Exchange::new(Role::Requesting, slot, serial, self.message_len, now);
+        let mut exchange = Exchange::new(Purpose::Requesting, slot, serial, self.message_len, now);
         let request = Request { planned, sent_at: now };
         self.counters.count_sent(&request);
         self.in_flight += 1;
@@ -143,7 +144,8 @@ impl Workload {
             let planned = match self.send_mode {
                 SendMode::Stopped => None,
                 SendMode::ClosedLoop { .. } => self.next_in_closed_loop(now),
-                SendMode::OpenLoop { schedule, step, end } => {
+                SendMode::OpenLoop { schedule, step, first, end } => {
+                    exchange.next = schedule.without_overdue(exchange.next, step, first, now);
                     let planned = schedule.planned(exchange.next);
                     let is_due = exchange.next < end && planned <= now;
                     exchange.next += if is_due { step } else { 0 };
@@ -240,7 +242,7 @@ impl Service for Workload {
         if exchange.in_flight.front().is_none_or(|request| self.counters.is_measured(request)) {
             self.counters.connect.record(nanos(took));
         }
-        if exchange.role == Role::Requesting {
+        if exchange.purpose == Purpose::Requesting {
             self.requesting_open += 1;
             self.silent += 1;
             self.keys[exchange.slot] = Some(cx.key());
@@ -280,7 +282,7 @@ impl Service for Workload {
             self.broken += 1;
             self.fail_requests(&mut exchange, ErrorKind::of_close(reason), || format!("connection closed: {reason}"));
         }
-        if exchange.role == Role::Requesting {
+        if exchange.purpose == Purpose::Requesting {
             self.requesting_open -= 1;
             self.keys[exchange.slot] = None;
             self.oldest_sent_at[exchange.slot] = Instant::NEVER;

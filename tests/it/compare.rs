@@ -1,5 +1,7 @@
 //! `readyloop compare` as a process: order of the trials, report, and failing servers.
 
+mod processes;
+
 use std::fs;
 use std::time::Duration;
 
@@ -54,7 +56,7 @@ fn fails(serve: Serve, code: i32, parts: &[&str]) -> Ended {
 fn trials(json: &Value) -> Vec<(String, u64, u64, Option<f64>)> {
     let trials = json["trials"].as_array().expect("there are trials");
     let each = trials.iter().map(|trial| {
-        let rate = trial["outcome"]["measured"]["requests"]["rate"].as_f64();
+        let rate = trial["outcome"]["measured"]["rate_per_s"].as_f64();
         let connections = trial["load"]["connections"].as_u64().expect("a number");
         let server = trial["server"].as_str().expect("a name").to_owned();
         (server, connections, trial["round"].as_u64().expect("a number"), rate)
@@ -155,7 +157,7 @@ fn default_loads_are_skipped_if_there_are_too_few_descriptors() {
     let ended = run(command);
     let log = ended.log_text();
     assert_eq!(ended.code, Some(0), "{log}");
-    for skipped in ["100 connections", "1000 connections", "10000 connections"] {
+    for skipped in ["100 connections", "1,000 connections", "10,000 connections"] {
         assert!(log.contains(&format!("skipped {skipped}: ")), "no {skipped} in: {log}");
     }
     assert!(log.contains("the limit is 150") && ended.out.join("\n").contains("  10           reactor"), "{log}");
@@ -233,6 +235,27 @@ fn an_interrupt_prints_the_results_and_leaves_no_process() {
     assert!(text.contains("counted") && text.contains("No conclusion is drawn"), "{text}");
     assert!(ended.log_text().contains("interrupted: these are the results so far"), "{}", ended.log_text());
     wait_until(Duration::from_secs(5), "the children have ended", || !is_running(mark.text()));
+}
+
+#[test]
+fn a_comparison_in_which_every_trial_fails_is_a_failure() {
+    let ended = fails(
+        Serve::command("compare -d 1ns -w 0s --no-calls -c 1 --rounds 1 --designs reactor"),
+        1,
+        &["every trial failed, so nothing was measured"],
+    );
+    assert!(ended.out.join("\n").contains("failed in 1 of 1 rounds"), "the report has the reason");
+}
+
+#[test]
+fn values_out_of_range_are_errors_before_any_start() {
+    for time in ["-d never", "-d 600y", "-d 2h", "-w never", "-d 18446744073709551615s"] {
+        fails(compare(time), 2, &["hint: "]);
+    }
+    for other in ["-s 1GiB", "--rounds 1000000000", "--rounds 0", "-c 18446744073709551616", "-s 0"] {
+        fails(compare(other), 2, &["hint: "]);
+    }
+    fails(compare("-c 18446744073709551615"), 1, &["too few descriptors"]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::serve;
 use crate::sim;
 use crate::standard_output;
 use crate::stream;
+use crate::supervise;
 use crate::usage_error::usage_error;
 
 /// The width of the help on wide terminals, because longer lines are hard to read.
@@ -58,6 +59,9 @@ pub(crate) enum Subcommand {
     /// Runs the server in simulated worlds with injected faults
     #[command(after_help = sim::NOTE, after_long_help = sim::HELP)]
     Sim(sim::Settings),
+    /// Runs one command of `compare`
+    #[command(hide = true)]
+    Supervise(supervise::Settings),
 }
 
 /// Why the command ends without running a subcommand.

@@ -16,11 +16,13 @@ mod log_writer;
 mod logging;
 mod output_file;
 mod process_state;
+mod quantity;
 mod report;
 mod serve;
 mod sim;
 mod standard_output;
 mod stream;
+mod supervise;
 mod tls;
 mod units;
 mod usage_error;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Subcommand::Compare(settings) => compare::run(&settings),
         Subcommand::Report(settings) => report::run(&settings),
         Subcommand::Sim(settings) => sim::run(&settings),
+        Subcommand::Supervise(settings) => supervise::run(&settings),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::client::ConnectFailure;
 use crate::instant::Instant;
 use crate::load::error_kind::ErrorKind;
-use crate::load::exchange::{Exchange, Role};
+use crate::load::exchange::{Exchange, Purpose};
 use crate::load::plan::ConnectionReuse;
 use crate::load::progress::Phase;
 use crate::load::workload::SendMode;
@@ -28,9 +28,9 @@ impl<N: Net + 'static> Generator<N> {
         let is_persistent = self.plan.reuse == ConnectionReuse::Persistent;
         let exchange = match self.phase {
             Phase::Connecting if is_persistent && serial < slots => {
-                Exchange::new(Role::Requesting, serial as usize, serial, self.plan.message_len, now)
+                Exchange::new(Purpose::Requesting, serial as usize, serial, self.plan.message_len, now)
             }
-            Phase::Connecting => Exchange::new(Role::Idle, 0, serial, self.plan.message_len, now),
+            Phase::Connecting => Exchange::new(Purpose::Idle, 0, serial, self.plan.message_len, now),
             Phase::Sending | Phase::Waiting(_) => {
                 let Some(planned) = self.take_next_request(now) else { return };
                 let workload = self.client.service_mut();
@@ -91,7 +91,7 @@ impl<N: Net + 'static> Generator<N> {
 
     pub(super) fn handle_failure(&mut self, failure: ConnectFailure<Exchange>) {
         let ConnectFailure { peer: mut exchange, to, error } = failure;
-        let is_per_request = self.plan.reuse == ConnectionReuse::PerRequest && exchange.role == Role::Requesting;
+        let is_per_request = self.plan.reuse == ConnectionReuse::PerRequest && exchange.purpose == Purpose::Requesting;
         if is_per_request {
             self.retry_at = self.client.now() + FAILURE_PAUSE;
         }
@@ -99,6 +99,10 @@ impl<N: Net + 'static> Generator<N> {
         let workload = self.client.service_mut();
         workload.failed += 1;
         workload.fail_requests(&mut exchange, kind, || format!("{to}: {error}"));
+        if kind == ErrorKind::Tls {
+            self.tls_error.get_or_insert(error);
+        }
+        let workload = self.client.service_mut();
         if is_per_request {
             workload.free_slots.push(exchange.slot);
         } else if kind == ErrorKind::ConnectTimedOut && self.phase == Phase::Connecting {

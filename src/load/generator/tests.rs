@@ -19,6 +19,8 @@ struct SimulatedRun {
     stall: std::ops::Range<Duration>,
     /// Received bytes that each peer has not echoed yet.
     held: Vec<Vec<u8>>,
+    /// The most requests that came into flight in one turn.
+    begun_in_turn_max: usize,
     /// Changes the bytes of an echo.
     alter: fn(&mut Vec<u8>),
 }
@@ -38,7 +40,7 @@ impl SimulatedRun {
         let cost = Cost::new(None).unwrap();
         let generator = Generator::over(world.net(), Box::new(move || clock.now()), Dial::default(), to, plan, cost);
         let stall = Duration::MAX..Duration::MAX;
-        Self { world, generator, peers: Vec::new(), stall, held: Vec::new(), alter: |_| {} }
+        Self { world, generator, peers: Vec::new(), stall, held: Vec::new(), begun_in_turn_max: 0, alter: |_| {} }
     }
 
     /// A world without faults, in which every request is answered.
@@ -50,12 +52,15 @@ impl SimulatedRun {
 
     /// Runs one millisecond. Returns how the run ended, if it has.
     fn step(&mut self) -> Option<RunEnd> {
-        let Self { world, generator, peers, held, .. } = self;
+        let Self { world, generator, peers, held, begun_in_turn_max, .. } = self;
         let mut ending = None;
         world
             .advance(MS, || {
                 let connects_begun = generator.connects_begun;
+                let in_flight = generator.workload().in_flight;
                 ending = generator.turn()?;
+                let begun = generator.workload().in_flight.saturating_sub(in_flight);
+                *begun_in_turn_max = begun.max(*begun_in_turn_max);
                 if generator.connects_begun > connects_begun {
                     peers.extend(world.last_peer());
                     held.push(Vec::new());
@@ -115,7 +120,7 @@ fn a_closed_loop_sends_after_each_answer() {
     // Each answer takes one millisecond: 4 connections × 3 requests per millisecond.
     assert_eq!(record.requests.measured_ns, 1_000_000_000);
     assert!((11_000..=12_100).contains(&record.requests.answered), "{:?}", record.requests);
-    assert!((record.requests.rate - record.requests.answered as f64).abs() < 50.0, "{:?}", record.requests);
+    assert!((record.rate_per_s - record.requests.answered as f64).abs() < 50.0, "{:?}", record.requests);
     assert_eq!(record.series.iter().map(|interval| interval.span_ns).sum::<u64>(), 1_000_000_000);
     assert_eq!(record.series.len(), 10);
 }
@@ -125,7 +130,7 @@ fn a_fixed_rate_is_reached() {
     let plan = Plan { connections: 4, pace: Pace::Open(500.0), warm_up: SECOND, ..plan() };
     let record = run_healthy(plan);
     assert_eq!((record.requests.sent, record.requests.unsent), (500, 0));
-    assert!((495.0..505.0).contains(&record.requests.rate), "{}", record.requests.rate);
+    assert!((495.0..505.0).contains(&record.rate_per_s), "{}", record.rate_per_s);
     let plan = Plan { pace: Pace::Open(500.0), run_length: RunLength::Requests(50), ..self::plan() };
     assert_eq!(run_healthy(plan).requests.sent, 50);
 }
@@ -222,6 +227,39 @@ fn messages_may_be_longer_than_a_read() {
         let record = run_healthy(plan);
         assert!(record.requests.answered > 10 && record.errors.is_empty(), "{framing}: {:?}", record.errors);
     }
+}
+
+#[test]
+fn a_closed_loop_starts_in_slices() {
+    let mut simulated = SimulatedRun::healthy(Plan { connections: 1_000, ..plan() });
+    while simulated.generator.workload().in_flight < 1_000 {
+        assert_eq!(simulated.step(), None);
+    }
+    assert_eq!(simulated.begun_in_turn_max, SLICE);
+    let record = simulated.run(3 * SECOND);
+    assert_reconciled(&record);
+    assert_eq!((record.requests.failed, record.connections.silent), (0, 0));
+}
+
+#[test]
+fn long_messages_start_one_by_one() {
+    let plan = Plan { connections: 20, message_len: SLICE_BYTES, run_length: RunLength::Requests(20), ..plan() };
+    let mut simulated = SimulatedRun::healthy(plan);
+    while simulated.generator.workload().in_flight < 20 {
+        assert_eq!(simulated.step(), None);
+    }
+    assert_eq!(simulated.begun_in_turn_max, 1);
+    assert_eq!(simulated.run(10 * SECOND).requests.answered, 20);
+}
+
+#[test]
+fn a_backlog_of_the_warm_up_does_not_take_the_measured_time() {
+    // One request per millisecond is answered, and ten are planned.
+    let record = run_healthy(Plan { pace: Pace::Open(10_000.0), warm_up: SECOND, ..plan() });
+    assert!(record.requests.answered > 1_800, "{:?}", record.requests);
+    let churn = Plan { reuse: ConnectionReuse::PerRequest, pace: Pace::Open(10_000.0), warm_up: SECOND, ..plan() };
+    let record = run_healthy(churn);
+    assert!(record.requests.answered > 100, "{:?}", record.requests);
 }
 
 #[test]

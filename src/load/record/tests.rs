@@ -43,12 +43,12 @@ fn record() -> Record {
             verified: true,
         },
         ending: RunEnd::Done,
+        rate_per_s: 0.3,
         requests: Requests {
             sent: 4,
             answered: 3,
             failed: 1,
             measured_ns: 10_000_000_000,
-            rate: 0.3,
             sent_bytes: 256,
             received_bytes: 192,
             ..Requests::default()
@@ -71,6 +71,7 @@ fn record() -> Record {
             memory_per_connection_bytes: Some(400),
         },
         server: Some(ServerCost { pid: 42, cpu_ns: 9, threads: 1, ..ServerCost::default() }),
+        other_work: OtherWork { busy_cores: Some(0.25), stolen_cores: None },
     }
 }
 
@@ -87,18 +88,58 @@ fn a_record_survives_writing_and_reading() {
 #[test]
 fn the_json_names_are_those_of_the_schema() {
     let json: Value = serde_json::from_str(&record().to_json()).unwrap();
-    assert_eq!((&json["schema"], &json["version"]), (&Value::from("readyloop.run"), &Value::from(1)));
-    assert_eq!(json["asked"]["transport"], "tcp");
-    assert_eq!(json["errors"][0]["kind"], "timed-out");
-    assert_eq!(json["ending"], "done");
-    assert_eq!(json["latency"]["buckets"][0][1], 1);
+    assert_eq!((&json["schema"], &json["version"]), (&Value::from("readyloop.run"), &Value::from(2)));
+    assert_eq!((&json["config"]["transport"], &json["ending"]), (&Value::from("tcp"), &Value::from("done")));
+    assert_eq!(json["rate_per_s"], 0.3);
+    assert_eq!((&json["errors"]["timed_out"], &json["errors"]["reset"]), (&Value::from(1), &Value::from(0)));
+    assert_eq!(json["errors"].as_object().map(serde_json::Map::len), Some(ErrorKind::ALL.len()));
+    assert_eq!(json["error_examples"], serde_json::json!({ "timed_out": "no answer within 5s" }));
+    let latency = &json["latency_ns"];
+    let names = ["min", "mean", "p50", "p75", "p90", "p99", "p99_9", "p99_99", "max", "count"];
+    assert!(names.iter().all(|name| latency[name].is_u64()), "{latency}");
+    assert_eq!((&latency["min"], &latency["p50"]), (&Value::from(31_000), &Value::from(97_151)));
+    assert_eq!(
+        (&latency["buckets"][0][1], &json["connections"]["latency_ns"]["max"]),
+        (&Value::from(1), &Value::from(22_000))
+    );
+    let empty = Record { latency: Latencies::default(), ..record() };
+    let json: Value = serde_json::from_str(&empty.to_json()).unwrap();
+    assert!(names[..9].iter().all(|name| json["latency_ns"][name].is_null()), "{}", json["latency_ns"]);
+    assert_eq!(Record::from_json(&json.to_string()).unwrap(), empty);
+}
+
+#[test]
+fn a_file_of_version_1_is_read() {
+    let mut json: Value = serde_json::from_str(&record().to_json()).unwrap();
+    json["version"] = Value::from(1);
+    let latencies = |latencies: &Latencies| {
+        serde_json::json!({
+            "significant_digits": latencies.significant_digits, "count": latencies.count, "min_ns": latencies.min_ns,
+            "max_ns": latencies.max_ns, "sum_ns": latencies.sum_ns, "buckets": latencies.buckets,
+        })
+    };
+    let run = json.as_object_mut().unwrap();
+    for name in ["rate_per_s", "latency_ns", "service_ns", "error_examples", "other_work"] {
+        assert!(run.remove(name).is_some(), "no {name}");
+    }
+    let config = run.remove("config").unwrap();
+    run.insert("asked".to_owned(), config);
+    run.insert("latency".to_owned(), latencies(&record().latency));
+    run.insert("service".to_owned(), latencies(&record().service.unwrap()));
+    run["requests"]["rate"] = Value::from(0.3);
+    run["connections"].as_object_mut().unwrap().remove("latency_ns");
+    run["connections"]["latency"] = latencies(&record().connections.latency);
+    run["errors"] = serde_json::json!([{ "kind": "timed-out", "count": 1, "example": "no answer within 5s" }]);
+    let expected = Record { version: 1, other_work: OtherWork::default(), ..record() };
+    assert_eq!(Record::from_json(&json.to_string()).unwrap(), expected);
+    assert_eq!(serde_json::from_value::<Record>(json).unwrap(), expected, "also inside another document");
 }
 
 #[test]
 fn unknown_fields_are_ignored() {
     let mut json: Value = serde_json::from_str(&record().to_json()).unwrap();
     json["unknown"] = Value::from("text");
-    json["asked"]["unknown"] = Value::from(1);
+    json["config"]["unknown"] = Value::from(1);
     assert_eq!(Record::from_json(&json.to_string()).unwrap(), record());
 }
 
@@ -123,9 +164,9 @@ fn text_that_is_no_record_is_rejected_with_the_reason() {
     json["version"] = Value::from(VERSION + 1);
     assert!(matches!(Record::from_json(&json.to_string()), Err(RecordError::TooNew(version)) if version > VERSION));
     json["version"] = Value::from(VERSION);
-    json["latency"]["count"] = Value::from(99);
+    json["latency_ns"]["count"] = Value::from(99);
     assert!(matches!(Record::from_json(&json.to_string()), Err(RecordError::Inconsistent)));
-    json["latency"] = Value::Null;
+    json["latency_ns"] = Value::Null;
     assert!(matches!(Record::from_json(&json.to_string()), Err(RecordError::Malformed(_))));
     assert!(matches!(Record::from_json("{}"), Err(RecordError::Foreign)));
     assert!(matches!(Record::from_json(r#"{"schema":"other","version":1}"#), Err(RecordError::Foreign)));

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{ChildStdout, Command};
+use std::process::ChildStdout;
 use std::str::FromStr;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -84,9 +84,8 @@ impl Contender {
     ) -> Result<RunningServer, String> {
         let port = self.needs_port().then(free_port).transpose().map_err(|error| io_message(&error))?;
         let words = self.words(port).map_err(|error| io_message(&error))?;
-        let mut words = tracer.map_or_else(Vec::new, Tracer::words).into_iter().chain(words);
-        let mut command = Command::new(words.next().expect("the command has a program"));
-        let spawned = Process::spawn(command.args(words), core);
+        let tracer = tracer.map_or(&[][..], Tracer::words).iter().map(OsString::from);
+        let spawned = Process::spawn(tracer.chain(words), core);
         let (mut process, output) = spawned.map_err(|error| format!("it cannot be started: {}", io_message(&error)))?;
         let addresses = addresses_in(output);
         let address = match port {

@@ -1,7 +1,7 @@
 //! The load generator as a child process: `readyloop bench --json`.
 
+use std::ffi::OsString;
 use std::io::Read;
-use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -63,11 +63,10 @@ pub(super) fn run(
     core: Option<usize>,
     interrupt: &Interrupt,
 ) -> Result<Record, TrialError> {
-    let command = std::env::current_exe().map(Command::new).map(|mut command| {
-        command.args(arguments(server, config));
-        command
+    let spawned = std::env::current_exe().and_then(|program| {
+        let arguments = arguments(server, config).into_iter().map(OsString::from);
+        Process::spawn([program.into_os_string()].into_iter().chain(arguments), core)
     });
-    let spawned = command.and_then(|mut command| Process::spawn(&mut command, core));
     let (mut process, mut output) =
         spawned.map_err(|error| format!("the generator cannot be started: {}", io_message(&error)))?;
     let (sender, receiver) = mpsc::channel();
@@ -82,7 +81,8 @@ pub(super) fn run(
         RunLength::Requests(_) => OPENING_TIMEOUT,
     };
     // Failing connects take up to two timeouts, missing answers another one.
-    let within = OPENING_TIMEOUT + config.warm_up + measuring + 4 * answer_timeout(config.load);
+    let timeouts = answer_timeout(config.load).saturating_mul(4);
+    let within = timeouts.saturating_add(OPENING_TIMEOUT).saturating_add(config.warm_up).saturating_add(measuring);
     let text = match wait_for(&receiver, within, interrupt) {
         Ok(read) => {
             read.map_err(|error| format!("the output of the generator cannot be read: {}", io_message(&error)))?

@@ -31,7 +31,14 @@ pub(super) fn loads(counts: &[ConnectionCounts], sizes: &[u64]) -> Vec<Load> {
             idle_connections,
         })
     });
-    each.collect()
+    let mut loads: Vec<Load> = Vec::new();
+    for load in each {
+        // The same load twice would have twice as many rounds as the others.
+        if !loads.contains(&load) {
+            loads.push(load);
+        }
+    }
+    loads
 }
 
 /// One server under one load in one round.
@@ -47,15 +54,13 @@ pub(super) struct ScheduledTrial {
 /// All trials in order: each round has every load, and each load has every server.
 ///
 /// The first server rotates from load to load and from round to round, so that none always runs first.
-pub(super) fn schedule(rounds: u64, loads: &[Load], servers: usize) -> Vec<ScheduledTrial> {
-    let mut schedule = Vec::new();
-    for round in 1..=rounds {
-        for (index, &load) in loads.iter().enumerate() {
+pub(super) fn schedule(rounds: u64, loads: &[Load], servers: usize) -> impl Iterator<Item = ScheduledTrial> {
+    (1..=rounds).flat_map(move |round| {
+        loads.iter().enumerate().flat_map(move |(index, &load)| {
             let first = round as usize - 1 + index;
-            schedule.extend((0..servers).map(|step| ScheduledTrial { round, load, server: (first + step) % servers }));
-        }
-    }
-    schedule
+            (0..servers).map(move |step| ScheduledTrial { round, load, server: (first + step) % servers })
+        })
+    })
 }
 
 #[cfg(test)]
@@ -78,8 +83,9 @@ mod tests {
 
     #[test]
     fn every_round_has_every_server_under_every_load() {
-        let loads = loads(&[counts(1, 0), counts(2, 0)], &[64]);
-        let schedule = schedule(3, &loads, 3);
+        let loads = loads(&[counts(1, 0), counts(2, 0), counts(1, 0)], &[64]);
+        assert_eq!(loads.len(), 2);
+        let schedule: Vec<_> = schedule(3, &loads, 3).collect();
         assert_eq!(schedule.len(), 3 * 2 * 3);
         for round in 1..=3 {
             for load in &loads {

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use rlimit::Resource;
 
 use crate::cli_error::CliError;
+use crate::quantity::{counted, grouped};
 use crate::report::comparison::Load;
 
 /// Descriptors of a server or of the generator for other uses than connections, with a reserve.
@@ -25,13 +26,16 @@ pub(super) fn limits() -> Vec<(String, String)> {
     ];
     let kernel = kernel.into_iter().filter_map(|(name, path)| {
         let value = fs::read_to_string(path).ok()?;
-        Some((name, value.split_whitespace().collect::<Vec<_>>().join(" to ")))
+        let numbers = value
+            .split_whitespace()
+            .map(|value| value.parse().map_or_else(|_| value.to_owned(), |number: u64| grouped(number)));
+        Some((name, numbers.collect::<Vec<_>>().join(" to ")))
     });
     process.chain(kernel).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn print_limit(limit: u64) -> String {
-    if limit == rlimit::INFINITY { "no limit".to_owned() } else { limit.to_string() }
+    if limit == rlimit::INFINITY { "no limit".to_owned() } else { grouped(limit) }
 }
 
 /// Raises the soft limit on descriptors, which children inherit, and returns it.
@@ -47,9 +51,10 @@ pub(super) fn drop_oversized(loads: &mut Vec<Load>, descriptors: u64) {
     loads.retain(|load| {
         let fits = needed(load) <= descriptors || Some(load.open()) == smallest;
         if !fits {
-            let reason = format!("{} descriptors are needed, and the limit is {descriptors}", needed(load));
+            let reason =
+                format!("{} descriptors are needed, and the limit is {}", grouped(needed(load)), grouped(descriptors));
             // The notice is optional, so a write error is ignored.
-            let _ = writeln!(io::stderr(), "readyloop: skipped {}: {reason}", connections(load.open()));
+            let _ = writeln!(io::stderr(), "readyloop: skipped {}: {reason}", counted(load.open(), "connection"));
         }
         fits
     });
@@ -64,20 +69,18 @@ pub(super) fn check_descriptors(loads: &[Load], descriptors: u64) -> Result<(), 
     let possible = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
     Err(CliError::failure(
         format!(
-            "too few descriptors for {}: {needed} are needed, and the limit is {descriptors}",
-            connections(largest.open())
+            "too few descriptors for {}: {} are needed, and the limit is {}",
+            counted(largest.open(), "connection"),
+            grouped(needed),
+            grouped(descriptors)
         ),
-        format!("raise the limit with `ulimit -n {needed}`, or use at most {}", connections(possible)),
+        format!("raise the limit with `ulimit -n {needed}`, or use at most {}", counted(possible, "connection")),
     ))
 }
 
 /// Descriptors of a process with this load.
 fn needed(load: &Load) -> u64 {
     load.open().saturating_add(OTHER_DESCRIPTORS)
-}
-
-fn connections(count: u64) -> String {
-    format!("{count} connection{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -75,8 +75,13 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     }
     let mismatch = run.mismatch.take();
     report(settings, &comparison)?;
-    let hint = "check that it is an echo server, and ignore its results";
-    mismatch.map_or(Ok(()), |mismatch| Err(CliError::failure(mismatch, hint)))
+    if let Some(mismatch) = mismatch {
+        return Err(CliError::failure(mismatch, "check that it is an echo server, and ignore its results"));
+    }
+    if comparison.records().next().is_none() {
+        return Err(CliError::failure("every trial failed, so nothing was measured", "see the reasons in the report"));
+    }
+    Ok(())
 }
 
 /// Starts every server once, so that a wrong command fails before a long measurement.

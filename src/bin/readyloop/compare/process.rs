@@ -1,11 +1,11 @@
-//! A child process: runs on one core, in a process group of its own, and is killed on drop.
+//! A child process: a supervisor with one command, which is killed on drop with all its descendants.
 //!
-//! Because of the process group, Ctrl-C on a terminal signals only this program and not the children.
+//! It has a process group of its own, so Ctrl-C on a terminal signals only this program.
 
-use std::fs;
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -13,19 +13,24 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use super::cores;
 use super::interrupt::Interrupt;
+use crate::supervise;
 
 /// Time between two checks for an interrupt.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long a supervisor may take to end its command.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Maximum length of the stored last error line.
 const LAST_LINE_CHARS_MAX: usize = 200;
 
 /// A running child.
 pub(super) struct Process {
-    child: Child,
-    /// The last line with text on its standard error.
+    supervisor: Child,
+    /// The supervisor ends its command when this pipe is closed.
+    pipe: Option<ChildStdin>,
+    /// The last line with text on standard error.
     last_error_line: Arc<Mutex<String>>,
     error_reader: JoinHandle<()>,
 }
@@ -42,32 +47,34 @@ pub(super) enum WaitError {
 }
 
 impl Process {
-    /// Starts a process on `core`. The caller must read the returned standard output.
-    pub(super) fn spawn(command: &mut Command, core: Option<usize>) -> io::Result<(Self, ChildStdout)> {
-        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    /// Starts a command on `core`. The caller must read the returned standard output.
+    pub(super) fn spawn(
+        words: impl IntoIterator<Item = OsString>,
+        core: Option<usize>,
+    ) -> io::Result<(Self, ChildStdout)> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(supervise::NAME).args(core.map(|core| format!("--core={core}"))).arg("--").args(words);
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for (name, _) in std::env::vars_os() {
             // Settings for other servers of the user must not change the compared ones.
             if name == "RUST_LOG" || name.to_string_lossy().starts_with("READYLOOP_") {
                 command.env_remove(name);
             }
         }
-        let mut child = cores::on(core, || command.spawn())?;
-        let output = child.stdout.take().expect("the output is piped");
-        let errors = child.stderr.take().expect("the output is piped");
+        let mut supervisor = command.spawn()?;
+        let pipe = supervisor.stdin.take();
+        let output = supervisor.stdout.take().expect("the output is piped");
+        let errors = supervisor.stderr.take().expect("the output is piped");
         let last_error_line = Arc::default();
         let last = Arc::clone(&last_error_line);
-        let error_reader = thread::Builder::new().spawn(move || store_last_line(errors, &last))?;
-        Ok((Self { child, last_error_line, error_reader }, output))
+        let error_reader = thread::spawn(move || store_last_line(errors, &last));
+        Ok((Self { supervisor, pipe, last_error_line, error_reader }, output))
     }
 
-    pub(super) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Process id of the server itself. A shell or a tracer has one child, which is the server.
+    /// Process id of the server itself. A supervisor, a shell or a tracer has one child, which is the server.
     pub(super) fn working_pid(&self) -> u32 {
-        let mut pid = self.pid();
-        while let Some(only) = only_child(pid) {
+        let mut pid = self.supervisor.id();
+        while let [only] = supervise::children(pid)[..] {
             pid = only;
         }
         pid
@@ -81,9 +88,13 @@ impl Process {
 
     /// Exit status and last error line, if the process has ended.
     pub(super) fn end(&mut self) -> Option<String> {
-        let status = self.child.try_wait().ok().flatten()?;
+        let status = self.supervisor.try_wait().ok().flatten()?;
         let last_line = self.last_error_line().map_or_else(String::new, |line| format!(": {line}"));
-        Some(format!("{}{last_line}", status_text(status)))
+        let end = match status.code() {
+            Some(code) => format!("exit status {code}{}", signal_name(code - supervise::SIGNAL_STATUS)),
+            None => "an unknown status".to_owned(),
+        };
+        Some(format!("{end}{last_line}"))
     }
 
     /// Waits for the end and for the last error line, at most for `timeout`.
@@ -108,25 +119,32 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Ok(Some(_)) = self.child.try_wait() {
-            // Another process may have this id by now.
-            return;
+        drop(self.pipe.take());
+        let deadline = Instant::now() + KILL_TIMEOUT;
+        while let Ok(None) = self.supervisor.try_wait() {
+            if deadline <= Instant::now() {
+                // The supervisor is stopped or blocked. Its group has the command, and maybe not all descendants.
+                let group = i32::try_from(self.supervisor.id()).ok().and_then(Pid::from_raw);
+                let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+                let _ = self.supervisor.wait();
+                return;
+            }
+            thread::park_timeout(CHECK_INTERVAL / 50);
         }
-        let group = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
-        let _ = group.map(|group| kill_process_group(group, Signal::KILL));
-        let _ = self.child.wait();
     }
 }
 
 /// Waits for a message of another thread.
 pub(super) fn wait_for<T>(receiver: &Receiver<T>, within: Duration, interrupt: &Interrupt) -> Result<T, WaitError> {
-    let deadline = Instant::now() + within;
+    // A time that no clock can reach is no limit.
+    let deadline = Instant::now().checked_add(within);
+    let is_over = || deadline.is_some_and(|deadline| deadline <= Instant::now());
     loop {
         match receiver.recv_timeout(CHECK_INTERVAL) {
             Ok(message) => return Ok(message),
             Err(RecvTimeoutError::Disconnected) => return Err(WaitError::Ended),
             Err(RecvTimeoutError::Timeout) if interrupt.is_set() => return Err(WaitError::Interrupted),
-            Err(RecvTimeoutError::Timeout) if deadline <= Instant::now() => return Err(WaitError::TimedOut),
+            Err(RecvTimeoutError::Timeout) if is_over() => return Err(WaitError::TimedOut),
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
@@ -148,22 +166,7 @@ fn store_last_line(pipe: impl Read, last: &Mutex<String>) {
     }
 }
 
-fn only_child(pid: u32) -> Option<u32> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    let mut children = children.split_whitespace();
-    let first = children.next()?.parse().ok()?;
-    children.next().is_none().then_some(first)
-}
-
-fn status_text(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("signal {signal}{}", signal_name(signal)),
-        (None, None) => "an unknown status".to_owned(),
-    }
-}
-
-/// Name of a common signal, with the numbers of signal(7).
+/// Name of a signal that often ends a process, with the numbers of signal(7).
 fn signal_name(signal: i32) -> &'static str {
     match signal {
         6 => " (SIGABRT)",

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use readyloop::load::plan::MESSAGE_LEN_MAX;
 
 use super::contender::Contender;
 use super::loads::ConnectionCounts;
 use crate::cli_error::CliError;
 use crate::output_file;
-use crate::units::{above_zero, count, duration, size};
+use crate::units::{ParseError, above_zero, count, duration, size, within};
 
 /// The flags of `compare`.
 #[derive(Args, Clone, Debug)]
@@ -20,19 +21,19 @@ pub(crate) struct Settings {
 
     /// Lengths of a request, separated by commas
     #[arg(short, long, value_name = "SIZE", value_delimiter = ',', default_value = "64B")]
-    #[arg(value_parser = above_zero(size::<u64>))]
+    #[arg(value_parser = within(size::<u64>, 1..=SIZE_MAX))]
     pub(super) size: Vec<u64>,
 
     /// Measured time of each trial
-    #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = above_zero(duration))]
+    #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = above_zero(trial_time))]
     pub(super) duration: Duration,
 
     /// Time before the measured time of each trial, in which requests are not measured
-    #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = trial_time)]
     pub(super) warm_up: Duration,
 
     /// Number of rounds; with one round, no conclusion is drawn
-    #[arg(long, value_name = "COUNT", default_value = "5", value_parser = above_zero(count::<u64>))]
+    #[arg(long, value_name = "COUNT", default_value = "5", value_parser = within(count::<u64>, 1..=ROUNDS_MAX))]
     pub(super) rounds: u64,
 
     /// Designs of `serve`, separated by commas; each server is compared with the reactor, or with the
@@ -79,6 +80,20 @@ pub(super) struct Output {
     /// Write the main chart to FILE as SVG
     #[arg(long, value_name = "FILE")]
     pub(super) svg: Option<PathBuf>,
+}
+
+/// The longest measured time and warm-up of a trial.
+const TRIAL_TIME_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// The most rounds. They would take days.
+const ROUNDS_MAX: u64 = 1_000;
+
+/// The longest request.
+const SIZE_MAX: u64 = MESSAGE_LEN_MAX as u64;
+
+fn trial_time(text: &str) -> Result<Duration, ParseError> {
+    let refused = || ParseError::new("must be at most 1h", "type a duration such as 3s, 1m or 1h");
+    Some(duration(text)?).filter(|time| *time <= TRIAL_TIME_MAX).ok_or_else(refused)
 }
 
 impl Settings {

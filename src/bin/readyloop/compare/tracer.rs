@@ -1,23 +1,19 @@
 //! `Tracer`: perf(1) or strace(1), which count the system calls of a server.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::{env, fs, process};
+use std::time::Duration;
+
+use super::process::Process;
 
 /// The most connections under strace, which stops a thread twice per system call. More would take minutes.
 const STRACE_CONNECTIONS_MAX: u64 = 1_000;
 
-/// A tracer that is installed and permitted.
-#[derive(Clone, Debug)]
-pub(super) struct Tracer {
-    kind: TracerKind,
-    /// File with the counts.
-    output: PathBuf,
-}
+/// Timeout for the end of the server and the output of the tracer.
+const END_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// A tracer that is installed and permitted. Its last error line has the count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TracerKind {
+pub(super) enum Tracer {
     Perf,
     Strace,
 }
@@ -25,56 +21,39 @@ enum TracerKind {
 impl Tracer {
     /// Finds a tracer that can count the calls of `true`.
     pub(super) fn find() -> Option<Self> {
-        let output = env::temp_dir().join(format!("readyloop-calls-{}", process::id()));
-        let each = [TracerKind::Perf, TracerKind::Strace].map(|kind| Self { kind, output: output.clone() });
-        each.into_iter().find(|tracer| {
-            let words = tracer.words();
-            let mut command = Command::new(&words[0]);
-            command.args(&words[1..]).arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            let is_done = command.status().is_ok_and(|status| status.success());
-            // Reading the count also removes the file of a tracer that failed.
-            let count = tracer.take_count();
-            is_done && count.is_some_and(|calls| calls > 0.0)
+        [Self::Perf, Self::Strace].into_iter().find(|tracer| {
+            let words = tracer.words().iter().chain(&["true"]).map(OsString::from);
+            let Ok((process, _output)) = Process::spawn(words, None) else { return false };
+            tracer.count_at_the_end(process).is_some_and(|calls| calls > 0.0)
         })
     }
 
     /// Whether it can count with this number of connections in reasonable time.
-    pub(super) fn supports(&self, connections: u64) -> bool {
-        self.kind == TracerKind::Perf || connections <= STRACE_CONNECTIONS_MAX
+    pub(super) fn supports(self, connections: u64) -> bool {
+        self == Self::Perf || connections <= STRACE_CONNECTIONS_MAX
     }
 
     /// The words to put before the command of a server.
-    pub(super) fn words(&self) -> Vec<OsString> {
-        let words: &[&str] = match self.kind {
-            TracerKind::Perf => &["perf", "stat", "-e", "raw_syscalls:sys_enter", "-x", ",", "-o"],
-            TracerKind::Strace => &["strace", "-f", "-c", "-o"],
-        };
-        let mut words: Vec<_> = words.iter().map(OsString::from).collect();
-        words.extend([self.output.clone().into_os_string(), "--".into()]);
-        words
-    }
-
-    /// Reads the number of system calls, and removes the file.
-    pub(super) fn take_count(&self) -> Option<f64> {
-        let text = fs::read_to_string(&self.output).ok()?;
-        let _ = fs::remove_file(&self.output);
-        match self.kind {
-            TracerKind::Perf => perf_count(&text),
-            TracerKind::Strace => strace_count(&text),
+    pub(super) fn words(&self) -> &[&'static str] {
+        match self {
+            Self::Perf => &["perf", "stat", "-e", "raw_syscalls:sys_enter", "-x", ",", "--"],
+            Self::Strace => &["strace", "-f", "-q", "-c", "--"],
         }
     }
-}
 
-/// Parses the line `29,,raw_syscalls:sys_enter,…`, which follows a comment.
-fn perf_count(text: &str) -> Option<f64> {
-    let line = text.lines().find(|line| line.contains("raw_syscalls:sys_enter"))?;
-    line.split(',').next()?.trim().parse().ok()
-}
+    /// Waits for the end of a traced process, and returns the number of its system calls.
+    pub(super) fn count_at_the_end(self, mut process: Process) -> Option<f64> {
+        process.wait_for_end(END_TIMEOUT)?;
+        self.count(&process.last_error_line()?)
+    }
 
-/// Parses the fourth column of the last line, which ends in `total`.
-fn strace_count(text: &str) -> Option<f64> {
-    let line = text.lines().rev().find(|line| line.trim_end().ends_with("total"))?;
-    line.split_whitespace().nth(3)?.parse().ok()
+    /// Parses `29,,raw_syscalls:sys_enter,…` of perf, or the line `100.00 0.001 40 25 3 total` of strace.
+    fn count(self, line: &str) -> Option<f64> {
+        match self {
+            Self::Perf => line.split_once(",,raw_syscalls:sys_enter")?.0.parse().ok(),
+            Self::Strace => line.strip_suffix("total")?.split_whitespace().nth(3)?.parse().ok(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -82,21 +61,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_output_of_perf_is_parsed() {
-        let text = "# started on Sat\n\n29,,raw_syscalls:sys_enter,2003000,100.00,,\n";
-        assert_eq!(perf_count(text), Some(29.0));
-        assert_eq!(perf_count("<not counted>,,raw_syscalls:sys_enter,0,100.00,,"), None);
-    }
-
-    #[test]
-    fn the_output_of_strace_is_parsed() {
-        let text = "\
-% time     seconds  usecs/call     calls    errors syscall
------- ----------- ----------- --------- --------- ----------------
- 60.00    0.000600          60        10           read
-100.00    0.001000          40        25         3 total
-";
-        assert_eq!(strace_count(text), Some(25.0));
-        assert_eq!(strace_count(""), None);
+    fn the_last_line_of_a_tracer_has_the_count() {
+        assert_eq!(Tracer::Perf.count("29,,raw_syscalls:sys_enter,2003000,100.00,,"), Some(29.0));
+        assert_eq!(Tracer::Perf.count("<not counted>,,raw_syscalls:sys_enter,0,100.00,,"), None);
+        assert_eq!(Tracer::Strace.count("100.00    0.001000          40        25         3 total"), Some(25.0));
+        assert_eq!(Tracer::Strace.count("strace: no luck"), None);
     }
 }

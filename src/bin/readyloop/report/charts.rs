@@ -1,15 +1,17 @@
 //! Makes charts of the results: metrics against connections, latency by percentile, and both over time.
 
+use std::collections::BTreeSet;
+
 use readyloop::load::record::Interval;
 use readyloop::load::{Latencies, Record};
 
 use super::chart::{Axis, Chart, Line, LineStyle, Point, Scale, Served};
 use super::comparison::Load;
 use super::metric::{Metric, rate_in};
-use super::quantity::Unit;
 use super::results::{Cell, Family};
 use super::spread::Spread;
 use super::tables::connections_phrase;
+use crate::quantity::{Unit, grouped};
 
 /// The quantiles that are drawn, as far as there are enough answers for them.
 const QUANTILES: [f64; 12] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999];
@@ -18,15 +20,12 @@ const QUANTILES: [f64; 12] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.99
 /// number of busy connections beside idle ones. A chart needs at least two loads.
 pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Chart> {
     let loads = family.loads();
-    let working: Vec<Load> = loads.iter().copied().filter(|load| load.idle_connections == 0).collect();
-    let mut sets = vec![(title(metric).to_owned(), working)];
-    let mut active: Vec<u64> =
-        loads.iter().filter(|load| load.idle_connections > 0).map(|load| load.connections).collect();
-    active.dedup();
-    for count in active {
-        let similar = loads.iter().copied().filter(|load| load.connections == count).collect();
-        let count = Unit::Count.print(count as f64);
-        sets.push((format!("{}, {count} busy connections, the others idle", title(metric)), similar));
+    let having = |is_shown: &dyn Fn(&Load) -> bool| loads.iter().copied().filter(is_shown).collect::<Vec<_>>();
+    let mut sets = vec![(title(metric), having(&|load| load.idle_connections == 0))];
+    let busy: BTreeSet<u64> = having(&|load| load.idle_connections > 0).iter().map(|load| load.connections).collect();
+    for count in busy {
+        let title = format!("{}, {} busy connections, the others idle", title(metric), grouped(count));
+        sets.push((title, having(&|load| load.connections == count)));
     }
     let sets = sets.into_iter().filter(|(_, loads)| loads.len() > 1);
     sets.map(|(title, mut loads)| {
@@ -38,11 +37,10 @@ pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Ch
             };
             loads.iter().map(figure).collect()
         });
-        let y = Axis { title: better(metric), unit: metric.unit(), scale: Scale::Log };
         Chart {
             title: capitalized(&title),
             x: Axis { title: "connections", unit: Unit::Count, scale: Scale::Log },
-            y,
+            y: Axis { title: metric.axis, unit: metric.unit, scale: Scale::Log },
             lines,
         }
     })
@@ -51,7 +49,7 @@ pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Ch
 
 /// Charts of latency by percentile, one for each load. In an open loop the service time is drawn too.
 pub(super) fn by_percentile(family: &Family<'_>) -> Vec<Chart> {
-    for_each_load(family, |load| {
+    let draw = |load| {
         let percentiles = |server, of: fn(&Record) -> Option<&Latencies>| {
             let Some(cell) = family.cell(load, server) else { return Vec::new() };
             let histograms: Vec<&Latencies> = cell.runs.iter().filter_map(|run| of(run)).collect();
@@ -81,41 +79,41 @@ pub(super) fn by_percentile(family: &Family<'_>) -> Vec<Chart> {
             y: Axis { title: "latency, lower is better", unit: Unit::Time, scale: Scale::Log },
             lines,
         }
-    })
+    };
+    family.loads().into_iter().map(draw).collect()
 }
 
 /// Charts of rate and latency over time of the median round, two for each load.
 pub(super) fn over_time(family: &Family<'_>) -> Vec<Chart> {
-    let draw = |load, title: String, y: Axis, lines: Vec<Line>| Chart {
-        title: format!("{title} over time, {}", connections_phrase(load)),
-        x: Axis { title: "measured time", unit: Unit::Time, scale: Scale::Linear },
-        y,
-        lines,
-    };
-    let pieces = |load, server, value: Value| -> Vec<Point> {
+    family.loads().into_iter().flat_map(|load| rate_and_latency(family, load)).collect()
+}
+
+fn rate_and_latency(family: &Family<'_>, load: Load) -> [Chart; 2] {
+    let pieces = |server, value: Value| -> Vec<Point> {
         let run = family.cell(load, server).and_then(Cell::middle_run);
         let pieces = run.into_iter().flat_map(|run| &run.series);
         let of = served(family, load, server);
         pieces.map(|piece| Point { x: piece.begin_ns as f64, y: value(piece), spread: None, of }).collect()
     };
-    let rates = for_each_load(family, |load| {
-        let y = Axis { title: "requests per second", unit: Unit::Rate, scale: Scale::Linear };
-        draw(load, "Requests per second".to_owned(), y, lines(family, |server| pieces(load, server, rate_in)))
+    let chart = |title: &str, y, lines| Chart {
+        title: format!("{title} over time, {}", connections_phrase(load)),
+        x: Axis { title: "measured time", unit: Unit::Time, scale: Scale::Linear },
+        y,
+        lines,
+    };
+    let rate = Axis { title: "requests per second", unit: Unit::Rate, scale: Scale::Linear };
+    let rate = chart("Requests per second", rate, lines(family, |server| pieces(server, rate_in)));
+    let time = Axis { title: "latency, lower is better", unit: Unit::Time, scale: Scale::Log };
+    if family.servers.len() > 1 {
+        return [rate, chart("p99 latency", time, lines(family, |server| pieces(server, P99)))];
+    }
+    // With one server there is space for more of its latencies.
+    let each = [("max", MAX), ("p99", P99), ("p50", P50)].into_iter().enumerate().map(|(place, (name, value))| Line {
+        name: name.to_owned(),
+        style: LineStyle::nth(place),
+        points: pieces(0, value),
     });
-    let latencies = for_each_load(family, |load| {
-        let y = Axis { title: "latency, lower is better", unit: Unit::Time, scale: Scale::Log };
-        if family.servers.len() > 1 {
-            return draw(load, "p99 latency".to_owned(), y, lines(family, |server| pieces(load, server, P99)));
-        }
-        // With one server there is space for more of its latencies.
-        let line = |place, name: &str, value| Line {
-            name: name.to_owned(),
-            style: LineStyle::nth(place),
-            points: pieces(load, 0, value),
-        };
-        draw(load, "Latency".to_owned(), y, vec![line(0, "max", MAX), line(1, "p99", P99), line(2, "p50", P50)])
-    });
-    rates.into_iter().zip(latencies).flat_map(|(rate, latency)| [rate, latency]).collect()
+    [rate, chart("Latency", time, each.collect())]
 }
 
 /// A value of one interval of a run.
@@ -124,10 +122,6 @@ type Value = fn(&Interval) -> f64;
 const MAX: Value = |piece| piece.max_ns as f64;
 const P99: Value = |piece| piece.p99_ns as f64;
 const P50: Value = |piece| piece.p50_ns as f64;
-
-fn for_each_load(family: &Family<'_>, draw: impl Fn(Load) -> Chart) -> Vec<Chart> {
-    family.loads().into_iter().map(draw).collect()
-}
 
 fn lines(family: &Family<'_>, points: impl Fn(usize) -> Vec<Point>) -> Vec<Line> {
     let each = family.servers.iter().enumerate();
@@ -141,10 +135,7 @@ fn point(x: f64, figure: Spread, of: Served) -> Point {
 }
 
 fn served(family: &Family<'_>, load: Load, server: usize) -> Served {
-    match family.cell(load, server).and_then(Cell::unserved) {
-        None => Served::All,
-        Some(_) => Served::Some,
-    }
+    family.unserved(load, server).map_or(Served::All, |_| Served::Some)
 }
 
 /// A percentile over all rounds with enough answers, so that at least one answer is above it.
@@ -155,34 +146,15 @@ fn percentile(histograms: &[&Latencies], quantile: f64, of: Served) -> Option<Po
 }
 
 /// The title of a chart, before it is capitalized.
-fn title(metric: Metric) -> &'static str {
-    match metric {
-        Metric::P50 => "p50 latency",
-        Metric::P99 => "p99 latency",
-        Metric::P999 => "p99.9 latency",
-        Metric::Rate | Metric::Cpu | Metric::Switches | Metric::Calls | Metric::Memory | Metric::Threads => {
-            metric.name()
-        }
-    }
-}
-
-fn better(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Rate => "requests per second, higher is better",
-        Metric::P50 | Metric::P99 | Metric::P999 => "latency, lower is better",
-        Metric::Cpu => "CPU time per request, lower is better",
-        Metric::Memory => "memory, lower is better",
-        Metric::Switches | Metric::Calls => "per request, lower is better",
-        Metric::Threads => "threads",
-    }
+fn title(metric: Metric) -> String {
+    if metric.name.starts_with('p') { format!("{} latency", metric.name) } else { metric.name.to_owned() }
 }
 
 fn capitalized(text: &str) -> String {
-    // `p99` is a name and is not capitalized.
-    let is_name = text.starts_with('p') && text[1..].starts_with(|char: char| char.is_ascii_digit());
     let mut chars = text.chars();
     match chars.next() {
-        Some(first) if !is_name => first.to_uppercase().chain(chars).collect(),
+        // `p99` is a name and is not capitalized.
+        Some(first) if first != 'p' => first.to_uppercase().chain(chars).collect(),
         Some(_) | None => text.to_owned(),
     }
 }

@@ -4,17 +4,19 @@
 //!
 //! `compare --json` writes one comparison as JSON with the fields below. `schema` is always
 //! `"readyloop.comparison"`, and `version` is [`VERSION`]. The rules of [`Record`] about fields, units and
-//! versions apply here too. Each trial that was measured holds a [`Record`].
+//! versions apply here too. Each trial that was measured holds a [`Record`]; those of version 1 have records
+//! of version 1.
 
 use readyloop::load::Record;
 use readyloop::load::record::{Machine, RecordError};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The name of the schema.
 pub(crate) const SCHEMA: &str = "readyloop.comparison";
 
 /// The schema version that this program writes, and the newest that it reads.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Several servers, measured under several loads in rounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,23 +144,17 @@ impl Comparison {
     /// # Errors
     /// The text is neither.
     pub(crate) fn from_json(json: &str) -> Result<Self, RecordError> {
-        #[derive(Deserialize)]
-        struct Head {
-            #[serde(default)]
-            schema: String,
-            #[serde(default)]
-            version: u32,
+        let value: Value = serde_json::from_str(json)?;
+        if value["schema"] != SCHEMA {
+            return Ok(Record::from_json(json)?.into());
         }
-        let head: Head = serde_json::from_str(json)?;
-        match head {
-            Head { schema, .. } if schema != SCHEMA => Ok(Record::from_json(json)?.into()),
-            Head { version, .. } if version > VERSION => Err(RecordError::TooNew(version)),
-            Head { .. } => {
-                let comparison: Self = serde_json::from_str(json)?;
-                let is_consistent = |record: &Record| record.latency.is_consistent();
-                if comparison.records().all(is_consistent) { Ok(comparison) } else { Err(RecordError::Inconsistent) }
-            }
+        let version = value["version"].as_u64().unwrap_or(0);
+        if version > u64::from(VERSION) {
+            return Err(RecordError::TooNew(u32::try_from(version).unwrap_or(u32::MAX)));
         }
+        // Again from the text, so that an error has a position.
+        let comparison: Self = serde_json::from_str(json)?;
+        if comparison.records().all(Record::is_consistent) { Ok(comparison) } else { Err(RecordError::Inconsistent) }
     }
 
     /// The records of all measured trials.

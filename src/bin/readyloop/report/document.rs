@@ -98,19 +98,3 @@ impl Table {
         self
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_without_a_figure_are_left_out() {
-        let mut table = Table::new(1, &["server", "a", "b"]);
-        table.rows = vec![vec!["–".into(), "–".into(), "1".into()], vec!["y".into(), "–".into(), "–".into()]];
-        table.breaks = vec![1, 2];
-        let table = table.without_empty_columns("–");
-        assert_eq!(table.head, ["server", "b"]);
-        assert_eq!(table.rows, [["–", "1"], ["y", "–"]]);
-        assert_eq!(table.breaks, [1, 1]);
-    }
-}

@@ -1,34 +1,28 @@
-//! Escapes foreign text for each output format. Names of servers and machines come from files and
-//! command lines.
-//!
-//! Escaped text opens no tag, ends no table cell, and moves no cursor.
+//! Makes foreign text safe to print. Names of servers and machines come from files and command lines.
 
-/// Replaces characters that move a cursor or change the direction of text.
-pub(crate) fn plain(text: &str) -> String {
-    let is_unruly = |char: char| char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|char| if is_unruly(char) { '\u{fffd}' } else { char }).collect()
+/// Text for a report: at most `chars_max` characters, without characters that move a cursor, change the
+/// direction of text, or are invalid in XML.
+pub(crate) fn plain(text: &str, chars_max: usize) -> String {
+    let is_unruly = |char: char| {
+        char.is_control()
+            || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || matches!(char, '\u{fffe}' | '\u{ffff}' | '\u{feff}')
+    };
+    cut(text, chars_max).chars().map(|char| if is_unruly(char) { '\u{fffd}' } else { char }).collect()
 }
 
-/// Escapes text for HTML and SVG, also for quoted attributes.
-pub(crate) fn xml(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for char in plain(text).chars() {
-        match char {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
+/// The text, shortened to `chars_max` characters if it is longer.
+pub(crate) fn cut(text: &str, chars_max: usize) -> String {
+    if text.chars().nth(chars_max).is_none() {
+        return text.to_owned();
     }
-    escaped
+    text.chars().take(chars_max - 1).chain(['…']).collect()
 }
 
 /// Escapes text for Markdown, also for table cells.
 pub(crate) fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for char in plain(text).chars() {
+    for char in text.chars() {
         if "\\`*_[]<>|&!~#$".contains(char) {
             escaped.push('\\');
         }
@@ -42,15 +36,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markup_is_text() {
-        assert_eq!(xml("<script>\"&'"), "&lt;script&gt;&quot;&amp;&#39;");
+    fn markup_in_markdown_is_text() {
         assert_eq!(markdown("a|b `<i>` [x](y)"), "a\\|b \\`\\<i\\>\\` \\[x\\](y)");
     }
 
     #[test]
     fn no_cursor_moves_and_no_text_turns_around() {
-        assert_eq!(plain("a\x1b[2J\u{202e}b\n"), "a\u{fffd}[2J\u{fffd}b\u{fffd}");
-        assert_eq!(xml("\0"), "\u{fffd}");
-        assert_eq!(plain("grüße 漢字"), "grüße 漢字");
+        assert_eq!(plain("a\x1b[2J\u{202e}b\n\u{fffe}", 20), "a\u{fffd}[2J\u{fffd}b\u{fffd}\u{fffd}");
+        assert_eq!(plain("grüße 漢字", 8), "grüße 漢字");
+        assert_eq!(plain("grüße 漢字", 7), "grüße …");
     }
 }

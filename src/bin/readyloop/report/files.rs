@@ -1,15 +1,34 @@
-//! Reads saved runs from files. A file may hold several runs, one after another.
+//! Reads saved runs from files. A file holds runs one after another, in arrays, or both.
 //!
 //! An error names the file, the line and the column. No content is skipped silently.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use readyloop::load::record::RecordError;
 use serde::de::IgnoredAny;
+use serde_json::error::Category;
 
-use super::comparison::Comparison;
+use super::comparison::{Comparison, Trial};
 use crate::cli_error::{CliError, io_message};
+
+/// The longest file, because a device has no end.
+const FILE_BYTES_MAX: u64 = 256 << 20;
+
+/// Bounds of a report. With more, no page could be read.
+const TRIALS_MAX: usize = 20_000;
+const SERVERS_MAX: usize = 100;
+const LOADS_MAX: usize = 100;
+
+/// Characters between runs: white space, and the byte order mark that some editors write.
+const BLANK: &str = " \t\r\n\u{feff}";
+/// The same, and the punctuation of arrays of runs.
+const BLANK_OR_ARRAY: &str = " \t\r\n\u{feff}[],";
+
+/// The programs that write such files.
+const HINT: &str = "`bench --json` and `compare --json` write such files";
 
 /// Reads all runs of the files in order. A run that occurs twice counts once.
 ///
@@ -18,100 +37,107 @@ use crate::cli_error::{CliError, io_message};
 pub(crate) fn read<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Vec<Comparison>, CliError> {
     let mut all: Vec<Comparison> = Vec::new();
     for path in paths {
-        let text = fs::read_to_string(path).map_err(|error| {
-            let message = format!("cannot read {}: {}", path.display(), io_message(&error));
-            CliError::usage(message, "type the path of a file that `bench --json` or `compare --json` wrote")
-        })?;
-        for comparison in parse(&text).map_err(|problem| problem.at(&path.display().to_string()))? {
+        let text = read_text(path)?;
+        for comparison in parse(&text).map_err(|error| error.at(&path.display().to_string()))? {
             // The same run twice would look like two rounds without noise.
             if !all.contains(&comparison) {
                 all.push(comparison);
             }
+            check_size(&all)?;
         }
     }
     Ok(all)
 }
 
-fn parse(text: &str) -> Result<Vec<Comparison>, CliError> {
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
-    let mut comparisons = Vec::new();
-    let mut begin = 0;
-    while let Some(value) = values.next() {
-        value.map_err(|error| refused(&RecordError::Malformed(error), 0))?;
-        let end = values.byte_offset();
-        // Blank lines before a run would shift the column of an error.
-        let begin_of_value = begin + text[begin..end].len() - text[begin..end].trim_start().len();
-        let lines_before = text[..begin_of_value].matches('\n').count();
-        let comparison =
-            Comparison::from_json(&text[begin_of_value..end]).map_err(|error| refused(&error, lines_before))?;
-        comparisons.push(comparison);
-        begin = end;
+fn read_text(path: &Path) -> Result<String, CliError> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    let refused = |reason: &str| {
+        let hint = "type the path of a file that `bench --json` or `compare --json` wrote";
+        CliError::usage(format!("cannot read {}: {reason}", path.display()), hint)
+    };
+    match (read, String::from_utf8(bytes)) {
+        (Err(error), _) => Err(refused(&io_message(&error))),
+        (Ok(_), Ok(text)) if text.len() as u64 <= FILE_BYTES_MAX => Ok(text),
+        (Ok(_), Ok(_)) => Err(refused("it is longer than 256 MiB")),
+        (Ok(_), Err(_)) => Err(refused("it is not UTF-8 text")),
     }
+}
+
+fn check_size(all: &[Comparison]) -> Result<(), CliError> {
+    let trials = || all.iter().flat_map(|comparison| &comparison.trials);
+    let servers = trials().map(|trial| &trial.server).collect::<BTreeSet<_>>().len();
+    let loads = trials().map(|trial: &Trial| trial.load).collect::<BTreeSet<_>>().len();
+    let counts =
+        [("trials", trials().count(), TRIALS_MAX), ("servers", servers, SERVERS_MAX), ("loads", loads, LOADS_MAX)];
+    match counts.into_iter().find(|(_, count, max)| count > max) {
+        Some((what, count, max)) => Err(CliError::usage(
+            format!("the files hold {count} {what}, and a report holds at most {max}"),
+            "make one report for each group of files",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn parse(text: &str) -> Result<Vec<Comparison>, CliError> {
+    // First the syntax of the whole file, so that the punctuation of arrays needs no further check.
+    for_each_value(text, BLANK, |_, _| Ok(()))?;
+    let mut comparisons = Vec::new();
+    for_each_value(text, BLANK_OR_ARRAY, |begin, value| {
+        comparisons.push(Comparison::from_json(value).map_err(|error| refused(&error, text, begin))?);
+        Ok(())
+    })?;
     if comparisons.is_empty() {
-        return Err(CliError::usage("the file holds no run", "`bench --json` and `compare --json` write such files"));
+        return Err(CliError::usage("the file holds no run", HINT));
     }
     Ok(comparisons)
 }
 
-fn refused(error: &RecordError, lines_before: usize) -> CliError {
-    let hint = match error {
-        RecordError::TooNew(_) => "the file was written by a newer readyloop; use that version",
-        RecordError::Malformed(_) | RecordError::Foreign | RecordError::Inconsistent => {
-            "`bench --json` and `compare --json` write such files"
+/// Calls `act` with the position and the text of each JSON value.
+fn for_each_value<'a>(
+    text: &'a str,
+    between: &str,
+    mut act: impl FnMut(usize, &'a str) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let mut end = 0;
+    loop {
+        let rest = text[end..].trim_start_matches(|char| between.contains(char));
+        let begin = text.len() - rest.len();
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+        match values.next() {
+            None => return Ok(()),
+            Some(Err(error)) => return Err(refused(&RecordError::Malformed(error), text, begin)),
+            Some(Ok(_)) => {}
         }
-    };
-    match error {
-        RecordError::Malformed(json) => {
-            // serde_json reports a position within this value; it is replaced by the position in the file.
-            let message = error.to_string();
-            let own_place = format!(" at line {} column {}", json.line(), json.column());
-            let message = message.strip_suffix(&own_place).unwrap_or(&message);
-            let place = format!("line {}, column {}", lines_before + json.line(), json.column());
-            CliError::usage(format!("{place}: {message}"), hint)
-        }
-        RecordError::TooNew(_) | RecordError::Foreign | RecordError::Inconsistent => {
-            CliError::usage(format!("line {}: {error}", lines_before + 1), hint)
-        }
+        end = begin + values.byte_offset();
+        act(begin, &text[begin..end])?;
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::samples;
-    use super::*;
-
-    #[track_caller]
-    fn check_refused(text: &str, message: &str) {
-        let problem = parse(text).unwrap_err();
-        assert_eq!(problem.message, message);
-    }
-
-    #[test]
-    fn runs_one_behind_the_other_are_all_read() {
-        let (first, second) = (samples::record("a", 10), samples::record("b", 20));
-        let text = format!("{}\n{}", first.to_json(), second.to_json());
-        assert_eq!(parse(&text).unwrap(), [Comparison::from(first), Comparison::from(second)]);
-        let comparison = samples::comparison();
-        assert_eq!(parse(&comparison.to_json()).unwrap(), [comparison]);
-    }
-
-    #[test]
-    fn an_error_in_a_file_is_reported_with_its_position() {
-        let good = samples::record("a", 10).to_json();
-        check_refused("", "the file holds no run");
-        check_refused(
-            "{\n \"schema\": 5}",
-            "line 2, column 12: not a record of a run: invalid type: integer `5`, expected a string",
-        );
-        check_refused(
-            &format!("{good}\n{{\"a\":"),
-            "line 3, column 5: not a record of a run: EOF while parsing a value",
-        );
-        check_refused(
-            &format!("{good}{{\"a\":1}}"),
-            "line 2: not a record of a run: it has no \"schema\": \"readyloop.run\"",
-        );
-        let newer = samples::comparison().to_json().replace("\"version\":1", "\"version\":7");
-        check_refused(&newer, "line 1: schema version 7 is too new: this program reads versions up to 1");
+/// The error about the value at `begin`, with its position in the file.
+fn refused(error: &RecordError, text: &str, begin: usize) -> CliError {
+    let before = &text[..begin];
+    let (lines, line_begin) = (before.matches('\n').count(), before.rfind('\n').map_or(0, |at| at + 1));
+    let first = lines + 1;
+    match error {
+        RecordError::Malformed(json) => {
+            let reason = match json.classify() {
+                Category::Eof => "the file ends within a run",
+                Category::Data => "a value of a run is missing or of another type",
+                Category::Io | Category::Syntax => "this is not JSON",
+            };
+            let place = match json.line() {
+                // The text is correct, and only a value is wrong.
+                0 => format!("line {first}"),
+                1 => format!("line {first}, column {}", begin - line_begin + json.column()),
+                line => format!("line {}, column {}", lines + line, json.column()),
+            };
+            CliError::usage(format!("{place}: {reason}"), HINT)
+        }
+        RecordError::TooNew(_) => {
+            let hint = "the file was written by a newer readyloop; use that version";
+            CliError::usage(format!("line {first}: {error}"), hint)
+        }
+        RecordError::Foreign | RecordError::Inconsistent => CliError::usage(format!("line {first}: {error}"), HINT),
     }
 }

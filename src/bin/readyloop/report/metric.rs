@@ -1,78 +1,83 @@
 //! The metrics of a report: the name and unit of each, and how a record gives its value.
 
 use readyloop::load::Record;
-use readyloop::load::record::Interval;
+use readyloop::load::record::{Interval, ServerCost};
 
-use super::quantity::Unit;
+use crate::quantity::Unit;
 
 /// A measured value of one trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Metric {
-    /// Answers per second.
-    Rate,
-    /// The median latency.
-    P50,
-    /// The latency that 99 % of all answers did not exceed.
-    P99,
-    /// The latency that 99.9 % of all answers did not exceed.
-    P999,
-    /// The CPU time of the server per answer.
-    Cpu,
-    /// Context switches of the server per answer, voluntary and involuntary.
-    Switches,
-    /// System calls of the server per answer.
-    Calls,
-    /// Memory of the server process per connection.
-    Memory,
-    /// Threads of the server.
-    Threads,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Metric {
+    /// The heading of its column.
+    pub(crate) name: &'static str,
+    /// The title of its axis, and which direction is better.
+    pub(crate) axis: &'static str,
+    pub(crate) unit: Unit,
+    /// The value of a run, if it was measured.
+    pub(crate) of: fn(&Record) -> Option<f64>,
 }
 
-impl Metric {
-    /// The heading of its column.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Rate => "requests per second",
-            Self::P50 => "p50",
-            Self::P99 => "p99",
-            Self::P999 => "p99.9",
-            Self::Cpu => "CPU per request",
-            Self::Switches => "context switches per request",
-            Self::Calls => "system calls per request",
-            Self::Memory => "memory per connection",
-            Self::Threads => "threads",
-        }
-    }
+const LATENCY: &str = "latency, lower is better";
+const EACH: &str = "per request, lower is better";
 
-    pub(crate) fn unit(self) -> Unit {
-        match self {
-            Self::Rate => Unit::Rate,
-            Self::P50 | Self::P99 | Self::P999 | Self::Cpu => Unit::Time,
-            Self::Switches | Self::Calls => Unit::Each,
-            Self::Memory => Unit::Bytes,
-            Self::Threads => Unit::Count,
-        }
-    }
+pub(crate) const RATE: Metric = Metric {
+    name: "requests per second",
+    axis: "requests per second, higher is better",
+    unit: Unit::Rate,
+    of: |record| Some(record.rate_per_s),
+};
 
-    /// The value of a run, if it was measured. System calls are counted in separate runs.
-    pub(crate) fn of(self, record: &Record) -> Option<f64> {
-        let quantile = |quantile| record.latency.at(quantile).map(|ns| ns as f64);
-        let server = record.server.as_ref();
-        match self {
-            Self::Rate => Some(record.requests.rate),
-            Self::P50 => quantile(0.5),
-            Self::P99 => quantile(0.99),
-            Self::P999 => quantile(0.999),
-            Self::Cpu => server?.cpu_per_request_ns.map(|ns| ns as f64),
-            Self::Switches => {
-                let switches = server?.switches_voluntary?.saturating_add(server?.switches_involuntary?);
-                (record.requests.answered > 0).then(|| switches as f64 / record.requests.answered as f64)
-            }
-            Self::Memory => server?.memory_per_connection_bytes.map(|bytes| bytes as f64),
-            Self::Threads => Some(server?.threads as f64),
-            Self::Calls => None,
-        }
-    }
+pub(crate) const P50: Metric =
+    Metric { name: "p50", axis: LATENCY, unit: Unit::Time, of: |record| percentile(record, 0.5) };
+
+pub(crate) const P99: Metric =
+    Metric { name: "p99", axis: LATENCY, unit: Unit::Time, of: |record| percentile(record, 0.99) };
+
+pub(crate) const P999: Metric =
+    Metric { name: "p99.9", axis: LATENCY, unit: Unit::Time, of: |record| percentile(record, 0.999) };
+
+pub(crate) const CPU: Metric = Metric {
+    name: "CPU per request",
+    axis: "CPU time per request, lower is better",
+    unit: Unit::Time,
+    of: |record| of_server(record, |server| server.cpu_per_request_ns),
+};
+
+/// Voluntary and involuntary ones.
+pub(crate) const SWITCHES: Metric = Metric {
+    name: "context switches per request",
+    axis: EACH,
+    unit: Unit::Each,
+    of: |record| {
+        let both = |server: &ServerCost| server.switches_voluntary?.checked_add(server.switches_involuntary?);
+        Some(of_server(record, both)? / record.requests.answered as f64)
+    },
+};
+
+/// System calls are counted in separate runs, so a record has none.
+pub(crate) const CALLS: Metric =
+    Metric { name: "system calls per request", axis: EACH, unit: Unit::Each, of: |_| None };
+
+pub(crate) const MEMORY: Metric = Metric {
+    name: "memory per connection",
+    axis: "memory, lower is better",
+    unit: Unit::Bytes,
+    of: |record| of_server(record, |server| server.memory_per_connection_bytes),
+};
+
+pub(crate) const THREADS: Metric = Metric {
+    name: "threads",
+    axis: "threads",
+    unit: Unit::Count,
+    of: |record| of_server(record, |server| Some(server.threads)),
+};
+
+fn percentile(record: &Record, quantile: f64) -> Option<f64> {
+    record.latency.at(quantile).map(|ns| ns as f64)
+}
+
+fn of_server(record: &Record, value: impl Fn(&ServerCost) -> Option<u64>) -> Option<f64> {
+    record.server.as_ref().and_then(value).map(|value| value as f64)
 }
 
 /// Answers per second in an interval of a run.

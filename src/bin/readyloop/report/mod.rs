@@ -14,10 +14,7 @@ mod html;
 mod markdown;
 mod metric;
 mod page;
-mod quantity;
 mod results;
-#[cfg(test)]
-mod samples;
 mod spread;
 mod tables;
 mod text;

@@ -4,13 +4,25 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use readyloop::load::Record;
+use readyloop::load::record::Machine;
 
+use super::chart::Chart;
 use super::comparison::Comparison;
 use super::document::{Document, Section, Table};
-use super::metric::Metric;
-use super::quantity::Unit;
+use super::escape::plain;
+use super::metric::{CALLS, CPU, MEMORY, Metric, P50, P99, P999, RATE, SWITCHES, THREADS};
 use super::results::{Family, Results};
 use super::{charts, conclusions, tables};
+use crate::quantity::{Unit, counted, grouped};
+
+/// The longest foreign text in a cell, such as the command of a server.
+const VALUE_CHARS_MAX: usize = 300;
+
+/// The last second of the year 9999, in seconds since 1970.
+const UNIX_S_MAX: u64 = 253_402_300_799;
+
+/// With this number of rounds, rounds without an overlap have a chance below 1 in a billion.
+const SPLIT_ROUNDS_MAX: usize = 18;
 
 /// The report of all comparisons together.
 pub(crate) fn document(comparisons: &[Comparison]) -> Document {
@@ -38,90 +50,78 @@ fn title(results: &Results<'_>) -> String {
             names.push(&server.name);
         }
     }
-    match names.split_last() {
-        Some((last, others)) if !others.is_empty() => format!("{} and {last}, compared", others.join(", ")),
-        Some(_) | None => names.concat(),
+    match names[..] {
+        [ref others @ .., last] if !others.is_empty() => format!("{} and {last}, compared", others.join(", ")),
+        [..] => names.concat(),
     }
 }
 
 fn about(results: &Results<'_>) -> String {
-    let labels: Vec<&str> = results.families.iter().map(|family| family.label.as_str()).collect();
+    let labels = results.families.iter().map(|family| family.label.clone());
+    let rounds = results.rounds().filter(|rounds| *rounds > 1).map(|rounds| format!("{rounds} rounds"));
     let machines: BTreeSet<String> = results
         .machines
         .iter()
-        .map(|machine| format!("{}, {}, {}", machine.kernel, machine.processor, cores(machine.cores)))
+        .map(|machine| format!("{}, {}", plain(&machine.kernel, VALUE_CHARS_MAX), processor(machine)))
         .collect();
-    let machines: Vec<String> = machines.into_iter().collect();
-    let rounds = match results.rounds() {
-        Some(rounds) if rounds > 1 => format!("; {rounds} rounds"),
-        Some(_) | None => String::new(),
-    };
-    format!("{}{rounds}; {}", labels.join("; "), machines.join("; "))
+    labels.chain(rounds).chain(machines).collect::<Vec<_>>().join("; ")
 }
 
-fn cores(count: u64) -> String {
-    format!("{count} core{}", if count == 1 { "" } else { "s" })
+fn processor(machine: &Machine) -> String {
+    format!("{}, {}", plain(&machine.processor, VALUE_CHARS_MAX), counted(machine.cores, "core"))
 }
 
 fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
-    let metrics = |heading: &str, about: &str, metrics: &[Metric], drawn: &[Metric]| Section {
-        heading: heading.to_owned(),
+    let section = |heading: &str, about: &str, charts: Vec<Chart>, table: Table| Section {
+        heading: if with_label { format!("{heading}: {}", family.label) } else { heading.to_owned() },
         about: about.to_owned(),
-        charts: drawn.iter().flat_map(|metric| charts::against_connections(family, *metric)).collect(),
-        table: tables::of_metrics(family, metrics),
+        charts,
+        table,
+    };
+    let metrics = |heading, about, metrics: &[Metric], drawn: Metric| {
+        section(heading, about, charts::against_connections(family, drawn), tables::of_metrics(family, metrics))
     };
     let mut sections = vec![
         metrics(
             "Requests per second",
             "Answered requests per second, over all connections. Higher is better.",
-            &[Metric::Rate],
-            &[Metric::Rate],
+            &[RATE],
+            RATE,
         ),
         metrics(
             "Latency",
             "Time from a request to its answer: the values that 50 %, 99 % and 99.9 % of all requests did not exceed. Lower is better.",
-            &[Metric::P50, Metric::P99, Metric::P999],
-            &[Metric::P99],
+            &[P50, P99, P999],
+            P99,
         ),
-        Section {
-            heading: "Latency by percentile".to_owned(),
-            about: "Latency of the slowest answers. Further to the right are fewer answers: 1 in 100 at 99 %. A line that stays low is better.".to_owned(),
-            charts: charts::by_percentile(family),
-            table: tables::of_percentiles(family),
-        },
+        section(
+            "Latency by percentile",
+            "Latency of the slowest answers. Further to the right are fewer answers: 1 in 100 at 99 %. A line that stays low is better.",
+            charts::by_percentile(family),
+            tables::of_percentiles(family),
+        ),
         metrics(
             "CPU",
             "CPU time of the server per request, user and system, with its context switches and system calls. Lower is better.",
-            &[Metric::Cpu, Metric::Switches, Metric::Calls],
-            &[Metric::Cpu],
+            &[CPU, SWITCHES, CALLS],
+            CPU,
         ),
         metrics(
             "Memory",
             "Growth of the server's memory per connection, and its number of threads. Lower is better.",
-            &[Metric::Memory, Metric::Threads],
-            &[Metric::Memory],
+            &[MEMORY, THREADS],
+            MEMORY,
         ),
-        Section {
-            heading: "Over time".to_owned(),
-            about: "The round with the median rate. Each point is one interval of the measured time. A level line is better.".to_owned(),
-            charts: charts::over_time(family),
-            table: tables::of_time(family),
-        },
+        section(
+            "Over time",
+            "The round with the median rate. Each point is one interval of the measured time. A level line is better.",
+            charts::over_time(family),
+            tables::of_time(family),
+        ),
     ];
-    sections.retain(Section::has_values);
-    if with_label {
-        for section in &mut sections {
-            section.heading = format!("{}: {}", section.heading, family.label);
-        }
-    }
+    // A section whose table has no value was not measured.
+    sections.retain(|section| section.table.head.len() > section.table.names && !section.table.rows.is_empty());
     sections
-}
-
-impl Section {
-    /// Whether its table has a value.
-    fn has_values(&self) -> bool {
-        self.table.head.len() > self.table.names && !self.table.rows.is_empty()
-    }
 }
 
 fn method(comparisons: &[Comparison], results: &Results<'_>) -> Vec<String> {
@@ -172,16 +172,19 @@ fn noise(results: &Results<'_>) -> Option<String> {
         );
     }
     Some(format!(
-        "Each value is the median of {rounds} rounds, with the minimum and the maximum beside it. Two servers are reported as different only if their rounds do not overlap. By chance, 1 in {} pairs of equal servers would be reported as different.",
-        Unit::Count.print(splits(rounds))
+        "Each value is the median of {rounds} rounds, with the minimum and the maximum beside it. Two servers are reported as different only if their rounds do not overlap. By chance, {} pairs of equal servers would be reported as different.",
+        splits(rounds)
     ))
 }
 
-/// One in this many pairs of equal servers has rounds that do not overlap, by chance: the number of ways
-/// to divide 2 × `rounds` rounds between two servers, over the 2 ways without an overlap.
-fn splits(rounds: usize) -> f64 {
-    let ways: f64 = (1..=rounds).map(|at| (rounds + at) as f64 / at as f64).product();
-    (ways / 2.0).round()
+/// The share of pairs of equal servers that have rounds without an overlap, by chance. It is 2 over the number
+/// of ways to divide 2 × `rounds` rounds between two servers.
+fn splits(rounds: usize) -> String {
+    let ways: f64 = (1..=rounds.min(SPLIT_ROUNDS_MAX)).map(|at| (rounds + at) as f64 / at as f64).product();
+    match rounds {
+        0..SPLIT_ROUNDS_MAX => format!("1 in {}", grouped((ways / 2.0).round())),
+        _ => "fewer than 1 in a billion".to_owned(),
+    }
 }
 
 fn is_loopback(address: &str) -> bool {
@@ -191,109 +194,35 @@ fn is_loopback(address: &str) -> bool {
 fn origin(comparisons: &[Comparison], results: &Results<'_>) -> Table {
     let mut table = Table::new(1, &["name", "value"]).ending_in_text();
     let mut row = |name: &str, value: &str| {
-        let row = vec![name.to_owned(), value.to_owned()];
+        let row = vec![plain(name, VALUE_CHARS_MAX), plain(value, VALUE_CHARS_MAX)];
         if !value.is_empty() && !table.rows.contains(&row) {
             table.rows.push(row);
         }
     };
     for (place, machine) in results.machines.iter().enumerate() {
         let name = if results.machines.len() > 1 { format!("machine ({})", place + 1) } else { "machine".to_owned() };
-        row(&name, &format!("{}, {}", machine.processor, cores(machine.cores)));
+        row(&name, &processor(machine));
         row("kernel", &machine.kernel);
         row("congestion control", &machine.congestion_control);
         row("readyloop", &machine.readyloop);
     }
     for comparison in comparisons {
-        let begun = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(comparison.begun_unix_s));
-        let begun = begun.map(|begun| humantime::format_rfc3339_seconds(begun).to_string());
-        row("begun", &begun.unwrap_or_default());
-        for (name, value) in &comparison.limits {
-            row(name, value);
-        }
-        for server in &comparison.servers {
-            row(&server.name, &server.command);
-        }
+        row("begun", &date(comparison.begun_unix_s));
+        comparison.limits.iter().for_each(|(name, value)| row(name, value));
     }
-    for record in comparisons.iter().flat_map(Comparison::records) {
-        let seconds = |ns: u64| Unit::Time.print(ns as f64);
-        let measured = record.config.duration_ns.map(seconds);
-        let measured =
-            measured.or(record.config.requests.map(|count| format!("{} requests", Unit::Count.print(count as f64))));
-        row(
-            "measured",
-            &format!("{} after {} of warm-up", measured.unwrap_or_default(), seconds(record.config.warm_up_ns)),
-        );
+    results.commands().for_each(|(name, command)| row(&name, command));
+    for config in comparisons.iter().flat_map(Comparison::records).map(|record| &record.config) {
+        let time = |ns: u64| Unit::Time.print(ns as f64);
+        let requests = || config.requests.map(|count| counted(count, "request"));
+        let measured = config.duration_ns.map(time).or_else(requests).unwrap_or_default();
+        row("measured", &format!("{measured} after {} of warm-up", time(config.warm_up_ns)));
     }
     table
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::samples::{comparison, comparison_of, record, trial};
-    use super::super::{Form, escape};
-    use super::*;
-
-    #[test]
-    fn every_form_has_the_same_cells() {
-        let comparisons = [comparison()];
-        let document = document(&comparisons);
-        let [text, markdown, html] = [Form::Text, Form::Markdown, Form::Html].map(|form| form.print(&comparisons));
-        let cells = document.sections.iter().flat_map(|section| section.table.rows.concat());
-        let mut count = 0;
-        for cell in cells {
-            count += 1;
-            assert!(text.contains(&cell) && markdown.contains(&escape::markdown(&cell)), "{cell}");
-            assert!(html.contains(&format!(">{}<", escape::xml(&cell))), "{cell}");
-        }
-        assert!(count > 100, "only {count} cells");
-    }
-
-    #[test]
-    fn values_are_computed_from_the_rounds() {
-        let document = document(&[comparison()]);
-        let first = &document.sections[0];
-        assert_eq!(first.heading, "Requests per second");
-        assert_eq!(first.table.rows[1], ["10", "threads", "502 /s", "501 /s .. 502 /s", "0.50×"]);
-        assert_eq!(first.charts[0].lines[0].points[0].y, 1_001.5);
-    }
-
-    #[test]
-    fn a_single_run_is_not_a_comparison() {
-        let document = document(&[record("tcp://127.0.0.1:7007", 50).into()]);
-        assert_eq!((document.title.as_str(), document.conclusions.len()), ("tcp://127.0.0.1:7007", 0));
-        let charts: Vec<_> = document.sections.iter().flat_map(|section| &section.charts).collect();
-        let titles: Vec<&str> = charts.iter().map(|chart| chart.title.as_str()).collect();
-        let expected = ["Latency by percentile", "Requests per second over time", "Latency over time"];
-        assert_eq!(titles, expected.map(|title| format!("{title}, 50 connections")));
-    }
-
-    #[test]
-    fn another_machine_is_another_server() {
-        let here = comparison_of(vec![trial("reactor", 10, 1, 100.0), trial("reactor", 10, 2, 100.0)]);
-        let mut there = here.clone();
-        there.machine.processor = "another one".to_owned();
-        let results = [here.clone(), there];
-        let names: Vec<_> =
-            Results::of(&results).families[0].servers.iter().map(|server| server.name.clone()).collect();
-        assert_eq!(names, ["reactor (1)", "reactor (2)"]);
-        let more_rounds = [here.clone(), Comparison { begun_unix_s: 1, ..here }];
-        assert_eq!(Results::of(&more_rounds).rounds(), Some(4));
-    }
-
-    #[test]
-    fn the_chance_of_a_false_difference_follows_from_the_number_of_rounds() {
-        assert_eq!([splits(2), splits(3), splits(5)], [3.0, 10.0, 126.0]);
-    }
-
-    #[test]
-    fn loads_that_differ_in_more_than_connections_have_separate_charts() {
-        let mut large = record("reactor", 10);
-        large.config.message_bytes = 16_384;
-        let document = document(&[record("reactor", 10).into(), large.into()]);
-        let headings: Vec<_> = document.sections.iter().map(|section| section.heading.as_str()).collect();
-        assert!(
-            headings.contains(&"Memory: tcp, 64 B, closed loop")
-                && headings.contains(&"Memory: tcp, 16.4 kB, closed loop")
-        );
-    }
+/// A point in time in RFC 3339, which has four digits for the year.
+fn date(unix_s: u64) -> String {
+    let time = Some(unix_s).filter(|unix_s| *unix_s <= UNIX_S_MAX).map(Duration::from_secs);
+    let time = time.and_then(|time| SystemTime::UNIX_EPOCH.checked_add(time));
+    time.map_or_else(String::new, |time| humantime::format_rfc3339_seconds(time).to_string())
 }

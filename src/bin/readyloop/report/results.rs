@@ -1,6 +1,7 @@
 //! The trials of any number of comparisons, sorted by load and server.
 //!
-//! The rounds of one cell come from one machine. A server that was measured on two machines counts as two.
+//! The rounds of one cell come from one machine and one command. A server that was measured on two machines
+//! counts as two, and so does a name that stands for two commands.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +9,34 @@ use readyloop::load::Record;
 use readyloop::load::record::{ErrorKind, Machine, RunConfig, Transport};
 
 use super::chart::LineStyle;
-use super::comparison::{Comparison, Load, Outcome, Trial};
-use super::metric::Metric;
-use super::quantity::Unit;
+use super::comparison::{Comparison, Load, Outcome};
+use super::escape::plain;
+use super::metric::{CALLS, Metric};
 use super::spread::Spread;
+use crate::quantity::{Unit, grouped};
 
 /// The other servers are compared with the server of this name.
 const BASE: &str = "reactor";
 
+/// The longest name of a server in a report.
+const NAME_CHARS_MAX: usize = 60;
+
 /// All trials, sorted by family, load and server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Results<'a> {
     /// The machines, in the order of their first trial.
     pub(crate) machines: Vec<&'a Machine>,
+    identities: Vec<Identity<'a>>,
     /// Each family has its own charts.
     pub(crate) families: Vec<Family<'a>>,
+}
+
+/// A server is the same server if all of this is equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity<'a> {
+    name: &'a str,
+    command: &'a str,
+    machine: usize,
 }
 
 /// Loads that differ only in their number of connections.
@@ -41,7 +55,7 @@ pub(crate) struct Contender {
     pub(crate) style: LineStyle,
     /// The index of the server in this family that it is compared with.
     pub(crate) base: Option<usize>,
-    machine: usize,
+    identity: usize,
 }
 
 /// All rounds of one server under one load.
@@ -52,63 +66,100 @@ pub(crate) struct Cell<'a> {
     calls: Option<f64>,
 }
 
+/// The index of the first item that is equal to `new`, which is added if there is none.
+fn index_of<T: PartialEq>(all: &mut Vec<T>, new: T) -> usize {
+    all.iter().position(|item| *item == new).unwrap_or_else(|| {
+        all.push(new);
+        all.len() - 1
+    })
+}
+
 impl<'a> Results<'a> {
     /// Sorts the trials of the comparisons.
     pub(crate) fn of(comparisons: &'a [Comparison]) -> Self {
-        let mut machines: Vec<&Machine> = Vec::new();
+        let mut results = Self::default();
         for comparison in comparisons {
-            if !machines.contains(&&comparison.machine) {
-                machines.push(&comparison.machine);
-            }
+            results.add(comparison);
         }
-        let mut results = Self { families: Vec::new(), machines };
-        let mut styles = Vec::new();
-        for comparison in comparisons {
-            for trial in &comparison.trials {
-                results.add(comparison, trial, &mut styles);
-            }
+        for place in 0..results.families.len() {
+            results.describe(place);
         }
-        for comparison in comparisons {
-            results.add_calls(comparison);
-        }
-        results.families.iter_mut().for_each(Family::find_bases);
         results
     }
 
-    fn add(&mut self, comparison: &Comparison, trial: &'a Trial, styles: &mut Vec<String>) {
-        let label = family_of(comparison, trial);
-        let place = self.families.iter().position(|family| family.label == label).unwrap_or_else(|| {
-            self.families.push(Family { label, ..Family::default() });
-            self.families.len() - 1
-        });
-        let name = self.name_of(comparison, &trial.server);
-        let machine = self.machine_of(comparison);
-        let style = styles.iter().position(|known| *known == name).unwrap_or_else(|| {
-            styles.push(name.clone());
-            styles.len() - 1
-        });
-        let family = &mut self.families[place];
-        let server = family.servers.iter().position(|server| server.name == name).unwrap_or_else(|| {
-            family.servers.push(Contender { name, style: LineStyle::nth(style), base: None, machine });
-            family.servers.len() - 1
-        });
-        let cell = family.cells.entry((trial.load, server)).or_default();
-        match &trial.outcome {
-            Outcome::Measured(record) => cell.runs.push(record),
-            Outcome::Failed(reason) => cell.failures.push(reason),
+    fn add(&mut self, comparison: &'a Comparison) {
+        let labels = labels(comparison);
+        for trial in &comparison.trials {
+            let bytes = trial.load.message_bytes;
+            let label = match &trial.outcome {
+                Outcome::Measured(record) => label(&record.config),
+                // A failed trial has no record, so it takes the label of a trial with the same message size.
+                Outcome::Failed(_) => labels.get(&bytes).cloned().unwrap_or_else(|| Unit::Bytes.print(bytes as f64)),
+            };
+            let identity = self.identity(comparison, &trial.server);
+            let place = self.families.iter().position(|family| family.label == label).unwrap_or_else(|| {
+                self.families.push(Family { label, ..Family::default() });
+                self.families.len() - 1
+            });
+            let cell = self.families[place].cell_mut(trial.load, identity);
+            match &trial.outcome {
+                Outcome::Measured(record) => cell.runs.push(record),
+                Outcome::Failed(reason) => cell.failures.push(reason),
+            }
+        }
+        for calls in &comparison.calls {
+            let identity = self.identity(comparison, &calls.server);
+            let cells = self.families.iter_mut().filter_map(|family| {
+                let server = family.servers.iter().position(|server| server.identity == identity)?;
+                family.cells.get_mut(&(calls.load, server))
+            });
+            // A negative number comes from an older version, which did not recognize noise.
+            cells.for_each(|cell| cell.calls = Some(calls.per_request).filter(|calls| *calls > 0.0));
         }
     }
 
-    fn add_calls(&mut self, comparison: &Comparison) {
-        for calls in &comparison.calls {
-            let name = self.name_of(comparison, &calls.server);
-            for family in &mut self.families {
-                let Some(server) = family.servers.iter().position(|server| server.name == name) else { continue };
-                if let Some(cell) = family.cells.get_mut(&(calls.load, server)) {
-                    cell.calls = Some(calls.per_request);
-                }
-            }
+    fn identity(&mut self, comparison: &'a Comparison, name: &'a str) -> usize {
+        let machine = index_of(&mut self.machines, &comparison.machine);
+        let server = comparison.servers.iter().find(|server| server.name == name);
+        let command = server.map_or("", |server| server.command.as_str());
+        index_of(&mut self.identities, Identity { name, command, machine })
+    }
+
+    /// Gives the servers of a family their names and styles, and finds the base of each machine: its server
+    /// named [`BASE`], or else its first server.
+    fn describe(&mut self, place: usize) {
+        let machine_of = |server: &Contender| self.identities[server.identity].machine;
+        let is_base = |server: &Contender| self.identities[server.identity].name == BASE;
+        let servers = &self.families[place].servers;
+        let described = servers.iter().enumerate().map(|(own, server)| {
+            let machine = machine_of(server);
+            let mut on_it = servers.iter().enumerate().filter(|(_, other)| machine_of(other) == machine);
+            let base = on_it.clone().find(|(_, other)| is_base(other)).or_else(|| on_it.next());
+            let base = base.map(|(base, _)| base).filter(|base| *base != own);
+            let style = LineStyle::nth(server.identity);
+            Contender { name: self.name(server.identity), style, base, identity: server.identity }
+        });
+        self.families[place].servers = described.collect();
+    }
+
+    /// The name of a server. The number of its machine follows if there are several machines, and the number
+    /// of its command if several servers of this machine have the name.
+    fn name(&self, identity: usize) -> String {
+        let own = self.identities[identity];
+        let mut name = plain(own.name, NAME_CHARS_MAX);
+        if self.machines.len() > 1 {
+            name += &format!(" ({})", own.machine + 1);
         }
+        let is_namesake = |other: &&Identity<'_>| (other.name, other.machine) == (own.name, own.machine);
+        if self.identities.iter().filter(is_namesake).nth(1).is_some() {
+            name += &format!(" #{}", self.identities[..=identity].iter().filter(is_namesake).count());
+        }
+        name
+    }
+
+    /// The names and commands of all servers.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = (String, &'a str)> {
+        self.identities.iter().enumerate().map(|(place, identity)| (self.name(place), identity.command))
     }
 
     /// The smallest number of rounds of any cell that has a round.
@@ -116,33 +167,16 @@ impl<'a> Results<'a> {
         let cells = self.families.iter().flat_map(|family| family.cells.values());
         cells.map(|cell| cell.runs.len()).filter(|rounds| *rounds > 0).min()
     }
-
-    fn machine_of(&self, comparison: &Comparison) -> usize {
-        self.machines.iter().position(|machine| **machine == comparison.machine).unwrap_or_default()
-    }
-
-    /// The name of a server, with the number of its machine if there are several machines.
-    fn name_of(&self, comparison: &Comparison, server: &str) -> String {
-        match self.machines.len() {
-            0 | 1 => server.to_owned(),
-            _ => format!("{server} ({})", self.machine_of(comparison) + 1),
-        }
-    }
 }
 
 impl<'a> Family<'a> {
-    /// Finds the base of each machine: its server named [`BASE`], or else its first server.
-    fn find_bases(&mut self) {
-        let base_of = |machine: usize| {
-            let on_it = || self.servers.iter().enumerate().filter(move |(_, server)| server.machine == machine);
-            let is_base = |server: &Contender| server.name.split(' ').next() == Some(BASE);
-            let base = on_it().find(|(_, server)| is_base(server)).or_else(|| on_it().next());
-            base.map(|(place, _)| place)
-        };
-        let bases: Vec<_> = self.servers.iter().map(|server| base_of(server.machine)).collect();
-        for (place, (server, base)) in self.servers.iter_mut().zip(bases).enumerate() {
-            server.base = base.filter(|base| *base != place);
-        }
+    fn cell_mut(&mut self, load: Load, identity: usize) -> &mut Cell<'a> {
+        let server = self.servers.iter().position(|server| server.identity == identity).unwrap_or_else(|| {
+            let name = String::new();
+            self.servers.push(Contender { name, style: LineStyle::nth(identity), base: None, identity });
+            self.servers.len() - 1
+        });
+        self.cells.entry((load, server)).or_default()
     }
 
     /// All loads, from the fewest connections to the most.
@@ -162,19 +196,29 @@ impl<'a> Family<'a> {
     pub(crate) fn figure(&self, load: Load, server: usize, metric: Metric) -> Option<Spread> {
         self.cell(load, server)?.figure(metric)
     }
+
+    /// Connections that a server did not serve under a load, if there are any.
+    pub(crate) fn unserved(&self, load: Load, server: usize) -> Option<Unserved> {
+        self.cell(load, server)?.unserved()
+    }
 }
 
 impl Cell<'_> {
     /// A metric over all rounds that measured it.
     pub(crate) fn figure(&self, metric: Metric) -> Option<Spread> {
-        let of_runs = self.runs.iter().filter_map(|record| metric.of(record));
-        if metric == Metric::Calls { Spread::of(self.calls) } else { Spread::of(of_runs) }
+        let calls = self.calls.filter(|_| metric.name == CALLS.name);
+        Spread::of(self.runs.iter().filter_map(|record| (metric.of)(record)).chain(calls))
+    }
+
+    /// A latency percentile over all rounds.
+    pub(crate) fn percentile(&self, quantile: f64) -> Option<Spread> {
+        Spread::of(self.runs.iter().filter_map(|run| Some(run.latency.at(quantile)? as f64)))
     }
 
     /// The run with the median rate, which represents the others where only one run can be shown.
     pub(crate) fn middle_run(&self) -> Option<&Record> {
         let mut runs = self.runs.clone();
-        runs.sort_by(|a, b| a.requests.rate.total_cmp(&b.requests.rate));
+        runs.sort_by(|a, b| a.rate_per_s.total_cmp(&b.rate_per_s));
         runs.get(runs.len() / 2).copied()
     }
 
@@ -183,18 +227,8 @@ impl Cell<'_> {
         let errors = self.runs.iter().flat_map(|record| {
             let mut unserved = Unserved::in_run(record);
             record.errors.iter().map(move |error| {
-                let known = match error.kind {
-                    ErrorKind::TimedOut | ErrorKind::ConnectTimedOut => &mut unserved.waiting,
-                    ErrorKind::Refused
-                    | ErrorKind::Unreachable
-                    | ErrorKind::Tls
-                    | ErrorKind::Reset
-                    | ErrorKind::Ended
-                    | ErrorKind::Mismatch
-                    | ErrorKind::NoDescriptors
-                    | ErrorKind::NoPorts
-                    | ErrorKind::Other => &mut unserved.refused,
-                };
+                let is_late = matches!(error.kind, ErrorKind::TimedOut | ErrorKind::ConnectTimedOut);
+                let known = if is_late { &mut unserved.waiting } else { &mut unserved.refused };
                 let count = error.count.saturating_sub(*known);
                 *known -= error.count - count;
                 (error.kind, count)
@@ -206,11 +240,6 @@ impl Cell<'_> {
     /// Whether it was measured and served every connection.
     pub(crate) fn served_all(&self) -> bool {
         !self.runs.is_empty() && self.unserved().is_none()
-    }
-
-    /// Whether every trial of it failed.
-    pub(crate) fn is_lost(&self) -> bool {
-        self.runs.is_empty()
     }
 
     /// The connections without service, in the round that had the most of them.
@@ -264,17 +293,15 @@ impl Unserved {
     }
 }
 
-/// The label of a trial's family. A failed trial has no record, so it takes the label of the trials with
-/// the same message size.
-fn family_of(comparison: &Comparison, trial: &Trial) -> String {
-    let label_of_trial = |trial: &Trial| match &trial.outcome {
-        Outcome::Measured(record) => Some(label(&record.config)),
-        Outcome::Failed(_) => None,
-    };
-    let bytes = trial.load.message_bytes;
-    let similar =
-        || comparison.trials.iter().filter(|other| other.load.message_bytes == bytes).find_map(label_of_trial);
-    label_of_trial(trial).or_else(similar).unwrap_or_else(|| Unit::Bytes.print(bytes as f64))
+/// The label of the first measured trial of each message size.
+fn labels(comparison: &Comparison) -> BTreeMap<u64, String> {
+    let mut labels = BTreeMap::new();
+    for trial in &comparison.trials {
+        if let Outcome::Measured(record) = &trial.outcome {
+            labels.entry(trial.load.message_bytes).or_insert_with(|| label(&record.config));
+        }
+    }
+    labels
 }
 
 fn label(asked: &RunConfig) -> String {
@@ -286,13 +313,13 @@ fn label(asked: &RunConfig) -> String {
     };
     let mut parts = vec![transport.to_owned(), Unit::Bytes.print(asked.message_bytes as f64)];
     if asked.framing != "raw" {
-        parts.push(asked.framing.clone());
+        parts.push(plain(&asked.framing, NAME_CHARS_MAX));
     }
     parts.push(
         asked.rate.map_or_else(|| "closed loop".to_owned(), |rate| format!("{} planned", Unit::Rate.print(rate))),
     );
     if asked.pipeline > 1 {
-        parts.push(format!("{} in flight", asked.pipeline));
+        parts.push(format!("{} in flight", grouped(asked.pipeline)));
     }
     if asked.churn {
         parts.push("one connection per request".to_owned());

@@ -2,6 +2,8 @@
 //!
 //! One round allows no conclusion, and neither do rounds of two servers that overlap.
 
+use crate::quantity::is_shown;
+
 /// The minimum, median and maximum of a number of rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
@@ -25,17 +27,12 @@ pub(crate) enum Verdict {
 }
 
 impl Spread {
-    /// The spread of all finite values, or `None` if there is none.
+    /// The spread of all values that can be shown, or `None` if there is none.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let mut sorted: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        let mut sorted: Vec<f64> = values.into_iter().filter(|value| is_shown(*value)).collect();
         sorted.sort_by(f64::total_cmp);
         let (&least, &most) = (sorted.first()?, sorted.last()?);
-        let middle = sorted.len() / 2;
-        let median = if sorted.len().is_multiple_of(2) {
-            f64::midpoint(sorted[middle - 1], sorted[middle])
-        } else {
-            sorted[middle]
-        };
+        let median = f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
         Some(Self { least, median, most, rounds: sorted.len() })
     }
 

@@ -13,7 +13,7 @@ pub(crate) use drawing::figure;
 pub(crate) use scale::Scale;
 pub(crate) use styles::LineStyle;
 
-use super::quantity::Unit;
+use crate::quantity::Unit;
 
 /// The style sheet of the charts, with light and dark colors.
 pub(crate) const STYLE: &str = include_str!("chart.css");
@@ -66,11 +66,6 @@ pub(crate) enum Served {
 }
 
 impl Chart {
-    /// Whether there is anything to draw.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.frame().is_none()
-    }
-
     /// A description of the chart for screen readers.
     fn description(&self) -> String {
         let names: Vec<&str> = self.lines.iter().map(|line| line.name.as_str()).collect();
@@ -89,40 +84,5 @@ impl Chart {
             Served::Some => ", not all served",
         };
         format!("{}: {y}{spread} at {x}{noun}{of}", line.name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    pub(super) fn chart(points: &[(f64, f64)]) -> Chart {
-        let points =
-            points.iter().map(|&(x, y)| Point { x, y, spread: Some((y * 0.9, y * 1.1)), of: Served::All }).collect();
-        Chart {
-            title: "Requests per second".to_owned(),
-            x: Axis { title: "connections", unit: Unit::Count, scale: Scale::Log },
-            y: Axis { title: "requests per second", unit: Unit::Rate, scale: Scale::Log },
-            lines: vec![Line { name: "<b>&\"reactor\"".to_owned(), style: LineStyle::nth(0), points }],
-        }
-    }
-
-    #[test]
-    fn a_point_shows_its_value_and_its_spread() {
-        let chart = chart(&[(100.0, 50_000.0)]);
-        let line = &chart.lines[0];
-        assert_eq!(
-            chart.words(line, &line.points[0]),
-            "<b>&\"reactor\": 50.0 k/s (45.0 k/s to 55.0 k/s) at 100 connections"
-        );
-        let alone = Point { spread: None, of: Served::Some, ..line.points[0] };
-        assert_eq!(chart.words(line, &alone), "<b>&\"reactor\": 50.0 k/s at 100 connections, not all served");
-    }
-
-    #[test]
-    fn a_chart_without_a_value_on_its_axes_is_empty() {
-        assert!(chart(&[]).is_empty());
-        assert!(chart(&[(0.0, 1.0)]).is_empty());
-        assert!(!chart(&[(1.0, 1.0)]).is_empty());
     }
 }

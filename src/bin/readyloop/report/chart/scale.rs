@@ -2,6 +2,8 @@
 //!
 //! A position is between 0 and 1, not in pixels.
 
+use std::ops::RangeInclusive;
+
 /// The scale of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
@@ -22,20 +24,25 @@ pub(super) struct Span {
 /// With more labels than this, the labels of an axis would overlap.
 const TICKS_MAX: usize = 8;
 
+/// The values that have a position, beside 0 on a linear axis. No measurement is outside of this range, but
+/// the numbers of a file may be.
+const PLAUSIBLE: RangeInclusive<f64> = 1e-9..=1e21;
+
 /// Tick values within a decade.
 const STEPS: [f64; 3] = [1.0, 2.0, 5.0];
 
 impl Span {
     /// The smallest range between round values that holds all values with a position; `None` without one.
     pub(super) fn around(scale: Scale, values: impl Iterator<Item = f64>) -> Option<Self> {
-        let shown = values.filter(|value| value.is_finite() && (*value > 0.0 || scale == Scale::Linear));
+        let is_zero = |value| value == 0.0 && scale == Scale::Linear;
+        let shown = values.filter(|value| PLAUSIBLE.contains(value) || is_zero(*value));
         let (least, most) =
             shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)));
         if least > most {
             return None;
         }
         let (low, high) = match scale {
-            Scale::Linear => (0.0, multiple_above(most.max(f64::MIN_POSITIVE))),
+            Scale::Linear => (0.0, multiple_above(most.max(*PLAUSIBLE.start()))),
             Scale::Log => (round_below(least), round_above(most)),
         };
         // A single value is in the middle.
@@ -71,8 +78,8 @@ impl Span {
                 if fine.len() <= TICKS_MAX {
                     return fine;
                 }
-                let every = (1..).find(|every| decades(*every, &STEPS[..1]).len() <= TICKS_MAX);
-                decades(every.expect("sparse enough at last"), &STEPS[..1])
+                let mut sparse = (1..32).map(|every| decades(every, &STEPS[..1]));
+                sparse.find(|ticks| ticks.len() <= TICKS_MAX).unwrap_or_default()
             }
         }
     }
@@ -153,11 +160,13 @@ mod tests {
     proptest! {
         #[test]
         fn every_value_has_a_position_and_the_order_is_kept(
-            values in prop::collection::vec(1e-6..1e12_f64, 1..20),
+            values in prop::collection::vec(1e-9..1e21_f64, 1..20),
+            others in prop::collection::vec(any::<f64>(), 0..3),
             is_log: bool,
         ) {
             let scale = if is_log { Scale::Log } else { Scale::Linear };
-            let span = span(scale, &values);
+            let all = values.iter().chain(&others).copied();
+            let span = Span::around(scale, all).expect("there are values");
             let mut sorted = values.clone();
             sorted.sort_by(f64::total_cmp);
             let places: Vec<f64> = sorted.iter().map(|value| span.place(*value).expect("it is shown")).collect();

@@ -59,14 +59,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_first_six_styles_have_different_markers() {
-        let mut markers: Vec<_> = (0..COLORS).map(|place| LineStyle::nth(place).marker(0.0, 0.0)).collect();
-        markers.sort();
-        markers.dedup();
-        assert_eq!(markers.len(), COLORS);
-    }
-
     /// The relative luminance of a color such as `#0063a6`, between 0 and 1 (WCAG 2.2).
     fn luminance(color: &str) -> f64 {
         let digits = color.trim_start_matches('#');

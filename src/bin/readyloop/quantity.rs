@@ -28,6 +28,9 @@ const RATES: Multiples = &[(1.0, " /s"), (1e3, " k/s"), (1e6, " M/s")];
 const TIMES: Multiples = &[(1.0, " ns"), (1e3, " µs"), (1e6, " ms"), (1e9, " s")];
 const BYTES: Multiples = &[(1.0, " B"), (1e3, " kB"), (1e6, " MB"), (1e9, " GB")];
 
+/// No measurement is so large, but a number of a file may be. It is printed as a dash.
+const NUMBER_MAX: f64 = 1e21;
+
 /// From this value on, the next multiple is used.
 const NEXT_MULTIPLE: f64 = 999.5;
 
@@ -35,8 +38,8 @@ impl Unit {
     /// Prints a value for a table or a sentence.
     pub(crate) fn print(self, value: f64) -> String {
         match self {
-            _ if !value.is_finite() => "–".to_owned(),
-            Self::Count => grouped(value),
+            _ if !is_shown(value) => "–".to_owned(),
+            Self::Count => grouped(format!("{value:.0}")),
             Self::Rate => scaled(value, RATES),
             Self::Time => scaled(value, TIMES),
             Self::Bytes => scaled(value, BYTES),
@@ -47,7 +50,7 @@ impl Unit {
     }
 
     /// Prints a round value for an axis.
-    pub(super) fn print_tick(self, value: f64) -> String {
+    pub(crate) fn print_tick(self, value: f64) -> String {
         let text = match self {
             _ if value == 0.0 => "0".to_owned(),
             Self::Count if value >= 1e3 => scaled(value, &[(1e3, "k"), (1e6, "M")]),
@@ -61,7 +64,7 @@ impl Unit {
 }
 
 fn is_of_number(char: char) -> bool {
-    char.is_ascii_digit() || char == '.'
+    char.is_ascii_digit() || ".,-".contains(char)
 }
 
 /// Prints three significant digits, or all digits before the point.
@@ -71,28 +74,39 @@ fn digits(value: f64) -> String {
         middle if middle < 99.95 => 1,
         _ => 0,
     };
-    format!("{value:.decimals$}")
+    grouped(format!("{value:.decimals$}"))
 }
 
 fn scaled(value: f64, multiples: Multiples) -> String {
     let fits = |(scale, _): &&(f64, &str)| value.abs() / scale < NEXT_MULTIPLE;
     let (scale, name) = multiples.iter().find(fits).or(multiples.last()).expect("there is a multiple");
     let is_whole = *scale == 1.0 && value.fract() == 0.0;
-    let number = if is_whole { format!("{value:.0}") } else { digits(value / scale) };
+    let number = if is_whole { grouped(format!("{value:.0}")) } else { digits(value / scale) };
     format!("{number}{name}")
 }
 
-/// Prints a whole number with thousands separators.
-fn grouped(value: f64) -> String {
-    let plain = format!("{:.0}", value.abs());
-    let mut text = String::from(if value < -0.5 { "-" } else { "" });
-    for (place, digit) in plain.chars().enumerate() {
-        if place > 0 && (plain.len() - place).is_multiple_of(3) {
+/// Whether a value can be printed as a number.
+pub(crate) fn is_shown(value: f64) -> bool {
+    value.abs() < NUMBER_MAX
+}
+
+/// Prints a count with its noun: `1 connection`, `10,000 connections`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// Prints a number with a comma before each group of three digits: `1,274,551`, `-1,000.5`.
+pub(crate) fn grouped(number: impl ToString) -> String {
+    let number = number.to_string();
+    let (whole, fraction) = number.split_at(number.find('.').unwrap_or(number.len()));
+    let mut text = String::new();
+    for (place, digit) in whole.char_indices() {
+        if text.ends_with(|char: char| char.is_ascii_digit()) && (whole.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
     }
-    text
+    text + fraction
 }
 
 /// Prints a percentile: 2 is 50 %, 1,000 is 99.9 %.
@@ -129,17 +143,25 @@ mod tests {
     }
 
     #[test]
+    fn a_noun_agrees_with_its_count() {
+        assert_eq!([0, 1, 2_000].map(|count| counted(count, "thread")), ["0 threads", "1 thread", "2,000 threads"]);
+        assert_eq!([999, 1_000, 1_274_551].map(grouped), ["999", "1,000", "1,274,551"]);
+        assert_eq!(grouped("-123456.7891"), "-123,456.7891");
+    }
+
+    #[test]
     fn rounding_up_moves_to_the_next_unit() {
         check(Unit::Time, 999_700.0, "1.00 ms", "1 ms");
         check(Unit::Time, 999_400.0, "999 µs", "999 µs");
         check(Unit::Each, 9.996, "10.0", "10");
-        check(Unit::Time, 5e12, "5000 s", "5000 s");
+        check(Unit::Time, 5e12, "5,000 s", "5,000 s");
     }
 
     #[test]
-    fn a_value_that_is_not_finite_is_a_dash() {
+    fn a_value_that_is_no_measurement_is_a_dash() {
         check(Unit::Time, f64::NAN, "–", "–");
         check(Unit::Rate, f64::INFINITY, "–", "–");
+        check(Unit::Rate, 1.7e308, "–", "–");
     }
 
     #[test]

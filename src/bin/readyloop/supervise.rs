@@ -1,0 +1,133 @@
+//! The hidden subcommand `supervise`: runs one command of `compare`, and ends it with all its descendants.
+//!
+//! `compare` holds the other end of the pipe that is standard input here. When `compare` ends in any way, also
+//! by SIGKILL, the pipe ends, and no process of the command stays behind. It starts no process by itself.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::cli_error::{CliError, io_message};
+
+/// The name of this subcommand.
+pub(crate) const NAME: &str = "supervise";
+
+/// How long the processes of a command may take to disappear after SIGKILL.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An exit status above this is the number of the signal that ended the command, as in a shell.
+pub(crate) const SIGNAL_STATUS: i32 = 128;
+
+/// The arguments of `supervise`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Settings {
+    /// Core of the command
+    #[arg(long)]
+    core: Option<usize>,
+
+    /// Program and arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+/// Why the command has to end, or how it ended.
+enum Event {
+    Ended(io::Result<ExitStatus>),
+    /// `compare` has ended, or this process received a signal.
+    Stopped,
+}
+
+/// Runs the command until it ends or `compare` ends, and exits with its status.
+///
+/// # Errors
+/// The command cannot be started.
+pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
+    adopt_orphans();
+    settings.core.into_iter().for_each(pin);
+    let mut command = Command::new(&settings.command[0]);
+    command.args(&settings.command[1..]).stdin(Stdio::null());
+    let failed = |what: &str, error: &io::Error| {
+        CliError::failure(format!("{what}: {}", io_message(error)), "type a command that runs in a shell")
+    };
+    let mut signals =
+        Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| failed("cannot handle signals", &error))?;
+    let mut child = command.spawn().map_err(|error| failed("it cannot be started", &error))?;
+    let (sender, receiver) = mpsc::channel();
+    let (ended, signaled) = (sender.clone(), sender.clone());
+    // The receiver may be gone, because the first event ends the process.
+    thread::spawn(move || ended.send(Event::Ended(child.wait())));
+    thread::spawn(move || signals.forever().next().map(|_| signaled.send(Event::Stopped)));
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        sender.send(Event::Stopped)
+    });
+    let event = receiver.recv();
+    kill_descendants();
+    match event {
+        Ok(Event::Ended(Ok(status))) => std::process::exit(status.code().unwrap_or_else(|| {
+            // The status of a shell for the same end.
+            SIGNAL_STATUS + status.signal().unwrap_or_default()
+        })),
+        Ok(Event::Ended(Err(_)) | Event::Stopped) | Err(_) => std::process::exit(SIGNAL_STATUS + SIGTERM),
+    }
+}
+
+/// Makes this process the parent of descendants whose parent has ended, so that none escapes.
+fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    {
+        // On failure, a descendant in the background may stay behind.
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    }
+}
+
+/// Pins this process and its future children to a core. If the core is not available, they run on any core.
+fn pin(core: usize) {
+    #[cfg(target_os = "linux")]
+    {
+        let mut set = rustix::thread::CpuSet::new();
+        if core < rustix::thread::CpuSet::MAX_CPU {
+            set.set(core);
+            let _ = rustix::thread::sched_setaffinity(None, &set);
+        }
+    }
+}
+
+/// Kills all descendants, again and again until there are none, because they may start others meanwhile.
+fn kill_descendants() {
+    let deadline = Instant::now() + KILL_TIMEOUT;
+    loop {
+        let mut all = children(std::process::id());
+        let mut next = 0;
+        while let Some(&pid) = all.get(next) {
+            all.extend(children(pid));
+            next += 1;
+        }
+        if all.is_empty() || deadline <= Instant::now() {
+            return;
+        }
+        for pid in all.into_iter().filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
+            // It may have ended already.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+        thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// The child processes of a process, as far as `/proc` has them.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()).collect()
+}

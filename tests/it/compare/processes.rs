@@ -1,0 +1,71 @@
+//! No process of a comparison outlives it.
+
+use std::fs;
+
+use super::{binary, compare, is_running, run, with_peer};
+use crate::support::{ScratchPath, TIMEOUT, wait_until};
+
+/// A server beside a process that has left its session. Each start adds a line to a file.
+struct ForkingPeer {
+    starts: ScratchPath,
+    background: ScratchPath,
+    ready: ScratchPath,
+}
+
+impl ForkingPeer {
+    fn new() -> Self {
+        let (starts, background) = (ScratchPath::with_text("starts", ""), ScratchPath::with_text("background", ""));
+        Self { starts, background, ready: ScratchPath::new("ready") }
+    }
+
+    fn text(&self) -> String {
+        let [starts, background, ready] = [&self.starts, &self.background, &self.ready].map(ScratchPath::text);
+        let fork = format!("setsid tail -f {background} >/dev/null 2>&1 &");
+        let serve = format!("{} serve -l 127.0.0.1:0 --ready-file {ready}", binary());
+        format!("forking={fork} echo >> {starts}; {serve}; echo")
+    }
+
+    /// Waits until the first trial of it has begun. The first start is a check.
+    #[track_caller]
+    fn wait_for_a_trial(&self) {
+        let starts = || fs::read_to_string(self.starts.text()).expect("the file exists").lines().count();
+        wait_until(4 * TIMEOUT, "the first trial has begun", || starts() >= 2);
+    }
+
+    #[track_caller]
+    fn is_gone(&self) {
+        let is_running = || [&self.background, &self.ready].iter().any(|path| is_running(path.text()));
+        wait_until(TIMEOUT, "no process is left", || !is_running());
+    }
+}
+
+#[test]
+fn a_peer_that_forks_is_ended_with_its_background_processes() {
+    let peer = ForkingPeer::new();
+    let ended = run(with_peer(compare("-c 2 --rounds 1 --designs reactor"), &peer.text()));
+    assert_eq!(ended.code, Some(0), "{}", ended.log_text());
+    assert!(ended.out.join("\n").contains("forking"), "{}", ended.out.join("\n"));
+    peer.is_gone();
+}
+
+#[test]
+fn no_process_is_left_after_any_signal() {
+    for signal in ["HUP", "INT", "TERM", "KILL"] {
+        let peer = ForkingPeer::new();
+        let running = with_peer(compare("-c 2 --rounds 1000 --designs reactor"), &peer.text()).spawn();
+        peer.wait_for_a_trial();
+        running.signal(signal);
+        let ended = running.wait(2 * TIMEOUT);
+        assert_eq!(ended.code.is_none(), signal == "KILL", "SIG{signal}: {}", ended.log_text());
+        peer.is_gone();
+    }
+}
+
+#[test]
+fn a_command_that_only_starts_a_daemon_does_not_start() {
+    let peer = ForkingPeer::new();
+    let background = peer.background.text();
+    let daemon = format!("daemon=setsid tail -f {background} >/dev/null 2>&1 & exit 3");
+    super::does_not_start(&daemon, &["daemon does not start", "exit status 3"]);
+    peer.is_gone();
+}

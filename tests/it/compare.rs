@@ -158,7 +158,7 @@ fn default_loads_are_skipped_if_there_are_too_few_descriptors() {
     let log = ended.log_text();
     assert_eq!(ended.code, Some(0), "{log}");
     for skipped in ["100 connections", "1,000 connections", "10,000 connections"] {
-        assert!(log.contains(&format!("skipped {skipped}: ")), "no {skipped} in: {log}");
+        assert!(log.contains(&format!("skipped {skipped}, because ")), "no {skipped} in: {log}");
     }
     assert!(log.contains("the limit is 150") && ended.out.join("\n").contains("  10           reactor"), "{log}");
 }

@@ -82,7 +82,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     }
 }
 
-/// Makes this process the parent of descendants whose parent has ended, so that none escapes.
+/// Makes this process the parent of orphaned descendants, so that none escapes.
 fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     {

@@ -119,7 +119,7 @@ fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
             tables::of_time(family),
         ),
     ];
-    // A section whose table has no value was not measured.
+    // A table without a value was not measured.
     sections.retain(|section| section.table.head.len() > section.table.names && !section.table.rows.is_empty());
     sections
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use readyloop::buffer::{ByteQueue, Reserve};
 use readyloop::codec::{Codec, Decoded};
-use readyloop::connection::{Connection, Ledger, Resources};
+use readyloop::connection::{Connection, Ledger, Resources, Role};
 use readyloop::instant::Instant;
 use readyloop::slab::{Key, Slab};
 use readyloop::timers::Timers;
@@ -160,21 +160,21 @@ fn echo<C: Codec>(criterion: &mut Criterion, name: &str, codec: &C, input: &[u8]
     let (mut reserve, mut ledger) = (Reserve::new(LENT_BYTES_MAX), Ledger::default());
     let mut resources =
         Resources { codec, limits: &limits, reserve: &mut reserve, ledger: &mut ledger, now: Instant::ORIGIN };
-    let mut peer = Connection::<C>::new(resources.now);
+    let mut peer = Connection::<C>::new(Role::Accepted, resources.now);
     let mut group = criterion.benchmark_group("connection");
     group.bench_function(BenchmarkId::new(name, input.len()), |bencher| {
         bencher.iter(|| {
             resources.now = resources.now + Duration::from_micros(1);
             let in_input = peer.handle_input(black_box(input), &mut resources, |frame, reply| {
                 reply.send(&[frame]);
-                ControlFlow::Continue(())
+                Ok(ControlFlow::Continue(()))
             });
             // The stream takes all bytes at once.
             let (from_queue, from_input) = (peer.unsent().len(), in_input.len());
             peer.handle_written(from_queue, from_input, &mut resources);
             peer.apply_watermarks(&resources);
             assert_eq!(from_queue + from_input, input.len());
-            peer.poll_deadline(&limits)
+            peer.poll_deadline(codec, &limits)
         });
     });
 }

@@ -22,8 +22,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use readyloop::buffer::Reserve;
-use readyloop::codec::Codec;
-use readyloop::connection::{Connection, Ledger, Reply, Resources};
+use readyloop::codec::{Codec, FrameError};
+use readyloop::connection::{Connection, Ledger, Reply, Resources, Role};
 use readyloop::instant::Instant;
 use readyloop::{Limits, Lines, Raw};
 
@@ -41,7 +41,7 @@ fn show_lines() {
     let (mut reserve, mut ledger) = (Reserve::new(LENT_BYTES_MAX), Ledger::default());
     let mut resources =
         Resources { codec: &codec, limits: &limits, reserve: &mut reserve, ledger: &mut ledger, now: Instant::ORIGIN };
-    let mut peer = Connection::<Lines>::new(resources.now);
+    let mut peer = Connection::<Lines>::new(Role::Accepted, resources.now);
 
     println!("A peer connects.");
     print_deadline(&peer, &resources);
@@ -77,7 +77,7 @@ fn show_raw() {
     let (limits, mut reserve, mut ledger) = (Limits::default(), Reserve::new(LENT_BYTES_MAX), Ledger::default());
     let mut resources =
         Resources { codec: &Raw, limits: &limits, reserve: &mut reserve, ledger: &mut ledger, now: Instant::ORIGIN };
-    let mut peer = Connection::<Raw>::new(resources.now);
+    let mut peer = Connection::<Raw>::new(Role::Accepted, resources.now);
 
     println!("\nWithout framing, an echo is written from the buffer it was read into.");
     receive(&mut peer, b"not copied", usize::MAX, &mut resources);
@@ -121,14 +121,14 @@ fn flush<C: Codec>(peer: &mut Connection<C>, len_max: usize, resources: &mut Res
 }
 
 /// The service: sends every frame back.
-fn echo(frame: &[u8], reply: &mut Reply<'_>) -> ControlFlow<()> {
+fn echo<C: Codec>(frame: &[u8], reply: &mut Reply<'_, C>) -> Result<ControlFlow<()>, FrameError> {
     println!("  frame:    {}", quoted(frame));
     reply.send(&[frame]);
-    ControlFlow::Continue(())
+    Ok(ControlFlow::Continue(()))
 }
 
 fn print_deadline<C: Codec>(peer: &Connection<C>, resources: &Resources<'_, C>) {
-    println!("  deadline: in {:?}", peer.poll_deadline(resources.limits).since(resources.now));
+    println!("  deadline: in {:?}", peer.poll_deadline(resources.codec, resources.limits).since(resources.now));
 }
 
 fn quoted(bytes: &[u8]) -> String {

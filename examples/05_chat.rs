@@ -14,12 +14,13 @@
 //! The service keeps a name for each peer and the number of named peers. It needs no lock, because all
 //! callbacks run on the thread of the event loop. The clock runs on another thread and sends messages.
 
-use std::fmt::Display;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use readyloop::net::SendError;
-use readyloop::{Address, CloseReason, Context, Key, Lines, Orders, Reactor, Sender, Server, ServerLimits, Service};
+use readyloop::{
+    Address, CloseReason, Context, Key, Lines, Orders, PeerInfo, Reactor, Sender, Server, ServerLimits, Service,
+};
 
 /// The interval of the clock.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -33,15 +34,16 @@ struct Chat {
 struct OpenFor(Duration);
 
 impl Service for Chat {
+    type Codec = Lines;
     /// The name of the peer, once it has sent one.
     type Peer = Option<String>;
     type Message = OpenFor;
 
-    fn on_open(&mut self, _name: &mut Option<String>, address: &dyn Display, cx: &mut Context<'_, '_>) {
-        cx.send(format!("* hello, {address}; what is your name?").as_bytes());
+    fn on_open(&mut self, _name: &mut Option<String>, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
+        cx.send(format!("* hello, {info}; what is your name?").as_bytes());
     }
 
-    fn on_frame(&mut self, name: &mut Option<String>, line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, name: &mut Option<String>, line: &[u8], cx: &mut Context<'_, Self>) {
         match name {
             Some(name) => to_others(&mut cx.orders(), &[name.as_bytes(), b": ", line]),
             None => {
@@ -55,21 +57,21 @@ impl Service for Chat {
         }
     }
 
-    fn on_close(&mut self, name: Option<String>, _key: Key, reason: CloseReason, orders: &mut Orders<'_>) {
+    fn on_close(&mut self, name: Option<String>, _key: Key, reason: CloseReason, orders: &mut Orders<'_, Self>) {
         if let Some(name) = name {
             self.named -= 1;
             to_others(orders, &[b"* ", name.as_bytes(), b" is gone: ", reason.name().as_bytes()]);
         }
     }
 
-    fn on_message(&mut self, OpenFor(duration): OpenFor, orders: &mut Orders<'_>) {
+    fn on_message(&mut self, OpenFor(duration): OpenFor, orders: &mut Orders<'_, Self>) {
         to_others(orders, &[format!("* open for {} s, {} here", duration.as_secs(), self.named).as_bytes()]);
     }
 }
 
 /// Sends a line to all peers except the one being served.
-fn to_others(orders: &mut Orders<'_>, parts: &[&[u8]]) {
-    orders.send_to_others(parts).expect("no part contains a line feed");
+fn to_others(orders: &mut Orders<'_, Chat>, parts: &[&[u8]]) {
+    orders.send_to_others(parts).expect("a line is within the bound of a callback");
 }
 
 /// Sends messages until the server has ended.

@@ -95,7 +95,7 @@ struct Store {
 }
 
 impl Store {
-    fn execute(&mut self, command: Command<'_>, peer: &PeerState, cx: &mut Context<'_, '_>) -> Result<(), Mistake> {
+    fn execute(&mut self, command: Command<'_>, peer: &PeerState, cx: &mut Context<'_, Self>) -> Result<(), Mistake> {
         let unknown = |word| Mistake::UnknownWord(printable(word));
         match command {
             Command::Put { word, meaning } => {
@@ -122,10 +122,11 @@ impl Store {
 }
 
 impl Service for Store {
+    type Codec = Lines;
     type Peer = PeerState;
     type Message = ();
 
-    fn on_frame(&mut self, peer: &mut PeerState, line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, peer: &mut PeerState, line: &[u8], cx: &mut Context<'_, Self>) {
         let done = Command::parse(line).and_then(|command| self.execute(command, peer, cx));
         peer.commands += 1;
         match done {

@@ -20,7 +20,6 @@
 
 use std::time::Duration;
 
-use readyloop::codec::Codec;
 use readyloop::sim::{FaultCounts, Faults, World};
 use readyloop::{Address, Context, Lines, Raw, Server, ServerLimits, Service};
 
@@ -36,10 +35,11 @@ const ANSWERS: [&str; 2] = ["6\n", "30\n7\n1000\n"];
 struct Adder;
 
 impl Service for Adder {
+    type Codec = Lines;
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, Self>) {
         cx.send(sum(line).as_bytes());
     }
 }
@@ -48,10 +48,11 @@ impl Service for Adder {
 struct ReadAdder;
 
 impl Service for ReadAdder {
+    type Codec = Raw;
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _peer: &mut (), read: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), read: &[u8], cx: &mut Context<'_, Self>) {
         for line in read.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             cx.send_parts(&[sum(line).as_bytes(), b"\n"]);
         }
@@ -65,7 +66,7 @@ fn sum(line: &[u8]) -> String {
 }
 
 /// What the peers receive from this service in this world.
-fn answers(world: &World, framing: impl Codec + 'static, service: impl Service + 'static) -> [String; 2] {
+fn answers<S: Service + 'static>(world: &World, framing: S::Codec, service: S) -> [String; 2] {
     let address: Address = "10.0.0.99:7007".parse().expect("an address");
     let mut server = Server::new(world.net(), ServerLimits::default());
     server.listen(address.clone(), framing, service).expect("the address is free");

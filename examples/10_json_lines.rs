@@ -92,10 +92,11 @@ fn answer(line: &[u8]) -> Value {
 struct Calculator;
 
 impl Service for Calculator {
+    type Codec = Lines;
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _: &mut (), line: &[u8], cx: &mut Context) {
+    fn on_frame(&mut self, _: &mut (), line: &[u8], cx: &mut Context<Self>) {
         // Compact JSON has no line feed, so each answer is one line.
         cx.send(answer(line).to_string().as_bytes());
     }

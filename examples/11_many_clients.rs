@@ -13,12 +13,11 @@
 //! backlog. A connection that meets a full backlog loses a packet and waits a second for the
 //! retransmission.
 
-use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use readyloop::client::{Client, ClientLimits, resolve};
 use readyloop::net::Destination;
-use readyloop::{CloseReason, Context, Key, Lines, Orders, Reactor, Service};
+use readyloop::{CloseReason, Context, Key, Lines, Orders, PeerInfo, Reactor, Service};
 
 /// Counts the replies. The state of a connection is its number.
 #[derive(Default)]
@@ -30,14 +29,15 @@ struct Replies {
 }
 
 impl Service for Replies {
+    type Codec = Lines;
     type Peer = usize;
     type Message = ();
 
-    fn on_open(&mut self, number: &mut usize, _: &dyn Display, cx: &mut Context) {
+    fn on_open(&mut self, number: &mut usize, _info: &PeerInfo<'_>, cx: &mut Context<Self>) {
         cx.send(greeting(*number).as_bytes());
     }
 
-    fn on_frame(&mut self, number: &mut usize, reply: &[u8], _: &mut Context) {
+    fn on_frame(&mut self, number: &mut usize, reply: &[u8], _: &mut Context<Self>) {
         if reply == greeting(*number).as_bytes() {
             self.correct += 1;
         } else {
@@ -45,7 +45,7 @@ impl Service for Replies {
         }
     }
 
-    fn on_close(&mut self, number: usize, _: Key, reason: CloseReason, _: &mut Orders) {
+    fn on_close(&mut self, number: usize, _: Key, reason: CloseReason, _: &mut Orders<Self>) {
         println!("connection {number} was closed: {reason}");
         self.closed += 1;
     }

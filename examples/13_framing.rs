@@ -21,9 +21,10 @@
 //! be typed by hand, but a frame cannot contain it. A fixed length has no overhead, but all frames
 //! must have it.
 
+use std::marker::PhantomData;
 use std::sync::mpsc::{Sender, channel};
 
-use readyloop::codec::{ByteOrder, Codec, LengthWidth};
+use readyloop::codec::{ByteCodec, ByteOrder, LengthWidth};
 use readyloop::sim::World;
 use readyloop::{Address, CloseReason, Context, Fixed, Key, Length, Lines, Orders, Server, ServerLimits, Service};
 
@@ -34,23 +35,27 @@ enum Callback {
 }
 
 /// A service that records its callbacks.
-struct Recorder(Sender<Callback>);
+struct Recorder<C> {
+    callbacks: Sender<Callback>,
+    codec: PhantomData<C>,
+}
 
-impl Recorder {
+impl<C> Recorder<C> {
     fn record(&self, callback: Callback) {
-        self.0.send(callback).expect("the receiver lives as long as the server");
+        self.callbacks.send(callback).expect("the receiver lives as long as the server");
     }
 }
 
-impl Service for Recorder {
+impl<C: ByteCodec> Service for Recorder<C> {
+    type Codec = C;
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, (): &mut (), frame: &[u8], _: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, (): &mut (), frame: &[u8], _: &mut Context<'_, Self>) {
         self.record(Callback::Frame(String::from_utf8_lossy(frame).into_owned()));
     }
 
-    fn on_close(&mut self, (): (), _: Key, reason: CloseReason, _: &mut Orders<'_>) {
+    fn on_close(&mut self, (): (), _: Key, reason: CloseReason, _: &mut Orders<'_, Self>) {
         self.record(Callback::Close(reason));
     }
 }
@@ -63,7 +68,7 @@ fn main() {
     show("fixed", Fixed::new(5), b"helloworld");
 }
 
-fn show(name: &str, codec: impl Codec + Copy + 'static, wire: &[u8]) {
+fn show(name: &str, codec: impl ByteCodec + Copy + 'static, wire: &[u8]) {
     println!("{name:<10} \"{}\"", wire.escape_ascii());
     let (frames, reason) = receive(codec, &[wire]);
     for offset in 0..=wire.len() {
@@ -82,11 +87,12 @@ fn show(name: &str, codec: impl Codec + Copy + 'static, wire: &[u8]) {
 /// The frames and the close reason of a peer that sends these pieces and ends.
 ///
 /// The network is the simulated one, where each piece arrives in one read.
-fn receive(codec: impl Codec + 'static, pieces: &[&[u8]]) -> (Vec<String>, CloseReason) {
+fn receive(codec: impl ByteCodec + 'static, pieces: &[&[u8]]) -> (Vec<String>, CloseReason) {
     let (world, (sender, receiver)) = (World::new(0), channel());
     let address: Address = "10.0.0.99:7007".parse().expect("the address is valid");
     let mut server = Server::new(world.net(), ServerLimits::default());
-    server.listen(address.clone(), codec, Recorder(sender)).expect("the address is free");
+    let recorder = Recorder { callbacks: sender, codec: PhantomData };
+    server.listen(address.clone(), codec, recorder).expect("the address is free");
     let peer = world.connect(&address);
     for piece in pieces {
         peer.send(piece);

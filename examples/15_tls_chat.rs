@@ -17,7 +17,6 @@
 //! Mallory trusts another authority, so it refuses the server's certificate. `readyloop cert` makes
 //! certificate files for `readyloop serve`.
 
-use std::fmt::Display;
 use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
@@ -27,7 +26,7 @@ use readyloop::client::{Client, ClientLimits, look_up};
 use readyloop::net::Destination;
 use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsServer, TlsServerOptions, TlsTarget, Trust};
 use readyloop::service::Chat;
-use readyloop::{Address, Context, Handle, Lines, Listen, Reactor, Server, ServerLimits, Service};
+use readyloop::{Address, Context, Handle, Lines, Listen, PeerInfo, Reactor, Server, ServerLimits, Service};
 
 /// The name in the server's certificate.
 const NAME: &str = "localhost";
@@ -40,12 +39,13 @@ struct Talkers {
 }
 
 impl Service for Talkers {
+    type Codec = Lines;
     /// The name of the client.
     type Peer = &'static str;
     type Message = ();
 
     /// The handshake is complete: the server is verified, and all bytes are encrypted.
-    fn on_open(&mut self, name: &mut &'static str, _: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, name: &mut &'static str, _info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         println!("{name} is connected");
         self.open += 1;
         // The first client would talk to an empty room.
@@ -54,7 +54,7 @@ impl Service for Talkers {
         }
     }
 
-    fn on_frame(&mut self, name: &mut &'static str, line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, name: &mut &'static str, line: &[u8], cx: &mut Context<'_, Self>) {
         println!("{name} received: {}", line.escape_ascii());
         if line.ends_with(b"?") {
             cx.send(format!("{name}: welcome").as_bytes());

@@ -63,10 +63,11 @@ struct Request {
 }
 
 impl Service for Pages {
+    type Codec = Lines;
     type Peer = Request;
     type Message = ();
 
-    fn on_frame(&mut self, request: &mut Request, line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, request: &mut Request, line: &[u8], cx: &mut Context<'_, Self>) {
         let line = String::from_utf8_lossy(line);
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {

@@ -31,7 +31,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use readyloop::client::resolve;
-use readyloop::service::{Echo, Proxy};
+use readyloop::service::{Echo, PROXY_QUEUE, Proxy};
 use readyloop::{
     Address, Context, ControlEvent, Handle, Limits, Listen, Raw, Reactor, Server, ServerLimits, Service, Totals,
 };
@@ -75,17 +75,18 @@ fn run_proxy(listen: Address, upstream: &Address) -> Result<(), Failure> {
 
 /// A listener with the limits that the proxy needs, so that the two directions never wait for each other.
 fn proxy_listen(address: Address) -> Listen {
-    Listen { limits: Limits { queue: Proxy::QUEUE, ..Limits::default() }, ..Listen::from(address) }
+    Listen { limits: Limits { queue: PROXY_QUEUE, ..Limits::default() }, ..Listen::from(address) }
 }
 
 /// Resets each peer that sends something.
 struct Resetting;
 
 impl Service for Resetting {
+    type Codec = Raw;
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _peer: &mut (), _frame: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), _frame: &[u8], cx: &mut Context<'_, Self>) {
         let key = cx.key();
         cx.orders().reset(key);
     }
@@ -115,7 +116,7 @@ fn serve(ready: &Sender<Proxies>) -> Result<Totals, Failure> {
     Ok(server.run()?)
 }
 
-fn listen(server: &mut Server<Reactor>, service: impl Service + 'static) -> Result<SocketAddr, Failure> {
+fn listen(server: &mut Server<Reactor>, service: impl Service<Codec = Raw> + 'static) -> Result<SocketAddr, Failure> {
     let endpoint = server.listen(proxy_listen("127.0.0.1:0".parse()?), Raw, service)?;
     let address = server.local_address(&endpoint).to_string();
     Ok(address.trim_start_matches("tcp://").parse()?)

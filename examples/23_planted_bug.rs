@@ -24,10 +24,11 @@ const STORY_LINES: usize = 12;
 struct Counter;
 
 impl Service for Counter {
+    type Codec = Lines;
     type Peer = u64;
     type Message = ();
 
-    fn on_frame(&mut self, sum: &mut u64, line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, sum: &mut u64, line: &[u8], cx: &mut Context<'_, Self>) {
         *sum += number_in(line);
         cx.send(sum.to_string().as_bytes());
     }
@@ -40,10 +41,11 @@ struct TableCounter {
 }
 
 impl Service for TableCounter {
+    type Codec = Lines;
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, Self>) {
         let slot = cx.key().slot();
         if self.sums.len() <= slot {
             self.sums.resize(slot + 1, 0);
@@ -60,9 +62,8 @@ fn number_in(line: &[u8]) -> u64 {
 /// The test subject for both versions. It holds the constructor of the service.
 struct CounterTest<S>(fn() -> S);
 
-impl<S: Service + 'static> TestSubject for CounterTest<S> {
+impl<S: Service<Codec = Lines> + 'static> TestSubject for CounterTest<S> {
     type Service = S;
-    type Codec = Lines;
 
     fn service(&self) -> S {
         (self.0)()

@@ -12,6 +12,7 @@ use log::debug;
 
 use crate::destination::Destination;
 use crate::instant::Instant;
+use crate::service::ConnectFailure;
 use crate::slab::Key;
 
 /// The pause after a connect that found the backlog of a Unix listener full. The kernel reports no
@@ -33,17 +34,6 @@ pub(crate) struct Connecting<P> {
     pub(crate) to: Destination,
     pub(crate) peer: P,
     since: Instant,
-}
-
-/// An outbound connection that failed.
-#[derive(Debug)]
-pub struct ConnectFailure<P> {
-    /// The value that was passed in with the request to connect.
-    pub peer: P,
-    /// The destination of the connection.
-    pub to: Destination,
-    /// The error. `TimedOut` without an OS error number means that `connect_timeout` has passed.
-    pub error: io::Error,
 }
 
 /// The outbound connections of one event loop or endpoint until they are established.

@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::codec::Raw;
 use crate::instant::Instant;
-use crate::service::{Chargen, Discard, Echo};
+use crate::service::{Chargen, Discard, Echo, chargen_line};
 
 /// An application that answers single datagrams.
 pub trait DatagramService {
@@ -20,22 +21,22 @@ pub trait DatagramService {
     fn on_datagram<'a>(&mut self, datagram: &'a [u8], buffer: &'a mut Vec<u8>) -> Option<&'a [u8]>;
 }
 
-impl DatagramService for Echo {
+impl DatagramService for Echo<Raw> {
     fn on_datagram<'a>(&mut self, datagram: &'a [u8], _buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         Some(datagram)
     }
 }
 
-impl DatagramService for Discard {
+impl DatagramService for Discard<Raw> {
     fn on_datagram<'a>(&mut self, _datagram: &'a [u8], _buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         None
     }
 }
 
-impl DatagramService for Chargen {
+impl DatagramService for Chargen<Raw> {
     /// Answers with the first line of the pattern, cut to the length of the datagram.
     fn on_datagram<'a>(&mut self, datagram: &'a [u8], buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-        buffer.extend_from_slice(&Self::line(0));
+        buffer.extend_from_slice(&chargen_line(0));
         buffer.extend_from_slice(b"\r\n");
         Some(&buffer[..buffer.len().min(datagram.len())])
     }

@@ -6,6 +6,8 @@ use core::net::SocketAddr;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::peer_address::PeerAddress;
+
 /// A resolved address to connect to, which needs no further lookup.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Destination {
@@ -13,6 +15,16 @@ pub enum Destination {
     Tcp(SocketAddr),
     /// The path of a Unix domain socket.
     Unix(PathBuf),
+}
+
+impl Destination {
+    /// The address of the peer that a connection to here reaches.
+    pub fn peer_address(&self) -> PeerAddress {
+        match self {
+            Self::Tcp(address) => PeerAddress::Tcp(*address),
+            Self::Unix(_) => PeerAddress::Unix,
+        }
+    }
 }
 
 impl From<SocketAddr> for Destination {

@@ -8,10 +8,11 @@
 //! struct Shout;
 //!
 //! impl Service for Shout {
+//!     type Codec = Lines;
 //!     type Peer = ();
 //!     type Message = ();
 //!
-//!     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context) {
+//!     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<Self>) {
 //!         cx.send(&line.to_ascii_uppercase());
 //!     }
 //! }
@@ -40,7 +41,7 @@
 //!
 //! | ring | modules | what they are |
 //! |---|---|---|
-//! | 0 | [`buffer`], [`watermark`], [`instant`], [`slab`], [`timers`], [`destination`] | values: queued bytes, where reading pauses, time, peers by key, deadlines, addresses to connect to |
+//! | 0 | [`buffer`], [`watermark`], [`instant`], [`slab`], [`timers`], [`peer_address`], [`destination`] | values: queued bytes, where reading pauses, time, peers by key, deadlines, addresses |
 //! | 1 | [`codec`] | where frames begin and end in a stream of bytes |
 //! | 2 | [`connection`] | one peer: a state machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | the trait you implement; many peers and one service; which datagrams are answered |
@@ -78,6 +79,7 @@ pub mod instant;
 #[cfg(feature = "load")]
 pub mod load;
 pub mod net;
+pub mod peer_address;
 pub mod server;
 pub mod service;
 pub mod sim;
@@ -93,7 +95,7 @@ pub use codec::{Fixed, Framing, Length, Lines, Raw};
 pub use connection::{CloseReason, Limits};
 pub use net::{Address, ControlEvent, Handle, Keepalive, ListenOptions, Reactor, Sender};
 pub use server::Server;
-pub use service::{Context, Orders, Service};
+pub use service::{Context, Orders, PeerInfo, Service};
 
 /// Compiles the code in the README.
 #[cfg(doctest)]

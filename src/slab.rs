@@ -155,6 +155,18 @@ impl<T> Slab<T> {
         self.slots.is_empty()
     }
 
+    /// The slots in use are below this number.
+    #[inline]
+    pub fn slots(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    /// The key of the value in a slot, if there is one.
+    #[inline]
+    pub fn key_at(&self, slot: usize) -> Option<Key> {
+        self.slots.get(slot).map(|entry| key(slot, entry.generation))
+    }
+
     /// The keys of all values, by slot.
     pub fn keys(&self) -> impl Iterator<Item = Key> {
         self.slots.iter().map(|(slot, entry)| key(slot, entry.generation))

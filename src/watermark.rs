@@ -30,6 +30,11 @@ impl Watermarks {
         self.high
     }
 
+    /// Marks that begin where these end, `bytes` apart.
+    pub const fn raised_by(self, bytes: usize) -> Self {
+        Self { low: self.high, high: self.high.saturating_add(bytes) }
+    }
+
     /// Whether reading is paused at `queued` bytes, given whether it was paused before.
     #[inline]
     pub const fn is_paused(self, was_paused: bool, queued: usize) -> bool {

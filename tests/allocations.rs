@@ -8,7 +8,6 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, mpsc};
@@ -16,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant as SystemInstant};
 
 use readyloop::client::{Client, ClientLimits};
-use readyloop::codec::{Codec, Framing, Length};
+use readyloop::codec::{ByteCodec, Framing, Length};
 use readyloop::host::Peer;
 use readyloop::instant::Instant;
 use readyloop::net::{
@@ -24,7 +23,9 @@ use readyloop::net::{
     Wake,
 };
 use readyloop::service::Echo;
-use readyloop::{Address, Context, Limits, Lines, Listen, ListenOptions, Raw, Reactor, Server, ServerLimits, Service};
+use readyloop::{
+    Address, Context, Limits, Lines, Listen, ListenOptions, PeerInfo, Raw, Reactor, Server, ServerLimits, Service,
+};
 
 /// The deadline of every step.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -124,7 +125,7 @@ struct EchoTest {
 }
 
 impl EchoTest {
-    fn new(codec: impl Codec + 'static) -> Self {
+    fn new(codec: impl ByteCodec + 'static) -> Self {
         let (server, address) = listen(codec);
         let clients = (0..CLIENTS).map(|_| connect(address)).collect();
         Self { server, clients }
@@ -154,7 +155,7 @@ impl EchoTest {
 }
 
 /// An echo server on a free port.
-fn listen(codec: impl Codec + 'static) -> (Server<Reactor>, SocketAddr) {
+fn listen(codec: impl ByteCodec + 'static) -> (Server<Reactor>, SocketAddr) {
     let mut server = Server::new(Reactor::new().expect("descriptors are free"), ServerLimits::default());
     let address: Address = "127.0.0.1:0".parse().expect("the address is valid");
     // A turn waits at most until the idle deadline.
@@ -174,7 +175,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 #[track_caller]
-fn check_steady_state(codec: impl Codec + 'static, pieces: &[&[u8]]) {
+fn check_steady_state(codec: impl ByteCodec + 'static, pieces: &[&[u8]]) {
     let mut echo_test = EchoTest::new(codec);
     let echo = pieces.concat();
     let warm_up: u64 = (0..WARM_UP_ROUNDS).map(|_| echo_test.round(pieces, &echo)).sum();
@@ -201,14 +202,15 @@ struct Pinger {
 }
 
 impl Service for Pinger {
+    type Codec = Lines;
     type Peer = ();
     type Message = ();
 
-    fn on_open(&mut self, _: &mut (), _: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, _: &mut (), _info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         cx.send(b"ping");
     }
 
-    fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context<'_, Self>) {
         assert_eq!(reply, b"ping");
         self.replies += 1;
         cx.send(reply);
@@ -403,7 +405,7 @@ fn idle_peers_use_128_bytes_each_plus_a_base() {
 fn one_more_idle_peer_uses_at_most_128_bytes() {
     let [few, many] = [16_384, 65_536];
     let each = (heap_bytes(many, usize::MAX) - heap_bytes(few, usize::MAX)) / (many - few) as usize;
-    let peer = size_of::<Peer<Echo, Framing, Link<IdleStream>>>();
+    let peer = size_of::<Peer<Echo<Framing>, Link<IdleStream>>>();
     println!("{each} bytes each: {peer} for the peer, the rest for its key and its timer");
     assert!((peer..=PEER_BYTES_MAX).contains(&each), "{each} bytes");
 }

@@ -10,10 +10,10 @@ use log::debug;
 
 use crate::codec::Codec;
 use crate::connection::{CloseReason, Connection, Limits};
-use crate::host::{CloseMode, Host};
+use crate::host::{CloseMode, Host, OrderAllowance};
 use crate::instant::Instant;
 use crate::net::blocking::{ReadMode, SOCKET_TIMEOUT, TimeoutStream};
-use crate::net::{Link, PeerAddress, Stream};
+use crate::net::{Link, PeerAddress, Stream, pump};
 use crate::service::Service;
 use crate::slab::Key;
 
@@ -48,8 +48,8 @@ fn reset(link: Link<TimeoutStream>, address: PeerAddress) {
 }
 
 /// One connection, its host, and the state of its thread.
-struct Driver<'a, S: Service, C: Codec> {
-    host: Host<S, C, Link<TimeoutStream>>,
+struct Driver<'a, S: Service> {
+    host: Host<S, Link<TimeoutStream>>,
     key: Key,
     address: PeerAddress,
     worker: &'a mut WorkerState,
@@ -61,15 +61,15 @@ struct Driver<'a, S: Service, C: Codec> {
 }
 
 /// Serves one connection until it is closed, and counts it.
-pub(super) fn serve<S: Service, C: Codec>(
-    mut host: Host<S, C, Link<TimeoutStream>>,
+pub(super) fn serve<S: Service>(
+    mut host: Host<S, Link<TimeoutStream>>,
     mut peer: AdmittedPeer,
     worker: &mut WorkerState,
 ) {
     let Some(link) = peer.link.take() else { return };
     let address = peer.address;
     let now = worker.shared.clock.now();
-    let Ok(key) = host.open(&address, &mut worker.reserve, now, |_| Ok::<_, Infallible>(link));
+    let Ok(key) = host.open(address, &mut worker.reserve, now, |_| Ok::<_, Infallible>(link));
     debug!("opened {address}");
     let mut driver = Driver { host, key, address, worker, now, stage: ShutdownStage::Running, is_idle: false };
     while !driver.host.is_empty() {
@@ -78,17 +78,18 @@ pub(super) fn serve<S: Service, C: Codec>(
     driver.worker.shared.count_closed(address.group(), driver.host.counters());
 }
 
-impl<S: Service, C: Codec> Driver<'_, S, C> {
+impl<S: Service> Driver<'_, S> {
     fn turn(&mut self) {
         self.apply_stage();
         self.serve_steps();
         let reserve = &mut self.worker.reserve;
-        self.host.apply_orders(reserve, self.now);
+        self.host.apply_orders(reserve, self.now, &mut OrderAllowance::UNLIMITED.clone(), pump::write_queued);
         // The only peer is served in each turn, whether it is marked or not.
         while self.host.pop_marked().is_some() {}
         self.host.reschedule(self.key);
         // After serving, so that a peer with unread data does not count as idle.
         self.host.handle_deadlines(reserve, self.now);
+        self.host.handle_timers(reserve, self.now);
         self.host.reap_closed(reserve, self.now, |_, link, reason, close_mode| {
             debug!("closed {}: {reason}", self.address);
             match close_mode {
@@ -96,7 +97,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
                 CloseMode::Reset => reset(link, self.address),
             }
         });
-        self.host.refuse_connects(reserve, self.now);
+        self.host.refuse_connects(self.now);
         self.worker.count_blocks();
     }
 
@@ -108,7 +109,7 @@ impl<S: Service, C: Codec> Driver<'_, S, C> {
         }
         self.stage = stage;
         self.is_idle = false;
-        self.host.for_each_peer(&mut self.worker.reserve, self.now, |peer, resources| match stage {
+        self.host.for_peers_from(0, usize::MAX, &mut self.worker.reserve, self.now, |peer, resources| match stage {
             ShutdownStage::Running => {}
             ShutdownStage::Draining => {
                 peer.connection.handle_drain();

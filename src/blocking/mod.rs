@@ -64,7 +64,6 @@ use std::sync::Arc;
 use log::info;
 
 use crate::admission::{Count, Listen, ServerLimits, Totals};
-use crate::codec::Codec;
 use crate::host::Host;
 use crate::instant::Instant;
 use crate::net::{Address, ControlEvent, Event, Handle, Net, Reactor, Token};
@@ -140,10 +139,9 @@ impl BlockingServer {
     ///
     /// # Errors
     /// The address cannot be resolved or bound, or is a `tls://` one: only the reactor's design has TLS.
-    pub fn listen<S, C>(&mut self, listen: impl Into<Listen>, codec: C, service: S) -> io::Result<Address>
+    pub fn listen<S>(&mut self, listen: impl Into<Listen>, codec: S::Codec, service: S) -> io::Result<Address>
     where
-        S: Service + Clone + Send + 'static,
-        C: Codec + Clone + Send + 'static,
+        S: Service<Codec: Clone + Send> + Clone + Send + 'static,
     {
         let Listen { address, socket, limits, .. } = listen.into();
         if let Address::Tls(_) = address {

@@ -20,14 +20,15 @@ struct LineService {
 }
 
 impl Service for LineService {
+    type Codec = Lines;
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, Self>) {
         match line {
             b"panic" => panic!("as requested"),
             b"pause" => cx.pause(),
-            b"defer" => cx.defer_reply(),
+            b"defer" => drop(cx.defer_reply()),
             b"broadcast" => cx.orders().send_to_others(&[b"broadcast"]).unwrap(),
             _ => {
                 self.answered += 1;

@@ -19,4 +19,4 @@ pub use limits::ClientLimits;
 pub use reactor::Client;
 pub use sequence::{Arrival, REMEMBERED_MAX, Sequence, SequenceCounters};
 
-pub use crate::connector::ConnectFailure;
+pub use crate::service::ConnectFailure;

@@ -11,9 +11,8 @@ use std::sync::mpsc::Receiver;
 use log::debug;
 
 use crate::buffer::{Reserve, Scratch};
-use crate::codec::Codec;
 use crate::connection::{CloseReason, READ_LEN_MAX};
-use crate::connector::{ConnectFailure, Connecting, Connector};
+use crate::connector::{Connecting, Connector};
 use crate::host::{CloseMode, Host, HostCounters};
 use crate::instant::Instant;
 use crate::net::pump::{self, OpenOutcome};
@@ -21,7 +20,7 @@ use crate::net::{
     AddressGroup, Budget, ConnectOptions, ControlEvent, Destination, Event, Handle, Layer, Link, MESSAGES_WAITING_MAX,
     Net, Plain, PollOutcome, Sender, Stream, TURN_BYTES, Token,
 };
-use crate::service::{Context, Service};
+use crate::service::{ConnectFailure, Context, Role, Service};
 use crate::slab::Key;
 
 use super::limits::ClientLimits;
@@ -34,19 +33,21 @@ const CONNECT_BUDGET: usize = 32;
 /// ```no_run
 /// use readyloop::client::{Client, ClientLimits};
 /// use readyloop::net::Destination;
+/// use readyloop::service::PeerInfo;
 /// use readyloop::{Context, Lines, Reactor, Service};
 ///
 /// struct Greeter;
 ///
 /// impl Service for Greeter {
+///     type Codec = Lines;
 ///     type Peer = ();
 ///     type Message = ();
 ///
-///     fn on_open(&mut self, _: &mut (), _: &dyn std::fmt::Display, cx: &mut Context) {
+///     fn on_open(&mut self, _: &mut (), _: &PeerInfo, cx: &mut Context<Self>) {
 ///         cx.send(b"hello");
 ///     }
 ///
-///     fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context) {
+///     fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context<Self>) {
 ///         println!("{}", String::from_utf8_lossy(reply));
 ///         cx.finish();
 ///     }
@@ -68,13 +69,13 @@ const CONNECT_BUDGET: usize = 32;
 /// ```
 ///
 /// For TLS to one server, use [`Client::with_layer`] and a [`TlsTarget`](crate::net::tls::TlsTarget).
-pub struct Client<N: Net, S: Service, C: Codec, W: Layer<N::Stream> = Plain> {
+pub struct Client<N: Net, S: Service, W: Layer<N::Stream> = Plain> {
     net: N,
     layer: W,
     now: Instant,
     scratch: Scratch,
     reserve: Reserve,
-    host: Host<S, C, Link<W::Stream>>,
+    host: Host<S, Link<W::Stream>>,
     options: ConnectOptions,
     /// The events of the last poll.
     events: Vec<Event>,
@@ -88,16 +89,16 @@ pub struct Client<N: Net, S: Service, C: Codec, W: Layer<N::Stream> = Plain> {
     inbox: Receiver<S::Message>,
 }
 
-impl<N: Net, S: Service, C: Codec> Client<N, S, C> {
+impl<N: Net, S: Service> Client<N, S> {
     /// A client without connections.
-    pub fn new(net: N, codec: C, service: S, limits: ClientLimits) -> Self {
+    pub fn new(net: N, codec: S::Codec, service: S, limits: ClientLimits) -> Self {
         Self::with_layer(Plain, net, codec, service, limits)
     }
 }
 
-impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
+impl<N: Net, S: Service, W: Layer<N::Stream>> Client<N, S, W> {
     /// A client without connections that wraps each connection in `layer`.
-    pub fn with_layer(layer: W, net: N, codec: C, service: S, limits: ClientLimits) -> Self {
+    pub fn with_layer(layer: W, net: N, codec: S::Codec, service: S, limits: ClientLimits) -> Self {
         let handle = Handle::new(net.wake());
         let (sender, inbox) = handle.channel();
         Self {
@@ -151,7 +152,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
             self.connector.adopt(key, to, peer, self.now);
             self.host.mark(key);
         } else {
-            self.host.handle_opened(key, peer, &to, &mut self.reserve, self.now);
+            self.host.handle_opened(key, peer, (to.peer_address(), Role::Connected), &mut self.reserve, self.now);
         }
         Ok(key)
     }
@@ -168,7 +169,9 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         self.handle_deadlines();
         self.reap_closed();
         // The service of a client cannot order connections; the program calls `connect`.
-        self.host.refuse_connects(&mut self.reserve, self.now);
+        self.host.refuse_connects(self.now);
+        let mut allowance = Budget::new(TURN_BYTES, 0, &self.reserve).orders;
+        self.host.apply_orders(&mut self.reserve, self.now, &mut allowance, pump::write_queued);
         Ok(())
     }
 
@@ -187,7 +190,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
 
     /// When the next work is due without an event; `Instant::ORIGIN` if there is work now.
     fn next_work(&self) -> Instant {
-        if self.host.marked_len() > 0 {
+        if self.host.marked_len() > 0 || self.host.has_orders() {
             return Instant::ORIGIN;
         }
         self.connector.next_work().min(self.host.next_deadline().unwrap_or(Instant::NEVER))
@@ -203,7 +206,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
                 Event::Control(ControlEvent::Wake) => {
                     // At most one full inbox: a message sent meanwhile wakes the loop again.
                     for message in self.inbox.try_iter().take(MESSAGES_WAITING_MAX) {
-                        self.host.handle_message(message, &mut self.reserve, self.now);
+                        self.host.handle_message(message, self.now);
                     }
                     self.control_events.extend(self.handle.take_requests());
                 }
@@ -267,7 +270,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
     fn open_peer(&mut self, key: Key, budget: &mut Budget) {
         let Some(Connecting { to, peer, .. }) = self.connector.take(key) else { return };
         debug!("opened {key} {to}");
-        self.host.handle_opened(key, peer, &to, &mut self.reserve, self.now);
+        self.host.handle_opened(key, peer, (to.peer_address(), Role::Connected), &mut self.reserve, self.now);
         self.serve(key, budget);
     }
 
@@ -305,7 +308,7 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
 
     /// Calls `call` with the service, the state and the context of one peer, between two turns. The
     /// next turn sends what it queues. Returns `None`, without the call, if the peer is not open.
-    pub fn call(&mut self, key: Key, call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>)) -> Option<()> {
+    pub fn call(&mut self, key: Key, call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, S>)) -> Option<()> {
         self.host.call(key, &mut self.reserve, self.now, call)
     }
 
@@ -331,8 +334,9 @@ impl<N: Net, S: Service, C: Codec, W: Layer<N::Stream>> Client<N, S, C, W> {
         for key in self.connector.clear() {
             self.host.remove_pending(key);
         }
-        self.host
-            .for_each_peer(&mut self.reserve, self.now, |peer, _| peer.connection.handle_error(CloseReason::Stopped));
+        self.host.for_peers_from(0, usize::MAX, &mut self.reserve, self.now, |peer, _| {
+            peer.connection.handle_error(CloseReason::Stopped);
+        });
     }
 
     /// Whether nothing is open, connecting or waiting to connect.

@@ -95,11 +95,11 @@ pub(super) fn bytes_until_error(codec: &impl Codec, frame_len_max: usize, input:
 }
 
 /// Encodes `frames`, each from two parts.
-pub(super) fn encode(codec: &impl Codec, frames: &[Vec<u8>]) -> Result<Vec<u8>, FrameError> {
+pub(super) fn encode<C: Codec>(codec: &C, frames: &[Vec<u8>]) -> Result<Vec<u8>, FrameError> {
     let mut bytes = Vec::new();
     for frame in frames {
         let (first, second) = frame.split_at(frame.len() / 2);
-        let envelope = codec.envelope(&[first, second])?;
+        let envelope = codec.envelope(&C::State::default(), &[first, second])?;
         bytes.extend([envelope.head(), frame, envelope.tail()].concat());
     }
     Ok(bytes)

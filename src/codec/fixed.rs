@@ -2,7 +2,7 @@
 //!
 //! Nothing marks the start of a frame: both ends must count from the first byte.
 
-use super::{Codec, Decoded, Encode, Envelope, FrameError};
+use super::{Codec, Decoded, Envelope, FrameError};
 
 /// Frames of one fixed length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,7 @@ impl Fixed {
 
 impl Codec for Fixed {
     type State = ();
+    type Frame<'a> = &'a [u8];
 
     fn decode(&self, (): &mut (), input: &[u8], frame_len_max: usize) -> Result<Decoded, FrameError> {
         if self.len > frame_len_max {
@@ -39,10 +40,13 @@ impl Codec for Fixed {
         }
         Ok(Decoded::Frame { frame: 0..self.len, consumed: self.len })
     }
-}
 
-impl Encode for Fixed {
-    fn envelope(&self, parts: &[&[u8]]) -> Result<Envelope, FrameError> {
+    #[inline]
+    fn frame<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], FrameError> {
+        Ok(bytes)
+    }
+
+    fn envelope(&self, (): &(), parts: &[&[u8]]) -> Result<Envelope, FrameError> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         if len != self.len {
             return Err(FrameError::Malformed("the frame does not have the fixed length"));
@@ -72,9 +76,9 @@ mod tests {
 
     #[test]
     fn only_frames_of_the_fixed_length_can_be_sent() {
-        assert_eq!(Fixed::new(3).envelope(&[b"a", b"bc"]), Ok(Envelope::NONE));
-        assert!(matches!(Fixed::new(3).envelope(&[b"a", b"b"]), Err(FrameError::Malformed(_))));
-        assert!(matches!(Fixed::new(3).envelope(&[b"ab", b"cd"]), Err(FrameError::Malformed(_))));
+        assert_eq!(Fixed::new(3).envelope(&(), &[b"a", b"bc"]), Ok(Envelope::NONE));
+        assert!(matches!(Fixed::new(3).envelope(&(), &[b"a", b"b"]), Err(FrameError::Malformed(_))));
+        assert!(matches!(Fixed::new(3).envelope(&(), &[b"ab", b"cd"]), Err(FrameError::Malformed(_))));
     }
 
     #[test]

@@ -7,9 +7,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::{
-    ByteOrder, Codec, Decoded, Encode, Envelope, Fixed, FrameError, Length, LengthWidth, Lines, LinesState, Raw,
-};
+use super::{ByteOrder, Codec, Decoded, Envelope, Fixed, FrameError, Length, LengthWidth, Lines, LinesState, Raw};
 
 /// Any codec of this module.
 ///
@@ -42,6 +40,7 @@ impl Framing {
 
 impl Codec for Framing {
     type State = FramingState;
+    type Frame<'a> = &'a [u8];
 
     #[inline]
     fn decode(&self, state: &mut FramingState, input: &[u8], frame_len_max: usize) -> Result<Decoded, FrameError> {
@@ -52,16 +51,19 @@ impl Codec for Framing {
             Self::Fixed(fixed) => fixed.decode(&mut (), input, frame_len_max),
         }
     }
-}
 
-impl Encode for Framing {
     #[inline]
-    fn envelope(&self, parts: &[&[u8]]) -> Result<Envelope, FrameError> {
+    fn frame<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], FrameError> {
+        Ok(bytes)
+    }
+
+    #[inline]
+    fn envelope(&self, state: &FramingState, parts: &[&[u8]]) -> Result<Envelope, FrameError> {
         match self {
-            Self::Raw(raw) => raw.envelope(parts),
-            Self::Lines(lines) => lines.envelope(parts),
-            Self::Length(length) => length.envelope(parts),
-            Self::Fixed(fixed) => fixed.envelope(parts),
+            Self::Raw(raw) => raw.envelope(&(), parts),
+            Self::Lines(lines) => lines.envelope(state, parts),
+            Self::Length(length) => length.envelope(&(), parts),
+            Self::Fixed(fixed) => fixed.envelope(&(), parts),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The length counts the frame alone, not itself. An empty frame has length zero. A frame that is
 //! too long is refused by its length, before any of it arrives.
 
-use super::{Codec, Decoded, Encode, Envelope, FrameError};
+use super::{Codec, Decoded, Envelope, FrameError};
 
 /// Frames that follow their length, an unsigned integer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +62,7 @@ pub enum ByteOrder {
 
 impl Codec for Length {
     type State = ();
+    type Frame<'a> = &'a [u8];
 
     fn decode(&self, (): &mut (), input: &[u8], frame_len_max: usize) -> Result<Decoded, FrameError> {
         let Some((head, rest)) = input.split_at_checked(self.width.bytes()) else {
@@ -77,10 +78,13 @@ impl Codec for Length {
         let consumed = head.len() + len;
         Ok(Decoded::Frame { frame: head.len()..consumed, consumed })
     }
-}
 
-impl Encode for Length {
-    fn envelope(&self, parts: &[&[u8]]) -> Result<Envelope, FrameError> {
+    #[inline]
+    fn frame<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], FrameError> {
+        Ok(bytes)
+    }
+
+    fn envelope(&self, (): &(), parts: &[&[u8]]) -> Result<Envelope, FrameError> {
         let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
         if len > self.width.max() {
             return Err(FrameError::TooLong { frame_len_max: usize::try_from(self.width.max()).unwrap_or(usize::MAX) });
@@ -170,8 +174,8 @@ mod tests {
 
     #[test]
     fn a_frame_too_long_for_the_width_cannot_be_sent() {
-        assert_eq!(BYTE.envelope(&[&[0; 255]]), Ok(Envelope::with_head(&[255])));
-        assert_eq!(BYTE.envelope(&[&[0; 255], &[0]]), Err(FrameError::TooLong { frame_len_max: 255 }));
+        assert_eq!(BYTE.envelope(&(), &[&[0; 255]]), Ok(Envelope::with_head(&[255])));
+        assert_eq!(BYTE.envelope(&(), &[&[0; 255], &[0]]), Err(FrameError::TooLong { frame_len_max: 255 }));
     }
 
     proptest! {

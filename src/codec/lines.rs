@@ -5,7 +5,7 @@
 
 use memchr::memchr;
 
-use super::{Codec, Decoded, Encode, Envelope, FrameError};
+use super::{Codec, Decoded, Envelope, FrameError};
 
 /// Each line is a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +55,7 @@ impl Lines {
 
 impl Codec for Lines {
     type State = LinesState;
+    type Frame<'a> = &'a [u8];
 
     fn decode(&self, state: &mut LinesState, input: &[u8], frame_len_max: usize) -> Result<Decoded, FrameError> {
         let searched = state.searched as usize;
@@ -82,11 +83,14 @@ impl Codec for Lines {
             Ok(Decoded::Frame { frame: 0..frame.len(), consumed })
         }
     }
-}
 
-impl Encode for Lines {
+    #[inline]
+    fn frame<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], FrameError> {
+        Ok(bytes)
+    }
+
     /// Ends the line with LF. The reader drops a CR at the end of the frame as part of the line ending.
-    fn envelope(&self, parts: &[&[u8]]) -> Result<Envelope, FrameError> {
+    fn envelope(&self, _state: &LinesState, parts: &[&[u8]]) -> Result<Envelope, FrameError> {
         if parts.iter().any(|part| memchr(b'\n', part).is_some()) {
             return Err(FrameError::Malformed("a line cannot hold a line feed"));
         }
@@ -177,8 +181,8 @@ mod tests {
 
     #[test]
     fn a_line_with_a_line_feed_cannot_be_sent() {
-        assert_eq!(LINES.envelope(&[b"a", b"b"]), Ok(Envelope::with_tail(b"\n")));
-        assert!(matches!(LINES.envelope(&[b"a", b"b\n"]), Err(FrameError::Malformed(_))));
+        assert_eq!(LINES.envelope(&LinesState::default(), &[b"a", b"b"]), Ok(Envelope::with_tail(b"\n")));
+        assert!(matches!(LINES.envelope(&LinesState::default(), &[b"a", b"b\n"]), Err(FrameError::Malformed(_))));
     }
 
     proptest! {

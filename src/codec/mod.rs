@@ -23,12 +23,21 @@ pub use length::{ByteOrder, Length, LengthWidth};
 pub use lines::{Lines, LinesState};
 pub use raw::Raw;
 
-/// Decodes frames; one value serves all peers of an endpoint.
-pub trait Codec: Encode {
-    /// The state of one stream between calls, such as how far its input was searched.
+/// A framing: where frames begin and end, and what a frame is to the service.
+///
+/// One value serves all peers of an endpoint. What differs between streams is in [`Self::State`].
+pub trait Codec {
+    /// The state of one stream, for both directions: how far its input was searched, or which stage of a
+    /// protocol it is in.
+    ///
+    /// The service can change it with [`Context::codec_state`](crate::Context::codec_state), which
+    /// switches the protocol for the frames that follow.
     type State: Default;
 
-    /// Decodes the frame at the front of `input`, which holds all bytes not consumed yet and is never empty.
+    /// A frame as the service receives it, such as `&'a [u8]` or `&'a str`.
+    type Frame<'a>;
+
+    /// Finds the frame at the front of `input`, which holds all bytes not consumed yet and is never empty.
     ///
     /// After [`Decoded::More`] the next call gets the same bytes and more behind them. A panic, or a
     /// range outside of `input`, closes only this peer ([`CloseReason::Panicked`](crate::CloseReason)).
@@ -37,19 +46,33 @@ pub trait Codec: Encode {
     /// The rest of the stream cannot be decoded. A frame longer than `frame_len_max` is refused as
     /// soon as its length is known.
     fn decode(&self, state: &mut Self::State, input: &[u8], frame_len_max: usize) -> Result<Decoded, FrameError>;
-}
 
-/// Encodes frames: returns the bytes that go around a frame.
-///
-/// It is separate from [`Codec`], so that it can be a trait object. Services are then independent of
-/// the framing.
-pub trait Encode {
+    /// The frame in `bytes`, which is a range that [`Self::decode`] returned.
+    ///
+    /// # Errors
+    /// The bytes are not a frame of the protocol.
+    fn frame<'a>(&self, bytes: &'a [u8]) -> Result<Self::Frame<'a>, FrameError>;
+
     /// The bytes before and after a frame made of these `parts` in a row.
     ///
     /// # Errors
     /// The framing cannot carry the frame.
-    fn envelope(&self, parts: &[&[u8]]) -> Result<Envelope, FrameError>;
+    fn envelope(&self, state: &Self::State, parts: &[&[u8]]) -> Result<Envelope, FrameError>;
+
+    /// Whether a frame must follow within [`frame_timeout`](crate::Limits::frame_timeout), even while no
+    /// byte of it has arrived.
+    ///
+    /// A codec returns `true` in the stages of a negotiation, so that a silent peer cannot stay in one.
+    fn expects_frame(&self, state: &Self::State) -> bool {
+        let _ = state;
+        false
+    }
 }
+
+/// A codec whose frames are plain bytes. A service that works with any of them is generic over this trait.
+pub trait ByteCodec: for<'a> Codec<Frame<'a> = &'a [u8]> {}
+
+impl<C: for<'a> Codec<Frame<'a> = &'a [u8]>> ByteCodec for C {}
 
 /// The result of decoding the front of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! The bytes of each read are one frame, so frame boundaries mean nothing. `frame_len_max` does not
 //! apply, because a read has its own bound.
 
-use super::{Codec, Decoded, Encode, Envelope, FrameError};
+use super::{Codec, Decoded, Envelope, FrameError};
 
 /// The bytes of one read are a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,16 +11,20 @@ pub struct Raw;
 
 impl Codec for Raw {
     type State = ();
+    type Frame<'a> = &'a [u8];
 
     #[inline]
     fn decode(&self, (): &mut (), input: &[u8], _frame_len_max: usize) -> Result<Decoded, FrameError> {
         Ok(Decoded::Frame { frame: 0..input.len(), consumed: input.len() })
     }
-}
 
-impl Encode for Raw {
     #[inline]
-    fn envelope(&self, _parts: &[&[u8]]) -> Result<Envelope, FrameError> {
+    fn frame<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], FrameError> {
+        Ok(bytes)
+    }
+
+    #[inline]
+    fn envelope(&self, (): &(), _parts: &[&[u8]]) -> Result<Envelope, FrameError> {
         Ok(Envelope::NONE)
     }
 }
@@ -38,6 +42,6 @@ mod tests {
 
     #[test]
     fn a_frame_has_an_empty_envelope() {
-        assert_eq!(Raw.envelope(&[b"a", b"\n"]), Ok(Envelope::NONE));
+        assert_eq!(Raw.envelope(&(), &[b"a", b"\n"]), Ok(Envelope::NONE));
     }
 }

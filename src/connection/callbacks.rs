@@ -9,7 +9,7 @@ use crate::codec::{Codec, FrameError};
 
 use super::frames::{StopReason, serve_frames};
 use super::read_pause::ReadPause;
-use super::reply::{CloseRequest, ReplyOutcome, ReplyState};
+use super::reply::{CloseRequest, ReplyOutcome};
 use super::{CloseReason, Connection, InputRange, NO_INPUT_RANGE, ReadHalf, Reply, Resources, WriteHalf};
 
 impl<C: Codec> Connection<C> {
@@ -23,7 +23,7 @@ impl<C: Codec> Connection<C> {
         &mut self,
         input: &[u8],
         resources: &mut Resources<'_, C>,
-        on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
+        on_frame: impl FnMut(&[u8], &mut Reply<'_, C>) -> Result<ControlFlow<()>, FrameError>,
     ) -> InputRange {
         self.last_activity = resources.now;
         resources.ledger.bytes_read += input.len() as u64;
@@ -39,10 +39,9 @@ impl<C: Codec> Connection<C> {
         }
 
         self.start_waiting(resources.now);
-        let (codec, limits, reply_state) = (resources.codec, resources.limits, self.reply_state());
-        let mut reply = Reply::new(&mut self.output, input, reply_state, resources);
-        let (served, stop) = serve_frames(codec, &mut self.codec_state, input, limits, &mut reply, on_frame);
-        let outcome = reply.outcome;
+        let mut outcome = self.no_request();
+        let mut reply = Reply::new(self.role, &mut self.output, &mut self.codec_state, input, &mut outcome, resources);
+        let (served, stop) = serve_frames(input, &mut reply, on_frame);
         let input_range = self.apply(outcome, resources);
         self.store_rest(&input[served..], stop, resources);
         self.handle_stop(stop, resources);
@@ -53,7 +52,7 @@ impl<C: Codec> Connection<C> {
     pub fn handle_held(
         &mut self,
         resources: &mut Resources<'_, C>,
-        on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
+        on_frame: impl FnMut(&[u8], &mut Reply<'_, C>) -> Result<ControlFlow<()>, FrameError>,
     ) {
         self.read_pause = ReadPause::NotPaused;
         self.frame_started_at = resources.now;
@@ -61,42 +60,43 @@ impl<C: Codec> Connection<C> {
     }
 
     /// Runs a callback without input. Its replies go to the output queue, and its panic is caught.
-    pub fn handle_callback(&mut self, resources: &mut Resources<'_, C>, callback: impl FnOnce(&mut Reply<'_>)) {
+    pub fn handle_callback(&mut self, resources: &mut Resources<'_, C>, callback: impl FnOnce(&mut Reply<'_, C>)) {
         self.start_waiting(resources.now);
-        let reply_state = self.reply_state();
-        let mut reply = Reply::new(&mut self.output, &[], reply_state, resources);
+        let mut outcome = self.no_request();
+        let mut reply = Reply::new(self.role, &mut self.output, &mut self.codec_state, &[], &mut outcome, resources);
         if catch_unwind(AssertUnwindSafe(|| callback(&mut reply))).is_err() {
             reply.panicked();
         }
-        let outcome = reply.outcome;
         self.apply(outcome, resources);
         self.finish_if_done(resources);
     }
 
-    /// Queues framed bytes that the service ordered for this peer in another callback.
-    pub fn handle_order(&mut self, framed: &[u8], resources: &mut Resources<'_, C>) {
+    /// Queues a frame that the service ordered for this peer in another callback.
+    pub fn handle_order(&mut self, frame: &[u8], resources: &mut Resources<'_, C>) {
         if self.halves.write() == WriteHalf::Open {
-            self.handle_callback(resources, |reply| reply.send_framed(framed));
+            self.handle_callback(resources, |reply| reply.send(&[frame]));
         }
     }
 
-    /// The bytes of one deferred reply are queued, so it is no longer outstanding.
-    pub fn handle_deferred_reply(&mut self, resources: &mut Resources<'_, C>) {
-        self.deferred_replies = self.deferred_replies.saturating_sub(1);
+    /// The deferred reply is queued, so the frames behind its request are due.
+    pub fn handle_answered(&mut self, resources: &mut Resources<'_, C>) {
+        if let ReadPause::ForReply { is_paused } = self.read_pause {
+            self.read_pause = if is_paused { ReadPause::ByService } else { ReadPause::FramesReady };
+        }
+        // The peer could not send the rest of a frame while we did not read.
+        self.frame_started_at = resources.now;
         self.finish_if_done(resources);
     }
 
     fn serve_stored(
         &mut self,
         resources: &mut Resources<'_, C>,
-        on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
+        on_frame: impl FnMut(&[u8], &mut Reply<'_, C>) -> Result<ControlFlow<()>, FrameError>,
     ) {
         self.start_waiting(resources.now);
-        let (codec, limits, reply_state) = (resources.codec, resources.limits, self.reply_state());
-        let mut reply = Reply::new(&mut self.output, &[], reply_state, resources);
-        let stored = self.input.as_slice();
-        let (served, stop) = serve_frames(codec, &mut self.codec_state, stored, limits, &mut reply, on_frame);
-        let outcome = reply.outcome;
+        let mut outcome = self.no_request();
+        let mut reply = Reply::new(self.role, &mut self.output, &mut self.codec_state, &[], &mut outcome, resources);
+        let (served, stop) = serve_frames(self.input.as_slice(), &mut reply, on_frame);
         self.input.consume(served, resources.reserve);
         if served > 0 {
             self.frame_started_at = resources.now;
@@ -133,8 +133,8 @@ impl<C: Codec> Connection<C> {
 
     fn handle_stop(&mut self, stop: StopReason, resources: &mut Resources<'_, C>) {
         match stop {
-            StopReason::Paused if self.read_pause != ReadPause::ByService => self.read_pause = ReadPause::FramesHeld,
-            StopReason::Break if self.read_pause != ReadPause::ByService => self.read_pause = ReadPause::FramesReady,
+            StopReason::Paused if !self.is_held_by_service() => self.read_pause = ReadPause::FramesHeld,
+            StopReason::Break if !self.is_held_by_service() => self.read_pause = ReadPause::FramesReady,
             StopReason::NeedMore | StopReason::Paused | StopReason::Break => {}
             StopReason::Discard => self.finish(CloseReason::Finished, resources),
             StopReason::BadFrame(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, resources),
@@ -146,13 +146,13 @@ impl<C: Codec> Connection<C> {
     #[inline]
     fn apply(&mut self, outcome: ReplyOutcome, resources: &mut Resources<'_, C>) -> InputRange {
         self.wants_writable |= outcome.wants_writable;
-        match self.deferred_replies.checked_add(outcome.deferred_replies) {
-            Some(deferred_replies) => self.deferred_replies = deferred_replies,
-            None => self.halves.close(CloseReason::QueueFull),
-        }
-        if outcome.is_paused {
+        self.keeps_open |= outcome.keeps_open;
+        let can_reply = self.halves.write() == WriteHalf::Open && outcome.request == CloseRequest::KeepOpen;
+        if can_reply && (outcome.owes_reply || self.owes_reply()) {
+            self.read_pause = ReadPause::ForReply { is_paused: outcome.is_paused };
+        } else if outcome.is_paused {
             self.read_pause = ReadPause::ByService;
-        } else if self.read_pause == ReadPause::ByService {
+        } else if self.is_held_by_service() {
             self.read_pause = ReadPause::FramesReady;
         }
         match outcome.request {
@@ -164,7 +164,9 @@ impl<C: Codec> Connection<C> {
         outcome.input_range
     }
 
-    fn reply_state(&self) -> ReplyState {
-        ReplyState { write: self.halves.write(), is_paused: self.read_pause == ReadPause::ByService }
+    /// The outcome of a callback that changes nothing.
+    fn no_request(&self) -> ReplyOutcome {
+        let is_paused = matches!(self.read_pause, ReadPause::ByService | ReadPause::ForReply { is_paused: true });
+        ReplyOutcome::new(self.halves.write(), is_paused)
     }
 }

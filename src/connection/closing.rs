@@ -30,6 +30,16 @@ impl<C: Codec> Connection<C> {
         self.halves.close(reason);
     }
 
+    /// The layer of the stream has failed, and its announcement of that, such as a TLS alert, may still
+    /// be buffered. Our direction ends after it, and input is discarded. Unsent output is dropped.
+    pub fn handle_layer_error(&mut self, reason: CloseReason, resources: &mut Resources<'_, C>) {
+        if self.halves.write().is_over() {
+            return self.halves.close(reason);
+        }
+        resources.ledger.bytes_unsent += self.output.clear(resources.reserve) as u64;
+        self.finish(reason, resources);
+    }
+
     /// Closes the connection with a reset, at the service's request.
     pub fn handle_reset(&mut self) {
         self.halves.close_incomplete(CloseReason::Service);
@@ -56,7 +66,7 @@ impl<C: Codec> Connection<C> {
 
     /// The stream has nothing to read at present. A draining peer with no work left is finished.
     pub fn handle_not_readable(&mut self, resources: &mut Resources<'_, C>) {
-        if self.is_draining && self.read_pause == ReadPause::NotPaused && self.deferred_replies == 0 {
+        if self.is_draining && !self.is_paused() && !self.keeps_open {
             self.finish(CloseReason::Drained, resources);
         }
     }
@@ -94,12 +104,13 @@ impl<C: Codec> Connection<C> {
         }
     }
 
-    /// Finishes a peer that has ended when no frame, no `on_end` and no deferred reply is due.
+    /// Finishes a peer that has ended when no frame, no `on_end` and no deferred reply is due, unless the
+    /// service keeps it open.
     ///
-    /// Deferred replies do not count once our own half has ended, because they cannot be sent.
+    /// Neither counts once our own half has ended, because nothing more can be sent.
     pub(super) fn finish_if_done(&mut self, resources: &mut Resources<'_, C>) {
-        let owes_replies = self.deferred_replies > 0 && self.halves.write() == WriteHalf::Open;
-        if self.is_holding_frames() || owes_replies || self.halves.reason().is_some() {
+        let stays_open = (self.owes_reply() || self.keeps_open) && self.halves.write() == WriteHalf::Open;
+        if self.is_holding_frames() || stays_open || self.halves.reason().is_some() {
             return;
         }
         match self.halves.read() {

@@ -6,7 +6,7 @@
 use crate::codec::Codec;
 use crate::instant::Instant;
 
-use super::{CloseReason, Connection, Limits, Resources, WriteHalf};
+use super::{CloseReason, Connection, Limits, ReadHalf, Resources, WriteHalf};
 
 /// The timeout that is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +21,13 @@ impl<C: Codec> Connection<C> {
     /// The next deadline; [`Instant::NEVER`] once the connection is closed.
     ///
     /// It is valid until the next call that changes the connection.
-    pub fn poll_deadline(&self, limits: &Limits) -> Instant {
-        self.deadline(limits).map_or(Instant::NEVER, |(at, _)| at)
+    pub fn poll_deadline(&self, codec: &C, limits: &Limits) -> Instant {
+        self.deadline(codec, limits).map_or(Instant::NEVER, |(at, _)| at)
     }
 
     /// Finishes or closes the connection if its deadline has passed.
     pub fn handle_deadline(&mut self, resources: &mut Resources<'_, C>) {
-        let passed = self.deadline(resources.limits).filter(|(at, _)| *at <= resources.now);
+        let passed = self.deadline(resources.codec, resources.limits).filter(|(at, _)| *at <= resources.now);
         match passed.map(|(_, deadline)| deadline) {
             Some(Deadline::Idle) => self.finish(CloseReason::IdleTimeout, resources),
             Some(Deadline::Frame) => self.finish(CloseReason::FrameTimeout, resources),
@@ -39,7 +39,7 @@ impl<C: Codec> Connection<C> {
     }
 
     /// The earliest deadline in this state.
-    fn deadline(&self, limits: &Limits) -> Option<(Instant, Deadline)> {
+    fn deadline(&self, codec: &C, limits: &Limits) -> Option<(Instant, Deadline)> {
         if self.closed().is_some() {
             return None;
         }
@@ -54,7 +54,9 @@ impl<C: Codec> Connection<C> {
         } else {
             (self.waiting_since + limits.write_timeout, Deadline::Write)
         };
-        if !self.input.is_empty() && !self.is_paused() {
+        let is_frame_due =
+            !self.input.is_empty() || self.halves.read() == ReadHalf::Open && codec.expects_frame(&self.codec_state);
+        if is_frame_due && !self.is_paused() {
             let frame = (self.frame_started_at + limits.frame_timeout, Deadline::Frame);
             return Some(if frame.0 < idle_or_write.0 { frame } else { idle_or_write });
         }

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::codec::{Codec, Decoded, FrameError};
 
-use super::{Limits, Reply};
+use super::Reply;
 
 /// Why serving frames stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,18 +24,16 @@ pub(super) enum StopReason {
     BadFrame(FrameError),
 }
 
-/// Passes the whole frames at the front of `bytes` to `on_frame`, one by one.
+/// Passes the whole frames at the front of `bytes` to `on_frame`, one by one. An error of `on_frame` means
+/// that the bytes are not a frame.
 ///
 /// Returns how many bytes were served, and why it stopped. A panic of the codec or the service is
 /// caught once for all frames of a read; the frame over which the service panicked counts as served.
 #[inline]
 pub(super) fn serve_frames<C: Codec>(
-    codec: &C,
-    state: &mut C::State,
     bytes: &[u8],
-    limits: &Limits,
-    reply: &mut Reply<'_>,
-    mut on_frame: impl FnMut(&[u8], &mut Reply<'_>) -> ControlFlow<()>,
+    reply: &mut Reply<'_, C>,
+    mut on_frame: impl FnMut(&[u8], &mut Reply<'_, C>) -> Result<ControlFlow<()>, FrameError>,
 ) -> (usize, StopReason) {
     let mut served = 0;
     let stop = catch_unwind(AssertUnwindSafe(|| {
@@ -44,10 +42,10 @@ pub(super) fn serve_frames<C: Codec>(
             if rest.is_empty() {
                 break StopReason::NeedMore;
             }
-            if reply.is_full() || reply.outcome.is_paused {
+            if reply.is_full() || reply.outcome.is_paused || reply.outcome.owes_reply {
                 break StopReason::Paused;
             }
-            match decode(codec, state, rest, limits.frame_len_max) {
+            match decode(reply.codec, reply.codec_state, rest, reply.limits.frame_len_max) {
                 Ok(Decoded::Frame { frame, consumed }) => {
                     served += consumed;
                     reply.ledger.frames += 1;
@@ -55,8 +53,10 @@ pub(super) fn serve_frames<C: Codec>(
                     if reply.is_ending() {
                         break StopReason::Discard;
                     }
-                    if flow.is_break() {
-                        break StopReason::Break;
+                    match flow {
+                        Ok(ControlFlow::Continue(())) => {}
+                        Ok(ControlFlow::Break(())) => break StopReason::Break,
+                        Err(error) => break StopReason::BadFrame(error),
                     }
                 }
                 Ok(Decoded::More) => break StopReason::NeedMore,

@@ -18,12 +18,25 @@ pub const READ_LEN_MAX: usize = 256 * KIB;
 /// The most bytes around a frame, such as a length or a prefix, that the bounds of the queues allow for.
 pub const ENVELOPE_LEN_MAX: usize = 4 * KIB;
 
+/// Our side of a connection. It decides when reading pauses because of our own output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// We accepted it. The input of the peer causes our output, so reading pauses at [`Limits::queue`].
+    Accepted,
+    /// We connected to the peer. Most of our output has another source, which stops at
+    /// [`Limits::queue`] by itself. Reading goes on beyond it. If both sides stopped reading until the
+    /// other one reads, both would wait forever.
+    Connected,
+}
+
 /// The bounds on one peer: memory and time.
 ///
 /// A deadline never fires early. `Duration::MAX` disables a timeout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Reading pauses at `high` queued bytes and resumes at `low`, so a slow reader cannot exhaust memory.
+    ///
+    /// On a connection that we opened, only the source of the output stops at `high`: see [`Role`].
     ///
     /// Default: 32 KiB and 128 KiB. `high` keeps a fast path full beyond the kernel's buffers; `low`
     /// lets a resumed peer run for a while before it pauses again.
@@ -76,9 +89,23 @@ impl Default for Limits {
 impl Limits {
     /// The most bytes that may be queued for one peer.
     ///
-    /// This is `high`, plus a whole reply to one read or to one frame of the maximum length.
-    pub fn queue_len_max(&self) -> usize {
-        self.queue.high().saturating_add(self.frame_len_max.max(READ_LEN_MAX)).saturating_add(ENVELOPE_LEN_MAX)
+    /// This is the length at which reading pauses, plus a whole reply to one read or to one frame of
+    /// the maximum length.
+    pub fn queue_len_max(&self, role: Role) -> usize {
+        self.reading_marks(role)
+            .high()
+            .saturating_add(self.frame_len_max.max(READ_LEN_MAX))
+            .saturating_add(ENVELOPE_LEN_MAX)
+    }
+
+    /// When reading pauses and resumes.
+    ///
+    /// The source of a connected side stops at `high` or less than one frame above, and reading goes on there.
+    pub(super) fn reading_marks(&self, role: Role) -> Watermarks {
+        match role {
+            Role::Accepted => self.queue,
+            Role::Connected => self.queue.raised_by(self.frame_len_max.max(READ_LEN_MAX)),
+        }
     }
 
     /// The most bytes of input that may be stored for one peer.

@@ -32,7 +32,7 @@ use crate::instant::Instant;
 pub use close_reason::CloseReason;
 pub use halves::{Halves, ReadHalf, WriteHalf};
 pub use ledger::Ledger;
-pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX};
+pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX, Role};
 pub use reply::{InputRange, NO_INPUT_RANGE, Reply};
 
 use read_pause::ReadPause;
@@ -56,11 +56,13 @@ pub struct Resources<'a, C> {
 /// It stores only incomplete frames and output that the stream has not taken, so an idle connection
 /// holds no buffer.
 pub struct Connection<C: Codec> {
+    role: Role,
     halves: Halves,
     read_pause: ReadPause,
     is_draining: bool,
     wants_writable: bool,
-    deferred_replies: u16,
+    /// The peer stays open after its end, until the service finishes it.
+    keeps_open: bool,
     discarded: u32,
     codec_state: C::State,
     /// An incomplete frame, or whole frames while frames are held back.
@@ -76,13 +78,14 @@ pub struct Connection<C: Codec> {
 
 impl<C: Codec> Connection<C> {
     /// A connection that was opened at `now`.
-    pub fn new(now: Instant) -> Self {
+    pub fn new(role: Role, now: Instant) -> Self {
         Self {
+            role,
             halves: Halves::new(),
             read_pause: ReadPause::NotPaused,
             is_draining: false,
             wants_writable: false,
-            deferred_replies: 0,
+            keeps_open: false,
             discarded: 0,
             codec_state: C::State::default(),
             input: ByteQueue::new(),
@@ -155,6 +158,11 @@ impl<C: Codec> Connection<C> {
     /// The states of both halves.
     pub fn halves(&self) -> &Halves {
         &self.halves
+    }
+
+    /// Our side of the connection.
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// The number of bytes read and not served yet.

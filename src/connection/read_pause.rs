@@ -1,11 +1,11 @@
 //! When input is held back: the stream is not read, or frames that have arrived are not served.
 //!
-//! Reading pauses while too much output is queued, and while the service pauses the peer. This is
-//! independent of the halves: a paused peer can still end.
+//! Reading pauses while too much output is queued, and while the service pauses the peer. How much is
+//! too much depends on the [`Role`]. This is independent of the halves: a paused peer can still end.
 
 use crate::codec::Codec;
 
-use super::{Connection, ReadHalf, Resources};
+use super::{Connection, ReadHalf, Resources, Role};
 
 /// Whether input is held back, and why.
 ///
@@ -13,6 +13,7 @@ use super::{Connection, ReadHalf, Resources};
 /// NotPaused ── queue reaches high ──▶ OutputHigh ── queue falls to low ──▶ NotPaused
 /// NotPaused ── the same, with frames unserved ──▶ FramesHeld ── queue falls to low ──▶ served
 /// NotPaused ── the service pauses ──▶ ByService ── it resumes ──▶ FramesReady ──▶ served
+/// NotPaused ── the service defers a reply ──▶ ForReply ── it answers ──▶ FramesReady ──▶ served
 /// NotPaused ── linger_bytes_max discarded ──▶ DiscardLimit ── our FIN is sent ──▶ NotPaused
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,9 @@ pub(super) enum ReadPause {
     FramesReady,
     /// The service has paused this peer; [`ReadPause::FramesReady`] follows when it resumes.
     ByService,
+    /// A reply comes later, so that replies keep the order of their requests. With `is_paused`,
+    /// [`ReadPause::ByService`] follows the answer, else [`ReadPause::FramesReady`].
+    ForReply { is_paused: bool },
     /// `linger_bytes_max` was discarded and our FIN is not sent; reading resumes after our FIN.
     DiscardLimit,
 }
@@ -35,7 +39,7 @@ impl<C: Codec> Connection<C> {
     /// Whether the driver should read the stream, to serve the input or to discard it.
     pub fn wants_read(&self) -> bool {
         match self.halves.read() {
-            ReadHalf::Open => self.read_pause == ReadPause::NotPaused,
+            ReadHalf::Open => !self.is_paused(),
             ReadHalf::Discarding => self.read_pause != ReadPause::DiscardLimit,
             ReadHalf::Ending | ReadHalf::Ended | ReadHalf::Truncated => false,
         }
@@ -47,7 +51,11 @@ impl<C: Codec> Connection<C> {
         let may_serve = match self.read_pause {
             ReadPause::FramesHeld => !self.is_over_watermark(true, resources),
             ReadPause::FramesReady => true,
-            ReadPause::NotPaused | ReadPause::OutputHigh | ReadPause::ByService | ReadPause::DiscardLimit => false,
+            ReadPause::NotPaused
+            | ReadPause::OutputHigh
+            | ReadPause::ByService
+            | ReadPause::ForReply { .. }
+            | ReadPause::DiscardLimit => false,
         };
         may_serve && self.closed().is_none()
     }
@@ -57,11 +65,21 @@ impl<C: Codec> Connection<C> {
         self.read_pause != ReadPause::NotPaused
     }
 
+    /// Whether a reply is deferred.
+    pub(super) fn owes_reply(&self) -> bool {
+        matches!(self.read_pause, ReadPause::ForReply { .. })
+    }
+
+    /// Whether only the service ends the pause.
+    pub fn is_held_by_service(&self) -> bool {
+        matches!(self.read_pause, ReadPause::ByService | ReadPause::ForReply { .. })
+    }
+
     /// Whether whole frames may be stored that are not served yet.
     pub(super) fn is_holding_frames(&self) -> bool {
         match self.read_pause {
             ReadPause::NotPaused | ReadPause::OutputHigh | ReadPause::DiscardLimit => false,
-            ReadPause::FramesHeld | ReadPause::FramesReady | ReadPause::ByService => true,
+            ReadPause::FramesHeld | ReadPause::FramesReady | ReadPause::ByService | ReadPause::ForReply { .. } => true,
         }
     }
 
@@ -82,6 +100,7 @@ impl<C: Codec> Connection<C> {
             | ReadPause::FramesHeld
             | ReadPause::FramesReady
             | ReadPause::ByService
+            | ReadPause::ForReply { .. }
             | ReadPause::DiscardLimit => {}
         }
     }
@@ -92,7 +111,8 @@ impl<C: Codec> Connection<C> {
     /// runs out. An empty queue is never above: no later flush would resume the peer.
     fn is_over_watermark(&self, was_paused: bool, resources: &Resources<'_, C>) -> bool {
         let queued = self.output.len();
-        queued > 0
-            && (queued >= resources.reserve.spare_bytes() || resources.limits.queue.is_paused(was_paused, queued))
+        let is_over = || resources.limits.reading_marks(self.role).is_paused(was_paused, queued);
+        let is_scarce = || self.role == Role::Accepted && resources.reserve.spare_bytes() <= queued;
+        queued > 0 && (is_scarce() || is_over())
     }
 }

@@ -6,9 +6,9 @@
 use std::ops::Range;
 
 use crate::buffer::{ByteQueue, Exhausted, Reserve};
-use crate::codec::{Codec, Encode, Envelope, FrameError};
+use crate::codec::{Codec, Envelope, FrameError};
 
-use super::{CloseReason, Ledger, Limits, Resources, WriteHalf};
+use super::{CloseReason, Ledger, Limits, Resources, Role, WriteHalf};
 
 /// The end of a peer's output that still lies in the buffer its input was read into.
 ///
@@ -33,61 +33,106 @@ pub(super) enum CloseRequest {
 }
 
 /// Sends frames to one peer and controls its connection, for the length of one callback.
-pub struct Reply<'a> {
+pub struct Reply<'a, C: Codec> {
     pub(super) output: &'a mut ByteQueue,
+    pub(super) codec_state: &'a mut C::State,
     pub(super) reserve: &'a mut Reserve,
     pub(super) ledger: &'a mut Ledger,
-    pub(super) encode: &'a dyn Encode,
+    pub(super) codec: &'a C,
     pub(super) limits: &'a Limits,
     /// The read buffer that `input_range` refers to; empty when the input does not outlive the call.
     pub(super) input: &'a [u8],
+    /// The source of the output stops at this length of the queue.
     pub(super) queue_high: usize,
-    pub(super) outcome: ReplyOutcome,
+    /// No more input is served at this length of the queue.
+    pub(super) pause_len: usize,
+    role: Role,
+    pub(super) outcome: &'a mut ReplyOutcome,
 }
 
 /// What a callback requested.
 pub(super) struct ReplyOutcome {
     pub(super) request: CloseRequest,
     pub(super) is_paused: bool,
+    /// A reply was deferred, so that no further frame is delivered.
+    pub(super) owes_reply: bool,
+    pub(super) keeps_open: bool,
     pub(super) wants_writable: bool,
-    pub(super) deferred_replies: u16,
     pub(super) input_range: InputRange,
 }
 
-/// The state of a connection that a callback starts with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ReplyState {
-    pub(super) write: WriteHalf,
-    pub(super) is_paused: bool,
+impl ReplyOutcome {
+    /// The outcome of a callback that requests nothing.
+    pub(super) fn new(write: WriteHalf, is_paused: bool) -> Self {
+        Self {
+            request: match write {
+                WriteHalf::Open => CloseRequest::KeepOpen,
+                WriteHalf::Finishing | WriteHalf::Finished | WriteHalf::Incomplete => CloseRequest::HalfClose,
+            },
+            is_paused,
+            owes_reply: false,
+            keeps_open: false,
+            wants_writable: false,
+            input_range: NO_INPUT_RANGE,
+        }
+    }
 }
 
-impl<'a> Reply<'a> {
+impl<'a, C: Codec> Reply<'a, C> {
     /// A reply that may refer to ranges of `input`.
-    pub(super) fn new<C: Codec>(
+    pub(super) fn new(
+        role: Role,
         output: &'a mut ByteQueue,
+        codec_state: &'a mut C::State,
         input: &'a [u8],
-        state: ReplyState,
+        outcome: &'a mut ReplyOutcome,
         resources: &'a mut Resources<'_, C>,
     ) -> Self {
+        let queue_high = resources.limits.queue.high().min(resources.reserve.spare_bytes());
         Self {
-            queue_high: resources.limits.queue.high().min(resources.reserve.spare_bytes()),
+            queue_high,
+            pause_len: match role {
+                Role::Accepted => queue_high,
+                Role::Connected => resources.limits.reading_marks(Role::Connected).high(),
+            },
+            role,
             limits: resources.limits,
             output,
+            codec_state,
             reserve: resources.reserve,
             ledger: resources.ledger,
-            encode: resources.codec,
+            codec: resources.codec,
             input,
-            outcome: ReplyOutcome {
-                request: match state.write {
-                    WriteHalf::Open => CloseRequest::KeepOpen,
-                    WriteHalf::Finishing | WriteHalf::Finished | WriteHalf::Incomplete => CloseRequest::HalfClose,
-                },
-                is_paused: state.is_paused,
-                wants_writable: false,
-                deferred_replies: 0,
-                input_range: NO_INPUT_RANGE,
-            },
+            outcome,
         }
+    }
+
+    /// The same reply for a shorter time.
+    #[inline]
+    pub(crate) fn reborrow(&mut self) -> Reply<'_, C> {
+        Reply {
+            output: self.output,
+            codec_state: self.codec_state,
+            reserve: self.reserve,
+            ledger: self.ledger,
+            codec: self.codec,
+            limits: self.limits,
+            input: self.input,
+            queue_high: self.queue_high,
+            pause_len: self.pause_len,
+            role: self.role,
+            outcome: self.outcome,
+        }
+    }
+
+    /// The codec of the endpoint.
+    pub fn codec(&self) -> &'a C {
+        self.codec
+    }
+
+    /// The state of the codec. A change applies to the frames that follow, in both directions.
+    pub fn codec_state(&mut self) -> &mut C::State {
+        self.codec_state
     }
 
     /// Queues one frame made of these parts in a row, in the envelope of the peer's framing.
@@ -100,7 +145,7 @@ impl<'a> Reply<'a> {
         if self.outcome.request != CloseRequest::KeepOpen {
             return;
         }
-        match self.encode.envelope(parts) {
+        match self.codec.envelope(self.codec_state, parts) {
             Ok(envelope) => self.enqueue(&envelope, parts),
             Err(FrameError::TooLong { .. } | FrameError::Malformed(_)) => {
                 self.outcome.request = CloseRequest::Finish(CloseReason::BadReply);
@@ -108,18 +153,11 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Queues bytes that are framed already.
-    pub(super) fn send_framed(&mut self, bytes: &[u8]) {
-        if self.outcome.request == CloseRequest::KeepOpen {
-            self.enqueue(&Envelope::NONE, &[bytes]);
-        }
-    }
-
     #[inline]
     fn enqueue(&mut self, envelope: &Envelope, parts: &[&[u8]]) {
         let len = envelope.len() + parts.iter().map(|part| part.len()).sum::<usize>();
         let before = self.queued();
-        if before + len > self.limits.queue_len_max() {
+        if before.saturating_add(len) > self.limits.queue_len_max(self.role) {
             self.outcome.request = CloseRequest::Close(CloseReason::QueueFull);
             return;
         }
@@ -163,22 +201,23 @@ impl<'a> Reply<'a> {
         self.queue_high.saturating_sub(self.queued())
     }
 
-    /// Whether the queue is above its high watermark.
+    /// Whether the queue is so long that input is held back.
     ///
     /// An empty queue never is, even with no memory left: no later flush would end that state.
     pub(super) fn is_full(&self) -> bool {
         let queued = self.queued();
-        queued > 0 && queued >= self.queue_high
+        queued > 0 && queued >= self.pause_len
     }
 
-    /// Announces a reply that comes later. A peer that ends its direction stays open until then.
-    ///
-    /// More than 65,535 outstanding replies close the peer with [`CloseReason::QueueFull`].
+    /// Announces a reply that comes later. No further frame of the peer is served until then, and the
+    /// peer stays open when it ends its direction.
     pub fn defer_reply(&mut self) {
-        match self.outcome.deferred_replies.checked_add(1) {
-            Some(deferred_replies) => self.outcome.deferred_replies = deferred_replies,
-            None => self.fail(CloseReason::QueueFull),
-        }
+        self.outcome.owes_reply = true;
+    }
+
+    /// Keeps the peer open after it has ended its direction, until it is finished or closed.
+    pub fn keep_open(&mut self) {
+        self.outcome.keeps_open = true;
     }
 
     /// Stops reading and serving this peer until [`Self::resume`].
@@ -220,10 +259,6 @@ impl<'a> Reply<'a> {
         if !matches!(self.outcome.request, CloseRequest::Close(_)) {
             self.outcome.request = CloseRequest::Close(reason);
         }
-    }
-
-    pub(crate) fn encode(&self) -> &dyn Encode {
-        self.encode
     }
 
     /// The number of bytes queued for the peer, including those of this callback.

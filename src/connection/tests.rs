@@ -6,6 +6,7 @@ mod end;
 mod half_close;
 mod output_limits;
 mod pause;
+mod two_machines;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -34,7 +35,7 @@ struct TestPeer<C: Codec> {
 impl<C: Codec> TestPeer<C> {
     fn new(codec: C) -> Self {
         Self {
-            connection: Connection::new(Instant::ORIGIN),
+            connection: Connection::new(Role::Accepted, Instant::ORIGIN),
             codec,
             limits: Limits { queue: Watermarks::new(4, 16), ..Limits::default() },
             reserve: Reserve::new(1 << 20),
@@ -57,7 +58,7 @@ impl<C: Codec> TestPeer<C> {
         call(&mut self.connection, &mut resources)
     }
 
-    fn callback(&mut self, request: impl FnOnce(&mut Reply<'_>)) {
+    fn callback(&mut self, request: impl FnOnce(&mut Reply<'_, C>)) {
         self.with(|connection, resources| connection.handle_callback(resources, request));
     }
 
@@ -69,7 +70,7 @@ impl<C: Codec> TestPeer<C> {
             let input_range = connection.handle_input(input, resources, |frame, reply| {
                 frames.push(frame.to_vec());
                 reply.send(&[prefix, frame]);
-                ControlFlow::Continue(())
+                Ok(ControlFlow::Continue(()))
             });
             connection.store(&input[input_range], resources);
             connection.apply_watermarks(resources);
@@ -84,7 +85,7 @@ impl<C: Codec> TestPeer<C> {
             connection.handle_held(resources, |frame, reply| {
                 frames.push(frame.to_vec());
                 reply.send(&[prefix, frame]);
-                ControlFlow::Continue(())
+                Ok(ControlFlow::Continue(()))
             });
         });
         self.frames.append(&mut frames);
@@ -92,7 +93,7 @@ impl<C: Codec> TestPeer<C> {
     }
 
     /// Calls `on_end` if it is due.
-    fn report_end(&mut self, on_end: impl FnOnce(&mut Reply<'_>)) {
+    fn report_end(&mut self, on_end: impl FnOnce(&mut Reply<'_, C>)) {
         if self.connection.poll_end() {
             self.ends += 1;
             self.callback(on_end);
@@ -141,7 +142,7 @@ fn an_echo_of_a_whole_frame_is_not_copied() {
     let input_range = peer.with(|connection, resources| {
         connection.handle_input(&input, resources, |frame, reply| {
             reply.send(&[frame]);
-            ControlFlow::Continue(())
+            Ok(ControlFlow::Continue(()))
         })
     });
     assert_eq!(input_range, 0..5);
@@ -228,7 +229,7 @@ fn no_frame_is_served_after_a_finish_in_the_same_read() {
             calls += 1;
             reply.send(&[b"goodbye"]);
             reply.finish();
-            ControlFlow::Continue(())
+            Ok(ControlFlow::Continue(()))
         });
         connection.store(&input[input_range], resources);
         connection.apply_watermarks(resources);
@@ -247,7 +248,7 @@ fn no_frame_is_served_after_a_finish_in_stored_input() {
         connection.handle_input(b"ye\nmore\n", resources, |frame, reply| {
             assert_eq!(frame, b"bye");
             reply.finish();
-            ControlFlow::Continue(())
+            Ok(ControlFlow::Continue(()))
         });
     });
     assert!(peer.connection.wants_finish());
@@ -282,7 +283,7 @@ fn a_draining_peer_is_finished_once_its_input_is_served() {
 fn a_break_holds_the_remaining_frames() {
     let mut peer = TestPeer::new(Lines::new());
     peer.with(|connection, resources| {
-        connection.handle_input(b"one\ntwo\n", resources, |_, _| ControlFlow::Break(()));
+        connection.handle_input(b"one\ntwo\n", resources, |_, _| Ok(ControlFlow::Break(())));
         assert!(connection.wants_held(resources));
     });
     peer.serve_held();

@@ -1,35 +1,34 @@
 //! How peers enter a host: pending first, then open, or removed.
 //!
 //! ```text
-//! insert_pending ──▶ Pending ── handle_opened, handle_connected ──▶ Open
-//!                       └────── remove_pending, close_pending ────▶ removed
+//! insert_pending ──▶ Pending ── handle_opened ──▶ Open
+//!                       ├── remove_pending, close_pending ──▶ removed
+//!                       └── refuse_pending ──▶ Refused ── lingers ──▶ removed
 //! ```
 
-use std::fmt::Display;
-
 use crate::buffer::Reserve;
-use crate::codec::Codec;
-use crate::connection::{CloseReason, Connection};
+use crate::connection::{CloseReason, Connection, Role};
 use crate::instant::Instant;
-use crate::service::{Context, Service};
+use crate::peer_address::PeerAddress;
+use crate::service::{Identity, Service};
 use crate::slab::Key;
 
-use super::{Host, Mark, Peer, Presence};
+use super::{Host, Mark, Peer, PeerGuard, Presence};
 
-impl<S: Service, C: Codec, L> Host<S, C, L> {
+impl<S: Service, L: Identity> Host<S, L> {
     /// Inserts a peer and opens it at once. `link` makes its link from its key.
     ///
     /// # Errors
     /// Passes on an error of `link`, and inserts no peer.
     pub fn open<E>(
         &mut self,
-        address: &dyn Display,
+        address: PeerAddress,
         reserve: &mut Reserve,
         now: Instant,
         link: impl FnOnce(Key) -> Result<L, E>,
     ) -> Result<Key, E> {
         let key = self.insert_pending(link)?;
-        self.handle_opened(key, S::Peer::default(), address, reserve, now);
+        self.handle_opened(key, S::Peer::default(), (address, Role::Accepted), reserve, now);
         Ok(key)
     }
 
@@ -43,7 +42,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         self.peers.try_insert_with(|key| {
             Ok(Peer {
                 link: link(key)?,
-                connection: Connection::new(Instant::ORIGIN),
+                connection: Connection::new(Role::Accepted, Instant::ORIGIN),
                 state: S::Peer::default(),
                 armed_at: Instant::NEVER,
                 presence: Presence::Pending,
@@ -57,8 +56,8 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         self.pending_peer(key).map(|peer| &mut peer.link)
     }
 
-    fn pending_peer(&mut self, key: Key) -> Option<&mut Peer<S, C, L>> {
-        self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Pending)
+    fn pending_peer(&mut self, key: Key) -> Option<&mut Peer<S, L>> {
+        self.peers.get_mut(key).filter(|peer| peer.is_pending())
     }
 
     /// Opens a pending peer with this state, and calls [`Service::on_open`].
@@ -66,35 +65,17 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         &mut self,
         key: Key,
         state: S::Peer,
-        address: &dyn Display,
+        (address, role): (PeerAddress, Role),
         reserve: &mut Reserve,
         now: Instant,
-    ) {
-        self.open_pending(key, state, reserve, now, |service, peer, cx| service.on_open(peer, address, cx));
-    }
-
-    /// Opens a pending peer that the service has ordered, and calls [`Service::on_connect`].
-    pub fn handle_connected(&mut self, key: Key, ticket: u64, reserve: &mut Reserve, now: Instant) {
-        self.open_pending(key, S::Peer::default(), reserve, now, |service, peer, cx| {
-            service.on_connect(peer, ticket, cx);
-        });
-    }
-
-    fn open_pending(
-        &mut self,
-        key: Key,
-        state: S::Peer,
-        reserve: &mut Reserve,
-        now: Instant,
-        notify: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>),
     ) {
         let Some(peer) = self.pending_peer(key) else { return };
         peer.presence = Presence::Open;
         peer.state = state;
-        peer.connection = Connection::new(now);
+        peer.connection = Connection::new(role, now);
         self.counters.opened += 1;
         if let Some(mut peer_guard) = self.peer_guard(key, reserve, now) {
-            peer_guard.callback(notify);
+            peer_guard.handle_open(address, role);
         }
         self.reschedule(key);
     }
@@ -103,6 +84,20 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     pub fn remove_pending(&mut self, key: Key) -> Option<L> {
         self.pending(key)?;
         self.peers.remove(key).map(|peer| peer.link)
+    }
+
+    /// Finishes a pending peer whose handshake failed: what its stream has buffered is written, and its
+    /// input is discarded within the limits. The service is not notified.
+    pub fn refuse_pending(&mut self, key: Key, reason: CloseReason, reserve: &mut Reserve, now: Instant) {
+        let Some(peer) = self.pending_peer(key) else { return };
+        peer.presence = Presence::Refused;
+        peer.connection = Connection::new(Role::Accepted, now);
+        self.counters.opened += 1;
+        if let Some(PeerGuard { peer, mut resources, .. }) = self.peer_guard(key, reserve, now) {
+            peer.connection.handle_layer_error(reason, &mut resources);
+        }
+        self.reschedule(key);
+        self.mark(key);
     }
 
     /// Removes a pending peer and counts it as opened and closed, without notifying the service.

@@ -13,26 +13,28 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::buffer::Reserve;
-use crate::codec::Codec;
 use crate::connection::{CloseReason, Connection, Limits, Resources};
-use crate::destination::Destination;
 use crate::instant::Instant;
-use crate::service::{Context, Outbox, Service};
+use crate::service::{Context, Outbox, Service, TimerTarget};
 use crate::slab::{Key, Slab};
 use crate::timers::Timers;
 
 pub use counters::HostCounters;
-pub use orders::ConnectUnsupported;
+pub use orders::{ConnectUnsupported, OrderAllowance};
 pub use peer_guard::PeerGuard;
 
+use orders::Applying;
 use peer_guard::ServiceCall;
 
+/// Most timers of the service that are called in a turn. They take about as long as one peer may be served.
+const TIMERS_MAX: usize = 1024;
+
 /// One peer: its connection, its link, and the state that the service keeps for it.
-pub struct Peer<S: Service, C: Codec, L> {
+pub struct Peer<S: Service, L> {
     /// State of the driver: a stream and its readiness.
     pub link: L,
     /// The state machine of the connection.
-    pub connection: Connection<C>,
+    pub connection: Connection<S::Codec>,
     state: S::Peer,
     /// When the timer of this peer fires.
     armed_at: Instant,
@@ -47,6 +49,8 @@ enum Presence {
     Pending,
     /// The service has been notified of it.
     Open,
+    /// Its handshake failed. The service does not know it, and it only has to close.
+    Refused,
 }
 
 /// Whether a peer is to be served.
@@ -62,12 +66,12 @@ enum Mark {
 }
 
 /// The peers of one endpoint and their service.
-pub struct Host<S: Service, C: Codec, L> {
+pub struct Host<S: Service, L> {
     service: S,
-    codec: C,
+    codec: S::Codec,
     /// Shared, because a server with many threads has a host in each of them.
     limits: Arc<Limits>,
-    peers: Slab<Peer<S, C, L>>,
+    peers: Slab<Peer<S, L>>,
     timers: Timers,
     /// Peers to be served, in the order in which they were marked. Each is listed once.
     marked: VecDeque<Key>,
@@ -75,16 +79,21 @@ pub struct Host<S: Service, C: Codec, L> {
     next_round: Vec<Key>,
     /// Closed peers. One peer may be listed twice.
     closed: Vec<Key>,
-    outbox: Outbox,
-    /// Outbound connections that the service has ordered, with their tickets.
-    connects: VecDeque<(Destination, u64)>,
+    /// What callbacks have ordered since the last batch.
+    outbox: Outbox<S::Peer, S::Message>,
+    /// The orders that are being applied.
+    applying: Applying,
     counters: HostCounters,
 }
 
-impl<S: Service, C: Codec, L> Peer<S, C, L> {
+impl<S: Service, L> Peer<S, L> {
     /// Whether it is to be served before the next sleep.
     pub fn is_marked(&self) -> bool {
         self.mark != Mark::Unmarked
+    }
+
+    fn is_pending(&self) -> bool {
+        self.presence == Presence::Pending
     }
 
     /// When the timer of this peer fires.
@@ -93,9 +102,9 @@ impl<S: Service, C: Codec, L> Peer<S, C, L> {
     }
 }
 
-impl<S: Service, C: Codec, L> Host<S, C, L> {
+impl<S: Service, L> Host<S, L> {
     /// A host without peers.
-    pub fn new(service: S, codec: C, limits: impl Into<Arc<Limits>>) -> Self {
+    pub fn new(service: S, codec: S::Codec, limits: impl Into<Arc<Limits>>) -> Self {
         Self {
             service,
             codec,
@@ -106,7 +115,7 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
             next_round: Vec::new(),
             closed: Vec::new(),
             outbox: Outbox::default(),
-            connects: VecDeque::new(),
+            applying: Applying::default(),
             counters: HostCounters::default(),
         }
     }
@@ -123,8 +132,8 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         key: Key,
         reserve: &'a mut Reserve,
         now: Instant,
-    ) -> Option<PeerGuard<'a, S, C, L>> {
-        let is_open = |peer: &&mut Peer<S, C, L>| peer.presence == Presence::Open && peer.connection.closed().is_none();
+    ) -> Option<PeerGuard<'a, S, L>> {
+        let is_open = |peer: &&mut Peer<S, L>| !peer.is_pending() && peer.connection.closed().is_none();
         let peer = self.peers.get_mut(key).filter(is_open)?;
         Some(PeerGuard {
             peer,
@@ -148,10 +157,9 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         key: Key,
         reserve: &mut Reserve,
         now: Instant,
-        call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>),
+        call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, S>),
     ) -> Option<()> {
         self.peer_guard(key, reserve, now)?.callback(call);
-        self.apply_orders(reserve, now);
         self.reschedule(key);
         self.mark(key);
         Some(())
@@ -224,12 +232,12 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     /// check is cheaper than moving the timer with every byte. A pending peer has no timer.
     #[inline]
     pub fn reschedule(&mut self, key: Key) {
-        let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.presence == Presence::Open) else { return };
+        let Some(peer) = self.peers.get_mut(key).filter(|peer| !peer.is_pending()) else { return };
         if peer.connection.closed().is_some() {
             self.closed.push(key);
             return;
         }
-        let deadline = peer.connection.poll_deadline(&self.limits);
+        let deadline = peer.connection.poll_deadline(&self.codec, &self.limits);
         if deadline < peer.armed_at {
             peer.armed_at = deadline;
             self.timers.arm(key, deadline);
@@ -239,6 +247,27 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     /// The next time at which [`Self::handle_deadlines`] has work.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.timers.next()
+    }
+
+    /// When the next timer of the service is due.
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.outbox.timers.next()
+    }
+
+    /// Calls the service for each of its timers that is due, at most [`TIMERS_MAX`] of them.
+    pub fn handle_timers(&mut self, reserve: &mut Reserve, now: Instant) {
+        for _ in 0..TIMERS_MAX {
+            if self.is_outbox_full() {
+                return;
+            }
+            match self.outbox.timers.pop_due(now) {
+                Some(TimerTarget::Peer(key)) => {
+                    self.call(key, reserve, now, |service, peer, cx| service.on_timer(peer, cx));
+                }
+                Some(TimerTarget::Message(message)) => self.handle_message(message, now),
+                None => return,
+            }
+        }
     }
 
     /// Expires deadlines that have passed.
@@ -272,10 +301,13 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
         now: Instant,
         mut on_close: impl FnMut(Key, L, CloseReason, CloseMode),
     ) {
-        while let Some(key) = self.closed.pop() {
+        while !self.is_outbox_full()
+            && let Some(key) = self.closed.pop()
+        {
             let Some(peer) = self.peers.remove(key) else { continue };
             self.timers.disarm(key);
-            let Peer { link, mut connection, state, .. } = peer;
+            self.outbox.timers.stop(key);
+            let Peer { link, mut connection, state, presence, .. } = peer;
             let reason = connection.closed().expect("only closed peers are listed");
             let close_mode = if connection.wants_reset() { CloseMode::Reset } else { CloseMode::Graceful };
             self.counters.resets += u64::from(close_mode == CloseMode::Reset);
@@ -283,23 +315,33 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
             connection.release(reserve, &mut self.counters.ledger);
             on_close(key, link, reason, close_mode);
 
-            self.call_service(reserve, now, |service, orders| service.on_close(state, key, reason, orders));
+            if presence == Presence::Open {
+                self.call_service(now, |service, orders| service.on_close(state, key, reason, orders));
+            }
         }
     }
 
-    /// Calls `change` on every open peer and marks the peer.
-    pub fn for_each_peer(
+    /// Calls `change` on open peers from slot `first` on, and marks them. It visits at most `slots_max` slots.
+    ///
+    /// Returns the slot at which the next call continues, or `None` when it has visited all.
+    pub fn for_peers_from(
         &mut self,
+        first: usize,
+        slots_max: usize,
         reserve: &mut Reserve,
         now: Instant,
-        mut change: impl FnMut(&mut Peer<S, C, L>, &mut Resources<'_, C>),
-    ) {
-        for key in self.peers.keys().collect::<Vec<_>>() {
+        mut change: impl FnMut(&mut Peer<S, L>, &mut Resources<'_, S::Codec>),
+    ) -> Option<usize> {
+        let slots = self.peers.slots();
+        let end = slots.min(first.saturating_add(slots_max));
+        for slot in first..end {
+            let Some(key) = self.peers.key_at(slot) else { continue };
             let Some(PeerGuard { peer, mut resources, .. }) = self.peer_guard(key, reserve, now) else { continue };
             change(peer, &mut resources);
             self.reschedule(key);
             self.mark(key);
         }
+        (end < slots).then_some(end)
     }
 
     /// The number of peers, including pending peers and closed peers that are not yet reaped.
@@ -313,13 +355,18 @@ impl<S: Service, C: Codec, L> Host<S, C, L> {
     }
 
     /// All peers except pending ones.
-    pub fn peers(&self) -> impl Iterator<Item = (Key, &Peer<S, C, L>)> {
-        self.peers.iter().filter(|(_, peer)| peer.presence == Presence::Open)
+    pub fn peers(&self) -> impl Iterator<Item = (Key, &Peer<S, L>)> {
+        self.peers.iter().filter(|(_, peer)| !peer.is_pending())
     }
 
     /// The counters of this host.
     pub fn counters(&self) -> &HostCounters {
         &self.counters
+    }
+
+    /// The codec of each peer.
+    pub fn codec(&self) -> &S::Codec {
+        &self.codec
     }
 
     /// The limits of each peer.

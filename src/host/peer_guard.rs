@@ -2,32 +2,33 @@
 
 use std::ops::ControlFlow;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, FrameError};
 use crate::connection::{InputRange, Reply, Resources};
 use crate::instant::Instant;
-use crate::service::{Context, Outbox, Service};
+use crate::peer_address::PeerAddress;
+use crate::service::{Context, Identity, Outbox, PeerInfo, Role, Service};
 use crate::slab::Key;
 
 use super::Peer;
 
 /// One peer, borrowed with all that is needed to serve it, for one step.
-pub struct PeerGuard<'a, S: Service, C: Codec, L> {
+pub struct PeerGuard<'a, S: Service, L> {
     /// The peer to serve.
-    pub peer: &'a mut Peer<S, C, L>,
+    pub peer: &'a mut Peer<S, L>,
     /// What its connection needs for each call.
-    pub resources: Resources<'a, C>,
+    pub resources: Resources<'a, S::Codec>,
     pub(super) service_call: ServiceCall<'a, S>,
 }
 
 /// The service and its outbox, separate from the peer so that both can be borrowed at once.
-pub(super) struct ServiceCall<'a, S> {
+pub(super) struct ServiceCall<'a, S: Service> {
     pub(super) key: Key,
     pub(super) now: Instant,
     pub(super) service: &'a mut S,
-    pub(super) outbox: &'a mut Outbox,
+    pub(super) outbox: &'a mut Outbox<S::Peer, S::Message>,
 }
 
-impl<S: Service, C: Codec, L> PeerGuard<'_, S, C, L> {
+impl<S: Service, L> PeerGuard<'_, S, L> {
     /// Passes input to the connection, and its frames to the service.
     #[inline]
     pub fn handle_input(&mut self, input: &[u8]) -> InputRange {
@@ -64,7 +65,12 @@ impl<S: Service, C: Codec, L> PeerGuard<'_, S, C, L> {
         self.callback(|service, peer, cx| service.on_end(peer, cx));
     }
 
-    pub(super) fn callback(&mut self, call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, '_>)) {
+    /// Whether so many orders wait that no callback may be called.
+    pub fn is_outbox_full(&self) -> bool {
+        self.service_call.outbox.is_full()
+    }
+
+    pub(super) fn callback(&mut self, call: impl FnOnce(&mut S, &mut S::Peer, &mut Context<'_, S>)) {
         let Self { peer: Peer { connection, state, .. }, resources, service_call } = self;
         connection.handle_callback(resources, |reply| {
             let (service, mut cx) = service_call.open(reply);
@@ -73,18 +79,35 @@ impl<S: Service, C: Codec, L> PeerGuard<'_, S, C, L> {
     }
 }
 
+impl<S: Service, L: Identity> PeerGuard<'_, S, L> {
+    /// Calls [`Service::on_open`].
+    pub(super) fn handle_open(&mut self, address: PeerAddress, role: Role) {
+        let Self { peer: Peer { connection, state, link, .. }, resources, service_call } = self;
+        connection.handle_callback(resources, |reply| {
+            let (service, mut cx) = service_call.open(reply);
+            service.on_open(state, &PeerInfo::new(address, role, link), &mut cx);
+        });
+    }
+}
+
 impl<S: Service> ServiceCall<'_, S> {
     /// Passes one frame to the service. Breaks when its orders must be applied first.
     #[inline]
-    fn serve(&mut self, state: &mut S::Peer, frame: &[u8], reply: &mut Reply<'_>) -> ControlFlow<()> {
+    fn serve(
+        &mut self,
+        state: &mut S::Peer,
+        frame: &[u8],
+        reply: &mut Reply<'_, S::Codec>,
+    ) -> Result<ControlFlow<()>, FrameError> {
+        let frame = reply.codec().frame(frame)?;
         let (service, mut cx) = self.open(reply);
         service.on_frame(state, frame, &mut cx);
-        if self.outbox.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        Ok(if self.outbox.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     /// The service and the context of one callback.
     #[inline]
-    fn open<'c, 'r>(&'c mut self, reply: &'c mut Reply<'r>) -> (&'c mut S, Context<'c, 'r>) {
-        (self.service, Context { key: self.key, now: self.now, reply, outbox: self.outbox })
+    fn open<'c>(&'c mut self, reply: &'c mut Reply<'_, S::Codec>) -> (&'c mut S, Context<'c, S>) {
+        (self.service, Context { key: self.key, now: self.now, reply: reply.reborrow(), outbox: self.outbox })
     }
 }

@@ -188,10 +188,10 @@ impl RequestCounters {
         if self.begin == Instant::NEVER { Duration::ZERO } else { self.end.since(self.begin) }
     }
 
-    /// Answers per second in the measured time.
+    /// Answers per second in the measured time; 0 if all of them belong to the warm-up.
     pub(super) fn rate(&self) -> f64 {
         let seconds = self.measured().as_secs_f64();
-        if seconds > 0.0 { self.answered_in_window as f64 / seconds } else { 0.0 }
+        if seconds > 0.0 && self.answered > 0 { self.answered_in_window as f64 / seconds } else { 0.0 }
     }
 
     /// Answers received in the measured time so far.

@@ -22,11 +22,14 @@ use super::record::{Connections, Record, RunEnd};
 use super::window::Window;
 use super::workload::ClockFn;
 
+/// Maximum number of sockets that send unprompted in one turn, so that answers are not kept waiting.
+const SLICE: usize = 128;
+
 /// One socket and its requests in flight, the oldest first.
 struct LoadSocket<D> {
     datagrams: D,
-    /// Number of requests sent.
-    sent: u64,
+    /// Number of the next request. The sockets send in rotation.
+    next: u64,
     in_flight: VecDeque<(u64, Request)>,
 }
 
@@ -41,7 +44,7 @@ pub struct DatagramGenerator<N: Net> {
     counters: RequestCounters,
     lost: u64,
     window: Window,
-    /// Number of the next planned request.
+    /// Number of the next planned request. In a closed loop, the next socket that sends its first one.
     next_planned: u64,
     /// Until when answers are awaited, once no more requests are sent.
     waits_until: Option<Instant>,
@@ -50,7 +53,9 @@ pub struct DatagramGenerator<N: Net> {
     sent_bytes: u64,
     received_bytes: u64,
     events: Vec<Event>,
-    buffer: Vec<u8>,
+    /// The datagram that is sent, and the one that is received.
+    outgoing: Vec<u8>,
+    incoming: Vec<u8>,
     cost: Cost,
 }
 
@@ -75,7 +80,7 @@ impl<N: Net> DatagramGenerator<N> {
             let source = SocketAddr::new(plan.source(index).unwrap_or(any), 0);
             let address = Address::Udp(source.to_string());
             let (datagrams, _) = net.bind(&address, &DatagramOptions::default(), Token(index))?;
-            sockets.push(LoadSocket { datagrams, sent: 0, in_flight: VecDeque::with_capacity(plan.pipeline) });
+            sockets.push(LoadSocket { datagrams, next: index, in_flight: VecDeque::new() });
         }
         let now = clock();
         let window = Window::new(&plan, now);
@@ -95,7 +100,8 @@ impl<N: Net> DatagramGenerator<N> {
             sent_bytes: 0,
             received_bytes: 0,
             events: Vec::new(),
-            buffer: vec![0; DATAGRAM_LEN_MAX + 1],
+            outgoing: Vec::with_capacity(plan.message_len),
+            incoming: vec![0; DATAGRAM_LEN_MAX + 1],
             cost,
             plan,
         };
@@ -105,37 +111,41 @@ impl<N: Net> DatagramGenerator<N> {
         Ok(generator)
     }
 
-    /// Sends every request that is due, as far as the pipeline of its socket permits.
-    fn send_due(&mut self, now: Instant) {
-        let Some(schedule) = self.window.schedule else {
-            if self.waits_until.is_none() {
-                (0..self.sockets.len()).for_each(|index| self.fill_pipeline(index));
+    /// Sends requests that no answer triggers: planned ones, as far as the pipeline of their socket
+    /// permits, and the first ones of a closed loop. One turn sends a slice of those that are due.
+    fn send_unprompted(&mut self, now: Instant) {
+        for _ in 0..SLICE {
+            if self.next_unprompted() > now {
+                return;
             }
-            return;
-        };
-        while self.next_planned < self.window.planned.end && schedule.planned(self.next_planned) <= now {
             let index = (self.next_planned % self.sockets.len() as u64) as usize;
             self.next_planned += 1;
             self.fill_pipeline(index);
         }
     }
 
-    /// Number of the next request of a socket. The sockets send the planned requests in rotation.
-    fn next_serial(&self, index: usize) -> u64 {
-        index as u64 + self.sockets[index].sent * self.sockets.len() as u64
+    /// When the next request may be sent without an answer before it.
+    fn next_unprompted(&self) -> Instant {
+        match self.window.schedule {
+            None if self.waits_until.is_none() && self.next_planned < self.sockets.len() as u64 => Instant::ORIGIN,
+            Some(schedule) if self.next_planned < self.window.planned.end => schedule.planned(self.next_planned),
+            Some(_) | None => Instant::NEVER,
+        }
     }
 
     /// Sends every request that one socket may send.
     fn fill_pipeline(&mut self, index: usize) {
-        while self.sockets[index].in_flight.len() < self.plan.pipeline {
+        while self.sockets[index].in_flight.len() < self.plan.pipeline && self.run_end.is_none() {
             let now = (self.clock)();
             let planned = match self.window.schedule {
                 None if self.window.remaining == 0 || self.waits_until.is_some() => return,
                 None => now,
                 Some(schedule) => {
-                    let serial = self.next_serial(index);
-                    let planned = schedule.planned(serial);
-                    if self.window.planned.end <= serial || now < planned {
+                    let (step, measured) = (self.sockets.len() as u64, &self.window.planned);
+                    let next = schedule.without_overdue(self.sockets[index].next, step, measured.start, now);
+                    self.sockets[index].next = next;
+                    let planned = schedule.planned(next);
+                    if measured.end <= next || now < planned {
                         return;
                     }
                     planned
@@ -148,51 +158,53 @@ impl<N: Net> DatagramGenerator<N> {
     }
 
     fn send(&mut self, index: usize, request: Request) {
-        let (serial, message_len) = (self.next_serial(index), self.plan.message_len);
+        let (step, message_len) = (self.sockets.len() as u64, self.plan.message_len);
         let socket = &mut self.sockets[index];
-        socket.sent += 1;
-        self.buffer.clear();
-        self.buffer.extend_from_slice(&serial.to_le_bytes());
+        let serial = socket.next;
+        socket.next += step;
+        self.outgoing.clear();
+        self.outgoing.extend_from_slice(&serial.to_le_bytes());
         let mut offset = PatternOffset::of_connection(serial);
         for chunk in self.pattern.chunks(&mut offset, message_len - DATAGRAM_LEN_MIN) {
-            self.buffer.extend_from_slice(chunk);
+            self.outgoing.extend_from_slice(chunk);
         }
         self.counters.count_sent(&request);
-        match socket.datagrams.send(&self.buffer, &self.server) {
+        match socket.datagrams.send(&self.outgoing, &self.server) {
             Ok(()) => self.sent_bytes += if self.counters.is_measured(&request) { message_len as u64 } else { 0 },
             // A datagram that does not fit into the send buffer is lost like any other.
             Err(error) if [Kind::WouldBlock, Kind::Interrupted].contains(&error.kind()) => {}
+            // The next one would fail as well.
             Err(error) => {
                 self.counters.count_error(ErrorKind::of_io(&error), || format!("{}: {error}", self.server));
                 self.counters.count_failed(&request);
-                return;
+                return self.end(request.sent_at, RunEnd::Abandoned);
             }
         }
         socket.in_flight.push_back((serial, request));
     }
 
-    /// Receives every queued datagram of one socket, and sends the requests that may follow.
+    /// Receives every queued datagram of one socket, then sends the requests that may follow. It sends nothing
+    /// in between, so a server that answers at once cannot keep it from the other sockets.
     fn receive_all(&mut self, index: usize) {
         loop {
-            self.buffer.resize(DATAGRAM_LEN_MAX + 1, 0);
-            match self.sockets[index].datagrams.receive(&mut self.buffer) {
+            match self.sockets[index].datagrams.receive(&mut self.incoming) {
                 Ok((len, from)) if from == self.server => self.handle_answer(index, len),
                 // A datagram of another sender.
                 Ok(_) => {}
                 Err(error) if error.kind() == Kind::Interrupted => {}
-                Err(error) if error.kind() == Kind::WouldBlock => return,
+                Err(error) if error.kind() == Kind::WouldBlock => break,
                 Err(error) => {
                     self.counters.count_error(ErrorKind::of_io(&error), || format!("{}: {error}", self.server));
-                    return;
+                    break;
                 }
             }
-            self.fill_pipeline(index);
         }
+        self.fill_pipeline(index);
     }
 
     fn handle_answer(&mut self, index: usize, len: usize) {
         let now = (self.clock)();
-        let bytes = &self.buffer[..len];
+        let bytes = &self.incoming[..len];
         let serial = bytes.first_chunk().map(|head| u64::from_le_bytes(*head));
         let in_flight = &mut self.sockets[index].in_flight;
         let found = in_flight.iter().position(|(number, _)| Some(*number) == serial);
@@ -229,30 +241,31 @@ impl<N: Net> DatagramGenerator<N> {
     }
 
     fn next_deadline(&self) -> Instant {
-        let planned = match self.window.schedule {
-            Some(schedule) if self.next_planned < self.window.planned.end => schedule.planned(self.next_planned),
-            Some(_) | None => Instant::NEVER,
-        };
         let is_warming_up = (self.clock)() < self.window.begin;
         let phase = if is_warming_up { self.window.begin } else { self.waits_until.unwrap_or(self.window.end) };
-        planned.min(phase).min(self.expiry_checked_at + self.plan.expiry_interval())
+        self.next_unprompted().min(phase).min(self.expiry_checked_at + self.plan.expiry_interval())
     }
 
     fn advance(&mut self, now: Instant) {
+        if self.window.begin <= now && !self.cost.has_begun() {
+            self.next_planned = self.next_planned.max(self.window.planned.start);
+            self.cost.begin();
+        }
+        let is_plan_sent = self.window.planned.end <= self.next_planned;
+        let is_all_sent = match (self.window.schedule, self.plan.run_length) {
+            (None, RunLength::Requests(_)) => self.window.remaining == 0,
+            (Some(_), RunLength::Requests(_)) => is_plan_sent,
+            (_, RunLength::Time(_)) => self.window.end <= now,
+        };
+        if is_all_sent && self.waits_until.is_none() {
+            if let RunLength::Time(_) = self.plan.run_length {
+                self.cost.end();
+            }
+            self.waits_until = Some(now + self.plan.last_answers_timeout());
+        }
         let is_idle = || self.sockets.iter().all(|socket| socket.in_flight.is_empty());
-        match self.waits_until {
-            Some(until) if until <= now || self.window.planned.end <= self.next_planned && is_idle() => {
-                self.end(now, RunEnd::Done);
-            }
-            Some(_) => {}
-            None if self.window.end <= now || self.window.remaining == 0 && self.window.schedule.is_none() => {
-                if let RunLength::Time(_) = self.plan.run_length {
-                    self.cost.end();
-                }
-                // The last request gets a full timeout.
-                self.waits_until = Some(now + self.plan.timeout + self.plan.expiry_interval());
-            }
-            None => {}
+        if self.waits_until.is_some_and(|until| until <= now || is_plan_sent && is_idle()) {
+            self.end(now, RunEnd::Done);
         }
     }
 
@@ -273,14 +286,13 @@ impl<N: Net> DatagramGenerator<N> {
 
 impl<N: Net> LoadRun for DatagramGenerator<N> {
     fn turn(&mut self) -> io::Result<Option<RunEnd>> {
+        let now = (self.clock)();
+        self.send_unprompted(now);
+        // Directly before the sleep, so that no change that ends the run is slept over.
+        self.advance(now);
         if self.run_end.is_some() {
             return Ok(self.run_end);
         }
-        let now = (self.clock)();
-        if self.window.begin <= now && !self.cost.has_begun() {
-            self.cost.begin();
-        }
-        self.send_due(now);
         let mut events = std::mem::take(&mut self.events);
         self.net.poll(&mut events, Some(self.next_deadline()))?;
         for event in events.drain(..) {
@@ -294,13 +306,16 @@ impl<N: Net> LoadRun for DatagramGenerator<N> {
         let now = (self.clock)();
         self.counters.advance(now);
         self.expire_requests(now);
-        self.advance(now);
         Ok(self.run_end)
     }
 
     fn interrupt(&mut self) {
         let now = (self.clock)();
         self.end(now, RunEnd::Interrupted);
+    }
+
+    fn take_tls_error(&mut self) -> Option<io::Error> {
+        None
     }
 
     fn progress(&self) -> RunProgress {

@@ -10,7 +10,6 @@ use std::io;
 use std::time::Duration;
 
 use crate::client::{Client, ClientLimits};
-use crate::codec::Framing;
 use crate::connection::{ENVELOPE_LEN_MAX, Ledger, Limits};
 use crate::instant::Instant;
 use crate::net::{ConnectOptions, ControlEvent, Destination, Layer, Net, Plain, PortSearch, Reactor};
@@ -28,11 +27,16 @@ use super::workload::{ClockFn, SendMode, Workload};
 /// Maximum number of connects in progress, which is the backlog of many listeners.
 const CONNECTING_MAX: usize = 128;
 
+/// Maximum number of connections that send unprompted in one turn, and their bytes. A turn sends all it
+/// queues, so a request leaves soon after its send time, and few connections need memory for a queue.
+const SLICE: usize = 128;
+const SLICE_BYTES: usize = 1024 * 1024;
+
 /// A run of the load generator.
 pub struct Generator<N: Net, W: Layer<N::Stream> = Plain> {
     plan: Plan,
     server: Destination,
-    client: Client<N, Workload, Framing, W>,
+    client: Client<N, Workload, W>,
     phase: Phase,
     /// Planned times of the connects, if their rate is limited.
     connects: Option<RateSchedule>,
@@ -42,12 +46,14 @@ pub struct Generator<N: Net, W: Layer<N::Stream> = Plain> {
     began_at: Instant,
     opened_at: Instant,
     window: Window,
-    /// Number of the next planned request.
+    /// Number of the next planned request. In a closed loop, the next connection that sends its first one.
     next_planned: u64,
     expiry_checked_at: Instant,
     /// Byte counters at the start and at the end of the measured time.
     ledger: (Ledger, Ledger),
     cost: Cost,
+    /// The first error of TLS.
+    tls_error: Option<io::Error>,
 }
 
 impl<W: Layer<<Reactor as Net>::Stream>> Generator<Reactor, W> {
@@ -83,35 +89,40 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             expiry_checked_at: now,
             ledger: (Ledger::default(), Ledger::default()),
             cost,
+            tls_error: None,
             plan,
         }
     }
 
-    /// Sends every planned request that is due, as far as the pipeline of its connection permits.
-    fn send_planned(&mut self, now: Instant) {
-        let SendMode::OpenLoop { schedule, step, end } = self.workload().send_mode else { return };
-        if self.plan.reuse == ConnectionReuse::PerRequest {
-            return;
-        }
-        while self.next_planned < end && schedule.planned(self.next_planned) <= now {
-            let slot = (self.next_planned % step) as usize;
+    /// Sends requests that no answer triggers: planned ones, as far as the pipeline of their connection
+    /// permits, and the first ones of a closed loop. One turn sends a slice of those that are due.
+    fn send_unprompted(&mut self, now: Instant) {
+        let slots = self.plan.connections;
+        let bytes = self.plan.pipeline.saturating_mul(self.plan.message_len);
+        for _ in 0..(SLICE_BYTES / bytes).clamp(1, SLICE) {
+            if self.next_unprompted() > now {
+                return;
+            }
+            let slot = (self.next_planned % slots as u64) as usize;
             if let Some(key) = self.workload().key(slot) {
-                self.client.call(key, |workload, exchange, cx| workload.send_due(exchange, now, cx));
+                self.client.call(key, |workload, exchange, cx| workload.send_due(exchange, workload.now(), cx));
             }
             self.next_planned += 1;
         }
     }
 
+    /// When the next request on an open connection may be sent without an answer before it.
+    fn next_unprompted(&self) -> Instant {
+        match self.workload().send_mode {
+            _ if self.plan.reuse == ConnectionReuse::PerRequest => Instant::NEVER,
+            SendMode::ClosedLoop { .. } if self.next_planned < self.plan.connections as u64 => Instant::ORIGIN,
+            SendMode::OpenLoop { schedule, end, .. } if self.next_planned < end => schedule.planned(self.next_planned),
+            SendMode::OpenLoop { .. } | SendMode::Stopped | SendMode::ClosedLoop { .. } => Instant::NEVER,
+        }
+    }
+
     /// Latest end of the sleep in this turn.
     fn next_deadline(&self) -> Instant {
-        let planned = match self.workload().send_mode {
-            SendMode::OpenLoop { schedule, end, .. }
-                if self.plan.reuse == ConnectionReuse::Persistent && self.next_planned < end =>
-            {
-                schedule.planned(self.next_planned)
-            }
-            SendMode::OpenLoop { .. } | SendMode::Stopped | SendMode::ClosedLoop { .. } => Instant::NEVER,
-        };
         let phase = match self.phase {
             Phase::Connecting => Instant::NEVER,
             Phase::Sending if self.workload().now() < self.window.begin => self.window.begin,
@@ -120,7 +131,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             Phase::Ended(_) => Instant::NEVER,
         };
         let expiry_check = self.expiry_checked_at + self.plan.expiry_interval();
-        planned.min(self.next_connect()).min(phase).min(expiry_check)
+        self.next_unprompted().min(self.next_connect()).min(phase).min(expiry_check)
     }
 
     /// Closes each connection if its oldest request has no answer in time.
@@ -143,15 +154,20 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
 
 impl<N: Net, W: Layer<N::Stream>> LoadRun for Generator<N, W> {
     fn turn(&mut self) -> io::Result<Option<RunEnd>> {
+        let now = self.workload().now();
+        self.begin_connect(now);
+        self.send_unprompted(now);
+        // Directly before the sleep, so that no change that ends a phase is slept over.
+        self.advance(now);
         if let Phase::Ended(ending) = self.phase {
             return Ok(Some(ending));
         }
-        let now = self.workload().now();
-        self.begin_connect(now);
-        self.send_planned(now);
         self.client.turn(Some(self.next_deadline()))?;
         while let Some(failure) = self.client.poll_failure() {
             self.handle_failure(failure);
+        }
+        while let Some((_, error)) = self.client.poll_layer_error() {
+            self.tls_error.get_or_insert(error);
         }
         while let Some(control_event) = self.client.poll_control_event() {
             match control_event {
@@ -162,7 +178,6 @@ impl<N: Net, W: Layer<N::Stream>> LoadRun for Generator<N, W> {
         let now = self.workload().now();
         self.client.service_mut().counters.advance(now);
         self.expire_requests(now);
-        self.advance(now);
         Ok(match self.phase {
             Phase::Ended(ending) => Some(ending),
             Phase::Connecting | Phase::Sending | Phase::Waiting(_) => None,
@@ -172,6 +187,10 @@ impl<N: Net, W: Layer<N::Stream>> LoadRun for Generator<N, W> {
     fn interrupt(&mut self) {
         let now = self.workload().now();
         self.end(now, RunEnd::Interrupted);
+    }
+
+    fn take_tls_error(&mut self) -> Option<io::Error> {
+        self.tls_error.take()
     }
 
     fn progress(&self) -> RunProgress {

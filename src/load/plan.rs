@@ -25,6 +25,21 @@ pub const DATAGRAM_LEN_MAX: usize = 65_507;
 /// Maximum number of planned requests per second: more than one thread can send.
 pub const RATE_MAX: f64 = 10e6;
 
+/// Maximum number of connections, with the idle ones.
+pub const CONNECTIONS_MAX: usize = 10_000_000;
+
+/// Maximum number of requests in flight over all connections. The generator stores the times of each.
+pub const IN_FLIGHT_MAX: usize = 50_000_000;
+
+/// Maximum number of bytes of all requests in flight. Those that a server does not read stay in memory.
+pub const IN_FLIGHT_BYTES_MAX: usize = 1 << 36;
+
+/// Maximum measured time and maximum warm-up. Planned times are exact for that long.
+pub const TIME_MAX: Duration = Duration::from_secs(100 * 24 * 3600);
+
+/// Maximum time for the last answers of a run with a duration, so that it ends even with a timeout of hours.
+const LAST_ANSWERS_MAX: Duration = Duration::from_secs(10);
+
 /// Configuration of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -100,9 +115,27 @@ pub enum Verify {
 /// Error of [`Plan::check`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
-    /// The number of connections or the pipeline is zero.
-    #[error("connections and pipeline must be greater than zero")]
-    NoConnections,
+    /// The number of connections is out of range.
+    #[error("the number of connections, with the idle ones, must be 1 to {CONNECTIONS_MAX}")]
+    Connections,
+    /// The pipeline is zero.
+    #[error("the pipeline must be greater than zero")]
+    NoPipeline,
+    /// The connections may have too many requests in flight.
+    #[error(
+        "{connections} connections with a pipeline of {pipeline} are too many requests in flight: at most {max} are possible"
+    )]
+    InFlight {
+        /// Number of connections that carry requests.
+        connections: usize,
+        /// Requests in flight on each.
+        pipeline: usize,
+        /// Maximum number of requests in flight, for messages of this length.
+        max: usize,
+    },
+    /// The measured time or the warm-up is out of range.
+    #[error("{0} must be at most {days} days", days = TIME_MAX.as_secs() / 86_400)]
+    Time(&'static str),
     /// The message length is out of range.
     #[error("a message of {len} bytes is out of range: it must have {min} to {max} bytes")]
     MessageLen {
@@ -169,10 +202,12 @@ impl Plan {
     /// # Errors
     /// The first problem found.
     pub fn check(&self) -> Result<(), PlanError> {
-        if self.connections == 0 || self.pipeline == 0 {
-            return Err(PlanError::NoConnections);
+        if self.connections == 0 || self.connections_max() > CONNECTIONS_MAX {
+            return Err(PlanError::Connections);
         }
         self.check_message()?;
+        self.check_in_flight()?;
+        self.check_times()?;
         let rates = [self.connect_rate, self.pace.rate()];
         if !rates.into_iter().flatten().all(|rate| rate > 0.0 && rate <= RATE_MAX) {
             return Err(PlanError::Rate);
@@ -195,6 +230,26 @@ impl Plan {
             Err(PlanError::PipelineNeedsReuse)
         } else {
             Ok(())
+        }
+    }
+
+    fn check_in_flight(&self) -> Result<(), PlanError> {
+        let (connections, pipeline) = (self.connections, self.pipeline);
+        let max = IN_FLIGHT_MAX.min(IN_FLIGHT_BYTES_MAX / self.message_len);
+        match connections.checked_mul(pipeline) {
+            Some(0) => Err(PlanError::NoPipeline),
+            Some(in_flight) if in_flight <= max => Ok(()),
+            Some(_) | None => Err(PlanError::InFlight { connections, pipeline, max }),
+        }
+    }
+
+    fn check_times(&self) -> Result<(), PlanError> {
+        match self.run_length {
+            RunLength::Time(time) if time > TIME_MAX => Err(PlanError::Time("the measured time")),
+            RunLength::Time(_) | RunLength::Requests(_) if self.warm_up > TIME_MAX => {
+                Err(PlanError::Time("the warm-up"))
+            }
+            RunLength::Time(_) | RunLength::Requests(_) => Ok(()),
         }
     }
 
@@ -228,6 +283,15 @@ impl Plan {
     /// Maximum number of open connections.
     pub fn connections_max(&self) -> usize {
         self.connections.saturating_add(self.idle)
+    }
+
+    /// Time for the last answers of a run, after its last request.
+    pub(super) fn last_answers_timeout(&self) -> Duration {
+        match self.run_length {
+            RunLength::Time(_) => self.timeout.min(LAST_ANSWERS_MAX),
+            // The run ends with the last answer.
+            RunLength::Requests(_) => self.timeout,
+        }
     }
 
     /// Time between two searches for requests without an answer in time.
@@ -294,7 +358,18 @@ mod tests {
     fn an_impossible_plan_is_rejected() {
         let tcp = || plan("127.0.0.1:7");
         assert_eq!(tcp().check(), Ok(()));
-        assert_eq!(Plan { connections: 0, ..tcp() }.check(), Err(PlanError::NoConnections));
+        for connections in [0, CONNECTIONS_MAX + 1, usize::MAX] {
+            assert_eq!(Plan { connections, ..tcp() }.check(), Err(PlanError::Connections));
+        }
+        assert_eq!(Plan { idle: usize::MAX, ..tcp() }.check(), Err(PlanError::Connections));
+        assert_eq!(Plan { pipeline: 0, ..tcp() }.check(), Err(PlanError::NoPipeline));
+        for (pipeline, message_len) in [(IN_FLIGHT_MAX + 1, 64), (usize::MAX, 64), (5_000, MESSAGE_LEN_MAX)] {
+            let plan = Plan { pipeline, message_len, ..tcp() };
+            assert!(matches!(plan.check(), Err(PlanError::InFlight { .. })), "{pipeline}");
+        }
+        let long = TIME_MAX + Duration::from_nanos(1);
+        assert!(matches!(Plan { run_length: RunLength::Time(long), ..tcp() }.check(), Err(PlanError::Time(_))));
+        assert!(matches!(Plan { warm_up: Duration::MAX, ..tcp() }.check(), Err(PlanError::Time(_))));
         assert!(matches!(Plan { message_len: 0, ..tcp() }.check(), Err(PlanError::MessageLen { min: 1, .. })));
         assert_eq!(Plan { pace: Pace::Open(0.0), ..tcp() }.check(), Err(PlanError::Rate));
         assert_eq!(Plan { pace: Pace::Open(f64::NAN), ..tcp() }.check(), Err(PlanError::Rate));

@@ -18,6 +18,9 @@ pub trait LoadRun {
     /// Ends the run. The measurements so far stay valid.
     fn interrupt(&mut self);
 
+    /// The first error of TLS, once: why the server cannot be measured.
+    fn take_tls_error(&mut self) -> Option<io::Error>;
+
     /// State of the run.
     fn progress(&self) -> RunProgress;
 

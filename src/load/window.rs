@@ -38,20 +38,14 @@ impl Window {
                 Self { begin, end, remaining, ..Self::unset() }
             }
             Pace::Open(rate) => {
-                let schedule = RateSchedule::new(now, rate);
-                let first = schedule.count_in(plan.warm_up);
-                let count = match plan.run_length {
-                    RunLength::Time(time) => schedule.count_in(time),
-                    RunLength::Requests(requests) => requests,
+                let (schedule, first) = RateSchedule::with_warm_up(now, plan.warm_up, rate);
+                let begin = schedule.planned(first);
+                let (count, end) = match plan.run_length {
+                    RunLength::Time(time) => (schedule.count_in(time), begin + time),
+                    RunLength::Requests(requests) => (requests, schedule.planned(first.saturating_add(requests))),
                 };
-                let end = first.saturating_add(count);
-                Self {
-                    begin: schedule.planned(first),
-                    end: schedule.planned(end),
-                    schedule: Some(schedule),
-                    planned: first..end,
-                    remaining: 0,
-                }
+                let planned = first..first.saturating_add(count);
+                Self { begin, end, schedule: Some(schedule), planned, remaining: 0 }
             }
         }
     }

@@ -2,12 +2,10 @@
 //!
 //! It does not decide when requests are sent: the generator chooses its [`SendMode`].
 
-use std::fmt::Display;
-
 use crate::codec::Framing;
 use crate::connection::CloseReason;
 use crate::instant::Instant;
-use crate::service::{Context, Orders, Service};
+use crate::service::{Context, Orders, PeerInfo, Service};
 use crate::slab::Key;
 
 use super::counters::{Request, RequestCounters};
@@ -28,8 +26,9 @@ pub(super) enum SendMode {
     Stopped,
     /// One request after each answer, until `remaining` measured requests have been sent.
     ClosedLoop { remaining: u64 },
-    /// The planned requests below number `end`; each slot sends every `step`th one.
-    OpenLoop { schedule: RateSchedule, step: u64, end: u64 },
+    /// The planned requests below number `end`; each slot sends every `step`th one. Number `first` is the
+    /// first measured one.
+    OpenLoop { schedule: RateSchedule, step: u64, first: u64, end: u64 },
 }
 
 /// State of all connections of a run, which are numbered by slots.
@@ -135,12 +134,13 @@ impl Workload {
 
     /// Sends every request that this connection may send at `now`.
     #[inline]
-    pub(super) fn send_due(&mut self, exchange: &mut Exchange, now: Instant, cx: &mut Context<'_, '_>) {
+    pub(super) fn send_due(&mut self, exchange: &mut Exchange, now: Instant, cx: &mut Context<'_, Self>) {
         while exchange.in_flight.len() < self.pipeline {
             let planned = match self.send_mode {
                 SendMode::Stopped => None,
                 SendMode::ClosedLoop { .. } => self.next_in_closed_loop(now),
-                SendMode::OpenLoop { schedule, step, end } => {
+                SendMode::OpenLoop { schedule, step, first, end } => {
+                    exchange.next = schedule.without_overdue(exchange.next, step, first, now);
                     let planned = schedule.planned(exchange.next);
                     let is_due = exchange.next < end && planned <= now;
                     exchange.next += if is_due { step } else { 0 };
@@ -159,7 +159,7 @@ impl Workload {
 
     /// Queues one message.
     #[inline]
-    fn send(&self, exchange: &mut Exchange, cx: &mut Context<'_, '_>) {
+    fn send(&self, exchange: &mut Exchange, cx: &mut Context<'_, Self>) {
         let mut chunks = self.pattern.chunks(&mut exchange.write_at, self.message_len);
         if self.message_len <= CHUNK_LEN_MAX || matches!(self.framing, Framing::Raw(_)) {
             // Without framing, a message may be cut anywhere.
@@ -208,7 +208,7 @@ impl Workload {
     }
 
     /// Closes a connection after its answer did not arrive in time.
-    pub(super) fn expire(&mut self, exchange: &mut Exchange, cx: &mut Context<'_, '_>) {
+    pub(super) fn expire(&mut self, exchange: &mut Exchange, cx: &mut Context<'_, Self>) {
         if !exchange.is_ended {
             self.broken += 1;
             self.fail_requests(exchange, ErrorKind::TimedOut, || "no answer in time".to_owned());
@@ -224,10 +224,11 @@ impl Workload {
 }
 
 impl Service for Workload {
+    type Codec = Framing;
     type Peer = Exchange;
     type Message = ();
 
-    fn on_open(&mut self, exchange: &mut Exchange, _address: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, exchange: &mut Exchange, _info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         self.opened += 1;
         self.recent_connects.record(cx.now());
         self.open += 1;
@@ -248,7 +249,7 @@ impl Service for Workload {
     }
 
     #[inline]
-    fn on_frame(&mut self, exchange: &mut Exchange, frame: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, exchange: &mut Exchange, frame: &[u8], cx: &mut Context<'_, Self>) {
         if exchange.is_ended {
             return;
         }
@@ -266,7 +267,7 @@ impl Service for Workload {
         }
     }
 
-    fn on_close(&mut self, mut exchange: Exchange, _key: Key, reason: CloseReason, _orders: &mut Orders<'_>) {
+    fn on_close(&mut self, mut exchange: Exchange, _key: Key, reason: CloseReason, _orders: &mut Orders<'_, Self>) {
         self.open -= 1;
         if !exchange.is_ended && !self.is_closing {
             self.broken += 1;

@@ -4,6 +4,7 @@
 
 use crate::buffer::Reserve;
 use crate::connection::{KIB, READ_LEN_MAX};
+use crate::host::OrderAllowance;
 
 /// The shortest read worth its system call: one page.
 pub(super) const READ_LEN_MIN: usize = 4096;
@@ -42,6 +43,8 @@ pub(crate) struct Budget {
     peers_left: usize,
     /// The counter of the reserve when the turn began.
     paged_before: usize,
+    /// What may be done for orders, beside the work for marked peers.
+    pub(crate) orders: OrderAllowance,
 }
 
 impl Budget {
@@ -53,6 +56,7 @@ impl Budget {
             bytes_left: bytes,
             peers_left: TURN_PEERS,
             paged_before: reserve.paged_bytes(),
+            orders: OrderAllowance { peers: TURN_PEERS, bytes },
         }
     }
 

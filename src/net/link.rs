@@ -3,8 +3,10 @@
 //! Readiness events are edges: each comes once, so the bits are kept here until the stream returns
 //! `WouldBlock`. `pump` moves the bytes.
 
-use super::address::AddressGroup;
 use super::event::Readiness;
+use super::stream::Stream;
+use crate::peer_address::{AddressGroup, PeerAddress};
+use crate::service::{Identity, TlsInfo};
 
 /// A stream and its readiness bits.
 pub struct Link<T> {
@@ -58,5 +60,15 @@ impl<T> Link<T> {
     /// The readable and the writable bit.
     pub fn readiness(&self) -> (bool, bool) {
         (self.readable, self.writable)
+    }
+}
+
+impl<T: Stream> Identity for Link<T> {
+    fn local_address(&self) -> Option<PeerAddress> {
+        self.stream.local_address()
+    }
+
+    fn tls(&self) -> Option<TlsInfo> {
+        self.stream.tls()
     }
 }

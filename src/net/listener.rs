@@ -12,7 +12,8 @@ use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
-use super::address::{Address, PeerAddress};
+use super::address::Address;
+use crate::peer_address::PeerAddress;
 
 /// Options of a listening socket.
 ///

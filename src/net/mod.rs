@@ -35,7 +35,8 @@ use std::sync::Arc;
 use crate::instant::Instant;
 
 pub use crate::destination::Destination;
-pub use address::{Address, AddressError, AddressGroup, PeerAddress};
+pub use crate::peer_address::{AddressGroup, PeerAddress};
+pub use address::{Address, AddressError};
 pub(crate) use budget::{Budget, TURN_BYTES};
 #[cfg(feature = "blocking")]
 pub(crate) use clock::Clock;

@@ -6,8 +6,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 
 use crate::buffer::Reserve;
-use crate::codec::Codec;
-use crate::connection::{CloseReason, InputRange, NO_INPUT_RANGE};
+use crate::connection::{CloseReason, InputRange, NO_INPUT_RANGE, READ_LEN_MAX};
 use crate::host::{Host, Peer, PeerGuard};
 use crate::instant::Instant;
 use crate::service::Service;
@@ -49,8 +48,8 @@ pub(crate) enum OpenOutcome {
 
 /// Serves one peer: takes steps while bytes move, until its share of the budget is spent.
 #[inline]
-pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
-    host: &mut Host<S, C, Link<T>>,
+pub(crate) fn serve<S: Service, T: Stream>(
+    host: &mut Host<S, Link<T>>,
     key: Key,
     budget: &mut Budget,
     scratch: &mut [u8],
@@ -59,10 +58,16 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
 ) {
     let mut moved = 0;
     while let Some(mut peer_guard) = host.peer_guard(key, reserve, now) {
+        let must_wait = peer_guard.is_outbox_full();
         let done = peer_guard.step(scratch, budget.peer_bytes());
         moved += done;
         let has_more = peer_guard.has_more();
-        host.apply_orders(reserve, now);
+        host.apply_orders(reserve, now, &mut budget.orders, write_queued);
+        if must_wait {
+            // No callback was called. What is due is done when the orders are applied.
+            host.mark_again(key);
+            break;
+        }
         if done == 0 || !has_more {
             break;
         }
@@ -75,7 +80,12 @@ pub(crate) fn serve<S: Service, C: Codec, T: Stream>(
     host.reschedule(key);
 }
 
-impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
+/// Writes what is queued for a peer, as far as its stream takes it. Returns the number of bytes.
+pub(crate) fn write_queued<S: Service, T: Stream>(peer_guard: &mut PeerGuard<'_, S, Link<T>>) -> usize {
+    peer_guard.flush(&[], READ_LEN_MAX)
+}
+
+impl<S: Service, T: Stream> PeerGuard<'_, S, Link<T>> {
     /// Whether another step can do anything before the next event. Orders for this peer need no check:
     /// applying them marks the peer.
     fn has_more(&self) -> bool {
@@ -92,7 +102,7 @@ impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
     /// Returns the work done, in bytes and callbacks. 0 means: nothing to do until the next event.
     pub(crate) fn step(&mut self, scratch: &mut [u8], budget: usize) -> usize {
         let mut done = self.flush(&[], budget);
-        if self.peer.connection.closed().is_some() || self.is_limited_by_budget() {
+        if self.peer.connection.closed().is_some() || self.is_limited_by_budget() || self.is_outbox_full() {
             return done;
         }
         let mut input_range = NO_INPUT_RANGE;
@@ -134,6 +144,11 @@ impl<S: Service, C: Codec, T: Stream> PeerGuard<'_, S, C, Link<T>> {
             ReadOutcome::WouldBlock => return (0, NO_INPUT_RANGE),
             ReadOutcome::Ended => self.peer.connection.handle_end(&mut self.resources),
             ReadOutcome::Truncated => self.peer.connection.handle_truncated(&mut self.resources),
+            // An alert may be buffered, and more input may follow the bad record.
+            ReadOutcome::Failed(reason @ CloseReason::BadTls) => {
+                self.peer.connection.handle_layer_error(reason, &mut self.resources);
+                return (0, NO_INPUT_RANGE);
+            }
             ReadOutcome::Failed(reason) => {
                 self.peer.connection.handle_error(reason);
                 return (0, NO_INPUT_RANGE);
@@ -231,6 +246,12 @@ impl<T: Stream> Link<T> {
                     self.readable = true;
                     self.writable = true;
                     return OpenOutcome::Open;
+                }
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    // An alert may have to be written, and input may be unread.
+                    self.readable = true;
+                    self.writable = true;
+                    return OpenOutcome::Failed(CloseReason::BadTls, error);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return OpenOutcome::WouldBlock,

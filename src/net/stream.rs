@@ -10,6 +10,8 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::SockRef;
 
 use crate::instant::Instant;
+use crate::peer_address::PeerAddress;
+use crate::service::TlsInfo;
 
 use super::listener::TcpOrUnix;
 
@@ -53,6 +55,16 @@ pub trait Stream {
     /// # Errors
     /// The stream has already failed, or its kind has no reset.
     fn reset_on_drop(&mut self) -> io::Result<()>;
+
+    /// Our own address of the connection, if the system reports it.
+    fn local_address(&self) -> Option<PeerAddress> {
+        None
+    }
+
+    /// The result of the TLS handshake. `None` without TLS, and before it is complete.
+    fn tls(&self) -> Option<TlsInfo> {
+        None
+    }
 
     /// Whether the last read, if it did not fill its buffer, proves that no more input is available.
     #[inline]
@@ -118,6 +130,13 @@ impl Stream for TcpOrUnix<TcpStream, UnixStream> {
         match self {
             Self::Tcp(tcp) => tcp.write_vectored(slices),
             Self::Unix(unix) => unix.write_vectored(slices),
+        }
+    }
+
+    fn local_address(&self) -> Option<PeerAddress> {
+        match self {
+            Self::Tcp(tcp) => tcp.local_addr().ok().map(PeerAddress::Tcp),
+            Self::Unix(_) => Some(PeerAddress::Unix),
         }
     }
 

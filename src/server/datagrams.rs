@@ -278,6 +278,7 @@ impl<S: DatagramService, N: Net> AnyEndpoint<N> for DatagramEndpoint<S, N> {
             is_acceptable: self.has_work(),
             is_listening: self.socket.is_some(),
             marked: 0,
+            has_orders: false,
         }
     }
 }

@@ -12,7 +12,6 @@ use log::{debug, error, info};
 
 use crate::admission::{AcceptRetry, Admission, LogThrottle, ServerLimits, Totals, repeated_suffix};
 use crate::buffer::{Reserve, Scratch};
-use crate::codec::Codec;
 use crate::connection::{CloseReason, READ_LEN_MAX};
 use crate::connector::Connector;
 use crate::host::{CloseMode, Host, Peer};
@@ -106,7 +105,7 @@ pub(super) trait AnyEndpoint<N: Net> {
 }
 
 /// One listener with its layer, its service and its peers.
-pub(super) struct Endpoint<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> {
+pub(super) struct Endpoint<S: Service, N: Net, W: Layer<N::Stream>> {
     index: u8,
     address: Address,
     /// `None` once the endpoint is draining.
@@ -119,21 +118,23 @@ pub(super) struct Endpoint<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> {
     layer: W,
     handshakes: Handshakes,
     handshake_log: LogThrottle,
-    /// Outbound connections that the service has ordered, by its tickets.
-    connector: Connector<u64>,
+    /// Outbound connections that the service has ordered, with the states of their peers.
+    connector: Connector<S::Peer>,
     connect_log: LogThrottle,
     peer_log: PeerLog,
-    host: Host<S, C, Link<W::Stream>>,
+    host: Host<S, Link<W::Stream>>,
     inbox: Receiver<S::Message>,
+    /// Messages wait until the service's orders are applied.
+    has_messages: bool,
 }
 
-impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
+impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     pub(super) fn new(
         index: u8,
         (listener, address): (N::Listener, Address),
         layer: W,
         limits: &ServerLimits,
-        host: Host<S, C, Link<W::Stream>>,
+        host: Host<S, Link<W::Stream>>,
         inbox: Receiver<S::Message>,
     ) -> Self {
         Self {
@@ -152,11 +153,12 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
             peer_log: PeerLog::default(),
             host,
             inbox,
+            has_messages: false,
         }
     }
 
     /// Serves each marked peer once within the budget. The others stay marked.
-    fn serve(&mut self, state: &mut LoopState<N>) {
+    fn serve(&mut self, state: &mut LoopState<N>) -> Budget {
         let mut handshakes = HANDSHAKE_BUDGET;
         let marked = self.host.begin_round();
         let mut budget = Budget::new(state.turn_bytes, marked, &state.reserve);
@@ -178,6 +180,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
             }
             self.serve_one(key, &mut budget, state);
         }
+        budget
     }
 
     /// Serves one peer, unless it is still pending.
@@ -212,12 +215,12 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
 
 /// Finishes a peer once its input is served. Reads until the stream is empty, because data that the peer
 /// sent before the drain may not have been reported, or may still be on its way.
-fn drain_peer<S: Service, C: Codec, T>(peer: &mut Peer<S, C, Link<T>>) {
+fn drain_peer<S: Service, T>(peer: &mut Peer<S, Link<T>>) {
     peer.connection.handle_drain();
     peer.link.read_on();
 }
 
-impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, C, N, W> {
+impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, W> {
     fn handle_event(&mut self, readiness: &Readiness) {
         if readiness.token == listener_token(self.index) {
             self.is_acceptable = true;
@@ -228,16 +231,27 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpo
 
     fn deliver_messages(&mut self, state: &mut LoopState<N>) {
         // At most a full inbox: a thread that sends more meanwhile wakes the loop again.
-        for message in self.inbox.try_iter().take(MESSAGES_WAITING_MAX) {
-            self.host.handle_message(message, &mut state.reserve, state.now);
+        self.has_messages = true;
+        for _ in 0..MESSAGES_WAITING_MAX {
+            if self.host.is_outbox_full() {
+                return;
+            }
+            let Ok(message) = self.inbox.try_recv() else { break };
+            self.host.handle_message(message, state.now);
         }
+        self.has_messages = false;
     }
 
     fn turn(&mut self, state: &mut LoopState<N>) {
+        if self.has_messages {
+            self.deliver_messages(state);
+        }
         self.accept(state);
         self.connect(state);
-        self.serve(state);
+        let mut budget = self.serve(state);
         self.expire_deadlines(state);
+        self.host.handle_timers(&mut state.reserve, state.now);
+        self.host.apply_orders(&mut state.reserve, state.now, &mut budget.orders, pump::write_queued);
         self.reap(state);
     }
 
@@ -263,7 +277,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpo
     }
 
     fn next_work(&self, state: &LoopState<N>) -> Instant {
-        if self.host.marked_len() > 0 || self.host.wants_connect() {
+        if self.host.marked_len() > 0 || self.host.wants_connect() || self.host.has_orders() || self.has_messages {
             return Instant::ORIGIN;
         }
         let accept_at = match self.accept_retry.until() {
@@ -276,18 +290,20 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpo
             .min(handshake_at)
             .min(self.connector.next_work())
             .min(self.host.next_deadline().unwrap_or(Instant::NEVER))
+            .min(self.host.next_timer().unwrap_or(Instant::NEVER))
     }
 
     fn drain(&mut self, state: &mut LoopState<N>) {
         self.accept_backlog(state);
         self.listener = None;
-        self.host.for_each_peer(&mut state.reserve, state.now, |peer, _| drain_peer(peer));
+        self.host.handle_drain(state.now);
+        self.host.for_peers_from(0, usize::MAX, &mut state.reserve, state.now, |peer, _| drain_peer(peer));
     }
 
     fn finish_all(&mut self, state: &mut LoopState<N>) {
         self.close_handshakes(CloseReason::Drained, state);
         self.abort_connects(state);
-        self.host.for_each_peer(&mut state.reserve, state.now, |peer, resources| {
+        self.host.for_peers_from(0, usize::MAX, &mut state.reserve, state.now, |peer, resources| {
             peer.connection.handle_drain_timeout(resources);
         });
     }
@@ -296,7 +312,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpo
         self.listener = None;
         self.close_handshakes(CloseReason::Stopped, state);
         self.abort_connects(state);
-        self.host.for_each_peer(&mut state.reserve, state.now, |peer, _| {
+        self.host.for_peers_from(0, usize::MAX, &mut state.reserve, state.now, |peer, _| {
             peer.connection.handle_error(CloseReason::Stopped);
         });
     }
@@ -331,10 +347,11 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpo
         EndpointSnapshot {
             counters: *self.host.counters(),
             limits: self.host.limits().clone(),
-            peers: self.host.peers().map(|(key, peer)| PeerSnapshot::of(key, peer, self.host.limits())).collect(),
+            peers: self.host.peers().map(|(key, peer)| PeerSnapshot::of(key, peer, &self.host)).collect(),
             is_acceptable: self.is_acceptable,
             is_listening: self.listener.is_some(),
             marked: self.host.marked_len(),
+            has_orders: self.host.has_orders(),
         }
     }
 }

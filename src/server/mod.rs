@@ -14,7 +14,6 @@ use std::{io, mem};
 use log::info;
 
 use crate::admission::{Count, Listen, ServerLimits, Totals};
-use crate::codec::Codec;
 use crate::datagram::{DatagramLimits, DatagramService};
 use crate::host::Host;
 use crate::instant::Instant;
@@ -119,10 +118,10 @@ impl<N: Net> Server<N> {
     /// # Errors
     /// The address cannot be resolved or bound, a `tls://` address has no certificate, or the server has
     /// 255 endpoints already.
-    pub fn listen<S: Service + 'static, C: Codec + 'static>(
+    pub fn listen<S: Service + 'static>(
         &mut self,
         listen: impl Into<Listen>,
-        codec: C,
+        codec: S::Codec,
         service: S,
     ) -> io::Result<EndpointId<S::Message>>
     where
@@ -141,11 +140,11 @@ impl<N: Net> Server<N> {
         }
     }
 
-    fn listen_with<S: Service + 'static, C: Codec + 'static, W: Layer<N::Stream> + 'static>(
+    fn listen_with<S: Service + 'static, W: Layer<N::Stream> + 'static>(
         &mut self,
         layer: W,
         listen: Listen,
-        codec: C,
+        codec: S::Codec,
         service: S,
     ) -> io::Result<EndpointId<S::Message>>
     where

@@ -3,9 +3,8 @@
 //! Tests use it to check that no peer with work is forgotten. Taking one costs time and memory in
 //! proportion to the number of peers.
 
-use crate::codec::Codec;
-use crate::connection::{CloseReason, Halves, Limits};
-use crate::host::{HostCounters, Peer};
+use crate::connection::{CloseReason, Halves, Limits, Role};
+use crate::host::{Host, HostCounters, Peer};
 use crate::instant::Instant;
 use crate::net::Link;
 use crate::service::Service;
@@ -45,6 +44,8 @@ pub struct EndpointSnapshot {
     pub is_listening: bool,
     /// The number of marked peers.
     pub marked: usize,
+    /// Whether orders of the service wait to be applied.
+    pub has_orders: bool,
 }
 
 /// The state of one peer.
@@ -52,6 +53,8 @@ pub struct EndpointSnapshot {
 pub struct PeerSnapshot {
     /// The key of the peer.
     pub key: Key,
+    /// Our side of its connection.
+    pub role: Role,
     /// Both halves of its connection.
     pub halves: Halves,
     /// Why it was closed, if it was.
@@ -62,6 +65,8 @@ pub struct PeerSnapshot {
     pub output_len: usize,
     /// Whether reading is paused or frames are held back.
     pub is_paused: bool,
+    /// Whether only the service ends the pause.
+    pub is_held_by_service: bool,
     /// Whether its connection would accept input.
     pub wants_read: bool,
     /// Whether a read may succeed.
@@ -77,22 +82,24 @@ pub struct PeerSnapshot {
 }
 
 impl PeerSnapshot {
-    pub(super) fn of<S: Service, C: Codec, T>(key: Key, peer: &Peer<S, C, Link<T>>, limits: &Limits) -> Self {
+    pub(super) fn of<S: Service, T>(key: Key, peer: &Peer<S, Link<T>>, host: &Host<S, Link<T>>) -> Self {
         let connection = &peer.connection;
         let (readable, writable) = peer.link.readiness();
         Self {
             key,
+            role: connection.role(),
             halves: *connection.halves(),
             closed: connection.closed(),
             input_len: connection.input_len(),
             output_len: connection.output_len(),
             is_paused: connection.is_paused(),
+            is_held_by_service: connection.is_held_by_service(),
             wants_read: connection.wants_read(),
             readable,
             writable,
             is_marked: peer.is_marked(),
             armed_at: peer.armed_at(),
-            deadline: connection.poll_deadline(limits),
+            deadline: connection.poll_deadline(host.codec(), host.limits()),
         }
     }
 }

@@ -4,7 +4,6 @@ mod codecs;
 mod connecting;
 mod exhaustive;
 
-use std::fmt::Display;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
@@ -15,43 +14,41 @@ use super::*;
 use crate::codec::{Lines, Raw};
 use crate::connection::{CloseReason, Limits};
 use crate::net::{Reactor, SendError};
-use crate::service::{Chat, Context, Echo, Orders};
+use crate::service::{Chat, Context, Echo, Orders, PeerInfo, ReplyToken};
 use crate::sim::{SimNet, SimPeer, World};
 use crate::slab::Key;
 
 /// Answers `slow` later, panics on `boom`, and sends messages on to all peers.
 #[derive(Default)]
 struct TestService {
-    deferred: Vec<Key>,
+    deferred: Vec<ReplyToken>,
     closed: Vec<CloseReason>,
 }
 
 impl Service for TestService {
+    type Codec = Lines;
     type Peer = ();
     type Message = String;
 
-    fn on_open(&mut self, _peer: &mut (), address: &dyn Display, cx: &mut Context<'_, '_>) {
-        cx.send_parts(&[b"hello ", address.to_string().split(':').next().unwrap().as_bytes()]);
+    fn on_open(&mut self, _peer: &mut (), info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
+        cx.send_parts(&[b"hello ", info.to_string().split(':').next().unwrap().as_bytes()]);
     }
 
-    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, Self>) {
         match line {
             b"boom" => panic!("on request"),
-            b"slow" => {
-                cx.defer_reply();
-                self.deferred.push(cx.key());
-            }
+            b"slow" => self.deferred.push(cx.defer_reply()),
             _ => cx.send(line),
         }
     }
 
-    fn on_close(&mut self, _peer: (), _key: Key, reason: CloseReason, _orders: &mut Orders<'_>) {
+    fn on_close(&mut self, _peer: (), _key: Key, reason: CloseReason, _orders: &mut Orders<'_, Self>) {
         self.closed.push(reason);
     }
 
-    fn on_message(&mut self, message: String, orders: &mut Orders<'_>) {
-        for key in self.deferred.drain(..) {
-            orders.answer(key, &[b"at last"]).unwrap();
+    fn on_message(&mut self, message: String, orders: &mut Orders<'_, Self>) {
+        for token in self.deferred.drain(..) {
+            orders.answer(token, &[b"at last"]).unwrap();
         }
         orders.send_to_others(&[message.as_bytes()]).unwrap();
     }
@@ -61,14 +58,15 @@ impl Service for TestService {
 struct Counter;
 
 impl Service for Counter {
+    type Codec = Lines;
     type Peer = usize;
     type Message = ();
 
-    fn on_frame(&mut self, count: &mut usize, _line: &[u8], _cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, count: &mut usize, _line: &[u8], _cx: &mut Context<'_, Self>) {
         *count += 1;
     }
 
-    fn on_end(&mut self, count: &mut usize, cx: &mut Context<'_, '_>) {
+    fn on_end(&mut self, count: &mut usize, cx: &mut Context<'_, Self>) {
         assert!(*count > 0, "nothing to count");
         cx.send(format!("{count} lines").as_bytes());
     }
@@ -79,7 +77,7 @@ fn address(text: &str) -> Address {
 }
 
 /// A server in `world` with one endpoint, and the address of it.
-fn serve(world: &World, codec: impl Codec + 'static, service: impl Service + 'static) -> (Server<SimNet>, Address) {
+fn serve<S: Service + 'static>(world: &World, codec: S::Codec, service: S) -> (Server<SimNet>, Address) {
     let mut server = Server::new(world.net(), ServerLimits::default());
     let at = address("127.0.0.1:7000");
     server.listen(at.clone(), codec, service).unwrap();
@@ -280,14 +278,15 @@ fn deadlines_do_not_expire_for_peers_that_wait_to_be_served() {
 struct Recorder(Arc<Mutex<Vec<String>>>);
 
 impl Service for Recorder {
+    type Codec = Lines;
     type Peer = ();
     type Message = ();
 
-    fn on_frame(&mut self, _peer: &mut (), line: &[u8], _cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], _cx: &mut Context<'_, Self>) {
         self.0.lock().unwrap().push(String::from_utf8_lossy(line).into_owned());
     }
 
-    fn on_close(&mut self, _peer: (), _key: Key, reason: CloseReason, _orders: &mut Orders<'_>) {
+    fn on_close(&mut self, _peer: (), _key: Key, reason: CloseReason, _orders: &mut Orders<'_, Self>) {
         self.0.lock().unwrap().push(reason.to_string());
     }
 }

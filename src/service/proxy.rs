@@ -11,15 +11,15 @@
 //! ```
 
 use std::collections::HashMap;
-use std::error::Error;
-use std::fmt::Display;
+use std::marker::PhantomData;
 
+use crate::codec::ByteCodec;
 use crate::connection::{CloseReason, KIB, READ_LEN_MAX};
 use crate::destination::Destination;
 use crate::slab::Key;
 use crate::watermark::Watermarks;
 
-use super::{Context, Orders, Service};
+use super::{ConnectFailure, Context, Orders, OutboxFull, PeerInfo, Role, Service};
 
 /// Bytes of one peer that are passed on before it is paused until its partner's queue is low.
 ///
@@ -31,22 +31,34 @@ const WINDOW_BYTES: usize = 64 * KIB;
 /// The end of one direction is passed on as an end, and a reset or any other failure as a reset. If the
 /// destination cannot be reached, the peer is reset.
 #[derive(Clone, Debug)]
-pub struct Proxy {
+pub struct Proxy<C> {
     to: Destination,
     /// The partner of each peer; `None` while the outbound connection is in progress.
     partners: HashMap<Key, Option<Key>>,
+    codec: PhantomData<fn() -> C>,
 }
 
-impl Proxy {
-    /// Watermarks for the peers of a proxy.
-    ///
-    /// With these, a peer that was sent a whole window and one read more is still read, so that the
-    /// two directions never wait for each other.
-    pub const QUEUE: Watermarks = Watermarks::new(64 * KIB, 512 * KIB);
+/// What a proxy keeps for each peer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Proxied {
+    /// The client of an outbound connection.
+    client: Option<Key>,
+    /// Bytes of this peer that were passed on in the current window.
+    passed: usize,
+}
 
+/// Watermarks for the peers of a [`Proxy`].
+///
+/// With these, a peer that was sent a whole window and one read more is still read, so that the two
+/// directions never wait for each other.
+pub const PROXY_QUEUE: Watermarks = Watermarks::new(64 * KIB, 512 * KIB);
+
+const _: () = assert!(PROXY_QUEUE.low() + WINDOW_BYTES + READ_LEN_MAX < PROXY_QUEUE.high());
+
+impl<C> Proxy<C> {
     /// A proxy to this destination.
     pub fn to(to: impl Into<Destination>) -> Self {
-        Self { to: to.into(), partners: HashMap::new() }
+        Self { to: to.into(), partners: HashMap::new(), codec: PhantomData }
     }
 
     fn partner(&self, key: Key) -> Option<Key> {
@@ -54,62 +66,65 @@ impl Proxy {
     }
 }
 
-const _: () = assert!(Proxy::QUEUE.low() + WINDOW_BYTES + READ_LEN_MAX < Proxy::QUEUE.high());
-
-impl Service for Proxy {
-    /// Bytes of this peer that were passed on in the current window.
-    type Peer = usize;
+impl<C: ByteCodec> Service for Proxy<C> {
+    type Codec = C;
+    type Peer = Proxied;
     type Message = ();
 
-    fn on_open(&mut self, _passed: &mut usize, _address: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, peer: &mut Proxied, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         let key = cx.key();
-        self.partners.insert(key, None);
         // The partner may reply after this peer has ended its direction.
-        cx.defer_reply();
-        cx.pause();
-        cx.orders().connect(self.to.clone(), key.to_bits());
+        cx.keep_open();
+        match (info.role(), peer.client) {
+            (Role::Connected, Some(client)) => match self.partners.get_mut(&client) {
+                Some(partner) => {
+                    *partner = Some(key);
+                    self.partners.insert(key, Some(client));
+                    cx.orders().resume(client);
+                }
+                // The client was closed meanwhile.
+                None => cx.close(),
+            },
+            (Role::Accepted | Role::Connected, _) => {
+                self.partners.insert(key, None);
+                cx.pause();
+                cx.orders().connect(self.to.clone(), Proxied { client: Some(key), passed: 0 });
+            }
+        }
     }
 
-    fn on_connect(&mut self, _passed: &mut usize, ticket: u64, cx: &mut Context<'_, '_>) {
-        let (key, client) = (cx.key(), Key::from_bits(ticket));
-        let Some(partner) = self.partners.get_mut(&client) else {
-            // The client was closed meanwhile.
-            return cx.close();
-        };
-        *partner = Some(key);
-        self.partners.insert(key, Some(client));
-        cx.defer_reply();
-        cx.orders().resume(client);
+    fn on_connect_failed(&mut self, failure: ConnectFailure<Proxied>, orders: &mut Orders<'_, Self>) {
+        if let Some(client) = failure.peer.client {
+            orders.reset(client);
+        }
     }
 
-    fn on_connect_failed(&mut self, ticket: u64, _error: &(dyn Error + 'static), orders: &mut Orders<'_>) {
-        orders.reset(Key::from_bits(ticket));
-    }
-
-    fn on_frame(&mut self, passed: &mut usize, frame: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, peer: &mut Proxied, frame: &[u8], cx: &mut Context<'_, Self>) {
         let Some(partner) = self.partner(cx.key()) else { return };
-        cx.orders().send_to(partner, &[frame]).expect("both peers have the same codec");
-        *passed += frame.len();
-        if *passed >= WINDOW_BYTES {
-            *passed = 0;
+        if let Err(OutboxFull) = cx.orders().send_to(partner, &[frame]) {
+            return cx.close();
+        }
+        peer.passed += frame.len();
+        if peer.passed >= WINDOW_BYTES {
+            peer.passed = 0;
             cx.pause();
             cx.orders().notify_writable(partner);
         }
     }
 
-    fn on_writable(&mut self, _passed: &mut usize, cx: &mut Context<'_, '_>) {
+    fn on_writable(&mut self, _peer: &mut Proxied, cx: &mut Context<'_, Self>) {
         if let Some(partner) = self.partner(cx.key()) {
             cx.orders().resume(partner);
         }
     }
 
-    fn on_end(&mut self, _passed: &mut usize, cx: &mut Context<'_, '_>) {
+    fn on_end(&mut self, _peer: &mut Proxied, cx: &mut Context<'_, Self>) {
         if let Some(partner) = self.partner(cx.key()) {
             cx.orders().half_close(partner);
         }
     }
 
-    fn on_close(&mut self, _passed: usize, key: Key, reason: CloseReason, orders: &mut Orders<'_>) {
+    fn on_close(&mut self, _peer: Proxied, key: Key, reason: CloseReason, orders: &mut Orders<'_, Self>) {
         let Some(Some(partner)) = self.partners.remove(&key) else { return };
         let is_complete = matches!(reason, CloseReason::Finished | CloseReason::IdleTimeout | CloseReason::Drained);
         if is_complete {

@@ -85,13 +85,13 @@ fn open_endpoint(state: &mut RunState) {
         }
         ServiceKind::Chat => listen_to(state, listen, framing, Chat::new()),
         ServiceKind::Chargen => listen_to(state, listen, framing, Chargen::new()),
-        ServiceKind::Discard => listen_to(state, listen, framing, Discard),
+        ServiceKind::Discard => listen_to(state, listen, framing, Discard::new()),
         ServiceKind::Scenario => unreachable!("only a test subject has a scenario"),
     };
     state.endpoints.push(SimEndpoint { address, service, framing, limits });
 }
 
-fn listen_to<S: Service<Message = ()> + 'static>(
+fn listen_to<S: Service<Codec = Framing, Message = ()> + 'static>(
     state: &mut RunState,
     listen: Listen,
     framing: Framing,

@@ -1,12 +1,12 @@
 //! `MisbehavingService`: an echo that at random does what no service should do.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
 
 use super::log::SharedLog;
 use super::outcome::Misdeed;
+use crate::codec::Framing;
 use crate::connection::CloseReason;
-use crate::service::{Context, Orders, Service};
+use crate::service::{Context, Orders, PeerInfo, ReplyToken, Service};
 use crate::sim::Rng;
 use crate::slab::Key;
 
@@ -21,7 +21,7 @@ pub(super) struct MisbehavingService {
     log: SharedLog,
     known: Vec<Key>,
     /// The deferred replies, oldest first.
-    deferred: VecDeque<(Key, Vec<u8>)>,
+    deferred: VecDeque<(ReplyToken, Vec<u8>)>,
     /// A reply that the framing cannot carry. It is empty if the framing carries everything.
     bad_reply: &'static [u8],
 }
@@ -38,17 +38,14 @@ impl MisbehavingService {
         Some(misdeed)
     }
 
-    /// Sends all deferred replies, except to the peer `except`: its later frames may have replies already.
-    fn send_deferred(&mut self, except: Option<Key>, orders: &mut Orders<'_>) {
-        let (kept, due): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.deferred).into_iter().partition(|(key, _)| Some(*key) == except);
-        self.deferred = kept;
-        for (key, frame) in due {
-            orders.answer(key, &[&frame]).expect("the frame arrived in the same framing");
+    /// Sends all deferred replies.
+    fn send_deferred(&mut self, orders: &mut Orders<'_, Self>) {
+        for (token, frame) in self.deferred.drain(..) {
+            orders.answer(token, &[&frame]).expect("a few frames are within the bound");
         }
     }
 
-    fn misbehave(&mut self, misdeed: Misdeed, cx: &mut Context<'_, '_>) {
+    fn misbehave(&mut self, misdeed: Misdeed, cx: &mut Context<'_, Self>) {
         if let Misdeed::Panics = misdeed {
             self.log.lock().panicked.push((self.endpoint, cx.key()));
         }
@@ -73,10 +70,11 @@ fn panic_quietly() -> ! {
 }
 
 impl Service for MisbehavingService {
+    type Codec = Framing;
     type Peer = ();
     type Message = ();
 
-    fn on_open(&mut self, _peer: &mut (), _address: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, _peer: &mut (), _info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         self.known.push(cx.key());
         // Only rarely, else few peers would be left to serve.
         if self.rng.chance(0.1)
@@ -86,45 +84,46 @@ impl Service for MisbehavingService {
         }
     }
 
-    fn on_frame(&mut self, _peer: &mut (), frame: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _peer: &mut (), frame: &[u8], cx: &mut Context<'_, Self>) {
         let key = cx.key();
         let misdeed = self.draw_misdeed();
-        let has_deferred = self.deferred.iter().any(|(deferred, _)| *deferred == key);
-        if has_deferred || matches!(misdeed, Some(Misdeed::DefersReply)) {
-            cx.defer_reply();
-            self.deferred.push_back((key, frame.to_vec()));
+        if self.deferred.iter().any(|(token, _)| token.key() == key) {
+            self.log.lock().violation = Some(format!("a frame of {key} before its deferred reply"));
+        }
+        if let Some(Misdeed::DefersReply) = misdeed {
+            self.deferred.push_back((cx.defer_reply(), frame.to_vec()));
         } else {
             cx.send(frame);
         }
         if self.rng.chance(0.1) {
-            self.send_deferred(Some(key), &mut cx.orders());
+            self.send_deferred(&mut cx.orders());
         }
         if let Some(misdeed) = misdeed {
             self.misbehave(misdeed, cx);
         }
     }
 
-    fn on_end(&mut self, _peer: &mut (), cx: &mut Context<'_, '_>) {
+    fn on_end(&mut self, _peer: &mut (), cx: &mut Context<'_, Self>) {
         if let Some(misdeed) = self.draw_misdeed() {
             self.misbehave(misdeed, cx);
         }
     }
 
-    fn on_close(&mut self, (): (), key: Key, _reason: CloseReason, orders: &mut Orders<'_>) {
-        self.deferred.retain(|(deferred, _)| *deferred != key);
+    fn on_close(&mut self, (): (), key: Key, _reason: CloseReason, orders: &mut Orders<'_, Self>) {
+        self.deferred.retain(|(token, _)| token.key() != key);
         match self.draw_misdeed() {
             Some(Misdeed::Panics) => panic_quietly(),
             Some(Misdeed::ClosesSibling) => orders.close(self.rng.pick(&self.known)),
             Some(Misdeed::FinishesSibling) => orders.finish(self.rng.pick(&self.known)),
             Some(Misdeed::ClosesAll) => orders.close_all(),
             Some(Misdeed::FinishesSelf | Misdeed::ClosesSelf | Misdeed::DefersReply | Misdeed::RepliesBadly) | None => {
-                self.send_deferred(None, orders);
+                self.send_deferred(orders);
             }
         }
     }
 
-    fn on_message(&mut self, (): (), orders: &mut Orders<'_>) {
-        self.send_deferred(None, orders);
+    fn on_message(&mut self, (): (), orders: &mut Orders<'_, Self>) {
+        self.send_deferred(orders);
         if let Some(Misdeed::Panics) = self.draw_misdeed() {
             panic_quietly();
         }

@@ -17,10 +17,11 @@
 //! struct Shout;
 //!
 //! impl Service for Shout {
+//!     type Codec = Lines;
 //!     type Peer = ();
 //!     type Message = ();
 //!
-//!     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context) {
+//!     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<Self>) {
 //!         cx.send(&line.to_ascii_uppercase());
 //!     }
 //! }
@@ -29,7 +30,6 @@
 //!
 //! impl TestSubject for ShoutTest {
 //!     type Service = Shout;
-//!     type Codec = Lines;
 //!
 //!     fn service(&self) -> Shout {
 //!         Shout

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::codec::{Codec, Decoded, Encode, Framing};
+use crate::codec::{Codec, Decoded, Framing, FramingState};
 use crate::connection::Limits;
 use crate::net::Address;
 use crate::sim::{Behavior, PeerEnding, Rng, SimPeer, World, pattern};
@@ -326,7 +326,7 @@ fn append_last_frame(endpoint: &SimEndpoint, sent: &mut Vec<u8>, rng: &mut Rng) 
 }
 
 fn encode(framing: &Framing, frame: &[u8]) -> Vec<u8> {
-    let envelope = framing.envelope(&[frame]).expect("a frame of this framing");
+    let envelope = framing.envelope(&FramingState::default(), &[frame]).expect("a frame of this framing");
     [envelope.head(), frame, envelope.tail()].concat()
 }
 

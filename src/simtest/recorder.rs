@@ -1,14 +1,14 @@
 //! `ServiceRecorder`: wraps a service and records its callbacks in the log and the story.
 
 use std::any::Any;
-use std::error::Error;
 use std::fmt::{self, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::log::{PeerName, SharedLog};
 use super::peers::PORT_FIRST;
+use crate::codec::ByteCodec;
 use crate::connection::CloseReason;
-use crate::service::{Context, Orders, Service};
+use crate::service::{ConnectFailure, Context, Orders, PeerInfo, Role, Service};
 use crate::sim::World;
 use crate::slab::Key;
 
@@ -72,55 +72,66 @@ impl<S: Service> ServiceRecorder<S> {
     }
 }
 
-impl<S: Service> Service for ServiceRecorder<S> {
+impl<S: Service<Codec: ByteCodec>> Service for ServiceRecorder<S> {
+    type Codec = S::Codec;
     type Peer = S::Peer;
     type Message = S::Message;
 
-    fn on_open(&mut self, peer: &mut S::Peer, address: &dyn Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, peer: &mut S::Peer, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         let name = (self.endpoint, cx.key());
-        let port = address.to_string().rsplit(':').next().and_then(|port| port.parse().ok()).expect("ip:port");
+        if info.role() == Role::Connected {
+            let violation = format!("connected to {info}, although no peer accepts connects in these worlds");
+            self.log.lock().violation = Some(violation);
+        }
+        let port = info.to_string().rsplit(':').next().and_then(|port| port.parse().ok()).expect("ip:port");
         self.log.add_open(name, port);
         self.world.note(format_args!("  callback on_open: {}, slot {}", PeerLabel(Some(port)), name.1.slot()));
-        self.call(|inner| inner.on_open(peer, address, cx));
+        self.call(|inner| inner.on_open(peer, info, &mut cx.for_service()));
     }
 
-    fn on_connect(&mut self, _peer: &mut S::Peer, ticket: u64, _cx: &mut Context<'_, '_>) {
-        self.log.lock().violation =
-            Some(format!("connect {ticket} succeeded, although no peer accepts connects in these worlds"));
-    }
-
-    fn on_connect_failed(&mut self, ticket: u64, error: &(dyn Error + 'static), orders: &mut Orders<'_>) {
+    fn on_connect_failed(&mut self, failure: ConnectFailure<S::Peer>, orders: &mut Orders<'_, Self>) {
         self.log.lock().callbacks += 1;
-        self.world.note(format_args!("  callback on_connect_failed: connect {ticket}, {error}"));
-        self.call(|inner| inner.on_connect_failed(ticket, error, orders));
+        self.world.note(format_args!("  callback on_connect_failed: {}, {}", failure.to, failure.error));
+        self.call(|inner| inner.on_connect_failed(failure, &mut orders.for_service()));
     }
 
-    fn on_frame(&mut self, peer: &mut S::Peer, frame: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, peer: &mut S::Peer, frame: &[u8], cx: &mut Context<'_, Self>) {
         let name = self.record("on_frame", cx.key(), format_args!(", {}", BytesPreview(frame)));
         self.log.add_frame(name);
-        self.call(|inner| inner.on_frame(peer, frame, cx));
+        self.call(|inner| inner.on_frame(peer, frame, &mut cx.for_service()));
     }
 
-    fn on_writable(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, '_>) {
+    fn on_writable(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, Self>) {
         self.record("on_writable", cx.key(), "");
-        self.call(|inner| inner.on_writable(peer, cx));
+        self.call(|inner| inner.on_writable(peer, &mut cx.for_service()));
     }
 
-    fn on_end(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, '_>) {
+    fn on_end(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, Self>) {
         let name = self.record("on_end", cx.key(), "");
         self.log.add_end(name);
-        self.call(|inner| inner.on_end(peer, cx));
+        self.call(|inner| inner.on_end(peer, &mut cx.for_service()));
     }
 
-    fn on_close(&mut self, peer: S::Peer, key: Key, reason: CloseReason, orders: &mut Orders<'_>) {
+    fn on_timer(&mut self, peer: &mut S::Peer, cx: &mut Context<'_, Self>) {
+        self.record("on_timer", cx.key(), "");
+        self.call(|inner| inner.on_timer(peer, &mut cx.for_service()));
+    }
+
+    fn on_close(&mut self, peer: S::Peer, key: Key, reason: CloseReason, orders: &mut Orders<'_, Self>) {
         let name = self.record("on_close", key, format_args!(", {reason}"));
         self.log.add_close(name, reason);
-        self.call(|inner| inner.on_close(peer, key, reason, orders));
+        self.call(|inner| inner.on_close(peer, key, reason, &mut orders.for_service()));
     }
 
-    fn on_message(&mut self, message: S::Message, orders: &mut Orders<'_>) {
+    fn on_message(&mut self, message: S::Message, orders: &mut Orders<'_, Self>) {
         self.log.lock().callbacks += 1;
         self.world.note(format_args!("  callback on_message"));
-        self.call(|inner| inner.on_message(message, orders));
+        self.call(|inner| inner.on_message(message, &mut orders.for_service()));
+    }
+
+    fn on_drain(&mut self, orders: &mut Orders<'_, Self>) {
+        self.log.lock().callbacks += 1;
+        self.world.note(format_args!("  callback on_drain"));
+        self.call(|inner| inner.on_drain(&mut orders.for_service()));
     }
 }

@@ -9,7 +9,7 @@ use super::log::SharedLog;
 use super::peers::{PORT_FIRST, PeerPlan, SimEndpoint, TestPeer};
 use super::recorder::ServiceRecorder;
 use crate::admission::{Listen, ServerLimits, WhenFull};
-use crate::codec::Codec;
+use crate::codec::ByteCodec;
 use crate::net::{Address, Sender};
 use crate::server::Server;
 use crate::service::Service;
@@ -94,10 +94,10 @@ impl RunState {
     }
 
     /// Opens an endpoint and records its service. Returns its address and a sender to the service.
-    pub(super) fn listen<C: Codec + 'static, S: Service + 'static>(
+    pub(super) fn listen<S: Service<Codec: ByteCodec> + 'static>(
         &mut self,
         listen: Listen,
-        codec: C,
+        codec: S::Codec,
         inner: S,
     ) -> (Address, Sender<S::Message>) {
         let (world, log) = (self.world.clone(), self.log.clone());

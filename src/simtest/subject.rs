@@ -1,6 +1,6 @@
 //! `TestSubject`: a service under test, with a scenario for each of its peers.
 
-use crate::codec::Codec;
+use crate::codec::ByteCodec;
 use crate::connection::Limits;
 use crate::service::Service;
 use crate::sim::Rng;
@@ -10,15 +10,13 @@ use crate::sim::Rng;
 /// Several peers use one service at once. Each has a scenario of its own.
 pub trait TestSubject: Sync {
     /// The service under test.
-    type Service: Service + 'static;
-    /// The framing of the service.
-    type Codec: Codec + 'static;
+    type Service: Service<Codec: ByteCodec> + 'static;
 
     /// Creates the service of one run. It must not share state with other runs.
     fn service(&self) -> Self::Service;
 
     /// Creates the framing of the service.
-    fn codec(&self) -> Self::Codec;
+    fn codec(&self) -> <Self::Service as Service>::Codec;
 
     /// The limits of its peers. Use the limits of your production service.
     fn limits(&self) -> Limits {

@@ -13,24 +13,24 @@ fn the_first_seeds_violate_no_invariant() {
 }
 
 /// Echoes lines, except for the second line of each peer.
-struct WrongAtSecond(fn(&mut Context<'_, '_>));
+struct WrongAtSecond(fn(&mut Context<'_, WrongAtSecond>));
 
 impl Service for WrongAtSecond {
+    type Codec = Lines;
     type Peer = u32;
     type Message = ();
 
-    fn on_frame(&mut self, count: &mut u32, line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, count: &mut u32, line: &[u8], cx: &mut Context<'_, Self>) {
         *count += 1;
         if *count == 2 { (self.0)(cx) } else { cx.send(line) }
     }
 }
 
 /// A test subject that expects an echo of three lines.
-struct EchoTest(fn(&mut Context<'_, '_>));
+struct EchoTest(fn(&mut Context<'_, WrongAtSecond>));
 
 impl TestSubject for EchoTest {
     type Service = WrongAtSecond;
-    type Codec = Lines;
 
     fn service(&self) -> WrongAtSecond {
         WrongAtSecond(self.0)
@@ -48,7 +48,7 @@ impl TestSubject for EchoTest {
 
 /// Checks the message and the story of the first failure.
 #[track_caller]
-fn check(second: fn(&mut Context<'_, '_>), message: &str, text: &str) {
+fn check(second: fn(&mut Context<'_, WrongAtSecond>), message: &str, text: &str) {
     let subject = EchoTest(second);
     let test = SimTest::of(&subject);
     let failure = (0..100).find_map(|seed| test.run(seed).err()).expect("a failure");

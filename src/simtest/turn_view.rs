@@ -81,14 +81,18 @@ impl<'a> TurnView<'a> {
         assert!(self.snapshot.lent_bytes <= self.snapshot.lent_bytes_max, "{} bytes lent", self.snapshot.lent_bytes);
         for endpoint in &self.snapshot.endpoints {
             for peer in &endpoint.peers {
-                assert!(peer.output_len <= endpoint.limits.queue_len_max(), "too much output is queued: {peer:?}");
+                assert!(
+                    peer.output_len <= endpoint.limits.queue_len_max(peer.role),
+                    "too much output is queued: {peer:?}"
+                );
                 assert!(peer.input_len <= endpoint.limits.input_len_max(), "too much input is stored: {peer:?}");
             }
         }
         if self.streams.is_empty() {
             assert_eq!(self.snapshot.lent_bytes, 0, "memory is lent without a peer");
-            let has_work =
-                |endpoint: &EndpointSnapshot| !endpoint.is_listening || endpoint.is_acceptable || endpoint.marked > 0;
+            let has_work = |endpoint: &EndpointSnapshot| {
+                !endpoint.is_listening || endpoint.is_acceptable || endpoint.marked > 0 || endpoint.has_orders
+            };
             assert!(
                 self.snapshot.endpoints.iter().any(has_work) || self.snapshot.sleeps_until.is_none(),
                 "a timer of a closed peer is left: {:#?}",
@@ -101,7 +105,7 @@ impl<'a> TurnView<'a> {
     pub(super) fn check_work(&self, name: PeerName, peer: &PeerSnapshot, stream: &StreamView) {
         let (snapshot, endpoint) = (&self.snapshot, &self.run.endpoints[name.0]);
         let limits = &snapshot.endpoints[name.0].limits;
-        let moved_max = SERVE_BUDGET_BYTES + 2 * READ_LEN_MAX + limits.queue_len_max();
+        let moved_max = SERVE_BUDGET_BYTES + 2 * READ_LEN_MAX + limits.queue_len_max(peer.role);
         assert!(stream.bytes_in_turn <= moved_max, "{} bytes in one turn: {peer:?}", stream.bytes_in_turn);
         assert_eq!(peer.closed, None, "closed and not released: {peer:?}");
         if peer.is_marked {
@@ -116,7 +120,7 @@ impl<'a> TurnView<'a> {
             Some("output")
         } else if (peer.wants_read && peer.readable) || (queued > 0 && peer.writable) {
             Some("readiness")
-        } else if peer.is_paused && queued == 0 {
+        } else if peer.is_paused && queued == 0 && !peer.is_held_by_service {
             Some("the pause with an empty queue")
         } else if write == WriteHalf::Finishing && queued == 0 {
             Some("the FIN")

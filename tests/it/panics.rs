@@ -2,11 +2,10 @@
 //!
 //! The test runs in its own process, because it replaces the panic hook.
 
-use std::fmt::Display;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 
-use readyloop::{CloseReason, Context, Key, Limits, Lines, Orders, ServerLimits, Service};
+use readyloop::{CloseReason, Context, Key, Limits, Lines, Orders, PeerInfo, ServerLimits, Service};
 
 use crate::support::{Duplex as _, InProcessServer, StreamEnd, connect, echoes, read_to_the_end, runs_in_own_process};
 
@@ -26,15 +25,16 @@ enum LaterPanic {
 }
 
 impl Service for Fragile {
+    type Codec = Lines;
     type Peer = LaterPanic;
     type Message = ();
 
-    fn on_open(&mut self, _: &mut LaterPanic, _: &dyn Display, _: &mut Context<'_, '_>) {
+    fn on_open(&mut self, _: &mut LaterPanic, _: &PeerInfo<'_>, _: &mut Context<'_, Self>) {
         self.open += 1;
         assert!(self.open <= OPEN_MAX, "too many peers");
     }
 
-    fn on_frame(&mut self, later: &mut LaterPanic, line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, later: &mut LaterPanic, line: &[u8], cx: &mut Context<'_, Self>) {
         match line {
             b"panic" => panic!("requested"),
             b"panic after a reply" => {
@@ -50,11 +50,11 @@ impl Service for Fragile {
         }
     }
 
-    fn on_writable(&mut self, later: &mut LaterPanic, _: &mut Context<'_, '_>) {
+    fn on_writable(&mut self, later: &mut LaterPanic, _: &mut Context<'_, Self>) {
         assert!(*later != LaterPanic::OnWritable, "requested");
     }
 
-    fn on_close(&mut self, later: LaterPanic, _: Key, _: CloseReason, _: &mut Orders<'_>) {
+    fn on_close(&mut self, later: LaterPanic, _: Key, _: CloseReason, _: &mut Orders<'_, Self>) {
         self.open -= 1;
         assert!(later != LaterPanic::OnClose, "requested");
     }

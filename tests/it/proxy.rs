@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use readyloop::net::Destination;
-use readyloop::service::Proxy;
+use readyloop::service::{PROXY_QUEUE, Proxy};
 use readyloop::{CloseReason, Limits, Raw, ServerLimits};
 use socket2::SockRef;
 
@@ -19,7 +19,7 @@ use crate::support::{
 };
 
 fn start_proxy(upstream: SocketAddr) -> InProcessServer {
-    let limits = Limits { queue: Proxy::QUEUE, ..Limits::default() };
+    let limits = Limits { queue: PROXY_QUEUE, ..Limits::default() };
     InProcessServer::serve(Proxy::to(Destination::Tcp(upstream)), Raw, limits, ServerLimits::default())
 }
 

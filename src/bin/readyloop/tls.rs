@@ -3,7 +3,7 @@
 use std::io;
 
 use readyloop::Address;
-use readyloop::net::tls::{TlsError, TlsSetupError};
+use readyloop::net::tls::{CertificateFault, Incompatibility, PemProblem, TlsError, TlsSetupError};
 
 use crate::cli_error::{CliError, io_message};
 
@@ -14,35 +14,66 @@ pub(crate) fn setup_error(error: &TlsSetupError) -> CliError {
             "type the path of a readable file; `readyloop cert` makes certificates for development".to_owned()
         }
         TlsSetupError::KeyIsPublic { path, .. } => format!("restrict its permissions: chmod 600 {}", path.display()),
-        TlsSetupError::NotPem { .. } => {
-            "a PEM file has lines such as -----BEGIN CERTIFICATE-----; `readyloop cert` makes such files".to_owned()
+        TlsSetupError::NotPem { name, problem } => pem_hint(*problem, name),
+        TlsSetupError::BadCertificate { name, .. } => {
+            format!("type another file, or remove that certificate; openssl x509 -in {name} -text prints the first one")
         }
-        TlsSetupError::Mismatch { .. } => "type --cert and --key files that were made together".to_owned(),
+        TlsSetupError::KeyOnP521(_) => {
+            "make a key on P-256 or P-384: openssl ecparam -name prime256v1 -genkey".to_owned()
+        }
+        TlsSetupError::UnsupportedKey(_) => {
+            "supported are RSA from 2048 bits, ECDSA on P-256 and P-384, and Ed25519; `readyloop cert` makes such keys"
+                .to_owned()
+        }
+        TlsSetupError::Mismatch { .. } => "type a certificate and a key that were made together".to_owned(),
         TlsSetupError::BadName(_) => "type a host name or an IP address".to_owned(),
+        TlsSetupError::BadAlpn(_) => "type --alpn with a name of 1 to 255 bytes, such as http/1.1".to_owned(),
         TlsSetupError::NoSystemRoots => "type --ca FILE with the certificate authorities to trust".to_owned(),
-        TlsSetupError::Unusable(_) => {
-            "type another file; `readyloop cert` makes certificates for development".to_owned()
+        _ => "type another file; `readyloop cert` makes certificates for development".to_owned(),
+    };
+    match error {
+        TlsSetupError::Unreadable { path, error } => {
+            CliError::failure(format!("cannot read {}: {}", path.display(), io_message(error)), hint)
         }
-    };
-    let message = if let TlsSetupError::Unreadable { path, error } = error {
-        format!("cannot read {}: {}", path.display(), io_message(error))
-    } else {
-        error.to_string()
-    };
-    CliError::failure(message, hint)
+        TlsSetupError::BadName(_) | TlsSetupError::BadAlpn(_) => CliError::usage(error.to_string(), hint),
+        _ => CliError::failure(error.to_string(), hint),
+    }
+}
+
+/// The hint for a PEM file that cannot be used.
+fn pem_hint(problem: PemProblem, name: &str) -> String {
+    match problem {
+        PemProblem::Encrypted(_) => format!("decrypt it into a new file: openssl pkey -in {name} -out NEW.pem"),
+        PemProblem::Trusted(_) => format!("convert it: openssl x509 -in {name} -out NEW.pem"),
+        PemProblem::Binary => {
+            format!("convert DER: openssl x509 -in {name} -inform der -out NEW.pem, or openssl pkey for a key")
+        }
+        PemProblem::Utf16 => format!("convert it: iconv -f utf-16 -t utf-8 {name} > NEW.pem"),
+        PemProblem::LostLineBreaks(_) => "restore the line breaks, or copy the original file again".to_owned(),
+        PemProblem::OtherSection { .. } => {
+            "check that the files for certificate and key are not exchanged; `readyloop cert` makes such files"
+                .to_owned()
+        }
+        _ => "a PEM file has lines such as -----BEGIN CERTIFICATE-----; `readyloop cert` makes such files".to_owned(),
+    }
 }
 
 /// The error message and hint for a failed handshake or a broken TLS connection.
 pub(crate) fn connection_error(address: &Address, error: &io::Error) -> CliError {
-    let (reason, hint) = match TlsError::of(error) {
+    let (reason, hint) = reason_and_hint(error);
+    CliError::failure(format!("TLS with {address} failed: {reason}"), hint)
+}
+
+/// The reason why TLS with a server failed, and a hint for this cause.
+pub(crate) fn reason_and_hint(error: &io::Error) -> (String, &'static str) {
+    match TlsError::of(error) {
         Some(tls) => (tls.to_string(), tls_hint(tls)),
         None if error.kind() == io::ErrorKind::UnexpectedEof => (
             "the server closed the connection during the handshake".to_owned(),
             "check that a TLS server listens there",
         ),
         None => (io_message(error), "check that a TLS server listens there"),
-    };
-    CliError::failure(format!("TLS with {address} failed: {reason}"), hint)
+    }
 }
 
 fn tls_hint(error: &TlsError) -> &'static str {
@@ -53,12 +84,20 @@ fn tls_hint(error: &TlsError) -> &'static str {
         TlsError::UnknownSigner => {
             "type --ca FILE with the authority that signed it; --insecure skips the check, for tests only"
         }
+        TlsError::BadCertificate(CertificateFault::Authority) => {
+            "type --ca FILE with this very certificate; --insecure skips the check, for tests only"
+        }
         TlsError::BadCertificate(_) => {
             "the server needs another certificate; --insecure skips the check, for tests only"
         }
         TlsError::NoCertificate => "the server must send a certificate",
+        TlsError::Refused(alert) if alert.is_certificate_required() => {
+            "type --cert FILE --key FILE with a certificate for this client"
+        }
         TlsError::Refused(_) => "type --cert FILE --key FILE with a certificate that the server accepts",
-        TlsError::NothingInCommon(_) => "try another --alpn, or check which TLS versions the server supports",
-        TlsError::Other(_) => "run again with -v for details",
+        TlsError::NothingInCommon(Incompatibility::Alpn) => "type another --alpn, or none",
+        TlsError::NothingInCommon(Incompatibility::Version) => "the server must support TLS 1.2 or 1.3",
+        TlsError::NothingInCommon(_) => "check which versions, cipher suites and protocols the server supports",
+        _ => "check the server; its log may name the reason",
     }
 }

@@ -1,12 +1,12 @@
 //! The client in the simulated world, without sockets and real waiting.
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use super::*;
 use crate::codec::Lines;
 use crate::connector::FULL_PAUSE;
 use crate::net::Address;
+use crate::service::PeerInfo;
 use crate::sim::{Behavior, Faults, PeerEnding, Rng, SimNet, World};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -21,31 +21,32 @@ struct ClientRecorder {
 }
 
 impl Service for ClientRecorder {
+    type Codec = Lines;
     type Peer = u32;
     type Message = &'static str;
 
-    fn on_open(&mut self, peer: &mut u32, address: &dyn Display, cx: &mut Context<'_, '_>) {
-        self.opened.push((*peer, address.to_string()));
+    fn on_open(&mut self, peer: &mut u32, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
+        self.opened.push((*peer, info.to_string()));
         cx.send(format!("hello from {peer}").as_bytes());
         if self.half_closes {
             cx.half_close();
         }
     }
 
-    fn on_frame(&mut self, peer: &mut u32, frame: &[u8], _: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, peer: &mut u32, frame: &[u8], _: &mut Context<'_, Self>) {
         self.replies.push((*peer, String::from_utf8_lossy(frame).into_owned()));
     }
 
-    fn on_close(&mut self, peer: u32, _: Key, reason: CloseReason, _: &mut crate::service::Orders<'_>) {
+    fn on_close(&mut self, peer: u32, _: Key, reason: CloseReason, _: &mut crate::service::Orders<'_, Self>) {
         self.closed.push((peer, reason));
     }
 
-    fn on_message(&mut self, message: &'static str, orders: &mut crate::service::Orders<'_>) {
+    fn on_message(&mut self, message: &'static str, orders: &mut crate::service::Orders<'_, Self>) {
         let _ = orders.send_to_others(&[message.as_bytes()]);
     }
 }
 
-type SimClient = Client<SimNet, ClientRecorder, Lines>;
+type SimClient = Client<SimNet, ClientRecorder>;
 
 fn client(world: &World) -> SimClient {
     Client::new(world.net(), Lines::new(), ClientRecorder::default(), ClientLimits::default())
@@ -189,7 +190,7 @@ fn a_full_unix_backlog_is_retried_until_the_connect_timeout() {
     assert_eq!(client.connecting(), 0);
     world.accept_connects_at(&address, Behavior::default());
     pass(&world, FULL_PAUSE, &mut client);
-    assert_eq!(client.service().opened, [(1, "/run/a.sock".to_owned())]);
+    assert_eq!(client.service().opened, [(1, "unix peer".to_owned())]);
 
     world.fill_backlog_at(&address);
     client.connect(to, None, 2);
@@ -295,25 +296,21 @@ fn a_stopped_client_is_idle() {
 
 #[test]
 fn a_service_of_a_client_cannot_order_connections() {
-    struct OrderingService(Vec<(u64, String)>);
+    struct OrderingService(Vec<String>);
 
     impl Service for OrderingService {
+        type Codec = Lines;
         type Peer = ();
         type Message = u16;
 
-        fn on_frame(&mut self, _: &mut (), _: &[u8], _: &mut Context<'_, '_>) {}
+        fn on_frame(&mut self, _: &mut (), _: &[u8], _: &mut Context<'_, Self>) {}
 
-        fn on_connect_failed(
-            &mut self,
-            ticket: u64,
-            error: &(dyn std::error::Error + 'static),
-            _: &mut crate::service::Orders<'_>,
-        ) {
-            self.0.push((ticket, error.to_string()));
+        fn on_connect_failed(&mut self, failure: ConnectFailure<()>, _: &mut crate::service::Orders<'_, Self>) {
+            self.0.push(failure.error.to_string());
         }
 
-        fn on_message(&mut self, port: u16, orders: &mut crate::service::Orders<'_>) {
-            orders.connect(at(port).0, 5);
+        fn on_message(&mut self, port: u16, orders: &mut crate::service::Orders<'_, Self>) {
+            orders.connect(at(port).0, ());
         }
     }
 
@@ -322,7 +319,7 @@ fn a_service_of_a_client_cannot_order_connections() {
     let mut client = Client::new(world.net(), Lines::new(), OrderingService(Vec::new()), ClientLimits::default());
     client.sender().send(7).unwrap();
     world.settle(|| client.turn(None)).unwrap();
-    assert_eq!(client.service().0, [(5, "outbound connections need a `Server`".to_owned())]);
+    assert_eq!(client.service().0, ["outbound connections need an event loop"]);
     assert!(client.is_idle());
 }
 

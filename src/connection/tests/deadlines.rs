@@ -12,13 +12,13 @@ fn lingering_ends_after_a_number_of_bytes_or_a_timeout() {
         peer.with(|connection, resources| connection.handle_finished(resources.now));
         if by_time {
             let linger_at = peer.now + peer.limits.linger_timeout;
-            assert_eq!(peer.connection.poll_deadline(&peer.limits), linger_at);
+            assert_eq!(peer.connection.poll_deadline(&peer.codec, &peer.limits), linger_at);
             peer.deadline_at(linger_at);
         } else {
             peer.feed(b"01234567890");
         }
         assert_eq!(peer.connection.closed(), Some(CloseReason::IdleTimeout));
-        assert_eq!(peer.connection.poll_deadline(&peer.limits), Instant::NEVER);
+        assert_eq!(peer.connection.poll_deadline(&peer.codec, &peer.limits), Instant::NEVER);
         peer.release();
     }
 }
@@ -53,7 +53,7 @@ fn the_frame_deadline_is_not_restarted_by_bytes() {
     peer.limits.frame_timeout = 3 * SECOND;
     for _ in 0..3 {
         peer.feed(b"x");
-        assert_eq!(peer.connection.poll_deadline(&peer.limits), Instant::ORIGIN + 3 * SECOND);
+        assert_eq!(peer.connection.poll_deadline(&peer.codec, &peer.limits), Instant::ORIGIN + 3 * SECOND);
         peer.now = peer.now + SECOND;
     }
     assert_eq!(peer.deadline_at(Instant::ORIGIN + 3 * SECOND), None);
@@ -82,5 +82,5 @@ fn a_paused_peer_has_only_the_write_deadline() {
     peer.limits.idle_timeout = SECOND;
     peer.limits.write_timeout = 10 * SECOND;
     peer.feed(b"0123456789abcdef\npart");
-    assert_eq!(peer.connection.poll_deadline(&peer.limits), Instant::ORIGIN + 10 * SECOND);
+    assert_eq!(peer.connection.poll_deadline(&peer.codec, &peer.limits), Instant::ORIGIN + 10 * SECOND);
 }

@@ -53,8 +53,8 @@ fn a_deferred_reply_or_a_pause_in_on_end_keeps_the_peer_open() {
     });
     assert!(!peer.connection.wants_finish());
     peer.with(|connection, resources| {
-        connection.handle_order(b"answer\n", resources);
-        connection.handle_deferred_reply(resources);
+        connection.handle_order(b"answer", resources);
+        connection.handle_answered(resources);
     });
     assert_eq!(peer.take_all(), b"answer\n");
     assert!(!peer.connection.wants_finish(), "still paused");
@@ -65,12 +65,14 @@ fn a_deferred_reply_or_a_pause_in_on_end_keeps_the_peer_open() {
 }
 
 #[test]
-fn the_end_is_reported_while_a_deferred_reply_is_outstanding() {
+fn the_end_is_reported_after_a_deferred_reply() {
     let mut peer = TestPeer::new(Lines::new());
     peer.callback(|reply| reply.defer_reply());
     peer.end();
-    assert_eq!((peer.ends, peer.connection.wants_finish()), (1, false));
-    peer.with(|connection, resources| connection.handle_deferred_reply(resources));
+    assert_eq!((peer.ends, peer.connection.wants_finish()), (0, false));
+    peer.with(|connection, resources| connection.handle_answered(resources));
+    peer.serve_held();
+    assert_eq!(peer.ends, 1);
     assert!(peer.connection.wants_finish());
 }
 

@@ -19,7 +19,7 @@ fn after_a_half_close_input_is_served_and_nothing_is_sent() {
     assert_eq!(peer.frames, [b"one"]);
     assert_eq!(peer.connection.output_len(), 0, "replies are dropped");
     let frame_at = Instant::ORIGIN + peer.limits.frame_timeout;
-    assert_eq!(peer.connection.poll_deadline(&peer.limits), frame_at, "the peer does not linger yet");
+    assert_eq!(peer.connection.poll_deadline(&peer.codec, &peer.limits), frame_at, "the peer does not linger yet");
     peer.feed(b"o\n");
     peer.end();
     assert_eq!(peer.frames, [b"one", b"two"]);
@@ -65,9 +65,9 @@ fn an_idle_peer_lingers_from_its_idle_deadline_on() {
     peer.connection.handle_finished(Instant::ORIGIN);
     let (idle_timeout, linger_timeout) = (peer.limits.idle_timeout, peer.limits.linger_timeout);
     let idle_at = Instant::ORIGIN + idle_timeout;
-    assert_eq!(peer.connection.poll_deadline(&peer.limits), idle_at);
+    assert_eq!(peer.connection.poll_deadline(&peer.codec, &peer.limits), idle_at);
     assert_eq!(peer.deadline_at(idle_at), None);
-    assert_eq!(peer.connection.poll_deadline(&peer.limits), idle_at + linger_timeout);
+    assert_eq!(peer.connection.poll_deadline(&peer.codec, &peer.limits), idle_at + linger_timeout);
     assert_eq!(peer.deadline_at(idle_at + linger_timeout), Some(CloseReason::IdleTimeout));
     peer.release();
 }

@@ -6,7 +6,7 @@ use super::*;
 fn a_full_output_queue_closes_the_peer() {
     let mut peer = TestPeer::new(Raw);
     peer.reserve = Reserve::new(1 << 24);
-    let len_max = peer.limits.queue_len_max();
+    let len_max = peer.limits.queue_len_max(Role::Accepted);
     peer.with(|connection, resources| {
         connection.handle_order(&vec![0; len_max], resources);
         assert_eq!(connection.closed(), None);
@@ -38,7 +38,7 @@ fn lost_output_needs_a_reset_even_with_an_empty_queue() {
     assert!(peer.connection.wants_reset(), "after a FIN the output would look complete");
 
     let mut peer = TestPeer::new(Raw);
-    let oversized = vec![0; peer.limits.queue_len_max() + 1];
+    let oversized = vec![0; peer.limits.queue_len_max(Role::Accepted) + 1];
     peer.with(|connection, resources| connection.handle_order(&oversized, resources));
     assert_eq!(peer.connection.closed(), Some(CloseReason::QueueFull));
     assert!(peer.connection.wants_reset());
@@ -47,7 +47,7 @@ fn lost_output_needs_a_reset_even_with_an_empty_queue() {
 #[test]
 fn a_reply_lost_after_a_close_needs_a_reset() {
     for (close, reason) in [
-        ((|reply| reply.close()) as fn(&mut Reply<'_>), CloseReason::Service),
+        ((|reply| reply.close()) as fn(&mut Reply<'_, Raw>), CloseReason::Service),
         (|_| panic!("in the service"), CloseReason::Panicked),
     ] {
         let mut peer = TestPeer::new(Raw);
@@ -56,7 +56,7 @@ fn a_reply_lost_after_a_close_needs_a_reset() {
             let input_range = connection.handle_input(b"x", resources, |frame, reply| {
                 reply.send(&[frame]);
                 close(reply);
-                ControlFlow::Break(())
+                Ok(ControlFlow::Break(()))
             });
             assert_eq!((input_range.clone(), connection.closed()), (0..1, Some(reason)));
             connection.store(&b"x"[input_range], resources);

@@ -9,7 +9,7 @@ fn a_pause_holds_frames_and_stops_reading_until_the_service_resumes() {
         let input_range = connection.handle_input(b"one\ntwo\nthr", resources, |frame, reply| {
             assert_eq!(frame, b"one");
             reply.pause();
-            ControlFlow::Continue(())
+            Ok(ControlFlow::Continue(()))
         });
         assert_eq!(input_range, NO_INPUT_RANGE);
         connection.apply_watermarks(resources);
@@ -48,14 +48,14 @@ fn a_pause_inside_a_frame_restarts_the_frame_deadline() {
     assert!(!peer.connection.wants_read());
     assert!(!peer.with(|connection, resources| connection.wants_held(resources)), "no whole frame is held");
     let idle_at = Instant::ORIGIN + peer.limits.idle_timeout;
-    assert_eq!(peer.connection.poll_deadline(&peer.limits), idle_at);
+    assert_eq!(peer.connection.poll_deadline(&peer.codec, &peer.limits), idle_at);
 
     peer.now = Instant::ORIGIN + 100 * SECOND;
     peer.callback(|reply| reply.resume());
     peer.serve_held();
     assert!(peer.connection.wants_read());
     let frame_at = peer.now + peer.limits.frame_timeout;
-    assert_eq!(peer.connection.poll_deadline(&peer.limits), frame_at, "the frame deadline restarts");
+    assert_eq!(peer.connection.poll_deadline(&peer.codec, &peer.limits), frame_at, "the frame deadline restarts");
     peer.feed(b"un\n");
     assert_eq!(peer.frames, [b"begun"]);
 }

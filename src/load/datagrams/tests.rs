@@ -80,6 +80,15 @@ fn losses_do_not_change_the_rate() {
 }
 
 #[test]
+fn a_backlog_of_the_warm_up_does_not_take_the_measured_time() {
+    let (warm_up, run_length) = (1000 * MS, RunLength::Time(1000 * MS));
+    // At most 4 requests are answered per millisecond, and ten are planned.
+    let record = run(Plan { pace: Pace::Open(10_000.0), warm_up, run_length, ..plan() }, |_, datagram| vec![datagram]);
+    assert_reconciled(&record);
+    assert!(record.requests.answered > 2_000, "{:?}", record.requests);
+}
+
+#[test]
 fn wrong_bytes_and_wrong_lengths_are_mismatches() {
     let altered = run(plan(), |number, mut datagram| {
         match number {

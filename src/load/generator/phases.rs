@@ -3,7 +3,7 @@
 //! Every phase ends: a connect or an answer that is not complete within the timeout is given up.
 
 use crate::instant::Instant;
-use crate::load::plan::{ConnectionReuse, Pace, RunLength};
+use crate::load::plan::{ConnectionReuse, RunLength};
 use crate::load::progress::Phase;
 use crate::load::record::RunEnd;
 use crate::load::window::Window;
@@ -13,7 +13,18 @@ use crate::net::{Layer, Net};
 use super::Generator;
 
 impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
+    /// Ends each phase whose end is reached.
     pub(super) fn advance(&mut self, now: Instant) {
+        loop {
+            let phase = self.phase;
+            self.advance_phase(now);
+            if self.phase == phase {
+                return;
+            }
+        }
+    }
+
+    fn advance_phase(&mut self, now: Instant) {
         match self.phase {
             Phase::Connecting => {
                 let workload = self.workload();
@@ -26,6 +37,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             }
             Phase::Sending => {
                 if self.window.begin <= now && !self.cost.has_begun() {
+                    self.next_planned = self.next_planned.max(self.window.planned.start);
                     self.ledger.0 = self.client.counters().ledger;
                     self.cost.begin();
                 }
@@ -53,27 +65,25 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         self.window = Window::new(&self.plan, now);
         let send_mode = match self.window.schedule {
             None => SendMode::ClosedLoop { remaining: self.window.remaining },
-            Some(schedule) => SendMode::OpenLoop { schedule, step, end: self.window.planned.end },
+            Some(schedule) => {
+                let planned = &self.window.planned;
+                SendMode::OpenLoop { schedule, step, first: planned.start, end: planned.end }
+            }
         };
         let (begin, end) = (self.window.begin, self.window.end);
         let workload = self.client.service_mut();
         workload.send_mode = send_mode;
         workload.counters.begin(begin);
         workload.counters.end(end);
-        self.advance(now);
-        if self.plan.reuse == ConnectionReuse::Persistent && self.plan.pace == Pace::Closed {
-            for slot in 0..self.plan.connections {
-                if let Some(key) = self.workload().key(slot) {
-                    self.client.call(key, |workload, exchange, cx| workload.send_due(exchange, workload.now(), cx));
-                }
-            }
-        }
     }
 
     /// Whether no request will become due any more. Overdue ones may still be unsent.
     fn is_all_sent(&self, now: Instant) -> bool {
         match self.workload().send_mode {
             SendMode::ClosedLoop { remaining: 0 } => true,
+            SendMode::OpenLoop { .. } if matches!(self.plan.run_length, RunLength::Requests(_)) => {
+                self.is_plan_sent() || self.window.end <= now
+            }
             SendMode::ClosedLoop { .. } | SendMode::OpenLoop { .. } | SendMode::Stopped => self.window.end <= now,
         }
     }
@@ -85,7 +95,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         if let RunLength::Time(_) = self.plan.run_length {
             self.end_measuring();
         }
-        self.phase = Phase::Waiting(now + self.plan.timeout);
+        self.phase = Phase::Waiting(now + self.plan.last_answers_timeout());
     }
 
     /// Drops the planned requests that were not sent. Returns whether the run was still sending them.
@@ -94,7 +104,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
         if was_sending {
             self.client.service_mut().send_mode = SendMode::Stopped;
             self.next_planned = self.window.planned.end;
-            self.phase = Phase::Waiting(now + self.plan.timeout);
+            self.phase = Phase::Waiting(now + self.plan.last_answers_timeout());
         }
         was_sending
     }
@@ -117,7 +127,7 @@ impl<N: Net, W: Layer<N::Stream>> Generator<N, W> {
             ConnectionReuse::Persistent => workload.requesting_open == 0,
             ConnectionReuse::PerRequest => {
                 let since = workload.counters.last_answer.max(self.opened_at);
-                workload.counters.error_count() > 0 && self.plan.timeout * 2 < now.since(since)
+                workload.counters.error_count() > 0 && self.plan.timeout.saturating_mul(2) < now.since(since)
             }
         }
     }

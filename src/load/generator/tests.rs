@@ -225,6 +225,41 @@ fn messages_may_be_longer_than_a_read() {
 }
 
 #[test]
+fn a_closed_loop_starts_in_slices() {
+    let mut simulated = SimulatedRun::healthy(Plan { connections: 1_000, ..plan() });
+    let mut in_flight = vec![0];
+    while in_flight.last() < Some(&1_000) {
+        assert_eq!(simulated.step(), None);
+        in_flight.push(simulated.generator.workload().in_flight);
+    }
+    assert!(in_flight.windows(2).all(|pair| pair[1] <= pair[0] + SLICE), "{in_flight:?}");
+    let record = simulated.run(3 * SECOND);
+    assert_reconciled(&record);
+    assert_eq!((record.requests.failed, record.connections.silent), (0, 0));
+}
+
+#[test]
+fn long_messages_start_one_by_one() {
+    let plan = Plan { connections: 20, message_len: SLICE_BYTES, run_length: RunLength::Requests(20), ..plan() };
+    let mut simulated = SimulatedRun::healthy(plan);
+    while simulated.generator.workload().in_flight == 0 {
+        assert_eq!(simulated.step(), None);
+    }
+    assert_eq!(simulated.generator.workload().in_flight, 1);
+    assert_eq!(simulated.run(10 * SECOND).requests.answered, 20);
+}
+
+#[test]
+fn a_backlog_of_the_warm_up_does_not_take_the_measured_time() {
+    // One request per millisecond is answered, and ten are planned.
+    let record = run_healthy(Plan { pace: Pace::Open(10_000.0), warm_up: SECOND, ..plan() });
+    assert!(record.requests.answered > 1_800, "{:?}", record.requests);
+    let churn = Plan { reuse: ConnectionReuse::PerRequest, pace: Pace::Open(10_000.0), warm_up: SECOND, ..plan() };
+    let record = run_healthy(churn);
+    assert!(record.requests.answered > 100, "{:?}", record.requests);
+}
+
+#[test]
 fn each_request_may_use_a_new_connection() {
     let plan =
         Plan { reuse: ConnectionReuse::PerRequest, connections: 5, run_length: RunLength::Requests(200), ..plan() };

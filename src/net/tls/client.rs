@@ -3,34 +3,17 @@
 //! It wraps connected streams. It opens no connections and moves no bytes.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::default_provider;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection};
+use rustls_pki_types::ServerName;
 
-use super::server::unusable;
-use super::{Pem, TlsSetupError, TlsStream};
+use super::pem::{alpn_protocols, identity_error};
+use super::trust::Verifier;
+use super::{Pem, TlsError, TlsSetupError, TlsStream, Trust};
 use crate::net::{Layer, Stream};
-
-/// Where systems keep their trusted authorities: Debian, Fedora, Alpine and the BSDs.
-const SYSTEM_BUNDLES: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-
-/// Which server certificates a client accepts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
-    /// Certificates signed by an authority that this machine trusts.
-    #[default]
-    System,
-    /// Certificates signed by one of these authorities.
-    Authorities(Pem),
-    /// Any certificate. For tests only: an attacker on the path can read and change everything.
-    AnyCertificate,
-}
+pub use crate::service::TlsVersion;
 
 /// Options of a TLS client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,15 +26,6 @@ pub struct TlsClientOptions {
     pub alpn: Vec<String>,
     /// The only version to accept. Unset: the newest that both sides support.
     pub version: Option<TlsVersion>,
-}
-
-/// A version of TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TlsVersion {
-    /// TLS 1.2 (RFC 5246).
-    Tls12,
-    /// TLS 1.3 (RFC 8446).
-    Tls13,
 }
 
 /// The connecting side of TLS, versions 1.2 and 1.3, for any server.
@@ -72,23 +46,19 @@ impl TlsClient {
             Some(TlsVersion::Tls13) => &[&rustls::version::TLS13],
         };
         let provider = Arc::new(default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        let verifier = Verifier::new(&options.trust, Arc::clone(&provider))?;
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
-            .map_err(unusable)?;
-        let builder = match &options.trust {
-            Trust::System => builder.with_root_certificates(system_bundle()?.authorities()?),
-            Trust::Authorities(pem) => builder.with_root_certificates(pem.authorities()?),
-            Trust::AnyCertificate => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate { provider }))
-            }
-        };
+            .expect("the provider supports every version")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match &options.identity {
-            Some((cert, key)) => {
-                builder.with_client_auth_cert(cert.certificates()?, key.private_key()?).map_err(unusable)?
-            }
+            Some((cert, key)) => builder
+                .with_client_auth_cert(cert.certificates()?, key.private_key()?)
+                .map_err(|error| identity_error(&error, cert, key))?,
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = options.alpn.iter().map(|protocol| protocol.clone().into_bytes()).collect();
+        config.alpn_protocols = alpn_protocols(&options.alpn)?;
         Ok(Self { config: Arc::new(config) })
     }
 
@@ -119,8 +89,8 @@ impl<T: Stream> Layer<T> for TlsTarget {
     const HAS_HANDSHAKE: bool = true;
 
     fn wrap(&self, stream: T) -> io::Result<TlsStream<T>> {
-        let tls = ClientConnection::new(Arc::clone(&self.config), self.name.clone()).map_err(io::Error::other)?;
-        Ok(TlsStream::new(stream, tls))
+        let tls = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
+        Ok(TlsStream::new(stream, tls.map_err(|error| TlsError::from(&error))?))
     }
 
     fn inner<'a>(&self, stream: &'a mut TlsStream<T>) -> &'a mut T {
@@ -137,55 +107,5 @@ impl<T: Stream> Layer<T> for TlsTarget {
 
     fn reload(&mut self) -> Option<io::Result<()>> {
         None
-    }
-}
-
-/// The authorities that this machine trusts. `SSL_CERT_FILE` overrides the file, as for OpenSSL.
-fn system_bundle() -> Result<Pem, TlsSetupError> {
-    if let Some(path) = std::env::var_os("SSL_CERT_FILE") {
-        return Ok(Pem::File(path.into()));
-    }
-    let found = SYSTEM_BUNDLES.into_iter().find(|path| Path::new(path).exists());
-    found.map(|path| Pem::File(path.into())).ok_or(TlsSetupError::NoSystemRoots)
-}
-
-/// Accepts any certificate. It still checks that the server has the certificate's private key.
-#[derive(Debug)]
-struct AcceptAnyCertificate {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for AcceptAnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

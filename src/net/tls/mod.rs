@@ -6,13 +6,17 @@
 mod client;
 mod error;
 mod pem;
+mod sections;
 mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod trust;
 
-pub use client::{TlsClient, TlsClientOptions, TlsTarget, TlsVersion, Trust};
-pub use error::TlsError;
+pub use client::{TlsClient, TlsClientOptions, TlsTarget, TlsVersion};
+pub use error::{Alert, CertificateFault, Incompatibility, TlsError, TlsFault};
 pub use pem::{Pem, TlsSetupError};
+pub use sections::{PemItem, PemProblem};
 pub use server::{TlsServer, TlsServerOptions};
 pub use stream::TlsStream;
+pub use trust::Trust;

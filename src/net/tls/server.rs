@@ -10,7 +10,9 @@ use rustls::crypto::ring::default_provider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ServerConfig, ServerConnection};
 
-use super::{Pem, TlsSetupError, TlsStream};
+use super::pem::{alpn_protocols, identity_error};
+use super::trust::root_store;
+use super::{Pem, TlsError, TlsSetupError, TlsStream};
 use crate::net::{Layer, Stream};
 
 /// Options of a TLS server.
@@ -57,29 +59,20 @@ fn config_of(options: &TlsServerOptions) -> Result<ServerConfig, TlsSetupError> 
     let provider = Arc::new(default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(unusable)?;
+        .expect("the provider supports every version");
     let builder = match &options.client_ca {
         Some(client_ca) => {
-            let roots = Arc::new(client_ca.authorities()?);
+            let roots = Arc::new(root_store(client_ca, &client_ca.certificates()?)?);
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
-            builder.with_client_cert_verifier(verifier.map_err(|error| TlsSetupError::Unusable(error.to_string()))?)
+            builder.with_client_cert_verifier(verifier.expect("the store is not empty"))
         }
         None => builder.with_no_client_auth(),
     };
     let (cert, key) = (options.cert.certificates()?, options.key.private_key()?);
-    let mut config = builder.with_single_cert(cert, key).map_err(|error| {
-        if let rustls::Error::InconsistentKeys(_) = error {
-            TlsSetupError::Mismatch { cert: options.cert.to_string(), key: options.key.to_string() }
-        } else {
-            unusable(error)
-        }
-    })?;
-    config.alpn_protocols = options.alpn.iter().map(|protocol| protocol.clone().into_bytes()).collect();
+    let mut config =
+        builder.with_single_cert(cert, key).map_err(|error| identity_error(&error, &options.cert, &options.key))?;
+    config.alpn_protocols = alpn_protocols(&options.alpn)?;
     Ok(config)
-}
-
-pub(super) fn unusable(error: rustls::Error) -> TlsSetupError {
-    TlsSetupError::Unusable(error.to_string())
 }
 
 impl<T: Stream> Layer<T> for TlsServer {
@@ -87,8 +80,8 @@ impl<T: Stream> Layer<T> for TlsServer {
     const HAS_HANDSHAKE: bool = true;
 
     fn wrap(&self, stream: T) -> io::Result<TlsStream<T>> {
-        let tls = ServerConnection::new(Arc::clone(&self.config)).map_err(io::Error::other)?;
-        Ok(TlsStream::new(stream, tls))
+        let tls = ServerConnection::new(Arc::clone(&self.config));
+        Ok(TlsStream::new(stream, tls.map_err(|error| TlsError::from(&error))?))
     }
 
     fn inner<'a>(&self, stream: &'a mut TlsStream<T>) -> &'a mut T {

@@ -5,11 +5,13 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
-use rustls::Connection;
+use rustls::{Connection, ProtocolVersion};
 
 use super::TlsError;
 use crate::instant::Instant;
 use crate::net::Stream;
+use crate::peer_address::PeerAddress;
+use crate::service::{TlsInfo, TlsVersion};
 
 /// The most bytes that rustls buffers for writing: one full record. Further bytes for a slow peer
 /// wait in the queue of its connection, where they are counted.
@@ -38,13 +40,26 @@ struct Session {
 ///
 /// ```text
 /// Handshaking ── handshake done ──▶ Open ── close_notify written ──▶ Finished
-///      └──────────────────── shut down early ────────────────────────▲
+///      ├──────────────────── shut down early ────────────────────────▲
+///      └─ TLS failed, in any phase; the alert is written ─▶ Discarding
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TlsPhase {
     Handshaking,
     Open,
     Finished,
+    /// TLS has failed, and our direction has ended. Received bytes are not decrypted.
+    Discarding,
+}
+
+impl TlsPhase {
+    /// Whether our direction has ended.
+    const fn is_over(self) -> bool {
+        match self {
+            Self::Handshaking | Self::Open => false,
+            Self::Finished | Self::Discarding => true,
+        }
+    }
 }
 
 /// Gives rustls the inner stream as an [`io::Write`].
@@ -162,7 +177,7 @@ impl<T: Stream> TlsStream<T> {
 
     /// Writes all buffered ciphertext.
     fn write_buffered(&mut self) -> io::Result<()> {
-        while self.session.phase != TlsPhase::Finished && self.session.tls.wants_write() {
+        while !self.session.phase.is_over() && self.session.tls.wants_write() {
             match self.session.tls.write_tls(&mut InnerWriter(&mut self.inner)) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(_) => {}
@@ -194,7 +209,13 @@ impl Session {
 }
 
 impl<T: Stream> Stream for TlsStream<T> {
+    /// After a failure and [`Self::shutdown_write`], this reads bytes only for the caller to discard.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.session.phase == TlsPhase::Discarding {
+            let count = self.inner.read(buf)?;
+            self.session.is_empty = self.inner.short_read_means_empty();
+            return Ok(count);
+        }
         self.handshake()?;
         loop {
             if let Some(count) = self.session.read_plaintext(buf) {
@@ -239,13 +260,36 @@ impl<T: Stream> Stream for TlsStream<T> {
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
+        // After a fatal alert, rustls sends no close_notify.
         self.send_close_notify()?;
-        self.session.phase = TlsPhase::Finished;
+        let has_failed = self.session.failure.is_some();
+        self.session.phase = if has_failed { TlsPhase::Discarding } else { TlsPhase::Finished };
         self.inner.shutdown_write()
     }
 
     fn reset_on_drop(&mut self) -> io::Result<()> {
         self.inner.reset_on_drop()
+    }
+
+    fn local_address(&self) -> Option<PeerAddress> {
+        self.inner.local_address()
+    }
+
+    fn tls(&self) -> Option<TlsInfo> {
+        let tls = &self.session.tls;
+        let is_old = tls.protocol_version()? == ProtocolVersion::TLSv1_2;
+        let version = if is_old { TlsVersion::Tls12 } else { TlsVersion::Tls13 };
+        let server_name = match tls {
+            Connection::Server(server) => server.server_name().map(str::to_owned),
+            Connection::Client(_) => None,
+        };
+        let certificates = tls.peer_certificates().unwrap_or_default();
+        Some(TlsInfo {
+            server_name,
+            alpn: tls.alpn_protocol().map(<[u8]>::to_vec),
+            certificates: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
+            ..TlsInfo::new(version)
+        })
     }
 
     fn short_read_means_empty(&self) -> bool {

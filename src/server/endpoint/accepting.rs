@@ -6,12 +6,11 @@ use std::ops::ControlFlow;
 use log::{debug, warn};
 
 use crate::admission::{AcceptError, AdmissionRefusal, repeated_suffix};
-use crate::codec::Codec;
 use crate::connection::CloseReason;
 use crate::net::pump::OpenOutcome;
 use crate::net::{Layer, Link, Net, PeerAddress, Stream};
 use crate::server::handshakes::Handshake;
-use crate::service::Service;
+use crate::service::{Role, Service};
 use crate::slab::Key;
 
 use super::{Endpoint, LoopState, token};
@@ -26,7 +25,7 @@ const BACKLOG_MAX: usize = 1 << 16;
 /// No connection is accepted while this part of the memory for queues is lent, in eighths.
 const CROWDED_EIGHTHS: usize = 7;
 
-impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
+impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     pub(super) fn wants_accept(&self, state: &LoopState<N>) -> bool {
         let is_crowded = || state.reserve.lent_bytes() / CROWDED_EIGHTHS >= state.reserve.lent_bytes_max() / 8;
         self.is_acceptable && self.listener.is_some() && state.admission.may_accept() && !is_crowded()
@@ -94,7 +93,8 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
                         self.close_handshake(oldest, CloseReason::HandshakesFull, state);
                     }
                 } else {
-                    self.host.handle_opened(key, S::Peer::default(), address, &mut state.reserve, state.now);
+                    let from = (*address, Role::Accepted);
+                    self.host.handle_opened(key, S::Peer::default(), from, &mut state.reserve, state.now);
                 }
                 self.host.mark(key);
                 ControlFlow::Continue(())
@@ -126,31 +126,33 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
         match link.open(&self.layer) {
             OpenOutcome::Open => {
                 let Some(Handshake { address, .. }) = self.handshakes.take(key) else { return };
-                self.host.handle_opened(key, S::Peer::default(), &address, &mut state.reserve, state.now);
+                let from = (address, Role::Accepted);
+                self.host.handle_opened(key, S::Peer::default(), from, &mut state.reserve, state.now);
                 self.drain_if_draining(key, state);
             }
             OpenOutcome::WouldBlock => {}
-            OpenOutcome::Failed(reason, error) => {
-                let handshake = self.close_handshake(key, reason, state);
-                if let (CloseReason::BadTls, Some(Handshake { address, .. })) = (reason, handshake)
+            OpenOutcome::Failed(reason @ CloseReason::BadTls, error) => {
+                let handshake = self.handshakes.take(key);
+                self.host.refuse_pending(key, reason, &mut state.reserve, state.now);
+                if let Some(Handshake { address, .. }) = handshake
                     && let Some(suppressed) = self.handshake_log.permit(state.now)
                 {
                     let suffix = repeated_suffix(suppressed);
                     warn!("TLS handshake with {address} on {} failed: {error}{suffix}", self.address);
                 }
             }
+            OpenOutcome::Failed(reason, _) => self.close_handshake(key, reason, state),
         }
     }
 
     /// Closes a peer before its handshake is complete.
-    fn close_handshake(&mut self, key: Key, reason: CloseReason, state: &mut LoopState<N>) -> Option<Handshake> {
-        let handshake = self.handshakes.take(key);
+    fn close_handshake(&mut self, key: Key, reason: CloseReason, state: &mut LoopState<N>) {
+        self.handshakes.take(key);
         if let Some(link) = self.host.close_pending(key, reason) {
             self.peer_log.closed(key, reason, state.now);
             state.admission.release(link.group());
             state.closes += 1;
         }
-        handshake
     }
 
     pub(super) fn close_handshakes(&mut self, reason: CloseReason, state: &mut LoopState<N>) {

@@ -8,10 +8,9 @@ use std::io;
 use log::warn;
 
 use crate::admission::repeated_suffix;
-use crate::codec::Codec;
-use crate::connector::{ConnectFailure, PendingConnect};
+use crate::connector::PendingConnect;
 use crate::net::{AddressGroup, ConnectOptions, Layer, Link, Net};
-use crate::service::Service;
+use crate::service::{ConnectFailure, Role, Service};
 use crate::slab::Key;
 
 use super::{Endpoint, LoopState, token};
@@ -22,17 +21,17 @@ const CONNECT_BUDGET: usize = 32;
 /// Most connections queued per endpoint: enough for one from each connection in a full backlog.
 const PENDING_MAX: usize = 1 << 16;
 
-impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
+impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     /// Queues the connections that the service has ordered, and starts queued ones within the budget.
     pub(super) fn connect(&mut self, state: &mut LoopState<N>) {
-        while let Some((to, ticket)) = self.host.pop_connect() {
+        while let Some((to, peer)) = self.host.pop_connect() {
             if W::HAS_HANDSHAKE {
                 let error = io::Error::new(io::ErrorKind::Unsupported, "a tls:// endpoint cannot connect");
-                self.connector.refuse(to, ticket, error);
+                self.connector.refuse(to, peer, error);
             } else if self.connector.pending() >= PENDING_MAX {
-                self.connector.refuse(to, ticket, io::Error::other("too many connections are queued"));
+                self.connector.refuse(to, peer, io::Error::other("too many connections are queued"));
             } else {
-                self.connector.enqueue(to, None, ticket, Some(state.now));
+                self.connector.enqueue(to, None, peer, Some(state.now));
             }
         }
         for _ in 0..CONNECT_BUDGET {
@@ -45,7 +44,7 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
         self.report_failures(state);
     }
 
-    fn start_connect(&mut self, pending: &PendingConnect<u64>, state: &mut LoopState<N>) -> io::Result<Key> {
+    fn start_connect(&mut self, pending: &PendingConnect<S::Peer>, state: &mut LoopState<N>) -> io::Result<Key> {
         state.admission.admit(AddressGroup::OURS).map_err(io::Error::other)?;
         let (index, net, layer) = (self.index, &mut state.net, &self.layer);
         let started = self.host.insert_pending(|key| {
@@ -65,7 +64,8 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
             Ok(true) => {
                 let Some(connecting) = self.connector.take(key) else { return };
                 self.peer_log.opened(key, &connecting.to, state.now);
-                self.host.handle_connected(key, connecting.peer, &mut state.reserve, state.now);
+                let to = (connecting.to.peer_address(), Role::Connected);
+                self.host.handle_opened(key, connecting.peer, to, &mut state.reserve, state.now);
                 self.drain_if_draining(key, state);
             }
             Ok(false) => {}
@@ -101,12 +101,13 @@ impl<S: Service, C: Codec, N: Net, W: Layer<N::Stream>> Endpoint<S, C, N, W> {
     }
 
     fn report_failures(&mut self, state: &mut LoopState<N>) {
-        while let Some(ConnectFailure { peer: ticket, to, error }) = self.connector.poll_failure() {
+        while let Some(failure) = self.connector.poll_failure() {
+            let ConnectFailure { to, error, .. } = &failure;
             state.connects_failed += 1;
             if let Some(suppressed) = self.connect_log.permit(state.now) {
                 warn!("cannot connect to {to} from {}: {error}{}", self.address, repeated_suffix(suppressed));
             }
-            self.host.handle_connect_failed(ticket, &error, &mut state.reserve, state.now);
+            self.host.handle_connect_failed(failure, state.now);
         }
     }
 }

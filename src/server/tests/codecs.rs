@@ -1,13 +1,14 @@
 //! A codec that panics or breaks its contract closes only the peer it failed for.
 
 use super::*;
-use crate::codec::{Decoded, Encode, Envelope, FrameError};
+use crate::codec::{Codec, Decoded, Envelope, FrameError};
 
 /// Each byte is a frame, and some bytes make the codec fail.
 struct Faulty;
 
 impl Codec for Faulty {
     type State = ();
+    type Frame<'a> = &'a [u8];
 
     fn decode(&self, (): &mut (), input: &[u8], _frame_len_max: usize) -> Result<Decoded, FrameError> {
         let (frame, consumed) = match input[0] {
@@ -20,10 +21,12 @@ impl Codec for Faulty {
         };
         Ok(Decoded::Frame { frame, consumed })
     }
-}
 
-impl Encode for Faulty {
-    fn envelope(&self, _parts: &[&[u8]]) -> Result<Envelope, FrameError> {
+    fn frame<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], FrameError> {
+        Ok(bytes)
+    }
+
+    fn envelope(&self, (): &(), _parts: &[&[u8]]) -> Result<Envelope, FrameError> {
         Ok(Envelope::NONE)
     }
 }

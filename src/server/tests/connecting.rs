@@ -1,52 +1,53 @@
 //! Outbound connections in the simulated world: the result of each order is reported once.
 
-use std::error::Error;
-use std::io;
-
 use super::*;
 use crate::destination::Destination;
+use crate::service::{ConnectFailure, Role};
 use crate::sim::{Behavior, PeerEnding};
 
 /// Connects to the port in each line, and sends the result to the peer that sent the line.
 #[derive(Default)]
 struct ConnectService {
-    /// The peer that each ticket belongs to.
-    clients: Vec<Key>,
+    /// The peer that ordered the first connection.
+    first_client: Option<Key>,
 }
 
-impl ConnectService {
-    fn report(&mut self, ticket: u64, result: &str, orders: &mut Orders<'_>) {
-        orders.answer(self.clients[ticket as usize], &[result.as_bytes()]).unwrap();
-    }
+/// The client that an outbound connection belongs to.
+type Client = Option<Key>;
+
+fn report(client: Client, result: &str, orders: &mut Orders<'_, ConnectService>) {
+    orders.send_to(client.expect("a client ordered the connection"), &[result.as_bytes()]).unwrap();
 }
 
 impl Service for ConnectService {
-    type Peer = ();
+    type Codec = Lines;
+    type Peer = Client;
     type Message = ();
 
-    fn on_connect(&mut self, _peer: &mut (), ticket: u64, cx: &mut Context<'_, '_>) {
-        cx.send(b"hello");
-        self.report(ticket, "connected", &mut cx.orders());
+    fn on_open(&mut self, client: &mut Client, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
+        if info.role() == Role::Connected {
+            cx.send(b"hello");
+            report(*client, "connected", &mut cx.orders());
+        }
     }
 
-    fn on_connect_failed(&mut self, ticket: u64, error: &(dyn Error + 'static), orders: &mut Orders<'_>) {
-        let error = error.downcast_ref::<io::Error>().expect("the error is an io::Error");
+    fn on_connect_failed(&mut self, failure: ConnectFailure<Client>, orders: &mut Orders<'_, Self>) {
+        let error = failure.error;
         let result = error.raw_os_error().map_or(format!("{}, {error}", error.kind()), |number| number.to_string());
-        self.report(ticket, &result, orders);
+        report(failure.peer, &result, orders);
     }
 
-    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _client: &mut Client, line: &[u8], cx: &mut Context<'_, Self>) {
         match line {
             b"hello" => cx.send(b"hello to you"),
             b"break" => {
-                let client = self.clients[0];
+                let client = self.first_client.expect("a connection was ordered");
                 cx.orders().reset(client);
             }
             port => {
-                let ticket = self.clients.len() as u64;
-                self.clients.push(cx.key());
-                cx.defer_reply();
-                cx.orders().connect(upstream(std::str::from_utf8(port).unwrap().parse().unwrap()).0, ticket);
+                self.first_client.get_or_insert(cx.key());
+                let client = Some(cx.key());
+                cx.orders().connect(upstream(std::str::from_utf8(port).unwrap().parse().unwrap()).0, client);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::codec::{Codec, Lines, Raw};
+use crate::codec::{ByteCodec, Lines, Raw};
 use crate::instant::Instant;
 use crate::net::{
     Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress, PollOutcome,
@@ -245,7 +245,7 @@ impl Stream for SmallNet {
 /// Tries every path for this message and returns their number. `answer` is the expected reply to the bytes
 /// that were read.
 fn try_all_paths(
-    codec: impl Codec + 'static,
+    codec: impl ByteCodec + 'static,
     message: &[u8],
     is_end_reported: bool,
     answer: fn(&[u8]) -> Vec<u8>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use readyloop::connection::{KIB, READ_LEN_MAX};
 use readyloop::net::Destination;
-use readyloop::service::Proxy;
+use readyloop::service::{PROXY_QUEUE, Proxy};
 use readyloop::sim::{Behavior, Faults, PeerEnding, Rng, SimNet, SimPeer, World, WorldProgress, pattern};
 use readyloop::{Address, CloseReason, Limits, Listen, Raw, Server, ServerLimits};
 
@@ -25,7 +25,7 @@ const FAULTLESS_TURNS_MAX: usize = 40_000;
 const PAIRS_MAX: usize = 8;
 /// The most output that the proxy may queue for one peer: the limit at which reading pauses, one more
 /// read, and the low watermark.
-const QUEUED_MAX: usize = 64 * KIB + READ_LEN_MAX + Proxy::QUEUE.low();
+const QUEUED_MAX: usize = 64 * KIB + READ_LEN_MAX + PROXY_QUEUE.low();
 
 fn front() -> Address {
     "127.0.0.1:7000".parse().expect("an address")
@@ -67,7 +67,7 @@ struct ProxyTest {
 impl ProxyTest {
     fn new(world: &World, limits: ServerLimits) -> Self {
         let mut server = Server::new(world.net(), limits);
-        let listen = Listen { limits: Limits { queue: Proxy::QUEUE, ..Limits::default() }, ..Listen::from(front()) };
+        let listen = Listen { limits: Limits { queue: PROXY_QUEUE, ..Limits::default() }, ..Listen::from(front()) };
         server.listen(listen, Raw, Proxy::to(Destination::Tcp(upstream()))).expect("the address is free");
         Self { world: world.clone(), server, pairs: Vec::new(), unpaired: Vec::new(), peers_seen: 0 }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use readyloop::client::{Client, ClientLimits};
 use readyloop::net::{Destination, Layer, Net};
 use readyloop::sim::pattern;
-use readyloop::{CloseReason, Context, Key, Limits, Orders, Raw, Reactor, Service};
+use readyloop::{CloseReason, Context, Key, Limits, Orders, PeerInfo, Raw, Reactor, Service};
 
 use super::TIMEOUT;
 
@@ -17,7 +17,7 @@ type Inner = <Reactor as Net>::Stream;
 
 /// Many connections on one event loop, each with a role.
 pub(crate) struct Conversations<W: Layer<Inner>> {
-    client: Client<Reactor, Recorder, Raw, W>,
+    client: Client<Reactor, Recorder, W>,
     to: SocketAddr,
 }
 
@@ -135,7 +135,7 @@ impl<W: Layer<Inner>> Conversations<W> {
 }
 
 impl Recorder {
-    fn send_next(&mut self, number: usize, cx: &mut Context<'_, '_>) {
+    fn send_next(&mut self, number: usize, cx: &mut Context<'_, Self>) {
         let talk = &mut self.talks[number];
         match talk.role {
             Role::Repeats(len) if talk.sent == talk.received => send(talk, len, cx),
@@ -157,32 +157,33 @@ impl Recorder {
 }
 
 /// Sends the next bytes of the pattern.
-fn send(talk: &mut Conversation, len: u64, cx: &mut Context<'_, '_>) {
+fn send(talk: &mut Conversation, len: u64, cx: &mut Context<'_, Recorder>) {
     cx.send(&pattern(talk.number as u64, talk.sent, len as usize));
     talk.sent += len;
 }
 
 impl Service for Recorder {
+    type Codec = Raw;
     type Peer = usize;
     type Message = ();
 
-    fn on_open(&mut self, number: &mut usize, _: &dyn std::fmt::Display, cx: &mut Context<'_, '_>) {
+    fn on_open(&mut self, number: &mut usize, _info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         self.talks[*number].is_open = true;
         self.send_next(*number, cx);
     }
 
-    fn on_frame(&mut self, number: &mut usize, bytes: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, number: &mut usize, bytes: &[u8], cx: &mut Context<'_, Self>) {
         let talk = &mut self.talks[*number];
         assert!(bytes == pattern(*number as u64, talk.received, bytes.len()), "echoed bytes differ: {talk:?}");
         talk.received += bytes.len() as u64;
         self.send_next(*number, cx);
     }
 
-    fn on_writable(&mut self, number: &mut usize, cx: &mut Context<'_, '_>) {
+    fn on_writable(&mut self, number: &mut usize, cx: &mut Context<'_, Self>) {
         self.send_next(*number, cx);
     }
 
-    fn on_close(&mut self, number: usize, _: Key, reason: CloseReason, _: &mut Orders<'_>) {
+    fn on_close(&mut self, number: usize, _: Key, reason: CloseReason, _: &mut Orders<'_, Self>) {
         let talk = &mut self.talks[number];
         debug_assert_eq!(talk.number, number);
         talk.reason = Some(reason);

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use readyloop::codec::Codec;
 use readyloop::{Address, Handle, Limits, Listen, Reactor, Server, ServerLimits, Service, Totals};
 
 use super::TIMEOUT;
@@ -21,10 +20,9 @@ pub(crate) struct InProcessServer {
 impl InProcessServer {
     /// Serves `service` on a free port.
     #[track_caller]
-    pub(crate) fn serve<S, C>(service: S, codec: C, limits: Limits, server_limits: ServerLimits) -> Self
+    pub(crate) fn serve<S>(service: S, codec: S::Codec, limits: Limits, server_limits: ServerLimits) -> Self
     where
-        S: Service + Send + 'static,
-        C: Codec + Send + 'static,
+        S: Service<Codec: Send> + Send + 'static,
     {
         let share = shared_machine();
         let (start_sender, started) = mpsc::channel();

@@ -7,7 +7,7 @@ use readyloop::CloseReason;
 use readyloop::net::tls::TlsVersion;
 
 use crate::support::tls::{Secure, VERSIONS, for_each_version};
-use crate::support::{Conversation, MIB, Role, TIMEOUT, connect};
+use crate::support::{Conversation, MIB, Role, TIMEOUT, connect, wait_until};
 
 #[test]
 fn close_notify_alone_ends_one_direction_and_the_other_is_still_served() {
@@ -103,6 +103,52 @@ pub(crate) fn ends_all_cleanly(version: TlsVersion, mid_stream: usize, round: u6
     assert_eq!((ended.code, summary.bytes_out), (Some(0), talks.received()), "{}", ended.log_text());
     assert_eq!((summary.connections, summary.closed_in_all()), (talks.all().len() as u64, summary.connections));
     ended.check_log_rate();
+}
+
+/// Enough that the server has input left when it fails, and that the kernel of the client buffers it.
+const REST: [u8; 64 * 1024] = [7; 64 * 1024];
+
+#[test]
+fn the_alert_for_a_failed_handshake_reaches_a_client_that_still_sends() {
+    let secure = Secure::start("");
+    for attempt in 0..100 {
+        let mut plain = connect(secure.address());
+        plain.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("the connection is open");
+        plain.write_all(&REST).expect("the connection is open");
+        let mut answer = Vec::new();
+        plain.read_to_end(&mut answer).unwrap_or_else(|error| panic!("attempt {attempt}: {error}"));
+        assert_eq!(answer, [21, 3, 3, 0, 2, 2, 50], "the alert decode_error");
+    }
+    let summary = secure.server.drain().summary();
+    assert_eq!((summary.closed("bad-tls"), summary.connections), (100, 100));
+}
+
+#[test]
+fn the_alert_for_a_bad_record_reaches_a_client_that_still_sends() {
+    for_each_version("", |secure, version| {
+        for attempt in 0..50 {
+            let mut client = secure.client(version);
+            client.echoes(b"hello");
+            client.socket.write_all(&[23, 3, 3, 0, 40]).expect("the connection is open");
+            client.socket.write_all(&REST).expect("the connection is open");
+            let error = client.receive().expect_err("the record is bad");
+            let expected = "the peer aborted TLS: bad record";
+            assert_eq!(error.to_string(), expected, "attempt {attempt}");
+        }
+        assert_eq!(secure.server.drain().summary().closed("bad-tls"), 50);
+    });
+}
+
+#[test]
+fn a_client_that_stays_after_a_failed_handshake_is_closed_at_the_linger_timeout() {
+    let secure = Secure::start("--linger-timeout 200ms");
+    let before = secure.server.process.descriptors();
+    let mut plain = connect(secure.address());
+    plain.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("the connection is open");
+    let mut alert = [0; 7];
+    plain.read_exact(&mut alert).expect("an alert arrives");
+    wait_until(TIMEOUT, "the server closes it", || secure.server.process.descriptors() <= before);
+    assert_eq!(secure.server.drain().summary().closed("bad-tls"), 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Runs a plan: resolves the address, chooses the generator, and runs it to its end.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use readyloop::Reactor;
@@ -15,14 +16,26 @@ use crate::client::{connect_error, tls_target};
 use super::progress::Progress;
 use super::settings::Settings;
 
-/// Runs the plan and returns its record.
-pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Record, CliError> {
+/// A run that has ended.
+pub(super) struct Measured {
+    pub(super) record: Record,
+    /// The first error of TLS.
+    pub(super) tls_error: Option<io::Error>,
+}
+
+/// Runs the plan to its end.
+pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Measured, CliError> {
     if let Address::Udp(host_port) = &plan.address {
         let found = look_up(host_port, plan.timeout).map_err(|error| connect_error(&plan.address, &error))?;
         let Some(&server) = found.first() else { return Err(no_address(&plan.address)) };
+        let server = reachable(server);
+        check_family(&plan, server)?;
         return run(settings, |reactor| DatagramGenerator::new(reactor, server, plan, settings.pid));
     }
     let server = destination(&plan)?;
+    if let Destination::Tcp(server) = server {
+        check_family(&plan, server)?;
+    }
     match tls_target(&plan.address, &settings.tls)? {
         Some(target) => run(settings, |reactor| Generator::new(reactor, target, server, plan, settings.pid)),
         None => run(settings, |reactor| Generator::new(reactor, Plain, server, plan, settings.pid)),
@@ -43,6 +56,26 @@ fn destination(plan: &Plan) -> Result<Destination, CliError> {
     }
 }
 
+/// The address to send to. A server that listens on all addresses answers a datagram to the unspecified one
+/// from the loopback address.
+fn reachable(server: SocketAddr) -> SocketAddr {
+    match server.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, server.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, server.port()).into(),
+        IpAddr::V4(_) | IpAddr::V6(_) => server,
+    }
+}
+
+fn check_family(plan: &Plan, server: SocketAddr) -> Result<(), CliError> {
+    match plan.sources.iter().find(|source| source.is_ipv4() != server.is_ipv4()) {
+        None => Ok(()),
+        Some(source) => Err(CliError::usage(
+            format!("cannot connect from {source} to {server}: one is IPv4, the other is IPv6"),
+            "type --source with addresses of the same family as the server",
+        )),
+    }
+}
+
 fn no_address(address: &Address) -> CliError {
     CliError::failure(
         format!("cannot connect to {address}: the name has no address"),
@@ -50,7 +83,7 @@ fn no_address(address: &Address) -> CliError {
     )
 }
 
-fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Record, CliError> {
+fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Measured, CliError> {
     let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let reactor = reactor().map_err(|error| cannot_start(&error))?;
     let mut generator = begin(reactor).map_err(|error| match settings.pid {
@@ -74,7 +107,8 @@ fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Resul
         }
     }
     progress.end();
-    Ok(generator.into_record(settings.name(), begun))
+    let tls_error = generator.take_tls_error();
+    Ok(Measured { record: generator.into_record(settings.name(), begun), tls_error })
 }
 
 /// A reactor that stops the run on SIGINT and SIGTERM.

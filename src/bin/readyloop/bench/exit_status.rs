@@ -4,20 +4,23 @@ use readyloop::load::Record;
 use readyloop::load::record::{ErrorKind, RunEnd};
 
 use crate::cli_error::CliError;
+use crate::quantity::{Unit, counted, grouped};
+use crate::tls::reason_and_hint;
 
-use super::figures::{counted, grouped, rate};
+use super::drive::Measured;
 use super::threshold::Threshold;
 
 /// The fraction of the configured rate from which on the rate counts as reached.
 const REACHED: f64 = 0.99;
 
 /// Returns an error if a run measured nothing, so that there is no report.
-pub(super) fn check_measured(record: &Record) -> Result<(), CliError> {
+pub(super) fn check_measured(measured: &Measured) -> Result<(), CliError> {
+    let record = &measured.record;
     let is_abandoned = record.connections.opened == 0 && record.ending == RunEnd::Abandoned;
     match record.errors.first() {
         Some(error) if is_abandoned => Err(CliError::failure(
             format!("cannot connect to {}: {}", record.config.address, error.example),
-            hint(error.kind, record),
+            hint(error.kind, measured),
         )),
         None if record.requests.lost > 0 && record.requests.answered == 0 => Err(CliError::failure(
             format!("no answer from {}: {} lost", record.config.address, counted(record.requests.lost, "datagram")),
@@ -27,20 +30,34 @@ pub(super) fn check_measured(record: &Record) -> Result<(), CliError> {
     }
 }
 
-/// Returns an error if requests failed, then if the rate or a `--fail-if` threshold was missed.
-pub(super) fn check_outcome(record: &Record, thresholds: &[Threshold]) -> Result<(), CliError> {
+/// Returns an error if requests failed or nothing was measured, then if the rate or a `--fail-if` threshold was
+/// missed. `pid` is the configured process of the server.
+pub(super) fn check_outcome(measured: &Measured, pid: Option<u32>, thresholds: &[Threshold]) -> Result<(), CliError> {
+    let record = &measured.record;
     if let Some(error) = record.errors.first() {
         let kinds: Vec<String> =
             record.errors.iter().map(|error| format!("{} {}", error.kind, grouped(error.count))).collect();
         return Err(CliError::failure(
             format!("there were errors: {} (first: {})", kinds.join(", "), error.example),
-            hint(error.kind, record),
+            hint(error.kind, measured),
         ));
     }
     if record.requests.failed > 0 {
         return Err(CliError::failure(
             format!("{} without an answer", counted(record.requests.failed, "request")),
             "--timeout 30s waits longer",
+        ));
+    }
+    if record.requests.answered == 0 {
+        return Err(CliError::failure(
+            "nothing was measured: no answer arrived to a request of the measured time",
+            if record.ending == RunEnd::Interrupted { "let it run longer" } else { "type a longer --duration" },
+        ));
+    }
+    if let (Some(pid), None) = (pid, &record.server) {
+        return Err(CliError::failure(
+            format!("cannot measure process {pid}: it ended during the run"),
+            "check the log of the server, or type the id of its lasting process",
         ));
     }
     if let Some(message) = rate_shortfall(record) {
@@ -61,10 +78,14 @@ pub(super) fn rate_shortfall(record: &Record) -> Option<String> {
     let seconds = record.requests.measured_ns as f64 / 1e9;
     let reached = (record.rate_per_s * seconds + 1.0) / seconds;
     let is_missed = reached < REACHED * planned;
-    is_missed.then(|| format!("the rate was not reached: {} of {}", rate(record.rate_per_s), rate(planned)))
+    let print = |rate| Unit::Rate.print(rate);
+    is_missed.then(|| format!("the rate was not reached: {} of {}", print(record.rate_per_s), print(planned)))
 }
 
-fn hint(kind: ErrorKind, record: &Record) -> String {
+fn hint(kind: ErrorKind, measured: &Measured) -> String {
+    if let (ErrorKind::Tls, Some(error)) = (kind, &measured.tls_error) {
+        return reason_and_hint(error).1.to_owned();
+    }
     let hint = match kind {
         ErrorKind::Refused => "no server listens there: start one with `readyloop serve`, or check host and port",
         ErrorKind::Unreachable => "this machine has no route to the address: check the network and the address family",
@@ -77,7 +98,7 @@ fn hint(kind: ErrorKind, record: &Record) -> String {
         ErrorKind::Reset | ErrorKind::Ended => "the server closed connections: check its log and its limits",
         ErrorKind::TimedOut => "the server hangs or is too slow; --timeout 30s waits longer",
         ErrorKind::Mismatch => {
-            return format!("check that this is an echo server with {} framing", record.config.framing);
+            return format!("check that this is an echo server with {} framing", measured.record.config.framing);
         }
         ErrorKind::NoDescriptors => "the generator reached its own descriptor limit: raise it with `ulimit -n`",
         ErrorKind::NoPorts => {

@@ -4,7 +4,6 @@
 
 mod drive;
 mod exit_status;
-mod figures;
 mod hgrm;
 mod preflight;
 mod progress;
@@ -13,36 +12,32 @@ mod sources;
 mod text;
 mod threshold;
 
-use std::path::Path;
-
 use crate::cli_error::CliError;
 use crate::logging;
-use crate::output_file::{PUBLIC_MODE, cannot_write, write};
+use crate::output_file;
 use crate::report::Form;
 use crate::standard_output::print;
 
+use settings::Output;
 pub(crate) use settings::Settings;
 
 /// Runs the subcommand: checks, measures and reports.
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     logging::start(&settings.verbosity);
     let plan = settings.plan()?;
+    let Output { json, hgrm, html, fail_if, .. } = &settings.output;
+    let outputs = [("--hgrm", hgrm), ("--html", html)];
+    output_file::check(outputs.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?))))?;
     preflight::check(&plan)?;
-    let record = drive::measure(plan, settings)?;
-    exit_status::check_measured(&record)?;
-    let report = if settings.output.json { record.to_json() } else { text::report(&record) };
-    print(&report)?;
-    if let Some(path) = &settings.output.hgrm {
-        write_file(path, &hgrm::print(&record.latency))?;
-    }
-    if let Some(path) = &settings.output.html {
-        write_file(path, &Form::Html.print(&[record.clone().into()]))?;
-    }
-    exit_status::check_outcome(&record, &settings.output.fail_if)
-}
-
-fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
-    write(path, text.as_bytes(), PUBLIC_MODE).map_err(|error| cannot_write(path, &error))
+    let measured = drive::measure(plan, settings)?;
+    exit_status::check_measured(&measured)?;
+    let record = &measured.record;
+    let printed = print(&if *json { record.to_json() } else { text::report(record) });
+    let page = || Form::Html.print(&[record.clone().into()]);
+    let hgrm = hgrm.iter().map(|path| (path.as_path(), hgrm::print(&record.latency)));
+    let written = output_file::write_all(hgrm.chain(html.iter().map(|path| (path.as_path(), page()))));
+    printed.and(written)?;
+    exit_status::check_outcome(&measured, settings.pid, fail_if)
 }
 
 pub(crate) const UNITS: &str = "Counts: 1000, 10k, 1M. Sizes: 64B, 4KiB, 1MiB. Durations: 500ms, 2s, 1m.";
@@ -74,7 +69,7 @@ ENVIRONMENT
 EXIT STATUS
   0  finished or interrupted, and no request failed
   1  a request failed, an answer was wrong, the rate stayed below 99 % of --rate, nothing was
-     measured, this machine has too few descriptors or ports, or an output cannot be written;
-     a lost UDP datagram is counted, but is not a failure
+     measured, the process of --pid ended, this machine has too few descriptors or ports, or an
+     output cannot be written; a lost UDP datagram is counted, but is not a failure
   2  wrong usage; no request was sent
   3  a --fail-if threshold was exceeded";

@@ -1,15 +1,15 @@
 //! Checks of this machine before a run: descriptors, local ports and source addresses.
 
 use std::fs;
-use std::net::UdpSocket;
+use std::net::SocketAddr;
 
 use readyloop::load::Plan;
 use readyloop::load::plan::ConnectionReuse;
 use readyloop::load::record::Transport;
+use socket2::{Domain, Socket, Type};
 
 use crate::cli_error::{CliError, io_message};
-
-use super::figures::counted;
+use crate::quantity::counted;
 
 /// Descriptors for other uses than connections: standard streams, the poll, signals and files of `/proc`.
 const RESERVE: u64 = 32;
@@ -38,9 +38,11 @@ fn check_descriptors(plan: &Plan) -> Result<(), CliError> {
 }
 
 fn check_sources(plan: &Plan) -> Result<(), CliError> {
-    let bound = plan.sources.iter().map(|source| (source, UdpSocket::bind((*source, 0))));
-    for (source, bound) in bound {
-        if let Err(error) = bound {
+    let kind = if plan.transport() == Transport::Udp { Type::DGRAM } else { Type::STREAM };
+    for source in &plan.sources {
+        let address = SocketAddr::new(*source, 0);
+        let socket = Socket::new(Domain::for_address(address), kind, None);
+        if let Err(error) = socket.and_then(|socket| socket.bind(&address.into())) {
             return Err(CliError::usage(
                 format!("cannot connect from {source}: {}", io_message(&error)),
                 "use addresses of this machine: `ip -brief address` lists them",

@@ -1,11 +1,15 @@
 //! The progress line of a run on standard error, if that is a terminal.
+//!
+//! The line is made by hand: the `indicatif` crate needs as much code here, because a run has no number of
+//! steps, and it brings four more crates.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use readyloop::load::RunProgress;
 
-use super::figures::{counted, grouped, rate};
+use crate::quantity::{Unit, counted, grouped};
+use crate::stream::write_all;
 
 /// Time between two updates.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -38,8 +42,8 @@ impl Progress {
 }
 
 fn write(text: &str) {
-    // The progress is optional, so a write error is ignored.
-    let _ = io::stderr().write_all(text.as_bytes());
+    // The progress is optional, so a terminal that does not take it is ignored.
+    let _ = write_all(io::stderr(), text.as_bytes(), Some(Duration::ZERO));
 }
 
 fn line(progress: &RunProgress) -> String {
@@ -49,7 +53,7 @@ fn line(progress: &RunProgress) -> String {
     let state = if measured.is_zero() {
         "warming up".to_owned()
     } else {
-        format!("{seconds:.1} s   {}   {}", counted(*answered, "request"), rate(*answered as f64 / seconds))
+        format!("{seconds:.1} s   {}   {}", counted(*answered, "request"), Unit::Rate.print(*answered as f64 / seconds))
     };
     format!("{open}   {state}   errors {}", grouped(*errors))
 }
@@ -63,6 +67,6 @@ mod tests {
         let progress = RunProgress { open: 19_000, measured: Duration::ZERO, answered: 0, errors: 2 };
         assert_eq!(line(&progress), "19,000 connections   warming up   errors 2");
         let progress = RunProgress { open: 1, measured: Duration::from_secs(2), answered: 4_000, errors: 0 };
-        assert_eq!(line(&progress), "1 connection   2.0 s   4,000 requests   2.0 k/s   errors 0");
+        assert_eq!(line(&progress), "1 connection   2.0 s   4,000 requests   2.00 k/s   errors 0");
     }
 }

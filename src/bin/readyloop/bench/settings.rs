@@ -211,7 +211,10 @@ impl Settings {
 
 fn hint(error: &PlanError) -> &'static str {
     match error {
-        PlanError::NoConnections => "use -c 1 or more",
+        PlanError::Connections => "change -c or --idle",
+        PlanError::NoPipeline => "use -p 1 or more",
+        PlanError::InFlight { .. } => "use a smaller --pipeline, -c or --size",
+        PlanError::Time(_) => "type a duration such as 10s or 1h; Ctrl-C ends a run early",
         PlanError::MessageLen { .. } => "change --size",
         PlanError::FrameLen { .. } => "remove --size: the framing determines it",
         PlanError::Unframable { .. } => "use a smaller --size, or a wider length field such as length:u32",

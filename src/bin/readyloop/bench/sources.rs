@@ -29,7 +29,15 @@ pub(super) fn sources(text: &str) -> Result<Sources, ParseError> {
             (Err(_), _) | (_, Err(_)) => return Err(parse_error("not an IP address")),
         }
     }
-    Ok(Sources(addresses))
+    match addresses.iter().find(|address| !is_of_one_host(address)) {
+        Some(_) => Err(parse_error("not the address of one host")),
+        None => Ok(Sources(addresses)),
+    }
+}
+
+/// Whether the kernel can send from this address.
+fn is_of_one_host(address: &IpAddr) -> bool {
+    !address.is_multicast() && !address.is_unspecified() && *address != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn numbers(first: u128, last: u128) -> Result<impl Iterator<Item = u128>, ParseError> {
@@ -73,5 +81,9 @@ mod tests {
         check_wrong("127.0.0.9-127.0.0.2", "a range with its end below its start");
         check_wrong("127.0.0.1-::1", "a range that mixes IPv4 and IPv6");
         check_wrong("127.0.0.1-128.0.0.1", "more than 65536 addresses");
+        for text in ["224.0.0.1", "127.0.0.1,0.0.0.0", "::", "ff02::1", "255.255.255.255", "223.255.255.255-224.0.0.9"]
+        {
+            check_wrong(text, "not the address of one host");
+        }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
+use readyloop::datagram::DatagramLimits;
 use readyloop::load::Latencies;
 use readyloop::load::record::{OtherWork, Record, RunEnd, ServerCost, Transport};
 
+use crate::quantity::{Unit, counted, grouped};
+
 use super::exit_status::rate_shortfall;
-use super::figures::{bytes, counted, grouped, rate, span};
 
 /// Columns of the latency table: name and quantile.
 const COLUMNS: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
@@ -47,7 +49,10 @@ fn heading(record: &Record) -> String {
     }
     parts.push(match config.rate {
         None => "closed loop".to_owned(),
-        Some(per_second) => format!("open loop at {}", rate(per_second)),
+        Some(per_second) => format!(
+            "open loop at {}",
+            if per_second < 1.0 { format!("{per_second} /s") } else { Unit::Rate.print(per_second) }
+        ),
     });
     parts.push(length(record));
     if !config.verified {
@@ -68,6 +73,10 @@ fn length(record: &Record) -> String {
     }
 }
 
+fn time(nanos: u64) -> String {
+    Unit::Time.print(nanos as f64)
+}
+
 /// A configured duration: `10 s`, `1.5 s`, `200 ms`.
 fn short_span(nanos: u64) -> String {
     if nanos < 1_000_000_000 { format!("{} ms", nanos as f64 / 1e6) } else { format!("{} s", nanos as f64 / 1e9) }
@@ -81,16 +90,17 @@ fn lines(record: &Record) -> Vec<String> {
         RunEnd::Interrupted => {
             lines.push(match requests.measured_ns {
                 0 => "interrupted before anything was measured".to_owned(),
-                measured => format!("interrupted after {} of the measured time", span(measured)),
+                measured => format!("interrupted after {} of the measured time", time(measured)),
             });
         }
         RunEnd::Abandoned => {
-            lines.push(format!("stopped after {}: no connection is left", span(requests.measured_ns)));
+            let reason = if is_udp(record) { "datagrams cannot be sent" } else { "no connection is left" };
+            lines.push(format!("stopped after {}: {reason}", time(requests.measured_ns)));
         }
     }
     let seconds = (requests.measured_ns as f64 / 1e9).max(1e-9);
     let (sent, received) = (requests.sent_bytes as f64 / seconds, requests.received_bytes as f64 / seconds);
-    let volume = match (bytes(sent), bytes(received)) {
+    let volume = match (Unit::Bytes.print(sent), Unit::Bytes.print(received)) {
         (sent, received) if sent == received => format!("{sent}/s each way"),
         (sent, received) => format!("{sent}/s out, {received}/s in"),
     };
@@ -98,7 +108,7 @@ fn lines(record: &Record) -> Vec<String> {
     lines.push(format!(
         "requests   {}   {}     errors {errors}     {volume}",
         grouped(requests.answered),
-        rate(record.rate_per_s)
+        Unit::Rate.print(record.rate_per_s)
     ));
     lines.extend(shortcomings(record));
     lines.push(row("latency", ["min", "p50", "p90", "p99", "p99.9", "p99.99", "max"].map(str::to_owned)));
@@ -110,12 +120,16 @@ fn lines(record: &Record) -> Vec<String> {
         }
         None => lines.push(latencies("round trip", &record.latency)),
     }
-    if record.config.transport != Transport::Udp {
+    if !is_udp(record) {
         lines.push(latencies("connect", &record.connections.latency));
     }
     lines.extend(record.server.iter().map(server));
     lines.extend(caveats(record));
     lines
+}
+
+fn is_udp(record: &Record) -> bool {
+    record.config.transport == Transport::Udp
 }
 
 /// Errors by kind, failed, unsent and lost requests.
@@ -131,7 +145,7 @@ fn shortcomings(record: &Record) -> Vec<String> {
             lines.push(format!("{what:<10} {}", grouped(count)));
         }
     }
-    if record.config.transport == Transport::Udp {
+    if is_udp(record) {
         let percent = requests.lost as f64 * 100.0 / (requests.sent as f64).max(1.0);
         lines.push(format!("lost       {}   {percent:.3} %", grouped(requests.lost)));
     }
@@ -146,10 +160,10 @@ fn latencies(name: &str, latencies: &Latencies) -> String {
     // A percentile is shown only if at least one value lies above it.
     let at = |quantile: f64| {
         let is_known = latencies.count as f64 * (1.0 - quantile) >= 1.0 - 1e-9;
-        latencies.at(quantile).filter(|_| is_known).map(span).unwrap_or_default()
+        latencies.at(quantile).filter(|_| is_known).map(time).unwrap_or_default()
     };
     let [p50, p90, p99, p999, p9999] = COLUMNS.map(|(_, quantile)| at(quantile));
-    row(name, [span(latencies.min_ns), p50, p90, p99, p999, p9999, span(latencies.max_ns)])
+    row(name, [time(latencies.min_ns), p50, p90, p99, p999, p9999, time(latencies.max_ns)])
 }
 
 fn row(name: &str, cells: [String; 7]) -> String {
@@ -158,9 +172,10 @@ fn row(name: &str, cells: [String; 7]) -> String {
 }
 
 fn server(server: &ServerCost) -> String {
-    let known = |nanos: Option<u64>| nanos.map_or_else(|| "unknown".to_owned(), span);
-    let each =
-        server.memory_per_connection_bytes.map_or_else(String::new, |each| format!(", {} each", bytes(each as f64)));
+    let known = |nanos: Option<u64>| nanos.map_or_else(|| "unknown".to_owned(), time);
+    let each = server
+        .memory_per_connection_bytes
+        .map_or_else(String::new, |each| format!(", {} each", Unit::Bytes.print(each as f64)));
     let switches = match (server.switches_voluntary, server.switches_involuntary) {
         (Some(voluntary), Some(involuntary)) => {
             format!("{} voluntary, {} involuntary", grouped(voluntary), grouped(involuntary))
@@ -170,7 +185,7 @@ fn server(server: &ServerCost) -> String {
     format!(
         "server     CPU {} per request; {} with all connections open{each}; {}; context switches {switches}",
         known(server.cpu_per_request_ns),
-        bytes(server.memory_bytes as f64),
+        Unit::Bytes.print(server.memory_bytes as f64),
         counted(server.threads, "thread"),
     )
 }
@@ -188,6 +203,13 @@ fn caveats(record: &Record) -> Vec<String> {
         lines.push(format!(
             "note: the generator was busy {} % of the time{waited}, so it may limit the results",
             percent(generator.busy)
+        ));
+    }
+    if record.requests.lost > 0 {
+        lines.push(format!(
+            "note: `readyloop serve` answers at most {} to one source network and ignores the other datagrams; its \
+             --udp-source-rate and --udp-total-rate change that",
+            Unit::Rate.print(DatagramLimits::default().source_rate.into())
         ));
     }
     if record.other_work.is_notable() {

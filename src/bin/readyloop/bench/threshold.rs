@@ -1,12 +1,12 @@
 //! `--fail-if`: conditions under which a run counts as failed.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use readyloop::load::Record;
 
-use crate::units::{ParseError, duration, rate};
-
-use super::figures;
+use crate::quantity::Unit;
+use crate::units::{ParseError, count, duration, rate};
 
 /// A condition under which a run counts as failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,15 +73,14 @@ impl Metric {
 
     fn print(self, value: f64) -> String {
         match self {
-            Self::Percentile(_) | Self::Min | Self::Mean | Self::Max => figures::span(value as u64),
-            Self::Rate => figures::rate(value),
-            Self::Errors => format!("{value}"),
+            Self::Percentile(_) | Self::Min | Self::Mean | Self::Max => Unit::Time.print(value),
+            Self::Rate => Unit::Rate.print(value),
+            Self::Errors => Unit::Count.print(value),
             Self::Lost => format!("{:.3} %", value * 100.0),
         }
     }
 
     fn parse(name: &str) -> Option<Self> {
-        let percent = |digits: &str| digits.parse::<f64>().ok().filter(|percent| (0.0..=100.0).contains(percent));
         match name {
             "min" => Some(Self::Min),
             "mean" => Some(Self::Mean),
@@ -89,23 +88,34 @@ impl Metric {
             "rate" => Some(Self::Rate),
             "errors" => Some(Self::Errors),
             "lost" => Some(Self::Lost),
-            _ => name.strip_prefix('p').and_then(percent).map(|percent| Self::Percentile(percent / 100.0)),
+            _ => name.strip_prefix('p').and_then(fraction_of_percent).map(Self::Percentile),
         }
     }
 
     fn parse_limit(self, text: &str) -> Result<f64, ParseError> {
         match self {
-            Self::Percentile(_) | Self::Min | Self::Mean | Self::Max => {
-                duration(text).map(|span| span.as_nanos() as f64)
-            }
-            Self::Rate => rate(text),
-            Self::Errors => text.parse().map_err(|_| parse_error("the number of errors must be a whole number")),
-            Self::Lost => {
-                let percent = text.strip_suffix('%').and_then(|digits| digits.trim().parse::<f64>().ok());
-                percent.map(|percent| percent / 100.0).ok_or_else(|| parse_error("the value of `lost` must end in %"))
-            }
+            Self::Percentile(_) | Self::Min | Self::Mean | Self::Max => match duration(text)? {
+                Duration::MAX => Err(parse_error("a latency is never compared with never")),
+                limit => Ok(limit.as_nanos() as f64),
+            },
+            Self::Rate => rate(text).and_then(|rate| match rate.is_finite() {
+                true => Ok(rate),
+                false => Err(parse_error("the rate is too large")),
+            }),
+            Self::Errors => count(text).map(|count: u64| count as f64),
+            Self::Lost => text
+                .strip_suffix('%')
+                .and_then(|percent| fraction_of_percent(percent.trim()))
+                .ok_or_else(|| parse_error("the value of `lost` must be 0% to 100%")),
         }
     }
+}
+
+/// The fraction of a number from 0 to 100, which has digits and at most one point.
+fn fraction_of_percent(text: &str) -> Option<f64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let percent = text.parse::<f64>().ok().filter(|percent| is_plain && (0.0..=100.0).contains(percent))?;
+    Some(percent / 100.0)
 }
 
 impl FromStr for Threshold {
@@ -157,8 +167,26 @@ mod tests {
 
     #[test]
     fn an_invalid_condition_is_rejected() {
-        for text in ["", "p99", "p99=5ms", "p101>5ms", "speed>5ms", "p99>5", "rate<", "lost>1", "errors>many"] {
+        let conditions = "|p99|p99=5ms|p101>5ms|speed>5ms|p99>5|rate<|lost>1|errors>many|p99>never|max<off|p+99>1ms\
+            |p-1>1ms|p>1ms|p.>1ms|pNaN>1ms|p1e1>1ms|p inf>1ms|lost>NaN%|lost>150%|lost>-1%|lost>inf%|lost>+1%|errors>-1\
+            |errors>+1|errors>NaN|errors>1.5|rate<inf|rate<-1|rate<0|p99>99999999999999999999s";
+        for text in conditions.split('|') {
             assert!(text.parse::<Threshold>().is_err(), "{text}");
         }
+        let huge = format!("rate<{}", "9".repeat(400));
+        assert!(huge.parse::<Threshold>().is_err());
+    }
+
+    #[test]
+    fn any_text_is_a_finite_condition_or_gets_a_hint() {
+        let words: Vec<&str> =
+            "p|p99|9|0|.|,|-|+|>|<|=|rate|lost|errors|max|never|NaN|inf|%|ms|s|k|e9".split('|').collect();
+        bolero::check!().with_iterations(3_000).with_max_len(9).for_each(|bytes: &[u8]| {
+            let text: String = bytes.iter().map(|byte| words[usize::from(*byte) % words.len()]).collect();
+            match text.parse::<Threshold>() {
+                Ok(threshold) => assert!(threshold.limit.is_finite() && threshold.limit >= 0.0, "{text}"),
+                Err(error) => assert!(!error.hint.is_empty(), "{text}"),
+            }
+        });
     }
 }

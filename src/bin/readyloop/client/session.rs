@@ -4,7 +4,6 @@
 //! pauses the input, and a slow reader of our output pauses reading from the peer.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
 use std::io;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use readyloop::codec::Framing;
 use readyloop::connection::CloseReason;
 use readyloop::instant::Instant;
 use readyloop::net::{Layer, Net};
-use readyloop::{Context, Key, Limits, Orders, Reactor, Service};
+use readyloop::{Context, Key, Limits, Orders, PeerInfo, Reactor, Service};
 
 use super::input::Input;
 use super::view::View;
@@ -27,7 +26,7 @@ const INPUT_IDLE_MAX: Duration = Duration::from_millis(100);
 
 /// A connection with its input and its view.
 pub(super) struct Session<V: View, W: Layer<Socket>> {
-    client: Client<Reactor, ClientService<V>, Framing, W>,
+    client: Client<Reactor, ClientService<V>, W>,
     key: Key,
 }
 
@@ -171,7 +170,7 @@ impl<V: View, W: Layer<Socket>> Session<V, W> {
         }
     }
 
-    fn call(&mut self, call: impl FnOnce(&mut ClientService<V>, &mut Context<'_, '_>)) {
+    fn call(&mut self, call: impl FnOnce(&mut ClientService<V>, &mut Context<'_, ClientService<V>>)) {
         // Fails if the peer has just closed, which the next turn reports.
         let _ = self.client.call(self.key, |service, (), cx| call(service, cx));
     }
@@ -203,7 +202,7 @@ fn has_more(input: &Receiver<Input>) -> bool {
 }
 
 impl<V: View> ClientService<V> {
-    fn send(&mut self, frame: &[u8], cx: &mut Context<'_, '_>) {
+    fn send(&mut self, frame: &[u8], cx: &mut Context<'_, Self>) {
         cx.send(frame);
         if let Some(sent_times) = &mut self.sent_times {
             sent_times.push_back(cx.now());
@@ -215,21 +214,22 @@ impl<V: View> ClientService<V> {
     }
 
     /// Ends our direction after the end of the input. Replies are still read.
-    fn end(&mut self, cx: &mut Context<'_, '_>) {
+    fn end(&mut self, cx: &mut Context<'_, Self>) {
         self.sending = Sending::Ended;
         cx.half_close();
     }
 }
 
 impl<V: View> Service for ClientService<V> {
+    type Codec = Framing;
     type Peer = ();
     type Message = ();
 
-    fn on_open(&mut self, _: &mut (), _: &dyn Display, _: &mut Context<'_, '_>) {
+    fn on_open(&mut self, _: &mut (), _: &PeerInfo<'_>, _: &mut Context<'_, Self>) {
         self.sending = Sending::Open;
     }
 
-    fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context<'_, '_>) {
+    fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context<'_, Self>) {
         let sent_at = self.sent_times.as_mut().and_then(VecDeque::pop_front);
         if let Err(error) = self.view.show(reply, sent_at.map(|sent_at| cx.now().since(sent_at))) {
             self.failure = Some(error);
@@ -241,11 +241,11 @@ impl<V: View> Service for ClientService<V> {
         }
     }
 
-    fn on_writable(&mut self, _: &mut (), _: &mut Context<'_, '_>) {
+    fn on_writable(&mut self, _: &mut (), _: &mut Context<'_, Self>) {
         self.sending = Sending::Open;
     }
 
-    fn on_close(&mut self, _: (), _: Key, reason: CloseReason, _: &mut Orders<'_>) {
+    fn on_close(&mut self, _: (), _: Key, reason: CloseReason, _: &mut Orders<'_, Self>) {
         self.closed = Some(reason);
     }
 }

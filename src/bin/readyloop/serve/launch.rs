@@ -31,7 +31,7 @@ impl AnyServer {
         }
     }
 
-    fn listen<S: readyloop::Service + Clone + Send + 'static>(
+    fn listen<S: readyloop::Service<Codec = Framing> + Clone + Send + 'static>(
         &mut self,
         listen: Listen,
         framing: Framing,
@@ -127,7 +127,7 @@ fn listen(
     let prefix = settings.prefix().unwrap_or_default();
     match (settings.endpoints.service, framing) {
         (Service::Echo, _) => server.listen(listen, framing, Echo::with_prefix(prefix)),
-        (Service::Discard, _) => server.listen(listen, framing, Discard),
+        (Service::Discard, _) => server.listen(listen, framing, Discard::new()),
         (Service::Chargen, Framing::Raw(_)) => server.listen(listen, framing, Chargen::new()),
         (Service::Chargen, Framing::Lines(_) | Framing::Length(_) | Framing::Fixed(_)) => {
             server.listen(listen, framing, Chargen::bare())
@@ -140,7 +140,7 @@ fn listen_datagrams(server: &mut Server<Reactor>, settings: &Settings, address: 
     let (options, limits) = (settings.datagram_options(), settings.datagram_limits());
     let endpoint = match settings.endpoints.service {
         Service::Echo => server.listen_datagrams(address, &options, limits, Echo::new()),
-        Service::Discard => server.listen_datagrams(address, &options, limits, Discard),
+        Service::Discard => server.listen_datagrams(address, &options, limits, Discard::new()),
         Service::Chargen => server.listen_datagrams(address, &options, limits, Chargen::new()),
         Service::Chat => Err(io::Error::new(io::ErrorKind::Unsupported, "chat needs connections, and UDP has none")),
     }?;

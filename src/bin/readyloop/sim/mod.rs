@@ -158,17 +158,17 @@ mod tests {
     struct Mute;
 
     impl Service for Mute {
+        type Codec = Lines;
         type Peer = ();
         type Message = ();
 
-        fn on_frame(&mut self, _peer: &mut (), _line: &[u8], cx: &mut Context<'_, '_>) {
+        fn on_frame(&mut self, _peer: &mut (), _line: &[u8], cx: &mut Context<'_, Self>) {
             cx.finish();
         }
     }
 
     impl TestSubject for Mute {
         type Service = Self;
-        type Codec = Lines;
 
         fn service(&self) -> Self {
             Self

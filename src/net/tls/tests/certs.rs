@@ -38,16 +38,29 @@ impl TestAuthority {
     /// A certificate for `name`, and its key.
     pub(super) fn issue(&self, name: &str, validity: Validity) -> (Pem, Pem) {
         let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        let now = date_time_ymd(1970, 1, 1) + SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        (params.not_before, params.not_after) = match validity {
-            Validity::Now => (now - DAY, now + DAY),
-            Validity::Past => (now - 2 * DAY, now - DAY),
-            Validity::Future => (now + DAY, now + 2 * DAY),
-        };
-        let cert = params.signed_by(&key, &self.0).unwrap();
+        let cert = params(name, validity).signed_by(&key, &self.0).unwrap();
         (text(cert.pem()), text(key.serialize_pem()))
     }
+}
+
+/// The certificate of an authority that is for `name` itself, as `openssl req -x509` makes it, and its key.
+pub(super) fn self_signed(name: &str, validity: Validity) -> (Pem, Pem) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = params(name, validity);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let cert = params.self_signed(&key).unwrap();
+    (text(cert.pem()), text(key.serialize_pem()))
+}
+
+fn params(name: &str, validity: Validity) -> CertificateParams {
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    let now = date_time_ymd(1970, 1, 1) + SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    (params.not_before, params.not_after) = match validity {
+        Validity::Now => (now - DAY, now + DAY),
+        Validity::Past => (now - 2 * DAY, now - DAY),
+        Validity::Future => (now + DAY, now + 2 * DAY),
+    };
+    params
 }
 
 pub(super) fn text(pem: String) -> Pem {

@@ -1,12 +1,9 @@
 //! Handshakes: which ones succeed, and which error each side gets.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-
+use super::certs::self_signed;
 use super::*;
 use crate::net::pump::OpenOutcome;
-use crate::net::tls::TlsSetupError;
+use crate::net::tls::{CertificateFault, Incompatibility};
 use crate::net::{AddressGroup, Link};
 
 /// The client's and the server's error of a handshake.
@@ -43,16 +40,36 @@ fn both_sides_report_a_certificate_that_the_client_refuses() {
         let mut setup = Setup::new().with_version(version);
         setup.client.trust = Trust::Authorities(authority.pem());
         let refuses =
-            |alert: &str| format!("the peer refuses our certificate, or requires one and we have none ({alert})");
-        check_failures(&setup, TlsError::UnknownSigner, &refuses("UnknownCA"));
+            |alert: &str| format!("the peer refuses our certificate, or requires one and we have none: {alert}");
+        check_failures(&setup, TlsError::UnknownSigner, &refuses("unknown authority"));
 
         let mut with_cert = |name: &str, validity: Validity, client: TlsError, alert: &str| {
             (setup.server.cert, setup.server.key) = authority.issue(name, validity);
             check_failures(&setup, client, &refuses(alert));
         };
-        with_cert("other.test", Validity::Now, TlsError::WrongName("server.test".to_owned()), "BadCertificate");
-        with_cert("server.test", Validity::Past, TlsError::Expired, "CertificateExpired");
-        with_cert("server.test", Validity::Future, TlsError::NotYetValid, "CertificateExpired");
+        with_cert("other.test", Validity::Now, TlsError::WrongName("server.test".to_owned()), "bad certificate");
+        with_cert("server.test", Validity::Past, TlsError::Expired, "expired certificate");
+        with_cert("server.test", Validity::Future, TlsError::NotYetValid, "expired certificate");
+    }
+}
+
+#[test]
+fn a_self_signed_certificate_is_trusted_if_it_is_listed_and_its_name_and_dates_fit() {
+    for version in VERSIONS {
+        let check = |name: &str, validity: Validity, expected: Option<TlsError>| {
+            let mut setup = Setup::new().with_version(version);
+            (setup.server.cert, setup.server.key) = self_signed(name, validity);
+            setup.client.trust = Trust::Authorities(setup.server.cert.clone());
+            assert_eq!(failures(&setup).0, expected, "{name}");
+        };
+        check("server.test", Validity::Now, None);
+        check("other.test", Validity::Now, Some(TlsError::WrongName("server.test".to_owned())));
+        check("server.test", Validity::Past, Some(TlsError::Expired));
+        check("server.test", Validity::Future, Some(TlsError::NotYetValid));
+
+        let mut setup = Setup::new().with_version(version);
+        (setup.server.cert, setup.server.key) = self_signed("server.test", Validity::Now);
+        assert_eq!(failures(&setup).0, Some(TlsError::BadCertificate(CertificateFault::Authority)), "not listed");
     }
 }
 
@@ -101,8 +118,8 @@ fn alpn_selects_a_protocol_of_both_sides_if_the_client_offers_any() {
 
     setup.client.alpn = protocols(&["chat"]);
     let (of_client, of_server) = failures(&setup);
-    assert_eq!(of_server, Some(TlsError::NothingInCommon("no ALPN protocol".to_owned())));
-    assert_eq!(of_client, Some(TlsError::NothingInCommon("the peer reports NoApplicationProtocol".to_owned())));
+    assert_eq!(of_server, Some(TlsError::NothingInCommon(Incompatibility::Alpn)));
+    assert_eq!(of_client, Some(TlsError::NothingInCommon(Incompatibility::Alpn)));
 }
 
 #[test]
@@ -177,91 +194,4 @@ fn bytes_right_after_a_handshake_are_read_without_an_event() {
     let mut server = link.into_stream();
     assert_eq!(server.inner_mut().unread(), 0, "the handshake has read the bytes");
     assert_eq!(read_some(&mut server).unwrap(), b"at once");
-}
-
-/// A directory with certificate files, removed on drop.
-struct CertDir(PathBuf);
-
-impl CertDir {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("readyloop-tls-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, pem: &Pem, mode: u32) -> PathBuf {
-        let Pem::Text(text) = pem else { panic!("not PEM from memory") };
-        let path = self.0.join(name);
-        fs::write(&path, text.as_bytes()).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        path
-    }
-}
-
-impl Drop for CertDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn options_of(cert: &Path, key: &Path) -> TlsServerOptions {
-    TlsServerOptions { cert: Pem::File(cert.into()), key: Pem::File(key.into()), client_ca: None, alpn: Vec::new() }
-}
-
-#[test]
-fn a_reload_uses_the_new_certificate_or_keeps_the_old_one_if_it_is_broken() {
-    let directory = CertDir::new("reload");
-    let (before, after) = (TestAuthority::new(), TestAuthority::new());
-    let install = |authority: &TestAuthority| {
-        let (cert, key) = authority.issue("server.test", Validity::Now);
-        (directory.write("cert.pem", &cert, 0o644), directory.write("key.pem", &key, 0o600))
-    };
-    let (cert, key) = install(&before);
-    let mut server = TlsServer::new(options_of(&cert, &key)).unwrap();
-    let presents = |server: &TlsServer, authority: &TestAuthority| {
-        let mut setup = Setup::new();
-        setup.client.trust = Trust::Authorities(authority.pem());
-        let (one, other) = pair(1 << 20, Transfer::Whole, 0);
-        let (mut client, mut server) = (setup.client(one), server.wrap(other).unwrap());
-        open(&mut client, &mut server).is_ok()
-    };
-    assert!(presents(&server, &before));
-
-    install(&after);
-    fs::write(&cert, "-----BEGIN CERTIFICATE-----\nnonsense").unwrap();
-    assert!(matches!(server.reload(), Err(TlsSetupError::NotPem { .. })));
-    assert!(presents(&server, &before));
-
-    install(&after);
-    server.reload().unwrap();
-    assert!(presents(&server, &after) && !presents(&server, &before));
-
-    let (cert_of_another, _) = before.issue("server.test", Validity::Now);
-    directory.write("cert.pem", &cert_of_another, 0o644);
-    assert!(matches!(server.reload(), Err(TlsSetupError::Mismatch { .. })));
-    assert!(presents(&server, &after));
-}
-
-#[test]
-fn a_key_that_others_can_read_or_that_is_missing_is_refused() {
-    let directory = CertDir::new("files");
-    let (cert, key) = TestAuthority::new().issue("server.test", Validity::Now);
-    let cert_path = directory.write("cert.pem", &cert, 0o644);
-    let refused = |cert: &Path, key: &Path| TlsServer::new(options_of(cert, key)).unwrap_err().to_string();
-    for mode in [0o644, 0o640, 0o604] {
-        let key_path = directory.write("key.pem", &key, mode);
-        let message = format!("the key {} can be read by others (mode {mode:o})", key_path.display());
-        assert_eq!(refused(&cert_path, &key_path), message);
-    }
-    let key_path = directory.write("key.pem", &key, 0o400);
-    assert!(TlsServer::new(options_of(&cert_path, &key_path)).is_ok());
-    assert!(refused(&cert_path, &directory.0.join("no.pem")).ends_with("No such file or directory (os error 2)"));
-    let no_key = directory.write("no-key.pem", &cert, 0o600);
-    assert!(refused(&cert_path, &no_key).contains("no-key.pem contains no private key"));
-}
-
-#[test]
-fn a_key_is_never_printed() {
-    let (_, key) = TestAuthority::new().issue("server.test", Validity::Now);
-    assert_eq!(format!("{key:?}"), "Pem((given as text))");
 }

@@ -54,7 +54,8 @@ pub(super) fn drop_oversized(loads: &mut Vec<Load>, descriptors: u64) {
             let reason =
                 format!("{} descriptors are needed, and the limit is {}", grouped(needed(load)), grouped(descriptors));
             // The notice is optional, so a write error is ignored.
-            let _ = writeln!(io::stderr(), "readyloop: skipped {}, because {reason}", counted(load.open(), "connection"));
+            let _ =
+                writeln!(io::stderr(), "readyloop: skipped {}, because {reason}", counted(load.open(), "connection"));
         }
         fits
     });

@@ -151,8 +151,7 @@ impl Run<'_> {
         if self.interrupt.is_set() {
             return Err(Interrupted);
         }
-        let (server_core, generator_core) =
-            comparison.cores.map_or((None, None), |cores| (Some(cores.server), Some(cores.generator)));
+        let (server_core, generator_core) = comparison.cores.map(|cores| (cores.server, cores.generator)).unzip();
         let config = TrialConfig {
             load: trial.load,
             run_length: RunLength::Time(self.settings.duration),

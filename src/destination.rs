@@ -13,7 +13,7 @@ use crate::peer_address::PeerAddress;
 pub enum Destination {
     /// A TCP address.
     Tcp(SocketAddr),
-    /// The path of a Unix domain socket.
+    /// The path of a Unix domain socket. On Linux, `@name` is a name in the abstract namespace (unix(7)).
     Unix(PathBuf),
 }
 

@@ -4,7 +4,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant as SystemInstant};
@@ -283,7 +283,7 @@ pub fn look_up(host_port: &str, timeout: Duration) -> Result<Vec<SocketAddr>, Co
     let (sender, receiver) = sync_channel(1);
     let (name, query) = (host_port.to_owned(), host_port.to_owned());
     thread::Builder::new().name("resolver".to_owned()).spawn(move || {
-        let addresses = query.to_socket_addrs().map(Iterator::collect);
+        let addresses = Address::resolve(&query);
         // Sending fails if the lookup took longer than the timeout.
         let _ = sender.send(addresses);
     })?;

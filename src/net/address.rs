@@ -1,10 +1,14 @@
 //! Addresses of servers as text, such as `tcp://host:port` and `unix:/path`.
 
-use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::mem::offset_of;
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::{fmt, io};
 
+use socket2::SockAddr;
 use thiserror::Error;
 
 /// The address of a server, at which it listens and to which clients connect.
@@ -16,34 +20,62 @@ pub enum Address {
     Tls(String),
     /// `host:port`, for datagrams.
     Udp(String),
-    /// A path in the file system.
+    /// A path in the file system. On Linux, `@name` is a name in the abstract namespace (unix(7)), which
+    /// has no file.
     Unix(PathBuf),
 }
 
 /// Why a text is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum AddressError {
-    /// No `:port` at the end, or the port is not a number up to 65535.
+    /// No text at all.
+    #[error("the address is empty: write host:port, such as 127.0.0.1:7007")]
+    Empty,
+    /// No `:port` at the end.
     #[error("`{0}` has no port (0 to 65535): write host:port, such as 127.0.0.1:7007")]
     NoPort(String),
-    /// An empty host, or an IPv6 address without brackets.
+    /// The port is a number above 65535.
+    #[error("port {0} is too large: a port is 0 to 65535")]
+    PortTooLarge(String),
+    /// The port is not a number. Names of services are not looked up.
+    #[error("`{0}` is not a port: write a number from 0 to 65535")]
+    BadPort(String),
+    /// A `/` after the port.
+    #[error("`{0}` has a `/` in it: write host:port without a path")]
+    HasPath(String),
+    /// An empty host.
     #[error("`{0}` has no host: write host:port, such as 127.0.0.1:7007 or [::1]:7007")]
     NoHost(String),
+    /// An IPv6 address without brackets, or brackets around something else.
+    #[error("`{0}` is not an IPv6 address in brackets: write one such as [::1]:7007 or [fe80::1%eth0]:7007")]
+    BadIpv6(String),
+    /// A space or another character that no host name has.
+    #[error("`{0}` is not a host: write a name or an IP address")]
+    BadHost(String),
     /// An unknown `scheme://`.
     #[error("`{0}` is not an address scheme: use tcp://host:port, tls://host:port, udp://host:port or unix:/path")]
     UnknownScheme(String),
     /// `unix:` without a path.
     #[error("`unix:` needs a path: write unix:/run/readyloop.sock")]
     NoPath,
+    /// A path that does not fit the address of a socket (unix(7)).
+    #[error("the path of a Unix socket has at most {UNIX_PATH_LEN_MAX} bytes, none of them zero")]
+    BadPath,
+    /// `unix:@name` on a system other than Linux.
+    #[error("a Unix socket needs a path here: names such as `@{0}` exist on Linux only")]
+    AbstractName(String),
 }
+
+/// The longest path of a Unix socket, which ends with a zero byte.
+const UNIX_PATH_LEN_MAX: usize = size_of::<libc::sockaddr_un>() - offset_of!(libc::sockaddr_un, sun_path) - 1;
 
 impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         if let Some(path) = text.strip_prefix("unix:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            return if path.is_empty() { Err(AddressError::NoPath) } else { Ok(Self::Unix(path.into())) };
+            return unix_path(path.strip_prefix("//").unwrap_or(path)).map(Self::Unix);
         }
         let (kind, host_port): (fn(String) -> Self, _) = match text.split_once("://") {
             Some(("tcp", rest)) => (Self::Tcp, rest),
@@ -52,16 +84,69 @@ impl FromStr for Address {
             Some((scheme, _)) => return Err(AddressError::UnknownScheme(scheme.to_owned())),
             None => (Self::Tcp, text),
         };
-        let (host, port) = host_port.rsplit_once(':').ok_or_else(|| AddressError::NoPort(text.to_owned()))?;
-        let is_bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;
-        if host.is_empty() || (host.contains(':') && !is_bracketed) {
-            return Err(AddressError::NoHost(text.to_owned()));
+        if host_port.is_empty() {
+            return Err(AddressError::Empty);
         }
-        if port.parse::<u16>().is_err() {
-            return Err(AddressError::NoPort(text.to_owned()));
+        if host_port.contains('/') {
+            return Err(AddressError::HasPath(text.to_owned()));
         }
+        let no_port = || AddressError::NoPort(text.to_owned());
+        let (host, port) = host_port.rsplit_once(':').filter(|_| !host_port.ends_with(']')).ok_or_else(no_port)?;
+        check_port(port).map_err(|error| if port.is_empty() { no_port() } else { error })?;
+        check_host(host, text)?;
         Ok(kind(host_port.to_owned()))
     }
+}
+
+fn unix_path(path: &str) -> Result<PathBuf, AddressError> {
+    match path.strip_prefix('@') {
+        _ if path.len() > UNIX_PATH_LEN_MAX || path.contains('\0') => Err(AddressError::BadPath),
+        Some("") => Err(AddressError::NoPath),
+        Some(name) if !cfg!(target_os = "linux") => Err(AddressError::AbstractName(name.to_owned())),
+        None if path.is_empty() => Err(AddressError::NoPath),
+        Some(_) | None => Ok(path.into()),
+    }
+}
+
+/// A port consists of digits. `str::parse` would accept a plus sign, too.
+fn check_port(port: &str) -> Result<(), AddressError> {
+    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse::<u16>() {
+        Ok(_) if is_number => Ok(()),
+        Err(_) if is_number => Err(AddressError::PortTooLarge(port.to_owned())),
+        Ok(_) | Err(_) => Err(AddressError::BadPort(port.to_owned())),
+    }
+}
+
+fn check_host(host: &str, text: &str) -> Result<(), AddressError> {
+    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        let (address, zone) = address.split_once('%').map_or((address, None), |(address, zone)| (address, Some(zone)));
+        let has_zone = |zone: &str| !zone.is_empty() && zone.bytes().all(|byte| byte.is_ascii_graphic());
+        return match address.parse::<Ipv6Addr>() {
+            Ok(_) if zone.is_none_or(has_zone) => Ok(()),
+            Ok(_) | Err(_) => Err(AddressError::BadIpv6(text.to_owned())),
+        };
+    }
+    let is_odd = |char: char| char.is_whitespace() || char.is_control() || matches!(char, '[' | ']' | '%' | '@');
+    match host {
+        "" => Err(AddressError::NoHost(text.to_owned())),
+        host if host.contains(':') => Err(AddressError::BadIpv6(text.to_owned())),
+        host if host.contains(is_odd) => Err(AddressError::BadHost(host.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// The address of a Unix socket. A path that begins with `@` is a name in the abstract namespace of Linux.
+pub(crate) fn unix_address(path: &Path) -> io::Result<SockAddr> {
+    match path.as_os_str().as_bytes().strip_prefix(b"@") {
+        Some(name) => SockAddr::unix(OsStr::from_bytes(&[b"\0", name].concat())),
+        None => SockAddr::unix(path),
+    }
+}
+
+/// Whether the path is a file, rather than a name in the abstract namespace of Linux.
+pub(crate) fn is_file_path(path: &Path) -> bool {
+    !path.as_os_str().as_bytes().starts_with(b"@")
 }
 
 impl fmt::Display for Address {
@@ -86,8 +171,12 @@ impl Address {
     ///
     /// # Errors
     /// The name cannot be resolved.
-    pub(crate) fn resolve(host_port: &str) -> std::io::Result<Vec<SocketAddr>> {
-        Ok(host_port.to_socket_addrs()?.collect())
+    pub(crate) fn resolve(host_port: &str) -> io::Result<Vec<SocketAddr>> {
+        let (host, port) = host_port.rsplit_once(':').unwrap_or((host_port, ""));
+        let port: u16 = port.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "no port"))?;
+        // The resolver knows the zones of IPv6 addresses, such as `fe80::1%eth0`, but no brackets.
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        Ok((host, port).to_socket_addrs()?.collect())
     }
 
     /// The same kind of address, with the socket address it was bound to.
@@ -128,16 +217,58 @@ mod tests {
         check("udp://127.0.0.1:7007", "udp://127.0.0.1:7007");
         check("unix:/tmp/a.sock", "unix:/tmp/a.sock");
         check("unix:///tmp/a.sock", "unix:/tmp/a.sock");
+        check("udp://[fe80::1%eth0]:7", "udp://[fe80::1%eth0]:7");
+        check("unix:./@a", "unix:./@a");
+        #[cfg(target_os = "linux")]
+        check("unix:@a", "unix:@a");
+    }
+
+    #[track_caller]
+    fn check_error(text: &str, expected: impl Fn(String) -> AddressError, part: &str) {
+        assert_eq!(text.parse::<Address>(), Err(expected(part.to_owned())));
     }
 
     #[test]
-    fn an_invalid_address_has_a_specific_error() {
-        let error = |text: &str| text.parse::<Address>().unwrap_err();
-        assert!(matches!(error("localhost"), AddressError::NoPort(_)));
-        assert!(matches!(error("localhost:70000"), AddressError::NoPort(_)));
-        assert!(matches!(error(":7007"), AddressError::NoHost(_)));
-        assert!(matches!(error("::1:7007"), AddressError::NoHost(_)));
-        assert!(matches!(error("http://a:1"), AddressError::UnknownScheme(_)));
-        assert!(matches!(error("unix:"), AddressError::NoPath));
+    fn each_kind_of_mistake_has_its_own_error() {
+        use AddressError::{
+            BadHost, BadIpv6, BadPath, BadPort, Empty, HasPath, NoHost, NoPath, NoPort, PortTooLarge, UnknownScheme,
+        };
+        check_error("", |_| Empty, "");
+        check_error("tcp://", |_| Empty, "");
+        for text in ["localhost", "localhost:", "[::1]", "[::1]:"] {
+            check_error(text, NoPort, text);
+        }
+        check_error(":65536", PortTooLarge, "65536");
+        check_error("a:99999999999999999999", PortTooLarge, "99999999999999999999");
+        for (text, port) in
+            [(":http", "http"), ("a:+7107", "+7107"), ("a:-1", "-1"), ("a: 1", " 1"), ("a:\u{661}", "\u{661}")]
+        {
+            check_error(text, BadPort, port);
+        }
+        check_error(":7007", NoHost, ":7007");
+        for text in ["127.0.0.1:7007/", "tcp://a:1/b", "/tmp/a.sock"] {
+            check_error(text, HasPath, text);
+        }
+        for text in ["::1:7007", "[]:1", "[a]:1", "[127.0.0.1]:1", "[::1%]:1", "[::1%a b]:1"] {
+            check_error(text, BadIpv6, text);
+        }
+        for host in ["a b", "[a", "user@a", "fe80%eth0", "a\u{1b}"] {
+            check_error(&format!("{host}:1"), BadHost, host);
+        }
+        check_error("http://a:1", UnknownScheme, "http");
+        check_error("unix:", |_| NoPath, "");
+        check_error("unix://", |_| NoPath, "");
+        check_error("unix:@", |_| NoPath, "");
+        check_error("unix:/a\0b", |_| BadPath, "");
+        check_error(&format!("unix:/{}", "a".repeat(UNIX_PATH_LEN_MAX)), |_| BadPath, "");
+        assert!(format!("unix:/{}", "a".repeat(UNIX_PATH_LEN_MAX - 1)).parse::<Address>().is_ok());
+    }
+
+    #[test]
+    fn an_ipv6_address_in_brackets_is_resolved_with_its_zone() {
+        let resolved = Address::resolve("[fe80::1%1]:7007").unwrap();
+        let SocketAddr::V6(address) = resolved[0] else { panic!("{resolved:?}") };
+        assert_eq!((address.port(), address.scope_id()), (7007, 1));
+        assert_eq!(Address::resolve("[::1]:1").unwrap(), ["[::1]:1".parse().unwrap()]);
     }
 }

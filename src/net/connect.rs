@@ -6,8 +6,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use mio::net::{TcpStream, UnixStream};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
+use super::address::unix_address;
 use super::listener::{TcpOrUnix, apply_buffer_sizes};
 use crate::destination::Destination;
 
@@ -69,7 +70,7 @@ pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<Tc
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
             socket.set_nonblocking(true)?;
             apply_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
-            ignore_in_progress(socket.connect(&SockAddr::unix(path)?))?;
+            ignore_in_progress(socket.connect(&unix_address(path)?))?;
             Ok(TcpOrUnix::Unix(UnixStream::from_std(socket.into())))
         }
     }

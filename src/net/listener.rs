@@ -12,7 +12,7 @@ use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
-use super::address::Address;
+use super::address::{Address, is_file_path, unix_address};
 use crate::peer_address::PeerAddress;
 
 /// Options of a listening socket.
@@ -97,7 +97,7 @@ impl Listener {
             }
             Address::Unix(path) => {
                 let listener = bind_unix(path, options)?;
-                let file = FileIdentity::of(path);
+                let file = FileIdentity::of(path).filter(|_| is_file_path(path));
                 Ok(Self { socket: TcpOrUnix::Unix(listener), address: address.clone(), file })
             }
         }
@@ -185,9 +185,9 @@ fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     apply_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
     socket.set_nonblocking(true)?;
-    let address = SockAddr::unix(path)?;
+    let address = unix_address(path)?;
     match socket.bind(&address) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path) => {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path, &address) => {
             fs::remove_file(path)?;
             socket.bind(&address)?;
         }
@@ -199,11 +199,16 @@ fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<UnixListener> {
 
 /// Whether the path is a socket file without a listener, left over from a process that has ended.
 /// Other kinds of files refuse a connect in the same way, so the type is checked first.
-fn is_abandoned(path: &Path) -> bool {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-    is_socket
-        && std::os::unix::net::UnixStream::connect(path)
-            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+///
+/// The connect does not block, although the backlog of a listener may be full.
+fn is_abandoned(path: &Path, address: &SockAddr) -> bool {
+    let is_socket = is_file_path(path) && fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let connect = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(address)
+    };
+    is_socket && connect().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// Sets the sizes that are given, in bytes.
@@ -281,6 +286,36 @@ mod tests {
         assert_eq!(bind(&path).err().unwrap().kind(), io::ErrorKind::AddrInUse);
         drop(listener);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_listener_with_a_full_backlog_is_not_waited_for() {
+        let dir = TempDir::new("full-backlog");
+        let path = dir.0.join("socket");
+        let stopped = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        stopped.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        stopped.listen(0).unwrap();
+        let waiting = || {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            socket.connect(&SockAddr::unix(&path).unwrap()).map(|()| socket)
+        };
+        let _waiting: Vec<Socket> = std::iter::from_fn(|| waiting().ok()).take(100).collect();
+        assert_eq!(bind(&path).err().unwrap().kind(), io::ErrorKind::AddrInUse);
+        assert!(path.exists());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_abstract_name_has_no_file() {
+        let name = format!("@readyloop-{}", std::process::id());
+        let listener = bind(Path::new(&name)).unwrap();
+        assert_eq!(bind(Path::new(&name)).err().unwrap().kind(), io::ErrorKind::AddrInUse);
+        assert!(!Path::new(&name).exists());
+        let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        client.connect(&unix_address(Path::new(&name)).unwrap()).unwrap();
+        drop(listener);
+        assert!(bind(Path::new(&name)).is_ok());
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl<'a> TurnView<'a> {
     pub(super) fn check_work(&self, name: PeerName, peer: &PeerSnapshot, stream: &StreamView) {
         let (snapshot, endpoint) = (&self.snapshot, &self.run.endpoints[name.0]);
         let limits = &snapshot.endpoints[name.0].limits;
-        let moved_max = SERVE_BUDGET_BYTES + 2 * READ_LEN_MAX + limits.queue_len_max(peer.role);
+        let moved_max = limits.queue_len_max(peer.role).saturating_add(SERVE_BUDGET_BYTES + 2 * READ_LEN_MAX);
         assert!(stream.bytes_in_turn <= moved_max, "{} bytes in one turn: {peer:?}", stream.bytes_in_turn);
         assert_eq!(peer.closed, None, "closed and not released: {peer:?}");
         if peer.is_marked {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Ended, ScratchPath, Serve, Server, exchange};
+use crate::support::{Ended, ScratchPath, Serve, Server, TIMEOUT, exchange, has_ipv6, wait_until};
 
 const FAILURE: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(2);
@@ -45,6 +45,101 @@ fn help_goes_to_standard_output() {
         }
     }
     assert_eq!(Serve::command("--version").run().code, Some(0));
+}
+
+#[test]
+fn a_full_disk_is_an_error_for_every_output() {
+    for words in ["--help", "--version", "serve --help", "cert --help", "sim --seed 1", "serve -l 127.0.0.1:0"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ended = Serve::command(words).stdout(full.into()).run();
+        check_error(&ended, FAILURE, &["cannot write to standard output", "os error 28"]);
+    }
+}
+
+/// The flags of `serve` that have a variable, without dashes.
+fn flags_of_serve() -> Vec<String> {
+    let help = Serve::command("serve --help").run().out;
+    let flag = |line: &String| {
+        let (_, rest) = line.trim_start().strip_prefix('-').and(line.split_once("--"))?;
+        let flag = rest.split(|sign: char| !(sign.is_ascii_lowercase() || sign == '-')).next()?;
+        (line.len() - line.trim_start().len() < 8 && flag != "help").then(|| flag.to_owned())
+    };
+    help.iter().filter_map(flag).collect()
+}
+
+#[test]
+fn every_flag_is_a_variable_and_its_error_names_it() {
+    let flags = flags_of_serve();
+    assert!(flags.len() > 30, "{flags:?}");
+    for flag in flags {
+        let variable = format!("READYLOOP_{}", flag.replace('-', "_").to_uppercase());
+        // A file that does not exist, a needed tls:// address, or a needed framing.
+        let parts: &[&str] = match flag.as_str() {
+            "config" | "ready-file" => &["no such file"],
+            "cert" | "key" | "client-ca" | "alpn" => &["needs a tls:// address"],
+            "prefix" => continue,
+            _ => &[&variable, "\u{1f41f}"],
+        };
+        check_error(&Serve::new().env(&variable, "/none/\u{1f41f}").run(), USAGE, parts);
+    }
+    let ended = Serve::new().env("READYLOOP_IDEL_TIMEOUT", "5s").run();
+    check_error(&ended, USAGE, &["unknown variable `READYLOOP_IDEL_TIMEOUT`"]);
+    assert!(ended.log_text().contains("READYLOOP_IDLE_TIMEOUT"), "{}", ended.log_text());
+}
+
+#[test]
+fn a_ready_file_belongs_to_one_running_server() {
+    let ready = ScratchPath::new("ready");
+    let serve = || Serve::new().with("--ready-file").arg(ready.text());
+    let first = serve().start();
+    wait_until(TIMEOUT, "the ready file exists", || std::fs::exists(ready.text()).unwrap());
+    let ended = serve().run();
+    check_error(&ended, FAILURE, &["belongs to a running server"]);
+    let text = std::fs::read_to_string(ready.text()).unwrap();
+    assert_eq!(text, format!("listening on tcp://{}\n", first.address()));
+    first.signal("KILL");
+    first.wait(TIMEOUT);
+    // What a killed server has left is replaced.
+    serve().start().drain();
+    assert!(!std::fs::exists(ready.text()).unwrap());
+}
+
+#[test]
+fn each_mistake_in_an_address_has_its_own_message() {
+    for (address, part) in [
+        ("127.0.0.1:65536", "port 65536 is too large"),
+        ("127.0.0.1:http", "`http` is not a port"),
+        ("127.0.0.1:+7107", "`+7107` is not a port"),
+        ("127.0.0.1:7007/", "has a `/` in it"),
+        ("", "the address is empty"),
+        ("[fe80::1%]:7007", "is not an IPv6 address in brackets"),
+        ("unix:@", "needs a path"),
+    ] {
+        check_error(&Serve::bare().listen(address).run(), USAGE, &[part]);
+    }
+    check_error(&Serve::bare().listen("127.0.0.1:7").listen("127.0.0.1:7").run(), USAGE, &["two listeners"]);
+    check_error(
+        &Serve::bare().with("-l tls://127.0.0.1:0 --self-signed --alpn").arg("").run(),
+        USAGE,
+        &["1 to 255 bytes"],
+    );
+    check_file_error("listen = []\n", &[":1", "listen is empty"]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_abstract_name_and_a_zone_are_addresses() {
+    let name = format!("unix:@readyloop-it-{}", std::process::id());
+    let server = Serve::bare().listen(&name).start();
+    assert_eq!(server.addresses, [name.as_str()]);
+    let client = Serve::command("client").arg(&name).run();
+    assert_eq!((client.code, client.log_text()), (Some(0), String::new()));
+    server.drain();
+    if has_ipv6() {
+        let server = Serve::bare().listen("[::1%lo]:0").start();
+        assert!(server.addresses[0].starts_with("tcp://[::1"), "{:?}", server.addresses);
+        server.drain();
+    }
 }
 
 #[test]

@@ -119,17 +119,17 @@ fn subcommand(arguments: &[OsString]) -> Option<&str> {
 }
 
 fn parse(command: Command, arguments: &[OsString]) -> Result<ArgMatches, EarlyExit> {
-    command.clone().try_get_matches_from(arguments).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            EarlyExit::Text(Box::new(error))
+    use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+
+    command.clone().try_get_matches_from(arguments).map_err(|error| {
+        if matches!(error.kind(), DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand) {
+            return EarlyExit::Text(Box::new(error));
         }
-        _ => {
-            let usage = usage_error(&error, subcommand(arguments));
-            EarlyExit::Usage(match variable_of(&error, &command, arguments) {
-                Some(name) => usage.at(&name),
-                None => usage,
-            })
-        }
+        let usage = usage_error(&error, subcommand(arguments));
+        EarlyExit::Usage(match variable_of(&error, &command, arguments) {
+            Some(name) => usage.at(&name),
+            None => usage,
+        })
     })
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Results go to standard output and are not logged.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use clap::{ArgAction, Args};
-use env_logger::{Builder, Env};
+use env_logger::{Builder, Env, Target, WriteStyle};
 use log::LevelFilter;
 
+use crate::log_writer::LogWriter;
+use crate::stream::has_colors;
 use crate::units::switch;
 
 /// The flags for the log level.
@@ -40,8 +42,11 @@ impl Verbosity {
 
 /// Starts logging. `RUST_LOG` overrides the flags.
 pub(crate) fn start(verbosity: &Verbosity) {
+    let style = if has_colors(&io::stderr()) { WriteStyle::Always } else { WriteStyle::Never };
     Builder::new()
         .filter_level(verbosity.level())
+        .target(Target::Pipe(Box::new(LogWriter::new(io::stderr()))))
+        .write_style(style)
         .parse_env(Env::default())
         .format(|line, record| {
             let (time, level) = (line.timestamp_millis(), record.level());

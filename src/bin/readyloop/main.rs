@@ -12,6 +12,7 @@ mod client;
 mod command_line;
 mod compare;
 mod exit_status;
+mod log_writer;
 mod logging;
 mod output_file;
 mod process_state;

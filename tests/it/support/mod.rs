@@ -38,7 +38,7 @@ pub(crate) use lines::Lines;
 pub(crate) use machine::{Attempt, exclusive_machine, p99, p99_within, repeat_attempts, shared_machine};
 pub(crate) use own_process::{descriptor_limit, is_own_process, own_process, runs_in_own_process};
 pub(crate) use pattern::Pattern;
-pub(crate) use process::{Process, signal};
+pub(crate) use process::{Process, signal, wait_for_exit};
 pub(crate) use program::Program;
 pub(crate) use serve::{Ended, Serve, Server};
 pub(crate) use summary::Summary;

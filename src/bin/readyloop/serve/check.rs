@@ -2,16 +2,23 @@
 //!
 //! The value of a single setting is checked by the parser of its flag.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use readyloop::connection::ENVELOPE_LEN_MAX;
 use readyloop::{Address, Framing};
 
 use crate::cli_error::CliError;
+use crate::output_file;
 use crate::units::print_size;
 
 use super::settings::{Design, Service, Settings, Threads};
 
 /// The longest prefix, in bytes. The rest of an envelope is the length of a frame, at most 8 bytes.
 const PREFIX_LEN_MAX: usize = ENVELOPE_LEN_MAX - 8;
+
+/// The most listeners of a server.
+const LISTENERS_MAX: usize = 255;
 
 /// The length of a line of chargen, without its end.
 const CHARGEN_LEN: usize = 72;
@@ -21,12 +28,65 @@ const CHARGEN_LEN: usize = 72;
 /// # Errors
 /// The first contradiction.
 pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
+    check_addresses(settings)?;
+    check_ready_file(settings)?;
     check_queues(settings)?;
     check_tls(settings)?;
     check_framing(settings)?;
     check_prefix(settings)?;
     check_datagrams(settings)?;
     check_design(settings)
+}
+
+fn check_addresses(settings: &Settings) -> Result<(), CliError> {
+    let listen = &settings.endpoints.listen;
+    if listen.len() > LISTENERS_MAX {
+        return Err(CliError::usage(
+            format!("{} addresses are too many: at most {LISTENERS_MAX}", listen.len()),
+            "start another process for the rest",
+        ));
+    }
+    for (index, address) in listen.iter().enumerate() {
+        if listen[..index].iter().any(|other| collide(address, other, settings.sockets.reuse_port)) {
+            return Err(CliError::usage(
+                format!("{address} is the address of two listeners"),
+                "type each --listen address once, or port 0 for any free port",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the kernel refuses to bind both addresses.
+fn collide(address: &Address, other: &Address, reuse_port: bool) -> bool {
+    match (address, other) {
+        (Address::Tcp(host_port) | Address::Tls(host_port), Address::Tcp(other) | Address::Tls(other))
+        | (Address::Udp(host_port), Address::Udp(other)) => {
+            host_port == other && !reuse_port && !host_port.ends_with(":0")
+        }
+        (Address::Unix(path), Address::Unix(other)) => path == other,
+        (_, _) => false,
+    }
+}
+
+/// A ready file at the path of a socket would replace it.
+fn check_ready_file(settings: &Settings) -> Result<(), CliError> {
+    let Some(ready_file) = &settings.output.ready_file else { return Ok(()) };
+    let is_same = |address: &&Address| matches!(address, Address::Unix(path) if whole(path) == whole(ready_file));
+    if let Some(address) = settings.endpoints.listen.iter().find(is_same) {
+        return Err(CliError::usage(
+            format!("--ready-file {} is the path of {address}", ready_file.display()),
+            "type another path for the ready file",
+        ));
+    }
+    output_file::check([("--ready-file", ready_file.as_path())])
+}
+
+/// The path with its directory in one form, or as it is if the directory does not exist.
+fn whole(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let directory = absolute.parent().and_then(|parent| fs::canonicalize(parent).ok());
+    directory.zip(path.file_name()).map_or(absolute, |(directory, name)| directory.join(name))
 }
 
 fn check_queues(settings: &Settings) -> Result<(), CliError> {
@@ -208,6 +268,27 @@ mod tests {
     #[track_caller]
     fn check_invalid(arguments: &str, message: &str) {
         assert_eq!(checked(arguments).map_err(|error| error.message), Err(message.to_owned()));
+    }
+
+    #[test]
+    fn each_address_is_bound_once() {
+        check_valid("-l 127.0.0.1:0,127.0.0.1:0 -l udp://a:1 -l tcp://a:1 -l unix:/a -l unix:/b");
+        check_valid("-l a:1 -l a:1 --reuse-port");
+        check_invalid("-l a:1 -l tcp://a:1", "tcp://a:1 is the address of two listeners");
+        check_invalid("-l a:1,tls://a:1 --self-signed", "tls://a:1 is the address of two listeners");
+        check_invalid("-l unix:/a -l unix:/a --reuse-port", "unix:/a is the address of two listeners");
+        let many = |count: usize| format!("-l {}", vec!["a:0"; count].join(","));
+        check_valid(&many(255));
+        check_invalid(&many(256), "256 addresses are too many: at most 255");
+    }
+
+    #[test]
+    fn a_ready_file_is_not_a_socket_and_its_directory_exists() {
+        check_valid("-l unix:/tmp/a --ready-file /tmp/b");
+        check_invalid("-l unix:/tmp/a --ready-file /tmp/a", "--ready-file /tmp/a is the path of unix:/tmp/a");
+        let dotted = "--ready-file /tmp/./a is the path of unix:/tmp/a";
+        check_invalid("-l unix:/tmp/a --ready-file /tmp/./a", dotted);
+        check_invalid("--ready-file /tmp", "cannot write --ready-file /tmp: it is a directory");
     }
 
     #[test]

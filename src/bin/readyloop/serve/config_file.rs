@@ -59,7 +59,7 @@ fn read_text(path: &Path) -> Result<String, CliError> {
 }
 
 /// Parses and checks the text of the file called `name`.
-fn entries(name: &str, text: &str) -> Result<Vec<Entry>, CliError> {
+pub(super) fn entries(name: &str, text: &str) -> Result<Vec<Entry>, CliError> {
     let place = |position: usize| {
         let above = text.as_bytes()[..position].iter().filter(|byte| **byte == b'\n').count();
         format!("{name}:{}", above + 1)
@@ -90,9 +90,10 @@ fn checked(serve: &Command, key: String, value: Value) -> Result<Entry, CliError
     if !flags.any(|flag| flag == key) {
         return Err(unknown_key(serve, &key, &value));
     }
-    let values = match value {
-        Value::Array(values) => values.into_iter().map(text).collect::<Option<Vec<_>>>(),
-        value => text(value).map(|text| vec![text]),
+    let values: Option<Vec<String>> = if let Value::Array(values) = value {
+        values.into_iter().map(text).collect()
+    } else {
+        text(value).map(|text| vec![text])
     };
     let values = values.ok_or_else(|| {
         CliError::usage(format!("{key} cannot be a table, a date or a nested array"), format!("write {key} = \"…\""))

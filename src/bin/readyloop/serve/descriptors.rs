@@ -20,10 +20,15 @@ pub(super) fn raise_limit() -> usize {
             info!("descriptor limit: {hard}");
             hard
         }
-        Ok((soft, hard)) => match Resource::NOFILE.set(hard, hard) {
-            Ok(()) => {
-                info!("descriptor limit raised from {soft} to {hard}");
-                hard
+        Ok((soft, hard)) => match Resource::NOFILE.set(hard, hard).and_then(|()| Resource::NOFILE.get_soft()) {
+            // Some sandboxes accept a new limit and keep the old one.
+            Ok(raised) if raised > soft => {
+                info!("descriptor limit raised from {soft} to {raised}");
+                raised
+            }
+            Ok(kept) => {
+                warn!("the system keeps the descriptor limit at {kept}, although {hard} is allowed");
+                kept
             }
             Err(error) => {
                 warn!("cannot raise the descriptor limit from {soft} to {hard}: {}", io_message(&error));

@@ -89,7 +89,10 @@ fn launch(settings: &Settings, limits: ServerLimits) -> io::Result<AnyServer> {
 /// too, so the file would be deleted.
 fn check_path(address: &Address) -> Result<(), CliError> {
     match address {
-        Address::Unix(path) if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) => {
+        Address::Unix(path)
+            if !path.as_os_str().as_encoded_bytes().starts_with(b"@")
+                && fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) =>
+        {
             Err(CliError::failure(
                 format!("cannot listen on {address}: a file other than a socket exists there"),
                 "type a path that does not exist",
@@ -185,8 +188,6 @@ fn unix_hint(path: &Path, error: &io::Error) -> String {
         format!("type a path in a writable directory: {directory} is not writable")
     } else if kind == io::ErrorKind::NotFound && !path.parent().is_some_and(Path::is_dir) {
         format!("create the directory: mkdir -p {directory}")
-    } else if kind == io::ErrorKind::InvalidInput {
-        "type a shorter path: the path of a socket has at most 107 bytes".to_owned()
     } else {
         any_hint()
     }

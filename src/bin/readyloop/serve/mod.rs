@@ -103,3 +103,83 @@ EXIT STATUS
   0  drained or stopped by a signal, or standard output is a closed pipe
   1  a failure at run time, such as an address in use, no permission or no free descriptors
   2  wrong usage or configuration; nothing was started";
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+    use crate::usage_error::usage_error;
+
+    /// What a flag, a variable or a key of a file may hold.
+    const VALUES: [&str; 30] = [
+        "",
+        " ",
+        "0",
+        "1",
+        "-1",
+        "+1",
+        "NaN",
+        "inf",
+        "1e9",
+        "1.5",
+        "0x10",
+        "18446744073709551615",
+        "18446744073709551616",
+        "9223372036854775808",
+        "18446744073709551615s",
+        "18446744073709551615s 1000000000ns",
+        "18446744073709551615GiB",
+        "never",
+        "true",
+        "\u{feff}1",
+        "\u{661}",
+        "\u{1f41f}",
+        "\u{1b}[2J",
+        "a\0b",
+        "unix:",
+        "[::1]:99999",
+        "fixed:18446744073709551615",
+        "length:u64",
+        "60s,10s,18446744073709551615",
+        "239.1.1.1@",
+    ];
+
+    /// Reads the arguments as the command does, up to the limits and options of the library.
+    fn read(serve: Command, arguments: &[String]) -> Result<(), CliError> {
+        let arguments = std::iter::once("serve".to_owned()).chain(arguments.iter().cloned());
+        let usage = |error| usage_error(&error, Some("serve"));
+        let settings =
+            Settings::from_arg_matches(&serve.try_get_matches_from(arguments).map_err(usage)?).map_err(usage)?;
+        check::check(&settings)?;
+        let limits = settings.limits();
+        assert!(limits.queue.low() < limits.queue.high() && limits.input_len_max() > 0);
+        settings.server_limits(descriptors::connections_max(20_000, 1, settings.total.max_connections));
+        settings.listen_options();
+        settings.datagram_limits();
+        settings.datagram_options();
+        Ok(())
+    }
+
+    #[test]
+    fn any_value_of_any_flag_or_key_is_read_or_refused_with_a_hint() {
+        let serve = Settings::augment_args(Command::new("serve"));
+        let flags: Vec<String> = serve.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
+        assert!(flags.len() > 30, "{flags:?}");
+        let long = "a".repeat(70_000);
+        let values: Vec<&str> = VALUES.into_iter().chain([long.as_str()]).collect();
+        for (flag, value) in flags.iter().flat_map(|flag| values.iter().map(move |value| (flag, value))) {
+            let check = |result: Result<(), CliError>| {
+                if let Err(error) = result {
+                    assert!(!error.message.is_empty() && !error.hint.is_empty(), "{flag} {value:?}: {error:?}");
+                }
+            };
+            check(read(serve.clone(), &[format!("--{flag}={value}")]));
+            check(read(serve.clone(), &[format!("--{flag}={value}"), format!("--{flag}={value}")]));
+            for text in [format!("{flag} = {value:?}"), format!("{flag} = {value}"), format!("{flag} = [{value:?}]")] {
+                let entries = config_file::entries("any.toml", &text);
+                check(entries.and_then(|entries| read(with_file(serve.clone(), entries), &[])));
+            }
+        }
+    }
+}

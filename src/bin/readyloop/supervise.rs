@@ -124,8 +124,8 @@ fn kill_descendants() {
     }
 }
 
-/// Kills the process group, and this process with it, if `compare` made a group for it. Without `/proc`, no
-/// descendant is known, and the group holds those that did not leave it.
+/// Kills the process group, and this process with it, if `compare` made a group for it. This ends the command
+/// where `/proc` does not list its processes.
 fn kill_own_group() {
     if getpgrp() == getpid() {
         let _ = kill_current_process_group(Signal::KILL);

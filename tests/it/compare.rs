@@ -158,7 +158,7 @@ fn default_loads_are_skipped_if_there_are_too_few_descriptors() {
     let log = ended.log_text();
     assert_eq!(ended.code, Some(0), "{log}");
     for skipped in ["100 connections", "1,000 connections", "10,000 connections"] {
-        assert!(log.contains(&format!("skipped {skipped}: ")), "no {skipped} in: {log}");
+        assert!(log.contains(&format!("skipped {skipped}, because ")), "no {skipped} in: {log}");
     }
     assert!(log.contains("the limit is 150") && ended.out.join("\n").contains("  10           reactor"), "{log}");
 }
@@ -238,6 +238,25 @@ fn an_interrupt_prints_the_results_and_leaves_no_process() {
 }
 
 #[test]
+fn every_output_is_written_although_one_fails() {
+    let json = ScratchPath::new("json");
+    let command = compare("-c 2 --rounds 1 --designs reactor --html /dev/full --json").arg(json.text());
+    let ended = fails(command, 1, &["cannot write /dev/full"]);
+    assert!(ended.out.join("\n").contains("Requests per second"), "the report is printed");
+    assert!(fs::read_to_string(json.text()).is_ok_and(|text| text.starts_with("{\"schema\"")));
+}
+
+#[test]
+fn the_workers_of_a_pool_are_in_its_command() {
+    let json = ScratchPath::new("json");
+    let command = compare("-c 2 --rounds 1 --designs pool,threads --workers 7 --json").arg(json.text());
+    prints(command, &["pool", "threads"], &[]);
+    let json: Value = serde_json::from_str(&fs::read_to_string(json.text()).expect("it was written")).expect("JSON");
+    let commands = [0, 1].map(|place| json["servers"][place]["command"].as_str().expect("a command").to_owned());
+    assert!(commands[0].ends_with("--design pool --workers 7") && commands[1].ends_with("--design threads"));
+}
+
+#[test]
 fn a_comparison_in_which_every_trial_fails_is_a_failure() {
     let ended = fails(
         Serve::command("compare -d 1ns -w 0s --no-calls -c 1 --rounds 1 --designs reactor"),
@@ -260,10 +279,15 @@ fn values_out_of_range_are_errors_before_any_start() {
 
 #[test]
 fn invalid_arguments_are_errors_before_any_start() {
-    fails(compare("-c many"), 2, &["not a whole number"]);
-    fails(compare("--peer nameless"), 2, &["not of the form NAME=COMMAND"]);
+    for counts in ["many", "0", "+5", "0+5", "5+", "5+5+5"] {
+        fails(compare("-c").arg(counts), 2, &["hint: "]);
+    }
+    for peer in ["nameless", "=./other", "other=", "other= "] {
+        fails(with_peer(compare(""), peer), 2, &["not of the form NAME=COMMAND"]);
+    }
     fails(compare("--designs reactor,reactor"), 2, &["two servers have the name `reactor`"]);
     fails(compare("--designs best"), 2, &["best"]);
-    fails(compare("-c 100").descriptors(120), 1, &["164 are needed"]);
+    fails(compare("-c 50+50").descriptors(120), 1, &["164 are needed", "at most 56 connections"]);
     fails(compare("--json /no/such/directory/file"), 2, &["cannot write --json /no/such/directory/file"]);
+    fails(compare("--json /tmp/one --html /tmp/one"), 2, &["--html /tmp/one is the path of another output"]);
 }

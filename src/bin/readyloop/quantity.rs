@@ -9,7 +9,7 @@ pub(crate) enum Unit {
     Count,
     /// Items per second.
     Rate,
-    /// Nanoseconds.
+    /// A time in nanoseconds.
     Time,
     /// Bytes, printed in decimal multiples, so that the decades of an axis are round.
     Bytes,

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, getpgrp, getpid, kill_current_process_group, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -73,21 +73,20 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     });
     let event = receiver.recv();
     kill_descendants();
-    match event {
-        Ok(Event::Ended(Ok(status))) => std::process::exit(status.code().unwrap_or_else(|| {
-            // The status of a shell for the same end.
-            SIGNAL_STATUS + status.signal().unwrap_or_default()
-        })),
-        Ok(Event::Ended(Err(_)) | Event::Stopped) | Err(_) => std::process::exit(SIGNAL_STATUS + SIGTERM),
-    }
+    let Ok(Event::Ended(Ok(status))) = event else {
+        kill_own_group();
+        std::process::exit(SIGNAL_STATUS + SIGTERM);
+    };
+    // The status of a shell for the same end.
+    std::process::exit(status.code().unwrap_or_else(|| SIGNAL_STATUS + status.signal().unwrap_or_default()))
 }
 
-/// Makes this process the parent of descendants whose parent has ended, so that none escapes.
+/// Makes this process the parent of orphaned descendants, so that none escapes.
 fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     {
         // On failure, a descendant in the background may stay behind.
-        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+        let _ = rustix::process::set_child_subreaper(Some(getpid()));
     }
 }
 
@@ -122,6 +121,14 @@ fn kill_descendants() {
         }
         while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
         thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// Kills the process group, and this process with it, if `compare` made a group for it. This ends the command
+/// where `/proc` does not list its processes.
+fn kill_own_group() {
+    if getpgrp() == getpid() {
+        let _ = kill_current_process_group(Signal::KILL);
     }
 }
 

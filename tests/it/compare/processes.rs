@@ -25,11 +25,11 @@ impl ForkingPeer {
         format!("forking={fork} echo >> {starts}; {serve}; echo")
     }
 
-    /// Waits until the first trial of it has begun. The first start is a check.
+    /// Waits for this number of starts. The first start is a check, and each other one is a trial.
     #[track_caller]
-    fn wait_for_a_trial(&self) {
+    fn wait_for_starts(&self, count: usize) {
         let starts = || fs::read_to_string(self.starts.text()).expect("the file exists").lines().count();
-        wait_until(4 * TIMEOUT, "the first trial has begun", || starts() >= 2);
+        wait_until(4 * TIMEOUT, "the trial has begun", || starts() >= count);
     }
 
     #[track_caller]
@@ -53,12 +53,25 @@ fn no_process_is_left_after_any_signal() {
     for signal in ["HUP", "INT", "TERM", "KILL"] {
         let peer = ForkingPeer::new();
         let running = with_peer(compare("-c 2 --rounds 1000 --designs reactor"), &peer.text()).spawn();
-        peer.wait_for_a_trial();
+        peer.wait_for_starts(2);
         running.signal(signal);
         let ended = running.wait(2 * TIMEOUT);
         assert_eq!(ended.code.is_none(), signal == "KILL", "SIG{signal}: {}", ended.log_text());
         peer.is_gone();
     }
+}
+
+#[test]
+fn a_comparison_under_nohup_goes_on_after_a_hangup() {
+    let peer = ForkingPeer::new();
+    let command = with_peer(compare("-c 2 --rounds 1000 --designs reactor"), &peer.text()).under("nohup");
+    let running = command.spawn();
+    peer.wait_for_starts(2);
+    running.signal("HUP");
+    peer.wait_for_starts(4);
+    running.signal("TERM");
+    assert_eq!(running.wait(2 * TIMEOUT).code, Some(0));
+    peer.is_gone();
 }
 
 #[test]

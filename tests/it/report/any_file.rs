@@ -67,7 +67,7 @@ fn check(ended: &Ended) -> Result<(), TestCaseError> {
             prop_assert!(out.len() < 1 << 20, "{} bytes", out.len());
         }
         Some(2) => {
-            prop_assert!(out.is_empty() && ended.log.len() == 2 && log.starts_with("readyloop: error: "), "{log}")
+            prop_assert!(out.is_empty() && ended.log.len() == 2 && log.starts_with("readyloop: error: "), "{log}");
         }
         other => prop_assert!(false, "exit status {other:?}: {log}"),
     }

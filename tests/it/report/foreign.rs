@@ -55,7 +55,8 @@ fn a_file_that_is_broken_missing_newer_or_inconsistent_is_refused() {
 #[test]
 fn an_error_has_its_position_in_the_file_and_no_words_of_the_parser() {
     let good = run("reactor", 10, 1_000.0);
-    refused(&[&saved("{\n \"schema\": 5}")], &["line 2, column 12: a value of a run is missing or of another type"]);
+    let wrong = saved("{\n \"schema\": \"readyloop.comparison\",\n \"begun_unix_s\": -5}");
+    refused(&[&wrong], &["line 3, column ", ": a value of a run is missing or of another type"]);
     refused(
         &[&saved(&format!("{good} oops"))],
         &[&format!("line 1, column {}: this is not JSON", good.to_string().len() + 2)],
@@ -85,7 +86,7 @@ fn byte_order_marks_and_arrays_of_runs_are_understood() {
     refused(&[&saved(&format!("[{one} {two}]"))], &["this is not JSON"]);
 }
 
-/// A comparison whose first record has this value.
+/// A comparison with this value in its first record.
 fn with(pointer: &str, value: Value) -> String {
     let mut comparison = comparison();
     let record = &mut comparison["trials"][0]["outcome"]["measured"];

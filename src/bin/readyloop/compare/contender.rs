@@ -200,28 +200,3 @@ fn wait_for_port(
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_peer_has_a_name_and_a_command() {
-        let peer: Contender = "other = ./other --flag=1 {port}".parse().unwrap();
-        assert_eq!(
-            peer.to_server(),
-            Server { name: "other".to_owned(), command: "./other --flag=1 {port}".to_owned() }
-        );
-        assert!(peer.needs_port());
-        for wrong in ["", "other", "=./other", "other=", "other= "] {
-            assert!(wrong.parse::<Contender>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn only_the_pool_gets_workers() {
-        let command = |design| Contender::design(design, Some(7)).to_server().command;
-        assert!(command("pool").ends_with("--design pool --workers 7"));
-        assert!(command("threads").ends_with("--design threads"));
-    }
-}

@@ -1,8 +1,8 @@
 //! `Interrupt`: whether SIGHUP, SIGINT or SIGTERM was received.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, io};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -11,10 +11,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 pub(super) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Installs the handlers. The signals do not end the process any more.
+    /// Installs the handlers, which replace the end of the process. Under nohup(1), SIGHUP stays ignored.
     pub(super) fn install() -> io::Result<Self> {
         let interrupt = Self::default();
-        for signal in [SIGHUP, SIGINT, SIGTERM] {
+        let hangup = Some(SIGHUP).filter(|_| !is_hangup_ignored());
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
             signal_hook::flag::register(signal, Arc::clone(&interrupt.0))?;
         }
         Ok(interrupt)
@@ -23,4 +24,11 @@ impl Interrupt {
     pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Whether the parent process ignores SIGHUP, which is bit 0 of the mask in `/proc` (proc(5)).
+fn is_hangup_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

@@ -72,16 +72,6 @@ mod tests {
     }
 
     #[test]
-    fn some_connections_may_be_idle() {
-        assert_eq!("100".parse(), Ok(counts(100, 0)));
-        assert_eq!("10k".parse(), Ok(counts(10_000, 0)));
-        assert_eq!("100+18900".parse(), Ok(counts(100, 18_900)));
-        for wrong in ["", "0", "+5", "0+5", "5+", "5+5+5", "many"] {
-            assert!(wrong.parse::<ConnectionCounts>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn every_round_has_every_server_under_every_load() {
         let loads = loads(&[counts(1, 0), counts(2, 0), counts(1, 0)], &[64]);
         assert_eq!(loads.len(), 2);

@@ -151,8 +151,7 @@ impl Run<'_> {
         if self.interrupt.is_set() {
             return Err(Interrupted);
         }
-        let (server_core, generator_core) =
-            comparison.cores.map_or((None, None), |cores| (Some(cores.server), Some(cores.generator)));
+        let (server_core, generator_core) = comparison.cores.map(|cores| (cores.server, cores.generator)).unzip();
         let config = TrialConfig {
             load: trial.load,
             run_length: RunLength::Time(self.settings.duration),
@@ -249,6 +248,7 @@ In each round, every server runs under every load. Each trial has a new server p
 generator process, pinned to different cores if there are two. A result is the median of all rounds,
 with the minimum and the maximum. Two servers differ only if their rounds do not overlap; all other
 differences are within noise. System calls are counted with perf or strace if one is installed.
+All processes of a command end with the comparison, also those that it started in the background.
 
 EXAMPLES
   readyloop compare
@@ -263,6 +263,6 @@ EXAMPLES
 EXIT STATUS
   0  finished, or interrupted after at least one trial; a server that could not be measured under a
      load is a result
-  1  a server does not start, a server returned other bytes than it received, nothing was measured
-     before an interrupt, there are too few descriptors, or an output cannot be written
-  2  wrong usage; no server was started";
+  1  a server does not start, a server returned other bytes than it received, no trial succeeded,
+     there are too few descriptors, or an output cannot be written
+  2  wrong usage, or an output with a path that cannot be written; no server was started";

@@ -2,7 +2,7 @@
 
 use super::comparison::Load;
 use super::metric::{CPU, MEMORY, Metric, P99, RATE};
-use super::results::{Cell, Family, Unserved};
+use super::results::{Family, Unserved};
 use super::spread::Verdict;
 use crate::quantity::{Unit, counted, grouped};
 
@@ -48,17 +48,15 @@ fn conclude_against(family: &Family<'_>, base: usize) -> Vec<String> {
             "No conclusion is drawn. Run it again with --rounds 5.".to_owned(),
         ];
     }
-    let clauses = |clause: fn(&Family<'_>, Load, usize, usize) -> Option<String>| -> Vec<String> {
-        rivals(family, base).filter_map(|rival| clause(family, load, base, rival)).collect()
-    };
-    let costs = clauses(costs).join("; ");
+    let pairs = || rivals(family, base).map(|rival| Pair { family, load, base, rival });
+    let costs = pairs().filter_map(|pair| pair.costs()).collect::<Vec<_>>().join("; ");
     // Only the smallest load is named under which a server could not be measured.
     let beyond = rivals(family, base).filter_map(|rival| {
         let is_lost = |load: Load| family.cell(load, rival).is_some_and(|cell| cell.runs.is_empty());
         let lost = loads.iter().copied().find(|beyond| load.open() < beyond.open() && is_lost(*beyond))?;
         Some(format!("with {}, {} could not be measured", load_phrase(lost), name(family, rival)))
     });
-    let served: Vec<String> = clauses(service).into_iter().chain(beyond).collect();
+    let served: Vec<String> = pairs().filter_map(|pair| pair.service()).chain(beyond).collect();
     let costs = match costs.strip_prefix("per ") {
         Some(costs) => format!("Per {costs}."),
         None => "The cost of a request was not measured.".to_owned(),
@@ -75,33 +73,88 @@ fn name<'a>(family: &'a Family<'_>, server: usize) -> &'a str {
     &family.servers[server].name
 }
 
-/// A clause about the rate and the latency of both servers.
-fn service(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option<String> {
-    let cell = family.cell(load, rival)?;
-    let them = name(family, rival);
-    if cell.runs.is_empty() {
-        return Some(format!("{them} could not be measured"));
+/// Two servers under one load.
+struct Pair<'a> {
+    family: &'a Family<'a>,
+    load: Load,
+    base: usize,
+    rival: usize,
+}
+
+impl Pair<'_> {
+    fn names(&self) -> [&str; 2] {
+        [name(self.family, self.base), name(self.family, self.rival)]
     }
-    if let Some(unserved) = cell.unserved() {
-        return Some(format!("{them} {}", unserved_phrase(unserved)));
+
+    fn unserved(&self) -> [Option<Unserved>; 2] {
+        [self.base, self.rival].map(|server| self.family.unserved(self.load, server))
     }
-    let us = name(family, base);
-    if let Some(unserved) = family.cell(load, base).and_then(Cell::unserved) {
-        return Some(format!("{us} {}, and {them} served all of them", unserved_phrase(unserved)));
-    }
-    let rate = match compare(family, load, RATE, base, rival)? {
-        Difference::Noise => format!("no difference in requests per second could be shown between {us} and {them}"),
-        Difference::More { which, times, than } => {
-            format!("{which} answered {times} times as many requests per second as {than}")
+
+    /// A clause about the rate and the latency of both servers.
+    fn service(&self) -> Option<String> {
+        let [us, them] = self.names();
+        match self.unserved() {
+            _ if self.family.cell(self.load, self.rival)?.runs.is_empty() => {
+                return Some(format!("{them} could not be measured"));
+            }
+            [_, Some(unserved)] => return Some(format!("{them} {}", unserved_phrase(unserved))),
+            [Some(unserved), None] => {
+                return Some(format!("{us} {}, and {them} served all of them", unserved_phrase(unserved)));
+            }
+            [None, None] => {}
         }
-    };
-    let latency = match compare(family, load, P99, base, rival)? {
-        Difference::Noise => "no difference in p99 latency could be shown".to_owned(),
-        Difference::More { which, times, than } => {
-            format!("the p99 latency of {which} was {times} times that of {than}")
+        let rate = match self.difference(RATE)? {
+            Difference::Noise => format!("no difference in requests per second could be shown between {us} and {them}"),
+            Difference::More { which, times, than } => {
+                format!("{which} answered {times} times as many requests per second as {than}")
+            }
+        };
+        let latency = match self.difference(P99)? {
+            Difference::Noise => "no difference in p99 latency could be shown".to_owned(),
+            Difference::More { which, times, than } => {
+                format!("the p99 latency of {which} was {times} times that of {than}")
+            }
+        };
+        Some(format!("{rate}, and {latency}"))
+    }
+
+    /// A clause about the CPU and the memory that both servers used.
+    fn costs(&self) -> Option<String> {
+        // A server that left connections unserved has no comparable cost per request and connection.
+        if self.unserved() != [None, None] {
+            return None;
         }
-    };
-    Some(format!("{rate}, and {latency}"))
+        let [us, them] = self.names();
+        let clause = |metric, each: &str, what: &str| match self.difference(metric)? {
+            Difference::Noise => {
+                Some(format!("{each}, no difference in {what} could be shown between {us} and {them}"))
+            }
+            Difference::More { which, times, than } => {
+                Some(format!("{each}, {which} used {times} times the {what} of {than}"))
+            }
+        };
+        let memory = clause(MEMORY, "per connection", "memory").filter(|_| self.load.open() >= MEMORY_CONNECTIONS_MIN);
+        let clauses: Vec<String> = clause(CPU, "per request", "CPU").into_iter().chain(memory).collect();
+        (!clauses.is_empty()).then(|| clauses.join(", and "))
+    }
+
+    /// Which of the two servers has the larger value; `None` if one of them has none.
+    fn difference(&self, metric: Metric) -> Option<Difference<'_>> {
+        let figure = |server| self.family.figure(self.load, server, metric);
+        let (ours, theirs) = (figure(self.base)?, figure(self.rival)?);
+        let [us, them] = self.names();
+        let more = |which, than, times| Difference::More { which, times: Unit::Each.print(times), than };
+        Some(match theirs.against(&ours) {
+            Verdict::OneRound | Verdict::WithinNoise => Difference::Noise,
+            Verdict::More => more(them, us, theirs.ratio(&ours)),
+            Verdict::Less => more(us, them, ours.ratio(&theirs)),
+        })
+    }
+}
+
+enum Difference<'a> {
+    Noise,
+    More { which: &'a str, times: String, than: &'a str },
 }
 
 /// A clause about the connections that were not served.
@@ -119,49 +172,6 @@ fn unserved_phrase(unserved: Unserved) -> String {
             format!("{served}, refused {} and left {} waiting", grouped(refused), grouped(waiting))
         }
     }
-}
-
-/// A clause about the CPU and the memory that both servers used.
-fn costs(family: &Family<'_>, load: Load, base: usize, rival: usize) -> Option<String> {
-    // A server that left connections unserved has no comparable cost per request and connection.
-    if [base, rival].into_iter().any(|server| family.unserved(load, server).is_some()) {
-        return None;
-    }
-    let (us, them) = (name(family, base), name(family, rival));
-    let clause = |metric, each: &str, what: &str| match compare(family, load, metric, base, rival)? {
-        Difference::Noise => Some(format!("{each}, no difference in {what} could be shown between {us} and {them}")),
-        Difference::More { which, times, than } => {
-            Some(format!("{each}, {which} used {times} times the {what} of {than}"))
-        }
-    };
-    let memory = clause(MEMORY, "per connection", "memory").filter(|_| load.open() >= MEMORY_CONNECTIONS_MIN);
-    let clauses: Vec<String> = clause(CPU, "per request", "CPU").into_iter().chain(memory).collect();
-    (!clauses.is_empty()).then(|| clauses.join(", and "))
-}
-
-/// Which of two servers has the larger value; `None` if one of them has none.
-fn compare<'a>(
-    family: &'a Family<'_>,
-    load: Load,
-    metric: Metric,
-    base: usize,
-    rival: usize,
-) -> Option<Difference<'a>> {
-    let (ours, theirs) = (family.figure(load, base, metric)?, family.figure(load, rival, metric)?);
-    let more = |which, than, times: f64| {
-        let times = Unit::Each.print(times);
-        Difference::More { which: name(family, which), times, than: name(family, than) }
-    };
-    Some(match theirs.against(&ours) {
-        Verdict::OneRound | Verdict::WithinNoise => Difference::Noise,
-        Verdict::More => more(rival, base, theirs.ratio(&ours)),
-        Verdict::Less => more(base, rival, ours.ratio(&theirs)),
-    })
-}
-
-enum Difference<'a> {
-    Noise,
-    More { which: &'a str, times: String, than: &'a str },
 }
 
 fn load_phrase(load: Load) -> String {

@@ -1,7 +1,7 @@
 //! Prints a report as Markdown, for a repository, a pull request, or an issue.
 //!
-//! Tables are written by hand: table crates do not write the alignment of a column into the line below
-//! the head.
+//! Tables are written by hand. Table crates do not write the alignment of a column into the line below
+//! the head of the table.
 
 use std::fmt::Write as _;
 

@@ -86,7 +86,9 @@ pub(crate) const HELP: &str = "\
 MERGING
   Runs of the same server under the same load on the same machine are rounds of one measurement. The
   report shows their median, minimum and maximum. When the runs come from several machines, the
-  number of the machine follows the name of each server. A run that is in two files counts once.
+  number of the machine follows the name of each server. When a name stands for several commands, a
+  number follows it, and the last table has the commands. A run that is in two files counts once. A
+  file holds runs one after another, or arrays of runs.
 
 EXAMPLES
   readyloop report monday.json tuesday.json

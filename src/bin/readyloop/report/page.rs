@@ -62,12 +62,12 @@ fn about(results: &Results<'_>) -> String {
     let machines: BTreeSet<String> = results
         .machines
         .iter()
-        .map(|machine| format!("{}, {}", plain(&machine.kernel, VALUE_CHARS_MAX), processor(machine)))
+        .map(|machine| format!("{}, {}", plain(&machine.kernel, VALUE_CHARS_MAX), hardware(machine)))
         .collect();
     labels.chain(rounds).chain(machines).collect::<Vec<_>>().join("; ")
 }
 
-fn processor(machine: &Machine) -> String {
+fn hardware(machine: &Machine) -> String {
     format!("{}, {}", plain(&machine.processor, VALUE_CHARS_MAX), counted(machine.cores, "core"))
 }
 
@@ -119,7 +119,7 @@ fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
             tables::of_time(family),
         ),
     ];
-    // A section whose table has no value was not measured.
+    // A table without a value was not measured.
     sections.retain(|section| section.table.head.len() > section.table.names && !section.table.rows.is_empty());
     sections
 }
@@ -201,7 +201,7 @@ fn origin(comparisons: &[Comparison], results: &Results<'_>) -> Table {
     };
     for (place, machine) in results.machines.iter().enumerate() {
         let name = if results.machines.len() > 1 { format!("machine ({})", place + 1) } else { "machine".to_owned() };
-        row(&name, &processor(machine));
+        row(&name, &hardware(machine));
         row("kernel", &machine.kernel);
         row("congestion control", &machine.congestion_control);
         row("readyloop", &machine.readyloop);

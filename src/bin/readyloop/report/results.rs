@@ -82,7 +82,8 @@ impl<'a> Results<'a> {
             results.add(comparison);
         }
         for place in 0..results.families.len() {
-            results.describe(place);
+            let servers = results.described(&results.families[place].servers);
+            results.families[place].servers = servers;
         }
         results
     }
@@ -125,21 +126,18 @@ impl<'a> Results<'a> {
         index_of(&mut self.identities, Identity { name, command, machine })
     }
 
-    /// Gives the servers of a family their names and styles, and finds the base of each machine: its server
-    /// named [`BASE`], or else its first server.
-    fn describe(&mut self, place: usize) {
-        let machine_of = |server: &Contender| self.identities[server.identity].machine;
-        let is_base = |server: &Contender| self.identities[server.identity].name == BASE;
-        let servers = &self.families[place].servers;
-        let described = servers.iter().enumerate().map(|(own, server)| {
-            let machine = machine_of(server);
-            let mut on_it = servers.iter().enumerate().filter(|(_, other)| machine_of(other) == machine);
-            let base = on_it.clone().find(|(_, other)| is_base(other)).or_else(|| on_it.next());
-            let base = base.map(|(base, _)| base).filter(|base| *base != own);
-            let style = LineStyle::nth(server.identity);
-            Contender { name: self.name(server.identity), style, base, identity: server.identity }
-        });
-        self.families[place].servers = described.collect();
+    /// The servers of a family with their names, and the base of each: the server of its machine that is named
+    /// [`BASE`], or else the first one.
+    fn described(&self, servers: &[Contender]) -> Vec<Contender> {
+        let identity = |server: &Contender| self.identities[server.identity];
+        let describe = |(own, server): (usize, &Contender)| {
+            let on_it =
+                || (0..servers.len()).filter(|other| identity(&servers[*other]).machine == identity(server).machine);
+            let base = on_it().find(|other| identity(&servers[*other]).name == BASE).or_else(|| on_it().next());
+            let base = base.filter(|base| *base != own);
+            Contender { name: self.name(server.identity), base, ..server.clone() }
+        };
+        servers.iter().enumerate().map(describe).collect()
     }
 
     /// The name of a server. The number of its machine follows if there are several machines, and the number

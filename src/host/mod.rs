@@ -322,7 +322,7 @@ impl<S: Service, L> Host<S, L> {
             if presence == Presence::Open {
                 self.call_service(now, |service, orders| {
                     if let Some(error) = layer_error {
-                        service.on_layer_error(key, &error);
+                        service.on_layer_error(key, error);
                     }
                     service.on_close(state, key, reason, orders);
                 });

@@ -203,11 +203,6 @@ impl<S: Service, L> Host<S, L> {
         self.call_service(now, |service, orders| service.on_drain(orders));
     }
 
-    /// Notifies the service that the layer of a peer failed, before the peer is reaped.
-    pub fn handle_layer_error(&mut self, key: Key, error: &io::Error, now: Instant) {
-        self.call_service(now, |service, _| service.on_layer_error(key, error));
-    }
-
     /// Runs a callback that serves no peer. A panic in it is counted and closes no peer.
     pub(super) fn call_service(&mut self, now: Instant, call: impl FnOnce(&mut S, &mut Orders<'_, S>)) {
         let mut orders = Orders { outbox: &mut self.outbox, served: None, now };

@@ -54,8 +54,6 @@ pub struct Generator<N: Net> {
     /// Byte counters at the start and at the end of the measured time.
     ledger: (Ledger, Ledger),
     cost: Cost,
-    /// The first error of TLS.
-    tls_error: Option<io::Error>,
 }
 
 impl Generator<Reactor> {
@@ -99,7 +97,6 @@ impl<N: Net + 'static> Generator<N> {
             expiry_checked_at: now,
             ledger: (Ledger::default(), Ledger::default()),
             cost,
-            tls_error: None,
             plan,
         }
     }
@@ -176,9 +173,6 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
         while let Some(failure) = self.client.service_mut().failures.pop_front() {
             self.handle_failure(failure);
         }
-        while let Some((_, error)) = self.client.poll_layer_error() {
-            self.tls_error.get_or_insert(error);
-        }
         while let Some(control_event) = self.client.poll_control_event() {
             match control_event {
                 ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
@@ -200,7 +194,7 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
     }
 
     fn take_tls_error(&mut self) -> Option<io::Error> {
-        self.tls_error.take()
+        self.client.service_mut().tls_error.take()
     }
 
     fn progress(&self) -> RunProgress {

@@ -3,6 +3,7 @@
 //! It does not decide when requests are sent: the generator chooses its [`SendMode`].
 
 use std::collections::VecDeque;
+use std::io;
 
 use crate::codec::Framing;
 use crate::connection::CloseReason;
@@ -60,6 +61,8 @@ pub(super) struct Workload {
     pub(super) recent_connects: RecentConnects,
     /// Failed connects that the generator has not handled.
     pub(super) failures: VecDeque<ConnectFailure<Exchange>>,
+    /// Why the first TLS connection that broke did so.
+    pub(super) tls_error: Option<io::Error>,
     pub(super) open: usize,
     pub(super) open_max: usize,
     /// Number of open connections that carry requests.
@@ -92,6 +95,7 @@ impl Workload {
             // The kernel retransmits a SYN after one second, which is within half of most timeouts.
             recent_connects: RecentConnects::new(plan.timeout / 2),
             failures: VecDeque::new(),
+            tls_error: None,
             open: 0,
             open_max: 0,
             requesting_open: 0,
@@ -255,6 +259,10 @@ impl Service for Workload {
 
     fn on_connect_failed(&mut self, failure: ConnectFailure<Exchange>, _orders: &mut Orders<'_, Self>) {
         self.failures.push_back(failure);
+    }
+
+    fn on_layer_error(&mut self, _key: Key, error: io::Error) {
+        self.tls_error.get_or_insert(error);
     }
 
     #[inline]

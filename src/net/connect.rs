@@ -150,7 +150,8 @@ pub(super) fn is_connected(stream: &TcpOrUnix<TcpStream, UnixStream>) -> io::Res
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::net::TcpListener;
 

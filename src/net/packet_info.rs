@@ -21,9 +21,10 @@ pub(super) fn request(socket: &impl AsFd, bound: &SocketAddr) -> io::Result<Vec<
 
 /// Our address in a received message. `None` if no datagram can have it as its source.
 pub(super) fn local_of(message: &ControlMessageOwned) -> Option<IpAddr> {
-    let ip = match message {
-        ControlMessageOwned::Ipv6PacketInfo(info) => IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)),
-        other => IpAddr::V4(ipv4::local_of(other)?),
+    let ip = if let ControlMessageOwned::Ipv6PacketInfo(info) = message {
+        IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr))
+    } else {
+        IpAddr::V4(ipv4::local_of(message)?)
     };
     let canonical = ip.to_canonical();
     let is_unicast =

@@ -124,6 +124,30 @@ pub struct DatagramSocket {
 }
 
 impl DatagramSocket {
+    /// Connects the socket: it receives from `peer` only, and reports that `peer` refused a datagram.
+    ///
+    /// # Errors
+    /// As `connect(2)`: this machine has no route to `peer`.
+    pub fn connect(&self, peer: SocketAddr) -> io::Result<()> {
+        self.socket.connect(peer)
+    }
+
+    /// Sends one datagram to the connected peer, whole or not at all.
+    ///
+    /// # Errors
+    /// As `send(2)`. `ConnectionRefused` is about an earlier datagram; this one was not sent.
+    pub fn send_to_peer(&self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.send(bytes).map(|_| ())
+    }
+
+    /// Receives one datagram of the connected peer, and returns its length.
+    ///
+    /// # Errors
+    /// As `recv(2)`. `ConnectionRefused` is about a datagram that was sent.
+    pub fn receive_from_peer(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.socket.recv(buf)
+    }
+
     pub(super) fn source(&mut self) -> &mut dyn Source {
         &mut self.socket
     }

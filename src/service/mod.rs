@@ -102,7 +102,7 @@ pub trait Service: Sized {
     }
 
     /// Called just before [`Self::on_close`] if the peer was closed because its layer, such as TLS, failed.
-    fn on_layer_error(&mut self, key: Key, error: &io::Error) {
+    fn on_layer_error(&mut self, key: Key, error: io::Error) {
         let _ = (key, error);
     }
 

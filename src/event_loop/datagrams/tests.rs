@@ -46,10 +46,10 @@ fn a_socket_for_all_addresses_answers_from_the_address_that_was_asked() {
         let mut server = server(&world, &[&udp("0.0.0.0:9000"), &udp("[::]:9001")], Echo::new());
         for to in ["127.0.0.1:9000", "127.0.0.2:9000", "10.0.0.9:9000", "[::1]:9001", "[2001:db8::1]:9001"] {
             world.send_datagram(CLIENT.parse().unwrap(), &udp(to), to.as_bytes());
-            server.turn().unwrap();
+            server.turn(None).unwrap();
         }
         world.disable_faults();
-        world.settle(|| server.turn()).unwrap();
+        world.settle(|| server.turn(None)).unwrap();
         for (from, _, asked) in world.take_datagrams() {
             assert_eq!(from.to_string().as_bytes(), asked, "seed {seed}");
         }

@@ -30,7 +30,10 @@ fn a_descriptor_of_the_program_is_called_back_until_it_ends() {
         .watch(inside, move |source, event_loop, event| {
             let _ = &held;
             let mut buf = [0; 100];
-            while event.readable {
+            if !event.readable {
+                return ControlFlow::Continue(());
+            }
+            loop {
                 match source.read(&mut buf) {
                     Ok(0) => {
                         event_loop.service(&endpoint).record("end");

@@ -100,9 +100,8 @@ impl<N: Net + 'static> Generator<N> {
         workload.failed += 1;
         workload.fail_requests(&mut exchange, kind, || format!("{to}: {error}"));
         if kind == ErrorKind::Tls {
-            self.tls_error.get_or_insert(error);
+            workload.tls_error.get_or_insert(error);
         }
-        let workload = self.client.service_mut();
         if is_per_request {
             workload.free_slots.push(exchange.slot);
         } else if kind == ErrorKind::ConnectTimedOut && self.phase == Phase::Connecting {

@@ -32,7 +32,6 @@ use outcome::{session_result, start_error};
 use output::Output;
 use prompt::{LAST_REPLIES_TIMEOUT, Prompt, Screen};
 use session::{Session, SessionEnd, Timing, Transport};
-use settings::Settings;
 use view::{Pipe, Terminal};
 
 /// Connects, sends the input and prints replies until the session ends.

@@ -12,7 +12,7 @@ use readyloop::client::{Client, ConnectFailure, Connected};
 use readyloop::codec::Framing;
 use readyloop::connection::CloseReason;
 use readyloop::instant::Instant;
-use readyloop::net::tls::{TlsError, TlsTarget};
+use readyloop::net::tls::TlsTarget;
 use readyloop::{Context, Dial, Key, Limits, Orders, PeerInfo, Reactor, ServerLimits, Service};
 
 use memchr::memmem;
@@ -276,9 +276,8 @@ impl<V: View> Service for ClientService<V> {
         self.layer_failure = Some(failure.error);
     }
 
-    fn on_layer_error(&mut self, _: Key, error: &io::Error) {
-        let copy = TlsError::of(error).cloned().map_or_else(|| error.kind().into(), io::Error::from);
-        self.layer_failure = Some(copy);
+    fn on_layer_error(&mut self, _: Key, error: io::Error) {
+        self.layer_failure = Some(error);
     }
 
     fn on_close(&mut self, _: (), _: Key, reason: CloseReason, _: &mut Orders<'_, Self>) {

@@ -55,8 +55,7 @@ impl UdpPath {
     /// # Errors
     /// Those of send(2). `ConnectionRefused` reports an earlier datagram, and this one was not sent.
     pub(super) fn send(&self, datagram: &[u8]) -> io::Result<()> {
-        // A datagram is sent whole or not at all.
-        retry(|| self.socket.send(datagram)).map(|_| ())
+        retry(|| self.socket.send_to_peer(datagram))
     }
 
     /// Receives one datagram and returns its length.
@@ -64,11 +63,11 @@ impl UdpPath {
     /// # Errors
     /// Those of recv(2). `ConnectionRefused` reports a datagram that was sent.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        retry(|| self.socket.recv(buffer))
+        retry(|| self.socket.receive_from_peer(buffer))
     }
 }
 
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -1,13 +1,16 @@
 //! `Alarm`: how a poll sleeps until a deadline. Each system has its own, with the same methods.
 
-pub(super) use system::Alarm;
+#[cfg(not(target_os = "linux"))]
+pub(super) use kevent::PollTimeout as Alarm;
+#[cfg(target_os = "linux")]
+pub(super) use timerfd::Alarm;
 
 /// The deadline as a kernel timer (timerfd), registered like any other source.
 ///
 /// The timeout of `epoll_wait(2)` makes the kernel set and cancel a timer on every call, and it is
 /// rounded up to whole milliseconds. The alarm stays set across polls and has nanosecond precision.
 #[cfg(target_os = "linux")]
-mod system {
+mod timerfd {
     use std::io;
     use std::os::fd::{AsRawFd, OwnedFd};
     use std::time::Duration;
@@ -76,7 +79,7 @@ mod system {
 
 /// The timeout of the poll, which has nanosecond precision in `kevent(2)`.
 #[cfg(not(target_os = "linux"))]
-mod system {
+mod kevent {
     use std::io;
     use std::time::Duration;
 
@@ -84,9 +87,9 @@ mod system {
 
     use crate::instant::Instant;
 
-    pub(in crate::net) struct Alarm;
+    pub(in crate::net) struct PollTimeout;
 
-    impl Alarm {
+    impl PollTimeout {
         pub(in crate::net) fn new(_registry: &Registry, _token: Token) -> io::Result<Self> {
             Ok(Self)
         }

@@ -199,7 +199,7 @@ impl Datagrams for DatagramSocket {
         };
         match send_from(route.local) {
             // Some addresses that receive cannot send, such as the broadcast address of a network.
-            Err(Errno::EINVAL | Errno::EADDRNOTAVAIL) if route.local.is_some() => send_from(None)?,
+            Err(Errno::EINVAL | Errno::EADDRNOTAVAIL | Errno::ENETUNREACH) if route.local.is_some() => send_from(None)?,
             sent => sent?,
         };
         Ok(())

@@ -91,16 +91,18 @@ fn adopt_orphans() {
 }
 
 /// Pins this process and its future children to a core. If the core is not available, they run on any core.
+#[cfg(target_os = "linux")]
 fn pin(core: usize) {
-    #[cfg(target_os = "linux")]
-    {
-        let mut set = rustix::thread::CpuSet::new();
-        if core < rustix::thread::CpuSet::MAX_CPU {
-            set.set(core);
-            let _ = rustix::thread::sched_setaffinity(None, &set);
-        }
+    let mut set = rustix::thread::CpuSet::new();
+    if core < rustix::thread::CpuSet::MAX_CPU {
+        set.set(core);
+        let _ = rustix::thread::sched_setaffinity(None, &set);
     }
 }
+
+/// Other systems cannot pin a process to a core.
+#[cfg(not(target_os = "linux"))]
+fn pin(_core: usize) {}
 
 /// Kills all descendants, again and again until there are none, because they may start others meanwhile.
 fn kill_descendants() {

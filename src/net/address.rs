@@ -30,7 +30,7 @@ pub enum Address {
 #[non_exhaustive]
 pub enum AddressError {
     /// No text at all.
-    #[error("the address is empty: write host:port, such as 127.0.0.1:7007")]
+    #[error("the address is empty; write host:port")]
     Empty,
     /// No `:port` at the end.
     #[error("`{0}` has no port (0 to 65535): write host:port, such as 127.0.0.1:7007")]

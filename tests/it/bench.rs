@@ -238,7 +238,7 @@ fn an_exceeded_threshold_has_its_own_exit_status() {
 #[test]
 fn invalid_arguments_are_usage_errors() {
     for (arguments, part) in [
-        ("", "`bench` needs an address"),
+        ("", "required arguments were not provided: <ADDRESS>"),
         ("localhost", "has no port"),
         ("127.0.0.1:7 -c 0", "zero"),
         ("127.0.0.1:7 --fail-if fast", "--fail-if"),

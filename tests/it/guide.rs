@@ -34,7 +34,8 @@ fn flags_in(text: &str) -> BTreeSet<&str> {
 
 /// The default of a flag in the help.
 fn default_of(flag: &str, help: &str) -> Option<String> {
-    let is_flag = |line: &str| line.trim_start().starts_with('-');
+    // A dash and a space begin the description of a possible value.
+    let is_flag = |line: &str| line.trim_start().starts_with('-') && !line.trim_start().starts_with("- ");
     let after = help.lines().skip_while(|line| !(is_flag(line) && flags_in(line).contains(flag))).skip(1);
     let text = after.take_while(|line| !is_flag(line)).map(str::trim).collect::<Vec<_>>().join(" ");
     let (_, rest) = text.split_once("[default: ")?;

@@ -14,7 +14,7 @@ use crate::support::{
 /// The deadline of every step.
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// A server whose standard streams may be anything, so that its address comes from the ready file.
+/// A server with any standard streams. Its address comes from the ready file.
 struct Server {
     child: Child,
     ready: ScratchPath,

@@ -80,7 +80,7 @@ fn every_flag_is_a_variable_and_its_error_names_it() {
             "prefix" => continue,
             _ => &[&variable, "\u{1f41f}"],
         };
-        check_error(&Serve::new().env(&variable, "/none/\u{1f41f}").run(), USAGE, parts);
+        check_error(&Serve::bare().env(&variable, "/none/\u{1f41f}").run(), USAGE, parts);
     }
     let ended = Serve::new().env("READYLOOP_IDEL_TIMEOUT", "5s").run();
     check_error(&ended, USAGE, &["unknown variable `READYLOOP_IDEL_TIMEOUT`"]);
@@ -136,7 +136,7 @@ fn an_abstract_name_and_a_zone_are_addresses() {
     assert_eq!((client.code, client.log_text()), (Some(0), String::new()));
     server.drain();
     if has_ipv6() {
-        let server = Serve::bare().listen("[::1%lo]:0").start();
+        let server = Serve::bare().listen("[::1%1]:0").start();
         assert!(server.addresses[0].starts_with("tcp://[::1"), "{:?}", server.addresses);
         server.drain();
     }

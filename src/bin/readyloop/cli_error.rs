@@ -46,9 +46,9 @@ impl CliError {
     /// Prints both lines on standard error and returns the exit status.
     pub(crate) fn print(self) -> ExitCode {
         let (message, hint) = (one_line(&self.message), one_line(&self.hint));
-        let text = format!("readyloop: error: {message}\nhint: {hint}\n");
+        let lines = [format!("readyloop: error: {message}\n"), format!("hint: {hint}\n")];
         // A closed standard error leaves no place to report to.
-        let _ = stream::write_all(io::stderr(), text.as_bytes(), Some(PATIENCE));
+        let _ = stream::write_all(io::stderr(), lines.concat().as_bytes(), Some(PATIENCE));
         ExitCode::from(self.exit_status)
     }
 }

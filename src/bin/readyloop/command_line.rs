@@ -133,7 +133,7 @@ fn parse(command: Command, arguments: &[OsString]) -> Result<ArgMatches, EarlyEx
     })
 }
 
-/// The variable whose value is wrong: without variables, the same arguments have no such error.
+/// The variable with the wrong value. Without variables, the same arguments have no such error.
 fn variable_of(error: &clap::Error, command: &Command, arguments: &[OsString]) -> Option<String> {
     let argument = |error: &clap::Error| error.get(ContextKind::InvalidArg).map(ToString::to_string);
     let without = CommandLine::command().try_get_matches_from(arguments).err();
@@ -141,6 +141,8 @@ fn variable_of(error: &clap::Error, command: &Command, arguments: &[OsString]) -
     if without.as_ref().and_then(argument) == argument(error) {
         return None;
     }
+    let mut command = command.clone();
+    command.build();
     let arg = command.find_subcommand("serve")?.get_arguments().find(is_named)?;
     arg.get_env().map(|name| name.to_string_lossy().into_owned())
 }

@@ -66,7 +66,7 @@ fn an_unreadable_input_and_a_full_output_are_errors() {
 #[test]
 fn an_error_names_the_wrong_argument() {
     let ran = |arguments: &str| Client::with_arguments(arguments).fed(b"");
-    ran("client").failed(USAGE, &["`client` needs an address"]);
+    ran("client").failed(USAGE, &["required arguments were not provided: <ADDRESS>"]);
     ran("client localhost").failed(USAGE, &["localhost", "no port"]);
     ran("client --udp tls://127.0.0.1:7").failed(USAGE, &["--udp", "tls://127.0.0.1:7"]);
     ran("client --udp unix:/tmp/none.sock").failed(USAGE, &["--udp", "unix:/tmp/none.sock"]);

@@ -272,11 +272,14 @@ mod tests {
 
     #[test]
     fn each_address_is_bound_once() {
-        check_valid("-l 127.0.0.1:0,127.0.0.1:0 -l udp://a:1 -l tcp://a:1 -l unix:/a -l unix:/b");
-        check_valid("-l a:1 -l a:1 --reuse-port");
-        check_invalid("-l a:1 -l tcp://a:1", "tcp://a:1 is the address of two listeners");
-        check_invalid("-l a:1,tls://a:1 --self-signed", "tls://a:1 is the address of two listeners");
-        check_invalid("-l unix:/a -l unix:/a --reuse-port", "unix:/a is the address of two listeners");
+        check_valid("-l 127.0.0.1:0,127.0.0.1:0 -l udp://127.0.0.1:1 -l tcp://127.0.0.1:1 -l unix:/a -l unix:/b");
+        check_valid("-l 127.0.0.1:1,127.0.0.1:1 --reuse-port");
+        check_invalid("-l 127.0.0.1:1 -l tcp://127.0.0.1:1", "tcp://127.0.0.1:1 is the address of two listeners");
+        check_invalid(
+            "-l 127.0.0.1:1,tls://127.0.0.1:1 --self-signed",
+            "tls://127.0.0.1:1 is the address of two listeners",
+        );
+        check_invalid("-l unix:/a,unix:/a --reuse-port", "unix:/a is the address of two listeners");
         let many = |count: usize| format!("-l {}", vec!["a:0"; count].join(","));
         check_valid(&many(255));
         check_invalid(&many(256), "256 addresses are too many: at most 255");

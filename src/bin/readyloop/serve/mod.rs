@@ -90,7 +90,8 @@ CONFIGURATION
 ENVIRONMENT
   READYLOOP_…   the flag of the same name: READYLOOP_IDLE_TIMEOUT is --idle-timeout.
                 READYLOOP_LISTEN is one address or several, separated by commas.
-                READYLOOP_CONFIG is the path of the file. An empty variable is ignored.
+                READYLOOP_CONFIG is the path of the file. An empty variable is ignored, and an
+                unknown one is an error.
   RUST_LOG      log filter in the syntax of env_logger; overrides -v and -q
 
 SIGNALS

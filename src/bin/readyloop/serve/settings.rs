@@ -59,6 +59,7 @@ pub(super) struct Endpoints {
     /// Address to listen on; repeat for more, or separate them by commas
     ///
     /// One of HOST:PORT, tcp://HOST:PORT, [::1]:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:/PATH.
+    /// On Linux, unix:@NAME has no file.
     /// Port 0 is any free port. The default is reachable from this machine only.
     #[arg(short, long, value_name = "ADDRESS", value_parser = address, value_delimiter = ',')]
     #[arg(default_value = "127.0.0.1:7007")]
@@ -349,7 +350,7 @@ pub(super) struct Output {
     /// Also write the `listening on` lines to this file; it exists while the server listens
     ///
     /// The complete file appears once every listener is bound. It is removed at exit, and a file that
-    /// an earlier server left is removed at the start.
+    /// an earlier server left is removed at the start. The file of a running server is an error.
     #[arg(long, value_name = "PATH")]
     pub(super) ready_file: Option<PathBuf>,
 

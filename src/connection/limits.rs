@@ -115,3 +115,18 @@ impl Limits {
         self.frame_len_max.saturating_add(ENVELOPE_LEN_MAX + READ_LEN_MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_limits_do_not_overflow() {
+        let limits = Limits { queue: Watermarks::new(0, usize::MAX), frame_len_max: usize::MAX, ..Limits::default() };
+        for role in [Role::Accepted, Role::Connected] {
+            assert_eq!(limits.queue_len_max(role), usize::MAX);
+            assert_eq!(limits.reading_marks(role).high(), usize::MAX);
+        }
+        assert_eq!(limits.input_len_max(), usize::MAX);
+    }
+}

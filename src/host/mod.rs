@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::buffer::Reserve;
-use crate::connection::{CloseReason, Connection, Limits, Resources};
+use crate::connection::{Connection, Limits, Resources};
 use crate::instant::Instant;
 use crate::service::{Context, Outbox, Service, TimerTarget};
 use crate::slab::{Key, Slab};

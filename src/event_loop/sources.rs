@@ -28,7 +28,7 @@ pub struct SourceEvent {
 }
 
 /// A source and its callback.
-trait Source<N: Net> {
+trait AnySource<N: Net> {
     /// Calls the callback. Breaks if the source is to be watched no more.
     fn call(&mut self, event_loop: &mut EventLoop<N>, event: SourceEvent) -> ControlFlow<()>;
     /// Ends the watch.
@@ -38,7 +38,7 @@ trait Source<N: Net> {
 /// The sources of one loop, and which of them are ready.
 pub(super) struct Sources<N: Net> {
     /// `None` while its callback runs.
-    sources: Slab<Option<Box<dyn Source<N>>>>,
+    sources: Slab<Option<Box<dyn AnySource<N>>>>,
     ready: Vec<(Key, SourceEvent)>,
 }
 
@@ -82,7 +82,7 @@ struct Watched<F, C> {
     callback: C,
 }
 
-impl<F: AsFd, C> Source<Reactor> for Watched<F, C>
+impl<F: AsFd, C> AnySource<Reactor> for Watched<F, C>
 where
     C: FnMut(&mut F, &mut EventLoop<Reactor>, SourceEvent) -> ControlFlow<()>,
 {
@@ -115,7 +115,7 @@ impl EventLoop<Reactor> {
         let reactor = &mut self.state.net;
         self.sources.sources.try_insert_with(|key| {
             reactor.watch(&descriptor, Token(SOURCES | key.to_bits()))?;
-            let source: Box<dyn Source<Reactor>> = Box::new(Watched { descriptor, callback });
+            let source: Box<dyn AnySource<Reactor>> = Box::new(Watched { descriptor, callback });
             Ok::<_, io::Error>(Some(source))
         })?;
         Ok(())

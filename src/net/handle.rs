@@ -32,13 +32,13 @@ const LAME_DUCK: u8 = 16;
 /// Every method returns at once. Equal requests that arrive before the loop's next turn count as one.
 #[derive(Clone)]
 pub struct Handle {
-    requests: Arc<Requests>,
+    requests: Arc<PendingRequests>,
     wake: Arc<dyn Wake>,
 }
 
 /// The requests that the loop has not taken.
 #[derive(Default)]
-struct Requests {
+struct PendingRequests {
     bits: AtomicU8,
     /// The timeout of the last request for a lame duck. It is written before its bit.
     lame_duck_ns: AtomicU64,

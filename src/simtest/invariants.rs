@@ -16,9 +16,9 @@ use crate::instant::Instant;
 use crate::server::PeerSnapshot;
 use crate::sim::{Fault, StreamView, WorldCounters};
 
-/// The most consecutive turns without progress and without sleep. In one such turn, the server may find
-/// that its marked peers have no work.
-const IDLE_TURNS_MAX: u32 = 1;
+/// The most consecutive turns without progress and without sleep. In such a turn, the server may find that
+/// its marked peers have no work. Each of the last two stages of a shutdown marks them once more.
+const IDLE_TURNS_MAX: u32 = 3;
 /// The most turns in which a server may still run after its drain timeout.
 const LATE_TURNS_MAX: u32 = 2;
 
@@ -32,12 +32,12 @@ pub(super) struct Invariants {
     idle_turns: u32,
     pub(super) turns: u64,
     pub(super) turns_with_marks_left: u64,
-    shutdown: Shutdown,
+    shutdown: ShutdownRecord,
 }
 
 /// The progress of a drain or stop.
 #[derive(Default)]
-struct Shutdown {
+struct ShutdownRecord {
     may_drain: bool,
     may_stop: bool,
     began_at: Option<Instant>,
@@ -242,7 +242,7 @@ impl Invariants {
     }
 }
 
-impl Shutdown {
+impl ShutdownRecord {
     /// Whether the drain timeout has passed.
     fn is_time_over(&self, view: &TurnView<'_>) -> bool {
         let timeout = view.run.server_limits.drain_timeout;

@@ -129,16 +129,15 @@ fn only_the_reactor_polls() {
         source.lines_with(&["Poll", "epoll_wait", "mio::poll"], Code::All)
     })
     .except_in(&["src/net/reactor.rs"])
-    .forbids("src/server/mod.rs", "fn f() { let poll = Poll::new(); }")
-    .allows("src/server/mod.rs", "fn f() { self.net.poll(&mut events, until) }")
+    .forbids("src/event_loop/mod.rs", "fn f() { let poll = Poll::new(); }")
+    .allows("src/event_loop/mod.rs", "fn f() { self.net.poll(&mut events, until) }")
     .holds();
     Law::new("Only a turn polls the net.", is_source, |source| source.calls_with_arguments(&["poll"], Code::Shipped))
         .except_in(&[
             "src/net/reactor.rs",
-            "src/server/mod.rs",
+            "src/event_loop/mod.rs",
             "src/bin/readyloop/client/datagrams/session.rs",
             "src/blocking/mod.rs",
-            "src/client/reactor.rs",
             "src/client/connect.rs",
             "src/load/datagrams.rs",
             "src/sim/",

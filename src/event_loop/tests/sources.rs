@@ -40,11 +40,10 @@ fn a_descriptor_of_the_program_is_called_back_until_it_ends() {
                         return ControlFlow::Break(());
                     }
                     Ok(count) => event_loop.service(&endpoint).record(String::from_utf8_lossy(&buf[..count])),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => return ControlFlow::Continue(()),
                     Err(error) => panic!("{error}"),
                 }
             }
-            ControlFlow::Continue(())
         })
         .unwrap();
     for word in ["one", "two"] {

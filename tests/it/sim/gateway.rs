@@ -54,8 +54,7 @@ fn check(accepts_tls: bool, connects_tls: bool) {
     };
     let world = World::new(1);
     let upstream_at: std::net::SocketAddr = ([192, 0, 2, 1], 443).into();
-    world
-        .accept_connects_at(&upstream_at.into(), Behavior { ending: PeerEnding::FollowsServer, ..Behavior::default() });
+    world.accept_connects_at(&upstream_at.into(), Behavior { ending: PeerEnding::Stays, ..Behavior::default() });
     let mut gateway: Server<SimNet> = Server::new(world.net(), ServerLimits::default());
     let scheme = if accepts_tls { "tls" } else { "tcp" };
     let address: Address = format!("{scheme}://127.0.0.1:7000").parse().expect("an address");

@@ -45,7 +45,7 @@
 //! | 1 | [`codec`] | where frames begin and end in a stream of bytes |
 //! | 2 | [`connection`] | one peer: a state machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | the trait you implement; many peers and one service; which datagrams are answered |
-//! | 4 | [`net`], [`sim`], [`admission`], [`connector`] | the border: sockets, mio, the clock; a simulated network behind it; caps and totals; outbound connections in progress |
+//! | 4 | [`net`], [`sim`], [`admission`], [`connector`], [`offload`] | the border: sockets, mio, the clock; a simulated network behind it; caps and totals; outbound connections in progress; slow work on other threads |
 //! | 5 | [`event_loop`] | endpoints on one loop, and the turn that serves them |
 //! | 6 | [`server`], [`client`], [`blocking`], [`load`] | simpler faces of the loop, for servers and for clients; designs with threads; the load generator |
 //! | 7 | [`simtest`] | the server in a simulated network, checked after every turn |
@@ -81,6 +81,7 @@ pub mod instant;
 #[cfg(feature = "load")]
 pub mod load;
 pub mod net;
+pub mod offload;
 pub mod peer_address;
 pub mod server;
 pub mod service;

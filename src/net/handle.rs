@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -143,6 +143,15 @@ impl<M> Sender<M> {
             TrySendError::Full(message) => SendError::Full(message),
             TrySendError::Disconnected(message) => SendError::Gone(message),
         })?;
+        self.wake.wake();
+        Ok(())
+    }
+
+    /// Queues a message for the service, and waits while too many messages are waiting for it.
+    ///
+    /// The thread of the event loop must not call it: it would wait for itself.
+    pub(crate) fn send_blocking(&self, message: M) -> Result<(), SendError<M>> {
+        self.sender.send(message).map_err(|mpsc::SendError(message)| SendError::Gone(message))?;
         self.wake.wake();
         Ok(())
     }

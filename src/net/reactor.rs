@@ -11,7 +11,7 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
 
-use crate::instant::Instant;
+use crate::instant::{ClockAnchor, Instant};
 
 #[cfg(target_os = "linux")]
 use super::alarm::Alarm;
@@ -80,6 +80,11 @@ impl Reactor {
             #[cfg(feature = "signals")]
             signals: None,
         })
+    }
+
+    /// One moment on the clock of the loop and on that of the standard library, to convert instants.
+    pub fn clock_anchor(&self) -> ClockAnchor {
+        self.clock.anchor()
     }
 
     /// The clock, for other threads of the same server, and for measuring within a turn.

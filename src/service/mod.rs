@@ -14,6 +14,7 @@ mod outbox;
 mod peer_info;
 mod proxy;
 mod timers;
+mod topics;
 
 use std::io;
 
@@ -36,6 +37,7 @@ pub use peer_info::{Identity, PeerInfo, TlsInfo, TlsVersion};
 pub use proxy::{PROXY_QUEUE, Proxied, Proxy};
 pub use timers::TimerKey;
 pub(crate) use timers::TimerTarget;
+pub use topics::{TooManyTopics, Topics};
 
 /// An application that receives whole frames and sends whole frames.
 ///

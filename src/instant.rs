@@ -60,7 +60,7 @@ impl Sub for Instant {
 /// One moment on two clocks: the clock of the driver and that of the standard library.
 ///
 /// It converts instants of one clock to the other. [`Reactor::clock_anchor`](crate::Reactor::clock_anchor)
-/// reads both clocks. In a simulated network, whose clock is not real, a test makes an anchor of its own.
+/// reads both clocks. A simulated clock is not real, so a test makes an anchor by itself.
 ///
 /// ```
 /// use std::time::{Duration, Instant};

@@ -94,7 +94,7 @@ pub mod watermark;
 
 pub use self::slab::Key;
 pub use admission::{Listen, ServerLimits, Totals, WhenFull};
-pub use codec::{Fixed, Framing, Length, Lines, Raw};
+pub use codec::{Fixed, Framing, Length, Lines, Raw, TextLines};
 pub use connection::{CloseReason, Limits};
 pub use event_loop::{Dial, EndpointId, EventLoop, ListenError};
 pub use net::{Address, ControlEvent, Handle, Keepalive, ListenOptions, Reactor, Sender};

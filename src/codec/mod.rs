@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod check;
+mod envelope;
 mod fixed;
 mod framing;
 #[cfg(test)]
@@ -12,16 +13,19 @@ mod fuzz;
 mod length;
 mod lines;
 mod raw;
+mod text_lines;
 
 use std::ops::Range;
 
 use thiserror::Error;
 
+pub use envelope::Envelope;
 pub use fixed::Fixed;
 pub use framing::{Framing, FramingState, UnknownFraming};
 pub use length::{ByteOrder, Length, LengthWidth};
 pub use lines::{Lines, LinesState};
 pub use raw::Raw;
+pub use text_lines::TextLines;
 
 /// A framing: where frames begin and end, and what a frame is to the service.
 ///
@@ -92,59 +96,6 @@ pub enum Decoded {
         /// The length of the request, in bytes.
         consumed: usize,
     },
-}
-
-/// The bytes before and after a frame.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Envelope {
-    head: [u8; 8],
-    head_len: u8,
-    tail: &'static [u8],
-}
-
-impl Envelope {
-    /// No bytes around the frame.
-    pub const NONE: Self = Self { head: [0; 8], head_len: 0, tail: &[] };
-
-    /// An envelope with at most 8 bytes before the frame.
-    ///
-    /// # Panics
-    /// When `head` is longer than 8 bytes.
-    pub fn with_head(head: &[u8]) -> Self {
-        let mut envelope = Self::NONE;
-        envelope.head[..head.len()].copy_from_slice(head);
-        envelope.head_len = u8::try_from(head.len()).expect("the copy above checked the length");
-        envelope
-    }
-
-    /// An envelope with bytes after the frame.
-    pub const fn with_tail(tail: &'static [u8]) -> Self {
-        Self { tail, ..Self::NONE }
-    }
-
-    /// The bytes before the frame.
-    #[inline]
-    pub fn head(&self) -> &[u8] {
-        &self.head[..usize::from(self.head_len)]
-    }
-
-    /// The number of bytes before and after the frame.
-    #[inline]
-    pub fn len(&self) -> usize {
-        usize::from(self.head_len) + self.tail.len()
-    }
-
-    /// Whether there are no bytes around the frame.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The bytes after the frame.
-    #[inline]
-    pub fn tail(&self) -> &'static [u8] {
-        self.tail
-    }
 }
 
 /// Why a stream cannot be decoded, or a reply cannot be encoded.

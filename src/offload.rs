@@ -19,37 +19,57 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// Runs work on threads of its own and sends each result to a service.
 ///
-/// A service makes it from its own [`Sender`]. Each job yields exactly one message, even if it
-/// panics, until the service ends.
+/// Each job yields exactly one message, even if it panics, until the service ends.
 ///
-/// Dropping it, usually together with the service, never blocks. Jobs that wait are dropped. A job
-/// that runs goes on to its end on a thread that nothing joins, and its result is dropped. During
+/// Dropping the pool, usually together with the service, never blocks. Jobs that wait are dropped. A
+/// job that runs goes on to its end on a thread that nothing joins, and its result is dropped. During
 /// a drain the service still exists: a peer with a deferred reply stays open until the result has
 /// come, or until the drain timeout.
 ///
 /// ```no_run
 /// use std::num::NonZero;
 ///
-/// use readyloop::offload::{JobPanicked, Offload, OffloadFull};
-/// use readyloop::{Key, Sender};
+/// use readyloop::offload::{JobPanicked, Offload};
+/// use readyloop::service::ReplyToken;
+/// use readyloop::{Context, Lines, Orders, Sender, Server, ServerLimits, Service};
 ///
-/// struct Hashed {
-///     peer: Key,
-///     hash: Result<u64, JobPanicked>,
+/// struct Hasher {
+///     offload: Offload,
+///     sender: Sender<Hashed>,
 /// }
 ///
-/// fn start(sender: Sender<Hashed>) -> std::io::Result<Offload<Hashed>> {
-///     // 4 threads, and at most 256 jobs that wait for one of them.
-///     Offload::start(NonZero::new(4).unwrap(), 256, sender)
-/// }
+/// struct Hashed(ReplyToken, Result<u64, JobPanicked>);
 ///
-/// fn hash_later(offload: &Offload<Hashed>, peer: Key, password: Vec<u8>) -> Result<(), OffloadFull> {
-///     offload.submit(move || slow_hash(&password), move |hash| Hashed { peer, hash })
+/// impl Service for Hasher {
+///     type Codec = Lines;
+///     type Peer = ();
+///     type Message = Hashed;
+///
+///     fn on_frame(&mut self, _peer: &mut (), password: &[u8], cx: &mut Context<Self>) {
+///         let (token, password) = (cx.defer_reply(), password.to_vec());
+///         let work = move || slow_hash(&password);
+///         if self.offload.submit(&self.sender, work, move |hash| Hashed(token, hash)).is_err() {
+///             let _ = cx.orders().answer(token, &[b"error: busy"]);
+///         }
+///     }
+///
+///     fn on_message(&mut self, Hashed(token, hash): Hashed, orders: &mut Orders<Self>) {
+///         let reply = hash.map_or("error: no hash".to_owned(), |hash| hash.to_string());
+///         let _ = orders.answer(token, &[reply.as_bytes()]);
+///     }
 /// }
 /// # fn slow_hash(password: &[u8]) -> u64 { password.len() as u64 }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let mut server = Server::new(readyloop::Reactor::new()?, ServerLimits::default());
+///     // 4 threads, and at most 256 jobs that wait for one of them.
+///     let offload = Offload::start(NonZero::new(4).unwrap(), 256)?;
+///     server.listen_with("127.0.0.1:7007", Lines::new(), |sender| Hasher { offload, sender })?;
+///     println!("{}", server.run()?);
+///     Ok(())
+/// }
 /// ```
-pub struct Offload<M> {
-    sender: Sender<M>,
+pub struct Offload {
     place: Place,
 }
 
@@ -72,14 +92,14 @@ pub struct OffloadFull {
 #[error("the job has panicked")]
 pub struct JobPanicked;
 
-impl<M: Send + 'static> Offload<M> {
+impl Offload {
     /// Starts `threads` threads. At most `waiting_max` jobs wait while all of them are busy.
     ///
     /// # Errors
     /// The system refuses a thread. The threads that were started end.
-    pub fn start(threads: NonZero<usize>, waiting_max: usize, sender: Sender<M>) -> io::Result<Self> {
+    pub fn start(threads: NonZero<usize>, waiting_max: usize) -> io::Result<Self> {
         let queue = Arc::new(Queue::new(threads.get().saturating_add(waiting_max)));
-        let offload = Self { sender, place: Place::Threads(Arc::clone(&queue)) };
+        let offload = Self { place: Place::Threads(Arc::clone(&queue)) };
         for _ in 0..threads.get() {
             let queue = Arc::clone(&queue);
             thread::Builder::new().name("offload".to_owned()).spawn(move || queue.run_jobs())?;
@@ -91,11 +111,12 @@ impl<M: Send + 'static> Offload<M> {
     ///
     /// The result still arrives as a message. It is for tests in a simulated network, where a run must be
     /// repeatable.
-    pub const fn inline(sender: Sender<M>) -> Self {
-        Self { sender, place: Place::Caller }
+    pub const fn inline() -> Self {
+        Self { place: Place::Caller }
     }
 
-    /// Queues `work`. When it is done, `message` makes the message for the service from its result.
+    /// Queues `work`. When it is done, `message` makes the message for the service of `sender` from its
+    /// result.
     ///
     /// Both run on a thread of the pool. A thread that cannot deliver its message, because too many messages
     /// are waiting for the service, waits until it can.
@@ -103,28 +124,27 @@ impl<M: Send + 'static> Offload<M> {
     /// # Errors
     /// As many jobs as are permitted run or wait already. `work` is dropped, so the service can reply with
     /// an error at once. [`Self::inline`] returns this when too many messages are waiting for the service.
-    pub fn submit<R>(
+    pub fn submit<R, M: Send + 'static>(
         &self,
+        sender: &Sender<M>,
         work: impl FnOnce() -> R + Send + 'static,
         message: impl FnOnce(Result<R, JobPanicked>) -> M + Send + 'static,
     ) -> Result<(), OffloadFull> {
         let make_message = || message(catch_unwind(AssertUnwindSafe(work)).map_err(|_| JobPanicked));
         match &self.place {
             Place::Threads(queue) => {
-                let sender = self.sender.clone();
+                let sender = sender.clone();
                 queue.push(Box::new(move || {
                     // An error means that the service has ended.
                     let _ = sender.send_blocking(make_message());
                 }))
             }
-            Place::Caller => {
-                self.sender.send(make_message()).map_err(|_| OffloadFull { jobs_max: MESSAGES_WAITING_MAX })
-            }
+            Place::Caller => sender.send(make_message()).map_err(|_| OffloadFull { jobs_max: MESSAGES_WAITING_MAX }),
         }
     }
 }
 
-impl<M> Drop for Offload<M> {
+impl Drop for Offload {
     fn drop(&mut self) {
         if let Place::Threads(queue) = &self.place {
             queue.close();
@@ -132,7 +152,7 @@ impl<M> Drop for Offload<M> {
     }
 }
 
-impl<M> fmt::Debug for Offload<M> {
+impl fmt::Debug for Offload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Offload").finish_non_exhaustive()
     }
@@ -237,78 +257,93 @@ mod tests {
         Handle::new(Arc::new(CountedWakes(AtomicUsize::new(0)))).channel()
     }
 
-    fn start(threads: usize, waiting_max: usize) -> (Offload<Outcome>, Receiver<Outcome>) {
-        let (sender, results) = channel();
-        (Offload::start(NonZero::new(threads).unwrap(), waiting_max, sender).unwrap(), results)
+    /// A pool with a channel for its results.
+    struct Pool {
+        offload: Offload,
+        sender: Sender<Outcome>,
+        results: Receiver<Outcome>,
     }
 
-    /// Submits a job that ends when the returned sender is used or dropped.
-    fn submit_blocked(offload: &Offload<Outcome>, result: u32) -> Result<SyncSender<()>, OffloadFull> {
-        let (release, released) = sync_channel::<()>(1);
-        offload.submit(
-            move || {
+    impl Pool {
+        fn start(threads: usize, waiting_max: usize) -> Self {
+            let (sender, results) = channel();
+            Self { offload: Offload::start(NonZero::new(threads).unwrap(), waiting_max).unwrap(), sender, results }
+        }
+
+        fn submit(&self, work: impl FnOnce() -> u32 + Send + 'static) -> Result<(), OffloadFull> {
+            self.offload.submit(&self.sender, work, |outcome| outcome)
+        }
+
+        /// Submits a job that ends when the returned sender is used or dropped.
+        fn submit_blocked(&self, result: u32) -> Result<SyncSender<()>, OffloadFull> {
+            let (release, released) = sync_channel::<()>(1);
+            self.submit(move || {
                 let _ = released.recv();
                 result
-            },
-            |outcome| outcome,
-        )?;
-        Ok(release)
+            })?;
+            Ok(release)
+        }
+
+        #[track_caller]
+        fn result(&self) -> Outcome {
+            self.results.recv_timeout(TIMEOUT).expect("a result arrives")
+        }
     }
 
     #[test]
     fn a_job_beyond_the_limit_is_refused_until_another_one_ends() {
-        let (offload, results) = start(1, 1);
-        let running = submit_blocked(&offload, 1).unwrap();
-        let waiting = submit_blocked(&offload, 2).unwrap();
-        assert_eq!(submit_blocked(&offload, 3).err(), Some(OffloadFull { jobs_max: 2 }));
+        let pool = Pool::start(1, 1);
+        let running = pool.submit_blocked(1).unwrap();
+        let waiting = pool.submit_blocked(2).unwrap();
+        assert_eq!(pool.submit_blocked(3).err(), Some(OffloadFull { jobs_max: 2 }));
         drop((running, waiting));
-        assert_eq!(results.recv_timeout(TIMEOUT), Ok(Ok(1)));
-        assert_eq!(results.recv_timeout(TIMEOUT), Ok(Ok(2)));
+        assert_eq!(pool.result(), Ok(1));
+        assert_eq!(pool.result(), Ok(2));
         // A result may arrive before its thread has counted the job as done.
         let started = std::time::Instant::now();
-        while submit_blocked(&offload, 4).is_err() {
+        while pool.submit_blocked(4).is_err() {
             assert!(started.elapsed() < TIMEOUT, "the ended jobs still count");
             thread::yield_now();
         }
-        assert_eq!(results.recv_timeout(TIMEOUT), Ok(Ok(4)));
+        assert_eq!(pool.result(), Ok(4));
     }
 
     #[test]
     fn jobs_run_on_all_threads_at_once() {
-        let (offload, results) = start(2, 0);
-        let first = submit_blocked(&offload, 1).unwrap();
-        let second = submit_blocked(&offload, 2).unwrap();
+        let pool = Pool::start(2, 0);
+        let first = pool.submit_blocked(1).unwrap();
+        let second = pool.submit_blocked(2).unwrap();
         drop(second);
-        assert_eq!(results.recv_timeout(TIMEOUT), Ok(Ok(2)), "while the first one still runs");
+        assert_eq!(pool.result(), Ok(2), "while the first one still runs");
         drop(first);
-        assert_eq!(results.recv_timeout(TIMEOUT), Ok(Ok(1)));
+        assert_eq!(pool.result(), Ok(1));
     }
 
     #[test]
     fn a_panicking_job_is_reported_and_its_thread_goes_on() {
-        let (offload, results) = start(1, 2);
-        offload.submit(|| panic!("on purpose"), |outcome| outcome).unwrap();
-        offload.submit(|| 5, |_| panic!("on purpose as well")).unwrap();
-        offload.submit(|| 6, |outcome| outcome).unwrap();
-        assert_eq!(results.recv_timeout(TIMEOUT), Ok(Err(JobPanicked)));
-        assert_eq!(results.recv_timeout(TIMEOUT), Ok(Ok(6)), "the message of the second job is lost");
+        let pool = Pool::start(1, 2);
+        pool.submit(|| panic!("on purpose")).unwrap();
+        pool.offload.submit(&pool.sender, || 5, |_| panic!("on purpose as well")).unwrap();
+        pool.submit(|| 6).unwrap();
+        assert_eq!(pool.result(), Err(JobPanicked));
+        assert_eq!(pool.result(), Ok(6), "the message of the second job is lost");
     }
 
     #[test]
     fn results_beyond_the_capacity_of_the_service_are_not_lost() {
         let jobs = u32::try_from(MESSAGES_WAITING_MAX).unwrap() + 10;
-        let (offload, results) = start(2, MESSAGES_WAITING_MAX + 10);
+        let pool = Pool::start(2, MESSAGES_WAITING_MAX + 10);
         for job in 0..jobs {
-            offload.submit(move || job, |outcome| outcome).unwrap();
+            pool.submit(move || job).unwrap();
         }
-        let mut all: Vec<u32> = (0..jobs).map(|_| results.recv_timeout(TIMEOUT).unwrap().unwrap()).collect();
+        let mut all: Vec<u32> = (0..jobs).map(|_| pool.result().unwrap()).collect();
         all.sort_unstable();
         assert!(all.into_iter().eq(0..jobs));
     }
 
     #[test]
     fn dropping_the_pool_drops_waiting_jobs_and_does_not_wait_for_running_ones() {
-        let (offload, results) = start(1, 1);
+        let pool = Pool::start(1, 1);
         let (entered, is_running) = sync_channel(1);
         let (release, released) = sync_channel::<()>(1);
         let work = move || {
@@ -316,10 +351,11 @@ mod tests {
             let _ = released.recv();
             1
         };
-        offload.submit(work, |outcome| outcome).unwrap();
+        pool.submit(work).unwrap();
         is_running.recv_timeout(TIMEOUT).unwrap();
-        let waiting = submit_blocked(&offload, 2).unwrap();
-        drop(offload);
+        let waiting = pool.submit_blocked(2).unwrap();
+        let Pool { offload, sender, results } = pool;
+        drop((offload, sender));
         assert!(waiting.send(()).is_err(), "the waiting job is dropped");
         drop(release);
         assert_eq!(results.recv_timeout(TIMEOUT), Ok(Ok(1)));
@@ -328,11 +364,11 @@ mod tests {
 
     #[test]
     fn a_thread_ends_if_nothing_receives_its_result() {
-        let (offload, results) = start(1, 0);
-        let job = submit_blocked(&offload, 1).unwrap();
-        let Place::Threads(queue) = &offload.place else { panic!("it has threads") };
+        let pool = Pool::start(1, 0);
+        let job = pool.submit_blocked(1).unwrap();
+        let Place::Threads(queue) = &pool.offload.place else { panic!("it has threads") };
         let queue = Arc::downgrade(queue);
-        drop((results, offload, job));
+        drop((pool, job));
         let started = std::time::Instant::now();
         while queue.strong_count() > 0 {
             assert!(started.elapsed() < TIMEOUT, "the thread does not end");
@@ -343,12 +379,12 @@ mod tests {
     #[test]
     fn inline_jobs_are_done_when_submit_returns_and_refused_when_the_service_is_behind() {
         let (sender, results) = channel();
-        let offload = Offload::inline(sender);
-        offload.submit(|| 1, |outcome| outcome).unwrap();
-        assert_eq!(results.try_recv(), Ok(Ok(1)));
+        let pool = Pool { offload: Offload::inline(), sender, results };
+        pool.submit(|| 1).unwrap();
+        assert_eq!(pool.results.try_recv(), Ok(Ok(1)));
         for _ in 0..MESSAGES_WAITING_MAX {
-            offload.submit(|| 2, |outcome| outcome).unwrap();
+            pool.submit(|| 2).unwrap();
         }
-        assert_eq!(offload.submit(|| 3, |outcome| outcome), Err(OffloadFull { jobs_max: MESSAGES_WAITING_MAX }));
+        assert_eq!(pool.submit(|| 3), Err(OffloadFull { jobs_max: MESSAGES_WAITING_MAX }));
     }
 }

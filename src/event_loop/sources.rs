@@ -5,7 +5,7 @@
 use std::io;
 use std::mem;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use log::debug;
 
@@ -119,6 +119,13 @@ impl EventLoop<Reactor> {
             Ok::<_, io::Error>(Some(source))
         })?;
         Ok(())
+    }
+}
+
+impl AsFd for EventLoop<Reactor> {
+    /// The same descriptor as that of `as_raw_fd`.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.net().as_fd()
     }
 }
 

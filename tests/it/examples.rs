@@ -48,6 +48,8 @@ impl Example {
 
     fn of(path: PathBuf) -> Self {
         let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+        // An example of several files is a folder.
+        let path = if path.is_dir() { path.join("main.rs") } else { path };
         let source = fs::read_to_string(&path).expect("an example is a text file");
         Self { name, path, source }
     }

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Both gateways are the crate's [`Proxy`], which does not know about TLS. An endpoint has a layer for
-//! the connections that it accepts, and one for those that it opens:
+//! accepted connections, and another one for outbound connections:
 //!
 //! ```text
 //!                  ┌────────────────────── one event loop ─────────────────────┐

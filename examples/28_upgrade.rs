@@ -183,7 +183,13 @@ mod tests {
     #[test]
     fn the_switch_takes_effect_at_the_next_byte() {
         let sent = b"one\nupgrade\n\0\0\0\x05a\nb\nc\0\0\0\x00\0\0\0\x08upgrade\n";
-        let expected = b"lines: one\nswitched\n\0\0\0\x0dframes: a\nb\nc\0\0\0\x08frames: \0\0\0\x10frames: upgrade\n";
+        let expected = [
+            &b"lines: one\nswitched\n"[..],
+            b"\0\0\0\x0dframes: a\nb\nc",
+            b"\0\0\0\x08frames: ",
+            b"\0\0\0\x10frames: upgrade\n",
+        ]
+        .concat();
         for piece in [1, 2, 3, 5, usize::MAX] {
             assert_eq!(replies(&World::new(0), sent, piece), expected);
         }

@@ -109,14 +109,13 @@ impl Offload {
 
     /// Runs each job at once, on the thread that submits it, and starts no thread.
     ///
-    /// The result still arrives as a message. It is for tests in a simulated network, where a run must be
-    /// repeatable.
+    /// The result still arrives as a message. It is for tests in a simulated network,
+    /// because a run with threads is not repeatable.
     pub const fn inline() -> Self {
         Self { place: Place::Caller }
     }
 
-    /// Queues `work`. When it is done, `message` makes the message for the service of `sender` from its
-    /// result.
+    /// Queues `work`. Its result is passed to `message`, which makes the message for the service of `sender`.
     ///
     /// Both run on a thread of the pool. A thread that cannot deliver its message, because too many messages
     /// are waiting for the service, waits until it can.

@@ -14,11 +14,11 @@ const LINE_LEN_MAX: usize = 1024;
 const ARGUMENTS_MAX: usize = 1024;
 
 /// Requests as lists of arguments. A reply is encoded already when it is sent.
-pub struct Resp;
+pub(crate) struct Resp;
 
 /// How much of an incomplete array was read, so that no argument is read twice.
 #[derive(Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     read: usize,
     arguments_left: usize,
 }
@@ -101,27 +101,27 @@ fn number(digits: &[u8], max: usize) -> Result<usize, FrameError> {
 
 /// One reply, or one message to a subscriber. The methods can be chained for the elements of an array.
 #[derive(Default)]
-pub struct Reply(Vec<u8>);
+pub(crate) struct Reply(Vec<u8>);
 
 impl Reply {
-    pub fn text(text: &str) -> Self {
+    pub(crate) fn text(text: &str) -> Self {
         Self::default().line(format_args!("+{text}"))
     }
 
-    pub fn error(text: &str) -> Self {
+    pub(crate) fn error(text: &str) -> Self {
         Self::default().line(format_args!("-{text}"))
     }
 
-    pub fn number(self, number: i64) -> Self {
+    pub(crate) fn number(self, number: i64) -> Self {
         self.line(format_args!(":{number}"))
     }
 
-    /// An array whose elements follow.
-    pub fn array(len: usize) -> Self {
+    /// The start of an array; its elements follow.
+    pub(crate) fn array(len: usize) -> Self {
         Self::default().line(format_args!("*{len}"))
     }
 
-    pub fn bulk(mut self, bytes: &[u8]) -> Self {
+    pub(crate) fn bulk(mut self, bytes: &[u8]) -> Self {
         self = self.line(format_args!("${}", bytes.len()));
         self.0.extend_from_slice(bytes);
         self.0.extend_from_slice(b"\r\n");
@@ -129,17 +129,17 @@ impl Reply {
     }
 
     /// The value that a key does not have.
-    pub fn nothing(self) -> Self {
+    pub(crate) fn nothing(self) -> Self {
         self.line(format_args!("$-1"))
     }
 
     /// This reply and the next one.
-    pub fn and(mut self, next: &Self) -> Self {
+    pub(crate) fn and(mut self, next: &Self) -> Self {
         self.0.extend_from_slice(&next.0);
         self
     }
 
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 

@@ -1,4 +1,4 @@
-//! The commands.
+//! The service: it carries out the commands.
 
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -25,8 +25,8 @@ const SUBSCRIBER_BYTES: usize = 64 << 10;
 const ROUNDS_MAX: u64 = 1_000_000_000;
 
 /// The store and its subscribers.
-pub struct Kv {
-    pub store: Store,
+pub(crate) struct Kv {
+    pub(crate) store: Store,
     topics: Topics<Arc<[u8]>>,
     /// The bytes that each subscriber was sent since its queue was low.
     sent: HashMap<Key, usize>,
@@ -36,7 +36,7 @@ pub struct Kv {
 
 /// What the service sends to itself.
 #[derive(Debug)]
-pub enum Message {
+pub(crate) enum Message {
     /// The requests of a snapshot.
     Load(Vec<Vec<Vec<u8>>>),
     /// The time of a key is over.
@@ -46,7 +46,7 @@ pub enum Message {
 }
 
 impl Kv {
-    pub fn new(sender: Sender<Message>, offload: Offload, snapshot: Vec<Vec<Vec<u8>>>) -> Self {
+    pub(crate) fn new(sender: Sender<Message>, offload: Offload, snapshot: Vec<Vec<Vec<u8>>>) -> Self {
         // The message arrives in the first turn, before any request.
         sender.send(Message::Load(snapshot)).expect("no other message is waiting");
         let store = Store::new(STORE_BYTES_MAX);

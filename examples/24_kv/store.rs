@@ -15,8 +15,8 @@ use super::resp::{Progress, Reply, Resp};
 /// What an entry costs besides its key and value, roughly.
 const ENTRY_BYTES: usize = 128;
 
-/// Keys and values of at most so many bytes.
-pub struct Store {
+/// Keys and values, within a bound of memory.
+pub(crate) struct Store {
     entries: HashMap<Vec<u8>, Entry>,
     bytes: usize,
     bytes_max: usize,
@@ -29,25 +29,25 @@ struct Entry {
 
 /// When a key expires, and the timer that will remove it.
 #[derive(Clone, Copy)]
-pub struct Expiry {
-    pub at: Instant,
-    pub timer: TimerKey,
+pub(crate) struct Expiry {
+    pub(crate) at: Instant,
+    pub(crate) timer: TimerKey,
 }
 
 /// The store has no space for a value.
-pub struct StoreFull;
+pub(crate) struct StoreFull;
 
 impl Store {
-    pub fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         Self { entries: HashMap::new(), bytes: 0, bytes_max }
     }
 
-    pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&[u8]> {
         self.entries.get(key).map(|entry| &entry.value[..])
     }
 
     /// Stores a value that does not expire. Returns the expiry of the value that it replaces.
-    pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<Option<Expiry>, StoreFull> {
+    pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<Option<Expiry>, StoreFull> {
         let replaced = self.get(key).map_or(0, |old| cost(key, old));
         let bytes = (self.bytes - replaced).saturating_add(cost(key, value));
         if bytes > self.bytes_max {
@@ -59,26 +59,26 @@ impl Store {
     }
 
     /// Removes a key. Returns its expiry if it was there.
-    pub fn remove(&mut self, key: &[u8]) -> Option<Option<Expiry>> {
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Option<Expiry>> {
         let entry = self.entries.remove(key)?;
         self.bytes -= cost(key, &entry.value);
         Some(entry.expiry)
     }
 
     /// The expiry of a key, for changes.
-    pub fn expiry_mut(&mut self, key: &[u8]) -> Option<&mut Option<Expiry>> {
+    pub(crate) fn expiry_mut(&mut self, key: &[u8]) -> Option<&mut Option<Expiry>> {
         self.entries.get_mut(key).map(|entry| &mut entry.expiry)
     }
 
     /// The time that a key has left: `None` without the key, `Some(None)` if it does not expire.
-    pub fn time_left(&self, key: &[u8], now: Instant) -> Option<Option<Duration>> {
+    pub(crate) fn time_left(&self, key: &[u8], now: Instant) -> Option<Option<Duration>> {
         self.entries.get(key).map(|entry| entry.expiry.map(|expiry| expiry.at - now))
     }
 
     /// Writes all entries to a file, as the requests that store them again.
     ///
     /// The file is replaced as a whole, so a failure leaves the old one.
-    pub fn save(&self, path: &Path, now: Instant) -> io::Result<()> {
+    pub(crate) fn save(&self, path: &Path, now: Instant) -> io::Result<()> {
         let unfinished = path.with_extension("unfinished");
         let mut file = io::BufWriter::new(File::create(&unfinished)?);
         for (key, entry) in &self.entries {
@@ -101,7 +101,7 @@ fn cost(key: &[u8], value: &[u8]) -> usize {
 }
 
 /// Reads the requests of a snapshot. A file that does not exist has none.
-pub fn load(path: &Path) -> io::Result<Vec<Vec<Vec<u8>>>> {
+pub(crate) fn load(path: &Path) -> io::Result<Vec<Vec<Vec<u8>>>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -14,6 +14,8 @@ mod length;
 mod lines;
 mod raw;
 mod text_lines;
+#[cfg(test)]
+mod websocket_tests;
 
 use std::ops::Range;
 

@@ -37,7 +37,6 @@ use std::time::{Duration, Instant};
 
 use readyloop::client::look_up;
 use readyloop::codec::{Codec, Decoded, Envelope, FrameError};
-use readyloop::net::Destination;
 use readyloop::offload::Offload;
 use readyloop::service::{ConnectFailure, Echo, PROXY_QUEUE, ReplyToken, Role};
 use readyloop::{
@@ -258,10 +257,8 @@ impl Service for Socks5 {
 
     fn on_connect_failed(&mut self, failure: ConnectFailure<Side>, orders: &mut Orders<'_, Self>) {
         let Some(token) = failure.peer.waiting else { return };
-        let code = match failure.error.kind() {
-            io::ErrorKind::ConnectionRefused => code::CONNECTION_REFUSED,
-            _ => code::HOST_UNREACHABLE,
-        };
+        let is_refused = failure.error.kind() == io::ErrorKind::ConnectionRefused;
+        let code = if is_refused { code::CONNECTION_REFUSED } else { code::HOST_UNREACHABLE };
         if failure.peer.others.is_empty() {
             refuse(code, token, orders);
         } else {

@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::{Program, Serve, TIMEOUT, connect};
+use crate::support::{Program, ScratchPath, Serve, TIMEOUT, connect};
 
 /// The deadline of an example. Some compute for seconds.
 const LONG: Duration = Duration::from_secs(120);
@@ -135,13 +135,20 @@ impl Example {
         }
     }
 
+    /// Starts it on a free port, with further arguments.
     #[track_caller]
-    fn run_server(&self) {
-        let mut running = Program::start(&self.program(), &["127.0.0.1:0"]);
+    fn start_server(&self, arguments: &[&str]) -> (Program, SocketAddr) {
+        let running = Program::start(&self.program(), &[&["127.0.0.1:0"], arguments].concat());
         running.prints("listening on ");
         let out = running.out.all();
         let (_, address) = out[0].split_once("listening on ").expect("it is the first line");
-        let address: SocketAddr = address.trim_start_matches("tcp://").parse().expect("an address follows");
+        let address = address.trim_start_matches("tcp://").parse().expect("an address follows");
+        (running, address)
+    }
+
+    #[track_caller]
+    fn run_server(&self) {
+        let (mut running, address) = self.start_server(&[]);
         let mut peer = connect(address);
         let mut replies = BufReader::new(peer.try_clone().expect("a descriptor is free")).lines();
         for (request, expected) in self.requests() {
@@ -185,6 +192,24 @@ fn every_example_does_what_its_header_says() {
     };
     let failed: Vec<&str> = all.iter().filter(fails).map(|example| example.name.as_str()).collect();
     assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[test]
+fn the_keys_of_a_drained_server_are_there_after_a_restart() {
+    let snapshot = ScratchPath::new("snapshot");
+    let example = Example::of(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/24_kv"));
+    let exchange = |requests: &str, expected: &[&str]| {
+        let (mut running, address) = example.start_server(&[snapshot.text()]);
+        let mut peer = connect(address);
+        peer.write_all(requests.as_bytes()).expect("the server reads");
+        let replies = BufReader::new(peer).lines().take(expected.len());
+        let received: Vec<String> = replies.map(|line| line.expect("the server replies in time")).collect();
+        assert_eq!(received, expected);
+        running.signal("TERM");
+        assert_eq!(running.wait(TIMEOUT), Some(0), "{}", running.errors.all().join("\n"));
+    };
+    exchange("SET color green\nSET count 7\nEXPIRE count 600\nDEL color\n", &["+OK", "+OK", ":1", ":1"]);
+    exchange("GET color\nGET count\n", &["$-1", "$1", "7"]);
 }
 
 #[test]

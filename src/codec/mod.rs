@@ -75,7 +75,7 @@ pub trait Codec {
     }
 }
 
-/// A codec whose frames are plain bytes. A service that works with any of them is generic over this trait.
+/// A codec with plain bytes as its frames. A service that works with any of them is generic over this trait.
 pub trait ByteCodec: for<'a> Codec<Frame<'a> = &'a [u8]> {}
 
 impl<C: for<'a> Codec<Frame<'a> = &'a [u8]>> ByteCodec for C {}

@@ -1,7 +1,7 @@
 //! A codec as a user would write it, for the frames of WebSocket (RFC 6455, section 5.2).
 //!
-//! It shows that the trait is enough for a protocol with long and variable envelopes, whose frames are
-//! more than bytes.
+//! It shows that the trait is enough for a protocol with long and variable envelopes, and with frames that
+//! are more than bytes.
 
 use proptest::prelude::*;
 

@@ -343,7 +343,7 @@ fn an_order_for_all_peers_is_carried_out_in_slices() {
     let _machine = shared_machine();
     let world = World::new(1);
     let (mut server, peers) = chat(&world, 4_000, 512 * 1024 * KIB);
-    let reached = || peers[1..].iter().filter(|peer| !peer.received().is_empty()).count();
+    let reached = || peers[1..].iter().filter(|peer| peer.received_len() > 0).count();
     peers[0].send(b"hello\n");
     let (mut turns, mut before) = (0, 0);
     while reached() < 3_999 {

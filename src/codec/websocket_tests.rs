@@ -1,6 +1,6 @@
 //! A codec as a user would write it, for the frames of WebSocket (RFC 6455, section 5.2).
 //!
-//! It shows that the trait is enough for a protocol with long and variable envelopes, whose frames are
+//! It shows that the trait is enough for a protocol with long and variable envelopes, where a frame is
 //! more than bytes.
 
 use proptest::prelude::*;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::check::{Seen, read_cut};
 use super::{Codec, Decoded, Envelope, FrameError};
 
-/// The frames that a server receives, which are masked, and those that it sends, which are not.
+/// Frames of a client, which are masked, and frames of a server, which are not.
 struct WebSocketServer;
 
 /// A frame with its payload still masked.

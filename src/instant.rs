@@ -4,7 +4,7 @@
 //! has half the size of `std::time::Instant`, and every connection stores several.
 
 use std::ops::{Add, Sub};
-use std::time::{self, Duration};
+use std::time::Duration;
 
 pub(crate) const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -57,70 +57,8 @@ impl Sub for Instant {
     }
 }
 
-/// One moment on two clocks: the clock of the driver and that of the standard library.
-///
-/// It converts instants of one clock to the other. [`Reactor::clock_anchor`](crate::Reactor::clock_anchor)
-/// reads both clocks. A simulated clock is not real, so a test makes an anchor by itself.
-///
-/// ```
-/// use std::time::{Duration, Instant};
-///
-/// use readyloop::Reactor;
-///
-/// # fn main() -> std::io::Result<()> {
-/// let anchor = Reactor::new()?.clock_anchor();
-/// let deadline = Instant::now() + Duration::from_secs(5);
-/// let on_the_loop = anchor.to_loop(deadline);
-/// assert_eq!(anchor.to_std(on_the_loop), Some(deadline));
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockAnchor {
-    on_loop: Instant,
-    on_std: time::Instant,
-}
-
-impl ClockAnchor {
-    /// An anchor where the clock of the driver shows `on_loop` and that of the standard library `on_std`.
-    ///
-    /// The time between the two readings is the error of every conversion.
-    pub const fn new(on_loop: Instant, on_std: time::Instant) -> Self {
-        Self { on_loop, on_std }
-    }
-
-    /// An instant of the standard library on the clock of the driver.
-    ///
-    /// It saturates at [`Instant::ORIGIN`] and at [`Instant::NEVER`].
-    pub fn to_loop(self, instant: time::Instant) -> Instant {
-        match instant.checked_duration_since(self.on_std) {
-            Some(after) => self.on_loop + after,
-            None => {
-                let before = self.on_std.duration_since(instant).as_nanos();
-                let before = u64::try_from(before).unwrap_or(u64::MAX);
-                Instant(self.on_loop.0.saturating_sub(before))
-            }
-        }
-    }
-
-    /// An instant of the driver on the clock of the standard library.
-    ///
-    /// It is `None` for [`Instant::NEVER`], and for an instant that the standard library cannot express.
-    pub fn to_std(self, instant: Instant) -> Option<time::Instant> {
-        if instant == Instant::NEVER {
-            return None;
-        }
-        match instant.0.checked_sub(self.on_loop.0) {
-            Some(after) => self.on_std.checked_add(Duration::from_nanos(after)),
-            None => self.on_std.checked_sub(self.on_loop - instant),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -141,27 +79,5 @@ mod tests {
         let now = Instant::from_nanos(5);
         assert_eq!((now + Duration::from_secs(2)) - now, Duration::from_secs(2));
         assert_eq!(now - (now + Duration::from_secs(2)), Duration::ZERO);
-    }
-
-    #[test]
-    fn a_conversion_saturates_at_both_ends_of_the_clock() {
-        let start = time::Instant::now();
-        let hour = Duration::from_secs(3600);
-        let anchor = ClockAnchor::new(Instant::ORIGIN + hour, start + 2 * hour);
-        assert_eq!(anchor.to_loop(start + 2 * hour), Instant::ORIGIN + hour);
-        assert_eq!(anchor.to_loop(start), Instant::ORIGIN);
-        assert_eq!(anchor.to_std(Instant::ORIGIN), Some(start + hour));
-        assert_eq!(anchor.to_std(Instant::NEVER), None);
-        assert_eq!(ClockAnchor::new(Instant::NEVER, start).to_loop(start + hour), Instant::NEVER);
-    }
-
-    proptest! {
-        #[test]
-        fn an_instant_is_unchanged_after_both_conversions(on_loop in any::<u64>(), nanos in 0..u64::MAX) {
-            let anchor = ClockAnchor::new(Instant(on_loop), time::Instant::now());
-            if let Some(on_std) = anchor.to_std(Instant(nanos)) {
-                prop_assert_eq!(anchor.to_loop(on_std), Instant(nanos));
-            }
-        }
     }
 }

@@ -168,14 +168,7 @@ struct Queue {
 struct State {
     waiting: VecDeque<Job>,
     running: usize,
-    phase: Phase,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Phase {
-    #[default]
-    Open,
-    Closed,
+    is_closed: bool,
 }
 
 impl Queue {
@@ -202,7 +195,7 @@ impl Queue {
     /// Ends the threads, each after the job that it runs.
     fn close(&self) {
         let mut state = self.lock();
-        state.phase = Phase::Closed;
+        state.is_closed = true;
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         self.changed.notify_all();
@@ -222,7 +215,7 @@ impl Queue {
 
     /// Waits for the next job, and counts it as running. `None` once the queue is closed.
     fn next_job(&self) -> Option<Job> {
-        let is_idle = |state: &mut State| state.waiting.is_empty() && state.phase == Phase::Open;
+        let is_idle = |state: &mut State| state.waiting.is_empty() && !state.is_closed;
         let mut state = self.changed.wait_while(self.lock(), is_idle).unwrap_or_else(PoisonError::into_inner);
         let job = state.waiting.pop_front()?;
         state.running += 1;

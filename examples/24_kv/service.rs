@@ -53,7 +53,7 @@ impl Kv {
         Self { store, topics: Topics::new(TOPICS_MAX), sent: HashMap::new(), offload, sender }
     }
 
-    fn set(&mut self, key: &[u8], value: &[u8], orders: &mut Orders<'_, Self>) -> Reply {
+    fn store_value(&mut self, key: &[u8], value: &[u8], orders: &mut Orders<'_, Self>) -> Reply {
         match self.store.insert(key, value) {
             Ok(old) => {
                 if let Some(Expiry { timer, .. }) = old {
@@ -65,8 +65,8 @@ impl Kv {
         }
     }
 
-    fn set_for(&mut self, key: &[u8], value: &[u8], lifetime: Duration, orders: &mut Orders<'_, Self>) -> Reply {
-        let reply = self.set(key, value, orders);
+    fn store_for(&mut self, key: &[u8], value: &[u8], lifetime: Duration, orders: &mut Orders<'_, Self>) -> Reply {
+        let reply = self.store_value(key, value, orders);
         self.expire(key, lifetime, orders);
         reply
     }
@@ -185,10 +185,10 @@ impl Service for Kv {
                 Some(value) => Reply::default().bulk(value),
                 None => Reply::default().nothing(),
             },
-            (b"SET", [key, value]) => self.set(key, value, &mut cx.orders()),
+            (b"SET", [key, value]) => self.store_value(key, value, &mut cx.orders()),
             (b"SET", [key, value, unit, number]) => match (&unit.to_ascii_uppercase()[..], parse(number)) {
-                (b"EX", Some(number)) => self.set_for(key, value, Duration::from_secs(number), &mut cx.orders()),
-                (b"PX", Some(number)) => self.set_for(key, value, Duration::from_millis(number), &mut cx.orders()),
+                (b"EX", Some(number)) => self.store_for(key, value, Duration::from_secs(number), &mut cx.orders()),
+                (b"PX", Some(number)) => self.store_for(key, value, Duration::from_millis(number), &mut cx.orders()),
                 _ => Reply::error(NOT_A_NUMBER),
             },
             (b"DEL", keys) => Reply::default().number(self.delete(keys, &mut cx.orders())),
@@ -234,10 +234,10 @@ impl Service for Kv {
             Message::Load(requests) => {
                 for request in &requests {
                     match &request[..] {
-                        [_, key, value] => drop(self.set(key, value, orders)),
+                        [_, key, value] => drop(self.store_value(key, value, orders)),
                         [_, key, value, _, millis] => {
                             let lifetime = Duration::from_millis(parse(millis).unwrap_or(0));
-                            self.set_for(key, value, lifetime, orders);
+                            self.store_for(key, value, lifetime, orders);
                         }
                         _ => {}
                     }

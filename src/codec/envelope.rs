@@ -2,8 +2,7 @@
 //!
 //! It lies in one value without an allocation. It does not hold the frame itself.
 
-use std::fmt;
-use std::io::Write as _;
+use std::fmt::{self, Write as _};
 
 /// The bytes before and after a frame.
 ///
@@ -47,12 +46,9 @@ impl Envelope {
     /// # Panics
     /// When the text is longer.
     pub fn formatted(head: fmt::Arguments<'_>) -> Self {
-        let mut envelope = Self::NONE;
-        let mut free = &mut envelope.head[..];
-        free.write_fmt(head).expect("the text fits into the head of an envelope");
-        let len = Self::HEAD_MAX - free.len();
-        envelope.head_len = u8::try_from(len).expect("it is at most `HEAD_MAX`");
-        envelope
+        let mut writer = HeadWriter(Self::NONE);
+        writer.write_fmt(head).expect("the text fits into the head of an envelope");
+        writer.0
     }
 
     /// An envelope with bytes after the frame.
@@ -88,6 +84,19 @@ impl Envelope {
     #[inline]
     pub fn tail(&self) -> &'static [u8] {
         self.tail
+    }
+}
+
+/// Appends text to the head of an envelope.
+struct HeadWriter(Envelope);
+
+impl fmt::Write for HeadWriter {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let start = usize::from(self.0.head_len);
+        let end = start + text.len();
+        self.0.head.get_mut(start..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.0.head_len = u8::try_from(end).map_err(|_| fmt::Error)?;
+        Ok(())
     }
 }
 

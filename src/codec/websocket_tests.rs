@@ -1,14 +1,14 @@
 //! A codec as a user would write it, for the frames of WebSocket (RFC 6455, section 5.2).
 //!
-//! It shows that the trait is enough for a protocol with long and variable envelopes, and with frames that
-//! are more than bytes.
+//! It shows that the trait is enough for a protocol with long and variable envelopes, where a frame is
+//! more than bytes.
 
 use proptest::prelude::*;
 
 use super::check::{Seen, read_cut};
 use super::{Codec, Decoded, Envelope, FrameError};
 
-/// The frames that a server receives, which are masked, and those that it sends, which are not.
+/// Frames of a client, which are masked, and frames of a server, which are not.
 struct WebSocketServer;
 
 /// A frame with its payload still masked.

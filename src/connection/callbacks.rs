@@ -78,6 +78,14 @@ impl<C: Codec> Connection<C> {
         }
     }
 
+    /// Queues a frame as [`Self::handle_order`] does, unless it does not fit below the high watermark.
+    pub fn handle_offer(&mut self, frame: &[u8], resources: &mut Resources<'_, C>) {
+        let spare = resources.limits.queue.high().min(resources.reserve.spare_bytes());
+        if self.output.len().saturating_add(frame.len()) <= spare {
+            self.handle_order(frame, resources);
+        }
+    }
+
     /// The deferred reply is queued, so the frames behind its request are due.
     pub fn handle_answered(&mut self, resources: &mut Resources<'_, C>) {
         if let ReadPause::ForReply { is_paused } = self.read_pause {

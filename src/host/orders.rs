@@ -162,6 +162,10 @@ impl<S: Service, L> Host<S, L> {
                 is_frame = true;
                 frames.clone().for_each(|index| connection.handle_order(batch.frame(index), resources));
             }
+            Action::Offer(index) => {
+                is_frame = true;
+                connection.handle_offer(batch.frame(*index), resources);
+            }
             Action::Answer(index) => {
                 connection.handle_order(batch.frame(*index), resources);
                 connection.handle_answered(resources);

@@ -110,7 +110,7 @@ impl CoreTicks {
     fn parse(stat: &str) -> Option<Self> {
         let mut lines = stat.lines().take_while(|line| line.starts_with("cpu"));
         let ticks: Vec<u64> = lines.next()?.split_whitespace().skip(1).map_while(|tick| tick.parse().ok()).collect();
-        // The next fields are about guests, and their time is part of `user` and `nice`.
+        // The next fields are about virtual machines, and their time is part of `user` and `nice`.
         let [user, nice, system, idle, io_wait, interrupt, soft_interrupt, stolen] = *ticks.first_chunk()?;
         let busy = user + nice + system;
         let total = busy + idle + io_wait + interrupt + soft_interrupt + stolen;

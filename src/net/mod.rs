@@ -40,6 +40,7 @@ pub use address::{Address, AddressError};
 pub(crate) use budget::{Budget, TURN_BYTES};
 #[cfg(feature = "blocking")]
 pub(crate) use clock::Clock;
+pub use clock::ClockAnchor;
 pub use connect::{ConnectOptions, PortSearch};
 pub use event::{ControlEvent, Event, PollOutcome, Readiness, Token};
 pub(crate) use handle::MESSAGES_WAITING_MAX;

@@ -11,11 +11,11 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
 
-use crate::instant::{ClockAnchor, Instant};
+use crate::instant::Instant;
 
 use super::alarm::Alarm;
 use super::budget::TURN_PEERS;
-use super::clock::Clock;
+use super::clock::{Clock, ClockAnchor};
 use super::listener::{Listener, TcpOrUnix};
 use super::{
     Address, ConnectOptions, ControlEvent, DatagramOptions, DatagramSocket, Destination, Event, ListenOptions, Net,

@@ -78,6 +78,18 @@ impl<S: Service> Orders<'_, S> {
         self.outbox.send(target, FrameAction::Send, parts)
     }
 
+    /// Sends a frame as [`Self::send_to_each`] does, but skips each peer that reads slowly: its queue has no
+    /// space for the frame below the high watermark ([`Context::writable_bytes`](super::Context::writable_bytes)).
+    ///
+    /// A broker that sends news in this way closes no subscriber because it is slow.
+    ///
+    /// # Errors
+    /// The orders of this callback exceed the bound. The frame is then sent to none of them.
+    pub fn offer_to_each(&mut self, keys: impl IntoIterator<Item = Key>, parts: &[&[u8]]) -> Result<(), OutboxFull> {
+        let target = self.outbox.target_each(keys)?;
+        self.outbox.send(target, FrameAction::Offer, parts)
+    }
+
     /// Sends a frame that consists of these parts in a row as the reply that the token announced.
     ///
     /// A second answer with the same token is sent as an ordinary frame.

@@ -48,6 +48,8 @@ pub(crate) enum Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FrameAction {
     Send,
+    /// Only if the peer reads fast enough.
+    Offer,
     /// It is the deferred reply.
     Answer,
 }
@@ -57,6 +59,8 @@ pub(crate) enum FrameAction {
 pub(crate) enum Action {
     /// Sends these frames of the batch.
     Send(Range<usize>),
+    /// Sends this frame of the batch if it fits below the watermark at which reading pauses.
+    Offer(usize),
     /// Sends this frame of the batch as the deferred reply.
     Answer(usize),
     NotifyWritable,
@@ -151,6 +155,7 @@ impl<P, M> Outbox<P, M> {
                 return Ok(());
             }
             (FrameAction::Send, _) => Action::Send(index..index + 1),
+            (FrameAction::Offer, _) => Action::Offer(index),
             (FrameAction::Answer, _) => Action::Answer(index),
         };
         orders.push(Order { target, action });

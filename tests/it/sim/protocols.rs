@@ -338,6 +338,45 @@ fn a_line_for_2_000_peers_needs_no_memory_for_those_that_read() {
     assert_eq!((reached, server.totals().open), (1_999, 2_000), "{}", server.totals());
 }
 
+/// Offers each line to all peers, in order of their keys.
+#[derive(Default)]
+struct News {
+    subscribers: Vec<Key>,
+}
+
+impl Service for News {
+    type Codec = Lines;
+    type Peer = ();
+    type Message = ();
+
+    fn on_open(&mut self, _peer: &mut (), _info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
+        self.subscribers.push(cx.key());
+    }
+
+    fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<'_, Self>) {
+        let subscribers = self.subscribers.iter().copied();
+        cx.orders().offer_to_each(subscribers, &[line]).expect("a few keys are within the bound");
+    }
+}
+
+#[test]
+fn an_offer_skips_a_slow_reader_and_closes_no_peer() {
+    let world = World::new(1);
+    let mut server = serve(&world, Lines::new(), News::default());
+    let (publisher, fast, slow) = (world.connect(&address()), world.connect(&address()), world.connect(&address()));
+    slow.stop_reading();
+    world.settle(|| server.turn()).expect("a simulated poll does not fail");
+    let line = format!("{}\n", "x".repeat(1023));
+    for _ in 0..1000 {
+        publisher.send(line.as_bytes());
+        world.settle(|| server.turn()).expect("a simulated poll does not fail");
+    }
+    assert_eq!(fast.received().len(), 1000 * line.len());
+    assert_eq!(server.totals().open, 3, "{}", server.totals());
+    let queued = server.snapshot().endpoints[0].peers.iter().map(|peer| peer.output_len).max();
+    assert!(queued.is_some_and(|queued| (1..=128 * KIB).contains(&queued)), "{queued:?} bytes are queued");
+}
+
 #[test]
 fn an_order_for_all_peers_is_carried_out_in_slices() {
     let _machine = shared_machine();

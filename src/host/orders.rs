@@ -1,7 +1,7 @@
 //! Orders of the service: applied to peers, a bounded number in each turn.
 //!
 //! A frame that is ordered for a peer is written at once, as far as the stream takes it, so an order for
-//! all peers needs memory only for those that read slowly. Outbound connections are the driver's part:
+//! all peers needs memory only for slow readers. Outbound connections are the driver's part:
 //! it takes the orders from here and reports each result.
 
 use std::io;
@@ -192,7 +192,7 @@ impl<S: Service, L> Host<S, L> {
         !self.outbox.is_empty() || !self.applying.batch.orders.is_empty()
     }
 
-    /// Whether so many orders wait that no callback may be called.
+    /// Whether the outbox is full, so that no callback may be called.
     pub fn is_outbox_full(&self) -> bool {
         self.outbox.is_full()
     }

@@ -65,7 +65,7 @@ impl<S: Service, L> PeerGuard<'_, S, L> {
         self.callback(|service, peer, cx| service.on_end(peer, cx));
     }
 
-    /// Whether so many orders wait that no callback may be called.
+    /// Whether the outbox is full, so that no callback may be called.
     pub fn is_outbox_full(&self) -> bool {
         self.service_call.outbox.is_full()
     }

@@ -64,7 +64,7 @@ pub(crate) fn serve<S: Service, T: Stream>(
         let has_more = peer_guard.has_more();
         host.apply_orders(reserve, now, &mut budget.orders, write_queued);
         if must_wait {
-            // No callback was called. What is due is done when the orders are applied.
+            // No callback was called. The peer is served again when the orders are applied.
             host.mark_again(key);
             break;
         }

@@ -52,7 +52,7 @@ pub trait Service: Sized {
     type Message: Send + 'static;
 
     /// Called when a peer has connected, or when a connection that was ordered by [`Orders::connect`] is
-    /// established. [`PeerInfo::role`] tells which.
+    /// established. [`PeerInfo::role`] distinguishes them.
     fn on_open(&mut self, peer: &mut Self::Peer, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         let _ = (peer, info, cx);
     }

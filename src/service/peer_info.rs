@@ -52,7 +52,7 @@ pub enum TlsVersion {
 }
 
 impl<'a> PeerInfo<'a> {
-    /// The peer at `address`, whose stream answers the other questions.
+    /// The peer at `address`. Its stream, `identity`, answers the other questions.
     pub fn new(address: PeerAddress, role: Role, identity: &'a dyn Identity) -> Self {
         Self { address, role, identity }
     }

@@ -328,7 +328,7 @@ fn chat(world: &World, count: usize, queue_total_max: usize) -> (Server<SimNet>,
 }
 
 #[test]
-fn a_line_for_2_000_peers_needs_no_memory_for_those_that_read() {
+fn a_line_for_2_000_fast_readers_needs_no_memory() {
     let _machine = shared_machine();
     let world = World::new(1);
     let (mut server, peers) = chat(&world, 2_000, 4096 * KIB);

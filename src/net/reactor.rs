@@ -39,7 +39,7 @@ const ALARM: mio::Token = mio::Token(usize::MAX - 2);
 #[cfg(not(debug_assertions))]
 const _: () = {
     type EchoPeer =
-        crate::host::Peer<crate::service::Echo, crate::codec::Framing, super::Link<<Reactor as Net>::Stream>>;
+        crate::host::Peer<crate::service::Echo<crate::codec::Framing>, super::Link<<Reactor as Net>::Stream>>;
     assert!(size_of::<EchoPeer>() + 8 + 20 <= 128);
 };
 

@@ -22,7 +22,7 @@ use std::io;
 use std::mem::discriminant;
 use std::time::Duration;
 
-use log::info;
+use log::{Level, info, log};
 
 use crate::admission::{Count, ServerLimits, Totals};
 use crate::instant::Instant;
@@ -279,11 +279,13 @@ impl<N: Net + 'static> EventLoop<N> {
     fn enter_stage(&mut self, entered: Option<Stage>) {
         let Some(stage) = entered else { return };
         let open = Count(self.state.admission.open() as u64, "connection");
+        // A program that carries out control events itself, such as a client, reports its end itself.
+        let level = if self.control == Control::Return { Level::Debug } else { Level::Info };
         match stage {
             Stage::Running | Stage::Finishing => {}
-            Stage::LameDuck => info!("lame duck: {open} open, waiting until they leave"),
-            Stage::Draining => info!("draining: {open} open, timeout {:?}", self.limits.drain_timeout),
-            Stage::Stopping => info!("stopping: closing {open}"),
+            Stage::LameDuck => log!(level, "lame duck: {open} open, waiting until they leave"),
+            Stage::Draining => log!(level, "draining: {open} open, timeout {:?}", self.limits.drain_timeout),
+            Stage::Stopping => log!(level, "stopping: closing {open}"),
         }
         self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().enter_stage(stage, &mut self.state));
     }

@@ -14,6 +14,7 @@ mod descriptors;
 mod designs;
 mod drain;
 mod echo;
+mod example_tests;
 mod examples;
 mod fairness;
 mod framing;

@@ -63,5 +63,8 @@ pub(crate) fn new_clients_beside_slow_writers(count: usize) {
         }
     });
     drop(crowd);
-    assert_eq!(server.drain().summary().closed("partial-frame"), slow_writers as u64);
+    let summary = server.drain().summary();
+    // On a busy machine, the kernel may deliver the end of some peers only after the drain has begun.
+    let ended = summary.closed("partial-frame") + summary.closed("drained");
+    assert_eq!(ended, slow_writers as u64, "{summary:?}");
 }

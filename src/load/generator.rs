@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::connection::{ENVELOPE_LEN_MAX, Ledger, Limits};
 use crate::event_loop::Dial;
 use crate::instant::Instant;
-use crate::net::{ConnectOptions, ControlEvent, Destination, Net, PortSearch, Reactor};
+use crate::net::{ControlEvent, Destination, Net, PortSearch, Reactor};
 use crate::watermark::Watermarks;
 
 use super::cost::Cost;
@@ -70,11 +70,11 @@ impl Generator<Reactor> {
 
 impl<N: Net + 'static> Generator<N> {
     /// A run over any `Net`; `clock` is the clock of that `Net`.
-    pub(super) fn over(net: N, clock: ClockFn, dial: Dial, server: Destination, plan: Plan, cost: Cost) -> Self {
+    pub(super) fn over(net: N, clock: ClockFn, mut dial: Dial, server: Destination, plan: Plan, cost: Cost) -> Self {
         let now = net.now();
         let workload = Workload::new(&plan, clock);
-        let socket = ConnectOptions { ports: PortSearch::All, ..dial.socket };
-        let dial = Dial { limits: peer_limits(&plan), socket, ..dial };
+        dial.limits = peer_limits(&plan);
+        dial.socket.ports = PortSearch::All;
         let limits = ServerLimits {
             connect_timeout: plan.timeout,
             connecting_max: CONNECTING_MAX,

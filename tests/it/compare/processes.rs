@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{binary, compare, is_running, run, with_peer};
-use crate::support::{ScratchPath, TIMEOUT, wait_until};
+use crate::support::{ScratchPath, TIMEOUT, exclusive_machine, wait_until};
 
 /// A server beside a process that has left its session. Each start adds a line to a file.
 struct ForkingPeer {
@@ -50,6 +50,8 @@ fn a_peer_that_forks_is_ended_with_its_background_processes() {
 
 #[test]
 fn no_process_is_left_after_any_signal() {
+    // A comparison takes both cores, and the tests beside it would wait for it.
+    let _machine = exclusive_machine();
     for signal in ["HUP", "INT", "TERM", "KILL"] {
         let peer = ForkingPeer::new();
         let running = with_peer(compare("-c 2 --rounds 1000 --designs reactor"), &peer.text()).spawn();
@@ -63,6 +65,7 @@ fn no_process_is_left_after_any_signal() {
 
 #[test]
 fn a_comparison_under_nohup_goes_on_after_a_hangup() {
+    let _machine = exclusive_machine();
     let peer = ForkingPeer::new();
     let command = with_peer(compare("-c 2 --rounds 1000 --designs reactor"), &peer.text()).under("nohup");
     let running = command.spawn();

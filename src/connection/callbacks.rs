@@ -91,8 +91,6 @@ impl<C: Codec> Connection<C> {
         if let ReadPause::ForReply { is_paused } = self.read_pause {
             self.read_pause = if is_paused { ReadPause::ByService } else { ReadPause::FramesReady };
         }
-        // The peer could not send the rest of a frame while we did not read.
-        self.frame_started_at = resources.now;
         self.finish_if_done(resources);
     }
 

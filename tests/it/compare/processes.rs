@@ -54,7 +54,9 @@ fn no_process_is_left_after_any_signal() {
     let _machine = exclusive_machine();
     for signal in ["HUP", "INT", "TERM", "KILL"] {
         let peer = ForkingPeer::new();
-        let running = with_peer(compare("-c 2 --rounds 1000 --designs reactor"), &peer.text()).spawn();
+        // The tests may run under nohup(1), which makes a comparison ignore SIGHUP.
+        let command = compare("-c 2 --rounds 1000 --designs reactor").under("env --default-signal=HUP");
+        let running = with_peer(command, &peer.text()).spawn();
         peer.wait_for_starts(2);
         running.signal(signal);
         let ended = running.wait(2 * TIMEOUT);

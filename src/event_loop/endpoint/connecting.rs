@@ -8,6 +8,7 @@ use std::io;
 use log::warn;
 
 use crate::admission::repeated_suffix;
+use crate::connection::CloseReason;
 use crate::connector::{Connecting, PendingConnect};
 use crate::destination::Destination;
 use crate::net::pump::OpenOutcome;
@@ -99,6 +100,12 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             Ok(true) => match link.open(&self.layer) {
                 OpenOutcome::WouldBlock => return,
                 OpenOutcome::Open => return self.open_connected(key, state),
+                OpenOutcome::Failed(reason @ CloseReason::BadTls, error) => {
+                    self.connector.handle_failure(key, error);
+                    // The alert reaches the peer before the connection ends.
+                    self.host.refuse_pending(key, reason, &mut state.reserve, state.now);
+                    return self.report_failures(state);
+                }
                 OpenOutcome::Failed(_, error) => error,
             },
             Err(error) => error,

@@ -1,13 +1,15 @@
 //! How connections over TLS end: with and without close_notify, by either side, and by SIGTERM.
 
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
 
 use readyloop::CloseReason;
-use readyloop::net::tls::TlsVersion;
+use readyloop::net::tls::{TlsClientOptions, TlsVersion, Trust};
 
-use crate::support::tls::{Secure, VERSIONS, for_each_version};
-use crate::support::{Conversation, MIB, Role, TIMEOUT, connect, wait_until};
+use crate::support::tls::{Secure, VERSIONS, for_each_version, target_of};
+use crate::support::{Conversation, Conversations, MIB, Role, TIMEOUT, connect, wait_until};
 
 #[test]
 fn close_notify_alone_ends_one_direction_and_the_other_is_still_served() {
@@ -137,6 +139,31 @@ fn the_alert_for_a_bad_record_reaches_a_client_that_still_sends() {
         }
         assert_eq!(secure.server.drain().summary().closed("bad-tls"), 50);
     });
+}
+
+#[test]
+fn the_alert_of_a_client_for_a_failed_handshake_reaches_a_server_that_still_sends() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let server = thread::spawn(move || {
+        for attempt in 0..100 {
+            let (mut plain, _) = listener.accept().expect("a client connects");
+            plain.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n").expect("the connection is open");
+            plain.write_all(&REST).expect("the connection is open");
+            let mut received = Vec::new();
+            plain.read_to_end(&mut received).unwrap_or_else(|error| panic!("attempt {attempt}: {error}"));
+            assert!(received.ends_with(&[21, 3, 3, 0, 2, 2, 50]), "the alert decode_error: {received:?}");
+        }
+    });
+    let options = TlsClientOptions { trust: Trust::AnyCertificate, ..TlsClientOptions::default() };
+    let mut talks = Conversations::under(target_of(&options).into(), address);
+    talks.join(100, Role::SendsOnce(1));
+    assert!(talks.run_until(TIMEOUT, |talks| talks.iter().all(|talk| talk.failure.is_some())));
+    wait_until(TIMEOUT, "the server has read all alerts", || {
+        talks.run_for(Duration::from_millis(10));
+        server.is_finished()
+    });
+    server.join().expect("each alert arrives");
 }
 
 #[test]

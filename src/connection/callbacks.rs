@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::codec::{Codec, FrameError};
 
+use super::deadline::FrameClock;
 use super::frames::{StopReason, serve_frames};
 use super::read_pause::ReadPause;
 use super::reply::{CloseRequest, ReplyOutcome};
@@ -42,6 +43,7 @@ impl<C: Codec> Connection<C> {
         let mut outcome = self.no_request();
         let mut reply = Reply::new(self.role, &mut self.output, &mut self.codec_state, input, &mut outcome, resources);
         let (served, stop) = serve_frames(input, &mut reply, on_frame);
+        self.frame_clock = FrameClock::start(resources.now);
         let input_range = self.apply(outcome, resources);
         self.store_rest(&input[served..], stop, resources);
         self.handle_stop(stop, resources);
@@ -54,8 +56,7 @@ impl<C: Codec> Connection<C> {
         resources: &mut Resources<'_, C>,
         on_frame: impl FnMut(&[u8], &mut Reply<'_, C>) -> Result<ControlFlow<()>, FrameError>,
     ) {
-        self.read_pause = ReadPause::NotPaused;
-        self.frame_started_at = resources.now;
+        self.change_pause(ReadPause::NotPaused, resources.now);
         self.serve_stored(resources, on_frame);
     }
 
@@ -89,7 +90,8 @@ impl<C: Codec> Connection<C> {
     /// The deferred reply is queued, so the frames behind its request are due.
     pub fn handle_answered(&mut self, resources: &mut Resources<'_, C>) {
         if let ReadPause::ForReply { is_paused } = self.read_pause {
-            self.read_pause = if is_paused { ReadPause::ByService } else { ReadPause::FramesReady };
+            let next = if is_paused { ReadPause::ByService } else { ReadPause::FramesReady };
+            self.change_pause(next, resources.now);
         }
         self.finish_if_done(resources);
     }
@@ -105,7 +107,7 @@ impl<C: Codec> Connection<C> {
         let (served, stop) = serve_frames(self.input.as_slice(), &mut reply, on_frame);
         self.input.consume(served, resources.reserve);
         if served > 0 {
-            self.frame_started_at = resources.now;
+            self.frame_clock = FrameClock::start(resources.now);
         }
         self.apply(outcome, resources);
         self.handle_stop(stop, resources);
@@ -120,7 +122,6 @@ impl<C: Codec> Connection<C> {
             StopReason::Discard | StopReason::BadFrame(_) => false,
         };
         if is_needed {
-            self.frame_started_at = resources.now;
             self.store_input(rest, resources);
         } else {
             resources.ledger.bytes_discarded += rest.len() as u64;
@@ -139,8 +140,8 @@ impl<C: Codec> Connection<C> {
 
     fn handle_stop(&mut self, stop: StopReason, resources: &mut Resources<'_, C>) {
         match stop {
-            StopReason::Paused if !self.is_held_by_service() => self.read_pause = ReadPause::FramesHeld,
-            StopReason::Break if !self.is_held_by_service() => self.read_pause = ReadPause::FramesReady,
+            StopReason::Paused if !self.is_held_by_service() => self.change_pause(ReadPause::FramesHeld, resources.now),
+            StopReason::Break if !self.is_held_by_service() => self.change_pause(ReadPause::FramesReady, resources.now),
             StopReason::NeedMore | StopReason::Paused | StopReason::Break => {}
             StopReason::Discard => self.finish(CloseReason::Finished, resources),
             StopReason::BadFrame(FrameError::TooLong { .. }) => self.finish(CloseReason::FrameTooLong, resources),
@@ -155,11 +156,11 @@ impl<C: Codec> Connection<C> {
         self.keeps_open |= outcome.keeps_open;
         let can_reply = self.halves.write() == WriteHalf::Open && outcome.request == CloseRequest::KeepOpen;
         if can_reply && (outcome.owes_reply || self.owes_reply()) {
-            self.read_pause = ReadPause::ForReply { is_paused: outcome.is_paused };
+            self.change_pause(ReadPause::ForReply { is_paused: outcome.is_paused }, resources.now);
         } else if outcome.is_paused {
-            self.read_pause = ReadPause::ByService;
+            self.change_pause(ReadPause::ByService, resources.now);
         } else if self.is_held_by_service() {
-            self.read_pause = ReadPause::FramesReady;
+            self.change_pause(ReadPause::FramesReady, resources.now);
         }
         match outcome.request {
             CloseRequest::KeepOpen => {}

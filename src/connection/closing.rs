@@ -50,7 +50,7 @@ impl<C: Codec> Connection<C> {
         self.waiting_since = now;
         self.halves.finished();
         if self.read_pause == ReadPause::DiscardLimit {
-            self.read_pause = ReadPause::NotPaused;
+            self.change_pause(ReadPause::NotPaused, now);
         }
     }
 
@@ -132,7 +132,7 @@ impl<C: Codec> Connection<C> {
             self.waiting_since = resources.now;
         }
         self.halves.finish(reason);
-        self.read_pause = ReadPause::NotPaused;
+        self.change_pause(ReadPause::NotPaused, resources.now);
         resources.ledger.bytes_discarded += self.input.clear(resources.reserve) as u64;
     }
 
@@ -143,7 +143,7 @@ impl<C: Codec> Connection<C> {
             match self.halves.write() {
                 // Our output has not left yet, so the peer is not closed here but stops being read.
                 // It ends by its write deadline or by that of the drain.
-                WriteHalf::Open | WriteHalf::Finishing => self.read_pause = ReadPause::DiscardLimit,
+                WriteHalf::Open | WriteHalf::Finishing => self.change_pause(ReadPause::DiscardLimit, resources.now),
                 WriteHalf::Finished | WriteHalf::Incomplete => self.halves.stop_lingering(),
             }
         }

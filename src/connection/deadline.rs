@@ -17,6 +17,30 @@ enum Deadline {
     Linger,
 }
 
+/// How long the peer has had for the frame at the front of its input.
+///
+/// The clock stands still while reading is paused, because the peer cannot complete the frame then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FrameClock {
+    /// While the clock runs, when it started. While it stands still, [`Instant::ORIGIN`] plus its time.
+    mark: Instant,
+}
+
+impl FrameClock {
+    /// A clock that runs from `now` on.
+    pub(super) fn start(now: Instant) -> Self {
+        Self { mark: now }
+    }
+
+    pub(super) fn stop(&mut self, now: Instant) {
+        self.mark = Instant::ORIGIN + (now - self.mark);
+    }
+
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.mark = Instant::ORIGIN + (now - self.mark);
+    }
+}
+
 impl<C: Codec> Connection<C> {
     /// The next deadline; [`Instant::NEVER`] once the connection is closed.
     ///
@@ -57,7 +81,7 @@ impl<C: Codec> Connection<C> {
         let is_frame_due =
             !self.input.is_empty() || self.halves.read() == ReadHalf::Open && codec.expects_frame(&self.codec_state);
         if is_frame_due && !self.is_paused() {
-            let frame = (self.frame_started_at + limits.frame_timeout, Deadline::Frame);
+            let frame = (self.frame_clock.mark + limits.frame_timeout, Deadline::Frame);
             return Some(if frame.0 < idle_or_write.0 { frame } else { idle_or_write });
         }
         Some(idle_or_write)

@@ -55,7 +55,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// A peer is finished if a frame takes longer than this from its first byte to its last.
     ///
-    /// Bytes do not restart it. Default: 30 s, which is 1 MiB at 35 kB/s.
+    /// Bytes do not restart it, and the time for which reading is paused does not count. Default: 30 s,
+    /// which is 1 MiB at 35 kB/s.
     pub frame_timeout: Duration,
     /// A peer that takes no byte of the queued output for this time is closed with a reset.
     ///

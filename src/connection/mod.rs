@@ -35,6 +35,7 @@ pub use ledger::Ledger;
 pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX, Role};
 pub use reply::{InputRange, NO_INPUT_RANGE, Reply};
 
+use deadline::FrameClock;
 use read_pause::ReadPause;
 
 /// What a connection borrows for one call: settings, memory, counters and the time.
@@ -70,8 +71,7 @@ pub struct Connection<C: Codec> {
     output: ByteQueue,
     /// When a byte last moved in either direction.
     last_activity: Instant,
-    /// When the frame at the front of `input` started, or when reading it resumed.
-    frame_started_at: Instant,
+    frame_clock: FrameClock,
     /// Since when we wait for the peer to take output or, after our FIN, to send its own.
     waiting_since: Instant,
 }
@@ -91,7 +91,7 @@ impl<C: Codec> Connection<C> {
             input: ByteQueue::new(),
             output: ByteQueue::new(),
             last_activity: now,
-            frame_started_at: now,
+            frame_clock: FrameClock::start(now),
             waiting_since: now,
         }
     }

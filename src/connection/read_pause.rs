@@ -4,6 +4,7 @@
 //! too much depends on the [`Role`]. This is independent of the halves: a paused peer can still end.
 
 use crate::codec::Codec;
+use crate::instant::Instant;
 
 use super::{Connection, ReadHalf, Resources, Role};
 
@@ -83,17 +84,28 @@ impl<C: Codec> Connection<C> {
         }
     }
 
+    /// Enters `next`. The frame clock runs only while input is read and served.
+    pub(super) fn change_pause(&mut self, next: ReadPause, now: Instant) {
+        let was_paused = self.is_paused();
+        self.read_pause = next;
+        match (was_paused, self.is_paused()) {
+            (false, true) => self.frame_clock.stop(now),
+            (true, false) => self.frame_clock.resume(now),
+            (false, false) | (true, true) => {}
+        }
+    }
+
     /// Pauses or resumes reading by the length of the output queue.
     ///
     /// Call it after a round of callbacks and writes, when the stream takes no more or nothing is left.
     #[inline]
     pub fn apply_watermarks(&mut self, resources: &Resources<'_, C>) {
         match self.read_pause {
-            ReadPause::NotPaused if self.is_over_watermark(false, resources) => self.read_pause = ReadPause::OutputHigh,
+            ReadPause::NotPaused if self.is_over_watermark(false, resources) => {
+                self.change_pause(ReadPause::OutputHigh, resources.now);
+            }
             ReadPause::OutputHigh if !self.is_over_watermark(true, resources) => {
-                self.read_pause = ReadPause::NotPaused;
-                // The peer could not send the rest of a frame while we did not read.
-                self.frame_started_at = resources.now;
+                self.change_pause(ReadPause::NotPaused, resources.now);
             }
             ReadPause::NotPaused
             | ReadPause::OutputHigh

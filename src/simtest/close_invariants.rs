@@ -75,8 +75,8 @@ impl CloseInvariants {
             (at.since(active_at), limits.idle_timeout)
         } else if reason == CloseReason::FrameTimeout {
             let (at, _) = self.history.finishing.expect("a slow peer is finished first");
-            let (began_at, _) = self.history.frame_began.expect("a frame has begun");
-            (at.since(began_at), limits.frame_timeout)
+            let frame = self.history.partial_frame.expect("a frame has begun");
+            (frame.time_at(at), limits.frame_timeout)
         } else if reason == CloseReason::WriteTimeout {
             let start = self.history.queued_since.expect("the queue is not empty").max(self.history.wrote_at);
             (self.now.since(start), limits.write_timeout)

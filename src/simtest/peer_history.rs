@@ -1,5 +1,7 @@
 //! `PeerHistory`: what the invariants remember of a peer from turn to turn.
 
+use std::time::Duration;
+
 use crate::connection::{Limits, WriteHalf};
 use crate::instant::Instant;
 use crate::server::PeerSnapshot;
@@ -12,12 +14,30 @@ pub(super) struct PeerHistory {
     pub(super) finishing: Option<(Instant, Instant)>,
     /// When our FIN was first seen sent.
     pub(super) finished_at: Option<Instant>,
-    /// When the current partial frame began, and how many frames came before it.
-    pub(super) frame_began: Option<(Instant, u64)>,
+    /// The frame that is not complete.
+    pub(super) partial_frame: Option<PartialFrame>,
     /// Since when the queue has not been empty.
     pub(super) queued_since: Option<Instant>,
     pub(super) wrote_at: Instant,
     active_at: Instant,
+}
+
+/// A frame of which only the start has arrived, as seen after a turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PartialFrame {
+    /// How long the peer was read since the frame began.
+    time: Duration,
+    seen_at: Instant,
+    is_read: bool,
+    /// How many frames came before it.
+    frames_before: u64,
+}
+
+impl PartialFrame {
+    /// How long the peer was read until `now`.
+    pub(super) fn time_at(&self, now: Instant) -> Duration {
+        if self.is_read { self.time + now.since(self.seen_at) } else { self.time }
+    }
 }
 
 impl PeerHistory {
@@ -32,11 +52,13 @@ impl PeerHistory {
             self.finished_at.get_or_insert(now);
         }
         if is_open {
-            let has_begun = peer.input_len > 0 && !peer.is_paused;
-            self.frame_began = match self.frame_began {
-                Some((at, before)) if has_begun && before == frames => Some((at, before)),
-                _ => has_begun.then_some((now, frames)),
-            };
+            let last = self.partial_frame.filter(|frame| frame.frames_before == frames);
+            self.partial_frame = (peer.input_len > 0).then(|| PartialFrame {
+                time: last.map_or(Duration::ZERO, |frame| frame.time_at(now)),
+                seen_at: now,
+                is_read: !peer.is_paused,
+                frames_before: frames,
+            });
         }
         self.queued_since = (peer.output_len > 0).then(|| self.queued_since.unwrap_or(now));
     }
@@ -50,9 +72,10 @@ impl PeerHistory {
             Some(at) => (at.max(self.wrote_at) + limits.write_timeout, "write"),
             None => (self.active_at + limits.idle_timeout, "idle"),
         };
-        match self.frame_began {
-            Some((began_at, _)) if peer.halves.write() == WriteHalf::Open && began_at + limits.frame_timeout < at => {
-                (began_at + limits.frame_timeout, "frame")
+        match self.partial_frame {
+            Some(frame) if frame.is_read && peer.halves.write() == WriteHalf::Open => {
+                let frame_at = frame.seen_at + limits.frame_timeout.saturating_sub(frame.time);
+                if frame_at < at { (frame_at, "frame") } else { (at, name) }
             }
             Some(_) | None => (at, name),
         }

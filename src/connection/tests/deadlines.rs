@@ -76,6 +76,20 @@ fn the_write_deadline_is_restarted_by_progress_and_ends_in_a_reset() {
 }
 
 #[test]
+fn a_pause_that_begins_and_ends_at_once_does_not_move_the_frame_deadline() {
+    let mut peer = TestPeer::new(Lines::new());
+    peer.feed(b"part");
+    let frame_at = peer.connection.poll_deadline(&peer.codec, &peer.limits);
+    peer.now = Instant::ORIGIN + SECOND;
+    peer.callback(|reply| reply.send(&[b"0123456789abcdef"]));
+    peer.with(|connection, resources| connection.apply_watermarks(resources));
+    assert!(peer.connection.is_paused());
+    peer.take(16);
+    assert!(!peer.connection.is_paused());
+    assert_eq!(peer.connection.poll_deadline(&peer.codec, &peer.limits), frame_at);
+}
+
+#[test]
 fn a_paused_peer_has_only_the_write_deadline() {
     let mut peer = TestPeer::new(Lines::new());
     peer.limits.frame_timeout = SECOND;

@@ -30,18 +30,19 @@
 //!
 //! # Features
 //!
-//! | feature | default | what it adds |
-//! |---|---|---|
-//! | `tls` | yes | TLS endpoints and clients, on rustls |
-//! | `cli` | yes | the command `readyloop`; turns on all others |
-//! | `signals` | by `cli` | `Reactor::watch_signal`: signals as control events |
-//! | `blocking` | by `cli` | other designs of a server, with threads, to compare with |
-//! | `load` | by `cli` | the load generator and the record of its runs |
-//! | `simtest` | by `cli` | tests of a service in simulated networks, from seeds |
+//! No feature is on by default.
 //!
-//! A program that only uses the library sets `default-features = false`, so that it does not build the
-//! crates of the command. The defaults build the command, because `cargo run` in a checkout has no other
-//! way to turn features on.
+//! | feature | what it adds |
+//! |---|---|
+//! | `tls` | TLS endpoints and clients, on rustls |
+//! | `signals` | `Reactor::watch_signal`: signals as control events |
+//! | `blocking` | other designs of a server, with threads, to compare with |
+//! | `load` | the load generator and the record of its runs |
+//! | `simtest` | tests of a service in simulated networks, from seeds |
+//! | `cli` | the command `readyloop`; turns on all others |
+//!
+//! In a checkout, `cargo run` and `cargo test` have all features, and `cargo install --path . --features cli`
+//! installs the command. To build the library alone there, type `cargo build -p readyloop`.
 //!
 //! # Systems
 //!

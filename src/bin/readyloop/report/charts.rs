@@ -16,15 +16,15 @@ use crate::quantity::{Unit, grouped};
 /// The quantiles that are drawn, as far as there are enough answers for them.
 const QUANTILES: [f64; 12] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999];
 
-/// Charts of a metric against connections: one for loads without idle connections, and one for each
+/// Charts of a metric against connections, with this title and axis: one for loads without idle connections, and one for each
 /// number of busy connections beside idle ones. A chart needs at least two loads.
-pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Chart> {
+pub(super) fn against_connections(family: &Family<'_>, metric: Metric, title: &str, axis: &'static str) -> Vec<Chart> {
     let loads = family.loads();
     let having = |is_shown: &dyn Fn(&Load) -> bool| loads.iter().copied().filter(is_shown).collect::<Vec<_>>();
-    let mut sets = vec![(title(metric), having(&|load| load.idle_connections == 0))];
+    let mut sets = vec![(title.to_owned(), having(&|load| load.idle_connections == 0))];
     let busy: BTreeSet<u64> = having(&|load| load.idle_connections > 0).iter().map(|load| load.connections).collect();
     for count in busy {
-        let title = format!("{}, {} busy connections, the others idle", title(metric), grouped(count));
+        let title = format!("{title}, {} busy connections, the others idle", grouped(count));
         sets.push((title, having(&|load| load.connections == count)));
     }
     let sets = sets.into_iter().filter(|(_, loads)| loads.len() > 1);
@@ -38,9 +38,9 @@ pub(super) fn against_connections(family: &Family<'_>, metric: Metric) -> Vec<Ch
             loads.iter().map(figure).collect()
         });
         Chart {
-            title: capitalized(&title),
+            title,
             x: Axis { title: "connections", unit: Unit::Count, scale: Scale::Log },
-            y: Axis { title: metric.axis, unit: metric.unit, scale: Scale::Log },
+            y: Axis { title: axis, unit: metric.unit, scale: Scale::Log },
             lines,
         }
     })
@@ -143,18 +143,4 @@ fn percentile(histograms: &[&Latencies], quantile: f64, of: Served) -> Option<Po
     let enough = histograms.iter().filter(|latencies| latencies.count as f64 * (1.0 - quantile) >= 1.0);
     let figure = Spread::of(enough.filter_map(|latencies| Some(latencies.at(quantile)? as f64)))?;
     Some(point(1.0 / (1.0 - quantile), figure, of))
-}
-
-/// The title of a chart, before it is capitalized.
-fn title(metric: Metric) -> String {
-    if metric.name.starts_with('p') { format!("{} latency", metric.name) } else { metric.name.to_owned() }
-}
-
-fn capitalized(text: &str) -> String {
-    let mut chars = text.chars();
-    match chars.next() {
-        // `p99` is a name and is not capitalized.
-        Some(first) if first != 'p' => first.to_uppercase().chain(chars).collect(),
-        Some(_) | None => text.to_owned(),
-    }
 }

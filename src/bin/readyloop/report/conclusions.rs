@@ -12,11 +12,8 @@ const MEMORY_CONNECTIONS_MIN: u64 = 100;
 /// Two sentences for each machine, about the greatest load that allows a comparison. Empty if there is
 /// only one server.
 pub(super) fn conclude(family: &Family<'_>) -> Vec<String> {
-    let mut bases: Vec<usize> = family.servers.iter().filter_map(|server| server.base).collect();
-    bases.sort_unstable();
-    bases.dedup();
     let mut words: Vec<String> = Vec::new();
-    for sentence in bases.into_iter().flat_map(|base| conclude_against(family, base)) {
+    for sentence in family.bases().into_iter().flat_map(|base| conclude_against(family, base)) {
         // Several machines may have the same sentence, such as that no conclusion is drawn.
         if !words.contains(&sentence) {
             words.push(sentence);
@@ -66,7 +63,7 @@ fn conclude_against(family: &Family<'_>, base: usize) -> Vec<String> {
 
 /// The servers that are compared with this one.
 fn rivals<'a>(family: &'a Family<'_>, base: usize) -> impl Iterator<Item = usize> + 'a {
-    (0..family.servers.len()).filter(move |server| family.servers[*server].base == Some(base))
+    (0..family.servers.len()).filter(move |server| family.base(*server) == Some(base))
 }
 
 fn name<'a>(family: &'a Family<'_>, server: usize) -> &'a str {
@@ -103,18 +100,15 @@ impl Pair<'_> {
             }
             [None, None] => {}
         }
-        let rate = match self.difference(RATE)? {
-            Difference::Noise => format!("no difference in requests per second could be shown between {us} and {them}"),
-            Difference::More { which, times, than } => {
-                format!("{which} answered {times} times as many requests per second as {than}")
-            }
-        };
-        let latency = match self.difference(P99)? {
-            Difference::Noise => "no difference in p99 latency could be shown".to_owned(),
-            Difference::More { which, times, than } => {
+        let rate = self.difference(
+            RATE,
+            format!("no difference in requests per second could be shown between {us} and {them}"),
+            |which, times, than| format!("{which} answered {times} times as many requests per second as {than}"),
+        )?;
+        let latency =
+            self.difference(P99, "no difference in p99 latency could be shown".to_owned(), |which, times, than| {
                 format!("the p99 latency of {which} was {times} times that of {than}")
-            }
-        };
+            })?;
         Some(format!("{rate}, and {latency}"))
     }
 
@@ -125,36 +119,31 @@ impl Pair<'_> {
             return None;
         }
         let [us, them] = self.names();
-        let clause = |metric, each: &str, what: &str| match self.difference(metric)? {
-            Difference::Noise => {
-                Some(format!("{each}, no difference in {what} could be shown between {us} and {them}"))
-            }
-            Difference::More { which, times, than } => {
-                Some(format!("{each}, {which} used {times} times the {what} of {than}"))
-            }
+        let clause = |metric, each: &str, what: &str| {
+            self.difference(
+                metric,
+                format!("{each}, no difference in {what} could be shown between {us} and {them}"),
+                |which, times, than| format!("{each}, {which} used {times} times the {what} of {than}"),
+            )
         };
         let memory = clause(MEMORY, "per connection", "memory").filter(|_| self.load.open() >= MEMORY_CONNECTIONS_MIN);
         let clauses: Vec<String> = clause(CPU, "per request", "CPU").into_iter().chain(memory).collect();
         (!clauses.is_empty()).then(|| clauses.join(", and "))
     }
 
-    /// Which of the two servers has the larger value; `None` if one of them has none.
-    fn difference(&self, metric: Metric) -> Option<Difference<'_>> {
+    /// A clause about a metric: `noise`, or that of `more` about the server with the larger value, the ratio and
+    /// the other server. `None` if one of the servers has no value.
+    fn difference(&self, metric: Metric, noise: String, more: impl Fn(&str, &str, &str) -> String) -> Option<String> {
         let figure = |server| self.family.figure(self.load, server, metric);
         let (ours, theirs) = (figure(self.base)?, figure(self.rival)?);
         let [us, them] = self.names();
-        let more = |which, than, times| Difference::More { which, times: Unit::Each.print(times), than };
+        let times = |ratio| Unit::Each.print(ratio);
         Some(match theirs.against(&ours) {
-            Verdict::OneRound | Verdict::WithinNoise => Difference::Noise,
-            Verdict::More => more(them, us, theirs.ratio(&ours)),
-            Verdict::Less => more(us, them, ours.ratio(&theirs)),
+            Verdict::OneRound | Verdict::WithinNoise => noise,
+            Verdict::More => more(them, &times(theirs.ratio(&ours)), us),
+            Verdict::Less => more(us, &times(ours.ratio(&theirs)), them),
         })
     }
-}
-
-enum Difference<'a> {
-    Noise,
-    More { which: &'a str, times: String, than: &'a str },
 }
 
 /// A clause about the connections that were not served.

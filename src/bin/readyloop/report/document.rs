@@ -5,7 +5,7 @@
 use super::chart::Chart;
 
 /// A whole report.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Document {
     pub(crate) title: String,
     /// One line about the load, the rounds and the machine.
@@ -30,26 +30,30 @@ pub(crate) struct Section {
 }
 
 /// A table of text cells.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
-    pub(crate) head: Vec<String>,
+    pub(crate) columns: Vec<Column>,
     pub(crate) rows: Vec<Vec<String>>,
-    /// The number of columns on the left that hold names.
-    pub(crate) names: usize,
-    /// The content of the last column.
-    pub(crate) last: Last,
-    /// Columns before which a table may be split when it is too wide.
-    pub(crate) breaks: Vec<usize>,
 }
 
-/// The content of the last column of a table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Last {
-    /// Numbers, as in the columns before it.
-    #[default]
-    Figures,
-    /// Text, such as notes.
-    Words,
+/// The title and the content of a column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) title: String,
+    pub(crate) content: Content,
+}
+
+/// The content of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// The names of the rows, in the first columns.
+    Names,
+    /// The values of a metric. A table that is too wide may be split before it.
+    Metric,
+    /// Numbers, such as the spread of the metric before it.
+    Numbers,
+    /// Other text, such as notes.
+    Text,
 }
 
 /// The number of charts in the figure for a README.
@@ -64,37 +68,40 @@ impl Document {
 }
 
 impl Table {
-    /// Creates an empty table with names in the first `names` columns.
-    pub(crate) fn new(names: usize, head: &[&str]) -> Self {
-        Self { head: head.iter().map(|&cell| cell.to_owned()).collect(), names, ..Self::default() }
+    /// Creates a table without rows.
+    pub(crate) fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Content)>) -> Self {
+        let columns = columns.into_iter().map(|(title, content)| Column { title: title.to_owned(), content });
+        Self { columns: columns.collect(), rows: Vec::new() }
     }
 
-    /// The same table with text in its last column.
-    pub(crate) fn ending_in_text(self) -> Self {
-        Self { last: Last::Words, ..self }
-    }
-
-    /// Whether a column holds text and not numbers.
-    pub(crate) fn has_text_in(&self, column: usize) -> bool {
-        column < self.names || self.last == Last::Words && column + 1 == self.head.len()
+    /// All lines of cells: the titles, then the rows.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = Vec<&str>> {
+        let titles = self.columns.iter().map(|column| column.title.as_str()).collect();
+        let rows = self.rows.iter().map(|row| row.iter().map(String::as_str).collect());
+        std::iter::once(titles).chain(rows)
     }
 
     /// Removes the columns, except names, in which every cell is `empty` or blank.
     pub(crate) fn without_empty_columns(mut self, empty: &str) -> Self {
-        for column in (self.names..self.head.len()).rev() {
-            if self.rows.iter().all(|row| row[column] == empty || row[column].is_empty()) {
-                if self.has_text_in(column) {
-                    self.last = Last::Figures;
-                }
-                self.head.remove(column);
-                for later in self.breaks.iter_mut().filter(|later| column < **later) {
-                    *later -= 1;
-                }
-                for row in &mut self.rows {
-                    row.remove(column);
-                }
+        for place in (0..self.columns.len()).rev() {
+            let is_empty = |row: &Vec<String>| row[place] == empty || row[place].is_empty();
+            if self.columns[place].content != Content::Names && self.rows.iter().all(is_empty) {
+                self.columns.remove(place);
+                self.rows.iter_mut().for_each(|row| drop(row.remove(place)));
             }
         }
         self
+    }
+
+    /// Whether there is more than names.
+    pub(crate) fn has_values(&self) -> bool {
+        !self.rows.is_empty() && self.columns.iter().any(|column| column.content != Content::Names)
+    }
+}
+
+impl Column {
+    /// Whether it holds text and not numbers.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.content, Content::Names | Content::Text)
     }
 }

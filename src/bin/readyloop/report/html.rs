@@ -5,7 +5,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart;
-use super::document::{Document, Section, Table};
+use super::document::{Column, Content, Document, Section, Table};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -63,18 +63,18 @@ fn print_section(section: &Section, place: usize) -> Markup {
 }
 
 fn print_table(table: &Table) -> Markup {
-    let class = |column| table.has_text_in(column).then_some("words");
+    let class = |column: &Column| column.is_text().then_some("words");
     html! {
         @if !table.rows.is_empty() {
             div class="wide" {
                 table {
                     thead { tr {
-                        @for (column, cell) in table.head.iter().enumerate() { th scope="col" class=[class(column)] { (cell) } }
+                        @for column in &table.columns { th scope="col" class=[class(column)] { (column.title) } }
                     } }
                     tbody {
                         @for row in &table.rows { tr {
-                            @for (column, cell) in row.iter().enumerate() {
-                                @if column < table.names { th scope="row" class="words" { (cell) } }
+                            @for (column, cell) in table.columns.iter().zip(row) {
+                                @if column.content == Content::Names { th scope="row" class="words" { (cell) } }
                                 @else { td class=[class(column)] { (cell) } }
                             }
                         } }

@@ -27,11 +27,11 @@ pub(crate) fn print(document: &Document) -> String {
 }
 
 fn print_table(table: &Table, out: &mut String) {
-    for (place, row) in std::iter::once(&table.head).chain(&table.rows).enumerate() {
-        let _ = writeln!(out, "| {} |", row.iter().map(|cell| markdown(cell)).collect::<Vec<_>>().join(" | "));
+    for (place, line) in table.lines().enumerate() {
+        let _ = writeln!(out, "| {} |", line.into_iter().map(markdown).collect::<Vec<_>>().join(" | "));
         if place == 0 {
-            let rule = |column| if table.has_text_in(column) { "---" } else { "---:" };
-            let _ = writeln!(out, "|{}|", (0..row.len()).map(rule).collect::<Vec<_>>().join("|"));
+            let rules = table.columns.iter().map(|column| if column.is_text() { "---" } else { "---:" });
+            let _ = writeln!(out, "|{}|", rules.collect::<Vec<_>>().join("|"));
         }
     }
 }

@@ -10,35 +10,22 @@ use crate::quantity::Unit;
 pub(crate) struct Metric {
     /// The heading of its column.
     pub(crate) name: &'static str,
-    /// The title of its axis, and which direction is better.
-    pub(crate) axis: &'static str,
     pub(crate) unit: Unit,
     /// The value of a run, if it was measured.
     pub(crate) of: fn(&Record) -> Option<f64>,
 }
 
-const LATENCY: &str = "latency, lower is better";
-const EACH: &str = "per request, lower is better";
+pub(crate) const RATE: Metric =
+    Metric { name: "requests per second", unit: Unit::Rate, of: |record| Some(record.rate_per_s) };
 
-pub(crate) const RATE: Metric = Metric {
-    name: "requests per second",
-    axis: "requests per second, higher is better",
-    unit: Unit::Rate,
-    of: |record| Some(record.rate_per_s),
-};
+pub(crate) const P50: Metric = Metric { name: "p50", unit: Unit::Time, of: |record| percentile(record, 0.5) };
 
-pub(crate) const P50: Metric =
-    Metric { name: "p50", axis: LATENCY, unit: Unit::Time, of: |record| percentile(record, 0.5) };
+pub(crate) const P99: Metric = Metric { name: "p99", unit: Unit::Time, of: |record| percentile(record, 0.99) };
 
-pub(crate) const P99: Metric =
-    Metric { name: "p99", axis: LATENCY, unit: Unit::Time, of: |record| percentile(record, 0.99) };
-
-pub(crate) const P999: Metric =
-    Metric { name: "p99.9", axis: LATENCY, unit: Unit::Time, of: |record| percentile(record, 0.999) };
+pub(crate) const P999: Metric = Metric { name: "p99.9", unit: Unit::Time, of: |record| percentile(record, 0.999) };
 
 pub(crate) const CPU: Metric = Metric {
     name: "CPU per request",
-    axis: "CPU time per request, lower is better",
     unit: Unit::Time,
     of: |record| of_server(record, |server| server.cpu_per_request_ns),
 };
@@ -46,7 +33,6 @@ pub(crate) const CPU: Metric = Metric {
 /// Voluntary and involuntary ones.
 pub(crate) const SWITCHES: Metric = Metric {
     name: "context switches per request",
-    axis: EACH,
     unit: Unit::Each,
     of: |record| {
         let both = |server: &ServerCost| server.switches_voluntary?.checked_add(server.switches_involuntary?);
@@ -55,22 +41,16 @@ pub(crate) const SWITCHES: Metric = Metric {
 };
 
 /// System calls are counted in separate runs, so a record has none.
-pub(crate) const CALLS: Metric =
-    Metric { name: "system calls per request", axis: EACH, unit: Unit::Each, of: |_| None };
+pub(crate) const CALLS: Metric = Metric { name: "system calls per request", unit: Unit::Each, of: |_| None };
 
 pub(crate) const MEMORY: Metric = Metric {
     name: "memory per connection",
-    axis: "memory, lower is better",
     unit: Unit::Bytes,
     of: |record| of_server(record, |server| server.memory_per_connection_bytes),
 };
 
-pub(crate) const THREADS: Metric = Metric {
-    name: "threads",
-    axis: "threads",
-    unit: Unit::Count,
-    of: |record| of_server(record, |server| Some(server.threads)),
-};
+pub(crate) const THREADS: Metric =
+    Metric { name: "threads", unit: Unit::Count, of: |record| of_server(record, |server| Some(server.threads)) };
 
 fn percentile(record: &Record, quantile: f64) -> Option<f64> {
     record.latency.at(quantile).map(|ns| ns as f64)

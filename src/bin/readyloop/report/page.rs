@@ -8,7 +8,7 @@ use readyloop::load::record::Machine;
 
 use super::chart::Chart;
 use super::comparison::Comparison;
-use super::document::{Document, Section, Table};
+use super::document::{Content, Document, Section, Table};
 use super::escape::plain;
 use super::metric::{CALLS, CPU, MEMORY, Metric, P50, P99, P999, RATE, SWITCHES, THREADS};
 use super::results::{Family, Results};
@@ -78,21 +78,22 @@ fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
         charts,
         table,
     };
-    let metrics = |heading, about, metrics: &[Metric], drawn: Metric| {
-        section(heading, about, charts::against_connections(family, drawn), tables::of_metrics(family, metrics))
+    let metrics = |heading, about, metrics: &[Metric], (drawn, title, axis): (Metric, &str, &'static str)| {
+        let charts = charts::against_connections(family, drawn, title, axis);
+        section(heading, about, charts, tables::of_metrics(family, metrics))
     };
     let mut sections = vec![
         metrics(
             "Requests per second",
             "Answered requests per second, over all connections. Higher is better.",
             &[RATE],
-            RATE,
+            (RATE, "Requests per second", "requests per second, higher is better"),
         ),
         metrics(
             "Latency",
             "Time from a request to its answer: the values that 50 %, 99 % and 99.9 % of all requests did not exceed. Lower is better.",
             &[P50, P99, P999],
-            P99,
+            (P99, "p99 latency", "latency, lower is better"),
         ),
         section(
             "Latency by percentile",
@@ -104,13 +105,13 @@ fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
             "CPU",
             "CPU time of the server per request, user and system, with its context switches and system calls. Lower is better.",
             &[CPU, SWITCHES, CALLS],
-            CPU,
+            (CPU, "CPU per request", "CPU time per request, lower is better"),
         ),
         metrics(
             "Memory",
             "Growth of the server's memory per connection, and its number of threads. Lower is better.",
             &[MEMORY, THREADS],
-            MEMORY,
+            (MEMORY, "Memory per connection", "memory, lower is better"),
         ),
         section(
             "Over time",
@@ -120,7 +121,7 @@ fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
         ),
     ];
     // A table without a value was not measured.
-    sections.retain(|section| section.table.head.len() > section.table.names && !section.table.rows.is_empty());
+    sections.retain(|section| section.table.has_values());
     sections
 }
 
@@ -192,7 +193,7 @@ fn is_loopback(address: &str) -> bool {
 }
 
 fn origin(comparisons: &[Comparison], results: &Results<'_>) -> Table {
-    let mut table = Table::new(1, &["name", "value"]).ending_in_text();
+    let mut table = Table::new([("name", Content::Names), ("value", Content::Text)]);
     let mut row = |name: &str, value: &str| {
         let row = vec![plain(name, VALUE_CHARS_MAX), plain(value, VALUE_CHARS_MAX)];
         if !value.is_empty() && !table.rows.contains(&row) {

@@ -3,7 +3,7 @@
 //! The rounds of one cell come from one machine and one command. A server that was measured on two machines
 //! counts as two, and so does a name that stands for two commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use readyloop::load::Record;
 use readyloop::load::record::{ErrorKind, Machine, RunConfig, Transport};
@@ -44,18 +44,16 @@ struct Identity<'a> {
 pub(crate) struct Family<'a> {
     /// The properties that the loads share: `tcp, 64 B, closed loop`.
     pub(crate) label: String,
-    pub(crate) servers: Vec<Contender>,
+    pub(crate) servers: Vec<Contender<'a>>,
     cells: BTreeMap<(Load, usize), Cell<'a>>,
 }
 
 /// A server in a family.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Contender {
+pub(crate) struct Contender<'a> {
     pub(crate) name: String,
     pub(crate) style: LineStyle,
-    /// The index of the server in this family that it is compared with.
-    pub(crate) base: Option<usize>,
-    identity: usize,
+    identity: Identity<'a>,
 }
 
 /// All rounds of one server under one load.
@@ -66,10 +64,10 @@ pub(crate) struct Cell<'a> {
     calls: Option<f64>,
 }
 
-/// The index of the first item that is equal to `new`, which is added if there is none.
-fn index_of<T: PartialEq>(all: &mut Vec<T>, new: T) -> usize {
-    all.iter().position(|item| *item == new).unwrap_or_else(|| {
-        all.push(new);
+/// The index of the item that `is_it` accepts. If there is none, `new` is added.
+fn index_of<T>(all: &mut Vec<T>, is_it: impl Fn(&T) -> bool, new: impl FnOnce() -> T) -> usize {
+    all.iter().position(is_it).unwrap_or_else(|| {
+        all.push(new());
         all.len() - 1
     })
 }
@@ -78,12 +76,14 @@ impl<'a> Results<'a> {
     /// Sorts the trials of the comparisons.
     pub(crate) fn of(comparisons: &'a [Comparison]) -> Self {
         let mut results = Self::default();
+        // The name of a server depends on all others, so they come first.
+        for comparison in comparisons {
+            for trial in &comparison.trials {
+                results.identity(comparison, &trial.server);
+            }
+        }
         for comparison in comparisons {
             results.add(comparison);
-        }
-        for place in 0..results.families.len() {
-            let servers = results.described(&results.families[place].servers);
-            results.families[place].servers = servers;
         }
         results
     }
@@ -97,19 +97,22 @@ impl<'a> Results<'a> {
                 // A failed trial has no record, so it takes the label of a trial with the same message size.
                 Outcome::Failed(_) => labels.get(&bytes).cloned().unwrap_or_else(|| Unit::Bytes.print(bytes as f64)),
             };
-            let identity = self.identity(comparison, &trial.server);
-            let place = self.families.iter().position(|family| family.label == label).unwrap_or_else(|| {
-                self.families.push(Family { label, ..Family::default() });
-                self.families.len() - 1
-            });
-            let cell = self.families[place].cell_mut(trial.load, identity);
+            let place = self.identity(comparison, &trial.server);
+            let (identity, name) = (self.identities[place], self.name(place));
+            let new = || Family { label: label.clone(), ..Family::default() };
+            let family = index_of(&mut self.families, |family| family.label == label, new);
+            let Family { servers, cells, .. } = &mut self.families[family];
+            let new = || Contender { name, style: LineStyle::nth(place), identity };
+            let server = index_of(servers, |server| server.identity == identity, new);
+            let cell = cells.entry((trial.load, server)).or_default();
             match &trial.outcome {
                 Outcome::Measured(record) => cell.runs.push(record),
                 Outcome::Failed(reason) => cell.failures.push(reason),
             }
         }
         for calls in &comparison.calls {
-            let identity = self.identity(comparison, &calls.server);
+            let place = self.identity(comparison, &calls.server);
+            let identity = self.identities[place];
             let cells = self.families.iter_mut().filter_map(|family| {
                 let server = family.servers.iter().position(|server| server.identity == identity)?;
                 family.cells.get_mut(&(calls.load, server))
@@ -120,24 +123,12 @@ impl<'a> Results<'a> {
     }
 
     fn identity(&mut self, comparison: &'a Comparison, name: &'a str) -> usize {
-        let machine = index_of(&mut self.machines, &comparison.machine);
+        let own = &comparison.machine;
+        let machine = index_of(&mut self.machines, |machine| *machine == own, || own);
         let server = comparison.servers.iter().find(|server| server.name == name);
         let command = server.map_or("", |server| server.command.as_str());
-        index_of(&mut self.identities, Identity { name, command, machine })
-    }
-
-    /// The servers of a family with their names, and the base of each: the server of its machine that is named
-    /// [`BASE`], or else the first one.
-    fn described(&self, servers: &[Contender]) -> Vec<Contender> {
-        let identity = |server: &Contender| self.identities[server.identity];
-        let describe = |(own, server): (usize, &Contender)| {
-            let on_it =
-                || (0..servers.len()).filter(|other| identity(&servers[*other]).machine == identity(server).machine);
-            let base = on_it().find(|other| identity(&servers[*other]).name == BASE).or_else(|| on_it().next());
-            let base = base.filter(|base| *base != own);
-            Contender { name: self.name(server.identity), base, ..server.clone() }
-        };
-        servers.iter().enumerate().map(describe).collect()
+        let identity = Identity { name, command, machine };
+        index_of(&mut self.identities, |other| *other == identity, || identity)
     }
 
     /// The name of a server. The number of its machine follows if there are several machines, and the number
@@ -168,13 +159,18 @@ impl<'a> Results<'a> {
 }
 
 impl<'a> Family<'a> {
-    fn cell_mut(&mut self, load: Load, identity: usize) -> &mut Cell<'a> {
-        let server = self.servers.iter().position(|server| server.identity == identity).unwrap_or_else(|| {
-            let name = String::new();
-            self.servers.push(Contender { name, style: LineStyle::nth(identity), base: None, identity });
-            self.servers.len() - 1
-        });
-        self.cells.entry((load, server)).or_default()
+    /// The server that another one is compared with: the one of its machine that is named [`BASE`], or else the
+    /// first one of its machine. `None` for that server itself.
+    pub(crate) fn base(&self, server: usize) -> Option<usize> {
+        let machine = self.servers[server].identity.machine;
+        let on_it = || (0..self.servers.len()).filter(|other| self.servers[*other].identity.machine == machine);
+        let base = on_it().find(|other| self.servers[*other].identity.name == BASE).or_else(|| on_it().next());
+        base.filter(|base| *base != server)
+    }
+
+    /// The servers that others are compared with, in order.
+    pub(crate) fn bases(&self) -> BTreeSet<usize> {
+        (0..self.servers.len()).filter_map(|server| self.base(server)).collect()
     }
 
     /// All loads, from the fewest connections to the most.

@@ -1,7 +1,7 @@
 //! Makes tables of the results: a row for each load and server, with the spread and ratio of each metric.
 
 use super::comparison::Load;
-use super::document::Table;
+use super::document::{Content, Table};
 use super::escape::plain;
 use super::metric::{CALLS, Metric, RATE, rate_in};
 use super::results::{Cell, Family, Unserved};
@@ -14,12 +14,6 @@ pub(crate) const NONE: &str = "–";
 /// The cell for a ratio if one of the two servers did not serve all connections.
 const UNLIKE: &str = "not all served";
 
-/// The columns with names.
-const NAMES: [&str; 2] = ["connections", "server"];
-
-/// The columns of a metric: its median, spread and ratio.
-const FIGURE: usize = 3;
-
 /// The longest reason of a failure in a note.
 const REASON_CHARS_MAX: usize = 200;
 
@@ -30,24 +24,23 @@ const QUANTILES: [(&str, f64); 6] =
 /// A table of metrics for all servers under all loads.
 pub(super) fn of_metrics(family: &Family<'_>, metrics: &[Metric]) -> Table {
     let ratio = format!("to {}", base_name(family));
-    let mut head: Vec<&str> = metrics.iter().flat_map(|metric| [metric.name, "min .. max", &ratio]).collect();
+    let columns = |metric: &Metric| {
+        [(metric.name, Content::Metric), ("min .. max", Content::Numbers), (ratio.as_str(), Content::Numbers)]
+    };
+    let mut columns: Vec<_> = metrics.iter().flat_map(columns).collect();
     // The notes are in the first table only.
     let has_notes = metrics.iter().any(|metric| metric.name == RATE.name);
-    head.extend(has_notes.then_some("note"));
-    let mut table = table(family, &head, |load, server, cell| {
+    columns.extend(has_notes.then_some(("note", Content::Text)));
+    let table = table(family, &columns, |load, server, cell| {
         let figures = metrics.iter().flat_map(|metric| figure(family, load, server, *metric));
         Some(figures.chain(has_notes.then(|| note(cell))).collect())
     });
-    table.breaks = (0..metrics.len()).map(|place| NAMES.len() + place * FIGURE).collect();
-    if has_notes {
-        table = table.ending_in_text();
-    }
     table.without_empty_columns(NONE)
 }
 
 /// A table of percentiles, each the median over all rounds.
 pub(super) fn of_percentiles(family: &Family<'_>) -> Table {
-    table(family, &QUANTILES.map(|(name, _)| name), |_, _, cell| {
+    table(family, &QUANTILES.map(|(name, _)| (name, Content::Numbers)), |_, _, cell| {
         let median = |(_, quantile)| cell.percentile(quantile).map(|spread| spread.median);
         Some(QUANTILES.map(|quantile| print(Unit::Time, median(quantile))).to_vec())
     })
@@ -55,8 +48,8 @@ pub(super) fn of_percentiles(family: &Family<'_>) -> Table {
 
 /// A table of how much the intervals of the median round varied.
 pub(super) fn of_time(family: &Family<'_>) -> Table {
-    let head = ["intervals", "slowest", "fastest", "min p99", "max p99", "intervals without an answer"];
-    table(family, &head, |_, _, cell| {
+    let titles = ["intervals", "slowest", "fastest", "min p99", "max p99", "intervals without an answer"];
+    table(family, &titles.map(|title| (title, Content::Numbers)), |_, _, cell| {
         let series = &cell.middle_run()?.series;
         let answered = || series.iter().filter(|piece| piece.answered > 0);
         let rates = Spread::of(series.iter().map(rate_in));
@@ -73,14 +66,18 @@ pub(super) fn of_time(family: &Family<'_>) -> Table {
 }
 
 /// A table with a row for each load and each server that was tried under it.
-fn table(family: &Family<'_>, head: &[&str], figures: impl Fn(Load, usize, &Cell<'_>) -> Option<Vec<String>>) -> Table {
-    let mut table = Table::new(NAMES.len(), &[&NAMES, head].concat());
+fn table(
+    family: &Family<'_>,
+    columns: &[(&str, Content)],
+    values: impl Fn(Load, usize, &Cell<'_>) -> Option<Vec<String>>,
+) -> Table {
+    let names = [("connections", Content::Names), ("server", Content::Names)];
+    let mut table = Table::new(names.iter().chain(columns).copied());
     for load in family.loads() {
         for (server, contender) in family.servers.iter().enumerate() {
-            let figures = family.cell(load, server).and_then(|cell| figures(load, server, cell));
-            table
-                .rows
-                .extend(figures.map(|figures| [vec![load_phrase(load), contender.name.clone()], figures].concat()));
+            let values = family.cell(load, server).and_then(|cell| values(load, server, cell));
+            let names = || vec![load_phrase(load), contender.name.clone()];
+            table.rows.extend(values.map(|values| [names(), values].concat()));
         }
     }
     table
@@ -102,11 +99,12 @@ fn load_phrase(load: Load) -> String {
     }
 }
 
-fn figure(family: &Family<'_>, load: Load, server: usize, metric: Metric) -> [String; FIGURE] {
+/// The median of a metric, its spread and its ratio to the base.
+fn figure(family: &Family<'_>, load: Load, server: usize, metric: Metric) -> [String; 3] {
     let unit = metric.unit;
-    let Some(spread) = family.figure(load, server, metric) else { return [NONE; FIGURE].map(ToOwned::to_owned) };
+    let Some(spread) = family.figure(load, server, metric) else { return [NONE; 3].map(ToOwned::to_owned) };
     let ends = format!("{} .. {}", unit.print(spread.least), unit.print(spread.most));
-    let base = family.servers[server].base;
+    let base = family.base(server);
     // A server that serves only some connections serves those faster, so a ratio would mislead.
     let is_alike = [Some(server), base].into_iter().flatten().all(|server| family.unserved(load, server).is_none());
     let ratio = match base.and_then(|base| family.figure(load, base, metric)) {
@@ -135,12 +133,11 @@ fn print(unit: Unit, value: Option<f64>) -> String {
 
 /// The name of the server that the others are compared with.
 fn base_name(family: &Family<'_>) -> String {
-    let mut bases: Vec<usize> = family.servers.iter().filter_map(|server| server.base).collect();
-    bases.dedup();
-    match bases[..] {
-        [base] => family.servers[base].name.clone(),
+    let bases = family.bases();
+    match bases.first() {
+        Some(base) if bases.len() == 1 => family.servers[*base].name.clone(),
         // Each machine has its own base.
-        _ => "its reactor".to_owned(),
+        Some(_) | None => "its reactor".to_owned(),
     }
 }
 

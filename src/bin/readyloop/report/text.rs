@@ -6,7 +6,7 @@ use std::ops::Range;
 use comfy_table::CellAlignment;
 use comfy_table::presets::NOTHING;
 
-use super::document::{Document, Table};
+use super::document::{Content, Document, Table};
 
 /// The widest line that fits most terminals.
 const WIDTH_MAX: usize = 100;
@@ -28,38 +28,45 @@ pub(crate) fn print(document: &Document) -> String {
 
 /// Prints a table. A table that is too wide is split into several, each with the columns of names.
 fn print_table(table: &Table) -> String {
-    parts(table).into_iter().map(|figures| print_part(table, figures)).collect::<Vec<_>>().join("\n\n")
+    parts(table).into_iter().map(|values| print_part(table, values)).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Prints the columns of names and some columns of figures.
-fn print_part(table: &Table, figures: Range<usize>) -> String {
-    let columns: Vec<usize> = (0..table.names).chain(figures).collect();
+/// The number of columns with names.
+fn names(table: &Table) -> usize {
+    table.columns.iter().take_while(|column| column.content == Content::Names).count()
+}
+
+/// Prints the columns of names and some columns of values.
+fn print_part(table: &Table, values: Range<usize>) -> String {
+    let columns: Vec<usize> = (0..names(table)).chain(values).collect();
     let mut part = comfy_table::Table::new();
     part.load_style(NOTHING);
-    part.add_rows(std::iter::once(&table.head).chain(&table.rows).map(|row| columns.iter().map(|at| &row[*at])));
-    for (column, at) in part.column_iter_mut().zip(columns) {
+    part.add_rows(table.lines().map(|line| columns.iter().map(|place| line[*place]).collect::<Vec<_>>()));
+    for (column, place) in part.column_iter_mut().zip(columns) {
+        let is_text = table.columns[place].is_text();
         column.set_padding((GAP, 0));
-        column.set_cell_alignment(if table.has_text_in(at) { CellAlignment::Left } else { CellAlignment::Right });
+        column.set_cell_alignment(if is_text { CellAlignment::Left } else { CellAlignment::Right });
     }
     part.trim_fmt()
 }
 
 /// Splits the columns after the names into as few parts as fit. A metric with several columns stays whole.
 fn parts(table: &Table) -> Vec<Range<usize>> {
-    let rows = || std::iter::once(&table.head).chain(&table.rows);
-    let width_of = |column: usize| rows().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let width = |columns: Range<usize>| -> usize { columns.map(|at| width_of(at) + usize::from(GAP)).sum() };
-    let width_left = WIDTH_MAX.saturating_sub(width(0..table.names));
-    let mut begin = table.names;
+    let width_of = |place: usize| table.lines().map(|line| line[place].chars().count()).max().unwrap_or(0);
+    let width = |columns: Range<usize>| -> usize { columns.map(|place| width_of(place) + usize::from(GAP)).sum() };
+    let (names, all) = (names(table), table.columns.len());
+    let width_left = WIDTH_MAX.saturating_sub(width(0..names));
+    let metrics = (names + 1..all).filter(|place| table.columns[*place].content == Content::Metric);
     let mut parts = Vec::new();
-    let ends = table.breaks.iter().copied().skip(1).chain([table.head.len()]);
-    for (figure, end) in table.breaks.iter().copied().zip(ends) {
-        if begin < figure && width_left < width(begin..end) {
-            parts.push(begin..figure);
-            begin = figure;
+    let mut part = names..names;
+    for end in metrics.chain([all]) {
+        if !part.is_empty() && width_left < width(part.start..end) {
+            parts.push(part.clone());
+            part.start = part.end;
         }
+        part.end = end;
     }
-    parts.push(begin..table.head.len());
+    parts.push(part);
     parts
 }
 
@@ -69,7 +76,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let mut table = Table::new(1, &["server", "requests"]);
+        let mut table = Table::new([("server", Content::Names), ("requests", Content::Metric)]);
         table.rows = vec![vec!["漢字".into(), "127 k/s".into()], vec!["other server".into(), "–".into()]];
         assert_eq!(print_table(&table), "  server        requests\n  漢字           127 k/s\n  other server         –");
     }
@@ -77,9 +84,9 @@ mod tests {
     #[test]
     fn a_wide_table_is_split_between_metrics_and_each_part_has_the_names() {
         let wide = "w".repeat(40);
-        let mut table = Table::new(1, &["server", "p50", "to reactor", "p99", "to reactor"]);
+        let metric = |name| [(name, Content::Metric), ("to reactor", Content::Numbers)];
+        let mut table = Table::new([("server", Content::Names)].into_iter().chain(["p50", "p99"].map(metric).concat()));
         table.rows = vec![vec!["one".into(), "1".into(), wide.clone(), "2".into(), wide]];
-        table.breaks = vec![1, 3];
         let out = print_table(&table);
         let lines: Vec<&str> = out.lines().collect();
         assert!(lines.len() == 5 && lines[2].is_empty(), "{out}");

@@ -16,6 +16,7 @@ mod log_writer;
 mod logging;
 mod output_file;
 mod process_state;
+mod progress;
 mod quantity;
 mod report;
 mod serve;

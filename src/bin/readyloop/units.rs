@@ -26,21 +26,38 @@ impl ParseError {
     }
 }
 
-/// Counts have decimal units only. Largest unit first.
-const COUNT_UNITS: [(&str, u64); 4] = [("G", 1_000_000_000), ("M", 1_000_000), ("k", 1_000), ("", 1)];
+/// The names of a unit, of which the first one is printed, and its factor. Tables begin with the largest unit.
+type Unit = (&'static [&'static str], u64);
 
-/// Largest binary unit first: [`print_size`] takes the first one that fits.
-const SIZE_UNITS: [(&str, u64); 9] = [
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-    ("", 1),
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("kB", 1_000),
-    ("KB", 1_000),
+/// Counts have decimal units only.
+const COUNT_UNITS: [Unit; 4] = [(&["G"], 1_000_000_000), (&["M"], 1_000_000), (&["k"], 1_000), (&[""], 1)];
+
+/// Units of sizes that are printed.
+const BINARY_UNITS: [Unit; 4] = [(&["GiB"], 1 << 30), (&["MiB"], 1 << 20), (&["KiB"], 1 << 10), (&["B", ""], 1)];
+
+/// Units of sizes that are only read.
+const DECIMAL_UNITS: [Unit; 3] = [(&["GB"], 1_000_000_000), (&["MB"], 1_000_000), (&["kB", "KB"], 1_000)];
+
+/// Units of durations in nanoseconds.
+const DURATION_UNITS: [Unit; 8] = [
+    (&["w", "week", "weeks"], 604_800_000_000_000),
+    (&["d", "day", "days"], 86_400_000_000_000),
+    (&["h", "hr", "hour", "hours"], 3_600_000_000_000),
+    (&["m", "min", "minute", "minutes"], 60_000_000_000),
+    (&["s", "sec", "second", "seconds"], 1_000_000_000),
+    (&["ms", "msec"], 1_000_000),
+    (&["us", "µs", "usec"], 1_000),
+    (&["ns", "nsec"], 1),
 ];
+
+/// Splits a text into its leading number, which may hold these characters, and the rest.
+fn split_number(text: &str, is_of_number: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|char| !is_of_number(char)).unwrap_or(text.len()))
+}
+
+fn factor(name: &str, units: &[Unit]) -> Option<u64> {
+    units.iter().find(|(names, _)| names.contains(&name)).map(|&(_, factor)| factor)
+}
 
 /// Parses a count: `1000`, `10k`, `1M`.
 pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, ParseError> {
@@ -53,11 +70,9 @@ const RATES: RangeInclusive<f64> = 0.000_001..=1_000_000_000.0;
 /// Parses a rate per second: `1000`, `0.5`, `2.5k`.
 pub(crate) fn rate(text: &str) -> Result<f64, ParseError> {
     let hint = "type a number such as 1000, 0.5 or 20k";
-    let digits = text.find(|char: char| !(char.is_ascii_digit() || char == '.')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let scale = COUNT_UNITS.iter().find(|(name, _)| *name == unit).map(|&(_, scale)| scale as f64);
-    match number.parse::<f64>().ok().zip(scale) {
-        Some((number, scale)) if RATES.contains(&(number * scale)) => Ok(number * scale),
+    let (number, unit) = split_number(text, |char| char.is_ascii_digit() || char == '.');
+    match number.parse::<f64>().ok().zip(factor(unit, &COUNT_UNITS)) {
+        Some((number, factor)) if RATES.contains(&(number * factor as f64)) => Ok(number * factor as f64),
         Some((number, _)) if number <= 0.0 => Err(ParseError::new(ZERO, hint)),
         Some(_) => Err(ParseError::new("must be 0.000001 to 1G", hint)),
         None => Err(ParseError::new("not a rate", hint)),
@@ -66,15 +81,15 @@ pub(crate) fn rate(text: &str) -> Result<f64, ParseError> {
 
 /// Parses a number of bytes: `64`, `64B`, `4KiB`, `1MiB`, `64kB`.
 pub(crate) fn size<T: TryFrom<u64>>(text: &str) -> Result<T, ParseError> {
-    scaled(text, &SIZE_UNITS, "not a size", "type a number of bytes such as 512, 64KiB, 1MiB or 64kB")
+    let units = [BINARY_UNITS.as_slice(), &DECIMAL_UNITS].concat();
+    scaled(text, &units, "not a size", "type a number of bytes such as 512, 64KiB, 1MiB or 64kB")
 }
 
-fn scaled<T: TryFrom<u64>>(text: &str, units: &[(&str, u64)], message: &str, hint: &str) -> Result<T, ParseError> {
-    let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let scale = units.iter().find(|(name, _)| *name == unit).map(|&(_, scale)| scale);
-    let (Some(scale), false) = (scale, number.is_empty()) else { return Err(ParseError::new(message, hint)) };
-    let scaled = number.parse().ok().and_then(|number: u64| number.checked_mul(scale));
+fn scaled<T: TryFrom<u64>>(text: &str, units: &[Unit], message: &str, hint: &str) -> Result<T, ParseError> {
+    let (number, unit) = split_number(text, |char| char.is_ascii_digit());
+    let factor = factor(unit, units).filter(|_| !number.is_empty());
+    let factor = factor.ok_or_else(|| ParseError::new(message, hint))?;
+    let scaled = number.parse().ok().and_then(|number: u64| number.checked_mul(factor));
     scaled.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
         // Every type of a value is an unsigned integer.
         let max = u64::MAX >> (u64::BITS as usize - 8 * size_of::<T>().min(8));
@@ -82,12 +97,11 @@ fn scaled<T: TryFrom<u64>>(text: &str, units: &[(&str, u64)], message: &str, hin
     })
 }
 
-/// Prints a number in the largest unit that needs no fraction. The units begin with the largest one.
-fn print(number: u64, units: &[(&str, u64)]) -> String {
-    let fits = |&&(_, scale): &&(&str, u64)| number >= scale && number.is_multiple_of(scale);
-    let smallest = units.last().unwrap_or(&("", 1));
-    let (unit, scale) = units.iter().find(fits).unwrap_or(smallest);
-    format!("{}{unit}", number / scale)
+/// Prints a number in the largest unit that needs no fraction.
+fn print(number: u64, units: &[Unit]) -> String {
+    let fits = |&&(_, factor): &&Unit| number >= factor && number.is_multiple_of(factor);
+    let (names, factor) = units.iter().find(fits).or(units.last()).expect("there is a unit");
+    format!("{}{}", number / factor, names[0])
 }
 
 /// Prints a count: `200k`.
@@ -97,7 +111,7 @@ pub(crate) fn print_count(count: u64) -> String {
 
 /// Prints a size: `64KiB`.
 pub(crate) fn print_size(bytes: usize) -> String {
-    print(bytes as u64, &SIZE_UNITS[..4])
+    print(bytes as u64, &BINARY_UNITS)
 }
 
 /// Parses a switch: `true`, `yes`, `on`, `1`, or the opposite.
@@ -108,30 +122,6 @@ pub(crate) fn switch(text: &str) -> Result<bool, ParseError> {
         _ => Err(ParseError::new("not a switch", "type true or false")),
     }
 }
-
-/// Units of durations in nanoseconds, the largest first.
-const DURATION_UNITS: [(&str, u64); 8] = [
-    ("w", 604_800_000_000_000),
-    ("d", 86_400_000_000_000),
-    ("h", 3_600_000_000_000),
-    ("m", 60_000_000_000),
-    ("s", 1_000_000_000),
-    ("ms", 1_000_000),
-    ("us", 1_000),
-    ("ns", 1),
-];
-
-/// Other names of these units.
-const DURATION_NAMES: [(&str, &[&str]); 8] = [
-    ("w", &["week", "weeks"]),
-    ("d", &["day", "days"]),
-    ("h", &["hr", "hour", "hours"]),
-    ("m", &["min", "minute", "minutes"]),
-    ("s", &["sec", "second", "seconds"]),
-    ("ms", &["msec"]),
-    ("us", &["µs", "usec"]),
-    ("ns", &["nsec"]),
-];
 
 /// The longest duration besides `never`: 100 years of 365.25 days, which a clock in nanoseconds can add.
 const DURATION_MAX: Duration = Duration::from_secs(36_525 * 86_400);
@@ -150,8 +140,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, ParseError> {
     }
     let mut sum = Some(Duration::ZERO);
     for part in numbers_with_units(text) {
-        let (number, scale) = part.ok_or_else(|| ParseError::new("not a duration", hint))?;
-        let nanos = number.parse().ok().and_then(|number: u64| number.checked_mul(scale));
+        let (number, factor) = part.ok_or_else(|| ParseError::new("not a duration", hint))?;
+        let nanos = number.parse().ok().and_then(|number: u64| number.checked_mul(factor));
         sum = sum.zip(nanos).and_then(|(sum, nanos)| sum.checked_add(Duration::from_nanos(nanos)));
     }
     sum.filter(|sum| *sum <= DURATION_MAX)
@@ -163,14 +153,13 @@ fn numbers_with_units(text: &str) -> impl Iterator<Item = Option<(&str, u64)>> {
     let mut rest = Some(text.trim());
     std::iter::from_fn(move || {
         let part = rest.take()?;
-        let (number, unit) = part.split_at(part.find(|char: char| !char.is_ascii_digit()).unwrap_or(part.len()));
+        let (number, unit) = split_number(part, |char| char.is_ascii_digit());
         let unit = unit.trim_start();
         let end = unit.find(|char: char| char.is_ascii_digit() || char.is_whitespace()).unwrap_or(unit.len());
         let (unit, next) = unit.split_at(end);
         rest = Some(next.trim_start()).filter(|next| !next.is_empty());
-        let unit = DURATION_NAMES.iter().find(|(_, others)| others.contains(&unit)).map_or(unit, |(name, _)| name);
-        let scale = DURATION_UNITS.iter().find(|(name, _)| *name == unit).map(|&(_, scale)| scale);
-        Some(scale.filter(|_| !number.is_empty()).map(|scale| (number, scale)))
+        let factor = factor(unit, &DURATION_UNITS).filter(|_| !number.is_empty());
+        Some(factor.map(|factor| (number, factor)))
     })
 }
 

@@ -12,9 +12,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli_error::{CliError, io_message};
 use crate::client::{connect_error, tls_target};
+use crate::progress::Progress;
 
-use super::progress::Progress;
 use super::settings::Settings;
+use super::text;
 
 /// A run that has ended.
 pub(super) struct Measured {
@@ -91,10 +92,10 @@ fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Resul
         ),
         None => cannot_start(&error),
     })?;
-    let mut progress = Progress::start();
+    let progress = Progress::start();
     loop {
         match generator.turn() {
-            Ok(None) => progress.show(|| generator.progress()),
+            Ok(None) => progress.update(|| text::progress(&generator.progress())),
             Ok(Some(_)) => break,
             Err(error) => {
                 return Err(CliError::failure(
@@ -104,7 +105,7 @@ fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Resul
             }
         }
     }
-    progress.end();
+    progress.show("");
     let tls_error = generator.take_tls_error();
     Ok(Measured { record: generator.into_record(settings.name(), begun), tls_error })
 }

@@ -6,7 +6,6 @@ mod drive;
 mod exit_status;
 mod hgrm;
 mod preflight;
-mod progress;
 mod settings;
 mod sources;
 mod text;

@@ -1,5 +1,6 @@
 //! `--fail-if`: conditions under which a run counts as failed.
 
+use std::cmp::Ordering::{self, Equal, Greater, Less};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::units::{ParseError, count, duration, rate};
 pub(super) struct Threshold {
     text: String,
     metric: Metric,
-    comparator: Comparator,
+    /// The relations of the value to the limit under which the run failed.
+    relations: &'static [Ordering],
     /// In the unit of the metric: nanoseconds, requests per second, a number, or a fraction.
     limit: f64,
 }
@@ -21,35 +23,25 @@ pub(super) struct Threshold {
 /// The compared value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Metric {
-    /// Latency at this quantile.
+    /// Latency at this quantile; at 1 it is the maximum.
     Percentile(f64),
     Min,
     Mean,
-    Max,
     Rate,
     Errors,
     /// Fraction of the datagrams.
     Lost,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Comparator {
-    Below,
-    AtMost,
-    Above,
-    AtLeast,
-}
+/// The signs of a comparison. `<=` is tried before `<`.
+const SIGNS: [(&str, &[Ordering]); 4] =
+    [("<=", &[Less, Equal]), (">=", &[Greater, Equal]), ("<", &[Less]), (">", &[Greater])];
 
 impl Threshold {
     /// Message about a run that fulfills the condition.
     pub(super) fn violation(&self, record: &Record) -> Option<String> {
         let value = self.metric.of(record)?;
-        let is_met = match self.comparator {
-            Comparator::Below => value < self.limit,
-            Comparator::AtMost => value <= self.limit,
-            Comparator::Above => value > self.limit,
-            Comparator::AtLeast => value >= self.limit,
-        };
+        let is_met = value.partial_cmp(&self.limit).is_some_and(|relation| self.relations.contains(&relation));
         is_met.then(|| format!("{}, measured {}", self.text, self.metric.print(value)))
     }
 }
@@ -62,7 +54,6 @@ impl Metric {
             Self::Percentile(part) => latency.at(part),
             Self::Min => (!latency.is_empty()).then_some(latency.min_ns),
             Self::Mean => latency.mean_ns(),
-            Self::Max => (!latency.is_empty()).then_some(latency.max_ns),
             Self::Rate => return Some(record.rate_per_s),
             Self::Errors => return Some((record.error_count() + record.requests.failed) as f64),
             Self::Lost if record.requests.sent == 0 => return None,
@@ -73,7 +64,7 @@ impl Metric {
 
     fn print(self, value: f64) -> String {
         match self {
-            Self::Percentile(_) | Self::Min | Self::Mean | Self::Max => Unit::Time.print(value),
+            Self::Percentile(_) | Self::Min | Self::Mean => Unit::Time.print(value),
             Self::Rate => Unit::Rate.print(value),
             Self::Errors => Unit::Count.print(value),
             Self::Lost => format!("{:.3} %", value * 100.0),
@@ -84,7 +75,7 @@ impl Metric {
         match name {
             "min" => Some(Self::Min),
             "mean" => Some(Self::Mean),
-            "max" => Some(Self::Max),
+            "max" => Some(Self::Percentile(1.0)),
             "rate" => Some(Self::Rate),
             "errors" => Some(Self::Errors),
             "lost" => Some(Self::Lost),
@@ -94,7 +85,7 @@ impl Metric {
 
     fn parse_limit(self, text: &str) -> Result<f64, ParseError> {
         match self {
-            Self::Percentile(_) | Self::Min | Self::Mean | Self::Max => match duration(text)? {
+            Self::Percentile(_) | Self::Min | Self::Mean => match duration(text)? {
                 Duration::MAX => Err(parse_error("a latency is never compared with never")),
                 limit => Ok(limit.as_nanos() as f64),
             },
@@ -122,20 +113,13 @@ impl FromStr for Threshold {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        // `<=` must be tried before `<`.
-        const COMPARATORS: [(&str, Comparator); 4] = [
-            ("<=", Comparator::AtMost),
-            (">=", Comparator::AtLeast),
-            ("<", Comparator::Below),
-            (">", Comparator::Above),
-        ];
-        let parts = COMPARATORS.into_iter().find_map(|(sign, comparator)| Some((text.split_once(sign)?, comparator)));
-        let Some(((name, limit), comparator)) = parts else {
+        let parts = SIGNS.into_iter().find_map(|(sign, relations)| Some((text.split_once(sign)?, relations)));
+        let Some(((name, limit), relations)) = parts else {
             return Err(parse_error("there is no comparison: use <, <=, > or >="));
         };
         let metric = Metric::parse(name.trim()).ok_or_else(|| parse_error("unknown metric"))?;
         let limit = metric.parse_limit(limit.trim())?;
-        Ok(Self { text: text.to_owned(), metric, comparator, limit })
+        Ok(Self { text: text.to_owned(), metric, relations, limit })
     }
 }
 
@@ -151,18 +135,18 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(text: &str, metric: Metric, comparator: Comparator, limit: f64) {
-        assert_eq!(text.parse(), Ok(Threshold { text: text.to_owned(), metric, comparator, limit }));
+    fn check(text: &str, metric: Metric, relations: &'static [Ordering], limit: f64) {
+        assert_eq!(text.parse(), Ok(Threshold { text: text.to_owned(), metric, relations, limit }));
     }
 
     #[test]
     fn conditions_are_parsed() {
-        check("p99>5ms", Metric::Percentile(0.99), Comparator::Above, 5e6);
-        check("p99.9 >= 1s", Metric::Percentile(99.9 / 100.0), Comparator::AtLeast, 1e9);
-        check("max<=1m", Metric::Max, Comparator::AtMost, 60e9);
-        check("rate<10k", Metric::Rate, Comparator::Below, 10_000.0);
-        check("lost>1%", Metric::Lost, Comparator::Above, 0.01);
-        check("errors>0", Metric::Errors, Comparator::Above, 0.0);
+        check("p99>5ms", Metric::Percentile(0.99), &[Greater], 5e6);
+        check("p99.9 >= 1s", Metric::Percentile(99.9 / 100.0), &[Greater, Equal], 1e9);
+        check("max<=1m", Metric::Percentile(1.0), &[Less, Equal], 60e9);
+        check("rate<10k", Metric::Rate, &[Less], 10_000.0);
+        check("lost>1%", Metric::Lost, &[Greater], 0.01);
+        check("errors>0", Metric::Errors, &[Greater], 0.0);
     }
 
     #[test]

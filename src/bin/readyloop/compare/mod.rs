@@ -15,7 +15,7 @@ mod settings;
 mod tracer;
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::SystemTime;
 
 use readyloop::load::plan::RunLength;
@@ -23,6 +23,7 @@ use readyloop::load::record::Machine;
 
 use crate::cli_error::{CliError, io_message};
 use crate::output_file;
+use crate::progress::Progress;
 use crate::report::Form;
 use crate::report::comparison::{Calls, Comparison, Load, Outcome, SCHEMA, Trial, VERSION};
 use crate::standard_output::print;
@@ -60,12 +61,12 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
 
     let mut comparison = begin(&contenders);
     let mut run =
-        Run { settings, contenders: &contenders, interrupt: &interrupt, progress: Progress::new(), mismatch: None };
+        Run { settings, contenders: &contenders, interrupt: &interrupt, progress: Progress::start(), mismatch: None };
     run.measure(&loads, &mut comparison);
     if !settings.no_calls {
         run.count_calls(&loads, &mut comparison);
     }
-    run.progress.clear();
+    run.progress.show("");
     if interrupt.is_set() && comparison.records().next().is_none() {
         return Err(CliError::failure("interrupted before anything was measured", "let it run for at least one trial"));
     }
@@ -216,28 +217,6 @@ fn load_text(load: Load) -> String {
     match load.idle_connections {
         0 => load.connections.to_string(),
         idle => format!("{}+{idle}", load.connections),
-    }
-}
-
-/// A progress line on standard error, if that is a terminal.
-struct Progress {
-    is_on: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { is_on: io::stderr().is_terminal() }
-    }
-
-    fn show(&self, text: &str) {
-        if self.is_on {
-            // The progress is optional, so a write error is ignored.
-            let _ = write!(io::stderr(), "\r\x1b[K{}", text.escape_debug());
-        }
-    }
-
-    fn clear(&self) {
-        self.show("");
     }
 }
 

@@ -3,8 +3,6 @@
 //! The runs and their invariants are in `readyloop::simtest`. This module selects the seeds and
 //! prints the results. It opens no socket.
 
-mod progress;
-
 use std::ops::Range;
 use std::panic::{PanicHookInfo, set_hook};
 use std::sync::{Mutex, PoisonError};
@@ -13,10 +11,9 @@ use clap::Args;
 use readyloop::simtest::{Failure, SimOutcome, SimTest};
 
 use crate::cli_error::CliError;
+use crate::progress::Progress;
 use crate::standard_output::print;
 use crate::units::{ParseError, count};
-
-use progress::Progress;
 
 /// The flags of `sim`.
 #[derive(Args, Clone, Debug)]
@@ -65,9 +62,12 @@ fn print_story(test: &SimTest<'_>, seed: u64) -> Result<(), CliError> {
 }
 
 fn sweep(test: &SimTest<'_>, seeds: Range<u64>) -> Result<(), CliError> {
-    let progress = Progress::new(seeds.end - seeds.start);
-    let summary = test.sweep(seeds, |done| progress.show(done));
-    progress.clear();
+    let all = seeds.end - seeds.start;
+    let progress = Progress::start();
+    // The parser of the seeds refuses an empty range.
+    let line = |done: u64| format!("{done} of {all} seeds, {} %", done.saturating_mul(100) / all);
+    let summary = test.sweep(seeds, |done| progress.update(|| line(done)));
+    progress.show("");
     print(&format!("{summary}\n"))?;
     match summary.failures.first() {
         Some(failure) => Err(seed_error(test, failure)),

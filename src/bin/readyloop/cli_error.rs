@@ -6,8 +6,10 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::exit_status;
 use crate::stream;
+
+/// The exit status of wrong usage or configuration, found before anything was started.
+pub(crate) const USAGE_STATUS: u8 = 2;
 
 /// How long an error waits for a reader of standard error. Without a reader, the error is lost.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -25,17 +27,17 @@ pub(crate) struct CliError {
 impl CliError {
     /// Wrong usage: a flag, a variable or a configuration file has to change.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { exit_status: exit_status::USAGE, message: message.into(), hint: hint.into() }
+        Self { exit_status: USAGE_STATUS, message: message.into(), hint: hint.into() }
     }
 
     /// A failure at run time.
     pub(crate) fn failure(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { exit_status: exit_status::FAILURE, message: message.into(), hint: hint.into() }
+        Self { exit_status: 1, message: message.into(), hint: hint.into() }
     }
 
     /// The run succeeded, and a result exceeds a threshold of the user.
     pub(crate) fn threshold_exceeded(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { exit_status: exit_status::THRESHOLD, message: message.into(), hint: hint.into() }
+        Self { exit_status: 3, message: message.into(), hint: hint.into() }
     }
 
     /// Puts a place such as `server.toml:3` before the message.

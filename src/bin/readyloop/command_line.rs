@@ -11,10 +11,9 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
 use crate::bench;
 use crate::cert;
-use crate::cli_error::CliError;
+use crate::cli_error::{CliError, USAGE_STATUS};
 use crate::client;
 use crate::compare;
-use crate::exit_status;
 use crate::report;
 use crate::serve;
 use crate::sim;
@@ -85,7 +84,7 @@ impl EarlyExit {
             Self::Text(text) if text.use_stderr() => {
                 // A closed standard error leaves no place to report to.
                 let _ = text.print();
-                ExitCode::from(exit_status::USAGE)
+                ExitCode::from(USAGE_STATUS)
             }
             Self::Text(text) => print_text(&text).map_or_else(CliError::print, |_| ExitCode::SUCCESS),
         }

@@ -11,7 +11,7 @@ mod cli_error;
 mod client;
 mod command_line;
 mod compare;
-mod exit_status;
+mod input_file;
 mod log_writer;
 mod logging;
 mod output_file;

@@ -35,16 +35,16 @@ const PORT: &str = "{port}";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Contender {
     pub(super) name: String,
-    start: Launch,
+    command: String,
+    program: Program,
 }
 
-/// How a server is started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Launch {
-    /// This program with these arguments.
-    Readyloop(Vec<String>),
-    /// A shell command.
-    Shell(String),
+/// The program that runs a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Program {
+    /// This one, which is the first word. No word has a space.
+    Readyloop,
+    Shell,
 }
 
 /// A server that listens; dropping it kills its process.
@@ -56,20 +56,15 @@ pub(super) struct RunningServer {
 impl Contender {
     /// `readyloop serve` with this design.
     pub(super) fn design(design: &str, workers: Option<usize>) -> Self {
-        let mut words = ["serve", "--listen", "127.0.0.1:0", "--quiet", "--design", design].map(str::to_owned).to_vec();
-        if let Some(workers) = workers.filter(|_| design == "pool") {
-            words.extend(["--workers".to_owned(), workers.to_string()]);
-        }
-        Self { name: design.to_owned(), start: Launch::Readyloop(words) }
+        let workers = workers.filter(|_| design == "pool").map(|workers| format!(" --workers {workers}"));
+        let workers = workers.unwrap_or_default();
+        let command = format!("readyloop serve --listen 127.0.0.1:0 --quiet --design {design}{workers}");
+        Self { name: design.to_owned(), command, program: Program::Readyloop }
     }
 
     /// The server as part of a `Comparison`.
     pub(super) fn to_server(&self) -> Server {
-        let command = match &self.start {
-            Launch::Readyloop(words) => format!("readyloop {}", words.join(" ")),
-            Launch::Shell(command) => command.clone(),
-        };
-        Server { name: self.name.clone(), command }
+        Server { name: self.name.clone(), command: self.command.clone() }
     }
 
     /// Starts the server on `core`, under `tracer` if there is one, and waits until it listens.
@@ -82,7 +77,7 @@ impl Contender {
         tracer: Option<&Tracer>,
         interrupt: &Interrupt,
     ) -> Result<RunningServer, String> {
-        let port = self.needs_port().then(free_port).transpose().map_err(|error| io_message(&error))?;
+        let port = self.command.contains(PORT).then(free_port).transpose().map_err(|error| io_message(&error))?;
         let words = self.words(port).map_err(|error| io_message(&error))?;
         let tracer = tracer.map_or(&[][..], Tracer::words).iter().map(OsString::from);
         let spawned = Process::spawn(tracer.chain(words), core);
@@ -110,21 +105,17 @@ impl Contender {
         }
     }
 
-    fn needs_port(&self) -> bool {
-        matches!(&self.start, Launch::Shell(command) if command.contains(PORT))
-    }
-
     fn words(&self, port: Option<u16>) -> io::Result<Vec<OsString>> {
-        Ok(match &self.start {
-            Launch::Readyloop(words) => {
-                let program = std::env::current_exe()?;
-                [program.into_os_string()].into_iter().chain(words.iter().map(OsString::from)).collect()
+        match self.program {
+            Program::Readyloop => {
+                let program = std::env::current_exe()?.into_os_string();
+                Ok([program].into_iter().chain(self.command.split(' ').skip(1).map(OsString::from)).collect())
             }
-            Launch::Shell(command) => {
-                let command = port.map_or_else(|| command.clone(), |port| command.replace(PORT, &port.to_string()));
-                ["sh", "-c", &command].map(OsString::from).to_vec()
+            Program::Shell => {
+                let port = port.map(|port| port.to_string()).unwrap_or_default();
+                Ok(["sh", "-c", &self.command.replace(PORT, &port)].map(OsString::from).to_vec())
             }
-        })
+        }
     }
 }
 
@@ -135,7 +126,8 @@ impl FromStr for Contender {
     fn from_str(text: &str) -> Result<Self, ParseError> {
         match text.split_once('=') {
             Some((name, command)) if !name.trim().is_empty() && !command.trim().is_empty() => {
-                Ok(Self { name: name.trim().to_owned(), start: Launch::Shell(command.trim().to_owned()) })
+                let (name, command) = (name.trim().to_owned(), command.trim().to_owned());
+                Ok(Self { name, command, program: Program::Shell })
             }
             Some(_) | None => Err(ParseError::new(
                 "not of the form NAME=COMMAND",

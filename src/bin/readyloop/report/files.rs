@@ -3,8 +3,6 @@
 //! An error names the file, the line and the column. No content is skipped silently.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use readyloop::load::record::RecordError;
@@ -12,10 +10,11 @@ use serde::de::IgnoredAny;
 use serde_json::error::Category;
 
 use super::comparison::{Comparison, Trial};
-use crate::cli_error::{CliError, io_message};
+use crate::cli_error::CliError;
+use crate::input_file;
 
-/// The longest file, because a device has no end.
-const FILE_BYTES_MAX: u64 = 256 << 20;
+/// The longest file.
+const FILE_MEBIBYTES_MAX: u64 = 256;
 
 /// Bounds of a report. With more, no page could be read.
 const TRIALS_MAX: usize = 20_000;
@@ -27,6 +26,8 @@ const BLANK: &str = " \t\r\n\u{feff}";
 /// The same, and the punctuation of arrays of runs.
 const BLANK_OR_ARRAY: &str = " \t\r\n\u{feff}[],";
 
+const PATH_HINT: &str = "type the path of a file that `bench --json` or `compare --json` wrote";
+
 /// The programs that write such files.
 const HINT: &str = "`bench --json` and `compare --json` write such files";
 
@@ -37,7 +38,7 @@ const HINT: &str = "`bench --json` and `compare --json` write such files";
 pub(crate) fn read<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Vec<Comparison>, CliError> {
     let mut all: Vec<Comparison> = Vec::new();
     for path in paths {
-        let text = read_text(path)?;
+        let text = input_file::read(path, FILE_MEBIBYTES_MAX, PATH_HINT)?;
         for comparison in parse(&text).map_err(|error| error.at(&path.display().to_string()))? {
             // The same run twice would look like two rounds without noise.
             if !all.contains(&comparison) {
@@ -47,21 +48,6 @@ pub(crate) fn read<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Vec<
         }
     }
     Ok(all)
-}
-
-fn read_text(path: &Path) -> Result<String, CliError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
-    let refused = |reason: &str| {
-        let hint = "type the path of a file that `bench --json` or `compare --json` wrote";
-        CliError::usage(format!("cannot read {}: {reason}", path.display()), hint)
-    };
-    match (read, String::from_utf8(bytes)) {
-        (Err(error), _) => Err(refused(&io_message(&error))),
-        (Ok(_), Ok(text)) if text.len() as u64 <= FILE_BYTES_MAX => Ok(text),
-        (Ok(_), Ok(_)) => Err(refused("it is longer than 256 MiB")),
-        (Ok(_), Err(_)) => Err(refused("it is not UTF-8 text")),
-    }
 }
 
 fn check_size(all: &[Comparison]) -> Result<(), CliError> {

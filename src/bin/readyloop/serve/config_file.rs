@@ -1,20 +1,19 @@
 //! The TOML file: its values replace the defaults of the flags, so that one parser reads every value.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, Command};
 use toml::{Spanned, Value};
 
-use crate::cli_error::{CliError, io_message};
+use crate::cli_error::CliError;
+use crate::input_file;
 use crate::usage_error::{nearest_flag, usage_error};
 
 use super::settings::Settings;
 
 /// The longest file. A longer one is not a configuration file.
-const LEN_MAX: u64 = 1 << 20;
+const MEBIBYTES_MAX: u64 = 1;
 
 /// A key of the file, which is the name of a flag, with its values.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +28,10 @@ pub(crate) struct Entry {
 /// The file cannot be read, or a line is wrong.
 pub(crate) fn read_file(serve: &ArgMatches) -> Result<Vec<Entry>, CliError> {
     match serve.get_one::<PathBuf>("config") {
-        Some(path) => entries(&path.display().to_string(), &read_text(path)?),
+        Some(path) => {
+            let hint = "type --config with the path of a TOML file that can be read";
+            entries(&path.display().to_string(), &input_file::read(path, MEBIBYTES_MAX, hint)?)
+        }
         None => Ok(Vec::new()),
     }
 }
@@ -40,22 +42,6 @@ pub(crate) fn with_file(serve: Command, entries: Vec<Entry>) -> Command {
         // The name of an argument is that of its field.
         serve.mut_arg(key.replace('-', "_"), |arg| arg.default_values(values))
     })
-}
-
-fn read_text(path: &Path) -> Result<String, CliError> {
-    let unreadable = |reason: &str| {
-        CliError::usage(
-            format!("cannot read {}: {reason}", path.display()),
-            "type --config with the path of a TOML file that can be read",
-        )
-    };
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LEN_MAX + 1).read_to_end(&mut bytes));
-    read.map_err(|error| unreadable(&io_message(&error)))?;
-    if bytes.len() as u64 > LEN_MAX {
-        return Err(unreadable("it is longer than 1 MiB"));
-    }
-    String::from_utf8(bytes).map_err(|_| unreadable("it is not text in UTF-8"))
 }
 
 /// Parses and checks the text of the file called `name`.
@@ -226,15 +212,5 @@ mod tests {
                 assert!(!error.hint.is_empty(), "{text:?}: {error:?}");
             }
         });
-    }
-
-    #[test]
-    fn a_file_that_is_missing_endless_or_binary_is_a_usage_error() {
-        let reason = |path: &str| read_text(Path::new(path)).unwrap_err().message;
-        assert!(reason("/nonexistent/server.toml").starts_with("cannot read /nonexistent/server.toml: no such file"));
-        assert_eq!(reason("/dev/zero"), "cannot read /dev/zero: it is longer than 1 MiB");
-        let binary = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(&binary, b"\xff\xfe").unwrap();
-        assert!(reason(binary.path().to_str().unwrap()).ends_with(": it is not text in UTF-8"));
     }
 }

@@ -113,38 +113,10 @@ mod tests {
     use crate::usage_error::usage_error;
 
     /// What a flag, a variable or a key of a file may hold.
-    const VALUES: [&str; 30] = [
-        "",
-        " ",
-        "0",
-        "1",
-        "-1",
-        "+1",
-        "NaN",
-        "inf",
-        "1e9",
-        "1.5",
-        "0x10",
-        "18446744073709551615",
-        "18446744073709551616",
-        "9223372036854775808",
-        "18446744073709551615s",
-        "18446744073709551615s 1000000000ns",
-        "18446744073709551615GiB",
-        "never",
-        "true",
-        "\u{feff}1",
-        "\u{661}",
-        "\u{1f41f}",
-        "\u{1b}[2J",
-        "a\0b",
-        "unix:",
-        "[::1]:99999",
-        "fixed:18446744073709551615",
-        "length:u64",
-        "60s,10s,18446744073709551615",
-        "239.1.1.1@",
-    ];
+    const VALUES: &str = "| |0|1|-1|+1|NaN|inf|1e9|1.5|0x10|18446744073709551615|18446744073709551616\
+        |9223372036854775808|18446744073709551615s|18446744073709551615s 1000000000ns|18446744073709551615GiB\
+        |never|true|\u{feff}1|\u{661}|\u{1f41f}|\u{1b}[2J|a\0b|unix:|[::1]:99999|fixed:18446744073709551615\
+        |length:u64|60s,10s,18446744073709551615|239.1.1.1@";
 
     /// Reads the arguments as the command does, up to the limits and options of the library.
     fn read(serve: Command, arguments: &[String]) -> Result<(), CliError> {
@@ -168,7 +140,7 @@ mod tests {
         let flags: Vec<String> = serve.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
         assert!(flags.len() > 30, "{flags:?}");
         let long = "a".repeat(70_000);
-        let values: Vec<&str> = VALUES.into_iter().chain([long.as_str()]).collect();
+        let values: Vec<&str> = VALUES.split('|').chain([long.as_str()]).collect();
         for (flag, value) in flags.iter().flat_map(|flag| values.iter().map(move |value| (flag, value))) {
             let check = |result: Result<(), CliError>| {
                 if let Err(error) = result {

@@ -2,6 +2,7 @@
 //!
 //! The code that finds the cause writes the message and the hint.
 
+use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,6 +11,9 @@ use crate::stream;
 
 /// The exit status of wrong usage or configuration, found before anything was started.
 pub(crate) const USAGE_STATUS: u8 = 2;
+
+/// The hint of an error that no user can cause.
+pub(crate) const BUG: &str = "this is a bug in readyloop: please report it";
 
 /// How long an error waits for a reader of standard error. Without a reader, the error is lost.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -33,6 +37,11 @@ impl CliError {
     /// A failure at run time.
     pub(crate) fn failure(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { exit_status: 1, message: message.into(), hint: hint.into() }
+    }
+
+    /// A failure of the system: what failed and why.
+    pub(crate) fn system(what: impl Display, error: &io::Error, hint: impl Into<String>) -> Self {
+        Self::failure(format!("{what}: {}", io_message(error)), hint)
     }
 
     /// The run succeeded, and a result exceeds a threshold of the user.

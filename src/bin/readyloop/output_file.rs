@@ -83,10 +83,8 @@ pub(crate) fn write_all<'a>(outputs: impl IntoIterator<Item = (&'a Path, String)
 
 /// The error about an output file.
 pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> CliError {
-    CliError::failure(
-        format!("cannot write {}: {}", path.display(), io_message(error)),
-        "type a path in a writable directory with free space",
-    )
+    let what = format!("cannot write {}", path.display());
+    CliError::system(what, error, "type a path in a writable directory with free space")
 }
 
 /// Writes a whole file: a reader sees the old content or the new one. An existing file keeps its permissions.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::cli_error::{CliError, io_message};
+use crate::cli_error::CliError;
 use crate::stream;
 
 /// The state of standard output after a write.
@@ -26,9 +26,9 @@ pub(crate) fn print_and_check(text: &str) -> Result<OutputState, CliError> {
     match stream::write_all(io::stdout(), text.as_bytes(), None) {
         Ok(()) => Ok(OutputState::Open),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(OutputState::Closed),
-        Err(error) => Err(CliError::failure(
-            format!("cannot write to standard output: {}", io_message(&error)),
-            "redirect it to a writable file with free space",
-        )),
+        Err(error) => {
+            let hint = "redirect it to a writable file with free space";
+            Err(CliError::system("cannot write to standard output", &error, hint))
+        }
     }
 }

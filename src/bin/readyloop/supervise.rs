@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, WaitOptions, getpgrp, getpid, kill_current_pr
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli_error::{CliError, io_message};
+use crate::cli_error::CliError;
 
 /// The name of this subcommand.
 pub(crate) const NAME: &str = "supervise";
@@ -56,9 +56,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     settings.core.into_iter().for_each(pin);
     let mut command = Command::new(&settings.command[0]);
     command.args(&settings.command[1..]).stdin(Stdio::null());
-    let failed = |what: &str, error: &io::Error| {
-        CliError::failure(format!("{what}: {}", io_message(error)), "type a command that runs in a shell")
-    };
+    let failed = |what, error: &io::Error| CliError::system(what, error, "type a command that runs in a shell");
     let mut signals =
         Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| failed("cannot handle signals", &error))?;
     let mut child = command.spawn().map_err(|error| failed("it cannot be started", &error))?;

@@ -32,7 +32,7 @@ pub(crate) fn setup_error(error: &TlsSetupError) -> CliError {
         _ => "type another file; `readyloop cert` makes certificates for development".to_owned(),
     };
     if let TlsSetupError::Unreadable { path, error } = error {
-        return CliError::failure(format!("cannot read {}: {}", path.display(), io_message(error)), hint);
+        return CliError::system(format_args!("cannot read {}", path.display()), error, hint);
     }
     let is_usage = matches!(error, TlsSetupError::BadName(_) | TlsSetupError::BadAlpn(_));
     if is_usage { CliError::usage(error.to_string(), hint) } else { CliError::failure(error.to_string(), hint) }

@@ -10,7 +10,7 @@ use readyloop::net::{Address, ControlEvent, Destination};
 use readyloop::{Dial, Reactor};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::cli_error::{CliError, io_message};
+use crate::cli_error::{BUG, CliError};
 use crate::client::{connect_error, tls_target};
 use crate::progress::Progress;
 
@@ -86,10 +86,10 @@ fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Resul
     let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let reactor = reactor().map_err(|error| cannot_start(&error))?;
     let mut generator = begin(reactor).map_err(|error| match settings.pid {
-        Some(pid) => CliError::failure(
-            format!("cannot inspect process {pid}: {}", io_message(&error)),
-            "type the id of a running process of yours; `pidof readyloop` prints those of readyloop",
-        ),
+        Some(pid) => {
+            let hint = "type the id of a running process of yours; `pidof readyloop` prints those of readyloop";
+            CliError::system(format_args!("cannot inspect process {pid}"), &error, hint)
+        }
         None => cannot_start(&error),
     })?;
     let progress = Progress::start();
@@ -97,12 +97,7 @@ fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Resul
         match generator.turn() {
             Ok(None) => progress.update(|| text::progress(&generator.progress())),
             Ok(Some(_)) => break,
-            Err(error) => {
-                return Err(CliError::failure(
-                    format!("the event loop failed: {}", io_message(&error)),
-                    "this is a bug in readyloop: please report it",
-                ));
-            }
+            Err(error) => return Err(CliError::system("the event loop failed", &error, BUG)),
         }
     }
     progress.show("");
@@ -119,8 +114,5 @@ fn reactor() -> io::Result<Reactor> {
 }
 
 fn cannot_start(error: &io::Error) -> CliError {
-    CliError::failure(
-        format!("cannot start the generator: {}", io_message(error)),
-        "raise the descriptor limit: `ulimit -n 1024`",
-    )
+    CliError::system("cannot start the generator", error, "raise the descriptor limit: `ulimit -n 1024`")
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 
-use crate::cli_error::{CliError, io_message};
+use crate::cli_error::CliError;
 use crate::output_file::temporary;
 
 /// The longest file of an authority that is read.
@@ -88,8 +88,5 @@ fn exists(path: &Path) -> CliError {
 }
 
 fn failure(what: &str, path: &Path, error: &io::Error) -> CliError {
-    CliError::failure(
-        format!("cannot {what} {}: {}", path.display(), io_message(error)),
-        "type --dir with a writable directory",
-    )
+    CliError::system(format_args!("cannot {what} {}", path.display()), error, "type --dir with a writable directory")
 }

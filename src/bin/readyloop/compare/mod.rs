@@ -21,7 +21,7 @@ use std::time::SystemTime;
 use readyloop::load::plan::RunLength;
 use readyloop::load::record::Machine;
 
-use crate::cli_error::{CliError, io_message};
+use crate::cli_error::{BUG, CliError};
 use crate::output_file;
 use crate::progress::Progress;
 use crate::report::Form;
@@ -51,12 +51,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     }
     machine::check_descriptors(&loads, descriptors)?;
     settings.output.check()?;
-    let interrupt = Interrupt::install().map_err(|error| {
-        CliError::failure(
-            format!("cannot handle signals: {}", io_message(&error)),
-            "this is a bug in readyloop: please report it",
-        )
-    })?;
+    let interrupt = Interrupt::install().map_err(|error| CliError::system("cannot handle signals", &error, BUG))?;
     check_start(&contenders, &interrupt)?;
 
     let mut comparison = begin(&contenders);

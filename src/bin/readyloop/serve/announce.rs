@@ -89,10 +89,8 @@ fn is_announcement(content: &[u8]) -> bool {
 }
 
 fn write_error(path: &Path, error: &io::Error) -> CliError {
-    CliError::failure(
-        format!("cannot write --ready-file {}: {}", path.display(), io_message(error)),
-        "type a path in a writable directory",
-    )
+    let what = format!("cannot write --ready-file {}", path.display());
+    CliError::system(what, error, "type a path in a writable directory")
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use readyloop::service::{Chargen, Chat, Discard, Echo};
 use readyloop::{Framing, Listen, ListenError, Server, ServerLimits, Totals};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
-use crate::cli_error::{CliError, io_message};
+use crate::cli_error::CliError;
 
 use super::settings::{Design, Service, Settings};
 use super::tls;
@@ -56,12 +56,9 @@ impl AnyServer {
 
 /// Builds a server with every listener of the settings. Returns it with the bound addresses.
 pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(AnyServer, Vec<Address>), CliError> {
-    let mut server = launch(settings, settings.server_limits(connections_max)).map_err(|error| {
-        CliError::failure(
-            format!("cannot start the server: {}", io_message(&error)),
-            "raise the descriptor limit, for example with `ulimit -n 1024`",
-        )
-    })?;
+    let hint = "raise the descriptor limit, for example with `ulimit -n 1024`";
+    let mut server = launch(settings, settings.server_limits(connections_max))
+        .map_err(|error| CliError::system("cannot start the server", &error, hint))?;
     let tls = tls::server(settings)?;
     let mut addresses = Vec::new();
     for address in &settings.endpoints.listen {
@@ -162,7 +159,7 @@ fn listen_error(address: &Address, error: &io::Error) -> CliError {
         Address::Udp(host_port) => (address.to_string(), port_hint("udp://", "-lunp", host_port, error)),
         Address::Unix(path) => (address.to_string(), unix_hint(path, error)),
     };
-    CliError::failure(format!("cannot listen on {place}: {}", io_message(error)), hint)
+    CliError::system(format_args!("cannot listen on {place}"), error, hint)
 }
 
 fn port_hint(scheme: &str, ss_flags: &str, host_port: &str, error: &io::Error) -> String {

@@ -15,7 +15,7 @@ mod warnings;
 
 use log::info;
 
-use crate::cli_error::{CliError, io_message};
+use crate::cli_error::{BUG, CliError};
 use crate::logging;
 use crate::standard_output::{OutputState, print_and_check};
 
@@ -46,12 +46,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
         return Ok(());
     }
 
-    let totals = server.run().map_err(|error| {
-        CliError::failure(
-            format!("the event loop failed: {}", io_message(&error)),
-            "this is a bug in readyloop: please report it",
-        )
-    })?;
+    let totals = server.run().map_err(|error| CliError::system("the event loop failed", &error, BUG))?;
     info!("{totals}");
     Ok(())
 }

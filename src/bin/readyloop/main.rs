@@ -11,6 +11,7 @@ mod cli_error;
 mod client;
 mod command_line;
 mod compare;
+mod descriptors;
 mod input_file;
 mod log_writer;
 mod logging;

@@ -9,6 +9,7 @@ use readyloop::load::record::Transport;
 use socket2::{Domain, Socket, Type};
 
 use crate::cli_error::{CliError, io_message};
+use crate::descriptors;
 use crate::quantity::counted;
 
 /// Descriptors for other uses than connections: standard streams, the poll, signals and files of `/proc`.
@@ -19,22 +20,9 @@ const PORTS: u64 = 28_232;
 
 /// Rejects a run that would exceed the limits of this machine.
 pub(super) fn check(plan: &Plan) -> Result<(), CliError> {
-    check_descriptors(plan)?;
+    descriptors::check(plan.connections_max() as u64, RESERVE, descriptors::raise_limit())?;
     check_sources(plan)?;
     check_ports(plan, ports())
-}
-
-fn check_descriptors(plan: &Plan) -> Result<(), CliError> {
-    let needed = plan.connections_max() as u64 + RESERVE;
-    let limit = rlimit::increase_nofile_limit(needed.max(1024)).unwrap_or(u64::MAX);
-    if limit < needed {
-        let possible = limit.saturating_sub(RESERVE).max(1);
-        return Err(CliError::failure(
-            format!("too few descriptors for {}: {needed} are needed, and the limit is {limit}", connections(plan)),
-            format!("raise the limit with `ulimit -n {needed}`, or use at most {}", counted(possible, "connection")),
-        ));
-    }
-    Ok(())
 }
 
 fn check_sources(plan: &Plan) -> Result<(), CliError> {
@@ -69,7 +57,8 @@ fn check_ports(plan: &Plan, ports: u64) -> Result<(), CliError> {
         }
     };
     let available = ports.saturating_mul(sources);
-    Err(CliError::failure(format!("too few local ports for {}: there are {available}", connections(plan)), hint))
+    let many = counted(needed, "connection");
+    Err(CliError::failure(format!("too few local ports for {many}: there are {available}"), hint))
 }
 
 /// Number of local ports that the kernel assigns to outgoing connections.
@@ -80,10 +69,6 @@ fn ports() -> u64 {
         [first, last] if first <= last => last - first + 1,
         _ => PORTS,
     }
-}
-
-fn connections(plan: &Plan) -> String {
-    counted(plan.connections_max() as u64, "connection")
 }
 
 #[cfg(test)]

@@ -163,7 +163,12 @@ impl Settings {
             timeout: self.timeout.unwrap_or(timeout),
             verify: if self.no_verify { Verify::Length } else { Verify::EveryByte },
         };
-        self.check_tls_flags(&plan)?;
+        if let (Some(flag), false) = (self.tls.given(), matches!(plan.address, Address::Tls(_))) {
+            return Err(CliError::usage(
+                format!("{flag} needs a tls:// address, and {} is not one", plan.address),
+                format!("remove {flag}, or add --tls"),
+            ));
+        }
         plan.check().map_err(|error| CliError::usage(error.to_string(), hint(&error)))?;
         Ok(plan)
     }
@@ -171,16 +176,6 @@ impl Settings {
     /// Name of the run in reports.
     pub(super) fn name(&self) -> String {
         self.output.name.clone().unwrap_or_else(|| self.address().unwrap_or_else(|_| self.address.clone()).to_string())
-    }
-
-    fn check_tls_flags(&self, plan: &Plan) -> Result<(), CliError> {
-        match (&plan.address, self.tls.given()) {
-            (Address::Tcp(_) | Address::Udp(_) | Address::Unix(_), Some(flag)) => Err(CliError::usage(
-                format!("{flag} needs a tls:// address, and {} is not one", plan.address),
-                format!("remove {flag}, or add --tls"),
-            )),
-            (_, _) => Ok(()),
-        }
     }
 
     /// Length of a message; a fixed framing determines it.
@@ -192,19 +187,20 @@ impl Settings {
     }
 
     fn address(&self) -> Result<Address, CliError> {
-        let (flag, scheme): (_, fn(String) -> Address) = match (self.connecting.is_tls, self.connecting.is_udp) {
-            (false, false) => return Ok(self.address.clone()),
-            (true, _) => ("--tls", Address::Tls),
-            (false, true) => ("--udp", Address::Udp),
-        };
-        match &self.address {
-            Address::Tcp(host_port) => Ok(scheme(host_port.clone())),
-            Address::Tls(_) if self.connecting.is_tls => Ok(self.address.clone()),
-            Address::Udp(_) if self.connecting.is_udp => Ok(self.address.clone()),
-            Address::Tls(_) | Address::Udp(_) | Address::Unix(_) => Err(CliError::usage(
-                format!("{flag} cannot be used with {}", self.address),
-                format!("remove {flag}, or use an address of the form HOST:PORT"),
-            )),
+        let Connecting { is_tls, is_udp, .. } = self.connecting;
+        match (&self.address, is_tls, is_udp) {
+            (Address::Tcp(host_port), true, _) => Ok(Address::Tls(host_port.clone())),
+            (Address::Tcp(host_port), _, true) => Ok(Address::Udp(host_port.clone())),
+            (address, false, false) | (address @ Address::Tls(_), true, _) | (address @ Address::Udp(_), _, true) => {
+                Ok(address.clone())
+            }
+            (Address::Tls(_) | Address::Udp(_) | Address::Unix(_), ..) => {
+                let flag = if is_tls { "--tls" } else { "--udp" };
+                Err(CliError::usage(
+                    format!("{flag} cannot be used with {}", self.address),
+                    format!("remove {flag}, or use an address of the form HOST:PORT"),
+                ))
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use rlimit::Resource;
 
 use crate::cli_error::CliError;
+use crate::descriptors;
 use crate::quantity::{counted, grouped};
 use crate::report::comparison::Load;
 
@@ -38,12 +39,6 @@ fn print_limit(limit: u64) -> String {
     if limit == rlimit::INFINITY { "no limit".to_owned() } else { grouped(limit) }
 }
 
-/// Raises the soft limit on descriptors, which children inherit, and returns it.
-pub(super) fn raise_descriptors() -> u64 {
-    // If it cannot be raised, the present limit applies.
-    rlimit::increase_nofile_limit(u64::MAX).or_else(|_| Resource::NOFILE.get_soft()).unwrap_or(u64::MAX)
-}
-
 /// Removes and reports loads that need more descriptors. The smallest load stays: if it is too large as
 /// well, [`check_descriptors`] rejects it.
 pub(super) fn drop_oversized(loads: &mut Vec<Load>, descriptors: u64) {
@@ -63,20 +58,8 @@ pub(super) fn drop_oversized(loads: &mut Vec<Load>, descriptors: u64) {
 
 /// Rejects loads that need more descriptors.
 pub(super) fn check_descriptors(loads: &[Load], descriptors: u64) -> Result<(), CliError> {
-    let Some(largest) = loads.iter().max_by_key(|load| load.open()).filter(|load| needed(load) > descriptors) else {
-        return Ok(());
-    };
-    let needed = needed(largest);
-    let possible = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
-    Err(CliError::failure(
-        format!(
-            "too few descriptors for {}: {} are needed, and the limit is {}",
-            counted(largest.open(), "connection"),
-            grouped(needed),
-            grouped(descriptors)
-        ),
-        format!("raise the limit with `ulimit -n {needed}`, or use at most {}", counted(possible, "connection")),
-    ))
+    let most = loads.iter().map(Load::open).max().unwrap_or(0);
+    descriptors::check(most, OTHER_DESCRIPTORS, descriptors)
 }
 
 /// Descriptors of a process with this load.

@@ -22,6 +22,7 @@ use readyloop::load::plan::RunLength;
 use readyloop::load::record::Machine;
 
 use crate::cli_error::{BUG, CliError};
+use crate::descriptors;
 use crate::output_file;
 use crate::progress::Progress;
 use crate::report::Form;
@@ -44,7 +45,7 @@ const FAILURES_MAX: u64 = 2;
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     let contenders = settings.contenders()?;
     let mut loads = loads::loads(&settings.connections(), &settings.size);
-    let descriptors = machine::raise_descriptors();
+    let descriptors = descriptors::raise_limit();
     if settings.connections.is_none() {
         // The user did not choose these loads, so too large ones are skipped.
         machine::drop_oversized(&mut loads, descriptors);

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
@@ -52,32 +52,21 @@ pub(super) fn check_absent(path: &Path) -> Result<(), CliError> {
     if fs::symlink_metadata(path).is_ok() { Err(exists(path)) } else { Ok(()) }
 }
 
-/// A complete file under a temporary name, which is removed on drop.
-pub(super) struct Staged {
-    file: NamedTempFile,
-    path: PathBuf,
+/// Writes a complete file under a temporary name beside `path`, which is removed on drop.
+pub(super) fn stage(path: &Path, text: &str, mode: u32) -> Result<NamedTempFile, CliError> {
+    temporary(path, text.as_bytes(), mode).map_err(|error| failure("write", path, &error))
 }
 
-impl Staged {
-    pub(super) fn new(path: PathBuf, text: &str, mode: u32) -> Result<Self, CliError> {
-        match temporary(&path, text.as_bytes(), mode) {
-            Ok(file) => Ok(Self { file, path }),
-            Err(error) => Err(failure("write", &path, &error)),
-        }
-    }
-
-    /// Gives the file its name, so that a reader sees the complete file or the earlier one.
-    pub(super) fn commit(self, existing: Existing) -> Result<(), CliError> {
-        let Self { file, path } = self;
-        let committed = match existing {
-            Existing::Keep => file.persist_noclobber(&path),
-            Existing::Replace => file.persist(&path),
-        };
-        committed.map(drop).map_err(|error| {
-            let is_there = error.error.kind() == ErrorKind::AlreadyExists;
-            if is_there { exists(&path) } else { failure("write", &path, &error.error) }
-        })
-    }
+/// Gives a staged file its name, so that a reader sees the complete file or the earlier one.
+pub(super) fn commit(file: NamedTempFile, path: &Path, existing: Existing) -> Result<(), CliError> {
+    let committed = match existing {
+        Existing::Keep => file.persist_noclobber(path),
+        Existing::Replace => file.persist(path),
+    };
+    committed.map(drop).map_err(|error| match error.error.kind() {
+        ErrorKind::AlreadyExists => exists(path),
+        _ => failure("write", path, &error.error),
+    })
 }
 
 fn exists(path: &Path) -> CliError {

@@ -18,7 +18,7 @@ use crate::standard_output::print;
 use crate::units::{ParseError, above_zero, duration};
 
 use authority::{Authority, DAY, Issued};
-use files::{Existing, OWNER_ONLY, PUBLIC, Staged};
+use files::{Existing, OWNER_ONLY, PUBLIC};
 
 /// The stem of the files of the authority.
 const AUTHORITY_STEM: &str = "ca";
@@ -105,10 +105,10 @@ pub(crate) fn run(settings: Settings) -> Result<(), CliError> {
 
 /// Writes both files. The key comes first, so that a script that waits for the certificate finds both.
 fn write(issued: &Issued, (cert, key): (&Path, &Path), existing: Existing) -> Result<(), CliError> {
-    let key = Staged::new(key.to_owned(), &issued.key, OWNER_ONLY)?;
-    let cert = Staged::new(cert.to_owned(), &issued.cert, PUBLIC)?;
-    key.commit(existing)?;
-    cert.commit(existing)
+    let staged_key = files::stage(key, &issued.key, OWNER_ONLY)?;
+    let staged_cert = files::stage(cert, &issued.cert, PUBLIC)?;
+    files::commit(staged_key, key, existing)?;
+    files::commit(staged_cert, cert, existing)
 }
 
 /// Reads the authority from its files, or makes a new one and reports its files.

@@ -129,10 +129,7 @@ impl Run<'_> {
             if failures.get(&case).is_some_and(|count| *count >= FAILURES_MAX) {
                 continue;
             }
-            let outcome = match self.trial(trial, comparison) {
-                Ok(outcome) => outcome,
-                Err(Interrupted) => return,
-            };
+            let Some(outcome) = self.trial(trial, comparison) else { return };
             if let Outcome::Failed(_) = outcome {
                 *failures.entry(case).or_default() += 1;
             }
@@ -141,12 +138,13 @@ impl Run<'_> {
         }
     }
 
-    fn trial(&mut self, trial: ScheduledTrial, comparison: &Comparison) -> Result<Outcome, Interrupted> {
+    /// Runs one trial; `None` if the user interrupts it.
+    fn trial(&mut self, trial: ScheduledTrial, comparison: &Comparison) -> Option<Outcome> {
         let contender = &self.contenders[trial.server];
         let (rounds, load) = (self.settings.rounds, load_text(trial.load));
         self.progress.show(&format!("round {} of {rounds}, {load} connections: {}", trial.round, contender.name));
         if self.interrupt.is_set() {
-            return Err(Interrupted);
+            return None;
         }
         let (server_core, generator_core) = comparison.cores.map(|cores| (cores.server, cores.generator)).unzip();
         let config = TrialConfig {
@@ -159,15 +157,15 @@ impl Run<'_> {
             started.and_then(|mut server| generator::run(&mut server, &config, generator_core, self.interrupt));
         match measured {
             // A result during an interrupt says nothing about the server.
-            _ if self.interrupt.is_set() => Err(Interrupted),
+            _ if self.interrupt.is_set() => None,
             Ok(mut record) => {
                 contender.name.clone_into(&mut record.name);
-                Ok(Outcome::Measured(Box::new(record)))
+                Some(Outcome::Measured(Box::new(record)))
             }
-            Err(TrialError::Failed(reason)) => Ok(Outcome::Failed(reason)),
+            Err(TrialError::Failed(reason)) => Some(Outcome::Failed(reason)),
             Err(TrialError::Mismatch(reason)) => {
                 self.mismatch.get_or_insert_with(|| format!("{}: {reason}", contender.name));
-                Ok(Outcome::Failed(reason))
+                Some(Outcome::Failed(reason))
             }
         }
     }
@@ -194,18 +192,14 @@ impl Run<'_> {
     }
 }
 
-/// The user interrupted the comparison.
-struct Interrupted;
-
 /// Prints the text report and writes the output files.
 fn report(settings: &Settings, comparison: &Comparison) -> Result<(), CliError> {
     let output = &settings.output;
     let printed = [(&output.html, Form::Html), (&output.md, Form::Markdown), (&output.svg, Form::Svg)];
     let all = std::slice::from_ref(comparison);
-    let printed = printed.map(|(path, form)| (path, path.as_ref().map_or_else(String::new, |_| form.print(all))));
-    let json = (&output.json, output.json.as_ref().map_or_else(String::new, |_| comparison.to_json()));
-    let files = printed.into_iter().chain([json]);
-    let written = output_file::write_all(files.filter_map(|(path, text)| Some((path.as_deref()?, text))));
+    let printed = printed.into_iter().filter_map(|(path, form)| Some((path.as_deref()?, form.print(all))));
+    let json = output.json.iter().map(|path| (path.as_path(), comparison.to_json()));
+    let written = output_file::write_all(printed.chain(json));
     print(&Form::Text.print(all)).and(written)
 }
 

@@ -8,7 +8,7 @@
 //! of version 1.
 
 use readyloop::load::Record;
-use readyloop::load::record::{Machine, RecordError};
+use readyloop::load::record::{Machine, RecordError, RunConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -99,19 +99,13 @@ impl Load {
     pub(crate) fn open(&self) -> u64 {
         self.connections.saturating_add(self.idle_connections)
     }
-
-    /// The load of a run.
-    fn of(record: &Record) -> Self {
-        let asked = &record.config;
-        let (connections, idle_connections) = (asked.connections, asked.idle_connections);
-        Self { message_bytes: asked.message_bytes, connections, idle_connections }
-    }
 }
 
 impl From<Record> for Comparison {
     /// A single run is one trial of one server.
     fn from(record: Record) -> Self {
         let server = Server { name: record.name.clone(), command: String::new() };
+        let RunConfig { message_bytes, connections, idle_connections, .. } = record.config;
         Self {
             schema: SCHEMA.to_owned(),
             version: VERSION,
@@ -121,7 +115,7 @@ impl From<Record> for Comparison {
             cores: None,
             trials: vec![Trial {
                 server: server.name.clone(),
-                load: Load::of(&record),
+                load: Load { message_bytes, connections, idle_connections },
                 round: 1,
                 outcome: Outcome::Measured(Box::new(record)),
             }],

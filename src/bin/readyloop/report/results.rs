@@ -89,7 +89,8 @@ impl<'a> Results<'a> {
     }
 
     fn add(&mut self, comparison: &'a Comparison) {
-        let labels = labels(comparison);
+        let labels = comparison.records().map(|record| (record.config.message_bytes, label(&record.config)));
+        let labels: BTreeMap<u64, String> = labels.collect();
         for trial in &comparison.trials {
             let bytes = trial.load.message_bytes;
             let label = match &trial.outcome {
@@ -285,17 +286,6 @@ impl Unserved {
     pub(crate) fn count(&self) -> u64 {
         self.waiting.saturating_add(self.refused)
     }
-}
-
-/// The label of the first measured trial of each message size.
-fn labels(comparison: &Comparison) -> BTreeMap<u64, String> {
-    let mut labels = BTreeMap::new();
-    for trial in &comparison.trials {
-        if let Outcome::Measured(record) = &trial.outcome {
-            labels.entry(trial.load.message_bytes).or_insert_with(|| label(&record.config));
-        }
-    }
-    labels
 }
 
 fn label(asked: &RunConfig) -> String {

@@ -125,26 +125,28 @@ fn check_tls(settings: &Settings) -> Result<(), CliError> {
         ("--self-signed", tls.self_signed),
         ("--alpn", !tls.alpn.is_empty()),
     ];
-    let given = given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag);
-    match (served, given, &tls.cert, &tls.key, tls.self_signed) {
-        (None, Some(flag), ..) => {
-            Err(CliError::usage(format!("{flag} needs a tls:// address"), "add --listen tls://127.0.0.1:7443"))
-        }
-        (Some(address), _, None, None, false) => Err(CliError::usage(
+    let Some(address) = served else {
+        return match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => {
+                Err(CliError::usage(format!("{flag} needs a tls:// address"), "add --listen tls://127.0.0.1:7443"))
+            }
+            None => Ok(()),
+        };
+    };
+    match (&tls.cert, &tls.key, tls.self_signed) {
+        (Some(_), Some(_), false) | (None, None, true) => Ok(()),
+        (None, None, false) => Err(CliError::usage(
             format!("{address} needs a certificate"),
             "add --cert FILE --key FILE, which `readyloop cert` makes for development, or --self-signed for tests",
         )),
-        (Some(_), _, Some(_), None, false) => {
+        (Some(_), None, false) => {
             Err(CliError::usage("--cert needs the private key of the certificate", "add --key FILE"))
         }
-        (Some(_), _, None, Some(_), false) => {
-            Err(CliError::usage("--key needs the certificate for the key", "add --cert FILE"))
-        }
-        (Some(_), _, Some(_), _, true) | (Some(_), _, _, Some(_), true) => Err(CliError::usage(
+        (None, Some(_), false) => Err(CliError::usage("--key needs the certificate for the key", "add --cert FILE")),
+        (_, _, true) => Err(CliError::usage(
             "--self-signed cannot be used with --cert or --key",
             "remove --self-signed, or --cert and --key",
         )),
-        (None, None, ..) | (Some(_), _, Some(_), Some(_), false) | (Some(_), _, None, None, true) => Ok(()),
     }
 }
 

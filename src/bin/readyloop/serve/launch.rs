@@ -47,10 +47,16 @@ impl AnyServer {
     }
 
     fn listen_datagrams(&mut self, settings: &Settings, address: &Address) -> io::Result<Address> {
-        match self {
-            Self::Reactor(server) => listen_datagrams(server, settings, address),
-            Self::Blocking(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "datagrams need the reactor")),
-        }
+        let unsupported = |reason| io::Error::new(io::ErrorKind::Unsupported, reason);
+        let Self::Reactor(server) = self else { return Err(unsupported("datagrams need the reactor")) };
+        let (options, limits) = (settings.datagram_options(), settings.datagram_limits());
+        let bound = match settings.endpoints.service {
+            Service::Echo => server.listen_datagrams(address, &options, limits, Echo::new()),
+            Service::Discard => server.listen_datagrams(address, &options, limits, Discard::new()),
+            Service::Chargen => server.listen_datagrams(address, &options, limits, Chargen::new()),
+            Service::Chat => return Err(unsupported("chat needs connections, and UDP has none")),
+        };
+        Ok(bound?)
     }
 }
 
@@ -134,19 +140,6 @@ fn listen(
             server.listen(listen, framing, Chargen::bare())
         }
         (Service::Chat, _) => server.listen(listen, framing, Chat::with_prefix(prefix)),
-    };
-    Ok(bound?)
-}
-
-fn listen_datagrams(server: &mut Server<Reactor>, settings: &Settings, address: &Address) -> io::Result<Address> {
-    let (options, limits) = (settings.datagram_options(), settings.datagram_limits());
-    let bound = match settings.endpoints.service {
-        Service::Echo => server.listen_datagrams(address, &options, limits, Echo::new()),
-        Service::Discard => server.listen_datagrams(address, &options, limits, Discard::new()),
-        Service::Chargen => server.listen_datagrams(address, &options, limits, Chargen::new()),
-        Service::Chat => {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "chat needs connections, and UDP has none"));
-        }
     };
     Ok(bound?)
 }

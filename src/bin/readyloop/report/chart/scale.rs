@@ -74,12 +74,9 @@ impl Span {
                     let values = each.flat_map(|decade| steps.iter().map(move |step| step * 10_f64.powi(decade)));
                     values.filter(|tick| self.place(*tick).is_some()).collect()
                 };
-                let fine = decades(1, &STEPS);
-                if fine.len() <= TICKS_MAX {
-                    return fine;
-                }
-                let mut sparse = (1..32).map(|every| decades(every, &STEPS[..1]));
-                sparse.find(|ticks| ticks.len() <= TICKS_MAX).unwrap_or_default()
+                let sparse = (1..32).map(|every| decades(every, &STEPS[..1]));
+                let mut sets = std::iter::once(decades(1, &STEPS)).chain(sparse);
+                sets.find(|ticks| ticks.len() <= TICKS_MAX).unwrap_or_default()
             }
         }
     }

@@ -7,6 +7,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::escape::one_line;
 use crate::stream;
 
 /// The exit status of wrong usage or configuration, found before anything was started.
@@ -80,27 +81,9 @@ pub(crate) fn io_message(error: &io::Error) -> String {
     }
 }
 
-/// Escapes control characters, because the text may contain an argument of the user.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char.is_control() {
-            line.extend(char.escape_default());
-        } else {
-            line.push(char);
-        }
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_characters_are_escaped() {
-        assert_eq!(one_line("grüße\n\u{1b}[2J"), "grüße\\n\\u{1b}[2J");
-    }
 
     #[track_caller]
     fn check(number: i32, expected: &str) {

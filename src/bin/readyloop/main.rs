@@ -12,6 +12,7 @@ mod client;
 mod command_line;
 mod compare;
 mod descriptors;
+mod escape;
 mod input_file;
 mod log_writer;
 mod logging;

@@ -11,9 +11,13 @@ use clap::Args;
 use readyloop::simtest::{Failure, SimOutcome, SimTest};
 
 use crate::cli_error::CliError;
+use crate::escape::cut;
 use crate::progress::Progress;
 use crate::standard_output::print;
 use crate::units::{ParseError, count};
+
+/// The longest printed message of a violated invariant.
+const MESSAGE_CHARS_MAX: usize = 500;
 
 /// The flags of `sim`.
 #[derive(Args, Clone, Debug)]
@@ -95,15 +99,9 @@ fn store_location(panic: &PanicHookInfo<'_>) {
 
 /// The violated invariant and its location, as one line of limited length.
 fn message(Failure { seed, message }: &Failure) -> String {
-    const LEN_MAX: usize = 500;
-    let line: Vec<&str> = message.split_whitespace().collect();
-    let mut line = line.join(" ");
-    if let Some((end, _)) = line.char_indices().nth(LEN_MAX) {
-        line.truncate(end);
-        line.push('…');
-    }
+    let words: Vec<&str> = message.split_whitespace().collect();
     let location = PANIC_LOCATION.lock().unwrap_or_else(PoisonError::into_inner);
-    format!("seed {seed} fails at {location}: {line}")
+    format!("seed {seed} fails at {location}: {}", cut(&words.join(" "), MESSAGE_CHARS_MAX))
 }
 
 fn summary(seed: u64, outcome: &SimOutcome) -> String {

@@ -80,10 +80,9 @@ fn length(record: &Record) -> String {
         0 => String::new(),
         nanos => format!(" after {} warm-up", short_span(nanos)),
     };
-    match (config.duration_ns, config.requests) {
-        (_, Some(requests)) => format!("{}{warm_up}", counted(requests, "request")),
-        (duration, None) => format!("{}{warm_up}", short_span(duration.unwrap_or(0))),
-    }
+    let time = || short_span(config.duration_ns.unwrap_or(0));
+    let measured = config.requests.map_or_else(time, |requests| counted(requests, "request"));
+    format!("{measured}{warm_up}")
 }
 
 fn time(nanos: u64) -> String {

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::document::{Document, Table};
-use super::escape::markdown;
+use crate::escape::markdown;
 
 pub(crate) fn print(document: &Document) -> String {
     let mut out = format!("# {}\n\n{}\n", markdown(&document.title), markdown(&document.about));

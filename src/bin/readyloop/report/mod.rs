@@ -8,7 +8,6 @@ mod charts;
 pub(crate) mod comparison;
 mod conclusions;
 mod document;
-mod escape;
 mod files;
 mod html;
 mod markdown;

@@ -9,10 +9,10 @@ use readyloop::load::record::Machine;
 use super::chart::Chart;
 use super::comparison::Comparison;
 use super::document::{Content, Document, Section, Table};
-use super::escape::plain;
 use super::metric::{CALLS, CPU, MEMORY, Metric, P50, P99, P999, RATE, SWITCHES, THREADS};
 use super::results::{Family, Results};
 use super::{charts, conclusions, tables};
+use crate::escape::plain;
 use crate::quantity::{Unit, counted, grouped};
 
 /// The longest foreign text in a cell, such as the command of a server.

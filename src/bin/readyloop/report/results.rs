@@ -10,9 +10,9 @@ use readyloop::load::record::{ErrorKind, Machine, RunConfig, Transport};
 
 use super::chart::LineStyle;
 use super::comparison::{Comparison, Load, Outcome};
-use super::escape::plain;
 use super::metric::{CALLS, Metric};
 use super::spread::Spread;
+use crate::escape::plain;
 use crate::quantity::{Unit, grouped};
 
 /// The other servers are compared with the server of this name.

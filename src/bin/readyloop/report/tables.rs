@@ -2,10 +2,10 @@
 
 use super::comparison::Load;
 use super::document::{Content, Table};
-use super::escape::plain;
 use super::metric::{CALLS, Metric, RATE, rate_in};
 use super::results::{Cell, Family, Unserved};
 use super::spread::{Spread, Verdict};
+use crate::escape::plain;
 use crate::quantity::{Unit, counted, grouped};
 
 /// The cell for a value that was not measured.

@@ -31,7 +31,6 @@ impl Settings {
         self.endpoints.prefix.as_deref().filter(|prefix| !prefix.is_empty())
     }
 
-    /// Returns the number of threads in a pool.
     pub(super) fn workers(&self) -> NonZero<usize> {
         self.threads.workers.and_then(NonZero::new).unwrap_or(WORKERS)
     }
@@ -50,7 +49,6 @@ impl Settings {
         }
     }
 
-    /// Returns the limits on all peers together.
     pub(super) fn server_limits(&self, connections_max: usize) -> ServerLimits {
         ServerLimits {
             connections_max,
@@ -66,7 +64,6 @@ impl Settings {
         }
     }
 
-    /// Returns the options of UDP sockets.
     pub(super) fn datagram_options(&self) -> DatagramOptions {
         DatagramOptions {
             reuse_port: self.sockets.reuse_port,
@@ -76,7 +73,6 @@ impl Settings {
         }
     }
 
-    /// Returns the limits on datagrams.
     pub(super) fn datagram_limits(&self) -> DatagramLimits {
         DatagramLimits {
             source_rate: self.datagrams.udp_source_rate,
@@ -85,7 +81,6 @@ impl Settings {
         }
     }
 
-    /// Returns the options of listening sockets.
     pub(super) fn listen_options(&self) -> ListenOptions {
         ListenOptions {
             backlog: self.sockets.backlog,

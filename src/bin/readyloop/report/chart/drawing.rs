@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::super::escape::cut;
 use super::scale::Span;
 use super::{Chart, Line, Point, STYLE, Served, labels};
+use crate::escape::cut;
 
 /// The size of the drawing.
 const WIDTH: f64 = 640.0;

@@ -1,4 +1,4 @@
-//! Makes foreign text safe to print. Names of servers and machines come from files and command lines.
+//! Makes foreign text safe to print: arguments of the user, and names of servers and machines from files.
 
 /// Text for a report: at most `chars_max` characters, without characters that move a cursor, change the
 /// direction of text, or are invalid in XML.
@@ -21,14 +21,14 @@ pub(crate) fn cut(text: &str, chars_max: usize) -> String {
 
 /// Escapes text for Markdown, also for table cells.
 pub(crate) fn markdown(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for char in text.chars() {
-        if "\\`*_[]<>|&!~#$".contains(char) {
-            escaped.push('\\');
-        }
-        escaped.push(char);
-    }
-    escaped
+    let escape = |char| "\\`*_[]<>|&!~#$".contains(char).then_some('\\');
+    text.chars().flat_map(|char| escape(char).into_iter().chain([char])).collect()
+}
+
+/// Escapes control characters, so that the text is one line.
+pub(crate) fn one_line(text: &str) -> String {
+    let escaped = |char: char| if char.is_control() { char.escape_default().to_string() } else { char.to_string() };
+    text.chars().map(escaped).collect()
 }
 
 #[cfg(test)]
@@ -38,6 +38,11 @@ mod tests {
     #[test]
     fn markup_in_markdown_is_text() {
         assert_eq!(markdown("a|b `<i>` [x](y)"), "a\\|b \\`\\<i\\>\\` \\[x\\](y)");
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(one_line("grüße\n\u{1b}[2J"), "grüße\\n\\u{1b}[2J");
     }
 
     #[test]

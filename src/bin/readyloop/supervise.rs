@@ -106,7 +106,7 @@ fn pin(_core: usize) {}
 fn kill_descendants() {
     let deadline = Instant::now() + KILL_TIMEOUT;
     loop {
-        let mut all = children(std::process::id());
+        let mut all = children(getpid());
         let mut next = 0;
         while let Some(&pid) = all.get(next) {
             all.extend(children(pid));
@@ -115,7 +115,7 @@ fn kill_descendants() {
         if all.is_empty() || deadline <= Instant::now() {
             return;
         }
-        for pid in all.into_iter().filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
+        for pid in all {
             // It may have ended already.
             let _ = kill_process(pid, Signal::KILL);
         }
@@ -133,8 +133,8 @@ fn kill_own_group() {
 }
 
 /// The child processes of a process, as far as `/proc` has them.
-pub(crate) fn children(pid: u32) -> Vec<u32> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()).collect()
+pub(crate) fn children(parent: Pid) -> Vec<Pid> {
+    let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists: String = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok()).collect();
+    lists.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
 }

@@ -45,33 +45,30 @@ fn heading(record: &Record) -> String {
         Transport::Udp => "udp",
     };
     let address = config.address.split_once("://").map_or(config.address.as_str(), |(_, host)| host);
-    let mut parts = vec![format!("{transport} echo"), address.to_owned()];
     let (connections, idle) = (counted(config.connections, "connection"), grouped(config.idle_connections));
-    parts.push(match (config.transport, config.idle_connections) {
+    let connections = match (config.transport, config.idle_connections) {
         (Transport::Udp, _) => counted(config.connections, "socket"),
         (_, 0) => connections,
         (_, _) => format!("{connections} and {idle} idle"),
-    });
-    if config.churn {
-        parts.push("one request per connection".to_owned());
-    }
+    };
     let framing = if config.framing == "raw" { String::new() } else { format!(" in {}", config.framing) };
-    parts.push(format!("{} B{framing}", grouped(config.message_bytes)));
-    if config.pipeline > 1 {
-        parts.push(format!("pipeline of {}", config.pipeline));
-    }
-    parts.push(match config.rate {
+    let pace = match config.rate {
         None => "closed loop".to_owned(),
-        Some(per_second) => format!(
-            "open loop at {}",
-            if per_second < 1.0 { format!("{per_second} /s") } else { Unit::Rate.print(per_second) }
-        ),
-    });
-    parts.push(length(record));
-    if !config.verified {
-        parts.push("not verified".to_owned());
-    }
-    parts.join(", ")
+        Some(per_second) if per_second < 1.0 => format!("open loop at {per_second} /s"),
+        Some(per_second) => format!("open loop at {}", Unit::Rate.print(per_second)),
+    };
+    let parts = [
+        Some(format!("{transport} echo")),
+        Some(address.to_owned()),
+        Some(connections),
+        config.churn.then(|| "one request per connection".to_owned()),
+        Some(format!("{} B{framing}", grouped(config.message_bytes))),
+        (config.pipeline > 1).then(|| format!("pipeline of {}", config.pipeline)),
+        Some(pace),
+        Some(length(record)),
+        (!config.verified).then(|| "not verified".to_owned()),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn length(record: &Record) -> String {

@@ -141,8 +141,8 @@ impl Run<'_> {
     /// Runs one trial; `None` if the user interrupts it.
     fn trial(&mut self, trial: ScheduledTrial, comparison: &Comparison) -> Option<Outcome> {
         let contender = &self.contenders[trial.server];
-        let (rounds, load) = (self.settings.rounds, load_text(trial.load));
-        self.progress.show(&format!("round {} of {rounds}, {load} connections: {}", trial.round, contender.name));
+        let (rounds, load) = (self.settings.rounds, trial.load.phrase());
+        self.progress.show(&format!("round {} of {rounds}, {load}: {}", trial.round, contender.name));
         if self.interrupt.is_set() {
             return None;
         }
@@ -182,7 +182,7 @@ impl Run<'_> {
                 if self.interrupt.is_set() || !is_measured {
                     continue;
                 }
-                self.progress.show(&format!("system calls, {} connections: {}", load_text(load), contender.name));
+                self.progress.show(&format!("system calls, {}: {}", load.phrase(), contender.name));
                 let counted = counter.count(contender, load);
                 if let Some(per_request) = counted.filter(|_| !self.interrupt.is_set()) {
                     comparison.calls.push(Calls { server: contender.name.clone(), load, per_request });
@@ -201,13 +201,6 @@ fn report(settings: &Settings, comparison: &Comparison) -> Result<(), CliError> 
     let json = output.json.iter().map(|path| (path.as_path(), comparison.to_json()));
     let written = output_file::write_all(printed.chain(json));
     print(&Form::Text.print(all)).and(written)
-}
-
-fn load_text(load: Load) -> String {
-    match load.idle_connections {
-        0 => load.connections.to_string(),
-        idle => format!("{}+{idle}", load.connections),
-    }
 }
 
 pub(crate) const UNITS: &str = "Counts: 1000, 10k, 1M. Sizes: 64B, 4KiB, 1MiB. Durations: 500ms, 2s, 1m.";

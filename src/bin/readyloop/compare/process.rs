@@ -72,8 +72,8 @@ impl Process {
     }
 
     /// Process id of the server itself. A supervisor, a shell or a tracer has one child, which is the server.
-    pub(super) fn working_pid(&self) -> u32 {
-        let mut pid = self.supervisor.id();
+    pub(super) fn working_pid(&self) -> Pid {
+        let mut pid = Pid::from_child(&self.supervisor);
         while let [only] = supervise::children(pid)[..] {
             pid = only;
         }
@@ -111,9 +111,8 @@ impl Process {
 
     /// Sends SIGTERM to the server itself.
     pub(super) fn terminate(&self) {
-        let pid = i32::try_from(self.working_pid()).ok().and_then(Pid::from_raw);
         // The process may have ended already.
-        let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
+        let _ = kill_process(self.working_pid(), Signal::TERM);
     }
 }
 
@@ -124,8 +123,7 @@ impl Drop for Process {
         while let Ok(None) = self.supervisor.try_wait() {
             if deadline <= Instant::now() {
                 // The supervisor is stopped or blocked. Its group has the command, and maybe not all descendants.
-                let group = i32::try_from(self.supervisor.id()).ok().and_then(Pid::from_raw);
-                let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+                let _ = kill_process_group(Pid::from_child(&self.supervisor), Signal::KILL);
                 let _ = self.supervisor.wait();
                 return;
             }

@@ -10,7 +10,6 @@ use super::comparison::Load;
 use super::metric::{Metric, rate_in};
 use super::results::{Cell, Family};
 use super::spread::Spread;
-use super::tables::connections_phrase;
 use crate::quantity::{Unit, grouped};
 
 /// The quantiles that are drawn, as far as there are enough answers for them.
@@ -74,7 +73,7 @@ pub(super) fn by_percentile(family: &Family<'_>) -> Vec<Chart> {
             lines.push(Line { name, style, points });
         }
         Chart {
-            title: format!("Latency by percentile, {}", connections_phrase(load)),
+            title: format!("Latency by percentile, {}", load.phrase()),
             x: Axis { title: "share of all answers", unit: Unit::Percentile, scale: Scale::Log },
             y: Axis { title: "latency, lower is better", unit: Unit::Time, scale: Scale::Log },
             lines,
@@ -89,14 +88,14 @@ pub(super) fn over_time(family: &Family<'_>) -> Vec<Chart> {
 }
 
 fn rate_and_latency(family: &Family<'_>, load: Load) -> [Chart; 2] {
-    let pieces = |server, value: Value| -> Vec<Point> {
+    let pieces = |server, value: fn(&Interval) -> f64| -> Vec<Point> {
         let run = family.cell(load, server).and_then(Cell::middle_run);
         let pieces = run.into_iter().flat_map(|run| &run.series);
         let of = served(family, load, server);
         pieces.map(|piece| Point { x: piece.begin_ns as f64, y: value(piece), spread: None, of }).collect()
     };
     let chart = |title: &str, y, lines| Chart {
-        title: format!("{title} over time, {}", connections_phrase(load)),
+        title: format!("{title} over time, {}", load.phrase()),
         x: Axis { title: "measured time", unit: Unit::Time, scale: Scale::Linear },
         y,
         lines,
@@ -105,23 +104,19 @@ fn rate_and_latency(family: &Family<'_>, load: Load) -> [Chart; 2] {
     let rate = chart("Requests per second", rate, lines(family, |server| pieces(server, rate_in)));
     let time = Axis { title: "latency, lower is better", unit: Unit::Time, scale: Scale::Log };
     if family.servers.len() > 1 {
-        return [rate, chart("p99 latency", time, lines(family, |server| pieces(server, P99)))];
+        return [rate, chart("p99 latency", time, lines(family, |server| pieces(server, |piece| piece.p99_ns as f64)))];
     }
     // With one server there is space for more of its latencies.
-    let each = [("max", MAX), ("p99", P99), ("p50", P50)].into_iter().enumerate().map(|(place, (name, value))| Line {
+    let line = |place, name: &str, value| Line {
         name: name.to_owned(),
         style: LineStyle::nth(place),
         points: pieces(0, value),
-    });
-    [rate, chart("Latency", time, each.collect())]
+    };
+    let max = line(0, "max", |piece| piece.max_ns as f64);
+    let p99 = line(1, "p99", |piece| piece.p99_ns as f64);
+    let p50 = line(2, "p50", |piece| piece.p50_ns as f64);
+    [rate, chart("Latency", time, vec![max, p99, p50])]
 }
-
-/// A value of one interval of a run.
-type Value = fn(&Interval) -> f64;
-
-const MAX: Value = |piece| piece.max_ns as f64;
-const P99: Value = |piece| piece.p99_ns as f64;
-const P50: Value = |piece| piece.p50_ns as f64;
 
 fn lines(family: &Family<'_>, points: impl Fn(usize) -> Vec<Point>) -> Vec<Line> {
     let each = family.servers.iter().enumerate();

@@ -12,6 +12,8 @@ use readyloop::load::record::{Machine, RecordError, RunConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::quantity::{counted, grouped};
+
 /// The name of the schema.
 pub(crate) const SCHEMA: &str = "readyloop.comparison";
 
@@ -98,6 +100,14 @@ impl Load {
     /// The number of all connections, with the idle ones.
     pub(crate) fn open(&self) -> u64 {
         self.connections.saturating_add(self.idle_connections)
+    }
+
+    /// `100 connections`, or `100 + 900 idle connections`.
+    pub(crate) fn phrase(&self) -> String {
+        match self.idle_connections {
+            0 => counted(self.connections, "connection"),
+            idle => format!("{} + {}", grouped(self.connections), counted(idle, "idle connection")),
+        }
     }
 }
 

@@ -295,18 +295,14 @@ fn label(asked: &RunConfig) -> String {
         Transport::Unix => "unix",
         Transport::Udp => "udp",
     };
-    let mut parts = vec![transport.to_owned(), Unit::Bytes.print(asked.message_bytes as f64)];
-    if asked.framing != "raw" {
-        parts.push(plain(&asked.framing, NAME_CHARS_MAX));
-    }
-    parts.push(
-        asked.rate.map_or_else(|| "closed loop".to_owned(), |rate| format!("{} planned", Unit::Rate.print(rate))),
-    );
-    if asked.pipeline > 1 {
-        parts.push(format!("{} in flight", grouped(asked.pipeline)));
-    }
-    if asked.churn {
-        parts.push("one connection per request".to_owned());
-    }
-    parts.join(", ")
+    let closed = || "closed loop".to_owned();
+    let parts = [
+        Some(transport.to_owned()),
+        Some(Unit::Bytes.print(asked.message_bytes as f64)),
+        (asked.framing != "raw").then(|| plain(&asked.framing, NAME_CHARS_MAX)),
+        Some(asked.rate.map_or_else(closed, |rate| format!("{} planned", Unit::Rate.print(rate)))),
+        (asked.pipeline > 1).then(|| format!("{} in flight", grouped(asked.pipeline))),
+        asked.churn.then(|| "one connection per request".to_owned()),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

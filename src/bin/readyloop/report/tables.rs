@@ -6,7 +6,7 @@ use super::metric::{CALLS, Metric, RATE, rate_in};
 use super::results::{Cell, Family, Unserved};
 use super::spread::{Spread, Verdict};
 use crate::escape::plain;
-use crate::quantity::{Unit, counted, grouped};
+use crate::quantity::{Unit, grouped};
 
 /// The cell for a value that was not measured.
 pub(crate) const NONE: &str = "–";
@@ -81,14 +81,6 @@ fn table(
         }
     }
     table
-}
-
-/// `100 connections`, or `100 + 900 idle connections`.
-pub(super) fn connections_phrase(load: Load) -> String {
-    match load.idle_connections {
-        0 => counted(load.connections, "connection"),
-        idle => format!("{} + {}", grouped(load.connections), counted(idle, "idle connection")),
-    }
 }
 
 /// `100`, or `100 + 900 idle`.

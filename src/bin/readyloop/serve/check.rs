@@ -170,14 +170,11 @@ fn check_framing(settings: &Settings) -> Result<(), CliError> {
 
 fn check_prefix(settings: &Settings) -> Result<(), CliError> {
     let Some(prefix) = settings.prefix() else { return Ok(()) };
-    match settings.endpoints.service {
-        Service::Echo | Service::Chat => {}
-        Service::Discard | Service::Chargen => {
-            return Err(CliError::usage(
-                "--prefix needs a service that sends frames of peers: echo or chat",
-                "remove --prefix, or type --service echo",
-            ));
-        }
+    if matches!(settings.endpoints.service, Service::Discard | Service::Chargen) {
+        return Err(CliError::usage(
+            "--prefix needs a service that sends frames of peers: echo or chat",
+            "remove --prefix, or type --service echo",
+        ));
     }
     if prefix.len() > PREFIX_LEN_MAX {
         return Err(CliError::usage(
@@ -226,13 +223,11 @@ fn check_datagrams(settings: &Settings) -> Result<(), CliError> {
 
 fn check_design(settings: &Settings) -> Result<(), CliError> {
     let Threads { design, workers } = settings.threads;
-    match design {
-        Design::Pool => {}
-        Design::Reactor | Design::Iterative | Design::Threads if workers.is_some() => {
-            return Err(CliError::usage("--workers needs --design pool", "add --design pool"));
-        }
-        Design::Reactor => return Ok(()),
-        Design::Iterative | Design::Threads => {}
+    if workers.is_some() && design != Design::Pool {
+        return Err(CliError::usage("--workers needs --design pool", "add --design pool"));
+    }
+    if design == Design::Reactor {
+        return Ok(());
     }
     if settings.endpoints.service == Service::Chat {
         return Err(CliError::usage(

@@ -76,11 +76,8 @@ fn checked(serve: &Command, key: String, value: Value) -> Result<Entry, CliError
     if !flags.any(|flag| flag == key) {
         return Err(unknown_key(serve, &key, &value));
     }
-    let values: Option<Vec<String>> = if let Value::Array(values) = value {
-        values.into_iter().map(text).collect()
-    } else {
-        text(value).map(|text| vec![text])
-    };
+    let values = if let Value::Array(values) = value { values } else { vec![value] };
+    let values: Option<Vec<String>> = values.into_iter().map(text).collect();
     let values = values.ok_or_else(|| {
         CliError::usage(format!("{key} cannot be a table, a date or a nested array"), format!("write {key} = \"…\""))
     })?;

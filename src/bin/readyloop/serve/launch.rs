@@ -91,17 +91,14 @@ fn launch(settings: &Settings, limits: ServerLimits) -> io::Result<AnyServer> {
 /// Binding replaces a socket to which no connection succeeds. A connection to a regular file fails
 /// too, so the file would be deleted.
 fn check_path(address: &Address) -> Result<(), CliError> {
-    match address {
-        Address::Unix(path)
-            if !path.as_os_str().as_encoded_bytes().starts_with(b"@")
-                && fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) =>
-        {
-            Err(CliError::failure(
-                format!("cannot listen on {address}: a file other than a socket exists there"),
-                "type a path that does not exist",
-            ))
-        }
-        Address::Unix(_) | Address::Tcp(_) | Address::Tls(_) | Address::Udp(_) => Ok(()),
+    let Address::Unix(path) = address else { return Ok(()) };
+    let is_abstract = path.as_os_str().as_encoded_bytes().starts_with(b"@");
+    match fs::symlink_metadata(path) {
+        Ok(found) if !is_abstract && !found.file_type().is_socket() => Err(CliError::failure(
+            format!("cannot listen on {address}: a file other than a socket exists there"),
+            "type a path that does not exist",
+        )),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

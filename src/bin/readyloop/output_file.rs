@@ -172,15 +172,6 @@ mod tests {
     }
 
     #[test]
-    fn every_output_is_written_although_one_fails() {
-        let scratch = tempfile::tempdir().unwrap();
-        let (full, good) = (Path::new("/dev/full"), scratch.path().join("good"));
-        let error = write_all([(full, "a".to_owned()), (good.as_path(), "b".to_owned())]).unwrap_err();
-        assert!(error.message.starts_with("cannot write /dev/full: "), "{}", error.message);
-        assert_eq!(fs::read_to_string(good).unwrap(), "b");
-    }
-
-    #[test]
     fn a_written_file_is_complete_and_leaves_no_other() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("file");

@@ -74,11 +74,6 @@ pub(crate) enum EarlyExit {
 impl EarlyExit {
     /// Prints the text or the error and returns the exit status.
     pub(crate) fn print(self) -> ExitCode {
-        let print_text = |text: &clap::Error| {
-            let text = text.render();
-            let has_colors = stream::has_colors(&io::stdout());
-            standard_output::print(&if has_colors { text.ansi().to_string() } else { text.to_string() })
-        };
         match self {
             Self::Usage(error) => error.print(),
             Self::Text(text) if text.use_stderr() => {
@@ -86,7 +81,11 @@ impl EarlyExit {
                 let _ = text.print();
                 ExitCode::from(USAGE_STATUS)
             }
-            Self::Text(text) => print_text(&text).map_or_else(CliError::print, |_| ExitCode::SUCCESS),
+            Self::Text(text) => {
+                let text = text.render();
+                let text = if stream::has_colors(&io::stdout()) { text.ansi().to_string() } else { text.to_string() };
+                standard_output::print(&text).map_or_else(CliError::print, |()| ExitCode::SUCCESS)
+            }
         }
     }
 }

@@ -63,9 +63,9 @@ pub(super) fn commit(file: NamedTempFile, path: &Path, existing: Existing) -> Re
         Existing::Keep => file.persist_noclobber(path),
         Existing::Replace => file.persist(path),
     };
-    committed.map(drop).map_err(|error| match error.error.kind() {
-        ErrorKind::AlreadyExists => exists(path),
-        _ => failure("write", path, &error.error),
+    committed.map(drop).map_err(|error| {
+        let is_there = error.error.kind() == ErrorKind::AlreadyExists;
+        if is_there { exists(path) } else { failure("write", path, &error.error) }
     })
 }
 

@@ -15,8 +15,8 @@ use crate::quantity::{Unit, grouped};
 /// The quantiles that are drawn, as far as there are enough answers for them.
 const QUANTILES: [f64; 12] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999];
 
-/// Charts of a metric against connections, with this title and axis: one for loads without idle connections, and one for each
-/// number of busy connections beside idle ones. A chart needs at least two loads.
+/// Charts of a metric against connections, with this title and axis: one for loads without idle connections, and
+/// one for each number of busy connections beside idle ones. A chart needs at least two loads.
 pub(super) fn against_connections(family: &Family<'_>, metric: Metric, title: &str, axis: &'static str) -> Vec<Chart> {
     let loads = family.loads();
     let having = |is_shown: &dyn Fn(&Load) -> bool| loads.iter().copied().filter(is_shown).collect::<Vec<_>>();

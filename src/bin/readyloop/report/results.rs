@@ -160,8 +160,8 @@ impl<'a> Results<'a> {
 }
 
 impl<'a> Family<'a> {
-    /// The server that another one is compared with: the one of its machine that is named [`BASE`], or else the
-    /// first one of its machine. `None` for that server itself.
+    /// The base of a server: the server named [`BASE`] of the same machine, or else the first one of this machine.
+    /// The base itself has none.
     pub(crate) fn base(&self, server: usize) -> Option<usize> {
         let machine = self.servers[server].identity.machine;
         let on_it = || (0..self.servers.len()).filter(|other| self.servers[*other].identity.machine == machine);

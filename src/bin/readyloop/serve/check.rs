@@ -38,21 +38,24 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     check_design(settings)
 }
 
+/// A rule: the condition under which it is broken, with the message and the hint.
+fn refuse_if(is_broken: bool, message: impl Into<String>, hint: impl Into<String>) -> Result<(), CliError> {
+    if is_broken { Err(CliError::usage(message, hint)) } else { Ok(()) }
+}
+
 fn check_addresses(settings: &Settings) -> Result<(), CliError> {
     let listen = &settings.endpoints.listen;
-    if listen.len() > LISTENERS_MAX {
-        return Err(CliError::usage(
-            format!("{} addresses are too many: at most {LISTENERS_MAX}", listen.len()),
-            "start another process for the rest",
-        ));
-    }
+    refuse_if(
+        listen.len() > LISTENERS_MAX,
+        format!("{} addresses are too many: at most {LISTENERS_MAX}", listen.len()),
+        "start another process for the rest",
+    )?;
     for (index, address) in listen.iter().enumerate() {
-        if listen[..index].iter().any(|other| collide(address, other, settings.sockets.reuse_port)) {
-            return Err(CliError::usage(
-                format!("{address} is the address of two listeners"),
-                "type each --listen address once, or port 0 for any free port",
-            ));
-        }
+        refuse_if(
+            listen[..index].iter().any(|other| collide(address, other, settings.sockets.reuse_port)),
+            format!("{address} is the address of two listeners"),
+            "type each --listen address once, or port 0 for any free port",
+        )?;
     }
     Ok(())
 }
@@ -92,12 +95,11 @@ fn whole(path: &Path) -> PathBuf {
 fn check_queues(settings: &Settings) -> Result<(), CliError> {
     let (peer, total) = (&settings.peer, settings.total.queue_total_max);
     let (low, high) = (peer.queue_low, peer.queue_high);
-    if low >= high {
-        return Err(CliError::usage(
-            format!("--queue-low {} must be less than --queue-high {}", print_size(low), print_size(high)),
-            format!("type --queue-low {}, a quarter of --queue-high", print_size(high / 4)),
-        ));
-    }
+    refuse_if(
+        low >= high,
+        format!("--queue-low {} must be less than --queue-high {}", print_size(low), print_size(high)),
+        format!("type --queue-low {}, a quarter of --queue-high", print_size(high / 4)),
+    )?;
     // Checked arithmetic, because each limit may be as large as a `usize`.
     let one_peer = peer.queue_high.checked_add(peer.frame_len_max).and_then(|sum| {
         sum.checked_add(peer.frame_len_max)?.checked_add(2 * (readyloop::connection::READ_LEN_MAX + ENVELOPE_LEN_MAX))
@@ -153,35 +155,30 @@ fn check_tls(settings: &Settings) -> Result<(), CliError> {
 fn check_framing(settings: &Settings) -> Result<(), CliError> {
     let Framing::Fixed(fixed) = settings.framing() else { return Ok(()) };
     let (len, len_max) = (fixed.len(), settings.peer.frame_len_max);
-    if len > len_max {
-        return Err(CliError::usage(
-            format!("--framing fixed:{len} exceeds --frame-len-max {}", print_size(len_max)),
-            format!("type --frame-len-max {}", print_size(len)),
-        ));
-    }
-    if settings.endpoints.service == Service::Chargen && len != CHARGEN_LEN {
-        return Err(CliError::usage(
-            format!("lines of chargen have {CHARGEN_LEN} characters, which --framing fixed:{len} cannot carry"),
-            "type --framing raw, lines or length",
-        ));
-    }
-    Ok(())
+    refuse_if(
+        len > len_max,
+        format!("--framing fixed:{len} exceeds --frame-len-max {}", print_size(len_max)),
+        format!("type --frame-len-max {}", print_size(len)),
+    )?;
+    refuse_if(
+        settings.endpoints.service == Service::Chargen && len != CHARGEN_LEN,
+        format!("lines of chargen have {CHARGEN_LEN} characters, which --framing fixed:{len} cannot carry"),
+        "type --framing raw, lines or length",
+    )
 }
 
 fn check_prefix(settings: &Settings) -> Result<(), CliError> {
     let Some(prefix) = settings.prefix() else { return Ok(()) };
-    if matches!(settings.endpoints.service, Service::Discard | Service::Chargen) {
-        return Err(CliError::usage(
-            "--prefix needs a service that sends frames of peers: echo or chat",
-            "remove --prefix, or type --service echo",
-        ));
-    }
-    if prefix.len() > PREFIX_LEN_MAX {
-        return Err(CliError::usage(
-            format!("--prefix is {} bytes long", prefix.len()),
-            format!("type a prefix of at most {PREFIX_LEN_MAX} bytes"),
-        ));
-    }
+    refuse_if(
+        matches!(settings.endpoints.service, Service::Discard | Service::Chargen),
+        "--prefix needs a service that sends frames of peers: echo or chat",
+        "remove --prefix, or type --service echo",
+    )?;
+    refuse_if(
+        prefix.len() > PREFIX_LEN_MAX,
+        format!("--prefix is {} bytes long", prefix.len()),
+        format!("type a prefix of at most {PREFIX_LEN_MAX} bytes"),
+    )?;
     match settings.framing() {
         Framing::Lines(_) if prefix.contains('\n') => Err(CliError::usage(
             "with --framing lines, --prefix cannot contain a line feed",
@@ -206,35 +203,29 @@ fn check_datagrams(settings: &Settings) -> Result<(), CliError> {
             None => Ok(()),
         };
     };
-    if settings.endpoints.service == Service::Chat {
-        return Err(CliError::usage(
-            format!("chat needs connections, and {address} has none"),
-            "type a tcp:// address, or --service echo",
-        ));
-    }
-    if settings.prefix().is_some() {
-        return Err(CliError::usage(
-            format!("--prefix cannot be used with {address}: a reply must not be longer than its request"),
-            "remove --prefix, or type a tcp:// address",
-        ));
-    }
-    Ok(())
+    refuse_if(
+        settings.endpoints.service == Service::Chat,
+        format!("chat needs connections, and {address} has none"),
+        "type a tcp:// address, or --service echo",
+    )?;
+    refuse_if(
+        settings.prefix().is_some(),
+        format!("--prefix cannot be used with {address}: a reply must not be longer than its request"),
+        "remove --prefix, or type a tcp:// address",
+    )
 }
 
 fn check_design(settings: &Settings) -> Result<(), CliError> {
     let Threads { design, workers } = settings.threads;
-    if workers.is_some() && design != Design::Pool {
-        return Err(CliError::usage("--workers needs --design pool", "add --design pool"));
-    }
+    refuse_if(workers.is_some() && design != Design::Pool, "--workers needs --design pool", "add --design pool")?;
     if design == Design::Reactor {
         return Ok(());
     }
-    if settings.endpoints.service == Service::Chat {
-        return Err(CliError::usage(
-            "chat needs --design reactor: peers of other designs cannot send to each other",
-            "remove --design, or type --service echo",
-        ));
-    }
+    refuse_if(
+        settings.endpoints.service == Service::Chat,
+        "chat needs --design reactor: peers of other designs cannot send to each other",
+        "remove --design, or type --service echo",
+    )?;
     let needs_reactor = |address: &&Address| matches!(address, Address::Udp(_) | Address::Tls(_));
     match settings.endpoints.listen.iter().find(needs_reactor) {
         Some(address) => Err(CliError::usage(

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use readyloop::client::{Connect, look_up, resolve};
-use readyloop::load::{DatagramGenerator, Generator, LoadRun, Plan, Record};
+use readyloop::load::{DatagramGenerator, Generator, LoadRun, Plan, Record, RunProgress};
 use readyloop::net::{Address, ControlEvent, Destination};
 use readyloop::{Dial, Reactor};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -13,9 +13,9 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::cli_error::{BUG, CliError};
 use crate::client::{connect_error, tls_target};
 use crate::progress::Progress;
+use crate::quantity::{Unit, counted, grouped};
 
 use super::settings::Settings;
-use super::text;
 
 /// A run that has ended.
 pub(super) struct Measured {
@@ -95,7 +95,7 @@ fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Resul
     let progress = Progress::start();
     loop {
         match generator.turn() {
-            Ok(None) => progress.update(|| text::progress(&generator.progress())),
+            Ok(None) => progress.update(|| progress_line(&generator.progress())),
             Ok(Some(_)) => break,
             Err(error) => return Err(CliError::system("the event loop failed", &error, BUG)),
         }
@@ -115,4 +115,32 @@ fn reactor() -> io::Result<Reactor> {
 
 fn cannot_start(error: &io::Error) -> CliError {
     CliError::system("cannot start the generator", error, "raise the descriptor limit: `ulimit -n 1024`")
+}
+
+/// The state of a run in one line.
+fn progress_line(progress: &RunProgress) -> String {
+    let RunProgress { open, measured, answered, errors } = progress;
+    let open = counted(*open as u64, "connection");
+    let seconds = measured.as_secs_f64();
+    let state = if measured.is_zero() {
+        "warming up".to_owned()
+    } else {
+        format!("{seconds:.1} s   {}   {}", counted(*answered, "request"), Unit::Rate.print(*answered as f64 / seconds))
+    };
+    format!("{open}   {state}   errors {}", grouped(*errors))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_line_shows_the_state_of_the_run() {
+        let progress = RunProgress { open: 19_000, measured: Duration::ZERO, answered: 0, errors: 2 };
+        assert_eq!(progress_line(&progress), "19,000 connections   warming up   errors 2");
+        let progress = RunProgress { open: 1, measured: Duration::from_secs(2), answered: 4_000, errors: 0 };
+        assert_eq!(progress_line(&progress), "1 connection   2.0 s   4,000 requests   2.00 k/s   errors 0");
+    }
 }

@@ -1,10 +1,10 @@
-//! The text of a run: its progress line, and its report with configuration, results and costs.
+//! The text report of a run: configuration, results and costs.
 
 use std::fmt::Write as _;
 
 use readyloop::datagram::DatagramLimits;
+use readyloop::load::Latencies;
 use readyloop::load::record::{OtherWork, Record, RunEnd, ServerCost, Transport};
-use readyloop::load::{Latencies, RunProgress};
 
 use crate::quantity::{Unit, counted, grouped};
 
@@ -12,19 +12,6 @@ use super::exit_status::rate_shortfall;
 
 /// Columns of the latency table: name and quantile.
 const COLUMNS: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
-
-/// The state of a run in one line.
-pub(super) fn progress(progress: &RunProgress) -> String {
-    let RunProgress { open, measured, answered, errors } = progress;
-    let open = counted(*open as u64, "connection");
-    let seconds = measured.as_secs_f64();
-    let state = if measured.is_zero() {
-        "warming up".to_owned()
-    } else {
-        format!("{seconds:.1} s   {}   {}", counted(*answered, "request"), Unit::Rate.print(*answered as f64 / seconds))
-    };
-    format!("{open}   {state}   errors {}", grouped(*errors))
-}
 
 pub(super) fn report(record: &Record) -> String {
     let mut text = format!("{}\n", heading(record));
@@ -231,19 +218,4 @@ fn caveats(record: &Record) -> Vec<String> {
         lines.push(format!("note: {} of this machine, so the results may vary", parts.join(" and ")));
     }
     lines
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn the_line_shows_the_state_of_the_run() {
-        let progress = RunProgress { open: 19_000, measured: Duration::ZERO, answered: 0, errors: 2 };
-        assert_eq!(super::progress(&progress), "19,000 connections   warming up   errors 2");
-        let progress = RunProgress { open: 1, measured: Duration::from_secs(2), answered: 4_000, errors: 0 };
-        assert_eq!(super::progress(&progress), "1 connection   2.0 s   4,000 requests   2.00 k/s   errors 0");
-    }
 }

@@ -1,7 +1,10 @@
-//! Own sources: descriptors of the program that the loop watches, such as a pipe or inotify.
+//! Own sources: what a program adds to the loop besides endpoints.
 //!
-//! Their callbacks run on the thread of the loop, between the events and the turns of the endpoints.
+//! A descriptor, such as a pipe or inotify, has a callback. It runs on the thread of the loop, between the
+//! events and the turns of the endpoints. A UDP socket has none: the program receives and sends between
+//! two turns.
 
+use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::ops::ControlFlow;
@@ -9,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use log::debug;
 
-use crate::net::{Net, Reactor, Readiness, Token};
+use crate::net::{Address, DatagramOptions, Net, Reactor, Readiness, Token};
 use crate::slab::{Key, Slab};
 
 use super::EventLoop;
@@ -17,8 +20,8 @@ use super::EventLoop;
 /// The top byte of the tokens of sources, which no endpoint has.
 const SOURCES: u64 = (u8::MAX as u64) << 56;
 
-/// What a watched source may be ready for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a source may be ready for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SourceEvent {
     /// A read may succeed, or returns the end or an error.
@@ -27,8 +30,16 @@ pub struct SourceEvent {
     pub writable: bool,
 }
 
-/// A source and its callback.
-trait AnySource<N: Net> {
+/// A source of the program.
+enum Source<N: Net> {
+    /// `None` while its callback runs.
+    Descriptor(Option<Box<dyn AnyDescriptor<N>>>),
+    /// A UDP socket, with the readiness that [`EventLoop::poll_socket`] has not returned yet.
+    Socket(N::Datagrams, Option<SourceEvent>),
+}
+
+/// A descriptor and its callback.
+trait AnyDescriptor<N: Net> {
     /// Calls the callback. Breaks if the source is to be watched no more.
     fn call(&mut self, event_loop: &mut EventLoop<N>, event: SourceEvent) -> ControlFlow<()>;
     /// Ends the watch.
@@ -37,14 +48,15 @@ trait AnySource<N: Net> {
 
 /// The sources of one loop, and which of them are ready.
 pub(super) struct Sources<N: Net> {
-    /// `None` while its callback runs.
-    sources: Slab<Option<Box<dyn AnySource<N>>>>,
+    sources: Slab<Source<N>>,
     ready: Vec<(Key, SourceEvent)>,
+    /// The sockets with a readiness to return, each once.
+    ready_sockets: VecDeque<Key>,
 }
 
 impl<N: Net> Default for Sources<N> {
     fn default() -> Self {
-        Self { sources: Slab::new(), ready: Vec::new() }
+        Self { sources: Slab::new(), ready: Vec::new(), ready_sockets: VecDeque::new() }
     }
 }
 
@@ -55,21 +67,81 @@ impl<N: Net> Sources<N> {
 
     /// Remembers the event of a source. An event of a source that is gone has no effect.
     pub(super) fn handle_event(&mut self, readiness: &Readiness) {
+        let key = Key::from_bits(readiness.token.0);
         let event = SourceEvent { readable: readiness.readable | readiness.read_closed, writable: readiness.writable };
-        if readiness.token.0 >= SOURCES {
-            self.ready.push((Key::from_bits(readiness.token.0), event));
+        match self.sources.get_mut(key) {
+            Some(Source::Socket(_, Some(waiting))) => {
+                waiting.readable |= event.readable;
+                waiting.writable |= event.writable;
+            }
+            Some(Source::Socket(_, none)) => {
+                *none = Some(event);
+                self.ready_sockets.push_back(key);
+            }
+            Some(Source::Descriptor(_)) => self.ready.push((key, event)),
+            None => {}
+        }
+    }
+
+    fn descriptor_mut(&mut self, key: Key) -> Option<&mut Option<Box<dyn AnyDescriptor<N>>>> {
+        match self.sources.get_mut(key)? {
+            Source::Descriptor(place) => Some(place),
+            Source::Socket(..) => None,
         }
     }
 }
 
 impl<N: Net> EventLoop<N> {
+    /// Binds a UDP socket for the program, watches it, and returns its key.
+    ///
+    /// The loop neither receives nor sends. The program does, through [`socket`](Self::socket) between two
+    /// turns: a client sends requests this way. A server uses [`listen_datagrams`](Self::listen_datagrams).
+    ///
+    /// # Errors
+    /// The address is not a `udp://` one or cannot be bound.
+    pub fn bind_socket(&mut self, address: &Address, options: &DatagramOptions) -> io::Result<Key> {
+        let net = &mut self.state.net;
+        self.sources.sources.try_insert_with(|key| {
+            let (socket, _) = net.bind(address, options, Token(SOURCES | key.to_bits()))?;
+            Ok(Source::Socket(socket, None))
+        })
+    }
+
+    /// Returns the next socket that has become ready. Call it after each turn until it returns `None`.
+    ///
+    /// Readiness is returned once: receive until `WouldBlock`, or remember that a receive may succeed.
+    pub fn poll_socket(&mut self) -> Option<(Key, SourceEvent)> {
+        let key = self.sources.ready_sockets.pop_front()?;
+        let Some(Source::Socket(_, event)) = self.sources.sources.get_mut(key) else { return None };
+        Some((key, event.take()?))
+    }
+
+    /// The socket with this key.
+    ///
+    /// # Panics
+    /// The socket is closed, or belongs to another loop.
+    pub fn socket(&mut self, key: Key) -> &mut N::Datagrams {
+        match self.sources.sources.get_mut(key) {
+            Some(Source::Socket(socket, _)) => socket,
+            Some(Source::Descriptor(_)) | None => panic!("{key} is not an open socket of this loop"),
+        }
+    }
+
+    /// Closes the socket with this key, if it is open.
+    pub fn close_socket(&mut self, key: Key) {
+        if let Some(Source::Socket(..)) = self.sources.sources.get(key) {
+            self.sources.sources.remove(key);
+            self.sources.ready_sockets.retain(|ready| *ready != key);
+        }
+    }
+
     pub(super) fn call_sources(&mut self) {
         for (key, event) in mem::take(&mut self.sources.ready) {
-            let Some(mut source) = self.sources.sources.get_mut(key).and_then(Option::take) else { continue };
+            let Some(mut source) = self.sources.descriptor_mut(key).and_then(Option::take) else { continue };
             if source.call(self, event).is_break() {
                 source.release(&mut self.state.net);
                 self.sources.sources.remove(key);
-            } else if let Some(place) = self.sources.sources.get_mut(key) {
+            } else if let Some(place) = self.sources.descriptor_mut(key) {
                 *place = Some(source);
             }
         }
@@ -82,7 +154,7 @@ struct Watched<F, C> {
     callback: C,
 }
 
-impl<F: AsFd, C> AnySource<Reactor> for Watched<F, C>
+impl<F: AsFd, C> AnyDescriptor<Reactor> for Watched<F, C>
 where
     C: FnMut(&mut F, &mut EventLoop<Reactor>, SourceEvent) -> ControlFlow<()>,
 {
@@ -115,8 +187,7 @@ impl EventLoop<Reactor> {
         let reactor = &mut self.state.net;
         self.sources.sources.try_insert_with(|key| {
             reactor.watch(&descriptor, Token(SOURCES | key.to_bits()))?;
-            let source: Box<dyn AnySource<Reactor>> = Box::new(Watched { descriptor, callback });
-            Ok::<_, io::Error>(Some(source))
+            Ok::<_, io::Error>(Source::Descriptor(Some(Box::new(Watched { descriptor, callback }))))
         })?;
         Ok(())
     }

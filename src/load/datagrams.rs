@@ -7,9 +7,12 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind as Kind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::admission::ServerLimits;
 use crate::codec::{Framing, Raw};
+use crate::event_loop::EventLoop;
 use crate::instant::Instant;
-use crate::net::{Address, ControlEvent, DatagramOptions, Datagrams, Event, Net, Reactor, Token};
+use crate::net::{Address, ControlEvent, DatagramOptions, Datagrams, Net, Reactor};
+use crate::slab::Key;
 
 use super::cost::Cost;
 use super::counters::{Request, RequestCounters};
@@ -20,14 +23,13 @@ use super::plan::{DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, Plan, RunLength, Verify};
 use super::progress::{LoadRun, RunProgress};
 use super::record::{Connections, Record, RunEnd};
 use super::window::Window;
-use super::workload::ClockFn;
 
 /// Maximum number of sockets that send unprompted in one turn, so that answers are not kept waiting.
 const SLICE: usize = 128;
 
 /// One socket and its requests in flight, the oldest first.
-struct LoadSocket<D> {
-    datagrams: D,
+struct LoadSocket {
+    key: Key,
     /// Number of the next request. The sockets send in rotation.
     next: u64,
     in_flight: VecDeque<(u64, Request)>,
@@ -35,11 +37,11 @@ struct LoadSocket<D> {
 
 /// A run of the load generator over UDP.
 pub struct DatagramGenerator<N: Net> {
-    net: N,
-    clock: ClockFn,
+    event_loop: EventLoop<N>,
     plan: Plan,
     server: SocketAddr,
-    sockets: Vec<LoadSocket<N::Datagrams>>,
+    /// The sockets by the slot of their key.
+    sockets: Vec<LoadSocket>,
     pattern: Pattern,
     counters: RequestCounters,
     lost: u64,
@@ -52,7 +54,6 @@ pub struct DatagramGenerator<N: Net> {
     expiry_checked_at: Instant,
     sent_bytes: u64,
     received_bytes: u64,
-    events: Vec<Event>,
     /// The datagram that is sent, and the one that is received.
     outgoing: Vec<u8>,
     incoming: Vec<u8>,
@@ -65,28 +66,26 @@ impl DatagramGenerator<Reactor> {
     /// # Errors
     /// There is no process `pid`, access to it is denied, or the sockets cannot be bound.
     pub fn new(reactor: Reactor, server: SocketAddr, plan: Plan, pid: Option<u32>) -> io::Result<Self> {
-        let cost = Cost::new(pid)?;
-        let clock = reactor.clock();
-        Self::over(reactor, Box::new(move || clock.now()), server, plan, cost)
+        Self::over(reactor, server, plan, Cost::new(pid)?)
     }
 }
 
-impl<N: Net> DatagramGenerator<N> {
-    /// A run over any `Net`; `clock` is the clock of that `Net`.
-    pub(super) fn over(mut net: N, clock: ClockFn, server: SocketAddr, plan: Plan, cost: Cost) -> io::Result<Self> {
+impl<N: Net + 'static> DatagramGenerator<N> {
+    /// A run over any `Net`.
+    pub(super) fn over(net: N, server: SocketAddr, plan: Plan, cost: Cost) -> io::Result<Self> {
+        let mut event_loop = EventLoop::new(net, ServerLimits::default()).with_returned_control_events();
         let any = if server.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
         let mut sockets = Vec::with_capacity(plan.connections);
         for index in 0..plan.connections as u64 {
             let source = SocketAddr::new(plan.source(index).unwrap_or(any), 0);
             let address = Address::Udp(source.to_string());
-            let (datagrams, _) = net.bind(&address, &DatagramOptions::default(), Token(index))?;
-            sockets.push(LoadSocket { datagrams, next: index, in_flight: VecDeque::new() });
+            let key = event_loop.bind_socket(&address, &DatagramOptions::default())?;
+            sockets.push(LoadSocket { key, next: index, in_flight: VecDeque::new() });
         }
-        let now = clock();
+        let now = event_loop.net().now();
         let window = Window::new(&plan, now);
         let mut generator = Self {
-            net,
-            clock,
+            event_loop,
             server,
             sockets,
             pattern: Pattern::new(Framing::Raw(Raw)),
@@ -99,7 +98,6 @@ impl<N: Net> DatagramGenerator<N> {
             expiry_checked_at: now,
             sent_bytes: 0,
             received_bytes: 0,
-            events: Vec::new(),
             outgoing: Vec::with_capacity(plan.message_len),
             incoming: vec![0; DATAGRAM_LEN_MAX + 1],
             cost,
@@ -109,6 +107,11 @@ impl<N: Net> DatagramGenerator<N> {
         generator.counters.begin(generator.window.begin);
         generator.counters.end(generator.window.end);
         Ok(generator)
+    }
+
+    /// The time by the clock, which goes on within a turn.
+    fn clock(&self) -> Instant {
+        self.event_loop.net().now()
     }
 
     /// Sends requests that no answer triggers: planned ones, as far as the pipeline of their socket
@@ -136,7 +139,7 @@ impl<N: Net> DatagramGenerator<N> {
     /// Sends every request that one socket may send.
     fn fill_pipeline(&mut self, index: usize) {
         while self.sockets[index].in_flight.len() < self.plan.pipeline && self.run_end.is_none() {
-            let now = (self.clock)();
+            let now = self.clock();
             let planned = match self.window.schedule {
                 None if self.window.remaining == 0 || self.waits_until.is_some() => return,
                 None => now,
@@ -169,7 +172,7 @@ impl<N: Net> DatagramGenerator<N> {
             self.outgoing.extend_from_slice(chunk);
         }
         self.counters.count_sent(&request);
-        match socket.datagrams.send(&self.outgoing, &self.server.into()) {
+        match self.event_loop.socket(socket.key).send(&self.outgoing, &self.server.into()) {
             Ok(()) => self.sent_bytes += if self.counters.is_measured(&request) { message_len as u64 } else { 0 },
             // A datagram that does not fit into the send buffer is lost like any other.
             Err(error) if [Kind::WouldBlock, Kind::Interrupted].contains(&error.kind()) => {}
@@ -187,7 +190,7 @@ impl<N: Net> DatagramGenerator<N> {
     /// in between, so a server that answers at once cannot keep it from the other sockets.
     fn receive_all(&mut self, index: usize) {
         loop {
-            match self.sockets[index].datagrams.receive(&mut self.incoming) {
+            match self.event_loop.socket(self.sockets[index].key).receive(&mut self.incoming) {
                 Ok((len, route)) if route.peer == self.server => self.handle_answer(index, len),
                 // A datagram of another sender.
                 Ok(_) => {}
@@ -203,7 +206,7 @@ impl<N: Net> DatagramGenerator<N> {
     }
 
     fn handle_answer(&mut self, index: usize, len: usize) {
-        let now = (self.clock)();
+        let now = self.clock();
         let bytes = &self.incoming[..len];
         let serial = bytes.first_chunk().map(|head| u64::from_le_bytes(*head));
         let in_flight = &mut self.sockets[index].in_flight;
@@ -241,7 +244,7 @@ impl<N: Net> DatagramGenerator<N> {
     }
 
     fn next_deadline(&self) -> Instant {
-        let is_warming_up = (self.clock)() < self.window.begin;
+        let is_warming_up = self.clock() < self.window.begin;
         let phase = if is_warming_up { self.window.begin } else { self.waits_until.unwrap_or(self.window.end) };
         self.next_unprompted().min(phase).min(self.expiry_checked_at + self.plan.expiry_interval())
     }
@@ -284,35 +287,33 @@ impl<N: Net> DatagramGenerator<N> {
     }
 }
 
-impl<N: Net> LoadRun for DatagramGenerator<N> {
+impl<N: Net + 'static> LoadRun for DatagramGenerator<N> {
     fn turn(&mut self) -> io::Result<Option<RunEnd>> {
-        let now = (self.clock)();
+        let now = self.clock();
         self.send_unprompted(now);
         // Directly before the sleep, so that no change that ends the run is slept over.
         self.advance(now);
         if self.run_end.is_some() {
             return Ok(self.run_end);
         }
-        let mut events = std::mem::take(&mut self.events);
-        self.net.poll(&mut events, Some(self.next_deadline()))?;
-        for event in events.drain(..) {
+        self.event_loop.turn(Some(self.next_deadline()))?;
+        while let Some((key, _)) = self.event_loop.poll_socket() {
+            self.receive_all(key.slot());
+        }
+        while let Some(event) = self.event_loop.poll_control_event() {
             match event {
-                Event::Ready(readiness) => self.receive_all(readiness.token.0 as usize),
-                Event::Control(ControlEvent::Drain | ControlEvent::Stop) => self.interrupt(),
-                Event::Control(
-                    ControlEvent::Wake | ControlEvent::LameDuck(_) | ControlEvent::Reload | ControlEvent::Totals,
-                ) => {}
+                ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
+                ControlEvent::Wake | ControlEvent::LameDuck(_) | ControlEvent::Reload | ControlEvent::Totals => {}
             }
         }
-        self.events = events;
-        let now = (self.clock)();
+        let now = self.clock();
         self.counters.advance(now);
         self.expire_requests(now);
         Ok(self.run_end)
     }
 
     fn interrupt(&mut self) {
-        let now = (self.clock)();
+        let now = self.clock();
         self.end(now, RunEnd::Interrupted);
     }
 
@@ -323,7 +324,7 @@ impl<N: Net> LoadRun for DatagramGenerator<N> {
     fn progress(&self) -> RunProgress {
         RunProgress {
             open: self.sockets.len(),
-            measured: (self.clock)().min(self.window.end).since(self.window.begin),
+            measured: self.clock().min(self.window.end).since(self.window.begin),
             answered: self.counters.answered_in_window(),
             errors: self.counters.error_count(),
         }

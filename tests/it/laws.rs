@@ -136,10 +136,8 @@ fn only_the_reactor_polls() {
         .except_in(&[
             "src/net/reactor.rs",
             "src/event_loop/mod.rs",
-            "src/bin/readyloop/client/datagrams/session.rs",
             "src/blocking/mod.rs",
             "src/client/connect.rs",
-            "src/load/datagrams.rs",
             "src/sim/",
         ])
         .forbids("src/event_loop/endpoint.rs", "fn f() { state.net.poll(&mut events, None) }")

@@ -11,10 +11,8 @@ const MS: Duration = Duration::from_millis(1);
 /// Runs `plan` against a server that sends the datagrams of `answer(number, datagram)`.
 fn run(plan: Plan, answer: impl Fn(u64, Vec<u8>) -> Vec<Vec<u8>>) -> Record {
     let world = World::new(1);
-    let (clock, to) = (world.clone(), "127.0.0.1:7".parse().unwrap());
-    let cost = Cost::new(None).unwrap();
-    let clock: ClockFn = Box::new(move || clock.now());
-    let mut generator = DatagramGenerator::<SimNet>::over(world.net(), clock, to, plan, cost).unwrap();
+    let (to, cost) = ("127.0.0.1:7".parse().unwrap(), Cost::new(None).unwrap());
+    let mut generator = DatagramGenerator::<SimNet>::over(world.net(), to, plan, cost).unwrap();
     let mut number = 0;
     for _ in 0..20_000 {
         let mut run_end = None;

@@ -1,8 +1,8 @@
 //! Own sources: what a program adds to the loop besides endpoints.
 //!
 //! A descriptor, such as a pipe or inotify, has a callback. It runs on the thread of the loop, between the
-//! events and the turns of the endpoints. A UDP socket has none: the program receives and sends between
-//! two turns.
+//! events and the turns of the endpoints. A UDP socket has no callback, because the program itself receives
+//! and sends between two turns.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,7 +21,7 @@ use super::EventLoop;
 const SOURCES: u64 = (u8::MAX as u64) << 56;
 
 /// What a source may be ready for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SourceEvent {
     /// A read may succeed, or returns the end or an error.
@@ -67,6 +67,9 @@ impl<N: Net> Sources<N> {
 
     /// Remembers the event of a source. An event of a source that is gone has no effect.
     pub(super) fn handle_event(&mut self, readiness: &Readiness) {
+        if readiness.token.0 < SOURCES {
+            return;
+        }
         let key = Key::from_bits(readiness.token.0);
         let event = SourceEvent { readable: readiness.readable | readiness.read_closed, writable: readiness.writable };
         match self.sources.get_mut(key) {

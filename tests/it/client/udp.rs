@@ -1,5 +1,6 @@
 //! UDP: each line is a datagram, and losses, duplicates and reordering are reported.
 
+use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use super::program::{Client, FAILURE, Ran, zeros};
 use super::terminal::Terminal;
-use crate::support::{KIB, MIB, Pattern, Serve, Server, TIMEOUT, has_ipv6, same_bytes, signal};
+use crate::support::{KIB, MIB, Pattern, ScratchPath, Serve, Server, TIMEOUT, has_ipv6, same_bytes, signal};
 
 /// For tests in which some replies are missing: longer than a reply over loopback takes.
 const SHORT: &str = "--reply-timeout 2s";
@@ -312,6 +313,23 @@ fn an_interrupt_prints_the_counts_and_a_closed_output_pipe_is_no_error() {
     running.feed(b"hello\n");
     let ran = running.wait();
     assert_eq!((ran.code, ran.log.len()), (Some(0), 1), "{:?}", ran.log);
+    server.drain();
+}
+
+#[test]
+fn no_reply_counts_as_lost_while_the_reader_of_the_output_pauses() {
+    let (server, address) = echo();
+    // More than all buffers hold together.
+    let lines: String = (0..4000).map(|number| format!("{number:01000}\n")).collect();
+    let file = ScratchPath::with_text("lines", &lines);
+    let input = File::open(file.text()).expect("it was written");
+    let running = Client::to(&address).with(SHORT).spawn(input.into(), Stdio::piped());
+    let (quiet, _) = socket();
+    // Longer than the reply timeout.
+    quiet.set_read_timeout(Some(Duration::from_secs(4))).expect("not zero");
+    assert!(quiet.recv(&mut [0; 1]).is_err());
+    let ran = running.wait();
+    ran.counted("4000 sent, 4000 answered, 0 lost, 0 duplicates, 0 reordered").succeeded(lines.as_bytes());
     server.drain();
 }
 

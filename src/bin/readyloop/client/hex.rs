@@ -44,18 +44,12 @@ impl Dump {
     }
 
     fn end_line(&mut self, out: &mut Vec<u8>) {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x} ")).collect::<String>();
+        let (left, right) = self.line.split_at(self.line.len().min(LINE_BYTES / 2));
+        let is_text = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+        let text: String = self.line.iter().map(|byte| if is_text(*byte) { char::from(*byte) } else { '.' }).collect();
         // Writing into a Vec cannot fail.
-        let _ = write!(out, "{:08x} ", self.offset);
-        for place in 0..LINE_BYTES {
-            let gap = if place % 8 == 0 { " " } else { "" };
-            let _ = match self.line.get(place) {
-                Some(byte) => write!(out, "{gap}{byte:02x} "),
-                None => write!(out, "{gap}   "),
-            };
-        }
-        out.extend_from_slice(b" |");
-        out.extend(self.line.iter().map(|&byte| if (b' '..=b'~').contains(&byte) { byte } else { b'.' }));
-        out.extend_from_slice(b"|\n");
+        let _ = writeln!(out, "{:08x}  {:24} {:24} |{text}|", self.offset, hex(left), hex(right));
         self.offset += self.line.len() as u64;
         self.line.clear();
     }

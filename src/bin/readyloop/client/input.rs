@@ -6,10 +6,9 @@
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, stdin};
 use std::iter;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use readyloop::codec::Framing;
 use readyloop::net::Wake;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -34,61 +33,67 @@ pub(super) enum Input {
     Failed(io::Error),
 }
 
-/// The sender of pieces to the event loop, which it wakes.
-pub(super) struct Feed {
-    pieces: SyncSender<Input>,
-    wake: Arc<dyn Wake>,
-}
-
-impl Feed {
-    /// Sends one piece. Blocks while the queue is full.
-    ///
-    /// # Errors
-    /// The session has ended.
-    pub(super) fn send(&self, piece: Input) -> Result<(), SendError<Input>> {
-        self.pieces.send(piece)?;
-        self.wake.wake();
-        Ok(())
-    }
-
-    /// Sends each frame, then the end of the input or the error that stopped reading.
-    pub(super) fn send_all(&self, frames: impl Iterator<Item = io::Result<Vec<u8>>>) {
-        let pieces = frames.map(|frame| frame.map_or_else(Input::Failed, Input::Frame)).chain([Input::End]);
-        for piece in pieces {
-            let is_last = !matches!(piece, Input::Frame(_));
-            if self.send(piece).is_err() || is_last {
-                return;
-            }
-        }
-    }
-}
-
-/// Starts a thread that sends what `read` reads to the event loop behind `wake`.
+/// Starts a thread that sends the frames of `source` to the event loop behind `wake`. The queue is bounded.
 ///
 /// # Errors
 /// The system cannot start a thread.
-pub(super) fn start(wake: Arc<dyn Wake>, read: impl FnOnce(&Feed) + Send + 'static) -> io::Result<Receiver<Input>> {
+pub(super) fn start(
+    wake: Arc<dyn Wake>,
+    source: impl Iterator<Item = io::Result<Vec<u8>>> + Send + 'static,
+) -> io::Result<Receiver<Input>> {
     let (pieces, receiver) = sync_channel(PIECES_MAX);
-    let feed = Feed { pieces, wake };
-    thread::Builder::new().name("input".to_owned()).spawn(move || read(&feed))?;
+    let source = source.map(|frame| frame.map_or_else(Input::Failed, Input::Frame)).chain([Input::End]);
+    thread::Builder::new().name("input".to_owned()).spawn(move || {
+        for piece in source {
+            let is_last = !matches!(piece, Input::Frame(_));
+            // Fails if the session has ended.
+            if pieces.send(piece).is_err() {
+                return;
+            }
+            wake.wake();
+            if is_last {
+                return;
+            }
+        }
+    })?;
     Ok(receiver)
 }
 
-/// Returns the reader for a framing: bytes as they arrive, or lines.
-pub(super) fn reader_for(framing: Framing) -> impl FnOnce(&Feed) + Send + 'static {
-    move |feed| match framing {
-        Framing::Raw(_) => read_bytes(feed),
-        Framing::Lines(_) | Framing::Length(_) | Framing::Fixed(_) => read_lines(feed, FRAME_LEN_MAX),
+/// How standard input becomes frames.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Split {
+    /// Bytes as they arrive.
+    Bytes,
+    /// Lines. A frame is a line without its end.
+    Lines,
+    /// Pieces of this many bytes. The last one has the rest.
+    Pieces(usize),
+}
+
+impl Split {
+    /// The frames of standard input.
+    pub(super) fn frames(self) -> impl Iterator<Item = io::Result<Vec<u8>>> {
+        let mut input = BufReader::with_capacity(PIECE_BYTES, StandardInput);
+        iter::from_fn(move || self.next(&mut input).transpose())
+    }
+
+    /// Reads the next frame; `None` at the end of the input.
+    fn next(self, input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+        let mut piece = Vec::new();
+        match self {
+            Self::Lines => return read_line(input, FRAME_LEN_MAX),
+            Self::Pieces(len) => _ = input.take(len as u64).read_to_end(&mut piece)?,
+            Self::Bytes => {
+                piece.extend_from_slice(input.fill_buf()?);
+                input.consume(piece.len());
+            }
+        }
+        Ok((!piece.is_empty()).then_some(piece))
     }
 }
 
 /// Standard input, which may be non-blocking if another program has made it so.
 struct StandardInput;
-
-/// Standard input with a buffer. Only one thread of the process reads it.
-pub(super) fn standard_input() -> impl BufRead {
-    BufReader::with_capacity(PIECE_BYTES, StandardInput)
-}
 
 impl Read for StandardInput {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -104,24 +109,6 @@ impl Read for StandardInput {
             }
         }
     }
-}
-
-fn read_bytes(feed: &Feed) {
-    let mut input = StandardInput;
-    let mut buffer = vec![0; PIECE_BYTES];
-    feed.send_all(iter::from_fn(|| read_piece(&mut input, &mut buffer).transpose()));
-}
-
-/// Reads standard input line by line. Each line without its end is a frame.
-pub(super) fn read_lines(feed: &Feed, line_len_max: usize) {
-    let mut input = standard_input();
-    feed.send_all(iter::from_fn(|| read_line(&mut input, line_len_max).transpose()));
-}
-
-/// Reads available bytes; `None` at the end of the input.
-fn read_piece(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<Option<Vec<u8>>> {
-    let len = input.read(buffer)?;
-    Ok((len > 0).then(|| buffer[..len].to_vec()))
 }
 
 /// Reads the next line without its LF or CRLF, which the last line may lack.
@@ -158,6 +145,13 @@ mod tests {
         check(b"fives\r\nfives\nfives", &[b"fives", b"fives", b"fives"]);
         check(b"a\rb\n\r\n", &[b"a\rb", b""]);
         check(b"", &[]);
+    }
+
+    #[test]
+    fn the_last_piece_has_the_rest() {
+        let mut input = &b"abcdefgh"[..];
+        let pieces: Vec<Vec<u8>> = iter::from_fn(|| Split::Pieces(3).next(&mut input).unwrap()).collect();
+        assert_eq!(pieces, [&b"abc"[..], b"def", b"gh"]);
     }
 
     #[test]

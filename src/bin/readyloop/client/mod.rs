@@ -15,11 +15,8 @@ mod text;
 mod tls;
 mod view;
 
-use std::io::{Write, stderr};
-use std::time::Duration;
-
-use readyloop::net::Net;
-use readyloop::{Address, CloseReason, Reactor};
+use readyloop::net::Net as _;
+use readyloop::{Address, Framing, Lines, Raw, Reactor};
 
 use crate::cli_error::CliError;
 use crate::logging;
@@ -28,11 +25,12 @@ pub(crate) use connect::connect_error;
 pub(crate) use settings::{Settings, Tls as TlsFlags};
 pub(crate) use tls::target as tls_target;
 
-use outcome::{session_result, start_error};
-use output::Output;
-use prompt::{LAST_REPLIES_TIMEOUT, Prompt, Screen};
-use session::{Session, SessionEnd, Timing, Transport};
-use view::{Pipe, Terminal};
+use hex::Dump;
+use input::Split;
+use outcome::start_error;
+use prompt::Prompt;
+use session::{Session, Transport};
+use view::Style;
 
 /// Connects, sends the input and prints replies until the session ends.
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
@@ -42,54 +40,19 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
         return datagrams::run(settings, &address, host_port);
     }
     let tls = tls::target(&address, &settings.tls)?;
-    let connected = connect::connect(&address, settings)?;
-    let transport = Transport { tls, connected };
-    match Prompt::open() {
-        Some((prompt, screen)) => run_at_prompt(prompt, screen, transport, &address, settings),
-        None => run_in_pipe(transport, &address, settings),
-    }
-}
-
-fn run_in_pipe(transport: Transport, address: &Address, settings: &Settings) -> Result<(), CliError> {
+    let transport = Transport { tls, connected: connect::connect(&address, settings)? };
     let reactor = Reactor::new().map_err(start_error)?;
-    let framing = settings.framing_or_raw();
-    let output = Output::start(reactor.wake()).map_err(start_error)?;
-    let input = input::start(reactor.wake(), input::reader_for(framing)).map_err(start_error)?;
-    let view = Pipe::new(output, framing, settings.hex);
-    let mut session = Session::new(transport, reactor, framing, view, Timing::Off).map_err(start_error)?;
-    let mut end = session.run(&input, Duration::MAX);
-    if !matches!(end, SessionEnd::OutputFailed(_))
-        && let Err(error) = session.into_view().finish()
-    {
-        end = SessionEnd::OutputFailed(error);
-    }
-    session_result(end, address)
-}
-
-fn run_at_prompt(
-    prompt: Prompt,
-    screen: Screen,
-    transport: Transport,
-    address: &Address,
-    settings: &Settings,
-) -> Result<(), CliError> {
-    let reactor = Reactor::new().map_err(start_error)?;
-    let view = Terminal::new(screen, settings.hex);
-    let input = input::start(reactor.wake(), move |feed| prompt.read_lines(feed)).map_err(start_error)?;
-    let framing = settings.framing_or_lines();
-    let mut session = Session::new(transport, reactor, framing, view, Timing::RoundTrip).map_err(start_error)?;
-    let end = session.run(&input, LAST_REPLIES_TIMEOUT);
-    let has_ended_input = session.has_ended_input();
-    if !has_ended_input {
-        session.into_view().screen.leave();
-    }
-    if let SessionEnd::Closed(CloseReason::Finished) = end
-        && !has_ended_input
-    {
-        // A closed standard error leaves no place to report to.
-        let _ = writeln!(stderr(), "{address} closed the connection");
-    }
-    session_result(end, address)
+    let prompt = Prompt::open();
+    let default = if prompt.is_some() { Framing::Lines(Lines::new()) } else { Framing::Raw(Raw) };
+    let framing = settings.framing.unwrap_or(default);
+    let format = match (framing, settings.hex) {
+        (Framing::Raw(_), false) => (Split::Bytes, Style::Bytes),
+        (Framing::Raw(_), true) => (Split::Bytes, Style::Dump(Dump::default())),
+        (Framing::Lines(_) | Framing::Length(_) | Framing::Fixed(_), false) => (Split::Lines, Style::Lines),
+        (Framing::Lines(_) | Framing::Length(_) | Framing::Fixed(_), true) => (Split::Lines, Style::Dumps),
+    };
+    let streams = view::open(prompt, format, settings.hex, &reactor.wake()).map_err(start_error)?;
+    Session::new(&address, transport, reactor, framing, streams).map_err(start_error)?.run()
 }
 
 pub(crate) const UNITS: &str = "Durations are 500ms, 2s, 1m or never.";

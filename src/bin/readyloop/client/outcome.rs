@@ -1,4 +1,4 @@
-//! Turns the end of a session into the result of the command.
+//! The end of a session as the result of the command.
 
 use std::io;
 
@@ -6,31 +6,9 @@ use readyloop::Address;
 use readyloop::connection::CloseReason;
 
 use crate::cli_error::{CliError, io_message};
-use crate::tls::connection_error;
 
-use super::session::SessionEnd;
-
-/// The result of a session with `address`.
-///
-/// # Errors
-/// The session did not end cleanly.
-pub(super) fn session_result(end: SessionEnd, address: &Address) -> Result<(), CliError> {
-    match end {
-        SessionEnd::ClosedEarly(CloseReason::Finished) => Err(CliError::failure(
-            format!("{address} ended the connection before all input was sent"),
-            "the replies until then were printed",
-        )),
-        SessionEnd::Closed(reason) | SessionEnd::ClosedEarly(reason) => close_result(reason, address),
-        SessionEnd::LayerFailed(error) => Err(connection_error(address, &error)),
-        SessionEnd::TimedOut => Ok(()),
-        SessionEnd::InputFailed(error) => Err(input_error(&error)),
-        SessionEnd::OutputFailed(error) => output_result(&error),
-        SessionEnd::LoopFailed(error) => Err(CliError::failure(
-            format!("the event loop failed: {}", io_message(&error)),
-            "this is a bug in readyloop: please report it",
-        )),
-    }
-}
+/// The result of a session that has ended.
+pub(super) type Ended = Result<(), CliError>;
 
 /// A session cannot be started.
 pub(super) fn start_error(error: io::Error) -> CliError {
@@ -40,26 +18,44 @@ pub(super) fn start_error(error: io::Error) -> CliError {
     )
 }
 
+/// The event loop failed.
+pub(super) fn loop_failed(error: io::Error) -> Ended {
+    Err(CliError::failure(
+        format!("the event loop failed: {}", io_message(&error)),
+        "this is a bug in readyloop: please report it",
+    ))
+}
+
 /// Standard input cannot be read.
-pub(super) fn input_error(error: &io::Error) -> CliError {
-    CliError::failure(
-        format!("cannot read standard input: {}", io_message(error)),
+pub(super) fn input_failed(error: io::Error) -> Ended {
+    Err(CliError::failure(
+        format!("cannot read standard input: {}", io_message(&error)),
         "the input before the error was sent; check the rest",
-    )
+    ))
 }
 
 /// Standard output cannot be written. A closed pipe is no error: its reader needs no more.
-pub(super) fn output_result(error: &io::Error) -> Result<(), CliError> {
+pub(super) fn output_failed(error: io::Error) -> Ended {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Ok(());
     }
     Err(CliError::failure(
-        format!("cannot write to standard output: {}", io_message(error)),
+        format!("cannot write to standard output: {}", io_message(&error)),
         "redirect it to a writable file with free space",
     ))
 }
 
-fn close_result(reason: CloseReason, address: &Address) -> Result<(), CliError> {
+/// The connection closed before all input was sent.
+pub(super) fn closed_early(reason: CloseReason, address: &Address) -> Ended {
+    closed(reason, address)?;
+    Err(CliError::failure(
+        format!("{address} ended the connection before all input was sent"),
+        "the replies until then were printed",
+    ))
+}
+
+/// The connection closed after all input was sent.
+pub(super) fn closed(reason: CloseReason, address: &Address) -> Ended {
     let (message, hint) = match reason {
         CloseReason::Finished => return Ok(()),
         CloseReason::PartialFrame => (

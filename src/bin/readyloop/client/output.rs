@@ -3,6 +3,7 @@
 //! A slow reader of standard output pauses reading from the peer, but not sending to it.
 
 use std::io::{self, stdout};
+use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
@@ -14,8 +15,13 @@ use crate::stream;
 /// The most batches that wait for the thread.
 const BATCHES_MAX: usize = 4;
 
-/// The sender of batches to the thread.
+/// The size at which a batch is full: as many bytes as one turn reads from the peer.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Standard output, written in batches.
 pub(super) struct Output {
+    /// The bytes that are not with the thread yet.
+    pub(super) batch: Vec<u8>,
     batches: SyncSender<Vec<u8>>,
     /// The result of the thread, sent once.
     ended: Receiver<io::Result<()>>,
@@ -34,31 +40,41 @@ impl Output {
             let _ = end.send(write_batches(&receiver, &*wake));
             wake.wake();
         })?;
-        Ok(Self { batches, ended })
+        Ok(Self { batch: Vec::new(), batches, ended })
     }
 
-    /// Sends a batch without blocking. If the queue is full, the batch is returned.
-    pub(super) fn try_send(&self, batch: Vec<u8>) -> Result<(), Vec<u8>> {
-        self.batches.try_send(batch).map_err(|error| match error {
-            TrySendError::Full(batch) | TrySendError::Disconnected(batch) => batch,
-        })
+    /// Whether the batch is full, because the thread has not written the batches before it.
+    pub(super) fn is_full(&self) -> bool {
+        self.batch.len() >= BATCH_BYTES
     }
 
-    /// Returns the write error once, if writing failed.
-    pub(super) fn poll_failure(&self) -> Option<io::Error> {
-        self.ended.try_recv().ok()?.err()
+    /// Passes the batch to the thread, if it takes one now.
+    ///
+    /// # Errors
+    /// Standard output cannot be written. This is returned once.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if let Ok(result) = self.ended.try_recv() {
+            return result;
+        }
+        if !self.batch.is_empty()
+            && let Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) =
+                self.batches.try_send(mem::take(&mut self.batch))
+        {
+            self.batch = batch;
+        }
+        Ok(())
     }
 
     /// Writes the last batch and waits until everything is written.
     ///
     /// # Errors
-    /// Standard output cannot be written.
-    pub(super) fn finish(self, last: Vec<u8>) -> io::Result<()> {
-        let Self { batches, ended } = self;
+    /// Standard output cannot be written, and no flush has returned the error.
+    pub(super) fn finish(self) -> io::Result<()> {
+        let Self { batch, batches, ended } = self;
         // Fails if writing has failed, which the result below reports.
-        let _ = batches.send(last);
+        let _ = batches.send(batch);
         drop(batches);
-        ended.recv().unwrap_or_else(|_| Err(io::Error::other("the output thread ended early")))
+        ended.recv().unwrap_or(Ok(()))
     }
 }
 

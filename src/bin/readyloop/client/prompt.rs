@@ -5,7 +5,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{self, IsTerminal, Read as _, Write, stderr, stdin, stdout};
+use std::io::{self, IsTerminal, Read as _, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -15,8 +15,6 @@ use rustyline::error::ReadlineError;
 use rustyline::{Config, DefaultEditor, ExternalPrinter};
 
 use crate::cli_error::io_message;
-
-use super::input::{Feed, Input};
 
 /// The text before the input of the user.
 const PROMPT: &str = "> ";
@@ -63,12 +61,14 @@ fn check_history(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A line editor with its history.
+/// A line editor with its history: an iterator over the lines, until the user leaves.
 pub(super) struct Prompt {
     editor: DefaultEditor,
     history: Option<PathBuf>,
     /// Receives a notice after each print; disconnected when the session is over.
     printed: Receiver<()>,
+    /// A line was read, so its reply comes before the next prompt.
+    awaits_reply: bool,
 }
 
 impl Prompt {
@@ -91,35 +91,38 @@ impl Prompt {
         {
             log::warn!("cannot read {}: {}", file.display(), io_message(&io_error(error)));
         }
-        Ok((Self { editor, history, printed }, screen))
+        Ok((Self { editor, history, printed, awaits_reply: false }, screen))
     }
 
-    /// Reads lines until the user leaves.
-    pub(super) fn read_lines(mut self, feed: &Feed) {
-        let last = loop {
-            match self.editor.readline(PROMPT) {
-                Ok(line) if line == EXIT => break Input::End,
-                Ok(line) => {
-                    // Discards the notice of an earlier reply.
-                    let _ = self.printed.try_recv();
-                    if feed.send(Input::Frame(line.into_bytes())).is_err() {
-                        return;
-                    }
-                    if self.printed.recv_timeout(REPLY_WAIT_MAX) == Err(RecvTimeoutError::Disconnected) {
-                        // The session is over, and another prompt would change the terminal modes again.
-                        return;
-                    }
-                }
-                Err(ReadlineError::Eof | ReadlineError::Interrupted) => break Input::End,
-                Err(error) => break Input::Failed(io_error(error)),
-            }
-        };
+    fn save_history(&mut self) {
         if let Some(file) = &self.history
             && let Err(error) = self.editor.append_history(file)
         {
             log::warn!("cannot write {}: {}", file.display(), io_message(&io_error(error)));
         }
-        let _ = feed.send(last);
+    }
+}
+
+impl Iterator for Prompt {
+    type Item = io::Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
+        if self.awaits_reply && self.printed.recv_timeout(REPLY_WAIT_MAX) == Err(RecvTimeoutError::Disconnected) {
+            // The session is over, and another prompt would change the terminal modes again.
+            return None;
+        }
+        let last = match self.editor.readline(PROMPT) {
+            Ok(line) if line != EXIT => {
+                // Discards the notice of an earlier reply.
+                let _ = self.printed.try_recv();
+                self.awaits_reply = true;
+                return Some(Ok(line.into_bytes()));
+            }
+            Ok(_) | Err(ReadlineError::Eof | ReadlineError::Interrupted) => None,
+            Err(error) => Some(Err(io_error(error))),
+        };
+        self.save_history();
+        last
     }
 }
 
@@ -146,12 +149,12 @@ impl Screen {
         Ok(())
     }
 
-    /// Restores the terminal while the prompt still waits for a line, which cannot be interrupted.
+    /// Restores the terminal. The prompt may still wait for a line, which cannot be interrupted.
     pub(super) fn leave(self) {
         drop(self.printed);
         // Both fail only if the terminal is closed, and then there is nothing to restore.
         let _ = tcsetattr(stdin(), OptionalActions::Now, &self.modes);
-        let _ = stderr().write_all(b"\r\x1b[K");
+        let _ = stdout().write_all(b"\r\x1b[K").and_then(|()| stdout().flush());
     }
 }
 

@@ -4,20 +4,23 @@
 //! pauses the input, and a slow reader of our output pauses reading from the peer.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Write as _, stderr};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use memchr::memmem;
 use readyloop::client::{Client, ConnectFailure, Connected};
 use readyloop::codec::Framing;
 use readyloop::connection::CloseReason;
 use readyloop::instant::Instant;
 use readyloop::net::tls::TlsTarget;
-use readyloop::{Context, Dial, Key, Limits, Orders, PeerInfo, Reactor, ServerLimits, Service};
+use readyloop::{Address, Context, Dial, Key, Limits, Orders, PeerInfo, Reactor, ServerLimits, Service};
 
-use memchr::memmem;
+use crate::tls::connection_error;
 
 use super::input::Input;
+use super::outcome::{Ended, closed, closed_early, input_failed, loop_failed};
+use super::prompt::LAST_REPLIES_TIMEOUT;
 use super::text;
 use super::view::View;
 
@@ -28,9 +31,12 @@ const SENT_MAX: usize = 64;
 const INPUT_IDLE_MAX: Duration = Duration::from_millis(100);
 
 /// A connection with its input and its view.
-pub(super) struct Session<V: View + 'static> {
-    client: Client<Reactor, ClientService<V>>,
+pub(super) struct Session {
+    client: Client<Reactor, ClientService>,
     key: Key,
+    input: Receiver<Input>,
+    /// The last time for replies, after the end of the input.
+    deadline: Instant,
 }
 
 /// A connection, and TLS to use on it.
@@ -39,36 +45,16 @@ pub(super) struct Transport {
     pub(super) connected: Connected,
 }
 
-/// How a session ended.
-#[derive(Debug)]
-pub(super) enum SessionEnd {
-    /// The connection is closed.
-    Closed(CloseReason),
-    /// The connection closed before all input was sent.
-    ClosedEarly(CloseReason),
-    /// The handshake of the layer failed, or the layer broke.
-    LayerFailed(io::Error),
-    /// The last replies took too long after the end of the input.
-    TimedOut,
-    /// Standard input failed.
-    InputFailed(io::Error),
-    /// Replies cannot be written.
-    OutputFailed(io::Error),
-    /// The event loop failed.
-    LoopFailed(io::Error),
-}
-
 /// The service of the client: shows replies and tracks both directions.
-struct ClientService<V> {
-    view: V,
-    /// The lines without a reply, with their send times; `None` if replies are not timed.
-    sent: Option<VecDeque<(Vec<u8>, Instant)>>,
+struct ClientService {
+    address: Address,
+    view: View,
+    /// At a prompt, the lines without a reply, with their send times.
+    sent: VecDeque<(Vec<u8>, Instant)>,
     sending: Sending,
     is_paused: bool,
-    /// Replies cannot be shown.
-    failure: Option<io::Error>,
-    /// The handshake of the layer failed, or the layer broke.
-    layer_failure: Option<io::Error>,
+    /// Replies cannot be shown, the handshake of the layer failed, or the layer broke.
+    ended: Option<Ended>,
     closed: Option<CloseReason>,
 }
 
@@ -83,92 +69,88 @@ enum Sending {
     Ended,
 }
 
-/// Whether each reply is timed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Timing {
-    /// From the time when its line was sent.
-    RoundTrip,
-    Off,
-}
-
-impl<V: View + 'static> Session<V> {
-    /// Starts a session over a connection, with an event loop on `reactor`.
+impl Session {
+    /// Starts a session over a connection to `address`, with an event loop on `reactor`.
     ///
     /// # Errors
     /// The connection is already closed, or the reactor cannot register it.
     pub(super) fn new(
+        address: &Address,
         Transport { tls, connected }: Transport,
         reactor: Reactor,
         framing: Framing,
-        view: V,
-        timing: Timing,
+        (input, view): (Receiver<Input>, View),
     ) -> io::Result<Self> {
-        let sent = match timing {
-            Timing::RoundTrip => Some(VecDeque::new()),
-            Timing::Off => None,
-        };
         let service = ClientService {
+            address: address.clone(),
             view,
-            sent,
+            sent: VecDeque::new(),
             sending: Sending::Full,
             is_paused: false,
-            failure: None,
-            layer_failure: None,
+            ended: None,
             closed: None,
         };
         let dial = Dial { limits: no_timeouts(), tls, ..Dial::default() };
         let mut client = Client::dialing(reactor, dial, framing, service, ServerLimits::default());
         let Connected { stream, to, .. } = connected;
         let key = client.adopt(stream.into_nonblocking()?, to, ())?;
-        Ok(Self { client, key })
+        Ok(Self { client, key, input, deadline: Instant::NEVER })
     }
 
     /// Runs until the connection closes or an error occurs.
-    ///
-    /// After the end of the input, it runs for at most `last_replies_timeout`.
-    pub(super) fn run(&mut self, input: &Receiver<Input>, last_replies_timeout: Duration) -> SessionEnd {
-        let mut deadline = Instant::NEVER;
-        loop {
-            if let Err(error) = self.client.turn(Some(deadline)) {
-                return SessionEnd::LoopFailed(error);
+    pub(super) fn run(mut self) -> Ended {
+        let ended = loop {
+            if let Err(ended) = self.turn() {
+                break ended;
             }
-            let service = self.client.service_mut();
-            if let Some(error) = service.layer_failure.take() {
-                return SessionEnd::LayerFailed(error);
-            }
-            if let Some(error) = service.failure.take().or_else(|| service.view.flush().err()) {
-                return SessionEnd::OutputFailed(error);
-            }
-            if let Some(reason) = service.closed {
-                return match service.sending {
-                    Sending::Ended => SessionEnd::Closed(reason),
-                    Sending::Open if !has_more(input) => SessionEnd::Closed(reason),
-                    Sending::Open | Sending::Full => SessionEnd::ClosedEarly(reason),
-                };
-            }
-            if deadline <= self.client.now() {
-                return SessionEnd::TimedOut;
-            }
-            self.resume();
-            match self.send(input) {
-                Ok(Sending::Ended) => deadline = deadline.min(self.client.now() + last_replies_timeout),
-                Ok(Sending::Open | Sending::Full) => {}
-                Err(error) => return SessionEnd::InputFailed(error),
-            }
+        };
+        let ClientService { address, view, sending, .. } = self.client.into_service();
+        let is_prompt = view.is_prompt();
+        view.finish(ended)?;
+        if is_prompt && sending != Sending::Ended {
+            // A closed standard error leaves no place to report to.
+            let _ = writeln!(stderr(), "{address} closed the connection");
         }
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<(), Ended> {
+        self.client.turn(Some(self.deadline)).map_err(loop_failed)?;
+        let service = self.client.service_mut();
+        if let Some(ended) = service.ended.take() {
+            return Err(ended);
+        }
+        service.view.flush()?;
+        if let Some(reason) = service.closed {
+            return Err(match service.sending {
+                Sending::Ended => closed(reason, &service.address),
+                Sending::Open if !has_more(&self.input) => closed(reason, &service.address),
+                Sending::Open | Sending::Full => closed_early(reason, &service.address),
+            });
+        }
+        if self.deadline <= self.client.now() {
+            return Err(Ok(()));
+        }
+        self.resume();
+        self.send()
     }
 
     /// Sends available input until the queue for the peer is full.
-    fn send(&mut self, input: &Receiver<Input>) -> io::Result<Sending> {
+    fn send(&mut self) -> Result<(), Ended> {
         while self.client.service().sending == Sending::Open {
-            match input.try_recv() {
-                Ok(Input::Frame(frame)) => self.call(|service, cx| service.send(&frame, cx)),
-                Ok(Input::End) => self.call(ClientService::end),
-                Ok(Input::Failed(error)) => return Err(error),
+            match self.input.try_recv() {
+                Ok(Input::Frame(frame)) => self.call(|service, cx| service.send(frame, cx)),
+                Ok(Input::End) => {
+                    self.call(ClientService::end);
+                    if self.client.service().view.is_prompt() {
+                        self.deadline = self.client.now() + LAST_REPLIES_TIMEOUT;
+                    }
+                }
+                Ok(Input::Failed(error)) => return Err(input_failed(error)),
                 Err(_) => break,
             }
         }
-        Ok(self.client.service().sending)
+        Ok(())
     }
 
     /// Resumes reading from the peer once the view has space.
@@ -182,19 +164,9 @@ impl<V: View + 'static> Session<V> {
         }
     }
 
-    fn call(&mut self, call: impl FnOnce(&mut ClientService<V>, &mut Context<'_, ClientService<V>>)) {
+    fn call(&mut self, call: impl FnOnce(&mut ClientService, &mut Context<'_, ClientService>)) {
         // Fails if the peer has just closed, which the next turn reports.
         let _ = self.client.call(self.key, |service, (), cx| call(service, cx));
-    }
-
-    /// Whether our direction has ended.
-    pub(super) fn has_ended_input(&self) -> bool {
-        self.client.service().sending == Sending::Ended
-    }
-
-    /// Returns the view, to be finished.
-    pub(super) fn into_view(self) -> V {
-        self.client.into_service().view
     }
 }
 
@@ -225,14 +197,14 @@ fn has_more(input: &Receiver<Input>) -> bool {
     matches!(input.recv_timeout(INPUT_IDLE_MAX), Ok(Input::Frame(_)))
 }
 
-impl<V: View> ClientService<V> {
-    fn send(&mut self, frame: &[u8], cx: &mut Context<'_, Self>) {
-        cx.send(frame);
-        if let Some(sent) = &mut self.sent {
-            if sent.len() == SENT_MAX {
-                sent.pop_front();
+impl ClientService {
+    fn send(&mut self, frame: Vec<u8>, cx: &mut Context<'_, Self>) {
+        cx.send(&frame);
+        if self.view.is_prompt() {
+            if self.sent.len() == SENT_MAX {
+                self.sent.pop_front();
             }
-            sent.push_back((frame.to_vec(), cx.now()));
+            self.sent.push_back((frame, cx.now()));
         }
         if cx.writable_bytes() == 0 {
             self.sending = Sending::Full;
@@ -245,9 +217,13 @@ impl<V: View> ClientService<V> {
         self.sending = Sending::Ended;
         cx.half_close();
     }
+
+    fn layer_failed(&mut self, error: &io::Error) {
+        self.ended.get_or_insert(Err(connection_error(&self.address, error)));
+    }
 }
 
-impl<V: View> Service for ClientService<V> {
+impl Service for ClientService {
     type Codec = Framing;
     type Peer = ();
     type Message = ();
@@ -257,9 +233,9 @@ impl<V: View> Service for ClientService<V> {
     }
 
     fn on_frame(&mut self, _: &mut (), reply: &[u8], cx: &mut Context<'_, Self>) {
-        let remark = self.sent.as_mut().and_then(|sent| time_remark(sent, reply, cx.now()));
-        if let Err(error) = self.view.show(reply, remark) {
-            self.failure = Some(error);
+        let remark = time_remark(&mut self.sent, reply, cx.now());
+        if let Err(ended) = self.view.show(reply, remark.into_iter().collect()) {
+            self.ended = Some(ended);
             return cx.close();
         }
         if self.view.is_full() {
@@ -273,11 +249,11 @@ impl<V: View> Service for ClientService<V> {
     }
 
     fn on_connect_failed(&mut self, failure: ConnectFailure<()>, _: &mut Orders<'_, Self>) {
-        self.layer_failure = Some(failure.error);
+        self.layer_failed(&failure.error);
     }
 
     fn on_layer_error(&mut self, _: Key, error: io::Error) {
-        self.layer_failure = Some(error);
+        self.layer_failed(&error);
     }
 
     fn on_close(&mut self, _: (), _: Key, reason: CloseReason, _: &mut Orders<'_, Self>) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use readyloop::codec::{Framing, Lines, Raw};
+use readyloop::codec::Framing;
 use readyloop::net::Address;
 
 use crate::cli_error::CliError;
@@ -27,7 +27,7 @@ pub(crate) struct Settings {
     /// is sent as a frame, and each received frame is printed on a line. Over UDP, a datagram is one line (the
     /// default), the whole input (raw) or N bytes (fixed:N).
     #[arg(long, value_name = "FRAMING", value_parser = framing)]
-    framing: Option<Framing>,
+    pub(super) framing: Option<Framing>,
 
     /// Time to connect, including retries
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = above_zero(duration))]
@@ -163,15 +163,5 @@ impl Settings {
             )),
             (_, _, _) => Ok(address),
         }
-    }
-
-    /// Returns the framing of a pipe, by default raw.
-    pub(super) fn framing_or_raw(&self) -> Framing {
-        self.framing.unwrap_or(Framing::Raw(Raw))
-    }
-
-    /// Returns the framing of a prompt or of datagrams, by default lines.
-    pub(super) fn framing_or_lines(&self) -> Framing {
-        self.framing.unwrap_or(Framing::Lines(Lines::new()))
     }
 }

@@ -1,7 +1,9 @@
-//! Formats text for a terminal: bytes of a peer, durations and counts.
+//! Formats text for a terminal: bytes of a peer, and durations.
 
 use std::fmt::Write as _;
 use std::time::Duration;
+
+use crate::quantity::Unit;
 
 /// Escapes control characters and invalid UTF-8, so that a peer cannot send commands to the terminal.
 ///
@@ -26,16 +28,7 @@ pub(super) fn printable(bytes: &[u8]) -> String {
 
 /// Formats a short duration: `131 µs`, `1.31 ms`, `2.50 s`.
 pub(super) fn span(span: Duration) -> String {
-    match span.as_secs_f64() {
-        seconds if seconds >= 1.0 => format!("{seconds:.2} s"),
-        seconds if seconds >= 0.001 => format!("{:.2} ms", seconds * 1e3),
-        seconds => format!("{:.0} µs", seconds * 1e6),
-    }
-}
-
-/// Formats a count with its noun: `1 reply`, `2 replies`.
-pub(super) fn counted(count: u64, singular: &str, plural: &str) -> String {
-    format!("{count} {}", if count == 1 { singular } else { plural })
+    Unit::Time.print(span.as_nanos() as f64)
 }
 
 #[cfg(test)]
@@ -54,13 +47,5 @@ mod tests {
         check(b"a\xffb\xc3", "a\\xffb\\xc3");
         check("\u{9b}31m".as_bytes(), "\\u{9b}31m");
         check(b"", "");
-    }
-
-    #[test]
-    fn durations_have_a_fitting_unit() {
-        assert_eq!(span(Duration::from_nanos(131_400)), "131 µs");
-        assert_eq!(span(Duration::from_micros(1_310)), "1.31 ms");
-        assert_eq!(span(Duration::from_millis(2_504)), "2.50 s");
-        assert_eq!(span(Duration::ZERO), "0 µs");
     }
 }

@@ -1,43 +1,26 @@
-//! Views: formats of replies in a pipe and above a prompt.
+//! `View`: prints replies in a pipe or above a prompt.
 //!
-//! They know no peer and no clock.
+//! It knows no peer and no clock.
 
 use std::io;
-use std::mem;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
-use readyloop::codec::Framing;
+use readyloop::net::Wake;
 
 use super::hex::{Dump, dump};
+use super::input::{self, Input, Split};
+use super::outcome::{Ended, output_failed};
 use super::output::Output;
-use super::prompt::Screen;
+use super::prompt::{Prompt, Screen};
 use super::text;
 
-/// Reading from the peer pauses at this many unwritten bytes: as many as one turn reads.
-const BATCH_BYTES: usize = 256 * 1024;
-
-/// A destination for the replies of a session.
-pub(super) trait View {
-    /// Shows one reply, with a remark on its time if there is one.
-    ///
-    /// # Errors
-    /// The output cannot be written.
-    fn show(&mut self, reply: &[u8], remark: Option<String>) -> io::Result<()>;
-
-    /// Writes buffered output without blocking.
-    ///
-    /// # Errors
-    /// The output cannot be written.
-    fn flush(&mut self) -> io::Result<()>;
-
-    /// Whether the buffer is full, so that reading from the peer should pause.
-    fn is_full(&self) -> bool;
-}
-
-/// Replies on standard output, without additions.
-pub(super) struct Pipe {
-    output: Output,
-    batch: Vec<u8>,
-    style: Style,
+/// The destination of the replies of a session.
+pub(super) enum View {
+    /// Above a prompt, with remarks.
+    Prompt { screen: Screen, hex: bool },
+    /// On standard output, without additions.
+    Pipe { output: Output, style: Style },
 }
 
 /// The format of replies without a prompt.
@@ -51,88 +34,102 @@ pub(super) enum Style {
     Dumps,
 }
 
-impl Style {
-    /// Appends one reply to `out`.
-    pub(super) fn format(&mut self, reply: &[u8], out: &mut Vec<u8>) {
-        match self {
-            Self::Bytes => out.extend_from_slice(reply),
-            Self::Lines => out.extend(reply.iter().chain(b"\n")),
-            Self::Dump(dump) => dump.push(reply, out),
-            Self::Dumps => dump(reply, out),
-        }
-    }
+/// Opens standard input and output: at the prompt if there is one, else split and styled for a pipe.
+///
+/// # Errors
+/// The system cannot start a thread.
+pub(super) fn open(
+    prompt: Option<(Prompt, Screen)>,
+    (split, style): (Split, Style),
+    hex: bool,
+    wake: &Arc<dyn Wake>,
+) -> io::Result<(Receiver<Input>, View)> {
+    Ok(match prompt {
+        Some((prompt, screen)) => (input::start(Arc::clone(wake), prompt)?, View::Prompt { screen, hex }),
+        None => (input::start(Arc::clone(wake), split.frames())?, View::pipe(style, wake)?),
+    })
 }
 
-impl Pipe {
-    pub(super) fn new(output: Output, framing: Framing, hex: bool) -> Self {
-        let style = match (framing, hex) {
-            (Framing::Raw(_), false) => Style::Bytes,
-            (Framing::Raw(_), true) => Style::Dump(Dump::default()),
-            (Framing::Lines(_) | Framing::Length(_) | Framing::Fixed(_), false) => Style::Lines,
-            (Framing::Lines(_) | Framing::Length(_) | Framing::Fixed(_), true) => Style::Dumps,
-        };
-        Self { output, batch: Vec::new(), style }
+impl View {
+    /// A view on standard output.
+    ///
+    /// # Errors
+    /// The system cannot start a thread.
+    pub(super) fn pipe(style: Style, wake: &Arc<dyn Wake>) -> io::Result<Self> {
+        Ok(Self::Pipe { output: Output::start(Arc::clone(wake))?, style })
     }
 
-    /// Writes the rest and waits until everything is written.
+    pub(super) fn is_prompt(&self) -> bool {
+        matches!(self, Self::Prompt { .. })
+    }
+
+    /// Shows one reply. Remarks appear at a prompt only.
+    ///
+    /// # Errors
+    /// The terminal is closed.
+    pub(super) fn show(&mut self, reply: &[u8], remarks: Vec<String>) -> Result<(), Ended> {
+        match self {
+            Self::Prompt { screen, hex } => screen.print(&format_reply(reply, *hex, remarks)).map_err(output_failed),
+            Self::Pipe { output: Output { batch, .. }, style } => {
+                match style {
+                    Style::Bytes => batch.extend_from_slice(reply),
+                    Style::Lines => batch.extend(reply.iter().chain(b"\n")),
+                    Style::Dump(dump) => dump.push(reply, batch),
+                    Style::Dumps => dump(reply, batch),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Prints a line about the session.
+    ///
+    /// # Errors
+    /// The terminal is closed.
+    pub(super) fn print(&mut self, line: &str) -> Result<(), Ended> {
+        match self {
+            Self::Prompt { screen, .. } => screen.print(&format!("{line}\n")).map_err(output_failed),
+            Self::Pipe { output, .. } => {
+                output.batch.extend(line.bytes().chain([b'\n']));
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes buffered output without blocking.
     ///
     /// # Errors
     /// The output cannot be written.
-    pub(super) fn finish(mut self) -> io::Result<()> {
-        match &mut self.style {
-            Style::Dump(dump) => dump.finish(&mut self.batch),
-            Style::Bytes | Style::Lines | Style::Dumps => {}
+    pub(super) fn flush(&mut self) -> Result<(), Ended> {
+        match self {
+            Self::Prompt { .. } => Ok(()),
+            Self::Pipe { output, .. } => output.flush().map_err(output_failed),
         }
-        self.output.finish(self.batch)
-    }
-}
-
-impl View for Pipe {
-    fn show(&mut self, reply: &[u8], _: Option<String>) -> io::Result<()> {
-        self.style.format(reply, &mut self.batch);
-        Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        if let Some(error) = self.output.poll_failure() {
-            return Err(error);
+    /// Whether the buffer is full, so that reading from the peer should pause.
+    pub(super) fn is_full(&self) -> bool {
+        match self {
+            Self::Prompt { .. } => false,
+            Self::Pipe { output, .. } => output.is_full(),
         }
-        if !self.batch.is_empty()
-            && let Err(batch) = self.output.try_send(mem::take(&mut self.batch))
-        {
-            self.batch = batch;
+    }
+
+    /// Restores the terminal, or writes the rest and waits until everything is written. Returns the result
+    /// of the session, which has `ended`.
+    pub(super) fn finish(self, ended: Ended) -> Ended {
+        match self {
+            Self::Prompt { screen, .. } => screen.leave(),
+            Self::Pipe { mut output, style } => {
+                if let Style::Dump(mut dump) = style {
+                    dump.finish(&mut output.batch);
+                }
+                if let Err(error) = output.finish() {
+                    return output_failed(error);
+                }
+            }
         }
-        Ok(())
-    }
-
-    fn is_full(&self) -> bool {
-        self.batch.len() >= BATCH_BYTES
-    }
-}
-
-/// Replies above a prompt, each with its round-trip time.
-pub(super) struct Terminal {
-    pub(super) screen: Screen,
-    hex: bool,
-}
-
-impl Terminal {
-    pub(super) fn new(screen: Screen, hex: bool) -> Self {
-        Self { screen, hex }
-    }
-}
-
-impl View for Terminal {
-    fn show(&mut self, reply: &[u8], remark: Option<String>) -> io::Result<()> {
-        self.screen.print(&format_reply(reply, self.hex, remark.into_iter().collect()))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn is_full(&self) -> bool {
-        false
+        ended
     }
 }
 

@@ -1,21 +1,26 @@
 //! A session over UDP: sends datagrams at a pace, matches replies and detects losses.
 //!
-//! It is driven by the poll of the reactor: replies, input, signals, and the time of the next loss or
-//! the next datagram. The number of datagrams in flight is bounded, and with it the memory.
+//! Each turn of the event loop sleeps until a reply, input, a signal, or the time of the next loss or the
+//! next datagram. The number of datagrams in flight is bounded, and with it the memory.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _, stderr};
 use std::mem;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
-use readyloop::Reactor;
-use readyloop::client::{Arrival, Sequence, SequenceCounters};
+use readyloop::Address;
+use readyloop::client::{Arrival, Sequence};
 use readyloop::instant::Instant;
-use readyloop::net::{ControlEvent, Event, Net};
+use readyloop::net::{ControlEvent, Net as _};
 
-use super::reply_printer::ReplyPrinter;
-use super::source::{Next, Source};
+use crate::cli_error::io_message;
+use crate::client::input::Input;
+use crate::client::outcome::{Ended, input_failed, loop_failed};
+use crate::client::prompt::LAST_REPLIES_TIMEOUT;
+use crate::client::view::View;
+
+use super::DATAGRAM_LEN_MAX;
+use super::summary::{self, RoundTrips, unreachable};
 use super::udp_path::UdpPath;
 
 /// The most datagrams in flight when replies pace them, enough to hide the round-trip time.
@@ -46,45 +51,19 @@ pub(super) enum Pace {
     AsAnswered,
     /// At this interval.
     Every(Duration),
-    /// At once, for a person at a prompt. At the end, the last replies have this much time.
-    AsTyped(Duration),
+    /// At once, for a person at a prompt.
+    AsTyped,
 }
 
-/// How a session ended.
-#[derive(Debug)]
-pub(super) enum UdpSessionEnd {
-    /// All datagrams were sent, and each was answered or counted as lost.
-    Done,
-    /// The user left the prompt.
-    Left,
-    /// SIGINT or SIGTERM arrived.
-    Interrupted,
-    /// No server listens there.
-    Refused(io::Error),
-    /// The socket cannot send or receive.
-    SocketFailed(io::Error),
-    /// Standard input cannot be read.
-    InputFailed(io::Error),
-    /// Replies cannot be written.
-    OutputFailed(io::Error),
-}
-
-/// Statistics of round trips.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct RoundTrips {
-    pub(super) count: u32,
-    pub(super) sum: Duration,
-    pub(super) shortest: Duration,
-    pub(super) longest: Duration,
-}
-
-impl RoundTrips {
-    pub(super) fn add(&mut self, trip: Duration) {
-        self.shortest = if self.count == 0 { trip } else { self.shortest.min(trip) };
-        self.longest = self.longest.max(trip);
-        self.sum += trip;
-        self.count = self.count.saturating_add(1);
-    }
+/// What a session sends, and how.
+pub(super) struct Plan {
+    /// The datagrams that are available. The event loop wakes when there is one.
+    pub(super) source: Box<dyn Iterator<Item = Input>>,
+    pub(super) pace: Pace,
+    /// The datagrams have numbers, so a reply with other bytes answers none of them.
+    pub(super) is_numbered: bool,
+    /// The time to wait for each reply. With zero, no reply is expected.
+    pub(super) timeout: Duration,
 }
 
 /// The state of the source.
@@ -100,19 +79,18 @@ enum InputState {
 }
 
 /// A session with one server.
-pub(super) struct UdpSession {
-    reactor: Reactor,
+pub(super) struct UdpSession<'a> {
+    address: &'a Address,
     path: UdpPath,
+    plan: Plan,
+    view: View,
     buffer: Vec<u8>,
     /// Whether a receive may succeed.
     is_readable: bool,
     /// Whether the socket takes no datagram until an event reports space.
     is_full: bool,
     sequence: Sequence,
-    source: Source,
     input_state: InputState,
-    pace: Pace,
-    printer: ReplyPrinter,
     /// Hashes datagrams to labels. The seed is random, so that a peer cannot provoke collisions.
     digest: RandomState,
     /// The earliest time for the next datagram.
@@ -120,112 +98,125 @@ pub(super) struct UdpSession {
     longest_sent: usize,
     /// The datagram that tests this address, to be sent again to the next one.
     probe: Option<Vec<u8>>,
-    has_reply: bool,
     /// The time of the last answer. Unmatched replies do not extend the session.
     answered_at: Instant,
     round_trips: RoundTrips,
 }
 
-impl UdpSession {
-    pub(super) fn new(
-        (reactor, path): (Reactor, UdpPath),
-        sequence: Sequence,
-        source: Source,
-        pace: Pace,
-        printer: ReplyPrinter,
-    ) -> Self {
+impl<'a> UdpSession<'a> {
+    /// Creates a session over a path to `address`.
+    pub(super) fn new(address: &'a Address, path: UdpPath, plan: Plan, view: View) -> Self {
         Self {
-            reactor,
+            address,
             path,
+            view,
             buffer: vec![0; BUFFER_BYTES],
             is_readable: false,
             is_full: false,
-            sequence,
-            source,
+            sequence: Sequence::new(plan.timeout),
+            plan,
             input_state: InputState::Open,
-            pace,
-            printer,
             digest: RandomState::new(),
             next_at: Instant::ORIGIN,
             longest_sent: 0,
             probe: None,
-            has_reply: false,
             answered_at: Instant::ORIGIN,
             round_trips: RoundTrips::default(),
         }
     }
 
-    /// Sends and receives until the session ends.
-    pub(super) fn run(&mut self) -> UdpSessionEnd {
+    /// Sends and receives until the session ends, then prints the counts.
+    pub(super) fn run(mut self) -> Ended {
+        let ended = self.run_to_end();
+        let ended = self.view.finish(ended);
+        let counts = summary::counts(self.plan.timeout, self.sequence.counters(), &self.round_trips);
+        // A closed standard error leaves no place to report to.
+        let _ = writeln!(stderr(), "{counts}");
+        ended
+    }
+
+    fn run_to_end(&mut self) -> Ended {
         loop {
-            if let Err(end) = self.turn() {
-                return end;
+            if let Err(ended) = self.turn() {
+                return ended;
             }
         }
     }
 
-    pub(super) fn statistics(&self) -> (SequenceCounters, RoundTrips) {
-        (*self.sequence.counters(), self.round_trips)
-    }
-
-    /// Restores the terminal, unless the user has left the prompt.
-    pub(super) fn leave(self) {
-        if !matches!(self.input_state, InputState::Ended { .. }) {
-            self.printer.leave();
-        }
-    }
-
-    fn turn(&mut self) -> Result<(), UdpSessionEnd> {
+    fn turn(&mut self) -> Result<(), Ended> {
         // Received replies come first, so that they are not counted as lost.
         self.receive()?;
-        let now = self.reactor.now();
+        if self.view.is_full() {
+            // No reply counts as lost while the reader of standard output delays it.
+            return self.wait(Instant::NEVER);
+        }
+        let now = self.now();
         while let Some(number) = self.sequence.poll_lost(now) {
-            self.printer.lost(number).map_err(UdpSessionEnd::OutputFailed)?;
+            self.report_loss(number)?;
         }
-        let has_sent = self.send_one(now)?;
-        if let Some(end) = self.session_end(now) {
-            return Err(end);
+        self.fetch(now)?;
+        if self.next_send_at() <= now {
+            self.send_pending(now)?;
+            self.fetch(now)?;
         }
-        self.wait(if has_sent || self.is_readable { Instant::ORIGIN } else { self.next_work() })
+        if self.end_at() <= now {
+            // A person has seen the losses.
+            return Err(if self.plan.pace == Pace::AsTyped { Ok(()) } else { self.result() });
+        }
+        let next = self.next_send_at().min(self.end_at()).min(self.sequence.poll_deadline());
+        self.wait(if self.is_readable { Instant::ORIGIN } else { next })
     }
 
-    /// Sleeps until an event or `until`, and remembers the readiness of the socket.
-    fn wait(&mut self, until: Instant) -> Result<(), UdpSessionEnd> {
-        let mut events = Vec::new();
-        let until = (until != Instant::NEVER).then_some(until);
-        self.reactor.poll(&mut events, until).map_err(UdpSessionEnd::SocketFailed)?;
-        for event in events {
-            match event {
-                Event::Ready(ready) if ready.token == self.path.token() => {
-                    self.is_readable |= ready.readable || ready.read_closed;
-                    self.is_full &= !ready.writable;
-                }
-                Event::Control(ControlEvent::Stop) => return Err(UdpSessionEnd::Interrupted),
-                Event::Ready(_) | Event::Control(_) => {}
+    /// The time by the clock, which goes on within a turn.
+    fn now(&self) -> Instant {
+        self.path.event_loop.net().now()
+    }
+
+    /// Writes output, sleeps until an event or `until`, and remembers the readiness of the socket.
+    fn wait(&mut self, until: Instant) -> Result<(), Ended> {
+        self.view.flush()?;
+        self.path.event_loop.turn(Some(until)).map_err(loop_failed)?;
+        while let Some((_, ready)) = self.path.event_loop.poll_socket() {
+            self.is_readable |= ready.readable;
+            self.is_full &= !ready.writable;
+        }
+        while let Some(event) = self.path.event_loop.poll_control_event() {
+            if event == ControlEvent::Stop {
+                return Err(self.result());
             }
         }
         Ok(())
     }
 
-    fn receive(&mut self) -> Result<(), UdpSessionEnd> {
+    /// The result of a session that has ended as planned or by a signal.
+    fn result(&self) -> Ended {
+        summary::check_losses(self.address, self.plan.timeout, self.sequence.counters())
+    }
+
+    fn receive(&mut self) -> Result<(), Ended> {
         for _ in 0..RECEIVE_BUDGET {
-            if !self.is_readable {
+            if !self.is_readable || self.view.is_full() {
                 break;
             }
-            match self.path.receive(&mut self.buffer) {
+            match self.path.socket().receive_from_peer(&mut self.buffer) {
                 Ok(len) => self.handle_reply(len)?,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_readable = false,
-                Err(error) => self.handle_failure(error)?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => self.handle_failure(&error)?,
             }
         }
         Ok(())
     }
 
-    fn session_end(&self, now: Instant) -> Option<UdpSessionEnd> {
-        let InputState::Ended { deadline } = self.input_state else { return None };
-        let is_settled = self.sequence.counters().awaited == 0 && now >= self.answered_at + self.linger();
-        let end = if let Pace::AsTyped(_) = self.pace { UdpSessionEnd::Left } else { UdpSessionEnd::Done };
-        (is_settled || now >= deadline).then_some(end)
+    /// When the session ends, if nothing happens before.
+    fn end_at(&self) -> Instant {
+        match self.input_state {
+            InputState::Ended { deadline } if self.sequence.counters().awaited == 0 => {
+                deadline.min(self.answered_at + self.linger())
+            }
+            InputState::Ended { deadline } => deadline,
+            InputState::Open | InputState::Pending(_) => Instant::NEVER,
+        }
     }
 
     fn linger(&self) -> Duration {
@@ -236,114 +227,92 @@ impl UdpSession {
         }
     }
 
-    /// The next time at which there is work without an event.
-    fn next_work(&self) -> Instant {
-        let work = match &self.input_state {
-            InputState::Open => Instant::NEVER,
-            // A full window waits for a reply or a loss, and a full socket for an event.
+    /// When the pending datagram may be sent, if no event comes before. A full window waits for a reply or a
+    /// loss, and a full socket for an event.
+    fn next_send_at(&self) -> Instant {
+        match &self.input_state {
             InputState::Pending(datagram) if !self.is_full && self.has_space(datagram.len()) => self.next_at,
-            InputState::Pending(_) => Instant::NEVER,
-            InputState::Ended { deadline } if self.sequence.counters().awaited == 0 => {
-                (*deadline).min(self.answered_at + self.linger())
-            }
-            InputState::Ended { deadline } => *deadline,
-        };
-        work.min(self.sequence.poll_deadline())
+            InputState::Open | InputState::Pending(_) | InputState::Ended { .. } => Instant::NEVER,
+        }
     }
 
     /// Whether the datagrams in flight leave space for one of this length.
     fn has_space(&self, len: usize) -> bool {
         let awaited = self.sequence.counters().awaited as usize;
-        if self.is_probing() {
-            return awaited == 0;
-        }
-        let has_space = match self.pace {
+        match self.plan.pace {
+            // One datagram at a time tests an address.
+            _ if self.path.has_untried() => awaited == 0,
+            _ if self.sequence.is_full() => false,
             Pace::AsAnswered => {
                 awaited < (IN_FLIGHT_BYTES_MAX / self.longest_sent.max(len).max(1)).clamp(1, IN_FLIGHT_MAX)
             }
-            Pace::Every(_) | Pace::AsTyped(_) => true,
-        };
-        has_space && !self.sequence.is_full()
+            Pace::Every(_) | Pace::AsTyped => true,
+        }
     }
 
-    /// Whether no reply has arrived and there are other addresses to try.
-    fn is_probing(&self) -> bool {
-        !self.has_reply && self.path.has_untried()
+    /// Takes the next datagram of the source, unless one is pending.
+    fn fetch(&mut self, now: Instant) -> Result<(), Ended> {
+        if self.input_state != InputState::Open {
+            return Ok(());
+        }
+        match self.plan.source.next() {
+            None => {}
+            Some(Input::Frame(frame)) if frame.len() > DATAGRAM_LEN_MAX => {
+                let text = format!("the input is longer than a datagram can be ({DATAGRAM_LEN_MAX} bytes)");
+                return Err(input_failed(io::Error::new(ErrorKind::InvalidData, text)));
+            }
+            Some(Input::Frame(frame)) => self.input_state = InputState::Pending(frame),
+            Some(Input::End) => {
+                let is_typed = self.plan.pace == Pace::AsTyped;
+                let deadline = if is_typed { now + LAST_REPLIES_TIMEOUT } else { Instant::NEVER };
+                self.input_state = InputState::Ended { deadline };
+            }
+            Some(Input::Failed(error)) => return Err(input_failed(error)),
+        }
+        Ok(())
     }
 
-    /// Sends the next datagram if its time has come. Returns whether it did.
-    fn send_one(&mut self, now: Instant) -> Result<bool, UdpSessionEnd> {
-        if self.input_state == InputState::Open {
-            match self.source.next() {
-                Next::Datagram(datagram) => self.input_state = InputState::Pending(datagram),
-                Next::NotYet => {}
-                Next::End => self.end(now),
-                Next::Failed(error) => return Err(UdpSessionEnd::InputFailed(error)),
-            }
-        }
-        match &self.input_state {
-            InputState::Pending(datagram) if self.next_at <= now && !self.is_full && self.has_space(datagram.len()) => {
-            }
-            InputState::Pending(_) | InputState::Open | InputState::Ended { .. } => return Ok(false),
-        }
+    /// Sends the pending datagram, or keeps it if the socket is full.
+    fn send_pending(&mut self, now: Instant) -> Result<(), Ended> {
         let InputState::Pending(datagram) = mem::replace(&mut self.input_state, InputState::Open) else {
-            return Ok(false);
+            return Ok(());
         };
-        if !self.send(datagram)? {
-            return Ok(false);
-        }
-        let interval = match self.pace {
-            Pace::AsAnswered => PACED_INTERVAL_MIN,
-            Pace::Every(interval) => interval,
-            Pace::AsTyped(_) => Duration::ZERO,
-        };
-        self.next_at = next_send_at(self.next_at, interval, now);
-        Ok(true)
-    }
-
-    fn end(&mut self, now: Instant) {
-        let last_replies_timeout = match self.pace {
-            Pace::AsTyped(last_replies_timeout) => last_replies_timeout,
-            Pace::AsAnswered | Pace::Every(_) => Duration::MAX,
-        };
-        self.input_state = InputState::Ended { deadline: now + last_replies_timeout };
-    }
-
-    /// Sends a datagram, or keeps it if the socket is full. Returns whether it is sent.
-    fn send(&mut self, datagram: Vec<u8>) -> Result<bool, UdpSessionEnd> {
-        loop {
-            // Taken before sending: the reply may arrive before send(2) returns.
-            let now = self.reactor.now();
-            match self.path.send(&datagram) {
-                Ok(()) => {
-                    self.sequence.handle_sent(self.digest.hash_one(&datagram[..]), now);
-                    self.longest_sent = self.longest_sent.max(datagram.len());
-                    self.probe = self.is_probing().then_some(datagram);
-                    return Ok(true);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+        // Taken before sending: the reply may arrive before send(2) returns.
+        let mut sent_at = self.now();
+        while let Err(error) = self.path.socket().send_to_peer(&datagram) {
+            match error.kind() {
+                ErrorKind::WouldBlock => {
                     self.is_full = true;
                     self.input_state = InputState::Pending(datagram);
-                    return Ok(false);
+                    return Ok(());
                 }
+                ErrorKind::Interrupted => {}
                 // The error is about an earlier datagram. This one was not sent.
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => self.handle_failure(error)?,
-                Err(error) => return self.report_failure(error, UdpSessionEnd::SocketFailed).map(|()| true),
+                ErrorKind::ConnectionRefused => self.handle_failure(&error)?,
+                _ => return self.handle_failure(&error),
             }
+            sent_at = self.now();
         }
+        self.sequence.handle_sent(self.digest.hash_one(&datagram[..]), sent_at);
+        self.longest_sent = self.longest_sent.max(datagram.len());
+        self.probe = self.path.has_untried().then_some(datagram);
+        let interval = match self.plan.pace {
+            Pace::AsAnswered => PACED_INTERVAL_MIN,
+            Pace::Every(interval) => interval,
+            Pace::AsTyped => Duration::ZERO,
+        };
+        self.next_at = next_send_at(self.next_at, interval, now);
+        Ok(())
     }
 
-    fn handle_reply(&mut self, len: usize) -> Result<(), UdpSessionEnd> {
-        let (bytes, at) = (&self.buffer[..len], self.reactor.now());
-        (self.has_reply, self.probe) = (true, None);
+    fn handle_reply(&mut self, len: usize) -> Result<(), Ended> {
+        let (bytes, at) = (&self.buffer[..len], self.now());
+        self.path.keep();
         let label = self.digest.hash_one(bytes);
-        let is_labelled = match self.source {
-            Source::Numbered(_) => true,
-            // A server that is no echo is assumed to answer in order.
-            Source::Input(_) => self.sequence.contains(label),
-        };
+        // A server that is no echo is assumed to answer in order.
+        let is_labeled = self.plan.is_numbered || self.sequence.contains(label);
         let arrival =
-            if is_labelled { self.sequence.handle_reply(label, at) } else { self.sequence.handle_unlabeled_reply(at) };
+            if is_labeled { self.sequence.handle_reply(label, at) } else { self.sequence.handle_unlabeled_reply(at) };
         match arrival {
             Arrival::Answer { round_trip, .. }
             | Arrival::Reordered { round_trip, .. }
@@ -353,30 +322,42 @@ impl UdpSession {
             }
             Arrival::Duplicate { .. } | Arrival::Unknown => {}
         }
-        self.printer.reply(bytes, &arrival).map_err(UdpSessionEnd::OutputFailed)
+        if self.plan.is_numbered {
+            self.view.print(&summary::numbered_line(len, &arrival))
+        } else {
+            self.view.show(bytes, summary::remarks(&arrival))
+        }
     }
 
-    /// Handles an error of the socket. After a refusal, another address of the name may have a server.
-    fn handle_failure(&mut self, error: io::Error) -> Result<(), UdpSessionEnd> {
-        if error.kind() != ErrorKind::ConnectionRefused {
-            return self.report_failure(error, UdpSessionEnd::SocketFailed);
+    fn report_loss(&mut self, number: u64) -> Result<(), Ended> {
+        let timeout = self.plan.timeout;
+        match (self.plan.is_numbered, self.view.is_prompt()) {
+            (false, false) => Ok(()),
+            // No reply is expected.
+            (_, _) if timeout.is_zero() => Ok(()),
+            (true, _) => self.view.print(&format!("number {number}: no reply within {timeout:?}")),
+            (false, true) => self.view.print(&format!("no reply within {timeout:?}")),
         }
-        if self.is_probing() && self.path.switch_to_next(&mut self.reactor).is_ok() {
-            let Some(probe) = self.probe.take() else { return Ok(()) };
-            // The probe was refused, so no server has received it.
-            self.path.send(&probe).map_err(UdpSessionEnd::SocketFailed)?;
-            self.probe = self.is_probing().then_some(probe);
-            return Ok(());
-        }
-        self.sequence.give_up();
-        self.report_failure(error, UdpSessionEnd::Refused)
     }
 
-    /// Reports a failure at the prompt and continues, or ends the session.
-    fn report_failure(&mut self, error: io::Error, end: fn(io::Error) -> UdpSessionEnd) -> Result<(), UdpSessionEnd> {
-        match self.printer.failure(&error).map_err(UdpSessionEnd::OutputFailed)? {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(end(error)),
+    /// Handles an error of the socket. After a refusal, another address of the name may have a server. At the
+    /// prompt, the session continues.
+    fn handle_failure(&mut self, error: &io::Error) -> Result<(), Ended> {
+        if error.kind() == ErrorKind::ConnectionRefused {
+            if self.path.has_untried() && self.path.switch_to_next().is_ok() {
+                let Some(probe) = self.probe.take() else { return Ok(()) };
+                // The probe was refused, so no server has received it.
+                let sent = self.path.socket().send_to_peer(&probe);
+                sent.map_err(|error| Err(unreachable(self.address, &error)))?;
+                self.probe = self.path.has_untried().then_some(probe);
+                return Ok(());
+            }
+            self.sequence.give_up();
+        }
+        if self.view.is_prompt() {
+            self.view.print(&io_message(error))
+        } else {
+            Err(Err(unreachable(self.address, error)))
         }
     }
 }

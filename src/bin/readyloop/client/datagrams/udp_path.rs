@@ -1,20 +1,20 @@
-//! `UdpPath`: a connected UDP socket, which receives from one peer only.
+//! `UdpPath`: a connected UDP socket on an event loop, which receives from one peer only.
 //!
 //! A name may have several addresses. UDP has no connection that could fail, so the session switches
 //! to the next address when a datagram is refused before the first reply.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::net::SocketAddr;
 
-use readyloop::Reactor;
-use readyloop::net::{Address, DatagramOptions, Net, Token};
+use readyloop::net::{Address, DatagramOptions, DatagramSocket};
+use readyloop::{EventLoop, Key, Reactor, ServerLimits};
 
 /// The socket to one address, with the addresses to try next.
 pub(super) struct UdpPath {
-    socket: <Reactor as Net>::Datagrams,
-    /// The number of this path. An event may still name an earlier one.
-    number: u64,
+    pub(super) event_loop: EventLoop<Reactor>,
+    socket: Key,
     untried: VecDeque<SocketAddr>,
 }
 
@@ -23,15 +23,15 @@ impl UdpPath {
     ///
     /// # Errors
     /// It has a route to none of them.
-    pub(super) fn open(addresses: Vec<SocketAddr>, reactor: &mut Reactor) -> io::Result<Self> {
-        let mut untried = VecDeque::from(addresses);
-        let socket = next_socket(&mut untried, reactor, Token(0))?;
-        Ok(Self { socket, number: 0, untried })
+    pub(super) fn open(addresses: Vec<SocketAddr>, reactor: Reactor) -> io::Result<Self> {
+        let mut event_loop = EventLoop::new(reactor, ServerLimits::default()).with_returned_control_events();
+        let mut untried = addresses.into();
+        let socket = next_socket(&mut event_loop, &mut untried)?;
+        Ok(Self { event_loop, socket, untried })
     }
 
-    /// The token of its events.
-    pub(super) fn token(&self) -> Token {
-        Token(self.number)
+    pub(super) fn socket(&mut self) -> &mut DatagramSocket {
+        self.event_loop.socket(self.socket)
     }
 
     /// Whether there are more addresses to try.
@@ -39,48 +39,23 @@ impl UdpPath {
         !self.untried.is_empty()
     }
 
+    /// Stays with this address, because it has a server.
+    pub(super) fn keep(&mut self) {
+        self.untried.clear();
+    }
+
     /// Switches to the next address.
     ///
     /// # Errors
     /// No address is left to which this machine has a route.
-    pub(super) fn switch_to_next(&mut self, reactor: &mut Reactor) -> io::Result<()> {
-        let number = self.number + 1;
-        self.socket = next_socket(&mut self.untried, reactor, Token(number))?;
-        self.number = number;
+    pub(super) fn switch_to_next(&mut self) -> io::Result<()> {
+        let next = next_socket(&mut self.event_loop, &mut self.untried)?;
+        self.event_loop.close_socket(mem::replace(&mut self.socket, next));
         Ok(())
     }
-
-    /// Sends one datagram.
-    ///
-    /// # Errors
-    /// Those of send(2). `ConnectionRefused` reports an earlier datagram, and this one was not sent.
-    pub(super) fn send(&self, datagram: &[u8]) -> io::Result<()> {
-        retry(|| self.socket.send_to_peer(datagram))
-    }
-
-    /// Receives one datagram and returns its length.
-    ///
-    /// # Errors
-    /// Those of recv(2). `ConnectionRefused` reports a datagram that was sent.
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        retry(|| self.socket.receive_from_peer(buffer))
-    }
 }
 
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
-}
-
-fn next_socket(
-    untried: &mut VecDeque<SocketAddr>,
-    reactor: &mut Reactor,
-    token: Token,
-) -> io::Result<<Reactor as Net>::Datagrams> {
+fn next_socket(event_loop: &mut EventLoop<Reactor>, untried: &mut VecDeque<SocketAddr>) -> io::Result<Key> {
     let mut failed = io::Error::new(ErrorKind::NotFound, "the name has no address");
     while let Some(address) = untried.pop_front() {
         if address.ip().is_multicast() {
@@ -88,11 +63,12 @@ fn next_socket(
             continue;
         }
         let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let bound = reactor.bind(&Address::Udp(any.to_owned()), &DatagramOptions::default(), token);
-        match bound.and_then(|(socket, _)| socket.connect(address).map(|()| socket)) {
-            Ok(socket) => return Ok(socket),
+        let socket = event_loop.bind_socket(&Address::Udp(any.to_owned()), &DatagramOptions::default())?;
+        match event_loop.socket(socket).connect(address) {
+            Ok(()) => return Ok(socket),
             Err(error) => failed = error,
         }
+        event_loop.close_socket(socket);
     }
     Err(failed)
 }

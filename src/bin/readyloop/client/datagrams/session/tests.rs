@@ -1,13 +1,13 @@
 //! Sessions over loopback with several addresses, and the schedule of datagrams.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use readyloop::codec::{Framing, Raw};
+use readyloop::Reactor;
+use readyloop::client::SequenceCounters;
 
 use super::*;
-use crate::client::input::Input;
+use crate::client::view::Style;
 
 /// An address without a server.
 fn closed() -> SocketAddr {
@@ -29,16 +29,15 @@ fn echo(count: usize) -> SocketAddr {
 }
 
 /// Sends empty datagrams to a name with these addresses. Empty replies print nothing.
-fn run(addresses: Vec<SocketAddr>, count: usize) -> (UdpSessionEnd, SequenceCounters) {
-    let mut reactor = Reactor::new().unwrap();
-    let (feed, input) = sync_channel(count + 1);
-    (0..count).for_each(|_| feed.send(Input::Frame(Vec::new())).unwrap());
-    feed.send(Input::End).unwrap();
-    let path = UdpPath::open(addresses, &mut reactor).unwrap();
-    let (sequence, printer) = (Sequence::new(Duration::from_secs(15)), ReplyPrinter::in_pipe(Framing::Raw(Raw), false));
-    let mut session = UdpSession::new((reactor, path), sequence, Source::Input(input), Pace::AsAnswered, printer);
-    let end = session.run();
-    (end, session.statistics().0)
+fn run(addresses: Vec<SocketAddr>, count: usize) -> (Ended, SequenceCounters) {
+    let reactor = Reactor::new().unwrap();
+    let view = View::pipe(Style::Bytes, &reactor.wake()).unwrap();
+    let address = Address::Udp(addresses[0].to_string());
+    let path = UdpPath::open(addresses, reactor).unwrap();
+    let source = Box::new((0..count).map(|_| Input::Frame(Vec::new())).chain([Input::End]));
+    let plan = Plan { source, pace: Pace::AsAnswered, is_numbered: false, timeout: Duration::from_secs(15) };
+    let mut session = UdpSession::new(&address, path, plan, view);
+    (session.run_to_end(), *session.sequence.counters())
 }
 
 #[track_caller]
@@ -59,20 +58,20 @@ fn a_small_delay_keeps_the_schedule_and_a_long_one_shifts_it() {
 #[test]
 fn a_refusal_switches_to_the_next_address_without_loss() {
     let (end, counters) = run(vec![closed(), closed(), echo(5)], 5);
-    assert!(matches!(end, UdpSessionEnd::Done), "{end:?}");
+    assert_eq!(end, Ok(()));
     assert_eq!(counters, SequenceCounters { sent: 5, answered: 5, ..SequenceCounters::default() });
 }
 
 #[test]
 fn a_refusal_by_the_last_address_ends_the_session() {
     let (end, counters) = run(vec![closed(), closed()], 5);
-    assert!(matches!(end, UdpSessionEnd::Refused(_)), "{end:?}");
+    assert!(end.unwrap_err().message.contains("connection refused"));
     assert_eq!((counters.answered, counters.awaited), (0, 0));
 }
 
 #[test]
 fn the_first_address_that_answers_is_kept() {
     let (end, counters) = run(vec![echo(3), closed()], 3);
-    assert!(matches!(end, UdpSessionEnd::Done), "{end:?}");
+    assert_eq!(end, Ok(()));
     assert_eq!(counters.answered, 3);
 }

@@ -277,22 +277,22 @@ impl<'a> UdpSession<'a> {
         let InputState::Pending(datagram) = mem::replace(&mut self.input_state, InputState::Open) else {
             return Ok(());
         };
-        // Taken before sending: the reply may arrive before send(2) returns.
-        let mut sent_at = self.now();
-        while let Err(error) = self.path.socket().send_to_peer(&datagram) {
-            match error.kind() {
-                ErrorKind::WouldBlock => {
+        let sent_at = loop {
+            // Taken before sending: the reply may arrive before send(2) returns.
+            let sent_at = self.now();
+            match self.path.socket().send_to_peer(&datagram) {
+                Ok(()) => break sent_at,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.is_full = true;
                     self.input_state = InputState::Pending(datagram);
                     return Ok(());
                 }
-                ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // The error is about an earlier datagram. This one was not sent.
-                ErrorKind::ConnectionRefused => self.handle_failure(&error)?,
-                _ => return self.handle_failure(&error),
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => self.handle_failure(&error)?,
+                Err(error) => return self.handle_failure(&error),
             }
-            sent_at = self.now();
-        }
+        };
         self.sequence.handle_sent(self.digest.hash_one(&datagram[..]), sent_at);
         self.longest_sent = self.longest_sent.max(datagram.len());
         self.probe = self.path.has_untried().then_some(datagram);

@@ -31,7 +31,7 @@ pub struct SourceEvent {
 }
 
 /// A source of the program.
-enum Source<N: Net> {
+enum OwnSource<N: Net> {
     /// `None` while its callback runs.
     Descriptor(Option<Box<dyn AnyDescriptor<N>>>),
     /// A UDP socket, with the readiness that [`EventLoop::poll_socket`] has not returned yet.
@@ -48,7 +48,7 @@ trait AnyDescriptor<N: Net> {
 
 /// The sources of one loop, and which of them are ready.
 pub(super) struct Sources<N: Net> {
-    sources: Slab<Source<N>>,
+    sources: Slab<OwnSource<N>>,
     ready: Vec<(Key, SourceEvent)>,
     /// The sockets with a readiness to return, each once.
     ready_sockets: VecDeque<Key>,
@@ -73,23 +73,23 @@ impl<N: Net> Sources<N> {
         let key = Key::from_bits(readiness.token.0);
         let event = SourceEvent { readable: readiness.readable | readiness.read_closed, writable: readiness.writable };
         match self.sources.get_mut(key) {
-            Some(Source::Socket(_, Some(waiting))) => {
+            Some(OwnSource::Socket(_, Some(waiting))) => {
                 waiting.readable |= event.readable;
                 waiting.writable |= event.writable;
             }
-            Some(Source::Socket(_, none)) => {
+            Some(OwnSource::Socket(_, none)) => {
                 *none = Some(event);
                 self.ready_sockets.push_back(key);
             }
-            Some(Source::Descriptor(_)) => self.ready.push((key, event)),
+            Some(OwnSource::Descriptor(_)) => self.ready.push((key, event)),
             None => {}
         }
     }
 
     fn descriptor_mut(&mut self, key: Key) -> Option<&mut Option<Box<dyn AnyDescriptor<N>>>> {
         match self.sources.get_mut(key)? {
-            Source::Descriptor(place) => Some(place),
-            Source::Socket(..) => None,
+            OwnSource::Descriptor(place) => Some(place),
+            OwnSource::Socket(..) => None,
         }
     }
 }
@@ -106,7 +106,7 @@ impl<N: Net> EventLoop<N> {
         let net = &mut self.state.net;
         self.sources.sources.try_insert_with(|key| {
             let (socket, _) = net.bind(address, options, Token(SOURCES | key.to_bits()))?;
-            Ok(Source::Socket(socket, None))
+            Ok(OwnSource::Socket(socket, None))
         })
     }
 
@@ -115,7 +115,7 @@ impl<N: Net> EventLoop<N> {
     /// Readiness is returned once: receive until `WouldBlock`, or remember that a receive may succeed.
     pub fn poll_socket(&mut self) -> Option<(Key, SourceEvent)> {
         let key = self.sources.ready_sockets.pop_front()?;
-        let Some(Source::Socket(_, event)) = self.sources.sources.get_mut(key) else { return None };
+        let Some(OwnSource::Socket(_, event)) = self.sources.sources.get_mut(key) else { return None };
         Some((key, event.take()?))
     }
 
@@ -125,14 +125,14 @@ impl<N: Net> EventLoop<N> {
     /// The socket is closed, or belongs to another loop.
     pub fn socket(&mut self, key: Key) -> &mut N::Datagrams {
         match self.sources.sources.get_mut(key) {
-            Some(Source::Socket(socket, _)) => socket,
-            Some(Source::Descriptor(_)) | None => panic!("{key} is not an open socket of this loop"),
+            Some(OwnSource::Socket(socket, _)) => socket,
+            Some(OwnSource::Descriptor(_)) | None => panic!("{key} is not an open socket of this loop"),
         }
     }
 
     /// Closes the socket with this key, if it is open.
     pub fn close_socket(&mut self, key: Key) {
-        if let Some(Source::Socket(..)) = self.sources.sources.get(key) {
+        if let Some(OwnSource::Socket(..)) = self.sources.sources.get(key) {
             self.sources.sources.remove(key);
             self.sources.ready_sockets.retain(|ready| *ready != key);
         }
@@ -190,7 +190,7 @@ impl EventLoop<Reactor> {
         let reactor = &mut self.state.net;
         self.sources.sources.try_insert_with(|key| {
             reactor.watch(&descriptor, Token(SOURCES | key.to_bits()))?;
-            Ok::<_, io::Error>(Source::Descriptor(Some(Box::new(Watched { descriptor, callback }))))
+            Ok::<_, io::Error>(OwnSource::Descriptor(Some(Box::new(Watched { descriptor, callback }))))
         })?;
         Ok(())
     }

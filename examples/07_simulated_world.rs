@@ -77,7 +77,7 @@ fn answers<S: Service + 'static>(world: &World, framing: S::Codec, service: S) -
         peer
     });
     // A minute, because the server pauses before it retries a failed accept.
-    world.advance(Duration::from_secs(60), || server.turn()).expect("a simulated poll does not fail");
+    world.advance(Duration::from_secs(60), || server.turn(None)).expect("a simulated poll does not fail");
     assert!(server.totals().reconciles(), "every peer and every byte is accounted for");
     peers.map(|peer| String::from_utf8_lossy(&peer.received()).into_owned())
 }

@@ -96,10 +96,10 @@ fn receive(codec: impl ByteCodec + 'static, pieces: &[&[u8]]) -> (Vec<String>, C
     let peer = world.connect(&address);
     for piece in pieces {
         peer.send(piece);
-        world.settle(|| server.turn()).expect("a simulated poll does not fail");
+        world.settle(|| server.turn(None)).expect("a simulated poll does not fail");
     }
     peer.finish();
-    world.settle(|| server.turn()).expect("a simulated poll does not fail");
+    world.settle(|| server.turn(None)).expect("a simulated poll does not fail");
 
     let (mut frames, mut reasons) = (Vec::new(), Vec::new());
     for callback in receiver.try_iter() {

@@ -93,7 +93,7 @@ fn test_two_peers() {
     let (ann, bob) = (world.connect(&address), world.connect(&address));
     ann.send(b"1\n2\n3\n");
     bob.send(b"10\n20\n");
-    world.advance(Duration::from_secs(1), || server.turn()).expect("a simulated poll does not fail");
+    world.advance(Duration::from_secs(1), || server.turn(None)).expect("a simulated poll does not fail");
     assert_eq!((ann.received(), bob.received()), (b"1\n3\n6\n".to_vec(), b"10\n30\n".to_vec()));
 }
 

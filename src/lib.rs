@@ -63,7 +63,7 @@
 //! | 3 | [`service`], [`host`], [`datagram`] | the trait you implement; many peers and one service; which datagrams are answered |
 //! | 4 | [`net`], [`sim`], [`admission`], [`connector`], [`offload`] | the border: sockets, mio, the clock; a simulated network behind it; caps and totals; outbound connections in progress; slow work on other threads |
 //! | 5 | [`event_loop`] | endpoints on one loop, and the turn that serves them |
-//! | 6 | [`server`], [`client`], [`blocking`], [`load`] | simpler faces of the loop, for servers and for clients; designs with threads; the load generator |
+//! | 6 | [`client`], [`blocking`], [`load`] | outbound connections, blocking and on a loop; designs with threads; the load generator |
 //! | 7 | [`simtest`] | the server in a simulated network, checked after every turn |
 //!
 //! # Laws
@@ -104,7 +104,6 @@ pub mod load;
 pub mod net;
 pub mod offload;
 pub mod peer_address;
-pub mod server;
 pub mod service;
 pub mod sim;
 #[cfg(feature = "simtest")]
@@ -119,8 +118,10 @@ pub use codec::{Fixed, Framing, Length, Lines, Raw, TextLines};
 pub use connection::{CloseReason, Limits};
 pub use event_loop::{Dial, EndpointId, EventLoop, ListenError};
 pub use net::{Address, ControlEvent, Handle, Keepalive, ListenOptions, Reactor, Sender};
-pub use server::Server;
 pub use service::{Context, Orders, PeerInfo, Service};
+
+/// Another name of [`EventLoop`], for programs that listen.
+pub type Server<N> = EventLoop<N>;
 
 /// Compiles the code in the README.
 #[cfg(doctest)]

@@ -142,7 +142,7 @@ impl EchoTest {
             let deadline = SystemInstant::now() + TIMEOUT;
             while self.server.totals().peers.ledger.bytes_read < read {
                 assert!(SystemInstant::now() < deadline, "the server does not read all bytes");
-                allocations += counted(|| self.server.turn().expect("the poll works")).allocations;
+                allocations += counted(|| self.server.turn(None).expect("the poll works")).allocations;
             }
         }
         let mut received = vec![0; echo.len()];
@@ -376,7 +376,7 @@ fn heap_bytes(peers: u32, connections_per_address_max: usize) -> usize {
         let mut server = Server::new(net, limits);
         server.listen(address, Framing::Lines(Lines::new()), Echo::new()).expect("this net accepts any address");
         while server.totals().peers.ledger.frames < 2 * u64::from(peers) {
-            server.turn().expect("this poll cannot fail");
+            server.turn(None).expect("this poll cannot fail");
         }
         kept = Some(server);
     });

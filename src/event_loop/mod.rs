@@ -42,8 +42,8 @@ use sources::Sources;
 /// A single-threaded event loop with any number of endpoints.
 ///
 /// An endpoint has a service of its own. It accepts connections, opens them, or does both; see
-/// [`listen`](Self::listen) and [`dial`](Self::dial). [`Server`](crate::Server) and
-/// [`Client`](crate::client::Client) are simpler faces of a loop.
+/// [`listen`](Self::listen) and [`dial`](Self::dial). [`Server`](crate::Server) is another name of this type,
+/// and a [`Client`](crate::client::Client) is a loop with one endpoint that only connects.
 ///
 /// A program with another poll embeds the loop. It watches the [descriptor](std::os::fd::AsRawFd) of the
 /// loop and sleeps at most for [`timeout`](Self::timeout). Then it calls [`turn`](Self::turn) with the time

@@ -19,18 +19,18 @@
 //!
 //! let ann = world.connect(&address);
 //! ann.send(b"hello\nhow are");
-//! world.settle(|| server.turn())?;
+//! world.settle(|| server.turn(None))?;
 //! assert_eq!(ann.received(), b"hello\n");
 //!
 //! ann.send(b" you?\n");
 //! ann.finish();
-//! world.settle(|| server.turn())?;
+//! world.settle(|| server.turn(None))?;
 //! assert_eq!(ann.received(), b"how are you?\n");
 //! assert!(ann.is_ended());
 //!
 //! // Half an hour later the idle timeout of five minutes has closed a silent peer.
 //! let bob = world.connect(&address);
-//! world.advance(Duration::from_secs(1800), || server.turn())?;
+//! world.advance(Duration::from_secs(1800), || server.turn(None))?;
 //! assert!(bob.is_ended());
 //! assert!(server.totals().reconciles());
 //! # Ok(())

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::datagram::{DatagramCounters, DatagramLimits};
+use crate::event_loop::EventLoop;
 use crate::net::{Address, DatagramOptions};
-use crate::server::Server;
 use crate::service::Echo;
 use crate::sim::{Rng, SimNet, World, pattern};
 
@@ -33,7 +33,7 @@ pub(super) struct DatagramClients {
 
 impl DatagramClients {
     /// Opens a UDP echo endpoint.
-    pub(super) fn open(server: &mut Server<SimNet>, rng: &mut Rng) -> Self {
+    pub(super) fn open(server: &mut EventLoop<SimNet>, rng: &mut Rng) -> Self {
         let usual = DatagramLimits::default();
         // The lowest rate is a single answer per second.
         let source_rate = if rng.chance(0.5) { 1 << rng.below(10) } else { usual.source_rate };

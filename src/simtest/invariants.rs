@@ -12,8 +12,8 @@ use super::run_state::RunState;
 use super::turn_view::{TurnView, token_of};
 use crate::admission::Totals;
 use crate::connection::CloseReason;
+use crate::event_loop::PeerSnapshot;
 use crate::instant::Instant;
-use crate::server::PeerSnapshot;
 use crate::sim::{Fault, StreamView, WorldCounters};
 
 /// The most consecutive turns without progress and without sleep. In such a turn, the server may find that

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::connection::{Limits, WriteHalf};
+use crate::event_loop::PeerSnapshot;
 use crate::instant::Instant;
-use crate::server::PeerSnapshot;
 use crate::sim::StreamView;
 
 /// The moments from which the deadlines of one peer count.

@@ -155,7 +155,7 @@ impl<'a> Run<'a> {
 
     fn turn(&mut self) {
         self.invariants.before_turn(&self.state);
-        self.state.server.turn().expect("a simulated poll does not fail");
+        self.state.server.turn(None).expect("a simulated poll does not fail");
         self.check_received();
         self.invariants.after_turn(&self.state);
     }

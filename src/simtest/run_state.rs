@@ -10,8 +10,8 @@ use super::peers::{PORT_FIRST, PeerPlan, SimEndpoint, TestPeer};
 use super::recorder::ServiceRecorder;
 use crate::admission::{Listen, ServerLimits, WhenFull};
 use crate::codec::ByteCodec;
+use crate::event_loop::EventLoop;
 use crate::net::{Address, Sender};
-use crate::server::Server;
 use crate::service::Service;
 use crate::sim::{Faults, Rng, SimNet, World};
 
@@ -30,7 +30,7 @@ pub(super) trait SimSetup: Sync {
 /// The parts of a run that its invariants inspect.
 pub(super) struct RunState {
     pub(super) world: World,
-    pub(super) server: Server<SimNet>,
+    pub(super) server: EventLoop<SimNet>,
     pub(super) server_limits: ServerLimits,
     pub(super) peers: Vec<TestPeer>,
     pub(super) endpoints: Vec<SimEndpoint>,
@@ -71,7 +71,7 @@ impl RunState {
         let server_limits = draw_server_limits(&mut rng);
         let has_last_generations = side_rng.chance(0.5);
         let first_generation = if has_last_generations { LAST_GENERATIONS } else { 1 };
-        let mut server = Server::new(world.net(), server_limits.clone()).with_first_generation(first_generation);
+        let mut server = EventLoop::new(world.net(), server_limits.clone()).with_first_generation(first_generation);
         let mut turn_rng = Rng::new(seed.rotate_left(32));
         let has_short_turns = turn_rng.chance(0.25);
         if has_short_turns {

@@ -9,9 +9,9 @@ use super::peers::ServiceKind;
 use super::run_state::RunState;
 use crate::admission::Totals;
 use crate::connection::{KIB, READ_LEN_MAX, WriteHalf};
+use crate::event_loop::{EndpointSnapshot, PeerSnapshot, Snapshot};
 use crate::instant::Instant;
 use crate::net::Token;
-use crate::server::{EndpointSnapshot, PeerSnapshot, Snapshot};
 use crate::sim::{Fault, ListenerView, StreamView, WorldCounters};
 
 /// The most bytes of a peer in one turn: four reads and their echo.

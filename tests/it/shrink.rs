@@ -42,7 +42,7 @@ fn a_server_that_times_its_turns() {
     let mut longest = 0;
     while !server.is_done() {
         let before = thread_cpu_nanos();
-        server.turn().unwrap();
+        server.turn(None).unwrap();
         longest = longest.max(thread_cpu_nanos() - before);
     }
     println!("\n{LONGEST_TURN}{longest}");

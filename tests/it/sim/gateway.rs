@@ -73,7 +73,7 @@ fn check(accepts_tls: bool, connects_tls: bool) {
     let mut far: Option<End> = None;
     for _ in 0..STEPS_MAX {
         near.act();
-        world.settle(|| gateway.turn()).expect("a simulated poll does not fail");
+        world.settle(|| gateway.turn(None)).expect("a simulated poll does not fail");
         let upstream = world.last_peer().filter(|upstream| upstream.number() != peer.number());
         if let (None, Some(upstream)) = (&far, upstream) {
             far = Some(End::new(upstream, &far_layer, Role::Accepted, b"reply"));
@@ -84,10 +84,10 @@ fn check(accepts_tls: bool, connects_tls: bool) {
     assert_eq!((&near.received[..], &far.received[..]), (&b"reply"[..], &b"request"[..]));
 
     near.stream.shutdown_write().expect("the connection is open");
-    world.settle(|| gateway.turn()).expect("a simulated poll does not fail");
+    world.settle(|| gateway.turn(None)).expect("a simulated poll does not fail");
     far.stream.shutdown_write().expect("the connection is open");
     for _ in 0..STEPS_MAX {
-        world.settle(|| gateway.turn()).expect("a simulated poll does not fail");
+        world.settle(|| gateway.turn(None)).expect("a simulated poll does not fail");
     }
     let totals = gateway.totals();
     assert_eq!((totals.closed(CloseReason::Finished), totals.open), (2, 0), "{totals}");

@@ -36,7 +36,7 @@ fn serve<S: Service + 'static>(world: &World, codec: S::Codec, service: S) -> Se
 }
 
 fn pass(world: &World, span: Duration, server: &mut Server<SimNet>) {
-    world.advance(span, || server.turn()).expect("a simulated poll does not fail");
+    world.advance(span, || server.turn(None)).expect("a simulated poll does not fail");
 }
 
 /// What a service with timers has recorded.
@@ -157,7 +157,7 @@ fn no_timer_is_early_or_lost_or_for_a_peer_that_is_gone() {
             pass(&world, MILLISECOND * rng.below(500) as u32, &mut server);
         }
         pass(&world, RUN, &mut server);
-        let alarms = server.event_loop().service(&id);
+        let alarms = server.service(&id);
         assert!(alarms.own.is_empty(), "seed {seed}: {} messages are lost", alarms.own.len());
         assert!(alarms.of_peers.is_empty(), "seed {seed}: timers of {:?} are lost", alarms.of_peers);
         let record = record.lock().expect("no test has panicked with it");
@@ -323,7 +323,7 @@ fn chat(world: &World, count: usize, queue_total_max: usize) -> (Server<SimNet>,
     let listen = Listen { socket, ..Listen::from(address()) };
     server.listen(listen, Lines::new(), Chat::new()).expect("the address is free");
     let peers = (0..count).map(|_| world.connect(&address())).collect();
-    world.settle(|| server.turn()).expect("a simulated poll does not fail");
+    world.settle(|| server.turn(None)).expect("a simulated poll does not fail");
     (server, peers)
 }
 
@@ -333,7 +333,7 @@ fn a_line_for_2_000_fast_readers_needs_no_memory() {
     let world = World::new(1);
     let (mut server, peers) = chat(&world, 2_000, 4096 * KIB);
     peers[0].send(b"hello\n");
-    world.settle(|| server.turn()).expect("a simulated poll does not fail");
+    world.settle(|| server.turn(None)).expect("a simulated poll does not fail");
     let reached = peers[1..].iter().filter(|peer| peer.received() == b"hello\n").count();
     assert_eq!((reached, server.totals().open), (1_999, 2_000), "{}", server.totals());
 }
@@ -365,11 +365,11 @@ fn an_offer_skips_a_slow_reader_and_closes_no_peer() {
     let mut server = serve(&world, Lines::new(), News::default());
     let (publisher, fast, slow) = (world.connect(&address()), world.connect(&address()), world.connect(&address()));
     slow.stop_reading();
-    world.settle(|| server.turn()).expect("a simulated poll does not fail");
+    world.settle(|| server.turn(None)).expect("a simulated poll does not fail");
     let line = format!("{}\n", "x".repeat(1023));
     for _ in 0..1000 {
         publisher.send(line.as_bytes());
-        world.settle(|| server.turn()).expect("a simulated poll does not fail");
+        world.settle(|| server.turn(None)).expect("a simulated poll does not fail");
     }
     assert_eq!(fast.received().len(), 1000 * line.len());
     assert_eq!(server.totals().open, 3, "{}", server.totals());
@@ -386,7 +386,7 @@ fn an_order_for_all_peers_is_carried_out_in_slices() {
     peers[0].send(b"hello\n");
     let (mut turns, mut before) = (0, 0);
     while reached() < 3_999 {
-        server.turn().expect("a simulated poll does not fail");
+        server.turn(None).expect("a simulated poll does not fail");
         let now = reached();
         assert!(now - before <= 1_280, "{} peers in one turn", now - before);
         before = now;

@@ -116,7 +116,7 @@ impl ProxyTest {
     /// Runs a turn and checks its results.
     #[track_caller]
     fn turn(&mut self) -> io::Result<()> {
-        self.server.turn()?;
+        self.server.turn(None)?;
         self.exchange();
         self.check_queues();
         Ok(())
@@ -136,7 +136,7 @@ impl ProxyTest {
 
     /// Lets time pass without answers of upstream peers.
     fn pass(&mut self, span: Duration) {
-        self.world.advance(span, || self.server.turn()).expect("a simulated poll does not fail");
+        self.world.advance(span, || self.server.turn(None)).expect("a simulated poll does not fail");
     }
 
     /// Checks that the queues of the proxy are within their bounds, and that the totals reconcile.

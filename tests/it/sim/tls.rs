@@ -149,12 +149,12 @@ impl TlsSetup {
     /// Runs turns until the server has nothing to do. Returns whether it made progress.
     fn settle(&mut self) -> bool {
         let before = self.world.counters().progress;
-        self.world.settle(|| self.server.turn()).expect("a simulated poll does not fail");
+        self.world.settle(|| self.server.turn(None)).expect("a simulated poll does not fail");
         self.world.counters().progress > before
     }
 
     fn pass(&mut self, span: Duration) {
-        self.world.advance(span, || self.server.turn()).expect("a simulated poll does not fail");
+        self.world.advance(span, || self.server.turn(None)).expect("a simulated poll does not fail");
     }
 
     #[track_caller]

@@ -40,7 +40,7 @@ fn a_codec_that_fails_closes_only_its_own_peer() {
         let victim = world.connect(&at);
         victim.send(fault.as_bytes());
         other.send(b"fine");
-        world.settle(|| server.turn()).unwrap();
+        world.settle(|| server.turn(None)).unwrap();
         assert_eq!(other.received(), b"fine", "beside {fault:?}");
         let totals = server.totals();
         assert_eq!((totals.closed(CloseReason::Panicked), totals.open), (lost as u64 + 1, 1), "after {fault:?}");

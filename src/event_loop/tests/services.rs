@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
+use crate::admission::Listen;
 use crate::codec::{Lines, Raw};
 use crate::connection::{CloseReason, Limits};
 use crate::net::{Reactor, SendError};
@@ -77,8 +78,8 @@ fn address(text: &str) -> Address {
 }
 
 /// A server in `world` with one endpoint, and the address of it.
-fn serve<S: Service + 'static>(world: &World, codec: S::Codec, service: S) -> (Server<SimNet>, Address) {
-    let mut server = Server::new(world.net(), ServerLimits::default());
+fn serve<S: Service + 'static>(world: &World, codec: S::Codec, service: S) -> (EventLoop<SimNet>, Address) {
+    let mut server = EventLoop::new(world.net(), ServerLimits::default());
     let at = address("127.0.0.1:7000");
     server.listen(at.clone(), codec, service).unwrap();
     (server, at)
@@ -90,7 +91,7 @@ fn port_of(address: &Address) -> u16 {
 
 #[test]
 fn other_threads_send_messages_and_drain_the_server() {
-    let mut server = Server::new(Reactor::new().unwrap(), ServerLimits::default());
+    let mut server = EventLoop::new(Reactor::new().unwrap(), ServerLimits::default());
     let endpoint = server.listen(address("127.0.0.1:0"), Lines::new(), TestService::default()).unwrap();
     let (port, sender, handle) = (port_of(server.local_address(&endpoint)), endpoint.sender(), server.handle());
 
@@ -120,18 +121,18 @@ fn other_threads_send_messages_and_drain_the_server() {
 
 #[test]
 fn sending_fails_when_too_many_messages_wait() {
-    let mut server = Server::new(Reactor::new().unwrap(), ServerLimits::default());
+    let mut server = EventLoop::new(Reactor::new().unwrap(), ServerLimits::default());
     let endpoint = server.listen(address("127.0.0.1:0"), Lines::new(), TestService::default()).unwrap();
     let sender = endpoint.sender();
     let accepted = (0..2000).take_while(|_| sender.send(String::new()).is_ok()).count();
     assert_eq!(accepted, crate::net::MESSAGES_WAITING_MAX);
-    server.turn().unwrap();
+    server.turn(None).unwrap();
     assert_eq!(sender.send(String::new()), Ok(()));
 }
 
 #[test]
 fn a_stop_from_another_thread_closes_peers_and_ends_the_server() {
-    let mut server = Server::new(Reactor::new().unwrap(), ServerLimits::default());
+    let mut server = EventLoop::new(Reactor::new().unwrap(), ServerLimits::default());
     let endpoint = server.listen(address("127.0.0.1:0"), Raw, Echo::new()).unwrap();
     let (port, handle) = (port_of(server.local_address(&endpoint)), server.handle());
     let client = thread::spawn(move || {
@@ -153,7 +154,7 @@ fn a_panic_closes_only_its_own_peer() {
     let (victim, other) = (world.connect(&at), world.connect(&at));
     victim.send(b"boom\n");
     other.send(b"fine\n");
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     assert!(other.received().ends_with(b"fine\n"));
     let totals = server.totals();
     assert_eq!((totals.peers.ledger.panics, totals.closed(CloseReason::Panicked), totals.open), (1, 1, 1));
@@ -162,16 +163,16 @@ fn a_panic_closes_only_its_own_peer() {
 #[test]
 fn a_peer_that_ended_is_not_finished_before_its_deferred_reply() {
     let world = World::new(1);
-    let mut server = Server::new(world.net(), ServerLimits::default());
+    let mut server = EventLoop::new(world.net(), ServerLimits::default());
     let at = address("127.0.0.1:7000");
     let endpoint = server.listen(at.clone(), Lines::new(), TestService::default()).unwrap();
     let client = world.connect(&at);
     client.send(b"slow\n");
     client.finish();
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     assert!(!client.is_ended());
     endpoint.sender().send("done".to_owned()).unwrap();
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     assert!(client.is_ended());
     assert!(client.received().starts_with(b"hello 10.0.0.1\nat last\n"));
     assert_eq!(server.totals().closed(CloseReason::Finished), 1);
@@ -187,10 +188,10 @@ fn a_service_may_still_send_when_a_peer_ends() {
         peer.send(script);
         peer
     });
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     assert_eq!(peers[0].received(), b"", "the peer has not ended");
     peers.iter().for_each(SimPeer::finish);
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     assert_eq!(peers[0].received(), b"2 lines\n");
     assert_eq!(peers[2].received(), b"", "its last line is not whole");
     let totals = server.totals();
@@ -202,20 +203,20 @@ fn a_service_may_still_send_when_a_peer_ends() {
 #[test]
 fn endpoints_on_one_loop_keep_their_peers_apart() {
     let world = World::new(1);
-    let mut server = Server::new(world.net(), ServerLimits::default());
+    let mut server = EventLoop::new(world.net(), ServerLimits::default());
     let (chat_at, echo_at) = (address("127.0.0.1:7000"), address("127.0.0.1:7001"));
     server.listen(chat_at.clone(), Lines::new(), Chat::new()).unwrap();
     server.listen(echo_at.clone(), Raw, Echo::new()).unwrap();
     let (one, two, three) = (world.connect(&chat_at), world.connect(&chat_at), world.connect(&echo_at));
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     one.send(b"hi\n");
     three.send(b"alone");
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     assert_eq!(one.received(), b"");
     assert_eq!(two.received(), b"hi\n");
     assert_eq!(three.received(), b"alone");
     two.finish();
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     assert_eq!(server.totals().open, 2);
 }
 
@@ -227,7 +228,7 @@ fn many_new_connections_are_accepted_over_several_turns() {
     let peers: Vec<_> = (0..PEERS).map(|_| world.connect(&at)).collect();
     let mut before = 0;
     while before < PEERS {
-        server.turn().unwrap();
+        server.turn(None).unwrap();
         let open = server.totals().open;
         assert!((1..=256).contains(&(open - before)), "{} in one turn", open - before);
         before = open;
@@ -242,34 +243,34 @@ fn a_peer_that_spent_its_budget_is_served_again_without_an_event() {
     let world = World::new(1).with_kernel_buffer(2 * LEN);
     let (mut server, at) = serve(&world, Raw, Echo::new());
     let peer = world.connect(&at);
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     peer.send(&vec![7; LEN]);
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     assert_eq!(peer.received().len(), LEN);
 }
 
 #[test]
 fn deadlines_do_not_expire_for_peers_that_wait_to_be_served() {
     let world = World::new(1);
-    let mut server = Server::new(world.net(), ServerLimits::default()).with_turn_bytes(1);
+    let mut server = EventLoop::new(world.net(), ServerLimits::default()).with_turn_bytes(1);
     let at = address("127.0.0.1:7000");
     let limits = Limits { idle_timeout: Duration::from_secs(1), ..Limits::default() };
     server.listen(Listen { limits, ..Listen::from(at.clone()) }, Raw, Echo::new()).unwrap();
     let peers = [0; 5].map(|_| world.connect(&at));
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     peers.iter().for_each(|peer| peer.send(b"x"));
     for served in 1..=5 {
-        server.turn().unwrap();
+        server.turn(None).unwrap();
         assert_eq!(server.totals().peers.ledger.frames, served, "one peer in each turn");
         world.advance(Duration::from_secs(2), || Ok::<_, io::Error>(())).unwrap();
     }
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     assert!(
         peers.iter().all(|peer| peer.received() == b"x" && peer.is_ended()),
         "served first, closed as idle afterwards"
     );
     peers.iter().for_each(SimPeer::finish);
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     assert_eq!(server.totals().closed(CloseReason::IdleTimeout), 5);
 }
 
@@ -297,10 +298,10 @@ fn closed_peers_are_reaped_after_all_peers_are_served() {
     let recorder = Recorder::default();
     let (mut server, at) = serve(&world, Lines::new(), recorder.clone());
     let (leaves, stays) = (world.connect(&at), world.connect(&at));
-    world.settle(|| server.turn()).unwrap();
+    world.settle(|| server.turn(None)).unwrap();
     leaves.send(b"goodbye\n");
     leaves.finish();
     stays.send(b"hello\n");
-    server.turn().unwrap();
+    server.turn(None).unwrap();
     assert_eq!(*recorder.0.lock().unwrap(), ["goodbye", "hello", "finished"]);
 }

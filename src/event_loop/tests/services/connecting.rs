@@ -59,8 +59,8 @@ fn upstream(port: u16) -> (Destination, Address) {
 }
 
 /// A server with a `ConnectService`, and a client for each line, which it has sent.
-fn start<const N: usize>(world: &World, limits: ServerLimits, lines: [&[u8]; N]) -> (Server<SimNet>, [SimPeer; N]) {
-    let mut server = Server::new(world.net(), limits);
+fn start<const N: usize>(world: &World, limits: ServerLimits, lines: [&[u8]; N]) -> (EventLoop<SimNet>, [SimPeer; N]) {
+    let mut server = EventLoop::new(world.net(), limits);
     server.listen("127.0.0.1:7000", Lines::new(), ConnectService::default()).unwrap();
     let clients = lines.map(|line| {
         let client = world.connect(&address("127.0.0.1:7000"));
@@ -75,8 +75,8 @@ fn received(peer: &SimPeer) -> String {
 }
 
 #[track_caller]
-fn settle(world: &World, server: &mut Server<SimNet>) {
-    world.settle(|| server.turn()).unwrap();
+fn settle(world: &World, server: &mut EventLoop<SimNet>) {
+    world.settle(|| server.turn(None)).unwrap();
     assert!(server.totals().reconciles(), "{:?}", server.totals());
 }
 
@@ -114,7 +114,7 @@ fn each_kind_of_failure_is_reported() {
     settle(&world, &mut server);
     assert_eq!(received(&clients[2]), "connected\n");
     assert_eq!((server.totals().connecting, server.totals().open), (1, 5));
-    world.advance(limits.connect_timeout, || server.turn()).unwrap();
+    world.advance(limits.connect_timeout, || server.turn(None)).unwrap();
     assert_eq!(received(&clients[1]), "timed out, no answer within the connect timeout\n");
     assert_eq!((server.totals().connects_failed, server.totals().open), (3, 4));
 }
@@ -139,7 +139,7 @@ fn connects_in_progress_are_limited_and_queued_ones_time_out() {
     settle(&world, &mut server);
     assert_eq!((server.totals().connecting, server.totals().open), (2, 7));
     assert!(clients.iter().all(|client| client.received().is_empty()));
-    world.advance(limits.connect_timeout, || server.turn()).unwrap();
+    world.advance(limits.connect_timeout, || server.turn(None)).unwrap();
     for client in &clients {
         assert_eq!(received(client), "timed out, no answer within the connect timeout\n");
     }
@@ -161,7 +161,7 @@ fn a_drain_aborts_connects_at_half_of_its_timeout() {
     settle(&world, &mut server);
     assert_eq!(received(&other), "connected\n");
     assert!(!server.is_done());
-    world.advance(half, || server.turn()).unwrap();
+    world.advance(half, || server.turn(None)).unwrap();
     assert_eq!(received(&client), "other error, the event loop is shutting down\n");
     assert!(server.is_done());
     assert!(server.totals().reconciles());

@@ -6,13 +6,14 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::admission::ServerLimits;
 use crate::codec::{ByteCodec, Lines, Raw};
+use crate::event_loop::EventLoop;
 use crate::instant::Instant;
 use crate::net::{
     Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress, PollOutcome,
     Readiness, Stream, Token, Wake,
 };
-use crate::server::{Server, ServerLimits};
 use crate::service::Echo;
 use crate::sim::SimDatagrams;
 
@@ -251,14 +252,14 @@ fn try_all_paths(
     answer: fn(&[u8]) -> Vec<u8>,
 ) -> u64 {
     let net = SmallNet::default();
-    let mut server = Server::new(net.clone(), ServerLimits::default());
+    let mut server = EventLoop::new(net.clone(), ServerLimits::default());
     server.listen(super::address("127.0.0.1:7007"), codec, Echo::new()).unwrap();
     let (mut results, mut paths) = (Vec::new(), 0);
     loop {
         *net.path() =
             Path { results, input: message.to_vec(), is_end_reported, is_in_backlog: true, ..Path::default() };
         for turn in 0.. {
-            server.turn().unwrap();
+            server.turn(None).unwrap();
             if net.path().is_quiet {
                 break;
             }

@@ -16,7 +16,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use readyloop::client::{Client, ClientLimits, ConnectFailure, resolve};
+use readyloop::client::{Client, ConnectFailure, resolve};
 use readyloop::net::Destination;
 use readyloop::{CloseReason, Context, Key, Lines, Orders, PeerInfo, Reactor, Service};
 
@@ -82,7 +82,8 @@ fn main() -> anyhow::Result<()> {
 
 /// Opens all connections and keeps them open until every one has its reply or has failed.
 fn exchange(to: &Destination, count: usize) -> anyhow::Result<Replies> {
-    let mut client = Client::new(Reactor::new()?, Lines::new(), Replies::default(), ClientLimits::default());
+    let reactor = Reactor::new()?;
+    let mut client = Client::new(reactor, Dial::default(), Lines::new(), Replies::default(), ServerLimits::default());
     for number in 0..count {
         client.connect(to.clone(), None, number);
     }

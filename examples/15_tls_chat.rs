@@ -22,7 +22,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use readyloop::client::{Client, ClientLimits, ConnectFailure, look_up};
+use readyloop::client::{Client, ConnectFailure, look_up};
 use readyloop::net::Destination;
 use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsServer, TlsServerOptions, TlsTarget, Trust};
 use readyloop::service::Chat;
@@ -77,7 +77,7 @@ fn main() -> anyhow::Result<()> {
     let (address, handle) = receiver.recv()?;
     println!("a server is listening on {address}");
     let Address::Tls(host_port) = &address else { unreachable!("the server listens on a TLS address") };
-    let to = Destination::Tcp(look_up(host_port, ClientLimits::default().connect_timeout)?[0]);
+    let to = Destination::Tcp(look_up(host_port, ServerLimits::default().connect_timeout)?[0]);
 
     talk(target_trusting(&authority)?, &to, &["ann", "bob"])?;
     talk(target_trusting(&other_authority)?, &to, &["mallory"])?;
@@ -100,7 +100,7 @@ fn serve(cert: Pem, key: Pem, sender: &SyncSender<(Address, Handle)>) -> io::Res
 /// Connects the clients one after another, and runs them until they have talked, or one cannot connect.
 fn talk(target: TlsTarget, to: &Destination, names: &[&'static str]) -> io::Result<()> {
     let (reactor, limits) = (Reactor::new()?, ServerLimits::default());
-    let mut client = Client::dialing(reactor, target.into(), Lines::new(), Talkers::default(), limits);
+    let mut client = Client::new(reactor, target.into(), Lines::new(), Talkers::default(), limits);
     for (number, name) in names.iter().enumerate() {
         client.connect(to.clone(), None, *name);
         while client.service().open <= number && !client.service().is_over {

@@ -24,10 +24,8 @@
 //!   lookup of a name, `connect_timeout` for the connection, and `idle_timeout` for the relay.
 //! - A name is looked up on another thread. The reply keeps its place, so bytes that a client sends too
 //!   early wait for it.
-//! - A slow side slows down the other one: after each window, a side is paused until the queue of its
-//!   partner is low.
+//! - A slow side slows down the other one; see [`Relay`].
 
-use std::collections::HashMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::num::NonZero;
@@ -38,14 +36,12 @@ use std::time::{Duration, Instant};
 use readyloop::client::look_up;
 use readyloop::codec::{Codec, Decoded, Envelope, FrameError};
 use readyloop::offload::Offload;
-use readyloop::service::{ConnectFailure, Echo, PROXY_QUEUE, ReplyToken, Role};
+use readyloop::service::{ConnectFailure, Echo, PROXY_QUEUE, Relay, ReplyToken};
 use readyloop::{
     Address, CloseReason, Context, EventLoop, Handle, Key, Limits, Listen, Orders, PeerInfo, Raw, Reactor, Sender,
     ServerLimits, Service,
 };
 
-/// Bytes of one side that are passed on before it waits for its partner.
-const WINDOW_BYTES: usize = 64 << 10;
 /// The longest lookup of a name.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -147,8 +143,7 @@ fn parse(request: &[u8]) -> Result<Target, u8> {
 type LookUp = fn(&str) -> io::Result<Vec<SocketAddr>>;
 
 struct Socks5 {
-    /// The partner of each client and of each connection to a server; `None` before they are connected.
-    partners: HashMap<Key, Option<Key>>,
+    relay: Relay,
     look_up: LookUp,
     offload: Offload,
     sender: Sender<Resolved>,
@@ -165,22 +160,17 @@ struct Side {
     waiting: Option<ReplyToken>,
     /// Further addresses of the server, to be tried if this one fails.
     others: Vec<SocketAddr>,
-    /// Bytes that were passed on in the current window.
-    passed: usize,
 }
 
 impl Socks5 {
     fn new(sender: Sender<Resolved>, offload: Offload, look_up: LookUp) -> Self {
-        Self { partners: HashMap::new(), look_up, offload, sender }
-    }
-
-    fn partner(&self, key: Key) -> Option<Key> {
-        self.partners.get(&key).copied().flatten()
+        Self { relay: Relay::default(), look_up, offload, sender }
     }
 
     fn serve_request(&mut self, request: &[u8], cx: &mut Context<'_, Self>) {
         // The reply goes out before the bytes of the server, and no byte of the client is served until then.
         *cx.codec_state() = Stage::Relay;
+        cx.keep_open();
         let token = cx.defer_reply();
         match parse(request) {
             Ok(Target::Ip(address)) => connect(vec![address], token, &mut cx.orders()),
@@ -196,20 +186,6 @@ impl Socks5 {
             Err(code) => refuse(code, token, &mut cx.orders()),
         }
     }
-
-    /// Passes bytes on to the partner, and pauses this side after a window.
-    fn relay(&mut self, side: &mut Side, bytes: &[u8], cx: &mut Context<'_, Self>) {
-        let Some(partner) = self.partner(cx.key()) else { return };
-        if cx.orders().send_to(partner, &[bytes]).is_err() {
-            return cx.close();
-        }
-        side.passed += bytes.len();
-        if side.passed >= WINDOW_BYTES {
-            side.passed = 0;
-            cx.pause();
-            cx.orders().notify_writable(partner);
-        }
-    }
 }
 
 /// Connects to the first address.
@@ -218,7 +194,7 @@ fn connect(mut addresses: Vec<SocketAddr>, token: ReplyToken, orders: &mut Order
         return refuse(code::HOST_UNREACHABLE, token, orders);
     }
     let first = addresses.remove(0);
-    orders.connect(first, Side { waiting: Some(token), others: addresses, passed: 0 });
+    orders.connect(first, Side { waiting: Some(token), others: addresses });
 }
 
 /// Sends the client a failure and closes it.
@@ -233,25 +209,15 @@ impl Service for Socks5 {
     type Peer = Side;
     type Message = Resolved;
 
-    fn on_open(&mut self, side: &mut Side, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
+    fn on_open(&mut self, side: &mut Side, _info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         let key = cx.key();
-        match (info.role(), side.waiting.take()) {
-            (Role::Connected, Some(token)) => {
-                *cx.codec_state() = Stage::Relay;
-                let Some(partner) = self.partners.get_mut(&token.key()) else {
-                    // The client was closed meanwhile.
-                    return cx.close();
-                };
-                *partner = Some(key);
-                self.partners.insert(key, Some(token.key()));
-                cx.keep_open();
-                if cx.orders().answer(token, &[&reply(code::SUCCEEDED)]).is_err() {
-                    cx.close();
-                }
-            }
-            (Role::Accepted | Role::Connected, _) => {
-                self.partners.insert(key, None);
-            }
+        let Some(token) = side.waiting.take() else { return self.relay.insert(key) };
+        *cx.codec_state() = Stage::Relay;
+        cx.keep_open();
+        // Otherwise the client was closed meanwhile.
+        let is_paired = self.relay.pair(token.key(), key);
+        if !is_paired || cx.orders().answer(token, &[&reply(code::SUCCEEDED)]).is_err() {
+            cx.close();
         }
     }
 
@@ -266,7 +232,7 @@ impl Service for Socks5 {
         }
     }
 
-    fn on_frame(&mut self, side: &mut Side, frame: &[u8], cx: &mut Context<'_, Self>) {
+    fn on_frame(&mut self, _side: &mut Side, frame: &[u8], cx: &mut Context<'_, Self>) {
         match *cx.codec_state() {
             // Method 0 is "no authentication required".
             Stage::Greeting if frame[2..].contains(&0) => {
@@ -278,7 +244,7 @@ impl Service for Socks5 {
                 cx.finish();
             }
             Stage::Request => self.serve_request(frame, cx),
-            Stage::Relay => self.relay(side, frame, cx),
+            Stage::Relay => self.relay.handle_frame(frame, cx),
         }
     }
 
@@ -290,27 +256,15 @@ impl Service for Socks5 {
     }
 
     fn on_writable(&mut self, _side: &mut Side, cx: &mut Context<'_, Self>) {
-        if let Some(partner) = self.partner(cx.key()) {
-            cx.orders().resume(partner);
-        }
+        self.relay.handle_writable(cx);
     }
 
     fn on_end(&mut self, _side: &mut Side, cx: &mut Context<'_, Self>) {
-        if let Some(partner) = self.partner(cx.key()) {
-            // The replies of the partner may still come.
-            cx.keep_open();
-            cx.orders().half_close(partner);
-        }
+        self.relay.handle_end(cx);
     }
 
     fn on_close(&mut self, _side: Side, key: Key, reason: CloseReason, orders: &mut Orders<'_, Self>) {
-        let Some(Some(partner)) = self.partners.remove(&key) else { return };
-        let is_complete = matches!(reason, CloseReason::Finished | CloseReason::IdleTimeout | CloseReason::Drained);
-        if is_complete {
-            orders.finish(partner);
-        } else {
-            orders.reset(partner);
-        }
+        self.relay.handle_close(key, reason, orders);
     }
 }
 

@@ -192,8 +192,7 @@ mod tests {
     use std::collections::VecDeque;
     use std::io::IoSlice;
 
-    use readyloop::net::{Layer as _, Stream};
-    use readyloop::service::Role;
+    use readyloop::net::Stream;
     use readyloop::sim::{Behavior, Faults, SimNet, SimPeer, World};
 
     use super::*;
@@ -327,7 +326,7 @@ mod tests {
             let mut client = Wire::new(world.connect(&address));
             let tls = certificates.server().unwrap();
             check_both_directions(world, &mut event_loop, &mut client, |peer| {
-                Box::new(tls.wrap(Wire::new(peer), Role::Accepted).unwrap())
+                Box::new(tls.wrap(Wire::new(peer)).unwrap())
             });
         });
     }
@@ -340,7 +339,7 @@ mod tests {
             let tls = Some(certificates.server().unwrap());
             let mut event_loop = listen(world, Listen { tls, ..gateway(address.clone()) });
             let wire = Wire::new(world.connect(&address));
-            let mut client = certificates.target().unwrap().wrap(wire, Role::Connected).unwrap();
+            let mut client = certificates.target().unwrap().wrap(wire).unwrap();
             check_both_directions(world, &mut event_loop, &mut client, |peer| Box::new(Wire::new(peer)));
         });
     }

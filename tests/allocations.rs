@@ -14,7 +14,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant as SystemInstant};
 
-use readyloop::client::{Client, ClientLimits};
+use readyloop::client::Client;
 use readyloop::codec::{ByteCodec, Framing, Length};
 use readyloop::host::Peer;
 use readyloop::instant::Instant;
@@ -24,7 +24,7 @@ use readyloop::net::{
 };
 use readyloop::service::Echo;
 use readyloop::{
-    Address, Context, Limits, Lines, Listen, ListenOptions, PeerInfo, Raw, Reactor, Server, ServerLimits, Service,
+    Address, Context, Dial, Limits, Lines, Listen, ListenOptions, PeerInfo, Raw, Reactor, Server, ServerLimits, Service,
 };
 
 /// The deadline of every step.
@@ -227,7 +227,7 @@ fn a_client_allocates_nothing_for_a_message() {
     });
     let (address, handle) = receiver.recv_timeout(TIMEOUT).expect("the server starts");
     let net = Reactor::new().expect("descriptors are free");
-    let mut client = Client::new(net, Lines::new(), Pinger::default(), ClientLimits::default());
+    let mut client = Client::new(net, Dial::default(), Lines::new(), Pinger::default(), ServerLimits::default());
     (0..CLIENTS).for_each(|_| client.connect(Destination::Tcp(address), None, ()));
     let mut allocations_until = |replies: usize| {
         let mut allocations = 0;

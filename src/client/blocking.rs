@@ -4,13 +4,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use mio::net::{TcpStream, UnixStream};
 use socket2::Socket;
-
-use crate::net::TcpOrUnix;
 
 /// A connection over TCP or a Unix socket, with reads and writes that block.
 ///
@@ -36,11 +32,7 @@ pub struct BlockingStream {
 }
 
 impl BlockingStream {
-    pub(super) fn from_nonblocking(stream: TcpOrUnix<TcpStream, UnixStream>) -> io::Result<Self> {
-        let socket = Socket::from(match stream {
-            TcpOrUnix::Tcp(tcp) => OwnedFd::from(tcp),
-            TcpOrUnix::Unix(unix) => OwnedFd::from(unix),
-        });
+    pub(super) fn from_nonblocking(socket: Socket) -> io::Result<Self> {
         socket.set_nonblocking(false)?;
         Ok(Self { socket })
     }
@@ -76,14 +68,9 @@ impl BlockingStream {
     ///
     /// # Errors
     /// The kernel refuses the change.
-    pub fn into_nonblocking(self) -> io::Result<TcpOrUnix<TcpStream, UnixStream>> {
+    pub fn into_nonblocking(self) -> io::Result<Socket> {
         self.socket.set_nonblocking(true)?;
-        let is_unix = self.socket.local_addr()?.is_unix();
-        Ok(if is_unix {
-            TcpOrUnix::Unix(UnixStream::from_std(self.socket.into()))
-        } else {
-            TcpOrUnix::Tcp(TcpStream::from_std(self.socket.into()))
-        })
+        Ok(self.socket)
     }
 }
 
@@ -152,6 +139,5 @@ mod tests {
         let mut stream = connect_to_reversing_peer().into_nonblocking().unwrap();
         let error = crate::net::Stream::read(&mut stream, &mut [0]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        assert!(matches!(stream, TcpOrUnix::Tcp(_)));
     }
 }

@@ -7,7 +7,6 @@
 mod backoff;
 mod blocking;
 mod connect;
-mod limits;
 mod race;
 mod reactor;
 mod sequence;
@@ -15,7 +14,6 @@ mod sequence;
 pub use backoff::Backoff;
 pub use blocking::BlockingStream;
 pub use connect::{Connect, ConnectError, Connected, look_up, resolve};
-pub use limits::ClientLimits;
 pub use reactor::Client;
 pub use sequence::{Arrival, REMEMBERED_MAX, Sequence, SequenceCounters};
 

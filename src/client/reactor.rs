@@ -15,15 +15,13 @@ use crate::net::{ControlEvent, Handle, Net, Sender};
 use crate::service::{Context, Service};
 use crate::slab::Key;
 
-use super::limits::ClientLimits;
-
 /// Many outbound connections on one event loop, with one service for all.
 ///
 /// ```no_run
-/// use readyloop::client::{Client, ClientLimits, ConnectFailure};
+/// use readyloop::client::{Client, ConnectFailure};
 /// use readyloop::net::Destination;
 /// use readyloop::service::PeerInfo;
-/// use readyloop::{Context, Lines, Orders, Reactor, Service};
+/// use readyloop::{Context, Dial, Lines, Orders, Reactor, ServerLimits, Service};
 ///
 /// struct Greeter;
 ///
@@ -47,7 +45,8 @@ use super::limits::ClientLimits;
 /// }
 ///
 /// # fn main() -> std::io::Result<()> {
-/// let mut client = Client::new(Reactor::new()?, Lines::new(), Greeter, ClientLimits::default());
+/// let reactor = Reactor::new()?;
+/// let mut client = Client::new(reactor, Dial::default(), Lines::new(), Greeter, ServerLimits::default());
 /// for _ in 0..10_000 {
 ///     client.connect(Destination::Tcp(([127, 0, 0, 1], 7007).into()), None, ());
 /// }
@@ -58,7 +57,7 @@ use super::limits::ClientLimits;
 /// # }
 /// ```
 ///
-/// [`Client::dialing`] has more options, such as TLS. A client carries out no control event:
+/// [`Dial`] has more options, such as TLS. A client carries out no control event:
 /// [`Client::poll_control_event`] returns them.
 pub struct Client<N: Net, S: Service> {
     event_loop: EventLoop<N>,
@@ -67,14 +66,7 @@ pub struct Client<N: Net, S: Service> {
 
 impl<N: Net + 'static, S: Service + 'static> Client<N, S> {
     /// A client without connections.
-    pub fn new(net: N, codec: S::Codec, service: S, limits: ClientLimits) -> Self {
-        let ClientLimits { peer, connect_timeout, connecting_max, queue_total_max } = limits;
-        let limits = ServerLimits { connect_timeout, connecting_max, queue_total_max, ..ServerLimits::default() };
-        Self::dialing(net, Dial { limits: peer, ..Dial::default() }, codec, service, limits)
-    }
-
-    /// A client without connections, with options of its sockets and TLS.
-    pub fn dialing(net: N, dial: Dial, codec: S::Codec, service: S, limits: ServerLimits) -> Self {
+    pub fn new(net: N, dial: Dial, codec: S::Codec, service: S, limits: ServerLimits) -> Self {
         let mut event_loop = EventLoop::new(net, limits).with_returned_control_events();
         let endpoint = event_loop.dial(dial, codec, service).expect("the loop has no endpoint yet");
         Self { event_loop, endpoint }

@@ -72,11 +72,14 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         host: Host<S, Link<W::Stream>>,
         limits: &ServerLimits,
         inbox: Receiver<S::Message>,
+        listener: Option<(N::Listener, Address)>,
+        connect_options: ConnectOptions,
     ) -> Self {
+        let (listener, address) = listener.unzip();
         Self {
             index,
-            address: None,
-            listener: None,
+            address,
+            listener,
             is_acceptable: false,
             accept_retry: AcceptRetry::new(),
             accept_log: LogThrottle::default(),
@@ -84,7 +87,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             layer,
             handshakes: Handshakes::new(limits.handshakes_max),
             handshake_log: LogThrottle::default(),
-            connect_options: ConnectOptions::default(),
+            connect_options,
             connector: Connector::new(limits.connecting_max, limits.connect_timeout),
             connect_log: LogThrottle::default(),
             peer_log: PeerLog::default(),
@@ -93,16 +96,6 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             has_messages: false,
             ending: Ending::default(),
         }
-    }
-
-    /// Makes it listen.
-    pub(super) fn with_listener(self, (listener, address): (N::Listener, Address)) -> Self {
-        Self { listener: Some(listener), address: Some(address), ..self }
-    }
-
-    /// Makes it connect with these options.
-    pub(super) fn with_connect_options(self, connect_options: ConnectOptions) -> Self {
-        Self { connect_options, ..self }
     }
 
     /// The endpoint in log lines.

@@ -158,13 +158,10 @@ impl<N: Net + 'static> EventLoop<N> {
     ) -> EndpointId<S> {
         let (sender, inbox) = self.handle.channel();
         let host = Host::new(service(sender.clone()), codec, setup.limits).with_first_generation(self.first_generation);
-        let endpoint = Endpoint::new(setup.index, layer, host, &self.limits, inbox).with_connect_options(setup.socket);
-        let endpoint = match setup.listener {
-            Some(listener) => endpoint.with_listener(listener),
-            None => endpoint,
-        };
+        let Setup { index, listener, socket, .. } = setup;
+        let endpoint = Endpoint::new(index, layer, host, &self.limits, inbox, listener, socket);
         self.insert(ServiceCell::<S, N>(Box::new(endpoint)));
-        EndpointId::new(setup.index, sender)
+        EndpointId::new(index, sender)
     }
 
     /// Adds an endpoint that answers datagrams, and returns the address that it is bound to.

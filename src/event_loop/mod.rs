@@ -219,7 +219,7 @@ impl<N: Net + 'static> EventLoop<N> {
                     for cell in &mut self.endpoints {
                         cell.endpoint_mut().deliver_messages(&mut self.state);
                     }
-                    self.handle.take_requests().for_each(|request| self.handle_control_event(request));
+                    self.handle.take_requests().into_iter().for_each(|request| self.handle_control_event(request));
                 }
                 Some(control_event) => self.handle_control_event(control_event),
                 None => {}

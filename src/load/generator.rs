@@ -82,7 +82,7 @@ impl<N: Net + 'static> Generator<N> {
             queue_total_max: usize::MAX,
             ..ServerLimits::default()
         };
-        let client = Client::dialing(net, dial, plan.framing, workload, limits);
+        let client = Client::new(net, dial, plan.framing, workload, limits);
         Self {
             server,
             client,

@@ -3,20 +3,15 @@
 //! Reads and writes wait in the kernel. Each waits for at most [`SOCKET_TIMEOUT`] and then fails
 //! with `WouldBlock`, so that the thread can look at deadlines and at the shutdown of its server.
 
-use std::io::{self, IoSlice, Write};
-use std::net::Shutdown;
-use std::os::fd::OwnedFd;
+use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use mio::net::{TcpStream, UnixStream};
-use rustix::net::{RecvFlags, recv, send};
+use rustix::net::{RecvFlags, recv};
 use socket2::Socket;
 
 use crate::instant::Instant;
 
 use super::clock::Clock;
-use super::listener::TcpOrUnix;
-use super::stream::SEND_FLAGS;
 use super::{Link, Stream};
 
 /// The longest wait of one read or one write (`SO_RCVTIMEO` and `SO_SNDTIMEO`, socket(7)).
@@ -46,11 +41,7 @@ impl TimeoutStream {
     ///
     /// # Errors
     /// The kernel refuses a socket option.
-    pub(crate) fn new(accepted: TcpOrUnix<TcpStream, UnixStream>, clock: Clock) -> io::Result<Self> {
-        let socket = Socket::from(match accepted {
-            TcpOrUnix::Tcp(tcp) => OwnedFd::from(tcp),
-            TcpOrUnix::Unix(unix) => OwnedFd::from(unix),
-        });
+    pub(crate) fn new(socket: Socket, clock: Clock) -> io::Result<Self> {
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(SOCKET_TIMEOUT))?;
         socket.set_write_timeout(Some(SOCKET_TIMEOUT))?;
@@ -70,20 +61,19 @@ impl Stream for TimeoutStream {
 
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(send(&self.socket, bytes, SEND_FLAGS)?)
+        Stream::write(&mut self.socket, bytes)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&self.socket).write_vectored(slices)
+        Stream::write_vectored(&mut self.socket, slices)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
-        self.socket.shutdown(Shutdown::Write)
+        self.socket.shutdown_write()
     }
 
-    /// A Unix socket accepts the option, but its peer sees an ordinary end (unix(7)).
     fn reset_on_drop(&mut self) -> io::Result<()> {
-        self.socket.set_linger(Some(Duration::ZERO))
+        self.socket.reset_on_drop()
     }
 
     #[inline]
@@ -104,13 +94,15 @@ impl Link<TimeoutStream> {
 
 #[cfg(test)]
 mod tests {
+    use socket2::{Domain, Type};
+
     use super::*;
 
     #[test]
     fn a_read_without_data_ends_at_once_or_after_the_timeout() {
-        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let (ours, _theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
         let clock = Clock::new();
-        let mut stream = TimeoutStream::new(TcpOrUnix::Unix(ours), clock).unwrap();
+        let mut stream = TimeoutStream::new(ours, clock).unwrap();
         // The kernel counts timeouts in ticks of its clock and may round one down by a tick.
         let tick = Duration::from_millis(10);
         for (read_mode, wait_min) in [(ReadMode::NoWait, Duration::ZERO), (ReadMode::Wait, SOCKET_TIMEOUT - tick)] {
@@ -123,8 +115,8 @@ mod tests {
 
     #[test]
     fn a_write_that_finds_no_space_ends_after_the_timeout() {
-        let (ours, _theirs) = UnixStream::pair().unwrap();
-        let mut stream = TimeoutStream::new(TcpOrUnix::Unix(ours), Clock::new()).unwrap();
+        let (ours, _theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+        let mut stream = TimeoutStream::new(ours, Clock::new()).unwrap();
         let bytes = vec![0; 16 << 20];
         assert!(stream.write(&bytes).unwrap() < bytes.len(), "a write is cut short by the timeout");
         assert_eq!(stream.write(&bytes).unwrap_err().kind(), io::ErrorKind::WouldBlock);

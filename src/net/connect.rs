@@ -5,11 +5,10 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use mio::net::{TcpStream, UnixStream};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use super::address::unix_address;
-use super::listener::{TcpOrUnix, apply_buffer_sizes};
+use super::listener::new_socket;
 use crate::destination::Destination;
 
 /// Options of a connecting socket.
@@ -49,12 +48,11 @@ pub enum PortSearch {
 }
 
 /// Starts to connect, without blocking.
-pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<TcpOrUnix<TcpStream, UnixStream>> {
+pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<Socket> {
+    let new_socket = |domain| new_socket(domain, Type::STREAM, options.recv_buffer, options.send_buffer);
     match to {
         Destination::Tcp(address) => {
-            let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
-            socket.set_nonblocking(true)?;
-            apply_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
+            let socket = new_socket(Domain::for_address(*address))?;
             socket.set_tcp_nodelay(options.nodelay)?;
             if options.ports == PortSearch::All {
                 system::search_all_ports(&socket);
@@ -64,14 +62,12 @@ pub(super) fn begin(to: &Destination, options: &ConnectOptions) -> io::Result<Tc
                 socket.bind(&SocketAddr::new(source, 0).into())?;
             }
             ignore_in_progress(socket.connect(&(*address).into()))?;
-            Ok(TcpOrUnix::Tcp(TcpStream::from_std(socket.into())))
+            Ok(socket)
         }
         Destination::Unix(path) => {
-            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-            socket.set_nonblocking(true)?;
-            apply_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
+            let socket = new_socket(Domain::UNIX)?;
             ignore_in_progress(socket.connect(&unix_address(path)?))?;
-            Ok(TcpOrUnix::Unix(UnixStream::from_std(socket.into())))
+            Ok(socket)
         }
     }
 }
@@ -137,14 +133,10 @@ fn ignore_in_progress(result: io::Result<()>) -> io::Result<()> {
 ///
 /// Being writable proves nothing: a refused stream is writable too. No error and a peer address
 /// mean success; no error and no peer address mean that the connect is still in progress.
-pub(super) fn is_connected(stream: &TcpOrUnix<TcpStream, UnixStream>) -> io::Result<bool> {
-    let (error, peer) = match stream {
-        TcpOrUnix::Tcp(tcp) => (tcp.take_error()?, tcp.peer_addr().map(drop)),
-        TcpOrUnix::Unix(unix) => (unix.take_error()?, unix.peer_addr().map(drop)),
-    };
-    match (error, peer) {
+pub(super) fn is_connected(socket: &Socket) -> io::Result<bool> {
+    match (socket.take_error()?, socket.peer_addr()) {
         (Some(error), _) => Err(error),
-        (None, Ok(())) => Ok(true),
+        (None, Ok(_)) => Ok(true),
         (None, Err(error)) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
         (None, Err(error)) => Err(error),
     }
@@ -163,10 +155,7 @@ mod tests {
         let to = Destination::Tcp(listener.local_addr().unwrap());
         let options = ConnectOptions { ports, ..ConnectOptions::default() };
         let streams: Vec<_> = (0..100).map(|_| begin(&to, &options).unwrap()).collect();
-        let is_odd = |stream: &TcpOrUnix<TcpStream, UnixStream>| match stream {
-            TcpOrUnix::Tcp(tcp) => tcp.local_addr().unwrap().port() % 2 == 1,
-            TcpOrUnix::Unix(_) => unreachable!("the destination is TCP"),
-        };
+        let is_odd = |stream: &Socket| stream.local_addr().unwrap().as_socket().unwrap().port() % 2 == 1;
         let odd = streams.iter().filter(|stream| is_odd(stream)).count();
         [streams.len() - odd, odd]
     }

@@ -3,9 +3,9 @@
 //! The loop receives them in its next turn. They carry no sockets.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::mem::discriminant;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -21,27 +21,14 @@ pub trait Wake: Send + Sync {
     fn wake(&self);
 }
 
-const DRAIN: u8 = 1;
-const STOP: u8 = 2;
-const TOTALS: u8 = 4;
-const RELOAD: u8 = 8;
-const LAME_DUCK: u8 = 16;
-
 /// Sends requests to an event loop, from any thread.
 ///
 /// Every method returns at once. Equal requests that arrive before the loop's next turn count as one.
 #[derive(Clone)]
 pub struct Handle {
-    requests: Arc<PendingRequests>,
+    /// The requests that the loop has not taken, at most one of each kind.
+    requests: Arc<Mutex<Vec<ControlEvent>>>,
     wake: Arc<dyn Wake>,
-}
-
-/// The requests that the loop has not taken.
-#[derive(Default)]
-struct PendingRequests {
-    bits: AtomicU8,
-    /// The timeout of the last request for a lame duck. It is written before its bit.
-    lame_duck_ns: AtomicU64,
 }
 
 impl Handle {
@@ -53,29 +40,27 @@ impl Handle {
     ///
     /// A repeated request moves the deadline. During a drain it has no effect.
     pub fn lame_duck(&self, timeout: Duration) {
-        let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-        self.requests.lame_duck_ns.store(nanos, Ordering::Release);
-        self.request(LAME_DUCK);
+        self.request(ControlEvent::LameDuck(timeout));
     }
 
     /// Finishes every peer, then ends the loop; see [`ControlEvent::Drain`].
     pub fn drain(&self) {
-        self.request(DRAIN);
+        self.request(ControlEvent::Drain);
     }
 
     /// Ends the loop at once.
     pub fn stop(&self) {
-        self.request(STOP);
+        self.request(ControlEvent::Stop);
     }
 
     /// Logs the totals.
     pub fn log_totals(&self) {
-        self.request(TOTALS);
+        self.request(ControlEvent::Totals);
     }
 
     /// Reads certificates and keys again, for new connections.
     pub fn reload(&self) {
-        self.request(RELOAD);
+        self.request(ControlEvent::Reload);
     }
 
     /// Makes the loop turn once.
@@ -90,23 +75,20 @@ impl Handle {
     }
 
     /// The requests since the last call.
-    pub(crate) fn take_requests(&self) -> impl Iterator<Item = ControlEvent> + use<> {
-        let requests = self.requests.bits.swap(0, Ordering::AcqRel);
-        let timeout = Duration::from_nanos(self.requests.lame_duck_ns.load(Ordering::Acquire));
-        [
-            (TOTALS, ControlEvent::Totals),
-            (RELOAD, ControlEvent::Reload),
-            (LAME_DUCK, ControlEvent::LameDuck(timeout)),
-            (DRAIN, ControlEvent::Drain),
-            (STOP, ControlEvent::Stop),
-        ]
-        .into_iter()
-        .filter_map(move |(bit, control_event)| (requests & bit != 0).then_some(control_event))
+    pub(crate) fn take_requests(&self) -> Vec<ControlEvent> {
+        std::mem::take(&mut *self.pending_requests())
     }
 
-    fn request(&self, bit: u8) {
-        self.requests.bits.fetch_or(bit, Ordering::AcqRel);
+    fn request(&self, request: ControlEvent) {
+        let mut requests = self.pending_requests();
+        requests.retain(|pending| discriminant(pending) != discriminant(&request));
+        requests.push(request);
+        drop(requests);
         self.wake.wake();
+    }
+
+    fn pending_requests(&self) -> MutexGuard<'_, Vec<ControlEvent>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

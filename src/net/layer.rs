@@ -35,14 +35,19 @@ pub trait Layer<T: Stream> {
     fn open(&self, stream: &mut Self::Stream) -> io::Result<()>;
 
     /// The layer's own reason why the stream failed, if it has one.
-    fn failure(&self, stream: &Self::Stream) -> Option<io::Error>;
+    fn failure(&self, stream: &Self::Stream) -> Option<io::Error> {
+        let _ = stream;
+        None
+    }
 
     /// Reads the layer's files again; streams wrapped afterwards use the new contents. `None` if
     /// the layer has no files.
     ///
     /// # Errors
     /// A file cannot be read or used. The layer then keeps its old contents.
-    fn reload(&mut self) -> Option<io::Result<()>>;
+    fn reload(&mut self) -> Option<io::Result<()>> {
+        None
+    }
 }
 
 /// No layer: the stream itself.
@@ -70,13 +75,5 @@ impl<T: Stream> Layer<T> for Plain {
     #[inline]
     fn open(&self, _stream: &mut T) -> io::Result<()> {
         Ok(())
-    }
-
-    fn failure(&self, _stream: &T) -> Option<io::Error> {
-        None
-    }
-
-    fn reload(&mut self) -> Option<io::Result<()>> {
-        None
     }
 }

@@ -3,14 +3,15 @@
 //! They are built with socket2, since most options must be set before the socket listens.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
 
 use mio::event::Source;
-use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use mio::net::{TcpListener, UnixListener};
+use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 
 use super::address::{Address, is_file_path, unix_address};
 use crate::peer_address::PeerAddress;
@@ -60,28 +61,17 @@ impl Default for ListenOptions {
     }
 }
 
-/// A TCP socket or a Unix socket.
-pub enum TcpOrUnix<T, U> {
-    /// The TCP socket.
-    Tcp(T),
-    /// The Unix socket.
-    Unix(U),
-}
-
-impl<T: Source, U: Source> TcpOrUnix<T, U> {
-    pub(super) fn source(&mut self) -> &mut dyn Source {
-        match self {
-            Self::Tcp(tcp) => tcp,
-            Self::Unix(unix) => unix,
-        }
-    }
-}
-
 /// A listening socket. Dropping a Unix listener removes its path, unless another socket has replaced it.
 pub struct Listener {
-    socket: TcpOrUnix<TcpListener, UnixListener>,
+    socket: ListeningSocket,
     address: Address,
     file: Option<FileIdentity>,
+}
+
+/// mio accepts non-blocking streams, which takes one system call on most systems.
+enum ListeningSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 impl Listener {
@@ -90,7 +80,7 @@ impl Listener {
             Address::Tcp(host_port) | Address::Tls(host_port) => {
                 let listener = bind_first(host_port, |address| bind_tcp(address, options))?;
                 let address = address.bound_to(listener.local_addr()?);
-                Ok(Self { socket: TcpOrUnix::Tcp(listener), address, file: None })
+                Ok(Self { socket: ListeningSocket::Tcp(listener), address, file: None })
             }
             Address::Udp(_) => {
                 Err(io::Error::new(io::ErrorKind::InvalidInput, "a udp:// address does not accept connections"))
@@ -98,13 +88,16 @@ impl Listener {
             Address::Unix(path) => {
                 let listener = bind_unix(path, options)?;
                 let file = FileIdentity::of(path).filter(|_| is_file_path(path));
-                Ok(Self { socket: TcpOrUnix::Unix(listener), address: address.clone(), file })
+                Ok(Self { socket: ListeningSocket::Unix(listener), address: address.clone(), file })
             }
         }
     }
 
     pub(super) fn source(&mut self) -> &mut dyn Source {
-        self.socket.source()
+        match &mut self.socket {
+            ListeningSocket::Tcp(tcp) => tcp,
+            ListeningSocket::Unix(unix) => unix,
+        }
     }
 
     pub(super) fn local_address(&self) -> &Address {
@@ -112,13 +105,13 @@ impl Listener {
     }
 
     #[inline]
-    pub(super) fn accept(&self) -> io::Result<(TcpOrUnix<TcpStream, UnixStream>, PeerAddress)> {
+    pub(super) fn accept(&self) -> io::Result<(Socket, PeerAddress)> {
         match &self.socket {
-            TcpOrUnix::Tcp(tcp) => {
+            ListeningSocket::Tcp(tcp) => {
                 let (stream, address) = tcp.accept()?;
-                Ok((TcpOrUnix::Tcp(stream), PeerAddress::Tcp(address)))
+                Ok((OwnedFd::from(stream).into(), PeerAddress::Tcp(address)))
             }
-            TcpOrUnix::Unix(unix) => Ok((TcpOrUnix::Unix(unix.accept()?.0), PeerAddress::Unix)),
+            ListeningSocket::Unix(unix) => Ok((OwnedFd::from(unix.accept()?.0).into(), PeerAddress::Unix)),
         }
     }
 }
@@ -158,7 +151,7 @@ pub(super) fn bind_first<T>(host_port: &str, bind: impl Fn(&SocketAddr) -> io::R
 }
 
 fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = new_socket(Domain::for_address(*address), Type::STREAM, options.recv_buffer, options.send_buffer)?;
     // A restart must not wait for closed connections of the previous process (TIME_WAIT).
     socket.set_reuse_address(true)?;
     if options.reuse_port {
@@ -173,8 +166,6 @@ fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpList
         )?;
     }
     socket.set_tcp_nodelay(options.nodelay)?;
-    apply_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
-    socket.set_nonblocking(true)?;
     socket.bind(&(*address).into())?;
     socket.listen(backlog(options))?;
     log_options(&socket);
@@ -182,9 +173,7 @@ fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpList
 }
 
 fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<UnixListener> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    apply_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
-    socket.set_nonblocking(true)?;
+    let socket = new_socket(Domain::UNIX, Type::STREAM, options.recv_buffer, options.send_buffer)?;
     let address = unix_address(path)?;
     match socket.bind(&address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path, &address) => {
@@ -203,23 +192,21 @@ fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<UnixListener> {
 /// The connect does not block, although the backlog of a listener may be full.
 fn is_abandoned(path: &Path, address: &SockAddr) -> bool {
     let is_socket = is_file_path(path) && fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-    let connect = || {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        socket.connect(address)
-    };
+    let connect = || new_socket(Domain::UNIX, Type::STREAM, None, None)?.connect(address);
     is_socket && connect().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// Sets the sizes that are given, in bytes.
-pub(super) fn apply_buffer_sizes(socket: &Socket, recv: Option<usize>, send: Option<usize>) -> io::Result<()> {
+/// A socket that does not block, with these sizes of its buffers, in bytes, if they are given.
+pub(super) fn new_socket(domain: Domain, kind: Type, recv: Option<usize>, send: Option<usize>) -> io::Result<Socket> {
+    let socket = Socket::new(domain, kind, None)?;
+    socket.set_nonblocking(true)?;
     if let Some(bytes) = recv {
         socket.set_recv_buffer_size(bytes)?;
     }
     if let Some(bytes) = send {
         socket.set_send_buffer_size(bytes)?;
     }
-    Ok(())
+    Ok(socket)
 }
 
 fn backlog(options: &ListenOptions) -> i32 {

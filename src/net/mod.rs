@@ -47,7 +47,7 @@ pub(crate) use handle::MESSAGES_WAITING_MAX;
 pub use handle::{Handle, SendError, Sender, Wake};
 pub use layer::{Layer, Plain};
 pub use link::Link;
-pub use listener::{Keepalive, ListenOptions, Listener, TcpOrUnix};
+pub use listener::{Keepalive, ListenOptions, Listener};
 pub use reactor::Reactor;
 pub use stream::Stream;
 pub use udp::{DatagramOptions, DatagramRoute, DatagramSocket, Datagrams, MulticastGroup, UnknownGroup};

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
+use socket2::Socket;
 
 use crate::instant::Instant;
 
 use super::alarm::Alarm;
 use super::budget::TURN_PEERS;
 use super::clock::{Clock, ClockAnchor};
-use super::listener::{Listener, TcpOrUnix};
+use super::listener::Listener;
 use super::{
     Address, ConnectOptions, ControlEvent, DatagramOptions, DatagramSocket, Destination, Event, ListenOptions, Net,
     PeerAddress, PollOutcome, Readiness, Token, Wake,
@@ -113,7 +114,7 @@ impl Reactor {
         Ok(self)
     }
 
-    /// Registers a descriptor of the program for both directions.
+    /// Registers a descriptor for both directions.
     ///
     /// # Errors
     /// As `epoll_ctl(2)` or `kevent(2)`.
@@ -150,7 +151,7 @@ impl Reactor {
 }
 
 impl Net for Reactor {
-    type Stream = TcpOrUnix<mio::net::TcpStream, mio::net::UnixStream>;
+    type Stream = Socket;
     type Listener = Listener;
     type Datagrams = DatagramSocket;
 
@@ -220,8 +221,7 @@ impl Net for Reactor {
 
     #[inline]
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()> {
-        let both = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(stream.source(), mio_token(token), both)
+        self.watch(stream, token)
     }
 
     fn connect(&mut self, to: &Destination, options: &ConnectOptions, token: Token) -> io::Result<Self::Stream> {

@@ -1,19 +1,16 @@
 //! [`Stream`]: the bytes of one connection, and its implementation for the kernel's sockets.
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use mio::net::{TcpStream, UnixStream};
+use rustix::io::writev;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use socket2::SockRef;
+use socket2::Socket;
 
 use crate::instant::Instant;
 use crate::peer_address::PeerAddress;
 use crate::service::TlsInfo;
-
-use super::listener::TcpOrUnix;
 
 /// The bytes of one connection.
 ///
@@ -107,57 +104,36 @@ pub trait Stream {
 
 // Apple systems lack the flag. SIGPIPE is ignored there too, since Rust programs start that way.
 #[cfg(not(target_vendor = "apple"))]
-pub(super) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
+const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
-pub(super) const SEND_FLAGS: SendFlags = SendFlags::empty();
+const SEND_FLAGS: SendFlags = SendFlags::empty();
 
-impl AsFd for TcpOrUnix<TcpStream, UnixStream> {
-    #[inline]
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(tcp) => tcp.as_fd(),
-            Self::Unix(unix) => unix.as_fd(),
-        }
-    }
-}
-
-impl Stream for TcpOrUnix<TcpStream, UnixStream> {
+impl Stream for Socket {
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(recv(self.as_fd(), buf, RecvFlags::empty())?.0)
+        Ok(recv(self, buf, RecvFlags::empty())?.0)
     }
 
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(send(self.as_fd(), bytes, SEND_FLAGS)?)
+        Ok(send(self, bytes, SEND_FLAGS)?)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(tcp) => tcp.write_vectored(slices),
-            Self::Unix(unix) => unix.write_vectored(slices),
-        }
+        Ok(writev(self, slices)?)
     }
 
     fn local_address(&self) -> Option<PeerAddress> {
-        match self {
-            Self::Tcp(tcp) => tcp.local_addr().ok().map(PeerAddress::Tcp),
-            Self::Unix(_) => Some(PeerAddress::Unix),
-        }
+        let address = self.local_addr().ok()?;
+        Some(address.as_socket().map_or(PeerAddress::Unix, PeerAddress::Tcp))
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
-        match self {
-            Self::Tcp(tcp) => tcp.shutdown(Shutdown::Write),
-            Self::Unix(unix) => unix.shutdown(Shutdown::Write),
-        }
+        self.shutdown(Shutdown::Write)
     }
 
+    /// A Unix socket accepts the option, but its peer sees an ordinary end (unix(7)).
     fn reset_on_drop(&mut self) -> io::Result<()> {
-        match self {
-            Self::Tcp(tcp) => SockRef::from(&*tcp).set_linger(Some(Duration::ZERO)),
-            // Unix sockets have no reset; the peer reads what was sent and then the end.
-            Self::Unix(_) => Ok(()),
-        }
+        self.set_linger(Some(Duration::ZERO))
     }
 }

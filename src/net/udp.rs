@@ -12,13 +12,13 @@ use mio::event::Source;
 use mio::net::UdpSocket;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg, sendmsg};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Type};
 use thiserror::Error;
 
 use crate::datagram::{Reach, Source as DatagramSource};
 
 use super::address::Address;
-use super::listener::{apply_buffer_sizes, bind_first};
+use super::listener::{bind_first, new_socket};
 use super::packet_info;
 
 /// A bound UDP socket. It never blocks.
@@ -165,12 +165,10 @@ pub(super) fn bind(address: &Address, options: &DatagramOptions) -> io::Result<D
 }
 
 fn bind_one(address: &SocketAddr, options: &DatagramOptions) -> io::Result<DatagramSocket> {
-    let socket = Socket::new(Domain::for_address(*address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = new_socket(Domain::for_address(*address), Type::DGRAM, options.recv_buffer, options.send_buffer)?;
     if options.reuse_port {
         socket.set_reuse_port(true)?;
     }
-    apply_buffer_sizes(&socket, options.recv_buffer, options.send_buffer)?;
-    socket.set_nonblocking(true)?;
     socket.bind(&(*address).into())?;
     for group in &options.multicast {
         match group {

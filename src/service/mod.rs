@@ -34,7 +34,7 @@ pub use orders::{Orders, ReplyToken};
 pub use outbox::OutboxFull;
 pub(crate) use outbox::{Action, Batch, Order, Outbox, Target};
 pub use peer_info::{Identity, PeerInfo, TlsInfo, TlsVersion};
-pub use proxy::{PROXY_QUEUE, Proxied, Proxy};
+pub use proxy::{PROXY_QUEUE, Proxy, Relay};
 pub use timers::TimerKey;
 pub(crate) use timers::TimerTarget;
 pub use topics::{TooManyTopics, Topics};

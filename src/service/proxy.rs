@@ -19,12 +19,97 @@ use crate::destination::Destination;
 use crate::slab::Key;
 use crate::watermark::Watermarks;
 
-use super::{ConnectFailure, Context, Orders, OutboxFull, PeerInfo, Role, Service};
+use super::{ConnectFailure, Context, Orders, OutboxFull, PeerInfo, Service};
 
 /// Bytes of one peer that are passed on before it is paused until its partner's queue is low.
 ///
 /// Each pause costs a turn, which is little compared with the system calls for 64 KiB.
 const WINDOW_BYTES: usize = 64 * KIB;
+
+/// Watermarks for the peers of a [`Relay`].
+///
+/// With these, a peer that was sent a whole window and one read more is still read, so that the two
+/// directions never wait for each other.
+pub const PROXY_QUEUE: Watermarks = Watermarks::new(64 * KIB, 512 * KIB);
+
+const _: () = assert!(PROXY_QUEUE.low() + WINDOW_BYTES + READ_LEN_MAX < PROXY_QUEUE.high());
+
+/// Pairs of peers that pass their frames on to each other.
+///
+/// A [`Proxy`] pairs each peer at once. A service that pairs its peers later, such as one for SOCKS, has a
+/// relay of its own and calls it in its callbacks. It also calls [`Context::keep_open`] for both peers.
+#[derive(Clone, Debug, Default)]
+pub struct Relay {
+    sides: HashMap<Key, Side>,
+}
+
+/// One peer of a pair.
+#[derive(Clone, Copy, Debug, Default)]
+struct Side {
+    /// `None` while the outbound connection is in progress.
+    partner: Option<Key>,
+    /// Bytes of this peer that were passed on in the current window.
+    passed: usize,
+}
+
+impl Relay {
+    /// Adds a peer that has no partner yet.
+    pub fn insert(&mut self, peer: Key) {
+        self.sides.insert(peer, Side::default());
+    }
+
+    /// Pairs a peer with the connection that was opened for it. Returns `false` if the peer is gone.
+    pub fn pair(&mut self, peer: Key, partner: Key) -> bool {
+        let Some(side) = self.sides.get_mut(&peer) else { return false };
+        side.partner = Some(partner);
+        self.sides.insert(partner, Side { partner: Some(peer), passed: 0 });
+        true
+    }
+
+    fn partner(&self, peer: Key) -> Option<Key> {
+        self.sides.get(&peer).and_then(|side| side.partner)
+    }
+
+    /// Passes a frame on to the partner. After a window, pauses the peer until the partner's queue is low.
+    pub fn handle_frame<S: Service>(&mut self, frame: &[u8], cx: &mut Context<'_, S>) {
+        let Some(side) = self.sides.get_mut(&cx.key()) else { return };
+        let Some(partner) = side.partner else { return };
+        if let Err(OutboxFull) = cx.orders().send_to(partner, &[frame]) {
+            return cx.close();
+        }
+        side.passed += frame.len();
+        if side.passed >= WINDOW_BYTES {
+            side.passed = 0;
+            cx.pause();
+            cx.orders().notify_writable(partner);
+        }
+    }
+
+    /// Resumes the partner of a peer that can be written to.
+    pub fn handle_writable<S: Service>(&self, cx: &mut Context<'_, S>) {
+        if let Some(partner) = self.partner(cx.key()) {
+            cx.orders().resume(partner);
+        }
+    }
+
+    /// Passes the end of a peer's direction on.
+    pub fn handle_end<S: Service>(&self, cx: &mut Context<'_, S>) {
+        if let Some(partner) = self.partner(cx.key()) {
+            cx.orders().half_close(partner);
+        }
+    }
+
+    /// Finishes the partner of a closed peer, or resets it after a failure.
+    pub fn handle_close<S: Service>(&mut self, peer: Key, reason: CloseReason, orders: &mut Orders<'_, S>) {
+        let Some(Side { partner: Some(partner), .. }) = self.sides.remove(&peer) else { return };
+        let is_complete = matches!(reason, CloseReason::Finished | CloseReason::IdleTimeout | CloseReason::Drained);
+        if is_complete {
+            orders.finish(partner);
+        } else {
+            orders.reset(partner);
+        }
+    }
+}
 
 /// Connects to one destination for each peer, and passes frames on in both directions.
 ///
@@ -33,104 +118,58 @@ const WINDOW_BYTES: usize = 64 * KIB;
 #[derive(Clone, Debug)]
 pub struct Proxy<C> {
     to: Destination,
-    /// The partner of each peer; `None` while the outbound connection is in progress.
-    partners: HashMap<Key, Option<Key>>,
+    relay: Relay,
     codec: PhantomData<fn() -> C>,
 }
-
-/// What a proxy keeps for each peer.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Proxied {
-    /// The client of an outbound connection.
-    client: Option<Key>,
-    /// Bytes of this peer that were passed on in the current window.
-    passed: usize,
-}
-
-/// Watermarks for the peers of a [`Proxy`].
-///
-/// With these, a peer that was sent a whole window and one read more is still read, so that the two
-/// directions never wait for each other.
-pub const PROXY_QUEUE: Watermarks = Watermarks::new(64 * KIB, 512 * KIB);
-
-const _: () = assert!(PROXY_QUEUE.low() + WINDOW_BYTES + READ_LEN_MAX < PROXY_QUEUE.high());
 
 impl<C> Proxy<C> {
     /// A proxy to this destination.
     pub fn to(to: impl Into<Destination>) -> Self {
-        Self { to: to.into(), partners: HashMap::new(), codec: PhantomData }
-    }
-
-    fn partner(&self, key: Key) -> Option<Key> {
-        self.partners.get(&key).copied().flatten()
+        Self { to: to.into(), relay: Relay::default(), codec: PhantomData }
     }
 }
 
 impl<C: ByteCodec> Service for Proxy<C> {
     type Codec = C;
-    type Peer = Proxied;
+    /// The client of an outbound connection.
+    type Peer = Option<Key>;
     type Message = ();
 
-    fn on_open(&mut self, peer: &mut Proxied, info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
+    fn on_open(&mut self, client: &mut Option<Key>, _info: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         let key = cx.key();
         // The partner may reply after this peer has ended its direction.
         cx.keep_open();
-        match (info.role(), peer.client) {
-            (Role::Connected, Some(client)) => match self.partners.get_mut(&client) {
-                Some(partner) => {
-                    *partner = Some(key);
-                    self.partners.insert(key, Some(client));
-                    cx.orders().resume(client);
-                }
-                // The client was closed meanwhile.
-                None => cx.close(),
-            },
-            (Role::Accepted | Role::Connected, _) => {
-                self.partners.insert(key, None);
+        match *client {
+            Some(client) if self.relay.pair(client, key) => cx.orders().resume(client),
+            // The client was closed meanwhile.
+            Some(_) => cx.close(),
+            None => {
+                self.relay.insert(key);
                 cx.pause();
-                cx.orders().connect(self.to.clone(), Proxied { client: Some(key), passed: 0 });
+                cx.orders().connect(self.to.clone(), Some(key));
             }
         }
     }
 
-    fn on_connect_failed(&mut self, failure: ConnectFailure<Proxied>, orders: &mut Orders<'_, Self>) {
-        if let Some(client) = failure.peer.client {
+    fn on_connect_failed(&mut self, failure: ConnectFailure<Option<Key>>, orders: &mut Orders<'_, Self>) {
+        if let Some(client) = failure.peer {
             orders.reset(client);
         }
     }
 
-    fn on_frame(&mut self, peer: &mut Proxied, frame: &[u8], cx: &mut Context<'_, Self>) {
-        let Some(partner) = self.partner(cx.key()) else { return };
-        if let Err(OutboxFull) = cx.orders().send_to(partner, &[frame]) {
-            return cx.close();
-        }
-        peer.passed += frame.len();
-        if peer.passed >= WINDOW_BYTES {
-            peer.passed = 0;
-            cx.pause();
-            cx.orders().notify_writable(partner);
-        }
+    fn on_frame(&mut self, _: &mut Option<Key>, frame: &[u8], cx: &mut Context<'_, Self>) {
+        self.relay.handle_frame(frame, cx);
     }
 
-    fn on_writable(&mut self, _peer: &mut Proxied, cx: &mut Context<'_, Self>) {
-        if let Some(partner) = self.partner(cx.key()) {
-            cx.orders().resume(partner);
-        }
+    fn on_writable(&mut self, _: &mut Option<Key>, cx: &mut Context<'_, Self>) {
+        self.relay.handle_writable(cx);
     }
 
-    fn on_end(&mut self, _peer: &mut Proxied, cx: &mut Context<'_, Self>) {
-        if let Some(partner) = self.partner(cx.key()) {
-            cx.orders().half_close(partner);
-        }
+    fn on_end(&mut self, _: &mut Option<Key>, cx: &mut Context<'_, Self>) {
+        self.relay.handle_end(cx);
     }
 
-    fn on_close(&mut self, _peer: Proxied, key: Key, reason: CloseReason, orders: &mut Orders<'_, Self>) {
-        let Some(Some(partner)) = self.partners.remove(&key) else { return };
-        let is_complete = matches!(reason, CloseReason::Finished | CloseReason::IdleTimeout | CloseReason::Drained);
-        if is_complete {
-            orders.finish(partner);
-        } else {
-            orders.reset(partner);
-        }
+    fn on_close(&mut self, _: Option<Key>, key: Key, reason: CloseReason, orders: &mut Orders<'_, Self>) {
+        self.relay.handle_close(key, reason, orders);
     }
 }

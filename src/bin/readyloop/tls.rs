@@ -3,7 +3,7 @@
 use std::io;
 
 use readyloop::Address;
-use readyloop::net::tls::{CertificateFault, Incompatibility, PemProblem, TlsError, TlsSetupError};
+use readyloop::net::tls::{PemProblem, TlsError, TlsSetupError};
 
 use crate::cli_error::{CliError, io_message};
 
@@ -84,9 +84,7 @@ fn tls_hint(error: &TlsError) -> &'static str {
         TlsError::UnknownSigner => {
             "type --ca FILE with the authority that signed it; --insecure skips the check, for tests only"
         }
-        TlsError::BadCertificate(CertificateFault::Authority) => {
-            "type --ca FILE with this very certificate; --insecure skips the check, for tests only"
-        }
+        TlsError::Authority => "type --ca FILE with this very certificate; --insecure skips the check, for tests only",
         TlsError::BadCertificate(_) => {
             "the server needs another certificate; --insecure skips the check, for tests only"
         }
@@ -95,9 +93,9 @@ fn tls_hint(error: &TlsError) -> &'static str {
             "type --cert FILE --key FILE with a certificate for this client"
         }
         TlsError::Refused(_) => "type --cert FILE --key FILE with a certificate that the server accepts",
-        TlsError::NothingInCommon(Incompatibility::Alpn) => "type another --alpn, or none",
-        TlsError::NothingInCommon(Incompatibility::Version) => "the server must support TLS 1.2 or 1.3",
+        TlsError::NoAlpn => "type another --alpn, or none",
+        TlsError::NoVersion => "the server must support TLS 1.2 or 1.3",
         TlsError::NothingInCommon(_) => "check which versions, cipher suites and protocols the server supports",
-        TlsError::Other(_) | _ => "check the server; its log may name the reason",
+        TlsError::Aborted(_) | TlsError::Other(_) | _ => "check the server; its log may name the reason",
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::codec::Lines;
-use crate::connection::CloseReason;
+use crate::connection::{CloseReason, Limits};
 use crate::connector::FULL_PAUSE;
 use crate::net::Address;
 use crate::service::ConnectFailure;
@@ -57,7 +57,7 @@ impl Service for ClientRecorder {
 type SimClient = Client<SimNet, ClientRecorder>;
 
 fn client(world: &World) -> SimClient {
-    Client::new(world.net(), Lines::new(), ClientRecorder::default(), ClientLimits::default())
+    Client::new(world.net(), Dial::default(), Lines::new(), ClientRecorder::default(), ServerLimits::default())
 }
 
 fn at(port: u16) -> (Destination, Address) {
@@ -139,7 +139,7 @@ fn after_a_stall_a_peer_with_a_pending_event_is_not_idle() {
     assert_eq!(client.open(), PEERS as usize);
 
     // The loop makes no turn for the whole idle timeout, while every peer sends.
-    world.advance(ClientLimits::default().peer.idle_timeout, || Ok::<_, io::Error>(())).unwrap();
+    world.advance(Limits::default().idle_timeout, || Ok::<_, io::Error>(())).unwrap();
     world.peers().for_each(|peer| peer.send(b"still here\n"));
     client.turn(None).unwrap();
     assert!(client.service().replies.len() < PEERS as usize, "one poll reported all of them");

@@ -12,8 +12,7 @@ use rustls_pki_types::ServerName;
 use super::pem::{alpn_protocols, identity_error};
 use super::trust::Verifier;
 use super::{Pem, TlsError, TlsSetupError, TlsStream, Trust};
-use crate::net::{Layer, Stream};
-use crate::service::Role;
+use crate::net::Stream;
 pub use crate::service::TlsVersion;
 
 /// Options of a TLS client.
@@ -85,31 +84,13 @@ pub struct TlsTarget {
     name: ServerName<'static>,
 }
 
-impl<T: Stream> Layer<T> for TlsTarget {
-    type Stream = TlsStream<T>;
-
-    fn has_handshake(&self, _role: Role) -> bool {
-        true
-    }
-
-    fn wrap(&self, stream: T, _role: Role) -> io::Result<TlsStream<T>> {
+impl TlsTarget {
+    /// TLS over a stream to the server. Moves no bytes.
+    ///
+    /// # Errors
+    /// No randomness for it.
+    pub fn wrap<T: Stream>(&self, stream: T) -> io::Result<TlsStream<T>> {
         let tls = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
         Ok(TlsStream::new(stream, tls.map_err(|error| TlsError::from(&error))?))
-    }
-
-    fn inner<'a>(&self, stream: &'a mut TlsStream<T>) -> &'a mut T {
-        stream.inner_mut()
-    }
-
-    fn open(&self, stream: &mut TlsStream<T>) -> io::Result<()> {
-        stream.handshake()
-    }
-
-    fn failure(&self, stream: &TlsStream<T>) -> Option<io::Error> {
-        stream.failure().map(io::Error::from)
-    }
-
-    fn reload(&mut self) -> Option<io::Result<()>> {
-        None
     }
 }

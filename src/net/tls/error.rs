@@ -28,96 +28,33 @@ pub enum TlsError {
     /// No trusted authority has signed the peer's certificate.
     #[error("the peer's certificate is not signed by a trusted authority")]
     UnknownSigner,
+    /// The peer's certificate belongs to an authority that is not trusted itself.
+    #[error("the peer's certificate is that of an authority, and is not itself in the list of trusted certificates")]
+    Authority,
     /// The peer's certificate is unusable for another reason.
     #[error("the peer's certificate {0}")]
-    BadCertificate(CertificateFault),
+    BadCertificate(&'static str),
     /// A certificate is required of the peer, and it sent none.
     #[error("the peer sent no certificate")]
     NoCertificate,
     /// The peer refused our certificate.
     #[error("the peer refuses our certificate, or requires one and we have none: {0}")]
     Refused(Alert),
-    /// The two sides have no version, cipher suite or protocol in common.
+    /// The two sides have no protocol of ALPN in common.
+    #[error("no common TLS parameters: no ALPN protocol")]
+    NoAlpn,
+    /// The two sides have no version in common.
+    #[error("no common TLS parameters: the peer has neither TLS 1.2 nor TLS 1.3, or not the version that is required")]
+    NoVersion,
+    /// The two sides have another parameter not in common, such as the cipher suite.
     #[error("no common TLS parameters: {0}")]
-    NothingInCommon(Incompatibility),
-    /// Any other failure.
-    #[error("{0}")]
-    Other(TlsFault),
-}
-
-/// Why a certificate of the peer is unusable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum CertificateFault {
-    /// It is damaged.
-    #[error("is damaged")]
-    Damaged,
-    /// It belongs to an authority that is not trusted itself.
-    #[error("is that of an authority, and is not itself in the list of trusted certificates")]
-    Authority,
-    /// It has another version than 3.
-    #[error("has another version than X.509 version 3")]
-    Version,
-    /// It is made for another purpose.
-    #[error("is not made for this side of a connection (extended key usage)")]
-    Purpose,
-    /// It is revoked.
-    #[error("is revoked")]
-    Revoked,
-    /// It is signed with an algorithm that is not supported.
-    #[error("is signed with an algorithm that is not supported")]
-    Algorithm,
-    /// It has a critical extension or a constraint that is not supported.
-    #[error("has a property that is not supported")]
-    Unsupported,
-}
-
-/// What two sides do not have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Incompatibility {
-    /// No protocol of ALPN.
-    #[error("no ALPN protocol")]
-    Alpn,
-    /// No version of TLS.
-    #[error("the peer has neither TLS 1.2 nor TLS 1.3, or not the version that is required")]
-    Version,
-    /// No cipher suite.
-    #[error("no cipher suite")]
-    CipherSuite,
-    /// No way to exchange keys.
-    #[error("no key exchange group")]
-    KeyExchange,
-    /// No signature scheme.
-    #[error("no signature scheme")]
-    Signature,
-    /// The peer sent an alert about it, without a reason.
-    #[error("the peer reports a failed handshake")]
-    Reported,
-    /// The peer lacks a required extension.
-    #[error("the peer lacks a required extension")]
-    Extension,
-}
-
-/// A failure of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum TlsFault {
+    NothingInCommon(&'static str),
     /// The peer sent this alert.
     #[error("the peer aborted TLS: {0}")]
     Aborted(Alert),
-    /// A record cannot be decrypted.
-    #[error("a record of the peer cannot be decrypted")]
-    BadRecord,
-    /// The peer broke the rules of the protocol.
-    #[error("the peer broke the rules of TLS")]
-    Misbehaved,
-    /// The system has no time or no random bytes.
-    #[error("the system clock or the random generator of the system failed")]
-    System,
-    /// TLS itself failed.
-    #[error("TLS failed here")]
-    Internal,
+    /// Any other failure.
+    #[error("{0}")]
+    Other(&'static str),
 }
 
 /// An alert of the peer (RFC 8446, section 6.2). It is shown by its name.
@@ -169,18 +106,18 @@ impl From<&rustls::Error> for TlsError {
             rustls::Error::InvalidCertificate(error) => Self::from(error),
             rustls::Error::NoCertificatesPresented => Self::NoCertificate,
             rustls::Error::AlertReceived(alert) => Self::from(*alert),
-            rustls::Error::NoApplicationProtocol => Self::NothingInCommon(Incompatibility::Alpn),
-            rustls::Error::PeerIncompatible(why) => Self::NothingInCommon(Incompatibility::from(why)),
-            rustls::Error::DecryptError => Self::Other(TlsFault::BadRecord),
+            rustls::Error::NoApplicationProtocol => Self::NoAlpn,
+            rustls::Error::PeerIncompatible(why) => Self::from(why),
+            rustls::Error::DecryptError => Self::Other("a record of the peer cannot be decrypted"),
             rustls::Error::FailedToGetCurrentTime | rustls::Error::FailedToGetRandomBytes => {
-                Self::Other(TlsFault::System)
+                Self::Other("the system clock or the random generator of the system failed")
             }
             rustls::Error::InappropriateMessage { .. }
             | rustls::Error::InappropriateHandshakeMessage { .. }
             | rustls::Error::InvalidMessage(_)
             | rustls::Error::PeerMisbehaved(_)
-            | rustls::Error::PeerSentOversizedRecord => Self::Other(TlsFault::Misbehaved),
-            _ => Self::Other(TlsFault::Internal),
+            | rustls::Error::PeerSentOversizedRecord => Self::Other("the peer broke the rules of TLS"),
+            _ => Self::Other("TLS failed here"),
         }
     }
 }
@@ -194,40 +131,43 @@ impl From<&CertificateError> for TlsError {
                 return Self::WrongName(expected.to_str().into());
             }
             CertificateError::UnknownIssuer | CertificateError::BadSignature => return Self::UnknownSigner,
-            CertificateError::BadEncoding => CertificateFault::Damaged,
-            CertificateError::Revoked => CertificateFault::Revoked,
+            CertificateError::BadEncoding => "is damaged",
+            CertificateError::Revoked => "is revoked",
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-                CertificateFault::Purpose
+                "is not made for this side of a connection (extended key usage)"
             }
             CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => CertificateFault::Algorithm,
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                "is signed with an algorithm that is not supported"
+            }
             CertificateError::Other(other) => match other.0.downcast_ref() {
-                Some(webpki::Error::CaUsedAsEndEntity) => CertificateFault::Authority,
-                Some(webpki::Error::UnsupportedCertVersion) => CertificateFault::Version,
-                _ => CertificateFault::Unsupported,
+                Some(webpki::Error::CaUsedAsEndEntity) => return Self::Authority,
+                Some(webpki::Error::UnsupportedCertVersion) => "has another version than X.509 version 3",
+                _ => "has a property that is not supported",
             },
-            _ => CertificateFault::Unsupported,
+            _ => "has a property that is not supported",
         };
         Self::BadCertificate(fault)
     }
 }
 
-impl From<&PeerIncompatible> for Incompatibility {
+impl From<&PeerIncompatible> for TlsError {
     fn from(why: &PeerIncompatible) -> Self {
-        match why {
+        let missing = match why {
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
             | PeerIncompatible::SupportedVersionsExtensionRequired
             | PeerIncompatible::Tls12NotOffered
-            | PeerIncompatible::Tls12NotOfferedOrEnabled => Self::Version,
-            PeerIncompatible::NoCipherSuitesInCommon => Self::CipherSuite,
+            | PeerIncompatible::Tls12NotOfferedOrEnabled => return Self::NoVersion,
+            PeerIncompatible::NoCipherSuitesInCommon => "no cipher suite",
             PeerIncompatible::NoKxGroupsInCommon
             | PeerIncompatible::NoEcPointFormatsInCommon
-            | PeerIncompatible::UncompressedEcPointsRequired => Self::KeyExchange,
+            | PeerIncompatible::UncompressedEcPointsRequired => "no key exchange group",
             PeerIncompatible::NoSignatureSchemesInCommon
-            | PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon => Self::Signature,
-            _ => Self::Extension,
-        }
+            | PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon => "no signature scheme",
+            _ => "the peer lacks a required extension",
+        };
+        Self::NothingInCommon(missing)
     }
 }
 
@@ -243,11 +183,11 @@ impl From<AlertDescription> for TlsError {
             | AlertDescription::CertificateRequired
             | AlertDescription::UnknownCA => Self::Refused(alert),
             AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
-                Self::NothingInCommon(Incompatibility::Reported)
+                Self::NothingInCommon("the peer reports a failed handshake")
             }
-            AlertDescription::ProtocolVersion => Self::NothingInCommon(Incompatibility::Version),
-            AlertDescription::NoApplicationProtocol => Self::NothingInCommon(Incompatibility::Alpn),
-            _ => Self::Other(TlsFault::Aborted(alert)),
+            AlertDescription::ProtocolVersion => Self::NoVersion,
+            AlertDescription::NoApplicationProtocol => Self::NoAlpn,
+            _ => Self::Aborted(alert),
         }
     }
 }

@@ -38,8 +38,8 @@ impl<T: Stream> Layer<T> for TlsLayer {
 
     fn wrap(&self, stream: T, role: Role) -> io::Result<MaybeTls<T>> {
         match (role, &self.accept, &self.connect) {
-            (Role::Accepted, Some(tls), _) => tls.wrap(stream, role).map(MaybeTls::Tls),
-            (Role::Connected, _, Some(tls)) => tls.wrap(stream, role).map(MaybeTls::Tls),
+            (Role::Accepted, Some(tls), _) => tls.wrap(stream).map(MaybeTls::Tls),
+            (Role::Connected, _, Some(tls)) => tls.wrap(stream).map(MaybeTls::Tls),
             (Role::Accepted, None, _) | (Role::Connected, _, None) => Ok(MaybeTls::Plain(stream)),
         }
     }

@@ -15,7 +15,7 @@ mod tests;
 mod trust;
 
 pub use client::{TlsClient, TlsClientOptions, TlsTarget, TlsVersion};
-pub use error::{Alert, CertificateFault, Incompatibility, TlsError, TlsFault};
+pub use error::{Alert, TlsError};
 pub use layer::{MaybeTls, TlsLayer};
 pub use pem::{Pem, TlsSetupError};
 pub use sections::{PemItem, PemProblem};

@@ -12,8 +12,7 @@ use rustls::{ServerConfig, ServerConnection};
 use super::pem::{alpn_protocols, identity_error};
 use super::trust::ClientVerifier;
 use super::{Pem, TlsError, TlsSetupError, TlsStream};
-use crate::net::{Layer, Stream};
-use crate::service::Role;
+use crate::net::Stream;
 
 /// Options of a TLS server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +45,15 @@ impl TlsServer {
         Ok(Self { config: Arc::new(config_of(&options)?), options })
     }
 
+    /// TLS over an accepted stream. Moves no bytes.
+    ///
+    /// # Errors
+    /// No randomness for it.
+    pub fn wrap<T: Stream>(&self, stream: T) -> io::Result<TlsStream<T>> {
+        let tls = ServerConnection::new(Arc::clone(&self.config));
+        Ok(TlsStream::new(stream, tls.map_err(|error| TlsError::from(&error))?))
+    }
+
     /// Reads certificate and key again. Streams wrapped afterwards use the new ones.
     ///
     /// # Errors
@@ -70,33 +78,4 @@ fn config_of(options: &TlsServerOptions) -> Result<ServerConfig, TlsSetupError> 
         builder.with_single_cert(cert, key).map_err(|error| identity_error(&error, &options.cert, &options.key))?;
     config.alpn_protocols = alpn_protocols(&options.alpn)?;
     Ok(config)
-}
-
-impl<T: Stream> Layer<T> for TlsServer {
-    type Stream = TlsStream<T>;
-
-    fn has_handshake(&self, _role: Role) -> bool {
-        true
-    }
-
-    fn wrap(&self, stream: T, _role: Role) -> io::Result<TlsStream<T>> {
-        let tls = ServerConnection::new(Arc::clone(&self.config));
-        Ok(TlsStream::new(stream, tls.map_err(|error| TlsError::from(&error))?))
-    }
-
-    fn inner<'a>(&self, stream: &'a mut TlsStream<T>) -> &'a mut T {
-        stream.inner_mut()
-    }
-
-    fn open(&self, stream: &mut TlsStream<T>) -> io::Result<()> {
-        stream.handshake()
-    }
-
-    fn failure(&self, stream: &TlsStream<T>) -> Option<io::Error> {
-        stream.failure().map(io::Error::from)
-    }
-
-    fn reload(&mut self) -> Option<io::Result<()>> {
-        Some(Self::reload(self).map_err(io::Error::other))
-    }
 }

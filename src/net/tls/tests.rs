@@ -8,8 +8,7 @@ mod pipe;
 use std::io::{self, ErrorKind};
 
 use super::{Pem, TlsClient, TlsClientOptions, TlsError, TlsServer, TlsServerOptions, TlsStream, TlsVersion, Trust};
-use crate::net::{Layer, Stream};
-use crate::service::Role;
+use crate::net::Stream;
 use crate::sim::{Rng, pattern};
 
 use certs::{TestAuthority, Validity};
@@ -43,11 +42,11 @@ impl Setup {
     }
 
     fn server(&self, end: MemoryStream) -> Tls {
-        TlsServer::new(self.server.clone()).unwrap().wrap(end, Role::Accepted).unwrap()
+        TlsServer::new(self.server.clone()).unwrap().wrap(end).unwrap()
     }
 
     fn client(&self, end: MemoryStream) -> Tls {
-        TlsClient::new(&self.client).unwrap().to("server.test").unwrap().wrap(end, Role::Connected).unwrap()
+        TlsClient::new(&self.client).unwrap().to("server.test").unwrap().wrap(end).unwrap()
     }
 
     /// Client and server over a stream without faults, before the handshake.

@@ -10,9 +10,8 @@ use std::time::Duration;
 use readyloop::net::tls::{
     TlsClient, TlsClientOptions, TlsServer, TlsServerOptions, TlsStream, TlsTarget, TlsVersion, Trust,
 };
-use readyloop::net::{Address, Layer, Stream};
+use readyloop::net::{Address, Stream};
 use readyloop::service::Echo;
-use readyloop::service::Role;
 use readyloop::sim::{Faults, Rng, SimNet, SimPeer, World, pattern};
 use readyloop::{CloseReason, ControlEvent, Limits, Listen, Raw, Server, ServerLimits};
 
@@ -142,7 +141,7 @@ impl TlsSetup {
     fn client(&mut self, to_send: Vec<u8>) -> Client {
         let peer = self.world.connect(&self.address);
         let wire = Wire { peer: peer.clone(), input: VecDeque::new() };
-        let tls = self.tls.wrap(wire, Role::Connected).expect("a TLS session");
+        let tls = self.tls.wrap(wire).expect("a TLS session");
         Client { peer, tls, to_send, sent: 0, received: Vec::new(), has_finished: false, has_seen_end: false }
     }
 

@@ -70,7 +70,7 @@ impl Conversations {
         let loop_limits =
             ServerLimits { connect_timeout: TIMEOUT, connecting_max: usize::MAX, ..ServerLimits::default() };
         let dial = Dial { limits, ..dial };
-        Self { client: Client::dialing(reactor, dial, Raw, Recorder::default(), loop_limits), to }
+        Self { client: Client::new(reactor, dial, Raw, Recorder::default(), loop_limits), to }
     }
 
     /// Starts `count` connections. Returns their indexes.

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use readyloop::net::Stream;
 use readyloop::net::tls::{Pem, TlsClient, TlsClientOptions, TlsStream, TlsTarget, TlsVersion, Trust};
-use readyloop::net::{Layer, Stream};
-use readyloop::service::Role;
 
 use super::certs::Authority;
 use super::{Conversations, ScratchPath, Serve, Server, connect, print_note, retry_if_interrupted};
@@ -179,7 +178,7 @@ pub(crate) fn client_hello(options: &TlsClientOptions) -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let client = connect(listener.local_addr().expect("the listener is bound"));
     client.set_nonblocking(true).expect("the connection is open");
-    let mut tls = target_of(options).wrap(BlockingSocket(client), Role::Connected).expect("the system has randomness");
+    let mut tls = target_of(options).wrap(BlockingSocket(client)).expect("the system has randomness");
     assert!(tls.handshake().is_err(), "no server answers");
     drop(tls);
     let (mut hello, mut server) = (Vec::new(), listener.accept().expect("the client has connected").0);
@@ -200,8 +199,7 @@ impl ManualClient {
     #[track_caller]
     pub(crate) fn open(socket: TcpStream, options: &TlsClientOptions) -> io::Result<Self> {
         let second = socket.try_clone().expect("a descriptor is free");
-        let mut tls =
-            target_of(options).wrap(BlockingSocket(socket), Role::Connected).expect("the system has randomness");
+        let mut tls = target_of(options).wrap(BlockingSocket(socket)).expect("the system has randomness");
         tls.handshake()?;
         Ok(Self { tls, socket: second })
     }

@@ -91,7 +91,7 @@ impl Session {
             closed: None,
         };
         let dial = Dial { limits: no_timeouts(), tls, ..Dial::default() };
-        let mut client = Client::dialing(reactor, dial, framing, service, ServerLimits::default());
+        let mut client = Client::new(reactor, dial, framing, service, ServerLimits::default());
         let Connected { stream, to, .. } = connected;
         let key = client.adopt(stream.into_nonblocking()?, to, ())?;
         Ok(Self { client, key, input, deadline: Instant::NEVER })

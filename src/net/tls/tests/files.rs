@@ -51,7 +51,7 @@ fn a_reload_uses_the_new_certificate_or_keeps_the_old_one_if_it_is_broken() {
         let mut setup = Setup::new();
         setup.client.trust = Trust::Authorities(authority.pem());
         let (one, other) = pair(1 << 20, Transfer::Whole, 0);
-        let (mut client, mut server) = (setup.client(one), server.wrap(other, Role::Accepted).unwrap());
+        let (mut client, mut server) = (setup.client(one), server.wrap(other).unwrap());
         open(&mut client, &mut server).is_ok()
     };
     assert!(presents(&server, &before));

@@ -2,9 +2,11 @@
 
 use super::certs::self_signed;
 use super::*;
+use crate::net::Layer;
 use crate::net::pump::OpenOutcome;
-use crate::net::tls::{CertificateFault, Incompatibility};
+use crate::net::tls::{MaybeTls, TlsLayer};
 use crate::net::{AddressGroup, Link};
+use crate::service::Role;
 
 /// The client's and the server's error of a handshake.
 fn failures(setup: &Setup) -> (Option<TlsError>, Option<TlsError>) {
@@ -69,7 +71,7 @@ fn a_self_signed_certificate_is_trusted_if_it_is_listed_and_its_name_and_dates_f
 
         let mut setup = Setup::new().with_version(version);
         (setup.server.cert, setup.server.key) = self_signed("server.test", Validity::Now);
-        assert_eq!(failures(&setup).0, Some(TlsError::BadCertificate(CertificateFault::Authority)), "not listed");
+        assert_eq!(failures(&setup).0, Some(TlsError::Authority), "not listed");
     }
 }
 
@@ -103,7 +105,7 @@ fn a_server_with_a_client_ca_accepts_only_clients_with_its_certificates() {
 
         let (cert, key) = self_signed("ann", Validity::Now);
         setup.client.identity = Some((cert.clone(), key));
-        let not_listed = TlsError::BadCertificate(CertificateFault::Authority);
+        let not_listed = TlsError::Authority;
         assert_eq!(failures(&setup).1, Some(not_listed));
         setup.server.client_ca = Some(cert);
         assert_eq!(failures(&setup), (None, None), "it is listed itself");
@@ -125,8 +127,8 @@ fn alpn_selects_a_protocol_of_both_sides_if_the_client_offers_any() {
 
     setup.client.alpn = protocols(&["chat"]);
     let (of_client, of_server) = failures(&setup);
-    assert_eq!(of_server, Some(TlsError::NothingInCommon(Incompatibility::Alpn)));
-    assert_eq!(of_client, Some(TlsError::NothingInCommon(Incompatibility::Alpn)));
+    assert_eq!(of_server, Some(TlsError::NoAlpn));
+    assert_eq!(of_client, Some(TlsError::NoAlpn));
 }
 
 #[test]
@@ -189,16 +191,17 @@ fn a_side_that_cannot_write_still_reads() {
 #[test]
 fn bytes_right_after_a_handshake_are_read_without_an_event() {
     let setup = Setup::new();
-    let layer = TlsServer::new(setup.server.clone()).unwrap();
-    let (mut client, server) = setup.ends();
-    let mut link = Link::new(server, AddressGroup::UNIX);
+    let layer = TlsLayer { accept: Some(TlsServer::new(setup.server.clone()).unwrap()), connect: None };
+    let (one, other) = pair(1 << 20, Transfer::Whole, 0);
+    let mut client = setup.client(one);
+    let mut link = Link::new(layer.wrap(other, Role::Accepted).unwrap(), AddressGroup::UNIX);
     while !advance(&mut client).unwrap() {
         assert!(matches!(link.open(&layer), OpenOutcome::WouldBlock));
     }
     write_all(&mut client, b"at once");
     assert!(matches!(link.open(&layer), OpenOutcome::Open));
     assert_eq!(link.readiness(), (true, true));
-    let mut server = link.into_stream();
+    let MaybeTls::Tls(mut server) = link.into_stream() else { panic!("the server has a certificate") };
     assert_eq!(server.inner_mut().unread(), 0, "the handshake has read the bytes");
     assert_eq!(read_some(&mut server).unwrap(), b"at once");
 }

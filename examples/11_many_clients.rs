@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use readyloop::client::{Client, ConnectFailure, resolve};
 use readyloop::net::Destination;
-use readyloop::{CloseReason, Context, Key, Lines, Orders, PeerInfo, Reactor, Service};
+use readyloop::{CloseReason, Context, Dial, Key, Lines, Orders, PeerInfo, Reactor, ServerLimits, Service};
 
 /// Counts the replies. The state of a connection is its number.
 #[derive(Default)]

@@ -167,19 +167,9 @@ impl<T> Slab<T> {
         self.slots.get(slot).map(|entry| key(slot, entry.generation))
     }
 
-    /// The keys of all values, by slot.
-    pub fn keys(&self) -> impl Iterator<Item = Key> {
-        self.slots.iter().map(|(slot, entry)| key(slot, entry.generation))
-    }
-
     /// All values with their keys, by slot.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.slots.iter().map(|(slot, entry)| (key(slot, entry.generation), &entry.value))
-    }
-
-    /// All values with their keys, by slot.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
-        self.slots.iter_mut().map(|(slot, entry)| (key(slot, entry.generation), &mut entry.value))
     }
 }
 
@@ -302,9 +292,8 @@ mod tests {
                     prop_assert_eq!(slab.get(key), model.get(&key));
                 }
             }
-            prop_assert!(slab.keys().eq(slab.iter().map(|(key, _)| key)));
-            prop_assert!(slab.keys().all(|key| Key::from_bits(key.to_bits()) == key));
-            let listed: HashMap<Key, u16> = slab.iter_mut().map(|(key, value)| (key, *value)).collect();
+            prop_assert!(slab.iter().all(|(key, _)| Key::from_bits(key.to_bits()) == key));
+            let listed: HashMap<Key, u16> = slab.iter().map(|(key, value)| (key, *value)).collect();
             prop_assert_eq!(listed, model);
         }
     }

@@ -123,7 +123,7 @@ impl Connect {
         let seed = RandomState::new().hash_one(0);
         let mut retries = 0;
         loop {
-            let failures = match try_once(net, destinations, &self.options, deadline)? {
+            let failures = match run_race(Race::new(destinations.iter().cloned(), deadline), net, &self.options)? {
                 AttemptOutcome::Connected(stream, to) => return Ok((stream, to, retries)),
                 AttemptOutcome::TimedOut(failures) => {
                     return Err(ConnectError::TimedOut { after: self.timeout, failures });
@@ -152,80 +152,39 @@ enum AttemptOutcome<S> {
     Failed(Vec<(Destination, io::Error)>),
 }
 
-fn try_once<N: Net>(
-    net: &mut N,
-    destinations: &[Destination],
-    options: &ConnectOptions,
-    deadline: Instant,
-) -> io::Result<AttemptOutcome<N::Stream>> {
-    match destinations {
-        [to @ Destination::Unix(_)] => try_unix(net, to, options, deadline),
-        destinations => {
-            let addresses = destinations.iter().filter_map(|to| match to {
-                Destination::Tcp(address) => Some(*address),
-                Destination::Unix(_) => None,
-            });
-            run_race(Race::new(addresses, deadline), net, options)
-        }
-    }
-}
-
-/// Connects a Unix socket, which succeeds or fails at once, or meets a full backlog.
-fn try_unix<N: Net>(
-    net: &mut N,
-    to: &Destination,
-    options: &ConnectOptions,
-    deadline: Instant,
-) -> io::Result<AttemptOutcome<N::Stream>> {
-    loop {
-        match net.connect(to, options, Token(0)) {
-            Ok(stream) => return Ok(AttemptOutcome::Connected(stream, to.clone())),
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                return Ok(AttemptOutcome::Failed(vec![(to.clone(), error)]));
-            }
-            Err(_) if deadline <= net.now() => return Ok(AttemptOutcome::TimedOut(Vec::new())),
-            Err(_) => sleep_until(net, deadline.min(net.now() + FULL_PAUSE))?,
-        }
-    }
-}
-
 /// Drives a race to its end. The streams of all attempts but the first established one are dropped.
 fn run_race<N: Net>(mut race: Race, net: &mut N, options: &ConnectOptions) -> io::Result<AttemptOutcome<N::Stream>> {
     let mut events = Vec::new();
-    let mut running: Vec<(SocketAddr, N::Stream)> = Vec::new();
+    let mut running: Vec<(Destination, N::Stream)> = Vec::new();
     loop {
         match race.poll_action(net.now()) {
-            RaceAction::Start(address) => match net.connect(&Destination::Tcp(address), options, Token(0)) {
-                Ok(stream) => running.push((address, stream)),
-                Err(error) => race.handle_failure(address, error),
+            RaceAction::Start(to) => match (&to, net.connect(&to, options, Token(0))) {
+                (_, Ok(stream)) => running.push((to, stream)),
+                (Destination::Unix(_), Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    race.handle_full(to, net.now() + FULL_PAUSE);
+                }
+                (_, Err(error)) => race.handle_failure(to, error),
             },
             RaceAction::Wait(until) => {
                 events.clear();
                 net.poll(&mut events, Some(until))?;
                 // The attempts are few, so each one is checked, whatever the events report.
                 let mut index = 0;
-                while let Some((address, stream)) = running.get_mut(index) {
+                while let Some((_, stream)) = running.get_mut(index) {
                     match net.is_connected(stream) {
                         Ok(true) => {
-                            let (address, stream) = running.swap_remove(index);
-                            return Ok(AttemptOutcome::Connected(stream, Destination::Tcp(address)));
+                            let (to, stream) = running.swap_remove(index);
+                            return Ok(AttemptOutcome::Connected(stream, to));
                         }
                         Ok(false) => index += 1,
-                        Err(error) => {
-                            race.handle_failure(*address, error);
-                            running.swap_remove(index);
-                        }
+                        Err(error) => race.handle_failure(running.swap_remove(index).0, error),
                     }
                 }
             }
-            RaceAction::TimedOut => return Ok(AttemptOutcome::TimedOut(failures_of(race))),
-            RaceAction::Failed => return Ok(AttemptOutcome::Failed(failures_of(race))),
+            RaceAction::TimedOut => return Ok(AttemptOutcome::TimedOut(race.into_failures())),
+            RaceAction::Failed => return Ok(AttemptOutcome::Failed(race.into_failures())),
         }
     }
-}
-
-fn failures_of(race: Race) -> Vec<(Destination, io::Error)> {
-    race.into_failures().into_iter().map(|(address, error)| (Destination::Tcp(address), error)).collect()
 }
 
 fn sleep_until<N: Net>(net: &mut N, until: Instant) -> io::Result<()> {

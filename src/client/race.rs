@@ -12,16 +12,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::destination::Destination;
 use crate::instant::Instant;
 
 /// The head start of each attempt, as RFC 8305, section 5, recommends.
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// The next action of the driver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RaceAction {
     /// Start to connect to this address.
-    Start(SocketAddr),
+    Start(Destination),
     /// Wait for an event of a running attempt, at most until this time.
     Wait(Instant),
     /// The deadline has passed, and some attempts are still running.
@@ -33,17 +34,17 @@ pub(super) enum RaceAction {
 /// Concurrent connection attempts to the addresses of one name.
 #[derive(Debug)]
 pub(super) struct Race {
-    waiting: VecDeque<SocketAddr>,
+    waiting: VecDeque<Destination>,
     running: usize,
     /// When the next attempt may start.
     next_at: Instant,
     deadline: Instant,
-    failures: Vec<(SocketAddr, io::Error)>,
+    failures: Vec<(Destination, io::Error)>,
 }
 
 impl Race {
     /// A race to these addresses, most preferred first. It ends at `deadline`.
-    pub(super) fn new(addresses: impl IntoIterator<Item = SocketAddr>, deadline: Instant) -> Self {
+    pub(super) fn new(addresses: impl IntoIterator<Item = Destination>, deadline: Instant) -> Self {
         Self { waiting: interleave(addresses), running: 0, next_at: Instant::ORIGIN, deadline, failures: Vec::new() }
     }
 
@@ -53,11 +54,11 @@ impl Race {
             return RaceAction::TimedOut;
         }
         if self.next_at <= now
-            && let Some(address) = self.waiting.pop_front()
+            && let Some(to) = self.waiting.pop_front()
         {
             self.running += 1;
             self.next_at = now + HEAD_START;
-            return RaceAction::Start(address);
+            return RaceAction::Start(to);
         }
         match (self.running, self.waiting.is_empty()) {
             (0, true) => RaceAction::Failed,
@@ -67,29 +68,36 @@ impl Race {
     }
 
     /// A running attempt has failed. The next one may start at once.
-    pub(super) fn handle_failure(&mut self, address: SocketAddr, error: io::Error) {
+    pub(super) fn handle_failure(&mut self, to: Destination, error: io::Error) {
         self.running -= 1;
         self.next_at = Instant::ORIGIN;
-        self.failures.push((address, error));
+        self.failures.push((to, error));
+    }
+
+    /// A started attempt has found a full backlog. It starts again at `at`.
+    pub(super) fn handle_full(&mut self, to: Destination, at: Instant) {
+        self.running -= 1;
+        self.next_at = at;
+        self.waiting.push_front(to);
     }
 
     /// The failed addresses with their errors, in the order of failure.
-    pub(super) fn into_failures(self) -> Vec<(SocketAddr, io::Error)> {
+    pub(super) fn into_failures(self) -> Vec<(Destination, io::Error)> {
         self.failures
     }
 }
 
 /// The distinct addresses, with the families alternating while both have some left.
-fn interleave(addresses: impl IntoIterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
-    let mut distinct: Vec<SocketAddr> = Vec::new();
+fn interleave(addresses: impl IntoIterator<Item = Destination>) -> VecDeque<Destination> {
+    let is_v6 = |to: &Destination| matches!(to, Destination::Tcp(SocketAddr::V6(_)));
+    let mut distinct: Vec<Destination> = Vec::new();
     for address in addresses {
         if !distinct.contains(&address) {
             distinct.push(address);
         }
     }
-    let first_is_v6 = distinct.first().is_some_and(SocketAddr::is_ipv6);
-    let (preferred, other): (VecDeque<_>, VecDeque<_>) =
-        distinct.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let first_is_v6 = distinct.first().is_some_and(is_v6);
+    let (preferred, other): (VecDeque<_>, VecDeque<_>) = distinct.into_iter().partition(|to| is_v6(to) == first_is_v6);
     let mut queues = [preferred, other];
     let mut interleaved = VecDeque::new();
     while queues.iter().any(|queue| !queue.is_empty()) {
@@ -105,12 +113,12 @@ mod tests {
     const MILLISECOND: Duration = Duration::from_millis(1);
     const DEADLINE: Instant = Instant::from_nanos(5_000_000_000);
 
-    fn v6(number: u16) -> SocketAddr {
-        SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, number], 80))
+    fn v6(number: u16) -> Destination {
+        SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, number], 80)).into()
     }
 
-    fn v4(number: u8) -> SocketAddr {
-        SocketAddr::from(([192, 0, 2, number], 80))
+    fn v4(number: u8) -> Destination {
+        SocketAddr::from(([192, 0, 2, number], 80)).into()
     }
 
     fn at(millis: u32) -> Instant {
@@ -122,8 +130,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_order(addresses: &[SocketAddr], order: &[SocketAddr]) {
-        assert_eq!(interleave(addresses.iter().copied()), order);
+    fn check_order(addresses: &[Destination], order: &[Destination]) {
+        assert_eq!(interleave(addresses.iter().cloned()), order);
     }
 
     #[test]
@@ -154,7 +162,7 @@ mod tests {
         assert_eq!(race.poll_action(at(1)), RaceAction::Wait(DEADLINE));
         race.handle_failure(v4(1), refused());
         assert_eq!(race.poll_action(at(2)), RaceAction::Failed);
-        let failed: Vec<SocketAddr> = race.into_failures().into_iter().map(|(address, _)| address).collect();
+        let failed: Vec<Destination> = race.into_failures().into_iter().map(|(address, _)| address).collect();
         assert_eq!(failed, [v6(1), v4(1)]);
     }
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::net::IpAddr;
 
-use crate::admission::{ServerLimits, Totals};
+use crate::admission::ServerLimits;
 use crate::destination::Destination;
 use crate::event_loop::{Dial, EndpointId, EventLoop};
 use crate::host::HostCounters;
@@ -141,11 +141,6 @@ impl<N: Net + 'static, S: Service + 'static> Client<N, S> {
     /// The counters of the connections opened so far.
     pub fn counters(&self) -> &HostCounters {
         self.event_loop.counters(&self.endpoint)
-    }
-
-    /// Everything counted so far.
-    pub fn totals(&self) -> Totals {
-        self.event_loop.totals()
     }
 
     /// The time of this turn.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::codec::Raw;
+use crate::counters::counters;
 use crate::instant::Instant;
 use crate::service::{Chargen, Discard, Echo, chargen_line};
 
@@ -98,6 +99,21 @@ impl DatagramRefusal {
         Self::QueueFull,
         Self::Panicked,
     ];
+
+    /// The reason in lower case with hyphens, for metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OwnPort => "own-port",
+            Self::ServicePort => "service-port",
+            Self::Unanswerable => "unanswerable",
+            Self::Truncated => "truncated",
+            Self::SourceRate => "source-rate",
+            Self::TotalRate => "total-rate",
+            Self::TooLong => "too-long",
+            Self::QueueFull => "queue-full",
+            Self::Panicked => "panicked",
+        }
+    }
 }
 
 /// Limits on the answers to datagrams.
@@ -133,27 +149,30 @@ impl Default for DatagramLimits {
     }
 }
 
-/// Counters of the datagrams of one endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DatagramCounters {
-    /// Datagrams received, whether answered or not.
-    pub received: u64,
-    /// Bytes in all received datagrams.
-    pub bytes_in: u64,
-    /// Datagrams answered: the kernel accepted the answer.
-    pub answered: u64,
-    /// Bytes in these answers.
-    pub bytes_out: u64,
-    /// Datagrams to which the service returned no answer.
-    pub unanswered: u64,
-    /// Datagrams refused, by reason: `refused[refusal as usize]`.
-    refused: [u64; DatagramRefusal::ALL.len()],
-    /// Answers that the kernel rejected, or that were dropped when the endpoint closed.
-    pub lost: u64,
-    /// Answers that wait for the socket.
-    pub waiting: u64,
-    /// Failed attempts to receive.
-    pub receive_errors: u64,
+counters! {
+    /// Counters of the datagrams of one endpoint.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct DatagramCounters {
+        /// Datagrams received, whether answered or not.
+        pub received: Counter = "datagrams_received",
+        /// Bytes in all received datagrams.
+        pub bytes_in: Counter = "datagrams_received_bytes",
+        /// Datagrams answered: the kernel accepted the answer.
+        pub answered: Counter = "datagrams_answered",
+        /// Bytes in these answers.
+        pub bytes_out: Counter = "datagrams_answered_bytes",
+        /// Datagrams to which the service returned no answer.
+        pub unanswered: Counter = "datagrams_unanswered",
+        /// Answers that the kernel rejected, or that were dropped when the endpoint closed.
+        pub lost: Counter = "datagrams_lost",
+        /// Answers that wait for the socket.
+        pub waiting: Gauge = "datagrams_waiting",
+        /// Failed attempts to receive.
+        pub receive_errors: Counter = "datagram_receive_errors",
+        by
+        /// Datagrams refused, by reason.
+        refused: DatagramRefusal = "datagrams_refused" as "refusal",
+    }
 }
 
 impl DatagramCounters {
@@ -174,20 +193,6 @@ impl DatagramCounters {
     /// Whether every datagram received is accounted for.
     pub fn reconciles(&self) -> bool {
         self.received == self.answered + self.unanswered + self.refused_total() + self.lost + self.waiting
-    }
-}
-
-impl std::ops::AddAssign for DatagramCounters {
-    fn add_assign(&mut self, other: Self) {
-        self.received += other.received;
-        self.bytes_in += other.bytes_in;
-        self.answered += other.answered;
-        self.bytes_out += other.bytes_out;
-        self.unanswered += other.unanswered;
-        self.refused.iter_mut().zip(other.refused).for_each(|(sum, count)| *sum += count);
-        self.lost += other.lost;
-        self.waiting += other.waiting;
-        self.receive_errors += other.receive_errors;
     }
 }
 

@@ -34,6 +34,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
+//! | `admin` | an endpoint with metrics and the state of the loop, over HTTP |
 //! | `tls` | TLS endpoints and clients, on rustls |
 //! | `signals` | `Reactor::watch_signal`: signals as control events |
 //! | `blocking` | other designs of a server, with threads, to compare with |
@@ -57,13 +58,13 @@
 //!
 //! | ring | modules | what they are |
 //! |---|---|---|
-//! | 0 | [`buffer`], [`watermark`], [`instant`], [`slab`], [`timers`], [`peer_address`], [`destination`] | values: queued bytes, where reading pauses, time, peers by key, deadlines, addresses |
+//! | 0 | [`counters`], [`buffer`], [`watermark`], [`instant`], [`slab`], [`timers`], [`peer_address`], [`destination`] | values: counters, queued bytes, where reading pauses, time, peers by key, deadlines, addresses |
 //! | 1 | [`codec`] | where frames begin and end in a stream of bytes |
 //! | 2 | [`connection`] | one peer: a state machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | the trait you implement; many peers and one service; which datagrams are answered |
 //! | 4 | [`net`], [`sim`], [`admission`], [`connector`], [`offload`] | the border: sockets, mio, the clock; a simulated network behind it; caps and totals; outbound connections in progress; slow work on other threads |
 //! | 5 | [`event_loop`] | endpoints on one loop, and the turn that serves them |
-//! | 6 | [`client`], [`blocking`], [`load`] | outbound connections, blocking and on a loop; designs with threads; the load generator |
+//! | 6 | [`client`], [`admin`], [`blocking`], [`load`] | outbound connections, blocking and on a loop; metrics and the state of the loop over HTTP; designs with threads; the load generator |
 //! | 7 | [`simtest`] | the server in a simulated network, checked after every turn |
 //!
 //! # Laws
@@ -79,12 +80,15 @@
 //! 5. No turn spins: it makes progress, or sleeps until an event or a deadline.
 
 #![doc = ""]
+#![cfg_attr(not(feature = "admin"), doc = "[`admin`]: #features")]
 #![cfg_attr(not(feature = "blocking"), doc = "[`blocking`]: #features")]
 #![cfg_attr(not(feature = "load"), doc = "[`load`]: #features")]
 #![cfg_attr(not(feature = "simtest"), doc = "[`simtest`]: #features")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+#[cfg(feature = "admin")]
+pub mod admin;
 pub mod admission;
 #[cfg(feature = "blocking")]
 pub mod blocking;
@@ -93,6 +97,7 @@ pub mod client;
 pub mod codec;
 pub mod connection;
 pub mod connector;
+pub mod counters;
 pub mod datagram;
 pub mod destination;
 pub mod event_loop;

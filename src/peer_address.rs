@@ -34,8 +34,7 @@ impl fmt::Display for PeerAddress {
 /// The unit in which connections of one origin are counted: an IPv4 address or an IPv6 /64 prefix.
 ///
 /// An IPv4 address fills the low half of the number. Its high half is zero, as in no /64 prefix in
-/// use: `::/32` is reserved (RFC 4291). The largest numbers are free for [`Self::UNIX`] and
-/// [`Self::OURS`], since no peer connects from a multicast address (`ff00::/8`).
+/// use: `::/32` is reserved (RFC 4291). The largest numbers are free for the constants below, since no peer connects from a multicast address (`ff00::/8`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AddressGroup(u64);
 
@@ -44,10 +43,12 @@ impl AddressGroup {
     pub const UNIX: Self = Self(u64::MAX);
     /// All connections that we opened.
     pub const OURS: Self = Self(u64::MAX - 1);
+    /// The connections of administration endpoints.
+    pub const ADMINISTRATION: Self = Self(u64::MAX - 2);
 
     /// Whether a limit on connections per address applies to the group.
     pub const fn is_counted(self) -> bool {
-        self.0 < Self::OURS.0
+        self.0 < Self::ADMINISTRATION.0
     }
 
     /// The group of an address. An IPv4 address mapped into IPv6 counts as IPv4.

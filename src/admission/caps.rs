@@ -6,7 +6,10 @@ use thiserror::Error;
 
 use crate::net::AddressGroup;
 
-use super::{ServerLimits, WhenFull};
+use super::{EndpointPurpose, ServerLimits, WhenFull};
+
+/// Most connections of administration endpoints at a time.
+pub const ADMINISTRATION_MAX: usize = 16;
 
 /// Why a connection is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -26,6 +29,8 @@ pub(crate) struct Admission {
     by_address: HashMap<AddressGroup, usize>,
     by_address_max: usize,
     when_full: WhenFull,
+    /// The number of connections of administration endpoints, which are not open peers.
+    administration: usize,
 }
 
 impl Admission {
@@ -36,12 +41,16 @@ impl Admission {
             by_address: HashMap::new(),
             by_address_max: limits.connections_per_address_max,
             when_full: limits.when_full,
+            administration: 0,
         }
     }
 
     /// Whether to accept connections: the server is not full, or it accepts them to refuse them.
-    pub(crate) fn may_accept(&self) -> bool {
-        self.open < self.open_max || self.when_full == WhenFull::Refuse
+    pub(crate) fn may_accept(&self, purpose: EndpointPurpose) -> bool {
+        match purpose {
+            EndpointPurpose::Service => self.open < self.open_max || self.when_full == WhenFull::Refuse,
+            EndpointPurpose::Administration => self.administration < ADMINISTRATION_MAX,
+        }
     }
 
     /// Counts a new peer.
@@ -49,6 +58,10 @@ impl Admission {
     /// # Errors
     /// A cap is reached, and the peer is not counted.
     pub(crate) fn admit(&mut self, group: AddressGroup) -> Result<(), AdmissionRefusal> {
+        if group == AddressGroup::ADMINISTRATION {
+            self.administration += 1;
+            return Ok(());
+        }
         if self.open >= self.open_max {
             return Err(AdmissionRefusal::Full);
         }
@@ -91,6 +104,10 @@ impl Admission {
 
     /// Removes an admitted peer from the count.
     pub(crate) fn release(&mut self, group: AddressGroup) {
+        if group == AddressGroup::ADMINISTRATION {
+            self.administration -= 1;
+            return;
+        }
         self.open -= 1;
         if let Some(count) = self.by_address.get_mut(&group) {
             *count -= 1;
@@ -102,6 +119,11 @@ impl Admission {
 
     pub(crate) fn open(&self) -> usize {
         self.open
+    }
+
+    /// The number of connections with a descriptor.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.open + self.administration
     }
 }
 
@@ -121,7 +143,7 @@ mod tests {
         assert_eq!(admission.admit(one), Ok(()));
         assert_eq!(admission.admit(one), Err(AdmissionRefusal::AddressFull));
         assert_eq!(admission.admit(two), Ok(()));
-        assert!(!admission.may_accept());
+        assert!(!admission.may_accept(EndpointPurpose::Service));
         assert_eq!(admission.admit(three), Err(AdmissionRefusal::Full));
         admission.release(one);
         assert_eq!(admission.by_address.len(), 1);

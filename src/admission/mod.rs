@@ -15,6 +15,7 @@ use crate::net::tls::{TlsServer, TlsTarget};
 use crate::net::{Address, AddressError, ListenOptions};
 
 pub(crate) use accept::{AcceptError, AcceptRetry};
+pub use caps::ADMINISTRATION_MAX;
 pub(crate) use caps::{Admission, AdmissionRefusal};
 pub use limits::{ServerLimits, WhenFull};
 pub(crate) use log_throttle::{LogThrottle, repeated_suffix};
@@ -32,6 +33,8 @@ pub struct Listen {
     pub socket: ListenOptions,
     /// Limits of each peer.
     pub limits: Limits,
+    /// What its connections are for.
+    pub purpose: EndpointPurpose,
     /// Certificate and key. Required at a `tls://` address, ignored at any other.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsServer>,
@@ -40,12 +43,26 @@ pub struct Listen {
     pub connect_tls: Option<TlsTarget>,
 }
 
+/// What the connections of an endpoint are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndpointPurpose {
+    /// The work of the server.
+    #[default]
+    Service,
+    /// Its administration: at most [`ADMINISTRATION_MAX`] connections over all such endpoints.
+    ///
+    /// They are accepted even while the server is full, and the totals do not count them. The endpoint goes
+    /// on during a shutdown, and its peers are closed when the last peer of the other endpoints is gone.
+    Administration,
+}
+
 impl From<Address> for Listen {
     fn from(address: Address) -> Self {
         Self {
             address,
             socket: ListenOptions::default(),
             limits: Limits::default(),
+            purpose: EndpointPurpose::Service,
             #[cfg(feature = "tls")]
             tls: None,
             #[cfg(feature = "tls")]

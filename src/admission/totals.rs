@@ -4,44 +4,49 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::connection::CloseReason;
+use crate::counters::counters;
 use crate::datagram::DatagramCounters;
 use crate::host::HostCounters;
 
-/// Everything a server has counted since it was created.
-///
-/// `Display` prints a summary on one line:
-///
-/// ```text
-/// 1 connection, 0 open, 0 refused; 11 bytes in, 12 out, 1 frame; closed: finished 1; 5.2 s
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Sum over the peers of all endpoints.
-    pub peers: HostCounters,
-    /// Sum over the datagrams of all UDP endpoints.
-    pub datagrams: DatagramCounters,
-    /// Peers that are open now, including those in a TLS handshake and outbound connections in progress.
-    pub open: u64,
-    /// Open peers that are in their TLS handshake.
-    pub handshakes: u64,
-    /// Connections that were accepted and refused because the server was full.
-    pub refused_full: u64,
-    /// Connections that were accepted and refused because their address had too many already.
-    pub refused_address: u64,
-    /// Outbound connections in progress.
-    pub connecting: u64,
-    /// Outbound connections that failed.
-    pub connects_failed: u64,
-    /// Accepts that failed, and accepted connections that could not be registered.
-    pub accept_errors: u64,
-    /// Turns of the event loop.
-    pub turns: u64,
-    /// Time since the server was created.
-    pub duration: Duration,
-    /// Bytes read from open peers and not yet passed to a service.
-    pub bytes_stored: u64,
-    /// Bytes queued for open peers and not yet written.
-    pub bytes_waiting: u64,
+counters! {
+    /// Everything a server has counted since it was created.
+    ///
+    /// `Display` prints a summary on one line:
+    ///
+    /// ```text
+    /// 1 connection, 0 open, 0 refused; 11 bytes in, 12 out, 1 frame; closed: finished 1; 5.2 s
+    /// ```
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct Totals {
+        /// Peers that are open now, including those in a TLS handshake and outbound connections in progress.
+        pub open: Gauge = "connections_open",
+        /// Open peers that are in their TLS handshake.
+        pub handshakes: Gauge = "handshakes",
+        /// Connections that were accepted and refused because the server was full.
+        pub refused_full: Counter = "connections_refused_full",
+        /// Connections that were accepted and refused because their address had too many already.
+        pub refused_address: Counter = "connections_refused_address",
+        /// Outbound connections in progress.
+        pub connecting: Gauge = "connects_in_progress",
+        /// Outbound connections that failed.
+        pub connects_failed: Counter = "connects_failed",
+        /// Accepts that failed, and accepted connections that could not be registered.
+        pub accept_errors: Counter = "accept_errors",
+        /// Turns of the event loop.
+        pub turns: Counter = "turns",
+        /// Bytes read from open peers and not yet passed to a service.
+        pub bytes_stored: Gauge = "stored_bytes",
+        /// Bytes queued for open peers and not yet written.
+        pub bytes_waiting: Gauge = "waiting_bytes",
+        with
+        /// Sum over the peers of all endpoints.
+        pub peers: HostCounters,
+        /// Sum over the datagrams of all UDP endpoints.
+        pub datagrams: DatagramCounters,
+        and
+        /// Time since the server was created.
+        pub duration: Duration,
+    }
 }
 
 impl Totals {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use log::{debug, warn};
 
-use crate::admission::{AcceptError, AcceptRetry, AdmissionRefusal, LogThrottle, repeated_suffix};
+use crate::admission::{AcceptError, AcceptRetry, AdmissionRefusal, EndpointPurpose, LogThrottle, repeated_suffix};
 use crate::instant::Instant;
 use crate::net::blocking::TimeoutStream;
 use crate::net::{Address, Listener, Net, PeerAddress, Reactor};
@@ -72,7 +72,7 @@ impl Acceptor {
         self.is_acceptable
             && self.listener.is_some()
             && cx.executor.has_capacity()
-            && self.shared.counters().admission.may_accept()
+            && self.shared.counters().admission.may_accept(EndpointPurpose::Service)
     }
 
     /// Accepts as many connections as limits, threads and the bound of one turn allow.

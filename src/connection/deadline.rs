@@ -10,11 +10,27 @@ use super::{CloseReason, Connection, Limits, ReadHalf, Resources, WriteHalf};
 
 /// The timeout that is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deadline {
+pub enum Deadline {
+    /// [`Limits::idle_timeout`].
     Idle,
+    /// [`Limits::frame_timeout`].
     Frame,
+    /// [`Limits::write_timeout`].
     Write,
+    /// [`Limits::linger_timeout`].
     Linger,
+}
+
+impl Deadline {
+    /// The timeout in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Frame => "frame",
+            Self::Write => "write",
+            Self::Linger => "linger",
+        }
+    }
 }
 
 /// How long the peer has had for the frame at the front of its input.
@@ -62,8 +78,8 @@ impl<C: Codec> Connection<C> {
         }
     }
 
-    /// The earliest deadline in this state.
-    fn deadline(&self, codec: &C, limits: &Limits) -> Option<(Instant, Deadline)> {
+    /// The earliest deadline in this state; `None` once the connection is closed.
+    pub fn deadline(&self, codec: &C, limits: &Limits) -> Option<(Instant, Deadline)> {
         if self.closed().is_some() {
             return None;
         }

@@ -35,6 +35,17 @@ pub enum ReadHalf {
 }
 
 impl ReadHalf {
+    /// The state in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Discarding => "discarding",
+            Self::Ending => "ending",
+            Self::Ended => "ended",
+            Self::Truncated => "truncated",
+        }
+    }
+
     /// Whether no more input can arrive.
     pub const fn is_over(self) -> bool {
         match self {
@@ -58,6 +69,16 @@ pub enum WriteHalf {
 }
 
 impl WriteHalf {
+    /// The state in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Finishing => "finishing",
+            Self::Finished => "finished",
+            Self::Incomplete => "incomplete",
+        }
+    }
+
     /// Whether no more output can leave.
     pub const fn is_over(self) -> bool {
         match self {

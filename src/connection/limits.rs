@@ -29,6 +29,16 @@ pub enum Role {
     Connected,
 }
 
+impl Role {
+    /// The role in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Connected => "connected",
+        }
+    }
+}
+
 /// The bounds on one peer: memory and time.
 ///
 /// A deadline never fires early. `Duration::MAX` disables a timeout.

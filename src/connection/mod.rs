@@ -30,13 +30,14 @@ use crate::codec::Codec;
 use crate::instant::Instant;
 
 pub use close_reason::CloseReason;
+pub use deadline::Deadline;
 pub use halves::{Halves, ReadHalf, WriteHalf};
 pub use ledger::Ledger;
 pub use limits::{ENVELOPE_LEN_MAX, KIB, Limits, READ_LEN_MAX, Role};
+pub use read_pause::ReadPause;
 pub use reply::{InputRange, NO_INPUT_RANGE, Reply};
 
 use deadline::FrameClock;
-use read_pause::ReadPause;
 
 /// What a connection borrows for one call: settings, memory, counters and the time.
 pub struct Resources<'a, C> {
@@ -173,6 +174,16 @@ impl<C: Codec> Connection<C> {
     /// The number of bytes queued and not written yet.
     pub fn output_len(&self) -> usize {
         self.output.len()
+    }
+
+    /// What holds input back.
+    pub fn read_pause(&self) -> ReadPause {
+        self.read_pause
+    }
+
+    /// When a byte last moved in either direction.
+    pub fn last_activity(&self) -> Instant {
+        self.last_activity
     }
 
     /// Starts the write timeout for bytes that are queued next, if the queue is empty.

@@ -18,7 +18,7 @@ use super::{Connection, ReadHalf, Resources, Role};
 /// NotPaused ── linger_bytes_max discarded ──▶ DiscardLimit ── our FIN is sent ──▶ NotPaused
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ReadPause {
+pub enum ReadPause {
     /// Input is read and served.
     NotPaused,
     /// The stream is not read, because the output queue is above its watermark.
@@ -31,9 +31,26 @@ pub(super) enum ReadPause {
     ByService,
     /// A reply comes later, so that replies keep the order of their requests. With `is_paused`,
     /// [`ReadPause::ByService`] follows the answer, else [`ReadPause::FramesReady`].
-    ForReply { is_paused: bool },
+    ForReply {
+        /// Whether the service has paused this peer as well.
+        is_paused: bool,
+    },
     /// `linger_bytes_max` was discarded and our FIN is not sent; reading resumes after our FIN.
     DiscardLimit,
+}
+
+impl ReadPause {
+    /// What holds input back, in lower case with hyphens; `None` if nothing does.
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::NotPaused => None,
+            Self::OutputHigh | Self::FramesHeld => Some("watermark"),
+            Self::FramesReady => Some("turn"),
+            Self::ByService => Some("service"),
+            Self::ForReply { .. } => Some("reply"),
+            Self::DiscardLimit => Some("discard-limit"),
+        }
+    }
 }
 
 impl<C: Codec> Connection<C> {

@@ -8,7 +8,8 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
-use crate::admission::Totals;
+use crate::admission::{EndpointPurpose, Totals};
+use crate::connection::Limits;
 use crate::destination::Destination;
 use crate::host::HostCounters;
 use crate::instant::Instant;
@@ -18,7 +19,7 @@ use crate::slab::Key;
 
 use super::loop_state::LoopState;
 use super::shutdown::Stage;
-use super::snapshot::EndpointSnapshot;
+use super::snapshot::{EndpointSnapshot, PeerSnapshot};
 
 /// An endpoint in the steps of a turn.
 pub(super) trait AnyEndpoint<N: Net> {
@@ -49,6 +50,23 @@ pub(super) trait AnyEndpoint<N: Net> {
     /// Refuses datagrams from these ports, on which this loop answers.
     fn refuse_own_ports(&mut self, ports: &[u16]) {
         let _ = ports;
+    }
+    /// What its connections are for.
+    fn purpose(&self) -> EndpointPurpose {
+        EndpointPurpose::Service
+    }
+    /// Visits peers from a slot on, at most `peers_max`. Returns the slot of the next call.
+    fn peers_from(&self, slot: usize, peers_max: usize, visit: &mut dyn FnMut(PeerSnapshot)) -> Option<usize> {
+        let _ = (slot, peers_max, visit);
+        None
+    }
+    fn peer(&self, key: Key) -> Option<PeerSnapshot> {
+        let _ = key;
+        None
+    }
+    /// The limits of its peers, if it has any.
+    fn limits(&self) -> Option<&Limits> {
+        None
     }
     fn snapshot(&self) -> EndpointSnapshot;
 }

@@ -276,7 +276,7 @@ impl<S: DatagramService, N: Net> AnyEndpoint<N> for DatagramEndpoint<S, N> {
     }
 
     fn add_to(&self, totals: &mut Totals) {
-        totals.datagrams += self.counters;
+        totals.datagrams += &self.counters;
     }
 
     fn datagram_port(&self) -> Option<u16> {

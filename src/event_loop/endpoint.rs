@@ -13,7 +13,8 @@ use std::sync::mpsc::Receiver;
 
 use log::{error, info};
 
-use crate::admission::{AcceptRetry, LogThrottle, ServerLimits, Totals};
+use crate::admission::{AcceptRetry, EndpointPurpose, LogThrottle, ServerLimits, Totals};
+use crate::connection::Limits;
 use crate::connector::Connector;
 use crate::destination::Destination;
 use crate::host::{Host, HostCounters};
@@ -41,6 +42,7 @@ const HANDSHAKE_BUDGET: usize = 16;
 /// One service with its layer and its peers, and its listener if it has one.
 pub(super) struct Endpoint<S: Service, N: Net, W: Layer<N::Stream>> {
     index: u8,
+    purpose: EndpointPurpose,
     /// The address that it listens at; `None` if it only connects.
     address: Option<Address>,
     /// `None` if it only connects, and once it is draining.
@@ -80,6 +82,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             index,
             address,
             listener,
+            purpose: EndpointPurpose::Service,
             is_acceptable: false,
             accept_retry: AcceptRetry::new(),
             accept_log: LogThrottle::default(),
@@ -96,6 +99,10 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             has_messages: false,
             ending: Ending::default(),
         }
+    }
+
+    pub(super) fn with_purpose(self, purpose: EndpointPurpose) -> Self {
+        Self { purpose, ..self }
     }
 
     /// The endpoint in log lines.
@@ -125,6 +132,11 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
                 break;
             }
             let Some(key) = self.host.pop_marked() else { break };
+            if let Some(measurements) = &mut state.measurements
+                && measurements.is_waiting(token(self.index, key))
+            {
+                measurements.handle_served(state.net.now());
+            }
             if let Some(role) = self.host.pending(key).map(|link| link.role()) {
                 if self.host.is_outbox_full() {
                     // No callback is called until the orders are applied.
@@ -144,6 +156,11 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
                 }
             }
             self.serve_one(key, &mut budget, state);
+        }
+        if let Some(measurements) = &mut state.measurements
+            && self.host.marked_len() == 0
+        {
+            measurements.handle_none_waiting(|token| index_of(token) == usize::from(self.index));
         }
         budget
     }
@@ -256,6 +273,22 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
         totals.connecting += self.connector.connecting() as u64;
     }
 
+    fn purpose(&self) -> EndpointPurpose {
+        self.purpose
+    }
+
+    fn peers_from(&self, slot: usize, peers_max: usize, visit: &mut dyn FnMut(PeerSnapshot)) -> Option<usize> {
+        self.host.peers_from(slot, peers_max, |key, peer| visit(PeerSnapshot::of(key, peer, &self.host)))
+    }
+
+    fn limits(&self) -> Option<&Limits> {
+        Some(self.host.limits())
+    }
+
+    fn peer(&self, key: Key) -> Option<PeerSnapshot> {
+        self.host.peer(key).map(|peer| PeerSnapshot::of(key, peer, &self.host))
+    }
+
     fn snapshot(&self) -> EndpointSnapshot {
         EndpointSnapshot {
             counters: *self.host.counters(),
@@ -325,6 +358,11 @@ fn key_of(token: Token) -> Key {
 /// The token of a listener. It has generation 0, which no peer has.
 pub(super) fn listener_token(index: u8) -> Token {
     Token(u64::from(index) << 56)
+}
+
+/// Whether a token is that of a peer of a loop with this number of endpoints.
+pub(super) fn is_of_peer(token: Token, endpoints: usize) -> bool {
+    index_of(token) < endpoints && key_of(token).generation() != 0
 }
 
 /// The endpoint that a token belongs to.

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::io;
 use std::net::IpAddr;
 
-use crate::admission::Listen;
+use crate::admission::{EndpointPurpose, Listen};
 use crate::connection::Limits;
 use crate::datagram::{DatagramLimits, DatagramService};
 use crate::destination::Destination;
@@ -49,6 +49,7 @@ impl From<TlsTarget> for Dial {
 struct Setup<N: Net> {
     index: u8,
     listener: Option<(N::Listener, Address)>,
+    purpose: EndpointPurpose,
     limits: Limits,
     socket: ConnectOptions,
     #[cfg(feature = "tls")]
@@ -83,7 +84,7 @@ impl<N: Net + 'static> EventLoop<N> {
         service: impl FnOnce(Sender<S::Message>) -> S,
     ) -> Result<EndpointId<S>, ListenError> {
         let listen = listen.try_into().map_err(Into::into)?;
-        let Listen { address, socket, limits, .. } = listen;
+        let Listen { address, socket, limits, purpose, .. } = listen;
         #[cfg(feature = "tls")]
         let tls = {
             let is_tls = matches!(address, Address::Tls(_));
@@ -106,6 +107,7 @@ impl<N: Net + 'static> EventLoop<N> {
         let setup = Setup {
             index,
             listener: Some((listener, address)),
+            purpose,
             limits,
             socket: ConnectOptions::default(),
             #[cfg(feature = "tls")]
@@ -127,6 +129,7 @@ impl<N: Net + 'static> EventLoop<N> {
         let setup = Setup {
             index: self.next_index()?,
             listener: None,
+            purpose: EndpointPurpose::Service,
             limits: dial.limits,
             socket: dial.socket,
             #[cfg(feature = "tls")]
@@ -158,8 +161,8 @@ impl<N: Net + 'static> EventLoop<N> {
     ) -> EndpointId<S> {
         let (sender, inbox) = self.handle.channel();
         let host = Host::new(service(sender.clone()), codec, setup.limits).with_first_generation(self.first_generation);
-        let Setup { index, listener, socket, .. } = setup;
-        let endpoint = Endpoint::new(index, layer, host, &self.limits, inbox, listener, socket);
+        let Setup { index, listener, purpose, socket, .. } = setup;
+        let endpoint = Endpoint::new(index, layer, host, &self.limits, inbox, listener, socket).with_purpose(purpose);
         self.insert(ServiceCell::<S, N>(Box::new(endpoint)));
         EndpointId::new(index, sender)
     }
@@ -191,8 +194,9 @@ impl<N: Net + 'static> EventLoop<N> {
 
     /// Adds an endpoint. If a shutdown has begun, the endpoint takes part in it.
     fn insert(&mut self, mut cell: impl EndpointCell<N>) {
-        let stage = self.shutdown.stage();
-        cell.endpoint_mut().enter_stage(stage, &mut self.state);
+        if cell.endpoint().purpose() == EndpointPurpose::Service {
+            cell.endpoint_mut().enter_stage(self.shutdown.stage(), &mut self.state);
+        }
         self.endpoints.push(Box::new(cell));
     }
 

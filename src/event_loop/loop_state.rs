@@ -6,6 +6,8 @@ use crate::connection::READ_LEN_MAX;
 use crate::instant::Instant;
 use crate::net::{Net, TURN_BYTES};
 
+use super::measurements::Measurements;
+
 /// The state that all endpoints of a loop share.
 pub(super) struct LoopState<N: Net> {
     pub(super) net: N,
@@ -18,6 +20,8 @@ pub(super) struct LoopState<N: Net> {
     /// is set, a peer that looks idle may have an event that is not yet reported.
     pub(super) partial_poll: Option<usize>,
     pub(super) admission: Admission,
+    /// `None` while nothing is measured.
+    pub(super) measurements: Option<Box<Measurements>>,
     pub(super) closes: u64,
     pub(super) refused_full: u64,
     pub(super) refused_address: u64,
@@ -35,6 +39,7 @@ impl<N: Net> LoopState<N> {
             turn_bytes: TURN_BYTES,
             partial_poll: None,
             admission: Admission::new(limits),
+            measurements: None,
             closes: 0,
             refused_full: 0,
             refused_address: 0,

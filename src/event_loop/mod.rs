@@ -8,8 +8,11 @@ mod datagrams;
 mod endpoint;
 mod endpoints;
 mod handshakes;
+mod inspector;
 mod listen_error;
 mod loop_state;
+mod measurements;
+mod measuring;
 mod peer_log;
 pub(crate) mod shutdown;
 mod snapshot;
@@ -24,19 +27,23 @@ use std::time::Duration;
 
 use log::{Level, info, log};
 
-use crate::admission::{Count, ServerLimits, Totals};
+use crate::admission::{Count, EndpointPurpose, ServerLimits, Totals};
 use crate::instant::Instant;
 use crate::net::{ControlEvent, Event, Handle, Net, PollOutcome};
 
 pub use any_endpoint::EndpointId;
 pub use endpoints::Dial;
+pub use inspector::{Inspector, LoopView, PeerCursor, PeerView};
 pub use listen_error::ListenError;
+pub use measurements::{Histogram, Measurements, TurnPhase};
+pub use shutdown::Stage;
 pub use snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot};
 pub use sources::SourceEvent;
 
 use any_endpoint::{AnyEndpoint, EndpointCell};
+use inspector::Inquiries;
 use loop_state::LoopState;
-use shutdown::{Shutdown, Stage};
+use shutdown::Shutdown;
 use sources::Sources;
 
 /// A single-threaded event loop with any number of endpoints.
@@ -78,6 +85,7 @@ pub struct EventLoop<N: Net> {
     control_events: VecDeque<ControlEvent>,
     control: Control,
     handle: Handle,
+    inquiries: Inquiries,
     limits: ServerLimits,
     shutdown: Shutdown,
     started_at: Instant,
@@ -98,8 +106,10 @@ enum Control {
 impl<N: Net + 'static> EventLoop<N> {
     /// Creates an event loop without endpoints.
     pub fn new(net: N, limits: ServerLimits) -> Self {
+        let handle = Handle::new(net.wake());
         Self {
-            handle: Handle::new(net.wake()),
+            inquiries: Inquiries::new(&handle),
+            handle,
             started_at: net.now(),
             state: LoopState::new(net, &limits),
             endpoints: Vec::new(),
@@ -168,13 +178,20 @@ impl<N: Net + 'static> EventLoop<N> {
         self.poll(until)?;
         // All steps of a turn happen at this time.
         self.state.now = self.state.net.now();
+        self.measure_events();
         self.dispatch_events();
+        let has_messages = !self.control_events.is_empty() || self.inquiries.are_waiting();
         self.deliver_messages();
+        self.answer_inquiry();
+        if has_messages {
+            self.end_phase(TurnPhase::Deliver);
+        }
         // Each endpoint: accept, connect, serve marked peers, expire deadlines and timers, reap closed peers.
         for cell in &mut self.endpoints {
             cell.endpoint_mut().turn(&mut self.state);
         }
         self.advance_shutdown();
+        self.end_turn();
         Ok(())
     }
 
@@ -188,7 +205,7 @@ impl<N: Net + 'static> EventLoop<N> {
                 // The kernel reports every descriptor once before any of them twice. After as many events
                 // as there are descriptors, none is left unreported.
                 let reported = self.state.partial_poll.unwrap_or(0) + self.events.len();
-                let descriptors = self.state.admission.open() + self.endpoints.len() + self.sources.len();
+                let descriptors = self.state.admission.descriptors() + self.endpoints.len() + self.sources.len();
                 (reported <= descriptors).then_some(reported)
             }
         };
@@ -219,6 +236,7 @@ impl<N: Net + 'static> EventLoop<N> {
                     for cell in &mut self.endpoints {
                         cell.endpoint_mut().deliver_messages(&mut self.state);
                     }
+                    self.inquiries.handle_wake();
                     self.handle.take_requests().into_iter().for_each(|request| self.handle_control_event(request));
                 }
                 Some(control_event) => self.handle_control_event(control_event),
@@ -272,7 +290,7 @@ impl<N: Net + 'static> EventLoop<N> {
         let entered = self.shutdown.advance(self.state.now);
         self.enter_stage(entered);
         if self.shutdown.stage() != Stage::Running {
-            self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().advance_stage(&mut self.state));
+            self.for_service_endpoints(|endpoint, state| endpoint.advance_stage(state));
         }
     }
 
@@ -287,7 +305,17 @@ impl<N: Net + 'static> EventLoop<N> {
             Stage::Draining => log!(level, "draining: {open} open, timeout {:?}", self.limits.drain_timeout),
             Stage::Stopping => log!(level, "stopping: closing {open}"),
         }
-        self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().enter_stage(stage, &mut self.state));
+        self.for_service_endpoints(|endpoint, state| endpoint.enter_stage(stage, state));
+    }
+
+    /// Applies a change to each endpoint that is not for administration.
+    fn for_service_endpoints(&mut self, mut change: impl FnMut(&mut dyn AnyEndpoint<N>, &mut LoopState<N>)) {
+        for cell in &mut self.endpoints {
+            let endpoint = cell.endpoint_mut();
+            if endpoint.purpose() == EndpointPurpose::Service {
+                change(endpoint, &mut self.state);
+            }
+        }
     }
 
     /// Whether the loop is drained or stopped and its last peer is gone.
@@ -297,7 +325,7 @@ impl<N: Net + 'static> EventLoop<N> {
 
     /// Whether nothing is open, connecting or waiting to connect.
     pub fn is_idle(&self) -> bool {
-        self.all_endpoints().all(AnyEndpoint::is_empty)
+        self.service_endpoints().all(AnyEndpoint::is_empty)
     }
 
     /// When there is work even if no event comes: [`Instant::ORIGIN`] if now, `None` if never.
@@ -306,6 +334,7 @@ impl<N: Net + 'static> EventLoop<N> {
             .all_endpoints()
             .map(|endpoint| endpoint.next_work(&self.state))
             .fold(self.shutdown.next_at(), Instant::min);
+        let work_at = if self.inquiries.are_waiting() { Instant::ORIGIN } else { work_at };
         (work_at != Instant::NEVER).then_some(work_at)
     }
 
@@ -320,7 +349,12 @@ impl<N: Net + 'static> EventLoop<N> {
         self.endpoints.iter().map(|cell| cell.endpoint())
     }
 
-    /// Everything counted so far.
+    /// The endpoints that are not for administration.
+    fn service_endpoints(&self) -> impl Iterator<Item = &dyn AnyEndpoint<N>> {
+        self.all_endpoints().filter(|endpoint| endpoint.purpose() == EndpointPurpose::Service)
+    }
+
+    /// Everything counted so far. Administration endpoints are not included.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals {
             open: self.state.admission.open() as u64,
@@ -332,7 +366,7 @@ impl<N: Net + 'static> EventLoop<N> {
             duration: self.state.net.now().since(self.started_at),
             ..Totals::default()
         };
-        self.all_endpoints().for_each(|endpoint| endpoint.add_to(&mut totals));
+        self.service_endpoints().for_each(|endpoint| endpoint.add_to(&mut totals));
         totals.with_bytes_of_open_peers()
     }
 

@@ -15,7 +15,8 @@ use crate::instant::Instant;
 
 /// A stage of a shutdown. In every stage after `Running`, the loop ends when its last peer is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
+pub enum Stage {
+    /// No shutdown has begun.
     Running,
     /// No connection is accepted. The peers are served until they leave.
     LameDuck,
@@ -27,10 +28,20 @@ pub(crate) enum Stage {
     Stopping,
 }
 
-#[cfg(feature = "blocking")]
 impl Stage {
     /// Every stage in declaration order: `ALL[stage as usize] == stage`.
-    pub(crate) const ALL: [Self; 5] = [Self::Running, Self::LameDuck, Self::Draining, Self::Finishing, Self::Stopping];
+    pub const ALL: [Self; 5] = [Self::Running, Self::LameDuck, Self::Draining, Self::Finishing, Self::Stopping];
+
+    /// The stage in lower case with hyphens.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::LameDuck => "lame-duck",
+            Self::Draining => "draining",
+            Self::Finishing => "finishing",
+            Self::Stopping => "stopping",
+        }
+    }
 }
 
 /// The shutdown of one server.

@@ -1,12 +1,12 @@
 //! `Snapshot`: a copy of the whole state of an event loop, for tests.
 //!
 //! Tests use it to check that no peer with work is forgotten. Taking one costs time and memory in
-//! proportion to the number of peers.
+//! proportion to the number of peers. An `Inspector` copies single peers instead.
 
-use crate::connection::{CloseReason, Halves, Limits, Role};
+use crate::connection::{CloseReason, Deadline, Halves, Limits, ReadPause, Role};
 use crate::host::{Host, HostCounters, Peer};
 use crate::instant::Instant;
-use crate::net::Link;
+use crate::net::{Link, PeerAddress, Stream};
 use crate::service::Service;
 use crate::slab::Key;
 
@@ -55,6 +55,8 @@ pub struct EndpointSnapshot {
 pub struct PeerSnapshot {
     /// The key of the peer.
     pub key: Key,
+    /// Its address, if the system reports it.
+    pub address: Option<PeerAddress>,
     /// Our side of its connection.
     pub role: Role,
     /// Both halves of its connection.
@@ -65,6 +67,8 @@ pub struct PeerSnapshot {
     pub input_len: usize,
     /// Bytes queued and not yet written.
     pub output_len: usize,
+    /// What holds input back.
+    pub read_pause: ReadPause,
     /// Whether reading is paused or frames are held back.
     pub is_paused: bool,
     /// Whether only the service ends the pause.
@@ -79,21 +83,28 @@ pub struct PeerSnapshot {
     pub is_marked: bool,
     /// When its timer fires.
     pub armed_at: Instant,
-    /// Its earliest deadline.
+    /// When a byte last moved in either direction.
+    pub last_activity: Instant,
+    /// Its earliest deadline; [`Instant::NEVER`] once it is closed.
     pub deadline: Instant,
+    /// The timeout of that deadline.
+    pub timeout: Option<Deadline>,
 }
 
 impl PeerSnapshot {
-    pub(super) fn of<S: Service, T>(key: Key, peer: &Peer<S, Link<T>>, host: &Host<S, Link<T>>) -> Self {
+    pub(super) fn of<S: Service, T: Stream>(key: Key, peer: &Peer<S, Link<T>>, host: &Host<S, Link<T>>) -> Self {
         let connection = &peer.connection;
         let (readable, writable) = peer.link.readiness();
+        let deadline = connection.deadline(host.codec(), host.limits());
         Self {
             key,
+            address: peer.link.peer_address(),
             role: connection.role(),
             halves: *connection.halves(),
             closed: connection.closed(),
             input_len: connection.input_len(),
             output_len: connection.output_len(),
+            read_pause: connection.read_pause(),
             is_paused: connection.is_paused(),
             is_held_by_service: connection.is_held_by_service(),
             wants_read: connection.wants_read(),
@@ -101,7 +112,9 @@ impl PeerSnapshot {
             writable,
             is_marked: peer.is_marked(),
             armed_at: peer.armed_at(),
-            deadline: connection.poll_deadline(host.codec(), host.limits()),
+            last_activity: connection.last_activity(),
+            deadline: deadline.map_or(Instant::NEVER, |(at, _)| at),
+            timeout: deadline.map(|(_, timeout)| timeout),
         }
     }
 }

@@ -1,20 +1,25 @@
 //! Counters of one host.
 
 use crate::connection::{CloseReason, Ledger};
+use crate::counters::counters;
 
-/// Counters of the peers of one host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HostCounters {
-    /// Peers that were opened.
-    pub opened: u64,
-    /// Peers that were closed, by reason: `closed[reason as usize]`.
-    closed: [u64; CloseReason::ALL.len()],
-    /// Peers that we reset because bytes queued for them were dropped.
-    pub resets: u64,
-    /// Events for peers that were already gone.
-    pub stale_events: u64,
-    /// Bytes by outcome.
-    pub ledger: Ledger,
+counters! {
+    /// Counters of the peers of one host.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct HostCounters {
+        /// Peers that were opened.
+        pub opened: Counter = "connections_opened",
+        /// Peers that we reset because bytes queued for them were dropped.
+        pub resets: Counter = "connections_reset",
+        /// Events for peers that were already gone.
+        pub stale_events: Counter = "stale_events",
+        by
+        /// Peers that were closed, by reason.
+        closed: CloseReason = "connections_closed" as "close_reason",
+        with
+        /// Bytes by outcome.
+        pub ledger: Ledger,
+    }
 }
 
 impl HostCounters {
@@ -30,15 +35,5 @@ impl HostCounters {
 
     pub(crate) fn count_closed(&mut self, reason: CloseReason) {
         self.closed[reason as usize] += 1;
-    }
-}
-
-impl std::ops::AddAssign<&Self> for HostCounters {
-    fn add_assign(&mut self, other: &Self) {
-        self.opened += other.opened;
-        self.closed.iter_mut().zip(other.closed).for_each(|(sum, count)| *sum += count);
-        self.resets += other.resets;
-        self.stale_events += other.stale_events;
-        self.ledger += other.ledger;
     }
 }

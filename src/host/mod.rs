@@ -25,7 +25,7 @@ pub use ending::CloseMode;
 pub use orders::{ConnectUnsupported, OrderAllowance};
 pub use peer_guard::PeerGuard;
 
-use orders::Applying;
+use orders::{Applying, FREE_SLOTS_PER_PEER};
 use peer_guard::ServiceCall;
 
 /// Most timers of the service that are called in a turn. They take about as long as one peer may be served.
@@ -306,6 +306,31 @@ impl<S: Service, L> Host<S, L> {
     /// All peers except pending ones.
     pub fn peers(&self) -> impl Iterator<Item = (Key, &Peer<S, L>)> {
         self.peers.iter().filter(|(_, peer)| !peer.is_pending())
+    }
+
+    /// One peer, unless it is pending or gone.
+    pub fn peer(&self, key: Key) -> Option<&Peer<S, L>> {
+        self.peers.get(key).filter(|peer| !peer.is_pending())
+    }
+
+    /// Visits peers from slot `first` on, except pending ones: at most `peers_max`, and a bounded number of slots.
+    ///
+    /// Returns the slot at which the next call continues, or `None` when it has visited all.
+    pub fn peers_from(&self, first: usize, peers_max: usize, mut visit: impl FnMut(Key, &Peer<S, L>)) -> Option<usize> {
+        let slots = self.peers.slots();
+        let end = slots.min(first.saturating_add(peers_max.saturating_mul(FREE_SLOTS_PER_PEER)));
+        let mut visited = 0;
+        for slot in first..end {
+            if visited == peers_max {
+                return Some(slot);
+            }
+            let key = self.peers.key_at(slot);
+            if let Some((key, peer)) = key.and_then(|key| Some((key, self.peer(key)?))) {
+                visit(key, peer);
+                visited += 1;
+            }
+        }
+        (end < slots).then_some(end)
     }
 
     /// The counters of this host.

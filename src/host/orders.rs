@@ -22,7 +22,7 @@ use super::{Host, PeerGuard};
 pub struct ConnectUnsupported;
 
 /// Free slots that are passed over at the cost of one peer.
-const FREE_SLOTS_PER_PEER: usize = 64;
+pub(super) const FREE_SLOTS_PER_PEER: usize = 64;
 
 /// What may still be applied in this turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

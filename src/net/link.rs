@@ -62,6 +62,14 @@ impl<T> Link<T> {
         if self.group == AddressGroup::OURS { Role::Connected } else { Role::Accepted }
     }
 
+    /// The address of the peer: the original one behind a proxy that announces it.
+    pub fn peer_address(&self) -> Option<PeerAddress>
+    where
+        T: Stream,
+    {
+        self.stream.original_address().or_else(|| self.stream.peer_address())
+    }
+
     /// The stream, without its readiness.
     pub fn into_stream(self) -> T {
         self.stream

@@ -2,9 +2,10 @@
 //!
 //! They are built with socket2, since most options must be set before the socket listens.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
@@ -34,6 +35,8 @@ pub struct ListenOptions {
     pub recv_buffer: Option<usize>,
     /// `SO_SNDBUF` in bytes; unset lets the kernel tune it.
     pub send_buffer: Option<usize>,
+    /// Permissions of the file of a Unix socket, such as `0o600`; unset leaves them to the umask.
+    pub unix_mode: Option<u32>,
 }
 
 /// When the kernel probes silent peers.
@@ -57,6 +60,7 @@ impl Default for ListenOptions {
             reuse_port: false,
             recv_buffer: None,
             send_buffer: None,
+            unix_mode: None,
         }
     }
 }
@@ -175,12 +179,22 @@ fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpList
 fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<UnixListener> {
     let socket = new_socket(Domain::UNIX, Type::STREAM, options.recv_buffer, options.send_buffer)?;
     let address = unix_address(path)?;
+    let mode = options.unix_mode.filter(|_| is_file_path(path)).map(Permissions::from_mode);
+    // Linux gives the file the mode of the socket, so it never has another one. Other systems refuse this.
+    let socket = fs::File::from(OwnedFd::from(socket));
+    let is_set = mode.as_ref().is_some_and(|mode| socket.set_permissions(mode.clone()).is_ok());
+    let socket = Socket::from(OwnedFd::from(socket));
     match socket.bind(&address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path, &address) => {
             fs::remove_file(path)?;
             socket.bind(&address)?;
         }
         bound => bound?,
+    }
+    if let Some(mode) = mode
+        && !is_set
+    {
+        fs::set_permissions(path, mode)?;
     }
     socket.listen(backlog(options))?;
     Ok(UnixListener::from_std(socket.into()))

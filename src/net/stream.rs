@@ -58,6 +58,11 @@ pub trait Stream {
         None
     }
 
+    /// The address of the other end, if the system reports it.
+    fn peer_address(&self) -> Option<PeerAddress> {
+        None
+    }
+
     /// The address of the peer that a proxy on the way has announced, once the handshake of the layer is
     /// complete. `None` if no proxy has.
     fn original_address(&self) -> Option<PeerAddress> {
@@ -125,6 +130,11 @@ impl Stream for Socket {
 
     fn local_address(&self) -> Option<PeerAddress> {
         let address = self.local_addr().ok()?;
+        Some(address.as_socket().map_or(PeerAddress::Unix, PeerAddress::Tcp))
+    }
+
+    fn peer_address(&self) -> Option<PeerAddress> {
+        let address = self.peer_addr().ok()?;
         Some(address.as_socket().map_or(PeerAddress::Unix, PeerAddress::Tcp))
     }
 

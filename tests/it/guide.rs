@@ -23,7 +23,7 @@ fn help_of(subcommand: &str) -> String {
 
 /// The help of all subcommands.
 fn help() -> String {
-    ["serve", "client", "bench", "compare", "report", "sim", "cert"].map(help_of).join("\n")
+    ["serve", "client", "bench", "compare", "report", "sim", "stat", "cert"].map(help_of).join("\n")
 }
 
 /// The flags in a text. Dashes alone are a row of a table, or end the flags of cargo.

@@ -47,7 +47,7 @@ impl Scene {
         fs::write(&other, "#!/bin/sh\nexec readyloop serve -l \"127.0.0.1:$2\"\n").expect("the folder is new");
         fs::set_permissions(other, fs::Permissions::from_mode(0o755)).expect("it is our file");
         let unix = format!("unix:{}", folder.join("echo.sock").display());
-        let plain = Serve::new().listen(&unix).listen("udp://127.0.0.1:0").start();
+        let plain = Serve::new().listen(&unix).listen("udp://127.0.0.1:0").with("--admin 127.0.0.1:0").start();
         Self { scratch, plain, secure: Vec::new() }
     }
 
@@ -71,8 +71,13 @@ impl Scene {
         let asks = usize::from(line.contains("--cert "));
         let secure = self.secure.get(asks).and_then(|server| server.addresses[0].rsplit_once(':'));
         let secure = format!("localhost:{}", secure.map_or("none", |(_, port)| port));
-        let unix = &self.plain.addresses[1];
-        let pairs = [("udp://127.0.0.1:7007", udp), ("udp://localhost:514", udp), ("127.0.0.1:7007", &tcp)];
+        let (unix, admin) = (&self.plain.addresses[1], self.plain.administration());
+        let pairs = [
+            ("127.0.0.1:9007", &admin),
+            ("udp://127.0.0.1:7007", udp),
+            ("udp://localhost:514", udp),
+            ("127.0.0.1:7007", &tcp),
+        ];
         let more =
             [("[::1]:7007", &tcp), ("localhost:80", &tcp), ("unix:/tmp/echo.sock", unix), ("localhost:7443", &secure)];
         pairs.into_iter().chain(more).fold(line.to_owned(), |line, (from, to)| line.replace(from, to))
@@ -101,7 +106,10 @@ impl Scene {
     /// Starts the server of a line on free ports, and drains it.
     #[track_caller]
     fn serves(&self, line: &str) {
-        let line = line.replace("127.0.0.1:7443", "127.0.0.1:0").replace("unix:/tmp/", "unix:other-");
+        let line = line
+            .replace("127.0.0.1:7443", "127.0.0.1:0")
+            .replace("127.0.0.1:9007", "127.0.0.1:0")
+            .replace("unix:/tmp/", "unix:other-");
         let line = if line.contains("--listen ") { line } else { format!("{line} --listen 127.0.0.1:0") };
         // The shell is replaced by the server, which then has its process number.
         let (variables, command) = line.split_once("readyloop serve").expect("it is a server");
@@ -120,6 +128,8 @@ fn every_example_works() {
     let is_server = |line: &String| line.contains("readyloop serve");
     let (servers, clients): (Vec<_>, Vec<_>) = other.into_iter().partition(is_server);
     servers.into_iter().chain(examples("serve")).for_each(|line| scene.serves(&line));
+    // Without a count, `stat` has no end.
+    examples("stat").iter().filter(|line| line.contains(" -n ")).for_each(|line| scene.run(line));
     for line in clients.into_iter().chain(examples("client")) {
         scene.run(&line.replace("--count 5", "--count 2"));
     }

@@ -3,6 +3,7 @@
 //! The test process is the client, and the server is its child. Module `kernel` tests kernel behavior
 //! that the code relies on. Module `sim` runs the server in the simulated world.
 
+mod admin;
 mod bad_path;
 mod bench;
 mod bugs;

@@ -18,6 +18,7 @@ use crate::report;
 use crate::serve;
 use crate::sim;
 use crate::standard_output;
+use crate::stat;
 use crate::stream;
 use crate::supervise;
 use crate::usage_error::usage_error;
@@ -58,6 +59,9 @@ pub(crate) enum Subcommand {
     /// Runs the server in simulated worlds with injected faults
     #[command(after_help = sim::NOTE, after_long_help = sim::HELP)]
     Sim(sim::Settings),
+    /// Prints the numbers of a running server, one line a second
+    #[command(after_help = stat::UNITS, after_long_help = stat::HELP)]
+    Stat(stat::Settings),
     /// Runs one command of `compare`
     #[command(hide = true)]
     Supervise(supervise::Settings),
@@ -161,6 +165,8 @@ EXAMPLES
       Make a certificate for development, and the authority that signs it.
   readyloop sim
       Run the server in 2,000 simulated worlds.
+  readyloop stat 127.0.0.1:9007
+      Print the numbers of a server with --admin 127.0.0.1:9007, one line a second.
   readyloop serve --help
       Show all flags of `serve` with their defaults.
 

@@ -24,6 +24,7 @@ mod report;
 mod serve;
 mod sim;
 mod standard_output;
+mod stat;
 mod stream;
 mod supervise;
 mod tls;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Subcommand::Compare(settings) => compare::run(&settings),
         Subcommand::Report(settings) => report::run(&settings),
         Subcommand::Sim(settings) => sim::run(&settings),
+        Subcommand::Stat(settings) => stat::run(&settings),
         Subcommand::Supervise(settings) => supervise::run(&settings),
     };
     match result {

@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 
 use log::{debug, warn};
 
-use crate::admission::{AcceptError, AdmissionRefusal, repeated_suffix};
+use crate::admission::{AcceptError, AdmissionRefusal, EndpointPurpose, repeated_suffix};
 use crate::connection::CloseReason;
 use crate::event_loop::handshakes::Handshake;
 use crate::net::pump::OpenOutcome;
-use crate::net::{Layer, Net, PeerAddress, Stream};
+use crate::net::{AddressGroup, Layer, Net, PeerAddress, Stream};
 use crate::service::{Role, Service};
 use crate::slab::Key;
 
@@ -28,8 +28,9 @@ const CROWDED_EIGHTHS: usize = 7;
 impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     pub(super) fn wants_accept(&self, state: &LoopState<N>) -> bool {
         let is_crowded = || state.reserve.lent_bytes() / CROWDED_EIGHTHS >= state.reserve.lent_bytes_max() / 8;
-        let may_accept = state.admission.may_accept() && !self.host.is_outbox_full();
-        self.is_acceptable && self.listener.is_some() && may_accept && !is_crowded()
+        let may_accept = state.admission.may_accept(self.purpose) && !self.host.is_outbox_full();
+        let must_wait = self.purpose == EndpointPurpose::Service && is_crowded();
+        self.is_acceptable && self.listener.is_some() && may_accept && !must_wait
     }
 
     /// Accepts connections within the budget.
@@ -76,7 +77,10 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
 
     fn admit(&mut self, mut stream: N::Stream, address: &PeerAddress, state: &mut LoopState<N>) -> ControlFlow<()> {
         self.accept_retry.succeeded();
-        let group = address.group();
+        let group = match self.purpose {
+            EndpointPurpose::Service => address.group(),
+            EndpointPurpose::Administration => AddressGroup::ADMINISTRATION,
+        };
         if let Err(refusal) = state.admission.admit(group) {
             match refusal {
                 AdmissionRefusal::Full => state.refused_full += 1,

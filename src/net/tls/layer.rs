@@ -111,6 +111,10 @@ impl<T: Stream> Stream for MaybeTls<T> {
         self.stream().local_address()
     }
 
+    fn peer_address(&self) -> Option<PeerAddress> {
+        self.stream().peer_address()
+    }
+
     fn original_address(&self) -> Option<PeerAddress> {
         self.stream().original_address()
     }

@@ -275,6 +275,10 @@ impl<T: Stream> Stream for TlsStream<T> {
         self.inner.local_address()
     }
 
+    fn peer_address(&self) -> Option<PeerAddress> {
+        self.inner.peer_address()
+    }
+
     fn original_address(&self) -> Option<PeerAddress> {
         self.inner.original_address()
     }

@@ -186,6 +186,16 @@ impl Server {
         tcp.and_then(|address| address.parse().ok()).expect("the server listens on a TCP address")
     }
 
+    /// The address of its administration endpoint, without `tcp://`.
+    #[track_caller]
+    pub(crate) fn administration(&self) -> String {
+        let out = self.out.as_ref().expect("stdout is a pipe");
+        let find =
+            |lines: &[String]| lines.iter().find_map(|line| line.strip_prefix("administration on ")).map(str::to_owned);
+        assert!(out.wait_for(TIMEOUT, |lines| find(lines).is_some()), "no endpoint: {:?}", out.all());
+        find(&out.all()).map(|address| address.trim_start_matches("tcp://").to_owned()).expect("it was just found")
+    }
+
     #[track_caller]
     pub(crate) fn connect(&self) -> TcpStream {
         super::connect(self.address())

@@ -12,6 +12,7 @@ use crate::cli_error::CliError;
 use crate::output_file;
 use crate::units::print_size;
 
+use super::admin;
 use super::settings::{Design, Service, Settings, Threads};
 
 /// The longest prefix, in bytes. The rest of an envelope is the length of a frame, at most 8 bytes.
@@ -29,6 +30,7 @@ const CHARGEN_LEN: usize = 72;
 /// The first contradiction.
 pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     check_addresses(settings)?;
+    admin::check(settings)?;
     check_ready_file(settings)?;
     check_queues(settings)?;
     check_tls(settings)?;
@@ -50,9 +52,10 @@ fn check_addresses(settings: &Settings) -> Result<(), CliError> {
         format!("{} addresses are too many: at most {LISTENERS_MAX}", listen.len()),
         "start another process for the rest",
     )?;
-    for (index, address) in listen.iter().enumerate() {
+    let all: Vec<&Address> = listen.iter().chain(&settings.admin).collect();
+    for (index, address) in all.iter().enumerate() {
         refuse_if(
-            listen[..index].iter().any(|other| collide(address, other, settings.sockets.reuse_port)),
+            all[..index].iter().any(|other| collide(address, other, settings.sockets.reuse_port)),
             format!("{address} is the address of two listeners"),
             "type each --listen address once, or port 0 for any free port",
         )?;
@@ -76,7 +79,7 @@ fn collide(address: &Address, other: &Address, reuse_port: bool) -> bool {
 fn check_ready_file(settings: &Settings) -> Result<(), CliError> {
     let Some(ready_file) = &settings.output.ready_file else { return Ok(()) };
     let is_same = |address: &&Address| matches!(address, Address::Unix(path) if whole(path) == whole(ready_file));
-    if let Some(address) = settings.endpoints.listen.iter().find(is_same) {
+    if let Some(address) = settings.endpoints.listen.iter().chain(&settings.admin).find(is_same) {
         return Err(CliError::usage(
             format!("--ready-file {} is the path of {address}", ready_file.display()),
             "type another path for the ready file",

@@ -4,11 +4,12 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::{fs, io};
 
+use readyloop::admission::EndpointPurpose;
 use readyloop::blocking::{self, BlockingServer};
 use readyloop::net::tls::TlsServer;
 use readyloop::net::{Address, ControlEvent, Reactor};
 use readyloop::service::{Chargen, Chat, Discard, Echo};
-use readyloop::{Framing, Listen, ListenError, Server, ServerLimits, Totals};
+use readyloop::{Framing, Listen, ListenError, Server, ServerLimits, Totals, admin};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::cli_error::CliError;
@@ -46,6 +47,14 @@ impl AnyServer {
         }
     }
 
+    /// Adds the administration endpoint. Only the reactor has one.
+    fn listen_admin(&mut self, address: &Address) -> Result<Address, ListenError> {
+        match self {
+            Self::Reactor(server) => admin::listen(server, address.clone()),
+            Self::Blocking(_) => Err(ListenError::WrongKind(address.clone())),
+        }
+    }
+
     fn listen_datagrams(&mut self, settings: &Settings, address: &Address) -> io::Result<Address> {
         let unsupported = |reason| io::Error::new(io::ErrorKind::Unsupported, reason);
         let Self::Reactor(server) = self else { return Err(unsupported("datagrams need the reactor")) };
@@ -60,8 +69,15 @@ impl AnyServer {
     }
 }
 
-/// Builds a server with every listener of the settings. Returns it with the bound addresses.
-pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(AnyServer, Vec<Address>), CliError> {
+/// A server with the addresses that it is bound to.
+pub(super) struct Bound {
+    pub(super) server: AnyServer,
+    pub(super) addresses: Vec<Address>,
+    pub(super) admin: Option<Address>,
+}
+
+/// Builds a server with every listener of the settings.
+pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<Bound, CliError> {
     let hint = "raise the descriptor limit, for example with `ulimit -n 1024`";
     let mut server = launch(settings, settings.server_limits(connections_max))
         .map_err(|error| CliError::system("cannot start the server", &error, hint))?;
@@ -72,7 +88,11 @@ pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<(AnySe
         addresses
             .push(listen(&mut server, settings, tls.as_ref(), address).map_err(|error| listen_error(address, &error))?);
     }
-    Ok((server, addresses))
+    let admin = settings.admin.as_ref().map(|address| {
+        check_path(address)?;
+        server.listen_admin(address).map_err(|error| listen_error(address, &error.into()))
+    });
+    Ok(Bound { server, addresses, admin: admin.transpose()? })
 }
 
 fn launch(settings: &Settings, limits: ServerLimits) -> io::Result<AnyServer> {
@@ -124,6 +144,7 @@ fn listen(
         address: address.clone(),
         socket: settings.listen_options(),
         limits: settings.limits(),
+        purpose: EndpointPurpose::Service,
         tls: tls.cloned(),
         connect_tls: None,
     };

@@ -2,6 +2,7 @@
 //!
 //! Each step is a file of its own. This file has their order and the help.
 
+mod admin;
 mod announce;
 mod check;
 mod config_file;
@@ -14,6 +15,7 @@ mod variables;
 mod warnings;
 
 use log::info;
+use readyloop::admission::ADMINISTRATION_MAX;
 
 use crate::cli_error::{BUG, CliError};
 use crate::logging;
@@ -24,6 +26,7 @@ pub(crate) use settings::Settings;
 pub(crate) use variables::{check_variables, with_variables};
 
 use announce::ReadyFile;
+use launch::Bound;
 
 /// Serves until a signal ends the server.
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
@@ -33,15 +36,16 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     let ready_path = settings.output.ready_file.as_deref();
     ready_path.map_or(Ok(()), ReadyFile::remove_leftover)?;
     let limit = descriptors::raise_limit();
-    let listeners = settings.endpoints.listen.len();
+    let listeners = settings.endpoints.listen.len() + settings.admin.as_ref().map_or(0, |_| 1 + ADMINISTRATION_MAX);
     let connections_max = descriptors::connections_max(limit, listeners, settings.total.max_connections);
-    let (mut server, addresses) = launch::bind(settings, connections_max)?;
+    let Bound { mut server, addresses, admin } = launch::bind(settings, connections_max)?;
 
     warnings::warn_of_public_addresses(&addresses);
     warnings::warn_of_capped_backlog(settings.sockets.backlog);
     let lines = announce::lines(&addresses);
     let _ready_file = ready_path.map(|path| ReadyFile::write(path, &lines)).transpose()?;
-    if print_and_check(&lines)? == OutputState::Closed {
+    let admin_line = admin.map_or_else(String::new, |address| format!("administration on {address}\n"));
+    if print_and_check(&(lines + &admin_line))? == OutputState::Closed {
         // Like any command in a pipe, the server ends when the reader has closed it.
         return Ok(());
     }
@@ -70,6 +74,8 @@ EXAMPLES
       Serve TLS; `readyloop cert` makes these files for development.
   readyloop serve --service chat --idle-timeout never
       Send each line to all other peers.
+  readyloop serve --admin 127.0.0.1:9007
+      Report metrics and connections over HTTP; open http://127.0.0.1:9007/ in a browser.
   READYLOOP_MAX_CONNECTIONS=1k readyloop serve --config server.toml
       Combine a flag, a variable and a file.
 

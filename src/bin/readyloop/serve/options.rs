@@ -89,6 +89,7 @@ impl Settings {
             reuse_port: self.sockets.reuse_port,
             recv_buffer: self.sockets.recv_buffer,
             send_buffer: self.sockets.send_buffer,
+            ..ListenOptions::default()
         }
     }
 }

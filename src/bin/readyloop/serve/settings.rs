@@ -47,6 +47,13 @@ pub(crate) struct Settings {
     #[command(flatten)]
     pub(super) output: Output,
 
+    /// Address of the administration endpoint: metrics and the state of the server over HTTP
+    ///
+    /// A loopback address such as 127.0.0.1:9007, or unix:/PATH, which only the owner of the process can
+    /// open. It has no users and passwords. `readyloop stat ADDRESS` shows its numbers.
+    #[arg(long, value_name = "ADDRESS", value_parser = address, help_heading = "Administration")]
+    pub(super) admin: Option<Address>,
+
     /// Read settings from this TOML file; flags and variables override it
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     pub(super) config: Option<PathBuf>,

@@ -66,6 +66,9 @@ impl Admission {
             return Err(AdmissionRefusal::Full);
         }
         let by_address_max = self.by_address_max;
+        if by_address_max == 0 && group.is_counted() {
+            return Err(AdmissionRefusal::AddressFull);
+        }
         if let Some(count) = self.counted(group) {
             if *count >= by_address_max {
                 return Err(AdmissionRefusal::AddressFull);

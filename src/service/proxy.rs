@@ -40,12 +40,12 @@ const _: () = assert!(PROXY_QUEUE.low() + WINDOW_BYTES + READ_LEN_MAX < PROXY_QU
 /// relay of its own and calls it in its callbacks. It also calls [`Context::keep_open`] for both peers.
 #[derive(Clone, Debug, Default)]
 pub struct Relay {
-    sides: HashMap<Key, Side>,
+    sides: HashMap<Key, PairedPeer>,
 }
 
 /// One peer of a pair.
 #[derive(Clone, Copy, Debug, Default)]
-struct Side {
+struct PairedPeer {
     /// `None` while the outbound connection is in progress.
     partner: Option<Key>,
     /// Bytes of this peer that were passed on in the current window.
@@ -55,14 +55,14 @@ struct Side {
 impl Relay {
     /// Adds a peer that has no partner yet.
     pub fn insert(&mut self, peer: Key) {
-        self.sides.insert(peer, Side::default());
+        self.sides.insert(peer, PairedPeer::default());
     }
 
     /// Pairs a peer with the connection that was opened for it. Returns `false` if the peer is gone.
     pub fn pair(&mut self, peer: Key, partner: Key) -> bool {
         let Some(side) = self.sides.get_mut(&peer) else { return false };
         side.partner = Some(partner);
-        self.sides.insert(partner, Side { partner: Some(peer), passed: 0 });
+        self.sides.insert(partner, PairedPeer { partner: Some(peer), passed: 0 });
         true
     }
 
@@ -101,7 +101,7 @@ impl Relay {
 
     /// Finishes the partner of a closed peer, or resets it after a failure.
     pub fn handle_close<S: Service>(&mut self, peer: Key, reason: CloseReason, orders: &mut Orders<'_, S>) {
-        let Some(Side { partner: Some(partner), .. }) = self.sides.remove(&peer) else { return };
+        let Some(PairedPeer { partner: Some(partner), .. }) = self.sides.remove(&peer) else { return };
         let is_complete = matches!(reason, CloseReason::Finished | CloseReason::IdleTimeout | CloseReason::Drained);
         if is_complete {
             orders.finish(partner);

@@ -48,10 +48,12 @@ impl FrameClock {
         Self { mark: now }
     }
 
+    /// Keeps the time so far, while the peer cannot complete the frame.
     pub(super) fn stop(&mut self, now: Instant) {
         self.mark = Instant::ORIGIN + (now - self.mark);
     }
 
+    /// Runs on from the time that was kept: the same calculation, since `now - (now - time)` is the time.
     pub(super) fn resume(&mut self, now: Instant) {
         self.mark = Instant::ORIGIN + (now - self.mark);
     }

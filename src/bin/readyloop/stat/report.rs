@@ -152,7 +152,7 @@ mod tests {
                 "turns_ns": {"count": 100, "buckets": [[1024, 98], [2048, 99], [4096, 100]]}}}"#,
         );
         let words: Vec<_> = now.since(&before).split_whitespace().collect::<Vec<_>>().join(" ").into();
-        assert_eq!(String::from_utf8(words).unwrap(), "10,000 20 5 2 kB 0 B 4 7 B 1 25% 2.05 µs");
+        assert_eq!(String::from_utf8(words).unwrap(), "10,000 20 5 2.00 kB 0 B 4 7 B 1 25% 2.05 µs");
         assert_eq!(now.since(&before).chars().count(), HEADER.trim_end().len());
         assert_eq!(now.since(&now).split_whitespace().last(), Some("-"));
     }

@@ -75,12 +75,12 @@ impl<'a> RequestHead<'a> {
         };
         let is_1_1 = version == 1;
         check_host(headers, is_1_1)?;
-        if has(headers, "transfer-encoding") || values(headers, "content-length").any(|value| value != b"0") {
-            return Err(Status::BAD_REQUEST);
-        }
         let is_head = method == "HEAD";
         if !is_head && method != "GET" {
             return Err(Status::METHOD_NOT_ALLOWED);
+        }
+        if has(headers, "transfer-encoding") || values(headers, "content-length").any(|value| value != b"0") {
+            return Err(Status::BAD_REQUEST);
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         if !path.starts_with('/') {
@@ -235,7 +235,7 @@ mod tests {
         check("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", Err(Status::MISDIRECTED));
         check("GET / HTTP/1.1\r\nHost: 10.0.0.1:80\r\nContent-Length: 5\r\n\r\n", Err(Status::BAD_REQUEST));
         check("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Err(Status::BAD_REQUEST));
-        check("POST / HTTP/1.0\r\n\r\n", Err(Status::METHOD_NOT_ALLOWED));
+        check("POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\n", Err(Status::METHOD_NOT_ALLOWED));
         check("GET http://localhost/ HTTP/1.0\r\n\r\n", Err(Status::BAD_REQUEST));
         check("GET /\r\n\r\n", Err(Status::BAD_REQUEST));
         check("\0", Err(Status::BAD_REQUEST));

@@ -57,7 +57,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Adds an administration endpoint to a loop and starts its measurements. Returns the bound address.
 ///
 /// At most [`ADMINISTRATION_MAX`](crate::admission::ADMINISTRATION_MAX) connections are open at a time, besides
-/// those of the server; further ones wait. The limits of `listen` are replaced by narrow ones. A Unix socket is
+/// those of the server. For a further one, the client that has waited longest without a request is closed. The limits of `listen` are replaced by narrow ones. A Unix socket is
 /// for its owner only.
 ///
 /// # Errors

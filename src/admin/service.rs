@@ -1,14 +1,19 @@
 //! The service of the administration endpoint: routes requests, and sends the responses.
 //!
-//! The state of the loop comes through an inquiry, which sends the bytes of the response back as a message. A list of peers takes one inquiry for each slice, and the next one is sent only
-//! when the client has read enough of the last.
+//! The state of the loop comes through an inquiry, which sends the bytes of the response back as a message.
+//! A list of peers takes one inquiry for each slice, and the next one is sent only when the client has read
+//! enough of the last.
+//!
+//! One place stays free for the next client: when the last one is taken, the client that has waited longest
+//! without a request is closed. So silent clients cannot keep others out.
 
 use std::collections::HashMap;
 
+use crate::admission::ADMINISTRATION_MAX;
 use crate::connection::CloseReason;
 use crate::event_loop::{Inspector, LoopView, Stage};
 use crate::net::Sender;
-use crate::service::{Context, Orders, ReplyToken, Service};
+use crate::service::{Context, Orders, PeerInfo, ReplyToken, Service};
 use crate::slab::Key;
 
 use super::connections::{self, Listing, PeerKey, PeerQuery};
@@ -22,6 +27,15 @@ pub(super) struct AdminService {
     sender: Sender<Answer>,
     /// The lists that are being sent; `None` while an inquiry is under way.
     listings: HashMap<Key, Option<(ReplyToken, Box<Listing>)>>,
+    /// All clients, and those without a request in the order in which they became so.
+    clients: Vec<Client>,
+}
+
+#[derive(Clone, Copy)]
+struct Client {
+    key: Key,
+    /// Whether its request is not answered yet.
+    is_served: bool,
 }
 
 /// The result of an inquiry.
@@ -101,7 +115,15 @@ impl StateReport {
 
 impl AdminService {
     pub(super) fn new(inspector: Inspector, sender: Sender<Answer>) -> Self {
-        Self { inspector, sender, listings: HashMap::new() }
+        Self { inspector, sender, listings: HashMap::new(), clients: Vec::new() }
+    }
+
+    /// Moves a client behind those that wait longer.
+    fn move_to_back(&mut self, key: Key, is_served: bool) {
+        if let Some(index) = self.clients.iter().position(|client| client.key == key) {
+            self.clients.remove(index);
+            self.clients.push(Client { key, is_served });
+        }
     }
 
     /// Sends an inquiry. Its result comes as a message.
@@ -151,6 +173,16 @@ impl Service for AdminService {
     type Peer = ();
     type Message = Answer;
 
+    fn on_open(&mut self, (): &mut (), _: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
+        let longest = self.clients.iter().find(|client| !client.is_served).map(|client| client.key);
+        self.clients.push(Client { key: cx.key(), is_served: false });
+        if self.clients.len() >= ADMINISTRATION_MAX
+            && let Some(longest) = longest
+        {
+            cx.orders().close(longest);
+        }
+    }
+
     fn on_frame(&mut self, (): &mut (), request: Result<RequestHead<'_>, Status>, cx: &mut Context<'_, Self>) {
         let request = match request {
             Ok(request) => request,
@@ -166,14 +198,17 @@ impl Service for AdminService {
                 if !form.keeps_alive {
                     cx.finish();
                 }
+                self.move_to_back(cx.key(), false);
             }
             Route::List(query) => {
                 let token = cx.defer_reply();
+                self.move_to_back(token.key(), true);
                 self.listings.insert(token.key(), None);
                 self.inspect_slice(Box::new(Listing::new(query, form)), token, &mut cx.orders());
             }
             Route::Report(report) => {
                 let token = cx.defer_reply();
+                self.move_to_back(token.key(), true);
                 self.inspect(token, &mut cx.orders(), move |view| (report.response(view, form), Next::after(form)));
             }
         }
@@ -182,7 +217,10 @@ impl Service for AdminService {
     fn on_message(&mut self, Answer { token, bytes, next }: Answer, orders: &mut Orders<'_, Self>) {
         Self::send(token, &bytes, &next, orders);
         match next {
-            Next::Request | Next::Close => _ = self.listings.remove(&token.key()),
+            Next::Request | Next::Close => {
+                self.listings.remove(&token.key());
+                self.move_to_back(token.key(), false);
+            }
             // Without a place, the client has gone.
             Next::Slice(listing) => {
                 if let Some(place) = self.listings.get_mut(&token.key()) {
@@ -200,5 +238,6 @@ impl Service for AdminService {
 
     fn on_close(&mut self, (): (), key: Key, _: CloseReason, _: &mut Orders<'_, Self>) {
         self.listings.remove(&key);
+        self.clients.retain(|client| client.key != key);
     }
 }

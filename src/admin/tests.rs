@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::admission::ServerLimits;
+use crate::admission::{ADMINISTRATION_MAX, ServerLimits};
 use crate::codec::Lines;
 use crate::service::Echo;
 use crate::sim::{SimNet, SimPeer, World};
@@ -67,6 +67,16 @@ fn pipelined_requests_are_answered_in_their_order() {
     assert!(!peer.is_ended(), "the connection stays open");
     let (peer, response) = scene.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\nGET /");
     assert!(response.ends_with("\r\n\r\nok\n") && peer.is_ended(), "{response}");
+}
+
+#[test]
+fn silent_clients_do_not_keep_others_out() {
+    let mut scene = Scene::new();
+    let silent: Vec<SimPeer> = (0..100).map(|_| scene.world.connect(&scene.admin_at)).collect();
+    assert_eq!(scene.get("/healthz"), "ok\n");
+    let open = silent.iter().filter(|peer| !peer.is_ended()).count();
+    assert!((1..ADMINISTRATION_MAX).contains(&open), "{open} of the silent clients are open");
+    assert!(silent[0].is_ended() && !silent[99].is_ended(), "the oldest leave first");
 }
 
 #[test]

@@ -251,6 +251,13 @@ fn stat_prints_one_line_for_each_interval() {
     let columns = ended.out[0].split("  ").filter(|word| !word.is_empty()).count();
     assert_eq!(columns, 10);
 
+    let page = server.admin.replace("tcp://", "http://") + "/";
+    assert_eq!(Serve::command(&format!("stat {page} -n 1")).run().code, Some(0), "{page}");
+    for other in ["udp://127.0.0.1:1", "tls://127.0.0.1:1"] {
+        let ended = Serve::command(&format!("stat {other}")).run();
+        assert_eq!(ended.code, Some(2), "{}", ended.log_text());
+        assert!(ended.log_text().contains("is TCP or a Unix socket"), "{}", ended.log_text());
+    }
     let ended = Serve::command(&format!("stat {}", server.server.address())).run();
     assert_eq!(ended.code, Some(1));
     assert!(ended.log_text().contains("is not an administration endpoint"), "{}", ended.log_text());

@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::cli_error::CliError;
 use crate::standard_output::{OutputState, print_and_check};
-use crate::units::{above_zero, address, count, duration};
+use crate::units::{ParseError, above_zero, address, count, duration};
 
 use report::Report;
 
@@ -24,7 +24,7 @@ const LINES_PER_HEADER: u64 = 20;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Settings {
     /// Address of `serve --admin`: HOST:PORT or unix:/PATH
-    #[arg(value_name = "ADMIN", value_parser = address)]
+    #[arg(value_name = "ADMIN", value_parser = admin_address)]
     address: Address,
 
     /// End after this many lines [default: no end]
@@ -34,6 +34,18 @@ pub(crate) struct Settings {
     /// Time between two lines
     #[arg(short, long, value_name = "DURATION", value_parser = above_zero(duration), default_value = "1s")]
     interval: Duration,
+}
+
+/// Parses the address of an administration endpoint, also in the form that a browser takes.
+fn admin_address(text: &str) -> Result<Address, ParseError> {
+    let text = text.trim();
+    match address(text.strip_prefix("http://").map_or(text, |rest| rest.trim_end_matches('/')))? {
+        Address::Tls(_) | Address::Udp(_) => Err(ParseError::new(
+            "an administration endpoint is TCP or a Unix socket",
+            "type the address of `readyloop serve --admin`, such as 127.0.0.1:9007 or unix:/run/admin.sock",
+        )),
+        address @ (Address::Tcp(_) | Address::Unix(_)) => Ok(address),
+    }
 }
 
 /// Prints lines until the count is reached, standard output is closed or the server is gone.

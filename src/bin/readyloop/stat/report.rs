@@ -1,6 +1,6 @@
 //! The report of an administration endpoint, and the line that shows two of them.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::time::Duration;
 
 use readyloop::Address;
@@ -76,8 +76,11 @@ impl Report {
             .and_then(|()| stream.half_close())
             .and_then(|()| stream.take(LEN_MAX).read_to_end(&mut response));
         exchanged.map_err(|error| {
+            // A blocking read or write reports its timeout in this way.
+            let is_timeout = error.kind() == ErrorKind::WouldBlock;
+            let reason = if is_timeout { format!("no answer within {TIMEOUT:?}") } else { io_message(&error) };
             CliError::failure(
-                format!("cannot read the report of {address}: {}", io_message(&error)),
+                format!("cannot read the report of {address}: {reason}"),
                 "check that the server is alive and that the address is that of its --admin",
             )
         })?;

@@ -118,7 +118,7 @@ impl AdminService {
         Self { inspector, sender, listings: HashMap::new(), clients: Vec::new() }
     }
 
-    /// Moves a client behind those that wait longer.
+    /// Moves a client to the end of the list, since it waits from this moment on.
     fn move_to_back(&mut self, key: Key, is_served: bool) {
         if let Some(index) = self.clients.iter().position(|client| client.key == key) {
             self.clients.remove(index);

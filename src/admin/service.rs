@@ -28,11 +28,11 @@ pub(super) struct AdminService {
     /// The lists that are being sent; `None` while an inquiry is under way.
     listings: HashMap<Key, Option<(ReplyToken, Box<Listing>)>>,
     /// All clients, and those without a request in the order in which they became so.
-    clients: Vec<Client>,
+    clients: Vec<HttpClient>,
 }
 
 #[derive(Clone, Copy)]
-struct Client {
+struct HttpClient {
     key: Key,
     /// Whether its request is not answered yet.
     is_served: bool,
@@ -122,7 +122,7 @@ impl AdminService {
     fn move_to_back(&mut self, key: Key, is_served: bool) {
         if let Some(index) = self.clients.iter().position(|client| client.key == key) {
             self.clients.remove(index);
-            self.clients.push(Client { key, is_served });
+            self.clients.push(HttpClient { key, is_served });
         }
     }
 
@@ -175,7 +175,7 @@ impl Service for AdminService {
 
     fn on_open(&mut self, (): &mut (), _: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         let longest = self.clients.iter().find(|client| !client.is_served).map(|client| client.key);
-        self.clients.push(Client { key: cx.key(), is_served: false });
+        self.clients.push(HttpClient { key: cx.key(), is_served: false });
         if self.clients.len() >= ADMINISTRATION_MAX
             && let Some(longest) = longest
         {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::browser::Browser;
 use crate::support::{
     Behavior, Crowd, ScratchPath, Serve, Server, TIMEOUT, connect, descriptor_limit, exclusive_machine, print_note,
     read_to_the_end, wait_until,
@@ -251,7 +252,7 @@ fn stat_prints_one_line_for_each_interval() {
     let columns = ended.out[0].split("  ").filter(|word| !word.is_empty()).count();
     assert_eq!(columns, 10);
 
-    let page = server.admin.replace("tcp://", "http://") + "/";
+    let page = format!("http://{}/", server.admin);
     assert_eq!(Serve::command(&format!("stat {page} -n 1")).run().code, Some(0), "{page}");
     for other in ["udp://127.0.0.1:1", "tls://127.0.0.1:1"] {
         let ended = Serve::command(&format!("stat {other}")).run();
@@ -265,6 +266,20 @@ fn stat_prints_one_line_for_each_interval() {
     server.server.drain();
     let ended = Serve::command(&format!("stat {address}")).run();
     assert!(ended.code == Some(1) && ended.log_text().contains("cannot connect to"), "{}", ended.log_text());
+}
+
+#[test]
+fn the_live_page_shows_the_numbers_in_a_browser() {
+    let server = Administered::start(Serve::new());
+    let mut peer = server.server.connect();
+    echo(&mut peer);
+    let Some(browser) = Browser::find() else { return };
+    // The budget is time that the page waits for, so it reads the numbers more than once.
+    let (dom, log) = browser.open(&format!("http://{}/", server.admin), &["--virtual-time-budget=3000", "--dump-dom"]);
+    for shown in ["running, up ", "<dt>connections</dt><dd>1</dd>", "<td>frames</td>", "<td>open</td>"] {
+        assert!(dom.contains(shown), "{shown} is not shown in {dom}\n{log}");
+    }
+    assert!(!log.contains("Uncaught"), "{log}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! Every wait is for an event or a condition, and has a deadline.
 
 mod blocking;
+pub(crate) mod browser;
 pub(crate) mod certs;
 mod conversations;
 mod crowd;

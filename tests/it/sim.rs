@@ -1,6 +1,6 @@
 //! The production server in the simulated world, with the invariants checked after every turn.
 //!
-//! `READYLOOP_SIM_SEEDS=0..50000 cargo test --test it sim -- --nocapture` runs other seeds than the
+//! `READYLOOP_SIM_SEEDS=0..52000 cargo test --test it sim -- --nocapture` runs other seeds than the
 //! first 2,000. `readyloop sim` runs the same. A failed seed is printed with the commands that repeat
 //! it. Add it to `sim/seeds.txt`: these seeds always run first.
 

@@ -4,8 +4,8 @@
 //! A list of peers takes one inquiry for each slice, and the next one is sent only when the client has read
 //! enough of the last.
 //!
-//! One place stays free for the next client: when the last one is taken, the client that has waited longest
-//! without a request is closed. So silent clients cannot keep others out.
+//! One place stays free for the next client: when the last one is taken, another client is closed. So clients
+//! that are silent or read slowly cannot keep others out.
 
 use std::collections::HashMap;
 
@@ -27,15 +27,20 @@ pub(super) struct AdminService {
     sender: Sender<Answer>,
     /// The lists that are being sent; `None` while an inquiry is under way.
     listings: HashMap<Key, Option<(ReplyToken, Box<Listing>)>>,
-    /// All clients, and those without a request in the order in which they became so.
+    /// All clients, ordered by their last request or answer.
     clients: Vec<HttpClient>,
 }
 
 #[derive(Clone, Copy)]
 struct HttpClient {
     key: Key,
-    /// Whether its request is not answered yet.
+    /// Whether a request of this client is being answered.
     is_served: bool,
+}
+
+/// The client that has waited longest without a request, or else the one with the oldest request.
+fn next_to_close(clients: &[HttpClient]) -> Option<Key> {
+    clients.iter().find(|client| !client.is_served).or(clients.first()).map(|client| client.key)
 }
 
 /// The result of an inquiry.
@@ -174,12 +179,12 @@ impl Service for AdminService {
     type Message = Answer;
 
     fn on_open(&mut self, (): &mut (), _: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
-        let longest = self.clients.iter().find(|client| !client.is_served).map(|client| client.key);
+        let replaced = next_to_close(&self.clients);
         self.clients.push(HttpClient { key: cx.key(), is_served: false });
         if self.clients.len() >= ADMINISTRATION_MAX
-            && let Some(longest) = longest
+            && let Some(replaced) = replaced
         {
-            cx.orders().close(longest);
+            cx.orders().close(replaced);
         }
     }
 
@@ -239,5 +244,25 @@ impl Service for AdminService {
     fn on_close(&mut self, (): (), key: Key, _: CloseReason, _: &mut Orders<'_, Self>) {
         self.listings.remove(&key);
         self.clients.retain(|client| client.key != key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(are_served: &[bool], expected: Option<u64>) {
+        let client =
+            |(number, is_served): (u64, &bool)| HttpClient { key: Key::from_bits(number), is_served: *is_served };
+        let clients: Vec<HttpClient> = (1..).zip(are_served).map(client).collect();
+        assert_eq!(next_to_close(&clients), expected.map(Key::from_bits));
+    }
+
+    #[test]
+    fn a_client_without_a_request_is_closed_before_one_that_reads_slowly() {
+        check(&[], None);
+        check(&[true, false, false], Some(2));
+        check(&[true, true], Some(1));
     }
 }

@@ -110,7 +110,7 @@ impl Inquiries {
     }
 
     fn next(&mut self) -> Option<Inquiry> {
-        let next = self.receiver.try_recv().ok().filter(|_| self.are_waiting);
+        let next = self.receiver.try_recv().ok();
         self.are_waiting = next.is_some();
         next
     }

@@ -40,7 +40,7 @@ const _: () = assert!(PROXY_QUEUE.low() + WINDOW_BYTES + READ_LEN_MAX < PROXY_QU
 /// relay of its own and calls it in its callbacks. It also calls [`Context::keep_open`] for both peers.
 #[derive(Clone, Debug, Default)]
 pub struct Relay {
-    sides: HashMap<Key, PairedPeer>,
+    peers: HashMap<Key, PairedPeer>,
 }
 
 /// One peer of a pair.
@@ -55,31 +55,31 @@ struct PairedPeer {
 impl Relay {
     /// Adds a peer that has no partner yet.
     pub fn insert(&mut self, peer: Key) {
-        self.sides.insert(peer, PairedPeer::default());
+        self.peers.insert(peer, PairedPeer::default());
     }
 
     /// Pairs a peer with the connection that was opened for it. Returns `false` if the peer is gone.
     pub fn pair(&mut self, peer: Key, partner: Key) -> bool {
-        let Some(side) = self.sides.get_mut(&peer) else { return false };
-        side.partner = Some(partner);
-        self.sides.insert(partner, PairedPeer { partner: Some(peer), passed: 0 });
+        let Some(paired) = self.peers.get_mut(&peer) else { return false };
+        paired.partner = Some(partner);
+        self.peers.insert(partner, PairedPeer { partner: Some(peer), passed: 0 });
         true
     }
 
     fn partner(&self, peer: Key) -> Option<Key> {
-        self.sides.get(&peer).and_then(|side| side.partner)
+        self.peers.get(&peer).and_then(|paired| paired.partner)
     }
 
     /// Passes a frame on to the partner. After a window, pauses the peer until the partner's queue is low.
     pub fn handle_frame<S: Service>(&mut self, frame: &[u8], cx: &mut Context<'_, S>) {
-        let Some(side) = self.sides.get_mut(&cx.key()) else { return };
-        let Some(partner) = side.partner else { return };
+        let Some(paired) = self.peers.get_mut(&cx.key()) else { return };
+        let Some(partner) = paired.partner else { return };
         if let Err(OutboxFull) = cx.orders().send_to(partner, &[frame]) {
             return cx.close();
         }
-        side.passed += frame.len();
-        if side.passed >= WINDOW_BYTES {
-            side.passed = 0;
+        paired.passed += frame.len();
+        if paired.passed >= WINDOW_BYTES {
+            paired.passed = 0;
             cx.pause();
             cx.orders().notify_writable(partner);
         }
@@ -101,7 +101,7 @@ impl Relay {
 
     /// Finishes the partner of a closed peer, or resets it after a failure.
     pub fn handle_close<S: Service>(&mut self, peer: Key, reason: CloseReason, orders: &mut Orders<'_, S>) {
-        let Some(PairedPeer { partner: Some(partner), .. }) = self.sides.remove(&peer) else { return };
+        let Some(PairedPeer { partner: Some(partner), .. }) = self.peers.remove(&peer) else { return };
         let is_complete = matches!(reason, CloseReason::Finished | CloseReason::IdleTimeout | CloseReason::Drained);
         if is_complete {
             orders.finish(partner);

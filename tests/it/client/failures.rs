@@ -1,13 +1,13 @@
 //! Failures during a session, and wrong arguments: one error line, one hint and the exit status.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::process::Stdio;
 use std::thread;
 
 use super::program::{Client, FAILURE, accept, listener, reset, zeros};
-use crate::support::{KIB, Serve, signal};
+use crate::support::{KIB, Serve, TIMEOUT, signal, wait_until};
 
 const USAGE: i32 = 2;
 
@@ -25,14 +25,26 @@ fn a_reset_is_an_error_after_the_partial_reply() {
 #[test]
 fn a_killed_server_is_an_error() {
     let server = Serve::new().start();
-    let mut running = Client::to(server.address()).spawn(zeros(), Stdio::piped());
-    running.prints(&[0; 64 * KIB]);
-    // The server has unread input, so the kernel resets the connection when the process ends.
+    let mut running = Client::to(server.address()).start();
+    running.feed(b"first\n");
+    running.prints(b"first\n");
     server.process.stop();
+    running.feed(b"second\n");
+    wait_until(TIMEOUT, "the server has unread input", || has_unread_input(server.address().port()));
+    // The server has unread input, so the kernel resets the connection when the process ends.
     signal(server.process.pid, "KILL");
-    let ran = running.wait();
-    ran.failed(FAILURE, &["reset the connection"]);
-    assert!(ran.out.iter().all(|&byte| byte == 0));
+    running.wait().failed(FAILURE, &["reset the connection"]);
+}
+
+/// Whether a connection from this local port has bytes that its process has not read (proc_net_tcp(5)).
+fn has_unread_input(port: u16) -> bool {
+    const ESTABLISHED: &str = "01";
+    let table = fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+    table.lines().skip(1).any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, local, _, ESTABLISHED, queues, ..] = fields[..] else { return false };
+        local.ends_with(&format!(":{port:04X}")) && !queues.ends_with(":00000000")
+    })
 }
 
 #[test]

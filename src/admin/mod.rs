@@ -31,6 +31,7 @@
 //! the peers in slices, one in each turn. So the list is not one moment: a peer that stays open is listed exactly
 //! once, in the state that it has in its slice. A sorted list has at most 1,000 peers.
 
+mod clients;
 mod connections;
 mod http;
 mod loop_report;

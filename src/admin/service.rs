@@ -3,19 +3,16 @@
 //! The state of the loop comes through an inquiry, which sends the bytes of the response back as a message.
 //! A list of peers takes one inquiry for each slice, and the next one is sent only when the client has read
 //! enough of the last.
-//!
-//! One place stays free for the next client: when the last one is taken, another client is closed. So clients
-//! that are silent or read slowly cannot keep others out.
 
 use std::collections::HashMap;
 
-use crate::admission::ADMINISTRATION_MAX;
 use crate::connection::CloseReason;
 use crate::event_loop::{Inspector, LoopView, Stage};
 use crate::net::Sender;
 use crate::service::{Context, Orders, PeerInfo, ReplyToken, Service};
 use crate::slab::Key;
 
+use super::clients::Clients;
 use super::connections::{self, Listing, PeerKey, PeerQuery};
 use super::http::{ContentType, Form, HttpCodec, RequestHead, Status, refusal, response};
 use super::{loop_report, metrics};
@@ -27,20 +24,7 @@ pub(super) struct AdminService {
     sender: Sender<Answer>,
     /// The lists that are being sent; `None` while an inquiry is under way.
     listings: HashMap<Key, Option<(ReplyToken, Box<Listing>)>>,
-    /// All clients, ordered by their last request or answer.
-    clients: Vec<HttpClient>,
-}
-
-#[derive(Clone, Copy)]
-struct HttpClient {
-    key: Key,
-    /// Whether a request of this client is being answered.
-    is_served: bool,
-}
-
-/// The client that has waited longest without a request, or else the one with the oldest request.
-fn next_to_close(clients: &[HttpClient]) -> Option<Key> {
-    clients.iter().find(|client| !client.is_served).or(clients.first()).map(|client| client.key)
+    clients: Clients,
 }
 
 /// The result of an inquiry.
@@ -120,15 +104,7 @@ impl StateReport {
 
 impl AdminService {
     pub(super) fn new(inspector: Inspector, sender: Sender<Answer>) -> Self {
-        Self { inspector, sender, listings: HashMap::new(), clients: Vec::new() }
-    }
-
-    /// Moves a client to the end of the list, since it waits from this moment on.
-    fn move_to_back(&mut self, key: Key, is_served: bool) {
-        if let Some(index) = self.clients.iter().position(|client| client.key == key) {
-            self.clients.remove(index);
-            self.clients.push(HttpClient { key, is_served });
-        }
+        Self { inspector, sender, listings: HashMap::new(), clients: Clients::default() }
     }
 
     /// Sends an inquiry. Its result comes as a message.
@@ -179,11 +155,7 @@ impl Service for AdminService {
     type Message = Answer;
 
     fn on_open(&mut self, (): &mut (), _: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
-        let replaced = next_to_close(&self.clients);
-        self.clients.push(HttpClient { key: cx.key(), is_served: false });
-        if self.clients.len() >= ADMINISTRATION_MAX
-            && let Some(replaced) = replaced
-        {
+        if let Some(replaced) = self.clients.add(cx.key()) {
             cx.orders().close(replaced);
         }
     }
@@ -203,17 +175,17 @@ impl Service for AdminService {
                 if !form.keeps_alive {
                     cx.finish();
                 }
-                self.move_to_back(cx.key(), false);
+                self.clients.handle_answer(cx.key());
             }
             Route::List(query) => {
                 let token = cx.defer_reply();
-                self.move_to_back(token.key(), true);
+                self.clients.handle_request(token.key());
                 self.listings.insert(token.key(), None);
                 self.inspect_slice(Box::new(Listing::new(query, form)), token, &mut cx.orders());
             }
             Route::Report(report) => {
                 let token = cx.defer_reply();
-                self.move_to_back(token.key(), true);
+                self.clients.handle_request(token.key());
                 self.inspect(token, &mut cx.orders(), move |view| (report.response(view, form), Next::after(form)));
             }
         }
@@ -224,7 +196,7 @@ impl Service for AdminService {
         match next {
             Next::Request | Next::Close => {
                 self.listings.remove(&token.key());
-                self.move_to_back(token.key(), false);
+                self.clients.handle_answer(token.key());
             }
             // Without a place, the client has gone.
             Next::Slice(listing) => {
@@ -243,26 +215,6 @@ impl Service for AdminService {
 
     fn on_close(&mut self, (): (), key: Key, _: CloseReason, _: &mut Orders<'_, Self>) {
         self.listings.remove(&key);
-        self.clients.retain(|client| client.key != key);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(are_served: &[bool], expected: Option<u64>) {
-        let client =
-            |(number, is_served): (u64, &bool)| HttpClient { key: Key::from_bits(number), is_served: *is_served };
-        let clients: Vec<HttpClient> = (1..).zip(are_served).map(client).collect();
-        assert_eq!(next_to_close(&clients), expected.map(Key::from_bits));
-    }
-
-    #[test]
-    fn a_client_without_a_request_is_closed_before_one_that_reads_slowly() {
-        check(&[], None);
-        check(&[true, false, false], Some(2));
-        check(&[true, true], Some(1));
+        self.clients.remove(key);
     }
 }

@@ -12,7 +12,7 @@ use crate::codec::{Codec, Decoded, Envelope, FrameError};
 pub(super) const HEAD_LEN_MAX: usize = 8 * 1024;
 
 /// Most header fields of a request.
-const HEADERS_MAX: usize = 64;
+pub(super) const HEADERS_MAX: usize = 64;
 
 /// Frames are the heads of requests.
 #[derive(Clone, Copy, Debug, Default)]
@@ -130,7 +130,14 @@ impl Status {
     pub(super) const METHOD_NOT_ALLOWED: Self = Self(405, "Method Not Allowed");
     pub(super) const MISDIRECTED: Self = Self(421, "Misdirected Request");
     pub(super) const HEAD_TOO_LARGE: Self = Self(431, "Request Header Fields Too Large");
+    pub(super) const BAD_GATEWAY: Self = Self(502, "Bad Gateway");
     pub(super) const UNAVAILABLE: Self = Self(503, "Service Unavailable");
+
+    /// The status with this code, if the endpoint of a process sends it.
+    pub(super) fn of(code: u16) -> Self {
+        let all = [Self::OK, Self::BAD_REQUEST, Self::NOT_FOUND, Self::UNAVAILABLE];
+        all.into_iter().find(|status| status.0 == code).unwrap_or(Self::BAD_GATEWAY)
+    }
 }
 
 /// A kind of body.
@@ -143,6 +150,12 @@ pub(super) enum ContentType {
 }
 
 impl ContentType {
+    /// The kind with this name. Any other name is text.
+    pub(super) fn named(name: &[u8]) -> Self {
+        let all = [Self::Text, Self::Json, Self::Metrics, Self::Html];
+        all.into_iter().find(|each| each.name().as_bytes() == name).unwrap_or(Self::Text)
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Text => "text/plain; charset=utf-8",

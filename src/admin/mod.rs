@@ -37,6 +37,7 @@ mod http;
 mod loop_report;
 mod metrics;
 mod process;
+mod processes;
 mod service;
 
 use std::time::Duration;
@@ -45,6 +46,8 @@ use crate::admission::{EndpointPurpose, Listen};
 use crate::connection::Limits;
 use crate::event_loop::{EventLoop, ListenError};
 use crate::net::{Address, Net};
+
+pub use processes::{ProcessEndpoint, ProcessList, listen_for_processes};
 
 use http::{HEAD_LEN_MAX, HttpCodec};
 use service::AdminService;
@@ -67,7 +70,15 @@ pub fn listen<N: Net + 'static>(
     event_loop: &mut EventLoop<N>,
     listen: impl TryInto<Listen, Error: Into<ListenError>>,
 ) -> Result<Address, ListenError> {
-    let mut listen = listen.try_into().map_err(Into::into)?;
+    let listen = for_administration(listen.try_into().map_err(Into::into)?);
+    let inspector = event_loop.inspector();
+    let id = event_loop.listen_with(listen, HttpCodec, |sender| AdminService::new(inspector, sender))?;
+    event_loop.measure();
+    Ok(event_loop.local_address(&id).clone())
+}
+
+/// Gives an endpoint the narrow limits of administration.
+fn for_administration(mut listen: Listen) -> Listen {
     listen.purpose = EndpointPurpose::Administration;
     listen.socket.unix_mode.get_or_insert(0o600);
     listen.limits = Limits {
@@ -77,10 +88,7 @@ pub fn listen<N: Net + 'static>(
         idle_timeout: IDLE_TIMEOUT,
         ..Limits::default()
     };
-    let inspector = event_loop.inspector();
-    let id = event_loop.listen_with(listen, HttpCodec, |sender| AdminService::new(inspector, sender))?;
-    event_loop.measure();
-    Ok(event_loop.local_address(&id).clone())
+    listen
 }
 
 #[cfg(test)]

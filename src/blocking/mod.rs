@@ -61,7 +61,7 @@ use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
 
-use log::info;
+use log::{info, warn};
 
 use crate::admission::{Count, Listen, ServerLimits, Totals};
 use crate::event_loop::ListenError;
@@ -249,6 +249,7 @@ impl BlockingServer {
             }
             // Only TLS certificates are reloaded, and there is no TLS here.
             ControlEvent::Reload => {}
+            ControlEvent::Restart | ControlEvent::HandOver => warn!("only the reactor can be restarted in place"),
             ControlEvent::Totals => info!("{}", self.totals()),
         }
     }

@@ -37,6 +37,15 @@ pub(super) trait AnyEndpoint<N: Net> {
     fn advance_stage(&mut self, state: &mut LoopState<N>);
     /// Reads the TLS certificate again, for new connections.
     fn reload(&mut self) {}
+    /// The socket that it has bound, if it has one.
+    fn socket(&self) -> Option<EndpointSocket<'_, N>>;
+    fn listener_mut(&mut self) -> Option<&mut N::Listener> {
+        None
+    }
+    /// Leaves its socket to another process.
+    fn hand_over(&mut self, state: &mut LoopState<N>) {
+        let _ = state;
+    }
     /// Whether no peer is open or pending, and no connect is queued.
     fn is_empty(&self) -> bool;
     /// The address that it listens at, if it does.
@@ -69,6 +78,12 @@ pub(super) trait AnyEndpoint<N: Net> {
         None
     }
     fn snapshot(&self) -> EndpointSnapshot;
+}
+
+/// The socket that an endpoint has bound.
+pub(super) enum EndpointSocket<'a, N: Net> {
+    Listener(&'a N::Listener),
+    Datagrams(&'a N::Datagrams),
 }
 
 /// A callback on one peer, on behalf of the program.

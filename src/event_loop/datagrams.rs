@@ -15,7 +15,7 @@ use crate::host::HostCounters;
 use crate::instant::Instant;
 use crate::net::{Address, DatagramRoute, Datagrams, Net, Readiness, udp};
 
-use super::any_endpoint::{AnyEndpoint, EndpointCell};
+use super::any_endpoint::{AnyEndpoint, EndpointCell, EndpointSocket};
 use super::endpoint::listener_token;
 use super::loop_state::LoopState;
 use super::shutdown::Stage;
@@ -273,6 +273,10 @@ impl<S: DatagramService, N: Net> AnyEndpoint<N> for DatagramEndpoint<S, N> {
 
     fn local_address(&self) -> Option<&Address> {
         Some(&self.address)
+    }
+
+    fn socket(&self) -> Option<EndpointSocket<'_, N>> {
+        self.socket.as_ref().map(EndpointSocket::Datagrams)
     }
 
     fn add_to(&self, totals: &mut Totals) {

@@ -26,7 +26,7 @@ use crate::net::{
 use crate::service::{Role, Service};
 use crate::slab::Key;
 
-use super::any_endpoint::{AnyEndpoint, PeerCall, ServiceEndpoint};
+use super::any_endpoint::{AnyEndpoint, EndpointSocket, PeerCall, ServiceEndpoint};
 use super::handshakes::Handshakes;
 use super::loop_state::LoopState;
 use super::peer_log::PeerLog;
@@ -265,6 +265,21 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
 
     fn local_address(&self) -> Option<&Address> {
         self.address.as_ref()
+    }
+
+    fn socket(&self) -> Option<EndpointSocket<'_, N>> {
+        self.listener.as_ref().map(EndpointSocket::Listener)
+    }
+
+    fn listener_mut(&mut self) -> Option<&mut N::Listener> {
+        self.listener.as_mut()
+    }
+
+    fn hand_over(&mut self, state: &mut LoopState<N>) {
+        // What waits in the backlog is for the successor. Here it would be accepted into a drain.
+        if let Some(mut listener) = self.listener.take() {
+            state.net.hand_over(&mut listener);
+        }
     }
 
     fn add_to(&self, totals: &mut Totals) {

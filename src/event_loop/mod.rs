@@ -14,6 +14,7 @@ mod loop_state;
 mod measurements;
 mod measuring;
 mod peer_log;
+mod restart;
 pub(crate) mod shutdown;
 mod snapshot;
 mod sources;
@@ -36,6 +37,7 @@ pub use endpoints::Dial;
 pub use inspector::{Inspector, LoopView, PeerCursor, PeerView};
 pub use listen_error::ListenError;
 pub use measurements::{Histogram, Measurements, TurnPhase};
+pub use restart::{ADMIN, Restart, TLS};
 pub use shutdown::Stage;
 pub use snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot};
 pub use sources::SourceEvent;
@@ -43,6 +45,7 @@ pub use sources::SourceEvent;
 use any_endpoint::{AnyEndpoint, EndpointCell};
 use inspector::Inquiries;
 use loop_state::LoopState;
+use restart::OnRestart;
 use shutdown::Shutdown;
 use sources::Sources;
 
@@ -86,6 +89,7 @@ pub struct EventLoop<N: Net> {
     control: Control,
     handle: Handle,
     inquiries: Inquiries,
+    on_restart: Option<OnRestart<N>>,
     limits: ServerLimits,
     shutdown: Shutdown,
     started_at: Instant,
@@ -117,6 +121,7 @@ impl<N: Net + 'static> EventLoop<N> {
             events: Vec::new(),
             control_events: VecDeque::new(),
             control: Control::CarryOut,
+            on_restart: None,
             shutdown: Shutdown::new(limits.drain_timeout),
             limits,
             turns: 0,
@@ -257,6 +262,8 @@ impl<N: Net + 'static> EventLoop<N> {
             ControlEvent::Drain => self.drain(),
             ControlEvent::Stop => self.stop(),
             ControlEvent::Reload => self.reload(),
+            ControlEvent::Restart => self.restart(),
+            ControlEvent::HandOver => self.hand_over(),
             ControlEvent::Totals => info!("{}", self.totals()),
         }
     }

@@ -176,7 +176,12 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
         while let Some(control_event) = self.client.poll_control_event() {
             match control_event {
                 ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
-                ControlEvent::Wake | ControlEvent::LameDuck(_) | ControlEvent::Reload | ControlEvent::Totals => {}
+                ControlEvent::Wake
+                | ControlEvent::LameDuck(_)
+                | ControlEvent::Reload
+                | ControlEvent::Restart
+                | ControlEvent::HandOver
+                | ControlEvent::Totals => {}
             }
         }
         let now = self.workload().now();

@@ -58,6 +58,10 @@ pub enum ControlEvent {
     Stop,
     /// Read certificates and keys again, for new connections.
     Reload,
+    /// Start a successor of this process. The loop goes on until it is ready.
+    Restart,
+    /// A successor serves at the same sockets: leave them to it and drain.
+    HandOver,
     /// Log the totals.
     Totals,
 }

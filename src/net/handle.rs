@@ -63,6 +63,16 @@ impl Handle {
         self.request(ControlEvent::Reload);
     }
 
+    /// Starts a successor of this process; see [`ControlEvent::Restart`].
+    pub fn restart(&self) {
+        self.request(ControlEvent::Restart);
+    }
+
+    /// Leaves the sockets to a successor that serves, and drains; see [`ControlEvent::HandOver`].
+    pub fn hand_over(&self) {
+        self.request(ControlEvent::HandOver);
+    }
+
     /// Makes the loop turn once.
     pub fn wake(&self) {
         self.wake.wake();

@@ -4,7 +4,7 @@
 
 use std::fs::Permissions;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -91,10 +91,43 @@ impl Listener {
             }
             Address::Unix(path) => {
                 let listener = bind_unix(path, options)?;
-                let file = FileIdentity::of(path).filter(|_| is_file_path(path));
-                Ok(Self { socket: ListeningSocket::Unix(listener), address: address.clone(), file })
+                let mut listener =
+                    Self { socket: ListeningSocket::Unix(listener), address: address.clone(), file: None };
+                listener.remove_path();
+                Ok(listener)
             }
         }
+    }
+
+    /// A listener on a socket that another process has bound. It keeps the path of a Unix socket. Its options are changed as far as possible: not
+    /// `reuse_port` and not `unix_mode`.
+    pub(super) fn inherited(socket: Socket, address: &Address, options: &ListenOptions) -> io::Result<Self> {
+        apply_options(&socket, address, options)?;
+        // Some systems need this for a changed backlog only.
+        socket.listen(backlog(options))?;
+        match address {
+            Address::Unix(_) => {
+                let listener = UnixListener::from_std(socket.into());
+                Ok(Self { socket: ListeningSocket::Unix(listener), address: address.clone(), file: None })
+            }
+            Address::Tcp(_) | Address::Tls(_) | Address::Udp(_) => {
+                let listener = TcpListener::from_std(socket.into());
+                let address = address.bound_to(listener.local_addr()?);
+                Ok(Self { socket: ListeningSocket::Tcp(listener), address, file: None })
+            }
+        }
+    }
+
+    /// Leaves the path of a Unix socket to another process that has inherited the socket.
+    /// Removes the path of a Unix socket on drop, also if the socket was inherited.
+    pub(crate) fn remove_path(&mut self) {
+        if let Address::Unix(path) = &self.address {
+            self.file = FileIdentity::of(path).filter(|_| is_file_path(path));
+        }
+    }
+
+    pub(super) fn keep_path(&mut self) {
+        self.file = None;
     }
 
     pub(super) fn source(&mut self) -> &mut dyn Source {
@@ -132,6 +165,15 @@ impl Drop for Listener {
     }
 }
 
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            ListeningSocket::Tcp(tcp) => tcp.as_fd(),
+            ListeningSocket::Unix(unix) => unix.as_fd(),
+        }
+    }
+}
+
 /// The identity of a file: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileIdentity(u64, u64);
@@ -161,6 +203,14 @@ fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpList
     if options.reuse_port {
         socket.set_reuse_port(true)?;
     }
+    apply_tcp_options(&socket, options)?;
+    socket.bind(&(*address).into())?;
+    socket.listen(backlog(options))?;
+    log_options(&socket);
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+fn apply_tcp_options(socket: &Socket, options: &ListenOptions) -> io::Result<()> {
     if let Some(keepalive) = &options.keepalive {
         socket.set_tcp_keepalive(
             &TcpKeepalive::new()
@@ -169,11 +219,15 @@ fn bind_tcp(address: &SocketAddr, options: &ListenOptions) -> io::Result<TcpList
                 .with_retries(keepalive.probes),
         )?;
     }
-    socket.set_tcp_nodelay(options.nodelay)?;
-    socket.bind(&(*address).into())?;
-    socket.listen(backlog(options))?;
-    log_options(&socket);
-    Ok(TcpListener::from_std(socket.into()))
+    socket.set_tcp_nodelay(options.nodelay)
+}
+
+/// Applies the options that can be changed after the socket was bound.
+fn apply_options(socket: &Socket, address: &Address, options: &ListenOptions) -> io::Result<()> {
+    if !matches!(address, Address::Unix(_)) {
+        apply_tcp_options(socket, options)?;
+    }
+    apply_buffers(socket, options.recv_buffer, options.send_buffer)
 }
 
 fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<UnixListener> {
@@ -214,13 +268,18 @@ fn is_abandoned(path: &Path, address: &SockAddr) -> bool {
 pub(super) fn new_socket(domain: Domain, kind: Type, recv: Option<usize>, send: Option<usize>) -> io::Result<Socket> {
     let socket = Socket::new(domain, kind, None)?;
     socket.set_nonblocking(true)?;
+    apply_buffers(&socket, recv, send)?;
+    Ok(socket)
+}
+
+pub(super) fn apply_buffers(socket: &Socket, recv: Option<usize>, send: Option<usize>) -> io::Result<()> {
     if let Some(bytes) = recv {
         socket.set_recv_buffer_size(bytes)?;
     }
     if let Some(bytes) = send {
         socket.set_send_buffer_size(bytes)?;
     }
-    Ok(socket)
+    Ok(())
 }
 
 fn backlog(options: &ListenOptions) -> i32 {

@@ -15,6 +15,7 @@ mod event;
 #[cfg(test)]
 mod fuzz;
 mod handle;
+pub mod inherited;
 mod layer;
 mod link;
 mod listener;
@@ -98,6 +99,10 @@ pub trait Net {
 
     /// The address that a listener is bound to, with its real port.
     fn local_address(&self, listener: &Self::Listener) -> Address;
+
+    /// Leaves a listening socket to another process. Dropping the listener then keeps what outlives it, such as the
+    /// path of a Unix socket, and refuses no connection that waits in the backlog.
+    fn hand_over(&mut self, listener: &mut Self::Listener);
 
     /// Accepts the next connection of the backlog. The stream is not registered yet.
     ///

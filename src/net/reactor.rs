@@ -17,6 +17,7 @@ use crate::instant::Instant;
 use super::alarm::Alarm;
 use super::budget::TURN_PEERS;
 use super::clock::{Clock, ClockAnchor};
+use super::inherited::InheritedSockets;
 use super::listener::Listener;
 use super::{
     Address, ConnectOptions, ControlEvent, DatagramOptions, DatagramSocket, Destination, Event, ListenOptions, Net,
@@ -54,6 +55,7 @@ pub struct Reactor {
     waker: Arc<Waker>,
     clock: Clock,
     alarm: Alarm,
+    inherited: InheritedSockets,
     #[cfg(feature = "signals")]
     signals: Option<super::signals::Signals>,
 }
@@ -73,6 +75,7 @@ impl Reactor {
             waker,
             clock: Clock::new(),
             alarm,
+            inherited: InheritedSockets::default(),
             #[cfg(feature = "signals")]
             signals: None,
         })
@@ -81,6 +84,19 @@ impl Reactor {
     /// One moment on the clock of the loop and on that of the standard library, to convert instants.
     pub fn clock_anchor(&self) -> ClockAnchor {
         self.clock.anchor()
+    }
+
+    /// Uses sockets that another process has bound, in place of binding their addresses again.
+    ///
+    /// Each is used by the next endpoint with its address. An endpoint on port 0 takes the first socket with its
+    /// IP address.
+    pub fn inherit(&mut self, sockets: InheritedSockets) {
+        self.inherited = sockets;
+    }
+
+    /// Takes the inherited sockets that no endpoint has used.
+    pub(crate) fn take_inherited(&mut self) -> InheritedSockets {
+        std::mem::take(&mut self.inherited)
     }
 
     /// The clock, for other threads of the same server, and for measuring within a turn.
@@ -192,7 +208,10 @@ impl Net for Reactor {
     }
 
     fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> io::Result<Listener> {
-        let mut listener = Listener::bind(address, options)?;
+        let mut listener = match self.inherited.take(address) {
+            Some(socket) => Listener::inherited(socket, address, options)?,
+            None => Listener::bind(address, options)?,
+        };
         self.poll.registry().register(listener.source(), mio_token(token), Interest::READABLE)?;
         Ok(listener)
     }
@@ -203,7 +222,10 @@ impl Net for Reactor {
         options: &DatagramOptions,
         token: Token,
     ) -> io::Result<(Self::Datagrams, SocketAddr)> {
-        let mut socket = super::udp::bind(address, options)?;
+        let mut socket = match self.inherited.take(address) {
+            Some(socket) => super::udp::inherited(socket, options)?,
+            None => super::udp::bind(address, options)?,
+        };
         let both = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(socket.source(), mio_token(token), both)?;
         let bound = socket.local_addr()?;
@@ -212,6 +234,10 @@ impl Net for Reactor {
 
     fn local_address(&self, listener: &Listener) -> Address {
         listener.local_address().clone()
+    }
+
+    fn hand_over(&mut self, listener: &mut Listener) {
+        listener.keep_path();
     }
 
     #[inline]

@@ -5,20 +5,20 @@
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::str::FromStr;
 
 use mio::event::Source;
 use mio::net::UdpSocket;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg, sendmsg};
-use socket2::{Domain, Type};
+use socket2::{Domain, Socket, Type};
 use thiserror::Error;
 
 use crate::datagram::{Reach, Source as DatagramSource};
 
 use super::address::Address;
-use super::listener::{bind_first, new_socket};
+use super::listener::{apply_buffers, bind_first, new_socket};
 use super::packet_info;
 
 /// A bound UDP socket. It never blocks.
@@ -157,6 +157,12 @@ impl DatagramSocket {
     }
 }
 
+impl AsFd for DatagramSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 pub(super) fn bind(address: &Address, options: &DatagramOptions) -> io::Result<DatagramSocket> {
     let Address::Udp(host_port) = address else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "only a udp:// address receives datagrams"));
@@ -170,10 +176,27 @@ fn bind_one(address: &SocketAddr, options: &DatagramOptions) -> io::Result<Datag
         socket.set_reuse_port(true)?;
     }
     socket.bind(&(*address).into())?;
+    finish(socket, address, options)
+}
+
+/// A socket that another process has bound. Its options are changed as far as possible: not `reuse_port`.
+pub(super) fn inherited(socket: Socket, options: &DatagramOptions) -> io::Result<DatagramSocket> {
+    apply_buffers(&socket, options.recv_buffer, options.send_buffer)?;
+    let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+    finish(socket, &address, options)
+}
+
+/// Joins the groups of a bound socket and prepares it for receiving.
+fn finish(socket: Socket, address: &SocketAddr, options: &DatagramOptions) -> io::Result<DatagramSocket> {
     for group in &options.multicast {
-        match group {
-            MulticastGroup::V4(group, interface) => socket.join_multicast_v4(group, interface)?,
-            MulticastGroup::V6(group, interface) => socket.join_multicast_v6(group, *interface)?,
+        let joined = match group {
+            MulticastGroup::V4(group, interface) => socket.join_multicast_v4(group, interface),
+            MulticastGroup::V6(group, interface) => socket.join_multicast_v6(group, *interface),
+        };
+        match joined {
+            // An inherited socket may be a member already.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            joined => joined?,
         }
     }
     let control = if address.ip().is_unspecified() { packet_info::request(&socket, address)? } else { Vec::new() };

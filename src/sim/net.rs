@@ -98,6 +98,10 @@ impl Net for SimNet {
         self.world.lock().listeners[listener.number].address.clone()
     }
 
+    fn hand_over(&mut self, listener: &mut SimListener) {
+        self.world.lock().listeners[listener.number].is_handed_over = true;
+    }
+
     fn accept(&mut self, listener: &mut SimListener) -> io::Result<(SimStream, PeerAddress)> {
         let mut state = self.world.lock();
         state.interleave();
@@ -203,7 +207,10 @@ impl Drop for SimStream {
 
 impl Drop for SimListener {
     fn drop(&mut self) {
-        self.world.lock().close_listener(self.number);
+        let mut state = self.world.lock();
+        if !state.listeners[self.number].is_handed_over {
+            state.close_listener(self.number);
+        }
     }
 }
 
@@ -221,11 +228,22 @@ impl WorldState {
                 address.bound_to(bound)
             }
         };
-        if self.listener_at(&address).is_some() {
-            return Err(EADDRINUSE);
+        if let Some(number) = self.listener_at(&address) {
+            return self.take_over(number, token);
         }
         let number = self.listeners.len();
         self.listeners.push(ListenerState::new(address, options.backlog as usize));
+        let address = &self.listeners[number].address;
+        self.trace.with_story(|story| story.name_listener(number, token.0, address));
+        self.register(EventSource::Listener(number), token);
+        Ok(number)
+    }
+
+    /// Registers a listener that another loop has left to this one. Connections may wait in its backlog.
+    fn take_over(&mut self, number: usize, token: Token) -> SysResult {
+        if !std::mem::take(&mut self.listeners[number].is_handed_over) {
+            return Err(EADDRINUSE);
+        }
         let address = &self.listeners[number].address;
         self.trace.with_story(|story| story.name_listener(number, token.0, address));
         self.register(EventSource::Listener(number), token);

@@ -95,6 +95,8 @@ pub(super) struct WireState {
 pub(super) struct ListenerState {
     pub(super) address: Address,
     pub(super) is_open: bool,
+    /// Whether its loop has left it to another one.
+    pub(super) is_handed_over: bool,
     /// Wires that are not accepted yet.
     pub(super) backlog: VecDeque<usize>,
     pub(super) backlog_max: usize,
@@ -107,6 +109,7 @@ impl ListenerState {
         Self {
             address,
             is_open: true,
+            is_handed_over: false,
             backlog: VecDeque::new(),
             backlog_max: backlog_max.max(1),
             registration: Registration::default(),

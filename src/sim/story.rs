@@ -189,6 +189,8 @@ const fn describe_control(control_event: ControlEvent) -> &'static str {
         ControlEvent::Drain => "event: request to drain",
         ControlEvent::Stop => "event: request to stop",
         ControlEvent::Reload => "event: request to reload the certificates",
+        ControlEvent::Restart => "event: restart request",
+        ControlEvent::HandOver => "event: a successor serves",
         ControlEvent::Totals => "event: request for the totals",
     }
 }

@@ -105,14 +105,23 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     }
 }
 
+/// What happens to a file that exists already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// It stays as it is, and the error is `AlreadyExists`. A link to nothing counts as a file.
+    Keep,
+    Replace,
+}
+
 /// Creates a whole file, which stays locked (flock(2)) while the returned file is open.
-///
-/// # Errors
-/// `AlreadyExists` if the path exists, even as a link to nothing. It stays as it is.
-pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<File> {
+pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32, existing: Existing) -> io::Result<File> {
     let temporary = temporary(path, bytes, mode)?;
     flock(&temporary, FlockOperation::NonBlockingLockExclusive)?;
-    temporary.persist_noclobber(path).map_err(|error| error.error)
+    let persisted = match existing {
+        Existing::Keep => temporary.persist_noclobber(path),
+        Existing::Replace => temporary.persist(path),
+    };
+    persisted.map_err(|error| error.error)
 }
 
 /// A file with this content beside `path`, which is removed on drop.

@@ -12,7 +12,7 @@ use readyloop::Address;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::cli_error::{CliError, io_message};
-use crate::output_file::{self, PUBLIC_MODE};
+use crate::output_file::{self, Existing, PUBLIC_MODE};
 
 /// The start of each line. A file of such lines is recognized as a ready file.
 const LINE_START: &[u8] = b"listening on ";
@@ -63,9 +63,10 @@ impl ReadyFile {
         fs::remove_file(path).map_err(|error| write_error(path, &error))
     }
 
-    /// Writes the lines atomically: a reader sees the complete file or none.
-    pub(super) fn write(path: &Path, lines: &str) -> Result<Self, CliError> {
-        let file = output_file::create(path, lines.as_bytes(), PUBLIC_MODE);
+    /// Writes the lines atomically: a reader sees the complete file or none. A successor replaces the file of its
+    /// predecessor.
+    pub(super) fn write(path: &Path, lines: &str, existing: Existing) -> Result<Self, CliError> {
+        let file = output_file::create(path, lines.as_bytes(), PUBLIC_MODE, existing);
         let file = file.map_err(|error| write_error(path, &error))?;
         Ok(Self { path: path.to_owned(), file })
     }
@@ -104,7 +105,7 @@ mod tests {
     #[test]
     fn a_file_that_another_program_has_put_there_stays() {
         let path = path("replaced");
-        let ready = ReadyFile::write(&path, "listening on unix:/a\n").unwrap();
+        let ready = ReadyFile::write(&path, "listening on unix:/a\n", Existing::Keep).unwrap();
         fs::remove_file(&path).unwrap();
         fs::write(&path, "theirs").unwrap();
         drop(ready);

@@ -219,7 +219,7 @@ fn check_datagrams(settings: &Settings) -> Result<(), CliError> {
 }
 
 fn check_design(settings: &Settings) -> Result<(), CliError> {
-    let Threads { design, workers } = settings.threads;
+    let Threads { design, workers, .. } = settings.threads;
     refuse_if(workers.is_some() && design != Design::Pool, "--workers needs --design pool", "add --design pool")?;
     if design == Design::Reactor {
         return Ok(());

@@ -4,15 +4,18 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::{fs, io};
 
+use log::warn;
 use readyloop::admission::EndpointPurpose;
 use readyloop::blocking::{self, BlockingServer};
+use readyloop::event_loop::Restart;
+use readyloop::net::inherited::InheritedSockets;
 use readyloop::net::tls::TlsServer;
 use readyloop::net::{Address, ControlEvent, Reactor};
 use readyloop::service::{Chargen, Chat, Discard, Echo};
 use readyloop::{Framing, Listen, ListenError, Server, ServerLimits, Totals, admin};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
-use crate::cli_error::CliError;
+use crate::cli_error::{BUG, CliError};
 
 use super::settings::{Design, Service, Settings};
 use super::tls;
@@ -24,6 +27,22 @@ pub(super) enum AnyServer {
 }
 
 impl AnyServer {
+    /// Makes SIGUSR2 start this program again.
+    pub(super) fn restart_with(&mut self, settings: &Settings) -> Result<(), CliError> {
+        let Self::Reactor(server) = self else { return Ok(()) };
+        let restart = Restart::of_this_program(settings.threads.ready_timeout)
+            .map_err(|error| CliError::system("cannot find the path of this program", &error, BUG))?;
+        server.restart_with(restart.with_argument("--successor"));
+        Ok(())
+    }
+
+    /// Makes a successor remove the paths of its Unix sockets, which its predecessor has bound.
+    pub(super) fn remove_paths_at_end(&mut self) {
+        if let Self::Reactor(server) = self {
+            server.remove_paths_at_end();
+        }
+    }
+
     /// Serves until the server is drained or stopped.
     pub(super) fn run(&mut self) -> io::Result<Totals> {
         match self {
@@ -77,9 +96,15 @@ pub(super) struct Bound {
 }
 
 /// Builds a server with every listener of the settings.
-pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<Bound, CliError> {
+///
+/// A listener uses the inherited socket with its address, if there is one.
+pub(super) fn bind(
+    settings: &Settings,
+    inherited: InheritedSockets,
+    connections_max: usize,
+) -> Result<Bound, CliError> {
     let hint = "raise the descriptor limit, for example with `ulimit -n 1024`";
-    let mut server = launch(settings, settings.server_limits(connections_max))
+    let mut server = launch(settings, inherited, settings.server_limits(connections_max))
         .map_err(|error| CliError::system("cannot start the server", &error, hint))?;
     let tls = tls::server(settings)?;
     let mut addresses = Vec::new();
@@ -92,11 +117,18 @@ pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<Bound,
         check_path(address)?;
         server.listen_admin(address).map_err(|error| listen_error(address, &error.into()))
     });
-    Ok(Bound { server, addresses, admin: admin.transpose()? })
+    let admin = admin.transpose()?;
+    if let AnyServer::Reactor(server) = &mut server {
+        for unused in server.take_inherited().iter() {
+            warn!("closed the passed socket {} `{}`: no address of the configuration", unused.address(), unused.name());
+        }
+    }
+    Ok(Bound { server, addresses, admin })
 }
 
-fn launch(settings: &Settings, limits: ServerLimits) -> io::Result<AnyServer> {
-    let reactor = reactor()?;
+fn launch(settings: &Settings, inherited: InheritedSockets, limits: ServerLimits) -> io::Result<AnyServer> {
+    let mut reactor = reactor()?;
+    reactor.inherit(inherited);
     let design = match settings.threads.design {
         Design::Reactor => return Ok(AnyServer::Reactor(Box::new(Server::new(reactor, limits)))),
         Design::Iterative => blocking::Design::Iterative,
@@ -122,12 +154,13 @@ fn check_path(address: &Address) -> Result<(), CliError> {
     }
 }
 
-fn reactor() -> io::Result<Reactor> {
+pub(super) fn reactor() -> io::Result<Reactor> {
     let mut reactor = Reactor::new()?;
     reactor.watch_signal(SIGTERM, ControlEvent::Drain)?;
     reactor.watch_signal(SIGINT, ControlEvent::Drain)?;
     reactor.watch_signal(SIGHUP, ControlEvent::Reload)?;
     reactor.watch_signal(SIGUSR1, ControlEvent::Totals)?;
+    reactor.watch_signal(SIGUSR2, ControlEvent::Restart)?;
     Ok(reactor)
 }
 

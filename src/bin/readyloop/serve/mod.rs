@@ -2,6 +2,7 @@
 //!
 //! Each step is a file of its own. This file has their order and the help.
 
+mod activation;
 mod admin;
 mod announce;
 mod check;
@@ -19,6 +20,7 @@ use readyloop::admission::ADMINISTRATION_MAX;
 
 use crate::cli_error::{BUG, CliError};
 use crate::logging;
+use crate::output_file::Existing;
 use crate::standard_output::{OutputState, print_and_check};
 
 pub(crate) use config_file::{read_file, with_file};
@@ -30,26 +32,35 @@ use launch::Bound;
 
 /// Serves until a signal ends the server.
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
+    let settings = &mut settings.clone();
+    let inherited = activation::take_sockets(settings)?;
     check::check(settings)?;
     logging::start(&settings.output.verbosity);
 
     let ready_path = settings.output.ready_file.as_deref();
-    ready_path.map_or(Ok(()), ReadyFile::remove_leftover)?;
+    if !settings.threads.successor {
+        ready_path.map_or(Ok(()), ReadyFile::remove_leftover)?;
+    }
     let limit = descriptors::raise_limit();
     let listeners = settings.endpoints.listen.len() + settings.admin.as_ref().map_or(0, |_| 1 + ADMINISTRATION_MAX);
     let connections_max = descriptors::connections_max(limit, listeners, settings.total.max_connections);
-    let Bound { mut server, addresses, admin } = launch::bind(settings, connections_max)?;
+    let Bound { mut server, addresses, admin } = launch::bind(settings, inherited, connections_max)?;
 
     warnings::warn_of_public_addresses(&addresses);
     warnings::warn_of_capped_backlog(settings.sockets.backlog);
     let lines = announce::lines(&addresses);
-    let _ready_file = ready_path.map(|path| ReadyFile::write(path, &lines)).transpose()?;
+    let existing = if settings.threads.successor { Existing::Replace } else { Existing::Keep };
+    let _ready_file = ready_path.map(|path| ReadyFile::write(path, &lines, existing)).transpose()?;
     let admin_line = admin.map_or_else(String::new, |address| format!("administration on {address}\n"));
     if print_and_check(&(lines + &admin_line))? == OutputState::Closed {
         // Like any command in a pipe, the server ends when the reader has closed it.
         return Ok(());
     }
 
+    server.restart_with(settings)?;
+    if settings.threads.successor {
+        server.remove_paths_at_end();
+    }
     let totals = server.run().map_err(|error| CliError::system("the event loop failed", &error, BUG))?;
     info!("{totals}");
     Ok(())
@@ -100,6 +111,8 @@ SIGNALS
                     A second signal closes all connections at once.
   SIGHUP            reload certificate and key; if that fails, the loaded ones stay in use
   SIGUSR1           log the totals
+  SIGUSR2           restart in place: start the program at the same path again with the same sockets,
+                    and drain when it is ready; if it fails, go on
 
 EXIT STATUS
   0  drained or stopped by a signal, or standard output is a closed pipe

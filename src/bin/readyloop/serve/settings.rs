@@ -3,7 +3,9 @@
 //! Each setting is one field here. Its flag, its variable and its key in a file follow from it. The
 //! defaults are those of the library.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
@@ -14,9 +16,14 @@ use readyloop::{Limits, ServerLimits};
 
 use crate::logging::Verbosity;
 use crate::units::{
-    above_zero, address, alpn, count, duration, framing, keepalive, print_count, print_duration, print_size, size,
-    switch, within,
+    ParseError, above_zero, address, alpn, count, duration, framing, keepalive, print_count, print_duration,
+    print_size, size, switch, within,
 };
+
+const DEFAULT_ADDRESS: &str = "127.0.0.1:7007";
+
+/// Most processes. A machine has fewer cores.
+const PROCESSES_MAX: usize = 1024;
 
 /// The largest size of a socket buffer, a C `int` for the kernel.
 const BUFFER_LEN_MAX: usize = i32::MAX as usize;
@@ -69,7 +76,7 @@ pub(super) struct Endpoints {
     /// On Linux, unix:@NAME has no file.
     /// Port 0 is any free port. The default is reachable from this machine only.
     #[arg(short, long, value_name = "ADDRESS", value_parser = address, value_delimiter = ',')]
-    #[arg(default_value = "127.0.0.1:7007")]
+    #[arg(default_value = DEFAULT_ADDRESS)]
     pub(super) listen: Vec<Address>,
 
     /// Service on all addresses
@@ -93,6 +100,13 @@ pub(super) struct Endpoints {
     pub(super) prefix: Option<String>,
 }
 
+impl Endpoints {
+    /// Whether the addresses are the default.
+    pub(super) fn has_default_address(&self) -> bool {
+        self.listen == [Address::Tcp(DEFAULT_ADDRESS.to_owned())]
+    }
+}
+
 /// The design and its threads.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Design")]
@@ -108,6 +122,53 @@ pub(super) struct Threads {
     /// Each thread serves one peer until its connection closes; more peers wait. Needs --design pool.
     #[arg(long, value_name = "COUNT", value_parser = within(count::<usize>, 1..=WORKERS_MAX))]
     pub(super) workers: Option<usize>,
+
+    /// Processes on the same addresses, each with one thread, under a supervisor
+    ///
+    /// The kernel spreads connections over them. A process that crashes is started again. Limits are those of each
+    /// process. --admin shows all of them. SIGUSR2 replaces them one after another.
+    #[arg(long, value_name = "COUNT", value_parser = within(count::<usize>, 1..=PROCESSES_MAX), default_value = "1")]
+    pub(super) processes: usize,
+
+    /// How long the successor may take to start after SIGUSR2, and a process of --processes
+    ///
+    /// A successor that is not ready by then is ended, and the running process goes on.
+    #[arg(long, value_name = "DURATION", value_parser = above_zero(duration), default_value = "30s")]
+    pub(super) ready_timeout: Duration,
+
+    /// This process succeeds another one; set by SIGUSR2
+    #[arg(long, hide = true, value_parser = switch, num_args = 0..=1, action = ArgAction::Set)]
+    #[arg(require_equals = true, default_missing_value = "true", default_value = "false")]
+    pub(super) successor: bool,
+
+    /// The number of this process, and the path of its administration endpoint; set by --processes
+    #[arg(long, hide = true, value_name = "NUMBER:PATH")]
+    pub(super) worker: Option<WorkerName>,
+}
+
+/// The name of one process of `--processes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WorkerName {
+    /// From 1.
+    pub(super) number: usize,
+    /// The path of the Unix socket of its administration endpoint.
+    pub(super) admin: PathBuf,
+}
+
+impl FromStr for WorkerName {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let parts = text.split_once(':').and_then(|(number, path)| Some((number.parse().ok()?, path)));
+        let (number, path) = parts.ok_or_else(|| ParseError::new("it is not NUMBER:PATH", "use --processes"))?;
+        Ok(Self { number, admin: path.into() })
+    }
+}
+
+impl fmt::Display for WorkerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.number, self.admin.display())
+    }
 }
 
 /// The names of the designs.

@@ -1,0 +1,217 @@
+//! [`Restart`]: replaces the process of a loop by a new one on the same sockets, without a refused connection.
+//!
+//! ```text
+//! restart ── start the successor with the sockets ──▶ waiting ── it is ready ──▶ hand over: drain and end
+//!                         │                              │
+//!                         └── it cannot be started       └── it ends, or takes too long: go on serving
+//! ```
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use log::{error, info, warn};
+
+use crate::admission::EndpointPurpose;
+use crate::net::inherited::{InheritedSockets, PassedSocket, pass_sockets};
+use crate::net::{Address, Handle, Listener, Net, Reactor};
+
+use super::EventLoop;
+use super::any_endpoint::{AnyEndpoint, EndpointSocket};
+use super::shutdown::Stage;
+
+/// The name of a passed socket of an administration endpoint.
+pub const ADMIN: &str = "admin";
+
+/// The name of a passed socket whose connections begin with a TLS handshake.
+pub const TLS: &str = "tls";
+
+/// The name of any other passed socket.
+const PLAIN: &str = "plain";
+
+/// A program that succeeds the running one.
+///
+/// It inherits the sockets in the form of socket activation
+/// ([`InheritedSockets::from_environment`](crate::net::inherited::InheritedSockets::from_environment)). It is ready
+/// when it writes to its standard output for the first time. Its standard input is empty.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use readyloop::event_loop::Restart;
+/// use readyloop::net::inherited::InheritedSockets;
+/// use readyloop::service::Echo;
+/// use readyloop::{Raw, Reactor, Server, ServerLimits};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut reactor = Reactor::new()?;
+/// reactor.inherit(InheritedSockets::from_environment()?);
+/// let mut server = Server::new(reactor, ServerLimits::default());
+/// server.listen("127.0.0.1:7007", Raw, Echo::new())?;
+/// server.restart_with(Restart::of_this_program(Duration::from_secs(30))?);
+/// println!("ready");
+/// // `server.handle().restart()` starts the successor. A signal does the same with
+/// // `Reactor::watch_signal` and `ControlEvent::Restart`.
+/// server.run()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Restart {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    ready_timeout: Duration,
+    /// Whether a successor is being waited for.
+    is_waiting: Arc<AtomicBool>,
+}
+
+impl Restart {
+    /// The program of this process, at its path at this moment, with the same arguments.
+    ///
+    /// A successor that is not ready within `ready_timeout` is ended.
+    ///
+    /// # Errors
+    /// The system does not report the path.
+    pub fn of_this_program(ready_timeout: Duration) -> io::Result<Self> {
+        let arguments = env::args_os().skip(1).collect();
+        Ok(Self { program: env::current_exe()?, arguments, ready_timeout, is_waiting: Arc::default() })
+    }
+
+    /// Adds an argument, so that the program knows that it is a successor.
+    #[must_use]
+    pub fn with_argument(mut self, argument: impl Into<OsString>) -> Self {
+        let argument = argument.into();
+        // The successor of a successor has it already.
+        if !self.arguments.contains(&argument) {
+            self.arguments.push(argument);
+        }
+        self
+    }
+
+    /// Starts the successor, and waits for it on a thread of its own.
+    fn start<'a>(&self, sockets: impl Iterator<Item = PassedSocket<'a>>, handle: Handle) -> io::Result<()> {
+        if self.is_waiting.swap(true, Ordering::Relaxed) {
+            warn!("a restart is under way already");
+            return Ok(());
+        }
+        let started = self.spawn(sockets, handle);
+        if started.is_err() {
+            self.is_waiting.store(false, Ordering::Relaxed);
+        }
+        started
+    }
+
+    fn spawn<'a>(&self, sockets: impl Iterator<Item = PassedSocket<'a>>, handle: Handle) -> io::Result<()> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(OwnedFd::from(theirs));
+        pass_sockets(&mut command, sockets)?;
+        let child = command.spawn()?;
+        // The command has the other end of the pair, which would keep the pair open.
+        drop(command);
+        info!("restart: started process {}", child.id());
+        let this = self.clone();
+        thread::Builder::new().name("restart".to_owned()).spawn(move || this.wait(child, ours, &handle))?;
+        Ok(())
+    }
+
+    /// Waits until the successor is ready, has ended, or has taken too long.
+    fn wait(&self, mut child: Child, mut output: UnixStream, handle: &Handle) {
+        let timeout = Some(self.ready_timeout).filter(|timeout| !timeout.is_zero());
+        let read = output.set_read_timeout(timeout).and_then(|()| output.read(&mut [0]));
+        match read {
+            Ok(1..) => {
+                info!("restart: process {} is ready", child.id());
+                return handle.hand_over();
+            }
+            Ok(0) => {}
+            Err(_) => warn!("restart: process {} is not ready after {:?}", child.id(), self.ready_timeout),
+        }
+        // It may have ended already.
+        let _ = child.kill();
+        match child.wait() {
+            Ok(status) => error!("restart failed, this process goes on: process {} ended with {status}", child.id()),
+            Err(error) => error!("restart failed, this process goes on: {error}"),
+        }
+        self.is_waiting.store(false, Ordering::Relaxed);
+    }
+}
+
+/// What a restart request calls.
+pub(super) type OnRestart<N> = Box<dyn FnMut(&EventLoop<N>)>;
+
+impl<N: Net + 'static> EventLoop<N> {
+    /// Starts the successor, if one was defined. The loop goes on until the successor is ready.
+    pub fn restart(&mut self) {
+        match self.on_restart.take() {
+            Some(mut on_restart) => {
+                on_restart(self);
+                self.on_restart = Some(on_restart);
+            }
+            None => warn!("a restart was requested, and this program has no successor"),
+        }
+    }
+
+    /// Leaves the sockets to a successor that serves, and drains.
+    pub fn hand_over(&mut self) {
+        for cell in &mut self.endpoints {
+            cell.endpoint_mut().hand_over(&mut self.state);
+        }
+        if self.shutdown.stage() < Stage::Draining {
+            self.drain();
+        }
+    }
+}
+
+impl EventLoop<Reactor> {
+    /// Defines the successor that [`ControlEvent::Restart`](crate::net::ControlEvent) starts. When it is ready, this loop drains and ends.
+    pub fn restart_with(&mut self, restart: Restart) {
+        self.on_restart = Some(Box::new(move |event_loop| {
+            if let Err(error) = restart.start(event_loop.sockets(), event_loop.handle()) {
+                error!("restart failed, this process goes on: {error}");
+            }
+        }));
+    }
+
+    /// Takes the inherited sockets that no endpoint has used. Connections would wait at them without end.
+    pub fn take_inherited(&mut self) -> InheritedSockets {
+        self.state.net.take_inherited()
+    }
+
+    /// Removes the paths of inherited Unix sockets at the end of this loop, unless a successor takes them over.
+    ///
+    /// A successor calls it when it is ready. Before, its predecessor still serves at these paths. A path that
+    /// systemd has bound must stay.
+    pub fn remove_paths_at_end(&mut self) {
+        self.endpoints.iter_mut().filter_map(|cell| cell.endpoint_mut().listener_mut()).for_each(Listener::remove_path);
+    }
+
+    /// The sockets of all endpoints, in the order in which the endpoints were added.
+    ///
+    /// Their names are [`ADMIN`] for administration, [`TLS`] for TLS, or `plain`.
+    pub fn sockets(&self) -> impl Iterator<Item = PassedSocket<'_>> {
+        self.all_endpoints().filter_map(|endpoint| {
+            let socket = match endpoint.socket()? {
+                EndpointSocket::Listener(listener) => listener.as_fd(),
+                EndpointSocket::Datagrams(datagrams) => datagrams.as_fd(),
+            };
+            Some(PassedSocket { name: name(endpoint), socket })
+        })
+    }
+}
+
+fn name<N: Net>(endpoint: &dyn AnyEndpoint<N>) -> &'static str {
+    match (endpoint.purpose(), endpoint.local_address()) {
+        (EndpointPurpose::Administration, _) => ADMIN,
+        (EndpointPurpose::Service, Some(Address::Tls(_))) => TLS,
+        (EndpointPurpose::Service, _) => PLAIN,
+    }
+}

@@ -26,7 +26,6 @@ use crate::net::{Address, Handle, Listener, Net, Reactor};
 
 use super::EventLoop;
 use super::any_endpoint::{AnyEndpoint, EndpointSocket};
-use super::shutdown::Stage;
 
 /// The name of a passed socket of an administration endpoint.
 pub const ADMIN: &str = "admin";
@@ -145,6 +144,9 @@ impl Restart {
     }
 }
 
+/// How long peers may go on after a successor serves. Most requests take less.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What a restart request calls.
 pub(super) type OnRestart<N> = Box<dyn FnMut(&EventLoop<N>)>;
 
@@ -160,14 +162,14 @@ impl<N: Net + 'static> EventLoop<N> {
         }
     }
 
-    /// Leaves the sockets to a successor that serves, and drains.
+    /// Leaves the sockets to a successor that serves. The peers have a second to leave, and then a drain begins.
+    ///
+    /// A peer that was accepted just before has not sent its request yet. A drain would finish it at once.
     pub fn hand_over(&mut self) {
         for cell in &mut self.endpoints {
             cell.endpoint_mut().hand_over(&mut self.state);
         }
-        if self.shutdown.stage() < Stage::Draining {
-            self.drain();
-        }
+        self.lame_duck(HAND_OVER_TIMEOUT);
     }
 }
 

@@ -60,7 +60,7 @@ pub enum ControlEvent {
     Reload,
     /// Start a successor of this process. The loop goes on until it is ready.
     Restart,
-    /// A successor serves at the same sockets: leave them to it and drain.
+    /// A successor serves at the same sockets: leave them to it, and end.
     HandOver,
     /// Log the totals.
     Totals,

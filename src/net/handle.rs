@@ -68,7 +68,7 @@ impl Handle {
         self.request(ControlEvent::Restart);
     }
 
-    /// Leaves the sockets to a successor that serves, and drains; see [`ControlEvent::HandOver`].
+    /// Leaves the sockets to a successor that serves, and ends; see [`ControlEvent::HandOver`].
     pub fn hand_over(&self) {
         self.request(ControlEvent::HandOver);
     }

@@ -17,7 +17,13 @@ pub(crate) struct Program {
 impl Program {
     pub(crate) fn start(name: &str, args: &[&str]) -> Self {
         let mut command = Command::new(name);
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args);
+        Self::run(command)
+    }
+
+    /// Starts a command that is already built.
+    pub(crate) fn run(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program is installed");
         let out = Lines::of(child.stdout.take().expect("the output is a pipe"));
         let errors = Lines::of(child.stderr.take().expect("the output is a pipe"));

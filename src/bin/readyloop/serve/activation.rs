@@ -22,6 +22,10 @@ pub(super) fn take_sockets(settings: &mut Settings) -> Result<InheritedSockets, 
             "pass sockets in the form of systemd, as `man sd_listen_fds` describes, or unset LISTEN_FDS",
         )
     })?;
+    if let Some(worker) = &settings.threads.worker {
+        settings.admin = Some(Address::Unix(worker.admin.clone()));
+        settings.output.ready_file = None;
+    }
     if sockets.is_empty() || settings.threads.successor || settings.threads.worker.is_some() {
         return Ok(sockets);
     }

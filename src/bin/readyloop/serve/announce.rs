@@ -13,6 +13,10 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::cli_error::{CliError, io_message};
 use crate::output_file::{self, Existing, PUBLIC_MODE};
+use crate::standard_output::{OutputState, print_and_check};
+
+use super::settings::Settings;
+use super::warnings;
 
 /// The start of each line. A file of such lines is recognized as a ready file.
 const LINE_START: &[u8] = b"listening on ";
@@ -20,8 +24,30 @@ const LINE_START: &[u8] = b"listening on ";
 /// The longest ready file: 255 listeners with the longest addresses.
 const LEN_MAX: u64 = 256 << 10;
 
+/// What was announced. The ready file exists as long as this value.
+pub(super) struct Announced {
+    pub(super) output: OutputState,
+    _ready_file: Option<ReadyFile>,
+}
+
+/// Announces a server that listens: writes the ready file, and prints a line for each listener.
+pub(super) fn announce(
+    settings: &Settings,
+    addresses: &[Address],
+    admin: Option<&Address>,
+) -> Result<Announced, CliError> {
+    warnings::warn_of_public_addresses(addresses);
+    warnings::warn_of_capped_backlog(settings.sockets.backlog);
+    let lines = lines(addresses);
+    let existing = if settings.threads.successor { Existing::Replace } else { Existing::Keep };
+    let path = settings.output.ready_file.as_deref();
+    let ready_file = path.map(|path| ReadyFile::write(path, &lines, existing)).transpose()?;
+    let admin_line = admin.map_or_else(String::new, |address| format!("administration on {address}\n"));
+    Ok(Announced { output: print_and_check(&(lines + &admin_line))?, _ready_file: ready_file })
+}
+
 /// Returns one line for each listener.
-pub(super) fn lines(addresses: &[Address]) -> String {
+fn lines(addresses: &[Address]) -> String {
     addresses.iter().map(|address| format!("listening on {address}\n")).collect()
 }
 

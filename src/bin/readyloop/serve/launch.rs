@@ -1,18 +1,22 @@
 //! Builds the server from the settings and binds every listener.
 
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::ops::ControlFlow;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
-use std::{fs, io};
 
 use log::warn;
 use readyloop::admission::EndpointPurpose;
 use readyloop::blocking::{self, BlockingServer};
 use readyloop::event_loop::Restart;
-use readyloop::net::inherited::InheritedSockets;
+use readyloop::net::inherited::PassedSocket;
 use readyloop::net::tls::TlsServer;
 use readyloop::net::{Address, ControlEvent, Reactor};
 use readyloop::service::{Chargen, Chat, Discard, Echo};
 use readyloop::{Framing, Listen, ListenError, Server, ServerLimits, Totals, admin};
+use rustix::io::ioctl_fionbio;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::cli_error::{BUG, CliError};
@@ -34,6 +38,31 @@ impl AnyServer {
             .map_err(|error| CliError::system("cannot find the path of this program", &error, BUG))?;
         server.restart_with(restart.with_argument("--successor"));
         Ok(())
+    }
+
+    /// The sockets of all endpoints. Only the reactor passes them on.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = PassedSocket<'_>> {
+        let server = match self {
+            Self::Reactor(server) => Some(server),
+            Self::Blocking(_) => None,
+        };
+        server.into_iter().flat_map(|server| server.sockets())
+    }
+
+    /// Makes the server drain when its supervisor has ended: standard input is a pipe from it.
+    pub(super) fn drain_without_supervisor(&mut self) -> io::Result<()> {
+        let Self::Reactor(server) = self else { return Ok(()) };
+        let input = io::stdin().as_fd().try_clone_to_owned()?;
+        ioctl_fionbio(&input, true)?;
+        server.watch(File::from(input), |input, server, _| match input.read(&mut [0; 64]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ControlFlow::Continue(()),
+            Ok(1..) => ControlFlow::Continue(()),
+            Ok(0) | Err(_) => {
+                warn!("the supervisor has ended");
+                server.drain();
+                ControlFlow::Break(())
+            }
+        })
     }
 
     /// Makes a successor remove the paths of its Unix sockets, which its predecessor has bound.
@@ -97,14 +126,10 @@ pub(super) struct Bound {
 
 /// Builds a server with every listener of the settings.
 ///
-/// A listener uses the inherited socket with its address, if there is one.
-pub(super) fn bind(
-    settings: &Settings,
-    inherited: InheritedSockets,
-    connections_max: usize,
-) -> Result<Bound, CliError> {
+/// A listener uses the inherited socket of the reactor with its address, if there is one.
+pub(super) fn bind(settings: &Settings, reactor: Reactor, connections_max: usize) -> Result<Bound, CliError> {
     let hint = "raise the descriptor limit, for example with `ulimit -n 1024`";
-    let mut server = launch(settings, inherited, settings.server_limits(connections_max))
+    let mut server = launch(settings, reactor, settings.server_limits(connections_max))
         .map_err(|error| CliError::system("cannot start the server", &error, hint))?;
     let tls = tls::server(settings)?;
     let mut addresses = Vec::new();
@@ -113,10 +138,7 @@ pub(super) fn bind(
         addresses
             .push(listen(&mut server, settings, tls.as_ref(), address).map_err(|error| listen_error(address, &error))?);
     }
-    let admin = settings.admin.as_ref().map(|address| {
-        check_path(address)?;
-        server.listen_admin(address).map_err(|error| listen_error(address, &error.into()))
-    });
+    let admin = settings.admin.as_ref().map(|address| listen_admin(address, |address| server.listen_admin(address)));
     let admin = admin.transpose()?;
     if let AnyServer::Reactor(server) = &mut server {
         for unused in server.take_inherited().iter() {
@@ -126,9 +148,16 @@ pub(super) fn bind(
     Ok(Bound { server, addresses, admin })
 }
 
-fn launch(settings: &Settings, inherited: InheritedSockets, limits: ServerLimits) -> io::Result<AnyServer> {
-    let mut reactor = reactor()?;
-    reactor.inherit(inherited);
+/// Opens the administration endpoint by `listen`.
+pub(super) fn listen_admin(
+    address: &Address,
+    listen: impl FnOnce(&Address) -> Result<Address, ListenError>,
+) -> Result<Address, CliError> {
+    check_path(address)?;
+    listen(address).map_err(|error| listen_error(address, &error.into()))
+}
+
+fn launch(settings: &Settings, reactor: Reactor, limits: ServerLimits) -> io::Result<AnyServer> {
     let design = match settings.threads.design {
         Design::Reactor => return Ok(AnyServer::Reactor(Box::new(Server::new(reactor, limits)))),
         Design::Iterative => blocking::Design::Iterative,
@@ -154,13 +183,14 @@ fn check_path(address: &Address) -> Result<(), CliError> {
     }
 }
 
-pub(super) fn reactor() -> io::Result<Reactor> {
+/// A reactor that turns the signals of a server into control events. `restart` is that of SIGUSR2.
+pub(super) fn reactor(restart: ControlEvent) -> io::Result<Reactor> {
     let mut reactor = Reactor::new()?;
     reactor.watch_signal(SIGTERM, ControlEvent::Drain)?;
     reactor.watch_signal(SIGINT, ControlEvent::Drain)?;
     reactor.watch_signal(SIGHUP, ControlEvent::Reload)?;
     reactor.watch_signal(SIGUSR1, ControlEvent::Totals)?;
-    reactor.watch_signal(SIGUSR2, ControlEvent::Restart)?;
+    reactor.watch_signal(SIGUSR2, restart)?;
     Ok(reactor)
 }
 

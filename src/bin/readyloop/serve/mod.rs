@@ -10,6 +10,7 @@ mod config_file;
 mod descriptors;
 mod launch;
 mod options;
+mod processes;
 mod settings;
 mod tls;
 mod variables;
@@ -17,11 +18,11 @@ mod warnings;
 
 use log::info;
 use readyloop::admission::ADMINISTRATION_MAX;
+use readyloop::net::ControlEvent;
 
 use crate::cli_error::{BUG, CliError};
 use crate::logging;
-use crate::output_file::Existing;
-use crate::standard_output::{OutputState, print_and_check};
+use crate::standard_output::OutputState;
 
 pub(crate) use config_file::{read_file, with_file};
 pub(crate) use settings::Settings;
@@ -41,23 +42,30 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     if !settings.threads.successor {
         ready_path.map_or(Ok(()), ReadyFile::remove_leftover)?;
     }
+    if settings.threads.processes > 1 && settings.threads.worker.is_none() {
+        return processes::run(settings, inherited);
+    }
     let limit = descriptors::raise_limit();
     let listeners = settings.endpoints.listen.len() + settings.admin.as_ref().map_or(0, |_| 1 + ADMINISTRATION_MAX);
     let connections_max = descriptors::connections_max(limit, listeners, settings.total.max_connections);
-    let Bound { mut server, addresses, admin } = launch::bind(settings, inherited, connections_max)?;
-
-    warnings::warn_of_public_addresses(&addresses);
-    warnings::warn_of_capped_backlog(settings.sockets.backlog);
-    let lines = announce::lines(&addresses);
-    let existing = if settings.threads.successor { Existing::Replace } else { Existing::Keep };
-    let _ready_file = ready_path.map(|path| ReadyFile::write(path, &lines, existing)).transpose()?;
-    let admin_line = admin.map_or_else(String::new, |address| format!("administration on {address}\n"));
-    if print_and_check(&(lines + &admin_line))? == OutputState::Closed {
+    let is_worker = settings.threads.worker.is_some();
+    let restart = if is_worker { ControlEvent::HandOver } else { ControlEvent::Restart };
+    let mut reactor =
+        launch::reactor(restart).map_err(|error| CliError::system("cannot start the server", &error, BUG))?;
+    reactor.inherit(inherited);
+    let Bound { mut server, addresses, admin } = launch::bind(settings, reactor, connections_max)?;
+    let announced = announce::announce(settings, &addresses, admin.as_ref())?;
+    if announced.output == OutputState::Closed {
         // Like any command in a pipe, the server ends when the reader has closed it.
         return Ok(());
     }
 
-    server.restart_with(settings)?;
+    if is_worker {
+        let watched = server.drain_without_supervisor();
+        watched.map_err(|error| CliError::system("cannot watch standard input", &error, BUG))?;
+    } else {
+        server.restart_with(settings)?;
+    }
     if settings.threads.successor {
         server.remove_paths_at_end();
     }

@@ -1,0 +1,235 @@
+//! `serve --processes`: several processes on the same addresses, under one supervisor.
+//!
+//! The supervisor binds a listening socket for each process and address, and keeps all of them. So a connection in
+//! the backlog of a process that has crashed waits for the next process in the same place. The supervisor serves no
+//! connection except those of the administration endpoint.
+
+mod places;
+mod sockets;
+mod worker;
+
+use std::io::{self, ErrorKind, PipeReader, Read as _};
+use std::ops::ControlFlow;
+use std::process::ExitStatus;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use log::{error, info, warn};
+use readyloop::admin::{ProcessEndpoint, ProcessList, listen_for_processes};
+use readyloop::net::ControlEvent;
+use readyloop::net::inherited::InheritedSockets;
+use readyloop::{EventLoop, Reactor, ServerLimits};
+use rustix::io::ioctl_fionbio;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::cli_error::{BUG, CliError, io_message};
+
+use crate::standard_output::OutputState;
+
+use super::announce;
+use super::launch;
+use super::settings::Settings;
+use places::{Action, Ended, Places, Timeouts, WorkerId};
+use sockets::Sockets;
+use worker::{Worker, WorkerCommand};
+
+/// How much longer than the drain timeout a process may take to end.
+const END_GRACE: Duration = Duration::from_secs(5);
+
+/// A report of a process, through its pipe.
+#[derive(Clone, Copy, Debug)]
+enum Report {
+    Ready(WorkerId),
+    Ended(WorkerId),
+}
+
+/// The processes, and what each of them needs.
+struct Supervisor {
+    places: Places,
+    workers: Vec<Worker>,
+    sockets: Sockets,
+    command: WorkerCommand,
+    /// The folder of their administration sockets, for the owner only.
+    folder: TempDir,
+    list: ProcessList,
+    reports: (Sender<Report>, Receiver<Report>),
+    /// Why the server cannot start.
+    failure: Option<ExitStatus>,
+}
+
+/// Runs the processes until a signal ends them. Announces the addresses once all processes serve.
+pub(super) fn run(settings: &Settings, inherited: InheritedSockets) -> Result<(), CliError> {
+    let system = |what: &str, error: &io::Error| CliError::system(what, error, BUG);
+    let mut event_loop = EventLoop::new(
+        launch::reactor(ControlEvent::Restart).map_err(|error| system("cannot start the server", &error))?,
+        ServerLimits::default(),
+    )
+    .with_returned_control_events();
+    let mut supervisor = Supervisor::new(settings, inherited)?;
+    let admin = match &settings.admin {
+        Some(address) => Some(launch::listen_admin(address, |address| {
+            listen_for_processes(&mut event_loop, address.clone(), supervisor.list.clone())
+        })?),
+        None => None,
+    };
+    let mut announced = None;
+    while !supervisor.places.is_done() {
+        supervisor.act(&mut event_loop);
+        if supervisor.places.are_all_serving() && announced.is_none() {
+            let now = announce::announce(settings, &supervisor.sockets.addresses, admin.as_ref())?;
+            if now.output == OutputState::Closed {
+                supervisor.places.end();
+            }
+            announced = Some(now);
+        }
+        let sleep = supervisor.places.next_action_at().map(|at| at.saturating_duration_since(Instant::now()));
+        let until = sleep.map(|sleep| event_loop.now() + sleep);
+        event_loop.turn(until).map_err(|error| system("the event loop failed", &error))?;
+        while let Some(control_event) = event_loop.poll_control_event() {
+            supervisor.handle_control_event(control_event);
+        }
+        supervisor.handle_reports();
+    }
+    match supervisor.failure {
+        None => Ok(()),
+        Some(status) => Err(CliError::failure(
+            format!("a process could not start: {status}"),
+            "its own error is above; without --processes, the same error appears alone",
+        )),
+    }
+}
+
+impl Supervisor {
+    fn new(settings: &Settings, inherited: InheritedSockets) -> Result<Self, CliError> {
+        let count = settings.threads.processes;
+        let timeouts = Timeouts {
+            ready: settings.threads.ready_timeout,
+            end: settings.total.drain_timeout.saturating_add(END_GRACE),
+        };
+        let hint = "check that the temporary directory is writable";
+        let folder = tempfile::Builder::new().prefix("readyloop-").tempdir();
+        Ok(Self {
+            places: Places::new(count, timeouts, Instant::now()),
+            workers: Vec::new(),
+            sockets: Sockets::bind(settings, inherited, count)?,
+            command: WorkerCommand::of_this_program()
+                .map_err(|error| CliError::system("cannot find the path of this program", &error, BUG))?,
+            folder: folder.map_err(|error| CliError::system("cannot make a temporary directory", &error, hint))?,
+            list: ProcessList::default(),
+            reports: channel(),
+            failure: None,
+        })
+    }
+
+    /// Carries out all actions that are due.
+    fn act(&mut self, event_loop: &mut EventLoop<Reactor>) {
+        while let Some(action) = self.places.poll_action(Instant::now()) {
+            match action {
+                Action::Start(id, place) => self.start(id, place, event_loop),
+                Action::HandOver(id) => self.signal(id, Signal::USR2),
+                Action::Drain(id) => self.signal(id, Signal::TERM),
+                Action::Kill(id) => {
+                    warn!("process {} is killed: it takes too long", self.number(id));
+                    self.signal(id, Signal::KILL);
+                }
+            }
+        }
+        let process = |(place, id): (usize, WorkerId)| {
+            let worker = self.workers.iter().find(|worker| worker.id == id)?;
+            Some(ProcessEndpoint { name: (place + 1).to_string(), path: worker.admin.clone() })
+        };
+        let serving = (0..self.places.len()).filter_map(|place| Some((place, self.places.serving(place)?)));
+        self.list.replace(serving.filter_map(process).collect());
+    }
+
+    fn start(&mut self, id: WorkerId, place: usize, event_loop: &mut EventLoop<Reactor>) {
+        let started = self.command.start(id, place, self.folder.path(), self.sockets.of(place));
+        let watched = started.and_then(|(worker, output)| {
+            info!("process {}: started with pid {}", place + 1, worker.pid());
+            self.workers.push(worker);
+            ioctl_fionbio(&output, true)?;
+            let sender = self.reports.0.clone();
+            event_loop.watch(output, move |output, _, _| read_reports(output, id, &sender))
+        });
+        if let Err(error) = watched {
+            error!("process {} cannot be started: {}", place + 1, io_message(&error));
+            self.handle_ended(id);
+        }
+    }
+
+    fn handle_reports(&mut self) {
+        let reports: Vec<Report> = self.reports.1.try_iter().collect();
+        for report in reports {
+            match report {
+                Report::Ready(id) => self.places.handle_ready(id, Instant::now()),
+                Report::Ended(id) => self.handle_ended(id),
+            }
+        }
+    }
+
+    fn handle_ended(&mut self, id: WorkerId) {
+        let number = self.number(id);
+        let index = self.workers.iter().position(|worker| worker.id == id);
+        let status = index.and_then(|index| self.workers.remove(index).wait().ok());
+        let text = status.map_or_else(|| "an unknown status".to_owned(), |status| status.to_string());
+        match self.places.handle_ended(id, Instant::now()) {
+            None => {}
+            Some(Ended::Expected) => info!("process {number}: ended with {text}"),
+            Some(Ended::Crashed(pause)) => error!("process {number}: ended with {text}; the next starts in {pause:?}"),
+            Some(Ended::NotReplaced) => {
+                error!("restart failed, the processes go on: the new process {number} ended with {text}")
+            }
+            Some(Ended::NotStarted) => {
+                self.failure = self.failure.or(Some(status.unwrap_or_default()));
+                self.places.end();
+            }
+        }
+    }
+
+    fn handle_control_event(&mut self, control_event: ControlEvent) {
+        match control_event {
+            // A second signal ends each process at once, so it is passed on.
+            ControlEvent::Drain | ControlEvent::Stop if self.places.is_ending() => self.signal_all(Signal::TERM),
+            ControlEvent::Drain | ControlEvent::Stop => self.places.end(),
+            ControlEvent::Reload => self.signal_all(Signal::HUP),
+            ControlEvent::Totals => self.signal_all(Signal::USR1),
+            ControlEvent::Restart => {
+                if !self.places.restart() {
+                    warn!("a restart is under way already");
+                }
+            }
+            ControlEvent::Wake | ControlEvent::LameDuck(_) | ControlEvent::HandOver => {}
+        }
+    }
+
+    fn signal(&self, id: WorkerId, signal: Signal) {
+        self.workers.iter().filter(|worker| worker.id == id).for_each(|worker| worker.signal(signal));
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        self.workers.iter().for_each(|worker| worker.signal(signal));
+    }
+
+    /// The number of the place of a process, from 1.
+    fn number(&self, id: WorkerId) -> usize {
+        self.workers.iter().find(|worker| worker.id == id).map_or(0, |worker| worker.place + 1)
+    }
+}
+
+/// Reads what a process has written: it is ready. The end of its output is its own.
+fn read_reports(output: &mut PipeReader, id: WorkerId, sender: &Sender<Report>) -> ControlFlow<()> {
+    let mut bytes = [0; 4096];
+    loop {
+        // The receiver lives as long as the loop.
+        let _ = match output.read(&mut bytes) {
+            Ok(1..) => sender.send(Report::Ready(id)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return ControlFlow::Continue(()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+            Ok(0) | Err(_) => {
+                let _ = sender.send(Report::Ended(id));
+                return ControlFlow::Break(());
+            }
+        };
+    }
+}

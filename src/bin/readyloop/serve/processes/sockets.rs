@@ -1,0 +1,53 @@
+//! `Sockets`: the listening sockets of all places, which outlive the processes in them.
+
+use readyloop::net::inherited::{InheritedSockets, PassedSocket};
+use readyloop::{Address, Reactor};
+
+use crate::cli_error::{BUG, CliError};
+use crate::serve::launch::{self, AnyServer, Bound};
+use crate::serve::settings::Settings;
+
+/// A server for each place, which has bound its sockets and never runs.
+///
+/// Sockets of TCP and UDP have `SO_REUSEPORT`: each place has its own, and the kernel spreads connections over them.
+/// Unix sockets do not have it, and those that systemd has passed on are already bound. So the first place has
+/// these, and the processes of all places accept from them.
+pub(super) struct Sockets {
+    places: Vec<AnyServer>,
+    /// The addresses with their real ports.
+    pub(super) addresses: Vec<Address>,
+    /// For each address, whether all places use the socket of the first one.
+    are_shared: Vec<bool>,
+}
+
+impl Sockets {
+    /// Binds every address of the settings for each of `count` places.
+    pub(super) fn bind(settings: &Settings, inherited: InheritedSockets, count: usize) -> Result<Self, CliError> {
+        let mut settings = settings.clone();
+        settings.admin = None;
+        settings.sockets.reuse_port = true;
+        let is_inherited = !inherited.is_empty();
+        let mut reactor = new_reactor()?;
+        reactor.inherit(inherited);
+        let Bound { server, addresses, .. } = launch::bind(&settings, reactor, usize::MAX)?;
+        let is_shared = |address: &Address| is_inherited || matches!(address, Address::Unix(_));
+        let are_shared: Vec<bool> = addresses.iter().map(is_shared).collect();
+        let mut places = vec![server];
+        settings.endpoints.listen = addresses.iter().filter(|address| !is_shared(address)).cloned().collect();
+        for _ in 1..count {
+            places.push(launch::bind(&settings, new_reactor()?, usize::MAX)?.server);
+        }
+        Ok(Self { places, addresses, are_shared })
+    }
+
+    /// The sockets of a place.
+    pub(super) fn of(&self, place: usize) -> impl Iterator<Item = PassedSocket<'_>> {
+        let shared = self.places[0].sockets().zip(&self.are_shared);
+        let shared = shared.filter(move |(_, is_shared)| place > 0 && **is_shared).map(|(socket, _)| socket);
+        self.places[place].sockets().chain(shared)
+    }
+}
+
+fn new_reactor() -> Result<Reactor, CliError> {
+    Reactor::new().map_err(|error| CliError::system("cannot start the server", &error, BUG))
+}

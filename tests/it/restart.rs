@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -148,15 +147,13 @@ fn a_successor_with_a_wrong_configuration_changes_nothing() {
 fn a_new_program_at_the_same_path_is_used_and_one_that_hangs_is_ended() {
     let folder = ScratchPath::directory("program");
     let path = format!("{}/readyloop", folder.text());
-    fs::copy(env!("CARGO_BIN_EXE_readyloop"), &path).expect("there is space");
+    shell(&format!("cp '{}' '{path}'", env!("CARGO_BIN_EXE_readyloop")));
     let program = Program::start(&path, &["serve", "-l", "127.0.0.1:0", "--ready-timeout", "300ms"]);
     program.prints("listening on");
     let logs = |text: &str| program.errors.wait_for(TIMEOUT, |lines| lines.iter().any(|line| line.contains(text)));
-    fs::remove_file(&path).expect("a running program can be removed");
-    fs::write(&path, "#!/bin/sh\nexec sleep 1000\n").expect("there is space");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    shell(&format!("rm '{path}' && printf '#!/bin/sh\nexec sleep 1000\n' > '{path}' && chmod +x '{path}'"));
     program.signal("USR2");
-    assert!(logs("restart: started process"));
+    assert!(logs("restart: started process"), "{:?}", program.errors.all());
     program.signal("USR2");
     assert!(logs("a restart is under way already") && logs("is not ready after 300ms") && logs("this process goes on"));
     fs::remove_file(&path).expect("it is ours");
@@ -164,6 +161,12 @@ fn a_new_program_at_the_same_path_is_used_and_one_that_hangs_is_ended() {
     assert!(logs("restart failed, this process goes on: No such file"), "{:?}", program.errors.all());
     program.signal("TERM");
     assert_eq!(program.ends(), Some(0));
+}
+
+/// Runs a command of the shell. A program that this process itself has written cannot be started while a child
+/// of another test has its descriptor (`ETXTBSY`).
+fn shell(command: &str) {
+    assert!(Command::new("sh").args(["-c", command]).status().expect("there is a shell").success());
 }
 
 /// Sends `hello` and reads its echo.

@@ -188,6 +188,8 @@ impl Net for SmallNet {
         super::address("127.0.0.1:7007")
     }
 
+    fn hand_over(&mut self, _: &mut Token) {}
+
     fn accept(&mut self, _: &mut Token) -> io::Result<(SmallNet, PeerAddress)> {
         let mut path = self.path();
         if !std::mem::take(&mut path.is_in_backlog) {

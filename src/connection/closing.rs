@@ -6,7 +6,7 @@ use crate::codec::Codec;
 use crate::instant::Instant;
 
 use super::read_pause::ReadPause;
-use super::{CloseReason, Connection, ReadHalf, Resources, WriteHalf};
+use super::{CloseReason, Connection, ReadHalf, Resources, Role, WriteHalf};
 
 impl<C: Codec> Connection<C> {
     /// The peer's FIN has arrived.
@@ -27,7 +27,19 @@ impl<C: Codec> Connection<C> {
 
     /// Closes the connection at once, after an error of the stream for example. Unsent output is dropped.
     pub fn handle_error(&mut self, reason: CloseReason) {
-        self.halves.close(reason);
+        let is_probe = reason == CloseReason::Reset && self.is_unused();
+        self.halves.close(if is_probe { CloseReason::Probed } else { reason });
+    }
+
+    /// Whether the peer has connected and no byte has moved since. If it leaves then, it is a health check
+    /// or a port scanner, or it looks like one.
+    fn is_unused(&self) -> bool {
+        self.role == Role::Accepted && !self.has_moved_bytes && self.output.is_empty()
+    }
+
+    /// The reason of an end by the peer that is complete.
+    fn end_reason(&self, reason: CloseReason) -> CloseReason {
+        if self.is_unused() { CloseReason::Probed } else { reason }
     }
 
     /// The layer of the stream has failed, and its announcement of that, such as a TLS alert, may still
@@ -115,13 +127,13 @@ impl<C: Codec> Connection<C> {
         }
         match self.halves.read() {
             ReadHalf::Open | ReadHalf::Discarding => {}
-            ReadHalf::Truncated => self.finish(CloseReason::Truncated, resources),
+            ReadHalf::Truncated => self.finish(self.end_reason(CloseReason::Truncated), resources),
             ReadHalf::Ending | ReadHalf::Ended if !self.input.is_empty() => {
                 self.finish(CloseReason::PartialFrame, resources);
             }
             // `on_end` comes first, and may still send.
             ReadHalf::Ending => {}
-            ReadHalf::Ended => self.finish(CloseReason::Finished, resources),
+            ReadHalf::Ended => self.finish(self.end_reason(CloseReason::Finished), resources),
         }
     }
 

@@ -117,7 +117,7 @@ impl<N: Net + 'static> EventLoop<N> {
             events: Vec::new(),
             control_events: VecDeque::new(),
             control: Control::CarryOut,
-            shutdown: Shutdown::new(limits.drain_timeout),
+            shutdown: Shutdown::new(&limits),
             limits,
             turns: 0,
             first_generation: 1,
@@ -253,6 +253,7 @@ impl<N: Net + 'static> EventLoop<N> {
         }
         match control_event {
             ControlEvent::Wake => {}
+            ControlEvent::ShutDown => self.shut_down(),
             ControlEvent::LameDuck(timeout) => self.lame_duck(timeout),
             ControlEvent::Drain => self.drain(),
             ControlEvent::Stop => self.stop(),
@@ -264,6 +265,12 @@ impl<N: Net + 'static> EventLoop<N> {
     /// Reads certificates and keys again, for new connections.
     pub fn reload(&mut self) {
         self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().reload());
+    }
+
+    /// Shuts down with all stages that the limits give a time. A second call is a drain, a third one a stop.
+    pub fn shut_down(&mut self) {
+        let entered = self.shutdown.shut_down(self.state.now);
+        self.enter_stage(entered);
     }
 
     /// Stops accepting and serves the peers until they leave. After `timeout`, a drain begins.
@@ -299,11 +306,8 @@ impl<N: Net + 'static> EventLoop<N> {
         let open = Count(self.state.admission.open() as u64, "connection");
         // A program that carries out control events itself, such as a client, reports its end itself.
         let level = if self.control == Control::Return { Level::Debug } else { Level::Info };
-        match stage {
-            Stage::Running | Stage::Finishing => {}
-            Stage::LameDuck => log!(level, "lame duck: {open} open, waiting until they leave"),
-            Stage::Draining => log!(level, "draining: {open} open, timeout {:?}", self.limits.drain_timeout),
-            Stage::Stopping => log!(level, "stopping: closing {open}"),
+        if let Some(text) = stage.announcement(&open, &self.limits) {
+            log!(level, "{text}");
         }
         self.for_service_endpoints(|endpoint, state| endpoint.enter_stage(stage, state));
     }
@@ -320,7 +324,7 @@ impl<N: Net + 'static> EventLoop<N> {
 
     /// Whether the loop is drained or stopped and its last peer is gone.
     pub fn is_done(&self) -> bool {
-        self.shutdown.stage() != Stage::Running && self.is_idle()
+        !self.shutdown.stage().accepts() && self.is_idle()
     }
 
     /// Whether nothing is open, connecting or waiting to connect.

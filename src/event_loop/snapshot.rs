@@ -57,6 +57,8 @@ pub struct PeerSnapshot {
     pub key: Key,
     /// Its address, if the system reports it.
     pub address: Option<PeerAddress>,
+    /// The address of the proxy that announced it, if one did.
+    pub proxy_address: Option<PeerAddress>,
     /// Our side of its connection.
     pub role: Role,
     /// Both halves of its connection.
@@ -99,6 +101,7 @@ impl PeerSnapshot {
         Self {
             key,
             address: peer.link.peer_address(),
+            proxy_address: peer.link.proxy_address(),
             role: connection.role(),
             halves: *connection.halves(),
             closed: connection.closed(),

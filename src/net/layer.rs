@@ -5,6 +5,7 @@
 use std::io;
 
 use super::stream::Stream;
+use crate::peer_address::PeerAddress;
 use crate::service::Role;
 
 /// Wraps every accepted or connected stream of an endpoint in a protocol of its own.
@@ -33,6 +34,19 @@ pub trait Layer<T: Stream> {
     /// `WouldBlock`: call again after the next event, in either direction. Anything else is final:
     /// the handshake failed or the peer has left.
     fn open(&self, stream: &mut Self::Stream) -> io::Result<()>;
+
+    /// Whether connections from this address are accepted. A refused one is closed for
+    /// [`CloseReason::UntrustedProxy`](crate::CloseReason::UntrustedProxy).
+    fn trusts(&self, address: &PeerAddress) -> bool {
+        let _ = address;
+        true
+    }
+
+    /// Whether a stream in its handshake has received any byte.
+    fn has_received(&self, stream: &mut Self::Stream) -> bool {
+        let _ = stream;
+        true
+    }
 
     /// The layer's own reason why the stream failed, if it has one.
     fn failure(&self, stream: &Self::Stream) -> Option<io::Error> {

@@ -28,6 +28,9 @@ impl CloseInvariants {
     pub(super) fn check(&self, peer: &TestPeer, reason: CloseReason) {
         let is_possible = self.is_possible(peer, reason);
         assert!(is_possible, "closed for {reason}, which cannot have happened: {peer:?} {self:?}");
+        let is_echo = matches!(peer.endpoint.service, ServiceKind::Echo { .. });
+        let is_probe = is_echo && matches!(reason, CloseReason::Finished | CloseReason::Reset);
+        assert!(!is_probe || peer.peer.moved_len() > 0, "closed for {reason}, although no byte has moved: {peer:?}");
         self.check_not_early(peer, reason);
         self.check_end_reported(peer, reason);
         self.check_lingered(peer, reason);
@@ -41,6 +44,7 @@ impl CloseInvariants {
         // A service under test may close any peer for its frames, but it must not panic.
         let is_under_test = service == ServiceKind::Scenario;
         match reason {
+            CloseReason::Probed => (peer.has_stopped_sending() || peer.is_hit_by_fault()) && peer.moved_len() == 0,
             CloseReason::Finished => {
                 peer.has_stopped_sending() || peer.is_hit_by_fault() || *last == LastFrame::Exit || is_under_test
             }
@@ -61,6 +65,8 @@ impl CloseInvariants {
             CloseReason::Failed => false,
             // There is no TLS here.
             CloseReason::BadTls
+            | CloseReason::BadProxyHeader
+            | CloseReason::UntrustedProxy
             | CloseReason::Truncated
             | CloseReason::HandshakeTimeout
             | CloseReason::HandshakesFull => false,
@@ -149,9 +155,12 @@ fn is_graceful(reason: CloseReason) -> bool {
         | CloseReason::BadReply
         | CloseReason::Truncated
         | CloseReason::Drained => true,
-        CloseReason::Reset
+        CloseReason::Probed
+        | CloseReason::Reset
         | CloseReason::Failed
         | CloseReason::BadTls
+        | CloseReason::BadProxyHeader
+        | CloseReason::UntrustedProxy
         | CloseReason::HandshakeTimeout
         | CloseReason::HandshakesFull
         | CloseReason::WriteTimeout

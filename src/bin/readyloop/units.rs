@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use readyloop::codec::Framing;
-use readyloop::net::{Address, Keepalive};
+use readyloop::net::{Address, Keepalive, TrustedProxies};
 use thiserror::Error;
 
 /// A text that is not a value, with the reason and a hint.
@@ -186,6 +186,11 @@ pub(crate) fn alpn(text: &str) -> Result<String, ParseError> {
         1..=255 => Ok(text.to_owned()),
         _ => Err(ParseError::new("a protocol name has 1 to 255 bytes", "type a name such as h2 or echo/1")),
     }
+}
+
+/// Parses one network, such as `10.1.0.0/16`, or one address.
+pub(crate) fn trusted_proxies(text: &str) -> Result<TrustedProxies, ParseError> {
+    text.parse().map_err(|_| ParseError::new("not a network", "type a network such as 10.1.0.0/16, or an IP address"))
 }
 
 const ZERO: &str = "must be greater than zero";

@@ -12,8 +12,8 @@ use crate::cli_error::CliError;
 use crate::output_file;
 use crate::units::print_size;
 
-use super::admin;
 use super::settings::{Design, Service, Settings, Threads};
+use super::{admin, proxy};
 
 /// The longest prefix, in bytes. The rest of an envelope is the length of a frame, at most 8 bytes.
 const PREFIX_LEN_MAX: usize = ENVELOPE_LEN_MAX - 8;
@@ -34,6 +34,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     check_ready_file(settings)?;
     check_queues(settings)?;
     check_tls(settings)?;
+    proxy::check(settings)?;
     check_framing(settings)?;
     check_prefix(settings)?;
     check_datagrams(settings)?;

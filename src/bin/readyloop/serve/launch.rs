@@ -124,8 +124,8 @@ fn check_path(address: &Address) -> Result<(), CliError> {
 
 fn reactor() -> io::Result<Reactor> {
     let mut reactor = Reactor::new()?;
-    reactor.watch_signal(SIGTERM, ControlEvent::Drain)?;
-    reactor.watch_signal(SIGINT, ControlEvent::Drain)?;
+    reactor.watch_signal(SIGTERM, ControlEvent::ShutDown)?;
+    reactor.watch_signal(SIGINT, ControlEvent::ShutDown)?;
     reactor.watch_signal(SIGHUP, ControlEvent::Reload)?;
     reactor.watch_signal(SIGUSR1, ControlEvent::Totals)?;
     Ok(reactor)
@@ -145,6 +145,7 @@ fn listen(
         socket: settings.listen_options(),
         limits: settings.limits(),
         purpose: EndpointPurpose::Service,
+        proxy: settings.proxy.trusted(),
         tls: tls.cloned(),
         connect_tls: None,
     };

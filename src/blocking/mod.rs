@@ -63,7 +63,7 @@ use std::sync::Arc;
 
 use log::info;
 
-use crate::admission::{Count, Listen, ServerLimits, Totals};
+use crate::admission::{Listen, ServerLimits, Totals};
 use crate::event_loop::ListenError;
 use crate::event_loop::shutdown::{Shutdown, Stage};
 use crate::host::Host;
@@ -259,8 +259,7 @@ impl BlockingServer {
 
     fn enter_stage(&mut self, entered: Option<Stage>) {
         let Some(stage) = entered else { return };
-        let (open, limits) = (Count(self.shared.open() as u64, "connection"), &self.shared.limits);
-        if let Some(text) = stage.announcement(&open, limits) {
+        if let Some(text) = stage.announcement(self.shared.open(), &self.shared.limits) {
             info!("{text}");
         }
         if stage == Stage::Stopping {

@@ -31,10 +31,11 @@ impl<C: Codec> Connection<C> {
         self.halves.close(if is_probe { CloseReason::Probed } else { reason });
     }
 
-    /// Whether the peer has connected and no byte has moved since. If it leaves then, it is a health check
+    /// Whether the peer has connected and nothing has happened since. If it leaves then, it is a health check
     /// or a port scanner, or it looks like one.
     fn is_unused(&self) -> bool {
-        self.role == Role::Accepted && !self.has_moved_bytes && self.output.is_empty()
+        let is_open = self.halves.write() == WriteHalf::Open;
+        self.role == Role::Accepted && is_open && !self.has_moved_bytes && self.output.is_empty()
     }
 
     /// The reason of an end by the peer that is complete.

@@ -17,6 +17,7 @@ mod peer_log;
 pub(crate) mod shutdown;
 mod snapshot;
 mod sources;
+mod stages;
 #[cfg(test)]
 mod tests;
 
@@ -25,9 +26,9 @@ use std::io;
 use std::mem::discriminant;
 use std::time::Duration;
 
-use log::{Level, info, log};
+use log::info;
 
-use crate::admission::{Count, EndpointPurpose, ServerLimits, Totals};
+use crate::admission::{EndpointPurpose, ServerLimits, Totals};
 use crate::instant::Instant;
 use crate::net::{ControlEvent, Event, Handle, Net, PollOutcome};
 
@@ -267,51 +268,6 @@ impl<N: Net + 'static> EventLoop<N> {
         self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().reload());
     }
 
-    /// Shuts down with all stages that the limits give a time. A second call is a drain, a third one a stop.
-    pub fn shut_down(&mut self) {
-        let entered = self.shutdown.shut_down(self.state.now);
-        self.enter_stage(entered);
-    }
-
-    /// Stops accepting and serves the peers until they leave. After `timeout`, a drain begins.
-    pub fn lame_duck(&mut self, timeout: Duration) {
-        let entered = self.shutdown.lame_duck(timeout, self.state.now);
-        self.enter_stage(entered);
-    }
-
-    /// Finishes every peer within `drain_timeout`, then ends the loop. A second call is a stop.
-    pub fn drain(&mut self) {
-        let entered = self.shutdown.drain(self.state.now);
-        self.enter_stage(entered);
-    }
-
-    /// Closes every peer, then ends the loop.
-    pub fn stop(&mut self) {
-        let entered = self.shutdown.stop();
-        self.enter_stage(entered);
-    }
-
-    /// Enters the next stage of a shutdown when its time has come, and applies the stage to a slice of the
-    /// peers. This comes after serving, as for other deadlines.
-    fn advance_shutdown(&mut self) {
-        let entered = self.shutdown.advance(self.state.now);
-        self.enter_stage(entered);
-        if self.shutdown.stage() != Stage::Running {
-            self.for_service_endpoints(|endpoint, state| endpoint.advance_stage(state));
-        }
-    }
-
-    fn enter_stage(&mut self, entered: Option<Stage>) {
-        let Some(stage) = entered else { return };
-        let open = Count(self.state.admission.open() as u64, "connection");
-        // A program that carries out control events itself, such as a client, reports its end itself.
-        let level = if self.control == Control::Return { Level::Debug } else { Level::Info };
-        if let Some(text) = stage.announcement(&open, &self.limits) {
-            log!(level, "{text}");
-        }
-        self.for_service_endpoints(|endpoint, state| endpoint.enter_stage(stage, state));
-    }
-
     /// Applies a change to each endpoint that is not for administration.
     fn for_service_endpoints(&mut self, mut change: impl FnMut(&mut dyn AnyEndpoint<N>, &mut LoopState<N>)) {
         for cell in &mut self.endpoints {
@@ -383,6 +339,7 @@ impl<N: Net + 'static> EventLoop<N> {
             open: self.state.admission.open(),
             now: self.state.now,
             sleeps_until: self.next_work(),
+            next_stage_at: self.shutdown.next_at(),
             is_draining: self.shutdown.stage() > Stage::LameDuck,
             deadlines_wait: self.state.partial_poll.is_some(),
         }

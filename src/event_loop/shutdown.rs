@@ -62,8 +62,9 @@ impl Stage {
 }
 
 impl Stage {
-    /// The log line when a server enters the stage with these open connections.
-    pub(crate) fn announcement(self, open: &Count, limits: &ServerLimits) -> Option<String> {
+    /// The log line when a server enters the stage with this number of open connections.
+    pub(crate) fn announcement(self, open: usize, limits: &ServerLimits) -> Option<String> {
+        let open = Count(open as u64, "connection");
         match self {
             Self::Running | Self::Finishing => None,
             Self::NotReady => Some(format!("not ready: {open} open, accepting for {:?}", limits.shutdown_delay)),

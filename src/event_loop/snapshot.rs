@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub sleeps_until: Option<Instant>,
     /// Whether a drain or a stop has begun.
     pub is_draining: bool,
+    /// When the next stage of a shutdown begins; [`Instant::NEVER`] if none is due.
+    pub next_stage_at: Instant,
     /// Whether the last turn expired no deadlines, since there may be events that are not yet reported.
     pub deadlines_wait: bool,
 }

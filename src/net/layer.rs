@@ -8,6 +8,18 @@ use super::stream::Stream;
 use crate::peer_address::PeerAddress;
 use crate::service::Role;
 
+/// What connects from an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The peer itself.
+    Peer,
+    /// A proxy. [`Layer::open`] reads the address of the peer.
+    Proxy,
+    /// Nothing that is trusted. The connection is closed for
+    /// [`CloseReason::UntrustedProxy`](crate::CloseReason::UntrustedProxy).
+    Untrusted,
+}
+
 /// Wraps every accepted or connected stream of an endpoint in a protocol of its own.
 pub trait Layer<T: Stream> {
     /// The wrapped stream.
@@ -35,11 +47,10 @@ pub trait Layer<T: Stream> {
     /// the handshake failed or the peer has left.
     fn open(&self, stream: &mut Self::Stream) -> io::Result<()>;
 
-    /// Whether connections from this address are accepted. A refused one is closed for
-    /// [`CloseReason::UntrustedProxy`](crate::CloseReason::UntrustedProxy).
-    fn trusts(&self, address: &PeerAddress) -> bool {
+    /// What connects from this address.
+    fn origin(&self, address: &PeerAddress) -> Origin {
         let _ = address;
-        true
+        Origin::Peer
     }
 
     /// Whether a stream in its handshake has received any byte.

@@ -47,7 +47,7 @@ pub use connect::{ConnectOptions, PortSearch};
 pub use event::{ControlEvent, Event, PollOutcome, Readiness, Token};
 pub(crate) use handle::MESSAGES_WAITING_MAX;
 pub use handle::{Handle, SendError, Sender, Wake};
-pub use layer::{Layer, Plain};
+pub use layer::{Layer, Origin, Plain};
 pub use link::Link;
 pub use listener::{Keepalive, ListenOptions, Listener};
 #[cfg(feature = "proxy-protocol")]

@@ -101,8 +101,9 @@ impl<'a> TurnView<'a> {
             let has_work = |endpoint: &EndpointSnapshot| {
                 !endpoint.is_listening || endpoint.is_acceptable || endpoint.marked > 0 || endpoint.has_orders
             };
+            let is_shutdown = |at| at == self.snapshot.next_stage_at;
             assert!(
-                self.snapshot.endpoints.iter().any(has_work) || self.snapshot.sleeps_until.is_none(),
+                self.snapshot.endpoints.iter().any(has_work) || self.snapshot.sleeps_until.is_none_or(is_shutdown),
                 "a timer of a closed peer is left: {:#?}",
                 self.snapshot
             );

@@ -11,7 +11,7 @@ use crate::connection::CloseReason;
 use crate::event_loop::handshakes::Handshake;
 use crate::instant::Instant;
 use crate::net::pump::OpenOutcome;
-use crate::net::{AddressGroup, Layer, Link, Net, PeerAddress, Stream};
+use crate::net::{AddressGroup, Layer, Link, Net, Origin, PeerAddress, Stream};
 use crate::service::{Role, Service};
 use crate::slab::Key;
 
@@ -79,15 +79,16 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
 
     fn admit(&mut self, mut stream: N::Stream, address: &PeerAddress, state: &mut LoopState<N>) -> ControlFlow<()> {
         self.accept_retry.succeeded();
-        if !self.layer.trusts(address) {
-            self.host.count_refused(CloseReason::UntrustedProxy);
-            self.warn_of_handshake(format_args!("closed {address}"), &"it is not a trusted proxy", state.now);
-            reset(stream, address);
-            return ControlFlow::Continue(());
-        }
-        let group = match self.purpose {
-            EndpointPurpose::Service => address.group(),
-            EndpointPurpose::Administration => AddressGroup::ADMINISTRATION,
+        let group = match (self.layer.origin(address), self.purpose) {
+            (Origin::Peer | Origin::Proxy, EndpointPurpose::Administration) => AddressGroup::ADMINISTRATION,
+            (Origin::Peer, EndpointPurpose::Service) => address.group(),
+            (Origin::Proxy, EndpointPurpose::Service) => AddressGroup::PROXY,
+            (Origin::Untrusted, _) => {
+                self.host.count_refused(CloseReason::UntrustedProxy);
+                self.warn_of_handshake(format_args!("closed {address}"), &"it is not a trusted proxy", state.now);
+                reset(stream, address);
+                return ControlFlow::Continue(());
+            }
         };
         if let Err(refusal) = state.admission.admit(group) {
             match refusal {
@@ -127,7 +128,8 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     fn open_as_original(&mut self, key: Key, address: PeerAddress, state: &mut LoopState<N>) {
         let Some(link) = self.host.pending(key) else { return };
         let original = link.stream_mut().original_address().unwrap_or(address);
-        let (old, new) = (link.group(), original.group());
+        let old = link.group();
+        let new = if old == AddressGroup::ADMINISTRATION { old } else { original.group() };
         if let Err(refusal) = state.admission.regroup(old, new) {
             state.refused_address += 1;
             debug!("refused {original}: {refusal}");

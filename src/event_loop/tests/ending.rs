@@ -49,7 +49,7 @@ fn a_lame_duck_accepts_no_more_and_ends_when_its_peers_have_left() {
     peers.iter().for_each(SimPeer::finish);
     settle(&world, &mut event_loop);
     assert!(event_loop.is_done());
-    assert_eq!(recorder.take(), ["line still served", "close finished", "close probed"]);
+    assert_eq!(recorder.take(), ["line still served", "close probed", "close finished"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Ipv6Addr, SocketAddr};
 
 use crate::instant::Instant;
-use crate::net::{Layer, Stream};
+use crate::net::{Layer, Origin, Stream};
 use crate::peer_address::PeerAddress;
 use crate::service::{Role, TlsInfo};
 
@@ -120,8 +120,8 @@ impl<T: Stream, W: Layer<ProxyStream<T>>> Layer<T> for ProxyLayer<W> {
         self.above.open(stream)
     }
 
-    fn trusts(&self, address: &PeerAddress) -> bool {
-        self.trusted.contains(address)
+    fn origin(&self, address: &PeerAddress) -> Origin {
+        if self.trusted.contains(address) { Origin::Proxy } else { Origin::Untrusted }
     }
 
     fn has_received(&self, stream: &mut W::Stream) -> bool {

@@ -339,6 +339,7 @@ impl<N: Net + 'static> EventLoop<N> {
             open: self.state.admission.open(),
             now: self.state.now,
             sleeps_until: self.next_work(),
+            stage: self.shutdown.stage(),
             next_stage_at: self.shutdown.next_at(),
             is_draining: self.shutdown.stage() > Stage::LameDuck,
             deadlines_wait: self.state.partial_poll.is_some(),

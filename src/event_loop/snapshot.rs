@@ -3,6 +3,7 @@
 //! Tests use it to check that no peer with work is forgotten. Taking one costs time and memory in
 //! proportion to the number of peers. An `Inspector` copies single peers instead.
 
+use super::shutdown::Stage;
 use crate::connection::{CloseReason, Deadline, Halves, Limits, ReadPause, Role};
 use crate::host::{Host, HostCounters, Peer};
 use crate::instant::Instant;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub sleeps_until: Option<Instant>,
     /// Whether a drain or a stop has begun.
     pub is_draining: bool,
+    /// The stage of the shutdown.
+    pub stage: Stage,
     /// When the next stage of a shutdown begins; [`Instant::NEVER`] if none is due.
     pub next_stage_at: Instant,
     /// Whether the last turn expired no deadlines, since there may be events that are not yet reported.

@@ -27,6 +27,7 @@ mod help_examples;
 mod idle;
 mod kernel;
 mod kill;
+mod kubernetes;
 mod laws;
 mod log_lines;
 mod mappings;

@@ -50,7 +50,11 @@ impl Balancer {
         let text = config.replace("FRONT", &address.to_string()).replace("SOCKET", socket.text());
         let config = ScratchPath::with_text("cfg", &text);
         let program = Program::start("haproxy", &["-db", "-f", config.text()]);
-        wait_until(TIMEOUT, "HAProxy listens", || std::net::TcpStream::connect(address).is_ok());
+        wait_until(TIMEOUT, "HAProxy listens", || {
+            let errors = || program.errors.all().into_iter().find(|line| line.contains("[ALERT]"));
+            assert_eq!(errors(), None, "HAProxy refuses the configuration:\n{text}");
+            std::net::TcpStream::connect(address).is_ok()
+        });
         Self { program, address, config, socket }
     }
 
@@ -67,7 +71,7 @@ impl Balancer {
 
 /// The example in front of these servers, with checks that are ten times as frequent.
 fn config_for(servers: &[Administered]) -> String {
-    let mut config = example().replace("inter 1s", "inter 100ms");
+    let mut config = example().replace("inter 1s", "inter 100ms").replace("maxconn 9000", "maxconn 200");
     let sockets = [("127.0.0.1:7000", "FRONT"), ("/tmp/readyloop-haproxy.sock mode", "SOCKET mode")];
     let ports = servers.iter().enumerate().flat_map(|(index, server)| {
         let (service, admin) = (format!("127.0.0.1:{}", 7007 + index), format!("port {}", 9007 + index));
@@ -129,11 +133,12 @@ fn health_checks_of_haproxy_are_counted_as_probes() {
     };
     let config = [
         "defaults\n    mode tcp\n    timeout connect 5s\n    timeout client 5s\n    timeout server 5s\n",
-        "listen it\n    bind FRONT\n",
-        &line("plain", &plain, ""),
+        "listen with-header\n    bind FRONT\n",
         &line("proxied", &proxied, "send-proxy-v2 check-send-proxy"),
-        // The check connects and leaves without the header.
-        &line("bare", &bare, "send-proxy port PORT").replace("PORT", &bare.server.address().port().to_string()),
+        // Without `linger`, HAProxy resets the connection so early that it is never accepted.
+        "backend without-header\n    option tcp-check\n    tcp-check connect linger\n",
+        &line("plain", &plain, ""),
+        &line("bare", &bare, "send-proxy"),
     ];
     let haproxy = Balancer::start(&config.concat());
     for server in [&plain, &proxied, &bare] {
@@ -142,7 +147,6 @@ fn health_checks_of_haproxy_are_counted_as_probes() {
     drop(haproxy);
     for server in [plain, proxied, bare] {
         let summary = server.server.drain().summary();
-        // The first client of the test itself, which waits for HAProxy, also sends nothing.
         assert_eq!(summary.closed("probed"), summary.connections, "{summary:?}");
     }
 }

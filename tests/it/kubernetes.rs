@@ -63,9 +63,10 @@ fn fields_of(text: &str) -> Vec<(String, String)> {
     // The keys that lead to a line, each with its indentation.
     let mut keys: Vec<(usize, &str)> = Vec::new();
     for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
-        let content = line.trim_start_matches([' ', '-']);
+        let trimmed = line.trim_start();
+        let content = trimmed.strip_prefix("- ").unwrap_or(trimmed);
         let indent = line.len() - content.len();
-        let is_item = line.trim_start().starts_with("- ");
+        let is_item = content != trimmed;
         let is_inside = |key: &(usize, &str)| key.0 < indent - if is_item { 1 } else { 0 };
         keys.retain(is_inside);
         let path = |keys: &[(usize, &str)]| keys.iter().map(|(_, key)| *key).collect::<Vec<_>>().join(".");

@@ -58,9 +58,10 @@ fn limits_the_list_and_the_log_have_the_announced_address() {
             wait_until(TIMEOUT, "the connection is closed", || server.json_of("/connections")["matched"] == 0);
         }
     }
-    let ended = server.server.drain();
+    server.server.signal("TERM");
+    let ended = server.server.wait(TIMEOUT);
     assert_eq!((ended.summary().closed("finished"), ended.summary().refused), (12, 12));
-    assert!(ended.log_text().contains("192.0.2.7:4242"), "{}", ended.log_text());
+    assert!(ended.log_text().contains(" 192.0.2.7:4242: finished; "), "{}", ended.log_text());
 }
 
 #[test]

@@ -165,6 +165,9 @@ fn numbers_with_units(text: &str) -> impl Iterator<Item = Option<(&str, u64)>> {
 
 /// Prints a duration: `5m`. [`Duration::MAX`] is `never`.
 pub(crate) fn print_duration(duration: Duration) -> String {
+    if duration.is_zero() {
+        return "0s".to_owned();
+    }
     u64::try_from(duration.as_nanos()).map_or_else(|_| "never".to_owned(), |nanos| print(nanos, &DURATION_UNITS))
 }
 

@@ -141,6 +141,9 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             return;
         }
         link.regroup(new);
+        if original != address {
+            self.peer_log.announced(key, &original);
+        }
         self.open_accepted(key, original, state);
     }
 
@@ -204,7 +207,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         drop(self.remove_handshake(key, reason, state));
     }
 
-    /// Removes and counts a peer whose handshake is not in the list any more.
+    /// Removes and counts a peer in its handshake. The handshake is no longer listed.
     fn remove_handshake(&mut self, key: Key, reason: CloseReason, state: &mut LoopState<N>) -> Option<Link<W::Stream>> {
         let link = self.host.close_pending(key, reason)?;
         self.peer_log.closed(key, reason, state.now);

@@ -1,4 +1,4 @@
-//! [`TrustedProxies`]: the networks whose PROXY headers are believed.
+//! [`TrustedProxies`]: the networks from which PROXY headers are accepted.
 
 use std::fmt;
 use std::net::IpAddr;

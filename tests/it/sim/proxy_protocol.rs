@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use readyloop::net::{Address, PeerAddress};
+use readyloop::net::Address;
 use readyloop::sim::{Behavior, Faults, PeerEnding, Rng, SimNet, SimPeer, World, pattern};
 use readyloop::{CloseReason, Context, EndpointId, Limits, Listen, PeerInfo, Raw, Server, ServerLimits, Service};
 
@@ -210,11 +210,4 @@ fn the_limit_per_address_counts_the_announced_address() {
     let totals = setup.server.totals();
     assert_eq!((totals.open, totals.handshakes, totals.refused_address), (14, 10, 1));
     assert!(waiting.iter().all(SimPeer::is_connected));
-    let snapshot = setup.server.snapshot();
-    let peer = snapshot.endpoints[0].peers.iter().find(|peer| peer.proxy_address.is_some()).expect("a peer");
-    assert_eq!(peer.proxy_address.map(|address| address.group()), Some(address_of("10.0.0.1:1").group()));
-}
-
-fn address_of(text: &str) -> PeerAddress {
-    PeerAddress::Tcp(text.parse().expect("an address"))
 }

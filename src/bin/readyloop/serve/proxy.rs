@@ -1,13 +1,9 @@
 //! The settings of the PROXY protocol.
 
 use clap::{ArgAction, Args};
-use readyloop::Address;
 use readyloop::net::TrustedProxies;
 
-use crate::cli_error::CliError;
 use crate::units::{switch, trusted_proxies};
-
-use super::settings::{Design, Settings};
 
 /// The PROXY protocol.
 #[derive(Args, Clone, Debug, PartialEq)]
@@ -30,37 +26,12 @@ pub(super) struct ProxyProtocol {
 }
 
 impl ProxyProtocol {
-    /// Returns the proxies whose headers are required, or `None` without the protocol.
+    /// Returns the proxies that must send headers, or `None` without the protocol.
     pub(super) fn trusted(&self) -> Option<TrustedProxies> {
         if !self.proxy_protocol {
             return None;
         }
         let from = &self.proxy_from;
         Some(if from.is_empty() { TrustedProxies::default() } else { from.iter().cloned().collect() })
-    }
-}
-
-/// Checks the settings against the others.
-pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
-    let is_on = settings.proxy.proxy_protocol;
-    if !is_on && !settings.proxy.proxy_from.is_empty() {
-        return Err(CliError::usage(
-            "--proxy-from needs --proxy-protocol",
-            "add --proxy-protocol, or remove --proxy-from",
-        ));
-    }
-    if is_on && settings.threads.design != Design::Reactor {
-        return Err(CliError::usage(
-            "--proxy-protocol needs --design reactor",
-            "remove --design, or remove --proxy-protocol",
-        ));
-    }
-    let datagrams = settings.endpoints.listen.iter().find(|address| matches!(address, Address::Udp(_)));
-    match datagrams.filter(|_| is_on) {
-        Some(address) => Err(CliError::usage(
-            format!("--proxy-protocol cannot be used with {address}: datagrams have no PROXY header"),
-            "start another process for the udp:// address",
-        )),
-        None => Ok(()),
     }
 }

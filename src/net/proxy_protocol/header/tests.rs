@@ -1,3 +1,5 @@
+//! Headers in pieces of every length, valid and not.
+
 use std::net::SocketAddr;
 
 use super::*;

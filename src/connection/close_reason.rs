@@ -9,7 +9,8 @@ use std::fmt;
 pub enum CloseReason {
     /// Both directions ended, and every whole frame was served.
     Finished,
-    /// The peer left without a byte in either direction, as health checks and port scanners do.
+    /// The peer left without a byte of data in either direction, as health checks and port scanners do. Under
+    /// TLS, it left without a byte of the handshake, or with a complete end after it.
     Probed,
     /// The peer ended its direction inside a frame.
     PartialFrame,

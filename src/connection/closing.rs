@@ -38,11 +38,6 @@ impl<C: Codec> Connection<C> {
         self.role == Role::Accepted && is_open && !self.has_moved_bytes && self.output.is_empty()
     }
 
-    /// The reason of an end by the peer that is complete.
-    fn end_reason(&self, reason: CloseReason) -> CloseReason {
-        if self.is_unused() { CloseReason::Probed } else { reason }
-    }
-
     /// The layer of the stream has failed, and its announcement of that, such as a TLS alert, may still
     /// be buffered. Our direction ends after it, and input is discarded. Unsent output is dropped.
     pub fn handle_layer_error(&mut self, reason: CloseReason, resources: &mut Resources<'_, C>) {
@@ -128,13 +123,14 @@ impl<C: Codec> Connection<C> {
         }
         match self.halves.read() {
             ReadHalf::Open | ReadHalf::Discarding => {}
-            ReadHalf::Truncated => self.finish(self.end_reason(CloseReason::Truncated), resources),
+            ReadHalf::Truncated => self.finish(CloseReason::Truncated, resources),
             ReadHalf::Ending | ReadHalf::Ended if !self.input.is_empty() => {
                 self.finish(CloseReason::PartialFrame, resources);
             }
             // `on_end` comes first, and may still send.
             ReadHalf::Ending => {}
-            ReadHalf::Ended => self.finish(self.end_reason(CloseReason::Finished), resources),
+            ReadHalf::Ended if self.is_unused() => self.finish(CloseReason::Probed, resources),
+            ReadHalf::Ended => self.finish(CloseReason::Finished, resources),
         }
     }
 

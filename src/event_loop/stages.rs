@@ -1,6 +1,6 @@
 //! The stages of a shutdown, carried out by the event loop.
 //!
-//! When a stage begins is decided in `shutdown`. What it means for the peers of an endpoint is in `ending`.
+//! `shutdown` decides when a stage begins, and `ending` applies it to the peers of an endpoint.
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! A real HAProxy in front of real servers: announced addresses, health checks, a drain and a reload under load.
 //!
-//! HAProxy is a child of the test, in the foreground. The configuration is the one of `examples/haproxy`, with
-//! free ports.
+//! HAProxy is a child of the test, in the foreground. It uses the configuration in `examples/haproxy`, on free ports.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};

@@ -29,7 +29,7 @@ pub(crate) struct ProxyStream<T> {
     header: HeaderState,
 }
 
-/// What is known of the header. It is kept small, because each peer has one.
+/// The state of the header. It is kept small, because each peer has one.
 #[derive(Debug)]
 enum HeaderState {
     /// These bytes of it are received.

@@ -36,6 +36,7 @@
 //! |---|---|
 //! | `admin` | an endpoint with metrics and the state of the loop, over HTTP |
 //! | `tls` | TLS endpoints and clients, on rustls |
+//! | `proxy-protocol` | endpoints behind a proxy that announces the address of each client |
 //! | `signals` | `Reactor::watch_signal`: signals as control events |
 //! | `blocking` | other designs of a server, with threads, to compare with |
 //! | `load` | the load generator and the record of its runs |

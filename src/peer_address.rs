@@ -46,9 +46,12 @@ impl AddressGroup {
     /// The connections of administration endpoints.
     pub const ADMINISTRATION: Self = Self(u64::MAX - 2);
 
+    /// Connections of proxies that have not announced the address of their peer yet.
+    pub const PROXY: Self = Self(u64::MAX - 3);
+
     /// Whether a limit on connections per address applies to the group.
     pub const fn is_counted(self) -> bool {
-        self.0 < Self::ADMINISTRATION.0
+        self.0 < Self::PROXY.0
     }
 
     /// The group of an address. An IPv4 address mapped into IPv6 counts as IPv4.

@@ -246,6 +246,8 @@ struct Row<'a> {
     /// The address that its endpoint listens at.
     endpoint: Option<String>,
     address: Option<String>,
+    /// The address of the proxy that announced it.
+    proxy: Option<String>,
     role: &'a str,
     read: &'a str,
     write: &'a str,
@@ -274,6 +276,7 @@ fn row(endpoint: usize, peer: &PeerSnapshot, view: &dyn LoopView) -> String {
         key: format!("{endpoint}-{}", peer.key),
         endpoint: view.local_address(endpoint).map(ToString::to_string),
         address: peer.address.map(|address| address.to_string()),
+        proxy: peer.proxy_address.map(|address| address.to_string()),
         role: peer.role.name(),
         read: peer.halves.read().name(),
         write: peer.halves.write().name(),

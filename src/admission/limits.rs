@@ -31,6 +31,17 @@ pub struct ServerLimits {
     /// The default is 512 MiB: 4,000 slow peers at the default high watermark. As memory runs short,
     /// the server first pauses the peers with the largest queues, then stops accepting.
     pub queue_total_max: usize,
+    /// Time from the request to shut down until the server stops accepting. Meanwhile it serves as before,
+    /// but the readiness probe of the administration endpoint fails.
+    ///
+    /// The default is zero. Behind a load balancer it is the time that the balancer needs to notice: the
+    /// interval of its health checks times the number of failures that it waits for, and some seconds.
+    pub shutdown_delay: Duration,
+    /// Most time after `shutdown_delay` in which the server waits until its peers leave by themselves. It
+    /// serves them and accepts no others.
+    ///
+    /// The default is zero: the drain begins at once.
+    pub lame_duck_timeout: Duration,
     /// Most time a drain may take. After half of it, the server stops reading and finishes every
     /// peer. At its end, the server closes every peer.
     ///
@@ -59,6 +70,8 @@ impl Default for ServerLimits {
             connect_timeout: Duration::from_secs(5),
             connecting_max: 128,
             queue_total_max: 512 * 1024 * 1024,
+            shutdown_delay: Duration::ZERO,
+            lame_duck_timeout: Duration::ZERO,
             drain_timeout: Duration::from_secs(10),
         }
     }

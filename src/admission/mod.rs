@@ -10,6 +10,8 @@ mod log_throttle;
 mod totals;
 
 use crate::connection::Limits;
+#[cfg(feature = "proxy-protocol")]
+use crate::net::TrustedProxies;
 #[cfg(feature = "tls")]
 use crate::net::tls::{TlsServer, TlsTarget};
 use crate::net::{Address, AddressError, ListenOptions};
@@ -35,6 +37,13 @@ pub struct Listen {
     pub limits: Limits,
     /// What its connections are for.
     pub purpose: EndpointPurpose,
+    /// Requires a PROXY header, version 1 or 2, before the first byte and before TLS. Connections from
+    /// other sources than these proxies are closed. `None`: no header is expected. Only an event loop reads it.
+    ///
+    /// Until the header is complete, [`Limits::handshake_timeout`] and [`ServerLimits::handshakes_max`] apply.
+    /// The address in it is that of the peer from then on: for the limit per address, the service and the log.
+    #[cfg(feature = "proxy-protocol")]
+    pub proxy: Option<TrustedProxies>,
     /// Certificate and key. Required at a `tls://` address, ignored at any other.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsServer>,
@@ -63,6 +72,8 @@ impl From<Address> for Listen {
             socket: ListenOptions::default(),
             limits: Limits::default(),
             purpose: EndpointPurpose::Service,
+            #[cfg(feature = "proxy-protocol")]
+            proxy: None,
             #[cfg(feature = "tls")]
             tls: None,
             #[cfg(feature = "tls")]

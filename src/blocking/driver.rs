@@ -114,7 +114,7 @@ impl<S: Service> Driver<'_, S> {
             self.host.handle_drain(self.now);
         }
         self.host.for_peers_from(0, usize::MAX, &mut self.worker.reserve, self.now, |peer, resources| match stage {
-            Stage::Running | Stage::LameDuck => {}
+            Stage::Running | Stage::NotReady | Stage::LameDuck => {}
             Stage::Draining => {
                 peer.connection.handle_drain();
                 // Data that the peer sent earlier may still wait for space in our receive buffer.

@@ -63,7 +63,7 @@ use std::sync::Arc;
 
 use log::{info, warn};
 
-use crate::admission::{Count, Listen, ServerLimits, Totals};
+use crate::admission::{Listen, ServerLimits, Totals};
 use crate::event_loop::ListenError;
 use crate::event_loop::shutdown::{Shutdown, Stage};
 use crate::host::Host;
@@ -118,7 +118,7 @@ impl BlockingServer {
     /// # Errors
     /// The system refuses the threads of the design.
     pub fn new(reactor: Reactor, design: Design, limits: ServerLimits) -> io::Result<Self> {
-        let shutdown = Shutdown::new(limits.drain_timeout);
+        let shutdown = Shutdown::new(&limits);
         let shared = Arc::new(SharedState::new(&reactor, limits));
         let executor: Box<dyn Executor> = match design {
             Design::Iterative => Box::new(Pool::new(&shared, NonZero::<usize>::MIN, 0)?),
@@ -190,7 +190,7 @@ impl BlockingServer {
     }
 
     fn is_done(&self) -> bool {
-        self.shutdown.stage() != Stage::Running && self.shared.open() == 0
+        !self.shutdown.stage().accepts() && self.shared.open() == 0
     }
 
     /// One pass of the accept loop.
@@ -235,6 +235,10 @@ impl BlockingServer {
                     self.handle_control_event(request);
                 }
             }
+            ControlEvent::ShutDown => {
+                let entered = self.shutdown.shut_down(self.now);
+                self.enter_stage(entered);
+            }
             ControlEvent::LameDuck(timeout) => {
                 let entered = self.shutdown.lame_duck(timeout, self.now);
                 self.enter_stage(entered);
@@ -256,16 +260,12 @@ impl BlockingServer {
 
     fn enter_stage(&mut self, entered: Option<Stage>) {
         let Some(stage) = entered else { return };
-        let (open, timeout) = (Count(self.shared.open() as u64, "connection"), self.shared.limits.drain_timeout);
-        match stage {
-            Stage::Running | Stage::Finishing => {}
-            Stage::LameDuck => info!("lame duck: {open} open, waiting until they leave"),
-            Stage::Draining => info!("draining: {open} open, timeout {timeout:?}"),
-            Stage::Stopping => info!("stopping: closing {open}"),
+        if let Some(text) = stage.announcement(self.shared.open(), &self.shared.limits) {
+            info!("{text}");
         }
         if stage == Stage::Stopping {
             self.acceptors.iter_mut().for_each(Acceptor::close);
-        } else {
+        } else if !stage.accepts() {
             self.for_each_acceptor(Acceptor::drain);
         }
         self.shared.enter_stage(stage);

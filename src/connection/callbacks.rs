@@ -27,6 +27,7 @@ impl<C: Codec> Connection<C> {
         on_frame: impl FnMut(&[u8], &mut Reply<'_, C>) -> Result<ControlFlow<()>, FrameError>,
     ) -> InputRange {
         self.last_activity = resources.now;
+        self.has_moved_bytes = true;
         resources.ledger.bytes_read += input.len() as u64;
         if self.halves.read() != ReadHalf::Open {
             self.discard(input.len(), resources);

@@ -9,6 +9,9 @@ use std::fmt;
 pub enum CloseReason {
     /// Both directions ended, and every whole frame was served.
     Finished,
+    /// The peer left without a byte of data in either direction, as health checks and port scanners do. Under
+    /// TLS, it left without a byte of the handshake, or with a complete end after it.
+    Probed,
     /// The peer ended its direction inside a frame.
     PartialFrame,
     /// The peer broke the rules of the framing.
@@ -23,7 +26,11 @@ pub enum CloseReason {
     BadTls,
     /// The stream ended without the close_notify of TLS, so it may have been cut off on the path.
     Truncated,
-    /// The TLS handshake exceeded `handshake_timeout`.
+    /// The connection does not begin with a valid PROXY header, which its endpoint requires.
+    BadProxyHeader,
+    /// The endpoint requires a PROXY header, and the connection does not come from a trusted proxy.
+    UntrustedProxy,
+    /// The PROXY header and the TLS handshake took longer than `handshake_timeout`.
     HandshakeTimeout,
     /// Too many handshakes were in progress, and this one was the oldest.
     HandshakesFull,
@@ -51,8 +58,9 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason in declaration order: `ALL[reason as usize] == reason`.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Finished,
+        Self::Probed,
         Self::PartialFrame,
         Self::BadFrame,
         Self::FrameTooLong,
@@ -60,6 +68,8 @@ impl CloseReason {
         Self::Failed,
         Self::BadTls,
         Self::Truncated,
+        Self::BadProxyHeader,
+        Self::UntrustedProxy,
         Self::HandshakeTimeout,
         Self::HandshakesFull,
         Self::IdleTimeout,
@@ -78,6 +88,7 @@ impl CloseReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Finished => "finished",
+            Self::Probed => "probed",
             Self::PartialFrame => "partial-frame",
             Self::BadFrame => "bad-frame",
             Self::FrameTooLong => "frame-too-long",
@@ -85,6 +96,8 @@ impl CloseReason {
             Self::Failed => "failed",
             Self::BadTls => "bad-tls",
             Self::Truncated => "truncated",
+            Self::BadProxyHeader => "bad-proxy-header",
+            Self::UntrustedProxy => "untrusted-proxy",
             Self::HandshakeTimeout => "handshake-timeout",
             Self::HandshakesFull => "handshakes-full",
             Self::IdleTimeout => "idle-timeout",

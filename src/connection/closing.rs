@@ -6,7 +6,7 @@ use crate::codec::Codec;
 use crate::instant::Instant;
 
 use super::read_pause::ReadPause;
-use super::{CloseReason, Connection, ReadHalf, Resources, WriteHalf};
+use super::{CloseReason, Connection, ReadHalf, Resources, Role, WriteHalf};
 
 impl<C: Codec> Connection<C> {
     /// The peer's FIN has arrived.
@@ -27,7 +27,15 @@ impl<C: Codec> Connection<C> {
 
     /// Closes the connection at once, after an error of the stream for example. Unsent output is dropped.
     pub fn handle_error(&mut self, reason: CloseReason) {
-        self.halves.close(reason);
+        let is_probe = reason == CloseReason::Reset && self.is_unused();
+        self.halves.close(if is_probe { CloseReason::Probed } else { reason });
+    }
+
+    /// Whether the peer has connected and nothing has happened since. If it leaves then, it is a health check
+    /// or a port scanner, or it looks like one.
+    fn is_unused(&self) -> bool {
+        let is_open = self.halves.write() == WriteHalf::Open;
+        self.role == Role::Accepted && is_open && !self.has_moved_bytes && self.output.is_empty()
     }
 
     /// The layer of the stream has failed, and its announcement of that, such as a TLS alert, may still
@@ -121,6 +129,7 @@ impl<C: Codec> Connection<C> {
             }
             // `on_end` comes first, and may still send.
             ReadHalf::Ending => {}
+            ReadHalf::Ended if self.is_unused() => self.finish(CloseReason::Probed, resources),
             ReadHalf::Ended => self.finish(CloseReason::Finished, resources),
         }
     }

@@ -62,6 +62,8 @@ pub struct Connection<C: Codec> {
     halves: Halves,
     read_pause: ReadPause,
     is_draining: bool,
+    /// A byte has been read or written.
+    has_moved_bytes: bool,
     wants_writable: bool,
     /// The peer stays open after its end, until the service finishes it.
     keeps_open: bool,
@@ -85,6 +87,7 @@ impl<C: Codec> Connection<C> {
             halves: Halves::new(),
             read_pause: ReadPause::NotPaused,
             is_draining: false,
+            has_moved_bytes: false,
             wants_writable: false,
             keeps_open: false,
             discarded: 0,
@@ -101,6 +104,7 @@ impl<C: Codec> Connection<C> {
     pub fn handle_written(&mut self, from_queue: usize, from_input: usize, resources: &mut Resources<'_, C>) {
         self.output.consume(from_queue, resources.reserve);
         resources.ledger.bytes_written += (from_queue + from_input) as u64;
+        self.has_moved_bytes = true;
         self.last_activity = resources.now;
         self.waiting_since = resources.now;
     }

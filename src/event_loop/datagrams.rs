@@ -255,7 +255,7 @@ impl<S: DatagramService, N: Net> AnyEndpoint<N> for DatagramEndpoint<S, N> {
 
     fn enter_stage(&mut self, stage: Stage, _state: &mut LoopState<N>) {
         match stage {
-            Stage::Running | Stage::LameDuck => {}
+            Stage::Running | Stage::NotReady | Stage::LameDuck => {}
             Stage::Draining => {
                 // Datagrams may have arrived that are not yet reported.
                 self.readable = true;

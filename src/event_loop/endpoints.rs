@@ -12,6 +12,8 @@ use crate::host::{Host, HostCounters};
 #[cfg(feature = "tls")]
 use crate::net::tls::{TlsLayer, TlsTarget};
 use crate::net::{Address, ConnectOptions, DatagramOptions, Layer, Net, Plain, Sender};
+#[cfg(feature = "proxy-protocol")]
+use crate::net::{ProxyLayer, TrustedProxies};
 use crate::service::{Context, Service};
 use crate::slab::Key;
 
@@ -52,6 +54,8 @@ struct Setup<N: Net> {
     purpose: EndpointPurpose,
     limits: Limits,
     socket: ConnectOptions,
+    #[cfg(feature = "proxy-protocol")]
+    proxy: Option<TrustedProxies>,
     #[cfg(feature = "tls")]
     tls: TlsLayer,
 }
@@ -110,6 +114,8 @@ impl<N: Net + 'static> EventLoop<N> {
             purpose,
             limits,
             socket: ConnectOptions::default(),
+            #[cfg(feature = "proxy-protocol")]
+            proxy: listen.proxy,
             #[cfg(feature = "tls")]
             tls,
         };
@@ -132,6 +138,8 @@ impl<N: Net + 'static> EventLoop<N> {
             purpose: EndpointPurpose::Service,
             limits: dial.limits,
             socket: dial.socket,
+            #[cfg(feature = "proxy-protocol")]
+            proxy: None,
             #[cfg(feature = "tls")]
             tls: TlsLayer { accept: None, connect: dial.tls },
         };
@@ -144,6 +152,14 @@ impl<N: Net + 'static> EventLoop<N> {
         codec: S::Codec,
         service: impl FnOnce(Sender<S::Message>) -> S,
     ) -> EndpointId<S> {
+        #[cfg(feature = "proxy-protocol")]
+        if let Some(trusted) = setup.proxy.clone() {
+            #[cfg(feature = "tls")]
+            let above = setup.tls.clone();
+            #[cfg(not(feature = "tls"))]
+            let above = Plain;
+            return self.add_layered(setup, ProxyLayer { trusted, above }, codec, service);
+        }
         #[cfg(feature = "tls")]
         if setup.tls.accept.is_some() || setup.tls.connect.is_some() {
             let tls = setup.tls.clone();

@@ -18,6 +18,7 @@ mod restart;
 pub(crate) mod shutdown;
 mod snapshot;
 mod sources;
+mod stages;
 #[cfg(test)]
 mod tests;
 
@@ -26,9 +27,9 @@ use std::io;
 use std::mem::discriminant;
 use std::time::Duration;
 
-use log::{Level, info, log};
+use log::info;
 
-use crate::admission::{Count, EndpointPurpose, ServerLimits, Totals};
+use crate::admission::{EndpointPurpose, ServerLimits, Totals};
 use crate::instant::Instant;
 use crate::net::{ControlEvent, Event, Handle, Net, PollOutcome};
 
@@ -122,7 +123,7 @@ impl<N: Net + 'static> EventLoop<N> {
             control_events: VecDeque::new(),
             control: Control::CarryOut,
             on_restart: None,
-            shutdown: Shutdown::new(limits.drain_timeout),
+            shutdown: Shutdown::new(&limits),
             limits,
             turns: 0,
             first_generation: 1,
@@ -258,6 +259,7 @@ impl<N: Net + 'static> EventLoop<N> {
         }
         match control_event {
             ControlEvent::Wake => {}
+            ControlEvent::ShutDown => self.shut_down(),
             ControlEvent::LameDuck(timeout) => self.lame_duck(timeout),
             ControlEvent::Drain => self.drain(),
             ControlEvent::Stop => self.stop(),
@@ -273,48 +275,6 @@ impl<N: Net + 'static> EventLoop<N> {
         self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().reload());
     }
 
-    /// Stops accepting and serves the peers until they leave. After `timeout`, a drain begins.
-    pub fn lame_duck(&mut self, timeout: Duration) {
-        let entered = self.shutdown.lame_duck(timeout, self.state.now);
-        self.enter_stage(entered);
-    }
-
-    /// Finishes every peer within `drain_timeout`, then ends the loop. A second call is a stop.
-    pub fn drain(&mut self) {
-        let entered = self.shutdown.drain(self.state.now);
-        self.enter_stage(entered);
-    }
-
-    /// Closes every peer, then ends the loop.
-    pub fn stop(&mut self) {
-        let entered = self.shutdown.stop();
-        self.enter_stage(entered);
-    }
-
-    /// Enters the next stage of a shutdown when its time has come, and applies the stage to a slice of the
-    /// peers. This comes after serving, as for other deadlines.
-    fn advance_shutdown(&mut self) {
-        let entered = self.shutdown.advance(self.state.now);
-        self.enter_stage(entered);
-        if self.shutdown.stage() != Stage::Running {
-            self.for_service_endpoints(|endpoint, state| endpoint.advance_stage(state));
-        }
-    }
-
-    fn enter_stage(&mut self, entered: Option<Stage>) {
-        let Some(stage) = entered else { return };
-        let open = Count(self.state.admission.open() as u64, "connection");
-        // A program that carries out control events itself, such as a client, reports its end itself.
-        let level = if self.control == Control::Return { Level::Debug } else { Level::Info };
-        match stage {
-            Stage::Running | Stage::Finishing => {}
-            Stage::LameDuck => log!(level, "lame duck: {open} open, waiting until they leave"),
-            Stage::Draining => log!(level, "draining: {open} open, timeout {:?}", self.limits.drain_timeout),
-            Stage::Stopping => log!(level, "stopping: closing {open}"),
-        }
-        self.for_service_endpoints(|endpoint, state| endpoint.enter_stage(stage, state));
-    }
-
     /// Applies a change to each endpoint that is not for administration.
     fn for_service_endpoints(&mut self, mut change: impl FnMut(&mut dyn AnyEndpoint<N>, &mut LoopState<N>)) {
         for cell in &mut self.endpoints {
@@ -327,7 +287,7 @@ impl<N: Net + 'static> EventLoop<N> {
 
     /// Whether the loop is drained or stopped and its last peer is gone.
     pub fn is_done(&self) -> bool {
-        self.shutdown.stage() != Stage::Running && self.is_idle()
+        !self.shutdown.stage().accepts() && self.is_idle()
     }
 
     /// Whether nothing is open, connecting or waiting to connect.
@@ -386,6 +346,8 @@ impl<N: Net + 'static> EventLoop<N> {
             open: self.state.admission.open(),
             now: self.state.now,
             sleeps_until: self.next_work(),
+            stage: self.shutdown.stage(),
+            next_stage_at: self.shutdown.next_at(),
             is_draining: self.shutdown.stage() > Stage::LameDuck,
             deadlines_wait: self.state.partial_poll.is_some(),
         }

@@ -33,6 +33,14 @@ impl PeerLog {
         }
     }
 
+    /// Logs the address that a proxy has announced for a peer.
+    pub(super) fn announced(&mut self, key: Key, address: &dyn Display) {
+        debug!("a proxy announced {address} for {key}");
+        if let Some(record) = self.records.get_mut(&key) {
+            record.address = address.to_string();
+        }
+    }
+
     /// Whether any peer is recorded, so that [`Self::served`] has an effect.
     pub(super) fn is_active(&self) -> bool {
         !self.records.is_empty()

@@ -4,20 +4,27 @@
 //! what each stage means.
 //!
 //! ```text
-//! Running ── drain ──▶ Draining ── half of drain_timeout ──▶ Finishing ── drain_timeout ──▶ Stopping
-//!    └── lame duck ──▶ LameDuck ── its timeout, or drain ──▶ Draining
-//! a stop in any stage, and a drain while draining or finishing ────────────────────────────▶ Stopping
+//! Running ── shut down ──▶ NotReady ── shutdown_delay ──▶ LameDuck ── lame_duck_timeout ──▶ Draining
+//! Draining ── half of drain_timeout ──▶ Finishing ── drain_timeout ──▶ Stopping
 //! ```
+//!
+//! A stage with a time of zero is left out. A lame duck, a drain or a stop that is requested enters its stage
+//! at once, unless a later one is reached already. A second request to shut down means a drain, and a drain
+//! while draining or finishing means a stop.
 
 use std::time::Duration;
 
+use crate::admission::{Count, ServerLimits};
 use crate::instant::Instant;
 
-/// A stage of a shutdown. In every stage after `Running`, the loop ends when its last peer is gone.
+/// A stage of a shutdown. In every stage after `NotReady`, the loop ends when its last peer is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// No shutdown has begun.
     Running,
+    /// Connections are accepted and served as before, but the readiness probe of the administration endpoint
+    /// fails. So a load balancer can take the server out before connections are refused.
+    NotReady,
     /// No connection is accepted. The peers are served until they leave.
     LameDuck,
     /// Input that peers have sent is served, then each peer is finished.
@@ -30,16 +37,40 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage in declaration order: `ALL[stage as usize] == stage`.
-    pub const ALL: [Self; 5] = [Self::Running, Self::LameDuck, Self::Draining, Self::Finishing, Self::Stopping];
+    pub const ALL: [Self; 6] =
+        [Self::Running, Self::NotReady, Self::LameDuck, Self::Draining, Self::Finishing, Self::Stopping];
+
+    /// Whether connections are accepted.
+    pub const fn accepts(self) -> bool {
+        match self {
+            Self::Running | Self::NotReady => true,
+            Self::LameDuck | Self::Draining | Self::Finishing | Self::Stopping => false,
+        }
+    }
 
     /// The stage in lower case with hyphens.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::NotReady => "not-ready",
             Self::LameDuck => "lame-duck",
             Self::Draining => "draining",
             Self::Finishing => "finishing",
             Self::Stopping => "stopping",
+        }
+    }
+}
+
+impl Stage {
+    /// The log line when a server enters the stage with this number of open connections.
+    pub(crate) fn announcement(self, open: usize, limits: &ServerLimits) -> Option<String> {
+        let open = Count(open as u64, "connection");
+        match self {
+            Self::Running | Self::Finishing => None,
+            Self::NotReady => Some(format!("not ready: {open} open, accepting for {:?}", limits.shutdown_delay)),
+            Self::LameDuck => Some(format!("lame duck: {open} open, waiting until they leave")),
+            Self::Draining => Some(format!("draining: {open} open, timeout {:?}", limits.drain_timeout)),
+            Self::Stopping => Some(format!("stopping: closing {open}")),
         }
     }
 }
@@ -50,12 +81,15 @@ pub(crate) struct Shutdown {
     stage: Stage,
     /// When the next stage begins; [`Instant::NEVER`] if only a request begins it.
     next_at: Instant,
+    shutdown_delay: Duration,
+    lame_duck_timeout: Duration,
     drain_timeout: Duration,
 }
 
 impl Shutdown {
-    pub(crate) const fn new(drain_timeout: Duration) -> Self {
-        Self { stage: Stage::Running, next_at: Instant::NEVER, drain_timeout }
+    pub(crate) const fn new(limits: &ServerLimits) -> Self {
+        let ServerLimits { shutdown_delay, lame_duck_timeout, drain_timeout, .. } = *limits;
+        Self { stage: Stage::Running, next_at: Instant::NEVER, shutdown_delay, lame_duck_timeout, drain_timeout }
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -67,10 +101,30 @@ impl Shutdown {
         self.next_at
     }
 
+    /// Begins a shutdown with all its stages. While one is under way, it means a drain, and then a stop.
+    /// Returns the stage that this enters, if any.
+    pub(crate) fn shut_down(&mut self, now: Instant) -> Option<Stage> {
+        match self.stage {
+            Stage::Running if self.shutdown_delay > Duration::ZERO => {
+                self.enter(Stage::NotReady, now + self.shutdown_delay)
+            }
+            Stage::Running => self.end_accepting(now),
+            Stage::NotReady | Stage::LameDuck | Stage::Draining | Stage::Finishing | Stage::Stopping => self.drain(now),
+        }
+    }
+
+    /// Enters the first stage without new connections.
+    fn end_accepting(&mut self, now: Instant) -> Option<Stage> {
+        match self.lame_duck_timeout {
+            Duration::ZERO => self.drain(now),
+            timeout => self.lame_duck(timeout, now),
+        }
+    }
+
     /// Waits for peers to leave, for at most `timeout`. Returns the stage that this enters, if any.
     pub(crate) fn lame_duck(&mut self, timeout: Duration, now: Instant) -> Option<Stage> {
         match self.stage {
-            Stage::Running => self.enter(Stage::LameDuck, now + timeout),
+            Stage::Running | Stage::NotReady => self.enter(Stage::LameDuck, now + timeout),
             Stage::LameDuck => {
                 self.next_at = now + timeout;
                 None
@@ -82,7 +136,9 @@ impl Shutdown {
     /// Begins a drain. While one is under way, it begins a stop.
     pub(crate) fn drain(&mut self, now: Instant) -> Option<Stage> {
         match self.stage {
-            Stage::Running | Stage::LameDuck => self.enter(Stage::Draining, now + self.drain_timeout / 2),
+            Stage::Running | Stage::NotReady | Stage::LameDuck => {
+                self.enter(Stage::Draining, now + self.drain_timeout / 2)
+            }
             Stage::Draining | Stage::Finishing => self.stop(),
             Stage::Stopping => None,
         }
@@ -98,6 +154,7 @@ impl Shutdown {
             return None;
         }
         match self.stage {
+            Stage::NotReady => self.end_accepting(now),
             Stage::LameDuck => self.drain(now),
             Stage::Draining => {
                 let rest = self.drain_timeout - self.drain_timeout / 2;
@@ -122,7 +179,44 @@ mod tests {
 
     /// A shutdown with a drain timeout of 10 seconds, and the times as seconds.
     fn new() -> (Shutdown, impl Fn(u32) -> Instant) {
-        (Shutdown::new(10 * SECOND), |seconds| Instant::ORIGIN + seconds * SECOND)
+        (with_times(Duration::ZERO, Duration::ZERO, 10 * SECOND), |seconds| Instant::ORIGIN + seconds * SECOND)
+    }
+
+    fn with_times(shutdown_delay: Duration, lame_duck_timeout: Duration, drain_timeout: Duration) -> Shutdown {
+        let limits = ServerLimits { shutdown_delay, lame_duck_timeout, drain_timeout, ..ServerLimits::default() };
+        Shutdown::new(&limits)
+    }
+
+    #[test]
+    fn a_shutdown_has_all_stages_with_a_time_and_leaves_out_the_others() {
+        let (_, at) = new();
+        let stages = |delay: u32, lame_duck: u32| {
+            let mut shutdown = with_times(delay * SECOND, lame_duck * SECOND, 10 * SECOND);
+            let mut stages = vec![(0, shutdown.shut_down(at(0)).unwrap())];
+            (1..=60).for_each(|second| stages.extend(shutdown.advance(at(second)).map(|stage| (second, stage))));
+            stages
+        };
+        let (not_ready, lame_duck) = ((0, Stage::NotReady), (20, Stage::LameDuck));
+        let end = [(50, Stage::Draining), (55, Stage::Finishing), (60, Stage::Stopping)];
+        assert_eq!(stages(20, 30), [&[not_ready, lame_duck], &end[..]].concat());
+        assert_eq!(stages(50, 0), [&[not_ready], &end[..]].concat());
+        assert_eq!(stages(0, 50), [&[(0, Stage::LameDuck)], &end[..]].concat());
+        assert_eq!(stages(0, 0), [(0, Stage::Draining), (5, Stage::Finishing), (10, Stage::Stopping)]);
+    }
+
+    #[test]
+    fn a_second_request_to_shut_down_drains_and_a_third_one_stops() {
+        let (_, at) = new();
+        for begun in [Stage::NotReady, Stage::LameDuck] {
+            let mut shutdown = with_times(SECOND, SECOND, SECOND);
+            assert_eq!(shutdown.shut_down(at(0)), Some(Stage::NotReady));
+            if begun == Stage::LameDuck {
+                assert_eq!(shutdown.advance(at(1)), Some(begun));
+            }
+            assert_eq!(shutdown.shut_down(at(1)), Some(Stage::Draining));
+            assert_eq!(shutdown.shut_down(at(1)), Some(Stage::Stopping));
+            assert_eq!(shutdown.shut_down(at(1)), None);
+        }
     }
 
     #[test]
@@ -160,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_longest_timeouts_do_not_overflow() {
-        let mut shutdown = Shutdown::new(Duration::MAX);
+        let mut shutdown = with_times(Duration::MAX, Duration::MAX, Duration::MAX);
         shutdown.lame_duck(Duration::MAX, Instant::ORIGIN + SECOND);
         assert_eq!(shutdown.next_at(), Instant::NEVER);
         shutdown.drain(Instant::ORIGIN + SECOND);

@@ -3,6 +3,7 @@
 //! Tests use it to check that no peer with work is forgotten. Taking one costs time and memory in
 //! proportion to the number of peers. An `Inspector` copies single peers instead.
 
+use super::shutdown::Stage;
 use crate::connection::{CloseReason, Deadline, Halves, Limits, ReadPause, Role};
 use crate::host::{Host, HostCounters, Peer};
 use crate::instant::Instant;
@@ -27,6 +28,10 @@ pub struct Snapshot {
     pub sleeps_until: Option<Instant>,
     /// Whether a drain or a stop has begun.
     pub is_draining: bool,
+    /// The stage of the shutdown.
+    pub stage: Stage,
+    /// When the next stage of a shutdown begins; [`Instant::NEVER`] if none is due.
+    pub next_stage_at: Instant,
     /// Whether the last turn expired no deadlines, since there may be events that are not yet reported.
     pub deadlines_wait: bool,
 }
@@ -57,6 +62,8 @@ pub struct PeerSnapshot {
     pub key: Key,
     /// Its address, if the system reports it.
     pub address: Option<PeerAddress>,
+    /// The address of the proxy that announced it, if one did.
+    pub proxy_address: Option<PeerAddress>,
     /// Our side of its connection.
     pub role: Role,
     /// Both halves of its connection.
@@ -99,6 +106,7 @@ impl PeerSnapshot {
         Self {
             key,
             address: peer.link.peer_address(),
+            proxy_address: peer.link.proxy_address(),
             role: connection.role(),
             halves: *connection.halves(),
             closed: connection.closed(),

@@ -83,7 +83,15 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A loop with one endpoint at each of these ports, each with the same recorder.
 fn listen_at<const N: usize>(world: &World, ports: [u16; N]) -> (SimLoop, Recorder, [Address; N]) {
-    let mut event_loop = EventLoop::new(world.net(), ServerLimits::default());
+    listen_with(world, ServerLimits::default(), ports)
+}
+
+fn listen_with<const N: usize>(
+    world: &World,
+    limits: ServerLimits,
+    ports: [u16; N],
+) -> (SimLoop, Recorder, [Address; N]) {
+    let mut event_loop = EventLoop::new(world.net(), limits);
     let recorder = Recorder::default();
     let addresses = ports.map(|port| {
         let address = format!("127.0.0.1:{port}");

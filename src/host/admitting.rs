@@ -100,6 +100,12 @@ impl<S: Service, L: Identity> Host<S, L> {
         self.mark(key);
     }
 
+    /// Counts a peer that was opened and closed before it was inserted, without notifying the service.
+    pub fn count_refused(&mut self, reason: CloseReason) {
+        self.counters.opened += 1;
+        self.counters.count_closed(reason);
+    }
+
     /// Removes a pending peer and counts it as opened and closed, without notifying the service.
     pub fn close_pending(&mut self, key: Key, reason: CloseReason) -> Option<L> {
         let link = self.remove_pending(key)?;

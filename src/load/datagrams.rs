@@ -302,7 +302,7 @@ impl<N: Net + 'static> LoadRun for DatagramGenerator<N> {
         }
         while let Some(event) = self.event_loop.poll_control_event() {
             match event {
-                ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
+                ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
                 ControlEvent::Wake
                 | ControlEvent::LameDuck(_)
                 | ControlEvent::Reload

@@ -96,13 +96,17 @@ impl ErrorKind {
     /// Kind of error for a connection that closed while the generator still needed it.
     pub(super) fn of_close(reason: CloseReason) -> Self {
         match reason {
-            CloseReason::Finished | CloseReason::PartialFrame | CloseReason::Truncated => Self::Ended,
+            CloseReason::Finished | CloseReason::Probed | CloseReason::PartialFrame | CloseReason::Truncated => {
+                Self::Ended
+            }
             CloseReason::Reset => Self::Reset,
             CloseReason::BadFrame | CloseReason::FrameTooLong => Self::Mismatch,
             CloseReason::BadTls => Self::Tls,
             CloseReason::IdleTimeout | CloseReason::FrameTimeout | CloseReason::WriteTimeout => Self::TimedOut,
             CloseReason::HandshakeTimeout => Self::ConnectTimedOut,
             CloseReason::Failed
+            | CloseReason::BadProxyHeader
+            | CloseReason::UntrustedProxy
             | CloseReason::HandshakesFull
             | CloseReason::QueueFull
             | CloseReason::BudgetSpent

@@ -175,7 +175,7 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
         }
         while let Some(control_event) = self.client.poll_control_event() {
             match control_event {
-                ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
+                ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
                 ControlEvent::Wake
                 | ControlEvent::LameDuck(_)
                 | ControlEvent::Reload

@@ -50,6 +50,9 @@ pub enum PollOutcome {
 pub enum ControlEvent {
     /// Check the inboxes: another thread has sent a message or a request.
     Wake,
+    /// Shut down with all stages that [`ServerLimits`](crate::ServerLimits) gives a time. A second one means
+    /// [`ControlEvent::Drain`], a third one [`ControlEvent::Stop`].
+    ShutDown,
     /// Stop accepting and wait until all peers have left, or for this time; then drain.
     LameDuck(Duration),
     /// Finish every peer, then end. A second one means [`ControlEvent::Stop`].

@@ -36,6 +36,11 @@ impl Handle {
         Self { requests: Arc::default(), wake }
     }
 
+    /// Shuts down with all stages that the limits of the server give a time; see [`ControlEvent::ShutDown`].
+    pub fn shut_down(&self) {
+        self.request(ControlEvent::ShutDown);
+    }
+
     /// Stops accepting and serves the peers until they leave. After `timeout`, a drain begins.
     ///
     /// A repeated request moves the deadline. During a drain it has no effect.

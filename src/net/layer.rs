@@ -5,7 +5,20 @@
 use std::io;
 
 use super::stream::Stream;
+use crate::peer_address::PeerAddress;
 use crate::service::Role;
+
+/// What connects from an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The peer itself.
+    Peer,
+    /// A proxy. [`Layer::open`] reads the address of the peer.
+    Proxy,
+    /// Nothing that is trusted. The connection is closed for
+    /// [`CloseReason::UntrustedProxy`](crate::CloseReason::UntrustedProxy).
+    Untrusted,
+}
 
 /// Wraps every accepted or connected stream of an endpoint in a protocol of its own.
 pub trait Layer<T: Stream> {
@@ -33,6 +46,18 @@ pub trait Layer<T: Stream> {
     /// `WouldBlock`: call again after the next event, in either direction. Anything else is final:
     /// the handshake failed or the peer has left.
     fn open(&self, stream: &mut Self::Stream) -> io::Result<()>;
+
+    /// What connects from this address.
+    fn origin(&self, address: &PeerAddress) -> Origin {
+        let _ = address;
+        Origin::Peer
+    }
+
+    /// Whether a stream in its handshake has received any byte.
+    fn has_received(&self, stream: &mut Self::Stream) -> bool {
+        let _ = stream;
+        true
+    }
 
     /// The layer's own reason why the stream failed, if it has one.
     fn failure(&self, stream: &Self::Stream) -> Option<io::Error> {

@@ -70,6 +70,14 @@ impl<T> Link<T> {
         self.stream.original_address().or_else(|| self.stream.peer_address())
     }
 
+    /// The address of the proxy that announced the address of the peer, if one did.
+    pub fn proxy_address(&self) -> Option<PeerAddress>
+    where
+        T: Stream,
+    {
+        self.stream.original_address().and_then(|_| self.stream.peer_address())
+    }
+
     /// The stream, without its readiness.
     pub fn into_stream(self) -> T {
         self.stream

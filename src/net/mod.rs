@@ -20,6 +20,8 @@ mod layer;
 mod link;
 mod listener;
 mod packet_info;
+#[cfg(feature = "proxy-protocol")]
+mod proxy_protocol;
 pub(crate) mod pump;
 mod reactor;
 #[cfg(feature = "signals")]
@@ -46,9 +48,13 @@ pub use connect::{ConnectOptions, PortSearch};
 pub use event::{ControlEvent, Event, PollOutcome, Readiness, Token};
 pub(crate) use handle::MESSAGES_WAITING_MAX;
 pub use handle::{Handle, SendError, Sender, Wake};
-pub use layer::{Layer, Plain};
+pub use layer::{Layer, Origin, Plain};
 pub use link::Link;
 pub use listener::{Keepalive, ListenOptions, Listener};
+#[cfg(feature = "proxy-protocol")]
+pub(crate) use proxy_protocol::ProxyLayer;
+#[cfg(feature = "proxy-protocol")]
+pub use proxy_protocol::{NetworkError, ProxyHeaderError, TrustedProxies};
 pub use reactor::Reactor;
 pub use stream::Stream;
 pub use udp::{DatagramOptions, DatagramRoute, DatagramSocket, Datagrams, MulticastGroup, UnknownGroup};

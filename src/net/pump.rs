@@ -247,6 +247,9 @@ impl<T: Stream> Link<T> {
                     self.writable = true;
                     return OpenOutcome::Open;
                 }
+                Err(error) if is_bad_proxy_header(&error) => {
+                    return OpenOutcome::Failed(CloseReason::BadProxyHeader, error);
+                }
                 Err(error) if error.kind() == ErrorKind::InvalidData => {
                     // An alert may have to be written, and input may be unread.
                     self.readable = true;
@@ -255,6 +258,10 @@ impl<T: Stream> Link<T> {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return OpenOutcome::WouldBlock,
+                // An end or a reset before the first byte.
+                Err(error) if is_end(&error) && !layer.has_received(&mut self.stream) => {
+                    return OpenOutcome::Failed(CloseReason::Probed, error);
+                }
                 Err(error) => return OpenOutcome::Failed(close_reason(&error), error),
             }
         }
@@ -327,6 +334,21 @@ impl<T: Stream> Link<T> {
             }
         }
     }
+}
+
+/// Whether the peer has ended or reset the stream.
+fn is_end(error: &io::Error) -> bool {
+    matches!(close_reason(error), CloseReason::Reset | CloseReason::Truncated)
+}
+
+#[cfg(feature = "proxy-protocol")]
+fn is_bad_proxy_header(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<super::ProxyHeaderError>())
+}
+
+#[cfg(not(feature = "proxy-protocol"))]
+fn is_bad_proxy_header(_error: &io::Error) -> bool {
+    false
 }
 
 /// The close reason for an error of a stream.

@@ -118,14 +118,15 @@ impl Reactor {
         signals.watch(number, control_event)
     }
 
-    /// Begins a drain on SIGINT (Ctrl-C) and SIGTERM. A second signal stops the loop.
+    /// Shuts the loop down on SIGINT (Ctrl-C) and SIGTERM: by default, a drain. A second signal stops the loop; if
+    /// the limits of the server have stages before the drain, the second one drains and a third one stops.
     ///
     /// # Errors
     /// A signal cannot be caught (`signal(7)`).
     #[cfg(feature = "signals")]
     pub fn draining_on_signals(mut self) -> io::Result<Self> {
         for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            self.watch_signal(number, ControlEvent::Drain)?;
+            self.watch_signal(number, ControlEvent::ShutDown)?;
         }
         Ok(self)
     }

@@ -354,6 +354,8 @@ impl WorldState {
             state.bytes_in_turn = 0;
         }
         state.bytes_in_turn += len;
+        let peer = state.peer;
+        self.peers[peer].moved += len as u64;
     }
 
     fn write(&mut self, wire: usize, slices: &[IoSlice<'_>], wanted: usize) -> SysResult {

@@ -87,6 +87,11 @@ impl SimPeer {
         self.with(|peer| peer.written)
     }
 
+    /// The number of bytes that the server has read from the peer and written to it.
+    pub fn moved_len(&self) -> u64 {
+        self.with(|peer| peer.moved)
+    }
+
     /// Whether the connect was refused because the address has no listener.
     pub fn is_refused(&self) -> bool {
         self.with(|peer| peer.stage == PeerStage::Refused)

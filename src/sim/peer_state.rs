@@ -37,6 +37,8 @@ pub(super) struct PeerState {
     /// Bytes that were received and not taken by the test.
     pub(super) inbox: Vec<u8>,
     pub(super) received: u64,
+    /// Bytes that the server has read from this peer and written to it.
+    pub(super) moved: u64,
     /// The server's FIN was read.
     pub(super) has_seen_end: bool,
     /// The error that a call returned.
@@ -59,6 +61,7 @@ impl PeerState {
             written: 0,
             inbox: Vec::new(),
             received: 0,
+            moved: 0,
             has_seen_end: false,
             error: None,
             is_hit_by_fault: false,

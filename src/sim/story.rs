@@ -185,6 +185,7 @@ fn describe_readiness(readable: bool, writable: bool, read_closed: bool) -> Stri
 const fn describe_control(control_event: ControlEvent) -> &'static str {
     match control_event {
         ControlEvent::Wake => "event: wake-up from another thread",
+        ControlEvent::ShutDown => "event: request to shut down",
         ControlEvent::LameDuck(_) => "event: request to wait until the peers leave",
         ControlEvent::Drain => "event: request to drain",
         ControlEvent::Stop => "event: request to stop",

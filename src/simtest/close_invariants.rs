@@ -28,6 +28,7 @@ impl CloseInvariants {
     pub(super) fn check(&self, peer: &TestPeer, reason: CloseReason) {
         let is_possible = self.is_possible(peer, reason);
         assert!(is_possible, "closed for {reason}, which cannot have happened: {peer:?} {self:?}");
+        self.check_probe(peer, reason);
         self.check_not_early(peer, reason);
         self.check_end_reported(peer, reason);
         self.check_lingered(peer, reason);
@@ -41,6 +42,7 @@ impl CloseInvariants {
         // A service under test may close any peer for its frames, but it must not panic.
         let is_under_test = service == ServiceKind::Scenario;
         match reason {
+            CloseReason::Probed => (peer.has_stopped_sending() || peer.is_hit_by_fault()) && peer.moved_len() == 0,
             CloseReason::Finished => {
                 peer.has_stopped_sending() || peer.is_hit_by_fault() || *last == LastFrame::Exit || is_under_test
             }
@@ -61,9 +63,21 @@ impl CloseInvariants {
             CloseReason::Failed => false,
             // There is no TLS here.
             CloseReason::BadTls
+            | CloseReason::BadProxyHeader
+            | CloseReason::UntrustedProxy
             | CloseReason::Truncated
             | CloseReason::HandshakeTimeout
             | CloseReason::HandshakesFull => false,
+        }
+    }
+
+    /// Checks that a peer that leaves without a byte counts as a probe. A peer that the server has begun to
+    /// finish is none.
+    fn check_probe(&self, TestPeer { peer, endpoint, .. }: &TestPeer, reason: CloseReason) {
+        let is_echo = matches!(endpoint.service, ServiceKind::Echo { .. });
+        let has_left = matches!(reason, CloseReason::Finished | CloseReason::Reset);
+        if is_echo && has_left && self.history.finishing.is_none() && !self.may_drain {
+            assert!(peer.moved_len() > 0, "closed for {reason}, although no byte has moved: {}", peer.number());
         }
     }
 
@@ -149,9 +163,12 @@ fn is_graceful(reason: CloseReason) -> bool {
         | CloseReason::BadReply
         | CloseReason::Truncated
         | CloseReason::Drained => true,
-        CloseReason::Reset
+        CloseReason::Probed
+        | CloseReason::Reset
         | CloseReason::Failed
         | CloseReason::BadTls
+        | CloseReason::BadProxyHeader
+        | CloseReason::UntrustedProxy
         | CloseReason::HandshakeTimeout
         | CloseReason::HandshakesFull
         | CloseReason::WriteTimeout

@@ -41,6 +41,8 @@ struct ShutdownRecord {
     may_drain: bool,
     may_stop: bool,
     began_at: Option<Instant>,
+    /// The turn in which the listeners were closed has been checked.
+    is_backlog_checked: bool,
     late_turns: u32,
     /// The bytes that each peer had sent when the drain began, as far as they must be served.
     sent: Vec<u64>,
@@ -194,8 +196,9 @@ impl Invariants {
             // After a false WouldBlock the server may finish the peer without another read.
             self.shutdown.sent.clear();
         }
-        let Some(began_at) = self.shutdown.began_at else {
-            self.shutdown.began_at = Some(view.snapshot.now);
+        let is_listening = view.snapshot.endpoints.iter().any(|endpoint| endpoint.is_listening);
+        if !self.shutdown.is_backlog_checked && !is_listening {
+            self.shutdown.is_backlog_checked = true;
             let has_errors = view.totals.accept_errors != self.before.totals.accept_errors;
             let is_hindered = has_errors || view.fault_count(Fault::AcceptBlocks) > 0 || view.run.has_few_descriptors;
             if !self.shutdown.may_stop && !is_hindered {
@@ -203,6 +206,9 @@ impl Invariants {
                 let waiting = self.before.backlog_len;
                 assert!(accepted >= waiting, "the drain accepted {accepted} of {waiting} waiting connections");
             }
+        }
+        let Some(began_at) = self.shutdown.began_at else {
+            self.shutdown.began_at = Some(view.snapshot.now);
             return;
         };
         let timeout = view.run.server_limits.drain_timeout;

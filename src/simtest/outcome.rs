@@ -35,6 +35,7 @@ counted! {
 counted! {
     /// Something that a run causes by itself or by its limits.
     RunEvent {
+        ShutDown = "shutdown in stages at any step",
         LameDuck = "lame duck at any step",
         Drain = "drain at any step",
         Stop = "stop at any step",

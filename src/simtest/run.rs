@@ -78,6 +78,7 @@ impl<'a> Run<'a> {
         let (ends_early, sends_messages) = (self.state.rng.chance(0.5), self.state.rng.chance(0.5));
         let end_probability = if ends_early { 2.0 / self.steps as f64 } else { 0.0 };
         let lame_duck_probability = if self.state.lame_duck_rng.chance(0.4) { 2.0 / self.steps as f64 } else { 0.0 };
+        let shutdown_probability = if self.state.shutdown_rng.chance(0.4) { 2.0 / self.steps as f64 } else { 0.0 };
         for step in 0..self.steps {
             if self.state.peers.len() < self.peers_max && (step == 0 || self.state.rng.chance(0.1)) {
                 self.connect_some();
@@ -90,6 +91,9 @@ impl<'a> Run<'a> {
             }
             if self.state.lame_duck_rng.chance(lame_duck_probability) {
                 self.request_lame_duck();
+            }
+            if self.state.shutdown_rng.chance(shutdown_probability) {
+                self.request_staged_shutdown();
             }
             if self.state.rng.chance(end_probability) {
                 self.request_shutdown();
@@ -150,6 +154,17 @@ impl<'a> Run<'a> {
             self.state.world.notify(ControlEvent::LameDuck(timeout));
         } else {
             self.state.server.handle().lame_duck(timeout);
+        }
+    }
+
+    /// Begins a shutdown in stages. A repeated request drains.
+    fn request_staged_shutdown(&mut self) {
+        self.events[RunEvent::ShutDown as usize] += 1;
+        self.invariants.drain_requested();
+        if self.state.shutdown_rng.chance(0.5) {
+            self.state.world.notify(ControlEvent::ShutDown);
+        } else {
+            self.state.server.handle().shut_down();
         }
     }
 

@@ -44,6 +44,8 @@ pub(super) struct RunState {
     pub(super) side_rng: Rng,
     /// Random numbers for lame ducks, for the same reason.
     pub(super) lame_duck_rng: Rng,
+    /// Random numbers for shutdowns in stages, for the same reason.
+    pub(super) shutdown_rng: Rng,
     /// The server has few file descriptors.
     pub(super) has_few_descriptors: bool,
     /// Generations of the slabs wrap early.
@@ -68,7 +70,8 @@ impl RunState {
         if with_story {
             world = world.with_trace();
         }
-        let server_limits = draw_server_limits(&mut rng);
+        let mut shutdown_rng = Rng::new(seed.rotate_left(48));
+        let server_limits = with_stages(draw_server_limits(&mut rng), &mut shutdown_rng);
         let has_last_generations = side_rng.chance(0.5);
         let first_generation = if has_last_generations { LAST_GENERATIONS } else { 1 };
         let mut server = EventLoop::new(world.net(), server_limits.clone()).with_first_generation(first_generation);
@@ -90,6 +93,7 @@ impl RunState {
             rng,
             side_rng,
             lame_duck_rng: Rng::new(seed.rotate_left(16)),
+            shutdown_rng,
             has_few_descriptors,
             has_last_generations,
             has_short_turns,
@@ -131,6 +135,13 @@ fn draw_server_limits(rng: &mut Rng) -> ServerLimits {
         drain_timeout: draw_timeout(rng),
         ..unlimited
     }
+}
+
+/// Half of the shutdowns have each of the two stages before the drain.
+fn with_stages(limits: ServerLimits, rng: &mut Rng) -> ServerLimits {
+    let mut draw = || if rng.chance(0.5) { draw_timeout(rng) } else { Duration::ZERO };
+    let (shutdown_delay, lame_duck_timeout) = (draw(), draw());
+    ServerLimits { shutdown_delay, lame_duck_timeout, ..limits }
 }
 
 /// From a millisecond to four minutes. All orders of magnitude are equally likely.

@@ -98,11 +98,18 @@ impl<'a> TurnView<'a> {
         }
         if self.streams.is_empty() {
             assert_eq!(self.snapshot.lent_bytes, 0, "memory is lent without a peer");
+            // After the last backlog the listener is closed, in the next turn.
+            let is_closing = !self.snapshot.stage.accepts();
             let has_work = |endpoint: &EndpointSnapshot| {
-                !endpoint.is_listening || endpoint.is_acceptable || endpoint.marked > 0 || endpoint.has_orders
+                !endpoint.is_listening
+                    || is_closing
+                    || endpoint.is_acceptable
+                    || endpoint.marked > 0
+                    || endpoint.has_orders
             };
+            let is_shutdown = |at| at == self.snapshot.next_stage_at;
             assert!(
-                self.snapshot.endpoints.iter().any(has_work) || self.snapshot.sleeps_until.is_none(),
+                self.snapshot.endpoints.iter().any(has_work) || self.snapshot.sleeps_until.is_none_or(is_shutdown),
                 "a timer of a closed peer is left: {:#?}",
                 self.snapshot
             );

@@ -18,14 +18,14 @@ use crate::support::{
 const CROWD: usize = 15_000;
 
 /// A server with an administration endpoint on a free port.
-struct Administered {
-    server: Server,
-    admin: String,
+pub(crate) struct Administered {
+    pub(crate) server: Server,
+    pub(crate) admin: String,
 }
 
 impl Administered {
     #[track_caller]
-    fn start(serve: Serve) -> Self {
+    pub(crate) fn start(serve: Serve) -> Self {
         let server = serve.with("--admin 127.0.0.1:0").start();
         let admin = server.administration();
         Self { server, admin }
@@ -37,7 +37,7 @@ impl Administered {
 
     /// The whole response to a request on a connection of its own.
     #[track_caller]
-    fn response(&self, path: &str) -> String {
+    pub(crate) fn response(&self, path: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).expect("it is sent");
         String::from_utf8(read_to_the_end(&mut stream).0).expect("it is text")
@@ -45,7 +45,7 @@ impl Administered {
 
     /// The body of a response with status 200.
     #[track_caller]
-    fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         let response = self.response(path);
         let (head, body) = response.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{path}: {response}"));
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {head}");
@@ -53,7 +53,7 @@ impl Administered {
     }
 
     #[track_caller]
-    fn json_of(&self, path: &str) -> Value {
+    pub(crate) fn json_of(&self, path: &str) -> Value {
         let body = self.get(path);
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path} is not JSON, {error} in {body}"))
     }

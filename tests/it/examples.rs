@@ -41,7 +41,11 @@ impl Example {
     fn all() -> Vec<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
         let entries = fs::read_dir(folder).expect("the folder exists");
-        let mut all: Vec<Self> = entries.map(|entry| Self::of(entry.expect("the folder can be read").path())).collect();
+        let names = entries.map(|entry| entry.expect("the folder can be read"));
+        // Those without a number are configurations.
+        let programs =
+            names.filter(|entry| entry.file_name().to_string_lossy().starts_with(|it: char| it.is_ascii_digit()));
+        let mut all: Vec<Self> = programs.map(|entry| Self::of(entry.path())).collect();
         all.sort_by(|left, right| left.name.cmp(&right.name));
         all
     }

@@ -91,7 +91,14 @@ fn only_the_pump_moves_bytes() {
         source.calls_with_arguments(&CALLS, Code::Shipped)
     })
     // The streams of the border themselves, real and simulated.
-    .except_in(&["src/net/pump.rs", "src/net/tls/", "src/net/blocking.rs", "src/client/blocking.rs", "src/sim/"])
+    .except_in(&[
+        "src/net/pump.rs",
+        "src/net/tls/",
+        "src/net/proxy_protocol/layer.rs",
+        "src/net/blocking.rs",
+        "src/client/blocking.rs",
+        "src/sim/",
+    ])
     .forbids("src/event_loop/endpoint.rs", "fn f() { stream.read(&mut scratch); }")
     .forbids("src/event_loop/endpoint.rs", "fn f() { Stream::write(&mut stream, b\"bye\"); }")
     .allows("src/event_loop/endpoint.rs", "fn f() { halves.read() == halves.write() }")

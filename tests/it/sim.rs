@@ -8,6 +8,7 @@ mod command;
 mod gateway;
 mod protocols;
 mod proxy;
+mod proxy_protocol;
 mod tls;
 
 use std::ops::Range;

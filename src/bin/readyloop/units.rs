@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use readyloop::codec::Framing;
-use readyloop::net::{Address, Keepalive};
+use readyloop::net::{Address, Keepalive, TrustedProxies};
 use thiserror::Error;
 
 /// A text that is not a value, with the reason and a hint.
@@ -165,6 +165,9 @@ fn numbers_with_units(text: &str) -> impl Iterator<Item = Option<(&str, u64)>> {
 
 /// Prints a duration: `5m`. [`Duration::MAX`] is `never`.
 pub(crate) fn print_duration(duration: Duration) -> String {
+    if duration.is_zero() {
+        return "0s".to_owned();
+    }
     u64::try_from(duration.as_nanos()).map_or_else(|_| "never".to_owned(), |nanos| print(nanos, &DURATION_UNITS))
 }
 
@@ -186,6 +189,11 @@ pub(crate) fn alpn(text: &str) -> Result<String, ParseError> {
         1..=255 => Ok(text.to_owned()),
         _ => Err(ParseError::new("a protocol name has 1 to 255 bytes", "type a name such as h2 or echo/1")),
     }
+}
+
+/// Parses one network, such as `10.1.0.0/16`, or one address.
+pub(crate) fn trusted_proxies(text: &str) -> Result<TrustedProxies, ParseError> {
+    text.parse().map_err(|_| ParseError::new("not a network", "type a network such as 10.1.0.0/16, or an IP address"))
 }
 
 const ZERO: &str = "must be greater than zero";

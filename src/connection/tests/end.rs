@@ -85,6 +85,34 @@ fn the_end_is_reported_after_a_half_close() {
     assert_eq!((peer.ends, peer.connection.closed()), (1, Some(CloseReason::Finished)));
 }
 
+/// What a peer and its service do before the peer leaves, and the reasons for its end and for its reset.
+#[track_caller]
+fn check_leaving(role: Role, act: impl Fn(&mut TestPeer<Lines>), ended: CloseReason, reset: CloseReason) {
+    let new = || {
+        let mut peer = TestPeer::new(Lines::new());
+        peer.connection = Connection::new(role, Instant::ORIGIN);
+        act(&mut peer);
+        peer
+    };
+    let mut peer = new();
+    peer.end();
+    assert_eq!(peer.connection.halves().reason(), Some(ended), "after its end");
+    let mut peer = new();
+    peer.connection.handle_error(CloseReason::Reset);
+    assert_eq!(peer.connection.closed(), Some(reset), "after its reset");
+}
+
+#[test]
+fn a_peer_that_leaves_without_a_byte_in_either_direction_is_a_probe() {
+    use CloseReason::{Finished, PartialFrame, Probed, Reset};
+    check_leaving(Role::Accepted, |_| {}, Probed, Probed);
+    check_leaving(Role::Connected, |_| {}, Finished, Reset);
+    check_leaving(Role::Accepted, |peer| peer.feed(b"x"), PartialFrame, Reset);
+    check_leaving(Role::Accepted, |peer| peer.feed(b"hello\n"), Finished, Reset);
+    check_leaving(Role::Accepted, |peer| peer.callback(|reply| reply.send(&[b"welcome"])), Finished, Reset);
+    check_leaving(Role::Accepted, |peer| peer.callback(|reply| reply.half_close()), Finished, Reset);
+}
+
 #[test]
 fn no_end_is_reported_for_a_partial_frame_a_truncated_a_finished_or_a_reset_peer() {
     let mut partial = TestPeer::new(Lines::new());

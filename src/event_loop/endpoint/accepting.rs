@@ -1,5 +1,6 @@
 //! Inbound connections: accepted, admitted and, at a TLS endpoint, taken through their handshake.
 
+use std::fmt::Display;
 use std::io;
 use std::ops::ControlFlow;
 
@@ -8,12 +9,13 @@ use log::{debug, warn};
 use crate::admission::{AcceptError, AdmissionRefusal, EndpointPurpose, repeated_suffix};
 use crate::connection::CloseReason;
 use crate::event_loop::handshakes::Handshake;
+use crate::instant::Instant;
 use crate::net::pump::OpenOutcome;
-use crate::net::{AddressGroup, Layer, Net, PeerAddress, Stream};
+use crate::net::{AddressGroup, Layer, Link, Net, Origin, PeerAddress, Stream};
 use crate::service::{Role, Service};
 use crate::slab::Key;
 
-use super::{Endpoint, LoopState, Stage};
+use super::{Endpoint, LoopState};
 
 /// Most connections accepted per endpoint and turn. They take about as long as one peer may be served.
 const ACCEPT_BUDGET: usize = 256;
@@ -35,7 +37,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
 
     /// Accepts connections within the budget.
     pub(super) fn accept(&mut self, state: &mut LoopState<N>) {
-        if self.ending.stage > Stage::Running {
+        if !self.ending.stage.accepts() {
             return self.accept_backlog(state);
         }
         if self.accept_retry.is_paused(state.now, state.closes) {
@@ -77,9 +79,16 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
 
     fn admit(&mut self, mut stream: N::Stream, address: &PeerAddress, state: &mut LoopState<N>) -> ControlFlow<()> {
         self.accept_retry.succeeded();
-        let group = match self.purpose {
-            EndpointPurpose::Service => address.group(),
-            EndpointPurpose::Administration => AddressGroup::ADMINISTRATION,
+        let group = match (self.layer.origin(address), self.purpose) {
+            (Origin::Peer | Origin::Proxy, EndpointPurpose::Administration) => AddressGroup::ADMINISTRATION,
+            (Origin::Peer, EndpointPurpose::Service) => address.group(),
+            (Origin::Proxy, EndpointPurpose::Service) => AddressGroup::PROXY,
+            (Origin::Untrusted, _) => {
+                self.host.count_refused(CloseReason::UntrustedProxy);
+                self.warn_of_handshake(format_args!("closed {address}"), &"it is not a trusted proxy", state.now);
+                reset(stream, address);
+                return ControlFlow::Continue(());
+            }
         };
         if let Err(refusal) = state.admission.admit(group) {
             match refusal {
@@ -119,7 +128,8 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     fn open_as_original(&mut self, key: Key, address: PeerAddress, state: &mut LoopState<N>) {
         let Some(link) = self.host.pending(key) else { return };
         let original = link.stream_mut().original_address().unwrap_or(address);
-        let (old, new) = (link.group(), original.group());
+        let old = link.group();
+        let new = if old == AddressGroup::ADMINISTRATION { old } else { original.group() };
         if let Err(refusal) = state.admission.regroup(old, new) {
             state.refused_address += 1;
             debug!("refused {original}: {refusal}");
@@ -131,6 +141,9 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             return;
         }
         link.regroup(new);
+        if original != address {
+            self.peer_log.announced(key, &original);
+        }
         self.open_accepted(key, original, state);
     }
 
@@ -166,25 +179,41 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             OpenOutcome::Failed(reason @ CloseReason::BadTls, error) => {
                 let handshake = self.handshakes.take(key);
                 self.host.refuse_pending(key, reason, &mut state.reserve, state.now);
-                if let Some(Handshake { address, .. }) = handshake
-                    && let Some(suppressed) = self.handshake_log.permit(state.now)
-                {
-                    let suffix = repeated_suffix(suppressed);
-                    warn!("TLS handshake with {address} on {} failed: {error}{suffix}", self.name());
+                if let Some(Handshake { address, .. }) = handshake {
+                    self.warn_of_handshake(format_args!("TLS handshake with {address} failed"), &error, state.now);
+                }
+            }
+            OpenOutcome::Failed(reason @ CloseReason::BadProxyHeader, error) => {
+                let address = self.handshakes.take(key).map_or(PeerAddress::Unix, |handshake| handshake.address);
+                self.warn_of_handshake(format_args!("closed {address}"), &error, state.now);
+                if let Some(link) = self.remove_handshake(key, reason, state) {
+                    reset(link.into_stream(), &address);
                 }
             }
             OpenOutcome::Failed(reason, _) => self.close_handshake(key, reason, state),
         }
     }
 
+    /// Logs a connection that was refused in its handshake.
+    fn warn_of_handshake(&mut self, what: impl Display, why: &dyn Display, now: Instant) {
+        if let Some(suppressed) = self.handshake_log.permit(now) {
+            warn!("{what} on {}: {why}{}", self.name(), repeated_suffix(suppressed));
+        }
+    }
+
     /// Closes a peer before its handshake is complete.
     fn close_handshake(&mut self, key: Key, reason: CloseReason, state: &mut LoopState<N>) {
         self.handshakes.take(key);
-        if let Some(link) = self.host.close_pending(key, reason) {
-            self.peer_log.closed(key, reason, state.now);
-            state.admission.release(link.group());
-            state.closes += 1;
-        }
+        drop(self.remove_handshake(key, reason, state));
+    }
+
+    /// Removes and counts a peer in its handshake. The handshake is no longer listed.
+    fn remove_handshake(&mut self, key: Key, reason: CloseReason, state: &mut LoopState<N>) -> Option<Link<W::Stream>> {
+        let link = self.host.close_pending(key, reason)?;
+        self.peer_log.closed(key, reason, state.now);
+        state.admission.release(link.group());
+        state.closes += 1;
+        Some(link)
     }
 
     /// Closes the oldest handshake. Returns `false` if there is none.

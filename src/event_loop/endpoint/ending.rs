@@ -43,7 +43,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         self.ending.next_slot = (stage > Stage::LameDuck).then_some(0);
         match stage {
             // The listener is closed once its backlog is accepted.
-            Stage::Running | Stage::LameDuck => {}
+            Stage::Running | Stage::NotReady | Stage::LameDuck => {}
             Stage::Draining => self.host.handle_drain(state.now),
             Stage::Finishing | Stage::Stopping => {
                 self.listener = None;
@@ -54,7 +54,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
 
     /// Whether the stage must still be applied to some peers.
     pub(super) fn wants_stage(&self) -> bool {
-        self.ending.next_slot.is_some() || self.listener.is_some() && self.ending.stage > Stage::Running
+        self.ending.next_slot.is_some() || self.listener.is_some() && !self.ending.stage.accepts()
     }
 
     /// Applies the stage to the next slice of the peers.
@@ -125,7 +125,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
 /// The close reason of connections that are not open yet when a stage begins; `None` if they go on.
 fn close_reason(stage: Stage) -> Option<CloseReason> {
     match stage {
-        Stage::Running | Stage::LameDuck | Stage::Draining => None,
+        Stage::Running | Stage::NotReady | Stage::LameDuck | Stage::Draining => None,
         Stage::Finishing => Some(CloseReason::Drained),
         Stage::Stopping => Some(CloseReason::Stopped),
     }
@@ -137,7 +137,7 @@ fn apply_stage<S: Service, T: Stream>(
     resources: &mut Resources<'_, S::Codec>,
 ) {
     match stage {
-        Stage::Running | Stage::LameDuck => {}
+        Stage::Running | Stage::NotReady | Stage::LameDuck => {}
         Stage::Draining => {
             peer.connection.handle_drain();
             // Data that the peer sent before the drain may not be reported, or may still be on its way.

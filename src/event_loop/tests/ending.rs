@@ -49,7 +49,45 @@ fn a_lame_duck_accepts_no_more_and_ends_when_its_peers_have_left() {
     peers.iter().for_each(SimPeer::finish);
     settle(&world, &mut event_loop);
     assert!(event_loop.is_done());
-    assert_eq!(recorder.take(), ["line still served", "close finished", "close finished"]);
+    assert_eq!(recorder.take(), ["line still served", "close probed", "close finished"]);
+}
+
+#[test]
+fn a_shutdown_accepts_until_its_delay_is_over_and_then_waits_for_its_peers() {
+    let world = World::new(1);
+    let (shutdown_delay, lame_duck_timeout) = (10 * SECOND, 60 * SECOND);
+    let limits = ServerLimits { shutdown_delay, lame_duck_timeout, ..ServerLimits::default() };
+    let (mut event_loop, recorder, [at]) = listen_with(&world, limits, [7]);
+    event_loop.handle().shut_down();
+    settle(&world, &mut event_loop);
+    advance(&world, 9 * SECOND, &mut event_loop);
+    assert!(!event_loop.is_done(), "no peer is open, but a client may still be sent here");
+    let last = world.connect(&at);
+    last.send(b"hello\n");
+    settle(&world, &mut event_loop);
+    assert_eq!(last.received(), b"hello\n");
+
+    advance(&world, SECOND, &mut event_loop);
+    let late = world.connect(&at);
+    advance(&world, 59 * SECOND, &mut event_loop);
+    assert!(late.is_refused() && !event_loop.is_done() && !last.is_ended());
+    advance(&world, SECOND, &mut event_loop);
+    assert!(event_loop.is_done() && last.is_ended());
+    assert_eq!(recorder.take(), ["open 10.0.0.1:1024", "line hello", "drain", "close drained"]);
+}
+
+#[test]
+fn a_second_request_to_shut_down_ends_the_delay() {
+    let world = World::new(1);
+    let limits = ServerLimits { shutdown_delay: 10 * SECOND, lame_duck_timeout: SECOND, ..ServerLimits::default() };
+    let (mut event_loop, recorder, [at]) = listen_with(&world, limits, [7]);
+    let peer = world.connect(&at);
+    event_loop.shut_down();
+    settle(&world, &mut event_loop);
+    assert_eq!(recorder.take(), ["open 10.0.0.1:1024"]);
+    event_loop.shut_down();
+    settle(&world, &mut event_loop);
+    assert!(event_loop.is_done() && peer.is_ended());
 }
 
 #[test]

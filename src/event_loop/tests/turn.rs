@@ -22,7 +22,7 @@ fn the_steps_of_a_turn_follow_each_other() {
     endpoint.sender().send("news").unwrap();
     event_loop.turn(None).unwrap();
     let steps = recorder.take();
-    assert_eq!(steps, ["message news", "line hello", "timer", "close finished", "drain"]);
+    assert_eq!(steps, ["message news", "line hello", "timer", "close probed", "drain"]);
 }
 
 #[test]

@@ -58,6 +58,13 @@ impl<T: Stream> Layer<T> for TlsLayer {
         }
     }
 
+    fn has_received(&self, stream: &mut MaybeTls<T>) -> bool {
+        match stream {
+            MaybeTls::Plain(_) => true,
+            MaybeTls::Tls(tls) => tls.has_received(),
+        }
+    }
+
     fn failure(&self, stream: &MaybeTls<T>) -> Option<io::Error> {
         match stream {
             MaybeTls::Plain(_) => None,

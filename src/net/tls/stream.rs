@@ -33,6 +33,8 @@ struct Session {
     phase: TlsPhase,
     /// The last read took all input, here and from the inner stream, and saw no end.
     is_empty: bool,
+    /// Whether any ciphertext was read.
+    has_received: bool,
     failure: Option<TlsError>,
 }
 
@@ -69,7 +71,8 @@ impl<T: Stream> TlsStream<T> {
     pub(super) fn new(inner: T, tls: impl Into<Connection>) -> Self {
         let mut tls = tls.into();
         tls.set_buffer_limit(Some(BUFFERED_LEN_MAX));
-        let session = Session { tls, phase: TlsPhase::Handshaking, is_empty: false, failure: None };
+        let session =
+            Session { tls, phase: TlsPhase::Handshaking, is_empty: false, has_received: false, failure: None };
         Self { inner, session: Box::new(session) }
     }
 
@@ -81,6 +84,11 @@ impl<T: Stream> TlsStream<T> {
     /// Why TLS failed, if it did.
     pub(super) fn failure(&self) -> Option<TlsError> {
         self.session.failure.clone()
+    }
+
+    /// Whether the peer has sent anything.
+    pub(super) fn has_received(&self) -> bool {
+        self.session.has_received
     }
 
     /// The inner stream.
@@ -127,6 +135,7 @@ impl<T: Stream> TlsStream<T> {
         }
         let count = self.inner.read(buf)?;
         self.session.is_empty = count < buf.len() && self.inner.short_read_means_empty();
+        self.session.has_received |= count > 0;
         if count == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(count) }
     }
 

@@ -57,7 +57,7 @@ pub(super) fn closed_early(reason: CloseReason, address: &Address) -> Ended {
 /// The connection closed after all input was sent.
 pub(super) fn closed(reason: CloseReason, address: &Address) -> Ended {
     let (message, hint) = match reason {
-        CloseReason::Finished => return Ok(()),
+        CloseReason::Finished | CloseReason::Probed => return Ok(()),
         CloseReason::PartialFrame => (
             format!("{address} ended the connection in the middle of a frame"),
             "the incomplete frame is not printed; --framing raw prints every byte",
@@ -78,6 +78,8 @@ pub(super) fn closed(reason: CloseReason, address: &Address) -> Ended {
             "the replies until then were printed; an attacker on the path may have removed the rest",
         ),
         CloseReason::BadTls
+        | CloseReason::BadProxyHeader
+        | CloseReason::UntrustedProxy
         | CloseReason::HandshakeTimeout
         | CloseReason::HandshakesFull
         | CloseReason::Failed

@@ -34,6 +34,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     check_ready_file(settings)?;
     check_queues(settings)?;
     check_tls(settings)?;
+    check_proxy(settings)?;
     check_framing(settings)?;
     check_prefix(settings)?;
     check_datagrams(settings)?;
@@ -155,6 +156,21 @@ fn check_tls(settings: &Settings) -> Result<(), CliError> {
     }
 }
 
+fn check_proxy(settings: &Settings) -> Result<(), CliError> {
+    let is_on = settings.proxy.proxy_protocol;
+    refuse_if(
+        !is_on && !settings.proxy.proxy_from.is_empty(),
+        "--proxy-from needs --proxy-protocol",
+        "add --proxy-protocol, or remove --proxy-from",
+    )?;
+    let is_datagram = |address: &&Address| matches!(address, Address::Udp(_));
+    let hint = "start another process for the udp:// address";
+    match settings.endpoints.listen.iter().find(is_datagram).filter(|_| is_on) {
+        Some(address) => Err(CliError::usage(format!("--proxy-protocol cannot be used with {address}"), hint)),
+        None => Ok(()),
+    }
+}
+
 fn check_framing(settings: &Settings) -> Result<(), CliError> {
     let Framing::Fixed(fixed) = settings.framing() else { return Ok(()) };
     let (len, len_max) = (fixed.len(), settings.peer.frame_len_max);
@@ -228,6 +244,11 @@ fn check_design(settings: &Settings) -> Result<(), CliError> {
         settings.endpoints.service == Service::Chat,
         "chat needs --design reactor: peers of other designs cannot send to each other",
         "remove --design, or type --service echo",
+    )?;
+    refuse_if(
+        settings.proxy.proxy_protocol,
+        "--proxy-protocol needs --design reactor",
+        "remove --design, or --proxy-protocol",
     )?;
     let needs_reactor = |address: &&Address| matches!(address, Address::Udp(_) | Address::Tls(_));
     match settings.endpoints.listen.iter().find(needs_reactor) {

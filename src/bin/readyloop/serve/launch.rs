@@ -186,8 +186,8 @@ fn check_path(address: &Address) -> Result<(), CliError> {
 /// A reactor that turns the signals of a server into control events. `restart` is that of SIGUSR2.
 pub(super) fn reactor(restart: ControlEvent) -> io::Result<Reactor> {
     let mut reactor = Reactor::new()?;
-    reactor.watch_signal(SIGTERM, ControlEvent::Drain)?;
-    reactor.watch_signal(SIGINT, ControlEvent::Drain)?;
+    reactor.watch_signal(SIGTERM, ControlEvent::ShutDown)?;
+    reactor.watch_signal(SIGINT, ControlEvent::ShutDown)?;
     reactor.watch_signal(SIGHUP, ControlEvent::Reload)?;
     reactor.watch_signal(SIGUSR1, ControlEvent::Totals)?;
     reactor.watch_signal(SIGUSR2, restart)?;
@@ -208,6 +208,7 @@ fn listen(
         socket: settings.listen_options(),
         limits: settings.limits(),
         purpose: EndpointPurpose::Service,
+        proxy: settings.proxy.trusted(),
         tls: tls.cloned(),
         connect_tls: None,
     };

@@ -11,6 +11,7 @@ mod descriptors;
 mod launch;
 mod options;
 mod processes;
+mod proxy;
 mod settings;
 mod tls;
 mod variables;
@@ -95,6 +96,8 @@ EXAMPLES
       Send each line to all other peers.
   readyloop serve --admin 127.0.0.1:9007
       Report metrics and connections over HTTP; open http://127.0.0.1:9007/ in a browser.
+  readyloop serve --listen 0.0.0.0:7007 --proxy-protocol --proxy-from 10.1.0.5,10.1.0.6
+      Serve behind two proxies that announce the address of each client.
   READYLOOP_MAX_CONNECTIONS=1k readyloop serve --config server.toml
       Combine a flag, a variable and a file.
 
@@ -116,7 +119,8 @@ ENVIRONMENT
 
 SIGNALS
   SIGTERM, SIGINT   drain: stop accepting, answer received requests, then close each connection.
-                    A second signal closes all connections at once.
+                    A second signal closes all connections at once. With --shutdown-delay or
+                    --lame-duck-timeout, the drain comes after these, or at the second signal.
   SIGHUP            reload certificate and key; if that fails, the loaded ones stay in use
   SIGUSR1           log the totals
   SIGUSR2           restart in place: start the program at the same path again with the same sockets,

@@ -59,6 +59,8 @@ impl Settings {
             },
             handshakes_max: self.tls.max_handshakes,
             queue_total_max: self.total.queue_total_max,
+            shutdown_delay: self.total.shutdown_delay,
+            lame_duck_timeout: self.total.lame_duck_timeout,
             drain_timeout: self.total.drain_timeout,
             ..ServerLimits::default()
         }

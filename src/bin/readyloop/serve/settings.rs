@@ -20,6 +20,8 @@ use crate::units::{
     print_size, size, switch, within,
 };
 
+use super::proxy::ProxyProtocol;
+
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7007";
 
 /// Most processes. A machine has fewer cores.
@@ -47,6 +49,8 @@ pub(crate) struct Settings {
     pub(super) total: TotalLimits,
     #[command(flatten)]
     pub(super) tls: Tls,
+    #[command(flatten)]
+    pub(super) proxy: ProxyProtocol,
     #[command(flatten)]
     pub(super) sockets: Sockets,
     #[command(flatten)]
@@ -282,7 +286,22 @@ pub(super) struct TotalLimits {
     #[arg(default_value = print_size(ServerLimits::default().queue_total_max))]
     pub(super) queue_total_max: usize,
 
-    /// Time to drain after SIGTERM or SIGINT
+    /// Go on accepting for this long after SIGTERM or SIGINT, with /readyz at 503
+    ///
+    /// Behind a load balancer: the interval of its health checks times the failures that it waits for, and
+    /// some seconds. Clients are not refused while it still sends them here. A second signal begins the drain.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(default_value = print_duration(ServerLimits::default().shutdown_delay))]
+    pub(super) shutdown_delay: Duration,
+
+    /// Then accept no more, and wait this long until the connected clients leave by themselves
+    ///
+    /// They are served meanwhile. The drain begins when its time is over or the last one has left.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(default_value = print_duration(ServerLimits::default().lame_duck_timeout))]
+    pub(super) lame_duck_timeout: Duration,
+
+    /// Time to drain after SIGTERM or SIGINT, and after the two stages above
     ///
     /// After half of it, connections are finished even if the peer still sends. At its end, all others
     /// are closed at once. Process supervisors usually wait at least this long.

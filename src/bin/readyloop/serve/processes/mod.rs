@@ -34,7 +34,7 @@ use places::{Action, Ended, Places, Timeouts, WorkerId};
 use sockets::Sockets;
 use worker::{Worker, WorkerCommand};
 
-/// How much longer than the drain timeout a process may take to end.
+/// How much longer than all stages of its shutdown a process may take to end.
 const END_GRACE: Duration = Duration::from_secs(5);
 
 /// A report of a process, through its pipe.
@@ -103,10 +103,10 @@ pub(super) fn run(settings: &Settings, inherited: InheritedSockets) -> Result<()
 impl Supervisor {
     fn new(settings: &Settings, inherited: InheritedSockets) -> Result<Self, CliError> {
         let count = settings.threads.processes;
-        let timeouts = Timeouts {
-            ready: settings.threads.ready_timeout,
-            end: settings.total.drain_timeout.saturating_add(END_GRACE),
-        };
+        let total = &settings.total;
+        let stages = [total.shutdown_delay, total.lame_duck_timeout, total.drain_timeout, END_GRACE];
+        let end = stages.into_iter().fold(Duration::ZERO, Duration::saturating_add);
+        let timeouts = Timeouts { ready: settings.threads.ready_timeout, end };
         let hint = "check that the temporary directory is writable";
         let folder = tempfile::Builder::new().prefix("readyloop-").tempdir();
         Ok(Self {
@@ -190,8 +190,8 @@ impl Supervisor {
     fn handle_control_event(&mut self, control_event: ControlEvent) {
         match control_event {
             // A second signal ends each process at once, so it is passed on.
-            ControlEvent::Drain | ControlEvent::Stop if self.places.is_ending() => self.signal_all(Signal::TERM),
-            ControlEvent::Drain | ControlEvent::Stop => self.places.end(),
+            ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop if self.places.is_ending() => self.signal_all(Signal::TERM),
+            ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop => self.places.end(),
             ControlEvent::Reload => self.signal_all(Signal::HUP),
             ControlEvent::Totals => self.signal_all(Signal::USR1),
             ControlEvent::Restart => {

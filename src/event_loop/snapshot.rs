@@ -95,7 +95,7 @@ impl PeerSnapshot {
     pub(super) fn of<S: Service, T: Stream>(key: Key, peer: &Peer<S, Link<T>>, host: &Host<S, Link<T>>) -> Self {
         let connection = &peer.connection;
         let (readable, writable) = peer.link.readiness();
-        let deadline = connection.deadline(host.codec(), host.limits());
+        let deadline = peer.deadline(host.codec(), host.limits());
         Self {
             key,
             address: peer.link.peer_address(),

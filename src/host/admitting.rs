@@ -13,7 +13,7 @@ use crate::peer_address::PeerAddress;
 use crate::service::{Identity, Service};
 use crate::slab::Key;
 
-use super::{Host, Mark, Peer, PeerGuard, Presence};
+use super::{Host, Lifetime, Mark, Peer, PeerGuard, Presence};
 
 impl<S: Service, L: Identity> Host<S, L> {
     /// Inserts a peer and opens it at once. `link` makes its link from its key.
@@ -47,6 +47,7 @@ impl<S: Service, L: Identity> Host<S, L> {
                 armed_at: Instant::NEVER,
                 presence: Presence::Pending,
                 mark: Mark::Unmarked,
+                lifetime: Lifetime::ENDLESS,
             })
         })
     }
@@ -69,10 +70,12 @@ impl<S: Service, L: Identity> Host<S, L> {
         reserve: &mut Reserve,
         now: Instant,
     ) {
+        let lifetime = Lifetime::until(self.limits.lifetime_end(now, key.to_bits()));
         let Some(peer) = self.pending_peer(key) else { return };
         peer.presence = Presence::Open;
         peer.state = state;
         peer.connection = Connection::new(role, now);
+        peer.lifetime = lifetime;
         self.counters.opened += 1;
         if let Some(mut peer_guard) = self.peer_guard(key, reserve, now) {
             peer_guard.handle_open(address, role);

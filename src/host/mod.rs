@@ -12,9 +12,10 @@ mod peer_guard;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::buffer::Reserve;
-use crate::connection::{Connection, Limits, Resources};
+use crate::connection::{Connection, Deadline, Limits, Resources};
 use crate::instant::Instant;
 use crate::service::{Context, Outbox, Service, TimerTarget};
 use crate::slab::{Key, Slab};
@@ -31,6 +32,9 @@ use peer_guard::ServiceCall;
 /// Most timers of the service that are called in a turn. They take about as long as one peer may be served.
 const TIMERS_MAX: usize = 1024;
 
+/// How long after the end of its lifetime a peer is finished even if it still sends.
+const LIFETIME_GRACE: Duration = Duration::from_secs(10);
+
 /// One peer: its connection, its link, and the state that the service keeps for it.
 pub struct Peer<S: Service, L> {
     /// State of the driver: a stream and its readiness.
@@ -42,6 +46,32 @@ pub struct Peer<S: Service, L> {
     armed_at: Instant,
     presence: Presence,
     mark: Mark,
+    lifetime: Lifetime,
+}
+
+/// When the lifetime of a peer ends, in four bytes, since there is one for each peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lifetime {
+    /// In units of 2^27 ns, 134 ms. The largest number is never.
+    ends_at: u32,
+}
+
+impl Lifetime {
+    const ENDLESS: Self = Self { ends_at: u32::MAX };
+    const UNIT_BITS: u32 = 27;
+
+    /// Rounds up, so that a lifetime does not end early. It is endless if it ends 18 years after the origin.
+    fn until(end: Instant) -> Self {
+        let units = end.as_nanos().div_ceil(1 << Self::UNIT_BITS);
+        Self { ends_at: u32::try_from(units).unwrap_or(u32::MAX) }
+    }
+
+    fn end(self) -> Instant {
+        match self.ends_at {
+            u32::MAX => Instant::NEVER,
+            units => Instant::from_nanos(u64::from(units) << Self::UNIT_BITS),
+        }
+    }
 }
 
 /// Whether a peer is known to the service.
@@ -101,6 +131,25 @@ impl<S: Service, L> Peer<S, L> {
     /// When the timer of this peer fires.
     pub fn armed_at(&self) -> Instant {
         self.armed_at
+    }
+
+    /// The next deadline of its connection, or the end of its lifetime if that comes first.
+    #[inline]
+    pub fn deadline(&self, codec: &S::Codec, limits: &Limits) -> Option<(Instant, Deadline)> {
+        let next = self.connection.deadline(codec, limits)?;
+        let end = self.lifetime.end();
+        Some(if end < next.0 && self.connection.halves().reason().is_none() { (end, Deadline::Lifetime) } else { next })
+    }
+
+    /// Finishes the peer if its lifetime is over. Returns whether it has to be served for that.
+    fn handle_lifetime(&mut self, resources: &mut Resources<'_, S::Codec>) -> bool {
+        let end = self.lifetime.end();
+        if resources.now < end || self.connection.halves().reason().is_some() {
+            return false;
+        }
+        let is_repeated = self.connection.handle_lifetime(resources);
+        self.lifetime = if is_repeated { Lifetime::until(end + LIFETIME_GRACE) } else { Lifetime::ENDLESS };
+        true
     }
 }
 
@@ -239,7 +288,7 @@ impl<S: Service, L> Host<S, L> {
             self.closed.push(key);
             return;
         }
-        let deadline = peer.connection.poll_deadline(&self.codec, &self.limits);
+        let deadline = peer.deadline(&self.codec, &self.limits).map_or(Instant::NEVER, |(at, _)| at);
         if deadline < peer.armed_at {
             peer.armed_at = deadline;
             self.timers.arm(key, deadline);
@@ -286,7 +335,7 @@ impl<S: Service, L> Host<S, L> {
             }
             let before = *peer.connection.halves();
             peer.connection.handle_deadline(&mut resources);
-            if *peer.connection.halves() != before {
+            if peer.handle_lifetime(&mut resources) || *peer.connection.halves() != before {
                 self.mark(key);
             }
             self.reschedule(key);

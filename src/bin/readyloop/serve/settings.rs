@@ -169,6 +169,22 @@ pub(super) struct PeerLimits {
     #[arg(default_value = print_duration(Limits::default().linger_timeout))]
     pub(super) linger_timeout: Duration,
 
+    /// Close a connection that sends a frame, or takes output, more slowly than this [default: no bound]
+    ///
+    /// In bytes per second. A frame has 10s before its rate counts. A peer that takes output more slowly
+    /// uses up --write-timeout instead of beginning it again with each byte. A peer that is silent
+    /// between two frames is not measured.
+    #[arg(long, value_name = "SIZE", value_parser = above_zero(size::<u32>))]
+    pub(super) min_rate: Option<u32>,
+
+    /// Finish a connection after this long, as in a drain
+    ///
+    /// Each one ends up to a tenth earlier, so that not all clients come back at once. What it has sent
+    /// is answered first, and a frame that has begun has 10s.
+    #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
+    #[arg(default_value = print_duration(Limits::default().max_lifetime))]
+    pub(super) max_lifetime: Duration,
+
     /// Longest frame that a peer may send; a longer one closes the connection
     ///
     /// Longer than any typed line, and small enough for a thousand frames at once.

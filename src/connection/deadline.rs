@@ -26,6 +26,10 @@ pub enum Deadline {
     WriteRate,
     /// [`Limits::max_lifetime`].
     Lifetime,
+    /// [`Limits::handshake_timeout`].
+    Handshake,
+    /// The timeout of an outbound connection, which belongs to the server.
+    Connect,
 }
 
 impl Deadline {
@@ -39,6 +43,8 @@ impl Deadline {
             Self::FrameRate => "frame-rate",
             Self::WriteRate => "write-rate",
             Self::Lifetime => "lifetime",
+            Self::Handshake => "handshake",
+            Self::Connect => "connect",
         }
     }
 }
@@ -88,8 +94,8 @@ impl<C: Codec> Connection<C> {
             Some(Deadline::Linger) => self.halves.stop_lingering(),
             Some(Deadline::FrameRate) => self.finish(CloseReason::TooSlow, resources),
             Some(Deadline::WriteRate) => self.halves.close(CloseReason::TooSlow),
-            // The lifetime does not depend on the state of the connection, so the host has its deadline.
-            Some(Deadline::Lifetime) | None => {}
+            // These do not depend on the state of the connection, so the driver has their deadlines.
+            Some(Deadline::Lifetime | Deadline::Handshake | Deadline::Connect) | None => {}
         }
     }
 

@@ -27,7 +27,7 @@ impl<S: Service, L: Identity> Host<S, L> {
         now: Instant,
         link: impl FnOnce(Key) -> Result<L, E>,
     ) -> Result<Key, E> {
-        let key = self.insert_pending(link)?;
+        let key = self.insert_pending(now, link)?;
         self.handle_opened(key, S::Peer::default(), (address, Role::Accepted), reserve, now);
         Ok(key)
     }
@@ -38,11 +38,15 @@ impl<S: Service, L: Identity> Host<S, L> {
     ///
     /// # Errors
     /// Passes on an error of `link`, and inserts no peer.
-    pub fn insert_pending<E>(&mut self, link: impl FnOnce(Key) -> Result<L, E>) -> Result<Key, E> {
+    pub fn insert_pending<E>(
+        &mut self,
+        now: Instant,
+        link: impl FnOnce(Key) -> Result<L, E>,
+    ) -> Result<Key, E> {
         self.peers.try_insert_with(|key| {
             Ok(Peer {
                 link: link(key)?,
-                connection: Connection::new(Role::Accepted, Instant::ORIGIN),
+                connection: Connection::new(Role::Accepted, now),
                 state: S::Peer::default(),
                 armed_at: Instant::NEVER,
                 presence: Presence::Pending,

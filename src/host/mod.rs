@@ -124,8 +124,14 @@ impl<S: Service, L> Peer<S, L> {
         self.mark != Mark::Unmarked
     }
 
-    fn is_pending(&self) -> bool {
+    /// Whether its connection or handshake is still in progress.
+    pub fn is_pending(&self) -> bool {
         self.presence == Presence::Pending
+    }
+
+    /// Whether its handshake has failed, so that it only has to close.
+    pub fn is_refused(&self) -> bool {
+        self.presence == Presence::Refused
     }
 
     /// When the timer of this peer fires.
@@ -362,7 +368,12 @@ impl<S: Service, L> Host<S, L> {
         self.peers.get(key).filter(|peer| !peer.is_pending())
     }
 
-    /// Visits peers from slot `first` on, except pending ones: at most `peers_max`, and a bounded number of slots.
+    /// One peer, open or pending.
+    pub fn any_peer(&self, key: Key) -> Option<&Peer<S, L>> {
+        self.peers.get(key)
+    }
+
+    /// Visits peers from slot `first` on, also pending ones: at most `peers_max`, and a bounded number of slots.
     ///
     /// Returns the slot at which the next call continues, or `None` when it has visited all.
     pub fn peers_from(&self, first: usize, peers_max: usize, mut visit: impl FnMut(Key, &Peer<S, L>)) -> Option<usize> {
@@ -374,7 +385,7 @@ impl<S: Service, L> Host<S, L> {
                 return Some(slot);
             }
             let key = self.peers.key_at(slot);
-            if let Some((key, peer)) = key.and_then(|key| Some((key, self.peer(key)?))) {
+            if let Some((key, peer)) = key.and_then(|key| Some((key, self.any_peer(key)?))) {
                 visit(key, peer);
                 visited += 1;
             }

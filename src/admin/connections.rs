@@ -310,9 +310,7 @@ pub(super) fn render_one(view: &dyn LoopView, PeerKey { endpoint, key }: PeerKey
         "queue_len_max": limits.queue_len_max(peer.role),
         "frame_len_max": limits.frame_len_max,
     });
-    let transition = |Transition { at, change }: Transition| {
-        serde_json::json!({ "ago_s": view.now().since(at).as_secs_f64(), "change": change.to_string() })
-    };
+    let transition = |Transition { at, change }: Transition| serde_json::json!({ "ago_s": view.now().since(at).as_secs_f64(), "change": change.to_string() });
     let transitions: serde_json::Value = view.transitions(endpoint, key).into_iter().map(transition).collect();
     let row = row(endpoint, &peer, view);
     Some(format!("{{\"connection\":{row},\"limits\":{limits},\"transitions\":{transitions}}}\n"))

@@ -156,11 +156,7 @@ impl AdminService {
     }
 
     /// Sends an inquiry. Its result comes as a message.
-    fn inspect(
-        &self,
-        token: ReplyToken,
-        answer: impl FnOnce(&dyn LoopView) -> (Vec<u8>, Next) + Send + 'static,
-    ) {
+    fn inspect(&self, token: ReplyToken, answer: impl FnOnce(&dyn LoopView) -> (Vec<u8>, Next) + Send + 'static) {
         let mut pending = PendingAnswer { sender: self.sender.clone(), token: Some(token) };
         // If it cannot be sent, because far too many wait already, it is dropped. That answers the client.
         let _ = self.inspector.inspect(move |view| {

@@ -75,8 +75,7 @@ pub(super) struct Condition {
 
 impl Condition {
     /// A peer that was just opened.
-    const NEW: Self =
-        Self { halves: Halves::new(), read_pause: ReadPause::NotPaused, deadline: Some(Deadline::Idle) };
+    const NEW: Self = Self { halves: Halves::new(), read_pause: ReadPause::NotPaused, deadline: Some(Deadline::Idle) };
 }
 
 /// The last transitions of the peers of a loop.
@@ -151,7 +150,8 @@ impl TransitionLog {
     /// The transitions of a peer, the oldest first.
     pub(super) fn of(&self, endpoint: usize, key: Key) -> Vec<Transition> {
         let record = self.peers.get(endpoint).and_then(|records| records.get(key.slot()));
-        let last = record.filter(|record| record.generation == key.generation()).and_then(|record| record.last.as_ref());
+        let last =
+            record.filter(|record| record.generation == key.generation()).and_then(|record| record.last.as_ref());
         last.map_or_else(Vec::new, |last| last.iter().copied().collect())
     }
 

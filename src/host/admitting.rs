@@ -38,11 +38,7 @@ impl<S: Service, L: Identity> Host<S, L> {
     ///
     /// # Errors
     /// Passes on an error of `link`, and inserts no peer.
-    pub fn insert_pending<E>(
-        &mut self,
-        now: Instant,
-        link: impl FnOnce(Key) -> Result<L, E>,
-    ) -> Result<Key, E> {
+    pub fn insert_pending<E>(&mut self, now: Instant, link: impl FnOnce(Key) -> Result<L, E>) -> Result<Key, E> {
         self.peers.try_insert_with(|key| {
             Ok(Peer {
                 link: link(key)?,

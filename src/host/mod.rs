@@ -7,12 +7,12 @@
 mod admitting;
 mod counters;
 mod ending;
+mod lifetime;
 mod orders;
 mod peer_guard;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::buffer::Reserve;
 use crate::connection::{Connection, Deadline, Limits, Resources};
@@ -26,14 +26,12 @@ pub use ending::CloseMode;
 pub use orders::{ConnectUnsupported, OrderAllowance};
 pub use peer_guard::PeerGuard;
 
+use lifetime::Lifetime;
 use orders::{Applying, FREE_SLOTS_PER_PEER};
 use peer_guard::ServiceCall;
 
 /// Most timers of the service that are called in a turn. They take about as long as one peer may be served.
 const TIMERS_MAX: usize = 1024;
-
-/// How long after the end of its lifetime a peer is finished even if it still sends.
-const LIFETIME_GRACE: Duration = Duration::from_secs(10);
 
 /// One peer: its connection, its link, and the state that the service keeps for it.
 pub struct Peer<S: Service, L> {
@@ -47,31 +45,6 @@ pub struct Peer<S: Service, L> {
     presence: Presence,
     mark: Mark,
     lifetime: Lifetime,
-}
-
-/// When the lifetime of a peer ends, in four bytes, since there is one for each peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lifetime {
-    /// In units of 2^27 ns, 134 ms. The largest number is never.
-    ends_at: u32,
-}
-
-impl Lifetime {
-    const ENDLESS: Self = Self { ends_at: u32::MAX };
-    const UNIT_BITS: u32 = 27;
-
-    /// Rounds up, so that a lifetime does not end early. It is endless if it ends 18 years after the origin.
-    fn until(end: Instant) -> Self {
-        let units = end.as_nanos().div_ceil(1 << Self::UNIT_BITS);
-        Self { ends_at: u32::try_from(units).unwrap_or(u32::MAX) }
-    }
-
-    fn end(self) -> Instant {
-        match self.ends_at {
-            u32::MAX => Instant::NEVER,
-            units => Instant::from_nanos(u64::from(units) << Self::UNIT_BITS),
-        }
-    }
 }
 
 /// Whether a peer is known to the service.
@@ -145,17 +118,6 @@ impl<S: Service, L> Peer<S, L> {
         let next = self.connection.deadline(codec, limits)?;
         let end = self.lifetime.end();
         Some(if end < next.0 && self.connection.halves().reason().is_none() { (end, Deadline::Lifetime) } else { next })
-    }
-
-    /// Finishes the peer if its lifetime is over. Returns whether it has to be served for that.
-    fn handle_lifetime(&mut self, resources: &mut Resources<'_, S::Codec>) -> bool {
-        let end = self.lifetime.end();
-        if resources.now < end || self.connection.halves().reason().is_some() {
-            return false;
-        }
-        let is_repeated = self.connection.handle_lifetime(resources);
-        self.lifetime = if is_repeated { Lifetime::until(end + LIFETIME_GRACE) } else { Lifetime::ENDLESS };
-        true
     }
 }
 

@@ -46,8 +46,7 @@ fn connections_that_opened_together_leave_one_by_one_in_the_last_tenth_of_their_
 #[test]
 fn a_peer_that_always_sends_is_finished_soon_after_its_lifetime() {
     let world = World::new(1);
-    let (mut event_loop, recorder, at) =
-        listen_with(&world, Limits { max_lifetime: 10 * SECOND, ..Limits::default() });
+    let (mut event_loop, recorder, at) = listen_with(&world, Limits { max_lifetime: 10 * SECOND, ..Limits::default() });
     let behavior = Behavior { write_len_max: 1, pause_max: SECOND / 4, ..Behavior::default() };
     let peer = world.connect_as(&at, SocketAddr::from(([10, 0, 0, 1], 1)), behavior);
     peer.send(&[b'x'; 1000]);
@@ -74,7 +73,8 @@ fn a_trickle_is_too_slow_in_both_directions_and_silence_is_not() {
     let reader = connect(1, Behavior { read_len_max: 8, pause_max: SECOND, ..Behavior::default() });
     let writer = connect(2, Behavior { write_len_max: 8, pause_max: SECOND, ..Behavior::default() });
     let silent = connect(3, Behavior::default());
-    let steady = connect(4, Behavior { write_len_max: 400, read_len_max: 400, pause_max: SECOND, ..Behavior::default() });
+    let steady =
+        connect(4, Behavior { write_len_max: 400, read_len_max: 400, pause_max: SECOND, ..Behavior::default() });
     let line = [[b'x'; 9_999].as_slice(), b"\n"].concat();
     [&reader, &writer, &steady].into_iter().for_each(|peer| peer.send(&line));
     silent.send(b"hello\n");

@@ -12,6 +12,7 @@ use readyloop::datagram::DatagramLimits;
 use readyloop::net::{Address, Keepalive, ListenOptions, MulticastGroup};
 use readyloop::{Limits, ServerLimits};
 
+use crate::log_format::LogFormat;
 use crate::logging::Verbosity;
 use crate::units::{
     above_zero, address, alpn, count, duration, framing, keepalive, print_count, print_duration, print_size, size,
@@ -376,6 +377,13 @@ pub(super) struct Output {
     /// an earlier server left is removed at the start. The file of a running server is an error.
     #[arg(long, value_name = "PATH")]
     pub(super) ready_file: Option<PathBuf>,
+
+    /// Format of the log on standard error
+    ///
+    /// A line of JSON has the fields time, level, target and message. A message that would make its line
+    /// longer than 4095 bytes is cut.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
 
     #[command(flatten)]
     pub(super) verbosity: Verbosity,

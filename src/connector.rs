@@ -83,6 +83,11 @@ impl<P> Connector<P> {
         self.pending.len()
     }
 
+    /// How long a connection may take.
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
     /// The number of connections in progress.
     pub(crate) fn connecting(&self) -> usize {
         self.connecting.len()

@@ -130,7 +130,21 @@ impl Status {
     pub(super) const METHOD_NOT_ALLOWED: Self = Self(405, "Method Not Allowed");
     pub(super) const MISDIRECTED: Self = Self(421, "Misdirected Request");
     pub(super) const HEAD_TOO_LARGE: Self = Self(431, "Request Header Fields Too Large");
+    pub(super) const INTERNAL_ERROR: Self = Self(500, "Internal Server Error");
     pub(super) const UNAVAILABLE: Self = Self(503, "Service Unavailable");
+
+    /// What a client can do about a refused request.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::METHOD_NOT_ALLOWED => "only GET and HEAD are served, since a request changes nothing\n",
+            Self::MISDIRECTED => {
+                "the host of the URL must be an IP address or localhost: type http://127.0.0.1 and the port\n"
+            }
+            Self::HEAD_TOO_LARGE => "a request has at most 8 KiB and 64 header fields\n",
+            Self::INTERNAL_ERROR => "the request could not be answered; the log of the server has the error\n",
+            _ => "not a request of HTTP/1.0 or HTTP/1.1 with one Host and without a body\n",
+        }
+    }
 }
 
 /// A kind of body.
@@ -165,7 +179,7 @@ pub(super) fn response(status: Status, content_type: ContentType, body: &[u8], f
 /// The response to a request that cannot be served. The connection ends after it.
 pub(super) fn refusal(status: Status) -> Vec<u8> {
     let form = Form { is_head: false, has_chunks: false, keeps_alive: false };
-    response(status, ContentType::Text, format!("{}\n", status.1).as_bytes(), form)
+    response(status, ContentType::Text, status.advice().as_bytes(), form)
 }
 
 /// The head of a response. Without a length, the body comes in chunks or until the end of the stream.

@@ -33,6 +33,10 @@ pub enum CloseReason {
     FrameTimeout,
     /// The peer took no output for `write_timeout`.
     WriteTimeout,
+    /// The peer sent a frame or took output more slowly than `min_rate`.
+    TooSlow,
+    /// The connection was open for `max_lifetime`.
+    MaxLifetime,
     /// The output queue of this peer reached its bound.
     QueueFull,
     /// The memory shared by all peers was exhausted.
@@ -51,7 +55,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason in declaration order: `ALL[reason as usize] == reason`.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Finished,
         Self::PartialFrame,
         Self::BadFrame,
@@ -65,6 +69,8 @@ impl CloseReason {
         Self::IdleTimeout,
         Self::FrameTimeout,
         Self::WriteTimeout,
+        Self::TooSlow,
+        Self::MaxLifetime,
         Self::QueueFull,
         Self::BudgetSpent,
         Self::Service,
@@ -90,6 +96,8 @@ impl CloseReason {
             Self::IdleTimeout => "idle-timeout",
             Self::FrameTimeout => "frame-timeout",
             Self::WriteTimeout => "write-timeout",
+            Self::TooSlow => "too-slow",
+            Self::MaxLifetime => "max-lifetime",
             Self::QueueFull => "queue-full",
             Self::BudgetSpent => "budget-spent",
             Self::Service => "service",

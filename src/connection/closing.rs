@@ -6,7 +6,7 @@ use crate::codec::Codec;
 use crate::instant::Instant;
 
 use super::read_pause::ReadPause;
-use super::{CloseReason, Connection, ReadHalf, Resources, WriteHalf};
+use super::{CloseReason, Connection, Draining, ReadHalf, Resources, WriteHalf};
 
 impl<C: Codec> Connection<C> {
     /// The peer's FIN has arrived.
@@ -56,7 +56,20 @@ impl<C: Codec> Connection<C> {
 
     /// The server drains: input that has arrived is still served, then this peer is finished.
     pub fn handle_drain(&mut self) {
-        self.is_draining = true;
+        if self.draining == Draining::No {
+            self.draining = Draining::Server;
+        }
+    }
+
+    /// The lifetime is over: input that has arrived is served, then the peer is finished. A second call finishes
+    /// it at once. Returns whether a second call is due later.
+    pub fn handle_lifetime(&mut self, resources: &mut Resources<'_, C>) -> bool {
+        let has_begun = self.draining == Draining::Lifetime;
+        self.draining = Draining::Lifetime;
+        if has_begun {
+            self.finish(CloseReason::MaxLifetime, resources);
+        }
+        !has_begun
     }
 
     /// The drain has taken too long: queued output is still sent, but no more input is served.
@@ -66,8 +79,15 @@ impl<C: Codec> Connection<C> {
 
     /// The stream has nothing to read at present. A draining peer with no work left is finished.
     pub fn handle_not_readable(&mut self, resources: &mut Resources<'_, C>) {
-        if self.is_draining && !self.is_paused() && !self.keeps_open {
-            self.finish(CloseReason::Drained, resources);
+        if self.is_paused() || self.keeps_open {
+            return;
+        }
+        match self.draining {
+            Draining::No => {}
+            Draining::Server => self.finish(CloseReason::Drained, resources),
+            // There is time to complete a frame.
+            Draining::Lifetime if !self.input.is_empty() => {}
+            Draining::Lifetime => self.finish(CloseReason::MaxLifetime, resources),
         }
     }
 

@@ -61,7 +61,7 @@ pub struct Connection<C: Codec> {
     role: Role,
     halves: Halves,
     read_pause: ReadPause,
-    is_draining: bool,
+    draining: Draining,
     wants_writable: bool,
     /// The peer stays open after its end, until the service finishes it.
     keeps_open: bool,
@@ -73,8 +73,19 @@ pub struct Connection<C: Codec> {
     /// When a byte last moved in either direction.
     last_activity: Instant,
     frame_clock: FrameClock,
-    /// Since when we wait for the peer to take output or, after our FIN, to send its own.
+    /// Since when we wait for the peer to take output or, after our FIN, to send its own. With
+    /// [`Limits::min_rate`], a byte that the stream takes moves it only by the time that the byte is worth.
     waiting_since: Instant,
+}
+
+/// Whether the connection ends when its input is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Draining {
+    No,
+    /// The whole server drains.
+    Server,
+    /// Only this connection does, at the end of its lifetime.
+    Lifetime,
 }
 
 impl<C: Codec> Connection<C> {
@@ -84,7 +95,7 @@ impl<C: Codec> Connection<C> {
             role,
             halves: Halves::new(),
             read_pause: ReadPause::NotPaused,
-            is_draining: false,
+            draining: Draining::No,
             wants_writable: false,
             keeps_open: false,
             discarded: 0,
@@ -102,7 +113,8 @@ impl<C: Codec> Connection<C> {
         self.output.consume(from_queue, resources.reserve);
         resources.ledger.bytes_written += (from_queue + from_input) as u64;
         self.last_activity = resources.now;
-        self.waiting_since = resources.now;
+        let credit = resources.limits.slowest_time(from_queue + from_input).filter(|_| !self.output.is_empty());
+        self.waiting_since = credit.map_or(resources.now, |credit| resources.now.min(self.waiting_since + credit));
     }
 
     /// Stores the part of an input range that the stream did not take, before its buffer is used again.
@@ -150,7 +162,7 @@ impl<C: Codec> Connection<C> {
     pub fn is_between_messages(&self) -> bool {
         self.halves.are_open()
             && self.read_pause == ReadPause::NotPaused
-            && !self.is_draining
+            && self.draining == Draining::No
             && !self.wants_writable
             && self.input.is_empty()
             && self.output.is_empty()

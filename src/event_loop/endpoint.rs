@@ -6,6 +6,7 @@
 mod accepting;
 mod connecting;
 mod ending;
+mod observing;
 
 use std::io;
 use std::net::IpAddr;
@@ -115,11 +116,11 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         &mut self,
         role: Role,
         group: AddressGroup,
-        net: &mut N,
+        state: &mut LoopState<N>,
         stream: impl FnOnce(&mut N, Token) -> io::Result<N::Stream>,
     ) -> io::Result<Key> {
-        let (index, layer) = (self.index, &self.layer);
-        self.host.insert_pending(|key| Ok(Link::new(layer.wrap(stream(net, token(index, key))?, role)?, group)))
+        let (index, layer, LoopState { net, now, .. }) = (self.index, &self.layer, state);
+        self.host.insert_pending(*now, |key| Ok(Link::new(layer.wrap(stream(net, token(index, key))?, role)?, group)))
     }
 
     /// Serves each marked peer once within the budget. The others stay marked.
@@ -173,6 +174,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         if let Some(before) = before {
             self.peer_log.served(key, &before, &self.host.counters().ledger);
         }
+        self.observe(key, state);
     }
 
     /// Expires deadlines and timers. This comes after serving: a peer with unread data is not idle.
@@ -270,6 +272,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
     fn add_to(&self, totals: &mut Totals) {
         totals.peers += self.host.counters();
         totals.handshakes += self.handshakes.len() as u64;
+        totals.handshakes_by_outcome += &self.handshakes.counters;
         totals.connecting += self.connector.connecting() as u64;
     }
 
@@ -278,7 +281,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
     }
 
     fn peers_from(&self, slot: usize, peers_max: usize, visit: &mut dyn FnMut(PeerSnapshot)) -> Option<usize> {
-        self.host.peers_from(slot, peers_max, |key, peer| visit(PeerSnapshot::of(key, peer, &self.host)))
+        self.host.peers_from(slot, peers_max, |key, peer| visit(self.copy(key, peer)))
     }
 
     fn limits(&self) -> Option<&Limits> {
@@ -286,7 +289,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
     }
 
     fn peer(&self, key: Key) -> Option<PeerSnapshot> {
-        self.host.peer(key).map(|peer| PeerSnapshot::of(key, peer, &self.host))
+        self.host.any_peer(key).map(|peer| self.copy(key, peer))
     }
 
     fn snapshot(&self) -> EndpointSnapshot {

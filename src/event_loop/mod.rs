@@ -19,6 +19,7 @@ mod snapshot;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod transitions;
 
 use std::collections::VecDeque;
 use std::io;
@@ -37,8 +38,9 @@ pub use inspector::{Inspector, LoopView, PeerCursor, PeerView};
 pub use listen_error::ListenError;
 pub use measurements::{Histogram, Measurements, TurnPhase};
 pub use shutdown::Stage;
-pub use snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot};
+pub use snapshot::{EndpointSnapshot, PeerSnapshot, PeerStage, Snapshot};
 pub use sources::SourceEvent;
+pub use transitions::{PeerChange, Transition};
 
 use any_endpoint::{AnyEndpoint, EndpointCell};
 use inspector::Inquiries;

@@ -2,6 +2,7 @@
 
 mod ending;
 mod inspecting;
+mod limits;
 mod services;
 mod sources;
 mod turn;

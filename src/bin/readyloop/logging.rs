@@ -8,6 +8,7 @@ use clap::{ArgAction, Args};
 use env_logger::{Builder, Env, Target, WriteStyle};
 use log::LevelFilter;
 
+use crate::log_format::{LogFormat, json_line};
 use crate::log_writer::LogWriter;
 use crate::stream::has_colors;
 use crate::units::switch;
@@ -40,15 +41,24 @@ impl Verbosity {
     }
 }
 
-/// Starts logging. `RUST_LOG` overrides the flags.
+/// Starts logging as text. `RUST_LOG` overrides the flags.
 pub(crate) fn start(verbosity: &Verbosity) {
+    start_as(LogFormat::Text, verbosity);
+}
+
+/// Starts logging in this format. `RUST_LOG` overrides the flags.
+pub(crate) fn start_as(format: LogFormat, verbosity: &Verbosity) {
     let style = if has_colors(&io::stderr()) { WriteStyle::Always } else { WriteStyle::Never };
     Builder::new()
         .filter_level(verbosity.level())
-        .target(Target::Pipe(Box::new(LogWriter::new(io::stderr()))))
+        .target(Target::Pipe(Box::new(LogWriter::new(io::stderr(), format))))
         .write_style(style)
         .parse_env(Env::default())
-        .format(|line, record| {
+        .format(move |line, record| {
+            if format == LogFormat::Json {
+                let (time, message) = (line.timestamp_millis(), record.args().to_string());
+                return writeln!(line, "{}", json_line(time, record.level(), record.target(), &message));
+            }
             let (time, level) = (line.timestamp_millis(), record.level());
             let style = line.default_level_style(level);
             writeln!(line, "{time} {style}{level:<5}{style:#} {}", record.args())

@@ -8,6 +8,7 @@ use log::{debug, warn};
 use crate::admission::{AcceptError, AdmissionRefusal, EndpointPurpose, repeated_suffix};
 use crate::connection::CloseReason;
 use crate::event_loop::handshakes::Handshake;
+use crate::event_loop::transitions::PeerChange;
 use crate::net::pump::OpenOutcome;
 use crate::net::{AddressGroup, Layer, Net, PeerAddress, Stream};
 use crate::service::{Role, Service};
@@ -90,7 +91,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             reset(stream, address);
             return ControlFlow::Continue(());
         }
-        let inserted = self.insert_pending(Role::Accepted, group, &mut state.net, |net, token| {
+        let inserted = self.insert_pending(Role::Accepted, group, state, |net, token| {
             net.register(&mut stream, token)?;
             Ok(stream)
         });
@@ -98,6 +99,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             Ok(key) => {
                 self.peer_log.opened(key, address, state.now);
                 if self.layer.has_handshake(Role::Accepted) {
+                    self.record_change(key, PeerChange::Handshake, state);
                     let handshake = Handshake { key, address: *address, since: state.now };
                     if let Some(oldest) = self.handshakes.add(handshake) {
                         self.close_handshake(oldest, CloseReason::HandshakesFull, state);
@@ -124,6 +126,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             state.refused_address += 1;
             debug!("refused {original}: {refusal}");
             if let Some(link) = self.host.remove_pending(key) {
+                self.forget(key, state);
                 state.admission.release(old);
                 state.closes += 1;
                 reset(link.into_stream(), &original);
@@ -135,6 +138,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     }
 
     fn open_accepted(&mut self, key: Key, address: PeerAddress, state: &mut LoopState<N>) {
+        self.record_change(key, PeerChange::Opened, state);
         let from = (address, Role::Accepted);
         self.host.handle_opened(key, S::Peer::default(), from, &mut state.reserve, state.now);
         self.apply_stage_to(key, state);
@@ -159,12 +163,12 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         let Some(link) = self.host.pending(key) else { return };
         match link.open(&self.layer) {
             OpenOutcome::Open => {
-                let Some(Handshake { address, .. }) = self.handshakes.take(key) else { return };
+                let Some(Handshake { address, .. }) = self.handshakes.complete(key) else { return };
                 self.open_as_original(key, address, state);
             }
             OpenOutcome::WouldBlock => {}
             OpenOutcome::Failed(reason @ CloseReason::BadTls, error) => {
-                let handshake = self.handshakes.take(key);
+                let handshake = self.handshakes.fail(key, reason);
                 self.host.refuse_pending(key, reason, &mut state.reserve, state.now);
                 if let Some(Handshake { address, .. }) = handshake
                     && let Some(suppressed) = self.handshake_log.permit(state.now)
@@ -179,8 +183,9 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
 
     /// Closes a peer before its handshake is complete.
     fn close_handshake(&mut self, key: Key, reason: CloseReason, state: &mut LoopState<N>) {
-        self.handshakes.take(key);
+        self.handshakes.fail(key, reason);
         if let Some(link) = self.host.close_pending(key, reason) {
+            self.forget(key, state);
             self.peer_log.closed(key, reason, state.now);
             state.admission.release(link.group());
             state.closes += 1;

@@ -22,6 +22,7 @@ use crate::logging;
 use crate::standard_output::{OutputState, print_and_check};
 
 pub(crate) use config_file::{read_file, with_file};
+pub(crate) use descriptors::RESERVE as DESCRIPTORS_RESERVE;
 pub(crate) use settings::Settings;
 pub(crate) use variables::{check_variables, with_variables};
 
@@ -31,7 +32,7 @@ use launch::Bound;
 /// Serves until a signal ends the server.
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     check::check(settings)?;
-    logging::start(&settings.output.verbosity);
+    logging::start_as(settings.output.log_format, &settings.output.verbosity);
 
     let ready_path = settings.output.ready_file.as_deref();
     ready_path.map_or(Ok(()), ReadyFile::remove_leftover)?;

@@ -12,6 +12,7 @@ use readyloop::datagram::DatagramLimits;
 use readyloop::net::{Address, Keepalive, ListenOptions, MulticastGroup};
 use readyloop::{Limits, ServerLimits};
 
+use crate::log_format::LogFormat;
 use crate::logging::Verbosity;
 use crate::units::{
     above_zero, address, alpn, count, duration, framing, keepalive, print_count, print_duration, print_size, size,
@@ -168,6 +169,22 @@ pub(super) struct PeerLimits {
     #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
     #[arg(default_value = print_duration(Limits::default().linger_timeout))]
     pub(super) linger_timeout: Duration,
+
+    /// Close a connection that sends a frame, or takes output, more slowly than this [default: no bound]
+    ///
+    /// In bytes per second. A frame has 10s before its rate counts. A peer that takes output more slowly
+    /// uses up --write-timeout instead of beginning it again with each byte. A peer that is silent
+    /// between two frames is not measured.
+    #[arg(long, value_name = "SIZE", value_parser = above_zero(size::<u32>))]
+    pub(super) min_rate: Option<u32>,
+
+    /// Finish a connection after this long, as in a drain
+    ///
+    /// Each one ends up to a tenth earlier, so that not all clients come back at once. What it has sent
+    /// is answered first, and a frame that has begun has 10s.
+    #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
+    #[arg(default_value = print_duration(Limits::default().max_lifetime))]
+    pub(super) max_lifetime: Duration,
 
     /// Longest frame that a peer may send; a longer one closes the connection
     ///
@@ -360,6 +377,13 @@ pub(super) struct Output {
     /// an earlier server left is removed at the start. The file of a running server is an error.
     #[arg(long, value_name = "PATH")]
     pub(super) ready_file: Option<PathBuf>,
+
+    /// Format of the log on standard error
+    ///
+    /// A line of JSON has the fields time, level, target and message. A message that would make its line
+    /// longer than 4095 bytes is cut.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
 
     #[command(flatten)]
     pub(super) verbosity: Verbosity,

@@ -7,6 +7,7 @@ mod accepting;
 mod connecting;
 mod ending;
 mod observing;
+mod runtime_limits;
 
 use std::io;
 use std::net::IpAddr;
@@ -66,6 +67,8 @@ pub(super) struct Endpoint<S: Service, N: Net, W: Layer<N::Stream>> {
     /// Messages wait until the service's orders are applied.
     has_messages: bool,
     ending: Ending,
+    /// The slot from which on changed limits must still be applied; `None` if they are applied to all peers.
+    limits_next_slot: Option<usize>,
 }
 
 impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
@@ -99,6 +102,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             inbox,
             has_messages: false,
             ending: Ending::default(),
+            limits_next_slot: None,
         }
     }
 
@@ -215,6 +219,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
         if self.has_messages {
             self.deliver_messages(state);
         }
+        self.apply_limits(state);
         self.accept(state);
         self.connect(state);
         let mut budget = self.serve(state);
@@ -230,7 +235,8 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
             || self.has_messages
             || self.host.has_closed()
             || self.connector.has_failures()
-            || self.wants_stage();
+            || self.wants_stage()
+            || self.limits_next_slot.is_some();
         if has_work {
             return Instant::ORIGIN;
         }
@@ -290,6 +296,19 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
 
     fn peer(&self, key: Key) -> Option<PeerSnapshot> {
         self.host.any_peer(key).map(|peer| self.copy(key, peer))
+    }
+
+    fn change_peer_limits(&mut self, limits: &Limits) {
+        self.change_limits(limits);
+    }
+
+    fn change_server_limits(&mut self, limits: &ServerLimits) {
+        self.handshakes.change_max(limits.handshakes_max);
+        self.connector.change_limits(limits.connecting_max, limits.connect_timeout);
+    }
+
+    fn visit_groups(&self, visit: &mut dyn FnMut(AddressGroup)) {
+        self.host.links().for_each(|link| visit(link.group()));
     }
 
     fn snapshot(&self) -> EndpointSnapshot {

@@ -31,6 +31,11 @@ impl Handshakes {
         Self { in_progress: VecDeque::new(), in_progress_max, counters: HandshakeCounters::default() }
     }
 
+    /// Changes the most handshakes at a time. A lower number closes none of those in progress by itself.
+    pub(super) fn change_max(&mut self, in_progress_max: usize) {
+        self.in_progress_max = in_progress_max;
+    }
+
     /// Adds a handshake. If there are too many, returns the oldest one, which must be closed.
     ///
     /// An honest peer completes its handshake in a few round trips and is rarely the oldest.

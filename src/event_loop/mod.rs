@@ -4,6 +4,7 @@
 //! over any [`Net`]: the reactor or the simulated world.
 
 mod any_endpoint;
+mod control;
 mod datagrams;
 mod endpoint;
 mod endpoints;
@@ -14,6 +15,7 @@ mod loop_state;
 mod measurements;
 mod measuring;
 mod peer_log;
+mod runtime_limits;
 pub(crate) mod shutdown;
 mod snapshot;
 mod sources;
@@ -23,12 +25,9 @@ mod transitions;
 
 use std::collections::VecDeque;
 use std::io;
-use std::mem::discriminant;
 use std::time::Duration;
 
-use log::{Level, info, log};
-
-use crate::admission::{Count, EndpointPurpose, ServerLimits, Totals};
+use crate::admission::{EndpointPurpose, ServerLimits, Totals};
 use crate::instant::Instant;
 use crate::net::{ControlEvent, Event, Handle, Net, PollOutcome};
 
@@ -43,6 +42,7 @@ pub use sources::SourceEvent;
 pub use transitions::{PeerChange, Transition};
 
 use any_endpoint::{AnyEndpoint, EndpointCell};
+use control::ControlPolicy;
 use inspector::Inquiries;
 use loop_state::LoopState;
 use shutdown::Shutdown;
@@ -85,7 +85,7 @@ pub struct EventLoop<N: Net> {
     events: Vec<Event>,
     /// The control events among them.
     control_events: VecDeque<ControlEvent>,
-    control: Control,
+    control: ControlPolicy,
     handle: Handle,
     inquiries: Inquiries,
     limits: ServerLimits,
@@ -94,15 +94,6 @@ pub struct EventLoop<N: Net> {
     turns: u64,
     /// The first generation of the keys of each endpoint.
     first_generation: u32,
-}
-
-/// What happens to control events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Control {
-    /// The loop carries them out.
-    CarryOut,
-    /// [`EventLoop::poll_control_event`] returns them.
-    Return,
 }
 
 impl<N: Net + 'static> EventLoop<N> {
@@ -118,7 +109,7 @@ impl<N: Net + 'static> EventLoop<N> {
             sources: Sources::default(),
             events: Vec::new(),
             control_events: VecDeque::new(),
-            control: Control::CarryOut,
+            control: ControlPolicy::CARRY_OUT,
             shutdown: Shutdown::new(limits.drain_timeout),
             limits,
             turns: 0,
@@ -137,21 +128,6 @@ impl<N: Net + 'static> EventLoop<N> {
     pub fn with_turn_bytes(mut self, bytes: usize) -> Self {
         self.state.turn_bytes = bytes;
         self
-    }
-
-    /// Makes [`Self::poll_control_event`] return signals and the requests of handles. The loop then carries
-    /// out none of them.
-    #[must_use]
-    pub fn with_returned_control_events(self) -> Self {
-        Self { control: Control::Return, ..self }
-    }
-
-    /// Returns the next control event, if the loop returns them.
-    pub fn poll_control_event(&mut self) -> Option<ControlEvent> {
-        match self.control {
-            Control::CarryOut => None,
-            Control::Return => self.control_events.pop_front(),
-        }
     }
 
     /// Returns a handle to control this loop from other threads.
@@ -247,45 +223,6 @@ impl<N: Net + 'static> EventLoop<N> {
         }
     }
 
-    fn handle_control_event(&mut self, control_event: ControlEvent) {
-        if self.control == Control::Return {
-            // At most one of each kind waits, so that a program that never takes them needs no more memory.
-            self.control_events.retain(|waiting| discriminant(waiting) != discriminant(&control_event));
-            return self.control_events.push_back(control_event);
-        }
-        match control_event {
-            ControlEvent::Wake => {}
-            ControlEvent::LameDuck(timeout) => self.lame_duck(timeout),
-            ControlEvent::Drain => self.drain(),
-            ControlEvent::Stop => self.stop(),
-            ControlEvent::Reload => self.reload(),
-            ControlEvent::Totals => info!("{}", self.totals()),
-        }
-    }
-
-    /// Reads certificates and keys again, for new connections.
-    pub fn reload(&mut self) {
-        self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().reload());
-    }
-
-    /// Stops accepting and serves the peers until they leave. After `timeout`, a drain begins.
-    pub fn lame_duck(&mut self, timeout: Duration) {
-        let entered = self.shutdown.lame_duck(timeout, self.state.now);
-        self.enter_stage(entered);
-    }
-
-    /// Finishes every peer within `drain_timeout`, then ends the loop. A second call is a stop.
-    pub fn drain(&mut self) {
-        let entered = self.shutdown.drain(self.state.now);
-        self.enter_stage(entered);
-    }
-
-    /// Closes every peer, then ends the loop.
-    pub fn stop(&mut self) {
-        let entered = self.shutdown.stop();
-        self.enter_stage(entered);
-    }
-
     /// Enters the next stage of a shutdown when its time has come, and applies the stage to a slice of the
     /// peers. This comes after serving, as for other deadlines.
     fn advance_shutdown(&mut self) {
@@ -294,20 +231,6 @@ impl<N: Net + 'static> EventLoop<N> {
         if self.shutdown.stage() != Stage::Running {
             self.for_service_endpoints(|endpoint, state| endpoint.advance_stage(state));
         }
-    }
-
-    fn enter_stage(&mut self, entered: Option<Stage>) {
-        let Some(stage) = entered else { return };
-        let open = Count(self.state.admission.open() as u64, "connection");
-        // A program that carries out control events itself, such as a client, reports its end itself.
-        let level = if self.control == Control::Return { Level::Debug } else { Level::Info };
-        match stage {
-            Stage::Running | Stage::Finishing => {}
-            Stage::LameDuck => log!(level, "lame duck: {open} open, waiting until they leave"),
-            Stage::Draining => log!(level, "draining: {open} open, timeout {:?}", self.limits.drain_timeout),
-            Stage::Stopping => log!(level, "stopping: closing {open}"),
-        }
-        self.for_service_endpoints(|endpoint, state| endpoint.enter_stage(stage, state));
     }
 
     /// Applies a change to each endpoint that is not for administration.
@@ -384,6 +307,11 @@ impl<N: Net + 'static> EventLoop<N> {
             is_draining: self.shutdown.stage() > Stage::LameDuck,
             deadlines_wait: self.state.partial_poll.is_some(),
         }
+    }
+
+    /// The stage of the shutdown.
+    pub fn stage(&self) -> Stage {
+        self.shutdown.stage()
     }
 
     /// The time of the last turn.

@@ -67,6 +67,13 @@ impl Shutdown {
         self.next_at
     }
 
+    /// Changes the drain timeout. It has no effect on a drain that is under way.
+    pub(crate) fn change_drain_timeout(&mut self, drain_timeout: Duration) {
+        if self.stage <= Stage::LameDuck {
+            self.drain_timeout = drain_timeout;
+        }
+    }
+
     /// Waits for peers to leave, for at most `timeout`. Returns the stage that this enters, if any.
     pub(crate) fn lame_duck(&mut self, timeout: Duration, now: Instant) -> Option<Stage> {
         match self.stage {

@@ -3,6 +3,7 @@
 mod ending;
 mod inspecting;
 mod limits;
+mod runtime_limits;
 mod services;
 mod sources;
 mod turn;

@@ -325,6 +325,11 @@ impl<S: Service, L> Host<S, L> {
         self.peers.iter().filter(|(_, peer)| !peer.is_pending())
     }
 
+    /// The links of all peers, also of pending ones.
+    pub fn links(&self) -> impl Iterator<Item = &L> {
+        self.peers.iter().map(|(_, peer)| &peer.link)
+    }
+
     /// One peer, unless it is pending or gone.
     pub fn peer(&self, key: Key) -> Option<&Peer<S, L>> {
         self.peers.get(key).filter(|peer| !peer.is_pending())
@@ -368,6 +373,12 @@ impl<S: Service, L> Host<S, L> {
     /// The limits of each peer.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Changes the limits of each peer. Deadlines of open peers that are now earlier count once
+    /// [`Self::for_peers_from`] has visited the peer.
+    pub fn change_limits(&mut self, limits: impl Into<Arc<Limits>>) {
+        self.limits = limits.into();
     }
 
     /// Borrows the service.

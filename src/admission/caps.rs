@@ -178,10 +178,10 @@ mod tests {
     fn a_cap_that_is_turned_on_later_counts_the_peers_that_are_open() {
         let mut admission = Admission::new(&ServerLimits::default());
         let (one, two) = (group("10.0.0.1:1"), group("10.0.0.2:1"));
-        [one, one, AddressGroup::UNIX].map(|group| admission.admit(group).unwrap());
+        [one, one, AddressGroup::UNIX].into_iter().for_each(|group| admission.admit(group).unwrap());
         let capped = ServerLimits { connections_per_address_max: 1, ..ServerLimits::default() };
         assert!(admission.change_limits(&capped));
-        [one, one, AddressGroup::UNIX].map(|group| admission.recount(group));
+        [one, one, AddressGroup::UNIX].into_iter().for_each(|group| admission.recount(group));
         assert!(!admission.change_limits(&capped), "they are counted already");
         assert_eq!((admission.admit(one), admission.admit(two)), (Err(AdmissionRefusal::AddressFull), Ok(())));
         admission.release(one);
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(admission.admit(one), Ok(()));
         assert!(!admission.change_limits(&ServerLimits::default()));
         assert!(admission.by_address.is_empty());
-        [one, two, AddressGroup::UNIX].map(|group| admission.release(group));
+        [one, two, AddressGroup::UNIX].into_iter().for_each(|group| admission.release(group));
         assert_eq!(admission.open(), 0);
     }
 

@@ -7,11 +7,11 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, Args as _, Command, CommandFactory, FromArgMatches, Parser};
 
 use crate::bench;
 use crate::cert;
-use crate::cli_error::{CliError, USAGE_STATUS};
+use crate::cli_error::{BUG, CliError, USAGE_STATUS};
 use crate::client;
 use crate::compare;
 use crate::doctor;
@@ -122,7 +122,26 @@ pub(crate) fn read(arguments: &[OsString]) -> Result<Subcommand, EarlyExit> {
         let entries = serve::read_file(settings)?;
         matches = parse(with_variables().mut_subcommand("serve", |serve| serve::with_file(serve, entries)), arguments)?;
     }
-    Subcommand::from_arg_matches(&matches).map_err(|error| usage_error(&error, subcommand(arguments)).into())
+    let parsed = Subcommand::from_arg_matches(&matches).map_err(|error| usage_error(&error, subcommand(arguments)))?;
+    match (parsed, matches.subcommand()) {
+        (Subcommand::Serve(settings), Some((_, matches))) => {
+            let flags = serve::FlagValues::of(&serve::Settings::augment_args(Command::new("serve")), matches);
+            Ok(Subcommand::Serve(Box::new(settings.with_flags(flags))))
+        }
+        (other, _) => Ok(other),
+    }
+}
+
+/// Reads the settings of `serve` again: the same arguments and variables, and the file as it is by then.
+///
+/// # Errors
+/// The file cannot be read, or a line is wrong.
+pub(crate) fn read_settings() -> Result<serve::Settings, CliError> {
+    match read(&std::env::args_os().collect::<Vec<_>>()) {
+        Ok(Subcommand::Serve(settings)) => Ok(*settings),
+        Err(EarlyExit::Usage(error)) => Err(error),
+        Ok(_) | Err(EarlyExit::Text(_)) => Err(CliError::failure("these are not the arguments of a server", BUG)),
+    }
 }
 
 /// All subcommands with their flags, for texts about them.

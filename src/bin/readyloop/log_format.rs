@@ -1,6 +1,8 @@
 //! `LogFormat`: one line of the log, as text or as JSON.
 
+use std::ffi::OsStr;
 use std::fmt::Display;
+use std::os::fd::AsFd;
 
 use clap::ValueEnum;
 use log::Level;
@@ -16,6 +18,28 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object a line: time, level, target, message
     Json,
+    /// Text for the journal of systemd, which has the time: a priority as in sd-daemon(3), then the message
+    #[value(skip)]
+    Journal,
+}
+
+/// The start of a line for the journal: the priority of syslog(3) in angle brackets.
+pub(crate) fn priority(level: Level) -> &'static str {
+    match level {
+        Level::Error => "<3>",
+        Level::Warn => "<4>",
+        Level::Info => "<6>",
+        Level::Debug | Level::Trace => "<7>",
+    }
+}
+
+/// Whether standard error is the stream to the journal that the variable `JOURNAL_STREAM` names by device and inode
+/// (systemd.exec(5)). A process that inherits the variable may have another standard error.
+pub(crate) fn is_journal(stream: impl AsFd, variable: Option<&OsStr>) -> bool {
+    let named = variable.and_then(OsStr::to_str).and_then(|text| text.split_once(':'));
+    let numbers = named.and_then(|(device, inode)| Some((device.parse::<u64>().ok()?, inode.parse::<u64>().ok()?)));
+    let Some(named) = numbers else { return false };
+    rustix::fs::fstat(stream).is_ok_and(|stat| (stat.st_dev as u64, stat.st_ino as u64) == named)
 }
 
 /// A line of JSON without its line feed, at most as long as a pipe takes as a whole. A longer message is cut.
@@ -47,6 +71,21 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!((value["level"].as_str(), value["target"].as_str()), (Some("warn"), Some("readyloop")));
         value["message"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_journal_is_recognized_by_its_device_and_inode() {
+        let (_reader, writer) = std::io::pipe().unwrap();
+        let stat = rustix::fs::fstat(&writer).unwrap();
+        let is_named = |text: &str| is_journal(&writer, Some(OsStr::new(text)));
+        assert!(is_named(&format!("{}:{}", stat.st_dev, stat.st_ino)));
+        for other in [format!("{}:{}", stat.st_dev, stat.st_ino + 1), format!("{}:{}", stat.st_dev + 1, stat.st_ino)] {
+            assert!(!is_named(&other), "{other}");
+        }
+        for wrong in ["", ":", "1", "-1:-1", "a:b", "99999999999999999999999:1", "1:2:3"] {
+            assert!(!is_named(wrong), "{wrong}");
+        }
+        assert!(!is_journal(&writer, None));
     }
 
     #[test]

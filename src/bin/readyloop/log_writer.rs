@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use log::Level;
 
-use crate::log_format::{LogFormat, json_line};
+use crate::log_format::{LogFormat, json_line, priority};
 use crate::stream::{ATOMIC_LEN, write_all};
 
 /// Writes each line at once, or drops it and counts it. The count precedes the next line.
@@ -30,6 +30,7 @@ impl<T: AsFd> LogWriter<T> {
         let message = format!("{lines} dropped, because standard error was not read");
         match self.format {
             LogFormat::Text => format!("{message}\n"),
+            LogFormat::Journal => format!("{}{message}\n", priority(Level::Warn)),
             LogFormat::Json => {
                 let now = humantime::format_rfc3339_millis(SystemTime::now());
                 json_line(now, Level::Warn, env!("CARGO_CRATE_NAME"), &message) + "\n"

@@ -8,10 +8,13 @@ use clap::{ArgAction, Args};
 use env_logger::{Builder, Env, Target, WriteStyle};
 use log::LevelFilter;
 
-use crate::log_format::{LogFormat, json_line};
+use crate::log_format::{LogFormat, is_journal, json_line, priority};
 use crate::log_writer::LogWriter;
 use crate::stream::has_colors;
 use crate::units::switch;
+
+/// The variable of systemd that names its stream to the journal.
+const JOURNAL_STREAM: &str = "JOURNAL_STREAM";
 
 /// The flags for the log level.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -47,23 +50,43 @@ pub(crate) fn start(verbosity: &Verbosity) {
 }
 
 /// Starts logging in this format. `RUST_LOG` overrides the flags.
+///
+/// Text for the journal of systemd has priorities and no times.
 pub(crate) fn start_as(format: LogFormat, verbosity: &Verbosity) {
+    let is_journal = || is_journal(io::stderr(), std::env::var_os(JOURNAL_STREAM).as_deref());
+    let format = if format == LogFormat::Text && is_journal() { LogFormat::Journal } else { format };
     let style = if has_colors(&io::stderr()) { WriteStyle::Always } else { WriteStyle::Never };
     Builder::new()
-        .filter_level(verbosity.level())
+        // The level of the flags can change, so the logger itself takes all.
+        .filter_level(if has_filter() { verbosity.level() } else { LevelFilter::Trace })
         .target(Target::Pipe(Box::new(LogWriter::new(io::stderr(), format))))
         .write_style(style)
         .parse_env(Env::default())
-        .format(move |line, record| {
-            if format == LogFormat::Json {
-                let (time, message) = (line.timestamp_millis(), record.args().to_string());
-                return writeln!(line, "{}", json_line(time, record.level(), record.target(), &message));
+        .format(move |line, record| match format {
+            LogFormat::Text => {
+                let (time, level) = (line.timestamp_millis(), record.level());
+                let style = line.default_level_style(level);
+                writeln!(line, "{time} {style}{level:<5}{style:#} {}", record.args())
             }
-            let (time, level) = (line.timestamp_millis(), record.level());
-            let style = line.default_level_style(level);
-            writeln!(line, "{time} {style}{level:<5}{style:#} {}", record.args())
+            LogFormat::Json => {
+                let (time, message) = (line.timestamp_millis(), record.args().to_string());
+                writeln!(line, "{}", json_line(time, record.level(), record.target(), &message))
+            }
+            LogFormat::Journal => writeln!(line, "{}{}", priority(record.level()), record.args()),
         })
         .init();
+    change_level(verbosity);
+}
+
+/// Changes the level of the log to that of the flags, unless `RUST_LOG` is set.
+pub(crate) fn change_level(verbosity: &Verbosity) {
+    if !has_filter() {
+        log::set_max_level(verbosity.level());
+    }
+}
+
+fn has_filter() -> bool {
+    std::env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty())
 }
 
 #[cfg(test)]

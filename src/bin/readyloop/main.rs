@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Err(exit) => return exit.print(),
     };
     let result = match subcommand {
-        Subcommand::Serve(settings) => serve::run(&settings),
+        Subcommand::Serve(settings) => serve::run(&settings, command_line::read_settings),
         Subcommand::Cert(settings) => cert::run(settings),
         Subcommand::Client(settings) => client::run(&settings),
         Subcommand::Bench(settings) => bench::run(&settings),

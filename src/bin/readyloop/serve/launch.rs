@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::cli_error::CliError;
 
+use super::control::Control;
 use super::settings::{Design, Service, Settings};
 use super::tls;
 
@@ -25,9 +26,11 @@ pub(super) enum AnyServer {
 
 impl AnyServer {
     /// Serves until the server is drained or stopped.
-    pub(super) fn run(&mut self) -> io::Result<Totals> {
+    ///
+    /// Only the reactor reloads settings and notifies systemd.
+    pub(super) fn run(&mut self, control: &mut Control) -> io::Result<Totals> {
         match self {
-            Self::Reactor(server) => server.run(),
+            Self::Reactor(server) => control.run(server),
             Self::Blocking(server) => server.run(),
         }
     }
@@ -100,7 +103,10 @@ pub(super) fn bind(settings: &Settings, connections_max: usize) -> Result<Bound,
 fn launch(settings: &Settings, limits: ServerLimits) -> io::Result<AnyServer> {
     let reactor = reactor()?;
     let design = match settings.threads.design {
-        Design::Reactor => return Ok(AnyServer::Reactor(Box::new(Server::new(reactor, limits)))),
+        Design::Reactor => {
+            let server = Server::new(reactor, limits).with_returned_control_events();
+            return Ok(AnyServer::Reactor(Box::new(server)));
+        }
         Design::Iterative => blocking::Design::Iterative,
         Design::Threads => blocking::Design::Threads,
         Design::Pool => blocking::Design::Pool { workers: settings.workers() },

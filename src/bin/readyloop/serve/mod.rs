@@ -6,9 +6,13 @@ mod admin;
 mod announce;
 mod check;
 mod config_file;
+mod control;
 mod descriptors;
+mod flag_values;
 mod launch;
+mod notify;
 mod options;
+mod reload;
 mod settings;
 mod tls;
 mod variables;
@@ -23,17 +27,24 @@ use crate::standard_output::{OutputState, print_and_check};
 
 pub(crate) use config_file::{read_file, with_file};
 pub(crate) use descriptors::RESERVE as DESCRIPTORS_RESERVE;
+pub(crate) use flag_values::FlagValues;
 pub(crate) use settings::Settings;
 pub(crate) use variables::{check_variables, with_variables};
 
 use announce::ReadyFile;
+use control::Control;
 use launch::Bound;
+use notify::Notifier;
+use reload::{ReadSettings, Reload};
 
 /// Serves until a signal ends the server.
-pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
+///
+/// `read` reads the settings again when the server is to reload them.
+pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliError> {
     check::check(settings)?;
     logging::start_as(settings.output.log_format, &settings.output.verbosity);
 
+    let notifier = Notifier::from_environment();
     let ready_path = settings.output.ready_file.as_deref();
     ready_path.map_or(Ok(()), ReadyFile::remove_leftover)?;
     let limit = descriptors::raise_limit();
@@ -51,7 +62,8 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
         return Ok(());
     }
 
-    let totals = server.run().map_err(|error| CliError::system("the event loop failed", &error, BUG))?;
+    let mut control = Control::new(Reload::new(settings, read, limit, listeners), notifier);
+    let totals = server.run(&mut control).map_err(|error| CliError::system("the event loop failed", &error, BUG))?;
     info!("{totals}");
     Ok(())
 }
@@ -99,7 +111,9 @@ ENVIRONMENT
 SIGNALS
   SIGTERM, SIGINT   drain: stop accepting, answer received requests, then close each connection.
                     A second signal closes all connections at once.
-  SIGHUP            reload certificate and key; if that fails, the loaded ones stay in use
+  SIGHUP            reload certificate, key and the file of --config: limits, timeouts, rates and the
+                    log level. If a value is wrong, nothing changes. The log names what has changed
+                    and what needs a restart.
   SIGUSR1           log the totals
 
 EXIT STATUS

@@ -19,6 +19,8 @@ use crate::units::{
     switch, within,
 };
 
+use super::flag_values::FlagValues;
+
 /// The largest size of a socket buffer, a C `int` for the kernel.
 const BUFFER_LEN_MAX: usize = i32::MAX as usize;
 
@@ -58,6 +60,17 @@ pub(crate) struct Settings {
     /// Read settings from this TOML file; flags and variables override it
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     pub(super) config: Option<PathBuf>,
+
+    /// The values of all flags as text.
+    #[arg(skip)]
+    pub(super) flags: FlagValues,
+}
+
+impl Settings {
+    /// Keeps the values of all flags, to compare them with those of a file that has changed.
+    pub(crate) fn with_flags(self, flags: FlagValues) -> Self {
+        Self { flags, ..self }
+    }
 }
 
 /// Addresses and the service on them.

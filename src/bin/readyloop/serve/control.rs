@@ -1,0 +1,57 @@
+//! `Control`: runs the server, and carries out control events between its turns.
+
+use std::io;
+
+use readyloop::net::ControlEvent;
+use readyloop::{Reactor, Server, Totals};
+
+use super::notify::Notifier;
+use super::reload::Reload;
+
+/// What the command does beside the turns of the server.
+pub(super) struct Control {
+    reload: Reload,
+    /// `None` unless the service manager waits for notifications.
+    notifier: Option<Notifier>,
+}
+
+impl Control {
+    pub(super) fn new(reload: Reload, notifier: Option<Notifier>) -> Self {
+        Self { reload, notifier }
+    }
+
+    /// Serves until the server is drained or stopped. All its listeners must be bound.
+    pub(super) fn run(&mut self, server: &mut Server<Reactor>) -> io::Result<Totals> {
+        self.notify(Notifier::ready);
+        while !server.is_done() {
+            let until = self.notifier.as_ref().and_then(Notifier::next_at);
+            server.turn(until)?;
+            while let Some(control_event) = server.poll_control_event() {
+                self.carry_out(control_event, server);
+            }
+            self.notify(|notifier| notifier.handle_turn(server));
+        }
+        Ok(server.totals())
+    }
+
+    fn carry_out(&mut self, control_event: ControlEvent, server: &mut Server<Reactor>) {
+        match control_event {
+            ControlEvent::Reload => {
+                self.notify(Notifier::reloading);
+                self.reload.carry_out(server);
+                self.notify(Notifier::ready);
+            }
+            ControlEvent::LameDuck(_) | ControlEvent::Drain | ControlEvent::Stop => {
+                self.notify(Notifier::stopping);
+                server.carry_out(control_event);
+            }
+            ControlEvent::Wake | ControlEvent::Totals => server.carry_out(control_event),
+        }
+    }
+
+    fn notify(&mut self, notify: impl FnOnce(&mut Notifier)) {
+        if let Some(notifier) = &mut self.notifier {
+            notify(notifier);
+        }
+    }
+}

@@ -42,7 +42,7 @@ pub(super) struct Notifier {
     keep_alive_at: Instant,
     /// When the status is sent; [`Instant::NEVER`] until something may have changed.
     status_at: Instant,
-    status_sent_at: Instant,
+    status_checked_at: Instant,
     status: String,
 }
 
@@ -62,7 +62,7 @@ impl Notifier {
             keep_alive_interval: watchdog.map(|timeout| (timeout / 2).max(KEEP_ALIVE_MIN)),
             keep_alive_at: if watchdog.is_some() { Instant::ORIGIN } else { Instant::NEVER },
             status_at: Instant::NEVER,
-            status_sent_at: Instant::ORIGIN,
+            status_checked_at: Instant::ORIGIN,
             status: String::new(),
         }
     }
@@ -109,18 +109,18 @@ impl Notifier {
         }
         if self.status_at == Instant::NEVER {
             // Something may have happened in this turn.
-            self.status_at = now.max(self.status_sent_at + STATUS_INTERVAL);
+            self.status_at = now.max(self.status_checked_at + STATUS_INTERVAL);
         } else if self.status_at <= now {
-            self.status_at = Instant::NEVER;
-            self.send_status(now, status());
+            (self.status_at, self.status_checked_at) = (Instant::NEVER, now);
+            self.send_status(status());
         }
     }
 
-    fn send_status(&mut self, now: Instant, status: Option<String>) {
+    fn send_status(&mut self, status: Option<String>) {
         if let Some(status) = status.filter(|status| *status != self.status)
             && self.send(&format!("STATUS={status}\n")).is_ok()
         {
-            (self.status, self.status_sent_at) = (status, now);
+            self.status = status;
         }
     }
 
@@ -192,7 +192,7 @@ mod tests {
         for second in 0..=15 {
             notifier.handle_time(at(second), || None);
             sent.extend(take(&manager).into_iter().map(|message| (second, message)));
-            assert!(notifier.next_at().is_some_and(|next| next > at(second) && next <= at(second + 5)));
+            assert!(notifier.next_at().is_some_and(|next| next <= at(second + 5)));
         }
         assert_eq!(sent, [0, 5, 10, 15].map(|second| (second, "WATCHDOG=1".to_owned())));
     }

@@ -53,8 +53,8 @@ impl<N: Net + 'static> EventLoop<N> {
 
     /// Does what a loop that returns no control events does for this one.
     ///
-    /// The stages of a shutdown that it begins are logged at the level `info`. Those that [`Self::drain`] and the
-    /// other methods begin are logged at the level `debug` in a loop that returns control events.
+    /// The stages of a shutdown are logged at the level `info` from then on. A loop that returns control events logs
+    /// them at the level `debug` otherwise, because its program reports its end itself.
     pub fn carry_out(&mut self, control_event: ControlEvent) {
         self.control.stage_level = Level::Info;
         match control_event {

@@ -4,10 +4,11 @@ use std::fs;
 use std::io::Write as _;
 
 use crate::support::{
-    Duplex as _, ScratchPath, Serve, Server, StreamEnd, TIMEOUT, connect, echoes, read_exactly, read_to_the_end, same_bytes,
+    Duplex as _, ScratchPath, Serve, Server, StreamEnd, TIMEOUT, connect, echoes, read_exactly, read_to_the_end,
+    same_bytes,
 };
 
-/// A server whose settings come from a file with this text.
+/// A server with the settings of a file with this text.
 fn start(text: &str) -> (Server, ScratchPath) {
     let file = ScratchPath::with_text("reload.toml", text);
     (Serve::new().arg("--config").arg(file.text()).start(), file)
@@ -40,10 +41,11 @@ fn a_changed_file_changes_limits_and_the_log_level_while_connections_stay() {
     let mut long = server.connect();
     long.write_all(b"longer than ten\n").expect("it is connected");
     assert_eq!(read_to_the_end(&mut long).0, b"", "the frame is too long");
+    drop(long);
     server.logs("frame-too-long");
     assert!(server.log.all()[before..].iter().any(|line| line.contains("DEBUG")), "each connection is logged");
 
-    // A lower cap closes nobody, and a higher one accepts what waits.
+    // A lower cap closes no connection, and a higher one accepts what waits.
     let mut second = server.connect();
     echoes(&mut second, b"second\n");
     reload(&server, &file, &text.replace("= 2", "= 1"), "reload: changed max-connections");
@@ -68,9 +70,9 @@ fn a_wrong_file_changes_nothing_and_what_needs_a_restart_is_named() {
     let failed = "reload failed, and all settings stay as they are: ";
     let name = file.text();
     let wrong = "idle-timeout = '100ms'\nidel-timeout = '1s'\n";
-    let hint = "unknown key `idel-timeout`; hint: a similar key exists: `idle-timeout`";
+    let hint = "unknown key `idel-timeout` (a similar key exists: `idle-timeout`)";
     reload(&server, &file, wrong, &format!("{failed}{name}:2: {hint}"));
-    let line = reload(&server, &file, "idle-timeout = '100ms'\nqueue-low = '1MiB'\n", "a quarter of --queue-high");
+    let line = reload(&server, &file, "idle-timeout = '100ms'\nqueue-low = '1MiB'\n", "a quarter of --queue-high)");
     assert!(line.contains(&format!("{failed}--queue-low 1MiB must be less than --queue-high 128KiB")), "{line}");
     fs::remove_file(name).expect("the file is ours");
     server.signal("HUP");

@@ -101,6 +101,12 @@ fn the_log_has_priorities_and_no_times_if_it_goes_to_the_journal() {
     assert!(starts.iter().all(|start| ["<4>", "<6>"].contains(start)), "{}", ended.log_text());
     assert!(ended.log.iter().any(|line| line.starts_with("<4>--max-connections 100000000 exceeds")), "{:?}", ended.log);
 
+    let failed = Serve::new().under(journal).with("--backlog 0").run();
+    assert!(
+        failed.log_text().starts_with("<3>readyloop: error: ") && failed.log_text().contains("\n<3>hint: "),
+        "{failed:?}"
+    );
+
     let other = Serve::new().env("JOURNAL_STREAM", "1:1").start().drain();
     assert!(other.log.iter().all(|line| !line.starts_with('<') && line.contains('Z')), "{}", other.log_text());
 }

@@ -1,7 +1,9 @@
 //! `LogFormat`: one line of the log, as text or as JSON.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fmt::Display;
+use std::io;
 use std::os::fd::AsFd;
 
 use clap::ValueEnum;
@@ -33,13 +35,18 @@ pub(crate) fn priority(level: Level) -> &'static str {
     }
 }
 
-/// Whether standard error is the stream to the journal that the variable `JOURNAL_STREAM` names by device and inode
-/// (systemd.exec(5)). A process that inherits the variable may have another standard error.
-pub(crate) fn is_journal(stream: impl AsFd, variable: Option<&OsStr>) -> bool {
+/// Whether standard error goes to the journal of systemd.
+pub(crate) fn is_stderr_journal() -> bool {
+    is_journal(io::stderr(), env::var_os("JOURNAL_STREAM").as_deref())
+}
+
+/// Whether the stream is the one that the variable `JOURNAL_STREAM` names by device and inode (systemd.exec(5)).
+/// A process that inherits the variable may have another standard error.
+fn is_journal(stream: impl AsFd, variable: Option<&OsStr>) -> bool {
     let named = variable.and_then(OsStr::to_str).and_then(|text| text.split_once(':'));
-    let numbers = named.and_then(|(device, inode)| Some((device.parse::<u64>().ok()?, inode.parse::<u64>().ok()?)));
+    let numbers = named.and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
     let Some(named) = numbers else { return false };
-    rustix::fs::fstat(stream).is_ok_and(|stat| (stat.st_dev as u64, stat.st_ino as u64) == named)
+    rustix::fs::fstat(stream).is_ok_and(|stat| (i128::from(stat.st_dev), i128::from(stat.st_ino)) == named)
 }
 
 /// A line of JSON without its line feed, at most as long as a pipe takes as a whole. A longer message is cut.

@@ -8,13 +8,10 @@ use clap::{ArgAction, Args};
 use env_logger::{Builder, Env, Target, WriteStyle};
 use log::LevelFilter;
 
-use crate::log_format::{LogFormat, is_journal, json_line, priority};
+use crate::log_format::{LogFormat, is_stderr_journal, json_line, priority};
 use crate::log_writer::LogWriter;
 use crate::stream::has_colors;
 use crate::units::switch;
-
-/// The variable of systemd that names its stream to the journal.
-const JOURNAL_STREAM: &str = "JOURNAL_STREAM";
 
 /// The flags for the log level.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -53,8 +50,7 @@ pub(crate) fn start(verbosity: &Verbosity) {
 ///
 /// Text for the journal of systemd has priorities and no times.
 pub(crate) fn start_as(format: LogFormat, verbosity: &Verbosity) {
-    let is_journal = || is_journal(io::stderr(), std::env::var_os(JOURNAL_STREAM).as_deref());
-    let format = if format == LogFormat::Text && is_journal() { LogFormat::Journal } else { format };
+    let format = if format == LogFormat::Text && is_stderr_journal() { LogFormat::Journal } else { format };
     let style = if has_colors(&io::stderr()) { WriteStyle::Always } else { WriteStyle::Never };
     Builder::new()
         // The level of the flags can change, so the logger itself takes all.

@@ -15,7 +15,7 @@ fn with_idle_timeout(idle_timeout: Duration) -> Limits {
 }
 
 #[test]
-fn a_lower_cap_closes_nobody_and_a_higher_one_accepts_what_waits() {
+fn a_lower_cap_closes_no_peer_and_a_higher_one_accepts_what_waits() {
     let world = World::new(1);
     let (mut event_loop, recorder, [at]) = listen_at(&world, [7]);
     let open: Vec<SimPeer> = (0..3).map(|_| world.connect(&at)).collect();
@@ -123,7 +123,7 @@ fn limits_of_one_endpoint_change_without_the_others() {
 }
 
 #[test]
-fn less_memory_for_queues_pauses_slow_readers_and_closes_nobody() {
+fn less_memory_for_queues_pauses_slow_readers_and_closes_none() {
     const LINES: usize = 200;
     let world = World::new(1).with_kernel_buffer(4096);
     let (mut event_loop, _, [at]) = listen_at(&world, [7]);

@@ -1,4 +1,4 @@
-//! `FlagValues`: the values of all flags as text, to find those that a new configuration changes.
+//! `FlagValues`: the values of all flags as text, to compare two configurations.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -107,6 +107,9 @@ ENVIRONMENT
                 READYLOOP_CONFIG is the path of the file. An empty variable is ignored, and an
                 unknown one is an error.
   RUST_LOG      log filter in the syntax of env_logger; overrides -v and -q
+  NOTIFY_SOCKET, WATCHDOG_USEC, JOURNAL_STREAM
+                set by systemd: the server notifies it and feeds its watchdog, and lines of the log
+                have a priority and no time.
 
 SIGNALS
   SIGTERM, SIGINT   drain: stop accepting, answer received requests, then close each connection.

@@ -33,7 +33,7 @@ const KEEP_ALIVE_MIN: Duration = Duration::from_millis(1);
 /// The time between two status messages.
 const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Sends notifications.
+/// The connection to a service manager, and the times of the next messages.
 #[derive(Debug)]
 pub(super) struct Notifier {
     socket: UnixDatagram,

@@ -67,7 +67,7 @@ impl Reload {
         match self.next_settings() {
             Err(CliError { message, hint, .. }) => {
                 let (message, hint) = (one_line(&message), one_line(&hint));
-                error!("reload failed, and all settings stay as they are: {message}; hint: {hint}");
+                error!("reload failed, and all settings stay as they are: {message} ({hint})");
                 return;
             }
             Ok((settings, changes)) => {
@@ -113,7 +113,7 @@ impl Reload {
     }
 }
 
-/// Refuses a pipe or a device, because a read of it may wait for ever.
+/// Refuses a pipe or a device, because a read of it may wait forever.
 fn check_is_file(path: &Path) -> Result<(), CliError> {
     let is_other = path.metadata().is_ok_and(|metadata| !metadata.is_file());
     if is_other {

@@ -82,19 +82,19 @@ impl Condition {
 #[derive(Default)]
 pub(super) struct TransitionLog {
     /// By endpoint and slot.
-    peers: Vec<Vec<PeerRecord>>,
+    peers: Vec<Vec<TransitionRecord>>,
     recorded: usize,
 }
 
 #[derive(Clone)]
-struct PeerRecord {
+struct TransitionRecord {
     generation: u32,
     condition: Condition,
     /// `None` without a transition, and for a peer beyond [`PEERS_MAX`].
     last: Option<Box<VecDeque<Transition>>>,
 }
 
-impl PeerRecord {
+impl TransitionRecord {
     const NONE: Self = Self { generation: 0, condition: Condition::NEW, last: None };
 }
 
@@ -155,21 +155,21 @@ impl TransitionLog {
         last.map_or_else(Vec::new, |last| last.iter().copied().collect())
     }
 
-    fn record(&mut self, endpoint: u8, key: Key) -> &mut PeerRecord {
+    fn record(&mut self, endpoint: u8, key: Key) -> &mut TransitionRecord {
         let (endpoint, slot) = (usize::from(endpoint), key.slot());
         if self.peers.len() <= endpoint {
             self.peers.resize(endpoint + 1, Vec::new());
         }
         let records = &mut self.peers[endpoint];
         if records.len() <= slot {
-            records.resize(slot + 1, PeerRecord::NONE);
+            records.resize(slot + 1, TransitionRecord::NONE);
         }
         let record = &mut records[slot];
         if record.generation != key.generation() {
             if record.last.is_some() {
                 self.recorded -= 1;
             }
-            *record = PeerRecord { generation: key.generation(), ..PeerRecord::NONE };
+            *record = TransitionRecord { generation: key.generation(), ..TransitionRecord::NONE };
         }
         record
     }

@@ -6,7 +6,7 @@ use crate::codec::Codec;
 use crate::instant::Instant;
 
 use super::read_pause::ReadPause;
-use super::small::Requests;
+use super::small::RequestFlags;
 use super::{CloseReason, Connection, Draining, ReadHalf, Resources, WriteHalf};
 
 impl<C: Codec> Connection<C> {
@@ -80,7 +80,7 @@ impl<C: Codec> Connection<C> {
 
     /// The stream has nothing to read at present. A draining peer with no work left is finished.
     pub fn handle_not_readable(&mut self, resources: &mut Resources<'_, C>) {
-        if self.is_paused() || self.requests.has(Requests::KEEP_OPEN) {
+        if self.is_paused() || self.requests.has(RequestFlags::KEEP_OPEN) {
             return;
         }
         match self.draining {
@@ -131,7 +131,7 @@ impl<C: Codec> Connection<C> {
     /// Neither counts once our own half has ended, because nothing more can be sent.
     pub(super) fn finish_if_done(&mut self, resources: &mut Resources<'_, C>) {
         let stays_open =
-            (self.owes_reply() || self.requests.has(Requests::KEEP_OPEN)) && self.halves.write() == WriteHalf::Open;
+            (self.owes_reply() || self.requests.has(RequestFlags::KEEP_OPEN)) && self.halves.write() == WriteHalf::Open;
         if self.is_holding_frames() || stays_open || self.halves.reason().is_some() {
             return;
         }

@@ -39,7 +39,7 @@ pub use read_pause::ReadPause;
 pub use reply::{InputRange, NO_INPUT_RANGE, Reply};
 
 use deadline::FrameClock;
-use small::{Debt, Requests};
+use small::{Debt, RequestFlags};
 
 /// What a connection borrows for one call: settings, memory, counters and the time.
 pub struct Resources<'a, C> {
@@ -64,7 +64,7 @@ pub struct Connection<C: Codec> {
     halves: Halves,
     read_pause: ReadPause,
     draining: Draining,
-    requests: Requests,
+    requests: RequestFlags,
     debt: Debt,
     discarded: u32,
     codec_state: C::State,
@@ -97,7 +97,7 @@ impl<C: Codec> Connection<C> {
             halves: Halves::new(),
             read_pause: ReadPause::NotPaused,
             draining: Draining::No,
-            requests: Requests::default(),
+            requests: RequestFlags::default(),
             debt: Debt::NONE,
             discarded: 0,
             codec_state: C::State::default(),
@@ -151,14 +151,14 @@ impl<C: Codec> Connection<C> {
     pub fn poll_writable(&mut self, limits: &Limits) -> bool {
         let is_due = self.is_writable_due(limits);
         if is_due {
-            self.requests.remove(Requests::WRITABLE);
+            self.requests.remove(RequestFlags::WRITABLE);
         }
         is_due
     }
 
     /// Whether [`Self::poll_writable`] would return `true`.
     pub fn is_writable_due(&self, limits: &Limits) -> bool {
-        self.requests.has(Requests::WRITABLE)
+        self.requests.has(RequestFlags::WRITABLE)
             && self.halves.write() == WriteHalf::Open
             && self.closed().is_none()
             && self.output.len() <= limits.queue.low()
@@ -171,7 +171,7 @@ impl<C: Codec> Connection<C> {
         self.halves.are_open()
             && self.read_pause == ReadPause::NotPaused
             && self.draining == Draining::No
-            && !self.requests.has(Requests::WRITABLE)
+            && !self.requests.has(RequestFlags::WRITABLE)
             && self.input.is_empty()
             && self.output.is_empty()
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// What the service has requested of a connection for later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Requests(u8);
+pub(super) struct RequestFlags(u8);
 
-impl Requests {
+impl RequestFlags {
     /// `on_writable` is to be called when the queue is low enough.
     pub(super) const WRITABLE: Self = Self(1);
     /// The peer stays open after its end, until the service finishes it.
@@ -53,13 +53,13 @@ mod tests {
 
     #[test]
     fn requests_do_not_touch_each_other() {
-        let mut requests = Requests::default();
-        requests.add(Requests::WRITABLE, true);
-        requests.add(Requests::KEEP_OPEN, false);
-        assert!(requests.has(Requests::WRITABLE) && !requests.has(Requests::KEEP_OPEN));
-        requests.add(Requests::KEEP_OPEN, true);
-        requests.remove(Requests::WRITABLE);
-        assert_eq!(requests, Requests::KEEP_OPEN);
+        let mut requests = RequestFlags::default();
+        requests.add(RequestFlags::WRITABLE, true);
+        requests.add(RequestFlags::KEEP_OPEN, false);
+        assert!(requests.has(RequestFlags::WRITABLE) && !requests.has(RequestFlags::KEEP_OPEN));
+        requests.add(RequestFlags::KEEP_OPEN, true);
+        requests.remove(RequestFlags::WRITABLE);
+        assert_eq!(requests, RequestFlags::KEEP_OPEN);
     }
 
     #[track_caller]

@@ -25,7 +25,7 @@ const PEERS_MAX: usize = 1 << 16;
 pub struct Transition {
     /// The time of the turn after which it was seen.
     pub at: Instant,
-    /// What changed.
+    /// The change itself.
     pub change: PeerChange,
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for PeerChange {
     }
 }
 
-/// What is compared.
+/// The part of the state of a peer that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Condition {
     pub(super) halves: Halves,
@@ -91,7 +91,13 @@ struct TransitionRecord {
     generation: u32,
     condition: Condition,
     /// `None` without a transition, and for a peer beyond [`PEERS_MAX`].
-    last: Option<Box<VecDeque<Transition>>>,
+    last: Option<Box<LastTransitions>>,
+}
+
+/// In a box of its own, since the records of all slots lie in a row and are read for each served peer.
+#[derive(Clone, Default)]
+struct LastTransitions {
+    oldest_first: VecDeque<Transition>,
 }
 
 impl TransitionRecord {
@@ -128,7 +134,9 @@ impl TransitionLog {
             record.last = Some(Box::default());
             self.recorded += 1;
         }
-        let Some(last) = &mut self.record(endpoint, key).last else { return };
+        let Some(LastTransitions { oldest_first: last }) = self.record(endpoint, key).last.as_deref_mut() else {
+            return;
+        };
         let is_deadline = |change: PeerChange| matches!(change, PeerChange::Deadline(_));
         if is_deadline(transition.change) && last.back().is_some_and(|last| is_deadline(last.change)) {
             last.pop_back();
@@ -152,7 +160,7 @@ impl TransitionLog {
         let record = self.peers.get(endpoint).and_then(|records| records.get(key.slot()));
         let last =
             record.filter(|record| record.generation == key.generation()).and_then(|record| record.last.as_ref());
-        last.map_or_else(Vec::new, |last| last.iter().copied().collect())
+        last.map_or_else(Vec::new, |last| last.oldest_first.iter().copied().collect())
     }
 
     fn record(&mut self, endpoint: u8, key: Key) -> &mut TransitionRecord {

@@ -30,7 +30,10 @@ pub(crate) fn json_line(time: impl Display, level: Level, target: &str, message:
     while cut.len() >= ATOMIC_LEN && len > 0 {
         // Characters that are escaped are longer in the line than in the message.
         let excess = (cut.len() - ATOMIC_LEN) / 6 + 4;
-        len = message.floor_char_boundary(len.saturating_sub(excess));
+        len = len.saturating_sub(excess);
+        while !message.is_char_boundary(len) {
+            len -= 1;
+        }
         cut = line(&format!("{}…", &message[..len]));
     }
     cut

@@ -1,4 +1,4 @@
-//! Peers as an administrator sees them: their transitions, and those that are not open yet.
+//! Copies of the peers for an administrator, with their transitions. Pending peers are among them.
 
 use crate::connection::Deadline;
 use crate::event_loop::snapshot::{OpenStage, PeerSnapshot};

@@ -1,6 +1,6 @@
 //! `readyloop doctor`: what this machine can hold, and what to change for more.
 //!
-//! It reads facts of the system and changes nothing. What they mean is decided in `findings`.
+//! It reads facts of the system and changes nothing. `findings` decides their meaning.
 
 mod facts;
 mod findings;

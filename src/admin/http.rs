@@ -137,9 +137,7 @@ impl Status {
     fn advice(self) -> &'static str {
         match self {
             Self::METHOD_NOT_ALLOWED => "only GET and HEAD are served, since a request changes nothing\n",
-            Self::MISDIRECTED => {
-                "the host of the URL must be an IP address or localhost: type http://127.0.0.1 and the port\n"
-            }
+            Self::MISDIRECTED => "the host in the URL must be an IP address or localhost\n",
             Self::HEAD_TOO_LARGE => "a request has at most 8 KiB and 64 header fields\n",
             Self::INTERNAL_ERROR => "the request could not be answered; the log of the server has the error\n",
             _ => "not a request of HTTP/1.0 or HTTP/1.1 with one Host and without a body\n",

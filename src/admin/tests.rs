@@ -191,7 +191,7 @@ fn metrics_have_every_counter_with_its_help() {
 }
 
 #[test]
-fn a_request_whose_inquiry_is_dropped_is_answered_with_an_error() {
+fn a_request_is_answered_with_an_error_when_its_inquiry_is_dropped() {
     let mut scene = Scene::new();
     let inspector = scene.event_loop.inspector();
     while again(&inspector, 2) {}

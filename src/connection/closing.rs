@@ -6,6 +6,7 @@ use crate::codec::Codec;
 use crate::instant::Instant;
 
 use super::read_pause::ReadPause;
+use super::small::RequestFlags;
 use super::{CloseReason, Connection, Draining, ReadHalf, Resources, WriteHalf};
 
 impl<C: Codec> Connection<C> {
@@ -79,7 +80,7 @@ impl<C: Codec> Connection<C> {
 
     /// The stream has nothing to read at present. A draining peer with no work left is finished.
     pub fn handle_not_readable(&mut self, resources: &mut Resources<'_, C>) {
-        if self.is_paused() || self.keeps_open {
+        if self.is_paused() || self.requests.has(RequestFlags::KEEP_OPEN) {
             return;
         }
         match self.draining {
@@ -129,7 +130,8 @@ impl<C: Codec> Connection<C> {
     ///
     /// Neither counts once our own half has ended, because nothing more can be sent.
     pub(super) fn finish_if_done(&mut self, resources: &mut Resources<'_, C>) {
-        let stays_open = (self.owes_reply() || self.keeps_open) && self.halves.write() == WriteHalf::Open;
+        let stays_open =
+            (self.owes_reply() || self.requests.has(RequestFlags::KEEP_OPEN)) && self.halves.write() == WriteHalf::Open;
         if self.is_holding_frames() || stays_open || self.halves.reason().is_some() {
             return;
         }
@@ -146,7 +148,7 @@ impl<C: Codec> Connection<C> {
     }
 
     pub(super) fn finish(&mut self, reason: CloseReason, resources: &mut Resources<'_, C>) {
-        self.start_waiting(resources.now);
+        self.start_waiting(resources);
         if self.halves.reason().is_none() && self.halves.write() == WriteHalf::Finished {
             // Our FIN was sent by a half-close. The wait for the peer's FIN starts here.
             self.waiting_since = resources.now;

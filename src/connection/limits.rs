@@ -88,8 +88,9 @@ pub struct Limits {
     /// count. The peer is finished.
     ///
     /// While output is queued, a peer has a credit of `write_timeout`, which passes like time. Each byte that the
-    /// stream takes adds `1 / min_rate` seconds, at most to the full credit. A peer without credit is closed with
-    /// a reset. Without `min_rate`, any byte restores the full credit.
+    /// stream takes adds `1 / min_rate` seconds, at most to the full credit. Silence restores it too, but a queue
+    /// that is empty for a moment does not. A peer without credit is closed with a reset. Without `min_rate`, any
+    /// byte restores the full credit.
     ///
     /// The reason is [`CloseReason::TooSlow`](super::CloseReason::TooSlow) in both cases. A peer that is between two
     /// frames and takes its output is not measured, however long it is silent. With [`Raw`](crate::Raw), every read

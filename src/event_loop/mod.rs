@@ -37,7 +37,7 @@ pub use inspector::{Inspector, LoopView, PeerCursor, PeerView};
 pub use listen_error::ListenError;
 pub use measurements::{Histogram, Measurements, TurnPhase};
 pub use shutdown::Stage;
-pub use snapshot::{EndpointSnapshot, PeerSnapshot, PeerStage, Snapshot};
+pub use snapshot::{EndpointSnapshot, OpenStage, PeerSnapshot, Snapshot};
 pub use sources::SourceEvent;
 pub use transitions::{PeerChange, Transition};
 

@@ -52,7 +52,7 @@ pub struct EndpointSnapshot {
 
 /// How far a peer has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeerStage {
+pub enum OpenStage {
     /// It was accepted, and the handshake of its layer is in progress.
     Handshake,
     /// Our connection to it is in progress.
@@ -63,7 +63,7 @@ pub enum PeerStage {
     Open,
 }
 
-impl PeerStage {
+impl OpenStage {
     /// The stage in lower case.
     pub const fn name(self) -> &'static str {
         match self {
@@ -83,7 +83,7 @@ pub struct PeerSnapshot {
     /// Its address, if the system reports it.
     pub address: Option<PeerAddress>,
     /// How far it has come. Only an inquiry sees peers that are not open yet.
-    pub stage: PeerStage,
+    pub stage: OpenStage,
     /// Our side of its connection.
     pub role: Role,
     /// Both halves of its connection.
@@ -126,7 +126,7 @@ impl PeerSnapshot {
         Self {
             key,
             address: peer.link.peer_address(),
-            stage: if peer.is_refused() { PeerStage::Refused } else { PeerStage::Open },
+            stage: if peer.is_refused() { OpenStage::Refused } else { OpenStage::Open },
             role: connection.role(),
             halves: *connection.halves(),
             closed: connection.closed(),

@@ -25,7 +25,7 @@ const PEERS_MAX: usize = 1 << 16;
 pub struct Transition {
     /// The time of the turn after which it was seen.
     pub at: Instant,
-    /// What changed.
+    /// The change itself.
     pub change: PeerChange,
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for PeerChange {
     }
 }
 
-/// What is compared.
+/// The part of the state of a peer that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Condition {
     pub(super) halves: Halves,
@@ -82,19 +82,25 @@ impl Condition {
 #[derive(Default)]
 pub(super) struct TransitionLog {
     /// By endpoint and slot.
-    peers: Vec<Vec<PeerRecord>>,
+    peers: Vec<Vec<TransitionRecord>>,
     recorded: usize,
 }
 
 #[derive(Clone)]
-struct PeerRecord {
+struct TransitionRecord {
     generation: u32,
     condition: Condition,
     /// `None` without a transition, and for a peer beyond [`PEERS_MAX`].
-    last: Option<Box<VecDeque<Transition>>>,
+    last: Option<Box<LastTransitions>>,
 }
 
-impl PeerRecord {
+/// In a box of its own, since the records of all slots lie in a row and are read for each served peer.
+#[derive(Clone, Default)]
+struct LastTransitions {
+    oldest_first: VecDeque<Transition>,
+}
+
+impl TransitionRecord {
     const NONE: Self = Self { generation: 0, condition: Condition::NEW, last: None };
 }
 
@@ -128,7 +134,9 @@ impl TransitionLog {
             record.last = Some(Box::default());
             self.recorded += 1;
         }
-        let Some(last) = &mut self.record(endpoint, key).last else { return };
+        let Some(LastTransitions { oldest_first: last }) = self.record(endpoint, key).last.as_deref_mut() else {
+            return;
+        };
         let is_deadline = |change: PeerChange| matches!(change, PeerChange::Deadline(_));
         if is_deadline(transition.change) && last.back().is_some_and(|last| is_deadline(last.change)) {
             last.pop_back();
@@ -152,24 +160,24 @@ impl TransitionLog {
         let record = self.peers.get(endpoint).and_then(|records| records.get(key.slot()));
         let last =
             record.filter(|record| record.generation == key.generation()).and_then(|record| record.last.as_ref());
-        last.map_or_else(Vec::new, |last| last.iter().copied().collect())
+        last.map_or_else(Vec::new, |last| last.oldest_first.iter().copied().collect())
     }
 
-    fn record(&mut self, endpoint: u8, key: Key) -> &mut PeerRecord {
+    fn record(&mut self, endpoint: u8, key: Key) -> &mut TransitionRecord {
         let (endpoint, slot) = (usize::from(endpoint), key.slot());
         if self.peers.len() <= endpoint {
             self.peers.resize(endpoint + 1, Vec::new());
         }
         let records = &mut self.peers[endpoint];
         if records.len() <= slot {
-            records.resize(slot + 1, PeerRecord::NONE);
+            records.resize(slot + 1, TransitionRecord::NONE);
         }
         let record = &mut records[slot];
         if record.generation != key.generation() {
             if record.last.is_some() {
                 self.recorded -= 1;
             }
-            *record = PeerRecord { generation: key.generation(), ..PeerRecord::NONE };
+            *record = TransitionRecord { generation: key.generation(), ..TransitionRecord::NONE };
         }
         record
     }

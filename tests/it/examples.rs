@@ -41,7 +41,10 @@ impl Example {
     fn all() -> Vec<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
         let entries = fs::read_dir(folder).expect("the folder exists");
-        let mut all: Vec<Self> = entries.map(|entry| Self::of(entry.expect("the folder can be read").path())).collect();
+        let paths = entries.map(|entry| entry.expect("the folder can be read").path());
+        // A folder without a program has files for other programs.
+        let programs = paths.filter(|path| path.is_file() || path.join("main.rs").exists());
+        let mut all: Vec<Self> = programs.map(Self::of).collect();
         all.sort_by(|left, right| left.name.cmp(&right.name));
         all
     }

@@ -61,7 +61,10 @@ pub(crate) fn json_line(time: impl Display, level: Level, target: &str, message:
     while cut.len() >= ATOMIC_LEN && len > 0 {
         // Characters that are escaped are longer in the line than in the message.
         let excess = (cut.len() - ATOMIC_LEN) / 6 + 4;
-        len = message.floor_char_boundary(len.saturating_sub(excess));
+        len = len.saturating_sub(excess);
+        while !message.is_char_boundary(len) {
+            len -= 1;
+        }
         cut = line(&format!("{}…", &message[..len]));
     }
     cut
@@ -82,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_journal_is_recognized_by_its_device_and_inode() {
-        let (_reader, writer) = std::io::pipe().unwrap();
+        let (_reader, writer) = io::pipe().unwrap();
         let stat = rustix::fs::fstat(&writer).unwrap();
         let is_named = |text: &str| is_journal(&writer, Some(OsStr::new(text)));
         assert!(is_named(&format!("{}:{}", stat.st_dev, stat.st_ino)));

@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         Subcommand::Stat(settings) => stat::run(&settings),
         Subcommand::Doctor(settings) => doctor::run(&settings),
         Subcommand::Man(settings) => manual::run(&settings, command_line::declaration()),
-        Subcommand::Completions(settings) => manual::run_completions(&settings, command_line::declaration()),
+        Subcommand::Completions(settings) => manual::run_completions(&settings, &command_line::declaration()),
         Subcommand::Supervise(settings) => supervise::run(&settings),
     };
     match result {

@@ -170,6 +170,37 @@ fn a_peer_at_the_rate_and_a_silent_peer_are_not_too_slow() {
 }
 
 #[test]
+fn a_queue_that_is_empty_for_a_moment_restores_no_credit() {
+    let mut peer = rated(Raw);
+    peer.limits.write_timeout = 10 * SECOND;
+    let mut closed_after = None;
+    for second in 0..100 {
+        // The stream takes 20 bytes at once every 4 seconds, half of the rate, and the queue is empty each time.
+        peer.feed(&[b'x'; 20]);
+        let next = peer.now + 4 * SECOND;
+        if peer.deadline_at(next).is_some() {
+            closed_after = Some(second);
+            break;
+        }
+        peer.take_all();
+    }
+    assert_eq!(closed_after, Some(4));
+    assert_eq!(peer.connection.closed(), Some(CloseReason::TooSlow));
+    peer.release();
+
+    let mut patient = rated(Raw);
+    patient.limits.write_timeout = 10 * SECOND;
+    for _ in 0..100 {
+        patient.feed(&[b'x'; 20]);
+        let next = patient.now + 4 * SECOND;
+        assert_eq!(patient.deadline_at(next), None, "silence restores the credit");
+        patient.take_all();
+        patient.now = patient.now + 3 * SECOND;
+    }
+    patient.release();
+}
+
+#[test]
 fn at_the_end_of_its_lifetime_a_peer_completes_its_frame() {
     let mut peer = TestPeer::new(Lines::new());
     peer.feed(b"half");

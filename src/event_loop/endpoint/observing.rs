@@ -1,7 +1,7 @@
-//! Peers as an administrator sees them: their transitions, and those that are not open yet.
+//! Copies of the peers for an administrator, with their transitions. Pending peers are among them.
 
 use crate::connection::Deadline;
-use crate::event_loop::snapshot::{PeerSnapshot, PeerStage};
+use crate::event_loop::snapshot::{OpenStage, PeerSnapshot};
 use crate::event_loop::transitions::{Condition, PeerChange, Transition};
 use crate::host::Peer;
 use crate::net::{Layer, Link, Net};
@@ -53,8 +53,8 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         // The clock of the connection of a pending peer began when it was accepted or begun.
         let role = peer.link.role();
         let (stage, timeout, limit) = match role {
-            Role::Accepted => (PeerStage::Handshake, Deadline::Handshake, self.host.limits().handshake_timeout),
-            Role::Connected => (PeerStage::Connecting, Deadline::Connect, self.connector.connect_timeout()),
+            Role::Accepted => (OpenStage::Handshake, Deadline::Handshake, self.host.limits().handshake_timeout),
+            Role::Connected => (OpenStage::Connecting, Deadline::Connect, self.connector.connect_timeout()),
         };
         let deadline = snapshot.last_activity + limit;
         PeerSnapshot { stage, role, deadline, timeout: Some(timeout), ..snapshot }

@@ -14,7 +14,7 @@ const KERNEL_BYTES: u64 = 5 * 1024;
 /// Memory of the process for one idle connection, in bytes: its slot, its timer and their indices.
 const PROCESS_BYTES: u64 = 128;
 
-/// What one fact means.
+/// The meaning of one fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) verdict: Verdict,

@@ -1,6 +1,6 @@
 //! `readyloop doctor`: what this machine can hold, and what to change for more.
 //!
-//! It reads facts of the system and changes nothing. What they mean is decided in `findings`.
+//! It reads facts of the system and changes nothing. `findings` decides their meaning.
 
 mod facts;
 mod findings;
@@ -10,7 +10,7 @@ use std::path::Path;
 use clap::Args;
 
 use crate::cli_error::CliError;
-use crate::quantity::counted;
+use crate::quantity::{Unit, counted};
 use crate::standard_output::print;
 use crate::units::{above_zero, count};
 
@@ -33,7 +33,11 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     let Outcome { wanted, holds, limited_by, .. } = outcome;
     if settings.connections.is_some() && holds < wanted {
         return Err(CliError::failure(
-            format!("this machine holds {}, less than {wanted}: {limited_by} end first", counted(holds, "connection")),
+            format!(
+                "this machine holds {}, less than {}: {limited_by} end first",
+                counted(holds, "connection"),
+                Unit::Count.print(wanted as f64)
+            ),
             "type the commands of the lines that begin with `change`, and run it again",
         ));
     }

@@ -15,7 +15,10 @@ pub(crate) struct Settings {
 }
 
 /// Prints the script.
-pub(crate) fn run(settings: &Settings, mut command: Command) -> Result<(), CliError> {
+pub(crate) fn run(settings: &Settings, command: &Command) -> Result<(), CliError> {
+    // A hidden subcommand would be completed too.
+    let visible = command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()).cloned();
+    let mut command = Command::new("readyloop").version(env!("CARGO_PKG_VERSION")).subcommands(visible);
     let mut script = Vec::new();
     generate(settings.shell, &mut command, "readyloop", &mut script);
     let script = String::from_utf8(script).map_err(|_| CliError::failure("the script is not text", BUG))?;

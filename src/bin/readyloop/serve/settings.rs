@@ -193,8 +193,8 @@ pub(super) struct PeerLimits {
 
     /// Finish a connection after this long, as in a drain
     ///
-    /// Each one ends up to a tenth earlier, so that not all clients come back at once. What it has sent
-    /// is answered first, and a frame that has begun has 10s.
+    /// Each one ends up to a tenth earlier, so that not all clients come back at once. Input
+    /// that has arrived is answered first, and a frame that has begun has 10s.
     #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
     #[arg(default_value = print_duration(Limits::default().max_lifetime))]
     pub(super) max_lifetime: Duration,

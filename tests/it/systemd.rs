@@ -9,9 +9,9 @@ use std::time::Instant;
 use crate::support::{ScratchPath, Serve, TIMEOUT, echoes, print_note};
 
 /// The socket of a service manager.
-struct Manager(UnixDatagram);
+struct Supervisor(UnixDatagram);
 
-impl Manager {
+impl Supervisor {
     fn new(socket: UnixDatagram) -> Self {
         socket.set_read_timeout(Some(TIMEOUT)).expect("it is not zero");
         Self(socket)
@@ -42,42 +42,42 @@ impl Manager {
 #[test]
 fn systemd_is_notified_of_the_start_each_reload_and_the_end() {
     let path = ScratchPath::new("notify");
-    let manager = Manager::new(UnixDatagram::bind(path.text()).expect("the path is free"));
+    let supervisor = Supervisor::new(UnixDatagram::bind(path.text()).expect("the path is free"));
     let server = Serve::new().env("NOTIFY_SOCKET", path.text()).env("WATCHDOG_USEC", "200000").start();
     let ready = ["READY=1".to_owned(), format!("MAINPID={}", server.process.pid)];
-    assert_eq!(manager.next(), ready);
+    assert_eq!(supervisor.next(), ready);
     for _ in 0..3 {
-        manager.next_with(|lines| lines == ["WATCHDOG=1"]);
+        supervisor.next_with(|lines| lines == ["WATCHDOG=1"]);
     }
     let mut open = server.connect();
     echoes(&mut open, b"hello");
-    let status = manager.next_with(|lines| lines[0].starts_with("STATUS="));
+    let status = supervisor.next_with(|lines| lines[0].starts_with("STATUS="));
     assert!(status[0].contains(" connections open, "), "{status:?}");
 
     server.signal("HUP");
-    let reloading = manager.next();
+    let reloading = supervisor.next();
     assert_eq!(reloading[0], "RELOADING=1");
     let micros = reloading[1].strip_prefix("MONOTONIC_USEC=").and_then(|micros| micros.parse::<u64>().ok());
     let uptime = fs::read_to_string("/proc/uptime").expect("it is Linux");
     let uptime: f64 = uptime.split(' ').next().and_then(|seconds| seconds.parse().ok()).expect("it is a number");
     let age = uptime - micros.expect("it is a number") as f64 / 1e6;
     assert!((-1.0..TIMEOUT.as_secs_f64()).contains(&age), "{age} seconds ago");
-    assert_eq!(manager.next(), ready);
+    assert_eq!(supervisor.next(), ready);
 
     drop(open);
     server.signal("TERM");
-    assert_eq!(manager.next()[0], "STOPPING=1");
+    assert_eq!(supervisor.next()[0], "STOPPING=1");
     assert_eq!(server.wait(TIMEOUT).code, Some(0));
 }
 
 #[test]
-fn a_manager_with_an_abstract_name_is_notified_and_one_that_is_gone_holds_nothing_up() {
+fn a_supervisor_with_an_abstract_name_is_notified_and_one_that_is_gone_holds_nothing_up() {
     let name = format!("readyloop-test-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).expect("the name is short");
-    let manager = Manager::new(UnixDatagram::bind_addr(&address).expect("the name is free"));
+    let supervisor = Supervisor::new(UnixDatagram::bind_addr(&address).expect("the name is free"));
     let server = Serve::new().env("NOTIFY_SOCKET", &format!("@{name}")).start();
-    assert_eq!(manager.next()[0], "READY=1");
-    drop(manager);
+    assert_eq!(supervisor.next()[0], "READY=1");
+    drop(supervisor);
     server.signal("HUP");
     server.logs("cannot notify the service manager: ");
     echoes(&mut server.connect(), b"hello");

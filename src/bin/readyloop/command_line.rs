@@ -124,9 +124,10 @@ pub(crate) fn read(arguments: &[OsString]) -> Result<Subcommand, EarlyExit> {
     }
     let parsed = Subcommand::from_arg_matches(&matches).map_err(|error| usage_error(&error, subcommand(arguments)))?;
     match (parsed, matches.subcommand()) {
-        (Subcommand::Serve(settings), Some((_, matches))) => {
-            let flags = serve::FlagValues::of(&serve::Settings::augment_args(Command::new("serve")), matches);
-            Ok(Subcommand::Serve(Box::new(settings.with_flags(flags))))
+        (Subcommand::Serve(mut settings), Some((_, matches))) => {
+            let declaration = serve::Settings::augment_args(Command::new("serve"));
+            settings.flags = serve::FlagValues::of(&declaration, matches);
+            Ok(Subcommand::Serve(settings))
         }
         (other, _) => Ok(other),
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use readyloop::event_loop::Stage;
 use readyloop::net::ControlEvent;
 use readyloop::{Reactor, Server, Totals};
 
@@ -20,9 +21,8 @@ impl Control {
         Self { reload, notifier }
     }
 
-    /// Serves until the server is drained or stopped. All its listeners must be bound.
+    /// Serves until the server is drained or stopped. The service manager knows already that it is ready.
     pub(super) fn run(&mut self, server: &mut Server<Reactor>) -> io::Result<Totals> {
-        self.notify(Notifier::ready);
         while !server.is_done() {
             let until = self.notifier.as_ref().and_then(Notifier::next_at);
             server.turn(until)?;
@@ -37,9 +37,19 @@ impl Control {
     fn carry_out(&mut self, control_event: ControlEvent, server: &mut Server<Reactor>) {
         match control_event {
             ControlEvent::Reload => {
-                self.notify(Notifier::reloading);
+                // After `Notifier::stopping`, the server is not ready again.
+                let is_running = server.stage() == Stage::Running;
+                self.notify(|notifier| {
+                    if is_running {
+                        notifier.reloading()
+                    }
+                });
                 self.reload.carry_out(server);
-                self.notify(Notifier::ready);
+                self.notify(|notifier| {
+                    if is_running {
+                        notifier.ready()
+                    }
+                });
             }
             ControlEvent::LameDuck(_) | ControlEvent::Drain | ControlEvent::Stop => {
                 self.notify(Notifier::stopping);

@@ -44,7 +44,7 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
     check::check(settings)?;
     logging::start_as(settings.output.log_format, &settings.output.verbosity);
 
-    let notifier = Notifier::from_environment();
+    let mut notifier = Notifier::from_environment();
     let ready_path = settings.output.ready_file.as_deref();
     ready_path.map_or(Ok(()), ReadyFile::remove_leftover)?;
     let limit = descriptors::raise_limit();
@@ -57,6 +57,8 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
     let lines = announce::lines(&addresses);
     let _ready_file = ready_path.map(|path| ReadyFile::write(path, &lines)).transpose()?;
     let admin_line = admin.map_or_else(String::new, |address| format!("administration on {address}\n"));
+    // Before the lines, because a predecessor that reads them ends, and this process must be the main one by then.
+    notifier.iter_mut().for_each(Notifier::ready);
     if print_and_check(&(lines + &admin_line))? == OutputState::Closed {
         // Like any command in a pipe, the server ends when the reader has closed it.
         return Ok(());

@@ -174,10 +174,10 @@ mod tests {
     }
 
     /// The messages since the last call, without their line feeds.
-    fn take(manager: &UnixDatagram) -> Vec<String> {
+    fn take(supervisor: &UnixDatagram) -> Vec<String> {
         let mut buffer = [0; 1024];
         let receive =
-            || manager.recv(&mut buffer).ok().map(|len| String::from_utf8_lossy(&buffer[..len]).trim().to_owned());
+            || supervisor.recv(&mut buffer).ok().map(|len| String::from_utf8_lossy(&buffer[..len]).trim().to_owned());
         std::iter::from_fn(receive).collect()
     }
 
@@ -187,11 +187,11 @@ mod tests {
 
     #[test]
     fn the_watchdog_is_fed_twice_in_its_time() {
-        let (mut notifier, manager) = new(Some(10 * SECOND));
+        let (mut notifier, supervisor) = new(Some(10 * SECOND));
         let mut sent = Vec::new();
         for second in 0..=15 {
             notifier.handle_time(at(second), || None);
-            sent.extend(take(&manager).into_iter().map(|message| (second, message)));
+            sent.extend(take(&supervisor).into_iter().map(|message| (second, message)));
             assert!(notifier.next_at().is_some_and(|next| next <= at(second + 5)));
         }
         assert_eq!(sent, [0, 5, 10, 15].map(|second| (second, "WATCHDOG=1".to_owned())));
@@ -199,41 +199,41 @@ mod tests {
 
     #[test]
     fn the_status_is_sent_once_in_ten_seconds_and_an_idle_server_sleeps() {
-        let (mut notifier, manager) = new(None);
+        let (mut notifier, supervisor) = new(None);
         assert_eq!(notifier.next_at(), None);
         let status = |text: &str| Some(text.to_owned());
         notifier.handle_time(at(20), || status("one"));
         assert_eq!(notifier.next_at(), Some(at(20)));
         notifier.handle_time(at(20), || status("one"));
-        assert_eq!((take(&manager), notifier.next_at()), (vec!["STATUS=one".to_owned()], None));
+        assert_eq!((take(&supervisor), notifier.next_at()), (vec!["STATUS=one".to_owned()], None));
         (21..30).for_each(|second| notifier.handle_time(at(second), || status("busy")));
-        assert_eq!((take(&manager), notifier.next_at()), (Vec::new(), Some(at(30))));
+        assert_eq!((take(&supervisor), notifier.next_at()), (Vec::new(), Some(at(30))));
         notifier.handle_time(at(30), || status("two"));
-        assert_eq!((take(&manager), notifier.next_at()), (vec!["STATUS=two".to_owned()], None));
+        assert_eq!((take(&supervisor), notifier.next_at()), (vec!["STATUS=two".to_owned()], None));
         notifier.handle_time(at(50), || status("two"));
         notifier.handle_time(at(50), || status("two"));
-        assert_eq!((take(&manager), notifier.next_at()), (Vec::new(), None), "the same status is not sent again");
+        assert_eq!((take(&supervisor), notifier.next_at()), (Vec::new(), None), "the same status is not sent again");
     }
 
     #[test]
-    fn a_manager_that_reads_nothing_holds_nothing_up() {
-        let (mut notifier, manager) = new(Some(10 * SECOND));
+    fn a_supervisor_that_reads_nothing_holds_nothing_up() {
+        let (mut notifier, supervisor) = new(Some(10 * SECOND));
         while notifier.send("STATUS=full").is_ok() {}
         notifier.ready();
         notifier.handle_time(at(100), || None);
         assert_eq!(notifier.keep_alive_at, at(100) + 5 * SECOND / 4, "it is tried again soon");
-        take(&manager);
+        take(&supervisor);
         notifier.handle_time(at(102), || None);
-        assert_eq!(take(&manager), ["WATCHDOG=1"]);
+        assert_eq!(take(&supervisor), ["WATCHDOG=1"]);
     }
 
     #[test]
     fn a_socket_has_a_path_or_an_abstract_name() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("notify");
-        let manager = UnixDatagram::bind(&path).unwrap();
+        let supervisor = UnixDatagram::bind(&path).unwrap();
         connect(path.as_os_str().as_bytes()).unwrap().send(b"x").unwrap();
-        assert_eq!(manager.recv(&mut [0; 9]).unwrap(), 1);
+        assert_eq!(supervisor.recv(&mut [0; 9]).unwrap(), 1);
         for name in ["relative", "vsock:2:1", "/nonexistent", "@", "@readyloop-nonexistent", &"/long".repeat(100)] {
             assert!(connect(name.as_bytes()).is_err(), "{name}");
         }

@@ -63,14 +63,7 @@ pub(crate) struct Settings {
 
     /// The values of all flags as text.
     #[arg(skip)]
-    pub(super) flags: FlagValues,
-}
-
-impl Settings {
-    /// Keeps the values of all flags, to compare them with those of a file that has changed.
-    pub(crate) fn with_flags(self, flags: FlagValues) -> Self {
-        Self { flags, ..self }
-    }
+    pub(crate) flags: FlagValues,
 }
 
 /// Addresses and the service on them.

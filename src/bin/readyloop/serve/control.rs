@@ -36,21 +36,13 @@ impl Control {
 
     fn carry_out(&mut self, control_event: ControlEvent, server: &mut Server<Reactor>) {
         match control_event {
-            ControlEvent::Reload => {
-                // After `Notifier::stopping`, the server is not ready again.
-                let is_running = server.stage() == Stage::Running;
-                self.notify(|notifier| {
-                    if is_running {
-                        notifier.reloading()
-                    }
-                });
+            // Once `Notifier::stopping` was sent, the server is not ready again.
+            ControlEvent::Reload if server.stage() == Stage::Running => {
+                self.notify(|notifier| notifier.reloading());
                 self.reload.carry_out(server);
-                self.notify(|notifier| {
-                    if is_running {
-                        notifier.ready()
-                    }
-                });
+                self.notify(Notifier::ready);
             }
+            ControlEvent::Reload => self.reload.carry_out(server),
             ControlEvent::LameDuck(_) | ControlEvent::Drain | ControlEvent::Stop => {
                 self.notify(Notifier::stopping);
                 server.carry_out(control_event);

@@ -63,6 +63,11 @@ impl<P> Connector<P> {
         }
     }
 
+    /// Changes the bounds, also for connections in progress.
+    pub(crate) fn change_limits(&mut self, connecting_max: usize, connect_timeout: Duration) {
+        (self.connecting_max, self.connect_timeout) = (connecting_max, connect_timeout);
+    }
+
     /// Queues a connection. Its timeout starts at `since`, or else at the first attempt.
     pub(crate) fn enqueue(&mut self, to: Destination, source: Option<IpAddr>, peer: P, since: Option<Instant>) {
         if self.is_closed {
@@ -81,6 +86,11 @@ impl<P> Connector<P> {
     /// The number of queued connections.
     pub(crate) fn pending(&self) -> usize {
         self.pending.len()
+    }
+
+    /// How long a connection may take.
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
     }
 
     /// The number of connections in progress.

@@ -227,6 +227,11 @@ impl Guard {
         }
     }
 
+    /// Changes the rates. The buckets keep what they hold.
+    pub fn change_limits(&mut self, limits: DatagramLimits) {
+        self.limits = limits;
+    }
+
     /// Sets the ports on which this server answers datagrams. Datagrams from these ports are refused.
     pub fn refuse_own_ports(&mut self, ports: &[u16]) {
         self.own_ports = ports.to_vec();

@@ -14,6 +14,7 @@ pub(crate) mod pattern;
 mod raw_epoll;
 pub(crate) mod report;
 pub(crate) mod running_server;
+mod scraper;
 mod server;
 mod slow;
 pub(crate) mod steady;

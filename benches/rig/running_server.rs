@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::arguments::Peer;
 use super::kernel;
+use super::scraper::Scraper;
 use super::server::Server;
 
 /// The longest time until a server listens.
@@ -28,12 +29,18 @@ pub(crate) struct RunningServer {
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
     process: Child,
+    scraper: Option<Scraper>,
 }
 
 impl RunningServer {
     /// Starts a server of this repository.
     pub(crate) fn own(server: Server, name: String, core: Option<usize>) -> Result<Self> {
-        Self::start(name, server.command()?, core)
+        let mut running = Self::start(name, server.command()?, core)?;
+        if let Some(path) = server.scraped_at() {
+            // All listeners are bound before the first line is printed.
+            running.scraper = Some(Scraper::start(path)?);
+        }
+        Ok(running)
     }
 
     /// Starts any other server.
@@ -53,7 +60,7 @@ impl RunningServer {
             .with_context(|| format!("cannot start {name}"))?;
         let stdout = process.stdout.take().expect("standard output is a pipe");
         // The value exists before the address is known, so that it kills the process after any error.
-        let mut server = Self { name, address: ([0, 0, 0, 0], 0).into(), process };
+        let mut server = Self { name, address: ([0, 0, 0, 0], 0).into(), process, scraper: None };
         server.address = read_address(stdout).with_context(|| format!("{} does not listen", server.name))?;
         Ok(server)
     }
@@ -78,6 +85,7 @@ impl RunningServer {
 
 impl Drop for RunningServer {
     fn drop(&mut self) {
+        self.scraper = None;
         // The process may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();

@@ -1,6 +1,7 @@
 //! The servers that can be compared: the name of each, its command, and how many peers it serves at once.
 
 use std::env;
+use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr;
 
@@ -16,6 +17,9 @@ const SLOW: &str = "--slow";
 /// The default threads of `readyloop serve --design pool`.
 const POOL_WORKERS: usize = 64;
 
+/// The highest ratio of a server with an administration endpoint to one without that meets the goal.
+const ADMINISTRATION_GOAL: f64 = 1.01;
+
 /// The highest ratio of `--design threads` to a plain thread for each connection that meets the goal.
 const THREADS_GOAL: f64 = 1.10;
 
@@ -26,6 +30,10 @@ pub(crate) enum Server {
     RawEpoll,
     /// `readyloop serve`.
     Reactor,
+    /// `readyloop serve --admin`, which no client reads.
+    Admin,
+    /// `readyloop serve --admin`, from which all metrics are read at the start and then once a second.
+    Scraped,
     /// `readyloop serve --design iterative`.
     Iterative,
     /// `readyloop serve --design threads`.
@@ -41,9 +49,11 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::RawEpoll,
         Self::Reactor,
+        Self::Admin,
+        Self::Scraped,
         Self::Iterative,
         Self::Threads,
         Self::Pool,
@@ -56,6 +66,8 @@ impl Server {
         match self {
             Self::RawEpoll => "raw-epoll",
             Self::Reactor => "reactor",
+            Self::Admin => "admin",
+            Self::Scraped => "scraped",
             Self::Iterative => "iterative",
             Self::Threads => "threads",
             Self::Pool => "pool",
@@ -76,6 +88,11 @@ impl Server {
                 command.args(["serve", "-l", "tcp://127.0.0.1:0", "-q", "--design", self.name()]);
                 Ok(command)
             }
+            Self::Admin | Self::Scraped => {
+                let mut command = Self::Reactor.command()?;
+                command.arg("--admin").arg(format!("unix:{}", admin_path().display()));
+                Ok(command)
+            }
             Self::StdThreads | Self::Tokio => self.example().map(example).context("the server is an example"),
         }
     }
@@ -93,8 +110,20 @@ impl Server {
         match self {
             Self::StdThreads => Some("02_blocking"),
             Self::Tokio => Some("21_tokio_echo"),
-            Self::RawEpoll | Self::Reactor | Self::Iterative | Self::Threads | Self::Pool | Self::Slow => None,
+            Self::RawEpoll
+            | Self::Reactor
+            | Self::Admin
+            | Self::Scraped
+            | Self::Iterative
+            | Self::Threads
+            | Self::Pool
+            | Self::Slow => None,
         }
+    }
+
+    /// The socket from which the metrics are read once a second, if they are.
+    pub(crate) fn scraped_at(self) -> Option<PathBuf> {
+        (self == Self::Scraped).then(admin_path)
     }
 
     /// How many peers it serves at once; further peers wait until one of them closes.
@@ -102,7 +131,14 @@ impl Server {
         match self {
             Self::Iterative => 1,
             Self::Pool => POOL_WORKERS,
-            Self::RawEpoll | Self::Reactor | Self::Threads | Self::StdThreads | Self::Tokio | Self::Slow => usize::MAX,
+            Self::RawEpoll
+            | Self::Reactor
+            | Self::Admin
+            | Self::Scraped
+            | Self::Threads
+            | Self::StdThreads
+            | Self::Tokio
+            | Self::Slow => usize::MAX,
         }
     }
 
@@ -124,10 +160,13 @@ impl Server {
     pub(crate) fn goal(self, baseline: Self, cell: &Cell) -> Option<f64> {
         match (self, baseline) {
             (Self::Reactor, Self::RawEpoll) => cell.goal,
+            (Self::Admin | Self::Scraped, Self::Reactor) => Some(ADMINISTRATION_GOAL),
             (Self::Threads, Self::StdThreads) => Some(THREADS_GOAL),
             (
                 Self::RawEpoll
                 | Self::Reactor
+                | Self::Admin
+                | Self::Scraped
                 | Self::Iterative
                 | Self::Threads
                 | Self::Pool
@@ -158,6 +197,11 @@ pub(crate) fn serve() -> Option<Result<()>> {
         SLOW => Some(slow::serve()),
         _ => None,
     }
+}
+
+/// The socket of the administration endpoint. One server runs at a time, and each replaces the socket of the last.
+fn admin_path() -> PathBuf {
+    env::temp_dir().join(format!("readyloop-bench-{}.sock", std::process::id()))
 }
 
 fn this_program(flag: &str) -> Result<Command> {

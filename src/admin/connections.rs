@@ -7,7 +7,7 @@ use std::vec;
 use serde::Serialize;
 
 use crate::connection::{CloseReason, Deadline};
-use crate::event_loop::{LoopView, PeerCursor, PeerSnapshot, PeerView};
+use crate::event_loop::{LoopView, PeerCursor, PeerSnapshot, PeerView, Transition};
 use crate::instant::Instant;
 use crate::slab::Key;
 
@@ -21,6 +21,8 @@ const SLICE: usize = 128;
 
 const PARAMETERS: &str = "unknown parameter or value; the parameters are endpoint=NUMBER, address=PREFIX, \
                           paused=true|false, output_min=BYTES, sort=output|input|idle and limit=COUNT\n";
+
+const REPEATED: &str = "a parameter is given twice; give each one once\n";
 
 /// Identifies a peer of the whole loop; prints as `endpoint-slot.generation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +67,14 @@ impl PeerQuery {
     /// A parameter or its value is not known.
     pub(super) fn parse(query: &str) -> Result<Self, &'static str> {
         let mut parsed = Self::default();
+        let mut names = Vec::new();
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             parsed.add(parameter).ok_or(PARAMETERS)?;
+            names.push(parameter.split('=').next());
+        }
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(REPEATED);
         }
         Ok(parsed)
     }
@@ -248,6 +256,7 @@ struct Row<'a> {
     address: Option<String>,
     /// The address of the proxy that announced it.
     proxy: Option<String>,
+    state: &'a str,
     role: &'a str,
     read: &'a str,
     write: &'a str,
@@ -277,6 +286,7 @@ fn row(endpoint: usize, peer: &PeerSnapshot, view: &dyn LoopView) -> String {
         endpoint: view.local_address(endpoint).map(ToString::to_string),
         address: peer.address.map(|address| address.to_string()),
         proxy: peer.proxy_address.map(|address| address.to_string()),
+        state: peer.stage.name(),
         role: peer.role.name(),
         read: peer.halves.read().name(),
         write: peer.halves.write().name(),
@@ -294,7 +304,7 @@ fn row(endpoint: usize, peer: &PeerSnapshot, view: &dyn LoopView) -> String {
     serde_json::to_string(&row).unwrap_or_default()
 }
 
-/// One peer with the limits that apply to it; `None` if it is gone.
+/// One peer with the limits that apply to it and its last transitions; `None` if it is gone.
 pub(super) fn render_one(view: &dyn LoopView, PeerKey { endpoint, key }: PeerKey) -> Option<String> {
     let (peer, limits) = (view.peer(endpoint, key)?, view.limits(endpoint)?);
     let limits = serde_json::json!({
@@ -303,7 +313,10 @@ pub(super) fn render_one(view: &dyn LoopView, PeerKey { endpoint, key }: PeerKey
         "queue_len_max": limits.queue_len_max(peer.role),
         "frame_len_max": limits.frame_len_max,
     });
-    Some(format!("{{\"connection\":{},\"limits\":{limits}}}\n", row(endpoint, &peer, view)))
+    let transition = |Transition { at, change }: Transition| serde_json::json!({ "ago_s": view.now().since(at).as_secs_f64(), "change": change.to_string() });
+    let transitions: serde_json::Value = view.transitions(endpoint, key).into_iter().map(transition).collect();
+    let row = row(endpoint, &peer, view);
+    Some(format!("{{\"connection\":{row},\"limits\":{limits},\"transitions\":{transitions}}}\n"))
 }
 
 #[cfg(test)]
@@ -319,6 +332,7 @@ mod tests {
         assert_eq!((all.output_min, all.sort, all.limit()), (5, Some(Sort::Idle), 7));
         assert_eq!(parse("sort=output&limit=100000").unwrap().limit(), SORTED_MAX);
         assert_eq!(parse("limit=100000").unwrap().limit(), 100_000);
+        assert_eq!(PeerQuery::parse("limit=1&sort=idle&limit=2"), Err(REPEATED));
         for text in ["x=1", "limit", "limit=-1", "limit=99999999999999999999", "address=%", "address=%é", "sort="] {
             assert_eq!(parse(text), None, "{text}");
         }

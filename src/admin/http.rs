@@ -130,13 +130,25 @@ impl Status {
     pub(super) const METHOD_NOT_ALLOWED: Self = Self(405, "Method Not Allowed");
     pub(super) const MISDIRECTED: Self = Self(421, "Misdirected Request");
     pub(super) const HEAD_TOO_LARGE: Self = Self(431, "Request Header Fields Too Large");
+    pub(super) const INTERNAL_ERROR: Self = Self(500, "Internal Server Error");
     pub(super) const BAD_GATEWAY: Self = Self(502, "Bad Gateway");
     pub(super) const UNAVAILABLE: Self = Self(503, "Service Unavailable");
 
     /// The status with this code, if the endpoint of a process sends it.
     pub(super) fn of(code: u16) -> Self {
-        let all = [Self::OK, Self::BAD_REQUEST, Self::NOT_FOUND, Self::UNAVAILABLE];
+        let all = [Self::OK, Self::BAD_REQUEST, Self::NOT_FOUND, Self::INTERNAL_ERROR, Self::UNAVAILABLE];
         all.into_iter().find(|status| status.0 == code).unwrap_or(Self::BAD_GATEWAY)
+    }
+
+    /// What a client can do about a refused request.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::METHOD_NOT_ALLOWED => "only GET and HEAD are served, since a request changes nothing\n",
+            Self::MISDIRECTED => "the host in the URL must be an IP address or localhost\n",
+            Self::HEAD_TOO_LARGE => "a request has at most 8 KiB and 64 header fields\n",
+            Self::INTERNAL_ERROR => "the request could not be answered; the log of the server has the error\n",
+            _ => "not a request of HTTP/1.0 or HTTP/1.1 with one Host and without a body\n",
+        }
     }
 }
 
@@ -178,7 +190,7 @@ pub(super) fn response(status: Status, content_type: ContentType, body: &[u8], f
 /// The response to a request that cannot be served. The connection ends after it.
 pub(super) fn refusal(status: Status) -> Vec<u8> {
     let form = Form { is_head: false, has_chunks: false, keeps_alive: false };
-    response(status, ContentType::Text, format!("{}\n", status.1).as_bytes(), form)
+    response(status, ContentType::Text, status.advice().as_bytes(), form)
 }
 
 /// The head of a response. Without a length, the body comes in chunks or until the end of the stream.

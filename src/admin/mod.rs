@@ -22,7 +22,7 @@
 //! | `/healthz` | 200: the loop turns |
 //! | `/readyz` | 200, or 503 once a lame duck, a drain or a stop has begun |
 //! | `/connections` | the peers, as JSON; see below |
-//! | `/connections/KEY` | one peer with its limits |
+//! | `/connections/KEY` | one peer with its limits and its last 16 transitions |
 //! | `/loop` | stage, totals, time per phase and histograms, as JSON |
 //! | `/` | a page that shows these numbers live |
 //!
@@ -74,6 +74,7 @@ pub fn listen<N: Net + 'static>(
     let inspector = event_loop.inspector();
     let id = event_loop.listen_with(listen, HttpCodec, |sender| AdminService::new(inspector, sender))?;
     event_loop.measure();
+    event_loop.record_transitions();
     Ok(event_loop.local_address(&id).clone())
 }
 

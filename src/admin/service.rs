@@ -38,6 +38,8 @@ pub(super) struct Answer {
 enum Next {
     Request,
     Close,
+    /// The inquiry panicked or was dropped.
+    Failed,
     /// The rest of the list.
     Slice(Box<Listing>),
 }
@@ -45,6 +47,28 @@ enum Next {
 impl Next {
     fn after(form: Form) -> Self {
         if form.keeps_alive { Self::Request } else { Self::Close }
+    }
+}
+
+/// Answers a client exactly once: if its inquiry panics or is dropped, with an error.
+struct PendingAnswer {
+    sender: Sender<Answer>,
+    token: Option<ReplyToken>,
+}
+
+impl PendingAnswer {
+    fn send(&mut self, bytes: Vec<u8>, next: Next) {
+        if let Some(token) = self.token.take() {
+            // There are fewer connections than messages may wait, and each has one at most. A loop that has
+            // ended needs no answer.
+            let _ = self.sender.send(Answer { token, bytes, next });
+        }
+    }
+}
+
+impl Drop for PendingAnswer {
+    fn drop(&mut self) {
+        self.send(refusal(Status::INTERNAL_ERROR), Next::Failed);
     }
 }
 
@@ -108,41 +132,31 @@ impl AdminService {
     }
 
     /// Sends an inquiry. Its result comes as a message.
-    fn inspect(
-        &self,
-        token: ReplyToken,
-        orders: &mut Orders<'_, Self>,
-        answer: impl FnOnce(&dyn LoopView) -> (Vec<u8>, Next) + Send + 'static,
-    ) {
-        let sender = self.sender.clone();
-        let asked = self.inspector.inspect(move |view| {
+    fn inspect(&self, token: ReplyToken, answer: impl FnOnce(&dyn LoopView) -> (Vec<u8>, Next) + Send + 'static) {
+        let mut pending = PendingAnswer { sender: self.sender.clone(), token: Some(token) };
+        // If it cannot be sent, because far too many wait already, it is dropped. That answers the client.
+        let _ = self.inspector.inspect(move |view| {
             let (bytes, next) = answer(view);
-            // There are fewer connections than messages may wait, and each has one at most. A loop that has
-            // ended needs no answer.
-            let _ = sender.send(Answer { token, bytes, next });
+            pending.send(bytes, next);
         });
-        if asked.is_err() {
-            // Far too many inquiries wait already.
-            orders.close(token.key());
-        }
     }
 
     fn send(token: ReplyToken, bytes: &[u8], next: &Next, orders: &mut Orders<'_, Self>) {
         let sent = match next {
-            Next::Request | Next::Close => orders.answer(token, &[bytes]),
+            Next::Request | Next::Close | Next::Failed => orders.answer(token, &[bytes]),
             Next::Slice(_) if bytes.is_empty() => Ok(()),
             Next::Slice(_) => orders.send_to(token.key(), &[bytes]),
         };
         match next {
             _ if sent.is_err() => orders.close(token.key()),
             Next::Request => {}
-            Next::Close => orders.finish(token.key()),
+            Next::Close | Next::Failed => orders.finish(token.key()),
             Next::Slice(_) => orders.notify_writable(token.key()),
         }
     }
 
-    fn inspect_slice(&self, mut listing: Box<Listing>, token: ReplyToken, orders: &mut Orders<'_, Self>) {
-        self.inspect(token, orders, move |view| {
+    fn inspect_slice(&self, mut listing: Box<Listing>, token: ReplyToken) {
+        self.inspect(token, move |view| {
             let bytes = listing.next_slice(view);
             (bytes, if listing.is_done() { Next::after(listing.form()) } else { Next::Slice(listing) })
         });
@@ -181,20 +195,24 @@ impl Service for AdminService {
                 let token = cx.defer_reply();
                 self.clients.handle_request(token.key());
                 self.listings.insert(token.key(), None);
-                self.inspect_slice(Box::new(Listing::new(query, form)), token, &mut cx.orders());
+                self.inspect_slice(Box::new(Listing::new(query, form)), token);
             }
             Route::Report(report) => {
                 let token = cx.defer_reply();
                 self.clients.handle_request(token.key());
-                self.inspect(token, &mut cx.orders(), move |view| (report.response(view, form), Next::after(form)));
+                self.inspect(token, move |view| (report.response(view, form), Next::after(form)));
             }
         }
     }
 
     fn on_message(&mut self, Answer { token, bytes, next }: Answer, orders: &mut Orders<'_, Self>) {
+        if matches!(next, Next::Failed) && self.listings.contains_key(&token.key()) {
+            // A part of the list may be sent already, and a reset shows that it is not complete.
+            return orders.close(token.key());
+        }
         Self::send(token, &bytes, &next, orders);
         match next {
-            Next::Request | Next::Close => {
+            Next::Request | Next::Close | Next::Failed => {
                 self.listings.remove(&token.key());
                 self.clients.handle_answer(token.key());
             }
@@ -209,7 +227,7 @@ impl Service for AdminService {
 
     fn on_writable(&mut self, (): &mut (), cx: &mut Context<'_, Self>) {
         if let Some((token, listing)) = self.listings.get_mut(&cx.key()).and_then(Option::take) {
-            self.inspect_slice(listing, token, &mut cx.orders());
+            self.inspect_slice(listing, token);
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::admission::{ADMINISTRATION_MAX, ServerLimits};
 use crate::codec::Lines;
+use crate::event_loop::Inspector;
 use crate::service::Echo;
 use crate::sim::{SimNet, SimPeer, World};
 
@@ -103,6 +104,8 @@ fn a_request_that_is_not_understood_is_refused_and_ends_the_connection() {
         let (peer, response) = scene.send(request.as_bytes());
         assert!(response.starts_with(&format!("HTTP/1.1 {code} ")), "{request}: {response}");
         assert!(response.contains("Connection: close") && peer.is_ended(), "{response}");
+        let (_, advice) = response.split_once("\r\n\r\n").unwrap();
+        assert!(advice.len() > 20 && advice.ends_with('\n'), "{response}");
     }
     let (peer, response) = scene.send(b"GET / HTTP/1.1\r\nHost: loc");
     assert_eq!(response, "", "it is not whole");
@@ -185,4 +188,36 @@ fn metrics_have_every_counter_with_its_help() {
         assert!(text.lines().any(|found| found == line), "no `{line}` in {text}");
     }
     assert_eq!(text.matches("# TYPE readyloop_connections_closed_total").count(), 1);
+}
+
+#[test]
+fn a_request_is_answered_with_an_error_when_its_inquiry_is_dropped() {
+    let mut scene = Scene::new();
+    let inspector = scene.event_loop.inspector();
+    while again(&inspector, 2) {}
+    let (client, response) = scene.send(b"GET /loop HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(response.starts_with("HTTP/1.1 500 ") && client.is_ended(), "{response}");
+    assert_eq!(scene.json_of("/loop")["stage"].as_str(), Some("running"), "the next one is answered");
+}
+
+/// Sends an inquiry that sends itself again this many times, so that the queue of inquiries stays full.
+fn again(inspector: &Inspector, times: usize) -> bool {
+    let sender = inspector.clone();
+    inspector.inspect(move |_| assert!(times == 0 || again(&sender, times - 1))).is_ok()
+}
+
+#[test]
+fn a_connection_has_its_last_transitions() {
+    let mut scene = Scene::new();
+    let peer = scene.world.connect(&scene.at);
+    peer.send(b"half");
+    scene.settle();
+    let key = scene.json_of("/connections")["connections"][0]["key"].as_str().unwrap().to_owned();
+    peer.send(b" a line\n");
+    scene.settle();
+    let one = scene.json_of(&format!("/connections/{key}"));
+    let changes: Vec<&str> =
+        one["transitions"].as_array().unwrap().iter().filter_map(|row| row["change"].as_str()).collect();
+    assert_eq!(changes[..2], ["opened", "deadline idle"], "{one}");
+    assert!(one["transitions"][0]["ago_s"].as_f64().is_some(), "{one}");
 }

@@ -45,6 +45,26 @@ impl Admission {
         }
     }
 
+    /// Changes the caps. A lower cap closes no peer: nothing is admitted until enough peers have left.
+    ///
+    /// Returns whether the addresses of all peers must be counted by [`Self::recount`], because without a cap
+    /// they were not.
+    pub(crate) fn change_limits(&mut self, limits: &ServerLimits) -> bool {
+        let (old, new) = (self.by_address_max, limits.connections_per_address_max);
+        (self.open_max, self.by_address_max, self.when_full) = (limits.connections_max, new, limits.when_full);
+        if new == usize::MAX {
+            self.by_address = HashMap::new();
+        }
+        old == usize::MAX && new != usize::MAX
+    }
+
+    /// Counts the address of a peer that was admitted while addresses were not counted.
+    pub(crate) fn recount(&mut self, group: AddressGroup) {
+        if let Some(count) = self.counted(group) {
+            *count += 1;
+        }
+    }
+
     /// Whether to accept connections: the server is not full, or it accepts them to refuse them.
     pub(crate) fn may_accept(&self, purpose: EndpointPurpose) -> bool {
         match purpose {
@@ -152,6 +172,26 @@ mod tests {
         assert_eq!(admission.by_address.len(), 1);
         assert_eq!(admission.admit(three), Ok(()));
         assert_eq!(admission.open(), 2);
+    }
+
+    #[test]
+    fn a_cap_that_is_turned_on_later_counts_the_peers_that_are_open() {
+        let mut admission = Admission::new(&ServerLimits::default());
+        let (one, two) = (group("10.0.0.1:1"), group("10.0.0.2:1"));
+        [one, one, AddressGroup::UNIX].into_iter().for_each(|group| admission.admit(group).unwrap());
+        let capped = ServerLimits { connections_per_address_max: 1, ..ServerLimits::default() };
+        assert!(admission.change_limits(&capped));
+        [one, one, AddressGroup::UNIX].into_iter().for_each(|group| admission.recount(group));
+        assert!(!admission.change_limits(&capped), "they are counted already");
+        assert_eq!((admission.admit(one), admission.admit(two)), (Err(AdmissionRefusal::AddressFull), Ok(())));
+        admission.release(one);
+        assert_eq!(admission.admit(one), Err(AdmissionRefusal::AddressFull), "one of the two is still open");
+        admission.release(one);
+        assert_eq!(admission.admit(one), Ok(()));
+        assert!(!admission.change_limits(&ServerLimits::default()));
+        assert!(admission.by_address.is_empty());
+        [one, two, AddressGroup::UNIX].into_iter().for_each(|group| admission.release(group));
+        assert_eq!(admission.open(), 0);
     }
 
     #[test]

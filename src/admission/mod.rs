@@ -5,6 +5,7 @@
 
 mod accept;
 mod caps;
+mod handshake_counters;
 mod limits;
 mod log_throttle;
 mod totals;
@@ -19,6 +20,7 @@ use crate::net::{Address, AddressError, ListenOptions};
 pub(crate) use accept::{AcceptError, AcceptRetry};
 pub use caps::ADMINISTRATION_MAX;
 pub(crate) use caps::{Admission, AdmissionRefusal};
+pub use handshake_counters::HandshakeCounters;
 pub use limits::{ServerLimits, WhenFull};
 pub(crate) use log_throttle::{LogThrottle, repeated_suffix};
 pub(crate) use totals::Count;

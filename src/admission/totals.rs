@@ -8,6 +8,8 @@ use crate::counters::counters;
 use crate::datagram::DatagramCounters;
 use crate::host::HostCounters;
 
+use super::handshake_counters::HandshakeCounters;
+
 counters! {
     /// Everything a server has counted since it was created.
     ///
@@ -41,6 +43,8 @@ counters! {
         with
         /// Sum over the peers of all endpoints.
         pub peers: HostCounters,
+        /// Sum over the handshakes of all endpoints.
+        pub handshakes_by_outcome: HandshakeCounters,
         /// Sum over the datagrams of all UDP endpoints.
         pub datagrams: DatagramCounters,
         and
@@ -70,6 +74,8 @@ impl Totals {
         self.peers.opened + self.handshakes + self.connecting == self.open + self.peers.closed_total()
             && self.peers.ledger.reconciles(self.bytes_stored, self.bytes_waiting)
             && (self.open > 0 || (self.bytes_stored, self.bytes_waiting) == (0, 0))
+            && self.handshakes_by_outcome.begun
+                == self.handshakes_by_outcome.completed + self.handshakes_by_outcome.failed_total() + self.handshakes
             && self.datagrams.reconciles()
     }
 }

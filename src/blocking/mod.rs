@@ -251,8 +251,7 @@ impl BlockingServer {
                 let entered = self.shutdown.stop();
                 self.enter_stage(entered);
             }
-            // Only TLS certificates are reloaded, and there is no TLS here.
-            ControlEvent::Reload => {}
+            ControlEvent::Reload => info!("nothing to reload: this design has no TLS"),
             ControlEvent::Restart | ControlEvent::HandOver => warn!("only the reactor can be restarted in place"),
             ControlEvent::Totals => info!("{}", self.totals()),
         }

@@ -37,6 +37,8 @@ const SCATTERED_BLOCKS_MAX: usize = 16 * 1024;
 pub struct Reserve {
     lent_bytes: usize,
     lent_bytes_max: usize,
+    /// The bound that `lent_bytes_max` falls to while blocks return.
+    lent_bytes_goal: usize,
     idle_bytes: usize,
     paged_bytes: usize,
     /// Lent and idle blocks.
@@ -61,6 +63,7 @@ impl Reserve {
         Self {
             lent_bytes: 0,
             lent_bytes_max,
+            lent_bytes_goal: lent_bytes_max,
             idle_bytes: 0,
             paged_bytes: 0,
             blocks: 0,
@@ -68,6 +71,16 @@ impl Reserve {
             idle,
             overflow: Overflow::new(),
         }
+    }
+
+    /// Changes the bound.
+    ///
+    /// A lower bound leaves at least half of it spare at once, so that queues that are in use can go on. Where that
+    /// needs more than the bound, the rest goes as blocks return.
+    pub fn change_lent_bytes_max(&mut self, lent_bytes_max: usize) {
+        let lowest = self.lent_bytes.saturating_add(lent_bytes_max / 2).min(self.lent_bytes_max);
+        self.lent_bytes_goal = lent_bytes_max;
+        self.lent_bytes_max = lent_bytes_max.max(lowest);
     }
 
     /// The capacity of all lent blocks, in bytes.
@@ -145,6 +158,9 @@ impl Reserve {
         let capacity = block.capacity();
         self.lent_bytes -= capacity;
         self.lent_blocks -= 1;
+        if self.lent_bytes_max > self.lent_bytes_goal {
+            self.lent_bytes_max = self.lent_bytes_goal.max(self.lent_bytes_max.saturating_sub(capacity));
+        }
         if capacity > KEPT_BYTES_MAX {
             self.unmap(&block);
             return;
@@ -222,6 +238,25 @@ mod tests {
         reserve.give_back(block);
         reserve.give_back(other);
         assert_eq!((reserve.lent_bytes(), reserve.idle_bytes()), (0, 12 * KIB));
+    }
+
+    #[test]
+    fn a_lower_bound_leaves_some_bytes_spare_and_is_reached_as_blocks_return() {
+        let mut reserve = Reserve::new(64 * KIB);
+        let mut lent: Vec<_> = (0..4).map(|_| reserve.lend(8 * KIB).unwrap()).collect();
+        reserve.change_lent_bytes_max(16 * KIB);
+        assert_eq!((reserve.lent_bytes(), reserve.spare_bytes()), (32 * KIB, 8 * KIB));
+        reserve.change_lent_bytes_max(16 * KIB);
+        assert_eq!(reserve.spare_bytes(), 8 * KIB, "the same change has no further effect");
+        let mut spare = Vec::new();
+        while let Some(block) = lent.pop() {
+            reserve.give_back(block);
+            spare.push(reserve.spare_bytes() / KIB);
+        }
+        assert_eq!(spare, [8, 8, 8, 16]);
+        assert_eq!(reserve.lent_bytes_max(), 16 * KIB);
+        reserve.change_lent_bytes_max(64 * KIB);
+        assert_eq!(reserve.spare_bytes(), 64 * KIB, "a higher bound counts at once");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::deadline::FrameClock;
 use super::frames::{StopReason, serve_frames};
 use super::read_pause::ReadPause;
 use super::reply::{CloseRequest, ReplyOutcome};
+use super::small::RequestFlags;
 use super::{CloseReason, Connection, InputRange, NO_INPUT_RANGE, ReadHalf, Reply, Resources, WriteHalf};
 
 impl<C: Codec> Connection<C> {
@@ -26,6 +27,7 @@ impl<C: Codec> Connection<C> {
         resources: &mut Resources<'_, C>,
         on_frame: impl FnMut(&[u8], &mut Reply<'_, C>) -> Result<ControlFlow<()>, FrameError>,
     ) -> InputRange {
+        self.start_waiting(resources);
         self.last_activity = resources.now;
         self.has_moved_bytes = true;
         resources.ledger.bytes_read += input.len() as u64;
@@ -40,7 +42,6 @@ impl<C: Codec> Connection<C> {
             return NO_INPUT_RANGE;
         }
 
-        self.start_waiting(resources.now);
         let mut outcome = self.no_request();
         let mut reply = Reply::new(self.role, &mut self.output, &mut self.codec_state, input, &mut outcome, resources);
         let (served, stop) = serve_frames(input, &mut reply, on_frame);
@@ -63,7 +64,7 @@ impl<C: Codec> Connection<C> {
 
     /// Runs a callback without input. Its replies go to the output queue, and its panic is caught.
     pub fn handle_callback(&mut self, resources: &mut Resources<'_, C>, callback: impl FnOnce(&mut Reply<'_, C>)) {
-        self.start_waiting(resources.now);
+        self.start_waiting(resources);
         let mut outcome = self.no_request();
         let mut reply = Reply::new(self.role, &mut self.output, &mut self.codec_state, &[], &mut outcome, resources);
         if catch_unwind(AssertUnwindSafe(|| callback(&mut reply))).is_err() {
@@ -102,7 +103,7 @@ impl<C: Codec> Connection<C> {
         resources: &mut Resources<'_, C>,
         on_frame: impl FnMut(&[u8], &mut Reply<'_, C>) -> Result<ControlFlow<()>, FrameError>,
     ) {
-        self.start_waiting(resources.now);
+        self.start_waiting(resources);
         let mut outcome = self.no_request();
         let mut reply = Reply::new(self.role, &mut self.output, &mut self.codec_state, &[], &mut outcome, resources);
         let (served, stop) = serve_frames(self.input.as_slice(), &mut reply, on_frame);
@@ -153,8 +154,8 @@ impl<C: Codec> Connection<C> {
     /// Carries out what a callback requested.
     #[inline]
     fn apply(&mut self, outcome: ReplyOutcome, resources: &mut Resources<'_, C>) -> InputRange {
-        self.wants_writable |= outcome.wants_writable;
-        self.keeps_open |= outcome.keeps_open;
+        self.requests.add(RequestFlags::WRITABLE, outcome.wants_writable);
+        self.requests.add(RequestFlags::KEEP_OPEN, outcome.keeps_open);
         let can_reply = self.halves.write() == WriteHalf::Open && outcome.request == CloseRequest::KeepOpen;
         if can_reply && (outcome.owes_reply || self.owes_reply()) {
             self.change_pause(ReadPause::ForReply { is_paused: outcome.is_paused }, resources.now);

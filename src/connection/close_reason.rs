@@ -40,6 +40,10 @@ pub enum CloseReason {
     FrameTimeout,
     /// The peer took no output for `write_timeout`.
     WriteTimeout,
+    /// The peer sent a frame or took output more slowly than `min_rate`.
+    TooSlow,
+    /// The connection was open for `max_lifetime`.
+    MaxLifetime,
     /// The output queue of this peer reached its bound.
     QueueFull,
     /// The memory shared by all peers was exhausted.
@@ -58,7 +62,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason in declaration order: `ALL[reason as usize] == reason`.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Finished,
         Self::Probed,
         Self::PartialFrame,
@@ -75,6 +79,8 @@ impl CloseReason {
         Self::IdleTimeout,
         Self::FrameTimeout,
         Self::WriteTimeout,
+        Self::TooSlow,
+        Self::MaxLifetime,
         Self::QueueFull,
         Self::BudgetSpent,
         Self::Service,
@@ -103,6 +109,8 @@ impl CloseReason {
             Self::IdleTimeout => "idle-timeout",
             Self::FrameTimeout => "frame-timeout",
             Self::WriteTimeout => "write-timeout",
+            Self::TooSlow => "too-slow",
+            Self::MaxLifetime => "max-lifetime",
             Self::QueueFull => "queue-full",
             Self::BudgetSpent => "budget-spent",
             Self::Service => "service",

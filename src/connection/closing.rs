@@ -6,7 +6,8 @@ use crate::codec::Codec;
 use crate::instant::Instant;
 
 use super::read_pause::ReadPause;
-use super::{CloseReason, Connection, ReadHalf, Resources, Role, WriteHalf};
+use super::small::RequestFlags;
+use super::{CloseReason, Connection, Draining, ReadHalf, Resources, Role, WriteHalf};
 
 impl<C: Codec> Connection<C> {
     /// The peer's FIN has arrived.
@@ -64,7 +65,20 @@ impl<C: Codec> Connection<C> {
 
     /// The server drains: input that has arrived is still served, then this peer is finished.
     pub fn handle_drain(&mut self) {
-        self.is_draining = true;
+        if self.draining == Draining::No {
+            self.draining = Draining::Server;
+        }
+    }
+
+    /// The lifetime is over: input that has arrived is served, then the peer is finished. A second call finishes
+    /// it at once. Returns whether a second call is due later.
+    pub fn handle_lifetime(&mut self, resources: &mut Resources<'_, C>) -> bool {
+        let has_begun = self.draining == Draining::Lifetime;
+        self.draining = Draining::Lifetime;
+        if has_begun {
+            self.finish(CloseReason::MaxLifetime, resources);
+        }
+        !has_begun
     }
 
     /// The drain has taken too long: queued output is still sent, but no more input is served.
@@ -74,8 +88,15 @@ impl<C: Codec> Connection<C> {
 
     /// The stream has nothing to read at present. A draining peer with no work left is finished.
     pub fn handle_not_readable(&mut self, resources: &mut Resources<'_, C>) {
-        if self.is_draining && !self.is_paused() && !self.keeps_open {
-            self.finish(CloseReason::Drained, resources);
+        if self.is_paused() || self.requests.has(RequestFlags::KEEP_OPEN) {
+            return;
+        }
+        match self.draining {
+            Draining::No => {}
+            Draining::Server => self.finish(CloseReason::Drained, resources),
+            // There is time to complete a frame.
+            Draining::Lifetime if !self.input.is_empty() => {}
+            Draining::Lifetime => self.finish(CloseReason::MaxLifetime, resources),
         }
     }
 
@@ -117,7 +138,8 @@ impl<C: Codec> Connection<C> {
     ///
     /// Neither counts once our own half has ended, because nothing more can be sent.
     pub(super) fn finish_if_done(&mut self, resources: &mut Resources<'_, C>) {
-        let stays_open = (self.owes_reply() || self.keeps_open) && self.halves.write() == WriteHalf::Open;
+        let stays_open =
+            (self.owes_reply() || self.requests.has(RequestFlags::KEEP_OPEN)) && self.halves.write() == WriteHalf::Open;
         if self.is_holding_frames() || stays_open || self.halves.reason().is_some() {
             return;
         }
@@ -135,7 +157,7 @@ impl<C: Codec> Connection<C> {
     }
 
     pub(super) fn finish(&mut self, reason: CloseReason, resources: &mut Resources<'_, C>) {
-        self.start_waiting(resources.now);
+        self.start_waiting(resources);
         if self.halves.reason().is_none() && self.halves.write() == WriteHalf::Finished {
             // Our FIN was sent by a half-close. The wait for the peer's FIN starts here.
             self.waiting_since = resources.now;

@@ -6,6 +6,7 @@
 use crate::codec::Codec;
 use crate::instant::Instant;
 
+use super::limits::RATE_GRACE;
 use super::{CloseReason, Connection, Limits, ReadHalf, Resources, WriteHalf};
 
 /// The timeout that is running.
@@ -19,6 +20,16 @@ pub enum Deadline {
     Write,
     /// [`Limits::linger_timeout`].
     Linger,
+    /// [`Limits::min_rate`] of a frame.
+    FrameRate,
+    /// [`Limits::min_rate`] of the output.
+    WriteRate,
+    /// [`Limits::max_lifetime`].
+    Lifetime,
+    /// [`Limits::handshake_timeout`].
+    Handshake,
+    /// The timeout of an outbound connection, which belongs to the server.
+    Connect,
 }
 
 impl Deadline {
@@ -29,6 +40,11 @@ impl Deadline {
             Self::Frame => "frame",
             Self::Write => "write",
             Self::Linger => "linger",
+            Self::FrameRate => "frame-rate",
+            Self::WriteRate => "write-rate",
+            Self::Lifetime => "lifetime",
+            Self::Handshake => "handshake",
+            Self::Connect => "connect",
         }
     }
 }
@@ -76,7 +92,10 @@ impl<C: Codec> Connection<C> {
             // The peer does not read, so the queue cannot be flushed first.
             Some(Deadline::Write) => self.halves.close(CloseReason::WriteTimeout),
             Some(Deadline::Linger) => self.halves.stop_lingering(),
-            None => {}
+            Some(Deadline::FrameRate) => self.finish(CloseReason::TooSlow, resources),
+            Some(Deadline::WriteRate) => self.halves.close(CloseReason::TooSlow),
+            // These do not depend on the state of the connection, so the driver has their deadlines.
+            Some(Deadline::Lifetime | Deadline::Handshake | Deadline::Connect) | None => {}
         }
     }
 
@@ -94,14 +113,24 @@ impl<C: Codec> Connection<C> {
         let idle_or_write = if self.output.is_empty() && !self.wants_finish() {
             (self.last_activity + limits.idle_timeout, Deadline::Idle)
         } else {
-            (self.waiting_since + limits.write_timeout, Deadline::Write)
+            let is_rated = limits.min_rate.is_some() && !self.output.is_empty();
+            let deadline = if is_rated { Deadline::WriteRate } else { Deadline::Write };
+            (self.waiting_since + limits.write_timeout, deadline)
         };
         let is_frame_due =
             !self.input.is_empty() || self.halves.read() == ReadHalf::Open && codec.expects_frame(&self.codec_state);
         if is_frame_due && !self.is_paused() {
-            let frame = (self.frame_clock.mark + limits.frame_timeout, Deadline::Frame);
+            let frame = self.frame_deadline(limits);
             return Some(if frame.0 < idle_or_write.0 { frame } else { idle_or_write });
         }
         Some(idle_or_write)
+    }
+
+    fn frame_deadline(&self, limits: &Limits) -> (Instant, Deadline) {
+        let rated = limits.slowest_time(self.input.len()).map(|time| RATE_GRACE.saturating_add(time));
+        match rated {
+            Some(rated) if rated < limits.frame_timeout => (self.frame_clock.mark + rated, Deadline::FrameRate),
+            Some(_) | None => (self.frame_clock.mark + limits.frame_timeout, Deadline::Frame),
+        }
     }
 }

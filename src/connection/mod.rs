@@ -24,6 +24,7 @@ mod ledger;
 mod limits;
 mod read_pause;
 mod reply;
+mod small;
 
 use crate::buffer::{ByteQueue, Reserve};
 use crate::codec::Codec;
@@ -38,6 +39,7 @@ pub use read_pause::ReadPause;
 pub use reply::{InputRange, NO_INPUT_RANGE, Reply};
 
 use deadline::FrameClock;
+use small::{Debt, RequestFlags};
 
 /// What a connection borrows for one call: settings, memory, counters and the time.
 pub struct Resources<'a, C> {
@@ -61,12 +63,11 @@ pub struct Connection<C: Codec> {
     role: Role,
     halves: Halves,
     read_pause: ReadPause,
-    is_draining: bool,
     /// A byte has been read or written.
     has_moved_bytes: bool,
-    wants_writable: bool,
-    /// The peer stays open after its end, until the service finishes it.
-    keeps_open: bool,
+    draining: Draining,
+    requests: RequestFlags,
+    debt: Debt,
     discarded: u32,
     codec_state: C::State,
     /// An incomplete frame, or whole frames while frames are held back.
@@ -75,8 +76,19 @@ pub struct Connection<C: Codec> {
     /// When a byte last moved in either direction.
     last_activity: Instant,
     frame_clock: FrameClock,
-    /// Since when we wait for the peer to take output or, after our FIN, to send its own.
+    /// Since when we wait for the peer to take output or, after our FIN, to send its own. With
+    /// [`Limits::min_rate`], a byte that the stream takes moves it only by the time that the byte is worth.
     waiting_since: Instant,
+}
+
+/// Whether the connection ends when its input is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Draining {
+    No,
+    /// The whole server drains.
+    Server,
+    /// Only this connection does, at the end of its lifetime.
+    Lifetime,
 }
 
 impl<C: Codec> Connection<C> {
@@ -86,10 +98,10 @@ impl<C: Codec> Connection<C> {
             role,
             halves: Halves::new(),
             read_pause: ReadPause::NotPaused,
-            is_draining: false,
             has_moved_bytes: false,
-            wants_writable: false,
-            keeps_open: false,
+            draining: Draining::No,
+            requests: RequestFlags::default(),
+            debt: Debt::NONE,
             discarded: 0,
             codec_state: C::State::default(),
             input: ByteQueue::new(),
@@ -106,7 +118,15 @@ impl<C: Codec> Connection<C> {
         resources.ledger.bytes_written += (from_queue + from_input) as u64;
         self.has_moved_bytes = true;
         self.last_activity = resources.now;
-        self.waiting_since = resources.now;
+        let credit = resources.limits.slowest_time(from_queue + from_input);
+        self.waiting_since = credit.map_or(resources.now, |credit| resources.now.min(self.waiting_since + credit));
+        if self.output.is_empty() {
+            self.debt = Debt::of(resources.now - self.waiting_since, resources.limits.write_timeout);
+            if self.halves.write() != WriteHalf::Open {
+                // Our end has the whole timeout.
+                self.waiting_since = resources.now;
+            }
+        }
     }
 
     /// Stores the part of an input range that the stream did not take, before its buffer is used again.
@@ -135,14 +155,14 @@ impl<C: Codec> Connection<C> {
     pub fn poll_writable(&mut self, limits: &Limits) -> bool {
         let is_due = self.is_writable_due(limits);
         if is_due {
-            self.wants_writable = false;
+            self.requests.remove(RequestFlags::WRITABLE);
         }
         is_due
     }
 
     /// Whether [`Self::poll_writable`] would return `true`.
     pub fn is_writable_due(&self, limits: &Limits) -> bool {
-        self.wants_writable
+        self.requests.has(RequestFlags::WRITABLE)
             && self.halves.write() == WriteHalf::Open
             && self.closed().is_none()
             && self.output.len() <= limits.queue.low()
@@ -154,8 +174,8 @@ impl<C: Codec> Connection<C> {
     pub fn is_between_messages(&self) -> bool {
         self.halves.are_open()
             && self.read_pause == ReadPause::NotPaused
-            && !self.is_draining
-            && !self.wants_writable
+            && self.draining == Draining::No
+            && !self.requests.has(RequestFlags::WRITABLE)
             && self.input.is_empty()
             && self.output.is_empty()
     }
@@ -190,10 +210,15 @@ impl<C: Codec> Connection<C> {
         self.last_activity
     }
 
-    /// Starts the write timeout for bytes that are queued next, if the queue is empty.
-    fn start_waiting(&mut self, now: Instant) {
+    /// Starts the write timeout for bytes that are queued next, if the queue is empty. Call it before
+    /// `last_activity` changes, since silence restores credit.
+    fn start_waiting(&mut self, resources: &Resources<'_, C>) {
         if self.output.is_empty() && self.halves.write() == WriteHalf::Open {
-            self.waiting_since = now;
+            let (now, timeout) = (resources.now, resources.limits.write_timeout);
+            let debt = self.debt.time(timeout).saturating_sub(now - self.last_activity);
+            self.debt = Debt::of(debt, timeout);
+            let debt = u64::try_from(debt.as_nanos()).unwrap_or(u64::MAX);
+            self.waiting_since = Instant::from_nanos(now.as_nanos().saturating_sub(debt));
         }
     }
 }

@@ -8,12 +8,13 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
-use crate::admission::{EndpointPurpose, Totals};
+use crate::admission::{EndpointPurpose, ServerLimits, Totals};
 use crate::connection::Limits;
+use crate::datagram::DatagramLimits;
 use crate::destination::Destination;
 use crate::host::HostCounters;
 use crate::instant::Instant;
-use crate::net::{Address, Net, Readiness, Sender};
+use crate::net::{Address, AddressGroup, Net, Readiness, Sender};
 use crate::service::{Context, Service};
 use crate::slab::Key;
 
@@ -76,6 +77,22 @@ pub(super) trait AnyEndpoint<N: Net> {
     /// The limits of its peers, if it has any.
     fn limits(&self) -> Option<&Limits> {
         None
+    }
+    /// Changes the limits of its peers, if it has any.
+    fn change_peer_limits(&mut self, limits: &Limits) {
+        let _ = limits;
+    }
+    /// Changes the limits that it has a copy of.
+    fn change_server_limits(&mut self, limits: &ServerLimits) {
+        let _ = limits;
+    }
+    /// Changes the rates of datagrams, if it answers any.
+    fn change_datagram_limits(&mut self, limits: &DatagramLimits) {
+        let _ = limits;
+    }
+    /// Visits the group in which each of its peers counts, also of pending ones.
+    fn visit_groups(&self, visit: &mut dyn FnMut(AddressGroup)) {
+        let _ = visit;
     }
     fn snapshot(&self) -> EndpointSnapshot;
 }

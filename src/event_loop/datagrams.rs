@@ -291,6 +291,11 @@ impl<S: DatagramService, N: Net> AnyEndpoint<N> for DatagramEndpoint<S, N> {
         self.guard.refuse_own_ports(ports);
     }
 
+    fn change_datagram_limits(&mut self, limits: &DatagramLimits) {
+        self.limits = *limits;
+        self.guard.change_limits(*limits);
+    }
+
     fn snapshot(&self) -> EndpointSnapshot {
         EndpointSnapshot {
             counters: HostCounters::default(),

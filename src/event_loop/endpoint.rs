@@ -6,6 +6,8 @@
 mod accepting;
 mod connecting;
 mod ending;
+mod observing;
+mod runtime_limits;
 
 use std::io;
 use std::net::IpAddr;
@@ -65,6 +67,8 @@ pub(super) struct Endpoint<S: Service, N: Net, W: Layer<N::Stream>> {
     /// Messages wait until the service's orders are applied.
     has_messages: bool,
     ending: Ending,
+    /// The slot from which on changed limits must still be applied; `None` if they are applied to all peers.
+    limits_next_slot: Option<usize>,
 }
 
 impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
@@ -98,6 +102,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             inbox,
             has_messages: false,
             ending: Ending::default(),
+            limits_next_slot: None,
         }
     }
 
@@ -115,11 +120,11 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         &mut self,
         role: Role,
         group: AddressGroup,
-        net: &mut N,
+        state: &mut LoopState<N>,
         stream: impl FnOnce(&mut N, Token) -> io::Result<N::Stream>,
     ) -> io::Result<Key> {
-        let (index, layer) = (self.index, &self.layer);
-        self.host.insert_pending(|key| Ok(Link::new(layer.wrap(stream(net, token(index, key))?, role)?, group)))
+        let (index, layer, LoopState { net, now, .. }) = (self.index, &self.layer, state);
+        self.host.insert_pending(*now, |key| Ok(Link::new(layer.wrap(stream(net, token(index, key))?, role)?, group)))
     }
 
     /// Serves each marked peer once within the budget. The others stay marked.
@@ -173,6 +178,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         if let Some(before) = before {
             self.peer_log.served(key, &before, &self.host.counters().ledger);
         }
+        self.observe(key, state);
     }
 
     /// Expires deadlines and timers. This comes after serving: a peer with unread data is not idle.
@@ -213,6 +219,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
         if self.has_messages {
             self.deliver_messages(state);
         }
+        self.apply_limits(state);
         self.accept(state);
         self.connect(state);
         let mut budget = self.serve(state);
@@ -228,7 +235,8 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
             || self.has_messages
             || self.host.has_closed()
             || self.connector.has_failures()
-            || self.wants_stage();
+            || self.wants_stage()
+            || self.limits_next_slot.is_some();
         if has_work {
             return Instant::ORIGIN;
         }
@@ -285,6 +293,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
     fn add_to(&self, totals: &mut Totals) {
         totals.peers += self.host.counters();
         totals.handshakes += self.handshakes.len() as u64;
+        totals.handshakes_by_outcome += &self.handshakes.counters;
         totals.connecting += self.connector.connecting() as u64;
     }
 
@@ -293,7 +302,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
     }
 
     fn peers_from(&self, slot: usize, peers_max: usize, visit: &mut dyn FnMut(PeerSnapshot)) -> Option<usize> {
-        self.host.peers_from(slot, peers_max, |key, peer| visit(PeerSnapshot::of(key, peer, &self.host)))
+        self.host.peers_from(slot, peers_max, |key, peer| visit(self.copy(key, peer)))
     }
 
     fn limits(&self) -> Option<&Limits> {
@@ -301,7 +310,20 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
     }
 
     fn peer(&self, key: Key) -> Option<PeerSnapshot> {
-        self.host.peer(key).map(|peer| PeerSnapshot::of(key, peer, &self.host))
+        self.host.any_peer(key).map(|peer| self.copy(key, peer))
+    }
+
+    fn change_peer_limits(&mut self, limits: &Limits) {
+        self.change_limits(limits);
+    }
+
+    fn change_server_limits(&mut self, limits: &ServerLimits) {
+        self.handshakes.change_max(limits.handshakes_max);
+        self.connector.change_limits(limits.connecting_max, limits.connect_timeout);
+    }
+
+    fn visit_groups(&self, visit: &mut dyn FnMut(AddressGroup)) {
+        self.host.links().for_each(|link| visit(link.group()));
     }
 
     fn snapshot(&self) -> EndpointSnapshot {

@@ -227,7 +227,7 @@ impl<N: Net + 'static> EventLoop<N> {
     }
 
     /// An endpoint, and the state of the loop for it.
-    fn endpoint_mut<S: Service + 'static>(
+    pub(super) fn endpoint_mut<S: Service + 'static>(
         &mut self,
         id: &EndpointId<S>,
     ) -> (&mut dyn ServiceEndpoint<S, N>, &mut LoopState<N>) {

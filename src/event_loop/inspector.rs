@@ -19,6 +19,7 @@ use super::EventLoop;
 use super::measurements::Measurements;
 use super::shutdown::Stage;
 use super::snapshot::PeerSnapshot;
+use super::transitions::Transition;
 
 /// Most peers that one call of [`LoopView::peers`] visits.
 const PEERS_MAX: usize = 128;
@@ -61,12 +62,14 @@ pub trait LoopView {
     /// The limits of the peers of an endpoint.
     fn limits(&self, endpoint: usize) -> Option<&Limits>;
     /// Visits peers from a cursor on, a bounded number. Returns the cursor of the next call, or `None` after
-    /// the last peer. Pending peers and those of administration endpoints are not visited.
+    /// the last peer. Those of administration endpoints are not visited.
     ///
     /// A peer that is open from the first call to the last is visited exactly once.
     fn peers(&self, from: PeerCursor, visit: &mut dyn FnMut(PeerView)) -> Option<PeerCursor>;
     /// One peer of an endpoint.
     fn peer(&self, endpoint: usize, key: Key) -> Option<PeerSnapshot>;
+    /// The last transitions of a peer, the oldest first, if [`EventLoop::record_transitions`] was called.
+    fn transitions(&self, endpoint: usize, key: Key) -> Vec<Transition>;
 }
 
 /// How far [`LoopView::peers`] has come. The default is before the first peer.
@@ -175,5 +178,9 @@ impl<N: Net + 'static> LoopView for EventLoop<N> {
     fn peer(&self, endpoint: usize, key: Key) -> Option<PeerSnapshot> {
         let cell = self.endpoints.get(endpoint)?.endpoint();
         if cell.purpose() == EndpointPurpose::Service { cell.peer(key) } else { None }
+    }
+
+    fn transitions(&self, endpoint: usize, key: Key) -> Vec<Transition> {
+        self.state.transitions.as_ref().map_or_else(Vec::new, |log| log.of(endpoint, key))
     }
 }

@@ -7,6 +7,7 @@ use crate::instant::Instant;
 use crate::net::{Net, TURN_BYTES};
 
 use super::measurements::Measurements;
+use super::transitions::TransitionLog;
 
 /// The state that all endpoints of a loop share.
 pub(super) struct LoopState<N: Net> {
@@ -22,6 +23,8 @@ pub(super) struct LoopState<N: Net> {
     pub(super) admission: Admission,
     /// `None` while nothing is measured.
     pub(super) measurements: Option<Box<Measurements>>,
+    /// `None` while no transition is recorded.
+    pub(super) transitions: Option<Box<TransitionLog>>,
     pub(super) closes: u64,
     pub(super) refused_full: u64,
     pub(super) refused_address: u64,
@@ -40,6 +43,7 @@ impl<N: Net> LoopState<N> {
             partial_poll: None,
             admission: Admission::new(limits),
             measurements: None,
+            transitions: None,
             closes: 0,
             refused_full: 0,
             refused_address: 0,

@@ -4,6 +4,7 @@
 //! over any [`Net`]: the reactor or the simulated world.
 
 mod any_endpoint;
+mod control;
 mod datagrams;
 mod endpoint;
 mod endpoints;
@@ -15,19 +16,18 @@ mod measurements;
 mod measuring;
 mod peer_log;
 mod restart;
+mod runtime_limits;
 pub(crate) mod shutdown;
 mod snapshot;
 mod sources;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod transitions;
 
 use std::collections::VecDeque;
 use std::io;
-use std::mem::discriminant;
 use std::time::Duration;
-
-use log::info;
 
 use crate::admission::{EndpointPurpose, ServerLimits, Totals};
 use crate::instant::Instant;
@@ -40,10 +40,12 @@ pub use listen_error::ListenError;
 pub use measurements::{Histogram, Measurements, TurnPhase};
 pub use restart::{ADMIN, Restart, TLS};
 pub use shutdown::Stage;
-pub use snapshot::{EndpointSnapshot, PeerSnapshot, Snapshot};
+pub use snapshot::{EndpointSnapshot, OpenStage, PeerSnapshot, Snapshot};
 pub use sources::SourceEvent;
+pub use transitions::{PeerChange, Transition};
 
 use any_endpoint::{AnyEndpoint, EndpointCell};
+use control::ControlPolicy;
 use inspector::Inquiries;
 use loop_state::LoopState;
 use restart::OnRestart;
@@ -87,7 +89,7 @@ pub struct EventLoop<N: Net> {
     events: Vec<Event>,
     /// The control events among them.
     control_events: VecDeque<ControlEvent>,
-    control: Control,
+    control: ControlPolicy,
     handle: Handle,
     inquiries: Inquiries,
     on_restart: Option<OnRestart<N>>,
@@ -97,15 +99,6 @@ pub struct EventLoop<N: Net> {
     turns: u64,
     /// The first generation of the keys of each endpoint.
     first_generation: u32,
-}
-
-/// What happens to control events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Control {
-    /// The loop carries them out.
-    CarryOut,
-    /// [`EventLoop::poll_control_event`] returns them.
-    Return,
 }
 
 impl<N: Net + 'static> EventLoop<N> {
@@ -121,7 +114,7 @@ impl<N: Net + 'static> EventLoop<N> {
             sources: Sources::default(),
             events: Vec::new(),
             control_events: VecDeque::new(),
-            control: Control::CarryOut,
+            control: ControlPolicy::CARRY_OUT,
             on_restart: None,
             shutdown: Shutdown::new(&limits),
             limits,
@@ -141,21 +134,6 @@ impl<N: Net + 'static> EventLoop<N> {
     pub fn with_turn_bytes(mut self, bytes: usize) -> Self {
         self.state.turn_bytes = bytes;
         self
-    }
-
-    /// Makes [`Self::poll_control_event`] return signals and the requests of handles. The loop then carries
-    /// out none of them.
-    #[must_use]
-    pub fn with_returned_control_events(self) -> Self {
-        Self { control: Control::Return, ..self }
-    }
-
-    /// Returns the next control event, if the loop returns them.
-    pub fn poll_control_event(&mut self) -> Option<ControlEvent> {
-        match self.control {
-            Control::CarryOut => None,
-            Control::Return => self.control_events.pop_front(),
-        }
     }
 
     /// Returns a handle to control this loop from other threads.
@@ -251,30 +229,6 @@ impl<N: Net + 'static> EventLoop<N> {
         }
     }
 
-    fn handle_control_event(&mut self, control_event: ControlEvent) {
-        if self.control == Control::Return {
-            // At most one of each kind waits, so that a program that never takes them needs no more memory.
-            self.control_events.retain(|waiting| discriminant(waiting) != discriminant(&control_event));
-            return self.control_events.push_back(control_event);
-        }
-        match control_event {
-            ControlEvent::Wake => {}
-            ControlEvent::ShutDown => self.shut_down(),
-            ControlEvent::LameDuck(timeout) => self.lame_duck(timeout),
-            ControlEvent::Drain => self.drain(),
-            ControlEvent::Stop => self.stop(),
-            ControlEvent::Reload => self.reload(),
-            ControlEvent::Restart => self.restart(),
-            ControlEvent::HandOver => self.hand_over(),
-            ControlEvent::Totals => info!("{}", self.totals()),
-        }
-    }
-
-    /// Reads certificates and keys again, for new connections.
-    pub fn reload(&mut self) {
-        self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().reload());
-    }
-
     /// Applies a change to each endpoint that is not for administration.
     fn for_service_endpoints(&mut self, mut change: impl FnMut(&mut dyn AnyEndpoint<N>, &mut LoopState<N>)) {
         for cell in &mut self.endpoints {
@@ -351,6 +305,11 @@ impl<N: Net + 'static> EventLoop<N> {
             is_draining: self.shutdown.stage() > Stage::LameDuck,
             deadlines_wait: self.state.partial_poll.is_some(),
         }
+    }
+
+    /// The stage of the shutdown.
+    pub fn stage(&self) -> Stage {
+        self.shutdown.stage()
     }
 
     /// The time of the last turn.

@@ -121,6 +121,14 @@ impl Shutdown {
         }
     }
 
+    /// Changes the times of the stages. A stage that is under way keeps its time.
+    pub(crate) fn change_limits(&mut self, limits: &ServerLimits) {
+        (self.shutdown_delay, self.lame_duck_timeout) = (limits.shutdown_delay, limits.lame_duck_timeout);
+        if self.stage <= Stage::LameDuck {
+            self.drain_timeout = limits.drain_timeout;
+        }
+    }
+
     /// Waits for peers to leave, for at most `timeout`. Returns the stage that this enters, if any.
     pub(crate) fn lame_duck(&mut self, timeout: Duration, now: Instant) -> Option<Stage> {
         match self.stage {

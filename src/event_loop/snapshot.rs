@@ -55,6 +55,31 @@ pub struct EndpointSnapshot {
     pub has_orders: bool,
 }
 
+/// How far a peer has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenStage {
+    /// It was accepted, and the handshake of its layer is in progress.
+    Handshake,
+    /// Our connection to it is in progress.
+    Connecting,
+    /// Its handshake has failed, and it is being finished. The service does not know it.
+    Refused,
+    /// The service was notified of it.
+    Open,
+}
+
+impl OpenStage {
+    /// The stage in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Connecting => "connecting",
+            Self::Refused => "refused",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// The state of one peer.
 #[derive(Clone, Debug)]
 pub struct PeerSnapshot {
@@ -64,6 +89,8 @@ pub struct PeerSnapshot {
     pub address: Option<PeerAddress>,
     /// The address of the proxy that announced it, if one did.
     pub proxy_address: Option<PeerAddress>,
+    /// How far it has come. Only an inquiry sees peers that are not open yet.
+    pub stage: OpenStage,
     /// Our side of its connection.
     pub role: Role,
     /// Both halves of its connection.
@@ -102,11 +129,12 @@ impl PeerSnapshot {
     pub(super) fn of<S: Service, T: Stream>(key: Key, peer: &Peer<S, Link<T>>, host: &Host<S, Link<T>>) -> Self {
         let connection = &peer.connection;
         let (readable, writable) = peer.link.readiness();
-        let deadline = connection.deadline(host.codec(), host.limits());
+        let deadline = peer.deadline(host.codec(), host.limits());
         Self {
             key,
             address: peer.link.peer_address(),
             proxy_address: peer.link.proxy_address(),
+            stage: if peer.is_refused() { OpenStage::Refused } else { OpenStage::Open },
             role: connection.role(),
             halves: *connection.halves(),
             closed: connection.closed(),

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use log::{Level, log};
+use log::log;
 
 use crate::net::Net;
 
-use super::{Control, EventLoop, Stage};
+use super::{EventLoop, Stage};
 
 impl<N: Net + 'static> EventLoop<N> {
     /// Shuts down with all stages that the limits give a time. A second call is a drain, a third one a stop.
@@ -47,8 +47,7 @@ impl<N: Net + 'static> EventLoop<N> {
 
     fn enter_stage(&mut self, entered: Option<Stage>) {
         let Some(stage) = entered else { return };
-        // A program that carries out control events itself reports its end itself.
-        let level = if self.control == Control::Return { Level::Debug } else { Level::Info };
+        let level = self.control.stage_level;
         if let Some(text) = stage.announcement(self.state.admission.open(), &self.limits) {
             log!(level, "{text}");
         }

@@ -3,6 +3,8 @@
 mod ending;
 mod handing_over;
 mod inspecting;
+mod limits;
+mod runtime_limits;
 mod services;
 mod sources;
 mod turn;

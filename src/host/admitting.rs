@@ -13,7 +13,7 @@ use crate::peer_address::PeerAddress;
 use crate::service::{Identity, Service};
 use crate::slab::Key;
 
-use super::{Host, Mark, Peer, PeerGuard, Presence};
+use super::{Host, Lifetime, Mark, Peer, PeerGuard, Presence};
 
 impl<S: Service, L: Identity> Host<S, L> {
     /// Inserts a peer and opens it at once. `link` makes its link from its key.
@@ -27,7 +27,7 @@ impl<S: Service, L: Identity> Host<S, L> {
         now: Instant,
         link: impl FnOnce(Key) -> Result<L, E>,
     ) -> Result<Key, E> {
-        let key = self.insert_pending(link)?;
+        let key = self.insert_pending(now, link)?;
         self.handle_opened(key, S::Peer::default(), (address, Role::Accepted), reserve, now);
         Ok(key)
     }
@@ -38,15 +38,16 @@ impl<S: Service, L: Identity> Host<S, L> {
     ///
     /// # Errors
     /// Passes on an error of `link`, and inserts no peer.
-    pub fn insert_pending<E>(&mut self, link: impl FnOnce(Key) -> Result<L, E>) -> Result<Key, E> {
+    pub fn insert_pending<E>(&mut self, now: Instant, link: impl FnOnce(Key) -> Result<L, E>) -> Result<Key, E> {
         self.peers.try_insert_with(|key| {
             Ok(Peer {
                 link: link(key)?,
-                connection: Connection::new(Role::Accepted, Instant::ORIGIN),
+                connection: Connection::new(Role::Accepted, now),
                 state: S::Peer::default(),
                 armed_at: Instant::NEVER,
                 presence: Presence::Pending,
                 mark: Mark::Unmarked,
+                lifetime: Lifetime::ENDLESS,
             })
         })
     }
@@ -69,10 +70,12 @@ impl<S: Service, L: Identity> Host<S, L> {
         reserve: &mut Reserve,
         now: Instant,
     ) {
+        let lifetime = Lifetime::until(self.limits.lifetime_end(now, key.to_bits()));
         let Some(peer) = self.pending_peer(key) else { return };
         peer.presence = Presence::Open;
         peer.state = state;
         peer.connection = Connection::new(role, now);
+        peer.lifetime = lifetime;
         self.counters.opened += 1;
         if let Some(mut peer_guard) = self.peer_guard(key, reserve, now) {
             peer_guard.handle_open(address, role);

@@ -7,6 +7,7 @@
 mod admitting;
 mod counters;
 mod ending;
+mod lifetime;
 mod orders;
 mod peer_guard;
 
@@ -14,7 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::buffer::Reserve;
-use crate::connection::{Connection, Limits, Resources};
+use crate::connection::{Connection, Deadline, Limits, Resources};
 use crate::instant::Instant;
 use crate::service::{Context, Outbox, Service, TimerTarget};
 use crate::slab::{Key, Slab};
@@ -25,6 +26,7 @@ pub use ending::CloseMode;
 pub use orders::{ConnectUnsupported, OrderAllowance};
 pub use peer_guard::PeerGuard;
 
+use lifetime::Lifetime;
 use orders::{Applying, FREE_SLOTS_PER_PEER};
 use peer_guard::ServiceCall;
 
@@ -42,6 +44,7 @@ pub struct Peer<S: Service, L> {
     armed_at: Instant,
     presence: Presence,
     mark: Mark,
+    lifetime: Lifetime,
 }
 
 /// Whether a peer is known to the service.
@@ -94,13 +97,27 @@ impl<S: Service, L> Peer<S, L> {
         self.mark != Mark::Unmarked
     }
 
-    fn is_pending(&self) -> bool {
+    /// Whether its connection or handshake is still in progress.
+    pub fn is_pending(&self) -> bool {
         self.presence == Presence::Pending
+    }
+
+    /// Whether its handshake has failed, so that it only has to close.
+    pub fn is_refused(&self) -> bool {
+        self.presence == Presence::Refused
     }
 
     /// When the timer of this peer fires.
     pub fn armed_at(&self) -> Instant {
         self.armed_at
+    }
+
+    /// The next deadline of its connection, or the end of its lifetime if that comes first.
+    #[inline]
+    pub fn deadline(&self, codec: &S::Codec, limits: &Limits) -> Option<(Instant, Deadline)> {
+        let next = self.connection.deadline(codec, limits)?;
+        let end = self.lifetime.end();
+        Some(if end < next.0 && self.connection.halves().reason().is_none() { (end, Deadline::Lifetime) } else { next })
     }
 }
 
@@ -239,7 +256,7 @@ impl<S: Service, L> Host<S, L> {
             self.closed.push(key);
             return;
         }
-        let deadline = peer.connection.poll_deadline(&self.codec, &self.limits);
+        let deadline = peer.deadline(&self.codec, &self.limits).map_or(Instant::NEVER, |(at, _)| at);
         if deadline < peer.armed_at {
             peer.armed_at = deadline;
             self.timers.arm(key, deadline);
@@ -286,7 +303,7 @@ impl<S: Service, L> Host<S, L> {
             }
             let before = *peer.connection.halves();
             peer.connection.handle_deadline(&mut resources);
-            if *peer.connection.halves() != before {
+            if peer.handle_lifetime(&mut resources) || *peer.connection.halves() != before {
                 self.mark(key);
             }
             self.reschedule(key);
@@ -308,12 +325,22 @@ impl<S: Service, L> Host<S, L> {
         self.peers.iter().filter(|(_, peer)| !peer.is_pending())
     }
 
+    /// The links of all peers, also of pending ones.
+    pub fn links(&self) -> impl Iterator<Item = &L> {
+        self.peers.iter().map(|(_, peer)| &peer.link)
+    }
+
     /// One peer, unless it is pending or gone.
     pub fn peer(&self, key: Key) -> Option<&Peer<S, L>> {
         self.peers.get(key).filter(|peer| !peer.is_pending())
     }
 
-    /// Visits peers from slot `first` on, except pending ones: at most `peers_max`, and a bounded number of slots.
+    /// One peer, open or pending.
+    pub fn any_peer(&self, key: Key) -> Option<&Peer<S, L>> {
+        self.peers.get(key)
+    }
+
+    /// Visits peers from slot `first` on, also pending ones: at most `peers_max`, and a bounded number of slots.
     ///
     /// Returns the slot at which the next call continues, or `None` when it has visited all.
     pub fn peers_from(&self, first: usize, peers_max: usize, mut visit: impl FnMut(Key, &Peer<S, L>)) -> Option<usize> {
@@ -325,7 +352,7 @@ impl<S: Service, L> Host<S, L> {
                 return Some(slot);
             }
             let key = self.peers.key_at(slot);
-            if let Some((key, peer)) = key.and_then(|key| Some((key, self.peer(key)?))) {
+            if let Some((key, peer)) = key.and_then(|key| Some((key, self.any_peer(key)?))) {
                 visit(key, peer);
                 visited += 1;
             }
@@ -346,6 +373,12 @@ impl<S: Service, L> Host<S, L> {
     /// The limits of each peer.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Changes the limits of each peer. Deadlines of open peers that are now earlier count once
+    /// [`Self::for_peers_from`] has visited the peer.
+    pub fn change_limits(&mut self, limits: impl Into<Arc<Limits>>) {
+        self.limits = limits.into();
     }
 
     /// Borrows the service.

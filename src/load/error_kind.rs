@@ -102,12 +102,15 @@ impl ErrorKind {
             CloseReason::Reset => Self::Reset,
             CloseReason::BadFrame | CloseReason::FrameTooLong => Self::Mismatch,
             CloseReason::BadTls => Self::Tls,
-            CloseReason::IdleTimeout | CloseReason::FrameTimeout | CloseReason::WriteTimeout => Self::TimedOut,
+            CloseReason::IdleTimeout | CloseReason::FrameTimeout | CloseReason::WriteTimeout | CloseReason::TooSlow => {
+                Self::TimedOut
+            }
             CloseReason::HandshakeTimeout => Self::ConnectTimedOut,
             CloseReason::Failed
             | CloseReason::BadProxyHeader
             | CloseReason::UntrustedProxy
             | CloseReason::HandshakesFull
+            | CloseReason::MaxLifetime
             | CloseReason::QueueFull
             | CloseReason::BudgetSpent
             | CloseReason::Service

@@ -2,6 +2,8 @@
 //!
 //! They open the endpoints and say what peers send. They check nothing.
 
+use std::num::NonZero;
+
 use super::datagrams::DatagramClients;
 use super::misbehaving_service::MisbehavingService;
 use super::peers::{LastFrame, PeerPlan, ServiceKind, SimEndpoint, draw_plan};
@@ -67,6 +69,7 @@ fn open_endpoint(state: &mut RunState) {
         _ => rng.pick(&kinds),
     };
     let mut limits = draw_limits(rng);
+    draw_later_limits(&mut limits, &mut state.limits_rng);
     let framing = draw_framing(service, &limits, rng);
     if service == ServiceKind::Chat {
         // Chat lines need this length.
@@ -116,6 +119,16 @@ fn draw_limits(rng: &mut Rng) -> Limits {
         frame_len_max: 1 << (5 + rng.below(9)),
         linger_bytes_max: 1 << rng.below(25),
         ..usual
+    }
+}
+
+/// Draws the rate and the lifetime, in few runs, because they end peers early.
+fn draw_later_limits(limits: &mut Limits, rng: &mut Rng) {
+    if rng.chance(0.1) {
+        limits.min_rate = NonZero::new(1 << rng.below(20));
+    }
+    if rng.chance(0.1) {
+        limits.max_lifetime = draw_timeout(rng);
     }
 }
 

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use super::peer_history::PeerHistory;
 use super::peers::{LastFrame, ServiceKind, TestPeer};
-use crate::connection::CloseReason;
+use crate::connection::{CloseReason, Limits};
 use crate::instant::Instant;
+
+/// The time that a frame has before its rate counts.
+const FRAME_GRACE: Duration = Duration::from_secs(10);
 
 /// What a run knows about a peer at its close.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ impl CloseInvariants {
             CloseReason::FrameTooLong => *last == LastFrame::TooLong || is_under_test,
             CloseReason::Reset => peer.is_hit_by_fault() || test_peer.has_left(),
             CloseReason::IdleTimeout | CloseReason::FrameTimeout | CloseReason::WriteTimeout => true,
+            CloseReason::TooSlow => test_peer.endpoint.limits.min_rate.is_some(),
+            CloseReason::MaxLifetime => test_peer.endpoint.limits.max_lifetime < Duration::MAX,
             CloseReason::QueueFull => misbehaves || is_under_test || service == ServiceKind::Chat,
             CloseReason::BudgetSpent => self.has_little_memory,
             CloseReason::Service => misbehaves || is_under_test,
@@ -94,10 +99,24 @@ impl CloseInvariants {
         } else if reason == CloseReason::WriteTimeout {
             let start = self.history.queued_since.expect("the queue is not empty").max(self.history.wrote_at);
             (self.now.since(start), limits.write_timeout)
+        } else if reason == CloseReason::MaxLifetime {
+            let (at, _) = self.history.finishing.expect("an old peer is finished first");
+            (at.since(self.history.opened_at), limits.max_lifetime / 10 * 9)
+        } else if reason == CloseReason::TooSlow {
+            return self.check_too_slow(limits);
         } else {
             return;
         };
         assert!(elapsed >= timeout, "closed for {reason} after {elapsed:?} of {timeout:?}: {peer:?}");
+    }
+
+    /// Checks that a peer that was too slow had its grace, for a frame or for its output.
+    fn check_too_slow(&self, limits: &Limits) {
+        let begun = self.history.finishing.zip(self.history.partial_frame);
+        let is_frame_late = begun.is_some_and(|((at, _), frame)| frame.time_at(at) >= FRAME_GRACE);
+        // The queue may have been empty meanwhile, which restores no credit.
+        let is_output_late = self.now.since(self.history.opened_at) >= limits.write_timeout;
+        assert!(is_frame_late || is_output_late, "too slow without its grace: {self:?}");
     }
 
     /// Checks that `on_end` was called if the peer's end closed it, and not without an end.
@@ -160,6 +179,7 @@ fn is_graceful(reason: CloseReason) -> bool {
         | CloseReason::FrameTooLong
         | CloseReason::IdleTimeout
         | CloseReason::FrameTimeout
+        | CloseReason::MaxLifetime
         | CloseReason::BadReply
         | CloseReason::Truncated
         | CloseReason::Drained => true,
@@ -172,6 +192,8 @@ fn is_graceful(reason: CloseReason) -> bool {
         | CloseReason::HandshakeTimeout
         | CloseReason::HandshakesFull
         | CloseReason::WriteTimeout
+        // If its frame is too slow, the peer is finished. If its output is, the peer is closed.
+        | CloseReason::TooSlow
         | CloseReason::QueueFull
         | CloseReason::BudgetSpent
         | CloseReason::Service

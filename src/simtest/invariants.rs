@@ -133,7 +133,7 @@ impl Invariants {
             let peer = view.run.peer(port);
             let invariants = CloseInvariants {
                 now: view.snapshot.now,
-                history: self.histories.remove(&name).unwrap_or_default(),
+                history: self.histories.remove(&name).unwrap_or_else(|| PeerHistory::new(view.snapshot.now)),
                 may_drain: self.shutdown.may_drain,
                 may_stop: self.shutdown.may_stop || self.shutdown.is_time_over(view),
                 has_little_memory: view.run.has_little_memory(),
@@ -152,7 +152,7 @@ impl Invariants {
     fn check_deadlines(&mut self, name: PeerName, peer: &PeerSnapshot, stream: &StreamView, view: &TurnView<'_>) {
         let (now, limits) = (view.snapshot.now, &view.snapshot.endpoints[name.0].limits);
         let frames = view.run.log.lock().frames.get(&name).copied().unwrap_or(0);
-        let history = self.histories.entry(name).or_default();
+        let history = self.histories.entry(name).or_insert_with(|| PeerHistory::new(now));
         history.update(peer, stream, now, frames);
         if peer.is_marked || peer.closed.is_some() {
             return;

@@ -45,6 +45,8 @@ counted! {
         BudgetSpent = "budget spent",
         WrappedGeneration = "generations wrap",
         TurnCutShort = "turn cut short",
+        TooSlow = "peer too slow",
+        MaxLifetime = "end of a lifetime",
         DatagramAnswered = "datagram answered",
         DatagramRefused = "datagram refused",
     }

@@ -8,8 +8,10 @@ use crate::instant::Instant;
 use crate::sim::StreamView;
 
 /// The moments from which the deadlines of one peer count.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PeerHistory {
+    /// When the peer was first seen.
+    pub(super) opened_at: Instant,
     /// When the peer was first seen finishing, and when bytes had last moved by then.
     pub(super) finishing: Option<(Instant, Instant)>,
     /// When our FIN was first seen sent.
@@ -20,6 +22,17 @@ pub(super) struct PeerHistory {
     pub(super) queued_since: Option<Instant>,
     pub(super) wrote_at: Instant,
     active_at: Instant,
+}
+
+/// How long a peer may go on after its lifetime: 10 s to complete a frame, and twice the unit of the deadline.
+const LIFETIME_GRACE: Duration = Duration::from_millis(10_300);
+
+/// The longest time for a frame of which these bytes have arrived.
+fn frame_time_max(peer: &PeerSnapshot, limits: &Limits) -> Duration {
+    let rated = limits.min_rate.map_or(Duration::MAX, |rate| {
+        Duration::from_secs(10) + Duration::from_secs(peer.input_len as u64) / rate.get()
+    });
+    rated.min(limits.frame_timeout)
 }
 
 /// A frame of which only the start has arrived, as seen after a turn.
@@ -41,6 +54,19 @@ impl PartialFrame {
 }
 
 impl PeerHistory {
+    /// The history of a peer that is first seen at `now`.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            opened_at: now,
+            finishing: None,
+            finished_at: None,
+            partial_frame: None,
+            queued_since: None,
+            wrote_at: Instant::ORIGIN,
+            active_at: now,
+        }
+    }
+
     /// Records the state after a turn. `frames` is the number of frames so far.
     pub(super) fn update(&mut self, peer: &PeerSnapshot, stream: &StreamView, now: Instant, frames: u64) {
         (self.wrote_at, self.active_at) = (stream.wrote_at, stream.active_at);
@@ -72,12 +98,14 @@ impl PeerHistory {
             Some(at) => (at.max(self.wrote_at) + limits.write_timeout, "write"),
             None => (self.active_at + limits.idle_timeout, "idle"),
         };
-        match self.partial_frame {
+        let (at, name) = match self.partial_frame {
             Some(frame) if frame.is_read && peer.halves.write() == WriteHalf::Open => {
-                let frame_at = frame.seen_at + limits.frame_timeout.saturating_sub(frame.time);
+                let frame_at = frame.seen_at + frame_time_max(peer, limits).saturating_sub(frame.time);
                 if frame_at < at { (frame_at, "frame") } else { (at, name) }
             }
             Some(_) | None => (at, name),
-        }
+        };
+        let end = self.opened_at + limits.max_lifetime + LIFETIME_GRACE;
+        if peer.halves.reason().is_none() && end < at { (end, "lifetime") } else { (at, name) }
     }
 }

@@ -64,6 +64,8 @@ impl<'a> Run<'a> {
             (RunEvent::RefusedFull, totals.refused_full),
             (RunEvent::RefusedAddress, totals.refused_address),
             (RunEvent::BudgetSpent, totals.closed(CloseReason::BudgetSpent)),
+            (RunEvent::TooSlow, totals.closed(CloseReason::TooSlow)),
+            (RunEvent::MaxLifetime, totals.closed(CloseReason::MaxLifetime)),
             (RunEvent::WrappedGeneration, u64::from(has_wrapped)),
             (RunEvent::TurnCutShort, cut_short),
             (RunEvent::DatagramAnswered, totals.datagrams.answered),

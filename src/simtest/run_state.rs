@@ -46,6 +46,8 @@ pub(super) struct RunState {
     pub(super) lame_duck_rng: Rng,
     /// Random numbers for shutdowns in stages, for the same reason.
     pub(super) shutdown_rng: Rng,
+    /// Random numbers for limits that were added later, for the same reason.
+    pub(super) limits_rng: Rng,
     /// The server has few file descriptors.
     pub(super) has_few_descriptors: bool,
     /// Generations of the slabs wrap early.
@@ -94,6 +96,7 @@ impl RunState {
             side_rng,
             lame_duck_rng: Rng::new(seed.rotate_left(16)),
             shutdown_rng,
+            limits_rng: Rng::new(seed.rotate_left(48)),
             has_few_descriptors,
             has_last_generations,
             has_short_turns,

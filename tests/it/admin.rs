@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::support::browser::Browser;
 use crate::support::{
-    Behavior, Crowd, ScratchPath, Serve, Server, TIMEOUT, connect, descriptor_limit, exclusive_machine, print_note,
-    read_to_the_end, wait_until,
+    Attempt, Behavior, Crowd, ScratchPath, Serve, Server, TIMEOUT, connect, descriptor_limit, exclusive_machine,
+    print_note, read_to_the_end, repeat_attempts, wait_until,
 };
 
 /// The connections of the large list.
@@ -240,6 +240,55 @@ fn fifteen_thousand_connections_are_listed_in_short_slices() {
     assert!(cpu <= Duration::from_millis(2) * u32::try_from(slices).unwrap(), "{cpu:?} of CPU for {slices} slices");
     crowd.echo(all, 100, TIMEOUT);
     assert_eq!(crowd.open(), count);
+}
+
+/// Lists all connections in a loop, beside clients that send. No turn takes 2 ms more than without lists.
+#[track_caller]
+pub(crate) fn lists_in_a_loop(count: usize, lists: usize) {
+    /// The bucket of the histogram up to 2^21 ns, 2.1 ms.
+    const BOUND: u64 = 1 << 21;
+    let server = Administered::start(Serve::new());
+    let mut crowd = Crowd::new();
+    let all = crowd.join(server.server.address(), count, Behavior::OnRequest);
+    crowd.echo(all.clone(), 100, TIMEOUT);
+    let pingers = all.start..all.start + 10;
+    // The number of turns so far, and the number of longer ones.
+    let turns = |server: &Administered| {
+        let histogram = &server.json_of("/loop")["measurements"]["turns_ns"];
+        let count = histogram["count"].as_u64().expect("it is a number");
+        let buckets = histogram["buckets"].as_array().expect("there are buckets");
+        let within = buckets.iter().find(|bucket| bucket[0].as_u64() == Some(BOUND)).expect("there is this bound");
+        (count, count - within[1].as_u64().expect("it is a number"))
+    };
+    repeat_attempts("turns beside lists", || {
+        let process = server.server.process;
+        let (before, long_before) = turns(&server);
+        let (cpu_before, waited_before) = (process.cpu(), process.waited_for_cpu());
+        for _ in 0..lists {
+            assert_eq!(server.json_of("/connections")["listed"].as_u64(), Some(count as u64));
+            crowd.echo(pingers.clone(), 100, TIMEOUT);
+        }
+        let (after, long) = turns(&server);
+        let (turns, long) = (after - before, long - long_before);
+        let (cpu, waited) = (process.cpu() - cpu_before, process.waited_for_cpu() - waited_before);
+        let mean = cpu / u32::try_from(turns).expect("there are fewer turns");
+        println!("{turns} turns, {long} longer than 2 ms; {mean:?} of CPU each; the server waited {waited:?}");
+        assert!(turns >= (lists * count.div_ceil(128)) as u64, "a list is read in slices");
+        Attempt {
+            is_good: long == 0,
+            is_disturbed: waited > Duration::from_millis(2),
+            // Each long turn is one in which the server waited for the CPU.
+            is_bounded: Duration::from_millis(2) * u32::try_from(long).expect("there are fewer") <= waited
+                && mean < Duration::from_millis(1),
+        }
+    });
+    crowd.echo(all, 100, TIMEOUT);
+}
+
+#[test]
+fn lists_in_a_loop_do_not_delay_a_turn() {
+    let _machine = exclusive_machine();
+    lists_in_a_loop(2_000, 5);
 }
 
 #[test]

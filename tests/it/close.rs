@@ -132,3 +132,15 @@ pub(crate) fn suspended_for(span: Duration) {
     drop(crowd);
     assert!(server.drain().summary().closed("idle-timeout") >= 100);
 }
+
+#[test]
+fn busy_and_idle_connections_are_finished_at_the_end_of_their_lifetime() {
+    let server = Serve::new().with("--max-lifetime 1s").start();
+    let mut crowd = Crowd::new();
+    let idle = crowd.join(server.address(), 100, Behavior::OnRequest);
+    let busy = crowd.join(server.address(), 50, Behavior::Repeats { len: 10 });
+    assert!(crowd.run_until_closed(TIMEOUT, 0..busy.end));
+    assert_eq!(crowd.ended(idle.start..busy.end, StreamEnd::Clean), 150);
+    drop(crowd);
+    assert_eq!(server.drain().summary().closed("max-lifetime"), 150);
+}

@@ -46,6 +46,10 @@ impl Example {
         let programs =
             names.filter(|entry| entry.file_name().to_string_lossy().starts_with(|it: char| it.is_ascii_digit()));
         let mut all: Vec<Self> = programs.map(|entry| Self::of(entry.path())).collect();
+        let paths = entries.map(|entry| entry.expect("the folder can be read").path());
+        // A folder without a program has files for other programs.
+        let programs = paths.filter(|path| path.is_file() || path.join("main.rs").exists());
+        let mut all: Vec<Self> = programs.map(Self::of).collect();
         all.sort_by(|left, right| left.name.cmp(&right.name));
         all
     }

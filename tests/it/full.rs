@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::tls::VERSIONS;
 use crate::support::{MIB, exclusive_machine};
-use crate::{close, descriptors, drain, idle, reset, shrink, slow_writer, tls};
+use crate::{admin, close, descriptors, drain, idle, reset, shrink, slow_writer, tls};
 
 #[test]
 #[ignore = "full form: 200,000 resets"]
@@ -91,4 +91,11 @@ fn resets_over_tls() {
 fn short_connections_over_tls() {
     let _machine = exclusive_machine();
     tls::rows::short_connections_of_every_ending(5000, 4);
+}
+
+#[test]
+#[ignore = "full form: 19,000 connections, listed 50 times"]
+fn lists_in_a_loop() {
+    let _machine = exclusive_machine();
+    admin::lists_in_a_loop(19_000, 50);
 }

@@ -14,7 +14,7 @@ use readyloop::CloseReason;
 use crate::support::Serve;
 
 use commands::{CARGO_FLAGS, HARNESS_FLAGS};
-use page::{Page, code_in, names_in, text_of};
+use page::{Page, code_in, names_in, path_of, text_of};
 
 /// The help of a subcommand.
 fn help_of(subcommand: &str) -> String {
@@ -23,7 +23,9 @@ fn help_of(subcommand: &str) -> String {
 
 /// The help of all subcommands.
 fn help() -> String {
-    ["serve", "client", "bench", "compare", "report", "sim", "stat", "cert"].map(help_of).join("\n")
+    ["serve", "client", "bench", "compare", "report", "sim", "stat", "cert", "doctor", "man", "completions"]
+        .map(help_of)
+        .join("\n")
 }
 
 /// The flags in a text. Dashes alone are a row of a table, or end the flags of cargo.
@@ -103,9 +105,8 @@ fn the_table_of_examples_has_every_example() {
     let listed: Vec<_> = chapter.table("| name |").into_iter().filter_map(|cells| code_in(cells[0])).collect();
     let mut examples = names_in("examples", ".rs");
     // An example of several files is a folder.
-    examples.extend(names_in("examples", "").into_iter().filter(|name| !name.contains('.')));
-    // Those without a number are configurations.
-    examples.retain(|name| name.starts_with(|first: char| first.is_ascii_digit()));
+    let is_program = |name: &String| path_of(&format!("examples/{name}/main.rs")).exists();
+    examples.extend(names_in("examples", "").into_iter().filter(is_program));
     examples.sort_unstable();
     assert_eq!(listed, examples);
     for example in ["03_bare_mio", "20_level_triggered"] {

@@ -1,8 +1,9 @@
 //! Clients that send and never read: the server pauses reading them, bounds their memory, and closes them.
 
+use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use crate::support::{Behavior, Crowd, KIB, MIB, Serve, Server, TIMEOUT};
+use crate::support::{Behavior, Crowd, KIB, MIB, Serve, Server, StreamEnd, TIMEOUT, retry_if_interrupted};
 
 const SLOW: usize = 1000;
 const QUEUE_HIGH: usize = 64 * KIB;
@@ -65,4 +66,24 @@ fn the_total_of_all_queues_is_bounded() {
     crowd.echo(pinger, 64, TIMEOUT);
     drop(crowd);
     server.drain();
+}
+
+#[test]
+fn a_reader_slower_than_the_rate_is_closed() {
+    // The output never ends, and no client reads it byte by byte at this rate.
+    let server = serve("--service chargen --write-timeout 1s --min-rate 1GiB");
+    let mut stream = server.connect();
+    let (started, mut received) = (Instant::now(), 0_usize);
+    let error = loop {
+        match retry_if_interrupted(|| stream.read(&mut [0])) {
+            Ok(1) => received += 1,
+            Ok(_) => panic!("the server has sent its end after {received} bytes"),
+            Err(error) => break error,
+        }
+        assert!(started.elapsed() < TIMEOUT, "each byte has begun the timeout again");
+    };
+    assert_eq!(StreamEnd::of(&error), StreamEnd::Reset);
+    assert!(started.elapsed() >= Duration::from_secs(1), "closed after {:?}", started.elapsed());
+    assert!(received > 64 * KIB, "it was read: {received} bytes");
+    assert_eq!(server.drain().summary().closed("too-slow"), 1);
 }

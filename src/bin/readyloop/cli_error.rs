@@ -7,7 +7,10 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use log::Level;
+
 use crate::escape::one_line;
+use crate::log_format::{is_stderr_journal, priority};
 use crate::stream;
 
 /// The exit status of wrong usage or configuration, found before anything was started.
@@ -58,7 +61,8 @@ impl CliError {
     /// Prints both lines on standard error and returns the exit status.
     pub(crate) fn print(self) -> ExitCode {
         let (message, hint) = (one_line(&self.message), one_line(&self.hint));
-        let lines = [format!("readyloop: error: {message}\n"), format!("hint: {hint}\n")];
+        let priority = if is_stderr_journal() { priority(Level::Error) } else { "" };
+        let lines = [format!("{priority}readyloop: error: {message}\n"), format!("{priority}hint: {hint}\n")];
         // A closed standard error leaves no place to report to.
         let _ = stream::write_all(io::stderr(), lines.concat().as_bytes(), Some(PATIENCE));
         ExitCode::from(self.exit_status)

@@ -7,13 +7,15 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, Args as _, Command, CommandFactory, FromArgMatches, Parser};
 
 use crate::bench;
 use crate::cert;
-use crate::cli_error::{CliError, USAGE_STATUS};
+use crate::cli_error::{BUG, CliError, USAGE_STATUS};
 use crate::client;
 use crate::compare;
+use crate::doctor;
+use crate::manual;
 use crate::report;
 use crate::serve;
 use crate::sim;
@@ -62,6 +64,15 @@ pub(crate) enum Subcommand {
     /// Prints the numbers of a running server, one line a second
     #[command(after_help = stat::UNITS, after_long_help = stat::HELP)]
     Stat(stat::Settings),
+    /// Shows how many connections this machine can hold, and what to change for more
+    #[command(after_help = doctor::UNITS, after_long_help = doctor::HELP)]
+    Doctor(doctor::Settings),
+    /// Prints manual pages
+    #[command(after_long_help = manual::HELP)]
+    Man(manual::Settings),
+    /// Prints a script with which a shell completes subcommands and flags
+    #[command(after_long_help = manual::COMPLETIONS_HELP)]
+    Completions(manual::CompletionsSettings),
     /// Runs one command of `compare`
     #[command(hide = true)]
     Supervise(supervise::Settings),
@@ -111,7 +122,32 @@ pub(crate) fn read(arguments: &[OsString]) -> Result<Subcommand, EarlyExit> {
         let entries = serve::read_file(settings)?;
         matches = parse(with_variables().mut_subcommand("serve", |serve| serve::with_file(serve, entries)), arguments)?;
     }
-    Subcommand::from_arg_matches(&matches).map_err(|error| usage_error(&error, subcommand(arguments)).into())
+    let parsed = Subcommand::from_arg_matches(&matches).map_err(|error| usage_error(&error, subcommand(arguments)))?;
+    match (parsed, matches.subcommand()) {
+        (Subcommand::Serve(mut settings), Some((_, matches))) => {
+            let declaration = serve::Settings::augment_args(Command::new("serve"));
+            settings.flags = serve::FlagValues::of(&declaration, matches);
+            Ok(Subcommand::Serve(settings))
+        }
+        (other, _) => Ok(other),
+    }
+}
+
+/// Reads the settings of `serve` again: the same arguments and variables, and the file as it is by then.
+///
+/// # Errors
+/// The file cannot be read, or a line is wrong.
+pub(crate) fn read_settings() -> Result<serve::Settings, CliError> {
+    match read(&std::env::args_os().collect::<Vec<_>>()) {
+        Ok(Subcommand::Serve(settings)) => Ok(*settings),
+        Err(EarlyExit::Usage(error)) => Err(error),
+        Ok(_) | Err(EarlyExit::Text(_)) => Err(CliError::failure("these are not the arguments of a server", BUG)),
+    }
+}
+
+/// All subcommands with their flags, for texts about them.
+pub(crate) fn declaration() -> Command {
+    CommandLine::command().disable_help_subcommand(true)
 }
 
 /// The name of the subcommand. It comes first, because the command has no flags of its own.
@@ -167,6 +203,10 @@ EXAMPLES
       Run the server in 2,000 simulated worlds.
   readyloop stat 127.0.0.1:9007
       Print the numbers of a server with --admin 127.0.0.1:9007, one line a second.
+  readyloop doctor
+      Show what this machine can hold, and what to change for more connections.
+  readyloop man | man -l -
+      Show the manual page; `readyloop completions bash` prints completions for a shell.
   readyloop serve --help
       Show all flags of `serve` with their defaults.
 

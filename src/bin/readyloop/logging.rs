@@ -8,6 +8,7 @@ use clap::{ArgAction, Args};
 use env_logger::{Builder, Env, Target, WriteStyle};
 use log::LevelFilter;
 
+use crate::log_format::{LogFormat, is_stderr_journal, json_line, priority};
 use crate::log_writer::LogWriter;
 use crate::stream::has_colors;
 use crate::units::switch;
@@ -40,20 +41,48 @@ impl Verbosity {
     }
 }
 
-/// Starts logging. `RUST_LOG` overrides the flags.
+/// Starts logging as text. `RUST_LOG` overrides the flags.
 pub(crate) fn start(verbosity: &Verbosity) {
+    start_as(LogFormat::Text, verbosity);
+}
+
+/// Starts logging in this format. `RUST_LOG` overrides the flags.
+///
+/// Text for the journal of systemd has priorities and no times.
+pub(crate) fn start_as(format: LogFormat, verbosity: &Verbosity) {
+    let format = if format == LogFormat::Text && is_stderr_journal() { LogFormat::Journal } else { format };
     let style = if has_colors(&io::stderr()) { WriteStyle::Always } else { WriteStyle::Never };
     Builder::new()
-        .filter_level(verbosity.level())
-        .target(Target::Pipe(Box::new(LogWriter::new(io::stderr()))))
+        // The level of the flags can change, so the logger itself takes all.
+        .filter_level(if has_filter() { verbosity.level() } else { LevelFilter::Trace })
+        .target(Target::Pipe(Box::new(LogWriter::new(io::stderr(), format))))
         .write_style(style)
         .parse_env(Env::default())
-        .format(|line, record| {
-            let (time, level) = (line.timestamp_millis(), record.level());
-            let style = line.default_level_style(level);
-            writeln!(line, "{time} {style}{level:<5}{style:#} {}", record.args())
+        .format(move |line, record| match format {
+            LogFormat::Text => {
+                let (time, level) = (line.timestamp_millis(), record.level());
+                let style = line.default_level_style(level);
+                writeln!(line, "{time} {style}{level:<5}{style:#} {}", record.args())
+            }
+            LogFormat::Json => {
+                let (time, message) = (line.timestamp_millis(), record.args().to_string());
+                writeln!(line, "{}", json_line(time, record.level(), record.target(), &message))
+            }
+            LogFormat::Journal => writeln!(line, "{}{}", priority(record.level()), record.args()),
         })
         .init();
+    change_level(verbosity);
+}
+
+/// Changes the level of the log to that of the flags, unless `RUST_LOG` is set.
+pub(crate) fn change_level(verbosity: &Verbosity) {
+    if !has_filter() {
+        log::set_max_level(verbosity.level());
+    }
+}
+
+fn has_filter() -> bool {
+    std::env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty())
 }
 
 #[cfg(test)]

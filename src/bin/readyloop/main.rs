@@ -12,10 +12,13 @@ mod client;
 mod command_line;
 mod compare;
 mod descriptors;
+mod doctor;
 mod escape;
 mod input_file;
+mod log_format;
 mod log_writer;
 mod logging;
+mod manual;
 mod output_file;
 mod process_state;
 mod progress;
@@ -42,7 +45,7 @@ fn main() -> ExitCode {
         Err(exit) => return exit.print(),
     };
     let result = match subcommand {
-        Subcommand::Serve(settings) => serve::run(&settings),
+        Subcommand::Serve(settings) => serve::run(&settings, command_line::read_settings),
         Subcommand::Cert(settings) => cert::run(settings),
         Subcommand::Client(settings) => client::run(&settings),
         Subcommand::Bench(settings) => bench::run(&settings),
@@ -50,6 +53,9 @@ fn main() -> ExitCode {
         Subcommand::Report(settings) => report::run(&settings),
         Subcommand::Sim(settings) => sim::run(&settings),
         Subcommand::Stat(settings) => stat::run(&settings),
+        Subcommand::Doctor(settings) => doctor::run(&settings),
+        Subcommand::Man(settings) => manual::run(&settings, command_line::declaration()),
+        Subcommand::Completions(settings) => manual::run_completions(&settings, &command_line::declaration()),
         Subcommand::Supervise(settings) => supervise::run(&settings),
     };
     match result {

@@ -39,6 +39,23 @@ fn datagrams_of_every_length_are_sent_back_to_their_source() {
 }
 
 #[test]
+fn a_rate_that_changes_counts_for_the_next_datagrams() {
+    let world = World::new(1);
+    let address = udp("127.0.0.1:9000");
+    let mut server = server(&world, &[&address], Echo::new());
+    let mut answers_to = |count, limits: &DatagramLimits| {
+        server.change_datagram_limits(limits);
+        (0..count).for_each(|_| world.send_datagram(CLIENT.parse().unwrap(), &address, b"x"));
+        world.settle(|| server.turn(None)).unwrap();
+        world.take_datagrams().len()
+    };
+    let slow = DatagramLimits { source_rate: 1, ..DatagramLimits::default() };
+    assert_eq!(answers_to(10, &DatagramLimits::default()), 10);
+    assert!(answers_to(10, &slow) <= 1);
+    assert_eq!(answers_to(10, &DatagramLimits::default()), 10);
+}
+
+#[test]
 fn a_socket_for_all_addresses_answers_from_the_address_that_was_asked() {
     // With faults, some answers wait until the socket is writable.
     for seed in 0..50 {

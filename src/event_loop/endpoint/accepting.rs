@@ -9,6 +9,7 @@ use log::{debug, warn};
 use crate::admission::{AcceptError, AdmissionRefusal, EndpointPurpose, repeated_suffix};
 use crate::connection::CloseReason;
 use crate::event_loop::handshakes::Handshake;
+use crate::event_loop::transitions::PeerChange;
 use crate::instant::Instant;
 use crate::net::pump::OpenOutcome;
 use crate::net::{AddressGroup, Layer, Link, Net, Origin, PeerAddress, Stream};
@@ -99,7 +100,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             reset(stream, address);
             return ControlFlow::Continue(());
         }
-        let inserted = self.insert_pending(Role::Accepted, group, &mut state.net, |net, token| {
+        let inserted = self.insert_pending(Role::Accepted, group, state, |net, token| {
             net.register(&mut stream, token)?;
             Ok(stream)
         });
@@ -107,6 +108,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             Ok(key) => {
                 self.peer_log.opened(key, address, state.now);
                 if self.layer.has_handshake(Role::Accepted) {
+                    self.record_change(key, PeerChange::Handshake, state);
                     let handshake = Handshake { key, address: *address, since: state.now };
                     if let Some(oldest) = self.handshakes.add(handshake) {
                         self.close_handshake(oldest, CloseReason::HandshakesFull, state);
@@ -134,6 +136,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             state.refused_address += 1;
             debug!("refused {original}: {refusal}");
             if let Some(link) = self.host.remove_pending(key) {
+                self.forget(key, state);
                 state.admission.release(old);
                 state.closes += 1;
                 reset(link.into_stream(), &original);
@@ -148,6 +151,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     }
 
     fn open_accepted(&mut self, key: Key, address: PeerAddress, state: &mut LoopState<N>) {
+        self.record_change(key, PeerChange::Opened, state);
         let from = (address, Role::Accepted);
         self.host.handle_opened(key, S::Peer::default(), from, &mut state.reserve, state.now);
         self.apply_stage_to(key, state);
@@ -172,19 +176,20 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         let Some(link) = self.host.pending(key) else { return };
         match link.open(&self.layer) {
             OpenOutcome::Open => {
-                let Some(Handshake { address, .. }) = self.handshakes.take(key) else { return };
+                let Some(Handshake { address, .. }) = self.handshakes.complete(key) else { return };
                 self.open_as_original(key, address, state);
             }
             OpenOutcome::WouldBlock => {}
             OpenOutcome::Failed(reason @ CloseReason::BadTls, error) => {
-                let handshake = self.handshakes.take(key);
+                let handshake = self.handshakes.fail(key, reason);
                 self.host.refuse_pending(key, reason, &mut state.reserve, state.now);
                 if let Some(Handshake { address, .. }) = handshake {
                     self.warn_of_handshake(format_args!("TLS handshake with {address} failed"), &error, state.now);
                 }
             }
             OpenOutcome::Failed(reason @ CloseReason::BadProxyHeader, error) => {
-                let address = self.handshakes.take(key).map_or(PeerAddress::Unix, |handshake| handshake.address);
+                let address =
+                    self.handshakes.fail(key, reason).map_or(PeerAddress::Unix, |handshake| handshake.address);
                 self.warn_of_handshake(format_args!("closed {address}"), &error, state.now);
                 if let Some(link) = self.remove_handshake(key, reason, state) {
                     reset(link.into_stream(), &address);
@@ -203,13 +208,14 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
 
     /// Closes a peer before its handshake is complete.
     fn close_handshake(&mut self, key: Key, reason: CloseReason, state: &mut LoopState<N>) {
-        self.handshakes.take(key);
+        self.handshakes.fail(key, reason);
         drop(self.remove_handshake(key, reason, state));
     }
 
     /// Removes and counts a peer in its handshake. The handshake is no longer listed.
     fn remove_handshake(&mut self, key: Key, reason: CloseReason, state: &mut LoopState<N>) -> Option<Link<W::Stream>> {
         let link = self.host.close_pending(key, reason)?;
+        self.forget(key, state);
         self.peer_log.closed(key, reason, state.now);
         state.admission.release(link.group());
         state.closes += 1;

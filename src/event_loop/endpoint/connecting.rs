@@ -11,6 +11,7 @@ use crate::admission::repeated_suffix;
 use crate::connection::CloseReason;
 use crate::connector::{Connecting, PendingConnect};
 use crate::destination::Destination;
+use crate::event_loop::transitions::PeerChange;
 use crate::net::pump::OpenOutcome;
 use crate::net::{AddressGroup, Layer, Net, Token};
 use crate::service::{Role, Service};
@@ -62,7 +63,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         stream: impl FnOnce(&mut N, Token) -> io::Result<N::Stream>,
     ) -> io::Result<Key> {
         state.admission.admit(AddressGroup::OURS).map_err(io::Error::other)?;
-        let inserted = self.insert_pending(Role::Connected, AddressGroup::OURS, &mut state.net, stream);
+        let inserted = self.insert_pending(Role::Connected, AddressGroup::OURS, state, stream);
         if inserted.is_err() {
             state.admission.release(AddressGroup::OURS);
         }
@@ -118,6 +119,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     fn open_connected(&mut self, key: Key, state: &mut LoopState<N>) {
         let Some(Connecting { to, peer, .. }) = self.connector.take(key) else { return };
         self.peer_log.opened(key, &to, state.now);
+        self.record_change(key, PeerChange::Opened, state);
         let address = (to.peer_address(), Role::Connected);
         self.host.handle_opened(key, peer, address, &mut state.reserve, state.now);
         self.apply_stage_to(key, state);

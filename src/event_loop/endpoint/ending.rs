@@ -98,8 +98,8 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     /// Frees closed peers, as many as one turn may. It is the last step, because an event of the same poll
     /// may still name a slot that was freed and used again.
     pub(super) fn reap(&mut self, state: &mut LoopState<N>) {
-        let LoopState { reserve, now, admission, closes, .. } = state;
-        let Self { host, layer, peer_log, panic_log, address, .. } = self;
+        let LoopState { reserve, now, admission, closes, transitions, .. } = state;
+        let Self { index, host, layer, peer_log, panic_log, address, .. } = self;
         host.reap_closed(REAP_SLICE, reserve, *now, |key, link, reason, close_mode| {
             peer_log.closed(key, reason, *now);
             if reason == CloseReason::Panicked
@@ -107,6 +107,9 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
             {
                 let place = address.as_ref().map_or_else(String::new, |address| format!(" on {address}"));
                 error!("the service{place} panicked; its peer is closed{}", repeated_suffix(suppressed));
+            }
+            if let Some(transitions) = transitions {
+                transitions.forget(*index, key);
             }
             admission.release(link.group());
             *closes += 1;

@@ -86,6 +86,8 @@ pub(super) fn closed(reason: CloseReason, address: &Address) -> Ended {
         | CloseReason::IdleTimeout
         | CloseReason::FrameTimeout
         | CloseReason::WriteTimeout
+        | CloseReason::TooSlow
+        | CloseReason::MaxLifetime
         | CloseReason::QueueFull
         | CloseReason::BudgetSpent
         | CloseReason::Service

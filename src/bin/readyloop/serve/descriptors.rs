@@ -11,7 +11,7 @@ use crate::cli_error::io_message;
 ///
 /// These are three standard streams, the poll, its waker and three for signals. The rest is for name
 /// lookups, preloaded libraries and descriptors inherited from the parent process.
-const RESERVE: usize = 32;
+pub(crate) const RESERVE: usize = 32;
 
 /// Raises the soft descriptor limit to the hard one and returns the limit in force.
 pub(super) fn raise_limit() -> usize {
@@ -52,7 +52,7 @@ pub(super) fn connections_max(limit: usize, listeners: usize, requested: Option<
             let needed = requested.saturating_add(RESERVE + listeners);
             warn!(
                 "--max-connections {requested} exceeds the descriptor limit {limit} and is lowered to {fits}; \
-                 raise the limit with `ulimit -n {needed}`"
+                 raise the limit with `ulimit -n {needed}`, or see `readyloop doctor`"
             );
             fits
         }

@@ -21,6 +21,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::cli_error::{BUG, CliError};
 
+use super::control::Control;
 use super::settings::{Design, Service, Settings};
 use super::tls;
 
@@ -73,9 +74,11 @@ impl AnyServer {
     }
 
     /// Serves until the server is drained or stopped.
-    pub(super) fn run(&mut self) -> io::Result<Totals> {
+    ///
+    /// Only the reactor reloads settings and notifies systemd.
+    pub(super) fn run(&mut self, control: &mut Control) -> io::Result<Totals> {
         match self {
-            Self::Reactor(server) => server.run(),
+            Self::Reactor(server) => control.run(server),
             Self::Blocking(server) => server.run(),
         }
     }
@@ -135,8 +138,10 @@ pub(super) fn bind(settings: &Settings, reactor: Reactor, connections_max: usize
     let mut addresses = Vec::new();
     for address in &settings.endpoints.listen {
         check_path(address)?;
-        addresses
-            .push(listen(&mut server, settings, tls.as_ref(), address).map_err(|error| listen_error(address, &error))?);
+        addresses.push(
+            listen(&mut server, settings, tls.as_ref(), address)
+                .map_err(|error| listen_error("--listen", address, &error))?,
+        );
     }
     let admin = settings.admin.as_ref().map(|address| listen_admin(address, |address| server.listen_admin(address)));
     let admin = admin.transpose()?;
@@ -154,12 +159,15 @@ pub(super) fn listen_admin(
     listen: impl FnOnce(&Address) -> Result<Address, ListenError>,
 ) -> Result<Address, CliError> {
     check_path(address)?;
-    listen(address).map_err(|error| listen_error(address, &error.into()))
+    listen(address).map_err(|error| listen_error("--admin", address, &error.into()))
 }
 
 fn launch(settings: &Settings, reactor: Reactor, limits: ServerLimits) -> io::Result<AnyServer> {
     let design = match settings.threads.design {
-        Design::Reactor => return Ok(AnyServer::Reactor(Box::new(Server::new(reactor, limits)))),
+        Design::Reactor => {
+            let server = Server::new(reactor, limits).with_returned_control_events();
+            return Ok(AnyServer::Reactor(Box::new(server)));
+        }
         Design::Iterative => blocking::Design::Iterative,
         Design::Threads => blocking::Design::Threads,
         Design::Pool => blocking::Design::Pool { workers: settings.workers() },
@@ -226,36 +234,37 @@ fn listen(
     Ok(bound?)
 }
 
-fn listen_error(address: &Address, error: &io::Error) -> CliError {
+/// The error of an address that was given with this flag.
+fn listen_error(flag: &str, address: &Address, error: &io::Error) -> CliError {
     let (place, hint) = match address {
         Address::Tcp(host_port) | Address::Tls(host_port) => {
-            (host_port.clone(), port_hint("", "-ltnp", host_port, error))
+            (host_port.clone(), port_hint(flag, "", "-ltnp", host_port, error))
         }
-        Address::Udp(host_port) => (address.to_string(), port_hint("udp://", "-lunp", host_port, error)),
-        Address::Unix(path) => (address.to_string(), unix_hint(path, error)),
+        Address::Udp(host_port) => (address.to_string(), port_hint(flag, "udp://", "-lunp", host_port, error)),
+        Address::Unix(path) => (address.to_string(), unix_hint(flag, path, error)),
     };
     CliError::system(format_args!("cannot listen on {place}"), error, hint)
 }
 
-fn port_hint(scheme: &str, ss_flags: &str, host_port: &str, error: &io::Error) -> String {
+fn port_hint(flag: &str, scheme: &str, ss_flags: &str, host_port: &str, error: &io::Error) -> String {
     let (host, port) = host_port.rsplit_once(':').unwrap_or((host_port, ""));
     let kind = error.kind();
     if kind == io::ErrorKind::AddrInUse {
         format!(
-            "type --listen {scheme}{host}:0 for a free port, or find the process on this port: ss {ss_flags} 'sport = :{port}'"
+            "type {flag} {scheme}{host}:0 for a free port, or find the process on this port: ss {ss_flags} 'sport = :{port}'"
         )
     } else if kind == io::ErrorKind::PermissionDenied {
-        format!("ports below 1024 need root: type a higher port, such as --listen {scheme}{host}:7007")
+        format!("ports below 1024 need root: type a higher port, such as {flag} {scheme}{host}:7007")
     } else if kind == io::ErrorKind::AddrNotAvailable {
         format!("{host} is not an address of this machine: `ip -brief address` lists its addresses")
     } else if error.raw_os_error().is_none() {
-        format!("type an IP address, such as --listen {scheme}127.0.0.1:{port}")
+        format!("type an IP address, such as {flag} {scheme}127.0.0.1:{port}")
     } else {
-        any_hint()
+        any_hint(flag)
     }
 }
 
-fn unix_hint(path: &Path, error: &io::Error) -> String {
+fn unix_hint(flag: &str, path: &Path, error: &io::Error) -> String {
     let kind = error.kind();
     let directory = path.parent().unwrap_or(path).display();
     if kind == io::ErrorKind::AddrInUse {
@@ -265,17 +274,25 @@ fn unix_hint(path: &Path, error: &io::Error) -> String {
     } else if kind == io::ErrorKind::NotFound && !path.parent().is_some_and(Path::is_dir) {
         format!("create the directory: mkdir -p {directory}")
     } else {
-        any_hint()
+        any_hint(flag)
     }
 }
 
-fn any_hint() -> String {
-    "type another --listen address, or check the descriptor limit with `ulimit -n`".to_owned()
+fn any_hint(flag: &str) -> String {
+    format!("type another {flag} address, or check the descriptor limit with `ulimit -n`")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hint_names_the_flag_of_its_address() {
+        let taken = io::Error::from_raw_os_error(libc::EADDRINUSE);
+        let hint = |flag| listen_error(flag, &"127.0.0.1:9007".parse().unwrap(), &taken).hint;
+        assert!(hint("--admin").starts_with("type --admin 127.0.0.1:0 for a free port"), "{}", hint("--admin"));
+        assert!(hint("--listen").starts_with("type --listen 127.0.0.1:0 for a free port"));
+    }
 
     #[test]
     fn a_regular_file_is_not_replaced_by_a_socket() {

@@ -7,11 +7,15 @@ mod admin;
 mod announce;
 mod check;
 mod config_file;
+mod control;
 mod descriptors;
+mod flag_values;
 mod launch;
+mod notify;
 mod options;
 mod processes;
 mod proxy;
+mod reload;
 mod settings;
 mod tls;
 mod variables;
@@ -26,25 +30,33 @@ use crate::logging;
 use crate::standard_output::OutputState;
 
 pub(crate) use config_file::{read_file, with_file};
+pub(crate) use descriptors::RESERVE as DESCRIPTORS_RESERVE;
+pub(crate) use flag_values::FlagValues;
 pub(crate) use settings::Settings;
 pub(crate) use variables::{check_variables, with_variables};
 
 use announce::ReadyFile;
+use control::Control;
 use launch::Bound;
+use notify::Notifier;
+use reload::{ReadSettings, Reload};
 
 /// Serves until a signal ends the server.
-pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
+///
+/// `read` reads the settings again when the server is to reload them.
+pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliError> {
     let settings = &mut settings.clone();
     let inherited = activation::take_sockets(settings)?;
     check::check(settings)?;
-    logging::start(&settings.output.verbosity);
+    logging::start_as(settings.output.log_format, &settings.output.verbosity);
 
+    let mut notifier = Notifier::from_environment();
     let ready_path = settings.output.ready_file.as_deref();
     if !settings.threads.successor {
         ready_path.map_or(Ok(()), ReadyFile::remove_leftover)?;
     }
     if settings.threads.processes > 1 && settings.threads.worker.is_none() {
-        return processes::run(settings, inherited);
+        return processes::run(settings, inherited, notifier);
     }
     let limit = descriptors::raise_limit();
     let listeners = settings.endpoints.listen.len() + settings.admin.as_ref().map_or(0, |_| 1 + ADMINISTRATION_MAX);
@@ -55,6 +67,8 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
         launch::reactor(restart).map_err(|error| CliError::system("cannot start the server", &error, BUG))?;
     reactor.inherit(inherited);
     let Bound { mut server, addresses, admin } = launch::bind(settings, reactor, connections_max)?;
+    // Before the lines, because a predecessor that reads them ends, and this process must be the main one by then.
+    notifier.iter_mut().for_each(Notifier::ready);
     let announced = announce::announce(settings, &addresses, admin.as_ref())?;
     if announced.output == OutputState::Closed {
         // Like any command in a pipe, the server ends when the reader has closed it.
@@ -70,7 +84,8 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     if settings.threads.successor {
         server.remove_paths_at_end();
     }
-    let totals = server.run().map_err(|error| CliError::system("the event loop failed", &error, BUG))?;
+    let mut control = Control::new(Reload::new(settings, read, limit, listeners), notifier);
+    let totals = server.run(&mut control).map_err(|error| CliError::system("the event loop failed", &error, BUG))?;
     info!("{totals}");
     Ok(())
 }
@@ -116,12 +131,17 @@ ENVIRONMENT
                 READYLOOP_CONFIG is the path of the file. An empty variable is ignored, and an
                 unknown one is an error.
   RUST_LOG      log filter in the syntax of env_logger; overrides -v and -q
+  NOTIFY_SOCKET, WATCHDOG_USEC, JOURNAL_STREAM
+                set by systemd: the server notifies it and feeds its watchdog, and lines of the log
+                have a priority and no time.
 
 SIGNALS
   SIGTERM, SIGINT   drain: stop accepting, answer received requests, then close each connection.
                     A second signal closes all connections at once. With --shutdown-delay or
                     --lame-duck-timeout, the drain comes after these, or at the second signal.
-  SIGHUP            reload certificate and key; if that fails, the loaded ones stay in use
+  SIGHUP            reload certificate, key and the file of --config: limits, timeouts, rates and the
+                    log level. If a value is wrong, nothing changes. The log names what has changed
+                    and what needs a restart.
   SIGUSR1           log the totals
   SIGUSR2           restart in place: start the program at the same path again with the same sockets,
                     and drain when it is ready; if it fails, go on

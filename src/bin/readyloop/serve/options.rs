@@ -45,6 +45,8 @@ impl Settings {
             frame_timeout: self.peer.frame_timeout,
             write_timeout: self.peer.write_timeout,
             linger_timeout: self.peer.linger_timeout,
+            min_rate: self.peer.min_rate.and_then(NonZero::new),
+            max_lifetime: self.peer.max_lifetime,
             ..Limits::default()
         }
     }

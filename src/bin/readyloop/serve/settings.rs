@@ -14,12 +14,14 @@ use readyloop::datagram::DatagramLimits;
 use readyloop::net::{Address, Keepalive, ListenOptions, MulticastGroup};
 use readyloop::{Limits, ServerLimits};
 
+use crate::log_format::LogFormat;
 use crate::logging::Verbosity;
 use crate::units::{
     ParseError, above_zero, address, alpn, count, duration, framing, keepalive, print_count, print_duration,
     print_size, size, switch, within,
 };
 
+use super::flag_values::FlagValues;
 use super::proxy::ProxyProtocol;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7007";
@@ -68,6 +70,10 @@ pub(crate) struct Settings {
     /// Read settings from this TOML file; flags and variables override it
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     pub(super) config: Option<PathBuf>,
+
+    /// The values of all flags as text.
+    #[arg(skip)]
+    pub(crate) flags: FlagValues,
 }
 
 /// Addresses and the service on them.
@@ -233,6 +239,22 @@ pub(super) struct PeerLimits {
     #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
     #[arg(default_value = print_duration(Limits::default().linger_timeout))]
     pub(super) linger_timeout: Duration,
+
+    /// Close a connection that sends a frame, or takes output, more slowly than this [default: no bound]
+    ///
+    /// In bytes per second. A frame has 10s before its rate counts. A peer that takes output more slowly
+    /// uses up --write-timeout instead of beginning it again with each byte. A peer that is silent
+    /// between two frames is not measured.
+    #[arg(long, value_name = "SIZE", value_parser = above_zero(size::<u32>))]
+    pub(super) min_rate: Option<u32>,
+
+    /// Finish a connection after this long, as in a drain
+    ///
+    /// Each one ends up to a tenth earlier, so that not all clients come back at once. Input
+    /// that has arrived is answered first, and a frame that has begun has 10s.
+    #[arg(long, value_name = "DURATION", value_parser = above_zero(duration))]
+    #[arg(default_value = print_duration(Limits::default().max_lifetime))]
+    pub(super) max_lifetime: Duration,
 
     /// Longest frame that a peer may send; a longer one closes the connection
     ///
@@ -440,6 +462,13 @@ pub(super) struct Output {
     /// an earlier server left is removed at the start. The file of a running server is an error.
     #[arg(long, value_name = "PATH")]
     pub(super) ready_file: Option<PathBuf>,
+
+    /// Format of the log on standard error
+    ///
+    /// A line of JSON has the fields time, level, target and message. A message that would make its line
+    /// longer than 4095 bytes is cut.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
 
     #[command(flatten)]
     pub(super) verbosity: Verbosity,

@@ -21,7 +21,7 @@ pub(super) fn warn_of_capped_backlog(backlog: u32) {
     if let Some(somaxconn) = somaxconn.filter(|somaxconn: &u32| *somaxconn < backlog) {
         warn!(
             "the kernel caps --backlog {backlog} at {somaxconn}; \
-             raise the cap with `sysctl -w net.core.somaxconn={backlog}`"
+             raise the cap with `sysctl -w net.core.somaxconn={backlog}`, or see `readyloop doctor`"
         );
     }
 }

@@ -29,6 +29,7 @@ use crate::standard_output::OutputState;
 
 use super::announce;
 use super::launch;
+use super::notify::Notifier;
 use super::settings::Settings;
 use places::{Action, Ended, Places, Timeouts, WorkerId};
 use sockets::Sockets;
@@ -59,7 +60,11 @@ struct Supervisor {
 }
 
 /// Runs the processes until a signal ends them. Announces the addresses once all processes serve.
-pub(super) fn run(settings: &Settings, inherited: InheritedSockets) -> Result<(), CliError> {
+pub(super) fn run(
+    settings: &Settings,
+    inherited: InheritedSockets,
+    mut notifier: Option<Notifier>,
+) -> Result<(), CliError> {
     let system = |what: &str, error: &io::Error| CliError::system(what, error, BUG);
     let mut event_loop = EventLoop::new(
         launch::reactor(ControlEvent::Restart).map_err(|error| system("cannot start the server", &error))?,
@@ -77,6 +82,7 @@ pub(super) fn run(settings: &Settings, inherited: InheritedSockets) -> Result<()
     while !supervisor.places.is_done() {
         supervisor.act(&mut event_loop);
         if supervisor.places.are_all_serving() && announced.is_none() {
+            notifier.iter_mut().for_each(Notifier::ready);
             let now = announce::announce(settings, &supervisor.sockets.addresses, admin.as_ref())?;
             if now.output == OutputState::Closed {
                 supervisor.places.end();
@@ -85,9 +91,18 @@ pub(super) fn run(settings: &Settings, inherited: InheritedSockets) -> Result<()
         }
         let sleep = supervisor.places.next_action_at().map(|at| at.saturating_duration_since(Instant::now()));
         let until = sleep.map(|sleep| event_loop.now() + sleep);
+        let until = until.into_iter().chain(notifier.as_ref().and_then(Notifier::next_at)).min();
         event_loop.turn(until).map_err(|error| system("the event loop failed", &error))?;
         while let Some(control_event) = event_loop.poll_control_event() {
+            let was_ending = supervisor.places.is_ending();
             supervisor.handle_control_event(control_event);
+            if supervisor.places.is_ending() && !was_ending {
+                notifier.iter_mut().for_each(Notifier::stopping);
+            }
+        }
+        if let Some(notifier) = &mut notifier {
+            let status = || Some(format!("{} processes serve", supervisor.places.serving_count()));
+            notifier.handle_time(event_loop.now(), status);
         }
         supervisor.handle_reports();
     }
@@ -190,7 +205,9 @@ impl Supervisor {
     fn handle_control_event(&mut self, control_event: ControlEvent) {
         match control_event {
             // A second signal ends each process at once, so it is passed on.
-            ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop if self.places.is_ending() => self.signal_all(Signal::TERM),
+            ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop if self.places.is_ending() => {
+                self.signal_all(Signal::TERM)
+            }
             ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop => self.places.end(),
             ControlEvent::Reload => self.signal_all(Signal::HUP),
             ControlEvent::Totals => self.signal_all(Signal::USR1),

@@ -231,12 +231,17 @@ impl Places {
 
     /// Whether every place has a process that serves.
     pub(super) fn are_all_serving(&self) -> bool {
-        (0..self.places.len()).all(|place| self.serving(place).is_some())
+        self.serving_count() == self.places.len()
     }
 
     /// Whether the end has come: no process is left.
     pub(super) fn is_done(&self) -> bool {
         self.is_ending && self.workers.is_empty()
+    }
+
+    /// The number of places with a process that serves.
+    pub(super) fn serving_count(&self) -> usize {
+        (0..self.places.len()).filter(|place| self.serving(*place).is_some()).count()
     }
 
     /// The process that serves in a place, the newest one.

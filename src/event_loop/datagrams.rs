@@ -16,10 +16,10 @@ use crate::instant::Instant;
 use crate::net::{Address, DatagramRoute, Datagrams, Net, Readiness, udp};
 
 use super::any_endpoint::{AnyEndpoint, EndpointCell, EndpointSocket};
-use super::endpoint::listener_token;
 use super::loop_state::LoopState;
 use super::shutdown::Stage;
 use super::snapshot::EndpointSnapshot;
+use super::token::listener_token;
 
 /// Most datagrams per turn. They take about as long as one peer may be served.
 const DATAGRAM_BUDGET: usize = 128;

@@ -34,6 +34,7 @@ use super::loop_state::LoopState;
 use super::peer_log::PeerLog;
 use super::shutdown::Stage;
 use super::snapshot::{EndpointSnapshot, PeerSnapshot};
+use super::token::{index_of, key_of, listener_token, token};
 
 use ending::Ending;
 
@@ -381,28 +382,4 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> ServiceEndpoint<S, N> for Endpoint
     fn connecting(&self) -> usize {
         self.connector.connecting()
     }
-}
-
-/// The token of a peer: the endpoint in the top byte, the slot below it, the generation in the low half.
-fn token(index: u8, key: Key) -> Token {
-    Token(u64::from(index) << 56 | key.to_bits())
-}
-
-fn key_of(token: Token) -> Key {
-    Key::from_bits(token.0 & (u64::MAX >> 8))
-}
-
-/// The token of a listener. It has generation 0, which no peer has.
-pub(super) fn listener_token(index: u8) -> Token {
-    Token(u64::from(index) << 56)
-}
-
-/// Whether a token is that of a peer of a loop with this number of endpoints.
-pub(super) fn is_of_peer(token: Token, endpoints: usize) -> bool {
-    index_of(token) < endpoints && key_of(token).generation() != 0
-}
-
-/// The endpoint that a token belongs to.
-pub(super) fn index_of(token: Token) -> usize {
-    (token.0 >> 56) as usize
 }

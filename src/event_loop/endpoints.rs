@@ -19,8 +19,9 @@ use crate::slab::Key;
 
 use super::any_endpoint::{AnyEndpoint, EndpointCell, EndpointId, ServiceCell, ServiceEndpoint};
 use super::datagrams::DatagramEndpoint;
-use super::endpoint::{Endpoint, listener_token};
+use super::endpoint::Endpoint;
 use super::loop_state::LoopState;
+use super::token::listener_token;
 use super::{EventLoop, ListenError};
 
 /// Most endpoints of a loop. The index must fit one byte of a token. Own sources use the last value.

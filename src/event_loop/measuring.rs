@@ -3,8 +3,8 @@
 use crate::net::{Event, Net};
 
 use super::EventLoop;
-use super::endpoint::is_of_peer;
 use super::measurements::{Measurements, TurnPhase};
+use super::token::is_of_peer;
 
 impl<N: Net + 'static> EventLoop<N> {
     /// Measures the turns from now on, at the cost of two or three readings of the clock in each.

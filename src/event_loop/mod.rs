@@ -23,6 +23,7 @@ mod sources;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod token;
 mod transitions;
 
 use std::collections::VecDeque;
@@ -202,7 +203,7 @@ impl<N: Net + 'static> EventLoop<N> {
     fn dispatch_events(&mut self) {
         for event in self.events.drain(..) {
             match event {
-                Event::Ready(readiness) => match self.endpoints.get_mut(endpoint::index_of(readiness.token)) {
+                Event::Ready(readiness) => match self.endpoints.get_mut(token::index_of(readiness.token)) {
                     Some(cell) => cell.endpoint_mut().handle_event(&readiness),
                     None => self.sources.handle_event(&readiness),
                 },

@@ -41,11 +41,6 @@ impl Example {
     fn all() -> Vec<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
         let entries = fs::read_dir(folder).expect("the folder exists");
-        let names = entries.map(|entry| entry.expect("the folder can be read"));
-        // Those without a number are configurations.
-        let programs =
-            names.filter(|entry| entry.file_name().to_string_lossy().starts_with(|it: char| it.is_ascii_digit()));
-        let mut all: Vec<Self> = programs.map(|entry| Self::of(entry.path())).collect();
         let paths = entries.map(|entry| entry.expect("the folder can be read").path());
         // A folder without a program has files for other programs.
         let programs = paths.filter(|path| path.is_file() || path.join("main.rs").exists());

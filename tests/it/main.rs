@@ -36,7 +36,6 @@ mod process_state;
 mod processes;
 mod prometheus;
 mod proxy;
-mod proxy;
 mod proxy_protocol;
 mod reload;
 mod report;

@@ -188,9 +188,11 @@ mod tests {
         write(&path, b"two", PUBLIC_MODE).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
-        let refused = create(&path, b"three", PUBLIC_MODE).unwrap_err();
+        let refused = create(&path, b"three", PUBLIC_MODE, Existing::Keep).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"two");
+        create(&path, b"four", PUBLIC_MODE, Existing::Replace).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"four");
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
     }
 

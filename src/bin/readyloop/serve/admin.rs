@@ -4,7 +4,8 @@ use readyloop::Address;
 
 use crate::cli_error::CliError;
 
-use super::settings::{Design, Settings};
+use super::settings::Settings;
+use super::threads::Design;
 
 /// Refuses an administration endpoint that other machines or users could read.
 pub(super) fn check(settings: &Settings) -> Result<(), CliError> {

@@ -13,7 +13,8 @@ use crate::output_file;
 use crate::units::print_size;
 
 use super::admin;
-use super::settings::{Design, Service, Settings, Threads};
+use super::settings::{Service, Settings};
+use super::threads::{Design, Threads};
 
 /// The longest prefix, in bytes. The rest of an envelope is the length of a frame, at most 8 bytes.
 const PREFIX_LEN_MAX: usize = ENVELOPE_LEN_MAX - 8;

@@ -22,7 +22,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use crate::cli_error::{BUG, CliError};
 
 use super::control::Control;
-use super::settings::{Design, Service, Settings};
+use super::settings::{Service, Settings};
+use super::threads::Design;
 use super::tls;
 
 /// A server of any design.

@@ -17,6 +17,7 @@ mod processes;
 mod proxy;
 mod reload;
 mod settings;
+mod threads;
 mod tls;
 mod variables;
 mod warnings;

@@ -193,7 +193,7 @@ impl Supervisor {
             Some(Ended::Expected) => info!("process {number}: ended with {text}"),
             Some(Ended::Crashed(pause)) => error!("process {number}: ended with {text}; the next starts in {pause:?}"),
             Some(Ended::NotReplaced) => {
-                error!("restart failed, the processes go on: the new process {number} ended with {text}")
+                error!("restart failed, the processes go on: the new process {number} ended with {text}");
             }
             Some(Ended::NotStarted) => {
                 self.failure = self.failure.or(Some(status.unwrap_or_default()));
@@ -206,7 +206,7 @@ impl Supervisor {
         match control_event {
             // A second signal ends each process at once, so it is passed on.
             ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop if self.places.is_ending() => {
-                self.signal_all(Signal::TERM)
+                self.signal_all(Signal::TERM);
             }
             ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop => self.places.end(),
             ControlEvent::Reload => self.signal_all(Signal::HUP),

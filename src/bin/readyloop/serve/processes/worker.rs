@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitStatus};
 use readyloop::net::inherited::{PassedSocket, pass_sockets};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::serve::settings::WorkerName;
+use crate::serve::threads::WorkerName;
 
 use super::places::WorkerId;
 

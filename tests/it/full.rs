@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::tls::VERSIONS;
 use crate::support::{MIB, exclusive_machine};
-use crate::{admin, close, descriptors, drain, idle, reset, shrink, slow_writer, tls};
+use crate::{admin, close, descriptors, drain, idle, reset, restart, shrink, slow_writer, tls};
 
 #[test]
 #[ignore = "full form: 200,000 resets"]
@@ -98,4 +98,11 @@ fn short_connections_over_tls() {
 fn lists_in_a_loop() {
     let _machine = exclusive_machine();
     admin::lists_in_a_loop(19_000, 50);
+}
+
+#[test]
+#[ignore = "full form: 20 restarts at 10,000 requests a second"]
+fn restarts_under_load() {
+    let _machine = exclusive_machine();
+    restart::restarts_lose_nothing(20, "-c 16 --churn -r 3500");
 }

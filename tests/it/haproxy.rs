@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use crate::admin::Administered;
+use crate::restart::Restarted;
 use crate::support::{Program, ScratchPath, Serve, TIMEOUT, connect, echoes, print_note, shared_machine, wait_until};
 
 /// Whether HAProxy is installed. If not, prints a warning that it is not tested.
@@ -117,6 +118,25 @@ fn the_servers_see_the_clients_and_not_haproxy() {
     seen.sort();
     expected.sort();
     assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_restart_in_place_behind_haproxy_fails_no_request() {
+    if !has_haproxy() {
+        return;
+    }
+    let servers = [0, 1].map(|_| Administered::start(Serve::new().with("--proxy-protocol")));
+    let haproxy = Balancer::start(&config_for(&servers));
+    let address = haproxy.address.to_string();
+    let arguments = ["bench", &address, "-c", "8", "-d", "1h", "-w", "0s", "--churn"];
+    let mut bench = Program::start(env!("CARGO_BIN_EXE_readyloop"), &arguments);
+    let mut restarted = servers.map(|server| Restarted::new(server.server));
+    for _ in 0..2 {
+        restarted.iter_mut().for_each(Restarted::restart);
+    }
+    bench.signal("INT");
+    assert_eq!(bench.wait(TIMEOUT), Some(0), "{}\n{}", bench.out.all().join("\n"), bench.errors.all().join("\n"));
+    restarted.into_iter().for_each(Restarted::drain);
 }
 
 #[test]

@@ -15,14 +15,14 @@ use crate::support::tls::Secure;
 use crate::support::{Program, ScratchPath, Serve, Server, TIMEOUT, connect, signal, wait_until};
 
 /// A server and its successors. The last one is killed on drop.
-struct Restarted {
+pub(crate) struct Restarted {
     server: Server,
     /// How many successors have been started.
     starts: usize,
 }
 
 impl Restarted {
-    fn new(server: Server) -> Self {
+    pub(crate) fn new(server: Server) -> Self {
         Self { server, starts: 0 }
     }
 
@@ -50,7 +50,7 @@ impl Restarted {
 
     /// Restarts it, and waits until the predecessor has ended.
     #[track_caller]
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let old = self.pid();
         self.request();
         wait_until(TIMEOUT, "the successor is ready", || self.pid() != old);
@@ -64,7 +64,7 @@ impl Restarted {
 
     /// Drains the process that serves, and waits until all processes have ended.
     #[track_caller]
-    fn drain(self) {
+    pub(crate) fn drain(self) {
         signal(self.pid(), "TERM");
         assert!(self.server.log.wait_for_the_end(TIMEOUT), "processes are left:\n{}", self.log());
     }

@@ -50,11 +50,21 @@ fn is_journal(stream: impl AsFd, variable: Option<&OsStr>) -> bool {
 }
 
 /// A line of JSON without its line feed, at most as long as a pipe takes as a whole. A longer message is cut.
-pub(crate) fn json_line(time: impl Display, level: Level, target: &str, message: &str) -> String {
+pub(crate) fn json_line(
+    time: impl Display,
+    level: Level,
+    target: &str,
+    process: Option<usize>,
+    message: &str,
+) -> String {
     let time = time.to_string();
     let line = |message: &str| {
         let level = level.as_str().to_lowercase();
-        json!({ "time": time, "level": level, "target": target, "message": message }).to_string()
+        let mut fields = json!({ "time": time, "level": level, "target": target, "message": message });
+        if let Some(process) = process {
+            fields["process"] = process.into();
+        }
+        fields.to_string()
     };
     let mut cut = line(message);
     let mut len = message.len();
@@ -76,7 +86,7 @@ mod tests {
 
     #[track_caller]
     fn check(message: &str) -> String {
-        let line = json_line("2026-01-01T00:00:00Z", Level::Warn, "readyloop", message);
+        let line = json_line("2026-01-01T00:00:00Z", Level::Warn, "readyloop", Some(2), message);
         assert!(line.len() < ATOMIC_LEN && !line.contains('\n'), "{} bytes", line.len());
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!((value["level"].as_str(), value["target"].as_str()), (Some("warn"), Some("readyloop")));

@@ -33,7 +33,7 @@ impl<T: AsFd> LogWriter<T> {
             LogFormat::Journal => format!("{}{message}\n", priority(Level::Warn)),
             LogFormat::Json => {
                 let now = humantime::format_rfc3339_millis(SystemTime::now());
-                json_line(now, Level::Warn, env!("CARGO_CRATE_NAME"), &message) + "\n"
+                json_line(now, Level::Warn, env!("CARGO_CRATE_NAME"), None, &message) + "\n"
             }
         }
     }

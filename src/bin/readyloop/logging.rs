@@ -43,15 +43,16 @@ impl Verbosity {
 
 /// Starts logging as text. `RUST_LOG` overrides the flags.
 pub(crate) fn start(verbosity: &Verbosity) {
-    start_as(LogFormat::Text, verbosity);
+    start_as(LogFormat::Text, verbosity, None);
 }
 
 /// Starts logging in this format. `RUST_LOG` overrides the flags.
 ///
-/// Text for the journal of systemd has priorities and no times.
-pub(crate) fn start_as(format: LogFormat, verbosity: &Verbosity) {
+/// Text for the journal of systemd has priorities and no times. One process of several has its number in each line.
+pub(crate) fn start_as(format: LogFormat, verbosity: &Verbosity, process: Option<usize>) {
     let format = if format == LogFormat::Text && is_stderr_journal() { LogFormat::Journal } else { format };
     let style = if has_colors(&io::stderr()) { WriteStyle::Always } else { WriteStyle::Never };
+    let name = process.map_or_else(String::new, |number| format!("process {number}: "));
     Builder::new()
         // The level of the flags can change, so the logger itself takes all.
         .filter_level(if has_filter() { verbosity.level() } else { LevelFilter::Trace })
@@ -62,13 +63,13 @@ pub(crate) fn start_as(format: LogFormat, verbosity: &Verbosity) {
             LogFormat::Text => {
                 let (time, level) = (line.timestamp_millis(), record.level());
                 let style = line.default_level_style(level);
-                writeln!(line, "{time} {style}{level:<5}{style:#} {}", record.args())
+                writeln!(line, "{time} {style}{level:<5}{style:#} {name}{}", record.args())
             }
             LogFormat::Json => {
                 let (time, message) = (line.timestamp_millis(), record.args().to_string());
-                writeln!(line, "{}", json_line(time, record.level(), record.target(), &message))
+                writeln!(line, "{}", json_line(time, record.level(), record.target(), process, &message))
             }
-            LogFormat::Journal => writeln!(line, "{}{}", priority(record.level()), record.args()),
+            LogFormat::Journal => writeln!(line, "{}{name}{}", priority(record.level()), record.args()),
         })
         .init();
     change_level(verbosity);

@@ -49,7 +49,8 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
     let settings = &mut settings.clone();
     let inherited = activation::take_sockets(settings)?;
     check::check(settings)?;
-    logging::start_as(settings.output.log_format, &settings.output.verbosity);
+    let process = settings.threads.worker.as_ref().map(|worker| worker.number);
+    logging::start_as(settings.output.log_format, &settings.output.verbosity, process);
 
     let mut notifier = Notifier::from_environment();
     let ready_path = settings.output.ready_file.as_deref();
@@ -114,6 +115,8 @@ EXAMPLES
       Report metrics and connections over HTTP; open http://127.0.0.1:9007/ in a browser.
   readyloop serve --listen 0.0.0.0:7007 --proxy-protocol --proxy-from 10.1.0.5,10.1.0.6
       Serve behind two proxies that announce the address of each client.
+  readyloop serve --processes 4
+      Serve with four processes on the same address; SIGUSR2 restarts them one after another.
   READYLOOP_MAX_CONNECTIONS=1k readyloop serve --config server.toml
       Combine a flag, a variable and a file.
 

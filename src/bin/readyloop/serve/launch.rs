@@ -26,6 +26,9 @@ use super::settings::{Service, Settings};
 use super::threads::Design;
 use super::tls;
 
+/// The hint of an error that most often has this cause.
+const START_HINT: &str = "raise the descriptor limit, for example with `ulimit -n 1024`";
+
 /// A server of any design.
 pub(super) enum AnyServer {
     Reactor(Box<Server<Reactor>>),
@@ -132,9 +135,8 @@ pub(super) struct Bound {
 ///
 /// A listener uses the inherited socket of the reactor with its address, if there is one.
 pub(super) fn bind(settings: &Settings, reactor: Reactor, connections_max: usize) -> Result<Bound, CliError> {
-    let hint = "raise the descriptor limit, for example with `ulimit -n 1024`";
     let mut server = launch(settings, reactor, settings.server_limits(connections_max))
-        .map_err(|error| CliError::system("cannot start the server", &error, hint))?;
+        .map_err(|error| CliError::system("cannot start the server", &error, START_HINT))?;
     let tls = tls::server(settings)?;
     let mut addresses = Vec::new();
     for address in &settings.endpoints.listen {
@@ -193,7 +195,11 @@ fn check_path(address: &Address) -> Result<(), CliError> {
 }
 
 /// A reactor that turns the signals of a server into control events. `restart` is that of SIGUSR2.
-pub(super) fn reactor(restart: ControlEvent) -> io::Result<Reactor> {
+pub(super) fn reactor(restart: ControlEvent) -> Result<Reactor, CliError> {
+    watching_reactor(restart).map_err(|error| CliError::system("cannot start the server", &error, START_HINT))
+}
+
+fn watching_reactor(restart: ControlEvent) -> io::Result<Reactor> {
     let mut reactor = Reactor::new()?;
     reactor.watch_signal(SIGTERM, ControlEvent::ShutDown)?;
     reactor.watch_signal(SIGINT, ControlEvent::ShutDown)?;

@@ -65,8 +65,7 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
     let connections_max = descriptors::connections_max(limit, listeners, settings.total.max_connections);
     let is_worker = settings.threads.worker.is_some();
     let restart = if is_worker { ControlEvent::HandOver } else { ControlEvent::Restart };
-    let mut reactor =
-        launch::reactor(restart).map_err(|error| CliError::system("cannot start the server", &error, BUG))?;
+    let mut reactor = launch::reactor(restart)?;
     reactor.inherit(inherited);
     let Bound { mut server, addresses, admin } = launch::bind(settings, reactor, connections_max)?;
     // Before the lines, because a predecessor that reads them ends, and this process must be the main one by then.

@@ -8,7 +8,7 @@ mod places;
 mod sockets;
 mod worker;
 
-use std::io::{self, ErrorKind, PipeReader, Read as _};
+use std::io::{ErrorKind, PipeReader, Read as _};
 use std::ops::ControlFlow;
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
 use readyloop::admin::{ProcessEndpoint, ProcessList, listen_for_processes};
+use readyloop::instant;
 use readyloop::net::ControlEvent;
 use readyloop::net::inherited::InheritedSockets;
-use readyloop::{EventLoop, Reactor, ServerLimits};
+use readyloop::{Address, EventLoop, Reactor, ServerLimits};
 use rustix::io::ioctl_fionbio;
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -27,7 +28,7 @@ use crate::cli_error::{BUG, CliError, io_message};
 
 use crate::standard_output::OutputState;
 
-use super::announce;
+use super::announce::{self, Announced};
 use super::launch;
 use super::notify::Notifier;
 use super::settings::Settings;
@@ -55,6 +56,8 @@ struct Supervisor {
     folder: TempDir,
     list: ProcessList,
     reports: (Sender<Report>, Receiver<Report>),
+    /// `None` unless the service manager waits for notifications.
+    notifier: Option<Notifier>,
     /// Why the server cannot start.
     failure: Option<ExitStatus>,
 }
@@ -63,15 +66,11 @@ struct Supervisor {
 pub(super) fn run(
     settings: &Settings,
     inherited: InheritedSockets,
-    mut notifier: Option<Notifier>,
+    notifier: Option<Notifier>,
 ) -> Result<(), CliError> {
-    let system = |what: &str, error: &io::Error| CliError::system(what, error, BUG);
-    let mut event_loop = EventLoop::new(
-        launch::reactor(ControlEvent::Restart).map_err(|error| system("cannot start the server", &error))?,
-        ServerLimits::default(),
-    )
-    .with_returned_control_events();
-    let mut supervisor = Supervisor::new(settings, inherited)?;
+    let mut event_loop =
+        EventLoop::new(launch::reactor(ControlEvent::Restart)?, ServerLimits::default()).with_returned_control_events();
+    let mut supervisor = Supervisor::new(settings, inherited, notifier)?;
     let admin = match &settings.admin {
         Some(address) => Some(launch::listen_admin(address, |address| {
             listen_for_processes(&mut event_loop, address.clone(), supervisor.list.clone())
@@ -80,31 +79,17 @@ pub(super) fn run(
     };
     let mut announced = None;
     while !supervisor.places.is_done() {
+        if announced.is_none() && supervisor.places.are_all_serving() {
+            announced = Some(supervisor.announce(settings, admin.as_ref())?);
+        }
         supervisor.act(&mut event_loop);
-        if supervisor.places.are_all_serving() && announced.is_none() {
-            notifier.iter_mut().for_each(Notifier::ready);
-            let now = announce::announce(settings, &supervisor.sockets.addresses, admin.as_ref())?;
-            if now.output == OutputState::Closed {
-                supervisor.places.end();
-            }
-            announced = Some(now);
-        }
-        let sleep = supervisor.places.next_action_at().map(|at| at.saturating_duration_since(Instant::now()));
-        let until = sleep.map(|sleep| event_loop.now() + sleep);
-        let until = until.into_iter().chain(notifier.as_ref().and_then(Notifier::next_at)).min();
-        event_loop.turn(until).map_err(|error| system("the event loop failed", &error))?;
+        let turned = event_loop.turn(supervisor.next_at(event_loop.now()));
+        turned.map_err(|error| CliError::system("the event loop failed", &error, BUG))?;
         while let Some(control_event) = event_loop.poll_control_event() {
-            let was_ending = supervisor.places.is_ending();
             supervisor.handle_control_event(control_event);
-            if supervisor.places.is_ending() && !was_ending {
-                notifier.iter_mut().for_each(Notifier::stopping);
-            }
-        }
-        if let Some(notifier) = &mut notifier {
-            let status = || Some(format!("{} processes serve", supervisor.places.serving_count()));
-            notifier.handle_time(event_loop.now(), status);
         }
         supervisor.handle_reports();
+        supervisor.notify_status(event_loop.now());
     }
     match supervisor.failure {
         None => Ok(()),
@@ -116,7 +101,7 @@ pub(super) fn run(
 }
 
 impl Supervisor {
-    fn new(settings: &Settings, inherited: InheritedSockets) -> Result<Self, CliError> {
+    fn new(settings: &Settings, inherited: InheritedSockets, notifier: Option<Notifier>) -> Result<Self, CliError> {
         let count = settings.threads.processes;
         let total = &settings.total;
         let stages = [total.shutdown_delay, total.lame_duck_timeout, total.drain_timeout, END_GRACE];
@@ -133,8 +118,36 @@ impl Supervisor {
             folder: folder.map_err(|error| CliError::system("cannot make a temporary directory", &error, hint))?,
             list: ProcessList::default(),
             reports: channel(),
+            notifier,
             failure: None,
         })
+    }
+
+    /// Announces that all processes serve.
+    fn announce(&mut self, settings: &Settings, admin: Option<&Address>) -> Result<Announced, CliError> {
+        self.notify(Notifier::ready);
+        let announced = announce::announce(settings, &self.sockets.addresses, admin)?;
+        if announced.output == OutputState::Closed {
+            self.places.end();
+        }
+        Ok(announced)
+    }
+
+    /// When something is to be done even if no event comes.
+    fn next_at(&self, now: instant::Instant) -> Option<instant::Instant> {
+        let action_at = self.places.next_action_at().map(|at| now + at.saturating_duration_since(Instant::now()));
+        action_at.into_iter().chain(self.notifier.as_ref().and_then(Notifier::next_at)).min()
+    }
+
+    fn notify(&mut self, notify: impl FnOnce(&mut Notifier)) {
+        if let Some(notifier) = &mut self.notifier {
+            notify(notifier);
+        }
+    }
+
+    fn notify_status(&mut self, now: instant::Instant) {
+        let serving = self.places.serving_count();
+        self.notify(|notifier| notifier.handle_time(now, || Some(format!("{serving} processes serve"))));
     }
 
     /// Carries out all actions that are due.
@@ -208,8 +221,15 @@ impl Supervisor {
             ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop if self.places.is_ending() => {
                 self.signal_all(Signal::TERM);
             }
-            ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop => self.places.end(),
-            ControlEvent::Reload => self.signal_all(Signal::HUP),
+            ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop => {
+                self.notify(Notifier::stopping);
+                self.places.end();
+            }
+            ControlEvent::Reload => {
+                self.notify(|notifier| notifier.reloading());
+                self.signal_all(Signal::HUP);
+                self.notify(Notifier::ready);
+            }
             ControlEvent::Totals => self.signal_all(Signal::USR1),
             ControlEvent::Restart => {
                 if !self.places.restart() {

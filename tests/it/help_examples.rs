@@ -128,6 +128,9 @@ fn every_example_works() {
     let is_server = |line: &String| line.contains("readyloop serve");
     let (servers, clients): (Vec<_>, Vec<_>) = other.into_iter().partition(is_server);
     servers.into_iter().chain(examples("serve")).for_each(|line| scene.serves(&line));
+    examples("doctor").into_iter().chain(examples("completions")).for_each(|line| scene.run(&line));
+    // The pager of `man` is not part of every system.
+    examples("man").iter().map(|line| line.replace("| man -l -", "> page.1")).for_each(|line| scene.run(&line));
     // Without a count, `stat` has no end.
     examples("stat").iter().filter(|line| line.contains(" -n ")).for_each(|line| scene.run(line));
     for line in clients.into_iter().chain(examples("client")) {

@@ -11,7 +11,7 @@ use super::deadline::FrameClock;
 use super::frames::{StopReason, serve_frames};
 use super::read_pause::ReadPause;
 use super::reply::{CloseRequest, ReplyOutcome};
-use super::small::RequestFlags;
+use super::small::PeerFlags;
 use super::{CloseReason, Connection, InputRange, NO_INPUT_RANGE, ReadHalf, Reply, Resources, WriteHalf};
 
 impl<C: Codec> Connection<C> {
@@ -29,7 +29,7 @@ impl<C: Codec> Connection<C> {
     ) -> InputRange {
         self.start_waiting(resources);
         self.last_activity = resources.now;
-        self.has_moved_bytes = true;
+        self.flags.add(PeerFlags::MOVED_BYTES, true);
         resources.ledger.bytes_read += input.len() as u64;
         if self.halves.read() != ReadHalf::Open {
             self.discard(input.len(), resources);
@@ -154,8 +154,8 @@ impl<C: Codec> Connection<C> {
     /// Carries out what a callback requested.
     #[inline]
     fn apply(&mut self, outcome: ReplyOutcome, resources: &mut Resources<'_, C>) -> InputRange {
-        self.requests.add(RequestFlags::WRITABLE, outcome.wants_writable);
-        self.requests.add(RequestFlags::KEEP_OPEN, outcome.keeps_open);
+        self.flags.add(PeerFlags::WRITABLE, outcome.wants_writable);
+        self.flags.add(PeerFlags::KEEP_OPEN, outcome.keeps_open);
         let can_reply = self.halves.write() == WriteHalf::Open && outcome.request == CloseRequest::KeepOpen;
         if can_reply && (outcome.owes_reply || self.owes_reply()) {
             self.change_pause(ReadPause::ForReply { is_paused: outcome.is_paused }, resources.now);

@@ -6,7 +6,7 @@ use crate::codec::Codec;
 use crate::instant::Instant;
 
 use super::read_pause::ReadPause;
-use super::small::RequestFlags;
+use super::small::PeerFlags;
 use super::{CloseReason, Connection, Draining, ReadHalf, Resources, Role, WriteHalf};
 
 impl<C: Codec> Connection<C> {
@@ -36,7 +36,7 @@ impl<C: Codec> Connection<C> {
     /// or a port scanner, or it looks like one.
     fn is_unused(&self) -> bool {
         let is_open = self.halves.write() == WriteHalf::Open;
-        self.role == Role::Accepted && is_open && !self.has_moved_bytes && self.output.is_empty()
+        self.role == Role::Accepted && is_open && !self.flags.has(PeerFlags::MOVED_BYTES) && self.output.is_empty()
     }
 
     /// The layer of the stream has failed, and its announcement of that, such as a TLS alert, may still
@@ -88,7 +88,7 @@ impl<C: Codec> Connection<C> {
 
     /// The stream has nothing to read at present. A draining peer with no work left is finished.
     pub fn handle_not_readable(&mut self, resources: &mut Resources<'_, C>) {
-        if self.is_paused() || self.requests.has(RequestFlags::KEEP_OPEN) {
+        if self.is_paused() || self.flags.has(PeerFlags::KEEP_OPEN) {
             return;
         }
         match self.draining {
@@ -139,7 +139,7 @@ impl<C: Codec> Connection<C> {
     /// Neither counts once our own half has ended, because nothing more can be sent.
     pub(super) fn finish_if_done(&mut self, resources: &mut Resources<'_, C>) {
         let stays_open =
-            (self.owes_reply() || self.requests.has(RequestFlags::KEEP_OPEN)) && self.halves.write() == WriteHalf::Open;
+            (self.owes_reply() || self.flags.has(PeerFlags::KEEP_OPEN)) && self.halves.write() == WriteHalf::Open;
         if self.is_holding_frames() || stays_open || self.halves.reason().is_some() {
             return;
         }

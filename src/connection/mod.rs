@@ -39,7 +39,7 @@ pub use read_pause::ReadPause;
 pub use reply::{InputRange, NO_INPUT_RANGE, Reply};
 
 use deadline::FrameClock;
-use small::{Debt, RequestFlags};
+use small::{Debt, PeerFlags};
 
 /// What a connection borrows for one call: settings, memory, counters and the time.
 pub struct Resources<'a, C> {
@@ -63,10 +63,8 @@ pub struct Connection<C: Codec> {
     role: Role,
     halves: Halves,
     read_pause: ReadPause,
-    /// A byte has been read or written.
-    has_moved_bytes: bool,
     draining: Draining,
-    requests: RequestFlags,
+    flags: PeerFlags,
     debt: Debt,
     discarded: u32,
     codec_state: C::State,
@@ -98,9 +96,8 @@ impl<C: Codec> Connection<C> {
             role,
             halves: Halves::new(),
             read_pause: ReadPause::NotPaused,
-            has_moved_bytes: false,
             draining: Draining::No,
-            requests: RequestFlags::default(),
+            flags: PeerFlags::default(),
             debt: Debt::NONE,
             discarded: 0,
             codec_state: C::State::default(),
@@ -116,7 +113,7 @@ impl<C: Codec> Connection<C> {
     pub fn handle_written(&mut self, from_queue: usize, from_input: usize, resources: &mut Resources<'_, C>) {
         self.output.consume(from_queue, resources.reserve);
         resources.ledger.bytes_written += (from_queue + from_input) as u64;
-        self.has_moved_bytes = true;
+        self.flags.add(PeerFlags::MOVED_BYTES, true);
         self.last_activity = resources.now;
         let credit = resources.limits.slowest_time(from_queue + from_input);
         self.waiting_since = credit.map_or(resources.now, |credit| resources.now.min(self.waiting_since + credit));
@@ -155,14 +152,14 @@ impl<C: Codec> Connection<C> {
     pub fn poll_writable(&mut self, limits: &Limits) -> bool {
         let is_due = self.is_writable_due(limits);
         if is_due {
-            self.requests.remove(RequestFlags::WRITABLE);
+            self.flags.remove(PeerFlags::WRITABLE);
         }
         is_due
     }
 
     /// Whether [`Self::poll_writable`] would return `true`.
     pub fn is_writable_due(&self, limits: &Limits) -> bool {
-        self.requests.has(RequestFlags::WRITABLE)
+        self.flags.has(PeerFlags::WRITABLE)
             && self.halves.write() == WriteHalf::Open
             && self.closed().is_none()
             && self.output.len() <= limits.queue.low()
@@ -175,7 +172,7 @@ impl<C: Codec> Connection<C> {
         self.halves.are_open()
             && self.read_pause == ReadPause::NotPaused
             && self.draining == Draining::No
-            && !self.requests.has(RequestFlags::WRITABLE)
+            && !self.flags.has(PeerFlags::WRITABLE)
             && self.input.is_empty()
             && self.output.is_empty()
     }

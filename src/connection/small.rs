@@ -2,28 +2,30 @@
 
 use std::time::Duration;
 
-/// What the service has requested of a connection for later.
+/// Facts about a connection of one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct RequestFlags(u8);
+pub(super) struct PeerFlags(u8);
 
-impl RequestFlags {
+impl PeerFlags {
     /// `on_writable` is to be called when the queue is low enough.
     pub(super) const WRITABLE: Self = Self(1);
     /// The peer stays open after its end, until the service finishes it.
     pub(super) const KEEP_OPEN: Self = Self(2);
+    /// A byte has been read or written.
+    pub(super) const MOVED_BYTES: Self = Self(4);
 
-    pub(super) fn has(self, request: Self) -> bool {
-        self.0 & request.0 != 0
+    pub(super) fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
     }
 
-    pub(super) fn add(&mut self, request: Self, is_requested: bool) {
-        if is_requested {
-            self.0 |= request.0;
+    pub(super) fn add(&mut self, flag: Self, is_set: bool) {
+        if is_set {
+            self.0 |= flag.0;
         }
     }
 
-    pub(super) fn remove(&mut self, request: Self) {
-        self.0 &= !request.0;
+    pub(super) fn remove(&mut self, flag: Self) {
+        self.0 &= !flag.0;
     }
 }
 
@@ -52,14 +54,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_do_not_touch_each_other() {
-        let mut requests = RequestFlags::default();
-        requests.add(RequestFlags::WRITABLE, true);
-        requests.add(RequestFlags::KEEP_OPEN, false);
-        assert!(requests.has(RequestFlags::WRITABLE) && !requests.has(RequestFlags::KEEP_OPEN));
-        requests.add(RequestFlags::KEEP_OPEN, true);
-        requests.remove(RequestFlags::WRITABLE);
-        assert_eq!(requests, RequestFlags::KEEP_OPEN);
+    fn flags_do_not_touch_each_other() {
+        let mut flags = PeerFlags::default();
+        flags.add(PeerFlags::WRITABLE, true);
+        flags.add(PeerFlags::KEEP_OPEN, false);
+        assert!(flags.has(PeerFlags::WRITABLE) && !flags.has(PeerFlags::KEEP_OPEN));
+        flags.add(PeerFlags::KEEP_OPEN, true);
+        flags.remove(PeerFlags::WRITABLE);
+        assert_eq!(flags, PeerFlags::KEEP_OPEN);
     }
 
     #[track_caller]

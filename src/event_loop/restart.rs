@@ -30,7 +30,7 @@ use super::any_endpoint::{AnyEndpoint, EndpointSocket};
 /// The name of a passed socket of an administration endpoint.
 pub const ADMIN: &str = "admin";
 
-/// The name of a passed socket whose connections begin with a TLS handshake.
+/// The name of a passed socket for TLS.
 pub const TLS: &str = "tls";
 
 /// The name of any other passed socket.

@@ -14,8 +14,20 @@ use serde_json::Value;
 use crate::support::Program;
 
 /// The dependencies of the library without features.
-const REQUIRED: [&str; 10] =
-    ["libc", "log", "memchr", "memmap2", "mio", "nix", "rustix", "slab", "socket2", "thiserror"];
+const REQUIRED: [&str; 12] = [
+    "command-fds",
+    "libc",
+    "listenfd",
+    "log",
+    "memchr",
+    "memmap2",
+    "mio",
+    "nix",
+    "rustix",
+    "slab",
+    "socket2",
+    "thiserror",
+];
 
 /// The first version of a crate that fixes an advisory. An older line with a fix has its own row.
 const FIXED: [(&str, &str, &str); 16] = [

@@ -24,12 +24,12 @@ const PATHS: &str = "/ /metrics /healthz /readyz /loop /process/NAME/ /process/N
 pub(super) struct ProcessesService {
     processes: ProcessList,
     offload: Offload,
-    sender: Sender<Answer>,
+    sender: Sender<ProcessesAnswer>,
     clients: Clients,
 }
 
 /// A whole response for a client.
-pub(super) struct Answer {
+pub(super) struct ProcessesAnswer {
     token: ReplyToken,
     bytes: Result<Vec<u8>, JobPanicked>,
     keeps_alive: bool,
@@ -37,7 +37,7 @@ pub(super) struct Answer {
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Route {
+enum ProcessesRoute {
     Index,
     Metrics,
     Readiness,
@@ -46,7 +46,7 @@ enum Route {
     Process(String, String),
 }
 
-impl Route {
+impl ProcessesRoute {
     /// Returns `None` for a path that does not exist.
     fn of(request: &RequestHead<'_>) -> Option<Self> {
         match request.path {
@@ -138,7 +138,7 @@ fn index(processes: &[ProcessEndpoint]) -> String {
 }
 
 impl ProcessesService {
-    pub(super) fn new(processes: ProcessList, offload: Offload, sender: Sender<Answer>) -> Self {
+    pub(super) fn new(processes: ProcessList, offload: Offload, sender: Sender<ProcessesAnswer>) -> Self {
         Self { processes, offload, sender, clients: Clients::default() }
     }
 }
@@ -146,7 +146,7 @@ impl ProcessesService {
 impl Service for ProcessesService {
     type Codec = HttpCodec;
     type Peer = ();
-    type Message = Answer;
+    type Message = ProcessesAnswer;
 
     fn on_open(&mut self, (): &mut (), _: &PeerInfo<'_>, cx: &mut Context<'_, Self>) {
         if let Some(replaced) = self.clients.add(cx.key()) {
@@ -164,14 +164,14 @@ impl Service for ProcessesService {
         };
         let form = request.form;
         let fixed = |status, text: &str| response(status, ContentType::Text, text.as_bytes(), form);
-        let at_once = match Route::of(&request) {
+        let at_once = match ProcessesRoute::of(&request) {
             _ if request.path == "/healthz" => fixed(Status::OK, "ok\n"),
             None => fixed(Status::NOT_FOUND, PATHS),
             Some(route) => {
                 let (token, keeps_alive, processes) = (cx.defer_reply(), form.keeps_alive, self.processes.all());
                 self.clients.handle_request(token.key());
                 let work = move || route.response(&processes, form);
-                let answer = move |bytes| Answer { token, bytes, keeps_alive };
+                let answer = move |bytes| ProcessesAnswer { token, bytes, keeps_alive };
                 if self.offload.submit(&self.sender, work, answer).is_err() {
                     // More requests wait than there are clients, so processes hang.
                     cx.orders().close(token.key());
@@ -186,7 +186,11 @@ impl Service for ProcessesService {
         self.clients.handle_answer(cx.key());
     }
 
-    fn on_message(&mut self, Answer { token, bytes, keeps_alive }: Answer, orders: &mut Orders<'_, Self>) {
+    fn on_message(
+        &mut self,
+        ProcessesAnswer { token, bytes, keeps_alive }: ProcessesAnswer,
+        orders: &mut Orders<'_, Self>,
+    ) {
         let key = token.key();
         match bytes {
             Ok(bytes) if orders.answer(token, &[&bytes]).is_ok() => {

@@ -119,7 +119,7 @@ fn check_command(line: &str) -> Result<(), String> {
     calls(line)?.iter().try_for_each(|call| match call[0].as_str() {
         "readyloop" => check_readyloop(&call[1..]),
         "cargo" => check_cargo(&call[1..]),
-        "kill" => require(["-TERM", "-HUP", "-USR1"].contains(&call[1].as_str()), "signal", &call[1]),
+        "kill" => require(["-TERM", "-HUP", "-USR1", "-USR2"].contains(&call[1].as_str()), "signal", &call[1]),
         _ => Ok(()),
     })
 }

@@ -19,7 +19,7 @@ use readyloop::{Framing, Listen, ListenError, Server, ServerLimits, Totals, admi
 use rustix::io::ioctl_fionbio;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
-use crate::cli_error::{BUG, CliError};
+use crate::cli_error::{CliError, io_message};
 
 use super::control::Control;
 use super::settings::{Service, Settings};
@@ -37,12 +37,13 @@ pub(super) enum AnyServer {
 
 impl AnyServer {
     /// Makes SIGUSR2 start this program again.
-    pub(super) fn restart_with(&mut self, settings: &Settings) -> Result<(), CliError> {
-        let Self::Reactor(server) = self else { return Ok(()) };
-        let restart = Restart::of_this_program(settings.threads.ready_timeout)
-            .map_err(|error| CliError::system("cannot find the path of this program", &error, BUG))?;
-        server.restart_with(restart.with_argument("--successor"));
-        Ok(())
+    pub(super) fn restart_with(&mut self, settings: &Settings) {
+        let Self::Reactor(server) = self else { return };
+        match Restart::of_this_program(settings.threads.ready_timeout) {
+            Ok(restart) => server.restart_with(restart.with_argument("--successor")),
+            // Linux without `/proc`.
+            Err(error) => warn!("SIGUSR2 cannot restart it: the path of this program: {}", io_message(&error)),
+        }
     }
 
     /// The sockets of all endpoints. Only the reactor passes them on.

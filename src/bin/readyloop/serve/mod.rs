@@ -80,7 +80,7 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
         let watched = server.drain_without_supervisor();
         watched.map_err(|error| CliError::system("cannot watch standard input", &error, BUG))?;
     } else {
-        server.restart_with(settings)?;
+        server.restart_with(settings);
     }
     if settings.threads.successor {
         server.remove_paths_at_end();

@@ -107,7 +107,7 @@ fn durations_need_a_unit_or_never() {
 
 #[test]
 fn a_printed_duration_or_count_can_be_parsed_again() {
-    for text in ["0ns", "5m", "90s", "1500ms", "2w", "never"] {
+    for text in ["0s", "5m", "90s", "1500ms", "2w", "never"] {
         assert_eq!(print_duration(duration(text).unwrap()), text);
     }
     for text in ["0", "4096", "10k", "1M"] {

@@ -99,7 +99,7 @@ pub(super) struct Places {
     places: Vec<Place>,
     workers: Vec<Worker>,
     timeouts: Timeouts,
-    /// The place whose process is being replaced; those before it have been.
+    /// The place in which the process is being replaced. Those before it are done.
     restart: Option<usize>,
     is_ending: bool,
     next_id: u64,

@@ -77,7 +77,7 @@ impl Worker {
         }
     }
 
-    /// Waits for the end of a process whose output has ended. The output ends a moment before.
+    /// Waits for the end of a process after the end of its output, which comes a moment before.
     pub(super) fn wait(mut self) -> io::Result<ExitStatus> {
         // A process that has closed its output, and nothing else, is of no use.
         self.signal(Signal::TERM);

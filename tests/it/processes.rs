@@ -110,8 +110,10 @@ fn a_connection_that_waits_for_a_crashed_process_is_served_by_the_next_one() {
 fn a_restart_of_one_process_after_another_loses_no_request() {
     let two = Two::start(Serve::new());
     let at = two.server.address().to_string();
-    let mut load =
-        Program::start(env!("CARGO_BIN_EXE_readyloop"), &["bench", &at, "--churn", "-c", "4", "-d", "1h", "-w", "0s"]);
+    let mut load = Program::start(
+        env!("CARGO_BIN_EXE_readyloop"),
+        &["bench", &at, "--churn", "-r", "500", "-c", "4", "-d", "1h", "-w", "0s"],
+    );
     for _ in 0..2 {
         let old = two.pids();
         two.server.signal("USR2");

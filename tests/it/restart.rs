@@ -108,16 +108,17 @@ pub(crate) fn restarts_lose_nothing(count: usize, flags: &str) {
         let record: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let [answered, sent] = ["answered", "sent"].map(|name| record["requests"][name].as_u64());
         let errors = load.errors.all().join("\n");
-        assert!(answered.is_some_and(|answered| answered > 100), "{text}\n{errors}");
+        assert!(answered.is_some_and(|answered| answered > 20), "{text}\n{errors}");
         assert_eq!((code, answered), (Some(0), sent), "{text}\n{errors}\n{}", restarted.log());
     }
     restarted.drain();
     assert!(!Path::new(socket.text()).exists(), "the last process removes the path");
 }
 
+// The loads have a rate, because each closed connection keeps a port for a minute.
 #[test]
 fn restarts_under_load_lose_no_request() {
-    restarts_lose_nothing(4, "-c 4 --churn");
+    restarts_lose_nothing(4, "-c 4 --churn -r 500");
 }
 
 #[test]

@@ -285,7 +285,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
     }
 
     fn hand_over(&mut self, state: &mut LoopState<N>) {
-        // What waits in the backlog is for the successor. Here it would be accepted into a drain.
+        // The successor accepts the connections in the backlog. Here they would be accepted into a drain.
         if let Some(mut listener) = self.listener.take() {
             state.net.hand_over(&mut listener);
         }

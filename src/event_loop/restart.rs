@@ -12,7 +12,7 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -95,52 +95,59 @@ impl Restart {
         self
     }
 
-    /// Starts the successor, and waits for it on a thread of its own.
+    /// Starts the successor on a thread of its own, which waits until it is ready.
     fn start<'a>(&self, sockets: impl Iterator<Item = PassedSocket<'a>>, handle: Handle) -> io::Result<()> {
         if self.is_waiting.swap(true, Ordering::Relaxed) {
             warn!("a restart is under way already");
             return Ok(());
         }
-        let started = self.spawn(sockets, handle);
-        if started.is_err() {
-            self.is_waiting.store(false, Ordering::Relaxed);
-        }
-        started
+        let started = self.command(sockets).and_then(|(command, output)| {
+            let this = self.clone();
+            thread::Builder::new().name("restart".to_owned()).spawn(move || this.run(command, output, &handle))
+        });
+        self.is_waiting.store(started.is_ok(), Ordering::Relaxed);
+        started.map(drop)
     }
 
-    fn spawn<'a>(&self, sockets: impl Iterator<Item = PassedSocket<'a>>, handle: Handle) -> io::Result<()> {
+    /// The command with the sockets, and our end of its standard output.
+    fn command<'a>(&self, sockets: impl Iterator<Item = PassedSocket<'a>>) -> io::Result<(Command, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).stdin(Stdio::null()).stdout(OwnedFd::from(theirs));
         pass_sockets(&mut command, sockets)?;
-        let child = command.spawn()?;
+        Ok((command, ours))
+    }
+
+    /// Starts the successor, and hands over when it is ready. After a failure, the loop goes on.
+    fn run(&self, command: Command, output: UnixStream, handle: &Handle) {
+        match self.wait_until_ready(command, output) {
+            Ok(()) => handle.hand_over(),
+            Err(failure) => {
+                error!("restart failed, this process goes on: {failure}");
+                self.is_waiting.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Waits until the successor is ready. Ends one that is not ready in time, and returns why.
+    fn wait_until_ready(&self, mut command: Command, mut output: UnixStream) -> Result<(), String> {
+        let mut child = command.spawn().map_err(|error| error.to_string())?;
         // The command has the other end of the pair, which would keep the pair open.
         drop(command);
         info!("restart: started process {}", child.id());
-        let this = self.clone();
-        thread::Builder::new().name("restart".to_owned()).spawn(move || this.wait(child, ours, &handle))?;
-        Ok(())
-    }
-
-    /// Waits until the successor is ready, has ended, or has taken too long.
-    fn wait(&self, mut child: Child, mut output: UnixStream, handle: &Handle) {
         let timeout = Some(self.ready_timeout).filter(|timeout| !timeout.is_zero());
-        let read = output.set_read_timeout(timeout).and_then(|()| output.read(&mut [0]));
-        match read {
+        match output.set_read_timeout(timeout).and_then(|()| output.read(&mut [0])) {
             Ok(1..) => {
                 info!("restart: process {} is ready", child.id());
-                return handle.hand_over();
+                return Ok(());
             }
             Ok(0) => {}
             Err(_) => warn!("restart: process {} is not ready after {:?}", child.id(), self.ready_timeout),
         }
         // It may have ended already.
         let _ = child.kill();
-        match child.wait() {
-            Ok(status) => error!("restart failed, this process goes on: process {} ended with {status}", child.id()),
-            Err(error) => error!("restart failed, this process goes on: {error}"),
-        }
-        self.is_waiting.store(false, Ordering::Relaxed);
+        let status = child.wait().map_err(|error| error.to_string())?;
+        Err(format!("process {} ended with {status}", child.id()))
     }
 }
 

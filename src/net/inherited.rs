@@ -194,7 +194,7 @@ fn take(descriptors: &mut ListenFd, index: usize) -> Option<Socket> {
 pub struct PassedSocket<'a> {
     /// The name that the other process gets for it, without colons.
     pub name: &'a str,
-    /// The socket.
+    /// The bound socket, which stays open in this process.
     pub socket: BorrowedFd<'a>,
 }
 

@@ -100,7 +100,7 @@ impl ProcessesRoute {
     }
 }
 
-/// Asks each process. Those that are asked after the time for all has passed count as silent.
+/// Asks each process. After the time for all of them, the rest counts as silent.
 fn ask_all<'p>(processes: &'p [ProcessEndpoint], target: &str) -> Vec<(&'p str, Option<Response>)> {
     let deadline = Instant::now() + TIMEOUT_OF_ALL;
     let ask = |process: &'p ProcessEndpoint| {

@@ -1,4 +1,4 @@
-//! Sockets that systemd or a predecessor has passed on, and what they mean for the settings.
+//! Sockets that systemd or a predecessor has passed on, and their effect on the settings.
 
 use readyloop::Address;
 use readyloop::event_loop;

@@ -24,7 +24,7 @@ const LINE_START: &[u8] = b"listening on ";
 /// The longest ready file: 255 listeners with the longest addresses.
 const LEN_MAX: u64 = 256 << 10;
 
-/// What was announced. The ready file exists as long as this value.
+/// A server that was announced. The ready file exists as long as this value.
 pub(super) struct Announced {
     pub(super) output: OutputState,
     _ready_file: Option<ReadyFile>,

@@ -57,7 +57,7 @@ pub(super) struct Threads {
 /// The name of one process of `--processes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WorkerName {
-    /// From 1.
+    /// The number of the process, from 1.
     pub(super) number: usize,
     /// The path of the Unix socket of its administration endpoint.
     pub(super) admin: PathBuf,

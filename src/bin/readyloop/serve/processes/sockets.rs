@@ -10,7 +10,7 @@ use crate::serve::settings::Settings;
 /// A server for each place, which has bound its sockets and never runs.
 ///
 /// Sockets of TCP and UDP have `SO_REUSEPORT`: each place has its own, and the kernel spreads connections over them.
-/// Unix sockets do not have it, and those that systemd has passed on are already bound. So the first place has
+/// Unix sockets do not have it, and sockets of systemd are bound already. So the first place has
 /// these, and the processes of all places accept from them.
 pub(super) struct Sockets {
     places: Vec<AnyServer>,

@@ -27,7 +27,7 @@ pub(super) struct WorkerCommand {
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) id: WorkerId,
-    /// Its place.
+    /// The index of its place.
     pub(super) place: usize,
     /// Its administration endpoint.
     pub(super) admin: PathBuf,

@@ -164,6 +164,8 @@ fn a_process_that_cannot_start_is_an_error_of_the_whole() {
     let ended = Serve::bare().listen(&taken.address().to_string()).with("--processes 2").run();
     assert_eq!(ended.code, Some(1), "{}", ended.log_text());
     assert!(ended.log_text().contains("address in use"), "{}", ended.log_text());
-    let ended = Serve::bare().listen("127.0.0.1:0").with("--processes 0").run();
-    assert_eq!(ended.code, Some(2), "{}", ended.log_text());
+    for flags in ["--processes 0", "--processes 1025", "--processes 2 --design pool"] {
+        let ended = Serve::bare().listen("127.0.0.1:0").with(flags).run();
+        assert_eq!(ended.code, Some(2), "{flags}: {}", ended.log_text());
+    }
 }

@@ -14,7 +14,7 @@ use crate::units::print_size;
 
 use super::admin;
 use super::settings::{Service, Settings};
-use super::threads::{Design, Threads};
+use super::threads::Design;
 
 /// The longest prefix, in bytes. The rest of an envelope is the length of a frame, at most 8 bytes.
 const PREFIX_LEN_MAX: usize = ENVELOPE_LEN_MAX - 8;
@@ -236,9 +236,8 @@ fn check_datagrams(settings: &Settings) -> Result<(), CliError> {
 }
 
 fn check_design(settings: &Settings) -> Result<(), CliError> {
-    let Threads { design, workers, .. } = settings.threads;
-    refuse_if(workers.is_some() && design != Design::Pool, "--workers needs --design pool", "add --design pool")?;
-    if design == Design::Reactor {
+    settings.threads.check()?;
+    if settings.threads.design == Design::Reactor {
         return Ok(());
     }
     refuse_if(

@@ -78,7 +78,9 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
 
     if is_worker {
         let watched = server.drain_without_supervisor();
-        watched.map_err(|error| CliError::system("cannot watch standard input", &error, BUG))?;
+        watched.map_err(|error| {
+            CliError::system("cannot watch standard input", &error, "type --processes, which sets --worker")
+        })?;
     } else {
         server.restart_with(settings);
     }

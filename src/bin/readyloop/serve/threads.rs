@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+use crate::cli_error::CliError;
 use crate::units::{ParseError, above_zero, count, duration, switch, within};
 
 /// Most processes. A machine has fewer cores.
@@ -52,6 +53,19 @@ pub(super) struct Threads {
     /// The number of this process, and the path of its administration endpoint; set by --processes
     #[arg(long, hide = true, value_name = "NUMBER:PATH")]
     pub(super) worker: Option<WorkerName>,
+}
+
+impl Threads {
+    /// Checks the flags against each other.
+    pub(super) fn check(&self) -> Result<(), CliError> {
+        if self.workers.is_some() && self.design != Design::Pool {
+            return Err(CliError::usage("--workers needs --design pool", "add --design pool"));
+        }
+        if self.processes > 1 && self.design != Design::Reactor {
+            return Err(CliError::usage("--processes needs --design reactor", "remove --processes or --design"));
+        }
+        Ok(())
+    }
 }
 
 /// The name of one process of `--processes`.

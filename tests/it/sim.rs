@@ -21,7 +21,7 @@ use crate::support::shared_machine;
 const SEEDS: Range<u64> = 0..2000;
 /// With at least this many seeds, each row must reach [`COUNT_MIN`], and each pair must occur in one run.
 const SEEDS_MANY: u64 = 50_000;
-const COUNT_MIN: u64 = 10_000;
+const COUNT_MIN: u64 = 2_000;
 /// How many of the last lines of a failed run are printed.
 const STORY_LINES: usize = 80;
 

@@ -49,7 +49,7 @@ use any_endpoint::{AnyEndpoint, EndpointCell};
 use control::ControlPolicy;
 use inspector::Inquiries;
 use loop_state::LoopState;
-use restart::OnRestart;
+use restart::Succession;
 use shutdown::Shutdown;
 use sources::Sources;
 
@@ -93,7 +93,7 @@ pub struct EventLoop<N: Net> {
     control: ControlPolicy,
     handle: Handle,
     inquiries: Inquiries,
-    on_restart: Option<OnRestart<N>>,
+    succession: Option<Succession<N>>,
     limits: ServerLimits,
     shutdown: Shutdown,
     started_at: Instant,
@@ -116,7 +116,7 @@ impl<N: Net + 'static> EventLoop<N> {
             events: Vec::new(),
             control_events: VecDeque::new(),
             control: ControlPolicy::CARRY_OUT,
-            on_restart: None,
+            succession: None,
             shutdown: Shutdown::new(&limits),
             limits,
             turns: 0,

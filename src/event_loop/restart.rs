@@ -4,6 +4,8 @@
 //! restart ── start the successor with the sockets ──▶ waiting ── it is ready ──▶ hand over: drain and end
 //!                         │                              │
 //!                         └── it cannot be started       └── it ends, or takes too long: go on serving
+//!
+//! a shutdown while waiting ── end the successor, then go on with the shutdown
 //! ```
 
 use std::env;
@@ -12,9 +14,8 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use crate::net::{Address, Handle, Listener, Net, Reactor};
 
 use super::EventLoop;
 use super::any_endpoint::{AnyEndpoint, EndpointSocket};
+use super::shutdown::Stage;
 
 /// The name of a passed socket of an administration endpoint.
 pub const ADMIN: &str = "admin";
@@ -68,8 +70,20 @@ pub struct Restart {
     program: PathBuf,
     arguments: Vec<OsString>,
     ready_timeout: Duration,
-    /// Whether a successor is being waited for.
-    is_waiting: Arc<AtomicBool>,
+    successor: Arc<Mutex<Successor>>,
+}
+
+/// How far a restart has come.
+#[derive(Debug)]
+enum Successor {
+    /// None is wanted, or the last one has failed.
+    None,
+    /// A thread is about to start it.
+    Wanted,
+    /// It was started and is not ready yet.
+    Starting(Child),
+    /// It is ready.
+    Serving,
 }
 
 impl Restart {
@@ -80,8 +94,8 @@ impl Restart {
     /// # Errors
     /// The system does not report the path.
     pub fn of_this_program(ready_timeout: Duration) -> io::Result<Self> {
-        let arguments = env::args_os().skip(1).collect();
-        Ok(Self { program: env::current_exe()?, arguments, ready_timeout, is_waiting: Arc::default() })
+        let (program, arguments) = (env::current_exe()?, env::args_os().skip(1).collect());
+        Ok(Self { program, arguments, ready_timeout, successor: Arc::new(Mutex::new(Successor::None)) })
     }
 
     /// Adds an argument, so that the program knows that it is a successor.
@@ -95,18 +109,22 @@ impl Restart {
         self
     }
 
+    fn successor(&self) -> MutexGuard<'_, Successor> {
+        self.successor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Starts the successor on a thread of its own, which waits until it is ready.
     fn start<'a>(&self, sockets: impl Iterator<Item = PassedSocket<'a>>, handle: Handle) -> io::Result<()> {
-        if self.is_waiting.swap(true, Ordering::Relaxed) {
+        let mut successor = self.successor();
+        if !matches!(*successor, Successor::None) {
             warn!("a restart is under way already");
             return Ok(());
         }
-        let started = self.command(sockets).and_then(|(command, output)| {
-            let this = self.clone();
-            thread::Builder::new().name("restart".to_owned()).spawn(move || this.run(command, output, &handle))
-        });
-        self.is_waiting.store(started.is_ok(), Ordering::Relaxed);
-        started.map(drop)
+        let (command, output) = self.command(sockets)?;
+        let this = self.clone();
+        thread::Builder::new().name("restart".to_owned()).spawn(move || this.run(command, output, &handle))?;
+        *successor = Successor::Wanted;
+        Ok(())
     }
 
     /// The command with the sockets, and our end of its standard output.
@@ -120,52 +138,106 @@ impl Restart {
 
     /// Starts the successor, and hands over when it is ready. After a failure, the loop goes on.
     fn run(&self, command: Command, output: UnixStream, handle: &Handle) {
-        match self.wait_until_ready(command, output) {
+        match self.start_child(command).and_then(|pid| self.wait_until_ready(pid, output)) {
             Ok(()) => handle.hand_over(),
-            Err(failure) => {
-                error!("restart failed, this process goes on: {failure}");
-                self.is_waiting.store(false, Ordering::Relaxed);
-            }
+            Err(RestartFailure::Canceled) => {}
+            Err(RestartFailure::Failed(why)) => error!("restart failed, this process goes on: {why}"),
         }
     }
 
-    /// Waits until the successor is ready. Ends one that is not ready in time, and returns why.
-    fn wait_until_ready(&self, mut command: Command, mut output: UnixStream) -> Result<(), String> {
-        let mut child = command.spawn().map_err(|error| error.to_string())?;
-        // The command has the other end of the pair, which would keep the pair open.
-        drop(command);
-        info!("restart: started process {}", child.id());
+    /// Starts the process, unless it was canceled. Returns its number.
+    fn start_child(&self, mut command: Command) -> Result<u32, RestartFailure> {
+        let mut successor = self.successor();
+        if !matches!(*successor, Successor::Wanted) {
+            return Err(RestartFailure::Canceled);
+        }
+        *successor = Successor::None;
+        let failed = |error| RestartFailure::Failed(format!("cannot start {}: {error}", self.program.display()));
+        let child = command.spawn().map_err(failed)?;
+        let pid = child.id();
+        info!("restart: started process {pid}");
+        *successor = Successor::Starting(child);
+        // Dropping the command closes the other end of the pair, which would keep the pair open.
+        Ok(pid)
+    }
+
+    /// Waits for the first bytes of the successor. Ends one that is not ready in time, and returns why.
+    fn wait_until_ready(&self, pid: u32, mut output: UnixStream) -> Result<(), RestartFailure> {
         let timeout = Some(self.ready_timeout).filter(|timeout| !timeout.is_zero());
-        match output.set_read_timeout(timeout).and_then(|()| output.read(&mut [0])) {
+        let read = output.set_read_timeout(timeout).and_then(|()| output.read(&mut [0]));
+        let mut successor = self.successor();
+        let Successor::Starting(child) = &mut *successor else { return Err(RestartFailure::Canceled) };
+        match read {
             Ok(1..) => {
-                info!("restart: process {} is ready", child.id());
+                info!("restart: process {pid} is ready");
+                *successor = Successor::Serving;
                 return Ok(());
             }
             Ok(0) => {}
-            Err(_) => warn!("restart: process {} is not ready after {:?}", child.id(), self.ready_timeout),
+            Err(_) => warn!("restart: process {pid} is not ready after {:?}", self.ready_timeout),
         }
-        // It may have ended already.
-        let _ = child.kill();
-        let status = child.wait().map_err(|error| error.to_string())?;
-        Err(format!("process {} ended with {status}", child.id()))
+        let ended = end(child).map(|status| format!("process {pid} ended with {status}"));
+        *successor = Successor::None;
+        Err(RestartFailure::Failed(ended.unwrap_or_else(|error| error.to_string())))
     }
+
+    /// Ends a successor that is not ready. It would hold the sockets of a server that has shut down.
+    fn cancel(&self) {
+        let mut successor = self.successor();
+        match &mut *successor {
+            Successor::None | Successor::Serving => return,
+            Successor::Wanted => {}
+            Successor::Starting(child) => {
+                warn!("restart: ending process {}, because this process shuts down", child.id());
+                // It may have ended already.
+                let _ = end(child);
+            }
+        }
+        *successor = Successor::None;
+    }
+}
+
+/// Why a successor does not serve.
+enum RestartFailure {
+    /// This process shuts down.
+    Canceled,
+    Failed(String),
+}
+
+/// Ends a process and waits for it.
+fn end(child: &mut Child) -> io::Result<ExitStatus> {
+    // It may have ended already.
+    let _ = child.kill();
+    child.wait()
 }
 
 /// How long peers may go on after a successor serves. Most requests take less.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a restart request calls.
-pub(super) type OnRestart<N> = Box<dyn FnMut(&EventLoop<N>)>;
+/// A successor, and what starts it with the sockets of the loop.
+pub(super) struct Succession<N: Net> {
+    restart: Restart,
+    start: fn(&EventLoop<N>, &Restart) -> io::Result<()>,
+}
 
 impl<N: Net + 'static> EventLoop<N> {
     /// Starts the successor, if one was defined. The loop goes on until the successor is ready.
     pub fn restart(&mut self) {
-        match self.on_restart.take() {
-            Some(mut on_restart) => {
-                on_restart(self);
-                self.on_restart = Some(on_restart);
-            }
+        match &self.succession {
             None => warn!("a restart was requested, and this program has no successor"),
+            Some(_) if self.shutdown.stage() != Stage::Running => warn!("no restart, because a shutdown is under way"),
+            Some(Succession { restart, start }) => {
+                if let Err(error) = start(self, restart) {
+                    error!("restart failed, this process goes on: {error}");
+                }
+            }
+        }
+    }
+
+    /// Ends a successor that is not ready, because this loop shuts down.
+    pub(super) fn cancel_restart(&self) {
+        if let Some(Succession { restart, .. }) = &self.succession {
+            restart.cancel();
         }
     }
 
@@ -181,13 +253,11 @@ impl<N: Net + 'static> EventLoop<N> {
 }
 
 impl EventLoop<Reactor> {
-    /// Defines the successor that [`ControlEvent::Restart`](crate::net::ControlEvent) starts. When it is ready, this loop drains and ends.
+    /// Defines the successor that [`ControlEvent::Restart`](crate::net::ControlEvent) starts. When it is ready, this
+    /// loop drains and ends. A shutdown ends a successor that is not ready.
     pub fn restart_with(&mut self, restart: Restart) {
-        self.on_restart = Some(Box::new(move |event_loop| {
-            if let Err(error) = restart.start(event_loop.sockets(), event_loop.handle()) {
-                error!("restart failed, this process goes on: {error}");
-            }
-        }));
+        let start = |event_loop: &Self, restart: &Restart| restart.start(event_loop.sockets(), event_loop.handle());
+        self.succession = Some(Succession { restart, start });
     }
 
     /// Takes the inherited sockets that no endpoint has used. Connections would wait at them without end.

@@ -47,6 +47,7 @@ impl<N: Net + 'static> EventLoop<N> {
 
     fn enter_stage(&mut self, entered: Option<Stage>) {
         let Some(stage) = entered else { return };
+        self.cancel_restart();
         let level = self.control.stage_level;
         if let Some(text) = stage.announcement(self.state.admission.open(), &self.limits) {
             log!(level, "{text}");

@@ -11,7 +11,7 @@ use crate::admission::ServerLimits;
 use crate::codec::{Framing, Raw};
 use crate::event_loop::EventLoop;
 use crate::instant::Instant;
-use crate::net::{Address, ControlEvent, DatagramOptions, Datagrams, Net, Reactor};
+use crate::net::{Address, DatagramOptions, Datagrams, Net, Reactor};
 use crate::slab::Key;
 
 use super::cost::Cost;
@@ -301,14 +301,8 @@ impl<N: Net + 'static> LoadRun for DatagramGenerator<N> {
             self.receive_all(key.slot());
         }
         while let Some(event) = self.event_loop.poll_control_event() {
-            match event {
-                ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
-                ControlEvent::Wake
-                | ControlEvent::LameDuck(_)
-                | ControlEvent::Reload
-                | ControlEvent::Restart
-                | ControlEvent::HandOver
-                | ControlEvent::Totals => {}
+            if event.ends_program() {
+                self.interrupt();
             }
         }
         let now = self.clock();

@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::connection::{ENVELOPE_LEN_MAX, Ledger, Limits};
 use crate::event_loop::Dial;
 use crate::instant::Instant;
-use crate::net::{ControlEvent, Destination, Net, PortSearch, Reactor};
+use crate::net::{Destination, Net, PortSearch, Reactor};
 use crate::watermark::Watermarks;
 
 use super::cost::Cost;
@@ -174,14 +174,8 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
             self.handle_failure(failure);
         }
         while let Some(control_event) = self.client.poll_control_event() {
-            match control_event {
-                ControlEvent::ShutDown | ControlEvent::Drain | ControlEvent::Stop => self.interrupt(),
-                ControlEvent::Wake
-                | ControlEvent::LameDuck(_)
-                | ControlEvent::Reload
-                | ControlEvent::Restart
-                | ControlEvent::HandOver
-                | ControlEvent::Totals => {}
+            if control_event.ends_program() {
+                self.interrupt();
             }
         }
         let now = self.workload().now();

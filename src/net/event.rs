@@ -68,3 +68,13 @@ pub enum ControlEvent {
     /// Log the totals.
     Totals,
 }
+
+impl ControlEvent {
+    /// Whether it ends a program that has nothing to finish, such as a load generator.
+    pub fn ends_program(self) -> bool {
+        match self {
+            Self::ShutDown | Self::Drain | Self::Stop => true,
+            Self::Wake | Self::LameDuck(_) | Self::Reload | Self::Restart | Self::HandOver | Self::Totals => false,
+        }
+    }
+}

@@ -239,6 +239,10 @@ impl Net for Reactor {
 
     fn hand_over(&mut self, listener: &mut Listener) {
         listener.keep_path();
+        // While another process holds the socket, closing it here would not end its events (epoll(7)).
+        if let Err(error) = self.poll.registry().deregister(listener.source()) {
+            log::debug!("cannot deregister a listener: {error}");
+        }
     }
 
     #[inline]

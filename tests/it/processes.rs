@@ -44,9 +44,8 @@ impl Two {
 
     /// The number of open connections of each process.
     fn open(&self) -> Vec<usize> {
-        let metrics = self.get("/metrics");
-        let values = metrics.lines().filter_map(|line| line.strip_prefix("readyloop_connections_open{process="));
-        values.filter_map(|rest| rest.split(' ').nth(1)?.parse().ok()).collect()
+        let open = samples(&self.get("/metrics"), "readyloop_connections_open");
+        open.into_iter().map(|open| open as usize).collect()
     }
 
     /// Connects, and sends `hello` on each connection.
@@ -58,6 +57,13 @@ impl Two {
         };
         (0..CROWD).map(connect).collect()
     }
+}
+
+/// The values of a metric, one for each process.
+fn samples(metrics: &str, name: &str) -> Vec<u32> {
+    let begin = format!("{name}{{process=");
+    let values = metrics.lines().filter_map(|line| line.strip_prefix(begin.as_str()));
+    values.filter_map(|rest| rest.split(' ').nth(1)?.parse().ok()).collect()
 }
 
 #[track_caller]
@@ -99,6 +105,9 @@ fn a_connection_that_waits_for_a_crashed_process_is_served_by_the_next_one() {
     let mut crowd = two.crowd();
     signal(victim, "KILL");
     two.server.logs("the next starts in 100ms");
+    wait_until(TIMEOUT, "all processes answer", || samples(&two.get("/metrics"), "readyloop_process_up") == [1, 1]);
+    let starts: u32 = samples(&two.get("/metrics"), "readyloop_process_starts_total").into_iter().sum();
+    assert_eq!(starts, 3);
     // The victim has accepted none of them, so all of them are served.
     all_are_echoed(&mut crowd);
     assert!(two.open().iter().all(|open| *open > CROWD / 4), "{:?}", two.open());

@@ -44,9 +44,9 @@ fn names(query: &str) -> impl Iterator<Item = &str> {
     words.filter(|word| word.starts_with("readyloop_") || word.starts_with("process_"))
 }
 
-/// The names of all samples of a server.
+/// The names of all samples of a server of several processes.
 fn samples() -> BTreeSet<String> {
-    let server = Serve::new().with("--admin 127.0.0.1:0").start();
+    let server = Serve::new().with("--processes 2 --admin 127.0.0.1:0").start();
     let mut stream = connect(server.administration().parse().expect("it is an address"));
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("it is sent");
     let mut response = String::new();

@@ -144,24 +144,71 @@ fn a_successor_with_a_wrong_configuration_changes_nothing() {
     assert!(!Path::new(ready.text()).exists() && !Path::new(socket.text()).exists());
 }
 
+/// A copy of the program in a folder of its own, so that a test can replace it.
+struct Copy {
+    path: String,
+    _folder: ScratchPath,
+}
+
+impl Copy {
+    fn new() -> Self {
+        let folder = ScratchPath::directory("program");
+        let path = format!("{}/readyloop", folder.text());
+        shell(&format!("cp '{}' '{path}'", env!("CARGO_BIN_EXE_readyloop")));
+        Self { path, _folder: folder }
+    }
+
+    /// Starts a server on a free port. Returns it with its address.
+    fn serve(&self, flags: &[&str]) -> (Program, String) {
+        let program = Program::start(&self.path, &[&["serve", "-l", "127.0.0.1:0"], flags].concat());
+        program.prints("listening on");
+        let address = program.out.all()[0].trim_start_matches("listening on tcp://").to_owned();
+        (program, address)
+    }
+
+    /// Replaces the program by a script that never becomes ready.
+    fn replace_by_a_script(&self) {
+        let path = &self.path;
+        shell(&format!("rm '{path}' && printf '#!/bin/sh\\nexec sleep 1000\\n' > '{path}' && chmod +x '{path}'"));
+    }
+}
+
+#[track_caller]
+fn logs(program: &Program, text: &str) {
+    let is_logged = program.errors.wait_for(TIMEOUT, |lines| lines.iter().any(|line| line.contains(text)));
+    assert!(is_logged, "no `{text}` in:\n{}", program.errors.all().join("\n"));
+}
+
 #[test]
 fn a_new_program_at_the_same_path_is_used_and_one_that_hangs_is_ended() {
-    let folder = ScratchPath::directory("program");
-    let path = format!("{}/readyloop", folder.text());
-    shell(&format!("cp '{}' '{path}'", env!("CARGO_BIN_EXE_readyloop")));
-    let program = Program::start(&path, &["serve", "-l", "127.0.0.1:0", "--ready-timeout", "300ms"]);
-    program.prints("listening on");
-    let logs = |text: &str| program.errors.wait_for(TIMEOUT, |lines| lines.iter().any(|line| line.contains(text)));
-    shell(&format!("rm '{path}' && printf '#!/bin/sh\nexec sleep 1000\n' > '{path}' && chmod +x '{path}'"));
+    let copy = Copy::new();
+    let (program, _) = copy.serve(&["--ready-timeout", "300ms"]);
+    copy.replace_by_a_script();
     program.signal("USR2");
-    assert!(logs("restart: started process"), "{:?}", program.errors.all());
+    logs(&program, "restart: started process");
     program.signal("USR2");
-    assert!(logs("a restart is under way already") && logs("is not ready after 300ms") && logs("this process goes on"));
-    fs::remove_file(&path).expect("it is ours");
+    logs(&program, "a restart is under way already");
+    logs(&program, "is not ready after 300ms");
+    logs(&program, "this process goes on");
+    fs::remove_file(&copy.path).expect("it is ours");
     program.signal("USR2");
-    assert!(logs("restart failed, this process goes on: No such file"), "{:?}", program.errors.all());
+    logs(&program, &format!("restart failed, this process goes on: cannot start {}", copy.path));
     program.signal("TERM");
     assert_eq!(program.ends(), Some(0));
+}
+
+#[test]
+fn a_shutdown_during_a_restart_ends_the_successor() {
+    let copy = Copy::new();
+    let (mut program, address) = copy.serve(&[]);
+    copy.replace_by_a_script();
+    program.signal("USR2");
+    logs(&program, "restart: started process");
+    program.signal("TERM");
+    // The successor has the same standard error, so this waits for it too.
+    assert_eq!(program.wait(TIMEOUT), Some(0));
+    logs(&program, "because this process shuts down");
+    assert!(TcpStream::connect(address).is_err(), "no process holds the socket");
 }
 
 /// Runs a command of the shell. A program that this process itself has written cannot be started while a child

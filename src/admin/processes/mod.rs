@@ -40,8 +40,10 @@ const WAITING_MAX: usize = 64;
 pub struct ProcessEndpoint {
     /// The name of the process: the value of the label `process`, and a part of paths. Letters and digits.
     pub name: String,
-    /// The path of the Unix socket of its administration endpoint.
-    pub path: PathBuf,
+    /// The path of the Unix socket of its administration endpoint; `None` while the process does not serve.
+    pub path: Option<PathBuf>,
+    /// How often the process was started, also after a crash.
+    pub starts: u64,
 }
 
 /// The processes that an endpoint asks. The list can change at any time.

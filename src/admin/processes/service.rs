@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest time to ask all processes. A scrape of Prometheus waits for 10 seconds.
 const TIMEOUT_OF_ALL: Duration = Duration::from_secs(6);
 
-const PATHS: &str = "/ /metrics /healthz /readyz /loop /process/NAME/ /process/NAME/PATH\n";
+const PATHS: &str = "/ /metrics /healthz /readyz /loop /process/NAME/PATH, such as /process/1/connections\n";
 
 pub(super) struct ProcessesService {
     processes: ProcessList,
@@ -89,11 +89,11 @@ impl ProcessesRoute {
             }
             Self::Process(name, target) => match processes.iter().find(|process| process.name == *name) {
                 None => text(Status::NOT_FOUND, "no such process\n"),
-                Some(process) => match fetch::get(&process.path, target, TIMEOUT) {
-                    Ok(Response { status, content_type, body }) => {
+                Some(process) => match process.path.as_ref().and_then(|path| fetch::get(path, target, TIMEOUT).ok()) {
+                    Some(Response { status, content_type, body }) => {
                         response(Status::of(status), content_type, &body, form)
                     }
-                    Err(_) => text(Status::BAD_GATEWAY, "the process does not answer, or its response is too long\n"),
+                    None => text(Status::BAD_GATEWAY, "the process does not answer, or its response is too long\n"),
                 },
             },
         }
@@ -105,7 +105,8 @@ fn ask_all<'p>(processes: &'p [ProcessEndpoint], target: &str) -> Vec<(&'p str, 
     let deadline = Instant::now() + TIMEOUT_OF_ALL;
     let ask = |process: &'p ProcessEndpoint| {
         let timeout = deadline.saturating_duration_since(Instant::now()).min(TIMEOUT);
-        let answer = if timeout.is_zero() { None } else { fetch::get(&process.path, target, timeout).ok() };
+        let path = process.path.as_deref().filter(|_| !timeout.is_zero());
+        let answer = path.and_then(|path| fetch::get(path, target, timeout).ok());
         (process.name.as_str(), answer)
     };
     processes.iter().map(ask).collect()
@@ -116,11 +117,14 @@ fn all_metrics(processes: &[ProcessEndpoint]) -> String {
     let pages = all.iter().filter_map(|(name, answer)| Some((*name, str::from_utf8(&answer.as_ref()?.body).ok()?)));
     let mut page = merge::metrics(pages);
     page.push_str("# HELP readyloop_process_up Whether the process has answered.\n# TYPE readyloop_process_up gauge\n");
-    page.extend(
-        all.iter().map(|(name, answer)| {
-            format!("readyloop_process_up{{process=\"{name}\"}} {}\n", u8::from(answer.is_some()))
-        }),
-    );
+    for (name, answer) in &all {
+        page += &format!("readyloop_process_up{{process=\"{name}\"}} {}\n", u8::from(answer.is_some()));
+    }
+    page.push_str("# HELP readyloop_process_starts_total How often the process was started.\n");
+    page.push_str("# TYPE readyloop_process_starts_total counter\n");
+    for ProcessEndpoint { name, starts, .. } in processes {
+        page += &format!("readyloop_process_starts_total{{process=\"{name}\"}} {starts}\n");
+    }
     page
 }
 

@@ -38,7 +38,7 @@ fn check_hand_over(seed: u64, turns: usize) {
     for _ in 0..3 {
         step(&mut old, &mut peers);
     }
-    // Those that the predecessor has accepted leave by themselves, or in its drain.
+    // The connections of the predecessor leave by themselves, or in its drain.
     world.advance(Duration::from_secs(30), || old.turn(None)).unwrap();
     assert!(old.is_done(), "seed {seed}, {turns} turns");
     drop(old);

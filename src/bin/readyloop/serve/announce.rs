@@ -89,8 +89,7 @@ impl ReadyFile {
         fs::remove_file(path).map_err(|error| write_error(path, &error))
     }
 
-    /// Writes the lines atomically: a reader sees the complete file or none. A successor replaces the file of its
-    /// predecessor.
+    /// Writes the lines atomically: a reader sees the complete file or none.
     pub(super) fn write(path: &Path, lines: &str, existing: Existing) -> Result<Self, CliError> {
         let file = output_file::create(path, lines.as_bytes(), PUBLIC_MODE, existing);
         let file = file.map_err(|error| write_error(path, &error))?;
@@ -117,7 +116,7 @@ fn is_announcement(content: &[u8]) -> bool {
 
 fn write_error(path: &Path, error: &io::Error) -> CliError {
     let what = format!("cannot write --ready-file {}", path.display());
-    CliError::system(what, error, "type a path in a writable directory")
+    CliError::system(what, error, "type a path in a writable directory with free space")
 }
 
 #[cfg(test)]

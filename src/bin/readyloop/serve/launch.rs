@@ -42,7 +42,9 @@ impl AnyServer {
         match Restart::of_this_program(settings.threads.ready_timeout) {
             Ok(restart) => server.restart_with(restart.with_argument("--successor")),
             // Linux without `/proc`.
-            Err(error) => warn!("SIGUSR2 cannot restart it: the path of this program: {}", io_message(&error)),
+            Err(error) => {
+                warn!("SIGUSR2 has no effect, because the path of this program is unknown: {}", io_message(&error));
+            }
         }
     }
 

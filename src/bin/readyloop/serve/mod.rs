@@ -144,12 +144,12 @@ SIGNALS
   SIGTERM, SIGINT   drain: stop accepting, answer received requests, then close each connection.
                     A second signal closes all connections at once. With --shutdown-delay or
                     --lame-duck-timeout, the drain comes after these, or at the second signal.
-  SIGHUP            reload certificate, key and the file of --config: limits, timeouts, rates and the
-                    log level. If a value is wrong, nothing changes. The log names what has changed
-                    and what needs a restart.
+  SIGHUP            reload certificate, key and the file of --config: limits, timeouts, rates and
+                    the log level. If a value is wrong, nothing changes. The log names what has
+                    changed and what needs a restart.
   SIGUSR1           log the totals
-  SIGUSR2           restart in place: start the program at the same path again with the same sockets,
-                    and drain when it is ready; if it fails, go on
+  SIGUSR2           restart in place: start the program at the same path again with the same
+                    sockets, and drain when it is ready; if it fails, go on
 
 EXIT STATUS
   0  drained or stopped by a signal, or standard output is a closed pipe

@@ -227,7 +227,8 @@ pub(super) struct TotalLimits {
     /// Go on accepting for this long after SIGTERM or SIGINT, with /readyz at 503
     ///
     /// Behind a load balancer: the interval of its health checks times the failures that it waits for, and
-    /// some seconds. Clients are not refused while it still sends them here. A second signal begins the drain.
+    /// some seconds. Clients are not refused while it still sends them here. A second signal begins the drain;
+    /// with `never`, only that does.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     #[arg(default_value = print_duration(ServerLimits::default().shutdown_delay))]
     pub(super) shutdown_delay: Duration,

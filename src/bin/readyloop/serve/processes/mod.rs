@@ -52,6 +52,8 @@ struct Supervisor {
     workers: Vec<Worker>,
     sockets: Sockets,
     command: WorkerCommand,
+    /// How often a process was started in each place.
+    starts: Vec<u64>,
     /// The folder of their administration sockets, for the owner only.
     folder: TempDir,
     list: ProcessList,
@@ -112,6 +114,7 @@ impl Supervisor {
         Ok(Self {
             places: Places::new(count, timeouts, Instant::now()),
             workers: Vec::new(),
+            starts: vec![0; count],
             sockets: Sockets::bind(settings, inherited, count)?,
             command: WorkerCommand::of_this_program()
                 .map_err(|error| CliError::system("cannot find the path of this program", &error, BUG))?,
@@ -158,20 +161,27 @@ impl Supervisor {
                 Action::HandOver(id) => self.signal(id, Signal::USR2),
                 Action::Drain(id) => self.signal(id, Signal::TERM),
                 Action::Kill(id) => {
-                    warn!("process {} is killed: it takes too long", self.number(id));
+                    warn!("process {} is killed: it takes too long", self.places.number(id).unwrap_or_default());
                     self.signal(id, Signal::KILL);
                 }
             }
         }
-        let process = |(place, id): (usize, WorkerId)| {
-            let worker = self.workers.iter().find(|worker| worker.id == id)?;
-            Some(ProcessEndpoint { name: (place + 1).to_string(), path: worker.admin.clone() })
-        };
-        let serving = (0..self.places.len()).filter_map(|place| Some((place, self.places.serving(place)?)));
-        self.list.replace(serving.filter_map(process).collect());
+        self.list.replace((0..self.places.len()).map(|place| self.endpoint(place)).collect());
+    }
+
+    /// The administration endpoint of a place.
+    fn endpoint(&self, place: usize) -> ProcessEndpoint {
+        let serving = self.places.serving(place);
+        let worker = self.workers.iter().find(|worker| Some(worker.id) == serving);
+        ProcessEndpoint {
+            name: (place + 1).to_string(),
+            path: worker.map(|worker| worker.admin.clone()),
+            starts: self.starts[place],
+        }
     }
 
     fn start(&mut self, id: WorkerId, place: usize, event_loop: &mut EventLoop<Reactor>) {
+        self.starts[place] += 1;
         let started = self.command.start(id, place, self.folder.path(), self.sockets.of(place));
         let watched = started.and_then(|(worker, output)| {
             info!("process {}: started with pid {}", place + 1, worker.pid());
@@ -190,23 +200,29 @@ impl Supervisor {
         let reports: Vec<Report> = self.reports.1.try_iter().collect();
         for report in reports {
             match report {
-                Report::Ready(id) => self.places.handle_ready(id, Instant::now()),
+                Report::Ready(id) => {
+                    let was_restarting = self.places.is_restarting();
+                    self.places.handle_ready(id, Instant::now());
+                    if was_restarting && !self.places.is_restarting() {
+                        info!("restart: all processes are replaced");
+                    }
+                }
                 Report::Ended(id) => self.handle_ended(id),
             }
         }
     }
 
     fn handle_ended(&mut self, id: WorkerId) {
-        let number = self.number(id);
+        let Some(number) = self.places.number(id) else { return };
         let index = self.workers.iter().position(|worker| worker.id == id);
         let status = index.and_then(|index| self.workers.remove(index).wait().ok());
-        let text = status.map_or_else(|| "an unknown status".to_owned(), |status| status.to_string());
+        let what = status.map_or_else(|| "did not start".to_owned(), |status| format!("ended with {status}"));
         match self.places.handle_ended(id, Instant::now()) {
             None => {}
-            Some(Ended::Expected) => info!("process {number}: ended with {text}"),
-            Some(Ended::Crashed(pause)) => error!("process {number}: ended with {text}; the next starts in {pause:?}"),
+            Some(Ended::Expected) => info!("process {number}: {what}"),
+            Some(Ended::Crashed(pause)) => error!("process {number}: {what}; the next starts in {pause:?}"),
             Some(Ended::NotReplaced) => {
-                error!("restart failed, the processes go on: the new process {number} ended with {text}");
+                error!("restart failed, the processes go on: the new process {number} {what}");
             }
             Some(Ended::NotStarted) => {
                 self.failure = self.failure.or(Some(status.unwrap_or_default()));
@@ -232,8 +248,10 @@ impl Supervisor {
             }
             ControlEvent::Totals => self.signal_all(Signal::USR1),
             ControlEvent::Restart => {
-                if !self.places.restart() {
-                    warn!("a restart is under way already");
+                if self.places.restart() {
+                    info!("restart: replacing {} processes one after another", self.places.len());
+                } else {
+                    warn!("no restart, because one or a shutdown is under way already");
                 }
             }
             ControlEvent::Wake | ControlEvent::LameDuck(_) | ControlEvent::HandOver => {}
@@ -246,11 +264,6 @@ impl Supervisor {
 
     fn signal_all(&self, signal: Signal) {
         self.workers.iter().for_each(|worker| worker.signal(signal));
-    }
-
-    /// The number of the place of a process, from 1.
-    fn number(&self, id: WorkerId) -> usize {
-        self.workers.iter().find(|worker| worker.id == id).map_or(0, |worker| worker.place + 1)
     }
 }
 

@@ -239,6 +239,16 @@ impl Places {
         self.is_ending && self.workers.is_empty()
     }
 
+    /// The number of the place of a process, from 1. `None` if the process is not known.
+    pub(super) fn number(&self, id: WorkerId) -> Option<usize> {
+        self.workers.iter().find(|worker| worker.id == id).map(|worker| worker.place + 1)
+    }
+
+    /// Whether a restart of all processes is under way.
+    pub(super) fn is_restarting(&self) -> bool {
+        self.restart.is_some()
+    }
+
     /// The number of places with a process that serves.
     pub(super) fn serving_count(&self) -> usize {
         (0..self.places.len()).filter(|place| self.serving(*place).is_some()).count()

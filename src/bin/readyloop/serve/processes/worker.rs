@@ -27,8 +27,6 @@ pub(super) struct WorkerCommand {
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) id: WorkerId,
-    /// The index of its place.
-    pub(super) place: usize,
     /// Its administration endpoint.
     pub(super) admin: PathBuf,
     child: Child,
@@ -60,7 +58,7 @@ impl WorkerCommand {
         command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
         pass_sockets(&mut command, sockets)?;
         let child = command.spawn()?;
-        Ok((Worker { id, place, admin, child, _lifeline: lifeline }, output))
+        Ok((Worker { id, admin, child, _lifeline: lifeline }, output))
     }
 }
 

@@ -116,7 +116,7 @@ fn a_crash_of_the_old_process_in_a_restart_keeps_the_successor() {
 }
 
 #[test]
-fn at_the_end_all_are_drained_and_those_that_hang_are_killed() {
+fn at_the_end_all_processes_are_drained_and_hanging_ones_are_killed() {
     let mut scene = Scene::serving();
     scene.places.restart();
     scene.actions();

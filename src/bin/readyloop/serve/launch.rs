@@ -67,7 +67,10 @@ impl AnyServer {
             Ok(1..) => ControlFlow::Continue(()),
             Ok(0) | Err(_) => {
                 warn!("the supervisor has ended");
-                server.drain();
+                // A second drain would be a stop.
+                if server.stage().accepts() {
+                    server.drain();
+                }
                 ControlFlow::Break(())
             }
         })

@@ -68,14 +68,7 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
     let mut reactor = launch::reactor(restart)?;
     reactor.inherit(inherited);
     let Bound { mut server, addresses, admin } = launch::bind(settings, reactor, connections_max)?;
-    // Before the lines, because a predecessor that reads them ends, and this process must be the main one by then.
-    notifier.iter_mut().for_each(Notifier::ready);
-    let announced = announce::announce(settings, &addresses, admin.as_ref())?;
-    if announced.output == OutputState::Closed {
-        // Like any command in a pipe, the server ends when the reader has closed it.
-        return Ok(());
-    }
-
+    // Before the lines, because the file of this program may be replaced as soon as they are read.
     if is_worker {
         let watched = server.drain_without_supervisor();
         watched.map_err(|error| {
@@ -84,6 +77,14 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
     } else {
         server.restart_with(settings);
     }
+    // Before the lines, because a predecessor that reads them ends, and this process must be the main one by then.
+    notifier.iter_mut().for_each(Notifier::ready);
+    let announced = announce::announce(settings, &addresses, admin.as_ref())?;
+    if announced.output == OutputState::Closed {
+        // Like any command in a pipe, the server ends when the reader has closed it.
+        return Ok(());
+    }
+
     if settings.threads.successor {
         server.remove_paths_at_end();
     }

@@ -38,6 +38,7 @@ mod prometheus;
 mod proxy;
 mod proxy_protocol;
 mod reload;
+mod replay;
 mod report;
 mod reset;
 mod restart;

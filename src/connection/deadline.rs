@@ -126,6 +126,12 @@ impl<C: Codec> Connection<C> {
         Some(idle_or_write)
     }
 
+    /// Whether nothing waits in either direction, so that only the idle timeout runs.
+    #[inline]
+    pub fn is_idle(&self, codec: &C) -> bool {
+        self.is_between_messages() && !codec.expects_frame(&self.codec_state)
+    }
+
     fn frame_deadline(&self, limits: &Limits) -> (Instant, Deadline) {
         let rated = limits.slowest_time(self.input.len()).map(|time| RATE_GRACE.saturating_add(time));
         match rated {

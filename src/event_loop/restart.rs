@@ -23,7 +23,7 @@ use log::{error, info, warn};
 
 use crate::admission::EndpointPurpose;
 use crate::net::inherited::{InheritedSockets, PassedSocket, pass_sockets};
-use crate::net::{Address, Handle, Listener, Net, Reactor};
+use crate::net::{Address, Handle, Net, SystemNet};
 
 use super::EventLoop;
 use super::any_endpoint::{AnyEndpoint, EndpointSocket};
@@ -252,7 +252,7 @@ impl<N: Net + 'static> EventLoop<N> {
     }
 }
 
-impl EventLoop<Reactor> {
+impl<N: SystemNet + 'static> EventLoop<N> {
     /// Defines the successor that [`ControlEvent::Restart`](crate::net::ControlEvent) starts. When it is ready, this
     /// loop drains and ends. A shutdown ends a successor that is not ready.
     pub fn restart_with(&mut self, restart: Restart) {
@@ -262,7 +262,7 @@ impl EventLoop<Reactor> {
 
     /// Takes the inherited sockets that no endpoint has used. Connections would wait at them without end.
     pub fn take_inherited(&mut self) -> InheritedSockets {
-        self.state.net.take_inherited()
+        self.state.net.reactor_mut().take_inherited()
     }
 
     /// Removes the paths of inherited Unix sockets at the end of this loop, unless a successor takes them over.
@@ -270,7 +270,11 @@ impl EventLoop<Reactor> {
     /// A successor calls it when it is ready. Before, its predecessor still serves at these paths. A path that
     /// systemd has bound must stay.
     pub fn remove_paths_at_end(&mut self) {
-        self.endpoints.iter_mut().filter_map(|cell| cell.endpoint_mut().listener_mut()).for_each(Listener::remove_path);
+        for cell in &mut self.endpoints {
+            if let Some(listener) = cell.endpoint_mut().listener_mut() {
+                self.state.net.remove_path_at_end(listener);
+            }
+        }
     }
 
     /// The sockets of all endpoints, in the order in which the endpoints were added.

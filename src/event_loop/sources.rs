@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use log::debug;
 
-use crate::net::{Address, DatagramOptions, Net, Reactor, Readiness, Token};
+use crate::net::{Address, DatagramOptions, Net, Readiness, SystemNet, Token};
 use crate::slab::{Key, Slab};
 
 use super::EventLoop;
@@ -157,22 +157,22 @@ struct Watched<F, C> {
     callback: C,
 }
 
-impl<F: AsFd, C> AnyDescriptor<Reactor> for Watched<F, C>
+impl<F: AsFd, C, N: SystemNet> AnyDescriptor<N> for Watched<F, C>
 where
-    C: FnMut(&mut F, &mut EventLoop<Reactor>, SourceEvent) -> ControlFlow<()>,
+    C: FnMut(&mut F, &mut EventLoop<N>, SourceEvent) -> ControlFlow<()>,
 {
-    fn call(&mut self, event_loop: &mut EventLoop<Reactor>, event: SourceEvent) -> ControlFlow<()> {
+    fn call(&mut self, event_loop: &mut EventLoop<N>, event: SourceEvent) -> ControlFlow<()> {
         (self.callback)(&mut self.descriptor, event_loop, event)
     }
 
-    fn release(&mut self, reactor: &mut Reactor) {
-        if let Err(error) = reactor.unwatch(&self.descriptor) {
+    fn release(&mut self, net: &mut N) {
+        if let Err(error) = net.reactor().unwatch(&self.descriptor) {
             debug!("cannot unwatch a descriptor: {error}");
         }
     }
 }
 
-impl EventLoop<Reactor> {
+impl<N: SystemNet> EventLoop<N> {
     /// Watches a descriptor of the program, such as a pipe, inotify or a signalfd.
     ///
     /// `callback` runs on the thread of the loop, with access to its services. It must not block, and it
@@ -187,7 +187,7 @@ impl EventLoop<Reactor> {
         descriptor: F,
         callback: impl FnMut(&mut F, &mut Self, SourceEvent) -> ControlFlow<()> + 'static,
     ) -> io::Result<()> {
-        let reactor = &mut self.state.net;
+        let reactor = self.state.net.reactor();
         self.sources.sources.try_insert_with(|key| {
             reactor.watch(&descriptor, Token(SOURCES | key.to_bits()))?;
             Ok::<_, io::Error>(OwnSource::Descriptor(Some(Box::new(Watched { descriptor, callback }))))
@@ -196,17 +196,17 @@ impl EventLoop<Reactor> {
     }
 }
 
-impl AsFd for EventLoop<Reactor> {
+impl<N: SystemNet> AsFd for EventLoop<N> {
     /// The same descriptor as that of `as_raw_fd`.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.net().as_fd()
+        self.state.net.reactor().as_fd()
     }
 }
 
-impl AsRawFd for EventLoop<Reactor> {
+impl<N: SystemNet> AsRawFd for EventLoop<N> {
     /// The descriptor of the poll. It is readable when a turn has events to serve; see
     /// [`EventLoop::timeout`] for deadlines.
     fn as_raw_fd(&self) -> RawFd {
-        self.net().as_raw_fd()
+        self.state.net.reactor().as_raw_fd()
     }
 }

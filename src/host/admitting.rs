@@ -47,6 +47,7 @@ impl<S: Service, L: Identity> Host<S, L> {
                 armed_at: Instant::NEVER,
                 presence: Presence::Pending,
                 mark: Mark::Unmarked,
+                was_at_rest: true,
                 lifetime: Lifetime::ENDLESS,
             })
         })

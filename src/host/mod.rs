@@ -10,6 +10,7 @@ mod ending;
 mod lifetime;
 mod orders;
 mod peer_guard;
+mod rest;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub struct Peer<S: Service, L> {
     armed_at: Instant,
     presence: Presence,
     mark: Mark,
+    was_at_rest: bool,
     lifetime: Lifetime,
 }
 

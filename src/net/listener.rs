@@ -120,7 +120,7 @@ impl Listener {
 
     /// Leaves the path of a Unix socket to another process that has inherited the socket.
     /// Removes the path of a Unix socket on drop, also if the socket was inherited.
-    pub(crate) fn remove_path(&mut self) {
+    pub(super) fn remove_path(&mut self) {
         if let Address::Unix(path) = &self.address {
             self.file = FileIdentity::of(path).filter(|_| is_file_path(path));
         }

@@ -27,6 +27,7 @@ mod reactor;
 #[cfg(feature = "signals")]
 mod signals;
 mod stream;
+mod system;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub(crate) mod udp;
@@ -59,6 +60,7 @@ pub(crate) use proxy_protocol::ProxyLayer;
 pub use proxy_protocol::{NetworkError, ProxyHeaderError, TrustedProxies};
 pub use reactor::Reactor;
 pub use stream::Stream;
+pub use system::SystemNet;
 pub use udp::{DatagramOptions, DatagramRoute, DatagramSocket, Datagrams, MulticastGroup, UnknownGroup};
 
 /// One thread's view of the network and the clock.

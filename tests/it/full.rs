@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::sim::lists;
 use crate::support::tls::VERSIONS;
 use crate::support::{MIB, exclusive_machine};
 use crate::{admin, close, descriptors, drain, idle, reset, restart, shrink, slow_writer, tls};
@@ -98,6 +99,14 @@ fn short_connections_over_tls() {
 fn lists_in_a_loop() {
     let _machine = exclusive_machine();
     admin::lists_in_a_loop(19_000, 50);
+}
+
+#[test]
+#[ignore = "full form: 100,000 connections in a simulated network"]
+fn a_list_beside_the_turns() {
+    let _machine = exclusive_machine();
+    let turns = lists::list(100_000);
+    assert!(turns.longest <= Duration::from_millis(2), "{turns:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod command;
 mod gateway;
+pub(crate) mod lists;
 mod protocols;
 mod proxy;
 mod proxy_protocol;

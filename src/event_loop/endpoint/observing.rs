@@ -13,9 +13,10 @@ use super::{Endpoint, EndpointPurpose, LoopState};
 impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
     /// Records what has changed about a peer, if transitions are recorded.
     #[inline]
-    pub(super) fn observe(&self, key: Key, state: &mut LoopState<N>) {
+    pub(super) fn observe(&mut self, key: Key, state: &mut LoopState<N>) {
         if let Some(transitions) = &mut state.transitions
             && self.purpose == EndpointPurpose::Service
+            && self.host.may_have_changed(key)
             && let Some(peer) = self.host.peer(key)
         {
             let deadline = peer.deadline(self.host.codec(), self.host.limits());

@@ -3,8 +3,8 @@
 use std::io;
 
 use readyloop::event_loop::Stage;
-use readyloop::net::ControlEvent;
-use readyloop::{Reactor, Server, Totals};
+use readyloop::net::{ControlEvent, Net};
+use readyloop::{Server, Totals};
 
 use super::notify::Notifier;
 use super::reload::Reload;
@@ -21,8 +21,13 @@ impl Control {
         Self { reload, notifier }
     }
 
-    /// Serves until the server is drained or stopped. The service manager knows already that it is ready.
-    pub(super) fn run(&mut self, server: &mut Server<Reactor>) -> io::Result<Totals> {
+    /// Reports to the service manager that the server is ready.
+    pub(super) fn ready(&mut self) {
+        self.notify(Notifier::ready);
+    }
+
+    /// Serves until the server is drained or stopped.
+    pub(super) fn run<N: Net + 'static>(&mut self, server: &mut Server<N>) -> io::Result<Totals> {
         while !server.is_done() {
             let until = self.notifier.as_ref().and_then(Notifier::next_at);
             server.turn(until)?;
@@ -34,13 +39,13 @@ impl Control {
         Ok(server.totals())
     }
 
-    fn carry_out(&mut self, control_event: ControlEvent, server: &mut Server<Reactor>) {
+    fn carry_out<N: Net + 'static>(&mut self, control_event: ControlEvent, server: &mut Server<N>) {
         match control_event {
             // Once `Notifier::stopping` was sent, the server is not ready again.
             ControlEvent::Reload if server.stage() == Stage::Running => {
                 self.notify(|notifier| notifier.reloading());
                 self.reload.carry_out(server);
-                self.notify(Notifier::ready);
+                self.ready();
             }
             ControlEvent::Reload => self.reload.carry_out(server),
             ControlEvent::ShutDown | ControlEvent::LameDuck(_) | ControlEvent::Drain | ControlEvent::Stop => {

@@ -13,7 +13,7 @@ use readyloop::blocking::{self, BlockingServer};
 use readyloop::event_loop::Restart;
 use readyloop::net::inherited::PassedSocket;
 use readyloop::net::tls::TlsServer;
-use readyloop::net::{Address, ControlEvent, Reactor};
+use readyloop::net::{Address, ControlEvent, Reactor, SystemNet};
 use readyloop::service::{Chargen, Chat, Discard, Echo};
 use readyloop::{Framing, Listen, ListenError, Server, ServerLimits, Totals, admin};
 use rustix::io::ioctl_fionbio;
@@ -30,12 +30,31 @@ use super::tls;
 const START_HINT: &str = "raise the descriptor limit, for example with `ulimit -n 1024`";
 
 /// A server of any design.
-pub(super) enum AnyServer {
-    Reactor(Box<Server<Reactor>>),
+pub(super) enum AnyServer<N: SystemNet> {
+    Reactor(Box<Server<N>>),
     Blocking(Box<BlockingServer>),
 }
 
-impl AnyServer {
+impl AnyServer<Reactor> {
+    /// A server of the design that the settings name.
+    pub(super) fn new(settings: &Settings, reactor: Reactor, limits: ServerLimits) -> Result<Self, CliError> {
+        let design = match settings.threads.design {
+            Design::Reactor => return Ok(Self::over(reactor, limits)),
+            Design::Iterative => blocking::Design::Iterative,
+            Design::Threads => blocking::Design::Threads,
+            Design::Pool => blocking::Design::Pool { workers: settings.workers() },
+        };
+        let server = BlockingServer::new(reactor, design, limits).map_err(|error| start_error(&error))?;
+        Ok(Self::Blocking(Box::new(server)))
+    }
+}
+
+impl<N: SystemNet + 'static> AnyServer<N> {
+    /// An event loop over this network.
+    pub(super) fn over(net: N, limits: ServerLimits) -> Self {
+        Self::Reactor(Box::new(Server::new(net, limits).with_returned_control_events()))
+    }
+
     /// Makes SIGUSR2 start this program again.
     pub(super) fn restart_with(&mut self, settings: &Settings) {
         let Self::Reactor(server) = self else { return };
@@ -131,18 +150,19 @@ impl AnyServer {
 }
 
 /// A server with the addresses that it is bound to.
-pub(super) struct Bound {
-    pub(super) server: AnyServer,
+pub(super) struct Bound<N: SystemNet> {
+    pub(super) server: AnyServer<N>,
     pub(super) addresses: Vec<Address>,
     pub(super) admin: Option<Address>,
 }
 
-/// Builds a server with every listener of the settings.
+/// Adds every listener of the settings to the server.
 ///
 /// A listener uses the inherited socket of the reactor with its address, if there is one.
-pub(super) fn bind(settings: &Settings, reactor: Reactor, connections_max: usize) -> Result<Bound, CliError> {
-    let mut server = launch(settings, reactor, settings.server_limits(connections_max))
-        .map_err(|error| CliError::system("cannot start the server", &error, START_HINT))?;
+pub(super) fn bind<N: SystemNet + 'static>(
+    settings: &Settings,
+    mut server: AnyServer<N>,
+) -> Result<Bound<N>, CliError> {
     let tls = tls::server(settings)?;
     let mut addresses = Vec::new();
     for address in &settings.endpoints.listen {
@@ -171,19 +191,6 @@ pub(super) fn listen_admin(
     listen(address).map_err(|error| listen_error("--admin", address, &error.into()))
 }
 
-fn launch(settings: &Settings, reactor: Reactor, limits: ServerLimits) -> io::Result<AnyServer> {
-    let design = match settings.threads.design {
-        Design::Reactor => {
-            let server = Server::new(reactor, limits).with_returned_control_events();
-            return Ok(AnyServer::Reactor(Box::new(server)));
-        }
-        Design::Iterative => blocking::Design::Iterative,
-        Design::Threads => blocking::Design::Threads,
-        Design::Pool => blocking::Design::Pool { workers: settings.workers() },
-    };
-    Ok(AnyServer::Blocking(Box::new(BlockingServer::new(reactor, design, limits)?)))
-}
-
 /// Refuses a Unix path where a file other than a socket exists.
 ///
 /// Binding replaces a socket to which no connection succeeds. A connection to a regular file fails
@@ -202,7 +209,11 @@ fn check_path(address: &Address) -> Result<(), CliError> {
 
 /// A reactor that turns the signals of a server into control events. `restart` is that of SIGUSR2.
 pub(super) fn reactor(restart: ControlEvent) -> Result<Reactor, CliError> {
-    watching_reactor(restart).map_err(|error| CliError::system("cannot start the server", &error, START_HINT))
+    watching_reactor(restart).map_err(|error| start_error(&error))
+}
+
+fn start_error(error: &io::Error) -> CliError {
+    CliError::system("cannot start the server", error, START_HINT)
 }
 
 fn watching_reactor(restart: ControlEvent) -> io::Result<Reactor> {
@@ -215,8 +226,8 @@ fn watching_reactor(restart: ControlEvent) -> io::Result<Reactor> {
     Ok(reactor)
 }
 
-fn listen(
-    server: &mut AnyServer,
+fn listen<N: SystemNet + 'static>(
+    server: &mut AnyServer<N>,
     settings: &Settings,
     tls: Option<&TlsServer>,
     address: &Address,

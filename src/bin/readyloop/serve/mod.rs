@@ -24,7 +24,7 @@ mod warnings;
 
 use log::info;
 use readyloop::admission::ADMINISTRATION_MAX;
-use readyloop::net::ControlEvent;
+use readyloop::net::{ControlEvent, SystemNet};
 
 use crate::cli_error::{BUG, CliError};
 use crate::logging;
@@ -38,7 +38,7 @@ pub(crate) use variables::{check_variables, with_variables};
 
 use announce::ReadyFile;
 use control::Control;
-use launch::Bound;
+use launch::{AnyServer, Bound};
 use notify::Notifier;
 use reload::{ReadSettings, Reload};
 
@@ -52,7 +52,7 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
     let process = settings.threads.worker.as_ref().map(|worker| worker.number);
     logging::start_as(settings.output.log_format, &settings.output.verbosity, process);
 
-    let mut notifier = Notifier::from_environment();
+    let notifier = Notifier::from_environment();
     let ready_path = settings.output.ready_file.as_deref();
     if !settings.threads.successor {
         ready_path.map_or(Ok(()), ReadyFile::remove_leftover)?;
@@ -63,13 +63,23 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
     let limit = descriptors::raise_limit();
     let listeners = settings.endpoints.listen.len() + settings.admin.as_ref().map_or(0, |_| 1 + ADMINISTRATION_MAX);
     let connections_max = descriptors::connections_max(limit, listeners, settings.total.max_connections);
-    let is_worker = settings.threads.worker.is_some();
-    let restart = if is_worker { ControlEvent::HandOver } else { ControlEvent::Restart };
+    let restart = if process.is_some() { ControlEvent::HandOver } else { ControlEvent::Restart };
     let mut reactor = launch::reactor(restart)?;
     reactor.inherit(inherited);
-    let Bound { mut server, addresses, admin } = launch::bind(settings, reactor, connections_max)?;
+    let server = AnyServer::new(settings, reactor, settings.server_limits(connections_max))?;
+    let reload = Reload::new(settings, read, limit, listeners);
+    serve(settings, server, Control::new(reload, notifier))
+}
+
+/// Binds the addresses, announces them, and serves.
+fn serve<N: SystemNet + 'static>(
+    settings: &Settings,
+    server: AnyServer<N>,
+    mut control: Control,
+) -> Result<(), CliError> {
+    let Bound { mut server, addresses, admin } = launch::bind(settings, server)?;
     // Before the lines, because the file of this program may be replaced as soon as they are read.
-    if is_worker {
+    if settings.threads.worker.is_some() {
         let watched = server.drain_without_supervisor();
         watched.map_err(|error| {
             CliError::system("cannot watch standard input", &error, "type --processes, which sets --worker")
@@ -78,7 +88,7 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
         server.restart_with(settings);
     }
     // Before the lines, because a predecessor that reads them ends, and this process must be the main one by then.
-    notifier.iter_mut().for_each(Notifier::ready);
+    control.ready();
     let announced = announce::announce(settings, &addresses, admin.as_ref())?;
     if announced.output == OutputState::Closed {
         // Like any command in a pipe, the server ends when the reader has closed it.
@@ -88,7 +98,6 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
     if settings.threads.successor {
         server.remove_paths_at_end();
     }
-    let mut control = Control::new(Reload::new(settings, read, limit, listeners), notifier);
     let totals = server.run(&mut control).map_err(|error| CliError::system("the event loop failed", &error, BUG))?;
     info!("{totals}");
     Ok(())

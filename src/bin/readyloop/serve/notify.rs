@@ -12,9 +12,10 @@ use std::process;
 use std::time::Duration;
 
 use log::{debug, warn};
+use readyloop::Server;
 use readyloop::event_loop::Stage;
 use readyloop::instant::Instant;
-use readyloop::{Reactor, Server};
+use readyloop::net::Net;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::cli_error::io_message;
@@ -90,7 +91,7 @@ impl Notifier {
     }
 
     /// Sends what is due after a turn. An event loop that does not turn any more sends nothing, so the manager ends it.
-    pub(super) fn handle_turn(&mut self, server: &Server<Reactor>) {
+    pub(super) fn handle_turn<N: Net + 'static>(&mut self, server: &Server<N>) {
         let is_running = server.stage() == Stage::Running;
         self.handle_time(server.now(), || {
             let totals = server.totals();

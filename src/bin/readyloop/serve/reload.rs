@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use log::{error, info, warn};
-use readyloop::net::ControlEvent;
-use readyloop::{Reactor, Server};
+use readyloop::Server;
+use readyloop::net::{ControlEvent, Net};
 
 use crate::cli_error::CliError;
 use crate::escape::one_line;
@@ -65,7 +65,7 @@ impl Reload {
     }
 
     /// Reads the configuration file and the certificates again, and logs what has changed.
-    pub(super) fn carry_out(&mut self, server: &mut Server<Reactor>) {
+    pub(super) fn carry_out<N: Net + 'static>(&mut self, server: &mut Server<N>) {
         match self.next_settings() {
             Err(CliError { message, hint, .. }) => {
                 let (message, hint) = (one_line(&message), one_line(&hint));
@@ -87,7 +87,7 @@ impl Reload {
         next(&self.settings, &(self.read)()?)
     }
 
-    fn apply(&mut self, settings: Settings, changes: &Changes, server: &mut Server<Reactor>) {
+    fn apply<N: Net + 'static>(&mut self, settings: Settings, changes: &Changes, server: &mut Server<N>) {
         self.settings = settings;
         if changes.changed.is_empty() {
             return;

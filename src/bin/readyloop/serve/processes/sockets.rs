@@ -1,7 +1,7 @@
 //! `Sockets`: the listening sockets of all places, which outlive the processes in them.
 
 use readyloop::net::inherited::{InheritedSockets, PassedSocket};
-use readyloop::{Address, Reactor};
+use readyloop::{Address, Reactor, ServerLimits};
 
 use crate::cli_error::{BUG, CliError};
 use crate::serve::launch::{self, AnyServer, Bound};
@@ -13,7 +13,7 @@ use crate::serve::settings::Settings;
 /// Unix sockets do not have it, and sockets of systemd are bound already. So the first place has
 /// these, and the processes of all places accept from them.
 pub(super) struct Sockets {
-    places: Vec<AnyServer>,
+    places: Vec<AnyServer<Reactor>>,
     /// The addresses with their real ports.
     pub(super) addresses: Vec<Address>,
     /// For each address, whether all places use the socket of the first one.
@@ -27,15 +27,13 @@ impl Sockets {
         settings.admin = None;
         settings.sockets.reuse_port = true;
         let is_inherited = !inherited.is_empty();
-        let mut reactor = new_reactor()?;
-        reactor.inherit(inherited);
-        let Bound { server, addresses, .. } = launch::bind(&settings, reactor, usize::MAX)?;
+        let Bound { server, addresses, .. } = launch::bind(&settings, new_server(inherited)?)?;
         let is_shared = |address: &Address| is_inherited || matches!(address, Address::Unix(_));
         let are_shared: Vec<bool> = addresses.iter().map(is_shared).collect();
         let mut places = vec![server];
         settings.endpoints.listen = addresses.iter().filter(|address| !is_shared(address)).cloned().collect();
         for _ in 1..count {
-            places.push(launch::bind(&settings, new_reactor()?, usize::MAX)?.server);
+            places.push(launch::bind(&settings, new_server(InheritedSockets::default())?)?.server);
         }
         Ok(Self { places, addresses, are_shared })
     }
@@ -48,6 +46,9 @@ impl Sockets {
     }
 }
 
-fn new_reactor() -> Result<Reactor, CliError> {
-    Reactor::new().map_err(|error| CliError::system("cannot start the server", &error, BUG))
+/// A server that only binds sockets.
+fn new_server(inherited: InheritedSockets) -> Result<AnyServer<Reactor>, CliError> {
+    let mut reactor = Reactor::new().map_err(|error| CliError::system("cannot start the server", &error, BUG))?;
+    reactor.inherit(inherited);
+    Ok(AnyServer::over(reactor, ServerLimits::default()))
 }

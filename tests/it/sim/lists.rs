@@ -1,0 +1,63 @@
+//! The list of very many connections, in a simulated network: no turn takes long while it is read.
+
+use std::time::Duration;
+
+use readyloop::event_loop::EventLoop;
+use readyloop::service::Echo;
+use readyloop::sim::{SimPeer, World};
+use readyloop::{Address, Lines, ServerLimits, admin};
+use rustix::time::{ClockId, clock_gettime};
+
+/// The CPU time that this thread has used.
+fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs().try_into().expect("below a second"))
+}
+
+/// The turns until the network is quiet.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    count: usize,
+    /// The CPU time of the longest one.
+    pub(crate) longest: Duration,
+}
+
+/// Lists `count` open connections once. Returns the turns of the list.
+pub(crate) fn list(count: usize) -> Turns {
+    let world = World::new(1);
+    let limits = ServerLimits { connections_max: count, ..ServerLimits::default() };
+    let mut event_loop = EventLoop::new(world.net(), limits);
+    event_loop.listen("127.0.0.1:7", Lines::new(), Echo::new()).expect("a simulated address is free");
+    let admin_at = admin::listen(&mut event_loop, "127.0.0.1:9").expect("a simulated address is free");
+    let mut settle = || {
+        let mut turns = Turns { count: 0, longest: Duration::ZERO };
+        let settled = world.settle(|| {
+            let before = cpu();
+            let turned = event_loop.turn(None);
+            turns.longest = turns.longest.max(cpu() - before);
+            turns.count += 1;
+            turned
+        });
+        settled.expect("the poll does not fail");
+        turns
+    };
+    let address: Address = "127.0.0.1:7".parse().expect("it is an address");
+    let mut peers: Vec<SimPeer> = Vec::new();
+    while peers.len() < count {
+        peers.extend((0..100.min(count - peers.len())).map(|_| world.connect(&address)));
+        settle();
+    }
+    let administrator = world.connect(&admin_at);
+    administrator.send(b"GET /connections HTTP/1.0\r\n\r\n");
+    let turns = settle();
+    let response = String::from_utf8(administrator.received()).expect("it is JSON");
+    assert!(response.contains(&format!("\"listed\":{count}")), "{}", &response[..response.len().min(500)]);
+    println!("{count} connections: {turns:?}");
+    turns
+}
+
+#[test]
+fn a_list_is_read_in_slices() {
+    let turns = list(2_000);
+    assert!(turns.count >= 2_000 / 128, "{turns:?}");
+}

@@ -93,7 +93,7 @@ impl LogState {
         next(&mut self.sockets)
     }
 
-    /// The number of complete turns, and the hash of all of them.
+    /// The number of the turn in progress, and the hash of all turns before it.
     pub(super) fn progress(&self) -> (u64, u64) {
         (self.turn, self.hash.value())
     }

@@ -1,4 +1,4 @@
-//! [`RecordingLayer`]: records the calls above a layer, such as TLS, whose random numbers cannot be repeated.
+//! [`RecordingLayer`]: records the calls above a layer such as TLS, because its random numbers cannot be repeated.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use super::streams::RecordingStream;
 use crate::net::{Layer, Origin, PeerAddress, Stream};
 use crate::service::Role;
 
-/// A layer whose calls are recorded. Its replay needs no cryptography.
+/// A layer with a recording of its calls. The replay needs no cryptography.
 pub struct RecordingLayer<W>(pub(super) W);
 
 impl<T: Stream, W: Layer<RecordingStream<T>>> Layer<RecordingStream<T>> for RecordingLayer<W> {

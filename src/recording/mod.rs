@@ -30,14 +30,15 @@
 //!
 //! Everything that reaches the loop through [`Net`](crate::net::Net): events, connections, reads and writes, the
 //! clock, control requests, and messages of other threads if the service
-//! [encodes](crate::Service::encode_message) them. A layer such as TLS is recorded above its cryptography: a recording
-//! holds the plain bytes, and its replay needs no key.
+//! [encodes](crate::Service::encode_message) them. A layer such as TLS is recorded above its cryptography. So a
+//! recording holds the plain bytes, and its replay needs no key.
 //!
 //! What a program does between two turns is not recorded: calls on the loop such as
 //! [`connect`](crate::EventLoop::connect), and the callbacks of [own sources](crate::EventLoop::watch). The replaying
 //! program must make the same calls at the same turns. A service must not use other sources of chance, such as the
 //! system clock or random numbers.
 
+mod block_cursor;
 mod entry;
 mod entry_log;
 mod format;

@@ -18,15 +18,15 @@ use super::writer::BlockWriter;
 use crate::instant::Instant;
 use crate::net::{
     Address, ConnectOptions, ControlEvent, DatagramOptions, Destination, Event, Handle, Layer, ListenOptions, Net,
-    PeerAddress, PollOutcome, Stream, Token, Wake,
+    PeerAddress, PollOutcome, Reactor, Stream, SystemNet, Token, Wake,
 };
 use crate::service::Service;
 
 /// What a recording holds, and how much of it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordingOptions {
-    /// Record the bytes that connections and datagrams bring, and a checksum of those that are sent. Without them,
-    /// a service whose work depends on its input cannot be replayed.
+    /// Record received bytes, and a checksum of sent bytes. Without them, the replay reads zeros, so only a service
+    /// that does the same for any bytes can be replayed.
     pub content: bool,
     /// The most bytes on the disk. When the file reaches half of it, it is renamed to `FILE.old`, and the previous
     /// `FILE.old` is deleted. A recording that has lost its first turns cannot be replayed.
@@ -72,17 +72,12 @@ impl<N: Net> Recording<N> {
         Ok(Self { net, log: EntryLog::new(BlockWriter::start(output)?, options.content) })
     }
 
-    /// Records a text, which [`Replay::take_notes`](super::Replay::take_notes) returns at the same turn.
-    pub fn note(&self, text: &str) {
-        self.log.lock().append(&Entry::Note(text));
-    }
-
-    /// The number of turns that are complete.
+    /// The number of turns that have begun.
     pub fn turns(&self) -> u64 {
         self.log.lock().progress().0
     }
 
-    /// A hash of all complete turns. Their replay has the same one.
+    /// A hash of all turns before that one. Their replay has the same one.
     pub fn trace_hash(&self) -> u64 {
         self.log.lock().progress().1
     }
@@ -92,7 +87,7 @@ impl<N: Net> Recording<N> {
         &self.net
     }
 
-    /// The network that is recorded. What is called on it directly is not recorded.
+    /// The network that is recorded. Calls on it are not recorded.
     pub fn inner_mut(&mut self) -> &mut N {
         &mut self.net
     }
@@ -243,5 +238,24 @@ impl<N: Net + 'static> Net for Recording<N> {
         let result = if message.is_some() { CallResult::Message(content.as_deref()) } else { CallResult::Done };
         self.log.append(Call::TakeMessage, result);
         message
+    }
+
+    /// [`Replay::take_notes`](super::Replay::take_notes) returns the text after the same turn.
+    fn note(&self, text: &str) {
+        self.log.lock().append(&Entry::Note(text));
+    }
+}
+
+impl<N: SystemNet + 'static> SystemNet for Recording<N> {
+    fn reactor(&self) -> &Reactor {
+        self.net.reactor()
+    }
+
+    fn reactor_mut(&mut self) -> &mut Reactor {
+        self.net.reactor_mut()
+    }
+
+    fn remove_path_at_end(&mut self, listener: &mut Self::Listener) {
+        self.net.remove_path_at_end(&mut listener.inner);
     }
 }

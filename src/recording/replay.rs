@@ -47,12 +47,12 @@ impl Replay {
 
     /// The text of the program that recorded.
     pub fn text(&self) -> String {
-        self.script.lock().header.text.clone()
+        self.script.lock().run.header.text.clone()
     }
 
     /// Whether the recording holds the bytes of connections. If not, they are zeros in the replay.
     pub fn has_content(&self) -> bool {
-        self.script.lock().header.has_content
+        self.script.lock().run.header.has_content
     }
 
     /// The notes that were recorded since the last call, up to the next turn.
@@ -60,14 +60,14 @@ impl Replay {
         self.script.lock().take_notes()
     }
 
-    /// The number of turns that are complete. It is the number of the turn in progress, less one, once there was one.
+    /// The number of turns that have begun.
     pub fn turns(&self) -> u64 {
-        self.script.lock().progress().0
+        self.script.lock().run.turn
     }
 
-    /// A hash of all complete turns, as in the recorded run.
+    /// A hash of all turns before that one, as in the recorded run.
     pub fn trace_hash(&self) -> u64 {
-        self.script.lock().progress().1
+        self.script.lock().trace_hash()
     }
 
     /// Whether the last recorded turn is over.
@@ -77,7 +77,7 @@ impl Replay {
 
     /// Where the replay differs from the recording, if it does.
     pub fn failure(&self) -> Option<ReplayError> {
-        self.script.lock().failure().cloned()
+        self.script.lock().run.failure.clone()
     }
 
     fn accept_events(&mut self, events: &mut Vec<Event>) -> io::Result<PollOutcome> {
@@ -123,10 +123,10 @@ impl Net for Replay {
     }
 
     fn listen(&mut self, _address: &Address, _options: &ListenOptions, token: Token) -> io::Result<ReplayListener> {
-        self.script.answer(&Call::Listen { token }, |script, result| {
+        self.script.answer(&Call::Listen { token }, |run, result| {
             let CallResult::Listening(address) = result else { return None };
-            script.listeners += 1;
-            Some(ReplayListener { number: Some(script.listeners - 1), address })
+            run.listeners += 1;
+            Some(ReplayListener { number: Some(run.listeners - 1), address })
         })
     }
 
@@ -145,10 +145,10 @@ impl Net for Replay {
         _options: &DatagramOptions,
         token: Token,
     ) -> io::Result<(ReplayDatagrams, SocketAddr)> {
-        let (number, bound) = self.script.answer(&Call::Bind { token }, |script, result| {
+        let (number, bound) = self.script.answer(&Call::Bind { token }, |run, result| {
             let CallResult::Bound(bound) = result else { return None };
-            script.sockets += 1;
-            Some((script.sockets - 1, bound))
+            run.sockets += 1;
+            Some((run.sockets - 1, bound))
         })?;
         Ok((ReplayDatagrams { number, script: self.script.clone() }, bound))
     }
@@ -166,10 +166,10 @@ impl Net for Replay {
 
     fn accept(&mut self, listener: &mut ReplayListener) -> io::Result<(ReplayStream, PeerAddress)> {
         let Some(listener) = listener.number else { return Err(io::ErrorKind::WouldBlock.into()) };
-        let (number, peer, local) = self.script.answer(&Call::Accept { listener }, |script, result| {
+        let (number, peer, local) = self.script.answer(&Call::Accept { listener }, |run, result| {
             let CallResult::Accepted { peer, local } = result else { return None };
-            script.streams += 1;
-            Some((script.streams - 1, peer, local))
+            run.streams += 1;
+            Some((run.streams - 1, peer, local))
         })?;
         Ok((ReplayStream::new(number, Some(peer), local, self.script.clone()), peer))
     }
@@ -180,9 +180,9 @@ impl Net for Replay {
 
     fn connect(&mut self, to: &Destination, _options: &ConnectOptions, token: Token) -> io::Result<ReplayStream> {
         let call = Call::Connect { token, to: to.clone() };
-        let number = self.script.answer(&call, |script, result| {
-            script.streams += 1;
-            (result == CallResult::Done).then_some(script.streams - 1)
+        let number = self.script.answer(&call, |run, result| {
+            run.streams += 1;
+            (result == CallResult::Done).then_some(run.streams - 1)
         })?;
         Ok(ReplayStream::new(number, Some(to.peer_address()), None, self.script.clone()))
     }
@@ -212,14 +212,14 @@ impl Net for Replay {
     }
 
     fn take_message<S: Service>(&mut self, _inbox: &Receiver<S::Message>) -> Option<S::Message> {
-        let message = self.script.answer(&Call::TakeMessage, |script, result| {
+        let message = self.script.answer(&Call::TakeMessage, |run, result| {
             if result == CallResult::Done {
                 return Some(None);
             }
             let CallResult::Message(content) = result else { return None };
             let message = content.and_then(S::decode_message);
             if message.is_none() {
-                script.miss_message();
+                run.fail(ReplayError::NoMessage { turn: run.turn });
             }
             Some(message)
         });

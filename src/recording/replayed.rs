@@ -8,7 +8,7 @@ use super::script::{Script, done};
 use crate::net::{Address, DatagramRoute, Datagrams, Layer, Origin, PeerAddress, Stream};
 use crate::service::{Role, TlsInfo};
 
-/// A stream whose results were recorded.
+/// A stream that returns recorded results.
 pub struct ReplayStream {
     pub(super) number: u64,
     peer: Option<PeerAddress>,
@@ -19,20 +19,20 @@ pub struct ReplayStream {
     script: Script,
 }
 
-/// A listener whose results were recorded.
+/// A listener that returns recorded results.
 pub struct ReplayListener {
     /// `None` if its connections were not recorded.
     pub(super) number: Option<u64>,
     pub(super) address: Address,
 }
 
-/// A UDP socket whose results were recorded.
+/// A UDP socket that returns recorded results.
 pub struct ReplayDatagrams {
     pub(super) number: u64,
     pub(super) script: Script,
 }
 
-/// A layer whose results were recorded. It moves no bytes.
+/// A layer that returns recorded results. It moves no bytes.
 pub struct ReplayLayer<W>(pub(super) W);
 
 impl ReplayStream {
@@ -64,10 +64,10 @@ impl Stream for ReplayStream {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let asked = slices.iter().map(|slice| slice.len()).sum();
         let call = Call::Write { stream: self.number, len: asked };
-        self.script.answer(&call, |script, result| {
+        self.script.answer(&call, |run, result| {
             let CallResult::Output { len, checksum: recorded } = result else { return None };
-            if script.header.has_content && checksum(slices.iter().map(|slice| &slice[..]), len) != recorded {
-                script.differ_in_content(&call);
+            if run.header.has_content && checksum(slices.iter().map(|slice| &slice[..]), len) != recorded {
+                run.differ(&call, "other bytes");
             }
             (len <= asked).then_some(len)
         })
@@ -130,10 +130,10 @@ impl Datagrams for ReplayDatagrams {
 
     fn send(&mut self, bytes: &[u8], route: &DatagramRoute) -> io::Result<()> {
         let call = Call::Send { socket: self.number, len: bytes.len(), route: *route };
-        self.script.answer(&call, |script, result| {
+        self.script.answer(&call, |run, result| {
             let CallResult::Output { checksum: recorded, .. } = result else { return None };
-            if script.header.has_content && checksum(std::iter::once(bytes), bytes.len()) != recorded {
-                script.differ_in_content(&call);
+            if run.header.has_content && checksum(std::iter::once(bytes), bytes.len()) != recorded {
+                run.differ(&call, "other bytes");
             }
             Some(())
         })

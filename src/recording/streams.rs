@@ -1,6 +1,7 @@
 //! The streams, listeners and UDP sockets of a [`Recording`](super::Recording).
 
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::entry::{Call, CallResult, Entry};
 use super::entry_log::EntryLog;
@@ -8,7 +9,7 @@ use super::recorded_error::RecordedError;
 use crate::net::{DatagramRoute, Datagrams, PeerAddress, Stream};
 use crate::service::TlsInfo;
 
-/// A stream whose calls are recorded.
+/// A stream with a recording of its calls.
 ///
 /// Below a layer, such as TLS, the calls of the layer are recorded instead.
 pub struct RecordingStream<T> {
@@ -18,14 +19,14 @@ pub struct RecordingStream<T> {
     log: Option<EntryLog>,
 }
 
-/// A listener whose connections are recorded.
+/// A listener with a recording of its connections.
 pub struct RecordingListener<L> {
     pub(super) inner: L,
     /// `None` if its connections are not recorded.
     pub(super) number: Option<u64>,
 }
 
-/// A UDP socket whose calls are recorded.
+/// A UDP socket with a recording of its calls.
 pub struct RecordingDatagrams<D> {
     pub(super) inner: D,
     pub(super) number: u64,
@@ -178,5 +179,17 @@ impl<D: Datagrams> Datagrams for RecordingDatagrams<D> {
         };
         log.append(&Entry::Call(Call::Send { socket: self.number, len: bytes.len(), route: *route }, sent));
         result
+    }
+}
+
+impl<L: AsFd> AsFd for RecordingListener<L> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+impl<D: AsFd> AsFd for RecordingDatagrams<D> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
     }
 }

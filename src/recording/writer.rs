@@ -25,7 +25,7 @@ struct SharedBlocks {
 
 #[derive(Default)]
 struct WaitingBlocks {
-    /// Whole blocks.
+    /// The blocks that wait, each of them whole.
     bytes: Vec<u8>,
     /// The length and the turn of each of them.
     blocks: VecDeque<(usize, u64)>,

@@ -1,0 +1,124 @@
+//! `readyloop replay`: runs the server of a recording again, without sockets, and compares each call.
+
+mod peers;
+
+use std::io::{self, BufRead as _};
+use std::path::PathBuf;
+use std::process;
+
+use clap::Args;
+use readyloop::recording::{Replay, ReplayError};
+
+use crate::cli_error::CliError;
+use crate::logging::{self, Verbosity};
+use crate::serve::ReplayedServer;
+use crate::standard_output::print;
+
+/// All settings of `replay`.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub(crate) struct Settings {
+    /// File of `serve --record`; if FILE.old continues it, both are read
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Stop before this turn, and print the state of each connection
+    #[arg(long, value_name = "TURN")]
+    until: Option<u64>,
+
+    /// With --until: wait for Enter, so that a debugger can be attached, and then go on to the end
+    #[arg(long, requires = "until")]
+    pause: bool,
+
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+/// Replays a recording and prints what it found.
+///
+/// # Errors
+/// The file is no recording of `serve`, or the server does something else than it did.
+pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
+    logging::start(&settings.verbosity);
+    let replay = Replay::open(&settings.file).map_err(|error| open_error(settings, &error))?;
+    let has_content = replay.has_content();
+    let mut replayed = ReplayedServer::new(replay)?;
+    let differs = |error: &io::Error| differ_error(error, has_content);
+    if let Some(until) = settings.until {
+        run_until(&mut replayed, Some(until)).map_err(|error| differs(&error))?;
+        print(&peers::table(&replayed.server))?;
+        if !settings.pause {
+            return print(&summary(&replayed));
+        }
+        pause(&replayed)?;
+    }
+    run_until(&mut replayed, None).map_err(|error| differs(&error))?;
+    print(&summary(&replayed))
+}
+
+/// Replays the turns before `until`, or all of them.
+fn run_until(replayed: &mut ReplayedServer, until: Option<u64>) -> io::Result<()> {
+    let is_before = |replayed: &ReplayedServer| until.is_none_or(|until| replayed.server.net().turns() + 1 < until);
+    while !replayed.server.is_done() && !replayed.server.net().is_over() && is_before(replayed) {
+        replayed.turn()?;
+    }
+    Ok(())
+}
+
+/// Waits for a line of standard input.
+fn pause(replayed: &ReplayedServer) -> Result<(), CliError> {
+    let (process, next) = (process::id(), replayed.server.net().turns() + 1);
+    print(&format!("process {process} waits before turn {next}: attach with `gdb -p {process}`, then press Enter\n"))?;
+    // At the end of the input, or after an error, the replay goes on.
+    let _ = io::stdin().lock().read_line(&mut String::new());
+    Ok(())
+}
+
+fn summary(replayed: &ReplayedServer) -> String {
+    let (server, net) = (&replayed.server, replayed.server.net());
+    let content = if net.has_content() { "with bytes" } else { "without bytes" };
+    format!(
+        "{}\nreplayed {} turns, {content}; every call is equal, trace {:016x}\n",
+        server.totals(),
+        net.turns(),
+        net.trace_hash()
+    )
+}
+
+fn open_error(settings: &Settings, error: &ReplayError) -> CliError {
+    let hint = match error {
+        ReplayError::NoBeginning { .. } => "record with a larger --record-max",
+        _ => "type the path of a file that `readyloop serve --record FILE` has written",
+    };
+    CliError::failure(error.to_string(), hint).at(&settings.file.display().to_string())
+}
+
+fn differ_error(error: &io::Error, has_content: bool) -> CliError {
+    let hint = if has_content {
+        "record and replay with the same version of readyloop"
+    } else {
+        "record with --record-bytes: without bytes, only --framing raw can be replayed"
+    };
+    CliError::failure(error.to_string(), hint)
+}
+
+pub(crate) const HELP: &str = "\
+WHAT IT DOES
+  The server that was recorded runs again, with its settings. It opens no socket: each call returns
+  the result in the file. The first call that differs is an error, with its turn. A file that was cut
+  off, such as that of a killed server, is replayed to its last whole turn. Keys of certificates are
+  not needed.
+
+EXAMPLES
+  readyloop serve --record run.rec --record-bytes
+      Record a server, with the bytes that clients send.
+  readyloop replay run.rec
+      Replay all turns and print the totals.
+  readyloop replay run.rec --until 1200
+      Print the state of each connection before turn 1200.
+  readyloop replay run.rec --until 1200 --pause
+      Also wait there for a debugger. `break readyloop::event_loop::EventLoop::turn` stops in each turn.
+
+EXIT STATUS
+  0  every call is equal
+  1  a call differs, or the file is damaged or no recording of `readyloop serve`
+  2  wrong usage";

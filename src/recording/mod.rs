@@ -51,6 +51,7 @@ mod replay_error;
 mod replayed;
 mod script;
 mod streams;
+mod trace_adapter;
 mod writer;
 
 pub use layer::RecordingLayer;

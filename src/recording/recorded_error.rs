@@ -54,6 +54,23 @@ impl RecordedError {
         Self::Other { kind, text: error.get_ref().map(ToString::to_string) }
     }
 
+    /// The number of the error, or that of the most similar error of the system.
+    pub(super) fn errno(&self) -> i32 {
+        const NUMBERS: [(ErrorKind, i32); 7] = [
+            (ErrorKind::WouldBlock, libc::EAGAIN),
+            (ErrorKind::Interrupted, libc::EINTR),
+            (ErrorKind::InvalidData, libc::EBADMSG),
+            (ErrorKind::ConnectionReset, libc::ECONNRESET),
+            (ErrorKind::BrokenPipe, libc::EPIPE),
+            (ErrorKind::TimedOut, libc::ETIMEDOUT),
+            (ErrorKind::UnexpectedEof, libc::EPROTO),
+        ];
+        let error = self.to_io();
+        let similar =
+            || NUMBERS.iter().find(|(kind, _)| *kind == error.kind()).map_or(libc::EIO, |(_, number)| *number);
+        error.raw_os_error().unwrap_or_else(similar)
+    }
+
     /// An error of the same kind, with the same text.
     pub(super) fn to_io(&self) -> io::Error {
         match self {

@@ -10,12 +10,14 @@ use super::entry::{Call, CallResult};
 use super::replay_error::ReplayError;
 use super::replayed::{ReplayDatagrams, ReplayLayer, ReplayListener, ReplayStream};
 use super::script::{Script, done};
+use super::trace_adapter::TraceAdapter;
 use crate::instant::Instant;
 use crate::net::{
     Address, ConnectOptions, ControlEvent, DatagramOptions, Destination, Event, Handle, Layer, ListenOptions, Net,
     PeerAddress, PollOutcome, Token, Wake,
 };
 use crate::service::Service;
+use crate::trace::TraceLog;
 
 /// A network that returns the results of a recording, so that a loop does again what it did.
 ///
@@ -43,6 +45,13 @@ impl Replay {
     /// As [`Self::open`].
     pub fn from_reader(reader: impl Read + Send + 'static) -> Result<Self, ReplayError> {
         Ok(Self { script: Script::read(reader)? })
+    }
+
+    /// Adds each call with its result to a log, for a [`RunObserver`](crate::run_log::RunObserver).
+    #[must_use]
+    pub fn with_log(self, log: TraceLog) -> Self {
+        self.script.lock().trace = Some(TraceAdapter::new(log));
+        self
     }
 
     /// The text of the program that recorded.

@@ -43,7 +43,9 @@ pub enum ReplayError {
         recorded: String,
     },
     /// The recording has no content of a message, so the service cannot receive it.
-    #[error("the recording has no content of the message in turn {turn}, because Service::encode_message returned none")]
+    #[error(
+        "the recording has no content of the message in turn {turn}, because Service::encode_message returned none"
+    )]
     NoMessage {
         /// The number of the turn.
         turn: u64,

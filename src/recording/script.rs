@@ -12,6 +12,7 @@ use super::entry::{Call, CallResult, Entry};
 use super::format::{BlockHash, Header, prefix, read_block};
 use super::output::old_path;
 use super::replay_error::ReplayError;
+use super::trace_adapter::TraceAdapter;
 use crate::instant::Instant;
 
 /// The error of a call once the replay differs or is over. The loop waits for an event.
@@ -28,6 +29,8 @@ pub(super) struct ScriptState {
     /// Whether the last turn is over.
     is_over: bool,
     pub(super) run: ReplayedRun,
+    /// `None` if no log is kept.
+    pub(super) trace: Option<TraceAdapter>,
 }
 
 /// The progress of a replay.
@@ -81,7 +84,7 @@ impl Script {
             sockets: 0,
         };
         let cursor = BlockCursor::default();
-        let mut state = ScriptState { file, cursor, hash: BlockHash::default(), is_over: false, run };
+        let mut state = ScriptState { file, cursor, hash: BlockHash::default(), is_over: false, run, trace: None };
         if !state.load_block(0)? {
             return Err(ReplayError::Empty);
         }
@@ -111,11 +114,17 @@ impl ScriptState {
         call: &Call,
         accept: impl FnOnce(&mut ReplayedRun, CallResult<'_>) -> Option<R>,
     ) -> io::Result<R> {
-        let Self { cursor, run, .. } = self;
+        let Self { cursor, run, trace, .. } = self;
         if self.is_over || run.failure.is_some() {
             return Err(OVER.into());
         }
-        match cursor.next_call(|entry| run.skip(entry)) {
+        let next = cursor.next_call(|entry| run.skip(entry));
+        if let (Some(trace), Ok(Some((recorded, result)))) = (trace, &next)
+            && recorded == call
+        {
+            trace.add(call, result, run.now);
+        }
+        match next {
             Ok(Some((recorded, CallResult::Failed(error)))) if recorded == *call => Err(error.to_io()),
             Ok(Some((recorded, result))) if recorded == *call => accept(run, result).ok_or_else(|| run.damaged()),
             Ok(Some((recorded, _))) => Err(run.differ(call, &recorded.to_string())),

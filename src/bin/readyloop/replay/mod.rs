@@ -13,9 +13,10 @@ use crate::cli_error::CliError;
 use crate::logging::{self, Verbosity};
 use crate::serve::ReplayedServer;
 use crate::standard_output::print;
+use crate::watch::Outputs;
 
 /// All settings of `replay`.
-#[derive(Args, Clone, Debug, PartialEq)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Settings {
     /// File of `serve --record`; if FILE.old continues it, both are read
     #[arg(value_name = "FILE")]
@@ -29,6 +30,13 @@ pub(crate) struct Settings {
     #[arg(long, requires = "until")]
     pause: bool,
 
+    /// Print what happens in each turn, in plain words
+    #[arg(long)]
+    story: bool,
+
+    #[command(flatten)]
+    outputs: Outputs,
+
     #[command(flatten)]
     verbosity: Verbosity,
 }
@@ -39,20 +47,37 @@ pub(crate) struct Settings {
 /// The file is no recording of `serve`, or the server does something else than it did.
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     logging::start(&settings.verbosity);
+    settings.outputs.check()?;
     let replay = Replay::open(&settings.file).map_err(|error| open_error(settings, &error))?;
     let has_content = replay.has_content();
-    let mut replayed = ReplayedServer::new(replay)?;
-    let differs = |error: &io::Error| differ_error(error, has_content);
-    if let Some(until) = settings.until {
-        run_until(&mut replayed, Some(until)).map_err(|error| differs(&error))?;
-        print(&peers::table(&replayed.server))?;
-        if !settings.pause {
-            return print(&summary(&replayed));
+    let title = (settings.story || settings.outputs.first_flag().is_some())
+        .then(|| format!("Replay of {}", settings.file.display()));
+    let mut replayed = ReplayedServer::new(replay, title)?;
+    let result = replay_turns(settings, &mut replayed);
+    let summary = summary(&replayed);
+    // A replay that differs has a story, too.
+    if let Some(run) = replayed.into_log() {
+        if settings.story {
+            settings.outputs.print_story(&run)?;
         }
-        pause(&replayed)?;
+        settings.outputs.write(&run)?;
     }
-    run_until(&mut replayed, None).map_err(|error| differs(&error))?;
-    print(&summary(&replayed))
+    result?.map_err(|error| differ_error(&error, has_content))?;
+    print(&summary)
+}
+
+/// Replays the turns that the settings ask for. The inner error is a difference.
+fn replay_turns(settings: &Settings, replayed: &mut ReplayedServer) -> Result<io::Result<()>, CliError> {
+    let result = run_until(replayed, settings.until);
+    if settings.until.is_none() || result.is_err() {
+        return Ok(result);
+    }
+    print(&peers::table(&replayed.server))?;
+    if !settings.pause {
+        return Ok(Ok(()));
+    }
+    pause(replayed)?;
+    Ok(run_until(replayed, None))
 }
 
 /// Replays the turns before `until`, or all of them.
@@ -113,6 +138,10 @@ EXAMPLES
       Record a server, with the bytes that clients send.
   readyloop replay run.rec
       Replay all turns and print the totals.
+  readyloop replay run.rec --story
+      Print what happened in each turn, in plain words.
+  readyloop replay run.rec --html run.html --trace run.json
+      Write a page that plays the run step by step, and a trace for https://ui.perfetto.dev.
   readyloop replay run.rec --until 1200
       Print the state of each connection before turn 1200.
   readyloop replay run.rec --until 1200 --pause

@@ -2,9 +2,12 @@
 
 use std::io;
 
+use clap::ValueEnum as _;
 use readyloop::datagram::DatagramService;
 use readyloop::net::ControlEvent;
 use readyloop::recording::Replay;
+use readyloop::run_log::{CallbackLog, Observed, RunLog, RunObserver};
+use readyloop::trace::TraceLog;
 use readyloop::{Address, Framing, Listen, ListenError, Server};
 
 use crate::cli_error::CliError;
@@ -17,25 +20,47 @@ use super::tls;
 /// The server of a recording. Its turns have the recorded results.
 pub(crate) struct ReplayedServer {
     pub(crate) server: Server<Replay>,
+    /// The number of endpoints so far.
+    endpoints: usize,
+    /// `None` if no log is kept.
+    observed: Option<ObservedRun>,
+}
+
+/// The log of a replay that is observed.
+struct ObservedRun {
+    log: TraceLog,
+    observer: RunObserver,
 }
 
 impl ReplayedServer {
-    /// Builds the server with the recorded settings.
+    /// Builds the server with the recorded settings. With a title, a log of the run is kept.
     ///
     /// # Errors
     /// The recording is not that of `readyloop serve`, or differs already here.
-    pub(crate) fn new(replay: Replay) -> Result<Self, CliError> {
+    pub(crate) fn new(replay: Replay, title: Option<String>) -> Result<Self, CliError> {
         let foreign = || {
             let hint = "a program with a service of its own replays its recordings itself: see readyloop::recording";
             CliError::failure("the recording is not that of `readyloop serve`", hint)
         };
         let settings = recording::settings_of(&replay.text()).ok_or_else(foreign)?;
         let limits = settings.server_limits(settings.total.max_connections.ok_or_else(foreign)?);
-        let mut replayed = Self { server: Server::new(replay, limits).with_returned_control_events() };
+        let words = service_words(&settings);
+        let (replay, observed) = match title {
+            None => (replay, None),
+            Some(title) => {
+                let log = TraceLog::new();
+                let observer = RunObserver::new(title, log.clone());
+                let observer = settings.endpoints.listen.iter().fold(observer, |it, _| it.with_service(words.as_str()));
+                (replay.with_log(log.clone()), Some(ObservedRun { log, observer }))
+            }
+        };
+        let server = Server::new(replay, limits).with_returned_control_events();
+        let mut replayed = Self { server, endpoints: 0, observed };
         let tls = tls::server(&settings)?;
         for address in &settings.endpoints.listen {
             add_endpoint(&mut replayed, &settings, tls.as_ref(), address).map_err(|_| foreign())?;
         }
+        replayed.observe();
         Ok(replayed)
     }
 
@@ -44,7 +69,9 @@ impl ReplayedServer {
     /// # Errors
     /// The replay differs from the recording.
     pub(crate) fn turn(&mut self) -> io::Result<()> {
-        self.server.turn(None)?;
+        let turned = self.server.turn(None);
+        self.observe();
+        turned?;
         while let Some(control_event) = self.server.poll_control_event() {
             match control_event {
                 // The note below has the new settings.
@@ -66,6 +93,25 @@ impl ReplayedServer {
         }
         Ok(())
     }
+
+    fn observe(&mut self) {
+        if let Some(ObservedRun { observer, .. }) = &mut self.observed {
+            // The kernel buffers are not recorded.
+            observer.after_turn(&self.server, &[]);
+        }
+    }
+
+    /// Ends the replay and returns its log, if one is kept.
+    pub(crate) fn into_log(self) -> Option<RunLog> {
+        self.observed.map(|run| run.observer.into_log())
+    }
+}
+
+/// The service and its framing, in words.
+fn service_words(settings: &Settings) -> String {
+    let service = settings.endpoints.service.to_possible_value();
+    let name = service.as_ref().map_or("a service", |service| service.get_name());
+    format!("{name}, framing {}", settings.framing())
 }
 
 /// Applies settings that were changed by a reload.
@@ -83,7 +129,14 @@ impl EndpointTarget for ReplayedServer {
         framing: Framing,
         service: S,
     ) -> Result<Address, ListenError> {
-        let endpoint = self.server.listen(listen, framing, service)?;
+        let index = self.endpoints;
+        self.endpoints += 1;
+        let Some(ObservedRun { log, .. }) = &self.observed else {
+            let endpoint = self.server.listen(listen, framing, service)?;
+            return Ok(self.server.local_address(&endpoint).clone());
+        };
+        let callbacks = CallbackLog::new(index, log.clone());
+        let endpoint = self.server.listen(listen, framing, Observed::new(service, callbacks))?;
         Ok(self.server.local_address(&endpoint).clone())
     }
 
@@ -93,6 +146,7 @@ impl EndpointTarget for ReplayedServer {
         settings: &Settings,
         service: impl DatagramService + 'static,
     ) -> io::Result<Address> {
+        self.endpoints += 1;
         let (options, limits) = (settings.datagram_options(), settings.datagram_limits());
         Ok(self.server.listen_datagrams(address, &options, limits, service)?)
     }

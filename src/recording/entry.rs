@@ -75,8 +75,13 @@ pub(super) enum CallResult<'a> {
         checksum: u32,
     },
     Accepted {
+        stream: u64,
         peer: PeerAddress,
         local: Option<PeerAddress>,
+    },
+    /// A connect has begun.
+    Started {
+        stream: u64,
     },
     /// The connection is established.
     Connected {
@@ -89,8 +94,14 @@ pub(super) enum CallResult<'a> {
         tls: Option<TlsInfo>,
     },
     Answer(bool),
-    Listening(Address),
-    Bound(SocketAddr),
+    Listening {
+        listener: u64,
+        address: Address,
+    },
+    Bound {
+        socket: u64,
+        address: SocketAddr,
+    },
     Datagram {
         len: usize,
         route: DatagramRoute,

@@ -52,6 +52,7 @@ mod replayed;
 mod script;
 mod streams;
 mod trace_adapter;
+mod transcript;
 mod writer;
 
 pub use layer::RecordingLayer;
@@ -60,3 +61,4 @@ pub use replay::Replay;
 pub use replay_error::ReplayError;
 pub use replayed::{ReplayDatagrams, ReplayLayer, ReplayListener, ReplayStream};
 pub use streams::{RecordingDatagrams, RecordingListener, RecordingStream};
+pub use transcript::Transcript;

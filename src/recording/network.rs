@@ -92,8 +92,18 @@ impl<N: Net> Recording<N> {
         &mut self.net
     }
 
-    fn new_stream(&self, stream: N::Stream) -> RecordingStream<N::Stream> {
-        RecordingStream::new(stream, self.log.lock().next_stream(), Some(self.log.clone()))
+    /// Appends a call that makes a stream. `of_stream` has the result for the number of the stream.
+    fn append_new_stream(
+        &self,
+        call: Call,
+        result: io::Result<N::Stream>,
+        of_stream: impl FnOnce(u64, &N::Stream) -> CallResult<'static>,
+    ) -> io::Result<RecordingStream<N::Stream>> {
+        let mut log = self.log.lock();
+        let number = result.is_ok().then(|| log.next_stream()).unwrap_or_default();
+        log.append(&Entry::Call(call, result_of(&result, |stream| of_stream(number, stream))));
+        drop(log);
+        result.map(|stream| RecordingStream::new(stream, number, Some(self.log.clone())))
     }
 }
 
@@ -140,9 +150,13 @@ impl<N: Net + 'static> Net for Recording<N> {
 
     fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> io::Result<Self::Listener> {
         let result = self.net.listen(address, options, token);
-        let listening = result_of(&result, |listener| CallResult::Listening(self.net.local_address(listener)));
-        self.log.append(Call::Listen { token }, listening);
-        let number = self.log.lock().next_listener();
+        let mut log = self.log.lock();
+        let number = log.next_listener();
+        let listening = result_of(&result, |listener| {
+            let address = self.net.local_address(listener);
+            CallResult::Listening { listener: number, address }
+        });
+        log.append(&Entry::Call(Call::Listen { token }, listening));
         Ok(RecordingListener { inner: result?, number: Some(number) })
     }
 
@@ -163,9 +177,10 @@ impl<N: Net + 'static> Net for Recording<N> {
         token: Token,
     ) -> io::Result<(Self::Datagrams, SocketAddr)> {
         let result = self.net.bind(address, options, token);
-        self.log.append(Call::Bind { token }, result_of(&result, |(_, bound)| CallResult::Bound(*bound)));
-        let (inner, bound) = result?;
         let number = self.log.lock().next_socket();
+        let bound = result_of(&result, |(_, address)| CallResult::Bound { socket: number, address: *address });
+        self.log.append(Call::Bind { token }, bound);
+        let (inner, bound) = result?;
         Ok((RecordingDatagrams { inner, number, log: self.log.clone() }, bound))
     }
 
@@ -185,13 +200,15 @@ impl<N: Net + 'static> Net for Recording<N> {
         let Some(listener) = listener.number else {
             return result.map(|(stream, peer)| (RecordingStream::new(stream, 0, None), peer));
         };
-        let accepted = |(stream, peer): &(N::Stream, PeerAddress)| CallResult::Accepted {
-            peer: *peer,
-            local: stream.local_address(),
+        let (result, peer) = match result {
+            Ok((stream, peer)) => (Ok(stream), peer),
+            Err(error) => (Err(error), PeerAddress::Unix),
         };
-        self.log.append(Call::Accept { listener }, result_of(&result, accepted));
-        let (stream, peer) = result?;
-        Ok((self.new_stream(stream), peer))
+        let accepted = |stream, accepted: &N::Stream| {
+            let local = accepted.local_address();
+            CallResult::Accepted { stream, peer, local }
+        };
+        self.append_new_stream(Call::Accept { listener }, result, accepted).map(|stream| (stream, peer))
     }
 
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()> {
@@ -205,8 +222,7 @@ impl<N: Net + 'static> Net for Recording<N> {
     fn connect(&mut self, to: &Destination, options: &ConnectOptions, token: Token) -> io::Result<Self::Stream> {
         let result = self.net.connect(to, options, token);
         let call = Call::Connect { token, to: to.clone() };
-        self.log.append(call, result_of(&result, |_| CallResult::Done));
-        result.map(|stream| self.new_stream(stream))
+        self.append_new_stream(call, result, |stream, _| CallResult::Started { stream })
     }
 
     fn is_connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool> {

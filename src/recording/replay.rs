@@ -132,10 +132,9 @@ impl Net for Replay {
     }
 
     fn listen(&mut self, _address: &Address, _options: &ListenOptions, token: Token) -> io::Result<ReplayListener> {
-        self.script.answer(&Call::Listen { token }, |run, result| {
-            let CallResult::Listening(address) = result else { return None };
-            run.listeners += 1;
-            Some(ReplayListener { number: Some(run.listeners - 1), address })
+        self.script.answer(&Call::Listen { token }, |_, result| {
+            let CallResult::Listening { listener, address } = result else { return None };
+            Some(ReplayListener { number: Some(listener), address })
         })
     }
 
@@ -154,10 +153,9 @@ impl Net for Replay {
         _options: &DatagramOptions,
         token: Token,
     ) -> io::Result<(ReplayDatagrams, SocketAddr)> {
-        let (number, bound) = self.script.answer(&Call::Bind { token }, |run, result| {
-            let CallResult::Bound(bound) = result else { return None };
-            run.sockets += 1;
-            Some((run.sockets - 1, bound))
+        let (number, bound) = self.script.answer(&Call::Bind { token }, |_, result| {
+            let CallResult::Bound { socket, address } = result else { return None };
+            Some((socket, address))
         })?;
         Ok((ReplayDatagrams { number, script: self.script.clone() }, bound))
     }
@@ -175,10 +173,9 @@ impl Net for Replay {
 
     fn accept(&mut self, listener: &mut ReplayListener) -> io::Result<(ReplayStream, PeerAddress)> {
         let Some(listener) = listener.number else { return Err(io::ErrorKind::WouldBlock.into()) };
-        let (number, peer, local) = self.script.answer(&Call::Accept { listener }, |run, result| {
-            let CallResult::Accepted { peer, local } = result else { return None };
-            run.streams += 1;
-            Some((run.streams - 1, peer, local))
+        let (number, peer, local) = self.script.answer(&Call::Accept { listener }, |_, result| {
+            let CallResult::Accepted { stream, peer, local } = result else { return None };
+            Some((stream, peer, local))
         })?;
         Ok((ReplayStream::new(number, Some(peer), local, self.script.clone()), peer))
     }
@@ -189,9 +186,9 @@ impl Net for Replay {
 
     fn connect(&mut self, to: &Destination, _options: &ConnectOptions, token: Token) -> io::Result<ReplayStream> {
         let call = Call::Connect { token, to: to.clone() };
-        let number = self.script.answer(&call, |run, result| {
-            run.streams += 1;
-            (result == CallResult::Done).then_some(run.streams - 1)
+        let number = self.script.answer(&call, |_, result| {
+            let CallResult::Started { stream } = result else { return None };
+            Some(stream)
         })?;
         Ok(ReplayStream::new(number, Some(to.peer_address()), None, self.script.clone()))
     }

@@ -41,9 +41,6 @@ pub(super) struct ReplayedRun {
     now: Instant,
     pub(super) notes: Vec<String>,
     pub(super) failure: Option<ReplayError>,
-    pub(super) streams: u64,
-    pub(super) listeners: u64,
-    pub(super) sockets: u64,
 }
 
 impl Script {
@@ -73,16 +70,7 @@ impl Script {
     }
 
     fn new(file: Box<dyn Read + Send>, header: Header) -> Result<Self, ReplayError> {
-        let run = ReplayedRun {
-            header,
-            turn: 0,
-            now: Instant::ORIGIN,
-            notes: Vec::new(),
-            failure: None,
-            streams: 0,
-            listeners: 0,
-            sockets: 0,
-        };
+        let run = ReplayedRun { header, turn: 0, now: Instant::ORIGIN, notes: Vec::new(), failure: None };
         let cursor = BlockCursor::default();
         let mut state = ScriptState { file, cursor, hash: BlockHash::default(), is_over: false, run, trace: None };
         if !state.load_block(0)? {

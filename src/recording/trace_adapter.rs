@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use super::entry::{Call, CallResult};
 use crate::instant::Instant;
-use crate::net::Event;
 use crate::trace::{SysResult, Trace, TraceEntry, TraceEvent, TraceLog};
 
 /// The calls of a replay on their way to a log.
@@ -12,94 +11,87 @@ pub(super) struct TraceAdapter {
     trace: Trace,
     /// The streams that the loop resets when it closes them.
     resets: HashSet<u64>,
-    streams: usize,
-    listeners: usize,
 }
 
 impl TraceAdapter {
     pub(super) fn new(log: TraceLog) -> Self {
         let mut trace = Trace::default();
         trace.keep_in(log);
-        Self { trace, resets: HashSet::new(), streams: 0, listeners: 0 }
+        Self { trace, resets: HashSet::new() }
     }
 
     /// Adds a call with its recorded result. `now` is the time before it.
     pub(super) fn add(&mut self, call: &Call, result: &CallResult<'_>, now: Instant) {
-        if let (Call::Poll, CallResult::Polled { events, .. }) = (call, result) {
+        if let CallResult::Polled { events, .. } = result {
             self.trace.add(TraceEvent::Polled { now, events: events.len() });
-            events.iter().for_each(|event: &Event| self.trace.add((*event).into()));
-        } else if let (Call::TakeRequests, CallResult::Requests(requests)) = (call, result) {
+            events.iter().for_each(|event| self.trace.add((*event).into()));
+        } else if let CallResult::Requests(requests) = result {
             requests.iter().for_each(|request| self.trace.add(TraceEvent::Control(*request)));
-        } else if let Some(event) = self.stream_event(call, result).or_else(|| self.other_event(call, result)) {
-            self.trace.add(event);
+        } else {
+            self.add_name(call, result);
+            if let Some(event) = self.event(call, result) {
+                self.trace.add(event);
+            }
         }
     }
 
-    /// The event of a call on a stream.
-    fn stream_event(&mut self, call: &Call, result: &CallResult<'_>) -> Option<TraceEvent> {
-        let wire = |stream: &u64| *stream as usize;
+    /// Adds the name of a new listener or UDP socket, and the end of a handshake.
+    fn add_name(&self, call: &Call, result: &CallResult<'_>) {
+        let entry = match (call, result) {
+            (Call::Listen { token }, CallResult::Listening { listener, address }) => {
+                let listener = Some(*listener as usize);
+                TraceEntry::Named { token: token.0, listener, address: address.to_string() }
+            }
+            (Call::Bind { token }, CallResult::Bound { address, .. }) => {
+                TraceEntry::Named { token: token.0, listener: None, address: format!("udp://{address}") }
+            }
+            (Call::Open { stream }, CallResult::Opened { .. }) => {
+                TraceEntry::Note(format!("the handshake over stream {stream} is complete"))
+            }
+            (_, _) => return,
+        };
+        self.trace.add_entry(|| entry);
+    }
+
+    fn event(&mut self, call: &Call, result: &CallResult<'_>) -> Option<TraceEvent> {
+        let number = |number: &u64| *number as usize;
         Some(match call {
-            Call::Read { stream, len } => TraceEvent::Read { wire: wire(stream), wanted: *len, result: len_of(result) },
+            Call::Read { stream, len } => {
+                TraceEvent::Read { wire: number(stream), wanted: *len, result: len_of(result) }
+            }
             Call::Write { stream, len } => {
-                TraceEvent::Wrote { wire: wire(stream), wanted: *len, result: len_of(result) }
+                TraceEvent::Wrote { wire: number(stream), wanted: *len, result: len_of(result) }
             }
+            Call::Accept { listener } => TraceEvent::Accepted { listener: number(listener), result: number_of(result) },
             Call::Register { stream, token } => {
-                TraceEvent::Registered { wire: wire(stream), token: token.0, result: unit_of(result) }
+                TraceEvent::Registered { wire: number(stream), token: token.0, result: unit_of(result) }
             }
-            Call::ShutDownWrite { stream } => TraceEvent::Finished { wire: wire(stream), result: unit_of(result) },
-            Call::CheckConnected { stream } => {
-                let is_connected = matches!(result, CallResult::Connected { .. });
-                TraceEvent::ConnectChecked { wire: wire(stream), result: unit_of(result).map(|()| is_connected) }
-            }
+            Call::ShutDownWrite { stream } => TraceEvent::Finished { wire: number(stream), result: unit_of(result) },
             Call::ResetOnDrop { stream } => {
                 self.resets.insert(*stream);
                 return None;
             }
-            Call::Drop { stream } if self.resets.remove(stream) => TraceEvent::Reset { wire: wire(stream) },
-            Call::Drop { stream } => TraceEvent::Dropped { wire: wire(stream) },
-            Call::Open { stream } => {
-                self.add_handshake(*stream, result);
-                return None;
+            Call::Drop { stream } if self.resets.remove(stream) => TraceEvent::Reset { wire: number(stream) },
+            Call::Drop { stream } => TraceEvent::Dropped { wire: number(stream) },
+            Call::Connect { token, .. } => TraceEvent::ConnectStarted { token: token.0, result: number_of(result) },
+            Call::CheckConnected { stream } => {
+                let is_connected = matches!(result, CallResult::Connected { .. });
+                TraceEvent::ConnectChecked { wire: number(stream), result: unit_of(result).map(|()| is_connected) }
             }
-            _ => return None,
-        })
-    }
-
-    fn add_handshake(&self, stream: u64, result: &CallResult<'_>) {
-        let end = match unit_of(result) {
-            Err(libc::EAGAIN | libc::EINTR) => return,
-            Err(_) => "failed",
-            Ok(()) => "is complete",
-        };
-        self.trace.add_entry(|| TraceEntry::Note(format!("the handshake of the layer over stream {stream} {end}")));
-    }
-
-    /// The event of a call on a listener or a UDP socket.
-    fn other_event(&mut self, call: &Call, result: &CallResult<'_>) -> Option<TraceEvent> {
-        Some(match call {
-            Call::Accept { listener } => {
-                TraceEvent::Accepted { listener: *listener as usize, result: next(&mut self.streams, result) }
-            }
-            Call::Connect { token, .. } => {
-                TraceEvent::ConnectStarted { token: token.0, result: next(&mut self.streams, result) }
-            }
-            Call::Listen { token } => {
-                if let CallResult::Listening(address) = result {
-                    let (token, listener, address) = (token.0, Some(self.listeners), address.to_string());
-                    self.trace.add_entry(|| TraceEntry::Named { token, listener, address });
-                }
-                TraceEvent::Listened { result: next(&mut self.listeners, result) }
-            }
-            Call::Bind { token } => {
-                if let CallResult::Bound(bound) = result {
-                    let (token, address) = (token.0, format!("udp://{bound}"));
-                    self.trace.add_entry(|| TraceEntry::Named { token, listener: None, address });
-                }
-                return None;
-            }
-            Call::Receive { socket, .. } => TraceEvent::Received { socket: *socket as usize, result: len_of(result) },
-            Call::Send { socket, .. } => TraceEvent::Sent { socket: *socket as usize, result: len_of(result) },
-            _ => return None,
+            Call::Listen { .. } => TraceEvent::Listened { result: number_of(result) },
+            Call::Receive { socket, .. } => TraceEvent::Received { socket: number(socket), result: len_of(result) },
+            Call::Send { socket, .. } => TraceEvent::Sent { socket: number(socket), result: len_of(result) },
+            Call::Poll
+            | Call::Flush { .. }
+            | Call::SendCloseNotify { .. }
+            | Call::Wrap { .. }
+            | Call::Open { .. }
+            | Call::HasReceived { .. }
+            | Call::LayerFailure { .. }
+            | Call::HandOver { .. }
+            | Call::Bind { .. }
+            | Call::TakeRequests
+            | Call::TakeMessage => return None,
         })
     }
 }
@@ -109,15 +101,19 @@ fn unit_of(result: &CallResult<'_>) -> SysResult<()> {
 }
 
 fn len_of(result: &CallResult<'_>) -> SysResult {
-    match result {
-        CallResult::Input { len, .. } | CallResult::Output { len, .. } | CallResult::Datagram { len, .. } => Ok(*len),
-        result => unit_of(result).map(|()| 0),
+    if let CallResult::Input { len, .. } | CallResult::Output { len, .. } | CallResult::Datagram { len, .. } = result {
+        return Ok(*len);
     }
+    unit_of(result).map(|()| 0)
 }
 
 /// The number of a new stream or listener.
-fn next(count: &mut usize, result: &CallResult<'_>) -> SysResult {
-    unit_of(result)?;
-    *count += 1;
-    Ok(*count - 1)
+fn number_of(result: &CallResult<'_>) -> SysResult {
+    if let CallResult::Accepted { stream: number, .. }
+    | CallResult::Started { stream: number }
+    | CallResult::Listening { listener: number, .. } = result
+    {
+        return Ok(*number as usize);
+    }
+    unit_of(result).map(|()| 0)
 }

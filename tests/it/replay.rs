@@ -1,6 +1,8 @@
 //! Recordings of a loop and their replay: in simulated worlds, over real sockets, and from damaged files.
 
+mod command;
 mod files;
+mod sockets;
 mod worlds;
 
 use std::io::{self, Write};

@@ -1,5 +1,6 @@
 //! `readyloop replay`: runs the server of a recording again, without sockets, and compares each call.
 
+mod calls;
 mod peers;
 
 use std::io::{self, BufRead as _};
@@ -8,6 +9,7 @@ use std::process;
 
 use clap::Args;
 use readyloop::recording::{Replay, ReplayError};
+use readyloop::run_log::RunLog;
 
 use crate::cli_error::CliError;
 use crate::logging::{self, Verbosity};
@@ -30,6 +32,13 @@ pub(crate) struct Settings {
     #[arg(long, requires = "until")]
     pause: bool,
 
+    /// Only read the recorded calls, and do not run the server
+    ///
+    /// For a recording without bytes, without its first turns, or of another program. Decisions of the server are not
+    /// known then.
+    #[arg(long, conflicts_with_all = ["until", "pause"])]
+    calls: bool,
+
     /// Print what happens in each turn, in plain words
     #[arg(long)]
     story: bool,
@@ -41,6 +50,20 @@ pub(crate) struct Settings {
     verbosity: Verbosity,
 }
 
+impl Settings {
+    fn title(&self) -> String {
+        format!("Replay of {}", self.file.display())
+    }
+
+    /// Writes the story, the page and the trace that are asked for.
+    fn write(&self, run: &RunLog) -> Result<(), CliError> {
+        if self.story {
+            self.outputs.print_story(run)?;
+        }
+        self.outputs.write(run)
+    }
+}
+
 /// Replays a recording and prints what it found.
 ///
 /// # Errors
@@ -48,19 +71,18 @@ pub(crate) struct Settings {
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     logging::start(&settings.verbosity);
     settings.outputs.check()?;
+    if settings.calls {
+        return calls::run(settings);
+    }
     let replay = Replay::open(&settings.file).map_err(|error| open_error(settings, &error))?;
     let has_content = replay.has_content();
-    let title = (settings.story || settings.outputs.first_flag().is_some())
-        .then(|| format!("Replay of {}", settings.file.display()));
+    let title = (settings.story || settings.outputs.first_flag().is_some()).then(|| settings.title());
     let mut replayed = ReplayedServer::new(replay, title)?;
     let result = replay_turns(settings, &mut replayed);
     let summary = summary(&replayed);
     // A replay that differs has a story, too.
     if let Some(run) = replayed.into_log() {
-        if settings.story {
-            settings.outputs.print_story(&run)?;
-        }
-        settings.outputs.write(&run)?;
+        settings.write(&run)?;
     }
     result?.map_err(|error| differ_error(&error, has_content))?;
     print(&summary)
@@ -110,9 +132,10 @@ fn summary(replayed: &ReplayedServer) -> String {
 }
 
 fn open_error(settings: &Settings, error: &ReplayError) -> CliError {
-    let hint = match error {
-        ReplayError::NoBeginning { .. } => "record with a larger --record-max",
-        _ => "type the path of a file that `readyloop serve --record FILE` has written",
+    let hint = if let ReplayError::NoBeginning { .. } = error {
+        "add --calls to read the calls that are left, or record with a larger --record-max"
+    } else {
+        "type the path of a file that `readyloop serve --record FILE` has written"
     };
     CliError::failure(error.to_string(), hint).at(&settings.file.display().to_string())
 }
@@ -121,7 +144,7 @@ fn differ_error(error: &io::Error, has_content: bool) -> CliError {
     let hint = if has_content {
         "record and replay with the same version of readyloop"
     } else {
-        "record with --record-bytes: without bytes, only --framing raw can be replayed"
+        "record with --record-bytes, or add --calls: without bytes, only --framing raw can be replayed"
     };
     CliError::failure(error.to_string(), hint)
 }
@@ -142,6 +165,8 @@ EXAMPLES
       Print what happened in each turn, in plain words.
   readyloop replay run.rec --html run.html --trace run.json
       Write a page that plays the run step by step, and a trace for https://ui.perfetto.dev.
+  readyloop replay run.rec --calls --story
+      Print the calls of a recording that cannot be replayed.
   readyloop replay run.rec --until 1200
       Print the state of each connection before turn 1200.
   readyloop replay run.rec --until 1200 --pause

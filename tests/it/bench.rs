@@ -1,6 +1,7 @@
 //! `readyloop bench` as a process: with healthy servers, with faulty ones, and at the limits of its machine.
 
 mod ending;
+mod find_rate;
 mod outputs;
 mod stub;
 

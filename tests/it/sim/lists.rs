@@ -18,8 +18,16 @@ fn cpu() -> Duration {
 #[derive(Debug)]
 pub(crate) struct Turns {
     count: usize,
-    /// The CPU time of the longest one.
-    pub(crate) longest: Duration,
+    /// The CPU time of the shortest and of the longest one. Most of it is that of the simulated network.
+    shortest: Duration,
+    longest: Duration,
+}
+
+impl Turns {
+    /// How much longer the longest turn took than the shortest one.
+    pub(crate) fn delay(&self) -> Duration {
+        self.longest - self.shortest
+    }
 }
 
 /// Lists `count` open connections once. Returns the turns of the list.
@@ -30,11 +38,13 @@ pub(crate) fn list(count: usize) -> Turns {
     event_loop.listen("127.0.0.1:7", Lines::new(), Echo::new()).expect("a simulated address is free");
     let admin_at = admin::listen(&mut event_loop, "127.0.0.1:9").expect("a simulated address is free");
     let mut settle = || {
-        let mut turns = Turns { count: 0, longest: Duration::ZERO };
+        let mut turns = Turns { count: 0, shortest: Duration::MAX, longest: Duration::ZERO };
         let settled = world.settle(|| {
             let before = cpu();
             let turned = event_loop.turn(None);
-            turns.longest = turns.longest.max(cpu() - before);
+            let took = cpu() - before;
+            turns.shortest = turns.shortest.min(took);
+            turns.longest = turns.longest.max(took);
             turns.count += 1;
             turned
         });

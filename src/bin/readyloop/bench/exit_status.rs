@@ -63,6 +63,11 @@ pub(super) fn check_outcome(measured: &Measured, pid: Option<u32>, thresholds: &
     if let Some(message) = rate_shortfall(record) {
         return Err(CliError::failure(message, "use a lower --rate, or more connections with -c"));
     }
+    exceeded_thresholds(record, thresholds)
+}
+
+/// Returns an error if a `--fail-if` threshold was exceeded.
+pub(super) fn exceeded_thresholds(record: &Record, thresholds: &[Threshold]) -> Result<(), CliError> {
     let exceeded: Vec<String> = thresholds.iter().filter_map(|threshold| threshold.violation(record)).collect();
     if exceeded.is_empty() {
         return Ok(());

@@ -4,6 +4,7 @@
 
 mod drive;
 mod exit_status;
+mod find_rate;
 mod hgrm;
 mod preflight;
 mod settings;
@@ -28,6 +29,9 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     let outputs = [("--hgrm", hgrm), ("--html", html)];
     output_file::check(outputs.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?))))?;
     preflight::check(&plan)?;
+    if let Some(goal) = &settings.find_rate {
+        return find_rate::run(goal, &plan, settings);
+    }
     let measured = drive::measure(plan, settings)?;
     exit_status::check_measured(&measured)?;
     let record = &measured.record;
@@ -52,6 +56,8 @@ EXAMPLES
       Closed loop with 50 connections and 64 bytes per request, for 10 seconds.
   readyloop bench 127.0.0.1:7007 -c 1000 --rate 20k --fail-if 'p99>5ms'
       Open loop. The exit status is 3 if the 99th percentile is above 5 ms.
+  readyloop bench 127.0.0.1:7007 --find-rate 'p99<5ms' --html curve.html
+      Search for the highest rate whose 99th percentile is below 5 ms, and draw latency against rate.
   readyloop bench 127.0.0.1:7007 -c 100 --idle 10k --pid $(pidof readyloop)
       100 busy and 10,000 idle connections, with the CPU time and memory of the server.
   readyloop bench 127.0.0.1:7007 --churn -c 64
@@ -68,7 +74,7 @@ ENVIRONMENT
 EXIT STATUS
   0  finished or interrupted, and no request failed
   1  a request failed, an answer was wrong, the rate stayed below 99 % of --rate, nothing was
-     measured, the process of --pid ended, this machine has too few descriptors or ports, or an
+     measured, no rate was found, the process of --pid ended, this machine has too few descriptors or ports, or an
      output cannot be written; a lost UDP datagram is counted, but is not a failure
   2  wrong usage; no request was sent
   3  a --fail-if threshold was exceeded";

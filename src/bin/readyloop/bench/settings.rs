@@ -15,7 +15,7 @@ use crate::logging::Verbosity;
 use crate::units::{above_zero, address, count, duration, framing, rate, size};
 
 use super::sources::{Sources, sources};
-use super::threshold::Threshold;
+use super::threshold::{Goal, Threshold};
 
 /// The flags of `bench`.
 #[derive(Args, Clone, Debug)]
@@ -28,10 +28,9 @@ pub(crate) struct Settings {
     #[arg(short, long, value_name = "COUNT", default_value = "50", value_parser = above_zero(count::<usize>))]
     connections: usize,
 
-    /// Length of the measured time
-    #[arg(short, long, value_name = "DURATION", default_value = "10s", value_parser = above_zero(duration))]
-    #[arg(conflicts_with = "requests")]
-    duration: Duration,
+    /// Length of the measured time [default: 10s; 3s for each run of --find-rate]
+    #[arg(short, long, value_name = "DURATION", value_parser = above_zero(duration), conflicts_with = "requests")]
+    duration: Option<Duration>,
 
     /// Number of measured requests, instead of a duration
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = above_zero(count::<u64>))]
@@ -52,6 +51,12 @@ pub(crate) struct Settings {
     /// Planned requests per second over all connections (open loop)
     #[arg(short, long, value_name = "RATE", value_parser = rate)]
     rate: Option<f64>,
+
+    /// Search for the highest rate that keeps CONDITION, such as p99<5ms, p99.9<=20ms or lost<1%
+    ///
+    /// Each run is an open loop. Rates near the limit are tried three times, and most of the runs decide.
+    #[arg(long, value_name = "CONDITION", conflicts_with_all = ["rate", "requests", "hgrm"])]
+    pub(super) find_rate: Option<Goal>,
 
     /// Framing of requests and answers: raw, lines, length, length:u16le, fixed:N ...
     #[arg(long, value_name = "FRAMING", default_value = "raw", value_parser = framing)]
@@ -141,7 +146,8 @@ pub(super) struct Output {
 impl Settings {
     /// The plan that the flags describe.
     pub(super) fn plan(&self) -> Result<Plan, CliError> {
-        let run_length = self.requests.map_or(RunLength::Time(self.duration), RunLength::Requests);
+        let duration = self.duration.unwrap_or(Duration::from_secs(if self.find_rate.is_some() { 3 } else { 10 }));
+        let run_length = self.requests.map_or(RunLength::Time(duration), RunLength::Requests);
         // With a number of requests, every request is measured.
         let warm_up = if self.requests.is_some() { Duration::ZERO } else { Duration::from_secs(1) };
         let address = self.address()?;

@@ -14,7 +14,12 @@ use super::exit_status::rate_shortfall;
 const COLUMNS: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
 
 pub(super) fn report(record: &Record) -> String {
-    let mut text = format!("{}\n", heading(record));
+    let pace = match record.config.rate {
+        None => "closed loop".to_owned(),
+        Some(per_second) if per_second < 1.0 => format!("open loop at {per_second} /s"),
+        Some(per_second) => format!("open loop at {}", Unit::Rate.print(per_second)),
+    };
+    let mut text = format!("{}\n", heading(record, &pace));
     for line in lines(record) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {line}");
@@ -23,7 +28,7 @@ pub(super) fn report(record: &Record) -> String {
 }
 
 /// The configuration in one line.
-fn heading(record: &Record) -> String {
+pub(super) fn heading(record: &Record, pace: &str) -> String {
     let config = &record.config;
     let transport = match config.transport {
         Transport::Tcp => "tcp",
@@ -39,11 +44,6 @@ fn heading(record: &Record) -> String {
         (_, _) => format!("{connections} and {idle} idle"),
     };
     let framing = if config.framing == "raw" { String::new() } else { format!(" in {}", config.framing) };
-    let pace = match config.rate {
-        None => "closed loop".to_owned(),
-        Some(per_second) if per_second < 1.0 => format!("open loop at {per_second} /s"),
-        Some(per_second) => format!("open loop at {}", Unit::Rate.print(per_second)),
-    };
     let parts = [
         Some(format!("{transport} echo")),
         Some(address.to_owned()),
@@ -51,7 +51,7 @@ fn heading(record: &Record) -> String {
         config.churn.then(|| "one request per connection".to_owned()),
         Some(format!("{} B{framing}", grouped(config.message_bytes))),
         (config.pipeline > 1).then(|| format!("pipeline of {}", config.pipeline)),
-        Some(pace),
+        Some(pace.to_owned()),
         Some(length(record)),
         (!config.verified).then(|| "not verified".to_owned()),
     ];

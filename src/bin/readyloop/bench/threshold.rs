@@ -1,6 +1,7 @@
 //! `--fail-if`: conditions under which a run counts as failed.
 
 use std::cmp::Ordering::{self, Equal, Greater, Less};
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -41,8 +42,49 @@ impl Threshold {
     /// Message about a run that fulfills the condition.
     pub(super) fn violation(&self, record: &Record) -> Option<String> {
         let value = self.metric.of(record)?;
-        let is_met = value.partial_cmp(&self.limit).is_some_and(|relation| self.relations.contains(&relation));
-        is_met.then(|| format!("{}, measured {}", self.text, self.metric.print(value)))
+        self.is_met_by(value).then(|| format!("{}, measured {}", self.text, self.metric.print(value)))
+    }
+
+    fn is_met_by(&self, value: f64) -> bool {
+        value.partial_cmp(&self.limit).is_some_and(|relation| self.relations.contains(&relation))
+    }
+}
+
+/// `--find-rate`: a condition that a run must meet. It has an upper bound of a latency or of the lost datagrams.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Goal(Threshold);
+
+impl Goal {
+    /// The value of a run that does not meet the condition.
+    pub(super) fn miss(&self, record: &Record) -> Option<String> {
+        let Self(Threshold { metric, .. }) = self;
+        match metric.of(record) {
+            Some(value) if self.0.is_met_by(value) => None,
+            Some(value) => Some(metric.print(value)),
+            None => Some("nothing was measured".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl FromStr for Goal {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let threshold: Threshold = text.parse()?;
+        let is_possible = match threshold.metric {
+            Metric::Percentile(_) | Metric::Min | Metric::Mean | Metric::Lost => {
+                !threshold.relations.contains(&Greater)
+            }
+            Metric::Rate | Metric::Errors => false,
+        };
+        let hint = "use an upper bound such as p99<5ms, mean<=1ms or lost<1%";
+        is_possible.then_some(Self(threshold)).ok_or_else(|| ParseError::new("a rate cannot be found with it", hint))
     }
 }
 
@@ -159,6 +201,16 @@ mod tests {
         }
         let huge = format!("rate<{}", "9".repeat(400));
         assert!(huge.parse::<Threshold>().is_err());
+    }
+
+    #[test]
+    fn a_rate_is_searched_for_an_upper_bound_only() {
+        for text in ["p99<5ms", "p99.9 <= 1s", "max<1m", "mean<1ms", "min<1us", "lost<1%"] {
+            assert_eq!(text.parse::<Goal>().map(|goal| goal.to_string()), Ok(text.to_owned()));
+        }
+        for text in ["p99>5ms", "p99>=5ms", "rate<10k", "errors<1", "p99<never", "lost>1%", ""] {
+            assert!(text.parse::<Goal>().is_err(), "{text}");
+        }
     }
 
     #[test]

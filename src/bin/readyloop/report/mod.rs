@@ -3,11 +3,11 @@
 //! Files become comparisons, comparisons become sorted results, and results become a document that is
 //! printed in one of four forms. `compare` prints its results in the same way. Nothing here measures.
 
-mod chart;
+pub(crate) mod chart;
 mod charts;
 pub(crate) mod comparison;
 mod conclusions;
-mod document;
+pub(crate) mod document;
 mod files;
 mod html;
 mod markdown;
@@ -26,6 +26,7 @@ use crate::cli_error::CliError;
 use crate::standard_output::print;
 
 use comparison::Comparison;
+use document::Document;
 
 /// The arguments of `report`.
 #[derive(Args, Clone, Debug)]
@@ -59,11 +60,15 @@ pub(crate) enum Form {
 impl Form {
     /// Prints the comparisons as one report.
     pub(crate) fn print(self, comparisons: &[Comparison]) -> String {
-        let document = page::document(comparisons);
+        self.print_document(&page::document(comparisons))
+    }
+
+    /// Prints a document.
+    pub(crate) fn print_document(self, document: &Document) -> String {
         match self {
-            Self::Text => text::print(&document),
-            Self::Markdown => markdown::print(&document),
-            Self::Html => html::print(&document),
+            Self::Text => text::print(document),
+            Self::Markdown => markdown::print(document),
+            Self::Html => html::print(document),
             Self::Svg => chart::figure(&document.headline(), &document.about),
         }
     }

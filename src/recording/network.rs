@@ -100,7 +100,7 @@ impl<N: Net> Recording<N> {
         of_stream: impl FnOnce(u64, &N::Stream) -> CallResult<'static>,
     ) -> io::Result<RecordingStream<N::Stream>> {
         let mut log = self.log.lock();
-        let number = result.is_ok().then(|| log.next_stream()).unwrap_or_default();
+        let number = if result.is_ok() { log.next_stream() } else { 0 };
         log.append(&Entry::Call(call, result_of(&result, |stream| of_stream(number, stream))));
         drop(log);
         result.map(|stream| RecordingStream::new(stream, number, Some(self.log.clone())))

@@ -4,24 +4,41 @@
 //! returns the results of such a file. So the production loop and its services do again what they did, step by
 //! step, without sockets.
 //!
+//! A service of yours needs a loop over one network or the other:
+//!
 //! ```
+//! use readyloop::net::Net;
 //! use readyloop::recording::{Recording, RecordingOptions, Replay};
-//! use readyloop::service::Echo;
-//! use readyloop::{Lines, Reactor, Server, ServerLimits};
+//! use readyloop::{Context, Lines, ListenError, Reactor, Server, ServerLimits, Service};
+//!
+//! struct Shout;
+//!
+//! impl Service for Shout {
+//!     type Codec = Lines;
+//!     type Peer = ();
+//!     type Message = ();
+//!
+//!     fn on_frame(&mut self, _peer: &mut (), line: &[u8], cx: &mut Context<Self>) {
+//!         cx.send(&line.to_ascii_uppercase());
+//!     }
+//! }
+//!
+//! fn server<N: Net + 'static>(net: N) -> Result<Server<N>, ListenError> {
+//!     let mut server = Server::new(net, ServerLimits::default());
+//!     server.listen("127.0.0.1:0", Lines::new(), Shout)?;
+//!     Ok(server)
+//! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = tempfile::tempdir()?;
 //! # let path = directory.path().join("run.rec");
-//! let net = Recording::create(Reactor::new()?, &path, RecordingOptions::default())?;
-//! let mut server = Server::new(net, ServerLimits::default());
-//! server.listen("127.0.0.1:0", Lines::new(), Echo::new())?;
-//! # server.handle().drain();
-//! let recorded = server.run()?;
-//! drop(server); // Writes the end of the file.
+//! let mut recorded = server(Recording::create(Reactor::new()?, &path, RecordingOptions::default())?)?;
+//! # recorded.handle().drain();
+//! let totals = recorded.run()?;
+//! drop(recorded); // Writes the end of the file.
 //!
-//! let mut server = Server::new(Replay::open(&path)?, ServerLimits::default());
-//! server.listen("127.0.0.1:0", Lines::new(), Echo::new())?;
-//! assert_eq!(server.run()?, recorded);
+//! let mut replayed = server(Replay::open(&path)?)?;
+//! assert_eq!(replayed.run()?, totals);
 //! # Ok(())
 //! # }
 //! ```

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::format::Header;
@@ -42,6 +42,9 @@ impl FilePair {
         let len = self.len.saturating_add(block.len() as u64);
         if len > self.len_max && self.header.first_turn < turn {
             self.file.flush()?;
+            if !self.is_at_its_path()? {
+                return Err(io::Error::other("another process has begun to record to this file"));
+            }
             let header = Header { first_turn: turn, ..self.header.clone() };
             *self = Self::create(&self.path, header, self.len_max)?;
             self.len += block.len() as u64;
@@ -49,6 +52,12 @@ impl FilePair {
             self.len = len;
         }
         self.file.write_all(block)
+    }
+
+    /// Whether the path still names this file. A successor of this process may have replaced it.
+    fn is_at_its_path(&self) -> io::Result<bool> {
+        let (there, ours) = (fs::symlink_metadata(&self.path)?, self.file.get_ref().metadata()?);
+        Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino()))
     }
 }
 
@@ -90,4 +99,29 @@ fn create_file(path: &Path) -> io::Result<File> {
         Err(error) => return Err(error),
     }
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(path: &Path) -> FilePair {
+        let header = Header { run: 1, first_turn: 0, has_content: false, text: String::new() };
+        FilePair::create(path, header, 100).unwrap()
+    }
+
+    #[test]
+    fn a_recording_does_not_rename_the_file_of_a_successor() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run.rec");
+        let mut first = create(&path);
+        first.write_block(&[1; 60], 1).unwrap();
+        let mut second = create(&path);
+        let error = first.write_block(&[1; 60], 2).unwrap_err();
+        assert_eq!(error.to_string(), "another process has begun to record to this file");
+        second.write_block(&[2; 60], 1).unwrap();
+        second.write_block(&[2; 60], 2).unwrap();
+        drop(second);
+        assert!(fs::read(old_path(&path)).unwrap().ends_with(&[2; 60]), "the second recording is in both files");
+    }
 }

@@ -5,9 +5,10 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use readyloop::net::Net;
-use readyloop::recording::{Recording, RecordingOptions, Replay, ReplayError};
+use readyloop::recording::{Recording, RecordingOptions, Replay, ReplayError, Transcript};
 use readyloop::service::Echo;
 use readyloop::sim::World;
+use readyloop::trace::TraceLog;
 use readyloop::{Address, Lines, Server, ServerLimits};
 
 use super::Memory;
@@ -152,4 +153,14 @@ fn a_long_recording_keeps_its_last_turns_in_two_files() {
     assert!(lens().iter().all(|len| *len <= 4096), "{:?}", lens());
     let Err(ReplayError::NoBeginning { turn }) = replay() else { panic!("the first turns are lost") };
     assert!((1..turns).contains(&turn), "{turn} of {turns}");
+
+    // The calls that are left can be read.
+    let log = TraceLog::new();
+    let mut transcript = Transcript::open(&path, log.clone()).expect("a recording");
+    let mut read = Vec::new();
+    while let Some((turn, _)) = transcript.read_turn().expect("whole turns") {
+        assert!(!log.take().is_empty(), "turn {turn} has no event");
+        read.push(turn);
+    }
+    assert_eq!(read, (turn..=turns).collect::<Vec<_>>());
 }

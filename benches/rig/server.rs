@@ -1,9 +1,9 @@
 //! The servers that can be compared: the name of each, its command, and how many peers it serves at once.
 
-use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr;
+use std::{env, fs};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -232,9 +232,17 @@ fn admin_path() -> PathBuf {
     env::temp_dir().join(format!("readyloop-bench-{}.sock", std::process::id()))
 }
 
-/// The file of recordings. Each one replaces the last, and the one before is left beside it.
 fn recording_path() -> PathBuf {
     env::temp_dir().join(format!("readyloop-bench-{}.rec", std::process::id()))
+}
+
+/// Removes the files of a recording, if there was one.
+pub(crate) fn remove_recording() {
+    let path = recording_path();
+    for path in [path.with_extension("rec.old"), path] {
+        // It exists only after a server that records.
+        let _ = fs::remove_file(path);
+    }
 }
 
 fn this_program(flag: &str) -> Result<Command> {

@@ -79,9 +79,9 @@ impl Replay {
         self.script.lock().trace_hash()
     }
 
-    /// Whether the last recorded turn is over.
-    pub fn is_over(&self) -> bool {
-        self.script.lock().is_over()
+    /// Whether the turn in progress is the last one. Between two turns: whether no turn is left.
+    pub fn is_last(&self) -> bool {
+        self.script.lock().is_last()
     }
 
     /// Where the replay differs from the recording, if it does.

@@ -25,8 +25,10 @@ pub(super) struct Script(Arc<Mutex<ScriptState>>);
 pub(super) struct ScriptState {
     file: Box<dyn Read + Send>,
     cursor: BlockCursor,
+    /// The block of the next turn; `None` after the last turn.
+    next: Result<Option<Vec<u8>>, ReplayError>,
     hash: BlockHash,
-    /// Whether the last turn is over.
+    /// Whether the loop has polled after the last turn.
     is_over: bool,
     pub(super) run: ReplayedRun,
     /// `None` if no log is kept.
@@ -71,12 +73,10 @@ impl Script {
 
     fn new(file: Box<dyn Read + Send>, header: Header) -> Result<Self, ReplayError> {
         let run = ReplayedRun { header, turn: 0, now: Instant::ORIGIN, notes: Vec::new(), failure: None };
-        let cursor = BlockCursor::default();
-        let mut state = ScriptState { file, cursor, hash: BlockHash::default(), is_over: false, run, trace: None };
-        if !state.load_block(0)? {
-            return Err(ReplayError::Empty);
-        }
-        Ok(Self(Arc::new(Mutex::new(state))))
+        let (cursor, hash) = (BlockCursor::default(), BlockHash::default());
+        let mut state = ScriptState { file, cursor, next: Ok(None), hash, is_over: false, run, trace: None };
+        state.next = state.read_block(0);
+        if state.load_next()? { Ok(Self(Arc::new(Mutex::new(state)))) } else { Err(ReplayError::Empty) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, ScriptState> {
@@ -141,28 +141,35 @@ impl ScriptState {
         let Self { cursor, run, .. } = self;
         let damaged = ReplayError::Damaged { turn: run.turn };
         match cursor.next_call(|entry| run.skip(entry)).map_err(|_| damaged)? {
-            None => {
-                self.hash.add(prefix(self.cursor.block()));
-                let next = self.run.turn + 1;
-                self.load_block(next)
-            }
+            None => {}
             // At the end of the program, the loop closes what is open, without a turn.
-            Some((Call::Drop { .. }, _)) if !read_block(&mut self.file, &mut Vec::new(), run.turn + 1)? => Ok(false),
+            Some((Call::Drop { .. }, _)) if self.next == Ok(None) => return Ok(false),
             Some((recorded, _)) => {
                 let (asked, recorded) = (Call::Poll.to_string(), recorded.to_string());
-                Err(ReplayError::Differs { turn: run.turn, asked, recorded })
+                return Err(ReplayError::Differs { turn: run.turn, asked, recorded });
             }
         }
+        let finished = prefix(self.cursor.block());
+        let is_loaded = self.load_next()?;
+        if is_loaded {
+            self.hash.add(finished);
+        }
+        Ok(is_loaded)
     }
 
-    fn load_block(&mut self, turn: u64) -> Result<bool, ReplayError> {
+    /// Goes on to the next block, and reads the one after it. `false` if there is none.
+    fn load_next(&mut self) -> Result<bool, ReplayError> {
+        let Some(block) = std::mem::replace(&mut self.next, Ok(None))? else { return Ok(false) };
+        let turn = if self.cursor.block().is_empty() { 0 } else { self.run.turn + 1 };
+        self.cursor = BlockCursor::new(block, turn).map_err(|_| ReplayError::Damaged { turn })?;
+        self.run.turn = turn;
+        self.next = self.read_block(turn + 1);
+        Ok(true)
+    }
+
+    fn read_block(&mut self, turn: u64) -> Result<Option<Vec<u8>>, ReplayError> {
         let mut block = Vec::new();
-        let is_whole = read_block(&mut self.file, &mut block, turn)?;
-        if is_whole {
-            self.cursor = BlockCursor::new(block, turn).map_err(|_| ReplayError::Damaged { turn })?;
-            self.run.turn = turn;
-        }
-        Ok(is_whole)
+        Ok(read_block(&mut self.file, &mut block, turn)?.then_some(block))
     }
 
     /// The time of the next reading of the clock. Where the recorded loop read no clock, the last time.
@@ -190,8 +197,9 @@ impl ScriptState {
         self.hash.value()
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over
+    /// Whether the turn in progress is the last one.
+    pub(super) fn is_last(&self) -> bool {
+        self.next == Ok(None)
     }
 }
 

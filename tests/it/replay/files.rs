@@ -52,7 +52,7 @@ fn replay(recording: &[u8]) -> Result<u64, String> {
     let net = Replay::from_reader(Cursor::new(recording.to_vec())).map_err(|error| error.to_string())?;
     let mut server = Server::new(net, ServerLimits::default());
     server.listen(address(), Lines::new(), Echo::new()).map_err(|error| error.to_string())?;
-    while !server.net().is_over() {
+    while !server.net().is_last() {
         server.turn(None).map_err(|error| error.to_string())?;
     }
     Ok(server.net().turns())
@@ -133,7 +133,7 @@ fn a_long_recording_keeps_its_last_turns_in_two_files() {
     };
     let replay = || {
         let mut server = server(Replay::open(&path)?);
-        while !server.net().is_over() {
+        while !server.net().is_last() {
             server.turn(None).expect("an equal replay");
         }
         Ok::<_, ReplayError>(server.net().turns())

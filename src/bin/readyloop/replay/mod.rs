@@ -105,7 +105,7 @@ fn replay_turns(settings: &Settings, replayed: &mut ReplayedServer) -> Result<io
 /// Replays the turns before `until`, or all of them.
 fn run_until(replayed: &mut ReplayedServer, until: Option<u64>) -> io::Result<()> {
     let is_before = |replayed: &ReplayedServer| until.is_none_or(|until| replayed.server.net().turns() + 1 < until);
-    while !replayed.server.is_done() && !replayed.server.net().is_over() && is_before(replayed) {
+    while !replayed.server.is_done() && !replayed.server.net().is_last() && is_before(replayed) {
         replayed.turn()?;
     }
     Ok(())

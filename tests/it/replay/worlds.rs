@@ -65,6 +65,24 @@ impl Service for Counting {
     }
 }
 
+/// Sends itself a message for each frame, and connects to another server for each message.
+struct Reminding(Sender<()>);
+
+impl Service for Reminding {
+    type Codec = Raw;
+    type Peer = ();
+    type Message = ();
+
+    fn on_frame(&mut self, _peer: &mut (), _frame: &[u8], _cx: &mut Context<'_, Self>) {
+        // A full inbox is possible.
+        let _ = self.0.send(());
+    }
+
+    fn on_message(&mut self, _message: (), orders: &mut Orders<'_, Self>) {
+        orders.connect(SocketAddr::from(([10, 9, 9, 9], 8)), ());
+    }
+}
+
 fn address(port: u16) -> Address {
     Address::Tcp(format!("127.0.0.1:{port}"))
 }
@@ -87,6 +105,7 @@ fn server<N: Net + 'static>(net: N, seed: u64) -> (Server<N>, EndpointId<Countin
     server.listen(listen(2), Raw, Chargen::new()).expect("an endpoint");
     server.listen(listen(3), Lines::new(), Chat::new()).expect("an endpoint");
     let counting = server.listen(listen(4), Lines::new(), Counting::default()).expect("an endpoint");
+    server.listen_with(listen(6), Raw, Reminding).expect("an endpoint");
     server.dial(Dial::default(), Raw, Discard::new()).expect("an endpoint");
     let udp = Address::Udp("127.0.0.1:5".to_owned());
     server
@@ -97,7 +116,7 @@ fn server<N: Net + 'static>(net: N, seed: u64) -> (Server<N>, EndpointId<Countin
 
 fn connect_some(world: &World, rng: &mut Rng) {
     for _ in 0..rng.below(4) {
-        let port = 1 + rng.below(4) as u16;
+        let port = rng.pick(&[1, 2, 3, 4, 6]);
         let source = SocketAddr::from(([10, 0, 0, rng.below(8) as u8], 1024 + rng.below(60_000) as u16));
         let len = rng.below(3000);
         let peer = world.connect_as(&address(port), source, Behavior::drawn_from(rng, len as u64));

@@ -42,6 +42,8 @@ mod observed;
 mod observer;
 mod sentences;
 mod story;
+#[cfg(test)]
+mod tests;
 mod words;
 
 #[cfg(feature = "simtest")]
@@ -58,7 +60,7 @@ use crate::trace::{KernelBuffers, Lesson};
 /// What happened in a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunLog {
-    /// What was run.
+    /// The name of the run.
     pub title: String,
     /// The endpoints of the loop.
     pub endpoints: Vec<EndpointHeader>,
@@ -129,8 +131,8 @@ pub struct LogLine {
 /// A step of a turn, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TurnStep {
-    /// The loop sleeps until an event.
-    Poll,
+    /// The poll sleeps until an event. Meanwhile the peers act.
+    Sleep,
     /// The events are recorded.
     Dispatch,
     /// Messages of other threads are delivered, and control requests carried out.
@@ -149,13 +151,21 @@ pub enum TurnStep {
 
 impl TurnStep {
     /// All steps in order: `ALL[step as usize] == step`.
-    pub const ALL: [Self; 8] =
-        [Self::Poll, Self::Dispatch, Self::Deliver, Self::Accept, Self::Connect, Self::Serve, Self::Expire, Self::Reap];
+    pub const ALL: [Self; 8] = [
+        Self::Sleep,
+        Self::Dispatch,
+        Self::Deliver,
+        Self::Accept,
+        Self::Connect,
+        Self::Serve,
+        Self::Expire,
+        Self::Reap,
+    ];
 
     /// The step in lower case.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Poll => "poll",
+            Self::Sleep => "sleep",
             Self::Dispatch => "dispatch",
             Self::Deliver => "deliver",
             Self::Accept => "accept",
@@ -247,8 +257,10 @@ pub struct ConnectionState {
     pub timeout: Option<Deadline>,
     /// When it passes.
     pub deadline: Instant,
-    /// Why it was closed, if it was.
-    pub closed: Option<CloseReason>,
+    /// Why it ends, if it does.
+    pub reason: Option<CloseReason>,
+    /// Whether it is closed and waits to be removed.
+    pub is_closed: bool,
 }
 
 impl ConnectionState {
@@ -267,7 +279,8 @@ impl ConnectionState {
         pause: ReadPause::NotPaused,
         timeout: None,
         deadline: Instant::NEVER,
-        closed: None,
+        reason: None,
+        is_closed: false,
     };
 }
 

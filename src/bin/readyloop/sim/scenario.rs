@@ -2,15 +2,13 @@
 //!
 //! The runs are in `scenarios`. Each is the same every time, since nothing in it is drawn at random.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
-use std::time::Duration;
 
 use clap::ValueEnum;
-use readyloop::run_log::{CallbackLog, Observed, RunLog, RunObserver};
-use readyloop::service::Echo;
-use readyloop::sim::{SimNet, SimPeer, World};
-use readyloop::trace::{TraceEntry, TraceLog};
-use readyloop::{Address, Framing, Limits, Listen, Server, ServerLimits};
+use readyloop::run_log::RunLog;
 
 use super::scenarios;
 
@@ -31,7 +29,7 @@ pub(crate) enum Scenario {
     PartialWrite,
     /// Frames arrive in pieces, and several at once
     PartialRead,
-    /// Silent and slow peers reach their deadlines
+    /// Slow peers reach their deadlines
     Deadline,
     /// A peer resets its connection
     Reset,
@@ -57,70 +55,5 @@ impl Scenario {
             Self::Reset => scenarios::reset(),
             Self::Drain => scenarios::drain(),
         }
-    }
-}
-
-/// A world with an echo server, and the observer of its turns.
-pub(super) struct EchoRun {
-    pub(super) world: World,
-    server: Server<SimNet>,
-    observer: RunObserver,
-    log: TraceLog,
-    address: Address,
-}
-
-impl EchoRun {
-    /// Starts an echo server in `world`. `turn_bytes` limits what a turn moves.
-    pub(super) fn new(
-        title: &str,
-        world: World,
-        framing: Framing,
-        limits: Limits,
-        turn_bytes: Option<usize>,
-    ) -> io::Result<Self> {
-        let log = TraceLog::new();
-        let world = world.with_log(log.clone());
-        let mut server = Server::new(world.net(), ServerLimits::default());
-        if let Some(bytes) = turn_bytes {
-            server = server.with_turn_bytes(bytes);
-        }
-        let address: Address = "127.0.0.1:7007".parse().map_err(io::Error::other)?;
-        let service = Observed::new(Echo::new(), CallbackLog::new(0, log.clone()));
-        server
-            .listen(Listen { limits, ..Listen::from(address.clone()) }, framing, service)
-            .map_err(io::Error::other)?;
-        let mut observer = RunObserver::new(title, log.clone()).with_service(format!("echo, framing {framing}"));
-        observer.after_turn(&server, &[]);
-        Ok(Self { world, server, observer, log, address })
-    }
-
-    /// Connects a peer, which acts in the next turn.
-    pub(super) fn connect(&self) -> SimPeer {
-        self.world.connect(&self.address)
-    }
-
-    /// Adds a remark to the story.
-    pub(super) fn note(&self, text: &str) {
-        self.log.add(TraceEntry::Note(text.to_owned()));
-    }
-
-    /// Runs turns until the server has nothing to do at this moment.
-    pub(super) fn settle(&mut self) -> io::Result<()> {
-        self.advance(Duration::ZERO)
-    }
-
-    /// Runs turns until this time has passed.
-    pub(super) fn advance(&mut self, span: Duration) -> io::Result<()> {
-        let Self { world, server, observer, .. } = self;
-        world.advance(span, || {
-            server.turn(None)?;
-            observer.after_turn(server, &world.kernel_buffers());
-            Ok(())
-        })
-    }
-
-    /// The log of the run.
-    pub(super) fn end(self) -> RunLog {
-        self.observer.into_log()
     }
 }

@@ -48,13 +48,15 @@ const bits = (state) => {
   return make("span", "bits", bit("R", state.readable, "readable"), bit("W", state.writable, "writable"), bit("M", state.marked, "marked"));
 };
 
+const stageOf = (state) => (state.stage === "waiting" ? "in the backlog" : state.stage);
+
 // A connection as one row: a button that follows it.
-const row = (wire, state, isFollowed, isTouched, now) => {
+const row = (wire, state, isFollowed, isTouched) => {
   const { kernel } = state;
   const queue = queueOf(wire, state);
   const who = make("span", "who", connections[wire].name);
-  const halves = state.stage === "open" ? `→ ${state.read}, ← ${state.write}` : state.stage;
-  const left = state.deadline === null || !state.timeout ? "" : `${state.timeout} in ${short(Math.max(state.deadline - now, 0))}`;
+  const halves = state.stage === "open" ? `→ ${state.read}, ← ${state.write}` : stageOf(state);
+  const deadline = state.deadline === null || !state.timeout ? "" : `${state.timeout} at ${short(state.deadline)}`;
   const cells = [
     who,
     bits(state),
@@ -62,7 +64,7 @@ const row = (wire, state, isFollowed, isTouched, now) => {
     bar("queue", state.output, queue.most, [queue.high, queue.low]),
     kernel ? bar("out", kernel[2], kernel[3]) : make("span", "soft", "?"),
     make("span", "soft", halves),
-    make("span", "soft", state.pause ? `paused: ${state.pause}` : left),
+    make("span", "soft", state.pause ? `paused: ${state.pause}` : deadline),
   ];
   const element = make("button", `row${isFollowed ? " followed" : ""}${isTouched ? " touched" : ""}`, ...cells);
   element.type = "button";
@@ -71,13 +73,37 @@ const row = (wire, state, isFollowed, isTouched, now) => {
   return element;
 };
 
+// The rows that are drawn, by connection. A row is drawn again only when it changes.
+let rows = new Map();
+const drawList = (states, followed, touched) => {
+  const drawn = new Map();
+  for (const [wire, state] of states) {
+    const isFollowed = wire === followed, isTouched = touched.has(wire);
+    const old = rows.get(wire);
+    const isSame = old?.state === state && old.isFollowed === isFollowed && old.isTouched === isTouched;
+    drawn.set(wire, isSame ? old : { state, isFollowed, isTouched, element: row(wire, state, isFollowed, isTouched) });
+  }
+  const wires = [...drawn.keys()], before = [...rows.keys()];
+  const isSameList = wires.length > 0 && wires.length === before.length && wires.every((wire, place) => wire === before[place]);
+  const old = rows;
+  rows = drawn;
+  if (isSameList) {
+    for (const [wire, { element }] of drawn) {
+      if (old.get(wire).element !== element) old.get(wire).element.replaceWith(element);
+    }
+    return;
+  }
+  const elements = [...drawn.values()].map(({ element }) => element);
+  byId("list").replaceChildren(...(elements.length > 0 ? [rowHead(), ...elements] : [make("p", "empty", "No connection is open.")]));
+};
+
 const rowHead = () =>
   make("div", "row head", ...["connection", "bits", "kernel in", "queue", "kernel out", "halves", "held by, or timeout"].map((text) => make("span", "", text)));
 
 const badge = (text, className) => make("span", `badge ${className}`, text);
 
 // The followed connection, large: the way of its bytes from the peer through the loop and back.
-const card = (wire, state, now) => {
+const card = (wire, state, now, isWithinTurn) => {
   const { name, address, endpoint } = connections[wire];
   const about = [address, endpoints[endpoint]?.name].filter(Boolean).join(" at ");
   const title = make("h3", "", name, make("small", "", about));
@@ -89,22 +115,23 @@ const card = (wire, state, now) => {
   const lane = make("div", "lane",
     half(`peer ▸ ${state.read}`, state.read === "open"),
     gauge("kernel, from the peer", "in", kernel && kernel[0], kernel && kernel[1]), arrow(),
-    gauge("input not served", "in", state.input, Math.max(state.input, 1)), arrow(), make("b", "end", "service"));
+    gauge("input not served", "in", state.input, Math.max(state.input * 1.25, 4096)), arrow(), make("b", "end", "service"));
   const back = make("div", "lane",
     half(`peer ◂ ${state.write}`, state.write === "open"),
     gauge("kernel, to the peer", "out", kernel && kernel[2], kernel && kernel[3]), make("span", "", "◀"),
-    gauge(`queue, high ${grouped.format(queue.high)}, low ${grouped.format(queue.low)}`, "queue", state.output, queue.most, [queue.high, queue.low]),
+    gauge(`queue, marks ${grouped.format(queue.low)} and ${grouped.format(queue.high)}`, "queue", state.output, queue.most, [queue.high, queue.low]),
     make("span", "", "◀"), make("b", "end", "service"));
   const badges = make("div", "badges",
     badge(state.readable ? "readable" : "not readable", state.readable ? "on" : ""),
     badge(state.writable ? "writable" : "not writable", state.writable ? "on" : ""),
     badge(state.marked ? "marked" : "not marked", state.marked ? "on" : ""));
-  if (state.stage !== "open") badges.append(badge(state.stage, "warn"));
+  if (state.stage !== "open") badges.append(badge(stageOf(state), "warn"));
   if (state.pause) badges.append(badge(`reading paused by ${state.pause}`, "warn"));
-  if (state.closed) badges.append(badge(`closed: ${state.closed}`, "warn"));
+  if (state.reason) badges.append(badge(`ends: ${state.reason}`, "warn"));
   if (state.timeout && state.deadline !== null) {
     badges.append(badge(`${state.timeout} timeout at ${seconds(state.deadline)}, in ${short(Math.max(state.deadline - now, 0))}`, ""));
   }
+  if (isWithinTurn) badges.append(badge("queue and bits: before this turn", ""));
   return make("div", "card", title, lane, back, badges);
 };
 
@@ -124,7 +151,7 @@ const drawLoop = (turn, states, now) => {
   const sleeps = loop.sleeps === null ? "until an event" : loop.sleeps <= now ? "not at all: there is work" : `until ${seconds(loop.sleeps)}`;
   byId("tiles").replaceChildren(
     ready,
-    tile("moved in this turn", bytes(loop.moved), bar("in", loop.moved, loop.movedMax)),
+    tile("moved in turn", bytes(loop.moved), bar("in", loop.moved, loop.movedMax)),
     tile("queue memory", bytes(loop.lent), bar("queue", loop.lent, loop.lentMax)),
     tile("then it sleeps", sleeps),
     tile("open", grouped.format(loop.open)),
@@ -181,25 +208,24 @@ const drawStory = (index, done, shows) => {
   if (tooHigh || tooLow) story.scrollTop += top - frame.top - Math.max(0, Math.min(60, frame.height - (bottom - top)));
 };
 
-// The timeline: bytes in queues as an area, marked peers as a line, faults and decisions as marks.
-const drawTimeline = (index) => {
+// The timeline: bytes in queues as an area, faults above it and decisions below it. It is drawn once for each size.
+const drawTimeline = () => {
   const canvas = byId("timeline");
   const { width, height } = canvas.getBoundingClientRect();
   const scale = window.devicePixelRatio || 1;
-  canvas.width = width * scale;
-  canvas.height = height * scale;
+  [canvas.width, canvas.height] = [width * scale, height * scale];
   const context = canvas.getContext("2d");
   context.scale(scale, scale);
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
-  const x = (at) => (turns.length < 2 ? width / 2 : 4 + ((width - 8) * at) / (turns.length - 1));
+  const x = (at) => 4 + (width - 8) * shareOf(at);
   const floor = height - 8;
-  const loops = turns.map((turn) => loopOf(turn.state));
-  const most = Math.max(1, ...loops.map((loop) => loop.queued));
+  const queued = turns.map((turn) => loopOf(turn.state).queued);
+  const most = queued.reduce((one, other) => Math.max(one, other), 1);
   context.fillStyle = color("--fill-queue");
   context.globalAlpha = 0.55;
   context.beginPath();
   context.moveTo(x(0), floor);
-  loops.forEach((loop, at) => context.lineTo(x(at), floor - ((floor - 12) * loop.queued) / most));
+  queued.forEach((length, at) => context.lineTo(x(at), floor - ((floor - 12) * length) / most));
   context.lineTo(x(turns.length - 1), floor);
   context.fill();
   context.globalAlpha = 1;
@@ -218,6 +244,10 @@ const drawTimeline = (index) => {
   context.fillStyle = color("--text");
   context.font = "11px system-ui, sans-serif";
   context.fillText(`queued, at most ${bytes(most === 1 ? 0 : most)}`, 6, 20);
-  context.fillStyle = color("--focus");
-  context.fillRect(x(index) - 1, 0, 2.5, height);
+};
+
+// How far a turn is in the run, from 0 to 1.
+const shareOf = (index) => (turns.length < 2 ? 0.5 : index / (turns.length - 1));
+const drawPlayhead = (index) => {
+  byId("playhead").style.left = `calc(4px + (100% - 8px) * ${shareOf(index)})`;
 };

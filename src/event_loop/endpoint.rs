@@ -38,8 +38,7 @@ use super::token::{index_of, key_of, listener_token, token};
 
 use ending::Ending;
 
-/// Most handshake steps per endpoint and turn. The cryptography of a step takes far longer than serving
-/// a message, and other peers wait meanwhile.
+/// Most handshake steps per endpoint and turn, if each takes far longer than serving a message.
 const HANDSHAKE_BUDGET: usize = 16;
 
 /// One service with its layer and its peers, and its listener if it has one.
@@ -149,7 +148,7 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
                     self.host.mark(key);
                     continue;
                 }
-                if self.layer.has_handshake(role) {
+                if self.layer.has_handshake(role) && self.layer.is_slow_to_open() {
                     if handshakes == 0 {
                         self.host.mark(key);
                         continue;

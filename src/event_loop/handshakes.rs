@@ -39,10 +39,15 @@ impl Handshakes {
     /// Adds a handshake. If there are too many, returns the oldest one, which must be closed.
     ///
     /// An honest peer completes its handshake in a few round trips and is rarely the oldest.
-    pub(super) fn add(&mut self, handshake: Handshake) -> Option<Key> {
+    pub(super) fn add(&mut self, handshake: Handshake) -> Option<Handshake> {
         self.counters.begun += 1;
         self.in_progress.push_back(handshake);
-        if self.in_progress.len() > self.in_progress_max { self.oldest().map(|oldest| oldest.key) } else { None }
+        self.oldest().copied().filter(|_| self.in_progress.len() > self.in_progress_max)
+    }
+
+    /// Whether one more closes the oldest one.
+    pub(super) fn is_full(&self) -> bool {
+        self.in_progress.len() >= self.in_progress_max
     }
 
     /// Removes a handshake that is complete.
@@ -94,7 +99,7 @@ mod tests {
         assert_eq!(handshakes.deadline(Duration::ZERO), Instant::NEVER);
         assert_eq!(handshakes.add(begun[0]), None);
         assert_eq!(handshakes.add(begun[1]), None);
-        assert_eq!(handshakes.add(begun[2]), Some(begun[0].key));
+        assert_eq!(handshakes.add(begun[2]), Some(begun[0]));
         assert_eq!(handshakes.fail(begun[0].key, CloseReason::HandshakesFull), Some(begun[0]));
         assert_eq!(handshakes.fail(begun[0].key, CloseReason::HandshakesFull), None);
         assert_eq!(handshakes.complete(begun[2].key), Some(begun[2]));

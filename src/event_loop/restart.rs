@@ -10,7 +10,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -173,8 +173,11 @@ impl Restart {
                 *successor = Successor::Serving;
                 return Ok(());
             }
-            Ok(0) => {}
-            Err(_) => warn!("restart: process {pid} is not ready after {:?}", self.ready_timeout),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                warn!("restart: process {pid} is not ready after {:?}", self.ready_timeout);
+            }
+            // It has ended. A process that leaves unread input at its end causes an error.
+            Ok(0) | Err(_) => {}
         }
         let ended = end(child).map(|status| format!("process {pid} ended with {status}"));
         *successor = Successor::None;

@@ -28,6 +28,12 @@ pub trait Layer<T: Stream> {
     /// Whether a wrapped stream needs [`Self::open`] to succeed before it carries application bytes.
     fn has_handshake(&self, role: Role) -> bool;
 
+    /// Whether a step of [`Self::open`] takes far longer than serving a message, as cryptography does. Other peers
+    /// wait meanwhile, so few of these steps are done in a turn.
+    fn is_slow_to_open(&self) -> bool {
+        true
+    }
+
     /// Wraps one stream. Moves no bytes.
     ///
     /// # Errors
@@ -84,6 +90,11 @@ impl<T: Stream> Layer<T> for Plain {
 
     #[inline]
     fn has_handshake(&self, _role: Role) -> bool {
+        false
+    }
+
+    #[inline]
+    fn is_slow_to_open(&self) -> bool {
         false
     }
 

@@ -261,6 +261,27 @@ fn sockets_of_systemd_are_served_by_their_names() {
 }
 
 #[test]
+fn a_successor_serves_at_the_sockets_of_systemd() {
+    let path = ScratchPath::new("sock");
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let unix = UnixListener::bind(path.text()).expect("a free path");
+    let at = tcp.local_addr().expect("it is bound");
+    let server = activated(&[("web", tcp.as_fd()), ("web", unix.as_fd())], &[]);
+    server.prints(&format!("listening on unix:{}", path.text()));
+    drop((tcp, unix));
+    server.signal("USR2");
+    logs(&server, &format!("listening on tcp://{at}"));
+    assert!(server.out.wait_for_the_end(TIMEOUT), "the predecessor ends");
+    assert_eq!(echoed(&mut connect(at)), b"hello");
+    assert_eq!(echoed(&mut UnixStream::connect(path.text()).expect("it listens")), b"hello");
+    let lines = server.errors.all();
+    let pid = lines.iter().find_map(|line| line.split_once("restart: started process ")).expect("it is logged").1;
+    signal(pid.parse().expect("it is a number"), "TERM");
+    assert!(server.errors.wait_for_the_end(TIMEOUT), "the successor drains:\n{}", server.errors.all().join("\n"));
+    assert!(Path::new(path.text()).exists(), "the path belongs to systemd");
+}
+
+#[test]
 fn a_passed_socket_without_an_address_in_the_configuration_is_closed_with_a_warning() {
     let (used, unused) = (TcpListener::bind("127.0.0.1:0"), TcpListener::bind("127.0.0.1:0"));
     let (used, unused) = (used.expect("a free port"), unused.expect("a free port"));

@@ -10,6 +10,7 @@ use crate::admission::{AcceptError, AdmissionRefusal, EndpointPurpose, repeated_
 use crate::connection::CloseReason;
 use crate::event_loop::handshakes::Handshake;
 use crate::event_loop::transitions::PeerChange;
+use crate::host::Peer;
 use crate::instant::Instant;
 use crate::net::pump::OpenOutcome;
 use crate::net::{AddressGroup, Layer, Link, Net, Origin, PeerAddress, Stream};
@@ -33,7 +34,14 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
         let is_crowded = || state.reserve.lent_bytes() / CROWDED_EIGHTHS >= state.reserve.lent_bytes_max() / 8;
         let may_accept = state.admission.may_accept(self.purpose) && !self.host.is_outbox_full();
         let must_wait = self.purpose == EndpointPurpose::Service && is_crowded();
-        self.is_acceptable && self.listener.is_some() && may_accept && !must_wait
+        self.is_acceptable && self.listener.is_some() && may_accept && !must_wait && self.may_begin_handshake()
+    }
+
+    /// Whether one more handshake may begin. If there are too many, it closes the oldest one, unless that one only
+    /// waits for its turn of this loop.
+    fn may_begin_handshake(&self) -> bool {
+        let is_waiting = |key| self.host.any_peer(key).is_some_and(Peer::is_marked);
+        !self.handshakes.is_full() || self.handshakes.oldest().is_none_or(|oldest| !is_waiting(oldest.key))
     }
 
     /// Accepts connections within the budget.
@@ -111,7 +119,9 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> Endpoint<S, N, W> {
                     self.record_change(key, PeerChange::Handshake, state);
                     let handshake = Handshake { key, address: *address, since: state.now };
                     if let Some(oldest) = self.handshakes.add(handshake) {
-                        self.close_handshake(oldest, CloseReason::HandshakesFull, state);
+                        let why = "it is the oldest of too many handshakes";
+                        self.warn_of_handshake(format_args!("closed {}", oldest.address), &why, state.now);
+                        self.close_handshake(oldest.key, CloseReason::HandshakesFull, state);
                     }
                 } else {
                     self.open_accepted(key, *address, state);

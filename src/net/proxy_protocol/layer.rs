@@ -107,6 +107,10 @@ impl<T: Stream, W: Layer<ProxyStream<T>>> Layer<T> for ProxyLayer<W> {
         role == Role::Accepted || self.above.has_handshake(role)
     }
 
+    fn is_slow_to_open(&self) -> bool {
+        self.above.is_slow_to_open()
+    }
+
     fn wrap(&self, stream: T, role: Role) -> io::Result<W::Stream> {
         self.above.wrap(ProxyStream::new(stream, role), role)
     }

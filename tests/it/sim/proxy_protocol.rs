@@ -133,6 +133,23 @@ fn any_header_in_any_pieces_gives_its_address_and_loses_no_byte_behind_it() {
 }
 
 #[test]
+fn a_burst_of_connections_closes_no_handshake_that_waits_for_the_loop() {
+    let limits = ServerLimits { handshakes_max: 20, ..ServerLimits::default() };
+    let mut setup = Setup::new(World::new(1), limits);
+    let silent: Vec<SimPeer> = (0..20).map(|_| setup.connect("10.0.0.1:4000", Behavior::default())).collect();
+    setup.advance(Duration::ZERO);
+    for number in 0..1_000 {
+        let peer = setup.connect(&format!("10.0.{}.{}:4000", number / 250, 2 + number % 250), Behavior::default());
+        peer.send(b"PROXY UNKNOWN\r\n");
+    }
+    setup.advance(Duration::ZERO);
+    assert_eq!(setup.server.totals().peers.opened, 1_020);
+    // Each of these sent nothing, so they make room.
+    assert_eq!(silent.iter().filter(|peer| peer.is_ended()).count(), 20);
+    setup.assert_closed(&[(CloseReason::HandshakesFull, 20)]);
+}
+
+#[test]
 fn with_all_faults_and_random_bytes_every_connection_is_counted_once() {
     let _machine = shared_machine();
     for seed in 0..volume(300) {

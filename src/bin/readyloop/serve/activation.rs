@@ -11,7 +11,7 @@ use super::settings::Settings;
 /// Takes the sockets of the environment, and changes the settings to use them.
 ///
 /// A socket with the name `admin` is the administration endpoint, and `tls` is a TLS address. Without `--listen`,
-/// the server listens on what was passed on.
+/// the server listens on what was passed on, also as a successor.
 ///
 /// # Errors
 /// A variable or a descriptor is not what it has to be.
@@ -25,8 +25,6 @@ pub(super) fn take_sockets(settings: &mut Settings) -> Result<InheritedSockets, 
     if let Some(worker) = &settings.threads.worker {
         settings.admin = Some(Address::Unix(worker.admin.clone()));
         settings.output.ready_file = None;
-    }
-    if sockets.is_empty() || settings.threads.successor || settings.threads.worker.is_some() {
         return Ok(sockets);
     }
     let is_admin = |name: &str| name == event_loop::ADMIN;
@@ -38,6 +36,7 @@ pub(super) fn take_sockets(settings: &mut Settings) -> Result<InheritedSockets, 
         let addresses: Vec<Address> = passed.map(|socket| with_tls(socket.address(), socket.name())).collect();
         if !addresses.is_empty() {
             settings.endpoints.listen = addresses;
+            settings.endpoints.are_passed = true;
         }
     }
     Ok(sockets)

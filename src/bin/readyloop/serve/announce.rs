@@ -7,7 +7,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use log::debug;
+use log::{debug, info};
 use readyloop::Address;
 use rustix::fs::{FlockOperation, flock};
 
@@ -39,6 +39,10 @@ pub(super) fn announce(
     warnings::warn_of_public_addresses(addresses);
     warnings::warn_of_capped_backlog(settings.sockets.backlog);
     let lines = lines(addresses);
+    if settings.threads.successor {
+        // Its standard output is read by its predecessor.
+        lines.lines().for_each(|line| info!("{line}"));
+    }
     let existing = if settings.threads.successor { Existing::Replace } else { Existing::Keep };
     let path = settings.output.ready_file.as_deref();
     let ready_file = path.map(|path| ReadyFile::write(path, &lines, existing)).transpose()?;

@@ -104,7 +104,8 @@ fn serve<N: SystemNet + 'static>(
         return Ok(());
     }
 
-    if settings.threads.successor {
+    // Paths that the service manager has bound stay.
+    if settings.threads.successor && !settings.endpoints.are_passed {
         server.remove_paths_at_end();
     }
     let totals = server.run(&mut control).map_err(|error| CliError::system("the event loop failed", &error, BUG))?;

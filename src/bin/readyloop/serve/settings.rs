@@ -85,6 +85,10 @@ pub(super) struct Endpoints {
     #[arg(default_value = DEFAULT_ADDRESS)]
     pub(super) listen: Vec<Address>,
 
+    /// Whether these are the addresses of the sockets that were passed on.
+    #[arg(skip)]
+    pub(super) are_passed: bool,
+
     /// Service on all addresses
     #[arg(long, value_name = "NAME", default_value = "echo")]
     pub(super) service: Service,

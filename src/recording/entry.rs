@@ -27,7 +27,7 @@ pub(super) enum Entry<'a> {
 /// A call of the loop. Streams, listeners and sockets are numbered in the order in which they were made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Call {
-    Poll,
+    PollEvents,
     Read { stream: u64, len: usize },
     Write { stream: u64, len: usize },
     Accept { listener: u64 },
@@ -131,7 +131,7 @@ impl CallResult<'_> {
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Poll => f.write_str("a poll"),
+            Self::PollEvents => f.write_str("a poll"),
             Self::Read { stream, len } => write!(f, "a read of {len} bytes from stream {stream}"),
             Self::Write { stream, len } => write!(f, "a write of {len} bytes to stream {stream}"),
             Self::Accept { listener } => write!(f, "an accept at listener {listener}"),

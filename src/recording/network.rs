@@ -144,7 +144,7 @@ impl<N: Net + 'static> Net for Recording<N> {
             events: events[first..].into(),
             is_partial: *outcome == PollOutcome::Partial,
         });
-        self.log.append(Call::Poll, polled);
+        self.log.append(Call::PollEvents, polled);
         result
     }
 

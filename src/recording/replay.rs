@@ -90,7 +90,7 @@ impl Replay {
     }
 
     fn accept_events(&mut self, events: &mut Vec<Event>) -> io::Result<PollOutcome> {
-        self.script.answer(&Call::Poll, |_, result| {
+        self.script.answer(&Call::PollEvents, |_, result| {
             let CallResult::Polled { events: recorded, is_partial } = result else { return None };
             events.extend_from_slice(&recorded);
             Some(if is_partial { PollOutcome::Partial } else { PollOutcome::Complete })

@@ -145,7 +145,7 @@ impl ScriptState {
             // At the end of the program, the loop closes what is open, without a turn.
             Some((Call::Drop { .. }, _)) if self.next == Ok(None) => return Ok(false),
             Some((recorded, _)) => {
-                let (asked, recorded) = (Call::Poll.to_string(), recorded.to_string());
+                let (asked, recorded) = (Call::PollEvents.to_string(), recorded.to_string());
                 return Err(ReplayError::Differs { turn: run.turn, asked, recorded });
             }
         }

@@ -81,7 +81,7 @@ impl TraceAdapter {
             Call::Listen { .. } => TraceEvent::Listened { result: number_of(result) },
             Call::Receive { socket, .. } => TraceEvent::Received { socket: number(socket), result: len_of(result) },
             Call::Send { socket, .. } => TraceEvent::Sent { socket: number(socket), result: len_of(result) },
-            Call::Poll
+            Call::PollEvents
             | Call::Flush { .. }
             | Call::SendCloseNotify { .. }
             | Call::Wrap { .. }

@@ -165,7 +165,12 @@ fn wrong_flags_and_files_are_refused_with_a_hint() {
     }
     check(Serve::new().with("--record-bytes"), 2, "--record-bytes needs --record FILE", "add --record FILE");
     check(Serve::new().with("--record a --design pool"), 2, "--record needs --design reactor", "remove");
-    check(Serve::new().with("--record /nonexistent/a"), 1, "cannot record to /nonexistent/a", "writable directory");
+    check(
+        Serve::new().with("--record /nonexistent/a"),
+        2,
+        "cannot write --record /nonexistent/a",
+        "writable directory",
+    );
     check(Serve::command("replay /nonexistent"), 1, "cannot read the recording", "--record FILE");
     check(Serve::command("replay Cargo.toml"), 1, "the file is not a recording", "--record FILE");
     check(Serve::command("replay Cargo.toml --pause"), 2, "--until", "");

@@ -16,6 +16,7 @@ mod options;
 mod processes;
 mod proxy;
 mod recording;
+mod recording_flags;
 mod reload;
 mod replayed;
 mod settings;

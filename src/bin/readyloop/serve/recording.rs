@@ -1,15 +1,15 @@
-//! `--record`: the flags, and the settings of the server inside the recording.
+//! `--record`: the start of a recording, and the settings of the server inside it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::{ArgAction, Args, Command, FromArgMatches};
+use clap::{Args, Command, FromArgMatches};
 use readyloop::Address;
 use readyloop::net::Net;
 use readyloop::recording::{Recording, RecordingOptions};
 
 use crate::cli_error::CliError;
-use crate::units::{above_zero, size, switch};
+use crate::output_file;
 
 use super::settings::Settings;
 use super::threads::Design;
@@ -37,33 +37,6 @@ const LEFT_OUT: [&str; 19] = [
     "workers",
 ];
 
-/// The recording.
-#[derive(Args, Clone, Debug, PartialEq)]
-#[command(next_help_heading = "Recording")]
-pub(super) struct RecordingFlags {
-    /// Record all events, calls and results to this file, for `readyloop replay`
-    ///
-    /// An existing file is renamed to FILE.old. With --processes, each process has a file of its own: FILE.1, FILE.2.
-    /// The administration endpoint is left out.
-    #[arg(long, value_name = "FILE")]
-    pub(super) record: Option<PathBuf>,
-
-    /// Also record the bytes that clients send, which may be secret
-    ///
-    /// Without them, --framing raw can be replayed, and other framings cannot. The bytes of tls:// addresses are
-    /// recorded in plain. Only the owner of the process can read the file.
-    #[arg(long, value_name = "BOOL", action = ArgAction::Set, value_parser = switch, num_args = 0..=1)]
-    #[arg(require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true)]
-    pub(super) record_bytes: bool,
-
-    /// Most bytes of the recording on the disk
-    ///
-    /// At half of it, the file is renamed to FILE.old, which replaces the older one. A recording that has lost its
-    /// first turns cannot be replayed.
-    #[arg(long, value_name = "SIZE", value_parser = above_zero(size::<u64>), default_value = "1GiB")]
-    pub(super) record_max: u64,
-}
-
 /// Checks the flags against the others.
 pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     let flags = &settings.recording;
@@ -73,7 +46,8 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     if flags.record.is_some() && settings.threads.design != Design::Reactor {
         return Err(CliError::usage("--record needs --design reactor", "remove --record or --design"));
     }
-    Ok(())
+    let ready_file = settings.output.ready_file.as_deref().map(|path| ("--ready-file", path));
+    output_file::check(flags.record.as_deref().map(|path| ("--record", path)).into_iter().chain(ready_file))
 }
 
 /// The file of this process, if there is a recording.

@@ -21,7 +21,7 @@ use crate::units::{
 
 use super::flag_values::FlagValues;
 use super::proxy::ProxyProtocol;
-use super::recording::RecordingFlags;
+use super::recording_flags::RecordingFlags;
 use super::threads::Threads;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7007";

@@ -45,7 +45,8 @@ impl Default for RecordingOptions {
 /// A network that records every call of the loop and its result, for [`Replay`](super::Replay).
 ///
 /// The recording is written by a thread of its own. If the disk fails or does not keep up, the recording ends with a
-/// line in the log, and the loop goes on. A program that is killed loses the turns of the last moment.
+/// line in the log, and the loop goes on. A program that is killed loses the turns of the last moment. Dropping the
+/// loop waits until all turns are written.
 pub struct Recording<N> {
     net: N,
     log: EntryLog,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command, FromArgMatches};
 use readyloop::Address;
 use readyloop::net::Net;
 use readyloop::recording::{Recording, RecordingOptions};
@@ -88,15 +87,4 @@ pub(super) fn text(settings: &Settings, connections_max: usize) -> String {
         values.insert("self-signed", vec!["true".to_owned()]);
     }
     serde_json::to_string(&values).expect("texts are JSON")
-}
-
-/// The settings of a recorded server. `None` if the text is not that of a server.
-pub(super) fn settings_of(text: &str) -> Option<Settings> {
-    let values: BTreeMap<String, Vec<String>> = serde_json::from_str(text).ok()?;
-    let arguments =
-        values.iter().flat_map(|(flag, values)| values.iter().map(move |value| format!("--{flag}={value}")));
-    let arguments = std::iter::once("serve".to_owned()).chain(arguments);
-    let matches = Settings::augment_args(Command::new("serve")).try_get_matches_from(arguments).ok()?;
-    let settings = Settings::from_arg_matches(&matches).ok()?;
-    super::check::check(&settings).is_ok().then_some(settings)
 }

@@ -1,8 +1,9 @@
 //! `ReplayedServer`: the server of a recording, over its replay.
 
+use std::collections::BTreeMap;
 use std::io;
 
-use clap::ValueEnum as _;
+use clap::{Args as _, Command, FromArgMatches as _, ValueEnum as _};
 use readyloop::datagram::DatagramService;
 use readyloop::net::ControlEvent;
 use readyloop::recording::Replay;
@@ -12,8 +13,8 @@ use readyloop::{Address, Framing, Listen, ListenError, Server};
 
 use crate::cli_error::CliError;
 
+use super::check;
 use super::launch::{EndpointTarget, add_endpoint};
-use super::recording;
 use super::settings::Settings;
 use super::tls;
 
@@ -42,7 +43,7 @@ impl ReplayedServer {
             let hint = "a program with a service of its own replays its recordings itself: see readyloop::recording";
             CliError::failure("the recording is not that of `readyloop serve`", hint)
         };
-        let settings = recording::settings_of(&replay.text()).ok_or_else(foreign)?;
+        let settings = settings_of(&replay.text()).ok_or_else(foreign)?;
         let limits = settings.server_limits(settings.total.max_connections.ok_or_else(foreign)?);
         let words = service_words(&settings);
         let (replay, observed) = match title {
@@ -87,7 +88,7 @@ impl ReplayedServer {
             }
         }
         for note in self.server.net().take_notes() {
-            if let Some(settings) = recording::settings_of(&note) {
+            if let Some(settings) = settings_of(&note) {
                 apply(&settings, &mut self.server);
             }
         }
@@ -105,6 +106,17 @@ impl ReplayedServer {
     pub(crate) fn into_log(self) -> Option<RunLog> {
         self.observed.map(|run| run.observer.into_log())
     }
+}
+
+/// The settings of a recorded server. `None` if the text is not that of a server.
+fn settings_of(text: &str) -> Option<Settings> {
+    let values: BTreeMap<String, Vec<String>> = serde_json::from_str(text).ok()?;
+    let arguments =
+        values.iter().flat_map(|(flag, values)| values.iter().map(move |value| format!("--{flag}={value}")));
+    let arguments = std::iter::once("serve".to_owned()).chain(arguments);
+    let matches = Settings::augment_args(Command::new("serve")).try_get_matches_from(arguments).ok()?;
+    let settings = Settings::from_arg_matches(&matches).ok()?;
+    check::check(&settings).is_ok().then_some(settings)
 }
 
 /// The service and its framing, in words.

@@ -8,9 +8,6 @@ use super::{EndpointHeader, LineKind, LogLine, RunLog, TurnLog, TurnStep};
 use crate::admission::Count;
 use crate::trace::Lesson;
 
-/// Where the lessons are, from the root of a checkout.
-const COURSE: &str = "src/guide/course/";
-
 /// The log of a run as plain sentences.
 #[derive(Clone, Copy, Debug)]
 pub struct StoryPrinter<'a> {
@@ -144,5 +141,5 @@ fn write_lessons(lessons: &BTreeSet<Lesson>, f: &mut fmt::Formatter<'_>) -> fmt:
         return Ok(());
     }
     let titles: Vec<String> = lessons.iter().map(|lesson| format!("{} {}", lesson.number(), lesson.title())).collect();
-    writeln!(f, "\nLessons in {COURSE}: {}", titles.join("; "))
+    writeln!(f, "\nLessons in {}: {}", Lesson::FOLDER, titles.join("; "))
 }

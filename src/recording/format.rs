@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::replay_error::ReplayError;
 
 /// The version of the format that this program writes and reads.
-pub(super) const VERSION: u8 = 1;
+const VERSION: u8 = 1;
 
 const MAGIC: &[u8; 8] = b"RDYLPREC";
 

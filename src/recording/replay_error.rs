@@ -15,7 +15,7 @@ pub enum ReplayError {
     #[error("the file is not a recording")]
     NotARecording,
     /// Another version of the format.
-    #[error("the recording has version {0} of the format, and this program reads version {version}", version = super::format::VERSION)]
+    #[error("the recording has version {0} of the format, which this program does not read")]
     Version(u8),
     /// The file is shorter than its header.
     #[error("the recording is cut off before its first turn")]

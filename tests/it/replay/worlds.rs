@@ -51,7 +51,7 @@ impl Service for Counting {
 
     fn on_message(&mut self, message: u64, orders: &mut Orders<'_, Self>) {
         self.messages += message;
-        if message % 2 == 0 {
+        if message.is_multiple_of(2) {
             orders.connect(SocketAddr::from(([10, 9, 9, 9], 9)), ());
         }
     }

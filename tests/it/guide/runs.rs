@@ -34,7 +34,7 @@ fn placed(word: &str, folder: &Path) -> String {
         return format!("{scheme}{host}0");
     }
     let (scheme, path) = word.split_once("unix:").map_or(("", word), |(_, path)| ("unix:", path));
-    let is_file = [".pem", ".toml", ".sock", ".ready"].iter().any(|ending| path.ends_with(ending));
+    let is_file = [".pem", ".toml", ".sock", ".ready", ".rec"].iter().any(|ending| path.ends_with(ending));
     let name = path.rsplit('/').next().unwrap_or(path);
     if is_file { format!("{scheme}{}", folder.join(name).display()) } else { word.to_owned() }
 }

@@ -149,7 +149,7 @@ fn every_example_works() {
         scene.run(&format!("{line} {connections} -d 100ms -w 0s --rounds 1 --no-calls"));
     }
     fs::create_dir(scene.folder().join("monday")).expect("the folder is new");
-    for name in ["monday.json", "tuesday.json", "comparison.json", "monday/runs.json"] {
+    for name in ["monday.json", "tuesday.json", "comparison.json", "monday/runs.json", "now.json", "before.json"] {
         fs::copy(scene.folder().join("all.json"), scene.folder().join(name)).expect("`compare` has written it");
     }
     examples("report").iter().for_each(|line| scene.run(line));

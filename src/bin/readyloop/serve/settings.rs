@@ -300,9 +300,9 @@ pub(super) struct Tls {
     #[arg(default_value = print_duration(Limits::default().handshake_timeout))]
     pub(super) handshake_timeout: Duration,
 
-    /// Most TLS handshakes at once on each address
+    /// Most TLS handshakes and PROXY headers in progress at once on each address
     ///
-    /// Beyond it, the oldest handshake is closed. Each handshake holds up to 20 KiB.
+    /// Beyond it, the oldest one is closed. A TLS handshake holds up to 20 KiB.
     #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<usize>))]
     #[arg(default_value = ServerLimits::default().handshakes_max.to_string())]
     pub(super) max_handshakes: usize,

@@ -257,6 +257,19 @@ fn the_workers_of_a_pool_are_in_its_command() {
 }
 
 #[test]
+fn framing_pipeline_and_rate_apply_to_every_trial() {
+    let json = ScratchPath::new("json");
+    let flags = "-c 2 --rounds 1 --designs reactor --framing fixed:16 -p 4 --rate 200 --json";
+    prints(compare(flags).arg(json.text()), &["reactor"], &[]);
+    let json: Value = serde_json::from_str(&fs::read_to_string(json.text()).expect("it was written")).expect("JSON");
+    let config = &json["trials"][0]["outcome"]["measured"]["config"];
+    assert_eq!((&config["framing"], &config["pipeline"]), (&"fixed:16".into(), &4.into()));
+    assert_eq!((&config["rate"], &config["message_bytes"]), (&200.0.into(), &16.into()));
+    assert_eq!(json["trials"][0]["load"]["message_bytes"], 16);
+    assert!(json["servers"][0]["command"].as_str().is_some_and(|command| command.ends_with("--framing fixed:16")));
+}
+
+#[test]
 fn a_comparison_in_which_every_trial_fails_is_a_failure() {
     let ended = fails(
         Serve::command("compare -d 1ns -w 0s --no-calls -c 1 --rounds 1 --designs reactor"),

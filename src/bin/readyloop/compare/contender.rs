@@ -9,6 +9,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use readyloop::Framing;
+
 use super::interrupt::Interrupt;
 use super::process::{Process, WaitError, wait_for};
 use super::tracer::Tracer;
@@ -54,11 +56,15 @@ pub(super) struct RunningServer {
 }
 
 impl Contender {
-    /// `readyloop serve` with this design.
-    pub(super) fn design(design: &str, workers: Option<usize>) -> Self {
+    /// `readyloop serve` with this design and this framing.
+    pub(super) fn design(design: &str, workers: Option<usize>, framing: Framing) -> Self {
         let workers = workers.filter(|_| design == "pool").map(|workers| format!(" --workers {workers}"));
         let workers = workers.unwrap_or_default();
-        let command = format!("readyloop serve --listen 127.0.0.1:0 --quiet --design {design}{workers}");
+        let framing = match framing {
+            Framing::Raw(_) => String::new(),
+            Framing::Lines(_) | Framing::Length(_) | Framing::Fixed(_) => format!(" --framing {framing}"),
+        };
+        let command = format!("readyloop serve --listen 127.0.0.1:0 --quiet --design {design}{workers}{framing}");
         Self { name: design.to_owned(), command, program: Program::Readyloop }
     }
 

@@ -33,7 +33,7 @@ mod tests {
     #[test]
     fn the_interval_has_the_ratio_inside_and_the_extremes_at_its_ends() {
         let (low, high) = ratio_interval(&[2.0, 2.2, 2.1, 1.9, 2.0], &[1.0, 1.1, 0.9, 1.0, 1.0]).unwrap();
-        assert!(1.9 / 1.1 <= low && low < 2.0 && 2.0 < high && high <= 2.2 / 0.9, "{low} {high}");
+        assert!((1.9 / 1.1..2.0).contains(&low) && (2.0..=2.2 / 0.9).contains(&high), "{low} {high}");
         assert_eq!(ratio_interval(&[3.0, 3.0], &[1.5, 1.5]), Some((2.0, 2.0)));
         assert_eq!(ratio_interval(&[3.0], &[1.5]), Some((2.0, 2.0)));
     }

@@ -1,0 +1,125 @@
+//! The server under test, if this program has started it: its processes, and what they use.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use nix::time::ClockId;
+use nix::unistd;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::verdict::{Checked, Stop};
+use super::wait::Wait;
+use crate::child::{Interrupt, RunningServer, ServerCommand, StartOptions};
+use crate::supervise;
+
+/// Shells that may run the command of a server. The server is their child.
+const SHELLS: [&str; 4] = ["sh", "dash", "bash", "busybox"];
+
+/// A started server. It is killed on drop.
+pub(super) struct StartedServer {
+    running: RunningServer,
+    /// The server itself, without the supervisor and the shell.
+    root: Pid,
+}
+
+impl StartedServer {
+    /// Starts the command and waits until the server listens.
+    ///
+    /// # Errors
+    /// The reason as a clause.
+    pub(super) fn start(
+        command: &ServerCommand,
+        options: StartOptions<'_>,
+        interrupt: &Interrupt,
+    ) -> Result<Self, String> {
+        let running = command.start(options, interrupt)?;
+        let mut root = running.process.supervisor_pid();
+        while let [child] = supervise::children(root)[..] {
+            let is_wrapper = root == running.process.supervisor_pid() || SHELLS.contains(&name_of(root).as_str());
+            if !is_wrapper {
+                break;
+            }
+            root = child;
+        }
+        Ok(Self { running, root })
+    }
+
+    /// The address that the server listens at.
+    pub(super) fn address(&self) -> Result<SocketAddr, String> {
+        self.running.address.parse().map_err(|_| format!("it listens on `{}`, not an IP address", self.running.address))
+    }
+
+    /// The end of the server as a clause, if it has ended.
+    pub(super) fn end(&mut self) -> Option<String> {
+        self.running.process.end().map(|end| format!("the server ended with {end}"))
+    }
+
+    /// Waits until the server has ended, and returns its exit status.
+    pub(super) fn wait_for_end(&mut self, wait: &Wait<'_>) -> Checked<i32> {
+        let late = || format!("the server has not ended within {:?}", wait.timeout());
+        wait.until(late, || Ok(self.running.process.exit_status()))
+    }
+
+    /// Sends a signal to the server alone.
+    pub(super) fn signal(&self, signal: Signal) {
+        // The process may have ended already.
+        let _ = kill_process(self.root, signal);
+    }
+
+    /// Sends a signal to the server and to all its children.
+    pub(super) fn signal_all(&self, signal: Signal) {
+        for pid in self.processes() {
+            // The process may have ended already.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// The server and all its children.
+    fn processes(&self) -> Vec<Pid> {
+        let mut all = vec![self.root];
+        let mut next = 0;
+        while let Some(&pid) = all.get(next) {
+            all.extend(supervise::children(pid));
+            next += 1;
+        }
+        all
+    }
+
+    /// User and system CPU time of all its processes.
+    pub(super) fn cpu(&self) -> Checked<Duration> {
+        self.sum("CPU time", |pid| {
+            let clock = ClockId::pid_cpu_clock_id(unistd::Pid::from_raw(pid.as_raw_nonzero().get())).ok()?;
+            u64::try_from(Duration::from(clock.now().ok()?).as_nanos()).ok()
+        })
+        .map(Duration::from_nanos)
+    }
+
+    /// Memory in use of all its processes in bytes, without mapped files.
+    pub(super) fn memory(&self) -> Checked<u64> {
+        self.sum("memory", |pid| {
+            let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+            let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"))?;
+            line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1_024)
+        })
+    }
+
+    /// Open descriptors of all its processes.
+    pub(super) fn descriptors(&self) -> Checked<u64> {
+        self.sum("descriptors", |pid| Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64))
+    }
+
+    /// The sum of a value over all its processes. A child that ends meanwhile counts as zero.
+    fn sum(&self, name: &str, value: impl Fn(Pid) -> Option<u64>) -> Checked<u64> {
+        let values: Vec<Option<u64>> = self.processes().into_iter().map(value).collect();
+        match values.first() {
+            Some(Some(_)) => Ok(values.into_iter().flatten().fold(0, u64::saturating_add)),
+            Some(None) | None => Err(Stop::Skipped(format!("this system does not show the {name} of the server"))),
+        }
+    }
+}
+
+/// The name of a program; empty if the system does not show it.
+fn name_of(pid: Pid) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}

@@ -117,10 +117,9 @@ impl Run<'_> {
             serial: AtomicU64::new(0),
         };
         let checked = (row.check)(&mut trial);
-        let ended = trial.server.as_mut().and_then(StartedServer::end).filter(|_| row.subject != Subject::End);
-        match (checked, ended) {
-            (Err(Stop::Failed(evidence)), Some(end)) => Err(self.stop(format!("{end}; {evidence}"))),
-            (Ok(_), Some(end)) => Err(self.stop(end)),
+        match (checked, trial.server.as_mut().and_then(StartedServer::end)) {
+            (Err(Stop::Failed(evidence)), Some(end)) if evidence != end => Err(self.stop(format!("{evidence}; {end}"))),
+            (Ok(_), Some(end)) if row.subject != Subject::End => Err(self.stop(end)),
             (checked, _) => checked,
         }
     }

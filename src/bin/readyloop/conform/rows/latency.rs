@@ -5,10 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::super::connection::Connection;
 use super::super::verdict::Checked;
+use super::super::wait::Wait;
 use crate::quantity::Unit;
 
 /// How long round trips are measured.
-const SPAN: Duration = Duration::from_millis(400);
+const SPAN: Duration = Duration::from_millis(500);
+
+/// Time between two round trips. Without it, fast round trips would outnumber the slow ones.
+const INTERVAL: Duration = Duration::from_millis(2);
 
 /// A latency up to this is never too long, because a busy machine causes it as well.
 const LATENCY_ALLOWED: Duration = Duration::from_millis(250);
@@ -22,12 +26,13 @@ pub(super) struct Latency(Duration);
 
 impl Latency {
     /// Measures round trips of 64 bytes.
-    pub(super) fn of(connection: &Connection<'_>) -> Checked<Self> {
+    pub(super) fn of(connection: &Connection<'_>, wait: &Wait<'_>) -> Checked<Self> {
         let (begun, mut times) = (Instant::now(), Vec::new());
         while begun.elapsed() < SPAN {
             let started = Instant::now();
             connection.echo(64)?;
             times.push(started.elapsed());
+            wait.pause(INTERVAL)?;
         }
         times.sort_unstable();
         Ok(Self(times.get(times.len() * 9 / 10).copied().unwrap_or_default()))

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::super::connection::{After, Connection};
 use super::super::trial::Trial;
 use super::super::verdict::{Checked, Stop};
+use super::super::wait::Wait;
 use super::latency::{Latency, is_slower};
 use crate::quantity::{Unit, counted};
 
@@ -82,8 +83,8 @@ pub(super) fn fairness(trial: &mut Trial<'_>) -> Checked<String> {
     let streams = trial.connect_each(STREAMS)?;
     let mut attempt = 1;
     loop {
-        let alone = Latency::of(&neighbor)?;
-        let beside = beside_streams(&neighbor, &streams)?;
+        let alone = Latency::of(&neighbor, &trial.wait)?;
+        let beside = beside_streams(&neighbor, &streams, &trial.wait)?;
         if !is_slower(beside, alone) {
             return Ok(format!("a neighbor waited {beside} beside {}, {alone} alone", counted(STREAMS, "stream")));
         }
@@ -96,7 +97,7 @@ pub(super) fn fairness(trial: &mut Trial<'_>) -> Checked<String> {
 }
 
 /// The latency of the neighbor while all streams send and receive.
-fn beside_streams(neighbor: &Connection<'_>, streams: &[Connection<'_>]) -> Checked<Latency> {
+fn beside_streams(neighbor: &Connection<'_>, streams: &[Connection<'_>], wait: &Wait<'_>) -> Checked<Latency> {
     const PIECE: u64 = 1 << 20;
     let is_over = AtomicBool::new(false);
     let stream = |connection: &Connection<'_>| {
@@ -108,7 +109,7 @@ fn beside_streams(neighbor: &Connection<'_>, streams: &[Connection<'_>]) -> Chec
     thread::scope(|scope| {
         let start = |connection| thread::Builder::new().spawn_scoped(scope, move || stream(connection));
         let started: Vec<_> = streams.iter().map(start).collect();
-        let latency = Latency::of(neighbor);
+        let latency = Latency::of(neighbor, wait);
         is_over.store(true, Ordering::Relaxed);
         for thread in started {
             let thread = thread.map_err(|error| Stop::of_call("cannot start a thread", &error))?;

@@ -34,14 +34,14 @@ pub(super) fn slow_reader(trial: &mut Trial<'_>) -> Checked<String> {
 pub(super) fn stalled_readers(trial: &mut Trial<'_>) -> Checked<String> {
     const STALLED: u64 = 8;
     let neighbor = trial.connect()?;
-    let alone = Latency::of(&neighbor)?;
+    let alone = Latency::of(&neighbor, &trial.wait)?;
     let mut stalled = Vec::new();
     for _ in 0..STALLED {
         let connection = trial.connect_with_buffer(BUFFER_LEN)?;
         connection.send_until_blocked(UNREAD_MAX / STALLED)?;
         stalled.push(connection);
     }
-    let beside = Latency::of(&neighbor)?;
+    let beside = Latency::of(&neighbor, &trial.wait)?;
     if is_slower(beside, alone) {
         return Err(Stop::Failed(format!("a neighbor had to wait {beside}, and {alone} alone")));
     }

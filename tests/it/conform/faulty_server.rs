@@ -127,7 +127,7 @@ impl FaultyServer {
             "leaks-descriptors" => locked(&self.kept_streams).push(stream.try_clone()?),
             "mixes-connections" => *locked(&self.last) = Some(stream.try_clone()?),
             "drops-slow-readers" => stream.set_write_timeout(Some(Duration::from_millis(100)))?,
-            "spins-when-idle" => stream.set_read_timeout(Some(Duration::from_micros(1)))?,
+            "spins-when-idle" => stream.set_nonblocking(true)?,
             "queues-without-bound" => return queue_without_bound(stream),
             _ => {}
         }
@@ -153,8 +153,7 @@ impl FaultyServer {
                 Ok(0) => break,
                 Ok(count) => {
                     quiet_since = Instant::now();
-                    let is_last = stream.peek(&mut [0]).is_ok_and(|count| count == 0);
-                    if is_last && self.is("drops-data-with-the-end") {
+                    if self.is("drops-data-with-the-end") && stream.peek(&mut [0]).is_ok_and(|count| count == 0) {
                         break;
                     }
                     self.answer(stream, conversation.answer(&buffer[..count]))?;

@@ -119,7 +119,7 @@ impl Run<'_> {
         let checked = (row.check)(&mut trial);
         match (checked, trial.server.as_mut().and_then(StartedServer::end)) {
             (Err(Stop::Failed(evidence)), Some(end)) if evidence != end => Err(self.stop(format!("{evidence}; {end}"))),
-            (Ok(_), Some(end)) if row.subject != Subject::End => Err(self.stop(end)),
+            (Ok(_) | Err(Stop::Skipped(_)), Some(end)) if row.subject != Subject::End => Err(self.stop(end)),
             (checked, _) => checked,
         }
     }

@@ -146,7 +146,15 @@ pub(super) fn descriptor_limit(trial: &mut Trial<'_>) -> Checked<String> {
     }
     let count = waiting.len() as u64;
     let (served, closed) = leave_when_answered(trial, waiting)?;
-    trial.connect()?.echo(64)?;
+    // The server may learn later that the others have left.
+    trial.wait.until(
+        || "no new connection is served, although all others have left".to_owned(),
+        || match trial.connect().and_then(|connection| connection.echo(64)) {
+            Ok(()) => Ok(Some(())),
+            Err(Stop::Failed(_)) => Ok(None),
+            Err(stop) => Err(stop),
+        },
+    )?;
     let count = counted(count, "connection");
     Ok(format!("{count} at a limit of {LIMIT} descriptors: {} served, {} closed", grouped(served), grouped(closed)))
 }

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::process::exit;
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 
@@ -53,11 +54,11 @@ fn answer(
     match fault {
         "cuts-datagrams" => answer.truncate(2048),
         "merges-datagrams" => {
-            socket.set_nonblocking(true).expect("the socket is open");
+            socket.set_read_timeout(Some(Duration::from_millis(20))).expect("the socket is open");
             if let Ok((more, _)) = socket.recv_from(buffer) {
                 answer.extend_from_slice(&buffer[..more]);
             }
-            socket.set_nonblocking(false).expect("the socket is open");
+            socket.set_read_timeout(None).expect("the socket is open");
         }
         "answers-the-last-client" => return (answer, last.replace(from).unwrap_or(from)),
         _ => {}

@@ -62,6 +62,9 @@ impl FaultyServer {
             let mut signals = Signals::new([SIGTERM]).expect("the signal can be handled");
             thread::spawn(move || signals.forever().for_each(|_| server.end()));
         }
+        if fault == "spins-when-idle" {
+            thread::spawn(|| while server.only_one.lock().is_ok() {});
+        }
         faulty_datagrams::start(fault, port);
         server.accept(&server.listen(port))
     }
@@ -122,12 +125,11 @@ impl FaultyServer {
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
         stream.set_read_timeout(Some(DRAIN_CHECK))?;
         stream.set_nodelay(true)?;
-        let memory = if self.is("needs-2-mebibytes-for-a-connection") { vec![1; 2 * MIB] } else { Vec::new() };
+        let memory = if self.is("needs-2-mebibytes-for-a-connection") { vec![1_u8; 2 * MIB] } else { Vec::new() };
         match self.fault.as_str() {
             "leaks-descriptors" => locked(&self.kept_streams).push(stream.try_clone()?),
             "mixes-connections" => *locked(&self.last) = Some(stream.try_clone()?),
             "drops-slow-readers" => stream.set_write_timeout(Some(Duration::from_millis(100)))?,
-            "spins-when-idle" => stream.set_nonblocking(true)?,
             "queues-without-bound" => return queue_without_bound(stream),
             _ => {}
         }
@@ -135,9 +137,6 @@ impl FaultyServer {
         drop(memory);
         match served {
             Err(error) if error.kind() == ErrorKind::ConnectionReset && self.is("ends-on-a-reset") => {
-                self.fail(&error.to_string())
-            }
-            Err(error) if error.kind() == ErrorKind::BrokenPipe && self.is("ends-on-a-broken-pipe") => {
                 self.fail(&error.to_string())
             }
             served => served,
@@ -156,7 +155,10 @@ impl FaultyServer {
                     if self.is("drops-data-with-the-end") && stream.peek(&mut [0]).is_ok_and(|count| count == 0) {
                         break;
                     }
-                    self.answer(stream, conversation.answer(&buffer[..count]))?;
+                    match self.answer(stream, conversation.answer(&buffer[..count])) {
+                        Err(error) if self.is("ends-on-a-failed-write") => self.fail(&error.to_string()),
+                        answered => answered?,
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let is_bored =

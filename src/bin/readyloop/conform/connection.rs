@@ -147,14 +147,11 @@ impl<'a> Connection<'a> {
         linger.map_err(|error| Stop::of_call("cannot set SO_LINGER", &error))
     }
 
-    /// Reads some bytes into `buffer` and compares them with the sent ones. Returns their number: 0 at the end.
+    /// Reads some bytes into `buffer`, and returns their number: 0 at the end.
     fn read(&self, buffer: &mut [u8]) -> Checked<usize> {
         loop {
             match (&self.stream).read(buffer) {
-                Ok(count) => {
-                    self.compare(&buffer[..count])?;
-                    return Ok(count);
-                }
+                Ok(count) => return Ok(count),
                 Err(error) if is_timeout(&error) => {
                     self.wait.check(|| self.so_far(&format!("nothing more within {:?}", self.wait.timeout())))?;
                 }
@@ -175,10 +172,16 @@ impl<'a> Connection<'a> {
 
     /// Receives a part of the sent bytes, and then the end of the stream.
     pub(super) fn expect_early_end(&self) -> Checked {
-        while self.read(&mut [0; BUFFER_LEN])? > 0 {}
-        Ok(())
+        let mut buffer = [0; BUFFER_LEN];
+        loop {
+            match self.read(&mut buffer)? {
+                0 => return Ok(()),
+                count => self.compare(&buffer[..count])?,
+            }
+        }
     }
 
+    /// Compares received bytes with the sent ones.
     fn compare(&self, mut bytes: &[u8]) -> Checked {
         while !bytes.is_empty() {
             let position = self.received();
@@ -200,8 +203,9 @@ impl<'a> Connection<'a> {
         let end = self.received() + len;
         while self.received() < end {
             let wanted = usize::try_from(end - self.received()).unwrap_or(usize::MAX).min(BUFFER_LEN);
-            if self.read(&mut buffer[..wanted])? == 0 {
-                return Err(Stop::Failed(self.so_far("the end of the stream")));
+            match self.read(&mut buffer[..wanted])? {
+                0 => return Err(Stop::Failed(self.so_far("the end of the stream"))),
+                count => self.compare(&buffer[..count])?,
             }
         }
         Ok(())
@@ -248,7 +252,9 @@ impl<'a> Connection<'a> {
     }
 
     fn cut(&self, error: &io::Error) -> Stop {
-        let is_reset = matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
+        // After a reset, shutdown(2) reports that the connection is not open.
+        let resets = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::NotConnected];
+        let is_reset = resets.contains(&error.kind());
         Stop::Failed(if is_reset { self.so_far("a reset") } else { self.so_far(&io_message(error)) })
     }
 }

@@ -1,5 +1,4 @@
-//! The hidden subcommand `supervise`: runs one command of `compare` or `conform`, and ends it with all its
-//! descendants.
+//! The hidden subcommand `supervise`: runs a command of `compare` or `conform`, and ends all its descendants.
 //!
 //! The parent holds the other end of the pipe that is standard input here. When the parent ends in any way, also
 //! by SIGKILL, the pipe ends, and no process of the command stays behind. It starts no process by itself.

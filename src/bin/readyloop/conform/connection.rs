@@ -246,7 +246,7 @@ impl<'a> Connection<'a> {
         })
     }
 
-    /// What was sent and received, and what came then.
+    /// The numbers of sent and received bytes, and the event after them.
     fn so_far(&self, then: &str) -> String {
         format!("sent {}, received {}, then {then}", counted(self.sent(), "byte"), grouped(self.received()))
     }

@@ -1,7 +1,6 @@
 //! `readyloop conform`: checks an echo server of any kind from outside, rule by rule.
 //!
-//! Each row plays a client, and its evidence is what that client saw. This file has the order of the steps and the
-//! help.
+//! Each row plays a client, and its evidence is what that client saw. The help is at the end of this file.
 
 mod chapter;
 mod connection;

@@ -1,7 +1,9 @@
-//! The server under test, if this program has started it: its processes, and what they use.
+//! The server under test, if this program has started it: its processes, their CPU time, memory and descriptors.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::time::ClockId;
@@ -69,14 +71,14 @@ impl StartedServer {
 
     /// Sends a signal to the server and to all its children.
     pub(super) fn signal_all(&self, signal: Signal) {
-        for pid in self.processes() {
+        for pid in self.tree() {
             // The process may have ended already.
             let _ = kill_process(pid, signal);
         }
     }
 
     /// The server and all its children.
-    fn processes(&self) -> Vec<Pid> {
+    fn tree(&self) -> Vec<Pid> {
         let mut all = vec![self.root];
         let mut next = 0;
         while let Some(&pid) = all.get(next) {
@@ -95,6 +97,19 @@ impl StartedServer {
         .map(Duration::from_nanos)
     }
 
+    /// How long each of its threads has run or waited for a core, by the path of the thread. Empty if the system
+    /// does not show it (sched-stats.rst).
+    pub(super) fn runnable(&self) -> BTreeMap<PathBuf, Duration> {
+        let folders = self.tree().into_iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok());
+        let threads = folders.flatten().filter_map(|entry| {
+            let thread = entry.ok()?.path();
+            let stat = fs::read_to_string(thread.join("schedstat")).ok()?;
+            let times = stat.split_whitespace().take(2).filter_map(|nanos| nanos.parse::<u64>().ok());
+            Some((thread, Duration::from_nanos(times.fold(0, u64::saturating_add))))
+        });
+        threads.collect()
+    }
+
     /// Memory in use of all its processes in bytes, without mapped files.
     pub(super) fn memory(&self) -> Checked<u64> {
         self.sum("memory", |pid| {
@@ -111,7 +126,7 @@ impl StartedServer {
 
     /// The sum of a value over all its processes. A child that ends meanwhile counts as zero.
     fn sum(&self, name: &str, value: impl Fn(Pid) -> Option<u64>) -> Checked<u64> {
-        let values: Vec<Option<u64>> = self.processes().into_iter().map(value).collect();
+        let values: Vec<Option<u64>> = self.tree().into_iter().map(value).collect();
         match values.first() {
             Some(Some(_)) => Ok(values.into_iter().flatten().fold(0, u64::saturating_add)),
             Some(None) | None => Err(Stop::Skipped(format!("this system does not show the {name} of the server"))),

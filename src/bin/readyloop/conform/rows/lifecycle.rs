@@ -19,6 +19,8 @@ const SETTLE: Duration = Duration::from_millis(300);
 pub(super) fn stop_and_continue(trial: &mut Trial<'_>) -> Checked<String> {
     let mut all = trial.connect_each(CONNECTIONS)?;
     all.iter().try_for_each(|connection| connection.echo(64))?;
+    // The server waits for input again when the signal interrupts it.
+    trial.wait.pause(SETTLE)?;
     trial.server()?.signal_all(Signal::STOP);
     all.extend(trial.connect_each(CONNECTIONS)?);
     all.iter().try_for_each(|connection| connection.send(4_000))?;

@@ -27,7 +27,7 @@ pub(super) enum Subject {
     Datagrams,
 }
 
-/// One row.
+/// A rule, and the function that checks it.
 pub(super) struct Row {
     pub(super) name: &'static str,
     /// The rule, as a sentence without its period.

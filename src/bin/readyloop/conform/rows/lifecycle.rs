@@ -22,6 +22,8 @@ pub(super) fn stop_and_continue(trial: &mut Trial<'_>) -> Checked<String> {
     // The server waits for input again when the signal interrupts it.
     trial.wait.pause(SETTLE)?;
     trial.server()?.signal_all(Signal::STOP);
+    // On a busy machine, it takes a moment until every thread has stopped.
+    trial.wait.pause(SETTLE)?;
     all.extend(trial.connect_each(CONNECTIONS)?);
     all.iter().try_for_each(|connection| connection.send(4_000))?;
     trial.wait.pause(SETTLE)?;

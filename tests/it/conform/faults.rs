@@ -16,7 +16,7 @@ const PORT: &str = "READYLOOP_IT_PORT";
 const THREADS: usize = 6;
 
 /// Each fault, and the row that must fail.
-const FAULTS: [(&str, &str); 50] = [
+const FAULTS: [(&str, &str); 51] = [
     ("drops-the-last-byte", "echo"),
     ("cuts-long-messages", "echo"),
     ("strips-the-high-bit", "echo"),
@@ -28,6 +28,7 @@ const FAULTS: [(&str, &str); 50] = [
     ("swaps-chunks", "segments"),
     ("drops-the-rest-of-a-write", "large-transfer"),
     ("flips-a-late-bit", "large-transfer"),
+    ("drips-long-answers", "large-transfer"),
     ("resets-at-the-end", "half-close"),
     ("never-ends-a-connection", "half-close"),
     ("says-goodbye", "half-close"),

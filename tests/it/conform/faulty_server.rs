@@ -188,6 +188,13 @@ impl FaultyServer {
                     _ => Ok(()),
                 };
             }
+            "drips-long-answers" if answer.len() > 1000 => {
+                for byte in answer {
+                    stream.write_all(&[byte])?;
+                    thread::park_timeout(Duration::from_millis(10));
+                }
+                return Ok(());
+            }
             "stalls-behind-a-slow-reader" => {
                 let _only_one = locked(&self.only_one);
                 return stream.write_all(&answer);

@@ -114,7 +114,7 @@ fn a_server_that_never_answers_fails_within_the_timeout() {
     let ended = checked(Serve::command("conform --timeout 1s --only echo,segments").arg(&address));
     assert_eq!(ended.code, Some(1));
     assert_eq!(verdicts(&ended).iter().filter(|(verdict, _)| verdict == "FAIL").count(), 2, "{:?}", ended.out);
-    assert!(ended.out.join("\n").contains("sent 1 byte, received 0, then nothing more within 1s"), "{:?}", ended.out);
+    assert!(ended.out.join("\n").contains("sent 1 byte, received 0, and no more within 1s"), "{:?}", ended.out);
 }
 
 #[test]

@@ -101,15 +101,13 @@ impl<'a> Connection<'a> {
 
     /// Writes once, and returns the number of bytes: none if the server does not read.
     fn write(&self, bytes: &[u8]) -> Checked<usize> {
+        self.check_time()?;
         match (&self.stream).write(bytes) {
             Ok(count) => {
                 self.sent.fetch_add(count as u64, Ordering::Relaxed);
                 Ok(count)
             }
-            Err(error) if is_timeout(&error) => {
-                self.wait.check(|| self.so_far(&format!("no more was read within {:?}", self.wait.timeout())))?;
-                Ok(0)
-            }
+            Err(error) if is_timeout(&error) => Ok(0),
             Err(error) => Err(self.cut(&error)),
         }
     }
@@ -150,11 +148,10 @@ impl<'a> Connection<'a> {
     /// Reads some bytes into `buffer`, and returns their number: 0 at the end.
     fn read(&self, buffer: &mut [u8]) -> Checked<usize> {
         loop {
+            self.check_time()?;
             match (&self.stream).read(buffer) {
                 Ok(count) => return Ok(count),
-                Err(error) if is_timeout(&error) => {
-                    self.wait.check(|| self.so_far(&format!("nothing more within {:?}", self.wait.timeout())))?;
-                }
+                Err(error) if is_timeout(&error) => {}
                 Err(error) => return Err(self.cut(&error)),
             }
         }
@@ -204,7 +201,7 @@ impl<'a> Connection<'a> {
         while self.received() < end {
             let wanted = usize::try_from(end - self.received()).unwrap_or(usize::MAX).min(BUFFER_LEN);
             match self.read(&mut buffer[..wanted])? {
-                0 => return Err(Stop::Failed(self.so_far("the end of the stream"))),
+                0 => return Err(Stop::Failed(self.so_far("then the end of the stream"))),
                 count => self.compare(&buffer[..count])?,
             }
         }
@@ -216,7 +213,7 @@ impl<'a> Connection<'a> {
         self.expect(self.sent().saturating_sub(self.received()))?;
         match self.read(&mut [0; BUFFER_LEN])? {
             0 => Ok(()),
-            count => Err(Stop::Failed(self.so_far(&format!("{} too many", counted(count as u64, "byte"))))),
+            count => Err(Stop::Failed(self.so_far(&format!("then {} too many", counted(count as u64, "byte"))))),
         }
     }
 
@@ -246,16 +243,25 @@ impl<'a> Connection<'a> {
         })
     }
 
+    /// Checks the deadline, also while the server makes progress.
+    fn check_time(&self) -> Checked {
+        self.wait.check(|| self.so_far(&format!("and no more within {:?}", self.wait.timeout())))
+    }
+
     /// The numbers of sent and received bytes, and the event after them.
     fn so_far(&self, then: &str) -> String {
-        format!("sent {}, received {}, then {then}", counted(self.sent(), "byte"), grouped(self.received()))
+        format!("sent {}, received {}, {then}", counted(self.sent(), "byte"), grouped(self.received()))
     }
 
     fn cut(&self, error: &io::Error) -> Stop {
         // After a reset, shutdown(2) reports that the connection is not open.
         let resets = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::NotConnected];
         let is_reset = resets.contains(&error.kind());
-        Stop::Failed(if is_reset { self.so_far("a reset") } else { self.so_far(&io_message(error)) })
+        Stop::Failed(if is_reset {
+            self.so_far("then a reset")
+        } else {
+            self.so_far(&format!("then {}", io_message(error)))
+        })
     }
 }
 

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::time::ClockId;
-use nix::unistd;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::verdict::{Checked, Stop};
@@ -49,7 +47,15 @@ impl StartedServer {
 
     /// The address that the server listens at.
     pub(super) fn address(&self) -> Result<SocketAddr, String> {
-        self.running.address.parse().map_err(|_| format!("it listens on `{}`, not an IP address", self.running.address))
+        let text = &self.running.address;
+        let mut address: SocketAddr =
+            text.parse().map_err(|_| format!("it listens on `{text}`, which is not an IP address"))?;
+        if address.ip().is_unspecified() {
+            // A server for all addresses of this machine.
+            let is_ipv4 = address.is_ipv4();
+            address.set_ip(if is_ipv4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        Ok(address)
     }
 
     /// The end of the server as a clause, if it has ended.
@@ -90,11 +96,7 @@ impl StartedServer {
 
     /// User and system CPU time of all its processes.
     pub(super) fn cpu(&self) -> Checked<Duration> {
-        self.sum("CPU time", |pid| {
-            let clock = ClockId::pid_cpu_clock_id(unistd::Pid::from_raw(pid.as_raw_nonzero().get())).ok()?;
-            u64::try_from(Duration::from(clock.now().ok()?).as_nanos()).ok()
-        })
-        .map(Duration::from_nanos)
+        self.sum("CPU time", |pid| u64::try_from(cpu_of(pid)?.as_nanos()).ok()).map(Duration::from_nanos)
     }
 
     /// How long each of its threads has run or waited for a core, by the path of the thread. Empty if the system
@@ -137,4 +139,17 @@ impl StartedServer {
 /// The name of a program; empty if the system does not show it.
 fn name_of(pid: Pid) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}
+
+/// User and system CPU time of a process.
+#[cfg(not(target_vendor = "apple"))]
+fn cpu_of(pid: Pid) -> Option<Duration> {
+    let pid = nix::unistd::Pid::from_raw(pid.as_raw_nonzero().get());
+    Some(Duration::from(nix::time::clock_getcpuclockid(pid).ok()?.now().ok()?))
+}
+
+/// Apple systems have no clock of another process.
+#[cfg(target_vendor = "apple")]
+fn cpu_of(_pid: Pid) -> Option<Duration> {
+    None
 }

@@ -100,7 +100,7 @@ fn the_exit_status_says_what_happened() {
     fails(conform("127.0.0.1:1 --connections 0"), 2, "must be 1 to 1000000");
     fails(conform("127.0.0.1:1 --json /"), 2, "it is a directory");
     fails(conform("--server").arg(" "), 2, "the command is empty");
-    fails(conform("127.0.0.1:1"), 1, "cannot connect to 127.0.0.1:1: ");
+    fails(conform("127.0.0.1:1"), 1, "127.0.0.1:1: cannot connect: connection refused");
     fails(conform("--server").arg("exit 7 # {port}"), 1, "the server does not start: it ended with exit status 7");
     let server = Serve::new().start();
     fails(conform("--only idle-cpu").arg(&server.address().to_string()), 1, "every row was skipped");

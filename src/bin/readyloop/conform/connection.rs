@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::pattern::Pattern;
@@ -50,15 +51,33 @@ pub(super) enum Answer {
     Ended,
 }
 
-/// Opens a socket for a connection, with a small receive buffer if `buffer` has its length.
-pub(super) fn socket(address: SocketAddr, buffer: Option<usize>) -> Checked<Socket> {
+/// Begins a connect, with a small receive buffer if `buffer` has its length.
+pub(super) fn begin_connect(address: SocketAddr, buffer: Option<usize>) -> Checked<Socket> {
     let opened = Socket::new(Domain::for_address(address), Type::STREAM, None);
     let socket = opened.map_err(|error| Stop::of_call("cannot open a socket", &error))?;
-    if let Some(len) = buffer {
-        // It must be set before the connect, which negotiates the window scale.
-        socket.set_recv_buffer_size(len).map_err(|error| Stop::of_call("cannot set a buffer", &error))?;
+    let set_up = socket.set_nonblocking(true).and_then(|()| {
+        // The buffer must be set before the connect, which negotiates the window scale.
+        buffer.map_or(Ok(()), |len| socket.set_recv_buffer_size(len))
+    });
+    set_up.map_err(|error| Stop::of_call("cannot set up a socket", &error))?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(Stop::of_call("cannot connect", &error)),
+        Ok(()) | Err(_) => Ok(socket),
     }
-    Ok(socket)
+}
+
+/// Waits until a connect has ended well.
+pub(super) fn finish_connect(socket: &Socket, wait: &Wait<'_>) -> Checked {
+    let interval = Timespec::try_from(CHECK_INTERVAL).ok();
+    let is_over = || {
+        let events = poll(&mut [PollFd::new(socket, PollFlags::OUT)], interval.as_ref());
+        Ok(events.is_ok_and(|count| count > 0).then_some(()))
+    };
+    wait.until(|| format!("cannot connect: no answer within {:?}", wait.timeout()), is_over)?;
+    match socket.take_error() {
+        Ok(None) => Ok(()),
+        Ok(Some(error)) | Err(error) => Err(Stop::of_call("cannot connect", &error)),
+    }
 }
 
 impl<'a> Connection<'a> {

@@ -19,7 +19,7 @@ mod verdict;
 mod wait;
 
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::child::{Interrupt, StartOptions};
 use crate::cli_error::{BUG, CliError};
@@ -37,6 +37,9 @@ use verdict::{Checked, Stop, Verdict};
 use wait::Wait;
 
 pub(crate) use settings::Settings;
+
+/// Time for the end of a server after a failed row.
+const END_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Runs the subcommand: checks the settings, runs the rows and reports.
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
@@ -67,17 +70,16 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn all_rows(&self) -> Report {
-        let name = match &self.target {
-            Target::Address(address, _) => address.to_string(),
-            Target::Command(command, _) => command.text.clone(),
-        };
-        let mut report = Report::begin(&name);
+        let mut report = Report::begin(&self.target.name());
         let progress = Progress::start();
         let rows = self.settings.rows();
         for (number, row) in rows.iter().enumerate() {
             progress.show(&format!("{} of {}: {}", number + 1, rows.len(), row.name));
             let started = Instant::now();
-            let (verdict, evidence) = match self.row(row) {
+            let checked = self.row(row);
+            // A result during an interrupt says nothing about the server.
+            let checked = if self.interrupt.is_set() { Err(Stop::Interrupted) } else { checked };
+            let (verdict, evidence) = match checked {
                 Ok(evidence) => (Verdict::Pass, evidence),
                 Err(Stop::Failed(evidence)) => (Verdict::Fail, evidence),
                 Err(Stop::Skipped(reason)) => (Verdict::Skip, reason),
@@ -100,7 +102,7 @@ impl Run<'_> {
         let (address, server, command) = match &self.target {
             Target::Address(address, _) => (*address, None, None),
             Target::Command(command, _) => {
-                let failed = |reason| self.stop(format!("the server does not start: {reason}"));
+                let failed = |reason| Stop::Failed(format!("the server does not start: {reason}"));
                 let server = StartedServer::start(command, StartOptions::default(), self.interrupt).map_err(failed)?;
                 (server.address().map_err(failed)?, Some(server), Some(command))
             }
@@ -116,16 +118,15 @@ impl Run<'_> {
             serial: AtomicU64::new(0),
         };
         let checked = (row.check)(&mut trial);
-        match (checked, trial.server.as_mut().and_then(StartedServer::end)) {
-            (Err(Stop::Failed(evidence)), Some(end)) if evidence != end => Err(self.stop(format!("{evidence}; {end}"))),
-            (Ok(_) | Err(Stop::Skipped(_)), Some(end)) if row.subject != Subject::End => Err(self.stop(end)),
+        // The connections of a crashed server end shortly before its process.
+        let end_timeout = if checked.is_ok() { Duration::ZERO } else { END_TIMEOUT };
+        match (checked, trial.server.as_mut().and_then(|server| server.end(end_timeout))) {
+            (Err(Stop::Failed(evidence)), Some(end)) if evidence != end => {
+                Err(Stop::Failed(format!("{evidence}; {end}")))
+            }
+            (Ok(_) | Err(Stop::Skipped(_)), Some(end)) if row.subject != Subject::End => Err(Stop::Failed(end)),
             (checked, _) => checked,
         }
-    }
-
-    /// A failure, unless the user has interrupted the run, which may be its cause.
-    fn stop(&self, evidence: String) -> Stop {
-        if self.interrupt.is_set() { Stop::Interrupted } else { Stop::Failed(evidence) }
     }
 }
 

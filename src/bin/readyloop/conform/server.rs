@@ -58,9 +58,9 @@ impl StartedServer {
         Ok(address)
     }
 
-    /// The end of the server as a clause, if it has ended.
-    pub(super) fn end(&mut self) -> Option<String> {
-        self.running.process.end().map(|end| format!("the server ended with {end}"))
+    /// The end of the server as a clause, if it ends within `timeout`.
+    pub(super) fn end(&mut self, timeout: Duration) -> Option<String> {
+        self.running.process.wait_for_end(timeout).map(|end| format!("the server ended with {end}"))
     }
 
     /// Waits until the server has ended, and returns its exit status.

@@ -1,12 +1,15 @@
 //! The server under test: at an address of the user, or started by a command.
 
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use readyloop::Address;
 
+use super::connection::{begin_connect, finish_connect};
 use super::rows::Subject;
 use super::server::StartedServer;
 use super::settings::Settings;
+use super::verdict::{Checked, Stop};
+use super::wait::Wait;
 use crate::child::{Interrupt, ServerCommand, StartOptions};
 use crate::cli_error::{BUG, CliError};
 
@@ -42,10 +45,20 @@ impl Target {
         match &settings.address {
             Some(Address::Udp(host_port)) => Ok(Self::Address(reach(host_port, |_| Ok(()))?, Transport::Udp)),
             Some(Address::Tcp(host_port)) => {
-                let connect = |address| TcpStream::connect_timeout(&address, settings.timeout).map(drop);
+                let wait = Wait::new(settings.timeout, interrupt);
+                let connect = |address| finish_connect(&begin_connect(address, None)?, &wait);
                 Ok(Self::Address(reach(host_port, connect)?, transport))
             }
             Some(Address::Tls(_) | Address::Unix(_)) | None => Err(CliError::failure("there is no server", BUG)),
+        }
+    }
+
+    /// The name of the server in the report.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Address(address, Transport::Udp) => format!("udp://{address}"),
+            Self::Address(address, Transport::Tcp | Transport::Both) => format!("tcp://{address}"),
+            Self::Command(command, _) => command.text.clone(),
         }
     }
 
@@ -73,18 +86,21 @@ fn not_started(reason: &str) -> CliError {
 }
 
 /// The first address of a name that can be reached.
-fn reach(host_port: &str, connect: impl Fn(SocketAddr) -> std::io::Result<()>) -> Result<SocketAddr, CliError> {
+fn reach(host_port: &str, connect: impl Fn(SocketAddr) -> Checked) -> Result<SocketAddr, CliError> {
     let addresses = host_port.to_socket_addrs();
     let addresses = addresses.map_err(|error| {
         CliError::system(format_args!("cannot look up {host_port}"), &error, "check the name, or type an IP address")
     })?;
-    let mut last = std::io::Error::other("the name has no address");
+    let mut reason = "the name has no address".to_owned();
     for address in addresses {
         match connect(address) {
             Ok(()) => return Ok(address),
-            Err(error) => last = error,
+            Err(Stop::Failed(text) | Stop::Skipped(text)) => reason = text,
+            Err(Stop::Interrupted) => {
+                return Err(CliError::failure("interrupted", "let it run until the server is reached"));
+            }
         }
     }
     let hint = "start the server, or check host and port; --server COMMAND starts it for each row";
-    Err(CliError::system(format_args!("cannot connect to {host_port}"), &last, hint))
+    Err(CliError::failure(reason, hint).at(host_port))
 }

@@ -4,14 +4,13 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::Socket;
 
-use super::connection::{Connection, socket};
+use super::connection::{Connection, begin_connect, finish_connect};
 use super::datagram::DatagramPeer;
 use super::server::StartedServer;
 use super::verdict::{Checked, Stop};
-use super::wait::{CHECK_INTERVAL, Wait};
+use super::wait::Wait;
 use crate::child::{Interrupt, ServerCommand, StartOptions};
 use crate::quantity::counted;
 
@@ -44,27 +43,21 @@ impl<'a> Trial<'a> {
 
     /// Connects to the server.
     pub(super) fn connect(&self) -> Checked<Connection<'a>> {
-        self.connect_within(self.wait.left())
+        self.connected(begin_connect(self.address, None)?, &self.wait)
     }
 
     /// Connects to the server, and fails after `timeout`.
     pub(super) fn connect_within(&self, timeout: Duration) -> Checked<Connection<'a>> {
-        self.connect_over(socket(self.address, None)?, timeout)
+        self.connected(begin_connect(self.address, None)?, &Wait::new(timeout, self.interrupt))
     }
 
     /// Connects with a small receive buffer of `len` bytes.
     pub(super) fn connect_with_buffer(&self, len: usize) -> Checked<Connection<'a>> {
-        self.connect_over(socket(self.address, Some(len))?, self.wait.left())
+        self.connected(begin_connect(self.address, Some(len))?, &self.wait)
     }
 
-    fn connect_over(&self, socket: Socket, timeout: Duration) -> Checked<Connection<'a>> {
-        // A timeout of zero is an error.
-        let connected = socket.connect_timeout(&self.address.into(), timeout.max(CHECK_INTERVAL));
-        connected.map_err(|error| Stop::of_call("cannot connect", &error))?;
-        self.connection(socket)
-    }
-
-    fn connection(&self, socket: Socket) -> Checked<Connection<'a>> {
+    fn connected(&self, socket: Socket, wait: &Wait<'_>) -> Checked<Connection<'a>> {
+        finish_connect(&socket, wait)?;
         Connection::new(socket, self.serial.fetch_add(1, Ordering::Relaxed), self.wait)
     }
 
@@ -73,9 +66,8 @@ impl<'a> Trial<'a> {
         self.check_descriptors(count)?;
         (0..count)
             .map(|_| {
-                self.wait.check(|| {
-                    format!("{} were not open within {:?}", counted(count, "connection"), self.wait.timeout())
-                })?;
+                let all = || counted(count, "connection");
+                self.wait.check(|| format!("{} were not open within {:?}", all(), self.wait.timeout()))?;
                 self.connect()
             })
             .collect()
@@ -84,30 +76,8 @@ impl<'a> Trial<'a> {
     /// Begins all connects at once, and waits until all are established.
     pub(super) fn connect_at_once(&self, count: u64) -> Checked<Vec<Connection<'a>>> {
         self.check_descriptors(count)?;
-        let begin = |_| {
-            let socket = socket(self.address, None)?;
-            socket.set_nonblocking(true).map_err(|error| Stop::of_call("cannot set up a connection", &error))?;
-            match socket.connect(&self.address.into()) {
-                Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(socket),
-                result => result.map(|()| socket).map_err(|error| Stop::of_call("cannot connect", &error)),
-            }
-        };
-        let sockets: Vec<Socket> = (0..count).map(begin).collect::<Checked<_>>()?;
-        sockets.into_iter().map(|socket| self.established(socket)).collect()
-    }
-
-    /// Waits until a connect has ended well.
-    fn established(&self, socket: Socket) -> Checked<Connection<'a>> {
-        let interval = Timespec::try_from(CHECK_INTERVAL).ok();
-        let is_over = || {
-            let events = poll(&mut [PollFd::new(&socket, PollFlags::OUT)], interval.as_ref());
-            Ok(events.is_ok_and(|count| count > 0).then_some(()))
-        };
-        self.wait.until(|| format!("a connection was not accepted within {:?}", self.wait.timeout()), is_over)?;
-        match socket.take_error() {
-            Ok(None) => self.connection(socket),
-            Ok(Some(error)) | Err(error) => Err(Stop::of_call("cannot connect", &error)),
-        }
+        let begun: Vec<Socket> = (0..count).map(|_| begin_connect(self.address, None)).collect::<Checked<_>>()?;
+        begun.into_iter().map(|socket| self.connected(socket, &self.wait)).collect()
     }
 
     fn check_descriptors(&self, count: u64) -> Checked {

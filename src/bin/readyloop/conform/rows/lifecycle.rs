@@ -39,7 +39,7 @@ fn expect_success(trial: &mut Trial<'_>) -> Checked {
     let server = trial.server.as_mut().ok_or_else(|| Stop::skipped("it needs --server"))?;
     match server.wait_for_end(&wait)? {
         0 => Ok(()),
-        _ => Err(Stop::Failed(server.end().unwrap_or_default())),
+        _ => Err(Stop::Failed(server.end(SETTLE).unwrap_or_default())),
     }
 }
 

@@ -7,8 +7,9 @@ use rustix::process::Signal;
 use super::super::connection::Connection;
 use super::super::trial::Trial;
 use super::super::verdict::{Checked, Stop};
+use super::super::wait::Wait;
 use crate::child::StartOptions;
-use crate::quantity::{counted, grouped};
+use crate::quantity::counted;
 
 const CONNECTIONS: u64 = 8;
 
@@ -74,7 +75,8 @@ pub(super) fn drain_data(trial: &mut Trial<'_>) -> Checked<String> {
     let total = short.iter().chain(&blocked).map(Connection::received).sum::<u64>();
     drop((short, blocked));
     expect_success(trial)?;
-    Ok(format!("{} arrived after SIGTERM over {CONNECTIONS} connections, exit status 0", grouped(total) + " bytes"))
+    let total = counted(total, "byte");
+    Ok(format!("{total} arrived after SIGTERM over {CONNECTIONS} connections, exit status 0"))
 }
 
 /// A server that was ended with open connections binds the same port again at once.
@@ -91,7 +93,7 @@ pub(super) fn restart(trial: &mut Trial<'_>) -> Checked<String> {
     // The server closes first, so the port stays in TIME_WAIT. A reset would leave nothing behind.
     trial.wait.pause(SETTLE)?;
     drop(all);
-    let wait = super::super::wait::Wait::new(END_TIMEOUT, trial.interrupt);
+    let wait = Wait::new(END_TIMEOUT, trial.interrupt);
     if let Some(server) = &mut trial.server {
         // A server that does not end is killed by the restart.
         let _ = server.wait_for_end(&wait);

@@ -1,5 +1,6 @@
 //! Rows about the process of the server: CPU time when idle, memory, descriptors.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::super::connection::{After, Answer, Connection};
@@ -81,20 +82,15 @@ pub(super) fn memory_after_burst(trial: &mut Trial<'_>) -> Checked<String> {
     trial.wait.pause(SETTLE)?;
     let before = trial.server()?.memory()?;
     burst()?;
-    let total = bytes(CONNECTIONS * BYTES_EACH);
-    let mut grown = 0;
-    let settled = trial.wait.until(String::new, || {
-        grown = trial.server()?.memory()?.saturating_sub(before);
-        Ok((grown <= ALLOWED).then_some(()))
-    });
-    match settled {
-        Ok(()) => Ok(format!("{} more after {total} over {}", bytes(grown), counted(CONNECTIONS, "connection"))),
-        Err(Stop::Failed(_)) => Err(Stop::Failed(format!(
-            "{} more, and they stay, after {total} over {CONNECTIONS} connections",
-            bytes(grown)
-        ))),
-        Err(stop) => Err(stop),
-    }
+    let grown = Cell::new(0);
+    let evidence = || {
+        let (grown, total) = (bytes(grown.get()), bytes(CONNECTIONS * BYTES_EACH));
+        format!("{grown} more after {total} over {}", counted(CONNECTIONS, "connection"))
+    };
+    trial.wait.until(evidence, || {
+        grown.set(trial.server()?.memory()?.saturating_sub(before));
+        Ok((grown.get() <= ALLOWED).then(evidence))
+    })
 }
 
 /// A closed connection gives its descriptor back, however it has ended.
@@ -117,17 +113,12 @@ pub(super) fn descriptors_freed(trial: &mut Trial<'_>) -> Checked<String> {
             }
         }
     }
-    let mut after = 0;
-    let freed = trial.wait.until(String::new, || {
-        after = trial.server()?.descriptors()?;
-        Ok((after <= before + ALLOWED).then_some(()))
-    });
-    let evidence = format!("{before} before {}, {after} after", counted(CONNECTIONS, "connection"));
-    match freed {
-        Ok(()) => Ok(evidence),
-        Err(Stop::Failed(_)) => Err(Stop::Failed(evidence)),
-        Err(stop) => Err(stop),
-    }
+    let after = Cell::new(0);
+    let evidence = || format!("{before} before {}, {} after", counted(CONNECTIONS, "connection"), after.get());
+    trial.wait.until(evidence, || {
+        after.set(trial.server()?.descriptors()?);
+        Ok((after.get() <= before + ALLOWED).then(evidence))
+    })
 }
 
 /// Without a free descriptor, the server waits, and it accepts again when there is one.

@@ -6,4 +6,4 @@ mod server_command;
 
 pub(crate) use interrupt::Interrupt;
 pub(crate) use process::{Process, WaitError, wait_for};
-pub(crate) use server_command::{RunningServer, ServerCommand, StartOptions};
+pub(crate) use server_command::{RunningServer, ServerCommand, StartError, StartOptions};

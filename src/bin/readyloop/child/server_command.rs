@@ -8,6 +8,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use thiserror::Error;
+
 use super::interrupt::Interrupt;
 use super::process::{Process, WaitError, wait_for};
 use crate::cli_error::io_message;
@@ -61,6 +63,17 @@ pub(crate) struct RunningServer {
     pub(crate) process: Process,
 }
 
+/// Why a server does not listen. It prints as a clause.
+#[derive(Debug, Error)]
+pub(crate) enum StartError {
+    /// This machine does not start the command.
+    #[error("it cannot be started: {}", io_message(.0))]
+    System(#[from] io::Error),
+    /// The command does not do its part.
+    #[error("{0}")]
+    Server(String),
+}
+
 impl ServerCommand {
     /// A command of this program, such as `readyloop serve`.
     pub(crate) fn of_readyloop(text: String) -> Self {
@@ -80,35 +93,33 @@ impl ServerCommand {
     /// Starts the server and waits until it listens.
     ///
     /// # Errors
-    /// The reason as a clause, such as `it cannot be started: …`.
-    pub(crate) fn start(&self, options: StartOptions<'_>, interrupt: &Interrupt) -> Result<RunningServer, String> {
-        let port = self.has_port().then(|| options.port.map_or_else(free_port, Ok));
-        let port = port.transpose().map_err(|error| io_message(&error))?;
-        let words = self.words(port).map_err(|error| io_message(&error))?;
-        let words = options.wrapper.iter().map(OsString::from).chain(words);
-        let spawned = Process::spawn(words, options.core, options.descriptors);
-        let (mut process, output) = spawned.map_err(|error| format!("it cannot be started: {}", io_message(&error)))?;
+    /// The command cannot be started, or the server does not listen.
+    pub(crate) fn start(&self, options: StartOptions<'_>, interrupt: &Interrupt) -> Result<RunningServer, StartError> {
+        let port = self.has_port().then(|| options.port.map_or_else(free_port, Ok)).transpose()?;
+        let words = options.wrapper.iter().map(OsString::from).chain(self.words(port)?);
+        let (mut process, output) = Process::spawn(words, options.core, options.descriptors)?;
         let addresses = addresses_in(output);
         let address = match port {
             Some(port) => wait_for_port(port, &mut process, &addresses, interrupt),
             None => wait_for(&addresses, START_TIMEOUT, interrupt),
         };
-        match address {
-            Ok(address) => Ok(RunningServer { address, process }),
+        let reason = match address {
+            Ok(address) => return Ok(RunningServer { address, process }),
             Err(WaitError::Ended) => {
                 let end = process.wait_for_end(END_TIMEOUT).map(|end| format!("it ended with {end}"));
-                Err(end.unwrap_or_else(|| "it closed its standard output".to_owned()))
+                end.unwrap_or_else(|| "it closed its standard output".to_owned())
             }
-            Err(WaitError::Interrupted) => Err("it was interrupted".to_owned()),
+            Err(WaitError::Interrupted) => "it was interrupted".to_owned(),
             Err(WaitError::TimedOut) => {
                 let last = process.last_error_line();
                 let last = last.map_or_else(String::new, |line| format!("; its last error line: {line}"));
-                Err(match port {
+                match port {
                     Some(port) => format!("it did not listen on 127.0.0.1:{port} within {START_TIMEOUT:?}{last}"),
                     None => format!("it did not print `{LISTENING}HOST:PORT` within {START_TIMEOUT:?}{last}"),
-                })
+                }
             }
-        }
+        };
+        Err(StartError::Server(reason))
     }
 
     fn words(&self, port: Option<u16>) -> io::Result<Vec<OsString>> {

@@ -39,7 +39,8 @@ impl Contender {
         interrupt: &Interrupt,
     ) -> Result<RunningServer, String> {
         let wrapper = tracer.map_or(&[][..], Tracer::words);
-        self.command.start(StartOptions { core, wrapper, ..StartOptions::default() }, interrupt)
+        let options = StartOptions { core, wrapper, ..StartOptions::default() };
+        self.command.start(options, interrupt).map_err(|error| error.to_string())
     }
 }
 

@@ -102,9 +102,9 @@ impl Run<'_> {
         let (address, server, command) = match &self.target {
             Target::Address(address, _) => (*address, None, None),
             Target::Command(command, _) => {
-                let failed = |reason| Stop::Failed(format!("the server does not start: {reason}"));
-                let server = StartedServer::start(command, StartOptions::default(), self.interrupt).map_err(failed)?;
-                (server.address().map_err(failed)?, Some(server), Some(command))
+                let started = StartedServer::start(command, StartOptions::default(), self.interrupt);
+                let server = started.map_err(|error| Stop::of_start("the server does not start", &error))?;
+                (server.address, Some(server), Some(command))
             }
         };
         let mut trial = Trial {

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::verdict::{Checked, Stop};
 use super::wait::Wait;
-use crate::child::{Interrupt, RunningServer, ServerCommand, StartOptions};
+use crate::child::{Interrupt, RunningServer, ServerCommand, StartError, StartOptions};
 use crate::supervise;
 
 /// Shells that may run the command of a server. The server is their child.
@@ -19,6 +19,7 @@ const SHELLS: [&str; 4] = ["sh", "dash", "bash", "busybox"];
 /// A started server. It is killed on drop.
 pub(super) struct StartedServer {
     running: RunningServer,
+    pub(super) address: SocketAddr,
     /// The server itself, without the supervisor and the shell.
     root: Pid,
 }
@@ -27,13 +28,14 @@ impl StartedServer {
     /// Starts the command and waits until the server listens.
     ///
     /// # Errors
-    /// The reason as a clause.
+    /// The command cannot be started, or the server does not listen at an IP address.
     pub(super) fn start(
         command: &ServerCommand,
         options: StartOptions<'_>,
         interrupt: &Interrupt,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, StartError> {
         let running = command.start(options, interrupt)?;
+        let address = reachable(&running.address)?;
         let mut root = running.process.supervisor_pid();
         while let [child] = supervise::children(root)[..] {
             let is_wrapper = root == running.process.supervisor_pid() || SHELLS.contains(&name_of(root).as_str());
@@ -42,20 +44,7 @@ impl StartedServer {
             }
             root = child;
         }
-        Ok(Self { running, root })
-    }
-
-    /// The address that the server listens at.
-    pub(super) fn address(&self) -> Result<SocketAddr, String> {
-        let text = &self.running.address;
-        let mut address: SocketAddr =
-            text.parse().map_err(|_| format!("it listens on `{text}`, which is not an IP address"))?;
-        if address.ip().is_unspecified() {
-            // A server for all addresses of this machine.
-            let is_ipv4 = address.is_ipv4();
-            address.set_ip(if is_ipv4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
-        }
-        Ok(address)
+        Ok(Self { running, address, root })
     }
 
     /// The end of the server as a clause, if it ends within `timeout`.
@@ -134,6 +123,19 @@ impl StartedServer {
             Some(None) | None => Err(Stop::Skipped(format!("this system does not show the {name} of the server"))),
         }
     }
+}
+
+/// The address to which clients connect, from the one that the server printed.
+fn reachable(text: &str) -> Result<SocketAddr, StartError> {
+    let address: Result<SocketAddr, _> = text.parse();
+    let mut address =
+        address.map_err(|_| StartError::Server(format!("it listens on `{text}`, which is not an IP address")))?;
+    if address.ip().is_unspecified() {
+        // A server for all addresses of this machine.
+        let is_ipv4 = address.is_ipv4();
+        address.set_ip(if is_ipv4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    Ok(address)
 }
 
 /// The name of a program; empty if the system does not show it.

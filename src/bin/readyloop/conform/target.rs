@@ -10,7 +10,7 @@ use super::server::StartedServer;
 use super::settings::Settings;
 use super::verdict::{Checked, Stop};
 use super::wait::Wait;
-use crate::child::{Interrupt, ServerCommand, StartOptions};
+use crate::child::{Interrupt, ServerCommand, StartError, StartOptions};
 use crate::cli_error::{BUG, CliError};
 
 /// The server under test.
@@ -38,8 +38,7 @@ impl Target {
     pub(super) fn open(settings: &Settings, interrupt: &Interrupt) -> Result<Self, CliError> {
         let transport = if settings.udp { Transport::Both } else { Transport::Tcp };
         if let Some(command) = &settings.server {
-            let started = StartedServer::start(command, StartOptions::default(), interrupt);
-            started.and_then(|server| server.address()).map_err(|reason| not_started(&reason))?;
+            StartedServer::start(command, StartOptions::default(), interrupt).map_err(|error| not_started(&error))?;
             return Ok(Self::Command(command.clone(), transport));
         }
         match &settings.address {
@@ -78,9 +77,9 @@ impl Target {
     }
 }
 
-fn not_started(reason: &str) -> CliError {
+fn not_started(error: &StartError) -> CliError {
     CliError::failure(
-        format!("the server does not start: {reason}"),
+        format!("the server does not start: {error}"),
         "run its command alone: it must print `listening on tcp://HOST:PORT`, or listen on the port {port}",
     )
 }

@@ -11,7 +11,7 @@ use super::datagram::DatagramPeer;
 use super::server::StartedServer;
 use super::verdict::{Checked, Stop};
 use super::wait::Wait;
-use crate::child::{Interrupt, ServerCommand, StartOptions};
+use crate::child::{Interrupt, ServerCommand, StartError, StartOptions};
 use crate::quantity::counted;
 
 /// Descriptors of this program for other uses than connections, with a reserve.
@@ -96,11 +96,11 @@ impl<'a> Trial<'a> {
     }
 
     /// Starts the server again, with other options than the present one, which ends first.
-    pub(super) fn restart(&mut self, options: StartOptions<'_>) -> Result<(), String> {
+    pub(super) fn restart(&mut self, options: StartOptions<'_>) -> Result<(), StartError> {
         self.server = None;
-        let command = self.command.ok_or("it needs --server")?;
+        let command = self.command.ok_or_else(|| StartError::Server("it needs --server".to_owned()))?;
         let server = StartedServer::start(command, options, self.interrupt)?;
-        self.address = server.address()?;
+        self.address = server.address;
         self.server = Some(server);
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::io;
 use rustix::io::Errno;
 use serde::Serialize;
 
+use crate::child::StartError;
 use crate::cli_error::io_message;
 
 /// The verdict of a row.
@@ -54,6 +55,14 @@ impl Stop {
 
     pub(super) fn skipped(reason: impl Into<String>) -> Self {
         Self::Skipped(reason.into())
+    }
+
+    /// The server does not start: a limit of this machine, or the fault of the server.
+    pub(super) fn of_start(what: impl Display, error: &StartError) -> Self {
+        match error {
+            StartError::System(_) => Self::Skipped(format!("{what}: {error}")),
+            StartError::Server(_) => Self::Failed(format!("{what}: {error}")),
+        }
     }
 
     /// A call of this program failed: a limit of this machine, or the fault of the server.

@@ -99,7 +99,7 @@ pub(super) fn restart(trial: &mut Trial<'_>) -> Checked<String> {
         let _ = server.wait_for_end(&wait);
     }
     let options = StartOptions { port: Some(port), ..StartOptions::default() };
-    trial.restart(options).map_err(|reason| Stop::Failed(format!("with port {port} again, {reason}")))?;
+    trial.restart(options).map_err(|error| Stop::of_start(format_args!("with port {port} again"), &error))?;
     trial.connect()?.echo(64)?;
     Ok(format!("it listened on port {port} again at once"))
 }

@@ -4,6 +4,7 @@
 //! - [`cookbook`]: "I want …", with a command to type or ten lines of code; all examples.
 //! - [`operations`]: limits and defaults, signals, descriptors, memory, logs, exit statuses.
 //! - [`benchmarking`]: `bench`, `compare` and `report`; open and closed loop; the four designs.
+//! - [`conformance`]: what `conform` checks, one section for each row.
 //! - [`testing`]: the simulated network, seeds, planted bugs, tests of your own service.
 //! - [`security`]: each attack, the limit that answers it, and the test that shows it.
 //! - [`internals`]: the map of the sources, the turn in detail, where to add what.
@@ -16,6 +17,8 @@
 pub mod benchmarking {}
 #[doc = include_str!("changelog.md")]
 pub mod changelog {}
+#[doc = include_str!("conformance.md")]
+pub mod conformance {}
 #[doc = include_str!("cookbook.md")]
 pub mod cookbook {}
 #[doc = include_str!("internals.md")]

@@ -199,7 +199,7 @@ fn a_peer_without_an_address_is_an_error_and_is_killed() {
 }
 
 /// Whether a process has this word in its command line.
-fn is_running(word: &str) -> bool {
+pub(crate) fn is_running(word: &str) -> bool {
     let processes = fs::read_dir("/proc").expect("there is /proc").flatten();
     let words = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
     words.into_iter().any(|words| String::from_utf8_lossy(&words).contains(word))

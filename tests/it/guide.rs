@@ -23,7 +23,7 @@ fn help_of(subcommand: &str) -> String {
 
 /// The help of all subcommands.
 fn help() -> String {
-    ["serve", "client", "bench", "compare", "report", "sim", "stat", "cert", "doctor", "man", "completions"]
+    ["serve", "client", "bench", "compare", "conform", "report", "sim", "stat", "cert", "doctor", "man", "completions"]
         .map(help_of)
         .join("\n")
 }

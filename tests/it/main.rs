@@ -11,6 +11,7 @@ mod caps;
 mod client;
 mod close;
 mod compare;
+mod conform;
 mod descriptors;
 mod designs;
 mod drain;

@@ -10,9 +10,9 @@ use readyloop::load::plan::RunLength;
 
 use super::contender::Contender;
 use super::generator::{self, TrialConfig};
-use super::interrupt::Interrupt;
 use super::settings::RequestFlags;
 use super::tracer::Tracer;
+use crate::child::Interrupt;
 use crate::report::comparison::{Cores, Load};
 
 /// Requests of a short run, unless there are more connections.

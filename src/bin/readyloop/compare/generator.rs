@@ -10,10 +10,8 @@ use readyloop::load::Record;
 use readyloop::load::plan::RunLength;
 use readyloop::load::record::{ErrorKind, RunEnd};
 
-use super::contender::RunningServer;
-use super::interrupt::Interrupt;
-use super::process::{Process, WaitError, wait_for};
 use super::settings::RequestFlags;
+use crate::child::{Interrupt, Process, RunningServer, WaitError, wait_for};
 use crate::cli_error::io_message;
 use crate::report::comparison::Load;
 
@@ -67,7 +65,7 @@ pub(super) fn run(
 ) -> Result<Record, TrialError> {
     let spawned = std::env::current_exe().and_then(|program| {
         let arguments = arguments(server, config).into_iter().map(OsString::from);
-        Process::spawn([program.into_os_string()].into_iter().chain(arguments), core)
+        Process::spawn([program.into_os_string()].into_iter().chain(arguments), core, None)
     });
     let (mut process, mut output) =
         spawned.map_err(|error| format!("the generator cannot be started: {}", io_message(&error)))?;

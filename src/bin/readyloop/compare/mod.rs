@@ -7,10 +7,8 @@ mod calls;
 mod contender;
 mod cores;
 mod generator;
-mod interrupt;
 mod loads;
 mod machine;
-mod process;
 mod settings;
 mod tracer;
 
@@ -21,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use readyloop::load::plan::RunLength;
 use readyloop::load::record::Machine;
 
+use crate::child::Interrupt;
 use crate::cli_error::{BUG, CliError};
 use crate::descriptors;
 use crate::output_file;
@@ -32,7 +31,6 @@ use crate::standard_output::print;
 use calls::CallCounter;
 use contender::Contender;
 use generator::{TrialConfig, TrialError};
-use interrupt::Interrupt;
 use loads::ScheduledTrial;
 use tracer::Tracer;
 

@@ -35,6 +35,7 @@ mod supervise;
 mod tls;
 mod units;
 mod usage_error;
+mod watch;
 
 use std::process::ExitCode;
 

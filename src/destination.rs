@@ -10,6 +10,7 @@ use crate::peer_address::PeerAddress;
 
 /// A resolved address to connect to, which needs no further lookup.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum Destination {
     /// A TCP address.
     Tcp(SocketAddr),

@@ -13,6 +13,7 @@ pub(crate) const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// It is monotonic if the driver's clock is. All arithmetic saturates, so [`Instant::NEVER`] plus any
 /// duration is [`Instant::NEVER`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Instant(u64);
 
 impl Instant {

@@ -37,6 +37,7 @@
 //! | `admin` | an endpoint with metrics and the state of the loop, over HTTP |
 //! | `tls` | TLS endpoints and clients, on rustls |
 //! | `proxy-protocol` | endpoints behind a proxy that announces the address of each client |
+//! | `record` | recordings of a loop, and their replay |
 //! | `signals` | `Reactor::watch_signal`: signals as control events |
 //! | `blocking` | other designs of a server, with threads, to compare with |
 //! | `load` | the load generator and the record of its runs |
@@ -63,7 +64,7 @@
 //! | 1 | [`codec`] | where frames begin and end in a stream of bytes |
 //! | 2 | [`connection`] | one peer: a state machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | the trait you implement; many peers and one service; which datagrams are answered |
-//! | 4 | [`net`], [`trace`], [`sim`], [`admission`], [`connector`], [`offload`] | the border: sockets, mio, the clock; what happens at it; a simulated network behind it; caps and totals; outbound connections in progress; slow work on other threads |
+//! | 4 | [`net`], [`trace`], [`sim`], [`admission`], [`connector`], [`offload`], [`recording`] | the border: sockets, mio, the clock; what happens at it; a simulated network behind it; caps and totals; outbound connections in progress; slow work on other threads; record and replay |
 //! | 5 | [`event_loop`] | endpoints on one loop, and the turn that serves them |
 //! | 6 | [`client`], [`admin`], [`blocking`], [`load`], [`run_log`] | outbound connections, blocking and on a loop; metrics and the state of the loop over HTTP; designs with threads; the load generator; what happened in each turn, in words |
 //! | 7 | [`simtest`] | the server in a simulated network, checked after every turn |
@@ -84,6 +85,7 @@
 #![cfg_attr(not(feature = "admin"), doc = "[`admin`]: #features")]
 #![cfg_attr(not(feature = "blocking"), doc = "[`blocking`]: #features")]
 #![cfg_attr(not(feature = "load"), doc = "[`load`]: #features")]
+#![cfg_attr(not(feature = "record"), doc = "[`recording`]: #features")]
 #![cfg_attr(not(feature = "simtest"), doc = "[`simtest`]: #features")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -110,6 +112,8 @@ pub mod load;
 pub mod net;
 pub mod offload;
 pub mod peer_address;
+#[cfg(feature = "record")]
+pub mod recording;
 pub mod run_log;
 pub mod service;
 pub mod sim;

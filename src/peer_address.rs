@@ -5,6 +5,7 @@ use std::fmt;
 
 /// The address of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum PeerAddress {
     /// The address of a peer over TCP.
     Tcp(SocketAddr),

@@ -19,8 +19,8 @@ use readyloop::codec::{ByteCodec, Framing, Length};
 use readyloop::host::Peer;
 use readyloop::instant::Instant;
 use readyloop::net::{
-    ConnectOptions, DatagramOptions, Destination, Event, Link, Net, PeerAddress, PollOutcome, Readiness, Stream, Token,
-    Wake,
+    ConnectOptions, DatagramOptions, Destination, Event, Layer, Link, Net, PeerAddress, PollOutcome, Readiness, Stream,
+    Token, Wake,
 };
 use readyloop::service::Echo;
 use readyloop::{
@@ -311,6 +311,11 @@ impl Net for IdlePeers {
     type Listener = ();
     /// There are none.
     type Datagrams = <Reactor as Net>::Datagrams;
+    type Layered<W: Layer<IdleStream> + 'static> = W;
+
+    fn prepare_layer<W: Layer<IdleStream> + 'static>(&self, layer: W) -> W {
+        layer
+    }
 
     fn now(&self) -> Instant {
         Instant::ORIGIN

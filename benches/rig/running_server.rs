@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::arguments::Peer;
 use super::kernel;
 use super::scraper::Scraper;
-use super::server::Server;
+use super::server::{Server, remove_recording};
 
 /// The longest time until a server listens.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -89,6 +89,7 @@ impl Drop for RunningServer {
         // The process may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        remove_recording();
     }
 }
 

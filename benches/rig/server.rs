@@ -1,9 +1,9 @@
 //! The servers that can be compared: the name of each, its command, and how many peers it serves at once.
 
-use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr;
+use std::{env, fs};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -20,6 +20,9 @@ const POOL_WORKERS: usize = 64;
 /// The highest ratio of a server with an administration endpoint to one without that meets the goal.
 const ADMINISTRATION_GOAL: f64 = 1.01;
 
+/// The highest ratio of a server that records to one that does not, without the bytes, that meets the goal.
+const RECORDING_GOAL: f64 = 1.10;
+
 /// The highest ratio of `--design threads` to a plain thread for each connection that meets the goal.
 const THREADS_GOAL: f64 = 1.10;
 
@@ -34,6 +37,10 @@ pub(crate) enum Server {
     Admin,
     /// `readyloop serve --admin`, from which all metrics are read at the start and then once a second.
     Scraped,
+    /// `readyloop serve --record`.
+    Recording,
+    /// `readyloop serve --record --record-bytes`.
+    RecordingBytes,
     /// `readyloop serve --design iterative`.
     Iterative,
     /// `readyloop serve --design threads`.
@@ -49,11 +56,13 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::RawEpoll,
         Self::Reactor,
         Self::Admin,
         Self::Scraped,
+        Self::Recording,
+        Self::RecordingBytes,
         Self::Iterative,
         Self::Threads,
         Self::Pool,
@@ -68,6 +77,8 @@ impl Server {
             Self::Reactor => "reactor",
             Self::Admin => "admin",
             Self::Scraped => "scraped",
+            Self::Recording => "recording",
+            Self::RecordingBytes => "recording-bytes",
             Self::Iterative => "iterative",
             Self::Threads => "threads",
             Self::Pool => "pool",
@@ -93,6 +104,16 @@ impl Server {
                 command.arg("--admin").arg(format!("unix:{}", admin_path().display()));
                 Ok(command)
             }
+            Self::Recording => {
+                let mut command = Self::Reactor.command()?;
+                command.arg("--record").arg(recording_path());
+                Ok(command)
+            }
+            Self::RecordingBytes => {
+                let mut command = Self::Recording.command()?;
+                command.arg("--record-bytes");
+                Ok(command)
+            }
             Self::StdThreads | Self::Tokio => self.example().map(example).context("the server is an example"),
         }
     }
@@ -114,6 +135,8 @@ impl Server {
             | Self::Reactor
             | Self::Admin
             | Self::Scraped
+            | Self::Recording
+            | Self::RecordingBytes
             | Self::Iterative
             | Self::Threads
             | Self::Pool
@@ -135,6 +158,8 @@ impl Server {
             | Self::Reactor
             | Self::Admin
             | Self::Scraped
+            | Self::Recording
+            | Self::RecordingBytes
             | Self::Threads
             | Self::StdThreads
             | Self::Tokio
@@ -161,12 +186,15 @@ impl Server {
         match (self, baseline) {
             (Self::Reactor, Self::RawEpoll) => cell.goal,
             (Self::Admin | Self::Scraped, Self::Reactor) => Some(ADMINISTRATION_GOAL),
+            (Self::Recording, Self::Reactor) => Some(RECORDING_GOAL),
             (Self::Threads, Self::StdThreads) => Some(THREADS_GOAL),
             (
                 Self::RawEpoll
                 | Self::Reactor
                 | Self::Admin
                 | Self::Scraped
+                | Self::Recording
+                | Self::RecordingBytes
                 | Self::Iterative
                 | Self::Threads
                 | Self::Pool
@@ -202,6 +230,19 @@ pub(crate) fn serve() -> Option<Result<()>> {
 /// The socket of the administration endpoint. One server runs at a time, and each replaces the socket of the last.
 fn admin_path() -> PathBuf {
     env::temp_dir().join(format!("readyloop-bench-{}.sock", std::process::id()))
+}
+
+fn recording_path() -> PathBuf {
+    env::temp_dir().join(format!("readyloop-bench-{}.rec", std::process::id()))
+}
+
+/// Removes the files of a recording, if there was one.
+pub(crate) fn remove_recording() {
+    let path = recording_path();
+    for path in [path.with_extension("rec.old"), path] {
+        // It exists only after a server that records.
+        let _ = fs::remove_file(path);
+    }
 }
 
 fn this_program(flag: &str) -> Result<Command> {

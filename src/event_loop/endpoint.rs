@@ -209,7 +209,11 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
             if self.host.is_outbox_full() {
                 return;
             }
-            let Ok(message) = self.inbox.try_recv() else { break };
+            let message = match self.purpose {
+                EndpointPurpose::Service => state.net.take_message::<S>(&self.inbox),
+                EndpointPurpose::Administration => self.inbox.try_recv().ok(),
+            };
+            let Some(message) = message else { break };
             self.host.handle_message(message, state.now);
         }
         self.has_messages = false;

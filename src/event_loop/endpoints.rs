@@ -106,7 +106,11 @@ impl<N: Net + 'static> EventLoop<N> {
             Address::Tls(_) => return Err(ListenError::NoTls(address)),
         }
         let index = self.next_index()?;
-        let bound = self.state.net.listen(&address, &socket, listener_token(index));
+        let (net, token) = (&mut self.state.net, listener_token(index));
+        let bound = match purpose {
+            EndpointPurpose::Service => net.listen(&address, &socket, token),
+            EndpointPurpose::Administration => net.listen_unrecorded(&address, &socket, token),
+        };
         let listener = bound.map_err(|error| ListenError::of(&address, error))?;
         let address = self.state.net.local_address(&listener);
         let setup = Setup {
@@ -159,12 +163,13 @@ impl<N: Net + 'static> EventLoop<N> {
             let above = setup.tls.clone();
             #[cfg(not(feature = "tls"))]
             let above = Plain;
-            return self.add_layered(setup, ProxyLayer { trusted, above }, codec, service);
+            let layer = self.state.net.prepare_layer(ProxyLayer { trusted, above });
+            return self.add_layered(setup, layer, codec, service);
         }
         #[cfg(feature = "tls")]
         if setup.tls.accept.is_some() || setup.tls.connect.is_some() {
-            let tls = setup.tls.clone();
-            return self.add_layered(setup, tls, codec, service);
+            let layer = self.state.net.prepare_layer(setup.tls.clone());
+            return self.add_layered(setup, layer, codec, service);
         }
         self.add_layered(setup, Plain, codec, service)
     }

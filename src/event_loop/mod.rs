@@ -223,7 +223,8 @@ impl<N: Net + 'static> EventLoop<N> {
                         cell.endpoint_mut().deliver_messages(&mut self.state);
                     }
                     self.inquiries.handle_wake();
-                    self.handle.take_requests().into_iter().for_each(|request| self.handle_control_event(request));
+                    let requests = self.state.net.take_requests(&self.handle);
+                    requests.into_iter().for_each(|request| self.handle_control_event(request));
                 }
                 Some(control_event) => self.handle_control_event(control_event),
                 None => {}

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 /// The address of a server, at which it listens and to which clients connect.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum Address {
     /// `host:port`; the host may be a name, an IPv4 address, or an IPv6 address in brackets.
     Tcp(String),

@@ -9,10 +9,12 @@ use std::time::Duration;
 /// Every [`Event::Ready`] about the source carries it. Its bits mean nothing to [`Net`](super::Net);
 /// the loop packs endpoint, slot and generation into them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Token(pub u64);
 
 /// One report of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum Event {
     /// A registered source may be ready.
     Ready(Readiness),
@@ -25,6 +27,7 @@ pub enum Event {
 /// Readiness is edge-triggered: a bit is reported when it becomes true, and not again until a call
 /// returned `WouldBlock`. The caller must remember it until then. A report can be spurious.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct Readiness {
     /// The source, by the name it was registered under.
     pub token: Token,
@@ -47,6 +50,7 @@ pub enum PollOutcome {
 
 /// A request to the whole loop, by a signal or through a [`Handle`](super::Handle).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum ControlEvent {
     /// Check the inboxes: another thread has sent a message or a request.
     Wake,

@@ -35,8 +35,10 @@ pub(crate) mod udp;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use crate::instant::Instant;
+use crate::service::Service;
 
 pub use crate::destination::Destination;
 pub use crate::peer_address::{AddressGroup, PeerAddress};
@@ -72,6 +74,11 @@ pub trait Net {
     type Listener;
     /// A bound UDP socket.
     type Datagrams: Datagrams;
+    /// What a layer over this network becomes: usually the layer itself.
+    type Layered<W: Layer<Self::Stream> + 'static>: Layer<Self::Stream> + 'static;
+
+    /// Prepares a layer, such as TLS, for the streams of this network.
+    fn prepare_layer<W: Layer<Self::Stream> + 'static>(&self, layer: W) -> Self::Layered<W>;
 
     /// The time. It never goes back. It may stand still between two calls, or jump ahead.
     fn now(&self) -> Instant;
@@ -92,6 +99,19 @@ pub trait Net {
     /// # Errors
     /// The address cannot be resolved or bound, or the kernel refused an option.
     fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> io::Result<Self::Listener>;
+
+    /// As [`Self::listen`], for an administration endpoint. A recording leaves its connections out.
+    ///
+    /// # Errors
+    /// As [`Self::listen`].
+    fn listen_unrecorded(
+        &mut self,
+        address: &Address,
+        options: &ListenOptions,
+        token: Token,
+    ) -> io::Result<Self::Listener> {
+        self.listen(address, options, token)
+    }
 
     /// Binds a UDP socket and registers it for both directions under `token`. Returns it with the
     /// address it is bound to. Looks up names, which may block.
@@ -142,4 +162,19 @@ pub trait Net {
 
     /// A waker for other threads: it ends the current or next sleep with [`ControlEvent::Wake`].
     fn wake(&self) -> Arc<dyn Wake>;
+
+    /// Takes the requests of other threads that wait at a handle.
+    fn take_requests(&mut self, handle: &Handle) -> Vec<ControlEvent> {
+        handle.take_requests()
+    }
+
+    /// Takes the next message of another thread for a service. `None` if no message waits.
+    fn take_message<S: Service>(&mut self, inbox: &Receiver<S::Message>) -> Option<S::Message> {
+        inbox.try_recv().ok()
+    }
+
+    /// Adds a text of the program to the recording, if the calls are recorded.
+    fn note(&self, text: &str) {
+        let _ = text;
+    }
 }

@@ -20,8 +20,8 @@ use super::clock::{Clock, ClockAnchor};
 use super::inherited::InheritedSockets;
 use super::listener::Listener;
 use super::{
-    Address, ConnectOptions, ControlEvent, DatagramOptions, DatagramSocket, Destination, Event, ListenOptions, Net,
-    PeerAddress, PollOutcome, Readiness, Token, Wake,
+    Address, ConnectOptions, ControlEvent, DatagramOptions, DatagramSocket, Destination, Event, Layer, ListenOptions,
+    Net, PeerAddress, PollOutcome, Readiness, Token, Wake,
 };
 
 /// The most events of one poll. A smaller number costs more polls; a larger one does not fit the
@@ -171,6 +171,11 @@ impl Net for Reactor {
     type Stream = Socket;
     type Listener = Listener;
     type Datagrams = DatagramSocket;
+    type Layered<W: Layer<Socket> + 'static> = W;
+
+    fn prepare_layer<W: Layer<Socket> + 'static>(&self, layer: W) -> W {
+        layer
+    }
 
     #[inline]
     fn now(&self) -> Instant {

@@ -41,6 +41,7 @@ pub trait Datagrams {
 
 /// The addresses of one datagram, on both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub struct DatagramRoute {
     /// The address of the other end. A received one can be forged.
     pub peer: SocketAddr,

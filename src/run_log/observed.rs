@@ -118,6 +118,14 @@ impl<S: Service<Codec: ByteCodec>, O: CallbackObserver> Service for Observed<S, 
         self.call(|inner| inner.on_message(message, &mut orders.for_service()));
     }
 
+    fn encode_message(message: &S::Message) -> Option<Vec<u8>> {
+        S::encode_message(message)
+    }
+
+    fn decode_message(content: &[u8]) -> Option<S::Message> {
+        S::decode_message(content)
+    }
+
     fn on_drain(&mut self, orders: &mut Orders<'_, Self>) {
         self.observer.observe(&Callback::Drain);
         self.call(|inner| inner.on_drain(&mut orders.for_service()));

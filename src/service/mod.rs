@@ -96,6 +96,19 @@ pub trait Service: Sized {
         let _ = (message, orders);
     }
 
+    /// The content of a message, for a recording of the loop. `None` leaves the content out, and then the
+    /// recording cannot be replayed beyond this message.
+    fn encode_message(message: &Self::Message) -> Option<Vec<u8>> {
+        let _ = message;
+        None
+    }
+
+    /// The message with this content, which [`Self::encode_message`] has made. `None` if there is none.
+    fn decode_message(content: &[u8]) -> Option<Self::Message> {
+        let _ = content;
+        None
+    }
+
     /// Called once when the event loop begins to drain, before any peer is finished.
     fn on_drain(&mut self, orders: &mut Orders<'_, Self>) {
         let _ = orders;

@@ -23,6 +23,7 @@ pub trait Identity {
 
 /// The result of a TLS handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct TlsInfo {
     /// The version of the protocol.
@@ -44,6 +45,7 @@ impl TlsInfo {
 
 /// A version of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize))]
 pub enum TlsVersion {
     /// TLS 1.2 (RFC 5246).
     Tls12,

@@ -17,8 +17,8 @@ use super::sys_result::to_io;
 use super::wire::Side;
 use crate::instant::Instant;
 use crate::net::{
-    Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress, PollOutcome, Stream,
-    Token, Wake,
+    Address, ConnectOptions, DatagramOptions, Destination, Event, Layer, ListenOptions, Net, PeerAddress, PollOutcome,
+    Stream, Token, Wake,
 };
 use crate::trace::{SysResult, TraceEntry, TraceEvent};
 
@@ -66,6 +66,11 @@ impl Net for SimNet {
     type Stream = SimStream;
     type Listener = SimListener;
     type Datagrams = SimDatagrams;
+    type Layered<W: Layer<SimStream> + 'static> = W;
+
+    fn prepare_layer<W: Layer<SimStream> + 'static>(&self, layer: W) -> W {
+        layer
+    }
 
     fn now(&self) -> Instant {
         self.world.lock().now

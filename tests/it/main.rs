@@ -39,6 +39,7 @@ mod prometheus;
 mod proxy;
 mod proxy_protocol;
 mod reload;
+mod replay;
 mod report;
 mod reset;
 mod restart;

@@ -75,7 +75,7 @@ fn every_flag_is_a_variable_and_its_error_names_it() {
         let variable = format!("READYLOOP_{}", flag.replace('-', "_").to_uppercase());
         // A file that does not exist, a needed tls:// address, or a needed framing.
         let parts: &[&str] = match flag.as_str() {
-            "config" | "ready-file" => &["no such file"],
+            "config" | "ready-file" | "record" => &["no such file"],
             "cert" | "key" | "client-ca" | "alpn" => &["needs a tls:// address"],
             "prefix" => continue,
             _ => &[&variable, "\u{1f41f}"],

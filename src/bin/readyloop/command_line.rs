@@ -17,6 +17,7 @@ use crate::compare;
 use crate::conform;
 use crate::doctor;
 use crate::manual;
+use crate::replay;
 use crate::report;
 use crate::serve;
 use crate::sim;
@@ -65,6 +66,9 @@ pub(crate) enum Subcommand {
     /// Runs the server in simulated worlds with injected faults
     #[command(after_help = sim::NOTE, after_long_help = sim::HELP)]
     Sim(sim::Settings),
+    /// Runs a recorded server again, without sockets, and compares each call
+    #[command(after_long_help = replay::HELP)]
+    Replay(replay::Settings),
     /// Prints the numbers of a running server, one line a second
     #[command(after_help = stat::UNITS, after_long_help = stat::HELP)]
     Stat(stat::Settings),
@@ -207,6 +211,8 @@ EXAMPLES
       Make a certificate for development, and the authority that signs it.
   readyloop sim
       Run the server in 2,000 simulated worlds.
+  readyloop replay run.rec
+      Run again what `serve --record run.rec` has recorded.
   readyloop stat 127.0.0.1:9007
       Print the numbers of a server with --admin 127.0.0.1:9007, one line a second.
   readyloop doctor

@@ -25,6 +25,7 @@ mod output_file;
 mod process_state;
 mod progress;
 mod quantity;
+mod replay;
 mod report;
 mod serve;
 mod sim;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Subcommand::Conform(settings) => conform::run(&settings),
         Subcommand::Report(settings) => report::run(&settings),
         Subcommand::Sim(settings) => sim::run(&settings),
+        Subcommand::Replay(settings) => replay::run(&settings),
         Subcommand::Stat(settings) => stat::run(&settings),
         Subcommand::Doctor(settings) => doctor::run(&settings),
         Subcommand::Man(settings) => manual::run(&settings, command_line::declaration()),

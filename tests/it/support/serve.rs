@@ -80,6 +80,12 @@ impl Serve {
         self
     }
 
+    /// Sets the limit on the length of files, in blocks of 512 bytes.
+    pub(crate) fn file_blocks(mut self, count: usize) -> Self {
+        self.prelude = format!("ulimit -f {count} && {}", self.prelude);
+        self
+    }
+
     /// Runs it under another program, which must not change its process number.
     pub(crate) fn under(mut self, program: &str) -> Self {
         self.prelude = format!("{} {program}", self.prelude);

@@ -13,6 +13,7 @@ use crate::output_file;
 use crate::units::print_size;
 
 use super::admin;
+use super::recording;
 use super::settings::{Service, Settings};
 use super::threads::Design;
 
@@ -32,6 +33,7 @@ const CHARGEN_LEN: usize = 72;
 pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     check_addresses(settings)?;
     admin::check(settings)?;
+    recording::check(settings)?;
     check_ready_file(settings)?;
     check_queues(settings)?;
     check_tls(settings)?;

@@ -19,6 +19,12 @@ impl FlagValues {
         Self(serve.get_arguments().filter_map(values).collect())
     }
 
+    /// Each flag with its values.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Vec<String>)> {
+        let text = |value: &OsString| value.to_string_lossy().into_owned();
+        self.0.iter().map(move |(flag, values)| (flag.as_str(), values.iter().map(text).collect()))
+    }
+
     /// The flags with other values than in `old`, in alphabetical order.
     pub(super) fn changed_from(&self, old: &Self) -> Vec<String> {
         let mut flags: Vec<&String> = self.0.keys().chain(old.0.keys()).collect();

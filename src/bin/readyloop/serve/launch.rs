@@ -10,6 +10,7 @@ use std::path::Path;
 use log::warn;
 use readyloop::admission::EndpointPurpose;
 use readyloop::blocking::{self, BlockingServer};
+use readyloop::datagram::DatagramService;
 use readyloop::event_loop::Restart;
 use readyloop::net::inherited::PassedSocket;
 use readyloop::net::tls::TlsServer;
@@ -88,7 +89,8 @@ impl<N: SystemNet + 'static> AnyServer<N> {
                 warn!("the supervisor has ended");
                 // A second drain would be a stop.
                 if server.stage().accepts() {
-                    server.drain();
+                    // The request passes the border of the loop, so a recording has it.
+                    server.handle().drain();
                 }
                 ControlFlow::Break(())
             }
@@ -112,6 +114,16 @@ impl<N: SystemNet + 'static> AnyServer<N> {
         }
     }
 
+    /// Adds the administration endpoint. Only the reactor has one.
+    fn listen_admin(&mut self, address: &Address) -> Result<Address, ListenError> {
+        match self {
+            Self::Reactor(server) => admin::listen(server, address.clone()),
+            Self::Blocking(_) => Err(ListenError::WrongKind(address.clone())),
+        }
+    }
+}
+
+impl<N: SystemNet + 'static> EndpointTarget for AnyServer<N> {
     fn listen<S: readyloop::Service<Codec = Framing> + Clone + Send + 'static>(
         &mut self,
         listen: Listen,
@@ -127,26 +139,37 @@ impl<N: SystemNet + 'static> AnyServer<N> {
         }
     }
 
-    /// Adds the administration endpoint. Only the reactor has one.
-    fn listen_admin(&mut self, address: &Address) -> Result<Address, ListenError> {
-        match self {
-            Self::Reactor(server) => admin::listen(server, address.clone()),
-            Self::Blocking(_) => Err(ListenError::WrongKind(address.clone())),
-        }
-    }
-
-    fn listen_datagrams(&mut self, settings: &Settings, address: &Address) -> io::Result<Address> {
-        let unsupported = |reason| io::Error::new(io::ErrorKind::Unsupported, reason);
-        let Self::Reactor(server) = self else { return Err(unsupported("datagrams need the reactor")) };
-        let (options, limits) = (settings.datagram_options(), settings.datagram_limits());
-        let bound = match settings.endpoints.service {
-            Service::Echo => server.listen_datagrams(address, &options, limits, Echo::new()),
-            Service::Discard => server.listen_datagrams(address, &options, limits, Discard::new()),
-            Service::Chargen => server.listen_datagrams(address, &options, limits, Chargen::new()),
-            Service::Chat => return Err(unsupported("chat needs connections, and UDP has none")),
+    fn listen_datagrams(
+        &mut self,
+        address: &Address,
+        settings: &Settings,
+        service: impl DatagramService + 'static,
+    ) -> io::Result<Address> {
+        let Self::Reactor(server) = self else {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "datagrams need the reactor"));
         };
-        Ok(bound?)
+        let (options, limits) = (settings.datagram_options(), settings.datagram_limits());
+        Ok(server.listen_datagrams(address, &options, limits, service)?)
     }
+}
+
+/// A server to which endpoints are added.
+pub(crate) trait EndpointTarget {
+    /// Adds an endpoint for connections. Returns its address.
+    fn listen<S: readyloop::Service<Codec = Framing> + Clone + Send + 'static>(
+        &mut self,
+        listen: Listen,
+        framing: Framing,
+        service: S,
+    ) -> Result<Address, ListenError>;
+
+    /// Adds an endpoint for datagrams. Returns its address.
+    fn listen_datagrams(
+        &mut self,
+        address: &Address,
+        settings: &Settings,
+        service: impl DatagramService + 'static,
+    ) -> io::Result<Address>;
 }
 
 /// A server with the addresses that it is bound to.
@@ -168,7 +191,7 @@ pub(super) fn bind<N: SystemNet + 'static>(
     for address in &settings.endpoints.listen {
         check_path(address)?;
         addresses.push(
-            listen(&mut server, settings, tls.as_ref(), address)
+            add_endpoint(&mut server, settings, tls.as_ref(), address)
                 .map_err(|error| listen_error("--listen", address, &error))?,
         );
     }
@@ -226,14 +249,22 @@ fn watching_reactor(restart: ControlEvent) -> io::Result<Reactor> {
     Ok(reactor)
 }
 
-fn listen<N: SystemNet + 'static>(
-    server: &mut AnyServer<N>,
+/// Adds the endpoint for one address of the settings.
+pub(crate) fn add_endpoint(
+    server: &mut impl EndpointTarget,
     settings: &Settings,
     tls: Option<&TlsServer>,
     address: &Address,
 ) -> io::Result<Address> {
     if let Address::Udp(_) = address {
-        return server.listen_datagrams(settings, address);
+        return match settings.endpoints.service {
+            Service::Echo => server.listen_datagrams(address, settings, Echo::new()),
+            Service::Discard => server.listen_datagrams(address, settings, Discard::new()),
+            Service::Chargen => server.listen_datagrams(address, settings, Chargen::new()),
+            Service::Chat => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, "chat needs connections, and UDP has none"))
+            }
+        };
     }
     let listen = Listen {
         address: address.clone(),

@@ -15,7 +15,10 @@ mod notify;
 mod options;
 mod processes;
 mod proxy;
+mod recording;
+mod recording_flags;
 mod reload;
+mod replayed;
 mod settings;
 mod threads;
 mod tls;
@@ -33,6 +36,7 @@ use crate::standard_output::OutputState;
 pub(crate) use config_file::{read_file, with_file};
 pub(crate) use descriptors::RESERVE as DESCRIPTORS_RESERVE;
 pub(crate) use flag_values::FlagValues;
+pub(crate) use replayed::ReplayedServer;
 pub(crate) use settings::Settings;
 pub(crate) use variables::{check_variables, with_variables};
 
@@ -66,9 +70,15 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
     let restart = if process.is_some() { ControlEvent::HandOver } else { ControlEvent::Restart };
     let mut reactor = launch::reactor(restart)?;
     reactor.inherit(inherited);
-    let server = AnyServer::new(settings, reactor, settings.server_limits(connections_max))?;
-    let reload = Reload::new(settings, read, limit, listeners);
-    serve(settings, server, Control::new(reload, notifier))
+    let limits = settings.server_limits(connections_max);
+    let control = Control::new(Reload::new(settings, read, limit, listeners), notifier);
+    match recording::path(settings) {
+        Some(path) => {
+            let net = recording::begin(settings, &path, reactor, connections_max)?;
+            serve(settings, AnyServer::over(net, limits), control)
+        }
+        None => serve(settings, AnyServer::new(settings, reactor, limits)?, control),
+    }
 }
 
 /// Binds the addresses, announces them, and serves.
@@ -127,6 +137,8 @@ EXAMPLES
       Report metrics and connections over HTTP; open http://127.0.0.1:9007/ in a browser.
   readyloop serve --listen 0.0.0.0:7007 --proxy-protocol --proxy-from 10.1.0.5,10.1.0.6
       Serve behind two proxies that announce the address of each client.
+  readyloop serve --record run.rec --record-bytes
+      Record all that happens, for `readyloop replay run.rec`.
   readyloop serve --processes 4
       Serve with four processes on the same address; SIGUSR2 restarts them one after another.
   READYLOOP_MAX_CONNECTIONS=1k readyloop serve --config server.toml

@@ -13,7 +13,7 @@ use crate::escape::one_line;
 use crate::logging;
 
 use super::settings::{Datagrams, Output, Settings, Tls};
-use super::{check, descriptors};
+use super::{check, descriptors, recording};
 
 /// Reads all settings again, as at the start.
 pub(crate) type ReadSettings = fn() -> Result<Settings, CliError>;
@@ -94,6 +94,7 @@ impl Reload {
         }
         let (limit, listeners) = self.descriptors;
         let connections_max = descriptors::connections_max(limit, listeners, self.settings.total.max_connections);
+        server.net().note(&recording::text(&self.settings, connections_max));
         server.change_limits(self.settings.server_limits(connections_max));
         server.change_peer_limits(&self.settings.limits());
         server.change_datagram_limits(&self.settings.datagram_limits());

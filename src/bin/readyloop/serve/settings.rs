@@ -21,6 +21,7 @@ use crate::units::{
 
 use super::flag_values::FlagValues;
 use super::proxy::ProxyProtocol;
+use super::recording_flags::RecordingFlags;
 use super::threads::Threads;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7007";
@@ -52,6 +53,8 @@ pub(crate) struct Settings {
     pub(super) datagrams: Datagrams,
     #[command(flatten)]
     pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) recording: RecordingFlags,
 
     /// Address of the administration endpoint: metrics and the state of the server over HTTP
     ///

@@ -11,7 +11,7 @@ use crate::codec::{ByteCodec, Lines, Raw};
 use crate::event_loop::EventLoop;
 use crate::instant::Instant;
 use crate::net::{
-    Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress, PollOutcome,
+    Address, ConnectOptions, DatagramOptions, Destination, Event, Layer, ListenOptions, Net, PeerAddress, PollOutcome,
     Readiness, Stream, Token, Wake,
 };
 use crate::service::Echo;
@@ -158,6 +158,11 @@ impl Net for SmallNet {
     type Stream = SmallNet;
     type Listener = Token;
     type Datagrams = SimDatagrams;
+    type Layered<W: Layer<SmallNet> + 'static> = W;
+
+    fn prepare_layer<W: Layer<SmallNet> + 'static>(&self, layer: W) -> W {
+        layer
+    }
 
     fn now(&self) -> Instant {
         Instant::from_nanos(1)

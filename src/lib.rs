@@ -63,7 +63,7 @@
 //! | 1 | [`codec`] | where frames begin and end in a stream of bytes |
 //! | 2 | [`connection`] | one peer: a state machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | the trait you implement; many peers and one service; which datagrams are answered |
-//! | 4 | [`net`], [`sim`], [`admission`], [`connector`], [`offload`] | the border: sockets, mio, the clock; a simulated network behind it; caps and totals; outbound connections in progress; slow work on other threads |
+//! | 4 | [`net`], [`sim`], [`faulty`], [`admission`], [`connector`], [`offload`] | the border: sockets, mio, the clock; a simulated network behind it; injected faults; caps and totals; outbound connections in progress; slow work on other threads |
 //! | 5 | [`event_loop`] | endpoints on one loop, and the turn that serves them |
 //! | 6 | [`client`], [`admin`], [`blocking`], [`load`] | outbound connections, blocking and on a loop; metrics and the state of the loop over HTTP; designs with threads; the load generator |
 //! | 7 | [`simtest`] | the server in a simulated network, checked after every turn |
@@ -102,6 +102,7 @@ pub mod counters;
 pub mod datagram;
 pub mod destination;
 pub mod event_loop;
+pub mod faulty;
 pub mod guide;
 pub mod host;
 pub mod instant;

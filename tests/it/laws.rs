@@ -98,6 +98,7 @@ fn only_the_pump_moves_bytes() {
         "src/net/blocking.rs",
         "src/client/blocking.rs",
         "src/sim/",
+        "src/faulty/sockets.rs",
         // Their sockets lead to other processes of the same server, on threads of their own.
         "src/admin/processes/fetch.rs",
         "src/event_loop/restart.rs",
@@ -142,6 +143,7 @@ fn only_the_reactor_polls() {
             "src/blocking/mod.rs",
             "src/client/connect.rs",
             "src/sim/",
+            "src/faulty/mod.rs",
         ])
         .forbids("src/event_loop/endpoint.rs", "fn f() { state.net.poll(&mut events, None) }")
         .holds();

@@ -18,6 +18,7 @@ mod echo;
 mod example_tests;
 mod examples;
 mod fairness;
+mod faults;
 mod framing;
 mod full;
 mod guide;

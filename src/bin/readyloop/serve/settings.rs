@@ -19,6 +19,7 @@ use crate::units::{
     switch, within,
 };
 
+use super::faults::Faults;
 use super::flag_values::FlagValues;
 use super::proxy::ProxyProtocol;
 use super::threads::Threads;
@@ -52,6 +53,8 @@ pub(crate) struct Settings {
     pub(super) datagrams: Datagrams,
     #[command(flatten)]
     pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) faults: Faults,
 
     /// Address of the administration endpoint: metrics and the state of the server over HTTP
     ///

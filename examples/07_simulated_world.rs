@@ -12,7 +12,7 @@
 //! Without faults both versions answer …
 //! In 500 worlds with faults the version with `Lines` gives the same answers. …
 //! The version without framing fails with seed …: it answers …
-//!   turn …: the server reads … bytes from peer 0
+//!   the server reads … bytes from connection 0
 //! ```
 //!
 //! This is the production server. Only its `Net` is simulated: it opens no socket, starts no thread,
@@ -21,6 +21,7 @@
 use std::time::Duration;
 
 use readyloop::sim::{FaultCounts, Faults, World};
+use readyloop::trace::{TraceEntry, TraceEvent, TraceLog};
 use readyloop::{Address, Context, Lines, Raw, Server, ServerLimits, Service};
 
 /// The number of worlds with faults.
@@ -105,12 +106,16 @@ fn main() {
 
     let failed = (0..SEEDS).find(|seed| answers(&world_with_delays(*seed), Raw, ReadAdder) != ANSWERS);
     let seed = failed.expect("a short read cuts a line in two");
-    let world = world_with_delays(seed).with_trace();
+    let log = TraceLog::new();
+    let world = world_with_delays(seed).with_log(log.clone());
     let wrong = answers(&world, Raw, ReadAdder);
     println!("\nThe version without framing fails with seed {seed}: it answers {wrong:?}.");
     println!("The same seed repeats the run. Its reads and writes:");
-    let is_call = |line: &&str| line.contains(": the server reads") || line.contains(": the server writes");
-    for line in world.trace().lines().filter(is_call) {
-        println!("  {line}");
+    for entry in log.take() {
+        if let TraceEntry::Event(TraceEvent::Read { wire, result: Ok(len), .. }) = entry {
+            println!("  the server reads {len} bytes from connection {wire}");
+        } else if let TraceEntry::Event(TraceEvent::Wrote { wire, result: Ok(len), .. }) = entry {
+            println!("  the server writes {len} bytes to connection {wire}");
+        }
     }
 }

@@ -107,7 +107,7 @@ fn main() {
     let test = SimTest::of(&subject);
     let failure = (0..SEEDS).find_map(|seed| test.run(seed).err()).expect("a peer gets a used slot");
     println!("\nSeed {} finds the bug. The callbacks of its run:", failure.seed);
-    let story = test.story(failure.seed).text;
+    let story = test.story(failure.seed).log.story().to_string();
     story.lines().filter(|line| line.contains("callback on_")).for_each(|line| println!("  {line}"));
     println!("\nThe last lines of its story:");
     let lines: Vec<&str> = story.lines().collect();

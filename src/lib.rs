@@ -63,9 +63,9 @@
 //! | 1 | [`codec`] | where frames begin and end in a stream of bytes |
 //! | 2 | [`connection`] | one peer: a state machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | the trait you implement; many peers and one service; which datagrams are answered |
-//! | 4 | [`net`], [`sim`], [`faulty`], [`admission`], [`connector`], [`offload`] | the border: sockets, mio, the clock; a simulated network behind it; injected faults; caps and totals; outbound connections in progress; slow work on other threads |
+//! | 4 | [`net`], [`trace`], [`sim`], [`faulty`], [`admission`], [`connector`], [`offload`] | the border: sockets, mio, the clock; what happens at it; a simulated network behind it; injected faults; caps and totals; outbound connections in progress; slow work on other threads |
 //! | 5 | [`event_loop`] | endpoints on one loop, and the turn that serves them |
-//! | 6 | [`client`], [`admin`], [`blocking`], [`load`] | outbound connections, blocking and on a loop; metrics and the state of the loop over HTTP; designs with threads; the load generator |
+//! | 6 | [`client`], [`admin`], [`blocking`], [`load`], [`run_log`] | outbound connections, blocking and on a loop; metrics and the state of the loop over HTTP; designs with threads; the load generator; what happened in each turn, in words |
 //! | 7 | [`simtest`] | the server in a simulated network, checked after every turn |
 //!
 //! # Laws
@@ -111,12 +111,14 @@ pub mod load;
 pub mod net;
 pub mod offload;
 pub mod peer_address;
+pub mod run_log;
 pub mod service;
 pub mod sim;
 #[cfg(feature = "simtest")]
 pub mod simtest;
 pub mod slab;
 pub mod timers;
+pub mod trace;
 pub mod watermark;
 
 pub use self::slab::Key;

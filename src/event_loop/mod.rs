@@ -43,6 +43,7 @@ pub use restart::{ADMIN, Restart, TLS};
 pub use shutdown::Stage;
 pub use snapshot::{EndpointSnapshot, OpenStage, PeerSnapshot, Snapshot};
 pub use sources::SourceEvent;
+pub(crate) use token::peer_token;
 pub use transitions::{PeerChange, Transition};
 
 use any_endpoint::{AnyEndpoint, EndpointCell};
@@ -298,6 +299,7 @@ impl<N: Net + 'static> EventLoop<N> {
             endpoints: self.all_endpoints().map(AnyEndpoint::snapshot).collect(),
             lent_bytes: self.state.reserve.lent_bytes(),
             lent_bytes_max: self.state.reserve.lent_bytes_max(),
+            turn_bytes: self.state.turn_bytes,
             open: self.state.admission.open(),
             now: self.state.now,
             sleeps_until: self.next_work(),

@@ -18,9 +18,10 @@ use crate::admission::{Count, ServerLimits};
 use crate::instant::Instant;
 
 /// A stage of a shutdown. In every stage after `NotReady`, the loop ends when its last peer is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// No shutdown has begun.
+    #[default]
     Running,
     /// Connections are accepted and served as before, but the readiness probe of the administration endpoint
     /// fails. So a load balancer can take the server out before connections are refused.

@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub lent_bytes: usize,
     /// Most memory that may be lent, in bytes.
     pub lent_bytes_max: usize,
+    /// Most bytes that each endpoint moves in a turn.
+    pub turn_bytes: usize,
     /// Peers that are counted as open.
     pub open: usize,
     /// The time of the last turn.

@@ -5,7 +5,12 @@ use crate::slab::Key;
 
 /// The token of a peer: the endpoint in the top byte, the slot below it, the generation in the low half.
 pub(super) fn token(index: u8, key: Key) -> Token {
-    Token(u64::from(index) << 56 | key.to_bits())
+    peer_token(usize::from(index), key)
+}
+
+/// The token of a peer of the endpoint with this index in its loop.
+pub(crate) fn peer_token(endpoint: usize, key: Key) -> Token {
+    Token((endpoint as u64) << 56 | key.to_bits())
 }
 
 /// The key of the peer that a token belongs to.

@@ -10,10 +10,10 @@ use super::behavior::Behavior;
 use super::peer::SimPeer;
 use super::peer_state::{PeerStage, PeerState};
 use super::state::{ConnectResponse, EventSource, WorldState};
-use super::sys_result::SysResult;
 use super::wire::Side;
 use super::world::World;
 use crate::net::{Address, Destination, Token};
+use crate::trace::SysResult;
 
 impl World {
     /// Accepts later connects to `address`, each by a new peer with this behavior.

@@ -11,9 +11,9 @@ use libc::{EADDRINUSE, EAGAIN, ECONNREFUSED, EINTR, EINVAL};
 
 use super::faults::Fault;
 use super::state::{EventSource, Registration, SharedWorld, SocketState, WorldState};
-use super::sys_result::{SysResult, to_io};
-use super::trace_event::TraceEvent;
+use super::sys_result::to_io;
 use crate::net::{Address, DatagramRoute, Datagrams, Token};
+use crate::trace::{SysResult, TraceEntry, TraceEvent};
 
 /// The most datagrams in an inbox.
 const INBOX_MAX: usize = 256;
@@ -73,7 +73,12 @@ impl WorldState {
         let number = self.sockets.len();
         let registration = Registration::default();
         self.sockets.push(SocketState { address: bound, is_open: true, inbox: VecDeque::new(), registration });
-        self.trace.with_story(|story| story.name_socket(token.0, &Address::Udp(bound.to_string())));
+        let named = || TraceEntry::Named {
+            token: token.0,
+            listener: None,
+            address: Address::Udp(bound.to_string()).to_string(),
+        };
+        self.trace.add_entry(named);
         self.register(EventSource::Socket(number), token);
         Ok(number)
     }

@@ -6,11 +6,12 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use super::rng::Rng;
+use crate::trace::Lesson;
 
 /// Declares the kinds of faults, each with its name, the highest probability that a seed may draw,
-/// and its cost.
+/// its cost, and the lesson about it.
 macro_rules! faults {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal, $probability_max:literal, $cost:ident;)*) => {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal, $probability_max:literal, $cost:ident, $lesson:ident;)*) => {
         /// One kind of fault.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Fault {
@@ -35,6 +36,11 @@ macro_rules! faults {
             pub const fn cost(self) -> FaultCost {
                 match self { $(Self::$kind => FaultCost::$cost,)* }
             }
+
+            /// The lesson of the course about it.
+            pub const fn lesson(self) -> Lesson {
+                match self { $(Self::$kind => Lesson::$lesson,)* }
+            }
         }
     };
 }
@@ -50,68 +56,68 @@ pub enum FaultCost {
 
 faults! {
     /// A read returns fewer bytes than are available.
-    ShortRead = "short read", 0.9, Delay;
+    ShortRead = "short read", 0.9, Delay, Frames;
     /// A write takes fewer bytes than there is space for.
-    ShortWrite = "short write", 0.9, Delay;
+    ShortWrite = "short write", 0.9, Delay, Queues;
     /// A read would block although bytes are available. An edge follows.
-    ReadBlocks = "read would block", 0.4, Delay;
+    ReadBlocks = "read would block", 0.4, Delay, Readiness;
     /// A write would block although there is space. An edge follows.
-    WriteBlocks = "write would block", 0.4, Delay;
+    WriteBlocks = "write would block", 0.4, Delay, Queues;
     /// A read is interrupted (EINTR).
-    ReadInterrupted = "read interrupted", 0.4, Delay;
+    ReadInterrupted = "read interrupted", 0.4, Delay, Errors;
     /// A write is interrupted (EINTR).
-    WriteInterrupted = "write interrupted", 0.4, Delay;
+    WriteInterrupted = "write interrupted", 0.4, Delay, Errors;
     /// A call finds the connection reset.
-    Reset = "connection reset", 0.02, Loss;
+    Reset = "connection reset", 0.02, Loss, Errors;
     /// A call finds the connection broken (EPIPE).
-    BrokenPipe = "broken pipe", 0.02, Loss;
+    BrokenPipe = "broken pipe", 0.02, Loss, Errors;
     /// A call finds the connection timed out.
-    TimedOut = "connection timed out", 0.02, Loss;
+    TimedOut = "connection timed out", 0.02, Loss, Errors;
     /// An accept would block although the backlog holds a connection. An edge follows.
-    AcceptBlocks = "accept would block", 0.4, Delay;
+    AcceptBlocks = "accept would block", 0.4, Delay, Readiness;
     /// An accept fails with one of the errors of accept(2).
-    AcceptFails = "accept fails", 0.8, Loss;
+    AcceptFails = "accept fails", 0.8, Loss, Errors;
     /// For a while every accept fails because descriptors or memory are exhausted.
-    AcceptOutage = "accept outage", 0.1, Delay;
+    AcceptOutage = "accept outage", 0.1, Delay, Errors;
     /// A stream cannot be registered.
-    RegisterFails = "register fails", 0.2, Loss;
+    RegisterFails = "register fails", 0.2, Loss, Errors;
     /// A poll returns early and without events.
-    EmptyPoll = "empty poll", 0.3, Delay;
+    EmptyPoll = "empty poll", 0.3, Delay, Readiness;
     /// A poll returns only some of the ready events.
-    SmallBatch = "small batch", 0.9, Delay;
+    SmallBatch = "small batch", 0.9, Delay, Fairness;
     /// A poll returns its events in random order.
-    Shuffled = "shuffled batch", 0.9, Delay;
+    Shuffled = "shuffled batch", 0.9, Delay, Edges;
     /// An event with readiness that the stream does not have.
-    Spurious = "spurious event", 0.4, Delay;
+    Spurious = "spurious event", 0.4, Delay, Readiness;
     /// An event that a poll returns twice.
-    Duplicate = "duplicate event", 0.4, Delay;
+    Duplicate = "duplicate event", 0.4, Delay, Edges;
     /// An event for a stream that was dropped.
-    Stale = "event for a dropped stream", 0.4, Delay;
+    Stale = "event for a dropped stream", 0.4, Delay, Edges;
     /// A peer acts between two calls of the server.
-    Interleaved = "peer acts between calls", 0.5, Delay;
+    Interleaved = "peer acts between calls", 0.5, Delay, Edges;
     /// A connection with small kernel buffers, down to a single byte.
-    SmallBuffer = "small kernel buffer", 0.9, Delay;
+    SmallBuffer = "small kernel buffer", 0.9, Delay, Queues;
     /// A peer's reset destroys bytes that it sent earlier.
-    ResetOvertakes = "reset overtakes bytes", 0.9, Loss;
+    ResetOvertakes = "reset overtakes bytes", 0.9, Loss, HalfClose;
     /// The clock does not move between two polls.
-    ClockStands = "clock stands", 0.9, Delay;
+    ClockStands = "clock stands", 0.9, Delay, Deadlines;
     /// The clock moves by one nanosecond.
-    ClockCreeps = "clock creeps", 0.5, Delay;
+    ClockCreeps = "clock creeps", 0.5, Delay, Deadlines;
     /// The clock jumps an hour ahead, past every deadline.
-    ClockJumpsHour = "clock jumps an hour", 0.005, Loss;
+    ClockJumpsHour = "clock jumps an hour", 0.005, Loss, Deadlines;
     /// The clock jumps 50 days ahead, more milliseconds than 32 bits hold.
-    ClockJumpsDays = "clock jumps 50 days", 0.005, Loss;
+    ClockJumpsDays = "clock jumps 50 days", 0.005, Loss, Deadlines;
     // The rest follows from the behavior of peers and is only counted here.
     /// A peer ends its direction and reads on.
-    HalfClose = "half-close by a peer", 0.0, Delay;
+    HalfClose = "half-close by a peer", 0.0, Delay, HalfClose;
     /// A peer ends its direction before it has sent everything.
-    EarlyFin = "FIN at any byte", 0.0, Loss;
+    EarlyFin = "FIN at any byte", 0.0, Loss, HalfClose;
     /// A peer resets its connection.
-    PeerResets = "reset by a peer", 0.0, Loss;
+    PeerResets = "reset by a peer", 0.0, Loss, Errors;
     /// A peer closes its connection, even with unread or unsent bytes.
-    PeerCloses = "close by a peer", 0.0, Loss;
+    PeerCloses = "close by a peer", 0.0, Loss, HalfClose;
     /// The server writes to a peer that never reads.
-    NeverReads = "peer never reads", 0.0, Loss;
+    NeverReads = "peer never reads", 0.0, Loss, Backpressure;
 }
 
 /// The probability of each kind of fault in one world.

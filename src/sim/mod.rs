@@ -51,12 +51,9 @@ mod peer_state;
 mod poll;
 mod rng;
 mod state;
-mod story;
 mod sys_result;
 #[cfg(test)]
 mod tests;
-mod trace;
-mod trace_event;
 mod wire;
 mod world;
 

@@ -13,14 +13,14 @@ use libc::{EADDRINUSE, EAGAIN, ECONNABORTED, EINTR, EINVAL, EMFILE, ENOMEM, ENOS
 use super::datagrams::SimDatagrams;
 use super::faults::{ACCEPT_ERRORS, ACCEPT_OUTAGE_ERRORS, BREAKS, BacklogEffect, Fault};
 use super::state::{EventSource, ListenerState, SharedWorld, WorldState};
-use super::sys_result::{SysResult, to_io};
-use super::trace_event::TraceEvent;
+use super::sys_result::to_io;
 use super::wire::Side;
 use crate::instant::Instant;
 use crate::net::{
     Address, ConnectOptions, DatagramOptions, Destination, Event, ListenOptions, Net, PeerAddress, PollOutcome, Stream,
     Token, Wake,
 };
+use crate::trace::{SysResult, TraceEntry, TraceEvent};
 
 /// The longest accept outage.
 const ACCEPT_OUTAGE_MAX: Duration = Duration::from_secs(5);
@@ -233,9 +233,7 @@ impl WorldState {
         }
         let number = self.listeners.len();
         self.listeners.push(ListenerState::new(address, options.backlog as usize));
-        let address = &self.listeners[number].address;
-        self.trace.with_story(|story| story.name_listener(number, token.0, address));
-        self.register(EventSource::Listener(number), token);
+        self.register_listener(number, token);
         Ok(number)
     }
 
@@ -244,10 +242,15 @@ impl WorldState {
         if !std::mem::take(&mut self.listeners[number].is_handed_over) {
             return Err(EADDRINUSE);
         }
-        let address = &self.listeners[number].address;
-        self.trace.with_story(|story| story.name_listener(number, token.0, address));
-        self.register(EventSource::Listener(number), token);
+        self.register_listener(number, token);
         Ok(number)
+    }
+
+    fn register_listener(&mut self, number: usize, token: Token) {
+        let address = &self.listeners[number].address;
+        let named = || TraceEntry::Named { token: token.0, listener: Some(number), address: address.to_string() };
+        self.trace.add_entry(named);
+        self.register(EventSource::Listener(number), token);
     }
 
     fn peer_address(&self, wire: usize) -> PeerAddress {

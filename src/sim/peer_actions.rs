@@ -11,8 +11,8 @@ use super::behavior::PeerEnding;
 use super::faults::Fault;
 use super::peer_state::{PeerStage, PeerState};
 use super::state::{EventSource, WorldState};
-use super::trace_event::TraceEvent;
 use super::wire::Side;
+use crate::trace::TraceEvent;
 
 /// The most bytes of one read. A peer repeats it until there is nothing left.
 const PEER_READ_BYTES: usize = 4096;

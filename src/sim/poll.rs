@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::faults::Fault;
 use super::peer_state::PeerStage;
 use super::state::{EventSource, WorldProgress, WorldState};
-use super::trace_event::TraceEvent;
 use super::wire::{EndReadiness, Side};
 use crate::instant::Instant;
 use crate::net::{ControlEvent, Event, PollOutcome, Readiness, Token};
+use crate::trace::TraceEvent;
 
 /// The most events that one poll takes from the ready list.
 const BATCH_MAX: usize = 1024;
@@ -20,7 +20,6 @@ impl WorldState {
     pub(super) fn poll(&mut self, events: &mut Vec<Event>, until: Option<Instant>) -> PollOutcome {
         let first = events.len();
         self.counters.polls += 1;
-        self.trace.with_story(|story| story.begin_turn(self.counters.polls));
         self.progress = WorldProgress::Busy;
         self.move_clock();
         self.act_all();

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::trace::mix;
+
 /// A random number generator that gives the same numbers for the same seed on every machine.
 #[derive(Clone, Debug)]
 pub struct Rng {
@@ -70,13 +72,6 @@ impl Rng {
     pub fn fork(&mut self) -> Self {
         Self::new(self.bits())
     }
-}
-
-/// Spreads every bit of `word` over all bits of the result. No two words give the same result.
-pub(super) const fn mix(word: u64) -> u64 {
-    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
 }
 
 /// Returns `len` bytes of the pattern of `key`, from `position` on.

@@ -12,10 +12,10 @@ use super::behavior::Behavior;
 use super::faults::{Fault, FaultCounts, Faults};
 use super::peer_state::PeerState;
 use super::rng::Rng;
-use super::trace::Trace;
 use super::wire::{Side, Wire};
 use crate::instant::Instant;
 use crate::net::{Address, ControlEvent, DatagramRoute, Token};
+use crate::trace::{Trace, TraceEntry};
 
 /// How many tokens of dropped streams are kept for stale events.
 const DROPPED_TOKENS_MAX: usize = 16;
@@ -206,7 +206,10 @@ impl WorldState {
         let is_injected = self.rng.chance(self.faults.probability(fault));
         if is_injected {
             self.fault_counts.count(fault);
-            self.trace.with_story(|story| story.add_fault(fault));
+            // The time of each turn shows these two.
+            if ![Fault::ClockStands, Fault::ClockCreeps].contains(&fault) {
+                self.trace.add_entry(|| TraceEntry::Fault { name: fault.name(), lesson: fault.lesson() });
+            }
         }
         is_injected
     }

@@ -1,11 +1,10 @@
-//! `SysResult`: the result of a simulated system call, a value or an errno.
+//! The result of a simulated system call for the caller of `Net`.
 //!
 //! Which errors a call may return is decided where the call is simulated.
 
 use std::io;
 
-/// The result of a simulated system call.
-pub(super) type SysResult<T = usize> = Result<T, i32>;
+use crate::trace::SysResult;
 
 /// Converts the result for the caller of `Net`.
 pub(super) fn to_io<T>(result: SysResult<T>) -> io::Result<T> {

@@ -2,7 +2,6 @@
 //!
 //! It has no rules of its own. The state is in `state`, shared by all handles.
 
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::MutexGuard;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use super::state::{SharedWorld, WorldCounters, WorldProgress, WorldState};
 use super::wire::Side;
 use crate::instant::Instant;
 use crate::net::{Address, ControlEvent, Token};
+use crate::trace::{KernelBuffers, TraceLog};
 
 /// More turns than any server needs until it sleeps. A server that needs more spins.
 const SETTLE_TURNS_MAX: u64 = 1_000_000;
@@ -100,9 +100,9 @@ impl World {
         self
     }
 
-    /// Records everything that happens, for [`World::trace`].
-    pub fn with_trace(self) -> Self {
-        self.state().trace.enable_story();
+    /// Adds everything that happens to this log.
+    pub fn with_log(self, log: TraceLog) -> Self {
+        self.state().trace.keep_in(log);
         self
     }
 
@@ -223,16 +223,19 @@ impl World {
         self.state().trace.hash()
     }
 
-    /// Adds a line to [`World::trace`].
-    pub fn note(&self, line: fmt::Arguments<'_>) {
-        self.state().trace.with_story(|story| story.note(line));
-    }
-
-    /// Everything that happened so far, one line for each event. It is empty without [`World::with_trace`].
-    ///
-    /// A line with `!` is an injected fault. The next lines show its effect.
-    pub fn trace(&self) -> String {
-        self.state().trace.text().to_owned()
+    /// The kernel buffers of all streams that the server has not closed, also of those in a backlog.
+    pub fn kernel_buffers(&self) -> Vec<KernelBuffers> {
+        let state = self.state();
+        let open = state.wires.iter().map(|state| &state.wire).enumerate();
+        let open = open.filter(|(_, wire)| !wire.is_closed(Side::Server));
+        open.map(|(number, wire)| KernelBuffers {
+            wire: number,
+            unread: wire.unread(Side::Server),
+            unread_max: wire.capacity(Side::Peer),
+            unsent: wire.unread(Side::Peer),
+            unsent_max: wire.capacity(Side::Server),
+        })
+        .collect()
     }
 
     /// Calls `view` with each stream that the server has registered.

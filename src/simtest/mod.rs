@@ -50,7 +50,7 @@
 //! assert!(summary.failures.is_empty(), "{}", summary.failures[0]);
 //! ```
 //!
-//! When a seed fails, [`SimTest::story`] runs it again and returns what happened, line by line.
+//! When a seed fails, [`SimTest::story`] runs it again and returns what happened, turn by turn.
 //! A [`Scenario`] cannot describe services that connect peers with each other, such as a chat. Test
 //! such a service in a [`World`](crate::sim::World) of your own.
 

@@ -47,6 +47,22 @@ pub(super) struct SimEndpoint {
     pub(super) limits: Limits,
 }
 
+impl SimEndpoint {
+    /// Its service and framing, for the header of a story.
+    pub(super) fn service_in_words(&self) -> String {
+        let service = match self.service {
+            ServiceKind::Echo { prefix: "" } => "echo",
+            ServiceKind::Echo { .. } => "echo with a prefix",
+            ServiceKind::Misbehaving => "a service that misbehaves",
+            ServiceKind::Chat => "chat",
+            ServiceKind::Chargen => "chargen",
+            ServiceKind::Discard => "discard",
+            ServiceKind::Scenario => "the service under test",
+        };
+        format!("{service}, framing {}", self.framing)
+    }
+}
+
 /// What the bytes that a peer sends end with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LastFrame {

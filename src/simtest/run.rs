@@ -2,11 +2,13 @@
 
 use super::invariants::Invariants;
 use super::outcome::{RunEvent, RunEventCounts, SimOutcome};
-use super::peers::{PORT_FIRST, TestPeer};
+use super::peers::{PORT_FIRST, SimEndpoint, TestPeer};
 use super::run_state::{RunState, SimSetup, draw_timeout};
 use crate::connection::CloseReason;
 use crate::net::ControlEvent;
+use crate::run_log::RunObserver;
 use crate::sim::WorldProgress;
+use crate::trace::TraceLog;
 
 /// The most turns of one run with faults.
 const STEPS_MAX: usize = 2000;
@@ -22,6 +24,8 @@ pub(super) struct Run<'a> {
     pub(super) state: RunState,
     setup: &'a dyn SimSetup,
     invariants: Invariants,
+    /// The observer for the story; `None` if none is kept.
+    pub(super) observer: Option<RunObserver>,
     peers_max: usize,
     steps: usize,
     events: RunEventCounts,
@@ -29,13 +33,20 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Draws the run of a seed.
-    pub(super) fn draw(seed: u64, setup: &'a dyn SimSetup, with_story: bool) -> Self {
-        let mut state = RunState::draw(seed, with_story);
+    pub(super) fn draw(seed: u64, setup: &'a dyn SimSetup, trace: Option<TraceLog>) -> Self {
+        let mut state = RunState::draw(seed, trace);
         let peers_max = state.rng.up_to(PEERS_MAX);
         // All orders of magnitude are equally likely, because much happens only early or only late.
         let steps = (STEPS_MAX >> state.rng.below(8)).max(1);
         setup.open_endpoints(&mut state);
-        Self { state, setup, invariants: Invariants::default(), peers_max, steps, events: Default::default() }
+        let observer = state.trace.clone().map(|trace| {
+            let services = state.endpoints.iter().map(SimEndpoint::service_in_words);
+            services.fold(RunObserver::new(format!("Seed {seed}"), trace), RunObserver::with_service)
+        });
+        let invariants = Invariants::default();
+        let mut run = Self { state, setup, invariants, observer, peers_max, steps, events: Default::default() };
+        run.observe();
+        run
     }
 
     /// Runs to the end and checks every turn. A violation panics.
@@ -173,8 +184,16 @@ impl<'a> Run<'a> {
     fn turn(&mut self) {
         self.invariants.before_turn(&self.state);
         self.state.server.turn(None).expect("a simulated poll does not fail");
+        self.observe();
         self.check_received();
         self.invariants.after_turn(&self.state);
+    }
+
+    /// Adds the last turn to the story.
+    pub(super) fn observe(&mut self) {
+        if let Some(observer) = &mut self.observer {
+            observer.after_turn(&self.state.server, &self.state.world.kernel_buffers());
+        }
     }
 
     fn check_received(&mut self) {
@@ -211,6 +230,7 @@ impl<'a> Run<'a> {
         assert!(self.state.server.is_done(), "the server does not end, although no peer is open");
         for _ in 0..FAULTLESS_TURNS_MAX {
             self.state.world.run_peers();
+            self.observe();
             self.check_received();
             if self.state.world.progress() == WorldProgress::Idle {
                 return;

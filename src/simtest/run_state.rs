@@ -7,13 +7,15 @@ use std::time::Duration;
 use super::datagrams::DatagramClients;
 use super::log::SharedLog;
 use super::peers::{PORT_FIRST, PeerPlan, SimEndpoint, TestPeer};
-use super::recorder::ServiceRecorder;
+use super::recorder::CallbackRecorder;
 use crate::admission::{Listen, ServerLimits, WhenFull};
 use crate::codec::ByteCodec;
 use crate::event_loop::EventLoop;
 use crate::net::{Address, Sender};
+use crate::run_log::{CallbackLog, Observed};
 use crate::service::Service;
 use crate::sim::{Faults, Rng, SimNet, World};
+use crate::trace::TraceLog;
 
 /// The first generation of a slab in a run in which generations wrap.
 const LAST_GENERATIONS: u32 = u32::MAX - 3;
@@ -37,6 +39,8 @@ pub(super) struct RunState {
     /// The clients of the UDP endpoint, if there is one.
     pub(super) datagrams: Option<DatagramClients>,
     pub(super) log: SharedLog,
+    /// The log for the story; `None` if none is kept.
+    pub(super) trace: Option<TraceLog>,
     /// The senders to the services of all endpoints.
     pub(super) senders: Vec<Sender<()>>,
     pub(super) rng: Rng,
@@ -58,7 +62,7 @@ pub(super) struct RunState {
 
 impl RunState {
     /// Draws a world and a server without endpoints.
-    pub(super) fn draw(seed: u64, with_story: bool) -> Self {
+    pub(super) fn draw(seed: u64, trace: Option<TraceLog>) -> Self {
         let (mut rng, mut side_rng) = (Rng::new(seed), Rng::new(!seed));
         let faults = Faults::drawn_from(rng.bits());
         let mut world = World::new(rng.bits()).with_free_clock().with_faults(faults);
@@ -69,8 +73,8 @@ impl RunState {
         if has_few_descriptors {
             world = world.with_descriptors(rng.up_to(10));
         }
-        if with_story {
-            world = world.with_trace();
+        if let Some(trace) = &trace {
+            world = world.with_log(trace.clone());
         }
         let mut shutdown_rng = Rng::new(seed.rotate_left(48));
         let server_limits = with_stages(draw_server_limits(&mut rng), &mut shutdown_rng);
@@ -91,6 +95,7 @@ impl RunState {
             endpoints: Vec::new(),
             datagrams: None,
             log: SharedLog::default(),
+            trace,
             senders: Vec::new(),
             rng,
             side_rng,
@@ -110,8 +115,9 @@ impl RunState {
         codec: S::Codec,
         inner: S,
     ) -> (Address, Sender<S::Message>) {
-        let (world, log) = (self.world.clone(), self.log.clone());
-        let service = ServiceRecorder { endpoint: self.endpoints.len(), world, log, inner };
+        let endpoint = self.endpoints.len();
+        let trace = self.trace.clone().map(|trace| CallbackLog::new(endpoint, trace));
+        let service = Observed::new(inner, CallbackRecorder { endpoint, log: self.log.clone(), trace });
         let endpoint = self.server.listen(listen, codec, service).expect("the address is free");
         (self.server.local_address(&endpoint).clone(), endpoint.sender())
     }

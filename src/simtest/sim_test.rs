@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use super::builtin::{BuiltIn, Custom};
 use super::outcome::{Failure, SimOutcome};
-use super::recorder::panic_message;
 use super::run::Run;
 use super::run_state::SimSetup;
 use super::subject::TestSubject;
 use super::summary::Summary;
+use crate::run_log::{RunLog, RunObserver, panic_message};
+use crate::trace::TraceLog;
 
 /// A sweep ends after this many failures.
 const FAILURES_MAX: usize = 5;
@@ -27,11 +28,11 @@ impl fmt::Debug for SimTest<'_> {
     }
 }
 
-/// The story of one run.
+/// One run with everything that happened in it.
 #[derive(Clone, Debug)]
 pub struct Story {
-    /// What happened, one line for each event.
-    pub text: String,
+    /// What happened, turn by turn.
+    pub log: RunLog,
     /// The result of the run.
     pub outcome: Result<SimOutcome, Failure>,
 }
@@ -53,15 +54,16 @@ impl<'a> SimTest<'a> {
     /// The invariant that was violated. A violation is a panic, which is caught here after the panic
     /// hook of the process has run.
     pub fn run(&self, seed: u64) -> Result<SimOutcome, Failure> {
-        run_caught(&mut Run::draw(seed, self.setup.as_ref(), false), seed)
+        run_caught(&mut Run::draw(seed, self.setup.as_ref(), None), seed)
     }
 
-    /// Runs one seed and returns its story.
+    /// Runs one seed and returns what happened, even if it fails.
     pub fn story(&self, seed: u64) -> Story {
-        let mut run = Run::draw(seed, self.setup.as_ref(), true);
+        let mut run = Run::draw(seed, self.setup.as_ref(), Some(TraceLog::new()));
         let outcome = run_caught(&mut run, seed);
-        // The text is taken before the run is dropped, which would add lines.
-        Story { text: run.state.world.trace(), outcome }
+        // A failed run ends within a turn.
+        run.observe();
+        Story { log: run.observer.map(RunObserver::into_log).unwrap_or_default(), outcome }
     }
 
     /// Runs seeds on all cores, and calls `on_run` with the number of completed runs after each.

@@ -55,7 +55,8 @@ fn check(second: fn(&mut Context<'_, WrongAtSecond>), message: &str, text: &str)
     assert!(failure.message.contains(message), "{failure}");
     let story = test.story(failure.seed);
     assert_eq!(story.outcome, Err(failure), "the same seed fails in the same way");
-    assert!(story.text.contains(text), "{}", story.text);
+    let story = story.log.story().to_string();
+    assert!(story.contains(text), "{story}");
 }
 
 #[test]

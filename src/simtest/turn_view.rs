@@ -9,7 +9,7 @@ use super::peers::ServiceKind;
 use super::run_state::RunState;
 use crate::admission::Totals;
 use crate::connection::{KIB, READ_LEN_MAX, WriteHalf};
-use crate::event_loop::{EndpointSnapshot, PeerSnapshot, Snapshot};
+use crate::event_loop::{EndpointSnapshot, PeerSnapshot, Snapshot, peer_token};
 use crate::instant::Instant;
 use crate::net::Token;
 use crate::sim::{Fault, ListenerView, StreamView, WorldCounters};
@@ -28,9 +28,9 @@ pub(super) struct TurnView<'a> {
     pub(super) streams: HashMap<Token, StreamView>,
 }
 
-/// The token of a peer's stream, as the server builds it.
+/// The token of a peer's stream.
 pub(super) fn token_of((endpoint, key): PeerName) -> Token {
-    Token((endpoint as u64) << 56 | key.to_bits())
+    peer_token(endpoint, key)
 }
 
 impl<'a> TurnView<'a> {

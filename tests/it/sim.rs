@@ -45,7 +45,7 @@ fn known_seeds() -> impl Iterator<Item = u64> + Send {
 
 /// Prints the last lines of a failed run and the commands that repeat it.
 fn print_story(test: &SimTest<'_>, seed: u64) {
-    let story = test.story(seed).text;
+    let story = test.story(seed).log.story().to_string();
     let lines: Vec<&str> = story.lines().collect();
     lines[lines.len().saturating_sub(STORY_LINES)..].iter().for_each(|line| println!("  {line}"));
     println!("cargo run --release -- sim --seed {seed} --story");
@@ -77,6 +77,7 @@ fn a_seed_gives_the_same_run_with_and_without_its_story() {
         assert_eq!(run, test.run(seed), "seed {seed}");
         let story = test.story(seed);
         assert_eq!(run, story.outcome, "seed {seed}");
-        assert!(story.text.lines().count() > 2, "seed {seed}: {}", story.text);
+        let lines: usize = story.log.turns.iter().map(|turn| turn.lines.len()).sum();
+        assert!(lines > 2, "seed {seed}: {}", story.log.story());
     }
 }

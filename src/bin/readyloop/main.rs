@@ -33,6 +33,7 @@ mod supervise;
 mod tls;
 mod units;
 mod usage_error;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -15,7 +15,7 @@ fn a_story_is_the_same_each_time_and_needs_one_seed() {
     let story = || Serve::command("sim --seed 8 --story").run();
     let (first, second) = (story(), story());
     assert_eq!((first.code, &first.out), (Some(0), &second.out));
-    for part in ["turn 1: the poll at ", " connects", "the server accepts peer 0", "callback on_close: peer 0"] {
+    for part in ["turn 1, at ", " connects", "the server accepts peer 0", "callback on_close: peer 0"] {
         assert!(first.out.iter().any(|line| line.contains(part)), "no `{part}`");
     }
     let ended = Serve::command("sim --story").run();

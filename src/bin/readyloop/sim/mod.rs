@@ -3,18 +3,24 @@
 //! The runs and their invariants are in `readyloop::simtest`. This module selects the seeds and
 //! prints the results. It opens no socket.
 
+mod scenario;
+mod scenarios;
+
 use std::ops::Range;
 use std::panic::{PanicHookInfo, set_hook};
 use std::sync::{Mutex, PoisonError};
 
-use clap::Args;
-use readyloop::simtest::{Failure, SimOutcome, SimTest};
+use clap::{Args, ValueEnum};
+use readyloop::simtest::{Failure, SimOutcome, SimTest, Story};
 
-use crate::cli_error::CliError;
+use crate::cli_error::{BUG, CliError};
 use crate::escape::cut;
 use crate::progress::Progress;
 use crate::standard_output::print;
 use crate::units::{ParseError, count};
+use crate::watch::Outputs;
+
+use scenario::Scenario;
 
 /// The longest printed message of a violated invariant.
 const MESSAGE_CHARS_MAX: usize = 500;
@@ -30,9 +36,12 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", value_parser = count::<u64>)]
     seed: Option<u64>,
 
-    /// Print what happens in this run, one line for each event
-    #[arg(long, requires = "seed")]
-    story: bool,
+    /// Print what happens in this run, turn by turn; or in a run that shows one idea
+    #[arg(long, value_name = "SCENARIO", num_args = 0..=1, conflicts_with = "seeds")]
+    story: Option<Option<Scenario>>,
+
+    #[command(flatten)]
+    outputs: Outputs,
 }
 
 fn range(text: &str) -> Result<Range<u64>, ParseError> {
@@ -46,22 +55,55 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     // Violations are panics, and some services panic on purpose. The hook replaces their messages.
     set_hook(Box::new(store_location));
     let test = SimTest::built_in();
-    match settings.seed {
-        Some(seed) if settings.story => print_story(&test, seed),
-        Some(seed) => {
+    let outputs = &settings.outputs;
+    outputs.check()?;
+    match (settings.seed, settings.story) {
+        (Some(seed), Some(Some(_))) => Err(CliError::usage(
+            format!("--story names a scenario, and --seed {seed} another run"),
+            "leave out the name or the seed",
+        )),
+        (None, Some(Some(scenario))) => show_scenario(scenario, outputs),
+        (None, Some(None)) => Err(needs_run("--story")),
+        (Some(seed), story) if story.is_some() || outputs.first_flag().is_some() => {
+            show_seed(&test, seed, story.is_some(), outputs)
+        }
+        (Some(seed), _) => {
             let outcome = test.run(seed).map_err(|failure| seed_error(&test, &failure))?;
             print(&summary(seed, &outcome))
         }
-        None => sweep(&test, settings.seeds.clone()),
+        (None, None) => match outputs.first_flag() {
+            Some(flag) => Err(needs_run(flag)),
+            None => sweep(&test, settings.seeds.clone()),
+        },
     }
 }
 
-fn print_story(test: &SimTest<'_>, seed: u64) -> Result<(), CliError> {
-    let story = test.story(seed);
-    print(&story.text)?;
-    match story.outcome {
+/// The error about an output of one run, when none is named.
+fn needs_run(flag: &str) -> CliError {
+    let names: Vec<String> = Scenario::value_variants()
+        .iter()
+        .filter_map(ValueEnum::to_possible_value)
+        .map(|value| value.get_name().to_owned())
+        .collect();
+    CliError::usage(
+        format!("{flag} is about one run, and none is named"),
+        format!("type `--seed N`, or `--story` with one of {}", names.join(", ")),
+    )
+}
+
+fn show_scenario(scenario: Scenario, outputs: &Outputs) -> Result<(), CliError> {
+    let log = scenario.run().map_err(|error| CliError::system("the scenario failed", &error, BUG))?;
+    let printed = outputs.print_story(&log);
+    outputs.write(&log).and(printed)
+}
+
+fn show_seed(test: &SimTest<'_>, seed: u64, has_story: bool, outputs: &Outputs) -> Result<(), CliError> {
+    let Story { log, outcome } = test.story(seed);
+    let printed = if has_story { outputs.print_story(&log) } else { Ok(()) };
+    outputs.write(&log).and(printed)?;
+    match outcome {
         Ok(outcome) => print(&summary(seed, &outcome)),
-        Err(failure) => Err(CliError::failure(message(&failure), "the last lines above show what led to it")),
+        Err(failure) => Err(CliError::failure(message(&failure), "the last lines of the story show what led to it")),
     }
 }
 
@@ -129,7 +171,13 @@ EXAMPLES
   readyloop sim --seeds 0..50000
       Run 50,000 seeds, as before each change of this program.
   readyloop sim --seed 7 --story
-      Run one seed and print its events line by line.
+      Run one seed and print what happens, turn by turn.
+  readyloop sim --story backpressure
+      Show what happens when a peer does not read.
+  readyloop sim --seed 7 --html run.html
+      Make a page that plays the run of a seed.
+  readyloop sim --story lost-edge --html run.html --trace run.json
+      Make a page and a trace of a short run.
 
 EXIT STATUS
   0  all invariants held

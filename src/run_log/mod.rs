@@ -120,6 +120,8 @@ pub struct LogLine {
     pub connection: Option<usize>,
     /// The lesson that explains it.
     pub lesson: Option<Lesson>,
+    /// The bytes that moved into or out of a kernel buffer of the stream, and their number.
+    pub moved: Option<(ByteFlow, usize)>,
     /// A sentence in plain words, without a full stop.
     pub text: String,
 }
@@ -201,6 +203,19 @@ impl LineKind {
             Self::Note => "note",
         }
     }
+}
+
+/// A way of bytes into or out of a kernel buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByteFlow {
+    /// The peer writes.
+    FromPeer,
+    /// The loop reads.
+    ToLoop,
+    /// The loop writes.
+    FromLoop,
+    /// The peer reads.
+    ToPeer,
 }
 
 /// The state of one connection after a turn.

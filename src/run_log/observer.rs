@@ -145,6 +145,10 @@ impl RunObserver {
 
     fn add_turn(&mut self, turn: TurnLog, states: BTreeMap<usize, ConnectionState>) {
         self.states = states;
+        let is_after_last = self.run.turns.last().is_some_and(|last| last.number == turn.number);
+        if is_after_last && turn.lines.is_empty() && turn.changes.is_empty() {
+            return;
+        }
         self.lines = self.lines.saturating_add(turn.lines.len());
         if self.lines <= LINES_MAX {
             self.run.turns.push(turn);
@@ -236,7 +240,7 @@ impl RunObserver {
 }
 
 fn line(step: TurnStep, connection: Option<usize>, (lesson, text): Decision) -> LogLine {
-    LogLine { step, kind: decisions::KIND, connection, lesson, text }
+    LogLine { step, kind: decisions::KIND, connection, lesson, moved: None, text }
 }
 
 /// Joins reads of one peer in a row to one, and writes as well.

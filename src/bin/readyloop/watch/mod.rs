@@ -2,6 +2,10 @@
 //!
 //! `sim` makes the run. This module writes what [`RunLog`] holds, and knows nothing about where it comes from.
 
+mod data;
+mod page;
+mod trace_file;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -53,9 +57,8 @@ impl Outputs {
 
     /// Writes the requested files of a run.
     pub(crate) fn write(&self, log: &RunLog) -> Result<(), CliError> {
-        let html = self.html.as_deref().map(|path| (path, String::new()));
-        let trace = self.trace.as_deref().map(|path| (path, String::new()));
-        let _ = log;
+        let html = self.html.as_deref().map(|path| (path, page::print(log)));
+        let trace = self.trace.as_deref().map(|path| (path, trace_file::print(log)));
         output_file::write_all(html.into_iter().chain(trace))
     }
 }

@@ -1,0 +1,117 @@
+//! The page that plays a run: one self-contained HTML file with the log of the run and a script.
+//!
+//! The page loads nothing. Its content comes from peers, so it is escaped here and shown as text by the script.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use readyloop::run_log::{RunLog, TurnStep};
+
+use super::data;
+
+const STYLE: &str = include_str!("page.css");
+/// The script: the log and its states, then the drawing, then the controls.
+const SCRIPTS: [&str; 3] = [include_str!("run.js"), include_str!("draw.js"), include_str!("controls.js")];
+
+/// The content security policy: the page may use only its own inline content.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+
+/// The buttons: what each does, its sign, its name and its key.
+const BUTTONS: [(&str, &str, &str, &str); 7] = [
+    ("first", "⏮", "first turn", "Home"),
+    ("fault-back", "◀!", "fault before", "Shift+F"),
+    ("back", "◀", "turn before", "←"),
+    ("play", "▶", "play or pause", "Space"),
+    ("next", "▶|", "next turn", "→"),
+    ("line", "↓", "next line of the turn", "↓"),
+    ("fault", "!▶", "next fault", "F"),
+];
+
+/// What each key does, beside those of the buttons.
+const KEYS: [(&str, &str); 5] = [
+    ("↑ ↓", "line by line"),
+    ("D", "next decision"),
+    ("J K", "follow another connection"),
+    ("O", "only its lines"),
+    ("Esc", "follow none"),
+];
+
+/// The page of a run.
+pub(super) fn print(log: &RunLog) -> String {
+    let title = &log.title;
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width";
+                meta name="color-scheme" content="light dark";
+                title { (title) ", a run of readyloop" }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { (title) }
+                    ul class="endpoints" { @for endpoint in &log.endpoints { li { b { (endpoint.name) } " " (endpoint.service) } } }
+                    @if log.turns_left_out > 0 { p { "The log was full: " (log.turns_left_out) " turns are left out at the end." } }
+                }
+                (controls())
+                main {
+                    div class="left" { (loop_state()) section { h2 { "Connections" } div id="followed" {} div id="list" {} } }
+                    section class="story" {
+                        h2 { "Story" label { input type="checkbox" id="only"; " only the followed connection" } }
+                        div id="story" {}
+                    }
+                }
+                footer {
+                    p class="keys" {
+                        @for (_, _, name, key) in BUTTONS { span { kbd { (key) } " " (name) } }
+                        @for (key, name) in KEYS { span { kbd { (key) } " " (name) } }
+                    }
+                }
+                script type="application/json" id="run" { (PreEscaped(escaped(&data::of(log).to_string()))) }
+                @for script in SCRIPTS { script { (PreEscaped(script)) } }
+            }
+        }
+    };
+    page.into_string() + "\n"
+}
+
+fn controls() -> Markup {
+    html! {
+        nav aria-label="Playback" {
+            div class="timeline" {
+                canvas id="timeline" {}
+                input type="range" id="scrub" min="0" value="0" aria-label="Turn";
+            }
+            div class="buttons" {
+                @for (id, sign, name, key) in BUTTONS {
+                    button type="button" id=(id) title={ (name) " (" (key) ")" } aria-label=(name) { (sign) }
+                }
+                select id="speed" aria-label="Speed" {
+                    option value="line" { "line by line" }
+                    option value="1" { "1 turn/s" }
+                    option value="4" selected { "4 turns/s" }
+                    option value="20" { "20 turns/s" }
+                    option value="60" { "60 turns/s" }
+                }
+                output id="position" {}
+            }
+        }
+    }
+}
+
+fn loop_state() -> Markup {
+    html! {
+        section class="loop" {
+            h2 { "Turn" }
+            ol id="steps" { @for step in TurnStep::ALL { li { span { (step.name()) } b {} } } }
+            div id="tiles" {}
+        }
+    }
+}
+
+/// JSON for a `script` element, whose text ends at `</script`.
+fn escaped(json: &str) -> String {
+    json.replace('<', "\\u003c")
+}

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use readyloop::trace::Lesson;
+
 use crate::examples::{Example, LONG, matches};
 use crate::support::{Program, Serve};
 
@@ -47,6 +49,16 @@ fn every_lesson_has_its_parts_and_is_short() {
             let last = page.text.lines().last().unwrap_or_default();
             assert!(last.starts_with("Next: ") && format!("{last}\n").ends_with(&link), "{}: {last}", page.path);
         }
+    }
+}
+
+#[test]
+fn the_lessons_of_a_story_are_those_of_the_course() {
+    assert_eq!(Lesson::ALL.len(), LESSONS);
+    for (page, lesson) in lessons().iter().zip(Lesson::ALL) {
+        let name = format!("{lesson:?}").replace("Close", "_close").to_lowercase();
+        let file = format!("src/guide/course/{:02}_{name}.md", lesson.number());
+        assert_eq!(page.path, file, "a story says that {lesson} is about {}", lesson.title());
     }
 }
 

@@ -18,7 +18,7 @@ const PEER_BYTES_MAX: usize = 512 * KIB;
 const _: () = assert!(2 * READ_LEN_MAX <= PEER_BYTES_MAX);
 
 /// What every peer may move, however many peers are marked: the shortest read and its echo.
-const PEER_BYTES_MIN: usize = 2 * READ_LEN_MIN;
+pub(crate) const PEER_BYTES_MIN: usize = 2 * READ_LEN_MIN;
 
 /// Most bytes moved for all peers in a turn. 32 peers can move their maximum; with more, each moves less.
 pub(crate) const TURN_BYTES: usize = 16 * 1024 * KIB;

@@ -41,7 +41,7 @@ use crate::instant::Instant;
 pub use crate::destination::Destination;
 pub use crate::peer_address::{AddressGroup, PeerAddress};
 pub use address::{Address, AddressError};
-pub(crate) use budget::{Budget, TURN_BYTES};
+pub(crate) use budget::{Budget, PEER_BYTES_MIN, TURN_BYTES};
 #[cfg(feature = "blocking")]
 pub(crate) use clock::Clock;
 pub use clock::ClockAnchor;

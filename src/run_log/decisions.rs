@@ -2,9 +2,10 @@
 
 use super::words::{Seconds, bytes};
 use super::{ConnectionState, LineKind};
-use crate::connection::{Deadline, Limits, ReadHalf, ReadPause, WriteHalf};
+use crate::connection::{CloseReason, Deadline, Limits, ReadHalf, ReadPause, WriteHalf};
 use crate::event_loop::OpenStage;
 use crate::instant::Instant;
+use crate::net::PEER_BYTES_MIN;
 use crate::trace::Lesson;
 
 /// A decision in words, and the lesson that explains it.
@@ -20,7 +21,7 @@ pub(super) fn compare(
     after: &ConnectionState,
     limits: Option<&Limits>,
 ) -> Vec<Decision> {
-    if after.closed.is_some() || after.stage.is_none() {
+    if after.is_closed || after.stage.is_none() {
         return Vec::new();
     }
     let mut decisions = Vec::new();
@@ -30,11 +31,13 @@ pub(super) fn compare(
     halves(name, before, after, &mut decisions);
     timeout(name, before, after, &mut decisions);
     if after.is_marked && after.pause != ReadPause::FramesReady {
-        let reason = match after.moved_len {
-            0 => "it waits for the next turn".to_owned(),
-            moved => format!("it has moved {}, its share of this turn, and has more", bytes(moved)),
-        };
-        decisions.push((Some(Lesson::Fairness), format!("{name} stays marked: {reason}")));
+        decisions.push(match after.moved_len {
+            moved @ PEER_BYTES_MIN.. => {
+                let share = format!("{name} stays marked: it has moved {}, its share of this turn", bytes(moved));
+                (Some(Lesson::Fairness), share)
+            }
+            _ => (None, format!("{name} stays marked: it is served again in the next turn")),
+        });
     }
     decisions
 }
@@ -96,6 +99,9 @@ fn remembered(name: &str, before: &ConnectionState, after: &ConnectionState, dec
 }
 
 fn halves(name: &str, before: &ConnectionState, after: &ConnectionState, decisions: &mut Vec<Decision>) {
+    if let Some(reason) = after.reason.filter(|_| before.reason.is_none()) {
+        decisions.push((Some(lesson_about(reason)), format!("the connection of {name} ends: {reason}")));
+    }
     let lesson = Some(Lesson::HalfClose);
     if before.read != after.read {
         let sentence = match after.read {
@@ -110,8 +116,25 @@ fn halves(name: &str, before: &ConnectionState, after: &ConnectionState, decisio
         decisions.push((lesson, sentence));
     }
     if before.write != after.write && after.write == WriteHalf::Finishing {
-        decisions.push((lesson, format!("the FIN to {name} follows {}", bytes(after.output_len))));
+        decisions.push((lesson, format!("the FIN to {name} follows its {}", queued_in_words(after.output_len))));
     }
+}
+
+/// The lesson about the end of a connection.
+fn lesson_about(reason: CloseReason) -> Lesson {
+    let timeouts = [
+        CloseReason::IdleTimeout,
+        CloseReason::FrameTimeout,
+        CloseReason::WriteTimeout,
+        CloseReason::HandshakeTimeout,
+        CloseReason::TooSlow,
+        CloseReason::MaxLifetime,
+    ];
+    if timeouts.contains(&reason) { Lesson::Deadlines } else { Lesson::HalfClose }
+}
+
+fn queued_in_words(len: usize) -> String {
+    if len == 0 { "empty queue".to_owned() } else { format!("{len} queued bytes") }
 }
 
 /// A timeout that begins. The idle timeout is only reported for a new connection, since it returns after each frame.

@@ -16,13 +16,14 @@ pub(super) fn describe(entry: &TraceEntry, now: TurnStep, names: &Names) -> Opti
     let line =
         |step, kind, connection, lesson, text| Some(LogLine { step, kind, connection, lesson, moved: None, text });
     match entry {
+        // The events follow, and each has a line.
+        TraceEntry::Event(TraceEvent::Polled { events: 1.., .. }) | TraceEntry::Named { .. } => None,
         TraceEntry::Event(event) => {
             let (step, kind) = classify(event, now, names);
             let line = line(step, kind, wire_of(event, names), lesson(event), sentence(event, names));
             line.map(|line| LogLine { moved: moved(event), ..line })
         }
         TraceEntry::Fault { name, lesson } => line(now, LineKind::Fault, None, Some(*lesson), format!("fault: {name}")),
-        TraceEntry::Named { .. } => None,
         TraceEntry::PeerCallback { endpoint, key, name, detail } => {
             let step = match *name {
                 "on_close" => TurnStep::Reap,

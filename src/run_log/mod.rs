@@ -42,6 +42,8 @@ mod observed;
 mod observer;
 mod sentences;
 mod story;
+#[cfg(test)]
+mod tests;
 mod words;
 
 #[cfg(feature = "simtest")]
@@ -247,8 +249,10 @@ pub struct ConnectionState {
     pub timeout: Option<Deadline>,
     /// When it passes.
     pub deadline: Instant,
-    /// Why it was closed, if it was.
-    pub closed: Option<CloseReason>,
+    /// Why it ends, if it does.
+    pub reason: Option<CloseReason>,
+    /// Whether it is closed and waits to be removed.
+    pub is_closed: bool,
 }
 
 impl ConnectionState {
@@ -267,7 +271,8 @@ impl ConnectionState {
         pause: ReadPause::NotPaused,
         timeout: None,
         deadline: Instant::NEVER,
-        closed: None,
+        reason: None,
+        is_closed: false,
     };
 }
 

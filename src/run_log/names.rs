@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::ConnectionHeader;
+use crate::event_loop::peer_token;
 use crate::trace::{TraceEntry, TraceEvent};
 
 /// What is registered under a token.
@@ -44,6 +45,11 @@ impl Names {
             TraceEntry::Named { token, listener, address } => {
                 self.tokens.insert(*token, Registered::Other(address.clone()));
                 self.listeners.extend(listener.map(|listener| (listener, address.clone())));
+            }
+            TraceEntry::PeerCallback { endpoint, key, name: "on_open", detail } => {
+                if let Some(wire) = self.wire_of_token(peer_token(*endpoint, *key).0) {
+                    self.header(wire).address.clone_from(detail);
+                }
             }
             TraceEntry::Event(_)
             | TraceEntry::Fault { .. }

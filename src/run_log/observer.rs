@@ -23,6 +23,7 @@ pub struct RunObserver {
     run: RunLog,
     services: Vec<String>,
     lines: usize,
+    lines_max: usize,
     states: BTreeMap<usize, ConnectionState>,
     /// For each endpoint, whether an accept may succeed after the last turn.
     acceptable: Vec<bool>,
@@ -38,6 +39,7 @@ impl RunObserver {
             run: RunLog { title: title.into(), ..RunLog::default() },
             services: Vec::new(),
             lines: 0,
+            lines_max: LINES_MAX,
             states: BTreeMap::new(),
             acceptable: Vec::new(),
             stage: Stage::Running,
@@ -49,6 +51,12 @@ impl RunObserver {
     pub fn with_service(mut self, service: impl Into<String>) -> Self {
         self.services.push(service.into());
         self
+    }
+
+    /// Limits the lines of the log. Turns beyond it are only counted.
+    #[must_use]
+    pub fn with_lines_max(self, lines_max: usize) -> Self {
+        Self { lines_max, ..self }
     }
 
     /// Adds what happened since the last call. Call it before the first turn and after each turn.
@@ -127,6 +135,9 @@ impl RunObserver {
             if is_after_last && matches!(entry, TraceEntry::Event(TraceEvent::Polled { .. })) {
                 continue;
             }
+            if is_registration(&entry, lines.last()) {
+                continue;
+            }
             let line = describe(&entry, step, &self.names);
             step = line.as_ref().map_or(step, |line| line.step);
             lines.extend(line);
@@ -150,7 +161,7 @@ impl RunObserver {
             return;
         }
         self.lines = self.lines.saturating_add(turn.lines.len());
-        if self.lines <= LINES_MAX {
+        if self.lines <= self.lines_max {
             self.run.turns.push(turn);
         } else {
             self.run.turns_left_out += 1;
@@ -184,7 +195,8 @@ impl RunObserver {
             pause: peer.read_pause,
             timeout: peer.timeout,
             deadline: peer.deadline,
-            closed: peer.closed,
+            reason: peer.halves.reason(),
+            is_closed: peer.closed.is_some(),
         };
         states.insert(wire, state);
     }
@@ -241,6 +253,12 @@ impl RunObserver {
 
 fn line(step: TurnStep, connection: Option<usize>, (lesson, text): Decision) -> LogLine {
     LogLine { step, kind: decisions::KIND, connection, lesson, moved: None, text }
+}
+
+/// Whether an entry is the registration of the stream that the last line accepts. It needs no line of its own.
+fn is_registration(entry: &TraceEntry, last: Option<&LogLine>) -> bool {
+    let TraceEntry::Event(TraceEvent::Registered { wire, result: Ok(()), .. }) = entry else { return false };
+    last.is_some_and(|last| last.step == TurnStep::Accept && last.connection == Some(*wire))
 }
 
 /// Joins reads of one peer in a row to one, and writes as well.

@@ -11,7 +11,6 @@ use crate::trace::{SysResult, TraceEvent};
 /// Describes an event in plain words.
 pub(super) fn sentence(event: &TraceEvent, names: &Names) -> String {
     match *event {
-        TraceEvent::Polled { events: 0, .. } => "the poll returns no event".to_owned(),
         TraceEvent::Polled { events, .. } => format!("the poll returns {}", Count(events as u64, "event")),
         TraceEvent::Ready { token, readable, writable, read_closed } => {
             format!("event: {} is {}", names.token(token), describe_readiness(readable, writable, read_closed))
@@ -22,7 +21,7 @@ pub(super) fn sentence(event: &TraceEvent, names: &Names) -> String {
         }
         TraceEvent::Accepted { listener, result } => {
             let call = format!("accept on {}", names.listener(listener));
-            describe_call(&call, result, |wire| format!("accepts {}", names.wire(wire)))
+            describe_call(&call, result, |wire| format!("accepts {} and registers it", names.wire(wire)))
         }
         TraceEvent::Registered { wire, result, .. } => {
             let name = names.wire(wire);

@@ -129,18 +129,13 @@ fn title_of(turn: &TurnLog, is_after_last: bool) -> String {
     }
 }
 
-fn write_endpoint(
-    EndpointHeader { name, service, limits }: &EndpointHeader,
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
+fn write_endpoint(endpoint: &EndpointHeader, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let EndpointHeader { name, service, limits } = endpoint;
     let separator = if service.is_empty() { "" } else { ": " };
-    write!(f, "  {name}{separator}{service}")?;
-    if let Some(limits) = limits {
-        let (high, low) = (limits.queue.high(), limits.queue.low());
-        write!(f, "; frames up to {}; reading pauses above {} in the queue", bytes(limits.frame_len_max), bytes(high))?;
-        write!(f, " and resumes at {}", bytes(low))?;
-    }
-    writeln!(f)
+    writeln!(f, "  {name}{separator}{service}")?;
+    let Some(limits) = limits else { return Ok(()) };
+    let (frame, high, low) = (bytes(limits.frame_len_max), bytes(limits.queue.high()), bytes(limits.queue.low()));
+    writeln!(f, "    frames up to {frame}; reading pauses at {high} in the queue and resumes at {low}")
 }
 
 /// Lists the lessons that the story names, and where they are.

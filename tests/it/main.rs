@@ -51,6 +51,7 @@ mod slow_writer;
 mod soak;
 mod sockets;
 mod start;
+mod story;
 mod supply;
 mod support;
 mod syscalls;

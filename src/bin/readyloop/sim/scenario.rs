@@ -2,6 +2,9 @@
 //!
 //! The runs are in `scenarios`. Each is the same every time, since nothing in it is drawn at random.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::time::Duration;
 
@@ -10,7 +13,7 @@ use readyloop::run_log::{CallbackLog, Observed, RunLog, RunObserver};
 use readyloop::service::Echo;
 use readyloop::sim::{SimNet, SimPeer, World};
 use readyloop::trace::{TraceEntry, TraceLog};
-use readyloop::{Address, Framing, Limits, Listen, Server, ServerLimits};
+use readyloop::{Address, Framing, Limits, Lines, Listen, Server, ServerLimits};
 
 use super::scenarios;
 
@@ -60,6 +63,35 @@ impl Scenario {
     }
 }
 
+/// The server of a scenario and its world.
+pub(super) struct Setup {
+    pub(super) title: &'static str,
+    /// Bytes in a kernel buffer, for one direction.
+    pub(super) kernel_buffer: usize,
+    /// The most connections that the process may hold.
+    pub(super) descriptors: usize,
+    pub(super) framing: Framing,
+    /// What the server sends before each frame.
+    pub(super) prefix: &'static str,
+    pub(super) limits: Limits,
+    /// The most bytes that a turn moves.
+    pub(super) turn_bytes: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            title: "",
+            kernel_buffer: 4096,
+            descriptors: 1000,
+            framing: Framing::Lines(Lines::new()),
+            prefix: "",
+            limits: Limits::default(),
+            turn_bytes: 1 << 24,
+        }
+    }
+}
+
 /// A world with an echo server, and the observer of its turns.
 pub(super) struct EchoRun {
     pub(super) world: World,
@@ -70,25 +102,15 @@ pub(super) struct EchoRun {
 }
 
 impl EchoRun {
-    /// Starts an echo server in `world`. `turn_bytes` limits what a turn moves.
-    pub(super) fn new(
-        title: &str,
-        world: World,
-        framing: Framing,
-        limits: Limits,
-        turn_bytes: Option<usize>,
-    ) -> io::Result<Self> {
+    pub(super) fn start(setup: Setup) -> io::Result<Self> {
+        let Setup { title, kernel_buffer, descriptors, framing, prefix, limits, turn_bytes } = setup;
         let log = TraceLog::new();
-        let world = world.with_log(log.clone());
-        let mut server = Server::new(world.net(), ServerLimits::default());
-        if let Some(bytes) = turn_bytes {
-            server = server.with_turn_bytes(bytes);
-        }
+        let world = World::new(0).with_kernel_buffer(kernel_buffer).with_descriptors(descriptors).with_log(log.clone());
+        let mut server = Server::new(world.net(), ServerLimits::default()).with_turn_bytes(turn_bytes);
         let address: Address = "127.0.0.1:7007".parse().map_err(io::Error::other)?;
-        let service = Observed::new(Echo::new(), CallbackLog::new(0, log.clone()));
-        server
-            .listen(Listen { limits, ..Listen::from(address.clone()) }, framing, service)
-            .map_err(io::Error::other)?;
+        let service = Observed::new(Echo::with_prefix(prefix), CallbackLog::new(0, log.clone()));
+        let listen = Listen { limits, ..Listen::from(address.clone()) };
+        server.listen(listen, framing, service).map_err(io::Error::other)?;
         let mut observer = RunObserver::new(title, log.clone()).with_service(format!("echo, framing {framing}"));
         observer.after_turn(&server, &[]);
         Ok(Self { world, server, observer, log, address })

@@ -12,12 +12,11 @@ const draw = () => {
   const turn = turns[index];
   const states = statesAt(index, done);
   const touched = new Set(turn.lines.map((line) => line[2]));
-  drawTimeline(index);
+  drawPlayhead(index);
   drawSteps(turn, done);
   drawLoop(turn, states, turn.at);
   byId("followed").replaceChildren(...(followed === null ? [] : [card(followed, states.get(followed), turn.at)]));
-  const rows = [...states].map(([wire, state]) => row(wire, state, wire === followed, touched.has(wire), turn.at));
-  byId("list").replaceChildren(...(rows.length > 0 ? [rowHead(), ...rows] : [make("p", "empty", "No connection is open.")]));
+  drawList(states, followed, touched);
   drawStory(index, done, shows);
   byId("scrub").value = index;
   byId("scrub").setAttribute("aria-valuetext", titleOf(index));
@@ -112,8 +111,8 @@ byId("scrub").addEventListener("input", (event) => {
   goTo(Number(event.target.value));
 });
 byId("only").addEventListener("change", draw);
-window.addEventListener("resize", draw);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+window.addEventListener("resize", drawTimeline);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawTimeline);
 document.addEventListener("click", (event) => {
   const { wire, turn } = event.target.closest("[data-wire],[data-turn]")?.dataset ?? {};
   if (wire !== undefined) follow(Number(wire) === view.followed ? null : Number(wire));
@@ -128,8 +127,9 @@ document.addEventListener("click", (event) => {
   const wanted = new URLSearchParams(location.hash.slice(1));
   byId("scrub").max = turns.length - 1;
   const index = turns.findIndex((turn) => turn.number >= Number(wanted.get("turn") ?? 0));
-  const peer = wanted.has("peer") ? connections.findIndex(({ number }) => number === Number(wanted.get("peer"))) : connections.length === 0 ? -1 : 0;
-  view.followed = peer < 0 ? null : peer;
+  const peer = connections.findIndex(({ number }) => number === Number(wanted.get("peer")));
+  view.followed = wanted.has("peer") && peer >= 0 ? peer : busiest();
+  drawTimeline();
   if (turns.length > 0) goTo(index < 0 ? turns.length - 1 : index, wanted.has("line") ? Number(wanted.get("line")) : undefined);
   // A browser test checks this attribute: the script ran to its end.
   document.documentElement.dataset.turns = turns.length;

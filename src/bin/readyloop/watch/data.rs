@@ -80,7 +80,7 @@ fn of_connection(wire: usize, state: &ConnectionState, words: &mut Words) -> Val
         words.at(state.pause.name().unwrap_or_default()),
         words.at(state.timeout.map_or("", |timeout| timeout.name())),
         time(state.deadline),
-        words.at(state.closed.map_or("", |reason| reason.name())),
+        words.at(state.reason.map_or("", |reason| reason.name())),
     ])
 }
 

@@ -48,13 +48,15 @@ const bits = (state) => {
   return make("span", "bits", bit("R", state.readable, "readable"), bit("W", state.writable, "writable"), bit("M", state.marked, "marked"));
 };
 
+const stageOf = (state) => (state.stage === "waiting" ? "in the backlog" : state.stage);
+
 // A connection as one row: a button that follows it.
-const row = (wire, state, isFollowed, isTouched, now) => {
+const row = (wire, state, isFollowed, isTouched) => {
   const { kernel } = state;
   const queue = queueOf(wire, state);
   const who = make("span", "who", connections[wire].name);
-  const halves = state.stage === "open" ? `→ ${state.read}, ← ${state.write}` : state.stage;
-  const left = state.deadline === null || !state.timeout ? "" : `${state.timeout} in ${short(Math.max(state.deadline - now, 0))}`;
+  const halves = state.stage === "open" ? `→ ${state.read}, ← ${state.write}` : stageOf(state);
+  const deadline = state.deadline === null || !state.timeout ? "" : `${state.timeout} at ${short(state.deadline)}`;
   const cells = [
     who,
     bits(state),
@@ -62,13 +64,28 @@ const row = (wire, state, isFollowed, isTouched, now) => {
     bar("queue", state.output, queue.most, [queue.high, queue.low]),
     kernel ? bar("out", kernel[2], kernel[3]) : make("span", "soft", "?"),
     make("span", "soft", halves),
-    make("span", "soft", state.pause ? `paused: ${state.pause}` : left),
+    make("span", "soft", state.pause ? `paused: ${state.pause}` : deadline),
   ];
   const element = make("button", `row${isFollowed ? " followed" : ""}${isTouched ? " touched" : ""}`, ...cells);
   element.type = "button";
   element.dataset.wire = wire;
   element.setAttribute("aria-pressed", isFollowed);
   return element;
+};
+
+// The rows that are drawn, by connection. A row is drawn again only when it changes.
+let rows = new Map();
+const drawList = (states, followed, touched) => {
+  const drawn = new Map();
+  for (const [wire, state] of states) {
+    const isFollowed = wire === followed, isTouched = touched.has(wire);
+    const old = rows.get(wire);
+    const isSame = old?.state === state && old.isFollowed === isFollowed && old.isTouched === isTouched;
+    drawn.set(wire, isSame ? old : { state, isFollowed, isTouched, element: row(wire, state, isFollowed, isTouched) });
+  }
+  rows = drawn;
+  const elements = [...drawn.values()].map(({ element }) => element);
+  byId("list").replaceChildren(...(elements.length > 0 ? [rowHead(), ...elements] : [make("p", "empty", "No connection is open.")]));
 };
 
 const rowHead = () =>
@@ -99,9 +116,9 @@ const card = (wire, state, now) => {
     badge(state.readable ? "readable" : "not readable", state.readable ? "on" : ""),
     badge(state.writable ? "writable" : "not writable", state.writable ? "on" : ""),
     badge(state.marked ? "marked" : "not marked", state.marked ? "on" : ""));
-  if (state.stage !== "open") badges.append(badge(state.stage, "warn"));
+  if (state.stage !== "open") badges.append(badge(stageOf(state), "warn"));
   if (state.pause) badges.append(badge(`reading paused by ${state.pause}`, "warn"));
-  if (state.closed) badges.append(badge(`closed: ${state.closed}`, "warn"));
+  if (state.reason) badges.append(badge(`ends: ${state.reason}`, "warn"));
   if (state.timeout && state.deadline !== null) {
     badges.append(badge(`${state.timeout} timeout at ${seconds(state.deadline)}, in ${short(Math.max(state.deadline - now, 0))}`, ""));
   }
@@ -181,25 +198,24 @@ const drawStory = (index, done, shows) => {
   if (tooHigh || tooLow) story.scrollTop += top - frame.top - Math.max(0, Math.min(60, frame.height - (bottom - top)));
 };
 
-// The timeline: bytes in queues as an area, marked peers as a line, faults and decisions as marks.
-const drawTimeline = (index) => {
+// The timeline: bytes in queues as an area, faults above it and decisions below it. It is drawn once for each size.
+const drawTimeline = () => {
   const canvas = byId("timeline");
   const { width, height } = canvas.getBoundingClientRect();
   const scale = window.devicePixelRatio || 1;
-  canvas.width = width * scale;
-  canvas.height = height * scale;
+  [canvas.width, canvas.height] = [width * scale, height * scale];
   const context = canvas.getContext("2d");
   context.scale(scale, scale);
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
-  const x = (at) => (turns.length < 2 ? width / 2 : 4 + ((width - 8) * at) / (turns.length - 1));
+  const x = (at) => 4 + (width - 8) * shareOf(at);
   const floor = height - 8;
-  const loops = turns.map((turn) => loopOf(turn.state));
-  const most = Math.max(1, ...loops.map((loop) => loop.queued));
+  const queued = turns.map((turn) => loopOf(turn.state).queued);
+  const most = queued.reduce((one, other) => Math.max(one, other), 1);
   context.fillStyle = color("--fill-queue");
   context.globalAlpha = 0.55;
   context.beginPath();
   context.moveTo(x(0), floor);
-  loops.forEach((loop, at) => context.lineTo(x(at), floor - ((floor - 12) * loop.queued) / most));
+  queued.forEach((length, at) => context.lineTo(x(at), floor - ((floor - 12) * length) / most));
   context.lineTo(x(turns.length - 1), floor);
   context.fill();
   context.globalAlpha = 1;
@@ -218,6 +234,10 @@ const drawTimeline = (index) => {
   context.fillStyle = color("--text");
   context.font = "11px system-ui, sans-serif";
   context.fillText(`queued, at most ${bytes(most === 1 ? 0 : most)}`, 6, 20);
-  context.fillStyle = color("--focus");
-  context.fillRect(x(index) - 1, 0, 2.5, height);
+};
+
+// How far a turn is in the run, from 0 to 1.
+const shareOf = (index) => (turns.length < 2 ? 0.5 : index / (turns.length - 1));
+const drawPlayhead = (index) => {
+  byId("playhead").style.left = `calc(4px + (100% - 8px) * ${shareOf(index)})`;
 };

@@ -4,6 +4,8 @@
 
 mod data;
 mod page;
+#[cfg(test)]
+mod tests;
 mod trace_file;
 
 use std::io;

@@ -16,13 +16,13 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 
 /// The buttons: what each does, its sign, its name and its key.
 const BUTTONS: [(&str, &str, &str, &str); 7] = [
-    ("first", "⏮", "first turn", "Home"),
-    ("fault-back", "◀!", "fault before", "Shift+F"),
-    ("back", "◀", "turn before", "←"),
+    ("first", "|◀", "first turn", "Home"),
+    ("fault-back", "◀ fault", "fault before", "Shift+F"),
+    ("back", "◀ turn", "turn before", "←"),
     ("play", "▶", "play or pause", "Space"),
-    ("next", "▶|", "next turn", "→"),
-    ("line", "↓", "next line of the turn", "↓"),
-    ("fault", "!▶", "next fault", "F"),
+    ("next", "▶ turn", "next turn", "→"),
+    ("line", "▼ line", "next line of the turn", "↓"),
+    ("fault", "fault ▶", "next fault", "F"),
 ];
 
 /// What each key does, beside those of the buttons.
@@ -57,7 +57,7 @@ pub(super) fn print(log: &RunLog) -> String {
                 }
                 (controls())
                 main {
-                    div class="left" { (loop_state()) section { h2 { "Connections" } div id="followed" {} div id="list" {} } }
+                    div class="left" { (loop_state()) div id="followed" {} section class="connections" { h2 { "Connections" } div id="list" {} } }
                     section class="story" {
                         h2 { "Story" label { input type="checkbox" id="only"; " only the followed connection" } }
                         div id="story" {}
@@ -82,6 +82,7 @@ fn controls() -> Markup {
         nav aria-label="Playback" {
             div class="timeline" {
                 canvas id="timeline" {}
+                i id="playhead" {}
                 input type="range" id="scrub" min="0" value="0" aria-label="Turn";
             }
             div class="buttons" {

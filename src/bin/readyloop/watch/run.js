@@ -9,11 +9,17 @@ const turnOf = ([number, at, lines, changes, state]) => ({ number, at, lines, ch
 const lineOf = ([step, kind, wire, lesson, text, flow, len]) => ({ step, kind: log.kinds[kind], wire, lesson, text, flow, len });
 const loopOf = ([open, marked, queued, lent, lentMax, moved, movedMax, sleeps, stage]) =>
   ({ open, marked, queued, lent, lentMax, moved, movedMax, sleeps, stage: word(stage) });
-const stateOf = ([, stage, bits, kernel, input, output, moved, read, write, pause, timeout, deadline, closed]) => ({
+const stateFrom = ([, stage, bits, kernel, input, output, moved, read, write, pause, timeout, deadline, reason]) => ({
   stage: word(stage), readable: !!(bits & 1), writable: !!(bits & 2), marked: !!(bits & 4),
   kernel, input, output, moved, read: word(read), write: word(write), pause: word(pause),
-  timeout: word(timeout), deadline, closed: word(closed),
+  timeout: word(timeout), deadline, reason: word(reason),
 });
+// The same array gives the same object, so that a row of an unchanged connection is not drawn again.
+const known = new WeakMap();
+const stateOf = (change) => {
+  if (!known.has(change)) known.set(change, stateFrom(change));
+  return known.get(change);
+};
 const turns = log.turns.map(turnOf);
 const connections = log.connections.map(([number, name, endpoint, address]) => ({ number, name, endpoint, address }));
 const endpoints = log.endpoints.map(([name, service, high, low]) => ({ name, service, high, low }));
@@ -62,7 +68,7 @@ const statesAt = (index, done) => {
       if (!state?.kernel) continue;
       const kernel = [...state.kernel];
       kernel[line.flow < 2 ? 0 : 2] += line.flow % 2 ? -line.len : line.len;
-      state.kernel = kernel.map((bytes) => Math.max(bytes, 0));
+      states.set(line.wire, { ...state, kernel: kernel.map((bytes) => Math.max(bytes, 0)) });
     }
   }
   return states;
@@ -75,3 +81,10 @@ const turnsWith = (kind) => {
 };
 const faults = turnsWith("fault");
 const decisions = turnsWith("decision");
+
+// The connection with the most lines.
+const busiest = () => {
+  const counts = new Map();
+  for (const turn of turns) for (const [, , wire] of turn.lines) if (wire !== null) counts.set(wire, (counts.get(wire) ?? 0) + 1);
+  return [...counts].reduce((best, next) => (next[1] > best[1] ? next : best), [null, 0])[0];
+};

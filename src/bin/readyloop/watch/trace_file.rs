@@ -9,7 +9,6 @@
 
 use std::collections::BTreeSet;
 
-use readyloop::instant::Instant;
 use readyloop::run_log::{LineKind, LogLine, RunLog, TurnLog, TurnStep};
 use serde_json::{Value, json};
 
@@ -62,8 +61,7 @@ impl Trace<'_> {
     }
 
     fn add_turn(&mut self, turn: &TurnLog) {
-        let now_us = turn.at.since(Instant::ORIGIN).as_micros();
-        self.now_us = self.now_us.max(u64::try_from(now_us).unwrap_or(u64::MAX / 2));
+        self.now_us = self.now_us.max(turn.at.as_nanos() / 1000);
         let name = format!("turn {}", turn.number);
         self.slice("B", &name, json!({"time_ns": turn.at.as_nanos()}));
         let mut step = None;

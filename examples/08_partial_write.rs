@@ -47,7 +47,7 @@ fn main() -> io::Result<()> {
     loop {
         let print = |text: String| {
             if blocked < PRINTED {
-                println!("{text}")
+                println!("{text}");
             }
         };
         match stream.write(&queue) {

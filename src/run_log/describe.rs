@@ -43,7 +43,7 @@ pub(super) fn describe(entry: &TraceEntry, now: TurnStep, names: &Names) -> Opti
 /// The step in which an event occurs, and its kind.
 fn classify(event: &TraceEvent, now: TurnStep, names: &Names) -> (TurnStep, LineKind) {
     match event {
-        TraceEvent::Polled { .. } => (TurnStep::Poll, LineKind::Event),
+        TraceEvent::Polled { .. } => (TurnStep::Sleep, LineKind::Event),
         TraceEvent::Ready { .. } | TraceEvent::Control(_) => (TurnStep::Dispatch, LineKind::Event),
         TraceEvent::Listened { .. } | TraceEvent::Accepted { .. } | TraceEvent::Registered { .. } => {
             (TurnStep::Accept, LineKind::Call)

@@ -60,7 +60,7 @@ use crate::trace::{KernelBuffers, Lesson};
 /// What happened in a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunLog {
-    /// What was run.
+    /// The name of the run.
     pub title: String,
     /// The endpoints of the loop.
     pub endpoints: Vec<EndpointHeader>,
@@ -131,8 +131,8 @@ pub struct LogLine {
 /// A step of a turn, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TurnStep {
-    /// The loop sleeps until an event.
-    Poll,
+    /// The poll sleeps until an event. Meanwhile the peers act.
+    Sleep,
     /// The events are recorded.
     Dispatch,
     /// Messages of other threads are delivered, and control requests carried out.
@@ -151,13 +151,21 @@ pub enum TurnStep {
 
 impl TurnStep {
     /// All steps in order: `ALL[step as usize] == step`.
-    pub const ALL: [Self; 8] =
-        [Self::Poll, Self::Dispatch, Self::Deliver, Self::Accept, Self::Connect, Self::Serve, Self::Expire, Self::Reap];
+    pub const ALL: [Self; 8] = [
+        Self::Sleep,
+        Self::Dispatch,
+        Self::Deliver,
+        Self::Accept,
+        Self::Connect,
+        Self::Serve,
+        Self::Expire,
+        Self::Reap,
+    ];
 
     /// The step in lower case.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Poll => "poll",
+            Self::Sleep => "sleep",
             Self::Dispatch => "dispatch",
             Self::Deliver => "deliver",
             Self::Accept => "accept",

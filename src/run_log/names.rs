@@ -6,7 +6,7 @@ use super::ConnectionHeader;
 use crate::event_loop::peer_token;
 use crate::trace::{TraceEntry, TraceEvent};
 
-/// What is registered under a token.
+/// A source that is registered under a token.
 #[derive(Clone, Debug)]
 enum Registered {
     Stream(usize),

@@ -1,4 +1,4 @@
-//! `Observed`: a service whose callbacks are reported before they run.
+//! `Observed`: a service that reports each callback before it runs.
 
 use std::any::Any;
 use std::fmt;

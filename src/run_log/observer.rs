@@ -122,7 +122,7 @@ impl RunObserver {
     fn describe(&mut self, number: u64) -> (Vec<LogLine>, BTreeMap<usize, usize>) {
         let (mut lines, mut moved): (Vec<LogLine>, _) = (Vec::new(), BTreeMap::new());
         let is_after_last = self.run.turns.last().is_some_and(|last| last.number == number);
-        let mut step = TurnStep::Poll;
+        let mut step = TurnStep::Sleep;
         for entry in merged(self.trace.take()) {
             self.names.learn(&entry);
             if let TraceEntry::Event(

@@ -48,7 +48,7 @@ impl StoryPrinter<'_> {
     /// The lines of a turn that are shown. A turn with nothing but an empty poll has none.
     fn lines<'a>(&self, turn: &'a TurnLog) -> Vec<&'a LogLine> {
         let lines: Vec<&LogLine> = turn.lines.iter().filter(|line| self.shows(line)).collect();
-        let is_empty = lines.iter().all(|line| line.step == TurnStep::Poll && line.kind == LineKind::Event);
+        let is_empty = lines.iter().all(|line| line.step == TurnStep::Sleep && line.kind == LineKind::Event);
         if is_empty { Vec::new() } else { lines }
     }
 

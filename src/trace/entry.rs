@@ -16,7 +16,7 @@ pub enum TraceEntry {
         /// The lesson about it.
         lesson: Lesson,
     },
-    /// What is registered under a token that belongs to no stream: a listener or a socket.
+    /// The address of a listener or a socket, and its token.
     Named {
         /// The token.
         token: u64,

@@ -154,7 +154,7 @@ fn every_example_works() {
     }
     examples("report").iter().for_each(|line| scene.run(line));
     for line in examples("sim") {
-        let seeds = if line.contains("--seed") { "" } else { "--seeds 0..20" };
+        let seeds = if line.contains("--seed") || line.contains("--story") { "" } else { "--seeds 0..20" };
         scene.run(&format!("{} {seeds}", line.replace("50000", "20")));
     }
     scene.plain.drain();

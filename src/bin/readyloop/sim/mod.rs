@@ -3,6 +3,7 @@
 //! The runs and their invariants are in `readyloop::simtest`. This module selects the seeds and
 //! prints the results. It opens no socket.
 
+mod echo_run;
 mod scenario;
 mod scenarios;
 

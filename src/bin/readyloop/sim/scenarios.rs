@@ -9,7 +9,7 @@ use readyloop::sim::Behavior;
 use readyloop::watermark::Watermarks;
 use readyloop::{Framing, Limits, Raw};
 
-use super::scenario::{EchoRun, Setup};
+use super::echo_run::{EchoRun, Setup};
 
 const RAW: Framing = Framing::Raw(Raw);
 
@@ -100,13 +100,14 @@ pub(super) fn starvation() -> io::Result<RunLog> {
 }
 
 pub(super) fn partial_write() -> io::Result<RunLog> {
-    let mut run = EchoRun::start(Setup { title: "Partial write", kernel_buffer: 1000, ..Setup::default() })?;
+    let prefix = "This line was read, and every byte of it comes back to you: ";
+    let mut run = EchoRun::start(Setup { title: "Partial write", kernel_buffer: 1000, prefix, ..Setup::default() })?;
     let peer = run.connect();
-    peer.change_behavior(Behavior { read_len_max: 700, pause_max: Duration::from_millis(10), ..Behavior::default() });
-    run.note("Peer 0 sends lines of 1,600 bytes and reads 700 at a time. A kernel buffer holds 1,000.");
-    [b'a', b'b', b'c', b'd'].iter().for_each(|letter| peer.send(&[&[*letter; 399][..], b"\n"].concat()));
+    peer.change_behavior(Behavior { read_len_max: 500, pause_max: Duration::from_millis(10), ..Behavior::default() });
+    run.note("Peer 0 sends 3 lines of 300 bytes. The reply has 1,080 bytes, and a kernel buffer holds 1,000.");
+    [b'a', b'b', b'c'].iter().for_each(|letter| peer.send(&[&[*letter; 299][..], b"\n"].concat()));
     run.advance(Duration::from_secs(1))?;
-    run.note("No byte is lost: what the kernel does not take stays in the queue, in order.");
+    run.note("No byte is lost: the rest stayed in the queue until the kernel had space.");
     Ok(run.end())
 }
 

@@ -15,7 +15,7 @@ const draw = () => {
   drawPlayhead(index);
   drawSteps(turn, done);
   drawLoop(turn, states, turn.at);
-  byId("followed").replaceChildren(...(followed === null ? [] : [card(followed, states.get(followed), turn.at)]));
+  byId("followed").replaceChildren(...(followed === null ? [] : [card(followed, states.get(followed), turn.at, done < turn.lines.length)]));
   drawList(states, followed, touched);
   drawStory(index, done, shows);
   byId("scrub").value = index;

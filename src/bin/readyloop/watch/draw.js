@@ -83,7 +83,16 @@ const drawList = (states, followed, touched) => {
     const isSame = old?.state === state && old.isFollowed === isFollowed && old.isTouched === isTouched;
     drawn.set(wire, isSame ? old : { state, isFollowed, isTouched, element: row(wire, state, isFollowed, isTouched) });
   }
+  const wires = [...drawn.keys()], before = [...rows.keys()];
+  const isSameList = wires.length > 0 && wires.length === before.length && wires.every((wire, place) => wire === before[place]);
+  const old = rows;
   rows = drawn;
+  if (isSameList) {
+    for (const [wire, { element }] of drawn) {
+      if (old.get(wire).element !== element) old.get(wire).element.replaceWith(element);
+    }
+    return;
+  }
   const elements = [...drawn.values()].map(({ element }) => element);
   byId("list").replaceChildren(...(elements.length > 0 ? [rowHead(), ...elements] : [make("p", "empty", "No connection is open.")]));
 };
@@ -94,7 +103,7 @@ const rowHead = () =>
 const badge = (text, className) => make("span", `badge ${className}`, text);
 
 // The followed connection, large: the way of its bytes from the peer through the loop and back.
-const card = (wire, state, now) => {
+const card = (wire, state, now, isWithinTurn) => {
   const { name, address, endpoint } = connections[wire];
   const about = [address, endpoints[endpoint]?.name].filter(Boolean).join(" at ");
   const title = make("h3", "", name, make("small", "", about));
@@ -106,11 +115,11 @@ const card = (wire, state, now) => {
   const lane = make("div", "lane",
     half(`peer ▸ ${state.read}`, state.read === "open"),
     gauge("kernel, from the peer", "in", kernel && kernel[0], kernel && kernel[1]), arrow(),
-    gauge("input not served", "in", state.input, Math.max(state.input, 1)), arrow(), make("b", "end", "service"));
+    gauge("input not served", "in", state.input, Math.max(state.input * 1.25, 4096)), arrow(), make("b", "end", "service"));
   const back = make("div", "lane",
     half(`peer ◂ ${state.write}`, state.write === "open"),
     gauge("kernel, to the peer", "out", kernel && kernel[2], kernel && kernel[3]), make("span", "", "◀"),
-    gauge(`queue, high ${grouped.format(queue.high)}, low ${grouped.format(queue.low)}`, "queue", state.output, queue.most, [queue.high, queue.low]),
+    gauge(`queue, marks ${grouped.format(queue.low)} and ${grouped.format(queue.high)}`, "queue", state.output, queue.most, [queue.high, queue.low]),
     make("span", "", "◀"), make("b", "end", "service"));
   const badges = make("div", "badges",
     badge(state.readable ? "readable" : "not readable", state.readable ? "on" : ""),
@@ -122,6 +131,7 @@ const card = (wire, state, now) => {
   if (state.timeout && state.deadline !== null) {
     badges.append(badge(`${state.timeout} timeout at ${seconds(state.deadline)}, in ${short(Math.max(state.deadline - now, 0))}`, ""));
   }
+  if (isWithinTurn) badges.append(badge("queue and bits: before this turn", ""));
   return make("div", "card", title, lane, back, badges);
 };
 
@@ -141,7 +151,7 @@ const drawLoop = (turn, states, now) => {
   const sleeps = loop.sleeps === null ? "until an event" : loop.sleeps <= now ? "not at all: there is work" : `until ${seconds(loop.sleeps)}`;
   byId("tiles").replaceChildren(
     ready,
-    tile("moved in this turn", bytes(loop.moved), bar("in", loop.moved, loop.movedMax)),
+    tile("moved in turn", bytes(loop.moved), bar("in", loop.moved, loop.movedMax)),
     tile("queue memory", bytes(loop.lent), bar("queue", loop.lent, loop.lentMax)),
     tile("then it sleeps", sleeps),
     tile("open", grouped.format(loop.open)),

@@ -112,7 +112,7 @@ fn loop_state() -> Markup {
     }
 }
 
-/// JSON for a `script` element, whose text ends at `</script`.
+/// Escapes JSON for a `script` element. The text of such an element ends at `</script`.
 fn escaped(json: &str) -> String {
     json.replace('<', "\\u003c")
 }

@@ -85,7 +85,12 @@ fn a_busy_peer_starves_no_other() {
 fn a_partial_write_keeps_the_rest_in_the_queue() {
     check(
         Scenario::PartialWrite,
-        &["the server writes 600 of 1000 bytes to peer 0 (lesson 5)", "= 400 bytes wait in the queue of peer 0"],
+        &[
+            "the server writes 1000 of 1080 bytes to peer 0 (lesson 5)",
+            "= 80 bytes wait in the queue of peer 0, until it is writable",
+            "the server writes 80 bytes to peer 0",
+            "= the queue of peer 0 is empty again",
+        ],
     );
 }
 

@@ -21,8 +21,6 @@
 mod injector;
 mod plan;
 mod sockets;
-#[cfg(test)]
-mod tests;
 
 use std::io;
 use std::net::SocketAddr;

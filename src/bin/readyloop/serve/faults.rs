@@ -1,17 +1,10 @@
-//! The setting for injected faults, and a server with them.
+//! The setting for injected faults.
 
 use clap::{Args, Command};
-use log::{info, warn};
-use readyloop::faulty::{FaultKind, FaultPlan, FaultPlanError, Faulty};
-use readyloop::{Reactor, ServerLimits};
+use readyloop::faulty::{FaultKind, FaultPlan, FaultPlanError};
 
-use crate::cli_error::CliError;
 use crate::units::ParseError;
 use crate::usage_error::nearest_flag;
-
-use super::control::Control;
-use super::launch::AnyServer;
-use super::settings::Settings;
 
 /// Faults that the server injects into its own calls.
 #[derive(Args, Clone, Debug, PartialEq)]
@@ -43,22 +36,6 @@ fn fault_plan(text: &str) -> Result<FaultPlan, ParseError> {
 fn nearest_kind(name: &str) -> Option<String> {
     let kinds = FaultKind::NAMES.iter().map(|kind| clap::Arg::new(*kind).long(*kind));
     nearest_flag(&Command::new("faults").args(kinds), name)
-}
-
-/// Serves over the reactor with the faults of this plan, and logs their counts at the end.
-pub(super) fn serve(
-    settings: &Settings,
-    plan: &FaultPlan,
-    reactor: Reactor,
-    limits: ServerLimits,
-    control: Control,
-) -> Result<(), CliError> {
-    warn!("injecting faults: --faults {plan}");
-    let server = super::serve(settings, AnyServer::over(Faulty::new(reactor, plan.clone()), limits), control)?;
-    if let AnyServer::Reactor(server) = server {
-        info!("injected faults: {}", server.net().injected());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

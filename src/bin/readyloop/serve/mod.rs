@@ -23,8 +23,9 @@ mod tls;
 mod variables;
 mod warnings;
 
-use log::info;
+use log::{info, warn};
 use readyloop::admission::ADMINISTRATION_MAX;
+use readyloop::faulty::Faulty;
 use readyloop::net::{ControlEvent, SystemNet};
 
 use crate::cli_error::{BUG, CliError};
@@ -70,7 +71,14 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
     let control = Control::new(Reload::new(settings, read, limit, listeners), notifier);
     let limits = settings.server_limits(connections_max);
     match &settings.faults.plan {
-        Some(plan) => faults::serve(settings, plan, reactor, limits, control),
+        Some(plan) => {
+            warn!("injecting faults: --faults {plan}");
+            let server = serve(settings, AnyServer::over(Faulty::new(reactor, plan.clone()), limits), control)?;
+            if let AnyServer::Reactor(server) = server {
+                info!("injected faults: {}", server.net().injected());
+            }
+            Ok(())
+        }
         None => serve(settings, AnyServer::new(settings, reactor, limits)?, control).map(drop),
     }
 }

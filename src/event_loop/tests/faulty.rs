@@ -1,14 +1,14 @@
-//! Tests of the faulty network, over a simulated one.
+//! Tests of the loop over a network that injects faults.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use super::{FaultKind, FaultPlan, Faulty, InjectedFaults};
+use super::*;
+use crate::codec::Raw;
 use crate::datagram::DatagramLimits;
-use crate::net::{Address, DatagramOptions};
+use crate::faulty::{FaultKind, FaultPlan, Faulty, InjectedFaults};
+use crate::net::DatagramOptions;
 use crate::service::Echo;
-use crate::sim::{Behavior, PeerEnding, Rng, SimNet, SimPeer, World, pattern};
-use crate::{Lines, Raw, Server, ServerLimits};
+use crate::sim::{Rng, pattern};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -17,16 +17,16 @@ fn address() -> Address {
 }
 
 /// An echo server over a network with these faults.
-fn echo_server(world: &World, plan: &str) -> Server<Faulty<SimNet>> {
+fn echo_server(world: &World, plan: &str) -> EventLoop<Faulty<SimNet>> {
     let net = Faulty::new(world.net(), plan.parse().unwrap());
-    let mut server = Server::new(net, ServerLimits::default());
+    let mut server = EventLoop::new(net, ServerLimits::default());
     server.listen(address(), Raw, Echo::new()).unwrap();
     server
 }
 
 /// Runs the server for a minute of the simulated clock, in at most `turns_max` turns.
 #[track_caller]
-fn run(world: &World, server: &mut Server<Faulty<SimNet>>, turns_max: usize) {
+fn run(world: &World, server: &mut EventLoop<Faulty<SimNet>>, turns_max: usize) {
     let mut turns = 0;
     world
         .advance(MINUTE, || {
@@ -153,7 +153,7 @@ fn the_same_seed_gives_the_same_faults() {
 fn bytes_are_delivered_in_order_to_a_service_with_lines() {
     let world = World::new(1);
     let net = Faulty::new(world.net(), "short-read=1,would-block=0.5,seed=1".parse().unwrap());
-    let mut server = Server::new(net, ServerLimits::default());
+    let mut server = EventLoop::new(net, ServerLimits::default());
     server.listen(address(), Lines::new(), Echo::new()).unwrap();
     let slow = Behavior { read_len_max: 3, ending: PeerEnding::Finishes, ..Behavior::default() };
     let peer = world.connect_as(&address(), "10.0.0.1:1024".parse().unwrap(), slow);
@@ -168,7 +168,7 @@ fn a_datagram_is_lost_late_or_answered_once() {
     let answers = |plan: &str| {
         let world = World::new(1);
         let net = Faulty::new(world.net(), plan.parse().unwrap());
-        let mut server = Server::new(net, ServerLimits::default());
+        let mut server = EventLoop::new(net, ServerLimits::default());
         let at: Address = "udp://10.0.0.99:7".parse().unwrap();
         server.listen_datagrams(&at, &DatagramOptions::default(), DatagramLimits::default(), Echo::new()).unwrap();
         let from: SocketAddr = "10.0.0.1:1024".parse().unwrap();

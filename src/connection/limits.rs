@@ -167,7 +167,7 @@ impl Limits {
     /// When reading pauses and resumes.
     ///
     /// The source of a connected side stops at `high` or less than one frame above, and reading goes on there.
-    pub(super) fn reading_marks(&self, role: Role) -> Watermarks {
+    pub(crate) fn reading_marks(&self, role: Role) -> Watermarks {
         match role {
             Role::Accepted => self.queue,
             Role::Connected => self.queue.raised_by(self.frame_len_max.max(READ_LEN_MAX)),

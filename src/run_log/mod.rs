@@ -52,7 +52,7 @@ pub use observed::{Callback, CallbackLog, CallbackObserver, Observed};
 pub use observer::RunObserver;
 pub use story::StoryPrinter;
 
-use crate::connection::{CloseReason, Deadline, Limits, ReadHalf, ReadPause, WriteHalf};
+use crate::connection::{CloseReason, Deadline, Limits, ReadHalf, ReadPause, Role, WriteHalf};
 use crate::event_loop::{OpenStage, Stage};
 use crate::instant::Instant;
 use crate::trace::{KernelBuffers, Lesson};
@@ -233,6 +233,8 @@ pub enum ByteFlow {
 pub struct ConnectionState {
     /// How far it has come; `None` while it waits to be accepted.
     pub stage: Option<OpenStage>,
+    /// Our side of it.
+    pub role: Role,
     /// Its kernel buffers, if the network knows them.
     pub kernel: Option<KernelBuffers>,
     /// Whether a read may succeed.
@@ -267,6 +269,7 @@ impl ConnectionState {
     /// A connection that waits in the backlog.
     const WAITING: Self = Self {
         stage: None,
+        role: Role::Accepted,
         kernel: None,
         readable: false,
         writable: false,

@@ -6,7 +6,7 @@ use super::decisions::{self, Decision};
 use super::describe::describe;
 use super::names::Names;
 use super::words::Seconds;
-use super::{ConnectionState, EndpointHeader, LogLine, RunLog, TurnLog, TurnState, TurnStep};
+use super::{ConnectionState, EndpointHeader, LineKind, LogLine, RunLog, TurnLog, TurnState, TurnStep};
 use crate::event_loop::{EventLoop, LoopView, PeerCursor, PeerView, Snapshot, Stage, peer_token};
 use crate::instant::Instant;
 use crate::net::Net;
@@ -138,9 +138,14 @@ impl RunObserver {
             if is_registration(&entry, lines.last()) {
                 continue;
             }
-            let line = describe(&entry, step, &self.names);
-            step = line.as_ref().map_or(step, |line| line.step);
-            lines.extend(line);
+            let Some(line) = describe(&entry, step, &self.names) else { continue };
+            if line.kind == LineKind::Call {
+                // Faults are injected into the call that follows them.
+                let faults = lines.iter_mut().rev().take_while(|last| last.kind == LineKind::Fault);
+                faults.for_each(|fault| fault.connection = line.connection);
+            }
+            step = line.step;
+            lines.push(line);
         }
         (lines, moved)
     }
@@ -183,6 +188,7 @@ impl RunObserver {
         }
         let state = ConnectionState {
             stage: Some(peer.stage),
+            role: peer.role,
             kernel: states.get(&wire).and_then(|state| state.kernel),
             readable: peer.readable,
             writable: peer.writable,
@@ -252,7 +258,7 @@ impl RunObserver {
 }
 
 fn line(step: TurnStep, connection: Option<usize>, (lesson, text): Decision) -> LogLine {
-    LogLine { step, kind: decisions::KIND, connection, lesson, moved: None, text }
+    LogLine { step, kind: LineKind::Decision, connection, lesson, moved: None, text }
 }
 
 /// Whether an entry is the registration of the stream that the last line accepts. It needs no line of its own.

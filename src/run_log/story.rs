@@ -8,9 +8,6 @@ use super::{EndpointHeader, LineKind, LogLine, RunLog, TurnLog, TurnStep};
 use crate::admission::Count;
 use crate::trace::Lesson;
 
-/// Where the lessons are, from the root of a checkout.
-const COURSE: &str = "src/guide/course/";
-
 /// The log of a run as plain sentences.
 #[derive(Clone, Copy, Debug)]
 pub struct StoryPrinter<'a> {
@@ -70,6 +67,8 @@ impl StoryPrinter<'_> {
         lesson: &str,
         f: &mut fmt::Formatter<'_>,
     ) -> fmt::Result {
+        // The message of a panic may have several lines.
+        let text = text.replace(char::is_control, "\u{fffd}");
         match color(*kind).filter(|_| self.colors) {
             Some(color) => writeln!(f, "\x1b[{color}m{}{text}\x1b[0m\x1b[2m{lesson}\x1b[0m", sign(*kind)),
             None => writeln!(f, "{}{text}{lesson}", sign(*kind)),
@@ -144,5 +143,5 @@ fn write_lessons(lessons: &BTreeSet<Lesson>, f: &mut fmt::Formatter<'_>) -> fmt:
         return Ok(());
     }
     let titles: Vec<String> = lessons.iter().map(|lesson| format!("{} {}", lesson.number(), lesson.title())).collect();
-    writeln!(f, "\nLessons in {COURSE}: {}", titles.join("; "))
+    writeln!(f, "\nLessons in {}: {}", Lesson::FOLDER, titles.join("; "))
 }

@@ -39,6 +39,9 @@ lessons! {
 }
 
 impl Lesson {
+    /// The folder of the lessons, from the root of a checkout.
+    pub const FOLDER: &str = "src/guide/course/";
+
     /// The number of the lesson, from 1.
     pub const fn number(self) -> usize {
         self as usize + 1

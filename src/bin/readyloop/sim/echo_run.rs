@@ -41,7 +41,7 @@ impl Default for Setup {
 /// A world with an echo server, and the observer of its turns.
 pub(super) struct EchoRun {
     pub(super) world: World,
-    server: Server<SimNet>,
+    pub(super) server: Server<SimNet>,
     observer: RunObserver,
     log: TraceLog,
     address: Address,

@@ -33,6 +33,8 @@ pub(crate) enum Scenario {
     Deadline,
     /// A peer resets its connection
     Reset,
+    /// Another thread ends the sleep of the loop
+    WakeUp,
     /// The server ends without losing a reply
     Drain,
 }
@@ -53,6 +55,7 @@ impl Scenario {
             Self::PartialRead => scenarios::partial_read(),
             Self::Deadline => scenarios::deadline(),
             Self::Reset => scenarios::reset(),
+            Self::WakeUp => scenarios::wake_up(),
             Self::Drain => scenarios::drain(),
         }
     }

@@ -158,6 +158,20 @@ pub(super) fn reset() -> io::Result<RunLog> {
     Ok(run.end())
 }
 
+pub(super) fn wake_up() -> io::Result<RunLog> {
+    let mut run = EchoRun::start(Setup { title: "Wake-up", ..Setup::default() })?;
+    let peer = run.connect();
+    peer.send(b"one\n");
+    run.settle()?;
+    run.note("The loop sleeps in its poll. Another thread puts a request to drain into the inbox of the loop.");
+    run.note(
+        "No socket is ready, so the thread also wakes the poll. Without that, the request waits for the next event.",
+    );
+    run.server.handle().drain();
+    run.settle()?;
+    Ok(run.end())
+}
+
 pub(super) fn drain() -> io::Result<RunLog> {
     let mut run = EchoRun::start(Setup { title: "Drain", ..Setup::default() })?;
     let peer = run.connect();

@@ -100,8 +100,8 @@ const keys = {
 document.addEventListener("keydown", (event) => {
   const action = keys[event.key];
   if (!action || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
-  // Space on a button presses the button.
-  if (event.key === " " && event.target.tagName === "BUTTON") return;
+  // Space on a button or a box presses it.
+  if (event.key === " " && event.target.matches?.("button, [type=checkbox]")) return;
   event.preventDefault();
   if (event.key !== " ") stop();
   action();

@@ -4,6 +4,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use readyloop::run_log::{RunLog, TurnStep};
+use readyloop::trace::Lesson;
 
 use super::data;
 
@@ -64,6 +65,7 @@ pub(super) fn print(log: &RunLog) -> String {
                     }
                 }
                 footer {
+                    p { "“(lesson 7)” names the lesson of the course in " code { (Lesson::FOLDER) } " that explains a line." }
                     p class="keys" {
                         @for (_, _, name, key) in BUTTONS { span { kbd { (key) } " " (name) } }
                         @for (key, name) in KEYS { span { kbd { (key) } " " (name) } }
@@ -106,9 +108,23 @@ fn loop_state() -> Markup {
     html! {
         section class="loop" {
             h2 { "Turn" }
-            ol id="steps" { @for step in TurnStep::ALL { li { span { (step.name()) } b {} } } }
+            ol id="steps" { @for step in TurnStep::ALL { li title=(about(step)) { span { (step.name()) } b {} } } }
             div id="tiles" {}
         }
+    }
+}
+
+/// The work of a step, for the pointer above its name.
+const fn about(step: TurnStep) -> &'static str {
+    match step {
+        TurnStep::Sleep => "The poll sleeps until an event or a deadline. Meanwhile the peers act.",
+        TurnStep::Dispatch => "Each event sets readiness bits and marks its peer.",
+        TurnStep::Deliver => "Messages of other threads are delivered, and requests such as a drain are carried out.",
+        TurnStep::Accept => "Connections are accepted from the backlog, within the limits.",
+        TurnStep::Connect => "Outbound connections are begun.",
+        TurnStep::Serve => "Marked peers are served: read, pass frames to the service, write. Each has a budget.",
+        TurnStep::Expire => "Deadlines and timers that have passed take effect.",
+        TurnStep::Reap => "Closed peers are reported with one reason each, and removed.",
     }
 }
 

@@ -135,6 +135,18 @@ fn a_reset_ends_one_connection_only() {
 }
 
 #[test]
+fn a_request_of_another_thread_wakes_the_loop() {
+    check(
+        Scenario::WakeUp,
+        &[
+            "# The loop sleeps in its poll.",
+            "event: wake-up from another thread (lesson 11)\n      callback on_drain",
+            "= the loop is draining from here on",
+        ],
+    );
+}
+
+#[test]
 fn a_drain_serves_what_was_sent() {
     check(
         Scenario::Drain,

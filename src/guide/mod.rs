@@ -1,6 +1,7 @@
 //! The guide, one chapter for each module. It holds no code of the crate.
 //!
 //! - [`tutorial`]: from `readyloop serve` to a service of your own, its test, and TLS.
+//! - [`course`]: twelve short lessons about non-blocking I/O, each with a command to run.
 //! - [`cookbook`]: "I want …", with a command to type or ten lines of code; all examples.
 //! - [`operations`]: limits and defaults, signals, descriptors, memory, logs, exit statuses.
 //! - [`benchmarking`]: `bench`, `compare` and `report`; open and closed loop; the four designs.
@@ -21,6 +22,7 @@ pub mod changelog {}
 pub mod conformance {}
 #[doc = include_str!("cookbook.md")]
 pub mod cookbook {}
+pub mod course;
 #[doc = include_str!("internals.md")]
 pub mod internals {}
 #[doc = include_str!("operations.md")]

@@ -3,6 +3,7 @@
 //! Their code is compiled as documentation tests.
 
 mod commands;
+mod course;
 mod links;
 mod page;
 mod runs;

@@ -13,7 +13,7 @@ use crate::support::ScratchPath;
 use super::page::{Page, path_of, text_of};
 
 /// Programs and shell built-ins that the text may use. The shell only records their arguments.
-const PROGRAMS: [&str; 6] = ["readyloop", "cargo", "kill", "jq", "ulimit", "cd"];
+const PROGRAMS: [&str; 7] = ["readyloop", "cargo", "kill", "jq", "ulimit", "cd", "sleep"];
 
 /// The flags of cargo, as far as they are used here, and those of the test harness and the benchmarks.
 pub(super) const CARGO_FLAGS: &str =

@@ -9,9 +9,13 @@ fn is_sound(page: &Page, link: &str) -> bool {
     if link.starts_with("https://") {
         return true;
     }
-    // In a chapter, a bare name is another chapter.
+    // In a chapter, a bare name is another chapter. The names of lessons begin with their number.
     if page.path.starts_with("src/guide/") {
-        return link.starts_with("crate") || names_in("src/guide", ".md").iter().any(|chapter| chapter == link);
+        let (folder, _) = page.path.rsplit_once('/').expect("it is in a folder");
+        let chapters = names_in(folder, ".md");
+        let names =
+            chapters.iter().map(|name| name.trim_start_matches(|char: char| char.is_ascii_digit() || char == '_'));
+        return link.starts_with("crate") || names.into_iter().any(|chapter| chapter == link);
     }
     let root = path_of("").canonicalize().expect("the repository exists");
     path_of(&page.path).with_file_name(link).canonicalize().is_ok_and(|file| file.starts_with(root))

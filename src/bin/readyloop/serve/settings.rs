@@ -19,6 +19,7 @@ use crate::units::{
     switch, within,
 };
 
+use super::faults::Faults;
 use super::flag_values::FlagValues;
 use super::proxy::ProxyProtocol;
 use super::recording_flags::RecordingFlags;
@@ -55,6 +56,9 @@ pub(crate) struct Settings {
     pub(super) output: Output,
     #[command(flatten)]
     pub(super) recording: RecordingFlags,
+
+    #[command(flatten)]
+    pub(super) faults: Faults,
 
     /// Address of the administration endpoint: metrics and the state of the server over HTTP
     ///

@@ -26,7 +26,8 @@
 //! ```
 //!
 //! The [`guide`] has a [tutorial](guide::tutorial), a [cookbook](guide::cookbook) and a chapter on
-//! [operations](guide::operations). [Internals](guide::internals) explains the turn.
+//! [operations](guide::operations). [Internals](guide::internals) explains the turn, and a
+//! [course](guide::course) teaches non-blocking I/O in twelve lessons.
 //!
 //! # Features
 //!
@@ -64,7 +65,7 @@
 //! | 1 | [`codec`] | where frames begin and end in a stream of bytes |
 //! | 2 | [`connection`] | one peer: a state machine without a socket and without a clock |
 //! | 3 | [`service`], [`host`], [`datagram`] | the trait you implement; many peers and one service; which datagrams are answered |
-//! | 4 | [`net`], [`trace`], [`sim`], [`admission`], [`connector`], [`offload`], [`recording`] | the border: sockets, mio, the clock; what happens at it; a simulated network behind it; caps and totals; outbound connections in progress; slow work on other threads; record and replay |
+//! | 4 | [`net`], [`trace`], [`sim`], [`faulty`], [`admission`], [`connector`], [`offload`], [`recording`] | the border: sockets, mio, the clock; what happens at it; a simulated network behind it; injected faults; caps and totals; outbound connections in progress; slow work on other threads; record and replay |
 //! | 5 | [`event_loop`] | endpoints on one loop, and the turn that serves them |
 //! | 6 | [`client`], [`admin`], [`blocking`], [`load`], [`run_log`] | outbound connections, blocking and on a loop; metrics and the state of the loop over HTTP; designs with threads; the load generator; what happened in each turn, in words |
 //! | 7 | [`simtest`] | the server in a simulated network, checked after every turn |
@@ -104,6 +105,7 @@ pub mod counters;
 pub mod datagram;
 pub mod destination;
 pub mod event_loop;
+pub mod faulty;
 pub mod guide;
 pub mod host;
 pub mod instant;

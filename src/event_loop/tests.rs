@@ -1,6 +1,7 @@
 //! Tests of the loop in the simulated world: the order of a turn, the stages of a shutdown, its endpoints.
 
 mod ending;
+mod faulty;
 mod handing_over;
 mod inspecting;
 mod limits;

@@ -138,9 +138,14 @@ impl RunObserver {
             if is_registration(&entry, lines.last()) {
                 continue;
             }
-            let line = describe(&entry, step, &self.names);
-            step = line.as_ref().map_or(step, |line| line.step);
-            lines.extend(line);
+            let Some(line) = describe(&entry, step, &self.names) else { continue };
+            if line.kind == LineKind::Call {
+                // Faults are injected into the call that follows them.
+                let faults = lines.iter_mut().rev().take_while(|last| last.kind == LineKind::Fault);
+                faults.for_each(|fault| fault.connection = line.connection);
+            }
+            step = line.step;
+            lines.push(line);
         }
         (lines, moved)
     }

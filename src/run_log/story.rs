@@ -67,6 +67,8 @@ impl StoryPrinter<'_> {
         lesson: &str,
         f: &mut fmt::Formatter<'_>,
     ) -> fmt::Result {
+        // The message of a panic may have several lines.
+        let text = text.replace(char::is_control, "\u{fffd}");
         match color(*kind).filter(|_| self.colors) {
             Some(color) => writeln!(f, "\x1b[{color}m{}{text}\x1b[0m\x1b[2m{lesson}\x1b[0m", sign(*kind)),
             None => writeln!(f, "{}{text}{lesson}", sign(*kind)),

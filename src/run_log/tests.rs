@@ -8,7 +8,7 @@ use crate::codec::Lines;
 use crate::event_loop::EventLoop;
 use crate::net::{Address, Event, Net as _, Token};
 use crate::service::Echo;
-use crate::sim::{SimNet, World};
+use crate::sim::{Fault, Faults, SimNet, World};
 use crate::trace::{TraceEntry, TraceLog};
 use crate::watermark::Watermarks;
 
@@ -137,6 +137,17 @@ fn a_filter_leaves_out_other_peers_and_keeps_remarks() {
     assert!(story.contains("Both peers send.") && story.contains("peer 1 writes 6 bytes"), "{story}");
     assert!(!story.contains("peer 0"), "{story}");
     assert!(log.story().with_colors(true).to_string().contains("\x1b[35m      callback on_frame: peer 1"));
+}
+
+#[test]
+fn a_fault_belongs_to_the_peer_of_its_call() {
+    let mut run = SmallRun::start();
+    run.world = run.world.clone().with_faults(Faults::none().with(Fault::ShortRead, 1.0));
+    run.world.connect(&run.address).send(b"hello\n");
+    run.log.add(TraceEntry::Note("two\nlines".to_owned()));
+    run.settle();
+    let story = run.observer.into_log().story().of_peer(Some(0)).to_string();
+    check_order(&story, &["# two\u{fffd}lines", "! fault: short read (lesson 4)\n    the server reads", "from peer 0"]);
 }
 
 #[test]

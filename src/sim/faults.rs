@@ -184,7 +184,7 @@ impl Faults {
 
 /// What an error of accept(2) does to the first connection of the backlog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BacklogEffect {
+pub(crate) enum BacklogEffect {
     /// The connection is lost, because the error concerns this connection.
     Removed,
     /// The connection stays in the backlog.
@@ -192,7 +192,7 @@ pub(super) enum BacklogEffect {
 }
 
 /// The errors that accept(2) documents, except EAGAIN.
-pub(super) const ACCEPT_ERRORS: &[(i32, &str, BacklogEffect)] = &[
+pub(crate) const ACCEPT_ERRORS: &[(i32, &str, BacklogEffect)] = &[
     (libc::ECONNABORTED, "accept: ECONNABORTED", BacklogEffect::Removed),
     (libc::EPERM, "accept: EPERM", BacklogEffect::Removed),
     (libc::EPROTO, "accept: EPROTO", BacklogEffect::Removed),
@@ -218,7 +218,11 @@ pub(super) const ACCEPT_ERRORS: &[(i32, &str, BacklogEffect)] = &[
 ];
 
 /// The errors of an accept outage: the process or the machine has run out of a resource.
-pub(super) const ACCEPT_OUTAGE_ERRORS: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+pub(crate) const ACCEPT_OUTAGE_ERRORS: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+
+/// The ways in which a call finds its connection broken.
+pub(crate) const BREAKS: [(Fault, i32); 3] =
+    [(Fault::Reset, libc::ECONNRESET), (Fault::BrokenPipe, libc::EPIPE), (Fault::TimedOut, libc::ETIMEDOUT)];
 
 /// How often each kind of fault was injected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -59,6 +59,7 @@ mod world;
 
 pub use behavior::{Behavior, PeerEnding};
 pub use datagrams::SimDatagrams;
+pub(crate) use faults::{ACCEPT_ERRORS, ACCEPT_OUTAGE_ERRORS, BREAKS, BacklogEffect};
 pub use faults::{Fault, FaultCost, FaultCounts, Faults};
 pub use net::{SimListener, SimNet, SimStream};
 pub use peer::SimPeer;

@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libc::{EADDRINUSE, EAGAIN, ECONNABORTED, ECONNRESET, EINTR, EINVAL, EMFILE, ENOMEM, ENOSPC, EPIPE, ETIMEDOUT};
+use libc::{EADDRINUSE, EAGAIN, ECONNABORTED, EINTR, EINVAL, EMFILE, ENOMEM, ENOSPC};
 
 use super::datagrams::SimDatagrams;
-use super::faults::{ACCEPT_ERRORS, ACCEPT_OUTAGE_ERRORS, BacklogEffect, Fault};
+use super::faults::{ACCEPT_ERRORS, ACCEPT_OUTAGE_ERRORS, BREAKS, BacklogEffect, Fault};
 use super::state::{EventSource, ListenerState, SharedWorld, WorldState};
 use super::sys_result::to_io;
 use super::wire::Side;
@@ -315,8 +315,6 @@ impl WorldState {
 
     /// May break the connection right before a call.
     pub(super) fn inject_break(&mut self, wire: usize) {
-        const BREAKS: [(Fault, i32); 3] =
-            [(Fault::Reset, ECONNRESET), (Fault::BrokenPipe, EPIPE), (Fault::TimedOut, ETIMEDOUT)];
         for (fault, errno) in BREAKS {
             if self.wires[wire].wire.is_open(Side::Server) && self.inject(fault) {
                 self.break_connection(wire, errno);

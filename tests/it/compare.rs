@@ -199,7 +199,7 @@ fn a_peer_without_an_address_is_an_error_and_is_killed() {
 }
 
 /// Whether a process has this word in its command line.
-fn is_running(word: &str) -> bool {
+pub(crate) fn is_running(word: &str) -> bool {
     let processes = fs::read_dir("/proc").expect("there is /proc").flatten();
     let words = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
     words.into_iter().any(|words| String::from_utf8_lossy(&words).contains(word))
@@ -254,6 +254,19 @@ fn the_workers_of_a_pool_are_in_its_command() {
     let json: Value = serde_json::from_str(&fs::read_to_string(json.text()).expect("it was written")).expect("JSON");
     let commands = [0, 1].map(|place| json["servers"][place]["command"].as_str().expect("a command").to_owned());
     assert!(commands[0].ends_with("--design pool --workers 7") && commands[1].ends_with("--design threads"));
+}
+
+#[test]
+fn framing_pipeline_and_rate_apply_to_every_trial() {
+    let json = ScratchPath::new("json");
+    let flags = "-c 2 --rounds 1 --designs reactor --framing fixed:16 -p 4 --rate 200 --json";
+    prints(compare(flags).arg(json.text()), &["reactor"], &[]);
+    let json: Value = serde_json::from_str(&fs::read_to_string(json.text()).expect("it was written")).expect("JSON");
+    let config = &json["trials"][0]["outcome"]["measured"]["config"];
+    assert_eq!((&config["framing"], &config["pipeline"]), (&"fixed:16".into(), &4.into()));
+    assert_eq!((&config["rate"], &config["message_bytes"]), (&200.0.into(), &16.into()));
+    assert_eq!(json["trials"][0]["load"]["message_bytes"], 16);
+    assert!(json["servers"][0]["command"].as_str().is_some_and(|command| command.ends_with("--framing fixed:16")));
 }
 
 #[test]

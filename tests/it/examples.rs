@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::support::{Program, ScratchPath, Serve, TIMEOUT, connect};
 
 /// The deadline of an example. Some compute for seconds.
-const LONG: Duration = Duration::from_secs(120);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// The placeholder for any text.
 const ANYTHING: char = '…';
@@ -30,7 +30,7 @@ const ANYTHING: char = '…';
 /// Arguments after the address, where the default is too large for small machines.
 const EXTRA_ARGUMENTS: [(&str, &str); 1] = [("11_many_clients", "500")];
 
-struct Example {
+pub(crate) struct Example {
     name: String,
     path: PathBuf,
     source: String,
@@ -49,7 +49,7 @@ impl Example {
         all
     }
 
-    fn of(path: PathBuf) -> Self {
+    pub(crate) fn of(path: PathBuf) -> Self {
         let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
         // An example of several files is a folder.
         let path = if path.is_dir() { path.join("main.rs") } else { path };
@@ -95,7 +95,7 @@ impl Example {
 
     /// The path of its program, which must not be older than its source.
     #[track_caller]
-    fn program(&self) -> String {
+    pub(crate) fn program(&self) -> String {
         let own = std::env::current_exe().expect("the test binary has a path");
         // The test binary is in `deps`. The examples have a folder next to it.
         let path = own.ancestors().nth(2).expect("the path has two parents").join("examples").join(&self.name);
@@ -171,7 +171,7 @@ impl Example {
 }
 
 /// Whether `line` matches `pattern`, in which [`ANYTHING`] matches any text.
-fn matches(pattern: &str, line: &str) -> bool {
+pub(crate) fn matches(pattern: &str, line: &str) -> bool {
     let (pattern, line) = (pattern.trim_end(), line.trim_end());
     let mut parts = pattern.split(ANYTHING);
     let first = parts.next().unwrap_or_default();

@@ -3,6 +3,7 @@
 //! Their code is compiled as documentation tests.
 
 mod commands;
+mod course;
 mod links;
 mod page;
 mod runs;
@@ -23,9 +24,23 @@ fn help_of(subcommand: &str) -> String {
 
 /// The help of all subcommands.
 fn help() -> String {
-    ["serve", "client", "bench", "compare", "report", "sim", "replay", "stat", "cert", "doctor", "man", "completions"]
-        .map(help_of)
-        .join("\n")
+    [
+        "serve",
+        "client",
+        "bench",
+        "compare",
+        "conform",
+        "report",
+        "sim",
+        "replay",
+        "stat",
+        "cert",
+        "doctor",
+        "man",
+        "completions",
+    ]
+    .map(help_of)
+    .join("\n")
 }
 
 /// The flags in a text. Dashes alone are a row of a table, or end the flags of cargo.

@@ -150,8 +150,12 @@ fn every_example_works() {
         let line = line.replace("100,100+900,100+18900", "2,2+3");
         scene.run(&format!("{line} {connections} -d 100ms -w 0s --rounds 1 --no-calls"));
     }
+    for line in examples("conform") {
+        let rows = if line.contains(" --only ") || line.contains(" --list") { "" } else { "--only echo,idle-cpu" };
+        scene.run(&format!("{line} {rows}"));
+    }
     fs::create_dir(scene.folder().join("monday")).expect("the folder is new");
-    for name in ["monday.json", "tuesday.json", "comparison.json", "monday/runs.json"] {
+    for name in ["monday.json", "tuesday.json", "comparison.json", "monday/runs.json", "now.json", "before.json"] {
         fs::copy(scene.folder().join("all.json"), scene.folder().join(name)).expect("`compare` has written it");
     }
     examples("report").iter().for_each(|line| scene.run(line));

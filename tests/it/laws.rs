@@ -99,6 +99,7 @@ fn only_the_pump_moves_bytes() {
         "src/client/blocking.rs",
         "src/sim/",
         "src/recording/",
+        "src/faulty/sockets.rs",
         // Their sockets lead to other processes of the same server, on threads of their own.
         "src/admin/processes/fetch.rs",
         "src/event_loop/restart.rs",
@@ -144,6 +145,7 @@ fn only_the_reactor_polls() {
             "src/client/connect.rs",
             "src/recording/network.rs",
             "src/sim/",
+            "src/faulty/mod.rs",
         ])
         .forbids("src/event_loop/endpoint.rs", "fn f() { state.net.poll(&mut events, None) }")
         .holds();

@@ -261,6 +261,20 @@ fn sockets_of_systemd_are_served_by_their_names() {
 }
 
 #[test]
+fn several_processes_serve_at_the_sockets_of_systemd() {
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let at = tcp.local_addr().expect("it is bound");
+    let mut server = activated(&[("web", tcp.as_fd())], &["--processes", "2"]);
+    server.prints(&format!("listening on tcp://{at}"));
+    drop(tcp);
+    for _ in 0..4 {
+        assert_eq!(echoed(&mut connect(at)), b"hello");
+    }
+    server.signal("TERM");
+    assert_eq!(server.wait(TIMEOUT), Some(0));
+}
+
+#[test]
 fn a_successor_serves_at_the_sockets_of_systemd() {
     let path = ScratchPath::new("sock");
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -1,6 +1,7 @@
 //! What systemd offers a service: notifications, the watchdog, the journal, and the example units.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
@@ -28,7 +29,10 @@ impl Supervisor {
     fn next_with(&self, is_wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
         let (mut buffer, deadline) = ([0; 4096], Instant::now() + TIMEOUT);
         while Instant::now() < deadline {
-            let len = self.0.recv(&mut buffer).expect("the server notifies in time");
+            let len = match self.0.recv(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                received => received.expect("the server notifies in time"),
+            };
             let text = String::from_utf8_lossy(&buffer[..len]);
             let lines: Vec<String> = text.lines().map(str::to_owned).collect();
             if is_wanted(&lines) {
@@ -111,10 +115,13 @@ fn the_log_has_priorities_and_no_times_if_it_goes_to_the_journal() {
     assert!(other.log.iter().all(|line| !line.starts_with('<') && line.contains('Z')), "{}", other.log_text());
 }
 
+/// The example units.
+const UNITS: [&str; 3] = ["readyloop.service", "readyloop.socket", "readyloop-tls.socket"];
+
 /// Runs `systemd-analyze` on the example unit, with the path of this program in it. Returns its output if it fails.
 fn analyze(arguments: &[&str], unit: &str) -> Result<(), String> {
     let folder = ScratchPath::directory("units");
-    for name in ["readyloop.service", "readyloop.socket"] {
+    for name in UNITS {
         let text = fs::read_to_string(format!("examples/systemd/{name}")).expect("the example exists");
         assert!(name != "readyloop.service" || text.contains("ExecStart=/usr/local/bin/readyloop "));
         let text = text.replace("/usr/local/bin/readyloop", env!("CARGO_BIN_EXE_readyloop"));
@@ -132,7 +139,7 @@ fn analyze(arguments: &[&str], unit: &str) -> Result<(), String> {
 
 #[test]
 fn the_example_units_are_valid_and_hardened() {
-    for unit in ["readyloop.service", "readyloop.socket"] {
+    for unit in UNITS {
         assert_eq!(analyze(&["verify", "--recursive-errors=no", "--man=no"], unit), Ok(()), "{unit}");
     }
     // The exposure in tenths; 100 is that of a unit without any setting.

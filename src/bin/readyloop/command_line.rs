@@ -14,6 +14,7 @@ use crate::cert;
 use crate::cli_error::{BUG, CliError, USAGE_STATUS};
 use crate::client;
 use crate::compare;
+use crate::conform;
 use crate::doctor;
 use crate::manual;
 use crate::replay;
@@ -56,6 +57,9 @@ pub(crate) enum Subcommand {
     /// Compares servers under the same loads and draws the results
     #[command(after_help = compare::UNITS, after_long_help = compare::HELP)]
     Compare(Box<compare::Settings>),
+    /// Checks that an echo server returns every byte, in every case that a client can cause
+    #[command(after_help = conform::UNITS, after_long_help = conform::HELP)]
+    Conform(Box<conform::Settings>),
     /// Merges saved runs of `bench` and `compare` and draws them
     #[command(after_long_help = report::HELP)]
     Report(report::Settings),
@@ -77,7 +81,7 @@ pub(crate) enum Subcommand {
     /// Prints a script with which a shell completes subcommands and flags
     #[command(after_long_help = manual::COMPLETIONS_HELP)]
     Completions(manual::CompletionsSettings),
-    /// Runs one command of `compare`
+    /// Runs one command of `compare` or `conform`
     #[command(hide = true)]
     Supervise(supervise::Settings),
 }
@@ -199,6 +203,8 @@ EXAMPLES
       Measure requests per second and latency.
   readyloop compare
       Compare the reactor with threads and a pool, at 10 to 10,000 connections.
+  readyloop conform 127.0.0.1:7007
+      Check it against the rules of an echo server, with evidence for each.
   readyloop report comparison.json
       Print a saved result of `compare --json` or `bench --json`.
   readyloop cert

@@ -7,10 +7,12 @@
 
 mod bench;
 mod cert;
+mod child;
 mod cli_error;
 mod client;
 mod command_line;
 mod compare;
+mod conform;
 mod descriptors;
 mod doctor;
 mod escape;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Subcommand::Client(settings) => client::run(&settings),
         Subcommand::Bench(settings) => bench::run(&settings),
         Subcommand::Compare(settings) => compare::run(&settings),
+        Subcommand::Conform(settings) => conform::run(&settings),
         Subcommand::Report(settings) => report::run(&settings),
         Subcommand::Sim(settings) => sim::run(&settings),
         Subcommand::Replay(settings) => replay::run(&settings),

@@ -1,6 +1,6 @@
-//! The hidden subcommand `supervise`: runs one command of `compare`, and ends it with all its descendants.
+//! The hidden subcommand `supervise`: runs a command of `compare` or `conform`, and ends all its descendants.
 //!
-//! `compare` holds the other end of the pipe that is standard input here. When `compare` ends in any way, also
+//! The parent holds the other end of the pipe that is standard input here. When the parent ends in any way, also
 //! by SIGKILL, the pipe ends, and no process of the command stays behind. It starts no process by itself.
 
 use std::ffi::OsString;
@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use rlimit::Resource;
 use rustix::process::{Pid, Signal, WaitOptions, getpgrp, getpid, kill_current_process_group, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -35,6 +36,10 @@ pub(crate) struct Settings {
     #[arg(long)]
     core: Option<usize>,
 
+    /// Limit on the descriptors of the command
+    #[arg(long)]
+    descriptors: Option<u64>,
+
     /// Program and arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
@@ -43,17 +48,21 @@ pub(crate) struct Settings {
 /// Why the command has to end, or how it ended.
 enum Event {
     Ended(io::Result<ExitStatus>),
-    /// `compare` has ended, or this process received a signal.
+    /// The parent has ended, or this process received a signal.
     Stopped,
 }
 
-/// Runs the command until it ends or `compare` ends, and exits with its status.
+/// Runs the command until it ends or the parent ends, and exits with its status.
 ///
 /// # Errors
 /// The command cannot be started.
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     adopt_orphans();
     settings.core.into_iter().for_each(pin);
+    if let Some(count) = settings.descriptors {
+        let limited = Resource::NOFILE.set(count, count);
+        limited.map_err(|error| CliError::system("cannot limit its descriptors", &error, "allow more descriptors"))?;
+    }
     let mut command = Command::new(&settings.command[0]);
     command.args(&settings.command[1..]).stdin(Stdio::null());
     let failed = |what, error: &io::Error| CliError::system(what, error, "type a command that runs in a shell");
@@ -124,7 +133,7 @@ fn kill_descendants() {
     }
 }
 
-/// Kills the process group, and this process with it, if `compare` made a group for it. This ends the command
+/// Kills the process group, and this process with it, if the parent made a group for it. This ends the command
 /// where `/proc` does not list its processes.
 fn kill_own_group() {
     if getpgrp() == getpid() {

@@ -196,6 +196,21 @@ pub(crate) fn trusted_proxies(text: &str) -> Result<TrustedProxies, ParseError> 
     text.parse().map_err(|_| ParseError::new("not a network", "type a network such as 10.1.0.0/16, or an IP address"))
 }
 
+/// A percentage as a fraction: `5%` is 0.05.
+pub(crate) fn percent(text: &str) -> Result<f64, ParseError> {
+    let hint = "type a percentage from 0% to 100%, such as 5%";
+    text.strip_suffix('%')
+        .and_then(|percent| fraction_of_percent(percent.trim()))
+        .ok_or_else(|| ParseError::new("not a percentage", hint))
+}
+
+/// The fraction of a number from 0 to 100, which has digits and at most one point.
+pub(crate) fn fraction_of_percent(text: &str) -> Option<f64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let percent = text.parse::<f64>().ok().filter(|percent| is_plain && (0.0..=100.0).contains(percent))?;
+    Some(percent / 100.0)
+}
+
 const ZERO: &str = "must be greater than zero";
 
 /// Wraps a parser so that it refuses zero.

@@ -13,7 +13,7 @@ use crate::support::ScratchPath;
 use super::page::{Page, path_of, text_of};
 
 /// Programs and shell built-ins that the text may use. The shell only records their arguments.
-const PROGRAMS: [&str; 6] = ["readyloop", "cargo", "kill", "jq", "ulimit", "cd"];
+const PROGRAMS: [&str; 7] = ["readyloop", "cargo", "kill", "jq", "ulimit", "cd", "sleep"];
 
 /// The flags of cargo, as far as they are used here, and those of the test harness and the benchmarks.
 pub(super) const CARGO_FLAGS: &str =
@@ -59,7 +59,7 @@ fn check_readyloop(arguments: &[String]) -> Result<(), String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_readyloop"));
     // The last argument asks for help, which is printed once all before it are parsed.
     let output = command.args(arguments).arg("--help").stdin(Stdio::null()).output().expect("it starts");
-    let needs_more = arguments.len() == 1 && ["client", "bench", "report"].contains(&arguments[0].as_str());
+    let needs_more = arguments.len() == 1 && ["client", "bench", "conform", "report"].contains(&arguments[0].as_str());
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() && !needs_more { Ok(()) } else { Err(error) }
 }

@@ -43,8 +43,13 @@ impl Page {
 
     /// The README, the results of the tests, and the chapters of the guide.
     pub(super) fn all() -> Vec<Self> {
-        let chapters = names_in("src/guide", ".md").into_iter().map(|name| Self::read(&format!("src/guide/{name}.md")));
-        ["README.md", "tests/RESULTS.md"].map(Self::read).into_iter().chain(chapters).collect()
+        let pages = ["README.md", "tests/RESULTS.md"].map(Self::read).into_iter();
+        pages.chain(["src/guide", "src/guide/course"].into_iter().flat_map(Self::in_folder)).collect()
+    }
+
+    /// The pages in a folder, sorted by name.
+    pub(super) fn in_folder(folder: &str) -> Vec<Self> {
+        names_in(folder, ".md").iter().map(|name| Self::read(&format!("{folder}/{name}.md"))).collect()
     }
 
     /// The lines outside fenced blocks.

@@ -24,7 +24,7 @@ fn check(trials: Vec<Value>, expected: [&str; 2]) {
 #[test]
 fn a_difference_that_no_round_contradicts_is_reported_with_its_size() {
     let expected = [
-        "With 100 connections, reactor answered 2.00 times as many requests per second as threads, and no difference \
+        "With 100 connections, reactor answered between 1.99 and 2.00 times as many requests per second as threads, and no difference \
          in p99 latency could be shown.",
         "Per request, no difference in CPU could be shown between reactor and threads, and per connection, no \
          difference in memory could be shown between reactor and threads.",
@@ -35,7 +35,10 @@ fn a_difference_that_no_round_contradicts_is_reported_with_its_size() {
 #[test]
 fn the_better_server_is_named_first() {
     let words = conclusions_of(&comparison_of(rounds([100.0, 110.0], [300.0, 330.0])));
-    assert!(words[0].contains("threads answered 3.00 times as many requests per second as reactor"), "{words:?}");
+    assert!(
+        words[0].contains("threads answered between 2.73 and 3.30 times as many requests per second as reactor"),
+        "{words:?}"
+    );
 }
 
 #[test]
@@ -68,7 +71,7 @@ fn a_larger_load_that_one_server_cannot_serve_is_named_too() {
     let lost = failed("threads", 1_000, "no threads left");
     trials.extend([trial("reactor", 1_000, 1, 90.0), trial("reactor", 1_000, 2, 90.0), lost]);
     let words = conclusions_of(&comparison_of(trials));
-    assert!(words[0].starts_with("With 100 connections, reactor answered 2.00 times"), "{words:?}");
+    assert!(words[0].starts_with("With 100 connections, reactor answered between 1.82 and 2.20 times"), "{words:?}");
     assert!(words[0].ends_with("; with 1,000 connections, threads could not be measured."), "{words:?}");
 }
 
@@ -79,8 +82,8 @@ fn every_machine_has_its_own_conclusion() {
     there["machine"]["processor"] = json!("another one");
     let words = after_the_tables(&printed(&[&saved(&here.to_string()), &saved(&there.to_string())], ""));
     assert_eq!(words.len(), 4, "{words:?}");
-    assert!(words[0].contains("reactor (1) answered 2.00 times"), "{words:?}");
-    assert!(words[2].contains("threads (2) answered 3.00 times"), "{words:?}");
+    assert!(words[0].contains("reactor (1) answered between 1.82 and 2.20 times"), "{words:?}");
+    assert!(words[2].contains("threads (2) answered between 2.73 and 3.30 times"), "{words:?}");
 }
 
 #[test]

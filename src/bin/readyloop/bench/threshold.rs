@@ -8,7 +8,7 @@ use std::time::Duration;
 use readyloop::load::Record;
 
 use crate::quantity::Unit;
-use crate::units::{ParseError, count, duration, rate};
+use crate::units::{ParseError, count, duration, fraction_of_percent, percent, rate};
 
 /// A condition under which a run counts as failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,19 +136,9 @@ impl Metric {
                 false => Err(parse_error("the rate is too large")),
             }),
             Self::Errors => count(text).map(|count: u64| count as f64),
-            Self::Lost => text
-                .strip_suffix('%')
-                .and_then(|percent| fraction_of_percent(percent.trim()))
-                .ok_or_else(|| parse_error("the value of `lost` must be 0% to 100%")),
+            Self::Lost => percent(text).map_err(|_| parse_error("the value of `lost` must be 0% to 100%")),
         }
     }
-}
-
-/// The fraction of a number from 0 to 100, which has digits and at most one point.
-fn fraction_of_percent(text: &str) -> Option<f64> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let percent = text.parse::<f64>().ok().filter(|percent| is_plain && (0.0..=100.0).contains(percent))?;
-    Some(percent / 100.0)
 }
 
 impl FromStr for Threshold {

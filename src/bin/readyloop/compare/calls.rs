@@ -10,8 +10,9 @@ use readyloop::load::plan::RunLength;
 
 use super::contender::Contender;
 use super::generator::{self, TrialConfig};
-use super::interrupt::Interrupt;
+use super::settings::RequestFlags;
 use super::tracer::Tracer;
+use crate::child::Interrupt;
 use crate::report::comparison::{Cores, Load};
 
 /// Requests of a short run, unless there are more connections.
@@ -27,6 +28,7 @@ const NOISE_MAX: f64 = 0.05;
 pub(super) struct CallCounter<'a> {
     pub(super) tracer: Tracer,
     pub(super) cores: Option<Cores>,
+    pub(super) requests: RequestFlags,
     pub(super) interrupt: &'a Interrupt,
 }
 
@@ -53,7 +55,8 @@ impl CallCounter<'_> {
     fn run(&self, contender: &Contender, load: Load, requests: u64) -> Option<Counted> {
         let (server_core, generator_core) = self.cores.map(|cores| (cores.server, cores.generator)).unzip();
         let mut server = contender.start(server_core, Some(&self.tracer), self.interrupt).ok()?;
-        let config = TrialConfig { load, run_length: RunLength::Requests(requests), warm_up: Duration::ZERO };
+        let run_length = RunLength::Requests(requests);
+        let config = TrialConfig { load, requests: self.requests, run_length, warm_up: Duration::ZERO };
         let record = generator::run(&mut server, &config, generator_core, self.interrupt).ok()?;
         server.process.terminate();
         let calls = self.tracer.count_at_the_end(server.process)?;

@@ -10,9 +10,8 @@ use readyloop::load::Record;
 use readyloop::load::plan::RunLength;
 use readyloop::load::record::{ErrorKind, RunEnd};
 
-use super::contender::RunningServer;
-use super::interrupt::Interrupt;
-use super::process::{Process, WaitError, wait_for};
+use super::settings::RequestFlags;
+use crate::child::{Interrupt, Process, RunningServer, WaitError, wait_for};
 use crate::cli_error::io_message;
 use crate::report::comparison::Load;
 
@@ -34,6 +33,7 @@ const END_TIMEOUT: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TrialConfig {
     pub(super) load: Load,
+    pub(super) requests: RequestFlags,
     pub(super) run_length: RunLength,
     pub(super) warm_up: Duration,
 }
@@ -65,7 +65,7 @@ pub(super) fn run(
 ) -> Result<Record, TrialError> {
     let spawned = std::env::current_exe().and_then(|program| {
         let arguments = arguments(server, config).into_iter().map(OsString::from);
-        Process::spawn([program.into_os_string()].into_iter().chain(arguments), core)
+        Process::spawn([program.into_os_string()].into_iter().chain(arguments), core, None)
     });
     let (mut process, mut output) =
         spawned.map_err(|error| format!("the generator cannot be started: {}", io_message(&error)))?;
@@ -152,6 +152,11 @@ fn arguments(server: &RunningServer, config: &TrialConfig) -> Vec<String> {
     flag("--connections", load.connections.to_string());
     flag("--idle", load.idle_connections.to_string());
     flag("--size", load.message_bytes.to_string());
+    flag("--framing", config.requests.framing.to_string());
+    flag("--pipeline", config.requests.pipeline.to_string());
+    if let Some(rate) = config.requests.rate {
+        flag("--rate", rate.to_string());
+    }
     flag("--warm-up", nanos(config.warm_up));
     flag("--timeout", nanos(answer_timeout(load)));
     flag("--pid", server.process.working_pid().to_string());

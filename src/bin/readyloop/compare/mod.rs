@@ -7,20 +7,19 @@ mod calls;
 mod contender;
 mod cores;
 mod generator;
-mod interrupt;
 mod loads;
 mod machine;
-mod process;
 mod settings;
 mod tracer;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use readyloop::load::plan::RunLength;
 use readyloop::load::record::Machine;
 
+use crate::child::Interrupt;
 use crate::cli_error::{BUG, CliError};
 use crate::descriptors;
 use crate::output_file;
@@ -32,7 +31,6 @@ use crate::standard_output::print;
 use calls::CallCounter;
 use contender::Contender;
 use generator::{TrialConfig, TrialError};
-use interrupt::Interrupt;
 use loads::ScheduledTrial;
 use tracer::Tracer;
 
@@ -44,7 +42,7 @@ const FAILURES_MAX: u64 = 2;
 /// Runs the subcommand: checks, measures and reports.
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     let contenders = settings.contenders()?;
-    let mut loads = loads::loads(&settings.connections(), &settings.size);
+    let mut loads = loads::loads(&settings.connections(), &settings.sizes());
     let descriptors = descriptors::raise_limit();
     if settings.connections.is_none() {
         // The user did not choose these loads, so too large ones are skipped.
@@ -110,6 +108,17 @@ fn begin(contenders: &[Contender]) -> Comparison {
     }
 }
 
+/// The time that is left after some of the trials, for the progress line.
+fn time_left(elapsed: Duration, done: u32, all: u64) -> String {
+    let left = all.saturating_sub(u64::from(done));
+    let each = elapsed.checked_div(done).unwrap_or_default();
+    match each.as_secs_f64() * left as f64 {
+        0.0 => String::new(),
+        short if short < 90.0 => format!("; about {short:.0} s left"),
+        long => format!("; about {:.0} min left", long / 60.0),
+    }
+}
+
 /// A comparison in progress.
 struct Run<'a> {
     settings: &'a Settings,
@@ -124,12 +133,15 @@ impl Run<'_> {
     /// Runs all trials in order, without those of servers that failed too often under a load.
     fn measure(&mut self, loads: &[Load], comparison: &mut Comparison) {
         let mut failures: BTreeMap<_, u64> = BTreeMap::new();
-        for trial in loads::schedule(self.settings.rounds, loads, self.contenders.len()) {
+        let begun = Instant::now();
+        let all = self.settings.rounds.saturating_mul(loads.len() as u64).saturating_mul(self.contenders.len() as u64);
+        for (done, trial) in (0..).zip(loads::schedule(self.settings.rounds, loads, self.contenders.len())) {
             let case = (trial.server, trial.load);
             if failures.get(&case).is_some_and(|count| *count >= FAILURES_MAX) {
                 continue;
             }
-            let Some(outcome) = self.trial(trial, comparison) else { return };
+            let left = time_left(begun.elapsed(), done, all);
+            let Some(outcome) = self.trial(trial, &left, comparison) else { return };
             if let Outcome::Failed(_) = outcome {
                 *failures.entry(case).or_default() += 1;
             }
@@ -139,16 +151,17 @@ impl Run<'_> {
     }
 
     /// Runs one trial; `None` if the user interrupts it.
-    fn trial(&mut self, trial: ScheduledTrial, comparison: &Comparison) -> Option<Outcome> {
+    fn trial(&mut self, trial: ScheduledTrial, left: &str, comparison: &Comparison) -> Option<Outcome> {
         let contender = &self.contenders[trial.server];
         let (rounds, load) = (self.settings.rounds, trial.load.phrase());
-        self.progress.show(&format!("round {} of {rounds}, {load}: {}", trial.round, contender.name));
+        self.progress.show(&format!("round {} of {rounds}, {load}: {}{left}", trial.round, contender.name));
         if self.interrupt.is_set() {
             return None;
         }
         let (server_core, generator_core) = comparison.cores.map(|cores| (cores.server, cores.generator)).unzip();
         let config = TrialConfig {
             load: trial.load,
+            requests: self.settings.requests,
             run_length: RunLength::Time(self.settings.duration),
             warm_up: self.settings.warm_up,
         };
@@ -173,7 +186,12 @@ impl Run<'_> {
     /// Counts system calls of the measured servers, if a tracer is available.
     fn count_calls(&mut self, loads: &[Load], comparison: &mut Comparison) {
         let Some(tracer) = Tracer::find() else { return };
-        let counter = CallCounter { tracer, cores: comparison.cores, interrupt: self.interrupt };
+        let counter = CallCounter {
+            tracer,
+            cores: comparison.cores,
+            requests: self.settings.requests,
+            interrupt: self.interrupt,
+        };
         for &load in loads {
             for contender in self.contenders {
                 let is_this = |trial: &&Trial| trial.server == contender.name && trial.load == load;
@@ -219,6 +237,8 @@ EXAMPLES
       Also write all trials for `readyloop report`, and a page with charts.
   readyloop compare -c 100,100+900,100+18900 --designs reactor,threads
       100 busy connections with 0, 900 and 18,900 idle ones.
+  readyloop compare --framing lines -p 16 -c 100
+      Frames are lines, and up to 16 requests are in flight on a connection.
   readyloop compare --peer 'other=./other-server --port {port}' --designs reactor
       The reactor and another echo server.
 
@@ -228,3 +248,16 @@ EXIT STATUS
   1  a server does not start, a server returned other bytes than it received, no trial succeeded,
      there are too few descriptors, or an output cannot be written
   2  wrong usage, or an output with a path that cannot be written; no server was started";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_that_of_the_trials_so_far() {
+        assert_eq!(time_left(Duration::ZERO, 0, 60), "");
+        assert_eq!(time_left(Duration::from_secs(8), 2, 12), "; about 40 s left");
+        assert_eq!(time_left(Duration::from_secs(8), 2, 62), "; about 4 min left");
+        assert_eq!(time_left(Duration::from_secs(8), 2, 0), "");
+    }
+}

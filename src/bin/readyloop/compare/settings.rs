@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use readyloop::Framing;
 use readyloop::load::plan::MESSAGE_LEN_MAX;
 
 use super::contender::Contender;
 use super::loads::ConnectionCounts;
 use crate::cli_error::CliError;
 use crate::output_file;
-use crate::units::{ParseError, above_zero, count, duration, size, within};
+use crate::units::{ParseError, above_zero, count, duration, framing, rate, size, within};
 
 /// The flags of `compare`.
 #[derive(Args, Clone, Debug)]
@@ -23,6 +24,9 @@ pub(crate) struct Settings {
     #[arg(short, long, value_name = "SIZE", value_delimiter = ',', default_value = "64B")]
     #[arg(value_parser = within(size::<u64>, 1..=SIZE_MAX))]
     pub(super) size: Vec<u64>,
+
+    #[command(flatten)]
+    pub(super) requests: RequestFlags,
 
     /// Measured time of each trial
     #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = above_zero(trial_time))]
@@ -59,6 +63,22 @@ pub(crate) struct Settings {
 
     #[command(flatten)]
     pub(super) output: Output,
+}
+
+/// How requests are sent, in every trial.
+#[derive(Args, Clone, Copy, Debug, PartialEq)]
+pub(super) struct RequestFlags {
+    /// Framing of requests and answers, also that of the designs of `serve`
+    #[arg(long, value_name = "FRAMING", default_value = "raw", value_parser = framing)]
+    pub(super) framing: Framing,
+
+    /// Maximum number of requests in flight on one connection
+    #[arg(short, long, value_name = "COUNT", default_value = "1", value_parser = above_zero(count::<usize>))]
+    pub(super) pipeline: usize,
+
+    /// Planned requests per second over all connections (open loop)
+    #[arg(short, long, value_name = "RATE", value_parser = rate)]
+    pub(super) rate: Option<f64>,
 }
 
 /// Output files, in addition to the text on standard output.
@@ -103,9 +123,17 @@ impl Settings {
         self.connections.clone().unwrap_or_else(|| [10, 100, 1_000, 10_000].map(counts).to_vec())
     }
 
+    /// The lengths of a request. A fixed framing determines them.
+    pub(super) fn sizes(&self) -> Vec<u64> {
+        match self.requests.framing {
+            Framing::Fixed(fixed) => vec![fixed.len() as u64],
+            Framing::Raw(_) | Framing::Lines(_) | Framing::Length(_) => self.size.clone(),
+        }
+    }
+
     /// All servers. Their names must be unique.
     pub(super) fn contenders(&self) -> Result<Vec<Contender>, CliError> {
-        let designs = self.designs.iter().map(|design| Contender::design(design, self.workers));
+        let designs = self.designs.iter().map(|design| Contender::design(design, self.workers, self.requests.framing));
         let contenders: Vec<Contender> = designs.chain(self.peers.iter().cloned()).collect();
         for (index, contender) in contenders.iter().enumerate() {
             if contenders[..index].iter().any(|other| other.name == contender.name) {

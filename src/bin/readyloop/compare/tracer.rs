@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::process::Process;
+use crate::child::Process;
 
 /// The most connections under strace, which stops a thread twice per system call. More would take minutes.
 const STRACE_CONNECTIONS_MAX: u64 = 1_000;
@@ -23,7 +23,7 @@ impl Tracer {
     pub(super) fn find() -> Option<Self> {
         [Self::Perf, Self::Strace].into_iter().find(|tracer| {
             let words = tracer.words().iter().chain(&["true"]).map(OsString::from);
-            let Ok((process, _output)) = Process::spawn(words, None) else { return false };
+            let Ok((process, _output)) = Process::spawn(words, None, None) else { return false };
             tracer.count_at_the_end(process).is_some_and(|calls| calls > 0.0)
         })
     }

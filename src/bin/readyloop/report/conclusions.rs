@@ -1,6 +1,7 @@
 //! Draws conclusions from the results, in two sentences, or gives the reason why there are none.
 
 use super::comparison::Load;
+use super::interval::ratio_interval;
 use super::metric::{CPU, MEMORY, Metric, P99, RATE};
 use super::results::{Family, Unserved};
 use super::spread::Verdict;
@@ -137,12 +138,22 @@ impl Pair<'_> {
         let figure = |server| self.family.figure(self.load, server, metric);
         let (ours, theirs) = (figure(self.base)?, figure(self.rival)?);
         let [us, them] = self.names();
-        let times = |ratio| Unit::Each.print(ratio);
+        let values = |server| self.family.values(self.load, server, metric);
+        let times = |large, small, ratio| times(ratio_interval(&values(large), &values(small)), ratio);
         Some(match theirs.against(&ours) {
             Verdict::OneRound | Verdict::WithinNoise => noise,
-            Verdict::More => more(them, &times(theirs.ratio(&ours)), us),
-            Verdict::Less => more(us, &times(ours.ratio(&theirs)), them),
+            Verdict::More => more(them, &times(self.rival, self.base, theirs.ratio(&ours)), us),
+            Verdict::Less => more(us, &times(self.base, self.rival, ours.ratio(&theirs)), them),
         })
+    }
+}
+
+/// The interval of a ratio: `between 1.8 and 2.3`. Without one, or if it has no width, the ratio itself.
+fn times(interval: Option<(f64, f64)>, ratio: f64) -> String {
+    let print = |ratio| Unit::Each.print(ratio);
+    match interval.map(|(low, high)| (print(low), print(high))) {
+        Some((low, high)) if low != high => format!("between {low} and {high}"),
+        Some(_) | None => print(ratio),
     }
 }
 

@@ -49,6 +49,16 @@ pub(crate) const MEMORY: Metric = Metric {
     of: |record| of_server(record, |server| server.memory_per_connection_bytes),
 };
 
+/// Requests that one core answers in a second of CPU time.
+pub(crate) const PER_CPU_SECOND: Metric =
+    Metric { name: "requests per CPU second", unit: Unit::Count, of: |record| Some(1e9 / (CPU.of)(record)?) };
+
+pub(crate) const PER_GIB: Metric = Metric {
+    name: "connections per GiB",
+    unit: Unit::Count,
+    of: |record| Some(f64::from(1 << 30) / (MEMORY.of)(record)?),
+};
+
 pub(crate) const THREADS: Metric =
     Metric { name: "threads", unit: Unit::Count, of: |record| of_server(record, |server| Some(server.threads)) };
 

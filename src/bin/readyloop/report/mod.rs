@@ -3,6 +3,7 @@
 //! Files become comparisons, comparisons become sorted results, and results become a document that is
 //! printed in one of four forms. `compare` prints its results in the same way. Nothing here measures.
 
+mod against;
 pub(crate) mod chart;
 mod charts;
 pub(crate) mod comparison;
@@ -10,6 +11,7 @@ mod conclusions;
 pub(crate) mod document;
 mod files;
 mod html;
+mod interval;
 mod markdown;
 mod metric;
 mod page;
@@ -24,6 +26,7 @@ use clap::Args;
 
 use crate::cli_error::CliError;
 use crate::standard_output::print;
+use crate::units::percent;
 
 use comparison::Comparison;
 use document::Document;
@@ -34,6 +37,14 @@ pub(crate) struct Settings {
     /// Files written by `bench --json` or `compare --json`; a file may hold several runs
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
+
+    /// Print what changed since this earlier file, and exit with status 3 if a figure became worse
+    #[arg(long, value_name = "FILE", conflicts_with = "svg")]
+    against: Option<PathBuf>,
+
+    /// With --against: ignore changes up to this percentage
+    #[arg(long, value_name = "PERCENT", default_value = "0%", value_parser = percent, requires = "against")]
+    tolerance: f64,
 
     /// Print one self-contained HTML page with charts, tables, and the method
     #[arg(long, group = "form")]
@@ -82,6 +93,9 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
         (_, _, true) => Form::Svg,
         (false, false, false) => Form::Text,
     };
+    if let Some(baseline) = &settings.against {
+        return against::run(&settings.files, baseline, settings.tolerance, form);
+    }
     let comparisons = files::read(settings.files.iter().map(PathBuf::as_path))?;
     print(&form.print(&comparisons))
 }
@@ -99,10 +113,13 @@ EXAMPLES
       Tables for a terminal.
   readyloop report --html */runs.json > report.html
       One page with all charts and tables.
+  readyloop report now.json --against before.json --tolerance 5%
+      What changed, and whether it is noise; for a job that fails on a regression.
   readyloop report --svg comparison.json > figure.svg
       A figure for a README.
 
 EXIT STATUS
   0  the report was printed, or standard output is a closed pipe
-  1  standard output cannot be written
-  2  wrong usage, or a file cannot be read or holds something other than runs";
+  1  standard output cannot be written, or --against has no run of the same server and load
+  2  wrong usage, or a file cannot be read or holds something other than runs
+  3  with --against, a figure became worse";

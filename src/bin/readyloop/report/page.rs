@@ -9,7 +9,7 @@ use readyloop::load::record::Machine;
 use super::chart::Chart;
 use super::comparison::Comparison;
 use super::document::{Content, Document, Section, Table};
-use super::metric::{CALLS, CPU, MEMORY, Metric, P50, P99, P999, RATE, SWITCHES, THREADS};
+use super::metric::{CALLS, CPU, MEMORY, Metric, P50, P99, P999, PER_CPU_SECOND, PER_GIB, RATE, SWITCHES, THREADS};
 use super::results::{Family, Results};
 use super::{charts, conclusions, tables};
 use crate::escape::plain;
@@ -114,6 +114,12 @@ fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
             (MEMORY, "Memory per connection", "memory, lower is better"),
         ),
         section(
+            "What a server costs",
+            "Requests that a second of CPU time answers, and connections that a GiB of the server's memory holds. Higher is better.",
+            Vec::new(),
+            tables::of_metrics(family, &[PER_CPU_SECOND, PER_GIB]),
+        ),
+        section(
             "Over time",
             "The round with the median rate. Each point is one interval of the measured time. A level line is better.",
             charts::over_time(family),
@@ -173,7 +179,7 @@ fn noise(results: &Results<'_>) -> Option<String> {
         );
     }
     Some(format!(
-        "Each value is the median of {rounds} rounds, with the minimum and the maximum beside it. Two servers are reported as different only if their rounds do not overlap. By chance, {} pairs of equal servers would be reported as different.",
+        "Each value is the median of {rounds} rounds, with the minimum and the maximum beside it. Two servers are reported as different only if their rounds do not overlap. By chance, {} pairs of equal servers would be reported as different. A range of a ratio is the 95 % interval of the bootstrap over the rounds.",
         splits(rounds)
     ))
 }

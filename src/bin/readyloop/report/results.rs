@@ -192,6 +192,11 @@ impl<'a> Family<'a> {
         self.cell(load, server)?.figure(metric)
     }
 
+    /// The values of a metric of one server under one load, one for each round.
+    pub(crate) fn values(&self, load: Load, server: usize, metric: Metric) -> Vec<f64> {
+        self.cell(load, server).map_or_else(Vec::new, |cell| cell.values(metric).collect())
+    }
+
     /// Connections that a server did not serve under a load, if there are any.
     pub(crate) fn unserved(&self, load: Load, server: usize) -> Option<Unserved> {
         self.cell(load, server)?.unserved()
@@ -201,8 +206,12 @@ impl<'a> Family<'a> {
 impl Cell<'_> {
     /// A metric over all rounds that measured it.
     pub(crate) fn figure(&self, metric: Metric) -> Option<Spread> {
+        Spread::of(self.values(metric))
+    }
+
+    fn values(&self, metric: Metric) -> impl Iterator<Item = f64> {
         let calls = self.calls.filter(|_| metric.name == CALLS.name);
-        Spread::of(self.runs.iter().filter_map(|record| (metric.of)(record)).chain(calls))
+        self.runs.iter().filter_map(move |record| (metric.of)(record)).chain(calls)
     }
 
     /// A latency percentile over all rounds.

@@ -84,7 +84,7 @@ fn table(
 }
 
 /// `100`, or `100 + 900 idle`.
-fn load_phrase(load: Load) -> String {
+pub(super) fn load_phrase(load: Load) -> String {
     match load.idle_connections {
         0 => grouped(load.connections),
         idle => format!("{} + {} idle", grouped(load.connections), grouped(idle)),

@@ -25,7 +25,6 @@ pub(super) fn take_sockets(settings: &mut Settings) -> Result<InheritedSockets, 
     if let Some(worker) = &settings.threads.worker {
         settings.admin = Some(Address::Unix(worker.admin.clone()));
         settings.output.ready_file = None;
-        return Ok(sockets);
     }
     let is_admin = |name: &str| name == event_loop::ADMIN;
     if settings.admin.is_none() {

@@ -252,6 +252,7 @@ fn check_design(settings: &Settings) -> Result<(), CliError> {
         "--proxy-protocol needs --design reactor",
         "remove --design, or --proxy-protocol",
     )?;
+    refuse_if(settings.faults.plan.is_some(), "--faults needs --design reactor", "remove --design, or --faults")?;
     let needs_reactor = |address: &&Address| matches!(address, Address::Udp(_) | Address::Tls(_));
     match settings.endpoints.listen.iter().find(needs_reactor) {
         Some(address) => Err(CliError::usage(

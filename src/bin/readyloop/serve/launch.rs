@@ -56,6 +56,14 @@ impl<N: SystemNet + 'static> AnyServer<N> {
         Self::Reactor(Box::new(Server::new(net, limits).with_returned_control_events()))
     }
 
+    /// The network of the reactor.
+    pub(super) fn net(&self) -> Option<&N> {
+        match self {
+            Self::Reactor(server) => Some(server.net()),
+            Self::Blocking(_) => None,
+        }
+    }
+
     /// Makes SIGUSR2 start this program again.
     pub(super) fn restart_with(&mut self, settings: &Settings) {
         let Self::Reactor(server) = self else { return };

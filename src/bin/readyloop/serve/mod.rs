@@ -9,6 +9,7 @@ mod check;
 mod config_file;
 mod control;
 mod descriptors;
+mod faults;
 mod flag_values;
 mod launch;
 mod notify;
@@ -25,8 +26,9 @@ mod tls;
 mod variables;
 mod warnings;
 
-use log::info;
+use log::{info, warn};
 use readyloop::admission::ADMINISTRATION_MAX;
+use readyloop::faulty::Faulty;
 use readyloop::net::{ControlEvent, SystemNet};
 
 use crate::cli_error::{BUG, CliError};
@@ -70,23 +72,36 @@ pub(crate) fn run(settings: &Settings, read: ReadSettings) -> Result<(), CliErro
     let restart = if process.is_some() { ControlEvent::HandOver } else { ControlEvent::Restart };
     let mut reactor = launch::reactor(restart)?;
     reactor.inherit(inherited);
-    let limits = settings.server_limits(connections_max);
     let control = Control::new(Reload::new(settings, read, limit, listeners), notifier);
-    match recording::path(settings) {
-        Some(path) => {
+    let limits = settings.server_limits(connections_max);
+    match (&settings.faults.plan, recording::path(settings)) {
+        (None, None) => serve(settings, AnyServer::new(settings, reactor, limits)?, control).map(drop),
+        (None, Some(path)) => {
             let net = recording::begin(settings, &path, reactor, connections_max)?;
-            serve(settings, AnyServer::over(net, limits), control)
+            serve(settings, AnyServer::over(net, limits), control).map(drop)
         }
-        None => serve(settings, AnyServer::new(settings, reactor, limits)?, control),
+        (Some(plan), path) => {
+            warn!("injecting faults: --faults {plan}");
+            let faulty = Faulty::new(reactor, plan.clone());
+            let injected = match path {
+                None => serve(settings, AnyServer::over(faulty, limits), control)?.net().map(Faulty::injected),
+                Some(path) => {
+                    let net = recording::begin(settings, &path, faulty, connections_max)?;
+                    serve(settings, AnyServer::over(net, limits), control)?.net().map(|net| net.inner().injected())
+                }
+            };
+            injected.iter().for_each(|injected| info!("injected faults: {injected}"));
+            Ok(())
+        }
     }
 }
 
-/// Binds the addresses, announces them, and serves.
+/// Binds the addresses, announces them, serves, and returns the server at its end.
 fn serve<N: SystemNet + 'static>(
     settings: &Settings,
     server: AnyServer<N>,
     mut control: Control,
-) -> Result<(), CliError> {
+) -> Result<AnyServer<N>, CliError> {
     let Bound { mut server, addresses, admin } = launch::bind(settings, server)?;
     // Before the lines, because the file of this program may be replaced as soon as they are read.
     if settings.threads.worker.is_some() {
@@ -102,7 +117,7 @@ fn serve<N: SystemNet + 'static>(
     let announced = announce::announce(settings, &addresses, admin.as_ref())?;
     if announced.output == OutputState::Closed {
         // Like any command in a pipe, the server ends when the reader has closed it.
-        return Ok(());
+        return Ok(server);
     }
 
     // Paths that the service manager has bound stay.
@@ -111,7 +126,7 @@ fn serve<N: SystemNet + 'static>(
     }
     let totals = server.run(&mut control).map_err(|error| CliError::system("the event loop failed", &error, BUG))?;
     info!("{totals}");
-    Ok(())
+    Ok(server)
 }
 
 pub(crate) const UNITS: &str = "Counts are 1000, 10k or 1M; sizes 64B, 4KiB or 1MiB; durations 500ms, 2s, 1m or never.";
@@ -141,6 +156,8 @@ EXAMPLES
       Record all that happens, for `readyloop replay run.rec`.
   readyloop serve --processes 4
       Serve with four processes on the same address; SIGUSR2 restarts them one after another.
+  readyloop serve --faults short-read=0.3,reset=0.001,seed=7
+      Inject faults into the calls of the server; the same seed and the same calls repeat them.
   READYLOOP_MAX_CONNECTIONS=1k readyloop serve --config server.toml
       Combine a flag, a variable and a file.
 

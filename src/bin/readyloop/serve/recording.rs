@@ -14,13 +14,14 @@ use super::settings::Settings;
 use super::threads::Design;
 
 /// The flags that have no effect on what the recorded loop did, or that a replay must not repeat.
-const LEFT_OUT: [&str; 19] = [
+const LEFT_OUT: [&str; 20] = [
     "admin",
     "alpn",
     "cert",
     "client-ca",
     "config",
     "design",
+    "faults",
     "key",
     "log-format",
     "processes",

@@ -19,6 +19,7 @@ use crate::units::{
     switch, within,
 };
 
+use super::faults::Faults;
 use super::flag_values::FlagValues;
 use super::proxy::ProxyProtocol;
 use super::recording_flags::RecordingFlags;
@@ -55,6 +56,9 @@ pub(crate) struct Settings {
     pub(super) output: Output,
     #[command(flatten)]
     pub(super) recording: RecordingFlags,
+
+    #[command(flatten)]
+    pub(super) faults: Faults,
 
     /// Address of the administration endpoint: metrics and the state of the server over HTTP
     ///
@@ -303,9 +307,9 @@ pub(super) struct Tls {
     #[arg(default_value = print_duration(Limits::default().handshake_timeout))]
     pub(super) handshake_timeout: Duration,
 
-    /// Most TLS handshakes at once on each address
+    /// Most TLS handshakes and PROXY headers in progress at once on each address
     ///
-    /// Beyond it, the oldest handshake is closed. Each handshake holds up to 20 KiB.
+    /// Beyond it, the oldest one is closed. A TLS handshake holds up to 20 KiB.
     #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<usize>))]
     #[arg(default_value = ServerLimits::default().handshakes_max.to_string())]
     pub(super) max_handshakes: usize,

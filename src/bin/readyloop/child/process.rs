@@ -26,7 +26,7 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 const LAST_LINE_CHARS_MAX: usize = 200;
 
 /// A running child.
-pub(super) struct Process {
+pub(crate) struct Process {
     supervisor: Child,
     /// The supervisor ends its command when this pipe is closed.
     pipe: Option<ChildStdin>,
@@ -37,7 +37,7 @@ pub(super) struct Process {
 
 /// Why a wait failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WaitError {
+pub(crate) enum WaitError {
     /// The child closed its output.
     Ended,
     /// The timeout passed.
@@ -47,13 +47,15 @@ pub(super) enum WaitError {
 }
 
 impl Process {
-    /// Starts a command on `core`. The caller must read the returned standard output.
-    pub(super) fn spawn(
+    /// Starts a command on `core`, with at most `descriptors`. The caller must read the returned standard output.
+    pub(crate) fn spawn(
         words: impl IntoIterator<Item = OsString>,
         core: Option<usize>,
+        descriptors: Option<u64>,
     ) -> io::Result<(Self, ChildStdout)> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(supervise::NAME).args(core.map(|core| format!("--core={core}"))).arg("--").args(words);
+        command.arg(supervise::NAME).args(core.map(|core| format!("--core={core}")));
+        command.args(descriptors.map(|count| format!("--descriptors={count}"))).arg("--").args(words);
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for (name, _) in std::env::vars_os() {
             // Settings for other servers of the user must not change the compared ones.
@@ -71,9 +73,13 @@ impl Process {
         Ok((Self { supervisor, pipe, last_error_line, error_reader }, output))
     }
 
+    pub(crate) fn supervisor_pid(&self) -> Pid {
+        Pid::from_child(&self.supervisor)
+    }
+
     /// Process id of the server itself. A supervisor, a shell or a tracer has one child, which is the server.
-    pub(super) fn working_pid(&self) -> Pid {
-        let mut pid = Pid::from_child(&self.supervisor);
+    pub(crate) fn working_pid(&self) -> Pid {
+        let mut pid = self.supervisor_pid();
         while let [only] = supervise::children(pid)[..] {
             pid = only;
         }
@@ -81,13 +87,13 @@ impl Process {
     }
 
     /// The last line on standard error, if there is one.
-    pub(super) fn last_error_line(&self) -> Option<String> {
+    pub(crate) fn last_error_line(&self) -> Option<String> {
         let line = self.last_error_line.lock().unwrap_or_else(PoisonError::into_inner).clone();
         (!line.is_empty()).then_some(line)
     }
 
     /// Exit status and last error line, if the process has ended.
-    pub(super) fn end(&mut self) -> Option<String> {
+    pub(crate) fn end(&mut self) -> Option<String> {
         let status = self.supervisor.try_wait().ok().flatten()?;
         let last_line = self.last_error_line().map_or_else(String::new, |line| format!(": {line}"));
         let end = match status.code() {
@@ -97,8 +103,13 @@ impl Process {
         Some(format!("{end}{last_line}"))
     }
 
+    /// Exit status of the command, if it has ended.
+    pub(crate) fn exit_status(&mut self) -> Option<i32> {
+        self.supervisor.try_wait().ok().flatten()?.code()
+    }
+
     /// Waits for the end and for the last error line, at most for `timeout`.
-    pub(super) fn wait_for_end(&mut self, timeout: Duration) -> Option<String> {
+    pub(crate) fn wait_for_end(&mut self, timeout: Duration) -> Option<String> {
         let deadline = Instant::now() + timeout;
         loop {
             let end = self.end();
@@ -110,7 +121,7 @@ impl Process {
     }
 
     /// Sends SIGTERM to the server itself.
-    pub(super) fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         // The process may have ended already.
         let _ = kill_process(self.working_pid(), Signal::TERM);
     }
@@ -133,7 +144,7 @@ impl Drop for Process {
 }
 
 /// Waits for a message of another thread.
-pub(super) fn wait_for<T>(receiver: &Receiver<T>, within: Duration, interrupt: &Interrupt) -> Result<T, WaitError> {
+pub(crate) fn wait_for<T>(receiver: &Receiver<T>, within: Duration, interrupt: &Interrupt) -> Result<T, WaitError> {
     // A time that no clock can reach is no limit.
     let deadline = Instant::now().checked_add(within);
     let is_over = || deadline.is_some_and(|deadline| deadline <= Instant::now());

@@ -8,11 +8,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// A flag that a signal handler sets.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Interrupt(Arc<AtomicBool>);
+pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// Installs the handlers, which replace the end of the process. Under nohup(1), SIGHUP stays ignored.
-    pub(super) fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         let interrupt = Self::default();
         let hangup = Some(SIGHUP).filter(|_| !is_hangup_ignored());
         for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
@@ -21,7 +21,7 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    pub(super) fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -1,0 +1,198 @@
+//! The command of a server, and the running process: started, and waited for until it listens.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::ChildStdout;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use thiserror::Error;
+
+use super::interrupt::Interrupt;
+use super::process::{Process, WaitError, wait_for};
+use crate::cli_error::io_message;
+
+/// Timeout until a server listens.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Timeout of the end of a server after its output was closed.
+const END_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Time between two attempts to connect to a port.
+const PORT_CHECK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Start of the output line with the address of a server.
+const LISTENING: &str = "listening on tcp://";
+
+/// Placeholder for the port in a command.
+const PORT: &str = "{port}";
+
+/// The command of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerCommand {
+    pub(crate) text: String,
+    program: Program,
+}
+
+/// The program that runs a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Program {
+    /// This one, which is the first word. No word has a space.
+    Readyloop,
+    Shell,
+}
+
+/// How a server is started. The default changes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StartOptions<'a> {
+    /// The core that it is pinned to.
+    pub(crate) core: Option<usize>,
+    /// Words of a program that runs the command, such as a tracer.
+    pub(crate) wrapper: &'a [&'a str],
+    /// The most descriptors that the server may have.
+    pub(crate) descriptors: Option<u64>,
+    /// The port that replaces {port}; without it, a free one.
+    pub(crate) port: Option<u16>,
+}
+
+/// A server that listens; dropping it kills its process.
+pub(crate) struct RunningServer {
+    pub(crate) address: String,
+    pub(crate) process: Process,
+}
+
+/// Why a server does not listen. It prints as a clause.
+#[derive(Debug, Error)]
+pub(crate) enum StartError {
+    /// This machine does not start the command.
+    #[error("it cannot be started: {}", io_message(.0))]
+    System(#[from] io::Error),
+    /// The command does not do its part.
+    #[error("{0}")]
+    Server(String),
+}
+
+impl ServerCommand {
+    /// A command of this program, such as `readyloop serve`.
+    pub(crate) fn of_readyloop(text: String) -> Self {
+        Self { text, program: Program::Readyloop }
+    }
+
+    /// A command that a shell runs.
+    pub(crate) fn of_shell(text: &str) -> Self {
+        Self { text: text.to_owned(), program: Program::Shell }
+    }
+
+    /// Whether a port replaces {port} in the command.
+    pub(crate) fn has_port(&self) -> bool {
+        self.text.contains(PORT)
+    }
+
+    /// Starts the server and waits until it listens.
+    ///
+    /// # Errors
+    /// The command cannot be started, or the server does not listen.
+    pub(crate) fn start(&self, options: StartOptions<'_>, interrupt: &Interrupt) -> Result<RunningServer, StartError> {
+        let port = self.has_port().then(|| options.port.map_or_else(free_port, Ok)).transpose()?;
+        let words = options.wrapper.iter().map(OsString::from).chain(self.words(port)?);
+        let (mut process, output) = Process::spawn(words, options.core, options.descriptors)?;
+        let addresses = addresses_in(output);
+        let address = match port {
+            Some(port) => wait_for_port(port, &mut process, &addresses, interrupt),
+            None => wait_for(&addresses, START_TIMEOUT, interrupt),
+        };
+        let reason = match address {
+            Ok(address) => return Ok(RunningServer { address, process }),
+            Err(WaitError::Ended) => {
+                let end = process.wait_for_end(END_TIMEOUT).map(|end| format!("it ended with {end}"));
+                end.unwrap_or_else(|| "it closed its standard output".to_owned())
+            }
+            Err(WaitError::Interrupted) => "it was interrupted".to_owned(),
+            Err(WaitError::TimedOut) => {
+                let last = process.last_error_line();
+                let last = last.map_or_else(String::new, |line| format!("; its last error line: {line}"));
+                match port {
+                    Some(port) => format!("it did not listen on 127.0.0.1:{port} within {START_TIMEOUT:?}{last}"),
+                    None => format!("it did not print `{LISTENING}HOST:PORT` within {START_TIMEOUT:?}{last}"),
+                }
+            }
+        };
+        Err(StartError::Server(reason))
+    }
+
+    fn words(&self, port: Option<u16>) -> io::Result<Vec<OsString>> {
+        match self.program {
+            Program::Readyloop => {
+                let program = std::env::current_exe()?.into_os_string();
+                Ok([program].into_iter().chain(self.text.split(' ').skip(1).map(OsString::from)).collect())
+            }
+            Program::Shell => {
+                let port = port.map(|port| port.to_string()).unwrap_or_default();
+                Ok(["sh", "-c", &self.text.replace(PORT, &port)].map(OsString::from).to_vec())
+            }
+        }
+    }
+}
+
+/// Sends the first printed address, and reads to the end so that the server never blocks on a full pipe.
+fn addresses_in(output: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut output = BufReader::new(output);
+        let mut line = Vec::new();
+        let mut sender = Some(sender);
+        while let Ok(1..) = output.by_ref().take(64 * 1024).read_until(b'\n', &mut line) {
+            let text = String::from_utf8_lossy(&line);
+            if let Some(address) = text.trim_end().strip_prefix(LISTENING) {
+                // Only the first address is sent. The receiver may be gone.
+                let _ = sender.take().map(|sender| sender.send(address.to_owned()));
+            }
+            line.clear();
+        }
+    });
+    receiver
+}
+
+/// Waits until a connect to `port` succeeds, or the server prints an address or ends.
+///
+/// The server may close its output.
+fn wait_for_port(
+    port: u16,
+    process: &mut Process,
+    addresses: &Receiver<String>,
+    interrupt: &Interrupt,
+) -> Result<String, WaitError> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    loop {
+        match wait_for(addresses, PORT_CHECK_INTERVAL, interrupt) {
+            Ok(address) => return Ok(address),
+            Err(WaitError::Ended) => thread::park_timeout(PORT_CHECK_INTERVAL),
+            Err(WaitError::TimedOut | WaitError::Interrupted) => {}
+        }
+        if TcpStream::connect_timeout(&address, START_TIMEOUT).is_ok_and(|stream| is_to_a_server(&stream)) {
+            return Ok(address.to_string());
+        }
+        if process.end().is_some() {
+            return Err(WaitError::Ended);
+        }
+        if interrupt.is_set() {
+            return Err(WaitError::Interrupted);
+        }
+        if deadline < Instant::now() {
+            return Err(WaitError::TimedOut);
+        }
+    }
+}
+
+/// Whether the other end is another socket. A connect to a free port of this machine may have that port itself.
+fn is_to_a_server(stream: &TcpStream) -> bool {
+    stream.local_addr().ok() != stream.peer_addr().ok()
+}
+
+/// A port that is free at the moment.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}

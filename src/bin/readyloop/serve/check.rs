@@ -12,10 +12,9 @@ use crate::cli_error::CliError;
 use crate::output_file;
 use crate::units::print_size;
 
-use super::admin;
-use super::recording;
 use super::settings::{Service, Settings};
 use super::threads::Design;
+use super::{admin, recording};
 
 /// The longest prefix, in bytes. The rest of an envelope is the length of a frame, at most 8 bytes.
 const PREFIX_LEN_MAX: usize = ENVELOPE_LEN_MAX - 8;

@@ -14,6 +14,7 @@ mod flag_values;
 mod launch;
 mod notify;
 mod options;
+mod output_flags;
 mod processes;
 mod proxy;
 mod recording;

@@ -12,7 +12,8 @@ use crate::cli_error::CliError;
 use crate::escape::one_line;
 use crate::logging;
 
-use super::settings::{Datagrams, Output, Settings, Tls};
+use super::output_flags::Output;
+use super::settings::{Datagrams, Settings, Tls};
 use super::{check, descriptors, recording};
 
 /// Reads all settings again, as at the start.

@@ -12,8 +12,6 @@ use readyloop::datagram::DatagramLimits;
 use readyloop::net::{Address, Keepalive, ListenOptions, MulticastGroup};
 use readyloop::{Limits, ServerLimits};
 
-use crate::log_format::LogFormat;
-use crate::logging::Verbosity;
 use crate::units::{
     above_zero, address, alpn, count, duration, framing, keepalive, print_count, print_duration, print_size, size,
     switch, within,
@@ -21,6 +19,7 @@ use crate::units::{
 
 use super::faults::Faults;
 use super::flag_values::FlagValues;
+use super::output_flags::Output;
 use super::proxy::ProxyProtocol;
 use super::recording_flags::RecordingFlags;
 use super::threads::Threads;
@@ -378,26 +377,4 @@ pub(super) struct Datagrams {
     /// the sender of the request.
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     pub(super) multicast: Vec<MulticastGroup>,
-}
-
-/// The ready file and the log.
-#[derive(Args, Clone, Debug, PartialEq)]
-#[command(next_help_heading = "Output")]
-pub(super) struct Output {
-    /// Also write the `listening on` lines to this file; it exists while the server listens
-    ///
-    /// The complete file appears once every listener is bound. It is removed at exit, and a file that
-    /// an earlier server left is removed at the start. The file of a running server is an error.
-    #[arg(long, value_name = "PATH")]
-    pub(super) ready_file: Option<PathBuf>,
-
-    /// Format of the log on standard error
-    ///
-    /// A line of JSON has the fields time, level, target and message. A message that would make its line
-    /// longer than 4095 bytes is cut.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(super) log_format: LogFormat,
-
-    #[command(flatten)]
-    pub(super) verbosity: Verbosity,
 }

@@ -1,9 +1,9 @@
 //! What happened in a run of an event loop, turn by turn, in words and in numbers.
 //!
-//! A [`RunObserver`] looks at the loop after each turn. It describes what crossed the border, from a
-//! [`TraceLog`], and what the loop decided: it compares the state of each connection with
-//! the state after the turn before. So the loop has no part in it, and two decisions in one turn that cancel out
-//! are not seen. The result is a [`RunLog`], which prints as a [story](RunLog::story).
+//! A [`RunObserver`] reads the state of the loop after each turn. It describes what crossed the border, from a
+//! [`TraceLog`](crate::trace::TraceLog), and what the loop decided. For that, it compares the state of each
+//! connection with its state after the turn before. So the loop has no part in it, and two decisions in one turn
+//! that cancel out are not seen. The result is a [`RunLog`], which prints as a [story](RunLog::story).
 //!
 //! It works for a loop over any [`Net`](crate::net::Net) that adds its calls to a log, such as the
 //! [simulated one](crate::sim):

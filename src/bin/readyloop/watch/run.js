@@ -55,6 +55,14 @@ const statesBefore = (index) => {
   return cached.states;
 };
 
+// A connection that arrives within a turn, before anything has happened to it.
+const arrived = (change) => {
+  const after = stateOf(change);
+  const kernel = after.kernel && [0, after.kernel[1], 0, after.kernel[3]];
+  const nothing = { readable: false, writable: false, marked: false, input: 0, output: 0, pause: "", timeout: "", reason: "" };
+  return { ...after, ...nothing, kernel, stage: "waiting" };
+};
+
 // The states at a position. Within a turn, the kernel buffers follow the lines, and the rest is as before the turn.
 const statesAt = (index, done) => {
   const turn = turns[index];
@@ -63,7 +71,9 @@ const statesAt = (index, done) => {
   if (isComplete) applyChanges(raw, turn);
   const states = new Map([...raw].sort(([one], [other]) => one - other).map(([wire, state]) => [wire, stateOf(state)]));
   if (!isComplete) {
+    const arriving = new Map(turn.changes.filter((change) => change.length > 1).map((change) => [change[0], change]));
     for (const line of turn.lines.slice(0, done).map(lineOf)) {
+      if (!states.has(line.wire) && arriving.has(line.wire)) states.set(line.wire, arrived(arriving.get(line.wire)));
       const state = line.flow === undefined ? undefined : states.get(line.wire);
       if (!state?.kernel) continue;
       const kernel = [...state.kernel];

@@ -17,7 +17,7 @@ const PROGRAMS: [&str; 7] = ["readyloop", "cargo", "kill", "jq", "ulimit", "cd",
 
 /// The flags of cargo, as far as they are used here, and those of the test harness and the benchmarks.
 pub(super) const CARGO_FLAGS: &str =
-    "--release --example --test --bench --lib --doc --path --open --no-default-features --features";
+    "--release --debug --example --test --bench --lib --doc --path --open --no-default-features --features";
 pub(super) const HARNESS_FLAGS: &str = "--ignored --nocapture --test-threads=1 --cell --server -c";
 
 /// A program and its arguments.

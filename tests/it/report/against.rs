@@ -25,9 +25,9 @@ fn check(before: [f64; 2], now: [f64; 2], flags: &str, code: i32, part: &str) {
 fn only_a_change_beyond_the_rounds_and_the_tolerance_is_a_regression() {
     check([100.0, 110.0], [100.0, 110.0], "", 0, "No difference was shown.");
     check([100.0, 110.0], [90.0, 105.0], "", 0, "No difference was shown.");
-    check([100.0, 110.0], [90.0, 95.0], "", 3, "1 figure became worse, 0 better.");
+    check([100.0, 110.0], [90.0, 95.0], "", 3, "1 metric became worse, 0 better.");
     check([100.0, 110.0], [90.0, 95.0], "--tolerance 20%", 0, "No difference was shown.");
-    check([100.0, 110.0], [200.0, 220.0], "", 0, "0 figures became worse, 1 better.");
+    check([100.0, 110.0], [200.0, 220.0], "", 0, "0 metrics became worse, 1 better.");
     check([100.0, 110.0], [90.0, 95.0], "--md", 3, "| worse |");
     check([100.0, 110.0], [90.0, 95.0], "--html", 3, "Changes since the baseline");
 }
@@ -47,7 +47,15 @@ fn a_server_that_cannot_be_measured_any_more_is_a_regression() {
     let now = comparison_of([failed("reactor", 10, "it ended"), trial("threads", 10, 1, 5.0)]);
     let ended = against(&before, &now, "");
     assert_eq!(ended.code, Some(3), "{:?} {}", ended.out, ended.log_text());
-    assert!(ended.out.iter().any(|line| line.contains("any figure") && line.contains("failed")), "{:?}", ended.out);
+    assert!(ended.out.iter().any(|line| line.contains("any metric") && line.contains("failed")), "{:?}", ended.out);
+}
+
+#[test]
+fn what_is_only_in_the_baseline_is_counted() {
+    let before = comparison_of([trial("reactor", 10, 1, 100.0), trial("reactor", 20, 1, 100.0)]);
+    let ended = against(&before, &comparison_of([trial("reactor", 10, 1, 100.0)]), "");
+    assert_eq!(ended.code, Some(0), "{}", ended.log_text());
+    assert!(ended.out.join("\n").contains("1 server under a load is only in the baseline."), "{:?}", ended.out);
 }
 
 #[test]

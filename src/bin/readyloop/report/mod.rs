@@ -38,7 +38,7 @@ pub(crate) struct Settings {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
-    /// Print what changed since this earlier file, and exit with status 3 if a figure became worse
+    /// Print what changed since this earlier file, and exit with status 3 if a metric became worse
     #[arg(long, value_name = "FILE", conflicts_with = "svg")]
     against: Option<PathBuf>,
 
@@ -122,4 +122,4 @@ EXIT STATUS
   0  the report was printed, or standard output is a closed pipe
   1  standard output cannot be written, or --against has no run of the same server and load
   2  wrong usage, or a file cannot be read or holds something other than runs
-  3  with --against, a figure became worse";
+  3  with --against, a metric became worse";

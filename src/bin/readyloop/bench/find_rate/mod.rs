@@ -52,6 +52,9 @@ pub(super) fn run(goal: &Goal, plan: &Plan, settings: &Settings) -> Result<(), C
     let written = output_file::write_all(html.iter().map(|path| (path.as_path(), page())));
     printed.and(written)?;
     let Some(best) = found.best() else {
+        if found.is_interrupted {
+            return Ok(());
+        }
         return Err(CliError::failure(
             format!("no rate was found that keeps {goal}"),
             "type a condition that the server can keep, or a longer --duration",

@@ -36,7 +36,7 @@ pub(super) fn json(found: &Found<'_>) -> String {
         "condition": found.goal.to_string(),
         "lower": found.search.lower().map(bound),
         "upper": upper.map(bound),
-        "is_limited_by_generator": upper.is_some_and(|tried| tried.is_own_limit()),
+        "is_limited_by_generator": upper.is_some_and(|tried| tried.is_generator_limit()),
         "is_interrupted": found.is_interrupted,
         "knee_rate": knee(&found.sorted()),
         "closed_loop_rate": found.closed.rate_per_s,
@@ -84,7 +84,7 @@ fn conclusions(found: &Found<'_>, trials: &[&Trial]) -> Vec<String> {
     let rate = |rate| Unit::Rate.print(rate);
     let mut sentences = Vec::new();
     sentences.extend(match (found.search.lower(), found.search.upper()) {
-        (Some(lower), Some(upper)) if upper.is_own_limit() => Some(format!(
+        (Some(lower), Some(upper)) if upper.is_generator_limit() => Some(format!(
             "The generator reached its own limit: the server keeps {} at {}, and the generator cannot send {}.",
             found.goal,
             rate(lower.rate),
@@ -114,7 +114,7 @@ fn conclusions(found: &Found<'_>, trials: &[&Trial]) -> Vec<String> {
     sentences
 }
 
-/// The first rate from which on the drawn latency stays above [`KNEE`] times its value at the lowest rate.
+/// The first rate after the last one whose p99 is at most [`KNEE`] times that of the lowest rate.
 fn knee(trials: &[&Trial]) -> Option<f64> {
     let lowest = at(&trials.first()?.record, DRAWN)?;
     let is_low = |trial: &&&Trial| at(&trial.record, DRAWN).is_some_and(|latency| latency <= KNEE * lowest);

@@ -12,7 +12,7 @@ const EDGE_TRIALS: u32 = 3;
 const PRECISION: f64 = 1.05;
 
 /// The same, if the generator and not the server is the limit.
-const OWN_PRECISION: f64 = 1.25;
+const GENERATOR_PRECISION: f64 = 1.25;
 
 /// The first rates, as fractions of the rate of the closed loop. They show the curve below the limit.
 const FIRST: [f64; 4] = [0.1, 0.25, 0.5, 0.75];
@@ -45,7 +45,7 @@ pub(super) struct Tried {
     pub(super) trials: u32,
     pub(super) held: u32,
     /// Trials that missed because of the generator.
-    own: u32,
+    generator_misses: u32,
 }
 
 /// A search in progress.
@@ -64,8 +64,8 @@ impl Tried {
     }
 
     /// Whether the generator was the limit, and not the server.
-    pub(super) fn is_own_limit(&self) -> bool {
-        !self.holds() && self.own == self.trials - self.held
+    pub(super) fn is_generator_limit(&self) -> bool {
+        !self.holds() && self.generator_misses == self.trials - self.held
     }
 
     fn is_undecided(&self) -> bool {
@@ -106,11 +106,11 @@ impl Search {
     fn between(&self, lower: Tried, upper: Tried) -> Option<f64> {
         let middle = rounded((lower.rate * upper.rate).sqrt());
         let is_new = self.tried.iter().all(|tried| tried.rate != middle);
-        let precision = if upper.is_own_limit() { OWN_PRECISION } else { PRECISION };
+        let precision = if upper.is_generator_limit() { GENERATOR_PRECISION } else { PRECISION };
         if upper.rate / lower.rate > precision && is_new {
             return Some(middle);
         }
-        let bounds = [lower, upper].into_iter().filter(|bound| !bound.is_own_limit());
+        let bounds = [lower, upper].into_iter().filter(|bound| !bound.is_generator_limit());
         bounds.min_by_key(|bound| bound.trials).filter(|bound| bound.trials < EDGE_TRIALS).map(|bound| bound.rate)
     }
 
@@ -118,14 +118,14 @@ impl Search {
     pub(super) fn add(&mut self, rate: f64, result: TrialResult) {
         let place = self.tried.partition_point(|tried| tried.rate < rate);
         if self.tried.get(place).is_none_or(|tried| tried.rate != rate) {
-            self.tried.insert(place, Tried { rate, trials: 0, held: 0, own: 0 });
+            self.tried.insert(place, Tried { rate, trials: 0, held: 0, generator_misses: 0 });
         }
         let tried = &mut self.tried[place];
         tried.trials += 1;
         match result {
             TrialResult::Held => tried.held += 1,
             TrialResult::Missed => {}
-            TrialResult::MissedByGenerator => tried.own += 1,
+            TrialResult::MissedByGenerator => tried.generator_misses += 1,
         }
     }
 
@@ -212,7 +212,7 @@ mod tests {
             search.add(rate, if rate < 9e4 { TrialResult::Held } else { TrialResult::MissedByGenerator });
             trials += 1;
         }
-        assert!(search.upper().unwrap().is_own_limit());
+        assert!(search.upper().unwrap().is_generator_limit());
         assert!(trials <= 9, "{trials} trials");
     }
 

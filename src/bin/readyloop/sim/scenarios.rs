@@ -77,7 +77,7 @@ pub(super) fn emfile() -> io::Result<RunLog> {
     peers.iter().for_each(|peer| peer.send(b"hi\n"));
     run.settle()?;
     run.note("Peer 1 waits in the backlog. Its event is used up, and a freed descriptor raises no new one.");
-    run.note("A timer retries, since another program may free one.");
+    run.note("A timer retries, since this process may close a descriptor that is no connection.");
     run.advance(Duration::from_millis(50))?;
     run.note("Peer 0 ends. Its close frees a descriptor here, so the loop accepts at once.");
     peers[0].finish();

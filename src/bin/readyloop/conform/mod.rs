@@ -1,6 +1,6 @@
 //! `readyloop conform`: checks an echo server of any kind from outside, rule by rule.
 //!
-//! Each row plays a client, and its evidence is what that client saw. The help is at the end of this file.
+//! Each row acts as a client, and its evidence is what that client saw. The help is at the end of this file.
 
 mod chapter;
 mod connection;

@@ -67,7 +67,7 @@ impl<'a> Trial<'a> {
         (0..count)
             .map(|_| {
                 let all = || counted(count, "connection");
-                self.wait.check(|| format!("{} were not open within {:?}", all(), self.wait.timeout()))?;
+                self.wait.check(|| format!("{} were not open within {}", all(), self.wait.timeout()))?;
                 self.connect()
             })
             .collect()
@@ -93,6 +93,11 @@ impl<'a> Trial<'a> {
         let any: SocketAddr = if self.address.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
         let bound = UdpSocket::bind(any).map_err(|error| Stop::of_call("cannot open a UDP socket", &error))?;
         DatagramPeer::new(bound, self.address, self.wait)
+    }
+
+    /// Waits until the server answers datagrams at all: its TCP socket may be bound first.
+    pub(super) fn wait_for_datagrams(&self) -> Checked {
+        self.datagram_peer()?.echo(b"?")
     }
 
     /// Starts the server again, with other options than the present one, which ends first.

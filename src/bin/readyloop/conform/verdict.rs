@@ -49,10 +49,6 @@ const OWN_LIMITS: [Errno; 6] =
     [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM, Errno::AGAIN];
 
 impl Stop {
-    pub(super) fn failed(evidence: impl Into<String>) -> Self {
-        Self::Failed(evidence.into())
-    }
-
     pub(super) fn skipped(reason: impl Into<String>) -> Self {
         Self::Skipped(reason.into())
     }

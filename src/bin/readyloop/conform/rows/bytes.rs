@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use readyloop::sim::Rng;
+
 use super::super::connection::After;
-use super::super::pattern::random;
 use super::super::trial::Trial;
 use super::super::verdict::Checked;
 use crate::quantity::{Unit, counted, grouped};
@@ -40,12 +41,12 @@ pub(super) fn one_byte_writes(trial: &mut Trial<'_>) -> Checked<String> {
 /// Segments of random lengths.
 pub(super) fn segments(trial: &mut Trial<'_>) -> Checked<String> {
     const BYTES: u64 = 2 * MIB;
-    const SEGMENT_LEN_MAX: u64 = 9_000;
-    let mut state = 0;
+    const SEGMENT_LEN_MAX: usize = 9_000;
+    let mut rng = Rng::new(0);
     let mut segments = 0;
     let segment = || {
         segments += 1;
-        1 + random(&mut state) % SEGMENT_LEN_MAX
+        rng.up_to(SEGMENT_LEN_MAX) as u64
     };
     trial.connect()?.exchange(BYTES, segment, After::HalfClose)?;
     Ok(format!("{} in {} came back", counted(BYTES, "byte"), counted(segments, "segment")))

@@ -11,7 +11,7 @@ use crate::quantity::{counted, grouped};
 /// Datagrams of every kind of length.
 pub(super) fn udp_sizes(trial: &mut Trial<'_>) -> Checked<String> {
     const LENGTHS: [usize; 9] = [1, 2, 100, 512, 1_472, 1_473, 9_000, 32_768, DATAGRAM_LEN_MAX];
-    trial.datagram_peer()?.wait_for_answers()?;
+    trial.wait_for_datagrams()?;
     for len in LENGTHS.into_iter().chain([0]) {
         trial.datagram_peer()?.echo(&datagram(len as u64, len))?;
     }
@@ -24,7 +24,7 @@ pub(super) fn udp_boundaries(trial: &mut Trial<'_>) -> Checked<String> {
     /// A datagram may be lost, but not in each round.
     const ROUNDS: u32 = 4;
     const QUIET: Duration = Duration::from_millis(300);
-    trial.datagram_peer()?.wait_for_answers()?;
+    trial.wait_for_datagrams()?;
     let mut missing = Vec::new();
     for _ in 0..ROUNDS {
         // A new socket receives no late answers of the last round.
@@ -49,7 +49,7 @@ pub(super) fn udp_boundaries(trial: &mut Trial<'_>) -> Checked<String> {
 pub(super) fn udp_peers(trial: &mut Trial<'_>) -> Checked<String> {
     const PEERS: u64 = 16;
     let peers: Vec<DatagramPeer<'_>> = (0..PEERS).map(|_| trial.datagram_peer()).collect::<Checked<_>>()?;
-    trial.datagram_peer()?.wait_for_answers()?;
+    trial.wait_for_datagrams()?;
     let own = |number: usize| datagram(number as u64, 100);
     peers.iter().enumerate().try_for_each(|(number, peer)| peer.send(&own(number)))?;
     // A lost datagram is sent again.
@@ -62,7 +62,7 @@ pub(super) fn udp_errors(trial: &mut Trial<'_>) -> Checked<String> {
     const GONE: u64 = 20;
     /// So many that the server still answers when the client is gone.
     const DATAGRAMS: u64 = 50;
-    trial.datagram_peer()?.wait_for_answers()?;
+    trial.wait_for_datagrams()?;
     for _ in 0..GONE {
         let peer = trial.datagram_peer()?;
         (0..DATAGRAMS).try_for_each(|number| peer.send(&datagram(number, 100)))?;
@@ -77,7 +77,7 @@ pub(super) fn udp_loop(trial: &mut Trial<'_>) -> Checked<String> {
     const BOUNCES_ALLOWED: u64 = 1_000;
     const SPAN: Duration = Duration::from_secs(1);
     const QUIET: Duration = Duration::from_millis(300);
-    trial.datagram_peer()?.wait_for_answers()?;
+    trial.wait_for_datagrams()?;
     let other = other_server(trial)?;
     other.send(b"ping")?;
     let (started, mut bounces) = (Instant::now(), 0_u64);

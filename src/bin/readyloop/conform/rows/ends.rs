@@ -6,6 +6,7 @@ use super::super::connection::{After, Connection};
 use super::super::trial::Trial;
 use super::super::verdict::Checked;
 use crate::quantity::counted;
+use crate::units::print_duration;
 
 /// The client ends its direction, and receives all bytes and then a clean end.
 pub(super) fn half_close(trial: &mut Trial<'_>) -> Checked<String> {
@@ -25,7 +26,8 @@ pub(super) fn late_reader(trial: &mut Trial<'_>) -> Checked<String> {
     connection.finish()?;
     trial.wait.pause(PAUSE)?;
     connection.expect_end()?;
-    Ok(format!("{} were kept for a client that read them {PAUSE:?} after its half-close", counted(BYTES, "byte")))
+    let (bytes, pause) = (counted(BYTES, "byte"), print_duration(PAUSE));
+    Ok(format!("{bytes} were kept for a client that read them {pause} after its half-close"))
 }
 
 /// Data and the end of the stream arrive in one segment, and often in one event.

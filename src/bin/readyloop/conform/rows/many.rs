@@ -63,7 +63,7 @@ pub(super) fn churn(trial: &mut Trial<'_>) -> Checked<String> {
     let started = Instant::now();
     for number in 1..=CONNECTIONS {
         let late =
-            || format!("only {} of {CONNECTIONS} within {:?}", counted(number, "connection"), trial.wait.timeout());
+            || format!("only {} of {CONNECTIONS} within {}", counted(number, "connection"), trial.wait.timeout());
         trial.wait.check(late)?;
         let connection = trial.connect()?;
         connection.send(64)?;

@@ -1,4 +1,4 @@
-//! The rows: each is one function that plays a client and returns the evidence.
+//! The rows: each is one function that acts as a client and returns the evidence.
 //!
 //! A row opens its own connections and leaves none behind. The guide has a section for each row.
 

@@ -8,6 +8,7 @@ use super::super::trial::Trial;
 use super::super::verdict::{Checked, Stop};
 use crate::child::StartOptions;
 use crate::quantity::{Unit, counted, grouped};
+use crate::units::print_duration;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -33,7 +34,7 @@ fn expect_rest(trial: &Trial<'_>) -> Checked<String> {
     let spent = server.cpu()?.saturating_sub(cpu);
     let wanted = |(thread, now): (_, Duration)| now.saturating_sub(runnable.get(&thread).copied().unwrap_or(now));
     let busiest = server.runnable().into_iter().map(wanted).max().unwrap_or_default();
-    let evidence = format!("{} of CPU time in 1 s", Unit::Time.print(spent.as_nanos() as f64));
+    let evidence = format!("{} of CPU time in {}", Unit::Time.print(spent.as_nanos() as f64), print_duration(CPU_SPAN));
     match (spent > CPU_ALLOWED, busiest > RUNNABLE_ALLOWED) {
         (_, true) => Err(Stop::Failed(format!("{evidence}, and a thread was never idle"))),
         (true, false) => Err(Stop::Failed(evidence)),

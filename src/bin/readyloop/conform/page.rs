@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::report::{Report, RowResult};
-use super::{chapter, verdict::Verdict};
+use super::{chapter, verdict::RowVerdict};
 use crate::html_page::page;
 
 const STYLE: &str = include_str!("page.css");
@@ -26,16 +26,16 @@ pub(super) fn print(report: &Report) -> String {
 
 fn print_row(result: &RowResult) -> Markup {
     let class = match result.verdict {
-        Verdict::Pass => "pass",
-        Verdict::Fail => "fail",
-        Verdict::Skip => "skip",
+        RowVerdict::Pass => "pass",
+        RowVerdict::Fail => "fail",
+        RowVerdict::Skip => "skip",
     };
     html! {
         tr class=(class) {
             td { b { (result.verdict.word()) } }
             td {
                 (result.rule)
-                details open[result.verdict == Verdict::Fail] {
+                details open[result.verdict == RowVerdict::Fail] {
                     summary { code { (result.row) } }
                     @for paragraph in chapter::paragraphs(result.row) { p { (paragraph) } }
                 }

@@ -12,14 +12,14 @@ use crate::cli_error::io_message;
 /// The verdict of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
+pub(super) enum RowVerdict {
     Pass,
     Fail,
     /// The row says nothing about the server; the evidence is the reason.
     Skip,
 }
 
-impl Verdict {
+impl RowVerdict {
     /// The word in the table.
     pub(super) fn word(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! `Trial`: one row against one server. It opens the connections of the row.
+//! `RowRun`: one row against one server. It opens the connections of the row.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use crate::quantity::counted;
 const OTHER_DESCRIPTORS: u64 = 64;
 
 /// A row in progress.
-pub(super) struct Trial<'a> {
+pub(super) struct RowRun<'a> {
     /// The address of the server.
     pub(super) address: SocketAddr,
     /// The server, if this program has started it.
@@ -35,7 +35,7 @@ pub(super) struct Trial<'a> {
     pub(super) serial: AtomicU64,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> RowRun<'a> {
     /// The server as a process.
     pub(super) fn server(&self) -> Checked<&StartedServer> {
         self.server.as_ref().ok_or_else(|| Stop::skipped("it needs --server"))

@@ -16,6 +16,7 @@ mod conform;
 mod descriptors;
 mod doctor;
 mod escape;
+mod html_page;
 mod input_file;
 mod log_format;
 mod log_writer;

@@ -115,12 +115,7 @@ fn pin(_core: usize) {}
 fn kill_descendants() {
     let deadline = Instant::now() + KILL_TIMEOUT;
     loop {
-        let mut all = children(getpid());
-        let mut next = 0;
-        while let Some(&pid) = all.get(next) {
-            all.extend(children(pid));
-            next += 1;
-        }
+        let all = descendants(getpid());
         if all.is_empty() || deadline <= Instant::now() {
             return;
         }
@@ -139,6 +134,17 @@ fn kill_own_group() {
     if getpgrp() == getpid() {
         let _ = kill_current_process_group(Signal::KILL);
     }
+}
+
+/// The children of a process, their children and so on, as far as `/proc` has them.
+pub(crate) fn descendants(ancestor: Pid) -> Vec<Pid> {
+    let mut all = children(ancestor);
+    let mut next = 0;
+    while let Some(&pid) = all.get(next) {
+        all.extend(children(pid));
+        next += 1;
+    }
+    all
 }
 
 /// The child processes of a process, as far as `/proc` has them.

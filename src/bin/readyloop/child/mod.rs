@@ -1,6 +1,7 @@
 //! Children of this process: servers and generators under a supervisor, and the signals that end them.
 
 mod interrupt;
+mod lines;
 mod process;
 mod server_command;
 

@@ -3,7 +3,7 @@
 //! It has a process group of its own, so Ctrl-C on a terminal signals only this program.
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::interrupt::Interrupt;
+use super::lines::for_each_line;
 use crate::supervise;
 
 /// Time between two checks for an interrupt.
@@ -147,32 +148,27 @@ impl Drop for Process {
 pub(crate) fn wait_for<T>(receiver: &Receiver<T>, within: Duration, interrupt: &Interrupt) -> Result<T, WaitError> {
     // A time that no clock can reach is no limit.
     let deadline = Instant::now().checked_add(within);
-    let is_over = || deadline.is_some_and(|deadline| deadline <= Instant::now());
     loop {
-        match receiver.recv_timeout(CHECK_INTERVAL) {
+        let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+        match receiver.recv_timeout(CHECK_INTERVAL.min(left)) {
             Ok(message) => return Ok(message),
             Err(RecvTimeoutError::Disconnected) => return Err(WaitError::Ended),
             Err(RecvTimeoutError::Timeout) if interrupt.is_set() => return Err(WaitError::Interrupted),
-            Err(RecvTimeoutError::Timeout) if is_over() => return Err(WaitError::TimedOut),
+            Err(RecvTimeoutError::Timeout) if left.is_zero() => return Err(WaitError::TimedOut),
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
 }
 
 fn store_last_line(pipe: impl Read, last: &Mutex<String>) {
-    let mut pipe = BufReader::new(pipe);
-    let mut line = Vec::new();
-    // The limit bounds the memory for a very long line.
-    while let Ok(1..) = pipe.by_ref().take(64 * 1024).read_until(b'\n', &mut line) {
-        let text = String::from_utf8_lossy(&line);
-        let text = text.trim();
+    for_each_line(pipe, |line| {
+        let text = line.trim_start();
         // The hint line of readyloop follows the error line, but the error says more.
         if !text.is_empty() && !text.starts_with("hint: ") {
-            let line = text.chars().take(LAST_LINE_CHARS_MAX).collect();
-            *last.lock().unwrap_or_else(PoisonError::into_inner) = line;
+            let text = text.chars().take(LAST_LINE_CHARS_MAX).collect();
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = text;
         }
-        line.clear();
-    }
+    });
 }
 
 /// Name of a signal that often ends a process, with the numbers of signal(7).
@@ -183,5 +179,25 @@ fn signal_name(signal: i32) -> &'static str {
         11 => " (SIGSEGV)",
         15 => " (SIGTERM)",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_short_wait_ends_before_the_next_check_for_an_interrupt() {
+        let (_sender, receiver) = mpsc::channel::<()>();
+        let is_short = |_| {
+            let started = Instant::now();
+            let waited = wait_for(&receiver, Duration::from_millis(1), &Interrupt::default());
+            assert_eq!(waited, Err(WaitError::TimedOut));
+            started.elapsed() < CHECK_INTERVAL
+        };
+        // A busy machine may delay some of the waits.
+        assert!((0..20).any(is_short));
     }
 }

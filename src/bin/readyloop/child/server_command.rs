@@ -1,7 +1,6 @@
 //! The command of a server, and the running process: started, and waited for until it listens.
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::ChildStdout;
 use std::sync::mpsc::{self, Receiver};
@@ -11,8 +10,10 @@ use std::{io, thread};
 use thiserror::Error;
 
 use super::interrupt::Interrupt;
+use super::lines::for_each_line;
 use super::process::{Process, WaitError, wait_for};
 use crate::cli_error::io_message;
+use crate::units::print_duration;
 
 /// Timeout until a server listens.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -113,9 +114,10 @@ impl ServerCommand {
             Err(WaitError::TimedOut) => {
                 let last = process.last_error_line();
                 let last = last.map_or_else(String::new, |line| format!("; its last error line: {line}"));
+                let timeout = print_duration(START_TIMEOUT);
                 match port {
-                    Some(port) => format!("it did not listen on 127.0.0.1:{port} within {START_TIMEOUT:?}{last}"),
-                    None => format!("it did not print `{LISTENING}HOST:PORT` within {START_TIMEOUT:?}{last}"),
+                    Some(port) => format!("it did not listen on 127.0.0.1:{port} within {timeout}{last}"),
+                    None => format!("it did not print `{LISTENING}HOST:PORT` within {timeout}{last}"),
                 }
             }
         };
@@ -140,17 +142,13 @@ impl ServerCommand {
 fn addresses_in(output: ChildStdout) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        let mut output = BufReader::new(output);
-        let mut line = Vec::new();
         let mut sender = Some(sender);
-        while let Ok(1..) = output.by_ref().take(64 * 1024).read_until(b'\n', &mut line) {
-            let text = String::from_utf8_lossy(&line);
-            if let Some(address) = text.trim_end().strip_prefix(LISTENING) {
+        for_each_line(output, |line| {
+            if let Some(address) = line.strip_prefix(LISTENING) {
                 // Only the first address is sent. The receiver may be gone.
                 let _ = sender.take().map(|sender| sender.send(address.to_owned()));
             }
-            line.clear();
-        }
+        });
     });
     receiver
 }

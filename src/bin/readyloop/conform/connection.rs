@@ -73,7 +73,7 @@ pub(super) fn finish_connect(socket: &Socket, wait: &Wait<'_>) -> Checked {
         let events = poll(&mut [PollFd::new(socket, PollFlags::OUT)], interval.as_ref());
         Ok(events.is_ok_and(|count| count > 0).then_some(()))
     };
-    wait.until(|| format!("cannot connect: no answer within {:?}", wait.timeout()), is_over)?;
+    wait.until(|| format!("cannot connect: no answer within {}", wait.timeout()), is_over)?;
     match socket.take_error() {
         Ok(None) => Ok(()),
         Ok(Some(error)) | Err(error) => Err(Stop::of_call("cannot connect", &error)),
@@ -205,7 +205,7 @@ impl<'a> Connection<'a> {
             let (now, rest) = bytes.split_at(expected.len());
             if let Some(at) = now.iter().zip(expected).position(|(is, expected)| is != expected) {
                 let place = grouped(position + at as u64 + 1);
-                return Err(Stop::failed(format!("byte {place} is {:#04x} instead of {:#04x}", now[at], expected[at])));
+                return Err(Stop::Failed(format!("byte {place} is {:#04x} instead of {:#04x}", now[at], expected[at])));
             }
             self.received.fetch_add(now.len() as u64, Ordering::Relaxed);
             bytes = rest;
@@ -264,7 +264,7 @@ impl<'a> Connection<'a> {
 
     /// Checks the deadline, also while the server makes progress.
     fn check_time(&self) -> Checked {
-        self.wait.check(|| self.so_far(&format!("and no more within {:?}", self.wait.timeout())))
+        self.wait.check(|| self.so_far(&format!("and no more within {}", self.wait.timeout())))
     }
 
     /// The numbers of sent and received bytes, and the event after them.

@@ -8,6 +8,7 @@ use super::connection::is_timeout;
 use super::pattern::Pattern;
 use super::verdict::{Checked, Stop};
 use super::wait::{CHECK_INTERVAL, Wait};
+use crate::cli_error::io_message;
 use crate::quantity::counted;
 
 /// The longest datagram over IPv4: 65,535 bytes without the headers of IP and UDP (RFC 768, RFC 791).
@@ -28,8 +29,9 @@ pub(super) struct DatagramPeer<'a> {
 
 impl<'a> DatagramPeer<'a> {
     pub(super) fn new(socket: UdpSocket, server: SocketAddr, wait: Wait<'a>) -> Checked<Self> {
-        let timeout = socket.set_read_timeout(Some(CHECK_INTERVAL));
-        timeout.map_err(|error| Stop::of_call("cannot set up a UDP socket", &error))?;
+        let interval = Some(CHECK_INTERVAL);
+        let set_up = socket.set_read_timeout(interval).and_then(|()| socket.set_write_timeout(interval));
+        set_up.map_err(|error| Stop::of_call("cannot set up a UDP socket", &error))?;
         Ok(Self { socket, server, wait })
     }
 
@@ -39,7 +41,7 @@ impl<'a> DatagramPeer<'a> {
                 Ok(_) => return Ok(()),
                 // The error of an earlier datagram, which ICMP has reported.
                 Err(error) if is_timeout(&error) || error.kind() == ErrorKind::ConnectionRefused => {
-                    self.wait.check(|| format!("cannot send a datagram: {error}"))?;
+                    self.wait.check(|| format!("cannot send a datagram: {}", io_message(&error)))?;
                 }
                 Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
                     let len = counted(datagram.len() as u64, "byte");
@@ -73,7 +75,7 @@ impl<'a> DatagramPeer<'a> {
 
     fn check_error(&self, error: &io::Error) -> Checked {
         if is_timeout(error) || error.kind() == ErrorKind::ConnectionRefused {
-            return self.wait.check(|| format!("no answer within {:?}", self.wait.timeout()));
+            return self.wait.check(|| format!("no answer within {}", self.wait.timeout()));
         }
         Err(Stop::of_call("cannot receive a datagram", error))
     }
@@ -94,11 +96,6 @@ impl<'a> DatagramPeer<'a> {
         }
         Err(Stop::Failed(format!("a datagram of {} was not answered in {TRIES} tries", len())))
     }
-
-    /// Waits until the server answers datagrams at all: its TCP socket may be bound first.
-    pub(super) fn wait_for_answers(self) -> Checked<Self> {
-        self.echo(b"?").map(|()| self)
-    }
 }
 
 /// A datagram of this length, different for each number.
@@ -108,4 +105,20 @@ pub(super) fn datagram(number: u64, len: usize) -> Vec<u8> {
         bytes.extend_from_slice(Pattern::new(number).slice(bytes.len() as u64, (len - bytes.len()) as u64));
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::child::Interrupt;
+
+    #[test]
+    fn no_call_on_the_socket_blocks_past_the_deadline() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let server = socket.local_addr().expect("an address");
+        let interrupt = Interrupt::default();
+        let peer = DatagramPeer::new(socket, server, Wait::new(Duration::ZERO, &interrupt)).expect("a socket");
+        assert!(peer.socket.read_timeout().expect("a timeout").is_some());
+        assert!(peer.socket.write_timeout().expect("a timeout").is_some());
+    }
 }

@@ -3,7 +3,7 @@
 use maud::{PreEscaped, html};
 
 use super::report::Report;
-use super::verdict::Verdict;
+use super::verdict::RowVerdict;
 
 pub(super) fn print(report: &Report) -> String {
     let seconds = |millis: u64| format!("{}.{:03}", millis / 1_000, millis % 1_000);
@@ -16,9 +16,9 @@ pub(super) fn print(report: &Report) -> String {
                 @for result in &report.rows {
                     testcase classname=(report.server) name=(result.row) time=(seconds(result.duration_ms)) {
                         @match result.verdict {
-                            Verdict::Pass => { system-out { (result.evidence) } }
-                            Verdict::Fail => { failure message=(result.evidence) { (result.rule) } }
-                            Verdict::Skip => { skipped message=(result.evidence) {} }
+                            RowVerdict::Pass => { system-out { (result.evidence) } }
+                            RowVerdict::Fail => { failure message=(result.evidence) { (result.rule) } }
+                            RowVerdict::Skip => { skipped message=(result.evidence) {} }
                         }
                     }
                 }

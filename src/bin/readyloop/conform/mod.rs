@@ -1,6 +1,6 @@
 //! `readyloop conform`: checks an echo server of any kind from outside, rule by rule.
 //!
-//! Each row plays a client, and its evidence is what that client saw. The help is at the end of this file.
+//! Each row acts as a client, and its evidence is what that client saw. The help is at the end of this file.
 
 mod chapter;
 mod connection;
@@ -9,12 +9,12 @@ mod junit;
 mod page;
 mod pattern;
 mod report;
+mod row_run;
 mod rows;
 mod server;
 mod settings;
 mod target;
 mod text;
-mod trial;
 mod verdict;
 mod wait;
 
@@ -29,11 +29,11 @@ use crate::progress::Progress;
 use crate::standard_output::print;
 
 use report::Report;
+use row_run::RowRun;
 use rows::{ROWS, Row, Subject};
 use server::StartedServer;
 use target::Target;
-use trial::Trial;
-use verdict::{Checked, Stop, Verdict};
+use verdict::{Checked, RowVerdict, Stop};
 use wait::Wait;
 
 pub(crate) use settings::Settings;
@@ -80,9 +80,9 @@ impl Run<'_> {
             // A result during an interrupt says nothing about the server.
             let checked = if self.interrupt.is_set() { Err(Stop::Interrupted) } else { checked };
             let (verdict, evidence) = match checked {
-                Ok(evidence) => (Verdict::Pass, evidence),
-                Err(Stop::Failed(evidence)) => (Verdict::Fail, evidence),
-                Err(Stop::Skipped(reason)) => (Verdict::Skip, reason),
+                Ok(evidence) => (RowVerdict::Pass, evidence),
+                Err(Stop::Failed(evidence)) => (RowVerdict::Fail, evidence),
+                Err(Stop::Skipped(reason)) => (RowVerdict::Skip, reason),
                 Err(Stop::Interrupted) => {
                     report.interrupted = true;
                     break;
@@ -107,7 +107,7 @@ impl Run<'_> {
                 (server.address, Some(server), Some(command))
             }
         };
-        let mut trial = Trial {
+        let mut run = RowRun {
             address,
             server,
             command,
@@ -117,10 +117,10 @@ impl Run<'_> {
             descriptors: self.descriptors,
             serial: AtomicU64::new(0),
         };
-        let checked = (row.check)(&mut trial);
+        let checked = (row.check)(&mut run);
         // The connections of a crashed server end shortly before its process.
         let end_timeout = if checked.is_ok() { Duration::ZERO } else { END_TIMEOUT };
-        match (checked, trial.server.as_mut().and_then(|server| server.end(end_timeout))) {
+        match (checked, run.server.as_mut().and_then(|server| server.end(end_timeout))) {
             (Err(Stop::Failed(evidence)), Some(end)) if evidence != end => {
                 Err(Stop::Failed(format!("{evidence}; {end}")))
             }

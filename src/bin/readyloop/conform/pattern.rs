@@ -4,6 +4,8 @@
 
 use std::sync::LazyLock;
 
+use readyloop::sim::Rng;
+
 /// Length of the repeated part. It is prime, so no lost chunk of a usual length is a whole period.
 const PERIOD: usize = 65_521;
 
@@ -12,18 +14,10 @@ const STRIDE: u64 = 9_973;
 
 /// Pseudo-random bytes: one period, and its beginning again, so that every slice is contiguous.
 static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let mut state = 1_u64;
-    let period: Vec<u8> = (0..PERIOD).map(|_| random(&mut state).to_le_bytes()[0]).collect();
+    let mut rng = Rng::new(1);
+    let period: Vec<u8> = (0..PERIOD).map(|_| rng.bits().to_le_bytes()[0]).collect();
     [period.as_slice(), &period].concat()
 });
-
-/// The next number of a generator (splitmix64), the same in every run.
-pub(super) fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
 
 /// The bytes of one connection.
 #[derive(Clone, Copy, Debug)]

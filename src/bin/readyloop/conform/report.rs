@@ -11,7 +11,7 @@ use readyloop::load::record::Machine;
 use serde::Serialize;
 
 use super::rows::Row;
-use super::verdict::Verdict;
+use super::verdict::RowVerdict;
 use crate::cli_error::BUG;
 use crate::escape::plain;
 use crate::quantity::{Unit, counted};
@@ -46,7 +46,7 @@ pub(super) struct Report {
 pub(super) struct RowResult {
     pub(super) row: &'static str,
     pub(super) rule: &'static str,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: RowVerdict,
     /// The evidence in one line, or the reason why the row was skipped.
     pub(super) evidence: String,
     /// Time in milliseconds.
@@ -71,11 +71,11 @@ impl Report {
         }
     }
 
-    pub(super) fn push(&mut self, row: &Row, verdict: Verdict, evidence: &str, took: Duration) {
+    pub(super) fn push(&mut self, row: &Row, verdict: RowVerdict, evidence: &str, took: Duration) {
         match verdict {
-            Verdict::Pass => self.passed += 1,
-            Verdict::Fail => self.failed += 1,
-            Verdict::Skip => self.skipped += 1,
+            RowVerdict::Pass => self.passed += 1,
+            RowVerdict::Fail => self.failed += 1,
+            RowVerdict::Skip => self.skipped += 1,
         }
         self.rows.push(RowResult {
             row: row.name,
@@ -88,7 +88,7 @@ impl Report {
 
     /// The names of the failed rows.
     pub(super) fn failures(&self) -> Vec<&'static str> {
-        self.rows.iter().filter(|result| result.verdict == Verdict::Fail).map(|result| result.row).collect()
+        self.rows.iter().filter(|result| result.verdict == RowVerdict::Fail).map(|result| result.row).collect()
     }
 
     /// One sentence with the numbers.

@@ -1,10 +1,10 @@
 //! The server under test, if this program has started it: its processes, their CPU time, memory and descriptors.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use std::{fs, iter};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -54,7 +54,7 @@ impl StartedServer {
 
     /// Waits until the server has ended, and returns its exit status.
     pub(super) fn wait_for_end(&mut self, wait: &Wait<'_>) -> Checked<i32> {
-        let late = || format!("the server has not ended within {:?}", wait.timeout());
+        let late = || format!("the server has not ended within {}", wait.timeout());
         wait.until(late, || Ok(self.running.process.exit_status()))
     }
 
@@ -64,7 +64,7 @@ impl StartedServer {
         let _ = kill_process(self.root, signal);
     }
 
-    /// Sends a signal to the server and to all its children.
+    /// Sends a signal to the server and to all its descendants.
     pub(super) fn signal_all(&self, signal: Signal) {
         for pid in self.tree() {
             // The process may have ended already.
@@ -72,15 +72,9 @@ impl StartedServer {
         }
     }
 
-    /// The server and all its children.
-    fn tree(&self) -> Vec<Pid> {
-        let mut all = vec![self.root];
-        let mut next = 0;
-        while let Some(&pid) = all.get(next) {
-            all.extend(supervise::children(pid));
-            next += 1;
-        }
-        all
+    /// The server and all its descendants.
+    fn tree(&self) -> impl Iterator<Item = Pid> {
+        iter::once(self.root).chain(supervise::descendants(self.root))
     }
 
     /// User and system CPU time of all its processes.
@@ -91,7 +85,7 @@ impl StartedServer {
     /// How long each of its threads has run or waited for a core, by the path of the thread. Empty if the system
     /// does not show it (sched-stats.rst).
     pub(super) fn runnable(&self) -> BTreeMap<PathBuf, Duration> {
-        let folders = self.tree().into_iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok());
+        let folders = self.tree().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok());
         let threads = folders.flatten().filter_map(|entry| {
             let thread = entry.ok()?.path();
             let stat = fs::read_to_string(thread.join("schedstat")).ok()?;
@@ -117,7 +111,7 @@ impl StartedServer {
 
     /// The sum of a value over all its processes. A child that ends meanwhile counts as zero.
     fn sum(&self, name: &str, value: impl Fn(Pid) -> Option<u64>) -> Checked<u64> {
-        let values: Vec<Option<u64>> = self.tree().into_iter().map(value).collect();
+        let values: Vec<Option<u64>> = self.tree().map(value).collect();
         match values.first() {
             Some(Some(_)) => Ok(values.into_iter().flatten().fold(0, u64::saturating_add)),
             Some(None) | None => Err(Stop::Skipped(format!("this system does not show the {name} of the server"))),

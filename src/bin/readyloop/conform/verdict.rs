@@ -12,14 +12,14 @@ use crate::cli_error::io_message;
 /// The verdict of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
+pub(super) enum RowVerdict {
     Pass,
     Fail,
     /// The row says nothing about the server; the evidence is the reason.
     Skip,
 }
 
-impl Verdict {
+impl RowVerdict {
     /// The word in the table.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -49,10 +49,6 @@ const OWN_LIMITS: [Errno; 6] =
     [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM, Errno::AGAIN];
 
 impl Stop {
-    pub(super) fn failed(evidence: impl Into<String>) -> Self {
-        Self::Failed(evidence.into())
-    }
-
     pub(super) fn skipped(reason: impl Into<String>) -> Self {
         Self::Skipped(reason.into())
     }

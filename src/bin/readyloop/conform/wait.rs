@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::verdict::{Checked, Stop};
 use crate::child::Interrupt;
+use crate::units::print_duration;
 
 /// Time between two looks at the interrupt and at conditions. Also the timeout of one read or write.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(20);
@@ -23,9 +24,9 @@ impl<'a> Wait<'a> {
         Self { timeout, deadline: Instant::now().checked_add(timeout), interrupt }
     }
 
-    /// The timeout of the row, for evidence.
-    pub(super) fn timeout(&self) -> Duration {
-        self.timeout
+    /// The timeout of the row as text, for evidence.
+    pub(super) fn timeout(&self) -> String {
+        print_duration(self.timeout)
     }
 
     /// The time that is left.

@@ -2,48 +2,31 @@
 //!
 //! The page loads nothing and can be printed on paper.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::chart;
 use super::document::{Column, Content, Document, Section, Table};
+use crate::html_page::page;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The content security policy: the page may use only its own inline content.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
-
 pub(crate) fn print(document: &Document) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                meta name="viewport" content="width=device-width";
-                meta name="color-scheme" content="light dark";
-                title { (document.title) }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) (PreEscaped(chart::STYLE)) }
-            }
-            body {
-                main {
-                    h1 { (document.title) }
-                    p class="about" { (document.about) }
-                    // A conclusion has two sentences.
-                    @for conclusion in document.conclusions.chunks(2) { p class="conclusion" { (conclusion.join(" ")) } }
-                    @for (place, section) in document.sections.iter().enumerate() { (print_section(section, place)) }
-                    section {
-                        h2 { "How it was measured" }
-                        ul { @for sentence in &document.method { li { (sentence) } } }
-                        (print_table(&document.origin))
-                    }
-                }
-                script { (PreEscaped(SCRIPT)) }
+    let body = html! {
+        main {
+            h1 { (document.title) }
+            p class="about" { (document.about) }
+            // A conclusion has two sentences.
+            @for conclusion in document.conclusions.chunks(2) { p class="conclusion" { (conclusion.join(" ")) } }
+            @for (place, section) in document.sections.iter().enumerate() { (print_section(section, place)) }
+            section {
+                h2 { "How it was measured" }
+                ul { @for sentence in &document.method { li { (sentence) } } }
+                (print_table(&document.origin))
             }
         }
     };
-    page.into_string() + "\n"
+    page(&document.title, &[STYLE, chart::STYLE], &[SCRIPT], &body)
 }
 
 fn print_section(section: &Section, place: usize) -> Markup {

@@ -2,18 +2,16 @@
 //!
 //! The page loads nothing. Its content comes from peers, so it is escaped here and shown as text by the script.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 use readyloop::run_log::{RunLog, TurnStep};
 use readyloop::trace::Lesson;
 
 use super::data;
+use crate::html_page::page;
 
 const STYLE: &str = include_str!("page.css");
 /// The script: the log and its states, then the drawing, then the controls.
 const SCRIPTS: [&str; 3] = [include_str!("run.js"), include_str!("draw.js"), include_str!("controls.js")];
-
-/// The content security policy: the page may use only its own inline content.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /// The buttons: what each does, its sign, its name and its key.
 const BUTTONS: [(&str, &str, &str, &str); 7] = [
@@ -38,45 +36,30 @@ const KEYS: [(&str, &str); 5] = [
 /// The page of a run.
 pub(super) fn print(log: &RunLog) -> String {
     let title = &log.title;
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                meta name="viewport" content="width=device-width";
-                meta name="color-scheme" content="light dark";
-                title { (title) ", a run of readyloop" }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header {
-                    h1 { (title) }
-                    ul class="endpoints" { @for endpoint in &log.endpoints { li { b { (endpoint.name) } " " (endpoint.service) } } }
-                    @if log.turns_left_out > 0 { p { "The log was full: " (log.turns_left_out) " turns are left out at the end." } }
-                }
-                (controls())
-                main {
-                    div class="left" { (loop_state()) div id="followed" {} section class="connections" { h2 { "Connections" } div id="list" {} } }
-                    section class="story" {
-                        h2 { "Story" label { input type="checkbox" id="only"; " only the followed connection" } }
-                        div id="story" {}
-                    }
-                }
-                footer {
-                    p { "“(lesson 7)” names the lesson of the course in " code { (Lesson::FOLDER) } " that explains a line." }
-                    p class="keys" {
-                        @for (_, _, name, key) in BUTTONS { span { kbd { (key) } " " (name) } }
-                        @for (key, name) in KEYS { span { kbd { (key) } " " (name) } }
-                    }
-                }
-                script type="application/json" id="run" { (PreEscaped(escaped(&data::of(log).to_string()))) }
-                @for script in SCRIPTS { script { (PreEscaped(script)) } }
+    let body = html! {
+        header {
+            h1 { (title) }
+            ul class="endpoints" { @for endpoint in &log.endpoints { li { b { (endpoint.name) } " " (endpoint.service) } } }
+            @if log.turns_left_out > 0 { p { "The log was full: " (log.turns_left_out) " turns are left out at the end." } }
+        }
+        (controls())
+        main {
+            div class="left" { (loop_state()) div id="followed" {} section class="connections" { h2 { "Connections" } div id="list" {} } }
+            section class="story" {
+                h2 { "Story" label { input type="checkbox" id="only"; " only the followed connection" } }
+                div id="story" {}
             }
         }
+        footer {
+            p { "“(lesson 7)” names the lesson of the course in " code { (Lesson::FOLDER) } " that explains a line." }
+            p class="keys" {
+                @for (_, _, name, key) in BUTTONS { span { kbd { (key) } " " (name) } }
+                @for (key, name) in KEYS { span { kbd { (key) } " " (name) } }
+            }
+        }
+        script type="application/json" id="run" { (PreEscaped(escaped(&data::of(log).to_string()))) }
     };
-    page.into_string() + "\n"
+    page(&format!("{title}, a run of readyloop"), &[STYLE], &SCRIPTS, &body)
 }
 
 fn controls() -> Markup {

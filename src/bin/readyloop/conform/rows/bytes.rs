@@ -2,18 +2,19 @@
 
 use std::time::Instant;
 
+use readyloop::sim::Rng;
+
 use super::super::connection::After;
-use super::super::pattern::random;
-use super::super::trial::Trial;
+use super::super::row_run::RowRun;
 use super::super::verdict::Checked;
 use crate::quantity::{Unit, counted, grouped};
 
 const MIB: u64 = 1 << 20;
 
 /// Messages of many lengths, around the sizes of usual buffers.
-pub(super) fn echo(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn echo(run: &mut RowRun<'_>) -> Checked<String> {
     const LENGTHS: [u64; 12] = [1, 2, 3, 100, 1_023, 4_095, 4_096, 4_097, 16_384, 32_769, 65_536, 65_537];
-    let connection = trial.connect()?;
+    let connection = run.connect()?;
     for len in LENGTHS {
         connection.exchange(len, || u64::MAX, After::Open)?;
     }
@@ -21,9 +22,9 @@ pub(super) fn echo(trial: &mut Trial<'_>) -> Checked<String> {
 }
 
 /// One byte at a time, and the next one only after the answer.
-pub(super) fn one_byte_lockstep(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn one_byte_lockstep(run: &mut RowRun<'_>) -> Checked<String> {
     const BYTES: u64 = 256;
-    let connection = trial.connect()?;
+    let connection = run.connect()?;
     for _ in 0..BYTES {
         connection.echo(1)?;
     }
@@ -31,31 +32,31 @@ pub(super) fn one_byte_lockstep(trial: &mut Trial<'_>) -> Checked<String> {
 }
 
 /// One byte in each write, without waiting for answers.
-pub(super) fn one_byte_writes(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn one_byte_writes(run: &mut RowRun<'_>) -> Checked<String> {
     const BYTES: u64 = 10_000;
-    trial.connect()?.exchange(BYTES, || 1, After::HalfClose)?;
+    run.connect()?.exchange(BYTES, || 1, After::HalfClose)?;
     Ok(format!("{} in as many writes came back", counted(BYTES, "byte")))
 }
 
 /// Segments of random lengths.
-pub(super) fn segments(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn segments(run: &mut RowRun<'_>) -> Checked<String> {
     const BYTES: u64 = 2 * MIB;
-    const SEGMENT_LEN_MAX: u64 = 9_000;
-    let mut state = 0;
+    const SEGMENT_LEN_MAX: usize = 9_000;
+    let mut rng = Rng::new(0);
     let mut segments = 0;
     let segment = || {
         segments += 1;
-        1 + random(&mut state) % SEGMENT_LEN_MAX
+        rng.up_to(SEGMENT_LEN_MAX) as u64
     };
-    trial.connect()?.exchange(BYTES, segment, After::HalfClose)?;
+    run.connect()?.exchange(BYTES, segment, After::HalfClose)?;
     Ok(format!("{} in {} came back", counted(BYTES, "byte"), counted(segments, "segment")))
 }
 
 /// A long stream in both directions at once.
-pub(super) fn large_transfer(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn large_transfer(run: &mut RowRun<'_>) -> Checked<String> {
     const BYTES: u64 = 32 * MIB;
     let started = Instant::now();
-    trial.connect()?.exchange(BYTES, || u64::MAX, After::HalfClose)?;
+    run.connect()?.exchange(BYTES, || u64::MAX, After::HalfClose)?;
     let rate = Unit::Bytes.print(BYTES as f64 / started.elapsed().as_secs_f64());
     Ok(format!("{} bytes came back, {rate} per second", grouped(BYTES)))
 }

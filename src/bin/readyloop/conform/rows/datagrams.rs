@@ -4,31 +4,31 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use super::super::datagram::{DATAGRAM_LEN_MAX, DatagramPeer, datagram};
-use super::super::trial::Trial;
+use super::super::row_run::RowRun;
 use super::super::verdict::{Checked, Stop};
 use crate::quantity::{counted, grouped};
 
 /// Datagrams of every kind of length.
-pub(super) fn udp_sizes(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn udp_sizes(run: &mut RowRun<'_>) -> Checked<String> {
     const LENGTHS: [usize; 9] = [1, 2, 100, 512, 1_472, 1_473, 9_000, 32_768, DATAGRAM_LEN_MAX];
-    trial.datagram_peer()?.wait_for_answers()?;
+    run.wait_for_datagrams()?;
     for len in LENGTHS.into_iter().chain([0]) {
-        trial.datagram_peer()?.echo(&datagram(len as u64, len))?;
+        run.datagram_peer()?.echo(&datagram(len as u64, len))?;
     }
     Ok(format!("0 to {} bytes came back", grouped(DATAGRAM_LEN_MAX as u64)))
 }
 
 /// Datagrams that follow each other at once stay apart.
-pub(super) fn udp_boundaries(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn udp_boundaries(run: &mut RowRun<'_>) -> Checked<String> {
     const COUNT: u64 = 16;
     /// A datagram may be lost, but not in each round.
     const ROUNDS: u32 = 4;
     const QUIET: Duration = Duration::from_millis(300);
-    trial.datagram_peer()?.wait_for_answers()?;
+    run.wait_for_datagrams()?;
     let mut missing = Vec::new();
     for _ in 0..ROUNDS {
         // A new socket receives no late answers of the last round.
-        let peer = trial.datagram_peer()?;
+        let peer = run.datagram_peer()?;
         missing = (0..COUNT).map(|number| datagram(number, 10 + number as usize * 7)).collect();
         missing.iter().try_for_each(|datagram| peer.send(datagram))?;
         while let Some(answer) = peer.receive(QUIET)? {
@@ -46,10 +46,10 @@ pub(super) fn udp_boundaries(trial: &mut Trial<'_>) -> Checked<String> {
 }
 
 /// Several clients at once: each receives its own datagram.
-pub(super) fn udp_peers(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn udp_peers(run: &mut RowRun<'_>) -> Checked<String> {
     const PEERS: u64 = 16;
-    let peers: Vec<DatagramPeer<'_>> = (0..PEERS).map(|_| trial.datagram_peer()).collect::<Checked<_>>()?;
-    trial.datagram_peer()?.wait_for_answers()?;
+    let peers: Vec<DatagramPeer<'_>> = (0..PEERS).map(|_| run.datagram_peer()).collect::<Checked<_>>()?;
+    run.wait_for_datagrams()?;
     let own = |number: usize| datagram(number as u64, 100);
     peers.iter().enumerate().try_for_each(|(number, peer)| peer.send(&own(number)))?;
     // A lost datagram is sent again.
@@ -58,27 +58,27 @@ pub(super) fn udp_peers(trial: &mut Trial<'_>) -> Checked<String> {
 }
 
 /// Clients that are gone before their answer arrives, so that the kernel reports errors to the server.
-pub(super) fn udp_errors(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn udp_errors(run: &mut RowRun<'_>) -> Checked<String> {
     const GONE: u64 = 20;
     /// So many that the server still answers when the client is gone.
     const DATAGRAMS: u64 = 50;
-    trial.datagram_peer()?.wait_for_answers()?;
+    run.wait_for_datagrams()?;
     for _ in 0..GONE {
-        let peer = trial.datagram_peer()?;
+        let peer = run.datagram_peer()?;
         (0..DATAGRAMS).try_for_each(|number| peer.send(&datagram(number, 100)))?;
     }
-    trial.datagram_peer()?.echo(&datagram(GONE, 100))?;
+    run.datagram_peer()?.echo(&datagram(GONE, 100))?;
     Ok(format!("it answered after {} that were gone", counted(GONE, "client")))
 }
 
 /// A datagram from another echo server does not bounce forever.
-pub(super) fn udp_loop(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn udp_loop(run: &mut RowRun<'_>) -> Checked<String> {
     /// A limited rate of answers ends a loop as well, after some bounces.
     const BOUNCES_ALLOWED: u64 = 1_000;
     const SPAN: Duration = Duration::from_secs(1);
     const QUIET: Duration = Duration::from_millis(300);
-    trial.datagram_peer()?.wait_for_answers()?;
-    let other = other_server(trial)?;
+    run.wait_for_datagrams()?;
+    let other = other_server(run)?;
     other.send(b"ping")?;
     let (started, mut bounces) = (Instant::now(), 0_u64);
     while let Some(answer) = other.receive(QUIET)? {
@@ -93,15 +93,15 @@ pub(super) fn udp_loop(trial: &mut Trial<'_>) -> Checked<String> {
 }
 
 /// A socket that looks like another echo server: at the same port of another address of this machine, or at port 7.
-fn other_server<'a>(trial: &Trial<'a>) -> Checked<DatagramPeer<'a>> {
+fn other_server<'a>(run: &RowRun<'a>) -> Checked<DatagramPeer<'a>> {
     const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
     const ECHO_PORT: u16 = 7;
-    if trial.address.ip() != IpAddr::V4(Ipv4Addr::LOCALHOST) {
+    if run.address.ip() != IpAddr::V4(Ipv4Addr::LOCALHOST) {
         return Err(Stop::skipped("it needs a server on 127.0.0.1"));
     }
-    let same_port = UdpSocket::bind((OTHER, trial.address.port()));
+    let same_port = UdpSocket::bind((OTHER, run.address.port()));
     match same_port.or_else(|_| UdpSocket::bind((OTHER, ECHO_PORT))) {
-        Ok(socket) => DatagramPeer::new(socket, trial.address, trial.wait),
+        Ok(socket) => DatagramPeer::new(socket, run.address, run.wait),
         Err(_) => {
             Err(Stop::skipped("this machine lets it use neither the port of the server at 127.0.0.2, nor port 7"))
         }

@@ -5,22 +5,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::connection::{After, Connection};
-use super::super::trial::Trial;
+use super::super::row_run::RowRun;
 use super::super::verdict::{Checked, Stop};
 use super::super::wait::Wait;
 use super::latency::{Latency, is_slower};
 use crate::quantity::{Unit, counted};
 
 /// Many connections that are open at once, each with bytes of its own.
-pub(super) fn many_connections(trial: &mut Trial<'_>) -> Checked<String> {
-    let all = trial.connect_each(trial.connections)?;
+pub(super) fn many_connections(run: &mut RowRun<'_>) -> Checked<String> {
+    let all = run.connect_each(run.connections)?;
     for len in [100, 1_000] {
         all.iter().try_for_each(|connection| connection.send(len))?;
         for (number, connection) in all.iter().enumerate() {
             connection.expect(len).map_err(|stop| of_connection(number, &all, stop))?;
         }
     }
-    Ok(format!("{} were open at once, and each was served", counted(trial.connections, "connection")))
+    Ok(format!("{} were open at once, and each was served", counted(run.connections, "connection")))
 }
 
 fn of_connection(number: usize, all: &[Connection<'_>], stop: Stop) -> Stop {
@@ -31,10 +31,10 @@ fn of_connection(number: usize, all: &[Connection<'_>], stop: Stop) -> Stop {
 }
 
 /// Messages of several connections are on their way at once, and none is mixed with another.
-pub(super) fn no_mixing(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn no_mixing(run: &mut RowRun<'_>) -> Checked<String> {
     const CONNECTIONS: u64 = 32;
     const ROUNDS: u64 = 50;
-    let all = trial.connect_each(CONNECTIONS)?;
+    let all = run.connect_each(CONNECTIONS)?;
     for round in 0..ROUNDS {
         let len = |number: usize| 1 + (round * 37 + number as u64 * 101) % 3_000;
         all.iter().enumerate().try_for_each(|(number, connection)| connection.send(len(number)))?;
@@ -46,10 +46,10 @@ pub(super) fn no_mixing(trial: &mut Trial<'_>) -> Checked<String> {
 }
 
 /// Many connects at the same time: they wait in the backlog, and none is refused.
-pub(super) fn backlog(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn backlog(run: &mut RowRun<'_>) -> Checked<String> {
     const CONNECTIONS: u64 = 128;
     let started = Instant::now();
-    let all = trial.connect_at_once(CONNECTIONS)?;
+    let all = run.connect_at_once(CONNECTIONS)?;
     for (number, connection) in all.iter().enumerate() {
         connection.echo(64).map_err(|stop| of_connection(number, &all, stop))?;
     }
@@ -58,14 +58,13 @@ pub(super) fn backlog(trial: &mut Trial<'_>) -> Checked<String> {
 }
 
 /// Many short connections, one after another.
-pub(super) fn churn(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn churn(run: &mut RowRun<'_>) -> Checked<String> {
     const CONNECTIONS: u64 = 1_000;
     let started = Instant::now();
     for number in 1..=CONNECTIONS {
-        let late =
-            || format!("only {} of {CONNECTIONS} within {:?}", counted(number, "connection"), trial.wait.timeout());
-        trial.wait.check(late)?;
-        let connection = trial.connect()?;
+        let late = || format!("only {} of {CONNECTIONS} within {}", counted(number, "connection"), run.wait.timeout());
+        run.wait.check(late)?;
+        let connection = run.connect()?;
         connection.send(64)?;
         connection.finish()?;
         connection.expect_end()?;
@@ -75,20 +74,20 @@ pub(super) fn churn(trial: &mut Trial<'_>) -> Checked<String> {
 }
 
 /// A client with small requests beside clients that send as fast as they can.
-pub(super) fn fairness(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn fairness(run: &mut RowRun<'_>) -> Checked<String> {
     const STREAMS: u64 = 4;
     /// A busy machine delays one measurement, and a server that is not fair delays all.
     const ATTEMPTS: u32 = 3;
-    let neighbor = trial.connect()?;
-    let streams = trial.connect_each(STREAMS)?;
+    let neighbor = run.connect()?;
+    let streams = run.connect_each(STREAMS)?;
     let mut attempt = 1;
     loop {
-        let alone = Latency::of(&neighbor, &trial.wait)?;
-        let beside = beside_streams(&neighbor, &streams, &trial.wait)?;
+        let alone = Latency::of(&neighbor, &run.wait)?;
+        let beside = beside_streams(&neighbor, &streams, &run.wait)?;
         if !is_slower(beside, alone) {
             return Ok(format!("a neighbor waited {beside} beside {}, {alone} alone", counted(STREAMS, "stream")));
         }
-        if attempt == ATTEMPTS || trial.wait.left() < Duration::from_secs(3) {
+        if attempt == ATTEMPTS || run.wait.left() < Duration::from_secs(3) {
             let streams = counted(STREAMS, "stream");
             return Err(Stop::Failed(format!("a neighbor had to wait {beside} beside {streams}, and {alone} alone")));
         }

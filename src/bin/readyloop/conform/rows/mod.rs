@@ -1,4 +1,4 @@
-//! The rows: each is one function that plays a client and returns the evidence.
+//! The rows: each is one function that acts as a client and returns the evidence.
 //!
 //! A row opens its own connections and leaves none behind. The guide has a section for each row.
 
@@ -11,7 +11,7 @@ mod many;
 mod resources;
 mod slow;
 
-use super::trial::Trial;
+use super::row_run::RowRun;
 use super::verdict::Checked;
 
 /// What a row is about, and so what it needs.
@@ -33,7 +33,7 @@ pub(super) struct Row {
     /// The rule, as a sentence without its period.
     pub(super) rule: &'static str,
     pub(super) subject: Subject,
-    pub(super) check: fn(&mut Trial<'_>) -> Checked<String>,
+    pub(super) check: fn(&mut RowRun<'_>) -> Checked<String>,
 }
 
 use Subject::{Connections, Datagrams, End, Process};
@@ -78,7 +78,7 @@ const fn row(
     name: &'static str,
     rule: &'static str,
     subject: Subject,
-    check: fn(&mut Trial<'_>) -> Checked<String>,
+    check: fn(&mut RowRun<'_>) -> Checked<String>,
 ) -> Row {
     Row { name, rule, subject, check }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::trial::Trial;
+use super::super::row_run::RowRun;
 use super::super::verdict::{Checked, Stop};
 use super::latency::{Latency, is_slower};
 use crate::quantity::{counted, grouped};
@@ -16,8 +16,8 @@ const UNREAD_MAX: u64 = 64 * MIB;
 const BUFFER_LEN: usize = 16 * 1024;
 
 /// A client sends without reading until the server stops reading. Then it reads, and nothing is missing.
-pub(super) fn slow_reader(trial: &mut Trial<'_>) -> Checked<String> {
-    let connection = trial.connect_with_buffer(BUFFER_LEN)?;
+pub(super) fn slow_reader(run: &mut RowRun<'_>) -> Checked<String> {
+    let connection = run.connect_with_buffer(BUFFER_LEN)?;
     let has_paused = connection.send_until_blocked(UNREAD_MAX)?;
     let sent = counted(connection.sent(), "byte");
     if !has_paused {
@@ -31,17 +31,17 @@ pub(super) fn slow_reader(trial: &mut Trial<'_>) -> Checked<String> {
 }
 
 /// Clients that never read, beside one that is served as before.
-pub(super) fn stalled_readers(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn stalled_readers(run: &mut RowRun<'_>) -> Checked<String> {
     const STALLED: u64 = 8;
-    let neighbor = trial.connect()?;
-    let alone = Latency::of(&neighbor, &trial.wait)?;
+    let neighbor = run.connect()?;
+    let alone = Latency::of(&neighbor, &run.wait)?;
     let mut stalled = Vec::new();
     for _ in 0..STALLED {
-        let connection = trial.connect_with_buffer(BUFFER_LEN)?;
+        let connection = run.connect_with_buffer(BUFFER_LEN)?;
         connection.send_until_blocked(UNREAD_MAX / STALLED)?;
         stalled.push(connection);
     }
-    let beside = Latency::of(&neighbor, &trial.wait)?;
+    let beside = Latency::of(&neighbor, &run.wait)?;
     if is_slower(beside, alone) {
         return Err(Stop::Failed(format!("a neighbor had to wait {beside}, and {alone} alone")));
     }
@@ -49,12 +49,12 @@ pub(super) fn stalled_readers(trial: &mut Trial<'_>) -> Checked<String> {
 }
 
 /// A client that sends a byte now and then.
-pub(super) fn slow_writer(trial: &mut Trial<'_>) -> Checked<String> {
+pub(super) fn slow_writer(run: &mut RowRun<'_>) -> Checked<String> {
     const PAUSES: [u64; 4] = [100, 300, 600, 1_200];
-    let connection = trial.connect()?;
+    let connection = run.connect()?;
     connection.echo(1)?;
     for pause in PAUSES {
-        trial.wait.pause(Duration::from_millis(pause))?;
+        run.wait.pause(Duration::from_millis(pause))?;
         connection.echo(1)?;
     }
     Ok(format!("each byte came back, after pauses of up to {} ms", grouped(PAUSES[PAUSES.len() - 1])))

@@ -1,4 +1,4 @@
-//! `Trial`: one row against one server. It opens the connections of the row.
+//! `RowRun`: one row against one server. It opens the connections of the row.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use crate::quantity::counted;
 const OTHER_DESCRIPTORS: u64 = 64;
 
 /// A row in progress.
-pub(super) struct Trial<'a> {
+pub(super) struct RowRun<'a> {
     /// The address of the server.
     pub(super) address: SocketAddr,
     /// The server, if this program has started it.
@@ -35,7 +35,7 @@ pub(super) struct Trial<'a> {
     pub(super) serial: AtomicU64,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> RowRun<'a> {
     /// The server as a process.
     pub(super) fn server(&self) -> Checked<&StartedServer> {
         self.server.as_ref().ok_or_else(|| Stop::skipped("it needs --server"))
@@ -67,7 +67,7 @@ impl<'a> Trial<'a> {
         (0..count)
             .map(|_| {
                 let all = || counted(count, "connection");
-                self.wait.check(|| format!("{} were not open within {:?}", all(), self.wait.timeout()))?;
+                self.wait.check(|| format!("{} were not open within {}", all(), self.wait.timeout()))?;
                 self.connect()
             })
             .collect()
@@ -93,6 +93,11 @@ impl<'a> Trial<'a> {
         let any: SocketAddr = if self.address.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
         let bound = UdpSocket::bind(any).map_err(|error| Stop::of_call("cannot open a UDP socket", &error))?;
         DatagramPeer::new(bound, self.address, self.wait)
+    }
+
+    /// Waits until the server answers datagrams at all: its TCP socket may be bound first.
+    pub(super) fn wait_for_datagrams(&self) -> Checked {
+        self.datagram_peer()?.echo(b"?")
     }
 
     /// Starts the server again, with other options than the present one, which ends first.

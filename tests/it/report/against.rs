@@ -51,7 +51,7 @@ fn a_server_that_cannot_be_measured_any_more_is_a_regression() {
 }
 
 #[test]
-fn what_is_only_in_the_baseline_is_counted() {
+fn servers_only_in_the_baseline_are_counted() {
     let before = comparison_of([trial("reactor", 10, 1, 100.0), trial("reactor", 20, 1, 100.0)]);
     let ended = against(&before, &comparison_of([trial("reactor", 10, 1, 100.0)]), "");
     assert_eq!(ended.code, Some(0), "{}", ended.log_text());

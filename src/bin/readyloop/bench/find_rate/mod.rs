@@ -1,7 +1,7 @@
 //! `bench --find-rate`: searches for the highest rate that meets a condition.
 //!
-//! A run in a closed loop shows the magnitude. Then each trial is a run in an open loop, and `Search` chooses its
-//! rate.
+//! A run in a closed loop shows the magnitude. Then each trial is a run in an open loop at a rate that `Search`
+//! chooses.
 
 mod report;
 mod search;
@@ -79,7 +79,7 @@ fn search<'a>(goal: &'a Goal, plan: &Plan, settings: &Settings) -> Result<Found<
         && let Some(rate) = found.search.next_rate()
     {
         let record = drive::measure(Plan { pace: Pace::Open(rate), ..plan.clone() }, settings)?.record;
-        // What was measured until an interrupt says nothing about the rate.
+        // A run that was interrupted does not count.
         found.is_interrupted = record.ending == RunEnd::Interrupted;
         if !found.is_interrupted {
             found.add(rate, record);

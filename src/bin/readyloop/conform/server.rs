@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, iter};
 
@@ -109,11 +109,18 @@ impl StartedServer {
         self.sum("descriptors", |pid| Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64))
     }
 
+    /// Whether the server has ended, on a system that shows processes.
+    fn is_gone(&self) -> bool {
+        let is_shown = |process: &str| Path::new("/proc").join(process).exists();
+        is_shown("self") && !is_shown(&self.root.to_string())
+    }
+
     /// The sum of a value over all its processes. A child that ends meanwhile counts as zero.
     fn sum(&self, name: &str, value: impl Fn(Pid) -> Option<u64>) -> Checked<u64> {
         let values: Vec<Option<u64>> = self.tree().map(value).collect();
         match values.first() {
             Some(Some(_)) => Ok(values.into_iter().flatten().fold(0, u64::saturating_add)),
+            Some(None) | None if self.is_gone() => Err(Stop::Failed("the server has ended".to_owned())),
             Some(None) | None => Err(Stop::Skipped(format!("this system does not show the {name} of the server"))),
         }
     }

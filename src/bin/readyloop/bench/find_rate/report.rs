@@ -114,7 +114,7 @@ fn conclusions(found: &Found<'_>, trials: &[&Trial]) -> Vec<String> {
     sentences
 }
 
-/// The first rate after the last one whose p99 is at most [`KNEE`] times that of the lowest rate.
+/// The first rate after the last one with a p99 of at most [`KNEE`] times that of the lowest rate.
 fn knee(trials: &[&Trial]) -> Option<f64> {
     let lowest = at(&trials.first()?.record, DRAWN)?;
     let is_low = |trial: &&&Trial| at(&trial.record, DRAWN).is_some_and(|latency| latency <= KNEE * lowest);

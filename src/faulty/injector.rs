@@ -107,8 +107,8 @@ impl Injector {
         }
     }
 
-    /// Makes the next poll report this readiness. Without it, a false `WouldBlock` would strand its source.
-    pub(super) fn owe(&mut self, readiness: Readiness) {
+    /// Makes the next poll report this readiness. Without it, no event would follow a false `WouldBlock`.
+    pub(super) fn report_in_next_poll(&mut self, readiness: Readiness) {
         self.held.add(Instant::ORIGIN, readiness);
     }
 

@@ -25,14 +25,16 @@ mod sockets;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use libc::{ENOMEM, ENOSPC};
 
 use crate::instant::Instant;
 use crate::net::{
-    Address, ConnectOptions, DatagramOptions, Destination, Event, Layer, ListenOptions, Net, PeerAddress, PollOutcome,
-    Reactor, Stream as _, SystemNet, Token, Wake,
+    Address, ConnectOptions, ControlEvent, DatagramOptions, Destination, Event, Handle, Layer, ListenOptions, Net,
+    PeerAddress, PollOutcome, Reactor, Stream as _, SystemNet, Token, Wake,
 };
+use crate::service::Service;
 use crate::sim::{ACCEPT_ERRORS, BacklogEffect};
 
 use injector::SharedInjector;
@@ -44,8 +46,9 @@ pub use sockets::{FaultyDatagrams, FaultyListener, FaultyStream};
 /// A network that injects faults into the calls of another network.
 ///
 /// Every fault is one that [`Net`] allows, so a correct loop loses nothing by the faults that cost only time. The
-/// readiness that a false `WouldBlock`, a short read or a short write hides is reported by the next poll. A call that
-/// follows a false `WouldBlock` or `Interrupted` succeeds, so no probability makes a loop spin.
+/// readiness that a false `WouldBlock`, a short read or a short write hides is reported by the next poll. The call after
+/// a false `WouldBlock` or `Interrupted` has no second one, so no probability makes a loop spin. It may still be short,
+/// or find its connection broken.
 #[derive(Debug)]
 pub struct Faulty<N> {
     net: N,
@@ -119,6 +122,16 @@ impl<N: Net> Net for Faulty<N> {
         Ok(FaultyListener { listener, faults: self.socket_faults(Some(token)) })
     }
 
+    fn listen_unrecorded(
+        &mut self,
+        address: &Address,
+        options: &ListenOptions,
+        token: Token,
+    ) -> io::Result<Self::Listener> {
+        let listener = self.net.listen_unrecorded(address, options, token)?;
+        Ok(FaultyListener { listener, faults: self.socket_faults(Some(token)) })
+    }
+
     fn bind(
         &mut self,
         address: &Address,
@@ -165,6 +178,18 @@ impl<N: Net> Net for Faulty<N> {
 
     fn wake(&self) -> Arc<dyn Wake> {
         self.net.wake()
+    }
+
+    fn take_requests(&mut self, handle: &Handle) -> Vec<ControlEvent> {
+        self.net.take_requests(handle)
+    }
+
+    fn take_message<S: Service>(&mut self, inbox: &Receiver<S::Message>) -> Option<S::Message> {
+        self.net.take_message::<S>(inbox)
+    }
+
+    fn note(&self, text: &str) {
+        self.net.note(text);
     }
 }
 

@@ -26,19 +26,19 @@ pub(super) struct SocketFaults {
     shared: SharedInjector,
     /// `None` until the socket is registered.
     pub(super) token: Option<Token>,
-    /// For each direction, whether the last call has failed by a fault. The next one then has no such fault, so
-    /// that a loop which repeats the call cannot spin.
-    is_spared: [bool; 2],
+    /// For each direction, whether the last call has failed by a fault that costs only time. The next one then has no
+    /// such fault, so that a loop which repeats the call cannot spin.
+    skips_next_fault: [bool; 2],
 }
 
 impl SocketFaults {
     pub(super) const fn new(shared: SharedInjector, token: Option<Token>) -> Self {
-        Self { shared, token, is_spared: [false; 2] }
+        Self { shared, token, skips_next_fault: [false; 2] }
     }
 
     /// May fail a call that costs only time.
     fn delay_call(&mut self, direction: Direction) -> io::Result<()> {
-        if mem::take(&mut self.is_spared[direction as usize]) {
+        if mem::take(&mut self.skips_next_fault[direction as usize]) {
             return Ok(());
         }
         let mut injector = self.shared.lock();
@@ -50,32 +50,33 @@ impl SocketFaults {
             return Ok(());
         };
         drop(injector);
-        self.is_spared[direction as usize] = true;
+        self.skips_next_fault[direction as usize] = true;
         if errno == EAGAIN {
-            self.owe(direction);
+            self.report_in_next_poll(direction);
         }
         Err(io::Error::from_raw_os_error(errno))
     }
 
     /// Makes the next poll report that a call in this direction may succeed.
-    fn owe(&self, direction: Direction) {
+    fn report_in_next_poll(&self, direction: Direction) {
         if let Some(token) = self.token {
             let (readable, writable) = match direction {
                 Direction::Read => (true, false),
                 Direction::Write => (false, true),
             };
-            self.shared.lock().owe(Readiness { token, readable, writable, read_closed: false });
+            self.shared.lock().report_in_next_poll(Readiness { token, readable, writable, read_closed: false });
         }
     }
 
     /// May fail an accept as if no connection waited.
     pub(super) fn delay_accept(&mut self) -> io::Result<()> {
-        if mem::take(&mut self.is_spared[Direction::Read as usize]) || !self.shared.lock().inject(FaultKind::WouldBlock)
+        if mem::take(&mut self.skips_next_fault[Direction::Read as usize])
+            || !self.shared.lock().inject(FaultKind::WouldBlock)
         {
             return Ok(());
         }
-        self.is_spared[Direction::Read as usize] = true;
-        self.owe(Direction::Read);
+        self.skips_next_fault[Direction::Read as usize] = true;
+        self.report_in_next_poll(Direction::Read);
         Err(io::ErrorKind::WouldBlock.into())
     }
 }
@@ -116,7 +117,7 @@ impl<T: Stream> FaultyStream<T> {
     /// for the end of readiness, so an event must follow.
     fn end_short(&self, direction: Direction, short: FaultKind) {
         self.faults.shared.lock().count(short);
-        self.faults.owe(direction);
+        self.faults.report_in_next_poll(direction);
     }
 }
 
@@ -219,7 +220,7 @@ impl<D: Datagrams> Datagrams for FaultyDatagrams<D> {
         let received = self.socket.receive(buf)?;
         if self.faults.shared.lock().inject(FaultKind::DatagramLoss) {
             // One loss ends the round. Otherwise a flood of lost datagrams would keep the caller here.
-            self.faults.owe(Direction::Read);
+            self.faults.report_in_next_poll(Direction::Read);
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(received)

@@ -67,6 +67,9 @@ pub use udp::{DatagramOptions, DatagramRoute, DatagramSocket, Datagrams, Multica
 ///
 /// No method blocks except [`Self::poll`], and the name lookup in [`Self::listen`] and
 /// [`Self::bind`]. A source is deregistered when it is dropped.
+///
+/// A network that wraps another one must forward all methods, also those with a default. Otherwise a recording inside
+/// it loses requests, messages and notes.
 pub trait Net {
     /// A connection.
     type Stream: Stream;

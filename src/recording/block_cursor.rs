@@ -24,28 +24,20 @@ impl BlockCursor {
         &self.block
     }
 
-    /// The next entry and the position after it, without going on.
-    fn peek(&self) -> Result<Option<(Entry<'_>, usize)>, BadEntry> {
-        let rest = &self.block[self.position..];
-        if rest.is_empty() {
-            return Ok(None);
-        }
-        let (entry, after) = postcard::take_from_bytes(rest).map_err(|_| BadEntry)?;
-        Ok(Some((entry, self.block.len() - after.len())))
-    }
-
     /// Returns the next call. Readings of the clock and notes before it go to `skipped`.
     pub(super) fn next_call(
         &mut self,
         mut skipped: impl FnMut(Entry<'_>),
     ) -> Result<Option<(Call, CallResult<'_>)>, BadEntry> {
-        while let Some(entry) = self.next_if(|entry| !matches!(entry, Entry::Call(..)))? {
-            skipped(entry);
+        let Self { block, position } = self;
+        while let Some((entry, after)) = entry_at(block, *position)? {
+            *position = after;
+            match entry {
+                Entry::Call(call, result) => return Ok(Some((call, result))),
+                Entry::Clock(_) | Entry::Note(_) => skipped(entry),
+            }
         }
-        Ok(self.next_if(|_| true)?.and_then(|entry| match entry {
-            Entry::Call(call, result) => Some((call, result)),
-            Entry::Clock(_) | Entry::Note(_) => None,
-        }))
+        Ok(None)
     }
 
     /// Returns the next entry and goes on, if it fulfills the condition.
@@ -53,23 +45,33 @@ impl BlockCursor {
         &mut self,
         condition: impl FnOnce(&Entry<'_>) -> bool,
     ) -> Result<Option<Entry<'_>>, BadEntry> {
-        let position = match self.peek()? {
-            Some((entry, after)) if condition(&entry) => std::mem::replace(&mut self.position, after),
-            Some(_) | None => return Ok(None),
-        };
-        let (entry, _) = postcard::take_from_bytes(&self.block[position..]).map_err(|_| BadEntry)?;
-        Ok(Some(entry))
+        let Self { block, position } = self;
+        let next = entry_at(block, *position)?.filter(|(entry, _)| condition(entry));
+        Ok(next.map(|(entry, after)| {
+            *position = after;
+            entry
+        }))
     }
 
     /// Whether this call is the next one, after readings of the clock.
     pub(super) fn is_next(&self, call: &Call) -> bool {
-        let mut rest = &self.block[self.position..];
-        while let Ok((entry, after)) = postcard::take_from_bytes::<Entry<'_>>(rest) {
+        let mut position = self.position;
+        while let Ok(Some((entry, after))) = entry_at(&self.block, position) {
             match entry {
-                Entry::Clock(_) | Entry::Note(_) => rest = after,
+                Entry::Clock(_) | Entry::Note(_) => position = after,
                 Entry::Call(next, _) => return next == *call,
             }
         }
         false
     }
+}
+
+/// The entry at a position of a block, and the position after it. `None` at the end of the block.
+fn entry_at(block: &[u8], position: usize) -> Result<Option<(Entry<'_>, usize)>, BadEntry> {
+    let rest = &block[position..];
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let (entry, after) = postcard::take_from_bytes(rest).map_err(|_| BadEntry)?;
+    Ok(Some((entry, block.len() - after.len())))
 }

@@ -119,10 +119,10 @@ fn as_bytes<S: Serializer>(content: &&[u8], serializer: S) -> Result<S::Ok, S::E
 }
 
 impl CallResult<'_> {
-    /// The result of a call that returns nothing.
-    pub(super) fn of_unit(result: &io::Result<()>) -> Self {
+    /// The result of a call, from what it returned.
+    pub(super) fn of<T>(result: &io::Result<T>, of_success: impl FnOnce(&T) -> Self) -> Self {
         match result {
-            Ok(()) => Self::Done,
+            Ok(success) => of_success(success),
             Err(error) => Self::Failed(RecordedError::of(error)),
         }
     }

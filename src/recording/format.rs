@@ -97,7 +97,7 @@ fn read_checked(file: &mut impl Read, len_max: usize, bytes: &mut Vec<u8>, turn:
         return Err(ReplayError::Damaged { turn });
     }
     // No memory is reserved for a length that the file only claims.
-    file.take(len as u64).read_to_end(bytes).map_err(|error| read_error(&error))?;
+    file.take(len as u64).read_to_end(bytes).map_err(|error| ReplayError::read(&error))?;
     if bytes.len() < len {
         return Ok(false);
     }
@@ -109,12 +109,8 @@ fn read_whole(file: &mut impl Read, buf: &mut [u8]) -> Result<Option<()>, Replay
     match file.read_exact(buf) {
         Ok(()) => Ok(Some(())),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(read_error(&error)),
+        Err(error) => Err(ReplayError::read(&error)),
     }
-}
-
-fn read_error(error: &io::Error) -> ReplayError {
-    ReplayError::Read(error.to_string())
 }
 
 /// A running hash over the lengths and checksums of all blocks.

@@ -22,9 +22,7 @@ impl<T: Stream, W: Layer<RecordingStream<T>>> Layer<RecordingStream<T>> for Reco
         let (number, log) = (stream.number, stream.take_log());
         let result = self.0.wrap(stream, role);
         if let Some(log) = &log {
-            let wrapped =
-                result.as_ref().map_or_else(|error| CallResult::Failed(RecordedError::of(error)), |_| CallResult::Done);
-            log.append(Call::Wrap { stream: number }, wrapped);
+            log.append(Call::Wrap { stream: number }, CallResult::of(&result, |_| CallResult::Done));
         }
         result.map(|inner| RecordingStream::new(inner, number, log))
     }
@@ -35,10 +33,10 @@ impl<T: Stream, W: Layer<RecordingStream<T>>> Layer<RecordingStream<T>> for Reco
 
     fn open(&self, stream: &mut Self::Stream) -> io::Result<()> {
         let result = self.0.open(&mut stream.inner);
-        let opened = match &result {
-            Ok(()) => CallResult::Opened { original: stream.inner.original_address(), tls: stream.inner.tls() },
-            Err(error) => CallResult::Failed(RecordedError::of(error)),
-        };
+        let opened = CallResult::of(&result, |()| CallResult::Opened {
+            original: stream.inner.original_address(),
+            tls: stream.inner.tls(),
+        });
         stream.append(|stream| Call::Open { stream }, opened);
         result
     }

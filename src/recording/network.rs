@@ -12,7 +12,6 @@ use super::entry_log::EntryLog;
 use super::format::Header;
 use super::layer::RecordingLayer;
 use super::output::{FilePair, Output};
-use super::recorded_error::RecordedError;
 use super::streams::{RecordingDatagrams, RecordingListener, RecordingStream};
 use super::writer::BlockWriter;
 use crate::instant::Instant;
@@ -29,7 +28,8 @@ pub struct RecordingOptions {
     /// that does the same for any bytes can be replayed.
     pub content: bool,
     /// The most bytes on the disk. When the file reaches half of it, it is renamed to `FILE.old`, and the previous
-    /// `FILE.old` is deleted. A recording that has lost its first turns cannot be replayed.
+    /// `FILE.old` is deleted. A turn is never split, so one long turn may exceed the limit. A recording that has lost
+    /// its first turns cannot be replayed.
     pub len_max: u64,
     /// A text for the program that replays, such as the settings of this one. At most 1 MiB.
     pub text: String,
@@ -73,12 +73,13 @@ impl<N: Net> Recording<N> {
         Ok(Self { net, log: EntryLog::new(BlockWriter::start(output)?, options.content) })
     }
 
-    /// The number of turns that have begun.
+    /// The number of turns that have begun. It stops at the end of a recording that fails.
     pub fn turns(&self) -> u64 {
         self.log.lock().progress().0
     }
 
-    /// A hash of all turns before that one. Their replay has the same one.
+    /// A hash of all turns before that one. Their replay has the same one. It stops at the end of a recording that
+    /// fails.
     pub fn trace_hash(&self) -> u64 {
         self.log.lock().progress().1
     }
@@ -102,7 +103,7 @@ impl<N: Net> Recording<N> {
     ) -> io::Result<RecordingStream<N::Stream>> {
         let mut log = self.log.lock();
         let number = if result.is_ok() { log.next_stream() } else { 0 };
-        log.append(&Entry::Call(call, result_of(&result, |stream| of_stream(number, stream))));
+        log.append(&Entry::Call(call, CallResult::of(&result, |stream| of_stream(number, stream))));
         drop(log);
         result.map(|stream| RecordingStream::new(stream, number, Some(self.log.clone())))
     }
@@ -111,14 +112,6 @@ impl<N: Net> Recording<N> {
 fn header_of(options: &RecordingOptions) -> Header {
     let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     Header { run, first_turn: 0, has_content: options.content, text: options.text.clone() }
-}
-
-/// The result of a call, from what it returned.
-fn result_of<'a, T>(result: &io::Result<T>, of_success: impl FnOnce(&T) -> CallResult<'a>) -> CallResult<'a> {
-    match result {
-        Ok(success) => of_success(success),
-        Err(error) => CallResult::Failed(RecordedError::of(error)),
-    }
 }
 
 impl<N: Net + 'static> Net for Recording<N> {
@@ -141,7 +134,7 @@ impl<N: Net + 'static> Net for Recording<N> {
         self.log.lock().end_turn();
         let first = events.len();
         let result = self.net.poll(events, until);
-        let polled = result_of(&result, |outcome| CallResult::Polled {
+        let polled = CallResult::of(&result, |outcome| CallResult::Polled {
             events: events[first..].into(),
             is_partial: *outcome == PollOutcome::Partial,
         });
@@ -152,8 +145,8 @@ impl<N: Net + 'static> Net for Recording<N> {
     fn listen(&mut self, address: &Address, options: &ListenOptions, token: Token) -> io::Result<Self::Listener> {
         let result = self.net.listen(address, options, token);
         let mut log = self.log.lock();
-        let number = log.next_listener();
-        let listening = result_of(&result, |listener| {
+        let number = if result.is_ok() { log.next_listener() } else { 0 };
+        let listening = CallResult::of(&result, |listener| {
             let address = self.net.local_address(listener);
             CallResult::Listening { listener: number, address }
         });
@@ -178,9 +171,11 @@ impl<N: Net + 'static> Net for Recording<N> {
         token: Token,
     ) -> io::Result<(Self::Datagrams, SocketAddr)> {
         let result = self.net.bind(address, options, token);
-        let number = self.log.lock().next_socket();
-        let bound = result_of(&result, |(_, address)| CallResult::Bound { socket: number, address: *address });
-        self.log.append(Call::Bind { token }, bound);
+        let mut log = self.log.lock();
+        let number = if result.is_ok() { log.next_socket() } else { 0 };
+        let bound = CallResult::of(&result, |(_, address)| CallResult::Bound { socket: number, address: *address });
+        log.append(&Entry::Call(Call::Bind { token }, bound));
+        drop(log);
         let (inner, bound) = result?;
         Ok((RecordingDatagrams { inner, number, log: self.log.clone() }, bound))
     }
@@ -215,7 +210,10 @@ impl<N: Net + 'static> Net for Recording<N> {
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()> {
         let result = self.net.register(&mut stream.inner, token);
         if stream.is_recorded() {
-            self.log.append(Call::Register { stream: stream.number, token }, CallResult::of_unit(&result));
+            self.log.append(
+                Call::Register { stream: stream.number, token },
+                CallResult::of(&result, |()| CallResult::Done),
+            );
         }
         result
     }
@@ -228,7 +226,7 @@ impl<N: Net + 'static> Net for Recording<N> {
 
     fn is_connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool> {
         let result = self.net.is_connected(&mut stream.inner);
-        let checked = result_of(&result, |is_connected| {
+        let checked = CallResult::of(&result, |is_connected| {
             if *is_connected {
                 CallResult::Connected { local: stream.inner.local_address() }
             } else {
@@ -274,5 +272,34 @@ impl<N: SystemNet + 'static> SystemNet for Recording<N> {
 
     fn remove_path_at_end(&mut self, listener: &mut Self::Listener) {
         self.net.remove_path_at_end(&mut listener.inner);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::World;
+
+    #[test]
+    fn a_listener_or_socket_that_fails_has_no_number() {
+        let options = RecordingOptions::default();
+        let mut net = Recording::to_writer(World::new(1).net(), io::sink(), &options).unwrap();
+        let mut listen = |address: &str| {
+            let address = address.parse().unwrap();
+            net.listen(&address, &ListenOptions::default(), Token(1))
+        };
+        let first = listen("10.0.0.1:1").unwrap();
+        assert!(listen("10.0.0.1:1").is_err());
+        let second = listen("10.0.0.1:2").unwrap();
+        assert_eq!([first.number, second.number], [Some(0), Some(1)]);
+
+        let mut bind = |address: &str| {
+            let address = address.parse().unwrap();
+            net.bind(&address, &DatagramOptions::default(), Token(2))
+        };
+        let (first, _) = bind("udp://10.0.0.1:1").unwrap();
+        assert!(bind("udp://10.0.0.1:1").is_err());
+        let (second, _) = bind("udp://10.0.0.1:2").unwrap();
+        assert_eq!([first.number, second.number], [0, 1]);
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::net::ProxyHeaderError;
 
 /// The kinds of errors without an error number. Their position is part of the format.
-const KINDS: [ErrorKind; 19] = [
+const KINDS: [ErrorKind; 28] = [
     ErrorKind::Other,
     ErrorKind::WouldBlock,
     ErrorKind::Interrupted,
@@ -28,6 +28,15 @@ const KINDS: [ErrorKind; 19] = [
     ErrorKind::HostUnreachable,
     ErrorKind::NetworkUnreachable,
     ErrorKind::OutOfMemory,
+    ErrorKind::StorageFull,
+    ErrorKind::QuotaExceeded,
+    ErrorKind::FileTooLarge,
+    ErrorKind::WriteZero,
+    ErrorKind::Unsupported,
+    ErrorKind::AlreadyExists,
+    ErrorKind::ResourceBusy,
+    ErrorKind::NetworkDown,
+    ErrorKind::Deadlock,
 ];
 
 /// An error of a call.

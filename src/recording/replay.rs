@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::entry::{Call, CallResult};
+use super::recorded_calls::{RecordedCalls, done};
 use super::replay_error::ReplayError;
 use super::replayed::{ReplayDatagrams, ReplayLayer, ReplayListener, ReplayStream};
-use super::script::{Script, done};
 use super::trace_adapter::TraceAdapter;
 use crate::instant::Instant;
 use crate::net::{
@@ -25,7 +25,7 @@ use crate::trace::TraceLog;
 /// and services. An administration endpoint may be left out. At the end of the recording, polls report
 /// [`ControlEvent::Stop`]. If the loop calls something else than it did, the next turn fails with a [`ReplayError`].
 pub struct Replay {
-    script: Script,
+    calls: RecordedCalls,
 }
 
 impl Replay {
@@ -36,7 +36,7 @@ impl Replay {
     /// # Errors
     /// The file cannot be read, is no recording, or has lost its first turns.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReplayError> {
-        Ok(Self { script: Script::open(path.as_ref())? })
+        Ok(Self { calls: RecordedCalls::open(path.as_ref())? })
     }
 
     /// Replays what a reader returns.
@@ -44,53 +44,53 @@ impl Replay {
     /// # Errors
     /// As [`Self::open`].
     pub fn from_reader(reader: impl Read + Send + 'static) -> Result<Self, ReplayError> {
-        Ok(Self { script: Script::read(reader)? })
+        Ok(Self { calls: RecordedCalls::read(reader)? })
     }
 
     /// Adds each call with its result to a log, for a [`RunObserver`](crate::run_log::RunObserver).
     #[must_use]
     pub fn with_log(self, log: TraceLog) -> Self {
-        self.script.lock().trace = Some(TraceAdapter::new(log));
+        self.calls.lock().trace = Some(TraceAdapter::new(log));
         self
     }
 
     /// The text of the program that recorded.
     pub fn text(&self) -> String {
-        self.script.lock().run.header.text.clone()
+        self.calls.lock().run.header.text.clone()
     }
 
     /// Whether the recording holds the bytes of connections. If not, they are zeros in the replay.
     pub fn has_content(&self) -> bool {
-        self.script.lock().run.header.has_content
+        self.calls.lock().run.header.has_content
     }
 
     /// The notes that were recorded since the last call, up to the next turn.
     pub fn take_notes(&self) -> Vec<String> {
-        self.script.lock().take_notes()
+        self.calls.lock().take_notes()
     }
 
     /// The number of turns that have begun.
     pub fn turns(&self) -> u64 {
-        self.script.lock().run.turn
+        self.calls.lock().run.turn
     }
 
     /// A hash of all turns before that one, as in the recorded run.
     pub fn trace_hash(&self) -> u64 {
-        self.script.lock().trace_hash()
+        self.calls.lock().trace_hash()
     }
 
     /// Whether the turn in progress is the last one. Between two turns: whether no turn is left.
     pub fn is_last(&self) -> bool {
-        self.script.lock().is_last()
+        self.calls.lock().is_last()
     }
 
     /// Where the replay differs from the recording, if it does.
     pub fn failure(&self) -> Option<ReplayError> {
-        self.script.lock().run.failure.clone()
+        self.calls.lock().run.failure.clone()
     }
 
     fn accept_events(&mut self, events: &mut Vec<Event>) -> io::Result<PollOutcome> {
-        self.script.answer(&Call::PollEvents, |_, result| {
+        self.calls.answer(&Call::PollEvents, |_, result| {
             let CallResult::Polled { events: recorded, is_partial } = result else { return None };
             events.extend_from_slice(&recorded);
             Some(if is_partial { PollOutcome::Partial } else { PollOutcome::Complete })
@@ -116,11 +116,11 @@ impl Net for Replay {
     }
 
     fn now(&self) -> Instant {
-        self.script.lock().read_clock()
+        self.calls.lock().read_clock()
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, _until: Option<Instant>) -> io::Result<PollOutcome> {
-        if !self.script.lock().begin_turn()? {
+        if !self.calls.lock().begin_turn()? {
             events.push(Event::Control(ControlEvent::Stop));
             return Ok(PollOutcome::Complete);
         }
@@ -132,7 +132,7 @@ impl Net for Replay {
     }
 
     fn listen(&mut self, _address: &Address, _options: &ListenOptions, token: Token) -> io::Result<ReplayListener> {
-        self.script.answer(&Call::Listen { token }, |_, result| {
+        self.calls.answer(&Call::Listen { token }, |_, result| {
             let CallResult::Listening { listener, address } = result else { return None };
             Some(ReplayListener { number: Some(listener), address })
         })
@@ -153,11 +153,11 @@ impl Net for Replay {
         _options: &DatagramOptions,
         token: Token,
     ) -> io::Result<(ReplayDatagrams, SocketAddr)> {
-        let (number, bound) = self.script.answer(&Call::Bind { token }, |_, result| {
+        let (number, bound) = self.calls.answer(&Call::Bind { token }, |_, result| {
             let CallResult::Bound { socket, address } = result else { return None };
             Some((socket, address))
         })?;
-        Ok((ReplayDatagrams { number, script: self.script.clone() }, bound))
+        Ok((ReplayDatagrams { number, calls: self.calls.clone() }, bound))
     }
 
     fn local_address(&self, listener: &ReplayListener) -> Address {
@@ -167,35 +167,35 @@ impl Net for Replay {
     fn hand_over(&mut self, listener: &mut ReplayListener) {
         if let Some(listener) = listener.number {
             // A difference is remembered, and the next poll returns it.
-            let _ = self.script.answer(&Call::HandOver { listener }, done);
+            let _ = self.calls.answer(&Call::HandOver { listener }, done);
         }
     }
 
     fn accept(&mut self, listener: &mut ReplayListener) -> io::Result<(ReplayStream, PeerAddress)> {
         let Some(listener) = listener.number else { return Err(io::ErrorKind::WouldBlock.into()) };
-        let (number, peer, local) = self.script.answer(&Call::Accept { listener }, |_, result| {
+        let (number, peer, local) = self.calls.answer(&Call::Accept { listener }, |_, result| {
             let CallResult::Accepted { stream, peer, local } = result else { return None };
             Some((stream, peer, local))
         })?;
-        Ok((ReplayStream::new(number, Some(peer), local, self.script.clone()), peer))
+        Ok((ReplayStream::new(number, Some(peer), local, self.calls.clone()), peer))
     }
 
     fn register(&mut self, stream: &mut ReplayStream, token: Token) -> io::Result<()> {
-        self.script.answer(&Call::Register { stream: stream.number, token }, done)
+        self.calls.answer(&Call::Register { stream: stream.number, token }, done)
     }
 
     fn connect(&mut self, to: &Destination, _options: &ConnectOptions, token: Token) -> io::Result<ReplayStream> {
         let call = Call::Connect { token, to: to.clone() };
-        let number = self.script.answer(&call, |_, result| {
+        let number = self.calls.answer(&call, |_, result| {
             let CallResult::Started { stream } = result else { return None };
             Some(stream)
         })?;
-        Ok(ReplayStream::new(number, Some(to.peer_address()), None, self.script.clone()))
+        Ok(ReplayStream::new(number, Some(to.peer_address()), None, self.calls.clone()))
     }
 
     fn is_connected(&mut self, stream: &mut ReplayStream) -> io::Result<bool> {
         let call = Call::CheckConnected { stream: stream.number };
-        self.script.answer(&call, |_, result| {
+        self.calls.answer(&call, |_, result| {
             if result == CallResult::Pending {
                 return Some(false);
             }
@@ -210,7 +210,7 @@ impl Net for Replay {
     }
 
     fn take_requests(&mut self, _handle: &Handle) -> Vec<ControlEvent> {
-        let requests = self.script.answer(&Call::TakeRequests, |_, result| {
+        let requests = self.calls.answer(&Call::TakeRequests, |_, result| {
             let CallResult::Requests(requests) = result else { return None };
             Some(requests)
         });
@@ -219,7 +219,7 @@ impl Net for Replay {
 
     /// A message without recorded content must be in the inbox: the service has sent it to itself.
     fn take_message<S: Service>(&mut self, inbox: &Receiver<S::Message>) -> Option<S::Message> {
-        let message = self.script.answer(&Call::TakeMessage, |run, result| {
+        let message = self.calls.answer(&Call::TakeMessage, |run, result| {
             if result == CallResult::Done {
                 return Some(None);
             }

@@ -9,8 +9,13 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum ReplayError {
     /// The system cannot read the file.
-    #[error("cannot read the recording: {0}")]
-    Read(String),
+    #[error("cannot read the recording: {}", system_error(*kind, *errno))]
+    Read {
+        /// The kind of the error.
+        kind: io::ErrorKind,
+        /// The number of the error, if it is one of the system.
+        errno: Option<i32>,
+    },
     /// The file does not begin as a recording does.
     #[error("the file is not a recording")]
     NotARecording,
@@ -50,6 +55,21 @@ pub enum ReplayError {
         /// The number of the turn.
         turn: u64,
     },
+}
+
+impl ReplayError {
+    pub(super) fn read(error: &io::Error) -> Self {
+        Self::Read { kind: error.kind(), errno: error.raw_os_error() }
+    }
+
+    /// The error with which the file could not be read.
+    pub fn read_error(&self) -> Option<io::Error> {
+        if let Self::Read { kind, errno } = self { Some(system_error(*kind, *errno)) } else { None }
+    }
+}
+
+fn system_error(kind: io::ErrorKind, errno: Option<i32>) -> io::Error {
+    errno.map_or_else(|| kind.into(), io::Error::from_raw_os_error)
 }
 
 impl From<ReplayError> for io::Error {

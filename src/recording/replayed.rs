@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 
 use super::entry::{Call, CallResult};
 use super::entry_log::checksum;
-use super::script::{Script, done};
+use super::recorded_calls::{RecordedCalls, done};
 use crate::net::{Address, DatagramRoute, Datagrams, Layer, Origin, PeerAddress, Stream};
 use crate::service::{Role, TlsInfo};
 
@@ -16,7 +16,7 @@ pub struct ReplayStream {
     original: Option<PeerAddress>,
     tls: Option<TlsInfo>,
     short_read_means_empty: bool,
-    script: Script,
+    calls: RecordedCalls,
 }
 
 /// A listener that returns recorded results.
@@ -29,26 +29,31 @@ pub struct ReplayListener {
 /// A UDP socket that returns recorded results.
 pub struct ReplayDatagrams {
     pub(super) number: u64,
-    pub(super) script: Script,
+    pub(super) calls: RecordedCalls,
 }
 
 /// A layer that returns recorded results. It moves no bytes.
 pub struct ReplayLayer<W>(pub(super) W);
 
 impl ReplayStream {
-    pub(super) fn new(number: u64, peer: Option<PeerAddress>, local: Option<PeerAddress>, script: Script) -> Self {
-        Self { number, peer, local, original: None, tls: None, short_read_means_empty: true, script }
+    pub(super) fn new(
+        number: u64,
+        peer: Option<PeerAddress>,
+        local: Option<PeerAddress>,
+        calls: RecordedCalls,
+    ) -> Self {
+        Self { number, peer, local, original: None, tls: None, short_read_means_empty: true, calls }
     }
 
     fn call(&self, call: &Call) -> io::Result<()> {
-        self.script.answer(call, done)
+        self.calls.answer(call, done)
     }
 }
 
 impl Stream for ReplayStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let call = Call::Read { stream: self.number, len: buf.len() };
-        let (len, short_read_means_empty) = self.script.answer(&call, |_, result| {
+        let (len, short_read_means_empty) = self.calls.answer(&call, |_, result| {
             let CallResult::Input { len, short_read_means_empty, content } = result else { return None };
             fill(buf, len, content)?;
             Some((len, short_read_means_empty))
@@ -64,7 +69,7 @@ impl Stream for ReplayStream {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let asked = slices.iter().map(|slice| slice.len()).sum();
         let call = Call::Write { stream: self.number, len: asked };
-        self.script.answer(&call, |run, result| {
+        self.calls.answer(&call, |run, result| {
             let CallResult::Output { len, checksum: recorded } = result else { return None };
             if run.header.has_content && checksum(slices.iter().map(|slice| &slice[..]), len) != recorded {
                 run.differ(&call, "other bytes");
@@ -103,7 +108,7 @@ impl Stream for ReplayStream {
 
     fn flush(&mut self) -> io::Result<()> {
         let call = Call::Flush { stream: self.number };
-        if self.script.lock().is_next(&call) { self.call(&call) } else { Ok(()) }
+        if self.calls.lock().is_next(&call) { self.call(&call) } else { Ok(()) }
     }
 
     fn send_close_notify(&mut self) -> io::Result<()> {
@@ -121,7 +126,7 @@ impl Drop for ReplayStream {
 impl Datagrams for ReplayDatagrams {
     fn receive(&mut self, buf: &mut [u8]) -> io::Result<(usize, DatagramRoute)> {
         let call = Call::Receive { socket: self.number, len: buf.len() };
-        self.script.answer(&call, |_, result| {
+        self.calls.answer(&call, |_, result| {
             let CallResult::Datagram { len, route, content } = result else { return None };
             fill(buf, len, content)?;
             Some((len, route))
@@ -130,7 +135,7 @@ impl Datagrams for ReplayDatagrams {
 
     fn send(&mut self, bytes: &[u8], route: &DatagramRoute) -> io::Result<()> {
         let call = Call::Send { socket: self.number, len: bytes.len(), route: *route };
-        self.script.answer(&call, |run, result| {
+        self.calls.answer(&call, |run, result| {
             let CallResult::Output { checksum: recorded, .. } = result else { return None };
             if run.header.has_content && checksum(std::iter::once(bytes), bytes.len()) != recorded {
                 run.differ(&call, "other bytes");
@@ -169,7 +174,7 @@ impl<W: Layer<ReplayStream>> Layer<ReplayStream> for ReplayLayer<W> {
 
     fn open(&self, stream: &mut ReplayStream) -> io::Result<()> {
         let call = Call::Open { stream: stream.number };
-        let (original, tls) = stream.script.answer(&call, |_, result| {
+        let (original, tls) = stream.calls.answer(&call, |_, result| {
             let CallResult::Opened { original, tls } = result else { return None };
             Some((original, tls))
         })?;
@@ -183,7 +188,7 @@ impl<W: Layer<ReplayStream>> Layer<ReplayStream> for ReplayLayer<W> {
 
     fn has_received(&self, stream: &mut ReplayStream) -> bool {
         let call = Call::HasReceived { stream: stream.number };
-        let answer = stream.script.answer(&call, |_, result| {
+        let answer = stream.calls.answer(&call, |_, result| {
             let CallResult::Answer(answer) = result else { return None };
             Some(answer)
         });
@@ -191,6 +196,6 @@ impl<W: Layer<ReplayStream>> Layer<ReplayStream> for ReplayLayer<W> {
     }
 
     fn failure(&self, stream: &ReplayStream) -> Option<io::Error> {
-        stream.script.answer(&Call::LayerFailure { stream: stream.number }, done).err()
+        stream.calls.answer(&Call::LayerFailure { stream: stream.number }, done).err()
     }
 }

@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::entry::{Call, CallResult, Entry};
 use super::entry_log::EntryLog;
-use super::recorded_error::RecordedError;
 use crate::net::{DatagramRoute, Datagrams, PeerAddress, Stream};
 use crate::service::TlsInfo;
 
@@ -59,13 +58,10 @@ impl<T: Stream> RecordingStream<T> {
     fn append_write(&self, slices: &[IoSlice<'_>], result: &io::Result<usize>) {
         let Some(log) = &self.log else { return };
         let mut log = log.lock();
-        let written = match result {
-            Ok(len) => {
-                let checksum = log.checksum(slices.iter().map(|slice| &slice[..]), *len);
-                CallResult::Output { len: *len, checksum }
-            }
-            Err(error) => CallResult::Failed(RecordedError::of(error)),
-        };
+        let written = CallResult::of(result, |len| CallResult::Output {
+            len: *len,
+            checksum: log.checksum(slices.iter().map(|slice| &slice[..]), *len),
+        });
         let len = slices.iter().map(|slice| slice.len()).sum();
         log.append(&Entry::Call(Call::Write { stream: self.number, len }, written));
     }
@@ -76,14 +72,11 @@ impl<T: Stream> Stream for RecordingStream<T> {
         let result = self.inner.read(buf);
         if let Some(log) = &self.log {
             let mut log = log.lock();
-            let input = match &result {
-                Ok(len) => CallResult::Input {
-                    len: *len,
-                    short_read_means_empty: self.inner.short_read_means_empty(),
-                    content: log.content(&buf[..*len]),
-                },
-                Err(error) => CallResult::Failed(RecordedError::of(error)),
-            };
+            let input = CallResult::of(&result, |len| CallResult::Input {
+                len: *len,
+                short_read_means_empty: self.inner.short_read_means_empty(),
+                content: log.content(&buf[..*len]),
+            });
             log.append(&Entry::Call(Call::Read { stream: self.number, len: buf.len() }, input));
         }
         result
@@ -103,13 +96,13 @@ impl<T: Stream> Stream for RecordingStream<T> {
 
     fn shutdown_write(&mut self) -> io::Result<()> {
         let result = self.inner.shutdown_write();
-        self.append(|stream| Call::ShutDownWrite { stream }, CallResult::of_unit(&result));
+        self.append(|stream| Call::ShutDownWrite { stream }, CallResult::of(&result, |()| CallResult::Done));
         result
     }
 
     fn reset_on_drop(&mut self) -> io::Result<()> {
         let result = self.inner.reset_on_drop();
-        self.append(|stream| Call::ResetOnDrop { stream }, CallResult::of_unit(&result));
+        self.append(|stream| Call::ResetOnDrop { stream }, CallResult::of(&result, |()| CallResult::Done));
         result
     }
 
@@ -137,14 +130,14 @@ impl<T: Stream> Stream for RecordingStream<T> {
     fn flush(&mut self) -> io::Result<()> {
         let result = self.inner.flush();
         if result.is_err() {
-            self.append(|stream| Call::Flush { stream }, CallResult::of_unit(&result));
+            self.append(|stream| Call::Flush { stream }, CallResult::of(&result, |()| CallResult::Done));
         }
         result
     }
 
     fn send_close_notify(&mut self) -> io::Result<()> {
         let result = self.inner.send_close_notify();
-        self.append(|stream| Call::SendCloseNotify { stream }, CallResult::of_unit(&result));
+        self.append(|stream| Call::SendCloseNotify { stream }, CallResult::of(&result, |()| CallResult::Done));
         result
     }
 }
@@ -159,10 +152,11 @@ impl<D: Datagrams> Datagrams for RecordingDatagrams<D> {
     fn receive(&mut self, buf: &mut [u8]) -> io::Result<(usize, DatagramRoute)> {
         let result = self.inner.receive(buf);
         let mut log = self.log.lock();
-        let received = match &result {
-            Ok((len, route)) => CallResult::Datagram { len: *len, route: *route, content: log.content(&buf[..*len]) },
-            Err(error) => CallResult::Failed(RecordedError::of(error)),
-        };
+        let received = CallResult::of(&result, |(len, route)| CallResult::Datagram {
+            len: *len,
+            route: *route,
+            content: log.content(&buf[..*len]),
+        });
         log.append(&Entry::Call(Call::Receive { socket: self.number, len: buf.len() }, received));
         result
     }
@@ -170,13 +164,10 @@ impl<D: Datagrams> Datagrams for RecordingDatagrams<D> {
     fn send(&mut self, bytes: &[u8], route: &DatagramRoute) -> io::Result<()> {
         let result = self.inner.send(bytes, route);
         let mut log = self.log.lock();
-        let sent = match &result {
-            Ok(()) => {
-                let (len, checksum) = (bytes.len(), log.checksum(std::iter::once(bytes), bytes.len()));
-                CallResult::Output { len, checksum }
-            }
-            Err(error) => CallResult::Failed(RecordedError::of(error)),
-        };
+        let sent = CallResult::of(&result, |()| CallResult::Output {
+            len: bytes.len(),
+            checksum: log.checksum(std::iter::once(bytes), bytes.len()),
+        });
         log.append(&Entry::Call(Call::Send { socket: self.number, len: bytes.len(), route: *route }, sent));
         result
     }

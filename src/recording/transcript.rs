@@ -29,7 +29,7 @@ impl Transcript {
     /// # Errors
     /// The file cannot be read, or is no recording.
     pub fn open(path: impl AsRef<Path>, log: TraceLog) -> Result<Self, ReplayError> {
-        let file = File::open(path).map_err(|error| ReplayError::Read(error.to_string()))?;
+        let file = File::open(path).map_err(|error| ReplayError::read(&error))?;
         let mut file = BufReader::new(file);
         let header = Header::read(&mut file)?;
         Ok(Self { file, adapter: TraceAdapter::new(log), next_turn: header.first_turn, now: Instant::ORIGIN })

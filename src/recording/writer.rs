@@ -56,7 +56,8 @@ impl BlockWriter {
     /// Queues one block. Never waits for the disk.
     ///
     /// # Errors
-    /// The output has failed, or does not keep up. Nothing more is written.
+    /// The output has failed, and nothing more is written. Or it does not keep up: the blocks that wait are still
+    /// written, and this one is not.
     pub(super) fn queue(&self, prefix: &[u8], block: &[u8], turn: u64) -> io::Result<()> {
         let mut waiting = self.shared.lock();
         if let Some(failure) = waiting.failure.take() {
@@ -74,7 +75,7 @@ impl BlockWriter {
         Ok(())
     }
 
-    /// Leaves the blocks that wait to the thread, without waiting for it.
+    /// Leaves the blocks that wait to the thread, without waiting for it. If it fails, nothing is logged.
     pub(super) fn detach(mut self) {
         self.thread = None;
     }

@@ -4,12 +4,14 @@ use std::fs;
 use std::io::Cursor;
 use std::time::Duration;
 
+use readyloop::admission::EndpointPurpose;
+use readyloop::faulty::Faulty;
 use readyloop::net::Net;
 use readyloop::recording::{Recording, RecordingOptions, Replay, ReplayError, Transcript};
 use readyloop::service::Echo;
 use readyloop::sim::World;
 use readyloop::trace::TraceLog;
-use readyloop::{Address, Lines, Server, ServerLimits};
+use readyloop::{Address, Lines, Listen, Server, ServerLimits};
 
 use super::Memory;
 
@@ -163,4 +165,28 @@ fn a_long_recording_keeps_its_last_turns_in_two_files() {
         read.push(turn);
     }
     assert_eq!(read, (turn..=turns).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_recording_below_faults_has_requests_and_notes_and_no_administration() {
+    let (world, memory) = (World::new(1), Memory::default());
+    let recording = Recording::to_writer(world.net(), memory.clone(), &RecordingOptions::default());
+    let plan = "short-read=0".parse().expect("a plan without faults");
+    let mut recorded = server(Faulty::new(recording.expect("a recording"), plan));
+    let mut admin = Listen::from(Address::Tcp("127.0.0.1:2".to_owned()));
+    admin.purpose = EndpointPurpose::Administration;
+    recorded.listen(admin, Lines::new(), Echo::new()).expect("an endpoint");
+    recorded.net().note("a note");
+    serve(&world, &mut recorded, 3);
+    recorded.handle().drain();
+    world.advance(Duration::from_secs(1), || recorded.turn(None)).expect("a simulated poll does not fail");
+    let totals = recorded.totals();
+    drop(recorded);
+
+    let mut replayed = server(Replay::from_reader(Cursor::new(memory.bytes())).expect("a recording"));
+    assert_eq!(replayed.net().take_notes(), ["a note"]);
+    while !replayed.net().is_last() {
+        replayed.turn(None).expect("an equal replay");
+    }
+    assert_eq!((replayed.net().failure(), replayed.totals()), (None, totals));
 }

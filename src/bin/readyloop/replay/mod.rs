@@ -13,14 +13,15 @@ use readyloop::run_log::RunLog;
 
 use crate::cli_error::CliError;
 use crate::logging::{self, Verbosity};
-use crate::serve::ReplayedServer;
+use crate::quantity::counted;
+use crate::serve::{ReplayedServer, replay_error};
 use crate::standard_output::print;
 use crate::watch::Outputs;
 
 /// All settings of `replay`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Settings {
-    /// File of `serve --record`; if FILE.old continues it, both are read
+    /// File of `serve --record`; if FILE.old has its first turns, that file is read first
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -51,16 +52,22 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    fn title(&self) -> String {
-        format!("Replay of {}", self.file.display())
+    /// The title of the log of the run. `None` if no output needs a log.
+    fn title(&self) -> Option<String> {
+        let needs_log = self.story || self.outputs.first_flag().is_some();
+        needs_log.then(|| format!("Replay of {}", self.file.display()))
     }
 
-    /// Writes the story, the page and the trace that are asked for.
+    /// Writes the story, the page and the trace that are asked for, even if one of them fails.
     fn write(&self, run: &RunLog) -> Result<(), CliError> {
-        if self.story {
-            self.outputs.print_story(run)?;
-        }
-        self.outputs.write(run)
+        let printed = if self.story { self.outputs.print_story(run) } else { Ok(()) };
+        let written = self.outputs.write(run);
+        printed.and(written)
+    }
+
+    /// Puts the name of the file before an error of its content.
+    fn error(&self, error: &ReplayError) -> CliError {
+        replay_error(error, true).at(&self.file.display().to_string())
     }
 }
 
@@ -74,36 +81,32 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     if settings.calls {
         return calls::run(settings);
     }
-    let replay = Replay::open(&settings.file).map_err(|error| open_error(settings, &error))?;
-    let has_content = replay.has_content();
-    let title = (settings.story || settings.outputs.first_flag().is_some()).then(|| settings.title());
-    let mut replayed = ReplayedServer::new(replay, title)?;
+    let replay = Replay::open(&settings.file).map_err(|error| settings.error(&error))?;
+    let mut replayed = ReplayedServer::new(replay, settings.title())?;
     let result = replay_turns(settings, &mut replayed);
     let summary = summary(&replayed);
-    // A replay that differs has a story, too.
-    if let Some(run) = replayed.into_log() {
-        settings.write(&run)?;
-    }
-    result?.map_err(|error| differ_error(&error, has_content))?;
+    // A replay that differs has a story, too. The difference is reported before an error of the outputs.
+    let written = replayed.into_log().map_or(Ok(()), |run| settings.write(&run));
+    result.and(written)?;
     print(&summary)
 }
 
-/// Replays the turns that the settings ask for. The inner error is a difference.
-fn replay_turns(settings: &Settings, replayed: &mut ReplayedServer) -> Result<io::Result<()>, CliError> {
-    let result = run_until(replayed, settings.until);
-    if settings.until.is_none() || result.is_err() {
-        return Ok(result);
+/// Replays the turns that the settings ask for.
+fn replay_turns(settings: &Settings, replayed: &mut ReplayedServer) -> Result<(), CliError> {
+    run_until(replayed, settings.until)?;
+    if settings.until.is_none() {
+        return Ok(());
     }
     print(&peers::table(&replayed.server))?;
     if !settings.pause {
-        return Ok(Ok(()));
+        return Ok(());
     }
     pause(replayed)?;
-    Ok(run_until(replayed, None))
+    run_until(replayed, None)
 }
 
 /// Replays the turns before `until`, or all of them.
-fn run_until(replayed: &mut ReplayedServer, until: Option<u64>) -> io::Result<()> {
+fn run_until(replayed: &mut ReplayedServer, until: Option<u64>) -> Result<(), CliError> {
     let is_before = |replayed: &ReplayedServer| until.is_none_or(|until| replayed.server.net().turns() + 1 < until);
     while !replayed.server.is_done() && !replayed.server.net().is_last() && is_before(replayed) {
         replayed.turn()?;
@@ -124,29 +127,11 @@ fn summary(replayed: &ReplayedServer) -> String {
     let (server, net) = (&replayed.server, replayed.server.net());
     let content = if net.has_content() { "with bytes" } else { "without bytes" };
     format!(
-        "{}\nreplayed {} turns, {content}; every call is equal, trace {:016x}\n",
+        "{}\nreplayed {}, {content}; every call is equal, trace {:016x}\n",
         server.totals(),
-        net.turns(),
+        counted(net.turns(), "turn"),
         net.trace_hash()
     )
-}
-
-fn open_error(settings: &Settings, error: &ReplayError) -> CliError {
-    let hint = if let ReplayError::NoBeginning { .. } = error {
-        "add --calls to read the calls that are left, or record with a larger --record-max"
-    } else {
-        "type the path of a file that `readyloop serve --record FILE` has written"
-    };
-    CliError::failure(error.to_string(), hint).at(&settings.file.display().to_string())
-}
-
-fn differ_error(error: &io::Error, has_content: bool) -> CliError {
-    let hint = if has_content {
-        "record and replay with the same version of readyloop"
-    } else {
-        "record with --record-bytes, or add --calls: without bytes, only --framing raw can be replayed"
-    };
-    CliError::failure(error.to_string(), hint)
 }
 
 pub(crate) const HELP: &str = "\

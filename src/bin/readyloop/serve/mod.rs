@@ -39,7 +39,7 @@ use crate::standard_output::OutputState;
 pub(crate) use config_file::{read_file, with_file};
 pub(crate) use descriptors::RESERVE as DESCRIPTORS_RESERVE;
 pub(crate) use flag_values::FlagValues;
-pub(crate) use replayed::ReplayedServer;
+pub(crate) use replayed::{ReplayedServer, replay_error};
 pub(crate) use settings::Settings;
 pub(crate) use variables::{check_variables, with_variables};
 

@@ -6,12 +6,13 @@ use std::io;
 use clap::{Args as _, Command, FromArgMatches as _, ValueEnum as _};
 use readyloop::datagram::DatagramService;
 use readyloop::net::ControlEvent;
-use readyloop::recording::Replay;
+use readyloop::recording::{Replay, ReplayError};
 use readyloop::run_log::{CallbackLog, Observed, RunLog, RunObserver};
 use readyloop::trace::TraceLog;
 use readyloop::{Address, Framing, Listen, ListenError, Server};
 
-use crate::cli_error::CliError;
+use crate::cli_error::{CliError, io_message};
+use crate::usage_error::usage_error;
 
 use super::check;
 use super::launch::{EndpointTarget, add_endpoint};
@@ -39,11 +40,7 @@ impl ReplayedServer {
     /// # Errors
     /// The recording is not that of `readyloop serve`, or differs already here.
     pub(crate) fn new(replay: Replay, title: Option<String>) -> Result<Self, CliError> {
-        let foreign = || {
-            let hint = "a program with a service of its own replays its recordings itself: see readyloop::recording";
-            CliError::failure("the recording is not that of `readyloop serve`", hint)
-        };
-        let settings = settings_of(&replay.text()).ok_or_else(foreign)?;
+        let settings = settings_of(&replay.text())?;
         let limits = settings.server_limits(settings.total.max_connections.ok_or_else(foreign)?);
         let words = service_words(&settings);
         let (replay, observed) = match title {
@@ -59,7 +56,9 @@ impl ReplayedServer {
         let mut replayed = Self { server, endpoints: 0, observed };
         let tls = tls::server(&settings)?;
         for address in &settings.endpoints.listen {
-            add_endpoint(&mut replayed, &settings, tls.as_ref(), address).map_err(|_| foreign())?;
+            let added = add_endpoint(&mut replayed, &settings, tls.as_ref(), address);
+            replayed.check_equal()?;
+            added.map_err(|error| recorded_error(&error))?;
         }
         replayed.observe();
         Ok(replayed)
@@ -68,11 +67,12 @@ impl ReplayedServer {
     /// Replays one turn, and what the command did after it.
     ///
     /// # Errors
-    /// The replay differs from the recording.
-    pub(crate) fn turn(&mut self) -> io::Result<()> {
+    /// The replay differs from the recording, or the recorded turn has failed.
+    pub(crate) fn turn(&mut self) -> Result<(), CliError> {
         let turned = self.server.turn(None);
         self.observe();
-        turned?;
+        self.check_equal()?;
+        turned.map_err(|error| recorded_error(&error))?;
         while let Some(control_event) = self.server.poll_control_event() {
             match control_event {
                 // The note below has the new settings.
@@ -88,11 +88,15 @@ impl ReplayedServer {
             }
         }
         for note in self.server.net().take_notes() {
-            if let Some(settings) = settings_of(&note) {
-                apply(&settings, &mut self.server);
-            }
+            apply(&settings_of(&note)?, &mut self.server);
         }
-        Ok(())
+        self.check_equal()
+    }
+
+    /// Checks that the server has made the recorded calls so far.
+    fn check_equal(&self) -> Result<(), CliError> {
+        let net = self.server.net();
+        net.failure().map_or(Ok(()), |failure| Err(replay_error(&failure, net.has_content())))
     }
 
     fn observe(&mut self) {
@@ -108,15 +112,66 @@ impl ReplayedServer {
     }
 }
 
-/// The settings of a recorded server. `None` if the text is not that of a server.
-fn settings_of(text: &str) -> Option<Settings> {
-    let values: BTreeMap<String, Vec<String>> = serde_json::from_str(text).ok()?;
+/// The error of a recording that cannot be replayed, or of a replay that differs.
+pub(crate) fn replay_error(error: &ReplayError, has_content: bool) -> CliError {
+    let message = error
+        .read_error()
+        .map_or_else(|| error.to_string(), |system| format!("cannot read the recording: {}", io_message(&system)));
+    CliError::failure(message, hint(error, has_content))
+}
+
+fn hint(error: &ReplayError, has_content: bool) -> &'static str {
+    match error {
+        ReplayError::Read { .. } | ReplayError::NotARecording => {
+            "type the path of a file that `readyloop serve --record FILE` has written"
+        }
+        ReplayError::Empty => "record again, and end the server with SIGTERM, so that the whole recording is written",
+        ReplayError::Damaged { .. } => "the turns before the damage can be read with --calls --story",
+        ReplayError::NoBeginning { .. } => {
+            "add --calls to read the calls that are left, or record with a larger --record-max"
+        }
+        ReplayError::NoMessage { .. } => "the calls can be read with --calls",
+        ReplayError::Differs { .. } if !has_content => {
+            "record with --record-bytes, or add --calls: without bytes, only --framing raw can be replayed"
+        }
+        // Another variant is one of a later version.
+        ReplayError::Version(_) | ReplayError::Differs { .. } | _ => {
+            "record and replay with the same version of readyloop"
+        }
+    }
+}
+
+/// The recorded server failed as the replay does.
+fn recorded_error(error: &io::Error) -> CliError {
+    let hint = "the replay is equal so far; add --calls --story to read all calls";
+    CliError::system("the recorded server failed", error, hint)
+}
+
+fn foreign() -> CliError {
+    let hint = "a program with a service of its own replays its recordings itself: see readyloop::recording";
+    CliError::failure("the recording is not that of `readyloop serve`", hint)
+}
+
+/// The settings of a recorded server.
+///
+/// # Errors
+/// The text is not that of a server, or this version refuses its settings.
+fn settings_of(text: &str) -> Result<Settings, CliError> {
+    let values: BTreeMap<String, Vec<String>> = serde_json::from_str(text).map_err(|_| foreign())?;
     let arguments =
         values.iter().flat_map(|(flag, values)| values.iter().map(move |value| format!("--{flag}={value}")));
     let arguments = std::iter::once("serve".to_owned()).chain(arguments);
-    let matches = Settings::augment_args(Command::new("serve")).try_get_matches_from(arguments).ok()?;
-    let settings = Settings::from_arg_matches(&matches).ok()?;
-    check::check(&settings).is_ok().then_some(settings)
+    let matches = Settings::augment_args(Command::new("serve")).try_get_matches_from(arguments);
+    let settings = matches.and_then(|matches| Settings::from_arg_matches(&matches));
+    let settings = settings.map_err(|error| refused(&usage_error(&error, Some("serve"))))?;
+    check::check(&settings).map_err(|error| refused(&error))?;
+    Ok(settings)
+}
+
+/// The error of recorded settings that this version does not have.
+fn refused(error: &CliError) -> CliError {
+    let message = format!("the settings in the recording are refused: {}", error.message);
+    CliError::failure(message, "record and replay with the same version of readyloop")
 }
 
 /// The service and its framing, in words.
@@ -161,5 +216,57 @@ impl EndpointTarget for ReplayedServer {
         self.endpoints += 1;
         let (options, limits) = (settings.datagram_options(), settings.datagram_limits());
         Ok(self.server.listen_datagrams(address, &options, limits, service)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+    use std::sync::{Arc, Mutex};
+
+    use readyloop::recording::{Recording, RecordingOptions};
+    use readyloop::sim::World;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The error of a recording that has a text and no call.
+    #[track_caller]
+    fn check(text: &str, message: &str, hint: &str) {
+        let memory = Memory::default();
+        let options = RecordingOptions { text: text.to_owned(), ..RecordingOptions::default() };
+        drop(Recording::to_writer(World::new(1).net(), memory.clone(), &options).unwrap());
+        let replay = Replay::from_reader(Cursor::new(memory.0.lock().unwrap().clone())).unwrap();
+        let error = ReplayedServer::new(replay, None).err().unwrap();
+        assert!(error.message.contains(message) && error.hint.contains(hint), "{error:?}");
+    }
+
+    #[test]
+    fn the_recording_of_another_program_is_refused() {
+        check("", "not that of `readyloop serve`", "readyloop::recording");
+    }
+
+    #[test]
+    fn the_recorded_settings_of_another_version_are_named() {
+        check(r#"{"new-flag":["1"]}"#, "`--new-flag`", "the same version");
+        check(r#"{"listen":["127.0.0.1:1", "127.0.0.1:1"]}"#, "127.0.0.1:1", "the same version");
+    }
+
+    #[test]
+    fn a_difference_before_the_first_turn_is_reported() {
+        let text = r#"{"listen":["127.0.0.1:1"],"max-connections":["10"]}"#;
+        check(text, "the replay differs in turn 0: the loop asked for a listener", "the same version");
     }
 }

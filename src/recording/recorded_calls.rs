@@ -1,4 +1,4 @@
-//! [`Script`]: the entries of a recording, in the order in which a replayed loop asks for them.
+//! [`RecordedCalls`]: the calls of a recording, in the order in which a replayed loop makes them.
 //!
 //! A call that differs from the recorded one is remembered, and all later calls fail.
 
@@ -18,11 +18,11 @@ use crate::instant::Instant;
 /// The error of a call once the replay differs or is over. The loop waits for an event.
 const OVER: io::ErrorKind = io::ErrorKind::WouldBlock;
 
-/// A handle to the script. All of them are used on the thread of the loop.
+/// A handle to the calls. All of them are used on the thread of the loop.
 #[derive(Clone)]
-pub(super) struct Script(Arc<Mutex<ScriptState>>);
+pub(super) struct RecordedCalls(Arc<Mutex<CallsState>>);
 
-pub(super) struct ScriptState {
+pub(super) struct CallsState {
     file: Box<dyn Read + Send>,
     cursor: BlockCursor,
     /// The block of the next turn; `None` after the last turn.
@@ -45,11 +45,11 @@ pub(super) struct ReplayedRun {
     pub(super) failure: Option<ReplayError>,
 }
 
-impl Script {
-    /// Opens a file. If it continues an old one that is whole, both are read.
+impl RecordedCalls {
+    /// Opens a file. If the old file has its first turns, that one is read first.
     pub(super) fn open(path: &Path) -> Result<Self, ReplayError> {
         let open = |path: &Path| File::open(path).map(BufReader::new);
-        let mut file = open(path).map_err(|error| ReplayError::Read(error.to_string()))?;
+        let mut file = open(path).map_err(|error| ReplayError::read(&error))?;
         let header = Header::read(&mut file)?;
         if header.first_turn == 0 {
             return Self::new(Box::new(file), header);
@@ -74,12 +74,12 @@ impl Script {
     fn new(file: Box<dyn Read + Send>, header: Header) -> Result<Self, ReplayError> {
         let run = ReplayedRun { header, turn: 0, now: Instant::ORIGIN, notes: Vec::new(), failure: None };
         let (cursor, hash) = (BlockCursor::default(), BlockHash::default());
-        let mut state = ScriptState { file, cursor, next: Ok(None), hash, is_over: false, run, trace: None };
+        let mut state = CallsState { file, cursor, next: Ok(None), hash, is_over: false, run, trace: None };
         state.next = state.read_block(0);
         if state.load_next()? { Ok(Self(Arc::new(Mutex::new(state)))) } else { Err(ReplayError::Empty) }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, ScriptState> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, CallsState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,7 +96,7 @@ impl Script {
     }
 }
 
-impl ScriptState {
+impl CallsState {
     fn answer<R>(
         &mut self,
         call: &Call,

@@ -15,7 +15,7 @@ use crate::cli_error::CliError;
 use crate::logging::{self, Verbosity};
 use crate::serve::ReplayedServer;
 use crate::standard_output::print;
-use crate::watch::Outputs;
+use crate::watch::{Outputs, Story};
 
 /// All settings of `replay`.
 #[derive(Args, Clone, Debug)]
@@ -57,10 +57,7 @@ impl Settings {
 
     /// Writes the story, the page and the trace that are asked for.
     fn write(&self, run: &RunLog) -> Result<(), CliError> {
-        if self.story {
-            self.outputs.print_story(run)?;
-        }
-        self.outputs.write(run)
+        self.outputs.write(run, if self.story { Story::Printed } else { Story::Omitted })
     }
 }
 

@@ -56,27 +56,38 @@ pub(super) fn print(log: &RunLog) -> String {
                     ul class="endpoints" { @for endpoint in &log.endpoints { li { b { (endpoint.name) } " " (endpoint.service) } } }
                     @if log.turns_left_out > 0 { p { "The log was full: " (log.turns_left_out) " turns are left out at the end." } }
                 }
-                (controls())
-                main {
-                    div class="left" { (loop_state()) div id="followed" {} section class="connections" { h2 { "Connections" } div id="list" {} } }
-                    section class="story" {
-                        h2 { "Story" label { input type="checkbox" id="only"; " only the followed connection" } }
-                        div id="story" {}
-                    }
+                @if log.turns.is_empty() {
+                    p { "The run has no turns." }
+                } @else {
+                    (player())
+                    script type="application/json" id="run" { (PreEscaped(data::print(log))) }
+                    @for script in SCRIPTS { script { (PreEscaped(script)) } }
                 }
-                footer {
-                    p { "“(lesson 7)” names the lesson of the course in " code { (Lesson::FOLDER) } " that explains a line." }
-                    p class="keys" {
-                        @for (_, _, name, key) in BUTTONS { span { kbd { (key) } " " (name) } }
-                        @for (key, name) in KEYS { span { kbd { (key) } " " (name) } }
-                    }
-                }
-                script type="application/json" id="run" { (PreEscaped(escaped(&data::of(log).to_string()))) }
-                @for script in SCRIPTS { script { (PreEscaped(script)) } }
             }
         }
     };
     page.into_string() + "\n"
+}
+
+/// The controls and the views, which the script fills.
+fn player() -> Markup {
+    html! {
+        (controls())
+        main {
+            div class="left" { (loop_state()) div id="followed" {} section class="connections" { h2 { "Connections" } div id="list" {} } }
+            section class="story" {
+                h2 { "Story" label { input type="checkbox" id="only"; " only the followed connection" } }
+                div id="story" {}
+            }
+        }
+        footer {
+            p { "“(lesson 7)” names the lesson of the course in " code { (Lesson::FOLDER) } " that explains a line." }
+            p class="keys" {
+                @for (_, _, name, key) in BUTTONS { span { kbd { (key) } " " (name) } }
+                @for (key, name) in KEYS { span { kbd { (key) } " " (name) } }
+            }
+        }
+    }
 }
 
 fn controls() -> Markup {
@@ -126,9 +137,4 @@ const fn about(step: TurnStep) -> &'static str {
         TurnStep::Expire => "Deadlines and timers that have passed take effect.",
         TurnStep::Reap => "Closed peers are reported with one reason each, and removed.",
     }
-}
-
-/// Escapes JSON for a `script` element. The text of such an element ends at `</script`.
-fn escaped(json: &str) -> String {
-    json.replace('<', "\\u003c")
 }

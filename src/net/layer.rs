@@ -30,9 +30,7 @@ pub trait Layer<T: Stream> {
 
     /// Whether a step of [`Self::open`] takes far longer than serving a message, as cryptography does. Other peers
     /// wait meanwhile, so few of these steps are done in a turn.
-    fn is_slow_to_open(&self) -> bool {
-        true
-    }
+    fn is_slow_to_open(&self) -> bool;
 
     /// Wraps one stream. Moves no bytes.
     ///

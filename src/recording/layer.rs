@@ -18,6 +18,10 @@ impl<T: Stream, W: Layer<RecordingStream<T>>> Layer<RecordingStream<T>> for Reco
         self.0.has_handshake(role)
     }
 
+    fn is_slow_to_open(&self) -> bool {
+        self.0.is_slow_to_open()
+    }
+
     fn wrap(&self, mut stream: RecordingStream<T>, role: Role) -> io::Result<Self::Stream> {
         let (number, log) = (stream.number, stream.take_log());
         let result = self.0.wrap(stream, role);

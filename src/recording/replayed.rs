@@ -163,6 +163,10 @@ impl<W: Layer<ReplayStream>> Layer<ReplayStream> for ReplayLayer<W> {
         self.0.has_handshake(role)
     }
 
+    fn is_slow_to_open(&self) -> bool {
+        self.0.is_slow_to_open()
+    }
+
     fn wrap(&self, stream: ReplayStream, _role: Role) -> io::Result<ReplayStream> {
         stream.call(&Call::Wrap { stream: stream.number })?;
         Ok(stream)

@@ -50,8 +50,9 @@ impl Comparison<'_> {
             (0, 0) => {}
             (_, 0) => self.add(Lesson::Queues, format!("the queue of {name} is empty again")),
             (0, queued) => {
-                let until = if self.after.writable { "until its next turn" } else { "until it is writable" };
-                self.add(Lesson::Queues, format!("{} wait in the queue of {name}, {until}", bytes(queued)));
+                let until = if self.after.writable { "served again" } else { "writable" };
+                let holds = format!("the queue of {name} holds {}, until {name} is {until}", bytes(queued));
+                self.add(Lesson::Queues, holds);
             }
             (_, _) => {}
         }
@@ -66,15 +67,17 @@ impl Comparison<'_> {
         let marks = self.limits.map(|limits| limits.reading_marks(after.role));
         let (high, low) = marks.map_or((0, 0), |marks| (marks.high(), marks.low()));
         let sentence = match after.pause {
-            ReadPause::NotPaused => format!("reading from {name} resumes: {queued} are queued, low watermark {low}"),
+            ReadPause::NotPaused => {
+                format!("reading from {name} resumes: its queue holds {queued}, low watermark {low}")
+            }
             ReadPause::OutputHigh | ReadPause::FramesHeld if after.output_len < high => {
-                format!("reading from {name} pauses: {queued} are queued for it, and queue memory is scarce")
+                format!("reading from {name} pauses: its queue holds {queued}, and queue memory is scarce")
             }
             ReadPause::OutputHigh => {
-                format!("reading from {name} pauses: {queued} are queued for it, high watermark {high}")
+                format!("reading from {name} pauses: its queue holds {queued}, high watermark {high}")
             }
             ReadPause::FramesHeld => {
-                format!("frames of {name} are held back: {queued} are queued for it, high watermark {high}")
+                format!("frames of {name} are held back: its queue holds {queued}, high watermark {high}")
             }
             ReadPause::FramesReady => format!("held frames of {name} are served in the next turn"),
             ReadPause::ByService => format!("the service has paused {name}"),
@@ -113,10 +116,10 @@ impl Comparison<'_> {
         }
         if before.write != after.write && after.write == WriteHalf::Finishing {
             let queue = match after.output_len {
-                0 => "empty queue".to_owned(),
-                queued => format!("{queued} queued bytes"),
+                0 => "is empty".to_owned(),
+                queued => format!("holds {}", bytes(queued)),
             };
-            self.add(Lesson::HalfClose, format!("the FIN to {name} follows its {queue}"));
+            self.add(Lesson::HalfClose, format!("the FIN to {name} follows its queue, which {queue}"));
         }
     }
 

@@ -1,6 +1,7 @@
 //! `RunObserver`: makes the log of a run, one turn after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use super::decisions::{self, Decision};
 use super::describe::describe;
@@ -12,8 +13,8 @@ use crate::instant::Instant;
 use crate::net::Net;
 use crate::trace::{KernelBuffers, Lesson, TraceEntry, TraceEvent, TraceLog};
 
-/// The most lines of a log. They use about 500 MB.
-const LINES_MAX: usize = 4_000_000;
+/// The most entries of a log: turns, their lines and their changes. They use about 60 MB.
+const ENTRIES_MAX: usize = 500_000;
 
 /// Observes an event loop after each turn.
 #[derive(Debug)]
@@ -22,8 +23,8 @@ pub struct RunObserver {
     names: Names,
     run: RunLog,
     services: Vec<String>,
-    lines: usize,
-    lines_max: usize,
+    entries: usize,
+    entries_max: usize,
     states: BTreeMap<usize, ConnectionState>,
     /// For each endpoint, whether an accept may succeed after the last turn.
     acceptable: Vec<bool>,
@@ -38,8 +39,8 @@ impl RunObserver {
             names: Names::default(),
             run: RunLog { title: title.into(), ..RunLog::default() },
             services: Vec::new(),
-            lines: 0,
-            lines_max: LINES_MAX,
+            entries: 0,
+            entries_max: ENTRIES_MAX,
             states: BTreeMap::new(),
             acceptable: Vec::new(),
             stage: Stage::Running,
@@ -53,10 +54,10 @@ impl RunObserver {
         self
     }
 
-    /// Limits the lines of the log. Turns beyond it are only counted.
+    /// Limits the entries of the log: turns, their lines and their changes. Turns beyond it are only counted.
     #[must_use]
-    pub fn with_lines_max(self, lines_max: usize) -> Self {
-        Self { lines_max, ..self }
+    pub fn with_entries_max(self, entries_max: usize) -> Self {
+        Self { entries_max, ..self }
     }
 
     /// Adds what happened since the last call. Call it before the first turn and after each turn.
@@ -131,7 +132,7 @@ impl RunObserver {
             {
                 *moved.entry(wire).or_default() += len;
             }
-            // Peers that act after the last turn of a loop do so in a poll of the network, not of the loop.
+            // After the last turn, the network polls without the loop.
             if is_after_last && matches!(entry, TraceEntry::Event(TraceEvent::Polled { .. })) {
                 continue;
             }
@@ -165,8 +166,8 @@ impl RunObserver {
         if is_after_last && turn.lines.is_empty() && turn.changes.is_empty() {
             return;
         }
-        self.lines = self.lines.saturating_add(turn.lines.len());
-        if self.lines <= self.lines_max {
+        self.entries = self.entries.saturating_add(1 + turn.lines.len() + turn.changes.len());
+        if self.entries <= self.entries_max {
             self.run.turns.push(turn);
         } else {
             self.run.turns_left_out += 1;
@@ -216,6 +217,9 @@ impl RunObserver {
 
     /// Adds what the loop decided about each connection, behind the last line about it.
     fn add_decisions(&self, states: &BTreeMap<usize, ConnectionState>, lines: &mut Vec<LogLine>) {
+        let places = lines.iter().enumerate().filter_map(|(at, line)| Some((line.connection?, (at, line.step))));
+        let last: BTreeMap<usize, (usize, TurnStep)> = places.collect();
+        let mut placed: Vec<(usize, LogLine)> = mem::take(lines).into_iter().enumerate().collect();
         for (wire, after) in states {
             let before = self.states.get(wire).unwrap_or(&ConnectionState::WAITING);
             if before == after && !after.is_marked {
@@ -224,11 +228,12 @@ impl RunObserver {
             let endpoint = self.names.connections.get(*wire).and_then(|header| header.endpoint);
             let limits = endpoint.and_then(|index| self.run.endpoints.get(index)?.limits.as_ref());
             let decisions = decisions::compare(&self.names.wire(*wire), before, after, limits);
-            let last = lines.iter().rposition(|line| line.connection == Some(*wire));
-            let at = last.map_or(lines.len(), |last| last + 1);
-            let step = last.map_or(TurnStep::Serve, |last| lines[last].step);
-            lines.splice(at..at, decisions.into_iter().map(|decision| line(step, Some(*wire), decision)));
+            let (at, step) = last.get(wire).copied().unwrap_or((usize::MAX, TurnStep::Serve));
+            placed.extend(decisions.into_iter().map(|decision| (at, line(step, Some(*wire), decision))));
         }
+        // The sort is stable: a decision stays behind the line with its place.
+        placed.sort_by_key(|(at, _)| *at);
+        lines.extend(placed.into_iter().map(|(_, line)| line));
     }
 
     /// Adds what changed about the listeners and the shutdown.

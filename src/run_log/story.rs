@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::words::{Seconds, bytes};
+use super::words::{Seconds, bytes, printable};
 use super::{EndpointHeader, LineKind, LogLine, RunLog, TurnLog, TurnStep};
 use crate::admission::Count;
 use crate::trace::Lesson;
@@ -67,8 +67,7 @@ impl StoryPrinter<'_> {
         lesson: &str,
         f: &mut fmt::Formatter<'_>,
     ) -> fmt::Result {
-        // The message of a panic may have several lines.
-        let text = text.replace(char::is_control, "\u{fffd}");
+        let text = printable(text);
         match color(*kind).filter(|_| self.colors) {
             Some(color) => writeln!(f, "\x1b[{color}m{}{text}\x1b[0m\x1b[2m{lesson}\x1b[0m", sign(*kind)),
             None => writeln!(f, "{}{text}{lesson}", sign(*kind)),
@@ -102,7 +101,7 @@ const fn color(kind: LineKind) -> Option<u8> {
 impl fmt::Display for StoryPrinter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RunLog { title, endpoints, turns, turns_left_out, .. } = self.log;
-        writeln!(f, "{title}")?;
+        writeln!(f, "{}", printable(title))?;
         endpoints.iter().try_for_each(|endpoint| write_endpoint(endpoint, f))?;
         writeln!(f, "  signs: `!` an injected fault, `=` a decision of the loop, `#` a remark")?;
         let (mut last, mut lessons) = (None, BTreeSet::new());
@@ -131,7 +130,7 @@ fn title_of(turn: &TurnLog, is_after_last: bool) -> String {
 fn write_endpoint(endpoint: &EndpointHeader, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let EndpointHeader { name, service, limits } = endpoint;
     let separator = if service.is_empty() { "" } else { ": " };
-    writeln!(f, "  {name}{separator}{service}")?;
+    writeln!(f, "  {}{separator}{}", printable(name), printable(service))?;
     let Some(limits) = limits else { return Ok(()) };
     let (frame, high, low) = (bytes(limits.frame_len_max), bytes(limits.queue.high()), bytes(limits.queue.low()));
     writeln!(f, "    frames up to {frame}; reading pauses at {high} in the queue and resumes at {low}")

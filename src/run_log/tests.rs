@@ -84,11 +84,11 @@ fn a_slow_reader_is_paused_and_resumed_in_the_story() {
             "callback on_open: peer 0, 10.0.0.1:1024",
             "= peer 0 may be idle until 300 s (idle timeout) (lesson 8)",
             "callback on_frame: peer 0, 59 bytes",
-            "wait in the queue of peer 0, until it is writable",
+            "the queue of peer 0 holds 20 bytes, until peer 0 is writable",
             "= reading from peer 0 pauses: ",
             "= peer 0 is readable and not read: no second event will come",
             "= the queue of peer 0 is empty again",
-            "= reading from peer 0 resumes: 0 bytes are queued, low watermark 10",
+            "= reading from peer 0 resumes: its queue holds 0 bytes, low watermark 10",
             "callback on_close: peer 0, finished",
             "Lessons in src/guide/course/: ",
         ],
@@ -186,12 +186,35 @@ fn a_loop_by_hand_has_a_story_without_decisions() {
 #[test]
 fn a_full_log_counts_the_turns_that_it_leaves_out() {
     let mut run = SmallRun::start();
-    run.observer = run.observer.with_lines_max(20);
+    run.observer = run.observer.with_entries_max(30);
     let run = run.with_a_slow_reader();
     let turns = run.server.totals().turns;
     let log = run.observer.into_log();
-    let lines: usize = log.turns.iter().map(|turn| turn.lines.len()).sum();
-    assert!(lines <= 20 && log.turns_left_out > 0, "{lines} lines");
+    let entries: usize = log.turns.iter().map(|turn| 1 + turn.lines.len() + turn.changes.len()).sum();
+    assert!((20..=30).contains(&entries) && log.turns_left_out > 0, "{entries} entries");
     assert_eq!(log.turns.len() as u64 + log.turns_left_out, turns);
     assert!(log.story().to_string().contains("more left out, since the log is full"));
+}
+
+#[test]
+fn turns_without_lines_fill_the_log() {
+    let mut observer = RunObserver::new("A test", TraceLog::new()).with_entries_max(30);
+    (1..=100).for_each(|number| observer.after_calls(number, Instant::ORIGIN, &[]));
+    let log = observer.into_log();
+    assert_eq!((log.turns.len(), log.turns_left_out), (30, 70));
+}
+
+#[test]
+fn foreign_text_in_a_story_cannot_control_the_terminal() {
+    let text = "\u{1b}[2J\u{202e}\n";
+    let endpoint = EndpointHeader { name: text.to_owned(), service: text.to_owned(), limits: None };
+    let story = RunLog { title: text.to_owned(), endpoints: vec![endpoint], ..RunLog::default() }.story().to_string();
+    let plain = "\u{fffd}[2J\u{fffd}\u{fffd}";
+    assert!(story.starts_with(&format!("{plain}\n  {plain}: {plain}\n")), "{story:?}");
+}
+
+#[test]
+fn an_errno_has_its_name_or_its_number_once() {
+    assert_eq!(words::describe_errno(libc::ENOBUFS), "ENOBUFS, the kernel is out of memory");
+    assert_eq!(words::describe_errno(libc::EIO), format!("errno {}, Input/output error", libc::EIO));
 }

@@ -1,6 +1,6 @@
 //! Numbers, times and errors in words.
 
-use std::fmt;
+use std::{fmt, io};
 
 use libc::{
     EADDRINUSE, EAGAIN, ECONNABORTED, ECONNREFUSED, ECONNRESET, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOTCONN,
@@ -42,6 +42,15 @@ impl fmt::Display for BytesPreview<'_> {
     }
 }
 
+/// Foreign text as one line, without characters that control a terminal or change the direction of text.
+pub(super) fn printable(text: &str) -> String {
+    let is_unsafe = |char: char| {
+        char.is_control()
+            || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.replace(is_unsafe, "\u{fffd}")
+}
+
 /// The name of an errno and what it means here.
 pub(super) fn describe_errno(errno: i32) -> String {
     match errno {
@@ -54,9 +63,13 @@ pub(super) fn describe_errno(errno: i32) -> String {
         ECONNABORTED => "ECONNABORTED, the connection ended before it was accepted".to_owned(),
         EMFILE => "EMFILE, the process is out of file descriptors".to_owned(),
         ENFILE => "ENFILE, the system is out of file descriptors".to_owned(),
-        ENOBUFS | ENOMEM => format!("errno {errno}, the kernel is out of memory"),
+        ENOBUFS => "ENOBUFS, the kernel is out of memory".to_owned(),
+        ENOMEM => "ENOMEM, the kernel is out of memory".to_owned(),
         ENOTCONN => "ENOTCONN, the connection is broken".to_owned(),
         EADDRINUSE => "EADDRINUSE, the address is in use".to_owned(),
-        errno => format!("errno {errno}, {}", std::io::Error::from_raw_os_error(errno)),
+        errno => {
+            let text = io::Error::from_raw_os_error(errno).to_string();
+            format!("errno {errno}, {}", text.trim_end_matches(&format!(" (os error {errno})")))
+        }
     }
 }

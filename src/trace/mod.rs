@@ -28,7 +28,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Keeps everything from now on in this log as well. The hash does not change.
+    /// Keeps everything from this call on in this log as well. The hash does not change.
     pub fn keep_in(&mut self, log: TraceLog) {
         self.log = Some(log);
     }

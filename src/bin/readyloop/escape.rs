@@ -3,12 +3,12 @@
 /// Text for a report: at most `chars_max` characters, without characters that move a cursor, change the
 /// direction of text, or are invalid in XML.
 pub(crate) fn plain(text: &str, chars_max: usize) -> String {
-    let is_unruly = |char: char| {
+    let is_unsafe = |char: char| {
         char.is_control()
             || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
             || matches!(char, '\u{fffe}' | '\u{ffff}' | '\u{feff}')
     };
-    cut(text, chars_max).chars().map(|char| if is_unruly(char) { '\u{fffd}' } else { char }).collect()
+    cut(text, chars_max).chars().map(|char| if is_unsafe(char) { '\u{fffd}' } else { char }).collect()
 }
 
 /// The text, shortened to `chars_max` characters if it is longer.

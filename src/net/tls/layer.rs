@@ -36,6 +36,10 @@ impl<T: Stream> Layer<T> for TlsLayer {
         }
     }
 
+    fn is_slow_to_open(&self) -> bool {
+        true
+    }
+
     fn wrap(&self, stream: T, role: Role) -> io::Result<MaybeTls<T>> {
         match (role, &self.accept, &self.connect) {
             (Role::Accepted, Some(tls), _) => tls.wrap(stream).map(MaybeTls::Tls),

@@ -16,7 +16,7 @@ use crate::logging::{self, Verbosity};
 use crate::quantity::counted;
 use crate::serve::{ReplayedServer, replay_error};
 use crate::standard_output::print;
-use crate::watch::Outputs;
+use crate::watch::{Outputs, Story};
 
 /// All settings of `replay`.
 #[derive(Args, Clone, Debug)]
@@ -60,9 +60,7 @@ impl Settings {
 
     /// Writes the story, the page and the trace that are asked for, even if one of them fails.
     fn write(&self, run: &RunLog) -> Result<(), CliError> {
-        let printed = if self.story { self.outputs.print_story(run) } else { Ok(()) };
-        let written = self.outputs.write(run);
-        printed.and(written)
+        self.outputs.write(run, if self.story { Story::Printed } else { Story::Omitted })
     }
 
     /// Puts the name of the file before an error of its content.

@@ -19,7 +19,7 @@ use crate::escape::cut;
 use crate::progress::Progress;
 use crate::standard_output::print;
 use crate::units::{ParseError, count};
-use crate::watch::Outputs;
+use crate::watch::{self, Outputs};
 
 use scenario::Scenario;
 
@@ -66,7 +66,8 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
         (None, Some(Some(scenario))) => show_scenario(scenario, outputs),
         (None, Some(None)) => Err(needs_run("--story")),
         (Some(seed), story) if story.is_some() || outputs.first_flag().is_some() => {
-            show_seed(&test, seed, story.is_some(), outputs)
+            let story = story.map_or(watch::Story::Omitted, |_| watch::Story::Printed);
+            show_seed(&test, seed, story, outputs)
         }
         (Some(seed), _) => {
             let outcome = test.run(seed).map_err(|failure| seed_error(&test, &failure))?;
@@ -94,14 +95,12 @@ fn needs_run(flag: &str) -> CliError {
 
 fn show_scenario(scenario: Scenario, outputs: &Outputs) -> Result<(), CliError> {
     let log = scenario.run().map_err(|error| CliError::system("the scenario failed", &error, BUG))?;
-    let printed = outputs.print_story(&log);
-    outputs.write(&log).and(printed)
+    outputs.write(&log, watch::Story::Printed)
 }
 
-fn show_seed(test: &SimTest<'_>, seed: u64, has_story: bool, outputs: &Outputs) -> Result<(), CliError> {
+fn show_seed(test: &SimTest<'_>, seed: u64, story: watch::Story, outputs: &Outputs) -> Result<(), CliError> {
     let Story { log, outcome } = test.story(seed);
-    let printed = if has_story { outputs.print_story(&log) } else { Ok(()) };
-    outputs.write(&log).and(printed)?;
+    outputs.write(&log, story)?;
     match outcome {
         Ok(outcome) => print(&summary(seed, &outcome)),
         Err(failure) => Err(CliError::failure(message(&failure), "the last lines of the story show what led to it")),

@@ -89,9 +89,9 @@ pub(super) fn starvation() -> io::Result<RunLog> {
     let (title, turn_bytes) = ("Starvation", 32 * 1024);
     let mut run =
         EchoRun::start(Setup { title, kernel_buffer: 1 << 20, framing: RAW, turn_bytes, ..Setup::default() })?;
-    let (hose, other) = (run.connect(), run.connect());
+    let (fast, other) = (run.connect(), run.connect());
     run.note("Peer 0 sends 40,000 bytes at once, and peer 1 sends 4. Here a turn moves at most 32 KiB.");
-    hose.send(&[b'x'; 40_000]);
+    fast.send(&[b'x'; 40_000]);
     other.send(b"ping");
     run.settle()?;
     run.note("Peer 1 had its reply after one turn. A loop that reads a peer until it would block serves peer 0 first:");
@@ -146,12 +146,12 @@ pub(super) fn deadline() -> io::Result<RunLog> {
 
 pub(super) fn reset() -> io::Result<RunLog> {
     let mut run = EchoRun::start(Setup { title: "Reset", ..Setup::default() })?;
-    let (leaver, other) = (run.connect(), run.connect());
-    leaver.send(b"hello\n");
+    let (resetting, other) = (run.connect(), run.connect());
+    resetting.send(b"hello\n");
     other.send(b"hello\n");
     run.settle()?;
     run.note("Peer 0 resets its connection, as the kernel does when a program crashes with unread input.");
-    leaver.reset();
+    resetting.reset();
     other.send(b"still here\n");
     run.settle()?;
     run.note("An error belongs to one connection. The loop closes it, reports one reason, and serves the others.");

@@ -130,7 +130,7 @@ document.addEventListener("click", (event) => {
   const peer = connections.findIndex(({ number }) => number === Number(wanted.get("peer")));
   view.followed = wanted.has("peer") && peer >= 0 ? peer : busiest();
   drawTimeline();
-  if (turns.length > 0) goTo(index < 0 ? turns.length - 1 : index, wanted.has("line") ? Number(wanted.get("line")) : undefined);
+  goTo(index < 0 ? turns.length - 1 : index, wanted.has("line") ? Number(wanted.get("line")) : undefined);
   // A browser test checks this attribute: the script ran to its end.
   document.documentElement.dataset.turns = turns.length;
 }

@@ -1,4 +1,4 @@
-//! The log of a run as compact JSON, for the script of its page.
+//! The log of a run as compact JSON, for the script of its page. Each turn is printed at once, as the log may be long.
 //!
 //! A turn holds only what has changed. Repeated words are numbers: positions in one list.
 
@@ -21,12 +21,17 @@ impl Words {
     }
 }
 
-/// The whole run.
-pub(super) fn of(log: &RunLog) -> Value {
+/// The whole run, for a `script` element.
+pub(super) fn print(log: &RunLog) -> String {
     let mut words = Words::default();
     // Position 0 means nothing.
     words.at("");
-    let turns: Vec<Value> = log.turns.iter().map(|turn| of_turn(turn, &mut words)).collect();
+    let mut text = "{\"turns\":[".to_owned();
+    for (index, turn) in log.turns.iter().enumerate() {
+        text += if index == 0 { "" } else { "," };
+        text += &escaped(&of_turn(turn, &mut words));
+    }
+    text.push(']');
     let endpoints = log.endpoints.iter().map(|endpoint| {
         let limits = endpoint.limits.as_ref();
         let [high, low] = limits.map_or([0, 0], |limits| [limits.queue.high(), limits.queue.low()]);
@@ -36,15 +41,23 @@ pub(super) fn of(log: &RunLog) -> Value {
         .connections
         .iter()
         .map(|connection| json!([connection.number, connection.name, connection.endpoint, connection.address]));
-    json!({
-        "endpoints": endpoints.collect::<Vec<_>>(),
-        "connections": connections.collect::<Vec<_>>(),
-        "kinds": LineKind::ALL.map(LineKind::name),
-        "steps": TurnStep::ALL.map(TurnStep::name),
-        "lessons": Lesson::ALL.map(Lesson::title),
-        "turns": turns,
-        "words": words.0,
-    })
+    let fields = [
+        ("endpoints", endpoints.collect::<Value>()),
+        ("connections", connections.collect()),
+        ("kinds", json!(LineKind::ALL.map(LineKind::name))),
+        ("steps", json!(TurnStep::ALL.map(TurnStep::name))),
+        ("lessons", json!(Lesson::ALL.map(Lesson::title))),
+        ("words", json!(words.0)),
+    ];
+    for (name, value) in fields {
+        text += &format!(",\"{name}\":{}", escaped(&value));
+    }
+    text + "}"
+}
+
+/// Escapes JSON for a `script` element. The text of such an element ends at `</script`.
+fn escaped(json: &Value) -> String {
+    json.to_string().replace('<', "\\u003c")
 }
 
 fn of_turn(turn: &TurnLog, words: &mut Words) -> Value {

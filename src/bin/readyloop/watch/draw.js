@@ -54,11 +54,11 @@ const stageOf = (state) => (state.stage === "waiting" ? "in the backlog" : state
 const row = (wire, state, isFollowed, isTouched) => {
   const { kernel } = state;
   const queue = queueOf(wire, state);
-  const who = make("span", "who", connections[wire].name);
+  const peerName = make("span", "peer-name", connections[wire].name);
   const halves = state.stage === "open" ? `→ ${state.read}, ← ${state.write}` : stageOf(state);
   const deadline = state.deadline === null || !state.timeout ? "" : `${state.timeout} at ${short(state.deadline)}`;
   const cells = [
-    who,
+    peerName,
     bits(state),
     kernel ? bar("in", kernel[0], kernel[1]) : make("span", "soft", "?"),
     bar("queue", state.output, queue.most, [queue.high, queue.low]),

@@ -1,6 +1,6 @@
 //! The outputs of a run that was observed: its story, a page and a trace.
 //!
-//! `sim` makes the run. This module writes what [`RunLog`] holds, and knows nothing about where it comes from.
+//! `sim` and `replay` make the runs. This module writes what [`RunLog`] holds, and knows nothing about its origin.
 
 mod data;
 mod page;
@@ -35,6 +35,13 @@ pub(crate) struct Outputs {
     peer: Option<usize>,
 }
 
+/// Whether the story of a run is among its outputs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Story {
+    Printed,
+    Omitted,
+}
+
 impl Outputs {
     fn files(&self) -> impl Iterator<Item = (&str, &Path)> {
         let files = [("--html", &self.html), ("--trace", &self.trace)];
@@ -51,16 +58,22 @@ impl Outputs {
         output_file::check(self.files())
     }
 
-    /// Prints the story of a run.
-    pub(crate) fn print_story(&self, log: &RunLog) -> Result<(), CliError> {
-        let story = log.story().of_peer(self.peer).with_colors(stream::has_colors(&io::stdout()));
-        print(&story.to_string())
-    }
-
-    /// Writes the requested files of a run.
-    pub(crate) fn write(&self, log: &RunLog) -> Result<(), CliError> {
+    /// Prints the story of a run if it is asked for, and writes the requested files even if the print fails.
+    ///
+    /// # Errors
+    /// The first failure of a file, or that of the print.
+    pub(crate) fn write(&self, log: &RunLog, story: Story) -> Result<(), CliError> {
+        let printed = match story {
+            Story::Printed => self.print_story(log),
+            Story::Omitted => Ok(()),
+        };
         let html = self.html.as_deref().map(|path| (path, page::print(log)));
         let trace = self.trace.as_deref().map(|path| (path, trace_file::print(log)));
-        output_file::write_all(html.into_iter().chain(trace))
+        output_file::write_all(html.into_iter().chain(trace)).and(printed)
+    }
+
+    fn print_story(&self, log: &RunLog) -> Result<(), CliError> {
+        let story = log.story().of_peer(self.peer).with_colors(stream::has_colors(&io::stdout()));
+        print(&story.to_string())
     }
 }

@@ -42,6 +42,20 @@ pub(super) fn print(log: &RunLog) -> String {
             ul class="endpoints" { @for endpoint in &log.endpoints { li { b { (endpoint.name) } " " (endpoint.service) } } }
             @if log.turns_left_out > 0 { p { "The log was full: " (log.turns_left_out) " turns are left out at the end." } }
         }
+        @if log.turns.is_empty() {
+            p { "The run has no turns." }
+        } @else {
+            (player())
+            script type="application/json" id="run" { (PreEscaped(data::print(log))) }
+        }
+    };
+    let scripts: &[&str] = if log.turns.is_empty() { &[] } else { &SCRIPTS };
+    page(&format!("{title}, a run of readyloop"), &[STYLE], scripts, &body)
+}
+
+/// The controls and the views, which the script fills.
+fn player() -> Markup {
+    html! {
         (controls())
         main {
             div class="left" { (loop_state()) div id="followed" {} section class="connections" { h2 { "Connections" } div id="list" {} } }
@@ -57,9 +71,7 @@ pub(super) fn print(log: &RunLog) -> String {
                 @for (key, name) in KEYS { span { kbd { (key) } " " (name) } }
             }
         }
-        script type="application/json" id="run" { (PreEscaped(escaped(&data::of(log).to_string()))) }
-    };
-    page(&format!("{title}, a run of readyloop"), &[STYLE], &SCRIPTS, &body)
+    }
 }
 
 fn controls() -> Markup {
@@ -109,9 +121,4 @@ const fn about(step: TurnStep) -> &'static str {
         TurnStep::Expire => "Deadlines and timers that have passed take effect.",
         TurnStep::Reap => "Closed peers are reported with one reason each, and removed.",
     }
-}
-
-/// Escapes JSON for a `script` element. The text of such an element ends at `</script`.
-fn escaped(json: &str) -> String {
-    json.replace('<', "\\u003c")
 }

@@ -18,20 +18,20 @@ const LOOP: u32 = 1;
 
 /// The trace of a run as JSON.
 pub(super) fn print(log: &RunLog) -> String {
-    let mut trace = Trace { log, events: Vec::new(), now_us: 0, open: BTreeSet::new() };
+    let mut trace = Trace { log, text: String::new(), now_us: 0, open: BTreeSet::new() };
     trace.metadata("process_name", &format!("readyloop: {}", log.title));
     trace.metadata("thread_name", "event loop");
     log.turns.iter().for_each(|turn| trace.add_turn(turn));
     for wire in std::mem::take(&mut trace.open) {
         trace.connection("e", wire);
     }
-    let events = trace.events.iter().map(Value::to_string).collect::<Vec<_>>().join(",\n");
-    format!("{{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n{events}\n]}}\n")
+    trace.text + "\n]}\n"
 }
 
 struct Trace<'a> {
     log: &'a RunLog,
-    events: Vec<Value>,
+    /// The JSON so far: a line for each event.
+    text: String,
     /// The time of the next event.
     now_us: u64,
     /// The connections with an open track.
@@ -39,13 +39,18 @@ struct Trace<'a> {
 }
 
 impl Trace<'_> {
+    fn add(&mut self, event: &Value) {
+        self.text += if self.text.is_empty() { "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n" } else { ",\n" };
+        self.text += &event.to_string();
+    }
+
     fn metadata(&mut self, name: &str, value: &str) {
-        self.events.push(json!({"ph": "M", "name": name, "pid": PROCESS, "tid": LOOP, "args": {"name": value}}));
+        self.add(&json!({"ph": "M", "name": name, "pid": PROCESS, "tid": LOOP, "args": {"name": value}}));
     }
 
     fn slice(&mut self, phase: &str, name: &str, args: Value) {
         let now = self.now_us;
-        self.events.push(json!({
+        self.add(&json!({
             "ph": phase, "name": name, "cat": "turn", "pid": PROCESS, "tid": LOOP, "ts": now, "args": args,
         }));
     }
@@ -54,7 +59,7 @@ impl Trace<'_> {
     fn connection(&mut self, phase: &str, wire: usize) {
         let Some(header) = self.log.connections.get(wire) else { return };
         let now = self.now_us;
-        self.events.push(json!({
+        self.add(&json!({
             "ph": phase, "name": header.name, "cat": "connection", "id": wire, "pid": PROCESS, "tid": LOOP, "ts": now,
             "args": {"address": header.address},
         }));
@@ -88,12 +93,12 @@ impl Trace<'_> {
 
     fn add_line(&mut self, line: &LogLine) {
         let now = self.now_us;
-        self.events.push(json!({
+        self.add(&json!({
             "ph": "i", "s": "t", "name": line.text, "cat": line.kind.name(), "pid": PROCESS, "tid": LOOP, "ts": now,
             "args": line.lesson.map_or_else(|| json!({}), |lesson| json!({"lesson": lesson.number()})),
         }));
         if let Some(wire) = line.connection.filter(|wire| self.open.contains(wire) && line.kind == LineKind::Decision) {
-            self.events.push(json!({
+            self.add(&json!({
                 "ph": "n", "name": line.text, "cat": "connection", "id": wire, "pid": PROCESS, "tid": LOOP, "ts": now,
                 "args": {},
             }));
@@ -121,7 +126,7 @@ impl Trace<'_> {
             ("moved bytes", state.moved_len),
         ];
         for (name, value) in counters {
-            self.events.push(json!({
+            self.add(&json!({
                 "ph": "C", "name": name, "pid": PROCESS, "tid": LOOP, "ts": now, "args": {"value": value},
             }));
         }

@@ -25,10 +25,10 @@ fn backpressure_pauses_reading_and_resumes_it() {
         Scenario::Backpressure,
         &[
             "cannot write 4000 bytes to peer 0: EAGAIN",
-            "= reading from peer 0 pauses: 4000 bytes are queued for it, high watermark 4000 (lesson 6)",
+            "= reading from peer 0 pauses: its queue holds 4000 bytes, high watermark 4000 (lesson 6)",
             "# All three buffers are full",
             "peer 0 reads 4000 bytes",
-            "= reading from peer 0 resumes: 0 bytes are queued, low watermark 1000 (lesson 6)",
+            "= reading from peer 0 resumes: its queue holds 0 bytes, low watermark 1000 (lesson 6)",
         ],
     );
 }
@@ -41,7 +41,7 @@ fn a_half_close_loses_no_reply() {
             "the server writes 16 of 30 bytes to peer 0",
             "the server reads the end of input from peer 0",
             "= the direction from peer 0 has ended; the direction to it is finishing",
-            "= the FIN to peer 0 follows its 14 queued bytes",
+            "= the FIN to peer 0 follows its queue, which holds 14 bytes",
             "the server writes 14 bytes to peer 0",
             "callback on_close: peer 0, finished",
         ],
@@ -87,7 +87,7 @@ fn a_partial_write_keeps_the_rest_in_the_queue() {
         Scenario::PartialWrite,
         &[
             "the server writes 1000 of 1080 bytes to peer 0 (lesson 5)",
-            "= 80 bytes wait in the queue of peer 0, until it is writable",
+            "= the queue of peer 0 holds 80 bytes, until peer 0 is writable",
             "the server writes 80 bytes to peer 0",
             "= the queue of peer 0 is empty again",
         ],

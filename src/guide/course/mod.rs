@@ -2,7 +2,7 @@
 //!
 //! Each lesson has one idea, one command with its output, one question with its answer, and a place in the sources to
 //! read. You need a checkout, Rust, and a blocking socket program that you have written once. All lessons together take
-//! about an hour.
+//! one to two hours.
 //!
 //! If a lesson has two command lines, type each in a terminal of its own, and end the server with Ctrl-C. `…` stands for
 //! text that differs from run to run. Log lines that do not matter are left out.

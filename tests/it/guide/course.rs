@@ -44,10 +44,11 @@ fn every_lesson_has_its_parts_and_is_short() {
         assert!(part(page, "\n## Question\n").contains("?\n"), "no question in {}", page.path);
         assert!(page.text.lines().count() <= LINES_MAX, "{} is too long", page.path);
         if let Some(next) = lessons.get(index + 1) {
-            let (_, name) = next.path.rsplit_once('/').expect("it is in a folder");
-            let link = format!("]({}).\n", &name[3..name.len() - 3]);
+            let (_, file) = next.path.rsplit_once('/').expect("it is in a folder");
+            let begin = format!("Next: lesson {}, [", number + 1);
+            let end = format!("]({}) (`{file}`).", &file[3..file.len() - 3]);
             let last = page.text.lines().last().unwrap_or_default();
-            assert!(last.starts_with("Next: ") && format!("{last}\n").ends_with(&link), "{}: {last}", page.path);
+            assert!(last.starts_with(&begin) && last.ends_with(&end), "{}: {last}", page.path);
         }
     }
 }

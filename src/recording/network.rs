@@ -78,8 +78,9 @@ impl<N: Net> Recording<N> {
         self.log.lock().progress().0
     }
 
-    /// A hash of all turns before that one. Their replay has the same one. It stops at the end of a recording that
-    /// fails.
+    /// A hash of all turns before that one. Their replay has the same one.
+    ///
+    /// It stops at the end of a recording that fails.
     pub fn trace_hash(&self) -> u64 {
         self.log.lock().progress().1
     }

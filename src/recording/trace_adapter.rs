@@ -9,8 +9,7 @@ use crate::trace::{SysResult, Trace, TraceEntry, TraceEvent, TraceLog};
 /// The calls of a replay on their way to a log.
 pub(super) struct TraceAdapter {
     trace: Trace,
-    /// The number in the log of each open stream. They are counted as they appear, so a high number in the file uses no
-    /// memory.
+    /// The number in the log of each open stream. They are counted as they appear, so none of them is too high.
     wires: HashMap<u64, usize>,
     next_wire: usize,
     /// The streams that the loop resets when it closes them.

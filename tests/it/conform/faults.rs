@@ -26,7 +26,7 @@ const FAULTS: [(&str, &str); 51] = [
     ("waits-for-more-bytes", "one-byte-lockstep"),
     ("repeats-a-chunk", "one-byte-writes"),
     ("swaps-chunks", "segments"),
-    ("drops-the-rest-of-a-write", "large-transfer"),
+    ("drops-the-rest-of-a-write", "slow-reader"),
     ("flips-a-late-bit", "large-transfer"),
     ("drips-long-answers", "large-transfer"),
     ("resets-at-the-end", "half-close"),

@@ -257,7 +257,7 @@ mod tests {
         let explains = "`readyloop serve --help` explains every flag";
         let unknown = "unexpected argument `--idle-timout` found";
         check("serve --idle-timout 5s", unknown, "a similar argument exists: `--idle-timeout`");
-        check("serve --wrong", "unexpected argument `--wrong` found", explains);
+        check("serve --xyzzy", "unexpected argument `--xyzzy` found", explains);
         check("serve 127.0.0.1:7007", "unexpected argument `127.0.0.1:7007` found", "type --listen 127.0.0.1:7007");
         check(
             "serve --idle-timeout 5",

@@ -17,7 +17,7 @@ pub(super) struct Faults {
     /// interrupted, spurious, duplicate, emfile, and delay, which holds an event back for up to delay-ms=10.
     /// Kinds that cost a connection or a datagram: reset, broken-pipe, timed-out, accept-error, register-error,
     /// datagram-loss. Connections of --admin have faults too.
-    #[arg(long = "faults", value_name = "FAULTS", value_parser = fault_plan)]
+    #[arg(id = "faults", long, value_name = "FAULTS", value_parser = fault_plan)]
     pub(super) plan: Option<FaultPlan>,
 }
 

@@ -192,7 +192,7 @@ mod tests {
         for flag in serve.get_arguments().filter_map(clap::Arg::get_long).filter(|flag| *flag != "config") {
             let values =
                 ["\"7s\"", "7", "9000", "true", "\"127.0.0.1:7\"", "\"239.1.1.1\"", "\"60s,10s,6\"", "\"pool\""];
-            let others = ["\"reset=0.1\"", "\"1:/a\"", "\"json\"", "\"refuse\"", "\"discard\"", "\"lines\""];
+            let others = ["\"reset=0.1,seed=1\"", "\"1:/a\"", "\"json\"", "\"refuse\"", "\"discard\"", "\"lines\""];
             let mut texts = values.iter().chain(&others).map(|value| format!("{flag} = {value}"));
             let text = texts.find(|text| entries("any.toml", text).is_ok_and(|_| settings(text) != old));
             let text = text.unwrap_or_else(|| panic!("no value for {flag}"));

@@ -81,7 +81,7 @@ impl RunObserver {
             queued_len: states.values().map(|state| state.output_len).sum(),
             lent_bytes: snapshot.lent_bytes,
             lent_bytes_max: snapshot.lent_bytes_max,
-            moved_len: moved.values().sum(),
+            moved_len: moved.values().fold(0, |sum: usize, len| sum.saturating_add(*len)),
             moved_len_max: snapshot.turn_bytes,
             sleeps_until: snapshot.sleeps_until,
             stage: snapshot.stage,
@@ -130,7 +130,8 @@ impl RunObserver {
                 TraceEvent::Read { wire, result: Ok(len), .. } | TraceEvent::Wrote { wire, result: Ok(len), .. },
             ) = entry
             {
-                *moved.entry(wire).or_default() += len;
+                let sum: &mut usize = moved.entry(wire).or_default();
+                *sum = sum.saturating_add(len);
             }
             // After the last turn, the network polls without the loop.
             if is_after_last && matches!(entry, TraceEntry::Event(TraceEvent::Polled { .. })) {

@@ -169,6 +169,13 @@ fn wrong_flags_and_files_are_refused_with_a_hint() {
     check(Serve::new().with("--record-bytes"), 2, "--record-bytes needs --record FILE", "add --record FILE");
     check(Serve::new().with("--record a --design pool"), 2, "--record needs --design reactor", "remove");
     check(
+        Serve::new().with("--cert a --key b --record b"),
+        2,
+        "--record would replace the file of --key",
+        "type another path",
+    );
+    check(Serve::command("replay a --html a"), 2, "--html would replace the recording a", "type another path");
+    check(
         Serve::new().with("--record /nonexistent/a"),
         2,
         "cannot write --record /nonexistent/a",

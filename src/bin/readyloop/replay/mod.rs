@@ -76,6 +76,7 @@ impl Settings {
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     logging::start(&settings.verbosity);
     settings.outputs.check()?;
+    settings.outputs.check_input(&settings.file)?;
     if settings.calls {
         return calls::run(settings);
     }

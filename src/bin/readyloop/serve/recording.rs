@@ -10,7 +10,7 @@ use readyloop::recording::{Recording, RecordingOptions};
 use crate::cli_error::CliError;
 use crate::output_file;
 
-use super::settings::Settings;
+use super::settings::{Settings, Tls};
 use super::threads::Design;
 
 /// The flags that have no effect on what the recorded loop did, or that a replay must not repeat.
@@ -45,6 +45,14 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     }
     if flags.record.is_some() && settings.threads.design != Design::Reactor {
         return Err(CliError::usage("--record needs --design reactor", "remove --record or --design"));
+    }
+    let Tls { cert, key, client_ca, .. } = &settings.tls;
+    let inputs = [("--cert", cert), ("--key", key), ("--client-ca", client_ca), ("--config", &settings.config)];
+    if let Some((flag, _)) = inputs.into_iter().find(|(_, input)| input.is_some() && **input == flags.record) {
+        return Err(CliError::usage(
+            format!("--record would replace the file of {flag}"),
+            "type another path for the recording",
+        ));
     }
     let ready_file = settings.output.ready_file.as_deref().map(|path| ("--ready-file", path));
     output_file::check(flags.record.as_deref().map(|path| ("--record", path)).into_iter().chain(ready_file))

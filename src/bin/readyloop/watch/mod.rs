@@ -58,6 +58,17 @@ impl Outputs {
         output_file::check(self.files())
     }
 
+    /// Refuses to replace the file that the run is read from.
+    pub(crate) fn check_input(&self, input: &Path) -> Result<(), CliError> {
+        match self.files().find(|(_, path)| *path == input) {
+            None => Ok(()),
+            Some((flag, _)) => Err(CliError::usage(
+                format!("{flag} would replace the recording {}", input.display()),
+                format!("type another path for {flag}"),
+            )),
+        }
+    }
+
     /// Prints the story of a run if it is asked for, and writes the requested files even if the print fails.
     ///
     /// # Errors

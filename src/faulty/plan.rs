@@ -173,6 +173,7 @@ impl FaultPlan {
         let kind = FaultKind::ALL.into_iter().find(|kind| kind.name() == name);
         let kind = kind.ok_or_else(|| FaultPlanError::UnknownKind(name.to_owned()))?;
         let probability = value.parse().ok().filter(|probability| (0.0..=1.0).contains(probability));
+        let probability = probability.filter(|probability: &f64| probability.is_sign_positive());
         self.probability[kind as usize] = probability.ok_or_else(|| FaultPlanError::BadProbability(name.to_owned()))?;
         Ok(())
     }
@@ -251,7 +252,7 @@ mod tests {
         check("=1", Err(UnknownKind(String::new())));
         check("reset=1,reset=1", Err(Repeated("reset".to_owned())));
         check("reset=0.1,seed=1,seed=2", Err(Repeated("seed".to_owned())));
-        for value in ["", "-0.1", "1.1", "NaN", "inf", "-inf", "1e999", "half", "0x1", "\u{661}", "0 .5"] {
+        for value in ["", "-0", "-0.1", "1.1", "NaN", "inf", "-inf", "1e999", "half", "0x1", "\u{661}", "0 .5"] {
             check(&format!("reset={value},seed=1"), Err(BadProbability("reset".to_owned())));
         }
         for value in ["", "-1", "18446744073709551616", "1.5"] {

@@ -129,9 +129,11 @@ impl LogState {
 }
 
 impl Drop for LogState {
-    /// Writes what happened after the last turn.
+    /// Writes what happened after the last turn. A loop that has never turned leaves no recording.
     fn drop(&mut self) {
-        self.end_turn();
+        if self.turn > 0 {
+            self.end_turn();
+        }
     }
 }
 

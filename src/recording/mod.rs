@@ -76,6 +76,7 @@ mod writer;
 
 pub use layer::RecordingLayer;
 pub use network::{Recording, RecordingOptions};
+pub use output::old_path;
 pub use replay::Replay;
 pub use replay_error::ReplayError;
 pub use replayed::{ReplayDatagrams, ReplayLayer, ReplayListener, ReplayStream};

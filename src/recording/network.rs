@@ -53,7 +53,9 @@ pub struct Recording<N> {
 }
 
 impl<N: Net> Recording<N> {
-    /// Records to a file that only its owner can read. An existing file is renamed to `FILE.old`.
+    /// Records to a file that only its owner can read.
+    ///
+    /// With the first turn it gets its name, and an existing file is renamed to `FILE.old`.
     ///
     /// # Errors
     /// The file cannot be created, or the text in the options is too long.

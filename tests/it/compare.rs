@@ -300,6 +300,8 @@ fn invalid_arguments_are_errors_before_any_start() {
     }
     fails(compare("--designs reactor,reactor"), 2, &["two servers have the name `reactor`"]);
     fails(compare("--designs best"), 2, &["best"]);
+    fails(compare("--framing length:u8 -s 300"), 2, &["cannot carry messages of 300 bytes"]);
+    fails(compare("-p 18446744073709551615"), 2, &["too many requests in flight"]);
     fails(compare("-c 50+50").descriptors(120), 1, &["164 are needed", "at most 56 connections"]);
     fails(compare("--json /no/such/directory/file"), 2, &["cannot write --json /no/such/directory/file"]);
     fails(compare("--json /tmp/one --html /tmp/one"), 2, &["--html /tmp/one is the path of another output"]);

@@ -40,6 +40,7 @@ fn a_story_of_one_peer_leaves_out_the_others() {
     let text = ended.out.join("\n");
     assert_eq!(ended.code, Some(0), "{:?}", ended.log);
     assert!(text.contains("callback on_frame: peer 1, \"ping\"") && !text.contains("peer 0 writes"), "{text}");
+    assert_eq!(Serve::command("sim --story starvation --peer 99").run().code, Some(1), "there is no such peer");
     // A pipe gets no colors.
     assert!(!text.contains('\u{1b}'), "{text}");
 }

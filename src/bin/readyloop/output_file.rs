@@ -40,6 +40,11 @@ pub(crate) fn check<'a>(outputs: impl IntoIterator<Item = (&'a str, &'a Path)>) 
     Ok(())
 }
 
+/// Whether two paths are those of one file.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    identity(one).is_some_and(|identity_of_one| Some(identity_of_one) == identity(other))
+}
+
 /// Returns why a path cannot be written.
 fn check_path(path: &Path) -> Result<(), String> {
     let directory = directory(path);

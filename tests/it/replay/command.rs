@@ -107,6 +107,7 @@ fn a_killed_server_replays_to_its_last_whole_turn() {
         let replayed = replay(&file, "");
         assert_eq!(replayed.code, Some(0), "{}", replayed.log_text());
         assert!(replayed.out[0].starts_with("20 connections, 20 open"), "{:?}", replayed.out);
+        assert!(replayed.out[1].ends_with("; the recording ends before the server does"), "{:?}", replayed.out);
     }
 }
 
@@ -159,6 +160,22 @@ fn a_full_disk_ends_the_recording_and_not_the_server() {
 }
 
 #[test]
+fn a_server_that_cannot_start_leaves_the_recording_of_a_running_one() {
+    let folder = ScratchPath::directory("recordings");
+    let file = format!("{}/run.rec", folder.text());
+    let record = |serve: Serve| serve.arg("--record").arg(&file).with("--record-bytes");
+    let server = record(Serve::new()).start();
+    echoes(&mut server.connect(), b"hello");
+    let address = format!("tcp://{}", server.address());
+    for _ in 0..2 {
+        assert_eq!(record(Serve::bare().listen(&address)).run().code, Some(1), "the address is in use");
+    }
+    let ended = server.drain();
+    replays_equally(&file, "", &ended);
+    assert_eq!(fs::read_dir(folder.text()).expect("it is ours").count(), 1, "nothing else is left");
+}
+
+#[test]
 fn wrong_flags_and_files_are_refused_with_a_hint() {
     #[track_caller]
     fn check(command: Serve, code: i32, message: &str, hint: &str) {
@@ -174,7 +191,14 @@ fn wrong_flags_and_files_are_refused_with_a_hint() {
         "--record would replace the file of --key",
         "type another path",
     );
-    check(Serve::command("replay a --html a"), 2, "--html would replace the recording a", "type another path");
+    check(
+        Serve::new().with("--record a --ready-file a.old"),
+        2,
+        "is the path of another output",
+        "type a different path",
+    );
+    check(Serve::command("replay a --html ./a"), 2, "--html would replace the recording ./a", "type another path");
+    check(Serve::command("replay a --trace a.old"), 2, "--trace would replace the recording", "type another path");
     check(
         Serve::new().with("--record /nonexistent/a"),
         2,

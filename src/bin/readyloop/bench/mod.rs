@@ -19,7 +19,7 @@ use crate::report::Form;
 use crate::standard_output::print;
 
 use settings::Output;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Settings, plan_hint};
 
 /// Runs the subcommand: checks, measures and reports.
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {

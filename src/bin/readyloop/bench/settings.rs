@@ -175,7 +175,7 @@ impl Settings {
                 format!("remove {flag}, or add --tls"),
             ));
         }
-        plan.check().map_err(|error| CliError::usage(error.to_string(), hint(&error)))?;
+        plan.check().map_err(|error| CliError::usage(error.to_string(), plan_hint(&error)))?;
         Ok(plan)
     }
 
@@ -211,7 +211,7 @@ impl Settings {
     }
 }
 
-fn hint(error: &PlanError) -> &'static str {
+pub(crate) fn plan_hint(error: &PlanError) -> &'static str {
     match error {
         PlanError::Connections => "change -c or --idle",
         PlanError::NoPipeline => "use -p 1 or more",

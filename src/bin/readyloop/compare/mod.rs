@@ -49,6 +49,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
         machine::drop_oversized(&mut loads, descriptors);
     }
     machine::check_descriptors(&loads, descriptors)?;
+    settings.check_plans(&loads)?;
     settings.output.check()?;
     let interrupt = Interrupt::install().map_err(|error| CliError::system("cannot handle signals", &error, BUG))?;
     check_start(&contenders, &interrupt)?;

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use readyloop::Framing;
-use readyloop::load::plan::MESSAGE_LEN_MAX;
+use readyloop::load::Plan;
+use readyloop::load::plan::{MESSAGE_LEN_MAX, Pace};
+use readyloop::{Address, Framing};
 
 use super::contender::Contender;
 use super::loads::ConnectionCounts;
+use crate::bench::plan_hint;
 use crate::cli_error::CliError;
 use crate::output_file;
+use crate::report::comparison::Load;
 use crate::units::{ParseError, above_zero, count, duration, framing, rate, size, within};
 
 /// The flags of `compare`.
@@ -129,6 +132,23 @@ impl Settings {
             Framing::Fixed(fixed) => vec![fixed.len() as u64],
             Framing::Raw(_) | Framing::Lines(_) | Framing::Length(_) => self.size.clone(),
         }
+    }
+
+    /// Rejects loads that no generator can send, before a server is started.
+    pub(super) fn check_plans(&self, loads: &[Load]) -> Result<(), CliError> {
+        let RequestFlags { framing, pipeline, rate } = self.requests;
+        for load in loads {
+            let plan = Plan {
+                framing,
+                pipeline,
+                connections: usize::try_from(load.connections).unwrap_or(usize::MAX),
+                message_len: usize::try_from(load.message_bytes).unwrap_or(usize::MAX),
+                pace: rate.map_or(Pace::Closed, Pace::Open),
+                ..Plan::new(Address::Tcp(String::new()))
+            };
+            plan.check().map_err(|error| CliError::usage(error.to_string(), plan_hint(&error)))?;
+        }
+        Ok(())
     }
 
     /// All servers. Their names must be unique.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process;
 
 use clap::Args;
-use readyloop::recording::{Replay, ReplayError};
+use readyloop::recording::{Replay, ReplayError, old_path};
 use readyloop::run_log::RunLog;
 
 use crate::cli_error::CliError;
@@ -76,7 +76,7 @@ impl Settings {
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     logging::start(&settings.verbosity);
     settings.outputs.check()?;
-    settings.outputs.check_input(&settings.file)?;
+    settings.outputs.check_inputs(&[&settings.file, &old_path(&settings.file)])?;
     if settings.calls {
         return calls::run(settings);
     }
@@ -125,8 +125,13 @@ fn pause(replayed: &ReplayedServer) -> Result<(), CliError> {
 fn summary(replayed: &ReplayedServer) -> String {
     let (server, net) = (&replayed.server, replayed.server.net());
     let content = if net.has_content() { "with bytes" } else { "without bytes" };
+    let end = match (server.is_done(), net.is_last()) {
+        (true, _) => "the server has ended",
+        (false, true) => "the recording ends before the server does",
+        (false, false) => "the rest was not replayed",
+    };
     format!(
-        "{}\nreplayed {}, {content}; every call is equal, trace {:016x}\n",
+        "{}\nreplayed {}, {content}; every call is equal, trace {:016x}; {end}\n",
         server.totals(),
         counted(net.turns(), "turn"),
         net.trace_hash()

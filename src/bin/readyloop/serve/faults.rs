@@ -14,7 +14,8 @@ pub(super) struct Faults {
     ///
     /// Kinds with the probability of each call, and a seed that repeats the faults:
     /// short-read=0.3,reset=0.001,seed=7. Kinds that cost only time: short-read, short-write, would-block,
-    /// interrupted, spurious, duplicate, emfile, and delay, which holds an event back for up to delay-ms=10.
+    /// interrupted, spurious, duplicate, emfile, after which all accepts fail for up to 5 s, and delay, which holds an
+    /// event back for up to delay-ms=10.
     /// Kinds that cost a connection or a datagram: reset, broken-pipe, timed-out, accept-error, register-error,
     /// datagram-loss. Connections of --admin have faults too.
     #[arg(id = "faults", long, value_name = "FAULTS", value_parser = fault_plan)]

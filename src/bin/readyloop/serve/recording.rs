@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use readyloop::Address;
 use readyloop::net::Net;
-use readyloop::recording::{Recording, RecordingOptions};
+use readyloop::recording::{Recording, RecordingOptions, old_path};
 
 use crate::cli_error::CliError;
 use crate::output_file;
@@ -46,16 +46,20 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     if flags.record.is_some() && settings.threads.design != Design::Reactor {
         return Err(CliError::usage("--record needs --design reactor", "remove --record or --design"));
     }
+    let Some(record) = &flags.record else { return Ok(()) };
+    let files = [record.clone(), old_path(record)];
     let Tls { cert, key, client_ca, .. } = &settings.tls;
     let inputs = [("--cert", cert), ("--key", key), ("--client-ca", client_ca), ("--config", &settings.config)];
-    if let Some((flag, _)) = inputs.into_iter().find(|(_, input)| input.is_some() && **input == flags.record) {
-        return Err(CliError::usage(
-            format!("--record would replace the file of {flag}"),
-            "type another path for the recording",
-        ));
+    for (flag, input) in inputs {
+        if input.iter().any(|input| files.iter().any(|file| output_file::is_same(file, input))) {
+            return Err(CliError::usage(
+                format!("--record would replace the file of {flag}"),
+                "type another path for the recording",
+            ));
+        }
     }
     let ready_file = settings.output.ready_file.as_deref().map(|path| ("--ready-file", path));
-    output_file::check(flags.record.as_deref().map(|path| ("--record", path)).into_iter().chain(ready_file))
+    output_file::check(files.iter().map(|path| ("--record", path.as_path())).chain(ready_file))
 }
 
 /// The file of this process, if there is a recording.

@@ -224,6 +224,8 @@ mod tests {
     use std::io::{Cursor, Write};
     use std::sync::{Arc, Mutex};
 
+    use readyloop::instant::Instant;
+    use readyloop::net::Net as _;
     use readyloop::recording::{Recording, RecordingOptions};
     use readyloop::sim::World;
 
@@ -247,7 +249,9 @@ mod tests {
     fn check(text: &str, message: &str, hint: &str) {
         let memory = Memory::default();
         let options = RecordingOptions { text: text.to_owned(), ..RecordingOptions::default() };
-        drop(Recording::to_writer(World::new(1).net(), memory.clone(), &options).unwrap());
+        let mut recording = Recording::to_writer(World::new(1).net(), memory.clone(), &options).unwrap();
+        recording.poll(&mut Vec::new(), Some(Instant::ORIGIN)).unwrap();
+        drop(recording);
         let replay = Replay::from_reader(Cursor::new(memory.0.lock().unwrap().clone())).unwrap();
         let error = ReplayedServer::new(replay, None).err().unwrap();
         assert!(error.message.contains(message) && error.hint.contains(hint), "{error:?}");

@@ -58,12 +58,12 @@ impl Outputs {
         output_file::check(self.files())
     }
 
-    /// Refuses to replace the file that the run is read from.
-    pub(crate) fn check_input(&self, input: &Path) -> Result<(), CliError> {
-        match self.files().find(|(_, path)| *path == input) {
+    /// Refuses to replace a file that the run is read from.
+    pub(crate) fn check_inputs(&self, inputs: &[&Path]) -> Result<(), CliError> {
+        match self.files().find(|(_, path)| inputs.iter().any(|input| output_file::is_same(path, input))) {
             None => Ok(()),
-            Some((flag, _)) => Err(CliError::usage(
-                format!("{flag} would replace the recording {}", input.display()),
+            Some((flag, path)) => Err(CliError::usage(
+                format!("{flag} would replace the recording {}", path.display()),
                 format!("type another path for {flag}"),
             )),
         }
@@ -84,6 +84,10 @@ impl Outputs {
     }
 
     fn print_story(&self, log: &RunLog) -> Result<(), CliError> {
+        if let Some(peer) = self.peer.filter(|peer| log.connections.iter().all(|it| it.number != *peer)) {
+            let hint = "print the whole story, which has the numbers of all peers";
+            return Err(CliError::failure(format!("the run has no peer {peer}"), hint));
+        }
         let story = log.story().of_peer(self.peer).with_colors(stream::has_colors(&io::stdout()));
         print(&story.to_string())
     }

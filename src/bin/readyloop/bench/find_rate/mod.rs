@@ -78,7 +78,9 @@ fn search<'a>(goal: &'a Goal, plan: &Plan, settings: &Settings) -> Result<Found<
     while !found.is_interrupted
         && let Some(rate) = found.search.next_rate()
     {
-        let record = drive::measure(Plan { pace: Pace::Open(rate), ..plan.clone() }, settings)?.record;
+        let measured = drive::measure(Plan { pace: Pace::Open(rate), ..plan.clone() }, settings)?;
+        check_measured(&measured)?;
+        let record = measured.record;
         // A run that was interrupted does not count.
         found.is_interrupted = record.ending == RunEnd::Interrupted;
         if !found.is_interrupted {

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use readyloop::sim::Rng;
 
-use super::super::connection::After;
-use super::super::row_run::RowRun;
-use super::super::verdict::Checked;
+use crate::conform::connection::After;
+use crate::conform::row_run::RowRun;
+use crate::conform::verdict::Checked;
 use crate::quantity::{Unit, counted, grouped};
 
 const MIB: u64 = 1 << 20;

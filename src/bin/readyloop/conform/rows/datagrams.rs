@@ -3,9 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use super::super::datagram::{DATAGRAM_LEN_MAX, DatagramPeer, datagram};
-use super::super::row_run::RowRun;
-use super::super::verdict::{Checked, Stop};
+use rustix::process::Signal;
+
+use super::lifecycle::SETTLE;
+use crate::conform::datagram::{DATAGRAM_LEN_MAX, DatagramPeer, datagram};
+use crate::conform::row_run::RowRun;
+use crate::conform::verdict::{Checked, Stop};
 use crate::quantity::{counted, grouped};
 
 /// Datagrams of every kind of length.
@@ -60,13 +63,19 @@ pub(super) fn udp_peers(run: &mut RowRun<'_>) -> Checked<String> {
 /// Clients that are gone before their answer arrives, so that the kernel reports errors to the server.
 pub(super) fn udp_errors(run: &mut RowRun<'_>) -> Checked<String> {
     const GONE: u64 = 20;
-    /// So many that the server still answers when the client is gone.
-    const DATAGRAMS: u64 = 50;
+    /// So many that a server still answers when the client is gone, and so few that all fit a receive buffer.
+    const DATAGRAMS: u64 = 10;
     run.wait_for_datagrams()?;
+    // A server that this program has started is suspended meanwhile, so that no client gets an answer.
+    if let Some(server) = &run.server {
+        server.signal_all(Signal::STOP);
+        run.wait.pause(SETTLE)?;
+    }
     for _ in 0..GONE {
         let peer = run.datagram_peer()?;
         (0..DATAGRAMS).try_for_each(|number| peer.send(&datagram(number, 100)))?;
     }
+    run.server.iter().for_each(|server| server.signal_all(Signal::CONT));
     run.datagram_peer()?.echo(&datagram(GONE, 100))?;
     Ok(format!("it answered after {} that were gone", counted(GONE, "client")))
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::connection::{After, Connection};
-use super::super::row_run::RowRun;
-use super::super::verdict::Checked;
+use crate::conform::connection::{After, Connection};
+use crate::conform::row_run::RowRun;
+use crate::conform::verdict::Checked;
 use crate::quantity::counted;
 use crate::units::print_duration;
 

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::super::connection::Connection;
-use super::super::verdict::Checked;
-use super::super::wait::Wait;
+use crate::conform::connection::Connection;
+use crate::conform::verdict::Checked;
+use crate::conform::wait::Wait;
 use crate::quantity::Unit;
 
 /// How long round trips are measured.

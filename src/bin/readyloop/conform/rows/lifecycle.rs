@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::super::connection::Connection;
-use super::super::row_run::RowRun;
-use super::super::verdict::{Checked, Stop};
-use super::super::wait::Wait;
 use crate::child::StartOptions;
+use crate::conform::connection::Connection;
+use crate::conform::row_run::RowRun;
+use crate::conform::verdict::{Checked, Stop};
+use crate::conform::wait::Wait;
 use crate::quantity::counted;
 
 const CONNECTIONS: u64 = 8;
 
 /// Time for a server to read and write what it can.
-const SETTLE: Duration = Duration::from_millis(300);
+pub(super) const SETTLE: Duration = Duration::from_millis(300);
 
 /// A suspended server loses nothing: SIGSTOP, requests and new connections, SIGCONT.
 pub(super) fn stop_and_continue(run: &mut RowRun<'_>) -> Checked<String> {

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::connection::{After, Connection};
-use super::super::row_run::RowRun;
-use super::super::verdict::{Checked, Stop};
-use super::super::wait::Wait;
 use super::latency::{Latency, is_slower};
+use crate::conform::connection::{After, Connection};
+use crate::conform::row_run::RowRun;
+use crate::conform::verdict::{Checked, Stop};
+use crate::conform::wait::Wait;
 use crate::quantity::{Unit, counted};
 
 /// Many connections that are open at once, each with bytes of its own.

@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::super::connection::{After, Answer, Connection};
-use super::super::row_run::RowRun;
-use super::super::verdict::{Checked, Stop};
 use crate::child::StartOptions;
+use crate::conform::connection::{After, Answer, Connection};
+use crate::conform::row_run::RowRun;
+use crate::conform::verdict::{Checked, Stop};
 use crate::quantity::{Unit, counted, grouped};
 use crate::units::print_duration;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::row_run::RowRun;
-use super::super::verdict::{Checked, Stop};
 use super::latency::{Latency, is_slower};
+use crate::conform::row_run::RowRun;
+use crate::conform::verdict::{Checked, Stop};
 use crate::quantity::{counted, grouped};
 
 const MIB: u64 = 1 << 20;

@@ -49,8 +49,7 @@
 //! clock, control requests, and messages of other threads if the service
 //! [encodes](crate::Service::encode_message) them. A message that a service sends to itself needs no encoding.
 //!
-//! A layer such as TLS is recorded above its cryptography. The recording has the plain bytes, and the replay needs no
-//! key.
+//! A layer such as TLS is recorded above its cryptography. The recording has the plain bytes. The replay needs no key.
 //!
 //! What a program does between two turns is not recorded: calls on the loop such as
 //! [`connect`](crate::EventLoop::connect), and the callbacks of [own sources](crate::EventLoop::watch). The replaying

@@ -83,7 +83,7 @@ pub struct EndpointHeader {
     pub limits: Option<Limits>,
 }
 
-/// A connection.
+/// The names of a connection in a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionHeader {
     /// The number of its peer, or of its stream if the peers have no numbers.
@@ -96,7 +96,7 @@ pub struct ConnectionHeader {
     pub address: String,
 }
 
-/// One turn.
+/// What happened in one turn, and the state after it.
 #[derive(Clone, Debug)]
 pub struct TurnLog {
     /// The number of the turn, from 1.
@@ -290,7 +290,7 @@ impl ConnectionState {
 /// The state of the loop after a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TurnState {
-    /// Open connections.
+    /// The number of open connections.
     pub open: usize,
     /// Marked peers, which are served before the next sleep.
     pub marked: usize,

@@ -50,7 +50,7 @@ impl<S, O> Observed<S, O> {
         Self { inner, observer }
     }
 
-    /// The service.
+    /// The service that is observed.
     pub fn inner(&self) -> &S {
         &self.inner
     }

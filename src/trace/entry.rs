@@ -18,18 +18,18 @@ pub enum TraceEntry {
     },
     /// The address of a listener or a socket, and its token.
     Named {
-        /// The token.
+        /// The token that it is registered under.
         token: u64,
         /// The number of the listener, if it is one.
         listener: Option<usize>,
-        /// The address.
+        /// The address that it is bound to.
         address: String,
     },
     /// A callback about one peer.
     PeerCallback {
         /// The index of the endpoint in its loop.
         endpoint: usize,
-        /// The peer.
+        /// The key of the peer.
         key: Key,
         /// The name of the callback.
         name: &'static str,

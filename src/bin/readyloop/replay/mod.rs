@@ -35,8 +35,8 @@ pub(crate) struct Settings {
 
     /// Only read the recorded calls, and do not run the server
     ///
-    /// For a recording without bytes, without its first turns, or of another program. Decisions of the server are not
-    /// known then.
+    /// For a recording without bytes, without its first turns, or of another program. The decisions of the server
+    /// stay unknown.
     #[arg(long, conflicts_with_all = ["until", "pause"])]
     calls: bool,
 

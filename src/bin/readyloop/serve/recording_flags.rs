@@ -6,7 +6,7 @@ use clap::{ArgAction, Args};
 
 use crate::units::{above_zero, size, switch};
 
-/// The recording.
+/// Whether and where the server is recorded.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Recording")]
 pub(super) struct RecordingFlags {

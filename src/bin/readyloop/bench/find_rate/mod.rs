@@ -1,7 +1,6 @@
 //! `bench --find-rate`: searches for the highest rate that meets a condition.
 //!
-//! A run in a closed loop shows the magnitude. Then each trial is a run in an open loop at a rate that `Search`
-//! chooses.
+//! A run in a closed loop shows the magnitude. Each trial after it is a run in an open loop. `Search` chooses its rate.
 
 mod report;
 mod search;

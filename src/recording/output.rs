@@ -148,9 +148,9 @@ mod tests {
         let mut first = create(&path);
         first.write_block(&[1; 60], 1).unwrap();
         let mut second = create(&path);
+        second.write_block(&[2; 60], 1).unwrap();
         let error = first.write_block(&[1; 60], 2).unwrap_err();
         assert_eq!(error.to_string(), "another process has begun to record to this file");
-        second.write_block(&[2; 60], 1).unwrap();
         second.write_block(&[2; 60], 2).unwrap();
         drop(second);
         assert!(fs::read(old_path(&path)).unwrap().ends_with(&[2; 60]), "the second recording is in both files");

@@ -155,11 +155,11 @@ impl RequestCounters {
         }
     }
 
-    /// Closes intervals that ended before `now`.
+    /// Closes intervals that ended before `now`. `connections` is the number of open ones that carry requests.
     #[inline]
-    pub(super) fn advance(&mut self, now: Instant) {
+    pub(super) fn advance(&mut self, now: Instant, connections: usize) {
         if self.begin <= now {
-            self.series.advance(now.min(self.end));
+            self.series.advance(now.min(self.end), connections as u64);
         }
     }
 
@@ -250,7 +250,7 @@ mod tests {
         let mut counters = RequestCounters::new(false);
         counters.count_sent(&request(1, 1));
         counters.count_answer(&request(1, 1), at(2));
-        counters.advance(at(5));
+        counters.advance(at(5), 1);
         assert_eq!((counters.sent, counters.answered, counters.measured()), (0, 0, Duration::ZERO));
         assert!(counters.into_intervals().is_empty());
     }

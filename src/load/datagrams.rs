@@ -161,9 +161,10 @@ impl<N: Net + 'static> DatagramGenerator<N> {
     }
 
     fn send(&mut self, index: usize, request: Request) {
-        let (step, message_len) = (self.sockets.len() as u64, self.plan.message_len);
+        let step = self.sockets.len() as u64;
         let socket = &mut self.sockets[index];
         let serial = socket.next;
+        let message_len = self.plan.lengths().of_request(serial, 0);
         socket.next += step;
         self.outgoing.clear();
         self.outgoing.extend_from_slice(&serial.to_le_bytes());
@@ -213,7 +214,7 @@ impl<N: Net + 'static> DatagramGenerator<N> {
         let found = in_flight.iter().position(|(number, _)| Some(*number) == serial);
         let Some((_, request)) = found.and_then(|at| in_flight.remove(at)) else { return };
         let mut offset = PatternOffset::of_connection(serial.unwrap_or_default());
-        let is_right = len == self.plan.message_len
+        let is_right = len == self.plan.lengths().of_request(serial.unwrap_or_default(), 0)
             && (self.plan.verify == Verify::Length || self.pattern.matches(&mut offset, &bytes[DATAGRAM_LEN_MIN..]));
         if is_right {
             self.received_bytes += if self.counters.is_measured(&request) { len as u64 } else { 0 };
@@ -306,7 +307,7 @@ impl<N: Net + 'static> LoadRun for DatagramGenerator<N> {
             }
         }
         let now = self.clock();
-        self.counters.advance(now);
+        self.counters.advance(now, self.sockets.len());
         self.expire_requests(now);
         Ok(self.run_end)
     }

@@ -22,7 +22,7 @@ use super::outcome::RunOutcome;
 use super::plan::{ConnectionReuse, Plan};
 use super::progress::{LoadRun, Phase, RunProgress};
 use super::record::{Connections, Record, RunEnd};
-use super::schedule::{RateSchedule, nanos};
+use super::schedule::nanos;
 use super::window::Window;
 use super::workload::{ClockFn, SendMode, Workload};
 
@@ -40,9 +40,11 @@ pub struct Generator<N: Net> {
     server: Destination,
     client: Client<N, Workload>,
     phase: Phase,
-    /// Planned times of the connects, if their rate is limited.
-    connects: Option<RateSchedule>,
+    /// Planned time of the next connect, if their rate is limited.
+    connect_planned: Instant,
     connects_begun: u64,
+    /// Number of connections that the ramp has opened or closed.
+    ramped: usize,
     /// The earliest time of the next connect, after a failed one.
     retry_at: Instant,
     began_at: Instant,
@@ -87,8 +89,9 @@ impl<N: Net + 'static> Generator<N> {
             server,
             client,
             phase: Phase::Connecting,
-            connects: plan.connect_rate.map(|rate| RateSchedule::new(now, rate)),
+            connect_planned: now,
             connects_begun: 0,
+            ramped: 0,
             retry_at: Instant::ORIGIN,
             began_at: now,
             opened_at: now,
@@ -105,14 +108,14 @@ impl<N: Net + 'static> Generator<N> {
     /// permits, and the first ones of a closed loop. One turn sends at most a slice of the due requests.
     fn send_unprompted(&mut self, now: Instant) {
         let slots = self.plan.connections;
-        let bytes = self.plan.pipeline.saturating_mul(self.plan.message_len);
+        let bytes = self.plan.pipeline.saturating_mul(self.plan.lengths().max);
         for _ in 0..(SLICE_BYTES / bytes).clamp(1, SLICE) {
             if self.next_unprompted() > now {
                 return;
             }
             let slot = (self.next_planned % slots as u64) as usize;
             if let Some(key) = self.workload().key(slot) {
-                self.client.call(key, |workload, exchange, cx| workload.send_due(exchange, workload.now(), cx));
+                self.client.call(key, |workload, exchange, cx| workload.advance(exchange, workload.now(), cx));
             }
             self.next_planned += 1;
         }
@@ -122,7 +125,9 @@ impl<N: Net + 'static> Generator<N> {
     fn next_unprompted(&self) -> Instant {
         match self.workload().send_mode {
             _ if self.plan.reuse == ConnectionReuse::PerRequest => Instant::NEVER,
-            SendMode::ClosedLoop { .. } if self.next_planned < self.plan.connections as u64 => Instant::ORIGIN,
+            SendMode::ClosedLoop { .. } if self.next_planned < self.plan.connections_at_start() as u64 => {
+                Instant::ORIGIN
+            }
             SendMode::OpenLoop { schedule, end, .. } if self.next_planned < end => schedule.planned(self.next_planned),
             SendMode::OpenLoop { .. } | SendMode::Stopped | SendMode::ClosedLoop { .. } => Instant::NEVER,
         }
@@ -138,7 +143,8 @@ impl<N: Net + 'static> Generator<N> {
             Phase::Ended(_) => Instant::NEVER,
         };
         let expiry_check = self.expiry_checked_at + self.plan.expiry_interval();
-        self.next_unprompted().min(self.next_connect()).min(phase).min(expiry_check)
+        let changes = self.next_connect().min(self.next_ramp_change());
+        self.next_unprompted().min(changes).min(phase).min(expiry_check)
     }
 
     /// Closes each connection if its oldest request has no answer in time.
@@ -162,6 +168,7 @@ impl<N: Net + 'static> Generator<N> {
 impl<N: Net + 'static> LoadRun for Generator<N> {
     fn turn(&mut self) -> io::Result<Option<RunEnd>> {
         let now = self.workload().now();
+        self.advance_ramp(now);
         self.begin_connect(now);
         self.send_unprompted(now);
         // Directly before the sleep, so that no change that ends a phase is slept over.
@@ -179,7 +186,8 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
             }
         }
         let now = self.workload().now();
-        self.client.service_mut().counters.advance(now);
+        let workload = self.client.service_mut();
+        workload.counters.advance(now, workload.requesting_open);
         self.expire_requests(now);
         Ok(match self.phase {
             Phase::Ended(ending) => Some(ending),
@@ -240,7 +248,7 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
 /// Limits of each peer. The generator checks its timeouts itself, and every peer must always be read:
 /// if reading paused while the server does not read either, both would wait for each other.
 fn peer_limits(plan: &Plan) -> Limits {
-    let frame_len = plan.message_len + ENVELOPE_LEN_MAX;
+    let frame_len = plan.lengths().max + ENVELOPE_LEN_MAX;
     let queue_max = plan.pipeline.saturating_mul(frame_len);
     let never = Duration::MAX;
     Limits {

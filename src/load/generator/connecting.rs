@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::client::ConnectFailure;
 use crate::instant::Instant;
+use crate::load::counters::Request;
 use crate::load::error_kind::ErrorKind;
 use crate::load::exchange::{Exchange, Purpose};
 use crate::load::plan::ConnectionReuse;
@@ -13,9 +14,12 @@ use crate::net::Net;
 
 use super::{CONNECTING_MAX, Generator};
 
-/// Pause after a failed connect of a new connection per request. It bounds the CPU time and the
+/// Pause after a failed connect, if connections are replaced. It bounds the CPU time and the
 /// connect rate when the server is gone.
 const FAILURE_PAUSE: Duration = Duration::from_millis(1);
+
+/// Connects that are later than this are not caught up, so that their rate stays limited after a time without any.
+const CATCH_UP_MAX: Duration = Duration::from_millis(100);
 
 impl<N: Net + 'static> Generator<N> {
     /// Begins one connect if one is due. It begins only one per turn, so that the measured time of a
@@ -24,22 +28,33 @@ impl<N: Net + 'static> Generator<N> {
         if self.next_connect() > now {
             return;
         }
-        let (serial, slots) = (self.connects_begun, self.plan.connections as u64);
-        let is_persistent = self.plan.reuse == ConnectionReuse::Persistent;
+        let serial = self.connects_begun;
         let exchange = match self.phase {
-            Phase::Connecting if is_persistent && serial < slots => {
-                Exchange::new(Purpose::Requesting, serial as usize, serial, self.plan.message_len, now)
+            Phase::Connecting if serial < self.first_connections() => {
+                self.workload().requesting(serial as usize, serial, serial)
             }
-            Phase::Connecting => Exchange::new(Purpose::Idle, 0, serial, self.plan.message_len, now),
+            Phase::Connecting => Exchange::idle(serial, now),
             Phase::Sending | Phase::Waiting(_) => {
-                let Some(planned) = self.take_next_request(now) else { return };
+                let request = if self.plan.reuse == ConnectionReuse::PerRequest {
+                    let Some(planned) = self.take_next_request(now) else { return };
+                    Some(Request { planned, sent_at: now })
+                } else {
+                    None
+                };
                 let workload = self.client.service_mut();
-                let Some(slot) = workload.free_slots.pop() else { return };
-                workload.begin_request(slot, serial, planned)
+                let Some((slot, next)) = workload.free_slots.pop_front() else { return };
+                let mut exchange = workload.requesting(slot, next, serial);
+                request.into_iter().for_each(|request| workload.begin_request(&mut exchange, request));
+                exchange
             }
             Phase::Ended(_) => return,
         };
         self.connects_begun += 1;
+        if let Some(rate) = self.plan.connect_rate {
+            let is_late = CATCH_UP_MAX < now.since(self.connect_planned);
+            let interval = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);
+            self.connect_planned = if is_late { now } else { self.connect_planned } + interval;
+        }
         self.client.connect(self.server.clone(), self.plan.source(serial), exchange);
     }
 
@@ -56,21 +71,26 @@ impl<N: Net + 'static> Generator<N> {
         if !is_needed || self.client.connecting() >= CONNECTING_MAX {
             return Instant::NEVER;
         }
-        let paced =
-            self.connects.map_or(self.retry_at, |connects| connects.planned(self.connects_begun).max(self.retry_at));
+        let paced = self.connect_planned.max(self.retry_at);
         if self.phase == Phase::Connecting { paced } else { paced.max(self.next_request_at()) }
     }
 
     /// Number of connections that are opened before the first request.
     pub(super) fn connections_to_open(&self) -> u64 {
-        let requesting = if self.plan.reuse == ConnectionReuse::Persistent { self.plan.connections } else { 0 };
-        (requesting + self.plan.idle) as u64
+        self.first_connections() + self.plan.idle as u64
     }
 
-    /// When the next request with its own connection may begin.
+    /// Number of these connections that carry requests.
+    fn first_connections(&self) -> u64 {
+        if self.plan.reuse == ConnectionReuse::PerRequest { 0 } else { self.plan.connections_at_start() as u64 }
+    }
+
+    /// When the next request that needs a new connection may begin.
     fn next_request_at(&self) -> Instant {
         match self.workload().send_mode {
             SendMode::ClosedLoop { remaining } if remaining > 0 => Instant::ORIGIN,
+            // A free slot has planned requests.
+            SendMode::OpenLoop { .. } if self.plan.reuse != ConnectionReuse::PerRequest => Instant::ORIGIN,
             SendMode::OpenLoop { schedule, end, .. } if self.next_planned < end => schedule.planned(self.next_planned),
             SendMode::ClosedLoop { .. } | SendMode::OpenLoop { .. } | SendMode::Stopped => Instant::NEVER,
         }
@@ -89,10 +109,40 @@ impl<N: Net + 'static> Generator<N> {
         }
     }
 
+    /// Opens and closes the connections that the ramp opens and closes until `now`.
+    pub(super) fn advance_ramp(&mut self, now: Instant) {
+        while let Some(ramp) = self.plan.ramp
+            && self.next_ramp_change() <= now
+        {
+            let slot = ramp.slot(self.ramped);
+            self.ramped += 1;
+            let workload = self.client.service_mut();
+            if ramp.is_rising() {
+                workload.slots_in_use = slot + 1;
+                workload.free_slots.push_back((slot, slot as u64));
+            } else {
+                workload.slots_in_use = slot;
+                workload.free_slots.retain(|(free, _)| *free != slot);
+                if let Some(key) = workload.key(slot) {
+                    self.client.call(key, |workload, exchange, cx| workload.retire(exchange, cx));
+                }
+            }
+        }
+    }
+
+    /// When the ramp opens or closes its next connection.
+    pub(super) fn next_ramp_change(&self) -> Instant {
+        match self.plan.ramp {
+            Some(ramp) if self.phase == Phase::Sending && self.ramped < ramp.changes() => {
+                self.window.begin + ramp.offset(self.ramped)
+            }
+            Some(_) | None => Instant::NEVER,
+        }
+    }
+
     pub(super) fn handle_failure(&mut self, failure: ConnectFailure<Exchange>) {
         let ConnectFailure { peer: mut exchange, to, error } = failure;
-        let is_per_request = self.plan.reuse == ConnectionReuse::PerRequest && exchange.purpose == Purpose::Requesting;
-        if is_per_request {
+        if self.plan.reuse != ConnectionReuse::Persistent {
             self.retry_at = self.client.now() + FAILURE_PAUSE;
         }
         let kind = ErrorKind::of_io(&error);
@@ -102,9 +152,10 @@ impl<N: Net + 'static> Generator<N> {
         if kind == ErrorKind::Tls {
             workload.tls_error.get_or_insert(error);
         }
-        if is_per_request {
-            workload.free_slots.push(exchange.slot);
-        } else if kind == ErrorKind::ConnectTimedOut && self.phase == Phase::Connecting {
+        if exchange.purpose == Purpose::Requesting {
+            workload.free_slot(&exchange);
+        }
+        if kind == ErrorKind::ConnectTimedOut && self.phase == Phase::Connecting {
             self.abandon_pending_connects();
         }
     }

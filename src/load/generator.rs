@@ -169,7 +169,7 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
     fn turn(&mut self) -> io::Result<Option<RunEnd>> {
         let now = self.workload().now();
         self.advance_ramp(now);
-        self.begin_connect(now);
+        self.begin_connects(now);
         self.send_unprompted(now);
         // Directly before the sleep, so that no change that ends a phase is slept over.
         self.advance(now);
@@ -187,7 +187,7 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
         }
         let now = self.workload().now();
         let workload = self.client.service_mut();
-        workload.counters.advance(now, workload.requesting_open);
+        workload.counters.advance(now, workload.in_use());
         self.expire_requests(now);
         Ok(match self.phase {
             Phase::Ended(ending) => Some(ending),

@@ -243,7 +243,8 @@ pub struct Interval {
     pub answered: u64,
     /// Errors in the interval.
     pub errors: u64,
-    /// Open connections that carry requests, at the end of the interval.
+    /// Open connections that carry requests, at the end of the interval. With one connection per request,
+    /// those in use.
     #[serde(default)]
     pub connections: u64,
     /// Median latency of these answers, with a precision of two digits; 0 without answers.

@@ -113,6 +113,17 @@ impl Workload {
         (self.clock)()
     }
 
+    /// Number of open connections that carry requests. With one connection per request, it includes those whose
+    /// connect is in progress.
+    pub(super) fn in_use(&self) -> usize {
+        match self.reuse {
+            ConnectionReuse::PerRequest => self.slots_in_use.saturating_sub(self.free_slots.len()),
+            ConnectionReuse::Persistent | ConnectionReuse::Requests(_) | ConnectionReuse::Time(_) => {
+                self.requesting_open
+            }
+        }
+    }
+
     /// Key of the connection in this slot.
     pub(super) fn key(&self, slot: usize) -> Option<Key> {
         self.keys[slot]

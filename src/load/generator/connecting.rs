@@ -12,7 +12,7 @@ use crate::load::progress::Phase;
 use crate::load::workload::SendMode;
 use crate::net::Net;
 
-use super::{CONNECTING_MAX, Generator};
+use super::{CONNECTING_MAX, Generator, SLICE};
 
 /// Pause after a failed connect, if connections are replaced. It bounds the CPU time and the
 /// connect rate when the server is gone.
@@ -22,12 +22,20 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(1);
 const CATCH_UP_MAX: Duration = Duration::from_millis(100);
 
 impl<N: Net + 'static> Generator<N> {
-    /// Begins one connect if one is due. It begins only one per turn, so that the measured time of a
-    /// connect does not contain the start of others.
-    pub(super) fn begin_connect(&mut self, now: Instant) {
-        if self.next_connect() > now {
-            return;
+    /// Begins connects that are due. It begins only one per turn, so that the measured time of a connect
+    /// does not contain the start of others. A ramp and replaced connections may need more, because the
+    /// requests of other connections can make a turn long.
+    pub(super) fn begin_connects(&mut self, now: Instant) {
+        let is_one = self.phase == Phase::Connecting || self.plan.reuse == ConnectionReuse::PerRequest;
+        for _ in 0..if is_one { 1 } else { SLICE } {
+            if self.next_connect() > now {
+                return;
+            }
+            self.begin_connect(now);
         }
+    }
+
+    fn begin_connect(&mut self, now: Instant) {
         let serial = self.connects_begun;
         let exchange = match self.phase {
             Phase::Connecting if serial < self.first_connections() => {

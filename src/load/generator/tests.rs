@@ -81,9 +81,9 @@ impl SimulatedRun {
                 let begun = generator.workload().in_flight.saturating_sub(in_flight);
                 *begun_in_turn_max = begun.max(*begun_in_turn_max);
                 if generator.connects_begun > connects_begun {
-                    peers.extend(world.last_peer());
-                    held.push(Vec::new());
-                    unsent.push(Vec::new());
+                    peers.extend(world.peers().skip(peers.len()));
+                    held.resize(peers.len(), Vec::new());
+                    unsent.resize(peers.len(), Vec::new());
                 }
                 Ok::<_, io::Error>(())
             })

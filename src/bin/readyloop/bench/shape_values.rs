@@ -73,7 +73,7 @@ pub(super) fn lifetime(text: &str) -> Result<ConnectionReuse, ParseError> {
 /// Parses an expected answer: `file:FILE`, `length:132B`, `until:\r\n`.
 pub(super) fn expectation(text: &str) -> Result<Expectation, ParseError> {
     let error = |message: &str| {
-        ParseError::new(message, r"type file:FILE, length:132B, or until:'\r\n' with the escapes \r \n \t \0 \xHH \\")
+        ParseError::new(message, r#"type file:FILE, length:132B, or "until:\r\n" with the escapes \r \n \t \0 \xHH \\"#)
     };
     match text.split_once(':') {
         Some(("file", "")) => Err(error("no name of a file")),

@@ -120,6 +120,12 @@ fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
             tables::of_metrics(family, &[PER_CPU_SECOND, PER_GIB]),
         ),
         section(
+            "On a ramp",
+            "The round with the median rate. Each point is one interval, at the number of connections that were open.",
+            charts::along_ramp(family),
+            tables::of_ramp(family),
+        ),
+        section(
             "Over time",
             "The round with the median rate. Each point is one interval of the measured time. A level line is better.",
             charts::over_time(family),

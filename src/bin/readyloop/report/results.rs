@@ -268,10 +268,10 @@ pub(crate) struct Unserved {
 
 impl Unserved {
     /// Counts the connections of a run that never got an answer. With one connection per request
-    /// (`churn`) a missing answer is an ordinary error.
+    /// (`churn`), or with replaced connections, a missing answer is an ordinary error.
     fn in_run(record: &Record) -> Self {
         let RunConfig { connections, idle_connections, churn, .. } = record.config;
-        if churn {
+        if churn || record.config.lifetime.is_some() {
             return Self { waiting: 0, refused: 0, all: connections, is_least: false };
         }
         let count_of = |kind| record.errors.iter().find(|error| error.kind == kind).map_or(0, |error| error.count);
@@ -305,12 +305,27 @@ fn label(asked: &RunConfig) -> String {
         Transport::Udp => "udp",
     };
     let closed = || "closed loop".to_owned();
+    let shown = |what: &str, value: &Option<String>| {
+        value.as_ref().map(|value| format!("{what} {}", plain(value, NAME_CHARS_MAX)))
+    };
+    let size = Unit::Bytes.print(asked.message_bytes as f64);
     let parts = [
         Some(transport.to_owned()),
-        Some(Unit::Bytes.print(asked.message_bytes as f64)),
+        Some(match asked.message_bytes_min {
+            None => size,
+            Some(min) => format!("{} to {size}", Unit::Bytes.print(min as f64)),
+        }),
+        shown("request", &asked.request),
+        shown("answer", &asked.answer),
         (asked.framing != "raw").then(|| plain(&asked.framing, NAME_CHARS_MAX)),
         Some(asked.rate.map_or_else(closed, |rate| format!("{} planned", Unit::Rate.print(rate)))),
         (asked.pipeline > 1).then(|| format!("{} in flight", grouped(asked.pipeline))),
+        shown("think time", &asked.think),
+        shown("lifetime", &asked.lifetime),
+        asked.ramp.map(|ramp| {
+            let span = Unit::Time.print(ramp.duration_ns as f64);
+            format!("{} to {} connections over {span}", grouped(ramp.from), grouped(ramp.to))
+        }),
         asked.churn.then(|| "one connection per request".to_owned()),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")

@@ -1,5 +1,7 @@
 //! Makes tables of the results: a row for each load and server, with the spread and ratio of each metric.
 
+use readyloop::load::record::Interval;
+
 use super::comparison::Load;
 use super::document::{Content, Table};
 use super::metric::{CALLS, Metric, RATE, rate_in};
@@ -61,6 +63,25 @@ pub(super) fn of_time(family: &Family<'_>) -> Table {
             print(Unit::Time, latencies.map(|spread| spread.least)),
             print(Unit::Time, latencies.map(|spread| spread.most)),
             grouped(series.len() - answered().count()),
+        ])
+    })
+}
+
+/// A table of the ends of a ramp, and of the numbers of connections with the highest rate and the first error.
+pub(super) fn of_ramp(family: &Family<'_>) -> Table {
+    let titles = ["first", "last", "highest rate", "connections with it", "connections at the first error"];
+    table(family, &titles.map(|title| (title, Content::Numbers)), |_, _, cell| {
+        let run = cell.middle_run()?;
+        let ramp = run.config.ramp?;
+        let best = run.series.iter().max_by(|a, b| rate_in(a).total_cmp(&rate_in(b)));
+        let first_error = run.series.iter().find(|piece| piece.errors > 0);
+        let connections = |piece: Option<&Interval>| print(Unit::Count, piece.map(|piece| piece.connections as f64));
+        Some(vec![
+            grouped(ramp.from),
+            grouped(ramp.to),
+            print(Unit::Rate, best.map(rate_in)),
+            connections(best),
+            connections(first_error),
         ])
     })
 }

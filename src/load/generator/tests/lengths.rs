@@ -47,12 +47,13 @@ fn answers_of_a_range_may_be_cut_anywhere() {
 
 #[test]
 fn a_wrong_length_is_a_mismatch() {
-    let alterations: [(fn(&mut Vec<u8>), ErrorKind); 3] = [
-        (|bytes| bytes.extend_from_within(..bytes.len().min(1)), ErrorKind::Mismatch),
-        (|bytes| drop(bytes.drain(..bytes.len().min(1))), ErrorKind::Mismatch),
-        (|bytes| bytes.truncate(bytes.len().saturating_sub(1)), ErrorKind::TimedOut),
+    let alterations: [fn(&mut Vec<u8>); 3] = [
+        |bytes| bytes.extend_from_within(..bytes.len().min(1)),
+        |bytes| drop(bytes.drain(..bytes.len().min(1))),
+        |bytes| bytes.truncate(bytes.len().saturating_sub(1)),
     ];
-    for (alter, kind) in alterations {
+    let kinds = [ErrorKind::Mismatch, ErrorKind::Mismatch, ErrorKind::TimedOut];
+    for (alter, kind) in alterations.into_iter().zip(kinds) {
         let mut simulated = SimulatedRun::healthy(ranged(40, 80));
         simulated.alter = alter;
         let record = simulated.run(4 * SECOND);

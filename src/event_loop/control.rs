@@ -67,7 +67,7 @@ impl<N: Net + 'static> EventLoop<N> {
         }
     }
 
-    /// Reads certificates and keys again, for new connections. An endpoint whose files are wrong keeps the previous
+    /// Reads certificates and keys again, for new connections. An endpoint with wrong files keeps the previous
     /// ones, and logs the reason.
     pub fn reload(&mut self) {
         let failed = self.endpoints.iter_mut().filter_map(|cell| cell.endpoint_mut().reload().then_some(())).count();

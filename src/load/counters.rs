@@ -48,6 +48,13 @@ impl LatencyRecorder {
         self.histogram.saturating_record(latency_ns);
     }
 
+    /// Adds the latencies of another thread.
+    fn merge(&mut self, other: &Self) {
+        self.min_ns = self.min_ns.min(other.min_ns);
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.histogram.add(&other.histogram).expect("both histograms have the same bounds");
+    }
+
     pub(super) fn latencies(&self) -> Latencies {
         Latencies::of(&self.histogram, self.min_ns, self.max_ns)
     }
@@ -62,6 +69,8 @@ pub(super) struct RequestCounters {
     pub(super) sent: u64,
     pub(super) answered: u64,
     pub(super) failed: u64,
+    /// Datagrams without an answer in time.
+    pub(super) lost: u64,
     latency: LatencyRecorder,
     /// Latency from the real send time; only in an open loop.
     service: Option<LatencyRecorder>,
@@ -82,6 +91,7 @@ impl RequestCounters {
             sent: 0,
             answered: 0,
             failed: 0,
+            lost: 0,
             latency: LatencyRecorder::new(),
             service: is_planned.then(LatencyRecorder::new),
             connect: LatencyRecorder::new(),
@@ -104,11 +114,41 @@ impl RequestCounters {
     }
 
     /// Ends the measured time at `now` at the latest. If a complete run had no planned end, the last answer
-    /// is the end.
+    /// is the end. At an early end, requests in flight are neither answered nor failed, so they do not count
+    /// as sent.
     pub(super) fn finish(&mut self, now: Instant, is_done: bool) {
         let after_last = self.last_answer + Duration::from_nanos(1);
         let last = if is_done && self.end == Instant::NEVER { after_last } else { now };
         self.end = self.end.min(last).max(self.begin);
+        if !is_done {
+            self.sent = self.answered + self.failed + self.lost;
+        }
+    }
+
+    /// Adds the counters of another thread, after the end of both. The later end is that of both.
+    pub(super) fn merge(&mut self, mut other: Self) {
+        if self.begin == Instant::NEVER {
+            std::mem::swap(self, &mut other);
+        }
+        if other.begin != Instant::NEVER {
+            self.end = self.end.max(other.end);
+            self.series.advance(self.end);
+            other.series.advance(self.end);
+            self.series.merge(&other.series);
+        }
+        self.sent += other.sent;
+        self.answered += other.answered;
+        self.failed += other.failed;
+        self.lost += other.lost;
+        self.answered_in_window += other.answered_in_window;
+        self.latency.merge(&other.latency);
+        self.service.iter_mut().zip(&other.service).for_each(|(sum, added)| sum.merge(added));
+        for added in other.errors {
+            match self.errors.iter_mut().find(|error| error.kind == added.kind) {
+                Some(error) => error.count += added.count,
+                None => self.errors.push(added),
+            }
+        }
     }
 
     /// Whether a request belongs to the measured time.

@@ -6,6 +6,7 @@ use crate::instant::Instant;
 
 use super::plan::{Pace, Plan, RunLength};
 use super::schedule::RateSchedule;
+use super::share::Share;
 
 pub(super) struct Window {
     /// Start of the measured time.
@@ -26,14 +27,14 @@ impl Window {
         Self { begin: Instant::NEVER, end: Instant::NEVER, schedule: None, planned: 0..0, remaining: 0 }
     }
 
-    /// The window of a run that sends its first request at `now`.
-    pub(super) fn new(plan: &Plan, now: Instant) -> Self {
+    /// The window of a share of a run that sends its first request at `now`.
+    pub(super) fn new(plan: &Plan, share: Share, now: Instant) -> Self {
         match plan.pace {
             Pace::Closed => {
                 let begin = now + plan.warm_up;
                 let (remaining, end) = match plan.run_length {
                     RunLength::Time(time) => (u64::MAX, begin + time),
-                    RunLength::Requests(requests) => (requests, Instant::NEVER),
+                    RunLength::Requests(requests) => (share.part(requests), Instant::NEVER),
                 };
                 Self { begin, end, remaining, ..Self::unset() }
             }
@@ -44,8 +45,8 @@ impl Window {
                     RunLength::Time(time) => (schedule.count_in(time), begin + time),
                     RunLength::Requests(requests) => (requests, schedule.planned(first.saturating_add(requests))),
                 };
-                let planned = first..first.saturating_add(count);
-                Self { begin, end, schedule: Some(schedule), planned, remaining: 0 }
+                let planned = share.part(first)..share.part(first.saturating_add(count));
+                Self { begin, end, schedule: Some(schedule.of_share(share)), planned, remaining: 0 }
             }
         }
     }

@@ -114,8 +114,8 @@ impl RequestCounters {
     }
 
     /// Ends the measured time at `now` at the latest. If a complete run had no planned end, the last answer
-    /// is the end. At an early end, requests in flight are neither answered nor failed, so they do not count
-    /// as sent.
+    /// is the end. After an early end, requests in flight are neither answered nor failed, so they do not
+    /// count as sent.
     pub(super) fn finish(&mut self, now: Instant, is_done: bool) {
         let after_last = self.last_answer + Duration::from_nanos(1);
         let last = if is_done && self.end == Instant::NEVER { after_last } else { now };
@@ -293,6 +293,45 @@ mod tests {
         counters.advance(at(5));
         assert_eq!((counters.sent, counters.answered, counters.measured()), (0, 0, Duration::ZERO));
         assert!(counters.into_intervals().is_empty());
+    }
+
+    #[test]
+    fn merged_counters_are_those_of_one_thread() {
+        let new = || {
+            let mut counters = RequestCounters::new(true);
+            counters.begin(at(1000));
+            counters
+        };
+        let (mut one, mut parts) = (new(), [new(), new(), new()]);
+        for number in 0..30_000_u32 {
+            let (request, now) = (request(1000 + number - number % 7, 1001 + number), at(1003 + number));
+            for counters in [&mut one, &mut parts[number as usize % 3]] {
+                counters.count_sent(&request);
+                counters.advance(now);
+                counters.count_answer(&request, now);
+                if number % 1000 == 0 {
+                    counters.count_failed(&request);
+                    counters.count_error(ErrorKind::Reset, || "a reset".to_owned());
+                }
+            }
+        }
+        one.finish(at(31_010), false);
+        // The first of these threads did not begin to send.
+        let threads = [RequestCounters::new(true)].into_iter().chain(parts);
+        let ended = threads.zip([31_000, 31_000, 31_010, 31_005]).map(|(mut counters, end)| {
+            counters.finish(at(end), false);
+            counters
+        });
+        let merged = ended.reduce(|mut sum, counters| {
+            sum.merge(counters);
+            sum
+        });
+        let merged = merged.unwrap();
+        assert_eq!((merged.sent, merged.answered, merged.failed), (one.sent, one.answered, one.failed));
+        assert_eq!((merged.measured(), merged.errors()), (one.measured(), one.errors()));
+        assert!((merged.rate() - one.rate()).abs() < 1e-9);
+        assert_eq!((merged.latency(), merged.service()), (one.latency(), one.service()));
+        assert!(merged.into_intervals() == one.into_intervals());
     }
 
     #[test]

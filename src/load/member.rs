@@ -224,3 +224,71 @@ impl Drop for Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{ControlEvent, Wake};
+
+    struct NoWake;
+
+    impl Wake for NoWake {
+        fn wake(&self) {}
+    }
+
+    fn handle() -> Handle {
+        Handle::new(Arc::new(NoWake))
+    }
+
+    fn group(threads: usize) -> (Arc<RunGroup>, Vec<Member>) {
+        RunGroup::new(threads, Cost::new(None).unwrap(), None)
+    }
+
+    fn at(nanos: u64) -> Instant {
+        Instant::from_nanos(nanos)
+    }
+
+    #[test]
+    fn all_threads_begin_when_the_last_one_is_open() {
+        let (_group, mut members) = group(3);
+        assert_eq!([0, 1, 0].map(|index| members[index].begin(at(5))), [None; 3]);
+        assert_eq!([2, 0, 1, 2].map(|index| members[index].begin(at(6 + index as u64))), [Some(at(8)); 4]);
+    }
+
+    #[test]
+    fn a_thread_that_ends_early_is_not_awaited() {
+        let (group, mut members) = group(2);
+        assert_eq!(members[0].begin(at(1)), None);
+        members[1].end(at(2));
+        assert_eq!(members[0].begin(at(3)), Some(at(2)));
+        assert!(group.is_running());
+        members[0].end(at(4));
+        assert!(!group.is_running());
+        members.into_iter().for_each(|member| _ = member.wait_for_all());
+    }
+
+    #[test]
+    fn a_thread_that_fails_stops_all_others() {
+        let (group, mut members) = group(3);
+        let (early, late) = (handle(), handle());
+        members[0].join(early.clone());
+        drop(members.pop());
+        members[1].join(late.clone());
+        assert_eq!([early, late].map(|handle| handle.take_requests()), [[ControlEvent::Stop], [ControlEvent::Stop]]);
+        members.iter_mut().for_each(|member| member.end(at(1)));
+        assert!(!group.is_running());
+    }
+
+    #[test]
+    fn the_progress_is_the_sum_of_the_last_reports() {
+        let (group, members) = group(2);
+        let handle = handle();
+        members[0].join(handle.clone());
+        let report = |open| RunProgress { open, answered: 10, ..RunProgress::default() };
+        members[0].report(report(1));
+        members[0].report(report(2));
+        members[1].report(report(5));
+        assert_eq!(group.progress(), RunProgress { answered: 20, ..report(7) });
+        assert_eq!(handle.take_requests(), [ControlEvent::Totals], "each thread is asked for its next report");
+    }
+}

@@ -89,3 +89,22 @@ fn together(one: RunEnd, other: RunEnd) -> RunEnd {
         (RunEnd::Abandoned, RunEnd::Abandoned) => RunEnd::Abandoned,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_abandoned_if_no_thread_has_a_connection_left() {
+        use RunEnd::{Abandoned, Done, Interrupted};
+        for (one, other, both) in [
+            (Done, Done, Done),
+            (Done, Abandoned, Done),
+            (Abandoned, Abandoned, Abandoned),
+            (Interrupted, Done, Interrupted),
+            (Abandoned, Interrupted, Interrupted),
+        ] {
+            assert_eq!((together(one, other), together(other, one)), (both, both));
+        }
+    }
+}

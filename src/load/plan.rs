@@ -16,6 +16,7 @@ use crate::net::Address;
 
 use super::distribution::Lengths;
 use super::record::Transport;
+use super::share::Share;
 
 pub use super::delimiter::DELIMITER_LEN_MAX;
 pub use super::distribution::Distribution;
@@ -24,7 +25,7 @@ pub use super::ramp::Ramp;
 pub use error::PlanError;
 pub use limits::{
     CONNECTIONS_MAX, DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MAX, MESSAGE_LEN_MAX, RATE_MAX,
-    TIME_MAX,
+    THREADS_MAX, TIME_MAX,
 };
 
 /// Maximum time for the last answers of a run with a duration, so that it ends even with a timeout of hours.
@@ -44,6 +45,8 @@ pub struct Plan {
     pub ramp: Option<Ramp>,
     /// Number of additional idle connections.
     pub idle: usize,
+    /// Number of threads, each with an event loop and a share of the connections.
+    pub threads: usize,
     /// Length of a request in bytes, without the bytes that the framing adds. With `message_len_min`, the
     /// maximum length.
     pub message_len: usize,
@@ -130,6 +133,7 @@ impl Plan {
             connections: 1,
             ramp: None,
             idle: 0,
+            threads: 1,
             message_len: 64,
             message_len_min: None,
             request: None,
@@ -162,9 +166,9 @@ impl Plan {
         self.connections.saturating_add(self.idle)
     }
 
-    /// Number of connections that carry requests before the measured time.
-    pub(super) fn connections_at_start(&self) -> usize {
-        self.ramp.map_or(self.connections, |ramp| ramp.from)
+    /// Number of connections of one share that carry requests before the measured time.
+    pub(super) fn connections_at_start(&self, share: Share) -> usize {
+        self.ramp.map_or(self.connections, |ramp| share.part(ramp.from as u64) as usize)
     }
 
     /// Lengths of the requests.

@@ -23,21 +23,13 @@ impl Ramp {
         self.from < self.to
     }
 
-    /// Number of connections that are opened or closed.
-    pub(super) fn changes(self) -> usize {
-        self.from.abs_diff(self.to)
-    }
-
-    /// Time from the start of the ramp to change `number`; the first change is number 0.
-    pub(super) fn offset(self, number: usize) -> Duration {
-        let steps = self.changes() as u128 + 1;
-        let offset = u128::from(nanos(self.time)) * (number as u128 + 1) / steps;
+    /// Time from the start of the ramp until the connection of a slot is opened or closed. The slots are numbered over
+    /// all threads.
+    pub(super) fn offset_of(self, slot: u64) -> Duration {
+        let change = slot.abs_diff(if self.is_rising() { self.from as u64 } else { self.from as u64 - 1 });
+        let steps = self.from.abs_diff(self.to) as u128 + 1;
+        let offset = u128::from(nanos(self.time)) * (u128::from(change) + 1) / steps;
         Duration::from_nanos(u64::try_from(offset).unwrap_or(u64::MAX))
-    }
-
-    /// The slot whose connection change `number` opens or closes.
-    pub(super) fn slot(self, number: usize) -> usize {
-        if self.is_rising() { self.from + number } else { self.from - 1 - number }
     }
 }
 
@@ -50,16 +42,14 @@ mod tests {
     #[test]
     fn each_number_of_connections_lasts_equally_long() {
         let rising = Ramp { from: 1, to: 4, time: 8 * SECOND };
-        assert_eq!([0, 1, 2].map(|number| rising.offset(number)), [2 * SECOND, 4 * SECOND, 6 * SECOND]);
-        assert_eq!([0, 1, 2].map(|number| rising.slot(number)), [1, 2, 3]);
+        assert_eq!([1, 2, 3].map(|slot| rising.offset_of(slot)), [2 * SECOND, 4 * SECOND, 6 * SECOND]);
         let falling = Ramp { from: 4, to: 1, ..rising };
-        assert_eq!([0, 1, 2].map(|number| falling.slot(number)), [3, 2, 1]);
-        assert_eq!((falling.changes(), falling.offset(2)), (3, 6 * SECOND));
+        assert_eq!([3, 2, 1].map(|slot| falling.offset_of(slot)), [2 * SECOND, 4 * SECOND, 6 * SECOND]);
     }
 
     #[test]
     fn the_longest_ramp_does_not_overflow() {
         let ramp = Ramp { from: 1, to: usize::MAX, time: Duration::MAX };
-        assert!(ramp.offset(ramp.changes() - 1) > Duration::from_secs(1 << 33));
+        assert!(ramp.offset_of(u64::MAX - 1) > Duration::from_secs(1 << 33));
     }
 }

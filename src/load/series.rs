@@ -37,7 +37,8 @@ pub(super) struct Series {
     closed: Vec<IntervalSamples>,
     /// Values of the current interval.
     errors: u64,
-    connections: u64,
+    /// Number of open connections, from now on.
+    pub(super) connections: u64,
     max_ns: u64,
     histogram: Histogram<u32>,
 }
@@ -59,13 +60,12 @@ impl Series {
         self.errors += 1;
     }
 
-    /// Closes intervals that ended before `now`, at which this number of connections is open.
+    /// Closes intervals that ended before `now`.
     #[inline]
-    pub(super) fn advance(&mut self, now: Instant, connections: u64) {
+    pub(super) fn advance(&mut self, now: Instant) {
         while self.current_end() <= now {
             self.close_interval();
         }
-        self.connections = connections;
     }
 
     fn current_end(&self) -> Instant {
@@ -82,6 +82,17 @@ impl Series {
             self.closed = self.closed.chunks(2).map(IntervalSamples::merged).collect();
             self.span *= 2;
         }
+    }
+
+    /// Adds another series, with the same begin and as many closed intervals.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (sum, added) in self.closed.iter_mut().zip(&other.closed) {
+            sum.add(added);
+        }
+        self.errors += other.errors;
+        self.connections += other.connections;
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.histogram.add(&other.histogram).expect("both histograms have the same bounds");
     }
 
     /// The intervals of a measured time that ends at `end`, without later ones.
@@ -103,11 +114,16 @@ impl IntervalSamples {
     fn merged(parts: &[Self]) -> Self {
         let mut whole = Self::default();
         for part in parts {
-            whole.errors += part.errors;
+            whole.add(part);
             whole.connections = part.connections;
-            whole.latencies.merge(&part.latencies);
         }
         whole
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.errors += other.errors;
+        self.connections += other.connections;
+        self.latencies.merge(&other.latencies);
     }
 
     fn interval(&self, begin_ns: u64, span_ns: u64) -> Interval {
@@ -141,8 +157,9 @@ mod tests {
     fn each_interval_counts_its_own_answers() {
         let mut series = series();
         (1..=100).for_each(|latency| series.record(latency));
-        series.advance(Instant::ORIGIN + 50 * MS, 1);
-        series.advance(Instant::ORIGIN + 250 * MS, 2);
+        series.connections = 1;
+        series.advance(Instant::ORIGIN + 250 * MS);
+        series.connections = 2;
         series.record(7);
         series.count_error();
         let intervals = series.into_intervals(Instant::ORIGIN + 260 * MS);
@@ -158,7 +175,8 @@ mod tests {
     fn an_hour_has_a_bounded_number_of_intervals() {
         let mut series = series();
         for second in 0..3600_u32 {
-            series.advance(Instant::ORIGIN + 1000 * second * MS, second.into());
+            series.advance(Instant::ORIGIN + 1000 * second * MS);
+            series.connections = second.into();
             series.record(5);
         }
         let intervals = series.into_intervals(Instant::ORIGIN + 3_600_000 * MS);

@@ -20,6 +20,7 @@ use super::messages::{Messages, Mismatch};
 use super::plan::{ConnectionReuse, MESSAGE_LEN_MAX, Plan};
 use super::recent_connects::RecentConnects;
 use super::schedule::{RateSchedule, nanos};
+use super::share::Share;
 
 /// Reads the clock. A round trip can be shorter than a turn, so the clock of the turn is too coarse.
 pub(super) type ClockFn = Box<dyn Fn() -> Instant>;
@@ -51,8 +52,8 @@ pub(super) struct Workload {
     oldest_sent_at: Vec<Instant>,
     /// Number of slots in use, the first ones; a ramp changes it.
     pub(super) slots_in_use: usize,
-    /// Number of connections that carry requests from the start.
-    first_connections: u64,
+    /// Connections with lower numbers carry requests from the start.
+    first_serials_end: u64,
     /// Slots in use without a connection, each with the number of its next planned request.
     pub(super) free_slots: VecDeque<(usize, u64)>,
     /// Number of requests in flight.
@@ -76,8 +77,8 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    pub(super) fn new(plan: &Plan, clock: ClockFn) -> Self {
-        let (slots, first) = (plan.connections, plan.connections_at_start());
+    pub(super) fn new(plan: &Plan, share: Share, clock: ClockFn) -> Self {
+        let (slots, first) = (plan.connections, plan.connections_at_start(share));
         let is_per_request = plan.reuse == ConnectionReuse::PerRequest;
         Self {
             clock,
@@ -90,7 +91,7 @@ impl Workload {
             keys: vec![None; slots],
             oldest_sent_at: vec![Instant::NEVER; slots],
             slots_in_use: first,
-            first_connections: if is_per_request { 0 } else { first as u64 },
+            first_serials_end: if is_per_request { 0 } else { share.number_in_run(first as u64) },
             free_slots: if is_per_request { (0..first).map(|slot| (slot, 0)).collect() } else { VecDeque::new() },
             in_flight: 0,
             opened: 0,
@@ -137,7 +138,7 @@ impl Workload {
 
     /// State of connection number `serial`, which carries the requests of a slot from number `next` on.
     pub(super) fn requesting(&self, slot: usize, next: u64, serial: u64) -> Exchange {
-        let is_first = serial < self.first_connections;
+        let is_first = serial < self.first_serials_end;
         Exchange {
             purpose: Purpose::Requesting,
             slot,
@@ -231,7 +232,7 @@ impl Workload {
     ) {
         let mut rng = Draw::Lifetime.rng(exchange.serial, 0);
         let whole = lifetime.draw(&mut rng);
-        exchange.ends_at = now + if exchange.serial < self.first_connections { rng.span(whole) } else { whole };
+        exchange.ends_at = now + if exchange.serial < self.first_serials_end { rng.span(whole) } else { whole };
         cx.start_timer(exchange.ends_at);
     }
 

@@ -12,7 +12,7 @@ use crate::load::progress::Phase;
 use crate::load::workload::SendMode;
 use crate::net::Net;
 
-use super::{CONNECTING_MAX, Generator, SLICE};
+use super::{Generator, SLICE, connect_spacing, connecting_max};
 
 /// Pause after a failed connect, if connections are replaced. It bounds the CPU time and the
 /// connect rate when the server is gone.
@@ -36,10 +36,11 @@ impl<N: Net + 'static> Generator<N> {
     }
 
     fn begin_connect(&mut self, now: Instant) {
-        let serial = self.connects_begun;
+        let begun = self.connects_begun;
+        let serial = self.member.share.number_in_run(begun);
         let exchange = match self.phase {
-            Phase::Connecting if serial < self.first_connections() => {
-                self.workload().requesting(serial as usize, serial, serial)
+            Phase::Connecting if begun < self.first_connections() => {
+                self.workload().requesting(begun as usize, begun, serial)
             }
             Phase::Connecting => Exchange::idle(serial, now),
             Phase::Sending | Phase::Waiting(_) => {
@@ -58,11 +59,9 @@ impl<N: Net + 'static> Generator<N> {
             Phase::Ended(_) => return,
         };
         self.connects_begun += 1;
-        if let Some(rate) = self.plan.connect_rate {
-            let is_late = CATCH_UP_MAX < now.since(self.connect_planned);
-            let interval = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);
-            self.connect_planned = if is_late { now } else { self.connect_planned } + interval;
-        }
+        let is_late = CATCH_UP_MAX < now.since(self.connect_planned);
+        let interval = connect_spacing(&self.plan, self.plan.threads as u64);
+        self.connect_planned = if is_late { now } else { self.connect_planned } + interval;
         self.client.connect(self.server.clone(), self.plan.source(serial), exchange);
     }
 
@@ -76,7 +75,7 @@ impl<N: Net + 'static> Generator<N> {
             }
             Phase::Ended(_) => false,
         };
-        if !is_needed || self.client.connecting() >= CONNECTING_MAX {
+        if !is_needed || self.client.connecting() >= connecting_max(&self.member) {
             return Instant::NEVER;
         }
         let paced = self.connect_planned.max(self.retry_at);
@@ -90,7 +89,7 @@ impl<N: Net + 'static> Generator<N> {
 
     /// Number of these connections that carry requests.
     fn first_connections(&self) -> u64 {
-        if self.plan.reuse == ConnectionReuse::PerRequest { 0 } else { self.plan.connections_at_start() as u64 }
+        if self.plan.reuse == ConnectionReuse::PerRequest { 0 } else { self.connections_at_start() as u64 }
     }
 
     /// When the next request that needs a new connection may begin.
@@ -119,17 +118,15 @@ impl<N: Net + 'static> Generator<N> {
 
     /// Opens and closes the connections that the ramp opens and closes until `now`.
     pub(super) fn advance_ramp(&mut self, now: Instant) {
-        while let Some(ramp) = self.plan.ramp
-            && self.next_ramp_change() <= now
+        while let Some((slot, at)) = self.next_ramp_change()
+            && at <= now
         {
-            let slot = ramp.slot(self.ramped);
-            self.ramped += 1;
             let workload = self.client.service_mut();
-            if ramp.is_rising() {
-                workload.slots_in_use = slot + 1;
+            if workload.slots_in_use <= slot {
+                workload.slots_in_use += 1;
                 workload.free_slots.push_back((slot, slot as u64));
             } else {
-                workload.slots_in_use = slot;
+                workload.slots_in_use -= 1;
                 workload.free_slots.retain(|(free, _)| *free != slot);
                 if let Some(key) = workload.key(slot) {
                     self.client.call(key, |workload, exchange, cx| workload.retire(exchange, cx));
@@ -138,14 +135,14 @@ impl<N: Net + 'static> Generator<N> {
         }
     }
 
-    /// When the ramp opens or closes its next connection.
-    pub(super) fn next_ramp_change(&self) -> Instant {
-        match self.plan.ramp {
-            Some(ramp) if self.phase == Phase::Sending && self.ramped < ramp.changes() => {
-                self.window.begin + ramp.offset(self.ramped)
-            }
-            Some(_) | None => Instant::NEVER,
-        }
+    /// The slot whose connection the ramp opens or closes next, and when.
+    pub(super) fn next_ramp_change(&self) -> Option<(usize, Instant)> {
+        let ramp = self.plan.ramp.filter(|_| self.phase == Phase::Sending)?;
+        let (share, in_use) = (self.member.share, self.workload().slots_in_use);
+        let is_over = in_use == share.part(ramp.to as u64) as usize;
+        let slot = if ramp.is_rising() { in_use } else { in_use.saturating_sub(1) };
+        let at = self.window.begin + ramp.offset_of(share.number_in_run(slot as u64));
+        (!is_over).then_some((slot, at))
     }
 
     pub(super) fn handle_failure(&mut self, failure: ConnectFailure<Exchange>) {

@@ -8,6 +8,7 @@ mod ramps;
 mod think_times;
 
 use super::*;
+use crate::load::cost::Cost;
 use crate::load::plan::{Pace, RunLength, Verify};
 use crate::load::record::Record;
 use crate::net::Address;
@@ -18,6 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A run, and the peers of its connections, which echo once per millisecond.
 struct SimulatedRun {
+    plan: Plan,
     world: World,
     generator: Generator<SimNet>,
     peers: Vec<SimPeer>,
@@ -47,9 +49,11 @@ impl SimulatedRun {
     fn new(world: World, plan: Plan) -> Self {
         let clock = world.clone();
         let to = Destination::Tcp("127.0.0.1:7".parse().unwrap());
-        let cost = Cost::new(None).unwrap();
-        let generator = Generator::over(world.net(), Box::new(move || clock.now()), Dial::default(), to, plan, cost);
+        let member = Member::alone();
+        let generator =
+            Generator::over(world.net(), Box::new(move || clock.now()), Dial::default(), to, plan.clone(), member);
         Self {
+            plan,
             world,
             generator,
             peers: Vec::new(),
@@ -108,7 +112,7 @@ impl SimulatedRun {
         let steps = within.as_millis();
         let ended = (0..steps).find_map(|_| self.step());
         assert!(ended.is_some(), "the run did not end within {within:?}: {:?}", self.generator.phase);
-        self.generator.into_record("a run".to_owned(), 0)
+        self.generator.into_outcome().into_record(&self.plan, Cost::new(None).unwrap(), 0)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::load::record::Transport;
 use super::{
     CONNECTIONS_MAX, ConnectionReuse, DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, DELIMITER_LEN_MAX, Distribution,
     ExpectedAnswer, IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MAX, MESSAGE_LEN_MAX, Pace, Plan, PlanError, RATE_MAX, RunLength,
-    TIME_MAX,
+    THREADS_MAX, TIME_MAX,
 };
 
 impl Plan {
@@ -18,11 +18,18 @@ impl Plan {
         if self.connections == 0 || self.connections_max() > CONNECTIONS_MAX {
             return Err(PlanError::Connections);
         }
+        if self.threads == 0 || self.threads > THREADS_MAX {
+            return Err(PlanError::Threads);
+        }
+        self.check_ramp()?;
+        let (connections, threads) = (self.ramp.map_or(self.connections, |ramp| ramp.from.min(ramp.to)), self.threads);
+        if connections < threads {
+            return Err(PlanError::ThreadWithoutConnection { connections, threads });
+        }
         self.check_message()?;
         self.check_answer()?;
         self.check_in_flight()?;
         self.check_times()?;
-        self.check_ramp()?;
         self.check_think()?;
         let rates = [self.connect_rate, self.pace.rate()];
         if !rates.into_iter().flatten().all(|rate| rate > 0.0 && rate <= RATE_MAX) {

@@ -19,6 +19,7 @@ impl Plan {
             transport: self.transport(),
             framing: self.framing.to_string(),
             connections: self.connections as u64,
+            threads: self.threads as u64,
             idle_connections: self.idle as u64,
             ramp: self.ramp.map(|ramp| RampConfig {
                 from: ramp.from as u64,

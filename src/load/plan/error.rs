@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::codec::Framing;
 use crate::load::delimiter::DELIMITER_LEN_MAX;
 
-use super::limits::{CONNECTIONS_MAX, MESSAGE_LEN_MAX, RATE_MAX, TIME_MAX};
+use super::limits::{CONNECTIONS_MAX, MESSAGE_LEN_MAX, RATE_MAX, THREADS_MAX, TIME_MAX};
 
 /// Error of [`Plan::check`](super::Plan::check).
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -13,6 +13,17 @@ pub enum PlanError {
     /// The number of connections is out of range.
     #[error("the number of connections, with the idle ones, must be 1 to {CONNECTIONS_MAX}")]
     Connections,
+    /// The number of threads is out of range.
+    #[error("the number of threads must be 1 to {THREADS_MAX}")]
+    Threads,
+    /// A thread would have no connection that carries requests.
+    #[error("{connections} connections are too few for {threads} threads: each thread needs one")]
+    ThreadWithoutConnection {
+        /// Number of connections that carry requests; with a ramp, the lowest one.
+        connections: usize,
+        /// Number of threads.
+        threads: usize,
+    },
     /// The pipeline is zero.
     #[error("the pipeline must be greater than zero")]
     NoPipeline,

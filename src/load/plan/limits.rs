@@ -11,11 +11,14 @@ pub const DATAGRAM_LEN_MIN: usize = 8;
 /// Maximum payload of a UDP datagram over IPv4.
 pub const DATAGRAM_LEN_MAX: usize = 65_507;
 
-/// Maximum number of planned requests per second: more than one thread can send.
+/// Maximum number of planned requests per second: more than a machine can send.
 pub const RATE_MAX: f64 = 10e6;
 
 /// Maximum number of connections, with the idle ones.
 pub const CONNECTIONS_MAX: usize = 10_000_000;
+
+/// Maximum number of threads: more than any machine has cores for.
+pub const THREADS_MAX: usize = 1024;
 
 /// Maximum number of requests in flight over all connections. The generator stores the times of each.
 pub const IN_FLIGHT_MAX: usize = 50_000_000;

@@ -31,6 +31,7 @@ fn record() -> Record {
             connections: 100,
             ramp: Some(RampConfig { from: 1, to: 100, duration_ns: 10_000_000_000 }),
             idle_connections: 0,
+            threads: 1,
             message_bytes: 64,
             message_bytes_min: Some(16),
             request: Some("PING\\r\\n".to_owned()),

@@ -62,6 +62,12 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "CONDITION", conflicts_with_all = ["rate", "requests", "hgrm", "think", "ramp"])]
     pub(super) find_rate: Option<Goal>,
 
+    /// Number of threads that drive the connections
+    ///
+    /// Each thread has an event loop, a share of the connections, and one core at most. All begin to send together.
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = above_zero(count::<usize>))]
+    threads: usize,
+
     /// Framing of requests and answers: raw, lines, length, length:u16le, fixed:N ...
     #[arg(long, value_name = "FRAMING", default_value = "raw", value_parser = framing)]
     framing: Framing,
@@ -166,6 +172,7 @@ impl Settings {
         let plan = Plan {
             framing: self.framing,
             idle: self.connecting.idle,
+            threads: self.threads,
             message_len,
             message_len_min,
             pipeline: self.pipeline,
@@ -227,6 +234,7 @@ impl Settings {
 pub(crate) fn plan_hint(error: &PlanError) -> &'static str {
     match error {
         PlanError::Connections => "change -c or --idle",
+        PlanError::Threads | PlanError::ThreadWithoutConnection { .. } => "use a smaller --threads, or a larger -c",
         PlanError::NoPipeline => "use -p 1 or more",
         PlanError::InFlight { .. } => "use a smaller --pipeline, -c or --size",
         PlanError::Durations(_) => "type a duration such as 10ms, 5ms..20ms or exp:10ms",

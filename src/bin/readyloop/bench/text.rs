@@ -54,6 +54,7 @@ pub(super) fn heading(record: &Record, pace: &str) -> String {
         Some(format!("{}{framing}", shape_text::message(config))),
         config.answer.as_ref().map(|answer| format!("answer {answer}")),
         (config.pipeline > 1).then(|| format!("pipeline of {}", config.pipeline)),
+        (config.threads > 1).then(|| counted(config.threads, "thread")),
         Some(pace.to_owned()),
         config.think.as_ref().map(|think| format!("think time of {think}")),
         Some(length(record)),
@@ -201,8 +202,10 @@ fn caveats(record: &Record) -> Vec<String> {
             0.0 => String::new(),
             waited => format!(" and waited {waited} % for a core"),
         };
+        let has_free_core = record.config.threads < record.machine.cores;
+        let advice = if has_free_core { ": use more --threads" } else { "" };
         lines.push(format!(
-            "note: the generator was busy {} % of the time{waited}, so it may limit the results",
+            "note: the generator was busy {} % of the time{waited}, so it may limit the results{advice}",
             percent(generator.busy)
         ));
     }

@@ -3,6 +3,7 @@
 mod ending;
 mod find_rate;
 mod outputs;
+mod shapes;
 mod stub;
 mod threads;
 
@@ -186,7 +187,7 @@ fn a_changed_byte_is_a_mismatch() {
         }
     });
     let ended = bench(&format!("{} -n 1000 -c 1", altering.address)).run();
-    ends_with(&ended, 1, &["readyloop: error: ", "mismatch 1", "received other bytes than were sent"]);
+    ends_with(&ended, 1, &["readyloop: error: ", "mismatch 1", "received other bytes than expected"]);
     ends_with(&ended, 1, &["hint: check that this is an echo server with raw framing"]);
     let ended = bench(&format!("{} -n 1000 -c 1 --no-verify", altering.address)).run();
     ends_with(&ended, 0, &[]);

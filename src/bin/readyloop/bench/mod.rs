@@ -70,16 +70,15 @@ EXAMPLES
   readyloop bench tls://localhost:7443 --ca ca.pem -n 100k --json > run.json
       100,000 requests over TLS, to a server with the certificate of `readyloop cert`. The result
       is JSON.
-
   readyloop bench 127.0.0.1:7007 -c 200 --think exp:10ms -s 64B..16KiB --lifetime exp:5s
       Users that pause 10 ms on average, send requests of many lengths, and reconnect every 5 seconds.
   readyloop bench 127.0.0.1:7007 -c 10..1000 --ramp 30s --html ramp.html
       Rate and latency against a number of connections that rises from 10 to 1,000.
   printf 'PING\r\n' > ping && readyloop bench 127.0.0.1:6379 --request ping --expect 'until:\r\n'
       PING to a server that speaks the protocol of Redis, such as examples/24_kv.
-  printf 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n' > get && \
-      readyloop bench 127.0.0.1:9007 --request get --expect length:250
-      HTTP requests over connections that stay open, to a server whose answers have 250 bytes.
+  printf 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n' > get && \
+      readyloop bench 127.0.0.1:9007 -c 4 --request get --expect 'until:\r\n\r\nok\n'
+      HTTP requests over connections that stay open, to the administration endpoint of `serve`.
 
 ENVIRONMENT
   RUST_LOG  log filter in the syntax of env_logger; overrides -v and -q

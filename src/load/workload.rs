@@ -114,8 +114,7 @@ impl Workload {
         (self.clock)()
     }
 
-    /// Number of open connections that carry requests. With one connection per request, it includes those whose
-    /// connect is in progress.
+    /// Number of open connections that carry requests. With one connection per request, connects in progress count too.
     pub(super) fn in_use(&self) -> usize {
         match self.reuse {
             ConnectionReuse::PerRequest => self.slots_in_use.saturating_sub(self.free_slots.len()),

@@ -135,7 +135,7 @@ impl<N: Net + 'static> Generator<N> {
         }
     }
 
-    /// The slot whose connection the ramp opens or closes next, and when.
+    /// The slot in which the ramp opens or closes the next connection, and when.
     pub(super) fn next_ramp_change(&self) -> Option<(usize, Instant)> {
         let ramp = self.plan.ramp.filter(|_| self.phase == Phase::Sending)?;
         let (share, in_use) = (self.member.share, self.workload().slots_in_use);

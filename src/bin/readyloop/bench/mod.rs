@@ -74,10 +74,10 @@ EXAMPLES
       Users that pause 10 ms on average, send requests of many lengths, and reconnect every 5 seconds.
   readyloop bench 127.0.0.1:7007 -c 10..1000 --ramp 30s --html ramp.html
       Rate and latency against a number of connections that rises from 10 to 1,000.
-  printf 'PING\r\n' > ping && readyloop bench 127.0.0.1:6379 --request ping --expect 'until:\r\n'
+  printf 'PING\\r\\n' > ping && readyloop bench 127.0.0.1:6379 --request ping --expect 'until:\\r\\n'
       PING to a server that speaks the protocol of Redis, such as examples/24_kv.
-  printf 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n' > get && \
-      readyloop bench 127.0.0.1:9007 -c 4 --request get --expect 'until:\r\n\r\nok\n'
+  printf 'GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n' > get && \\
+      readyloop bench 127.0.0.1:9007 -c 4 --request get --expect 'until:\\r\\n\\r\\nok\\n'
       HTTP requests over connections that stay open, to the administration endpoint of `serve`.
 
 ENVIRONMENT

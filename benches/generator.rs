@@ -6,13 +6,16 @@
 //!
 //! With the fast server the core of a generator is busy, and a round trip includes the cost of the
 //! generator itself. The slow server has known delays: with it both generators must measure the same
-//! rate and, up to a histogram bucket, the same percentiles.
+//! rate and, up to a histogram bucket, the same percentiles. With `--rate`, both send at the same planned times, and
+//! latency counts from the planned time.
 //!
 //! ```text
 //! cargo bench --bench generator                       fast and slow server, about two minutes
 //! cargo bench --bench generator -- --quick            a quick run
 //! cargo bench --bench generator -- -c 1 -c 10000      the fast server with other numbers of connections
 //! cargo bench --bench generator -- --server slow      the slow server only
+//! cargo bench --bench generator -- --server slow --rate 20k -c 1 -c 100 -c 10000
+//!                                                     an open loop; about four minutes
 //! ```
 
 mod generators;
@@ -20,6 +23,7 @@ mod generators;
 mod rig;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
@@ -41,7 +45,17 @@ const MESSAGES_EACH_MAX: usize = 10_000;
 /// A message to the slow server takes about 30 ms, so there are fewer of them, in fewer rounds.
 const SLOW_DIVISOR: usize = 4;
 const SLOW_MESSAGES_EACH_MAX: usize = 150;
+const SLOW_MESSAGES_EACH_MIN: usize = 10;
 const SLOW_ROUNDS_MAX: usize = 3;
+
+/// The most requests per second over each connection to the slow server, and the number of connections from which on
+/// its delays grow with their number. At this rate a connection waits for an answer in most of the time.
+const SLOW_RATE_EACH_MAX: f64 = 20.0;
+const SLOW_CONNECTIONS_MAX: usize = 1_000;
+
+/// The warm-up of `bench`: longer than the first answers of the slow server take.
+const WARM_UP: Duration = Duration::from_millis(50);
+const SLOW_WARM_UP: Duration = Duration::from_secs(1);
 
 /// Default numbers of connections: few and many for the fast server; for the slow server a number that
 /// leaves the core of the generator nearly idle.
@@ -67,6 +81,9 @@ struct Arguments {
     /// The server; by default the reactor and, without -c, also the slow server
     #[arg(long, value_name = "NAME")]
     server: Option<Server>,
+    /// Requests per second, at planned times (open loop), such as 20k; fewer if the slow server has few connections
+    #[arg(short, long, value_name = "RATE", value_parser = rate)]
+    rate: Option<f64>,
     /// Passed by `cargo bench`; without it, as in `cargo test --all-targets`, the run is a quick one
     #[arg(long, hide = true)]
     bench: bool,
@@ -98,6 +115,14 @@ impl Arguments {
     }
 }
 
+/// A rate such as `500` or `20k`.
+fn rate(text: &str) -> Result<f64> {
+    let (number, unit) = text.strip_suffix('k').map_or((text, 1.0), |number| (number, 1e3));
+    let rate = number.parse::<f64>()? * unit;
+    ensure!((0.1..=1e6).contains(&rate), "must be from 0.1 to 1000k");
+    Ok(rate)
+}
+
 fn run(arguments: &Arguments) -> Result<()> {
     let is_quick = arguments.quick || !arguments.bench;
     let (rounds, messages) = if is_quick { (QUICK_ROUNDS, QUICK_MESSAGES) } else { (ROUNDS, MESSAGES) };
@@ -118,16 +143,24 @@ fn run(arguments: &Arguments) -> Result<()> {
             "{connections} connections need more than {descriptors_max} descriptors"
         );
         let is_slow = server == Server::Slow;
-        let (rounds, messages, each_max) = match is_slow {
-            true => (rounds.min(SLOW_ROUNDS_MAX), messages / SLOW_DIVISOR, SLOW_MESSAGES_EACH_MAX),
-            false => (rounds, messages, MESSAGES_EACH_MAX),
+        let (rounds, messages, each, warm_up) = match is_slow {
+            true => (
+                rounds.min(SLOW_ROUNDS_MAX),
+                messages / SLOW_DIVISOR,
+                SLOW_MESSAGES_EACH_MIN..=SLOW_MESSAGES_EACH_MAX,
+                SLOW_WARM_UP,
+            ),
+            false => (rounds, messages, 1..=MESSAGES_EACH_MAX, WARM_UP),
         };
-        let messages = (messages / connections).clamp(1, each_max) * connections;
+        let messages = (messages / connections).clamp(*each.start(), *each.end()) * connections;
+        let rate_max =
+            if is_slow { SLOW_RATE_EACH_MAX * connections.min(SLOW_CONNECTIONS_MAX) as f64 } else { f64::MAX };
+        let rate = arguments.rate.map(|rate| rate.min(rate_max));
         server.build()?;
         let running = RunningServer::own(server, server.name().to_owned(), server_core)?;
-        let round = Round { address: running.address, core, connections, messages };
+        let round = Round { address: running.address, core, connections, messages, rate, warm_up };
         let columns = measure(&round, &running, rounds)?;
-        table::print(&Title { server: server.name(), connections, messages, rounds, is_slow }, &columns);
+        table::print(&Title { server: server.name(), connections, messages, rounds, rate, is_slow }, &columns);
     }
     Ok(())
 }
@@ -139,6 +172,9 @@ fn measure(round: &Round, server: &RunningServer, rounds: usize) -> Result<[Vec<
     let mut order: Vec<usize> = (0..columns.len()).collect();
     for _ in 0..rounds {
         for &index in &order {
+            if round.rate.is_some() && !Generator::ALL[index].has_open_loop() {
+                continue;
+            }
             columns[index].push(Generator::ALL[index].run(round)?);
             // The next generator starts when the server has closed the connections of this one.
             server.cpu_when_idle()?;

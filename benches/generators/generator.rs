@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio, id};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use readyloop::load::Record;
@@ -12,6 +12,7 @@ use crate::rig::kernel::{self, Wait};
 use crate::rig::measurements::Measurements;
 use crate::rig::steady::{Plan, STALL_TIMEOUT, Steady};
 
+use super::open_loop::{OpenLoop, Schedule};
 use super::raw_loop::RawLoop;
 
 pub(crate) const MESSAGE_LEN: usize = 64;
@@ -35,16 +36,20 @@ pub(crate) struct Round {
     pub(crate) core: Option<usize>,
     pub(crate) connections: usize,
     pub(crate) messages: usize,
+    /// Requests per second of an open loop; none in a closed loop.
+    pub(crate) rate: Option<f64>,
+    /// The time of `bench` before it measures.
+    pub(crate) warm_up: Duration,
 }
 
-/// The results of a round.
-#[derive(Clone, Copy)]
+/// The results of a round. What a generator does not measure is 0.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Figures {
     /// CPU of the generator for one message.
     pub(crate) cpu_ns: f64,
     /// Messages per second.
     pub(crate) rate: f64,
-    /// Percentile of the round trips; 0 if they are not measured.
+    /// Percentile of the round trips.
     pub(crate) p50_ns: f64,
     /// As `p50_ns`.
     pub(crate) p99_ns: f64,
@@ -53,6 +58,11 @@ pub(crate) struct Figures {
 impl Generator {
     pub(crate) const ALL: [Self; 5] =
         [Self::RawLoop, Self::RawLoopAgain, Self::Independent, Self::IndependentAgain, Self::Bench];
+
+    /// Whether it can send at planned times.
+    pub(crate) fn has_open_loop(self) -> bool {
+        !matches!(self, Self::RawLoop | Self::RawLoopAgain)
+    }
 
     /// Runs one round.
     ///
@@ -63,43 +73,41 @@ impl Generator {
             Self::RawLoop | Self::RawLoopAgain => {
                 let mut raw_loop = RawLoop::open(round.address, round.connections, MESSAGE_LEN)?;
                 raw_loop.exchange(round.connections)?;
-                let usage = measure(round, || raw_loop.exchange(round.messages))?;
-                Ok(usage.figures([0, 0]))
+                let cpu = kernel::cpu_time(id())?;
+                raw_loop.exchange(round.messages)?;
+                let spent = kernel::cpu_time(id())? - cpu;
+                Ok(Figures { cpu_ns: spent.as_nanos() as f64 / round.messages as f64, ..Figures::default() })
             }
-            Self::Independent | Self::IndependentAgain => {
-                let plan = Plan { message_len: MESSAGE_LEN, window_bytes: MESSAGE_LEN };
-                let mut steady = Steady::open(round.address, round.connections, plan, Wait::Sleep(STALL_TIMEOUT))?;
-                let mut measurements = Measurements::default();
-                let mut usage = measure(round, || steady.exchange(round.messages, &mut measurements))?;
-                // From the first echo on, because `bench` also starts its clock with requests in flight.
-                usage.took -= Duration::from_nanos(measurements.round_trips_ns[0]);
-                Ok(usage.figures(measurements.percentiles_ns([50, 99])))
-            }
+            Self::Independent | Self::IndependentAgain => match round.rate {
+                None => closed_loop(round),
+                Some(rate) => open_loop(round, rate),
+            },
             Self::Bench => bench(round),
         }
     }
 }
 
-/// Runs `exchange` and returns the CPU and the time that this process used for it.
-fn measure(round: &Round, exchange: impl FnOnce() -> Result<()>) -> Result<Usage> {
-    let (started, cpu) = (Instant::now(), kernel::cpu_time(id())?);
-    exchange()?;
-    Ok(Usage { cpu: kernel::cpu_time(id())? - cpu, took: started.elapsed(), messages: round.messages })
+/// Runs the independent generator, with one message over each connection as warm-up.
+fn closed_loop(round: &Round) -> Result<Figures> {
+    let plan = Plan { message_len: MESSAGE_LEN, window_bytes: MESSAGE_LEN };
+    let mut steady = Steady::open(round.address, round.connections, plan, Wait::Sleep(STALL_TIMEOUT))?;
+    let mut measurements = Measurements { unmeasured: round.connections, ..Measurements::default() };
+    steady.exchange(round.connections + round.messages, &mut measurements)?;
+    let warm_at = measurements.warm_at.context("the warm-up has no end")?;
+    Ok(figures(round.messages as f64 / warm_at.elapsed().as_secs_f64(), measurements))
 }
 
-struct Usage {
-    cpu: Duration,
-    took: Duration,
-    messages: usize,
+fn open_loop(round: &Round, rate: f64) -> Result<Figures> {
+    let warm_up = (round.warm_up.as_secs_f64() * rate) as usize;
+    let schedule = Schedule { message_len: MESSAGE_LEN, rate, warm_up, measured: round.messages };
+    let mut measurements = Measurements::default();
+    let reached = OpenLoop::open(round.address, round.connections, schedule)?.run(&mut measurements)?;
+    Ok(figures(reached, measurements))
 }
 
-impl Usage {
-    fn figures(self, percentiles_ns: [u64; 2]) -> Figures {
-        let messages = self.messages as f64;
-        let [p50_ns, p99_ns] = percentiles_ns.map(|nanos| nanos as f64);
-        let cpu_ns = self.cpu.as_nanos() as f64 / messages;
-        Figures { cpu_ns, rate: messages / self.took.as_secs_f64(), p50_ns, p99_ns }
-    }
+fn figures(rate: f64, mut measurements: Measurements) -> Figures {
+    let [p50_ns, p99_ns] = measurements.percentiles_ns([50, 99]).map(|nanos| nanos as f64);
+    Figures { rate, p50_ns, p99_ns, ..Figures::default() }
 }
 
 /// Runs `readyloop bench` in a process of its own, and reads the figures from its report.
@@ -108,8 +116,10 @@ fn bench(round: &Round) -> Result<Figures> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_readyloop"));
     command.args(["bench", &round.address.to_string(), "--json"]);
     command.args(["-c", &round.connections.to_string(), "-s", &format!("{MESSAGE_LEN}B")]);
-    // The other generators do not measure the first message of each connection either.
-    command.args(["-n", &round.messages.to_string(), "-w", "50ms"]);
+    command.args(["-n", &round.messages.to_string(), "-w", &format!("{}ms", round.warm_up.as_millis())]);
+    if let Some(rate) = round.rate {
+        command.args(["--rate", &rate.to_string()]);
+    }
     kernel::tie(&mut command, round.core);
     let output = command.stderr(Stdio::inherit()).output().context("cannot start readyloop bench")?;
     ensure!(output.status.success(), "readyloop bench: {}", output.status);

@@ -1,6 +1,7 @@
 //! Load generators that are compared over the same server, and the printed table.
 
 mod generator;
+mod open_loop;
 mod raw_loop;
 pub(crate) mod table;
 

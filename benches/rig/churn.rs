@@ -69,7 +69,7 @@ impl Churn {
                 if !call.receive(self.message_len, &self.pattern, &mut self.buffer)? {
                     continue;
                 }
-                measurements.record_round_trip(call.began.elapsed());
+                measurements.record_round_trip(call.began, Instant::now());
                 unfinished -= 1;
                 self.calls[slot] = None;
                 if self.opened < last {

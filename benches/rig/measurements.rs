@@ -1,6 +1,6 @@
 //! Measurements of one server in one cell, and the values derived from them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One CPU time for each round, and one round trip for each message.
 #[derive(Default)]
@@ -9,6 +9,11 @@ pub(crate) struct Measurements {
     pub(crate) cpu_ns: Vec<f64>,
     /// Round trips of all rounds in nanoseconds.
     pub(crate) round_trips_ns: Vec<u64>,
+    /// The number of round trips to come that are a warm-up, so they are not recorded.
+    pub(crate) unmeasured: usize,
+    /// When the last of them ended.
+    #[allow(dead_code, reason = "only the benchmark of generators reads it")]
+    pub(crate) warm_at: Option<Instant>,
 }
 
 impl Measurements {
@@ -17,8 +22,13 @@ impl Measurements {
         self.cpu_ns.push(spent.as_nanos() as f64 / messages as f64);
     }
 
-    pub(crate) fn record_round_trip(&mut self, took: Duration) {
-        self.round_trips_ns.push(took.as_nanos() as u64);
+    pub(crate) fn record_round_trip(&mut self, began: Instant, ended: Instant) {
+        if self.unmeasured == 0 {
+            self.round_trips_ns.push((ended - began).as_nanos() as u64);
+        } else {
+            self.unmeasured -= 1;
+            self.warm_at = Some(ended);
+        }
     }
 
     /// The ratios of CPU to that of `baseline`, round by round, in ascending order.

@@ -11,13 +11,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use libc::EPOLLIN;
+use socket2::SockRef;
 
 use super::kernel::{self, Epoll, Wait};
 
-/// Delays are spread evenly between these two, so that the median is in the middle. They are long
-/// compared with the time that either end of a connection adds.
+/// The delays are 20, 21 and so on up to 40 ms, each equally often. A percentile is one of them, also of few echoes.
+/// They are long compared with the time that either end of a connection adds.
 const DELAY_MIN: Duration = Duration::from_millis(20);
-const DELAY_MAX: Duration = Duration::from_millis(40);
+const DELAY_STEP: Duration = Duration::from_millis(1);
+const DELAYS: f64 = 21.0;
+
+/// With more peers, the delays are longer in proportion, so that the server always has time left.
+const PEERS_MAX: u32 = 1_000;
+
+/// Accepting takes less time than connecting, but may begin late.
+const BACKLOG: i32 = 4_096;
 
 /// 2^64 divided by the golden ratio. Its multiples, wrapped, are spread evenly for any count of them
 /// (Knuth, The Art of Computer Programming, 6.4).
@@ -31,6 +39,7 @@ struct Slow {
     listener: TcpListener,
     /// By index; an index is never reused.
     peers: Vec<Option<TcpStream>>,
+    open: u32,
     /// Delayed echoes: when each is due, and for which peer.
     due: BinaryHeap<Reverse<(Instant, usize, Vec<u8>)>>,
     echoes: u64,
@@ -40,13 +49,14 @@ struct Slow {
 pub(crate) fn serve() -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
+    SockRef::from(&listener).listen(BACKLOG)?;
     let mut stdout = io::stdout();
     writeln!(stdout, "listening on tcp://{}", listener.local_addr()?)?;
     stdout.flush()?;
 
     let epoll = Epoll::new()?;
     epoll.add(listener.as_raw_fd(), EPOLLIN, LISTENER)?;
-    let mut slow = Slow { epoll, listener, peers: Vec::new(), due: BinaryHeap::new(), echoes: 0 };
+    let mut slow = Slow { epoll, listener, peers: Vec::new(), open: 0, due: BinaryHeap::new(), echoes: 0 };
     let mut events = kernel::no_events();
     loop {
         let wait = if slow.due.is_empty() { Wait::SleepForever } else { Wait::Spin };
@@ -70,6 +80,7 @@ impl Slow {
                     peer.set_nonblocking(true)?;
                     self.epoll.add(peer.as_raw_fd(), EPOLLIN, self.peers.len())?;
                     self.peers.push(Some(peer));
+                    self.open += 1;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
@@ -88,14 +99,19 @@ impl Slow {
                 self.due.push(Reverse((due, index, bytes)));
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Ok(_) | Err(_) => self.peers[index] = None,
+            Ok(_) | Err(_) => self.close(index),
         }
+    }
+
+    fn close(&mut self, index: usize) {
+        self.open -= u32::from(self.peers[index].take().is_some());
     }
 
     fn next_delay(&mut self) -> Duration {
         self.echoes += 1;
-        let part = self.echoes.wrapping_mul(STEP) as f64 / u64::MAX as f64;
-        DELAY_MIN + (DELAY_MAX - DELAY_MIN).mul_f64(part)
+        let part = self.echoes.wrapping_mul(STEP) as f64 / 2_f64.powi(64);
+        let delay = DELAY_MIN + (part * DELAYS) as u32 * DELAY_STEP;
+        delay * self.open.max(PEERS_MAX) / PEERS_MAX
     }
 
     fn send_due(&mut self) {
@@ -106,7 +122,7 @@ impl Slow {
             let Some(peer) = &mut self.peers[index] else { continue };
             // A short message always fits into the send buffer.
             if peer.write_all(&bytes).is_err() {
-                self.peers[index] = None;
+                self.close(index);
             }
         }
     }

@@ -202,7 +202,7 @@ impl Flow {
             self.received += count;
             for _ in complete_before..self.received / plan.message_len {
                 let started_at = self.started_at.pop_front().expect("an echoed message was sent");
-                measurements.record_round_trip(arrived - started_at);
+                measurements.record_round_trip(started_at, arrived);
                 echoes += 1;
             }
             if count < buffer.len() {

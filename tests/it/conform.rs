@@ -41,3 +41,10 @@ fn the_server_of_this_crate_passes_every_row() {
     let verdicts = verdicts(&ended);
     assert!(verdicts.len() > 20 && verdicts.iter().all(|(verdict, _)| verdict == "PASS"), "{}", ended.out.join("\n"));
 }
+
+#[test]
+fn a_process_in_the_background_of_a_command_is_not_taken_for_the_server() {
+    let command = format!("tail -f /dev/null & {}; exit $?", serve_command());
+    let ended = checked(Serve::command("conform --only drain-idle,drain-data,restart --server").arg(&command));
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.out.join("\n"), ended.log_text());
+}

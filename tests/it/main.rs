@@ -34,6 +34,7 @@ mod laws;
 mod log_lines;
 mod mappings;
 mod panics;
+mod peers;
 mod planted;
 mod process_state;
 mod processes;

@@ -6,6 +6,7 @@ mod chapter;
 mod connection;
 mod datagram;
 mod junit;
+mod listener;
 mod page;
 mod pattern;
 mod report;

@@ -1,26 +1,24 @@
 //! The server under test, if this program has started it: its processes, their CPU time, memory and descriptors.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, iter};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::listener;
 use super::verdict::{Checked, Stop};
 use super::wait::Wait;
 use crate::child::{Interrupt, RunningServer, ServerCommand, StartError, StartOptions};
 use crate::supervise;
 
-/// Shells that may run the command of a server. The server is their child.
-const SHELLS: [&str; 4] = ["sh", "dash", "bash", "busybox"];
-
 /// A started server. It is killed on drop.
 pub(super) struct StartedServer {
     running: RunningServer,
     pub(super) address: SocketAddr,
-    /// The server itself, without the supervisor and the shell.
+    /// The process that listens: a command may have others, such as a shell.
     root: Pid,
 }
 
@@ -36,14 +34,10 @@ impl StartedServer {
     ) -> Result<Self, StartError> {
         let running = command.start(options, interrupt)?;
         let address = reachable(&running.address)?;
-        let mut root = running.process.supervisor_pid();
-        while let [child] = supervise::children(root)[..] {
-            let is_wrapper = root == running.process.supervisor_pid() || SHELLS.contains(&name_of(root).as_str());
-            if !is_wrapper {
-                break;
-            }
-            root = child;
-        }
+        let supervisor = running.process.supervisor_pid();
+        let processes = supervise::descendants(supervisor);
+        let listening = listener::process_at(address.port(), processes.iter().copied());
+        let root = listening.or_else(|| processes.first().copied()).unwrap_or(supervisor);
         Ok(Self { running, address, root })
     }
 
@@ -136,12 +130,13 @@ fn reachable(text: &str) -> Result<SocketAddr, StartError> {
         let is_ipv4 = address.is_ipv4();
         address.set_ip(if is_ipv4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }
-    Ok(address)
-}
-
-/// The name of a program; empty if the system does not show it.
-fn name_of(pid: Pid) -> String {
-    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+    // A socket can be bound only to an address of this machine.
+    let mut any_port = address;
+    any_port.set_port(0);
+    match UdpSocket::bind(any_port) {
+        Ok(_) => Ok(address),
+        Err(_) => Err(StartError::Server(format!("it listens on {text}, which is not an address of this machine"))),
+    }
 }
 
 /// User and system CPU time of a process.

@@ -33,6 +33,8 @@ pub(super) fn render(view: &dyn LoopView) -> String {
     for stage in Stage::ALL {
         page.sample("", Some(("stage", stage.name())), u8::from(stage == view.stage()));
     }
+    let help = "1, or 0 if the last reload of settings or certificates failed.";
+    page.one("readyloop_last_reload_successful", "gauge", help, u8::from(!view.has_failed_reload()));
     if let Some(measurements) = view.measurements() {
         page.measurements(measurements);
     }

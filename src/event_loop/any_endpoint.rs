@@ -36,8 +36,10 @@ pub(super) trait AnyEndpoint<N: Net> {
     fn enter_stage(&mut self, stage: Stage, state: &mut LoopState<N>);
     /// Applies the stage of the shutdown to the next slice of the peers.
     fn advance_stage(&mut self, state: &mut LoopState<N>);
-    /// Reads the TLS certificate again, for new connections.
-    fn reload(&mut self) {}
+    /// Reads the TLS certificate again, for new connections. Returns whether that failed.
+    fn reload(&mut self) -> bool {
+        false
+    }
     /// The socket that it has bound, if it has one.
     fn socket(&self) -> Option<EndpointSocket<'_, N>>;
     fn listener_mut(&mut self) -> Option<&mut N::Listener> {

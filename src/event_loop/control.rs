@@ -67,8 +67,16 @@ impl<N: Net + 'static> EventLoop<N> {
         }
     }
 
-    /// Reads certificates and keys again, for new connections.
+    /// Reads certificates and keys again, for new connections. An endpoint with wrong files keeps the previous
+    /// ones, and logs the reason.
     pub fn reload(&mut self) {
-        self.endpoints.iter_mut().for_each(|cell| cell.endpoint_mut().reload());
+        let failed = self.endpoints.iter_mut().filter_map(|cell| cell.endpoint_mut().reload().then_some(())).count();
+        self.state.has_failed_reload = failed > 0;
+    }
+
+    /// Remembers for [`LoopView::has_failed_reload`](super::LoopView::has_failed_reload) that the program could not
+    /// read its own settings again.
+    pub fn mark_failed_reload(&mut self) {
+        self.state.has_failed_reload = true;
     }
 }

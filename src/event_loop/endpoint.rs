@@ -263,12 +263,14 @@ impl<S: Service, N: Net, W: Layer<N::Stream>> AnyEndpoint<N> for Endpoint<S, N, 
         self.advance(state);
     }
 
-    fn reload(&mut self) {
-        match self.layer.reload() {
+    fn reload(&mut self) -> bool {
+        let reloaded = self.layer.reload();
+        match &reloaded {
             None => {}
             Some(Ok(())) => info!("reloaded TLS certificate for {}", self.name()),
             Some(Err(error)) => error!("kept the previous TLS certificate for {}: {error}", self.name()),
         }
+        matches!(reloaded, Some(Err(_)))
     }
 
     fn is_empty(&self) -> bool {

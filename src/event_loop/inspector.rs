@@ -55,6 +55,8 @@ pub trait LoopView {
     fn measurements(&self) -> Option<&Measurements>;
     /// The stage of the shutdown.
     fn stage(&self) -> Stage;
+    /// Whether the last reload failed, so that older settings or certificates are in force.
+    fn has_failed_reload(&self) -> bool;
     /// The time of this turn.
     fn now(&self) -> Instant;
     /// The address that an endpoint listens at; `None` if it only connects or does not exist.
@@ -149,6 +151,10 @@ impl<N: Net + 'static> LoopView for EventLoop<N> {
 
     fn stage(&self) -> Stage {
         self.shutdown.stage()
+    }
+
+    fn has_failed_reload(&self) -> bool {
+        self.state.has_failed_reload
     }
 
     fn now(&self) -> Instant {

@@ -30,6 +30,8 @@ pub(super) struct LoopState<N: Net> {
     pub(super) refused_address: u64,
     pub(super) accept_errors: u64,
     pub(super) connects_failed: u64,
+    /// Whether the last reload of certificates or settings failed.
+    pub(super) has_failed_reload: bool,
 }
 
 impl<N: Net> LoopState<N> {
@@ -49,6 +51,7 @@ impl<N: Net> LoopState<N> {
             refused_address: 0,
             accept_errors: 0,
             connects_failed: 0,
+            has_failed_reload: false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `Cost`: the resources that server and generator use in a run: CPU, memory, threads, context switches.
 //!
-//! The generator calls it at the start and at the end of the measured time.
+//! It is sampled at the start and at the end of the measured time. `ThreadCost` is the part of one thread.
 
 use std::io;
 use std::thread::{self, JoinHandle};
@@ -25,6 +25,26 @@ type Sample<T> = (T, Duration);
 /// A sample of the server that another thread takes.
 type PendingSample<T> = Option<JoinHandle<Sample<io::Result<T>>>>;
 
+/// CPU time of the calling thread, and the time in which it was runnable and waited for a core.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ThreadCost {
+    cpu: Duration,
+    waited: Duration,
+}
+
+impl ThreadCost {
+    pub(super) fn now() -> Self {
+        // The wait is read first: it takes longer.
+        let waited = machine::own_wait();
+        Self { cpu: machine::own_cpu(), waited }
+    }
+
+    pub(super) fn since(self, earlier: Self) -> Self {
+        let Self { cpu, waited } = self;
+        Self { cpu: cpu.saturating_sub(earlier.cpu), waited: waited.saturating_sub(earlier.waited) }
+    }
+}
+
 /// Samples of the resources of both processes.
 pub(super) struct Cost {
     pid: Option<u32>,
@@ -41,10 +61,7 @@ pub(super) struct Cost {
     /// All cores with the CPU time of this process, at the start and at the end of the measured time.
     cores: (Option<CoreTicks>, Option<CoreTicks>),
     own_process_cpu: Duration,
-    own_cpu: Option<Duration>,
-    own_wait: Duration,
-    /// CPU time and wait for a core in the measured time.
-    spent: Option<(Duration, Duration)>,
+    has_begun: bool,
 }
 
 impl Cost {
@@ -64,9 +81,7 @@ impl Cost {
             server_threads_last: None,
             cores: (None, None),
             own_process_cpu: Duration::ZERO,
-            own_cpu: None,
-            own_wait: Duration::ZERO,
-            spent: None,
+            has_begun: false,
         })
     }
 
@@ -76,30 +91,26 @@ impl Cost {
         self.server_memory = self.pid.and_then(|pid| sample_in_thread(move || machine::memory_of(&pid.to_string())));
     }
 
-    /// Whether the measured time has begun.
-    pub(super) fn has_begun(&self) -> bool {
-        self.own_cpu.is_some()
-    }
-
-    /// Samples the start of the measured time.
+    /// Samples the start of the measured time, at the first call.
     pub(super) fn begin(&mut self) {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return;
+        }
         self.server_cpu.0 = self.server_cpu_now();
         self.server_threads.0 = self.pid.and_then(|pid| sample_in_thread(move || ThreadCounters::of(pid)));
         self.cores.0 = CoreTicks::now();
         self.own_process_cpu = machine::own_process_cpu();
-        self.own_wait = machine::own_wait();
-        self.own_cpu = Some(machine::own_cpu());
     }
 
-    /// Samples the end of the measured time. Returns false if it has not begun, or has already ended.
-    pub(super) fn end(&mut self) -> bool {
-        let Some(cpu) = self.own_cpu.filter(|_| self.spent.is_none()) else { return false };
-        self.spent = Some((machine::own_cpu() - cpu, machine::own_wait().saturating_sub(self.own_wait)));
+    /// Samples the end of the measured time, if it has begun.
+    pub(super) fn end(&mut self) {
+        if !self.has_begun {
+            return;
+        }
         self.server_cpu.1 = self.server_cpu_now();
         self.own_process_cpu = machine::own_process_cpu().saturating_sub(self.own_process_cpu);
         self.cores.1 = CoreTicks::now();
         self.server_threads.1 = self.pid.and_then(|pid| sample_in_thread(move || ThreadCounters::of(pid)));
-        true
     }
 
     /// Waits for the last sample. It must be complete before connections close, because a server may then
@@ -110,23 +121,25 @@ impl Cost {
         }
     }
 
-    /// The values for the record.
+    /// The values for the record. `threads` are those of the generator.
     pub(super) fn into_figures(
         mut self,
+        threads: &[ThreadCost],
         measured: Duration,
         answered: u64,
         open: u64,
     ) -> (Option<ServerCost>, GeneratorCost, OtherWork) {
         self.finish_sampling();
-        let (cpu, waited) = self.spent.unwrap_or_default();
+        let cpu = threads.iter().map(|thread| thread.cpu).sum();
+        let busiest = threads.iter().max_by_key(|thread| thread.cpu + thread.waited).copied().unwrap_or_default();
         let fraction =
             |span: Duration| if measured.is_zero() { 0.0 } else { span.as_secs_f64() / measured.as_secs_f64() };
         let grown = self.own_memory.zip(self.own_memory_before).map(|(open, before)| open.saturating_sub(before));
         let generator = GeneratorCost {
             cpu_ns: nanos(cpu),
-            busy: fraction(cpu),
-            waited: fraction(waited),
-            was_bottleneck: fraction(cpu) + fraction(waited) > 1.0 - IDLE_MIN,
+            busy: fraction(busiest.cpu),
+            waited: fraction(busiest.waited),
+            was_bottleneck: fraction(busiest.cpu) + fraction(busiest.waited) > 1.0 - IDLE_MIN,
             memory_per_connection_bytes: grown.and_then(|bytes| bytes.checked_div(open)),
         };
         let other_work = self.other_work(measured).unwrap_or_default();
@@ -210,7 +223,7 @@ mod tests {
         let begun = machine::own_cpu();
         while machine::own_cpu() < begun + Duration::from_millis(20) {}
         cost.end();
-        let (server, _, _) = cost.into_figures(Duration::from_secs(60), 2, 1);
+        let (server, _, _) = cost.into_figures(&[], Duration::from_secs(60), 2, 1);
         let server = server.expect("this process is running");
         assert!(server.cpu_ns >= 20_000_000, "{server:?}");
         assert_eq!(server.cpu_per_request_ns, Some(server.cpu_ns / 2));

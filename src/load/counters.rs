@@ -48,6 +48,13 @@ impl LatencyRecorder {
         self.histogram.saturating_record(latency_ns);
     }
 
+    /// Adds the latencies of another thread.
+    fn merge(&mut self, other: &Self) {
+        self.min_ns = self.min_ns.min(other.min_ns);
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.histogram.add(&other.histogram).expect("both histograms have the same bounds");
+    }
+
     pub(super) fn latencies(&self) -> Latencies {
         Latencies::of(&self.histogram, self.min_ns, self.max_ns)
     }
@@ -62,6 +69,8 @@ pub(super) struct RequestCounters {
     pub(super) sent: u64,
     pub(super) answered: u64,
     pub(super) failed: u64,
+    /// Datagrams without an answer in time.
+    pub(super) lost: u64,
     latency: LatencyRecorder,
     /// Latency from the real send time; only in an open loop.
     service: Option<LatencyRecorder>,
@@ -82,6 +91,7 @@ impl RequestCounters {
             sent: 0,
             answered: 0,
             failed: 0,
+            lost: 0,
             latency: LatencyRecorder::new(),
             service: is_planned.then(LatencyRecorder::new),
             connect: LatencyRecorder::new(),
@@ -104,11 +114,41 @@ impl RequestCounters {
     }
 
     /// Ends the measured time at `now` at the latest. If a complete run had no planned end, the last answer
-    /// is the end.
+    /// is the end. After an early end, requests in flight are neither answered nor failed, so they do not
+    /// count as sent.
     pub(super) fn finish(&mut self, now: Instant, is_done: bool) {
         let after_last = self.last_answer + Duration::from_nanos(1);
         let last = if is_done && self.end == Instant::NEVER { after_last } else { now };
         self.end = self.end.min(last).max(self.begin);
+        if !is_done {
+            self.sent = self.answered + self.failed + self.lost;
+        }
+    }
+
+    /// Adds the counters of another thread, after the end of both. The later end is that of both.
+    pub(super) fn merge(&mut self, mut other: Self) {
+        if self.begin == Instant::NEVER {
+            std::mem::swap(self, &mut other);
+        }
+        if other.begin != Instant::NEVER {
+            self.end = self.end.max(other.end);
+            self.series.advance(self.end);
+            other.series.advance(self.end);
+            self.series.merge(&other.series);
+        }
+        self.sent += other.sent;
+        self.answered += other.answered;
+        self.failed += other.failed;
+        self.lost += other.lost;
+        self.answered_in_window += other.answered_in_window;
+        self.latency.merge(&other.latency);
+        self.service.iter_mut().zip(&other.service).for_each(|(sum, added)| sum.merge(added));
+        for added in other.errors {
+            match self.errors.iter_mut().find(|error| error.kind == added.kind) {
+                Some(error) => error.count += added.count,
+                None => self.errors.push(added),
+            }
+        }
     }
 
     /// Whether a request belongs to the measured time.
@@ -253,6 +293,45 @@ mod tests {
         counters.advance(at(5));
         assert_eq!((counters.sent, counters.answered, counters.measured()), (0, 0, Duration::ZERO));
         assert!(counters.into_intervals().is_empty());
+    }
+
+    #[test]
+    fn merged_counters_are_those_of_one_thread() {
+        let new = || {
+            let mut counters = RequestCounters::new(true);
+            counters.begin(at(1000));
+            counters
+        };
+        let (mut one, mut parts) = (new(), [new(), new(), new()]);
+        for number in 0..30_000_u32 {
+            let (request, now) = (request(1000 + number - number % 7, 1001 + number), at(1003 + number));
+            for counters in [&mut one, &mut parts[number as usize % 3]] {
+                counters.count_sent(&request);
+                counters.advance(now);
+                counters.count_answer(&request, now);
+                if number % 1000 == 0 {
+                    counters.count_failed(&request);
+                    counters.count_error(ErrorKind::Reset, || "a reset".to_owned());
+                }
+            }
+        }
+        one.finish(at(31_010), false);
+        // The first of these threads did not begin to send.
+        let threads = [RequestCounters::new(true)].into_iter().chain(parts);
+        let ended = threads.zip([31_000, 31_000, 31_010, 31_005]).map(|(mut counters, end)| {
+            counters.finish(at(end), false);
+            counters
+        });
+        let merged = ended.reduce(|mut sum, counters| {
+            sum.merge(counters);
+            sum
+        });
+        let merged = merged.unwrap();
+        assert_eq!((merged.sent, merged.answered, merged.failed), (one.sent, one.answered, one.failed));
+        assert_eq!((merged.measured(), merged.errors()), (one.measured(), one.errors()));
+        assert!((merged.rate() - one.rate()).abs() < 1e-9);
+        assert_eq!((merged.latency(), merged.service()), (one.latency(), one.service()));
+        assert!(merged.into_intervals() == one.into_intervals());
     }
 
     #[test]

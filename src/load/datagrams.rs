@@ -11,17 +11,18 @@ use crate::admission::ServerLimits;
 use crate::codec::{Framing, Raw};
 use crate::event_loop::EventLoop;
 use crate::instant::Instant;
-use crate::net::{Address, DatagramOptions, Datagrams, Net, Reactor};
+use crate::net::{Address, DatagramOptions, Datagrams, Net};
 use crate::slab::Key;
 
-use super::cost::Cost;
 use super::counters::{Request, RequestCounters};
 use super::error_kind::ErrorKind;
+use super::load_run::LoadRun;
+use super::member::Member;
 use super::outcome::RunOutcome;
 use super::pattern::{Pattern, PatternOffset};
 use super::plan::{DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, Plan, RunLength, Verify};
-use super::progress::{LoadRun, RunProgress};
-use super::record::{Connections, Record, RunEnd};
+use super::progress::RunProgress;
+use super::record::{Connections, RunEnd};
 use super::window::Window;
 
 /// Maximum number of sockets that send unprompted in one turn, so that answers are not kept waiting.
@@ -35,8 +36,8 @@ struct LoadSocket {
     in_flight: VecDeque<(u64, Request)>,
 }
 
-/// A run of the load generator over UDP.
-pub struct DatagramGenerator<N: Net> {
+/// The sockets of one thread in a run over UDP.
+pub(super) struct DatagramGenerator<N: Net> {
     event_loop: EventLoop<N>,
     plan: Plan,
     server: SocketAddr,
@@ -44,7 +45,6 @@ pub struct DatagramGenerator<N: Net> {
     sockets: Vec<LoadSocket>,
     pattern: Pattern,
     counters: RequestCounters,
-    lost: u64,
     window: Window,
     /// Number of the next planned request. In a closed loop, the next socket that sends its first one.
     next_planned: u64,
@@ -57,41 +57,33 @@ pub struct DatagramGenerator<N: Net> {
     /// The datagram that is sent, and the one that is received.
     outgoing: Vec<u8>,
     incoming: Vec<u8>,
-    cost: Cost,
-}
-
-impl DatagramGenerator<Reactor> {
-    /// A run over real sockets. The resources of the server process `pid` are measured.
-    ///
-    /// # Errors
-    /// There is no process `pid`, access to it is denied, or the sockets cannot be bound.
-    pub fn new(reactor: Reactor, server: SocketAddr, plan: Plan, pid: Option<u32>) -> io::Result<Self> {
-        Self::over(reactor, server, plan, Cost::new(pid)?)
-    }
+    member: Member,
 }
 
 impl<N: Net + 'static> DatagramGenerator<N> {
     /// A run over any `Net`.
-    pub(super) fn over(net: N, server: SocketAddr, plan: Plan, cost: Cost) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// A socket cannot be bound.
+    pub(super) fn over(net: N, server: SocketAddr, plan: Plan, member: Member) -> io::Result<Self> {
         let mut event_loop = EventLoop::new(net, ServerLimits::default()).with_returned_control_events();
+        member.join(event_loop.handle());
         let any = if server.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
         let mut sockets = Vec::with_capacity(plan.connections);
         for index in 0..plan.connections as u64 {
-            let source = SocketAddr::new(plan.source(index).unwrap_or(any), 0);
+            let source = SocketAddr::new(plan.source(member.share.number_in_run(index)).unwrap_or(any), 0);
             let address = Address::Udp(source.to_string());
             let key = event_loop.bind_socket(&address, &DatagramOptions::default())?;
             sockets.push(LoadSocket { key, next: index, in_flight: VecDeque::new() });
         }
         let now = event_loop.net().now();
-        let window = Window::new(&plan, now);
-        let mut generator = Self {
+        Ok(Self {
             event_loop,
             server,
             sockets,
             pattern: Pattern::new(Framing::Raw(Raw)),
             counters: RequestCounters::new(plan.pace.rate().is_some()),
-            lost: 0,
-            window,
+            window: Window::unset(),
             next_planned: 0,
             waits_until: None,
             run_end: None,
@@ -100,13 +92,9 @@ impl<N: Net + 'static> DatagramGenerator<N> {
             received_bytes: 0,
             outgoing: Vec::with_capacity(plan.message_len),
             incoming: vec![0; DATAGRAM_LEN_MAX + 1],
-            cost,
+            member,
             plan,
-        };
-        generator.cost.sample_when_open();
-        generator.counters.begin(generator.window.begin);
-        generator.counters.end(generator.window.end);
-        Ok(generator)
+        })
     }
 
     /// The time by the clock, which goes on within a turn.
@@ -130,7 +118,12 @@ impl<N: Net + 'static> DatagramGenerator<N> {
     /// When the next request may be sent without an answer before it.
     fn next_unprompted(&self) -> Instant {
         match self.window.schedule {
-            None if self.waits_until.is_none() && self.next_planned < self.sockets.len() as u64 => Instant::ORIGIN,
+            None if self.window.remaining > 0
+                && self.waits_until.is_none()
+                && self.next_planned < self.sockets.len() as u64 =>
+            {
+                Instant::ORIGIN
+            }
             Some(schedule) if self.next_planned < self.window.planned.end => schedule.planned(self.next_planned),
             Some(_) | None => Instant::NEVER,
         }
@@ -163,7 +156,7 @@ impl<N: Net + 'static> DatagramGenerator<N> {
     fn send(&mut self, index: usize, request: Request) {
         let (step, message_len) = (self.sockets.len() as u64, self.plan.message_len);
         let socket = &mut self.sockets[index];
-        let serial = socket.next;
+        let serial = self.member.share.number_in_run(socket.next);
         socket.next += step;
         self.outgoing.clear();
         self.outgoing.extend_from_slice(&serial.to_le_bytes());
@@ -237,7 +230,7 @@ impl<N: Net + 'static> DatagramGenerator<N> {
                 && request.sent_at + self.plan.timeout <= now
             {
                 self.sockets[index].in_flight.pop_front();
-                self.lost += u64::from(self.counters.is_measured(&request));
+                self.counters.lost += u64::from(self.counters.is_measured(&request));
                 self.fill_pipeline(index);
             }
         }
@@ -249,10 +242,22 @@ impl<N: Net + 'static> DatagramGenerator<N> {
         self.next_unprompted().min(phase).min(self.expiry_checked_at + self.plan.expiry_interval())
     }
 
+    /// Sets the window of the run, once all threads have bound their sockets. Returns whether it is set.
+    fn has_begun(&mut self, now: Instant) -> bool {
+        if self.window.begin == Instant::NEVER
+            && let Some(begin) = self.member.begin(now)
+        {
+            self.window = Window::new(&self.plan, self.member.share, begin);
+            self.counters.begin(self.window.begin);
+            self.counters.end(self.window.end);
+        }
+        self.window.begin != Instant::NEVER
+    }
+
     fn advance(&mut self, now: Instant) {
-        if self.window.begin <= now && !self.cost.has_begun() {
+        if self.window.begin <= now && !self.member.is_measuring() {
             self.next_planned = self.next_planned.max(self.window.planned.start);
-            self.cost.begin();
+            self.member.begin_measuring();
         }
         let is_plan_sent = self.window.planned.end <= self.next_planned;
         let is_all_sent = match (self.window.schedule, self.plan.run_length) {
@@ -262,7 +267,7 @@ impl<N: Net + 'static> DatagramGenerator<N> {
         };
         if is_all_sent && self.waits_until.is_none() {
             if let RunLength::Time(_) = self.plan.run_length {
-                self.cost.end();
+                self.member.end_measuring();
             }
             self.waits_until = Some(now + self.plan.last_answers_timeout());
         }
@@ -276,23 +281,27 @@ impl<N: Net + 'static> DatagramGenerator<N> {
         if self.run_end.is_some() {
             return;
         }
-        self.cost.end();
+        self.member.end_measuring();
         if run_end == RunEnd::Done {
             let in_flight = self.sockets.iter().flat_map(|socket| &socket.in_flight);
-            self.lost += in_flight.filter(|(_, request)| self.counters.is_measured(request)).count() as u64;
+            self.counters.lost += in_flight.filter(|(_, request)| self.counters.is_measured(request)).count() as u64;
         }
         self.counters.finish(now, run_end == RunEnd::Done);
         self.window.end = self.window.end.min(now);
         self.run_end = Some(run_end);
+        self.member.report(self.progress());
+        self.member.end(now);
     }
 }
 
 impl<N: Net + 'static> LoadRun for DatagramGenerator<N> {
     fn turn(&mut self) -> io::Result<Option<RunEnd>> {
         let now = self.clock();
-        self.send_unprompted(now);
-        // Directly before the sleep, so that no change that ends the run is slept over.
-        self.advance(now);
+        if self.has_begun(now) {
+            self.send_unprompted(now);
+            // Directly before the sleep, so that no change that ends the run is slept over.
+            self.advance(now);
+        }
         if self.run_end.is_some() {
             return Ok(self.run_end);
         }
@@ -301,9 +310,7 @@ impl<N: Net + 'static> LoadRun for DatagramGenerator<N> {
             self.receive_all(key.slot());
         }
         while let Some(event) = self.event_loop.poll_control_event() {
-            if event.ends_program() {
-                self.interrupt();
-            }
+            self.handle_control_event(event);
         }
         let now = self.clock();
         self.counters.advance(now);
@@ -316,10 +323,6 @@ impl<N: Net + 'static> LoadRun for DatagramGenerator<N> {
         self.end(now, RunEnd::Interrupted);
     }
 
-    fn take_tls_error(&mut self) -> Option<io::Error> {
-        None
-    }
-
     fn progress(&self) -> RunProgress {
         RunProgress {
             open: self.sockets.len(),
@@ -329,21 +332,24 @@ impl<N: Net + 'static> LoadRun for DatagramGenerator<N> {
         }
     }
 
-    fn into_record(mut self, name: String, begun_unix_s: u64) -> Record {
+    fn member(&self) -> &Member {
+        &self.member
+    }
+
+    fn into_outcome(mut self) -> RunOutcome {
         self.interrupt();
+        let cost = self.member.wait_for_all();
         let sockets = self.sockets.len() as u64;
-        let outcome = RunOutcome {
+        RunOutcome {
             ending: self.run_end.unwrap_or(RunEnd::Interrupted),
             planned_count: self.window.planned_count(),
-            lost: self.lost,
             connections: Connections { opened: sockets, open_max: sockets, ..Connections::default() },
             sent_bytes: self.sent_bytes,
             received_bytes: self.received_bytes,
-            plan: self.plan,
             counters: self.counters,
-            cost: self.cost,
-        };
-        outcome.into_record(name, begun_unix_s)
+            tls_error: None,
+            costs: vec![cost],
+        }
     }
 }
 

@@ -17,25 +17,26 @@ use crate::instant::Instant;
 use crate::net::{Destination, Net, PortSearch, Reactor};
 use crate::watermark::Watermarks;
 
-use super::cost::Cost;
+use super::load_run::LoadRun;
+use super::member::Member;
 use super::outcome::RunOutcome;
 use super::plan::{ConnectionReuse, Plan};
-use super::progress::{LoadRun, Phase, RunProgress};
-use super::record::{Connections, Record, RunEnd};
+use super::progress::{Phase, RunProgress};
+use super::record::{Connections, RunEnd};
 use super::schedule::{RateSchedule, nanos};
 use super::window::Window;
 use super::workload::{ClockFn, SendMode, Workload};
 
-/// Maximum number of connects in progress, which is the backlog of many listeners.
-const CONNECTING_MAX: usize = 128;
+/// Maximum number of connects in progress on all threads, which is the backlog of many listeners.
+const CONNECTING_MAX: u64 = 128;
 
 /// Maximum number of connections that send unprompted in one turn, and their bytes. A turn sends all it
 /// queues, so a request leaves soon after its send time, and few connections need memory for a queue.
 const SLICE: usize = 128;
 const SLICE_BYTES: usize = 1024 * 1024;
 
-/// A run of the load generator.
-pub struct Generator<N: Net> {
+/// The connections of one thread in a run.
+pub(super) struct Generator<N: Net> {
     plan: Plan,
     server: Destination,
     client: Client<N, Workload>,
@@ -53,41 +54,45 @@ pub struct Generator<N: Net> {
     expiry_checked_at: Instant,
     /// Byte counters at the start and at the end of the measured time.
     ledger: (Ledger, Ledger),
-    cost: Cost,
+    member: Member,
 }
 
 impl Generator<Reactor> {
-    /// A run over real sockets, with the TLS of `dial` if it has any. The resources of the server process `pid` are measured.
-    ///
-    /// # Errors
-    /// There is no process `pid`, or access to it is denied.
-    pub fn new(reactor: Reactor, dial: Dial, server: Destination, plan: Plan, pid: Option<u32>) -> io::Result<Self> {
-        let cost = Cost::new(pid)?;
+    /// A run over real sockets, with the TLS of `dial` if it has any.
+    pub(super) fn new(reactor: Reactor, dial: Dial, server: Destination, plan: Plan, member: Member) -> Self {
         let clock = reactor.clock();
-        Ok(Self::over(reactor, Box::new(move || clock.now()), dial, server, plan, cost))
+        Self::over(reactor, Box::new(move || clock.now()), dial, server, plan, member)
     }
 }
 
 impl<N: Net + 'static> Generator<N> {
     /// A run over any `Net`; `clock` is the clock of that `Net`.
-    pub(super) fn over(net: N, clock: ClockFn, mut dial: Dial, server: Destination, plan: Plan, cost: Cost) -> Self {
+    pub(super) fn over(
+        net: N,
+        clock: ClockFn,
+        mut dial: Dial,
+        server: Destination,
+        plan: Plan,
+        member: Member,
+    ) -> Self {
         let now = net.now();
         let workload = Workload::new(&plan, clock);
         dial.limits = peer_limits(&plan);
         dial.socket.ports = PortSearch::All;
         let limits = ServerLimits {
             connect_timeout: plan.timeout,
-            connecting_max: CONNECTING_MAX,
+            connecting_max: connecting_max(&member),
             // The plan bounds the queued bytes.
             queue_total_max: usize::MAX,
             ..ServerLimits::default()
         };
         let client = Client::new(net, dial, plan.framing, workload, limits);
+        member.join(client.handle());
         Self {
             server,
             client,
             phase: Phase::Connecting,
-            connects: plan.connect_rate.map(|rate| RateSchedule::new(now, rate)),
+            connects: plan.connect_rate.map(|rate| RateSchedule::new(now, rate).of_share(member.share)),
             connects_begun: 0,
             retry_at: Instant::ORIGIN,
             began_at: now,
@@ -96,7 +101,7 @@ impl<N: Net + 'static> Generator<N> {
             next_planned: 0,
             expiry_checked_at: now,
             ledger: (Ledger::default(), Ledger::default()),
-            cost,
+            member,
             plan,
         }
     }
@@ -174,9 +179,7 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
             self.handle_failure(failure);
         }
         while let Some(control_event) = self.client.poll_control_event() {
-            if control_event.ends_program() {
-                self.interrupt();
-            }
+            self.handle_control_event(control_event);
         }
         let now = self.workload().now();
         self.client.service_mut().counters.advance(now);
@@ -192,10 +195,6 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
         self.end(now, RunEnd::Interrupted);
     }
 
-    fn take_tls_error(&mut self) -> Option<io::Error> {
-        self.client.service_mut().tls_error.take()
-    }
-
     fn progress(&self) -> RunProgress {
         let workload = self.workload();
         RunProgress {
@@ -206,18 +205,22 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
         }
     }
 
-    fn into_record(mut self, name: String, begun_unix_s: u64) -> Record {
+    fn member(&self) -> &Member {
+        &self.member
+    }
+
+    fn into_outcome(mut self) -> RunOutcome {
         self.interrupt();
         let ending = match self.phase {
             Phase::Ended(ending) => ending,
             Phase::Connecting | Phase::Sending | Phase::Waiting(_) => RunEnd::Interrupted,
         };
+        let cost = self.member.wait_for_all();
         let (before, after) = self.ledger;
         let workload = self.client.into_service();
-        let outcome = RunOutcome {
+        RunOutcome {
             ending,
             planned_count: self.window.planned_count(),
-            lost: 0,
             connections: Connections {
                 opened: workload.opened,
                 failed: workload.failed,
@@ -229,12 +232,16 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
             },
             sent_bytes: after.bytes_written.saturating_sub(before.bytes_written),
             received_bytes: after.bytes_read.saturating_sub(before.bytes_read),
-            plan: self.plan,
             counters: workload.counters,
-            cost: self.cost,
-        };
-        outcome.into_record(name, begun_unix_s)
+            tls_error: workload.tls_error,
+            costs: vec![cost],
+        }
     }
+}
+
+/// Maximum number of connects in progress on one thread.
+fn connecting_max(member: &Member) -> usize {
+    member.share.part(CONNECTING_MAX).max(1) as usize
 }
 
 /// Limits of each peer. The generator checks its timeouts itself, and every peer must always be read:

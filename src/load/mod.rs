@@ -1,7 +1,7 @@
 //! The load generator: sends requests to an echo server, checks every byte of the answers, and measures.
 //!
-//! One thread drives all connections on the event loop of the client. The input is a [`Plan`], the
-//! result is a [`Record`]. Nothing is printed here.
+//! Each thread drives its share of the connections on an event loop of the client. The input of [`run`] is a
+//! [`Plan`], the result is a [`Record`]. Nothing is printed here.
 
 mod cost;
 mod counters;
@@ -10,7 +10,9 @@ mod error_kind;
 mod exchange;
 mod generator;
 pub mod latencies;
+mod load_run;
 mod machine;
+mod member;
 mod outcome;
 mod pattern;
 pub mod plan;
@@ -19,12 +21,13 @@ mod recent_connects;
 pub mod record;
 mod schedule;
 mod series;
+mod share;
+mod threads;
 mod window;
 mod workload;
 
-pub use datagrams::DatagramGenerator;
-pub use generator::Generator;
 pub use latencies::Latencies;
 pub use plan::Plan;
-pub use progress::{LoadRun, RunProgress};
+pub use progress::RunProgress;
 pub use record::Record;
+pub use threads::{LoadError, LoadResult, LoadTarget, run};

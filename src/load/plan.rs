@@ -22,11 +22,14 @@ pub const DATAGRAM_LEN_MIN: usize = 8;
 /// Maximum payload of a UDP datagram over IPv4.
 pub const DATAGRAM_LEN_MAX: usize = 65_507;
 
-/// Maximum number of planned requests per second: more than one thread can send.
+/// Maximum number of planned requests per second: more than a machine can send.
 pub const RATE_MAX: f64 = 10e6;
 
 /// Maximum number of connections, with the idle ones.
 pub const CONNECTIONS_MAX: usize = 10_000_000;
+
+/// Maximum number of threads: more than any machine has cores for.
+pub const THREADS_MAX: usize = 1024;
 
 /// Maximum number of requests in flight over all connections. The generator stores the times of each.
 pub const IN_FLIGHT_MAX: usize = 50_000_000;
@@ -52,6 +55,8 @@ pub struct Plan {
     pub connections: usize,
     /// Number of additional idle connections.
     pub idle: usize,
+    /// Number of threads, each with an event loop and a share of the connections.
+    pub threads: usize,
     /// Length of a request in bytes, without the bytes that the framing adds.
     pub message_len: usize,
     /// Maximum number of requests in flight on one connection.
@@ -118,6 +123,17 @@ pub enum PlanError {
     /// The number of connections is out of range.
     #[error("the number of connections, with the idle ones, must be 1 to {CONNECTIONS_MAX}")]
     Connections,
+    /// The number of threads is out of range.
+    #[error("the number of threads must be 1 to {THREADS_MAX}")]
+    Threads,
+    /// A thread would have no connection that carries requests.
+    #[error("{connections} connections are too few for {threads} threads: each thread needs one")]
+    ThreadWithoutConnection {
+        /// Number of connections that carry requests.
+        connections: usize,
+        /// Number of threads.
+        threads: usize,
+    },
     /// The pipeline is zero.
     #[error("the pipeline must be greater than zero")]
     NoPipeline,
@@ -184,6 +200,7 @@ impl Plan {
             framing: Framing::Raw(crate::codec::Raw),
             connections: 1,
             idle: 0,
+            threads: 1,
             message_len: 64,
             pipeline: 1,
             pace: Pace::Closed,
@@ -204,6 +221,13 @@ impl Plan {
     pub fn check(&self) -> Result<(), PlanError> {
         if self.connections == 0 || self.connections_max() > CONNECTIONS_MAX {
             return Err(PlanError::Connections);
+        }
+        if self.threads == 0 || self.threads > THREADS_MAX {
+            return Err(PlanError::Threads);
+        }
+        if self.connections < self.threads {
+            let (connections, threads) = (self.connections, self.threads);
+            return Err(PlanError::ThreadWithoutConnection { connections, threads });
         }
         self.check_message()?;
         self.check_in_flight()?;
@@ -317,6 +341,7 @@ impl Plan {
             framing: self.framing.to_string(),
             connections: self.connections as u64,
             idle_connections: self.idle as u64,
+            threads: self.threads as u64,
             message_bytes: self.message_len as u64,
             pipeline: self.pipeline as u64,
             rate: self.pace.rate(),

@@ -1,35 +1,13 @@
-//! `LoadRun`, `RunProgress` and `Phase`: a run and its state while it lasts.
+//! `RunProgress` and `Phase`: the state of a run while it lasts.
 
-use std::io;
 use std::time::Duration;
 
 use crate::instant::Instant;
 
-use super::record::{Record, RunEnd};
-
-/// A run of the load generator.
-pub trait LoadRun {
-    /// Runs one turn, which sleeps until there is work. Returns how the run ended, once it has.
-    ///
-    /// # Errors
-    /// The poll failed.
-    fn turn(&mut self) -> io::Result<Option<RunEnd>>;
-
-    /// Ends the run. The measurements so far stay valid.
-    fn interrupt(&mut self);
-
-    /// The first error of TLS, once: why the server cannot be measured.
-    fn take_tls_error(&mut self) -> Option<io::Error>;
-
-    /// State of the run.
-    fn progress(&self) -> RunProgress;
-
-    /// The run as plain data. Interrupts a run that has not ended.
-    fn into_record(self, name: String, begun_unix_s: u64) -> Record;
-}
+use super::record::RunEnd;
 
 /// State of a run, for a progress display.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RunProgress {
     /// Number of open connections.
     pub open: usize,
@@ -41,6 +19,18 @@ pub struct RunProgress {
     pub errors: u64,
 }
 
+impl RunProgress {
+    /// The state of two threads together.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            open: self.open + other.open,
+            measured: self.measured.max(other.measured),
+            answered: self.answered + other.answered,
+            errors: self.errors + other.errors,
+        }
+    }
+}
+
 /// Phase of a run over connections.
 ///
 /// ```text
@@ -49,7 +39,7 @@ pub struct RunProgress {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Connections are opened; no request is sent.
+    /// Connections are opened, here and on the other threads; no request is sent.
     Connecting,
     /// Requests are sent, first for the warm-up and then for the measurement.
     Sending,

@@ -109,6 +109,9 @@ pub struct RunConfig {
     pub transport: Transport,
     /// Framing of requests and answers: `raw`, `lines`, `length`, `fixed:16`.
     pub framing: String,
+    /// Number of threads of the generator; 1 in a file of an earlier version.
+    #[serde(default = "one")]
+    pub threads: u64,
     /// Number of connections that carry requests.
     pub connections: u64,
     /// Number of additional idle connections.
@@ -136,6 +139,10 @@ pub struct RunConfig {
     pub timeout_ns: u64,
     /// Whether every returned byte was compared with the sent byte.
     pub verified: bool,
+}
+
+fn one() -> u64 {
+    1
 }
 
 /// Transport of a run.
@@ -200,7 +207,7 @@ pub struct Connections {
     /// peers keeps some of them waiting.
     #[serde(default)]
     pub silent: u64,
-    /// Highest number of open connections.
+    /// Highest number of open connections; with several threads, the sum of the highest number of each.
     pub open_max: u64,
     /// Time from the first connect until all lasting connections were open.
     pub opening_ns: u64,
@@ -233,14 +240,14 @@ pub struct Interval {
 /// Resources that the generator used in the measured time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GeneratorCost {
-    /// User and system CPU time.
+    /// User and system CPU time of all threads.
     pub cpu_ns: u64,
-    /// CPU time as a fraction of the measured time: 1 is one full core.
+    /// CPU time of the busiest thread as a fraction of the measured time: 1 is one full core.
     pub busy: f64,
-    /// Fraction of the measured time in which it was runnable and waited for a core; 0 if unknown.
+    /// Fraction of the measured time in which this thread was runnable and waited for a core; 0 if unknown.
     #[serde(default)]
     pub waited: f64,
-    /// Whether its idle time was so short that it may have limited the results.
+    /// Whether the idle time of this thread was so short that it may have limited the results.
     pub was_bottleneck: bool,
     /// Anonymous memory per connection; `null` if unknown.
     pub memory_per_connection_bytes: Option<u64>,

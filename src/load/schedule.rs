@@ -4,23 +4,31 @@ use std::time::Duration;
 
 use crate::instant::Instant;
 
+use super::share::Share;
+
 /// `span` in whole nanoseconds, or the largest number if it does not fit.
 pub(super) fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Planned times at a constant rate.
+/// Planned times at a constant rate, of all events or of one share of them.
 ///
 /// Each time is computed from the first one, so that rounding errors do not add up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RateSchedule {
     begin: Instant,
     rate: f64,
+    share: Share,
 }
 
 impl RateSchedule {
     pub(super) fn new(begin: Instant, rate: f64) -> Self {
-        Self { begin, rate }
+        Self { begin, rate, share: Share::WHOLE }
+    }
+
+    /// The events of one share, with numbers of their own.
+    pub(super) fn of_share(self, share: Share) -> Self {
+        Self { share, ..self }
     }
 
     /// A schedule from about `now` on, and the number of the event that is planned for the end of the warm-up.
@@ -34,7 +42,7 @@ impl RateSchedule {
     #[inline]
     pub(super) fn planned(&self, number: u64) -> Instant {
         // Exact for a hundred days: the 53 bits of an `f64` hold that many nanoseconds.
-        self.begin + Duration::from_nanos((number as f64 * 1e9 / self.rate) as u64)
+        self.begin + Duration::from_nanos((self.share.number_in_run(number) as f64 * 1e9 / self.rate) as u64)
     }
 
     /// The next event at or after number `next` of every `step`th one. Events before number `first` are dropped

@@ -80,6 +80,16 @@ impl Series {
         }
     }
 
+    /// Adds another series, with the same begin and as many closed intervals.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (sum, added) in self.closed.iter_mut().zip(&other.closed) {
+            sum.add(added);
+        }
+        self.errors += other.errors;
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.histogram.add(&other.histogram).expect("both histograms have the same bounds");
+    }
+
     /// The intervals of a measured time that ends at `end`, without later ones.
     pub(super) fn into_intervals(mut self, end: Instant) -> Vec<Interval> {
         self.close_interval();
@@ -98,11 +108,13 @@ impl Series {
 impl IntervalSamples {
     fn merged(parts: &[Self]) -> Self {
         let mut whole = Self::default();
-        for part in parts {
-            whole.errors += part.errors;
-            whole.latencies.merge(&part.latencies);
-        }
+        parts.iter().for_each(|part| whole.add(part));
         whole
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.errors += other.errors;
+        self.latencies.merge(&other.latencies);
     }
 
     fn interval(&self, begin_ns: u64, span_ns: u64) -> Interval {

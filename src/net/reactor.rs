@@ -81,6 +81,15 @@ impl Reactor {
         })
     }
 
+    /// Another reactor with nothing registered, on the same clock, for another thread.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    #[cfg(feature = "load")]
+    pub(crate) fn with_same_clock(&self) -> io::Result<Self> {
+        Ok(Self { clock: self.clock, ..Self::new()? })
+    }
+
     /// One moment on the clock of the loop and on that of the standard library, to convert instants.
     pub fn clock_anchor(&self) -> ClockAnchor {
         self.clock.anchor()

@@ -17,6 +17,14 @@ use crate::support::{
 /// The connections of the large list.
 const CROWD: usize = 15_000;
 
+/// The whole response of an administration endpoint to a request on a connection of its own.
+#[track_caller]
+pub(crate) fn response(admin: &str, path: &str) -> String {
+    let mut stream = connect(admin.parse().expect("it is an address"));
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).expect("it is sent");
+    String::from_utf8(read_to_the_end(&mut stream).0).expect("it is text")
+}
+
 /// A server with an administration endpoint on a free port.
 pub(crate) struct Administered {
     pub(crate) server: Server,
@@ -35,12 +43,9 @@ impl Administered {
         connect(self.admin.parse().expect("it is an address"))
     }
 
-    /// The whole response to a request on a connection of its own.
     #[track_caller]
     pub(crate) fn response(&self, path: &str) -> String {
-        let mut stream = self.connect();
-        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).expect("it is sent");
-        String::from_utf8(read_to_the_end(&mut stream).0).expect("it is text")
+        response(&self.admin, path)
     }
 
     /// The body of a response with status 200.

@@ -3,9 +3,10 @@
 use std::fs;
 use std::io::Write as _;
 
+use crate::admin;
 use crate::support::{
     Duplex as _, ScratchPath, Serve, Server, StreamEnd, TIMEOUT, connect, echoes, read_exactly, read_to_the_end,
-    same_bytes,
+    same_bytes, wait_until,
 };
 
 /// A server with the settings of a file with this text.
@@ -64,14 +65,26 @@ fn a_changed_file_changes_limits_and_the_log_level_while_connections_stay() {
     server.drain();
 }
 
+/// Waits until the metrics show whether the last reload was successful.
+#[track_caller]
+pub(crate) fn shows_last_reload(server: &Server, is_successful: bool) {
+    let line = format!("\nreadyloop_last_reload_successful {}\n", u8::from(is_successful));
+    let admin = server.administration();
+    wait_until(TIMEOUT, &line, || admin::response(&admin, "/metrics").contains(&line));
+}
+
 #[test]
 fn a_wrong_file_changes_nothing_and_what_needs_a_restart_is_named() {
-    let (server, file) = start("idle-timeout = '1h'\n");
+    let file = ScratchPath::with_text("reload.toml", "idle-timeout = '1h'\n");
+    let server = Serve::new().with("--admin 127.0.0.1:0").arg("--config").arg(file.text()).start();
+    let shows = |is_successful| shows_last_reload(&server, is_successful);
+    shows(true);
     let failed = "reload failed, and all settings stay as they are: ";
     let name = file.text();
     let wrong = "idle-timeout = '100ms'\nidel-timeout = '1s'\n";
     let hint = "unknown key `idel-timeout` (a similar key exists: `idle-timeout`)";
     reload(&server, &file, wrong, &format!("{failed}{name}:2: {hint}"));
+    shows(false);
     let line = reload(&server, &file, "idle-timeout = '100ms'\nqueue-low = '1MiB'\n", "a quarter of --queue-high)");
     assert!(line.contains(&format!("{failed}--queue-low 1MiB must be less than --queue-high 128KiB")), "{line}");
     fs::remove_file(name).expect("the file is ours");
@@ -82,6 +95,7 @@ fn a_wrong_file_changes_nothing_and_what_needs_a_restart_is_named() {
     let restart = "idle-timeout = '1h'\nbacklog = 7\nlisten = '127.0.0.1:1'\n";
     // The address is a flag, which overrides the file.
     reload(&server, &file, restart, "reload: backlog needs a restart to change");
+    shows(true);
     reload(&server, &file, "idle-timeout = '1h'\n", &format!("reload: no change in {name}"));
     echoes(&mut open, b"open");
     open.finish();

@@ -23,6 +23,11 @@ impl Progress {
         Self { next: Mutex::new(io::stderr().is_terminal().then(Instant::now)) }
     }
 
+    /// Whether there is a terminal for the line.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Updates the line, if `PERIOD` has passed.
     pub(crate) fn update(&self, text: impl FnOnce() -> String) {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::load::cost::Cost;
 use crate::load::plan::Pace;
+use crate::load::record::Record;
 use crate::sim::{SimNet, World};
 
 const MS: Duration = Duration::from_millis(1);
@@ -11,8 +13,8 @@ const MS: Duration = Duration::from_millis(1);
 /// Runs `plan` against a server that sends the datagrams of `answer(number, datagram)`.
 fn run(plan: Plan, answer: impl Fn(u64, Vec<u8>) -> Vec<Vec<u8>>) -> Record {
     let world = World::new(1);
-    let (to, cost) = ("127.0.0.1:7".parse().unwrap(), Cost::new(None).unwrap());
-    let mut generator = DatagramGenerator::<SimNet>::over(world.net(), to, plan, cost).unwrap();
+    let to = "127.0.0.1:7".parse().unwrap();
+    let mut generator = DatagramGenerator::<SimNet>::over(world.net(), to, plan.clone(), Member::alone()).unwrap();
     let mut number = 0;
     for _ in 0..20_000 {
         let mut run_end = None;
@@ -23,7 +25,7 @@ fn run(plan: Plan, answer: impl Fn(u64, Vec<u8>) -> Vec<Vec<u8>>) -> Record {
             })
             .unwrap();
         if run_end.is_some() {
-            return generator.into_record("a run".to_owned(), 0);
+            return generator.into_outcome().into_record(&plan, Cost::new(None).unwrap(), 0);
         }
         for (from, to, datagram) in world.take_datagrams() {
             number += 1;

@@ -11,7 +11,7 @@ use crate::load::progress::Phase;
 use crate::load::workload::SendMode;
 use crate::net::Net;
 
-use super::{CONNECTING_MAX, Generator};
+use super::{Generator, connecting_max};
 
 /// Pause after a failed connect of a new connection per request. It bounds the CPU time and the
 /// connect rate when the server is gone.
@@ -24,11 +24,12 @@ impl<N: Net + 'static> Generator<N> {
         if self.next_connect() > now {
             return;
         }
-        let (serial, slots) = (self.connects_begun, self.plan.connections as u64);
+        let (begun, slots) = (self.connects_begun, self.plan.connections as u64);
+        let serial = self.member.share.number_in_run(begun);
         let is_persistent = self.plan.reuse == ConnectionReuse::Persistent;
         let exchange = match self.phase {
-            Phase::Connecting if is_persistent && serial < slots => {
-                Exchange::new(Purpose::Requesting, serial as usize, serial, self.plan.message_len, now)
+            Phase::Connecting if is_persistent && begun < slots => {
+                Exchange::new(Purpose::Requesting, begun as usize, serial, self.plan.message_len, now)
             }
             Phase::Connecting => Exchange::new(Purpose::Idle, 0, serial, self.plan.message_len, now),
             Phase::Sending | Phase::Waiting(_) => {
@@ -53,7 +54,7 @@ impl<N: Net + 'static> Generator<N> {
             }
             Phase::Ended(_) => false,
         };
-        if !is_needed || self.client.connecting() >= CONNECTING_MAX {
+        if !is_needed || self.client.connecting() >= connecting_max(&self.member) {
             return Instant::NEVER;
         }
         let paced =

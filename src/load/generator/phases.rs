@@ -3,6 +3,7 @@
 //! Every phase ends: a connect or an answer that is not complete within the timeout is given up.
 
 use crate::instant::Instant;
+use crate::load::load_run::LoadRun as _;
 use crate::load::plan::{ConnectionReuse, RunLength};
 use crate::load::progress::Phase;
 use crate::load::record::RunEnd;
@@ -31,15 +32,15 @@ impl<N: Net + 'static> Generator<N> {
                 let is_open = workload.opened + workload.failed == self.connections_to_open();
                 if is_open && workload.requesting_open == 0 && self.plan.reuse == ConnectionReuse::Persistent {
                     self.end(now, RunEnd::Abandoned);
-                } else if is_open {
-                    self.begin_sending(now);
+                } else if is_open && let Some(begin) = self.member.begin(now) {
+                    self.begin_sending(begin);
                 }
             }
             Phase::Sending => {
-                if self.window.begin <= now && !self.cost.has_begun() {
+                if self.window.begin <= now && !self.member.is_measuring() {
                     self.next_planned = self.next_planned.max(self.window.planned.start);
                     self.ledger.0 = self.client.counters().ledger;
-                    self.cost.begin();
+                    self.member.begin_measuring();
                 }
                 if self.is_all_sent(now) {
                     self.begin_waiting(now);
@@ -57,12 +58,11 @@ impl<N: Net + 'static> Generator<N> {
         }
     }
 
-    fn begin_sending(&mut self, now: Instant) {
-        self.opened_at = now;
-        self.cost.sample_when_open();
+    fn begin_sending(&mut self, begin: Instant) {
+        self.opened_at = begin;
         self.phase = Phase::Sending;
         let step = self.plan.connections as u64;
-        self.window = Window::new(&self.plan, now);
+        self.window = Window::new(&self.plan, self.member.share, begin);
         let send_mode = match self.window.schedule {
             None => SendMode::ClosedLoop { remaining: self.window.remaining },
             Some(schedule) => {
@@ -110,7 +110,7 @@ impl<N: Net + 'static> Generator<N> {
     }
 
     fn end_measuring(&mut self) {
-        if self.cost.end() {
+        if self.member.end_measuring() {
             self.ledger.1 = self.client.counters().ledger;
         }
     }
@@ -137,7 +137,6 @@ impl<N: Net + 'static> Generator<N> {
             return;
         }
         self.end_measuring();
-        self.cost.finish_sampling();
         let is_done = ending == RunEnd::Done;
         let workload = self.client.service_mut();
         workload.counters.finish(now, is_done);
@@ -151,5 +150,7 @@ impl<N: Net + 'static> Generator<N> {
         }
         self.phase = Phase::Ended(ending);
         self.client.stop();
+        self.member.report(self.progress());
+        self.member.end(now);
     }
 }

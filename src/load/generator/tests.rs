@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::client::Backoff;
+use crate::load::cost::Cost;
 use crate::load::plan::{Pace, RunLength, Verify};
 use crate::load::record::{ErrorKind, Record};
 use crate::net::Address;
@@ -12,6 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A run, and the peers of its connections, which echo once per millisecond.
 struct SimulatedRun {
+    plan: Plan,
     world: World,
     generator: Generator<SimNet>,
     peers: Vec<SimPeer>,
@@ -37,10 +39,16 @@ impl SimulatedRun {
     fn new(world: World, plan: Plan) -> Self {
         let clock = world.clone();
         let to = Destination::Tcp("127.0.0.1:7".parse().unwrap());
-        let cost = Cost::new(None).unwrap();
-        let generator = Generator::over(world.net(), Box::new(move || clock.now()), Dial::default(), to, plan, cost);
+        let generator = Generator::over(
+            world.net(),
+            Box::new(move || clock.now()),
+            Dial::default(),
+            to,
+            plan.clone(),
+            Member::alone(),
+        );
         let stall = Duration::MAX..Duration::MAX;
-        Self { world, generator, peers: Vec::new(), stall, held: Vec::new(), begun_in_turn_max: 0, alter: |_| {} }
+        Self { plan, world, generator, peers: Vec::new(), stall, held: Vec::new(), begun_in_turn_max: 0, alter: |_| {} }
     }
 
     /// A world without faults, in which every request is answered.
@@ -86,7 +94,7 @@ impl SimulatedRun {
         let steps = within.as_millis();
         let ended = (0..steps).find_map(|_| self.step());
         assert!(ended.is_some(), "the run did not end within {within:?}: {:?}", self.generator.phase);
-        self.generator.into_record("a run".to_owned(), 0)
+        self.generator.into_outcome().into_record(&self.plan, Cost::new(None).unwrap(), 0)
     }
 }
 

@@ -19,6 +19,11 @@ fn an_impossible_plan_is_rejected() {
     }
     assert_eq!(Plan { idle: usize::MAX, ..tcp() }.check(), Err(PlanError::Connections));
     assert_eq!(Plan { pipeline: 0, ..tcp() }.check(), Err(PlanError::NoPipeline));
+    assert_eq!(Plan { threads: 0, ..tcp() }.check(), Err(PlanError::Threads));
+    assert_eq!(Plan { threads: THREADS_MAX + 1, connections: 5_000, ..tcp() }.check(), Err(PlanError::Threads));
+    assert_eq!(Plan { threads: 3, connections: 3, ..tcp() }.check(), Ok(()));
+    let error = PlanError::ThreadWithoutConnection { connections: 2, threads: 3 };
+    assert_eq!(Plan { threads: 3, connections: 2, ..tcp() }.check(), Err(error));
     for (pipeline, message_len) in [(IN_FLIGHT_MAX + 1, 64), (usize::MAX, 64), (5_000, MESSAGE_LEN_MAX)] {
         let plan = Plan { pipeline, message_len, ..tcp() };
         assert!(matches!(plan.check(), Err(PlanError::InFlight { .. })), "{pipeline}");

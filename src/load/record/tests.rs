@@ -30,6 +30,7 @@ fn record() -> Record {
             framing: "raw".to_owned(),
             connections: 100,
             idle_connections: 0,
+            threads: 1,
             message_bytes: 64,
             pipeline: 1,
             rate: Some(1000.5),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use readyloop::net::tls::{TlsClientOptions, Trust};
 
+use crate::reload::shows_last_reload;
 use crate::support::certs::Authority;
 use crate::support::tls::{ManualClient, Secure, VERSIONS, write};
 use crate::support::{Role, Serve, TIMEOUT, connect, exchange};
@@ -34,16 +35,18 @@ const OLD: &str = "kept the previous TLS certificate for";
 
 #[test]
 fn a_reload_affects_new_connections_and_keeps_the_old_certificate_if_the_new_is_broken() {
-    let secure = Secure::start("");
+    let secure = Secure::start("--admin 127.0.0.1:0");
     let mut open = secure.client(VERSIONS[1]);
     let next = Authority::new();
     secure.files.install(&next);
     assert!(is_in_use(&secure, &secure.authority), "nothing is read before the signal");
     reload(&secure, NEW);
+    shows_last_reload(&secure.server, true);
     assert!(is_in_use(&secure, &next) && !is_in_use(&secure, &secure.authority));
 
     fs::write(secure.files.path("cert.pem"), "-----BEGIN CERTIFICATE-----\nno\n").expect("we own the file");
     reload(&secure, OLD);
+    shows_last_reload(&secure.server, false);
     fs::remove_file(secure.files.path("cert.pem")).expect("we own the file");
     reload(&secure, OLD);
     // The key of another certificate.

@@ -1,11 +1,10 @@
-//! Runs a plan: resolves the address, chooses the generator, and runs it to its end.
+//! Runs a plan: resolves the address, and runs the generator to its end.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use readyloop::client::{Connect, look_up, resolve};
-use readyloop::load::{DatagramGenerator, Generator, LoadRun, Plan, Record, RunProgress};
+use readyloop::load::{self, LoadError, LoadResult, LoadTarget, Plan, RunProgress};
 use readyloop::net::{Address, ControlEvent, Destination};
 use readyloop::{Dial, Reactor};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -17,28 +16,41 @@ use crate::quantity::{Unit, counted, grouped};
 
 use super::settings::Settings;
 
-/// A run that has ended.
-pub(super) struct Measured {
-    pub(super) record: Record,
-    /// The first error of TLS.
-    pub(super) tls_error: Option<io::Error>,
+/// Runs the plan to its end.
+pub(super) fn measure(plan: &Plan, settings: &Settings) -> Result<LoadResult, CliError> {
+    let target = target(plan, settings)?;
+    let progress = Progress::start();
+    let show = progress.is_shown().then_some(|state: &RunProgress| progress.show(&progress_line(state)));
+    let control = control().map_err(|error| cannot_start(&error))?;
+    let result = load::run(plan, &target, settings.pid, control, show);
+    progress.show("");
+    let mut result = result.map_err(|error| match error {
+        LoadError::Inspect(error) => {
+            let hint = "type the id of a running process of yours; `pidof readyloop` prints those of readyloop";
+            let pid = settings.pid.unwrap_or_default();
+            CliError::system(format_args!("cannot inspect process {pid}"), &error, hint)
+        }
+        LoadError::Start(error) => cannot_start(&error),
+        LoadError::Poll(error) => CliError::system("the event loop failed", &error, BUG),
+    })?;
+    result.record.name = settings.name();
+    Ok(result)
 }
 
-/// Runs the plan to its end.
-pub(super) fn measure(plan: Plan, settings: &Settings) -> Result<Measured, CliError> {
+fn target(plan: &Plan, settings: &Settings) -> Result<LoadTarget, CliError> {
     if let Address::Udp(host_port) = &plan.address {
         let found = look_up(host_port, plan.timeout).map_err(|error| connect_error(&plan.address, &error))?;
         let Some(&server) = found.first() else { return Err(no_address(&plan.address)) };
         let server = reachable(server);
-        check_family(&plan, server)?;
-        return run(settings, |reactor| DatagramGenerator::new(reactor, server, plan, settings.pid));
+        check_family(plan, server)?;
+        return Ok(LoadTarget::Datagrams(server));
     }
-    let server = destination(&plan)?;
+    let server = destination(plan)?;
     if let Destination::Tcp(server) = server {
-        check_family(&plan, server)?;
+        check_family(plan, server)?;
     }
     let dial = Dial { tls: tls_target(&plan.address, &settings.tls)?, ..Dial::default() };
-    run(settings, |reactor| Generator::new(reactor, dial, server, plan, settings.pid))
+    Ok(LoadTarget::Connections(Box::new(dial), server))
 }
 
 /// The address to connect to. If a host name has several addresses, the first one that accepts.
@@ -82,31 +94,8 @@ fn no_address(address: &Address) -> CliError {
     )
 }
 
-fn run<R: LoadRun>(settings: &Settings, begin: impl FnOnce(Reactor) -> io::Result<R>) -> Result<Measured, CliError> {
-    let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let reactor = reactor().map_err(|error| cannot_start(&error))?;
-    let mut generator = begin(reactor).map_err(|error| match settings.pid {
-        Some(pid) => {
-            let hint = "type the id of a running process of yours; `pidof readyloop` prints those of readyloop";
-            CliError::system(format_args!("cannot inspect process {pid}"), &error, hint)
-        }
-        None => cannot_start(&error),
-    })?;
-    let progress = Progress::start();
-    loop {
-        match generator.turn() {
-            Ok(None) => progress.update(|| progress_line(&generator.progress())),
-            Ok(Some(_)) => break,
-            Err(error) => return Err(CliError::system("the event loop failed", &error, BUG)),
-        }
-    }
-    progress.show("");
-    let tls_error = generator.take_tls_error();
-    Ok(Measured { record: generator.into_record(settings.name(), begun), tls_error })
-}
-
 /// A reactor that stops the run on SIGINT and SIGTERM.
-fn reactor() -> io::Result<Reactor> {
+fn control() -> io::Result<Reactor> {
     let mut reactor = Reactor::new()?;
     reactor.watch_signal(SIGINT, ControlEvent::Stop)?;
     reactor.watch_signal(SIGTERM, ControlEvent::Stop)?;

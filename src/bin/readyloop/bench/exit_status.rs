@@ -1,20 +1,19 @@
 //! The exit status of a run, with the error and the hint.
 
-use readyloop::load::Record;
 use readyloop::load::record::{ErrorKind, RunEnd};
+use readyloop::load::{LoadResult, Record};
 
 use crate::cli_error::CliError;
 use crate::quantity::{Unit, counted, grouped};
 use crate::tls::reason_and_hint;
 
-use super::drive::Measured;
 use super::threshold::Threshold;
 
 /// The fraction of the configured rate from which on the rate counts as reached.
 const REACHED: f64 = 0.99;
 
 /// Returns an error if a run measured nothing, so that there is no report.
-pub(super) fn check_measured(measured: &Measured) -> Result<(), CliError> {
+pub(super) fn check_measured(measured: &LoadResult) -> Result<(), CliError> {
     let record = &measured.record;
     let is_abandoned = record.connections.opened == 0 && record.ending == RunEnd::Abandoned;
     match record.errors.first() {
@@ -32,7 +31,7 @@ pub(super) fn check_measured(measured: &Measured) -> Result<(), CliError> {
 
 /// Returns an error if requests failed or nothing was measured, then if the rate or a `--fail-if` threshold was
 /// missed. `pid` is the configured process of the server.
-pub(super) fn check_outcome(measured: &Measured, pid: Option<u32>, thresholds: &[Threshold]) -> Result<(), CliError> {
+pub(super) fn check_outcome(measured: &LoadResult, pid: Option<u32>, thresholds: &[Threshold]) -> Result<(), CliError> {
     let record = &measured.record;
     if let Some(error) = record.errors.first() {
         let kinds: Vec<String> =
@@ -87,7 +86,7 @@ pub(super) fn rate_shortfall(record: &Record) -> Option<String> {
     is_missed.then(|| format!("the rate was not reached: {} of {}", print(record.rate_per_s), print(planned)))
 }
 
-fn hint(kind: ErrorKind, measured: &Measured) -> String {
+fn hint(kind: ErrorKind, measured: &LoadResult) -> String {
     if let (ErrorKind::Tls, Some(error)) = (kind, &measured.tls_error) {
         return reason_and_hint(error).1.to_owned();
     }

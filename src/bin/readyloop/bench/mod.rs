@@ -32,7 +32,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     if let Some(goal) = &settings.find_rate {
         return find_rate::run(goal, &plan, settings);
     }
-    let measured = drive::measure(plan, settings)?;
+    let measured = drive::measure(&plan, settings)?;
     exit_status::check_measured(&measured)?;
     let record = &measured.record;
     let printed = print(&if *json { record.to_json() } else { text::report(record) });
@@ -46,8 +46,8 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
 pub(crate) const UNITS: &str = "Counts: 1000, 10k, 1M. Sizes: 64B, 4KiB, 1MiB. Durations: 500ms, 2s, 1m.";
 
 pub(crate) const HELP: &str = "\
-One thread drives all connections. The default is a closed loop: each answer triggers the next
-request. If the server stalls, it receives fewer requests, so the stall hardly shows in the
+The connections are shared by --threads; each has an event loop. The default is a closed loop: each
+answer triggers the next request. If the server stalls, it receives fewer requests, so the stall hardly shows in the
 percentiles. With --rate, requests are sent at planned times, however fast the server answers.
 Latency is then measured from the planned time, as independent users would experience it.
 

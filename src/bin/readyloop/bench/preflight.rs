@@ -15,12 +15,16 @@ use crate::quantity::counted;
 /// Descriptors for other uses than connections: standard streams, the poll, signals and files of `/proc`.
 const RESERVE: u64 = 32;
 
+/// Descriptors of each thread: its poll, waker and alarm.
+const OF_A_THREAD: u64 = 3;
+
 /// Size of the default port range of Linux, used if the real one cannot be read.
 const PORTS: u64 = 28_232;
 
 /// Rejects a run that would exceed the limits of this machine.
 pub(super) fn check(plan: &Plan) -> Result<(), CliError> {
-    descriptors::check(plan.connections_max() as u64, RESERVE, descriptors::raise_limit())?;
+    let reserve = RESERVE + OF_A_THREAD * plan.threads as u64;
+    descriptors::check(plan.connections_max() as u64, reserve, descriptors::raise_limit())?;
     check_sources(plan)?;
     check_ports(plan, ports())
 }

@@ -58,6 +58,12 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "CONDITION", conflicts_with_all = ["rate", "requests", "hgrm"])]
     pub(super) find_rate: Option<Goal>,
 
+    /// Number of threads that drive the connections
+    ///
+    /// Each thread has an event loop, a share of the connections, and one core at most. All begin to send together.
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = above_zero(count::<usize>))]
+    threads: usize,
+
     /// Framing of requests and answers: raw, lines, length, length:u16le, fixed:N ...
     #[arg(long, value_name = "FRAMING", default_value = "raw", value_parser = framing)]
     framing: Framing,
@@ -158,6 +164,7 @@ impl Settings {
             framing: self.framing,
             connections: self.connections,
             idle: self.connecting.idle,
+            threads: self.threads,
             message_len: self.message_len(),
             pipeline: self.pipeline,
             pace: self.rate.map_or(Pace::Closed, Pace::Open),
@@ -214,6 +221,7 @@ impl Settings {
 pub(crate) fn plan_hint(error: &PlanError) -> &'static str {
     match error {
         PlanError::Connections => "change -c or --idle",
+        PlanError::Threads | PlanError::ThreadWithoutConnection { .. } => "use a smaller --threads, or a larger -c",
         PlanError::NoPipeline => "use -p 1 or more",
         PlanError::InFlight { .. } => "use a smaller --pipeline, -c or --size",
         PlanError::Time(_) => "type a duration such as 10s or 1h; Ctrl-C ends a run early",

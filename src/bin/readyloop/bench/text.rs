@@ -51,6 +51,7 @@ pub(super) fn heading(record: &Record, pace: &str) -> String {
         config.churn.then(|| "one request per connection".to_owned()),
         Some(format!("{} B{framing}", grouped(config.message_bytes))),
         (config.pipeline > 1).then(|| format!("pipeline of {}", config.pipeline)),
+        (config.threads > 1).then(|| counted(config.threads, "thread")),
         Some(pace.to_owned()),
         Some(length(record)),
         (!config.verified).then(|| "not verified".to_owned()),
@@ -196,8 +197,10 @@ fn caveats(record: &Record) -> Vec<String> {
             0.0 => String::new(),
             waited => format!(" and waited {waited} % for a core"),
         };
+        let has_free_core = record.config.threads < record.machine.cores;
+        let advice = if has_free_core { ": use more --threads" } else { "" };
         lines.push(format!(
-            "note: the generator was busy {} % of the time{waited}, so it may limit the results",
+            "note: the generator was busy {} % of the time{waited}, so it may limit the results{advice}",
             percent(generator.busy)
         ));
     }

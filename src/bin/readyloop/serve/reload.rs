@@ -71,7 +71,7 @@ impl Reload {
             Err(CliError { message, hint, .. }) => {
                 let (message, hint) = (one_line(&message), one_line(&hint));
                 error!("reload failed, and all settings stay as they are: {message} ({hint})");
-                return;
+                return server.mark_failed_reload();
             }
             Ok((settings, changes)) => {
                 self.apply(settings, &changes, server);

@@ -63,7 +63,7 @@ pub(super) fn run(goal: &Goal, plan: &Plan, settings: &Settings) -> Result<(), C
 }
 
 fn search<'a>(goal: &'a Goal, plan: &Plan, settings: &Settings) -> Result<Found<'a>, CliError> {
-    let measured = drive::measure(Plan { pace: Pace::Closed, ..plan.clone() }, settings)?;
+    let measured = drive::measure(&Plan { pace: Pace::Closed, ..plan.clone() }, settings)?;
     check_measured(&measured)?;
     check_outcome(&measured, settings.pid, &[])?;
     let closed = measured.record;
@@ -77,7 +77,7 @@ fn search<'a>(goal: &'a Goal, plan: &Plan, settings: &Settings) -> Result<Found<
     while !found.is_interrupted
         && let Some(rate) = found.search.next_rate()
     {
-        let measured = drive::measure(Plan { pace: Pace::Open(rate), ..plan.clone() }, settings)?;
+        let measured = drive::measure(&Plan { pace: Pace::Open(rate), ..plan.clone() }, settings)?;
         check_measured(&measured)?;
         let record = measured.record;
         // A run that was interrupted does not count.

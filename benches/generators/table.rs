@@ -18,7 +18,7 @@ enum Goal {
     AtMost(f64),
     /// A ratio to the other generator that differs from 1 by this at most.
     Near(f64),
-    /// A difference of at most the width of a histogram bucket.
+    /// The same histogram bucket, or the next one. `bench` reports the upper end of a bucket.
     SameBucket,
 }
 
@@ -82,8 +82,9 @@ pub(crate) fn print(title: &Title<'_>, columns: &[Vec<Figures>]) {
             Goal::AtMost(most) => verdict(&format!("{most:.2}"), median(&ratio) <= most),
             Goal::Near(most) => verdict(&format!("within {:.0} %", most * 100.0), (median(&ratio) - 1.0).abs() <= most),
             Goal::SameBucket => {
-                let bucket = bucket_us(theirs);
-                verdict(&format!("within {bucket:.1} µs"), (ours - theirs).abs() <= bucket)
+                let [ours, theirs] = [ours, theirs].map(|micros| (micros * 1e3) as u64);
+                let width = bucket_ns(theirs);
+                verdict(&format!("within {:.1} µs", width as f64 / 1e3), (ours / width).abs_diff(theirs / width) <= 1)
             }
         };
         println!("{name:<14} {theirs:>9.2} {ours:>9.2}   {:>24}   {:>24}   {verdict}", spread(&ratio), spread(&noise));
@@ -96,9 +97,8 @@ fn verdict(goal: &str, is_met: bool) -> String {
 
 /// The width of the histogram bucket of a latency: with three significant digits, each power of two has
 /// 1,024 buckets.
-fn bucket_us(latency_us: f64) -> f64 {
-    let nanos = (latency_us * 1e3) as u64;
-    (1_u64 << nanos.max(1).ilog2().saturating_sub(10)) as f64 / 1e3
+fn bucket_ns(latency_ns: u64) -> u64 {
+    1 << latency_ns.max(1).ilog2().saturating_sub(10)
 }
 
 fn spread(values: &[f64]) -> String {

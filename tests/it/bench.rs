@@ -258,7 +258,7 @@ fn invalid_arguments_are_usage_errors() {
         ("127.0.0.1:7 -c 99999999999999999999", "--connections"),
         ("udp://127.0.0.1:7 -p 1000000000", "too many requests in flight: at most "),
         ("127.0.0.1:7 -p 18446744073709551615", "too many requests in flight: at most "),
-        ("127.0.0.1:7 -c 2 --threads 3", "2 connections are too few for 3 threads: each thread needs one"),
+        ("127.0.0.1:7 -c 2 --threads 3", "each of 3 threads needs a connection, and the number of connections is 2"),
         ("127.0.0.1:7 --threads 0", "zero"),
         ("127.0.0.1:7 -c 5000 --threads 1025", "the number of threads must be 1 to 1024"),
         ("127.0.0.1:7 -s 1GiB", "out of range: it must have 1 to "),

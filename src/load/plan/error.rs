@@ -17,7 +17,7 @@ pub enum PlanError {
     #[error("the number of threads must be 1 to {THREADS_MAX}")]
     Threads,
     /// A thread would have no connection that carries requests.
-    #[error("{connections} connections are too few for {threads} threads: each thread needs one")]
+    #[error("each of {threads} threads needs a connection, and the number of connections is {connections}")]
     ThreadWithoutConnection {
         /// Number of connections that carry requests; with a ramp, the lowest one.
         connections: usize,

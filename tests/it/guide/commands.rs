@@ -18,7 +18,8 @@ const PROGRAMS: [&str; 7] = ["readyloop", "cargo", "kill", "jq", "ulimit", "cd",
 /// The flags of cargo, as far as they are used here, and those of the test harness and the benchmarks.
 pub(super) const CARGO_FLAGS: &str =
     "--release --debug --example --test --bench --lib --doc --path --open --no-default-features --features";
-pub(super) const HARNESS_FLAGS: &str = "--ignored --nocapture --test-threads=1 --cell --server -c";
+pub(super) const HARNESS_FLAGS: &str =
+    "--ignored --nocapture --test-threads=1 --cell --server --rate -c --noise --quick --update --write";
 
 /// A program and its arguments.
 pub(super) type Call = Vec<String>;

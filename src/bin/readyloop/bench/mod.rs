@@ -63,6 +63,8 @@ EXAMPLES
       Search for the highest rate whose 99th percentile is below 5 ms, and draw latency against rate.
   readyloop bench 127.0.0.1:7007 -c 100 --idle 10k --pid $(pidof readyloop)
       100 busy and 10,000 idle connections, with the CPU time and memory of the server.
+  readyloop bench 127.0.0.1:7007 -c 1000 --threads 2
+      Two threads with 500 connections each, for a server that uses several cores.
   readyloop bench 127.0.0.1:7007 --churn -c 64
       A new connection per request: connect, one echo, close.
   readyloop bench 127.0.0.1:7007 -c 50k --source 127.0.0.2-127.0.0.9

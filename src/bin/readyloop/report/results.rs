@@ -1,7 +1,7 @@
 //! The trials of any number of comparisons, sorted by load and server.
 //!
-//! The rounds of one cell come from one machine and one command. A server that was measured on two machines
-//! counts as two, and so does a name that stands for two commands.
+//! The rounds of one cell come from one machine and one command. A server that was measured on two machines, or
+//! with two numbers of cores, counts as two, and so does a name that stands for two commands.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use super::comparison::{Comparison, Load, Outcome};
 use super::metric::{CALLS, Metric};
 use super::spread::Spread;
 use crate::escape::plain;
-use crate::quantity::{Unit, grouped};
+use crate::quantity::{Unit, counted, grouped};
 
 /// The other servers are compared with the server of this name.
 const BASE: &str = "reactor";
@@ -37,6 +37,8 @@ struct Identity<'a> {
     name: &'a str,
     command: &'a str,
     machine: usize,
+    /// Number of cores that it was pinned to.
+    cores: usize,
 }
 
 /// Loads that differ only in their number of connections.
@@ -128,19 +130,24 @@ impl<'a> Results<'a> {
         let machine = index_of(&mut self.machines, |machine| *machine == own, || own);
         let server = comparison.servers.iter().find(|server| server.name == name);
         let command = server.map_or("", |server| server.command.as_str());
-        let identity = Identity { name, command, machine };
+        let cores = comparison.cores.as_ref().map_or(1, |cores| cores.server.len());
+        let identity = Identity { name, command, machine, cores };
         index_of(&mut self.identities, |other| *other == identity, || identity)
     }
 
-    /// The name of a server. The number of its machine follows if there are several machines, and the number
-    /// of its command if several servers of this machine have the name.
+    /// The name of a server. The number of its machine follows if there are several machines, the number of its
+    /// cores if that differs, and the number of its command if several such servers have the name.
     fn name(&self, identity: usize) -> String {
         let own = self.identities[identity];
         let mut name = plain(own.name, NAME_CHARS_MAX);
         if self.machines.len() > 1 {
             name += &format!(" ({})", own.machine + 1);
         }
-        let is_namesake = |other: &&Identity<'_>| (other.name, other.machine) == (own.name, own.machine);
+        if self.identities.iter().any(|other| other.cores != own.cores) {
+            name += &format!(" on {}", counted(own.cores as u64, "core"));
+        }
+        let is_namesake =
+            |other: &&Identity<'_>| (other.name, other.machine, other.cores) == (own.name, own.machine, own.cores);
         if self.identities.iter().filter(is_namesake).nth(1).is_some() {
             name += &format!(" #{}", self.identities[..=identity].iter().filter(is_namesake).count());
         }
@@ -241,6 +248,11 @@ impl Cell<'_> {
         errors.filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count)
     }
 
+    /// Whether the machine was busy with other work in a round.
+    pub(crate) fn was_busy(&self) -> bool {
+        self.runs.iter().any(|run| run.other_work.is_notable())
+    }
+
     /// Whether it was measured and served every connection.
     pub(crate) fn served_all(&self) -> bool {
         !self.runs.is_empty() && self.unserved().is_none()
@@ -327,6 +339,7 @@ fn label(asked: &RunConfig) -> String {
             format!("{} to {} connections over {span}", grouped(ramp.from), grouped(ramp.to))
         }),
         asked.churn.then(|| "one connection per request".to_owned()),
+        (asked.threads > 1).then(|| format!("{} of the generator", counted(asked.threads, "thread"))),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -97,7 +97,8 @@ fn table(
     for load in family.loads() {
         for (server, contender) in family.servers.iter().enumerate() {
             let values = family.cell(load, server).and_then(|cell| values(load, server, cell));
-            let names = || vec![load_phrase(load), contender.name.clone()];
+            let mark = if family.cell(load, server).is_some_and(Cell::was_busy) { " *" } else { "" };
+            let names = || vec![load_phrase(load), format!("{}{mark}", contender.name)];
             table.rows.extend(values.map(|values| [names(), values].concat()));
         }
     }
@@ -172,7 +173,7 @@ fn note(cell: &Cell<'_>) -> String {
     if cell.runs.iter().any(|run| run.generator.was_bottleneck) {
         notes.push("the generator may have been the bottleneck".to_owned());
     }
-    if cell.runs.iter().any(|run| run.other_work.is_notable()) {
+    if cell.was_busy() {
         notes.push("the machine was busy with other work".to_owned());
     }
     notes.join("; ")

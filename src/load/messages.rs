@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use thiserror::Error;
+
 use crate::codec::Framing;
 use crate::service::{Context, Service};
 
@@ -36,15 +38,19 @@ enum AnswerCheck {
 }
 
 /// Why an answer is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(super) enum Mismatch {
     /// Bytes that belong to no request.
+    #[error("received more bytes than expected")]
     Excess,
     /// A frame of this wrong length.
+    #[error("received a frame of {0} bytes, which is not the length of a request")]
     FrameLen(usize),
     /// Other bytes than expected.
+    #[error("received other bytes than expected")]
     Bytes,
     /// No delimiter in the longest permitted answer.
+    #[error("received {MESSAGE_LEN_MAX} bytes of an answer without the expected delimiter")]
     Endless,
 }
 

@@ -17,7 +17,7 @@ use super::distribution::{Distribution, Draw};
 use super::error_kind::ErrorKind;
 use super::exchange::{Exchange, Purpose};
 use super::messages::{Messages, Mismatch};
-use super::plan::{ConnectionReuse, MESSAGE_LEN_MAX, Plan};
+use super::plan::{ConnectionReuse, Plan};
 use super::recent_connects::RecentConnects;
 use super::schedule::{RateSchedule, nanos};
 use super::share::Share;
@@ -348,7 +348,7 @@ impl Service for Workload {
         if let Err(mismatch) = self.receive(exchange, frame, now) {
             self.broken += 1;
             let slot = exchange.slot;
-            self.fail_requests(exchange, ErrorKind::Mismatch, || mismatch_message(mismatch, slot));
+            self.fail_requests(exchange, ErrorKind::Mismatch, || format!("connection {slot}: {mismatch}"));
             cx.close();
         } else {
             self.advance(exchange, now, cx);
@@ -385,17 +385,4 @@ fn think_time(think: Distribution, exchange: &Exchange) -> Duration {
     let mut rng = Draw::Think.rng(exchange.serial, exchange.sent);
     let whole = think.draw(&mut rng);
     if exchange.sent == 0 { rng.span(whole) } else { whole }
-}
-
-fn mismatch_message(mismatch: Mismatch, slot: usize) -> String {
-    match mismatch {
-        Mismatch::Excess => format!("connection {slot}: received more bytes than expected"),
-        Mismatch::FrameLen(len) => {
-            format!("connection {slot}: received a frame of {len} bytes, which is not the length of a request")
-        }
-        Mismatch::Bytes => format!("connection {slot}: received other bytes than expected"),
-        Mismatch::Endless => {
-            format!("connection {slot}: received {MESSAGE_LEN_MAX} bytes of an answer without the expected delimiter")
-        }
-    }
 }

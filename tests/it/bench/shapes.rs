@@ -72,7 +72,7 @@ fn shapes_without_a_meaning_are_refused() {
         ("-c 5 --ramp 1s", "needs a range of connections"),
         ("-c 1..5 --ramp 2s -d 1s", "must end within the measured time"),
         ("-c 1..5 --ramp 2s --rate 5", "needs a closed loop"),
-        ("-c 1..5 --ramp 2s --threads 2", "too few for 2 threads"),
+        ("-c 1..5 --ramp 2s --threads 2", "each of 2 threads needs a connection"),
         ("-s 5..1", "end below its start"),
         ("-s 1..64 --framing fixed:64", "frames of 64 bytes"),
         ("--think 5ms -p 2", "needs a pipeline of 1"),

@@ -195,11 +195,12 @@ impl RequestCounters {
         }
     }
 
-    /// Closes intervals that ended before `now`.
+    /// Closes intervals that ended before `now`. `connections` is the number of open ones that carry requests.
     #[inline]
-    pub(super) fn advance(&mut self, now: Instant) {
+    pub(super) fn advance(&mut self, now: Instant, connections: usize) {
         if self.begin <= now {
             self.series.advance(now.min(self.end));
+            self.series.connections = connections as u64;
         }
     }
 
@@ -290,7 +291,7 @@ mod tests {
         let mut counters = RequestCounters::new(false);
         counters.count_sent(&request(1, 1));
         counters.count_answer(&request(1, 1), at(2));
-        counters.advance(at(5));
+        counters.advance(at(5), 1);
         assert_eq!((counters.sent, counters.answered, counters.measured()), (0, 0, Duration::ZERO));
         assert!(counters.into_intervals().is_empty());
     }
@@ -305,9 +306,9 @@ mod tests {
         let (mut one, mut parts) = (new(), [new(), new(), new()]);
         for number in 0..30_000_u32 {
             let (request, now) = (request(1000 + number - number % 7, 1001 + number), at(1003 + number));
-            for counters in [&mut one, &mut parts[number as usize % 3]] {
+            for (counters, connections) in [(&mut one, 6), (&mut parts[number as usize % 3], 2)] {
                 counters.count_sent(&request);
-                counters.advance(now);
+                counters.advance(now, connections);
                 counters.count_answer(&request, now);
                 if number % 1000 == 0 {
                     counters.count_failed(&request);

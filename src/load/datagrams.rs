@@ -154,9 +154,10 @@ impl<N: Net + 'static> DatagramGenerator<N> {
     }
 
     fn send(&mut self, index: usize, request: Request) {
-        let (step, message_len) = (self.sockets.len() as u64, self.plan.message_len);
+        let step = self.sockets.len() as u64;
         let socket = &mut self.sockets[index];
         let serial = self.member.share.number_in_run(socket.next);
+        let message_len = self.plan.lengths().of_request(serial, 0);
         socket.next += step;
         self.outgoing.clear();
         self.outgoing.extend_from_slice(&serial.to_le_bytes());
@@ -206,7 +207,7 @@ impl<N: Net + 'static> DatagramGenerator<N> {
         let found = in_flight.iter().position(|(number, _)| Some(*number) == serial);
         let Some((_, request)) = found.and_then(|at| in_flight.remove(at)) else { return };
         let mut offset = PatternOffset::of_connection(serial.unwrap_or_default());
-        let is_right = len == self.plan.message_len
+        let is_right = len == self.plan.lengths().of_request(serial.unwrap_or_default(), 0)
             && (self.plan.verify == Verify::Length || self.pattern.matches(&mut offset, &bytes[DATAGRAM_LEN_MIN..]));
         if is_right {
             self.received_bytes += if self.counters.is_measured(&request) { len as u64 } else { 0 };
@@ -313,7 +314,7 @@ impl<N: Net + 'static> LoadRun for DatagramGenerator<N> {
             self.handle_control_event(event);
         }
         let now = self.clock();
-        self.counters.advance(now);
+        self.counters.advance(now, self.sockets.len());
         self.expire_requests(now);
         Ok(self.run_end)
     }

@@ -23,7 +23,7 @@ use super::outcome::RunOutcome;
 use super::plan::{ConnectionReuse, Plan};
 use super::progress::{Phase, RunProgress};
 use super::record::{Connections, RunEnd};
-use super::schedule::{RateSchedule, nanos};
+use super::schedule::nanos;
 use super::window::Window;
 use super::workload::{ClockFn, SendMode, Workload};
 
@@ -41,8 +41,8 @@ pub(super) struct Generator<N: Net> {
     server: Destination,
     client: Client<N, Workload>,
     phase: Phase,
-    /// Planned times of the connects, if their rate is limited.
-    connects: Option<RateSchedule>,
+    /// Planned time of the next connect, if their rate is limited.
+    connect_planned: Instant,
     connects_begun: u64,
     /// The earliest time of the next connect, after a failed one.
     retry_at: Instant,
@@ -76,7 +76,7 @@ impl<N: Net + 'static> Generator<N> {
         member: Member,
     ) -> Self {
         let now = net.now();
-        let workload = Workload::new(&plan, clock);
+        let workload = Workload::new(&plan, member.share, clock);
         dial.limits = peer_limits(&plan);
         dial.socket.ports = PortSearch::All;
         let limits = ServerLimits {
@@ -92,7 +92,7 @@ impl<N: Net + 'static> Generator<N> {
             server,
             client,
             phase: Phase::Connecting,
-            connects: plan.connect_rate.map(|rate| RateSchedule::new(now, rate).of_share(member.share)),
+            connect_planned: now + connect_spacing(&plan, member.share.number_in_run(0)),
             connects_begun: 0,
             retry_at: Instant::ORIGIN,
             began_at: now,
@@ -110,14 +110,14 @@ impl<N: Net + 'static> Generator<N> {
     /// permits, and the first ones of a closed loop. One turn sends at most a slice of the due requests.
     fn send_unprompted(&mut self, now: Instant) {
         let slots = self.plan.connections;
-        let bytes = self.plan.pipeline.saturating_mul(self.plan.message_len);
+        let bytes = self.plan.pipeline.saturating_mul(self.plan.lengths().max);
         for _ in 0..(SLICE_BYTES / bytes).clamp(1, SLICE) {
             if self.next_unprompted() > now {
                 return;
             }
             let slot = (self.next_planned % slots as u64) as usize;
             if let Some(key) = self.workload().key(slot) {
-                self.client.call(key, |workload, exchange, cx| workload.send_due(exchange, workload.now(), cx));
+                self.client.call(key, |workload, exchange, cx| workload.advance(exchange, workload.now(), cx));
             }
             self.next_planned += 1;
         }
@@ -127,7 +127,7 @@ impl<N: Net + 'static> Generator<N> {
     fn next_unprompted(&self) -> Instant {
         match self.workload().send_mode {
             _ if self.plan.reuse == ConnectionReuse::PerRequest => Instant::NEVER,
-            SendMode::ClosedLoop { .. } if self.next_planned < self.plan.connections as u64 => Instant::ORIGIN,
+            SendMode::ClosedLoop { .. } if self.next_planned < self.connections_at_start() as u64 => Instant::ORIGIN,
             SendMode::OpenLoop { schedule, end, .. } if self.next_planned < end => schedule.planned(self.next_planned),
             SendMode::OpenLoop { .. } | SendMode::Stopped | SendMode::ClosedLoop { .. } => Instant::NEVER,
         }
@@ -143,7 +143,8 @@ impl<N: Net + 'static> Generator<N> {
             Phase::Ended(_) => Instant::NEVER,
         };
         let expiry_check = self.expiry_checked_at + self.plan.expiry_interval();
-        self.next_unprompted().min(self.next_connect()).min(phase).min(expiry_check)
+        let ramp = self.next_ramp_change().map_or(Instant::NEVER, |(_, at)| at);
+        self.next_unprompted().min(self.next_connect()).min(ramp).min(phase).min(expiry_check)
     }
 
     /// Closes each connection if its oldest request has no answer in time.
@@ -159,6 +160,11 @@ impl<N: Net + 'static> Generator<N> {
         }
     }
 
+    /// Number of connections that carry requests before the measured time.
+    fn connections_at_start(&self) -> usize {
+        self.plan.connections_at_start(self.member.share)
+    }
+
     fn workload(&self) -> &Workload {
         self.client.service()
     }
@@ -167,7 +173,8 @@ impl<N: Net + 'static> Generator<N> {
 impl<N: Net + 'static> LoadRun for Generator<N> {
     fn turn(&mut self) -> io::Result<Option<RunEnd>> {
         let now = self.workload().now();
-        self.begin_connect(now);
+        self.advance_ramp(now);
+        self.begin_connects(now);
         self.send_unprompted(now);
         // Directly before the sleep, so that no change that ends a phase is slept over.
         self.advance(now);
@@ -182,7 +189,8 @@ impl<N: Net + 'static> LoadRun for Generator<N> {
             self.handle_control_event(control_event);
         }
         let now = self.workload().now();
-        self.client.service_mut().counters.advance(now);
+        let workload = self.client.service_mut();
+        workload.counters.advance(now, workload.in_use());
         self.expire_requests(now);
         Ok(match self.phase {
             Phase::Ended(ending) => Some(ending),
@@ -244,10 +252,16 @@ fn connecting_max(member: &Member) -> usize {
     member.share.part(CONNECTING_MAX).max(1) as usize
 }
 
+/// Time of connect `number` of the run from the start, if their rate is limited.
+fn connect_spacing(plan: &Plan, number: u64) -> Duration {
+    let seconds = plan.connect_rate.map_or(0.0, |rate| number as f64 / rate);
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
 /// Limits of each peer. The generator checks its timeouts itself, and every peer must always be read:
 /// if reading paused while the server does not read either, both would wait for each other.
 fn peer_limits(plan: &Plan) -> Limits {
-    let frame_len = plan.message_len + ENVELOPE_LEN_MAX;
+    let frame_len = plan.lengths().max + ENVELOPE_LEN_MAX;
     let queue_max = plan.pipeline.saturating_mul(frame_len);
     let never = Duration::MAX;
     Limits {

@@ -2,43 +2,31 @@
 //!
 //! It opens no socket and reads no clock. [`Plan::check`] rejects plans that no machine can carry out.
 
-use std::net::IpAddr;
-use std::time::Duration;
+mod check;
+mod config;
+mod error;
+mod limits;
 
-use thiserror::Error;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::codec::Framing;
 use crate::net::Address;
 
-use super::record::{RunConfig, Transport};
-use super::schedule::nanos;
+use super::distribution::Lengths;
+use super::record::Transport;
+use super::share::Share;
 
-/// Maximum length of a message. Many messages must fit into memory at once.
-pub const MESSAGE_LEN_MAX: usize = 16 * 1024 * 1024;
-
-/// Minimum length of a message over UDP: its first 8 bytes hold the number of the request.
-pub const DATAGRAM_LEN_MIN: usize = 8;
-
-/// Maximum payload of a UDP datagram over IPv4.
-pub const DATAGRAM_LEN_MAX: usize = 65_507;
-
-/// Maximum number of planned requests per second: more than a machine can send.
-pub const RATE_MAX: f64 = 10e6;
-
-/// Maximum number of connections, with the idle ones.
-pub const CONNECTIONS_MAX: usize = 10_000_000;
-
-/// Maximum number of threads: more than any machine has cores for.
-pub const THREADS_MAX: usize = 1024;
-
-/// Maximum number of requests in flight over all connections. The generator stores the times of each.
-pub const IN_FLIGHT_MAX: usize = 50_000_000;
-
-/// Maximum number of bytes of all requests in flight. Requests that a server does not read stay in memory.
-pub const IN_FLIGHT_BYTES_MAX: usize = 1 << 36;
-
-/// Maximum measured time and maximum warm-up. Planned times are exact for that long.
-pub const TIME_MAX: Duration = Duration::from_secs(100 * 24 * 3600);
+pub use super::delimiter::DELIMITER_LEN_MAX;
+pub use super::distribution::Distribution;
+pub use super::expected::ExpectedAnswer;
+pub use super::ramp::Ramp;
+pub use error::PlanError;
+pub use limits::{
+    CONNECTIONS_MAX, DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MAX, MESSAGE_LEN_MAX, RATE_MAX,
+    THREADS_MAX, TIME_MAX,
+};
 
 /// Maximum time for the last answers of a run with a duration, so that it ends even with a timeout of hours.
 const LAST_ANSWERS_MAX: Duration = Duration::from_secs(10);
@@ -50,19 +38,30 @@ pub struct Plan {
     pub address: Address,
     /// Framing of requests and answers.
     pub framing: Framing,
-    /// Number of connections that carry requests; with one connection per request, how many are in
-    /// use at once.
+    /// Number of connections that carry requests; with a ramp, the highest one. If connections are
+    /// replaced, how many are in use at once.
     pub connections: usize,
+    /// How the number of connections that carry requests changes over the measured time.
+    pub ramp: Option<Ramp>,
     /// Number of additional idle connections.
     pub idle: usize,
     /// Number of threads, each with an event loop and a share of the connections.
     pub threads: usize,
-    /// Length of a request in bytes, without the bytes that the framing adds.
+    /// Length of a request in bytes, without the bytes that the framing adds. With `message_len_min`, the
+    /// maximum length.
     pub message_len: usize,
+    /// Minimum length of a request. Each length from it to `message_len` is equally probable.
+    pub message_len_min: Option<usize>,
+    /// The bytes of every request, in the place of a pattern of `message_len` bytes.
+    pub request: Option<Arc<[u8]>>,
+    /// The answer to a request.
+    pub answer: ExpectedAnswer,
     /// Maximum number of requests in flight on one connection.
     pub pipeline: usize,
     /// When requests are sent.
     pub pace: Pace,
+    /// In a closed loop, time between an answer and the next request of its connection.
+    pub think: Option<Distribution>,
     /// Lifetime of the connections.
     pub reuse: ConnectionReuse,
     /// Maximum number of connects per second.
@@ -91,12 +90,20 @@ pub enum Pace {
 }
 
 /// Lifetime of the connections.
+///
+/// When connections are replaced, the first ones have a random part of their lifetime, so that not all
+/// of them end at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionReuse {
     /// Connections stay open for the whole run.
     Persistent,
-    /// Every request uses a new connection.
+    /// Every request uses a new connection, and its latency begins with the connect.
     PerRequest,
+    /// A new connection replaces each one after this number of requests.
+    Requests(u64),
+    /// A new connection replaces each one after its last answer, when this time has passed since its
+    /// first request.
+    Time(Distribution),
 }
 
 /// When a run ends.
@@ -111,85 +118,10 @@ pub enum RunLength {
 /// How answers are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
-    /// Every byte is compared with the request.
+    /// Every byte is compared with the expected one, if it is known.
     EveryByte,
     /// Only the length is checked.
     Length,
-}
-
-/// Error of [`Plan::check`].
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum PlanError {
-    /// The number of connections is out of range.
-    #[error("the number of connections, with the idle ones, must be 1 to {CONNECTIONS_MAX}")]
-    Connections,
-    /// The number of threads is out of range.
-    #[error("the number of threads must be 1 to {THREADS_MAX}")]
-    Threads,
-    /// A thread would have no connection that carries requests.
-    #[error("{connections} connections are too few for {threads} threads: each thread needs one")]
-    ThreadWithoutConnection {
-        /// Number of connections that carry requests.
-        connections: usize,
-        /// Number of threads.
-        threads: usize,
-    },
-    /// The pipeline is zero.
-    #[error("the pipeline must be greater than zero")]
-    NoPipeline,
-    /// The connections may have too many requests in flight.
-    #[error(
-        "{connections} connections with a pipeline of {pipeline} are too many requests in flight: at most {max} are possible"
-    )]
-    InFlight {
-        /// Number of connections that carry requests.
-        connections: usize,
-        /// Requests in flight on each.
-        pipeline: usize,
-        /// Maximum number of requests in flight, for messages of this length.
-        max: usize,
-    },
-    /// The measured time or the warm-up is out of range.
-    #[error("{0} must be at most {days} days", days = TIME_MAX.as_secs() / 86_400)]
-    Time(&'static str),
-    /// The message length is out of range.
-    #[error("a message of {len} bytes is out of range: it must have {min} to {max} bytes")]
-    MessageLen {
-        /// Configured length.
-        len: usize,
-        /// Minimum length.
-        min: usize,
-        /// Maximum length.
-        max: usize,
-    },
-    /// The frames of this framing have another length than the messages.
-    #[error("frames of {frame_len} bytes cannot carry messages of {message_len} bytes")]
-    FrameLen {
-        /// Length of a frame.
-        frame_len: usize,
-        /// Length of a message.
-        message_len: usize,
-    },
-    /// The framing cannot carry messages of this length.
-    #[error("the framing {framing} cannot carry messages of {message_len} bytes")]
-    Unframable {
-        /// Configured framing.
-        framing: Framing,
-        /// Length of a message.
-        message_len: usize,
-    },
-    /// A connection for one request cannot have several requests in flight.
-    #[error("a connection for one request cannot have a pipeline")]
-    PipelineNeedsReuse,
-    /// A rate is out of range.
-    #[error("a rate must be greater than 0 and at most {RATE_MAX}")]
-    Rate,
-    /// An option has no meaning for UDP.
-    #[error("{0} needs connections, and UDP has none")]
-    NeedsConnections(&'static str),
-    /// Source addresses have no meaning for a Unix socket.
-    #[error("a Unix socket has no source address")]
-    UnixSource,
 }
 
 impl Plan {
@@ -199,11 +131,16 @@ impl Plan {
             address,
             framing: Framing::Raw(crate::codec::Raw),
             connections: 1,
+            ramp: None,
             idle: 0,
             threads: 1,
             message_len: 64,
+            message_len_min: None,
+            request: None,
+            answer: ExpectedAnswer::Echo,
             pipeline: 1,
             pace: Pace::Closed,
+            think: None,
             reuse: ConnectionReuse::Persistent,
             connect_rate: None,
             sources: Vec::new(),
@@ -211,86 +148,6 @@ impl Plan {
             warm_up: Duration::ZERO,
             timeout: Duration::from_secs(5),
             verify: Verify::EveryByte,
-        }
-    }
-
-    /// Checks the values against each other and against their limits.
-    ///
-    /// # Errors
-    /// The first problem found.
-    pub fn check(&self) -> Result<(), PlanError> {
-        if self.connections == 0 || self.connections_max() > CONNECTIONS_MAX {
-            return Err(PlanError::Connections);
-        }
-        if self.threads == 0 || self.threads > THREADS_MAX {
-            return Err(PlanError::Threads);
-        }
-        if self.connections < self.threads {
-            let (connections, threads) = (self.connections, self.threads);
-            return Err(PlanError::ThreadWithoutConnection { connections, threads });
-        }
-        self.check_message()?;
-        self.check_in_flight()?;
-        self.check_times()?;
-        let rates = [self.connect_rate, self.pace.rate()];
-        if !rates.into_iter().flatten().all(|rate| rate > 0.0 && rate <= RATE_MAX) {
-            return Err(PlanError::Rate);
-        }
-        if self.transport() == Transport::Unix && !self.sources.is_empty() {
-            return Err(PlanError::UnixSource);
-        }
-        if self.transport() == Transport::Udp {
-            let unsupported = [
-                ("--churn", self.reuse == ConnectionReuse::PerRequest),
-                ("--idle", self.idle > 0),
-                ("--connect-rate", self.connect_rate.is_some()),
-                ("--framing", !matches!(self.framing, Framing::Raw(_))),
-            ];
-            if let Some((flag, _)) = unsupported.into_iter().find(|(_, is_set)| *is_set) {
-                return Err(PlanError::NeedsConnections(flag));
-            }
-        }
-        if self.reuse == ConnectionReuse::PerRequest && self.pipeline > 1 {
-            Err(PlanError::PipelineNeedsReuse)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn check_in_flight(&self) -> Result<(), PlanError> {
-        let (connections, pipeline) = (self.connections, self.pipeline);
-        let max = IN_FLIGHT_MAX.min(IN_FLIGHT_BYTES_MAX / self.message_len);
-        match connections.checked_mul(pipeline) {
-            Some(0) => Err(PlanError::NoPipeline),
-            Some(in_flight) if in_flight <= max => Ok(()),
-            Some(_) | None => Err(PlanError::InFlight { connections, pipeline, max }),
-        }
-    }
-
-    fn check_times(&self) -> Result<(), PlanError> {
-        match self.run_length {
-            RunLength::Time(time) if time > TIME_MAX => Err(PlanError::Time("the measured time")),
-            RunLength::Time(_) | RunLength::Requests(_) if self.warm_up > TIME_MAX => {
-                Err(PlanError::Time("the warm-up"))
-            }
-            RunLength::Time(_) | RunLength::Requests(_) => Ok(()),
-        }
-    }
-
-    fn check_message(&self) -> Result<(), PlanError> {
-        let (len, is_datagram) = (self.message_len, self.transport() == Transport::Udp);
-        let (min, max) = if is_datagram { (DATAGRAM_LEN_MIN, DATAGRAM_LEN_MAX) } else { (1, MESSAGE_LEN_MAX) };
-        if len < min || max < len {
-            return Err(PlanError::MessageLen { len, min, max });
-        }
-        match self.framing {
-            Framing::Fixed(fixed) if fixed.len() != len => {
-                Err(PlanError::FrameLen { frame_len: fixed.len(), message_len: len })
-            }
-            Framing::Length(length) if length.width.max() < len as u64 => {
-                Err(PlanError::Unframable { framing: self.framing, message_len: len })
-            }
-            Framing::Raw(_) | Framing::Lines(_) | Framing::Length(_) | Framing::Fixed(_) => Ok(()),
         }
     }
 
@@ -307,6 +164,17 @@ impl Plan {
     /// Maximum number of open connections.
     pub fn connections_max(&self) -> usize {
         self.connections.saturating_add(self.idle)
+    }
+
+    /// Number of connections of one share that carry requests before the measured time.
+    pub(super) fn connections_at_start(&self, share: Share) -> usize {
+        self.ramp.map_or(self.connections, |ramp| share.part(ramp.from as u64) as usize)
+    }
+
+    /// Lengths of the requests.
+    pub(super) fn lengths(&self) -> Lengths {
+        let max = self.request.as_ref().map_or(self.message_len, |request| request.len());
+        Lengths { min: self.message_len_min.unwrap_or(max), max }
     }
 
     /// Time for the last answers of a run, after its last request.
@@ -327,33 +195,6 @@ impl Plan {
     pub fn source(&self, serial: u64) -> Option<IpAddr> {
         let len = self.sources.len() as u64;
         serial.checked_rem(len).and_then(|index| self.sources.get(index as usize)).copied()
-    }
-
-    /// The plan as plain data for a record.
-    pub fn config(&self) -> RunConfig {
-        let (duration_ns, requests) = match self.run_length {
-            RunLength::Time(time) => (Some(nanos(time)), None),
-            RunLength::Requests(requests) => (None, Some(requests)),
-        };
-        RunConfig {
-            address: self.address.to_string(),
-            transport: self.transport(),
-            framing: self.framing.to_string(),
-            connections: self.connections as u64,
-            idle_connections: self.idle as u64,
-            threads: self.threads as u64,
-            message_bytes: self.message_len as u64,
-            pipeline: self.pipeline as u64,
-            rate: self.pace.rate(),
-            churn: self.reuse == ConnectionReuse::PerRequest,
-            connect_rate: self.connect_rate,
-            sources: self.sources.iter().map(ToString::to_string).collect(),
-            duration_ns,
-            requests,
-            warm_up_ns: nanos(self.warm_up),
-            timeout_ns: nanos(self.timeout),
-            verified: self.verify == Verify::EveryByte,
-        }
     }
 }
 

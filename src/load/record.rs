@@ -21,23 +21,17 @@
 //! Files of version 1 are read as well, see `version_1`.
 
 mod errors_by_kind;
+mod schema;
 mod version_1;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
-use serde_json::error::Category;
-use thiserror::Error;
 
 use super::latencies::Latencies;
 
 pub use super::error_kind::{ErrorCount, ErrorKind};
-
-/// Value of [`Record::schema`] in every record.
-pub const SCHEMA: &str = "readyloop.run";
-
-/// Version of the schema that is written, and the newest that can be read.
-pub const VERSION: u32 = 2;
+pub use schema::{RecordError, SCHEMA, VERSION};
 
 /// One run: the machine, the configuration and the results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,17 +106,35 @@ pub struct RunConfig {
     /// Number of threads of the generator; 1 in a file of an earlier version.
     #[serde(default = "one")]
     pub threads: u64,
-    /// Number of connections that carry requests.
+    /// Number of connections that carry requests; with a ramp, the highest one.
     pub connections: u64,
+    /// How that number changes; `null` if it does not.
+    #[serde(default)]
+    pub ramp: Option<RampConfig>,
     /// Number of additional idle connections.
     pub idle_connections: u64,
-    /// Length of a request and of its answer, without the bytes that the framing adds.
+    /// Length of a request, without the bytes that the framing adds; the maximum, if lengths vary.
     pub message_bytes: u64,
+    /// Minimum length of a request, if lengths vary: each length is equally probable. Otherwise `null`.
+    #[serde(default)]
+    pub message_bytes_min: Option<u64>,
+    /// The first bytes of every request, with escapes; `null` if requests are made from a pattern.
+    #[serde(default)]
+    pub request: Option<String>,
+    /// The expected answer: `bytes:+PONG\r\n`, `length:132`, `until:\r\n`; `null` if it is the request.
+    #[serde(default)]
+    pub answer: Option<String>,
     /// Maximum number of requests in flight on one connection.
     pub pipeline: u64,
     /// Requests per second over all connections. `null` is a closed loop, in which an answer triggers
     /// the next request.
     pub rate: Option<f64>,
+    /// Time between an answer and the next request: `10ms`, `5ms..20ms`, `exp:10ms`; `null` is no time.
+    #[serde(default)]
+    pub think: Option<String>,
+    /// After which time or number of requests a connection is replaced: `5s`, `100 requests`; `null` is never.
+    #[serde(default)]
+    pub lifetime: Option<String>,
     /// Whether every request uses a new connection.
     pub churn: bool,
     /// Maximum number of connects per second; `null` is no limit.
@@ -139,6 +151,17 @@ pub struct RunConfig {
     pub timeout_ns: u64,
     /// Whether every returned byte was compared with the sent byte.
     pub verified: bool,
+}
+
+/// A number of connections that changes linearly from the start of the measured time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RampConfig {
+    /// The first number.
+    pub from: u64,
+    /// The last number.
+    pub to: u64,
+    /// Time from the first number to the end of the last one.
+    pub duration_ns: u64,
 }
 
 fn one() -> u64 {
@@ -227,6 +250,10 @@ pub struct Interval {
     pub answered: u64,
     /// Errors in the interval.
     pub errors: u64,
+    /// Open connections that carry requests, at the end of the interval. With one connection per request,
+    /// those in use.
+    #[serde(default)]
+    pub connections: u64,
     /// Median latency of these answers, with a precision of two digits; 0 without answers.
     pub p50_ns: u64,
     /// 90th percentile, as `p50_ns`.
@@ -293,32 +320,6 @@ impl OtherWork {
     /// Whether it may have changed the results.
     pub fn is_notable(&self) -> bool {
         [self.busy_cores, self.stolen_cores].into_iter().flatten().any(|cores| cores > OTHER_CORES_MAX)
-    }
-}
-
-/// Error of [`Record::from_json`].
-#[derive(Debug, Error)]
-pub enum RecordError {
-    /// The text is not valid JSON, or a field is missing.
-    #[error("not a record of a run: {}", reason(.0.classify()))]
-    Malformed(#[from] serde_json::Error),
-    /// The JSON has another schema.
-    #[error("not a record of a run: it has no \"schema\": \"{SCHEMA}\"")]
-    Foreign,
-    /// A newer program wrote it.
-    #[error("schema version {0} is too new: this program reads versions up to {VERSION}")]
-    TooNew(u32),
-    /// The numbers of a histogram contradict each other.
-    #[error("the latency histograms are inconsistent")]
-    Inconsistent,
-}
-
-fn reason(category: Category) -> &'static str {
-    match category {
-        Category::Io => "the text cannot be read",
-        Category::Syntax => "the text is not valid JSON",
-        Category::Data => "a field is missing, or has another type",
-        Category::Eof => "the text ends too early",
     }
 }
 

@@ -25,6 +25,8 @@ const DIGITS: u8 = 2;
 #[derive(Clone, Debug, Default)]
 struct IntervalSamples {
     errors: u64,
+    /// Open connections at its end.
+    connections: u64,
     latencies: Latencies,
 }
 
@@ -35,6 +37,8 @@ pub(super) struct Series {
     closed: Vec<IntervalSamples>,
     /// Values of the current interval.
     errors: u64,
+    /// Number of open connections, from now on.
+    pub(super) connections: u64,
     max_ns: u64,
     histogram: Histogram<u32>,
 }
@@ -43,7 +47,7 @@ impl Series {
     /// A series from `begin` on; `latency_max` is the maximum latency.
     pub(super) fn new(begin: Instant, latency_max: Duration) -> Self {
         let histogram = Histogram::new_with_bounds(1, nanos(latency_max).max(2), DIGITS).expect("the bounds are valid");
-        Self { begin, span: SPAN_MIN, closed: Vec::new(), errors: 0, max_ns: 0, histogram }
+        Self { begin, span: SPAN_MIN, closed: Vec::new(), errors: 0, connections: 0, max_ns: 0, histogram }
     }
 
     #[inline]
@@ -71,7 +75,7 @@ impl Series {
 
     fn close_interval(&mut self) {
         let latencies = Latencies::of(&self.histogram, 0, self.max_ns);
-        self.closed.push(IntervalSamples { errors: self.errors, latencies });
+        self.closed.push(IntervalSamples { errors: self.errors, connections: self.connections, latencies });
         (self.errors, self.max_ns) = (0, 0);
         self.histogram.reset();
         if self.closed.len() == INTERVALS_MAX {
@@ -86,6 +90,7 @@ impl Series {
             sum.add(added);
         }
         self.errors += other.errors;
+        self.connections += other.connections;
         self.max_ns = self.max_ns.max(other.max_ns);
         self.histogram.add(&other.histogram).expect("both histograms have the same bounds");
     }
@@ -108,19 +113,33 @@ impl Series {
 impl IntervalSamples {
     fn merged(parts: &[Self]) -> Self {
         let mut whole = Self::default();
-        parts.iter().for_each(|part| whole.add(part));
+        for part in parts {
+            whole.add(part);
+            whole.connections = part.connections;
+        }
         whole
     }
 
     fn add(&mut self, other: &Self) {
         self.errors += other.errors;
+        self.connections += other.connections;
         self.latencies.merge(&other.latencies);
     }
 
     fn interval(&self, begin_ns: u64, span_ns: u64) -> Interval {
         let [p50_ns, p90_ns, p99_ns] = [0.5, 0.9, 0.99].map(|quantile| self.latencies.at(quantile).unwrap_or(0));
         let Latencies { count: answered, max_ns, .. } = self.latencies;
-        Interval { begin_ns, span_ns, answered, errors: self.errors, p50_ns, p90_ns, p99_ns, max_ns }
+        Interval {
+            begin_ns,
+            span_ns,
+            answered,
+            errors: self.errors,
+            connections: self.connections,
+            p50_ns,
+            p90_ns,
+            p99_ns,
+            max_ns,
+        }
     }
 }
 
@@ -138,13 +157,16 @@ mod tests {
     fn each_interval_counts_its_own_answers() {
         let mut series = series();
         (1..=100).for_each(|latency| series.record(latency));
+        series.connections = 1;
         series.advance(Instant::ORIGIN + 250 * MS);
+        series.connections = 2;
         series.record(7);
         series.count_error();
         let intervals = series.into_intervals(Instant::ORIGIN + 260 * MS);
         let answered: Vec<u64> = intervals.iter().map(|interval| interval.answered).collect();
         assert_eq!(answered, [100, 0, 1]);
         assert_eq!((intervals[0].p50_ns, intervals[0].p99_ns, intervals[0].max_ns), (50, 99, 100));
+        assert_eq!(intervals.iter().map(|interval| interval.connections).collect::<Vec<_>>(), [1, 1, 2]);
         assert_eq!((intervals[1].p50_ns, intervals[1].max_ns), (0, 0));
         assert_eq!((intervals[2].errors, intervals[2].begin_ns, intervals[2].span_ns), (1, 200_000_000, 60_000_000));
     }
@@ -154,6 +176,7 @@ mod tests {
         let mut series = series();
         for second in 0..3600_u32 {
             series.advance(Instant::ORIGIN + 1000 * second * MS);
+            series.connections = second.into();
             series.record(5);
         }
         let intervals = series.into_intervals(Instant::ORIGIN + 3_600_000 * MS);
@@ -161,6 +184,7 @@ mod tests {
         assert_eq!(intervals.iter().map(|interval| interval.answered).sum::<u64>(), 3600);
         let last = intervals.last().unwrap();
         assert_eq!(last.begin_ns + last.span_ns, 3_600_000_000_000);
+        assert!(intervals.windows(2).all(|pair| pair[0].connections < pair[1].connections));
         assert!(intervals.windows(2).all(|pair| pair[0].begin_ns + pair[0].span_ns == pair[1].begin_ns));
     }
 }

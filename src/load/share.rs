@@ -48,7 +48,7 @@ mod tests {
         }
 
         #[test]
-        fn the_parts_of_any_count_are_equal_but_for_one(threads in 1_usize..2_000, count in any::<u64>()) {
+        fn the_parts_of_any_count_differ_by_one_at_most(threads in 1_usize..2_000, count in any::<u64>()) {
             let parts: Vec<u64> = Share::all(threads).map(|share| share.part(count)).collect();
             prop_assert_eq!(parts.iter().map(|part| u128::from(*part)).sum::<u128>(), u128::from(count));
             prop_assert!(parts[0] - parts[threads - 1] <= 1);

@@ -54,9 +54,9 @@ pub enum LoadError {
     /// There are too few resources for the event loops, the threads or the sockets.
     #[error("cannot start the generator")]
     Start(#[source] io::Error),
-    /// A poll failed.
+    /// A turn of an event loop failed.
     #[error("the event loop failed")]
-    Poll(#[source] io::Error),
+    Turn(#[source] io::Error),
 }
 
 /// Carries out `plan` on its threads. The resources of the server process `pid` are measured.
@@ -66,7 +66,7 @@ pub enum LoadError {
 /// times per second.
 ///
 /// # Errors
-/// The process `pid` cannot be inspected, a thread cannot be started, or a poll failed.
+/// The process `pid` cannot be inspected, a thread cannot be started, or a turn failed.
 ///
 /// # Panics
 /// A thread panicked, or the plan has no thread, which [`Plan::check`] rejects.
@@ -92,7 +92,7 @@ pub fn run(
     }
     while group.is_running() {
         let until = show.is_some().then(|| control.net().now() + REPORT_INTERVAL);
-        control.turn(until).inspect_err(|_| group.stop()).map_err(LoadError::Poll)?;
+        control.turn(until).inspect_err(|_| group.stop()).map_err(LoadError::Turn)?;
         while let Some(control_event) = control.poll_control_event() {
             if control_event.ends_program() {
                 group.stop();
@@ -123,6 +123,6 @@ impl LoadTarget {
                 DatagramGenerator::over(reactor, server, plan, member).map_err(LoadError::Start)?.run()
             }
         }
-        .map_err(LoadError::Poll)
+        .map_err(LoadError::Turn)
     }
 }

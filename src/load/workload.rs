@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use crate::codec::Framing;
 use crate::connection::CloseReason;
@@ -12,12 +13,14 @@ use crate::service::{ConnectFailure, Context, Orders, PeerInfo, Service};
 use crate::slab::Key;
 
 use super::counters::{Request, RequestCounters};
+use super::distribution::{Distribution, Draw};
 use super::error_kind::ErrorKind;
-use super::exchange::{EchoMismatch, Exchange, Purpose};
-use super::pattern::{CHUNK_LEN_MAX, Pattern};
-use super::plan::{ConnectionReuse, Plan, Verify};
+use super::exchange::{Exchange, Purpose};
+use super::messages::{Messages, Mismatch};
+use super::plan::{ConnectionReuse, MESSAGE_LEN_MAX, Plan};
 use super::recent_connects::RecentConnects;
 use super::schedule::{RateSchedule, nanos};
+use super::share::Share;
 
 /// Reads the clock. A round trip can be shorter than a turn, so the clock of the turn is too coarse.
 pub(super) type ClockFn = Box<dyn Fn() -> Instant>;
@@ -37,20 +40,22 @@ pub(super) enum SendMode {
 /// State of all connections of a run, which are numbered by slots.
 pub(super) struct Workload {
     clock: ClockFn,
-    pattern: Pattern,
-    framing: Framing,
-    message_len: usize,
+    messages: Messages,
     pipeline: usize,
+    think: Option<Distribution>,
     reuse: ConnectionReuse,
-    verify: Verify,
     pub(super) send_mode: SendMode,
     pub(super) counters: RequestCounters,
     /// Key of the connection in each slot.
     keys: Vec<Option<Key>>,
     /// When the oldest request in flight of each slot was sent.
     oldest_sent_at: Vec<Instant>,
-    /// Slots without a connection, if every request uses a new connection.
-    pub(super) free_slots: Vec<usize>,
+    /// Number of slots in use, the first ones; a ramp changes it.
+    pub(super) slots_in_use: usize,
+    /// Connections with lower numbers carry requests from the start.
+    first_serials_end: u64,
+    /// Slots in use without a connection, each with the number of its next planned request.
+    pub(super) free_slots: VecDeque<(usize, u64)>,
     /// Number of requests in flight.
     pub(super) in_flight: usize,
     pub(super) opened: u64,
@@ -72,21 +77,22 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    pub(super) fn new(plan: &Plan, clock: ClockFn) -> Self {
-        let slots = plan.connections;
+    pub(super) fn new(plan: &Plan, share: Share, clock: ClockFn) -> Self {
+        let (slots, first) = (plan.connections, plan.connections_at_start(share));
+        let is_per_request = plan.reuse == ConnectionReuse::PerRequest;
         Self {
             clock,
-            pattern: Pattern::new(plan.framing),
-            framing: plan.framing,
-            message_len: plan.message_len,
+            messages: Messages::new(plan),
             pipeline: plan.pipeline,
+            think: plan.think,
             reuse: plan.reuse,
-            verify: plan.verify,
             send_mode: SendMode::Stopped,
             counters: RequestCounters::new(plan.pace.rate().is_some()),
             keys: vec![None; slots],
             oldest_sent_at: vec![Instant::NEVER; slots],
-            free_slots: if plan.reuse == ConnectionReuse::PerRequest { (0..slots).rev().collect() } else { Vec::new() },
+            slots_in_use: first,
+            first_serials_end: if is_per_request { 0 } else { share.number_in_run(first as u64) },
+            free_slots: if is_per_request { (0..first).map(|slot| (slot, 0)).collect() } else { VecDeque::new() },
             in_flight: 0,
             opened: 0,
             failed: 0,
@@ -108,6 +114,17 @@ impl Workload {
         (self.clock)()
     }
 
+    /// Number of open connections that carry requests. With one connection per request, it includes those whose
+    /// connect is in progress.
+    pub(super) fn in_use(&self) -> usize {
+        match self.reuse {
+            ConnectionReuse::PerRequest => self.slots_in_use.saturating_sub(self.free_slots.len()),
+            ConnectionReuse::Persistent | ConnectionReuse::Requests(_) | ConnectionReuse::Time(_) => {
+                self.requesting_open
+            }
+        }
+    }
+
     /// Key of the connection in this slot.
     pub(super) fn key(&self, slot: usize) -> Option<Key> {
         self.keys[slot]
@@ -119,15 +136,34 @@ impl Workload {
         late.filter_map(|(_, key)| *key).collect()
     }
 
-    /// State of a connection for one request that is planned at `planned`. The request counts as sent.
-    pub(super) fn begin_request(&mut self, slot: usize, serial: u64, planned: Instant) -> Exchange {
-        let now = self.now();
-        let mut exchange = Exchange::new(Purpose::Requesting, slot, serial, self.message_len, now);
-        let request = Request { planned, sent_at: now };
+    /// State of connection number `serial`, which carries the requests of a slot from number `next` on.
+    pub(super) fn requesting(&self, slot: usize, next: u64, serial: u64) -> Exchange {
+        let is_first = serial < self.first_serials_end;
+        Exchange {
+            purpose: Purpose::Requesting,
+            slot,
+            next,
+            missing: self.messages.answer_len(serial, 0),
+            sent_max: match self.reuse {
+                ConnectionReuse::Persistent | ConnectionReuse::Time(_) => u64::MAX,
+                ConnectionReuse::PerRequest => 1,
+                ConnectionReuse::Requests(max) if is_first => {
+                    let max = usize::try_from(max).unwrap_or(usize::MAX);
+                    Draw::Lifetime.rng(serial, 0).up_to(max) as u64
+                }
+                ConnectionReuse::Requests(max) => max,
+            },
+            ..Exchange::idle(serial, self.now())
+        }
+    }
+
+    /// Counts a request as sent.
+    #[inline]
+    pub(super) fn begin_request(&mut self, exchange: &mut Exchange, request: Request) {
         self.counters.count_sent(&request);
         self.in_flight += 1;
+        exchange.sent += 1;
         exchange.in_flight.push_back(request);
-        exchange
     }
 
     /// Takes the next request of a closed loop, if there is one. Its planned time is `now`.
@@ -141,10 +177,27 @@ impl Workload {
         }
     }
 
+    /// Sends every request that this connection may send at `now`, or starts its think time, or ends it after
+    /// its last answer.
+    #[inline]
+    pub(super) fn advance(&mut self, exchange: &mut Exchange, now: Instant, cx: &mut Context<'_, Self>) {
+        if exchange.is_complete() {
+            exchange.is_ended = true;
+            cx.close();
+        } else if let Some(think) = self.think {
+            self.update_oldest(exchange);
+            if exchange.in_flight.is_empty() {
+                cx.start_timer((now + think_time(think, exchange)).min(exchange.ends_at));
+            }
+        } else {
+            self.send_due(exchange, now, cx);
+        }
+    }
+
     /// Sends every request that this connection may send at `now`.
     #[inline]
-    pub(super) fn send_due(&mut self, exchange: &mut Exchange, now: Instant, cx: &mut Context<'_, Self>) {
-        while exchange.in_flight.len() < self.pipeline {
+    fn send_due(&mut self, exchange: &mut Exchange, now: Instant, cx: &mut Context<'_, Self>) {
+        while exchange.in_flight.len() < self.pipeline && exchange.sent < exchange.sent_max {
             let planned = match self.send_mode {
                 SendMode::Stopped => None,
                 SendMode::ClosedLoop { .. } => self.next_in_closed_loop(now),
@@ -157,26 +210,37 @@ impl Workload {
                 }
             };
             let Some(planned) = planned else { break };
-            let request = Request { planned, sent_at: now };
-            self.counters.count_sent(&request);
-            self.in_flight += 1;
-            exchange.in_flight.push_back(request);
-            self.send(exchange, cx);
+            self.begin_request(exchange, Request { planned, sent_at: now });
+            self.messages.send(exchange, cx);
         }
         self.update_oldest(exchange);
+        if let ConnectionReuse::Time(lifetime) = self.reuse
+            && exchange.ends_at == Instant::NEVER
+            && exchange.sent > 0
+        {
+            self.begin_lifetime(lifetime, exchange, now, cx);
+        }
     }
 
-    /// Queues one message.
-    #[inline]
-    fn send(&self, exchange: &mut Exchange, cx: &mut Context<'_, Self>) {
-        let mut chunks = self.pattern.chunks(&mut exchange.write_at, self.message_len);
-        if self.message_len <= CHUNK_LEN_MAX || matches!(self.framing, Framing::Raw(_)) {
-            // Without framing, a message may be cut anywhere.
-            chunks.for_each(|chunk| cx.send(chunk));
-        } else {
-            let mut parts = Vec::with_capacity(self.message_len.div_ceil(CHUNK_LEN_MAX));
-            parts.extend(&mut chunks);
-            cx.send_parts(&parts);
+    /// Sets the end of the lifetime of a connection.
+    fn begin_lifetime(
+        &self,
+        lifetime: Distribution,
+        exchange: &mut Exchange,
+        now: Instant,
+        cx: &mut Context<'_, Self>,
+    ) {
+        let mut rng = Draw::Lifetime.rng(exchange.serial, 0);
+        let whole = lifetime.draw(&mut rng);
+        exchange.ends_at = now + if exchange.serial < self.first_serials_end { rng.span(whole) } else { whole };
+        cx.start_timer(exchange.ends_at);
+    }
+
+    /// Sends no more requests on a connection, and ends it after its last answer.
+    pub(super) fn retire(&mut self, exchange: &mut Exchange, cx: &mut Context<'_, Self>) {
+        exchange.sent_max = exchange.sent;
+        if exchange.is_complete() {
+            self.advance(exchange, self.now(), cx);
         }
     }
 
@@ -187,23 +251,30 @@ impl Workload {
     }
 
     #[inline]
-    fn receive(&mut self, exchange: &mut Exchange, bytes: &[u8], now: Instant) -> Result<(), EchoMismatch> {
-        let is_framed = !matches!(self.framing, Framing::Raw(_));
-        if is_framed && bytes.len() != self.message_len {
-            return Err(EchoMismatch::Length(bytes.len()));
-        }
-        let pattern = (self.verify == Verify::EveryByte).then_some(&self.pattern);
-        exchange.check(bytes, pattern)?;
+    fn receive(&mut self, exchange: &mut Exchange, bytes: &[u8], now: Instant) -> Result<(), Mismatch> {
         let (counters, in_flight) = (&mut self.counters, &mut self.in_flight);
         let mut has_answer = exchange.has_answer;
-        let taken = exchange.receive(bytes.len(), self.message_len, |request| {
+        let received = self.messages.receive(exchange, bytes, |request| {
             has_answer = true;
             *in_flight -= 1;
             counters.count_answer(&request, now);
         });
         self.silent -= u64::from(has_answer && !exchange.has_answer);
         exchange.has_answer = has_answer;
-        taken
+        received
+    }
+
+    /// Leaves a slot without a connection, if a new one is to be opened: connections are replaced, and the slot
+    /// still has requests.
+    pub(super) fn free_slot(&mut self, exchange: &Exchange) {
+        let has_requests = match self.send_mode {
+            SendMode::OpenLoop { end, .. } => exchange.next < end || self.reuse == ConnectionReuse::PerRequest,
+            SendMode::ClosedLoop { .. } | SendMode::Stopped => true,
+        };
+        let is_replaced = self.reuse != ConnectionReuse::Persistent && exchange.slot < self.slots_in_use;
+        if is_replaced && has_requests {
+            self.free_slots.push_back((exchange.slot, exchange.next));
+        }
     }
 
     /// Counts an error and fails every request in flight on this connection.
@@ -250,9 +321,13 @@ impl Service for Workload {
             self.requesting_open += 1;
             self.silent += 1;
             self.keys[exchange.slot] = Some(cx.key());
-            self.update_oldest(exchange);
             if self.reuse == ConnectionReuse::PerRequest {
-                self.send(exchange, cx);
+                self.update_oldest(exchange);
+                self.messages.send(exchange, cx);
+            } else if exchange.slot < self.slots_in_use {
+                self.advance(exchange, self.now(), cx);
+            } else {
+                self.retire(exchange, cx);
             }
         }
     }
@@ -276,11 +351,17 @@ impl Service for Workload {
             let slot = exchange.slot;
             self.fail_requests(exchange, ErrorKind::Mismatch, || mismatch_message(mismatch, slot));
             cx.close();
-        } else if self.reuse == ConnectionReuse::Persistent {
+        } else {
+            self.advance(exchange, now, cx);
+        }
+    }
+
+    fn on_timer(&mut self, exchange: &mut Exchange, cx: &mut Context<'_, Self>) {
+        let now = self.now();
+        if !exchange.is_ended && exchange.ends_at <= now {
+            self.retire(exchange, cx);
+        } else if !exchange.is_ended {
             self.send_due(exchange, now, cx);
-        } else if exchange.in_flight.is_empty() {
-            exchange.is_ended = true;
-            cx.close();
         }
     }
 
@@ -294,19 +375,28 @@ impl Service for Workload {
             self.requesting_open -= 1;
             self.keys[exchange.slot] = None;
             self.oldest_sent_at[exchange.slot] = Instant::NEVER;
-            if self.reuse == ConnectionReuse::PerRequest {
-                self.free_slots.push(exchange.slot);
-            }
+            self.free_slot(&exchange);
         }
     }
 }
 
-fn mismatch_message(mismatch: EchoMismatch, slot: usize) -> String {
+/// Time before the next request. Before the first one it is a part of a think time, so that not all
+/// connections send at once.
+fn think_time(think: Distribution, exchange: &Exchange) -> Duration {
+    let mut rng = Draw::Think.rng(exchange.serial, exchange.sent);
+    let whole = think.draw(&mut rng);
+    if exchange.sent == 0 { rng.span(whole) } else { whole }
+}
+
+fn mismatch_message(mismatch: Mismatch, slot: usize) -> String {
     match mismatch {
-        EchoMismatch::Excess => format!("connection {slot}: received more bytes than were sent"),
-        EchoMismatch::Length(len) => {
+        Mismatch::Excess => format!("connection {slot}: received more bytes than expected"),
+        Mismatch::FrameLen(len) => {
             format!("connection {slot}: received a frame of {len} bytes, which is not the length of a request")
         }
-        EchoMismatch::Bytes => format!("connection {slot}: received other bytes than were sent"),
+        Mismatch::Bytes => format!("connection {slot}: received other bytes than expected"),
+        Mismatch::Endless => {
+            format!("connection {slot}: received {MESSAGE_LEN_MAX} bytes of an answer without the expected delimiter")
+        }
     }
 }

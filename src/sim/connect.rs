@@ -30,6 +30,11 @@ impl World {
         self.store_response(address, ConnectResponse::Silence);
     }
 
+    /// Refuses later connects to `address`, as without a setting.
+    pub fn refuse_connects_at(&self, address: &Address) {
+        self.state().connect_responses.retain(|(at, _)| at != address);
+    }
+
     /// Makes later connects to the Unix socket `address` fail because its backlog is full.
     pub fn fill_backlog_at(&self, address: &Address) {
         self.store_response(address, ConnectResponse::Full);

@@ -3,6 +3,7 @@
 mod ending;
 mod find_rate;
 mod outputs;
+mod shapes;
 mod stub;
 mod threads;
 
@@ -186,7 +187,7 @@ fn a_changed_byte_is_a_mismatch() {
         }
     });
     let ended = bench(&format!("{} -n 1000 -c 1", altering.address)).run();
-    ends_with(&ended, 1, &["readyloop: error: ", "mismatch 1", "received other bytes than were sent"]);
+    ends_with(&ended, 1, &["readyloop: error: ", "mismatch 1", "received other bytes than expected"]);
     ends_with(&ended, 1, &["hint: check that this is an echo server with raw framing"]);
     let ended = bench(&format!("{} -n 1000 -c 1 --no-verify", altering.address)).run();
     ends_with(&ended, 0, &[]);
@@ -257,7 +258,7 @@ fn invalid_arguments_are_usage_errors() {
         ("127.0.0.1:7 -c 99999999999999999999", "--connections"),
         ("udp://127.0.0.1:7 -p 1000000000", "too many requests in flight: at most "),
         ("127.0.0.1:7 -p 18446744073709551615", "too many requests in flight: at most "),
-        ("127.0.0.1:7 -c 2 --threads 3", "2 connections are too few for 3 threads: each thread needs one"),
+        ("127.0.0.1:7 -c 2 --threads 3", "each of 3 threads needs a connection, and the number of connections is 2"),
         ("127.0.0.1:7 --threads 0", "zero"),
         ("127.0.0.1:7 -c 5000 --threads 1025", "the number of threads must be 1 to 1024"),
         ("127.0.0.1:7 -s 1GiB", "out of range: it must have 1 to "),

@@ -216,6 +216,26 @@ fn the_keys_of_a_drained_server_are_there_after_a_restart() {
 }
 
 #[test]
+fn a_server_with_the_protocol_of_redis_can_be_measured() {
+    let (request, answer) =
+        (ScratchPath::with_text("request", "PING\r\n"), ScratchPath::with_text("answer", "+PONG\r\n"));
+    let example = Example::of(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/24_kv"));
+    let (mut running, address) = example.start_server(&[]);
+    let file = format!("file:{}", answer.text());
+    for expect in [r"until:\r\n", "length:7", &file] {
+        let bench = format!("bench {address} -n 2000 -c 5 -p 4 --request {} --expect {expect}", request.text());
+        let ended = Serve::command(&bench).run();
+        assert_eq!(ended.code, Some(0), "{expect}: {}", ended.log_text());
+        assert!(ended.out[0].contains("`PING\\r\\n`, answer "), "{}", ended.out[0]);
+    }
+    let bench = format!("bench {address} -n 10 -c 1 --request {}", request.text());
+    let ended = Serve::command(&bench).run();
+    assert_eq!(ended.code, Some(1), "it is no echo server: {}", ended.log_text());
+    running.signal("TERM");
+    assert_eq!(running.wait(TIMEOUT), Some(0), "{}", running.errors.all().join("\n"));
+}
+
+#[test]
 fn the_kind_of_each_example_is_recognized() {
     let all = Example::all();
     for (name, is_server, is_client) in [

@@ -11,15 +11,26 @@ use crate::cli_error::{CliError, io_message};
 /// # Errors
 /// The file cannot be read, is longer, or is not text.
 pub(crate) fn read(path: &Path, mebibytes_max: u64, hint: &str) -> Result<String, CliError> {
+    String::from_utf8(read_bytes(path, mebibytes_max, hint)?).map_err(|_| refused(path, "it is not UTF-8 text", hint))
+}
+
+/// Reads at most `mebibytes_max` of any bytes.
+///
+/// # Errors
+/// The file cannot be read, or is longer.
+pub(crate) fn read_bytes(path: &Path, mebibytes_max: u64, hint: &str) -> Result<Vec<u8>, CliError> {
     let len_max = mebibytes_max << 20;
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(len_max + 1).read_to_end(&mut bytes));
-    let refused = |reason: &str| CliError::usage(format!("cannot read {}: {reason}", path.display()), hint);
-    read.map_err(|error| refused(&io_message(&error)))?;
+    read.map_err(|error| refused(path, &io_message(&error), hint))?;
     if bytes.len() as u64 > len_max {
-        return Err(refused(&format!("it is longer than {mebibytes_max} MiB")));
+        return Err(refused(path, &format!("it is longer than {mebibytes_max} MiB"), hint));
     }
-    String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8 text"))
+    Ok(bytes)
+}
+
+fn refused(path: &Path, reason: &str, hint: &str) -> CliError {
+    CliError::usage(format!("cannot read {}: {reason}", path.display()), hint)
 }
 
 #[cfg(test)]

@@ -32,9 +32,9 @@ pub(crate) const SIGNAL_STATUS: i32 = 128;
 /// The arguments of `supervise`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Settings {
-    /// Core of the command
-    #[arg(long)]
-    core: Option<usize>,
+    /// Cores of the command
+    #[arg(long, value_delimiter = ',')]
+    cores: Vec<usize>,
 
     /// Limit on the descriptors of the command
     #[arg(long)]
@@ -58,7 +58,7 @@ enum Event {
 /// The command cannot be started.
 pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     adopt_orphans();
-    settings.core.into_iter().for_each(pin);
+    pin(&settings.cores);
     if let Some(count) = settings.descriptors {
         let limited = Resource::NOFILE.set(count, count);
         limited.map_err(|error| CliError::system("cannot limit its descriptors", &error, "allow more descriptors"))?;
@@ -97,19 +97,19 @@ fn adopt_orphans() {
     }
 }
 
-/// Pins this process and its future children to a core. If the core is not available, they run on any core.
+/// Pins this process and its future children to these cores. If none is available, they run on any core.
 #[cfg(target_os = "linux")]
-fn pin(core: usize) {
+fn pin(cores: &[usize]) {
     let mut set = rustix::thread::CpuSet::new();
-    if core < rustix::thread::CpuSet::MAX_CPU {
-        set.set(core);
+    cores.iter().filter(|core| **core < rustix::thread::CpuSet::MAX_CPU).for_each(|core| set.set(*core));
+    if set.count() > 0 {
         let _ = rustix::thread::sched_setaffinity(None, &set);
     }
 }
 
 /// Other systems cannot pin a process to a core.
 #[cfg(not(target_os = "linux"))]
-fn pin(_core: usize) {}
+fn pin(_cores: &[usize]) {}
 
 /// Kills all descendants, again and again until there are none, because they may start others meanwhile.
 fn kill_descendants() {

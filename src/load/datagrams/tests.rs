@@ -102,3 +102,19 @@ fn wrong_bytes_and_wrong_lengths_are_mismatches() {
     assert_eq!((altered.errors[0].kind, altered.errors[0].count), (ErrorKind::Mismatch, 2));
     assert_eq!(altered.requests.failed, 2);
 }
+
+#[test]
+fn datagrams_of_random_lengths_are_verified() {
+    let plan = Plan { message_len_min: Some(8), message_len: 108, ..plan() };
+    let record = run(plan.clone(), |_, datagram| vec![datagram]);
+    assert_reconciled(&record);
+    assert_eq!((record.requests.answered, record.has_failed()), (1000, false));
+    let mean = record.requests.sent_bytes / 1000;
+    assert!((54..=62).contains(&mean), "{mean}");
+    let record = run(plan, |number, mut datagram| {
+        datagram.truncate(datagram.len() - usize::from(number == 500 && datagram.len() > 8));
+        vec![datagram]
+    });
+    assert_reconciled(&record);
+    assert_eq!((record.requests.failed, record.errors[0].kind), (1, ErrorKind::Mismatch));
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::client::ConnectFailure;
 use crate::instant::Instant;
+use crate::load::counters::Request;
 use crate::load::error_kind::ErrorKind;
 use crate::load::exchange::{Exchange, Purpose};
 use crate::load::plan::ConnectionReuse;
@@ -11,36 +12,56 @@ use crate::load::progress::Phase;
 use crate::load::workload::SendMode;
 use crate::net::Net;
 
-use super::{Generator, connecting_max};
+use super::{Generator, SLICE, connect_spacing, connecting_max};
 
-/// Pause after a failed connect of a new connection per request. It bounds the CPU time and the
+/// Pause after a failed connect, if connections are replaced. It bounds the CPU time and the
 /// connect rate when the server is gone.
 const FAILURE_PAUSE: Duration = Duration::from_millis(1);
 
+/// Connects that are later than this are not caught up, so that their rate stays limited after a time without any.
+const CATCH_UP_MAX: Duration = Duration::from_millis(100);
+
 impl<N: Net + 'static> Generator<N> {
-    /// Begins one connect if one is due. It begins only one per turn, so that the measured time of a
-    /// connect does not contain the start of others.
-    pub(super) fn begin_connect(&mut self, now: Instant) {
-        if self.next_connect() > now {
-            return;
-        }
-        let (begun, slots) = (self.connects_begun, self.plan.connections as u64);
-        let serial = self.member.share.number_in_run(begun);
-        let is_persistent = self.plan.reuse == ConnectionReuse::Persistent;
-        let exchange = match self.phase {
-            Phase::Connecting if is_persistent && begun < slots => {
-                Exchange::new(Purpose::Requesting, begun as usize, serial, self.plan.message_len, now)
+    /// Begins connects that are due. It begins only one per turn, so that the measured time of a connect
+    /// does not contain the start of others. A ramp and replaced connections may need more, because the
+    /// requests of other connections can make a turn long.
+    pub(super) fn begin_connects(&mut self, now: Instant) {
+        let is_one = self.phase == Phase::Connecting || self.plan.reuse == ConnectionReuse::PerRequest;
+        for _ in 0..if is_one { 1 } else { SLICE } {
+            if self.next_connect() > now {
+                return;
             }
-            Phase::Connecting => Exchange::new(Purpose::Idle, 0, serial, self.plan.message_len, now),
+            self.begin_connect(now);
+        }
+    }
+
+    fn begin_connect(&mut self, now: Instant) {
+        let begun = self.connects_begun;
+        let serial = self.member.share.number_in_run(begun);
+        let exchange = match self.phase {
+            Phase::Connecting if begun < self.first_connections() => {
+                self.workload().requesting(begun as usize, begun, serial)
+            }
+            Phase::Connecting => Exchange::idle(serial, now),
             Phase::Sending | Phase::Waiting(_) => {
-                let Some(planned) = self.take_next_request(now) else { return };
+                let request = if self.plan.reuse == ConnectionReuse::PerRequest {
+                    let Some(planned) = self.take_next_request(now) else { return };
+                    Some(Request { planned, sent_at: now })
+                } else {
+                    None
+                };
                 let workload = self.client.service_mut();
-                let Some(slot) = workload.free_slots.pop() else { return };
-                workload.begin_request(slot, serial, planned)
+                let Some((slot, next)) = workload.free_slots.pop_front() else { return };
+                let mut exchange = workload.requesting(slot, next, serial);
+                request.into_iter().for_each(|request| workload.begin_request(&mut exchange, request));
+                exchange
             }
             Phase::Ended(_) => return,
         };
         self.connects_begun += 1;
+        let is_late = CATCH_UP_MAX < now.since(self.connect_planned);
+        let interval = connect_spacing(&self.plan, self.plan.threads as u64);
+        self.connect_planned = if is_late { now } else { self.connect_planned } + interval;
         self.client.connect(self.server.clone(), self.plan.source(serial), exchange);
     }
 
@@ -57,21 +78,26 @@ impl<N: Net + 'static> Generator<N> {
         if !is_needed || self.client.connecting() >= connecting_max(&self.member) {
             return Instant::NEVER;
         }
-        let paced =
-            self.connects.map_or(self.retry_at, |connects| connects.planned(self.connects_begun).max(self.retry_at));
+        let paced = self.connect_planned.max(self.retry_at);
         if self.phase == Phase::Connecting { paced } else { paced.max(self.next_request_at()) }
     }
 
     /// Number of connections that are opened before the first request.
     pub(super) fn connections_to_open(&self) -> u64 {
-        let requesting = if self.plan.reuse == ConnectionReuse::Persistent { self.plan.connections } else { 0 };
-        (requesting + self.plan.idle) as u64
+        self.first_connections() + self.plan.idle as u64
     }
 
-    /// When the next request with its own connection may begin.
+    /// Number of these connections that carry requests.
+    fn first_connections(&self) -> u64 {
+        if self.plan.reuse == ConnectionReuse::PerRequest { 0 } else { self.connections_at_start() as u64 }
+    }
+
+    /// When the next request that needs a new connection may begin.
     fn next_request_at(&self) -> Instant {
         match self.workload().send_mode {
             SendMode::ClosedLoop { remaining } if remaining > 0 => Instant::ORIGIN,
+            // A free slot has planned requests.
+            SendMode::OpenLoop { .. } if self.plan.reuse != ConnectionReuse::PerRequest => Instant::ORIGIN,
             SendMode::OpenLoop { schedule, end, .. } if self.next_planned < end => schedule.planned(self.next_planned),
             SendMode::ClosedLoop { .. } | SendMode::OpenLoop { .. } | SendMode::Stopped => Instant::NEVER,
         }
@@ -90,10 +116,38 @@ impl<N: Net + 'static> Generator<N> {
         }
     }
 
+    /// Opens and closes the connections that the ramp opens and closes until `now`.
+    pub(super) fn advance_ramp(&mut self, now: Instant) {
+        while let Some((slot, at)) = self.next_ramp_change()
+            && at <= now
+        {
+            let workload = self.client.service_mut();
+            if workload.slots_in_use <= slot {
+                workload.slots_in_use += 1;
+                workload.free_slots.push_back((slot, slot as u64));
+            } else {
+                workload.slots_in_use -= 1;
+                workload.free_slots.retain(|(free, _)| *free != slot);
+                if let Some(key) = workload.key(slot) {
+                    self.client.call(key, |workload, exchange, cx| workload.retire(exchange, cx));
+                }
+            }
+        }
+    }
+
+    /// The slot whose connection the ramp opens or closes next, and when.
+    pub(super) fn next_ramp_change(&self) -> Option<(usize, Instant)> {
+        let ramp = self.plan.ramp.filter(|_| self.phase == Phase::Sending)?;
+        let (share, in_use) = (self.member.share, self.workload().slots_in_use);
+        let is_over = in_use == share.part(ramp.to as u64) as usize;
+        let slot = if ramp.is_rising() { in_use } else { in_use.saturating_sub(1) };
+        let at = self.window.begin + ramp.offset_of(share.number_in_run(slot as u64));
+        (!is_over).then_some((slot, at))
+    }
+
     pub(super) fn handle_failure(&mut self, failure: ConnectFailure<Exchange>) {
         let ConnectFailure { peer: mut exchange, to, error } = failure;
-        let is_per_request = self.plan.reuse == ConnectionReuse::PerRequest && exchange.purpose == Purpose::Requesting;
-        if is_per_request {
+        if self.plan.reuse != ConnectionReuse::Persistent {
             self.retry_at = self.client.now() + FAILURE_PAUSE;
         }
         let kind = ErrorKind::of_io(&error);
@@ -103,9 +157,10 @@ impl<N: Net + 'static> Generator<N> {
         if kind == ErrorKind::Tls {
             workload.tls_error.get_or_insert(error);
         }
-        if is_per_request {
-            workload.free_slots.push(exchange.slot);
-        } else if kind == ErrorKind::ConnectTimedOut && self.phase == Phase::Connecting {
+        if exchange.purpose == Purpose::Requesting {
+            workload.free_slot(&exchange);
+        }
+        if kind == ErrorKind::ConnectTimedOut && self.phase == Phase::Connecting {
             self.abandon_pending_connects();
         }
     }

@@ -2,7 +2,10 @@
 //!
 //! Every phase ends: a connect or an answer that is not complete within the timeout is given up.
 
+use std::time::Duration;
+
 use crate::instant::Instant;
+use crate::load::distribution::Distribution;
 use crate::load::load_run::LoadRun as _;
 use crate::load::plan::{ConnectionReuse, RunLength};
 use crate::load::progress::Phase;
@@ -30,7 +33,7 @@ impl<N: Net + 'static> Generator<N> {
             Phase::Connecting => {
                 let workload = self.workload();
                 let is_open = workload.opened + workload.failed == self.connections_to_open();
-                if is_open && workload.requesting_open == 0 && self.plan.reuse == ConnectionReuse::Persistent {
+                if is_open && workload.requesting_open == 0 && self.plan.reuse != ConnectionReuse::PerRequest {
                     self.end(now, RunEnd::Abandoned);
                 } else if is_open && let Some(begin) = self.member.begin(now) {
                     self.begin_sending(begin);
@@ -49,7 +52,7 @@ impl<N: Net + 'static> Generator<N> {
                 }
             }
             Phase::Waiting(until) => {
-                let is_idle = self.workload().in_flight == 0 && self.is_plan_sent();
+                let is_idle = self.workload().in_flight == 0 && self.is_plan_sent() && !self.is_replacing();
                 if is_idle || until <= now && !self.stop_sending(now) {
                     self.end(now, RunEnd::Done);
                 }
@@ -120,14 +123,24 @@ impl<N: Net + 'static> Generator<N> {
         self.window.planned.end <= self.next_planned
     }
 
+    /// Whether the next connection of a slot with planned requests is not open yet.
+    fn is_replacing(&self) -> bool {
+        let workload = self.workload();
+        let is_planned = matches!(workload.send_mode, SendMode::OpenLoop { .. });
+        let is_between = !workload.free_slots.is_empty() || self.client.connecting() > 0;
+        is_planned && is_between && self.plan.reuse != ConnectionReuse::PerRequest
+    }
+
     /// Whether no requesting connection is left, or the server has not answered for two timeouts.
     fn is_abandoned(&self, now: Instant) -> bool {
         let workload = self.workload();
         match self.plan.reuse {
             ConnectionReuse::Persistent => workload.requesting_open == 0,
-            ConnectionReuse::PerRequest => {
+            ConnectionReuse::PerRequest | ConnectionReuse::Requests(_) | ConnectionReuse::Time(_) => {
                 let since = workload.counters.last_answer.max(self.opened_at);
-                workload.counters.error_count() > 0 && self.plan.timeout.saturating_mul(2) < now.since(since)
+                let thinks = self.plan.think.map_or(Duration::ZERO, Distribution::max);
+                let patience = self.plan.timeout.saturating_mul(2).saturating_add(thinks);
+                workload.counters.error_count() > 0 && patience < now.since(since)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Plans that are possible, and plans that are not.
+//! Plans that can be carried out, and plans that cannot.
 
 use super::*;
 
@@ -79,4 +79,95 @@ fn the_run_configuration_holds_the_plan() {
     let config = plan.config();
     assert_eq!((config.transport, config.requests, config.duration_ns), (Transport::Tls, Some(7), None));
     assert_eq!((config.rate, config.address.as_str()), (Some(2.5), "tls://localhost:7"));
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_range_of_lengths_must_fit_the_framing_and_the_transport() {
+    let ranged = |min, framing, max| Plan { message_len_min: Some(min), ..framed(framing, max) };
+    assert_eq!(ranged(1, "raw", 100).check(), Ok(()));
+    assert!(matches!(ranged(0, "raw", 100).check(), Err(PlanError::MessageLen { len: 0, .. })));
+    assert!(matches!(ranged(101, "raw", 100).check(), Err(PlanError::MessageLen { len: 101, max: 100, .. })));
+    assert!(matches!(ranged(64, "fixed:100", 100).check(), Err(PlanError::FrameLen { message_len: 64, .. })));
+    assert!(matches!(ranged(64, "fixed:64", 100).check(), Err(PlanError::FrameLen { message_len: 100, .. })));
+    assert!(matches!(ranged(1, "length:u8", 256).check(), Err(PlanError::Unframable { .. })));
+    let udp = Plan { message_len_min: Some(7), ..plan("udp://127.0.0.1:7") };
+    assert!(matches!(udp.check(), Err(PlanError::MessageLen { len: 7, min: 8, .. })));
+    assert_eq!(Plan { message_len_min: Some(8), ..udp }.check(), Ok(()));
+}
+
+#[test]
+fn a_think_time_needs_a_closed_loop_and_one_request_in_flight() {
+    let thinking = |think| Plan { think: Some(think), ..plan("127.0.0.1:7") };
+    let plan = thinking(Distribution::Exponential(SECOND));
+    assert_eq!(plan.check(), Ok(()));
+    assert_eq!(Plan { pipeline: 2, ..plan.clone() }.check(), Err(PlanError::ThinkNeedsOneRequest));
+    let churn = Plan { reuse: ConnectionReuse::PerRequest, ..plan.clone() };
+    assert_eq!(churn.check(), Err(PlanError::ThinkNeedsReuse));
+    assert_eq!(Plan { pace: Pace::Open(1.0), ..plan }.check(), Err(PlanError::NeedsClosedLoop("a think time")));
+    for wrong in [
+        Distribution::Constant(Duration::ZERO),
+        Distribution::Exponential(Duration::MAX),
+        Distribution::Uniform(2 * SECOND, SECOND),
+        Distribution::Uniform(Duration::ZERO, Duration::ZERO),
+    ] {
+        assert_eq!(thinking(wrong).check(), Err(PlanError::Durations("a think time")), "{wrong}");
+    }
+    assert_eq!(thinking(Distribution::Uniform(Duration::ZERO, SECOND)).check(), Ok(()));
+}
+
+#[test]
+fn a_lifetime_has_a_request_or_a_time() {
+    let living = |reuse| Plan { reuse, ..plan("127.0.0.1:7") };
+    assert_eq!(living(ConnectionReuse::Requests(1)).check(), Ok(()));
+    assert_eq!(living(ConnectionReuse::Requests(0)).check(), Err(PlanError::NoRequestInLifetime));
+    let never = ConnectionReuse::Time(Distribution::Constant(Duration::ZERO));
+    assert_eq!(living(never).check(), Err(PlanError::Durations("a lifetime")));
+}
+
+#[test]
+fn a_ramp_ends_within_the_measured_time() {
+    let ramp = |from, to, time| Plan { connections: 10, ramp: Some(Ramp { from, to, time }), ..plan("127.0.0.1:7") };
+    assert_eq!([ramp(1, 10, SECOND).check(), ramp(10, 1, 10 * SECOND).check()], [Ok(()), Ok(())]);
+    for (from, to) in [(0, 10), (10, 0), (1, 9), (1, 11)] {
+        assert_eq!(ramp(from, to, SECOND).check(), Err(PlanError::RampEnds));
+    }
+    assert_eq!(ramp(1, 10, 11 * SECOND).check(), Err(PlanError::RampTime));
+    let counted = Plan { run_length: RunLength::Requests(5), ..ramp(1, 10, SECOND) };
+    assert_eq!(counted.check(), Err(PlanError::RampTime));
+    let open = Plan { pace: Pace::Open(5.0), ..ramp(1, 10, SECOND) };
+    assert_eq!(open.check(), Err(PlanError::NeedsClosedLoop("a ramp")));
+}
+
+#[test]
+fn requests_and_answers_of_their_own_are_bounded_and_raw() {
+    let own = |request: Vec<u8>, answer| Plan { request: Some(request.into()), answer, ..plan("127.0.0.1:7") };
+    let until = |len| ExpectedAnswer::Until(vec![b'\n'; len].into());
+    let ping = || b"PING\r\n".to_vec();
+    assert_eq!(own(ping(), until(DELIMITER_LEN_MAX)).check(), Ok(()));
+    for len in [0, MESSAGE_LEN_MAX + 1] {
+        assert!(matches!(own(vec![0; len], until(1)).check(), Err(PlanError::MessageLen { .. })), "{len}");
+        assert_eq!(own(ping(), ExpectedAnswer::Length(len)).check(), Err(PlanError::AnswerLen));
+        assert_eq!(own(ping(), ExpectedAnswer::Bytes(vec![0; len].into())).check(), Err(PlanError::AnswerLen));
+    }
+    assert_eq!(own(ping(), until(0)).check(), Err(PlanError::AnswerLen));
+    assert_eq!(own(ping(), until(DELIMITER_LEN_MAX + 1)).check(), Err(PlanError::AnswerLen));
+    let lines = Plan { framing: "lines".parse().unwrap(), ..own(ping(), ExpectedAnswer::Echo) };
+    assert!(matches!(lines.check(), Err(PlanError::NeedsRawFraming(_))));
+}
+
+#[test]
+fn shapes_of_connections_have_no_meaning_for_udp() {
+    let udp = || plan("udp://127.0.0.1:7");
+    let ramp = Some(Ramp { from: 1, to: 1, time: SECOND });
+    for (flag, plan) in [
+        ("--lifetime", Plan { reuse: ConnectionReuse::Requests(5), ..udp() }),
+        ("--think", Plan { think: Some(Distribution::Constant(SECOND)), ..udp() }),
+        ("--ramp", Plan { ramp, ..udp() }),
+        ("--request", Plan { request: Some((*b"12345678").into()), ..udp() }),
+        ("--expect", Plan { answer: ExpectedAnswer::Length(8), ..udp() }),
+    ] {
+        assert_eq!(plan.check(), Err(PlanError::NeedsConnections(flag)));
+    }
 }

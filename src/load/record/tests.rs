@@ -29,11 +29,17 @@ fn record() -> Record {
             transport: Transport::Tcp,
             framing: "raw".to_owned(),
             connections: 100,
+            ramp: Some(RampConfig { from: 1, to: 100, duration_ns: 10_000_000_000 }),
             idle_connections: 0,
             threads: 1,
             message_bytes: 64,
+            message_bytes_min: Some(16),
+            request: Some("PING\\r\\n".to_owned()),
+            answer: Some("until:\\r\\n".to_owned()),
             pipeline: 1,
             rate: Some(1000.5),
+            think: Some("exp:10ms".to_owned()),
+            lifetime: Some("100 requests".to_owned()),
             churn: false,
             connect_rate: None,
             sources: vec!["127.0.0.2".to_owned()],
@@ -150,10 +156,23 @@ fn a_field_that_an_older_program_did_not_write_is_0() {
     for (part, added) in [("connections", "silent"), ("generator", "waited")] {
         assert!(json[part].as_object_mut().unwrap().remove(added).is_some(), "no {added} in {part}");
     }
-    let Record { generator, connections, .. } = record();
+    for added in ["ramp", "message_bytes_min", "request", "answer", "think", "lifetime"] {
+        assert!(json["config"].as_object_mut().unwrap().remove(added).is_some(), "no {added} in config");
+    }
+    assert!(json["series"][0].as_object_mut().unwrap().remove("connections").is_some());
+    let Record { generator, connections, config, .. } = record();
     let earlier = Record {
         generator: GeneratorCost { waited: 0.0, ..generator },
         connections: Connections { silent: 0, ..connections },
+        config: RunConfig {
+            ramp: None,
+            message_bytes_min: None,
+            request: None,
+            answer: None,
+            think: None,
+            lifetime: None,
+            ..config
+        },
         ..record()
     };
     assert_eq!(Record::from_json(&json.to_string()).unwrap(), earlier);

@@ -50,7 +50,7 @@ fn the_costs_of_a_server_are_those_of_all_threads() {
     assert!(used > 0 && used <= measured + measured / 10, "one thread of a server cannot use more: {used}");
     let busy = run["generator"]["busy"].as_f64().expect("it is a number");
     let busiest = busy * measured as f64;
-    assert!((busiest..=2.0 * busiest + 1.0).contains(&(generator as f64)), "{generator} and {busy} of the busiest");
+    assert!(generator as f64 > busiest, "{generator} of both threads, {busiest} of the busiest");
     assert_eq!(count(&run, "/server/cpu_per_request_ns"), used / count(&run, "/requests/answered"));
     server.drain();
 }

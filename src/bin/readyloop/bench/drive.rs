@@ -31,7 +31,7 @@ pub(super) fn measure(plan: &Plan, settings: &Settings) -> Result<LoadResult, Cl
             CliError::system(format_args!("cannot inspect process {pid}"), &error, hint)
         }
         LoadError::Start(error) => cannot_start(&error),
-        LoadError::Poll(error) => CliError::system("the event loop failed", &error, BUG),
+        LoadError::Turn(error) => CliError::system("the event loop failed", &error, BUG),
     })?;
     result.record.name = settings.name();
     Ok(result)

@@ -101,6 +101,9 @@ fn hint(kind: ErrorKind, measured: &LoadResult) -> String {
         }
         ErrorKind::Reset | ErrorKind::Ended => "the server closed connections: check its log and its limits",
         ErrorKind::TimedOut => "the server hangs or is too slow; --timeout 30s waits longer",
+        ErrorKind::Mismatch if measured.record.config.answer.is_some() => {
+            "check --request and --expect: `readyloop client` shows what the server answers"
+        }
         ErrorKind::Mismatch => {
             return format!("check that this is an echo server with {} framing", measured.record.config.framing);
         }

@@ -8,6 +8,9 @@ mod find_rate;
 mod hgrm;
 mod preflight;
 mod settings;
+mod shape_text;
+mod shape_values;
+mod shapes;
 mod sources;
 mod text;
 mod threshold;
@@ -60,6 +63,8 @@ EXAMPLES
       Search for the highest rate whose 99th percentile is below 5 ms, and draw latency against rate.
   readyloop bench 127.0.0.1:7007 -c 100 --idle 10k --pid $(pidof readyloop)
       100 busy and 10,000 idle connections, with the CPU time and memory of the server.
+  readyloop bench 127.0.0.1:7007 -c 1000 --threads 2
+      Two threads with 500 connections each, for a server that uses several cores.
   readyloop bench 127.0.0.1:7007 --churn -c 64
       A new connection per request: connect, one echo, close.
   readyloop bench 127.0.0.1:7007 -c 50k --source 127.0.0.2-127.0.0.9
@@ -67,6 +72,15 @@ EXAMPLES
   readyloop bench tls://localhost:7443 --ca ca.pem -n 100k --json > run.json
       100,000 requests over TLS, to a server with the certificate of `readyloop cert`. The result
       is JSON.
+  readyloop bench 127.0.0.1:7007 -c 200 --think exp:10ms -s 64B..16KiB --lifetime exp:5s
+      Users that pause 10 ms on average, send requests of many lengths, and reconnect every 5 seconds.
+  readyloop bench 127.0.0.1:7007 -c 10..1000 --ramp 30s --html ramp.html
+      Rate and latency against a number of connections that rises from 10 to 1,000.
+  printf 'PING\r\n' > ping && readyloop bench 127.0.0.1:6379 --request ping --expect 'until:\r\n'
+      PING to a server that speaks the protocol of Redis, such as examples/24_kv.
+  printf 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n' > get && \
+      readyloop bench 127.0.0.1:9007 -c 4 --request get --expect 'until:\r\n\r\nok\n'
+      HTTP requests over connections that stay open, to the administration endpoint of `serve`.
 
 ENVIRONMENT
   RUST_LOG  log filter in the syntax of env_logger; overrides -v and -q

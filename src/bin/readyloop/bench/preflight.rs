@@ -56,9 +56,10 @@ fn check_ports(plan: &Plan, ports: u64) -> Result<(), CliError> {
         ConnectionReuse::Persistent if last < 255 => {
             format!("use --source 127.0.0.2-127.0.0.{last}, if the server runs on this machine")
         }
-        ConnectionReuse::Persistent | ConnectionReuse::PerRequest => {
-            "use a lower -c, or more addresses with --source".to_owned()
-        }
+        ConnectionReuse::Persistent
+        | ConnectionReuse::PerRequest
+        | ConnectionReuse::Requests(_)
+        | ConnectionReuse::Time(_) => "use a lower -c, or more addresses with --source".to_owned(),
     };
     let available = ports.saturating_mul(sources);
     let many = counted(needed, "connection");

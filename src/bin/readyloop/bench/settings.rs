@@ -12,8 +12,10 @@ use readyloop::net::Address;
 use crate::cli_error::CliError;
 use crate::client::TlsFlags;
 use crate::logging::Verbosity;
-use crate::units::{above_zero, address, count, duration, framing, rate, size};
+use crate::units::{above_zero, address, count, duration, framing, rate};
 
+use super::shape_values::{Ends, connections, sizes};
+use super::shapes::Shapes;
 use super::sources::{Sources, sources};
 use super::threshold::{Goal, Threshold};
 
@@ -24,11 +26,11 @@ pub(crate) struct Settings {
     #[arg(value_name = "ADDRESS", value_parser = address)]
     address: Address,
 
-    /// Number of connections that carry requests
-    #[arg(short, long, value_name = "COUNT", default_value = "50", value_parser = above_zero(count::<usize>))]
-    connections: usize,
+    /// Number of connections that carry requests; a range such as 10..10k with --ramp
+    #[arg(short, long, value_name = "COUNT", default_value = "50", value_parser = connections)]
+    connections: Ends<usize>,
 
-    /// Length of the measured time [default: 10s; 3s for each run of --find-rate]
+    /// Length of the measured time [default: 10s, or that of --ramp; 3s for each run of --find-rate]
     #[arg(short, long, value_name = "DURATION", value_parser = above_zero(duration), conflicts_with = "requests")]
     duration: Option<Duration>,
 
@@ -40,9 +42,11 @@ pub(crate) struct Settings {
     #[arg(short, long, value_name = "DURATION", value_parser = duration)]
     warm_up: Option<Duration>,
 
-    /// Length of a request, without the bytes that the framing adds
-    #[arg(short, long, value_name = "SIZE", default_value = "64B", value_parser = above_zero(size::<usize>))]
-    size: usize,
+    /// Length of a request, without the bytes that the framing adds; or a range such as 64B..16KiB
+    ///
+    /// In a range, each length is equally probable.
+    #[arg(short, long, value_name = "SIZE", default_value = "64B", value_parser = sizes)]
+    size: Ends<usize>,
 
     /// Maximum number of requests in flight on one connection
     #[arg(short, long, value_name = "COUNT", default_value = "1", value_parser = above_zero(count::<usize>))]
@@ -55,7 +59,7 @@ pub(crate) struct Settings {
     /// Search for the highest rate that keeps CONDITION, such as p99<5ms, p99.9<=20ms or lost<1%
     ///
     /// Each run is an open loop. Rates near the limit are tried three times, and most of the runs decide.
-    #[arg(long, value_name = "CONDITION", conflicts_with_all = ["rate", "requests", "hgrm"])]
+    #[arg(long, value_name = "CONDITION", conflicts_with_all = ["rate", "requests", "hgrm", "think", "ramp"])]
     pub(super) find_rate: Option<Goal>,
 
     /// Number of threads that drive the connections
@@ -84,6 +88,9 @@ pub(crate) struct Settings {
     pub(super) verbosity: Verbosity,
 
     #[command(flatten)]
+    shapes: Shapes,
+
+    #[command(flatten)]
     connecting: Connecting,
 
     #[command(flatten)]
@@ -105,7 +112,7 @@ struct Connecting {
     #[arg(long, value_name = "RATE", value_parser = rate)]
     connect_rate: Option<f64>,
 
-    /// Use a new connection for each request: connect, one echo, close
+    /// Use a new connection for each request: connect, one answer, close; latency includes the connect
     #[arg(long)]
     churn: bool,
 
@@ -152,30 +159,34 @@ pub(super) struct Output {
 impl Settings {
     /// The plan that the flags describe.
     pub(super) fn plan(&self) -> Result<Plan, CliError> {
-        let duration = self.duration.unwrap_or(Duration::from_secs(if self.find_rate.is_some() { 3 } else { 10 }));
+        let default = Duration::from_secs(if self.find_rate.is_some() { 3 } else { 10 });
+        let duration = self.duration.or(self.shapes.ramp).unwrap_or(default);
         let run_length = self.requests.map_or(RunLength::Time(duration), RunLength::Requests);
         // With a number of requests, every request is measured.
         let warm_up = if self.requests.is_some() { Duration::ZERO } else { Duration::from_secs(1) };
         let address = self.address()?;
         // A lost datagram occupies its place in the pipeline until the timeout.
         let timeout = Duration::from_secs(if matches!(address, Address::Udp(_)) { 1 } else { 5 });
+        let (message_len_min, message_len) = self.message_lens();
+        let reuse = if self.connecting.churn { ConnectionReuse::PerRequest } else { ConnectionReuse::Persistent };
         let plan = Plan {
-            address,
             framing: self.framing,
-            connections: self.connections,
             idle: self.connecting.idle,
             threads: self.threads,
-            message_len: self.message_len(),
+            message_len,
+            message_len_min,
             pipeline: self.pipeline,
             pace: self.rate.map_or(Pace::Closed, Pace::Open),
-            reuse: if self.connecting.churn { ConnectionReuse::PerRequest } else { ConnectionReuse::Persistent },
+            reuse: self.shapes.lifetime().unwrap_or(reuse),
             connect_rate: self.connecting.connect_rate,
             sources: self.connecting.source.clone().map(|sources| sources.0).unwrap_or_default(),
             run_length,
             warm_up: self.warm_up.unwrap_or(warm_up),
             timeout: self.timeout.unwrap_or(timeout),
             verify: if self.no_verify { Verify::Length } else { Verify::EveryByte },
+            ..Plan::new(address)
         };
+        let plan = self.shapes.shape(plan, self.connections)?;
         if let (Some(flag), false) = (self.tls.given(), matches!(plan.address, Address::Tls(_))) {
             return Err(CliError::usage(
                 format!("{flag} needs a tls:// address, and {} is not one", plan.address),
@@ -191,11 +202,13 @@ impl Settings {
         self.output.name.clone().unwrap_or_else(|| self.address().unwrap_or_else(|_| self.address.clone()).to_string())
     }
 
-    /// Length of a message; a fixed framing determines it.
-    fn message_len(&self) -> usize {
+    /// Minimum length of a message, if lengths vary, and maximum length. A fixed framing determines a single length.
+    fn message_lens(&self) -> (Option<usize>, usize) {
+        let Ends { from, to } = self.size;
         match self.framing {
-            Framing::Fixed(fixed) => fixed.len(),
-            Framing::Raw(Raw) | Framing::Lines(_) | Framing::Length(_) => self.size,
+            _ if from < to => (Some(from), to),
+            Framing::Fixed(fixed) => (None, fixed.len()),
+            Framing::Raw(Raw) | Framing::Lines(_) | Framing::Length(_) => (None, to),
         }
     }
 
@@ -224,9 +237,18 @@ pub(crate) fn plan_hint(error: &PlanError) -> &'static str {
         PlanError::Threads | PlanError::ThreadWithoutConnection { .. } => "use a smaller --threads, or a larger -c",
         PlanError::NoPipeline => "use -p 1 or more",
         PlanError::InFlight { .. } => "use a smaller --pipeline, -c or --size",
+        PlanError::Durations(_) => "type a duration such as 10ms, 5ms..20ms or exp:10ms",
+        PlanError::NoRequestInLifetime => "type a number of requests such as 100, or a duration such as 5s",
+        PlanError::RampEnds => "type a range such as -c 10..1000",
+        PlanError::RampTime => "use a --duration that is at least as long as --ramp, without --requests",
+        PlanError::NeedsClosedLoop(_) => "remove --rate",
+        PlanError::ThinkNeedsOneRequest => "remove --pipeline; -c is the number of connections that send",
+        PlanError::ThinkNeedsReuse => "use --lifetime 1 instead of --churn",
+        PlanError::AnswerLen => "change --expect",
+        PlanError::NeedsRawFraming(_) => "remove --framing: the bytes of the file are sent as they are",
         PlanError::Time(_) => "type a duration such as 10s or 1h; Ctrl-C ends a run early",
         PlanError::MessageLen { .. } => "change --size",
-        PlanError::FrameLen { .. } => "remove --size: the framing determines it",
+        PlanError::FrameLen { .. } => "remove --size: the framing determines a single length",
         PlanError::Unframable { .. } => "use a smaller --size, or a wider length field such as length:u32",
         PlanError::PipelineNeedsReuse => "remove --pipeline; -c is the number of simultaneous connections",
         PlanError::Rate => "use a rate such as 1000 or 10k",

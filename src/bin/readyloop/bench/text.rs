@@ -9,6 +9,7 @@ use readyloop::load::record::{OtherWork, Record, RunEnd, ServerCost, Transport};
 use crate::quantity::{Unit, counted, grouped};
 
 use super::exit_status::rate_shortfall;
+use super::shape_text;
 
 /// Columns of the latency table: name and quantile.
 const COLUMNS: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
@@ -37,7 +38,7 @@ pub(super) fn heading(record: &Record, pace: &str) -> String {
         Transport::Udp => "udp",
     };
     let address = config.address.split_once("://").map_or(config.address.as_str(), |(_, host)| host);
-    let (connections, idle) = (counted(config.connections, "connection"), grouped(config.idle_connections));
+    let (connections, idle) = (shape_text::connections(config), grouped(config.idle_connections));
     let connections = match (config.transport, config.idle_connections) {
         (Transport::Udp, _) => counted(config.connections, "socket"),
         (_, 0) => connections,
@@ -45,14 +46,17 @@ pub(super) fn heading(record: &Record, pace: &str) -> String {
     };
     let framing = if config.framing == "raw" { String::new() } else { format!(" in {}", config.framing) };
     let parts = [
-        Some(format!("{transport} echo")),
+        Some(if config.answer.is_none() { format!("{transport} echo") } else { transport.to_owned() }),
         Some(address.to_owned()),
         Some(connections),
         config.churn.then(|| "one request per connection".to_owned()),
-        Some(format!("{} B{framing}", grouped(config.message_bytes))),
+        config.lifetime.as_ref().map(|lifetime| format!("lifetime of {lifetime}")),
+        Some(format!("{}{framing}", shape_text::message(config))),
+        config.answer.as_ref().map(|answer| format!("answer {answer}")),
         (config.pipeline > 1).then(|| format!("pipeline of {}", config.pipeline)),
         (config.threads > 1).then(|| counted(config.threads, "thread")),
         Some(pace.to_owned()),
+        config.think.as_ref().map(|think| format!("think time of {think}")),
         Some(length(record)),
         (!config.verified).then(|| "not verified".to_owned()),
     ];
@@ -120,6 +124,7 @@ fn lines(record: &Record) -> Vec<String> {
     if !is_udp(record) {
         lines.push(latencies("connect", &record.connections.latency));
     }
+    lines.extend(shape_text::ramp_rows(record));
     lines.extend(record.server.iter().map(server));
     lines.extend(caveats(record));
     lines

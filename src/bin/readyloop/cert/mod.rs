@@ -140,6 +140,16 @@ pub(crate) fn self_signed(names: &[String]) -> Result<(Pem, Pem), CliError> {
     Ok((Pem::Text(issued.cert.into()), Pem::Text(issued.key.into())))
 }
 
+/// Writes an authority and a certificate for this machine to an empty directory. Returns the paths of the
+/// authority, of the certificate and of its key.
+pub(crate) fn write_local(directory: &Path) -> Result<[PathBuf; 3], CliError> {
+    let (authority, _) = authority_in(directory)?;
+    let (ca, _) = paths(directory, AUTHORITY_STEM);
+    let (cert, key) = paths(directory, "cert");
+    write(&authority.issue(&LOCAL_NAMES.map(str::to_owned), 30 * DAY)?, (&cert, &key), Existing::Keep)?;
+    Ok([ca, cert, key])
+}
+
 pub(crate) const UNITS: &str = "Durations are 90d, 12h, 5m or never.";
 
 pub(crate) const HELP: &str = "\

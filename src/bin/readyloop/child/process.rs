@@ -48,14 +48,15 @@ pub(crate) enum WaitError {
 }
 
 impl Process {
-    /// Starts a command on `core`, with at most `descriptors`. The caller must read the returned standard output.
+    /// Starts a command on `cores`, or on any if there are none, with at most `descriptors`. The caller must read the returned standard output.
     pub(crate) fn spawn(
         words: impl IntoIterator<Item = OsString>,
-        core: Option<usize>,
+        cores: &[usize],
         descriptors: Option<u64>,
     ) -> io::Result<(Self, ChildStdout)> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(supervise::NAME).args(core.map(|core| format!("--core={core}")));
+        let cores = cores.iter().map(|core| format!("--cores={core}"));
+        command.arg(supervise::NAME).args(cores);
         command.args(descriptors.map(|count| format!("--descriptors={count}"))).arg("--").args(words);
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for (name, _) in std::env::vars_os() {

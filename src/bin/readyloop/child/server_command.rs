@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::ChildStdout;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -27,8 +28,15 @@ const PORT_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// Start of the output line with the address of a server.
 const LISTENING: &str = "listening on tcp://";
 
+/// The same, for a server with TLS.
+const LISTENING_TLS: &str = "listening on tls://";
+
 /// Placeholder for the port in a command.
 const PORT: &str = "{port}";
+
+/// Placeholders for the files of a certificate and of its key.
+const CERT: &str = "{cert}";
+const KEY: &str = "{key}";
 
 /// The command of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,14 +56,16 @@ enum Program {
 /// How a server is started. The default changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StartOptions<'a> {
-    /// The core that it is pinned to.
-    pub(crate) core: Option<usize>,
+    /// The cores that it is pinned to; if empty, it runs on any.
+    pub(crate) cores: &'a [usize],
     /// Words of a program that runs the command, such as a tracer.
     pub(crate) wrapper: &'a [&'a str],
     /// The most descriptors that the server may have.
     pub(crate) descriptors: Option<u64>,
     /// The port that replaces {port}; without it, a free one.
     pub(crate) port: Option<u16>,
+    /// The files that replace {cert} and {key}. With them, the server may print a tls:// address.
+    pub(crate) certificate: Option<(&'a Path, &'a Path)>,
 }
 
 /// A server that listens; dropping it kills its process.
@@ -91,15 +101,20 @@ impl ServerCommand {
         self.text.contains(PORT)
     }
 
+    /// Whether the files of a certificate or a key replace a placeholder in the command.
+    pub(crate) fn has_certificate(&self) -> bool {
+        self.text.contains(CERT) || self.text.contains(KEY)
+    }
+
     /// Starts the server and waits until it listens.
     ///
     /// # Errors
     /// The command cannot be started, or the server does not listen.
     pub(crate) fn start(&self, options: StartOptions<'_>, interrupt: &Interrupt) -> Result<RunningServer, StartError> {
         let port = self.has_port().then(|| options.port.map_or_else(free_port, Ok)).transpose()?;
-        let words = options.wrapper.iter().map(OsString::from).chain(self.words(port)?);
-        let (mut process, output) = Process::spawn(words, options.core, options.descriptors)?;
-        let addresses = addresses_in(output);
+        let words = options.wrapper.iter().map(OsString::from).chain(self.words(port, options.certificate)?);
+        let (mut process, output) = Process::spawn(words, options.cores, options.descriptors)?;
+        let addresses = addresses_in(output, options.certificate.is_some());
         let address = match port {
             Some(port) => wait_for_port(port, &mut process, &addresses, interrupt),
             None => wait_for(&addresses, START_TIMEOUT, interrupt),
@@ -124,27 +139,32 @@ impl ServerCommand {
         Err(StartError::Server(reason))
     }
 
-    fn words(&self, port: Option<u16>) -> io::Result<Vec<OsString>> {
+    fn words(&self, port: Option<u16>, certificate: Option<(&Path, &Path)>) -> io::Result<Vec<OsString>> {
+        let mut text = self.text.clone();
+        if let Some((cert, key)) = certificate {
+            text = text.replace(CERT, &cert.to_string_lossy()).replace(KEY, &key.to_string_lossy());
+        }
         match self.program {
             Program::Readyloop => {
                 let program = std::env::current_exe()?.into_os_string();
-                Ok([program].into_iter().chain(self.text.split(' ').skip(1).map(OsString::from)).collect())
+                Ok([program].into_iter().chain(text.split(' ').skip(1).map(OsString::from)).collect())
             }
             Program::Shell => {
                 let port = port.map(|port| port.to_string()).unwrap_or_default();
-                Ok(["sh", "-c", &self.text.replace(PORT, &port)].map(OsString::from).to_vec())
+                Ok(["sh", "-c", &text.replace(PORT, &port)].map(OsString::from).to_vec())
             }
         }
     }
 }
 
 /// Sends the first printed address, and reads to the end so that the server never blocks on a full pipe.
-fn addresses_in(output: ChildStdout) -> Receiver<String> {
+fn addresses_in(output: ChildStdout, has_tls: bool) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut sender = Some(sender);
         for_each_line(output, |line| {
-            if let Some(address) = line.strip_prefix(LISTENING) {
+            let tls = || line.strip_prefix(LISTENING_TLS).filter(|_| has_tls);
+            if let Some(address) = line.strip_prefix(LISTENING).or_else(tls) {
                 // Only the first address is sent. The receiver may be gone.
                 let _ = sender.take().map(|sender| sender.send(address.to_owned()));
             }

@@ -12,8 +12,8 @@ use super::contender::Contender;
 use super::generator::{self, TrialConfig};
 use super::settings::RequestFlags;
 use super::tracer::Tracer;
-use crate::child::Interrupt;
-use crate::report::comparison::{Cores, Load};
+use super::trial_place::TrialPlace;
+use crate::report::comparison::Load;
 
 /// Requests of a short run, unless there are more connections.
 const SHORT: u64 = 2_000;
@@ -27,9 +27,8 @@ const NOISE_MAX: f64 = 0.05;
 /// Counts system calls of servers.
 pub(super) struct CallCounter<'a> {
     pub(super) tracer: Tracer,
-    pub(super) cores: Option<Cores>,
+    pub(super) place: TrialPlace<'a>,
     pub(super) requests: RequestFlags,
-    pub(super) interrupt: &'a Interrupt,
 }
 
 /// Result of one run.
@@ -53,11 +52,12 @@ impl CallCounter<'_> {
 
     /// A run with this number of requests.
     fn run(&self, contender: &Contender, load: Load, requests: u64) -> Option<Counted> {
-        let (server_core, generator_core) = self.cores.map(|cores| (cores.server, cores.generator)).unzip();
-        let mut server = contender.start(server_core, Some(&self.tracer), self.interrupt).ok()?;
+        let mut server = contender.start(&self.place, Some(&self.tracer)).ok()?;
         let run_length = RunLength::Requests(requests);
-        let config = TrialConfig { load, requests: self.requests, run_length, warm_up: Duration::ZERO };
-        let record = generator::run(&mut server, &config, generator_core, self.interrupt).ok()?;
+        let has_certificate = contender.has_certificate();
+        let config =
+            TrialConfig { has_certificate, load, requests: self.requests, run_length, warm_up: Duration::ZERO };
+        let record = generator::run(&mut server, &config, &self.place).ok()?;
         server.process.terminate();
         let calls = self.tracer.count_at_the_end(server.process)?;
         Some(Counted { calls, answered: record.requests.answered })

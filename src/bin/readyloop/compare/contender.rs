@@ -4,8 +4,11 @@ use std::str::FromStr;
 
 use readyloop::Framing;
 
+use super::certificate::Certificate;
+use super::settings::RequestFlags;
 use super::tracer::Tracer;
-use crate::child::{Interrupt, RunningServer, ServerCommand, StartOptions};
+use super::trial_place::TrialPlace;
+use crate::child::{RunningServer, ServerCommand, StartOptions};
 use crate::report::comparison::Server;
 use crate::units::ParseError;
 
@@ -17,15 +20,19 @@ pub(super) struct Contender {
 }
 
 impl Contender {
-    /// `readyloop serve` with this design and this framing.
-    pub(super) fn design(design: &str, workers: Option<usize>, framing: Framing) -> Self {
+    /// `readyloop serve` with this design and the framing and TLS of the requests.
+    pub(super) fn design(design: &str, workers: Option<usize>, requests: &RequestFlags) -> Self {
         let workers = workers.filter(|_| design == "pool").map(|workers| format!(" --workers {workers}"));
         let workers = workers.unwrap_or_default();
-        let framing = match framing {
+        let framing = match requests.framing {
             Framing::Raw(_) => String::new(),
-            Framing::Lines(_) | Framing::Length(_) | Framing::Fixed(_) => format!(" --framing {framing}"),
+            Framing::Lines(_) | Framing::Length(_) | Framing::Fixed(_) => {
+                format!(" --framing {}", requests.framing)
+            }
         };
-        let command = format!("readyloop serve --listen 127.0.0.1:0 --quiet --design {design}{workers}{framing}");
+        let (scheme, tls) = if requests.is_tls { ("tls", " --cert {cert} --key {key}") } else { ("tcp", "") };
+        let listen = format!("--listen {scheme}://127.0.0.1:0");
+        let command = format!("readyloop serve {listen} --quiet{tls} --design {design}{workers}{framing}");
         Self { name: design.to_owned(), command: ServerCommand::of_readyloop(command) }
     }
 
@@ -34,19 +41,20 @@ impl Contender {
         Server { name: self.name.clone(), command: self.command.text.clone() }
     }
 
-    /// Starts the server on `core`, under `tracer` if there is one, and waits until it listens.
+    /// Whether the command uses the certificate of the comparison.
+    pub(super) fn has_certificate(&self) -> bool {
+        self.command.has_certificate()
+    }
+
+    /// Starts the server on the cores of servers, under `tracer` if there is one, and waits until it listens.
     ///
     /// # Errors
     /// The reason as a clause, such as `it cannot be started: …`.
-    pub(super) fn start(
-        &self,
-        core: Option<usize>,
-        tracer: Option<&Tracer>,
-        interrupt: &Interrupt,
-    ) -> Result<RunningServer, String> {
+    pub(super) fn start(&self, place: &TrialPlace<'_>, tracer: Option<&Tracer>) -> Result<RunningServer, String> {
         let wrapper = tracer.map_or(&[][..], Tracer::words);
-        let options = StartOptions { core, wrapper, ..StartOptions::default() };
-        self.command.start(options, interrupt).map_err(|error| error.to_string())
+        let certificate = place.certificate.map(Certificate::files);
+        let options = StartOptions { cores: &place.cores.server, wrapper, certificate, ..StartOptions::default() };
+        self.command.start(options, place.interrupt).map_err(|error| error.to_string())
     }
 }
 

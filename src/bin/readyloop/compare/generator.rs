@@ -10,8 +10,10 @@ use readyloop::load::Record;
 use readyloop::load::plan::RunLength;
 use readyloop::load::record::{ErrorKind, RunEnd};
 
+use super::certificate::Certificate;
 use super::settings::RequestFlags;
-use crate::child::{Interrupt, Process, RunningServer, WaitError, wait_for};
+use super::trial_place::TrialPlace;
+use crate::child::{Process, RunningServer, WaitError, wait_for};
 use crate::cli_error::io_message;
 use crate::report::comparison::Load;
 
@@ -32,6 +34,8 @@ const END_TIMEOUT: Duration = Duration::from_millis(500);
 /// Configuration of one trial.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TrialConfig {
+    /// Whether the server has the certificate of the comparison.
+    pub(super) has_certificate: bool,
     pub(super) load: Load,
     pub(super) requests: RequestFlags,
     pub(super) run_length: RunLength,
@@ -60,12 +64,11 @@ impl From<String> for TrialError {
 pub(super) fn run(
     server: &mut RunningServer,
     config: &TrialConfig,
-    core: Option<usize>,
-    interrupt: &Interrupt,
+    place: &TrialPlace<'_>,
 ) -> Result<Record, TrialError> {
     let spawned = std::env::current_exe().and_then(|program| {
-        let arguments = arguments(server, config).into_iter().map(OsString::from);
-        Process::spawn([program.into_os_string()].into_iter().chain(arguments), core, None)
+        let arguments = arguments(server, config, place.certificate).into_iter().map(OsString::from);
+        Process::spawn([program.into_os_string()].into_iter().chain(arguments), &place.cores.generator, None)
     });
     let (mut process, mut output) =
         spawned.map_err(|error| format!("the generator cannot be started: {}", io_message(&error)))?;
@@ -83,7 +86,7 @@ pub(super) fn run(
     // Failing connects take up to two timeouts, missing answers another one.
     let timeouts = answer_timeout(config.load).saturating_mul(4);
     let within = timeouts.saturating_add(OPENING_TIMEOUT).saturating_add(config.warm_up).saturating_add(measuring);
-    let text = match wait_for(&receiver, within, interrupt) {
+    let text = match wait_for(&receiver, within, place.interrupt) {
         Ok(read) => {
             read.map_err(|error| format!("the output of the generator cannot be read: {}", io_message(&error)))?
         }
@@ -144,7 +147,7 @@ fn ended_with(end: &str) -> String {
     format!("the server ended with {end}")
 }
 
-fn arguments(server: &RunningServer, config: &TrialConfig) -> Vec<String> {
+fn arguments(server: &RunningServer, config: &TrialConfig, certificate: Option<&Certificate>) -> Vec<String> {
     let load = config.load;
     let nanos = |time: Duration| format!("{}ns", time.as_nanos());
     let mut arguments = vec!["bench".to_owned(), server.address.clone()];
@@ -154,6 +157,7 @@ fn arguments(server: &RunningServer, config: &TrialConfig) -> Vec<String> {
     flag("--size", load.message_bytes.to_string());
     flag("--framing", config.requests.framing.to_string());
     flag("--pipeline", config.requests.pipeline.to_string());
+    flag("--threads", config.requests.threads.to_string());
     if let Some(rate) = config.requests.rate {
         flag("--rate", rate.to_string());
     }
@@ -163,6 +167,15 @@ fn arguments(server: &RunningServer, config: &TrialConfig) -> Vec<String> {
     match config.run_length {
         RunLength::Time(time) => flag("--duration", nanos(time)),
         RunLength::Requests(requests) => flag("--requests", requests.to_string()),
+    }
+    match certificate {
+        Some(certificate) if config.has_certificate => {
+            flag("--ca", certificate.ca.to_string_lossy().into_owned());
+            arguments.push("--tls".to_owned());
+        }
+        // The server has a certificate of its own.
+        Some(_) => arguments.extend(["--tls", "--insecure"].map(str::to_owned)),
+        None => {}
     }
     arguments.push("--json".to_owned());
     arguments

@@ -4,6 +4,7 @@
 //! and the help. A trial that fails is a result and does not end the comparison.
 
 mod calls;
+mod certificate;
 mod contender;
 mod cores;
 mod generator;
@@ -11,6 +12,7 @@ mod loads;
 mod machine;
 mod settings;
 mod tracer;
+mod trial_place;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -25,14 +27,16 @@ use crate::descriptors;
 use crate::output_file;
 use crate::progress::Progress;
 use crate::report::Form;
-use crate::report::comparison::{Calls, Comparison, Load, Outcome, SCHEMA, Trial, VERSION};
+use crate::report::comparison::{Calls, Comparison, Cores, Load, Outcome, SCHEMA, Trial, VERSION};
 use crate::standard_output::print;
 
 use calls::CallCounter;
+use certificate::Certificate;
 use contender::Contender;
 use generator::{TrialConfig, TrialError};
 use loads::ScheduledTrial;
 use tracer::Tracer;
+use trial_place::TrialPlace;
 
 pub(crate) use settings::Settings;
 
@@ -51,12 +55,15 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     machine::check_descriptors(&loads, descriptors)?;
     settings.check_plans(&loads)?;
     settings.output.check()?;
+    let cores = cores::choose(&settings.requests)?;
     let interrupt = Interrupt::install().map_err(|error| CliError::system("cannot handle signals", &error, BUG))?;
-    check_start(&contenders, &interrupt)?;
+    let certificate = settings.requests.is_tls.then(Certificate::new).transpose()?;
+    let pinned = cores.clone().unwrap_or_default();
+    let place = TrialPlace { cores: &pinned, certificate: certificate.as_ref(), interrupt: &interrupt };
+    check_start(&contenders, &place)?;
 
-    let mut comparison = begin(&contenders);
-    let mut run =
-        Run { settings, contenders: &contenders, interrupt: &interrupt, progress: Progress::start(), mismatch: None };
+    let mut comparison = begin(&contenders, cores);
+    let mut run = Run { settings, contenders: &contenders, place, progress: Progress::start(), mismatch: None };
     run.measure(&loads, &mut comparison);
     if !settings.no_calls {
         run.count_calls(&loads, &mut comparison);
@@ -81,9 +88,9 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
 }
 
 /// Starts every server once, so that a wrong command fails before a long measurement.
-fn check_start(contenders: &[Contender], interrupt: &Interrupt) -> Result<(), CliError> {
+fn check_start(contenders: &[Contender], place: &TrialPlace<'_>) -> Result<(), CliError> {
     for contender in contenders {
-        contender.start(None, None, interrupt).map_err(|reason| {
+        contender.start(place, None).map_err(|reason| {
             CliError::failure(
                 format!("{} does not start: {reason}", contender.name),
                 "run its command alone: it must print `listening on tcp://HOST:PORT`, or listen on the port {port}",
@@ -94,7 +101,7 @@ fn check_start(contenders: &[Contender], interrupt: &Interrupt) -> Result<(), Cl
 }
 
 /// A comparison without trials.
-fn begin(contenders: &[Contender]) -> Comparison {
+fn begin(contenders: &[Contender], cores: Option<Cores>) -> Comparison {
     let begun = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Comparison {
         schema: SCHEMA.to_owned(),
@@ -102,7 +109,7 @@ fn begin(contenders: &[Contender]) -> Comparison {
         begun_unix_s: begun.as_secs(),
         machine: Machine::here(),
         limits: machine::limits(),
-        cores: cores::choose(),
+        cores,
         servers: contenders.iter().map(Contender::to_server).collect(),
         trials: Vec::new(),
         calls: Vec::new(),
@@ -124,54 +131,72 @@ fn time_left(elapsed: Duration, done: u32, all: u64) -> String {
 struct Run<'a> {
     settings: &'a Settings,
     contenders: &'a [Contender],
-    interrupt: &'a Interrupt,
+    place: TrialPlace<'a>,
     progress: Progress,
     /// Message about the first server that returned other bytes than it received.
     mismatch: Option<String>,
 }
 
 impl Run<'_> {
-    /// Runs all trials in order, without those of servers that failed too often under a load.
+    /// Runs all trials in order, without those of servers that failed too often under a load. A trial while the
+    /// machine was busy runs again, at the end of its round.
     fn measure(&mut self, loads: &[Load], comparison: &mut Comparison) {
         let mut failures: BTreeMap<_, u64> = BTreeMap::new();
         let begun = Instant::now();
         let all = self.settings.rounds.saturating_mul(loads.len() as u64).saturating_mul(self.contenders.len() as u64);
-        for (done, trial) in (0..).zip(loads::schedule(self.settings.rounds, loads, self.contenders.len())) {
-            let case = (trial.server, trial.load);
-            if failures.get(&case).is_some_and(|count| *count >= FAILURES_MAX) {
-                continue;
+        let mut done = 0;
+        for round in 1..=self.settings.rounds {
+            let mut busy = Vec::new();
+            for scheduled in loads::schedule(round, loads, self.contenders.len()) {
+                let left = time_left(begun.elapsed(), done, all);
+                done += 1;
+                let case = (scheduled.server, scheduled.load);
+                if failures.get(&case).is_some_and(|count| *count >= FAILURES_MAX) {
+                    continue;
+                }
+                let Some(outcome) = self.trial(scheduled, &left) else { break };
+                if let Outcome::Failed(_) = outcome {
+                    *failures.entry(case).or_default() += 1;
+                }
+                let server = self.contenders[scheduled.server].name.clone();
+                let trial = Trial { server, load: scheduled.load, round, outcome, is_repeated: false };
+                if trial.was_busy() { busy.push((scheduled, trial)) } else { comparison.trials.push(trial) }
             }
-            let left = time_left(begun.elapsed(), done, all);
-            let Some(outcome) = self.trial(trial, &left, comparison) else { return };
-            if let Outcome::Failed(_) = outcome {
-                *failures.entry(case).or_default() += 1;
+            comparison.trials.extend(busy.into_iter().map(|(scheduled, trial)| self.repeat(scheduled, trial)));
+            if self.place.interrupt.is_set() {
+                return;
             }
-            let server = self.contenders[trial.server].name.clone();
-            comparison.trials.push(Trial { server, load: trial.load, round: trial.round, outcome });
+        }
+    }
+
+    /// Runs a trial again that was measured while the machine was busy. If the second one has a result, it counts.
+    fn repeat(&mut self, scheduled: ScheduledTrial, first: Trial) -> Trial {
+        match self.trial(scheduled, ", again, because the machine was busy") {
+            Some(outcome @ Outcome::Measured(_)) => Trial { outcome, is_repeated: true, ..first },
+            Some(Outcome::Failed(_)) | None => first,
         }
     }
 
     /// Runs one trial; `None` if the user interrupts it.
-    fn trial(&mut self, trial: ScheduledTrial, left: &str, comparison: &Comparison) -> Option<Outcome> {
+    fn trial(&mut self, trial: ScheduledTrial, left: &str) -> Option<Outcome> {
         let contender = &self.contenders[trial.server];
         let (rounds, load) = (self.settings.rounds, trial.load.phrase());
         self.progress.show(&format!("round {} of {rounds}, {load}: {}{left}", trial.round, contender.name));
-        if self.interrupt.is_set() {
+        if self.place.interrupt.is_set() {
             return None;
         }
-        let (server_core, generator_core) = comparison.cores.map(|cores| (cores.server, cores.generator)).unzip();
         let config = TrialConfig {
+            has_certificate: contender.has_certificate(),
             load: trial.load,
             requests: self.settings.requests,
             run_length: RunLength::Time(self.settings.duration),
             warm_up: self.settings.warm_up,
         };
-        let started = contender.start(server_core, None, self.interrupt).map_err(TrialError::Failed);
-        let measured =
-            started.and_then(|mut server| generator::run(&mut server, &config, generator_core, self.interrupt));
+        let started = contender.start(&self.place, None).map_err(TrialError::Failed);
+        let measured = started.and_then(|mut server| generator::run(&mut server, &config, &self.place));
         match measured {
             // A result during an interrupt says nothing about the server.
-            _ if self.interrupt.is_set() => None,
+            _ if self.place.interrupt.is_set() => None,
             Ok(mut record) => {
                 contender.name.clone_into(&mut record.name);
                 Some(Outcome::Measured(Box::new(record)))
@@ -187,23 +212,18 @@ impl Run<'_> {
     /// Counts system calls of the measured servers, if a tracer is available.
     fn count_calls(&mut self, loads: &[Load], comparison: &mut Comparison) {
         let Some(tracer) = Tracer::find() else { return };
-        let counter = CallCounter {
-            tracer,
-            cores: comparison.cores,
-            requests: self.settings.requests,
-            interrupt: self.interrupt,
-        };
+        let counter = CallCounter { tracer, place: self.place, requests: self.settings.requests };
         for &load in loads {
             for contender in self.contenders {
                 let is_this = |trial: &&Trial| trial.server == contender.name && trial.load == load;
                 let outcomes = || comparison.trials.iter().filter(is_this).map(|trial| &trial.outcome);
                 let is_measured = outcomes().any(|outcome| matches!(outcome, Outcome::Measured(_)));
-                if self.interrupt.is_set() || !is_measured {
+                if self.place.interrupt.is_set() || !is_measured {
                     continue;
                 }
                 self.progress.show(&format!("system calls, {}: {}", load.phrase(), contender.name));
                 let counted = counter.count(contender, load);
-                if let Some(per_request) = counted.filter(|_| !self.interrupt.is_set()) {
+                if let Some(per_request) = counted.filter(|_| !self.place.interrupt.is_set()) {
                     comparison.calls.push(Calls { server: contender.name.clone(), load, per_request });
                 }
             }
@@ -226,10 +246,12 @@ pub(crate) const UNITS: &str = "Counts: 1000, 10k, 1M. Sizes: 64B, 4KiB, 1MiB. D
 
 pub(crate) const HELP: &str = "\
 In each round, every server runs under every load. Each trial has a new server process and a new
-generator process, pinned to different cores if there are two. A result is the median of all rounds,
+generator process, pinned to different cores if there are enough. A result is the median of all rounds,
 with the minimum and the maximum. Two servers differ only if their rounds do not overlap; all other
 differences are within noise. System calls are counted with perf or strace if one is installed.
 All processes of a command end with the comparison, also those that it started in the background.
+A trial runs again at the end of its round if other work used the cores of the machine. If it did so
+again, the figures are marked with *.
 
 EXAMPLES
   readyloop compare
@@ -240,6 +262,10 @@ EXAMPLES
       100 busy connections with 0, 900 and 18,900 idle ones.
   readyloop compare --framing lines -p 16 -c 100
       Frames are lines, and up to 16 requests are in flight on a connection.
+  readyloop compare --server-cores 2 --threads 2 --peer 'go=./go-echo {port}'
+      Each server has two cores, and the generator two others: for servers with several threads.
+  readyloop compare --tls --peer 'other=./other-server {port} {cert} {key}'
+      The reactor and another server over TLS, with a certificate that is made for both.
   readyloop compare --peer 'other=./other-server --port {port}' --designs reactor
       The reactor and another echo server.
 

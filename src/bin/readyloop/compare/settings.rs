@@ -43,11 +43,12 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "COUNT", default_value = "5", value_parser = within(count::<u64>, 1..=ROUNDS_MAX))]
     pub(super) rounds: u64,
 
-    /// Designs of `serve`, separated by commas; each server is compared with the reactor, or with the
-    /// first server if the reactor is not among them
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "reactor,threads,pool")]
+    /// Designs of `serve`, separated by commas [default: reactor,threads,pool; with --tls: reactor]
+    ///
+    /// Each server is compared with the reactor, or with the first server if the reactor is not among them.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     #[arg(value_parser = ["reactor", "iterative", "threads", "pool"])]
-    pub(super) designs: Vec<String>,
+    pub(super) designs: Option<Vec<String>>,
 
     /// Number of threads of the pool; more connections wait for a free thread [default: as in `serve`]
     #[arg(long, value_name = "COUNT", value_parser = above_zero(count::<usize>))]
@@ -57,6 +58,9 @@ pub(crate) struct Settings {
     ///
     /// The command must print `listening on tcp://HOST:PORT`. Otherwise it must contain {port}, which is
     /// replaced by a free port, and listen on 127.0.0.1 with this port.
+    ///
+    /// With --tls, {cert} and {key} are replaced by the files of a certificate and its key. A command without
+    /// them has a certificate of its own, which is not checked.
     #[arg(long = "peer", value_name = "NAME=COMMAND")]
     pub(super) peers: Vec<Contender>,
 
@@ -68,7 +72,7 @@ pub(crate) struct Settings {
     pub(super) output: Output,
 }
 
-/// How requests are sent, in every trial.
+/// How requests are sent and on how many cores, in every trial.
 #[derive(Args, Clone, Copy, Debug, PartialEq)]
 pub(super) struct RequestFlags {
     /// Framing of requests and answers, also that of the designs of `serve`
@@ -82,6 +86,20 @@ pub(super) struct RequestFlags {
     /// Planned requests per second over all connections (open loop)
     #[arg(short, long, value_name = "RATE", value_parser = rate)]
     pub(super) rate: Option<f64>,
+
+    /// Use TLS: a certificate is made for the servers. Of the designs, only the reactor has TLS
+    #[arg(long = "tls")]
+    pub(super) is_tls: bool,
+
+    /// Number of threads of the generator, with a core for each
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = above_zero(count::<usize>))]
+    pub(super) threads: usize,
+
+    /// Number of cores of each server
+    ///
+    /// The generator has other cores if the machine has enough.
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = above_zero(count::<usize>))]
+    pub(super) server_cores: usize,
 }
 
 /// Output files, in addition to the text on standard output.
@@ -136,11 +154,12 @@ impl Settings {
 
     /// Rejects loads that no generator can send, before a server is started.
     pub(super) fn check_plans(&self, loads: &[Load]) -> Result<(), CliError> {
-        let RequestFlags { framing, pipeline, rate } = self.requests;
+        let RequestFlags { framing, pipeline, rate, threads, .. } = self.requests;
         for load in loads {
             let plan = Plan {
                 framing,
                 pipeline,
+                threads,
                 connections: usize::try_from(load.connections).unwrap_or(usize::MAX),
                 message_len: usize::try_from(load.message_bytes).unwrap_or(usize::MAX),
                 pace: rate.map_or(Pace::Closed, Pace::Open),
@@ -151,10 +170,30 @@ impl Settings {
         Ok(())
     }
 
+    /// The designs of `serve`. Only the reactor has TLS.
+    fn designs(&self) -> Result<Vec<String>, CliError> {
+        let default = if self.requests.is_tls { &["reactor"][..] } else { &["reactor", "threads", "pool"] };
+        let designs = self.designs.clone();
+        let designs = designs.unwrap_or_else(|| default.iter().map(|&design| design.to_owned()).collect());
+        match designs.iter().find(|design| self.requests.is_tls && *design != "reactor") {
+            Some(design) => {
+                let message = format!("the design `{design}` has no TLS");
+                Err(CliError::usage(message, "type --designs reactor, or remove --tls"))
+            }
+            None => Ok(designs),
+        }
+    }
+
     /// All servers. Their names must be unique.
     pub(super) fn contenders(&self) -> Result<Vec<Contender>, CliError> {
-        let designs = self.designs.iter().map(|design| Contender::design(design, self.workers, self.requests.framing));
+        let designs = self.designs()?;
+        let designs = designs.iter().map(|design| Contender::design(design, self.workers, &self.requests));
         let contenders: Vec<Contender> = designs.chain(self.peers.iter().cloned()).collect();
+        let needs_tls = |contender: &&Contender| contender.has_certificate() && !self.requests.is_tls;
+        if let Some(contender) = contenders.iter().find(needs_tls) {
+            let message = format!("the command of {} has {{cert}} or {{key}}, which need --tls", contender.name);
+            return Err(CliError::usage(message, "type --tls, or a command without them"));
+        }
         for (index, contender) in contenders.iter().enumerate() {
             if contenders[..index].iter().any(|other| other.name == contender.name) {
                 let message = format!("two servers have the name `{}`", contender.name);

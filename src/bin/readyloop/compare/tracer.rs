@@ -23,7 +23,7 @@ impl Tracer {
     pub(super) fn find() -> Option<Self> {
         [Self::Perf, Self::Strace].into_iter().find(|tracer| {
             let words = tracer.words().iter().chain(&["true"]).map(OsString::from);
-            let Ok((process, _output)) = Process::spawn(words, None, None) else { return false };
+            let Ok((process, _output)) = Process::spawn(words, &[], None) else { return false };
             tracer.count_at_the_end(process).is_some_and(|calls| calls > 0.0)
         })
     }

@@ -84,22 +84,31 @@ pub(super) fn by_percentile(family: &Family<'_>) -> Vec<Chart> {
 
 /// Charts of rate and latency over time of the median round, two for each load.
 pub(super) fn over_time(family: &Family<'_>) -> Vec<Chart> {
-    family.loads().into_iter().flat_map(|load| rate_and_latency(family, load)).collect()
+    let time = Axis { title: "measured time", unit: Unit::Time, scale: Scale::Linear };
+    let draw = |load| rate_and_latency(family, load, "over time", &time, |piece| piece.begin_ns as f64);
+    family.loads().into_iter().flat_map(draw).collect()
 }
 
-fn rate_and_latency(family: &Family<'_>, load: Load) -> [Chart; 2] {
+/// Charts of rate and latency against the connections of a ramp, in the median round.
+pub(super) fn along_ramp(family: &Family<'_>) -> Vec<Chart> {
+    let connections = Axis { title: "open connections", unit: Unit::Count, scale: Scale::Linear };
+    let draw = |load| rate_and_latency(family, load, "on a ramp", &connections, |piece| piece.connections as f64);
+    family.loads().into_iter().flat_map(draw).collect()
+}
+
+/// Charts of the intervals of the median round against `x`, whose value of an interval is `at`.
+fn rate_and_latency(family: &Family<'_>, load: Load, what: &str, x: &Axis, at: fn(&Interval) -> f64) -> [Chart; 2] {
     let pieces = |server, value: fn(&Interval) -> f64| -> Vec<Point> {
         let run = family.cell(load, server).and_then(Cell::middle_run);
         let pieces = run.into_iter().flat_map(|run| &run.series);
         let of = served(family, load, server);
-        pieces.map(|piece| Point { x: piece.begin_ns as f64, y: value(piece), spread: None, of }).collect()
+        let points = pieces.map(|piece| Point { x: at(piece), y: value(piece), spread: None, of });
+        let mut points: Vec<Point> = points.collect();
+        points.sort_by(|a, b| a.x.total_cmp(&b.x));
+        points
     };
-    let chart = |title: &str, y, lines| Chart {
-        title: format!("{title} over time, {}", load.phrase()),
-        x: Axis { title: "measured time", unit: Unit::Time, scale: Scale::Linear },
-        y,
-        lines,
-    };
+    let chart =
+        |title: &str, y, lines| Chart { title: format!("{title} {what}, {}", load.phrase()), x: x.clone(), y, lines };
     let rate = Axis { title: "requests per second", unit: Unit::Rate, scale: Scale::Linear };
     let rate = chart("Requests per second", rate, lines(family, |server| pieces(server, rate_in)));
     let time = Axis { title: "latency, lower is better", unit: Unit::Time, scale: Scale::Log };

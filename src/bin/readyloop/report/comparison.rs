@@ -9,7 +9,7 @@
 
 use readyloop::load::Record;
 use readyloop::load::record::{Machine, RecordError, RunConfig};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::quantity::{counted, grouped};
@@ -42,11 +42,28 @@ pub(crate) struct Comparison {
     pub(crate) calls: Vec<Calls>,
 }
 
-/// The cores to which server and generator were pinned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The cores to which server and generator were pinned. They have cores in common if there were too few.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cores {
-    pub(crate) server: usize,
-    pub(crate) generator: usize,
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) server: Vec<usize>,
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) generator: Vec<usize>,
+}
+
+/// Reads the numbers of cores. An older program wrote the number of the only one.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum CoreNumbers {
+        One(usize),
+        Many(Vec<usize>),
+    }
+
+    Ok(match CoreNumbers::deserialize(deserializer)? {
+        CoreNumbers::One(core) => vec![core],
+        CoreNumbers::Many(cores) => cores,
+    })
 }
 
 /// A server that was compared.
@@ -76,6 +93,9 @@ pub(crate) struct Trial {
     /// The first is 1.
     pub(crate) round: u64,
     pub(crate) outcome: Outcome,
+    /// Whether it replaces a first trial, in which the machine was busy with other work.
+    #[serde(default)]
+    pub(crate) is_repeated: bool,
 }
 
 /// The outcome of a trial.
@@ -94,6 +114,16 @@ pub(crate) struct Calls {
     pub(crate) server: String,
     pub(crate) load: Load,
     pub(crate) per_request: f64,
+}
+
+impl Trial {
+    /// Whether it was measured while the machine was busy with other work.
+    pub(crate) fn was_busy(&self) -> bool {
+        match &self.outcome {
+            Outcome::Measured(record) => record.other_work.is_notable(),
+            Outcome::Failed(_) => false,
+        }
+    }
 }
 
 impl Load {
@@ -128,6 +158,7 @@ impl From<Record> for Comparison {
                 load: Load { message_bytes, connections, idle_connections },
                 round: 1,
                 outcome: Outcome::Measured(Box::new(record)),
+                is_repeated: false,
             }],
             servers: vec![server],
             calls: Vec::new(),

@@ -7,7 +7,7 @@ use readyloop::load::Record;
 use readyloop::load::record::Machine;
 
 use super::chart::Chart;
-use super::comparison::Comparison;
+use super::comparison::{Comparison, Cores};
 use super::document::{Content, Document, Section, Table};
 use super::metric::{CALLS, CPU, MEMORY, Metric, P50, P99, P999, PER_CPU_SECOND, PER_GIB, RATE, SWITCHES, THREADS};
 use super::results::{Family, Results};
@@ -17,6 +17,9 @@ use crate::quantity::{Unit, counted, grouped};
 
 /// The longest foreign text in a cell, such as the command of a server.
 const VALUE_CHARS_MAX: usize = 300;
+
+/// The most numbers of cores in a sentence.
+const CORES_MAX: usize = 64;
 
 /// The last second of the year 9999, in seconds since 1970.
 const UNIX_S_MAX: u64 = 253_402_300_799;
@@ -36,7 +39,10 @@ pub(crate) fn document(comparisons: &[Comparison]) -> Document {
             .iter()
             .map(conclusions::conclude)
             .find(|conclusions| !conclusions.is_empty())
-            .unwrap_or_default(),
+            .unwrap_or_default()
+            .into_iter()
+            .chain(other_work(comparisons))
+            .collect(),
         sections: results.families.iter().flat_map(|family| sections(family, many)).collect(),
         method: method(comparisons, &results),
         origin: origin(comparisons, &results),
@@ -120,6 +126,12 @@ fn sections(family: &Family<'_>, with_label: bool) -> Vec<Section> {
             tables::of_metrics(family, &[PER_CPU_SECOND, PER_GIB]),
         ),
         section(
+            "On a ramp",
+            "The round with the median rate. Each point is one interval, at the number of connections that were open.",
+            charts::along_ramp(family),
+            tables::of_ramp(family),
+        ),
+        section(
             "Over time",
             "The round with the median rate. Each point is one interval of the measured time. A level line is better.",
             charts::over_time(family),
@@ -138,12 +150,11 @@ fn method(comparisons: &[Comparison], results: &Results<'_>) -> Vec<String> {
     if is_compared {
         sentences.push("Each trial started a new server process. Each round ran every server under every load, in a different order.".to_owned());
     }
-    match comparisons.iter().find_map(|comparison| comparison.cores) {
-        Some(cores) => sentences.push(format!(
-            "Servers were pinned to core {}, and the generator to core {}. A design with many threads had one core as well.",
-            cores.server, cores.generator
-        )),
-        None if is_compared => sentences.push("Servers and generator shared the cores, so each slowed the other down.".to_owned()),
+    match comparisons.iter().find_map(|comparison| comparison.cores.as_ref()) {
+        Some(cores) => sentences.push(pinning(cores)),
+        None if is_compared => {
+            sentences.push("Servers and generator shared the cores, so each slowed the other down.".to_owned());
+        }
         None => {}
     }
     sentences.extend(noise(results));
@@ -167,6 +178,37 @@ fn method(comparisons: &[Comparison], results: &Results<'_>) -> Vec<String> {
         "{machines} and one service were measured. Another kernel, processor or load may change the order."
     ));
     sentences
+}
+
+/// How many trials were repeated or are marked, because of other work on the machine.
+fn other_work(comparisons: &[Comparison]) -> impl Iterator<Item = String> {
+    let trials = || comparisons.iter().flat_map(|comparison| &comparison.trials);
+    let (repeated, busy) = (
+        trials().filter(|trial| trial.is_repeated).count() as u64,
+        trials().filter(|trial| trial.was_busy()).count() as u64,
+    );
+    let ran_again = "ran again, because other work used the cores of the machine.";
+    let marked = "other work used the cores of the machine; * marks the figures.";
+    let repeated = (repeated > 0).then(|| format!("{} {ran_again}", counted(repeated, "trial")));
+    let busy = (busy > 0).then(|| format!("In {}, {marked}", counted(busy, "trial")));
+    repeated.into_iter().chain(busy)
+}
+
+/// Names the cores of servers and generator.
+fn pinning(Cores { server, generator }: &Cores) -> String {
+    let phrase = |cores: &[usize]| {
+        let numbers: Vec<String> = cores.iter().take(CORES_MAX).map(ToString::to_string).collect();
+        format!("{} {}", if cores.len() == 1 { "core" } else { "cores" }, numbers.join(", "))
+    };
+    let pinned = format!("Servers were pinned to {}, and the generator to {}.", phrase(server), phrase(generator));
+    let shared = server.iter().any(|core| generator.contains(core));
+    if shared {
+        format!("{pinned} They shared cores, because there were too few, so each slowed the other down.")
+    } else if server.len() == 1 {
+        format!("{pinned} A design with many threads had one core as well.")
+    } else {
+        pinned
+    }
 }
 
 /// Explains how rounds are read, and how reliable that is.

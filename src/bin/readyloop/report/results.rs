@@ -1,7 +1,7 @@
 //! The trials of any number of comparisons, sorted by load and server.
 //!
-//! The rounds of one cell come from one machine and one command. A server that was measured on two machines
-//! counts as two, and so does a name that stands for two commands.
+//! The rounds of one cell come from one machine and one command. A server that was measured on two machines, or
+//! with two numbers of cores, counts as two, and so does a name that stands for two commands.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use super::comparison::{Comparison, Load, Outcome};
 use super::metric::{CALLS, Metric};
 use super::spread::Spread;
 use crate::escape::plain;
-use crate::quantity::{Unit, grouped};
+use crate::quantity::{Unit, counted, grouped};
 
 /// The other servers are compared with the server of this name.
 const BASE: &str = "reactor";
@@ -37,6 +37,8 @@ struct Identity<'a> {
     name: &'a str,
     command: &'a str,
     machine: usize,
+    /// Number of cores that it was pinned to.
+    cores: usize,
 }
 
 /// Loads that differ only in their number of connections.
@@ -128,19 +130,24 @@ impl<'a> Results<'a> {
         let machine = index_of(&mut self.machines, |machine| *machine == own, || own);
         let server = comparison.servers.iter().find(|server| server.name == name);
         let command = server.map_or("", |server| server.command.as_str());
-        let identity = Identity { name, command, machine };
+        let cores = comparison.cores.as_ref().map_or(1, |cores| cores.server.len());
+        let identity = Identity { name, command, machine, cores };
         index_of(&mut self.identities, |other| *other == identity, || identity)
     }
 
-    /// The name of a server. The number of its machine follows if there are several machines, and the number
-    /// of its command if several servers of this machine have the name.
+    /// The name of a server. The number of its machine follows if there are several machines, the number of its
+    /// cores if that differs, and the number of its command if several such servers have the name.
     fn name(&self, identity: usize) -> String {
         let own = self.identities[identity];
         let mut name = plain(own.name, NAME_CHARS_MAX);
         if self.machines.len() > 1 {
             name += &format!(" ({})", own.machine + 1);
         }
-        let is_namesake = |other: &&Identity<'_>| (other.name, other.machine) == (own.name, own.machine);
+        if self.identities.iter().any(|other| other.cores != own.cores) {
+            name += &format!(" on {}", counted(own.cores as u64, "core"));
+        }
+        let is_namesake =
+            |other: &&Identity<'_>| (other.name, other.machine, other.cores) == (own.name, own.machine, own.cores);
         if self.identities.iter().filter(is_namesake).nth(1).is_some() {
             name += &format!(" #{}", self.identities[..=identity].iter().filter(is_namesake).count());
         }
@@ -241,6 +248,11 @@ impl Cell<'_> {
         errors.filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count)
     }
 
+    /// Whether the machine was busy with other work in a round.
+    pub(crate) fn was_busy(&self) -> bool {
+        self.runs.iter().any(|run| run.other_work.is_notable())
+    }
+
     /// Whether it was measured and served every connection.
     pub(crate) fn served_all(&self) -> bool {
         !self.runs.is_empty() && self.unserved().is_none()
@@ -268,10 +280,10 @@ pub(crate) struct Unserved {
 
 impl Unserved {
     /// Counts the connections of a run that never got an answer. With one connection per request
-    /// (`churn`) a missing answer is an ordinary error.
+    /// (`churn`), or with replaced connections, a missing answer is an ordinary error.
     fn in_run(record: &Record) -> Self {
         let RunConfig { connections, idle_connections, churn, .. } = record.config;
-        if churn {
+        if churn || record.config.lifetime.is_some() {
             return Self { waiting: 0, refused: 0, all: connections, is_least: false };
         }
         let count_of = |kind| record.errors.iter().find(|error| error.kind == kind).map_or(0, |error| error.count);
@@ -305,13 +317,29 @@ fn label(asked: &RunConfig) -> String {
         Transport::Udp => "udp",
     };
     let closed = || "closed loop".to_owned();
+    let shown = |what: &str, value: &Option<String>| {
+        value.as_ref().map(|value| format!("{what} {}", plain(value, NAME_CHARS_MAX)))
+    };
+    let size = Unit::Bytes.print(asked.message_bytes as f64);
     let parts = [
         Some(transport.to_owned()),
-        Some(Unit::Bytes.print(asked.message_bytes as f64)),
+        Some(match asked.message_bytes_min {
+            None => size,
+            Some(min) => format!("{} to {size}", Unit::Bytes.print(min as f64)),
+        }),
+        shown("request", &asked.request),
+        shown("answer", &asked.answer),
         (asked.framing != "raw").then(|| plain(&asked.framing, NAME_CHARS_MAX)),
         Some(asked.rate.map_or_else(closed, |rate| format!("{} planned", Unit::Rate.print(rate)))),
         (asked.pipeline > 1).then(|| format!("{} in flight", grouped(asked.pipeline))),
+        shown("think time", &asked.think),
+        shown("lifetime", &asked.lifetime),
+        asked.ramp.map(|ramp| {
+            let span = Unit::Time.print(ramp.duration_ns as f64);
+            format!("{} to {} connections over {span}", grouped(ramp.from), grouped(ramp.to))
+        }),
         asked.churn.then(|| "one connection per request".to_owned()),
+        (asked.threads > 1).then(|| format!("{} of the generator", counted(asked.threads, "thread"))),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -1,5 +1,7 @@
 //! Makes tables of the results: a row for each load and server, with the spread and ratio of each metric.
 
+use readyloop::load::record::Interval;
+
 use super::comparison::Load;
 use super::document::{Content, Table};
 use super::metric::{CALLS, Metric, RATE, rate_in};
@@ -65,6 +67,25 @@ pub(super) fn of_time(family: &Family<'_>) -> Table {
     })
 }
 
+/// A table of the ends of a ramp, and of the numbers of connections with the highest rate and the first error.
+pub(super) fn of_ramp(family: &Family<'_>) -> Table {
+    let titles = ["first", "last", "highest rate", "connections with it", "connections at the first error"];
+    table(family, &titles.map(|title| (title, Content::Numbers)), |_, _, cell| {
+        let run = cell.middle_run()?;
+        let ramp = run.config.ramp?;
+        let best = run.series.iter().max_by(|a, b| rate_in(a).total_cmp(&rate_in(b)));
+        let first_error = run.series.iter().find(|piece| piece.errors > 0);
+        let connections = |piece: Option<&Interval>| print(Unit::Count, piece.map(|piece| piece.connections as f64));
+        Some(vec![
+            grouped(ramp.from),
+            grouped(ramp.to),
+            print(Unit::Rate, best.map(rate_in)),
+            connections(best),
+            connections(first_error),
+        ])
+    })
+}
+
 /// A table with a row for each load and each server that was tried under it.
 fn table(
     family: &Family<'_>,
@@ -76,7 +97,8 @@ fn table(
     for load in family.loads() {
         for (server, contender) in family.servers.iter().enumerate() {
             let values = family.cell(load, server).and_then(|cell| values(load, server, cell));
-            let names = || vec![load_phrase(load), contender.name.clone()];
+            let mark = if family.cell(load, server).is_some_and(Cell::was_busy) { " *" } else { "" };
+            let names = || vec![load_phrase(load), format!("{}{mark}", contender.name)];
             table.rows.extend(values.map(|values| [names(), values].concat()));
         }
     }
@@ -151,7 +173,7 @@ fn note(cell: &Cell<'_>) -> String {
     if cell.runs.iter().any(|run| run.generator.was_bottleneck) {
         notes.push("the generator may have been the bottleneck".to_owned());
     }
-    if cell.runs.iter().any(|run| run.other_work.is_notable()) {
+    if cell.was_busy() {
         notes.push("the machine was busy with other work".to_owned());
     }
     notes.join("; ")

@@ -2,15 +2,18 @@
 //!
 //! Request number n is planned for n / rate seconds after the begin, on connection n modulo their number, as in
 //! `readyloop bench`. A request waits for the answer to the one before it on its connection, and its latency counts
-//! from the planned time. This generator never sleeps, so that no request is late for another reason.
+//! from the planned time. It sleeps until the next planned time, so a late wake-up is part of a latency, as in `bench`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use libc::EPOLLIN;
+use libc::{EPOLLET, EPOLLIN};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
 use socket2::SockRef;
 
 use crate::rig::kernel::{self, Epoll, Events, Wait};
@@ -19,6 +22,9 @@ use crate::rig::pattern::Pattern;
 use crate::rig::steady::STALL_TIMEOUT;
 
 const BUFFER_BYTES: usize = 4096;
+
+/// The token of the timer; the token of a connection is its number.
+const TIMER: usize = usize::MAX;
 
 /// The requests of a run.
 #[derive(Clone, Copy)]
@@ -38,6 +44,8 @@ pub(crate) struct OpenLoop {
     pattern: Pattern,
     epoll: Epoll,
     events: Events,
+    /// More precise than the timeout of a poll.
+    timer: OwnedFd,
     flows: Vec<Flow>,
 }
 
@@ -63,6 +71,9 @@ impl Schedule {
 impl OpenLoop {
     pub(crate) fn open(address: SocketAddr, connections: usize, schedule: Schedule) -> Result<Self> {
         let epoll = Epoll::new()?;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        // Edge-triggered, so that it needs no read.
+        epoll.add(timer.as_raw_fd(), EPOLLIN | EPOLLET, TIMER)?;
         let mut flows = Vec::with_capacity(connections);
         for number in 0..connections {
             let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
@@ -74,7 +85,7 @@ impl OpenLoop {
             flows.push(Flow { stream, sent: 0, received: 0, next: number });
         }
         let (begun_at, pattern, events) = (Instant::now(), Pattern::new(), kernel::no_events());
-        Ok(Self { schedule, begun_at, pattern, epoll, events, flows })
+        Ok(Self { schedule, begun_at, pattern, epoll, events, timer, flows })
     }
 
     /// Sends all requests and waits for their answers. Returns the answers per second between the planned times of
@@ -84,21 +95,22 @@ impl OpenLoop {
         let schedule = self.schedule;
         let window = schedule.planned(schedule.warm_up)..schedule.planned(schedule.end());
         let (mut next, mut missing, mut in_window) = (0, schedule.end(), 0_usize);
-        let mut progress_at = self.begun_at;
         while 0 < missing {
             let now = self.begun_at.elapsed();
             while next < schedule.end() && schedule.planned(next) <= now {
                 self.send_due(next % self.flows.len(), now)?;
                 next += 1;
+                if next < schedule.end() {
+                    self.wake_after(schedule.planned(next).saturating_sub(self.begun_at.elapsed()))?;
+                }
             }
-            let count = self.epoll.wait(&mut self.events, Wait::Spin)?;
-            let arrived = Instant::now();
-            if 0 < count {
-                progress_at = arrived;
-            }
-            ensure!(arrived - progress_at < STALL_TIMEOUT, "no echo for {STALL_TIMEOUT:?}, {missing} missing");
+            let count = self.epoll.wait(&mut self.events, Wait::Sleep(STALL_TIMEOUT))?;
+            ensure!(0 < count || next < schedule.end(), "no echo for {STALL_TIMEOUT:?}, {missing} missing");
             for index in 0..count {
                 let number = self.events[index].u64 as usize;
+                if number == TIMER {
+                    continue;
+                }
                 if let Some(request) = self.receive(number)? {
                     let now = self.begun_at.elapsed();
                     in_window += usize::from(window.contains(&now));
@@ -112,6 +124,16 @@ impl OpenLoop {
             }
         }
         Ok(in_window as f64 / (window.end - window.start).as_secs_f64())
+    }
+
+    /// Sets the timer.
+    fn wake_after(&self, pause: Duration) -> Result<()> {
+        // Zero would disarm it.
+        let pause = pause.max(Duration::from_nanos(1));
+        let it_value = Timespec { tv_sec: pause.as_secs().try_into()?, tv_nsec: pause.subsec_nanos().into() };
+        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
+        Ok(())
     }
 
     /// Sends the next request of a connection if it is due and no answer is missing.

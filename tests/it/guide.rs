@@ -158,6 +158,19 @@ fn the_map_in_the_guide_has_every_module() {
 }
 
 #[test]
+fn each_figure_has_the_rule_by_which_it_is_measured_again() {
+    let rules = text_of("benches/figures/rules.rs");
+    let rules: Vec<&str> = rules.split("what: \"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
+    let pages = ["README.md", "src/guide/benchmarking.md"].map(Page::read);
+    let tables = pages.iter().flat_map(|page| page.table("| what | figure | command |"));
+    let rows: Vec<&str> = tables.map(|cells| cells[0]).collect();
+    let without_rule: Vec<_> = rows.iter().filter(|row| !rules.iter().any(|rule| row.starts_with(rule))).collect();
+    let without_row: Vec<_> = rules.iter().filter(|rule| !rows.iter().any(|row| row.starts_with(*rule))).collect();
+    assert!(without_rule.is_empty() && without_row.is_empty(), "{without_rule:?} {without_row:?}");
+    assert!(rows.len() > 15, "the rows are found");
+}
+
+#[test]
 fn the_figure_in_the_readme_exists_and_loads_nothing() {
     let (readme, figure) = (text_of("README.md"), text_of("benches/designs.svg"));
     assert!(readme.contains("](benches/designs.svg)") && readme.contains("--svg benches/designs.svg`"));

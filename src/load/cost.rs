@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::machine::{self, CoreTicks, ThreadCounters};
+use super::process_tree::ProcessTree;
 use super::record::{GeneratorCost, OtherWork, ServerCost};
 use super::schedule::nanos;
 
@@ -47,7 +48,7 @@ impl ThreadCost {
 
 /// Samples of the resources of both processes.
 pub(super) struct Cost {
-    pid: Option<u32>,
+    server: Option<ProcessTree>,
     /// Memory before the first connection; the next field is with all connections open.
     server_memory_before: Option<u64>,
     server_memory: PendingSample<u64>,
@@ -70,9 +71,10 @@ impl Cost {
     /// # Errors
     /// There is no process `pid`, or access to it is denied.
     pub(super) fn new(pid: Option<u32>) -> io::Result<Self> {
+        let server = pid.map(ProcessTree::of);
         Ok(Self {
-            pid,
-            server_memory_before: pid.map(|pid| machine::memory_of(&pid.to_string())).transpose()?,
+            server_memory_before: server.as_ref().map(ProcessTree::memory).transpose()?,
+            server,
             server_memory: None,
             own_memory_before: machine::own_memory(),
             own_memory: None,
@@ -88,7 +90,7 @@ impl Cost {
     /// Samples the memory with all connections open.
     pub(super) fn sample_when_open(&mut self) {
         self.own_memory = machine::own_memory();
-        self.server_memory = self.pid.and_then(|pid| sample_in_thread(move || machine::memory_of(&pid.to_string())));
+        self.server_memory = self.server.clone().and_then(|server| sample_in_thread(move || server.memory()));
     }
 
     /// Samples the start of the measured time, at the first call.
@@ -97,7 +99,7 @@ impl Cost {
             return;
         }
         self.server_cpu.0 = self.server_cpu_now();
-        self.server_threads.0 = self.pid.and_then(|pid| sample_in_thread(move || ThreadCounters::of(pid)));
+        self.server_threads.0 = self.server.clone().and_then(|server| sample_in_thread(move || server.threads()));
         self.cores.0 = CoreTicks::now();
         self.own_process_cpu = machine::own_process_cpu();
     }
@@ -110,7 +112,7 @@ impl Cost {
         self.server_cpu.1 = self.server_cpu_now();
         self.own_process_cpu = machine::own_process_cpu().saturating_sub(self.own_process_cpu);
         self.cores.1 = CoreTicks::now();
-        self.server_threads.1 = self.pid.and_then(|pid| sample_in_thread(move || ThreadCounters::of(pid)));
+        self.server_threads.1 = self.server.clone().and_then(|server| sample_in_thread(move || server.threads()));
     }
 
     /// Waits for the last sample. It must be complete before connections close, because a server may then
@@ -161,7 +163,7 @@ impl Cost {
         let (first, last) = (finished(self.server_threads.0)?, self.server_threads_last?);
         let (switches_voluntary, switches_involuntary) = switches(first, last, measured).unzip();
         Some(ServerCost {
-            pid: self.pid?,
+            pid: self.server?.root(),
             cpu_ns,
             cpu_per_request_ns: cpu_ns.checked_div(answered),
             memory_before_bytes,
@@ -174,7 +176,7 @@ impl Cost {
     }
 
     fn server_cpu_now(&self) -> Option<Duration> {
-        machine::cpu_of(self.pid?).ok()
+        self.server.as_ref()?.cpu().ok()
     }
 }
 

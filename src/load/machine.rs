@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io;
+use std::iter::Sum;
 use std::thread;
 use std::time::Duration;
 
@@ -131,6 +132,16 @@ pub(super) struct ThreadCounters {
     pub(super) count: u64,
     pub(super) switches_voluntary: u64,
     pub(super) switches_involuntary: u64,
+}
+
+impl Sum for ThreadCounters {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, each| Self {
+            count: sum.count + each.count,
+            switches_voluntary: sum.switches_voluntary + each.switches_voluntary,
+            switches_involuntary: sum.switches_involuntary + each.switches_involuntary,
+        })
+    }
 }
 
 impl ThreadCounters {

@@ -20,6 +20,7 @@ mod messages;
 mod outcome;
 mod pattern;
 pub mod plan;
+mod process_tree;
 mod progress;
 mod ramp;
 mod recent_connects;

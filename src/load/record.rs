@@ -280,12 +280,13 @@ pub struct GeneratorCost {
     pub memory_per_connection_bytes: Option<u64>,
 }
 
-/// Resources that the server process used in the measured time.
+/// Resources that the server used in the measured time: its process, and those that descended from it before the
+/// first connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerCost {
     /// Process id of the server.
     pub pid: u32,
-    /// User and system CPU time of all its threads.
+    /// User and system CPU time of all threads.
     pub cpu_ns: u64,
     /// CPU time per answer.
     pub cpu_per_request_ns: Option<u64>,

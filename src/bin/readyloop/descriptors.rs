@@ -5,6 +5,9 @@ use rlimit::Resource;
 use crate::cli_error::CliError;
 use crate::quantity::counted;
 
+/// Descriptors of each thread of the generator: its poll, waker and alarm.
+pub(crate) const OF_A_THREAD: u64 = 3;
+
 /// Raises the soft limit, which children inherit, and returns the limit in force.
 pub(crate) fn raise_limit() -> u64 {
     // If it cannot be raised, the present limit applies.

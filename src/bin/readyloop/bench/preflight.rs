@@ -9,14 +9,11 @@ use readyloop::load::record::Transport;
 use socket2::{Domain, Socket, Type};
 
 use crate::cli_error::{CliError, io_message};
-use crate::descriptors;
+use crate::descriptors::{self, OF_A_THREAD};
 use crate::quantity::counted;
 
 /// Descriptors for other uses than connections: standard streams, the poll, signals and files of `/proc`.
 const RESERVE: u64 = 32;
-
-/// Descriptors of each thread: its poll, waker and alarm.
-const OF_A_THREAD: u64 = 3;
 
 /// Size of the default port range of Linux, used if the real one cannot be read.
 const PORTS: u64 = 28_232;

@@ -81,6 +81,8 @@ pub(crate) struct Settings {
     no_verify: bool,
 
     /// Process id of the server: adds its CPU time, memory and context switches to the report
+    ///
+    /// Processes that it has started before the run are included.
     #[arg(long, value_name = "PID")]
     pub(super) pid: Option<u32>,
 

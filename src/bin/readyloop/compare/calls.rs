@@ -10,7 +10,7 @@ use readyloop::load::plan::RunLength;
 
 use super::contender::Contender;
 use super::generator::{self, TrialConfig};
-use super::settings::RequestFlags;
+use super::request_flags::RequestFlags;
 use super::tracer::Tracer;
 use super::trial_place::TrialPlace;
 use crate::report::comparison::Load;

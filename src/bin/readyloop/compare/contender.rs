@@ -5,7 +5,7 @@ use std::str::FromStr;
 use readyloop::Framing;
 
 use super::certificate::Certificate;
-use super::settings::RequestFlags;
+use super::request_flags::RequestFlags;
 use super::tracer::Tracer;
 use super::trial_place::TrialPlace;
 use crate::child::{RunningServer, ServerCommand, StartOptions};

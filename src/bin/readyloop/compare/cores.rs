@@ -1,6 +1,6 @@
 //! The cores of servers and generators. A supervised process is pinned by its supervisor.
 
-use super::settings::RequestFlags;
+use super::request_flags::RequestFlags;
 use crate::cli_error::CliError;
 use crate::quantity::counted;
 use crate::report::comparison::Cores;

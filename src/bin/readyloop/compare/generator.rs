@@ -11,7 +11,7 @@ use readyloop::load::plan::RunLength;
 use readyloop::load::record::{ErrorKind, RunEnd};
 
 use super::certificate::Certificate;
-use super::settings::RequestFlags;
+use super::request_flags::RequestFlags;
 use super::trial_place::TrialPlace;
 use crate::child::{Process, RunningServer, WaitError, wait_for};
 use crate::cli_error::io_message;

@@ -6,11 +6,11 @@ use std::io::{self, Write};
 use rlimit::Resource;
 
 use crate::cli_error::CliError;
-use crate::descriptors;
+use crate::descriptors::{self, OF_A_THREAD};
 use crate::quantity::{counted, grouped};
 use crate::report::comparison::Load;
 
-/// Descriptors of a server or of the generator for other uses than connections, with a reserve.
+/// Descriptors of a server or of the generator for other uses than connections and threads, with a reserve.
 const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Names and values of the limits that can be read.
@@ -41,13 +41,14 @@ fn print_limit(limit: u64) -> String {
 
 /// Removes and reports loads that need more descriptors. The smallest load stays: if it is too large as
 /// well, [`check_descriptors`] rejects it.
-pub(super) fn drop_oversized(loads: &mut Vec<Load>, descriptors: u64) {
+pub(super) fn drop_oversized(loads: &mut Vec<Load>, threads: usize, descriptors: u64) {
     let smallest = loads.iter().map(Load::open).min();
     loads.retain(|load| {
-        let fits = needed(load) <= descriptors || Some(load.open()) == smallest;
+        let needed = load.open().saturating_add(other_descriptors(threads));
+        let fits = needed <= descriptors || Some(load.open()) == smallest;
         if !fits {
             let reason =
-                format!("{} descriptors are needed, and the limit is {}", grouped(needed(load)), grouped(descriptors));
+                format!("{} descriptors are needed, and the limit is {}", grouped(needed), grouped(descriptors));
             // The notice is optional, so a write error is ignored.
             let _ =
                 writeln!(io::stderr(), "readyloop: skipped {}, because {reason}", counted(load.open(), "connection"));
@@ -57,12 +58,11 @@ pub(super) fn drop_oversized(loads: &mut Vec<Load>, descriptors: u64) {
 }
 
 /// Rejects loads that need more descriptors.
-pub(super) fn check_descriptors(loads: &[Load], descriptors: u64) -> Result<(), CliError> {
+pub(super) fn check_descriptors(loads: &[Load], threads: usize, descriptors: u64) -> Result<(), CliError> {
     let most = loads.iter().map(Load::open).max().unwrap_or(0);
-    descriptors::check(most, OTHER_DESCRIPTORS, descriptors)
+    descriptors::check(most, other_descriptors(threads), descriptors)
 }
 
-/// Descriptors of a process with this load.
-fn needed(load: &Load) -> u64 {
-    load.open().saturating_add(OTHER_DESCRIPTORS)
+fn other_descriptors(threads: usize) -> u64 {
+    OTHER_DESCRIPTORS.saturating_add(OF_A_THREAD.saturating_mul(threads as u64))
 }

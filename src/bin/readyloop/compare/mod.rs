@@ -10,6 +10,7 @@ mod cores;
 mod generator;
 mod loads;
 mod machine;
+mod request_flags;
 mod settings;
 mod tracer;
 mod trial_place;
@@ -50,9 +51,9 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
     let descriptors = descriptors::raise_limit();
     if settings.connections.is_none() {
         // The user did not choose these loads, so too large ones are skipped.
-        machine::drop_oversized(&mut loads, descriptors);
+        machine::drop_oversized(&mut loads, settings.requests.threads, descriptors);
     }
-    machine::check_descriptors(&loads, descriptors)?;
+    machine::check_descriptors(&loads, settings.requests.threads, descriptors)?;
     settings.check_plans(&loads)?;
     settings.output.check()?;
     let cores = cores::choose(&settings.requests)?;

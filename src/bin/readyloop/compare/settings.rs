@@ -10,11 +10,12 @@ use readyloop::{Address, Framing};
 
 use super::contender::Contender;
 use super::loads::ConnectionCounts;
+use super::request_flags::RequestFlags;
 use crate::bench::plan_hint;
 use crate::cli_error::CliError;
 use crate::output_file;
 use crate::report::comparison::Load;
-use crate::units::{ParseError, above_zero, count, duration, framing, rate, size, within};
+use crate::units::{ParseError, above_zero, count, duration, size, within};
 
 /// The flags of `compare`.
 #[derive(Args, Clone, Debug)]
@@ -70,36 +71,6 @@ pub(crate) struct Settings {
 
     #[command(flatten)]
     pub(super) output: Output,
-}
-
-/// How requests are sent and on how many cores, in every trial.
-#[derive(Args, Clone, Copy, Debug, PartialEq)]
-pub(super) struct RequestFlags {
-    /// Framing of requests and answers, also that of the designs of `serve`
-    #[arg(long, value_name = "FRAMING", default_value = "raw", value_parser = framing)]
-    pub(super) framing: Framing,
-
-    /// Maximum number of requests in flight on one connection
-    #[arg(short, long, value_name = "COUNT", default_value = "1", value_parser = above_zero(count::<usize>))]
-    pub(super) pipeline: usize,
-
-    /// Planned requests per second over all connections (open loop)
-    #[arg(short, long, value_name = "RATE", value_parser = rate)]
-    pub(super) rate: Option<f64>,
-
-    /// Use TLS: a certificate is made for the servers. Of the designs, only the reactor has TLS
-    #[arg(long = "tls")]
-    pub(super) is_tls: bool,
-
-    /// Number of threads of the generator, with a core for each
-    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = above_zero(count::<usize>))]
-    pub(super) threads: usize,
-
-    /// Number of cores of each server
-    ///
-    /// The generator has other cores if the machine has enough.
-    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = above_zero(count::<usize>))]
-    pub(super) server_cores: usize,
 }
 
 /// Output files, in addition to the text on standard output.

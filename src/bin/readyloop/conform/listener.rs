@@ -9,7 +9,7 @@ use rustix::process::Pid;
 const LISTENS: &str = "0A";
 
 /// The first of these processes that listens at the port.
-pub(super) fn process_at(port: u16, mut processes: impl Iterator<Item = Pid>) -> Option<Pid> {
+pub(super) fn find_process(port: u16, mut processes: impl Iterator<Item = Pid>) -> Option<Pid> {
     let listeners = listeners(port);
     processes.find(|pid| {
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
@@ -53,8 +53,8 @@ mod tests {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
         let (port, listener) = port.unwrap();
         let processes = || [Pid::INIT, this].into_iter();
-        assert_eq!(process_at(port, processes()), Some(this));
+        assert_eq!(find_process(port, processes()), Some(this));
         drop(listener);
-        assert_eq!(process_at(port, processes()), None);
+        assert_eq!(find_process(port, processes()), None);
     }
 }

@@ -36,7 +36,7 @@ impl StartedServer {
         let address = reachable(&running.address)?;
         let supervisor = running.process.supervisor_pid();
         let processes = supervise::descendants(supervisor);
-        let listening = listener::process_at(address.port(), processes.iter().copied());
+        let listening = listener::find_process(address.port(), processes.iter().copied());
         let root = listening.or_else(|| processes.first().copied()).unwrap_or(supervisor);
         Ok(Self { running, address, root })
     }

@@ -8,7 +8,7 @@ use super::comparison::{Comparison, Load};
 use super::document::{Content, Document, Section, Table};
 use super::interval::ratio_interval;
 use super::metric::{CALLS, CPU, MEMORY, Metric, P50, P99, RATE};
-use super::results::{Family, Results};
+use super::results::{Contender, Family, Results};
 use super::spread::Verdict;
 use super::tables::{NONE, load_phrase};
 use super::{Form, files};
@@ -90,7 +90,10 @@ fn changes(before: &Results<'_>, now: &Results<'_>, tolerance: f64) -> (Vec<Chan
         let family = now.families.iter().find(|family| family.label == old.label);
         for (old_server, contender) in old.servers.iter().enumerate() {
             let server = family.and_then(|family| {
-                Some((family, family.servers.iter().position(|server| server.name == contender.name)?))
+                let is_same = |server: &Contender| {
+                    (server.name.as_str(), server.identity.cores) == (contender.name.as_str(), contender.identity.cores)
+                };
+                Some((family, family.servers.iter().position(is_same)?))
             });
             for load in old.loads() {
                 match server.filter(|(family, server)| family.cell(load, *server).is_some()) {

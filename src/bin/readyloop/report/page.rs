@@ -150,13 +150,12 @@ fn method(comparisons: &[Comparison], results: &Results<'_>) -> Vec<String> {
     if is_compared {
         sentences.push("Each trial started a new server process. Each round ran every server under every load, in a different order.".to_owned());
     }
-    match comparisons.iter().find_map(|comparison| comparison.cores.as_ref()) {
-        Some(cores) => sentences.push(pinning(cores)),
-        None if is_compared => {
-            sentences.push("Servers and generator shared the cores, so each slowed the other down.".to_owned());
-        }
-        None => {}
+    let mut cores: Vec<&Cores> = comparisons.iter().filter_map(|comparison| comparison.cores.as_ref()).collect();
+    cores.dedup();
+    if cores.is_empty() && is_compared {
+        sentences.push("Servers and generator shared the cores, so each slowed the other down.".to_owned());
     }
+    sentences.extend(cores.into_iter().map(pinning));
     sentences.extend(noise(results));
     if records.iter().any(|record| record.config.rate.is_none()) {
         sentences.push("In a closed loop a request is sent when the previous answer has arrived. A slow server therefore gets fewer requests, and its latencies look better than those of independent users.".to_owned());

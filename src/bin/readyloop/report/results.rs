@@ -33,12 +33,12 @@ pub(crate) struct Results<'a> {
 
 /// A server is the same server if all of this is equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity<'a> {
+pub(super) struct Identity<'a> {
     name: &'a str,
     command: &'a str,
     machine: usize,
-    /// Number of cores that it was pinned to.
-    cores: usize,
+    /// Number of cores that it was pinned to; `None` if it was not pinned.
+    pub(super) cores: Option<usize>,
 }
 
 /// Loads that differ only in their number of connections.
@@ -55,7 +55,7 @@ pub(crate) struct Family<'a> {
 pub(crate) struct Contender<'a> {
     pub(crate) name: String,
     pub(crate) style: LineStyle,
-    identity: Identity<'a>,
+    pub(super) identity: Identity<'a>,
 }
 
 /// All rounds of one server under one load.
@@ -130,7 +130,7 @@ impl<'a> Results<'a> {
         let machine = index_of(&mut self.machines, |machine| *machine == own, || own);
         let server = comparison.servers.iter().find(|server| server.name == name);
         let command = server.map_or("", |server| server.command.as_str());
-        let cores = comparison.cores.as_ref().map_or(1, |cores| cores.server.len());
+        let cores = comparison.cores.as_ref().map(|cores| cores.server.len());
         let identity = Identity { name, command, machine, cores };
         index_of(&mut self.identities, |other| *other == identity, || identity)
     }
@@ -143,8 +143,8 @@ impl<'a> Results<'a> {
         if self.machines.len() > 1 {
             name += &format!(" ({})", own.machine + 1);
         }
-        if self.identities.iter().any(|other| other.cores != own.cores) {
-            name += &format!(" on {}", counted(own.cores as u64, "core"));
+        if let Some(cores) = own.cores.filter(|_| self.identities.iter().any(|other| other.cores != own.cores)) {
+            name += &format!(" on {}", counted(cores as u64, "core"));
         }
         let is_namesake =
             |other: &&Identity<'_>| (other.name, other.machine, other.cores) == (own.name, own.machine, own.cores);

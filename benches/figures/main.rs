@@ -1,7 +1,7 @@
 //! Measures the figures in the tables of the README and of the guide again, and prints them beside the old ones.
 //!
-//! It runs the command of each row, and reads the figures from its output. Run it on a machine without other work: a
-//! figure of a busy machine is not worth writing down. The first line shows how quiet it is.
+//! It runs the command of each row, and reads the figures from its output. Run it on a machine without other work,
+//! because other work changes the figures. The first line shows the noise of the machine.
 //!
 //! ```text
 //! cargo bench --bench figures                    all rows, about an hour
@@ -51,7 +51,10 @@ fn run() -> Result<ExitCode> {
     if let Some(unknown) = arguments.iter().find(|flag| flag.starts_with('-') && !known.contains(&flag.as_str())) {
         bail!("unknown flag {unknown}; the flags are --quick and --write");
     }
-    ensure!(!(has("--quick") && has("--write")), "the figures of a quick run are not worth writing down");
+    ensure!(
+        !(has("--quick") && has("--write")),
+        "--write needs a full run: the figures of --quick have too much noise"
+    );
 
     let mut pages = Vec::new();
     for page in PAGES {

@@ -5,7 +5,8 @@ use std::fmt;
 use anyhow::{Context, Result};
 
 /// Where a figure is in an output: in the first line with these words in a row, between the line that contains
-/// `section` and the next empty line, or anywhere without a section. `{}` is the figure, `{<}` and `{>}` are the least and the most of its rounds, and `*` is any word.
+/// `section` and the next empty line, or anywhere without a section. `{}` is the figure, `{<}` and `{>}` are the
+/// minimum and the maximum of its rounds, and `*` is any word.
 pub(crate) struct Place {
     pub(crate) section: &'static str,
     pub(crate) words: &'static str,
@@ -13,7 +14,8 @@ pub(crate) struct Place {
     pub(crate) divisor: f64,
 }
 
-/// A figure, and the least and the most of its rounds if the output has them. It is NaN if the words only state something.
+/// A figure, with the minimum and the maximum of its rounds if the output has them. It is NaN if the words contain no
+/// `{}`.
 #[derive(Clone, Copy)]
 pub(crate) struct Figure {
     pub(crate) value: f64,

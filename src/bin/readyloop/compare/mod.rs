@@ -251,20 +251,21 @@ generator process, pinned to different cores if there are enough. A result is th
 with the minimum and the maximum. Two servers differ only if their rounds do not overlap; all other
 differences are within noise. System calls are counted with perf or strace if one is installed.
 All processes of a command end with the comparison, also those that it started in the background.
-A trial runs again at the end of its round if other work used the cores of the machine. If it did so
-again, the figures are marked with *.
+If other processes used the cores during a trial, it runs again at the end of its round. If the second
+run was disturbed as well, its figures are marked with *.
 
 EXAMPLES
   readyloop compare
-      Three designs with 10 to 10,000 connections in five rounds; takes about seven minutes.
+      Three designs with 10 to 10,000 connections in five rounds; takes about seven minutes, and up to
+      twice as long on a busy machine.
   readyloop compare --json all.json --html all.html
       Also write all trials for `readyloop report`, and a page with charts.
   readyloop compare -c 100,100+900,100+18900 --designs reactor,threads
       100 busy connections with 0, 900 and 18,900 idle ones.
   readyloop compare --framing lines -p 16 -c 100
       Frames are lines, and up to 16 requests are in flight on a connection.
-  readyloop compare --server-cores 2 --threads 2 --peer 'go=./go-echo {port}'
-      Each server has two cores, and the generator two others: for servers with several threads.
+  readyloop compare --server-cores 2 --threads 2 --peer 'other=./other-server --port {port}'
+      Each server has two cores, and the generator has two other ones if there are four.
   readyloop compare --tls --peer 'other=./other-server {port} {cert} {key}'
       The reactor and another server over TLS, with a certificate that is made for both.
   readyloop compare --peer 'other=./other-server --port {port}' --designs reactor

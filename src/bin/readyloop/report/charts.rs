@@ -96,7 +96,7 @@ pub(super) fn along_ramp(family: &Family<'_>) -> Vec<Chart> {
     family.loads().into_iter().flat_map(draw).collect()
 }
 
-/// Charts of the intervals of the median round. `x` is the axis, and `at` the position of an interval on it.
+/// Charts of the intervals of the median round. `at` returns the value of an interval on the axis `x`.
 fn rate_and_latency(family: &Family<'_>, load: Load, what: &str, x: &Axis, at: fn(&Interval) -> f64) -> [Chart; 2] {
     let pieces = |server, value: fn(&Interval) -> f64| -> Vec<Point> {
         let run = family.cell(load, server).and_then(Cell::middle_run);

@@ -10,7 +10,7 @@
 //! cargo bench --bench figures -- --write         also writes the new figures into the tables
 //! ```
 //!
-//! A row whose command fails, or whose output has no such figure, keeps the old one. The exit status is then 1. A new
+//! A row keeps its old figure if the command fails or its output has no such figure. The exit status is then 1. A new
 //! row needs a rule in `rules.rs`.
 
 mod output;

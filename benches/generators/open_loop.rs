@@ -151,7 +151,7 @@ impl OpenLoop {
         Ok(())
     }
 
-    /// Reads once. Returns the number of the request whose answer is complete.
+    /// Reads once. Returns the number of the request that is answered completely by that.
     fn receive(&mut self, number: usize) -> Result<Option<usize>> {
         let step = self.flows.len();
         let flow = &mut self.flows[number];

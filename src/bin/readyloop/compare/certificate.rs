@@ -12,7 +12,7 @@ use crate::cli_error::CliError;
 
 /// A certificate for this machine, and its key. The files are removed on drop.
 pub(super) struct Certificate {
-    /// Its authority.
+    /// Certificate of the authority that signed `cert`.
     pub(super) ca: PathBuf,
     cert: PathBuf,
     key: PathBuf,

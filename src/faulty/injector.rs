@@ -40,7 +40,7 @@ impl SharedInjector {
 #[derive(Debug)]
 pub(super) struct Injector {
     plan: FaultPlan,
-    rng: Rng,
+    pub(super) rng: Rng,
     injected: InjectedFaults,
     held: HeldEvents,
     /// Tokens of spurious events. Their sources may be closed already.
@@ -122,11 +122,11 @@ impl Injector {
         let has_events = events.len() > first;
         for event in events.split_off(first) {
             match event {
-                Event::Ready(readiness) if self.holds_back(readiness.token) => {
-                    let at = now + self.rng.span(self.plan.delay_max());
-                    self.held.add(at, readiness);
-                }
-                Event::Ready(_) | Event::Control(_) => events.push(event),
+                Event::Ready(readiness) => match self.held_until(readiness.token, now) {
+                    Some(at) => self.held.add(at, readiness),
+                    None => events.push(event),
+                },
+                Event::Control(_) => events.push(event),
             }
         }
         self.held.take_due(now, events);
@@ -145,9 +145,12 @@ impl Injector {
         }
     }
 
-    /// Whether an event of this source must wait. It does not overtake an event that waits already.
-    fn holds_back(&mut self, token: Token) -> bool {
-        self.held.by_token.contains_key(&token) || self.inject(FaultKind::Delay)
+    /// Until when an event of this source must wait. It joins an event that waits already.
+    fn held_until(&mut self, token: Token, now: Instant) -> Option<Instant> {
+        match self.held.by_token.get(&token) {
+            Some((at, _)) => Some(*at),
+            None => self.inject(FaultKind::Delay).then(|| now + self.rng.span(self.plan.delay_max())),
+        }
     }
 }
 

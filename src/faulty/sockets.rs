@@ -122,9 +122,15 @@ impl<T: Stream> FaultyStream<T> {
 }
 
 impl<T: Stream> Stream for FaultyStream<T> {
+    /// A read that finds nothing draws no numbers, so that the same bytes meet the same faults however they are timed.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let rng = self.faults.shared.lock().rng.clone();
         let len_max = self.begin(Direction::Read, FaultKind::ShortRead, buf.len())?;
-        let len = self.stream.read(&mut buf[..len_max])?;
+        let read = self.stream.read(&mut buf[..len_max]);
+        if read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            self.faults.shared.lock().rng = rng;
+        }
+        let len = read?;
         if len == len_max && len < buf.len() {
             self.end_short(Direction::Read, FaultKind::ShortRead);
         }

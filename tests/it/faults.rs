@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use crate::support::{Ended, KIB, ScratchPath, Serve, StreamEnd, TIMEOUT, exchange, same_bytes};
+use crate::support::{Ended, KIB, ScratchPath, Serve, StreamEnd, TIMEOUT, echoes, exchange, same_bytes};
 
 /// Kinds that cost only time, each often.
 const DELAYS: &str = "short-read=0.5,short-write=0.5,would-block=0.3,interrupted=0.3,spurious=0.3,duplicate=0.3,\
@@ -60,6 +60,21 @@ fn a_peer_waits_until_the_outage_of_descriptors_is_over() {
     same_bytes(&reply, &sent);
     assert_eq!(ending, StreamEnd::Clean);
     server.drain();
+}
+
+#[test]
+fn the_same_bytes_meet_the_same_faults_however_they_are_timed() {
+    let counts = [false, true, false, true, false, true].map(|is_late| {
+        let server = Serve::new().with("-v --faults short-read=1,seed=7").start();
+        let mut peer = server.connect();
+        if is_late {
+            server.logs("opened");
+        }
+        echoes(&mut peer, &[7; 40]);
+        drop(peer);
+        injected(&server.drain())
+    });
+    assert_eq!(counts, ["short-read 5"; 6]);
 }
 
 #[test]

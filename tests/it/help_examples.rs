@@ -44,7 +44,10 @@ impl Scene {
         fs::write(folder.join("server.toml"), "idle-timeout = \"2m\"\n").expect("the folder is new");
         fs::write(folder.join("picture.png"), [0xff; 100]).expect("the folder is new");
         let other = folder.join("other-server");
-        fs::write(&other, "#!/bin/sh\nexec readyloop serve -l \"127.0.0.1:$2\"\n").expect("the folder is new");
+        // It has the arguments `--port PORT`, or PORT, CERT and KEY.
+        let script = "#!/bin/sh\n[ \"$1\" = --port ] && exec readyloop serve -l \"127.0.0.1:$2\"\n\
+                      exec readyloop serve -l \"tls://127.0.0.1:$1\" --cert \"$2\" --key \"$3\"\n";
+        fs::write(&other, script).expect("the folder is new");
         fs::set_permissions(other, fs::Permissions::from_mode(0o755)).expect("it is our file");
         let unix = format!("unix:{}", folder.join("echo.sock").display());
         let plain = Serve::new().listen(&unix).listen("udp://127.0.0.1:0").with("--admin 127.0.0.1:0").start();

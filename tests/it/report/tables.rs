@@ -71,7 +71,7 @@ fn a_failed_trial_has_a_row_without_values() {
 fn a_machine_with_other_work_is_noted() {
     let mut busy = trial("reactor", 100, 1, 500.0);
     busy["outcome"]["measured"]["other_work"] = json!({ "busy_cores": 0.7, "stolen_cores": null });
-    check(busy, "| 100 | reactor | 500 /s | the machine was busy with other work |");
+    check(busy, "| 100 | reactor \\* | 500 /s | the machine was busy with other work |");
 }
 
 #[test]

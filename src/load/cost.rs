@@ -26,31 +26,52 @@ type Sample<T> = (T, Duration);
 /// A sample of the server that another thread takes.
 type PendingSample<T> = Option<JoinHandle<Sample<io::Result<T>>>>;
 
-/// CPU time of the calling thread, and the time in which it was runnable and waited for a core.
+/// CPU time of the calling thread, and the time in which it was runnable and waited for a core, until now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ThreadSample {
+    cpu: Duration,
+    waited: Duration,
+    at: Instant,
+}
+
+impl ThreadSample {
+    pub(super) fn now() -> Self {
+        // The wait is read first: it takes longer.
+        let waited = machine::own_wait();
+        Self { cpu: machine::own_cpu(), waited, at: Instant::now() }
+    }
+
+    pub(super) fn since(self, earlier: Self) -> ThreadCost {
+        ThreadCost {
+            cpu: self.cpu.saturating_sub(earlier.cpu),
+            waited: self.waited.saturating_sub(earlier.waited),
+            took: self.at.saturating_duration_since(earlier.at),
+        }
+    }
+}
+
+/// What a thread used in the measured time. It may have ended before the others.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ThreadCost {
     cpu: Duration,
     waited: Duration,
+    took: Duration,
 }
 
 impl ThreadCost {
-    pub(super) fn now() -> Self {
-        // The wait is read first: it takes longer.
-        let waited = machine::own_wait();
-        Self { cpu: machine::own_cpu(), waited }
-    }
-
-    pub(super) fn since(self, earlier: Self) -> Self {
-        let Self { cpu, waited } = self;
-        Self { cpu: cpu.saturating_sub(earlier.cpu), waited: waited.saturating_sub(earlier.waited) }
+    /// The fractions of the time in which it ran, and in which it waited for a core.
+    fn fractions(&self) -> (f64, f64) {
+        let of = |span: Duration| if self.took.is_zero() { 0.0 } else { span.as_secs_f64() / self.took.as_secs_f64() };
+        (of(self.cpu), of(self.waited))
     }
 }
 
 /// Samples of the resources of both processes.
 pub(super) struct Cost {
     server: Option<ProcessTree>,
-    /// Memory before the first connection; the next field is with all connections open.
+    /// Memory before the first connection.
     server_memory_before: Option<u64>,
+    /// Memory with all connections open.
     server_memory: PendingSample<u64>,
     own_memory_before: Option<u64>,
     own_memory: Option<u64>,
@@ -133,15 +154,14 @@ impl Cost {
     ) -> (Option<ServerCost>, GeneratorCost, OtherWork) {
         self.finish_sampling();
         let cpu = threads.iter().map(|thread| thread.cpu).sum();
-        let busiest = threads.iter().max_by_key(|thread| thread.cpu + thread.waited).copied().unwrap_or_default();
-        let fraction =
-            |span: Duration| if measured.is_zero() { 0.0 } else { span.as_secs_f64() / measured.as_secs_f64() };
+        let fractions = threads.iter().map(ThreadCost::fractions);
+        let (busy, waited) = fractions.max_by(|a, b| (a.0 + a.1).total_cmp(&(b.0 + b.1))).unwrap_or_default();
         let grown = self.own_memory.zip(self.own_memory_before).map(|(open, before)| open.saturating_sub(before));
         let generator = GeneratorCost {
             cpu_ns: nanos(cpu),
-            busy: fraction(busiest.cpu),
-            waited: fraction(busiest.waited),
-            was_bottleneck: fraction(busiest.cpu) + fraction(busiest.waited) > 1.0 - IDLE_MIN,
+            busy,
+            waited,
+            was_bottleneck: busy + waited > 1.0 - IDLE_MIN,
             memory_per_connection_bytes: grown.and_then(|bytes| bytes.checked_div(open)),
         };
         let other_work = self.other_work(measured).unwrap_or_default();
@@ -215,6 +235,15 @@ mod tests {
         assert_eq!(switches((threads(1), fast), (threads(11), fast), measured), Some((10, 20)));
         assert_eq!(switches((threads(1), slow), (threads(11), fast), measured), None);
         assert_eq!(switches((threads(1), fast), (threads(11), slow), measured), None);
+    }
+
+    #[test]
+    fn a_thread_that_was_busy_until_its_early_end_was_a_bottleneck() {
+        let second = Duration::from_secs(1);
+        let thread = |cpu, took| ThreadCost { cpu, waited: Duration::ZERO, took };
+        let threads = [thread(second, 10 * second), thread(second, second)];
+        let (_, generator, _) = Cost::new(None).unwrap().into_figures(&threads, 10 * second, 1, 1);
+        assert!(generator.was_bottleneck && generator.busy > 0.99, "{generator:?}");
     }
 
     #[test]

@@ -79,7 +79,9 @@ pub(super) struct RequestCounters {
     /// Answers received in the measured time, whenever their requests were sent.
     answered_in_window: u64,
     errors: Vec<ErrorCount>,
-    pub(super) last_answer: Instant,
+    /// Time of the last answer to a measured request, and to any request.
+    last_answer: Instant,
+    pub(super) answered_at: Instant,
 }
 
 impl RequestCounters {
@@ -99,6 +101,7 @@ impl RequestCounters {
             answered_in_window: 0,
             errors: Vec::new(),
             last_answer: Instant::ORIGIN,
+            answered_at: Instant::ORIGIN,
         }
     }
 
@@ -134,7 +137,7 @@ impl RequestCounters {
             self.end = self.end.max(other.end);
             self.series.advance(self.end);
             other.series.advance(self.end);
-            self.series.merge(&other.series);
+            self.series.merge(other.series);
         }
         self.sent += other.sent;
         self.answered += other.answered;
@@ -167,6 +170,7 @@ impl RequestCounters {
     #[inline]
     pub(super) fn count_answer(&mut self, request: &Request, now: Instant) {
         let latency_ns = nanos(now.since(request.planned));
+        self.answered_at = now;
         if self.is_measured(request) {
             self.answered += 1;
             self.latency.record(latency_ns);
@@ -187,8 +191,10 @@ impl RequestCounters {
     }
 
     /// Counts an error. `example` makes its message; only the first of each kind is stored.
-    pub(super) fn count_error(&mut self, kind: ErrorKind, example: impl FnOnce() -> String) {
-        self.series.count_error();
+    pub(super) fn count_error(&mut self, now: Instant, kind: ErrorKind, example: impl FnOnce() -> String) {
+        if self.begin <= now && now < self.end {
+            self.series.count_error();
+        }
         match self.errors.iter_mut().find(|error| error.kind == kind) {
             Some(error) => error.count += 1,
             None => self.errors.push(ErrorCount { kind, count: 1, example: example() }),
@@ -200,7 +206,7 @@ impl RequestCounters {
     pub(super) fn advance(&mut self, now: Instant, connections: usize) {
         if self.begin <= now {
             self.series.advance(now.min(self.end));
-            self.series.connections = connections as u64;
+            self.series.set_connections(connections as u64);
         }
     }
 
@@ -312,7 +318,7 @@ mod tests {
                 counters.count_answer(&request, now);
                 if number % 1000 == 0 {
                     counters.count_failed(&request);
-                    counters.count_error(ErrorKind::Reset, || "a reset".to_owned());
+                    counters.count_error(at(1000), ErrorKind::Reset, || "a reset".to_owned());
                 }
             }
         }
@@ -336,11 +342,55 @@ mod tests {
     }
 
     #[test]
+    fn merged_intervals_agree_if_a_thread_waits_long_for_its_last_answer() {
+        for wait in [6_000, 60_000] {
+            let counters = |answers: u32, waits_until: u32| {
+                let mut counters = RequestCounters::new(false);
+                counters.begin(at(0));
+                for number in 0..answers {
+                    counters.advance(at(number * 100), 1);
+                    counters.count_sent(&request(number * 100, number * 100));
+                    counters.count_answer(&request(number * 100, number * 100), at(number * 100 + 1));
+                }
+                counters.advance(at(waits_until), 1);
+                counters.finish(at(waits_until), true);
+                counters
+            };
+            for (first, second) in
+                [(counters(10, wait), counters(20, 2_000)), (counters(20, 2_000), counters(10, wait))]
+            {
+                let mut merged = first;
+                merged.merge(second);
+                let intervals = merged.into_intervals();
+                let answered = |end_ns| {
+                    let until = intervals.iter().take_while(|interval| interval.begin_ns + interval.span_ns <= end_ns);
+                    until.map(|interval| interval.answered).sum::<u64>()
+                };
+                // A multiple of every span.
+                assert_eq!((answered(1_200_000_000), answered(u64::MAX)), (22, 30), "{wait}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_warm_up_belongs_to_no_interval() {
+        let mut counters = RequestCounters::new(false);
+        counters.begin(at(1000));
+        counters.end(at(1100));
+        for ms in [999, 1050, 1100] {
+            counters.count_error(at(ms), ErrorKind::Reset, || "a reset".to_owned());
+        }
+        counters.finish(at(1100), true);
+        assert_eq!(counters.error_count(), 3);
+        assert_eq!(counters.into_intervals().iter().map(|interval| interval.errors).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
     fn the_message_of_the_first_error_of_each_kind_is_stored() {
         let mut counters = RequestCounters::new(false);
-        counters.count_error(ErrorKind::Reset, || "the first".to_owned());
-        counters.count_error(ErrorKind::Refused, || "another".to_owned());
-        counters.count_error(ErrorKind::Refused, || panic!("only the first message is made"));
+        counters.count_error(at(0), ErrorKind::Reset, || "the first".to_owned());
+        counters.count_error(at(0), ErrorKind::Refused, || "another".to_owned());
+        counters.count_error(at(0), ErrorKind::Refused, || panic!("only the first message is made"));
         let errors = counters.errors();
         assert_eq!((errors[0].kind, errors[0].count, errors[0].example.as_str()), (ErrorKind::Refused, 2, "another"));
         assert_eq!(errors[1].kind, ErrorKind::Reset);

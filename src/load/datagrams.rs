@@ -67,7 +67,7 @@ impl<N: Net + 'static> DatagramGenerator<N> {
     /// A socket cannot be bound.
     pub(super) fn over(net: N, server: SocketAddr, plan: Plan, member: Member) -> io::Result<Self> {
         let mut event_loop = EventLoop::new(net, ServerLimits::default()).with_returned_control_events();
-        member.join(event_loop.handle());
+        member.register(event_loop.handle());
         let any = if server.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
         let mut sockets = Vec::with_capacity(plan.connections);
         for index in 0..plan.connections as u64 {
@@ -172,7 +172,8 @@ impl<N: Net + 'static> DatagramGenerator<N> {
             Err(error) if [Kind::WouldBlock, Kind::Interrupted].contains(&error.kind()) => {}
             // The next one would fail as well.
             Err(error) => {
-                self.counters.count_error(ErrorKind::of_io(&error), || format!("{}: {error}", self.server));
+                let now = request.sent_at;
+                self.counters.count_error(now, ErrorKind::of_io(&error), || format!("{}: {error}", self.server));
                 self.counters.count_failed(&request);
                 return self.end(request.sent_at, RunEnd::Abandoned);
             }
@@ -191,7 +192,8 @@ impl<N: Net + 'static> DatagramGenerator<N> {
                 Err(error) if error.kind() == Kind::Interrupted => {}
                 Err(error) if error.kind() == Kind::WouldBlock => break,
                 Err(error) => {
-                    self.counters.count_error(ErrorKind::of_io(&error), || format!("{}: {error}", self.server));
+                    let now = self.clock();
+                    self.counters.count_error(now, ErrorKind::of_io(&error), || format!("{}: {error}", self.server));
                     break;
                 }
             }
@@ -214,7 +216,7 @@ impl<N: Net + 'static> DatagramGenerator<N> {
             self.counters.count_answer(&request, now);
         } else {
             self.counters.count_failed(&request);
-            self.counters.count_error(ErrorKind::Mismatch, || {
+            self.counters.count_error(now, ErrorKind::Mismatch, || {
                 format!("socket {index}: received {len} bytes that differ from the sent datagram")
             });
         }

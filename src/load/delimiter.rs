@@ -1,6 +1,6 @@
 //! `Delimiter`: finds the end of an answer in a stream that reads cut anywhere.
 //!
-//! It is the algorithm of Knuth, Morris and Pratt (1977): a read is looked at once, and the state between two
+//! It is the algorithm of Knuth, Morris and Pratt (1977): each byte is read once, and the state between two
 //! reads is one number.
 
 use memchr::memchr;

@@ -51,6 +51,18 @@ impl Distribution {
             }
         }
     }
+
+    /// The random rest of a duration that began earlier.
+    pub(super) fn draw_rest(self, rng: &mut Rng) -> Duration {
+        match self {
+            // What was waited already has no influence on the rest.
+            Self::Exponential(_) => self.draw(rng),
+            Self::Constant(_) | Self::Uniform(..) => {
+                let whole = self.draw(rng);
+                rng.span(whole)
+            }
+        }
+    }
 }
 
 impl fmt::Display for Distribution {
@@ -123,6 +135,17 @@ mod tests {
         let drawn = drawn(distribution, 20_000);
         let above = drawn.iter().filter(|duration| **duration > 10 * MS).count() as f64 / drawn.len() as f64;
         assert!((above - 1.0 / std::f64::consts::E).abs() < 0.015, "{above}");
+    }
+
+    #[test]
+    fn the_rest_of_a_duration_has_the_distribution_of_one_that_began_at_any_time() {
+        for (distribution, mean) in
+            [(Distribution::Constant(10 * MS), 5 * MS), (Distribution::Exponential(10 * MS), 10 * MS)]
+        {
+            let sum: Duration = (0..20_000).map(|number| distribution.draw_rest(&mut Draw::Think.rng(number, 0))).sum();
+            let ratio = sum.as_secs_f64() / 20_000.0 / mean.as_secs_f64();
+            assert!((0.97..1.03).contains(&ratio), "{distribution}: {ratio}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) struct Exchange {
     pub(super) purpose: Purpose,
     /// Index of the connection in the tables of the workload.
     pub(super) slot: usize,
-    /// Number of the connection in the run, of which its bytes and its random numbers follow.
+    /// Number of the connection in the run. Its bytes and its random numbers are derived from it.
     pub(super) serial: u64,
     /// When its connect began.
     pub(super) connect_begun_at: Instant,

@@ -27,7 +27,8 @@ use super::schedule::nanos;
 use super::window::Window;
 use super::workload::{ClockFn, SendMode, Workload};
 
-/// Maximum number of connects in progress on all threads, which is the backlog of many listeners.
+/// Maximum number of connects in progress on all threads, which is the backlog of many listeners. Each thread may
+/// have at least one.
 const CONNECTING_MAX: u64 = 128;
 
 /// Maximum number of connections that send unprompted in one turn, and their bytes. A turn sends all it
@@ -87,7 +88,7 @@ impl<N: Net + 'static> Generator<N> {
             ..ServerLimits::default()
         };
         let client = Client::new(net, dial, plan.framing, workload, limits);
-        member.join(client.handle());
+        member.register(client.handle());
         Self {
             server,
             client,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::instant::Instant;
 use crate::net::Handle;
 
-use super::cost::{Cost, ThreadCost};
+use super::cost::{Cost, ThreadCost, ThreadSample};
 use super::progress::RunProgress;
 use super::share::Share;
 
@@ -31,7 +31,7 @@ struct GroupState {
     /// Handles of the event loops of the threads.
     handles: Vec<Handle>,
     /// Handle of the event loop that waits for the end; `None` if there is none.
-    waiting: Option<Handle>,
+    main_loop: Option<Handle>,
     /// The last report of each thread.
     progress: Vec<RunProgress>,
     cost: Cost,
@@ -45,14 +45,14 @@ pub(super) struct Member {
     index: usize,
     is_opening: bool,
     is_running: bool,
-    /// Cost of the thread at the start of the measured time, and in it.
-    cost_before: Option<ThreadCost>,
+    /// Sample of the thread at the start of the measured time, and its cost in it.
+    cost_before: Option<ThreadSample>,
     cost: Option<ThreadCost>,
 }
 
 impl RunGroup {
-    /// A group of threads, and the member for each. `waiting` is woken when the last one has ended.
-    pub(super) fn new(threads: usize, cost: Cost, waiting: Option<Handle>) -> (Arc<Self>, Vec<Member>) {
+    /// A group of threads, and the member for each. `main_loop` is woken when the last one has ended.
+    pub(super) fn new(threads: usize, cost: Cost, main_loop: Option<Handle>) -> (Arc<Self>, Vec<Member>) {
         let state = GroupState {
             opening: threads,
             begin: None,
@@ -60,7 +60,7 @@ impl RunGroup {
             running: threads,
             is_stopped: false,
             handles: Vec::new(),
-            waiting,
+            main_loop,
             progress: vec![RunProgress::default(); threads],
             cost,
         };
@@ -119,6 +119,22 @@ impl GroupState {
             self.handles.iter().for_each(Handle::wake);
         }
     }
+
+    fn end_measuring(&mut self) {
+        self.measuring -= 1;
+        if self.measuring == 0 {
+            self.cost.end();
+        }
+    }
+
+    fn end_running(&mut self, all_ended: &Condvar) {
+        self.running -= 1;
+        if self.running == 0 {
+            self.cost.finish_sampling();
+            all_ended.notify_all();
+            self.main_loop.iter().for_each(Handle::wake);
+        }
+    }
 }
 
 impl Member {
@@ -130,7 +146,7 @@ impl Member {
     }
 
     /// Gives the group the handle of the event loop of this thread.
-    pub(super) fn join(&self, handle: Handle) {
+    pub(super) fn register(&self, handle: Handle) {
         let mut state = self.group.state();
         if state.is_stopped {
             handle.stop();
@@ -138,8 +154,8 @@ impl Member {
         state.handles.push(handle);
     }
 
-    /// Declares that the connections of this thread are open. Returns when all threads begin to send, once it is
-    /// known; the event loop is woken then.
+    /// Reports that this thread has opened its connections. Returns the common start time, or `None` while another
+    /// thread opens connections. The event loop is woken when the time is set.
     pub(super) fn begin(&mut self, now: Instant) -> Option<Instant> {
         let mut state = self.group.state();
         if std::mem::take(&mut self.is_opening) {
@@ -156,13 +172,13 @@ impl Member {
     /// Samples the start of the measured time.
     pub(super) fn begin_measuring(&mut self) {
         self.group.state().cost.begin();
-        self.cost_before = Some(ThreadCost::now());
+        self.cost_before = Some(ThreadSample::now());
     }
 
     /// Samples the end of the measured time. Returns false if it has not begun, or has already ended.
     pub(super) fn end_measuring(&mut self) -> bool {
         let Some(before) = self.cost_before.filter(|_| self.cost.is_none()) else { return false };
-        self.cost = Some(ThreadCost::now().since(before));
+        self.cost = Some(ThreadSample::now().since(before));
         self.group.state().end_measuring();
         true
     }
@@ -194,24 +210,6 @@ impl Member {
         let all_ended = self.group.all_ended.wait_while(state, |state| state.running > 0);
         drop(all_ended.unwrap_or_else(PoisonError::into_inner));
         self.cost.unwrap_or_default()
-    }
-}
-
-impl GroupState {
-    fn end_measuring(&mut self) {
-        self.measuring -= 1;
-        if self.measuring == 0 {
-            self.cost.end();
-        }
-    }
-
-    fn end_running(&mut self, all_ended: &Condvar) {
-        self.running -= 1;
-        if self.running == 0 {
-            self.cost.finish_sampling();
-            all_ended.notify_all();
-            self.waiting.iter().for_each(Handle::wake);
-        }
     }
 }
 
@@ -271,9 +269,9 @@ mod tests {
     fn a_thread_that_fails_stops_all_others() {
         let (group, mut members) = group(3);
         let (early, late) = (handle(), handle());
-        members[0].join(early.clone());
+        members[0].register(early.clone());
         drop(members.pop());
-        members[1].join(late.clone());
+        members[1].register(late.clone());
         assert_eq!([early, late].map(|handle| handle.take_requests()), [[ControlEvent::Stop], [ControlEvent::Stop]]);
         members.iter_mut().for_each(|member| member.end(at(1)));
         assert!(!group.is_running());
@@ -283,7 +281,7 @@ mod tests {
     fn the_progress_is_the_sum_of_the_last_reports() {
         let (group, members) = group(2);
         let handle = handle();
-        members[0].join(handle.clone());
+        members[0].register(handle.clone());
         let report = |open| RunProgress { open, answered: 10, ..RunProgress::default() };
         members[0].report(report(1));
         members[0].report(report(2));

@@ -1,4 +1,4 @@
-//! The load generator: sends requests to an echo server, checks every byte of the answers, and measures.
+//! The load generator: sends requests to a server, checks the answers, and measures.
 //!
 //! Each thread drives its share of the connections on an event loop of the client. The input of [`run`] is a
 //! [`Plan`], the result is a [`Record`]. Nothing is printed here.

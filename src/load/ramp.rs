@@ -13,13 +13,13 @@ pub struct Ramp {
     pub from: usize,
     /// The number at the end of the ramp, and after it.
     pub to: usize,
-    /// Time from the first number to the end of the last one.
+    /// Length of the ramp, in which the first and the last number last as long as each other number.
     pub time: Duration,
 }
 
 impl Ramp {
     /// Whether connections are opened, and not closed.
-    pub(super) fn is_rising(self) -> bool {
+    pub(super) const fn is_rising(self) -> bool {
         self.from < self.to
     }
 

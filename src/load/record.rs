@@ -8,8 +8,8 @@
 //! [`Record::latency`] is called `latency_ns`, and [`Record::service`] is called `service_ns`.
 //!
 //! - `schema` is always `"readyloop.run"` and `version` is [`VERSION`]. A new field does not change the
-//!   version: readers ignore unknown fields and use 0 for a missing one. Removing a field or changing
-//!   its meaning raises the version.
+//!   version: readers ignore unknown fields, and use the default of a missing one: 0, `null`, or what its
+//!   documentation says. Removing a field or changing its meaning raises the version.
 //! - A name ends in its unit: `_ns` is whole nanoseconds, `_bytes` is bytes, `_per_s` is per second.
 //! - A value that was not measured or not configured is `null`.
 //! - Latencies are percentiles and a histogram, see [`Latencies`]. So runs can be merged, and any other
@@ -149,7 +149,7 @@ pub struct RunConfig {
     pub warm_up_ns: u64,
     /// Timeout of an answer and of a connect.
     pub timeout_ns: u64,
-    /// Whether every returned byte was compared with the sent byte.
+    /// Whether every received byte was compared with the expected one.
     pub verified: bool,
 }
 
@@ -160,7 +160,7 @@ pub struct RampConfig {
     pub from: u64,
     /// The last number.
     pub to: u64,
-    /// Time from the first number to the end of the last one.
+    /// Length of the ramp, in which the first and the last number last as long as each other number.
     pub duration_ns: u64,
 }
 
@@ -226,8 +226,8 @@ pub struct Connections {
     pub failed: u64,
     /// Established connections that failed later.
     pub broken: u64,
-    /// Connections that carried requests and received no answer: a server with fewer threads than
-    /// peers keeps some of them waiting.
+    /// Connections for requests that received no answer: a server with fewer threads than peers keeps some of
+    /// them waiting. Those that sent no request before the end count too.
     #[serde(default)]
     pub silent: u64,
     /// Highest number of open connections; with several threads, the sum of the highest number of each.

@@ -37,8 +37,9 @@ pub(super) struct Series {
     closed: Vec<IntervalSamples>,
     /// Values of the current interval.
     errors: u64,
-    /// Number of open connections, from now on.
-    pub(super) connections: u64,
+    /// Number of open connections, and the highest one in the interval.
+    connections: u64,
+    connections_max: u64,
     max_ns: u64,
     histogram: Histogram<u32>,
 }
@@ -47,7 +48,16 @@ impl Series {
     /// A series from `begin` on; `latency_max` is the maximum latency.
     pub(super) fn new(begin: Instant, latency_max: Duration) -> Self {
         let histogram = Histogram::new_with_bounds(1, nanos(latency_max).max(2), DIGITS).expect("the bounds are valid");
-        Self { begin, span: SPAN_MIN, closed: Vec::new(), errors: 0, connections: 0, max_ns: 0, histogram }
+        Self {
+            begin,
+            span: SPAN_MIN,
+            closed: Vec::new(),
+            errors: 0,
+            connections: 0,
+            connections_max: 0,
+            max_ns: 0,
+            histogram,
+        }
     }
 
     #[inline]
@@ -60,6 +70,13 @@ impl Series {
         self.errors += 1;
     }
 
+    /// Sets the number of open connections, from now on.
+    #[inline]
+    pub(super) fn set_connections(&mut self, connections: u64) {
+        self.connections = connections;
+        self.connections_max = self.connections_max.max(connections);
+    }
+
     /// Closes intervals that ended before `now`.
     #[inline]
     pub(super) fn advance(&mut self, now: Instant) {
@@ -68,15 +85,19 @@ impl Series {
         }
     }
 
-    fn current_end(&self) -> Instant {
-        let intervals = u32::try_from(self.closed.len() + 1).expect("the number of intervals is bounded");
+    fn current_begin(&self) -> Instant {
+        let intervals = u32::try_from(self.closed.len()).expect("the number of intervals is bounded");
         self.begin + self.span.saturating_mul(intervals)
+    }
+
+    fn current_end(&self) -> Instant {
+        self.current_begin() + self.span
     }
 
     fn close_interval(&mut self) {
         let latencies = Latencies::of(&self.histogram, 0, self.max_ns);
-        self.closed.push(IntervalSamples { errors: self.errors, connections: self.connections, latencies });
-        (self.errors, self.max_ns) = (0, 0);
+        self.closed.push(IntervalSamples { errors: self.errors, connections: self.connections_max, latencies });
+        (self.errors, self.connections_max, self.max_ns) = (0, self.connections, 0);
         self.histogram.reset();
         if self.closed.len() == INTERVALS_MAX {
             self.closed = self.closed.chunks(2).map(IntervalSamples::merged).collect();
@@ -84,13 +105,18 @@ impl Series {
         }
     }
 
-    /// Adds another series, with the same begin and as many closed intervals.
-    pub(super) fn merge(&mut self, other: &Self) {
+    /// Adds another series with the same begin.
+    pub(super) fn merge(&mut self, mut other: Self) {
+        // From here on, both have the same intervals.
+        let reached = self.current_begin().max(other.current_begin());
+        self.advance(reached);
+        other.advance(reached);
         for (sum, added) in self.closed.iter_mut().zip(&other.closed) {
             sum.add(added);
         }
         self.errors += other.errors;
         self.connections += other.connections;
+        self.connections_max += other.connections_max;
         self.max_ns = self.max_ns.max(other.max_ns);
         self.histogram.add(&other.histogram).expect("both histograms have the same bounds");
     }
@@ -114,8 +140,9 @@ impl IntervalSamples {
     fn merged(parts: &[Self]) -> Self {
         let mut whole = Self::default();
         for part in parts {
+            let connections = whole.connections.max(part.connections);
             whole.add(part);
-            whole.connections = part.connections;
+            whole.connections = connections;
         }
         whole
     }
@@ -157,9 +184,9 @@ mod tests {
     fn each_interval_counts_its_own_answers() {
         let mut series = series();
         (1..=100).for_each(|latency| series.record(latency));
-        series.connections = 1;
+        series.set_connections(1);
         series.advance(Instant::ORIGIN + 250 * MS);
-        series.connections = 2;
+        series.set_connections(2);
         series.record(7);
         series.count_error();
         let intervals = series.into_intervals(Instant::ORIGIN + 260 * MS);
@@ -172,11 +199,23 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_has_the_highest_number_of_connections() {
+        let mut series = series();
+        series.set_connections(500);
+        series.advance(Instant::ORIGIN + 100 * MS);
+        // All of them break.
+        series.set_connections(0);
+        series.advance(Instant::ORIGIN + 200 * MS);
+        let intervals = series.into_intervals(Instant::ORIGIN + 300 * MS);
+        assert_eq!(intervals.iter().map(|interval| interval.connections).collect::<Vec<_>>(), [500, 500, 0]);
+    }
+
+    #[test]
     fn an_hour_has_a_bounded_number_of_intervals() {
         let mut series = series();
         for second in 0..3600_u32 {
             series.advance(Instant::ORIGIN + 1000 * second * MS);
-            series.connections = second.into();
+            series.set_connections(second.into());
             series.record(5);
         }
         let intervals = series.into_intervals(Instant::ORIGIN + 3_600_000 * MS);

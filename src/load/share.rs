@@ -1,7 +1,7 @@
 //! `Share`: the connections and the requests of a run that one thread drives.
 //!
 //! Connections and requests are numbered over the whole run. Each of `threads` shares has every `threads`th
-//! number, so their requests are planned in turn.
+//! number, so the shares take turns in the schedule.
 
 /// The share of one thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Share {
         count.saturating_sub(self.index).div_ceil(self.threads)
     }
 
-    /// The number in the whole run of what has this number in this share.
+    /// Converts a number of this share to the number in the whole run.
     #[inline]
     pub(super) fn number_in_run(self, number: u64) -> u64 {
         number.saturating_mul(self.threads).saturating_add(self.index)

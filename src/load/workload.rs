@@ -230,8 +230,8 @@ impl Workload {
         cx: &mut Context<'_, Self>,
     ) {
         let mut rng = Draw::Lifetime.rng(exchange.serial, 0);
-        let whole = lifetime.draw(&mut rng);
-        exchange.ends_at = now + if exchange.serial < self.first_serials_end { rng.span(whole) } else { whole };
+        let is_first = exchange.serial < self.first_serials_end;
+        exchange.ends_at = now + if is_first { lifetime.draw_rest(&mut rng) } else { lifetime.draw(&mut rng) };
         cx.start_timer(exchange.ends_at);
     }
 
@@ -278,7 +278,7 @@ impl Workload {
 
     /// Counts an error and fails every request in flight on this connection.
     pub(super) fn fail_requests(&mut self, exchange: &mut Exchange, kind: ErrorKind, example: impl FnOnce() -> String) {
-        self.counters.count_error(kind, example);
+        self.counters.count_error(self.now(), kind, example);
         while let Some(request) = exchange.in_flight.pop_front() {
             self.in_flight -= 1;
             self.counters.count_failed(&request);
@@ -379,10 +379,9 @@ impl Service for Workload {
     }
 }
 
-/// Time before the next request. Before the first one it is a part of a think time, so that not all
+/// Time before the next request. Before the first one it is the rest of a think time, so that not all
 /// connections send at once.
 fn think_time(think: Distribution, exchange: &Exchange) -> Duration {
     let mut rng = Draw::Think.rng(exchange.serial, exchange.sent);
-    let whole = think.draw(&mut rng);
-    if exchange.sent == 0 { rng.span(whole) } else { whole }
+    if exchange.sent == 0 { think.draw_rest(&mut rng) } else { think.draw(&mut rng) }
 }

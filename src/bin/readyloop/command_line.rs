@@ -51,7 +51,7 @@ pub(crate) enum Subcommand {
     /// Connects to a server, sends standard input and prints the replies
     #[command(after_help = client::UNITS, after_long_help = client::HELP)]
     Client(Box<client::Settings>),
-    /// Measures an echo server and checks every byte it returns
+    /// Measures a server and checks its answers; by default an echo server, byte by byte
     #[command(after_help = bench::UNITS, after_long_help = bench::HELP)]
     Bench(Box<bench::Settings>),
     /// Compares servers under the same loads and draws the results

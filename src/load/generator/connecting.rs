@@ -175,12 +175,13 @@ impl<N: Net + 'static> Generator<N> {
         }
         let remaining = self.connections_to_open() - self.connects_begun;
         self.connects_begun += remaining;
+        let now = self.client.now();
         let workload = self.client.service_mut();
         workload.failed += remaining;
         for _ in 0..remaining {
-            workload
-                .counters
-                .count_error(ErrorKind::ConnectTimedOut, || "skipped, because connects kept timing out".to_owned());
+            workload.counters.count_error(now, ErrorKind::ConnectTimedOut, || {
+                "skipped, because connects kept timing out".to_owned()
+            });
         }
     }
 }

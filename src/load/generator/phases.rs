@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::instant::Instant;
 use crate::load::distribution::Distribution;
 use crate::load::load_run::LoadRun as _;
-use crate::load::plan::{ConnectionReuse, RunLength};
+use crate::load::plan::{ConnectionReuse, Ramp, RunLength};
 use crate::load::progress::Phase;
 use crate::load::record::RunEnd;
 use crate::load::window::Window;
@@ -131,18 +131,31 @@ impl<N: Net + 'static> Generator<N> {
         is_planned && is_between && self.plan.reuse != ConnectionReuse::PerRequest
     }
 
-    /// Whether no requesting connection is left, or the server has not answered for two timeouts.
+    /// Whether no requesting connection is left. If more will be opened: whether the server has not answered for two
+    /// timeouts, after an error.
     fn is_abandoned(&self, now: Instant) -> bool {
         let workload = self.workload();
-        match self.plan.reuse {
-            ConnectionReuse::Persistent => workload.requesting_open == 0,
-            ConnectionReuse::PerRequest | ConnectionReuse::Requests(_) | ConnectionReuse::Time(_) => {
-                let since = workload.counters.last_answer.max(self.opened_at);
-                let thinks = self.plan.think.map_or(Duration::ZERO, Distribution::max);
-                let patience = self.plan.timeout.saturating_mul(2).saturating_add(thinks);
-                workload.counters.error_count() > 0 && patience < now.since(since)
-            }
+        let is_opening = match self.plan.reuse {
+            ConnectionReuse::Persistent => self.client.connecting() > 0 || self.is_ramp_rising(),
+            ConnectionReuse::PerRequest | ConnectionReuse::Requests(_) | ConnectionReuse::Time(_) => true,
+        };
+        if !is_opening {
+            return workload.requesting_open == 0;
         }
+        let since = workload.counters.answered_at.max(self.opened_at);
+        let patience = self.plan.timeout.saturating_mul(2).saturating_add(self.request_interval_max());
+        workload.counters.error_count() > 0 && patience < now.since(since)
+    }
+
+    fn is_ramp_rising(&self) -> bool {
+        self.plan.ramp.is_some_and(Ramp::is_rising) && self.next_ramp_change().is_some()
+    }
+
+    /// The longest time between an answer and the next request that the plan asks for.
+    fn request_interval_max(&self) -> Duration {
+        let thinks = self.plan.think.map_or(Duration::ZERO, Distribution::max);
+        let planned = self.plan.pace.rate().map_or(0.0, |rate| self.plan.threads as f64 / rate);
+        thinks.max(Duration::try_from_secs_f64(planned).unwrap_or(Duration::MAX))
     }
 
     pub(super) fn end(&mut self, now: Instant, ending: RunEnd) {

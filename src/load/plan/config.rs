@@ -46,7 +46,8 @@ impl Plan {
             requests,
             warm_up_ns: nanos(self.warm_up),
             timeout_ns: nanos(self.timeout),
-            verified: self.verify == Verify::EveryByte,
+            verified: self.verify == Verify::EveryByte
+                && matches!(self.answer, ExpectedAnswer::Echo | ExpectedAnswer::Bytes(_)),
         }
     }
 }

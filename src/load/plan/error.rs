@@ -76,8 +76,8 @@ pub enum PlanError {
     /// The expected answer is empty or too long.
     #[error("an expected answer must have 1 to {MESSAGE_LEN_MAX} bytes, and a delimiter 1 to {DELIMITER_LEN_MAX}")]
     AnswerLen,
-    /// Own requests and answers are not frames.
-    #[error("requests and answers of their own need raw framing, and {0} is not raw")]
+    /// Custom requests and answers are not frames.
+    #[error("--request and --expect need raw framing, and the framing is {0}")]
     NeedsRawFraming(Framing),
     /// The frames of this framing have another length than the messages.
     #[error("frames of {frame_len} bytes cannot carry messages of {message_len} bytes")]

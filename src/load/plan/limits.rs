@@ -17,7 +17,7 @@ pub const RATE_MAX: f64 = 10e6;
 /// Maximum number of connections, with the idle ones.
 pub const CONNECTIONS_MAX: usize = 10_000_000;
 
-/// Maximum number of threads: more than any machine has cores for.
+/// Maximum number of threads. Each has an event loop and uses one core at most.
 pub const THREADS_MAX: usize = 1024;
 
 /// Maximum number of requests in flight over all connections. The generator stores the times of each.

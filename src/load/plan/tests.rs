@@ -81,6 +81,13 @@ fn the_run_configuration_holds_the_plan() {
     assert_eq!((config.rate, config.address.as_str()), (Some(2.5), "tls://localhost:7"));
 }
 
+#[test]
+fn bytes_that_are_unknown_are_not_verified() {
+    let verified = |answer| Plan { answer, ..plan("127.0.0.1:7") }.config().verified;
+    assert!(verified(ExpectedAnswer::Echo) && verified(ExpectedAnswer::Bytes((*b"+PONG\r\n").into())));
+    assert!(!verified(ExpectedAnswer::Length(7)) && !verified(ExpectedAnswer::Until((*b"\r\n").into())));
+}
+
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]

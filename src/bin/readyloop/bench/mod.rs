@@ -1,4 +1,4 @@
-//! `readyloop bench`: measures an echo server.
+//! `readyloop bench`: measures a server.
 //!
 //! This file has the order of the steps and the help; each step is a file of its own.
 
@@ -49,9 +49,9 @@ pub(crate) fn run(settings: &Settings) -> Result<(), CliError> {
 pub(crate) const UNITS: &str = "Counts: 1000, 10k, 1M. Sizes: 64B, 4KiB, 1MiB. Durations: 500ms, 2s, 1m.";
 
 pub(crate) const HELP: &str = "\
-The connections are shared by --threads; each has an event loop. The default is a closed loop: each
-answer triggers the next request. If the server stalls, it receives fewer requests, so the stall hardly shows in the
-percentiles. With --rate, requests are sent at planned times, however fast the server answers.
+`--threads` sets the number of threads. Each has an event loop and a share of the connections. The
+default is a closed loop: each answer triggers the next request. If the server stalls, it receives
+fewer requests, so the stall hardly shows in the percentiles. With --rate, requests are sent at planned times, however fast the server answers.
 Latency is then measured from the planned time, as independent users would experience it.
 
 EXAMPLES

@@ -64,7 +64,7 @@ pub(crate) struct Settings {
 
     /// Number of threads that drive the connections
     ///
-    /// Each thread has an event loop, a share of the connections, and one core at most. All begin to send together.
+    /// Each thread has an event loop and uses one core at most. All threads begin to send at the same time.
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = above_zero(count::<usize>))]
     threads: usize,
 

@@ -44,7 +44,7 @@ pub(super) fn ramp_rows(record: &Record) -> Vec<String> {
         let seconds = sum(|interval| interval.span_ns) as f64 / 1e9;
         let p99_ns = part.iter().map(|interval| interval.p99_ns).max().unwrap_or(0);
         rows.push(cells([
-            grouped(part.last().map_or(0, |interval| interval.connections)),
+            grouped(part.iter().map(|interval| interval.connections).max().unwrap_or(0)),
             Unit::Rate.print(sum(|interval| interval.answered) as f64 / seconds),
             Unit::Time.print(p99_ns as f64),
             grouped(sum(|interval| interval.errors)),

@@ -40,9 +40,10 @@ pub(super) struct Shapes {
     #[arg(long, value_name = "FILE", conflicts_with = "size")]
     request: Option<PathBuf>,
 
-    /// Answer to a request: file:FILE, length:SIZE or until:DELIMITER [default: the bytes of the request]
+    /// Expected answer: file:FILE, length:SIZE or until:DELIMITER [default: the bytes of the request]
     ///
-    /// An answer ends with the first DELIMITER, which may have the escapes \r \n \t \0 \xHH \\. It has at most 16 MiB.
+    /// With until:, an answer ends with the first DELIMITER, and has at most 16 MiB. DELIMITER may contain the escapes
+    /// \r \n \t \0 \xHH \\.
     #[arg(long, value_name = "ANSWER", value_parser = expectation)]
     expect: Option<Expectation>,
 }

@@ -33,6 +33,19 @@ fn a_connection_is_replaced_after_its_time() {
 }
 
 #[test]
+fn an_error_in_a_long_warm_up_does_not_end_a_healthy_run() {
+    let timeout = SECOND / 4;
+    let mut simulated = SimulatedRun::healthy(Plan { warm_up: 4 * SECOND, timeout, ..living(LIFETIME) });
+    while simulated.generator.workload().opened < 10 {
+        assert_eq!(simulated.step(), None);
+    }
+    simulated.peers[9].reset();
+    let record = simulated.run(10 * SECOND);
+    assert_eq!((record.ending, record.connections.broken), (RunEnd::Done, 1));
+    assert!(record.requests.answered > 4_000, "{:?}", record.requests);
+}
+
+#[test]
 fn lifetimes_of_the_first_connections_end_at_different_times() {
     let mut simulated = SimulatedRun::healthy(Plan { connections: 100, ..living(LIFETIME) });
     let mut least = usize::MAX;

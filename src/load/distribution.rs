@@ -55,7 +55,7 @@ impl Distribution {
     /// The random rest of a duration that began earlier.
     pub(super) fn draw_rest(self, rng: &mut Rng) -> Duration {
         match self {
-            // What was waited already has no influence on the rest.
+            // The time that has passed has no influence on the rest.
             Self::Exponential(_) => self.draw(rng),
             Self::Constant(_) | Self::Uniform(..) => {
                 let whole = self.draw(rng);

@@ -31,7 +31,7 @@ impl fmt::Display for ExpectedAnswer {
     }
 }
 
-/// The first bytes, with escapes in the place of those that are not printable ASCII.
+/// The first bytes, with bytes that are not printable ASCII escaped.
 pub(super) fn escaped(bytes: &[u8]) -> String {
     match bytes.get(..SHOWN_LEN) {
         Some(first) if first.len() < bytes.len() => format!("{}… ({} B)", first.escape_ascii(), bytes.len()),

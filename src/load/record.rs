@@ -227,7 +227,7 @@ pub struct Connections {
     /// Established connections that failed later.
     pub broken: u64,
     /// Connections for requests that received no answer: a server with fewer threads than peers keeps some of
-    /// them waiting. Those that sent no request before the end count too.
+    /// them waiting. Connections without a request before the end count too.
     #[serde(default)]
     pub silent: u64,
     /// Highest number of open connections; with several threads, the sum of the highest number of each.
@@ -280,8 +280,8 @@ pub struct GeneratorCost {
     pub memory_per_connection_bytes: Option<u64>,
 }
 
-/// Resources that the server used in the measured time: its process, and those that descended from it before the
-/// first connection.
+/// Resources of the server in the measured time, with all processes that its process had started before the first
+/// connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerCost {
     /// Process id of the server.

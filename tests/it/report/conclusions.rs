@@ -33,6 +33,18 @@ fn a_difference_that_no_round_contradicts_is_reported_with_its_size() {
 }
 
 #[test]
+fn memory_of_zero_has_no_ratio() {
+    let mut comparison = comparison();
+    for trial in comparison["trials"].as_array_mut().expect("it has trials") {
+        if trial["server"] == "reactor" {
+            trial["outcome"]["measured"]["server"]["memory_per_connection_bytes"] = json!(0);
+        }
+    }
+    let words = conclusions_of(&comparison);
+    assert_eq!(words[1], "Per request, no difference in CPU could be shown between reactor and threads.");
+}
+
+#[test]
 fn the_better_server_is_named_first() {
     let words = conclusions_of(&comparison_of(rounds([100.0, 110.0], [300.0, 330.0])));
     assert!(

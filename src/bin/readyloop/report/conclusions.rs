@@ -137,6 +137,10 @@ impl Pair<'_> {
     fn difference(&self, metric: Metric, noise: String, more: impl Fn(&str, &str, &str) -> String) -> Option<String> {
         let figure = |server| self.family.figure(self.load, server, metric);
         let (ours, theirs) = (figure(self.base)?, figure(self.rival)?);
+        // There is no ratio to zero.
+        if ![theirs.ratio(&ours), ours.ratio(&theirs)].into_iter().all(f64::is_finite) {
+            return None;
+        }
         let [us, them] = self.names();
         let values = |server| self.family.values(self.load, server, metric);
         let times = |large, small, ratio| times(ratio_interval(&values(large), &values(small)), ratio);

@@ -100,6 +100,9 @@ fn hint(kind: ErrorKind, measured: &LoadResult) -> String {
             "check that a TLS server listens there, or type --ca FILE with the authority that signed its certificate"
         }
         ErrorKind::Reset | ErrorKind::Ended => "the server closed connections: check its log and its limits",
+        ErrorKind::TimedOut if measured.record.requests.answered == 0 && measured.record.config.framing == "raw" => {
+            "a server of lines needs --framing lines; --timeout 30s waits longer for a slow one"
+        }
         ErrorKind::TimedOut => "the server hangs or is too slow; --timeout 30s waits longer",
         ErrorKind::Mismatch if measured.record.config.answer.is_some() => {
             "check --request and --expect: `readyloop client` shows what the server answers"

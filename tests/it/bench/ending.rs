@@ -48,6 +48,7 @@ fn a_server_that_stops_answering_does_not_keep_a_run_open() {
     let stuck = Stub::failing_after(0, |stream| _ = stream.read(&mut [0]));
     let ended = bench(&format!("{} -c 2 --timeout never -d 100ms -w 0s", stuck.address)).run();
     ends_with(&ended, 1, &["timed out 2", "no answer in time"]);
+    ends_with(&ended, 1, &["hint: a server of lines needs --framing lines"]);
 }
 
 #[test]

@@ -206,7 +206,7 @@ impl RequestCounters {
     pub(super) fn advance(&mut self, now: Instant, connections: usize) {
         if self.begin <= now {
             self.series.advance(now.min(self.end));
-            self.series.set_connections(connections as u64);
+            self.series.update_connections(connections as u64);
         }
     }
 

@@ -72,7 +72,7 @@ impl Series {
 
     /// Sets the number of open connections, from now on.
     #[inline]
-    pub(super) fn set_connections(&mut self, connections: u64) {
+    pub(super) fn update_connections(&mut self, connections: u64) {
         self.connections = connections;
         self.connections_max = self.connections_max.max(connections);
     }
@@ -184,9 +184,9 @@ mod tests {
     fn each_interval_counts_its_own_answers() {
         let mut series = series();
         (1..=100).for_each(|latency| series.record(latency));
-        series.set_connections(1);
+        series.update_connections(1);
         series.advance(Instant::ORIGIN + 250 * MS);
-        series.set_connections(2);
+        series.update_connections(2);
         series.record(7);
         series.count_error();
         let intervals = series.into_intervals(Instant::ORIGIN + 260 * MS);
@@ -201,10 +201,10 @@ mod tests {
     #[test]
     fn an_interval_has_the_highest_number_of_connections() {
         let mut series = series();
-        series.set_connections(500);
+        series.update_connections(500);
         series.advance(Instant::ORIGIN + 100 * MS);
         // All of them break.
-        series.set_connections(0);
+        series.update_connections(0);
         series.advance(Instant::ORIGIN + 200 * MS);
         let intervals = series.into_intervals(Instant::ORIGIN + 300 * MS);
         assert_eq!(intervals.iter().map(|interval| interval.connections).collect::<Vec<_>>(), [500, 500, 0]);
@@ -215,7 +215,7 @@ mod tests {
         let mut series = series();
         for second in 0..3600_u32 {
             series.advance(Instant::ORIGIN + 1000 * second * MS);
-            series.set_connections(second.into());
+            series.update_connections(second.into());
             series.record(5);
         }
         let intervals = series.into_intervals(Instant::ORIGIN + 3_600_000 * MS);

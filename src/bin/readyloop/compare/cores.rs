@@ -17,7 +17,7 @@ fn divide(available: &[usize], server: usize, generator: usize) -> Result<Option
         return Ok(None);
     }
     for (flag, wanted) in [("--server-cores", server), ("--threads", generator)] {
-        if available.len() < wanted {
+        if available.len().max(1) < wanted {
             let message = match available.len() {
                 0 => format!("{flag} {wanted} is not possible: this system pins no process to a core"),
                 len => format!("{flag} {wanted} is not possible: {} can be used", counted(len as u64, "core")),

@@ -310,7 +310,7 @@ fn invalid_arguments_are_errors_before_any_start() {
     fails(compare("--tls --designs reactor,threads"), 2, &["the design `threads` has no TLS"]);
     fails(with_peer(compare(""), "other=./other {port} {cert}"), 2, &["{cert} or {key}, which need --tls"]);
     fails(compare("-p 18446744073709551615"), 2, &["too many requests in flight"]);
-    fails(compare("-c 50+50").descriptors(120), 1, &["167 are needed", "at most 56 connections"]);
+    fails(compare("-c 50+50").descriptors(120), 1, &["167 are needed", "at most 53 connections"]);
     fails(compare("--json /no/such/directory/file"), 2, &["cannot write --json /no/such/directory/file"]);
     fails(compare("--json /tmp/one --html /tmp/one"), 2, &["--html /tmp/one is the path of another output"]);
 }
